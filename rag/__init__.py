@@ -1,0 +1,123 @@
+"""Retrieval pipelines: described in YAML or Python, fitted on documents, searched in batches, measured, tuned."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rag._lazy import lazy_attributes
+
+if TYPE_CHECKING:
+    from rag.batch import QueryBatch
+    from rag.candidates import Candidates
+    from rag.component import Component, Runtime
+    from rag.context import FitContext, Training
+    from rag.corpus.chunkers.base import Chunker, SizedChunker, Span
+    from rag.corpus.chunkers.markdown import MarkdownChunker
+    from rag.corpus.chunkers.none import NoChunker
+    from rag.corpus.chunkers.recursive import RecursiveChunker
+    from rag.corpus.chunkers.sentence import SentenceChunker
+    from rag.corpus.corpus import Corpus
+    from rag.corpus.passages import Passages
+    from rag.corpus.readers import read_corpus, read_documents
+    from rag.costs import Costs, Ledger
+    from rag.embedders.base import Embedder
+    from rag.embedders.langchain import LangChainEmbedder
+    from rag.embedders.lsa import LSA
+    from rag.embedders.sentence_transformer import SentenceTransformerEmbedder
+    from rag.errors import (
+        ArtifactError,
+        ConfigError,
+        DataError,
+        MissingExtraError,
+        ModelError,
+        NotFittedError,
+        RagError,
+    )
+    from rag.filters.threshold import Threshold
+    from rag.pipeline import Pipeline
+    from rag.stage import Retriever, Stage
+    from rag.types import Document, Hit, Query, SearchResult
+
+_MODULES = {
+    "ArtifactError": "rag.errors",
+    "Candidates": "rag.candidates",
+    "Chunker": "rag.corpus.chunkers.base",
+    "Component": "rag.component",
+    "ConfigError": "rag.errors",
+    "Corpus": "rag.corpus.corpus",
+    "Costs": "rag.costs",
+    "DataError": "rag.errors",
+    "Document": "rag.types",
+    "Embedder": "rag.embedders.base",
+    "FitContext": "rag.context",
+    "Hit": "rag.types",
+    "LSA": "rag.embedders.lsa",
+    "LangChainEmbedder": "rag.embedders.langchain",
+    "Ledger": "rag.costs",
+    "MarkdownChunker": "rag.corpus.chunkers.markdown",
+    "MissingExtraError": "rag.errors",
+    "ModelError": "rag.errors",
+    "NoChunker": "rag.corpus.chunkers.none",
+    "NotFittedError": "rag.errors",
+    "Passages": "rag.corpus.passages",
+    "Pipeline": "rag.pipeline",
+    "Query": "rag.types",
+    "QueryBatch": "rag.batch",
+    "RagError": "rag.errors",
+    "RecursiveChunker": "rag.corpus.chunkers.recursive",
+    "Retriever": "rag.stage",
+    "Runtime": "rag.component",
+    "SearchResult": "rag.types",
+    "SentenceChunker": "rag.corpus.chunkers.sentence",
+    "SentenceTransformerEmbedder": "rag.embedders.sentence_transformer",
+    "SizedChunker": "rag.corpus.chunkers.base",
+    "Span": "rag.corpus.chunkers.base",
+    "Stage": "rag.stage",
+    "Threshold": "rag.filters.threshold",
+    "Training": "rag.context",
+    "read_corpus": "rag.corpus.readers",
+    "read_documents": "rag.corpus.readers",
+}
+
+__all__ = [
+    "LSA",
+    "ArtifactError",
+    "Candidates",
+    "Chunker",
+    "Component",
+    "ConfigError",
+    "Corpus",
+    "Costs",
+    "DataError",
+    "Document",
+    "Embedder",
+    "FitContext",
+    "Hit",
+    "LangChainEmbedder",
+    "Ledger",
+    "MarkdownChunker",
+    "MissingExtraError",
+    "ModelError",
+    "NoChunker",
+    "NotFittedError",
+    "Passages",
+    "Pipeline",
+    "Query",
+    "QueryBatch",
+    "RagError",
+    "RecursiveChunker",
+    "Retriever",
+    "Runtime",
+    "SearchResult",
+    "SentenceChunker",
+    "SentenceTransformerEmbedder",
+    "SizedChunker",
+    "Span",
+    "Stage",
+    "Threshold",
+    "Training",
+    "read_corpus",
+    "read_documents",
+]
+
+__getattr__, __dir__ = lazy_attributes(__name__, _MODULES)

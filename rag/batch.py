@@ -1,0 +1,66 @@
+"""The queries that walk down the pipeline together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, TypeVar, cast
+
+import numpy as np
+
+from rag.candidates import Candidates, Vectors
+from rag.costs import Ledger
+from rag.types import Query
+
+if TYPE_CHECKING:
+    from rag.embedders.base import Embedder
+
+__all__ = ["QueryBatch"]
+
+T = TypeVar("T")
+
+
+@dataclass
+class QueryBatch:
+    """Queries, what has been computed about them, and what that has cost.
+
+    Args:
+        queries: In the order of the rows of every :class:`~rag.candidates.Candidates` table.
+        ledger: Costs by stage.
+        trace: Filled when not None: the table after each stage, and of each retriever inside a hybrid, by name.
+    """
+
+    queries: Sequence[Query]
+    ledger: Ledger = field(default_factory=Ledger)
+    trace: dict[str, Candidates] | None = None
+    _remembered: dict[tuple[str, str], object] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.queries)
+
+    @cached_property
+    def texts(self) -> list[str]:
+        return [query.text for query in self.queries]
+
+    def embeddings(self, embedder: Embedder) -> Vectors:
+        """The queries' vectors by this embedder, float32 [n, d]; computed once, whoever asks."""
+        return self.remember("embeddings", embedder.fingerprint, lambda: self._embed(embedder))
+
+    def remember(self, what: str, fingerprint: str, compute: Callable[[], T]) -> T:
+        """A value computed once per batch, shared by all components of one fingerprint."""
+        key = (what, fingerprint)
+        if key not in self._remembered:
+            self._remembered[key] = compute()
+        return cast(T, self._remembered[key])
+
+    def record(self, name: str, candidates: Candidates) -> None:
+        """Keep a table for ``explain``, if anyone asked."""
+        if self.trace is not None:
+            self.trace[name] = candidates
+
+    def _embed(self, embedder: Embedder) -> Vectors:
+        if not len(self):
+            return np.empty((0, embedder.dimension), dtype=np.float32)
+        self.ledger.spend(texts_embedded=len(self))
+        return embedder.embed_queries(self.texts)

@@ -1,0 +1,136 @@
+"""The table that walks down the pipeline: candidates of a batch of queries, and the sorting of it.
+
+Everything here is vectorised over the batch; nothing loops over hits.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["PADDING", "Candidates", "Floats", "Ints", "Vectors", "rank", "top_k_of_scores"]
+
+Ints = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float32]
+Vectors = npt.NDArray[np.float32]
+"""Embeddings, one row a text: float32 [n, d]."""
+
+PADDING = -1
+"""Position that means "no candidate here"."""
+
+
+@dataclass(frozen=True, slots=True)
+class Candidates:
+    """Candidates of ``n`` queries, at most ``k`` each, best first, ties broken by position.
+
+    Args:
+        positions: Documents as positions in the corpus, int64 [n, k]; -1 is padding, always at the end of a row.
+        scores: float32 [n, k], higher is better; ``-inf`` at padding.
+        passages: The passage that speaks for each document, as a position among the passages,
+            int64 [n, k]; -1 at padding.
+    """
+
+    positions: Ints
+    scores: Floats
+    passages: Ints
+
+    def __post_init__(self) -> None:
+        if not self.positions.shape == self.scores.shape == self.passages.shape or self.positions.ndim != 2:
+            raise ValueError(
+                f"positions {self.positions.shape}, scores {self.scores.shape} and passages "
+                f"{self.passages.shape} must share one shape [n_queries, k]"
+            )
+
+    @classmethod
+    def empty(cls, n_queries: int) -> Candidates:
+        nothing = np.empty((n_queries, 0), dtype=np.int64)
+        return cls(nothing, np.empty((n_queries, 0), dtype=np.float32), nothing)
+
+    @classmethod
+    def from_scores(cls, positions: Ints, scores: Any, passages: Ints, *, top_k: int | None = None) -> Candidates:
+        """Sort rows, push padding to the end and cut to ``top_k``. A position < 0 is padding whatever its score."""
+        scores = np.where(positions >= 0, scores, -np.inf).astype(np.float32, copy=False)
+        order = rank(positions, scores)[:, :top_k]
+        take = np.take_along_axis
+        valid = take(positions, order, 1)
+        width = int((valid >= 0).sum(axis=1).max(initial=0))
+        return cls(
+            np.where(valid >= 0, valid, PADDING)[:, :width],
+            take(scores, order, 1)[:, :width],
+            np.where(valid >= 0, take(passages, order, 1), PADDING)[:, :width],
+        )
+
+    @property
+    def mask(self) -> npt.NDArray[np.bool_]:
+        """Where there is a candidate, bool [n, k]."""
+        return self.positions >= 0
+
+    @property
+    def counts(self) -> Ints:
+        """Candidates per query, int64 [n]."""
+        return self.mask.sum(axis=1).astype(np.int64)
+
+    def __len__(self) -> int:
+        return len(self.positions)
+
+    def head(self, k: int) -> Candidates:
+        """The best ``k`` of every query."""
+        return Candidates(self.positions[:, :k], self.scores[:, :k], self.passages[:, :k])
+
+    def rescored(self, scores: Floats, *, top_k: int | None = None) -> Candidates:
+        """The same candidates under new scores (``-inf`` drops one), sorted again and cut."""
+        positions = np.where(np.isneginf(scores), PADDING, self.positions)
+        return Candidates.from_scores(positions, scores, self.passages, top_k=top_k)
+
+    def best_per_document(self, top_k: int) -> Candidates:
+        """Keep the best-scored row of each document (several passages of one document may be candidates), cut."""
+        if not self.positions.size:
+            return self
+        # Rows are best first, so the first of each (row, document) is the best: a stable sort by document finds it.
+        by_document = np.argsort(self.positions, axis=1, kind="stable")
+        ordered = np.take_along_axis(self.positions, by_document, 1)
+        again = np.zeros_like(ordered, dtype=bool)
+        again[:, 1:] = ordered[:, 1:] == ordered[:, :-1]
+        duplicate = np.empty_like(again)
+        np.put_along_axis(duplicate, by_document, again, 1)
+        positions = np.where(duplicate, PADDING, self.positions)
+        return Candidates.from_scores(positions, self.scores, self.passages, top_k=top_k)
+
+
+def rank(positions: Ints, scores: Floats) -> Ints:
+    """Order of each row, best first: by score, ties by position, padding last. int64 [n, k]."""
+    ties = np.where(positions >= 0, positions, np.iinfo(np.int64).max)
+    return np.lexsort((ties, -scores), axis=1).astype(np.int64, copy=False)
+
+
+def top_k_of_scores(scores: Floats, top_k: int) -> tuple[Ints, Floats]:
+    """Best ``top_k`` columns of each row of a dense score matrix.
+
+    Args:
+        scores: float32 [n, m]; ``-inf`` marks columns that are no candidates.
+        top_k: At most this many.
+
+    Returns:
+        Columns int64 [n, k] (-1 padding) and scores float32 [n, k], best first, ties broken by column, also at the cut.
+    """
+    n, m = scores.shape
+    k = min(top_k, m)
+    if k == 0:
+        return np.empty((n, 0), dtype=np.int64), np.empty((n, 0), dtype=np.float32)
+    if k < m:
+        # argpartition picks any of the columns that tie at the cut; the lowest ones are wanted.
+        columns = np.argpartition(scores, m - k, axis=1)[:, m - k :]
+        cut = np.take_along_axis(scores, columns, 1).min(axis=1, keepdims=True)
+        tied = np.flatnonzero((scores == cut).sum(axis=1) > (np.take_along_axis(scores, columns, 1) == cut).sum(axis=1))
+        for row in tied:  # only rows whose cut goes through a tie
+            above = np.flatnonzero(scores[row] > cut[row])
+            columns[row] = np.concatenate([above, np.flatnonzero(scores[row] == cut[row])[: k - len(above)]])
+    else:
+        columns = np.broadcast_to(np.arange(m), (n, m))
+    values = np.take_along_axis(scores, columns, 1)
+    columns = np.where(np.isneginf(values), PADDING, columns).astype(np.int64, copy=False)
+    order = rank(columns, values)
+    return np.take_along_axis(columns, order, 1), np.take_along_axis(values, order, 1)

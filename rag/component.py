@@ -1,0 +1,397 @@
+"""Components: classes with a typed keyword constructor, from which everything else is derived.
+
+The schema, the defaults, the bounds, the help text, the error messages and the fingerprint of a component all come
+from the signature of its ``__init__`` (``Annotated[int, Field(ge=1)]``) and from the ``Args:`` of its docstring.
+There is no second place to describe a parameter::
+
+    class Flat(Index):
+        \"\"\"Exact search.
+
+        Args:
+            block: Rows compared at a time.
+        \"\"\"
+
+        type = "flat"
+
+        def __init__(self, *, block: Annotated[int, Field(ge=1)] = 4096) -> None:
+            self.block = block
+
+Life of a component: ``__init__`` only stores arguments (no files, no models); ``fit(context)`` builds what it needs;
+then it answers batches. What it fitted can be written by ``save_state`` and read by ``load_state``.
+"""
+
+from __future__ import annotations
+
+import collections.abc
+import functools
+import inspect
+import types
+import typing
+from abc import ABC, ABCMeta
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, TypeVar, Union, get_args, get_origin
+
+from pydantic import ConfigDict, GetCoreSchemaHandler, TypeAdapter, ValidationError
+from pydantic_core import core_schema
+
+from rag.errors import ConfigError, Mistake, did_you_mean
+from rag.store.fingerprint import fingerprint
+
+if TYPE_CHECKING:
+    from rag.context import FitContext
+
+__all__ = ["REQUIRED", "Component", "Need", "Parameter", "Runtime", "Slot", "describe_error"]
+
+Need = Literal["corpus", "training"]
+"""What fitting a component takes: the documents, and queries with judgements to learn from."""
+
+T = TypeVar("T")
+
+
+class _Required:
+    def __repr__(self) -> str:
+        return "REQUIRED"
+
+
+REQUIRED = _Required()
+"""Default of a parameter that has none."""
+
+
+class Runtime:
+    """Marks a parameter that changes speed but no result: ``Annotated[int, Runtime()]``. Not part of the fingerprint."""
+
+
+@dataclass(frozen=True)
+class Slot:
+    """A parameter that holds components.
+
+    Args:
+        contract: The class that the components must be of, such as ``Embedder``.
+        container: ``one``, or a ``list`` of them.
+        optional: Whether ``None`` is allowed.
+    """
+
+    contract: type[Component]
+    container: Literal["one", "list"]
+    optional: bool
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One argument of a component's constructor."""
+
+    name: str
+    annotation: Any
+    default: Any
+    help: str
+    slot: Slot | None
+    runtime: bool
+
+    @property
+    def required(self) -> bool:
+        return self.default is REQUIRED
+
+    @functools.cached_property
+    def adapter(self) -> TypeAdapter[Any]:
+        return TypeAdapter(self.annotation, config=ConfigDict(strict=True, arbitrary_types_allowed=True))
+
+    def errors(self, value: Any) -> list[tuple[tuple[str | int, ...], str]]:
+        """What is wrong with ``value``: (where inside it, message) pairs."""
+        try:
+            self.adapter.validate_python(value)
+        except ValidationError as error:
+            return describe_error(error, self, value)
+        return []
+
+
+def describe_error(error: ValidationError, parameter: Parameter, value: Any) -> list[tuple[tuple[str | int, ...], str]]:
+    """Pydantic's findings in this project's words. Of a union, only the branch that came closest speaks."""
+    found: dict[tuple[str | int, ...], list[str]] = {}
+    for one in error.errors(include_url=False):
+        # Inside unions pydantic adds the branch's name to the place; keep what is a place in the value.
+        place: list[str | int] = []
+        inner: Any = value
+        for step in one["loc"]:
+            try:
+                inner = inner[step]
+            except (TypeError, KeyError, IndexError):
+                continue
+            place.append(step)
+        message = one["msg"]
+        if one["type"] == "is_instance_of" and parameter.slot is not None:
+            message = f"expected a component of kind '{parameter.slot.contract.kind}'"
+        elif message.startswith("Input should be "):
+            message = "must be " + message.removeprefix("Input should be ")
+        shown = repr(inner)
+        texts = found.setdefault(tuple(place), [])
+        text = f"{message}, got {shown if len(shown) <= 80 else shown[:77] + '...'}"
+        if text not in texts:
+            texts.append(text)
+    merged = []
+    for path, texts in found.items():
+        ending = texts[0].rpartition(", got ")[2]
+        merged.append((path, " or ".join(t.rpartition(", got ")[0] for t in texts) + f", got {ending}"))
+    return merged
+
+
+class ComponentMeta(ABCMeta):
+    """Checks arguments before ``__init__`` sees them and remembers them after."""
+
+    def __call__(cls: type[T], *args: Any, **kwargs: Any) -> T:
+        return typing.cast("T", cls._create(args, kwargs))  # type: ignore[attr-defined]
+
+
+class Component(ABC, metaclass=ComponentMeta):
+    """Base of all components. See the module's text for how to write one."""
+
+    kind: ClassVar[str] = ""
+    """What it is for, set by a contract such as ``Embedder``: the first half of its registered name."""
+
+    type: ClassVar[str] = ""
+    """Which one it is: the second half of its registered name, and ``type:`` in YAML."""
+
+    version: ClassVar[int] = 1
+    """Raised when the same arguments begin to give other results; part of the fingerprint."""
+
+    needs: ClassVar[frozenset[Need]] = frozenset()
+
+    _arguments: dict[str, Any]
+
+    # -- the constructor's signature, read ------------------------------------------------------------------------
+
+    @classmethod
+    def parameters(cls) -> Mapping[str, Parameter]:
+        """The constructor's parameters by name."""
+        return _parameters(cls)
+
+    @classmethod
+    def summary(cls) -> str:
+        """First sentence of the docstring."""
+        return _docstring(cls)[0]
+
+    @classmethod
+    def description(cls) -> str:
+        """The docstring without its ``Args:``."""
+        return _docstring(cls)[1]
+
+    @classmethod
+    def _create(cls, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Self:
+        label = cls.label()
+        try:
+            given = inspect.signature(cls.__init__).bind_partial(None, *args, **kwargs).arguments
+        except TypeError as error:
+            unknown = [name for name in kwargs if name not in cls.parameters()]
+            if unknown:
+                message = f"unknown argument '{unknown[0]}' of {label}{did_you_mean(unknown[0], cls.parameters())}"
+                raise ConfigError(message, parameter=unknown[0]) from None
+            raise ConfigError(f"{label}: {error}") from None
+        values: dict[str, Any] = {}
+        mistakes: list[Mistake] = []
+        for parameter in cls.parameters().values():
+            if parameter.name in given:
+                value = _plain(given[parameter.name])
+                for inner, message in parameter.errors(value):
+                    path = ".".join(map(str, (parameter.name, *inner)))
+                    mistakes.append(Mistake(f"{label}: {path} {message}", path=""))
+            elif parameter.required:
+                mistakes.append(Mistake(f"{label}: missing argument '{parameter.name}'"))
+                continue
+            else:
+                value = _fresh(parameter.default)
+            values[parameter.name] = value
+        if mistakes:
+            raise ConfigError(mistakes)
+        self: Self = type.__call__(cls, **values)
+        self._arguments = values
+        return self
+
+    # -- the tree ---------------------------------------------------------------------------------------------------
+
+    @classmethod
+    def label(cls) -> str:
+        """How messages name it: its registered type, or the class's name."""
+        return f"'{cls.type}'" if cls.type else cls.__name__
+
+    @property
+    def arguments(self) -> Mapping[str, Any]:
+        """Every constructor argument with its value, defaults included."""
+        return types.MappingProxyType(self._arguments)
+
+    def children(self) -> Iterator[tuple[str, Component]]:
+        """Components held directly, with their place: ``index``, ``retrievers.0``."""
+        for name, value in self._arguments.items():
+            if isinstance(value, Component):
+                yield name, value
+            elif isinstance(value, (list, tuple)):
+                for number, item in enumerate(value):
+                    if isinstance(item, Component):
+                        yield f"{name}.{number}", item
+
+    def walk(self, path: str = "") -> Iterator[tuple[str, Component]]:
+        """This component and all below it, with their places; the root's is the empty string."""
+        yield path, self
+        for name, child in self.children():
+            yield from child.walk(f"{path}.{name}" if path else name)
+
+    def to_config(self) -> dict[str, Any]:
+        """The tree as YAML would have it, every default written out.
+
+        Raises:
+            ConfigError: An argument is a Python object that YAML cannot name.
+        """
+        config: dict[str, Any] = {"type": self.type}
+        for name, value in self._arguments.items():
+            config[name] = _configured(value, f"{self.label()}.{name}")
+        return config
+
+    @functools.cached_property
+    def fingerprint(self) -> str:
+        """Identity of what this component computes: type, version and arguments of the whole tree below it."""
+        return fingerprint(self.identity())
+
+    def identity(self) -> dict[str, Any]:
+        """What the fingerprint is made of. Extended by components whose results hang on more than their arguments."""
+        arguments = {
+            name: _identified(self._arguments[name])
+            for name, parameter in self.parameters().items()
+            if not parameter.runtime
+        }
+        return {"kind": self.kind, "type": self.type or type(self).__qualname__, "version": self.version} | arguments
+
+    def clone(self) -> Self:
+        """The same component, not fitted."""
+        return type(self)(**{name: _fresh(value) for name, value in self._arguments.items()})
+
+    def adopt(self, twin: Component) -> None:
+        """Share what an identical component has fitted, all the way down."""
+        state = {k: v for k, v in twin.__dict__.items() if k not in self._arguments and k != "_arguments"}
+        self.__dict__.update(state)
+        for (_, mine), (_, theirs) in zip(self.children(), twin.children(), strict=True):
+            mine.adopt(theirs)
+
+    def __repr__(self) -> str:
+        shown = ", ".join(
+            f"{name}={self._arguments[name]!r}"
+            for name, parameter in self.parameters().items()
+            if parameter.required or repr(self._arguments[name]) != repr(parameter.default)
+        )
+        return f"{type(self).__name__}({shown})"
+
+    # -- life -----------------------------------------------------------------------------------------------------
+
+    def fit(self, context: FitContext) -> None:
+        """Build what is needed to answer. Called once, before any batch; fits the components it holds by
+        ``context.fit(child)``."""
+        for _, child in self.children():
+            context.fit(child)
+
+    def save_state(self, folder: Path) -> None:
+        """Write what :meth:`fit` built, not the arguments, as files under ``folder`` (which exists). Not the
+        children's: they are asked themselves."""
+
+    def load_state(self, folder: Path, context: FitContext) -> None:
+        """Read what :meth:`save_state` wrote. ``context`` gives the corpus and the passages that were fitted on."""
+
+
+# -- reading signatures -------------------------------------------------------------------------------------------
+
+
+@functools.cache
+def _parameters(cls: type[Component]) -> Mapping[str, Parameter]:
+    if cls.__init__ is object.__init__:
+        return {}
+    hints = typing.get_type_hints(cls.__init__, include_extras=True)
+    helps = _docstring(cls)[2]
+    found = {}
+    for name, one in list(inspect.signature(cls.__init__).parameters.items())[1:]:
+        if one.kind in (one.VAR_KEYWORD, one.VAR_POSITIONAL):
+            raise TypeError(f"{cls.__name__}.__init__ takes *args or **kwargs: a component names its arguments")
+        if name not in hints:
+            raise TypeError(f"{cls.__name__}.__init__: argument '{name}' has no type")
+        default = REQUIRED if one.default is one.empty else one.default
+        metadata = getattr(hints[name], "__metadata__", ())
+        runtime = any(isinstance(mark, Runtime) or mark is Runtime for mark in metadata)
+        found[name] = Parameter(name, hints[name], default, helps.get(name, ""), _slot(hints[name]), runtime)
+    return types.MappingProxyType(found)
+
+
+@functools.cache
+def _docstring(cls: type[Component]) -> tuple[str, str, dict[str, str]]:
+    """Summary, description without the arguments, and help by argument. Help is inherited with the constructor."""
+    from docstring_parser import parse
+
+    helps: dict[str, str] = {}
+    for base in reversed(cls.__mro__):
+        for parameter in parse(base.__dict__.get("__doc__") or "").params:
+            helps[parameter.arg_name] = " ".join((parameter.description or "").split())
+    own = parse(cls.__doc__ or "")
+    summary = " ".join((own.short_description or "").split())
+    return summary, (summary + "\n\n" + (own.long_description or "")).strip(), helps
+
+
+def _slot(annotation: Any, *, container: Literal["one", "list"] = "one", optional: bool = False) -> Slot | None:
+    origin = get_origin(annotation)
+    if origin is typing.Annotated:
+        return _slot(get_args(annotation)[0], container=container, optional=optional)
+    if origin in (Union, types.UnionType):
+        optional = optional or type(None) in get_args(annotation)
+        slots = (_slot(one, container=container, optional=optional) for one in get_args(annotation))
+        return next((slot for slot in slots if slot), None)
+    if origin in (list, tuple, collections.abc.Sequence):
+        return _slot(get_args(annotation)[0], container="list", optional=optional)
+    if isinstance(annotation, type) and issubclass(annotation, Component):
+        return Slot(annotation, container, optional)
+    return None
+
+
+def _plain(value: Any) -> Any:
+    """A numpy scalar as the Python number it is: arguments are compared, hashed and written to YAML."""
+    return value.item() if type(value).__module__ == "numpy" and getattr(value, "ndim", None) == 0 else value
+
+
+def _fresh(value: Any) -> Any:
+    """A value that shares no fitted state or container with the original."""
+    if isinstance(value, Component):
+        return value.clone()
+    if isinstance(value, (list, tuple)):
+        return type(value)(_fresh(item) for item in value)
+    return dict(value) if isinstance(value, dict) else value
+
+
+def _configured(value: Any, path: str) -> Any:
+    if isinstance(value, Component):
+        return value.to_config()
+    if isinstance(value, (list, tuple)):
+        return [_configured(item, path) for item in value]
+    if isinstance(value, Mapping):
+        return {str(key): _configured(item, path) for key, item in value.items()}
+    if value is None or isinstance(value, (str, int, float, bool)):
+        return value
+    raise ConfigError(f"{path} is a Python object ({type(value).__name__}): a YAML file cannot name it")
+
+
+def _identified(value: Any) -> Any:
+    if isinstance(value, Component):
+        return value.fingerprint
+    if isinstance(value, (list, tuple)):
+        return [_identified(item) for item in value]
+    if isinstance(value, Mapping):
+        return {str(key): _identified(item) for key, item in value.items()}
+    if value is None or isinstance(value, (str, int, float, bool)):
+        return value
+    # A live Python object has no identity beyond this process: it never matches anything kept on disk.
+    return f"{type(value).__module__}.{type(value).__qualname__}@{id(value)}"
+
+
+def _core_schema(cls: type[Component], source: Any, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
+    return core_schema.is_instance_schema(cls)
+
+
+def _json_schema(cls: type[Component], schema: Any, handler: Any) -> dict[str, Any]:
+    return {"$ref": f"#/definitions/{cls.kind}"}
+
+
+Component.__get_pydantic_core_schema__ = classmethod(_core_schema)  # type: ignore[attr-defined]
+Component.__get_pydantic_json_schema__ = classmethod(_json_schema)  # type: ignore[attr-defined]

@@ -1,0 +1,97 @@
+"""The contract of chunkers, and how they measure length."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, NamedTuple
+
+import numpy as np
+from pydantic import Field
+
+from rag.component import Component
+from rag.corpus.corpus import Corpus
+from rag.corpus.passages import Passages
+from rag.errors import ConfigError
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
+__all__ = ["Chunker", "SizedChunker", "Span", "Unit"]
+
+Unit = Literal["tokens", "characters"]
+
+
+class Span(NamedTuple):
+    """A slice of a text: ``text[start:end]``, offsets in characters."""
+
+    start: int
+    end: int
+    metadata: Mapping[str, Any] | None = None
+
+
+class Chunker(Component):
+    """Cuts documents into passages. A document without text keeps one empty passage, so that it still exists."""
+
+    kind: ClassVar[str] = "chunker"
+
+    @property
+    def needs_tokenizer(self) -> bool:
+        """Whether lengths are counted in the tokens of the pipeline's embedder."""
+        return False
+
+    @abstractmethod
+    def spans(self, texts: Sequence[str], tokenizer: Tokenizer | None) -> Sequence[Sequence[Span]]:
+        """The slices of each text, in order of their start.
+
+        Args:
+            texts: A block of documents.
+            tokenizer: The embedder's, without truncation; given when :attr:`needs_tokenizer`.
+        """
+
+    def chunk(self, corpus: Corpus, tokenizer: Tokenizer | None = None) -> Passages:
+        """The passages of all documents."""
+        document: list[int] = []
+        start: list[int] = []
+        end: list[int] = []
+        metadata: dict[int, Mapping[str, Any]] = {}
+        position = 0
+        for block in corpus.iter_texts():
+            for spans in self.spans(block, tokenizer):
+                for span in spans or (Span(0, 0),):
+                    if span.metadata:
+                        metadata[len(document)] = span.metadata
+                    document.append(position)
+                    start.append(span.start)
+                    end.append(span.end)
+                position += 1
+        arrays = (np.asarray(values, dtype=np.int64) for values in (document, start, end))
+        return Passages(corpus, *arrays, metadata)
+
+
+class SizedChunker(Chunker):
+    """Base of chunkers that fill passages up to a size.
+
+    Args:
+        size: Longest passage, in ``unit``.
+        overlap: How much of a passage's end the next one may repeat, in ``unit``; less than ``size``.
+        unit: ``tokens`` of the pipeline's first embedder, so that nothing is cut off when it is embedded, or
+            ``characters``.
+    """
+
+    def __init__(
+        self,
+        *,
+        size: Annotated[int, Field(ge=1)] = 256,
+        overlap: Annotated[int, Field(ge=0)] = 0,
+        unit: Unit = "tokens",
+    ) -> None:
+        if overlap >= size:
+            raise ConfigError(f"overlap must be less than size ({size}), got {overlap}", parameter="overlap")
+        self.size = size
+        self.overlap = overlap
+        self.unit = unit
+
+    @property
+    def needs_tokenizer(self) -> bool:
+        return self.unit == "tokens"

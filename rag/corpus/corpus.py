@@ -1,0 +1,219 @@
+"""The documents of a pipeline: an Arrow file, memory-mapped, so that a million of them cost no memory."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+
+from rag.candidates import Ints
+from rag.errors import ArtifactError, DataError
+from rag.types import Document
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+__all__ = ["Corpus"]
+
+logger = logging.getLogger("rag.corpus")
+
+_BATCH = 2048
+"""Rows per record batch: large enough to be cheap to write, small enough to bound memory while writing."""
+
+
+class Corpus:
+    """Documents by position, in the order they were given.
+
+    Made by :meth:`from_documents` (or the readers, :func:`rag.corpus.read_corpus`); kept by :meth:`write`, read back
+    by :meth:`open`.
+    """
+
+    def __init__(self, table: pa.Table) -> None:
+        self._table = table
+        self._positions: dict[str, int] | None = None
+
+    # -- making -----------------------------------------------------------------------------------------------------
+
+    @classmethod
+    def from_documents(
+        cls, documents: Iterable[Document], *, path: Path | None = None, advance: Callable[[int], None] | None = None
+    ) -> Corpus:
+        """Write documents to an Arrow file as they come and map it into memory.
+
+        Args:
+            documents: Consumed once; never all in memory.
+            path: Where to keep the file. Default: a temporary file that goes away with the corpus.
+            advance: Called with the number of documents of each batch written.
+
+        Raises:
+            DataError: No documents, a repeated id, or something that is no :class:`Document` with string id and text.
+        """
+        import pyarrow as pa
+
+        handle = None
+        if path is None:
+            handle = tempfile.TemporaryFile(prefix="rag-corpus-")  # noqa: SIM115 - lives as long as the mapping
+            sink: Any = pa.PythonFile(handle, mode="w")
+        else:
+            sink = str(path)
+        seen: set[str] = set()
+        empty = 0
+        with pa.ipc.new_file(sink, _schema()) as writer:
+            batch: list[Document] = []
+            for document in documents:
+                _check(document, seen)
+                empty += not document.text.strip()
+                batch.append(document)
+                if len(batch) == _BATCH:
+                    writer.write_batch(_record_batch(batch))
+                    if advance:
+                        advance(len(batch))
+                    batch = []
+            if batch:
+                writer.write_batch(_record_batch(batch))
+                if advance:
+                    advance(len(batch))
+        if not seen:
+            raise DataError("the corpus is empty: there is no document to index")
+        if empty:
+            logger.warning(
+                "%d of %d documents have no text; they are kept, but nothing in them can match", empty, len(seen)
+            )
+        if handle is not None:
+            handle.flush()
+            return cls._map(f"/proc/self/fd/{handle.fileno()}" if os.path.exists("/proc/self/fd") else handle)
+        return cls.open(cast(Path, path))
+
+    @classmethod
+    def open(cls, path: Path) -> Corpus:
+        """Map a file written by :meth:`write` or :meth:`from_documents`.
+
+        Raises:
+            ArtifactError: No such file, or not one of ours.
+        """
+        return cls._map(str(path))
+
+    @classmethod
+    def _map(cls, source: Any) -> Corpus:
+        import pyarrow as pa
+
+        try:
+            mapped = pa.memory_map(source) if isinstance(source, str) else source
+            table = pa.ipc.open_file(mapped).read_all()
+        except (OSError, pa.ArrowInvalid) as error:
+            raise ArtifactError(f"{source} is no corpus file: {error}") from None
+        if table.schema.names != _schema().names:
+            raise ArtifactError(f"{source} is no corpus file: its columns are {', '.join(table.schema.names)}")
+        return cls(table)
+
+    def write(self, path: Path) -> None:
+        """Write the corpus as one Arrow file."""
+        import pyarrow as pa
+
+        with pa.ipc.new_file(str(path), self._table.schema) as writer:
+            writer.write_table(self._table, max_chunksize=_BATCH)
+
+    # -- reading ------------------------------------------------------------------------------------------------------
+
+    def __len__(self) -> int:
+        return int(self._table.num_rows)
+
+    def __getitem__(self, position: int) -> Document:
+        return self.documents([position])[0]
+
+    def __iter__(self) -> Iterator[Document]:
+        for batch in self._table.to_batches():
+            yield from _documents(batch)
+
+    def __repr__(self) -> str:
+        return f"Corpus({len(self)} documents)"
+
+    def documents(self, positions: Sequence[int] | Ints) -> list[Document]:
+        """The documents at these positions, in this order."""
+        return _documents(self._take(positions))
+
+    def ids(self, positions: Sequence[int] | Ints | None = None) -> list[str]:
+        """Ids at these positions; all of them by default."""
+        column = self._table["id"] if positions is None else self._take(positions, ["id"])["id"]
+        return cast("list[str]", column.to_pylist())
+
+    def texts(self, positions: Sequence[int] | Ints | None = None) -> list[str]:
+        """Texts at these positions; all of them by default."""
+        column = self._table["text"] if positions is None else self._take(positions, ["text"])["text"]
+        return cast("list[str]", column.to_pylist())
+
+    def iter_texts(self) -> Iterator[list[str]]:
+        """All texts, a record batch at a time: the way to go over a large corpus."""
+        for batch in self._table.to_batches():
+            yield batch.column("text").to_pylist()
+
+    def lengths(self) -> Ints:
+        """Length of every text in characters, int64 [n]."""
+        import pyarrow.compute as pc
+
+        lengths = pc.call_function("utf8_length", [self._table["text"]])
+        return np.asarray(lengths.to_numpy(), dtype=np.int64)
+
+    def position(self, document_id: str) -> int | None:
+        """Position of an id, or None when the corpus does not have it."""
+        if self._positions is None:
+            self._positions = {name: place for place, name in enumerate(self.ids())}
+        return self._positions.get(document_id)
+
+    def _take(self, positions: Sequence[int] | Ints, columns: list[str] | None = None) -> Any:
+        import pyarrow as pa
+
+        table = self._table if columns is None else self._table.select(columns)
+        return table.take(pa.array(np.asarray(positions, dtype=np.int64)))
+
+
+def _schema() -> pa.Schema:
+    import pyarrow as pa
+
+    # Metadata is JSON: documents of one corpus need not agree on its fields or their types.
+    return pa.schema([("id", pa.string()), ("text", pa.large_string()), ("metadata", pa.string())])
+
+
+def _record_batch(documents: list[Document]) -> pa.RecordBatch:
+    import pyarrow as pa
+
+    try:
+        metadata = [json.dumps(dict(d.metadata), ensure_ascii=False) if d.metadata else "{}" for d in documents]
+    except (TypeError, ValueError):
+        for document in documents:
+            try:
+                json.dumps(dict(document.metadata))
+            except (TypeError, ValueError) as error:
+                raise DataError(f"document '{document.id}': its metadata is not JSON: {error}") from None
+        raise
+    try:
+        arrays = [[d.id for d in documents], [d.text for d in documents], metadata]
+        return pa.record_batch([pa.array(a, t.type) for a, t in zip(arrays, _schema(), strict=True)], schema=_schema())
+    except UnicodeEncodeError as error:
+        raise DataError(f"a document holds text that is not valid Unicode (a lone surrogate): {error}") from None
+
+
+def _documents(table: Any) -> list[Document]:
+    columns = (table.column(name).to_pylist() for name in ("id", "text", "metadata"))
+    return [
+        Document(id, text, json.loads(metadata) if metadata != "{}" else {})
+        for id, text, metadata in zip(*columns, strict=True)
+    ]
+
+
+def _check(document: Any, seen: set[str]) -> None:
+    if not isinstance(document, Document):
+        raise DataError(f"expected a rag.Document, got {type(document).__name__}: {document!r:.80}")
+    if not isinstance(document.id, str) or not document.id:
+        raise DataError(f"a document's id must be a non-empty string, got {document.id!r}")
+    if not isinstance(document.text, str):
+        raise DataError(f"document '{document.id}': its text must be a string, got {type(document.text).__name__}")
+    if document.id in seen:
+        raise DataError(f"two documents have the id '{document.id}': ids must be unique in a corpus")
+    seen.add(document.id)

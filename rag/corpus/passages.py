@@ -1,0 +1,100 @@
+"""Passages: the pieces of documents that are embedded, matched and scored."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rag.candidates import Ints
+from rag.corpus.corpus import Corpus
+from rag.store.fingerprint import fingerprint_texts
+
+__all__ = ["Passages"]
+
+
+@dataclass(frozen=True)
+class Passages:
+    """Slices of documents, in the order of the corpus; every document has at least one.
+
+    Texts are not copied: a passage is ``document.text[start:end]``.
+
+    Args:
+        corpus: Whose documents.
+        document: Position of each passage's document, int64 [n], ascending.
+        start: Offset in the document's text in characters, int64 [n].
+        end: End of the slice (exclusive), int64 [n].
+        metadata: What the chunker knows about some passages, by position.
+    """
+
+    corpus: Corpus
+    document: Ints
+    start: Ints
+    end: Ints
+    metadata: Mapping[int, Mapping[str, Any]]
+
+    @classmethod
+    def whole(cls, corpus: Corpus) -> Passages:
+        """Every document one passage."""
+        n = len(corpus)
+        return cls(corpus, np.arange(n, dtype=np.int64), np.zeros(n, dtype=np.int64), corpus.lengths(), {})
+
+    def __len__(self) -> int:
+        return len(self.document)
+
+    @cached_property
+    def one_per_document(self) -> bool:
+        """Whether positions of passages are positions of documents."""
+        return len(self) == len(self.corpus)
+
+    @cached_property
+    def most_per_document(self) -> int:
+        """The largest number of passages any document has."""
+        return int(np.bincount(self.document).max())
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Hash of the texts and of which document each belongs to."""
+        texts = (text for block in self.iter_texts() for text in block)
+        return fingerprint_texts([fingerprint_texts(texts), self.document.tobytes().hex()])
+
+    def texts(self, positions: Sequence[int] | Ints) -> list[str]:
+        """Texts of these passages, in this order. Each document is read once, however often it occurs."""
+        positions = np.asarray(positions, dtype=np.int64)
+        documents, where = np.unique(self.document[positions], return_inverse=True)
+        full = self.corpus.texts(documents)
+        starts, ends = self.start[positions].tolist(), self.end[positions].tolist()
+        return [full[w][s:e] for w, s, e in zip(where.tolist(), starts, ends, strict=True)]
+
+    def iter_texts(self) -> Iterator[list[str]]:
+        """All texts in order, in blocks of some thousand."""
+        first = 0  # first passage of the block
+        begin = 0  # first document of the block
+        for block in self.corpus.iter_texts():
+            last = int(np.searchsorted(self.document, begin + len(block)))
+            rows = zip(
+                (self.document[first:last] - begin).tolist(),
+                self.start[first:last].tolist(),
+                self.end[first:last].tolist(),
+                strict=True,
+            )
+            yield [block[d][s:e] for d, s, e in rows]
+            first, begin = last, begin + len(block)
+
+    def save(self, folder: Path) -> None:
+        """Write the table, not the corpus, into ``folder``."""
+        np.save(folder / "passages.npy", np.stack([self.document, self.start, self.end]))
+        metadata = {str(position): dict(value) for position, value in self.metadata.items()}
+        (folder / "passages.json").write_text(json.dumps(metadata, ensure_ascii=False), encoding="utf-8")
+
+    @classmethod
+    def load(cls, folder: Path, corpus: Corpus) -> Passages:
+        """Read what :meth:`save` wrote."""
+        document, start, end = np.load(folder / "passages.npy", mmap_mode="r")
+        metadata = json.loads((folder / "passages.json").read_text(encoding="utf-8"))
+        return cls(corpus, document, start, end, {int(position): value for position, value in metadata.items()})

@@ -1,0 +1,243 @@
+"""Reading documents from wherever they are.
+
+===========================  =====================================================================================
+source                       documents
+===========================  =====================================================================================
+BEIR folder                  lines of its ``corpus.jsonl``
+``*.jsonl``, ``*.ndjson``    one JSON object a line
+``*.csv``, ``*.tsv``         one a row, first line names the columns
+``*.parquet``                one a row
+folder                       its ``.txt``, ``.md``, ``.markdown`` and ``.rst`` files; the id is the relative path
+``hf:NAME[@CONFIG][#SPLIT]`` rows of a dataset on the Hugging Face Hub (split: ``train``, or the only one)
+``datasets.Dataset``         its rows
+list of ``Document``         as they are
+===========================  =====================================================================================
+
+Rows have an id (``_id``, ``id``, ``doc_id`` or ``docid``), a text (``text``, ``contents``, ``content`` or ``body``) and
+perhaps a ``title``, which is put before the text on a line of its own. An object under ``metadata`` and all other fields
+become the document's metadata.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import logging
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+from rag.corpus.corpus import Corpus
+from rag.errors import DataError
+from rag.types import Document
+
+__all__ = ["iter_jsonl", "read_corpus", "read_documents", "row_id"]
+
+logger = logging.getLogger("rag.corpus")
+
+ID_FIELDS = ("_id", "id", "doc_id", "docid")
+TEXT_FIELDS = ("text", "contents", "content", "body")
+TEXT_SUFFIXES = {".txt", ".md", ".markdown", ".rst"}
+
+csv.field_size_limit(1 << 30)  # a document may be longer than the module's default of 128 KiB
+
+
+def read_corpus(
+    source: Any,
+    *,
+    id_field: str | None = None,
+    text_field: str | None = None,
+    path: Path | None = None,
+    advance: Callable[[int], None] | None = None,
+) -> Corpus:
+    """Read documents into a :class:`Corpus`. See :func:`read_documents` and :meth:`Corpus.from_documents`."""
+    if isinstance(source, Corpus):
+        return source
+    documents = read_documents(source, id_field=id_field, text_field=text_field)
+    return Corpus.from_documents(documents, path=path, advance=advance)
+
+
+def read_documents(source: Any, *, id_field: str | None = None, text_field: str | None = None) -> Iterator[Document]:
+    """Documents of a source, one at a time.
+
+    Args:
+        source: Any of those in the table above.
+        id_field: Column that holds the id, when it has another name.
+        text_field: Column that holds the text, when it has another name.
+
+    Raises:
+        DataError: The source is missing, unreadable or of no known format, or one of its rows is wrong (the message
+            says which line).
+    """
+    if isinstance(source, (str, Path)):
+        text = str(source)
+        if text.startswith("hf:"):
+            return _rows(_hub_rows(text), id_field, text_field)
+        return _from_path(Path(source).expanduser(), id_field, text_field)
+    if hasattr(source, "features") and hasattr(source, "column_names"):  # datasets.Dataset, without importing it
+        return _rows(((f"row {number}", row) for number, row in enumerate(source)), id_field, text_field)
+    if isinstance(source, Iterable):
+        return iter(source)
+    raise DataError(f"cannot read documents from a {type(source).__name__}")
+
+
+def _from_path(path: Path, id_field: str | None, text_field: str | None) -> Iterator[Document]:
+    if not path.exists():
+        raise DataError(f"{path}: no such file or folder (a dataset on the Hub is written hf:owner/name)")
+    if path.is_dir():
+        if (path / "corpus.jsonl").is_file():
+            return _rows(iter_jsonl(path / "corpus.jsonl"), id_field, text_field)
+        files = sorted(p for p in path.rglob("*") if p.suffix.lower() in TEXT_SUFFIXES and p.is_file())
+        if not files:
+            raise DataError(
+                f"{path}: the folder has neither a corpus.jsonl nor any {', '.join(sorted(TEXT_SUFFIXES))} file"
+            )
+        return (Document(p.relative_to(path).as_posix(), _read_text(p), {"path": str(p)}) for p in files)
+    readers: dict[str, Callable[[Path], Iterable[tuple[str, Any]]]] = {
+        ".jsonl": iter_jsonl,
+        ".ndjson": iter_jsonl,
+        ".csv": lambda p: _csv_rows(p, ","),
+        ".tsv": lambda p: _csv_rows(p, "\t"),
+        ".parquet": _parquet_rows,
+    }
+    suffix = path.suffix.lower()
+    if suffix in readers:
+        return _rows(readers[suffix](path), id_field, text_field)
+    if suffix in TEXT_SUFFIXES:
+        return iter([Document(path.name, _read_text(path), {"path": str(path)})])
+    raise DataError(f"{path}: unknown format '{suffix}' (valid: {', '.join(sorted({*readers, *TEXT_SUFFIXES}))})")
+
+
+def iter_jsonl(path: Path) -> Iterator[tuple[str, Any]]:
+    """(``file:line``, value) of every line that is not blank.
+
+    Raises:
+        DataError: Unreadable file, a line that is not UTF-8 or not JSON, or no object.
+    """
+    for where, line in _lines(path):
+        try:
+            value = json.loads(line)
+        except json.JSONDecodeError as error:
+            raise DataError(f"{where}: not JSON: {error.msg} at column {error.colno}") from None
+        if not isinstance(value, dict):
+            raise DataError(f"{where}: expected a JSON object, got {line.strip()[:60]}")
+        yield where, value
+
+
+def _lines(path: Path) -> Iterator[tuple[str, str]]:
+    try:
+        with path.open("rb") as file:
+            for number, raw in enumerate(file, 1):
+                line = _decode(raw.removeprefix(b"\xef\xbb\xbf") if number == 1 else raw, f"{path}:{number}")
+                if line.strip():
+                    yield f"{path}:{number}", line
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror}") from None
+
+
+def _decode(raw: bytes, where: str) -> str:
+    try:
+        return raw.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise DataError(f"{where}: not valid UTF-8: byte 0x{raw[error.start]:02x} at offset {error.start}") from None
+
+
+def _read_text(path: Path) -> str:
+    try:
+        return _decode(path.read_bytes(), str(path))
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror}") from None
+
+
+def _csv_rows(path: Path, delimiter: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    reader = csv.DictReader((line for _, line in _lines(path)), delimiter=delimiter)
+    try:
+        for row in reader:
+            where = f"{path}:{reader.line_num}"
+            if None in row:
+                raise DataError(f"{where}: more values than the first line has columns")
+            yield where, row
+    except csv.Error as error:
+        raise DataError(f"{path}:{reader.line_num}: {error}") from None
+
+
+def _parquet_rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        number = 0
+        for batch in pq.ParquetFile(path).iter_batches():
+            for row in batch.to_pylist():
+                yield f"{path}: row {number}", row
+                number += 1
+    except (OSError, pa.ArrowInvalid) as error:
+        raise DataError(f"{path}: cannot be read as Parquet: {error}") from None
+
+
+def _hub_rows(name: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    from datasets import Dataset, load_dataset
+
+    rest, _, split = name.removeprefix("hf:").partition("#")
+    repository, _, config = rest.partition("@")
+    try:
+        loaded = load_dataset(repository, config or None, split=split or None)
+    except Exception as error:  # the Hub's client raises many kinds
+        raise DataError(f"{name}: cannot load the dataset: {str(error).splitlines()[0]}") from error
+    if not isinstance(loaded, Dataset):
+        splits = list(loaded)
+        if "train" not in splits and len(splits) != 1:
+            raise DataError(f"{name}: has the splits {', '.join(map(str, splits))}; choose one: {name}#{splits[0]}")
+        loaded = loaded["train" if "train" in splits else splits[0]]
+    return ((f"{name}: row {number}", row) for number, row in enumerate(loaded))
+
+
+def _rows(
+    rows: Iterable[tuple[str, Mapping[str, Any]]], id_field: str | None, text_field: str | None
+) -> Iterator[Document]:
+    rows = iter(rows)
+    first = next(rows, None)
+    if first is None:
+        return
+    where, row = first
+    id_column = _column(row, id_field, ID_FIELDS, where, "id")
+    text_column = _column(row, text_field, TEXT_FIELDS, where, "text")
+    for where, row in chain([first], rows):
+        id = row_id(row, id_column, where)
+        text = row.get(text_column)
+        if not isinstance(text, str):
+            if text is not None or text_column not in row:
+                got = "is missing" if text_column not in row else f"must be a string, got {text!r:.60}"
+                raise DataError(f"{where}: '{text_column}' {got}")
+            text = ""
+        metadata = {k: v for k, v in row.items() if k not in (id_column, text_column, "metadata") and v not in (None, "")}
+        if isinstance(row.get("metadata"), dict):
+            metadata |= row["metadata"]
+        title = metadata.get("title")
+        if isinstance(title, str) and title:
+            text = f"{title}\n{text}" if text else title
+        yield Document(id, text, metadata)
+
+
+def row_id(row: Mapping[str, Any], column: str, where: str) -> str:
+    """The id in a row as a string; whole numbers are taken as written.
+
+    Raises:
+        DataError: It is missing, empty or something else.
+    """
+    value = row.get(column)
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    if not isinstance(value, str) or not value:
+        got = "is missing" if column not in row else f"must be a non-empty string, got {value!r:.60}"
+        raise DataError(f"{where}: the id '{column}' {got}")
+    return value
+
+
+def _column(row: Mapping[str, Any], wanted: str | None, usual: tuple[str, ...], where: str, what: str) -> str:
+    for name in (wanted,) if wanted else usual:
+        if name in row:
+            return name
+    tried = wanted or " or ".join(usual)
+    raise DataError(f"{where}: no {what} field '{tried}'; it has: {', '.join(map(str, row))}")

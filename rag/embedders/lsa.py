@@ -1,0 +1,113 @@
+"""Latent semantic analysis: an embedder that needs no download."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import numpy as np
+from pydantic import Field
+
+from rag.candidates import Vectors
+from rag.embedders.base import Embedder
+from rag.errors import DataError, NotFittedError
+
+if TYPE_CHECKING:
+    from rag.context import FitContext
+
+__all__ = ["LSA"]
+
+
+class LSA(Embedder):
+    """TF-IDF reduced by a truncated singular value decomposition, fitted on the corpus (Deerwester et al. 1990).
+
+    The fallback that always works: no model, no download, seconds to fit. Words that are not in the corpus are
+    unknown to it; a text made only of such words gets the zero vector.
+
+    Args:
+        dim: Dimensions kept. Fewer when the corpus has fewer documents or words.
+        min_df: Ignore words in fewer passages than this.
+        max_features: Keep only the most frequent words.
+        ngram_max: Longest run of words counted as one term.
+        stop_words: Remove scikit-learn's English stop words.
+    """
+
+    type = "lsa"
+    needs = frozenset({"corpus"})
+
+    def __init__(
+        self,
+        *,
+        dim: Annotated[int, Field(ge=2, le=4096)] = 256,
+        min_df: Annotated[int, Field(ge=1)] = 1,
+        max_features: Annotated[int, Field(ge=2)] = 100_000,
+        ngram_max: Annotated[int, Field(ge=1, le=3)] = 1,
+        stop_words: bool = True,
+    ) -> None:
+        self.dim = dim
+        self.min_df = min_df
+        self.max_features = max_features
+        self.ngram_max = ngram_max
+        self.stop_words = stop_words
+        self._vectorizer: Any = None
+        self._components: Vectors | None = None
+
+    def fit(self, context: FitContext) -> None:
+        from sklearn.utils.extmath import randomized_svd
+
+        vectorizer = self._new_vectorizer()
+        try:
+            matrix = vectorizer.fit_transform(text for block in context.passages.iter_texts() for text in block)
+        except ValueError as error:
+            raise DataError(f"'lsa' found no words to build on in the corpus: {error}") from None
+        dim = min(self.dim, *matrix.shape)
+        _, _, components = randomized_svd(matrix, n_components=dim, random_state=context.seed)
+        self._components = components.astype(np.float32)
+        self._vectorizer = vectorizer
+
+    @property
+    def dimension(self) -> int:
+        return len(self._fitted())
+
+    def embed_queries(self, texts: Sequence[str]) -> Vectors:
+        components = self._fitted()
+        vectors = np.asarray(self._vectorizer.transform(texts) @ components.T, dtype=np.float32)
+        return vectors
+
+    def embed_documents(self, texts: Sequence[str], *, advance: Callable[[int], None] | None = None) -> Vectors:
+        vectors = self.embed_queries(texts)
+        if advance:
+            advance(len(texts))
+        return vectors
+
+    def save_state(self, folder: Path) -> None:
+        np.save(folder / "components.npy", self._fitted())
+        np.save(folder / "idf.npy", self._vectorizer.idf_)
+        vocabulary = {term: int(column) for term, column in self._vectorizer.vocabulary_.items()}
+        (folder / "vocabulary.json").write_text(json.dumps(vocabulary, ensure_ascii=False), encoding="utf-8")
+
+    def load_state(self, folder: Path, context: FitContext) -> None:
+        vocabulary = json.loads((folder / "vocabulary.json").read_text(encoding="utf-8"))
+        self._vectorizer = self._new_vectorizer(vocabulary)
+        self._vectorizer.idf_ = np.load(folder / "idf.npy")
+        self._components = np.load(folder / "components.npy", mmap_mode="r")
+
+    def _new_vectorizer(self, vocabulary: dict[str, int] | None = None) -> Any:
+        from sklearn.feature_extraction.text import TfidfVectorizer
+
+        return TfidfVectorizer(
+            min_df=self.min_df,
+            max_features=self.max_features,
+            ngram_range=(1, self.ngram_max),
+            stop_words="english" if self.stop_words else None,
+            sublinear_tf=True,
+            dtype=np.float32,
+            vocabulary=vocabulary,
+        )
+
+    def _fitted(self) -> Vectors:
+        if self._components is None:
+            raise NotFittedError("'lsa' has not been fitted: fit the pipeline it is in first")
+        return self._components

@@ -1,0 +1,126 @@
+"""Everything this project raises on purpose.
+
+::
+
+    RagError                something a user can put right; the CLI prints it and exits 2
+    ├── ConfigError         a pipeline, a component argument or a config file is wrong
+    ├── DataError           documents, queries or judgements are wrong
+    ├── ModelError          a model cannot be found, loaded or gives unusable output
+    ├── ArtifactError       something saved is damaged, incomplete or of another format
+    ├── NotFittedError      a component was asked before it was fitted
+    └── MissingExtraError   an optional dependency is not installed
+
+A message names the parameter, the rule and the value, and what is available.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+__all__ = [
+    "ArtifactError",
+    "ConfigError",
+    "DataError",
+    "Location",
+    "Mistake",
+    "MissingExtraError",
+    "ModelError",
+    "NotFittedError",
+    "RagError",
+    "did_you_mean",
+]
+
+
+class RagError(Exception):
+    """Base of every error raised on purpose by this project."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Location:
+    """Where something was written. ``line`` and ``column`` count from 1; 0 means "the whole of it"."""
+
+    file: str
+    line: int = 0
+    column: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}:{self.column}" if self.line else self.file
+
+
+@dataclass(frozen=True, slots=True)
+class Mistake:
+    """One thing wrong in a configuration.
+
+    Args:
+        message: What is wrong, the rule and what would be right.
+        path: Where in the tree, such as ``retriever.index.m``; empty for the root.
+        location: Where in a file, when it came from one.
+    """
+
+    message: str
+    path: str = ""
+    location: Location | None = None
+
+    def __str__(self) -> str:
+        return ": ".join(str(part) for part in (self.location, self.path, self.message) if part)
+
+
+class ConfigError(RagError):
+    """One or more mistakes in a pipeline or in a component's arguments.
+
+    Args:
+        mistakes: A message, or every mistake found.
+        parameter: The argument at fault, when the message is about one: places it in a file.
+    """
+
+    def __init__(self, mistakes: str | Sequence[Mistake], *, parameter: str = "") -> None:
+        if isinstance(mistakes, str):
+            mistakes = [Mistake(mistakes, path=parameter)]
+        self.mistakes: tuple[Mistake, ...] = tuple(mistakes)
+        self.parameter = parameter
+        super().__init__("\n".join(map(str, self.mistakes)))
+
+
+class DataError(RagError):
+    """Documents, queries or judgements that cannot be used."""
+
+
+class ModelError(RagError):
+    """A model that cannot be found or loaded, or whose output cannot be used."""
+
+
+class ArtifactError(RagError):
+    """Something saved that is damaged, incomplete, or of a format this version does not read."""
+
+
+class NotFittedError(RagError):
+    """A component that was asked for answers before :meth:`fit` or :meth:`load`."""
+
+
+class MissingExtraError(RagError):
+    """An optional dependency that is not installed.
+
+    Args:
+        what: The feature that needs it.
+        package: The package that is missing.
+        extra: The extra of this distribution that brings it.
+    """
+
+    def __init__(self, what: str, *, package: str, extra: str) -> None:
+        self.extra = extra
+        super().__init__(
+            f"{what} needs the package '{package}', which is not installed: "
+            f"pip install 'rag-pipelines[{extra}]'"
+        )
+
+
+def did_you_mean(name: str, valid: Iterable[str]) -> str:
+    """Suffix for a message about an unknown name: the nearest valid one and the list of all."""
+    names = sorted(valid)
+    if not names:
+        return ""
+    near = difflib.get_close_matches(str(name), names, n=1, cutoff=0.6)
+    hint = f"; did you mean '{near[0]}'?" if near else ""
+    return f"{hint} (valid: {', '.join(names)})"

@@ -1,0 +1,1 @@
+"""Filters: stages that decide what is relevant enough to be returned."""

@@ -1,0 +1,157 @@
+"""Finding and loading neural models: names, devices, precision, and one copy per process."""
+
+from __future__ import annotations
+
+import functools
+import importlib.util
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from rag.errors import ModelError, RagError
+
+if TYPE_CHECKING:
+    from sentence_transformers import CrossEncoder, SentenceTransformer
+
+__all__ = ["Device", "Precision", "load_cross_encoder", "load_sentence_transformer", "precision_context", "resolve_model"]
+
+Precision = Literal["auto", "float32", "bfloat16"]
+"""``auto`` computes in bfloat16 where the processor multiplies it in hardware, else in float32."""
+
+Device = str
+"""``auto``, or a torch device such as ``cpu``, ``cuda`` or ``cuda:1``."""
+
+_PACKAGE = "package:"
+
+
+def resolve_model(name: str) -> str:
+    """A name as sentence-transformers takes it: a folder, or the Hub's ``owner/model``.
+
+    Args:
+        name: Hub name, path of a folder, or ``package:NAME/SUBPATH`` for a folder inside an installed package.
+
+    Raises:
+        ModelError: The package or the folder is not there.
+    """
+    if name.startswith(_PACKAGE):
+        package, _, inside = name.removeprefix(_PACKAGE).partition("/")
+        try:
+            spec = importlib.util.find_spec(package)
+        except (ImportError, ValueError):
+            spec = None
+        if spec is None or not spec.submodule_search_locations:
+            raise ModelError(f"model '{name}': the Python package '{package}' is not installed")
+        folder = Path(spec.submodule_search_locations[0]) / inside
+        if not folder.is_dir():
+            raise ModelError(f"model '{name}': the package '{package}' has no folder '{inside}'")
+        return str(folder)
+    if name.startswith(("/", "./", "../", "~")):
+        folder = Path(name).expanduser()
+        if not folder.is_dir():
+            raise ModelError(f"model '{name}': there is no such folder")
+        return str(folder)
+    return name
+
+
+def load_sentence_transformer(
+    name: str, *, device: Device = "auto", revision: str | None = None, trust_remote_code: bool = False
+) -> SentenceTransformer:
+    """A sentence-transformers model; loaded once per process however many components name it.
+
+    Raises:
+        ModelError: It cannot be found or loaded.
+    """
+    from sentence_transformers import SentenceTransformer
+
+    return _load(SentenceTransformer, name, resolve_device(device), revision, trust_remote_code)  # type: ignore[no-any-return]
+
+
+def load_cross_encoder(
+    name: str, *, device: Device = "auto", revision: str | None = None, trust_remote_code: bool = False
+) -> CrossEncoder:
+    """A cross-encoder, likewise."""
+    from sentence_transformers import CrossEncoder
+
+    return _load(CrossEncoder, name, resolve_device(device), revision, trust_remote_code)  # type: ignore[no-any-return]
+
+
+@functools.cache
+def resolve_device(device: Device) -> str:
+    """``auto`` as the best device there is.
+
+    Raises:
+        ModelError: The device does not exist here.
+    """
+    import torch
+
+    if device == "auto":
+        if torch.cuda.is_available():
+            return "cuda"
+        return "mps" if torch.backends.mps.is_available() else "cpu"
+    try:
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise ModelError(f"device '{device}' cannot be used: {str(error).splitlines()[0]}") from None
+    return device
+
+
+@functools.cache
+def _load(model_class: Any, name: str, device: str, revision: str | None, trust_remote_code: bool) -> Any:
+    path = resolve_model(name)
+    with _quiet():
+        try:
+            return model_class(path, device=device, revision=revision, trust_remote_code=trust_remote_code)
+        except RagError:
+            raise
+        except Exception as error:  # the loaders raise many kinds: OSError, ValueError, KeyError, hub errors, ...
+            first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+            offline = os.environ.get("HF_HUB_OFFLINE", "").upper() in {"1", "ON", "YES", "TRUE"}
+            hint = " (HF_HUB_OFFLINE is set: only models already downloaded can be used)" if offline else ""
+            raise ModelError(f"cannot load the model '{name}'{hint}: {first}") from error
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Loading reports to nobody: no progress bars of weights, no advice on standard error."""
+    from transformers.utils import logging as transformers_logging
+
+    bars = transformers_logging.is_progress_bar_enabled()
+    loggers = [logging.getLogger(name) for name in ("sentence_transformers", "transformers", "huggingface_hub")]
+    levels = [logger.level for logger in loggers]
+    transformers_logging.disable_progress_bar()
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        if bars:
+            transformers_logging.enable_progress_bar()
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
+
+
+def precision_context(precision: Precision, device_type: str) -> Any:
+    """Autocast to bfloat16 where asked for and sensible; otherwise a context that does nothing.
+
+    Weights stay float32: normalisation and softmax are computed exactly, products of matrices in bfloat16.
+    """
+    import torch
+
+    if precision == "bfloat16" or (precision == "auto" and _has_fast_bfloat16(device_type)):
+        return torch.autocast(device_type, dtype=torch.bfloat16)
+    return nullcontext()
+
+
+@functools.cache
+def _has_fast_bfloat16(device_type: str) -> bool:
+    import torch
+
+    if device_type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    if device_type == "cpu":
+        capabilities = getattr(torch.cpu, "get_capabilities", dict)()
+        return bool(capabilities.get("amx_bf16"))
+    return False

@@ -1,0 +1,341 @@
+"""The pipeline: a chunker, a retriever and stages, fitted on a corpus and asked in batches."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, overload
+
+import numpy as np
+
+from rag.batch import QueryBatch
+from rag.candidates import Candidates
+from rag.component import Component
+from rag.context import FitContext, Progress, Training, no_progress
+from rag.corpus.chunkers.base import Chunker
+from rag.corpus.chunkers.none import NoChunker
+from rag.corpus.corpus import Corpus
+from rag.corpus.passages import Passages
+from rag.corpus.readers import read_corpus
+from rag.costs import Ledger
+from rag.embedders.base import Embedder
+from rag.errors import ArtifactError, ConfigError, DataError, NotFittedError, RagError
+from rag.stage import Retriever, Stage
+from rag.store.folder import read_folder, write_folder
+from rag.types import Hit, Query, SearchResult
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
+    from rag.langchain import PipelineRetriever
+
+__all__ = ["Pipeline"]
+
+logger = logging.getLogger("rag.pipeline")
+
+_KIND = "pipeline"
+
+
+class Pipeline(Component):
+    """Documents are cut by the chunker, found by the retriever and worked on by the stages, in order.
+
+    Args:
+        chunker: Cuts documents into passages. Whatever it does, results are documents, each with its best passage.
+        retriever: Finds candidates.
+        stages: Rerank or filter them, one after another.
+    """
+
+    kind: ClassVar[str] = "pipeline"
+    type = "pipeline"
+    needs = frozenset({"corpus"})
+
+    def __init__(
+        self,
+        *,
+        retriever: Retriever,
+        chunker: Chunker = NoChunker(),  # noqa: B008 - a default component is cloned for each instance
+        stages: Sequence[Stage] = (),
+    ) -> None:
+        self.retriever = retriever
+        self.chunker = chunker
+        self.stages = list(stages)
+        self._passages: Passages | None = None
+        self.fit_costs = Ledger()
+        """What fitting has cost, by component."""
+
+        self._check_chunker()
+
+    # -- making -----------------------------------------------------------------------------------------------------
+
+    @classmethod
+    def from_yaml(cls, path: str | Path, *, overrides: Sequence[str] = ()) -> Pipeline:
+        """Read a pipeline file.
+
+        Args:
+            path: The file.
+            overrides: ``a.b=value`` assignments, as ``--set`` takes them.
+
+        Raises:
+            ConfigError: Every mistake in the file, each with line and column.
+        """
+        from rag.config import load_pipeline
+
+        return load_pipeline(path, overrides=overrides)
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Pipeline:
+        """Build the tree that a mapping such as :meth:`to_config` gives describes.
+
+        Raises:
+            ConfigError: Every mistake in it.
+        """
+        from rag.config import build_pipeline
+
+        return build_pipeline(config)
+
+    def to_yaml(self) -> str:
+        """The complete pipeline, every default written out; reading it gives an identical tree."""
+        from rag.config import dump
+
+        return dump(self.to_config())
+
+    # -- fitting ----------------------------------------------------------------------------------------------------
+
+    def fit(  # type: ignore[override]
+        self, corpus: Any, *, training: Training | None = None, progress: Progress = no_progress, seed: int = 0
+    ) -> Pipeline:
+        """Chunk, embed and index the documents, and let components learn.
+
+        Args:
+            corpus: A :class:`Corpus`, or anything :func:`rag.corpus.read_corpus` reads.
+            training: Judged queries, for components that learn.
+            progress: Shows how far it is.
+            seed: For everything random.
+
+        Returns:
+            Itself, fitted.
+
+        Raises:
+            ConfigError: A component needs training data and there are none; said before any work.
+            DataError: The corpus cannot be used.
+        """
+        for path, component in self.walk():
+            if "training" in component.needs and training is None:
+                raise ConfigError(f"{path} ({component.label()}) learns from judged training queries: none were given")
+        ledger = Ledger()
+        with ledger.stage("corpus"):
+            corpus = read_corpus(corpus)
+        with ledger.stage("chunker"):
+            self._passages = self.chunker.chunk(corpus, self._tokenizer())
+        context = FitContext(corpus, self._passages, training, ledger, progress, seed)
+        for name, component in self._steps():
+            with ledger.stage(name):
+                context.fit(component)
+        self.fit_costs = ledger
+        logger.info("fitted on %d documents, %d passages", len(corpus), len(self._passages))
+        return self
+
+    @property
+    def passages(self) -> Passages:
+        """The passages it was fitted on.
+
+        Raises:
+            NotFittedError: Neither fitted nor loaded.
+        """
+        if self._passages is None:
+            raise NotFittedError("the pipeline has not been fitted: call fit(corpus) or load(folder) first")
+        return self._passages
+
+    @property
+    def corpus(self) -> Corpus:
+        """The documents it was fitted on."""
+        return self.passages.corpus
+
+    # -- asking -----------------------------------------------------------------------------------------------------
+
+    @overload
+    def search(self, query: str | Query, *, top_k: int | None = None, explain: bool = False) -> SearchResult: ...
+    @overload
+    def search(
+        self, query: Sequence[str | Query], *, top_k: int | None = None, explain: bool = False
+    ) -> list[SearchResult]: ...
+    def search(
+        self, query: str | Query | Sequence[str | Query], *, top_k: int | None = None, explain: bool = False
+    ) -> SearchResult | list[SearchResult]:
+        """Answer one query, or many in one batch.
+
+        Args:
+            query: A text or a :class:`Query`, or a sequence of them.
+            top_k: At most this many hits per query; by default all that the last stage left.
+            explain: Fill each hit's scores by stage.
+
+        Raises:
+            DataError: A query without text, or something that is no query.
+            NotFittedError: The pipeline has not been fitted.
+        """
+        if top_k is not None and top_k < 1:
+            raise ConfigError(f"top_k must be at least 1, got {top_k}", parameter="top_k")
+        single = isinstance(query, (str, Query))
+        queries = [_query(one, number) for number, one in enumerate([query] if single else query)]  # type: ignore[list-item,arg-type]
+        batch = QueryBatch(queries, trace={} if explain else None)
+        candidates = self.run(batch)
+        if top_k is not None:
+            candidates = candidates.head(top_k)
+        results = self.results(batch, candidates)
+        return results[0] if single else results
+
+    def run(self, batch: QueryBatch) -> Candidates:
+        """Send a batch down the line and return the table that comes out. The columnar form of :meth:`search`."""
+        self.passages  # noqa: B018 - raises when not fitted
+        if not len(batch):
+            return Candidates.empty(0)
+        with batch.ledger.stage("retriever"):
+            candidates = self.retriever.retrieve(batch)
+        batch.record("retriever", candidates)
+        for name, stage in self._stage_names():
+            with batch.ledger.stage(name):
+                candidates = stage.process(batch, candidates)
+            batch.record(name, candidates)
+        return candidates
+
+    def results(self, batch: QueryBatch, candidates: Candidates) -> list[SearchResult]:
+        """A table as documents with scores: the edge where objects are made."""
+        passages = self.passages
+        costs = batch.ledger.total
+        rows, columns = np.nonzero(candidates.mask)
+        found = candidates.passages[rows, columns]
+        documents, where = np.unique(candidates.positions[rows, columns], return_inverse=True)
+        objects = passages.corpus.documents(documents)
+        explanations = _explanations(batch.trace or {}, candidates)
+        hits: list[list[Hit]] = [[] for _ in batch.queries]
+        for number, (row, place, score, start, end, passage) in enumerate(
+            zip(
+                rows.tolist(),
+                where.tolist(),
+                candidates.scores[rows, columns].tolist(),
+                passages.start[found].tolist(),
+                passages.end[found].tolist(),
+                found.tolist(),
+                strict=True,
+            )
+        ):
+            document = objects[place]
+            text = document.text[start:end]
+            metadata = passages.metadata.get(passage, {})
+            explanation = explanations[number] if explanations else {}
+            hits[row].append(Hit(document, score, text, start, end, metadata, explanation))
+        return [SearchResult(query, tuple(h), costs) for query, h in zip(batch.queries, hits, strict=True)]
+
+    def as_langchain_retriever(self, **kwargs: Any) -> PipelineRetriever:
+        """This pipeline as a LangChain retriever. See :class:`rag.langchain.PipelineRetriever` for the arguments."""
+        from rag.langchain import PipelineRetriever
+
+        return PipelineRetriever(pipeline=self, **kwargs)
+
+    # -- keeping ----------------------------------------------------------------------------------------------------
+
+    def save(self, folder: str | Path) -> None:
+        """Write everything needed to answer into one folder; an older pipeline there is replaced in one step.
+
+        Raises:
+            ArtifactError: The folder holds other things or cannot be written.
+            ConfigError: The pipeline holds a Python object that no file can name.
+        """
+        passages = self.passages
+        config = self.to_yaml()
+        about = {"fingerprint": self.fingerprint, "documents": len(self.corpus), "version": version("rag-pipelines")}
+        with write_folder(Path(folder), _KIND, about) as data:
+            (data / "pipeline.yaml").write_text(config, encoding="utf-8")
+            passages.corpus.write(data / "corpus.arrow")
+            passages.save(data)
+            for path, component in self.walk():
+                if path:
+                    place = data / "state" / path
+                    place.mkdir(parents=True)
+                    component.save_state(place)
+                    if not any(place.iterdir()):
+                        place.rmdir()
+
+    @classmethod
+    def load(cls, folder: str | Path, *, verify: bool = False) -> Pipeline:
+        """Open a saved pipeline; arrays and documents are mapped, not read.
+
+        Args:
+            folder: What :meth:`save` wrote.
+            verify: Compare the checksum of every file; sizes are always compared.
+
+        Raises:
+            ArtifactError: Nothing there, damaged, or written by a newer version.
+        """
+        data, _ = read_folder(Path(folder), _KIND, verify=verify)
+        try:
+            pipeline = cls.from_yaml(data / "pipeline.yaml")
+            corpus = Corpus.open(data / "corpus.arrow")
+            passages = Passages.load(data, corpus)
+            context = FitContext(corpus, passages)
+            for path, component in pipeline.walk():
+                if path:
+                    component.load_state(data / "state" / path, context)
+        except RagError:
+            raise
+        except (OSError, ValueError, KeyError, json.JSONDecodeError) as error:
+            raise ArtifactError(f"{folder}: damaged: {error}") from error
+        pipeline._passages = passages
+        return pipeline
+
+    # -- within -----------------------------------------------------------------------------------------------------
+
+    def _stage_names(self) -> list[tuple[str, Stage]]:
+        return [(f"stages.{number} {stage.type}", stage) for number, stage in enumerate(self.stages)]
+
+    def _steps(self) -> list[tuple[str, Component]]:
+        return [("retriever", self.retriever), *self._stage_names()]
+
+    def _embedder(self) -> Embedder | None:
+        """The embedder whose tokens the chunker counts: the first in the tree that has any."""
+        found = (one for _, one in self.walk() if isinstance(one, Embedder) and one.has_tokens)
+        return next(found, None)
+
+    def _check_chunker(self) -> None:
+        below = [self.retriever, *self.stages]
+        embedders = (one for part in below for _, one in part.walk() if isinstance(one, Embedder) and one.has_tokens)
+        if self.chunker.needs_tokenizer and next(embedders, None) is None:
+            raise ConfigError(
+                f"chunker {self.chunker.label()} counts in tokens, but no embedder of this pipeline has any: "
+                "set its unit to characters",
+                parameter="chunker",
+            )
+
+    def _tokenizer(self) -> Tokenizer | None:
+        embedder = self._embedder()
+        return embedder.tokenizer() if embedder and self.chunker.needs_tokenizer else None
+
+
+def _query(value: Any, number: int) -> Query:
+    query = Query(str(number), value) if isinstance(value, str) else value
+    if not isinstance(query, Query):
+        raise DataError(f"a query is a text or a rag.Query, got {type(value).__name__}")
+    if not query.text.strip():
+        raise DataError(f"query '{query.id}' has no text")
+    return query
+
+
+def _explanations(trace: dict[str, Candidates], final: Candidates) -> list[dict[str, float]]:
+    """For each hit of the final table in row order, its score in every table of the trace."""
+    rows, columns = np.nonzero(final.mask)
+    documents = final.positions[rows, columns]
+    found: list[dict[str, float]] = [{} for _ in rows]
+    for name, table in trace.items():
+        if not table.positions.size:
+            continue
+        same = table.positions[rows] == documents[:, None]
+        places = same.argmax(axis=1)
+        scores = table.scores[rows, places]
+        for number in np.flatnonzero(same.any(axis=1)).tolist():
+            found[number][name] = float(scores[number])
+    return found
+
+

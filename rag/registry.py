@@ -1,0 +1,76 @@
+"""Which components exist: entry points of group ``rag.components``, named ``kind.type``, loaded when first used.
+
+Ours are declared in ``pyproject.toml``; another distribution declares its own the same way::
+
+    [project.entry-points."rag.components"]
+    "retriever.mine" = "my_package.mine:MyRetriever"
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+from importlib.metadata import EntryPoint, entry_points
+from typing import TypeVar
+
+from rag.component import Component
+from rag.errors import ConfigError, did_you_mean
+
+__all__ = ["component_class", "contract_of", "kinds", "types_of"]
+
+GROUP = "rag.components"
+
+C = TypeVar("C", bound=Component)
+
+
+@functools.cache
+def _entries() -> Mapping[str, Mapping[str, EntryPoint]]:
+    found: dict[str, dict[str, EntryPoint]] = {}
+    for entry in entry_points(group=GROUP):
+        kind, dot, name = entry.name.partition(".")
+        if not dot:
+            raise ConfigError(f"entry point '{entry.name}' of group {GROUP}: the name must be 'kind.type'")
+        earlier = found.setdefault(kind, {}).setdefault(name, entry)
+        if earlier.value != entry.value:
+            raise ConfigError(
+                f"two packages register the component '{entry.name}': {earlier.value} and {entry.value}; remove one"
+            )
+    return found
+
+
+def kinds() -> list[str]:
+    """Kinds that have components, sorted."""
+    return sorted(_entries())
+
+
+def types_of(kind: str) -> list[str]:
+    """Registered types of a kind, sorted."""
+    return sorted(_entries().get(kind, {}))
+
+
+def component_class(kind: str, name: str) -> type[Component]:
+    """The class registered as ``kind.name``; its module is imported now.
+
+    Raises:
+        ConfigError: There is none of that name, or what is registered is no component of that kind.
+    """
+    known = _entries().get(kind, {})
+    if name not in known:
+        elsewhere = [other for other in kinds() if name in _entries()[other]]
+        where = f" ('{name}' is a {' and a '.join(elsewhere)})" if elsewhere else ""
+        raise ConfigError(f"unknown {kind} '{name}'{where}{did_you_mean(name, known)}", parameter="type")
+    cls = known[name].load()
+    if not (isinstance(cls, type) and issubclass(cls, Component) and cls.kind == kind and cls.type == name):
+        raise ConfigError(
+            f"entry point '{kind}.{name}' = {known[name].value} is no component with kind '{kind}' and type '{name}'"
+        )
+    return cls
+
+
+def contract_of(kind: str) -> type[Component]:
+    """The contract that all components of a kind share, such as ``Embedder``."""
+    for name in types_of(kind):
+        for base in reversed(component_class(kind, name).__mro__):
+            if issubclass(base, Component) and base.kind == kind:
+                return base
+    raise ConfigError(f"unknown kind '{kind}'{did_you_mean(kind, kinds())}")

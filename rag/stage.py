@@ -1,0 +1,54 @@
+"""The two contracts a pipeline is made of: what finds candidates, and what works on them."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import TYPE_CHECKING, ClassVar
+
+from rag.candidates import Candidates
+from rag.component import Component
+from rag.corpus.passages import Passages
+from rag.errors import NotFittedError
+
+if TYPE_CHECKING:
+    from rag.batch import QueryBatch
+    from rag.context import FitContext
+
+__all__ = ["Retriever", "Stage"]
+
+
+class Retriever(Component):
+    """First-stage search: queries to candidates."""
+
+    kind: ClassVar[str] = "retriever"
+    needs = frozenset({"corpus"})
+
+    @abstractmethod
+    def retrieve(self, batch: QueryBatch) -> Candidates:
+        """The best documents of every query, each once, at most the retriever's ``top_k``."""
+
+
+class Stage(Component):
+    """Works on candidates: reranks, filters, adds. Rows stay in the order of the queries."""
+
+    kind: ClassVar[str] = "stage"
+
+    _passages: Passages | None = None
+
+    def fit(self, context: FitContext) -> None:
+        super().fit(context)
+        self._passages = context.passages
+
+    def load_state(self, folder: object, context: FitContext) -> None:
+        self._passages = context.passages
+
+    @property
+    def passages(self) -> Passages:
+        """The passages of the corpus it was fitted on."""
+        if self._passages is None:
+            raise NotFittedError(f"the stage {self.label()} has not been fitted: fit the pipeline it is in first")
+        return self._passages
+
+    @abstractmethod
+    def process(self, batch: QueryBatch, candidates: Candidates) -> Candidates:
+        """New candidates from those of the stage before."""

@@ -1,0 +1,150 @@
+"""Folders that are complete or not there at all.
+
+A saved thing is a folder with a ``manifest.json`` that names every file with its size and SHA-256. The files lie in a
+subfolder of their own for each generation; the manifest, replaced in one step, says which one holds. So a process killed
+at any moment leaves the old generation or the new one, and a reader that has the old one mapped keeps it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from rag.errors import ArtifactError
+
+__all__ = ["FORMAT", "read_folder", "replace_file", "write_folder"]
+
+FORMAT = 1
+"""Version of the layout; a reader refuses a higher one."""
+
+_MANIFEST = "manifest.json"
+_GENERATION = "data-"
+
+
+@contextmanager
+def write_folder(folder: Path, kind: str, about: Mapping[str, Any]) -> Iterator[Path]:
+    """Write a generation: put files into the path given; on leaving, it becomes what :func:`read_folder` finds.
+
+    Args:
+        folder: Made when missing. When it holds something else than a ``kind``, nothing is touched.
+        kind: What is saved, such as ``pipeline``.
+        about: Goes into the manifest.
+
+    Raises:
+        ArtifactError: The folder holds other files, or cannot be written.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise ArtifactError(f"{folder} is a file: name a folder to write to")
+    if folder.is_dir() and any(folder.iterdir()):
+        manifest = _read_manifest(folder) if (folder / _MANIFEST).is_file() else {}
+        if manifest.get("kind") != kind and any(not p.name.startswith(_GENERATION) for p in folder.iterdir()):
+            raise ArtifactError(f"{folder} is not empty and holds no {kind} of ours: choose a new folder")
+    generation = folder / f"{_GENERATION}{uuid.uuid4().hex[:12]}"
+    try:
+        made = not folder.exists()
+        generation.mkdir(parents=True)
+    except OSError as error:
+        raise ArtifactError(f"{folder}: cannot be written: {error.strerror}") from None
+    try:
+        yield generation
+        files = {}
+        for path in sorted(generation.rglob("*")):
+            if path.is_file():
+                files[path.relative_to(generation).as_posix()] = {
+                    "bytes": path.stat().st_size,
+                    "sha256": _sha256_synced(path),
+                }
+        manifest = {"kind": kind, "format": FORMAT, "data": generation.name, "files": files} | dict(about)
+        replace_file(folder / _MANIFEST, json.dumps(manifest, indent=2, ensure_ascii=False) + "\n")
+    except BaseException as error:
+        shutil.rmtree(generation, ignore_errors=True)
+        if made:
+            with contextlib.suppress(OSError):
+                folder.rmdir()
+        if isinstance(error, OSError):
+            raise ArtifactError(f"{folder}: cannot be written: {error.strerror or error}") from None
+        raise
+    for old in folder.glob(f"{_GENERATION}*"):
+        if old != generation:
+            shutil.rmtree(old, ignore_errors=True)
+
+
+def read_folder(folder: Path, kind: str, *, verify: bool = False) -> tuple[Path, dict[str, Any]]:
+    """Where the files of a saved thing are, and its manifest.
+
+    Args:
+        folder: What :func:`write_folder` wrote.
+        kind: What is expected in it.
+        verify: Compare checksums too. Sizes are always compared.
+
+    Raises:
+        ArtifactError: Nothing there, of another kind, written by a newer version, or damaged.
+    """
+    if not (folder / _MANIFEST).is_file():
+        raise ArtifactError(f"{folder}: there is no saved {kind} (no {_MANIFEST})")
+    manifest = _read_manifest(folder)
+    if manifest.get("kind") != kind:
+        raise ArtifactError(f"{folder}: holds a {manifest.get('kind')}, not a {kind}")
+    if manifest["format"] > FORMAT:
+        raise ArtifactError(
+            f"{folder}: written in format {manifest['format']} by a newer version; this one reads up to {FORMAT}"
+        )
+    data = folder / manifest["data"]
+    for name, expected in manifest["files"].items():
+        path = data / name
+        if not path.is_file():
+            raise ArtifactError(f"{folder}: damaged: {name} is missing")
+        if path.stat().st_size != expected["bytes"]:
+            raise ArtifactError(
+                f"{folder}: damaged: {name} has {path.stat().st_size} bytes, expected {expected['bytes']}"
+            )
+        if verify and _sha256(path) != expected["sha256"]:
+            raise ArtifactError(f"{folder}: damaged: the checksum of {name} is wrong")
+    return data, manifest
+
+
+def replace_file(path: Path, text: str) -> None:
+    """Write a text file so that readers see the old text or the new one, also after a power cut."""
+    aside = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
+    try:
+        with aside.open("w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        aside.replace(path)
+    finally:
+        aside.unlink(missing_ok=True)
+    handle = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _read_manifest(folder: Path) -> dict[str, Any]:
+    try:
+        manifest = json.loads((folder / _MANIFEST).read_text(encoding="utf-8"))
+        if not isinstance(manifest["format"], int) or not isinstance(manifest["files"], dict):
+            raise TypeError
+    except (OSError, ValueError, KeyError, TypeError):
+        raise ArtifactError(f"{folder}: its {_MANIFEST} cannot be read") from None
+    return dict(manifest)
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _sha256_synced(path: Path) -> str:
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+    return _sha256(path)

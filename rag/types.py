@@ -1,0 +1,90 @@
+"""What comes in and goes out: documents and queries, hits and results.
+
+Inside a pipeline everything is columnar (see :mod:`rag.candidates`); these are the edges.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, overload
+
+from rag.costs import Costs
+
+__all__ = ["Document", "Hit", "Query", "SearchResult"]
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A text that can be found.
+
+    Args:
+        id: Unique in its corpus.
+        text: The whole text.
+        metadata: Anything JSON can hold. ``title`` is shown in reports.
+    """
+
+    id: str
+    text: str
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """A question. ``id`` is what judgements and runs call it."""
+
+    id: str
+    text: str
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """One document found.
+
+    Args:
+        document: The document itself.
+        score: The score of the last stage that scored it; higher is better.
+        passage: The text that matched: the best chunk, or the whole document when it is not chunked.
+        start: Offset of the passage in ``document.text``, in characters.
+        end: End of the passage (exclusive), in characters.
+        passage_metadata: What the chunker knows about the passage, such as its headings.
+        explanation: Score by stage (``retriever``, ``retriever.bm25``, ``stages.0 rerank``, ...), filled when
+            searching with ``explain=True``. A stage that did not return the document is absent.
+    """
+
+    document: Document
+    score: float
+    passage: str
+    start: int
+    end: int
+    passage_metadata: Mapping[str, Any] = field(default_factory=dict)
+    explanation: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class SearchResult(Sequence[Hit]):
+    """The hits of one query, best first. Behaves as a list of :class:`Hit`.
+
+    Args:
+        query: What was asked.
+        hits: Best first.
+        costs: What the batch that this query was part of has spent (one query: its own).
+    """
+
+    query: Query
+    hits: tuple[Hit, ...]
+    costs: Costs
+
+    @overload
+    def __getitem__(self, index: int) -> Hit: ...
+    @overload
+    def __getitem__(self, index: slice) -> tuple[Hit, ...]: ...
+    def __getitem__(self, index: int | slice) -> Hit | tuple[Hit, ...]:
+        return self.hits[index]
+
+    def __len__(self) -> int:
+        return len(self.hits)
+
+    def __iter__(self) -> Iterator[Hit]:
+        return iter(self.hits)

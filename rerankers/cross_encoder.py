@@ -1,0 +1,91 @@
+"""Cross-encoders."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING, Annotated
+
+import numpy as np
+from pydantic import Field
+
+from rag.candidates import Floats, Ints
+from rag.component import Runtime
+from rag.errors import ModelError, NotFittedError
+from rag.models import Device, Precision, load_cross_encoder, precision_context
+from rerankers.base import Scorer
+
+if TYPE_CHECKING:
+    from sentence_transformers import CrossEncoder
+
+    from rag.batch import QueryBatch
+
+__all__ = ["CrossEncoderScorer"]
+
+
+class CrossEncoderScorer(Scorer):
+    """A transformer that reads query and passage together and gives one number (Nogueira and Cho 2019).
+
+    Scores are logits, not squashed by a sigmoid: ranking is the same, and what comes after (thresholds, fusion, CUR)
+    keeps the differences at both ends.
+
+    Args:
+        model: Hub name, path of a folder, or ``package:NAME/SUBPATH``; a model with one output.
+        revision: Commit, tag or branch on the Hub; None takes the main branch.
+        max_length: Longest pair in tokens; longer passages are cut. None takes the model's own.
+        precision: ``auto`` is bfloat16 autocast where the processor has it in hardware, else float32.
+        batch_size: Pairs per forward pass; they are sorted by length first.
+        device: ``auto``, or a torch device such as ``cpu`` or ``cuda:0``.
+        trust_remote_code: Let the model's repository run its own Python code here.
+    """
+
+    type = "cross_encoder"
+
+    def __init__(
+        self,
+        model: str,
+        *,
+        revision: str | None = None,
+        max_length: Annotated[int, Field(ge=8)] | None = None,
+        precision: Precision = "auto",
+        batch_size: Annotated[int, Field(ge=1, le=4096), Runtime()] = 32,
+        device: Annotated[Device, Runtime()] = "auto",
+        trust_remote_code: bool = False,
+    ) -> None:
+        self.model = model
+        self.revision = revision
+        self.max_length = max_length
+        self.precision = precision
+        self.batch_size = batch_size
+        self.device = device
+        self.trust_remote_code = trust_remote_code
+
+    @cached_property
+    def encoder(self) -> CrossEncoder:
+        """The loaded model, shared by all components that name it."""
+        encoder = load_cross_encoder(
+            self.model, device=self.device, revision=self.revision, trust_remote_code=self.trust_remote_code
+        )
+        if encoder.num_labels != 1:
+            raise ModelError(
+                f"the model '{self.model}' has {encoder.num_labels} outputs: a cross-encoder for ranking has one"
+            )
+        return encoder
+
+    def score_pairs(self, batch: QueryBatch, rows: Ints, passages: Ints) -> Floats:
+        import torch
+
+        if self._passages is None:
+            raise NotFittedError("'cross_encoder' has not been fitted: fit the pipeline it is in first")
+        texts = self._passages.texts(passages)
+        pairs = [(batch.texts[row], text) for row, text in zip(rows.tolist(), texts, strict=True)]
+        limit = {} if self.max_length is None else {"max_length": self.max_length, "truncation": True}
+        with precision_context(self.precision, self.encoder.device.type):
+            scores = self.encoder.predict(
+                pairs,
+                batch_size=self.batch_size,
+                activation_fn=torch.nn.Identity(),
+                show_progress_bar=False,
+                convert_to_tensor=True,
+                **({"processing_kwargs": {"text": limit}} if limit else {}),
+            )
+        return np.asarray(scores.float().cpu().numpy(), dtype=np.float32)

@@ -1,0 +1,41 @@
+"""First-stage search: BM25, dense vectors over an index, and several of them fused."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rag._lazy import lazy_attributes
+
+if TYPE_CHECKING:
+    from retrievers.bm25 import BM25
+    from retrievers.dense import Dense
+    from retrievers.fusion.base import Fusion
+    from retrievers.fusion.min_max import MinMax
+    from retrievers.fusion.rrf import RRF
+    from retrievers.fusion.z_score import ZScore
+    from retrievers.hybrid import Hybrid
+    from retrievers.indexes.base import Index
+    from retrievers.indexes.factory import Factory
+    from retrievers.indexes.flat import Flat
+    from retrievers.indexes.hnsw import HNSW
+    from retrievers.indexes.ivf import IVF
+
+__all__ = ["BM25", "HNSW", "IVF", "RRF", "Dense", "Factory", "Flat", "Fusion", "Hybrid", "Index", "MinMax", "ZScore"]
+
+__getattr__, __dir__ = lazy_attributes(
+    __name__,
+    {
+        "BM25": "retrievers.bm25",
+        "Dense": "retrievers.dense",
+        "Factory": "retrievers.indexes.factory",
+        "Flat": "retrievers.indexes.flat",
+        "Fusion": "retrievers.fusion.base",
+        "HNSW": "retrievers.indexes.hnsw",
+        "Hybrid": "retrievers.hybrid",
+        "IVF": "retrievers.indexes.ivf",
+        "Index": "retrievers.indexes.base",
+        "MinMax": "retrievers.fusion.min_max",
+        "RRF": "retrievers.fusion.rrf",
+        "ZScore": "retrievers.fusion.z_score",
+    },
+)

@@ -1,0 +1,183 @@
+"""BM25 over words."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import numpy as np
+from pydantic import Field
+
+from rag.candidates import Candidates, Floats, Ints, top_k_of_scores
+from rag.corpus.passages import Passages
+from rag.errors import ConfigError, DataError, NotFittedError
+from rag.stage import Retriever
+from retrievers.keys import best_documents
+
+if TYPE_CHECKING:
+    from rag.batch import QueryBatch
+    from rag.context import FitContext
+
+__all__ = ["BM25"]
+
+_BLOCK = 1 << 24
+"""Scores computed at a time, queries x passages: 64 MiB of float32."""
+
+
+class BM25(Retriever):
+    """Ranks by the words that query and passage share (Robertson and Walker 1994), indexed by the library bm25s.
+
+    Scores are computed for a whole batch as one product of sparse matrices. Passages that share no word with the query
+    are not returned.
+
+    Args:
+        k1: How much repeating a word counts. The default pair .9 / .4 is Anserini's, tuned on passages; Lucene's own is
+            1.2 / .75, bm25s' 1.5 / .75: nDCG@10 moves by up to .11 between them.
+        b: How much long passages are penalised, 0 to 1.
+        variant: How term frequency and rarity are weighted (Kamphuis et al. 2020 compare them).
+        delta: Lower bound of a matching term's weight; used by ``bm25l`` and ``bm25+``.
+        stemmer: Snowball algorithm such as ``english`` or ``porter``; None compares words as they are.
+        stopwords: A language whose common words are dropped (``en``, ``de``, ``fr``, ...), a list of words, or None.
+        token_pattern: Regular expression of a word. The default keeps words of one character, which bm25s drops.
+        lowercase: Fold case.
+        top_k: Documents returned.
+    """
+
+    type = "bm25"
+
+    def __init__(
+        self,
+        *,
+        k1: Annotated[float, Field(ge=0)] = 0.9,
+        b: Annotated[float, Field(ge=0, le=1)] = 0.4,
+        variant: Literal["lucene", "robertson", "atire", "bm25l", "bm25+"] = "lucene",
+        delta: Annotated[float, Field(ge=0)] = 0.5,
+        stemmer: str | None = "english",
+        stopwords: str | list[str] | None = "en",
+        token_pattern: str = r"\b\w+\b",
+        lowercase: bool = True,
+        top_k: Annotated[int, Field(ge=1)] = 100,
+    ) -> None:
+        self.k1 = k1
+        self.b = b
+        self.variant = variant
+        self.delta = delta
+        self.stemmer = stemmer
+        self.stopwords = stopwords
+        self.token_pattern = token_pattern
+        self.lowercase = lowercase
+        self.top_k = top_k
+        self._tokenizer: Any = None
+        self._weights: Any = None  # scipy.sparse.csr_array [words, passages]
+        self._passages: Passages | None = None
+        try:
+            re.compile(token_pattern)
+        except re.error as error:
+            raise ConfigError(f"not a regular expression: {error}", parameter="token_pattern") from None
+
+    def fit(self, context: FitContext) -> None:
+        import bm25s
+
+        tokenizer = self._new_tokenizer()
+        words: list[list[int]] = []
+        with context.progress("indexing words (bm25)", len(context.passages)) as advance:
+            for block in context.passages.iter_texts():
+                words.extend(tokenizer.streaming_tokenize(block, update_vocab=True, allow_empty=False))
+                advance(len(block))
+        vocabulary = tokenizer.get_vocab_dict()
+        if not vocabulary:
+            raise DataError("'bm25' found no words in the corpus: every passage is empty or made of stop words")
+        index = bm25s.BM25(k1=self.k1, b=self.b, delta=self.delta, method=self.variant)
+        index.index((words, vocabulary), create_empty_token=False, show_progress=False)
+        self._tokenizer = tokenizer
+        self._set_weights(index.scores["data"], index.scores["indices"], index.scores["indptr"], context.passages)
+
+    def retrieve(self, batch: QueryBatch) -> Candidates:
+        if self._weights is None or self._passages is None:
+            raise NotFittedError("'bm25' has not been fitted: fit the pipeline it is in first")
+        n_passages = self._weights.shape[1]
+        step = max(1, _BLOCK // n_passages)
+        passages = self._passages
+        tables = []
+        for first in range(0, len(batch), step):
+            scores = self._scores(batch.texts[first : first + step])
+
+            def search(rows: Any, k: int, scores: Floats = scores) -> tuple[Ints, Floats]:
+                return top_k_of_scores(scores[rows], k)
+
+            tables.append(best_documents(search, len(scores), passages, self.top_k))
+        return _stacked(tables)
+
+    def _scores(self, texts: Sequence[str]) -> Floats:
+        """Scores of all passages, float32 [n_queries, n_passages]; ``-inf`` where no word is shared."""
+        import scipy.sparse
+
+        words = list(self._tokenizer.streaming_tokenize(texts, update_vocab=False, allow_empty=False))
+        ends = np.cumsum([0, *map(len, words)])
+        columns = np.fromiter((word for one in words for word in one), dtype=np.int64, count=ends[-1])
+        ones = np.ones(len(columns), dtype=np.float32)
+        queries = scipy.sparse.csr_array((ones, columns, ends), shape=(len(words), self._weights.shape[0]))
+        scores = (queries @ self._weights).toarray()
+        scores[scores == 0] = -np.inf
+        return scores  # type: ignore[no-any-return]
+
+    def save_state(self, folder: Path) -> None:
+        np.save(folder / "data.npy", self._weights.data)
+        np.save(folder / "indices.npy", self._weights.indices)
+        np.save(folder / "indptr.npy", self._weights.indptr)
+        vocabulary = json.dumps(self._tokenizer.get_vocab_dict(), ensure_ascii=False)
+        (folder / "vocabulary.json").write_text(vocabulary, encoding="utf-8")
+
+    def load_state(self, folder: Path, context: FitContext) -> None:
+        self._tokenizer = self._new_tokenizer()
+        vocabulary = json.loads((folder / "vocabulary.json").read_text(encoding="utf-8"))
+        if self.stemmer is None:
+            self._tokenizer.word_to_id = vocabulary
+        else:
+            self._tokenizer.stem_to_sid = vocabulary
+        arrays = (np.load(folder / f"{name}.npy", mmap_mode="r") for name in ("data", "indices", "indptr"))
+        self._set_weights(*arrays, context.passages)
+
+    def _set_weights(self, data: Any, indices: Any, indptr: Any, passages: Passages) -> None:
+        import scipy.sparse
+
+        # bm25s keeps columns of passages by word: the same arrays are rows of words.
+        shape = (len(indptr) - 1, len(passages))
+        self._weights = scipy.sparse.csr_array((data, indices, indptr), shape=shape, copy=False)
+        self._passages = passages
+
+    def _new_tokenizer(self) -> Any:
+        from bm25s.tokenization import Tokenizer
+
+        stemmer = None
+        if self.stemmer is not None:
+            import Stemmer
+
+            if self.stemmer not in Stemmer.algorithms():
+                valid = ", ".join(sorted(Stemmer.algorithms()))
+                raise ConfigError(f"bm25: unknown stemmer '{self.stemmer}' (valid: {valid})", parameter="stemmer")
+            stemmer = Stemmer.Stemmer(self.stemmer)
+        try:
+            return Tokenizer(
+                lower=self.lowercase, splitter=self.token_pattern, stopwords=self.stopwords, stemmer=stemmer  # type: ignore[arg-type]
+            )
+        except ValueError as error:
+            raise ConfigError(f"bm25: stopwords: {error}", parameter="stopwords") from None
+
+
+def _stacked(tables: list[Candidates]) -> Candidates:
+    if len(tables) == 1:
+        return tables[0]
+    width = max(table.positions.shape[1] for table in tables)
+
+    def padded(array: Any, fill: float) -> Any:
+        return np.pad(array, ((0, 0), (0, width - array.shape[1])), constant_values=fill)
+
+    return Candidates(
+        np.concatenate([padded(table.positions, -1) for table in tables]),
+        np.concatenate([padded(table.scores, -np.inf) for table in tables]),
+        np.concatenate([padded(table.passages, -1) for table in tables]),
+    )

@@ -1,0 +1,80 @@
+"""Dense vectors over an index."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import numpy as np
+from pydantic import Field
+
+from rag.candidates import Candidates, Floats, Ints, Vectors
+from rag.corpus.passages import Passages
+from rag.embedders.base import Embedder
+from rag.errors import NotFittedError
+from rag.stage import Retriever
+from retrievers.indexes.base import Index
+from retrievers.indexes.flat import Flat
+from retrievers.keys import best_documents
+
+if TYPE_CHECKING:
+    from rag.batch import QueryBatch
+    from rag.context import FitContext
+
+__all__ = ["Dense"]
+
+
+class Dense(Retriever):
+    """Embeds queries and passages and finds the nearest by inner product.
+
+    Args:
+        embedder: Makes the vectors.
+        index: How neighbours are found.
+        metric: ``cosine`` scales all vectors to length 1 first (a zero vector stays zero and scores 0);
+            ``inner_product`` takes them as they are.
+        top_k: Documents returned.
+    """
+
+    type = "dense"
+
+    def __init__(
+        self,
+        *,
+        embedder: Embedder,
+        index: Index = Flat(),  # noqa: B008 - a default component is cloned for each instance
+        metric: Literal["cosine", "inner_product"] = "cosine",
+        top_k: Annotated[int, Field(ge=1)] = 100,
+    ) -> None:
+        self.embedder = embedder
+        self.index = index
+        self.metric = metric
+        self.top_k = top_k
+        self._passages: Passages | None = None
+
+    def fit(self, context: FitContext) -> None:
+        context.fit(self.embedder)
+        vectors = context.embed_passages(self.embedder)
+        self.index.build(self._scaled(vectors), progress=context.progress)
+        self._passages = context.passages
+
+    def load_state(self, folder: Path, context: FitContext) -> None:
+        self._passages = context.passages
+
+    def retrieve(self, batch: QueryBatch) -> Candidates:
+        if self._passages is None:
+            raise NotFittedError("'dense' has not been fitted: fit the pipeline it is in first")
+        vectors = self._scaled(batch.embeddings(self.embedder))
+
+        def search(rows: Any, k: int) -> tuple[Ints, Floats]:
+            return self.index.search(vectors[rows], k)
+
+        return best_documents(search, len(batch), self._passages, self.top_k)
+
+    def _scaled(self, vectors: Vectors) -> Vectors:
+        if self.metric == "inner_product":
+            return vectors
+        norms = np.sqrt(np.einsum("ij,ij->i", vectors, vectors))
+        if np.abs(norms - 1.0).max(initial=0.0) < 1e-6:
+            return vectors
+        norms[norms == 0] = 1.0
+        return vectors / norms[:, None]  # type: ignore[no-any-return]

@@ -1,0 +1,1 @@
+"""Fusion: lists with scores of different scales made one."""

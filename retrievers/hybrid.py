@@ -1,0 +1,98 @@
+"""Several retrievers, fused."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated
+
+import numpy as np
+from pydantic import Field
+
+from rag.candidates import PADDING, Candidates
+from rag.errors import ConfigError
+from rag.stage import Retriever
+from retrievers.fusion.base import Fusion
+from retrievers.fusion.rrf import RRF
+
+if TYPE_CHECKING:
+    from rag.batch import QueryBatch
+
+__all__ = ["Hybrid"]
+
+
+class Hybrid(Retriever):
+    """Asks every retriever and fuses their lists into one.
+
+    Each retriever's own ``top_k`` says how deep its list goes. A document's passage is the one of the list that
+    contributes most to its score.
+
+    Args:
+        retrievers: At least two.
+        fusion: How scores of different scales are brought together.
+        weights: One number per retriever, at least one above 0; None weighs all alike.
+        top_k: Documents returned.
+    """
+
+    type = "hybrid"
+
+    def __init__(
+        self,
+        *,
+        retrievers: Annotated[Sequence[Retriever], Field(min_length=2)],
+        fusion: Fusion = RRF(),  # noqa: B008 - a default component is cloned for each instance
+        weights: Annotated[list[Annotated[float, Field(ge=0)]], Field(min_length=2)] | None = None,
+        top_k: Annotated[int, Field(ge=1)] = 100,
+    ) -> None:
+        if weights is not None and len(weights) != len(retrievers):
+            raise ConfigError(f"must have one number per retriever ({len(retrievers)}), got {len(weights)}", parameter="weights")
+        if weights is not None and not any(weights):
+            raise ConfigError("at least one weight must be above 0", parameter="weights")
+        self.retrievers = list(retrievers)
+        self.fusion = fusion
+        self.weights = weights
+        self.top_k = top_k
+
+    def retrieve(self, batch: QueryBatch) -> Candidates:
+        tables = []
+        for number, retriever in enumerate(self.retrievers):
+            table = retriever.retrieve(batch)
+            batch.record(f"retriever.{number} {retriever.type}", table)
+            tables.append(table)
+        weights = self.weights or [1.0] * len(tables)
+        return fuse(tables, weights, self.fusion, self.top_k)
+
+
+def fuse(tables: Sequence[Candidates], weights: Sequence[float], fusion: Fusion, top_k: int) -> Candidates:
+    """Add up each document's weighted contributions over the lists; a list without it adds what the fusion says."""
+    n = len(tables[0])
+    rows, positions, passages, gains = [], [], [], []
+    baseline = np.zeros(n)
+    for table, weight in zip(tables, weights, strict=True):
+        values, missing = fusion.contributions(table)
+        row, column = np.nonzero(table.mask)
+        rows.append(row)
+        positions.append(table.positions[row, column])
+        passages.append(table.passages[row, column])
+        gains.append(weight * (values[row, column] - missing[row]))
+        baseline += weight * missing
+    row, position, passage, gain = (np.concatenate(parts) for parts in (rows, positions, passages, gains))
+    if not len(row):
+        return Candidates.empty(n)
+    # Group by (query, document); within a group the largest gain comes first and gives the passage.
+    order = np.lexsort((-gain, position, row))
+    row, position, passage, gain = row[order], position[order], passage[order], gain[order]
+    first = np.ones(len(row), dtype=bool)
+    first[1:] = (row[1:] != row[:-1]) | (position[1:] != position[:-1])
+    starts = np.flatnonzero(first)
+    total = np.add.reduceat(gain, starts) + baseline[row[starts]]
+    row, position, passage = row[starts], position[starts], passage[starts]
+    counts = np.bincount(row, minlength=n)
+    column = np.arange(len(row)) - np.repeat(np.cumsum(counts) - counts, counts)
+    shape = (n, int(counts.max()))
+    table_positions = np.full(shape, PADDING, dtype=np.int64)
+    table_passages = np.full(shape, PADDING, dtype=np.int64)
+    table_scores = np.full(shape, -np.inf)
+    table_positions[row, column] = position
+    table_passages[row, column] = passage
+    table_scores[row, column] = total
+    return Candidates.from_scores(table_positions, table_scores, table_passages, top_k=top_k)

@@ -1,0 +1,1 @@
+"""Indexes: how the nearest vectors are found."""

@@ -1,0 +1,35 @@
+"""Any index that faiss can name."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rag.candidates import Vectors
+from rag.errors import ConfigError
+from retrievers.indexes.base import FaissIndex
+
+__all__ = ["Factory"]
+
+
+class Factory(FaissIndex):
+    """An index from a faiss factory string, for those who know exactly which one they want.
+
+    Args:
+        description: Such as ``PCA64,Flat`` or ``IVF256,PQ48x8,RFlat``.
+    """
+
+    type = "factory"
+
+    def __init__(self, description: str) -> None:
+        self.description = description
+
+    def make(self, vectors: Vectors) -> Any:
+        import faiss
+
+        try:
+            index = faiss.index_factory(vectors.shape[1], self.description, faiss.METRIC_INNER_PRODUCT)
+            index.train(vectors)
+        except RuntimeError as error:
+            reason = str(error).strip().splitlines()[0].rpartition("Error: ")[2]
+            raise ConfigError(f"'factory': faiss does not accept '{self.description}': {reason}", parameter="description") from None
+        return index

@@ -1,0 +1,71 @@
+"""From keys to documents: what is matched is a passage, what is returned is its document, once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from rag.candidates import PADDING, Candidates, Floats, Ints
+from rag.corpus.passages import Passages
+
+__all__ = ["best_documents"]
+
+Search = Callable[[Any, int], tuple[Ints, Floats]]
+
+
+def best_documents(search: Search, n_queries: int, passages: Passages, top_k: int) -> Candidates:
+    """The best ``top_k`` documents of each query by their best passage.
+
+    More passages than documents are fetched, mapped to documents and de-duplicated; queries that are left with fewer
+    than ``top_k`` documents are asked again for twice as many passages, until they have them or nothing is left.
+
+    Args:
+        search: Called with row numbers (or a slice) of queries and k; gives passages int64 [rows, k'] (-1 padding) and
+            scores float32 [rows, k'], best first, k' <= k.
+        n_queries: Rows of the batch.
+        passages: What the keys are positions in.
+        top_k: Documents wanted.
+    """
+    n = len(passages)
+    if passages.one_per_document:
+        keys, scores = search(slice(None), min(top_k, n))
+        return Candidates.from_scores(keys, scores, keys)
+    wanted = min(top_k, len(passages.corpus))
+    average = -(-n // len(passages.corpus))
+    k = min(top_k * min(2 * average, passages.most_per_document), n)
+    found = _documents(*search(slice(None), k), passages, top_k)
+    while k < n:
+        short = np.flatnonzero(found.counts < wanted)
+        if not len(short):
+            break
+        k = min(2 * k, n)
+        keys, scores = search(short, k)
+        again = _documents(keys, scores, passages, top_k)
+        found = _replace_rows(found, short, again)
+        if (keys[:, -1:] == PADDING).all():  # the index has no more
+            break
+    return found
+
+
+def _documents(keys: Ints, scores: Floats, passages: Passages, top_k: int) -> Candidates:
+    owners = np.where(keys >= 0, passages.document[keys], PADDING)
+    return Candidates.from_scores(owners, scores, keys).best_per_document(top_k)
+
+
+def _replace_rows(table: Candidates, rows: Ints, new: Candidates) -> Candidates:
+    width = max(table.positions.shape[1], new.positions.shape[1])
+
+    def merged(old: Any, fresh: Any, fill: float) -> Any:
+        wide = np.full((len(table), width), fill, dtype=old.dtype)
+        wide[:, : old.shape[1]] = old
+        wide[rows] = fill
+        wide[rows, : fresh.shape[1]] = fresh
+        return wide
+
+    return Candidates(
+        merged(table.positions, new.positions, PADDING),
+        merged(table.scores, new.scores, -np.inf),
+        merged(table.passages, new.passages, PADDING),
+    )

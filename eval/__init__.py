@@ -1,0 +1,41 @@
+"""Measuring pipelines: datasets, measures with intervals, run folders and reports."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rag._lazy import lazy_attributes
+
+if TYPE_CHECKING:
+    from eval.datasets.base import Dataset, Split
+    from eval.datasets.load import load_dataset
+    from eval.evaluate import Evaluation, evaluate
+    from eval.measures import parse_measures, per_query
+    from eval.report import render_report, write_report
+
+__all__ = [
+    "Dataset",
+    "Evaluation",
+    "Split",
+    "evaluate",
+    "load_dataset",
+    "parse_measures",
+    "per_query",
+    "render_report",
+    "write_report",
+]
+
+__getattr__, __dir__ = lazy_attributes(
+    __name__,
+    {
+        "Dataset": "eval.datasets.base",
+        "Evaluation": "eval.evaluate",
+        "Split": "eval.datasets.base",
+        "evaluate": "eval.evaluate",
+        "load_dataset": "eval.datasets.load",
+        "parse_measures": "eval.measures",
+        "per_query": "eval.measures",
+        "render_report": "eval.report",
+        "write_report": "eval.report",
+    },
+)

@@ -11,10 +11,11 @@ import numpy as np
 
 from rag.candidates import Candidates, Vectors
 from rag.costs import Ledger
+from rag.errors import ModelError
 from rag.types import Query
 
 if TYPE_CHECKING:
-    from rag.embedders.base import Embedder
+    from rag.embedders.base import Embedder, TokenEmbedder, TokenVectors
 
 __all__ = ["QueryBatch"]
 
@@ -44,8 +45,21 @@ class QueryBatch:
         return [query.text for query in self.queries]
 
     def embeddings(self, embedder: Embedder) -> Vectors:
-        """The queries' vectors by this embedder, float32 [n, d]; computed once, whoever asks."""
+        """The queries' vectors by this embedder, float32 [n, d]; computed once, whoever asks.
+
+        Raises:
+            ModelError: The embedder gave vectors that are not finite.
+        """
         return self.remember("embeddings", embedder.fingerprint, lambda: self._embed(embedder))
+
+    def token_vectors(self, embedder: TokenEmbedder) -> TokenVectors:
+        """Vectors of the queries' tokens by this embedder; computed once, whoever asks."""
+
+        def embed() -> TokenVectors:
+            self.ledger.spend(texts_embedded=len(self))
+            return embedder.embed_query_tokens(self.texts)
+
+        return self.remember("tokens", embedder.fingerprint, embed)
 
     def remember(self, what: str, fingerprint: str, compute: Callable[[], T]) -> T:
         """A value computed once per batch, shared by all components of one fingerprint."""
@@ -63,4 +77,9 @@ class QueryBatch:
         if not len(self):
             return np.empty((0, embedder.dimension), dtype=np.float32)
         self.ledger.spend(texts_embedded=len(self))
-        return embedder.embed_queries(self.texts)
+        vectors = embedder.embed_queries(self.texts)
+        bad = np.flatnonzero(~np.isfinite(vectors).all(axis=1))
+        if len(bad):
+            query = self.queries[int(bad[0])]
+            raise ModelError(f"the embedder {embedder.label()} gave NaN or infinite values for query '{query.id}'")
+        return vectors

@@ -25,6 +25,7 @@ from __future__ import annotations
 import collections.abc
 import functools
 import inspect
+import re
 import types
 import typing
 from abc import ABC, ABCMeta
@@ -281,6 +282,12 @@ class Component(ABC, metaclass=ComponentMeta):
 
     # -- life -----------------------------------------------------------------------------------------------------
 
+    def prepare(self, context: FitContext) -> None:
+        """Ask for expensive work that others may share, before anything is fitted. Called once for every component of
+        the tree."""
+        for _, child in self.children():
+            child.prepare(context)
+
     def fit(self, context: FitContext) -> None:
         """Build what is needed to answer. Called once, before any batch; fits the components it holds by
         ``context.fit(child)``."""
@@ -327,8 +334,10 @@ def _docstring(cls: type[Component]) -> tuple[str, str, dict[str, str]]:
         for parameter in parse(base.__dict__.get("__doc__") or "").params:
             helps[parameter.arg_name] = " ".join((parameter.description or "").split())
     own = parse(cls.__doc__ or "")
-    summary = " ".join((own.short_description or "").split())
-    return summary, (summary + "\n\n" + (own.long_description or "")).strip(), helps
+    between = "\n\n" if own.blank_after_short_description else "\n"
+    description = f"{own.short_description or ''}{between}{own.long_description or ''}".strip()
+    first = " ".join(description.partition("\n\n")[0].split())
+    return re.split(r"(?<=[.:]) (?=[A-Z0-9])", first)[0], description, helps
 
 
 def _slot(annotation: Any, *, container: Literal["one", "list"] = "one", optional: bool = False) -> Slot | None:
@@ -390,7 +399,7 @@ def _core_schema(cls: type[Component], source: Any, handler: GetCoreSchemaHandle
 
 
 def _json_schema(cls: type[Component], schema: Any, handler: Any) -> dict[str, Any]:
-    return {"$ref": f"#/definitions/{cls.kind}"}
+    return {"x-kind": cls.kind}  # rag.config.schema makes it a reference
 
 
 Component.__get_pydantic_core_schema__ = classmethod(_core_schema)  # type: ignore[attr-defined]

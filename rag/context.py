@@ -18,7 +18,7 @@ from rag.types import Query
 
 if TYPE_CHECKING:
     from rag.component import Component
-    from rag.embedders.base import Embedder
+    from rag.embedders.base import Embedder, TokenEmbedder, TokenVectors
 
 __all__ = ["FitContext", "Progress", "Training", "no_progress"]
 
@@ -76,6 +76,7 @@ class FitContext:
     seed: int = 0
     _fitted: dict[str, Component] = field(default_factory=dict)
     _embedded: dict[str, Vectors] = field(default_factory=dict)
+    _tokens: dict[str, TokenVectors] = field(default_factory=dict)
 
     def fit(self, component: Component) -> None:
         """Fit a component, or give it the state of an identical one that is fitted already."""
@@ -92,23 +93,39 @@ class FitContext:
         Raises:
             ModelError: The embedder gave vectors that are not finite.
         """
-        known = self._embedded.get(embedder.fingerprint)
-        if known is not None:
-            return known
-        vectors = np.empty((len(self.passages), embedder.dimension), dtype=np.float32)
-        done = 0
-        with self.progress(f"embedding passages ({embedder.type})", len(vectors)) as advance:
-            for block in self.passages.iter_texts():
+        if embedder.fingerprint not in self._embedded:
+            vectors = np.empty((len(self.passages), embedder.dimension), dtype=np.float32)
+            done = 0
+            with self.progress(f"embedding passages ({embedder.type})", len(vectors)) as advance:
                 # Blocks of some thousand texts: enough to sort by length, and progress is seen.
-                vectors[done : done + len(block)] = embedder.embed_documents(block, advance=advance)
-                done += len(block)
+                for block in self.passages.iter_texts():
+                    vectors[done : done + len(block)] = embedder.embed_documents(block, advance=advance)
+                    done += len(block)
+            self._keep(embedder, vectors)
+        return self._embedded[embedder.fingerprint]
+
+    def embed_passage_tokens(self, embedder: TokenEmbedder) -> TokenVectors:
+        """Vectors of all tokens of all passages by this embedder, float16; computed once, whoever asks, and what
+        :meth:`embed_passages` gives comes from the same pass."""
+        if embedder.fingerprint not in self._tokens:
+            parts, vectors = [], []
+            with self.progress(f"embedding tokens ({embedder.type})", len(self.passages)) as advance:
+                for block in self.passages.iter_texts():
+                    if block:
+                        one, whole = embedder.embed_document_tokens(block, advance=advance)
+                        parts.append(one)
+                        vectors.append(whole)
+            self._keep(embedder, np.concatenate(vectors))
+            self._tokens[embedder.fingerprint] = type(parts[0]).concatenate(parts)
+        return self._tokens[embedder.fingerprint]
+
+    def _keep(self, embedder: Embedder, vectors: Vectors) -> None:
         self.ledger.spend(texts_embedded=len(vectors))
         bad = np.flatnonzero(~np.isfinite(vectors).all(axis=1))
         if len(bad):
             owner = self.corpus[int(self.passages.document[bad[0]])].id
             raise ModelError(
-                f"the embedder '{embedder.type}' gave NaN or infinite vectors for {len(bad)} of {len(vectors)} "
+                f"the embedder {embedder.label()} gave NaN or infinite values for {len(bad)} of {len(vectors)} "
                 f"passages, the first one of document '{owner}'"
             )
         self._embedded[embedder.fingerprint] = vectors
-        return vectors

@@ -121,6 +121,7 @@ def did_you_mean(name: str, valid: Iterable[str]) -> str:
     names = sorted(valid)
     if not names:
         return ""
-    near = difflib.get_close_matches(str(name), names, n=1, cutoff=0.6)
-    hint = f"; did you mean '{near[0]}'?" if near else ""
+    folded = {one.lower(): one for one in names}
+    near = difflib.get_close_matches(str(name).lower(), folded, n=1, cutoff=0.6)
+    hint = f"; did you mean '{folded[near[0]]}'?" if near else ""
     return f"{hint} (valid: {', '.join(names)})"

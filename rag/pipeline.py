@@ -131,6 +131,8 @@ class Pipeline(Component):
         with ledger.stage("chunker"):
             self._passages = self.chunker.chunk(corpus, self._tokenizer())
         context = FitContext(corpus, self._passages, training, ledger, progress, seed)
+        with ledger.stage("shared"):
+            self.prepare(context)
         for name, component in self._steps():
             with ledger.stage(name):
                 context.fit(component)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import numpy as np
 from pydantic import Field
 
-from rag.candidates import Candidates, Floats, Ints, Vectors
+from rag.candidates import PADDING, Candidates, Floats, Ints, Vectors
 from rag.corpus.passages import Passages
 from rag.embedders.base import Embedder
 from rag.errors import NotFittedError
@@ -27,10 +27,12 @@ __all__ = ["Dense"]
 class Dense(Retriever):
     """Embeds queries and passages and finds the nearest by inner product.
 
+    A query whose vector is zero, such as one made only of words that ``lsa`` does not know, finds nothing.
+
     Args:
         embedder: Makes the vectors.
         index: How neighbours are found.
-        metric: ``cosine`` scales all vectors to length 1 first (a zero vector stays zero and scores 0);
+        metric: ``cosine`` scales all vectors to length 1 first (a passage's zero vector stays zero and scores 0);
             ``inner_product`` takes them as they are.
         top_k: Documents returned.
     """
@@ -64,9 +66,12 @@ class Dense(Retriever):
         if self._passages is None:
             raise NotFittedError("'dense' has not been fitted: fit the pipeline it is in first")
         vectors = self._scaled(batch.embeddings(self.embedder))
+        meaningless = ~vectors.any(axis=1)
 
         def search(rows: Any, k: int) -> tuple[Ints, Floats]:
-            return self.index.search(vectors[rows], k)
+            keys, scores = self.index.search(vectors[rows], k)
+            keys[meaningless[rows]] = PADDING
+            return keys, scores
 
         return best_documents(search, len(batch), self._passages, self.top_k)
 

@@ -11,7 +11,7 @@ from rag.component import Component, Parameter
 from rag.errors import ConfigError
 from rag.registry import component_class, kinds, types_of
 
-__all__ = ["component_schema", "json_schema"]
+__all__ = ["component_schema", "json_schema", "type_name"]
 
 
 def json_schema(kind: str = "pipeline") -> dict[str, Any]:
@@ -61,7 +61,7 @@ def component_schema(cls: Any) -> dict[str, Any] | None:
 
 
 def _parameter_schema(parameter: Parameter) -> dict[str, Any]:
-    schema = parameter.adapter.json_schema(ref_template="#/definitions/{model}")
+    schema: dict[str, Any] = _referenced(parameter.adapter.json_schema())
     schema.pop("title", None)
     schema = {"allOf": [schema]} if "$ref" in schema else schema  # draft 7 ignores what stands beside a $ref
     if parameter.help:
@@ -69,6 +69,15 @@ def _parameter_schema(parameter: Parameter) -> dict[str, Any]:
     if not parameter.required:
         schema["default"] = _json_default(parameter.default)
     return schema
+
+
+def _referenced(schema: Any) -> Any:
+    """Slots for components as references to the definition of their kind."""
+    if isinstance(schema, dict):
+        if "x-kind" in schema:
+            return {"$ref": f"#/definitions/{schema['x-kind']}"}
+        return {name: _referenced(value) for name, value in schema.items()}
+    return [_referenced(item) for item in schema] if isinstance(schema, list) else schema
 
 
 def _json_default(default: Any) -> Any:
@@ -80,3 +89,28 @@ def _json_default(default: Any) -> Any:
     if isinstance(default, Iterable) and not isinstance(default, (str, dict)):
         return [_json_default(item) for item in default]
     return default
+
+
+def type_name(parameter: Parameter) -> str:
+    """A parameter's type with its bounds in a few words, such as ``int >= 1 or null``."""
+    if parameter.slot is not None:
+        kind = parameter.slot.contract.kind
+        name = f"list of {kind}" if parameter.slot.container == "list" else kind
+        return f"{name} or null" if parameter.slot.optional else name
+    try:
+        return _schema_name(parameter.adapter.json_schema())
+    except (PydanticInvalidForJsonSchema, PydanticOmit):
+        return "Python object"
+
+
+def _schema_name(schema: dict[str, Any]) -> str:
+    if "anyOf" in schema:
+        return " or ".join(_schema_name(one) for one in schema["anyOf"])
+    if "enum" in schema:
+        return " | ".join(map(str, schema["enum"]))
+    name = str(schema.get("type", "anything"))
+    if name == "array":
+        return f"list of {_schema_name(schema.get('items', {}))}"
+    name = {"integer": "int", "number": "float", "string": "text", "boolean": "true or false"}.get(name, name)
+    bounds = {"minimum": ">=", "exclusiveMinimum": ">", "maximum": "<=", "exclusiveMaximum": "<"}
+    return " ".join([name, *(f"{sign} {schema[key]:g}" for key, sign in bounds.items() if key in schema)])

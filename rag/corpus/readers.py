@@ -32,7 +32,7 @@ from rag.corpus.corpus import Corpus
 from rag.errors import DataError
 from rag.types import Document
 
-__all__ = ["iter_jsonl", "read_corpus", "read_documents", "row_id"]
+__all__ = ["iter_jsonl", "iter_lines", "read_corpus", "read_documents", "row_id"]
 
 logger = logging.getLogger("rag.corpus")
 
@@ -115,7 +115,7 @@ def iter_jsonl(path: Path) -> Iterator[tuple[str, Any]]:
     Raises:
         DataError: Unreadable file, a line that is not UTF-8 or not JSON, or no object.
     """
-    for where, line in _lines(path):
+    for where, line in iter_lines(path):
         try:
             value = json.loads(line)
         except json.JSONDecodeError as error:
@@ -125,7 +125,12 @@ def iter_jsonl(path: Path) -> Iterator[tuple[str, Any]]:
         yield where, value
 
 
-def _lines(path: Path) -> Iterator[tuple[str, str]]:
+def iter_lines(path: Path) -> Iterator[tuple[str, str]]:
+    """(``file:line``, line) of every line that is not blank.
+
+    Raises:
+        DataError: Unreadable file, or a line that is not UTF-8.
+    """
     try:
         with path.open("rb") as file:
             for number, raw in enumerate(file, 1):
@@ -151,7 +156,7 @@ def _read_text(path: Path) -> str:
 
 
 def _csv_rows(path: Path, delimiter: str) -> Iterator[tuple[str, dict[str, Any]]]:
-    reader = csv.DictReader((line for _, line in _lines(path)), delimiter=delimiter)
+    reader = csv.DictReader((line for _, line in iter_lines(path)), delimiter=delimiter)
     try:
         for row in reader:
             where = f"{path}:{reader.line_num}"

@@ -1,25 +1,31 @@
-"""The contract of embedders."""
+"""The contracts of embedders."""
 
 from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from rag.candidates import Vectors
+import numpy as np
+
+from rag.candidates import Ints, Vectors
 from rag.component import Component
 from rag.errors import ConfigError
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
-__all__ = ["Embedder"]
+__all__ = ["Embedder", "TokenEmbedder", "TokenVectors"]
 
 
 class Embedder(Component):
     """Turns texts into vectors of one length. Queries and documents may be treated differently."""
 
     kind: ClassVar[str] = "embedder"
+
+    has_tokens: ClassVar[bool] = False
+    """Whether :meth:`tokenizer` gives one; known without loading anything."""
 
     @property
     @abstractmethod
@@ -39,9 +45,39 @@ class Embedder(Component):
             advance: Called with the number of texts done since the last call.
         """
 
-    has_tokens: ClassVar[bool] = False
-    """Whether :meth:`tokenizer` gives one; known without loading anything."""
-
     def tokenizer(self) -> Tokenizer:
         """How this embedder counts length, without truncation, for chunkers."""
         raise ConfigError(f"the embedder {self.label()} has no tokens to count")
+
+
+@dataclass(frozen=True)
+class TokenVectors:
+    """Vectors of every token of some texts, one after another.
+
+    Args:
+        vectors: Of length 1, float16 or float32 [tokens of all texts, d].
+        ends: Where each text's tokens end, int64 [n + 1]; text ``i`` has rows ``ends[i]`` to ``ends[i + 1]``.
+    """
+
+    vectors: Vectors
+    ends: Ints
+
+    @classmethod
+    def concatenate(cls, parts: Sequence[TokenVectors]) -> TokenVectors:
+        lengths = np.concatenate([np.diff(part.ends) for part in parts])
+        ends = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+        return cls(np.concatenate([part.vectors for part in parts]), ends)
+
+
+class TokenEmbedder(Embedder):
+    """An embedder that can give a vector for every token, for late interaction."""
+
+    @abstractmethod
+    def embed_query_tokens(self, texts: Sequence[str]) -> TokenVectors:
+        """Token vectors of queries, float32."""
+
+    @abstractmethod
+    def embed_document_tokens(
+        self, texts: Sequence[str], *, advance: Callable[[int], None] | None = None
+    ) -> tuple[TokenVectors, Vectors]:
+        """Token vectors of passages, float16, and, from the same pass, what :meth:`embed_documents` gives."""

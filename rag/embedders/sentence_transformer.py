@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 from pydantic import Field
 
-from rag.candidates import Vectors
+from rag.candidates import Ints, Vectors
 from rag.component import Runtime
-from rag.embedders.base import Embedder
+from rag.embedders.base import TokenEmbedder, TokenVectors
 from rag.errors import ConfigError
 from rag.models import Device, Precision, load_sentence_transformer, precision_context
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["SentenceTransformerEmbedder"]
 
 
-class SentenceTransformerEmbedder(Embedder):
+class SentenceTransformerEmbedder(TokenEmbedder):
     """A dense encoder from the Hugging Face Hub, a folder, or an installed package.
 
     Queries and documents get the prompts the model was trained with (``encode_query`` / ``encode_document``).
@@ -32,6 +32,7 @@ class SentenceTransformerEmbedder(Embedder):
         revision: Commit, tag or branch on the Hub; None takes the main branch.
         query_prompt: Text put before every query instead of the model's own prompt.
         document_prompt: Text put before every document instead of the model's own prompt.
+        max_length: Longest text in tokens; the rest of longer ones is cut off. None takes the model's own limit.
         truncate_dim: Keep only the first dimensions (for models trained Matryoshka-style); None keeps all.
         normalize: Scale vectors to length 1.
         precision: ``auto`` embeds documents in bfloat16 autocast where the processor has it in hardware (AMX, recent
@@ -52,6 +53,7 @@ class SentenceTransformerEmbedder(Embedder):
         revision: str | None = None,
         query_prompt: str | None = None,
         document_prompt: str | None = None,
+        max_length: Annotated[int, Field(ge=4)] | None = None,
         truncate_dim: Annotated[int, Field(ge=1)] | None = None,
         normalize: bool = True,
         precision: Precision = "auto",
@@ -63,6 +65,7 @@ class SentenceTransformerEmbedder(Embedder):
         self.revision = revision
         self.query_prompt = query_prompt
         self.document_prompt = document_prompt
+        self.max_length = max_length
         self.truncate_dim = truncate_dim
         self.normalize = normalize
         self.precision = precision
@@ -83,21 +86,36 @@ class SentenceTransformerEmbedder(Embedder):
         return min(full, self.truncate_dim) if self.truncate_dim else full
 
     def embed_queries(self, texts: Sequence[str]) -> Vectors:
-        precision: Precision = "float32" if self.precision == "auto" else self.precision
-        return self._encode(self.encoder.encode_query, list(texts), self.query_prompt, precision)
+        return self._vectors(self._encode(list(texts), query=True, convert_to_tensor=True))
 
     def embed_documents(self, texts: Sequence[str], *, advance: Callable[[int], None] | None = None) -> Vectors:
-        # Slices long enough for sorting by length to pay, short enough for progress to be seen.
-        step = self.batch_size * 16 if advance else max(len(texts), 1)
-        order = np.argsort([-len(text) for text in texts], kind="stable")
         vectors = np.empty((len(texts), self.dimension), dtype=np.float32)
-        for first in range(0, len(order), step):
-            rows = order[first : first + step]
-            part = [texts[row] for row in rows]
-            vectors[rows] = self._encode(self.encoder.encode_document, part, self.document_prompt, self.precision)
+        for rows in self._slices(texts, self.batch_size * 16 if advance else len(texts)):
+            encoded = self._encode([texts[row] for row in rows], query=False, convert_to_tensor=True)
+            vectors[rows] = self._vectors(encoded)
             if advance:
-                advance(len(part))
+                advance(len(rows))
         return vectors
+
+    def embed_query_tokens(self, texts: Sequence[str]) -> TokenVectors:
+        items = self._encode(list(texts), query=True, output_value=None)
+        return _joined([_token_vectors(item) for item in items])
+
+    def embed_document_tokens(
+        self, texts: Sequence[str], *, advance: Callable[[int], None] | None = None
+    ) -> tuple[TokenVectors, Vectors]:
+        tokens: list[Any] = [None] * len(texts)
+        vectors = np.empty((len(texts), self.dimension), dtype=np.float32)
+        for rows in self._slices(texts, self.batch_size * 2):  # hidden states of a slice are in memory at once
+            items = self._encode([texts[row] for row in rows], query=False, output_value=None)
+            for row, item in zip(rows.tolist(), items, strict=True):
+                tokens[row] = _token_vectors(item).astype(np.float16)
+                vectors[row] = item["sentence_embedding"].float().cpu().numpy()
+            if advance:
+                advance(len(rows))
+        if self.normalize:
+            vectors /= np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
+        return _joined(tokens), vectors
 
     def tokenizer(self) -> Tokenizer:
         from tokenizers import Tokenizer
@@ -110,16 +128,44 @@ class SentenceTransformerEmbedder(Embedder):
         copy.no_padding()
         return copy
 
-    def _encode(self, encode: Callable[..., Any], texts: list[str], prompt: str | None, precision: Precision) -> Vectors:
-        extra = {} if prompt is None else {"prompt": prompt}
+    def _slices(self, texts: Sequence[str], size: int) -> Iterator[Ints]:
+        """Rows in slices, longest first: texts of one batch are of like length, and the slowest come first."""
+        order = np.argsort([-len(text) for text in texts], kind="stable")
+        for first in range(0, len(order), max(size, 1)):
+            yield order[first : first + size]
+
+    def _encode(self, texts: list[str], *, query: bool, **options: Any) -> Any:
+        precision = self.precision
+        if query and precision == "auto":
+            precision = "float32"
+        prompt = self.query_prompt if query else self.document_prompt
+        if prompt is not None:
+            options["prompt"] = prompt
+        if self.max_length is not None:
+            options["processing_kwargs"] = {"text": {"max_length": self.max_length, "truncation": True}}
+        encode = self.encoder.encode_query if query else self.encoder.encode_document
         with precision_context(precision, self.encoder.device.type):
-            vectors = encode(
+            return encode(
                 texts,
                 batch_size=self.batch_size,
                 normalize_embeddings=self.normalize,
                 truncate_dim=self.truncate_dim,
                 show_progress_bar=False,
-                convert_to_tensor=True,
-                **extra,
+                **options,
             )
-        return vectors.float().cpu().numpy().reshape(len(texts), self.dimension)  # type: ignore[no-any-return]
+
+    def _vectors(self, encoded: Any) -> Vectors:
+        return encoded.float().cpu().numpy().reshape(-1, self.dimension)  # type: ignore[no-any-return]
+
+
+def _token_vectors(item: Any) -> Vectors:
+    """Unit vectors of the tokens of one encoded text, without padding."""
+    import torch
+
+    hidden = item["token_embeddings"][item["attention_mask"].bool()]
+    return torch.nn.functional.normalize(hidden.float(), dim=-1).cpu().numpy()  # type: ignore[no-any-return]
+
+
+def _joined(parts: list[Any]) -> TokenVectors:
+    ends = np.concatenate([[0], np.cumsum([len(part) for part in parts])]).astype(np.int64)
+    return TokenVectors(np.concatenate(parts), ends)

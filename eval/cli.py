@@ -1,0 +1,146 @@
+"""The commands of evaluation. Heavy modules are imported when a command runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from rag.cli import ConfigArgument, JsonOption, SetOption
+
+if TYPE_CHECKING:
+    from eval.evaluate import Evaluation
+
+__all__ = ["datasets", "evaluate"]
+
+
+def evaluate(
+    config: ConfigArgument,
+    dataset: Annotated[
+        str, typer.Option(metavar="DIR|NAME", help="A BEIR folder, a name from `rag datasets`, or hf:owner/name.")
+    ] = "python-reference",
+    split: Annotated[str, typer.Option(help="The judged queries to report on.")] = "test",
+    qrels: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Judgements (BEIR or TREC columns) instead of the folder's.")
+    ] = None,
+    measures: Annotated[
+        str, typer.Option(metavar="NAMES", help="As ir_measures spells them, separated by commas or spaces.")
+    ] = "nDCG@10,R@100,RR@10,AP,P@5",
+    overrides: SetOption = None,
+    folder: Annotated[
+        Path | None, typer.Option("--out", metavar="DIR", help="The run folder; by default one under runs/.")
+    ] = None,
+    as_json: JsonOption = False,
+    ignore_identical_ids: Annotated[
+        bool, typer.Option("--ignore-identical-ids", help="Leave out a document whose id is the query's.")
+    ] = False,
+    seed: Annotated[int, typer.Option(min=0, help="For everything random.")] = 0,
+) -> None:
+    """Fit a pipeline, search a dataset's questions, measure, and write a report."""
+    import re
+
+    from eval.datasets.load import load_dataset
+    from eval.evaluate import evaluate as run
+    from eval.measures import parse_measures
+    from eval.run_folder import check_target, write_run
+    from rag.config import load_pipeline
+    from rag.console import print_json, progress
+
+    # Everything that can be wrong with the request is found before any work.
+    pipeline = load_pipeline(config, overrides=overrides or ())
+    names = [name for name in re.split(r"[,\s]+(?![^(]*\))", measures) if name]
+    parse_measures(names)
+    data = load_dataset(dataset, qrels=qrels)
+    target = folder or Path("runs") / f"{config.stem}-{data.name.replace('/', '-')}-{split}"
+    check_target(target)
+    evaluation = run(
+        pipeline,
+        data,
+        split=split,
+        measures=names,
+        ignore_identical_ids=ignore_identical_ids,
+        seed=seed,
+        progress=progress,
+    )
+    write_run(evaluation, target)
+    if as_json:
+        print_json({**evaluation.metrics, "run": str(target)})
+    else:
+        _print_evaluation(evaluation, target)
+
+
+def datasets(as_json: JsonOption = False) -> None:
+    """List the datasets that come along, and how to name others."""
+    from eval.datasets.load import BUILT_IN
+    from rag.console import print_json
+
+    if as_json:
+        print_json(BUILT_IN)
+        return
+    for name, what in BUILT_IN.items():
+        typer.echo(f"{name}: {what}")
+    typer.echo("DIR: a folder with corpus.jsonl, queries.jsonl and qrels/SPLIT.tsv (BEIR's layout)")
+    typer.echo("hf:owner/name: a retrieval dataset on the Hugging Face Hub (MTEB's or BEIR's layout)")
+
+
+def _print_evaluation(evaluation: Evaluation, target: Path) -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    from rag.console import out
+
+    metrics = evaluation.metrics
+    console = out()
+    corpus, latency = metrics["corpus"], metrics["latency_ms"]
+    console.print(
+        Text.assemble(
+            (f"{metrics['dataset']} / {metrics['split']}", "bold"),
+            f": {metrics['n_queries']} questions, {corpus['documents']} documents in {corpus['passages']} passages",
+        )
+    )
+    table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0))
+    table.add_column("measure")
+    table.add_column("mean", justify="right", style="bold")
+    table.add_column("95 % interval")
+    for name, value in metrics["measures"].items():
+        bounds = value["ci95"]
+        table.add_row(name, f"{value['mean']:.4f}", f"{bounds[0]:.4f} to {bounds[1]:.4f}" if bounds else "-")
+    console.print(table)
+    stages = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0))
+    for heading in ("stage", "ms per question", "documents left", "scorer calls"):
+        stages.add_column(heading, justify="left" if heading == "stage" else "right")
+    n = metrics["n_queries"]
+    for stage in metrics["stages"]:
+        per_query = f"{stage['seconds'] / n * 1e3:.1f}"
+        stages.add_row(stage["name"], per_query, f"{stage['candidates']:.1f}", f"{stage['scorer_calls'] / n:.1f}")
+    console.print(stages)
+    fit = sum(step["seconds"] for step in metrics["fit"])
+    console.print(
+        f"one question alone: {latency['p50']:.1f} ms (p50), {latency['p95']:.1f} ms (p95); "
+        f"in batch: {metrics['throughput_qps']:.0f} per second; fitting took {fit:.1f} s"
+    )
+    for note in metrics["notes"]:
+        console.print(f"note: {note}")
+    _print_examples(evaluation, console)
+    console.print(Text.assemble("report: ", (str((target / "report.html").resolve()), "bold")))
+
+
+def _print_examples(evaluation: Evaluation, console: Any) -> None:
+    """Three questions, spread over the split, with the best answer's first lines."""
+    from rich.padding import Padding
+    from rich.text import Text
+
+    results = evaluation.results
+    chosen = [results[i] for i in sorted({0, len(results) // 2, len(results) - 1})]
+    for result in chosen:
+        console.print(Text.assemble(("? ", "bold cyan"), (result.query.text, "bold")))
+        if not len(result):
+            console.print(Padding("nothing found", (0, 0, 0, 2)))
+            continue
+        best = result[0]
+        grade = evaluation.split.qrels[result.query.id].get(best.document.id)
+        judged = "not judged" if grade is None else ("relevant" if grade > 0 else "judged not relevant")
+        console.print(Padding(Text.assemble((best.document.id, "bold"), f"  {best.score:.3f}  ({judged})"), (0, 0, 0, 2)))
+        lines = [line.strip() for line in best.passage.splitlines() if line.strip()][:3]
+        console.print(Padding(Text("\n".join(lines), "dim"), (0, 0, 0, 2)))

@@ -1,0 +1,1 @@
+"""Datasets: documents, questions, and judgements of which documents answer them."""

@@ -1,0 +1,65 @@
+"""What a dataset is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from rag.context import Training
+from rag.corpus.corpus import Corpus
+from rag.errors import DataError, did_you_mean
+from rag.types import Query
+
+__all__ = ["Dataset", "Qrels", "Split"]
+
+Qrels = Mapping[str, Mapping[str, int]]
+"""Grade by document id by query id. A grade above 0 is relevant."""
+
+
+@dataclass(frozen=True)
+class Split:
+    """Queries with their judgements.
+
+    Args:
+        queries: Those that have at least one judgement; measures are means over them.
+        qrels: Their judgements.
+    """
+
+    queries: Sequence[Query]
+    qrels: Qrels
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A corpus and judged queries in splits.
+
+    Args:
+        name: What it is called in reports.
+        corpus: The documents.
+        splits: By name: ``train``, ``dev``, ``test``, ...
+        notes: What was noticed while reading, one line each; goes into reports.
+    """
+
+    name: str
+    corpus: Corpus
+    splits: Mapping[str, Split]
+    notes: Sequence[str] = field(default_factory=tuple)
+
+    def split(self, name: str) -> Split:
+        """A split by name.
+
+        Raises:
+            DataError: There is none of that name, or it has no judged query.
+        """
+        if name not in self.splits:
+            raise DataError(f"dataset '{self.name}' has no split '{name}'{did_you_mean(name, self.splits)}")
+        split = self.splits[name]
+        if not split.queries:
+            raise DataError(f"split '{name}' of dataset '{self.name}' has no query with a judgement: nothing to measure")
+        return split
+
+    def training(self, reported: str) -> Training | None:
+        """The ``train`` split to learn from, unless it is the one that is reported on."""
+        if reported == "train" or "train" not in self.splits or not self.splits["train"].queries:
+            return None
+        return Training(self.splits["train"].queries, self.splits["train"].qrels)

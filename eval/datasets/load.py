@@ -1,0 +1,44 @@
+"""Finding a dataset by what a user calls it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from eval.datasets.base import Dataset
+from rag.errors import DataError, did_you_mean
+
+__all__ = ["BUILT_IN", "load_dataset"]
+
+BUILT_IN = {
+    "python-reference": "questions to Python's own language reference; ships with Python, needs no network",
+}
+"""Datasets that come with this project, and what they are."""
+
+
+def load_dataset(source: str | Path, *, qrels: str | Path | None = None) -> Dataset:
+    """Load a dataset.
+
+    Args:
+        source: A BEIR folder, the name of a built-in dataset, or ``hf:owner/name``.
+        qrels: A judgement file (BEIR or TREC columns) to use instead of the folder's.
+
+    Raises:
+        DataError: It is not there or cannot be used.
+    """
+    name = str(source)
+    folder = Path(source).expanduser()
+    if folder.is_dir():
+        from eval.datasets.beir import read_beir
+
+        return read_beir(folder, qrels=None if qrels is None else Path(qrels))
+    if qrels is not None:
+        raise DataError(f"a judgement file goes with a dataset folder, and '{name}' is none")
+    if name.startswith("hf:"):
+        from eval.datasets.hub import read_hub
+
+        return read_hub(name)
+    if name == "python-reference":
+        from eval.datasets.python_reference import read_python_reference
+
+        return read_python_reference()
+    raise DataError(f"there is no folder and no built-in dataset '{name}'{did_you_mean(name, BUILT_IN)}")

@@ -1,0 +1,66 @@
+"""Judgement files: BEIR's three columns or TREC's four."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from eval.datasets.base import Qrels, Split
+from rag.corpus.readers import iter_lines
+from rag.errors import DataError
+from rag.types import Query
+
+__all__ = ["join", "read_qrels"]
+
+
+def read_qrels(path: Path) -> Qrels:
+    """Judgements of a file: ``query document grade`` (BEIR, with a header) or ``query 0 document grade`` (TREC).
+
+    Raises:
+        DataError: Unreadable, or a line that is neither; the message says which.
+    """
+    qrels: dict[str, dict[str, int]] = {}
+    for number, (where, line) in enumerate(iter_lines(path)):
+        fields = line.split("\t") if "\t" in line else line.split()
+        fields = [field.strip() for field in fields]
+        if number == 0 and fields[-1].lower() in {"score", "relevance", "grade", "rel"}:
+            continue
+        if len(fields) == 4:
+            query, _, document, grade = fields
+        elif len(fields) == 3:
+            query, document, grade = fields
+        else:
+            raise DataError(f"{where}: expected 3 columns (query, document, grade) or TREC's 4, got {len(fields)}")
+        try:
+            value = int(grade)
+        except ValueError:
+            raise DataError(f"{where}: the grade must be a whole number, got '{grade}'") from None
+        if abs(value) >= 1 << 31:
+            raise DataError(f"{where}: the grade {value} is out of range")
+        earlier = qrels.setdefault(query, {}).setdefault(document, value)
+        if earlier != value:
+            raise DataError(f"{where}: document '{document}' is judged {value} for query '{query}', before {earlier}")
+    return qrels
+
+
+def join(queries: Iterable[Query], qrels: Qrels, known: set[str], name: str, notes: list[str]) -> Split:
+    """The judged queries with their judgements; what does not fit together is noted.
+
+    Args:
+        queries: All queries, also of other splits.
+        qrels: The judgements of this split.
+        known: Ids of the documents.
+        name: Of the split, for notes.
+        notes: Gets a line for each thing noticed.
+    """
+    judged = [query for query in queries if query.id in qrels]
+    lost = len(qrels) - len(judged)
+    if lost:
+        notes.append(f"{name}: {lost} judged queries are not among the queries and are left out")
+    absent = {document for query in judged for document in qrels[query.id] if document not in known}
+    if absent:
+        notes.append(
+            f"{name}: judgements name {len(absent)} documents that are not in the corpus (such as '{min(absent)}'); "
+            "relevant ones count as missed"
+        )
+    return Split(judged, {query.id: qrels[query.id] for query in judged})

@@ -1,0 +1,216 @@
+"""Running a pipeline on a dataset: what it finds, how fast, and at what cost."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from platform import python_version
+from typing import Any
+
+import numpy as np
+
+from eval.datasets.base import Dataset, Split
+from eval.measures import DEFAULT_MEASURES, Run, interval, parse_measures, per_query
+from rag.batch import QueryBatch
+from rag.context import Progress, no_progress
+from rag.costs import Ledger
+from rag.pipeline import Pipeline
+from rag.types import Query, SearchResult
+
+__all__ = ["Evaluation", "evaluate"]
+
+_BATCH = 512
+"""Queries searched together when measuring throughput."""
+
+_LATENCY_QUERIES = 100
+_LATENCY_SECONDS = 20.0
+_WARM_UP = 3
+_PACKAGES = (
+    "rag-pipelines",
+    "bm25s",
+    "faiss-cpu",
+    "ir-measures",
+    "numpy",
+    "scipy",
+    "sentence-transformers",
+    "torch",
+    "transformers",
+)
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What came out of :func:`evaluate`.
+
+    Args:
+        pipeline: What was evaluated, fitted.
+        metrics: What ``metrics.json`` holds; see ``docs/run-folder.md``.
+        values: Value of each judged query by measure name by query id.
+        run: Score by document id by query id.
+        results: What each judged query got, as documents, in the order of the split.
+        split: The queries and judgements it was measured on.
+    """
+
+    pipeline: Pipeline
+    metrics: Mapping[str, Any]
+    values: Mapping[str, Mapping[str, float]]
+    run: Run
+    results: Sequence[SearchResult]
+    split: Split
+
+    def mean(self, measure: str) -> float:
+        """Mean of a measure over all judged queries."""
+        return float(self.metrics["measures"][measure]["mean"])
+
+
+def evaluate(
+    pipeline: Pipeline,
+    dataset: Dataset,
+    *,
+    split: str = "test",
+    measures: Sequence[str] = DEFAULT_MEASURES,
+    ignore_identical_ids: bool = False,
+    seed: int = 0,
+    progress: Progress = no_progress,
+) -> Evaluation:
+    """Fit a pipeline on a dataset's corpus (training queries are its ``train`` split) and measure it on a split.
+
+    Quality is measured on one pass in large batches, which also gives the throughput; latency one query at a time on up
+    to 100 of them, until 20 seconds have passed.
+
+    Args:
+        pipeline: Fitted here, also when it was fitted before.
+        dataset: Documents and judged queries.
+        split: The queries that are reported on. Never tune on these.
+        measures: Names as ir_measures spells them; the first one is the headline.
+        ignore_identical_ids: Leave a document out whose id is the query's (as ArguAna's queries are documents).
+        seed: Of fitting, of the resampling behind intervals, and of which queries are timed.
+        progress: Shows how far it is.
+
+    Raises:
+        ConfigError: An unknown measure, or a component that learns while there is no ``train`` split to learn from.
+        DataError: The dataset has no such split, or no judged query in it.
+    """
+    parsed = parse_measures(measures)
+    chosen = dataset.split(split)
+    pipeline.fit(dataset.corpus, training=dataset.training(split), progress=progress, seed=seed)
+
+    ledger, kept, results, run = Ledger(), _Kept(), [], {}
+    elapsed = 0.0
+    _time_queries(pipeline, chosen.queries[:_WARM_UP], np.inf)
+    with progress(f"searching ({split})", len(chosen.queries)) as advance:
+        for first in range(0, len(chosen.queries), _BATCH):
+            queries = chosen.queries[first : first + _BATCH]
+            batch = QueryBatch(queries, ledger=ledger, trace={})
+            start = time.perf_counter()
+            candidates = pipeline.run(batch)
+            elapsed += time.perf_counter() - start
+            kept.add(batch)
+            found = pipeline.results(QueryBatch(queries), candidates)
+            if ignore_identical_ids:
+                found = [_without_itself(result) for result in found]
+            results += found
+            run |= _run(found)
+            advance(len(queries))
+
+    order = np.random.default_rng(seed).permutation(len(chosen.queries))[:_LATENCY_QUERIES]
+    with progress("timing single queries", len(order)) as advance:
+        latencies = _time_queries(pipeline, [chosen.queries[i] for i in order], _LATENCY_SECONDS, advance)
+
+    values = per_query(parsed, chosen.qrels, run)
+    table = np.array([[values[str(m)][query.id] for m in parsed] for query in chosen.queries], dtype=np.float64)
+    intervals = interval(table, seed=seed)
+    corpus = {"documents": len(pipeline.corpus), "passages": len(pipeline.passages)}
+    metrics = {
+        "dataset": dataset.name,
+        "split": split,
+        "n_queries": len(chosen.queries),
+        "measures": {
+            str(measure): {
+                "mean": float(table[:, number].mean()),
+                "ci95": list(intervals[number]) if intervals else None,
+            }
+            for number, measure in enumerate(parsed)
+        },
+        "latency_ms": {
+            "p50": float(np.percentile(latencies, 50) * 1e3),
+            "p95": float(np.percentile(latencies, 95) * 1e3),
+            "n_queries": len(latencies),
+        },
+        "throughput_qps": len(chosen.queries) / elapsed,
+        "costs": ledger.total.as_dict(),
+        "stages": [
+            {"name": name, "candidates": kept.mean(name)} | costs.as_dict() for name, costs in ledger.stages.items()
+        ],
+        "fit": [{"name": name} | costs.as_dict() for name, costs in pipeline.fit_costs.stages.items()],
+        "corpus": corpus,
+        "config_fingerprint": pipeline.fingerprint,
+        "versions": _versions(),
+        "seed": seed,
+        "ignore_identical_ids": ignore_identical_ids,
+        "notes": [*dataset.notes, *_notes(dataset, chosen, results)],
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+    return Evaluation(pipeline, metrics, values, run, results, chosen)
+
+
+class _Kept:
+    """Mean number of candidates after each stage."""
+
+    def __init__(self) -> None:
+        self.queries = 0
+        self.candidates: dict[str, int] = {}
+
+    def add(self, batch: QueryBatch) -> None:
+        self.queries += len(batch)
+        for name, table in (batch.trace or {}).items():
+            self.candidates[name] = self.candidates.get(name, 0) + int(table.counts.sum())
+
+    def mean(self, name: str) -> float:
+        return self.candidates.get(name, 0) / max(self.queries, 1)
+
+
+def _time_queries(pipeline: Pipeline, queries: Sequence[Query], limit: float, advance: Any = None) -> list[float]:
+    """Seconds of each query asked alone, until the limit has passed (at least five are asked)."""
+    seconds: list[float] = []
+    for query in queries:
+        start = time.perf_counter()
+        pipeline.search(query)
+        seconds.append(time.perf_counter() - start)
+        if advance:
+            advance(1)
+        if sum(seconds) > limit and len(seconds) >= 5:
+            break
+    return seconds
+
+
+def _run(results: Sequence[SearchResult]) -> dict[str, dict[str, float]]:
+    return {result.query.id: {hit.document.id: hit.score for hit in result} for result in results}
+
+
+def _without_itself(result: SearchResult) -> SearchResult:
+    hits = tuple(hit for hit in result.hits if hit.document.id != result.query.id)
+    return SearchResult(result.query, hits, result.costs)
+
+
+def _notes(dataset: Dataset, split: Split, results: Sequence[SearchResult]) -> list[str]:
+    notes = []
+    empty = sum(not len(result) for result in results)
+    if empty:
+        notes.append(f"{empty} of {len(results)} queries got no document; they count 0")
+    if len(split.queries) == 1:
+        notes.append("one query only: no interval can be given")
+    return notes
+
+
+def _versions() -> dict[str, str]:
+    found = {"python": python_version()}
+    for package in _PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found

@@ -1,0 +1,89 @@
+"""Measures: trec_eval's, through ir_measures and in its spelling, with intervals."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from eval.datasets.base import Qrels
+from rag.errors import ConfigError, did_you_mean
+
+__all__ = ["DEFAULT_MEASURES", "Run", "interval", "parse_measures", "per_query"]
+
+DEFAULT_MEASURES = ("nDCG@10", "R@100", "RR@10", "AP", "P@5")
+
+Run = Mapping[str, Mapping[str, float]]
+"""Score by document id by query id. Ties are broken as trec_eval does: by id, descending."""
+
+_RESAMPLES = 10_000
+
+
+def parse_measures(names: Sequence[str]) -> list[Any]:
+    """Measures by their usual names, such as ``nDCG@10``, ``R@100``, ``RR@10``, ``AP``, ``P@5``, ``AP(rel=2)``.
+
+    Raises:
+        ConfigError: An unknown name, a cutoff below 1, or a measure this installation cannot compute.
+    """
+    import ir_measures
+
+    if not names:
+        raise ConfigError("measures: name at least one, such as nDCG@10", parameter="measures")
+    found = []
+    for name in names:
+        try:
+            measure = ir_measures.parse_measure(name)
+        except (NameError, ValueError, SyntaxError, AssertionError, KeyError) as error:
+            known = ir_measures.measures.registry
+            base = name.partition("@")[0].partition("(")[0]
+            hint = did_you_mean(base, known) if base not in known else f": {error}"
+            raise ConfigError(f"unknown measure '{name}'{hint}", parameter="measures") from None
+        cutoff = measure.params.get("cutoff")
+        if cutoff is not None and cutoff < 1:  # trec_eval ends the process on it
+            raise ConfigError(f"measure '{name}': the cutoff must be at least 1", parameter="measures")
+        if "cutoff" in measure.SUPPORTED_PARAMS and measure.SUPPORTED_PARAMS["cutoff"].required and cutoff is None:
+            raise ConfigError(f"measure '{name}': needs a cutoff, such as {name}@10", parameter="measures")
+        if not any(provider.supports(measure) for provider in ir_measures.providers.registry.values() if provider.is_available()):
+            raise ConfigError(f"measure '{name}' cannot be computed by what is installed", parameter="measures")
+        if measure not in found:
+            found.append(measure)
+    return found
+
+
+def per_query(measures: Sequence[Any], qrels: Qrels, run: Run) -> dict[str, dict[str, float]]:
+    """Value by query id by measure name, for every judged query; one without results has 0."""
+    import ir_measures
+
+    values: dict[str, dict[str, float]] = {str(measure): dict.fromkeys(qrels, 0.0) for measure in measures}
+    for value in ir_measures.iter_calc(list(measures), qrels, run):
+        values[str(value.measure)][value.query_id] = float(value.value)
+    return values
+
+
+def interval(values: npt.NDArray[np.float64], *, seed: int = 0, level: float = 0.95) -> list[tuple[float, float]] | None:
+    """Percentile bootstrap interval of the mean over queries.
+
+    Args:
+        values: [n_queries, n_measures]; queries are resampled whole, so all measures see the same samples.
+        seed: Of the resampling.
+        level: Confidence.
+
+    Returns:
+        (low, high) of each measure; None with fewer than two queries.
+    """
+    n = len(values)
+    if n < 2:
+        return None
+    generator = np.random.default_rng(seed)
+    step = max(1, 2_000_000 // n)
+    means = np.concatenate(
+        [
+            generator.multinomial(n, np.full(n, 1 / n), size=min(step, _RESAMPLES - first)) @ values / n
+            for first in range(0, _RESAMPLES, step)
+        ]
+    )
+    tail = (1 - level) / 2
+    low, high = np.quantile(means, [tail, 1 - tail], axis=0)
+    return [(float(a), float(b)) for a, b in zip(low, high, strict=True)]

@@ -1,0 +1,274 @@
+"""A run as one HTML file: what was measured, how sure that is, where the time went and which queries fail.
+
+Python shapes the numbers, ``templates/report.html.j2`` lays them out. Charts are inline SVG in percentages of their own
+width, so the page needs no library, no network and no redrawing on a telephone, in the dark or on paper.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import math
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+
+from rag.config.source import read_source
+from rag.errors import ArtifactError
+from rag.store.folder import replace_file
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+__all__ = ["render_report", "write_report"]
+
+_WORST = 10
+"""Queries shown in full."""
+_ROWS = 5000
+"""Queries in the table of all, at most: keeps the file under 6 MB."""
+_EXCERPT = 420
+"""Characters of a passage or a query that are shown."""
+
+_MEANINGS = {
+    "nDCG": "how close the order of the first {k} is to the best possible one; 1 is perfect",
+    "R": "share of the relevant documents that are among the first {k}",
+    "RR": "1 / rank of the first relevant document, 0 when none is among the first {k}",
+    "AP": "precision at each relevant document of the first {k}, averaged",
+    "P": "share of the first {k} that is relevant",
+    "Success": "share of queries with a relevant document among the first {k}",
+    "Judged": "share of the first {k} that somebody has judged",
+}
+_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
+
+
+def render_report(run: Path) -> str:
+    """The report of a run as the text of one self-contained HTML file.
+
+    Args:
+        run: A folder with ``config.yaml``, ``metrics.json`` and ``per_query.parquet``.
+
+    Raises:
+        ArtifactError: There is no run, or it is damaged.
+    """
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+    from markupsafe import Markup
+
+    environment = Environment(
+        loader=PackageLoader("eval"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "number": _number,
+        "score": _score,
+        "seconds": _seconds,
+        "percent": _percent,
+        "excerpt": _excerpt,
+        "clean": _clean,
+    }
+    assets = files("eval") / "templates"
+    script = (assets / "report.js").read_text(encoding="utf-8")
+    return environment.get_template("report.html.j2").render(
+        _view(run),
+        # Our own files, the only text that goes in as it is; the hash makes ours the only script that may run.
+        style=Markup((assets / "report.css").read_text(encoding="utf-8")),  # noqa: S704
+        script=Markup(script),  # noqa: S704
+        script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+    )
+
+
+def write_report(run: Path) -> Path:
+    """Write ``report.html`` into a run folder, whole or not at all.
+
+    Returns:
+        Where it is.
+
+    Raises:
+        ArtifactError: There is no run, it is damaged, or the folder cannot be written.
+    """
+    path = run / "report.html"
+    text = render_report(run)
+    try:
+        replace_file(path, text)
+    except OSError as error:
+        raise ArtifactError(f"{path}: cannot be written: {error.strerror or error}") from None
+    return path
+
+
+# -- what the template gets ---------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Measure:
+    """A mean with its interval. ``drawn``: it lies on the common scale from 0 to 1."""
+
+    name: str
+    mean: float
+    low: float | None
+    high: float | None
+    meaning: str
+
+    @property
+    def drawn(self) -> bool:
+        return all(0 <= value <= 1 for value in (self.mean, self.low, self.high) if value is not None)
+
+
+@dataclass(frozen=True, slots=True)
+class _Bin:
+    """A bar of the histogram: queries with a score from ``low`` to ``high``."""
+
+    low: float
+    high: float
+    count: int
+
+
+def _view(run: Path) -> dict[str, Any]:
+    metrics, queries, config = _read(run)
+    try:
+        measures = [_measure(name, value) for name, value in metrics["measures"].items()]
+        names = [measure.name for measure in measures]
+        scores = {name: queries[name].to_numpy() for name in names}
+        primary = scores[names[0]]
+        # Worst first; queries that the primary measure cannot tell apart are ordered by the others.
+        order = np.lexsort([scores[name] for name in reversed(names)])
+        worst = [row for row in order[:_WORST] if not primary[row] >= 1]
+        rows = queries.select(["query_id", "query", "n_relevant", "n_returned", *names]).take(order[:_ROWS]).to_pylist()
+        return {
+            "metrics": metrics,
+            "created": _when(metrics["created"]),
+            "measures": measures,
+            "outline": _outline(run),
+            "config": config,
+            "search": _shares(metrics["stages"]),
+            "fit": _shares(metrics["fit"]),
+            "histogram": _histogram(primary),
+            "n_zero": int((primary == 0).sum()),
+            "n_perfect": int((primary == 1).sum()),
+            "median": float(np.median(primary)),
+            "rows": rows,
+            "worst": [_with_metadata(row) for row in queries.take(worst).to_pylist()],
+            "position": {rows[place]["query_id"]: place + 1 for place in range(len(worst))},
+        }
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+        raise ArtifactError(f"{run}: damaged: its files do not fit together ({error!r})") from None
+
+
+def _read(run: Path) -> tuple[dict[str, Any], pa.Table, str]:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    if not (run / "metrics.json").is_file():
+        raise ArtifactError(f"{run}: there is no run (no metrics.json)")
+    try:
+        metrics = json.loads((run / "metrics.json").read_text(encoding="utf-8"))
+        config = (run / "config.yaml").read_text(encoding="utf-8")
+        return cast("dict[str, Any]", metrics), pq.read_table(run / "per_query.parquet"), config
+    except (OSError, ValueError, pa.ArrowException) as error:
+        raise ArtifactError(f"{run}: damaged: {error}") from None
+
+
+def _measure(name: str, value: Mapping[str, Any]) -> _Measure:
+    low, high = value["ci95"] or (None, None)
+    kind, _, cutoff = name.partition("@")
+    meaning = _MEANINGS.get(kind.partition("(")[0], "").replace("the first {k}", f"the first {cutoff}" if cutoff else "all returned")
+    return _Measure(name, value["mean"], low, high, meaning)
+
+
+def _shares(stages: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Stages with their ``share`` of the seconds, in [0, 1]."""
+    total = sum(stage["seconds"] for stage in stages)
+    return [{"candidates": None, **stage, "share": stage["seconds"] / total if total else 0.0} for stage in stages]
+
+
+def _histogram(scores: np.ndarray[Any, np.dtype[np.float64]]) -> list[_Bin]:
+    """Counts in equal bins, over [0, 1] when all scores lie there; the last bin includes its upper end."""
+    scores = scores[np.isfinite(scores)]
+    unit = ((scores >= 0) & (scores <= 1)).all()
+    counts, edges = np.histogram(scores, bins=20 if len(scores) >= 100 else 10, range=(0, 1) if unit else None)
+    return [_Bin(float(edges[i]), float(edges[i + 1]), int(count)) for i, count in enumerate(counts)]
+
+
+def _with_metadata(row: dict[str, Any]) -> dict[str, Any]:
+    metadata = json.loads(row["metadata"] or "{}")
+    return row | {"metadata": {str(name): value for name, value in metadata.items() if value not in (None, "", [], {})}}
+
+
+def _outline(run: Path) -> list[tuple[str, list[str]]]:
+    """The pipeline in words: each step's type, with the types of the components inside it."""
+    node = read_source(run / "config.yaml", mistakes=[])
+    tree = node.plain() if node else {}
+    steps = _components([tree.get("chunker"), tree.get("retriever"), tree.get("stages")]) if isinstance(tree, dict) else ()
+    return [(step["type"], [part["type"] for part in _components(list(step.values()))]) for step in steps]
+
+
+def _components(values: Sequence[Any]) -> Iterator[dict[str, Any]]:
+    for value in values:
+        if isinstance(value, list):
+            yield from _components(value)
+        elif isinstance(value, dict) and isinstance(value.get("type"), str):
+            yield value
+
+
+# -- numbers and words --------------------------------------------------------------------------------------------------
+
+
+def _number(value: float | None) -> str:
+    """1234567 -> 1,234,567; 0.1234 -> 0.12: whole from 100 on, else up to two decimals."""
+    if value is None or not math.isfinite(value):
+        return "–"
+    return f"{value:,.0f}" if abs(value) >= 100 or value == int(value) else f"{value:.2f}".rstrip("0").rstrip(".")
+
+
+def _score(value: float | None) -> str:
+    return "–" if value is None or not math.isfinite(value) else f"{value:.3f}"
+
+
+def _percent(share: float) -> str:
+    """0.123 -> 12 %. Never says 0 % or 100 % of what is not."""
+    if 0 < share < 0.005:
+        return "< 1 %"
+    if 0.995 <= share < 1:
+        return "> 99 %"
+    return f"{share:.0%}".replace("%", "\u202f%")
+
+
+def _seconds(value: float | None) -> str:
+    """A duration in the unit that suits it, to three digits."""
+    if value is None or not math.isfinite(value):
+        return "–"
+    if value >= 3600:
+        return f"{value // 3600:,.0f} h {value % 3600 / 60:.0f} min"
+    if value >= 60:
+        return f"{value // 60:.0f} min {value % 60:.0f} s"
+    for unit, size in (("s", 1.0), ("ms", 1e-3)):
+        if value >= size:
+            return f"{value / size:.3g} {unit}"
+    return f"{value * 1e6:.0f} µs"
+
+
+def _when(iso: str) -> str:
+    """An ISO time as people read it."""
+    time = datetime.fromisoformat(iso)
+    return f"{time.day} {time:%B %Y, %H:%M} {time.tzname() or ''}".strip()
+
+
+def _clean(text: object) -> str:
+    """Text without characters that HTML does not allow."""
+    return _CONTROL.sub("\ufffd", str(text))
+
+
+def _excerpt(text: str | None, length: int = _EXCERPT) -> str:
+    """The beginning of a text, cut between words."""
+    text = " ".join((text or "")[: 4 * length].split())
+    if len(text) <= length:
+        return _clean(text)
+    return _clean(text[:length].rsplit(" ", 1)[0]) + " …"

@@ -1,0 +1,298 @@
+"""The command line: the spine's verbs here, those of other packages through entry points of group ``rag.commands``.
+
+Results go to standard output, everything else to standard error. Exit codes: 0 done, 1 a bug (with a traceback),
+2 something to put right (one message, no traceback), 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import sys
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from rag.errors import ConfigError, RagError
+
+if TYPE_CHECKING:
+    from rag.component import Component
+    from rag.types import SearchResult
+
+__all__ = ["ConfigArgument", "SetOption", "app", "main"]
+
+app = typer.Typer(
+    name="rag",
+    help="Retrieval pipelines: describe them in YAML, fit, search, measure.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+ConfigArgument = Annotated[Path, typer.Argument(metavar="CONFIG", help="A pipeline in YAML.")]
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="PATH=VALUE", help="Change a value, such as retriever.top_k=50. May be repeated."),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="One JSON object instead of text.")]
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"rag {version('rag-pipelines')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _common(
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Say what is being done.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", callback=_print_version, is_eager=True)
+    ] = False,
+) -> None:
+    from rag.console import quiet_libraries
+
+    quiet_libraries(verbose)
+
+
+@app.command()
+def init(folder: Annotated[Path, typer.Argument(metavar="DIR", help="A new or empty folder.")]) -> None:
+    """Write a commented pipeline and a small dataset to start from."""
+    from rag.templates import write_starter
+
+    for path in write_starter(folder):
+        typer.echo(f"wrote {path}")
+    typer.echo(f"next: rag eval {folder / 'pipeline.yaml'} --dataset {folder / 'data'}")
+
+
+@app.command()
+def check(
+    config: ConfigArgument,
+    resolved: Annotated[bool, typer.Option("--resolved", help="Print the file with every default filled in.")] = False,
+    overrides: SetOption = None,
+) -> None:
+    """Validate a pipeline without running it: every mistake at once, each with its place."""
+    from rag.config import load_pipeline
+
+    pipeline = load_pipeline(config, overrides=overrides or ())
+    if resolved:
+        typer.echo(pipeline.to_yaml(), nl=False)
+    else:
+        parts = sum(1 for _ in pipeline.walk())
+        typer.echo(f"{config}: ok ({parts} components, fingerprint {pipeline.fingerprint})")
+
+
+@app.command()
+def index(
+    config: ConfigArgument,
+    corpus: Annotated[
+        str, typer.Option(metavar="PATH", help="Documents: a JSONL, CSV or Parquet file, a BEIR or text folder, hf:NAME.")
+    ],
+    folder: Annotated[Path, typer.Option("--out", metavar="DIR", help="Where to keep the index.")],
+    id_field: Annotated[str | None, typer.Option(help="Field that holds the id.")] = None,
+    text_field: Annotated[str | None, typer.Option(help="Field that holds the text.")] = None,
+    overrides: SetOption = None,
+) -> None:
+    """Fit a pipeline on documents and keep it on disk."""
+    from rag.config import load_pipeline
+    from rag.console import progress
+    from rag.corpus.readers import read_corpus
+
+    pipeline = load_pipeline(config, overrides=overrides or ())
+    documents = read_corpus(corpus, id_field=id_field, text_field=text_field)
+    pipeline.fit(documents, progress=progress)
+    pipeline.save(folder)
+    seconds = pipeline.fit_costs.total.seconds
+    typer.echo(f"{folder}: {len(pipeline.corpus)} documents, {len(pipeline.passages)} passages, {seconds:.1f} s")
+
+
+@app.command()
+def search(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="What `rag index` wrote.")],
+    query: Annotated[str, typer.Argument(help="The question.")],
+    top_k: Annotated[int | None, typer.Option(min=1, help="At most this many documents.")] = None,
+    explain: Annotated[bool, typer.Option("--explain", help="Show each stage's scores.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Ask a kept pipeline."""
+    from rag.console import print_json
+    from rag.pipeline import Pipeline
+
+    result = Pipeline.load(folder).search(query, top_k=top_k, explain=explain)
+    if as_json:
+        print_json(_result_json(result, explain))
+    else:
+        _print_result(result, explain)
+
+
+@app.command()
+def components(
+    kind: Annotated[str | None, typer.Argument(help="Only this kind.")] = None,
+    name: Annotated[str | None, typer.Argument(help="Only this one, with its arguments.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """List what a pipeline can be made of, with arguments, defaults and meaning."""
+    from rag.config.schema import component_schema
+    from rag.console import print_json
+    from rag.errors import did_you_mean
+    from rag.registry import component_class, kinds, types_of
+
+    if kind is not None and kind not in kinds():
+        raise ConfigError(f"unknown kind '{kind}'{did_you_mean(kind, kinds())}")
+    wanted = [kind] if kind else kinds()
+    if name is not None and kind is not None:
+        cls = component_class(kind, name)
+        if as_json:
+            print_json(component_schema(cls))
+        else:
+            _print_component(cls)
+        return
+    found = {one: {t: component_class(one, t).summary() for t in types_of(one)} for one in wanted}
+    if as_json:
+        print_json(found)
+    else:
+        _print_table(found)
+
+
+@app.command()
+def schema(
+    path: Annotated[Path | None, typer.Option("--out", metavar="FILE", help="Write it to a file.")] = None,
+) -> None:
+    """Print the JSON Schema (draft 7) of pipeline files, for completion and checks in editors."""
+    import json
+
+    from rag.config.schema import json_schema
+    from rag.store.folder import replace_file
+
+    text = json.dumps(json_schema(), indent=2, ensure_ascii=False) + "\n"
+    if path is None:
+        typer.echo(text, nl=False)
+        return
+    try:
+        replace_file(path, text)
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be written: {error.strerror}") from None
+    typer.echo(f"wrote {path}; in a pipeline's first line: # yaml-language-server: $schema={path}")
+
+
+# -- printing -----------------------------------------------------------------------------------------------------
+
+
+def _result_json(result: SearchResult, explain: bool) -> dict[str, Any]:
+    hits = []
+    for rank, hit in enumerate(result, 1):
+        one: dict[str, Any] = {
+            "rank": rank,
+            "id": hit.document.id,
+            "score": hit.score,
+            "passage": hit.passage,
+            "start": hit.start,
+            "end": hit.end,
+            "metadata": dict(hit.document.metadata),
+            "passage_metadata": dict(hit.passage_metadata),
+        }
+        hits.append(one | ({"scores": dict(hit.explanation)} if explain else {}))
+    return {"query": result.query.text, "hits": hits, "costs": result.costs.as_dict()}
+
+
+def _print_result(result: SearchResult, explain: bool) -> None:
+    from rich.padding import Padding
+    from rich.text import Text
+
+    from rag.console import out
+
+    console = out()
+    if not len(result):
+        console.print("nothing found")
+    for rank, hit in enumerate(result, 1):
+        title = hit.document.metadata.get("title")
+        line = Text.assemble((f"{rank:2}. ", "dim"), (hit.document.id, "bold"), (f"  {hit.score:.4f}", "cyan"))
+        if isinstance(title, str):
+            line.append(f"  {title}")
+        console.print(line)
+        text = " ".join(hit.passage.split())
+        console.print(Padding(Text(text if len(text) <= 240 else text[:237] + "..."), (0, 0, 0, 4)))
+        if explain:
+            scores = "  ".join(f"{name}={score:.4f}" for name, score in hit.explanation.items())
+            console.print(Padding(Text(scores, "dim"), (0, 0, 0, 4)))
+
+
+def _print_table(found: dict[str, dict[str, str]]) -> None:
+    from rich.table import Table
+
+    from rag.console import out
+
+    table = Table(box=None, pad_edge=False)
+    for heading in ("kind", "type", "what it is"):
+        table.add_column(heading, no_wrap=heading != "what it is")
+    for kind, types in found.items():
+        for name, summary in types.items():
+            table.add_row(kind, name, summary)
+    out().print(table)
+
+
+def _print_component(cls: type[Component]) -> None:
+    from rich.markdown import Markdown
+    from rich.table import Table
+    from rich.text import Text
+
+    from rag.config.schema import type_name
+    from rag.console import out
+
+    console = out()
+    console.print(Text(f"{cls.kind} {cls.type}", "bold"))
+    console.print(Markdown(cls.description()))
+    if not cls.parameters():
+        console.print("It has no arguments.")
+        return
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for heading in ("argument", "type", "default", "meaning"):
+        table.add_column(heading, overflow="fold")
+    for parameter in cls.parameters().values():
+        default = Text("required", "bold") if parameter.required else Text(repr(parameter.default))
+        table.add_row(Text(parameter.name), Text(type_name(parameter)), default, Text(parameter.help))
+    console.print(table)
+
+
+# -- running ------------------------------------------------------------------------------------------------------
+
+
+def _load_commands() -> None:
+    for entry in sorted(entry_points(group="rag.commands"), key=lambda one: one.name):
+        command = entry.load()
+        if isinstance(command, typer.Typer):
+            app.add_typer(command, name=entry.name)
+        else:
+            app.command(entry.name)(command)
+
+
+def main() -> None:
+    """Entry point of the console script."""
+    try:
+        _load_commands()
+        app()
+    except RagError as error:
+        _fail(str(error))
+    except BrokenPipeError:  # the reader, such as `head`, has had enough
+        sys.stderr.close()
+        sys.exit(0)
+    except KeyboardInterrupt:
+        sys.stderr.write("interrupted\n")
+        sys.exit(130)
+
+
+def _fail(message: str) -> None:
+    from rich.text import Text
+
+    from rag.console import stderr
+
+    console = stderr()
+    lines = message.splitlines() or ["unknown error"]
+    for line in lines:
+        console.print(Text.assemble(("error: ", "bold red"), line))
+    if len(lines) > 1:
+        console.print(f"{len(lines)} mistakes")
+    sys.exit(2)

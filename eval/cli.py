@@ -141,6 +141,8 @@ def _print_examples(evaluation: Evaluation, console: Any) -> None:
         best = result[0]
         grade = evaluation.split.qrels[result.query.id].get(best.document.id)
         judged = "not judged" if grade is None else ("relevant" if grade > 0 else "judged not relevant")
-        console.print(Padding(Text.assemble((best.document.id, "bold"), f"  {best.score:.3f}  ({judged})"), (0, 0, 0, 2)))
+        console.print(
+            Padding(Text.assemble((best.document.id, "bold"), f"  {best.score:.3f}  ({judged})"), (0, 0, 0, 2))
+        )
         lines = [line.strip() for line in best.passage.splitlines() if line.strip()][:3]
         console.print(Padding(Text("\n".join(lines), "dim"), (0, 0, 0, 2)))

@@ -98,7 +98,9 @@ def evaluate(
     chosen = dataset.split(split)
     pipeline.fit(dataset.corpus, training=dataset.training(split), progress=progress, seed=seed)
 
-    ledger, kept, results, run = Ledger(), _Kept(), [], {}
+    ledger, kept = Ledger(), _Kept()
+    results: list[SearchResult] = []
+    run: dict[str, dict[str, float]] = {}
     elapsed = 0.0
     _time_queries(pipeline, chosen.queries[:_WARM_UP], np.inf)
     with progress(f"searching ({split})", len(chosen.queries)) as advance:
@@ -151,7 +153,7 @@ def evaluate(
         "versions": _versions(),
         "seed": seed,
         "ignore_identical_ids": ignore_identical_ids,
-        "notes": [*dataset.notes, *_notes(dataset, chosen, results)],
+        "notes": [*dataset.notes, *_notes(chosen, results)],
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
     }
     return Evaluation(pipeline, metrics, values, run, results, chosen)
@@ -196,7 +198,7 @@ def _without_itself(result: SearchResult) -> SearchResult:
     return SearchResult(result.query, hits, result.costs)
 
 
-def _notes(dataset: Dataset, split: Split, results: Sequence[SearchResult]) -> list[str]:
+def _notes(split: Split, results: Sequence[SearchResult]) -> list[str]:
     notes = []
     empty = sum(not len(result) for result in results)
     if empty:

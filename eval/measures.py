@@ -45,7 +45,11 @@ def parse_measures(names: Sequence[str]) -> list[Any]:
             raise ConfigError(f"measure '{name}': the cutoff must be at least 1", parameter="measures")
         if "cutoff" in measure.SUPPORTED_PARAMS and measure.SUPPORTED_PARAMS["cutoff"].required and cutoff is None:
             raise ConfigError(f"measure '{name}': needs a cutoff, such as {name}@10", parameter="measures")
-        if not any(provider.supports(measure) for provider in ir_measures.providers.registry.values() if provider.is_available()):
+        if not any(
+            provider.supports(measure)
+            for provider in ir_measures.providers.registry.values()
+            if provider.is_available()
+        ):
             raise ConfigError(f"measure '{name}' cannot be computed by what is installed", parameter="measures")
         if measure not in found:
             found.append(measure)
@@ -62,7 +66,9 @@ def per_query(measures: Sequence[Any], qrels: Qrels, run: Run) -> dict[str, dict
     return values
 
 
-def interval(values: npt.NDArray[np.float64], *, seed: int = 0, level: float = 0.95) -> list[tuple[float, float]] | None:
+def interval(
+    values: npt.NDArray[np.float64], *, seed: int = 0, level: float = 0.95
+) -> list[tuple[float, float]] | None:
     """Percentile bootstrap interval of the mean over queries.
 
     Args:

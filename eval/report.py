@@ -33,17 +33,17 @@ _WORST = 10
 """Queries shown in full."""
 _ROWS = 5000
 """Queries in the table of all, at most: keeps the file under 6 MB."""
-_EXCERPT = 420
-"""Characters of a passage or a query that are shown."""
+_EXCERPT = 240
+"""Characters of a passage that are shown."""
 
 _MEANINGS = {
-    "nDCG": "how close the order of the first {k} is to the best possible one; 1 is perfect",
-    "R": "share of the relevant documents that are among the first {k}",
-    "RR": "1 / rank of the first relevant document, 0 when none is among the first {k}",
-    "AP": "precision at each relevant document of the first {k}, averaged",
-    "P": "share of the first {k} that is relevant",
-    "Success": "share of queries with a relevant document among the first {k}",
-    "Judged": "share of the first {k} that somebody has judged",
+    "nDCG": "how close the order of {among} is to the best possible one; 1 is perfect",
+    "R": "share of the relevant documents that are among {among}",
+    "RR": "1 / rank of the first relevant document, 0 when none is among {among}",
+    "AP": "precision at each relevant document among {among}, averaged",
+    "P": "share of {among} that is relevant",
+    "Success": "share of queries with a relevant document among {among}",
+    "Judged": "share of {among} that somebody has judged",
 }
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
 
@@ -140,7 +140,7 @@ def _view(run: Path) -> dict[str, Any]:
         primary = scores[names[0]]
         # Worst first; queries that the primary measure cannot tell apart are ordered by the others.
         order = np.lexsort([scores[name] for name in reversed(names)])
-        worst = [row for row in order[:_WORST] if not primary[row] >= 1]
+        worst = [row for row in order[:_WORST] if primary[row] < 1]
         rows = queries.select(["query_id", "query", "n_relevant", "n_returned", *names]).take(order[:_ROWS]).to_pylist()
         return {
             "metrics": metrics,
@@ -156,7 +156,6 @@ def _view(run: Path) -> dict[str, Any]:
             "median": float(np.median(primary)),
             "rows": rows,
             "worst": [_with_metadata(row) for row in queries.take(worst).to_pylist()],
-            "position": {rows[place]["query_id"]: place + 1 for place in range(len(worst))},
         }
     except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
         raise ArtifactError(f"{run}: damaged: its files do not fit together ({error!r})") from None
@@ -179,8 +178,8 @@ def _read(run: Path) -> tuple[dict[str, Any], pa.Table, str]:
 def _measure(name: str, value: Mapping[str, Any]) -> _Measure:
     low, high = value["ci95"] or (None, None)
     kind, _, cutoff = name.partition("@")
-    meaning = _MEANINGS.get(kind.partition("(")[0], "").replace("the first {k}", f"the first {cutoff}" if cutoff else "all returned")
-    return _Measure(name, value["mean"], low, high, meaning)
+    among = f"the first {cutoff}" if cutoff else "all returned"
+    return _Measure(name, value["mean"], low, high, _MEANINGS.get(kind.partition("(")[0], "").format(among=among))
 
 
 def _shares(stages: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -206,7 +205,9 @@ def _outline(run: Path) -> list[tuple[str, list[str]]]:
     """The pipeline in words: each step's type, with the types of the components inside it."""
     node = read_source(run / "config.yaml", mistakes=[])
     tree = node.plain() if node else {}
-    steps = _components([tree.get("chunker"), tree.get("retriever"), tree.get("stages")]) if isinstance(tree, dict) else ()
+    steps = (
+        _components([tree.get("chunker"), tree.get("retriever"), tree.get("stages")]) if isinstance(tree, dict) else ()
+    )
     return [(step["type"], [part["type"] for part in _components(list(step.values()))]) for step in steps]
 
 
@@ -246,13 +247,14 @@ def _seconds(value: float | None) -> str:
     if value is None or not math.isfinite(value):
         return "–"
     if value >= 3600:
-        return f"{value // 3600:,.0f} h {value % 3600 / 60:.0f} min"
+        hours, minutes = divmod(round(value / 60), 60)
+        return f"{hours:,} h {minutes} min"
     if value >= 60:
-        return f"{value // 60:.0f} min {value % 60:.0f} s"
-    for unit, size in (("s", 1.0), ("ms", 1e-3)):
-        if value >= size:
-            return f"{value / size:.3g} {unit}"
-    return f"{value * 1e6:.0f} µs"
+        minutes, left = divmod(round(value), 60)
+        return f"{minutes} min {left} s"
+    size, unit = (1.0, "s") if value >= 1 else (1e3, "ms") if value >= 1e-3 else (1e6, "µs")
+    digits = 0 if value * size >= 100 else 1 if value * size >= 10 else 2
+    return f"{value * size:.{digits}f} {unit}" if value else "0 s"
 
 
 def _when(iso: str) -> str:

@@ -109,7 +109,13 @@ def _write_queries(evaluation: Evaluation, path: Path) -> None:
         for row in rows:
             row[name] = values[row["query_id"]]
     hit = pa.struct(
-        [("id", pa.string()), ("title", pa.string()), ("passage", pa.string()), ("score", pa.float64()), ("grade", pa.int64())]
+        [
+            ("id", pa.string()),
+            ("title", pa.string()),
+            ("passage", pa.string()),
+            ("score", pa.float64()),
+            ("grade", pa.int64()),
+        ]
     )
     due = pa.struct([("id", pa.string()), ("title", pa.string()), ("grade", pa.int64()), ("rank", pa.int64())])
     schema = pa.schema(

@@ -10,9 +10,7 @@ from typing import Any
 __all__ = ["lazy_attributes"]
 
 
-def lazy_attributes(
-    package: str, modules: Mapping[str, str]
-) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
+def lazy_attributes(package: str, modules: Mapping[str, str]) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
     """``__getattr__`` and ``__dir__`` of a package whose public names live in these modules."""
 
     def getter(name: str) -> Any:

@@ -66,7 +66,7 @@ class QueryBatch:
         key = (what, fingerprint)
         if key not in self._remembered:
             self._remembered[key] = compute()
-        return cast(T, self._remembered[key])
+        return cast("T", self._remembered[key])
 
     def record(self, name: str, candidates: Candidates) -> None:
         """Keep a table for ``explain``, if anyone asked."""
@@ -77,7 +77,7 @@ class QueryBatch:
         if not len(self):
             return np.empty((0, embedder.dimension), dtype=np.float32)
         self.ledger.spend(texts_embedded=len(self))
-        vectors = embedder.embed_queries(self.texts)
+        vectors = embedder.checked(embedder.embed_queries(self.texts), len(self))
         bad = np.flatnonzero(~np.isfinite(vectors).all(axis=1))
         if len(bad):
             query = self.queries[int(bad[0])]

@@ -71,7 +71,7 @@ class Candidates:
     @property
     def counts(self) -> Ints:
         """Candidates per query, int64 [n]."""
-        return self.mask.sum(axis=1).astype(np.int64)
+        return np.asarray(self.mask.sum(axis=1), dtype=np.int64)
 
     def __len__(self) -> int:
         return len(self.positions)
@@ -103,7 +103,7 @@ class Candidates:
 def rank(positions: Ints, scores: Floats) -> Ints:
     """Order of each row, best first: by score, ties by position, padding last. int64 [n, k]."""
     ties = np.where(positions >= 0, positions, np.iinfo(np.int64).max)
-    return np.lexsort((ties, -scores), axis=1).astype(np.int64, copy=False)
+    return np.asarray(np.lexsort((ties, -scores), axis=1), dtype=np.int64)
 
 
 def top_k_of_scores(scores: Floats, top_k: int) -> tuple[Ints, Floats]:

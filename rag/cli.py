@@ -89,7 +89,8 @@ def check(
 def index(
     config: ConfigArgument,
     corpus: Annotated[
-        str, typer.Option(metavar="PATH", help="Documents: a JSONL, CSV or Parquet file, a BEIR or text folder, hf:NAME.")
+        str,
+        typer.Option(metavar="PATH", help="Documents: a JSONL, CSV or Parquet file, a BEIR or text folder, hf:NAME."),
     ],
     folder: Annotated[Path, typer.Option("--out", metavar="DIR", help="Where to keep the index.")],
     id_field: Annotated[str | None, typer.Option(help="Field that holds the id.")] = None,
@@ -150,7 +151,7 @@ def components(
         else:
             _print_component(cls)
         return
-    found = {one: {t: component_class(one, t).summary() for t in types_of(one)} for one in wanted}
+    found = {one: {t: component_class(one, t).doc_summary() for t in types_of(one)} for one in wanted}
     if as_json:
         print_json(found)
     else:
@@ -244,7 +245,7 @@ def _print_component(cls: type[Component]) -> None:
 
     console = out()
     console.print(Text(f"{cls.kind} {cls.type}", "bold"))
-    console.print(Markdown(cls.description()))
+    console.print(Markdown(cls.doc()))
     if not cls.parameters():
         console.print("It has no arguments.")
         return

@@ -7,7 +7,7 @@ There is no second place to describe a parameter::
     class Flat(Index):
         \"\"\"Exact search.
 
-        Args:
+Args:
             block: Rows compared at a time.
         \"\"\"
 
@@ -59,9 +59,11 @@ class _Required:
 REQUIRED = _Required()
 """Default of a parameter that has none."""
 
+_VALIDATION = ConfigDict(strict=True, arbitrary_types_allowed=True, allow_inf_nan=False)
+
 
 class Runtime:
-    """Marks a parameter that changes speed but no result: ``Annotated[int, Runtime()]``. Not part of the fingerprint."""
+    """Marks a parameter that changes speed but no result, ``Annotated[int, Runtime()]``; not in the fingerprint."""
 
 
 @dataclass(frozen=True)
@@ -96,7 +98,7 @@ class Parameter:
 
     @functools.cached_property
     def adapter(self) -> TypeAdapter[Any]:
-        return TypeAdapter(self.annotation, config=ConfigDict(strict=True, arbitrary_types_allowed=True))
+        return TypeAdapter(self.annotation, config=_VALIDATION)
 
     def errors(self, value: Any) -> list[tuple[tuple[str | int, ...], str]]:
         """What is wrong with ``value``: (where inside it, message) pairs."""
@@ -168,12 +170,12 @@ class Component(ABC, metaclass=ComponentMeta):
         return _parameters(cls)
 
     @classmethod
-    def summary(cls) -> str:
+    def doc_summary(cls) -> str:
         """First sentence of the docstring."""
         return _docstring(cls)[0]
 
     @classmethod
-    def description(cls) -> str:
+    def doc(cls) -> str:
         """The docstring without its ``Args:``."""
         return _docstring(cls)[1]
 
@@ -181,7 +183,7 @@ class Component(ABC, metaclass=ComponentMeta):
     def _create(cls, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Self:
         label = cls.label()
         try:
-            given = inspect.signature(cls.__init__).bind_partial(None, *args, **kwargs).arguments
+            given = _signature(cls).bind_partial(None, *args, **kwargs).arguments
         except TypeError as error:
             unknown = [name for name in kwargs if name not in cls.parameters()]
             if unknown:
@@ -284,19 +286,22 @@ class Component(ABC, metaclass=ComponentMeta):
 
     def prepare(self, context: FitContext) -> None:
         """Ask for expensive work that others may share, before anything is fitted. Called once for every component of
-        the tree."""
+        the tree.
+        """
         for _, child in self.children():
             child.prepare(context)
 
     def fit(self, context: FitContext) -> None:
         """Build what is needed to answer. Called once, before any batch; fits the components it holds by
-        ``context.fit(child)``."""
+        ``context.fit(child)``.
+        """
         for _, child in self.children():
             context.fit(child)
 
     def save_state(self, folder: Path) -> None:
         """Write what :meth:`fit` built, not the arguments, as files under ``folder`` (which exists). Not the
-        children's: they are asked themselves."""
+        children's: they are asked themselves.
+        """
 
     def load_state(self, folder: Path, context: FitContext) -> None:
         """Read what :meth:`save_state` wrote. ``context`` gives the corpus and the passages that were fitted on."""
@@ -315,6 +320,8 @@ def _parameters(cls: type[Component]) -> Mapping[str, Parameter]:
     for name, one in list(inspect.signature(cls.__init__).parameters.items())[1:]:
         if one.kind in (one.VAR_KEYWORD, one.VAR_POSITIONAL):
             raise TypeError(f"{cls.__name__}.__init__ takes *args or **kwargs: a component names its arguments")
+        if hasattr(Component, name):
+            raise TypeError(f"{cls.__name__}.__init__: '{name}' is an attribute of every component: choose another name")
         if name not in hints:
             raise TypeError(f"{cls.__name__}.__init__: argument '{name}' has no type")
         default = REQUIRED if one.default is one.empty else one.default
@@ -355,8 +362,20 @@ def _slot(annotation: Any, *, container: Literal["one", "list"] = "one", optiona
     return None
 
 
+def _signature(cls: type[Component]) -> inspect.Signature:
+    if cls.__init__ is object.__init__:  # whose own signature takes anything
+        return inspect.Signature([inspect.Parameter("self", inspect.Parameter.POSITIONAL_ONLY)])
+    return inspect.signature(cls.__init__)
+
+
 def _plain(value: Any) -> Any:
-    """A numpy scalar as the Python number it is: arguments are compared, hashed and written to YAML."""
+    """Numpy scalars as the Python numbers they are, since arguments are compared, hashed and written to YAML;
+    containers copied, so that nobody changes them from outside.
+    """
+    if isinstance(value, (list, tuple)):
+        return type(value)(_plain(item) for item in value)
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
     return value.item() if type(value).__module__ == "numpy" and getattr(value, "ndim", None) == 0 else value
 
 
@@ -388,6 +407,8 @@ def _identified(value: Any) -> Any:
         return [_identified(item) for item in value]
     if isinstance(value, Mapping):
         return {str(key): _identified(item) for key, item in value.items()}
+    if isinstance(value, float) and value.is_integer():
+        return int(value)  # `k: 60` and `k: 60.0` are one argument
     if value is None or isinstance(value, (str, int, float, bool)):
         return value
     # A live Python object has no identity beyond this process: it never matches anything kept on disk.

@@ -99,14 +99,16 @@ class FitContext:
             with self.progress(f"embedding passages ({embedder.type})", len(vectors)) as advance:
                 # Blocks of some thousand texts: enough to sort by length, and progress is seen.
                 for block in self.passages.iter_texts():
-                    vectors[done : done + len(block)] = embedder.embed_documents(block, advance=advance)
+                    embedded = embedder.embed_documents(block, advance=advance)
+                    vectors[done : done + len(block)] = embedder.checked(embedded, len(block))
                     done += len(block)
             self._keep(embedder, vectors)
         return self._embedded[embedder.fingerprint]
 
     def embed_passage_tokens(self, embedder: TokenEmbedder) -> TokenVectors:
         """Vectors of all tokens of all passages by this embedder, float16; computed once, whoever asks, and what
-        :meth:`embed_passages` gives comes from the same pass."""
+        :meth:`embed_passages` gives comes from the same pass.
+        """
         if embedder.fingerprint not in self._tokens:
             parts, vectors = [], []
             with self.progress(f"embedding tokens ({embedder.type})", len(self.passages)) as advance:
@@ -114,7 +116,7 @@ class FitContext:
                     if block:
                         one, whole = embedder.embed_document_tokens(block, advance=advance)
                         parts.append(one)
-                        vectors.append(whole)
+                        vectors.append(embedder.checked(whole, len(block)))
             self._keep(embedder, np.concatenate(vectors))
             self._tokens[embedder.fingerprint] = type(parts[0]).concatenate(parts)
         return self._tokens[embedder.fingerprint]

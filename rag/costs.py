@@ -56,9 +56,7 @@ class Ledger:
             costs.seconds += time.perf_counter() - start
             self._open.pop()
 
-    def spend(
-        self, *, texts_embedded: int = 0, scorer_calls: int = 0, llm_calls: int = 0, llm_tokens: int = 0
-    ) -> None:
+    def spend(self, *, texts_embedded: int = 0, scorer_calls: int = 0, llm_calls: int = 0, llm_tokens: int = 0) -> None:
         """Book a cost to the open stage (``other`` when none is open)."""
         costs = self.stages.setdefault(self._open[-1] if self._open else "other", Costs())
         costs += Costs(0.0, texts_embedded, scorer_calls, llm_calls, llm_tokens)

@@ -24,8 +24,8 @@ __all__ = [
     "ConfigError",
     "DataError",
     "Location",
-    "Mistake",
     "MissingExtraError",
+    "Mistake",
     "ModelError",
     "NotFittedError",
     "RagError",
@@ -64,7 +64,7 @@ class Mistake:
     location: Location | None = None
 
     def __str__(self) -> str:
-        return ": ".join(str(part) for part in (self.location, self.path, self.message) if part)
+        return ": ".join(part for part in (str(self.location or ""), self.path, self.message) if part)
 
 
 class ConfigError(RagError):
@@ -111,8 +111,7 @@ class MissingExtraError(RagError):
     def __init__(self, what: str, *, package: str, extra: str) -> None:
         self.extra = extra
         super().__init__(
-            f"{what} needs the package '{package}', which is not installed: "
-            f"pip install 'rag-pipelines[{extra}]'"
+            f"{what} needs the package '{package}', which is not installed: pip install 'rag-pipelines[{extra}]'"
         )
 
 

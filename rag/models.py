@@ -16,7 +16,14 @@ from rag.errors import ModelError, RagError
 if TYPE_CHECKING:
     from sentence_transformers import CrossEncoder, SentenceTransformer
 
-__all__ = ["Device", "Precision", "load_cross_encoder", "load_sentence_transformer", "precision_context", "resolve_model"]
+__all__ = [
+    "Device",
+    "Precision",
+    "load_cross_encoder",
+    "load_sentence_transformer",
+    "precision_context",
+    "resolve_model",
+]
 
 Precision = Literal["auto", "float32", "bfloat16"]
 """``auto`` computes in bfloat16 where the processor multiplies it in hardware, else in float32."""
@@ -121,14 +128,14 @@ def _quiet() -> Iterator[None]:
     bars = transformers_logging.is_progress_bar_enabled()
     loggers = [logging.getLogger(name) for name in ("sentence_transformers", "transformers", "huggingface_hub")]
     levels = [logger.level for logger in loggers]
-    transformers_logging.disable_progress_bar()
+    transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     for logger in loggers:
         logger.setLevel(logging.ERROR)
     try:
         yield
     finally:
         if bars:
-            transformers_logging.enable_progress_bar()
+            transformers_logging.enable_progress_bar()  # type: ignore[no-untyped-call]
         for logger, level in zip(loggers, levels, strict=True):
             logger.setLevel(level)
 
@@ -150,8 +157,8 @@ def _has_fast_bfloat16(device_type: str) -> bool:
     import torch
 
     if device_type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     if device_type == "cpu":
-        capabilities = getattr(torch.cpu, "get_capabilities", dict)()
+        capabilities: dict[str, object] = getattr(torch.cpu, "get_capabilities", dict)()
         return bool(capabilities.get("amx_bf16"))
     return False

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, overload
@@ -129,15 +129,17 @@ class Pipeline(Component):
         with ledger.stage("corpus"):
             corpus = read_corpus(corpus)
         with ledger.stage("chunker"):
-            self._passages = self.chunker.chunk(corpus, self._tokenizer())
-        context = FitContext(corpus, self._passages, training, ledger, progress, seed)
+            passages = self.chunker.chunk(corpus, self._tokenizer())
+        self._passages = None  # not fitted, should anything below fail
+        context = FitContext(corpus, passages, training, ledger, progress, seed)
         with ledger.stage("shared"):
             self.prepare(context)
         for name, component in self._steps():
             with ledger.stage(name):
                 context.fit(component)
         self.fit_costs = ledger
-        logger.info("fitted on %d documents, %d passages", len(corpus), len(self._passages))
+        self._passages = passages
+        logger.info("fitted on %d documents, %d passages", len(corpus), len(passages))
         return self
 
     @property
@@ -159,7 +161,9 @@ class Pipeline(Component):
     # -- asking -----------------------------------------------------------------------------------------------------
 
     @overload
-    def search(self, query: str | Query, *, top_k: int | None = None, explain: bool = False) -> SearchResult: ...
+    def search(  # type: ignore[overload-overlap]  # a str is a sequence of str
+        self, query: str | Query, *, top_k: int | None = None, explain: bool = False
+    ) -> SearchResult: ...
     @overload
     def search(
         self, query: Sequence[str | Query], *, top_k: int | None = None, explain: bool = False
@@ -181,7 +185,8 @@ class Pipeline(Component):
         if top_k is not None and top_k < 1:
             raise ConfigError(f"top_k must be at least 1, got {top_k}", parameter="top_k")
         single = isinstance(query, (str, Query))
-        queries = [_query(one, number) for number, one in enumerate([query] if single else query)]  # type: ignore[list-item,arg-type]
+        asked: Sequence[Any] = [query] if single else query  # type: ignore[assignment]
+        queries = [_query(one, number) for number, one in enumerate(asked)]
         batch = QueryBatch(queries, trace={} if explain else None)
         candidates = self.run(batch)
         if top_k is not None:
@@ -320,7 +325,7 @@ def _query(value: Any, number: int) -> Query:
     query = Query(str(number), value) if isinstance(value, str) else value
     if not isinstance(query, Query):
         raise DataError(f"a query is a text or a rag.Query, got {type(value).__name__}")
-    if not query.text.strip():
+    if not isinstance(query.text, str) or not query.text.strip():
         raise DataError(f"query '{query.id}' has no text")
     return query
 
@@ -339,5 +344,3 @@ def _explanations(trace: dict[str, Candidates], final: Candidates) -> list[dict[
         for number in np.flatnonzero(same.any(axis=1)).tolist():
             found[number][name] = float(scores[number])
     return found
-
-

@@ -59,7 +59,10 @@ def component_class(kind: str, name: str) -> type[Component]:
         elsewhere = [other for other in kinds() if name in _entries()[other]]
         where = f" ('{name}' is a {' and a '.join(elsewhere)})" if elsewhere else ""
         raise ConfigError(f"unknown {kind} '{name}'{where}{did_you_mean(name, known)}", parameter="type")
-    cls = known[name].load()
+    try:
+        cls = known[name].load()
+    except (ImportError, AttributeError) as error:
+        raise ConfigError(f"the {kind} '{name}' ({known[name].value}) cannot be imported: {error}") from error
     if not (isinstance(cls, type) and issubclass(cls, Component) and cls.kind == kind and cls.type == name):
         raise ConfigError(
             f"entry point '{kind}.{name}' = {known[name].value} is no component with kind '{kind}' and type '{name}'"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 from pydantic import Field
@@ -78,7 +78,9 @@ class CrossEncoderScorer(Scorer):
             raise NotFittedError("'cross_encoder' has not been fitted: fit the pipeline it is in first")
         texts = self._passages.texts(passages)
         pairs = [(batch.texts[row], text) for row, text in zip(rows.tolist(), texts, strict=True)]
-        limit = {} if self.max_length is None else {"max_length": self.max_length, "truncation": True}
+        options: dict[str, Any] = {}
+        if self.max_length is not None:
+            options["processing_kwargs"] = {"text": {"max_length": self.max_length, "truncation": True}}
         with precision_context(self.precision, self.encoder.device.type):
             scores = self.encoder.predict(
                 pairs,
@@ -86,6 +88,6 @@ class CrossEncoderScorer(Scorer):
                 activation_fn=torch.nn.Identity(),
                 show_progress_bar=False,
                 convert_to_tensor=True,
-                **({"processing_kwargs": {"text": limit}} if limit else {}),
+                **options,
             )
         return np.asarray(scores.float().cpu().numpy(), dtype=np.float32)

@@ -46,6 +46,7 @@ class MaxSim(Scorer):
 
     def prepare(self, context: FitContext) -> None:
         super().prepare(context)
+        context.fit(self.embedder)
         context.embed_passage_tokens(self.embedder)
 
     def fit(self, context: FitContext) -> None:
@@ -68,7 +69,9 @@ class MaxSim(Scorer):
             take = np.repeat(tokens.ends[passages[first:last]] - starts, some) + np.arange(int(some.sum()))
             gathered = tokens.vectors[take].astype(np.float32)
             similarity = gathered @ queries.vectors[queries.ends[row] : queries.ends[row + 1]].T
-            scores[first:last] = np.maximum.reduceat(similarity, starts, axis=0).mean(axis=1)
+            filled = some > 0
+            scores[first:last] = -1.0  # a passage without a token is as far away as can be
+            scores[first:last][filled] = np.maximum.reduceat(similarity, starts[filled], axis=0).mean(axis=1)
             first = last
         return scores
 

@@ -74,9 +74,13 @@ class BM25(Retriever):
         self._weights: Any = None  # scipy.sparse.csr_array [words, passages]
         self._passages: Passages | None = None
         try:
-            re.compile(token_pattern)
+            groups = re.compile(token_pattern).groups
         except re.error as error:
             raise ConfigError(f"not a regular expression: {error}", parameter="token_pattern") from None
+        if groups > 1:
+            raise ConfigError(
+                "may have one group (the word) at most: write others as (?:...)", parameter="token_pattern"
+            )
 
     def fit(self, context: FitContext) -> None:
         import bm25s
@@ -108,7 +112,7 @@ class BM25(Retriever):
             def search(rows: Any, k: int, scores: Floats = scores) -> tuple[Ints, Floats]:
                 return top_k_of_scores(scores[rows], k)
 
-            tables.append(best_documents(search, len(scores), passages, self.top_k))
+            tables.append(best_documents(search, passages, self.top_k))
         return _stacked(tables)
 
     def _scores(self, texts: Sequence[str]) -> Floats:
@@ -138,8 +142,10 @@ class BM25(Retriever):
             self._tokenizer.word_to_id = vocabulary
         else:
             self._tokenizer.stem_to_sid = vocabulary
-        arrays = (np.load(folder / f"{name}.npy", mmap_mode="r") for name in ("data", "indices", "indptr"))
-        self._set_weights(*arrays, context.passages)
+        data, indices, indptr = (
+            np.load(folder / f"{name}.npy", mmap_mode="r") for name in ("data", "indices", "indptr")
+        )
+        self._set_weights(data, indices, indptr, context.passages)
 
     def _set_weights(self, data: Any, indices: Any, indptr: Any, passages: Passages) -> None:
         import scipy.sparse
@@ -162,15 +168,15 @@ class BM25(Retriever):
             stemmer = Stemmer.Stemmer(self.stemmer)
         try:
             return Tokenizer(
-                lower=self.lowercase, splitter=self.token_pattern, stopwords=self.stopwords, stemmer=stemmer  # type: ignore[arg-type]
+                lower=self.lowercase, splitter=self.token_pattern, stopwords=self.stopwords, stemmer=stemmer
             )
         except ValueError as error:
             raise ConfigError(f"bm25: stopwords: {error}", parameter="stopwords") from None
 
 
 def _stacked(tables: list[Candidates]) -> Candidates:
-    if len(tables) == 1:
-        return tables[0]
+    if len(tables) <= 1:
+        return tables[0] if tables else Candidates.empty(0)
     width = max(table.positions.shape[1] for table in tables)
 
     def padded(array: Any, fill: float) -> Any:

@@ -66,14 +66,14 @@ class Dense(Retriever):
         if self._passages is None:
             raise NotFittedError("'dense' has not been fitted: fit the pipeline it is in first")
         vectors = self._scaled(batch.embeddings(self.embedder))
-        meaningless = ~vectors.any(axis=1)
+        meaningless = np.logical_not(np.any(vectors != 0, axis=1))
 
         def search(rows: Any, k: int) -> tuple[Ints, Floats]:
             keys, scores = self.index.search(vectors[rows], k)
             keys[meaningless[rows]] = PADDING
             return keys, scores
 
-        return best_documents(search, len(batch), self._passages, self.top_k)
+        return best_documents(search, self._passages, self.top_k)
 
     def _scaled(self, vectors: Vectors) -> Vectors:
         if self.metric == "inner_product":

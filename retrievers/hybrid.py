@@ -44,7 +44,9 @@ class Hybrid(Retriever):
         top_k: Annotated[int, Field(ge=1)] = 100,
     ) -> None:
         if weights is not None and len(weights) != len(retrievers):
-            raise ConfigError(f"must have one number per retriever ({len(retrievers)}), got {len(weights)}", parameter="weights")
+            raise ConfigError(
+                f"must have one number per retriever ({len(retrievers)}), got {len(weights)}", parameter="weights"
+            )
         if weights is not None and not any(weights):
             raise ConfigError("at least one weight must be above 0", parameter="weights")
         self.retrievers = list(retrievers)
@@ -75,7 +77,8 @@ def fuse(tables: Sequence[Candidates], weights: Sequence[float], fusion: Fusion,
         passages.append(table.passages[row, column])
         gains.append(weight * (values[row, column] - missing[row]))
         baseline += weight * missing
-    row, position, passage, gain = (np.concatenate(parts) for parts in (rows, positions, passages, gains))
+    row, position, passage = np.concatenate(rows), np.concatenate(positions), np.concatenate(passages)
+    gain = np.concatenate(gains)
     if not len(row):
         return Candidates.empty(n)
     # Group by (query, document); within a group the largest gain comes first and gives the passage.

@@ -15,7 +15,7 @@ __all__ = ["best_documents"]
 Search = Callable[[Any, int], tuple[Ints, Floats]]
 
 
-def best_documents(search: Search, n_queries: int, passages: Passages, top_k: int) -> Candidates:
+def best_documents(search: Search, passages: Passages, top_k: int) -> Candidates:
     """The best ``top_k`` documents of each query by their best passage.
 
     More passages than documents are fetched, mapped to documents and de-duplicated; queries that are left with fewer
@@ -24,7 +24,6 @@ def best_documents(search: Search, n_queries: int, passages: Passages, top_k: in
     Args:
         search: Called with row numbers (or a slice) of queries and k; gives passages int64 [rows, k'] (-1 padding) and
             scores float32 [rows, k'], best first, k' <= k.
-        n_queries: Rows of the batch.
         passages: What the keys are positions in.
         top_k: Documents wanted.
     """

@@ -55,7 +55,9 @@ class Dataset:
             raise DataError(f"dataset '{self.name}' has no split '{name}'{did_you_mean(name, self.splits)}")
         split = self.splits[name]
         if not split.queries:
-            raise DataError(f"split '{name}' of dataset '{self.name}' has no query with a judgement: nothing to measure")
+            raise DataError(
+                f"split '{name}' of dataset '{self.name}' has no query with a judgement: nothing to measure"
+            )
         return split
 
     def training(self, reported: str) -> Training | None:

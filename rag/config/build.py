@@ -50,12 +50,15 @@ def build(node: Node, contract: Any, *, mistakes: list[Mistake], path: str = "")
     if len(mistakes) > before:
         return None
     try:
-        return cls(**arguments)
+        component: Component = cls(**arguments)
     except ConfigError as error:
         for mistake in error.mistakes:
             at = node.value.get(error.parameter)
-            mistakes.append(Mistake(mistake.message, ".".join(p for p in (path, mistake.path) if p), (at or node).location))
+            mistakes.append(
+                Mistake(mistake.message, ".".join(p for p in (path, mistake.path) if p), (at or node).location)
+            )
         return None
+    return component
 
 
 def _class_of(node: Node, contract: Any, mistakes: list[Mistake], path: str) -> Any:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from pydantic.json_schema import PydanticInvalidForJsonSchema, PydanticOmit
+from pydantic.errors import PydanticInvalidForJsonSchema
+from pydantic_core import PydanticOmit
 
 from rag.component import Component, Parameter
 from rag.errors import ConfigError
@@ -26,7 +27,10 @@ def json_schema(kind: str = "pipeline") -> dict[str, Any]:
                 usable.append(name)
         definitions[one] = {"anyOf": [{"$ref": f"#/definitions/{one}.{name}"} for name in usable]}
     root = definitions[f"{kind}.{kind}"]
-    extends = {"type": "string", "description": "Another file, relative to this one, whose values hold where this one has none."}
+    extends = {
+        "type": "string",
+        "description": "Another file, relative to this one, whose values hold where this one has none.",
+    }
     root["properties"] = {"extends": extends} | root["properties"]
     root["anyOf"] = [{"required": root.pop("required")}, {"required": ["extends"]}]
     return {
@@ -39,7 +43,7 @@ def json_schema(kind: str = "pipeline") -> dict[str, Any]:
 
 def component_schema(cls: Any) -> dict[str, Any] | None:
     """Schema of one component's mapping; None when it takes a Python object and so cannot stand in a file."""
-    properties: dict[str, Any] = {"type": {"const": cls.type, "description": cls.description()}}
+    properties: dict[str, Any] = {"type": {"const": cls.type, "description": cls.doc()}}
     required = ["type"]
     for parameter in cls.parameters().values():
         try:
@@ -53,7 +57,7 @@ def component_schema(cls: Any) -> dict[str, Any] | None:
     return {
         "type": "object",
         "title": f"{cls.kind} {cls.type}",
-        "description": cls.description(),
+        "description": cls.doc(),
         "properties": properties,
         "required": required,
         "additionalProperties": False,

@@ -2,10 +2,10 @@
 
 YAML 1.2 by ruamel.yaml, composed to nodes only: no Python object is ever constructed from a tag. On top of it:
 
-- ``extends: other.yaml`` (relative to the file): mappings are merged, everything else replaces. A mapping whose ``type``
-  differs replaces the one it overrides.
-- ``${NAME}`` and ``${NAME:-default}`` in any value take environment variables; an unquoted value that results is read as
-  YAML reads it, so ``${TOP_K:-50}`` is a number.
+- ``extends: other.yaml`` (relative to the file): mappings are merged, everything else replaces. A mapping whose
+  ``type`` differs replaces the one it overrides.
+- ``${NAME}`` and ``${NAME:-default}`` in any value take environment variables; an unquoted value that results is
+  read as YAML reads it, so ``${TOP_K:-50}`` is a number.
 - ``a.b=value`` overrides, the value in YAML; items of lists by number (``stages.0.budget=20``).
 """
 
@@ -46,7 +46,7 @@ class Node:
     def type(self) -> str | None:
         """The ``type`` of a mapping that has one."""
         if isinstance(self.value, dict) and "type" in self.value and isinstance(self.value["type"].value, str):
-            return cast(str, self.value["type"].value)
+            return self.value["type"].value
         return None
 
     def plain(self) -> Any:
@@ -62,9 +62,10 @@ def read_source(
     path: Path, *, overrides: Sequence[str] = (), mistakes: list[Mistake], _above: tuple[Path, ...] = ()
 ) -> Node | None:
     """Read a file with what it extends, then apply overrides. Mistakes are added to ``mistakes``; None when the file
-    cannot be read at all."""
+    cannot be read at all.
+    """
     try:
-        text = path.read_bytes().decode("utf-8")
+        text = path.read_bytes().decode("utf-8-sig")
     except OSError as error:
         mistakes.append(Mistake(f"cannot be read: {error.strerror}", location=Location(str(path))))
         return None
@@ -98,11 +99,20 @@ def dump(config: Mapping[str, Any]) -> str:
 
     yaml = YAML(typ="safe", pure=True)
     yaml.default_flow_style = False
-    yaml.sort_base_mapping_type_on_output = False
+    yaml.sort_base_mapping_type_on_output = False  # type: ignore[assignment]
     yaml.width = 4096
     stream = io.StringIO()
-    yaml.dump(dict(config), stream)
+    yaml.dump(_escaped(config), stream)
     return stream.getvalue()
+
+
+def _escaped(value: Any) -> Any:
+    """The value with what would be read as a variable written as text."""
+    if isinstance(value, Mapping):
+        return {name: _escaped(item) for name, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_escaped(item) for item in value]
+    return value.replace("$", "$$") if isinstance(value, str) and _VARIABLE.search(value) else value
 
 
 # -- parsing ------------------------------------------------------------------------------------------------------
@@ -124,10 +134,15 @@ def _parse(text: str, name: str, mistakes: list[Mistake]) -> Node | None:
     except ReaderError as error:
         before = text[: error.position]
         place = Location(name, before.count("\n") + 1, len(before) - before.rfind("\n"))
-        mistakes.append(Mistake(f"not valid YAML: the character {error.character!r} is not allowed", location=place))
+        mistakes.append(
+            Mistake(f"not valid YAML: the character {chr(error.character)!r} is not allowed", location=place)
+        )
         return None
     except YAMLError as error:
         mistakes.append(Mistake(f"not valid YAML: {error}", location=Location(name)))
+        return None
+    except RecursionError:
+        mistakes.append(Mistake("not valid YAML: nested too deeply", location=Location(name)))
         return None
     if composed is None:
         mistakes.append(Mistake("the file is empty", location=Location(name)))
@@ -176,7 +191,7 @@ class _Converter:
             elif key_node.tag and str(key_node.tag).endswith(":merge"):
                 self._mistake("merge keys (<<) are not supported: use 'extends', or repeat the keys", path, where)
             elif name in entries:
-                first = cast(Location, entries[name].key)
+                first = cast("Location", entries[name].key)
                 self._mistake(f"duplicate key '{name}', first given in line {first.line}", path, where)
             else:
                 entries[name] = self.convert(value_node, (*path, name), where, above)
@@ -208,7 +223,9 @@ class _Converter:
             if name in os.environ:
                 return os.environ[name]
             if default is None:
-                self._mistake(f"the environment variable {name} is not set (a default: ${{{name}:-...}})", path, location)
+                self._mistake(
+                    f"the environment variable {name} is not set (a default: ${{{name}:-...}})", path, location
+                )
             return default or ""
 
         return _VARIABLE.sub(value, text)

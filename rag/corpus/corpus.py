@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -37,6 +37,8 @@ class Corpus:
     def __init__(self, table: pa.Table) -> None:
         self._table = table
         self._positions: dict[str, int] | None = None
+        self._batches = table.to_batches()
+        self._starts = np.cumsum([0, *(batch.num_rows for batch in self._batches)])[:-1]
 
     # -- making -----------------------------------------------------------------------------------------------------
 
@@ -87,8 +89,8 @@ class Corpus:
             )
         if handle is not None:
             handle.flush()
-            return cls._map(f"/proc/self/fd/{handle.fileno()}" if os.path.exists("/proc/self/fd") else handle)
-        return cls.open(cast(Path, path))
+            return cls._map(f"/proc/self/fd/{handle.fileno()}" if Path("/proc/self/fd").exists() else handle)
+        return cls.open(cast("Path", path))
 
     @classmethod
     def open(cls, path: Path) -> Corpus:
@@ -169,8 +171,21 @@ class Corpus:
     def _take(self, positions: Sequence[int] | Ints, columns: list[str] | None = None) -> Any:
         import pyarrow as pa
 
+        positions = np.asarray(positions, dtype=np.int64)
         table = self._table if columns is None else self._table.select(columns)
-        return table.take(pa.array(np.asarray(positions, dtype=np.int64)))
+        if not len(positions):
+            return table.slice(0, 0)
+        # Batch by batch: Arrow's own take on a table first copies whole columns of text, whatever is asked for.
+        order = np.argsort(positions, kind="stable")
+        ascending = positions[order]
+        owner = np.searchsorted(self._starts, ascending, side="right") - 1
+        cuts = [0, *(np.flatnonzero(np.diff(owner)) + 1), len(owner)]
+        pieces = []
+        for first, last in pairwise(cuts):
+            batch, start = self._batches[owner[first]], self._starts[owner[first]]
+            batch = batch if columns is None else batch.select(columns)
+            pieces.append(batch.take(pa.array(ascending[first:last] - start)))
+        return pa.Table.from_batches(pieces).take(pa.array(np.argsort(order)))
 
 
 def _schema() -> pa.Schema:

@@ -14,8 +14,8 @@ list of ``Document``         as they are
 ===========================  =====================================================================================
 
 Rows have an id (``_id``, ``id``, ``doc_id`` or ``docid``), a text (``text``, ``contents``, ``content`` or ``body``) and
-perhaps a ``title``, which is put before the text on a line of its own. An object under ``metadata`` and all other fields
-become the document's metadata.
+perhaps a ``title``, which is put before the text on a line of its own. An object under ``metadata`` and all other
+fields become the document's metadata.
 """
 
 from __future__ import annotations
@@ -83,7 +83,11 @@ def read_documents(source: Any, *, id_field: str | None = None, text_field: str 
 
 
 def _from_path(path: Path, id_field: str | None, text_field: str | None) -> Iterator[Document]:
-    if not path.exists():
+    try:
+        exists = path.exists()
+    except OSError as error:  # a name that is too long, a folder that may not be entered
+        raise DataError(f"{str(path)[:200]}: cannot be read: {error.strerror}") from None
+    if not exists:
         raise DataError(f"{path}: no such file or folder (a dataset on the Hub is written hf:owner/name)")
     if path.is_dir():
         if (path / "corpus.jsonl").is_file():
@@ -120,13 +124,15 @@ def iter_jsonl(path: Path) -> Iterator[tuple[str, Any]]:
             value = json.loads(line)
         except json.JSONDecodeError as error:
             raise DataError(f"{where}: not JSON: {error.msg} at column {error.colno}") from None
+        except (ValueError, RecursionError) as error:  # a number of thousands of digits, thousands of brackets
+            raise DataError(f"{where}: not JSON that can be read: {error}") from None
         if not isinstance(value, dict):
             raise DataError(f"{where}: expected a JSON object, got {line.strip()[:60]}")
         yield where, value
 
 
-def iter_lines(path: Path) -> Iterator[tuple[str, str]]:
-    """(``file:line``, line) of every line that is not blank.
+def iter_lines(path: Path, *, blank: bool = False) -> Iterator[tuple[str, str]]:
+    """(``file:line``, line) of every line that is not blank, or of all.
 
     Raises:
         DataError: Unreadable file, or a line that is not UTF-8.
@@ -135,7 +141,7 @@ def iter_lines(path: Path) -> Iterator[tuple[str, str]]:
         with path.open("rb") as file:
             for number, raw in enumerate(file, 1):
                 line = _decode(raw.removeprefix(b"\xef\xbb\xbf") if number == 1 else raw, f"{path}:{number}")
-                if line.strip():
+                if blank or line.strip():
                     yield f"{path}:{number}", line
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror}") from None
@@ -156,13 +162,16 @@ def _read_text(path: Path) -> str:
 
 
 def _csv_rows(path: Path, delimiter: str) -> Iterator[tuple[str, dict[str, Any]]]:
-    reader = csv.DictReader((line for _, line in iter_lines(path)), delimiter=delimiter)
+    reader = csv.DictReader(
+        (line for _, line in iter_lines(path, blank=True)), delimiter=delimiter
+    )  # a quoted text may have some
     try:
         for row in reader:
             where = f"{path}:{reader.line_num}"
             if None in row:
                 raise DataError(f"{where}: more values than the first line has columns")
-            yield where, row
+            if any(value and value.strip() for value in row.values()):
+                yield where, row
     except csv.Error as error:
         raise DataError(f"{path}:{reader.line_num}: {error}") from None
 
@@ -216,7 +225,9 @@ def _rows(
                 got = "is missing" if text_column not in row else f"must be a string, got {text!r:.60}"
                 raise DataError(f"{where}: '{text_column}' {got}")
             text = ""
-        metadata = {k: v for k, v in row.items() if k not in (id_column, text_column, "metadata") and v not in (None, "")}
+        metadata = {
+            k: v for k, v in row.items() if k not in (id_column, text_column, "metadata") and v not in (None, "")
+        }
         if isinstance(row.get("metadata"), dict):
             metadata |= row["metadata"]
         title = metadata.get("title")

@@ -11,7 +11,7 @@ import numpy as np
 
 from rag.candidates import Ints, Vectors
 from rag.component import Component
-from rag.errors import ConfigError
+from rag.errors import ConfigError, ModelError
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -44,6 +44,19 @@ class Embedder(Component):
             texts: Any number; batching is the embedder's business.
             advance: Called with the number of texts done since the last call.
         """
+
+    def checked(self, vectors: Vectors, n: int) -> Vectors:
+        """What an embedding method gave for ``n`` texts.
+
+        Raises:
+            ModelError: It is not one vector of :attr:`dimension` for each.
+        """
+        if vectors.shape != (n, self.dimension):
+            raise ModelError(
+                f"the embedder {self.label()} gave an array of shape {vectors.shape} for {n} texts, expected "
+                f"{(n, self.dimension)}"
+            )
+        return vectors
 
     def tokenizer(self) -> Tokenizer:
         """How this embedder counts length, without truncation, for chunkers."""

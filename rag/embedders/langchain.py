@@ -76,7 +76,9 @@ class LangChainEmbedder(Embedder):
         if len(rows) != expected:
             raise ModelError(f"{what} gave {len(rows)} vectors for {expected} texts")
         try:
-            vectors = np.asarray(rows, dtype=np.float32).reshape(expected, -1) if rows else np.empty((0, self.dimension))
+            vectors = (
+                np.asarray(rows, dtype=np.float32).reshape(expected, -1) if rows else np.empty((0, self.dimension))
+            )
         except ValueError:
             raise ModelError(f"{what} gave vectors of different lengths") from None
         if vectors.shape[1] != self.dimension:

@@ -73,8 +73,7 @@ class LSA(Embedder):
 
     def embed_queries(self, texts: Sequence[str]) -> Vectors:
         components = self._fitted()
-        vectors = np.asarray(self._vectorizer.transform(texts) @ components.T, dtype=np.float32)
-        return vectors
+        return np.asarray(self._vectorizer.transform(texts) @ components.T, dtype=np.float32)
 
     def embed_documents(self, texts: Sequence[str], *, advance: Callable[[int], None] | None = None) -> Vectors:
         vectors = self.embed_queries(texts)

@@ -155,7 +155,8 @@ class SentenceTransformerEmbedder(TokenEmbedder):
             )
 
     def _vectors(self, encoded: Any) -> Vectors:
-        return encoded.float().cpu().numpy().reshape(-1, self.dimension)  # type: ignore[no-any-return]
+        vectors: Vectors = encoded.float().cpu().numpy()
+        return vectors.reshape(-1, self.dimension)
 
 
 def _token_vectors(item: Any) -> Vectors:
@@ -163,7 +164,7 @@ def _token_vectors(item: Any) -> Vectors:
     import torch
 
     hidden = item["token_embeddings"][item["attention_mask"].bool()]
-    return torch.nn.functional.normalize(hidden.float(), dim=-1).cpu().numpy()  # type: ignore[no-any-return]
+    return torch.nn.functional.normalize(hidden.float(), dim=-1).cpu().numpy()
 
 
 def _joined(parts: list[Any]) -> TokenVectors:

@@ -1,8 +1,8 @@
 """Folders that are complete or not there at all.
 
 A saved thing is a folder with a ``manifest.json`` that names every file with its size and SHA-256. The files lie in a
-subfolder of their own for each generation; the manifest, replaced in one step, says which one holds. So a process killed
-at any moment leaves the old generation or the new one, and a reader that has the old one mapped keeps it.
+subfolder of their own for each generation; the manifest, replaced in one step, says which one holds. So a process
+killed at any moment leaves the old generation or the new one, and a reader that has the old one mapped keeps it.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import contextlib
 import hashlib
 import json
 import os
+import re
 import shutil
 import uuid
 from collections.abc import Iterator, Mapping
@@ -27,6 +28,8 @@ FORMAT = 1
 
 _MANIFEST = "manifest.json"
 _GENERATION = "data-"
+_OURS = re.compile(rf"{_GENERATION}[0-9a-f]{{12}}|\.{re.escape(_MANIFEST)}\.[0-9a-f]{{8}}")
+"""Names of what a writer that was killed may leave behind."""
 
 
 @contextmanager
@@ -45,7 +48,7 @@ def write_folder(folder: Path, kind: str, about: Mapping[str, Any]) -> Iterator[
         raise ArtifactError(f"{folder} is a file: name a folder to write to")
     if folder.is_dir() and any(folder.iterdir()):
         manifest = _read_manifest(folder) if (folder / _MANIFEST).is_file() else {}
-        if manifest.get("kind") != kind and any(not p.name.startswith(_GENERATION) for p in folder.iterdir()):
+        if manifest.get("kind") != kind and not all(_OURS.fullmatch(p.name) for p in folder.iterdir()):
             raise ArtifactError(f"{folder} is not empty and holds no {kind} of ours: choose a new folder")
     generation = folder / f"{_GENERATION}{uuid.uuid4().hex[:12]}"
     try:
@@ -72,9 +75,12 @@ def write_folder(folder: Path, kind: str, about: Mapping[str, Any]) -> Iterator[
         if isinstance(error, OSError):
             raise ArtifactError(f"{folder}: cannot be written: {error.strerror or error}") from None
         raise
-    for old in folder.glob(f"{_GENERATION}*"):
-        if old != generation:
-            shutil.rmtree(old, ignore_errors=True)
+    for old in folder.iterdir():
+        if old != generation and _OURS.fullmatch(old.name):
+            if old.is_dir():
+                shutil.rmtree(old, ignore_errors=True)
+            else:
+                old.unlink(missing_ok=True)
 
 
 def read_folder(folder: Path, kind: str, *, verify: bool = False) -> tuple[Path, dict[str, Any]]:
@@ -132,9 +138,11 @@ def replace_file(path: Path, text: str) -> None:
 def _read_manifest(folder: Path) -> dict[str, Any]:
     try:
         manifest = json.loads((folder / _MANIFEST).read_text(encoding="utf-8"))
-        if not isinstance(manifest["format"], int) or not isinstance(manifest["files"], dict):
+        if not isinstance(manifest["format"], int):
             raise TypeError
-    except (OSError, ValueError, KeyError, TypeError):
+        if manifest["format"] <= FORMAT:  # of a newer one nothing more is known
+            _ = [(entry["bytes"], entry["sha256"]) for entry in manifest["files"].values()], folder / manifest["data"]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         raise ArtifactError(f"{folder}: its {_MANIFEST} cannot be read") from None
     return dict(manifest)
 

@@ -27,5 +27,7 @@ class MinMax(Fusion):
         low = np.where(candidates.mask.any(axis=1), scores.min(axis=1), 0.0)[:, None]
         high = np.where(candidates.mask[:, 0], candidates.scores[:, 0], 0.0).astype(np.float64)[:, None]
         spread = high - low
-        values = np.where(spread > 0, (np.where(candidates.mask, scores, low) - low) / np.where(spread > 0, spread, 1), 1.0)
+        values = np.where(
+            spread > 0, (np.where(candidates.mask, scores, low) - low) / np.where(spread > 0, spread, 1), 1.0
+        )
         return values, np.zeros(n)

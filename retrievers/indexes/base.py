@@ -43,7 +43,7 @@ class FaissIndex(Index):
         """A trained, empty faiss index for these vectors, metric inner product."""
 
     def search_parameters(self, k: int) -> Any:
-        """faiss ``SearchParameters`` for a search of k, or None."""
+        """What faiss calls ``SearchParameters`` for a search of k, or None."""
         return None
 
     def build(self, vectors: Vectors, *, progress: Progress = no_progress) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from rag.candidates import Vectors
+from rag.context import Progress, no_progress
 from rag.errors import ConfigError
 from retrievers.indexes.base import FaissIndex
 
@@ -30,6 +32,16 @@ class Factory(FaissIndex):
             index = faiss.index_factory(vectors.shape[1], self.description, faiss.METRIC_INNER_PRODUCT)
             index.train(vectors)
         except RuntimeError as error:
-            reason = str(error).strip().splitlines()[0].rpartition("Error: ")[2]
-            raise ConfigError(f"'factory': faiss does not accept '{self.description}': {reason}", parameter="description") from None
+            raise self._refused(error) from None
         return index
+
+    def build(self, vectors: Vectors, *, progress: Progress = no_progress) -> None:
+        try:
+            super().build(vectors, progress=progress)
+        except RuntimeError as error:
+            self._index = None
+            raise self._refused(error) from None
+
+    def _refused(self, error: RuntimeError) -> ConfigError:
+        reason = re.sub(r"^Error in .* at \S+:\d+: (Error: )?", "", str(error).strip().splitlines()[0])
+        return ConfigError(f"'factory': faiss does not accept '{self.description}': {reason}", parameter="description")

@@ -11,7 +11,10 @@ __all__ = ["Flat"]
 
 
 class Flat(FaissIndex):
-    """Compares with every vector: exact. The right choice up to some hundred thousand vectors, and the reference always."""
+    """Compares with every vector: exact.
+
+    The right choice up to some hundred thousand vectors, and the reference always.
+    """
 
     type = "flat"
 

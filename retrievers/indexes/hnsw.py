@@ -28,8 +28,8 @@ class HNSW(FaissIndex):
         self,
         *,
         m: Annotated[int, Field(ge=2, le=512)] = 32,
-        ef_construction: Annotated[int, Field(ge=1)] = 200,
-        ef_search: Annotated[int, Field(ge=1)] = 128,
+        ef_construction: Annotated[int, Field(ge=1, le=1_000_000)] = 200,
+        ef_search: Annotated[int, Field(ge=1, le=1_000_000)] = 128,
     ) -> None:
         self.m = m
         self.ef_construction = ef_construction

@@ -18,7 +18,7 @@ POINTS_PER_CLUSTER = 39
 
 
 class IVF(FaissIndex):
-    """Inverted file: k-means clusters, of which the nearest are searched. Little memory beyond the vectors and a quick build.
+    """Inverted file: k-means clusters, of which the nearest are searched. Quick to build, little memory beyond vectors.
 
     Args:
         n_clusters: Clusters (faiss: nlist). None takes 4 sqrt(n), but no more than give every cluster 39 vectors.

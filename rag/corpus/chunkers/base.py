@@ -65,8 +65,8 @@ class Chunker(Component):
                     start.append(span.start)
                     end.append(span.end)
                 position += 1
-        arrays = (np.asarray(values, dtype=np.int64) for values in (document, start, end))
-        return Passages(corpus, *arrays, metadata)
+        columns = [np.asarray(values, dtype=np.int64) for values in (document, start, end)]
+        return Passages(corpus, columns[0], columns[1], columns[2], metadata)
 
 
 class SizedChunker(Chunker):
@@ -87,7 +87,7 @@ class SizedChunker(Chunker):
         unit: Unit = "tokens",
     ) -> None:
         if overlap >= size:
-            raise ConfigError(f"overlap must be less than size ({size}), got {overlap}", parameter="overlap")
+            raise ConfigError(f"must be less than size ({size}), got {overlap}", parameter="overlap")
         self.size = size
         self.overlap = overlap
         self.unit = unit

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from rag.corpus.chunkers.base import Span
@@ -52,6 +53,6 @@ def _outline(text: str) -> list[tuple[int, int, str]]:
         offsets.append(offsets[-1] + len(line) + 1)
     return [
         (offsets[opening.map[0]], int(opening.tag[1:]), inline.content)
-        for opening, inline in zip(tokens, tokens[1:], strict=False)
+        for opening, inline in pairwise(tokens)
         if opening.type == "heading_open" and opening.map
     ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import accumulate
 from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
@@ -53,23 +54,24 @@ class SentenceChunker(SizedChunker):
             if piece.strip():
                 sentences.append((start, start + len(piece.strip())))
         if tokenizer is None:
-            lengths = [end - start for start, end in sentences]
+            starts, ends = [start for start, _ in sentences], [end for _, end in sentences]
         else:
             encoded = tokenizer.encode_batch([text[s:e] for s, e in sentences], add_special_tokens=False)
-            lengths = [len(one) for one in encoded]
+            ends = list(accumulate(len(one) for one in encoded))
+            starts = [0, *ends[:-1]]
         spans: list[Span] = []
         first = 0  # first sentence of the passage being filled
-        total = 0
-        for number, length in enumerate(lengths):
-            if number > first and total + length > self.size:
+        for number, end in enumerate(ends):
+            if number > first and end - starts[first] > self.size:
                 spans.append(Span(sentences[first][0], sentences[number - 1][1]))
-                kept = 0
                 back = number
-                while back - 1 > first and kept + lengths[back - 1] <= min(self.overlap, self.size - length):
+                while (
+                    back - 1 > first
+                    and ends[number - 1] - starts[back - 1] <= self.overlap
+                    and end - starts[back - 1] <= self.size
+                ):
                     back -= 1
-                    kept += lengths[back]
-                first, total = back, kept
-            total += length
+                first = back
         if sentences:
             spans.append(Span(sentences[first][0], sentences[-1][1]))
         return spans

@@ -1,0 +1,38 @@
+# `make quickstart`, `make test` and `make check` each set up .venv when needed; run again, they start at once.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+# Bytecode is compiled when a module is first imported, not for everything that is installed: half the time.
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile -c constraints.txt
+
+.PHONY: quickstart test check benchmarks clean
+
+quickstart: $(VENV)/.quickstart
+	@HF_HUB_OFFLINE=1 $(BIN)/rag eval configs/quickstart.yaml --dataset python-reference
+
+test: $(VENV)/.dev
+	@HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -n 2
+
+check: $(VENV)/.dev
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+	@HF_HUB_OFFLINE=1 $(BIN)/python -m pytest docs README.md CONTRIBUTING.md -p no:xdist
+
+clean:
+	rm -rf $(VENV)
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.12")'
+	@$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.quickstart: pyproject.toml constraints.txt | $(BIN)/python
+	@echo "installing into $(VENV) (once, about a minute)" >&2
+	@$(INSTALL) -e '.[quickstart]'
+	@touch $@
+
+$(VENV)/.dev: pyproject.toml constraints.txt | $(BIN)/python
+	@echo "installing into $(VENV) (once, about a minute)" >&2
+	@$(INSTALL) -e '.[dev]'
+	@touch $@ $(VENV)/.quickstart

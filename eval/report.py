@@ -45,7 +45,14 @@ _MEANINGS = {
     "Success": "share of queries with a relevant document among {among}",
     "Judged": "share of {among} that somebody has judged",
 }
-_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
+_COUNTERS = {
+    "scorer_calls": "scorer call{s}",
+    "texts_embedded": "text{s} embedded",
+    "llm_calls": "LLM call{s}",
+    "llm_tokens": "LLM token{s}",
+}
+_UNPRINTABLE = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202d\u202e\ud800-\udfff]")
+"""Control characters, halves of surrogate pairs, and the overrides that write the rest of a line backwards."""
 
 
 def render_report(run: Path) -> str:
@@ -57,7 +64,7 @@ def render_report(run: Path) -> str:
     Raises:
         ArtifactError: There is no run, or it is damaged.
     """
-    from jinja2 import Environment, PackageLoader, StrictUndefined
+    from jinja2 import Environment, PackageLoader, StrictUndefined, TemplateError
     from markupsafe import Markup
 
     environment = Environment(
@@ -77,13 +84,16 @@ def render_report(run: Path) -> str:
     }
     assets = files("eval") / "templates"
     script = (assets / "report.js").read_text(encoding="utf-8")
-    return environment.get_template("report.html.j2").render(
-        _view(run),
-        # Our own files, the only text that goes in as it is; the hash makes ours the only script that may run.
-        style=Markup((assets / "report.css").read_text(encoding="utf-8")),  # noqa: S704
-        script=Markup(script),  # noqa: S704
-        script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
-    )
+    try:
+        return environment.get_template("report.html.j2").render(
+            _view(run),
+            # Our own files, the only text that goes in as it is; the hash makes ours the only script that may run.
+            style=Markup((assets / "report.css").read_text(encoding="utf-8")),  # noqa: S704
+            script=Markup(script),  # noqa: S704
+            script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+        )
+    except (AttributeError, IndexError, KeyError, TemplateError, TypeError, ValueError) as error:
+        raise ArtifactError(f"{run}: damaged: its files do not fit together ({error!r})") from None
 
 
 def write_report(run: Path) -> Path:
@@ -104,7 +114,7 @@ def write_report(run: Path) -> Path:
     return path
 
 
-# -- what the template gets ---------------------------------------------------------------------------------------------
+# -- what the template gets --------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,34 +141,44 @@ class _Bin:
     count: int
 
 
+@dataclass(frozen=True, slots=True)
+class _Spending:
+    """Where time and models went: stages, each with its ``share`` of the seconds in [0, 1], and their sum.
+
+    ``columns``: the counters that are not 0 everywhere, by key. ``words``: the sum of those counters.
+    """
+
+    stages: list[dict[str, Any]]
+    total: dict[str, float]
+    columns: dict[str, str]
+    words: str
+
+
 def _view(run: Path) -> dict[str, Any]:
     metrics, queries, config = _read(run)
-    try:
-        measures = [_measure(name, value) for name, value in metrics["measures"].items()]
-        names = [measure.name for measure in measures]
-        scores = {name: queries[name].to_numpy() for name in names}
-        primary = scores[names[0]]
-        # Worst first; queries that the primary measure cannot tell apart are ordered by the others.
-        order = np.lexsort([scores[name] for name in reversed(names)])
-        worst = [row for row in order[:_WORST] if primary[row] < 1]
-        rows = queries.select(["query_id", "query", "n_relevant", "n_returned", *names]).take(order[:_ROWS]).to_pylist()
-        return {
-            "metrics": metrics,
-            "created": _when(metrics["created"]),
-            "measures": measures,
-            "outline": _outline(run),
-            "config": config,
-            "search": _shares(metrics["stages"]),
-            "fit": _shares(metrics["fit"]),
-            "histogram": _histogram(primary),
-            "n_zero": int((primary == 0).sum()),
-            "n_perfect": int((primary == 1).sum()),
-            "median": float(np.median(primary)),
-            "rows": rows,
-            "worst": [_with_metadata(row) for row in queries.take(worst).to_pylist()],
-        }
-    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
-        raise ArtifactError(f"{run}: damaged: its files do not fit together ({error!r})") from None
+    measures = [_measure(name, value) for name, value in metrics["measures"].items()]
+    names = [measure.name for measure in measures]
+    scores = {name: queries[name].to_numpy() for name in names}
+    primary = scores[names[0]]
+    # Worst first; queries that the primary measure cannot tell apart are ordered by the others.
+    order = np.lexsort([scores[name] for name in reversed(names)])
+    worst = order[:_WORST][primary[order[:_WORST]] < 1]
+    rows = queries.select(["query_id", "query", "n_relevant", "n_returned", *names]).take(order[:_ROWS]).to_pylist()
+    return {
+        "metrics": metrics,
+        "created": _when(metrics["created"]),
+        "measures": measures,
+        "outline": _outline(run),
+        "config": config,
+        "search": _spending(metrics["stages"]),
+        "fit": _spending(metrics["fit"]),
+        "histogram": _histogram(primary),
+        "n_zero": int((primary == 0).sum()),
+        "n_perfect": int((primary == 1).sum()),
+        "median": float(np.median(primary)),
+        "rows": rows,
+        "worst": [_with_metadata(row) for row in queries.take(worst).to_pylist()],
+    }
 
 
 def _read(run: Path) -> tuple[dict[str, Any], pa.Table, str]:
@@ -182,10 +202,17 @@ def _measure(name: str, value: Mapping[str, Any]) -> _Measure:
     return _Measure(name, value["mean"], low, high, _MEANINGS.get(kind.partition("(")[0], "").format(among=among))
 
 
-def _shares(stages: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Stages with their ``share`` of the seconds, in [0, 1]."""
-    total = sum(stage["seconds"] for stage in stages)
-    return [{"candidates": None, **stage, "share": stage["seconds"] / total if total else 0.0} for stage in stages]
+def _spending(stages: Sequence[Mapping[str, Any]]) -> _Spending:
+    keys = ("seconds", *_COUNTERS)
+    total = {key: sum(stage[key] for stage in stages) for key in keys}
+    rows = [{**stage, "share": stage["seconds"] / total["seconds"] if total["seconds"] else 0.0} for stage in stages]
+    spent = [f"{_number(total[key])} {name.format(s='' if total[key] == 1 else 's')}" for key, name in _used(total)]
+    columns = {key: name.format(s="s") for key, name in _used(total)}
+    return _Spending(rows, total, columns, ", ".join(spent) or "no model was asked")
+
+
+def _used(total: Mapping[str, float]) -> list[tuple[str, str]]:
+    return [(key, name) for key, name in _COUNTERS.items() if total[key]]
 
 
 def _histogram(scores: np.ndarray[Any, np.dtype[np.float64]]) -> list[_Bin]:
@@ -198,7 +225,8 @@ def _histogram(scores: np.ndarray[Any, np.dtype[np.float64]]) -> list[_Bin]:
 
 def _with_metadata(row: dict[str, Any]) -> dict[str, Any]:
     metadata = json.loads(row["metadata"] or "{}")
-    return row | {"metadata": {str(name): value for name, value in metadata.items() if value not in (None, "", [], {})}}
+    texts = {name: value if isinstance(value, str) else json.dumps(value) for name, value in metadata.items()}
+    return row | {"metadata": texts}
 
 
 def _outline(run: Path) -> list[tuple[str, list[str]]]:
@@ -219,14 +247,16 @@ def _components(values: Sequence[Any]) -> Iterator[dict[str, Any]]:
             yield value
 
 
-# -- numbers and words --------------------------------------------------------------------------------------------------
+# -- numbers and words -------------------------------------------------------------------------------------------------
 
 
 def _number(value: float | None) -> str:
-    """1234567 -> 1,234,567; 0.1234 -> 0.12: whole from 100 on, else up to two decimals."""
+    """1234567 -> 1,234,567; 12.345 -> 12.3; 0.1234 -> 0.12."""
     if value is None or not math.isfinite(value):
         return "–"
-    return f"{value:,.0f}" if abs(value) >= 100 or value == int(value) else f"{value:.2f}".rstrip("0").rstrip(".")
+    if abs(value) >= 100 or value == int(value):
+        return f"{value:,.0f}"
+    return f"{value:.{1 if abs(value) >= 10 else 2}f}".rstrip("0").rstrip(".")
 
 
 def _score(value: float | None) -> str:
@@ -236,10 +266,10 @@ def _score(value: float | None) -> str:
 def _percent(share: float) -> str:
     """0.123 -> 12 %. Never says 0 % or 100 % of what is not."""
     if 0 < share < 0.005:
-        return "< 1 %"
+        return "<\u00a01\u00a0%"
     if 0.995 <= share < 1:
-        return "> 99 %"
-    return f"{share:.0%}".replace("%", "\u202f%")
+        return ">\u00a099\u00a0%"
+    return f"{share * 100:.0f}\u00a0%"
 
 
 def _seconds(value: float | None) -> str:
@@ -248,13 +278,13 @@ def _seconds(value: float | None) -> str:
         return "–"
     if value >= 3600:
         hours, minutes = divmod(round(value / 60), 60)
-        return f"{hours:,} h {minutes} min"
+        return f"{hours:,}\u00a0h {minutes}\u00a0min"
     if value >= 60:
         minutes, left = divmod(round(value), 60)
-        return f"{minutes} min {left} s"
+        return f"{minutes}\u00a0min {left}\u00a0s"
     size, unit = (1.0, "s") if value >= 1 else (1e3, "ms") if value >= 1e-3 else (1e6, "µs")
     digits = 0 if value * size >= 100 else 1 if value * size >= 10 else 2
-    return f"{value * size:.{digits}f} {unit}" if value else "0 s"
+    return f"{value * size:.{digits}f}\u00a0{unit}" if value else "0\u00a0s"
 
 
 def _when(iso: str) -> str:
@@ -264,8 +294,8 @@ def _when(iso: str) -> str:
 
 
 def _clean(text: object) -> str:
-    """Text without characters that HTML does not allow."""
-    return _CONTROL.sub("\ufffd", str(text))
+    """Text without characters that HTML does not allow, or that deceive."""
+    return _UNPRINTABLE.sub("\ufffd", str(text))
 
 
 def _excerpt(text: str | None, length: int = _EXCERPT) -> str:

@@ -26,7 +26,7 @@ app = typer.Typer(
     help="Retrieval pipelines: describe them in YAML, fit, search, measure.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    rich_markup_mode="rich",
+    rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 

@@ -26,6 +26,7 @@ import collections.abc
 import functools
 import inspect
 import re
+import secrets
 import types
 import typing
 from abc import ABC, ABCMeta
@@ -58,6 +59,9 @@ class _Required:
 
 REQUIRED = _Required()
 """Default of a parameter that has none."""
+
+_PROCESS = secrets.token_hex(8)
+"""Makes identities of live objects those of this process."""
 
 _VALIDATION = ConfigDict(strict=True, arbitrary_types_allowed=True, allow_inf_nan=False)
 
@@ -124,9 +128,12 @@ def describe_error(error: ValidationError, parameter: Parameter, value: Any) -> 
             place.append(step)
         message = one["msg"]
         if one["type"] == "is_instance_of" and parameter.slot is not None:
-            message = f"expected a component of kind '{parameter.slot.contract.kind}'"
-        elif message.startswith("Input should be "):
-            message = "must be " + message.removeprefix("Input should be ")
+            contract = parameter.slot.contract
+            same_kind = isinstance(inner, Component) and inner.kind == contract.kind
+            wanted = contract.__name__ if same_kind else f"component of kind '{contract.kind}'"
+            message = f"expected a {wanted}"
+        else:
+            message = re.sub(r"^\w+ should ", "must ", message).replace(" after validation", "")
         shown = repr(inner)
         texts = found.setdefault(tuple(place), [])
         text = f"{message}, got {shown if len(shown) <= 80 else shown[:77] + '...'}"
@@ -412,7 +419,7 @@ def _identified(value: Any) -> Any:
     if value is None or isinstance(value, (str, int, float, bool)):
         return value
     # A live Python object has no identity beyond this process: it never matches anything kept on disk.
-    return f"{type(value).__module__}.{type(value).__qualname__}@{id(value)}"
+    return f"{type(value).__module__}.{type(value).__qualname__}@{_PROCESS}.{id(value)}"
 
 
 def _core_schema(cls: type[Component], source: Any, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:

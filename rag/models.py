@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Device",
     "Precision",
+    "has_fast_bfloat16",
     "load_cross_encoder",
     "load_sentence_transformer",
     "precision_context",
@@ -147,13 +148,14 @@ def precision_context(precision: Precision, device_type: str) -> Any:
     """
     import torch
 
-    if precision == "bfloat16" or (precision == "auto" and _has_fast_bfloat16(device_type)):
+    if precision == "bfloat16" or (precision == "auto" and has_fast_bfloat16(device_type)):
         return torch.autocast(device_type, dtype=torch.bfloat16)
     return nullcontext()
 
 
 @functools.cache
-def _has_fast_bfloat16(device_type: str) -> bool:
+def has_fast_bfloat16(device_type: str) -> bool:
+    """Whether products of bfloat16 matrices are made in hardware: tensor cores, or AMX on a CPU."""
     import torch
 
     if device_type == "cuda":

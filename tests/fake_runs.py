@@ -32,13 +32,25 @@ stages:
 """
 _SUBJECTS = ("the vaccine", "aspirin", "sleep", "vitamin D", "green tea", "the gut flora", "statins", "naïve T cells")
 _VERBS = ("reduces", "does not change", "raises", "is linked to", "predicts")
-_OBJECTS = ("mortality", "blood pressure in adults over 65", "the risk of stroke", "IL-6 levels", "relapse after surgery")
+_OBJECTS = (
+    "mortality",
+    "blood pressure in adults over 65",
+    "the risk of stroke",
+    "IL-6 levels",
+    "relapse after surgery",
+)
 _TEXT = (
-    "We followed {n} patients for five years and compared those given treatment with a matched control group. The hazard "
+    "We followed {n} patients for five years and compared those given treatment with a matched group. The hazard "
     "ratio was 0.{r} (95 % CI 0.61–0.94), and the effect held after adjusting for age, smoking and β-blockers. "
 )
 _HIT = pa.struct(
-    [("id", pa.string()), ("title", pa.string()), ("passage", pa.string()), ("score", pa.float64()), ("grade", pa.int64())]
+    [
+        ("id", pa.string()),
+        ("title", pa.string()),
+        ("passage", pa.string()),
+        ("score", pa.float64()),
+        ("grade", pa.int64()),
+    ]
 )
 _DUE = pa.struct([("id", pa.string()), ("title", pa.string()), ("grade", pa.int64()), ("rank", pa.int64())])
 
@@ -64,7 +76,13 @@ def write_fake_run(folder: Path, queries: list[dict[str, Any]] | None = None, **
     texts = [(name, pa.string()) for name in ("query_id", "query", "metadata")]
     counts = [(name, pa.int64()) for name in ("n_relevant", "n_returned")]
     schema = pa.schema(
-        [*texts, *counts, *((m, pa.float64()) for m in MEASURES), ("returned", pa.list_(_HIT)), ("expected", pa.list_(_DUE))]
+        [
+            *texts,
+            *counts,
+            *((m, pa.float64()) for m in MEASURES),
+            ("returned", pa.list_(_HIT)),
+            ("expected", pa.list_(_DUE)),
+        ]
     )
     pq.write_table(pa.Table.from_pylist(queries, schema=schema), folder / "per_query.parquet")
     lines = [

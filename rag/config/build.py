@@ -85,7 +85,11 @@ def _class_of(node: Node, contract: Any, mistakes: list[Mistake], path: str) -> 
 def _argument(node: Node, parameter: Parameter, mistakes: list[Mistake], path: str) -> Any:
     slot = parameter.slot
     if slot is not None and not (node.value is None and slot.optional):
-        return _components(node, slot, mistakes, path)
+        before = len(mistakes)
+        built = _components(node, slot, mistakes, path)
+        if len(mistakes) == before:  # what concerns the list as a whole
+            mistakes.extend(Mistake(message, path, node.location) for _, message in parameter.errors(built))
+        return built
     value = node.plain()
     for inner, message in parameter.errors(value):
         at = node

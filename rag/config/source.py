@@ -165,6 +165,8 @@ class _Converter:
         from ruamel.yaml.nodes import MappingNode, SequenceNode
 
         location = self._location(composed)
+        if key is not None and composed.start_mark.index == composed.end_mark.index:
+            location = key  # nothing is written: YAML places it after whatever comes next
         self.count += 1
         if id(composed) in above or self.count > _MAX_NODES:
             what = "contains itself" if id(composed) in above else f"expands to more than {_MAX_NODES} values"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import tempfile
@@ -58,39 +59,22 @@ class Corpus:
         """
         import pyarrow as pa
 
-        handle = None
-        if path is None:
-            handle = tempfile.TemporaryFile(prefix="rag-corpus-")  # noqa: SIM115 - lives as long as the mapping
-            sink: Any = pa.PythonFile(handle, mode="w")
-        else:
-            sink = str(path)
-        seen: set[str] = set()
-        empty = 0
-        with pa.ipc.new_file(sink, _schema()) as writer:
-            batch: list[Document] = []
-            for document in documents:
-                _check(document, seen)
-                empty += not document.text.strip()
-                batch.append(document)
-                if len(batch) == _BATCH:
-                    writer.write_batch(_record_batch(batch))
-                    if advance:
-                        advance(len(batch))
-                    batch = []
-            if batch:
-                writer.write_batch(_record_batch(batch))
-                if advance:
-                    advance(len(batch))
-        if not seen:
-            raise DataError("the corpus is empty: there is no document to index")
-        if empty:
-            logger.warning(
-                "%d of %d documents have no text; they are kept, but nothing in them can match", empty, len(seen)
-            )
-        if handle is not None:
+        if path is not None:
+            try:
+                _write(documents, str(path), advance)
+            except BaseException:
+                path.unlink(missing_ok=True)
+                raise
+            return cls.open(path)
+        with contextlib.ExitStack() as closing:
+            handle = closing.enter_context(tempfile.TemporaryFile(prefix="rag-corpus-"))
+            _write(documents, pa.PythonFile(handle, mode="w"), advance)
             handle.flush()
-            return cls._map(f"/proc/self/fd/{handle.fileno()}" if Path("/proc/self/fd").exists() else handle)
-        return cls.open(cast("Path", path))
+            alias = f"/proc/self/fd/{handle.fileno()}"
+            if Path(alias).exists():
+                return cls._map(alias)
+            closing.pop_all()  # without another name for the file, the handle lives as long as the mapping
+            return cls._map(handle)
 
     @classmethod
     def open(cls, path: Path) -> Corpus:
@@ -186,6 +170,34 @@ class Corpus:
             batch = batch if columns is None else batch.select(columns)
             pieces.append(batch.take(pa.array(ascending[first:last] - start)))
         return pa.Table.from_batches(pieces).take(pa.array(np.argsort(order)))
+
+
+def _write(documents: Iterable[Document], sink: Any, advance: Callable[[int], None] | None) -> None:
+    import pyarrow as pa
+
+    seen: set[str] = set()
+    empty = 0
+    with pa.ipc.new_file(sink, _schema()) as writer:
+        batch: list[Document] = []
+        for document in documents:
+            _check(document, seen)
+            empty += not document.text.strip()
+            batch.append(document)
+            if len(batch) == _BATCH:
+                writer.write_batch(_record_batch(batch))
+                if advance:
+                    advance(len(batch))
+                batch = []
+        if batch:
+            writer.write_batch(_record_batch(batch))
+            if advance:
+                advance(len(batch))
+    if not seen:
+        raise DataError("the corpus is empty: there is no document to index")
+    if empty:
+        logger.warning(
+            "%d of %d documents have no text; they are kept, but nothing in them can match", empty, len(seen)
+        )
 
 
 def _schema() -> pa.Schema:

@@ -73,6 +73,8 @@ class LSA(Embedder):
 
     def embed_queries(self, texts: Sequence[str]) -> Vectors:
         components = self._fitted()
+        if not len(texts):
+            return np.empty((0, len(components)), dtype=np.float32)
         return np.asarray(self._vectorizer.transform(texts) @ components.T, dtype=np.float32)
 
     def embed_documents(self, texts: Sequence[str], *, advance: Callable[[int], None] | None = None) -> Vectors:

@@ -1,0 +1,41 @@
+"""Runs the Python and YAML examples of the documentation (``pytest README.md CONTRIBUTING.md docs``)."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from sybil import Example, Sybil
+from sybil.parsers.markdown import CodeBlockParser, PythonCodeBlockParser
+
+
+def check_yaml(example: Example) -> None:
+    """A pipeline in an example must be one."""
+    from rag.config import load_pipeline
+
+    path = Path("example.yaml")
+    path.write_text(example.parsed, encoding="utf-8")
+    load_pipeline(path)
+
+
+def enter(namespace: dict[str, Any]) -> None:
+    import tempfile
+
+    folder = tempfile.TemporaryDirectory()
+    namespace["_folder"], namespace["_before"] = folder, Path.cwd()
+    os.chdir(folder.name)
+
+
+def leave(namespace: dict[str, Any]) -> None:
+    os.chdir(namespace["_before"])
+    namespace["_folder"].cleanup()
+
+
+pytest_collect_file = Sybil(
+    parsers=[PythonCodeBlockParser(), CodeBlockParser(language="yaml", evaluator=check_yaml)],
+    patterns=["*.md"],
+    excludes=["tests/*", "eval/*", "benchmarks/*"],
+    setup=enter,
+    teardown=leave,
+).pytest()

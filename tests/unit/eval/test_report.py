@@ -1,0 +1,341 @@
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from eval.report import _number, _percent, _seconds, render_report, write_report
+from rag.errors import ArtifactError
+from tests.fake_runs import MEASURES, fake_queries, write_fake_run
+
+HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)> {{ 7 * 7 }} \u202ebackwards\x01"
+_VOID = {"meta", "link", "input", "rect", "line", "circle", "img", "br"}
+
+
+class Page(HTMLParser):
+    """Elements of a page as (tag, attributes), its text, and whether every tag is closed in order."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.text = ""
+        self.open: list[str] = []
+        self.feed(html)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+        if tag not in _VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag not in _VOID:
+            assert tag == self.open.pop(), f"</{tag}> closes another element"
+
+    def handle_data(self, data: str) -> None:
+        if not self.open or self.open[-1] not in ("script", "style"):
+            self.text += data
+
+    def all(self, tag: str) -> list[dict[str, str | None]]:
+        return [attributes for name, attributes in self.elements if name == tag]
+
+
+def text_of(page: Page) -> str:
+    return re.sub(r"\s+", " ", page.text)
+
+
+@pytest.fixture(scope="module")
+def html(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return render_report(write_fake_run(tmp_path_factory.mktemp("run")))
+
+
+@pytest.fixture(scope="module")
+def page(html: str) -> Page:
+    return Page(html)
+
+
+def test_is_well_formed_and_named_after_dataset_and_split(page: Page, html: str) -> None:
+    assert page.open == []
+    assert "<title>scifact / test</title>" in html
+    assert html.lower().lstrip().startswith("<!doctype html>")
+
+
+def test_needs_nothing_from_elsewhere(page: Page, html: str) -> None:
+    for tag, attributes in page.elements:
+        for name in ("src", "href", "xlink:href", "srcset", "data", "action"):
+            value = attributes.get(name)
+            assert value is None or value.startswith("#") or value == "data:,", f"<{tag} {name}={value}>"
+    style = re.search(r"<style>(.*?)</style>", html, re.DOTALL)
+    assert style
+    assert "url(" not in style[1]
+    assert "@import" not in style[1]
+    policy = page.all("meta")[1]["content"]
+    assert policy
+    assert policy.startswith("default-src 'none'")
+
+
+def test_ids_are_unique_and_links_and_labels_lead_somewhere(page: Page) -> None:
+    ids = [attributes["id"] for _, attributes in page.elements if "id" in attributes]
+    assert sorted(set(ids)) == sorted(ids)
+    for _, attributes in page.elements:
+        href = attributes.get("href") or ""
+        for names in (href.removeprefix("#"), attributes.get("for"), attributes.get("aria-labelledby")):
+            assert href == "data:," or set((names or "").split()) <= set(ids)
+
+
+def test_shows_the_numbers(page: Page) -> None:
+    text = text_of(page)
+    for wanted in (
+        "120 judged queries",
+        "nDCG@10 of 0.646",
+        "0.593 – 0.699",
+        "41.3 ms",
+        "78.9 ms",
+        "31.3/s",
+        "5,183",
+        "11,216 passages",
+        "7,200 scorer calls, 120 texts embedded",
+        "89 % goes to stages.0 rerank",
+        "1 min 24 s",
+        "3 of the judged documents are not in the corpus",
+        "9f2c61d07ab84e31",
+        "21 November 2026, 09:30 UTC",
+        "faiss-cpu 1.13.0",
+        "ef_construction: 200",
+        "hybrid rrf, bm25, dense",
+    ):
+        assert wanted in text
+    for name in MEASURES:
+        assert name in text
+
+
+def test_drawings_have_words(page: Page) -> None:
+    for attributes in page.all("svg"):
+        assert attributes.get("aria-hidden") == "true" or attributes["role"] == "img"
+        assert "aria-hidden" in attributes or "aria-label" in attributes or "aria-labelledby" in attributes
+
+
+def test_whiskers_are_where_the_values_are(tmp_path: Path) -> None:
+    measures = {name: {"mean": 0.5, "ci95": [0.25, 0.75]} for name in MEASURES}
+    html = render_report(write_fake_run(tmp_path, measures=measures))
+    assert html.count('<line class="interval" x1="25.0%" x2="75.0%"') == len(MEASURES)
+    assert html.count('<circle class="dot" cx="50.0%"') == len(MEASURES)
+
+
+def test_histogram_counts_every_query(page: Page, html: str) -> None:
+    figure = html[html.index("<figure>") : html.index("</figure>")]
+    counts = [int(count) for count in re.findall(r'class="count"[^>]*>(\d+)<', figure)]
+    assert sum(counts) == 120
+
+
+def test_worst_queries_come_first_with_what_came_and_what_should_have(tmp_path: Path) -> None:
+    queries = fake_queries(3)
+    for number, query in enumerate(queries):
+        query.update(query=f"question {number}", **dict.fromkeys(MEASURES, 0.5))
+    queries[2]["nDCG@10"] = 0.1
+    queries[1]["AP"] = 0.4
+    queries[0]["nDCG@10"] = 1.0
+    queries[2]["expected"][0]["rank"] = 37
+    html = render_report(write_fake_run(tmp_path, queries))
+    cases = re.findall(r'<details.*?class="question"[^>]*>([^<]*)<.*?</details>', html, re.DOTALL)
+    assert cases == ["question 2", "question 1"]
+    worst = text_of(Page(html[html.index("<details") : html.index("</details>") + 10]))
+    for wanted in (
+        "0.100",
+        "grade 1",
+        "not relevant",
+        "not judged",
+        "score 9.",
+        "rank 37",
+        "not returned",
+        "We followed",
+    ):
+        assert wanted in worst
+
+
+def test_one_query_has_no_interval(tmp_path: Path) -> None:
+    html = render_report(write_fake_run(tmp_path, fake_queries(1)))
+    text = text_of(Page(html))
+    assert "On 1 judged query, this pipeline reaches" in text
+    assert "no interval: one query" in text
+    assert 'class="interval"' not in html
+    assert "None" not in text
+
+
+def test_a_query_that_got_nothing_and_one_that_expects_nothing(tmp_path: Path) -> None:
+    queries = fake_queries(2)
+    queries[0].update(returned=[], n_returned=0, **dict.fromkeys(MEASURES, 0.0))
+    queries[1].update(expected=[], n_relevant=0, **dict.fromkeys(MEASURES, 0.0))
+    text = text_of(Page(render_report(write_fake_run(tmp_path, queries))))
+    assert "Returned Nothing. Expected" in text
+    assert "Expected Nothing." in text
+    assert "2 queries score 0 (100 %)" in text
+
+
+def test_perfect_scores_leave_no_worst_query(tmp_path: Path) -> None:
+    queries = fake_queries(2)
+    for query in queries:
+        query.update(dict.fromkeys(MEASURES, 1.0))
+    html = render_report(write_fake_run(tmp_path, queries))
+    assert "None: every query has a perfect nDCG@10." in html
+    assert "<details" not in html
+
+
+def test_hostile_text_stays_text(tmp_path: Path) -> None:
+    queries = fake_queries(2)
+    hit = {"id": HOSTILE, "title": HOSTILE, "passage": HOSTILE, "score": 1.0, "grade": None}
+    due = {"id": HOSTILE, "title": HOSTILE, "grade": 1, "rank": None}
+    queries[0].update(query_id=HOSTILE, query=HOSTILE, returned=[hit], expected=[due], **dict.fromkeys(MEASURES, 0.0))
+    run = write_fake_run(
+        tmp_path,
+        queries,
+        dataset=HOSTILE,
+        split=HOSTILE,
+        notes=[HOSTILE],
+        versions={HOSTILE: HOSTILE},
+        config_fingerprint=HOSTILE,
+    )
+    (run / "config.yaml").write_text(f"type: pipeline  # {HOSTILE[:-1]} </pre>", encoding="utf-8")
+    html = render_report(run)
+    page = Page(html)
+    assert page.open == []
+    assert len(page.all("script")) == 1
+    assert page.all("img") == []
+    assert not any(name.startswith("on") for _, attributes in page.elements for name in attributes)
+    assert page.text.count("<script>alert(1)</script>") >= 8
+    assert "{{ 7 * 7 }}" in page.text
+    assert "\u202e" not in html
+    assert "\x01" not in html
+
+
+def test_every_script_is_ours() -> None:
+    templates = Path(sys.modules["eval.report"].__file__ or "").parent / "templates"
+    assert "|safe" not in (templates / "report.html.j2").read_text(encoding="utf-8").replace(" ", "")
+    assert "innerHTML" not in (templates / "report.js").read_text(encoding="utf-8")
+
+
+def test_unicode_survives(tmp_path: Path) -> None:
+    queries = fake_queries(1)
+    queries[0].update(query="Straße, 東京, مرحبا, 👩🏽‍🔬, é", nDCG=0)
+    assert "Straße, 東京, مرحبا, 👩🏽‍🔬, é" in write_report(write_fake_run(tmp_path, queries)).read_text(
+        encoding="utf-8"
+    )
+
+
+def test_long_passages_are_cut_between_words(tmp_path: Path) -> None:
+    queries = fake_queries(1)
+    queries[0].update(dict.fromkeys(MEASURES, 0.0))
+    queries[0]["returned"][0]["passage"] = "word " * 100_000
+    html = render_report(write_fake_run(tmp_path, queries))
+    assert "word word …" in html
+    assert len(html) < 100_000
+
+
+def test_measures_off_the_common_scale_are_listed_but_not_drawn(tmp_path: Path) -> None:
+    measures = {name: {"mean": 0.5, "ci95": [0.4, 0.6]} for name in MEASURES} | {
+        "P@5": {"mean": 7.5, "ci95": [6.0, 9.0]}
+    }
+    html = render_report(write_fake_run(tmp_path, measures=measures))
+    assert "not on this scale" in html
+    assert "7.500" in html
+    assert html.count('class="dot"') == len(MEASURES) - 1
+
+
+def test_a_thousand_queries_are_a_small_file(tmp_path: Path) -> None:
+    queries = fake_queries(1000)
+    for query in queries:
+        query["query"] = "a rather long question that goes on " * 20
+    html = render_report(write_fake_run(tmp_path, queries))
+    assert len(html.encode()) < 1_500_000
+    assert html.count('<tr><td class="id">') == 1000
+
+
+def test_very_many_queries_are_listed_in_part_and_the_page_says_so(tmp_path: Path) -> None:
+    query = fake_queries(1)[0]
+    queries = [query | {"query_id": f"q{number}"} for number in range(5500)]
+    html = render_report(write_fake_run(tmp_path, queries))
+    assert html.count('<tr><td class="id">') == 5000
+    assert "The 5,000 lowest by nDCG@10 of 5,500" in html
+    assert len(html.encode()) < 6_000_000
+
+
+def test_written_whole_into_the_folder(tmp_path: Path) -> None:
+    run = write_fake_run(tmp_path)
+    before = {path.name for path in run.iterdir()}
+    path = write_report(run)
+    assert path == run / "report.html"
+    assert path.read_text(encoding="utf-8") == render_report(run)
+    assert {path.name for path in run.iterdir()} == before | {"report.html"}
+
+
+def test_the_same_run_gives_the_same_page(tmp_path: Path, html: str) -> None:
+    assert html == render_report(write_fake_run(tmp_path))
+
+
+def test_no_run(tmp_path: Path) -> None:
+    with pytest.raises(ArtifactError, match=r"there is no run \(no metrics.json\)"):
+        render_report(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["metrics.json", "per_query.parquet", "config.yaml"])
+def test_damaged_run(tmp_path: Path, name: str) -> None:
+    run = write_fake_run(tmp_path)
+    (run / name).write_bytes(b"\xff{")
+    with pytest.raises(ArtifactError, match="damaged"):
+        render_report(run)
+
+
+@pytest.mark.parametrize(
+    "metrics",
+    [
+        {"measures": {"R@7": {"mean": 0.5, "ci95": None}}},
+        {"measures": {}},
+        {"stages": 3},
+        {"corpus": {}},
+        {"latency_ms": None},
+    ],
+)
+def test_files_that_do_not_fit_together(tmp_path: Path, metrics: dict[str, object]) -> None:
+    with pytest.raises(ArtifactError, match="do not fit together"):
+        render_report(write_fake_run(tmp_path, **metrics))
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0.0, "0 s"),
+        (0.0000042, "4.20 µs"),
+        (0.00412, "4.12 ms"),
+        (0.0412, "41.2 ms"),
+        (0.412, "412 ms"),
+        (41.2, "41.2 s"),
+        (119.7, "2 min 0 s"),
+        (7325, "2 h 2 min"),
+        (float("nan"), "–"),
+    ],
+)
+def test_seconds(seconds: float, text: str) -> None:
+    assert text == _seconds(seconds).replace("\u00a0", " ")
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(0, "0"), (3.0, "3"), (0.126, "0.13"), (12.34, "12.3"), (1234567.8, "1,234,568"), (None, "–")]
+)
+def test_number(value: float | None, text: str) -> None:
+    assert text == _number(value)
+
+
+@pytest.mark.parametrize(
+    ("share", "text"), [(0.0, "0 %"), (0.001, "< 1 %"), (0.5, "50 %"), (0.999, "> 99 %"), (1.0, "100 %")]
+)
+def test_percent(share: float, text: str) -> None:
+    assert text == _percent(share).replace("\u00a0", " ")
+
+
+def test_importing_it_loads_no_heavy_library() -> None:
+    code = "import sys, eval.report; print([m for m in ('jinja2', 'plotly', 'pyarrow') if m in sys.modules])"
+    assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "[]"

@@ -1,0 +1,286 @@
+"""What a file means: YAML 1.2, variables, extends and overrides, and writing it back."""
+
+from __future__ import annotations
+
+import textwrap
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rag import ConfigError, Pipeline
+from rag.config import dump, read_source
+from rag.config.source import node_from_python
+
+CONFIGS = Path(__file__).parents[4] / "configs"
+BM25 = "type: pipeline\nretriever: {type: bm25}\n"
+
+
+@pytest.fixture
+def write(tmp_path):
+    def one(name, text):
+        file = tmp_path / name
+        file.write_text(textwrap.dedent(text), encoding="utf-8")
+        return file
+
+    return one
+
+
+def plain(file, *overrides):
+    """A file's values; nothing may be wrong with it."""
+    mistakes: list[object] = []
+    node = read_source(file, overrides=overrides, mistakes=mistakes)
+    assert [] == mistakes
+    return node.plain()
+
+
+def wrong(file, *overrides):
+    mistakes: list[object] = []
+    read_source(file, overrides=overrides, mistakes=mistakes)
+    return [str(mistake).replace(f"{file.parent}/", "") for mistake in mistakes]
+
+
+# -- scalars ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("written", "expected"),
+    [
+        ("on", "on"),
+        ("off", "off"),
+        ("yes", "yes"),
+        ("no", "no"),
+        ("NO", "NO"),
+        ("y", "y"),
+        ("true", True),
+        ("False", False),
+        ("null", None),
+        ("~", None),
+        ("'null'", "null"),
+        ("'true'", "true"),
+        ('"1"', "1"),
+        ("1", 1),
+        ("-3", -3),
+        ("012", 12),
+        ("0o17", 15),
+        ("0x1F", 31),
+        ("1:30", "1:30"),
+        ("1.5", 1.5),
+        ("1e3", 1000.0),
+        (".inf", float("inf")),
+        ("2001-01-01", "2001-01-01"),
+        ("a: b", {"a": "b"}),
+        ("[1, a, [2.5]]", [1, "a", [2.5]]),
+        ("| \n  two\n  lines\n", "two\nlines\n"),
+        (">\n  one\n  line", "one line"),
+        ("'żółw 猫'", "żółw 猫"),
+    ],
+)
+def test_values_are_those_of_yaml_1_2(write, written, expected):
+    found = plain(write("a.yaml", "key:\n " + written))["key"]
+    assert (expected, type(expected)) == (found, type(found))
+
+
+def test_a_byte_order_mark_is_no_part_of_the_text(tmp_path):
+    file = tmp_path / "bom.yaml"
+    file.write_bytes(b"\xef\xbb\xbfa: 1\nb: {c: ${NO_SUCH}}\n")
+    assert ["bom.yaml:2:9: not valid YAML: expected ',' or '}', but got '{'; while parsing a flow mapping"] == wrong(file)
+
+
+def test_anchors_and_aliases(write):
+    file = write("a.yaml", "a: &one {x: [1]}\nb: *one\nc: [*one, *one]\n")
+    one = {"x": [1]}
+    assert {"a": one, "b": one, "c": [one, one]} == plain(file)
+
+
+# -- variables ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("written", "expected"),
+    [
+        ("${RAG_N}", 50),
+        ("${RAG_X}", "text"),
+        ("${RAG_B}", True),
+        ("${RAG_EMPTY}", None),
+        ("'${RAG_N}'", "50"),
+        ('"${RAG_B}"', "true"),
+        ('"${RAG_EMPTY}"', ""),
+        ("${RAG_NO:-7}", 7),
+        ("${RAG_NO:-1.5}", 1.5),
+        ("${RAG_NO:-}", None),
+        ("${RAG_NO:-a b}", "a b"),
+        ("${RAG_NO:-no}", "no"),
+        ("'${RAG_NO:-7}'", "7"),
+        ("${RAG_EMPTY:-7}", None),
+        ("${RAG_N}0", 500),
+        ("a${RAG_N}b${RAG_X}", "a50btext"),
+        ("$$", "$"),
+        ("$${RAG_N}", "${RAG_N}"),
+        ("$$${RAG_N}", "$50"),
+        ("$RAG_N", "$RAG_N"),
+        ("a$", "a$"),
+        ("${}", "${}"),
+        ("${1X}", "${1X}"),
+        ("['${RAG_N}', x]", ["50", "x"]),
+    ],
+)
+def test_variables_take_the_environments_value_and_yamls_type(write, monkeypatch, written, expected):
+    for name, value in {"RAG_N": "50", "RAG_X": "text", "RAG_B": "true", "RAG_EMPTY": ""}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.delenv("RAG_NO", raising=False)
+    found = plain(write("a.yaml", f"key: {written}\n"))["key"]
+    assert (expected, type(expected)) == (found, type(found))
+
+
+def test_what_a_variable_holds_is_text_and_no_yaml(write, monkeypatch):
+    monkeypatch.setenv("RAG_X", "{a: 1}\n- ${RAG_N} *alias !!tag")
+    assert "{a: 1}\n- ${RAG_N} *alias !!tag" == plain(write("a.yaml", "key: ${RAG_X}\n"))["key"]
+
+
+def test_keys_are_not_interpolated(write, monkeypatch):
+    monkeypatch.setenv("RAG_X", "key")
+    assert {"${RAG_X}": 1} == plain(write("a.yaml", "${RAG_X}: 1\n"))
+
+
+def test_a_variable_that_is_not_set_is_a_mistake(write, monkeypatch):
+    monkeypatch.delenv("RAG_NO", raising=False)
+    file = write("a.yaml", "a:\n  - x\n  - pre ${RAG_NO}\n")
+    assert ["a.yaml:3:5: a.1: the environment variable RAG_NO is not set (a default: ${RAG_NO:-...})"] == wrong(file)
+
+
+# -- extends ------------------------------------------------------------------------------------------------------
+
+
+def test_extends_merges_mappings_and_replaces_everything_else(write):
+    write("base.yaml", "a: {x: 1, y: {z: 2}}\nlist: [1, 2, 3]\nkeep: 5\n")
+    file = write("a.yaml", "extends: base.yaml\na: {y: {w: 3}, x: 7}\nlist: [9]\nmore: 6\n")
+    assert {"a": {"x": 7, "y": {"z": 2, "w": 3}}, "list": [9], "keep": 5, "more": 6} == plain(file)
+
+
+def test_a_mapping_of_another_type_replaces_the_one_below(write):
+    write("base.yaml", "r: {type: bm25, k1: 1.2}\nsame: {type: bm25, k1: 1.2}\nuntyped: {type: bm25, k1: 1.2}\n")
+    file = write("a.yaml", "extends: base.yaml\nr: {type: dense, m: 1}\nsame: {type: bm25, b: 1}\nuntyped: {b: 1}\n")
+    assert {
+        "r": {"type": "dense", "m": 1},
+        "same": {"type": "bm25", "k1": 1.2, "b": 1},
+        "untyped": {"type": "bm25", "k1": 1.2, "b": 1},
+    } == plain(file)
+
+
+def test_files_extend_each_other_in_a_chain_relative_to_themselves(tmp_path):
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "one.yaml").write_text("a: 1\nb: 1\nc: 1\n")
+    (tmp_path / "sub" / "two.yaml").write_text("extends: ../one.yaml\nb: 2\nc: 2\n")
+    (tmp_path / "three.yaml").write_text("extends: sub/two.yaml\nc: 3\n")
+    assert {"a": 1, "b": 2, "c": 3} == plain(tmp_path / "three.yaml")
+
+
+@pytest.mark.parametrize("replace", [True, False])
+def test_a_mistake_is_placed_in_the_file_it_was_written_in(write, replace):
+    write("base.yaml", f"{BM25}stages:\n- {{type: threshold, top_k: 0}}\n")
+    file = write("a.yaml", "extends: base.yaml\nretriever: {top_k: -1}\n" + ("stages: []\n" if replace else ""))
+    with pytest.raises(ConfigError) as caught:
+        Pipeline.from_yaml(file)
+    below = "base.yaml:4:28: stages.0.top_k: must be greater than or equal to 1, got 0"
+    mine = "a.yaml:2:20: retriever.top_k: must be greater than or equal to 1, got -1"
+    assert [mine, *([] if replace else [below])] == str(caught.value).replace(f"{file.parent}/", "").splitlines()
+
+
+@pytest.mark.parametrize(
+    ("files", "expected"),
+    [
+        ({"a": "extends: a.yaml\n"}, ["a.yaml:1:10: extends: 'a.yaml' extends itself in a circle"]),
+        (
+            {"a": "extends: b.yaml\n", "b": "x: 1\nextends: c.yaml\n", "c": "extends: ./b.yaml\n"},
+            ["c.yaml:1:10: extends: './b.yaml' extends itself in a circle"],
+        ),
+        ({"a": "extends: no.yaml\n"}, ["a.yaml:1:10: extends: there is no file 'no.yaml'"]),
+        ({"a": "extends: [b.yaml]\n"}, ["a.yaml:1:10: extends: must be the path of a YAML file"]),
+        ({"a": "extends:\nb: 1\n"}, ["a.yaml:1:1: extends: must be the path of a YAML file"]),
+        ({"a": "extends: b.yaml\n", "b": ""}, ["b.yaml: the file is empty"]),
+        (
+            {"a": "extends: b.yaml\n", "b": "x: [1\n"},
+            ["b.yaml:2:1: not valid YAML: expected ',' or ']', but got '<stream end>'; while parsing a flow sequence"],
+        ),
+    ],
+)
+def test_what_cannot_be_extended(write, files, expected):
+    for name, text in files.items():
+        write(f"{name}.yaml", text)
+    file = write("a.yaml", files["a"])
+    assert expected == wrong(file)
+
+
+# -- overrides ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("override", "expected"),
+    [
+        ("a.x=5", {"a": {"x": 5, "y": [1, {"z": 2}]}, "b": "t"}),
+        ("a.y.0=5", {"a": {"x": 1, "y": [5, {"z": 2}]}, "b": "t"}),
+        ("a.y[1].z=5", {"a": {"x": 1, "y": [1, {"z": 5}]}, "b": "t"}),
+        ("a.y.1.w=on", {"a": {"x": 1, "y": [1, {"z": 2, "w": "on"}]}, "b": "t"}),
+        ("a.y=[]", {"a": {"x": 1, "y": []}, "b": "t"}),
+        ("a={x: 7}", {"a": {"x": 7, "y": [1, {"z": 2}]}, "b": "t"}),
+        ("a={type: new}", {"a": {"type": "new"}, "b": "t"}),
+        ("b=", {"a": {"x": 1, "y": [1, {"z": 2}]}, "b": None}),
+        ("b=a=b", {"a": {"x": 1, "y": [1, {"z": 2}]}, "b": "a=b"}),
+        ("b='5'", {"a": {"x": 1, "y": [1, {"z": 2}]}, "b": "5"}),
+        ("new.deep.key=1.5", {"a": {"x": 1, "y": [1, {"z": 2}]}, "b": "t", "new": {"deep": {"key": 1.5}}}),
+    ],
+)
+def test_overrides_set_values_by_path(write, override, expected):
+    file = write("a.yaml", "a: {x: 1, y: [1, {z: 2}]}\nb: t\n")
+    assert expected == plain(file, override)
+
+
+def test_overrides_are_made_in_order_after_extends(write):
+    write("base.yaml", "a: {x: 1}\n")
+    file = write("a.yaml", "extends: base.yaml\nb: 2\n")
+    assert {"a": {"x": 9}, "b": 3} == plain(file, "a.x=8", "b=3", "a.x=9")
+
+
+def test_an_override_reaches_the_pipeline(write):
+    file = write("a.yaml", f"{BM25}stages: [{{type: threshold}}]\n")
+    pipeline = Pipeline.from_yaml(file, overrides=["retriever.top_k=7", "stages.0.min_score=2"])
+    assert (7, 2) == (pipeline.retriever.top_k, pipeline.stages[0].min_score)
+
+
+# -- writing ------------------------------------------------------------------------------------------------------
+
+SCALARS = (
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False)
+    | st.text()
+    | st.sampled_from(["on", "No", "null", "~", "1e3", "0x1", "1_0", "- a", "a: b", "#", "${HOME}", "$$", "$${A:-b}", "2001-01-01",
+                       "=", "<<", "\x85", "\u2028", "\ufeff", "\t", " a ", "'", '"', "a\n\n b", "!!x", "*a", "&a", "@", "%a", "|"])  # fmt: skip
+)
+VALUES = st.recursive(SCALARS, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3))
+
+
+@given(st.dictionaries(st.text(min_size=1), VALUES, min_size=1, max_size=4).filter(lambda one: "extends" not in one))
+def test_whatever_is_written_is_read_again(tmp_path_factory, value):
+    file = tmp_path_factory.getbasetemp() / "written.yaml"
+    file.write_text(dump(value), encoding="utf-8", newline="")
+    assert value == plain(file)
+
+
+@given(VALUES)
+def test_nodes_of_python_values_are_those_values(value):
+    assert value == node_from_python(value).plain()
+
+
+@pytest.mark.parametrize("name", sorted(file.name for file in CONFIGS.glob("*.yaml")))
+def test_our_own_configurations_are_right_and_complete_ones_give_the_same_tree(name, tmp_path):
+    pipeline = Pipeline.from_yaml(CONFIGS / name)
+    (tmp_path / "resolved.yaml").write_text(pipeline.to_yaml(), encoding="utf-8")
+    again = Pipeline.from_yaml(tmp_path / "resolved.yaml")
+    assert pipeline.fingerprint == again.fingerprint
+    assert pipeline.to_yaml() == again.to_yaml()
+    for _, one in again.walk():
+        assert set(one.parameters()) | {"type"} == set(one.to_config())

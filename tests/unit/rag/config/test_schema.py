@@ -1,0 +1,132 @@
+"""The JSON Schema that editors read."""
+
+from __future__ import annotations
+
+import copy
+import json
+from pathlib import Path
+
+import pytest
+from jsonschema import Draft7Validator
+
+from rag import Pipeline
+from rag.config import read_source
+from rag.config.schema import component_schema, json_schema
+from rag.embedders.langchain import LangChainEmbedder
+from rag.registry import component_class, kinds, types_of
+from retrievers import BM25
+
+CONFIGS = Path(__file__).parents[4] / "configs"
+
+
+@pytest.fixture(scope="module")
+def schema():
+    return json_schema()
+
+
+@pytest.fixture(scope="module")
+def validator(schema):
+    return Draft7Validator(schema)
+
+
+def content(name):
+    mistakes: list[object] = []
+    node = read_source(CONFIGS / name, mistakes=mistakes)
+    assert [] == mistakes
+    return node.plain()
+
+
+def test_it_is_valid_draft_7_and_json(schema):
+    Draft7Validator.check_schema(schema)
+    assert schema == json.loads(json.dumps(schema, allow_nan=False))
+    assert "http://json-schema.org/draft-07/schema#" == schema["$schema"]
+
+
+def test_every_reference_leads_somewhere(schema):
+    def references(value):
+        if isinstance(value, dict):
+            yield from ([value["$ref"]] if "$ref" in value else [])
+            for one in value.values():
+                yield from references(one)
+        elif isinstance(value, list):
+            for one in value:
+                yield from references(one)
+
+    found = set(references(schema))
+    assert "#/definitions/retriever" in found
+    assert [] == [one for one in found if one.removeprefix("#/definitions/") not in schema["definitions"]]
+
+
+def test_every_component_that_can_stand_in_a_file_has_a_definition_with_help(schema):
+    for kind in kinds():
+        for name in types_of(kind):
+            cls = component_class(kind, name)
+            if cls is LangChainEmbedder:
+                assert f"{kind}.{name}" not in schema["definitions"]
+                continue
+            definition = schema["definitions"][f"{kind}.{name}"]
+            assert {"$ref": f"#/definitions/{kind}.{name}"} in schema["definitions"][kind]["anyOf"]
+            assert set(cls.parameters()) | {"type"} == set(definition["properties"]) - {"extends"}
+            assert all(one.get("description") for one in definition["properties"].values())
+
+
+def test_bounds_choices_and_defaults_are_in_it():
+    properties = component_schema(BM25)["properties"]
+    assert {"type": "integer", "minimum": 1, "default": 100, "description": "Documents returned."} == properties["top_k"]
+    assert ["lucene", "robertson", "atire", "bm25l", "bm25+"] == properties["variant"]["enum"]
+    assert (0, 1, 0.4) == tuple(properties["b"][key] for key in ("minimum", "maximum", "default"))
+    assert ["type"] == component_schema(BM25)["required"]
+
+
+@pytest.mark.parametrize("name", sorted(file.name for file in CONFIGS.glob("*.yaml")))
+def test_our_configurations_are_accepted_as_they_are_and_complete(validator, name):
+    assert [] == [error.message for error in validator.iter_errors(content(name))]
+    assert [] == [error.message for error in validator.iter_errors(Pipeline.from_yaml(CONFIGS / name).to_config())]
+
+
+def broken(path, value):
+    config = copy.deepcopy(content("quickstart.yaml"))
+    at = config
+    for step in path[:-1]:
+        at = at[step]
+    if value is KeyError:
+        del at[path[-1]]
+    else:
+        at[path[-1]] = value
+    return config
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        (["retreiver"], {}),
+        (["retriever"], KeyError),
+        (["type"], "pipelines"),
+        (["retriever"], "bm25"),
+        (["retriever", "type"], "threshold"),
+        (["retriever", "type"], KeyError),
+        (["retriever", "top_k"], 0),
+        (["retriever", "top_k"], "50"),
+        (["retriever", "topk"], 50),
+        (["retriever", "retrievers"], []),
+        (["retriever", "retrievers", 0, "k1"], -1),
+        (["retriever", "retrievers", 0, "variant"], "okapi"),
+        (["retriever", "retrievers", 1, "embedder"], KeyError),
+        (["retriever", "retrievers", 1, "embedder", "model"], None),
+        (["retriever", "retrievers", 1, "index", "type"], "bm25"),
+        (["chunker", "size"], 1.5),
+        (["chunker", "unit"], "words"),
+        (["stages"], {"type": "threshold"}),
+        (["stages", 0], "rerank"),
+        (["stages", 1, "min_relative"], 1.5),
+    ],
+    ids=str,
+)
+def test_broken_configurations_are_rejected(validator, path, value):
+    assert not validator.is_valid(broken(path, value))
+
+
+def test_a_file_that_extends_another_may_leave_things_out(validator):
+    assert validator.is_valid({"extends": "hybrid.yaml", "stages": []})
+    assert not validator.is_valid({"stages": []})
+    assert not validator.is_valid({"extends": 5})

@@ -1,0 +1,220 @@
+"""Wrong values for every argument of every component, made from its annotation; in Python and in YAML.
+
+What an annotation accepts is decided here a second time, by plain ``isinstance`` and comparisons.
+"""
+
+from __future__ import annotations
+
+import collections.abc
+import json
+import math
+import re
+import types
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+import pytest
+
+from rag import LSA, ConfigError, Threshold
+from rag.component import Component, Parameter
+from rag.config import build, read_source
+from rag.registry import component_class, kinds, types_of
+from retrievers import BM25, Flat
+from tests.fakes import CountingScorer, WordEmbedder
+
+COMPONENTS = [component_class(kind, name) for kind in kinds() for name in types_of(kind)]
+PARAMETERS = [(cls, parameter) for cls in COMPONENTS for parameter in cls.parameters().values()]
+
+
+class Embeddings:
+    def embed_query(self, text):
+        return [0.0]
+
+    def embed_documents(self, texts):
+        return [[0.0] for _ in texts]
+
+
+REQUIRED_IN_PYTHON: dict[tuple[str, str], Any] = {
+    ("langchain", "embeddings"): Embeddings(),
+    ("sentence_transformer", "model"): "some/model",
+    ("cross_encoder", "model"): "some/model",
+    ("factory", "description"): "Flat",
+    ("pipeline", "retriever"): BM25(),
+    ("dense", "embedder"): LSA(),
+    ("hybrid", "retrievers"): [BM25(), BM25()],
+    ("max_sim", "embedder"): WordEmbedder(),
+    ("rerank", "scorer"): CountingScorer(),
+}
+MINILM = {"type": "sentence_transformer", "model": "some/model"}
+REQUIRED_IN_YAML: dict[tuple[str, str], Any] = {
+    key: value for key, value in REQUIRED_IN_PYTHON.items() if isinstance(value, str)
+} | {
+    ("pipeline", "retriever"): {"type": "bm25"},
+    ("dense", "embedder"): {"type": "lsa"},
+    ("hybrid", "retrievers"): [{"type": "bm25"}, {"type": "bm25"}],
+    ("max_sim", "embedder"): MINILM,
+    ("rerank", "scorer"): {"type": "max_sim", "embedder": MINILM},
+}
+
+IN_YAML: list[Any] = [
+    None, True, False, 0, 1, -1, 2, 10**12, 0.5, 0.0, -0.5, 1.5, 1e308, math.inf, -math.inf, math.nan,
+    "", "x", "en", "EN", "1", "0.5", "true", "null", "no such", "\N{SNOWMAN}", [], [1], ["a"], [None], [0.5, -1.0], [[]],
+    {}, {"a": 1}, {"type": "no such"}, {"type": None}, {"type": ["bm25"]}, [{"type": "no such"}], {"type": "flat", "x": 1},
+]  # fmt: skip
+IN_PYTHON: list[Any] = [
+    *IN_YAML, object(), b"bytes", 1j, ("a",), {"a"}, BM25, BM25(), Flat(), LSA(), Threshold(), [LSA(), LSA()], lambda: None,
+]  # fmt: skip
+
+
+def constraints(metadata: Any) -> dict[str, Any]:
+    """Bounds that stand in an annotation."""
+    found: dict[str, Any] = {}
+    for mark in metadata:
+        for one in getattr(mark, "metadata", [mark]):
+            for name in ("ge", "gt", "le", "lt", "min_length", "pattern"):
+                if getattr(one, name, None) is not None:
+                    found[name] = getattr(one, name)
+    return found
+
+
+def accepts(annotation: Any, value: Any) -> bool:
+    """Whether a value is of a type and within its bounds, without any help of pydantic."""
+    origin, inside = get_origin(annotation), get_args(annotation)
+    if origin is Annotated:
+        if not accepts(inside[0], value):
+            return False
+        if value is None:
+            return True
+        rules = constraints(inside[1:])
+        return (
+            ("ge" not in rules or value >= rules["ge"])
+            and ("gt" not in rules or value > rules["gt"])
+            and ("le" not in rules or value <= rules["le"])
+            and ("lt" not in rules or value < rules["lt"])
+            and ("min_length" not in rules or len(value) >= rules["min_length"])
+            and ("pattern" not in rules or bool(re.search(rules["pattern"], value)))
+        )
+    if origin in (Union, types.UnionType):
+        return any(accepts(one, value) for one in inside)
+    if origin is Literal:
+        return any(value is one or (type(value) is type(one) and value == one) for one in inside)
+    if origin is list:
+        return isinstance(value, list) and all(accepts(inside[0], one) for one in value)
+    if origin is collections.abc.Sequence:
+        return isinstance(value, (list, tuple)) and all(accepts(inside[0], one) for one in value)
+    if annotation is None or annotation is type(None):
+        return value is None
+    if annotation is int:
+        return isinstance(value, int) and not isinstance(value, bool)
+    if annotation is float:
+        return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    if annotation in (str, bool):
+        return isinstance(value, annotation)
+    if getattr(annotation, "_is_protocol", False):
+        return all(hasattr(value, name) for name in ("embed_query", "embed_documents"))
+    if isinstance(annotation, type) and issubclass(annotation, Component):
+        return isinstance(value, annotation)
+    raise NotImplementedError(f"what does {annotation} accept? teach this test")
+
+
+def at_the_bounds(annotation: Any) -> list[Any]:
+    """Numbers on both sides of every bound."""
+    found: list[Any] = []
+    if get_origin(annotation) is Annotated:
+        for name, bound in constraints(get_args(annotation)[1:]).items():
+            if name not in ("min_length", "pattern"):
+                step = 1 if accepts(int, bound) and get_args(annotation)[0] is int else 1e-6
+                found += [bound - step, bound, bound + step]
+    for one in get_args(annotation):
+        found += at_the_bounds(one) if not isinstance(one, str) else []
+    return found
+
+
+def required(cls: Any, but: str, values: dict[tuple[str, str], Any]) -> dict[str, Any]:
+    return {name: values[cls.type, name] for name, one in cls.parameters().items() if one.required and name != but}
+
+
+def name_of(item: Any) -> str:
+    return f"{item.kind}.{item.type}" if isinstance(item, type) else str(getattr(item, "name", item))
+
+
+@pytest.mark.parametrize(("cls", "parameter"), PARAMETERS, ids=name_of)
+def test_python_refuses_exactly_the_wrong_values(cls: Any, parameter: Parameter):
+    values = IN_PYTHON + at_the_bounds(parameter.annotation)
+    wrong = [value for value in values if not accepts(parameter.annotation, value)]
+    assert len(wrong) >= 20
+    for value in wrong:
+        with pytest.raises(ConfigError) as caught:
+            cls(**required(cls, parameter.name, REQUIRED_IN_PYTHON), **{parameter.name: value})
+        for line in str(caught.value).splitlines():
+            assert re.match(rf"'{re.escape(cls.type)}': {parameter.name}[. ]", line), (value, line)
+            assert ", got " in line
+    for value in values:
+        if accepts(parameter.annotation, value):
+            assert [] == parameter.errors(value)
+
+
+def written(value: Any) -> str:
+    """A value as YAML of one line."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return {"inf": ".inf", "-inf": "-.inf", "nan": ".nan"}[str(value)]
+    return json.dumps(value)
+
+
+@pytest.mark.parametrize(
+    ("cls", "parameter"),
+    [(cls, parameter) for cls, parameter in PARAMETERS if cls.type != "langchain"],
+    ids=name_of,
+)
+def test_yaml_refuses_exactly_the_wrong_values_and_says_where(cls: Any, parameter: Parameter, tmp_path):
+    file = tmp_path / "component.yaml"
+    others = [f"{n}: {written(v)}" for n, v in required(cls, parameter.name, REQUIRED_IN_YAML).items()]
+    head = [f"type: {cls.type}", *others, f"{parameter.name}: "]
+    refused = 0
+    for value in IN_YAML + at_the_bounds(parameter.annotation):
+        optional = parameter.slot is not None and parameter.slot.optional and value is None
+        empty_list = parameter.slot is not None and parameter.slot.container == "list" and value == []
+        if (parameter.slot is None and accepts(parameter.annotation, value)) or optional or empty_list:
+            continue
+        refused += 1
+        file.write_text("\n".join(head) + written(value), encoding="utf-8")
+        mistakes: list[Any] = []
+        node = read_source(file, mistakes=mistakes)
+        assert None is build(node, cls, mistakes=mistakes), value
+        assert mistakes
+        for mistake in mistakes:
+            assert re.match(rf"{re.escape(str(file))}:{len(head)}:\d+: {parameter.name}[.:]", str(mistake)), str(mistake)
+            if mistake.path == parameter.name and not isinstance(value, (list, dict)):
+                assert len(parameter.name) + 3 == mistake.location.column
+    assert refused >= 15
+
+
+@pytest.mark.parametrize("cls", COMPONENTS, ids=name_of)
+def test_unknown_names_are_refused(cls: Any, tmp_path):
+    known = next(iter(cls.parameters()), "type")
+    for name in (known[:-1] + "_", "no_such", "Type", ""):
+        with pytest.raises(ConfigError) as caught:
+            cls(**required(cls, "", REQUIRED_IN_PYTHON), **{name: 1})
+        assert f"unknown argument '{name}' of '{cls.type}'" in str(caught.value)
+    if cls.type == "langchain":
+        return
+    file = tmp_path / "component.yaml"
+    lines = [f"type: {cls.type}", *(f"{n}: {written(v)}" for n, v in required(cls, "", REQUIRED_IN_YAML).items())]
+    file.write_text("\n".join([*lines, "no_such: 1"]), encoding="utf-8")
+    mistakes: list[Any] = []
+    assert None is build(read_source(file, mistakes=mistakes), cls, mistakes=mistakes)
+    valid = f" (valid: {', '.join(sorted(cls.parameters()))})" if cls.parameters() else ""
+    assert [f"{file}:{len(lines) + 1}:1: unknown argument 'no_such' of '{cls.type}'{valid}"] == list(map(str, mistakes))
+
+
+@pytest.mark.parametrize(
+    ("cls", "parameter"), [(cls, one) for cls, one in PARAMETERS if one.required], ids=name_of
+)
+def test_missing_arguments_are_named(cls: Any, parameter: Parameter, tmp_path):
+    with pytest.raises(ConfigError) as caught:
+        cls(**required(cls, parameter.name, REQUIRED_IN_PYTHON))
+    assert f"'{cls.type}': missing argument '{parameter.name}'" == str(caught.value)
+    file = tmp_path / "component.yaml"
+    file.write_text(f"type: {cls.type}\n", encoding="utf-8")
+    mistakes: list[Any] = []
+    assert None is build(read_source(file, mistakes=mistakes), cls, mistakes=mistakes)
+    assert f"{file}:1:1: missing argument '{parameter.name}' of '{cls.type}'" in list(map(str, mistakes))

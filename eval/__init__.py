@@ -9,7 +9,7 @@ from rag._lazy import lazy_attributes
 if TYPE_CHECKING:
     from eval.datasets.base import Dataset, Split
     from eval.datasets.load import load_dataset
-    from eval.evaluate import Evaluation, evaluate
+    from eval.evaluation import Evaluation, evaluate
     from eval.measures import parse_measures, per_query
     from eval.report import render_report, write_report
 
@@ -29,9 +29,9 @@ __getattr__, __dir__ = lazy_attributes(
     __name__,
     {
         "Dataset": "eval.datasets.base",
-        "Evaluation": "eval.evaluate",
+        "Evaluation": "eval.evaluation",
         "Split": "eval.datasets.base",
-        "evaluate": "eval.evaluate",
+        "evaluate": "eval.evaluation",
         "load_dataset": "eval.datasets.load",
         "parse_measures": "eval.measures",
         "per_query": "eval.measures",

@@ -10,7 +10,7 @@ import typer
 from rag.cli import ConfigArgument, JsonOption, SetOption
 
 if TYPE_CHECKING:
-    from eval.evaluate import Evaluation
+    from eval.evaluation import Evaluation
 
 __all__ = ["datasets", "evaluate"]
 
@@ -41,7 +41,7 @@ def evaluate(
     import re
 
     from eval.datasets.load import load_dataset
-    from eval.evaluate import evaluate as run
+    from eval.evaluation import evaluate as run
     from eval.measures import parse_measures
     from eval.run_folder import check_target, write_run
     from rag.config import load_pipeline

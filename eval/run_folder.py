@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from eval.evaluate import Evaluation
+from eval.evaluation import Evaluation
 from eval.measures import Run
 from rag.errors import ArtifactError
 from rag.types import Document, SearchResult

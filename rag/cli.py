@@ -101,8 +101,10 @@ def index(
     from rag.config import load_pipeline
     from rag.console import progress
     from rag.corpus.readers import read_corpus
+    from rag.store.folder import check_target
 
     pipeline = load_pipeline(config, overrides=overrides or ())
+    check_target(folder, pipeline.kind)
     documents = read_corpus(corpus, id_field=id_field, text_field=text_field)
     pipeline.fit(documents, progress=progress)
     pipeline.save(folder)

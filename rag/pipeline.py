@@ -36,8 +36,6 @@ __all__ = ["Pipeline"]
 
 logger = logging.getLogger("rag.pipeline")
 
-_KIND = "pipeline"
-
 
 class Pipeline(Component):
     """Documents are cut by the chunker, found by the retriever and worked on by the stages, in order.
@@ -254,7 +252,7 @@ class Pipeline(Component):
         passages = self.passages
         config = self.to_yaml()
         about = {"fingerprint": self.fingerprint, "documents": len(self.corpus), "version": version("rag-pipelines")}
-        with write_folder(Path(folder), _KIND, about) as data:
+        with write_folder(Path(folder), Pipeline.kind, about) as data:
             (data / "pipeline.yaml").write_text(config, encoding="utf-8")
             passages.corpus.write(data / "corpus.arrow")
             passages.save(data)
@@ -277,7 +275,7 @@ class Pipeline(Component):
         Raises:
             ArtifactError: Nothing there, damaged, or written by a newer version.
         """
-        data, _ = read_folder(Path(folder), _KIND, verify=verify)
+        data, _ = read_folder(Path(folder), Pipeline.kind, verify=verify)
         try:
             pipeline = cls.from_yaml(data / "pipeline.yaml")
             corpus = Corpus.open(data / "corpus.arrow")

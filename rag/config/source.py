@@ -24,6 +24,7 @@ from rag.errors import Location, Mistake
 __all__ = ["Node", "dump", "node_from_python", "read_source"]
 
 _VARIABLE = re.compile(r"\$(?:\$|\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\})")
+_BREAKS = re.compile("[\x85\u2028\u2029\ufeff]")
 _MAX_NODES = 100_000
 """More than any pipeline has; aliases that multiply each other reach it at once."""
 
@@ -96,8 +97,17 @@ def node_from_python(value: Any, location: Location = Location("")) -> Node:  # 
 def dump(config: Mapping[str, Any]) -> str:
     """A mapping as YAML in block style, keys in their order."""
     from ruamel.yaml import YAML
+    from ruamel.yaml.representer import SafeRepresenter
 
+    class Representer(SafeRepresenter):
+        def represent_str(self, data: Any) -> Any:
+            # Line breaks of old YAML are escaped, which only double quotes can; elsewhere they are read as blanks.
+            style = '"' if _BREAKS.search(data) else None
+            return self.represent_scalar("tag:yaml.org,2002:str", data, style=style)
+
+    Representer.add_representer(str, Representer.represent_str)
     yaml = YAML(typ="safe", pure=True)
+    yaml.Representer = Representer
     yaml.default_flow_style = False
     yaml.sort_base_mapping_type_on_output = False  # type: ignore[assignment]
     yaml.width = 4096

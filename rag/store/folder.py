@@ -21,7 +21,7 @@ from typing import Any
 
 from rag.errors import ArtifactError
 
-__all__ = ["FORMAT", "read_folder", "replace_file", "write_folder"]
+__all__ = ["FORMAT", "check_target", "read_folder", "replace_file", "write_folder"]
 
 FORMAT = 1
 """Version of the layout; a reader refuses a higher one."""
@@ -44,12 +44,7 @@ def write_folder(folder: Path, kind: str, about: Mapping[str, Any]) -> Iterator[
     Raises:
         ArtifactError: The folder holds other files, or cannot be written.
     """
-    if folder.exists() and not folder.is_dir():
-        raise ArtifactError(f"{folder} is a file: name a folder to write to")
-    if folder.is_dir() and any(folder.iterdir()):
-        manifest = _read_manifest(folder) if (folder / _MANIFEST).is_file() else {}
-        if manifest.get("kind") != kind and not all(_OURS.fullmatch(p.name) for p in folder.iterdir()):
-            raise ArtifactError(f"{folder} is not empty and holds no {kind} of ours: choose a new folder")
+    check_target(folder, kind)
     generation = folder / f"{_GENERATION}{uuid.uuid4().hex[:12]}"
     try:
         made = not folder.exists()
@@ -81,6 +76,20 @@ def write_folder(folder: Path, kind: str, about: Mapping[str, Any]) -> Iterator[
                 shutil.rmtree(old, ignore_errors=True)
             else:
                 old.unlink(missing_ok=True)
+
+
+def check_target(folder: Path, kind: str) -> None:
+    """Refuse to write where something else is; asked before any work.
+
+    Raises:
+        ArtifactError: It is a file, or a folder that holds other things than a ``kind``.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise ArtifactError(f"{folder} is a file: name a folder to write to")
+    if folder.is_dir() and any(folder.iterdir()):
+        manifest = _read_manifest(folder) if (folder / _MANIFEST).is_file() else {}
+        if manifest.get("kind") != kind and not all(_OURS.fullmatch(p.name) for p in folder.iterdir()):
+            raise ArtifactError(f"{folder} is not empty and holds no {kind} of ours: choose a new folder")
 
 
 def read_folder(folder: Path, kind: str, *, verify: bool = False) -> tuple[Path, dict[str, Any]]:

@@ -1,0 +1,260 @@
+"""The command line: every verb, exit codes, and one clear message for each thing that is wrong."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import jsonschema
+import pytest
+
+from rag.cli import app, main
+
+RAG = str(Path(sys.executable).parent / "rag")
+
+
+@dataclass
+class Outcome:
+    code: int
+    out: str
+    err: str
+
+
+class Runner:
+    """Runs commands in this process, in a folder of their own."""
+
+    def __init__(self, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+        self.capsys = capsys
+        self.monkeypatch = monkeypatch
+
+    def __call__(self, *arguments: str | Path) -> Outcome:
+        self.capsys.readouterr()
+        self.monkeypatch.setattr(sys, "argv", ["rag", *map(str, arguments)])
+        registered = list(app.registered_commands)
+        code = 0
+        try:
+            main()
+        except SystemExit as stop:
+            code = int(stop.code or 0)
+        finally:
+            app.registered_commands[:] = registered
+        captured = self.capsys.readouterr()
+        assert "Traceback" not in captured.err
+        return Outcome(code, captured.out, captured.err)
+
+    def refused(self, *arguments: str | Path) -> str:
+        """The one message of a command that must fail for the user's reasons."""
+        outcome = self(*arguments)
+        assert (2, "") == (outcome.code, outcome.out)
+        return outcome.err
+
+
+@pytest.fixture
+def rag(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> Runner:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("NO_COLOR", "1")
+    return Runner(capsys, monkeypatch)
+
+
+@pytest.fixture
+def starter(rag: Runner, tmp_path: Path) -> Path:
+    assert rag("init", "start").code == 0
+    return tmp_path / "start"
+
+
+def test_init_writes_what_runs(rag: Runner, starter: Path) -> None:
+    assert {"pipeline.yaml", "data"} == {path.name for path in starter.iterdir()}
+    assert "is not empty; nothing was written" in rag.refused("init", "start")
+    checked = rag("check", "start/pipeline.yaml")
+    assert (0, "") == (checked.code, checked.err)
+    assert checked.out.startswith("start/pipeline.yaml: ok (9 components, fingerprint ")
+
+
+def test_a_resolved_file_is_the_same_pipeline(rag: Runner, starter: Path) -> None:
+    resolved = rag("check", "start/pipeline.yaml", "--resolved").out
+    (starter / "resolved.yaml").write_text(resolved)
+    assert resolved == rag("check", "start/resolved.yaml", "--resolved").out
+    names = [rag("check", f"start/{name}.yaml").out.rpartition(" ")[2] for name in ("pipeline", "resolved")]
+    assert names[0] == names[1]
+
+
+def test_eval_writes_a_run_and_prints_it(rag: Runner, starter: Path, tmp_path: Path) -> None:
+    done = rag("eval", "start/pipeline.yaml", "--dataset", "start/data")
+    assert (0, "") == (done.code, done.err)
+    assert "data / test: 8 questions, 12 documents in 12 passages" in done.out
+    assert "how long do I have to return something?" in done.out
+    report = tmp_path / "runs" / "pipeline-data-test" / "report.html"
+    assert f"report: {report}" in done.out
+    assert report.read_text().startswith("<!doctype html>")
+    again = rag("eval", "start/pipeline.yaml", "--dataset", "start/data", "--json", "--out", "r", "--measures", "P@1 AP(rel=2)")
+    metrics = json.loads(again.out)
+    assert ["P@1", "AP(rel=2)"] == list(metrics["measures"])
+    assert "r" == metrics["run"]
+
+
+def test_eval_takes_overrides_and_other_splits(rag: Runner, starter: Path) -> None:
+    arguments = ("eval", "start/pipeline.yaml", "--dataset", "start/data", "--json", "--split", "train")
+    metrics = json.loads(rag(*arguments, "--set", "stages.0.top_k=1", "--set", "retriever.top_k=7").out)
+    found, kept = (stage["candidates"] for stage in metrics["stages"])
+    assert 1.0 == kept < found <= 7.0
+    assert 6 == metrics["n_queries"]
+
+
+def test_index_and_search(rag: Runner, starter: Path) -> None:
+    done = rag("index", "start/pipeline.yaml", "--corpus", "start/data/corpus.jsonl", "--out", "kept")
+    assert done.out.startswith("kept: 12 documents, 12 passages, ")
+    text = rag("search", "kept", "where is the bluetooth list of my phone", "--top-k", "2").out
+    assert text.lstrip().startswith("1. pairing")
+    found = json.loads(rag("search", "kept", "bluetooth", "--json", "--explain").out)
+    assert "pairing" == found["hits"][0]["id"]
+    assert {"retriever", "retriever.0 bm25", "stages.0 threshold"} <= set(found["hits"][0]["scores"])
+    assert "nothing found\n" == rag("search", "kept", "zzz qqq").out
+    again = rag("index", "start/pipeline.yaml", "--corpus", "start/data", "--out", "kept")
+    assert 0 == again.code  # an index replaces an index
+
+
+def test_components_and_schema(rag: Runner, tmp_path: Path) -> None:
+    listed = json.loads(rag("components", "--json").out)
+    assert {"bm25", "dense", "hybrid"} <= set(listed["retriever"])
+    for kind, types in listed.items():
+        for name in types:
+            shown = rag("components", kind, name)
+            assert (0, "") == (shown.code, shown.err)
+            assert f"{kind} {name}" in shown.out
+    assert "int >= 2 <= 512" in rag("components", "index", "hnsw").out
+    schema = json.loads(rag("schema").out)
+    jsonschema.Draft7Validator.check_schema(schema)
+    assert 0 == rag("schema", "--out", "s.json").code
+    assert schema == json.loads((tmp_path / "s.json").read_text())
+
+
+def test_datasets_help_and_version(rag: Runner) -> None:
+    assert "python-reference" in rag("datasets").out
+    assert "python-reference" in json.loads(rag("datasets", "--json").out)
+    helped = rag("--help").out
+    assert all(verb in helped for verb in ("init", "check", "eval", "index", "search", "components", "schema", "datasets"))
+    assert rag("--version").out.startswith("rag 0.")
+
+
+def test_every_mistake_of_a_file_at_once(rag: Runner, tmp_path: Path) -> None:
+    (tmp_path / "bad.yaml").write_text(
+        "type: pipeline\nretriever: {type: bm25, k1: -1, topk: 3}\nstages:\n- {type: rerank, budget: 1}\n- {type: bm25}\n"
+    )
+    lines = rag.refused("check", "bad.yaml").splitlines()
+    assert [
+        "error: bad.yaml:2:29: retriever.k1: must be greater than or equal to 0, got -1",
+        "error: bad.yaml:2:33: retriever: unknown argument 'topk' of 'bm25'; did you mean 'top_k'?",
+        "error: bad.yaml:4:3: stages.0: missing argument 'scorer' of 'rerank'",
+        "error: bad.yaml:5:10: stages.1: unknown stage 'bm25' ('bm25' is a retriever)",
+    ] == [line.partition(" (valid")[0] for line in lines[:-1]]
+    assert "4 mistakes" == lines[-1]
+
+
+BM25 = "type: pipeline\nretriever: {type: bm25}\n"
+
+
+@pytest.mark.parametrize(
+    ("files", "arguments", "message"),
+    [
+        ({}, ["check", "no.yaml"], "no.yaml: cannot be read: No such file or directory"),
+        ({}, ["check", "."], ".: cannot be read: Is a directory"),
+        ({"p.yaml": ""}, ["check", "p.yaml"], "p.yaml: the file is empty"),
+        ({"p.yaml": "a: [1"}, ["check", "p.yaml"], "p.yaml:1:6: not valid YAML"),
+        ({"p.yaml": BM25}, ["check", "p.yaml", "--set", "retriever.top_k=0"], "must be greater than or equal to 1, got 0"),
+        ({"p.yaml": BM25}, ["check", "p.yaml", "--set", "oops"], "must be PATH=VALUE"),
+        ({"p.yaml": BM25}, ["eval", "p.yaml", "--dataset", "nope"], "no built-in dataset 'nope'"),
+        ({"p.yaml": BM25}, ["eval", "p.yaml", "--split", "tset"], "did you mean 'test'?"),
+        ({"p.yaml": BM25}, ["eval", "p.yaml", "--measures", "nDGC@10"], "did you mean 'nDCG'?"),
+        ({"p.yaml": BM25, "out/x": ""}, ["eval", "p.yaml", "--out", "out"], "out is not empty and holds no run"),
+        ({"p.yaml": BM25}, ["index", "p.yaml", "--corpus", "none.jsonl", "--out", "i"], "none.jsonl: no such file"),
+        ({"p.yaml": BM25, "c.jsonl": ""}, ["index", "p.yaml", "--corpus", "c.jsonl", "--out", "i"], "the corpus is empty"),
+        ({"p.yaml": BM25, "c.jsonl": "{"}, ["index", "p.yaml", "--corpus", "c.jsonl", "--out", "i"], "c.jsonl:1: not JSON"),
+        ({"p.yaml": BM25, "c.doc": "x"}, ["index", "p.yaml", "--corpus", "c.doc", "--out", "i"], "unknown format '.doc'"),
+        (
+            {"p.yaml": BM25, "c.jsonl": '{"_id": "a", "text": "x"}\n' * 2},
+            ["index", "p.yaml", "--corpus", "c.jsonl", "--out", "i"],
+            "two documents have the id 'a'",
+        ),
+        (
+            {"p.yaml": BM25, "c.jsonl": '{"_id": "a", "text": "x"}', "i/mine": ""},
+            ["index", "p.yaml", "--corpus", "c.jsonl", "--out", "i"],
+            "i is not empty and holds no pipeline of ours",
+        ),
+        ({}, ["search", "i", "x"], "i: there is no saved pipeline"),
+        ({}, ["components", "retreiver"], "unknown kind 'retreiver'; did you mean 'retriever'?"),
+        ({}, ["components", "retriever", "bm26"], "unknown retriever 'bm26'; did you mean 'bm25'?"),
+        ({}, ["schema", "--out", "no/such/s.json"], "no/such/s.json: cannot be written"),
+    ],
+)
+def test_bad_input_gets_one_message(
+    rag: Runner, tmp_path: Path, files: dict[str, str], arguments: list[str], message: str
+) -> None:
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    before = {path for path in tmp_path.rglob("*")}
+    error = rag.refused(*arguments)
+    assert message in error
+    assert 1 == error.count("error: ")
+    assert before == {path for path in tmp_path.rglob("*")}  # nothing half-written
+
+
+def test_a_model_that_is_not_there(rag: Runner, tmp_path: Path) -> None:
+    (tmp_path / "c.jsonl").write_text('{"_id": "a", "text": "x"}\n')
+    for model, message in {
+        "nobody/nothing": "cannot load the model 'nobody/nothing' (HF_HUB_OFFLINE is set: only models already downloaded",
+        "./missing": "model './missing': there is no such folder",
+        "package:no_such_package/model": "the Python package 'no_such_package' is not installed",
+        "package:rag/nothing": "the package 'rag' has no folder 'nothing'",
+    }.items():
+        (tmp_path / "p.yaml").write_text(
+            f"type: pipeline\nretriever: {{type: dense, embedder: {{type: sentence_transformer, model: '{model}'}}}}\n"
+        )
+        assert message in rag.refused("index", "p.yaml", "--corpus", "c.jsonl", "--out", "i")
+    assert not (tmp_path / "i").exists()
+
+
+def test_a_damaged_index_is_refused(rag: Runner, starter: Path, tmp_path: Path) -> None:
+    rag("index", "start/pipeline.yaml", "--corpus", "start/data", "--out", "kept")
+    victim = next((tmp_path / "kept").glob("data-*/corpus.arrow"))
+    victim.write_bytes(victim.read_bytes()[:-1])
+    assert "kept: damaged: corpus.arrow has" in rag.refused("search", "kept", "x")
+
+
+def real(*arguments: str | Path, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    env = os.environ | {"HF_HUB_OFFLINE": "1"} | environment
+    return subprocess.run([RAG, *map(str, arguments)], cwd=cwd, env=env, capture_output=True, text=True, timeout=120)
+
+
+def test_the_installed_command(tmp_path: Path) -> None:
+    assert 2 == real("no-such-verb", cwd=tmp_path).returncode
+    done = real("init", "start", cwd=tmp_path)
+    assert (0, "") == (done.returncode, done.stderr)
+    bad = real("check", "none.yaml", cwd=tmp_path)
+    assert (2, "", "error: none.yaml: cannot be read: No such file or directory\n") == (bad.returncode, bad.stdout, bad.stderr)
+
+
+def test_help_loads_nothing_heavy(tmp_path: Path) -> None:
+    code = (
+        "import sys; sys.argv = ['rag', '--help']\nfrom rag.cli import main\ntry: main()\nexcept SystemExit: pass\n"
+        "heavy = {'torch', 'faiss', 'transformers', 'pandas', 'pyarrow', 'sklearn', 'scipy', 'numpy'} & set(sys.modules)\n"
+        "print(sorted(heavy))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert "[]" == done.stdout.splitlines()[-1]
+
+
+def test_a_reader_that_stops_reading_is_no_error(tmp_path: Path) -> None:
+    done = subprocess.run(f"{RAG} schema | head -1", shell=True, capture_output=True, text=True, cwd=tmp_path)
+    assert ("{\n", "") == (done.stdout, done.stderr)
+
+
+def test_colour_is_for_terminals(tmp_path: Path) -> None:
+    assert "\x1b" not in real("components", cwd=tmp_path).stdout
+    assert "\x1b" not in real("check", "none.yaml", cwd=tmp_path).stderr

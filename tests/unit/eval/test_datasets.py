@@ -1,0 +1,162 @@
+"""Datasets: layouts, and what is wrong with files."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from eval.datasets.load import BUILT_IN, load_dataset
+from eval.datasets.qrels import read_qrels
+from rag.errors import DataError
+
+
+def write(folder: Path, qrels: str = "query-id\tcorpus-id\tscore\nq1\ta\t2\n", **files: str) -> Path:
+    """A BEIR folder of two documents and two queries."""
+    (folder / "qrels").mkdir(parents=True, exist_ok=True)
+    rows: dict[str, list[dict[str, Any]]] = {
+        "corpus.jsonl": [{"_id": "a", "title": "A", "text": "one"}, {"_id": "b", "title": "", "text": "two"}],
+        "queries.jsonl": [{"_id": "q1", "text": "first", "metadata": {"kind": "x"}}, {"_id": "q2", "text": "second"}],
+    }
+    for name, lines in rows.items():
+        (folder / name).write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+    (folder / "qrels" / "test.tsv").write_text(qrels, encoding="utf-8")
+    for name, text in files.items():
+        (folder / name.replace("__", ".")).write_text(text, encoding="utf-8")
+    return folder
+
+
+def test_a_beir_folder(tmp_path: Path) -> None:
+    dataset = load_dataset(write(tmp_path / "mine"))
+    assert "mine" == dataset.name
+    assert ["A\none", "two"] == dataset.corpus.texts()
+    split = dataset.split("test")
+    assert ["q1"] == [query.id for query in split.queries]
+    assert {"kind": "x"} == split.queries[0].metadata
+    assert {"q1": {"a": 2}} == split.qrels
+    assert () == dataset.notes
+    assert dataset.training("test") is None
+
+
+def test_train_is_for_learning_unless_it_is_reported(tmp_path: Path) -> None:
+    folder = write(tmp_path)
+    (folder / "qrels" / "train.tsv").write_text("q2\tb\t1\n", encoding="utf-8")
+    dataset = load_dataset(folder)
+    training = dataset.training("test")
+    assert training is not None
+    assert {"q2": {"b": 1}} == training.judgements
+    assert dataset.training("train") is None
+
+
+@pytest.mark.parametrize("text", ["q1 0 a 2\nq1 0 b 0\n", "q1\t0\ta\t2\r\nq1\t0\tb\t0\r\n", "query-id corpus-id score\nq1 a 2\nq1 b 0"])
+def test_judgements_in_three_or_four_columns(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "qrels.txt"
+    path.write_bytes(text.encode())
+    assert {"q1": {"a": 2, "b": 0}} == read_qrels(path)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("q1 a 1\nq1 b x\n", ":2: the grade must be a whole number, got 'x'"),
+        ("q1 a 1.5\n", ":1: the grade must be a whole number, got '1.5'"),
+        ("q1 a\n", ":1: expected 3 columns (query, document, grade) or TREC's 4, got 2"),
+        ("q1 a 1\nq1 a 2\n", ":2: document 'a' is judged 2 for query 'q1', before 1"),
+        ("q1 a 99999999999\n", ":1: the grade 99999999999 is out of range"),
+    ],
+)
+def test_wrong_judgements_are_refused_with_their_line(tmp_path: Path, text: str, message: str) -> None:
+    path = tmp_path / "qrels.tsv"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(DataError) as caught:
+        read_qrels(path)
+    assert f"{path}{message}" == str(caught.value)
+
+
+def test_what_does_not_fit_together_is_noted(tmp_path: Path) -> None:
+    dataset = load_dataset(write(tmp_path, qrels="q1\ta\t1\nq1\tgone\t1\nq9\ta\t1\n"))
+    assert (
+        "test: 1 judged queries are not among the queries and are left out",
+        "test: judgements name 1 documents that are not in the corpus (such as 'gone'); relevant ones count as missed",
+    ) == dataset.notes
+    assert {"q1": {"a": 1, "gone": 1}} == dataset.split("test").qrels
+
+
+def test_a_judgement_file_instead_of_the_folders(tmp_path: Path) -> None:
+    other = tmp_path / "other.txt"
+    other.write_text("q2 0 b 1\n", encoding="utf-8")
+    dataset = load_dataset(write(tmp_path / "d"), qrels=other)
+    assert {"q2": {"b": 1}} == dataset.split("test").qrels
+    with pytest.raises(DataError, match="goes with a dataset folder"):
+        load_dataset("python-reference", qrels=other)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"queries__jsonl": ""}, "there are no queries"),
+        ({"queries__jsonl": '{"_id": "q1", "text": " "}'}, "query 'q1' has no text"),
+        ({"queries__jsonl": '{"_id": "q", "text": "a"}\n{"_id": "q", "text": "b"}'}, "two queries have the id 'q'"),
+        ({"queries__jsonl": '{"text": "a"}'}, "the id 'id' is missing"),
+        ({"corpus__jsonl": ""}, "the corpus is empty"),
+    ],
+)
+def test_unusable_files_are_refused(tmp_path: Path, change: dict[str, str], message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        load_dataset(write(tmp_path, **change))
+
+
+def test_missing_things_are_named(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="a dataset folder has a corpus.jsonl"):
+        load_dataset(tmp_path)
+    with pytest.raises(DataError, match=r"did you mean 'python-reference'\?"):
+        load_dataset("python-referense")
+    folder = write(tmp_path)
+    (folder / "qrels" / "test.tsv").unlink()
+    with pytest.raises(DataError, match="there are no judgements"):
+        load_dataset(folder)
+    dataset = load_dataset(write(tmp_path, qrels="q9\ta\t1\n"))
+    with pytest.raises(DataError, match="has no query with a judgement"):
+        dataset.split("test")
+    with pytest.raises(DataError, match=r"has no split 'tset'; did you mean 'test'\?"):
+        dataset.split("tset")
+
+
+def test_the_hub_layout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """MTEB's layout, from a folder that ``datasets`` loads as it would a repository."""
+    for config, rows in {
+        "corpus": [{"_id": "a", "title": "A", "text": "one"}, {"_id": "b", "title": "", "text": "two"}],
+        "queries": [{"_id": "q1", "text": "first"}],
+        "qrels": [{"query-id": "q1", "corpus-id": "a", "score": 1}],
+    }.items():
+        (tmp_path / f"{config}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    (tmp_path / "README.md").write_text(
+        "---\nconfigs:\n"
+        "- config_name: default\n  data_files: [{split: test, path: qrels.jsonl}]\n"
+        "- config_name: corpus\n  data_files: [{split: corpus, path: corpus.jsonl}]\n"
+        "- config_name: queries\n  data_files: [{split: queries, path: queries.jsonl}]\n---\n",
+        encoding="utf-8",
+    )
+    dataset = load_dataset(f"hf:{tmp_path}")
+    assert ["A\none", "two"] == dataset.corpus.texts()
+    assert {"q1": {"a": 1}} == dataset.split("test").qrels
+    with pytest.raises(DataError, match="hf:nobody/nothing: cannot load 'corpus'"):
+        load_dataset("hf:nobody/nothing")
+
+
+def test_every_built_in_dataset_loads() -> None:
+    for name in BUILT_IN:
+        dataset = load_dataset(name)
+        assert {"train", "dev", "test"} == set(dataset.splits)
+        known = set(dataset.corpus.ids())
+        seen: set[str] = set()
+        for split in dataset.splits.values():
+            asked = {query.id for query in split.queries}
+            assert not asked & seen  # no query is in two splits
+            seen |= asked
+            for judged in split.qrels.values():
+                assert set(judged) <= known
+                assert max(judged.values()) > 0
+        assert 150 <= len(seen)

@@ -1,0 +1,84 @@
+"""Measures: names, trec_eval's values, intervals."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import pytrec_eval
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.stats import bootstrap
+
+from eval.measures import interval, parse_measures, per_query
+from rag.errors import ConfigError
+
+THEIRS = {"nDCG@10": "ndcg_cut_10", "R@100": "recall_100", "AP": "map", "P@5": "P_5", "RR": "recip_rank"}
+
+ids = st.sampled_from([f"d{n}" for n in range(12)])
+grades = st.dictionaries(ids, st.integers(-1, 3), min_size=1)
+# Few distinct scores, so that ties are common.
+scores = st.dictionaries(ids, st.integers(0, 3).map(float), max_size=12)
+
+
+@given(st.lists(st.tuples(grades, scores), min_size=1, max_size=5))
+def test_values_are_those_of_trec_eval_ties_included(queries: list[tuple[dict[str, int], dict[str, float]]]) -> None:
+    qrels = {f"q{n}": judged for n, (judged, _) in enumerate(queries)}
+    run = {f"q{n}": found for n, (_, found) in enumerate(queries) if found}
+    reference = pytrec_eval.RelevanceEvaluator(qrels, set(THEIRS.values())).evaluate(run)
+    ours = per_query(parse_measures(list(THEIRS)), qrels, run)
+    for name, theirs in THEIRS.items():
+        expected = {query: reference.get(query, {}).get(theirs, 0.0) for query in qrels}
+        assert expected == pytest.approx(ours[name], abs=1e-9)
+
+
+def test_a_query_without_results_counts_zero() -> None:
+    values = per_query(parse_measures(["AP"]), {"a": {"x": 1}, "b": {"y": 1}}, {"a": {"x": 1.0}})
+    assert {"AP": {"a": 1.0, "b": 0.0}} == values
+
+
+def test_a_perfect_ranking_with_one_relevant_document_is_one() -> None:
+    run = {"a": {f"d{n}": float(-n) for n in range(10)}}
+    assert 1.0 == per_query(parse_measures(["nDCG@10"]), {"a": {"d0": 1}}, run)["nDCG@10"]["a"]
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("ndcg@10", "unknown measure 'ndcg@10'; did you mean 'nDCG'?"),
+        ("P@0", "measure 'P@0': the cutoff must be at least 1"),
+        ("P", "measure 'P': needs a cutoff, such as P@10"),
+        ("", "unknown measure ''"),
+        ("nDCG@ten", "unknown measure 'nDCG@ten'"),
+        ("AP(", "unknown measure 'AP('"),
+        ("__import__('os')", "unknown measure"),
+    ],
+)
+def test_bad_names_are_refused(name: str, message: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        parse_measures([name])
+    assert str(caught.value).startswith(f"measures: {message}")
+
+
+def test_no_name_is_refused_and_repeated_ones_count_once() -> None:
+    with pytest.raises(ConfigError, match="name at least one"):
+        parse_measures([])
+    assert ["AP", "P@5"] == [str(measure) for measure in parse_measures(["AP", "P@5", "AP"])]
+
+
+def test_interval_agrees_with_scipy() -> None:
+    values = np.random.default_rng(3).beta(0.5, 0.5, size=(200, 2))
+    found = interval(values, seed=1)
+    assert found is not None
+    for column, (low, high) in enumerate(found):
+        reference = bootstrap(
+            (values[:, column],), np.mean, n_resamples=20_000, method="percentile", rng=np.random.default_rng(5)
+        ).confidence_interval
+        assert (low, high) == pytest.approx((reference.low, reference.high), abs=4e-3)
+
+
+def test_interval_is_the_same_for_a_seed_and_none_for_one_query() -> None:
+    values = np.random.default_rng(0).random((30, 1))
+    assert interval(values, seed=7) == interval(values, seed=7)
+    assert interval(values, seed=7) != interval(values, seed=8)
+    assert interval(values[:1]) is None
+    assert interval(np.ones((5, 1))) == [(1.0, 1.0)]

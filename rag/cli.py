@@ -105,7 +105,8 @@ def index(
 
     pipeline = load_pipeline(config, overrides=overrides or ())
     check_target(folder, pipeline.kind)
-    documents = read_corpus(corpus, id_field=id_field, text_field=text_field)
+    with progress("reading documents", None) as advance:
+        documents = read_corpus(corpus, id_field=id_field, text_field=text_field, advance=advance)
     pipeline.fit(documents, progress=progress)
     pipeline.save(folder)
     seconds = pipeline.fit_costs.total.seconds

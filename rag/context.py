@@ -37,9 +37,9 @@ class Training:
 
 
 class Progress(Protocol):
-    """Opens a progress bar: ``with progress("embedding", total) as advance: advance(32)``."""
+    """Opens a progress bar: ``with progress("embedding", total) as advance: advance(32)``; None when nobody knows."""
 
-    def __call__(self, title: str, total: int) -> AbstractContextManager[Callable[[int], None]]: ...
+    def __call__(self, title: str, total: int | None) -> AbstractContextManager[Callable[[int], None]]: ...
 
 
 class _NoProgress(AbstractContextManager["Callable[[int], None]"]):
@@ -50,7 +50,7 @@ class _NoProgress(AbstractContextManager["Callable[[int], None]"]):
         return None
 
 
-def no_progress(title: str, total: int) -> AbstractContextManager[Callable[[int], None]]:
+def no_progress(title: str, total: int | None) -> AbstractContextManager[Callable[[int], None]]:
     """Shows nothing: the default of the Python API."""
     return _NoProgress()
 

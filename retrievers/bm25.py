@@ -97,7 +97,12 @@ class BM25(Retriever):
         index = bm25s.BM25(k1=self.k1, b=self.b, delta=self.delta, method=self.variant)
         index.index((words, vocabulary), create_empty_token=False, show_progress=False)
         self._tokenizer = tokenizer
-        self._set_weights(index.scores["data"], index.scores["indices"], index.scores["indptr"], context.passages)
+        data, indices, indptr = (index.scores[name] for name in ("data", "indices", "indptr"))
+        if index.nonoccurrence_array is not None:
+            # bm25s gives `delta` to passages without the word too, and stores what those with it have above that. Then
+            # `delta` would rank nothing; as in the papers (Lv and Zhai 2011), it is for words that occur.
+            data = data + np.repeat(index.nonoccurrence_array, np.diff(indptr)).astype(np.float32)
+        self._set_weights(data, indices, indptr, context.passages)
 
     def retrieve(self, batch: QueryBatch) -> Candidates:
         if self._weights is None or self._passages is None:

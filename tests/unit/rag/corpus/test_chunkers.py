@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -205,14 +203,22 @@ def test_a_block_that_fits_is_not_cut():
     assert any("| x | y |\n|---|---|\n| 1 | 2 |" in piece for piece in pieces)
 
 
-@given(text=TEXTS, size=st.integers(5, 60))
-def test_headings_are_those_of_a_naive_reader(text, size):
-    """Only plain ``# Head`` lines occur in these texts; they stand before or at the beginning of the passage."""
-    lines = re.compile(r"(?m)^# Head *\r?$")
-    offsets = [found.start() for found in lines.finditer(text)]
+BLOCKS = st.lists(st.tuples(st.integers(0, 3), st.integers(1, 20)), min_size=1, max_size=12)
+
+
+@given(blocks=BLOCKS, newline=st.sampled_from(["\n", "\r\n"]), size=st.integers(5, 80))
+def test_headings_are_those_of_a_naive_reader(blocks, newline, size):
+    text, outline = "", []
+    for number, (level, words) in enumerate(blocks):
+        if level:
+            outline.append((len(text), level, f"T{number}"))
+        text += f"{'#' * level} T{number}" if level else " ".join(["żółw"] * words)
+        text += newline * 2
     passages = MarkdownChunker(size=size, unit="characters").chunk(Corpus.from_documents([Document("d", text)]))
     for number, start in enumerate(passages.start.tolist()):
-        above = passages.metadata.get(number, {}).get("headings")
-        if any(offset <= start for offset in offsets):
-            assert above is not None
-            assert above[-1].startswith("Head")
+        stack: list[tuple[int, str]] = []
+        for offset, level, title in outline:
+            if offset <= start:
+                stack = [one for one in stack if one[0] < level] + [(level, title)]
+        expected = {"headings": [title for _, title in stack]} if stack else {}
+        assert expected == passages.metadata.get(number, {})

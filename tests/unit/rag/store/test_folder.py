@@ -1,0 +1,228 @@
+"""Folders that are complete or not there at all."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rag import ArtifactError
+from rag.store.fingerprint import fingerprint, fingerprint_texts
+from rag.store.folder import FORMAT, read_folder, replace_file, write_folder
+
+
+def save(folder, **files):
+    with write_folder(folder, "thing", {"note": "é"}) as data:
+        for name, content in files.items():
+            place = data / name.replace("__", "/")
+            place.parent.mkdir(parents=True, exist_ok=True)
+            place.write_text(content, encoding="utf-8")
+
+
+def load(folder, **options):
+    data, _ = read_folder(folder, "thing", **options)
+    return {path.relative_to(data).as_posix(): path.read_text(encoding="utf-8") for path in data.rglob("*") if path.is_file()}
+
+
+def message_of(action, *args, **options):
+    with pytest.raises(ArtifactError) as caught:
+        action(*args, **options)
+    return str(caught.value)
+
+
+def tree(folder):
+    return {path.relative_to(folder).as_posix(): path.is_file() and path.read_bytes() for path in folder.rglob("*")}
+
+
+def test_what_is_written_is_read(tmp_path):
+    folder = tmp_path / "new" / "deep"
+    save(folder, a="1", sub__b="żółw", empty="")
+    assert {"a": "1", "sub/b": "żółw", "empty": ""} == load(folder, verify=True)
+    _, manifest = read_folder(folder, "thing")
+    assert ("thing", FORMAT, "é", 3) == (manifest["kind"], manifest["format"], manifest["note"], len(manifest["files"]))
+
+
+def test_a_new_generation_replaces_the_old_one_and_leaves_nothing(tmp_path):
+    save(tmp_path / "f", a="1", b="2")
+    save(tmp_path / "f", a="3")
+    assert {"a": "3"} == load(tmp_path / "f")
+    assert 2 == len(list((tmp_path / "f").iterdir()))
+
+
+def test_who_has_the_old_generation_open_keeps_it(tmp_path):
+    save(tmp_path, a="old")
+    data, _ = read_folder(tmp_path, "thing")
+    with (data / "a").open() as file:
+        save(tmp_path, a="new")
+        assert "old" == file.read()
+
+
+class Interrupted(BaseException):
+    """Such as KeyboardInterrupt."""
+
+
+@pytest.mark.parametrize("error", [ValueError("x"), Interrupted()])
+def test_a_failure_changes_nothing(tmp_path, error):
+    save(tmp_path / "f", a="1")
+    before = tree(tmp_path)
+    for folder in ("f", "new"):
+        with pytest.raises(type(error)), write_folder(tmp_path / folder, "thing", {}) as data:
+            (data / "a").write_text("2")
+            raise error
+    assert before == tree(tmp_path)
+
+
+def test_a_full_disk_is_told_in_our_words(tmp_path):
+    with pytest.raises(ArtifactError, match="cannot be written: No space left on device"):
+        with write_folder(tmp_path / "f", "thing", {}):
+            Path("/dev/full").write_text("x")
+    assert not (tmp_path / "f").exists()
+
+
+# -- foreign folders ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["thesis.txt", "data-2024/measurements.csv", "data-abc.csv", "data-/x", ".hidden", "sub/x"])
+def test_a_folder_with_other_things_is_refused_and_left_alone(tmp_path, name):
+    place = tmp_path / name
+    place.parent.mkdir(exist_ok=True)
+    place.write_text("mine")
+    before = tree(tmp_path)
+    assert f"{tmp_path} is not empty and holds no thing of ours: choose a new folder" == message_of(save, tmp_path, a="1")
+    assert before == tree(tmp_path)
+
+
+def test_a_folder_of_another_kind_is_refused(tmp_path):
+    with write_folder(tmp_path, "other", {}) as data:
+        (data / "a").write_text("1")
+    before = tree(tmp_path)
+    assert "holds no thing of ours" in message_of(save, tmp_path, a="2")
+    assert f"{tmp_path}: holds a other, not a thing" == message_of(load, tmp_path)
+    assert before == tree(tmp_path)
+
+
+def test_things_that_others_put_beside_ours_are_left_alone(tmp_path):
+    save(tmp_path, a="1")
+    (tmp_path / "data-2024").mkdir()
+    (tmp_path / "notes.txt").write_text("mine")
+    save(tmp_path, a="2")
+    assert {"a": "2"} == load(tmp_path)
+    assert (tmp_path / "data-2024").is_dir()
+    assert "mine" == (tmp_path / "notes.txt").read_text()
+
+
+def test_a_file_in_the_way(tmp_path):
+    (tmp_path / "f").write_text("mine")
+    assert f"{tmp_path / 'f'} is a file: name a folder to write to" == message_of(save, tmp_path / "f", a="1")
+    assert f"{tmp_path / 'f' / 'g'}: cannot be written: Not a directory" == message_of(save, tmp_path / "f" / "g", a="1")
+
+
+def test_what_a_killed_writer_left_is_cleaned_up(tmp_path):
+    (tmp_path / "data-0123456789ab").mkdir()
+    (tmp_path / "data-0123456789ab" / "a").write_text("half")
+    (tmp_path / ".manifest.json.01234567").write_text("{")
+    assert f"{tmp_path}: there is no saved thing (no manifest.json)" == message_of(load, tmp_path)
+    for text in ("1", "2"):
+        save(tmp_path, a=text)
+        assert {"a": text} == load(tmp_path)
+        assert 2 == len(list(tmp_path.iterdir()))
+        (tmp_path / "data-ba9876543210").mkdir()
+        (tmp_path / ".manifest.json.76543210").write_text("{")
+
+
+# -- damage -------------------------------------------------------------------------------------------------------
+
+
+def data_of(folder):
+    return folder / json.loads((folder / "manifest.json").read_text())["data"]
+
+
+def test_missing_and_shortened_files_are_found(tmp_path):
+    save(tmp_path, a="12345", sub__b="1")
+    place = data_of(tmp_path) / "a"
+    place.write_text("1234")
+    assert f"{tmp_path}: damaged: a has 4 bytes, expected 5" == message_of(load, tmp_path)
+    place.unlink()
+    assert f"{tmp_path}: damaged: a is missing" == message_of(load, tmp_path)
+    place.write_text("12345")
+    (data_of(tmp_path) / "sub" / "b").rename(data_of(tmp_path) / "b")
+    assert f"{tmp_path}: damaged: sub/b is missing" == message_of(load, tmp_path)
+
+
+def test_changed_files_are_found_when_asked_to_verify(tmp_path):
+    save(tmp_path, a="12345")
+    (data_of(tmp_path) / "a").write_text("12344")
+    assert {"a": "12344"} == load(tmp_path)
+    assert f"{tmp_path}: damaged: the checksum of a is wrong" == message_of(load, tmp_path, verify=True)
+
+
+def test_nothing_there(tmp_path):
+    expected = f"{tmp_path / 'no'}: there is no saved thing (no manifest.json)"
+    assert expected == message_of(load, tmp_path / "no")
+
+
+def test_a_newer_format_is_refused_whatever_it_looks_like(tmp_path):
+    for manifest in ({"files": {}, "data": "x"}, {"blobs": [1]}, {"files": ["a"]}):
+        (tmp_path / "manifest.json").write_text(json.dumps({"kind": "thing", "format": FORMAT + 1} | manifest))
+        expected = f"{tmp_path}: written in format {FORMAT + 1} by a newer version; this one reads up to {FORMAT}"
+        assert expected == message_of(load, tmp_path)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "", "{", "[]", "5", "{}", '{"kind": "thing"}', '{"kind": "thing", "format": "1", "files": {}, "data": "x"}',
+        '{"kind": "thing", "format": 1, "data": "x"}', '{"kind": "thing", "format": 1, "files": {}}',
+        '{"kind": "thing", "format": 1, "files": {"a": 5}, "data": "x"}',
+        '{"kind": "thing", "format": 1, "files": {"a": {"bytes": 1}}, "data": "x"}',
+        '{"kind": "thing", "format": 1, "files": {}, "data": 5}', "\udcff",
+    ],
+)  # fmt: skip
+def test_a_manifest_that_cannot_be_read(tmp_path, text):
+    (tmp_path / "manifest.json").write_text(text, encoding="utf-8", errors="surrogateescape")
+    assert f"{tmp_path}: its manifest.json cannot be read" == message_of(load, tmp_path)
+
+
+def test_replacing_a_file_leaves_no_other(tmp_path):
+    for text in ("1", "żółw"):
+        replace_file(tmp_path / "x", text)
+        assert text == (tmp_path / "x").read_text(encoding="utf-8")
+    with pytest.raises(UnicodeEncodeError):
+        replace_file(tmp_path / "x", "\ud800")
+    assert ("żółw", ["x"]) == ((tmp_path / "x").read_text(encoding="utf-8"), os.listdir(tmp_path))
+
+
+# -- fingerprints -------------------------------------------------------------------------------------------------
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text() | st.floats(allow_nan=False),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+)
+
+
+@given(st.dictionaries(st.text(), JSON, min_size=2, max_size=5))
+def test_a_fingerprint_knows_no_order_of_keys(value):
+    assert fingerprint(value) == fingerprint(dict(reversed(value.items())))
+    assert 32 == len(fingerprint(value))
+
+
+@given(JSON, JSON)
+def test_fingerprints_are_equal_when_the_values_are(one, other):
+    same = json.dumps(one, sort_keys=True) == json.dumps(other, sort_keys=True)
+    assert same == (fingerprint(one) == fingerprint(other))
+
+
+@given(st.lists(st.text()), st.lists(st.text()))
+def test_texts_have_one_fingerprint_each(one, other):
+    assert (one == other) == (fingerprint_texts(one) == fingerprint_texts(other))
+
+
+def test_the_fingerprint_of_what_json_cannot_hold_is_not_guessed():
+    with pytest.raises(TypeError):
+        fingerprint({"a": object()})
+    assert fingerprint_texts(["ab"]) != fingerprint_texts(["a", "b"])
+    assert "44136fa355b3678a1146ad16f7e8649e" == fingerprint({})  # never changes

@@ -1,0 +1,95 @@
+"""Reranking: who is scored, what it costs and what is refused."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rag import Candidates, ConfigError, Corpus, Document, FitContext, ModelError, Passages, Query, QueryBatch
+from rerankers import Rerank
+from tests.fakes import BrokenScorer, CountingScorer
+
+
+def corpus_of(n=30):
+    corpus = Corpus.from_documents(Document(f"d{number}", f"text {number}") for number in range(n))
+    return FitContext(corpus, Passages.whole(corpus))
+
+
+@st.composite
+def candidates(draw):
+    rows = draw(st.lists(st.lists(st.integers(0, 29), unique=True, max_size=8), min_size=1, max_size=4))
+    width = max(map(len, rows)) + 1
+    positions = np.full((len(rows), width), -1, dtype=np.int64)
+    for row, documents in enumerate(rows):
+        positions[row, : len(documents)] = documents
+    return Candidates.from_scores(positions, -np.arange(width, dtype=np.float32) + np.zeros_like(positions), positions)
+
+
+@given(candidates(), st.integers(1, 10), st.none() | st.integers(1, 10), st.sampled_from([1, -1]))
+def test_the_head_is_scored_and_sorted_and_the_rest_dropped(table, budget, top_k, sign):
+    top_k = None if top_k is None else min(top_k, budget)
+    stage = Rerank(scorer=CountingScorer(sign=sign), budget=budget, top_k=top_k)
+    stage.fit(corpus_of())
+    batch = QueryBatch([Query(str(row), "q") for row in range(len(table))])
+    found = stage.process(batch, table)
+    heads = [[p for p in row if p >= 0][:budget] for row in table.positions.tolist()]
+    for row, head in enumerate(heads):
+        scored = [(sign * float((p * 7 + row * 3) % 11), p) for p in head]
+        expected = sorted(scored, key=lambda one: (-one[0], one[1]))[:top_k]
+        actual = zip(found.scores[row].tolist(), found.positions[row].tolist(), strict=True)
+        assert expected == [one for one in actual if one[1] >= 0]
+    calls = sum(map(len, heads))
+    assert calls == batch.ledger.total.scorer_calls
+    pairs = [pair for rows, passages in stage.scorer.asked for pair in zip(rows, passages, strict=True)]
+    assert sorted((row, p) for row, head in enumerate(heads) for p in head) == sorted(pairs)
+    assert all(rows == sorted(rows) for rows, _ in stage.scorer.asked)
+
+
+def test_the_passage_that_matched_is_what_is_scored():
+    stage = Rerank(scorer=CountingScorer())
+    stage.fit(corpus_of())
+    table = Candidates.from_scores(np.array([[3, 4]]), np.array([[2.0, 1.0]]), np.array([[17, 23]]))
+    found = stage.process(QueryBatch([Query("0", "q")]), table)
+    assert [([0, 0], [17, 23])] == stage.scorer.asked
+    assert {3: 17, 4: 23} == dict(zip(found.positions[0].tolist(), found.passages[0].tolist(), strict=True))
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [
+        (lambda n: np.zeros(n - 1), "the scorer 'fake_broken' gave scores of shape (2,) for 3 pairs"),
+        (lambda n: np.zeros((n, 1)), "the scorer 'fake_broken' gave scores of shape (3, 1) for 3 pairs"),
+        (lambda n: np.float32(1), "the scorer 'fake_broken' gave scores of shape () for 3 pairs"),
+        (
+            lambda n: np.array([1, np.nan, np.inf]),
+            "the scorer 'fake_broken' gave NaN or infinite scores for 2 of 3 pairs, the first for query 'q1'",
+        ),
+        (
+            lambda n: np.array([-np.inf, 1, 1]),
+            "the scorer 'fake_broken' gave NaN or infinite scores for 1 of 3 pairs, the first for query 'q0'",
+        ),
+    ],
+)
+def test_scores_that_cannot_be_used_are_refused(answer, expected):
+    stage = Rerank(scorer=BrokenScorer())
+    stage.scorer.answer = answer
+    stage.fit(corpus_of())
+    table = Candidates.from_scores(np.array([[3, -1], [4, 5]]), np.zeros((2, 2)), np.array([[3, -1], [4, 5]]))
+    with pytest.raises(ModelError) as caught:
+        stage.process(QueryBatch([Query("q0", "x"), Query("q1", "y")]), table)
+    assert expected == str(caught.value)
+
+
+def test_nothing_to_score_asks_nobody():
+    stage = Rerank(scorer=CountingScorer())
+    stage.fit(corpus_of())
+    batch = QueryBatch([Query("0", "q")])
+    stage.process(batch, Candidates.empty(1))
+    assert ([], {}) == (stage.scorer.asked, batch.ledger.stages)
+
+
+def test_more_cannot_be_kept_than_was_paid_for():
+    with pytest.raises(ConfigError, match="top_k: must be at most the budget \\(3\\), got 4"):
+        Rerank(scorer=CountingScorer(), budget=3, top_k=4)

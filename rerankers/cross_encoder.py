@@ -11,7 +11,7 @@ from pydantic import Field
 from rag.candidates import Floats, Ints
 from rag.component import Runtime
 from rag.errors import ModelError, NotFittedError
-from rag.models import Device, Precision, load_cross_encoder, precision_context
+from rag.models import Device, Precision, inference, load_cross_encoder
 from rerankers.base import Scorer
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ class CrossEncoderScorer(Scorer):
         options: dict[str, Any] = {}
         if self.max_length is not None:
             options["processing_kwargs"] = {"text": {"max_length": self.max_length, "truncation": True}}
-        with precision_context(self.precision, self.encoder.device.type):
+        with inference(self.precision, self.encoder.device.type):
             scores = self.encoder.predict(
                 pairs,
                 batch_size=self.batch_size,

@@ -1,4 +1,4 @@
-"""Nothing in the tests asks the network; property tests are the same every time and have no deadline on slow machines."""
+"""Nothing in the tests asks the network; property tests are the same every time and have no deadline."""
 
 from __future__ import annotations
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable
 from typing import Any
 
@@ -12,6 +13,8 @@ from rag.component import Component, Parameter
 from rag.errors import ConfigError
 from rag.registry import component_class, kinds, types_of
 
+logger = logging.getLogger("rag.config")
+
 __all__ = ["component_schema", "json_schema", "type_name"]
 
 
@@ -21,7 +24,11 @@ def json_schema(kind: str = "pipeline") -> dict[str, Any]:
     for one in kinds():
         usable = []
         for name in types_of(one):
-            schema = component_schema(component_class(one, name))
+            try:
+                schema = component_schema(component_class(one, name))
+            except ConfigError as error:  # of somebody else's package: ours must not fail with it
+                logger.warning("left out of the schema: %s", error)
+                continue
             if schema is not None:
                 definitions[f"{one}.{name}"] = schema
                 usable.append(name)

@@ -13,7 +13,7 @@ from rag.candidates import Ints, Vectors
 from rag.component import Runtime
 from rag.embedders.base import TokenEmbedder, TokenVectors
 from rag.errors import ConfigError
-from rag.models import Device, Precision, load_sentence_transformer, precision_context
+from rag.models import Device, Precision, inference, load_sentence_transformer
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -144,7 +144,7 @@ class SentenceTransformerEmbedder(TokenEmbedder):
         if self.max_length is not None:
             options["processing_kwargs"] = {"text": {"max_length": self.max_length, "truncation": True}}
         encode = self.encoder.encode_query if query else self.encoder.encode_document
-        with precision_context(precision, self.encoder.device.type):
+        with inference(precision, self.encoder.device.type):
             return encode(
                 texts,
                 batch_size=self.batch_size,

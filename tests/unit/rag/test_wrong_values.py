@@ -57,11 +57,13 @@ REQUIRED_IN_YAML: dict[tuple[str, str], Any] = {
 
 IN_YAML: list[Any] = [
     None, True, False, 0, 1, -1, 2, 10**12, 0.5, 0.0, -0.5, 1.5, 1e308, math.inf, -math.inf, math.nan,
-    "", "x", "en", "EN", "1", "0.5", "true", "null", "no such", "\N{SNOWMAN}", [], [1], ["a"], [None], [0.5, -1.0], [[]],
-    {}, {"a": 1}, {"type": "no such"}, {"type": None}, {"type": ["bm25"]}, [{"type": "no such"}], {"type": "flat", "x": 1},
+    "", "x", "en", "EN", "1", "0.5", "true", "null", "no such", "\N{SNOWMAN}", [], [1], ["a"], [None], [0.5, -1.0],
+    [[]], {}, {"a": 1}, {"type": "no such"}, {"type": None}, {"type": ["bm25"]}, [{"type": "no such"}],
+    {"type": "flat", "x": 1},
 ]  # fmt: skip
 IN_PYTHON: list[Any] = [
-    *IN_YAML, object(), b"bytes", 1j, ("a",), {"a"}, BM25, BM25(), Flat(), LSA(), Threshold(), [LSA(), LSA()], lambda: None,
+    *IN_YAML, object(), b"bytes", 1j, ("a",), {"a"}, BM25, BM25(), Flat(), LSA(), Threshold(), [LSA(), LSA()],
+    lambda: None,
 ]  # fmt: skip
 
 
@@ -182,7 +184,9 @@ def test_yaml_refuses_exactly_the_wrong_values_and_says_where(cls: Any, paramete
         assert None is build(node, cls, mistakes=mistakes), value
         assert mistakes
         for mistake in mistakes:
-            assert re.match(rf"{re.escape(str(file))}:{len(head)}:\d+: {parameter.name}[.:]", str(mistake)), str(mistake)
+            assert re.match(rf"{re.escape(str(file))}:{len(head)}:\d+: {parameter.name}[.:]", str(mistake)), str(
+                mistake
+            )
             if mistake.path == parameter.name and not isinstance(value, (list, dict)):
                 assert len(parameter.name) + 3 == mistake.location.column
     assert refused >= 15
@@ -206,9 +210,7 @@ def test_unknown_names_are_refused(cls: Any, tmp_path):
     assert [f"{file}:{len(lines) + 1}:1: unknown argument 'no_such' of '{cls.type}'{valid}"] == list(map(str, mistakes))
 
 
-@pytest.mark.parametrize(
-    ("cls", "parameter"), [(cls, one) for cls, one in PARAMETERS if one.required], ids=name_of
-)
+@pytest.mark.parametrize(("cls", "parameter"), [(cls, one) for cls, one in PARAMETERS if one.required], ids=name_of)
 def test_missing_arguments_are_named(cls: Any, parameter: Parameter, tmp_path):
     with pytest.raises(ConfigError) as caught:
         cls(**required(cls, parameter.name, REQUIRED_IN_PYTHON))

@@ -41,7 +41,9 @@ def naive(query, text, size=8):
 
 @given(TEXTS, QUERIES, st.data(), st.sampled_from([1, 40, 1 << 25]))
 def test_scores_are_those_of_a_plain_loop(texts, queries, data, block):
-    pairs = data.draw(st.lists(st.tuples(st.integers(0, len(queries) - 1), st.integers(0, len(texts) - 1)), max_size=20))
+    pairs = data.draw(
+        st.lists(st.tuples(st.integers(0, len(queries) - 1), st.integers(0, len(texts) - 1)), max_size=20)
+    )
     pairs.sort(key=lambda pair: pair[0])
     rows, passages = (np.array([pair[side] for pair in pairs], dtype=np.int64) for side in (0, 1))
     with pytest.MonkeyPatch.context() as patch:

@@ -87,7 +87,9 @@ def test_scores_are_those_of_the_formula():
             for word in query.lower().split():
                 n = sum(word in other for other in texts)
                 tf = text.count(word)
-                score += math.log(1 + (len(texts) - n + 0.5) / (n + 0.5)) * tf / (tf + k1 * (1 - b + b * len(text) / mean))
+                score += (
+                    math.log(1 + (len(texts) - n + 0.5) / (n + 0.5)) * tf / (tf + k1 * (1 - b + b * len(text) / mean))
+                )
             if score:
                 expected[position] = score
         actual = dict(zip(found.positions[row].tolist(), found.scores[row].tolist(), strict=True))
@@ -138,8 +140,14 @@ def test_large_batches_are_scored_in_blocks(monkeypatch):
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        ({"token_pattern": "("}, "token_pattern: not a regular expression: missing ), unterminated subpattern at position 0"),
-        ({"token_pattern": r"(\w)(\w)"}, "token_pattern: may have one group (the word) at most: write others as (?:...)"),
+        (
+            {"token_pattern": "("},
+            "token_pattern: not a regular expression: missing ), unterminated subpattern at position 0",
+        ),
+        (
+            {"token_pattern": r"(\w)(\w)"},
+            "token_pattern: may have one group (the word) at most: write others as (?:...)",
+        ),
     ],
 )
 def test_patterns_that_cannot_be_used_are_refused_at_once(arguments, expected):

@@ -83,7 +83,12 @@ def test_equal_vectors_are_returned_in_the_order_of_the_corpus():
         assert [[0, 1, 2, 3, 4, 5, 6]] * n_queries == found.positions.tolist()
 
 
-RANDOM = [(HNSW(m=16), 0.97), (IVF(n_clusters=10, n_probe=5), 0.75), (IVF(n_clusters=10, n_probe=10), 1.0), (IVF(), 0.85)]
+RANDOM = [
+    (HNSW(m=16), 0.97),
+    (IVF(n_clusters=10, n_probe=5), 0.75),
+    (IVF(n_clusters=10, n_probe=10), 1.0),
+    (IVF(), 0.85),
+]
 RANDOM += [(Factory("Flat"), 1.0), (Factory("HNSW16,Flat"), 0.9), (Factory("SQ8"), 0.9)]
 
 
@@ -93,7 +98,9 @@ def test_recall_of_indexes_on_random_vectors(index, recall):
     rows = range(2000, 2100)
     expected = ask(fitted(2000, vectors, top_k=10), rows).positions
     found = ask(fitted(2000, vectors, index=index, top_k=10), rows)
-    shared = np.mean([len(set(a) & set(b)) / 10 for a, b in zip(expected.tolist(), found.positions.tolist(), strict=True)])
+    shared = np.mean(
+        [len(set(a) & set(b)) / 10 for a, b in zip(expected.tolist(), found.positions.tolist(), strict=True)]
+    )
     assert shared >= recall
     if not isinstance(index, Factory):  # scores are exact whatever is missed
         scores = exact(vectors[:2000], vectors[2000:], "cosine")

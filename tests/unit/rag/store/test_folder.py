@@ -25,7 +25,11 @@ def save(folder, **files):
 
 def load(folder, **options):
     data, _ = read_folder(folder, "thing", **options)
-    return {path.relative_to(data).as_posix(): path.read_text(encoding="utf-8") for path in data.rglob("*") if path.is_file()}
+    return {
+        path.relative_to(data).as_posix(): path.read_text(encoding="utf-8")
+        for path in data.rglob("*")
+        if path.is_file()
+    }
 
 
 def message_of(action, *args, **options):
@@ -77,22 +81,26 @@ def test_a_failure_changes_nothing(tmp_path, error):
 
 
 def test_a_full_disk_is_told_in_our_words(tmp_path):
-    with pytest.raises(ArtifactError, match="cannot be written: No space left on device"):
-        with write_folder(tmp_path / "f", "thing", {}):
-            Path("/dev/full").write_text("x")
+    full = pytest.raises(ArtifactError, match="cannot be written: No space left on device")
+    with full, write_folder(tmp_path / "f", "thing", {}):
+        Path("/dev/full").write_text("x")
     assert not (tmp_path / "f").exists()
 
 
 # -- foreign folders ----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["thesis.txt", "data-2024/measurements.csv", "data-abc.csv", "data-/x", ".hidden", "sub/x"])
+@pytest.mark.parametrize(
+    "name", ["thesis.txt", "data-2024/measurements.csv", "data-abc.csv", "data-/x", ".hidden", "sub/x"]
+)
 def test_a_folder_with_other_things_is_refused_and_left_alone(tmp_path, name):
     place = tmp_path / name
     place.parent.mkdir(exist_ok=True)
     place.write_text("mine")
     before = tree(tmp_path)
-    assert f"{tmp_path} is not empty and holds no thing of ours: choose a new folder" == message_of(save, tmp_path, a="1")
+    assert f"{tmp_path} is not empty and holds no thing of ours: choose a new folder" == message_of(
+        save, tmp_path, a="1"
+    )
     assert before == tree(tmp_path)
 
 
@@ -118,7 +126,9 @@ def test_things_that_others_put_beside_ours_are_left_alone(tmp_path):
 def test_a_file_in_the_way(tmp_path):
     (tmp_path / "f").write_text("mine")
     assert f"{tmp_path / 'f'} is a file: name a folder to write to" == message_of(save, tmp_path / "f", a="1")
-    assert f"{tmp_path / 'f' / 'g'}: cannot be written: Not a directory" == message_of(save, tmp_path / "f" / "g", a="1")
+    assert f"{tmp_path / 'f' / 'g'}: cannot be written: Not a directory" == message_of(
+        save, tmp_path / "f" / "g", a="1"
+    )
 
 
 def test_what_a_killed_writer_left_is_cleaned_up(tmp_path):

@@ -1,0 +1,88 @@
+"""Finding components by their names."""
+
+from __future__ import annotations
+
+from importlib.metadata import EntryPoint
+
+import pytest
+
+from rag import ConfigError, Embedder, Pipeline, Retriever, Stage, registry
+from rag.registry import component_class, contract_of, kinds, types_of
+from retrievers import BM25, Index
+
+
+@pytest.fixture
+def installed(monkeypatch):
+    """Pretend that these entry points are all there are."""
+
+    def install(*pairs):
+        found = [EntryPoint(name, value, registry.GROUP) for name, value in pairs]
+        monkeypatch.setattr(registry, "entry_points", lambda group: found if group == "rag.components" else [])
+        registry._entries.cache_clear()
+
+    yield install
+    registry._entries.cache_clear()
+
+
+def test_what_is_registered():
+    assert ["chunker", "embedder", "fusion", "index", "pipeline", "retriever", "scorer", "stage"] == kinds()
+    assert ["bm25", "dense", "hybrid"] == types_of("retriever")
+    assert [] == types_of("no such")
+    assert (BM25, Pipeline) == (component_class("retriever", "bm25"), component_class("pipeline", "pipeline"))
+
+
+def test_contracts_are_what_all_of_a_kind_share():
+    assert [Embedder, Index, Retriever, Stage] == [
+        contract_of(one) for one in ("embedder", "index", "retriever", "stage")
+    ]
+    with pytest.raises(ConfigError, match="unknown kind 'retreiver'; did you mean 'retriever'"):
+        contract_of("retreiver")
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "expected"),
+    [
+        ("retriever", "bm52", "type: unknown retriever 'bm52'; did you mean 'bm25'? (valid: bm25, dense, hybrid)"),
+        ("stage", "bm25", "type: unknown stage 'bm25' ('bm25' is a retriever) (valid: rerank, threshold)"),
+        ("nothing", "bm25", "type: unknown nothing 'bm25' ('bm25' is a retriever)"),
+    ],
+)
+def test_unknown_names(kind, name, expected):
+    with pytest.raises(ConfigError) as caught:
+        component_class(kind, name)
+    assert expected == str(caught.value)
+
+
+def test_one_component_may_be_registered_twice_but_not_two_under_one_name(installed):
+    installed(("retriever.a", "retrievers.bm25:BM25"), ("retriever.a", "retrievers.bm25:BM25"))
+    assert ["a"] == types_of("retriever")
+    installed(("retriever.a", "retrievers.bm25:BM25"), ("retriever.a", "retrievers.dense:Dense"))
+    with pytest.raises(
+        ConfigError, match="two packages register the component 'retriever.a': retrievers.bm25:BM25 and"
+    ):
+        kinds()
+
+
+def test_an_entry_point_needs_kind_and_type(installed):
+    installed(("bm25", "retrievers.bm25:BM25"))
+    with pytest.raises(ConfigError, match="entry point 'bm25' of group rag.components: the name must be 'kind.type'"):
+        kinds()
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "expected"),
+    [
+        ("retriever.x", "no_such_module:X", "cannot be imported: No module named 'no_such_module'"),
+        ("retriever.x", "retrievers.bm25:X", "cannot be imported: module 'retrievers.bm25' has no attribute 'X'"),
+        ("retriever.x", "retrievers.bm25:BM25", "is no component with kind 'retriever' and type 'x'"),
+        ("stage.bm25", "retrievers.bm25:BM25", "is no component with kind 'stage' and type 'bm25'"),
+        ("retriever.x", "retrievers.bm25:_stacked", "is no component with kind 'retriever' and type 'x'"),
+        ("retriever.x", "retrievers.bm25:np", "is no component with kind 'retriever' and type 'x'"),
+    ],
+)
+def test_entry_points_that_lead_nowhere(installed, name, value, expected):
+    installed((name, value))
+    with pytest.raises(ConfigError) as caught:
+        component_class(*name.split("."))
+    assert expected in str(caught.value)
+    assert value in str(caught.value)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from rag.cli import ConfigArgument, JsonOption, SetOption
+from rag.cli import ConfigArgument, JsonOption, SetOption, StoreOption
 
 if TYPE_CHECKING:
     from eval.evaluation import Evaluation
@@ -36,6 +36,7 @@ def evaluate(
         bool, typer.Option("--ignore-identical-ids", help="Leave out a document whose id is the query's.")
     ] = False,
     seed: Annotated[int, typer.Option(min=0, help="For everything random.")] = 0,
+    store: StoreOption = None,
 ) -> None:
     """Fit a pipeline, search a dataset's questions, measure, and write a report."""
     import re
@@ -46,6 +47,7 @@ def evaluate(
     from eval.run_folder import check_target, write_run
     from rag.config import load_pipeline
     from rag.console import print_json, progress
+    from rag.store.cli import open_store
 
     # Everything that can be wrong with the request is found before any work.
     pipeline = load_pipeline(config, overrides=overrides or ())
@@ -62,6 +64,7 @@ def evaluate(
         ignore_identical_ids=ignore_identical_ids,
         seed=seed,
         progress=progress,
+        store=open_store(store),
     )
     write_run(evaluation, target)
     if as_json:

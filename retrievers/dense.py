@@ -55,8 +55,11 @@ class Dense(Retriever):
 
     def fit(self, context: FitContext) -> None:
         context.fit(self.embedder)
-        vectors = context.embed_passages(self.embedder)
-        self.index.build(self._scaled(vectors), progress=context.progress)
+        context.build(
+            self.index,
+            lambda: self.index.build(self._scaled(context.embed_passages(self.embedder)), progress=context.progress),
+            inputs={"embedder": self.embedder.content_fingerprint, "metric": self.metric},
+        )
         self._passages = context.passages
 
     def load_state(self, folder: Path, context: FitContext) -> None:

@@ -36,6 +36,7 @@ class LSA(Embedder):
 
     type = "lsa"
     needs = frozenset({"corpus"})
+    libraries = ("scikit-learn",)
 
     def __init__(
         self,

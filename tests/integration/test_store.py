@@ -1,0 +1,244 @@
+"""The artifact store: found again by what made it, computed once by however many, whole after any death."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from rag import ArtifactError, Document, Pipeline, RecursiveChunker
+from rag.store.store import Store
+from rag.store.values import Values, text_key
+from rerankers import MaxSim, Rerank
+from retrievers import BM25, HNSW, Dense, Flat, Hybrid
+from tests.fakes import WordEmbedder
+
+DOCUMENTS = [Document(str(n), f"section {n} is about item {n * 7}. " * (1 + n % 4)) for n in range(60)]
+
+
+class Counting(WordEmbedder):
+    """Counts the documents it embeds.
+
+    Args:
+        size: Length of the vectors.
+    """
+
+    type = "fake_counting_words"
+    embedded = 0
+
+    def embed_documents(self, texts, *, advance=None):  # type: ignore[no-untyped-def]
+        type(self).embedded += len(texts)
+        return super().embed_documents(texts, advance=advance)
+
+    def embed_document_tokens(self, texts, *, advance=None):  # type: ignore[no-untyped-def]
+        type(self).embedded += len(texts)
+        tokens, vectors = super().embed_document_tokens(texts, advance=advance)
+        return tokens, vectors
+
+
+def build(size: int = 16, chunk: int = 40, **bm25: float) -> Pipeline:
+    embedder = Counting(size=size)
+    return Pipeline(
+        chunker=RecursiveChunker(size=chunk, unit="characters"),
+        retriever=Hybrid(retrievers=[BM25(**bm25), Dense(embedder=embedder, index=HNSW(m=8))]),
+    )
+
+
+def answers(pipeline: Pipeline) -> list[list[tuple[str, float]]]:
+    results = pipeline.search([f"item {n * 7}" for n in range(0, 60, 7)])
+    return [[(hit.document.id, hit.score) for hit in result] for result in results]
+
+
+@pytest.fixture(autouse=True)
+def _count() -> None:
+    Counting.embedded = 0
+
+
+def test_a_second_fit_computes_nothing_and_answers_alike(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    plain = answers(build().fit(DOCUMENTS))
+    first = build().fit(DOCUMENTS, store=store)
+    assert () == first.reused
+    Counting.embedded = 0
+    second = build().fit(DOCUMENTS, store=Store(tmp_path))
+    assert ("retriever bm25", "index hnsw") == second.reused
+    assert 0 == Counting.embedded == second.fit_costs.total.texts_embedded
+    assert plain == answers(first) == answers(second)
+
+
+def test_late_interaction_is_kept_too(tmp_path: Path) -> None:
+    def late() -> Pipeline:
+        embedder = Counting(size=8)
+        return Pipeline(
+            retriever=Dense(embedder=embedder, index=Flat()), stages=[Rerank(scorer=MaxSim(embedder=embedder), budget=10)]
+        )
+
+    first = late().fit(DOCUMENTS, store=Store(tmp_path))
+    Counting.embedded = 0
+    second = late().fit(DOCUMENTS, store=Store(tmp_path))
+    assert 0 == Counting.embedded
+    assert ("index flat", "scorer max_sim") == second.reused
+    assert answers(first) == answers(second)
+
+
+def test_vectors_are_kept_by_text_so_what_is_alike_is_shared(tmp_path: Path) -> None:
+    dense = Pipeline(retriever=Dense(embedder=Counting(size=16)))
+    dense.fit(DOCUMENTS, store=Store(tmp_path))
+    assert len({document.text for document in DOCUMENTS}) == Counting.embedded
+    more = [*DOCUMENTS[:50], Document("new", "something else"), Document("twin", DOCUMENTS[3].text)]
+    again = Pipeline(retriever=Dense(embedder=Counting(size=16))).fit(more, store=Store(tmp_path))
+    assert 61 == Counting.embedded  # only the new text
+    assert "new" == again.search("something else")[0].document.id
+
+
+@pytest.mark.parametrize(
+    ("change", "reused"),
+    [
+        ({"size": 17}, {"retriever bm25"}),  # another embedder: another index
+        ({"k1": 1.7}, {"index hnsw"}),  # another BM25, the same index
+        ({"chunk": 60}, set()),  # other passages: everything anew
+    ],
+)
+def test_what_changes_is_computed_again_and_nothing_else(tmp_path: Path, change: dict, reused: set[str]) -> None:
+    store = Store(tmp_path)
+    build().fit(DOCUMENTS, store=store)
+    assert reused == set(build(**change).fit(DOCUMENTS, store=store).reused)
+
+
+def test_other_documents_other_artifacts(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    build().fit(DOCUMENTS, store=store)
+    assert () == build().fit(DOCUMENTS[:-1], store=store).reused
+    # Ids are not part of passages: the same texts under other names are the same work.
+    assert 2 == len(build().fit([Document(f"x{d.id}", d.text) for d in DOCUMENTS], store=store).reused)
+
+
+def test_modes(tmp_path: Path) -> None:
+    with pytest.raises(ArtifactError, match="nothing may be computed"):
+        build().fit(DOCUMENTS, store=Store(tmp_path, mode="only"))
+    build().fit(DOCUMENTS, store=Store(tmp_path))
+    assert 2 == len(build().fit(DOCUMENTS, store=Store(tmp_path, mode="only")).reused)
+    Counting.embedded = 0
+    refreshing = Store(tmp_path, mode="refresh")
+    assert () == build().fit(DOCUMENTS, store=refreshing).reused
+    assert Counting.embedded > 0
+    assert 2 == len(build().fit(DOCUMENTS, store=refreshing).reused)  # refreshed once is enough
+
+
+def test_a_read_only_store_serves_what_it_has(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    build().fit(DOCUMENTS, store=Store(tmp_path))
+    monkeypatch.setattr(os, "access", lambda path, mode: mode != os.W_OK)  # root may write anywhere
+    assert 2 == len(build().fit(DOCUMENTS, store=Store(tmp_path)).reused)
+    with pytest.raises(ArtifactError, match="may not be written"):
+        build(k1=1.9).fit(DOCUMENTS, store=Store(tmp_path))
+
+
+def flip(path: Path) -> None:
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 0xFF
+    path.write_bytes(data)
+
+
+def test_damage_is_found_and_what_is_cut_off_is_made_again(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    first = answers(build().fit(DOCUMENTS, store=store))
+    store.close()
+    assert [] == store.verify()
+    victim = next(tmp_path.glob("artifacts/retriever/*/data-*/data.npy"))
+    flip(victim)
+    assert ["the checksum of data.npy is wrong"] == [line.rpartition(": ")[2] for line in store.verify()]
+    victim.write_bytes(b"")
+    again = build().fit(DOCUMENTS, store=Store(tmp_path))
+    assert ("index hnsw",) == again.reused
+    assert first == answers(again)
+    assert [] == store.verify()
+
+
+def test_a_damaged_value_is_not_used(tmp_path: Path) -> None:
+    path = tmp_path / "v.sqlite"
+    values = Values(path, about="test")
+    values.put((text_key(str(n)), np.full(64, n, dtype=np.float32).tobytes()) for n in range(20))
+    values.close()
+    data = path.read_bytes()
+    place = data.index(np.full(8, 7, dtype=np.float32).tobytes())
+    path.write_bytes(data[:place] + b"\xff" + data[place + 1 :])
+    values = Values(path, about="test")
+    found = values.get([text_key(str(n)) for n in range(20)])
+    assert {text_key(str(n)) for n in range(20) if n != 7} == set(found)
+    values.close()
+    with pytest.raises(ArtifactError, match="checksum of 1 values is wrong"):
+        Values.check(path)
+
+
+def test_gc_leaves_what_is_being_made(tmp_path: Path) -> None:
+    from filelock import FileLock
+
+    store = Store(tmp_path)
+    build().fit(DOCUMENTS, store=store)
+    entries = list(store.entries())
+    with FileLock(tmp_path / "locks" / f"{entries[0].key}.lock"):
+        assert not store.remove(entries[0])
+    assert all(store.remove(entry) for entry in entries)
+    assert [] == list(store.entries())
+    assert [] == store.verify()
+
+
+WORKER = """
+import sys, time
+from pathlib import Path
+from rag.store.store import Store
+store = Store(sys.argv[1])
+def make(folder):
+    with open(sys.argv[2], "a") as log:
+        log.write("made\\n")
+    time.sleep(0.2)
+    (folder / "x.bin").write_bytes(b"x" * 1000)
+for number in range(5):
+    folder = store.artifact("thing", f"{number:032x}", make, about="a thing")
+    assert (folder / "x.bin").stat().st_size == 1000
+"""
+
+
+def test_processes_that_want_one_artifact_make_it_once(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", WORKER, str(tmp_path / "store"), str(tmp_path / "log")]
+    workers = [subprocess.Popen(command) for _ in range(4)]
+    assert [0] * 4 == [worker.wait(60) for worker in workers]
+    assert 5 == len((tmp_path / "log").read_text().splitlines())
+
+
+FILLER = """
+import sys
+sys.path.insert(0, sys.argv[2])
+from tests.integration.test_store import DOCUMENTS, build
+from rag.store.store import Store
+from rag.store.values import Values, text_key
+print("ready", flush=True)
+store = Store(sys.argv[1])
+for number in range(10_000):
+    build(k1=0.1 + number / 100).fit(DOCUMENTS, store=store)
+    store.values("things", "a" * 32, about="things").put([(text_key(f"{number} {n}"), bytes(500)) for n in range(50)])
+"""
+
+
+def test_killed_at_any_moment_the_store_is_whole(tmp_path: Path) -> None:
+    generator = random.Random(0)
+    root = str(Path(__file__).parent.parent.parent)
+    command = [sys.executable, "-c", FILLER, str(tmp_path), root]
+    for _ in range(4):
+        worker = subprocess.Popen(command, stdout=subprocess.PIPE)
+        assert worker.stdout is not None
+        worker.stdout.readline()
+        time.sleep(generator.uniform(0.02, 0.6))
+        worker.send_signal(signal.SIGKILL)
+        worker.communicate()
+        assert [] == Store(tmp_path).verify()
+    # and it goes on from there
+    store = Store(tmp_path)
+    assert answers(build().fit(DOCUMENTS, store=store)) == answers(build().fit(DOCUMENTS))

@@ -42,7 +42,9 @@ def loaded(code: str) -> str:
 def write_corpus(path: Path, n: int, words: int) -> None:
     """Documents whose words are spread as in English (Zipf), each word of a vocabulary of 50,000."""
     generator = random.Random(0)
-    vocabulary = ["".join(generator.choices("abcdefghijklmnopqrstuvwxyz", k=generator.randint(3, 10))) for _ in range(50_000)]
+    vocabulary = [
+        "".join(generator.choices("abcdefghijklmnopqrstuvwxyz", k=generator.randint(3, 10))) for _ in range(50_000)
+    ]
     weights = [1 / (rank + 2) for rank in range(len(vocabulary))]
     with path.open("w") as file:
         for number in range(n):

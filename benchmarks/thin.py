@@ -2,8 +2,8 @@
 
     python benchmarks/thin.py
 
-50,000 vectors of 384 dimensions; 1,000 queries in one batch, top 100; then 200 queries one at a time with a real encoder.
-Prints Markdown.
+50,000 vectors of 384 dimensions; 1,000 queries in one batch, top 100; then 200 queries one at a time with a real
+encoder. Prints Markdown.
 """
 
 from __future__ import annotations
@@ -84,6 +84,7 @@ def main() -> None:
     encoder = embedder.encoder
     raw_index = faiss.IndexFlatIP(DIMENSION)
     raw_index.add(encoder.encode([document.text for document in pipeline.corpus], normalize_embeddings=True))
+
     def ours_once(text: str) -> None:
         pipeline.run(QueryBatch([Query("q", text)]))
 

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from rag.filters.threshold import Threshold
     from rag.pipeline import Pipeline
     from rag.stage import Retriever, Stage
+    from rag.store.store import Store
     from rag.types import Document, Hit, Query, SearchResult
 
 _MODULES = {
@@ -73,6 +74,7 @@ _MODULES = {
     "SizedChunker": "rag.corpus.chunkers.base",
     "Span": "rag.corpus.chunkers.base",
     "Stage": "rag.stage",
+    "Store": "rag.store.store",
     "Threshold": "rag.filters.threshold",
     "Training": "rag.context",
     "read_corpus": "rag.corpus.readers",
@@ -114,6 +116,7 @@ __all__ = [
     "SizedChunker",
     "Span",
     "Stage",
+    "Store",
     "Threshold",
     "Training",
     "read_corpus",

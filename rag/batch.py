@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, TypeVar, cast
@@ -35,6 +36,7 @@ class QueryBatch:
     queries: Sequence[Query]
     ledger: Ledger = field(default_factory=Ledger)
     trace: dict[str, Candidates] | None = None
+    _place: str = "retriever"
     _remembered: dict[tuple[str, str], object] = field(default_factory=dict)
 
     def __len__(self) -> int:
@@ -67,6 +69,15 @@ class QueryBatch:
         if key not in self._remembered:
             self._remembered[key] = compute()
         return cast("T", self._remembered[key])
+
+    @contextmanager
+    def inside(self, step: str) -> Iterator[str]:
+        """Around a part of a stage that is recorded by itself: gives the name to record it under."""
+        outer, self._place = self._place, f"{self._place}.{step}"
+        try:
+            yield self._place
+        finally:
+            self._place = outer
 
     def record(self, name: str, candidates: Candidates) -> None:
         """Keep a table for ``explain``, if anyone asked."""

@@ -129,9 +129,7 @@ def _load(model_class: Any, name: str, device: str, revision: str | None, trust_
         except RagError:
             raise
         except Exception as error:  # the loaders raise many kinds: OSError, ValueError, KeyError, hub errors, ...
-            offline = os.environ.get("HF_HUB_OFFLINE", "").upper() in {"1", "ON", "YES", "TRUE"}
-            hint = " (HF_HUB_OFFLINE is set: only models already downloaded can be used)" if offline else ""
-            raise ModelError(f"cannot load the model '{name}'{hint}: {_first_line(error)}") from error
+            raise _unloadable(name, error) from error
 
 
 @contextmanager
@@ -178,7 +176,7 @@ def model_content(name: str, revision: str | None) -> str:
     try:
         return str(HfApi().model_info(name, revision=revision).sha)
     except Exception as error:  # the Hub's client raises many kinds
-        raise ModelError(f"cannot find the model '{name}': {_first_line(error)}") from error
+        raise _unloadable(name, error) from error
 
 
 def _file_content(path: Path) -> bytes:
@@ -190,8 +188,11 @@ def _file_content(path: Path) -> bytes:
         return hashlib.sha256(head + file.read() + str(path.stat().st_mtime_ns).encode()).digest()
 
 
-def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+def _unloadable(name: str, error: Exception) -> ModelError:
+    first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    offline = os.environ.get("HF_HUB_OFFLINE", "").upper() in {"1", "ON", "YES", "TRUE"}
+    hint = " (HF_HUB_OFFLINE is set: only models already downloaded can be used)" if offline else ""
+    return ModelError(f"cannot load the model '{name}'{hint}: {first}")
 
 
 def resolved_precision(precision: Precision, device: Device) -> Precision:

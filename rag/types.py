@@ -49,7 +49,7 @@ class Hit:
         start: Offset of the passage in ``document.text``, in characters.
         end: End of the passage (exclusive), in characters.
         passage_metadata: What the chunker knows about the passage, such as its headings.
-        explanation: Score by stage (``retriever``, ``retriever.bm25``, ``stages.0 rerank``, ...), filled when
+        explanation: Score by stage (``retriever``, ``retriever.0 bm25``, ``stages.0 rerank``, ...), filled when
             searching with ``explain=True``. A stage that did not return the document is absent.
     """
 

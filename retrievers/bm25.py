@@ -13,7 +13,7 @@ from pydantic import Field
 
 from rag.candidates import Candidates, Floats, Ints, top_k_of_scores
 from rag.corpus.passages import Passages
-from rag.errors import ConfigError, DataError, NotFittedError
+from rag.errors import ConfigError, DataError, NotFittedError, did_you_mean
 from rag.stage import Retriever
 from retrievers.keys import best_documents
 
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from rag.context import FitContext
 
 __all__ = ["BM25"]
+
+_STOPWORDS = ("da", "de", "en", "en_plus", "es", "fr", "it", "ko", "nl", "no", "pt", "ru", "sv", "tr", "zh")
+"""Languages whose stop words bm25s brings."""
 
 _BLOCK = 1 << 24
 """Scores computed at a time, queries x passages: 64 MiB of float32."""
@@ -81,6 +84,19 @@ class BM25(Retriever):
         if groups > 1:
             raise ConfigError(
                 "may have one group (the word) at most: write others as (?:...)", parameter="token_pattern"
+            )
+
+        if stemmer is not None:
+            from Stemmer import algorithms
+
+            if stemmer not in algorithms():
+                raise ConfigError(
+                    f"unknown stemmer '{stemmer}'{did_you_mean(stemmer, algorithms())}", parameter="stemmer"
+                )
+        if isinstance(stopwords, str) and stopwords not in _STOPWORDS:
+            raise ConfigError(
+                f"no stop words for '{stopwords}'{did_you_mean(stopwords, _STOPWORDS)}, or give a list",
+                parameter="stopwords",
             )
 
     def fit(self, context: FitContext) -> None:
@@ -168,16 +184,8 @@ class BM25(Retriever):
         if self.stemmer is not None:
             import Stemmer
 
-            if self.stemmer not in Stemmer.algorithms():
-                valid = ", ".join(sorted(Stemmer.algorithms()))
-                raise ConfigError(f"bm25: unknown stemmer '{self.stemmer}' (valid: {valid})", parameter="stemmer")
             stemmer = Stemmer.Stemmer(self.stemmer)
-        try:
-            return Tokenizer(
-                lower=self.lowercase, splitter=self.token_pattern, stopwords=self.stopwords, stemmer=stemmer
-            )
-        except ValueError as error:
-            raise ConfigError(f"bm25: stopwords: {error}", parameter="stopwords") from None
+        return Tokenizer(lower=self.lowercase, splitter=self.token_pattern, stopwords=self.stopwords, stemmer=stemmer)
 
 
 def _stacked(tables: list[Candidates]) -> Candidates:

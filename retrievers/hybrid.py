@@ -29,7 +29,8 @@ class Hybrid(Retriever):
     Args:
         retrievers: At least two.
         fusion: How scores of different scales are brought together.
-        weights: One number per retriever, at least one above 0; None weighs all alike.
+        weights: One number per retriever, at least one above 0; None weighs all alike. A retriever of weight 0 is not
+            asked.
         top_k: Documents returned.
     """
 
@@ -55,12 +56,14 @@ class Hybrid(Retriever):
         self.top_k = top_k
 
     def retrieve(self, batch: QueryBatch) -> Candidates:
-        tables = []
+        tables, weights = [], []
         for number, retriever in enumerate(self.retrievers):
-            table = retriever.retrieve(batch)
-            batch.record(f"retriever.{number} {retriever.type}", table)
-            tables.append(table)
-        weights = self.weights or [1.0] * len(tables)
+            weight = 1.0 if self.weights is None else self.weights[number]
+            if weight:
+                with batch.inside(f"{number} {retriever.type}") as name:
+                    tables.append(retriever.retrieve(batch))
+                weights.append(weight)
+                batch.record(name, tables[-1])
         return fuse(tables, weights, self.fusion, self.top_k)
 
 

@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 
 __all__ = ["app", "open_store"]
 
-app = typer.Typer(help="What the artifact store holds: vectors, indexes and other things computed once.", no_args_is_help=True)
+app = typer.Typer(
+    help="What the artifact store holds: vectors, indexes and other things computed once.", no_args_is_help=True
+)
 
 StoreFolder = Annotated[
     Path | None,
@@ -77,7 +79,8 @@ def gc(
         str | None, typer.Option(metavar="AGE", help="Remove what was not used for this long: 12h, 30d, 8w.")
     ] = None,
     keep: Annotated[
-        str | None, typer.Option(metavar="SIZE", help="Then remove the least recently used until this is left: 500MB, 20GB.")
+        str | None,
+        typer.Option(metavar="SIZE", help="Then remove the least recently used until this is left: 500MB, 20GB."),
     ] = None,
     folder: StoreFolder = None,
 ) -> None:
@@ -126,7 +129,7 @@ def _bytes(text: str) -> float:
     match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([kMGT]?)B?\s*", text)
     if match is None:
         raise ConfigError(f"--keep must be a size such as 500MB or 20GB, got '{text}'")
-    return float(match[1]) * 1000 ** "_kMGT".index(match[2] or "_")
+    return float(match[1]) * float(1000 ** "_kMGT".index(match[2] or "_"))
 
 
 def _hours(text: str) -> float:

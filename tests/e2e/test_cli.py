@@ -54,9 +54,7 @@ class Runner:
 
 
 @pytest.fixture
-def rag(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> Runner:
+def rag(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Runner:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("NO_COLOR", "1")
     return Runner(capsys, monkeypatch)
@@ -92,7 +90,9 @@ def test_eval_writes_a_run_and_prints_it(rag: Runner, starter: Path, tmp_path: P
     report = tmp_path / "runs" / "pipeline-data-test" / "report.html"
     assert f"report: {report}" in done.out
     assert report.read_text().startswith("<!doctype html>")
-    again = rag("eval", "start/pipeline.yaml", "--dataset", "start/data", "--json", "--out", "r", "--measures", "P@1 AP(rel=2)")
+    again = rag(
+        "eval", "start/pipeline.yaml", "--dataset", "start/data", "--json", "--out", "r", "--measures", "P@1 AP(rel=2)"
+    )
     metrics = json.loads(again.out)
     assert ["P@1", "AP(rel=2)"] == list(metrics["measures"])
     assert "r" == metrics["run"]
@@ -138,13 +138,16 @@ def test_datasets_help_and_version(rag: Runner) -> None:
     assert "python-reference" in rag("datasets").out
     assert "python-reference" in json.loads(rag("datasets", "--json").out)
     helped = rag("--help").out
-    assert all(verb in helped for verb in ("init", "check", "eval", "index", "search", "components", "schema", "datasets"))
+    assert all(
+        verb in helped for verb in ("init", "check", "eval", "index", "search", "components", "schema", "datasets")
+    )
     assert rag("--version").out.startswith("rag 0.")
 
 
 def test_every_mistake_of_a_file_at_once(rag: Runner, tmp_path: Path) -> None:
     (tmp_path / "bad.yaml").write_text(
-        "type: pipeline\nretriever: {type: bm25, k1: -1, topk: 3}\nstages:\n- {type: rerank, budget: 1}\n- {type: bm25}\n"
+        "type: pipeline\nretriever: {type: bm25, k1: -1, topk: 3}\n"
+        "stages:\n- {type: rerank, budget: 1}\n- {type: bm25}\n"
     )
     lines = rag.refused("check", "bad.yaml").splitlines()
     assert [
@@ -166,16 +169,32 @@ BM25 = "type: pipeline\nretriever: {type: bm25}\n"
         ({}, ["check", "."], ".: cannot be read: Is a directory"),
         ({"p.yaml": ""}, ["check", "p.yaml"], "p.yaml: the file is empty"),
         ({"p.yaml": "a: [1"}, ["check", "p.yaml"], "p.yaml:1:6: not valid YAML"),
-        ({"p.yaml": BM25}, ["check", "p.yaml", "--set", "retriever.top_k=0"], "must be greater than or equal to 1, got 0"),
+        (
+            {"p.yaml": BM25},
+            ["check", "p.yaml", "--set", "retriever.top_k=0"],
+            "must be greater than or equal to 1, got 0",
+        ),
         ({"p.yaml": BM25}, ["check", "p.yaml", "--set", "oops"], "must be PATH=VALUE"),
         ({"p.yaml": BM25}, ["eval", "p.yaml", "--dataset", "nope"], "no built-in dataset 'nope'"),
         ({"p.yaml": BM25}, ["eval", "p.yaml", "--split", "tset"], "did you mean 'test'?"),
         ({"p.yaml": BM25}, ["eval", "p.yaml", "--measures", "nDGC@10"], "did you mean 'nDCG'?"),
         ({"p.yaml": BM25, "out/x": ""}, ["eval", "p.yaml", "--out", "out"], "out is not empty and holds no run"),
         ({"p.yaml": BM25}, ["index", "p.yaml", "--corpus", "none.jsonl", "--out", "i"], "none.jsonl: no such file"),
-        ({"p.yaml": BM25, "c.jsonl": ""}, ["index", "p.yaml", "--corpus", "c.jsonl", "--out", "i"], "the corpus is empty"),
-        ({"p.yaml": BM25, "c.jsonl": "{"}, ["index", "p.yaml", "--corpus", "c.jsonl", "--out", "i"], "c.jsonl:1: not JSON"),
-        ({"p.yaml": BM25, "c.doc": "x"}, ["index", "p.yaml", "--corpus", "c.doc", "--out", "i"], "unknown format '.doc'"),
+        (
+            {"p.yaml": BM25, "c.jsonl": ""},
+            ["index", "p.yaml", "--corpus", "c.jsonl", "--out", "i"],
+            "the corpus is empty",
+        ),
+        (
+            {"p.yaml": BM25, "c.jsonl": "{"},
+            ["index", "p.yaml", "--corpus", "c.jsonl", "--out", "i"],
+            "c.jsonl:1: not JSON",
+        ),
+        (
+            {"p.yaml": BM25, "c.doc": "x"},
+            ["index", "p.yaml", "--corpus", "c.doc", "--out", "i"],
+            "unknown format '.doc'",
+        ),
         (
             {"p.yaml": BM25, "c.jsonl": '{"_id": "a", "text": "x"}\n' * 2},
             ["index", "p.yaml", "--corpus", "c.jsonl", "--out", "i"],
@@ -198,17 +217,17 @@ def test_bad_input_gets_one_message(
     for name, text in files.items():
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(text)
-    before = {path for path in tmp_path.rglob("*")}
+    before = set(tmp_path.rglob("*"))
     error = rag.refused(*arguments)
     assert message in error
     assert 1 == error.count("error: ")
-    assert before == {path for path in tmp_path.rglob("*")}  # nothing half-written
+    assert before == set(tmp_path.rglob("*"))  # nothing half-written
 
 
 def test_a_model_that_is_not_there(rag: Runner, tmp_path: Path) -> None:
     (tmp_path / "c.jsonl").write_text('{"_id": "a", "text": "x"}\n')
     for model, message in {
-        "nobody/nothing": "cannot load the model 'nobody/nothing' (HF_HUB_OFFLINE is set: only models already downloaded",
+        "nobody/nothing": "cannot load the model 'nobody/nothing' (HF_HUB_OFFLINE is set: only",
         "./missing": "model './missing': there is no such folder",
         "package:no_such_package/model": "the Python package 'no_such_package' is not installed",
         "package:rag/nothing": "the package 'rag' has no folder 'nothing'",
@@ -237,13 +256,18 @@ def test_the_installed_command(tmp_path: Path) -> None:
     done = real("init", "start", cwd=tmp_path)
     assert (0, "") == (done.returncode, done.stderr)
     bad = real("check", "none.yaml", cwd=tmp_path)
-    assert (2, "", "error: none.yaml: cannot be read: No such file or directory\n") == (bad.returncode, bad.stdout, bad.stderr)
+    assert (2, "", "error: none.yaml: cannot be read: No such file or directory\n") == (
+        bad.returncode,
+        bad.stdout,
+        bad.stderr,
+    )
 
 
 def test_help_loads_nothing_heavy(tmp_path: Path) -> None:
     code = (
         "import sys; sys.argv = ['rag', '--help']\nfrom rag.cli import main\ntry: main()\nexcept SystemExit: pass\n"
-        "heavy = {'torch', 'faiss', 'transformers', 'pandas', 'pyarrow', 'sklearn', 'scipy', 'numpy'} & set(sys.modules)\n"
+        "heavy = {'torch', 'faiss', 'transformers', 'pandas', 'pyarrow', 'sklearn', 'scipy', 'numpy'}\n"
+        "heavy &= set(sys.modules)\n"
         "print(sorted(heavy))"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)

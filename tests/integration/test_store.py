@@ -77,7 +77,8 @@ def test_late_interaction_is_kept_too(tmp_path: Path) -> None:
     def late() -> Pipeline:
         embedder = Counting(size=8)
         return Pipeline(
-            retriever=Dense(embedder=embedder, index=Flat()), stages=[Rerank(scorer=MaxSim(embedder=embedder), budget=10)]
+            retriever=Dense(embedder=embedder, index=Flat()),
+            stages=[Rerank(scorer=MaxSim(embedder=embedder), budget=10)],
         )
 
     first = late().fit(DOCUMENTS, store=Store(tmp_path))

@@ -160,7 +160,7 @@ def test_patterns_that_cannot_be_used_are_refused_at_once(arguments, expected):
     ("arguments", "expected"),
     [
         ({"stemmer": "klingon"}, "unknown stemmer 'klingon'"),
-        ({"stopwords": "klingon"}, "klingon not recognized"),
+        ({"stopwords": "klingon"}, "no stop words for 'klingon'"),
     ],
 )
 def test_languages_that_nobody_knows_are_refused(arguments, expected):

@@ -378,8 +378,8 @@ BM25S = st.builds(
     b=st.floats(0, 1),
     delta=st.floats(0, 10),
     variant=st.sampled_from(["lucene", "robertson", "atire", "bm25l", "bm25+"]),
-    stemmer=st.none() | st.text(),
-    stopwords=st.none() | st.text() | st.lists(st.text()),
+    stemmer=st.sampled_from([None, "english", "porter", "german"]),
+    stopwords=st.sampled_from([None, "en", "de"]) | st.lists(st.text()),
     lowercase=st.booleans(),
     top_k=POSITIVE,
 )

@@ -26,6 +26,7 @@ __all__ = [
     "load_cross_encoder",
     "load_sentence_transformer",
     "model_content",
+    "model_file",
     "resolve_model",
     "resolved_precision",
 ]
@@ -167,16 +168,27 @@ def model_content(name: str, revision: str | None) -> str:
             digest.update(f"{path.relative_to(folder)}\0{path.stat().st_size}\0".encode())
             digest.update(_file_content(path))
         return digest.hexdigest()
-    from huggingface_hub import HfApi, try_to_load_from_cache
-
     for file in ("config.json", "modules.json"):
-        cached = try_to_load_from_cache(name, file, revision=revision)
-        if isinstance(cached, str):
-            return Path(cached).parent.name  # .../snapshots/COMMIT/config.json
+        cached = model_file(name, file, revision)
+        if cached is not None:
+            return cached.parent.name  # .../snapshots/COMMIT/config.json
+    from huggingface_hub import HfApi
+
     try:
         return str(HfApi().model_info(name, revision=revision).sha)
     except Exception as error:  # the Hub's client raises many kinds
         raise _unloadable(name, error) from error
+
+
+def model_file(name: str, file: str, revision: str | None) -> Path | None:
+    """A file of a model that is on this machine, or None."""
+    folder = Path(resolve_model(name))
+    if folder.is_dir():
+        return folder / file if (folder / file).is_file() else None
+    from huggingface_hub import try_to_load_from_cache
+
+    cached = try_to_load_from_cache(name, file, revision=revision)
+    return Path(cached) if isinstance(cached, str) else None
 
 
 def _file_content(path: Path) -> bytes:

@@ -19,6 +19,7 @@ from rag.models import (
     inference,
     load_sentence_transformer,
     model_content,
+    model_file,
     resolved_precision,
 )
 
@@ -131,13 +132,19 @@ class SentenceTransformerEmbedder(TokenEmbedder):
     def tokenizer(self) -> Tokenizer:
         from tokenizers import Tokenizer
 
-        own = getattr(self.encoder.tokenizer, "backend_tokenizer", None)
-        if own is None:
-            raise ConfigError(f"the model '{self.model}' has no fast tokenizer: set the chunker's unit to characters")
-        copy = Tokenizer.from_str(own.to_str())
-        copy.no_truncation()
-        copy.no_padding()
-        return copy
+        file = model_file(self.model, "tokenizer.json", self.revision)
+        if file is not None:  # counting needs no model, and loading one takes seconds
+            tokenizer = Tokenizer.from_file(str(file))
+        else:
+            own = getattr(self.encoder.tokenizer, "backend_tokenizer", None)
+            if own is None:
+                raise ConfigError(
+                    f"the model '{self.model}' has no fast tokenizer: set the chunker's unit to characters"
+                )
+            tokenizer = Tokenizer.from_str(own.to_str())
+        tokenizer.no_truncation()
+        tokenizer.no_padding()
+        return tokenizer
 
     def _slices(self, texts: Sequence[str], size: int) -> Iterator[Ints]:
         """Rows in slices, longest first: texts of one batch are of like length, and the slowest come first."""

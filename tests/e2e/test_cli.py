@@ -282,3 +282,32 @@ def test_a_reader_that_stops_reading_is_no_error(tmp_path: Path) -> None:
 def test_colour_is_for_terminals(tmp_path: Path) -> None:
     assert "\x1b" not in real("components", cwd=tmp_path).stdout
     assert "\x1b" not in real("check", "none.yaml", cwd=tmp_path).stderr
+
+
+def test_the_store(rag: Runner, starter: Path, tmp_path: Path) -> None:
+    index = ("index", "start/pipeline.yaml", "--corpus", "start/data", "--store", "s", "--out")
+    assert 0 == rag(*index, "one").code
+    listed = json.loads(rag("store", "ls", "--store", "s", "--json").out)
+    assert {"retriever", "embedder", "index"} == {entry["kind"] for entry in listed}
+    assert 0 == rag(*index, "two").code
+    assert len(listed) == len(json.loads(rag("store", "ls", "--store", "s", "--json").out))  # nothing new was made
+    evaluated = rag("eval", "start/pipeline.yaml", "--dataset", "start/data", "--store", "s", "--out", "run")
+    assert (
+        "note: from the store, so not in the cost of fitting: retriever bm25, embedder lsa, index flat" in evaluated.out
+    )
+    usage = json.loads(rag("store", "du", "--store", "s", "--json").out)
+    assert sum(entry["bytes"] for entry in listed) == usage["total"]
+    assert "all whole" in rag("store", "verify", "--store", "s").out
+    victim = next((tmp_path / "s").glob("artifacts/index/*/data-*/index.faiss"))
+    data = bytearray(victim.read_bytes())
+    data[-5] ^= 1
+    victim.write_bytes(data)
+    assert "the checksum of index.faiss is wrong" in rag.refused("store", "verify", "--store", "s")
+    assert "removed 0 of 3" in rag("store", "gc", "--older-than", "1d", "--store", "s").out
+    assert "removed 3 of 3" in rag("store", "gc", "--keep", "0MB", "--store", "s").out
+    assert "--keep must be a size such as 500MB" in rag.refused("store", "gc", "--keep", "lots", "--store", "s")
+    assert "--older-than must be an age such as" in rag.refused("store", "gc", "--older-than", "1y", "--store", "s")
+    assert "say what to remove" in rag.refused("store", "gc", "--store", "s")
+    off = rag("index", "start/pipeline.yaml", "--corpus", "start/data", "--store", "off", "--out", "three")
+    assert 0 == off.code
+    assert [] == json.loads(rag("store", "ls", "--store", "s", "--json").out)

@@ -35,7 +35,7 @@ def evaluate(
     ignore_identical_ids: Annotated[
         bool, typer.Option("--ignore-identical-ids", help="Leave out a document whose id is the query's.")
     ] = False,
-    seed: Annotated[int, typer.Option(min=0, help="For everything random.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="For everything random.")] = 0,
     store: StoreOption = None,
 ) -> None:
     """Fit a pipeline, search a dataset's questions, measure, and write a report."""
@@ -54,7 +54,8 @@ def evaluate(
     names = [name for name in re.split(r"[,\s]+(?![^(]*\))", measures) if name]
     parse_measures(names)
     data = load_dataset(dataset, qrels=qrels)
-    target = folder or Path("runs") / f"{config.stem}-{data.name.replace('/', '-')}-{split}"
+    variant = f"-{pipeline.fingerprint[:8]}" if overrides else ""  # a run with --set is kept beside the one without
+    target = folder or Path("runs") / f"{config.stem}-{data.name.replace('/', '-')}-{split}{variant}"
     check_target(target)
     evaluation = run(
         pipeline,
@@ -124,7 +125,7 @@ def _print_evaluation(evaluation: Evaluation, target: Path) -> None:
         f"in batch: {metrics['throughput_qps']:.0f} per second; fitting took {fit:.1f} s"
     )
     for note in metrics["notes"]:
-        console.print(f"note: {note}")
+        console.print(Text(f"note: {note}"))
     _print_examples(evaluation, console)
     console.print(Text.assemble("report: ", (str((target / "report.html").resolve()), "bold")))
 
@@ -134,10 +135,12 @@ def _print_examples(evaluation: Evaluation, console: Any) -> None:
     from rich.padding import Padding
     from rich.text import Text
 
+    from rag.console import plain
+
     results = evaluation.results
     chosen = [results[i] for i in sorted({0, len(results) // 2, len(results) - 1})]
     for result in chosen:
-        console.print(Text.assemble(("? ", "bold cyan"), (result.query.text, "bold")))
+        console.print(Text.assemble(("? ", "bold cyan"), (plain(result.query.text), "bold")))
         if not len(result):
             console.print(Padding("nothing found", (0, 0, 0, 2)))
             continue
@@ -148,4 +151,4 @@ def _print_examples(evaluation: Evaluation, console: Any) -> None:
             Padding(Text.assemble((best.document.id, "bold"), f"  {best.score:.3f}  ({judged})"), (0, 0, 0, 2))
         )
         lines = [line.strip() for line in best.passage.splitlines() if line.strip()][:3]
-        console.print(Padding(Text("\n".join(lines), "dim"), (0, 0, 0, 2)))
+        console.print(Padding(Text(plain("\n".join(lines)), "dim"), (0, 0, 0, 2)))

@@ -15,13 +15,18 @@ import numpy as np
 from eval.datasets.base import Dataset, Split
 from eval.measures import DEFAULT_MEASURES, Run, interval, parse_measures, per_query
 from rag.batch import QueryBatch
+from rag.candidates import Candidates
 from rag.context import Progress, no_progress
+from rag.corpus.corpus import Corpus
 from rag.costs import Ledger
 from rag.pipeline import Pipeline
 from rag.store.store import Store
 from rag.types import Query, SearchResult
 
-__all__ = ["Evaluation", "evaluate"]
+__all__ = ["SHOWN", "Evaluation", "evaluate"]
+
+SHOWN = 10
+"""Documents per query that an evaluation keeps as objects."""
 
 _BATCH = 512
 """Queries searched together when measuring throughput."""
@@ -50,8 +55,8 @@ class Evaluation:
         pipeline: What was evaluated, fitted.
         metrics: What ``metrics.json`` holds; see ``docs/run-folder.md``.
         values: Value of each judged query by measure name by query id.
-        run: Score by document id by query id.
-        results: What each judged query got, as documents, in the order of the split.
+        run: Score by document id by query id, best first; ties broken as returned, by the least step of float32.
+        results: The best ten documents of each judged query, in the order of the split.
         split: The queries and judgements it was measured on.
     """
 
@@ -109,16 +114,16 @@ def evaluate(
     with progress(f"searching ({split})", len(chosen.queries)) as advance:
         for first in range(0, len(chosen.queries), _BATCH):
             queries = chosen.queries[first : first + _BATCH]
-            batch = QueryBatch(queries, ledger=ledger, trace={})
+            batch = QueryBatch(queries, trace={})
             start = time.perf_counter()
             candidates = pipeline.run(batch)
             elapsed += time.perf_counter() - start
+            ledger.add(batch.ledger)
             kept.add(batch)
-            found = pipeline.results(QueryBatch(queries), candidates)
             if ignore_identical_ids:
-                found = [_without_itself(result) for result in found]
-            results += found
-            run |= _run(found)
+                candidates = _without_identical(queries, candidates, pipeline.corpus)
+            results += pipeline.results(batch, candidates.head(SHOWN))
+            run |= _run(queries, candidates, pipeline.corpus)
             advance(len(queries))
 
     order = np.random.default_rng(seed).permutation(len(chosen.queries))[:_LATENCY_QUERIES]
@@ -156,7 +161,7 @@ def evaluate(
         "versions": _versions(),
         "seed": seed,
         "ignore_identical_ids": ignore_identical_ids,
-        "notes": [*dataset.notes, *_notes(pipeline, chosen, results)],
+        "notes": [*dataset.notes, *_notes(pipeline, chosen, run)],
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
     }
     return Evaluation(pipeline, metrics, values, run, results, chosen)
@@ -192,22 +197,46 @@ def _time_queries(pipeline: Pipeline, queries: Sequence[Query], limit: float, ad
     return seconds
 
 
-def _run(results: Sequence[SearchResult]) -> dict[str, dict[str, float]]:
-    return {result.query.id: {hit.document.id: hit.score for hit in result} for result in results}
+def _run(queries: Sequence[Query], candidates: Candidates, corpus: Corpus) -> dict[str, dict[str, float]]:
+    """Score by document by query, in the order of the ranking.
+
+    Measures sort by score and break ties each in its own way. What a user gets is an order, so ties are broken as
+    returned: a score that is not below the one before it is lowered to the next smaller float32.
+    """
+    scores = candidates.scores.copy()
+    for column in range(1, scores.shape[1]):
+        scores[:, column] = np.minimum(
+            scores[:, column], np.nextafter(scores[:, column - 1], -np.inf, dtype=np.float32)
+        )
+    run = {}
+    names = _names(candidates, corpus)
+    for row, query in enumerate(queries):
+        n = len(names[row])
+        run[query.id] = dict(zip(names[row], scores[row, :n].tolist(), strict=True))
+    return run
 
 
-def _without_itself(result: SearchResult) -> SearchResult:
-    hits = tuple(hit for hit in result.hits if hit.document.id != result.query.id)
-    return SearchResult(result.query, hits, result.costs)
+def _names(candidates: Candidates, corpus: Corpus) -> list[list[str]]:
+    """Ids of the candidates of each query, in order."""
+    documents, where = np.unique(candidates.positions[candidates.mask], return_inverse=True)
+    ids = corpus.ids(documents)
+    flat = iter(where.tolist())
+    return [[ids[next(flat)] for _ in range(count)] for count in candidates.counts.tolist()]
 
 
-def _notes(pipeline: Pipeline, split: Split, results: Sequence[SearchResult]) -> list[str]:
+def _without_identical(queries: Sequence[Query], candidates: Candidates, corpus: Corpus) -> Candidates:
+    """Drop a document whose id is the query's."""
+    own = np.array([[-2 if (place := corpus.position(query.id)) is None else place] for query in queries])
+    return candidates.rescored(np.where(candidates.positions == own, -np.inf, candidates.scores).astype(np.float32))
+
+
+def _notes(pipeline: Pipeline, split: Split, run: Run) -> list[str]:
     notes = []
     if pipeline.reused:
         notes.append(f"from the store, so not in the cost of fitting: {', '.join(dict.fromkeys(pipeline.reused))}")
-    empty = sum(not len(result) for result in results)
+    empty = sum(not found for found in run.values())
     if empty:
-        notes.append(f"{empty} of {len(results)} queries got no document; they count 0")
+        notes.append(f"{empty} of {len(run)} queries got no document; they count 0")
     if len(split.queries) == 1:
         notes.append("one query only: no interval can be given")
     return notes

@@ -16,7 +16,7 @@ __all__ = ["DEFAULT_MEASURES", "Run", "interval", "parse_measures", "per_query"]
 DEFAULT_MEASURES = ("nDCG@10", "R@100", "RR@10", "AP", "P@5")
 
 Run = Mapping[str, Mapping[str, float]]
-"""Score by document id by query id. Ties are broken as trec_eval does: by id, descending."""
+"""Score by document id by query id."""
 
 _RESAMPLES = 10_000
 
@@ -30,27 +30,28 @@ def parse_measures(names: Sequence[str]) -> list[Any]:
     import ir_measures
 
     if not names:
-        raise ConfigError("measures: name at least one, such as nDCG@10", parameter="measures")
+        raise ConfigError("name at least one, such as nDCG@10", parameter="measures")
     found = []
     for name in names:
         try:
             measure = ir_measures.parse_measure(name)
-        except (NameError, ValueError, SyntaxError, AssertionError, KeyError) as error:
+        except (NameError, ValueError, SyntaxError, AssertionError, KeyError, TypeError) as error:
             known = ir_measures.measures.registry
             base = name.partition("@")[0].partition("(")[0]
             hint = did_you_mean(base, known) if base not in known else f": {error}"
             raise ConfigError(f"unknown measure '{name}'{hint}", parameter="measures") from None
         cutoff = measure.params.get("cutoff")
-        if cutoff is not None and cutoff < 1:  # trec_eval ends the process on it
-            raise ConfigError(f"measure '{name}': the cutoff must be at least 1", parameter="measures")
+        if cutoff is not None and not (isinstance(cutoff, int) and 1 <= cutoff < 1 << 31):  # trec_eval ends the process
+            raise ConfigError(f"measure '{name}': the cutoff must be a whole number from 1 on", parameter="measures")
         if "cutoff" in measure.SUPPORTED_PARAMS and measure.SUPPORTED_PARAMS["cutoff"].required and cutoff is None:
             raise ConfigError(f"measure '{name}': needs a cutoff, such as {name}@10", parameter="measures")
-        if not any(
-            provider.supports(measure)
-            for provider in ir_measures.providers.registry.values()
-            if provider.is_available()
-        ):
-            raise ConfigError(f"measure '{name}' cannot be computed by what is installed", parameter="measures")
+        try:  # what cannot be computed is found now, not after an hour of searching
+            values = list(ir_measures.iter_calc([measure], {"q": {"a": 1, "b": 0}}, {"q": {"a": 2.0, "b": 1.0}}))
+        except Exception as error:  # providers raise what they like
+            reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+            raise ConfigError(f"measure '{name}' cannot be computed here: {reason}", parameter="measures") from None
+        if [str(measure)] != [str(value.measure) for value in values]:
+            raise ConfigError(f"measure '{name}' has no value for each query", parameter="measures")
         if measure not in found:
             found.append(measure)
     return found
@@ -83,11 +84,12 @@ def interval(
     if n < 2:
         return None
     generator = np.random.default_rng(seed)
+    resamples = max(1_000, min(_RESAMPLES, 20_000_000 // n))  # with many queries fewer do, and each costs more
     step = max(1, 2_000_000 // n)
     means = np.concatenate(
         [
-            generator.multinomial(n, np.full(n, 1 / n), size=min(step, _RESAMPLES - first)) @ values / n
-            for first in range(0, _RESAMPLES, step)
+            generator.multinomial(n, np.full(n, 1 / n), size=min(step, resamples - first)) @ values / n
+            for first in range(0, resamples, step)
         ]
     )
     tail = (1 - level) / 2

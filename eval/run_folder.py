@@ -26,8 +26,7 @@ from rag.types import Document, SearchResult
 
 __all__ = ["first_line", "write_run"]
 
-_SHOWN = 10
-"""Returned documents kept per query in ``per_query.parquet``."""
+_FILES = {"config.yaml", "metrics.json", "per_query.parquet", "report.html", "run.trec"}
 
 
 def write_run(evaluation: Evaluation, folder: Path) -> Path:
@@ -38,6 +37,7 @@ def write_run(evaluation: Evaluation, folder: Path) -> Path:
     """
     from eval.report import write_report
 
+    folder = folder.resolve()
     check_target(folder)
     aside = folder.with_name(f".{folder.name}.{uuid.uuid4().hex[:8]}")
     try:
@@ -69,8 +69,9 @@ def check_target(folder: Path) -> None:
     """
     if folder.exists() and not folder.is_dir():
         raise ArtifactError(f"{folder} is a file: name a folder to write the run to")
-    if folder.is_dir() and any(folder.iterdir()) and not (folder / "metrics.json").is_file():
-        raise ArtifactError(f"{folder} is not empty and holds no run: choose a new folder")
+    inside = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
+    if inside and ("metrics.json" not in inside or not inside <= _FILES):
+        raise ArtifactError(f"{folder} is not empty and holds other things than a run: choose a new folder")
 
 
 def first_line(document: Document) -> str:
@@ -104,7 +105,10 @@ def _write_queries(evaluation: Evaluation, path: Path) -> None:
     positions = {id: place for id in wanted if (place := corpus.position(id)) is not None}
     documents = corpus.documents(list(positions.values()))
     titles = {document.id: first_line(document) for document in documents}
-    rows = [_row(result, qrels[result.query.id], titles) for result in evaluation.results]
+    rows = [
+        _row(result, list(evaluation.run[result.query.id]), qrels[result.query.id], titles)
+        for result in evaluation.results
+    ]
     for name, values in evaluation.values.items():
         for row in rows:
             row[name] = values[row["query_id"]]
@@ -133,15 +137,17 @@ def _write_queries(evaluation: Evaluation, path: Path) -> None:
     pq.write_table(pa.Table.from_pylist(rows, schema=schema), path)
 
 
-def _row(result: SearchResult, judged: Mapping[str, int], titles: Mapping[str, str]) -> dict[str, Any]:
-    ranks = {hit.document.id: rank for rank, hit in enumerate(result, 1)}
+def _row(
+    result: SearchResult, found: list[str], judged: Mapping[str, int], titles: Mapping[str, str]
+) -> dict[str, Any]:
+    ranks = {id: rank for rank, id in enumerate(found, 1)}
     relevant = sorted(((id, grade) for id, grade in judged.items() if grade > 0), key=lambda one: (-one[1], one[0]))
     return {
         "query_id": result.query.id,
         "query": result.query.text,
         "metadata": json.dumps(dict(result.query.metadata), ensure_ascii=False),
         "n_relevant": len(relevant),
-        "n_returned": len(result),
+        "n_returned": len(found),
         "returned": [
             {
                 "id": hit.document.id,
@@ -150,7 +156,7 @@ def _row(result: SearchResult, judged: Mapping[str, int], titles: Mapping[str, s
                 "score": hit.score,
                 "grade": judged.get(hit.document.id),
             }
-            for hit in result[:_SHOWN]
+            for hit in result
         ],
         "expected": [
             {"id": id, "title": titles.get(id, ""), "grade": grade, "rank": ranks.get(id)} for id, grade in relevant

@@ -6,6 +6,7 @@ Results go to standard output, everything else to standard error. Exit codes: 0 
 
 from __future__ import annotations
 
+import errno
 import sys
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -221,18 +222,18 @@ def _print_result(result: SearchResult, explain: bool) -> None:
     from rich.padding import Padding
     from rich.text import Text
 
-    from rag.console import out
+    from rag.console import out, plain
 
     console = out()
     if not len(result):
         console.print("nothing found")
     for rank, hit in enumerate(result, 1):
         title = hit.document.metadata.get("title")
-        line = Text.assemble((f"{rank:2}. ", "dim"), (hit.document.id, "bold"), (f"  {hit.score:.4f}", "cyan"))
+        line = Text.assemble((f"{rank:2}. ", "dim"), (plain(hit.document.id), "bold"), (f"  {hit.score:.4f}", "cyan"))
         if isinstance(title, str):
-            line.append(f"  {title}")
+            line.append(f"  {plain(title)}")
         console.print(line)
-        text = " ".join(hit.passage.split())
+        text = plain(" ".join(hit.passage.split()))
         console.print(Padding(Text(text if len(text) <= 240 else text[:237] + "..."), (0, 0, 0, 4)))
         if explain:
             scores = "  ".join(f"{name}={score:.4f}" for name, score in hit.explanation.items())
@@ -298,6 +299,10 @@ def main() -> None:
     except BrokenPipeError:  # the reader, such as `head`, has had enough
         sys.stderr.close()
         sys.exit(0)
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        _fail(f"no space left on the device{f': {error.filename}' if error.filename else ''}")
     except KeyboardInterrupt:
         sys.stderr.write("interrupted\n")
         sys.exit(130)

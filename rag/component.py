@@ -290,6 +290,11 @@ class Component(ABC, metaclass=ComponentMeta):
         return fingerprint([self.fingerprint, tree])
 
     @property
+    def is_lasting(self) -> bool:
+        """Whether its identity means anything to another process; not with live Python objects inside."""
+        return all(_is_plain(value) for value in self._arguments.values())
+
+    @property
     def keeps_state(self) -> bool:
         """Whether there is anything to save once it is fitted."""
         return type(self).save_state is not Component.save_state
@@ -431,6 +436,16 @@ def _configured(value: Any, path: str) -> Any:
     if value is None or isinstance(value, (str, int, float, bool)):
         return value
     raise ConfigError(f"{path} is a Python object ({type(value).__name__}): a YAML file cannot name it")
+
+
+def _is_plain(value: Any) -> bool:
+    if isinstance(value, Component):
+        return value.is_lasting
+    if isinstance(value, (list, tuple)):
+        return all(map(_is_plain, value))
+    if isinstance(value, Mapping):
+        return all(map(_is_plain, value.values()))
+    return value is None or isinstance(value, (str, int, float, bool))
 
 
 def _identified(value: Any) -> Any:

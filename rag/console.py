@@ -7,6 +7,7 @@ import logging
 import os
 import sys
 import time
+import unicodedata
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from rich.console import Console
 
-__all__ = ["out", "print_json", "progress", "quiet_libraries", "stderr"]
+__all__ = ["out", "plain", "print_json", "progress", "quiet_libraries", "stderr"]
 
 _DELAY = 1.0
 """Seconds before a bar appears: short work shows none."""
@@ -32,6 +33,11 @@ def stderr() -> Console:
     from rich.console import Console
 
     return Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def plain(text: str) -> str:
+    """A text without control characters, which could move the cursor or rename the window; line ends stay."""
+    return "".join(c for c in text if c in "\n\t" or unicodedata.category(c) != "Cc")
 
 
 def print_json(value: Any) -> None:

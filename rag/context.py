@@ -102,16 +102,19 @@ class FitContext:
         elif twin is not component:
             component.adopt(twin)
 
-    def build(self, component: Component, make: Callable[[], None], *, inputs: Mapping[str, str] | None = None) -> None:
+    def build(
+        self, component: Component, make: Callable[[], None], *, inputs: Mapping[str, Component | str] | None = None
+    ) -> None:
         """Have ``make`` build a component's state, or load it from the store when it was built before; then the
         components it holds are fitted first.
 
         Args:
             component: Saves and loads the state.
             make: Builds it.
-            inputs: Fingerprints of what it is built from besides the passages, the training data and the seed.
+            inputs: What it is built from besides the passages, the training data and the seed.
         """
-        if self.store is None:
+        parts = [component, *(part for part in (inputs or {}).values() if not isinstance(part, str))]
+        if self.store is None or not all(part.is_lasting for part in parts):
             make()
             return
 
@@ -133,11 +136,16 @@ class FitContext:
 
     def is_built(self, component: Component) -> bool:
         """Whether :meth:`fit` would find the component's state in the store."""
-        return self.store is not None and self.store.has(component.kind, self._key(component, None))
+        return (
+            self.store is not None
+            and component.is_lasting
+            and self.store.has(component.kind, self._key(component, None))
+        )
 
-    def _key(self, component: Component, inputs: Mapping[str, str] | None) -> str:
+    def _key(self, component: Component, inputs: Mapping[str, Component | str] | None) -> str:
         learned = self._training_fingerprint if any("training" in part.needs for _, part in component.walk()) else ""
-        made_of = [component.content_fingerprint, self.passages.fingerprint, learned, self.seed, dict(inputs or {})]
+        given = {k: v if isinstance(v, str) else v.content_fingerprint for k, v in (inputs or {}).items()}
+        made_of = [component.content_fingerprint, self.passages.fingerprint, learned, self.seed, given]
         return fingerprint(made_of)
 
     @cached_property
@@ -170,7 +178,7 @@ class FitContext:
 
         Nowhere for one that was fitted on this corpus: its vectors are worth nothing for another.
         """
-        if self.store is None or "corpus" in embedder.needs:
+        if self.store is None or "corpus" in embedder.needs or not embedder.is_lasting:
             return None
         return self.store.values("embeddings", embedder.content_fingerprint, about=repr(embedder))
 
@@ -200,7 +208,8 @@ class FitContext:
             some = todo[first : first + _KEPT_TOGETHER]
             embedded = embedder.checked(embedder.embed_documents([missing[key] for key in some]), len(some))
             fresh = {key: row.tobytes() for key, row in zip(some, embedded.astype("<f4"), strict=True)}
-            values.put(fresh.items())
+            if np.isfinite(embedded).all():  # otherwise it is refused below, and must not be found again
+                values.put(fresh.items())
             known |= fresh
             advance(len(some))
         self.ledger.spend(texts_embedded=len(missing))

@@ -61,6 +61,12 @@ class Ledger:
         costs = self.stages.setdefault(self._open[-1] if self._open else "other", Costs())
         costs += Costs(0.0, texts_embedded, scorer_calls, llm_calls, llm_tokens)
 
+    def add(self, other: Ledger) -> None:
+        """Book everything of another ledger here too."""
+        for name, costs in other.stages.items():
+            own = self.stages.setdefault(name, Costs())
+            own += costs
+
     @property
     def total(self) -> Costs:
         total = Costs()

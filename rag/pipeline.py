@@ -191,8 +191,8 @@ class Pipeline(Component):
             DataError: A query without text, or something that is no query.
             NotFittedError: The pipeline has not been fitted.
         """
-        if top_k is not None and top_k < 1:
-            raise ConfigError(f"top_k must be at least 1, got {top_k}", parameter="top_k")
+        if top_k is not None and (not isinstance(top_k, int) or top_k < 1):
+            raise ConfigError(f"top_k must be a whole number from 1 on, got {top_k!r}", parameter="top_k")
         single = isinstance(query, (str, Query)) or not isinstance(query, Iterable)
         asked: Sequence[Any] = [query] if single else query  # type: ignore[assignment]
         queries = [_query(one, number) for number, one in enumerate(asked)]
@@ -286,9 +286,13 @@ class Pipeline(Component):
         Raises:
             ArtifactError: Nothing there, damaged, or written by a newer version.
         """
-        data, _ = read_folder(Path(folder), Pipeline.kind, verify=verify)
+        data, manifest = read_folder(Path(folder), Pipeline.kind, verify=verify)
         try:
             pipeline = cls.from_yaml(data / "pipeline.yaml")
+            if pipeline.fingerprint != manifest.get("fingerprint"):
+                raise ArtifactError(
+                    f"{folder}: was built by other versions of its components than are installed now: index it again"
+                )
             corpus = Corpus.open(data / "corpus.arrow")
             passages = Passages.load(data, corpus)
             context = FitContext(corpus, passages)
@@ -336,6 +340,10 @@ def _query(value: Any, number: int) -> Query:
         raise DataError(f"a query is a text or a rag.Query, got {type(value).__name__}")
     if not isinstance(query.text, str) or not query.text.strip():
         raise DataError(f"query '{query.id}' has no text")
+    try:
+        query.text.encode("utf-8")
+    except UnicodeEncodeError:
+        raise DataError(f"query '{query.id}' holds a lone surrogate, which is no text") from None
     return query
 
 

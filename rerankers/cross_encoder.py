@@ -11,13 +11,14 @@ from pydantic import Field
 from rag.candidates import Floats, Ints
 from rag.component import Runtime
 from rag.errors import ModelError, NotFittedError
-from rag.models import Device, Precision, inference, load_cross_encoder
+from rag.models import Device, Precision, inference, load_cross_encoder, model_content, resolved_precision
 from rerankers.base import Scorer
 
 if TYPE_CHECKING:
     from sentence_transformers import CrossEncoder
 
     from rag.batch import QueryBatch
+    from rag.context import FitContext
 
 __all__ = ["CrossEncoderScorer"]
 
@@ -45,7 +46,7 @@ class CrossEncoderScorer(Scorer):
         model: str,
         *,
         revision: str | None = None,
-        max_length: Annotated[int, Field(ge=8)] | None = None,
+        max_length: Annotated[int, Field(ge=8, le=1_000_000)] | None = None,
         precision: Precision = "auto",
         batch_size: Annotated[int, Field(ge=1, le=4096), Runtime()] = 32,
         device: Annotated[Device, Runtime()] = "auto",
@@ -70,6 +71,13 @@ class CrossEncoderScorer(Scorer):
                 f"the model '{self.model}' has {encoder.num_labels} outputs: a cross-encoder for ranking has one"
             )
         return encoder
+
+    def prepare(self, context: FitContext) -> None:
+        super().prepare(context)
+        self.content()  # a model that is not there is better missed now than at the first question
+
+    def content(self) -> Any:
+        return [model_content(self.model, self.revision), resolved_precision(self.precision, self.device)]
 
     def score_pairs(self, batch: QueryBatch, rows: Ints, passages: Ints) -> Floats:
         import torch

@@ -26,6 +26,8 @@ __all__ = ["BM25"]
 _STOPWORDS = ("da", "de", "en", "en_plus", "es", "fr", "it", "ko", "nl", "no", "pt", "ru", "sv", "tr", "zh")
 """Languages whose stop words bm25s brings."""
 
+_WORDS_REMEMBERED = 1_000_000
+
 _BLOCK = 1 << 24
 """Scores computed at a time, queries x passages: 64 MiB of float32."""
 
@@ -146,9 +148,17 @@ class BM25(Retriever):
         columns = np.fromiter((word for one in words for word in one), dtype=np.int64, count=ends[-1])
         ones = np.ones(len(columns), dtype=np.float32)
         queries = scipy.sparse.csr_array((ones, columns, ends), shape=(len(words), self._weights.shape[0]))
-        scores = (queries @ self._weights).toarray()
-        scores[scores == 0] = -np.inf
-        return scores  # type: ignore[no-any-return]
+        product = (queries @ self._weights).tocoo()
+        # What is there shares a word, also where rare weighting schemes give that 0.
+        scores = np.full(product.shape, -np.inf, dtype=np.float32)
+        scores[product.row, product.col] = product.data
+        self._forget()
+        return scores
+
+    def _forget(self) -> None:
+        """Words of queries that the corpus does not have are remembered by the tokenizer: not without end."""
+        if self.stemmer is not None and len(self._tokenizer.word_to_stem) > _WORDS_REMEMBERED:
+            self._tokenizer.word_to_stem, self._tokenizer.word_to_id = {}, {}
 
     def save_state(self, folder: Path) -> None:
         np.save(folder / "data.npy", self._weights.data)
@@ -174,6 +184,8 @@ class BM25(Retriever):
 
         # bm25s keeps columns of passages by word: the same arrays are rows of words.
         shape = (len(indptr) - 1, len(passages))
+        if max(len(data), len(passages)) < 1 << 31:  # half the memory; no copy when they are so already
+            indices, indptr = indices.astype(np.int32, copy=False), indptr.astype(np.int32, copy=False)
         self._weights = scipy.sparse.csr_array((data, indices, indptr), shape=shape, copy=False)
         self._passages = passages
 

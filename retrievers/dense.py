@@ -58,7 +58,7 @@ class Dense(Retriever):
         context.build(
             self.index,
             lambda: self.index.build(self._scaled(context.embed_passages(self.embedder)), progress=context.progress),
-            inputs={"embedder": self.embedder.content_fingerprint, "metric": self.metric},
+            inputs={"embedder": self.embedder, "metric": self.metric},
         )
         self._passages = context.passages
 

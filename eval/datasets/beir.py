@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 from eval.datasets.base import Dataset
@@ -56,6 +57,10 @@ def read_queries(path: Path) -> list[Query]:
             raise DataError(f"{where}: query '{id}' has no text")
         if id in queries:
             raise DataError(f"{where}: two queries have the id '{id}'")
+        try:
+            json.dumps(row, ensure_ascii=False).encode("utf-8")
+        except UnicodeEncodeError:
+            raise DataError(f"{where}: query '{id!a}' holds a lone surrogate, which is no text") from None
         metadata = row.get("metadata")
         queries[id] = Query(id, text, metadata if isinstance(metadata, dict) else {})
     if not queries:

@@ -223,9 +223,13 @@ class _Converter:
             return text
         from ruamel.yaml.nodes import ScalarNode
 
-        return self.yaml.constructor.construct_object(
-            ScalarNode(tag, text, composed.start_mark, composed.end_mark), deep=True
-        )
+        node = ScalarNode(tag, text, composed.start_mark, composed.end_mark)
+        try:
+            return self.yaml.constructor.construct_object(node, deep=True)
+        except (ValueError, ArithmeticError, KeyError, AttributeError) as error:
+            kind = tag.rpartition(":")[2]
+            self._mistake(f"'{text[:40]}' is no {kind}: {error}", path, self._location(composed))
+            return None
 
     def _interpolate(self, text: str, path: tuple[str, ...], location: Location) -> str:
         def value(match: re.Match[str]) -> str:

@@ -7,6 +7,8 @@ import json
 import logging
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from datetime import date, time
+from decimal import Decimal
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -211,11 +213,14 @@ def _record_batch(documents: list[Document]) -> pa.RecordBatch:
     import pyarrow as pa
 
     try:
-        metadata = [json.dumps(dict(d.metadata), ensure_ascii=False) if d.metadata else "{}" for d in documents]
+        metadata = [
+            json.dumps(dict(d.metadata), ensure_ascii=False, default=_json_value) if d.metadata else "{}"
+            for d in documents
+        ]
     except (TypeError, ValueError):
         for document in documents:
             try:
-                json.dumps(dict(document.metadata))
+                json.dumps(dict(document.metadata), default=_json_value)
             except (TypeError, ValueError) as error:
                 raise DataError(f"document '{document.id}': its metadata is not JSON: {error}") from None
         raise
@@ -224,6 +229,13 @@ def _record_batch(documents: list[Document]) -> pa.RecordBatch:
         return pa.record_batch([pa.array(a, t.type) for a, t in zip(arrays, _schema(), strict=True)], schema=_schema())
     except UnicodeEncodeError as error:
         raise DataError(f"a document holds text that is not valid Unicode (a lone surrogate): {error}") from None
+
+
+def _json_value(value: Any) -> str:
+    """Dates, times and decimals, as tables have them, as text."""
+    if isinstance(value, (date, time, Decimal)):
+        return value.isoformat() if hasattr(value, "isoformat") else str(value)
+    raise TypeError(f"{type(value).__name__} is not JSON")
 
 
 def _documents(table: Any) -> list[Document]:

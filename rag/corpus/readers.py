@@ -7,7 +7,8 @@ BEIR folder                  lines of its ``corpus.jsonl``
 ``*.jsonl``, ``*.ndjson``    one JSON object a line
 ``*.csv``, ``*.tsv``         one a row, first line names the columns
 ``*.parquet``                one a row
-folder                       its ``.txt``, ``.md``, ``.markdown`` and ``.rst`` files; the id is the relative path
+folder                       its ``.txt``, ``.md``, ``.markdown`` and ``.rst`` files, none that is hidden; the id is the
+                             relative path
 ``hf:NAME[@CONFIG][#SPLIT]`` rows of a dataset on the Hugging Face Hub (split: ``train``, or the only one)
 ``datasets.Dataset``         its rows
 list of ``Document``         as they are
@@ -23,6 +24,7 @@ from __future__ import annotations
 import csv
 import json
 import logging
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import chain
 from pathlib import Path
@@ -74,7 +76,8 @@ def read_documents(source: Any, *, id_field: str | None = None, text_field: str 
         text = str(source)
         if text.startswith("hf:"):
             return _rows(_hub_rows(text), id_field, text_field)
-        return _from_path(Path(source).expanduser(), id_field, text_field)
+        path = Path(os.path.expanduser(source))  # noqa: PTH111 - Path's own raises for a user that is not there
+        return _from_path(path, id_field, text_field)
     if hasattr(source, "features") and hasattr(source, "column_names"):  # datasets.Dataset, without importing it
         return _rows(((f"row {number}", row) for number, row in enumerate(source)), id_field, text_field)
     if isinstance(source, Iterable):
@@ -92,7 +95,7 @@ def _from_path(path: Path, id_field: str | None, text_field: str | None) -> Iter
     if path.is_dir():
         if (path / "corpus.jsonl").is_file():
             return _rows(iter_jsonl(path / "corpus.jsonl"), id_field, text_field)
-        files = sorted(p for p in path.rglob("*") if p.suffix.lower() in TEXT_SUFFIXES and p.is_file())
+        files = sorted(p for p in path.rglob("*") if _is_text(p.relative_to(path)) and p.is_file())
         if not files:
             raise DataError(
                 f"{path}: the folder has neither a corpus.jsonl nor any {', '.join(sorted(TEXT_SUFFIXES))} file"
@@ -111,6 +114,11 @@ def _from_path(path: Path, id_field: str | None, text_field: str | None) -> Iter
     if suffix in TEXT_SUFFIXES:
         return iter([Document(path.name, _read_text(path), {"path": str(path)})])
     raise DataError(f"{path}: unknown format '{suffix}' (valid: {', '.join(sorted({*readers, *TEXT_SUFFIXES}))})")
+
+
+def _is_text(path: Path) -> bool:
+    """By its name; nothing hidden, such as what lies under ``.git``."""
+    return path.suffix.lower() in TEXT_SUFFIXES and not any(part.startswith(".") for part in path.parts)
 
 
 def iter_jsonl(path: Path) -> Iterator[tuple[str, Any]]:
@@ -198,7 +206,9 @@ def _hub_rows(name: str) -> Iterator[tuple[str, dict[str, Any]]]:
     try:
         loaded = load_dataset(repository, config or None, split=split or None)
     except Exception as error:  # the Hub's client raises many kinds
-        raise DataError(f"{name}: cannot load the dataset: {str(error).splitlines()[0]}") from error
+        raise DataError(
+            f"{name}: cannot load the dataset: {(str(error).strip() or type(error).__name__).splitlines()[0]}"
+        ) from error
     if not isinstance(loaded, Dataset):
         splits = list(loaded)
         if "train" not in splits and len(splits) != 1:

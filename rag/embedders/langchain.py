@@ -54,6 +54,10 @@ class LangChainEmbedder(Embedder):
         return {"kind": self.kind, "type": self.type, "version": self.version, "name": self.name or self._token}
 
     @property
+    def is_lasting(self) -> bool:
+        return self.name is not None
+
+    @property
     def dimension(self) -> int:
         if not self._dimension:
             self._dimension = len(self.embeddings.embed_query("dimension"))

@@ -62,7 +62,7 @@ class SentenceTransformerEmbedder(TokenEmbedder):
         revision: str | None = None,
         query_prompt: str | None = None,
         document_prompt: str | None = None,
-        max_length: Annotated[int, Field(ge=4)] | None = None,
+        max_length: Annotated[int, Field(ge=4, le=1_000_000)] | None = None,
         truncate_dim: Annotated[int, Field(ge=1)] | None = None,
         normalize: bool = True,
         precision: Precision = "auto",

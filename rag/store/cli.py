@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import logging
+import os
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rag.errors import ConfigError
+from rag.errors import ArtifactError, ConfigError
 
 if TYPE_CHECKING:
     from rag.store.store import Entry, Store
@@ -27,10 +29,21 @@ JsonOption = Annotated[bool, typer.Option("--json", help="One JSON object instea
 
 
 def open_store(option: str | None) -> Store | None:
-    """The store that ``--store`` names; None for ``off``."""
+    """The store that ``--store`` or ``RAG_STORE`` names, else the user's own; None for ``off``, or when the user's own
+    cannot be made and nobody asked for it.
+    """
     from rag.store.store import Store
 
-    return None if option == "off" else Store(option)
+    named = option or os.environ.get("RAG_STORE")
+    if named == "off":
+        return None
+    try:
+        return Store(named)
+    except ArtifactError as error:
+        if named:
+            raise
+        logging.getLogger("rag.store").warning("%s; nothing is kept", error)
+        return None
 
 
 @app.command()
@@ -106,7 +119,6 @@ def gc(
 @app.command()
 def verify(folder: StoreFolder = None) -> None:
     """Read every file and compare checksums; exit code 2 when something is damaged."""
-    from rag.errors import ArtifactError
     from rag.store.store import Store
 
     store = Store(folder)

@@ -28,6 +28,9 @@ FORMAT = 1
 
 _MANIFEST = "manifest.json"
 _GENERATION = "data-"
+_LOCK = ".lock"
+"""Held by whoever writes; the system frees it when the writer dies."""
+
 _OURS = re.compile(rf"{_GENERATION}[0-9a-f]{{12}}|\.{re.escape(_MANIFEST)}\.[0-9a-f]{{8}}")
 """Names of what a writer that was killed may leave behind."""
 
@@ -44,14 +47,19 @@ def write_folder(folder: Path, kind: str, about: Mapping[str, Any]) -> Iterator[
     Raises:
         ArtifactError: The folder holds other files, or cannot be written.
     """
+    from filelock import FileLock
+
     check_target(folder, kind)
-    generation = folder / f"{_GENERATION}{uuid.uuid4().hex[:12]}"
+    made = not folder.exists()
     try:
-        made = not folder.exists()
-        generation.mkdir(parents=True)
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(folder / _LOCK)
+        lock.acquire()
     except OSError as error:
         raise ArtifactError(f"{folder}: cannot be written: {error.strerror}") from None
+    generation = folder / f"{_GENERATION}{uuid.uuid4().hex[:12]}"
     try:
+        generation.mkdir()
         yield generation
         files = {}
         for path in sorted(generation.rglob("*")):
@@ -62,20 +70,24 @@ def write_folder(folder: Path, kind: str, about: Mapping[str, Any]) -> Iterator[
                 }
         manifest = {"kind": kind, "format": FORMAT, "data": generation.name, "files": files} | dict(about)
         replace_file(folder / _MANIFEST, json.dumps(manifest, indent=2, ensure_ascii=False) + "\n")
+        # Nobody else is writing here: other generations are the old one, or what a killed writer left.
+        for old in folder.iterdir():
+            if old != generation and _OURS.fullmatch(old.name):
+                if old.is_dir():
+                    shutil.rmtree(old, ignore_errors=True)
+                else:
+                    old.unlink(missing_ok=True)
     except BaseException as error:
         shutil.rmtree(generation, ignore_errors=True)
         if made:
+            (folder / _LOCK).unlink(missing_ok=True)
             with contextlib.suppress(OSError):
                 folder.rmdir()
         if isinstance(error, OSError):
             raise ArtifactError(f"{folder}: cannot be written: {error.strerror or error}") from None
         raise
-    for old in folder.iterdir():
-        if old != generation and _OURS.fullmatch(old.name):
-            if old.is_dir():
-                shutil.rmtree(old, ignore_errors=True)
-            else:
-                old.unlink(missing_ok=True)
+    finally:
+        lock.release()
 
 
 def check_target(folder: Path, kind: str) -> None:
@@ -88,7 +100,9 @@ def check_target(folder: Path, kind: str) -> None:
         raise ArtifactError(f"{folder} is a file: name a folder to write to")
     if folder.is_dir() and any(folder.iterdir()):
         manifest = _read_manifest(folder) if (folder / _MANIFEST).is_file() else {}
-        if manifest.get("kind") != kind and not all(_OURS.fullmatch(p.name) for p in folder.iterdir()):
+        if manifest.get("kind") != kind and not all(
+            p.name == _LOCK or _OURS.fullmatch(p.name) for p in folder.iterdir()
+        ):
             raise ArtifactError(f"{folder} is not empty and holds no {kind} of ours: choose a new folder")
 
 
@@ -103,17 +117,35 @@ def read_folder(folder: Path, kind: str, *, verify: bool = False) -> tuple[Path,
     Raises:
         ArtifactError: Nothing there, of another kind, written by a newer version, or damaged.
     """
+    manifest: dict[str, Any] = {}
+    while True:
+        before, manifest = manifest, _checked_manifest(folder, kind)
+        data = folder / str(manifest["data"])
+        try:
+            _check_files(folder, data, manifest["files"], verify=verify)
+        except ArtifactError:
+            # A writer may have replaced what the manifest named a moment ago.
+            if before.get("data") == manifest["data"]:
+                raise
+            continue
+        return data, manifest
+
+
+def _checked_manifest(folder: Path, kind: str) -> dict[str, Any]:
     if not (folder / _MANIFEST).is_file():
         raise ArtifactError(f"{folder}: there is no saved {kind} (no {_MANIFEST})")
-    manifest = _read_manifest(folder)
+    manifest: dict[str, Any] = _read_manifest(folder)
     if manifest.get("kind") != kind:
         raise ArtifactError(f"{folder}: holds a {manifest.get('kind')}, not a {kind}")
     if manifest["format"] > FORMAT:
         raise ArtifactError(
             f"{folder}: written in format {manifest['format']} by a newer version; this one reads up to {FORMAT}"
         )
-    data = folder / manifest["data"]
-    for name, expected in manifest["files"].items():
+    return manifest
+
+
+def _check_files(folder: Path, data: Path, files: Mapping[str, Any], *, verify: bool) -> None:
+    for name, expected in files.items():
         path = data / name
         if not path.is_file():
             raise ArtifactError(f"{folder}: damaged: {name} is missing")
@@ -123,7 +155,6 @@ def read_folder(folder: Path, kind: str, *, verify: bool = False) -> tuple[Path,
             )
         if verify and _sha256(path) != expected["sha256"]:
             raise ArtifactError(f"{folder}: damaged: the checksum of {name} is wrong")
-    return data, manifest
 
 
 def replace_file(path: Path, text: str) -> None:

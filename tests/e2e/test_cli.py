@@ -178,7 +178,11 @@ BM25 = "type: pipeline\nretriever: {type: bm25}\n"
         ({"p.yaml": BM25}, ["eval", "p.yaml", "--dataset", "nope"], "no built-in dataset 'nope'"),
         ({"p.yaml": BM25}, ["eval", "p.yaml", "--split", "tset"], "did you mean 'test'?"),
         ({"p.yaml": BM25}, ["eval", "p.yaml", "--measures", "nDGC@10"], "did you mean 'nDCG'?"),
-        ({"p.yaml": BM25, "out/x": ""}, ["eval", "p.yaml", "--out", "out"], "out is not empty and holds no run"),
+        (
+            {"p.yaml": BM25, "out/x": ""},
+            ["eval", "p.yaml", "--out", "out"],
+            "out is not empty and holds other things than a run",
+        ),
         ({"p.yaml": BM25}, ["index", "p.yaml", "--corpus", "none.jsonl", "--out", "i"], "none.jsonl: no such file"),
         (
             {"p.yaml": BM25, "c.jsonl": ""},

@@ -60,4 +60,6 @@ def test_a_killed_writer_leaves_a_whole_pipeline(tmp_path):
         rounds += 1
     Pipeline(retriever=BM25(top_k=5)).fit([Document("v5-0", "version5")]).save(folder)
     assert 5 == Pipeline.load(folder, verify=True).retriever.top_k
-    assert ["data", "manifest"] == sorted(path.name.partition("-")[0].partition(".")[0] for path in folder.iterdir())
+    assert ["data", "manifest"] == sorted(
+        path.name.partition("-")[0].partition(".")[0] for path in folder.glob("[!.]*")
+    )

@@ -12,8 +12,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from langchain_core.embeddings import DeterministicFakeEmbedding
 
-from rag import ArtifactError, Document, Pipeline, RecursiveChunker
+from rag import ArtifactError, Document, LangChainEmbedder, ModelError, Pipeline, RecursiveChunker
+from rag.store.folder import read_folder
 from rag.store.store import Store
 from rag.store.values import Values, text_key
 from rerankers import MaxSim, Rerank
@@ -243,3 +245,49 @@ def test_killed_at_any_moment_the_store_is_whole(tmp_path: Path) -> None:
     # and it goes on from there
     store = Store(tmp_path)
     assert answers(build().fit(DOCUMENTS, store=store)) == answers(build().fit(DOCUMENTS))
+
+
+def test_vectors_that_are_not_finite_are_not_kept(tmp_path: Path) -> None:
+    class Moody(Counting):
+        """Fails once.
+
+        Args:
+            size: Length of the vectors.
+        """
+
+        broken = True
+
+        def embed_documents(self, texts, *, advance=None):  # type: ignore[no-untyped-def]
+            vectors = super().embed_documents(texts, advance=advance)
+            return vectors * np.nan if type(self).broken else vectors
+
+    with pytest.raises(ModelError, match="NaN or infinite"):
+        Pipeline(retriever=Dense(embedder=Moody(size=4))).fit(DOCUMENTS, store=Store(tmp_path))
+    Moody.broken = False
+    assert len(Pipeline(retriever=Dense(embedder=Moody(size=4))).fit(DOCUMENTS, store=Store(tmp_path)).search("item 7"))
+
+
+def test_live_objects_without_a_name_fill_no_store(tmp_path: Path) -> None:
+    embedder = LangChainEmbedder(DeterministicFakeEmbedding(size=8))
+    Pipeline(retriever=Dense(embedder=embedder)).fit(DOCUMENTS, store=Store(tmp_path))
+    assert [] == list(Store(tmp_path).entries())
+    named = LangChainEmbedder(DeterministicFakeEmbedding(size=8), name="fake")
+    Pipeline(retriever=Dense(embedder=named)).fit(DOCUMENTS, store=Store(tmp_path))
+    assert {"embeddings", "index"} == {entry.kind for entry in Store(tmp_path).entries()}
+
+
+def test_writers_of_one_folder_take_turns(tmp_path: Path) -> None:
+    code = (
+        "import sys, time\nfrom pathlib import Path\nfrom rag.store.folder import write_folder\n"
+        "for _ in range(5):\n"
+        "    with write_folder(Path(sys.argv[1]), 'thing', {}) as folder:\n"
+        "        (folder / 'x').write_text(sys.argv[2]); time.sleep(0.02)\n"
+    )
+    writers = [subprocess.Popen([sys.executable, "-c", code, str(tmp_path / "f"), str(n)]) for n in range(3)]
+    seen = set()
+    while any(writer.poll() is None for writer in writers):
+        if (tmp_path / "f" / "manifest.json").exists():
+            seen.add(tuple(read_folder(tmp_path / "f", "thing")[1]["files"]))
+    assert [0, 0, 0] == [writer.returncode for writer in writers]
+    assert {("x",)} == seen
+    assert 1 == len(list((tmp_path / "f").glob("data-*")))

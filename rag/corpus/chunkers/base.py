@@ -75,15 +75,15 @@ class SizedChunker(Chunker):
     Args:
         size: Longest passage, in ``unit``.
         overlap: How much of a passage's end the next one may repeat, in ``unit``; less than ``size``.
-        unit: ``tokens`` of the pipeline's first embedder, so that nothing is cut off when it is embedded, or
-            ``characters``.
+        unit: ``tokens`` of the pipeline's first embedder, those included that it puts around every text, so that a
+            passage of its limit is embedded whole; or ``characters``.
     """
 
     def __init__(
         self,
         *,
-        size: Annotated[int, Field(ge=1)] = 256,
-        overlap: Annotated[int, Field(ge=0)] = 0,
+        size: Annotated[int, Field(ge=1, le=1_000_000)] = 256,
+        overlap: Annotated[int, Field(ge=0, le=1_000_000)] = 0,
         unit: Unit = "tokens",
     ) -> None:
         if overlap >= size:
@@ -95,3 +95,18 @@ class SizedChunker(Chunker):
     @property
     def needs_tokenizer(self) -> bool:
         return self.unit == "tokens"
+
+    def capacity(self, tokenizer: Tokenizer | None) -> int:
+        """What fits into a passage: ``size`` without the tokens that the model adds.
+
+        Raises:
+            ConfigError: Nothing does.
+        """
+        added = 0 if tokenizer is None else tokenizer.num_special_tokens_to_add(False)
+        if self.size - added <= self.overlap:
+            raise ConfigError(
+                f"size ({self.size}) must leave room beside the {added} tokens that the model adds and the overlap "
+                f"({self.overlap})",
+                parameter="size",
+            )
+        return self.size - added

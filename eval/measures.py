@@ -18,6 +18,12 @@ DEFAULT_MEASURES = ("nDCG@10", "R@100", "RR@10", "AP", "P@5")
 Run = Mapping[str, Mapping[str, float]]
 """Score by document id by query id."""
 
+_TRIAL = (
+    {"q": {"a": 1, "b": 0}, "none": {"a": 0}, "missed": {"a": 1}},
+    {"q": {"a": 2.0, "b": 1.0}, "none": {"a": 1.0}},
+)
+"""Judgements and a run with all that can be odd about a query."""
+
 _RESAMPLES = 10_000
 
 
@@ -46,11 +52,11 @@ def parse_measures(names: Sequence[str]) -> list[Any]:
         if "cutoff" in measure.SUPPORTED_PARAMS and measure.SUPPORTED_PARAMS["cutoff"].required and cutoff is None:
             raise ConfigError(f"measure '{name}': needs a cutoff, such as {name}@10", parameter="measures")
         try:  # what cannot be computed is found now, not after an hour of searching
-            values = list(ir_measures.iter_calc([measure], {"q": {"a": 1, "b": 0}}, {"q": {"a": 2.0, "b": 1.0}}))
+            values = list(ir_measures.iter_calc([measure], *_TRIAL))
         except Exception as error:  # providers raise what they like
             reason = (str(error).strip() or type(error).__name__).splitlines()[0]
             raise ConfigError(f"measure '{name}' cannot be computed here: {reason}", parameter="measures") from None
-        if [str(measure)] != [str(value.measure) for value in values]:
+        if {str(measure)} != {str(value.measure) for value in values}:
             raise ConfigError(f"measure '{name}' has no value for each query", parameter="measures")
         if measure not in found:
             found.append(measure)

@@ -350,14 +350,18 @@ def _query(value: Any, number: int) -> Query:
 def _explanations(trace: dict[str, Candidates], final: Candidates) -> list[dict[str, float]]:
     """For each hit of the final table in row order, its score in every table of the trace."""
     rows, columns = np.nonzero(final.mask)
-    documents = final.positions[rows, columns]
+    span = 1 + max((int(table.positions.max(initial=0)) for table in trace.values()), default=0)
+    wanted = rows * span + final.positions[rows, columns]
     found: list[dict[str, float]] = [{} for _ in rows]
     for name, table in trace.items():
-        if not table.positions.size:
+        row, column = np.nonzero(table.mask)
+        if not len(row):
             continue
-        same = table.positions[rows] == documents[:, None]
-        places = same.argmax(axis=1)
-        scores = table.scores[rows, places]
-        for number in np.flatnonzero(same.any(axis=1)).tolist():
+        keys = row * span + table.positions[row, column]
+        order = np.argsort(keys)
+        places = np.minimum(np.searchsorted(keys, wanted, sorter=order), len(keys) - 1)
+        hits = order[places]
+        scores = table.scores[row, column][hits]
+        for number in np.flatnonzero(keys[hits] == wanted).tolist():
             found[number][name] = float(scores[number])
     return found

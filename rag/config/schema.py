@@ -74,12 +74,19 @@ def component_schema(cls: Any) -> dict[str, Any] | None:
 def _parameter_schema(parameter: Parameter) -> dict[str, Any]:
     schema: dict[str, Any] = _referenced(parameter.adapter.json_schema())
     schema.pop("title", None)
-    schema = {"allOf": [schema]} if "$ref" in schema else schema  # draft 7 ignores what stands beside a $ref
+    if "$ref" in schema:
+        schema = {"allOf": [schema]}  # draft 7 ignores what stands beside a $ref
+    elif schema.get("type") in ("integer", "number", "boolean"):
+        schema = {"anyOf": [schema, _VARIABLE]}
     if parameter.help:
         schema["description"] = parameter.help
     if not parameter.required:
         schema["default"] = _json_default(parameter.default)
     return schema
+
+
+_VARIABLE = {"type": "string", "pattern": r"^\$\{"}
+"""A value that the environment gives, such as ``${TOP_K:-50}``."""
 
 
 def _referenced(schema: Any) -> Any:

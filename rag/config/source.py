@@ -25,6 +25,10 @@ __all__ = ["Node", "dump", "node_from_python", "read_source"]
 
 _VARIABLE = re.compile(r"\$(?:\$|\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\})")
 _BREAKS = re.compile("[\x85\u2028\u2029\ufeff]")
+_HIDDEN = {mark: chr(0xF8E0 + number) for number, mark in enumerate("{}[],:#")}
+"""What YAML would read as its own inside ``${NAME:-default}``, replaced while it parses; columns stay what they are."""
+_MASK = str.maketrans(_HIDDEN)
+_UNMASK = str.maketrans({hidden: mark for mark, hidden in _HIDDEN.items()})
 _MAX_NODES = 100_000
 """More than any pipeline has; aliases that multiply each other reach it at once."""
 
@@ -133,6 +137,8 @@ def _parse(text: str, name: str, mistakes: list[Mistake]) -> Node | None:
     from ruamel.yaml.error import MarkedYAMLError, YAMLError
     from ruamel.yaml.reader import ReaderError
 
+    if not any(mark in text for mark in _HIDDEN.values()):
+        text = _VARIABLE.sub(lambda match: match[0].translate(_MASK), text)
     try:
         composed = YAML(typ="safe", pure=True).compose(text)
     except MarkedYAMLError as error:
@@ -197,7 +203,7 @@ class _Converter:
         entries: dict[str, Node] = {}
         for key_node, value_node in composed.value:
             where = self._location(key_node)
-            name = key_node.value
+            name = key_node.value.translate(_UNMASK) if isinstance(key_node.value, str) else key_node.value
             if not isinstance(name, str):
                 self._mistake("a key must be a plain name", path, where)
             elif key_node.tag and str(key_node.tag).endswith(":merge"):
@@ -214,10 +220,11 @@ class _Converter:
         if tag.rpartition(":")[2] not in {"str", "int", "float", "bool", "null", "timestamp"} or "yaml.org" not in tag:
             self._check_tag(composed, "", path)
             return None
-        text, plain = composed.value, composed.style is None
+        written, plain = composed.value.translate(_UNMASK), composed.style is None
+        text = written
         if "$" in text:
             text = self._interpolate(text, path, self._location(composed))
-            if plain and text != composed.value:
+            if plain and text != written:
                 tag = str(self.yaml.resolver.resolve(type(composed), text, (True, False)))
         if tag.endswith((":str", ":timestamp")):
             return text

@@ -85,9 +85,8 @@ def test_values_are_those_of_yaml_1_2(write, written, expected):
 def test_a_byte_order_mark_is_no_part_of_the_text(tmp_path):
     file = tmp_path / "bom.yaml"
     file.write_bytes(b"\xef\xbb\xbfa: 1\nb: {c: ${NO_SUCH}}\n")
-    assert ["bom.yaml:2:9: not valid YAML: expected ',' or '}', but got '{'; while parsing a flow mapping"] == wrong(
-        file
-    )
+    message = "bom.yaml:2:8: b.c: the environment variable NO_SUCH is not set (a default: ${NO_SUCH:-...})"
+    assert [message] == wrong(file)
 
 
 def test_anchors_and_aliases(write):
@@ -320,3 +319,19 @@ def test_our_own_configurations_are_right_and_complete_ones_give_the_same_tree(n
     assert pipeline.to_yaml() == again.to_yaml()
     for _, one in again.walk():
         assert set(one.parameters()) | {"type"} == set(one.to_config())
+
+
+def test_variables_inside_flow_mappings(tmp_path, monkeypatch):
+    monkeypatch.setenv("RAG_TEST_K", "7")
+    path = tmp_path / "p.yaml"
+    path.write_text(
+        "type: pipeline\n"
+        "retriever: {type: bm25, top_k: ${RAG_TEST_K}, k1: ${RAG_TEST_NONE:-1.5}, "
+        "stopwords: [a, '${RAG_TEST_NONE:-x, y}']}\n"
+    )
+    bm25 = Pipeline.from_yaml(path).retriever
+    assert (7, 1.5, ["a", "x, y"]) == (bm25.top_k, bm25.k1, bm25.stopwords)
+    path.write_text("type: pipeline\nretriever: {type: bm25, top_k: ${RAG_TEST_K}, b: ${RAG_TEST_NONE:-2}}\n")
+    with pytest.raises(ConfigError) as caught:
+        Pipeline.from_yaml(path)
+    assert f"{path}:2:50: retriever.b: must be less than or equal to 1, got 2" == str(caught.value)

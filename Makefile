@@ -1,11 +1,11 @@
-# `make quickstart`, `make test` and `make check` each set up .venv when needed; run again, they start at once.
+# `make quickstart`, `make test` and `make check` each set up .venv when needed; run again, they use it as it is.
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 # Bytecode is compiled when a module is first imported, not for everything that is installed: half the time.
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile -c constraints.txt
 
-.PHONY: quickstart test check benchmarks clean
+.PHONY: quickstart test check clean
 
 quickstart: $(VENV)/.quickstart
 	@HF_HUB_OFFLINE=1 $(BIN)/rag eval configs/quickstart.yaml --dataset python-reference

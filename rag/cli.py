@@ -161,7 +161,9 @@ def components(
     from rag.registry import component_class, kinds, types_of
 
     if kind is not None and kind not in kinds():
-        raise ConfigError(f"unknown kind '{kind}'{did_you_mean(kind, kinds())}")
+        known = [f"rag components {one} {kind}" for one in kinds() if kind in types_of(one)]
+        hint = f"; you may mean: {' or '.join(known)}" if known else did_you_mean(kind, kinds())
+        raise ConfigError(f"unknown kind '{kind}'{hint}")
     wanted = [kind] if kind else kinds()
     if name is not None and kind is not None:
         cls = component_class(kind, name)
@@ -170,7 +172,7 @@ def components(
         else:
             _print_component(cls)
         return
-    found = {one: {t: component_class(one, t).doc_summary() for t in types_of(one)} for one in wanted}
+    found = {one: {name: _summary(one, name) for name in types_of(one)} for one in wanted}
     if as_json:
         print_json(found)
     else:
@@ -195,7 +197,17 @@ def schema(
         replace_file(path, text)
     except OSError as error:
         raise ConfigError(f"{path}: cannot be written: {error.strerror}") from None
-    typer.echo(f"wrote {path}; in a pipeline's first line: # yaml-language-server: $schema={path}")
+    typer.echo(f"wrote {path}; as a comment at the top of a pipeline: # yaml-language-server: $schema={path}")
+
+
+def _summary(kind: str, name: str) -> str:
+    """What a component says it is; one of a broken package says why it cannot be used."""
+    from rag.registry import component_class
+
+    try:
+        return component_class(kind, name).doc_summary().replace("``", "")
+    except ConfigError as error:
+        return f"(cannot be used: {error})"
 
 
 # -- printing -----------------------------------------------------------------------------------------------------
@@ -259,7 +271,7 @@ def _print_component(cls: type[Component]) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from rag.config.schema import type_name
+    from rag.config.schema import type_name, yaml_text
     from rag.console import out
 
     console = out()
@@ -272,8 +284,8 @@ def _print_component(cls: type[Component]) -> None:
     for heading in ("argument", "type", "default", "meaning"):
         table.add_column(heading, overflow="fold")
     for parameter in cls.parameters().values():
-        default = Text("required", "bold") if parameter.required else Text(repr(parameter.default))
-        table.add_row(Text(parameter.name), Text(type_name(parameter)), default, Text(parameter.help))
+        default = Text("required", "bold") if parameter.required else Text(yaml_text(parameter.default))
+        table.add_row(Text(parameter.name), Text(type_name(parameter)), default, Text(parameter.help.replace("``", "")))
     console.print(table)
 
 

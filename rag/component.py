@@ -382,7 +382,7 @@ def _docstring(cls: type[Component]) -> tuple[str, str, dict[str, str]]:
     between = "\n\n" if own.blank_after_short_description else "\n"
     description = f"{own.short_description or ''}{between}{own.long_description or ''}".strip()
     first = " ".join(description.partition("\n\n")[0].split())
-    return re.split(r"(?<=[.:]) (?=[A-Z0-9])", first)[0], description, helps
+    return re.split(r"(?<!et al\.)(?<=\.) (?=[A-Z])", first)[0], description, helps
 
 
 def _slot(annotation: Any, *, container: Literal["one", "list"] = "one", optional: bool = False) -> Slot | None:

@@ -5,17 +5,21 @@ from __future__ import annotations
 import json
 import logging
 import os
+import re
 import sys
 import time
 import unicodedata
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO, cast
 
 if TYPE_CHECKING:
     from rich.console import Console
 
 __all__ = ["out", "plain", "print_json", "progress", "quiet_libraries", "stderr"]
+
+_LINE_EVERY = 10.0
+"""Seconds between lines of progress in a log."""
 
 _DELAY = 1.0
 """Seconds before a bar appears: short work shows none."""
@@ -25,7 +29,24 @@ def out() -> Console:
     """Standard output, for results. Colour only on a terminal and without ``NO_COLOR``."""
     from rich.console import Console
 
-    return Console(highlight=False, width=None if sys.stdout.isatty() else 160)
+    if sys.stdout.isatty():
+        return Console(highlight=False)
+    # For a file or a pipe: as wide as asked, without the blanks that fill table cells.
+    width = int(os.environ["COLUMNS"]) if os.environ.get("COLUMNS", "").isdecimal() else 160
+    return Console(highlight=False, width=width, file=cast("TextIO", _Trimmed(sys.stdout)))
+
+
+class _Trimmed:
+    """A stream that drops blanks at the end of lines."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self.stream = stream
+
+    def write(self, text: str) -> int:
+        return self.stream.write(re.sub(r"[ \t]+$", "", text, flags=re.MULTILINE))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.stream, name)
 
 
 def stderr() -> Console:
@@ -45,6 +66,22 @@ def print_json(value: Any) -> None:
     sys.stdout.write(json.dumps(value, ensure_ascii=False, indent=2) + "\n")
 
 
+class _Lines:
+    """Progress where no bar can be drawn: a line now and then, so that a log shows that something is going on."""
+
+    def __init__(self, title: str, total: int | None) -> None:
+        self.title, self.total = title, total
+        self.done = 0
+        self.last = time.monotonic()
+
+    def __call__(self, done: int) -> None:
+        self.done += done
+        if time.monotonic() - self.last > _LINE_EVERY:
+            self.last = time.monotonic()
+            of = "" if self.total is None else f" of {self.total}"
+            sys.stderr.write(f"{self.title}: {self.done}{of}\n")
+
+
 @contextmanager
 def progress(title: str, total: int | None) -> Iterator[Callable[[int], None]]:
     """A bar on standard error, when that is a terminal and the work takes over a second."""
@@ -52,7 +89,7 @@ def progress(title: str, total: int | None) -> Iterator[Callable[[int], None]]:
 
     console = stderr()
     if not console.is_terminal:
-        yield lambda done: None
+        yield _Lines(title, total)
         return
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     bar = Progress(*columns, console=console, transient=True)
@@ -84,6 +121,8 @@ def quiet_libraries(verbose: bool) -> None:
     logger.setLevel(logging.DEBUG if verbose else logging.WARNING)
     logger.propagate = False
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
+    # Threads that wait for each other by spinning make a question 10 times slower when another program has a core.
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     for name in ("sentence_transformers", "transformers", "huggingface_hub", "datasets", "bm25s"):
         logging.getLogger(name).setLevel(logging.ERROR)

@@ -25,13 +25,13 @@ from rag.embedders.base import Embedder
 from rag.errors import ArtifactError, ConfigError, DataError, NotFittedError, RagError
 from rag.stage import Retriever, Stage
 from rag.store.folder import read_folder, write_folder
+from rag.store.store import Store
 from rag.types import Hit, Query, SearchResult
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
     from rag.langchain import PipelineRetriever
-    from rag.store.store import Store
 
 __all__ = ["Pipeline"]
 
@@ -112,7 +112,7 @@ class Pipeline(Component):
         training: Training | None = None,
         progress: Progress = no_progress,
         seed: int = 0,
-        store: Store | None = None,
+        store: Store | str | Path | None = None,
     ) -> Pipeline:
         """Chunk, embed and index the documents, and let components learn.
 
@@ -121,7 +121,8 @@ class Pipeline(Component):
             training: Judged queries, for components that learn.
             progress: Shows how far it is.
             seed: For everything random.
-            store: Where what is built is kept, and found when the same is built again; None keeps nothing.
+            store: Where what is built is kept, and found when the same is built again: a store, or its folder. None
+                keeps nothing.
 
         Returns:
             Itself, fitted.
@@ -130,6 +131,8 @@ class Pipeline(Component):
             ConfigError: A component needs training data and there are none; said before any work.
             DataError: The corpus cannot be used.
         """
+        if store is not None and not isinstance(store, Store):
+            store = Store(store)
         for path, component in self.walk():
             if "training" in component.needs and training is None:
                 raise ConfigError(f"{path} ({component.label()}) learns from judged training queries: none were given")
@@ -192,7 +195,7 @@ class Pipeline(Component):
             NotFittedError: The pipeline has not been fitted.
         """
         if top_k is not None and (not isinstance(top_k, int) or top_k < 1):
-            raise ConfigError(f"top_k must be a whole number from 1 on, got {top_k!r}", parameter="top_k")
+            raise ConfigError(f"must be a whole number from 1 on, got {top_k!r}", parameter="top_k")
         single = isinstance(query, (str, Query)) or not isinstance(query, Iterable)
         asked: Sequence[Any] = [query] if single else query  # type: ignore[assignment]
         queries = [_query(one, number) for number, one in enumerate(asked)]

@@ -21,7 +21,7 @@ __all__ = ["Hybrid"]
 
 
 class Hybrid(Retriever):
-    """Asks every retriever and fuses their lists into one.
+    """Asks every retriever and fuses their lists into one: a document's score is the weighted sum over the lists.
 
     Each retriever's own ``top_k`` says how deep its list goes. A document's passage is the one of the list that
     contributes most to its score.

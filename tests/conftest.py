@@ -9,6 +9,7 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # the workers of pytest-xdist are as many as there are cores
 
 from collections.abc import Iterator
+from importlib.metadata import EntryPoint, entry_points
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -29,3 +30,18 @@ def _own_store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RAG_STORE", str(tmp_path_factory.mktemp("store")))
         yield
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _own_components() -> Iterator[None]:
+    """Lists of what exists are those of this project, whatever plug-ins are installed beside it."""
+    import rag.registry
+
+    def ours(group: str) -> list[EntryPoint]:
+        return [one for one in entry_points(group=group) if one.dist is not None and one.dist.name == "rag-pipelines"]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(rag.registry, "entry_points", ours)
+        rag.registry._entries.cache_clear()
+        yield
+    rag.registry._entries.cache_clear()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Iterable
 from typing import Any
@@ -15,7 +16,7 @@ from rag.registry import component_class, kinds, types_of
 
 logger = logging.getLogger("rag.config")
 
-__all__ = ["component_schema", "json_schema", "type_name"]
+__all__ = ["component_schema", "json_schema", "type_name", "yaml_text"]
 
 
 def json_schema(kind: str = "pipeline") -> dict[str, Any]:
@@ -107,6 +108,18 @@ def _json_default(default: Any) -> Any:
     if isinstance(default, Iterable) and not isinstance(default, (str, dict)):
         return [_json_default(item) for item in default]
     return default
+
+
+def yaml_text(value: Any) -> str:
+    """A default as a pipeline file would have it."""
+    if isinstance(value, Component):
+        given = value.to_config()
+        defaults = {name: _json_default(parameter.default) for name, parameter in value.parameters().items()}
+        shown = {name: item for name, item in given.items() if name == "type" or item != defaults[name]}
+        return "{" + ", ".join(f"{name}: {yaml_text(item)}" for name, item in shown.items()) + "}"
+    if isinstance(value, (list, tuple)):
+        return "[" + ", ".join(map(yaml_text, value)) + "]"
+    return value if isinstance(value, str) else json.dumps(value)
 
 
 def type_name(parameter: Parameter) -> str:

@@ -266,4 +266,6 @@ def _column(row: Mapping[str, Any], wanted: str | None, usual: tuple[str, ...], 
         if name in row:
             return name
     tried = wanted or " or ".join(usual)
-    raise DataError(f"{where}: no {what} field '{tried}'; it has: {', '.join(map(str, row))}")
+    raise DataError(
+        f"{where}: no {what} field '{tried}' (--{what}-field names another); it has: {', '.join(map(str, row))}"
+    )

@@ -138,7 +138,7 @@ def size_text(size: float) -> str:
 
 
 def _bytes(text: str) -> float:
-    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([kMGT]?)B?\s*", text)
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([kMGT]?)B\s*", text)
     if match is None:
         raise ConfigError(f"--keep must be a size such as 500MB or 20GB, got '{text}'")
     return float(match[1]) * float(1000 ** "_kMGT".index(match[2] or "_"))

@@ -242,7 +242,7 @@ def test_what_is_no_query_is_refused(query, expected):
 
 @pytest.mark.parametrize("top_k", [0, -1])
 def test_top_k_is_at_least_one(top_k):
-    with pytest.raises(ConfigError, match="top_k must be a whole number from 1 on"):
+    with pytest.raises(ConfigError, match="must be a whole number from 1 on"):
         Pipeline(retriever=BM25()).fit(DOCUMENTS).search("cats", top_k=top_k)
 
 

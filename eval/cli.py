@@ -125,9 +125,9 @@ def _print_evaluation(evaluation: Evaluation, target: Path) -> None:
         f"in batch: {metrics['throughput_qps']:.0f} per second; fitting took {fit:.1f} s"
     )
     for note in metrics["notes"]:
-        console.print(Text(f"note: {note}"))
+        console.print(Text(f"note: {note}"), soft_wrap=True)
     _print_examples(evaluation, console)
-    console.print(Text.assemble("report: ", (str((target / "report.html").resolve()), "bold")))
+    console.print(Text.assemble("report: ", (str((target / "report.html").resolve()), "bold")), soft_wrap=True)
 
 
 def _print_examples(evaluation: Evaluation, console: Any) -> None:

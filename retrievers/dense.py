@@ -69,11 +69,13 @@ class Dense(Retriever):
         if self._passages is None:
             raise NotFittedError("'dense' has not been fitted: fit the pipeline it is in first")
         vectors = self._scaled(batch.embeddings(self.embedder))
-        meaningless = np.logical_not(np.any(vectors != 0, axis=1))
+        meaning = np.asarray(vectors.any(axis=1))
+        all_meaningful = bool(meaning.all())
 
         def search(rows: Any, k: int) -> tuple[Ints, Floats]:
             keys, scores = self.index.search(vectors[rows], k)
-            keys[meaningless[rows]] = PADDING
+            if not all_meaningful:
+                keys[~meaning[rows]] = PADDING
             return keys, scores
 
         return best_documents(search, self._passages, self.top_k)

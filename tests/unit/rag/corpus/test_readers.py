@@ -193,7 +193,7 @@ def test_a_line_of_a_megabyte(tmp_path):
         ("x.csv", b"id,text\n1,\xe9\n", "{}:2: not valid UTF-8: byte 0xe9 at offset 2"),
         ("x.txt", b"ab\xc3", "{}: not valid UTF-8: byte 0xc3 at offset 2"),
         ("x.jsonl", '{"text": "x"}', "{}:1: no id field '_id or id or doc_id or docid' (--id-field"),
-        ("x.jsonl", '{"id": "1", "txt": "x"}', "{}:1: no text field 'text or contents or content or body' (--text-field"),
+        ("x.jsonl", '{"id": "1", "txt": "x"}', "{}:1: no text field 'text or contents or content or body' (--text"),
         ("x.jsonl", '{"id": "1", "text": "x"}\n{"_id": "2", "text": "y"}', "{}:2: the id 'id' is missing"),
         ("x.jsonl", '{"id": "1", "text": "x"}\n{"id": "2"}', "{}:2: 'text' is missing"),
         ("x.jsonl", '{"id": "1", "text": 5}', "{}:1: 'text' must be a string, got 5"),

@@ -5,11 +5,7 @@ from the signature of its ``__init__`` (``Annotated[int, Field(ge=1)]``) and fro
 There is no second place to describe a parameter::
 
     class Flat(Index):
-        \"\"\"Exact search.
-
-Args:
-            block: Rows compared at a time.
-        \"\"\"
+        \"\"\"Exact search.\"\"\"  # and below it, Google style, what each argument means
 
         type = "flat"
 

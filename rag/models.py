@@ -239,12 +239,12 @@ def inference(precision: Precision, device_type: str) -> Iterator[None]:
 
 @functools.cache
 def has_fast_bfloat16(device_type: str) -> bool:
-    """Whether products of bfloat16 matrices are made in hardware: tensor cores, or AMX on a CPU."""
+    """Whether products of bfloat16 matrices are made in hardware: tensor cores, or AMX or AVX-512 BF16 on a CPU."""
     import torch
 
     if device_type == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     if device_type == "cpu":
         capabilities: dict[str, object] = getattr(torch.cpu, "get_capabilities", dict)()
-        return bool(capabilities.get("amx_bf16"))
+        return bool(capabilities.get("amx_bf16") or capabilities.get("avx512_bf16"))
     return False

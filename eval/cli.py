@@ -120,10 +120,8 @@ def _print_evaluation(evaluation: Evaluation, target: Path) -> None:
         stages.add_row(stage["name"], per_query, f"{stage['candidates']:.1f}", f"{stage['scorer_calls'] / n:.1f}")
     console.print(stages)
     fit = sum(step["seconds"] for step in metrics["fit"])
-    console.print(
-        f"one question alone: {latency['p50']:.1f} ms (p50), {latency['p95']:.1f} ms (p95); "
-        f"in batch: {metrics['throughput_qps']:.0f} per second; fitting took {fit:.1f} s"
-    )
+    alone = f"one question alone: {latency['p50']:.1f} ms (p50), {latency['p95']:.1f} ms (p95); " if latency else ""
+    console.print(f"{alone}in batch: {metrics['throughput_qps']:.0f} per second; fitting took {fit:.1f} s")
     for note in metrics["notes"]:
         console.print(Text(f"note: {note}"), soft_wrap=True)
     _print_examples(evaluation, console)

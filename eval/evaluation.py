@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import os
+import platform
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
-from platform import python_version
 from typing import Any
 
 import numpy as np
@@ -21,6 +23,7 @@ from rag.corpus.corpus import Corpus
 from rag.costs import Ledger
 from rag.pipeline import Pipeline
 from rag.store.store import Store
+from rag.store.values import text_key
 from rag.types import Query, SearchResult
 
 __all__ = ["SHOWN", "Evaluation", "evaluate"]
@@ -82,11 +85,13 @@ def evaluate(
     seed: int = 0,
     progress: Progress = no_progress,
     store: Store | None = None,
+    timed: bool = True,
 ) -> Evaluation:
     """Fit a pipeline on a dataset's corpus (training queries are its ``train`` split) and measure it on a split.
 
     Quality is measured on one pass in large batches, which also gives the throughput; latency one query at a time on up
-    to 100 of them, until 5 seconds have passed.
+    to 100 of them, until 5 seconds have passed. What a store has is not computed again: lists of candidates by query
+    and by the steps that made them, with what they cost then; latencies as this machine had them then.
 
     Args:
         pipeline: Fitted here, also when it was fitted before.
@@ -96,7 +101,8 @@ def evaluate(
         ignore_identical_ids: Leave a document out whose id is the query's (as ArguAna's queries are documents).
         seed: Of fitting, of the resampling behind intervals, and of which queries are timed.
         progress: Shows how far it is.
-        store: Where what fitting builds is kept and found again; None keeps nothing.
+        store: Where what is computed is kept and found again; None keeps nothing.
+        timed: Whether to measure latency, for which queries are asked again one by one.
 
     Raises:
         ConfigError: An unknown measure, or a component that learns while there is no ``train`` split to learn from.
@@ -109,15 +115,11 @@ def evaluate(
     ledger, kept = Ledger(), _Kept()
     results: list[SearchResult] = []
     run: dict[str, dict[str, float]] = {}
-    elapsed = 0.0
-    _time_queries(pipeline, chosen.queries[:_WARM_UP], np.inf)
     with progress(f"searching ({split})", len(chosen.queries)) as advance:
         for first in range(0, len(chosen.queries), _BATCH):
             queries = chosen.queries[first : first + _BATCH]
-            batch = QueryBatch(queries, trace={})
-            start = time.perf_counter()
+            batch = QueryBatch(queries, trace={}, store=store)
             candidates = pipeline.run(batch)
-            elapsed += time.perf_counter() - start
             ledger.add(batch.ledger)
             kept.add(batch)
             if ignore_identical_ids:
@@ -126,9 +128,10 @@ def evaluate(
             run |= _run(queries, candidates, pipeline.corpus)
             advance(len(queries))
 
-    order = np.random.default_rng(seed).permutation(len(chosen.queries))[:_LATENCY_QUERIES]
-    with progress("timing single queries", len(order)) as advance:
-        latencies = _time_queries(pipeline, [chosen.queries[i] for i in order], _LATENCY_SECONDS, advance)
+    latencies = []
+    if timed:
+        order = np.random.default_rng(seed).permutation(len(chosen.queries))[:_LATENCY_QUERIES]
+        latencies = _latencies(pipeline, [chosen.queries[i] for i in order], store, progress)
 
     values = per_query(parsed, chosen.qrels, run)
     table = np.array([[values[str(m)][query.id] for m in parsed] for query in chosen.queries], dtype=np.float64)
@@ -149,8 +152,10 @@ def evaluate(
             "p50": float(np.percentile(latencies, 50) * 1e3),
             "p95": float(np.percentile(latencies, 95) * 1e3),
             "n_queries": len(latencies),
-        },
-        "throughput_qps": len(chosen.queries) / elapsed,
+        }
+        if latencies
+        else None,
+        "throughput_qps": len(chosen.queries) / ledger.total.seconds,
         "costs": ledger.total.as_dict(),
         "stages": [
             {"name": name, "candidates": kept.mean(name)} | costs.as_dict() for name, costs in ledger.stages.items()
@@ -181,6 +186,25 @@ class _Kept:
 
     def mean(self, name: str) -> float:
         return self.candidates.get(name, 0) / max(self.queries, 1)
+
+
+def _latencies(pipeline: Pipeline, queries: Sequence[Query], store: Store | None, progress: Progress) -> list[float]:
+    """Seconds of single queries; from the store when this machine has measured them for this pipeline before."""
+
+    def measure() -> list[float]:
+        _time_queries(pipeline, queries[:_WARM_UP], np.inf)
+        with progress("timing single queries", len(queries)) as advance:
+            return _time_queries(pipeline, queries, _LATENCY_SECONDS, advance)
+
+    key = pipeline.answers_key
+    if store is None or key is None:
+        return measure()
+    machine = [platform.node(), platform.machine(), str(os.cpu_count())]
+    values = store.values("latencies", key, about=f"{pipeline!r}")
+    asked = text_key(*machine, *(query.text for query in queries))
+    (kept,) = values.fill([asked], lambda _: [[(0, json.dumps(measure()).encode())]]).values
+    values.close()
+    return list(json.loads(kept))
 
 
 def _time_queries(pipeline: Pipeline, queries: Sequence[Query], limit: float, advance: Any = None) -> list[float]:
@@ -233,7 +257,8 @@ def _without_identical(queries: Sequence[Query], candidates: Candidates, corpus:
 def _notes(pipeline: Pipeline, split: Split, run: Run) -> list[str]:
     notes = []
     if pipeline.reused:
-        notes.append(f"from the store, so not in the cost of fitting: {', '.join(dict.fromkeys(pipeline.reused))}")
+        found = ", ".join(dict.fromkeys(pipeline.reused))
+        notes.append(f"found in the store, with the cost of making it: {found}")
     empty = sum(not found for found in run.values())
     if empty:
         notes.append(f"{empty} of {len(run)} queries got no document; they count 0")
@@ -243,7 +268,7 @@ def _notes(pipeline: Pipeline, split: Split, run: Run) -> list[str]:
 
 
 def _versions() -> dict[str, str]:
-    found = {"python": python_version()}
+    found = {"python": platform.python_version()}
     for package in _PACKAGES:
         try:
             found[package] = version(package)

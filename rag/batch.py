@@ -13,14 +13,19 @@ import numpy as np
 from rag.candidates import Candidates, Vectors
 from rag.costs import Ledger
 from rag.errors import ModelError
+from rag.store.values import text_key
 from rag.types import Query
 
 if TYPE_CHECKING:
     from rag.embedders.base import Embedder, TokenEmbedder, TokenVectors
+    from rag.store.store import Store
 
 __all__ = ["QueryBatch"]
 
 T = TypeVar("T")
+
+EMBEDDED_TOGETHER = 512
+"""Vectors computed between two writes to the store: what a kill can lose."""
 
 
 @dataclass
@@ -31,11 +36,14 @@ class QueryBatch:
         queries: In the order of the rows of every :class:`~rag.candidates.Candidates` table.
         ledger: Costs by stage.
         trace: Filled when not None: the table after each stage, and of each retriever inside a hybrid, by name.
+        store: Where vectors of queries, scores of pairs and lists of candidates are found and kept; None computes all.
+            What is found is booked with the seconds that computing it has cost.
     """
 
     queries: Sequence[Query]
     ledger: Ledger = field(default_factory=Ledger)
     trace: dict[str, Candidates] | None = None
+    store: Store | None = None
     _place: str = "retriever"
     _remembered: dict[tuple[str, str], object] = field(default_factory=dict)
 
@@ -88,9 +96,24 @@ class QueryBatch:
         if not len(self):
             return np.empty((0, embedder.dimension), dtype=np.float32)
         self.ledger.spend(texts_embedded=len(self))
-        vectors = embedder.checked(embedder.embed_queries(self.texts), len(self))
+        values = embedder.values_in(self.store, "query_embeddings")
+        if values is None:
+            return self._computed(embedder, list(range(len(self))))
+
+        def embed(places: list[int]) -> Iterator[list[tuple[int, bytes]]]:
+            for first in range(0, len(places), EMBEDDED_TOGETHER):
+                some = places[first : first + EMBEDDED_TOGETHER]
+                vectors = self._computed(embedder, some).astype("<f4")
+                yield [(place, row.tobytes()) for place, row in zip(some, vectors, strict=True)]
+
+        filled = values.fill([text_key(text) for text in self.texts], embed)
+        self.ledger.spend(seconds=filled.seconds)
+        return np.frombuffer(b"".join(filled.values), dtype="<f4").reshape(len(self), -1)
+
+    def _computed(self, embedder: Embedder, places: list[int]) -> Vectors:
+        vectors = embedder.checked(embedder.embed_queries([self.texts[place] for place in places]), len(places))
         bad = np.flatnonzero(~np.isfinite(vectors).all(axis=1))
         if len(bad):
-            query = self.queries[int(bad[0])]
+            query = self.queries[places[int(bad[0])]]
             raise ModelError(f"the embedder {embedder.label()} gave NaN or infinite values for query '{query.id}'")
         return vectors

@@ -79,6 +79,10 @@ class Candidates:
     def __len__(self) -> int:
         return len(self.positions)
 
+    def rows(self, rows: Ints) -> Candidates:
+        """The candidates of these queries."""
+        return Candidates(self.positions[rows], self.scores[rows], self.passages[rows])
+
     def head(self, k: int) -> Candidates:
         """The best ``k`` of every query."""
         return Candidates(self.positions[:, :k], self.scores[:, :k], self.passages[:, :k])

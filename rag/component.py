@@ -40,11 +40,14 @@ from rag.store.fingerprint import fingerprint
 
 if TYPE_CHECKING:
     from rag.context import FitContext
+    from rag.store.store import Store
+    from rag.store.values import Values
 
 __all__ = ["REQUIRED", "Component", "Need", "Parameter", "Runtime", "Slot", "describe_error"]
 
-Need = Literal["corpus", "training"]
-"""What fitting a component takes: the documents, and queries with judgements to learn from."""
+Need = Literal["corpus", "training", "candidates"]
+"""What fitting a component takes: the documents; queries with judgements to learn from; what the steps of the pipeline
+before it find for these queries (:meth:`rag.context.FitContext.training_run`)."""
 
 T = TypeVar("T")
 
@@ -294,6 +297,16 @@ class Component(ABC, metaclass=ComponentMeta):
     def keeps_state(self) -> bool:
         """Whether there is anything to save once it is fitted."""
         return type(self).save_state is not Component.save_state
+
+    def values_in(self, store: Store | None, what: str) -> Values | None:
+        """Where a store keeps what this component computes from single texts.
+
+        Nowhere without a store, for one with live Python objects inside, and for one that was fitted on a corpus or
+        on judgements: what it computes is worth nothing for another.
+        """
+        if store is None or not self.is_lasting or any(part.needs for _, part in self.walk()):
+            return None
+        return store.values(what, self.content_fingerprint, about=repr(self))
 
     def clone(self) -> Self:
         """The same component, not fitted."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -11,22 +12,20 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from rag.candidates import Vectors
+from rag.batch import EMBEDDED_TOGETHER, QueryBatch
+from rag.candidates import Candidates, Ints, Vectors
 from rag.corpus.corpus import Corpus
 from rag.corpus.passages import Passages
-from rag.costs import Ledger
-from rag.errors import ModelError
+from rag.costs import Costs, Ledger
+from rag.errors import ConfigError, ModelError
 from rag.store.fingerprint import fingerprint
 from rag.store.values import Values, text_key
 from rag.types import Query
 
 if TYPE_CHECKING:
-    from rag.component import Component
+    from rag.component import Component, Need
     from rag.embedders.base import Embedder, TokenEmbedder, TokenVectors
     from rag.store.store import Store
-
-_KEPT_TOGETHER = 512
-"""Vectors computed between two writes to the store: what a kill can lose."""
 
 __all__ = ["FitContext", "Progress", "Training", "no_progress"]
 
@@ -63,6 +62,19 @@ def no_progress(title: str, total: int | None) -> AbstractContextManager[Callabl
     return _NoProgress()
 
 
+@dataclass(frozen=True)
+class Upstream:
+    """The steps of the pipeline before the one that is being fitted.
+
+    Args:
+        run: Sends a batch through them.
+        key: Identity of what comes out; None when it means nothing to another process.
+    """
+
+    run: Callable[[QueryBatch], Candidates]
+    key: str | None
+
+
 @dataclass
 class FitContext:
     """Passed down the tree by ``fit``.
@@ -86,21 +98,44 @@ class FitContext:
     seed: int = 0
     store: Store | None = None
     reused: list[str] = field(default_factory=list)
-    _fitted: dict[str, Component] = field(default_factory=dict)
+    _fitted: dict[tuple[str, str | None], Component] = field(default_factory=dict)
+    _upstream: Upstream | None = None
+    _training_run: tuple[QueryBatch, Candidates] | None = None
     _embedded: dict[str, Vectors] = field(default_factory=dict)
     _tokens: dict[str, TokenVectors] = field(default_factory=dict)
 
     def fit(self, component: Component) -> None:
         """Fit a component, or give it the state of an identical one that is fitted already, here or in the store."""
-        twin = self._fitted.get(component.fingerprint)
+        # What learns from candidates is another thing behind other steps.
+        place = self._upstream.key or "" if self._upstream and _needs(component, "candidates") else None
+        twin = self._fitted.get((component.fingerprint, place))
         if twin is None:
             if component.keeps_state:
                 self.build(component, lambda: component.fit(self))
             else:
                 component.fit(self)
-            self._fitted[component.fingerprint] = component
+            self._fitted[component.fingerprint, place] = component
         elif twin is not component:
             component.adopt(twin)
+
+    def after(self, upstream: Upstream) -> None:
+        """What is fitted from now on comes after these steps of the pipeline."""
+        self._upstream, self._training_run = upstream, None
+
+    def training_run(self) -> tuple[QueryBatch, Candidates]:
+        """The training queries, and what the steps before the one that is being fitted find for them; computed once,
+        and from the store when it was computed before.
+        """
+        if self.training is None or self._upstream is None:
+            raise ConfigError("training queries and the steps before are needed: fit this as a stage of a pipeline")
+        if self._training_run is None:
+            batch = QueryBatch(self.training.queries, trace={}, store=self.store)
+            candidates = self._upstream.run(batch)
+            spent = batch.ledger.total
+            spent.seconds = 0.0  # has been booked as it passed
+            self.ledger.book(spent)
+            self._training_run = batch, candidates
+        return self._training_run
 
     def build(
         self, component: Component, make: Callable[[], None], *, inputs: Mapping[str, Component | str] | None = None
@@ -114,16 +149,22 @@ class FitContext:
             inputs: What it is built from besides the passages, the training data and the seed.
         """
         parts = [component, *(part for part in (inputs or {}).values() if not isinstance(part, str))]
-        if self.store is None or not all(part.is_lasting for part in parts):
+        unnamed = self._upstream is not None and self._upstream.key is None and _needs(component, "candidates")
+        if self.store is None or unnamed or not all(part.is_lasting for part in parts):
             make()
             return
 
         made = []
 
-        def write(folder: Path) -> None:
+        def write(folder: Path) -> dict[str, float]:
+            before, start = self.ledger.total, time.perf_counter()
             make()
             component.save_state(folder)
             made.append(folder)
+            spent = self.ledger.total
+            spent -= before
+            spent.seconds += time.perf_counter() - start  # the open stage's own time is not booked yet
+            return spent.as_dict()
 
         key = self._key(component, inputs)
         about = f"{component!r} on {len(self.passages)} passages"
@@ -132,6 +173,7 @@ class FitContext:
             for _, child in component.children():
                 self.fit(child)
             component.load_state(folder, self)
+            self.ledger.book(Costs(**(self.store.remarks(component.kind, key) or {})))
             self.reused.append(f"{component.kind} {component.type}")
 
     def is_built(self, component: Component) -> bool:
@@ -143,13 +185,15 @@ class FitContext:
         )
 
     def _key(self, component: Component, inputs: Mapping[str, Component | str] | None) -> str:
-        learned = self._training_fingerprint if any("training" in part.needs for _, part in component.walk()) else ""
+        learned = self.training_fingerprint if _needs(component, "training") else ""
         given = {k: v if isinstance(v, str) else v.content_fingerprint for k, v in (inputs or {}).items()}
-        made_of = [component.content_fingerprint, self.passages.fingerprint, learned, self.seed, given]
+        upstream = self._upstream.key if self._upstream and _needs(component, "candidates") else None
+        made_of = [component.content_fingerprint, self.passages.fingerprint, learned, self.seed, given, upstream]
         return fingerprint(made_of)
 
     @cached_property
-    def _training_fingerprint(self) -> str:
+    def training_fingerprint(self) -> str:
+        """Hash of the training queries and judgements; empty without any."""
         if self.training is None:
             return ""
         queries = [[query.id, query.text] for query in self.training.queries]
@@ -162,25 +206,16 @@ class FitContext:
             ModelError: The embedder gave vectors that are not finite.
         """
         if embedder.fingerprint not in self._embedded:
-            values = self._values(embedder)
+            values = embedder.values_in(self.store, "embeddings")
             vectors = np.empty((len(self.passages), self._dimension(embedder, values)), dtype=np.float32)
             done = 0
             with self.progress(f"embedding passages ({embedder.type})", len(vectors)) as advance:
                 # Blocks of some thousand texts: enough to sort by length, and progress is seen.
                 for block in self.passages.iter_texts():
-                    vectors[done : done + len(block)] = self._embed(embedder, block, values, advance)
+                    vectors[done : done + len(block)] = self._embed(embedder, block, values, done, advance)
                     done += len(block)
             self._keep(embedder, vectors)
         return self._embedded[embedder.fingerprint]
-
-    def _values(self, embedder: Embedder) -> Values | None:
-        """Where the store keeps this embedder's vectors by text.
-
-        Nowhere for one that was fitted on this corpus: its vectors are worth nothing for another.
-        """
-        if self.store is None or "corpus" in embedder.needs or not embedder.is_lasting:
-            return None
-        return self.store.values("embeddings", embedder.content_fingerprint, about=repr(embedder))
 
     def _dimension(self, embedder: Embedder, values: Values | None) -> int:
         """Length of the vectors; a vector in the store tells it without loading the model."""
@@ -192,28 +227,27 @@ class FitContext:
         return embedder.dimension
 
     def _embed(
-        self, embedder: Embedder, texts: list[str], values: Values | None, advance: Callable[[int], None]
+        self, embedder: Embedder, texts: list[str], values: Values | None, start: int, advance: Callable[[int], None]
     ) -> Vectors:
-        """Vectors of texts, from the store where it has them; those it has not are kept as they come."""
+        """Vectors of the passages from ``start`` on, from the store where it has them; others are kept as they come."""
         if values is None:
             vectors = embedder.checked(embedder.embed_documents(texts, advance=advance), len(texts))
             self.ledger.spend(texts_embedded=len(texts))
             return vectors
-        keys = [text_key(text) for text in texts]
-        known = values.get(list(dict.fromkeys(keys)))
-        missing = {key: text for key, text in zip(keys, texts, strict=True) if key not in known}
-        advance(len(texts) - len(missing))
-        todo = sorted(missing, key=lambda key: len(missing[key]), reverse=True)
-        for first in range(0, len(todo), _KEPT_TOGETHER):
-            some = todo[first : first + _KEPT_TOGETHER]
-            embedded = embedder.checked(embedder.embed_documents([missing[key] for key in some]), len(some))
-            fresh = {key: row.tobytes() for key, row in zip(some, embedded.astype("<f4"), strict=True)}
-            if np.isfinite(embedded).all():  # otherwise it is refused below, and must not be found again
-                values.put(fresh.items())
-            known |= fresh
-            advance(len(some))
-        self.ledger.spend(texts_embedded=len(missing))
-        return np.frombuffer(b"".join(known[key] for key in keys), dtype="<f4").reshape(len(texts), -1)
+
+        def embed(places: list[int]) -> Iterator[list[tuple[int, bytes]]]:
+            places = sorted(places, key=lambda place: len(texts[place]), reverse=True)
+            for first in range(0, len(places), EMBEDDED_TOGETHER):
+                some = places[first : first + EMBEDDED_TOGETHER]
+                vectors = embedder.checked(embedder.embed_documents([texts[place] for place in some]), len(some))
+                self._check_finite(embedder, vectors, start + np.array(some))  # what is not must not be kept
+                yield [(place, row.tobytes()) for place, row in zip(some, vectors.astype("<f4"), strict=True)]
+                advance(len(some))
+
+        filled = values.fill([text_key(text) for text in texts], embed)
+        advance(len(texts) - filled.n_computed)
+        self.ledger.spend(seconds=filled.seconds, texts_embedded=len(texts))
+        return np.frombuffer(b"".join(filled.values), dtype="<f4").reshape(len(texts), -1)
 
     def embed_passage_tokens(self, embedder: TokenEmbedder) -> TokenVectors:
         """Vectors of all tokens of all passages by this embedder, float16; computed once, whoever asks, and what
@@ -233,11 +267,18 @@ class FitContext:
         return self._tokens[embedder.fingerprint]
 
     def _keep(self, embedder: Embedder, vectors: Vectors) -> None:
+        self._check_finite(embedder, vectors, np.arange(len(vectors)))
+        self._embedded[embedder.fingerprint] = vectors
+
+    def _check_finite(self, embedder: Embedder, vectors: Vectors, passages: Ints) -> None:
         bad = np.flatnonzero(~np.isfinite(vectors).all(axis=1))
         if len(bad):
-            owner = self.corpus[int(self.passages.document[bad[0]])].id
+            owner = self.corpus[int(self.passages.document[passages[bad[0]]])].id
             raise ModelError(
                 f"the embedder {embedder.label()} gave NaN or infinite values for {len(bad)} of {len(vectors)} "
                 f"passages, the first one of document '{owner}'"
             )
-        self._embedded[embedder.fingerprint] = vectors
+
+
+def _needs(component: Component, what: Need) -> bool:
+    return any(what in part.needs for _, part in component.walk())

@@ -33,6 +33,11 @@ class Costs:
             setattr(self, one.name, getattr(self, one.name) + getattr(other, one.name))
         return self
 
+    def __isub__(self, other: Costs) -> Costs:
+        for one in fields(self):
+            setattr(self, one.name, getattr(self, one.name) - getattr(other, one.name))
+        return self
+
     def as_dict(self) -> dict[str, float]:
         return asdict(self)
 
@@ -56,10 +61,24 @@ class Ledger:
             costs.seconds += time.perf_counter() - start
             self._open.pop()
 
-    def spend(self, *, texts_embedded: int = 0, scorer_calls: int = 0, llm_calls: int = 0, llm_tokens: int = 0) -> None:
-        """Book a cost to the open stage (``other`` when none is open)."""
-        costs = self.stages.setdefault(self._open[-1] if self._open else "other", Costs())
-        costs += Costs(0.0, texts_embedded, scorer_calls, llm_calls, llm_tokens)
+    def spend(
+        self,
+        *,
+        seconds: float = 0.0,
+        texts_embedded: int = 0,
+        scorer_calls: int = 0,
+        llm_calls: int = 0,
+        llm_tokens: int = 0,
+    ) -> None:
+        """Book a cost to the open stage (``other`` when none is open). The stage's own time is booked by itself;
+        ``seconds`` are those of work that was done earlier and found in the store.
+        """
+        self.book(Costs(seconds, texts_embedded, scorer_calls, llm_calls, llm_tokens))
+
+    def book(self, costs: Costs) -> None:
+        """:meth:`spend`, all at once."""
+        own = self.stages.setdefault(self._open[-1] if self._open else "other", Costs())
+        own += costs
 
     def add(self, other: Ledger) -> None:
         """Book everything of another ledger here too."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Iterable, Sequence
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, overload
@@ -14,7 +15,7 @@ import numpy as np
 from rag.batch import QueryBatch
 from rag.candidates import Candidates
 from rag.component import Component
-from rag.context import FitContext, Progress, Training, no_progress
+from rag.context import FitContext, Progress, Training, Upstream, no_progress
 from rag.corpus.chunkers.base import Chunker
 from rag.corpus.chunkers.none import NoChunker
 from rag.corpus.corpus import Corpus
@@ -24,7 +25,9 @@ from rag.costs import Ledger
 from rag.embedders.base import Embedder
 from rag.errors import ArtifactError, ConfigError, DataError, NotFittedError, RagError
 from rag.stage import Retriever, Stage
+from rag.store.fingerprint import fingerprint
 from rag.store.folder import read_folder, write_folder
+from rag.store.lists import kept_step
 from rag.store.store import Store
 from rag.types import Hit, Query, SearchResult
 
@@ -66,6 +69,7 @@ class Pipeline(Component):
         """What fitting has cost, by component."""
         self.reused: tuple[str, ...] = ()
         """What fitting took from the store instead of building it."""
+        self._keys: list[str | None] = []  # of what comes out of each step
 
         self._check_chunker()
 
@@ -145,7 +149,10 @@ class Pipeline(Component):
         context = FitContext(corpus, passages, training, ledger, progress, seed, store)
         with ledger.stage("shared"):
             self.prepare(context)
-        for name, component in self._steps():
+        self._keys = self._step_keys(context)
+        for number, (name, component) in enumerate(self._steps()):
+            if number:
+                context.after(Upstream(partial(self._through, n_steps=number), self._keys[number - 1]))
             with ledger.stage(name):
                 context.fit(component)
         self.fit_costs = ledger
@@ -209,15 +216,22 @@ class Pipeline(Component):
     def run(self, batch: QueryBatch) -> Candidates:
         """Send a batch down the line and return the table that comes out. The columnar form of :meth:`search`."""
         self.passages  # noqa: B018 - raises when not fitted
+        return self._through(batch, None)
+
+    def _through(self, batch: QueryBatch, n_steps: int | None) -> Candidates:
+        """What comes out of the first steps; all of them for None."""
+        candidates = Candidates.empty(len(batch))
         if not len(batch):
-            return Candidates.empty(0)
-        with batch.ledger.stage("retriever"):
-            candidates = self.retriever.retrieve(batch)
-        batch.record("retriever", candidates)
-        for name, stage in self._stage_names():
-            with batch.ledger.stage(name):
-                candidates = stage.process(batch, candidates)
-            batch.record(name, candidates)
+            return candidates
+        for number, (name, step) in enumerate(self._steps()[:n_steps]):
+            key = self._keys[number] if self._keys else None
+            if batch.store is None or key is None or not getattr(step, "keeps_lists", True):
+                with batch.ledger.stage(name):
+                    candidates = _ask(step, batch, candidates)
+                batch.record(name, candidates)
+            else:
+                about = ", then ".join(repr(one) for _, one in self._steps()[: number + 1])
+                candidates = kept_step(batch.store, key, about, name, partial(_ask, step), batch, candidates)
         return candidates
 
     def results(self, batch: QueryBatch, candidates: Candidates) -> list[SearchResult]:
@@ -317,6 +331,29 @@ class Pipeline(Component):
     def _steps(self) -> list[tuple[str, Component]]:
         return [("retriever", self.retriever), *self._stage_names()]
 
+    def _step_keys(self, context: FitContext) -> list[str | None]:
+        """For each step, the identity of what comes out of it: of itself and of the steps before it, with what they
+        were fitted on. None from the first on that means nothing to another process, or without a store.
+        """
+        keys: list[str | None] = []
+        before: str | None = ""
+        for _, step in self._steps():
+            if context.store is None or before is None or not step.is_lasting:
+                before = None
+            else:
+                learned = context.training_fingerprint if any("training" in p.needs for _, p in step.walk()) else ""
+                made_of = [before, step.content_fingerprint, context.passages.fingerprint, learned, context.seed]
+                before = fingerprint(made_of)
+            keys.append(before)
+        return keys
+
+    @property
+    def answers_key(self) -> str | None:
+        """Identity of what it answers, for things derived from its answers; None when it was not fitted through a
+        store, or holds live Python objects.
+        """
+        return self._keys[-1] if self._keys else None
+
     def _embedder(self) -> Embedder | None:
         """The embedder whose tokens the chunker counts: the first in the tree that has any."""
         found = (one for _, one in self.walk() if isinstance(one, Embedder) and one.has_tokens)
@@ -335,6 +372,13 @@ class Pipeline(Component):
     def _tokenizer(self) -> Tokenizer | None:
         embedder = self._embedder()
         return embedder.tokenizer() if embedder and self.chunker.needs_tokenizer else None
+
+
+def _ask(step: Component, batch: QueryBatch, before: Candidates) -> Candidates:
+    if isinstance(step, Retriever):
+        return step.retrieve(batch)
+    assert isinstance(step, Stage)
+    return step.process(batch, before)
 
 
 def _query(value: Any, number: int) -> Query:

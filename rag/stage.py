@@ -33,6 +33,9 @@ class Stage(Component):
 
     kind: ClassVar[str] = "stage"
 
+    keeps_lists: ClassVar[bool] = True
+    """Whether a store should keep its candidates; not where computing them is quicker than reading them."""
+
     _passages: Passages | None = None
 
     def fit(self, context: FitContext) -> None:

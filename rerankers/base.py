@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
@@ -11,6 +12,7 @@ from rag.candidates import Floats, Ints
 from rag.component import Component
 from rag.corpus.passages import Passages
 from rag.errors import ModelError
+from rag.store.values import text_key
 
 if TYPE_CHECKING:
     from rag.batch import QueryBatch
@@ -18,11 +20,20 @@ if TYPE_CHECKING:
 
 __all__ = ["Scorer"]
 
+_SCORED_TOGETHER = 1024
+"""Pairs computed between two writes to the store: what a kill can lose."""
+
+_ALIKE = 8
+"""Texts whose lengths in characters share all but these lowest bits are of like length."""
+
 
 class Scorer(Component):
     """Judges (query, passage) pairs, at a price per pair."""
 
     kind: ClassVar[str] = "scorer"
+
+    keeps_scores: ClassVar[bool] = True
+    """Whether a store should keep its scores, by text of query and passage; not where computing them is quicker."""
 
     _passages: Passages | None = None
 
@@ -44,15 +55,36 @@ class Scorer(Component):
         """
 
     def score(self, batch: QueryBatch, rows: Ints, passages: Ints) -> Floats:
-        """:meth:`score_pairs`, counted as scorer calls and checked.
+        """:meth:`score_pairs`, counted as scorer calls and checked. When the batch has a store, scores that are there
+        are not computed again, but count as calls all the same.
 
         Raises:
             ModelError: The wrong number of scores, or scores that are not finite.
         """
         if not len(rows):
             return np.empty(0, dtype=np.float32)
-        scores = np.asarray(self.score_pairs(batch, rows, passages), dtype=np.float32)
         batch.ledger.spend(scorer_calls=len(rows))
+        values = self.values_in(batch.store, "scores") if self.keeps_scores else None
+        if values is None or self._passages is None:
+            return self._checked(batch, rows, passages)
+        queries = batch.texts
+        texts = self._passages.texts(passages)
+        keys = [text_key(queries[row], text) for row, text in zip(rows.tolist(), texts, strict=True)]
+
+        def compute(places: list[int]) -> Iterator[list[tuple[int, bytes]]]:
+            # Pairs of like length go together, and so do those of one query: in the order given.
+            places.sort(key=lambda place: (-(len(texts[place]) >> _ALIKE), place))
+            for first in range(0, len(places), _SCORED_TOGETHER):
+                some = np.sort(np.array(places[first : first + _SCORED_TOGETHER]))
+                scores = self._checked(batch, rows[some], passages[some]).astype("<f4")
+                yield [(place, score.tobytes()) for place, score in zip(some.tolist(), scores, strict=True)]
+
+        filled = values.fill(keys, compute)
+        batch.ledger.spend(seconds=filled.seconds)
+        return np.frombuffer(b"".join(filled.values), dtype="<f4").astype(np.float32)
+
+    def _checked(self, batch: QueryBatch, rows: Ints, passages: Ints) -> Floats:
+        scores = np.asarray(self.score_pairs(batch, rows, passages), dtype=np.float32)
         if scores.shape != (len(rows),):
             raise ModelError(f"the scorer {self.label()} gave scores of shape {scores.shape} for {len(rows)} pairs")
         bad = np.flatnonzero(~np.isfinite(scores))

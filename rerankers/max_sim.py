@@ -38,6 +38,7 @@ class MaxSim(Scorer):
     """
 
     type = "max_sim"
+    keeps_scores = False
     needs = frozenset({"corpus"})
 
     def __init__(self, *, embedder: TokenEmbedder) -> None:

@@ -28,6 +28,7 @@ class Threshold(Stage):
     """
 
     type = "threshold"
+    keeps_lists = False
 
     def __init__(
         self,

@@ -15,13 +15,15 @@ import logging
 import os
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from rag.errors import ArtifactError
 from rag.store.folder import read_folder, write_folder
+from rag.store.users import Users
 from rag.store.values import Values
 
 __all__ = ["Entry", "Mode", "Store"]
@@ -32,6 +34,8 @@ Mode = Literal["use", "refresh", "only"]
 """``use`` what is there and keep what is not; ``refresh`` computes all again, once; ``only`` computes nothing."""
 
 _KIND = "artifact"
+_OPEN_FILES = 64
+"""Files of values open at a time; each takes three handles."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +75,7 @@ class Store:
         self.mode = mode
         self._fresh: set[str] = set()
         self._values: dict[tuple[str, str], Values] = {}
+        self._users = Users(self.root / "locks")
         try:
             self.root.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -84,8 +89,16 @@ class Store:
         """Whether an artifact is there and whole, and may be used."""
         return self._find(kind, key) is not None
 
-    def artifact(self, kind: str, key: str, make: Callable[[Path], None], *, about: str) -> Path:
-        """The folder of an artifact, made by ``make(folder)`` when it is not there.
+    def artifact(self, kind: str, key: str, make: Callable[[Path], object], *, about: str) -> Path:
+        """The folder of an artifact, made by ``make(folder)`` when it is not there. Until :meth:`close`, no other
+        process removes it.
+
+        Args:
+            kind: What made it: ``retriever``, ``index``, ...
+            key: Its fingerprint.
+            make: Writes files into the folder it is given. What it returns, if anything, is kept beside them, as JSON:
+                see :meth:`remarks`.
+            about: What made it, in words.
 
         Raises:
             ArtifactError: It is not there and cannot be made: mode ``only``, no space, or no right to write.
@@ -97,34 +110,43 @@ class Store:
             raise ArtifactError(f"{self.root}: the store has no {kind} {key} ({about}), and nothing may be computed")
         if not self.writable:
             raise ArtifactError(f"{self.root}: the store may not be written, and has no {kind} {key} ({about})")
-        from filelock import FileLock
-
-        locks = self.root / "locks"
-        locks.mkdir(exist_ok=True)
-        # The system frees a lock when its holder dies, however it dies.
-        with FileLock(locks / f"{key}.lock"):
+        with self._lock(key):
             found = self._find(kind, key)
             if found is None:
                 logger.info("computing %s %s (%s)", kind, key, about)
-                with write_folder(self._folder(kind, key), _KIND, {"of": kind, "key": key, "about": about}) as folder:
-                    make(folder)
+                manifest: dict[str, object] = {"of": kind, "key": key, "about": about}
+                with write_folder(self._folder(kind, key), _KIND, manifest) as folder:
+                    manifest["remarks"] = make(folder)
                 self._fresh.add(key)
                 found = self._find(kind, key)
         assert found is not None
         return found
 
+    def remarks(self, kind: str, key: str) -> Any:
+        """What ``make`` returned when the artifact was made, or None."""
+        _, manifest = read_folder(self._folder(kind, key), _KIND)
+        return manifest.get("remarks")
+
     def values(self, kind: str, key: str, *, about: str) -> Values:
         """The values of one maker, such as all vectors of one embedder."""
-        if (kind, key) not in self._values:
+        values = self._values.pop((kind, key), None)
+        if values is None:
             path = self.root / "values" / kind / f"{key}.sqlite"
-            self._values[kind, key] = Values(path, about=about, read=self.mode != "refresh", write=self.writable)
-        return self._values[kind, key]
+            writable = self.writable
+            if writable:
+                self._users.note(key)
+            values = Values(path, about=about, mode=self.mode, write=writable, lock=lambda: self._lock(key))
+            if len(self._values) >= _OPEN_FILES:
+                next(iter(self._values.values())).close()  # the least recently used; opened again when needed
+        self._values[kind, key] = values
+        return values
 
     def close(self) -> None:
-        """Close the files of values."""
+        """Close the files of values, and let others remove what was in use here."""
         for values in self._values.values():
             values.close()
         self._values.clear()
+        self._users.close()
 
     # -- looking after it -------------------------------------------------------------------------------------------
 
@@ -146,12 +168,13 @@ class Store:
         return damaged
 
     def remove(self, entry: Entry) -> bool:
-        """Remove an entry, unless somebody is making it now. Processes that have it mapped keep what they have."""
-        from filelock import FileLock, Timeout
+        """Remove an entry, unless somebody is making it or uses it now."""
+        from filelock import Timeout
 
-        (self.root / "locks").mkdir(exist_ok=True)
         try:
-            with FileLock(self.root / "locks" / f"{entry.key}.lock", timeout=0):
+            with self._lock(entry.key, timeout=0), self._users.unless_used(entry.key) as unused:
+                if not unused:
+                    return False
                 if entry.path.is_dir():
                     (entry.path / "manifest.json").unlink(missing_ok=True)  # from now on it is not there
                     shutil.rmtree(entry.path)
@@ -166,6 +189,13 @@ class Store:
 
     # -- within -----------------------------------------------------------------------------------------------------
 
+    def _lock(self, key: str, timeout: float = -1) -> AbstractContextManager[object]:
+        """Held by the one process that makes or removes a thing. The system frees it when its holder dies."""
+        from filelock import FileLock
+
+        (self.root / "locks").mkdir(exist_ok=True)
+        return FileLock(self.root / "locks" / f"{key}.lock", timeout=timeout)
+
     def _folder(self, kind: str, key: str) -> Path:
         return self.root / "artifacts" / kind / key
 
@@ -175,12 +205,15 @@ class Store:
         folder = self._folder(kind, key)
         if not (folder / "manifest.json").is_file():
             return None
+        writable = self.writable
+        if writable:
+            self._users.note(key)  # before looking again: from now on nobody removes it
         try:
             data, _ = read_folder(folder, _KIND)
         except ArtifactError as error:
             logger.warning("%s; it is computed again", error)
             return None
-        if self.writable:
+        if writable:
             os.utime(folder / "manifest.json")  # when it was last used, for gc
         return data
 

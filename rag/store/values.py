@@ -1,4 +1,4 @@
-"""Small values by key in one SQLite file: vectors of texts, scores of pairs."""
+"""Small values by key in one SQLite file: vectors of texts, scores of pairs, lists of candidates."""
 
 from __future__ import annotations
 
@@ -6,28 +6,55 @@ import logging
 import os
 import sqlite3
 import threading
-from collections.abc import Iterable, Sequence
+import time
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
+from typing import Literal
 from zlib import crc32
 
 from rag.errors import ArtifactError
 
-__all__ = ["Values", "text_key"]
+__all__ = ["Filled", "Values", "text_key"]
 
 logger = logging.getLogger("rag.store")
 
+_FORMAT = 2
+"""Version of the table, SQLite's ``user_version``. 1 had no ``seconds``."""
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS about (text TEXT NOT NULL);
-CREATE TABLE IF NOT EXISTS "values" (key BLOB PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS "values" (key BLOB PRIMARY KEY, value BLOB NOT NULL, seconds REAL NOT NULL DEFAULT 0)
+    WITHOUT ROWID;
 """
 _MOST = 500
 """Keys asked for in one statement; SQLite's least limit is 999."""
 
+Blocks = Iterable[Sequence[tuple[int, bytes]]]
 
-def text_key(text: str) -> bytes:
-    """The key of a text: its SHA-256."""
-    return sha256(text.encode("utf-8", "surrogatepass")).digest()
+
+def text_key(*texts: str) -> bytes:
+    """The key of a text, or of several in order: a SHA-256."""
+    encoded = [text.encode("utf-8", "surrogatepass") for text in texts]
+    if len(encoded) == 1:
+        return sha256(encoded[0]).digest()
+    return sha256(b"".join(len(one).to_bytes(8, "little") + one for one in encoded)).digest()
+
+
+@dataclass(frozen=True)
+class Filled:
+    """What :meth:`Values.fill` gives.
+
+    Args:
+        values: One for each key asked for, in order.
+        n_computed: How many were not there.
+        seconds: What computing those that were there has cost when it was done.
+    """
+
+    values: list[bytes]
+    n_computed: int
+    seconds: float
 
 
 class Values:
@@ -38,74 +65,107 @@ class Values:
     Args:
         path: The file; made when missing and ``write``.
         about: What the values are, kept with them.
-        read: Whether what is there is used.
+        mode: ``use`` what is there; ``refresh`` trusts only what this object has put itself; ``only`` computes nothing.
         write: Whether anything may be written.
+        lock: Makes the lock that :meth:`fill` holds while it computes, so that no two processes compute the same.
 
     Raises:
-        ArtifactError: The file cannot be opened or is damaged.
+        ArtifactError: The file cannot be opened, is damaged, or was written by a newer version.
     """
 
-    def __init__(self, path: Path, *, about: str, read: bool = True, write: bool = True) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        about: str,
+        mode: Literal["use", "refresh", "only"] = "use",
+        write: bool = True,
+        lock: Callable[[], AbstractContextManager[object]] = nullcontext,
+    ) -> None:
         self.path = path
-        self.read = read
-        self._lock = threading.Lock()
-        self._connection: sqlite3.Connection | None = None
-        try:
-            if write:
-                path.parent.mkdir(parents=True, exist_ok=True)
-                self._connection = sqlite3.connect(path, timeout=60, check_same_thread=False)
-                self._connection.execute("PRAGMA journal_mode=WAL")
-                self._connection.execute("PRAGMA synchronous=NORMAL")
-                with self._connection:
-                    self._connection.executescript(_SCHEMA)
-                    if not self._connection.execute("SELECT 1 FROM about").fetchone():
-                        self._connection.execute("INSERT INTO about VALUES (?)", (about,))
-                os.utime(path)
-            elif path.exists():
-                self._connection = _read_only(path)
-        except (sqlite3.Error, OSError) as error:
-            raise ArtifactError(f"{path}: cannot be opened: {error}") from None
+        self.mode = mode
         self.write = write
+        self._about = about
+        self._held = lock
+        self._fresh: set[bytes] = set()
+        self._cost = "seconds"
+        self._lock = threading.RLock()
+        self._connection: sqlite3.Connection | None = None
+        with self._lock:
+            self._open()
+        if write:
+            os.utime(path)  # when it was last used, for gc
+
+    def fill(self, keys: Sequence[bytes], make: Callable[[list[int]], Blocks]) -> Filled:
+        """The values of these keys; those that are not there are computed and kept.
+
+        Args:
+            keys: Any number of times the same.
+            make: Called with the places in ``keys`` of what is missing, each key once, unless nothing is; yields blocks
+                of (place, value). Each block is kept as it comes, so a kill loses at most one.
+
+        Raises:
+            ArtifactError: Something is missing and ``mode`` is ``only``.
+        """
+        distinct = dict(zip(reversed(keys), range(len(keys) - 1, -1, -1), strict=True))  # key -> its first place
+        known, seconds = self._get(list(distinct))
+        n_computed = 0
+        if len(known) < len(distinct):
+            if self.mode == "only":
+                lacking = len(distinct) - len(known)
+                raise ArtifactError(
+                    f"{self.path}: lacks {lacking} of {len(distinct)} values ({self._about}), "
+                    "and nothing may be computed"
+                )
+            # Who comes second finds what the first has computed in the meantime.
+            with self._held() if self.write else nullcontext():
+                found, more = self._get([key for key in distinct if key not in known])
+                known |= found
+                seconds += more
+                missing = sorted(place for key, place in distinct.items() if key not in known)
+                start = time.perf_counter()
+                for block in make(missing) if missing else ():
+                    took = (time.perf_counter() - start) / max(len(block), 1)
+                    fresh = {keys[place]: value for place, value in block}
+                    self.put(fresh.items(), seconds=took)
+                    known |= fresh
+                    start = time.perf_counter()
+                n_computed = len(missing)
+        return Filled([known[key] for key in keys], n_computed, seconds)
 
     def get(self, keys: Sequence[bytes]) -> dict[bytes, bytes]:
         """The values that are there, by key."""
-        if self._connection is None or not self.read:
-            return {}
-        found: dict[bytes, bytes] = {}
-        try:
-            with self._lock:
-                for first in range(0, len(keys), _MOST):
-                    some = keys[first : first + _MOST]
-                    marks = ",".join("?" * len(some))
-                    statement = f'SELECT key, value FROM "values" WHERE key IN ({marks})'  # noqa: S608 - only marks
-                    found.update(self._connection.execute(statement, some))
-        except sqlite3.Error as error:
-            raise ArtifactError(f"{self.path}: damaged: {error}") from None
-        whole = {key: value[:-4] for key, value in found.items() if _is_whole(value)}
-        if len(whole) < len(found):
-            logger.warning("%s: %d values are damaged; they are computed again", self.path, len(found) - len(whole))
-        return whole
+        return self._get(keys)[0]
 
-    def put(self, items: Iterable[tuple[bytes, bytes]]) -> None:
-        """Keep values, all or none; one that is there already is replaced."""
-        if self._connection is None or not self.write:
+    def put(self, items: Iterable[tuple[bytes, bytes]], *, seconds: float = 0.0) -> None:
+        """Keep values, all or none; one that is there already is replaced.
+
+        Args:
+            items: Keys and values.
+            seconds: What computing each has taken.
+        """
+        if not self.write:
             return
+        rows = [(key, value + _checksum(value), seconds) for key, value in items]
         try:
-            with self._lock, self._connection:
-                rows = ((key, value + _checksum(value)) for key, value in items)
-                self._connection.executemany('INSERT OR REPLACE INTO "values" VALUES (?, ?)', rows)
+            with self._lock, self._open() as connection:  # type: ignore[union-attr]  # made when missing
+                connection.executemany('INSERT OR REPLACE INTO "values" VALUES (?, ?, ?)', rows)
         except sqlite3.Error as error:
             raise ArtifactError(f"{self.path}: cannot be written: {error}") from None
+        if self.mode == "refresh":
+            self._fresh.update(key for key, _, _ in rows)
 
     def __len__(self) -> int:
-        if self._connection is None:
-            return 0
-        return int(self._connection.execute('SELECT COUNT(*) FROM "values"').fetchone()[0])
+        with self._lock:
+            connection = self._open()
+            return int(connection.execute('SELECT COUNT(*) FROM "values"').fetchone()[0]) if connection else 0
 
     def close(self) -> None:
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
+        """Close the file; it is opened again when needed."""
+        with self._lock:
+            if self._connection is not None:
+                self._connection.close()
+                self._connection = None
 
     @staticmethod
     def about(path: Path) -> str:
@@ -144,6 +204,78 @@ class Values:
             raise ArtifactError(f"{path}: damaged: {answer}")
         if bad:
             raise ArtifactError(f"{path}: damaged: the checksum of {bad} values is wrong")
+
+    # -- within -----------------------------------------------------------------------------------------------------
+
+    def _get(self, keys: Sequence[bytes]) -> tuple[dict[bytes, bytes], float]:
+        """Values by key, and what computing them has cost."""
+        if self.mode == "refresh":
+            keys = [key for key in keys if key in self._fresh]
+        found: list[tuple[bytes, bytes, float]] = []
+        try:
+            with self._lock:
+                connection = self._open()
+                if connection is None:
+                    return {}, 0.0
+                for first in range(0, len(keys), _MOST):
+                    some = keys[first : first + _MOST]
+                    marks = ",".join("?" * len(some))
+                    statement = f'SELECT key, value, {self._cost} FROM "values" WHERE key IN ({marks})'  # noqa: S608
+                    found += connection.execute(statement, some)
+        except sqlite3.Error as error:
+            raise ArtifactError(f"{self.path}: damaged: {error}") from None
+        whole = {key: value[:-4] for key, value, _ in found if _is_whole(value)}
+        if len(whole) < len(found):
+            logger.warning("%s: %d values are damaged; they are computed again", self.path, len(found) - len(whole))
+        return whole, sum(seconds for key, _, seconds in found if key in whole)
+
+    def _open(self) -> sqlite3.Connection | None:
+        """The connection; None when the file is not there and may not be made."""
+        if self._connection is None:
+            try:
+                if self.write:
+                    self.path.parent.mkdir(parents=True, exist_ok=True)
+                    self._connection = _writable(self.path, self._about)
+                elif self.path.exists():
+                    self._connection = _read_only(self.path)
+                    if self._connection.execute("PRAGMA user_version").fetchone()[0] < _FORMAT:
+                        self._cost = "0.0"  # an older file, which cannot be migrated here
+            except (sqlite3.Error, OSError) as error:
+                raise ArtifactError(f"{self.path}: cannot be opened: {error}") from None
+        return self._connection
+
+
+def _writable(path: Path, about: str) -> sqlite3.Connection:
+    connection = sqlite3.connect(path, timeout=60, check_same_thread=False)
+    try:
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("PRAGMA synchronous=NORMAL")
+        version = connection.execute("PRAGMA user_version").fetchone()[0]
+        if version > _FORMAT:
+            raise ArtifactError(
+                f"{path}: written in format {version} by a newer version; this one reads up to {_FORMAT}"
+            )
+        if version < _FORMAT:
+            with connection:  # in one transaction, whoever comes first
+                connection.execute("BEGIN IMMEDIATE")
+                _migrate(connection, about)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _migrate(connection: sqlite3.Connection, about: str) -> None:
+    if connection.execute("PRAGMA user_version").fetchone()[0] == _FORMAT:
+        return  # another process was quicker
+    for statement in _SCHEMA.split(";"):
+        connection.execute(statement)
+    columns = [row[1] for row in connection.execute('PRAGMA table_info("values")')]
+    if "seconds" not in columns:
+        connection.execute('ALTER TABLE "values" ADD COLUMN seconds REAL NOT NULL DEFAULT 0')
+    if not connection.execute("SELECT 1 FROM about").fetchone():
+        connection.execute("INSERT INTO about VALUES (?)", (about,))
+    connection.execute(f"PRAGMA user_version={_FORMAT}")
 
 
 def _checksum(value: bytes) -> bytes:

@@ -296,7 +296,7 @@ def test_damaged_run(tmp_path: Path, name: str) -> None:
         {"measures": {}},
         {"stages": 3},
         {"corpus": {}},
-        {"latency_ms": None},
+        {"latency_ms": {}},
     ],
 )
 def test_files_that_do_not_fit_together(tmp_path: Path, metrics: dict[str, object]) -> None:

@@ -4,28 +4,43 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, TypeVar, cast
+from typing import TYPE_CHECKING, NamedTuple, TypeVar, cast
 
 import numpy as np
 
-from rag.candidates import Candidates, Vectors
+from rag.candidates import Candidates, Ints, Vectors
+from rag.conditions import condition_key
 from rag.costs import Ledger
 from rag.errors import ModelError
 from rag.store.values import text_key
 from rag.types import Query
 
 if TYPE_CHECKING:
+    from rag.corpus.passages import Passages
     from rag.embedders.base import Embedder, TokenEmbedder, TokenVectors
     from rag.store.store import Store
 
-__all__ = ["QueryBatch"]
+__all__ = ["Group", "QueryBatch"]
 
 T = TypeVar("T")
 
 EMBEDDED_TOGETHER = 512
 """Vectors computed between two writes to the store: what a kill can lose."""
+
+
+class Group(NamedTuple):
+    """Queries that may find the same.
+
+    Args:
+        rows: Their positions in the batch, or a slice of all.
+        allowed: Passages they may find: None for all, else their positions, ascending int64 and read-only, or a slice
+            where they lie side by side.
+    """
+
+    rows: Ints | slice
+    allowed: Ints | slice | None
 
 
 @dataclass
@@ -49,6 +64,11 @@ class QueryBatch:
 
     def __len__(self) -> int:
         return len(self.queries)
+
+    def part(self, rows: slice | Ints) -> QueryBatch:
+        """Some of the queries as a batch of their own, which books to the same ledger; all of them are this batch."""
+        chosen = self.queries[rows] if isinstance(rows, slice) else [self.queries[row] for row in rows]
+        return self if len(chosen) == len(self) else replace(self, queries=chosen, _remembered={})
 
     @cached_property
     def texts(self) -> list[str]:
@@ -78,6 +98,15 @@ class QueryBatch:
             self._remembered[key] = compute()
         return cast("T", self._remembered[key])
 
+    def groups(self, passages: Passages) -> list[Group]:
+        """The queries by what they may find: one group for all of one filter.
+
+        Raises:
+            ConfigError: A filter is no condition.
+            DataError: A filter names a field that no document has, or compares it with something of another kind.
+        """
+        return self.remember("groups", str(id(passages)), lambda: self._groups(passages))
+
     @contextmanager
     def inside(self, step: str) -> Iterator[str]:
         """Around a part of a stage that is recorded by itself: gives the name to record it under."""
@@ -91,6 +120,17 @@ class QueryBatch:
         """Keep a table for ``explain``, if anyone asked."""
         if self.trace is not None:
             self.trace[name] = candidates
+
+    def _groups(self, passages: Passages) -> list[Group]:
+        rows: dict[str, list[int]] = {}
+        for row, query in enumerate(self.queries):
+            rows.setdefault("" if query.filter is None else condition_key(query.filter), []).append(row)
+        groups = []
+        for members in rows.values():
+            condition = self.queries[members[0]].filter
+            allowed = None if condition is None else passages.where(passages.corpus.fields.mask(condition))
+            groups.append(Group(slice(None) if len(rows) == 1 else np.array(members), allowed))
+        return groups
 
     def _embed(self, embedder: Embedder) -> Vectors:
         if not len(self):

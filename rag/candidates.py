@@ -5,6 +5,7 @@ Everything here is vectorised over the batch; nothing loops over hits.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -64,6 +65,22 @@ class Candidates:
             np.where(valid >= 0, valid, PADDING)[:, :width],
             take(scores, order, 1)[:, :width],
             np.where(valid >= 0, take(passages, order, 1), PADDING)[:, :width],
+        )
+
+    @classmethod
+    def stacked(cls, tables: Sequence[Candidates]) -> Candidates:
+        """The rows of several tables, one below the other."""
+        if len(tables) <= 1:
+            return tables[0] if tables else cls.empty(0)
+        width = max(table.positions.shape[1] for table in tables)
+
+        def padded(array: Any, fill: float) -> Any:
+            return np.pad(array, ((0, 0), (0, width - array.shape[1])), constant_values=fill)
+
+        return cls(
+            np.concatenate([padded(table.positions, PADDING) for table in tables]),
+            np.concatenate([padded(table.scores, -np.inf) for table in tables]),
+            np.concatenate([padded(table.passages, PADDING) for table in tables]),
         )
 
     @property

@@ -7,6 +7,7 @@ Results go to standard output, everything else to standard error. Exit codes: 0 
 from __future__ import annotations
 
 import errno
+import json
 import sys
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -134,6 +135,10 @@ def search(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="What `rag index` wrote.")],
     query: Annotated[str, typer.Argument(help="The question.")],
     top_k: Annotated[int | None, typer.Option(min=1, help="At most this many documents.")] = None,
+    condition: Annotated[
+        str | None,
+        typer.Option("--filter", metavar="JSON", help="""Only documents like this: '{"year": {"gte": 1970}}'."""),
+    ] = None,
     explain: Annotated[bool, typer.Option("--explain", help="Show each stage's scores.")] = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -141,7 +146,11 @@ def search(
     from rag.console import print_json
     from rag.pipeline import Pipeline
 
-    result = Pipeline.load(folder).search(query, top_k=top_k, explain=explain)
+    try:
+        wanted = None if condition is None else json.loads(condition)
+    except ValueError as error:
+        raise ConfigError(f"not JSON: {error}: '{condition}'", parameter="--filter") from None
+    result = Pipeline.load(folder).search(query, top_k=top_k, filter=wanted, explain=explain)
     if as_json:
         print_json(_result_json(result, explain))
     else:

@@ -23,6 +23,8 @@ class PipelineRetriever(BaseRetriever):
     Args:
         pipeline: A fitted pipeline.
         k: At most this many documents; None takes all that the last stage leaves. ``invoke(query, k=3)`` overrides it.
+        filter: Only documents whose metadata pass (see :mod:`rag.conditions`). ``invoke(query, filter={...})``
+            overrides it.
         whole_documents: Give each document's whole text instead of its best passage.
     """
 
@@ -30,19 +32,33 @@ class PipelineRetriever(BaseRetriever):
 
     pipeline: Pipeline
     k: int | None = Field(default=None, ge=1)
+    filter: dict[str, Any] | None = None
     whole_documents: bool = False
 
     def _get_relevant_documents(
-        self, query: str, *, run_manager: CallbackManagerForRetrieverRun, k: int | None = None
+        self,
+        query: str,
+        *,
+        run_manager: CallbackManagerForRetrieverRun,
+        k: int | None = None,
+        filter: dict[str, Any] | None = None,
     ) -> list[LangChainDocument]:
-        result = self.pipeline.search(query, top_k=self.k if k is None else k)
-        return [self._document(hit) for hit in result]
+        return self._found(query, k, filter)
 
     async def _aget_relevant_documents(
-        self, query: str, *, run_manager: AsyncCallbackManagerForRetrieverRun, k: int | None = None
+        self,
+        query: str,
+        *,
+        run_manager: AsyncCallbackManagerForRetrieverRun,
+        k: int | None = None,
+        filter: dict[str, Any] | None = None,
     ) -> list[LangChainDocument]:
         # Models and indexes hold the processor, not a socket: a thread keeps the event loop free.
-        result = await run_in_executor(None, self.pipeline.search, query, top_k=self.k if k is None else k)
+        return await run_in_executor(None, self._found, query, k, filter)
+
+    def _found(self, query: str, k: int | None, filter: dict[str, Any] | None) -> list[LangChainDocument]:
+        top_k = self.k if k is None else k
+        result = self.pipeline.search(query, top_k=top_k, filter=self.filter if filter is None else filter)
         return [self._document(hit) for hit in result]
 
     def _document(self, hit: Hit) -> LangChainDocument:

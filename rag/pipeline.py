@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
@@ -15,6 +16,7 @@ import numpy as np
 from rag.batch import QueryBatch
 from rag.candidates import Candidates
 from rag.component import Component
+from rag.conditions import Condition
 from rag.context import FitContext, Progress, Training, Upstream, no_progress
 from rag.corpus.chunkers.base import Chunker
 from rag.corpus.chunkers.none import NoChunker
@@ -48,6 +50,8 @@ class Pipeline(Component):
         chunker: Cuts documents into passages. Whatever it does, results are documents, each with its best passage.
         retriever: Finds candidates.
         stages: Rerank or filter them, one after another.
+        sorted_by: A field of the documents' metadata, one number each. Documents are kept in its order, so that a
+            filter on a window of it is a slice: the fastest there is. None keeps them in the order they came.
     """
 
     kind: ClassVar[str] = "pipeline"
@@ -60,10 +64,12 @@ class Pipeline(Component):
         retriever: Retriever,
         chunker: Chunker = NoChunker(),  # noqa: B008 - a default component is cloned for each instance
         stages: Sequence[Stage] = (),
+        sorted_by: str | None = None,
     ) -> None:
         self.retriever = retriever
         self.chunker = chunker
         self.stages = list(stages)
+        self.sorted_by = sorted_by
         self._passages: Passages | None = None
         self.fit_costs = Ledger()
         """What fitting has cost, by component."""
@@ -143,6 +149,8 @@ class Pipeline(Component):
         ledger = Ledger()
         with ledger.stage("corpus"):
             corpus = read_corpus(corpus)
+            if self.sorted_by is not None:
+                corpus = corpus.sorted_by(self.sorted_by)
         with ledger.stage("chunker"):
             passages = self.chunker.chunk(corpus, self._tokenizer())
         self._passages = None  # not fitted, should anything below fail
@@ -181,24 +189,36 @@ class Pipeline(Component):
 
     @overload
     def search(  # type: ignore[overload-overlap]  # a str is a sequence of str
-        self, query: str | Query, *, top_k: int | None = None, explain: bool = False
+        self, query: str | Query, *, top_k: int | None = None, filter: Condition | None = None, explain: bool = False
     ) -> SearchResult: ...
     @overload
     def search(
-        self, query: Sequence[str | Query], *, top_k: int | None = None, explain: bool = False
+        self,
+        query: Sequence[str | Query],
+        *,
+        top_k: int | None = None,
+        filter: Condition | None = None,
+        explain: bool = False,
     ) -> list[SearchResult]: ...
     def search(
-        self, query: str | Query | Sequence[str | Query], *, top_k: int | None = None, explain: bool = False
+        self,
+        query: str | Query | Sequence[str | Query],
+        *,
+        top_k: int | None = None,
+        filter: Condition | None = None,
+        explain: bool = False,
     ) -> SearchResult | list[SearchResult]:
         """Answer one query, or many in one batch.
 
         Args:
             query: A text or a :class:`Query`, or a sequence of them.
             top_k: At most this many hits per query; by default all that the last stage left.
+            filter: Only documents whose metadata pass are found, such as ``{"year": {"gte": 1970}}``: see
+                :mod:`rag.conditions`. It goes for queries that have no filter of their own.
             explain: Fill each hit's scores by stage.
 
         Raises:
-            DataError: A query without text, or something that is no query.
+            DataError: A query without text, something that is no query, or a filter on a field no document has.
             NotFittedError: The pipeline has not been fitted.
         """
         if top_k is not None and (not isinstance(top_k, int) or top_k < 1):
@@ -206,6 +226,8 @@ class Pipeline(Component):
         single = isinstance(query, (str, Query)) or not isinstance(query, Iterable)
         asked: Sequence[Any] = [query] if single else query  # type: ignore[assignment]
         queries = [_query(one, number) for number, one in enumerate(asked)]
+        if filter is not None:
+            queries = [query if query.filter is not None else replace(query, filter=filter) for query in queries]
         batch = QueryBatch(queries, trace={} if explain else None)
         candidates = self.run(batch)
         if top_k is not None:

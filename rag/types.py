@@ -31,11 +31,19 @@ class Document:
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """A question. ``id`` is what judgements and runs call it."""
+    """A question.
+
+    Args:
+        id: What judgements and runs call it.
+        text: The question itself.
+        metadata: Anything JSON can hold.
+        filter: Only documents whose metadata pass this condition are found: see :mod:`rag.conditions`.
+    """
 
     id: str
     text: str
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    filter: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import numpy as np
 from pydantic import Field
 
-from rag.candidates import Candidates, Floats, Ints, top_k_of_scores
+from rag.candidates import PADDING, Candidates, Floats, Ints, top_k_of_scores
 from rag.corpus.passages import Passages
 from rag.errors import ConfigError, DataError, NotFittedError, did_you_mean
 from rag.stage import Retriever
@@ -126,18 +126,23 @@ class BM25(Retriever):
     def retrieve(self, batch: QueryBatch) -> Candidates:
         if self._weights is None or self._passages is None:
             raise NotFittedError("'bm25' has not been fitted: fit the pipeline it is in first")
-        n_passages = self._weights.shape[1]
-        step = max(1, _BLOCK // n_passages)
-        passages = self._passages
-        tables = []
-        for first in range(0, len(batch), step):
-            scores = self._scores(batch.texts[first : first + step])
+        step = max(1, _BLOCK // self._weights.shape[1])
+        tables = [self._search(batch.part(slice(first, first + step))) for first in range(0, len(batch), step)]
+        return Candidates.stacked(tables)
 
-            def search(rows: Any, k: int, scores: Floats = scores) -> tuple[Ints, Floats]:
+    def _search(self, batch: QueryBatch) -> Candidates:
+        assert self._passages is not None
+        scores = self._scores(batch.texts)
+
+        def search(rows: Any, k: int, allowed: Any) -> tuple[Ints, Floats]:
+            if allowed is None:
                 return top_k_of_scores(scores[rows], k)
+            some = scores[rows, allowed] if isinstance(rows, slice) or isinstance(allowed, slice) else None
+            columns, best = top_k_of_scores(scores[np.ix_(rows, allowed)] if some is None else some, k)
+            keys = columns + allowed.start if isinstance(allowed, slice) else allowed[columns]
+            return np.where(columns >= 0, keys, PADDING), best
 
-            tables.append(best_documents(search, passages, self.top_k))
-        return _stacked(tables)
+        return best_documents(search, self._passages, self.top_k, batch)
 
     def _scores(self, texts: Sequence[str]) -> Floats:
         """Scores of all passages, float32 [n_queries, n_passages]; ``-inf`` where no word is shared."""
@@ -198,18 +203,3 @@ class BM25(Retriever):
 
             stemmer = Stemmer.Stemmer(self.stemmer)
         return Tokenizer(lower=self.lowercase, splitter=self.token_pattern, stopwords=self.stopwords, stemmer=stemmer)
-
-
-def _stacked(tables: list[Candidates]) -> Candidates:
-    if len(tables) <= 1:
-        return tables[0] if tables else Candidates.empty(0)
-    width = max(table.positions.shape[1] for table in tables)
-
-    def padded(array: Any, fill: float) -> Any:
-        return np.pad(array, ((0, 0), (0, width - array.shape[1])), constant_values=fill)
-
-    return Candidates(
-        np.concatenate([padded(table.positions, -1) for table in tables]),
-        np.concatenate([padded(table.scores, -np.inf) for table in tables]),
-        np.concatenate([padded(table.passages, -1) for table in tables]),
-    )

@@ -72,13 +72,13 @@ class Dense(Retriever):
         meaning = np.asarray(vectors.any(axis=1))
         all_meaningful = bool(meaning.all())
 
-        def search(rows: Any, k: int) -> tuple[Ints, Floats]:
-            keys, scores = self.index.search(vectors[rows], k)
+        def search(rows: Any, k: int, allowed: Any) -> tuple[Ints, Floats]:
+            keys, scores = self.index.search(vectors[rows], k, allowed)
             if not all_meaningful:
                 keys[~meaning[rows]] = PADDING
             return keys, scores
 
-        return best_documents(search, self._passages, self.top_k)
+        return best_documents(search, self._passages, self.top_k, batch)
 
     def _scaled(self, vectors: Vectors) -> Vectors:
         if self.metric == "inner_product":

@@ -3,49 +3,73 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from rag.candidates import PADDING, Candidates, Floats, Ints
 from rag.corpus.passages import Passages
 
+if TYPE_CHECKING:
+    from rag.batch import QueryBatch
+
 __all__ = ["best_documents"]
 
-Search = Callable[[Any, int], tuple[Ints, Floats]]
+Search = Callable[[Any, int, Any], tuple[Ints, Floats]]
 
 
-def best_documents(search: Search, passages: Passages, top_k: int) -> Candidates:
+def best_documents(search: Search, passages: Passages, top_k: int, batch: QueryBatch) -> Candidates:
     """The best ``top_k`` documents of each query by their best passage.
 
     More passages than documents are fetched, mapped to documents and de-duplicated; queries that are left with fewer
     than ``top_k`` documents are asked again for twice as many passages, until they have them or nothing is left.
 
     Args:
-        search: Called with row numbers (or a slice) of queries and k; gives passages int64 [rows, k'] (-1 padding) and
-            scores float32 [rows, k'], best first, k' <= k.
+        search: Called with row numbers (or a slice) of queries, k, and the passages they may find as in
+            :class:`~rag.batch.Group`; gives passages int64 [rows, k'] (-1 padding) and scores float32 [rows, k'], best
+            first, k' <= k.
         passages: What the keys are positions in.
         top_k: Documents wanted.
+        batch: The queries.
+
+    Raises:
+        DataError: A query's filter names a field that no document has, or another kind of value than it holds.
     """
-    n = len(passages)
+    found = Candidates.empty(len(batch))
+    for rows, allowed in batch.groups(passages):
+        if allowed is not None and not _count(allowed):
+            continue
+        table = _best(search, passages, top_k, rows, allowed)
+        found = table if isinstance(rows, slice) else _replace_rows(found, rows, table)
+    return found
+
+
+def _best(search: Search, passages: Passages, top_k: int, rows: Any, allowed: Any) -> Candidates:
+    """:func:`best_documents` of queries that may find the same."""
+    n = len(passages) if allowed is None else _count(allowed)
     if passages.one_per_document:
-        keys, scores = search(slice(None), min(top_k, n))
+        keys, scores = search(rows, min(top_k, n), allowed)
         return Candidates.from_scores(keys, scores, keys)
-    wanted = min(top_k, len(passages.corpus))
-    average = -(-n // len(passages.corpus))
+    n_documents = len(passages.corpus) if allowed is None else len(np.unique(passages.document[allowed]))
+    wanted = min(top_k, n_documents)
+    average = -(-n // n_documents)
     k = min(top_k * min(2 * average, passages.most_per_document), n)
-    found = _documents(*search(slice(None), k), passages, top_k)
+    found = _documents(*search(rows, k, allowed), passages, top_k)
     while k < n:
         short = np.flatnonzero(found.counts < wanted)
         if not len(short):
             break
         k = min(2 * k, n)
-        keys, scores = search(short, k)
+        keys, scores = search(short if isinstance(rows, slice) else rows[short], k, allowed)
         again = _documents(keys, scores, passages, top_k)
         found = _replace_rows(found, short, again)
         if (keys[:, -1:] == PADDING).all():  # the index has no more
             break
     return found
+
+
+def _count(allowed: Ints | slice) -> int:
+    return allowed.stop - allowed.start if isinstance(allowed, slice) else len(allowed)
 
 
 def _documents(keys: Ints, scores: Floats, passages: Passages, top_k: int) -> Candidates:

@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import date, time
 from decimal import Decimal
+from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from rag.candidates import Ints
+from rag.corpus.fields import Fields
 from rag.errors import ArtifactError, DataError
 from rag.types import Document
 
@@ -147,6 +149,21 @@ class Corpus:
 
         lengths = pc.call_function("utf8_length", [self._table["text"]])
         return np.asarray(lengths.to_numpy(), dtype=np.int64)
+
+    @cached_property
+    def fields(self) -> Fields:
+        """The metadata by column, for filters; read when first asked for."""
+        return Fields(text for batch in self._batches for text in batch.column("metadata").to_pylist())
+
+    def sorted_by(self, field: str) -> Corpus:
+        """The same documents, ordered by a number in their metadata; those without it come last.
+
+        Raises:
+            DataError: No document has the field, or it holds other things than one number a document.
+        """
+        order = self.fields.field(field).order()
+        blocks = (order[first : first + _BATCH] for first in range(0, len(order), _BATCH))
+        return Corpus.from_documents(document for block in blocks for document in self.documents(block))
 
     def position(self, document_id: str) -> int | None:
         """Position of an id, or None when the corpus does not have it."""

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from rag.candidates import Ints
+from rag.conditions import Mask
 from rag.corpus.corpus import Corpus
 from rag.store.fingerprint import fingerprint_texts
 
@@ -62,6 +63,19 @@ class Passages:
         """Hash of the texts and of which document each belongs to."""
         texts = (text for block in self.iter_texts() for text in block)
         return fingerprint_texts([fingerprint_texts(texts), self.document.tobytes().hex()])
+
+    def where(self, documents: Mask) -> Ints | slice:
+        """Passages of these documents: their positions, ascending and read-only, or a slice where they lie side by
+        side.
+
+        Args:
+            documents: Bool [n_documents].
+        """
+        passages = np.flatnonzero(documents if self.one_per_document else documents[self.document])
+        if len(passages) and passages[-1] - passages[0] + 1 == len(passages):
+            return slice(int(passages[0]), int(passages[-1]) + 1)
+        passages.flags.writeable = False
+        return passages
 
     def texts(self, positions: Sequence[int] | Ints) -> list[str]:
         """Texts of these passages, in this order. Each document is read once, however often it occurs."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -52,7 +52,7 @@ def kept_step(
     def compute(places: list[int]) -> Iterator[list[tuple[int, bytes]]]:
         some, given = batch, before
         if len(places) < len(batch):
-            some = replace(batch, queries=[batch.queries[place] for place in places], _remembered={})
+            some = batch.part(np.array(places))
             given = before.rows(np.array(places))
         outer = some.trace
         trace: dict[str, Candidates] = {}

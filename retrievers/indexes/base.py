@@ -29,7 +29,7 @@ class Index(Component):
         """Index vectors, float32 [n, d]; keys are row numbers."""
 
     @abstractmethod
-    def search(self, vectors: Vectors, k: int) -> tuple[Ints, Floats]:
+    def search(self, vectors: Vectors, k: int, allowed: Ints | slice | None = None) -> tuple[Ints, Floats]:
         """Nearest keys int64 [q, k'] (-1 padding) and inner products float32 [q, k'], best first, k' <= k."""
 
 
@@ -57,11 +57,18 @@ class FaissIndex(Index):
                 self._index.add(vectors[first : first + step])
                 advance(min(step, len(vectors) - first))
 
-    def search(self, vectors: Vectors, k: int) -> tuple[Ints, Floats]:
+    def search(self, vectors: Vectors, k: int, allowed: Ints | slice | None = None) -> tuple[Ints, Floats]:
         index = self._fitted()
         if vectors.shape[1] != index.d:
             raise DataError(f"the queries' vectors have {vectors.shape[1]} dimensions, the index has {index.d}")
         k = min(k, index.ntotal)
+        if allowed is not None:
+            import faiss
+
+            keys = np.arange(index.ntotal)[allowed] if isinstance(allowed, slice) else allowed
+            parameters = faiss.SearchParameters(sel=faiss.IDSelectorBatch(keys))
+            scores, keys = index.search(np.ascontiguousarray(vectors), min(k, len(keys)), params=parameters)
+            return keys, scores
         scores, keys = index.search(np.ascontiguousarray(vectors), k, params=self.search_parameters(k))
         return keys, scores
 

@@ -76,7 +76,7 @@ def test_an_entry_point_needs_kind_and_type(installed):
         ("retriever.x", "retrievers.bm25:X", "cannot be imported: module 'retrievers.bm25' has no attribute 'X'"),
         ("retriever.x", "retrievers.bm25:BM25", "is no component with kind 'retriever' and type 'x'"),
         ("stage.bm25", "retrievers.bm25:BM25", "is no component with kind 'stage' and type 'bm25'"),
-        ("retriever.x", "retrievers.bm25:_stacked", "is no component with kind 'retriever' and type 'x'"),
+        ("retriever.x", "retrievers.keys:best_documents", "is no component with kind 'retriever' and type 'x'"),
         ("retriever.x", "retrievers.bm25:np", "is no component with kind 'retriever' and type 'x'"),
     ],
 )

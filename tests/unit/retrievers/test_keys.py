@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rag import Corpus, Document, Passages
+from rag import Corpus, Document, Passages, Query, QueryBatch
 from rag.candidates import top_k_of_scores
 from retrievers.keys import best_documents
 
@@ -16,6 +16,10 @@ def passages_of(owners):
     corpus = Corpus.from_documents(Document(str(number), "x") for number in range(max(owners) + 1))
     zeros = np.zeros(len(owners), dtype=np.int64)
     return Passages(corpus, np.asarray(owners, dtype=np.int64), zeros, zeros + 1, {})
+
+
+def batch_of(n):
+    return QueryBatch([Query(str(number), "x") for number in range(n)])
 
 
 def brute_force(scores, owners, top_k):
@@ -51,12 +55,12 @@ def test_the_best_documents_are_those_of_brute_force(case, top_k):
     passages = passages_of(owners)
     asked = []
 
-    def search(rows, k):
+    def search(rows, k, allowed):
         asked.append(k)
         assert k <= len(owners)
         return top_k_of_scores(scores[rows], k)
 
-    table = best_documents(search, passages, top_k)
+    table = best_documents(search, passages, top_k, batch_of(len(scores)))
     assert brute_force(scores, owners, top_k) == rows_of(table)
     for row, (positions, speakers) in enumerate(zip(table.positions, table.passages, strict=True)):
         for column, (position, speaker) in enumerate(zip(positions, speakers, strict=True)):
@@ -69,7 +73,9 @@ def test_the_best_documents_are_those_of_brute_force(case, top_k):
 def test_one_document_that_fills_the_list_does_not_hide_the_others():
     owners = [0] * 500 + list(range(1, 21))
     scores = np.linspace(2, 1, len(owners), dtype=np.float32)[None]
-    table = best_documents(lambda rows, k: top_k_of_scores(scores[rows], k), passages_of(owners), 5)
+    table = best_documents(
+        lambda rows, k, allowed: top_k_of_scores(scores[rows], k), passages_of(owners), 5, batch_of(1)
+    )
     assert [[0, 1, 2, 3, 4]] == table.positions.tolist()
 
 
@@ -80,11 +86,11 @@ def test_only_queries_that_came_up_short_are_asked_again():
     scores = np.stack([spread, hidden, spread]).astype(np.float32)
     asked = []
 
-    def search(rows, k):
+    def search(rows, k, allowed):
         asked.append(rows if isinstance(rows, slice) else rows.tolist())
         return top_k_of_scores(scores[rows], k)
 
-    table = best_documents(search, passages_of(owners), 3)
+    table = best_documents(search, passages_of(owners), 3, batch_of(3))
     assert [[1, 2, 3], [0, 1, 2], [1, 2, 3]] == table.positions.tolist()
     assert slice(None) == asked[0]
     assert {(1,)} == {tuple(rows) for rows in asked[1:]}
@@ -94,13 +100,13 @@ def test_an_index_that_gives_up_early_is_not_asked_for_ever():
     owners = [0, 0, 0, 0, 1, 1, 1, 1, 2, 2]
     asked = []
 
-    def search(rows, k):
+    def search(rows, k, allowed):
         asked.append(k)
         keys = np.full((1, k), -1, dtype=np.int64)
         keys[0, :2] = [1, 0]
         return keys, np.where(keys >= 0, 1.0, -np.inf).astype(np.float32)
 
-    table = best_documents(search, passages_of(owners), 2)
+    table = best_documents(search, passages_of(owners), 2, batch_of(1))
     assert [[0]] == table.positions.tolist()
     assert len(asked) <= 3
 
@@ -108,5 +114,7 @@ def test_an_index_that_gives_up_early_is_not_asked_for_ever():
 @pytest.mark.parametrize("top_k", [1, 2, 3, 1000])
 def test_more_than_there_is_gives_all(top_k):
     scores = np.array([[3, 1, 2]], dtype=np.float32)
-    table = best_documents(lambda rows, k: top_k_of_scores(scores[rows], k), passages_of([0, 1, 2]), top_k)
+    table = best_documents(
+        lambda rows, k, allowed: top_k_of_scores(scores[rows], k), passages_of([0, 1, 2]), top_k, batch_of(1)
+    )
     assert [[0, 2, 1][:top_k]] == table.positions.tolist()

@@ -62,7 +62,7 @@ def test_every_mistake_is_told_in_one_run(mistakes):
         "p.yaml:14:12: stages.0: unknown stage 'bm25' ('bm25' is a retriever) (valid: rerank, threshold)",
         "p.yaml:15:33: stages.1: duplicate key 'top_k', first given in line 15",
         "p.yaml:16:5: stages.2: missing 'type': which stage is it? (valid: rerank, threshold)",
-        "p.yaml:17:1: unknown argument 'extra' of 'pipeline' (valid: chunker, retriever, stages)",
+        "p.yaml:17:1: unknown argument 'extra' of 'pipeline' (valid: chunker, retriever, sorted_by, stages)",
     ] == found
 
 
@@ -276,7 +276,7 @@ def test_overrides_that_are_wrong_name_the_option(mistakes):
         f"--set retriever.topk=5: retriever: unknown argument 'topk' of 'bm25'; did you mean 'top_k'? "
         f"(valid: {BM25_ARGUMENTS})",
         "--set retreiver.top_k=5: unknown argument 'retreiver' of 'pipeline'; did you mean 'retriever'? "
-        "(valid: chunker, retriever, stages)",
+        "(valid: chunker, retriever, sorted_by, stages)",
         "--set stages.3.top_k=5: stages.3.top_k: '3' is no item of the list, which has 1 (numbered from 0)",
         "--set stages.x.top_k=5: stages.x.top_k: 'x' is no item of the list, which has 1 (numbered from 0)",
         "--set type.name=5: type.name: there is nothing below it to set 'name' in: it is 'pipeline'",

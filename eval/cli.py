@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from rag.cli import ConfigArgument, JsonOption, SetOption, StoreOption
+from rag.cli import ConfigArgument, JsonOption, SetOption, StoreModeOption, StoreOption
 
 if TYPE_CHECKING:
     from eval.evaluation import Evaluation
@@ -37,6 +37,7 @@ def evaluate(
     ] = False,
     seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="For everything random.")] = 0,
     store: StoreOption = None,
+    store_mode: StoreModeOption = "use",
 ) -> None:
     """Fit a pipeline, search a dataset's questions, measure, and write a report."""
     import re
@@ -57,16 +58,17 @@ def evaluate(
     variant = f"-{pipeline.fingerprint[:8]}" if overrides else ""  # a run with --set is kept beside the one without
     target = folder or Path("runs") / f"{config.stem}-{data.name.replace('/', '-')}-{split}{variant}"
     check_target(target)
-    evaluation = run(
-        pipeline,
-        data,
-        split=split,
-        measures=names,
-        ignore_identical_ids=ignore_identical_ids,
-        seed=seed,
-        progress=progress,
-        store=open_store(store),
-    )
+    with open_store(store, store_mode) as kept:
+        evaluation = run(
+            pipeline,
+            data,
+            split=split,
+            measures=names,
+            ignore_identical_ids=ignore_identical_ids,
+            seed=seed,
+            progress=progress,
+            store=kept,
+        )
     write_run(evaluation, target)
     if as_json:
         print_json({**evaluation.metrics, "run": str(target)})

@@ -11,7 +11,7 @@ import json
 import sys
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from rag.component import Component
     from rag.types import SearchResult
 
-__all__ = ["ConfigArgument", "JsonOption", "SetOption", "StoreOption", "app", "main"]
+__all__ = ["ConfigArgument", "JsonOption", "SetOption", "StoreModeOption", "StoreOption", "app", "main"]
 
 app = typer.Typer(
     name="rag",
@@ -46,6 +46,13 @@ StoreOption = Annotated[
         metavar="DIR",
         help="Where vectors and indexes are kept and found again; 'off' keeps nothing. "
         "Default: $RAG_STORE, or rag in the user's cache folder.",
+    ),
+]
+StoreModeOption = Annotated[
+    Literal["use", "refresh", "only"],
+    typer.Option(
+        "--store-mode",
+        help="Use what the store has; refresh: compute all again and keep it; only: compute nothing, fail instead.",
     ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="One JSON object instead of text.")]
@@ -113,6 +120,7 @@ def index(
     text_field: Annotated[str | None, typer.Option(help="Field that holds the text.")] = None,
     overrides: SetOption = None,
     store: StoreOption = None,
+    store_mode: StoreModeOption = "use",
 ) -> None:
     """Fit a pipeline on documents and keep it on disk."""
     from rag.config import load_pipeline
@@ -124,7 +132,8 @@ def index(
     check_target(folder, pipeline.kind)
     with progress("reading documents", None) as advance:
         documents = read_corpus(corpus, id_field=id_field, text_field=text_field, advance=advance)
-    pipeline.fit(documents, progress=progress, store=open_store(store))
+    with open_store(store, store_mode) as kept:
+        pipeline.fit(documents, progress=progress, store=kept)
     pipeline.save(folder)
     seconds = pipeline.fit_costs.total.seconds
     typer.echo(f"{folder}: {len(pipeline.corpus)} documents, {len(pipeline.passages)} passages, {seconds:.1f} s")

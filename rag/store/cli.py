@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 import os
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,7 +15,7 @@ import typer
 from rag.errors import ArtifactError, ConfigError
 
 if TYPE_CHECKING:
-    from rag.store.store import Entry, Store
+    from rag.store.store import Entry, Mode, Store
 
 __all__ = ["app", "open_store"]
 
@@ -28,7 +30,8 @@ StoreFolder = Annotated[
 JsonOption = Annotated[bool, typer.Option("--json", help="One JSON object instead of text.")]
 
 
-def open_store(option: str | None) -> Store | None:
+@contextmanager
+def open_store(option: str | None, mode: Mode = "use") -> Iterator[Store | None]:
     """The store that ``--store`` or ``RAG_STORE`` names, else the user's own; None for ``off``, or when the user's own
     cannot be made and nobody asked for it.
     """
@@ -36,14 +39,18 @@ def open_store(option: str | None) -> Store | None:
 
     named = option or os.environ.get("RAG_STORE")
     if named == "off":
-        return None
+        yield None
+        return
     try:
-        return Store(named)
+        store = Store(named, mode=mode)
     except ArtifactError as error:
         if named:
             raise
         logging.getLogger("rag.store").warning("%s; nothing is kept", error)
-        return None
+        yield None
+        return
+    with store:
+        yield store
 
 
 @app.command()

@@ -132,7 +132,7 @@ class Store:
         values = self._values.pop((kind, key), None)
         if values is None:
             path = self.root / "values" / kind / f"{key}.sqlite"
-            writable = self.writable
+            writable = self.writable and self.mode != "only"
             if writable:
                 self._users.note(key)
             values = Values(path, about=about, mode=self.mode, write=writable, lock=lambda: self._lock(key))
@@ -147,6 +147,12 @@ class Store:
             values.close()
         self._values.clear()
         self._users.close()
+
+    def __enter__(self) -> Store:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
 
     # -- looking after it -------------------------------------------------------------------------------------------
 

@@ -301,6 +301,8 @@ def test_the_store(rag: Runner, starter: Path, tmp_path: Path) -> None:
         in evaluated.out
     )
     usage = json.loads(rag("store", "du", "--store", "s", "--json").out)
+    listed = json.loads(rag("store", "ls", "--store", "s", "--json").out)
+    assert {"retriever", "embedder", "index", "lists", "latencies"} == set(usage["bytes"])
     assert sum(entry["bytes"] for entry in listed) == usage["total"]
     assert "all whole" in rag("store", "verify", "--store", "s").out
     victim = next((tmp_path / "s").glob("artifacts/index/*/data-*/index.faiss"))
@@ -308,8 +310,12 @@ def test_the_store(rag: Runner, starter: Path, tmp_path: Path) -> None:
     data[-5] ^= 1
     victim.write_bytes(data)
     assert "the checksum of index.faiss is wrong" in rag.refused("store", "verify", "--store", "s")
-    assert "removed 0 of 3" in rag("store", "gc", "--older-than", "1d", "--store", "s").out
-    assert "removed 3 of 3" in rag("store", "gc", "--keep", "0MB", "--store", "s").out
+    again = ("eval", "start/pipeline.yaml", "--dataset", "start/data", "--store", "s", "--out", "run")
+    assert 0 == rag(*again, "--store-mode", "only").code
+    assert "nothing may be computed" in rag.refused(*again, "--store-mode", "only", "--set", "retriever.top_k=3")
+    n = len(listed)
+    assert f"removed 0 of {n}" in rag("store", "gc", "--older-than", "1d", "--store", "s").out
+    assert f"removed {n} of {n}" in rag("store", "gc", "--keep", "0MB", "--store", "s").out
     assert "--keep must be a size such as 500MB" in rag.refused("store", "gc", "--keep", "lots", "--store", "s")
     assert "--older-than must be an age such as" in rag.refused("store", "gc", "--older-than", "1y", "--store", "s")
     assert "say what to remove" in rag.refused("store", "gc", "--store", "s")

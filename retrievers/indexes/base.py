@@ -57,7 +57,3 @@ class Index(Component):
     @abstractmethod
     def bytes(self) -> int:
         """Size of what is saved, in bytes: codes, links, and full vectors where it has them."""
-
-    def notes(self) -> tuple[str, ...]:
-        """What a reader of an evaluation should know about it, such as a choice it made."""
-        return ()

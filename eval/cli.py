@@ -124,6 +124,12 @@ def _print_evaluation(evaluation: Evaluation, target: Path) -> None:
     fit = sum(step["seconds"] for step in metrics["fit"])
     alone = f"one question alone: {latency['p50']:.1f} ms (p50), {latency['p95']:.1f} ms (p95); " if latency else ""
     console.print(f"{alone}in batch: {metrics['throughput_qps']:.0f} per second; fitting took {fit:.1f} s")
+    for index in metrics["indexes"]:
+        console.print(
+            f"index {index['name']} ({index['type']}): {index['bytes_per_document']:,.0f} bytes per document, "
+            f"built in {index['build_seconds']:.1f} s",
+            soft_wrap=True,
+        )
     for note in metrics["notes"]:
         console.print(Text(f"note: {note}"), soft_wrap=True)
     _print_examples(evaluation, console)

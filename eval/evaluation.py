@@ -161,6 +161,7 @@ def evaluate(
             {"name": name, "candidates": kept.mean(name)} | costs.as_dict() for name, costs in ledger.stages.items()
         ],
         "fit": [{"name": name} | costs.as_dict() for name, costs in pipeline.fit_costs.stages.items()],
+        "indexes": _indexes(pipeline),
         "corpus": corpus,
         "config_fingerprint": pipeline.fingerprint,
         "versions": _versions(),
@@ -254,11 +255,31 @@ def _without_identical(queries: Sequence[Query], candidates: Candidates, corpus:
     return candidates.rescored(np.where(candidates.positions == own, -np.inf, candidates.scores).astype(np.float32))
 
 
+def _indexes(pipeline: Pipeline) -> list[dict[str, Any]]:
+    """Size and building time of each index in the tree."""
+    found = []
+    for path, part in pipeline.walk():
+        if part.kind == "index":
+            index: Any = part  # what the kind promises; its class is another floor's
+            size = int(index.bytes)
+            found.append(
+                {
+                    "name": path,
+                    "type": part.type,
+                    "bytes": size,
+                    "bytes_per_document": size / max(len(pipeline.corpus), 1),
+                    "build_seconds": float(index.build_seconds),
+                }
+            )
+    return found
+
+
 def _notes(pipeline: Pipeline, split: Split, run: Run) -> list[str]:
     notes = []
     if pipeline.reused:
         found = ", ".join(dict.fromkeys(pipeline.reused))
         notes.append(f"found in the store, with the cost of making it: {found}")
+    notes += [note for _, part in pipeline.walk() for note in part.notes()]
     empty = sum(not found for found in run.values())
     if empty:
         notes.append(f"{empty} of {len(run)} queries got no document; they count 0")

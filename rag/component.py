@@ -308,6 +308,10 @@ class Component(ABC, metaclass=ComponentMeta):
             return None
         return store.values(what, self.content_fingerprint, about=repr(self))
 
+    def notes(self) -> tuple[str, ...]:
+        """What a reader of an evaluation should know about it once it is fitted, such as a choice it made."""
+        return ()
+
     def clone(self) -> Self:
         """The same component, not fitted."""
         return type(self)(**{name: _fresh(value) for name, value in self._arguments.items()})

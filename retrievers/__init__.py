@@ -14,13 +14,42 @@ if TYPE_CHECKING:
     from retrievers.fusion.rrf import RRF
     from retrievers.fusion.z_score import ZScore
     from retrievers.hybrid import Hybrid
+    from retrievers.indexes.auto import Auto
     from retrievers.indexes.base import Index
     from retrievers.indexes.factory import Factory
     from retrievers.indexes.flat import Flat
     from retrievers.indexes.hnsw import HNSW
-    from retrievers.indexes.ivf import IVF
+    from retrievers.indexes.ivf_fastscan import IVFFastScan
+    from retrievers.indexes.ivf_flat import IVFFlat
+    from retrievers.indexes.ivf_pq import IVFPQ
+    from retrievers.indexes.lsh import LSH
+    from retrievers.indexes.nsg import NSG
+    from retrievers.indexes.rabitq import RaBitQ
+    from retrievers.indexes.scalar_quantized import ScalarQuantized
+    from retrievers.indexes.truncate import Truncate
 
-__all__ = ["BM25", "HNSW", "IVF", "RRF", "Dense", "Factory", "Flat", "Fusion", "Hybrid", "Index", "MinMax", "ZScore"]
+__all__ = [
+    "BM25",
+    "HNSW",
+    "IVFPQ",
+    "LSH",
+    "NSG",
+    "RRF",
+    "Auto",
+    "Dense",
+    "Factory",
+    "Flat",
+    "Fusion",
+    "Hybrid",
+    "IVFFastScan",
+    "IVFFlat",
+    "Index",
+    "MinMax",
+    "RaBitQ",
+    "ScalarQuantized",
+    "Truncate",
+    "ZScore",
+]
 
 __getattr__, __dir__ = lazy_attributes(
     __name__,
@@ -31,8 +60,16 @@ __getattr__, __dir__ = lazy_attributes(
         "Flat": "retrievers.indexes.flat",
         "Fusion": "retrievers.fusion.base",
         "HNSW": "retrievers.indexes.hnsw",
+        "Auto": "retrievers.indexes.auto",
+        "IVFFlat": "retrievers.indexes.ivf_flat",
+        "IVFPQ": "retrievers.indexes.ivf_pq",
+        "IVFFastScan": "retrievers.indexes.ivf_fastscan",
+        "LSH": "retrievers.indexes.lsh",
+        "NSG": "retrievers.indexes.nsg",
+        "RaBitQ": "retrievers.indexes.rabitq",
+        "ScalarQuantized": "retrievers.indexes.scalar_quantized",
+        "Truncate": "retrievers.indexes.truncate",
         "Hybrid": "retrievers.hybrid",
-        "IVF": "retrievers.indexes.ivf",
         "Index": "retrievers.indexes.base",
         "MinMax": "retrievers.fusion.min_max",
         "RRF": "retrievers.fusion.rrf",

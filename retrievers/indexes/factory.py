@@ -8,7 +8,8 @@ from typing import Any
 from rag.candidates import Vectors
 from rag.context import Progress, no_progress
 from rag.errors import ConfigError
-from retrievers.indexes.base import FaissIndex
+from retrievers.indexes.faiss_index import FaissIndex
+from retrievers.indexes.subset import Subset
 
 __all__ = ["Factory"]
 
@@ -16,11 +17,15 @@ __all__ = ["Factory"]
 class Factory(FaissIndex):
     """An index from a faiss factory string, for those who know exactly which one they want.
 
+    Searched with what faiss takes by default, so ``nprobe`` and ``k_factor`` are 1. Within a subset it is asked for
+    more and what is not allowed is dropped; what is short then is compared one by one, by what the codes decode to.
+
     Args:
         description: Such as ``PCA64,Flat`` or ``IVF256,PQ48x8,RFlat``.
     """
 
     type = "factory"
+    selects = False
 
     def __init__(self, description: str) -> None:
         self.description = description
@@ -34,6 +39,19 @@ class Factory(FaissIndex):
         except RuntimeError as error:
             raise self._refused(error) from None
         return index
+
+    def flat(self, index: Any) -> Any:
+        import faiss
+
+        index = faiss.downcast_index(index)
+        if isinstance(index, faiss.IndexRefine):
+            return self.flat(index.refine_index)
+        if isinstance(index, (faiss.IndexHNSW, faiss.IndexNSG)):
+            return self.flat(index.storage)
+        return index if isinstance(index, faiss.IndexFlat) else None
+
+    def cost(self, k: int, subset: Subset) -> float:
+        return subset.n / 2  # what it is, is not known: asking for more only pays where most are allowed
 
     def build(self, vectors: Vectors, *, progress: Progress = no_progress) -> None:
         try:

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import math
 from typing import Annotated, Any
 
 from pydantic import Field
 
 from rag.candidates import Vectors
-from retrievers.indexes.base import FaissIndex
+from retrievers.indexes.faiss_index import FaissIndex
+from retrievers.indexes.subset import Subset
 
 __all__ = ["HNSW"]
+
+_VISITED = 40
+"""Vectors compared for each candidate kept, at m = 32; a graph jumps about in memory, which is counted in."""
 
 
 class HNSW(FaissIndex):
     """Hierarchical navigable small world graph (Malkov and Yashunin 2018): the best speed at high recall when memory
-    allows vectors plus links. Built by several threads, so two builds may differ in a few links.
+    allows vectors plus links, 4 d + 8 m bytes a vector. Built by several threads, so two builds may differ in a few
+    links.
 
     Args:
         m: Links per vector and layer (twice that on the lowest); more raise recall, memory and build time.
@@ -42,7 +48,21 @@ class HNSW(FaissIndex):
         index.hnsw.efConstruction = self.ef_construction
         return index
 
-    def search_parameters(self, k: int) -> Any:
+    def flat(self, index: Any) -> Any:
         import faiss
 
-        return faiss.SearchParametersHNSW(efSearch=max(self.ef_search, k))
+        return faiss.downcast_index(index.storage)
+
+    def search_parameters(self, k: int, subset: Subset | None) -> Any:
+        import faiss
+
+        if subset is None:
+            return faiss.SearchParametersHNSW(efSearch=max(self.ef_search, k))
+        return faiss.SearchParametersHNSW(efSearch=self._ef(k, subset), sel=subset.selector)
+
+    def cost(self, k: int, subset: Subset) -> float:
+        return _VISITED * math.sqrt(self.m / 32) * self._ef(k, subset)
+
+    def _ef(self, k: int, subset: Subset) -> int:
+        # Among the candidates kept only a share is allowed: without more of them recall falls apart.
+        return math.ceil(max(self.ef_search, k) / max(subset.fraction, 1e-9))

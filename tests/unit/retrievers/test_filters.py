@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from rag import ConfigError, DataError, Document, Pipeline, Query, RecursiveChunker, Retriever
-from retrievers import BM25, Dense, Flat, Hybrid
+from retrievers import BM25, HNSW, IVFPQ, Dense, Flat, Hybrid
 from tests.fakes import WordEmbedder
 
 WORDS = ["red", "green", "blue", "black", "white", "pink"]
@@ -25,6 +25,8 @@ QUERIES = ["red thing 3", "blue and pink 7", "white black green", "thing 10 red 
 RETRIEVERS: dict[str, Callable[[], Retriever]] = {
     "bm25": lambda: BM25(top_k=10),
     "dense": lambda: Dense(embedder=WordEmbedder(size=16), index=Flat(), top_k=10),
+    "hnsw": lambda: Dense(embedder=WordEmbedder(size=16), index=HNSW(m=8), top_k=10),
+    "ivf_pq": lambda: Dense(embedder=WordEmbedder(size=16), index=IVFPQ(n_parts=8), top_k=10),
     "hybrid": lambda: Hybrid(
         retrievers=[BM25(top_k=30), Dense(embedder=WordEmbedder(size=16), index=Flat(), top_k=30)], top_k=10
     ),

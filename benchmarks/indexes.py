@@ -235,7 +235,7 @@ if __name__ == "__main__":
     _, given, place, what, *chosen = sys.argv
     made, asked = vectors_of(Path(given), Path(place))
     if what == "build":
-        for one in chosen or FAMILIES:
+        for one in FAMILIES:
             opened(one, made, Path(place))
     elif what == "families":
         families(made, asked, Path(place))

@@ -21,7 +21,7 @@ class IVFFastScan(RefinedIndex):
 
     Args:
         n_clusters: Clusters. None takes 4 sqrt(n), but no more than give every cluster 39 vectors.
-        n_probe: Clusters searched; more raise recall and latency.
+        n_probe: Clusters searched; more raise recall and latency. None takes 6 sqrt(n_clusters).
         n_parts: Codes of 4 bits for a vector (faiss: M). None takes one for 2 dimensions.
         refine: Candidates compared again by full vectors, as a multiple of k. These codes are never kept alone: once
             loaded, faiss 1.15 cannot decode them, which searching some keys would need.
@@ -33,9 +33,9 @@ class IVFFastScan(RefinedIndex):
         self,
         *,
         n_clusters: Annotated[int, Field(ge=1)] | None = None,
-        n_probe: Annotated[int, Field(ge=1)] = 32,
+        n_probe: Annotated[int, Field(ge=1)] | None = None,
         n_parts: Annotated[int, Field(ge=1)] | None = None,
-        refine: Annotated[int, Field(ge=1)] = 4,
+        refine: Annotated[int, Field(ge=1)] = 8,
     ) -> None:
         self.n_clusters = n_clusters
         self.n_probe = n_probe

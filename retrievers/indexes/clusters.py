@@ -45,7 +45,7 @@ def repeated(vectors: Vectors, least: int) -> Vectors:
     return vectors if len(vectors) >= least else np.resize(vectors, (least, vectors.shape[1]))
 
 
-def probe_parameters(n_probe: int, n_clusters: int, subset: Subset | None) -> Any:
+def probe_parameters(n_probe: int | None, n_clusters: int, subset: Subset | None) -> Any:
     """How many clusters are searched, and for which keys.
 
     Within a subset more clusters are: its nearest keys lie further away, and few keys of a cluster need comparing.
@@ -53,15 +53,17 @@ def probe_parameters(n_probe: int, n_clusters: int, subset: Subset | None) -> An
     import faiss
 
     if subset is None:
-        return faiss.SearchParametersIVF(nprobe=min(n_probe, n_clusters))
-    return faiss.SearchParametersIVF(nprobe=_probes(n_probe, n_clusters, subset), sel=subset.selector)
+        return faiss.SearchParametersIVF(nprobe=_probes(n_probe, n_clusters, 1.0))
+    return faiss.SearchParametersIVF(nprobe=_probes(n_probe, n_clusters, subset.fraction), sel=subset.selector)
 
 
-def probe_cost(n_probe: int, n_clusters: int, subset: Subset, comparison: float = 1.0) -> float:
+def probe_cost(n_probe: int | None, n_clusters: int, subset: Subset, comparison: float = 1.0) -> float:
     """What a query costs then, in comparisons of full vectors, when comparing a code costs ``comparison`` of those."""
-    visited = subset.n * _probes(n_probe, n_clusters, subset) / n_clusters
+    visited = subset.n * _probes(n_probe, n_clusters, subset.fraction) / n_clusters
     return n_clusters + visited * (_CHECK + subset.fraction * comparison)
 
 
-def _probes(n_probe: int, n_clusters: int, subset: Subset) -> int:
-    return min(n_clusters, math.ceil(n_probe / max(subset.fraction, 1e-9)))
+def _probes(n_probe: int | None, n_clusters: int, fraction: float) -> int:
+    # 6 sqrt: recall@10 of sentence embeddings near .98 (measured); a lesser share of more clusters is enough.
+    usual = n_probe or round(6 * math.sqrt(n_clusters))
+    return min(n_clusters, math.ceil(usual / max(fraction, 1e-9)))

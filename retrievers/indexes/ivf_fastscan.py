@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from rag.candidates import Floats, Ints, Vectors
+from rag.candidates import Vectors
 from retrievers.indexes.clusters import clusters_for, probe_cost, probe_parameters, repeated, trained_quietly
 from retrievers.indexes.product_codes import parts_for
 from retrievers.indexes.refined import RefinedIndex
@@ -21,9 +21,10 @@ class IVFFastScan(RefinedIndex):
 
     Args:
         n_clusters: Clusters. None takes 4 sqrt(n), but no more than give every cluster 39 vectors.
-        n_probe: Clusters searched; more raise recall and latency.
+        n_probe: Clusters searched; more raise recall and latency. None takes 6 sqrt(n_clusters).
         n_parts: Codes of 4 bits for a vector (faiss: M). None takes one for 2 dimensions.
-        refine: Candidates compared again by full vectors, as a multiple of k. None keeps codes only.
+        refine: Candidates compared again by full vectors, as a multiple of k. These codes are never kept alone: once
+            loaded, faiss 1.15 cannot decode them, which searching some keys would need.
     """
 
     type = "ivf_fastscan"
@@ -32,9 +33,9 @@ class IVFFastScan(RefinedIndex):
         self,
         *,
         n_clusters: Annotated[int, Field(ge=1)] | None = None,
-        n_probe: Annotated[int, Field(ge=1)] = 32,
+        n_probe: Annotated[int, Field(ge=1)] | None = None,
         n_parts: Annotated[int, Field(ge=1)] | None = None,
-        refine: Annotated[int, Field(ge=1)] | None = 4,
+        refine: Annotated[int, Field(ge=1)] = 8,
     ) -> None:
         self.n_clusters = n_clusters
         self.n_probe = n_probe
@@ -61,16 +62,6 @@ class IVFFastScan(RefinedIndex):
 
     def code_cost(self, k: int, subset: Subset) -> float:
         return probe_cost(self.n_probe, self._clusters(), subset, comparison=0.1)
-
-    def _scan(self, vectors: Vectors, k: int, subset: Subset) -> tuple[Ints, Floats]:
-        if self._flat is not None:
-            return super()._scan(vectors, k, subset)
-        import faiss
-
-        # Once loaded, codes packed in blocks cannot be decoded: faiss 1.15 crashes. All clusters are searched instead.
-        inner = faiss.SearchParametersIVF(nprobe=self._clusters(), sel=subset.selector)
-        scores, keys = self._fitted().search(vectors, k, params=faiss.SearchParametersPreTransform(index_params=inner))
-        return keys, scores
 
     def _clusters(self) -> int:
         import faiss

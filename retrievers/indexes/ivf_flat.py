@@ -20,7 +20,8 @@ class IVFFlat(FaissIndex):
 
     Args:
         n_clusters: Clusters (faiss: nlist). None takes 4 sqrt(n), but no more than give every cluster 39 vectors.
-        n_probe: Clusters searched (faiss: nprobe); more raise recall and latency, all of them is exact.
+        n_probe: Clusters searched (faiss: nprobe); more raise recall and latency, all of them is exact. None takes
+            6 sqrt(n_clusters).
     """
 
     type = "ivf_flat"
@@ -29,7 +30,7 @@ class IVFFlat(FaissIndex):
         self,
         *,
         n_clusters: Annotated[int, Field(ge=1)] | None = None,
-        n_probe: Annotated[int, Field(ge=1)] = 32,
+        n_probe: Annotated[int, Field(ge=1)] | None = None,
     ) -> None:
         self.n_clusters = n_clusters
         self.n_probe = n_probe

@@ -26,7 +26,7 @@ class IVFPQ(RefinedIndex):
 
     Args:
         n_clusters: Clusters. None takes 4 sqrt(n), but no more than give every cluster 39 vectors.
-        n_probe: Clusters searched; more raise recall and latency.
+        n_probe: Clusters searched; more raise recall and latency. None takes 6 sqrt(n_clusters).
         n_parts: Bytes of a code (faiss: M). None takes one for 8 dimensions.
         opq: Rotate before coding. Costs most of the training time; parts of embeddings are seldom alike.
         refine: Candidates compared again by full vectors, as a multiple of k. None keeps codes only.
@@ -38,7 +38,7 @@ class IVFPQ(RefinedIndex):
         self,
         *,
         n_clusters: Annotated[int, Field(ge=1)] | None = None,
-        n_probe: Annotated[int, Field(ge=1)] = 32,
+        n_probe: Annotated[int, Field(ge=1)] | None = None,
         n_parts: Annotated[int, Field(ge=1)] | None = None,
         opq: bool = True,
         refine: Annotated[int, Field(ge=1)] | None = 10,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
+import numpy as np
 from pydantic import Field
 
 from rag.candidates import Vectors
@@ -49,7 +50,7 @@ class NSG(FaissIndex):
         import faiss
 
         dimension = vectors.shape[1]
-        if len(vectors) < _LEAST:
+        if len(vectors) < _LEAST or _most_alike(vectors) > self.r:
             return faiss.IndexFlatIP(dimension)
         index = faiss.IndexNSGFlat(dimension, self.r, faiss.METRIC_INNER_PRODUCT)
         index.nsg.search_L = self.l_search
@@ -63,3 +64,11 @@ class NSG(FaissIndex):
 
     def cost(self, k: int, subset: Subset) -> float:
         return min(float(_VISITED * max(self.l_search, k)), float(subset.n))
+
+
+def _most_alike(vectors: Vectors) -> int:
+    """How often the most frequent vector occurs. More than the links of a vector, and faiss never ends connecting
+    them.
+    """
+    direction = np.random.default_rng(0).standard_normal(vectors.shape[1])
+    return int(np.unique(vectors @ direction, return_counts=True)[1].max())

@@ -21,7 +21,7 @@ class RaBitQ(RefinedIndex):
 
     Args:
         n_clusters: Clusters. None takes 4 sqrt(n), but no more than give every cluster 39 vectors.
-        n_probe: Clusters searched; more raise recall and latency.
+        n_probe: Clusters searched; more raise recall and latency. None takes 6 sqrt(n_clusters).
         query_bits: Bits that a query's values are rounded to; 0 takes them as they are, which is slower.
         refine: Candidates compared again by full vectors, as a multiple of k. None keeps codes only.
     """
@@ -32,9 +32,9 @@ class RaBitQ(RefinedIndex):
         self,
         *,
         n_clusters: Annotated[int, Field(ge=1)] | None = None,
-        n_probe: Annotated[int, Field(ge=1)] = 32,
+        n_probe: Annotated[int, Field(ge=1)] | None = None,
         query_bits: Annotated[int, Field(ge=0, le=8)] = 8,
-        refine: Annotated[int, Field(ge=1)] | None = 10,
+        refine: Annotated[int, Field(ge=1)] | None = 20,
     ) -> None:
         self.n_clusters = n_clusters
         self.n_probe = n_probe

@@ -19,11 +19,9 @@ class ScalarQuantized(RefinedIndex):
 
     Args:
         bits: Of each value. ``fp16`` and ``bf16`` are floats of 16 bits; the others are even steps between the least
-        and
-            the largest value of each dimension in the training vectors.
+            and the largest value of each dimension in the training vectors.
         refine: Candidates compared again by full vectors, as a multiple of k. None keeps codes only, which at 8 bits
-        and
-            more is nearly as good.
+            and more is nearly as good.
     """
 
     type = "scalar_quantized"

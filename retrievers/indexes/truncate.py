@@ -32,7 +32,7 @@ class Truncate(RefinedIndex):
         *,
         dimensions: Annotated[int, Field(ge=1)] | None = None,
         values: Literal["float", "binary"] = "binary",
-        refine: Annotated[int, Field(ge=1)] = 10,
+        refine: Annotated[int, Field(ge=1)] = 40,
     ) -> None:
         self.dimensions = dimensions
         self.values = values

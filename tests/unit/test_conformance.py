@@ -161,7 +161,7 @@ class TestAuto(ComponentConformance):
 
 class TestIVFFastScan(ComponentConformance):
     def make(self):
-        return IVFFastScan(n_clusters=3, n_probe=2, n_parts=4, refine=None)
+        return IVFFastScan(n_clusters=3, n_probe=2, n_parts=4, refine=3)
 
 
 class TestIVFPQ(ComponentConformance):

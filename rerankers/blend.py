@@ -1,0 +1,92 @@
+"""The scorer's order and the first stage's, mixed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import numpy as np
+from pydantic import Field
+
+from rag.candidates import PADDING, Candidates, Floats, Ints
+
+if TYPE_CHECKING:
+    from rag.batch import QueryBatch
+    from rag.context import FitContext
+
+__all__ = ["Blend", "blended", "tuned_weight"]
+
+Blend = Annotated[float, Field(ge=0, le=1)] | Literal["tuned"] | None
+"""Weight of the first stage, or ``tuned``: the best on training queries."""
+
+_K = 60
+"""Reciprocal rank fusion's constant (Cormack et al. 2009)."""
+
+_WEIGHTS = np.linspace(0, 1, 21)
+_DEPTH = 10
+
+
+def blended(scored: Candidates, first: Candidates, weight: float) -> Candidates:
+    """Reciprocal rank fusion of the scorer's order with the first stage's, of what was scored.
+
+    Ranks, because scores of the two have no common scale. A document that the first stage did not list stands below its
+    list.
+
+    Args:
+        scored: Best first by the scorer.
+        first: What the first stage gave.
+        weight: 0 is the scorer's order, 1 the first stage's.
+    """
+    ranks = np.arange(1, scored.positions.shape[1] + 1)
+    before = _ranks_in(scored.positions, first)
+    mixed = (1 - weight) / (_K + ranks) + weight / (_K + before)
+    return scored.rescored(np.where(scored.mask, mixed, -np.inf).astype(np.float32))
+
+
+def tuned_weight(scored: Candidates, first: Candidates, batch: QueryBatch, context: FitContext) -> float:
+    """The weight with the best mean nDCG@10 on training queries; of several, the least."""
+    assert context.training is not None
+    grades = _grades(scored.positions, batch, context)
+    quality = []
+    for weight in _WEIGHTS:
+        order = blended(Candidates(scored.positions, scored.scores, scored.passages), first, float(weight))
+        quality.append(_ndcg(order.positions, scored.positions, grades))
+    return float(_WEIGHTS[int(np.argmax(quality))])
+
+
+def _ranks_in(positions: Ints, first: Candidates) -> Ints:
+    """Rank from 1 of each document in the first stage's list; one below the end for those that are not in it."""
+    width = int(max(positions.max(initial=0), first.positions.max(initial=0))) + 2
+    shift = np.arange(len(positions))[:, None] * width + 1
+    keys = (first.positions + shift).ravel()
+    below = first.counts[:, None] + 1
+    if not keys.size:
+        return np.broadcast_to(below, positions.shape)
+    order = np.argsort(keys, kind="stable")
+    wanted = positions + shift
+    place = order[np.minimum(np.searchsorted(keys, wanted, sorter=order), len(keys) - 1)]
+    found = (keys[place] == wanted) & (positions >= 0)
+    return np.where(found, place % first.positions.shape[1] + 1, below)
+
+
+def _grades(positions: Ints, batch: QueryBatch, context: FitContext) -> Floats:
+    """Gain of each document by the training judgements, float32; 0 where there is none."""
+    assert context.training is not None
+    gains = np.zeros(positions.shape, dtype=np.float32)
+    for row, query in enumerate(batch.queries):
+        judged = context.training.judgements.get(query.id, {})
+        places = {context.corpus.position(document): max(grade, 0) for document, grade in judged.items()}
+        places.pop(None, None)
+        gains[row] = [places.get(position, 0) for position in positions[row].tolist()]
+    return gains
+
+
+def _ndcg(order: Ints, positions: Ints, gains: Floats) -> float:
+    """Mean nDCG@10 of an order of ``positions``, against the best order of the same documents: enough to compare."""
+    by_position = np.argsort(positions, axis=1)
+    place = np.stack([np.searchsorted(row, new, sorter=by) for row, new, by in zip(positions, order, by_position)])
+    found = np.take_along_axis(gains, np.take_along_axis(by_position, place, 1), 1) * (order != PADDING)
+    discount = 1 / np.log2(np.arange(2, _DEPTH + 2))
+    depth = min(_DEPTH, gains.shape[1])
+    got = found[:, :depth] @ discount[:depth]
+    best = -np.sort(-gains, axis=1)[:, :depth] @ discount[:depth]
+    return float(np.mean(got[best > 0] / best[best > 0])) if (best > 0).any() else 0.0

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import numpy as np
 from pydantic import Field
 
-from rag.candidates import PADDING, Candidates, Floats, Ints
+from rag.candidates import Candidates, Floats, Ints, rank
 
 if TYPE_CHECKING:
     from rag.batch import QueryBatch
@@ -36,21 +36,22 @@ def blended(scored: Candidates, first: Candidates, weight: float) -> Candidates:
         first: What the first stage gave.
         weight: 0 is the scorer's order, 1 the first stage's.
     """
-    ranks = np.arange(1, scored.positions.shape[1] + 1)
-    before = _ranks_in(scored.positions, first)
-    mixed = (1 - weight) / (_K + ranks) + weight / (_K + before)
-    return scored.rescored(np.where(scored.mask, mixed, -np.inf).astype(np.float32))
+    return scored.rescored(_mixed(scored, first, weight))
 
 
 def tuned_weight(scored: Candidates, first: Candidates, batch: QueryBatch, context: FitContext) -> float:
     """The weight with the best mean nDCG@10 on training queries; of several, the least."""
     assert context.training is not None
-    grades = _grades(scored.positions, batch, context)
-    quality = []
-    for weight in _WEIGHTS:
-        order = blended(Candidates(scored.positions, scored.scores, scored.passages), first, float(weight))
-        quality.append(_ndcg(order.positions, scored.positions, grades))
+    gains = _gains(scored.positions, batch, context)
+    quality = [_ndcg(rank(scored.positions, _mixed(scored, first, float(weight))), gains) for weight in _WEIGHTS]
     return float(_WEIGHTS[int(np.argmax(quality))])
+
+
+def _mixed(scored: Candidates, first: Candidates, weight: float) -> Floats:
+    """Fused score of each document of ``scored``, float32; ``-inf`` at padding."""
+    ranks = np.arange(1, scored.positions.shape[1] + 1)
+    mixed = (1 - weight) / (_K + ranks) + weight / (_K + _ranks_in(scored.positions, first))
+    return np.where(scored.mask, mixed, -np.inf).astype(np.float32)
 
 
 def _ranks_in(positions: Ints, first: Candidates) -> Ints:
@@ -68,7 +69,7 @@ def _ranks_in(positions: Ints, first: Candidates) -> Ints:
     return np.where(found, place % first.positions.shape[1] + 1, below)
 
 
-def _grades(positions: Ints, batch: QueryBatch, context: FitContext) -> Floats:
+def _gains(positions: Ints, batch: QueryBatch, context: FitContext) -> Floats:
     """Gain of each document by the training judgements, float32; 0 where there is none."""
     assert context.training is not None
     gains = np.zeros(positions.shape, dtype=np.float32)
@@ -80,13 +81,10 @@ def _grades(positions: Ints, batch: QueryBatch, context: FitContext) -> Floats:
     return gains
 
 
-def _ndcg(order: Ints, positions: Ints, gains: Floats) -> float:
-    """Mean nDCG@10 of an order of ``positions``, against the best order of the same documents: enough to compare."""
-    by_position = np.argsort(positions, axis=1)
-    place = np.stack([np.searchsorted(row, new, sorter=by) for row, new, by in zip(positions, order, by_position)])
-    found = np.take_along_axis(gains, np.take_along_axis(by_position, place, 1), 1) * (order != PADDING)
-    discount = 1 / np.log2(np.arange(2, _DEPTH + 2))
+def _ndcg(order: Ints, gains: Floats) -> float:
+    """Mean nDCG@10 of an order of columns against the best order of the same documents: enough to compare."""
     depth = min(_DEPTH, gains.shape[1])
-    got = found[:, :depth] @ discount[:depth]
-    best = -np.sort(-gains, axis=1)[:, :depth] @ discount[:depth]
+    discount = 1 / np.log2(np.arange(2, depth + 2))
+    got = np.take_along_axis(gains, order[:, :depth], 1) @ discount
+    best = -np.sort(-gains, axis=1)[:, :depth] @ discount
     return float(np.mean(got[best > 0] / best[best > 0])) if (best > 0).any() else 0.0

@@ -100,8 +100,8 @@ class GraphAdaptive(Stage):
         turn = 0
         while taken.shape[1] < self.budget:
             size = min(self.batch_size, self.budget - taken.shape[1])
-            pools = [_head(listed, taken, size), _frontier(graph, taken, exact, size)]
-            picks = _first_of(*(pools if turn % 2 == 0 else pools[::-1]), size)
+            head, frontier = _head(listed, taken, size), _frontier(graph, taken, exact, size)
+            picks = _first_of(head, frontier, size) if turn % 2 == 0 else _first_of(frontier, head, size)
             rows, columns = np.nonzero(picks >= 0)
             if not len(rows):
                 break
@@ -150,7 +150,7 @@ def _head(listed: Ints, taken: Ints, size: int) -> Ints:
 def _frontier(graph: Ints, taken: Ints, exact: Floats, size: int) -> Ints:
     """Neighbours of what is taken that are not, best neighbour's score first, int64 [q, <= size]."""
     near = np.where(taken[..., None] >= 0, graph[np.maximum(taken, 0)], PADDING).astype(np.int64)
-    near = near.reshape(len(taken), -1)
+    near = near.reshape(len(taken), taken.shape[1] * graph.shape[1])
     scores = np.repeat(exact, graph.shape[1], axis=1)
     near = np.where(is_in(near, taken), PADDING, near)
     return Candidates.from_scores(near, scores, near).best_per_document(size).positions

@@ -18,7 +18,7 @@ from typing import Literal
 import numpy as np
 
 from rag.candidates import Floats, Ints, Vectors
-from rerankers.cur.items import Everything, Extra, Items, Listed, gathered
+from rerankers.cur.items import Extra, Items, Listed, gathered
 from rerankers.cur.solver import Doubles, GrowingRidge, PseudoInverse, Solver
 
 __all__ = ["Acquisition", "Plan", "Prior", "Score", "round_sizes", "search"]
@@ -175,7 +175,7 @@ def _solver(
 ) -> tuple[Solver, int]:
     """The solver, and how many features it is given."""
     if plan.solver == "pinv":
-        return PseudoInverse(rcond=plan.rcond, centre=alignment is None and _offsets(items) is None), 0
+        return PseudoInverse(rcond=plan.rcond, centre=alignment is None and items.offsets is None), 0
     features = 0 if alignment is not None else 2 if plan.solver == "prior_mean_ridge" else 1
     samples = noise = None
     if plan.acquisition == "thompson":
@@ -210,9 +210,8 @@ def _equations(
     targets = np.where(there, scores, 0).astype(np.float64)
     if alignment is not None:
         targets = (targets - alignment[0]) * alignment[1] * there
-    offsets = _offsets(items)
-    if offsets is not None:
-        targets -= np.where(there, offsets[np.maximum(picks, 0)], 0)
+    if items.offsets is not None:
+        targets -= np.where(there, items.offsets[np.maximum(picks, 0)], 0)
     columns = np.zeros((*picks.shape, features))
     if features:
         columns[..., 0] = there
@@ -264,7 +263,7 @@ def _gumbel(random: Sequence[np.random.Generator], temperature: Doubles) -> Extr
 
     def extra(vectors: Vectors) -> Floats:
         noise = np.stack([one.gumbel(size=vectors.shape[-2]) for one in random])
-        return (temperature[:, None] * noise).astype(np.float32)
+        return np.asarray(temperature[:, None] * noise, dtype=np.float32)
 
     return extra
 
@@ -285,8 +284,3 @@ def _deviations(solver: GrowingRidge, exploration: float) -> Extra:
         return found
 
     return extra
-
-
-def _offsets(items: Items) -> Floats | None:
-    assert isinstance(items, (Everything, Listed))
-    return items.offsets

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
@@ -25,9 +25,6 @@ class Factors(Component):
     """Vectors ``V`` such that a query's scores are near ``offsets + V w`` for some ``w``."""
 
     kind: ClassVar[str] = "factors"
-
-    knows_levels: ClassVar[bool] = False
-    """Whether there are :attr:`offsets`: the level of scores comes with the vectors."""
 
     _vectors: Vectors | None = None
     _offsets: Floats | None = None
@@ -102,7 +99,8 @@ class EmbeddingFactors(Factors):
         return of_length_one(batch.embeddings(self.embedder))
 
 
-def of_length_one(vectors: Vectors) -> Any:
+def of_length_one(vectors: Vectors) -> Vectors:
+    """Scaled; zero vectors stay zero."""
     norms = np.sqrt(np.einsum("ij,ij->i", vectors, vectors))
     norms[norms == 0] = 1.0
-    return vectors / norms[:, None]
+    return np.asarray(vectors / norms[:, None], dtype=np.float32)

@@ -25,7 +25,13 @@ _BLOCK = 1 << 16
 class Items(Protocol):
     """Items by number; -1 is none."""
 
-    vectors: Vectors
+    @property
+    def vectors(self) -> Vectors:
+        """Of all items, float32 [n, d]."""
+
+    @property
+    def offsets(self) -> Floats | None:
+        """Added to the scores of all items, float32 [n]."""
 
     def best(self, weights: Vectors, bonus: Floats, taken: Ints, k: int, extra: Extra | None = None) -> Ints:
         """The best ``k`` items of each query that are not taken, int64 [q, k], -1 where there are no more.

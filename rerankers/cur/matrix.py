@@ -127,7 +127,7 @@ def _opened(folder: Path, shape: tuple[int, int], dtype: str) -> tuple[Any, Any]
 
 
 def _fill(scorer: Scorer, queries: Sequence[Query], context: FitContext, scores: Any, done: Any) -> None:
-    batch = QueryBatch(queries, ledger=context.ledger)
+    batch = QueryBatch(queries, ledger=context.ledger, store=context.store)
     with context.progress(f"scoring ({scorer.type})", scores.size) as advance:
         advance(int(np.bitwise_count(done).sum()))
         for columns in _chunks(context, len(queries)):

@@ -79,7 +79,7 @@ class MatrixFactorisation(Factors):
         context.fit(self.embedder)
         items = of_length_one(context.embed_passages(self.embedder))
         asked = anchor_queries(self.queries, self.count, context)
-        batch = QueryBatch(asked, ledger=context.ledger)
+        batch = QueryBatch(asked, ledger=context.ledger, store=context.store)
         vectors = of_length_one(batch.embeddings(self.embedder))
         check_calls(scorer, asked, context, len(asked) * min(self.per_query, len(items)), self.max_calls)
         rows, columns = _sample(vectors, items, self.per_query, np.random.default_rng([context.seed, 5]))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import numpy as np
 from pydantic import Field
 
+from rag.batch import QueryBatch
 from rag.candidates import PADDING, Candidates, Floats, Ints
 from rag.component import Component, Need
 from rag.errors import ConfigError
@@ -18,10 +19,9 @@ from rerankers.blend import Blend, blended, tuned_weight
 from rerankers.cur.anchors import choose_anchors
 from rerankers.cur.engine import Acquisition, Plan, Prior, round_sizes, search
 from rerankers.cur.factors import Factors
-from rerankers.cur.items import Everything, Listed
+from rerankers.cur.items import Everything, Items, Listed
 
 if TYPE_CHECKING:
-    from rag.batch import QueryBatch
     from rag.context import FitContext
 
 __all__ = ["Cur"]
@@ -234,9 +234,8 @@ class Cur(Stage):
         own = self.factors.query_vectors(batch)
         prior = Prior.of(listed, given, None if own is None else own[rows])
         factors = self.factors
-        items = Everything(factors.vectors, factors.offsets, listed)
-        if self.scope != "corpus":
-            items = Listed(factors.vectors, factors.offsets, listed)
+        of = Everything if self.scope == "corpus" else Listed
+        items: Items = of(factors.vectors, factors.offsets, listed)
         plan = Plan(
             self.sizes,
             self.solver,
@@ -298,4 +297,4 @@ def _some(batch: QueryBatch, candidates: Candidates, most: int = 200) -> tuple[Q
     """At most so many of the training queries, spread evenly over them."""
     rows = np.unique(np.linspace(0, len(batch) - 1, min(most, len(batch))).astype(np.int64))
     some = Candidates(candidates.positions[rows], candidates.scores[rows], candidates.passages[rows])
-    return batch.of(rows), some
+    return QueryBatch([batch.queries[row] for row in rows.tolist()], store=batch.store), some

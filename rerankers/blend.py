@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import numpy as np
 from pydantic import Field
 
+from rag.batch import QueryBatch
 from rag.candidates import Candidates, Floats, Ints, rank
+from rag.component import Need
 
 if TYPE_CHECKING:
-    from rag.batch import QueryBatch
     from rag.context import FitContext
 
-__all__ = ["Blend", "blended", "tuned_weight"]
+__all__ = [
+    "Blend",
+    "blended",
+    "fixed_weight",
+    "load_weight",
+    "needs_of",
+    "save_weight",
+    "training_sample",
+    "tuned_weight",
+]
 
 Blend = Annotated[float, Field(ge=0, le=1)] | Literal["tuned"] | None
 """Weight of the first stage, or ``tuned``: the best on training queries."""
@@ -21,8 +33,38 @@ Blend = Annotated[float, Field(ge=0, le=1)] | Literal["tuned"] | None
 _K = 60
 """Reciprocal rank fusion's constant (Cormack et al. 2009)."""
 
+_FILE = "blend.json"
 _WEIGHTS = np.linspace(0, 1, 21)
 _DEPTH = 10
+
+
+def fixed_weight(blend: Blend) -> float | None:
+    """The weight that is known without fitting."""
+    return None if blend is None or blend == "tuned" else float(blend)
+
+
+def needs_of(blend: Blend) -> frozenset[Need]:
+    """What fitting takes."""
+    return frozenset({"training", "candidates"} if blend == "tuned" else set())
+
+
+def save_weight(folder: Path, blend: Blend, weight: float | None) -> None:
+    """Write what was tuned."""
+    if blend == "tuned" and weight is not None:
+        (folder / _FILE).write_text(json.dumps(weight), encoding="utf-8")
+
+
+def load_weight(folder: Path, blend: Blend) -> float | None:
+    """The fixed weight, or what :func:`save_weight` wrote."""
+    return float(json.loads((folder / _FILE).read_text(encoding="utf-8"))) if blend == "tuned" else fixed_weight(blend)
+
+
+def training_sample(context: FitContext, most: int = 200) -> tuple[QueryBatch, Candidates]:
+    """At most so many training queries, spread evenly over them, and what the steps before find for them."""
+    batch, candidates = context.training_run()
+    rows = np.unique(np.linspace(0, len(batch) - 1, min(most, len(batch))).astype(np.int64))
+    some = Candidates(candidates.positions[rows], candidates.scores[rows], candidates.passages[rows])
+    return QueryBatch([batch.queries[row] for row in rows.tolist()], store=batch.store, ledger=context.ledger), some
 
 
 def blended(scored: Candidates, first: Candidates, weight: float) -> Candidates:

@@ -97,18 +97,19 @@ class GraphAdaptive(Stage):
         graph, listed = self._fitted(), candidates.passages
         taken = np.full((len(batch), 0), PADDING, dtype=np.int64)
         exact = np.full((len(batch), 0), -np.inf, dtype=np.float32)
-        turn = 0
-        while taken.shape[1] < self.budget:
-            size = min(self.batch_size, self.budget - taken.shape[1])
+        turn, left = 0, np.full(len(batch), self.budget)
+        while left.any():
+            size = int(min(self.batch_size, left.max()))
             head, frontier = _head(listed, taken, size), _frontier(graph, taken, exact, size)
             picks = _first_of(head, frontier, size) if turn % 2 == 0 else _first_of(frontier, head, size)
+            picks[np.arange(size) >= left[:, None]] = PADDING
             rows, columns = np.nonzero(picks >= 0)
             if not len(rows):
                 break
             new = np.full(picks.shape, -np.inf, dtype=np.float32)
             new[rows, columns] = self.scorer.score(batch, rows, picks[rows, columns])
             taken, exact = np.concatenate([taken, picks], axis=1), np.concatenate([exact, new], axis=1)
-            turn += 1
+            turn, left = turn + 1, left - (picks >= 0).sum(axis=1)
         owners = np.where(taken >= 0, self.passages.document[np.maximum(taken, 0)], PADDING)
         return Candidates.from_scores(owners, exact, taken).best_per_document(self.top_k or self.budget)
 

@@ -9,19 +9,28 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import numpy as np
 from pydantic import Field
 
-from rag.batch import QueryBatch
 from rag.candidates import PADDING, Candidates, Floats, Ints
 from rag.component import Component, Need
 from rag.errors import ConfigError
 from rag.stage import Stage
 from rerankers.base import Scorer
-from rerankers.blend import Blend, blended, tuned_weight
+from rerankers.blend import (
+    Blend,
+    blended,
+    fixed_weight,
+    load_weight,
+    needs_of,
+    save_weight,
+    training_sample,
+    tuned_weight,
+)
 from rerankers.cur.anchors import choose_anchors
 from rerankers.cur.engine import Acquisition, Plan, Prior, round_sizes, search
 from rerankers.cur.factors import Factors
 from rerankers.cur.items import Everything, Items, Listed
 
 if TYPE_CHECKING:
+    from rag.batch import QueryBatch
     from rag.context import FitContext
 
 __all__ = ["Cur"]
@@ -117,7 +126,7 @@ class Cur(Stage):
         self._check()
         self._anchors: Ints | None = None
         self._alignment: tuple[float, float] | None = None
-        self._weight = blend if isinstance(blend, float) else None
+        self._weight = fixed_weight(blend)
 
     def _check(self) -> None:
         rules = [
@@ -154,8 +163,8 @@ class Cur(Stage):
     @property
     def needs(self) -> frozenset[Need]:  # type: ignore[override]
         """Training queries, and what the first stage finds for them, where something is learnt from them."""
-        learns = self.alignment == "training" or self.blend == "tuned"
-        return frozenset({"training", "candidates"} if learns else set())
+        aligned: frozenset[Need] = frozenset({"training", "candidates"} if self.alignment == "training" else set())
+        return aligned | needs_of(self.blend)
 
     @property
     def sizes(self) -> list[int]:
@@ -180,12 +189,12 @@ class Cur(Stage):
         if self.alignment == "training":
             self._alignment = self._aligned(context)
         if self.blend == "tuned":
-            batch, candidates = context.training_run()
-            batch, candidates = _some(batch, candidates)
+            batch, candidates = training_sample(context)
             self._weight = tuned_weight(self._scored(batch, candidates), candidates, batch, context)
 
     def save_state(self, folder: Path) -> None:
-        learnt = {"anchors": self._anchors, "alignment": self._alignment, "weight": self._weight}
+        save_weight(folder, self.blend, self._weight)
+        learnt = {"anchors": self._anchors, "alignment": self._alignment}
         for name, value in learnt.items():
             if value is not None:
                 np.save(folder / f"{name}.npy", np.asarray(value))
@@ -196,8 +205,7 @@ class Cur(Stage):
         self._anchors = learnt.get("anchors")
         if "alignment" in learnt:
             self._alignment = (float(learnt["alignment"][0]), float(learnt["alignment"][1]))
-        if "weight" in learnt:
-            self._weight = float(learnt["weight"])
+        self._weight = load_weight(Path(folder), self.blend)
 
     @property
     def keeps_state(self) -> bool:
@@ -271,7 +279,7 @@ class Cur(Stage):
         Raises:
             ConfigError: The factors have no vectors for queries, or scorer and encoder do not rise together.
         """
-        batch, candidates = _some(*context.training_run(), most=_ALIGNED_QUERIES)
+        batch, candidates = training_sample(context, _ALIGNED_QUERIES)
         own = self.factors.query_vectors(batch)
         if own is None:
             raise ConfigError(
@@ -291,10 +299,3 @@ class Cur(Stage):
                 parameter="alignment",
             )
         return -float(level / beta), float(beta)
-
-
-def _some(batch: QueryBatch, candidates: Candidates, most: int = 200) -> tuple[QueryBatch, Candidates]:
-    """At most so many of the training queries, spread evenly over them."""
-    rows = np.unique(np.linspace(0, len(batch) - 1, min(most, len(batch))).astype(np.int64))
-    some = Candidates(candidates.positions[rows], candidates.scores[rows], candidates.passages[rows])
-    return QueryBatch([batch.queries[row] for row in rows.tolist()], store=batch.store), some

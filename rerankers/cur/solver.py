@@ -149,8 +149,10 @@ class PseudoInverse:
             there = vectors.any(axis=2)
             mean = (targets * there).sum(axis=1) / np.maximum(there.sum(axis=1), 1)
             targets = (targets - mean[:, None]) * there
+        if len(vectors) > 1 and (vectors == vectors[:1]).all():  # the same anchors for all: one inverse
+            vectors = vectors[:1]
         weights = (np.linalg.pinv(vectors, rcond=self.rcond) @ targets[..., None])[..., 0]
-        return np.zeros((len(vectors), 0)), weights
+        return np.zeros((len(weights), 0)), weights
 
 
 def least_squares_with_slopes_from_zero(features: Doubles, targets: Doubles) -> Doubles:

@@ -9,12 +9,13 @@ import numpy as np
 from pydantic import Field
 
 from rag.candidates import PADDING, Candidates, Floats, Ints, Vectors
+from rag.corpus.passages import Passages
 from rag.embedders.base import Embedder
 from rag.errors import ConfigError, NotFittedError
 from rag.stage import Stage
 from rag.store.fingerprint import fingerprint
 from rerankers.base import Scorer
-from rerankers.cur.items import is_in
+from rerankers.cur.items import Mask, is_in
 
 if TYPE_CHECKING:
     from rag.batch import QueryBatch
@@ -97,10 +98,11 @@ class GraphAdaptive(Stage):
         graph, listed = self._fitted(), candidates.passages
         taken = np.full((len(batch), 0), PADDING, dtype=np.int64)
         exact = np.full((len(batch), 0), -np.inf, dtype=np.float32)
+        allowed = _allowed(batch, self.passages)
         turn, left = 0, np.full(len(batch), self.budget)
         while left.any():
             size = int(min(self.batch_size, left.max()))
-            head, frontier = _head(listed, taken, size), _frontier(graph, taken, exact, size)
+            head, frontier = _head(listed, taken, size), _frontier(graph, taken, exact, size, allowed)
             picks = _first_of(head, frontier, size) if turn % 2 == 0 else _first_of(frontier, head, size)
             picks[np.arange(size) >= left[:, None]] = PADDING
             rows, columns = np.nonzero(picks >= 0)
@@ -148,12 +150,25 @@ def _head(listed: Ints, taken: Ints, size: int) -> Ints:
     return np.take_along_axis(left, np.argsort(left < 0, axis=1, kind="stable")[:, :size], 1)
 
 
-def _frontier(graph: Ints, taken: Ints, exact: Floats, size: int) -> Ints:
+def _allowed(batch: QueryBatch, passages: Passages) -> list[tuple[Any, Mask]]:
+    """For queries with a filter, their rows and what they may find, bool [n]."""
+    found = []
+    for group in batch.groups(passages):
+        if group.allowed is not None:
+            mask = np.zeros(len(passages), dtype=bool)
+            mask[group.allowed] = True
+            found.append((group.rows, mask))
+    return found
+
+
+def _frontier(graph: Ints, taken: Ints, exact: Floats, size: int, allowed: list[tuple[Any, Mask]]) -> Ints:
     """Neighbours of what is taken that are not, best neighbour's score first, int64 [q, <= size]."""
     near = np.where(taken[..., None] >= 0, graph[np.maximum(taken, 0)], PADDING).astype(np.int64)
     near = near.reshape(len(taken), taken.shape[1] * graph.shape[1])
     scores = np.repeat(exact, graph.shape[1], axis=1)
     near = np.where(is_in(near, taken), PADDING, near)
+    for rows, mask in allowed:
+        near[rows] = np.where(mask[np.maximum(near[rows], 0)], near[rows], PADDING)
     return Candidates.from_scores(near, scores, near).best_per_document(size).positions
 
 

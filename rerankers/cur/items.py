@@ -12,11 +12,13 @@ import numpy.typing as npt
 
 from rag.candidates import PADDING, Floats, Ints, Vectors, rank, top_k_of_scores
 
-__all__ = ["Everything", "Extra", "Items", "Listed", "gathered", "is_in"]
+__all__ = ["Everything", "Extra", "Items", "Listed", "Mask", "gathered", "is_in"]
 
 Extra = Callable[[Vectors], Floats]
 """Something added to the scores of a block of items: given vectors [b, d], or [q, b, d] where every query has its own,
 gives float32 [q, b]."""
+
+Mask = npt.NDArray[np.bool_]
 
 _BLOCK = 1 << 16
 """Items whose scores are looked at together: 8 MiB of float32 for 32 queries."""
@@ -53,13 +55,13 @@ class Everything:
         vectors: float32 [n, d]; may be mapped.
         offsets: Added to every score, float32 [n]; None adds nothing.
         listed: The first stage's candidates, int64 [q, n_listed], -1 padding.
-        allowed: Items that may be chosen at all, bool [q, n]; None allows all.
+        allowed: Items that may be chosen at all, bool [n]; None allows all.
     """
 
     vectors: Vectors
     offsets: Floats | None
     listed: Ints
-    allowed: npt.NDArray[np.bool_] | None = None
+    allowed: Mask | None = None
 
     def best(self, weights: Vectors, bonus: Floats, taken: Ints, k: int, extra: Extra | None = None) -> Ints:
         found = np.empty((len(weights), 0), dtype=np.int64)
@@ -76,7 +78,7 @@ class Everything:
             rows, columns = np.nonzero((taken >= first) & (taken < first + len(block)))
             scores[rows, taken[rows, columns] - first] = -np.inf
             if self.allowed is not None:
-                scores[~self.allowed[:, first : first + _BLOCK]] = -np.inf
+                scores[:, ~self.allowed[first : first + _BLOCK]] = -np.inf
             found, values = _merged(found, values, scores, first, k)
         return found if found.shape[1] == k else _padded(found, k)
 
@@ -119,7 +121,7 @@ def gathered(vectors: Vectors, ids: Ints) -> Vectors:
     return rows
 
 
-def is_in(ids: Ints, among: Ints) -> npt.NDArray[np.bool_]:
+def is_in(ids: Ints, among: Ints) -> Mask:
     """Whether each item of a row stands in the same row of ``among``: bool, shape of ``ids``."""
     width = int(max(ids.max(initial=-1), among.max(initial=-1))) + 2
     shift = np.arange(len(ids))[:, None] * width + 1

@@ -27,7 +27,7 @@ from rerankers.blend import (
 from rerankers.cur.anchors import choose_anchors
 from rerankers.cur.engine import Acquisition, Plan, Prior, round_sizes, search
 from rerankers.cur.factors import Factors
-from rerankers.cur.items import Everything, Items, Listed
+from rerankers.cur.items import Everything, Items, Listed, Mask
 
 if TYPE_CHECKING:
     from rag.batch import QueryBatch
@@ -222,19 +222,28 @@ class Cur(Stage):
 
     def _scored(self, batch: QueryBatch, candidates: Candidates) -> Candidates:
         """Everything that was scored, best first, without the blend."""
-        live = np.flatnonzero(candidates.counts)
         n, budget = len(self.passages), min(self.budget, len(self.passages))
         ids = np.full((len(batch), budget), PADDING, dtype=np.int64)
         scores = np.full((len(batch), budget), -np.inf, dtype=np.float32)
         step = max(1, _MEMORY // (8 * budget * self.factors.vectors.shape[1]))
-        for first in range(0, len(live), step):
-            rows = live[first : first + step]
-            found = self._search(batch, candidates, rows)
-            ids[rows], scores[rows] = (table[:, :budget] for table in found)
-        owners = np.where(ids >= 0, self.passages.document[np.minimum(np.maximum(ids, 0), n - 1)], PADDING)
+        for group in batch.groups(self.passages):
+            allowed = None if group.allowed is None else np.zeros(n, dtype=bool)
+            if allowed is not None:
+                allowed[group.allowed] = True
+            members = np.arange(len(batch))[group.rows]
+            live = members[candidates.counts[members] > 0]
+            for first in range(0, len(live), step):
+                rows = live[first : first + step]
+                found, exact = self._search(batch, candidates, rows, allowed)
+                if allowed is not None:  # anchors are the same for all, and may have been others
+                    found = np.where(allowed[np.maximum(found, 0)], found, PADDING)
+                ids[rows], scores[rows] = found[:, :budget], exact[:, :budget]
+        owners = np.where(ids >= 0, self.passages.document[np.maximum(ids, 0)], PADDING)
         return Candidates.from_scores(owners, scores, ids).best_per_document(budget)
 
-    def _search(self, batch: QueryBatch, candidates: Candidates, rows: Ints) -> tuple[Ints, Floats]:
+    def _search(
+        self, batch: QueryBatch, candidates: Candidates, rows: Ints, allowed: Mask | None
+    ) -> tuple[Ints, Floats]:
         width = int(candidates.counts[rows].max())
         if self.scope != "corpus":
             width = min(width, self.scope)
@@ -242,8 +251,9 @@ class Cur(Stage):
         own = self.factors.query_vectors(batch)
         prior = Prior.of(listed, given, None if own is None else own[rows])
         factors = self.factors
-        of = Everything if self.scope == "corpus" else Listed
-        items: Items = of(factors.vectors, factors.offsets, listed)
+        items: Items = Everything(factors.vectors, factors.offsets, listed, allowed)
+        if self.scope != "corpus":
+            items = Listed(factors.vectors, factors.offsets, listed)
         plan = Plan(
             self.sizes,
             self.solver,

@@ -12,11 +12,11 @@ import pytest
 
 import rag.templates
 from eval import load_dataset
-from rag import LSA, ConfigError, Pipeline, Query
+from rag import LSA, ConfigError, Document, Pipeline, Query
 from rag.batch import QueryBatch
 from rag.store.store import Store
-from rerankers import AXN, AnchorQueryFactors, CallableScorer, Cur, EmbeddingFactors, MaxSim, Rerank
-from retrievers import BM25
+from rerankers import AXN, AnchorQueryFactors, CallableScorer, Cur, EmbeddingFactors, GraphAdaptive, MaxSim, Rerank
+from retrievers import BM25, Dense
 from tests.fakes import WordEmbedder
 
 DATA = Path(rag.templates.__file__).parent / "starter" / "data"
@@ -180,3 +180,31 @@ def test_killed_while_scoring_it_goes_on_where_it_was(tmp_path):
     third = subprocess.run([*command, "fast"], capture_output=True, text=True, check=False)
     assert "calls 0" == third.stdout.strip(), third.stderr
     assert time.monotonic() - start < 60
+
+
+def test_filters_hold_all_over_the_corpus():
+    rng = np.random.default_rng(3)
+    words = [" ".join(rng.choice(list("abcdefghij"), size=4)) for _ in range(60)]
+    documents = [Document(f"d{n}", text, {"year": n % 5}) for n, text in enumerate(words)]
+    embedder = WordEmbedder(size=6)
+    scorer = CallableScorer(overlap)
+    for stage in (
+        Cur(scorer=scorer, factors=EmbeddingFactors(embedder=embedder), budget=12, rounds=3),
+        Cur(
+            scorer=scorer,
+            factors=EmbeddingFactors(embedder=embedder),
+            budget=12,
+            strategy="fixed",
+            start="random",
+            anchors=4,
+        ),
+        GraphAdaptive(scorer=scorer, embedder=embedder, budget=12, batch_size=3, neighbours=20),
+    ):
+        pipeline = Pipeline(retriever=Dense(embedder=embedder, top_k=5), stages=[stage]).fit(documents)
+        for year in (0, 3):
+            found = pipeline.search(["a b", "c d e"], filter={"year": year})
+            for result in found:
+                assert {year} == {hit.document.metadata["year"] for hit in result}
+                assert len(result) >= (8 if isinstance(stage, Cur) and stage.strategy == "fixed" else 12)
+        free = pipeline.search("a b")
+        assert len({hit.document.metadata["year"] for hit in free}) > 1

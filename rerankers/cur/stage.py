@@ -24,6 +24,7 @@ from rerankers.blend import (
     training_sample,
     tuned_weight,
 )
+from rerankers.cur.alignment import aligned
 from rerankers.cur.anchors import choose_anchors
 from rerankers.cur.engine import Acquisition, Plan, Prior, round_sizes, search
 from rerankers.cur.factors import Factors
@@ -37,9 +38,6 @@ __all__ = ["Cur"]
 
 _MEMORY = 1 << 28
 """Bytes that the solved systems of the queries that advance together may take."""
-
-_ALIGNED_QUERIES, _ALIGNED_CANDIDATES = 100, 16
-"""What the alignment is fitted on."""
 
 
 class Cur(Stage):
@@ -187,7 +185,7 @@ class Cur(Stage):
             count = min(self.sizes[0], len(context.passages))
             self._anchors = choose_anchors(self.factors.vectors, self.start, count, seed=self.seed)
         if self.alignment == "training":
-            self._alignment = self._aligned(context)
+            self._alignment = aligned(context, self.scorer, self.factors)
         if self.blend == "tuned":
             batch, candidates = training_sample(context)
             self._weight = tuned_weight(self._scored(batch, candidates), candidates, batch, context)
@@ -281,31 +279,3 @@ class Cur(Stage):
         """Random numbers that are the query's own, whatever batch it is in."""
         digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()[:8]
         return np.random.default_rng([self.seed, int.from_bytes(digest, "little")])
-
-    def _aligned(self, context: FitContext) -> tuple[float, float]:
-        """``(alpha, beta)`` such that ``beta (score - alpha)`` is nearest to the encoder's inner product, for passages
-        spread evenly over the lists of training queries.
-
-        Raises:
-            ConfigError: The factors have no vectors for queries, or scorer and encoder do not rise together.
-        """
-        batch, candidates = training_sample(context, _ALIGNED_QUERIES)
-        own = self.factors.query_vectors(batch)
-        if own is None:
-            raise ConfigError(
-                f"'training' needs factors with vectors for queries, which {self.factors.label()} have not",
-                parameter="alignment",
-            )
-        columns = np.linspace(0, candidates.positions.shape[1] - 1, _ALIGNED_CANDIDATES).astype(np.int64)
-        rows, picked = np.nonzero(candidates.mask[:, np.unique(columns)])
-        passages = candidates.passages[:, np.unique(columns)][rows, picked]
-        scores = self.scorer.score(batch, rows, passages).astype(np.float64)
-        near = np.einsum("ij,ij->i", own[rows], self.factors.vectors[passages]).astype(np.float64)
-        beta, level = np.polyfit(scores, near, 1) if np.ptp(scores) > 0 else (0.0, 0.0)
-        if beta <= 0:
-            raise ConfigError(
-                "'training': the scorer's scores do not rise with the encoder's, so no line puts one on the scale of "
-                "the other",
-                parameter="alignment",
-            )
-        return -float(level / beta), float(beta)

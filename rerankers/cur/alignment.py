@@ -21,8 +21,8 @@ _QUERIES, _CANDIDATES = 100, 16
 
 
 def aligned(context: FitContext, scorer: Scorer, factors: Factors) -> tuple[float, float]:
-    """``(alpha, beta)`` such that ``beta (score - alpha)`` is nearest to the encoder's inner product (AXN), for passages
-    spread evenly over the lists of training queries.
+    """``(alpha, beta)`` such that ``beta (score - alpha)`` is nearest to the encoder's inner product (AXN), for
+    passages spread evenly over the lists of training queries.
 
     Raises:
         ConfigError: The factors have no vectors for queries, or scorer and encoder do not rise together.

@@ -2,11 +2,11 @@
 
     python benchmarks/cur.py DATA MODEL [PART ...]     # DATA/scifact, DATA/nfcorpus; MODEL a cross-encoder's folder
 
-PARTs: cross-encoder:NAME, max-sim:NAME (NAME scifact or nfcorpus), overhead; all by default. Exact scores of all pairs
-come first. Those of the cross-encoder, for a sample of the documents, go through the store (RAG_STORE): stopped at any
-time and started again, it goes on. Those of max-sim, over whole corpora, are of the encoder's static token vectors, which
-take no forward pass. Everything after looks scores up, so that methods and settings cost nothing but themselves; calls are
-counted by the ledger. Prints Markdown.
+PARTs: cross-encoder:NAME, max-sim:NAME (NAME scifact or nfcorpus), overhead; all by default. Exact scores of all
+pairs come first. Those of the cross-encoder, for a sample of the documents, go through the store (RAG_STORE): stopped
+at any time and started again, it goes on. Those of max-sim, over whole corpora, are of the encoder's static token
+vectors, which take no forward pass. Everything after looks scores up, so that methods and settings cost nothing but
+themselves; calls are counted by the ledger. Prints Markdown.
 """
 
 from __future__ import annotations

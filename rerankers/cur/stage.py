@@ -55,9 +55,9 @@ class Cur(Stage):
             passages.
         strategy: ``adaptive``: each round is chosen by the scores before it. ``fixed``: ``anchors`` are the same for
             every query, and all the rest of the budget is chosen by their scores (ANNCUR).
-        start: The items of the first round: the head of the first stage's list, or anchors chosen once, the same for all
-            queries: at ``random``, nearest to the centres of ``k_means``, or by ``l2_greedy`` each the one that those
-            before explain worst.
+        start: The items of the first round: the head of the first stage's list, or anchors chosen once for all: at
+            ``random``, nearest to the centres of ``k_means``, or by ``l2_greedy`` each the one that those before
+            explain worst.
         rounds: Rounds that the budget (or the ``anchors``, when given) is spent in.
         anchors: Calls spent on learning before the rest is spent at once on the best predictions; None spends all in
             rounds, for ``fixed`` half the budget.

@@ -135,7 +135,9 @@ def _load(model_class: Any, name: str, device: str, revision: str | None, trust_
     path = resolve_model(name)
     with _quiet():
         try:
-            return model_class(path, device=device, revision=revision, trust_remote_code=trust_remote_code)
+            model = model_class(path, device=device, revision=revision, trust_remote_code=trust_remote_code)
+            # Weights kept in half precision would be loaded as they are, and autocast on a CPU cannot mix them.
+            return model.float()
         except RagError:
             raise
         except Exception as error:  # the loaders raise many kinds: OSError, ValueError, KeyError, hub errors, ...

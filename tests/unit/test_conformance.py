@@ -27,7 +27,20 @@ from rag.testing import (
     RetrieverConformance,
     StageConformance,
 )
-from rerankers import CrossEncoderScorer, MaxSim, Rerank
+from rerankers import (
+    ADACUR,
+    ANNCUR,
+    AXN,
+    AnchorQueryFactors,
+    CallableScorer,
+    CrossEncoderScorer,
+    Cur,
+    EmbeddingFactors,
+    GraphAdaptive,
+    MatrixFactorisation,
+    MaxSim,
+    Rerank,
+)
 from retrievers import (
     BM25,
     HNSW,
@@ -257,6 +270,76 @@ class TestRerankByMaxSim(StageConformance):
 class TestMaxSim(ComponentConformance):
     def make(self):
         return MaxSim(embedder=SentenceTransformerEmbedder(MINILM))
+
+
+class TestCur(StageConformance):
+    def make(self):
+        return Cur(
+            scorer=MaxSim(embedder=MODEL),
+            factors=EmbeddingFactors(embedder=MODEL),
+            budget=6,
+            rounds=3,
+            blend=0.5,
+            top_k=4,
+        )
+
+
+class TestCurOverAList(StageConformance):
+    def make(self):
+        return Cur(
+            scorer=MaxSim(embedder=MODEL), factors=EmbeddingFactors(embedder=LSA(dim=4)), budget=4, rounds=2, scope=6
+        )
+
+
+class TestANNCUR(StageConformance):
+    def make(self):
+        factors = AnchorQueryFactors(queries="corpus_sample", count=4, rank=3, precision="float16")
+        return ANNCUR(scorer=MaxSim(embedder=MODEL), factors=factors, budget=5, anchors=3, start="l2_greedy")
+
+
+class TestADACUR(StageConformance):
+    def make(self):
+        factors = AnchorQueryFactors(queries="corpus_sample", count=4)
+        return ADACUR(scorer=MaxSim(embedder=MODEL), factors=factors, budget=6, rounds=2, selection="softmax")
+
+
+class TestAXN(ComponentConformance):
+    def make(self):
+        factors = MatrixFactorisation(embedder=LSA(dim=4), variant="transductive", count=3, per_query=4, rank=2)
+        return AXN(scorer=MaxSim(embedder=MODEL), factors=factors, budget=6, rounds=2, interpolation=0.5)
+
+
+class TestGraphAdaptive(StageConformance):
+    def make(self):
+        return GraphAdaptive(
+            scorer=MaxSim(embedder=MODEL), embedder=LSA(dim=4), neighbours=2, budget=5, batch_size=2, top_k=4
+        )
+
+
+class TestEmbeddingFactors(ComponentConformance):
+    def make(self):
+        return EmbeddingFactors(embedder=LSA(dim=4))
+
+
+class TestAnchorQueryFactors(ComponentConformance):
+    def make(self):
+        return AnchorQueryFactors(count=5, rank=4, max_calls=1000)
+
+
+class TestMatrixFactorisation(ComponentConformance):
+    def make(self):
+        return MatrixFactorisation(embedder=LSA(dim=4), queries="corpus_sample", ridge=0.5)
+
+
+def common_words(pairs):
+    return [float(len(set(query.split()) & set(passage.split()))) for query, passage in pairs]
+
+
+class TestCallableScorer(ComponentConformance):
+    python_only = True
+
+    def make(self):
+        return CallableScorer(common_words, name="common words")
 
 
 class TestCrossEncoderScorer(ComponentConformance):

@@ -18,6 +18,7 @@ from rag import LSA, ConfigError, Threshold
 from rag.component import Component, Parameter
 from rag.config import build, read_source
 from rag.registry import component_class, kinds, types_of
+from rerankers import EmbeddingFactors
 from retrievers import BM25, Flat
 from tests.fakes import CountingScorer, WordEmbedder
 
@@ -33,6 +34,8 @@ class Embeddings:
         return [[0.0] for _ in texts]
 
 
+PYTHON_ONLY = ("callable", "langchain")
+
 REQUIRED_IN_PYTHON: dict[tuple[str, str], Any] = {
     ("langchain", "embeddings"): Embeddings(),
     ("sentence_transformer", "model"): "some/model",
@@ -43,17 +46,39 @@ REQUIRED_IN_PYTHON: dict[tuple[str, str], Any] = {
     ("hybrid", "retrievers"): [BM25(), BM25()],
     ("max_sim", "embedder"): WordEmbedder(),
     ("rerank", "scorer"): CountingScorer(),
+    ("callable", "function"): len,
+    ("embeddings", "embedder"): LSA(),
+    ("matrix_factorisation", "embedder"): LSA(),
+    ("graph_adaptive", "embedder"): LSA(),
+    ("graph_adaptive", "scorer"): CountingScorer(),
+} | {
+    (stage, name): value
+    for stage in ("cur", "anncur", "adacur", "axn")
+    for name, value in {"scorer": CountingScorer(), "factors": EmbeddingFactors(embedder=LSA())}.items()
 }
 MINILM = {"type": "sentence_transformer", "model": "some/model"}
-REQUIRED_IN_YAML: dict[tuple[str, str], Any] = {
-    key: value for key, value in REQUIRED_IN_PYTHON.items() if isinstance(value, str)
-} | {
-    ("pipeline", "retriever"): {"type": "bm25"},
-    ("dense", "embedder"): {"type": "lsa"},
-    ("hybrid", "retrievers"): [{"type": "bm25"}, {"type": "bm25"}],
-    ("max_sim", "embedder"): MINILM,
-    ("rerank", "scorer"): {"type": "max_sim", "embedder": MINILM},
-}
+REQUIRED_IN_YAML: dict[tuple[str, str], Any] = (
+    {key: value for key, value in REQUIRED_IN_PYTHON.items() if isinstance(value, str)}
+    | {
+        ("pipeline", "retriever"): {"type": "bm25"},
+        ("dense", "embedder"): {"type": "lsa"},
+        ("hybrid", "retrievers"): [{"type": "bm25"}, {"type": "bm25"}],
+        ("max_sim", "embedder"): MINILM,
+        ("rerank", "scorer"): {"type": "max_sim", "embedder": MINILM},
+        ("embeddings", "embedder"): MINILM,
+        ("matrix_factorisation", "embedder"): MINILM,
+        ("graph_adaptive", "embedder"): MINILM,
+        ("graph_adaptive", "scorer"): {"type": "max_sim", "embedder": MINILM},
+    }
+    | {
+        (stage, name): value
+        for stage in ("cur", "anncur", "adacur", "axn")
+        for name, value in {
+            "scorer": {"type": "max_sim", "embedder": MINILM},
+            "factors": {"type": "embeddings", "embedder": MINILM},
+        }.items()
+    }
+)
 
 IN_YAML: list[Any] = [
     None, True, False, 0, 1, -1, 2, 10**12, 0.5, 0.0, -0.5, 1.5, 1e308, math.inf, -math.inf, math.nan,
@@ -103,6 +128,8 @@ def accepts(annotation: Any, value: Any) -> bool:
         return isinstance(value, list) and all(accepts(inside[0], one) for one in value)
     if origin is collections.abc.Sequence:
         return isinstance(value, (list, tuple)) and all(accepts(inside[0], one) for one in value)
+    if origin is collections.abc.Callable:
+        return callable(value)
     if annotation is None or annotation is type(None):
         return value is None
     if annotation is int:
@@ -164,7 +191,7 @@ def written(value: Any) -> str:
 
 @pytest.mark.parametrize(
     ("cls", "parameter"),
-    [(cls, parameter) for cls, parameter in PARAMETERS if cls.type != "langchain"],
+    [(cls, parameter) for cls, parameter in PARAMETERS if cls.type not in PYTHON_ONLY],
     ids=name_of,
 )
 def test_yaml_refuses_exactly_the_wrong_values_and_says_where(cls: Any, parameter: Parameter, tmp_path):
@@ -199,7 +226,7 @@ def test_unknown_names_are_refused(cls: Any, tmp_path):
         with pytest.raises(ConfigError) as caught:
             cls(**required(cls, "", REQUIRED_IN_PYTHON), **{name: 1})
         assert f"unknown argument '{name}' of '{cls.type}'" in str(caught.value)
-    if cls.type == "langchain":
+    if cls.type in PYTHON_ONLY:
         return
     file = tmp_path / "component.yaml"
     lines = [f"type: {cls.type}", *(f"{n}: {written(v)}" for n, v in required(cls, "", REQUIRED_IN_YAML).items())]

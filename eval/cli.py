@@ -143,7 +143,7 @@ def _print_evaluation(evaluation: Evaluation, target: Path) -> None:
             soft_wrap=True,
         )
     if "against_exact" in metrics:
-        console.print(_against_exact(metrics["against_exact"]))
+        console.print(_against_exact(metrics["against_exact"]), soft_wrap=True)
     for note in metrics["notes"]:
         console.print(Text(f"note: {note}"), soft_wrap=True)
     _print_examples(evaluation, console)

@@ -22,12 +22,15 @@ if TYPE_CHECKING:
     from rag.embedders.base import Embedder, TokenEmbedder, TokenVectors
     from rag.store.store import Store
 
-__all__ = ["Group", "QueryBatch"]
+__all__ = ["Group", "KeyTexts", "QueryBatch"]
 
 T = TypeVar("T")
 
 EMBEDDED_TOGETHER = 512
 """Vectors computed between two writes to the store: what a kill can lose."""
+
+KeyTexts = Callable[[tuple[Ints, Ints]], list[str]]
+"""Texts of the keys that matched at (rows, columns) of a table."""
 
 
 class Group(NamedTuple):
@@ -53,12 +56,14 @@ class QueryBatch:
         trace: Filled when not None: the table after each stage, and of each retriever inside a hybrid, by name.
         store: Where vectors of queries, scores of pairs and lists of candidates are found and kept; None computes all.
             What is found is booked with the seconds that computing it has cost.
+        key_texts: Filled with the trace: for tables found by keys that are no passages, what the keys say.
     """
 
     queries: Sequence[Query]
     ledger: Ledger = field(default_factory=Ledger)
     trace: dict[str, Candidates] | None = None
     store: Store | None = None
+    key_texts: dict[str, KeyTexts] = field(default_factory=dict)
     _place: str = "retriever"
     _remembered: dict[tuple[str, str], object] = field(default_factory=dict)
 
@@ -107,6 +112,12 @@ class QueryBatch:
         """
         return self.remember("groups", str(id(passages)), lambda: self._groups(passages))
 
+    def asking(self, queries: Sequence[Query]) -> QueryBatch:
+        """A batch that asks something else in place of each query and books its costs here. It is not traced: what is
+        found with it is recorded by whoever asks.
+        """
+        return replace(self, queries=queries, trace=None, _remembered={})
+
     @contextmanager
     def inside(self, step: str) -> Iterator[str]:
         """Around a part of a stage that is recorded by itself: gives the name to record it under."""
@@ -116,10 +127,12 @@ class QueryBatch:
         finally:
             self._place = outer
 
-    def record(self, name: str, candidates: Candidates) -> None:
-        """Keep a table for ``explain``, if anyone asked."""
+    def record(self, name: str, candidates: Candidates, keys: KeyTexts | None = None) -> None:
+        """Keep a table for ``explain``, if anyone asked; ``keys`` gives the texts that matched at places of it."""
         if self.trace is not None:
             self.trace[name] = candidates
+            if keys is not None:
+                self.key_texts[name] = keys
 
     def _groups(self, passages: Passages) -> list[Group]:
         rows: dict[str, list[int]] = {}

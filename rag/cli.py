@@ -244,7 +244,7 @@ def _result_json(result: SearchResult, explain: bool) -> dict[str, Any]:
             "metadata": dict(hit.document.metadata),
             "passage_metadata": dict(hit.passage_metadata),
         }
-        hits.append(one | ({"scores": dict(hit.explanation)} if explain else {}))
+        hits.append(one | ({"scores": dict(hit.explanation), "keys": dict(hit.keys)} if explain else {}))
     return {"query": result.query.text, "hits": hits, "costs": result.costs.as_dict()}
 
 
@@ -268,6 +268,10 @@ def _print_result(result: SearchResult, explain: bool) -> None:
         if explain:
             scores = "  ".join(f"{name}={score:.4f}" for name, score in hit.explanation.items())
             console.print(Padding(Text(scores, "dim"), (0, 0, 0, 4)))
+            for name, key in hit.keys.items():
+                shown = plain(" ".join(key.split()))
+                matched = f"{name}: {shown if len(shown) <= 240 else shown[:237] + '...'}"
+                console.print(Padding(Text(matched, "dim"), (0, 0, 0, 4)))
 
 
 def _print_table(found: dict[str, dict[str, str]]) -> None:

@@ -65,6 +65,7 @@ class QueryBatch:
     store: Store | None = None
     key_texts: dict[str, KeyTexts] = field(default_factory=dict)
     _place: str = "retriever"
+    _vectors: Callable[[Embedder], Vectors] | None = None
     _remembered: dict[tuple[str, str], object] = field(default_factory=dict)
 
     def __len__(self) -> int:
@@ -112,11 +113,15 @@ class QueryBatch:
         """
         return self.remember("groups", str(id(passages)), lambda: self._groups(passages))
 
-    def asking(self, queries: Sequence[Query]) -> QueryBatch:
+    def asking(self, queries: Sequence[Query], vectors: Callable[[Embedder], Vectors] | None = None) -> QueryBatch:
         """A batch that asks something else in place of each query and books its costs here. It is not traced: what is
         found with it is recorded by whoever asks.
+
+        Args:
+            queries: As many, in the same order.
+            vectors: Gives what :meth:`embeddings` gives, float32 [n, d]; None has the embedder embed the texts.
         """
-        return replace(self, queries=queries, trace=None, _remembered={})
+        return replace(self, queries=queries, trace=None, _vectors=vectors, _remembered={})
 
     @contextmanager
     def inside(self, step: str) -> Iterator[str]:
@@ -145,28 +150,55 @@ class QueryBatch:
             groups.append(Group(slice(None) if len(rows) == 1 else np.array(members), allowed))
         return groups
 
+    def embed_documents(self, embedder: Embedder, texts: Sequence[str]) -> Vectors:
+        """Vectors of texts that are asked with in place of the queries', as of documents, float32 [n, d]; from the
+        store where it has them.
+
+        Raises:
+            ModelError: The embedder gave vectors that are not finite.
+        """
+        self.ledger.spend(texts_embedded=len(texts))
+        return self._kept(
+            embedder, "embeddings", texts, embedder.embed_documents, lambda place: repr(texts[place])[:80]
+        )
+
     def _embed(self, embedder: Embedder) -> Vectors:
         if not len(self):
             return np.empty((0, embedder.dimension), dtype=np.float32)
+        if self._vectors is not None:
+            return embedder.checked(self._vectors(embedder), len(self))
         self.ledger.spend(texts_embedded=len(self))
-        values = embedder.values_in(self.store, "query_embeddings")
-        if values is None:
-            return self._computed(embedder, list(range(len(self))))
+        ids = [query.id for query in self.queries]
+        return self._kept(
+            embedder, "query_embeddings", self.texts, embedder.embed_queries, lambda place: f"query '{ids[place]}'"
+        )
 
-        def embed(places: list[int]) -> Iterator[list[tuple[int, bytes]]]:
+    def _kept(
+        self,
+        embedder: Embedder,
+        what: str,
+        texts: Sequence[str],
+        embed: Callable[[list[str]], Vectors],
+        name: Callable[[int], str],
+    ) -> Vectors:
+        """Vectors of texts, from the store's ``what`` where it has them."""
+
+        def computed(places: list[int]) -> Vectors:
+            vectors = embedder.checked(embed([texts[place] for place in places]), len(places))
+            bad = np.flatnonzero(~np.isfinite(vectors).all(axis=1))
+            if len(bad):
+                which = name(places[int(bad[0])])
+                raise ModelError(f"the embedder {embedder.label()} gave NaN or infinite values for {which}")
+            return vectors
+
+        def blocks(places: list[int]) -> Iterator[list[tuple[int, bytes]]]:
             for first in range(0, len(places), EMBEDDED_TOGETHER):
                 some = places[first : first + EMBEDDED_TOGETHER]
-                vectors = self._computed(embedder, some).astype("<f4")
-                yield [(place, row.tobytes()) for place, row in zip(some, vectors, strict=True)]
+                yield [(place, row.tobytes()) for place, row in zip(some, computed(some).astype("<f4"), strict=True)]
 
-        filled = values.fill([text_key(text) for text in self.texts], embed)
+        values = embedder.values_in(self.store, what)
+        if values is None:
+            return computed(list(range(len(texts))))
+        filled = values.fill([text_key(text) for text in texts], blocks)
         self.ledger.spend(seconds=filled.seconds)
-        return np.frombuffer(b"".join(filled.values), dtype="<f4").reshape(len(self), -1)
-
-    def _computed(self, embedder: Embedder, places: list[int]) -> Vectors:
-        vectors = embedder.checked(embedder.embed_queries([self.texts[place] for place in places]), len(places))
-        bad = np.flatnonzero(~np.isfinite(vectors).all(axis=1))
-        if len(bad):
-            query = self.queries[places[int(bad[0])]]
-            raise ModelError(f"the embedder {embedder.label()} gave NaN or infinite values for query '{query.id}'")
-        return vectors
+        return np.frombuffer(b"".join(filled.values), dtype="<f4").reshape(len(texts), -1)

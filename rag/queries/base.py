@@ -11,6 +11,7 @@ from rag.component import Component
 
 if TYPE_CHECKING:
     from rag.context import FitContext
+    from rag.stage import Retriever
     from rag.summarizer import Source
 
 __all__ = ["QueryEncoder"]
@@ -23,6 +24,13 @@ class QueryEncoder(Component):
 
     learns: ClassVar[bool] = False
     """Whether it learns from keys; then two that are alike differ when their keys do."""
+
+    def check(self, retriever: Retriever) -> None:
+        """Refuse a retriever that it cannot work for; the default works for any.
+
+        Raises:
+            ConfigError: It cannot.
+        """
 
     def learn(self, context: FitContext, sources: Sequence[Source], keys: Sequence[Sequence[str]]) -> None:
         """Learn how sources are mapped to their keys. Called once the keys are made; the default learns nothing.

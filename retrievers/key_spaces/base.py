@@ -85,6 +85,7 @@ class Key(Component):
         temperature: Annotated[float, Field(gt=0)] = 0.05,
         weight: Annotated[float, Field(gt=0)] = 1.0,
     ) -> None:
+        query.check(retriever)
         self.retriever = retriever
         self.query = query
         self.pooling = pooling
@@ -129,15 +130,16 @@ class Key(Component):
         self._deep = None
         self._outer = context.passages
         self._space = None if texts is None else self._make_space(texts, context.passages)
-        inner = self.inner_context(context)
         embedders = [part for _, part in self.retriever.walk() if isinstance(part, Embedder)]
-        if self._space is not None and any("corpus" in part.needs for part in embedders):
-            inner.store = None  # what follows would be kept under a name that does not tell what the embedder learned
         for embedder in embedders:
             # Vectors of queries are shared by all kinds of keys: an embedder that learns from the corpus learns from
             # the pipeline's passages, not from the keys.
             context.fit(embedder)
-            inner._fitted[embedder.fingerprint] = embedder
+        inner = context
+        if self._space is not None:
+            inner = context.over(self._space.passages, shared=embedders)
+            if any(embedder.needs for embedder in embedders):
+                inner.store = None  # its name would not tell what the embedder has learned from
         inner.fit(self.retriever)
         if self.query.learns:
             pairs = [[text] for block in context.passages.iter_texts() for text in block] if texts is None else texts
@@ -165,10 +167,7 @@ class Key(Component):
         return KeySpace(Passages(corpus, document, start, end, {}), owners, speakers)
 
     def inner_context(self, context: FitContext) -> FitContext:
-        if self._space is None:
-            return context
-        passages = self._space.passages
-        return replace(context, corpus=passages.corpus, passages=passages, _fitted={}, _embedded={}, _tokens={})
+        return context if self._space is None else context.over(self._space.passages)
 
     # -- asking -----------------------------------------------------------------------------------------------------
 

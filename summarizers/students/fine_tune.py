@@ -81,7 +81,7 @@ class FineTune(Student):
 
         from datasets import Dataset
         from sentence_transformers import SentenceTransformerTrainer, SentenceTransformerTrainingArguments
-        from sentence_transformers.model_card import SentenceTransformerModelCardCallback
+        from sentence_transformers.sentence_transformer.model_card import SentenceTransformerModelCardCallback
         from transformers import PrinterCallback
 
         # The loaded model is shared by all who name it: only a copy is trained.

@@ -1,4 +1,11 @@
-"""Summaries as keys, and conversations mapped onto them by a distilled encoder; run with ``--help`` for what it needs."""
+"""Summaries as keys, and conversations mapped onto them by a distilled encoder.
+
+    python benchmarks/summary_keys.py DATA locomo|multiwoz|cost
+
+DATA holds ``locomo_sessions`` (BEIR's layout and ``summaries.jsonl``) and ``multiwoz_turns`` (``pool.jsonl.gz`` and
+``test.jsonl.gz``). What was embedded is kept in the store (``RAG_STORE``), so it goes on where it was stopped. Prints
+Markdown.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +15,7 @@ import json
 import random
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,7 +27,6 @@ from eval.datasets.base import Dataset
 from rag import (
     Corpus,
     Document,
-    Embedder,
     Identity,
     NoChunker,
     Pipeline,
@@ -33,7 +39,6 @@ from rag import (
     Turn,
 )
 from rag.conversation import render
-from rag.store.values import text_key
 from retrievers import BM25, Dense, Hybrid, Keyed, MinMax, SummaryKey, TextKey
 from summarizers import Distilled, Extractive, Precomputed, Ridge, SoftHistory, Student
 
@@ -44,41 +49,8 @@ N_TEST = 1500
 K = 5
 
 
-class Remembering(SentenceTransformerEmbedder):
-    """The encoder, with what it was asked before taken from a store: the rows below ask the same texts many times."""
-
-    store: Store
-
-    def embed_documents(self, texts: Sequence[str], *, advance: Callable[[int], None] | None = None) -> Any:
-        return self._kept("documents", texts, super().embed_documents)
-
-    def embed_queries(self, texts: Sequence[str]) -> Any:
-        return self._kept("queries", texts, super().embed_queries)
-
-    @property
-    def dimension(self) -> int:
-        return 384
-
-    def _kept(self, what: str, texts: Sequence[str], embed: Callable[[list[str]], Any]) -> Any:
-        values = self.store.values("benchmark", f"{what}-{self.content_fingerprint}", about=f"{what}: {self!r}")
-        keys = [text_key(text) for text in texts]
-        known = values.get(list(dict.fromkeys(keys)))
-        missing = {key: text for key, text in zip(keys, texts, strict=True) if key not in known}
-        for some in batches(list(missing), 512):
-            fresh = embed([missing[key] for key in some])
-            rows = {key: row.astype("<f4").tobytes() for key, row in zip(some, fresh, strict=True)}
-            values.put(rows.items())
-            known |= rows
-        return np.frombuffer(b"".join(known[key] for key in keys), dtype="<f4").reshape(len(texts), -1)
-
-
-def batches(items: Sequence[Any], size: int) -> Iterator[Sequence[Any]]:
-    for first in range(0, len(items), size):
-        yield items[first : first + size]
-
-
-def embedder() -> Remembering:
-    return Remembering(MINILM)
+def embedder() -> SentenceTransformerEmbedder:
+    return SentenceTransformerEmbedder(MINILM)
 
 
 def dense(top_k: int = 100) -> Dense:
@@ -88,7 +60,7 @@ def dense(top_k: int = 100) -> Dense:
 # -- questions about long conversations ---------------------------------------------------------------------------
 
 
-def locomo(folder: Path) -> None:
+def locomo(folder: Path, store: Store) -> None:
     data = load_dataset(folder)
     documents = [replace(d, metadata={**d.metadata, "conversation": d.id.partition("-")[0]}) for d in data.corpus]
     split = data.split("test")
@@ -118,18 +90,15 @@ def locomo(folder: Path) -> None:
         ("extracts of 8 sentences", NoChunker(), lambda m: [extract(m)]),
         ("chunks and extracts, mean", chunks, lambda m: [TextKey(retriever=m()), extract(m)]),
     ]
-    print(
-        f"\n{len(split.queries)} questions, {len(documents)} sessions of {len({d.metadata['conversation'] for d in documents})} conversations\n"
-    )
-    print(
-        "| keys | retriever | R@1 | R@5 | nDCG@10 | R@1, own conversation | R@5 | nDCG@10 |\n|---|---|---|---|---|---|---|---|"
-    )
+    print(f"\n{len(split.queries)} questions, {len(documents)} sessions\n")
+    print("| keys | retriever | R@1 | R@5 | nDCG@10 | R@1, own conversation | R@5 | nDCG@10 |")
+    print("|---|---|---|---|---|---|---|---|")
     for name, chunker, keys in rows:
         for matcher, match in matchers.items():
             figures = []
             for dataset in (everywhere, own):
                 pipeline = Pipeline(retriever=Keyed(keys=keys(match)), chunker=chunker)
-                found = evaluate(pipeline, dataset, measures=["R@1", "R@5", "nDCG@10"], store=Remembering.store)
+                found = evaluate(pipeline, dataset, measures=["R@1", "R@5", "nDCG@10"], store=store)
                 figures += [f"{found.mean(measure):.3f}" for measure in ("R@1", "R@5", "nDCG@10")]
             print(f"| {name} | {matcher} | {' | '.join(figures)} |", flush=True)
 
@@ -170,7 +139,7 @@ def agreement(test: list[dict[str, Any]], found: list[list[dict[str, Any]]]) -> 
     return np.mean(table, axis=0)
 
 
-def multiwoz(folder: Path, work: Path, sizes: Sequence[int], seeds: Sequence[int]) -> None:
+def multiwoz(folder: Path, work: Path, store: Store, sizes: Sequence[int], seeds: Sequence[int]) -> None:
     pool, test = read(folder / "pool.jsonl.gz"), read(folder / "test.jsonl.gz")
     test = [test[i] for i in sorted(np.random.default_rng(0).choice(len(test), N_TEST, replace=False))]
     summaries = work / "summaries.jsonl"
@@ -220,8 +189,8 @@ def multiwoz(folder: Path, work: Path, sizes: Sequence[int], seeds: Sequence[int
             }
             for name, keys, queries in rows:
                 pipeline = Pipeline(retriever=Keyed(keys=keys(), top_k=K))
-                pipeline.fit(corpora[queries is gold_before], store=Remembering.store)
-                batch = QueryBatch(queries)
+                pipeline.fit(corpora[queries is gold_before], store=store)
+                batch = QueryBatch(queries, store=store)
                 candidates = pipeline.run(batch)
                 assert batch.ledger.total.llm_calls == 0
                 ids = pipeline.corpus.ids()
@@ -229,12 +198,8 @@ def multiwoz(folder: Path, work: Path, sizes: Sequence[int], seeds: Sequence[int
                 figures[name].append(agreement(test, found))
         means = {name: np.mean(values, axis=0) for name, values in figures.items()}
         raw, oracle = means["last turn on last turn"][0], means["*oracle: gold summary* on summaries"][0]
-        print(
-            f"\npool of {size} dialogues ({min(counts)} to {max(counts)} turns), {len(seeds)} seeds, {N_TEST} test turns, k = {K}\n"
-        )
-        print(
-            "| query on keys | change, value F1 | change, slot F1 | state, value F1 | state, slot F1 | share of the gap closed |"
-        )
+        print(f"\npool of {size} dialogues ({min(counts)} to {max(counts)} turns), {len(seeds)} seeds, k = {K}\n")
+        print("| query on keys | change, value F1 | change, slot F1 | state, value F1 | slot F1 | gap closed |")
         print("|---|---|---|---|---|---|")
         for name, values in means.items():
             closed = (values[0] - raw) / (oracle - raw)
@@ -244,7 +209,7 @@ def multiwoz(folder: Path, work: Path, sizes: Sequence[int], seeds: Sequence[int
 # -- what a query costs -------------------------------------------------------------------------------------------
 
 
-def cost(folder: Path, work: Path) -> None:
+def cost(folder: Path, work: Path, store: Store) -> None:
     pool, test = read(folder / "pool.jsonl.gz"), read(folder / "test.jsonl.gz")
     pool = pool[:3000]
     summaries = work / "summaries.jsonl"
@@ -254,19 +219,16 @@ def cost(folder: Path, work: Path) -> None:
     asked = [test[i] for i in np.random.default_rng(1).choice(len(test), 100, replace=False)]
     queries = [Query(row["_id"], turns=turns(row)) for row in asked]
 
-    def model() -> Embedder:
-        return SentenceTransformerEmbedder(MINILM)
-
     def keyed(query: Any) -> Pipeline:
-        key = SummaryKey(summarizer=Precomputed(str(summaries)), retriever=Dense(embedder=model()), query=query)
-        return Pipeline(retriever=Keyed(keys=[key])).fit(documents, store=Remembering.store)
+        key = SummaryKey(summarizer=Precomputed(str(summaries)), retriever=Dense(embedder=embedder()), query=query)
+        return Pipeline(retriever=Keyed(keys=[key])).fit(documents, store=store)
 
     plain = keyed(Identity(history="concatenate"))
     students: dict[str, Pipeline] = {}
     for student in (Ridge(), SoftHistory()):
-        keyed(Distilled(embedder=model(), student=student.clone()))  # embeds; the next one only learns
+        keyed(Distilled(embedder=embedder(), student=student.clone()))  # embeds; the next one only learns
         start = time.perf_counter()
-        fresh = keyed(Distilled(embedder=model(), student=type(student)(**{**student.arguments, **_other(student)})))
+        fresh = keyed(Distilled(embedder=embedder(), student=type(student)(**{**student.arguments, **_other(student)})))
         seconds = time.perf_counter() - start
         print(f"fitting with {student.type}, {len(pool)} pairs, everything embedded before: {seconds:.1f} s")
         students[student.type] = fresh
@@ -296,14 +258,14 @@ def main() -> None:
     parser.add_argument("--sizes", type=int, nargs="+", default=SIZES)
     parser.add_argument("--seeds", type=int, nargs="+", default=SEEDS)
     arguments = parser.parse_args()
-    Remembering.store = Store()
+    store = Store()
     with tempfile.TemporaryDirectory() as work:
         if arguments.part == "locomo":
-            locomo(arguments.data / "locomo_sessions")
+            locomo(arguments.data / "locomo_sessions", store)
         elif arguments.part == "multiwoz":
-            multiwoz(arguments.data / "multiwoz_turns", Path(work), arguments.sizes, arguments.seeds)
+            multiwoz(arguments.data / "multiwoz_turns", Path(work), store, arguments.sizes, arguments.seeds)
         else:
-            cost(arguments.data / "multiwoz_turns", Path(work))
+            cost(arguments.data / "multiwoz_turns", Path(work), store)
 
 
 if __name__ == "__main__":

@@ -229,7 +229,7 @@ class FitContext:
             passages: What is fitted on.
             shared: Components fitted here that are used there as they are.
         """
-        fitted = {(component.fingerprint, None): component for component in shared}
+        fitted: dict[tuple[str, str | None], Component] = {(one.fingerprint, None): one for one in shared}
         return replace(self, corpus=passages.corpus, passages=passages, _fitted=fitted, _embedded={}, _tokens={})
 
     def _dimension(self, embedder: Embedder, values: Values | None) -> int:

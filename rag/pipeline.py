@@ -247,7 +247,8 @@ class Pipeline(Component):
             return candidates
         for number, (name, step) in enumerate(self._steps()[:n_steps]):
             key = self._keys[number] if self._keys else None
-            if batch.store is None or key is None or not getattr(step, "keeps_lists", True):
+            kept = batch.store is not None and all(getattr(part, "keeps_lists", True) for _, part in step.walk())
+            if batch.store is None or key is None or not kept:
                 with batch.ledger.stage(name):
                     candidates = _ask(step, batch, candidates)
                 batch.record(name, candidates)

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 import logging
+import time
 from abc import abstractmethod
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, ClassVar
 
 from rag.component import Component
 from rag.context import Progress, no_progress
 from rag.conversation import Turn, turns_of
-from rag.errors import DataError, ModelError
+from rag.errors import ArtifactError, DataError, ModelError
 from rag.store.values import Values, text_key
 from rag.types import Document, Query
 
@@ -126,59 +128,61 @@ class Summarizer(Component):
         Args:
             sources: In the order of the answer. Alike ones are written once.
             store: Where summaries are kept, by text, prompt, model and parameters; None keeps nothing.
-            ledger: Where calls and tokens are booked.
+            ledger: Where calls and tokens are booked; those of summaries that were in the store too, as they were.
             progress: Shows how far it is, and first what it will take.
             strict: Whether a source that nothing can be made of is an error.
 
         Raises:
             ModelError: The summarizer cannot work, or ``strict`` and a source failed; what was finished is kept.
         """
-        values = self._values(store)
+        values = None if self.by_id else self.values_in(store, "summaries")
         keys = [_source_key(source, by_id=self.by_id) for source in sources]
         found = _read(values, list(dict.fromkeys(keys)))
-        missing: dict[bytes, Source] = {}
-        for key, source in zip(keys, sources, strict=True):
-            if key not in found and (source.text.strip() or self.by_id):
-                missing.setdefault(key, source)
-        problems = self._write_missing(missing, found, values, ledger, progress) if missing else {}
+        missing = {
+            k: s for k, s in zip(keys, sources, strict=True) if k not in found and (s.text.strip() or self.by_id)
+        }
+        problems: dict[bytes, str] = {}
+        if missing and values is not None and values.mode == "only":
+            raise ArtifactError(f"{values.path}: lacks {len(missing)} summaries, and nothing may be computed")
+        if missing:
+            with values.computing() if values is not None else nullcontext():
+                # Another process may have written them while this one waited.
+                found |= _read(values, list(missing))
+                problems = self._write({k: s for k, s in missing.items() if k not in found}, found, values, progress)
+        if ledger is not None:
+            for summary in found.values():
+                ledger.spend(llm_calls=summary.llm_calls, llm_tokens=summary.llm_tokens)
         failed = {s.id: problems[key] for key, s in zip(keys, sources, strict=True) if key in problems}
         self._report(failed, len(sources), strict=strict)
-        return Summaries([found.get(key, (s.text,)) for key, s in zip(keys, sources, strict=True)], failed)
+        texts = [
+            found[k].texts if k in found and k not in problems else (s.text,)
+            for k, s in zip(keys, sources, strict=True)
+        ]
+        return Summaries(texts, failed)
 
-    def _write_missing(
-        self,
-        missing: Mapping[bytes, Source],
-        found: dict[bytes, tuple[str, ...]],
-        values: Values | None,
-        ledger: Ledger | None,
-        progress: Progress,
+    def _write(
+        self, missing: Mapping[bytes, Source], found: dict[bytes, Summary], values: Values | None, progress: Progress
     ) -> dict[bytes, str]:
         """Write what is missing into ``found`` and the store; why not, for those that failed."""
         todo, wanted = list(missing), list(missing.values())
         problems: dict[bytes, str] = {}
-        about = self.estimate(wanted)
-        with progress(f"summarising ({about or self.type})", len(todo)) as advance:
+        if not wanted:
+            return problems
+        with progress(f"summarising ({self.estimate(wanted) or self.type})", len(todo)) as advance:
+            start = time.perf_counter()
             for number, summary in self.write(wanted):
-                if ledger is not None:
-                    ledger.spend(llm_calls=summary.llm_calls, llm_tokens=summary.llm_tokens)
-                texts = tuple(text for text in summary.texts if text.strip())
-                if texts:
-                    found[todo[number]] = texts
-                    if values is not None:
-                        values.put([(todo[number], json.dumps(texts, ensure_ascii=False).encode())])
-                else:
-                    problems[todo[number]] = summary.problem or "nothing was written"
+                key = todo[number]
+                found[key] = replace(summary, texts=tuple(text for text in summary.texts if text.strip()))
+                if not found[key].texts:
+                    problems[key] = summary.problem or "nothing was written"
+                elif values is not None:
+                    now = time.perf_counter()
+                    values.put(
+                        [(key, json.dumps(asdict(found[key]), ensure_ascii=False).encode())], seconds=now - start
+                    )
+                    start = now
                 advance(1)
         return problems
-
-    def _values(self, store: Store | None) -> Values | None:
-        """Where the store keeps its summaries. Nowhere for one that looks up ids, that was fitted on this corpus, or
-        that holds a Python object nobody can name.
-        """
-        fitted = any("corpus" in part.needs for _, part in self.walk())
-        if store is None or self.by_id or fitted or not self.is_lasting:
-            return None
-        return store.values("summaries", self.content_fingerprint, about=repr(self))
 
     def _report(self, failed: Mapping[str, str], n: int, *, strict: bool) -> None:
         if not failed:
@@ -196,6 +200,9 @@ def _source_key(source: Source, *, by_id: bool) -> bytes:
     return text_key(source.id if by_id else json.dumps([source.text, turns], ensure_ascii=False))
 
 
-def _read(values: Values | None, keys: Iterable[bytes]) -> dict[bytes, tuple[str, ...]]:
-    kept = values.get(list(keys)) if values is not None else {}
-    return {key: tuple(json.loads(value)) for key, value in kept.items()}
+def _read(values: Values | None, keys: Sequence[bytes]) -> dict[bytes, Summary]:
+    found: dict[bytes, Summary] = {}
+    for key, value in (values.get(keys) if values is not None else {}).items():
+        fields = json.loads(value)
+        found[key] = Summary(**(fields | {"texts": tuple(fields["texts"])}))
+    return found

@@ -16,6 +16,7 @@ from rag.batch import QueryBatch
 from rag.candidates import PADDING, Candidates, Ints
 from rag.component import Component
 from rag.context import FitContext
+from rag.conversation import render
 from rag.corpus.corpus import Corpus
 from rag.corpus.passages import Passages
 from rag.embedders.base import Embedder
@@ -76,6 +77,10 @@ class Key(Component):
     kind: ClassVar[str] = "key"
     needs = frozenset({"corpus"})
 
+    keeps_lists: bool = True
+    """Whether a store may keep what it finds: not when keys hang on what no fingerprint tells, such as a summary that
+    failed this time, or metadata."""
+
     def __init__(
         self,
         *,
@@ -120,6 +125,7 @@ class Key(Component):
             if name != "retriever":
                 context.fit(child)
         known: list[Source] = []
+        self.keeps_lists = type(self).keeps_lists
 
         def sources() -> list[Source]:
             if not known:
@@ -127,6 +133,7 @@ class Key(Component):
             return known
 
         texts = self.texts(context, sources)
+        self.keeps_lists = self.keeps_lists and all(not one.turns or one.text == render(one.turns) for one in known)
         self._deep = None
         self._outer = context.passages
         self._space = None if texts is None else self._make_space(texts, context.passages)

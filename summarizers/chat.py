@@ -6,6 +6,7 @@ import re
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import AbstractContextManager
 from itertools import islice
 from threading import Event
 from typing import TYPE_CHECKING, Annotated, Any
@@ -88,8 +89,8 @@ class ChatSummarizer(Summarizer):
         self.backoff = backoff
 
     @abstractmethod
-    def chat_model(self) -> BaseChatModel:
-        """The model, made when first needed.
+    def chat_model(self) -> AbstractContextManager[BaseChatModel]:
+        """The model, whose connections are closed on leaving.
 
         Raises:
             MissingExtraError: The provider's package is not installed.
@@ -111,7 +112,6 @@ class ChatSummarizer(Summarizer):
     def write(self, sources: Sequence[Source]) -> Iterator[tuple[int, Summary]]:
         from langchain_core.rate_limiters import InMemoryRateLimiter
 
-        model = wants_structure(self.chat_model(), self.n_texts)
         limiter = None
         if self.requests_per_minute is not None:
             limiter = InMemoryRateLimiter(
@@ -119,18 +119,15 @@ class ChatSummarizer(Summarizer):
             )
 
         stop = Event()
-
-        def one(source: Source) -> Summary:
-            return self._ask(model, source, limiter, stop)
-
-        # Not more are handed to the threads than they have hands: an error stops the run at once.
         todo = iter(enumerate(sources))
         under_way: dict[Future[Summary], int] = {}
-        with ThreadPoolExecutor(self.concurrency, thread_name_prefix="summarizer") as threads:
+        with self.chat_model() as chat, ThreadPoolExecutor(self.concurrency, "summarizer") as threads:
+            model = wants_structure(chat, self.n_texts)
             try:
                 while True:
+                    # Not more are handed to the threads than they have hands: an error stops the run at once.
                     for number, source in islice(todo, self.concurrency - len(under_way)):
-                        under_way[threads.submit(one, source)] = number
+                        under_way[threads.submit(self._ask, model, source, limiter, stop)] = number
                     if not under_way:
                         return
                     done, _ = wait(under_way, return_when=FIRST_COMPLETED)

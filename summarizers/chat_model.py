@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib
 import os
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 from urllib.parse import urlsplit
 
@@ -110,7 +112,8 @@ class ChatModel(ChatSummarizer):
             return None
         return (tokens_in * self.price_input + tokens_out * self.price_output) / 1e6
 
-    def chat_model(self) -> BaseChatModel:
+    @contextmanager
+    def chat_model(self) -> Iterator[BaseChatModel]:
         module, name = _CLASSES[self.provider]
         try:
             chat_class = getattr(importlib.import_module(module), name)
@@ -119,20 +122,32 @@ class ChatModel(ChatSummarizer):
             raise MissingExtraError(
                 f"chat_model with provider '{self.provider}'", package=package, extra=self.provider
             ) from None
-        arguments: dict[str, Any] = {"model": self.model, "temperature": self.temperature}
-        arguments |= {"base_url": self.base_url} if self.base_url else {}
-        if self.provider == "openai":
-            # Retries are ours, and so are the statistics of them.
-            arguments |= {"max_tokens": self.max_tokens, "timeout": self.timeout, "max_retries": 0}
-            arguments |= {"streaming": self.streaming, "stream_usage": True} | self._key()
-        else:
-            arguments |= {"num_predict": self.max_tokens, "client_kwargs": {"timeout": self.timeout}}
-        try:
-            model: BaseChatModel = chat_class(**(arguments | (self.options or {})))
-        except Exception as error:  # clients raise many kinds, pydantic's among them
-            first = next(iter(str(error).strip().splitlines()), type(error).__name__)
-            raise ModelError(f"chat_model '{self.model}' of '{self.provider}' cannot be used: {first}") from None
-        return model
+        with ExitStack() as closing:
+            arguments: dict[str, Any] = {"model": self.model, "temperature": self.temperature}
+            arguments |= {"base_url": self.base_url} if self.base_url else {}
+            if self.provider == "openai":
+                arguments |= self._openai(closing)
+            else:
+                arguments |= {"num_predict": self.max_tokens, "client_kwargs": {"timeout": self.timeout}}
+            try:
+                model: BaseChatModel = chat_class(**(arguments | (self.options or {})))
+            except Exception as error:  # clients raise many kinds, pydantic's among them
+                said = " ".join(str(error).split("\n")[:3]) or type(error).__name__
+                raise ModelError(f"chat_model '{self.model}' of '{self.provider}' cannot be used: {said}") from None
+            yield model
+
+    def _openai(self, closing: ExitStack) -> dict[str, Any]:
+        from openai import DefaultHttpxClient
+
+        client = closing.enter_context(DefaultHttpxClient(timeout=self.timeout))
+        return {
+            "max_tokens": self.max_tokens,
+            "timeout": self.timeout,
+            "max_retries": 0,  # retries are ours, and so is the count of them
+            "streaming": self.streaming,
+            "stream_usage": True,
+            "http_client": client,
+        } | self._key()
 
     def _key(self) -> dict[str, Any]:
         variable = self.api_key_variable or "OPENAI_API_KEY"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Annotated, Any, Protocol, cast, runtime_checkable
 
 from pydantic import Field
@@ -77,5 +78,5 @@ class LangChainSummarizer(ChatSummarizer):
     def is_lasting(self) -> bool:
         return self.name is not None
 
-    def chat_model(self) -> BaseChatModel:
-        return cast("BaseChatModel", self.chat)
+    def chat_model(self) -> AbstractContextManager[BaseChatModel]:
+        return nullcontext(cast("BaseChatModel", self.chat))

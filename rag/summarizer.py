@@ -27,7 +27,7 @@ __all__ = ["Source", "Summaries", "Summarizer", "Summary"]
 logger = logging.getLogger("rag.summarizers")
 
 _LISTED = 10
-"""Ids named in a message; there may be thousands."""
+"""Ids or reasons named in a message; there may be thousands."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,12 +187,20 @@ class Summarizer(Component):
     def _report(self, failed: Mapping[str, str], n: int, *, strict: bool) -> None:
         if not failed:
             return
-        listed = "; ".join(f"'{id}' ({why})" for id, why in list(failed.items())[:_LISTED])
-        more = f"; and {len(failed) - _LISTED} more" if len(failed) > _LISTED else ""
+        by_reason: dict[str, list[str]] = {}
+        for id, why in failed.items():
+            by_reason.setdefault(why, []).append(f"'{id}'")
+        listed = "; ".join(f"{_some(ids)} ({why})" for why, ids in list(by_reason.items())[:_LISTED])
+        more = f"; and {len(by_reason) - _LISTED} other reasons" if len(by_reason) > _LISTED else ""
         message = f"the summarizer {self.label()} made nothing of {len(failed)} of {n} texts: {listed}{more}"
         if strict:
             raise ModelError(f"{message}; the others are kept (without strict, these are keyed by their own text)")
         logger.warning("%s; they are keyed by their own text", message)
+
+
+def _some(names: Sequence[str]) -> str:
+    rest = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
+    return ", ".join(names[:_LISTED]) + rest
 
 
 def _source_key(source: Source, *, by_id: bool) -> bytes:

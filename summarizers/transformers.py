@@ -9,6 +9,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from rag.component import Runtime
+from rag.conversation import render
 from rag.errors import ModelError
 from rag.models import Device, model_content, resolve_device, resolve_model
 from rag.summarizer import Source, Summarizer, Summary
@@ -85,7 +86,7 @@ class TransformersSummarizer(Summarizer):
     def _prompt(self, source: Source, tokenizer: Any) -> list[int]:
         """Tokens of the prompt; the text gives way until it fits."""
         template = template_of(self.task, source, self.prompt, self.conversation_prompt)
-        characters = max(len(source.text), 1)
+        characters = len(render(source.turns) if source.turns else source.text)
         while True:
             tokens = self._tokens(messages(template, source, self.n_texts, [], characters), tokenizer)
             over = len(tokens) - self.max_input

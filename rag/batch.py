@@ -74,7 +74,15 @@ class QueryBatch:
     def part(self, rows: slice | Ints) -> QueryBatch:
         """Some of the queries as a batch of their own, which books to the same ledger; all of them are this batch."""
         chosen = self.queries[rows] if isinstance(rows, slice) else [self.queries[row] for row in rows]
-        return self if len(chosen) == len(self) else replace(self, queries=chosen, _remembered={})
+        if len(chosen) == len(self):
+            return self
+        vectors: Callable[[Embedder], Vectors] | None = None
+        if self._vectors is not None:
+
+            def vectors(embedder: Embedder) -> Vectors:
+                return self.embeddings(embedder)[rows]
+
+        return replace(self, queries=chosen, _vectors=vectors, _remembered={})
 
     @cached_property
     def texts(self) -> list[str]:

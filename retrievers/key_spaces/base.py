@@ -160,13 +160,16 @@ class Key(Component):
             raise DataError(f"the key {self.label()} found none in the corpus: no document has one")
         owner_of_key = np.repeat(np.arange(len(texts)), counts)
         speakers = self.speakers(outer, owner_of_key)
+        # Keys carry the metadata of their documents, so that filters hold among them too.
+        metadata = [{k: v for k, v in one.metadata.items() if k != "turns"} for one in outer.corpus]
         if self.pooling == "log_sum_exp":  # takes all keys that are found, so each is a document to the retriever
-            corpus = Corpus.from_documents(Document(str(number), text) for number, text in enumerate(flat))
-            return KeySpace(Passages.whole(corpus), owner_of_key, speakers)
+            pairs = zip(flat, owner_of_key.tolist(), strict=True)
+            keys = (Document(str(number), text, metadata[owner]) for number, (text, owner) in enumerate(pairs))
+            return KeySpace(Passages.whole(Corpus.from_documents(keys)), owner_of_key, speakers)
         owners = np.flatnonzero(counts)
         kept = [texts[owner] for owner in owners.tolist()]
-        ids = outer.corpus.ids(owners)
-        corpus = Corpus.from_documents(Document(id, "\n".join(one)) for id, one in zip(ids, kept, strict=True))
+        ids = zip(owners.tolist(), outer.corpus.ids(owners), kept, strict=True)
+        corpus = Corpus.from_documents(Document(id, "\n".join(one), metadata[owner]) for owner, id, one in ids)
         starts = [at for one in kept for at in accumulate((len(text) + 1 for text in one[:-1]), initial=0)]
         start = np.asarray(starts, dtype=np.int64)
         end = start + np.asarray([len(text) for text in flat], dtype=np.int64)

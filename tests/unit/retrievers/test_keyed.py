@@ -234,6 +234,25 @@ def test_conversations_are_keyed_and_asked_by_their_last_turn():
         assert expected == [hit.document.id for hit in pipeline.search(query)]
 
 
+@pytest.mark.parametrize("pooling", ["max", "log_sum_exp"])
+def test_filters_hold_among_keys(tmp_path, pooling):
+    path = summary_file(tmp_path, {number: [100 + number, 200 + number] for number in range(N)})
+    keys = [TextKey(retriever=Dense(embedder=table()), pooling=pooling), summary_key(path, pooling=pooling)]
+    pipeline = Pipeline(retriever=Keyed(keys=keys, top_k=N)).fit(
+        [Document(f"d{number}", str(number), {"year": 1990 + number % 7}) for number in range(N)]
+    )
+    queries = [
+        Query(str(row), str(row), filter={"year": 1990 + row % 7} if row % 3 else None) for row in range(380, 400)
+    ]
+    for query, found in zip(queries, pipeline.search(queries), strict=True):
+        year = query.filter and query.filter["year"]
+        everything = pipeline.search(query.text)
+        wanted = [hit for hit in everything if year is None or hit.document.metadata["year"] == year]
+        assert len(wanted) > 3
+        assert [hit.document.id for hit in wanted] == [hit.document.id for hit in found]
+        np.testing.assert_allclose([hit.score for hit in wanted], [hit.score for hit in found], rtol=1e-5)
+
+
 def test_lists_in_the_store_are_not_those_of_summaries_that_failed(tmp_path):
     store = Store(tmp_path / "store")
     documents = [Document("a", "long text"), Document("b", "other text")]

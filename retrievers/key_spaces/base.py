@@ -153,20 +153,21 @@ class Key(Component):
             self.query.learn(context, sources(), pairs)
 
     def _make_space(self, texts: Sequence[Sequence[str]], outer: Passages) -> KeySpace:
-        texts = [[text for text in one if text.strip()] for one in texts]
-        counts = np.asarray([len(one) for one in texts], dtype=np.int64)
-        flat = [text for one in texts for text in one]
-        if not flat:
+        kept_keys = np.asarray([bool(text.strip()) for one in texts for text in one], dtype=bool)
+        if not kept_keys.any():
             raise DataError(f"the key {self.label()} found none in the corpus: no document has one")
-        owner_of_key = np.repeat(np.arange(len(texts)), counts)
-        speakers = self.speakers(outer, owner_of_key)
+        owner_of_key = np.repeat(np.arange(len(texts)), [len(one) for one in texts])
+        speakers = self.speakers(outer, owner_of_key)[kept_keys]
+        owner_of_key = owner_of_key[kept_keys]
+        texts = [[text for text in one if text.strip()] for one in texts]
+        flat = [text for one in texts for text in one]
         # Keys carry the metadata of their documents, so that filters hold among them too.
         metadata = [{k: v for k, v in one.metadata.items() if k != "turns"} for one in outer.corpus]
         if self.pooling == "log_sum_exp":  # takes all keys that are found, so each is a document to the retriever
             pairs = zip(flat, owner_of_key.tolist(), strict=True)
             keys = (Document(str(number), text, metadata[owner]) for number, (text, owner) in enumerate(pairs))
             return KeySpace(Passages.whole(Corpus.from_documents(keys)), owner_of_key, speakers)
-        owners = np.flatnonzero(counts)
+        owners = np.unique(owner_of_key)
         kept = [texts[owner] for owner in owners.tolist()]
         ids = zip(owners.tolist(), outer.corpus.ids(owners), kept, strict=True)
         corpus = Corpus.from_documents(Document(id, "\n".join(one), metadata[owner]) for owner, id, one in ids)

@@ -18,7 +18,8 @@ from rag import LSA, ConfigError, Threshold
 from rag.component import Component, Parameter
 from rag.config import build, read_source
 from rag.registry import component_class, kinds, types_of
-from retrievers import BM25, Flat
+from retrievers import BM25, Flat, TextKey
+from summarizers import Precomputed
 from tests.fakes import CountingScorer, WordEmbedder
 
 COMPONENTS = [component_class(kind, name) for kind in kinds() for name in types_of(kind)]
@@ -33,6 +34,14 @@ class Embeddings:
         return [[0.0] for _ in texts]
 
 
+class Chat:
+    def invoke(self, input):
+        return "x"
+
+    def with_structured_output(self, schema):
+        return self
+
+
 REQUIRED_IN_PYTHON: dict[tuple[str, str], Any] = {
     ("langchain", "embeddings"): Embeddings(),
     ("sentence_transformer", "model"): "some/model",
@@ -43,6 +52,17 @@ REQUIRED_IN_PYTHON: dict[tuple[str, str], Any] = {
     ("hybrid", "retrievers"): [BM25(), BM25()],
     ("max_sim", "embedder"): WordEmbedder(),
     ("rerank", "scorer"): CountingScorer(),
+    ("keyed", "keys"): [TextKey(retriever=BM25())],
+    **{(name, "retriever"): BM25() for name in ("text", "title", "summary", "pseudo_queries")},
+    **{(name, "summarizer"): Precomputed("x.jsonl") for name in ("summary", "pseudo_queries", "hyde")},
+    **{(name, "embedder"): LSA() for name in ("distilled", "extractive")},
+    **{(name, "model"): "some/model" for name in ("fine_tune", "chat_model", "transformers")},
+    ("precomputed", "path"): "x.jsonl",
+    ("langchain", "chat"): Chat(),
+}
+PROTOCOLS = {
+    "LangChainEmbeddings": ("embed_query", "embed_documents"),
+    "LangChainChatModel": ("invoke", "with_structured_output"),
 }
 MINILM = {"type": "sentence_transformer", "model": "some/model"}
 REQUIRED_IN_YAML: dict[tuple[str, str], Any] = {
@@ -53,6 +73,13 @@ REQUIRED_IN_YAML: dict[tuple[str, str], Any] = {
     ("hybrid", "retrievers"): [{"type": "bm25"}, {"type": "bm25"}],
     ("max_sim", "embedder"): MINILM,
     ("rerank", "scorer"): {"type": "max_sim", "embedder": MINILM},
+    ("keyed", "keys"): [{"type": "text", "retriever": {"type": "bm25"}}],
+    **{(name, "retriever"): {"type": "bm25"} for name in ("text", "title", "summary", "pseudo_queries")},
+    **{
+        (name, "summarizer"): {"type": "precomputed", "path": "x.jsonl"}
+        for name in ("summary", "pseudo_queries", "hyde")
+    },
+    **{(name, "embedder"): {"type": "lsa"} for name in ("distilled", "extractive")},
 }
 
 IN_YAML: list[Any] = [
@@ -103,6 +130,10 @@ def accepts(annotation: Any, value: Any) -> bool:
         return isinstance(value, list) and all(accepts(inside[0], one) for one in value)
     if origin is collections.abc.Sequence:
         return isinstance(value, (list, tuple)) and all(accepts(inside[0], one) for one in value)
+    if origin is dict:
+        return isinstance(value, dict) and all(accepts(inside[1], one) for one in value.values())
+    if annotation is Any:
+        return True
     if annotation is None or annotation is type(None):
         return value is None
     if annotation is int:
@@ -112,7 +143,7 @@ def accepts(annotation: Any, value: Any) -> bool:
     if annotation in (str, bool):
         return isinstance(value, annotation)
     if getattr(annotation, "_is_protocol", False):
-        return all(hasattr(value, name) for name in ("embed_query", "embed_documents"))
+        return all(hasattr(value, name) for name in PROTOCOLS[annotation.__name__])
     if isinstance(annotation, type) and issubclass(annotation, Component):
         return isinstance(value, annotation)
     raise NotImplementedError(f"what does {annotation} accept? teach this test")

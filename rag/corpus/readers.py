@@ -228,7 +228,8 @@ def _rows(
         return
     where, row = first
     id_column = _column(row, id_field, ID_FIELDS, where, "id")
-    text_column = _column(row, text_field, TEXT_FIELDS, where, "text")
+    spoken = text_field is None and row.get("turns") and not any(name in row for name in TEXT_FIELDS)
+    text_column = "text" if spoken else _column(row, text_field, TEXT_FIELDS, where, "text")
     for where, row in chain([first], rows):
         id = row_id(row, id_column, where)
         text = row.get(text_column)

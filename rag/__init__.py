@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from rag.candidates import Candidates
     from rag.component import Component, Runtime
     from rag.context import FitContext, Training
+    from rag.conversation import Turn
     from rag.corpus.chunkers.base import Chunker, SizedChunker, Span
     from rag.corpus.chunkers.markdown import MarkdownChunker
     from rag.corpus.chunkers.none import NoChunker
@@ -35,8 +36,11 @@ if TYPE_CHECKING:
     )
     from rag.filters.threshold import Threshold
     from rag.pipeline import Pipeline
+    from rag.queries.base import QueryEncoder
+    from rag.queries.identity import Identity
     from rag.stage import Retriever, Stage
     from rag.store.store import Store
+    from rag.summarizer import Source, Summarizer, Summary
     from rag.types import Document, Hit, Query, SearchResult
 
 _MODULES = {
@@ -52,6 +56,7 @@ _MODULES = {
     "Embedder": "rag.embedders.base",
     "FitContext": "rag.context",
     "Hit": "rag.types",
+    "Identity": "rag.queries.identity",
     "LSA": "rag.embedders.lsa",
     "LangChainEmbedder": "rag.embedders.langchain",
     "Ledger": "rag.costs",
@@ -64,6 +69,7 @@ _MODULES = {
     "Pipeline": "rag.pipeline",
     "Query": "rag.types",
     "QueryBatch": "rag.batch",
+    "QueryEncoder": "rag.queries.base",
     "RagError": "rag.errors",
     "RecursiveChunker": "rag.corpus.chunkers.recursive",
     "Retriever": "rag.stage",
@@ -72,11 +78,15 @@ _MODULES = {
     "SentenceChunker": "rag.corpus.chunkers.sentence",
     "SentenceTransformerEmbedder": "rag.embedders.sentence_transformer",
     "SizedChunker": "rag.corpus.chunkers.base",
+    "Source": "rag.summarizer",
     "Span": "rag.corpus.chunkers.base",
     "Stage": "rag.stage",
     "Store": "rag.store.store",
+    "Summarizer": "rag.summarizer",
+    "Summary": "rag.summarizer",
     "Threshold": "rag.filters.threshold",
     "Training": "rag.context",
+    "Turn": "rag.conversation",
     "read_corpus": "rag.corpus.readers",
     "read_documents": "rag.corpus.readers",
 }
@@ -95,6 +105,7 @@ __all__ = [
     "Embedder",
     "FitContext",
     "Hit",
+    "Identity",
     "LangChainEmbedder",
     "Ledger",
     "MarkdownChunker",
@@ -106,6 +117,7 @@ __all__ = [
     "Pipeline",
     "Query",
     "QueryBatch",
+    "QueryEncoder",
     "RagError",
     "RecursiveChunker",
     "Retriever",
@@ -114,11 +126,15 @@ __all__ = [
     "SentenceChunker",
     "SentenceTransformerEmbedder",
     "SizedChunker",
+    "Source",
     "Span",
     "Stage",
     "Store",
+    "Summarizer",
+    "Summary",
     "Threshold",
     "Training",
+    "Turn",
     "read_corpus",
     "read_documents",
 ]

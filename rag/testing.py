@@ -226,14 +226,10 @@ class ComponentConformance:
     def saved_and_loaded(self, component: Component, passages: Passages, folder: Path) -> Any:
         """A new component with the state of a fitted one, through files, as a pipeline does it."""
         again = self.make()
-        places = []
-        for path, one in component.walk():
-            places.append(folder / (path or "root"))
-            places[-1].mkdir(parents=True)
-            one.save_state(places[-1])
-        context = FitContext(passages.corpus, passages)
-        for place, (_, one) in zip(places, again.walk(), strict=True):
-            one.load_state(place, context)
+        for path, one in component.walk("root"):
+            (folder / path).mkdir(parents=True)
+            one.save_state(folder / path)
+        again.restore(folder, FitContext(passages.corpus, passages), "root")
         return again
 
 

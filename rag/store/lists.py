@@ -54,15 +54,16 @@ def kept_step(
         if len(places) < len(batch):
             some = batch.part(np.array(places))
             given = before.rows(np.array(places))
-        outer = some.trace
+        outer, texts = some.trace, some.key_texts
         trace: dict[str, Candidates] = {}
-        ledger, some.ledger, some.trace = some.ledger, Ledger(), trace
+        ledger, some.ledger = some.ledger, Ledger()
+        some.trace, some.key_texts = trace, {}  # texts of keys are not kept
         try:
             with some.ledger.stage(name):
                 found = step(some, given)
             costs = some.ledger.total
         finally:
-            some.ledger, some.trace = ledger, outer
+            some.ledger, some.trace, some.key_texts = ledger, outer, texts
         tables = trace | {name: found}
         yield [(place, _packed(tables, row, costs, len(places))) for row, place in enumerate(places)]
 

@@ -7,9 +7,11 @@ import sys
 
 import numpy as np
 import pytest
+from langchain_core.language_models import FakeListChatModel
 
 from rag import (
     LSA,
+    Identity,
     LangChainEmbedder,
     MarkdownChunker,
     NoChunker,
@@ -55,11 +57,29 @@ from retrievers import (
     Hybrid,
     IVFFastScan,
     IVFFlat,
+    Keyed,
     MinMax,
+    PseudoQueriesKey,
     RaBitQ,
     ScalarQuantized,
+    SummaryKey,
+    TextKey,
+    TitleKey,
     Truncate,
     ZScore,
+)
+from summarizers import (
+    ChatModel,
+    Distilled,
+    Extractive,
+    FineTune,
+    HyDE,
+    LangChainSummarizer,
+    Precomputed,
+    Ridge,
+    SoftHistory,
+    SummaryQuery,
+    TransformersSummarizer,
 )
 from tests.fakes import CountingScorer, WordEmbedder
 
@@ -255,6 +275,104 @@ class TestHybrid(RetrieverConformance):
             weights=[0.3, 0.7],
             top_k=5,
         )
+
+
+class TestKeyed(RetrieverConformance):
+    def make(self):
+        dense = Dense(embedder=LSA(dim=6, stop_words=False))
+        extract = Extractive(embedder=LSA(dim=6, stop_words=False), sentences=1)
+        return Keyed(keys=[TextKey(retriever=dense), SummaryKey(summarizer=extract, retriever=BM25())], top_k=5)
+
+
+class TestKeyedByAllKeysOfADocument(RetrieverConformance):
+    def make(self):
+        key = TextKey(retriever=BM25(), pooling="log_sum_exp", temperature=0.5)
+        return Keyed(keys=[key, TextKey(retriever=BM25(top_k=3), history="last_turn")], fusion="max")
+
+
+class TestTextKey(ComponentConformance):
+    def make(self):
+        return TextKey(
+            retriever=BM25(), history="latest_first_budget", budget=100, query=Identity(history="concatenate")
+        )
+
+
+class TestTitleKey(ComponentConformance):
+    def make(self):
+        return TitleKey(retriever=BM25(), weight=0.5)
+
+
+class TestSummaryKey(ComponentConformance):
+    def make(self):
+        chat = ChatModel("llama", base_url="http://localhost:8000/v1", examples=[{"input": "a", "output": "b"}])
+        return SummaryKey(summarizer=chat, retriever=BM25(), strict=True, query=SummaryQuery(summarizer=chat.clone()))
+
+
+class TestPseudoQueriesKey(ComponentConformance):
+    def make(self):
+        return PseudoQueriesKey(summarizer=ChatModel("llama", task="questions", n_texts=5), retriever=BM25())
+
+
+class TestIdentity(ComponentConformance):
+    def make(self):
+        return Identity(history="latest_first_budget", embedder=LSA())
+
+
+class TestSummaryQuery(ComponentConformance):
+    def make(self):
+        return SummaryQuery(summarizer=Precomputed("queries.jsonl"))
+
+
+class TestHyDE(ComponentConformance):
+    def make(self):
+        return HyDE(summarizer=ChatModel("llama", task="answer"))
+
+
+class TestDistilled(ComponentConformance):
+    def make(self):
+        return Distilled(embedder=LSA(), student=SoftHistory(), max_turns=5)
+
+
+class TestRidge(ComponentConformance):
+    def make(self):
+        return Ridge(penalties=[0.5, 2.0], loss="cosine")
+
+
+class TestSoftHistory(ComponentConformance):
+    def make(self):
+        return SoftHistory(hidden=16, loss="mse")
+
+
+class TestFineTune(ComponentConformance):
+    def make(self):
+        return FineTune(MINILM, epochs=1)
+
+
+class TestChatModel(ComponentConformance):
+    def make(self):
+        return ChatModel("gpt", options={"seed": 1}, prompt="Sum up: {text}", requests_per_minute=60.0)
+
+
+class TestLangChainSummarizer(ComponentConformance):
+    python_only = True
+
+    def make(self):
+        return LangChainSummarizer(FakeListChatModel(responses=["x"]), name="fake")
+
+
+class TestTransformersSummarizer(ComponentConformance):
+    def make(self):
+        return TransformersSummarizer(MINILM, max_tokens=9)
+
+
+class TestExtractive(ComponentConformance):
+    def make(self):
+        return Extractive(embedder=LSA(), sentences=2)
+
+
+class TestPrecomputed(ComponentConformance):
+    def make(self):
+        return Precomputed("summaries.jsonl")
 
 
 class TestThreshold(StageConformance):

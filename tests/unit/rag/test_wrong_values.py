@@ -19,7 +19,8 @@ from rag.component import Component, Parameter
 from rag.config import build, read_source
 from rag.registry import component_class, kinds, types_of
 from rerankers import EmbeddingFactors
-from retrievers import BM25, Flat
+from retrievers import BM25, Flat, TextKey
+from summarizers import Precomputed
 from tests.fakes import CountingScorer, WordEmbedder
 
 COMPONENTS = [component_class(kind, name) for kind in kinds() for name in types_of(kind)]
@@ -34,6 +35,14 @@ class Embeddings:
         return [[0.0] for _ in texts]
 
 
+class Chat:
+    def invoke(self, input):
+        return "x"
+
+    def with_structured_output(self, schema):
+        return self
+
+
 PYTHON_ONLY = ("callable", "langchain")
 
 REQUIRED_IN_PYTHON: dict[tuple[str, str], Any] = {
@@ -46,39 +55,48 @@ REQUIRED_IN_PYTHON: dict[tuple[str, str], Any] = {
     ("hybrid", "retrievers"): [BM25(), BM25()],
     ("max_sim", "embedder"): WordEmbedder(),
     ("rerank", "scorer"): CountingScorer(),
+    ("keyed", "keys"): [TextKey(retriever=BM25())],
+    **{(name, "retriever"): BM25() for name in ("text", "title", "summary", "pseudo_queries")},
+    **{(name, "summarizer"): Precomputed("x.jsonl") for name in ("summary", "pseudo_queries", "hyde")},
+    **{(name, "embedder"): LSA() for name in ("distilled", "extractive")},
+    **{(name, "model"): "some/model" for name in ("fine_tune", "chat_model", "transformers")},
+    ("precomputed", "path"): "x.jsonl",
     ("callable", "function"): len,
     ("embeddings", "embedder"): LSA(),
     ("matrix_factorisation", "embedder"): LSA(),
     ("graph_adaptive", "embedder"): LSA(),
     ("graph_adaptive", "scorer"): CountingScorer(),
-} | {
-    (stage, name): value
-    for stage in ("cur", "anncur", "adacur", "axn")
-    for name, value in {"scorer": CountingScorer(), "factors": EmbeddingFactors(embedder=LSA())}.items()
+    **{(stage, "scorer"): CountingScorer() for stage in ("cur", "anncur", "adacur", "axn")},
+    **{(stage, "factors"): EmbeddingFactors(embedder=LSA()) for stage in ("cur", "anncur", "adacur", "axn")},
+    ("langchain", "chat"): Chat(),
+}
+PROTOCOLS = {
+    "LangChainEmbeddings": ("embed_query", "embed_documents"),
+    "LangChainChatModel": ("invoke", "with_structured_output"),
 }
 MINILM = {"type": "sentence_transformer", "model": "some/model"}
-REQUIRED_IN_YAML: dict[tuple[str, str], Any] = (
-    {key: value for key, value in REQUIRED_IN_PYTHON.items() if isinstance(value, str)}
-    | {
-        ("pipeline", "retriever"): {"type": "bm25"},
-        ("dense", "embedder"): {"type": "lsa"},
-        ("hybrid", "retrievers"): [{"type": "bm25"}, {"type": "bm25"}],
-        ("max_sim", "embedder"): MINILM,
-        ("rerank", "scorer"): {"type": "max_sim", "embedder": MINILM},
-        ("embeddings", "embedder"): MINILM,
-        ("matrix_factorisation", "embedder"): MINILM,
-        ("graph_adaptive", "embedder"): MINILM,
-        ("graph_adaptive", "scorer"): {"type": "max_sim", "embedder": MINILM},
-    }
-    | {
-        (stage, name): value
-        for stage in ("cur", "anncur", "adacur", "axn")
-        for name, value in {
-            "scorer": {"type": "max_sim", "embedder": MINILM},
-            "factors": {"type": "embeddings", "embedder": MINILM},
-        }.items()
-    }
-)
+REQUIRED_IN_YAML: dict[tuple[str, str], Any] = {
+    key: value for key, value in REQUIRED_IN_PYTHON.items() if isinstance(value, str)
+} | {
+    ("pipeline", "retriever"): {"type": "bm25"},
+    ("dense", "embedder"): {"type": "lsa"},
+    ("hybrid", "retrievers"): [{"type": "bm25"}, {"type": "bm25"}],
+    ("max_sim", "embedder"): MINILM,
+    ("rerank", "scorer"): {"type": "max_sim", "embedder": MINILM},
+    ("keyed", "keys"): [{"type": "text", "retriever": {"type": "bm25"}}],
+    **{(name, "retriever"): {"type": "bm25"} for name in ("text", "title", "summary", "pseudo_queries")},
+    **{
+        (name, "summarizer"): {"type": "precomputed", "path": "x.jsonl"}
+        for name in ("summary", "pseudo_queries", "hyde")
+    },
+    **{(name, "embedder"): {"type": "lsa"} for name in ("distilled", "extractive")},
+    ("embeddings", "embedder"): MINILM,
+    ("matrix_factorisation", "embedder"): MINILM,
+    ("graph_adaptive", "embedder"): MINILM,
+    ("graph_adaptive", "scorer"): {"type": "max_sim", "embedder": MINILM},
+    **{(stage, "scorer"): {"type": "max_sim", "embedder": MINILM} for stage in ("cur", "anncur", "adacur", "axn")},
+    **{(stage, "factors"): {"type": "embeddings", "embedder": MINILM} for stage in ("cur", "anncur", "adacur", "axn")},
+}
 
 IN_YAML: list[Any] = [
     None, True, False, 0, 1, -1, 2, 10**12, 0.5, 0.0, -0.5, 1.5, 1e308, math.inf, -math.inf, math.nan,
@@ -130,6 +148,10 @@ def accepts(annotation: Any, value: Any) -> bool:
         return isinstance(value, (list, tuple)) and all(accepts(inside[0], one) for one in value)
     if origin is collections.abc.Callable:
         return callable(value)
+    if origin is dict:
+        return isinstance(value, dict) and all(accepts(inside[1], one) for one in value.values())
+    if annotation is Any:
+        return True
     if annotation is None or annotation is type(None):
         return value is None
     if annotation is int:
@@ -139,7 +161,7 @@ def accepts(annotation: Any, value: Any) -> bool:
     if annotation in (str, bool):
         return isinstance(value, annotation)
     if getattr(annotation, "_is_protocol", False):
-        return all(hasattr(value, name) for name in ("embed_query", "embed_documents"))
+        return all(hasattr(value, name) for name in PROTOCOLS[annotation.__name__])
     if isinstance(annotation, type) and issubclass(annotation, Component):
         return isinstance(value, annotation)
     raise NotImplementedError(f"what does {annotation} accept? teach this test")

@@ -9,7 +9,7 @@ import pytest
 from rag import ConfigError, Pipeline
 
 BM25_ARGUMENTS = "b, delta, k1, lowercase, stemmer, stopwords, token_pattern, top_k, variant"
-RETRIEVERS = "bm25, dense, hybrid"
+RETRIEVERS = "bm25, dense, hybrid, keyed"
 
 
 @pytest.fixture

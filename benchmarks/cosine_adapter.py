@@ -5,7 +5,7 @@
 Every filter learns from the train split (all-MiniLM-L6-v2, exact search) and is measured on test, through the component
 itself. ``way`` is the share of the way from raw cosine to the oracle that knows for each list the best monotone scale
 (for areas) or the best place to cut (for Filter%). Filter% at 95 / 99 % is the share of the candidates removed at the
-threshold that keeps so much of the test recall; ``cut`` columns are at the threshold chosen on the training queries. The
+threshold that keeps so much of the test recall; ``cut`` columns are at the threshold chosen on training queries. The
 default runs with all seeds (mean, and standard deviation of the area), the others with one. RAG_STORE keeps vectors and
 lists between runs. Prints Markdown.
 """

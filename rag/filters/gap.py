@@ -48,7 +48,8 @@ class Gap(Filter):
         return super().threshold if self.keep is not None else 1.0
 
     def values(self, batch: QueryBatch, candidates: Candidates) -> Floats:
-        scores, mask = candidates.scores.astype(np.float64), candidates.mask
+        mask = candidates.mask
+        scores = np.where(mask, candidates.scores, 0).astype(np.float64)
         if self.top_k is not None:
             mask = mask & (np.arange(scores.shape[1]) < self.top_k)
         drops = np.zeros(scores.shape)

@@ -81,8 +81,8 @@ class ScoreAdapter(Filter):
             (a sgn(x) abs(x)^k + b, k = 1/2, 2 or predicted between 0 and 2).
         monotone: Keep the slope a positive, so that the order within a query never changes; false is the paper's
             unconstrained form.
-        network: ``small``, for some hundred training queries: 64 hidden units beside a linear path, half of the inputs
-            dropped while learning; ``paper``: the paper's 4 d hidden units, for a hundred thousand.
+        network: ``small``, for some hundred training queries: 64 hidden units beside a linear path; ``paper``: the
+            paper's 4 d hidden units, for a hundred thousand.
         networks: How many networks the bag has; their mean logit counts.
         negatives: Irrelevant candidates learned from, at most, for each query (and relevant ones, at most); they are
             drawn at random and weighted to stand for all. Calibration looks at all.

@@ -153,6 +153,18 @@ def _print_evaluation(evaluation: Evaluation, target: Path) -> None:
         )
     if "against_exact" in metrics:
         console.print(_against_exact(metrics["against_exact"]), soft_wrap=True)
+    for one in metrics["filters"]:
+        curve = (
+            f"; PR AUC {one['curve_before']['pr_auc']:.3f} -> {one['curve']['pr_auc']:.3f}" if "curve" in one else ""
+        )
+        kept = "" if one["recall"] is None else f", keeps {one['recall']:.1%} of the relevant ones"
+        console.print(
+            Text(
+                f"filter {one['name']}: removes {one['removed']:.1%} of the candidates{kept}; "
+                f"{one['empty']:.1%} of the questions get nothing{curve}"
+            ),
+            soft_wrap=True,
+        )
     for note in metrics["notes"]:
         console.print(Text(f"note: {note}"), soft_wrap=True)
     _print_examples(evaluation, console)

@@ -288,7 +288,10 @@ def _notes(pipeline: Pipeline, split: Split, run: Run) -> list[str]:
     notes += [note for _, part in pipeline.walk() for note in part.notes()]
     empty = sum(not found for found in run.values())
     if empty:
-        notes.append(f"{empty} of {len(run)} queries got no document; they count 0")
+        notes.append(
+            f"{empty} of {len(run)} queries got no document; they count 0 (1 in SetP, SetR and SetF where nothing is "
+            "relevant)"
+        )
     if len(split.queries) == 1:
         notes.append("one query only: no interval can be given")
     return notes

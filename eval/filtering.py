@@ -90,7 +90,7 @@ class FilterLog:
     filter: Filter
     _parts: list[tuple[Array, ...]] = field(default_factory=list)
     _kept: list[Array] = field(default_factory=list)
-    _queries: int = 0
+    _answerable: list[Array] = field(default_factory=list)
     _examples: dict[str, list[dict[str, Any]]] = field(default_factory=lambda: {"lost": [], "cut": []})
 
     def add(self, batch: QueryBatch, pipeline: Pipeline, qrels: Qrels, ignored: Array | None = None) -> None:
@@ -114,14 +114,17 @@ class FilterLog:
         passed = np.isin(keys + given.positions, (keys + left.positions)[left.mask]) & mask
         self._parts.append((values[mask], given.scores[mask], grades[mask], passed[mask]))
         self._kept.append(passed.sum(axis=1))
+        judged = [qrels.get(query.id, {}) for query in batch.queries]
+        self._answerable.append(np.array([any(grade > 0 for grade in one.values()) for one in judged], dtype=bool))
         for what, which in (("lost", ~passed & (grades > 0)), ("cut", ~passed & (grades <= 0))):
-            self._note(what, batch, given, values, np.where(which & mask, given.scores, -np.inf), pipeline)
+            self._note(what, batch, given, values, grades, np.where(which & mask, given.scores, -np.inf), pipeline)
 
     def summary(self) -> dict[str, Any]:
         """The filter's entry in ``metrics.json``."""
         empty = (np.zeros(0), np.zeros(0), np.zeros(0), np.zeros(0))
         values, scores, grades, passed = (np.concatenate(one) for one in zip(*(self._parts or [empty]), strict=True))
         kept = np.concatenate(self._kept or [np.zeros(0, dtype=int)])
+        nothing = ~np.concatenate(self._answerable or [np.zeros(0, dtype=bool)])
         relevant, passed = grades > 0, passed.astype(bool)
         found: dict[str, Any] = {
             "name": self.name,
@@ -134,6 +137,10 @@ class FilterLog:
             "judged": float((grades != _UNJUDGED).mean()) if len(values) else 0.0,
             "removed": float(1 - passed.mean()) if len(values) else 0.0,
             "empty": float((kept == 0).mean()) if len(kept) else 0.0,
+            "unanswerable": {
+                "queries": int(nothing.sum()),
+                "empty": float((kept[nothing] == 0).mean()) if nothing.any() else None,
+            },
             "recall": None,
             "precision": float(relevant[passed].mean()) if passed.any() else None,
             "kept": _histogram(kept),
@@ -158,7 +165,14 @@ class FilterLog:
         return found
 
     def _note(
-        self, what: str, batch: QueryBatch, given: Candidates, values: Array, scores: Array, pipeline: Pipeline
+        self,
+        what: str,
+        batch: QueryBatch,
+        given: Candidates,
+        values: Array,
+        grades: Array,
+        scores: Array,
+        pipeline: Pipeline,
     ) -> None:
         """Keep the highest-scored of what was cut, one for each query."""
         if not scores.size:
@@ -169,12 +183,13 @@ class FilterLog:
             if np.isfinite(top[row]):
                 column = int(best[row])
                 (document,) = pipeline.corpus.documents([int(given.positions[row, column])])
-                title = document.metadata.get("title")
+                title, grade = document.metadata.get("title"), int(grades[row, column])
                 self._examples[what].append(
                     {
                         "query": batch.queries[row].text,
                         "document": document.id,
                         "title": title if isinstance(title, str) and title.strip() else document.text[:120],
+                        "grade": None if grade == _UNJUDGED else grade,
                         "score": float(top[row]),
                         "value": _finite(float(values[row, column])),
                         "rank": column + 1,

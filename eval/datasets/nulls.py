@@ -47,4 +47,10 @@ def without_answers(dataset: Dataset, share: float, *, seed: int = 0) -> Dataset
         for name, split in dataset.splits.items()
     }
     note = f"{len(gone)} documents were taken out, those relevant to {share:g} of the queries (seed {seed})"
-    return replace(dataset, corpus=Corpus.from_documents(left), splits=splits, notes=(*dataset.notes, note))
+    return replace(
+        dataset,
+        name=f"{dataset.name}-nulls-{share:g}",
+        corpus=Corpus.from_documents(left),
+        splits=splits,
+        notes=(*dataset.notes, note),
+    )

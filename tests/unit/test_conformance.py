@@ -11,11 +11,11 @@ from langchain_core.language_models import FakeListChatModel
 
 from rag import (
     LSA,
-    Identity,
     Candidates,
     Conformal,
     CosineAdapter,
     Gap,
+    Identity,
     Isotonic,
     LangChainEmbedder,
     MarkdownChunker,
@@ -380,6 +380,8 @@ class TestExtractive(ComponentConformance):
 class TestPrecomputed(ComponentConformance):
     def make(self):
         return Precomputed("summaries.jsonl")
+
+
 class TestConformal(StageConformance):
     def make(self):
         return Conformal(filter=Platt(), keep={"recall": 0.8}, top_k=6)

@@ -8,7 +8,10 @@ import pytest
 
 from rag import ConfigError, Pipeline
 
-STAGES = "conformal, cosine_adapter, gap, isotonic, platt, rerank, score_adapter, threshold"
+STAGES = (
+    "adacur, anncur, axn, conformal, cosine_adapter, cur, gap, graph_adaptive, isotonic, platt, rerank, score_adapter, "
+    "threshold"
+)
 BM25_ARGUMENTS = "b, delta, k1, lowercase, stemmer, stopwords, token_pattern, top_k, variant"
 RETRIEVERS = "bm25, dense, hybrid, keyed"
 
@@ -255,7 +258,7 @@ def test_a_mapping_has_no_places_but_paths():
     assert [
         f"retriever: unknown argument 'topk' of 'bm25'; did you mean 'top_k'? (valid: {BM25_ARGUMENTS})",
         "retriever.b: must be less than or equal to 1, got 2",
-        "stages.0: expected a stage, a mapping such as {type: conformal}, got 3",
+        "stages.0: expected a stage, a mapping such as {type: adacur}, got 3",
     ] == str(caught.value).splitlines()
     assert [None] * 3 == [mistake.location and mistake.location.line or None for mistake in caught.value.mistakes]
 

@@ -35,6 +35,12 @@ def evaluate(
     ignore_identical_ids: Annotated[
         bool, typer.Option("--ignore-identical-ids", help="Leave out a document whose id is the query's.")
     ] = False,
+    nulls: Annotated[
+        float | None,
+        typer.Option(
+            metavar="SHARE", help="Take the relevant documents of this share of the questions out of the corpus."
+        ),
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="For everything random.")] = 0,
     against_exact: Annotated[
         int | None,
@@ -49,6 +55,7 @@ def evaluate(
     import re
 
     from eval.datasets.load import load_dataset
+    from eval.datasets.nulls import without_answers
     from eval.evaluation import evaluate as run
     from eval.exact import against_exact as compared
     from eval.exact import scoring_stage
@@ -65,6 +72,8 @@ def evaluate(
     names = [name for name in re.split(r"[,\s]+(?![^(]*\))", measures) if name]
     parse_measures(names)
     data = load_dataset(dataset, qrels=qrels)
+    if nulls is not None:
+        data = without_answers(data, nulls, seed=seed)
     variant = f"-{pipeline.fingerprint[:8]}" if overrides else ""  # a run with --set is kept beside the one without
     target = folder or Path("runs") / f"{config.stem}-{data.name.replace('/', '-')}-{split}{variant}"
     check_target(target)
@@ -144,6 +153,18 @@ def _print_evaluation(evaluation: Evaluation, target: Path) -> None:
         )
     if "against_exact" in metrics:
         console.print(_against_exact(metrics["against_exact"]), soft_wrap=True)
+    for one in metrics["filters"]:
+        curve = (
+            f"; PR AUC {one['curve_before']['pr_auc']:.3f} -> {one['curve']['pr_auc']:.3f}" if "curve" in one else ""
+        )
+        kept = "" if one["recall"] is None else f", keeps {one['recall']:.1%} of the relevant ones"
+        console.print(
+            Text(
+                f"filter {one['name']}: removes {one['removed']:.1%} of the candidates{kept}; "
+                f"{one['empty']:.1%} of the questions get nothing{curve}"
+            ),
+            soft_wrap=True,
+        )
     for note in metrics["notes"]:
         console.print(Text(f"note: {note}"), soft_wrap=True)
     _print_examples(evaluation, console)

@@ -34,6 +34,13 @@ if TYPE_CHECKING:
         NotFittedError,
         RagError,
     )
+    from rag.filters.base import Filter
+    from rag.filters.conformal import Conformal
+    from rag.filters.cosine_adapter import CosineAdapter
+    from rag.filters.gap import Gap
+    from rag.filters.isotonic import Isotonic
+    from rag.filters.platt import Platt
+    from rag.filters.score_adapter import ScoreAdapter
     from rag.filters.threshold import Threshold
     from rag.pipeline import Pipeline
     from rag.queries.base import QueryEncoder
@@ -49,14 +56,19 @@ _MODULES = {
     "Chunker": "rag.corpus.chunkers.base",
     "Component": "rag.component",
     "ConfigError": "rag.errors",
+    "Conformal": "rag.filters.conformal",
     "Corpus": "rag.corpus.corpus",
+    "CosineAdapter": "rag.filters.cosine_adapter",
     "Costs": "rag.costs",
     "DataError": "rag.errors",
     "Document": "rag.types",
     "Embedder": "rag.embedders.base",
+    "Filter": "rag.filters.base",
     "FitContext": "rag.context",
+    "Gap": "rag.filters.gap",
     "Hit": "rag.types",
     "Identity": "rag.queries.identity",
+    "Isotonic": "rag.filters.isotonic",
     "LSA": "rag.embedders.lsa",
     "LangChainEmbedder": "rag.embedders.langchain",
     "Ledger": "rag.costs",
@@ -67,6 +79,7 @@ _MODULES = {
     "NotFittedError": "rag.errors",
     "Passages": "rag.corpus.passages",
     "Pipeline": "rag.pipeline",
+    "Platt": "rag.filters.platt",
     "Query": "rag.types",
     "QueryBatch": "rag.batch",
     "QueryEncoder": "rag.queries.base",
@@ -74,6 +87,7 @@ _MODULES = {
     "RecursiveChunker": "rag.corpus.chunkers.recursive",
     "Retriever": "rag.stage",
     "Runtime": "rag.component",
+    "ScoreAdapter": "rag.filters.score_adapter",
     "SearchResult": "rag.types",
     "SentenceChunker": "rag.corpus.chunkers.sentence",
     "SentenceTransformerEmbedder": "rag.embedders.sentence_transformer",
@@ -98,14 +112,19 @@ __all__ = [
     "Chunker",
     "Component",
     "ConfigError",
+    "Conformal",
     "Corpus",
+    "CosineAdapter",
     "Costs",
     "DataError",
     "Document",
     "Embedder",
+    "Filter",
     "FitContext",
+    "Gap",
     "Hit",
     "Identity",
+    "Isotonic",
     "LangChainEmbedder",
     "Ledger",
     "MarkdownChunker",
@@ -115,6 +134,7 @@ __all__ = [
     "NotFittedError",
     "Passages",
     "Pipeline",
+    "Platt",
     "Query",
     "QueryBatch",
     "QueryEncoder",
@@ -122,6 +142,7 @@ __all__ = [
     "RecursiveChunker",
     "Retriever",
     "Runtime",
+    "ScoreAdapter",
     "SearchResult",
     "SentenceChunker",
     "SentenceTransformerEmbedder",

@@ -67,6 +67,8 @@ class QueryBatch:
     _place: str = "retriever"
     _vectors: Callable[[Embedder], Vectors] | None = None
     _remembered: dict[tuple[str, str], object] = field(default_factory=dict)
+    _paid: set[str] = field(default_factory=set)
+    """Embedders whose vectors of these queries are among the costs of a list that came from the store."""
 
     def __len__(self) -> int:
         return len(self.queries)
@@ -129,7 +131,7 @@ class QueryBatch:
             queries: As many, in the same order.
             vectors: Gives what :meth:`embeddings` gives, float32 [n, d]; None has the embedder embed the texts.
         """
-        return replace(self, queries=queries, trace=None, _vectors=vectors, _remembered={})
+        return replace(self, queries=queries, trace=None, _vectors=vectors, _remembered={}, _paid=set())
 
     @contextmanager
     def inside(self, step: str) -> Iterator[str]:
@@ -146,6 +148,14 @@ class QueryBatch:
             self.trace[name] = candidates
             if keys is not None:
                 self.key_texts[name] = keys
+
+    def embedded_by(self) -> set[str]:
+        """Fingerprints of the embedders that these queries' vectors have been asked of."""
+        return self._paid | {fingerprint for what, fingerprint in self._remembered if what == "embeddings"}
+
+    def paid(self, fingerprints: set[str]) -> None:
+        """Vectors by these embedders are booked already; whoever asks for them books them no more."""
+        self._paid |= fingerprints
 
     def _groups(self, passages: Passages) -> list[Group]:
         rows: dict[str, list[int]] = {}
@@ -175,11 +185,17 @@ class QueryBatch:
             return np.empty((0, embedder.dimension), dtype=np.float32)
         if self._vectors is not None:
             return embedder.checked(self._vectors(embedder), len(self))
-        self.ledger.spend(texts_embedded=len(self))
         ids = [query.id for query in self.queries]
-        return self._kept(
-            embedder, "query_embeddings", self.texts, embedder.embed_queries, lambda place: f"query '{ids[place]}'"
-        )
+        ledger = self.ledger
+        if embedder.fingerprint in self._paid:
+            self.ledger = Ledger()
+        try:
+            self.ledger.spend(texts_embedded=len(self))
+            return self._kept(
+                embedder, "query_embeddings", self.texts, embedder.embed_queries, lambda place: f"query '{ids[place]}'"
+            )
+        finally:
+            self.ledger = ledger
 
     def _kept(
         self,

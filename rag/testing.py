@@ -30,7 +30,7 @@ from rag.component import Component
 from rag.config import build, dump, read_source
 from rag.config.schema import component_schema, json_schema
 from rag.config.source import node_from_python
-from rag.context import FitContext
+from rag.context import FitContext, Training, Upstream
 from rag.corpus.chunkers.base import Chunker
 from rag.corpus.corpus import Corpus
 from rag.corpus.passages import Passages
@@ -354,9 +354,23 @@ class StageConformance(ComponentConformance):
     def make(self) -> Stage:
         raise NotImplementedError
 
-    def candidates(self, passages: Passages) -> Candidates:
+    def fitted(self, passages: Passages) -> Any:
+        """A stage fitted on passages, and on judged training queries when it learns."""
+        component = self.make()
+        context = FitContext(passages.corpus, passages, self.training())
+        context.after(Upstream(lambda batch: self.candidates(passages, len(batch)), None))
+        component.prepare(context)
+        context.fit(component)
+        return component
+
+    def training(self) -> Training:
+        """Judged queries to learn from: three documents are relevant to each, whatever it asks."""
+        queries = [Query(f"t{number}", QUERIES[number % len(QUERIES)].text) for number in range(30)]
+        return Training(queries, {query.id: dict.fromkeys(("cat", "fish", "tree"), 1) for query in queries})
+
+    def candidates(self, passages: Passages, n_queries: int | None = None) -> Candidates:
         """What the stage is given: all documents for the first query, fewer for others, none for the last."""
-        n, m = len(self.queries()), len(passages.corpus)
+        n, m = n_queries or len(self.queries()), len(passages.corpus)
         rng = np.random.default_rng(7)
         scores = rng.normal(size=(n, len(passages))).astype(np.float32)
         keys = np.broadcast_to(np.arange(len(passages)), scores.shape)

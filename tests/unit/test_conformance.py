@@ -11,12 +11,19 @@ from langchain_core.language_models import FakeListChatModel
 
 from rag import (
     LSA,
+    Candidates,
+    Conformal,
+    CosineAdapter,
+    Gap,
     Identity,
+    Isotonic,
     LangChainEmbedder,
     MarkdownChunker,
     NoChunker,
     Pipeline,
+    Platt,
     RecursiveChunker,
+    ScoreAdapter,
     SentenceChunker,
     SentenceTransformerEmbedder,
     Threshold,
@@ -373,6 +380,47 @@ class TestExtractive(ComponentConformance):
 class TestPrecomputed(ComponentConformance):
     def make(self):
         return Precomputed("summaries.jsonl")
+
+
+class TestConformal(StageConformance):
+    def make(self):
+        return Conformal(filter=Platt(), keep={"recall": 0.8}, top_k=6)
+
+
+class TestCosineAdapter(StageConformance):
+    def make(self):
+        return CosineAdapter(embedder=LSA(dim=6, stop_words=False), networks=2, keep={"recall": 0.9})
+
+    def candidates(self, passages, n_queries=None):
+        found = super().candidates(passages, n_queries)
+        return Candidates(
+            found.positions, np.tanh(found.scores) * found.mask - np.where(found.mask, 0, np.inf), found.passages
+        )
+
+
+class TestGap(StageConformance):
+    def make(self):
+        return Gap(keep={"f_beta": 0.5}, top_k=5)
+
+
+class TestIsotonic(StageConformance):
+    def make(self):
+        return Isotonic(keep={"expected_relevant": 1.5})
+
+
+class TestPlatt(StageConformance):
+    def make(self):
+        return Platt(keep={"threshold": 0.2}, top_k=4)
+
+
+class TestScoreAdapter(StageConformance):
+    def make(self):
+        return ScoreAdapter(family="power", networks=2, negatives=3, keep={"recall": 0.9}, top_k=5)
+
+
+class TestThresholdThatLearns(StageConformance):
+    def make(self):
+        return Threshold(scale="z_score", keep={"recall": 0.9})
 
 
 class TestThreshold(StageConformance):

@@ -48,7 +48,12 @@ def test_contracts_are_what_all_of_a_kind_share():
             "bm52",
             "type: unknown retriever 'bm52'; did you mean 'bm25'? (valid: bm25, dense, hybrid, keyed)",
         ),
-        ("stage", "bm25", "type: unknown stage 'bm25' ('bm25' is a retriever) (valid: rerank, threshold)"),
+        (
+            "stage",
+            "bm25",
+            "type: unknown stage 'bm25' ('bm25' is a retriever) (valid: adacur, anncur, axn, conformal, "
+            "cosine_adapter, cur, gap, graph_adaptive, isotonic, platt, rerank, score_adapter, threshold)",
+        ),
         ("nothing", "bm25", "type: unknown nothing 'bm25' ('bm25' is a retriever)"),
     ],
 )

@@ -48,6 +48,7 @@ PYTHON_ONLY = ("callable", "langchain")
 REQUIRED_IN_PYTHON: dict[tuple[str, str], Any] = {
     ("langchain", "embeddings"): Embeddings(),
     ("sentence_transformer", "model"): "some/model",
+    ("cosine_adapter", "embedder"): LSA(),
     ("cross_encoder", "model"): "some/model",
     ("factory", "description"): "Flat",
     ("pipeline", "retriever"): BM25(),
@@ -79,6 +80,7 @@ REQUIRED_IN_YAML: dict[tuple[str, str], Any] = {
     key: value for key, value in REQUIRED_IN_PYTHON.items() if isinstance(value, str)
 } | {
     ("pipeline", "retriever"): {"type": "bm25"},
+    ("cosine_adapter", "embedder"): {"type": "lsa"},
     ("dense", "embedder"): {"type": "lsa"},
     ("hybrid", "retrievers"): [{"type": "bm25"}, {"type": "bm25"}],
     ("max_sim", "embedder"): MINILM,
@@ -115,7 +117,7 @@ def constraints(metadata: Any) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for mark in metadata:
         for one in getattr(mark, "metadata", [mark]):
-            for name in ("ge", "gt", "le", "lt", "min_length", "pattern"):
+            for name in ("ge", "gt", "le", "lt", "min_length", "max_length", "pattern"):
                 if getattr(one, name, None) is not None:
                     found[name] = getattr(one, name)
     return found
@@ -136,6 +138,7 @@ def accepts(annotation: Any, value: Any) -> bool:
             and ("le" not in rules or value <= rules["le"])
             and ("lt" not in rules or value < rules["lt"])
             and ("min_length" not in rules or len(value) >= rules["min_length"])
+            and ("max_length" not in rules or len(value) <= rules["max_length"])
             and ("pattern" not in rules or bool(re.search(rules["pattern"], value)))
         )
     if origin in (Union, types.UnionType):
@@ -144,6 +147,10 @@ def accepts(annotation: Any, value: Any) -> bool:
         return any(value is one or (type(value) is type(one) and value == one) for one in inside)
     if origin is list:
         return isinstance(value, list) and all(accepts(inside[0], one) for one in value)
+    if origin is dict:
+        return isinstance(value, dict) and all(
+            accepts(inside[0], key) and accepts(inside[1], one) for key, one in value.items()
+        )
     if origin is collections.abc.Sequence:
         return isinstance(value, (list, tuple)) and all(accepts(inside[0], one) for one in value)
     if origin is collections.abc.Callable:
@@ -172,7 +179,7 @@ def at_the_bounds(annotation: Any) -> list[Any]:
     found: list[Any] = []
     if get_origin(annotation) is Annotated:
         for name, bound in constraints(get_args(annotation)[1:]).items():
-            if name not in ("min_length", "pattern"):
+            if name not in ("min_length", "max_length", "pattern"):
                 step = 1 if accepts(int, bound) and get_args(annotation)[0] is int else 1e-6
                 found += [bound - step, bound, bound + step]
     for one in get_args(annotation):

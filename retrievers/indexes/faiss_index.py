@@ -192,7 +192,8 @@ class FaissIndex(Index):
 
         try:
             if (ivf := faiss.try_extract_index_ivf(self._index)) is not None:
-                with _DIRECT_MAP:  # made once; the file has none
+                with _DIRECT_MAP:  # made once
+                    _ = self.bytes  # those of the index, whatever was asked of it
                     ivf.make_direct_map()
             return np.asarray(self._index.reconstruct_batch(keys), dtype=np.float32)
         except RuntimeError as error:

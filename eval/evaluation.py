@@ -26,7 +26,7 @@ from rag.store.store import Store
 from rag.store.values import text_key
 from rag.types import Query, SearchResult
 
-__all__ = ["SHOWN", "Evaluation", "evaluate"]
+__all__ = ["SHOWN", "Evaluation", "as_run", "evaluate", "time_alone", "without_identical"]
 
 SHOWN = 10
 """Documents per query that an evaluation keeps as objects."""
@@ -123,15 +123,14 @@ def evaluate(
             ledger.add(batch.ledger)
             kept.add(batch)
             if ignore_identical_ids:
-                candidates = _without_identical(queries, candidates, pipeline.corpus)
+                candidates = without_identical(queries, candidates, pipeline.corpus)
             results += pipeline.results(batch, candidates.head(SHOWN))
-            run |= _run(queries, candidates, pipeline.corpus)
+            run |= as_run(queries, candidates, pipeline.corpus)
             advance(len(queries))
 
     latencies = []
     if timed:
-        order = np.random.default_rng(seed).permutation(len(chosen.queries))[:_LATENCY_QUERIES]
-        latencies = _latencies(pipeline, [chosen.queries[i] for i in order], store, progress)
+        latencies = time_alone(pipeline, chosen.queries, seed=seed, store=store, progress=progress)
 
     values = per_query(parsed, chosen.qrels, run)
     table = np.array([[values[str(m)][query.id] for m in parsed] for query in chosen.queries], dtype=np.float64)
@@ -189,8 +188,19 @@ class _Kept:
         return self.candidates.get(name, 0) / max(self.queries, 1)
 
 
-def _latencies(pipeline: Pipeline, queries: Sequence[Query], store: Store | None, progress: Progress) -> list[float]:
-    """Seconds of single queries; from the store when this machine has measured them for this pipeline before."""
+def time_alone(
+    pipeline: Pipeline,
+    queries: Sequence[Query],
+    *,
+    seed: int = 0,
+    store: Store | None = None,
+    progress: Progress = no_progress,
+) -> list[float]:
+    """Seconds of single queries, up to 100 of them; from the store when this machine has measured them for this
+    pipeline before.
+    """
+    order = np.random.default_rng(seed).permutation(len(queries))[:_LATENCY_QUERIES]
+    queries = [queries[i] for i in order]
 
     def measure() -> list[float]:
         _time_queries(pipeline, queries[:_WARM_UP], np.inf)
@@ -222,7 +232,7 @@ def _time_queries(pipeline: Pipeline, queries: Sequence[Query], limit: float, ad
     return seconds
 
 
-def _run(queries: Sequence[Query], candidates: Candidates, corpus: Corpus) -> dict[str, dict[str, float]]:
+def as_run(queries: Sequence[Query], candidates: Candidates, corpus: Corpus) -> dict[str, dict[str, float]]:
     """Score by document by query, in the order of the ranking.
 
     Measures sort by score and break ties each in its own way. What a user gets is an order, so ties are broken as
@@ -249,7 +259,7 @@ def _names(candidates: Candidates, corpus: Corpus) -> list[list[str]]:
     return [[ids[next(flat)] for _ in range(count)] for count in candidates.counts.tolist()]
 
 
-def _without_identical(queries: Sequence[Query], candidates: Candidates, corpus: Corpus) -> Candidates:
+def without_identical(queries: Sequence[Query], candidates: Candidates, corpus: Corpus) -> Candidates:
     """Drop a document whose id is the query's."""
     own = np.array([[-2 if (place := corpus.position(query.id)) is None else place] for query in queries])
     return candidates.rescored(np.where(candidates.positions == own, -np.inf, candidates.scores).astype(np.float32))

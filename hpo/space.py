@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from enum import Enum
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -32,7 +33,12 @@ Point = Mapping[str, Any]
 
 PointKey = frozenset[tuple[str, type, Any]]
 
-ABSENT = object()
+
+class _Absent(Enum):
+    ABSENT = "absent"  # a member, so that it is itself in another process too
+
+
+ABSENT = _Absent.ABSENT
 """The value of something that is left out of the tree."""
 
 MOST_POINTS = 100_000

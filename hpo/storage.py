@@ -55,7 +55,8 @@ def open_storage(url: str | None, folder: Path) -> BaseStorage:
 
 
 def _journal(path: Path) -> Any:
-    from optuna.storages.journal import BaseJournalFileLock, JournalFileBackend
+    from optuna.storages.journal import JournalFileBackend
+    from optuna.storages.journal._file import BaseJournalFileLock
 
     path.parent.mkdir(parents=True, exist_ok=True)
     lock = _file_lock(path.with_name(f".{path.name}.lock"))

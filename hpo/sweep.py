@@ -55,6 +55,8 @@ class Sweep(Component):
             more than the standard error of their difference, which over-fits small sets of queries less.
         retest: Measure so many of the best again on queries set aside, and choose by those. 0 does not.
         fresh: Share of the tuning queries that is set aside for that.
+        ignore_identical_ids: Leave a document out whose id is the query's (as ArguAna's queries are documents).
+        name: What the sweep is called in its storage.
         storage: Where trials are kept, as a URL: ``journal:FILE``, ``sqlite:///FILE`` (one process), ``postgresql://...``,
             ``mysql://...``. By default a journal file in the output folder.
     """
@@ -81,6 +83,8 @@ class Sweep(Component):
         choice: Literal["best", "one_standard_error"] = "best",
         retest: Annotated[int, Field(ge=0)] = 0,
         fresh: Annotated[float, Field(gt=0, lt=1)] = 0.3,
+        ignore_identical_ids: bool = False,
+        name: Annotated[str, Field(min_length=1)] = "sweep",
         storage: str | None = None,
     ) -> None:
         self.config = pipeline
@@ -99,6 +103,8 @@ class Sweep(Component):
         self.choice = choice
         self.retest = retest
         self.fresh = fresh
+        self.ignore_identical_ids = ignore_identical_ids
+        self.name = name
         self.storage = storage
         self.bounds = _bounds(self.constraints)
         self.folder = Path()

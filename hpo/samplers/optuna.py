@@ -49,7 +49,6 @@ class TPE(Sampler):
                 multivariate=True,
                 group=any(one.conditions != ({},) for one in space.parameters),
                 constant_liar=True,
-                warn_independent_sampling=False,
                 seed=_seed(seed, number),
             )
 

@@ -56,10 +56,13 @@ class Distribution(Component):
         if isinstance(one, IntDistribution):
             return trial.suggest_int(name, one.low, one.high, step=one.step, log=one.log)
         if isinstance(one, FloatDistribution):
-            value = trial.suggest_float(name, one.low, one.high, step=one.step, log=one.log)
-            return value if one.step is None else round(value, 12)
+            return self.written(trial.suggest_float(name, one.low, one.high, step=one.step, log=one.log))
         assert isinstance(one, CategoricalDistribution)
         return trial.suggest_categorical(name, one.choices)
+
+    def written(self, value: Any) -> Any:
+        """A value as people write it: .3 where sums of steps give .30000000000000004."""
+        return value
 
     def contains(self, value: Any) -> bool:
         """Whether it is one of the values."""
@@ -188,11 +191,13 @@ class Float(_Range):
         high = self.high if self.step is None else self._grid()[-1]
         return FloatDistribution(self.low, high, log=self.log, step=self.step)
 
+    def written(self, value: Any) -> Any:
+        return value if self.step is None else round(value, 12)
+
     def _grid(self) -> list[float]:
         assert self.step is not None
         n = math.floor((self.high - self.low) / self.step + 1e-9) + 1
-        # Rounded, so that .1 + .2 is written .3 and two ways to a value give one configuration.
-        return [round(self.low + k * self.step, 12) for k in range(min(n, _MOST))]
+        return [self.written(self.low + k * self.step) for k in range(min(n, _MOST))]
 
     def values(self, most: int | None = None) -> list[Any] | None:
         if self.low == self.high:

@@ -117,6 +117,8 @@ class Space:
             )
             mistakes.append(Mistake(message, path, node.location if node.location.file else None))
         parameters = parser.ordered()
+        if len(mistakes) > before:
+            return None  # what constraints name may be what could not be read
         rules = [rule for one in constraints if (rule := Rule.parse(one, parameters, mistakes)) is not None]
         if len(mistakes) > before:
             return None
@@ -245,6 +247,11 @@ class Space:
             if one.exists(point):
                 point[one.name] = one.distribution.suggest(trial, one.name)
         return point
+
+    def written(self, params: Mapping[str, Any]) -> dict[str, Any]:
+        """A trial's parameters as a point: two ways to a value give one point."""
+        known = {one.name: one.distribution for one in self.parameters}
+        return {name: known[name].written(value) if name in known else value for name, value in params.items()}
 
     def resolve(self, point: Point) -> Node:
         """The pipeline's tree at a point, each value with the place it was written at."""

@@ -249,7 +249,7 @@ class SweepStudy:
                 if "repeats" not in one.user_attrs:
                     continue
                 state = "repeated"
-            found.append(_finished(one, state))
+            found.append(_finished(one, state, self.space.written(one.params)))
         return found
 
     def running(self) -> int:
@@ -282,23 +282,24 @@ class SweepStudy:
         """Trials of the space as it was before the sweep was changed, where they are points of the new one."""
         from optuna.trial import TrialState, create_trial
 
-        known = {point_key(one.params) for one in self._trials()}
+        known = {point_key(self.space.written(one.params)) for one in self._trials()}
         for old in other.get_trials(deepcopy=False):
             if old.state != TrialState.COMPLETE or "measured" not in old.user_attrs:
                 continue
-            if point_key(old.params) in known or not self.space.contains(old.params):
+            point = self.space.written(old.params)
+            if point_key(point) in known or not self.space.contains(point):
                 continue
             try:
-                pipeline = self.space.pipeline(old.params)
+                pipeline = self.space.pipeline(point)
             except ConfigError:
                 continue
-            if fingerprint(pipeline.to_config()) != old.user_attrs.get("config") or not self.space.allows(old.params):
+            if fingerprint(pipeline.to_config()) != old.user_attrs.get("config") or not self.space.allows(point):
                 continue
-            known.add(point_key(old.params))
-            parameters = {one.name: one.distribution.optuna() for one in self.space.existing(old.params)}
+            known.add(point_key(point))
+            parameters = {one.name: one.distribution.optuna() for one in self.space.existing(point)}
             self.study.add_trial(
                 create_trial(
-                    params=dict(old.params),
+                    params=point,
                     distributions=parameters,
                     values=old.values,
                     user_attrs=dict(old.user_attrs) | {"carried": True},
@@ -310,12 +311,12 @@ class SweepStudy:
         return locked(self.folder / "study.lock")
 
 
-def _finished(trial: FrozenTrial, state: str) -> Finished:
+def _finished(trial: FrozenTrial, state: str, point: Mapping[str, Any]) -> Finished:
     about = trial.user_attrs.get("measured", {})
     return Finished(
         trial.number,
         state,
-        trial.params,
+        point,
         about.get("metrics", {}),
         {name: _unpacked(text) for name, text in about.get("values", {}).items()},
         about.get("n_queries", 0),

@@ -56,8 +56,8 @@ class History:
         return len(self.tried)
 
     @classmethod
-    def of(cls, study: Study) -> History:
-        """The history of a study; the first objective is the score."""
+    def of(cls, study: Study, space: Space) -> History:
+        """The history of a study in a space; the first objective is the score."""
         from optuna.study import StudyDirection
         from optuna.trial import TrialState
 
@@ -71,7 +71,8 @@ class History:
                 score = sign * trial.values[0]
             elif trial.state == TrialState.RUNNING:
                 score = None
-            found.setdefault(point_key(trial.params), Tried(trial.params, score))
+            point = space.written(trial.params)
+            found.setdefault(point_key(point), Tried(point, score))
         return cls(list(found.values()))
 
 
@@ -106,7 +107,7 @@ class Sampler(Component):
 
     def exhausted(self, space: Space, study: Study, *, seed: int) -> bool:
         """Whether there is nothing left to try."""
-        return space.points is not None and len(History.of(study)) >= len(space.points)
+        return space.points is not None and len(History.of(study, space)) >= len(space.points)
 
 
 class ProposingSampler(Sampler):
@@ -122,7 +123,7 @@ class ProposingSampler(Sampler):
         return PointSampler(self, space, seed)
 
     def exhausted(self, space: Space, study: Study, *, seed: int) -> bool:
-        return self.propose(space, History.of(study), seed=seed) is None
+        return self.propose(space, History.of(study, space), seed=seed) is None
 
 
 def unseen(space: Space, history: History, rng: np.random.Generator, tries: int = 1_000) -> dict[str, Any] | None:

@@ -42,7 +42,7 @@ class PointSampler(BaseSampler):
         if "fixed_params" in trial.system_attrs:  # enqueued
             self._point = {}
             return
-        point = self.sampler.propose(self.space, History.of(study), seed=self.seed)
+        point = self.sampler.propose(self.space, History.of(study, self.space), seed=self.seed)
         if point is None:
             study.stop()
             point = self.space.complete({}, np.random.default_rng([self.seed, trial.number]))

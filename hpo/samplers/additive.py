@@ -71,9 +71,10 @@ class Additive(ProposingSampler):
 
     def _features(self, space: Space, points: Sequence[Point]) -> npt.NDArray[np.float64]:
         """[n_points, n_features]: one-hot, or hats over the knots; 0 where a parameter does not exist."""
-        return np.concatenate([self._part(one, points) for one in space.parameters], axis=1)
+        return np.concatenate([self.part(one, points) for one in space.parameters], axis=1)
 
-    def _part(self, parameter: Parameter, points: Sequence[Point]) -> npt.NDArray[np.float64]:
+    def part(self, parameter: Parameter, points: Sequence[Point]) -> npt.NDArray[np.float64]:
+        """The features of one parameter [n_points, n]."""
         distribution, name = parameter.distribution, parameter.name
         values = distribution.values()
         numeric = isinstance(distribution, (Int, Float)) and (values is None or len(values) > self.levels)

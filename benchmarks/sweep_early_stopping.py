@@ -2,8 +2,8 @@
 
     python benchmarks/sweep_early_stopping.py WORK/scifact WORK/nfcorpus ... [--seeds 100] [--risk 0.05]
 
-Each folder is the output of a sweep (`rag tune --out`, or what sweep_worth_it.py kept). For each seed its trials come in
-another order, its queries in other blocks, and trials are stopped as `early_stopping` does. Prints Markdown.
+Each folder is the output of a sweep (`rag tune --out`, or what sweep_worth_it.py kept). For each seed its trials come
+in another order, its queries in other blocks, and trials are stopped as `early_stopping` does. Prints Markdown.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=100)
     parser.add_argument("--risk", type=float, default=0.05)
     arguments = parser.parse_args()
-    print("| sweep | trials | queries | same choice | mean loss of the choice on tuning | query evaluations saved | stopped |")
+    print("| sweep | trials | queries | same choice | mean loss of the choice | query evaluations saved | stopped |")
     print("|---|---|---|---|---|---|---|")
     for folder in arguments.folders:
         values = scores(folder)

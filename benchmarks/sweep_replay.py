@@ -1,6 +1,6 @@
 """Do the samplers find good RAG configurations in few tries? Replay of a published grid, no model needed.
 
-    python benchmarks/sweep_replay.py rag_hpo_bench.csv [--seeds 500] [--samplers random,greedy,...] [--tables LLMaaJ-AC]
+    python benchmarks/sweep_replay.py rag_hpo_bench.csv [--seeds 500] [--samplers "random;additive"]
 
 The table is that of Orbach et al. 2025 (arXiv 2505.03452): 162 configurations, 5 datasets, dev and test. A sampler sees
 scores on dev; the best so far is scored on test. Prints Markdown.
@@ -63,9 +63,7 @@ def read(path: Path) -> tuple[Space, dict[tuple[str, str], dict[frozenset, dict[
                 values[column].add(row[column])
             scores = {name: float(row[name] or "nan") for name in ("LLMaaJ-AC", "Lexical-AC", "Lexical-FF")}
             tables.setdefault((dataset, split), {})[frozenset(point.items())] = scores
-    parameters = [
-        Parameter(name, name, Categorical(choices=sorted(values[name])), ({},)) for name in COLUMNS
-    ]
+    parameters = [Parameter(name, name, Categorical(choices=sorted(values[name])), ({},)) for name in COLUMNS]
     return Space(node_from_python({}), tuple(parameters)), tables
 
 
@@ -125,7 +123,9 @@ def main() -> None:
             grid = test[max(dev, key=dev.__getitem__)]
             print(f"| {dataset} | all 162 on dev | 1 | | | | {grid:.4f} | |")
             print(f"| {dataset} | best there is on test | | | | | {max(test.values()):.4f} | |")
-        print("\nMean over the datasets of the difference to random, paired by seed, ± standard error; indexes built by")
+        print(
+            "\nMean over the datasets of the difference to random, paired by seed, ± standard error; indexes built by"
+        )
         print("iteration 3; milliseconds a proposal takes:\n")
         print("| sampler | it 3 | it 5 | it 10 | indexes | ms |")
         print("|---|---|---|---|---|---|")

@@ -2,8 +2,8 @@
 
     python benchmarks/sweep_sharing.py DATA CROSS_ENCODER WORK [--queries 25] [--scratch 10] [--space wide|deep]
 
-DATA holds the BEIR folder scifact; CROSS_ENCODER is a model; WORK a folder for store and study, where a run that was stopped
-goes on. Prints Markdown.
+DATA holds the BEIR folder scifact; CROSS_ENCODER is a model; WORK a folder for store and study, where a run that was
+stopped goes on. Prints Markdown.
 """
 
 from __future__ import annotations
@@ -33,7 +33,12 @@ def spaces(scorer: str) -> dict[str, dict]:
     lsa = {"type": "lsa", "dim": choices(64, 128, 256)}
     wide = {
         "type": "pipeline",
-        "chunker": {"type": "recursive", "size": choices(500, 1000, 2000), "overlap": choices(0, 100), "unit": "characters"},
+        "chunker": {
+            "type": "recursive",
+            "size": choices(500, 1000, 2000),
+            "overlap": choices(0, 100),
+            "unit": "characters",
+        },
         "retriever": {"type": "dense", "embedder": lsa, "index": {"type": "flat"}, "top_k": choices(20, 30, 50)},
         "stages": [rerank],
     }

@@ -42,7 +42,7 @@ def main() -> None:
     parser.add_argument("--store", type=Path, default=None)
     arguments = parser.parse_args()
     store = Store(arguments.store)
-    print("| dataset | tuned on | tested on | trials, s | baseline, tuning | choice, tuning | baseline, test | choice, test "
+    print("| dataset | tuned on | tested on | s | baseline, tuning | choice, tuning | baseline, test | choice, test "
           "(95 % interval) | difference (95 % interval) | p | wins / losses | choice |")  # fmt: skip
     print("|---|---|---|---|---|---|---|---|---|---|---|---|")
     for name in arguments.datasets.split(","):

@@ -89,7 +89,9 @@ def randomisation_test(differences: Floats, *, resamples: int = 10_000, seed: in
     used = differences[(differences != 0).any(axis=1)]  # a tie is a tie whatever the coin says
     n = len(used)
     seen = np.abs(used.sum(axis=0))
-    bound = seen - 1e-9 * np.maximum(np.abs(used).sum(axis=0), 1e-300)  # sums in another order differ in the last digits
+    bound = seen - 1e-9 * np.maximum(
+        np.abs(used).sum(axis=0), 1e-300
+    )  # sums in another order differ in the last digits
     if n <= _EXACT:
         codes = np.arange(1 << n)
         signs = 1.0 - 2.0 * ((codes[:, None] >> np.arange(n)) & 1)

@@ -59,8 +59,8 @@ def _signs(directions: Sequence[Direction]) -> Floats:
 def one_standard_error(values: Floats, cost: Floats) -> int:
     """The cheapest row that is not worse than the best by more than one standard error of their paired difference.
 
-    The usual rule of tree pruning (Breiman et al. 1984) with the standard error of the *difference* on the same queries,
-    which is much smaller than that of a mean: queries differ far more than pipelines do.
+    The usual rule of tree pruning (Breiman et al. 1984) with the standard error of the *difference* on the same
+    queries, which is much smaller than that of a mean: queries differ far more than pipelines do.
 
     Args:
         values: Value of each trial and query, higher is better [n_trials, n_queries].

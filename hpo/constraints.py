@@ -114,7 +114,8 @@ class Rule:
                     wrong(f"{part.value!r} cannot be compared with")
                     return None
             elif not isinstance(part, (ast.BoolOp, ast.UnaryOp, ast.BinOp, ast.Compare)) or not _known(part):
-                wrong(f"'{ast.unparse(part)}' is not allowed: only names, numbers, + - * / // %, comparisons, and, or, not")
+                allowed = "names, numbers, + - * / // %, comparisons, and, or, not"
+                wrong(f"'{ast.unparse(part)}' is not allowed: only {allowed}")
                 return None
         if not isinstance(tree, (ast.Compare, ast.BoolOp, ast.UnaryOp)) or not names:
             wrong("compares no parameter with anything")

@@ -78,9 +78,9 @@ class Distribution(Component):
 
 
 class _Range(Distribution):
-    low: float
-    high: float
-    step: float | None
+    low: Any
+    high: Any
+    step: Any
     log: bool
 
     def _check(self) -> None:

@@ -62,8 +62,8 @@ def parse_metric(name: str) -> str:
 
 
 def parse_objectives(texts: Sequence[str]) -> list[Objective]:
-    """Objectives from texts such as ``nDCG@10``, ``latency_p95_ms`` or ``minimize nDCG@10``: of measures more is better,
-    of costs less, unless it is said.
+    """Objectives from texts such as ``nDCG@10``, ``latency_p95_ms`` or ``minimize nDCG@10``: of measures more is
+    better, of costs less, unless it is said.
 
     Raises:
         ConfigError: Unknown, twice, or none at all.
@@ -73,7 +73,9 @@ def parse_objectives(texts: Sequence[str]) -> list[Objective]:
         words = text.split()
         said = words.pop(0) if len(words) == 2 and words[0] in ("maximize", "minimize") else None
         if len(words) != 1:
-            raise ConfigError(f"'{text}' is no objective: write nDCG@10, or minimize latency_p95_ms", parameter="objectives")
+            raise ConfigError(
+                f"'{text}' is no objective: write nDCG@10, or minimize latency_p95_ms", parameter="objectives"
+            )
         try:
             metric = parse_metric(words[0])
         except ConfigError as error:

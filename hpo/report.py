@@ -1,11 +1,13 @@
 """A sweep as one HTML file: what was found, how sure that is, which parameters mattered and what sharing saved.
 
-Python shapes the numbers, ``templates/sweep.html.j2`` lays them out. Charts are inline SVG with titles that browsers show
-on hover: the page needs no library and no network, and stays some hundred kilobytes where Plotly alone has four megabytes.
+Python shapes the numbers, ``templates/sweep.html.j2`` lays them out. Charts are inline SVG with titles that browsers
+show on hover: the page needs no library and no network, and stays some hundred kilobytes where Plotly alone has four
+megabytes.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.resources import files
@@ -202,7 +204,8 @@ def _front(result: SweepResult, done: Sequence[Finished]) -> dict[str, Any]:
 
 
 def importance(result: SweepResult) -> list[tuple[Parameter, float]]:
-    """Share of the variance of the first objective that each parameter's part explains in an additive model, most first.
+    """Share of the variance of the first objective that each parameter's part explains in an additive model, most
+    first.
 
     The same ridge regression as the sampler ``additive`` has, over all complete trials. Interactions are not in it.
     """
@@ -217,9 +220,7 @@ def importance(result: SweepResult) -> list[tuple[Parameter, float]]:
     features = np.concatenate(parts, axis=1)
     weights = np.linalg.solve(features.T @ features + model.ridge * np.eye(features.shape[1]), features.T @ scores)
     ends = np.cumsum([part.shape[1] for part in parts])[:-1]
-    spread = [
-        float((part @ own).var()) for part, own in zip(parts, np.split(weights, ends), strict=True)
-    ]
+    spread = [float((part @ own).var()) for part, own in zip(parts, np.split(weights, ends), strict=True)]
     total = sum(spread)
     found = [(one, value / total if total else 0.0) for one, value in zip(space.parameters, spread, strict=True)]
     return sorted(found, key=lambda one: -one[1])
@@ -320,7 +321,7 @@ def _cells(parameter: Parameter, trials: Sequence[Finished]) -> tuple[npt.NDArra
     if isinstance(parameter.distribution, (Int, Float)) and (values is None or len(values) > _CELLS):
         places = np.array([unit(parameter.distribution, one.point[parameter.name]) for one in trials], dtype=float)
         ends = parameter.distribution.values(_CELLS + 1) or []
-        names = [f"{_value(low)} – {_value(high)}" for low, high in zip(ends[:-1], ends[1:], strict=True)]
+        names = [f"{_value(low)} – {_value(high)}" for low, high in itertools.pairwise(ends)]
         return np.minimum((places * len(names)).astype(np.int64), len(names) - 1), names
     known = [(type(value), value) for value in values or []]
     found = [known.index((type(one.point[parameter.name]), one.point[parameter.name])) for one in trials]

@@ -158,10 +158,14 @@ def _problem(sweep: Sweep, trials: Sequence[Finished]) -> str:
             return max(one.excess[name] / max(abs(bound.limit), 1e-12) for name, bound in limits.items())
 
         near = min(complete, key=share)
-        broken = [f"{limits[name].metric} {near.metrics[limits[name].metric]:.4g}" for name, by in near.excess.items() if by > 0]
+        broken = [
+            f"{limits[name].metric} {near.metrics[limits[name].metric]:.4g}"
+            for name, by in near.excess.items()
+            if by > 0
+        ]
         return (
-            f"none of {len(complete)} configurations meets {' and '.join(limits)}; trial {near.number} came closest, with "
-            f"{', '.join(broken)}"
+            f"none of {len(complete)} configurations meets {' and '.join(limits)}; trial {near.number} came closest, "
+            f"with {', '.join(broken)}"
         )
     return ""
 
@@ -186,9 +190,13 @@ def _choose(sweep: Sweep, trials: Sequence[Finished], bench: Bench) -> tuple[Fin
         usable = [usable[n] for n in order]
         values = None if values is None else [values[n] for n in order]
     if sweep.choice == "one_standard_error" and values is not None:
-        costs = [tuple(one.metrics.get(name, 0.0) for name in ("llm_tokens", "scorer_calls", "search_ms")) for one in usable]
+        costs = [
+            tuple(one.metrics.get(name, 0.0) for name in ("llm_tokens", "scorer_calls", "search_ms")) for one in usable
+        ]
         rank = {cost: number for number, cost in enumerate(sorted(set(costs)))}
-        place = one_standard_error(np.stack(values) * objective.sign, np.array([rank[cost] for cost in costs], dtype=float))
+        place = one_standard_error(
+            np.stack(values) * objective.sign, np.array([rank[cost] for cost in costs], dtype=float)
+        )
         return usable[place], retested
     return usable[0], retested
 

@@ -1,7 +1,7 @@
 """The search space: a pipeline's tree in which some values are distributions.
 
-Parameters are named by their place (``retriever.index[hnsw].m``) or by the ``name`` given. What lies inside an option of
-a choice exists only in trials that chose the option, so a point of the space holds no value that changes nothing.
+Parameters are named by their place (``retriever.index[hnsw].m``) or by the ``name`` given. What lies inside an option
+of a choice exists only in trials that chose the option, so a point of the space holds no value that changes nothing.
 """
 
 from __future__ import annotations
@@ -201,8 +201,8 @@ class Space:
 
     @cached_property
     def defaults(self) -> Mapping[str, Any]:
-        """The value of each parameter in the baseline: the default given, else the component's own where it is among the
-        values, else the first choice, no stage, the middle of a range.
+        """The value of each parameter in the baseline: the default given, else the component's own where it is among
+        the values, else the first choice, no stage, the middle of a range.
         """
         found: dict[str, Any] = {}
         for one in self.parameters:
@@ -220,7 +220,7 @@ class Space:
     def _own_default(self, parameter: Parameter, known: Mapping[str, Any]) -> Any:
         """What the component says when nobody gives the argument."""
         point: dict[str, Any] = {}
-        given = known | parameter.conditions[0]
+        given = {**known, **parameter.conditions[0]}
         for one in self.parameters:
             if one.exists(point):
                 first = (one.distribution.values(2) or [ABSENT])[0]
@@ -328,7 +328,9 @@ class _Parser:
         """Name by where the distribution is written: what an alias repeats is one parameter."""
 
     def parse(self, node: Node, path: str, condition: Mapping[str, Any]) -> Node:
-        """The tree with distributions taken out. ``path`` is the place, ``condition`` what must be chosen to get there."""
+        """The tree with distributions taken out. ``path`` is the place, ``condition`` what must be chosen to get
+        there.
+        """
         identity: Any = node.location if node.location.line else id(node.value)
         if isinstance(node.value, Distribution):
             identity = id(node.value)

@@ -99,7 +99,7 @@ class SweepStudy:
         storage = open_storage(_absolute(sweep), folder)
         identity = _identity(sweep, bench)
         name = f"{sweep.name} {self.space.fingerprint[:12]}"
-        with self._alone(), _explained(storage):
+        with self._alone(), _Explained(storage):
             known = {one.study_name: one for one in optuna.get_all_study_summaries(storage)}
             others = [one for one in known.values() if one.study_name.rpartition(" ")[0] == sweep.name]
             for other in others:
@@ -126,8 +126,8 @@ class SweepStudy:
     def ask(self) -> Asked | None:
         """The next configuration to run; None when there were enough, or nothing is left to try.
 
-        What breaks a constraint between parameters is not run, and what was run before is given the same result; neither
-        counts.
+        What breaks a constraint between parameters is not run, and what was run before is given the same result;
+        neither counts.
         """
         with self._alone():
             self._bury()
@@ -158,7 +158,8 @@ class SweepStudy:
         point = self.space.suggest(trial)
         broken = self.space.broken(point)
         if broken:
-            return self._skip(trial, f"breaks {'; '.join(broken)}")
+            self._skip(trial, f"breaks {'; '.join(broken)}")
+            return None
         try:
             pipeline = self.space.pipeline(point)
         except ConfigError as error:
@@ -173,11 +174,13 @@ class SweepStudy:
             for one in trials
             if one.user_attrs.get("config") == config and one.number != trial.number and not one.user_attrs.get("died")
         ]
-        for other in same:
-            if other.state.name == "COMPLETE":
-                return self._repeat(trial, other)
+        complete = [one for one in same if one.state.name == "COMPLETE"]
+        if complete:
+            self._repeat(trial, complete[0])
+            return None
         if same:
-            return self._skip(trial, f"the same as trial {same[0].number}")
+            self._skip(trial, f"the same as trial {same[0].number}")
+            return None
         self._sign(trial)
         return Asked(trial, point, pipeline)
 
@@ -259,7 +262,7 @@ class SweepStudy:
     def _trials(self) -> list[FrozenTrial]:
         return self.study.get_trials(deepcopy=False)
 
-    # -- after a kill, and after a change -------------------------------------------------------------------------------
+    # -- after a kill, and after a change ---------------------------------------------------------------------------
 
     def _bury(self) -> None:
         for one in self._trials():
@@ -273,10 +276,11 @@ class SweepStudy:
         storage = self.study._storage
         storage.set_trial_user_attr(dead._trial_id, "died", True)
         storage.set_trial_state_values(dead._trial_id, TrialState.FAIL)
-        fixed = dead.system_attrs.get("fixed_params")
+        fixed: dict[str, Any] | None = dead.system_attrs.get("fixed_params")
         # One that had not been signed would be drawn again as it was, unless it had been ordered.
-        if "worker" in dead.user_attrs or fixed:
-            self.study.enqueue_trial(dict(dead.params) if "worker" in dead.user_attrs else fixed)
+        again = dict(dead.params) if "worker" in dead.user_attrs else fixed
+        if again:
+            self.study.enqueue_trial(again)
 
     def _carry_over(self, other: optuna.Study) -> None:
         """Trials of the space as it was before the sweep was changed, where they are points of the new one."""
@@ -369,7 +373,7 @@ def _absolute(sweep: Sweep) -> str | None:
     return url
 
 
-class _explained:
+class _Explained:
     """What goes wrong in a storage as one message."""
 
     def __init__(self, storage: Any) -> None:

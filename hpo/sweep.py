@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, cast
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -34,14 +34,17 @@ class Sweep(Component):
             file.
         objectives: What to optimise: measures as ir_measures spells them, ``latency_p50_ms``, ``latency_p95_ms``,
             ``scorer_calls``, ``llm_calls``, ``llm_tokens``, ``texts_embedded`` (a query), ``index_bytes``. Measures are
-            maximised and costs minimised unless it is said (``minimize AP``). With several, the result is a Pareto front.
+            maximised and costs minimised unless it is said (``minimize AP``). With several, the result is a Pareto
+            front.
         constraints: Between parameters (``overlap < size``), or on what is measured (``latency_p95_ms <= 50``).
-        sampler: What decides which configuration is tried next; its name, or with arguments ``{type: greedy, order: ...}``.
+        sampler: What decides which configuration is tried next; its name, or with arguments ``{type: greedy, order:
+        ...}``.
         n_trials: Configurations to try. One that comes up again reuses its result and is not counted.
         timeout: Seconds after which no trial is begun.
         seed: For everything random.
         dataset: A BEIR folder, a name from ``rag datasets``, or ``hf:owner/name``.
-        splits: Which judged queries to ``tune`` on and which to ``test`` the result on. By default ``dev``, or ``train``
+        splits: Which judged queries to ``tune`` on and which to ``test`` the result on. By default ``dev``, or
+        ``train``
             where there is no ``dev``, and ``test``.
         folds: When tuning on ``train``, a pipeline that learns is cross-validated in so many parts.
         baseline: What the result is compared with: a pipeline file, or a pipeline. By default the point of the space
@@ -51,7 +54,8 @@ class Sweep(Component):
         early_stopping: Risk at which a trial that would become the best is stopped early, such as .05: queries are
             searched in growing random blocks, and a trial stops when a test says that it will not reach the best one.
             None searches all queries for all trials.
-        choice: ``best`` on the tuning queries; or ``one_standard_error``, the cheapest that is not worse than the best by
+        choice: ``best`` on the tuning queries; or ``one_standard_error``, the cheapest that is not worse than the best
+        by
             more than the standard error of their difference, which over-fits small sets of queries less.
         retest: Measure so many of the best again on queries set aside, and choose by those. 0 does not.
         fresh: Share of the tuning queries that is set aside for that.
@@ -95,7 +99,7 @@ class Sweep(Component):
         self.timeout = timeout
         self.seed = seed
         self.dataset = dataset
-        self.splits: Mapping[str, str] = dict(splits or {})
+        self.splits: Mapping[str, str] = {str(name): split for name, split in (splits or {}).items()}
         self.folds = folds
         self.baseline = baseline
         self.enqueue = list(enqueue)
@@ -123,7 +127,9 @@ class Sweep(Component):
             ConfigError: Every mistake in it.
         """
         mistakes: list[Mistake] = []
-        return self._parsed(node_from_python(self.config), [node_from_python(one) for one in self.constraints], mistakes)
+        return self._parsed(
+            node_from_python(self.config), [node_from_python(one) for one in self.constraints], mistakes
+        )
 
     @cached_property
     def metrics(self) -> tuple[str, ...]:
@@ -261,4 +267,4 @@ def _bound(text: str) -> Bound | None:
 
 
 def _bounds(texts: Sequence[str]) -> list[Bound]:
-    return [bound for text in texts if (bound := _bound(cast("str", text))) is not None]
+    return [bound for text in texts if (bound := _bound(text)) is not None]

@@ -132,7 +132,9 @@ class Bench:
         training = self.dataset.training(name)
         if training is not None or name != "train" or not _learns(pipeline):
             return [_Part(split, training)]
-        folds = np.array_split(np.random.default_rng([self.sweep.seed, 2]).permutation(len(split.queries)), self.sweep.folds)
+        folds = np.array_split(
+            np.random.default_rng([self.sweep.seed, 2]).permutation(len(split.queries)), self.sweep.folds
+        )
         found = []
         for fold in folds:
             inside = set(fold.tolist())
@@ -244,5 +246,3 @@ def _blocks(split: Split, growing: bool) -> Iterator[range]:
     for end in blocks(len(split.queries)) if growing else [len(split.queries)]:
         yield range(first, end)
         first = end
-
-

@@ -52,7 +52,8 @@ def tune(
     Args:
         sweep: A sweep, its file, or a mapping: of a sweep, or of a pipeline with distributions in it.
         dataset: Documents and judged queries; by default what the sweep names.
-        out: The folder of the sweep: trials are kept there, and results written. A sweep that was stopped goes on there.
+        out: The folder of the sweep: trials are kept there, and results written. A sweep that was stopped goes on
+        there.
             None keeps nothing.
         store: Where what is computed is kept and shared between trials. None computes everything for each trial.
         workers: Processes that run trials; they share the store and the storage.
@@ -144,9 +145,10 @@ def _judge(study: SweepStudy, bench: Bench) -> Callable[[Measured], bool] | None
     risk = sweep.early_stopping
 
     def judge(measured: Measured) -> bool:
-        gains = []
-        for rival in best_of(sweep, study.finished()):
-            gains.append([_gain(one.metric, one.sign, measured, rival) for one in sweep.objectives])
+        gains = [
+            [_gain(one.metric, one.sign, measured, rival) for one in sweep.objectives]
+            for rival in best_of(sweep, study.finished())
+        ]
         return hopeless(gains, len(bench.queries), risk=risk, looks=bench.looks)
 
     return judge

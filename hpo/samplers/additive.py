@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -19,8 +19,8 @@ __all__ = ["Additive"]
 class Additive(ProposingSampler):
     """Fits a ridge regression on one-hot parameters to the scores so far and tries the point it thinks best.
 
-    It learns which embedder is good whatever the chunk size was, so a handful of trials is enough, and nobody has to say
-    which parameter matters. Interactions it cannot see. Numbers get a piecewise linear part.
+    It learns which embedder is good whatever the chunk size was, so a handful of trials is enough, and nobody has to
+    say which parameter matters. Interactions it cannot see. Numbers get a piecewise linear part.
 
     Args:
         covering: Trials before the model is used; each has as many values that were not tried yet as possible.
@@ -51,7 +51,7 @@ class Additive(ProposingSampler):
             left = [point for point in drawn if point is not None and point not in history]
         if not left:
             return None
-        rng.shuffle(left)  # type: ignore[arg-type]  # ties are broken at random
+        rng.shuffle(left)  # ties are broken at random
         features = self._features(space, [*left, *(one.point for one in history.tried)])
         new, known = features[: len(left)], features[len(left) :]
         if len(history) < self.covering:
@@ -82,7 +82,7 @@ class Additive(ProposingSampler):
             at = np.array([unit(distribution, point[name]) if name in point else np.nan for point in points])
             knots = np.linspace(0, 1, self.levels)
             hats = np.clip(1 - np.abs(at[:, None] - knots) * (self.levels - 1), 0, 1)
-            return np.nan_to_num(hats)
+            return np.asarray(np.nan_to_num(hats), dtype=np.float64)
         places = {(type(value), value): number for number, value in enumerate(values or [])}
         found = np.zeros((len(points), len(places)))
         for row, point in enumerate(points):

@@ -1,7 +1,8 @@
 """What a sampler is, and what samplers of ours share.
 
-State of a sampler is never stored: a new one is made for every trial, and what it proposes hangs only on the seed and on
-the trials so far. So a sweep that was killed goes on as if nothing had happened, and the same seed gives the same trials.
+State of a sampler is never stored: a new one is made for every trial, and what it proposes hangs only on the seed and
+on the trials so far. So a sweep that was killed goes on as if nothing had happened, and the same seed gives the same
+trials.
 """
 
 from __future__ import annotations

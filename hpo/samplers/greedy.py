@@ -23,9 +23,9 @@ _STEPS = ("chunker", "retriever", "stages")
 
 
 class Greedy(ProposingSampler):
-    """Coordinate ascent: in the given order, all values of a parameter are tried with the others fixed, and the best one
-    is kept. Parameters whose turn has not come have values drawn at random. After the last parameter it begins anew from the best point with the first, until
-    nothing is left near it; then come points at random.
+    """Coordinate ascent: in the given order, all values of a parameter are tried with the others fixed, and the best
+    one is kept. Parameters whose turn has not come have values drawn at random. After the last parameter it begins anew
+    from the best point with the first, until nothing is left near it; then come points at random.
 
     The paper minimises in its published code although its scores are higher-is-better; here the best is the best.
 

@@ -71,9 +71,7 @@ class GP(Sampler):
 
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ExperimentalWarning)
-            return GPSampler(
-                n_startup_trials=self.startup, warn_independent_sampling=False, seed=_seed(seed, number)
-            )
+            return GPSampler(n_startup_trials=self.startup, warn_independent_sampling=False, seed=_seed(seed, number))
 
 
 class NSGA2(Sampler):

@@ -33,5 +33,5 @@ class Random(ProposingSampler):
         for first in range(0, len(order), self.group):
             for number in sorted(order[first : first + self.group].tolist()):
                 if space.keys[number] not in history.scores:
-                    return space.points[number]
+                    return dict(space.points[number])
         return None

@@ -27,7 +27,9 @@ def test_few_queries_are_counted_out_as_scipy_does():
     rng = np.random.default_rng(1)
     for n in (2, 5, 9, 12):
         differences = rng.normal(0.3, 1, size=n)
-        assert scipys(differences, np.inf) == pytest.approx(float(randomisation_test(differences[:, None])[0]), abs=1e-12)
+        assert scipys(differences, np.inf) == pytest.approx(
+            float(randomisation_test(differences[:, None])[0]), abs=1e-12
+        )
 
 
 def test_many_queries_agree_with_scipy():

@@ -144,27 +144,48 @@ pipeline:
 
 
 def test_a_name_given_twice_is_one_parameter_or_a_mistake(write):
-    text = "type: sweep\npipeline:\n  type: pipeline\n  retriever: {type: bm25, k1: {tune: float, low: 0, high: 1, name: x}, b: {tune: float, low: 0, high: %s, name: x}}\n"
+    text = """\
+type: sweep
+pipeline:
+  type: pipeline
+  retriever:
+    type: bm25
+    k1: {tune: float, low: 0, high: 1, name: x}
+    b: {tune: float, low: 0, high: %s, name: x}
+"""
     assert ["x"] == [one.name for one in read_sweep(write(text % 1)).space.parameters]
-    assert ["sweep.yaml:4:75: pipeline.retriever.b: two different distributions are called 'x'"] == refused(
+    assert ["sweep.yaml:7:8: pipeline.retriever.b: two different distributions are called 'x'"] == refused(
         write(text % 0.5)
     )
 
 
 def test_the_baseline_has_defaults_given_the_components_own_and_first_choices(space, write):
-    assert {"chunker.size": 300, "chunker.overlap": 0, "retriever": "bm25", "retriever[bm25].k1": 0.9, "stages.0": False} == {
-        **space.start
-    }
+    assert {
+        "chunker.size": 300,
+        "chunker.overlap": 0,
+        "retriever": "bm25",
+        "retriever[bm25].k1": 0.9,
+        "stages.0": False,
+    } == {**space.start}
     text = """\
 type: sweep
 pipeline:
   type: pipeline
-  retriever: {type: bm25, k1: {tune: float, low: 0.5, high: 2}, b: {tune: float, low: 0.5, high: 0.9}, top_k: {tune: int, low: 5, high: 500, default: 50}}
+  retriever:
+    type: bm25
+    k1: {tune: float, low: 0.5, high: 2}
+    b: {tune: float, low: 0.5, high: 0.9}
+    top_k: {tune: int, low: 5, high: 500, default: 50}
   stages: [{tune: optional, default: true, of: {type: threshold, top_k: 3}}]
 """
     start = read_sweep(write(text)).space.start
     # bm25 has k1 0.9, and b 0.4, which is not in the range: the middle.
-    assert (0.9, 0.7, 50, True) == (start["retriever.k1"], start["retriever.b"], start["retriever.top_k"], start["stages.0"])
+    assert (0.9, 0.7, 50, True) == (
+        start["retriever.k1"],
+        start["retriever.b"],
+        start["retriever.top_k"],
+        start["stages.0"],
+    )
 
 
 def test_a_pipeline_file_may_be_extended(write, tmp_path):
@@ -177,7 +198,8 @@ def test_a_pipeline_file_may_be_extended(write, tmp_path):
 
 def test_a_distribution_replaces_a_component_of_the_file_extended(write, tmp_path):
     (tmp_path / "base.yaml").write_text("type: pipeline\nretriever: {type: bm25, k1: 1.3}\n")
-    text = "type: sweep\npipeline:\n  extends: base.yaml\n  retriever: {tune: choice, options: [{type: bm25}, {type: bm25, k1: 2.0}]}\n"
+    options = "{tune: choice, options: [{type: bm25}, {type: bm25, k1: 2.0}]}"
+    text = f"type: sweep\npipeline:\n  extends: base.yaml\n  retriever: {options}\n"
     space = read_sweep(write(text)).space
     assert ["bm25", "bm25-2"] == space.parameters[0].distribution.labels
     assert 2.0 == space.pipeline({"retriever": "bm25-2"}).retriever.k1
@@ -220,7 +242,10 @@ def test_an_empty_space(write):
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("objectives: [nDCH@10]", "2:13: objectives: unknown objective: unknown measure 'nDCH@10'; did you mean 'nDCG'?"),
+        (
+            "objectives: [nDCH@10]",
+            "2:13: objectives: unknown objective: unknown measure 'nDCH@10'; did you mean 'nDCG'?",
+        ),
         ("objectives: [nDCG@10, nDCG@10]", "the objective nDCG@10 is given twice"),
         ("objectives: []", "name at least one"),
         ("sampler: tpee", "unknown sampler 'tpee'; did you mean 'tpe'?"),

@@ -1,4 +1,4 @@
-"""The trials of a sweep in Optuna's storage: asking for the next one, telling what came of it, going on after a kill."""
+"""The trials of a sweep in Optuna's storage: the next one, what came of it, and going on after a kill."""
 
 from __future__ import annotations
 

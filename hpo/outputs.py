@@ -45,7 +45,7 @@ def write_outputs(result: SweepResult, folder: Path) -> None:
             old.unlink(missing_ok=True)
         if result.best is not None:
             replace_file(folder / "best.yaml", result.pipeline.to_yaml())
-        if len(result.sweep.objectives) > 1 and result.tested:
+        if len(result.sweep.goals) > 1 and result.tested:
             (folder / "pareto").mkdir(exist_ok=True)
             for place, one in enumerate(result.tested):
                 replace_file(folder / "pareto" / f"{place:02}-trial-{one.trial}.yaml", one.pipeline.to_yaml())
@@ -89,7 +89,7 @@ def summary(result: SweepResult) -> dict[str, Any]:
     ran = [trial for trial in result.trials if trial.state != "repeated"]
     return {
         "dataset": dict(result.dataset),
-        "objectives": [str(one) for one in sweep.objectives],
+        "objectives": [str(one) for one in sweep.goals],
         "constraints": sweep.constraints,
         "sampler": sweep.sampler.to_config(),
         "seed": sweep.seed,

@@ -90,7 +90,7 @@ def _view(result: SweepResult) -> dict[str, Any]:
     ran = [one for one in result.trials if one.state != "repeated"]
     done = [one for one in ran if one.state == "complete"]
     weights = importance(result)
-    first = sweep.objectives[0]
+    first = sweep.goals[0]
     order = sorted(ran, key=lambda one: (one.state != "complete", -first.sign * one.metrics.get(first.metric, np.nan)))
     return {
         "result": result,
@@ -100,8 +100,8 @@ def _view(result: SweepResult) -> dict[str, Any]:
         "metrics": list(sweep.metrics),
         "rows": _rows(result),
         "verdict": _verdict(result),
-        "progress": _progress(result, done) if len(sweep.objectives) == 1 else None,
-        "front": _front(result, done) if len(sweep.objectives) > 1 else None,
+        "progress": _progress(result, done) if len(sweep.goals) == 1 else None,
+        "front": _front(result, done) if len(sweep.goals) > 1 else None,
         "importance": weights,
         "parallel": _parallel(result, done),
         "map": _map(result, done, weights),
@@ -156,7 +156,7 @@ def _verdict(result: SweepResult) -> str:
 
 def _progress(result: SweepResult, done: Sequence[Finished]) -> dict[str, Any]:
     """Every trial, the best so far, and how the trials that were best fare on the test queries."""
-    objective = result.sweep.objectives[0]
+    objective = result.sweep.goals[0]
     usable = [one for one in done if one.feasible]
     tests = {number: test for number, _, test in result.progress}
     values = [one.metrics[objective.metric] for one in done] + list(tests.values())
@@ -184,7 +184,7 @@ def _progress(result: SweepResult, done: Sequence[Finished]) -> dict[str, Any]:
 
 def _front(result: SweepResult, done: Sequence[Finished]) -> dict[str, Any]:
     """The first two objectives, the front on the tuning queries, and where its points are on the test queries."""
-    across, up = result.sweep.objectives[1], result.sweep.objectives[0]
+    across, up = result.sweep.goals[1], result.sweep.goals[0]
     chosen = {one.trial: one for one in result.tested}
     test_values = [(one.metrics[across.metric], one.metrics[up.metric]) for one in result.tested]
     x = _Axis.over([t.metrics[across.metric] for t in done] + [v[0] for v in test_values], _LEFT, _WIDTH - _RIGHT)
@@ -209,7 +209,7 @@ def importance(result: SweepResult) -> list[tuple[Parameter, float]]:
 
     The same ridge regression as the sampler ``additive`` has, over all complete trials. Interactions are not in it.
     """
-    space, objective = result.sweep.space, result.sweep.objectives[0]
+    space, objective = result.sweep.space, result.sweep.goals[0]
     done = [one for one in result.trials if one.state == "complete"]
     if len(done) < 3:
         return []
@@ -242,7 +242,7 @@ def _places(parameter: Parameter, trials: Sequence[Finished]) -> tuple[list[floa
 
 def _parallel(result: SweepResult, done: Sequence[Finished]) -> dict[str, Any] | None:
     """A line a trial through its values; the better, the darker."""
-    objective = result.sweep.objectives[0]
+    objective = result.sweep.goals[0]
     parameters = result.sweep.space.parameters
     if len(done) < 2:
         return None
@@ -284,7 +284,7 @@ def _map(
     """Mean of the first objective over the trials by cells of the two parameters that matter most."""
     if len(weights) < 2 or weights[1][1] <= 0:
         return None
-    objective = result.sweep.objectives[0]
+    objective = result.sweep.goals[0]
     across, up = weights[0][0], weights[1][0]
     both = [one for one in done if across.name in one.point and up.name in one.point]
     if len(both) < 4:

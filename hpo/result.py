@@ -113,7 +113,7 @@ def conclude(sweep: Sweep, trials: Sequence[Finished], bench: Bench, progress: P
     from hpo.tuning import best_of
 
     dataset = bench.dataset
-    test = sweep.splits.get("test", "test")
+    test = sweep.split("test") or "test"
     about = {
         "name": dataset.name,
         "tune": bench.split_name,
@@ -128,8 +128,8 @@ def conclude(sweep: Sweep, trials: Sequence[Finished], bench: Bench, progress: P
         return SweepResult(sweep, about, trials, None, (), None, problem=problem)
     front = best_of(sweep, list(trials))
     retested: list[Retested] = []
-    if len(sweep.objectives) > 1:
-        first = sweep.objectives[0]
+    if len(sweep.goals) > 1:
+        first = sweep.goals[0]
         chosen = sorted(front, key=lambda one: -first.sign * one.metrics[first.metric])
     else:
         best, retested = _choose(sweep, trials, bench)
@@ -139,7 +139,7 @@ def conclude(sweep: Sweep, trials: Sequence[Finished], bench: Bench, progress: P
         baseline = tester.baseline(trials)
         tested = [tester.test(one, baseline) for one in chosen]
         advance(1)
-        curve = tester.curve(trials) if len(sweep.objectives) == 1 else []
+        curve = tester.curve(trials) if len(sweep.goals) == 1 else []
     notes = [*dataset.notes, *_notes(sweep, trials, about)]
     return SweepResult(sweep, about, trials, chosen[0], tested, baseline, curve, retested, notes)
 
@@ -172,7 +172,7 @@ def _problem(sweep: Sweep, trials: Sequence[Finished]) -> str:
 
 def _choose(sweep: Sweep, trials: Sequence[Finished], bench: Bench) -> tuple[Finished, list[Retested]]:
     """By the tuning queries, or by those set aside; the best, or the cheapest that is as good."""
-    objective = sweep.objectives[0]
+    objective = sweep.goals[0]
     usable = [one for one in trials if one.feasible]
     usable.sort(key=lambda one: (-objective.sign * one.metrics[objective.metric], one.number))
     retested: list[Retested] = []
@@ -257,7 +257,7 @@ class _Tester:
 
     def curve(self, trials: Sequence[Finished]) -> list[tuple[int, float, float]]:
         """Each trial that was the best so far, with its mean on the tuning and on the test queries."""
-        objective = self.sweep.objectives[0]
+        objective = self.sweep.goals[0]
         best, found = -np.inf, []
         for one in trials:
             if one.feasible and objective.sign * one.metrics[objective.metric] > best:

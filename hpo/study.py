@@ -107,12 +107,12 @@ class SweepStudy:
             if name in known:
                 self.study = optuna.load_study(study_name=name, storage=storage)
             else:
-                directions = [one.direction for one in sweep.objectives]
+                directions = [one.direction for one in sweep.goals]
                 self.study = optuna.create_study(study_name=name, storage=storage, directions=directions)
                 self.study.set_user_attr("sweep", identity)
                 with warnings.catch_warnings():
                     warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-                    self.study.set_metric_names([one.metric for one in sweep.objectives])  # for dashboards
+                    self.study.set_metric_names([one.metric for one in sweep.goals])  # for dashboards
                 for point in sweep.enqueued():
                     self.study.enqueue_trial(point)
                 for other in others:
@@ -218,13 +218,13 @@ class SweepStudy:
         }
         trial.set_user_attr("measured", about)
         if measured.stopped:
-            if len(self.sweep.objectives) == 1:
-                trial.report(measured.metrics[self.sweep.objectives[0].metric], about["n_queries"])  # type: ignore[arg-type]
+            if len(self.sweep.goals) == 1:
+                trial.report(measured.metrics[self.sweep.goals[0].metric], about["n_queries"])  # type: ignore[arg-type]
             self.study.tell(trial, state=TrialState.PRUNED)
             return
         for bound in self.sweep.bounds:
             trial.set_constraint(str(bound), bound.excess(measured.metrics[bound.metric]))
-        self.study.tell(trial, [measured.metrics[one.metric] for one in self.sweep.objectives])
+        self.study.tell(trial, [measured.metrics[one.metric] for one in self.sweep.goals])
 
     def fail(self, trial: optuna.Trial, reason: str) -> None:
         """Keep why a trial could not be run."""
@@ -344,7 +344,7 @@ def _unpacked(text: str) -> Floats:
 def _identity(sweep: Sweep, bench: Bench) -> dict[str, Any]:
     """What makes trials comparable. The sampler and the number of trials may change as one goes on."""
     return {
-        "objectives": [str(one) for one in sweep.objectives],
+        "objectives": [str(one) for one in sweep.goals],
         "bounds": [str(one) for one in sweep.bounds],
         "dataset": bench.dataset.name,
         "split": bench.split_name,

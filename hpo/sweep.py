@@ -37,15 +37,13 @@ class Sweep(Component):
             maximised and costs minimised unless it is said (``minimize AP``). With several, the result is a Pareto
             front.
         constraints: Between parameters (``overlap < size``), or on what is measured (``latency_p95_ms <= 50``).
-        sampler: What decides which configuration is tried next; its name, or with arguments ``{type: greedy, order:
-        ...}``.
+        sampler: What decides which configuration is tried next; its name, or a mapping with arguments.
         n_trials: Configurations to try. One that comes up again reuses its result and is not counted.
         timeout: Seconds after which no trial is begun.
         seed: For everything random.
         dataset: A BEIR folder, a name from ``rag datasets``, or ``hf:owner/name``.
         splits: Which judged queries to ``tune`` on and which to ``test`` the result on. By default ``dev``, or
-        ``train``
-            where there is no ``dev``, and ``test``.
+            ``train`` where there is no ``dev``, and ``test``.
         folds: When tuning on ``train``, a pipeline that learns is cross-validated in so many parts.
         baseline: What the result is compared with: a pipeline file, or a pipeline. By default the point of the space
             that has all defaults.
@@ -55,8 +53,7 @@ class Sweep(Component):
             searched in growing random blocks, and a trial stops when a test says that it will not reach the best one.
             None searches all queries for all trials.
         choice: ``best`` on the tuning queries; or ``one_standard_error``, the cheapest that is not worse than the best
-        by
-            more than the standard error of their difference, which over-fits small sets of queries less.
+            by more than the standard error of their difference, which over-fits small sets of queries less.
         retest: Measure so many of the best again on queries set aside, and choose by those. 0 does not.
         fresh: Share of the tuning queries that is set aside for that.
         ignore_identical_ids: Leave a document out whose id is the query's (as ArguAna's queries are documents).
@@ -91,15 +88,16 @@ class Sweep(Component):
         name: Annotated[str, Field(min_length=1)] = "sweep",
         storage: str | None = None,
     ) -> None:
-        self.config = pipeline
-        self.objectives = parse_objectives(objectives)
+        self.pipeline = pipeline
+        self.objectives = objectives
+        self.goals = parse_objectives(objectives)
         self.constraints = list(constraints)
         self.sampler = sampler
         self.n_trials = n_trials
         self.timeout = timeout
         self.seed = seed
         self.dataset = dataset
-        self.splits: Mapping[str, str] = {str(name): split for name, split in (splits or {}).items()}
+        self.splits = splits
         self.folds = folds
         self.baseline = baseline
         self.enqueue = list(enqueue)
@@ -113,7 +111,7 @@ class Sweep(Component):
         self.bounds = _bounds(self.constraints)
         self.folder = Path()
         """What paths in it are relative to: where the file lies."""
-        if len(self.objectives) > 1 and (choice != "best" or retest):
+        if len(self.goals) > 1 and (choice != "best" or retest):
             raise ConfigError(
                 "with several objectives there is a front and no choice: leave 'choice' and 'retest' out",
                 parameter="choice" if choice != "best" else "retest",
@@ -128,13 +126,17 @@ class Sweep(Component):
         """
         mistakes: list[Mistake] = []
         return self._parsed(
-            node_from_python(self.config), [node_from_python(one) for one in self.constraints], mistakes
+            node_from_python(self.pipeline), [node_from_python(one) for one in self.constraints], mistakes
         )
 
     @cached_property
     def metrics(self) -> tuple[str, ...]:
         """Everything that a trial measures: objectives, then what constraints bound."""
-        return tuple(dict.fromkeys([o.metric for o in self.objectives] + [b.metric for b in self.bounds]))
+        return tuple(dict.fromkeys([o.metric for o in self.goals] + [b.metric for b in self.bounds]))
+
+    def split(self, name: Literal["tune", "test"]) -> str | None:
+        """The split that the file names."""
+        return (self.splits or {}).get(name)
 
     @property
     def measures(self) -> tuple[str, ...]:
@@ -144,7 +146,7 @@ class Sweep(Component):
     @property
     def first(self) -> Objective:
         """The objective that intervals and tests are about: the first that is a measure, else the first."""
-        return next((one for one in self.objectives if one.metric not in COSTS), self.objectives[0])
+        return next((one for one in self.goals if one.metric not in COSTS), self.goals[0])
 
     def enqueued(self) -> list[dict[str, Any]]:
         """The points to try first.
@@ -178,7 +180,7 @@ class Sweep(Component):
         space = Space.parse(pipeline, constraints=rules, mistakes=mistakes)
         if space is not None and not mistakes:
             try:
-                self.sampler.check(space, len(self.objectives))
+                self.sampler.check(space, len(self.goals))
             except ConfigError as error:
                 path = ".".join(part for part in ("sampler", error.parameter) if part)
                 mistakes.append(Mistake(error.mistakes[0].message, path))

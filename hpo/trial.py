@@ -212,8 +212,8 @@ def index_bytes(pipeline: Pipeline) -> int:
 
 
 def _tuning_split(sweep: Sweep, dataset: Dataset) -> str:
-    asked = sweep.splits.get("tune")
-    test = sweep.splits.get("test", "test")
+    asked = sweep.split("tune")
+    test = sweep.split("test") or "test"
     if asked is not None:
         if asked == test:
             raise DataError(f"the sweep tunes and tests on one split, '{asked}': its result would say nothing")

@@ -53,8 +53,7 @@ def tune(
         sweep: A sweep, its file, or a mapping: of a sweep, or of a pipeline with distributions in it.
         dataset: Documents and judged queries; by default what the sweep names.
         out: The folder of the sweep: trials are kept there, and results written. A sweep that was stopped goes on
-        there.
-            None keeps nothing.
+            there. None keeps nothing.
         store: Where what is computed is kept and shared between trials. None computes everything for each trial.
         workers: Processes that run trials; they share the store and the storage.
         progress: Shows how far it is.
@@ -77,7 +76,7 @@ def tune(
     if not isinstance(source, Dataset):
         source = _located(source, sweep.folder)
     data = source if isinstance(source, Dataset) else load_dataset(source)
-    data.split(sweep.splits.get("test", "test"))
+    data.split(sweep.split("test") or "test")
     bench = Bench(sweep, data, store)
     with ExitStack() as stack:
         folder = Path(out) if out is not None else Path(stack.enter_context(tempfile.TemporaryDirectory()))
@@ -146,7 +145,7 @@ def _judge(study: SweepStudy, bench: Bench) -> Callable[[Measured], bool] | None
 
     def judge(measured: Measured) -> bool:
         gains = [
-            [_gain(one.metric, one.sign, measured, rival) for one in sweep.objectives]
+            [_gain(one.metric, one.sign, measured, rival) for one in sweep.goals]
             for rival in best_of(sweep, study.finished())
         ]
         return hopeless(gains, len(bench.queries), risk=risk, looks=bench.looks)
@@ -166,8 +165,8 @@ def best_of(sweep: Sweep, trials: list[Finished]) -> list[Finished]:
     usable = [one for one in trials if one.feasible]
     if not usable:
         return []
-    values = np.array([[one.metrics[o.metric] for o in sweep.objectives] for one in usable])
-    return [usable[n] for n in pareto(values, [o.direction for o in sweep.objectives])]
+    values = np.array([[one.metrics[o.metric] for o in sweep.goals] for one in usable])
+    return [usable[n] for n in pareto(values, [o.direction for o in sweep.goals])]
 
 
 # -- several processes ----------------------------------------------------------------------------------------------

@@ -268,7 +268,7 @@ class _Converter:
 
 
 def extended(node: Node, path: Path, mistakes: list[Mistake], above: tuple[Path, ...] = ()) -> Node | None:
-    """A mapping with ``extends`` merged over the file it names, which is relative to the file it stands in, ``path``."""
+    """A mapping with ``extends`` merged over the file it names, relative to the file it stands in, ``path``."""
     base_node = node.value["extends"]
     own = Node({k: v for k, v in node.value.items() if k != "extends"}, node.location, node.key)
     if not isinstance(base_node.value, str):

@@ -305,7 +305,7 @@ def test_time_runs_out(dataset):
 
 def test_a_pipeline_with_distributions_is_enough(dataset):
     result = tune(PIPELINE, dataset, n_trials=2, sampler="grid", objectives=["AP"])
-    assert ["maximize AP"] == [str(one) for one in result.sweep.objectives]
+    assert ["maximize AP"] == [str(one) for one in result.sweep.goals]
     assert "0.1" not in repr(result.pipeline.retriever.top_k)
 
 

@@ -25,7 +25,8 @@ def installed(monkeypatch):
 
 
 def test_what_is_registered():
-    assert ["chunker", "embedder", "fusion", "index", "pipeline", "retriever", "scorer", "stage"] == kinds()
+    search = ["chunker", "embedder", "fusion", "index", "pipeline", "retriever", "scorer", "stage"]
+    assert sorted([*search, "distribution", "sampler", "sweep"]) == kinds()
     assert ["bm25", "dense", "hybrid"] == types_of("retriever")
     assert [] == types_of("no such")
     assert (BM25, Pipeline) == (component_class("retriever", "bm25"), component_class("pipeline", "pipeline"))

@@ -22,7 +22,9 @@ from retrievers import BM25, Flat
 from tests.fakes import CountingScorer, WordEmbedder
 
 COMPONENTS = [component_class(kind, name) for kind in kinds() for name in types_of(kind)]
-PARAMETERS = [(cls, parameter) for cls in COMPONENTS for parameter in cls.parameters().values()]
+PARAMETERS = [
+    (cls, parameter) for cls in COMPONENTS for parameter in cls.parameters().values() if parameter.annotation is not Any
+]
 
 
 class Embeddings:
@@ -43,10 +45,20 @@ REQUIRED_IN_PYTHON: dict[tuple[str, str], Any] = {
     ("hybrid", "retrievers"): [BM25(), BM25()],
     ("max_sim", "embedder"): WordEmbedder(),
     ("rerank", "scorer"): CountingScorer(),
+    ("int", "low"): 1,
+    ("int", "high"): 2,
+    ("float", "low"): 0.5,
+    ("float", "high"): 1.5,
+    ("categorical", "choices"): ["a", 1],
+    ("choice", "options"): [{"type": "flat"}, 2],
+    ("optional", "of"): 1,
+    ("sweep", "pipeline"): {"type": "pipeline"},
 }
 MINILM = {"type": "sentence_transformer", "model": "some/model"}
 REQUIRED_IN_YAML: dict[tuple[str, str], Any] = {
-    key: value for key, value in REQUIRED_IN_PYTHON.items() if isinstance(value, str)
+    key: value
+    for key, value in REQUIRED_IN_PYTHON.items()
+    if isinstance(value, (str, int, float)) or key[0] in ("categorical", "choice", "sweep")
 } | {
     ("pipeline", "retriever"): {"type": "bm25"},
     ("dense", "embedder"): {"type": "lsa"},
@@ -99,6 +111,12 @@ def accepts(annotation: Any, value: Any) -> bool:
         return any(accepts(one, value) for one in inside)
     if origin is Literal:
         return any(value is one or (type(value) is type(one) and value == one) for one in inside)
+    if annotation is Any:
+        return True
+    if origin is dict:
+        return isinstance(value, dict) and all(
+            accepts(inside[0], k) and accepts(inside[1], v) for k, v in value.items()
+        )
     if origin is list:
         return isinstance(value, list) and all(accepts(inside[0], one) for one in value)
     if origin is collections.abc.Sequence:

@@ -63,7 +63,8 @@ def tune(
 
     name = str(dataset or request.dataset)
     target = folder or Path("sweeps") / f"{sweep.stem}-{Path(name).name.replace('/', '-').replace(':', '-')}"
-    result = run(request, dataset, out=target, store=open_store(store), workers=workers, progress=progress)
+    with open_store(store) as kept:
+        result = run(request, dataset, out=target, store=kept, workers=workers, progress=progress)
     if as_json:
         print_json({**summary(result), "folder": str(target)})
     else:

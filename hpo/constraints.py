@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from hpo.objectives import COSTS
 from rag.config.source import Node
 from rag.errors import Mistake, did_you_mean
 
@@ -103,7 +104,8 @@ class Rule:
                 name = ast.unparse(part)
                 meant = _meant(name, parameters)
                 if not meant:
-                    wrong(f"there is no parameter '{name}'{did_you_mean(name, [one.name for one in parameters])}")
+                    known = [*(one.name for one in parameters), *COSTS]
+                    wrong(f"there is no parameter '{name}'{did_you_mean(name, known)}")
                     return None
                 if len({re.sub(r"\[[^\]]*\]", "", one) for one in meant}) > 1:
                     wrong(f"'{name}' may be {' or '.join(meant)}: say more of the path, or give it a name")

@@ -57,8 +57,10 @@ def parse_metric(name: str) -> str:
     try:
         return str(parse_measures([name])[0])
     except ConfigError as error:
-        hint = did_you_mean(name, COSTS) if name.islower() else ""
-        raise ConfigError(f"{error.mistakes[0].message}{hint or f'; or one of {chr(44).join(COSTS)}'}") from None
+        # Costs are written small, measures are not: the list that was not meant is left out.
+        small = f"{name!r}{did_you_mean(name, COSTS)}, or a measure such as nDCG@10"
+        message = small if name.islower() else error.mistakes[0].message
+        raise ConfigError(message) from None
 
 
 def parse_objectives(texts: Sequence[str]) -> list[Objective]:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from hpo.samplers.random import Random
 from hpo.space import point_key
 from hpo.storage import Worker, locked, open_storage
 from hpo.sweep import Sweep
@@ -28,7 +29,11 @@ if TYPE_CHECKING:
 __all__ = ["Asked", "Finished", "SweepStudy"]
 
 _REPEATS = 200
-"""Configurations in a row that are not new, until the sampler is taken to have nothing left."""
+"""Configurations in a row that are not new, until nothing is taken to be left."""
+_STUCK = 5
+"""Configurations in a row that are not new, after which one is drawn at random: samplers that model the scores, a
+Gaussian process above all, come back to their favourite for ever when a repetition tells them nothing.
+"""
 
 Floats = npt.NDArray[np.float64]
 
@@ -153,7 +158,8 @@ class SweepStudy:
 
     def _ask_once(self, trials: Sequence[FrozenTrial]) -> Asked | None:
         number = sum(not one.user_attrs.get("died") and one.state.name != "WAITING" for one in trials)
-        self.study.sampler = self.sweep.sampler.optuna(self.space, seed=self.sweep.seed, number=number)
+        sampler = Random() if _is_stuck(trials) else self.sweep.sampler
+        self.study.sampler = sampler.optuna(self.space, seed=self.sweep.seed, number=number)
         trial = self.study.ask()
         point = self.space.suggest(trial)
         broken = self.space.broken(point)
@@ -313,6 +319,11 @@ class SweepStudy:
 
     def _alone(self) -> Any:
         return locked(self.folder / "study.lock")
+
+
+def _is_stuck(trials: Sequence[FrozenTrial]) -> bool:
+    begun = [one for one in trials if one.state.name != "WAITING" and not one.user_attrs.get("died")]
+    return len(begun) >= _STUCK and not any(one.user_attrs.get("counts", True) for one in begun[-_STUCK:])
 
 
 def _finished(trial: FrozenTrial, state: str, point: Mapping[str, Any]) -> Finished:

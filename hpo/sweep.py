@@ -111,6 +111,8 @@ class Sweep(Component):
         self.bounds = _bounds(self.constraints)
         self.folder = Path()
         """What paths in it are relative to: where the file lies."""
+        self.written: Node | None = None
+        """What it was read from, for the places of mistakes."""
         if len(self.goals) > 1 and (choice != "best" or retest):
             raise ConfigError(
                 "with several objectives there is a front and no choice: leave 'choice' and 'retest' out",
@@ -158,6 +160,10 @@ class Sweep(Component):
         found = [] if space.start is None else [dict(space.start)]
         for number, given in enumerate(self.enqueue):
             where = f"enqueue.{number}"
+
+            def wrong(message: str, path: str = where) -> ConfigError:
+                return ConfigError([self._placed(Mistake(message, path))])
+
             named: dict[str, Any] = {}
             for name, value in given.items():
                 meant = [p for p in space.parameters if p.name == name] or [
@@ -165,15 +171,28 @@ class Sweep(Component):
                 ]
                 if not meant:
                     hint = did_you_mean(name, [p.name for p in space.parameters])
-                    raise ConfigError(f"{where}: there is no parameter '{name}'{hint}", parameter="enqueue")
+                    raise wrong(f"there is no parameter '{name}'{hint}", f"{where}.{name}")
                 named |= {one.name: value for one in meant}
             point = space.complete(named)
             if not space.contains(point):
-                raise ConfigError(f"{where}: {dict(given)} is no point of the space", parameter="enqueue")
+                raise wrong(f"{dict(given)} is no point of the space")
             if not space.allows(point):
-                raise ConfigError(f"{where}: breaks {'; '.join(space.broken(point))}", parameter="enqueue")
+                raise wrong(f"breaks {'; '.join(space.broken(point))}")
             found.append(point)
         return found
+
+    def _placed(self, mistake: Mistake) -> Mistake:
+        """A mistake with the place of the value that its path names, as far as the file has it."""
+        node = self.written
+        if node is None or mistake.location is not None:
+            return mistake
+        for step in mistake.path.split("."):
+            inside = node.value
+            if isinstance(inside, dict) and step in inside:
+                node = inside[step]
+            elif isinstance(inside, list) and step.isdecimal() and int(step) < len(inside):
+                node = inside[int(step)]
+        return replace(mistake, location=node.location if node.location.file else None)
 
     def _parsed(self, pipeline: Node, constraints: Sequence[Node], mistakes: list[Mistake]) -> Space:
         rules = [one for one in constraints if _bound(str(one.value)) is None]
@@ -185,7 +204,8 @@ class Sweep(Component):
                 path = ".".join(part for part in ("sampler", error.parameter) if part)
                 mistakes.append(Mistake(error.mistakes[0].message, path))
         if mistakes:
-            raise ConfigError(sorted(mistakes, key=lambda mistake: mistake.location or _NOWHERE))
+            placed = [self._placed(one) for one in mistakes]
+            raise ConfigError(sorted(placed, key=lambda mistake: mistake.location or _NOWHERE))
         assert space is not None
         return space
 
@@ -251,7 +271,7 @@ def _sweep(node: Node, mistakes: list[Mistake], folder: Path) -> Sweep:
         if pipeline is not None and isinstance(pipeline.value, dict):
             Space.parse(pipeline, mistakes=mistakes)
         raise ConfigError(sorted(mistakes, key=lambda mistake: mistake.location or _NOWHERE))
-    sweep.folder = folder
+    sweep.folder, sweep.written = folder, node
     assert pipeline is not None
     sweep.__dict__["space"] = sweep._parsed(pipeline, constraints, mistakes)
     return sweep

@@ -56,7 +56,7 @@ def space(write) -> Space:
 
 def refused(path) -> list[str]:
     with pytest.raises(ConfigError) as caught:
-        read_sweep(path)
+        check_sweep(path)
     return [str(one).replace(str(path), "sweep.yaml") for one in caught.value.mistakes]
 
 
@@ -254,11 +254,16 @@ def test_an_empty_space(write):
         ("early_stopping: 0.7", "must be less than 0.5"),
         ("objectives: [nDCG@10, latency_p50_ms]\nsampler: greedy", "takes one objective, and there are 2"),
         ("objectives: [nDCG@10, latency_p50_ms]\nretest: 3", "there is a front and no choice"),
-        ("sampler: {type: greedy, order: [chunk]}", "there is no parameter 'chunk'"),
+        ("sampler: {type: greedy, order: [chunk]}", "2:32: sampler.order: there is no parameter 'chunk'"),
+        ("objectives: [latency_p95]", "unknown objective: 'latency_p95'; did you mean 'latency_p95_ms'?"),
+        ("constraints: [latency_p95 <= 3]", "there is no parameter 'latency_p95'; did you mean 'latency_p95_ms'?"),
+        ("constraints: [size > 9000]", "2:14: constraints: the space is empty: no point meets the constraints (size"),
+        ("enqueue: [{size: 1}]", "2:11: enqueue.0: {'size': 1} is no point of the space"),
+        ("enqueue: [{sizes: 1}]", "2:19: enqueue.0.sizes: there is no parameter 'sizes'"),
     ],
 )
 def test_mistakes_in_the_rest(write, line, message):
-    text = SWEEP.replace("type: sweep\n", f"type: sweep\n{line}\n")
+    text = SWEEP.replace("constraints: [overlap < size]\n", "").replace("type: sweep\n", f"type: sweep\n{line}\n")
     assert message in " ".join(refused(write(text)))
 
 

@@ -52,9 +52,14 @@ def tune(
     request = read_sweep(sweep, overrides=settings)
     request.enqueued()
     if plan:
+        from eval.datasets.base import Dataset
+        from eval.datasets.load import load_dataset
         from hpo.planning import plan as make_plan
+        from hpo.tuning import dataset_source
 
-        _print_plan(make_plan(request), as_json)
+        source = dataset_source(request, dataset)
+        data = source if source is None or isinstance(source, Dataset) else load_dataset(source)
+        _print_plan(make_plan(request, data), as_json)
         return
     if dataset is None and request.dataset is None:
         raise ConfigError("say on which dataset: --dataset, or 'dataset' in the sweep")
@@ -77,8 +82,19 @@ def _print_plan(plan: Plan, as_json: bool) -> None:
     from rag.console import out, print_json
 
     if as_json:
-        steps = {step: {"needed": needed, "distinct": distinct} for step, (needed, distinct) in plan.steps.items()}
-        print_json({"points": plan.n_points, "trials": plan.n_trials, "steps": steps, "refused": plan.refused[0]})
+        steps, work = (
+            {name: {"needed": needed, "distinct": distinct} for name, (needed, distinct) in counts.items()}
+            for counts in (plan.steps, plan.work)
+        )
+        print_json(
+            {
+                "points": plan.n_points,
+                "trials": plan.n_trials,
+                "steps": steps,
+                "work": work,
+                "refused": plan.refused[0],
+            }
+        )
         return
     console = out()
     size = "more configurations than can be listed" if plan.n_points is None else f"{plan.n_points:,} configurations"
@@ -88,7 +104,7 @@ def _print_plan(plan: Plan, as_json: bool) -> None:
     table.add_column("step")
     for heading in ("needed", "computed", "share"):
         table.add_column(heading, justify="right")
-    for step, (needed, distinct) in plan.steps.items():
+    for step, (needed, distinct) in (plan.steps | plan.work).items():
         table.add_row(step, f"{needed:,}", f"{distinct:,}", f"{distinct / needed:.0%}")
     console.print(table)
     if plan.refused[0]:

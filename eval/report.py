@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
+from eval.filter_view import filter_views
 from rag.config.source import read_source
 from rag.errors import ArtifactError
 from rag.store.folder import replace_file
@@ -43,6 +44,9 @@ _MEANINGS = {
     "AP": "precision at each relevant document among {among}, averaged",
     "P": "share of {among} that is relevant",
     "Success": "share of queries with a relevant document among {among}",
+    "SetP": "share of {among} that is relevant; where nothing is, 1 for returning nothing",
+    "SetR": "share of the relevant documents that is returned; where there is none, 1 for returning nothing",
+    "SetF": "harmonic mean of SetP and SetR; where nothing is relevant, 1 for returning nothing",
     "Judged": "share of {among} that somebody has judged",
 }
 _COUNTERS = {
@@ -94,6 +98,7 @@ def page_filters() -> dict[str, Callable[..., str]]:
     return {
         "number": _number,
         "score": _score,
+        "fine": _fine,
         "seconds": _seconds,
         "percent": _percent,
         "excerpt": _excerpt,
@@ -177,6 +182,7 @@ def _view(run: Path) -> dict[str, Any]:
         "config": config,
         "search": _spending(metrics["stages"]),
         "fit": _spending(metrics["fit"]),
+        "filters": filter_views(metrics),
         "histogram": _histogram(primary),
         "n_zero": int((primary == 0).sum()),
         "n_perfect": int((primary == 1).sum()),
@@ -266,6 +272,11 @@ def _number(value: float | None) -> str:
 
 def _score(value: float | None) -> str:
     return "–" if value is None or not math.isfinite(value) else f"{value:.3f}"
+
+
+def _fine(value: float | None) -> str:
+    """Three digits that count: thresholds may be small."""
+    return "–" if value is None or not math.isfinite(value) else f"{value:.3g}"
 
 
 def _percent(share: float) -> str:

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from eval.datasets.base import Dataset, Split
-from eval.evaluation import as_run, time_alone, without_identical
+from eval.evaluation import as_run, identical, time_alone, without
 from eval.measures import parse_measures, per_query
 from hpo.early_stopping import LEAST, blocks
 from hpo.sweep import Sweep
@@ -188,7 +188,7 @@ class Bench:
             batch = QueryBatch(queries, store=self.store)
             candidates = pipeline.run(batch)
             if self.sweep.ignore_identical_ids:
-                candidates = without_identical(queries, candidates, pipeline.corpus)
+                candidates = without(candidates, identical(queries, pipeline.corpus))
             run = as_run(queries, candidates, pipeline.corpus)
             qrels = {query.id: split.qrels[query.id] for query in queries}
             for query in queries:

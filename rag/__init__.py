@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from rag.candidates import Candidates
     from rag.component import Component, Runtime
     from rag.context import FitContext, Training
+    from rag.conversation import Turn
     from rag.corpus.chunkers.base import Chunker, SizedChunker, Span
     from rag.corpus.chunkers.markdown import MarkdownChunker
     from rag.corpus.chunkers.none import NoChunker
@@ -33,10 +34,20 @@ if TYPE_CHECKING:
         NotFittedError,
         RagError,
     )
+    from rag.filters.base import Filter
+    from rag.filters.conformal import Conformal
+    from rag.filters.cosine_adapter import CosineAdapter
+    from rag.filters.gap import Gap
+    from rag.filters.isotonic import Isotonic
+    from rag.filters.platt import Platt
+    from rag.filters.score_adapter import ScoreAdapter
     from rag.filters.threshold import Threshold
     from rag.pipeline import Pipeline
+    from rag.queries.base import QueryEncoder
+    from rag.queries.identity import Identity
     from rag.stage import Retriever, Stage
     from rag.store.store import Store
+    from rag.summarizer import Source, Summarizer, Summary
     from rag.types import Document, Hit, Query, SearchResult
 
 _MODULES = {
@@ -45,13 +56,19 @@ _MODULES = {
     "Chunker": "rag.corpus.chunkers.base",
     "Component": "rag.component",
     "ConfigError": "rag.errors",
+    "Conformal": "rag.filters.conformal",
     "Corpus": "rag.corpus.corpus",
+    "CosineAdapter": "rag.filters.cosine_adapter",
     "Costs": "rag.costs",
     "DataError": "rag.errors",
     "Document": "rag.types",
     "Embedder": "rag.embedders.base",
+    "Filter": "rag.filters.base",
     "FitContext": "rag.context",
+    "Gap": "rag.filters.gap",
     "Hit": "rag.types",
+    "Identity": "rag.queries.identity",
+    "Isotonic": "rag.filters.isotonic",
     "LSA": "rag.embedders.lsa",
     "LangChainEmbedder": "rag.embedders.langchain",
     "Ledger": "rag.costs",
@@ -62,21 +79,28 @@ _MODULES = {
     "NotFittedError": "rag.errors",
     "Passages": "rag.corpus.passages",
     "Pipeline": "rag.pipeline",
+    "Platt": "rag.filters.platt",
     "Query": "rag.types",
     "QueryBatch": "rag.batch",
+    "QueryEncoder": "rag.queries.base",
     "RagError": "rag.errors",
     "RecursiveChunker": "rag.corpus.chunkers.recursive",
     "Retriever": "rag.stage",
     "Runtime": "rag.component",
+    "ScoreAdapter": "rag.filters.score_adapter",
     "SearchResult": "rag.types",
     "SentenceChunker": "rag.corpus.chunkers.sentence",
     "SentenceTransformerEmbedder": "rag.embedders.sentence_transformer",
     "SizedChunker": "rag.corpus.chunkers.base",
+    "Source": "rag.summarizer",
     "Span": "rag.corpus.chunkers.base",
     "Stage": "rag.stage",
     "Store": "rag.store.store",
+    "Summarizer": "rag.summarizer",
+    "Summary": "rag.summarizer",
     "Threshold": "rag.filters.threshold",
     "Training": "rag.context",
+    "Turn": "rag.conversation",
     "read_corpus": "rag.corpus.readers",
     "read_documents": "rag.corpus.readers",
 }
@@ -88,13 +112,19 @@ __all__ = [
     "Chunker",
     "Component",
     "ConfigError",
+    "Conformal",
     "Corpus",
+    "CosineAdapter",
     "Costs",
     "DataError",
     "Document",
     "Embedder",
+    "Filter",
     "FitContext",
+    "Gap",
     "Hit",
+    "Identity",
+    "Isotonic",
     "LangChainEmbedder",
     "Ledger",
     "MarkdownChunker",
@@ -104,21 +134,28 @@ __all__ = [
     "NotFittedError",
     "Passages",
     "Pipeline",
+    "Platt",
     "Query",
     "QueryBatch",
+    "QueryEncoder",
     "RagError",
     "RecursiveChunker",
     "Retriever",
     "Runtime",
+    "ScoreAdapter",
     "SearchResult",
     "SentenceChunker",
     "SentenceTransformerEmbedder",
     "SizedChunker",
+    "Source",
     "Span",
     "Stage",
     "Store",
+    "Summarizer",
+    "Summary",
     "Threshold",
     "Training",
+    "Turn",
     "read_corpus",
     "read_documents",
 ]

@@ -22,12 +22,15 @@ if TYPE_CHECKING:
     from rag.embedders.base import Embedder, TokenEmbedder, TokenVectors
     from rag.store.store import Store
 
-__all__ = ["Group", "QueryBatch"]
+__all__ = ["Group", "KeyTexts", "QueryBatch"]
 
 T = TypeVar("T")
 
 EMBEDDED_TOGETHER = 512
 """Vectors computed between two writes to the store: what a kill can lose."""
+
+KeyTexts = Callable[[tuple[Ints, Ints]], list[str]]
+"""Texts of the keys that matched at (rows, columns) of a table."""
 
 
 class Group(NamedTuple):
@@ -53,14 +56,19 @@ class QueryBatch:
         trace: Filled when not None: the table after each stage, and of each retriever inside a hybrid, by name.
         store: Where vectors of queries, scores of pairs and lists of candidates are found and kept; None computes all.
             What is found is booked with the seconds that computing it has cost.
+        key_texts: Filled with the trace: for tables found by keys that are no passages, what the keys say.
     """
 
     queries: Sequence[Query]
     ledger: Ledger = field(default_factory=Ledger)
     trace: dict[str, Candidates] | None = None
     store: Store | None = None
+    key_texts: dict[str, KeyTexts] = field(default_factory=dict)
     _place: str = "retriever"
+    _vectors: Callable[[Embedder], Vectors] | None = None
     _remembered: dict[tuple[str, str], object] = field(default_factory=dict)
+    _paid: set[str] = field(default_factory=set)
+    """Embedders whose vectors of these queries are among the costs of a list that came from the store."""
 
     def __len__(self) -> int:
         return len(self.queries)
@@ -68,7 +76,15 @@ class QueryBatch:
     def part(self, rows: slice | Ints) -> QueryBatch:
         """Some of the queries as a batch of their own, which books to the same ledger; all of them are this batch."""
         chosen = self.queries[rows] if isinstance(rows, slice) else [self.queries[row] for row in rows]
-        return self if len(chosen) == len(self) else replace(self, queries=chosen, _remembered={})
+        if len(chosen) == len(self):
+            return self
+        vectors: Callable[[Embedder], Vectors] | None = None
+        if self._vectors is not None:
+
+            def vectors(embedder: Embedder) -> Vectors:
+                return self.embeddings(embedder)[rows]
+
+        return replace(self, queries=chosen, _vectors=vectors, _remembered={})
 
     @cached_property
     def texts(self) -> list[str]:
@@ -107,6 +123,16 @@ class QueryBatch:
         """
         return self.remember("groups", str(id(passages)), lambda: self._groups(passages))
 
+    def asking(self, queries: Sequence[Query], vectors: Callable[[Embedder], Vectors] | None = None) -> QueryBatch:
+        """A batch that asks something else in place of each query and books its costs here. It is not traced: what is
+        found with it is recorded by whoever asks.
+
+        Args:
+            queries: As many, in the same order.
+            vectors: Gives what :meth:`embeddings` gives, float32 [n, d]; None has the embedder embed the texts.
+        """
+        return replace(self, queries=queries, trace=None, _vectors=vectors, _remembered={}, _paid=set())
+
     @contextmanager
     def inside(self, step: str) -> Iterator[str]:
         """Around a part of a stage that is recorded by itself: gives the name to record it under."""
@@ -116,10 +142,20 @@ class QueryBatch:
         finally:
             self._place = outer
 
-    def record(self, name: str, candidates: Candidates) -> None:
-        """Keep a table for ``explain``, if anyone asked."""
+    def record(self, name: str, candidates: Candidates, keys: KeyTexts | None = None) -> None:
+        """Keep a table for ``explain``, if anyone asked; ``keys`` gives the texts that matched at places of it."""
         if self.trace is not None:
             self.trace[name] = candidates
+            if keys is not None:
+                self.key_texts[name] = keys
+
+    def embedded_by(self) -> set[str]:
+        """Fingerprints of the embedders that these queries' vectors have been asked of."""
+        return self._paid | {fingerprint for what, fingerprint in self._remembered if what == "embeddings"}
+
+    def paid(self, fingerprints: set[str]) -> None:
+        """Vectors by these embedders are booked already; whoever asks for them books them no more."""
+        self._paid |= fingerprints
 
     def _groups(self, passages: Passages) -> list[Group]:
         rows: dict[str, list[int]] = {}
@@ -132,28 +168,61 @@ class QueryBatch:
             groups.append(Group(slice(None) if len(rows) == 1 else np.array(members), allowed))
         return groups
 
+    def embed_documents(self, embedder: Embedder, texts: Sequence[str]) -> Vectors:
+        """Vectors of texts that are asked with in place of the queries', as of documents, float32 [n, d]; from the
+        store where it has them.
+
+        Raises:
+            ModelError: The embedder gave vectors that are not finite.
+        """
+        self.ledger.spend(texts_embedded=len(texts))
+        return self._kept(
+            embedder, "embeddings", texts, embedder.embed_documents, lambda place: repr(texts[place])[:80]
+        )
+
     def _embed(self, embedder: Embedder) -> Vectors:
         if not len(self):
             return np.empty((0, embedder.dimension), dtype=np.float32)
-        self.ledger.spend(texts_embedded=len(self))
-        values = embedder.values_in(self.store, "query_embeddings")
-        if values is None:
-            return self._computed(embedder, list(range(len(self))))
+        if self._vectors is not None:
+            return embedder.checked(self._vectors(embedder), len(self))
+        ids = [query.id for query in self.queries]
+        ledger = self.ledger
+        if embedder.fingerprint in self._paid:
+            self.ledger = Ledger()
+        try:
+            self.ledger.spend(texts_embedded=len(self))
+            return self._kept(
+                embedder, "query_embeddings", self.texts, embedder.embed_queries, lambda place: f"query '{ids[place]}'"
+            )
+        finally:
+            self.ledger = ledger
 
-        def embed(places: list[int]) -> Iterator[list[tuple[int, bytes]]]:
+    def _kept(
+        self,
+        embedder: Embedder,
+        what: str,
+        texts: Sequence[str],
+        embed: Callable[[list[str]], Vectors],
+        name: Callable[[int], str],
+    ) -> Vectors:
+        """Vectors of texts, from the store's ``what`` where it has them."""
+
+        def computed(places: list[int]) -> Vectors:
+            vectors = embedder.checked(embed([texts[place] for place in places]), len(places))
+            bad = np.flatnonzero(~np.isfinite(vectors).all(axis=1))
+            if len(bad):
+                which = name(places[int(bad[0])])
+                raise ModelError(f"the embedder {embedder.label()} gave NaN or infinite values for {which}")
+            return vectors
+
+        def blocks(places: list[int]) -> Iterator[list[tuple[int, bytes]]]:
             for first in range(0, len(places), EMBEDDED_TOGETHER):
                 some = places[first : first + EMBEDDED_TOGETHER]
-                vectors = self._computed(embedder, some).astype("<f4")
-                yield [(place, row.tobytes()) for place, row in zip(some, vectors, strict=True)]
+                yield [(place, row.tobytes()) for place, row in zip(some, computed(some).astype("<f4"), strict=True)]
 
-        filled = values.fill([text_key(text) for text in self.texts], embed)
+        values = embedder.values_in(self.store, what)
+        if values is None:
+            return computed(list(range(len(texts))))
+        filled = values.fill([text_key(text) for text in texts], blocks)
         self.ledger.spend(seconds=filled.seconds)
-        return np.frombuffer(b"".join(filled.values), dtype="<f4").reshape(len(self), -1)
-
-    def _computed(self, embedder: Embedder, places: list[int]) -> Vectors:
-        vectors = embedder.checked(embedder.embed_queries([self.texts[place] for place in places]), len(places))
-        bad = np.flatnonzero(~np.isfinite(vectors).all(axis=1))
-        if len(bad):
-            query = self.queries[places[int(bad[0])]]
-            raise ModelError(f"the embedder {embedder.label()} gave NaN or infinite values for query '{query.id}'")
-        return vectors
+        return np.frombuffer(b"".join(filled.values), dtype="<f4").reshape(len(texts), -1)

@@ -83,6 +83,21 @@ class Candidates:
             np.concatenate([padded(table.passages, PADDING) for table in tables]),
         )
 
+    @classmethod
+    def from_rows(
+        cls, n: int, rows: Ints, positions: Ints, scores: Any, passages: Ints, *, top_k: int | None = None
+    ) -> Candidates:
+        """A table of ``n`` queries from a flat list of candidates, int64 or float [m] each; ``rows`` ascend."""
+        counts = np.bincount(rows, minlength=n)
+        column = np.arange(len(rows)) - np.repeat(np.cumsum(counts) - counts, counts)
+        shape = (n, int(counts.max(initial=0)))
+        table_positions, table_passages = np.full((2, *shape), PADDING, dtype=np.int64)
+        table_scores = np.full(shape, -np.inf)
+        table_positions[rows, column] = positions
+        table_passages[rows, column] = passages
+        table_scores[rows, column] = scores
+        return cls.from_scores(table_positions, table_scores, table_passages, top_k=top_k)
+
     @property
     def mask(self) -> npt.NDArray[np.bool_]:
         """Where there is a candidate, bool [n, k]."""

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from rag.errors import ConfigError, RagError
+from rag.errors import ConfigError, DataError, RagError
 from rag.store.cli import app as store_app
 from rag.store.cli import open_store
 
@@ -147,7 +147,11 @@ def index(
 @app.command()
 def search(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="What `rag index` wrote.")],
-    query: Annotated[str, typer.Argument(help="The question.")],
+    query: Annotated[str, typer.Argument(help="The question.")] = "",
+    conversation: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Asks with a conversation: a JSON list of {speaker, text}, oldest first."),
+    ] = None,
     top_k: Annotated[int | None, typer.Option(min=1, help="At most this many documents.")] = None,
     condition: Annotated[
         str | None,
@@ -159,12 +163,17 @@ def search(
     """Ask a kept pipeline."""
     from rag.console import print_json
     from rag.pipeline import Pipeline
+    from rag.types import Query
+
+    if bool(query) == (conversation is not None):
+        raise ConfigError("give a question, or a conversation with --conversation FILE")
+    asked = query if conversation is None else Query("query", turns=_read_conversation(conversation))
 
     try:
         wanted = None if condition is None else json.loads(condition)
     except ValueError as error:
         raise ConfigError(f"not JSON: {error}: '{condition}'", parameter="--filter") from None
-    result = Pipeline.load(folder).search(query, top_k=top_k, filter=wanted, explain=explain)
+    result = Pipeline.load(folder).search(asked, top_k=top_k, filter=wanted, explain=explain)
     if as_json:
         print_json(_result_json(result, explain))
     else:
@@ -249,8 +258,20 @@ def _result_json(result: SearchResult, explain: bool) -> dict[str, Any]:
             "metadata": dict(hit.document.metadata),
             "passage_metadata": dict(hit.passage_metadata),
         }
-        hits.append(one | ({"scores": dict(hit.explanation)} if explain else {}))
+        hits.append(one | ({"scores": dict(hit.explanation), "keys": dict(hit.keys)} if explain else {}))
     return {"query": result.query.text, "hits": hits, "costs": result.costs.as_dict()}
+
+
+def _read_conversation(file: Path) -> Any:
+    try:
+        turns = json.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise DataError(f"{file}: cannot be read: {error.strerror}") from None
+    except ValueError as error:
+        raise DataError(f"{file}: not JSON: {error}") from None
+    if not turns:
+        raise DataError(f"{file}: a conversation needs a turn with text, this one has none")
+    return turns
 
 
 def _print_result(result: SearchResult, explain: bool) -> None:
@@ -273,6 +294,10 @@ def _print_result(result: SearchResult, explain: bool) -> None:
         if explain:
             scores = "  ".join(f"{name}={score:.4f}" for name, score in hit.explanation.items())
             console.print(Padding(Text(scores, "dim"), (0, 0, 0, 4)))
+            for name, key in hit.keys.items():
+                shown = plain(" ".join(key.split()))
+                matched = f"{name}: {shown if len(shown) <= 240 else shown[:237] + '...'}"
+                console.print(Padding(Text(matched, "dim"), (0, 0, 0, 4)))
 
 
 def _print_table(found: dict[str, dict[str, str]]) -> None:

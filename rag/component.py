@@ -355,6 +355,20 @@ class Component(ABC, metaclass=ComponentMeta):
     def load_state(self, folder: Path, context: FitContext) -> None:
         """Read what :meth:`save_state` wrote. ``context`` gives the corpus and the passages that were fitted on."""
 
+    def inner_context(self, context: FitContext) -> FitContext:
+        """What the components it holds were fitted on, known once its own state is loaded: the same, unless it has them
+        search something of its own, such as keys.
+        """
+        return context
+
+    def restore(self, folder: Path, context: FitContext, path: str = "") -> None:
+        """Load the states of the whole tree, each from the folder named after its place."""
+        if path:
+            self.load_state(folder / path, context)
+        inner = self.inner_context(context)
+        for name, child in self.children():
+            child.restore(folder, inner, f"{path}.{name}" if path else name)
+
 
 # -- reading signatures -------------------------------------------------------------------------------------------
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -20,7 +20,7 @@ from rag.costs import Costs, Ledger
 from rag.errors import ConfigError, ModelError
 from rag.store.fingerprint import fingerprint
 from rag.store.values import Values, text_key
-from rag.types import Query
+from rag.types import Document, Query
 
 if TYPE_CHECKING:
     from rag.component import Component, Need
@@ -216,6 +216,21 @@ class FitContext:
                     done += len(block)
             self._keep(embedder, vectors)
         return self._embedded[embedder.fingerprint]
+
+    def embed_texts(self, embedder: Embedder, texts: Sequence[str]) -> Vectors:
+        """Vectors of texts that are no passages, as of documents, float32 [n, d]; from the store where it has them."""
+        corpus = Corpus.from_documents(Document(str(number), text) for number, text in enumerate(texts))
+        return self.over(Passages.whole(corpus)).embed_passages(embedder)
+
+    def over(self, passages: Passages, shared: Iterable[Component] = ()) -> FitContext:
+        """The same, over other passages, such as keys: nothing that is fitted there is taken for what is fitted here.
+
+        Args:
+            passages: What is fitted on.
+            shared: Components fitted here that are used there as they are.
+        """
+        fitted: dict[tuple[str, str | None], Component] = {(one.fingerprint, None): one for one in shared}
+        return replace(self, corpus=passages.corpus, passages=passages, _fitted=fitted, _embedded={}, _tokens={})
 
     def _dimension(self, embedder: Embedder, values: Values | None) -> int:
         """Length of the vectors; a vector in the store tells it without loading the model."""

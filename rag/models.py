@@ -28,6 +28,7 @@ __all__ = [
     "load_sentence_transformer",
     "model_content",
     "model_file",
+    "quiet",
     "resolve_model",
     "resolved_precision",
 ]
@@ -133,9 +134,11 @@ def resolve_device(device: Device) -> str:
 @functools.cache
 def _load(model_class: Any, name: str, device: str, revision: str | None, trust_remote_code: bool) -> Any:
     path = resolve_model(name)
-    with _quiet():
+    with quiet():
         try:
-            return model_class(path, device=device, revision=revision, trust_remote_code=trust_remote_code)
+            model = model_class(path, device=device, revision=revision, trust_remote_code=trust_remote_code)
+            # Weights kept in half precision would be loaded as they are, and autocast on a CPU cannot mix them.
+            return model.float()
         except RagError:
             raise
         except Exception as error:  # the loaders raise many kinds: OSError, ValueError, KeyError, hub errors, ...
@@ -143,8 +146,8 @@ def _load(model_class: Any, name: str, device: str, revision: str | None, trust_
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
-    """Loading reports to nobody: no progress bars of weights, no advice on standard error."""
+def quiet() -> Iterator[None]:
+    """Loading and saving report to nobody: no progress bars of weights, no advice on standard error."""
     from transformers.utils import logging as transformers_logging
 
     bars = transformers_logging.is_progress_bar_enabled()

@@ -247,7 +247,8 @@ class Pipeline(Component):
             return candidates
         for number, (name, step) in enumerate(self._steps()[:n_steps]):
             key = self._keys[number] if self._keys else None
-            if batch.store is None or key is None or not getattr(step, "keeps_lists", True):
+            kept = batch.store is not None and all(getattr(part, "keeps_lists", True) for _, part in step.walk())
+            if batch.store is None or key is None or not kept:
                 with batch.ledger.stage(name):
                     candidates = _ask(step, batch, candidates)
                 batch.record(name, candidates)
@@ -264,7 +265,7 @@ class Pipeline(Component):
         found = candidates.passages[rows, columns]
         documents, where = np.unique(candidates.positions[rows, columns], return_inverse=True)
         objects = passages.corpus.documents(documents)
-        explanations = _explanations(batch.trace or {}, candidates)
+        explanations, keys = _explanations(batch, candidates)
         hits: list[list[Hit]] = [[] for _ in batch.queries]
         for number, (row, place, score, start, end, passage) in enumerate(
             zip(
@@ -280,8 +281,7 @@ class Pipeline(Component):
             document = objects[place]
             text = document.text[start:end]
             metadata = passages.metadata.get(passage, {})
-            explanation = explanations[number] if explanations else {}
-            hits[row].append(Hit(document, score, text, start, end, metadata, explanation))
+            hits[row].append(Hit(document, score, text, start, end, metadata, explanations[number], keys[number]))
         return [SearchResult(query, tuple(h), costs) for query, h in zip(batch.queries, hits, strict=True)]
 
     def as_langchain_retriever(self, **kwargs: Any) -> PipelineRetriever:
@@ -335,9 +335,7 @@ class Pipeline(Component):
             corpus = Corpus.open(data / "corpus.arrow")
             passages = Passages.load(data, corpus)
             context = FitContext(corpus, passages)
-            for path, component in pipeline.walk():
-                if path:
-                    component.load_state(data / "state" / path, context)
+            pipeline.restore(data / "state", context)
         except RagError:
             raise
         except (OSError, ValueError, KeyError, json.JSONDecodeError) as error:
@@ -416,12 +414,14 @@ def _query(value: Any, number: int) -> Query:
     return query
 
 
-def _explanations(trace: dict[str, Candidates], final: Candidates) -> list[dict[str, float]]:
-    """For each hit of the final table in row order, its score in every table of the trace."""
+def _explanations(batch: QueryBatch, final: Candidates) -> tuple[list[dict[str, float]], list[dict[str, str]]]:
+    """For each hit of the final table in row order, its score in every table of the trace, and the key that matched."""
+    trace = batch.trace or {}
     rows, columns = np.nonzero(final.mask)
     span = 1 + max((int(table.positions.max(initial=0)) for table in trace.values()), default=0)
     wanted = rows * span + final.positions[rows, columns]
     found: list[dict[str, float]] = [{} for _ in rows]
+    matched: list[dict[str, str]] = [{} for _ in rows]
     for name, table in trace.items():
         row, column = np.nonzero(table.mask)
         if not len(row):
@@ -430,7 +430,11 @@ def _explanations(trace: dict[str, Candidates], final: Candidates) -> list[dict[
         order = np.argsort(keys)
         places = np.minimum(np.searchsorted(keys, wanted, sorter=order), len(keys) - 1)
         hits = order[places]
-        scores = table.scores[row, column][hits]
-        for number in np.flatnonzero(keys[hits] == wanted).tolist():
-            found[number][name] = float(scores[number])
-    return found
+        there = np.flatnonzero(keys[hits] == wanted)
+        row, column = row[hits[there]], column[hits[there]]
+        for number, score in zip(there.tolist(), table.scores[row, column].tolist(), strict=True):
+            found[number][name] = score
+        if name in batch.key_texts:
+            for number, text in zip(there.tolist(), batch.key_texts[name]((row, column)), strict=True):
+                matched[number][name] = text
+    return found, matched

@@ -30,7 +30,7 @@ from rag.component import Component
 from rag.config import build, dump, read_source
 from rag.config.schema import component_schema, json_schema
 from rag.config.source import node_from_python
-from rag.context import FitContext
+from rag.context import FitContext, Training, Upstream
 from rag.corpus.chunkers.base import Chunker
 from rag.corpus.corpus import Corpus
 from rag.corpus.passages import Passages
@@ -226,14 +226,10 @@ class ComponentConformance:
     def saved_and_loaded(self, component: Component, passages: Passages, folder: Path) -> Any:
         """A new component with the state of a fitted one, through files, as a pipeline does it."""
         again = self.make()
-        places = []
-        for path, one in component.walk():
-            places.append(folder / (path or "root"))
-            places[-1].mkdir(parents=True)
-            one.save_state(places[-1])
-        context = FitContext(passages.corpus, passages)
-        for place, (_, one) in zip(places, again.walk(), strict=True):
-            one.load_state(place, context)
+        for path, one in component.walk("root"):
+            (folder / path).mkdir(parents=True)
+            one.save_state(folder / path)
+        again.restore(folder, FitContext(passages.corpus, passages), "root")
         return again
 
 
@@ -358,9 +354,23 @@ class StageConformance(ComponentConformance):
     def make(self) -> Stage:
         raise NotImplementedError
 
-    def candidates(self, passages: Passages) -> Candidates:
+    def fitted(self, passages: Passages) -> Any:
+        """A stage fitted on passages, and on judged training queries when it learns."""
+        component = self.make()
+        context = FitContext(passages.corpus, passages, self.training())
+        context.after(Upstream(lambda batch: self.candidates(passages, len(batch)), None))
+        component.prepare(context)
+        context.fit(component)
+        return component
+
+    def training(self) -> Training:
+        """Judged queries to learn from: three documents are relevant to each, whatever it asks."""
+        queries = [Query(f"t{number}", QUERIES[number % len(QUERIES)].text) for number in range(30)]
+        return Training(queries, {query.id: dict.fromkeys(("cat", "fish", "tree"), 1) for query in queries})
+
+    def candidates(self, passages: Passages, n_queries: int | None = None) -> Candidates:
         """What the stage is given: all documents for the first query, fewer for others, none for the last."""
-        n, m = len(self.queries()), len(passages.corpus)
+        n, m = n_queries or len(self.queries()), len(passages.corpus)
         rng = np.random.default_rng(7)
         scores = rng.normal(size=(n, len(passages))).astype(np.float32)
         keys = np.broadcast_to(np.arange(len(passages)), scores.shape)

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, overload
 
+from rag.conversation import Turn, render, turns_of
 from rag.costs import Costs
 
 __all__ = ["Document", "Hit", "Query", "SearchResult"]
@@ -31,19 +32,27 @@ class Document:
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """A question.
+    """A question, or a conversation that asks for something.
 
     Args:
         id: What judgements and runs call it.
-        text: The question itself.
+        text: The question itself. Of a conversation the turns in order, one a line, unless given.
         metadata: Anything JSON can hold.
         filter: Only documents whose metadata pass this condition are found: see :mod:`rag.conditions`.
+        turns: A conversation, in any form that :func:`rag.conversation.turns_of` reads, LangChain messages among them.
     """
 
     id: str
-    text: str
+    text: str = ""
     metadata: Mapping[str, Any] = field(default_factory=dict)
     filter: Mapping[str, Any] | None = None
+    turns: Sequence[Turn] = ()
+
+    def __post_init__(self) -> None:
+        if self.turns:
+            turns = turns_of(self.turns)
+            object.__setattr__(self, "turns", turns)
+            object.__setattr__(self, "text", self.text or render(turns))
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +68,7 @@ class Hit:
         passage_metadata: What the chunker knows about the passage, such as its headings.
         explanation: Score by stage (``retriever``, ``retriever.0 bm25``, ``stages.0 rerank``, ...), filled when
             searching with ``explain=True``. A stage that did not return the document is absent.
+        keys: What matched, by the same names, where documents are found by keys such as summaries.
     """
 
     document: Document
@@ -68,6 +78,7 @@ class Hit:
     end: int
     passage_metadata: Mapping[str, Any] = field(default_factory=dict)
     explanation: Mapping[str, float] = field(default_factory=dict)
+    keys: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,6 +27,11 @@ if TYPE_CHECKING:
     from retrievers.indexes.rabitq import RaBitQ
     from retrievers.indexes.scalar_quantized import ScalarQuantized
     from retrievers.indexes.truncate import Truncate
+    from retrievers.key_spaces.base import Key
+    from retrievers.key_spaces.summary import PseudoQueriesKey, SummaryKey
+    from retrievers.key_spaces.text import TextKey
+    from retrievers.key_spaces.title import TitleKey
+    from retrievers.keyed import Keyed
 
 __all__ = [
     "BM25",
@@ -44,9 +49,15 @@ __all__ = [
     "IVFFastScan",
     "IVFFlat",
     "Index",
+    "Key",
+    "Keyed",
     "MinMax",
+    "PseudoQueriesKey",
     "RaBitQ",
     "ScalarQuantized",
+    "SummaryKey",
+    "TextKey",
+    "TitleKey",
     "Truncate",
     "ZScore",
 ]
@@ -71,8 +82,14 @@ __getattr__, __dir__ = lazy_attributes(
         "Truncate": "retrievers.indexes.truncate",
         "Hybrid": "retrievers.hybrid",
         "Index": "retrievers.indexes.base",
+        "Key": "retrievers.key_spaces.base",
+        "Keyed": "retrievers.keyed",
         "MinMax": "retrievers.fusion.min_max",
+        "PseudoQueriesKey": "retrievers.key_spaces.summary",
         "RRF": "retrievers.fusion.rrf",
+        "SummaryKey": "retrievers.key_spaces.summary",
+        "TextKey": "retrievers.key_spaces.text",
+        "TitleKey": "retrievers.key_spaces.title",
         "ZScore": "retrievers.fusion.z_score",
     },
 )

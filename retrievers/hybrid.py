@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import numpy as np
 from pydantic import Field
 
-from rag.candidates import PADDING, Candidates
+from rag.candidates import Candidates
 from rag.errors import ConfigError
 from rag.stage import Retriever
 from retrievers.fusion.base import Fusion
@@ -92,13 +92,4 @@ def fuse(tables: Sequence[Candidates], weights: Sequence[float], fusion: Fusion,
     starts = np.flatnonzero(first)
     total = np.add.reduceat(gain, starts) + baseline[row[starts]]
     row, position, passage = row[starts], position[starts], passage[starts]
-    counts = np.bincount(row, minlength=n)
-    column = np.arange(len(row)) - np.repeat(np.cumsum(counts) - counts, counts)
-    shape = (n, int(counts.max()))
-    table_positions = np.full(shape, PADDING, dtype=np.int64)
-    table_passages = np.full(shape, PADDING, dtype=np.int64)
-    table_scores = np.full(shape, -np.inf)
-    table_positions[row, column] = position
-    table_passages[row, column] = passage
-    table_scores[row, column] = total
-    return Candidates.from_scores(table_positions, table_scores, table_passages, top_k=top_k)
+    return Candidates.from_rows(n, row, position, total, passage, top_k=top_k)

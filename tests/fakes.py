@@ -11,8 +11,10 @@ from pydantic import Field
 
 from rag.batch import QueryBatch
 from rag.candidates import Floats, Ints, Vectors
+from rag.context import FitContext
 from rag.embedders.base import TokenEmbedder, TokenVectors
 from rerankers.base import Scorer
+from rerankers.cur.factors import Factors
 
 
 def word_vector(word: str, dimension: int) -> Vectors:
@@ -105,3 +107,36 @@ class BrokenScorer(CountingScorer):
 
     def score_pairs(self, batch: QueryBatch, rows: Ints, passages: Ints) -> Floats:
         return self.answer(len(rows))
+
+
+class TableScorer(CountingScorer):
+    """Looks scores up in :attr:`table`: the row is the query's text, the column the passage.
+
+    Args:
+        sign: 1 or -1.
+    """
+
+    type = "fake_table"
+    table: Floats
+
+    def score_pairs(self, batch: QueryBatch, rows: Ints, passages: Ints) -> Floats:
+        self.asked.append(([int(batch.texts[row]) for row in rows.tolist()], passages.tolist()))
+        return self.sign * self.table[[int(batch.texts[row]) for row in rows.tolist()], passages].astype(np.float32)
+
+
+class TableFactors(Factors):
+    """Given vectors and offsets.
+
+    Args:
+        name: Tells one from another.
+    """
+
+    type = "fake_table"
+    table: Vectors
+    levels: Floats | None = None
+
+    def __init__(self, *, name: str = "") -> None:
+        self.name = name
+
+    def make(self, context: FitContext, scorer: Scorer) -> tuple[Vectors, Floats | None]:
+        return self.table, self.levels

@@ -21,8 +21,8 @@ class Split:
     """Queries with their judgements.
 
     Args:
-        queries: Those that have at least one judgement; measures are means over them.
-        qrels: Their judgements.
+        queries: Those that are judged; measures are means over them.
+        qrels: Their judgements; none for a query that is known to have nothing relevant.
     """
 
     queries: Sequence[Query]
@@ -61,7 +61,10 @@ class Dataset:
         return split
 
     def training(self, reported: str) -> Training | None:
-        """The ``train`` split to learn from, unless it is the one that is reported on."""
-        if reported == "train" or "train" not in self.splits or not self.splits["train"].queries:
+        """The ``train`` split to learn from, unless it is the one that is reported on; ``train-with-nulls`` for a split
+        of that kind, where the dataset has it.
+        """
+        name = "train-with-nulls" if reported.endswith("-with-nulls") and "train-with-nulls" in self.splits else "train"
+        if reported == name or name not in self.splits or not self.splits[name].queries:
             return None
-        return Training(self.splits["train"].queries, self.splits["train"].qrels)
+        return Training(self.splits[name].queries, self.splits[name].qrels)

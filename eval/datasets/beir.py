@@ -7,6 +7,7 @@ from pathlib import Path
 
 from eval.datasets.base import Dataset
 from eval.datasets.qrels import join, read_qrels
+from rag.conversation import render, turns_of
 from rag.corpus.readers import iter_jsonl, read_corpus, row_id
 from rag.errors import DataError
 from rag.types import Query
@@ -44,7 +45,7 @@ def read_beir(folder: Path, *, qrels: Path | None = None) -> Dataset:
 
 
 def read_queries(path: Path) -> list[Query]:
-    """Queries of a JSONL file with ``_id``, ``text`` and perhaps ``metadata``.
+    """Queries of a JSONL file with ``_id``, ``text`` or the ``turns`` of a conversation, and perhaps ``metadata``.
 
     Raises:
         DataError: A line is wrong, two queries have one id, or there are none.
@@ -52,7 +53,11 @@ def read_queries(path: Path) -> list[Query]:
     queries: dict[str, Query] = {}
     for where, row in iter_jsonl(path):
         id = row_id(row, "_id" if "_id" in row else "id", where)
-        text = row.get("text")
+        try:
+            turns = turns_of(row["turns"]) if row.get("turns") else ()
+        except DataError as error:
+            raise DataError(f"{where}: query '{id}': {error}") from None
+        text = row.get("text", render(turns))
         if not isinstance(text, str) or not text.strip():
             raise DataError(f"{where}: query '{id}' has no text")
         if id in queries:
@@ -62,7 +67,7 @@ def read_queries(path: Path) -> list[Query]:
         except UnicodeEncodeError:
             raise DataError(f"{where}: query '{id!a}' holds a lone surrogate, which is no text") from None
         metadata = row.get("metadata")
-        queries[id] = Query(id, text, metadata if isinstance(metadata, dict) else {})
+        queries[id] = Query(id, text, metadata if isinstance(metadata, dict) else {}, turns=turns)
     if not queries:
         raise DataError(f"{path}: there are no queries")
     return list(queries.values())

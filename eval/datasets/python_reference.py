@@ -20,6 +20,8 @@ _DATA = Path(__file__).parent.parent / "data" / "python_reference"
 def read_python_reference() -> Dataset:
     """The topics of ``help()`` as documents, with questions in a working programmer's words.
 
+    The splits ``train-with-nulls``, ``dev-with-nulls`` and ``test-with-nulls`` hold the questions that no topic answers
+    too.
     Topics differ a little between versions of Python; judgements of topics that this one lacks are left out and noted.
     """
     from pydoc_data.topics import topics
@@ -39,6 +41,12 @@ def read_python_reference() -> Dataset:
         if len(left) < len(qrels):
             notes.append(f"{path.stem}: {len(qrels) - len(left)} questions are about topics this Python does not have")
         splits[path.stem] = join(queries, left, set(topics), path.stem, notes)
+        unanswerable: dict[str, dict[str, int]] = {
+            query.id: {}
+            for query in queries
+            if query.metadata["split"] == path.stem and not query.metadata["answerable"]
+        }
+        splits[f"{path.stem}-with-nulls"] = join(queries, left | unanswerable, set(topics), path.stem, [])
     return Dataset(NAME, corpus, splits, tuple(notes))
 
 

@@ -142,6 +142,8 @@ def _schema_name(schema: dict[str, Any]) -> str:
     name = str(schema.get("type", "anything"))
     if name == "array":
         return f"list of {_schema_name(schema.get('items', {}))}"
-    name = {"integer": "int", "number": "float", "string": "text", "boolean": "true or false"}.get(name, name)
+    name = {"integer": "int", "number": "float", "string": "text", "object": "mapping", "boolean": "true or false"}.get(
+        name, name
+    )
     bounds = {"minimum": ">=", "exclusiveMinimum": ">", "maximum": "<=", "exclusiveMaximum": "<"}
     return " ".join([name, *(f"{sign} {schema[key]:g}" for key, sign in bounds.items() if key in schema)])

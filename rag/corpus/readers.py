@@ -15,8 +15,9 @@ list of ``Document``         as they are
 ===========================  =====================================================================================
 
 Rows have an id (``_id``, ``id``, ``doc_id`` or ``docid``), a text (``text``, ``contents``, ``content`` or ``body``) and
-perhaps a ``title``, which is put before the text on a line of its own. An object under ``metadata`` and all other
-fields become the document's metadata.
+perhaps a ``title``, which is put before the text on a line of its own. A row with the ``turns`` of a conversation needs
+no text: theirs is taken, one turn a line. An object under ``metadata`` and all other fields become the document's
+metadata.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
+from rag.conversation import render, turns_of
 from rag.corpus.corpus import Corpus
 from rag.errors import DataError
 from rag.types import Document
@@ -226,10 +228,16 @@ def _rows(
         return
     where, row = first
     id_column = _column(row, id_field, ID_FIELDS, where, "id")
-    text_column = _column(row, text_field, TEXT_FIELDS, where, "text")
+    spoken = text_field is None and row.get("turns") and not any(name in row for name in TEXT_FIELDS)
+    text_column = "text" if spoken else _column(row, text_field, TEXT_FIELDS, where, "text")
     for where, row in chain([first], rows):
         id = row_id(row, id_column, where)
         text = row.get(text_column)
+        if text is None and row.get("turns"):
+            try:
+                text = render(turns_of(row["turns"]))
+            except DataError as error:
+                raise DataError(f"{where}: {error}") from None
         if not isinstance(text, str):
             if text is not None or text_column not in row:
                 got = "is missing" if text_column not in row else f"must be a string, got {text!r:.60}"

@@ -35,7 +35,8 @@ def kept_step(
     """What a step gives for a batch: from the store for queries that it was run on before, else computed and kept.
 
     Costs and the trace come from there too, as they were when it was computed; a batch's costs are shared equally
-    among its queries.
+    among its queries. Vectors of queries that the step made are paid for with it: a later step that asks for them finds
+    them among the store's values and books nothing.
 
     Args:
         store: Where lists are kept.
@@ -54,21 +55,25 @@ def kept_step(
         if len(places) < len(batch):
             some = batch.part(np.array(places))
             given = before.rows(np.array(places))
-        outer = some.trace
+        outer, texts = some.trace, some.key_texts
         trace: dict[str, Candidates] = {}
-        ledger, some.ledger, some.trace = some.ledger, Ledger(), trace
+        ledger, some.ledger = some.ledger, Ledger()
+        some.trace, some.key_texts = trace, {}  # texts of keys are not kept
         try:
             with some.ledger.stage(name):
                 found = step(some, given)
             costs = some.ledger.total
         finally:
-            some.ledger, some.trace = ledger, outer
+            some.ledger, some.trace, some.key_texts = ledger, outer, texts
         tables = trace | {name: found}
-        yield [(place, _packed(tables, row, costs, len(places))) for row, place in enumerate(places)]
+        share = {what: cost / len(places) for what, cost in costs.as_dict().items()}
+        more = {"costs": share, "embedded": sorted(some.embedded_by())}
+        yield [(place, _packed(tables, row, more)) for row, place in enumerate(places)]
 
     filled = values.fill(keys, compute)
     values.close()
-    tables, costs = _unpacked(filled.values)
+    tables, costs, embedded = _unpacked(filled.values)
+    batch.paid(embedded)
     for table, candidates in tables.items():
         batch.record(table, candidates)
     booked = batch.ledger.stages.setdefault(name, Costs())
@@ -80,9 +85,9 @@ def _query_key(query: Query) -> bytes:
     return bytes.fromhex(fingerprint(asdict(query)))
 
 
-def _packed(tables: dict[str, Candidates], row: int, costs: Costs, n: int) -> bytes:
+def _packed(tables: dict[str, Candidates], row: int, about: dict[str, Any]) -> bytes:
     counts = {name: int(table.mask[row].sum()) for name, table in tables.items()}
-    header = json.dumps({"counts": counts, "costs": {k: v / n for k, v in costs.as_dict().items()}}).encode()
+    header = json.dumps({"counts": counts} | about).encode()
     parts = [len(header).to_bytes(4, "little"), header]
     for name, table in tables.items():
         rows = np.empty(counts[name], dtype=_TABLE)
@@ -93,13 +98,16 @@ def _packed(tables: dict[str, Candidates], row: int, costs: Costs, n: int) -> by
     return b"".join(parts)
 
 
-def _unpacked(values: list[bytes]) -> tuple[dict[str, Candidates], Costs]:
-    """Tables by name, and the sum of costs."""
+def _unpacked(values: list[bytes]) -> tuple[dict[str, Candidates], Costs, set[str]]:
+    """Tables by name, the sum of costs, and the embedders whose vectors of all queries are among these."""
     rows: dict[str, list[Any]] = {}
     sums: dict[str, float] = {}
+    embedded: set[str] | None = None
     for value in values:
         start = 4 + int.from_bytes(value[:4], "little")
         header = json.loads(value[4:start])
+        some = set(header.get("embedded", ()))
+        embedded = some if embedded is None else embedded & some
         for what, cost in header["costs"].items():
             sums[what] = sums.get(what, 0.0) + cost
         for name, count in header["counts"].items():
@@ -107,7 +115,8 @@ def _unpacked(values: list[bytes]) -> tuple[dict[str, Candidates], Costs]:
             start += count * _TABLE.itemsize
     tables = {name: _table(parts) for name, parts in rows.items()}
     seconds = sums.pop("seconds", 0.0)
-    return tables, Costs(seconds, **{what: round(cost) for what, cost in sums.items()})
+    costs = Costs(seconds, **{what: round(cost) for what, cost in sums.items()})
+    return tables, costs, embedded or set()
 
 
 def _table(rows: list[Any]) -> Candidates:

@@ -36,6 +36,7 @@ Mode = Literal["use", "refresh", "only"]
 _KIND = "artifact"
 _OPEN_FILES = 64
 """Files of values open at a time; each takes three handles."""
+_UNFINISHED = "unfinished"
 
 
 @dataclass(frozen=True)
@@ -127,6 +128,25 @@ class Store:
         _, manifest = read_folder(self._folder(kind, key), _KIND)
         return manifest.get("remarks")
 
+    def resumable(self, kind: str, key: str, make: Callable[[Path], None], *, about: str) -> Path:
+        """An :meth:`artifact` that takes hours: ``make`` is given a folder that outlasts a kill, and goes on in it.
+
+        What is unfinished is listed as such, and is no artifact until ``make`` has returned.
+        """
+        unfinished = self.root / _UNFINISHED / kind / key
+
+        def finish(folder: Path) -> None:
+            if self.mode == "refresh":
+                shutil.rmtree(unfinished, ignore_errors=True)
+            unfinished.mkdir(parents=True, exist_ok=True)
+            make(unfinished)
+            for path in unfinished.iterdir():  # linked, not moved: a kill here loses nothing
+                os.link(path, folder / path.name)
+
+        found = self.artifact(kind, key, finish, about=about)
+        shutil.rmtree(unfinished, ignore_errors=True)
+        return found
+
     def values(self, kind: str, key: str, *, about: str) -> Values:
         """The values of one maker, such as all vectors of one embedder."""
         values = self._values.pop((kind, key), None)
@@ -158,13 +178,16 @@ class Store:
 
     def entries(self) -> Iterator[Entry]:
         """Everything that is kept, most recently used first."""
-        yield from sorted([*self._artifacts(), *self._value_files()], key=lambda entry: entry.used, reverse=True)
+        everything = [*self._artifacts(), *self._value_files(), *self._unfinished()]
+        yield from sorted(everything, key=lambda entry: entry.used, reverse=True)
 
     def verify(self) -> list[str]:
         """What is damaged, one line each; every file is read."""
         damaged = []
         for entry in self.entries():
             try:
+                if entry.path.parent.parent.name == _UNFINISHED:
+                    continue
                 if entry.path.is_dir():
                     read_folder(entry.path, _KIND, verify=True)
                 else:
@@ -232,6 +255,13 @@ class Store:
                 about = {"about": f"damaged: {error}"}
             size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
             yield Entry(folder.parent.name, folder.name, size, _used(manifest), str(about["about"]), folder)
+
+    def _unfinished(self) -> Iterator[Entry]:
+        for folder in self.root.glob(f"{_UNFINISHED}/*/*"):
+            files = [path for path in folder.iterdir() if path.is_file()]
+            size = sum(path.stat().st_size for path in files)
+            used = max([_used(path) for path in files], default=_used(folder))
+            yield Entry(folder.parent.name, folder.name, size, used, "unfinished", folder)
 
     def _value_files(self) -> Iterator[Entry]:
         for path in self.root.glob("values/*/*.sqlite"):

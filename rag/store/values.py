@@ -118,7 +118,7 @@ class Values:
                     "and nothing may be computed"
                 )
             # Who comes second finds what the first has computed in the meantime.
-            with self._held() if self.write else nullcontext():
+            with self.computing():
                 found, more = self._get([key for key in distinct if key not in known])
                 known |= found
                 seconds += more
@@ -132,6 +132,10 @@ class Values:
                     start = time.perf_counter()
                 n_computed = len(missing)
         return Filled([known[key] for key in keys], n_computed, seconds)
+
+    def computing(self) -> AbstractContextManager[object]:
+        """Held by the one process that computes what is missing; the others wait, then look again."""
+        return self._held() if self.write else nullcontext()
 
     def get(self, keys: Sequence[bytes]) -> dict[bytes, bytes]:
         """The values that are there, by key."""

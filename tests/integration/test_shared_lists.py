@@ -208,3 +208,37 @@ def test_processes_evaluating_at_once_compute_everything_exactly_once(tmp_path: 
     assert (60, len(QUERIES), 20 * len(QUERIES)) == (documents, queries, pairs)
     assert 3 * 2 == reused  # of BM25 and the index, one process made each, three found it
     assert 1 == len({row[4] for row in rows})
+
+
+class Asker(Stage):
+    """Asks for the queries' vectors, which the retriever made.
+
+    Args:
+        embedder: Whose vectors.
+    """
+
+    type = "fake_asker"
+    keeps_lists = False
+
+    def __init__(self, *, embedder: WordEmbedder) -> None:
+        self.embedder = embedder
+
+    def process(self, batch, candidates):  # type: ignore[no-untyped-def]
+        assert len(batch) == len(batch.embeddings(self.embedder))
+        return candidates
+
+
+def test_vectors_that_a_kept_list_has_paid_for_are_not_booked_again(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    embedder = CountingWords()
+    texts = []
+    for queries in (QUERIES[:10], QUERIES[:10], QUERIES, QUERIES):
+        pipeline = Pipeline(retriever=Dense(embedder=embedder), stages=[Asker(embedder=embedder)]).fit(
+            DOCUMENTS, store=store
+        )
+        batch = QueryBatch(queries, store=store)
+        pipeline.run(batch)
+        texts.append({name: costs.texts_embedded for name, costs in batch.ledger.stages.items()})
+    ten, all_ = ({"retriever": n, "stages.0 fake_asker": 0} for n in (10, len(QUERIES)))
+    assert [ten, ten, all_, all_] == texts
+    store.close()

@@ -7,6 +7,7 @@ import sys
 
 import numpy as np
 import pytest
+from langchain_core.language_models import FakeListChatModel
 
 from hpo import (
     GP,
@@ -25,11 +26,19 @@ from hpo import (
 )
 from rag import (
     LSA,
+    Candidates,
+    Conformal,
+    CosineAdapter,
+    Gap,
+    Identity,
+    Isotonic,
     LangChainEmbedder,
     MarkdownChunker,
     NoChunker,
     Pipeline,
+    Platt,
     RecursiveChunker,
+    ScoreAdapter,
     SentenceChunker,
     SentenceTransformerEmbedder,
     Threshold,
@@ -42,7 +51,20 @@ from rag.testing import (
     RetrieverConformance,
     StageConformance,
 )
-from rerankers import CrossEncoderScorer, MaxSim, Rerank
+from rerankers import (
+    ADACUR,
+    ANNCUR,
+    AXN,
+    AnchorQueryFactors,
+    CallableScorer,
+    CrossEncoderScorer,
+    Cur,
+    EmbeddingFactors,
+    GraphAdaptive,
+    MatrixFactorisation,
+    MaxSim,
+    Rerank,
+)
 from retrievers import (
     BM25,
     HNSW,
@@ -57,11 +79,29 @@ from retrievers import (
     Hybrid,
     IVFFastScan,
     IVFFlat,
+    Keyed,
     MinMax,
+    PseudoQueriesKey,
     RaBitQ,
     ScalarQuantized,
+    SummaryKey,
+    TextKey,
+    TitleKey,
     Truncate,
     ZScore,
+)
+from summarizers import (
+    ChatModel,
+    Distilled,
+    Extractive,
+    FineTune,
+    HyDE,
+    LangChainSummarizer,
+    Precomputed,
+    Ridge,
+    SoftHistory,
+    SummaryQuery,
+    TransformersSummarizer,
 )
 from tests.fakes import CountingScorer, WordEmbedder
 
@@ -259,6 +299,145 @@ class TestHybrid(RetrieverConformance):
         )
 
 
+class TestKeyed(RetrieverConformance):
+    def make(self):
+        dense = Dense(embedder=LSA(dim=6, stop_words=False))
+        extract = Extractive(embedder=LSA(dim=6, stop_words=False), sentences=1)
+        return Keyed(keys=[TextKey(retriever=dense), SummaryKey(summarizer=extract, retriever=BM25())], top_k=5)
+
+
+class TestKeyedByAllKeysOfADocument(RetrieverConformance):
+    def make(self):
+        key = TextKey(retriever=BM25(), pooling="log_sum_exp", temperature=0.5)
+        return Keyed(keys=[key, TextKey(retriever=BM25(top_k=3), history="last_turn")], fusion="max")
+
+
+class TestTextKey(ComponentConformance):
+    def make(self):
+        return TextKey(
+            retriever=BM25(), history="latest_first_budget", budget=100, query=Identity(history="concatenate")
+        )
+
+
+class TestTitleKey(ComponentConformance):
+    def make(self):
+        return TitleKey(retriever=BM25(), weight=0.5)
+
+
+class TestSummaryKey(ComponentConformance):
+    def make(self):
+        chat = ChatModel("llama", base_url="http://localhost:8000/v1", examples=[{"input": "a", "output": "b"}])
+        return SummaryKey(summarizer=chat, retriever=BM25(), strict=True, query=SummaryQuery(summarizer=chat.clone()))
+
+
+class TestPseudoQueriesKey(ComponentConformance):
+    def make(self):
+        return PseudoQueriesKey(summarizer=ChatModel("llama", task="questions", n_texts=5), retriever=BM25())
+
+
+class TestIdentity(ComponentConformance):
+    def make(self):
+        return Identity(history="latest_first_budget", embedder=LSA())
+
+
+class TestSummaryQuery(ComponentConformance):
+    def make(self):
+        return SummaryQuery(summarizer=Precomputed("queries.jsonl"))
+
+
+class TestHyDE(ComponentConformance):
+    def make(self):
+        return HyDE(summarizer=ChatModel("llama", task="answer"))
+
+
+class TestDistilled(ComponentConformance):
+    def make(self):
+        return Distilled(embedder=LSA(), student=SoftHistory(), max_turns=5)
+
+
+class TestRidge(ComponentConformance):
+    def make(self):
+        return Ridge(penalties=[0.5, 2.0], loss="cosine")
+
+
+class TestSoftHistory(ComponentConformance):
+    def make(self):
+        return SoftHistory(hidden=16, loss="mse")
+
+
+class TestFineTune(ComponentConformance):
+    def make(self):
+        return FineTune(MINILM, epochs=1)
+
+
+class TestChatModel(ComponentConformance):
+    def make(self):
+        return ChatModel("gpt", options={"seed": 1}, prompt="Sum up: {text}", requests_per_minute=60.0)
+
+
+class TestLangChainSummarizer(ComponentConformance):
+    python_only = True
+
+    def make(self):
+        return LangChainSummarizer(FakeListChatModel(responses=["x"]), name="fake")
+
+
+class TestTransformersSummarizer(ComponentConformance):
+    def make(self):
+        return TransformersSummarizer(MINILM, max_tokens=9)
+
+
+class TestExtractive(ComponentConformance):
+    def make(self):
+        return Extractive(embedder=LSA(), sentences=2)
+
+
+class TestPrecomputed(ComponentConformance):
+    def make(self):
+        return Precomputed("summaries.jsonl")
+
+
+class TestConformal(StageConformance):
+    def make(self):
+        return Conformal(filter=Platt(), keep={"recall": 0.8}, top_k=6)
+
+
+class TestCosineAdapter(StageConformance):
+    def make(self):
+        return CosineAdapter(embedder=LSA(dim=6, stop_words=False), networks=2, keep={"recall": 0.9})
+
+    def candidates(self, passages, n_queries=None):
+        found = super().candidates(passages, n_queries)
+        return Candidates(
+            found.positions, np.tanh(found.scores) * found.mask - np.where(found.mask, 0, np.inf), found.passages
+        )
+
+
+class TestGap(StageConformance):
+    def make(self):
+        return Gap(keep={"f_beta": 0.5}, top_k=5)
+
+
+class TestIsotonic(StageConformance):
+    def make(self):
+        return Isotonic(keep={"expected_relevant": 1.5})
+
+
+class TestPlatt(StageConformance):
+    def make(self):
+        return Platt(keep={"threshold": 0.2}, top_k=4)
+
+
+class TestScoreAdapter(StageConformance):
+    def make(self):
+        return ScoreAdapter(family="power", networks=2, negatives=3, keep={"recall": 0.9}, top_k=5)
+
+
+class TestThresholdThatLearns(StageConformance):
+    def make(self):
+        return Threshold(scale="z_score", keep={"recall": 0.9})
+
+
 class TestThreshold(StageConformance):
     def make(self):
         return Threshold(min_score=-1.5, min_relative=0.1, top_k=3)
@@ -272,6 +451,76 @@ class TestRerankByMaxSim(StageConformance):
 class TestMaxSim(ComponentConformance):
     def make(self):
         return MaxSim(embedder=SentenceTransformerEmbedder(MINILM))
+
+
+class TestCur(StageConformance):
+    def make(self):
+        return Cur(
+            scorer=MaxSim(embedder=MODEL),
+            factors=EmbeddingFactors(embedder=MODEL),
+            budget=6,
+            rounds=3,
+            blend=0.5,
+            top_k=4,
+        )
+
+
+class TestCurOverAList(StageConformance):
+    def make(self):
+        return Cur(
+            scorer=MaxSim(embedder=MODEL), factors=EmbeddingFactors(embedder=LSA(dim=4)), budget=4, rounds=2, scope=6
+        )
+
+
+class TestANNCUR(StageConformance):
+    def make(self):
+        factors = AnchorQueryFactors(queries="corpus_sample", count=4, rank=3, precision="float16")
+        return ANNCUR(scorer=MaxSim(embedder=MODEL), factors=factors, budget=5, anchors=3, start="l2_greedy")
+
+
+class TestADACUR(StageConformance):
+    def make(self):
+        factors = AnchorQueryFactors(queries="corpus_sample", count=4)
+        return ADACUR(scorer=MaxSim(embedder=MODEL), factors=factors, budget=6, rounds=2, selection="softmax")
+
+
+class TestAXN(ComponentConformance):
+    def make(self):
+        factors = MatrixFactorisation(embedder=LSA(dim=4), variant="transductive", count=3, per_query=4, rank=2)
+        return AXN(scorer=MaxSim(embedder=MODEL), factors=factors, budget=6, rounds=2, interpolation=0.5)
+
+
+class TestGraphAdaptive(StageConformance):
+    def make(self):
+        return GraphAdaptive(
+            scorer=MaxSim(embedder=MODEL), embedder=LSA(dim=4), neighbours=2, budget=5, batch_size=2, top_k=4
+        )
+
+
+class TestEmbeddingFactors(ComponentConformance):
+    def make(self):
+        return EmbeddingFactors(embedder=LSA(dim=4))
+
+
+class TestAnchorQueryFactors(ComponentConformance):
+    def make(self):
+        return AnchorQueryFactors(count=5, rank=4, max_calls=1000)
+
+
+class TestMatrixFactorisation(ComponentConformance):
+    def make(self):
+        return MatrixFactorisation(embedder=LSA(dim=4), queries="corpus_sample", ridge=0.5)
+
+
+def common_words(pairs):
+    return [float(len(set(query.split()) & set(passage.split()))) for query, passage in pairs]
+
+
+class TestCallableScorer(ComponentConformance):
+    python_only = True
+
+    def make(self):
+        return CallableScorer(common_words, name="common words")
 
 
 class TestCrossEncoderScorer(ComponentConformance):

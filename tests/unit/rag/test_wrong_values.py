@@ -18,7 +18,9 @@ from rag import LSA, ConfigError, Threshold
 from rag.component import Component, Parameter
 from rag.config import build, read_source
 from rag.registry import component_class, kinds, types_of
-from retrievers import BM25, Flat
+from rerankers import EmbeddingFactors
+from retrievers import BM25, Flat, TextKey
+from summarizers import Precomputed
 from tests.fakes import CountingScorer, WordEmbedder
 
 COMPONENTS = [component_class(kind, name) for kind in kinds() for name in types_of(kind)]
@@ -35,9 +37,20 @@ class Embeddings:
         return [[0.0] for _ in texts]
 
 
+class Chat:
+    def invoke(self, input):
+        return "x"
+
+    def with_structured_output(self, schema):
+        return self
+
+
+PYTHON_ONLY = ("callable", "langchain")
+
 REQUIRED_IN_PYTHON: dict[tuple[str, str], Any] = {
     ("langchain", "embeddings"): Embeddings(),
     ("sentence_transformer", "model"): "some/model",
+    ("cosine_adapter", "embedder"): LSA(),
     ("cross_encoder", "model"): "some/model",
     ("factory", "description"): "Flat",
     ("pipeline", "retriever"): BM25(),
@@ -53,6 +66,24 @@ REQUIRED_IN_PYTHON: dict[tuple[str, str], Any] = {
     ("choice", "options"): [{"type": "flat"}, 2],
     ("optional", "of"): 1,
     ("sweep", "pipeline"): {"type": "pipeline"},
+    ("keyed", "keys"): [TextKey(retriever=BM25())],
+    **{(name, "retriever"): BM25() for name in ("text", "title", "summary", "pseudo_queries")},
+    **{(name, "summarizer"): Precomputed("x.jsonl") for name in ("summary", "pseudo_queries", "hyde")},
+    **{(name, "embedder"): LSA() for name in ("distilled", "extractive")},
+    **{(name, "model"): "some/model" for name in ("fine_tune", "chat_model", "transformers")},
+    ("precomputed", "path"): "x.jsonl",
+    ("callable", "function"): len,
+    ("embeddings", "embedder"): LSA(),
+    ("matrix_factorisation", "embedder"): LSA(),
+    ("graph_adaptive", "embedder"): LSA(),
+    ("graph_adaptive", "scorer"): CountingScorer(),
+    **{(stage, "scorer"): CountingScorer() for stage in ("cur", "anncur", "adacur", "axn")},
+    **{(stage, "factors"): EmbeddingFactors(embedder=LSA()) for stage in ("cur", "anncur", "adacur", "axn")},
+    ("langchain", "chat"): Chat(),
+}
+PROTOCOLS = {
+    "LangChainEmbeddings": ("embed_query", "embed_documents"),
+    "LangChainChatModel": ("invoke", "with_structured_output"),
 }
 MINILM = {"type": "sentence_transformer", "model": "some/model"}
 REQUIRED_IN_YAML: dict[tuple[str, str], Any] = {
@@ -61,10 +92,24 @@ REQUIRED_IN_YAML: dict[tuple[str, str], Any] = {
     if isinstance(value, (str, int, float)) or key[0] in ("categorical", "choice", "sweep")
 } | {
     ("pipeline", "retriever"): {"type": "bm25"},
+    ("cosine_adapter", "embedder"): {"type": "lsa"},
     ("dense", "embedder"): {"type": "lsa"},
     ("hybrid", "retrievers"): [{"type": "bm25"}, {"type": "bm25"}],
     ("max_sim", "embedder"): MINILM,
     ("rerank", "scorer"): {"type": "max_sim", "embedder": MINILM},
+    ("keyed", "keys"): [{"type": "text", "retriever": {"type": "bm25"}}],
+    **{(name, "retriever"): {"type": "bm25"} for name in ("text", "title", "summary", "pseudo_queries")},
+    **{
+        (name, "summarizer"): {"type": "precomputed", "path": "x.jsonl"}
+        for name in ("summary", "pseudo_queries", "hyde")
+    },
+    **{(name, "embedder"): {"type": "lsa"} for name in ("distilled", "extractive")},
+    ("embeddings", "embedder"): MINILM,
+    ("matrix_factorisation", "embedder"): MINILM,
+    ("graph_adaptive", "embedder"): MINILM,
+    ("graph_adaptive", "scorer"): {"type": "max_sim", "embedder": MINILM},
+    **{(stage, "scorer"): {"type": "max_sim", "embedder": MINILM} for stage in ("cur", "anncur", "adacur", "axn")},
+    **{(stage, "factors"): {"type": "embeddings", "embedder": MINILM} for stage in ("cur", "anncur", "adacur", "axn")},
 }
 
 IN_YAML: list[Any] = [
@@ -84,7 +129,7 @@ def constraints(metadata: Any) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for mark in metadata:
         for one in getattr(mark, "metadata", [mark]):
-            for name in ("ge", "gt", "le", "lt", "min_length", "pattern"):
+            for name in ("ge", "gt", "le", "lt", "min_length", "max_length", "pattern"):
                 if getattr(one, name, None) is not None:
                     found[name] = getattr(one, name)
     return found
@@ -105,22 +150,27 @@ def accepts(annotation: Any, value: Any) -> bool:
             and ("le" not in rules or value <= rules["le"])
             and ("lt" not in rules or value < rules["lt"])
             and ("min_length" not in rules or len(value) >= rules["min_length"])
+            and ("max_length" not in rules or len(value) <= rules["max_length"])
             and ("pattern" not in rules or bool(re.search(rules["pattern"], value)))
         )
     if origin in (Union, types.UnionType):
         return any(accepts(one, value) for one in inside)
     if origin is Literal:
         return any(value is one or (type(value) is type(one) and value == one) for one in inside)
-    if annotation is Any:
-        return True
-    if origin is dict:
-        return isinstance(value, dict) and all(
-            accepts(inside[0], k) and accepts(inside[1], v) for k, v in value.items()
-        )
     if origin is list:
         return isinstance(value, list) and all(accepts(inside[0], one) for one in value)
+    if origin is dict:
+        return isinstance(value, dict) and all(
+            accepts(inside[0], key) and accepts(inside[1], one) for key, one in value.items()
+        )
     if origin is collections.abc.Sequence:
         return isinstance(value, (list, tuple)) and all(accepts(inside[0], one) for one in value)
+    if origin is collections.abc.Callable:
+        return callable(value)
+    if origin is dict:
+        return isinstance(value, dict) and all(accepts(inside[1], one) for one in value.values())
+    if annotation is Any:
+        return True
     if annotation is None or annotation is type(None):
         return value is None
     if annotation is int:
@@ -130,7 +180,7 @@ def accepts(annotation: Any, value: Any) -> bool:
     if annotation in (str, bool):
         return isinstance(value, annotation)
     if getattr(annotation, "_is_protocol", False):
-        return all(hasattr(value, name) for name in ("embed_query", "embed_documents"))
+        return all(hasattr(value, name) for name in PROTOCOLS[annotation.__name__])
     if isinstance(annotation, type) and issubclass(annotation, Component):
         return isinstance(value, annotation)
     raise NotImplementedError(f"what does {annotation} accept? teach this test")
@@ -141,7 +191,7 @@ def at_the_bounds(annotation: Any) -> list[Any]:
     found: list[Any] = []
     if get_origin(annotation) is Annotated:
         for name, bound in constraints(get_args(annotation)[1:]).items():
-            if name not in ("min_length", "pattern"):
+            if name not in ("min_length", "max_length", "pattern"):
                 step = 1 if accepts(int, bound) and get_args(annotation)[0] is int else 1e-6
                 found += [bound - step, bound, bound + step]
     for one in get_args(annotation):
@@ -182,7 +232,7 @@ def written(value: Any) -> str:
 
 @pytest.mark.parametrize(
     ("cls", "parameter"),
-    [(cls, parameter) for cls, parameter in PARAMETERS if cls.type != "langchain"],
+    [(cls, parameter) for cls, parameter in PARAMETERS if cls.type not in PYTHON_ONLY],
     ids=name_of,
 )
 def test_yaml_refuses_exactly_the_wrong_values_and_says_where(cls: Any, parameter: Parameter, tmp_path):
@@ -217,7 +267,7 @@ def test_unknown_names_are_refused(cls: Any, tmp_path):
         with pytest.raises(ConfigError) as caught:
             cls(**required(cls, "", REQUIRED_IN_PYTHON), **{name: 1})
         assert f"unknown argument '{name}' of '{cls.type}'" in str(caught.value)
-    if cls.type == "langchain":
+    if cls.type in PYTHON_ONLY:
         return
     file = tmp_path / "component.yaml"
     lines = [f"type: {cls.type}", *(f"{n}: {written(v)}" for n, v in required(cls, "", REQUIRED_IN_YAML).items())]

@@ -8,8 +8,12 @@ import pytest
 
 from rag import ConfigError, Pipeline
 
+STAGES = (
+    "adacur, anncur, axn, conformal, cosine_adapter, cur, gap, graph_adaptive, isotonic, platt, rerank, score_adapter, "
+    "threshold"
+)
 BM25_ARGUMENTS = "b, delta, k1, lowercase, stemmer, stopwords, token_pattern, top_k, variant"
-RETRIEVERS = "bm25, dense, hybrid"
+RETRIEVERS = "bm25, dense, hybrid, keyed"
 
 
 @pytest.fixture
@@ -60,9 +64,9 @@ def test_every_mistake_is_told_in_one_run(mistakes):
         "p.yaml:10:14: retriever.retrievers.1.top_k: must be a valid integer, got 1.5",
         "p.yaml:11:7: retriever.retrievers.2: expected a retriever, a mapping such as {type: bm25}, got 'threshold'",
         "p.yaml:12:16: retriever.weights.1: must be greater than or equal to 0, got -1",
-        "p.yaml:14:12: stages.0: unknown stage 'bm25' ('bm25' is a retriever) (valid: rerank, threshold)",
+        f"p.yaml:14:12: stages.0: unknown stage 'bm25' ('bm25' is a retriever) (valid: {STAGES})",
         "p.yaml:15:33: stages.1: duplicate key 'top_k', first given in line 15",
-        "p.yaml:16:5: stages.2: missing 'type': which stage is it? (valid: rerank, threshold)",
+        f"p.yaml:16:5: stages.2: missing 'type': which stage is it? (valid: {STAGES})",
         "p.yaml:17:1: unknown argument 'extra' of 'pipeline' (valid: chunker, retriever, sorted_by, stages)",
     ] == found
 
@@ -254,7 +258,7 @@ def test_a_mapping_has_no_places_but_paths():
     assert [
         f"retriever: unknown argument 'topk' of 'bm25'; did you mean 'top_k'? (valid: {BM25_ARGUMENTS})",
         "retriever.b: must be less than or equal to 1, got 2",
-        "stages.0: expected a stage, a mapping such as {type: rerank}, got 3",
+        "stages.0: expected a stage, a mapping such as {type: adacur}, got 3",
     ] == str(caught.value).splitlines()
     assert [None] * 3 == [mistake.location and mistake.location.line or None for mistake in caught.value.mistakes]
 

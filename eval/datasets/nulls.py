@@ -1,0 +1,56 @@
+"""Questions that have no answer: what a filter should return nothing for."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from eval.datasets.base import Dataset, Split
+from rag.corpus.corpus import Corpus
+from rag.errors import ConfigError
+
+__all__ = ["without_answers"]
+
+
+def without_answers(dataset: Dataset, share: float, *, seed: int = 0) -> Dataset:
+    """Take the relevant documents of some queries out of the corpus, so that nothing relevant is there to be found.
+
+    The queries stay in their splits, judged to have nothing relevant. A document may be relevant to others too: they
+    lose it, and who loses the last has nothing relevant either. So this is for sets with few relevant documents per
+    query (scifact); of others (nfcorpus) little would be left.
+
+    Args:
+        dataset: Documents and judged queries.
+        share: Of the queries of every split, drawn at random.
+        seed: Of the draw.
+
+    Raises:
+        ConfigError: The share is not between 0 and 1, or no document would be left.
+    """
+    if not 0 < share < 1:
+        raise ConfigError(f"must be above 0 and below 1, got {share:g}", parameter="nulls")
+    rng = np.random.default_rng(seed)
+    gone: set[str] = set()
+    for _, split in sorted(dataset.splits.items()):
+        for row in rng.permutation(len(split.queries))[: round(share * len(split.queries))].tolist():
+            gone |= {id for id, grade in split.qrels[split.queries[row].id].items() if grade > 0}
+    left = [document for document in dataset.corpus if document.id not in gone]
+    if not left:
+        message = f"every document is relevant to one of {share:g} of the queries: none would be left"
+        raise ConfigError(message, parameter="nulls")
+    splits = {
+        name: Split(
+            split.queries,
+            {query: {id: g for id, g in judged.items() if id not in gone} for query, judged in split.qrels.items()},
+        )
+        for name, split in dataset.splits.items()
+    }
+    note = f"{len(gone)} documents were taken out, those relevant to {share:g} of the queries (seed {seed})"
+    return replace(
+        dataset,
+        name=f"{dataset.name}-nulls-{share:g}",
+        corpus=Corpus.from_documents(left),
+        splits=splits,
+        notes=(*dataset.notes, note),
+    )

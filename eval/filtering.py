@@ -1,0 +1,243 @@
+"""What filters do: measures over all (query, candidate) pairs together, before and after the cut.
+
+Measures of rankings compare candidates of one query; a filter's threshold compares those of all. So everything here is
+pooled: a pair is a candidate of some query, and relevant when it is judged so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from eval.datasets.base import Qrels
+from rag.batch import QueryBatch
+from rag.candidates import Candidates
+from rag.filters.base import Filter
+
+if TYPE_CHECKING:
+    from rag.pipeline import Pipeline
+
+__all__ = ["FilterLog", "calibration_error", "filter_logs", "pooled_curve", "precision_at_recall", "share_kept"]
+
+_BINS = 10
+_CURVE = 60
+"""Points of a curve that are kept."""
+_EXAMPLES = 5
+
+Array = npt.NDArray[Any]
+
+
+def pooled_curve(values: Array, relevant: Array) -> tuple[Array, Array, float]:
+    """Recall and precision at every threshold, from the highest on, and the area under them (average precision, ties
+    counted at once).
+
+    Args:
+        values: [n] pairs.
+        relevant: Bool [n].
+    """
+    order = np.argsort(-values, kind="stable")
+    ranked = values[order]
+    last = np.append(np.flatnonzero(ranked[1:] != ranked[:-1]), len(ranked) - 1)
+    found = np.cumsum(relevant[order])[last]
+    recall, precision = found / max(found[-1], 1), found / (last + 1)
+    return recall, precision, float((np.diff(recall, prepend=0.0) * precision).sum())
+
+
+def precision_at_recall(values: Array, relevant: Array, recall: float) -> float:
+    """Precision at the largest threshold with at least this recall."""
+    recalls, precisions, _ = pooled_curve(values, relevant)
+    return float(precisions[np.argmax(recalls >= recall)])
+
+
+def share_kept(values: Array, relevant: Array, recall: float) -> float:
+    """Share of the pairs that the largest threshold with at least this recall keeps."""
+    hits = np.sort(values[relevant])[::-1]
+    threshold = hits[min(int(np.ceil(recall * len(hits) - 1e-9)), len(hits)) - 1]
+    return float((values >= threshold).mean())
+
+
+def calibration_error(probabilities: Array, relevant: Array) -> tuple[float, list[dict[str, float]]]:
+    """Expected calibration error over ten bins of equal width (Naeini et al. 2015), and the bins that hold any pair."""
+    place = np.minimum((probabilities * _BINS).astype(int), _BINS - 1)
+    counts = np.bincount(place, minlength=_BINS)
+    mean = np.bincount(place, probabilities, _BINS) / np.maximum(counts, 1)
+    share = np.bincount(place, relevant, _BINS) / np.maximum(counts, 1)
+    error = float((counts * np.abs(mean - share)).sum() / max(len(place), 1))
+    bins = [
+        {"pairs": int(counts[n]), "probability": float(mean[n]), "relevant": float(share[n])}
+        for n in np.flatnonzero(counts).tolist()
+    ]
+    return error, bins
+
+
+@dataclass
+class FilterLog:
+    """What one filter of a pipeline was given and what it made of it, batch by batch.
+
+    Args:
+        name: Of the stage.
+        before: Of the stage before, whose scores it was given.
+        filter: The filter, fitted.
+    """
+
+    name: str
+    before: str
+    filter: Filter
+    _parts: list[tuple[Array, ...]] = field(default_factory=list)
+    _kept: list[Array] = field(default_factory=list)
+    _answerable: list[Array] = field(default_factory=list)
+    _examples: dict[str, list[dict[str, Any]]] = field(default_factory=lambda: {"lost": [], "cut": []})
+
+    def add(self, batch: QueryBatch, pipeline: Pipeline, qrels: Qrels, ignored: Array | None = None) -> None:
+        """Look at a batch that went through the pipeline with a trace.
+
+        Args:
+            batch: The queries.
+            pipeline: Where they went.
+            qrels: Judgements.
+            ignored: Position of a document that does not count, for each query.
+        """
+        assert batch.trace is not None
+        given, left = batch.trace[self.before], batch.trace[self.name]
+        grades = _grades(batch, given, pipeline, qrels)
+        values = self.filter.values(batch, given)
+        mask = given.mask
+        if ignored is not None:
+            mask = mask & (given.positions != ignored[:, None])
+        span = len(pipeline.corpus)
+        keys = np.arange(len(given))[:, None] * span
+        passed = np.isin(keys + given.positions, (keys + left.positions)[left.mask]) & mask
+        self._parts.append((values[mask], given.scores[mask], grades[mask], passed[mask]))
+        self._kept.append(passed.sum(axis=1))
+        judged = [qrels.get(query.id, {}) for query in batch.queries]
+        self._answerable.append(np.array([any(grade > 0 for grade in one.values()) for one in judged], dtype=bool))
+        for what, which in (("lost", ~passed & (grades > 0)), ("cut", ~passed & (grades <= 0))):
+            self._note(what, batch, given, values, grades, np.where(which & mask, given.scores, -np.inf), pipeline)
+
+    def summary(self) -> dict[str, Any]:
+        """The filter's entry in ``metrics.json``."""
+        empty = (np.zeros(0), np.zeros(0), np.zeros(0), np.zeros(0))
+        values, scores, grades, passed = (np.concatenate(one) for one in zip(*(self._parts or [empty]), strict=True))
+        kept = np.concatenate(self._kept or [np.zeros(0, dtype=int)])
+        nothing = ~np.concatenate(self._answerable or [np.zeros(0, dtype=bool)])
+        relevant, passed = grades > 0, passed.astype(bool)
+        found: dict[str, Any] = {
+            "name": self.name,
+            "before": self.before,
+            "threshold": _finite(self.filter.threshold),
+            "keep": self.filter.keep,
+            "calibration": None if self.filter.cut is None else self.filter.cut.as_dict(),
+            "pairs": len(values),
+            "relevant": int(relevant.sum()),
+            "judged": float((grades != _UNJUDGED).mean()) if len(values) else 0.0,
+            "removed": float(1 - passed.mean()) if len(values) else 0.0,
+            "empty": float((kept == 0).mean()) if len(kept) else 0.0,
+            "unanswerable": {
+                "queries": int(nothing.sum()),
+                "empty": float((kept[nothing] == 0).mean()) if nothing.any() else None,
+            },
+            "recall": None,
+            "precision": float(relevant[passed].mean()) if passed.any() else None,
+            "kept": _histogram(kept),
+            "examples": self._examples,
+        }
+        finite = np.isfinite(values)  # a filter may not rate what it never keeps
+        if relevant[finite].any():
+            found["recall"] = float(passed[relevant].mean())
+            for name, one in (("curve", values[finite]), ("curve_before", scores[finite])):
+                recall, precision, area = pooled_curve(one, relevant[finite])
+                some = np.unique(np.linspace(0, len(recall) - 1, _CURVE * 20).astype(int))
+                some = some[np.searchsorted(recall[some], np.linspace(0, recall[-1], _CURVE))]
+                found[name] = {
+                    "pr_auc": area,
+                    "p_at_r95": precision_at_recall(one, relevant[finite], 0.95),
+                    "points": np.stack([recall, precision], axis=1)[np.unique(some)].round(4).tolist(),
+                }
+        if self.filter.gives_probabilities and len(values):
+            error, bins = calibration_error(values, relevant)
+            found["ece"], found["reliability"] = error, bins
+            found["brier"] = float(((values - relevant) ** 2).mean())
+        return found
+
+    def _note(
+        self,
+        what: str,
+        batch: QueryBatch,
+        given: Candidates,
+        values: Array,
+        grades: Array,
+        scores: Array,
+        pipeline: Pipeline,
+    ) -> None:
+        """Keep the highest-scored of what was cut, one for each query."""
+        if not scores.size:
+            return
+        best = scores.argmax(axis=1)
+        top = scores[np.arange(len(best)), best]
+        for row in np.argsort(-top, kind="stable")[:_EXAMPLES].tolist():
+            if np.isfinite(top[row]):
+                column = int(best[row])
+                (document,) = pipeline.corpus.documents([int(given.positions[row, column])])
+                title, grade = document.metadata.get("title"), int(grades[row, column])
+                self._examples[what].append(
+                    {
+                        "query": batch.queries[row].text,
+                        "document": document.id,
+                        "title": title if isinstance(title, str) and title.strip() else document.text[:120],
+                        "grade": None if grade == _UNJUDGED else grade,
+                        "score": float(top[row]),
+                        "value": _finite(float(values[row, column])),
+                        "rank": column + 1,
+                    }
+                )
+        self._examples[what] = sorted(self._examples[what], key=lambda one: -one["score"])[:_EXAMPLES]
+
+
+def filter_logs(pipeline: Pipeline) -> list[FilterLog]:
+    """A log for each filter of a pipeline."""
+    names = ["retriever", *(f"stages.{number} {stage.type}" for number, stage in enumerate(pipeline.stages))]
+    return [
+        FilterLog(names[number + 1], names[number], stage)
+        for number, stage in enumerate(pipeline.stages)
+        if isinstance(stage, Filter)
+    ]
+
+
+_UNJUDGED = -(1 << 31)
+
+
+def _grades(batch: QueryBatch, candidates: Candidates, pipeline: Pipeline, qrels: Qrels) -> Array:
+    """Grades of candidates, int64 [n, k]; the least there is where nobody judged."""
+    span = len(pipeline.corpus)
+    known: dict[int, int] = {}
+    for row, query in enumerate(batch.queries):
+        for id, grade in qrels.get(query.id, {}).items():
+            place = pipeline.corpus.position(id)
+            if place is not None:
+                known[row * span + place] = grade
+    keys = np.array(sorted(known), dtype=np.int64)
+    grades = np.array([known[key] for key in keys.tolist()], dtype=np.int64)
+    wanted = np.arange(len(candidates))[:, None] * span + candidates.positions
+    if not len(keys):
+        return np.full(wanted.shape, _UNJUDGED)
+    at = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
+    return np.where((keys[at] == wanted) & candidates.mask, grades[at], _UNJUDGED)
+
+
+def _histogram(kept: Array) -> list[dict[str, int]]:
+    """Queries by the number of results they keep: none, 1, 2 to 3, 4 to 7, ..."""
+    edges: Sequence[int] = [0, 1, *(2**n for n in range(1, 32) if 2**n <= max(int(kept.max(initial=0)), 1))]
+    bounds = [*edges, 2 * max(edges[-1], 1)]
+    return [
+        {"low": low, "high": high - 1, "queries": int(((kept >= low) & (kept < high)).sum())}
+        for low, high in pairwise(bounds)
+    ]
+
+
+def _finite(value: float) -> float | None:
+    return float(value) if np.isfinite(value) else None

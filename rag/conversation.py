@@ -1,0 +1,126 @@
+"""Conversations: turns of speakers, from whatever holds them, and the text that stands for them.
+
+A conversation is a list of turns, each ``{"speaker": ..., "text": ...}``, a pair, an OpenAI-style
+``{"role": ..., "content": ...}``, or a LangChain message. A query has them in ``Query.turns``, a document under
+``metadata["turns"]``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from rag.errors import DataError
+
+__all__ = ["History", "Turn", "conversation_text", "last_turn", "render", "turns_of"]
+
+History = Literal["last_turn", "concatenate", "latest_first_budget"]
+"""What of a conversation is read: its last turn, all of it in order, or the latest turns first up to a budget."""
+
+_USERS = frozenset({"user", "human", "customer", "client"})
+_MESSAGES = {"human": "user", "ai": "assistant", "HumanMessageChunk": "user", "AIMessageChunk": "assistant"}
+_NOT_SAID = frozenset({"system", "developer", "tool", "function", "remove"})
+"""Roles of messages that nobody in the conversation has said: instructions and what tools answered."""
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """What one speaker says.
+
+    Args:
+        speaker: Who; ``user``, ``human``, ``customer`` and ``client`` are the one who wants something.
+        text: What.
+    """
+
+    speaker: str
+    text: str
+
+    @property
+    def by_user(self) -> bool:
+        return self.speaker.lower() in _USERS
+
+
+def turns_of(conversation: Iterable[Any]) -> tuple[Turn, ...]:
+    """The turns of a conversation in any of the forms above; those without text are left out, and so are instructions
+    (role ``system``) and answers of tools among messages.
+
+    Raises:
+        DataError: Something in it is no turn, or no turn has any text.
+    """
+    if isinstance(conversation, (str, Mapping)) or not isinstance(conversation, Iterable):
+        raise DataError(f"a conversation is a list of turns, got {conversation!r:.60}")
+    turns = []
+    for number, one in enumerate(conversation):
+        turn = _turn(one)
+        if turn is None:
+            raise DataError(
+                f"turn {number} of a conversation must be {{speaker, text}}, {{role, content}}, a pair or a LangChain "
+                f"message, got {one!r:.80}"
+            )
+        if turn.text.strip():
+            turns.append(turn)
+    if not turns:
+        raise DataError("a conversation needs a turn with text, this one has none")
+    return tuple(turns)
+
+
+def _turn(one: Any) -> Turn | None:
+    if isinstance(one, Turn):
+        return one
+    if isinstance(one, Mapping):
+        if isinstance(one.get("speaker"), str) and isinstance(one.get("text"), str):
+            return Turn(one["speaker"], one["text"])
+        return _message(one["role"], one.get("content")) if isinstance(one.get("role"), str) else None
+    if isinstance(one, (tuple, list)):
+        return Turn(*one) if len(one) == 2 and all(isinstance(part, str) for part in one) else None
+    kind = getattr(one, "type", None)  # a LangChain message, without importing LangChain
+    if isinstance(kind, str) and hasattr(one, "content"):
+        return _message(getattr(one, "role", None) or _MESSAGES.get(kind, kind), one.content)
+    return None
+
+
+def _message(role: str, content: Any) -> Turn | None:
+    if isinstance(content, list):  # blocks: text, images, calls of tools
+        blocks = (one.get("text") if isinstance(one, Mapping) else one for one in content)
+        content = "\n".join(block for block in blocks if isinstance(block, str))
+    if content is not None and not isinstance(content, str):
+        return None
+    return Turn(role, "" if role in _NOT_SAID else content or "")
+
+
+def render(turns: Sequence[Turn]) -> str:
+    """Turns as lines, ``speaker: text``."""
+    return "\n".join(f"{turn.speaker}: {turn.text}" for turn in turns)
+
+
+def last_turn(turns: Sequence[Turn]) -> int:
+    """Place of the user's last turn; of the last one when no speaker is a user."""
+    return max((place for place, turn in enumerate(turns) if turn.by_user), default=len(turns) - 1)
+
+
+def conversation_text(
+    turns: Sequence[Turn], history: History, *, budget: int = 256, count: Callable[[str], int] | None = None
+) -> str:
+    """The text that stands for a conversation.
+
+    Args:
+        turns: At least one.
+        history: ``last_turn`` is what the user said last, without the speaker's name; ``concatenate`` is all turns in
+            order; ``latest_first_budget`` starts with the last turn and goes back while the budget lasts, so that what
+            a model cuts off is the oldest.
+        budget: In tokens. The last turn is taken whole even when it alone is longer.
+        count: Tokens of a text; words when None.
+    """
+    if history == "last_turn":
+        return turns[last_turn(turns)].text
+    if history == "concatenate":
+        return render(turns)
+    lines: list[str] = []
+    for turn in reversed(turns):
+        line = render([turn])
+        budget -= count(line) if count else len(line.split())
+        if budget < 0 and lines:
+            break
+        lines.append(line)
+    return "\n".join(lines)

@@ -1,0 +1,102 @@
+"""A recall that holds on average for the next query: conformal risk control."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import Field
+
+from rag.candidates import Candidates, Floats
+from rag.errors import ConfigError, DataError
+from rag.filters.base import Filter
+from rag.filters.keep import Cut, Keep, check_classes, check_keep, choose_cut, target_of
+from rag.filters.threshold import Threshold
+from rag.stage import Stage
+
+if TYPE_CHECKING:
+    from rag.batch import QueryBatch
+    from rag.context import FitContext
+
+__all__ = ["Conformal"]
+
+
+class Conformal(Filter):
+    """Cuts the scale of another filter where the expected recall of a new query is at least the target: conformal risk
+    control (Angelopoulos et al. 2022, Theorem 1).
+
+    ``keep: {recall: 0.95}`` elsewhere means 95 % of the relevant candidates of the training queries, all pairs
+    together, and promises nothing of new ones. Here the share is that of each query's own relevant candidates, averaged
+    over queries (one without any counts as 1), and chosen a little on the safe side: with n training queries the loss
+    1 - recall is at most ``(n + 1) / n * (1 - target) - 1 / n`` on them. If new queries are drawn as the training
+    queries were, their expected recall is at least the target. Exact for a ``filter`` that learns nothing, such as
+    ``threshold``; for one that learns, the calibration queries are those that its networks have not seen, and the
+    promise holds as far as these behave like new ones.
+
+    Args:
+        filter: Whose scale is cut; its own ``keep`` is not used, nor its ``top_k``.
+        keep: ``recall``, the only target with such a promise.
+        top_k: Keep at most this many, which may break the promise.
+    """
+
+    type = "conformal"
+
+    def __init__(
+        self,
+        *,
+        filter: Filter = Threshold(scale="z_score"),  # noqa: B008 - a default component is cloned for each instance
+        keep: Keep = {"recall": 0.95},  # noqa: B006 - copied for each instance
+        top_k: Annotated[int, Field(ge=1)] | None = None,
+    ) -> None:
+        check_keep(self.label(), keep)
+        target, value = target_of(keep)
+        if target != "recall" or value >= 1:
+            raise ConfigError(
+                f"{self.label()}: keep must be a recall below 1: no other promise is made, got {target} {value:g}",
+                parameter="keep",
+            )
+        self.filter = filter
+        self.keep = keep
+        self.top_k = top_k
+
+    @property
+    def gives_probabilities(self) -> bool:  # type: ignore[override]
+        return self.filter.gives_probabilities
+
+    @property
+    def keeps_order(self) -> bool:
+        return self.filter.keeps_order
+
+    def values(self, batch: QueryBatch, candidates: Candidates) -> Floats:
+        return self.filter.values(batch, candidates)
+
+    def fit(self, context: FitContext) -> None:
+        self._passages = context.passages
+        Stage.fit(self.filter, context)  # what it holds; its own threshold is not asked for
+        batch, candidates = context.training_run()
+        relevant = self._relevant(batch, candidates, context)
+        rows, values = self.filter.learn(batch, candidates, relevant, context)
+        self.cut = self._safe_cut(values, relevant[rows])
+
+    def _safe_cut(self, values: Any, relevant: npt.NDArray[np.bool_]) -> Cut:
+        """The largest threshold whose mean loss on the calibration queries, one more of loss 1 counted in, is at most
+        1 - target.
+        """
+        assert self.keep is not None
+        n, target = len(values), target_of(self.keep)[1]
+        allowed = (n + 1) * (1 - target) - 1.0
+        if allowed < 0:
+            needed = int(np.ceil(1 / (1 - target) - 1))
+            raise DataError(
+                f"{self.label()}: a recall of {target:g} can be promised from {needed} training queries on, got {n}"
+            )
+        check_classes(relevant[~np.isneginf(values)], self.label())
+        share = relevant / np.maximum(relevant.sum(axis=1, keepdims=True), 1)
+        hits = values[relevant]
+        order = np.argsort(-hits, kind="stable")
+        ranked = hits[order]
+        lost = share.sum() - np.cumsum(share[relevant][order])
+        last = np.append(np.flatnonzero(ranked[1:] != ranked[:-1]), len(ranked) - 1)
+        threshold = float(ranked[last[np.argmax(lost[last] <= allowed + 1e-9)]])
+        return choose_cut({"threshold": threshold}, values, relevant, self.label())

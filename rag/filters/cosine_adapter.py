@@ -1,0 +1,84 @@
+"""The Cosine Adapter: a calibrated cut-off after dense retrieval."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import numpy as np
+from pydantic import Field
+
+from rag.candidates import Candidates
+from rag.embedders.base import Embedder
+from rag.errors import DataError
+from rag.filters.curves import Family
+from rag.filters.keep import Keep
+from rag.filters.network import Size
+from rag.filters.score_adapter import Features, ScoreAdapter
+
+if TYPE_CHECKING:
+    from rag.batch import QueryBatch
+
+__all__ = ["CosineAdapter"]
+
+_ROUNDING = 1e-3
+"""How far above 1 a cosine computed in reduced precision may lie."""
+
+
+class CosineAdapter(ScoreAdapter):
+    """Learns, for each query, the curve from cosine to probability of relevance, and cuts there (Rossi et al., CIKM
+    2024).
+
+    Dense retrieval always returns its k documents, relevant or not, and a cosine of 0.5 means something else for every
+    query. Here the encoder stays as it is; a network maps the query to the parameters of a curve that gives all queries
+    one scale, and one threshold serves them all.
+
+    With ``features: query`` this is the paper's adapter: a curve of the cosine, predicted from the query embedding. The
+    default, ``query_and_scores``, is ours: the network also sees the shape of the list (mean, spread, leading scores
+    and gaps), and the curve is one of the cosine in standard deviations from the mean of its list. Learned and
+    calibrated as ``score_adapter`` says.
+
+    Args:
+        embedder: The retriever's: its query embeddings are there already.
+        features: What the curve is predicted from: ``query_and_scores``, ``query`` or ``scores``. With the list, the
+            curve is one of the standardised cosine, else of the cosine itself.
+    """
+
+    type = "cosine_adapter"
+
+    def __init__(
+        self,
+        *,
+        embedder: Embedder | None,
+        features: Features = "query_and_scores",
+        family: Family = "linear",
+        monotone: bool = True,
+        network: Size = "small",
+        networks: Annotated[int, Field(ge=1, le=10)] = 10,
+        negatives: Annotated[int, Field(ge=1)] = 100,
+        keep: Keep = {"recall": 0.95},  # noqa: B006 - copied for each instance
+        top_k: Annotated[int, Field(ge=1)] | None = None,
+    ) -> None:
+        super().__init__(
+            embedder=embedder,
+            features=features,
+            family=family,
+            monotone=monotone,
+            network=network,
+            networks=networks,
+            negatives=negatives,
+            keep=keep,
+            top_k=top_k,
+        )
+
+    def _scale_of(self, mean: float, spread: float) -> tuple[float, float]:
+        return 0.0, 1.0  # cosines have a scale
+
+    def _check(self, batch: QueryBatch, candidates: Candidates) -> None:
+        size = np.where(candidates.mask, np.abs(candidates.scores), 0)
+        worst = int(size.max(axis=1).argmax())
+        if size[worst].max() > 1 + _ROUNDING:
+            raise DataError(
+                f"{self.label()} takes cosines, between -1 and 1, and the stage before gave {size[worst].max():.3g} "
+                f"for query '{batch.queries[worst].id}': put it right behind a dense retriever with metric cosine, or "
+                "use 'score_adapter'"
+            )

@@ -1,0 +1,151 @@
+"""What a filter is asked to keep, and the threshold that does it.
+
+The threshold is one number for all queries, chosen on judged queries whose scores come from nothing that was trained on
+them, and compared with ``>=``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Annotated, Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import Field
+
+from rag.errors import ConfigError, DataError
+
+__all__ = ["Cut", "Keep", "Target", "check_keep", "choose_cut", "target_of"]
+
+Target = Literal["recall", "precision", "f_beta", "threshold", "expected_relevant"]
+
+Keep = Annotated[dict[Target, float], Field(min_length=1, max_length=1)]
+"""One target with its value, such as ``{recall: 0.95}``."""
+
+_RULES: dict[Target, tuple[float, float, str]] = {
+    "recall": (0.0, 1.0, "above 0 and at most 1"),
+    "precision": (0.0, 1.0, "above 0 and at most 1"),
+    "f_beta": (0.0, np.inf, "above 0"),
+    "threshold": (-np.inf, np.inf, "a number"),
+    "expected_relevant": (0.0, np.inf, "above 0"),
+}
+
+
+@dataclass(frozen=True)
+class Cut:
+    """A threshold and what it achieved on the calibration queries, over all their (query, candidate) pairs.
+
+    Args:
+        threshold: Scores of at least this are kept.
+        queries: Calibration queries.
+        relevant: Relevant candidates among theirs; what the stage before did not find does not count.
+        recall: Share of the relevant candidates that is kept.
+        precision: Share of the kept candidates that is relevant; 1 when none is kept.
+        kept: Share of the candidates that is kept.
+        empty: Share of the queries that keep none.
+    """
+
+    threshold: float
+    queries: int
+    relevant: int
+    recall: float
+    precision: float
+    kept: float
+    empty: float
+
+    def as_dict(self) -> dict[str, float]:
+        return asdict(self)
+
+
+def target_of(keep: Mapping[Target, float]) -> tuple[Target, float]:
+    """The one target with its value."""
+    return next(iter(keep.items()))
+
+
+def check_keep(label: str, keep: Mapping[Target, float]) -> None:
+    """Refuse a value that the target cannot have.
+
+    Raises:
+        ConfigError: It cannot.
+    """
+    target, value = target_of(keep)
+    low, high, rule = _RULES[target]
+    if not (low < value <= high):
+        raise ConfigError(f"{label}: keep.{target} must be {rule}, got {value:g}", parameter="keep")
+
+
+def choose_cut(keep: Mapping[Target, float], scores: Any, relevant: npt.NDArray[np.bool_], label: str) -> Cut:
+    """The threshold that meets a target on the calibration queries.
+
+    ``recall``: the largest threshold with at least this share of the relevant candidates; ``precision``: the smallest
+    with at least this share of relevant ones among the kept, so that most is kept; ``f_beta``: that of the best F;
+    ``expected_relevant``: the largest that keeps so many relevant candidates per query on average; ``threshold``: the
+    one given. Recall, precision and F are over all pairs together, as in the paper.
+
+    Args:
+        keep: The target.
+        scores: [n_queries, k]; ``-inf`` at padding.
+        relevant: bool [n_queries, k].
+        label: How messages name the filter.
+
+    Raises:
+        DataError: There is nothing to learn from, or the target cannot be met; says what can.
+    """
+    target, value = target_of(keep)
+    valid = ~np.isneginf(scores)
+    check_classes(relevant[valid], label)
+    flat, hits = scores[valid], relevant[valid]
+    order = np.argsort(-flat, kind="stable")
+    ranked = flat[order]
+    last = np.append(np.flatnonzero(ranked[1:] != ranked[:-1]), len(ranked) - 1)  # the last of each run of ties
+    found = np.cumsum(hits[order])[last]
+    recall, precision = found / found[-1], found / (last + 1)
+    if target == "threshold":
+        threshold = float(value)
+    elif target == "recall":
+        threshold = float(ranked[last[np.argmax(recall >= value)]])
+    elif target == "precision":
+        meeting = np.flatnonzero(precision >= value)
+        if not len(meeting):
+            best = int(precision.argmax())
+            raise DataError(
+                f"{label}: keep.precision {value:g} cannot be met on the calibration queries: the best there is "
+                f"{precision[best]:.3f}, at recall {recall[best]:.3f}"
+            )
+        threshold = float(ranked[last[meeting[-1]]])
+    elif target == "f_beta":
+        f = (1 + value**2) * precision * recall / np.maximum(value**2 * precision + recall, 1e-12)
+        threshold = float(ranked[last[f.argmax()]])
+    else:
+        if found[-1] < value * len(scores):
+            raise DataError(
+                f"{label}: keep.expected_relevant {value:g} cannot be met on the calibration queries: their candidates "
+                f"hold {found[-1] / len(scores):.3f} relevant ones per query"
+            )
+        threshold = float(ranked[last[np.argmax(found >= value * len(scores))]])
+    kept = valid & (scores >= threshold)
+    n_kept = int(kept.sum())
+    return Cut(
+        threshold=threshold,
+        queries=len(scores),
+        relevant=int(hits.sum()),
+        recall=float(relevant[kept].sum() / hits.sum()),
+        precision=float(relevant[kept].mean()) if n_kept else 1.0,
+        kept=n_kept / len(flat),
+        empty=float((~kept.any(axis=1)).mean()),
+    )
+
+
+def check_classes(relevant: npt.NDArray[np.bool_], label: str) -> None:
+    """Refuse pairs of which none or all are relevant.
+
+    Raises:
+        DataError: There is nothing to learn from.
+    """
+    if not len(relevant) or relevant.all() or not relevant.any():
+        which = "there are none" if not len(relevant) else "all are" if relevant.all() else "none is"
+        raise DataError(
+            f"{label} learns from relevant and other candidates of the training queries, both are needed: of "
+            f"{len(relevant)} candidates {which}{' relevant' if len(relevant) else ''}"
+        )

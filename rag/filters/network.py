@@ -1,0 +1,235 @@
+"""A bag of small networks that give a curve's parameters for each query; learned with torch, asked with numpy."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from rag.candidates import Floats
+from rag.filters.curves import Family, logits, n_parameters, stretched
+
+__all__ = ["Bag", "Recipe", "forward", "left_out", "train"]
+
+Size = Literal["small", "paper"]
+
+_FOLDS = 10
+_LEFT_OUT = 3
+"""Tenths of the training queries that a network does not see: they stop its training, and calibrate the whole."""
+
+_HIDDEN = 64
+_INPUT_DROPOUT = (0.5, 0.1)
+_BATCH = 64
+_EPOCHS = 100
+_PATIENCE = 10
+_WEIGHT_DECAY = 1e-4
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What is learned.
+
+    Args:
+        family: The curve.
+        monotone: Whether slopes stay positive.
+        size: ``small``: 64 hidden units twice beside a linear path, dropout .3; ``paper``: layer norm and 4 d hidden
+            units twice, dropout .5 (Rossi et al. 2024).
+        networks: How many, each on other training queries.
+        slope: Of the curve before anything is learned.
+        offset: Likewise: the log-odds of the share of relevant candidates, so that learning starts at the prior.
+    """
+
+    family: Family
+    monotone: bool
+    size: Size
+    networks: int
+    slope: float
+    offset: float
+
+
+@dataclass(frozen=True)
+class Bag:
+    """Networks of one recipe.
+
+    Args:
+        recipe: How they were learned.
+        weights: By name, the first axis is the network.
+    """
+
+    recipe: Recipe
+    weights: Mapping[str, Floats]
+
+    def __call__(self, features: Floats, x: Floats) -> Floats:
+        """Mean logit of the networks, float32 [n, k].
+
+        Args:
+            features: Float32 [n, d].
+            x: Scores as the curve takes them, float32 [n, k], finite.
+        """
+        r = self.recipe
+        raw = forward(self.weights, features)
+        if r.family == "power":
+            return np.asarray(sum(self._curve(one, x) for one in raw) / np.float32(len(raw)), dtype=np.float32)
+        # All other curves are linear in their parameters: the mean of the curves is the curve of the means.
+        unit = np.array([[0.0, 1.0]], dtype=np.float32)
+        ends = np.stack([self._curve(one, unit) for one in raw]).mean(axis=0)  # at 0 and at 1, both fixed points
+        a, b = ends[:, 1:] - ends[:, :1], ends[:, :1]
+        return np.asarray(a * stretched(x, r.family, np) + b, dtype=np.float32)
+
+    def _curve(self, raw: Floats, x: Floats) -> Floats:
+        r = self.recipe
+        curve = logits(raw, x, r.family, np, slope=r.slope, offset=r.offset, monotone=r.monotone)
+        return np.asarray(curve, dtype=np.float32)
+
+
+def forward(weights: Mapping[str, Any], x: Any, drop: Callable[[Any, str], Any] = lambda x, where: x) -> Any:
+    """Outputs [networks, n, parameters] of inputs [n, d] or [networks, n, d]; numpy or torch alike."""
+    x = drop(x, "input")
+    h = _layer_norm(x, weights, "1") if "g1" in weights else x
+    h = h @ weights["w1"] + weights["b1"]
+    h = drop(h * (h > 0), "hidden")
+    if "g2" in weights:
+        h = _layer_norm(h, weights, "2")
+    h = h @ weights["w2"] + weights["b2"]
+    h = drop(h * (h > 0), "hidden")
+    out = h @ weights["w3"] + weights["b3"]
+    return out + x @ weights["w0"] if "w0" in weights else out
+
+
+def _layer_norm(x: Any, weights: Mapping[str, Any], which: str) -> Any:
+    centred = x - x.mean(-1, keepdims=True)
+    scale = ((centred * centred).mean(-1, keepdims=True) + 1e-5) ** 0.5
+    return centred / scale * weights["g" + which] + weights["c" + which]
+
+
+def left_out(n: int, networks: int, seed: int) -> npt.NDArray[np.bool_]:
+    """Which queries each network does not see, bool [networks, n]: three tenths, another three for each of ten."""
+    fold = np.random.default_rng(seed).permutation(n) % _FOLDS
+    return np.asarray((fold - np.arange(networks)[:, None]) % _FOLDS < _LEFT_OUT)
+
+
+def train(
+    recipe: Recipe, features: Floats, x: Floats, relevant: npt.NDArray[np.bool_], weight: Floats, seed: int
+) -> tuple[Bag, npt.NDArray[np.bool_]]:
+    """Learn a bag by binary cross-entropy; each network stops when the queries it does not see get no better.
+
+    A small network is learned twice, with half of its inputs dropped and with a tenth, and what is better on queries
+    not seen is kept: of embeddings and some hundred queries the first, where the inputs say more the second.
+
+    Args:
+        recipe: What is learned.
+        features: Of the queries, float32 [n, d].
+        x: Scores as the curve takes them, float32 [n, k], finite.
+        relevant: Bool [n, k].
+        weight: Of the pairs, float32 [n, k]; 0 at padding.
+        seed: Of everything random.
+
+    Returns:
+        The bag, and which queries each network has not seen, bool [networks, n].
+    """
+    import torch
+
+    # One thread: matrices this small gain nothing from more, and sums come out the same on every machine.
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        rates = _INPUT_DROPOUT if recipe.size == "small" else (0.0,)
+        learned = [_train(recipe, rate, features, x, relevant, weight, seed) for rate in rates]
+    finally:
+        torch.set_num_threads(threads)
+    _, weights = min(learned, key=lambda one: one[0])
+    return Bag(recipe, weights), left_out(len(x), recipe.networks, seed)
+
+
+def _train(
+    recipe: Recipe,
+    input_dropout: float,
+    features: Floats,
+    x: Floats,
+    relevant: npt.NDArray[np.bool_],
+    weight: Floats,
+    seed: int,
+) -> tuple[float, dict[str, Floats]]:
+    """The least loss on queries not seen, mean over the networks, and the weights that have it."""
+    import torch
+
+    generator = torch.Generator().manual_seed(seed)
+    outside = left_out(len(x), recipe.networks, seed)
+    rates = {"input": input_dropout, "hidden": 0.3 if recipe.size == "small" else 0.5}
+    given = (features, x, relevant, weight)
+    f, t, y, w = (torch.from_numpy(np.ascontiguousarray(one, dtype=np.float32)) for one in given)
+    weights = _initial(recipe, f.shape[1], generator)
+    optimiser = torch.optim.AdamW(weights.values(), lr=1e-3, weight_decay=_WEIGHT_DECAY)
+
+    def drop(h: Any, where: str) -> Any:
+        # One mask for all networks: they see other queries, and drawing numbers is half of the time.
+        rate = rates[where]
+        return h * ((torch.rand(h.shape[1:], generator=generator) >= rate) / (1 - rate)) if rate else h
+
+    def loss(rows: Any, dropped: Callable[[Any, str], Any]) -> Any:
+        """Mean cross-entropy per pair of each network on its rows [networks, m]."""
+        raw = forward(weights, f[rows], dropped)
+        r = recipe
+        z = logits(raw, t[rows], r.family, torch, slope=r.slope, offset=r.offset, monotone=r.monotone)
+        one = torch.nn.functional.binary_cross_entropy_with_logits(z, y[rows], weight=w[rows], reduction="none")
+        return one.sum((1, 2)) / w[rows].sum((1, 2)).clamp(min=1e-9)
+
+    seen = _rows(~outside)
+    unseen = torch.from_numpy(_rows(outside))
+    best = torch.full((recipe.networks,), torch.inf)
+    kept = {name: value.detach().clone() for name, value in weights.items()}
+    worse = torch.zeros(recipe.networks)
+    for _ in range(_EPOCHS):
+        order = torch.rand(seen.shape, generator=generator).argsort(dim=1)
+        shuffled = torch.from_numpy(seen).gather(1, order)
+        for first in range(0, seen.shape[1], _BATCH):
+            optimiser.zero_grad()
+            loss(shuffled[:, first : first + _BATCH], drop).sum().backward()
+            optimiser.step()
+        with torch.no_grad():
+            now = loss(unseen, lambda h, where: h)
+            better = now < best
+            best = torch.where(better, now, best)
+            worse = torch.where(better, torch.zeros_like(worse), worse + 1)
+            for name, value in weights.items():
+                kept[name][better] = value[better]
+        if bool((worse >= _PATIENCE).all()):
+            break
+    return float(best.mean()), {name: value.numpy() for name, value in kept.items()}
+
+
+def _rows(which: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
+    """Rows that are true in each line, int64 [networks, m]; of lines with more than others, the first m."""
+    m = int(which.sum(axis=1).min())
+    return np.stack([np.flatnonzero(line)[:m] for line in which])
+
+
+def _initial(recipe: Recipe, d: int, generator: Any) -> dict[str, Any]:
+    """Uniform within 1 / sqrt(inputs), as torch's Linear; the last layer near 0, so that every curve starts alike."""
+    import torch
+
+    hidden = _HIDDEN if recipe.size == "small" else 4 * d
+    outputs = n_parameters(recipe.family)
+    bags = recipe.networks
+
+    def uniform(i: int, o: int, scale: float = 1.0) -> Any:
+        return (torch.rand(bags, i, o, generator=generator) * 2 - 1) * scale / i**0.5
+
+    weights = {
+        "w1": uniform(d, hidden),
+        "b1": torch.zeros(bags, 1, hidden),
+        "w2": uniform(hidden, hidden),
+        "b2": torch.zeros(bags, 1, hidden),
+        "w3": uniform(hidden, outputs, 0.1),
+        "b3": torch.zeros(bags, 1, outputs),
+    }
+    if recipe.size == "small":
+        weights["w0"] = torch.zeros(bags, d, outputs)
+    else:
+        for which, size in (("1", d), ("2", hidden)):
+            weights["g" + which] = torch.ones(bags, 1, size)
+            weights["c" + which] = torch.zeros(bags, 1, size)
+    return {name: value.requires_grad_() for name, value in weights.items()}

@@ -1,0 +1,1 @@
+"""What a query is turned into before keys are searched with it."""

@@ -1,0 +1,48 @@
+"""The contract of query encoders."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, ClassVar
+
+from rag.batch import QueryBatch
+from rag.component import Component
+
+if TYPE_CHECKING:
+    from rag.context import FitContext
+    from rag.stage import Retriever
+    from rag.summarizer import Source
+
+__all__ = ["QueryEncoder"]
+
+
+class QueryEncoder(Component):
+    """Turns the queries of a batch into what keys are searched with: other texts, or vectors of their own."""
+
+    kind: ClassVar[str] = "query"
+
+    learns: ClassVar[bool] = False
+    """Whether it learns from keys; then two that are alike differ when their keys do."""
+
+    def check(self, retriever: Retriever) -> None:
+        """Refuse a retriever that it cannot work for; the default works for any.
+
+        Raises:
+            ConfigError: It cannot.
+        """
+
+    def learn(self, context: FitContext, sources: Sequence[Source], keys: Sequence[Sequence[str]]) -> None:
+        """Learn how sources are mapped to their keys. Called once the keys are made; the default learns nothing.
+
+        Args:
+            context: What fitting is given.
+            sources: What the keys were made of.
+            keys: The key texts of each.
+        """
+
+    @abstractmethod
+    def encode(self, batch: QueryBatch) -> QueryBatch:
+        """The batch to search with: the same queries in the same order, their texts replaced, or what
+        :meth:`~rag.batch.QueryBatch.embeddings` gives. Costs are booked to the ledger of ``batch``.
+        """

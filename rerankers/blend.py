@@ -1,0 +1,132 @@
+"""The scorer's order and the first stage's, mixed."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import numpy as np
+from pydantic import Field
+
+from rag.batch import QueryBatch
+from rag.candidates import Candidates, Floats, Ints, rank
+from rag.component import Need
+
+if TYPE_CHECKING:
+    from rag.context import FitContext
+
+__all__ = [
+    "Blend",
+    "blended",
+    "fixed_weight",
+    "load_weight",
+    "needs_of",
+    "save_weight",
+    "training_sample",
+    "tuned_weight",
+]
+
+Blend = Annotated[float, Field(ge=0, le=1)] | Literal["tuned"] | None
+"""Weight of the first stage, or ``tuned``: the best on training queries."""
+
+_K = 60
+"""Reciprocal rank fusion's constant (Cormack et al. 2009)."""
+
+_FILE = "blend.json"
+_WEIGHTS = np.linspace(0, 1, 21)
+_DEPTH = 10
+
+
+def fixed_weight(blend: Blend) -> float | None:
+    """The weight that is known without fitting."""
+    return None if blend is None or blend == "tuned" else float(blend)
+
+
+def needs_of(blend: Blend) -> frozenset[Need]:
+    """What fitting takes."""
+    return frozenset({"training", "candidates"} if blend == "tuned" else set())
+
+
+def save_weight(folder: Path, blend: Blend, weight: float | None) -> None:
+    """Write what was tuned."""
+    if blend == "tuned" and weight is not None:
+        (folder / _FILE).write_text(json.dumps(weight), encoding="utf-8")
+
+
+def load_weight(folder: Path, blend: Blend) -> float | None:
+    """The fixed weight, or what :func:`save_weight` wrote."""
+    return float(json.loads((folder / _FILE).read_text(encoding="utf-8"))) if blend == "tuned" else fixed_weight(blend)
+
+
+def training_sample(context: FitContext, most: int = 200) -> tuple[QueryBatch, Candidates]:
+    """At most so many training queries, spread evenly over them, and what the steps before find for them."""
+    batch, candidates = context.training_run()
+    rows = np.unique(np.linspace(0, len(batch) - 1, min(most, len(batch))).astype(np.int64))
+    some = Candidates(candidates.positions[rows], candidates.scores[rows], candidates.passages[rows])
+    return QueryBatch([batch.queries[row] for row in rows.tolist()], store=batch.store, ledger=context.ledger), some
+
+
+def blended(scored: Candidates, first: Candidates, weight: float) -> Candidates:
+    """Reciprocal rank fusion of the scorer's order with the first stage's, of what was scored.
+
+    Ranks, because scores of the two have no common scale. A document that the first stage did not list stands below its
+    list.
+
+    Args:
+        scored: Best first by the scorer.
+        first: What the first stage gave.
+        weight: 0 is the scorer's order, 1 the first stage's.
+    """
+    return scored.rescored(_mixed(scored, first, weight))
+
+
+def tuned_weight(scored: Candidates, first: Candidates, batch: QueryBatch, context: FitContext) -> float:
+    """The weight with the best mean nDCG@10 on training queries; of several, the least."""
+    assert context.training is not None
+    gains = _gains(scored.positions, batch, context)
+    quality = [_ndcg(rank(scored.positions, _mixed(scored, first, float(weight))), gains) for weight in _WEIGHTS]
+    return float(_WEIGHTS[int(np.argmax(quality))])
+
+
+def _mixed(scored: Candidates, first: Candidates, weight: float) -> Floats:
+    """Fused score of each document of ``scored``, float32; ``-inf`` at padding."""
+    ranks = np.arange(1, scored.positions.shape[1] + 1)
+    mixed = (1 - weight) / (_K + ranks) + weight / (_K + _ranks_in(scored.positions, first))
+    return np.where(scored.mask, mixed, -np.inf).astype(np.float32)
+
+
+def _ranks_in(positions: Ints, first: Candidates) -> Ints:
+    """Rank from 1 of each document in the first stage's list; one below the end for those that are not in it."""
+    width = int(max(positions.max(initial=0), first.positions.max(initial=0))) + 2
+    shift = np.arange(len(positions))[:, None] * width + 1
+    keys = (first.positions + shift).ravel()
+    below = first.counts[:, None] + 1
+    if not keys.size:
+        return np.broadcast_to(below, positions.shape)
+    order = np.argsort(keys, kind="stable")
+    wanted = positions + shift
+    place = order[np.minimum(np.searchsorted(keys, wanted, sorter=order), len(keys) - 1)]
+    found = (keys[place] == wanted) & (positions >= 0)
+    return np.where(found, place % first.positions.shape[1] + 1, below)
+
+
+def _gains(positions: Ints, batch: QueryBatch, context: FitContext) -> Floats:
+    """Gain of each document by the training judgements, float32; 0 where there is none."""
+    assert context.training is not None
+    gains = np.zeros(positions.shape, dtype=np.float32)
+    for row, query in enumerate(batch.queries):
+        judged = context.training.judgements.get(query.id, {})
+        places = {context.corpus.position(document): max(grade, 0) for document, grade in judged.items()}
+        places.pop(None, None)
+        gains[row] = [places.get(position, 0) for position in positions[row].tolist()]
+    return gains
+
+
+def _ndcg(order: Ints, gains: Floats) -> float:
+    """Mean nDCG@10 of an order of columns against the best order of the same documents: enough to compare."""
+    depth = min(_DEPTH, gains.shape[1])
+    discount = 1 / np.log2(np.arange(2, depth + 2))
+    got = np.take_along_axis(gains, order[:, :depth], 1) @ discount
+    best = -np.sort(-gains, axis=1)[:, :depth] @ discount
+    return float(np.mean(got[best > 0] / best[best > 0])) if (best > 0).any() else 0.0

@@ -1,0 +1,49 @@
+"""A Python function as a scorer."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from rag.candidates import Floats, Ints
+from rag.errors import NotFittedError
+from rerankers.base import Scorer
+
+if TYPE_CHECKING:
+    from rag.batch import QueryBatch
+
+__all__ = ["CallableScorer"]
+
+
+class CallableScorer(Scorer):
+    """Wraps a function of (query, passage) pairs. From Python only: a YAML file cannot hold the object.
+
+    Args:
+        function: Called with a list of (query's text, passage's text) pairs; gives one number each, higher is better.
+        name: What identifies its results (model, version). Without it nothing computed is ever shared with another
+            object, since nobody can tell whether two functions are alike.
+    """
+
+    type = "callable"
+
+    def __init__(self, function: Callable[..., Any], *, name: str | None = None) -> None:
+        self.function = function
+        self.name = name
+        self._token = uuid.uuid4().hex
+
+    def identity(self) -> dict[str, Any]:
+        return {"kind": self.kind, "type": self.type, "version": self.version, "name": self.name or self._token}
+
+    @property
+    def is_lasting(self) -> bool:
+        return self.name is not None
+
+    def score_pairs(self, batch: QueryBatch, rows: Ints, passages: Ints) -> Floats:
+        if self._passages is None:
+            raise NotFittedError("'callable' has not been fitted: fit the pipeline it is in first")
+        texts: Sequence[str] = self._passages.texts(passages)
+        pairs = [(batch.texts[row], text) for row, text in zip(rows.tolist(), texts, strict=True)]
+        return np.asarray(self.function(pairs), dtype=np.float32)

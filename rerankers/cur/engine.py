@@ -1,0 +1,286 @@
+"""CUR search: spend a budget of scorer calls in rounds, each where the scores so far say that it pays.
+
+    first round    items from the first stage, or fixed anchors
+    every round    score them; solve for each query's weights; the best unscored items are next
+    the answer     everything scored, by its exact score
+
+ADACUR (Yadav et al., EMNLP Findings 2023) is this with item vectors from a dense score matrix, AXN (Yadav et al., ICLR
+2024) with those of an encoder or of a sparse matrix, ANNCUR (Yadav et al., EMNLP 2022) with anchors that are the same
+for all queries and one round after them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from rag.candidates import Floats, Ints, Vectors
+from rerankers.cur.items import Extra, Items, Listed, gathered
+from rerankers.cur.solver import Doubles, GrowingRidge, PseudoInverse, Solver
+
+__all__ = ["Acquisition", "Plan", "Prior", "Score", "round_sizes", "search"]
+
+Acquisition = Literal["mean", "softmax", "ucb", "thompson"]
+"""How the next items are chosen: by predicted score; sampled by softmax over it; by its upper confidence bound; by one
+draw from the posterior."""
+
+Score = Callable[[Ints, Ints], Floats]
+"""Exact scores of pairs (row of the query, item), both int64 [n], rows ascending: float32 [n]."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How a budget is spent.
+
+    Args:
+        sizes: Items scored in each round; their sum is the budget.
+        solver: ``prior_mean_ridge`` fits the residual over a line in the prior; ``ridge`` and ``pinv`` know no prior.
+        ridge: Weight against the weights, relative to the mean square of the item vectors.
+        rcond: Where ``pinv`` cuts singular values.
+        interpolation: Share of the encoder's own query vector in the weights (AXN's lambda).
+        acquisition: How the next items are chosen.
+        exploration: Standard deviations added (``ucb``), scale of the draw (``thompson``), or temperature in standard
+            deviations of the query's scores (``softmax``).
+    """
+
+    sizes: Sequence[int]
+    solver: Literal["prior_mean_ridge", "ridge", "pinv"] = "prior_mean_ridge"
+    ridge: float = 1.0
+    rcond: float = 1e-4
+    interpolation: float = 0.0
+    acquisition: Acquisition = "mean"
+    exploration: float = 1.0
+
+
+@dataclass(frozen=True)
+class Prior:
+    """What is known of every item before any is scored.
+
+    Args:
+        listed: The first stage's candidates, int64 [q, c], -1 padding.
+        values: Their scores, standardised by query, float32 [q, c].
+        missing: The value of all other items, float32 [q]: the least of the list, for they would stand below it.
+        query_vectors: Of the encoder that the item vectors come from, float32 [q, d]; None when there is none.
+    """
+
+    listed: Ints
+    values: Floats
+    missing: Floats
+    query_vectors: Vectors | None = None
+
+    @classmethod
+    def of(cls, listed: Ints, scores: Floats, query_vectors: Vectors | None = None) -> Prior:
+        """From the first stage's table."""
+        there = listed >= 0
+        count = np.maximum(there.sum(axis=1), 1)
+        known = np.where(there, scores, 0).astype(np.float64)
+        mean = known.sum(axis=1) / count
+        spread = np.sqrt((np.where(there, known - mean[:, None], 0) ** 2).sum(axis=1) / count)
+        spread = np.where(spread > 1e-9 * np.maximum(1.0, np.abs(mean)), spread, 1.0)
+        values = np.where(there, (known - mean[:, None]) / spread[:, None], np.inf)
+        missing = np.where(there.any(axis=1), values.min(axis=1, initial=np.inf), 0.0)
+        return cls(
+            listed,
+            np.where(there, values, missing[:, None]).astype(np.float32),
+            missing.astype(np.float32),
+            query_vectors,
+        )
+
+    def of_items(self, ids: Ints) -> Doubles:
+        """The prior's value of each item, float64 [q, b]; 0 where there is none."""
+        width = int(max(self.listed.max(initial=0), ids.max(initial=0))) + 2
+        shift = np.arange(len(ids))[:, None] * width + 1
+        keys = (self.listed + shift).ravel()
+        order = np.argsort(keys, kind="stable")
+        wanted = ids + shift
+        place = (
+            order[np.minimum(np.searchsorted(keys, wanted, sorter=order), max(len(keys) - 1, 0))] if len(keys) else 0
+        )
+        found = keys[place] == wanted if len(keys) else np.zeros(ids.shape, dtype=bool)
+        values = self.values.ravel()[place] if len(keys) else np.zeros(ids.shape)
+        return np.where(ids < 0, 0.0, np.where(found, values, self.missing[:, None])).astype(np.float64)
+
+
+def round_sizes(budget: int, rounds: int) -> list[int]:
+    """A budget in ``rounds`` parts that differ by one at most, the larger first."""
+    return [budget // rounds + (number < budget % rounds) for number in range(rounds)]
+
+
+def search(
+    items: Items,
+    score: Score,
+    plan: Plan,
+    *,
+    first: Ints,
+    prior: Prior,
+    alignment: tuple[float, float] | None = None,
+    mean_square: float = 1.0,
+    random: Sequence[np.random.Generator] = (),
+) -> tuple[Ints, Floats]:
+    """Spend the budget for a batch of queries, which advance a round together.
+
+    Args:
+        items: What may be chosen.
+        score: Asks the scorer; never twice for a pair.
+        plan: How the budget is spent.
+        first: Items of the first round, int64 [q, sizes[0]]; where there are fewer (-1), the model before any score
+            fills up: the encoder's nearest, or the items with the largest offsets.
+        prior: What the first stage says.
+        alignment: ``(alpha, beta)`` put the scorer on the encoder's scale, ``beta (s - alpha)``; None leaves the level
+            free.
+        mean_square: Of the item vectors' lengths: what ``ridge`` is relative to.
+        random: One generator a query, for ``softmax`` and ``thompson``.
+
+    Returns:
+        Items scored, int64 [q, budget] in the order they were (-1 padding where a query has fewer items), and their
+        exact scores, float32.
+    """
+    q, budget, d = len(first), sum(plan.sizes), items.vectors.shape[1]
+    solver, features = _solver(items, plan, q, budget, d, alignment, mean_square, random)
+    taken = np.full((q, budget), -1, dtype=np.int64)
+    exact = np.full((q, budget), -np.inf, dtype=np.float32)
+    done = 0
+    for number, size in enumerate(plan.sizes):
+        if number:
+            coefficients, weights = solver.solve()
+            picks = _next(
+                items, plan, solver, coefficients, weights, prior, taken[:, :done], size, number, random, exact
+            )
+        else:
+            picks = _filled(items, prior, first[:, :size], size)
+        if not (picks >= 0).any():
+            break
+        rows, columns = np.nonzero(picks >= 0)
+        new = np.full(picks.shape, -np.inf, dtype=np.float32)
+        new[rows, columns] = score(rows, picks[rows, columns])
+        taken[:, done : done + size], exact[:, done : done + size] = picks, new
+        done += size
+        if number + 1 < len(plan.sizes):
+            solver.add(*_equations(items, picks, new, prior, features, alignment))
+    return taken, exact
+
+
+def _solver(
+    items: Items,
+    plan: Plan,
+    q: int,
+    budget: int,
+    d: int,
+    alignment: tuple[float, float] | None,
+    mean_square: float,
+    random: Sequence[np.random.Generator],
+) -> tuple[Solver, int]:
+    """The solver, and how many features it is given."""
+    if plan.solver == "pinv":
+        return PseudoInverse(rcond=plan.rcond, centre=alignment is None and items.offsets is None), 0
+    features = 0 if alignment is not None else 2 if plan.solver == "prior_mean_ridge" else 1
+    samples = noise = None
+    if plan.acquisition == "thompson":
+        draws = len(plan.sizes) - 1
+        samples = np.stack([one.normal(size=(d, draws)) for one in random])
+        noise = np.stack([one.normal(size=(budget, draws)) for one in random])
+    ridge = plan.ridge * max(mean_square, 1e-12)
+    return GrowingRidge(q, budget - plan.sizes[-1], d, features, ridge, samples=samples, noise=noise), features
+
+
+def _filled(items: Items, prior: Prior, first: Ints, size: int) -> Ints:
+    """The first round's items; where the first stage gave fewer than are to be scored, others."""
+    short = (first >= 0).sum(axis=1)
+    if isinstance(items, Listed) or (short >= size).all():
+        return np.pad(first, ((0, 0), (0, size - first.shape[1])), constant_values=-1)
+    weights = prior.query_vectors
+    if weights is None:
+        weights = np.zeros((len(first), items.vectors.shape[1]), dtype=np.float32)
+    nothing = np.zeros(prior.listed.shape, dtype=np.float32)
+    more = items.best(weights, nothing, first, size)
+    both = np.concatenate([first, more], axis=1)
+    order = np.argsort(both < 0, axis=1, kind="stable")[:, :size]
+    return np.asarray(np.take_along_axis(both, order, 1))
+
+
+def _equations(
+    items: Items, picks: Ints, scores: Floats, prior: Prior, features: int, alignment: tuple[float, float] | None
+) -> tuple[Doubles, Doubles, Doubles]:
+    """Vectors, features and targets of scored items, zero where there is none."""
+    there = picks >= 0
+    vectors = gathered(items.vectors, picks).astype(np.float64)
+    targets = np.where(there, scores, 0).astype(np.float64)
+    if alignment is not None:
+        targets = (targets - alignment[0]) * alignment[1] * there
+    if items.offsets is not None:
+        targets -= np.where(there, items.offsets[np.maximum(picks, 0)], 0)
+    columns = np.zeros((*picks.shape, features))
+    if features:
+        columns[..., 0] = there
+    if features > 1:
+        columns[..., 1] = prior.of_items(picks)
+    return vectors, columns, targets
+
+
+def _next(
+    items: Items,
+    plan: Plan,
+    solver: Solver,
+    coefficients: Doubles,
+    weights: Doubles,
+    prior: Prior,
+    taken: Ints,
+    size: int,
+    number: int,
+    random: Sequence[np.random.Generator],
+    exact: Floats,
+) -> Ints:
+    extra: Extra | None = None
+    if plan.interpolation and prior.query_vectors is not None:
+        weights = (1 - plan.interpolation) * weights + plan.interpolation * prior.query_vectors
+    if plan.acquisition == "softmax":
+        extra = _gumbel(random, plan.exploration * _spread(exact[:, : taken.shape[1]], taken))
+    elif plan.acquisition == "ucb" and isinstance(solver, GrowingRidge):
+        extra = _deviations(solver, plan.exploration)
+    elif plan.acquisition == "thompson" and isinstance(solver, GrowingRidge):
+        scale = plan.exploration * np.sqrt(solver.variance())
+        weights = weights + scale[:, None] * solver.sample(number - 1)
+    bonus = np.zeros(prior.values.shape, dtype=np.float32)
+    if coefficients.shape[1] > 1:
+        bonus = (coefficients[:, 1:2] * (prior.values - prior.missing[:, None])).astype(np.float32)
+    return items.best(weights.astype(np.float32), bonus, taken, size, extra)
+
+
+def _spread(exact: Floats, taken: Ints) -> Doubles:
+    """Standard deviation of each query's scores so far."""
+    there = taken >= 0
+    count = np.maximum(there.sum(axis=1), 1)
+    known = np.where(there, exact, 0).astype(np.float64)
+    mean = known.sum(axis=1) / count
+    return np.asarray(np.sqrt((np.where(there, known - mean[:, None], 0) ** 2).sum(axis=1) / count))
+
+
+def _gumbel(random: Sequence[np.random.Generator], temperature: Doubles) -> Extra:
+    """Noise whose maximum is a draw from the softmax; the best ``k`` under it are ``k`` draws without replacement."""
+
+    def extra(vectors: Vectors) -> Floats:
+        noise = np.stack([one.gumbel(size=vectors.shape[-2]) for one in random])
+        return np.asarray(temperature[:, None] * noise, dtype=np.float32)
+
+    return extra
+
+
+def _deviations(solver: GrowingRidge, exploration: float) -> Extra:
+    """Standard deviations of the predictions: one product with all scored items' rows a query, so dear."""
+    scale = exploration * np.sqrt(solver.variance())
+    rows = solver.rows.astype(np.float32)
+
+    def extra(vectors: Vectors) -> Floats:
+        squares = np.einsum("...nd,...nd->...n", vectors, vectors)
+        found = np.empty((len(rows), vectors.shape[-2]), dtype=np.float32)
+        for number, known in enumerate(rows):
+            own = vectors if vectors.ndim == 2 else vectors[number]
+            explained = np.einsum("mn,mn->n", *(2 * [known @ own.T]))
+            left = (squares if vectors.ndim == 2 else squares[number]) - explained
+            found[number] = scale[number] * np.sqrt(np.maximum(left, 0))
+        return found
+
+    return extra

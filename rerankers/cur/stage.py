@@ -1,0 +1,282 @@
+"""The stage that searches by CUR."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import numpy as np
+from pydantic import Field
+
+from rag.candidates import PADDING, Candidates, Floats, Ints
+from rag.component import Component, Need
+from rag.errors import ConfigError
+from rag.stage import Stage
+from rerankers.base import Scorer
+from rerankers.blend import (
+    Blend,
+    blended,
+    fixed_weight,
+    load_weight,
+    needs_of,
+    save_weight,
+    training_sample,
+    tuned_weight,
+)
+from rerankers.cur.alignment import aligned
+from rerankers.cur.anchors import choose_anchors
+from rerankers.cur.engine import Acquisition, Plan, Prior, round_sizes, search
+from rerankers.cur.factors import Factors
+from rerankers.cur.items import Everything, Items, Listed, Mask
+
+if TYPE_CHECKING:
+    from rag.batch import QueryBatch
+    from rag.context import FitContext
+
+__all__ = ["Cur"]
+
+_MEMORY = 1 << 28
+"""Bytes that the solved systems of the queries that advance together may take."""
+
+
+class Cur(Stage):
+    """Finds the documents a scorer likes best, all over the corpus, with a fixed number of scorer calls per query.
+
+    Instead of scoring the first stage's list from the top, it scores some, predicts the scores of all documents from
+    those, scores the most promising, and so on for some rounds; so it reaches what the first stage missed. What it
+    returns are documents it has scored, by their exact scores. A query for which the first stage found nothing gets
+    nothing. See ``docs/cur.md``; the presets ``anncur``, ``adacur`` and ``axn`` have the settings of the papers.
+
+    Args:
+        scorer: What scores.
+        factors: The item vectors that scores are predicted from.
+        budget: Scorer calls per query, anchors included: the price. It is spent to the last unless there are fewer
+            passages.
+        strategy: ``adaptive``: each round is chosen by the scores before it. ``fixed``: ``anchors`` are the same for
+            every query, and all the rest of the budget is chosen by their scores (ANNCUR).
+        start: The items of the first round: the head of the first stage's list, or anchors chosen once for all: at
+            ``random``, nearest to the centres of ``k_means``, or by ``l2_greedy`` each the one that those before
+            explain worst.
+        rounds: Rounds that the budget (or the ``anchors``, when given) is spent in.
+        anchors: Calls spent on learning before the rest is spent at once on the best predictions; None spends all in
+            rounds, for ``fixed`` half the budget.
+        solver: ``prior_mean_ridge``: ridge regression of what is left of the scores over a line in the first stage's,
+            ``s = alpha + beta first_stage + V w`` with ``beta >= 0``; with few calls it behaves as reranking, with many
+            as AXN. ``ridge`` and ``pinv`` know nothing of the first stage.
+        ridge: Weight against ``w``, relative to the mean square length of the item vectors.
+        rcond: ``pinv`` leaves out singular values below this share of the largest.
+        interpolation: AXN's lambda: the share of the encoder's own query vector in the weights. Needs ``alignment``.
+        alignment: ``training`` puts the scorer on the encoder's scale by a line fitted on training queries (1,600
+            calls, once), as AXN does; ``none`` leaves the level free for each query.
+        acquisition: How a round's items are chosen: by the ``mean`` prediction; by sampling from its ``softmax``; by
+            the upper confidence bound (``ucb``) or a ``thompson`` draw of the Gaussian process that a ridge is.
+        exploration: Standard deviations for ``ucb``, scale of the draws for ``thompson``, temperature (in standard
+            deviations of the query's scores) for ``softmax``.
+        scope: ``corpus``, or how many of the first stage's best may be chosen at all.
+        blend: Weight of the first stage in the returned order, by rank fusion; ``tuned`` takes the best for training
+            queries. None returns the scorer's own scores.
+        top_k: Documents kept; None keeps all that were scored.
+        seed: For everything random.
+    """
+
+    type = "cur"
+
+    def __init__(
+        self,
+        *,
+        scorer: Scorer,
+        factors: Factors,
+        budget: Annotated[int, Field(ge=1)] = 100,
+        strategy: Literal["adaptive", "fixed"] = "adaptive",
+        start: Literal["first_stage", "random", "k_means", "l2_greedy"] = "first_stage",
+        rounds: Annotated[int, Field(ge=1)] = 10,
+        anchors: Annotated[int, Field(ge=1)] | None = None,
+        solver: Literal["prior_mean_ridge", "ridge", "pinv"] = "prior_mean_ridge",
+        ridge: Annotated[float, Field(gt=0)] = 1.0,
+        rcond: Annotated[float, Field(ge=0, lt=1)] = 1e-4,
+        interpolation: Annotated[float, Field(ge=0, le=1)] = 0.0,
+        alignment: Literal["none", "training"] = "none",
+        acquisition: Acquisition = "mean",
+        exploration: Annotated[float, Field(ge=0)] = 1.0,
+        scope: Literal["corpus"] | Annotated[int, Field(ge=1)] = "corpus",
+        blend: Blend = None,
+        top_k: Annotated[int, Field(ge=1)] | None = None,
+        seed: Annotated[int, Field(ge=0)] = 0,
+    ) -> None:
+        self.scorer = scorer
+        self.factors = factors
+        self.budget = budget
+        self.strategy = strategy
+        self.start = start
+        self.rounds = rounds
+        self.anchors = anchors
+        self.solver = solver
+        self.ridge = ridge
+        self.rcond = rcond
+        self.interpolation = interpolation
+        self.alignment = alignment
+        self.acquisition = acquisition
+        self.exploration = exploration
+        self.scope = scope
+        self.blend = blend
+        self.top_k = top_k
+        self.seed = seed
+        self._check()
+        self._anchors: Ints | None = None
+        self._alignment: tuple[float, float] | None = None
+        self._weight = fixed_weight(blend)
+
+    def _check(self) -> None:
+        rules = [
+            (self.top_k is None or self.top_k <= self.budget, "top_k", f"at most the budget ({self.budget})"),
+            (self.anchors is None or self.anchors < self.budget, "anchors", f"below the budget ({self.budget})"),
+            (
+                self.strategy == "fixed" or self.rounds <= (self.anchors or self.budget),
+                "rounds",
+                f"at most the {'anchors' if self.anchors else 'budget'} ({self.anchors or self.budget})",
+            ),
+            (self.budget > 1 or self.strategy != "fixed", "budget", "at least 2 with strategy 'fixed'"),
+            (
+                self.strategy != "fixed" or self.start != "first_stage",
+                "start",
+                "'random', 'k_means' or 'l2_greedy' with strategy 'fixed'",
+            ),
+            (self.scope == "corpus" or self.start == "first_stage", "start", "'first_stage' when the scope is a list"),
+            (not self.interpolation or self.alignment == "training", "alignment", "'training' to interpolate"),
+            (
+                self.alignment == "none" or self.solver != "prior_mean_ridge",
+                "alignment",
+                "'none' with solver 'prior_mean_ridge', which fits the level itself",
+            ),
+            (
+                self.solver != "pinv" or self.acquisition in ("mean", "softmax"),
+                "acquisition",
+                "'mean' or 'softmax' with solver 'pinv', which gives no variance",
+            ),
+        ]
+        for holds, parameter, rule in rules:
+            if not holds:
+                raise ConfigError(f"must be {rule}, got {getattr(self, parameter)!r}", parameter=parameter)
+
+    @property
+    def needs(self) -> frozenset[Need]:  # type: ignore[override]
+        """Training queries, and what the first stage finds for them, where something is learnt from them."""
+        aligned: frozenset[Need] = frozenset({"training", "candidates"} if self.alignment == "training" else set())
+        return aligned | needs_of(self.blend)
+
+    @property
+    def sizes(self) -> list[int]:
+        """Scorer calls per round."""
+        if self.strategy == "fixed":
+            anchors = self.anchors or self.budget // 2
+            return [anchors, self.budget - anchors]
+        if self.anchors:
+            return [*round_sizes(self.anchors, self.rounds), self.budget - self.anchors]
+        return round_sizes(self.budget, self.rounds)
+
+    # -- fitting ----------------------------------------------------------------------------------------------------
+
+    def fit(self, context: FitContext) -> None:
+        self._passages = context.passages
+        context.fit(self.scorer)
+        inputs: dict[str, Component | str] = {"scorer": self.scorer}
+        context.build(self.factors, lambda: self.factors.build(context, self.scorer), inputs=inputs)
+        if self.start != "first_stage":
+            count = min(self.sizes[0], len(context.passages))
+            self._anchors = choose_anchors(self.factors.vectors, self.start, count, seed=self.seed)
+        if self.alignment == "training":
+            self._alignment = aligned(context, self.scorer, self.factors)
+        if self.blend == "tuned":
+            batch, candidates = training_sample(context)
+            self._weight = tuned_weight(self._scored(batch, candidates), candidates, batch, context)
+
+    def save_state(self, folder: Path) -> None:
+        save_weight(folder, self.blend, self._weight)
+        learnt = {"anchors": self._anchors, "alignment": self._alignment}
+        for name, value in learnt.items():
+            if value is not None:
+                np.save(folder / f"{name}.npy", np.asarray(value))
+
+    def load_state(self, folder: Any, context: FitContext) -> None:
+        super().load_state(folder, context)
+        learnt = {path.stem: np.load(path) for path in Path(folder).glob("*.npy")}
+        self._anchors = learnt.get("anchors")
+        if "alignment" in learnt:
+            self._alignment = (float(learnt["alignment"][0]), float(learnt["alignment"][1]))
+        self._weight = load_weight(Path(folder), self.blend)
+
+    @property
+    def keeps_state(self) -> bool:
+        """What is dear (the factors, scores) is in the store by itself; the rest is learnt again in no time."""
+        return False
+
+    # -- asking -----------------------------------------------------------------------------------------------------
+
+    def process(self, batch: QueryBatch, candidates: Candidates) -> Candidates:
+        scored = self._scored(batch, candidates)
+        if self._weight is not None:
+            scored = blended(scored, candidates, self._weight)
+        return scored.head(self.top_k) if self.top_k else scored
+
+    def _scored(self, batch: QueryBatch, candidates: Candidates) -> Candidates:
+        """Everything that was scored, best first, without the blend."""
+        n, budget = len(self.passages), min(self.budget, len(self.passages))
+        ids = np.full((len(batch), budget), PADDING, dtype=np.int64)
+        scores = np.full((len(batch), budget), -np.inf, dtype=np.float32)
+        step = max(1, _MEMORY // (8 * budget * self.factors.vectors.shape[1]))
+        for group in batch.groups(self.passages):
+            allowed = None if group.allowed is None else np.zeros(n, dtype=bool)
+            if allowed is not None:
+                allowed[group.allowed] = True
+            members = np.arange(len(batch))[group.rows]
+            live = members[candidates.counts[members] > 0]
+            for first in range(0, len(live), step):
+                rows = live[first : first + step]
+                found, exact = self._search(batch, candidates, rows, allowed)
+                if allowed is not None:  # anchors are the same for all, and may have been others
+                    found = np.where(allowed[np.maximum(found, 0)], found, PADDING)
+                ids[rows], scores[rows] = found[:, :budget], exact[:, :budget]
+        owners = np.where(ids >= 0, self.passages.document[np.maximum(ids, 0)], PADDING)
+        return Candidates.from_scores(owners, scores, ids).best_per_document(budget)
+
+    def _search(
+        self, batch: QueryBatch, candidates: Candidates, rows: Ints, allowed: Mask | None
+    ) -> tuple[Ints, Floats]:
+        width = int(candidates.counts[rows].max())
+        if self.scope != "corpus":
+            width = min(width, self.scope)
+        listed, given = candidates.passages[rows, :width], candidates.scores[rows, :width]
+        own = self.factors.query_vectors(batch)
+        prior = Prior.of(listed, given, None if own is None else own[rows])
+        factors = self.factors
+        items: Items = Everything(factors.vectors, factors.offsets, listed, allowed)
+        if self.scope != "corpus":
+            items = Listed(factors.vectors, factors.offsets, listed)
+        plan = Plan(
+            self.sizes,
+            self.solver,
+            ridge=self.ridge,
+            rcond=self.rcond,
+            interpolation=self.interpolation,
+            acquisition=self.acquisition,
+            exploration=self.exploration,
+        )
+        start = listed if self._anchors is None else np.broadcast_to(self._anchors, (len(rows), len(self._anchors)))
+        return search(
+            items,
+            lambda queries, passages: self.scorer.score(batch, rows[queries], passages),
+            plan,
+            first=start,
+            prior=prior,
+            alignment=self._alignment,
+            mean_square=factors.mean_square,
+            random=[self._generator(batch.texts[row]) for row in rows.tolist()],
+        )
+
+    # -- within -----------------------------------------------------------------------------------------------------
+
+    def _generator(self, text: str) -> np.random.Generator:
+        """Random numbers that are the query's own, whatever batch it is in."""
+        digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()[:8]
+        return np.random.default_rng([self.seed, int.from_bytes(digest, "little")])

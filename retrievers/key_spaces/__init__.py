@@ -1,0 +1,1 @@
+"""What documents are found by: their text, title, summary, or questions that they answer."""

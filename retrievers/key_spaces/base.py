@@ -1,0 +1,232 @@
+"""The contract of keys: what a document is found by, in a space of its own."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from itertools import accumulate
+from pathlib import Path
+from typing import Annotated, ClassVar, Literal
+
+import numpy as np
+from pydantic import Field
+
+from rag.batch import QueryBatch
+from rag.candidates import PADDING, Candidates, Ints
+from rag.component import Component
+from rag.context import FitContext
+from rag.conversation import render
+from rag.corpus.corpus import Corpus
+from rag.corpus.passages import Passages
+from rag.embedders.base import Embedder
+from rag.errors import DataError, NotFittedError
+from rag.queries.base import QueryEncoder
+from rag.queries.identity import Identity
+from rag.stage import Retriever
+from rag.summarizer import Source
+from rag.types import Document
+from retrievers.key_spaces.pooling import deepened, log_sum_exp_per_document
+
+__all__ = ["Key", "KeySpace", "Pooling"]
+
+Pooling = Literal["max", "log_sum_exp"]
+"""How the scores of several keys of one document make the document's: the best, or a sum that rewards several."""
+
+
+@dataclass(frozen=True)
+class KeySpace:
+    """Keys as something a retriever can be fitted on: they are the passages of a corpus of their own.
+
+    Args:
+        passages: The keys. Their corpus has the documents that have any, or, to pool over all keys, a document per key.
+        owners: Position in the pipeline's corpus of each document here, int64, ascending.
+        speakers: Of each key, the pipeline's passage that is shown for it, int64.
+    """
+
+    passages: Passages
+    owners: Ints
+    speakers: Ints
+
+    def save(self, folder: Path) -> None:
+        self.passages.corpus.write(folder / "keys.arrow")
+        self.passages.save(folder)
+        np.save(folder / "owners.npy", self.owners)
+        np.save(folder / "speakers.npy", self.speakers)
+
+    @classmethod
+    def load(cls, folder: Path) -> KeySpace:
+        passages = Passages.load(folder, Corpus.open(folder / "keys.arrow"))
+        return cls(passages, np.load(folder / "owners.npy"), np.load(folder / "speakers.npy"))
+
+
+class Key(Component):
+    """A kind of key, what searches it, and what a query becomes before it is searched with.
+
+    Args:
+        retriever: Searches the keys as if each were a passage: any retriever. Its ``top_k`` counts documents.
+        query: What is asked. Raw queries on keys of another nature, such as conversations on summaries, find less than
+            on raw text: then map them, by ``distilled`` or ``summary``.
+        pooling: How several keys of one document make its score: the best one's, or ``log_sum_exp`` over all that are
+            found.
+        temperature: Of ``log_sum_exp``, in units of the score: the smaller, the nearer to the maximum. The default
+            suits cosines.
+        weight: How much this kind counts beside the others.
+    """
+
+    kind: ClassVar[str] = "key"
+    needs = frozenset({"corpus"})
+
+    keeps_lists: bool = True
+    """Whether a store may keep what it finds: not when keys hang on what no fingerprint tells, such as a summary that
+    failed this time, or metadata."""
+
+    def __init__(
+        self,
+        *,
+        retriever: Retriever,
+        query: QueryEncoder = Identity(),  # noqa: B008 - a default component is cloned for each instance
+        pooling: Pooling = "max",
+        temperature: Annotated[float, Field(gt=0)] = 0.05,
+        weight: Annotated[float, Field(gt=0)] = 1.0,
+    ) -> None:
+        query.check(retriever)
+        self.retriever = retriever
+        self.query = query
+        self.pooling = pooling
+        self.temperature = temperature
+        self.weight = weight
+        self._space: KeySpace | None = None
+        self._outer: Passages | None = None
+        self._deep: tuple[int, Retriever] | None = None
+
+    @property
+    def keeps_state(self) -> bool:
+        # Key texts and indexes are in the store under names of their own; beside them there is nothing to keep.
+        return False
+
+    # -- making -----------------------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def texts(self, context: FitContext, sources: Callable[[], list[Source]]) -> list[Sequence[str]] | None:
+        """The key texts of every document, in the order of the corpus; none for one that has none. None when the
+        pipeline's passages are the keys and can be searched as they are.
+        """
+
+    def speakers(self, passages: Passages, owners: Ints) -> Ints:
+        """The passage that is shown for each key, given the keys' documents: by default the document's first."""
+        return np.searchsorted(passages.document, owners)
+
+    def prepare(self, context: FitContext) -> None:
+        """Nothing yet: what its retriever works on does not exist before the keys do."""
+
+    def fit(self, context: FitContext) -> None:
+        for name, child in self.children():
+            if name != "retriever":
+                context.fit(child)
+        known: list[Source] = []
+        self.keeps_lists = type(self).keeps_lists
+
+        def sources() -> list[Source]:
+            if not known:
+                known.extend(Source.of_document(document) for document in context.corpus)
+            return known
+
+        texts = self.texts(context, sources)
+        self.keeps_lists = self.keeps_lists and all(not one.turns or one.text == render(one.turns) for one in known)
+        self._deep = None
+        self._outer = context.passages
+        self._space = None if texts is None else self._make_space(texts, context.passages)
+        embedders = [part for _, part in self.retriever.walk() if isinstance(part, Embedder)]
+        for embedder in embedders:
+            # Vectors of queries are shared by all kinds of keys: an embedder that learns from the corpus learns from
+            # the pipeline's passages, not from the keys.
+            context.fit(embedder)
+        inner = context
+        if self._space is not None:
+            inner = context.over(self._space.passages, shared=embedders)
+            if any(embedder.needs for embedder in embedders):
+                inner.store = None  # its name would not tell what the embedder has learned from
+        inner.fit(self.retriever)
+        if self.query.learns:
+            pairs = [[text] for block in context.passages.iter_texts() for text in block] if texts is None else texts
+            self.query.learn(context, sources(), pairs)
+
+    def _make_space(self, texts: Sequence[Sequence[str]], outer: Passages) -> KeySpace:
+        kept_keys = np.asarray([bool(text.strip()) for one in texts for text in one], dtype=bool)
+        if not kept_keys.any():
+            raise DataError(f"the key {self.label()} found none in the corpus: no document has one")
+        owner_of_key = np.repeat(np.arange(len(texts)), [len(one) for one in texts])
+        speakers = self.speakers(outer, owner_of_key)[kept_keys]
+        owner_of_key = owner_of_key[kept_keys]
+        texts = [[text for text in one if text.strip()] for one in texts]
+        flat = [text for one in texts for text in one]
+        # Keys carry the metadata of their documents, so that filters hold among them too.
+        metadata = [{k: v for k, v in one.metadata.items() if k != "turns"} for one in outer.corpus]
+        if self.pooling == "log_sum_exp":  # takes all keys that are found, so each is a document to the retriever
+            pairs = zip(flat, owner_of_key.tolist(), strict=True)
+            keys = (Document(str(number), text, metadata[owner]) for number, (text, owner) in enumerate(pairs))
+            return KeySpace(Passages.whole(Corpus.from_documents(keys)), owner_of_key, speakers)
+        owners = np.unique(owner_of_key)
+        kept = [texts[owner] for owner in owners.tolist()]
+        ids = zip(owners.tolist(), outer.corpus.ids(owners), kept, strict=True)
+        corpus = Corpus.from_documents(Document(id, "\n".join(one), metadata[owner]) for owner, id, one in ids)
+        starts = [at for one in kept for at in accumulate((len(text) + 1 for text in one[:-1]), initial=0)]
+        start = np.asarray(starts, dtype=np.int64)
+        end = start + np.asarray([len(text) for text in flat], dtype=np.int64)
+        document = np.searchsorted(owners, owner_of_key)
+        return KeySpace(Passages(corpus, document, start, end, {}), owners, speakers)
+
+    def inner_context(self, context: FitContext) -> FitContext:
+        return context if self._space is None else context.over(self._space.passages)
+
+    # -- asking -----------------------------------------------------------------------------------------------------
+
+    def retrieve(self, batch: QueryBatch, top_k: int) -> tuple[Candidates, Candidates]:
+        """The best documents by this kind of key.
+
+        Returns:
+            The table of documents, each with the passage that is shown for it, and the same table with the keys that
+            matched in place of passages.
+        """
+        if self._outer is None:
+            raise NotFittedError(f"the key {self.label()} has not been fitted: fit the pipeline it is in first")
+        learned = self.fingerprint if self.query.learns else ""
+        asked = batch.remember("asked", self.query.fingerprint + learned, lambda: self.query.encode(batch))
+        asked = replace(asked, trace=None)  # lists of keys are no lists of documents: only what comes out is shown
+        space = self._space
+        if space is None:
+            found = self.retriever.retrieve(asked)
+            return found, found
+        found = self._retriever(top_k).retrieve(asked)
+        owners = np.where(found.mask, space.owners[found.positions], PADDING)
+        keys = Candidates(owners, found.scores, found.passages)
+        if self.pooling == "log_sum_exp":
+            keys = log_sum_exp_per_document(keys, self.temperature, top_k)
+        speakers = np.where(keys.mask, space.speakers[keys.passages], PADDING)
+        return Candidates(keys.positions, keys.scores, speakers), keys
+
+    def _retriever(self, top_k: int) -> Retriever:
+        """What searches the keys, deep enough: so many keys that they cannot be of less than ``top_k`` documents."""
+        if self._space is None or self.pooling == "max":
+            return self.retriever
+        if self._deep is None or self._deep[0] != top_k:
+            most = np.sort(np.bincount(self._space.owners))[::-1][:top_k].sum()
+            self._deep = top_k, deepened(self.retriever, int(most))
+        return self._deep[1]
+
+    def key_texts(self, keys: Ints) -> list[str]:
+        """Texts of keys, by their position."""
+        passages = self._outer if self._space is None else self._space.passages
+        assert passages is not None
+        return passages.texts(keys)
+
+    # -- keeping ----------------------------------------------------------------------------------------------------
+
+    def save_state(self, folder: Path) -> None:
+        if self._space is not None:
+            self._space.save(folder)
+
+    def load_state(self, folder: Path, context: FitContext) -> None:
+        self._outer = context.passages
+        self._space = KeySpace.load(folder) if (folder / "keys.arrow").is_file() else None

@@ -1,0 +1,52 @@
+"""Several keys of one document, as one score."""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar
+
+import numpy as np
+
+from rag.candidates import Candidates
+from rag.stage import Retriever
+
+__all__ = ["deepened", "log_sum_exp_per_document"]
+
+R = TypeVar("R", bound=Retriever)
+
+
+def log_sum_exp_per_document(keys: Candidates, temperature: float, top_k: int) -> Candidates:
+    """Documents by ``t log sum exp(score / t)`` over their keys in the table; the best key speaks for each.
+
+    Args:
+        keys: Documents may come several times, once a key.
+        temperature: t, in units of the score. A document with n equal keys gains ``t log n`` over one with one.
+        top_k: Documents kept.
+    """
+    row, column = np.nonzero(keys.mask)
+    if not len(row):
+        return Candidates.empty(len(keys))
+    position, key = keys.positions[row, column], keys.passages[row, column]
+    score = keys.scores[row, column].astype(np.float64)
+    order = np.lexsort((-score, position, row))
+    row, position, key, score = row[order], position[order], key[order], score[order]
+    first = np.ones(len(row), dtype=bool)
+    first[1:] = (row[1:] != row[:-1]) | (position[1:] != position[:-1])
+    starts = np.flatnonzero(first)
+    pooled = temperature * np.logaddexp.reduceat(score / temperature, starts)
+    return Candidates.from_rows(len(keys), row[starts], position[starts], pooled, key[starts], top_k=top_k)
+
+
+def deepened(retriever: R, depth: int) -> R:
+    """The same fitted retriever, returning at least ``depth``; so are those that it holds."""
+
+    def deeper(value: Any) -> Any:
+        if isinstance(value, Retriever):
+            return deepened(value, depth)
+        return [deeper(item) for item in value] if isinstance(value, (list, tuple)) else value
+
+    arguments = {name: deeper(value) for name, value in retriever.arguments.items()}
+    if "top_k" in arguments:
+        arguments["top_k"] = max(arguments["top_k"], depth)
+    again = type(retriever)(**arguments)
+    again.__dict__.update({k: v for k, v in retriever.__dict__.items() if k.startswith("_") and k != "_arguments"})
+    return again

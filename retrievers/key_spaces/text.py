@@ -1,0 +1,72 @@
+"""Documents found by their own text."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from itertools import groupby
+from typing import Annotated
+
+import numpy as np
+from pydantic import Field
+
+from rag.candidates import Ints
+from rag.context import FitContext
+from rag.conversation import History, conversation_text
+from rag.corpus.passages import Passages
+from rag.queries.base import QueryEncoder
+from rag.queries.identity import Identity
+from rag.stage import Retriever
+from rag.summarizer import Source
+from retrievers.key_spaces.base import Key, Pooling
+
+__all__ = ["TextKey"]
+
+
+class TextKey(Key):
+    """The text itself: the passages that the chunker made, or a part of each conversation.
+
+    Args:
+        retriever: Searches the texts. Its ``top_k`` counts documents.
+        query: What is asked.
+        history: What of a conversation is its key, as in ``identity``; documents without turns keep their whole text.
+            None takes the passages, of conversations too.
+        budget: Longest text of ``latest_first_budget``, in words.
+        pooling: How several passages of one document make its score.
+        temperature: Of ``log_sum_exp``, in units of the score.
+        weight: How much this kind counts beside the others.
+    """
+
+    type = "text"
+
+    def __init__(
+        self,
+        *,
+        retriever: Retriever,
+        query: QueryEncoder = Identity(),  # noqa: B008 - a default component is cloned for each instance
+        history: History | None = None,
+        budget: Annotated[int, Field(ge=1)] = 256,
+        pooling: Pooling = "max",
+        temperature: Annotated[float, Field(gt=0)] = 0.05,
+        weight: Annotated[float, Field(gt=0)] = 1.0,
+    ) -> None:
+        super().__init__(retriever=retriever, query=query, pooling=pooling, temperature=temperature, weight=weight)
+        self.history = history
+        self.budget = budget
+
+    def texts(self, context: FitContext, sources: Callable[[], list[Source]]) -> list[Sequence[str]] | None:
+        if self.history is not None:
+            history, budget = self.history, self.budget
+            return [
+                [conversation_text(one.turns, history, budget=budget) if one.turns else one.text] for one in sources()
+            ]
+        if self.pooling == "max":
+            return None
+        passages = context.passages
+        texts = (text for block in passages.iter_texts() for text in block)
+        pieces = groupby(zip(passages.document.tolist(), texts, strict=True), key=lambda one: one[0])
+        return [[text for _, text in piece] for _, piece in pieces]
+
+    def speakers(self, passages: Passages, owners: Ints) -> Ints:
+        if self.history is not None:
+            return super().speakers(passages, owners)
+        return np.arange(len(passages), dtype=np.int64)

@@ -1,0 +1,22 @@
+"""Documents found by their title."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from rag.context import FitContext
+from rag.summarizer import Source
+from retrievers.key_spaces.base import Key
+
+__all__ = ["TitleKey"]
+
+
+class TitleKey(Key):
+    """The ``title`` in a document's metadata. A document without one is not found by it."""
+
+    type = "title"
+    keeps_lists = False
+
+    def texts(self, context: FitContext, sources: Callable[[], list[Source]]) -> list[Sequence[str]] | None:
+        titles = (document.metadata.get("title") for document in context.corpus)
+        return [[title] if isinstance(title, str) else [] for title in titles]

@@ -1,0 +1,209 @@
+"""Asking chat models for key texts: many at once, again when that may help, and counted."""
+
+from __future__ import annotations
+
+import re
+from abc import abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import AbstractContextManager
+from itertools import islice
+from threading import Event
+from typing import TYPE_CHECKING, Annotated, Any
+
+from pydantic import Field
+
+from rag.component import Runtime
+from rag.errors import ConfigError, ModelError
+from rag.summarizer import Source, Summarizer, Summary
+from summarizers.answers import Unusable, read_answer, tokens_of, wants_structure
+from summarizers.prompts import Task, check_template, messages, template_of
+
+if TYPE_CHECKING:
+    from langchain_core.language_models import BaseChatModel
+
+__all__ = ["ChatSummarizer"]
+
+_REFUSED = {401: "the key was not accepted", 403: "the key may not use it", 404: "there is no such model or address"}
+"""What no other text would change: the run stops."""
+_NOT_AGAIN = frozenset({400, 413, 422})
+"""What the same request would get again: the text is too long, or not to the provider's liking."""
+_CHARACTERS_PER_TOKEN = 4
+"""Of English, about; for estimates only."""
+
+
+class ChatSummarizer(Summarizer):
+    """Asks a LangChain chat model. What goes wrong with one text (a refusal, nothing, too much, no answer in time) is
+    that text's problem, and the others go on; a key that is not accepted, or a model that is not there, stops the run.
+
+    Args:
+        task: What is asked for when no prompt is given: a ``summary`` (of a conversation: what the user wants at its
+            end), ``questions`` that the text answers, or the ``answer`` a text might give to a question (HyDE, Gao et
+            al. 2023).
+        prompt: Template for texts, with ``{text}`` where the text goes and ``{n}`` for how many are wanted.
+        conversation_prompt: Template for conversations.
+        examples: Shown before every text, each with an ``input`` and the ``output`` that was wanted.
+        n_texts: Key texts for each text; more than one are asked for as structured output, where the model has it.
+        max_input: Longest input in characters: a longer text loses its end, a longer conversation its beginning.
+        max_output: Longest key text in characters; a model that writes more has not understood.
+        concurrency: Requests under way at once.
+        requests_per_minute: No more than so many are begun; None sets no limit.
+        retries: How often a request is made again after an overload, an error of the server, a broken connection, no
+            answer in time or an answer that cannot be read.
+        backoff: Longest wait in seconds before the first of them; it doubles each time, up to a minute, at random below
+            it.
+    """
+
+    libraries = ()
+
+    def __init__(
+        self,
+        *,
+        task: Task = "summary",
+        prompt: str | None = None,
+        conversation_prompt: str | None = None,
+        examples: list[dict[str, str]] | None = None,
+        n_texts: Annotated[int, Field(ge=1, le=50)] = 1,
+        max_input: Annotated[int, Field(ge=1)] = 24_000,
+        max_output: Annotated[int, Field(ge=1)] = 4_000,
+        concurrency: Annotated[int, Field(ge=1, le=1024), Runtime()] = 8,
+        requests_per_minute: Annotated[float, Field(gt=0), Runtime()] | None = None,
+        retries: Annotated[int, Field(ge=0), Runtime()] = 5,
+        backoff: Annotated[float, Field(ge=0), Runtime()] = 2.0,
+    ) -> None:
+        check_template(prompt, "prompt")
+        check_template(conversation_prompt, "conversation_prompt")
+        for one in examples or []:
+            if set(one) != {"input", "output"}:
+                raise ConfigError(f"each must have an input and an output, got {sorted(one)}", parameter="examples")
+        self.task: Task = task
+        self.prompt = prompt
+        self.conversation_prompt = conversation_prompt
+        self.examples = examples
+        self.n_texts = n_texts
+        self.max_input = max_input
+        self.max_output = max_output
+        self.concurrency = concurrency
+        self.requests_per_minute = requests_per_minute
+        self.retries = retries
+        self.backoff = backoff
+
+    @abstractmethod
+    def chat_model(self) -> AbstractContextManager[BaseChatModel]:
+        """The model, whose connections are closed on leaving.
+
+        Raises:
+            MissingExtraError: The provider's package is not installed.
+            ModelError: It cannot be made, such as without a key.
+        """
+
+    def price(self, tokens_in: float, tokens_out: float) -> float | None:
+        """What so many tokens cost, or None when nobody knows."""
+        return None
+
+    def estimate(self, sources: Sequence[Source]) -> str:
+        characters = sum(len(text) for one in sources for _, text in self._messages(one))
+        tokens_in = characters / _CHARACTERS_PER_TOKEN
+        tokens_out = len(sources) * self.n_texts * min(self.max_output / _CHARACTERS_PER_TOKEN, 100)
+        money = self.price(tokens_in, tokens_out)
+        cost = "" if money is None else f", about {money:.2f}"
+        return f"{self.type}: {len(sources)} calls, about {tokens_in + tokens_out:,.0f} tokens{cost}"
+
+    def write(self, sources: Sequence[Source]) -> Iterator[tuple[int, Summary]]:
+        from langchain_core.rate_limiters import InMemoryRateLimiter
+
+        limiter = None
+        if self.requests_per_minute is not None:
+            limiter = InMemoryRateLimiter(
+                requests_per_second=self.requests_per_minute / 60, check_every_n_seconds=0.01, max_bucket_size=1
+            )
+
+        stop = Event()
+        todo = iter(enumerate(sources))
+        under_way: dict[Future[Summary], int] = {}
+        with self.chat_model() as chat, ThreadPoolExecutor(self.concurrency, "summarizer") as threads:
+            model = wants_structure(chat, self.n_texts)
+            try:
+                while True:
+                    # Not more are handed to the threads than they have hands: an error stops the run at once.
+                    for number, source in islice(todo, self.concurrency - len(under_way)):
+                        under_way[threads.submit(self._ask, model, source, limiter, stop)] = number
+                    if not under_way:
+                        return
+                    done, _ = wait(under_way, return_when=FIRST_COMPLETED)
+                    for future in done:
+                        yield under_way.pop(future), future.result()
+            finally:
+                stop.set()  # nobody waits to ask again
+                threads.shutdown(wait=False, cancel_futures=True)
+
+    # -- one request ------------------------------------------------------------------------------------------------
+
+    def _messages(self, source: Source) -> list[tuple[str, str]]:
+        template = template_of(self.task, source, self.prompt, self.conversation_prompt)
+        return messages(template, source, self.n_texts, self.examples or [], self.max_input)
+
+    def _ask(self, model: Any, source: Source, limiter: Any, stop: Event) -> Summary:
+        """One summary, with its problem when there is none."""
+        from tenacity import (
+            Retrying,
+            retry_if_exception,
+            sleep_using_event,
+            stop_after_attempt,
+            stop_when_event_set,
+            wait_random_exponential,
+        )
+
+        calls = tokens = 0
+
+        def request() -> tuple[str, ...]:
+            nonlocal calls, tokens
+            if limiter is not None:
+                limiter.acquire(blocking=True)
+            calls += 1
+            answer = model.invoke(self._messages(source))
+            tokens += tokens_of(answer)
+            texts = read_answer(answer, self.n_texts)
+            if any(len(text) > self.max_output for text in texts):
+                raise Unusable(f"it wrote {max(map(len, texts))} characters, more than max_output ({self.max_output})")
+            return texts
+
+        again = Retrying(
+            stop=stop_after_attempt(1 + self.retries) | stop_when_event_set(stop),
+            sleep=sleep_using_event(stop),
+            wait=wait_random_exponential(multiplier=self.backoff, max=60),
+            retry=retry_if_exception(_may_help),
+            reraise=True,
+        )
+        try:
+            return Summary(again(request), "", calls, tokens)
+        except Unusable as error:
+            return Summary((), str(error), calls, tokens)
+        except Exception as error:
+            status = getattr(error, "status_code", None)
+            if status in _REFUSED:
+                raise ModelError(f"{self.label()}: {_REFUSED[status]} ({status}): {_one_line(error)}") from None
+            return Summary((), f"{type(error).__name__}: {_one_line(error)}", calls, tokens)
+
+
+def _may_help(error: BaseException) -> bool:
+    """Whether asking again may."""
+    if isinstance(error, Unusable):
+        return error.again
+    return isinstance(error, Exception) and getattr(error, "status_code", None) not in {*_REFUSED, *_NOT_AGAIN}
+
+
+def _one_line(error: Exception) -> str:
+    """What an error says, without what may be a key: providers quote it back."""
+    text = next(iter(str(error).strip().splitlines()), "")
+    return re.sub(r"\b(sk|key|Bearer)[-_ ][\w*-]{6,}", "[key]", text)[:200]
+
+
+def secret_free(options: Mapping[str, Any] | None, parameter: str) -> None:
+    """Refuse keys and passwords among options: they would be written into resolved files and the store."""
+    for name in options or {}:
+        if re.search(r"key|token$|secret|password|authorization|headers", name, re.IGNORECASE):
+            raise ConfigError(
+                f"'{name}' may hold a secret: keys come from the environment (api_key_variable names the variable)",
+                parameter=parameter,
+            )

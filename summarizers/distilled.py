@@ -1,0 +1,115 @@
+"""A light query encoder that lands a raw conversation in the space of its summary."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING, Annotated
+
+import numpy as np
+from pydantic import Field
+
+from rag.batch import QueryBatch
+from rag.candidates import Vectors
+from rag.component import Component
+from rag.conversation import Turn, last_turn
+from rag.embedders.base import Embedder
+from rag.errors import ConfigError, DataError
+from rag.queries.base import QueryEncoder
+from rag.stage import Retriever
+from rag.store.fingerprint import fingerprint
+from rag.summarizer import Source
+from summarizers.students.base import Conversations, Student, unit
+from summarizers.students.ridge import Ridge
+
+if TYPE_CHECKING:
+    from rag.context import FitContext
+
+__all__ = ["Distilled"]
+
+
+class Distilled(QueryEncoder):
+    """Learns from the corpus how conversations map to their keys, and maps queries likewise: no language model is asked
+    at query time, and no relevance judgements are needed (CONVERSE, NAACL 2024).
+
+    The pairs are the documents and the keys that were made of them, so it belongs to a ``summary`` key. Retrievers of
+    that key that look at words get the last turn as it is.
+
+    Args:
+        embedder: The one that the key's retriever uses; it stays as it is.
+        student: What learns the map.
+        max_turns: Latest turns that are read.
+    """
+
+    type = "distilled"
+    learns = True
+
+    def __init__(
+        self,
+        *,
+        embedder: Embedder,
+        student: Student = Ridge(),  # noqa: B008 - a default component is cloned for each instance
+        max_turns: Annotated[int, Field(ge=1)] = 12,
+    ) -> None:
+        self.embedder = embedder
+        self.student = student
+        self.max_turns = max_turns
+
+    def check(self, retriever: Retriever) -> None:
+        embedders = [one for _, one in retriever.walk() if isinstance(one, Embedder)]
+        if not embedders or any(one.fingerprint != self.embedder.fingerprint for one in embedders):
+            raise ConfigError(
+                "maps into the space of its own embedder: the key's retriever must use the same one, and no other",
+                parameter="query.embedder",
+            )
+
+    def fit(self, context: FitContext) -> None:
+        context.fit(self.embedder)  # the student learns when there are keys
+
+    def learn(self, context: FitContext, sources: Sequence[Source], keys: Sequence[Sequence[str]]) -> None:
+        pairs = [(s, [k for k in texts if k.strip()]) for s, texts in zip(sources, keys, strict=True)]
+        pairs = [(source, texts) for source, texts in pairs if texts and source.text.strip()]
+        if len(pairs) < 2:
+            raise DataError(f"'distilled' learns from pairs of a text and its key: there are {len(pairs)}")
+
+        def make() -> None:
+            flat = [text for _, texts in pairs for text in texts]
+            counts = np.asarray([len(texts) for _, texts in pairs])
+            vectors = unit(context.embed_texts(self.embedder, flat))
+            targets = unit(np.add.reduceat(vectors, np.cumsum(counts) - counts))
+            conversations = self._conversations(
+                [_turns(source.turns, source.text) for source, _ in pairs],
+                partial(context.embed_texts, self.embedder),
+            )
+            self.student.learn(conversations, targets, seed=context.seed, progress=context.progress)
+
+        turns = [[[turn.speaker, turn.text] for turn in source.turns] for source, _ in pairs]
+        learnt = fingerprint([self.max_turns, turns, [[source.text, texts] for source, texts in pairs]])
+        if "corpus" in self.embedder.needs:  # whose vectors nothing kept on disk can be named after
+            make()
+        else:
+            inputs: dict[str, Component | str] = {
+                "embedder": self.embedder,
+                "pairs": learnt,
+                "max_turns": str(self.max_turns),
+            }
+            context.build(self.student, make, inputs=inputs)
+
+    def encode(self, batch: QueryBatch) -> QueryBatch:
+        turns = [_turns(query.turns, query.text) for query in batch.queries]
+
+        asked = [replace(query, text=one[last_turn(one)].text) for query, one in zip(batch.queries, turns, strict=True)]
+
+        def vectors(_: Embedder) -> Vectors:
+            return self.student.encode(self._conversations(turns, partial(batch.embed_documents, self.embedder)))
+
+        return batch.asking(asked, vectors)
+
+    def _conversations(self, turns: Sequence[tuple[Turn, ...]], embed: Callable[[list[str]], Vectors]) -> Conversations:
+        return Conversations.latest(turns, self.max_turns, embed)
+
+
+def _turns(turns: Sequence[Turn], text: str) -> tuple[Turn, ...]:
+    """A text without turns is one turn of the user."""
+    return tuple(turns) or (Turn("user", text),)

@@ -1,0 +1,81 @@
+"""What language models are asked, by task."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Literal
+
+from rag.conversation import render
+from rag.errors import ConfigError
+from rag.summarizer import Source
+
+__all__ = ["Task", "check_template", "messages", "template_of"]
+
+Task = Literal["summary", "questions", "answer"]
+"""``summary`` of the text, ``questions`` that it answers, or an ``answer`` that a text found for it might give."""
+
+_PLACE = "{text}"
+
+_DOCUMENT: Mapping[Task, str] = {
+    "summary": (
+        "Summarise the text below in two or three sentences, so that it is found by anyone who looks for what it "
+        "says. Name who and what it is about, and its facts and figures. Write the summary only.\n\n{text}"
+    ),
+    "questions": (
+        "Write {n} questions that the text below answers, in the words of someone who has not read it. Write the "
+        "questions only, one a line.\n\n{text}"
+    ),
+    "answer": (
+        "Write a short passage that answers the question below, as a document that somebody looks for might put it. "
+        "Write the passage only.\n\n{text}"
+    ),
+}
+_CONVERSATION: Mapping[Task, str] = {
+    "summary": (
+        "Below is a conversation, oldest turn first. Say in one or two sentences what the user wants at its end: what "
+        "was asked for last, with every name, number and condition from earlier turns that still holds. Leave out "
+        "greetings and what is settled. Write the summary only.\n\n{text}"
+    ),
+    "questions": (
+        "Write {n} questions that the conversation below answers, in the words of someone who has not read it. Write "
+        "the questions only, one a line.\n\n{text}"
+    ),
+    "answer": (
+        "Below is a conversation, oldest turn first. Write a short passage that answers what the user wants at its "
+        "end, as a document that somebody looks for might put it. Write the passage only.\n\n{text}"
+    ),
+}
+
+
+def template_of(task: Task, source: Source, document: str | None, conversation: str | None) -> str:
+    """The template for a source: the one given, or the task's own."""
+    if source.turns:
+        return conversation or _CONVERSATION[task]
+    return document or _DOCUMENT[task]
+
+
+def check_template(template: str | None, parameter: str) -> None:
+    """Refuse a template that the text has no place in."""
+    if template is not None and _PLACE not in template:
+        raise ConfigError(f"must have {_PLACE} where the text goes, got '{template[:60]}'", parameter=parameter)
+
+
+def messages(
+    template: str, source: Source, n: int, examples: Sequence[Mapping[str, str]], max_characters: int
+) -> list[tuple[str, str]]:
+    """(role, text) pairs: the examples as turns that went before, then the source.
+
+    Args:
+        template: Has ``{text}``, perhaps ``{n}``; other braces are left alone.
+        source: Longer than ``max_characters``, a text loses its end and a conversation its beginning.
+        n: How many texts are wanted.
+        examples: Each with ``input`` and ``output``.
+        max_characters: Longest input.
+    """
+
+    def filled(text: str) -> str:
+        return template.replace("{n}", str(n)).replace(_PLACE, text)
+
+    text = render(source.turns)[-max_characters:] if source.turns else source.text[:max_characters]
+    shown = [pair for one in examples for pair in (("user", filled(one["input"])), ("assistant", one["output"]))]
+    return [*shown, ("user", filled(text))]

@@ -1,0 +1,1 @@
+"""What learns to land conversations in the space of their summaries."""

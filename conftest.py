@@ -11,12 +11,14 @@ from sybil.parsers.markdown import CodeBlockParser, PythonCodeBlockParser
 
 
 def check_yaml(example: Example) -> None:
-    """A pipeline in an example must be one."""
+    """A pipeline in an example must be one, and a sweep a sweep."""
+    from hpo.sweep import check_sweep
     from rag.config import load_pipeline
 
     path = Path("example.yaml")
     path.write_text(example.parsed, encoding="utf-8")
-    load_pipeline(path)
+    check = check_sweep if example.parsed.lstrip().startswith("type: sweep") else load_pipeline
+    check(path)
 
 
 def enter(namespace: dict[str, Any]) -> None:

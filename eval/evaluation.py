@@ -27,7 +27,7 @@ from rag.store.store import Store
 from rag.store.values import text_key
 from rag.types import Query, SearchResult
 
-__all__ = ["SHOWN", "Evaluation", "evaluate"]
+__all__ = ["SHOWN", "Evaluation", "as_run", "evaluate", "identical", "time_alone", "without"]
 
 SHOWN = 10
 """Documents per query that an evaluation keeps as objects."""
@@ -123,20 +123,18 @@ def evaluate(
             candidates = pipeline.run(batch)
             ledger.add(batch.ledger)
             kept.add(batch)
-            ignored = _identical(queries, pipeline.corpus) if ignore_identical_ids else None
+            ignored = identical(queries, pipeline.corpus) if ignore_identical_ids else None
             for log in filters:
                 log.add(batch, pipeline, chosen.qrels, ignored)
             if ignored is not None:
-                dropped = candidates.positions == ignored[:, None]
-                candidates = candidates.rescored(np.where(dropped, np.float32(-np.inf), candidates.scores))
+                candidates = without(candidates, ignored)
             results += pipeline.results(batch, candidates.head(SHOWN))
-            run |= _run(queries, candidates, pipeline.corpus)
+            run |= as_run(queries, candidates, pipeline.corpus)
             advance(len(queries))
 
     latencies = []
     if timed:
-        order = np.random.default_rng(seed).permutation(len(chosen.queries))[:_LATENCY_QUERIES]
-        latencies = _latencies(pipeline, [chosen.queries[i] for i in order], store, progress)
+        latencies = time_alone(pipeline, chosen.queries, seed=seed, store=store, progress=progress)
 
     values = per_query(parsed, chosen.qrels, run)
     table = np.array([[values[str(m)][query.id] for m in parsed] for query in chosen.queries], dtype=np.float64)
@@ -195,8 +193,19 @@ class _Kept:
         return self.candidates.get(name, 0) / max(self.queries, 1)
 
 
-def _latencies(pipeline: Pipeline, queries: Sequence[Query], store: Store | None, progress: Progress) -> list[float]:
-    """Seconds of single queries; from the store when this machine has measured them for this pipeline before."""
+def time_alone(
+    pipeline: Pipeline,
+    queries: Sequence[Query],
+    *,
+    seed: int = 0,
+    store: Store | None = None,
+    progress: Progress = no_progress,
+) -> list[float]:
+    """Seconds of single queries, up to 100 of them; from the store when this machine has measured them for this
+    pipeline before.
+    """
+    order = np.random.default_rng(seed).permutation(len(queries))[:_LATENCY_QUERIES]
+    queries = [queries[i] for i in order]
 
     def measure() -> list[float]:
         _time_queries(pipeline, queries[:_WARM_UP], np.inf)
@@ -228,7 +237,7 @@ def _time_queries(pipeline: Pipeline, queries: Sequence[Query], limit: float, ad
     return seconds
 
 
-def _run(queries: Sequence[Query], candidates: Candidates, corpus: Corpus) -> dict[str, dict[str, float]]:
+def as_run(queries: Sequence[Query], candidates: Candidates, corpus: Corpus) -> dict[str, dict[str, float]]:
     """Score by document by query, in the order of the ranking.
 
     Measures sort by score and break ties each in its own way. What a user gets is an order, so ties are broken as
@@ -255,10 +264,21 @@ def _names(candidates: Candidates, corpus: Corpus) -> list[list[str]]:
     return [[ids[next(flat)] for _ in range(count)] for count in candidates.counts.tolist()]
 
 
-def _identical(queries: Sequence[Query], corpus: Corpus) -> Ints:
+def identical(queries: Sequence[Query], corpus: Corpus) -> Ints:
     """Position of the document whose id is the query's, int64 [n]; -2 where there is none."""
     own = (corpus.position(query.id) for query in queries)
     return np.array([-2 if place is None else place for place in own], dtype=np.int64)
+
+
+def without(candidates: Candidates, documents: Ints) -> Candidates:
+    """Drop one document from each query's candidates.
+
+    Args:
+        candidates: Of n queries.
+        documents: The positions of the documents, int64 [n].
+    """
+    dropped = candidates.positions == documents[:, None]
+    return candidates.rescored(np.where(dropped, np.float32(-np.inf), candidates.scores))
 
 
 def _indexes(pipeline: Pipeline) -> list[dict[str, Any]]:

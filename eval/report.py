@@ -11,7 +11,7 @@ import hashlib
 import json
 import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from importlib.resources import files
@@ -28,7 +28,7 @@ from rag.store.folder import replace_file
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["render_report", "write_report"]
+__all__ = ["page_filters", "render_report", "write_report"]
 
 _WORST = 10
 """Queries shown in full."""
@@ -78,15 +78,7 @@ def render_report(run: Path) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {
-        "number": _number,
-        "score": _score,
-        "fine": _fine,
-        "seconds": _seconds,
-        "percent": _percent,
-        "excerpt": _excerpt,
-        "clean": _clean,
-    }
+    environment.filters |= page_filters()
     assets = files("eval") / "templates"
     script = (assets / "report.js").read_text(encoding="utf-8")
     try:
@@ -99,6 +91,19 @@ def render_report(run: Path) -> str:
         )
     except (AttributeError, IndexError, KeyError, TemplateError, TypeError, ValueError) as error:
         raise ArtifactError(f"{run}: damaged: its files do not fit together ({error!r})") from None
+
+
+def page_filters() -> dict[str, Callable[..., str]]:
+    """How pages of ours write numbers and texts: Jinja filters by name."""
+    return {
+        "number": _number,
+        "score": _score,
+        "fine": _fine,
+        "seconds": _seconds,
+        "percent": _percent,
+        "excerpt": _excerpt,
+        "clean": _clean,
+    }
 
 
 def write_report(run: Path) -> Path:

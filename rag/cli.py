@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import json
 import sys
+from collections.abc import Callable, Sequence
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -97,9 +98,13 @@ def check(
     resolved: Annotated[bool, typer.Option("--resolved", help="Print the file with every default filled in.")] = False,
     overrides: SetOption = None,
 ) -> None:
-    """Validate a pipeline without running it: every mistake at once, each with its place."""
+    """Validate a pipeline, or a sweep, without running it: every mistake at once, each with its place."""
     from rag.config import load_pipeline
 
+    other = _checker(config, overrides or ())
+    if other is not None:
+        typer.echo(other(config, overrides=overrides or (), resolved=resolved), nl=False)
+        return
     pipeline = load_pipeline(config, overrides=overrides or ())
     if resolved:
         typer.echo(pipeline.to_yaml(), nl=False)
@@ -330,6 +335,19 @@ def _print_component(cls: type[Component]) -> None:
         default = Text("required", "bold") if parameter.required else Text(yaml_text(parameter.default))
         table.add_row(Text(parameter.name), Text(type_name(parameter)), default, Text(parameter.help.replace("``", "")))
     console.print(table)
+
+
+def _checker(config: Path, overrides: Sequence[str]) -> Callable[..., str] | None:
+    """What checks files that are no pipelines, by their ``type``: entry points of group ``rag.files``."""
+    from rag.config import read_source
+
+    node = read_source(config, overrides=overrides, mistakes=[])
+    kind = node.type if node is not None else None
+    for entry in entry_points(group="rag.files"):
+        if entry.name == kind:
+            checker: Callable[..., str] = entry.load()
+            return checker
+    return None
 
 
 # -- running ------------------------------------------------------------------------------------------------------

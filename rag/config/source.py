@@ -21,7 +21,7 @@ from typing import Any, cast
 
 from rag.errors import Location, Mistake
 
-__all__ = ["Node", "dump", "node_from_python", "read_source"]
+__all__ = ["Node", "dump", "extended", "node_from_python", "read_source"]
 
 _VARIABLE = re.compile(r"\$(?:\$|\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\})")
 _BREAKS = re.compile("[\x85\u2028\u2029\ufeff]")
@@ -81,7 +81,7 @@ def read_source(
     if node is None:
         return None
     if isinstance(node.value, dict) and "extends" in node.value:
-        node = _extend(node, path, mistakes, _above)
+        node = extended(node, path, mistakes, _above)
         if node is None:
             return None
     for assignment in overrides:
@@ -267,7 +267,8 @@ class _Converter:
 # -- extends and overrides ------------------------------------------------------------------------------------------
 
 
-def _extend(node: Node, path: Path, mistakes: list[Mistake], above: tuple[Path, ...]) -> Node | None:
+def extended(node: Node, path: Path, mistakes: list[Mistake], above: tuple[Path, ...] = ()) -> Node | None:
+    """A mapping with ``extends`` merged over the file it names, relative to the file it stands in, ``path``."""
     base_node = node.value["extends"]
     own = Node({k: v for k, v in node.value.items() if k != "extends"}, node.location, node.key)
     if not isinstance(base_node.value, str):
@@ -288,6 +289,8 @@ def _merge(base: Node, over: Node) -> Node:
     if not (isinstance(base.value, dict) and isinstance(over.value, dict)):
         return over
     if over.type is not None and over.type != base.type:
+        return over
+    if "tune" in over.value:  # a distribution stands for a whole value
         return over
     merged = dict(base.value)
     for name, node in over.value.items():

@@ -9,6 +9,21 @@ import numpy as np
 import pytest
 from langchain_core.language_models import FakeListChatModel
 
+from hpo import (
+    GP,
+    NSGA2,
+    TPE,
+    Additive,
+    Categorical,
+    Choice,
+    Float,
+    Greedy,
+    Grid,
+    Int,
+    Optional,
+    Random,
+    Sweep,
+)
 from rag import (
     LSA,
     Candidates,
@@ -519,6 +534,78 @@ class TestPipeline(ComponentConformance):
             chunker=RecursiveChunker(size=100, unit="characters"),
             retriever=Hybrid(retrievers=[BM25(), Dense(embedder=LSA(), index=HNSW())], fusion=ZScore()),
             stages=[Rerank(scorer=MaxSim(embedder=SentenceTransformerEmbedder(MINILM))), Threshold(top_k=10)],
+        )
+
+
+class TestInt(ComponentConformance):
+    def make(self):
+        return Int(low=1, high=9, step=2, default=3, name="n")
+
+
+class TestFloat(ComponentConformance):
+    def make(self):
+        return Float(low=0.1, high=10.0, log=True)
+
+
+class TestCategorical(ComponentConformance):
+    def make(self):
+        return Categorical(choices=["a", 1, 0.5, None, True], default="a")
+
+
+class TestChoice(ComponentConformance):
+    def make(self):
+        return Choice(options=[{"type": "flat"}, {"type": "hnsw", "m": {"tune": "int", "low": 8, "high": 32}}])
+
+
+class TestOptional(ComponentConformance):
+    def make(self):
+        return Optional(of={"type": "threshold", "top_k": 3}, default=True)
+
+
+class TestTPE(ComponentConformance):
+    def make(self):
+        return TPE(startup=3)
+
+
+class TestGP(ComponentConformance):
+    def make(self):
+        return GP()
+
+
+class TestNSGA2(ComponentConformance):
+    def make(self):
+        return NSGA2(population=8)
+
+
+class TestRandom(ComponentConformance):
+    def make(self):
+        return Random(group=4)
+
+
+class TestGrid(ComponentConformance):
+    def make(self):
+        return Grid()
+
+
+class TestGreedy(ComponentConformance):
+    def make(self):
+        return Greedy(order=["top_k"], redraw=True)
+
+
+class TestAdditive(ComponentConformance):
+    def make(self):
+        return Additive(ridge=0.5)
+
+
+class TestSweep(ComponentConformance):
+    def make(self):
+        retriever = {"type": "bm25", "k1": {"tune": "float", "low": 0.5, "high": 2.0}}
+        return Sweep(
+            pipeline={"type": "pipeline", "retriever": retriever},
+            objectives=["AP"],
+            constraints=["AP >= 0.1"],
+            sampler=Grid(),
+            enqueue=[{"k1": 1.0}],
         )
 
 

@@ -26,6 +26,7 @@ def installed(monkeypatch):
 
 def test_what_is_registered():
     assert {"chunker", "embedder", "fusion", "index", "pipeline", "retriever", "scorer", "stage"} <= set(kinds())
+    assert {"distribution", "sampler", "sweep"} <= set(kinds())
     assert {"key", "query", "student", "summarizer"} <= set(kinds())
     assert ["bm25", "dense", "hybrid", "keyed"] == types_of("retriever")
     assert [] == types_of("no such")

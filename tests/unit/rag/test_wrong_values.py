@@ -24,7 +24,9 @@ from summarizers import Precomputed
 from tests.fakes import CountingScorer, WordEmbedder
 
 COMPONENTS = [component_class(kind, name) for kind in kinds() for name in types_of(kind)]
-PARAMETERS = [(cls, parameter) for cls in COMPONENTS for parameter in cls.parameters().values()]
+PARAMETERS = [
+    (cls, parameter) for cls in COMPONENTS for parameter in cls.parameters().values() if parameter.annotation is not Any
+]
 
 
 class Embeddings:
@@ -56,6 +58,14 @@ REQUIRED_IN_PYTHON: dict[tuple[str, str], Any] = {
     ("hybrid", "retrievers"): [BM25(), BM25()],
     ("max_sim", "embedder"): WordEmbedder(),
     ("rerank", "scorer"): CountingScorer(),
+    ("int", "low"): 1,
+    ("int", "high"): 2,
+    ("float", "low"): 0.5,
+    ("float", "high"): 1.5,
+    ("categorical", "choices"): ["a", 1],
+    ("choice", "options"): [{"type": "flat"}, 2],
+    ("optional", "of"): 1,
+    ("sweep", "pipeline"): {"type": "pipeline"},
     ("keyed", "keys"): [TextKey(retriever=BM25())],
     **{(name, "retriever"): BM25() for name in ("text", "title", "summary", "pseudo_queries")},
     **{(name, "summarizer"): Precomputed("x.jsonl") for name in ("summary", "pseudo_queries", "hyde")},
@@ -77,7 +87,9 @@ PROTOCOLS = {
 }
 MINILM = {"type": "sentence_transformer", "model": "some/model"}
 REQUIRED_IN_YAML: dict[tuple[str, str], Any] = {
-    key: value for key, value in REQUIRED_IN_PYTHON.items() if isinstance(value, str)
+    key: value
+    for key, value in REQUIRED_IN_PYTHON.items()
+    if isinstance(value, (str, int, float)) or key[0] in ("categorical", "choice", "sweep")
 } | {
     ("pipeline", "retriever"): {"type": "bm25"},
     ("cosine_adapter", "embedder"): {"type": "lsa"},

@@ -1,0 +1,165 @@
+"""``rag tune``. Heavy modules are imported when the command runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from rag.cli import JsonOption, SetOption, StoreOption
+
+if TYPE_CHECKING:
+    from hpo.planning import Plan
+    from hpo.result import SweepResult
+
+__all__ = ["tune"]
+
+
+def tune(
+    sweep: Annotated[Path, typer.Argument(metavar="SWEEP", help="A sweep in YAML.")],
+    dataset: Annotated[
+        str | None,
+        typer.Option(metavar="DIR|NAME", help="A BEIR folder, a name from `rag datasets`, or hf:owner/name."),
+    ] = None,
+    trials: Annotated[int | None, typer.Option(min=1, help="Configurations to try, instead of the file's.")] = None,
+    folder: Annotated[
+        Path | None, typer.Option("--out", metavar="DIR", help="The sweep's folder; by default one under sweeps/.")
+    ] = None,
+    workers: Annotated[int, typer.Option(min=1, help="Processes that run trials.")] = 1,
+    plan: Annotated[bool, typer.Option("--plan", help="Say what would be computed, and compute nothing.")] = False,
+    storage: Annotated[
+        str | None, typer.Option(metavar="URL", help="Where trials are kept: journal:FILE, postgresql://...")
+    ] = None,
+    overrides: SetOption = None,
+    as_json: JsonOption = False,
+    store: StoreOption = None,
+) -> None:
+    """Try configurations of a pipeline, choose on the tuning queries, report on the test queries.
+
+    Stopped and started again with the same --out it goes on.
+    """
+    from hpo.sweep import read_sweep
+    from rag.console import print_json, progress
+    from rag.errors import ConfigError
+    from rag.store.cli import open_store
+
+    settings = list(overrides or ())
+    if trials is not None:
+        settings.append(f"n_trials={trials}")
+    if storage is not None:
+        settings.append(f"storage={storage}")
+    request = read_sweep(sweep, overrides=settings)
+    request.enqueued()
+    if plan:
+        from eval.datasets.base import Dataset
+        from eval.datasets.load import load_dataset
+        from hpo.planning import plan as make_plan
+        from hpo.tuning import dataset_source
+
+        source = dataset_source(request, dataset)
+        data = source if source is None or isinstance(source, Dataset) else load_dataset(source)
+        _print_plan(make_plan(request, data), as_json)
+        return
+    if dataset is None and request.dataset is None:
+        raise ConfigError("say on which dataset: --dataset, or 'dataset' in the sweep")
+    from hpo.outputs import summary
+    from hpo.tuning import tune as run
+
+    name = str(dataset or request.dataset)
+    target = folder or Path("sweeps") / f"{sweep.stem}-{Path(name).name.replace('/', '-').replace(':', '-')}"
+    with open_store(store) as kept:
+        result = run(request, dataset, out=target, store=kept, workers=workers, progress=progress)
+    if as_json:
+        print_json({**summary(result), "folder": str(target)})
+    else:
+        _print_result(result, target)
+
+
+def _print_plan(plan: Plan, as_json: bool) -> None:
+    from rich.table import Table
+
+    from rag.console import out, print_json
+
+    if as_json:
+        steps, work = (
+            {name: {"needed": needed, "distinct": distinct} for name, (needed, distinct) in counts.items()}
+            for counts in (plan.steps, plan.work)
+        )
+        print_json(
+            {
+                "points": plan.n_points,
+                "trials": plan.n_trials,
+                "steps": steps,
+                "work": work,
+                "refused": plan.refused[0],
+            }
+        )
+        return
+    console = out()
+    size = "more configurations than can be listed" if plan.n_points is None else f"{plan.n_points:,} configurations"
+    how = "all of them" if plan.n_points == plan.n_trials else "these drawn at random, to count what they share"
+    console.print(f"the space has {size}; {plan.n_trials:,} trials ({how})")
+    table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0))
+    table.add_column("step")
+    for heading in ("needed", "computed", "share"):
+        table.add_column(heading, justify="right")
+    for step, (needed, distinct) in (plan.steps | plan.work).items():
+        table.add_row(step, f"{needed:,}", f"{distinct:,}", f"{distinct / needed:.0%}")
+    console.print(table)
+    if plan.refused[0]:
+        console.print(f"{plan.refused[0]} of them are refused: {plan.refused[1]}", soft_wrap=True)
+
+
+def _print_result(result: SweepResult, target: Path) -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    from rag.console import out
+
+    console = out()
+    about, sweep = result.dataset, result.sweep
+    done = [one for one in result.trials if one.state != "repeated"]
+    stopped, failed = (sum(one.state == state for one in done) for state in ("stopped", "failed"))
+    also = "".join(f", {n} {what}" for n, what in ((stopped, "stopped early"), (failed, "failed")) if n)
+    console.print(
+        Text.assemble(
+            (f"{about['name']}", "bold"),
+            f": {len(done)} trials{also}, tuned on {about['tune']} ({about['n_tune']} questions), "
+            f"tested on {about['test']} ({about['n_test']})",
+        )
+    )
+    metrics = [*sweep.metrics]
+    table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0))
+    for heading in ("", *metrics, f"{sweep.first.metric}, difference to the baseline"):
+        table.add_column(heading, justify="left" if not heading else "right")
+    baseline = result.baseline
+    assert baseline is not None
+    table.add_row("baseline, test", *(_number(baseline.metrics[one]) for one in metrics), "")
+    for one, trial in zip(result.tested, _tested_trials(result), strict=True):
+        table.add_row(f"{one.name}, tuning", *(_number(trial.metrics[name]) for name in metrics), "")
+        against = one.against.get(sweep.first.metric)
+        said = ""
+        if against is not None and one.trial != baseline.trial:
+            bounds = f" [{against.ci95[0]:+.4f}, {against.ci95[1]:+.4f}]" if against.ci95 else ""
+            said = f"{against.difference:+.4f}{bounds}, p {against.p_value:.3f}"
+        table.add_row(f"{one.name}, test", *(_number(one.metrics[name]) for name in metrics), said)
+    console.print(table)
+    if result.best is not None:
+        for name, value in result.best.point.items():
+            console.print(Text(f"  {name}: {value}"))
+    seconds, alone = sum(one.seconds for one in done), sum(one.alone for one in done)
+    console.print(f"trials took {seconds:.1f} s; without the store they would have taken {alone:.1f} s")
+    for note in result.notes:
+        console.print(Text(f"note: {note}"), soft_wrap=True)
+    console.print(Text.assemble("best: ", (str((target / "best.yaml").resolve()), "bold")), soft_wrap=True)
+    console.print(Text.assemble("report: ", (str((target / "report.html").resolve()), "bold")), soft_wrap=True)
+
+
+def _tested_trials(result: SweepResult) -> list[Any]:
+    by_number = {one.number: one for one in result.trials}
+    return [by_number[one.trial] for one in result.tested if one.trial is not None]
+
+
+def _number(value: float) -> str:
+    return f"{value:.4f}" if abs(value) < 10 else f"{value:,.1f}"

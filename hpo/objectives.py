@@ -1,0 +1,91 @@
+"""What can be optimised or bounded, and in which direction it is better."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from eval.measures import parse_measures
+from rag.errors import ConfigError, did_you_mean
+
+__all__ = ["COSTS", "Objective", "parse_metric", "parse_objectives"]
+
+COSTS = {
+    "latency_p50_ms": "median time of one query asked alone, in milliseconds",
+    "latency_p95_ms": "95th percentile of the time of one query asked alone, in milliseconds",
+    "scorer_calls": "pairs that a scorer such as a cross-encoder reads, a query",
+    "llm_calls": "requests to a language model, a query",
+    "llm_tokens": "tokens read and written by language models, a query",
+    "texts_embedded": "texts embedded, a query",
+    "index_bytes": "size of everything fitting has built, on disk",
+}
+"""What is measured besides quality; of all of them less is better."""
+
+Direction = Literal["maximize", "minimize"]
+
+
+@dataclass(frozen=True)
+class Objective:
+    """One thing to optimise.
+
+    Args:
+        metric: A measure in ir_measures' spelling, or one of :data:`COSTS`.
+        direction: Which way is better.
+    """
+
+    metric: str
+    direction: Direction
+
+    @property
+    def sign(self) -> float:
+        """1 where higher is better, -1 where lower is."""
+        return 1.0 if self.direction == "maximize" else -1.0
+
+    def __str__(self) -> str:
+        return f"{self.direction} {self.metric}"
+
+
+def parse_metric(name: str) -> str:
+    """A metric by its usual spelling.
+
+    Raises:
+        ConfigError: There is none of that name.
+    """
+    if name in COSTS:
+        return name
+    try:
+        return str(parse_measures([name])[0])
+    except ConfigError as error:
+        # Costs are written small, measures are not: the list that was not meant is left out.
+        small = f"{name!r}{did_you_mean(name, COSTS)}, or a measure such as nDCG@10"
+        message = small if name.islower() else error.mistakes[0].message
+        raise ConfigError(message) from None
+
+
+def parse_objectives(texts: Sequence[str]) -> list[Objective]:
+    """Objectives from texts such as ``nDCG@10``, ``latency_p95_ms`` or ``minimize nDCG@10``: of measures more is
+    better, of costs less, unless it is said.
+
+    Raises:
+        ConfigError: Unknown, twice, or none at all.
+    """
+    found: list[Objective] = []
+    for text in texts:
+        words = text.split()
+        said = words.pop(0) if len(words) == 2 and words[0] in ("maximize", "minimize") else None
+        if len(words) != 1:
+            raise ConfigError(
+                f"'{text}' is no objective: write nDCG@10, or minimize latency_p95_ms", parameter="objectives"
+            )
+        try:
+            metric = parse_metric(words[0])
+        except ConfigError as error:
+            raise ConfigError(f"unknown objective: {error.mistakes[0].message}", parameter="objectives") from None
+        direction: Direction = "minimize" if said == "minimize" or (said is None and metric in COSTS) else "maximize"
+        if any(one.metric == metric for one in found):
+            raise ConfigError(f"the objective {metric} is given twice", parameter="objectives")
+        found.append(Objective(metric, direction))
+    if not found:
+        raise ConfigError("name at least one, such as nDCG@10", parameter="objectives")
+    return found

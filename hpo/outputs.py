@@ -1,0 +1,137 @@
+"""What a sweep leaves behind in its folder.
+
+===================== ==============================================================================================
+``study.journal``     the trials, in Optuna's journal storage (unless another storage was named)
+``best.yaml``         the chosen pipeline, every default written out; runs as it is
+``pareto/*.yaml``     with several objectives: the pipelines of the front, best in the first objective first
+``trials.parquet``    a row a trial: state, parameters, metrics, seconds, why it failed
+``sweep.json``        what was chosen, on the tuning and on the test queries, against the baseline
+``report.html``       the same for people, one self-contained file
+===================== ==============================================================================================
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import uuid
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hpo.result import SweepResult, Tested
+from rag.errors import ArtifactError
+from rag.store.folder import replace_file
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+__all__ = ["summary", "trials_table", "write_outputs"]
+
+
+def write_outputs(result: SweepResult, folder: Path) -> None:
+    """Write all files but the storage, each whole or not at all; those of an earlier run are replaced.
+
+    Raises:
+        ArtifactError: The folder cannot be written.
+    """
+    from hpo.report import render_report
+
+    try:
+        _replace_parquet(trials_table(result), folder / "trials.parquet")
+        replace_file(folder / "sweep.json", json.dumps(summary(result), indent=2, ensure_ascii=False) + "\n")
+        for old in (folder / "best.yaml", *sorted((folder / "pareto").glob("*.yaml"))):
+            old.unlink(missing_ok=True)
+        if result.best is not None:
+            replace_file(folder / "best.yaml", result.pipeline.to_yaml())
+        if len(result.sweep.goals) > 1 and result.tested:
+            (folder / "pareto").mkdir(exist_ok=True)
+            for place, one in enumerate(result.tested):
+                replace_file(folder / "pareto" / f"{place:02}-trial-{one.trial}.yaml", one.pipeline.to_yaml())
+        replace_file(folder / "report.html", render_report(result))
+    except OSError as error:
+        raise ArtifactError(f"{folder}: cannot be written: {error.strerror or error}") from None
+
+
+def trials_table(result: SweepResult) -> pa.Table:
+    """A row a trial; a parameter that does not exist in a trial is null there."""
+    import pyarrow as pa
+
+    parameters = [one.name for one in result.sweep.space.parameters]
+    metrics = sorted({name for one in result.trials for name in one.metrics})
+    columns: dict[str, Any] = {
+        "number": pa.array([one.number for one in result.trials], pa.int64()),
+        "state": pa.array([one.state for one in result.trials], pa.string()),
+        "feasible": pa.array([one.feasible for one in result.trials], pa.bool_()),
+        "n_queries": pa.array([one.n_queries for one in result.trials], pa.int64()),
+        "seconds": pa.array([one.seconds for one in result.trials], pa.float64()),
+        "seconds_alone": pa.array([one.alone for one in result.trials], pa.float64()),
+        "reason": pa.array([one.reason for one in result.trials], pa.string()),
+    }
+    for name in metrics:
+        columns[f"metric.{name}"] = pa.array([one.metrics.get(name) for one in result.trials], pa.float64())
+    for name in parameters:
+        values = [one.point.get(name) for one in result.trials]
+        kinds = {type(value) for value in values if value is not None}
+        if len(kinds) > 1 and not kinds <= {int, float}:
+            values = [None if value is None else json.dumps(value) for value in values]
+        columns[f"parameter.{name}"] = pa.array(values)
+    return pa.table(columns)
+
+
+def summary(result: SweepResult) -> dict[str, Any]:
+    """What ``sweep.json`` holds."""
+    sweep = result.sweep
+    states: dict[str, int] = {}
+    for trial in result.trials:
+        states[trial.state] = states.get(trial.state, 0) + 1
+    ran = [trial for trial in result.trials if trial.state != "repeated"]
+    return {
+        "dataset": dict(result.dataset),
+        "objectives": [str(one) for one in sweep.goals],
+        "constraints": sweep.constraints,
+        "sampler": sweep.sampler.to_config(),
+        "seed": sweep.seed,
+        "choice": sweep.choice,
+        "trials": states,
+        "seconds": sum(trial.seconds for trial in ran),
+        "seconds_alone": sum(trial.alone for trial in ran),
+        "query_searches": {
+            "done": sum(trial.n_queries for trial in ran),
+            "all": result.dataset["n_tune"] * sum(trial.state in ("complete", "stopped") for trial in ran),
+        },
+        "best": None
+        if result.best is None
+        else {
+            "trial": result.best.number,
+            "parameters": dict(result.best.point),
+            "tuned": {name: result.best.metrics[name] for name in sweep.metrics},
+        },
+        "tested": [_tested(one) for one in result.tested],
+        "baseline": None if result.baseline is None else _tested(result.baseline),
+        "retested": [asdict(one) for one in result.retested],
+        "problem": result.problem,
+        "notes": list(result.notes),
+    }
+
+
+def _tested(one: Tested) -> dict[str, Any]:
+    measured: Mapping[str, Any] = one.evaluation.metrics["measures"]
+    return {
+        "trial": one.trial,
+        "metrics": dict(one.metrics),
+        "measures": measured,
+        "against_baseline": {name: asdict(comparison) for name, comparison in one.against.items()},
+    }
+
+
+def _replace_parquet(table: pa.Table, path: Path) -> None:
+    import pyarrow.parquet as pq
+
+    aside = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
+    try:
+        pq.write_table(table, aside)
+        os.replace(aside, path)  # noqa: PTH105
+    finally:
+        aside.unlink(missing_ok=True)

@@ -1,0 +1,164 @@
+"""What a sweep would compute, before anything is computed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from eval.datasets.base import Dataset
+from hpo.space import Point
+from hpo.sweep import Sweep
+from hpo.trial import Bench
+from rag.embedders.base import Embedder
+from rag.errors import ConfigError
+from rag.pipeline import Pipeline
+from rag.store.fingerprint import fingerprint
+
+__all__ = ["Plan", "plan"]
+
+_SAMPLE = 2_000
+"""Points looked at in a space with more."""
+_DOCUMENTS = 100
+"""Documents cut to estimate how many passages there will be."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The size of a space and of a sweep in it.
+
+    Args:
+        n_points: Configurations in the space; None when they are endless, or too many to list.
+        n_trials: Configurations that would be tried.
+        steps: By step of the pipeline: how often the trials need what it makes, and how many different ones there are,
+            were the trials drawn at random. What is not different is computed once.
+        refused: Configurations that a component refuses, with the reason of the first.
+        work: The same in texts, queries and pairs, estimated for a dataset; empty without one. Pairs that a scorer
+            reads are a bound: candidates may be fewer than its budget, and different lists name the same passages.
+    """
+
+    n_points: int | None
+    n_trials: int
+    steps: dict[str, tuple[int, int]]
+    refused: tuple[int, str] = (0, "")
+    work: dict[str, tuple[int, int]] = field(default_factory=dict)
+
+
+def plan(sweep: Sweep, dataset: Dataset | None = None) -> Plan:
+    """Count what the trials of a sweep have in common: the whole space when it is small enough, else as many points at
+    random as there are trials. Nothing is embedded or searched; of the dataset a sample is cut into passages.
+
+    Raises:
+        DataError: The dataset has no queries to tune on.
+    """
+    counter = None if dataset is None else _Work(Bench(sweep, dataset, None))
+    points = sweep.space.points
+    rng = np.random.default_rng(sweep.seed)
+    drawn: Sequence[Point]
+    if points is not None and len(points) <= sweep.n_trials:
+        drawn = points
+    elif points is not None:
+        drawn = [points[n] for n in rng.permutation(len(points))[: min(sweep.n_trials, _SAMPLE)]]
+    else:
+        found = (sweep.space.draw(rng) for _ in range(min(sweep.n_trials, _SAMPLE)))
+        drawn = [point for point in found if point is not None]
+    made: dict[str, list[str]] = {}
+    refused, reason = 0, ""
+    for point in drawn:
+        try:
+            pipeline = sweep.space.pipeline(point)
+        except ConfigError as error:
+            refused, reason = refused + 1, reason or error.mistakes[0].message
+            continue
+        for step, key in _artifacts(pipeline):
+            made.setdefault(step, []).append(key)
+        if counter is not None:
+            counter.add(pipeline)
+    steps = {step: (len(keys), len(set(keys))) for step, keys in made.items()}
+    n_points = None if points is None else len(points)
+    return Plan(n_points, len(drawn), steps, (refused, reason), counter.work if counter else {})
+
+
+class _Work:
+    """Adds up what pipelines have to do with a dataset, with and without sharing."""
+
+    def __init__(self, bench: Bench) -> None:
+        corpus = bench.dataset.corpus
+        self.n_documents, self.n_queries = len(corpus), len(bench.queries)
+        rows = np.random.default_rng(0).permutation(self.n_documents)[:_DOCUMENTS]
+        self.sample = corpus.texts(rows)
+        self._passages: dict[str, int] = {}
+        self._needed: dict[str, int] = {}
+        self._distinct: dict[str, dict[str, int]] = {}
+
+    def add(self, pipeline: Pipeline) -> None:
+        steps = dict.fromkeys(key for step, key in _artifacts(pipeline) if step == "vectors")
+        chunks = _chunks(pipeline)
+        if chunks not in self._passages:
+            cut = pipeline.chunker.spans(self.sample, pipeline._tokenizer())
+            share = sum(max(1, len(spans)) for spans in cut) / max(1, len(self.sample))
+            self._passages[chunks] = round(share * self.n_documents)
+        for key in steps:
+            self._count("texts embedded", key, self._passages[chunks])
+        *_, last = (key for step, key in _artifacts(pipeline) if step.startswith("candidates"))
+        self._count("queries searched", last, self.n_queries)
+        for stage in pipeline.stages:
+            for _, child in stage.children():
+                budget = getattr(stage, "budget", None)
+                if child.kind == "scorer" and isinstance(budget, int):
+                    key = fingerprint([chunks, pipeline.retriever.fingerprint, child.fingerprint])
+                    self._count("pairs scored, at most", key, budget * self.n_queries)
+
+    def _count(self, what: str, key: str, n: int) -> None:
+        self._needed[what] = self._needed.get(what, 0) + n
+        known = self._distinct.setdefault(what, {})
+        known[key] = max(known.get(key, 0), n)  # a scorer with the larger budget has read what the smaller one needs
+
+    @property
+    def work(self) -> dict[str, tuple[int, int]]:
+        return {what: (n, sum(self._distinct[what].values())) for what, n in self._needed.items()}
+
+
+def _chunks(pipeline: Pipeline) -> str:
+    """Identity of the passages."""
+    if not pipeline.chunker.needs_tokenizer:
+        return pipeline.chunker.fingerprint
+    tokens = next((one.fingerprint for _, one in pipeline.walk() if isinstance(one, Embedder) and one.has_tokens), "")
+    return fingerprint([pipeline.chunker.fingerprint, tokens])
+
+
+def _artifacts(pipeline: Pipeline) -> list[tuple[str, str]]:
+    """What a pipeline needs, step by step, each under an identity that contains what it is made from."""
+    chunks = _chunks(pipeline)
+    found = [("passages", chunks)]
+    embedders = {one.fingerprint for _, one in pipeline.retriever.walk() if isinstance(one, Embedder)}
+    found += [("vectors", fingerprint([chunks, one])) for one in sorted(embedders)]
+    found += [
+        ("indexes and other fitted parts", fingerprint([chunks, one.fingerprint, _below(parent)]))
+        for parent, one in _pairs(pipeline.retriever)
+        if one.keeps_state
+    ]
+    before: Any = chunks
+    for name, step in pipeline._steps():
+        before = fingerprint([before, step.fingerprint])
+        found.append((f"candidates after {name.split()[0]}", before))
+    return found
+
+
+def _pairs(component: Any) -> list[tuple[Any, Any]]:
+    """Components with the one that holds them."""
+    found: list[tuple[Any, Any]] = [(component, component)]
+    stack = [component]
+    while stack:
+        parent = stack.pop()
+        for _, child in parent.children():
+            found.append((parent, child))
+            stack.append(child)
+    return found
+
+
+def _below(parent: Any) -> list[str]:
+    """The embedders that an index beside them is built from."""
+    return sorted(one.fingerprint for _, one in parent.children() if isinstance(one, Embedder))

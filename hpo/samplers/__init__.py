@@ -1,0 +1,1 @@
+"""What decides which configuration is tried next: Optuna's samplers, and ours as Optuna samplers."""

@@ -1,0 +1,91 @@
+"""An additive model of the scores: every value of every parameter adds its part."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import Field
+
+from hpo.distributions import Float, Int, unit
+from hpo.samplers.base import History, ProposingSampler
+from hpo.space import Parameter, Point, Space
+
+__all__ = ["Additive"]
+
+
+class Additive(ProposingSampler):
+    """Fits a ridge regression on one-hot parameters to the scores so far and tries the point it thinks best.
+
+    It learns which embedder is good whatever the chunk size was, so a handful of trials is enough, and nobody has to
+    say which parameter matters. Interactions it cannot see. Numbers get a piecewise linear part.
+
+    Args:
+        covering: Trials before the model is used; each has as many values that were not tried yet as possible.
+        ridge: Strength of the penalty: a value tried n times gets n / (n + ridge) of its mean deviation.
+        levels: Knots of a number's part.
+        candidates: Points compared when the space has too many to list.
+    """
+
+    type = "additive"
+    objectives: ClassVar[int | None] = 1
+
+    def __init__(
+        self,
+        *,
+        covering: Annotated[int, Field(ge=1)] = 3,
+        ridge: Annotated[float, Field(gt=0)] = 1.0,
+        levels: Annotated[int, Field(ge=2)] = 4,
+        candidates: Annotated[int, Field(ge=10)] = 2000,
+    ) -> None:
+        self.covering, self.ridge, self.levels, self.candidates = covering, ridge, levels, candidates
+
+    def propose(self, space: Space, history: History, *, seed: int) -> Point | None:
+        rng = np.random.default_rng([seed, len(history)])
+        if space.points is not None:
+            left = space.untried(history.scores)
+        else:
+            drawn = (space.draw(rng) for _ in range(self.candidates))
+            left = [point for point in drawn if point is not None and point not in history]
+        if not left:
+            return None
+        rng.shuffle(left)  # ties are broken at random
+        features = self._features(space, [*left, *(one.point for one in history.tried)])
+        new, known = features[: len(left)], features[len(left) :]
+        if len(history) < self.covering:
+            return left[int(np.argmax(((new > 0.5) & ~(known > 0.5).any(axis=0)).sum(axis=1)))]
+        scores = np.array([np.nan if one.score is None else one.score for one in history.tried])
+        usable = np.isfinite(scores)
+        if not usable.any():
+            return left[0]
+        # One that failed counts as the worst there was; one that runs says nothing yet.
+        scores[scores == -np.inf] = scores[usable].min()
+        usable = np.isfinite(scores)
+        part, mean = known[usable], scores[usable].mean()
+        gram = part.T @ part + self.ridge * np.eye(part.shape[1])
+        weights = np.linalg.solve(gram, part.T @ (scores[usable] - mean))
+        predicted = np.round(new @ weights, 12)
+        return left[int(np.argmax(predicted))]
+
+    def _features(self, space: Space, points: Sequence[Point]) -> npt.NDArray[np.float64]:
+        """[n_points, n_features]: one-hot, or hats over the knots; 0 where a parameter does not exist."""
+        return np.concatenate([self.part(one, points) for one in space.parameters], axis=1)
+
+    def part(self, parameter: Parameter, points: Sequence[Point]) -> npt.NDArray[np.float64]:
+        """The features of one parameter [n_points, n]."""
+        distribution, name = parameter.distribution, parameter.name
+        values = distribution.values()
+        numeric = isinstance(distribution, (Int, Float)) and (values is None or len(values) > self.levels)
+        if numeric:
+            at = np.array([unit(distribution, point[name]) if name in point else np.nan for point in points])
+            knots = np.linspace(0, 1, self.levels)
+            hats = np.clip(1 - np.abs(at[:, None] - knots) * (self.levels - 1), 0, 1)
+            return np.asarray(np.nan_to_num(hats), dtype=np.float64)
+        places = {(type(value), value): number for number, value in enumerate(values or [])}
+        found = np.zeros((len(points), len(places)))
+        for row, point in enumerate(points):
+            if name in point and (type(point[name]), point[name]) in places:
+                found[row, places[type(point[name]), point[name]]] = 1
+        return found

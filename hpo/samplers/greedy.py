@@ -1,0 +1,134 @@
+"""One parameter at a time: all its values are tried, the best is kept (Orbach et al. 2025, arXiv 2505.03452)."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from typing import Annotated, Any, ClassVar, Literal
+
+import numpy as np
+from pydantic import Field
+
+from hpo.samplers.base import History, ProposingSampler, unseen
+from hpo.space import Parameter, Point, Space, point_key
+from rag.errors import ConfigError, did_you_mean
+
+__all__ = ["Greedy"]
+
+_MODELS = ("model", "embedder", "scorer", "summarizer", "encoder", "generator")
+"""Last steps of the places where models are chosen."""
+
+_STEPS = ("chunker", "retriever", "stages")
+"""The way data goes."""
+
+
+class Greedy(ProposingSampler):
+    """Coordinate ascent: in the given order, all values of a parameter are tried with the others fixed, and the best
+    one is kept. Parameters whose turn has not come have values drawn at random. After the last parameter it begins anew
+    from the best point with the first, until nothing is left near it; then come points at random.
+
+    The paper minimises in its published code although its scores are higher-is-better; here the best is the best.
+
+    Args:
+        order: Which parameter is first. ``models_first``: models, the last of the pipeline first, then the rest in the
+            order of the pipeline, which the paper found best. ``pipeline_order``: chunker, retriever, stages. Or names;
+            those left out follow in the order of the pipeline.
+        levels: Values tried of a range that has more.
+        redraw: Draw the values of parameters whose turn has not come anew for each step, as the paper does. By default
+            they are kept: then a step repeats the best configuration of the step before, which is not tried again.
+    """
+
+    type = "greedy"
+    objectives: ClassVar[int | None] = 1
+
+    def __init__(
+        self,
+        *,
+        order: Literal["models_first", "pipeline_order"] | list[str] = "models_first",
+        levels: Annotated[int, Field(ge=2)] = 5,
+        redraw: bool = False,
+    ) -> None:
+        self.order = order
+        self.redraw = redraw
+        self.levels = levels
+
+    def check(self, space: Space, n_objectives: int) -> None:
+        super().check(space, n_objectives)
+        self.ordered(space)
+
+    def ordered(self, space: Space) -> list[Parameter]:
+        """The parameters in the order in which they are decided.
+
+        Raises:
+            ConfigError: A name in ``order`` is not one of a parameter.
+        """
+        pipeline = sorted(space.parameters, key=_place)
+        if self.order == "pipeline_order":
+            return pipeline
+        if self.order == "models_first":
+            models = [one for one in pipeline if _is_model(one)]
+            return models[::-1] + [one for one in pipeline if one not in models]
+        first = []
+        for name in self.order:
+            meant = [one for one in pipeline if one.name == name or one.name.endswith(f".{name}")]
+            if not meant:
+                known = [one.name for one in pipeline]
+                raise ConfigError(f"there is no parameter '{name}'{did_you_mean(name, known)}", parameter="order")
+            first += [one for one in meant if one not in first]
+        return first + [one for one in pipeline if one not in first]
+
+    def propose(self, space: Space, history: History, *, seed: int) -> Point | None:
+        order = self.ordered(space)
+        point = space.draw(np.random.default_rng(seed))
+        if point is None:
+            return None
+        for turn in itertools.count():
+            start = point
+            for number, parameter in enumerate(order):
+                if not parameter.exists(point):
+                    continue
+                if self.redraw and turn == 0:
+                    decided = {one.name for one in order[:number]}
+                    kept = {name: value for name, value in point.items() if name in decided}
+                    point = space.draw(np.random.default_rng([seed, number]), kept) or point
+                step = self._step(space, point, parameter, seed)
+                following = next((one for one in step if one not in history), None)
+                if following is not None:
+                    return following
+                point = _best(step, history, point)
+            if point_key(point) == point_key(start):
+                break
+        return unseen(space, history, np.random.default_rng([seed, len(history)]))
+
+    def _step(self, space: Space, point: Point, parameter: Parameter, seed: int) -> list[dict[str, Any]]:
+        """The point with every value of a parameter; what exists only with that value is drawn."""
+        values = parameter.distribution.values(self.levels) or []
+        if not any(value == point[parameter.name] for value in values):
+            values = [point[parameter.name], *values]
+        found = []
+        for number, value in enumerate(values):
+            rng = np.random.default_rng([seed, space.parameters.index(parameter), number])
+            one = space.complete({**point, parameter.name: value}, rng)
+            if space.allows(one):
+                found.append(one)
+        return sorted(found, key=lambda one: point_key(one) != point_key(point))  # what we have comes first
+
+
+def _best(points: Sequence[dict[str, Any]], history: History, point: dict[str, Any]) -> dict[str, Any]:
+    """The best of the points; the one we have when none is known, or as good."""
+    scores = history.scores
+    best, highest = point, scores.get(point_key(point))
+    for one in points:
+        score = scores.get(point_key(one))
+        if score is not None and (highest is None or score > highest):
+            best, highest = one, score
+    return best
+
+
+def _place(parameter: Parameter) -> int:
+    first = parameter.path.partition(".")[0].partition("[")[0]
+    return _STEPS.index(first) if first in _STEPS else len(_STEPS)
+
+
+def _is_model(parameter: Parameter) -> bool:
+    return parameter.path.rpartition(".")[2].partition("[")[0] in _MODELS

@@ -1,0 +1,26 @@
+"""Every point, in the order of the tree."""
+
+from __future__ import annotations
+
+from hpo.samplers.base import History, ProposingSampler
+from hpo.space import MOST_POINTS, Point, Space
+from rag.errors import ConfigError
+
+__all__ = ["Grid"]
+
+
+class Grid(ProposingSampler):
+    """Every point of the space, in the order of the tree, so that neighbours follow each other."""
+
+    type = "grid"
+
+    def check(self, space: Space, n_objectives: int) -> None:
+        super().check(space, n_objectives)
+        if space.points is None:
+            endless = [one.name for one in space.parameters if one.distribution.values() is None]
+            if endless:
+                raise ConfigError(f"a grid needs values that can be listed: give a step to {', '.join(endless)}")
+            raise ConfigError(f"a grid of more than {MOST_POINTS:,} points: use another sampler, or fewer values")
+
+    def propose(self, space: Space, history: History, *, seed: int) -> Point | None:
+        return next(iter(space.untried(history.scores)), None)

@@ -1,0 +1,37 @@
+"""Points at random, none twice."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import numpy as np
+from pydantic import Field
+
+from hpo.samplers.base import History, ProposingSampler, unseen
+from hpo.space import Point, Space
+
+__all__ = ["Random"]
+
+
+class Random(ProposingSampler):
+    """Points at random, none twice: hard to beat when many workers run, and the yardstick for the others.
+
+    Args:
+        group: Draw so many points at a time and try them in the order of the tree, so that neighbours, which share
+            their first steps, follow each other.
+    """
+
+    type = "random"
+
+    def __init__(self, *, group: Annotated[int, Field(ge=1)] = 1) -> None:
+        self.group = group
+
+    def propose(self, space: Space, history: History, *, seed: int) -> Point | None:
+        if space.points is None:
+            return unseen(space, history, np.random.default_rng([seed, len(history)]))
+        order = np.random.default_rng(seed).permutation(len(space.points))
+        for first in range(0, len(order), self.group):
+            for number in sorted(order[first : first + self.group].tolist()):
+                if space.keys[number] not in history.scores:
+                    return dict(space.points[number])
+        return None

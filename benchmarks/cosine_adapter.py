@@ -57,6 +57,10 @@ def filters() -> dict[str, Filter]:
     )
     for family in FAMILIES[1:]:
         found[f"adapter, query + scores, {family}"] = CosineAdapter(embedder=MINILM, family=family)
+    found["adapter, query + scores, linear, 1 network"] = CosineAdapter(embedder=MINILM, networks=1)
+    found["adapter, query + scores, linear, 1 network, paper's size"] = CosineAdapter(
+        embedder=MINILM, network="paper", networks=1
+    )
     found["**adapter, query + scores, linear**"] = CosineAdapter(embedder=MINILM)
     return found
 

@@ -13,8 +13,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score, brier_score_loss
 
-from eval import Dataset, Evaluation, Split, evaluate
-from eval.datasets.nulls import without_answers
+from eval import Dataset, Evaluation, Split, evaluate, without_answers
 from eval.filtering import calibration_error, pooled_curve, precision_at_recall, share_kept
 from eval.report import render_report
 from eval.run_folder import write_run

@@ -92,8 +92,8 @@ class FaissIndex(Index):
 
         vectors = self._finite(vectors, "vectors")
         self._check_dimension(vectors, "vectors to add")
-        # What was loaded is mapped and cannot grow; a copy in memory can.
-        index = faiss.deserialize_index(faiss.serialize_index(self._fitted())) if self._mapped else self._fitted()
+        # A copy: what was loaded is mapped and cannot grow, and whoever shares the old one keeps it as it is.
+        index = faiss.deserialize_index(faiss.serialize_index(self._fitted()))
         index.add(vectors)
         self._set(index)
 

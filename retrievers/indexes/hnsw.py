@@ -29,6 +29,7 @@ class HNSW(FaissIndex):
     """
 
     type = "hnsw"
+    keeps_vectors = True
 
     def __init__(
         self,

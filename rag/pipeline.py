@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
@@ -412,8 +411,8 @@ class Pipeline(Component):
 
         Args:
             folder: What :meth:`save` wrote.
-            verify: Compare the checksum of every file. Otherwise sizes are compared, and the checksums of files that
-                were touched since they were written.
+            verify: Compare the checksum of every file. Otherwise sizes are compared, and the checksums of small files
+                and of those that were touched since they were written.
 
         Raises:
             ArtifactError: Nothing there, damaged, written by a newer version, or a model it was built with has changed.
@@ -422,7 +421,7 @@ class Pipeline(Component):
             data, manifest = read_folder(Path(folder), Pipeline.kind, verify=verify)
             try:
                 return cls._open(Path(folder), data, manifest)
-            except (RagError, OSError, ValueError, KeyError, json.JSONDecodeError) as error:
+            except (RagError, OSError, ValueError, LookupError) as error:
                 if read_folder(Path(folder), Pipeline.kind)[0] != data:
                     continue  # a writer has replaced it meanwhile
                 if isinstance(error, RagError):

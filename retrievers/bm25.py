@@ -124,7 +124,8 @@ class BM25(Retriever):
             frequencies = frequencies[known]
         if len(kept) < len(context.passages):
             new = self._counted(context, len(kept))
-            indptr = np.pad(frequencies.indptr, (0, new.shape[0] - frequencies.shape[0]), mode="edge")  # words that came
+            n_words = new.shape[0] - frequencies.shape[0]  # that were not known
+            indptr = np.pad(frequencies.indptr, (0, n_words), mode="edge")
             old = (frequencies.data, frequencies.indices, indptr)
             old = scipy.sparse.csr_array(old, shape=(new.shape[0], len(kept)), copy=False)
             frequencies = scipy.sparse.hstack([old, new], format="csr")

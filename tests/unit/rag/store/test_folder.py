@@ -163,7 +163,8 @@ def test_missing_and_shortened_files_are_found(tmp_path):
     assert f"{tmp_path}: damaged: sub/b is missing" == message_of(load, tmp_path)
 
 
-def test_changed_files_are_found_by_their_time_or_when_asked_to_verify(tmp_path):
+def test_changed_files_are_found_by_their_time_or_when_asked_to_verify(tmp_path, monkeypatch):
+    monkeypatch.setattr("rag.store.folder._SMALL", 0)
     save(tmp_path, a="12345")
     file = data_of(tmp_path) / "a"
     about = file.stat()

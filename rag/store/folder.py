@@ -185,8 +185,8 @@ def read_folder(folder: Path, kind: str, *, verify: bool = False) -> tuple[Path,
     Args:
         folder: What :func:`write_folder` wrote.
         kind: What is expected in it.
-        verify: Compare the checksums of all files. Otherwise sizes are compared, and the checksums of small files and of
-            those whose time of change is not the one in the manifest.
+        verify: Compare the checksums of all files. Otherwise sizes are compared, and the checksums of small files
+            and of those whose time of change is not the one in the manifest.
 
     Raises:
         ArtifactError: Nothing there, of another kind, written by a newer version, or damaged.

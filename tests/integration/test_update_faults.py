@@ -1,7 +1,8 @@
-"""What can happen to a saved pipeline while it is changed: kills, other writers, readers, a full disk, a flipped byte."""
+"""What can happen to a saved pipeline that is changed: kills, other writers, readers, a full disk, a flipped byte."""
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import random
@@ -53,14 +54,26 @@ def write(folder):
             pipeline.add([Document(f"b{n}", f"the other wrote {n}")])
 """
 
-# Imports take seconds: a child forked after a first run is killed at a moment of its work, not of its imports.
+# Imports take seconds. They are done before the forks, so that a child is killed at a moment of its work; only imports,
+# since the threads that libraries start when they work would be lost in a fork.
 PARENT = (
     COMMON
     + """
-import os, sys, tempfile
-with tempfile.TemporaryDirectory() as folder:
-    for operation in (index, add, delete, compact):
-        operation(folder)
+import contextlib, importlib, os, sys, tempfile
+out, into = os.pipe()
+if os.fork() == 0:
+    with tempfile.TemporaryDirectory() as folder:
+        for operation in (index, add, delete, compact):
+            operation(folder)
+    with os.fdopen(into, "w") as names:
+        names.write(" ".join(sys.modules))
+    os._exit(0)
+os.close(into)
+with os.fdopen(out) as names:
+    for name in names.read().split():
+        with contextlib.suppress(Exception):
+            importlib.import_module(name)
+os.wait()
 print("ready", flush=True)
 for line in sys.stdin:
     what, folder = line.split()
@@ -98,10 +111,8 @@ class Forks:
         child = int(self.process.stdout.readline())
         if kill_after is not None:
             time.sleep(kill_after)
-            try:
+            with contextlib.suppress(ProcessLookupError):
                 os.kill(child, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
         code = int(self.process.stdout.readline())
         assert code in (0, -signal.SIGKILL)
         return code == 0

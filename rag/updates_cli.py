@@ -55,9 +55,9 @@ def add(
     from rag.console import progress
     from rag.pipeline import Pipeline
 
-    with Pipeline.editing(folder) as pipeline:
+    with open_store(store) as kept, Pipeline.editing(folder) as pipeline:
         documents = _read(corpus, id_field, text_field)
-        changes = pipeline.add(documents, store=open_store(store), progress=progress, compact_at=compact_at)
+        changes = pipeline.add(documents, store=kept, progress=progress, compact_at=compact_at)
     _report(folder, changes, pipeline.corpus.n_alive, as_json)
 
 
@@ -95,9 +95,9 @@ def sync(
         pipeline = Pipeline.load(folder)
         changes = pipeline.sync(documents, dry_run=True)
     else:
-        with Pipeline.editing(folder) as pipeline:
+        with open_store(store) as kept, Pipeline.editing(folder) as pipeline:
             documents = _read(corpus, id_field, text_field)
-            changes = pipeline.sync(documents, store=open_store(store), progress=progress, compact_at=compact_at)
+            changes = pipeline.sync(documents, store=kept, progress=progress, compact_at=compact_at)
     _report(folder, changes, pipeline.corpus.n_alive, as_json, dry_run=dry_run)
 
 
@@ -106,9 +106,9 @@ def compact(folder: FolderArgument, store: StoreOption = None) -> None:
     from rag.console import progress
     from rag.pipeline import Pipeline
 
-    with Pipeline.editing(folder) as pipeline:
+    with open_store(store) as kept, Pipeline.editing(folder) as pipeline:
         deleted = len(pipeline.corpus) - pipeline.corpus.n_alive
-        pipeline.compact(store=open_store(store), progress=progress)
+        pipeline.compact(store=kept, progress=progress)
     typer.echo(f"{folder}: {deleted} deleted documents removed, {len(pipeline.corpus)} left")
 
 

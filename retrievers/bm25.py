@@ -113,7 +113,8 @@ class BM25(Retriever):
     def update(self, context: FitContext, kept: Ints) -> None:
         import scipy.sparse
 
-        frequencies, vocabulary = self._fitted(), self._tokenizer.get_vocab_dict()
+        frequencies: Any = self._fitted()
+        vocabulary = self._tokenizer.get_vocab_dict()
         self._tokenizer = self._new_tokenizer(dict(vocabulary))
         if len(kept) < frequencies.shape[1]:
             frequencies = frequencies[:, kept]
@@ -126,8 +127,8 @@ class BM25(Retriever):
             new = self._counted(context, len(kept))
             n_words = new.shape[0] - frequencies.shape[0]  # that were not known
             indptr = np.pad(frequencies.indptr, (0, n_words), mode="edge")
-            old = (frequencies.data, frequencies.indices, indptr)
-            old = scipy.sparse.csr_array(old, shape=(new.shape[0], len(kept)), copy=False)
+            arrays = (frequencies.data, frequencies.indices, indptr)
+            old: Any = scipy.sparse.csr_array(arrays, shape=(new.shape[0], len(kept)), copy=False)
             frequencies = scipy.sparse.hstack([old, new], format="csr")
         if frequencies is self._frequencies:
             context.keep(self)

@@ -29,7 +29,6 @@ class HNSW(FaissIndex):
     """
 
     type = "hnsw"
-    keeps_vectors = True
 
     def __init__(
         self,

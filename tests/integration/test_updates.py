@@ -14,14 +14,16 @@ import numpy as np
 import pytest
 
 import rag.registry
-from rag import LSA, ArtifactError, ConfigError, DataError, Document, Pipeline, RecursiveChunker, Stage
+from rag import LSA, ArtifactError, ConfigError, DataError, Document, Pipeline, Query, RecursiveChunker, Stage
 from rag.store.store import Store
 from rerankers import MaxSim, Rerank
-from retrievers import BM25, HNSW, IVF, Dense, Factory, Flat, Hybrid
+from retrievers import BM25, HNSW, NSG, Auto, Dense, Factory, Flat, Hybrid, IVFFlat, ScalarQuantized
 from tests.fakes import WordEmbedder
 
 WORDS = [f"word{n}" for n in range(40)]
-QUERIES = [" ".join(random.Random(n).sample(WORDS, 4)) for n in range(12)]
+TEXTS = [" ".join(random.Random(n).sample(WORDS, 4)) for n in range(12)]
+FILTERS = (None, {"year": {"lt": 1996}}, {"year": {"gte": 1998}})
+QUERIES = [Query(f"q{n}", text, filter=FILTERS[n % 3]) for n, text in enumerate(TEXTS)]
 
 
 def text(rng: random.Random) -> str:
@@ -107,7 +109,10 @@ MAKERS = {
     "dense": dense,
     "dense chunked": lambda: chunked(Dense(embedder=Counting(size=8), top_k=30)),
     "dense inner product": lambda: chunked(Dense(embedder=Counting(size=8), metric="inner_product", top_k=30)),
-    "ivf, all probed": lambda: dense(IVF(n_clusters=2, n_probe=2)),
+    "ivf, all probed": lambda: dense(IVFFlat(n_clusters=2, n_probe=2)),
+    "scalar_quantized, all refined": lambda: dense(ScalarQuantized(refine=10)),
+    "nsg, which cannot grow": lambda: dense(NSG()),
+    "auto": lambda: dense(Auto()),
     "hnsw": lambda: dense(HNSW(m=16, ef_search=500)),
     "factory": lambda: dense(Factory("Flat")),
     "hybrid with max_sim": hybrid,
@@ -273,9 +278,9 @@ def test_lsa_keeps_its_projection_and_says_so(tmp_path: Path, given: list[Docume
     Pipeline(retriever=Dense(embedder=LSA(dim=8))).fit(given).save(tmp_path)
     assert Pipeline.load(tmp_path).stale() is None
     with Pipeline.editing(tmp_path) as pipeline:
-        before = pipeline.retriever.embedder.embed_queries(QUERIES)
+        before = pipeline.retriever.embedder.embed_queries(TEXTS)
         changes = pipeline.add(documents(random.Random(2), [f"e{n}" for n in range(5)]))
-        assert before.tolist() == pipeline.retriever.embedder.embed_queries(QUERIES).tolist()
+        assert before.tolist() == pipeline.retriever.embedder.embed_queries(TEXTS).tolist()
         place = "retriever.embedder ('lsa') was "
         assert place + "fitted on 30 passages; of the 35 that the index now has, 5 came later" == changes.stale
     with Pipeline.editing(tmp_path) as pipeline:

@@ -221,16 +221,19 @@ def _checked_manifest(folder: Path, kind: str) -> dict[str, Any]:
 def _check_files(folder: Path, data: Path, files: Mapping[str, Any], *, verify: bool) -> None:
     for name, expected in files.items():
         path = data / name
-        if not path.is_file():
-            raise ArtifactError(f"{folder}: damaged: {name} is missing")
-        if path.stat().st_size != expected["bytes"]:
-            raise ArtifactError(
-                f"{folder}: damaged: {name} has {path.stat().st_size} bytes, expected {expected['bytes']}"
-            )
-        about = path.stat()
-        sure = about.st_mtime_ns == expected.get("time", about.st_mtime_ns) and about.st_size > _SMALL
-        if (verify or not sure) and _sha256(path) != expected["sha256"]:
-            raise ArtifactError(f"{folder}: damaged: the checksum of {name} is wrong")
+        try:
+            about = path.stat()
+            if about.st_size != expected["bytes"]:
+                raise ArtifactError(
+                    f"{folder}: damaged: {name} has {about.st_size} bytes, expected {expected['bytes']}"
+                )
+            sure = about.st_mtime_ns == expected.get("time", about.st_mtime_ns) and about.st_size > _SMALL
+            if (verify or not sure) and _sha256(path) != expected["sha256"]:
+                raise ArtifactError(f"{folder}: damaged: the checksum of {name} is wrong")
+        except (FileNotFoundError, NotADirectoryError):
+            raise ArtifactError(f"{folder}: damaged: {name} is missing") from None
+        except OSError as error:
+            raise ArtifactError(f"{folder}: damaged: {name} cannot be read: {error.strerror}") from None
 
 
 def replace_file(path: Path, text: str) -> None:

@@ -306,9 +306,14 @@ class Component(ABC, metaclass=ComponentMeta):
         return all(_is_plain(value) for value in self._arguments.values())
 
     @property
-    def keeps_state(self) -> bool:
+    def saves_state(self) -> bool:
         """Whether there is anything to save once it is fitted."""
         return type(self).save_state is not Component.save_state
+
+    @property
+    def keeps_state(self) -> bool:
+        """Whether the store keeps what it saves. Not for what is learnt again in no time."""
+        return self.saves_state
 
     def values_in(self, store: Store | None, what: str) -> Values | None:
         """Where a store keeps what this component computes from single texts.
@@ -376,12 +381,11 @@ class Component(ABC, metaclass=ComponentMeta):
         Raises:
             ConfigError: It learned from the documents and from judged queries, so it can only be fitted again.
         """
-        learned = self.needs - {"corpus"}
-        if self.keeps_state and learned and "corpus" in self.needs:
+        if self.saves_state and "corpus" in self.needs and len(self.needs) > 1:
             raise ConfigError(
                 f"{self.label()} learned from the documents and from judged queries together: index again instead"
             )
-        if self.keeps_state and "corpus" not in self.needs:
+        if self.saves_state and "corpus" not in self.needs:
             for _, child in self.children():
                 context.fit(child)
             context.keep(self)

@@ -217,14 +217,19 @@ class Pipeline(Component):
         return updates.add(self, documents, store=store, progress=progress, compact_at=compact_at)
 
     def delete(
-        self, ids: Iterable[str], *, progress: Progress = no_progress, compact_at: float = COMPACT_AT
+        self,
+        ids: Iterable[str],
+        *,
+        store: Store | str | Path | None = None,
+        progress: Progress = no_progress,
+        compact_at: float = COMPACT_AT,
     ) -> Changes:
         """Remove documents by id; ids that are not there are reported in the result. See :meth:`add`.
 
         Raises:
             DataError: No document would be left.
         """
-        return updates.delete(self, ids, progress=progress, compact_at=compact_at)
+        return updates.delete(self, ids, store=store, progress=progress, compact_at=compact_at)
 
     def sync(
         self,

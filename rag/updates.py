@@ -75,7 +75,7 @@ def add(pipeline: Pipeline, documents: Any, *, store: Any, progress: Progress, c
     return _carry_out(pipeline, plan, changes, store=store, progress=progress, compact_at=compact_at)
 
 
-def delete(pipeline: Pipeline, ids: Iterable[str], *, progress: Progress, compact_at: float) -> Changes:
+def delete(pipeline: Pipeline, ids: Iterable[str], *, store: Any, progress: Progress, compact_at: float) -> Changes:
     """See :meth:`rag.Pipeline.delete`."""
     if isinstance(ids, str):
         raise DataError(f"delete takes a sequence of ids, got the text {ids!r}")
@@ -83,7 +83,7 @@ def delete(pipeline: Pipeline, ids: Iterable[str], *, progress: Progress, compac
     plan = _Plan(dead=[place for place in places.values() if place is not None])
     unknown = tuple(id for id, place in places.items() if place is None)
     changes = Changes(deleted=len(plan.dead), unknown=unknown)
-    return _carry_out(pipeline, plan, changes, store=None, progress=progress, compact_at=compact_at)
+    return _carry_out(pipeline, plan, changes, store=store, progress=progress, compact_at=compact_at)
 
 
 def sync(
@@ -220,7 +220,7 @@ def _update(pipeline: Pipeline, context: FitContext, *, moved: bool, rewritten: 
     twin._keys = []
     twin._passages = context.passages
     if twin._saved is not None:
-        same = {f"state/{path}" for path, part in twin.walk() if context.is_kept(part) or not part.keeps_state}
+        same = {f"state/{path}" for path, part in twin.walk() if context.is_kept(part) or not part.saves_state}
         same |= set() if moved else {"passages"}
         same |= set() if moved or rewritten else {"corpus"}
         twin._saved = replace(twin._saved, as_before=(twin._saved.as_before & same) - {"deleted"})

@@ -65,14 +65,15 @@ def delete(
     folder: FolderArgument,
     ids: Annotated[list[str], typer.Argument(metavar="ID...", help="Documents to remove.")],
     compact_at: CompactOption = 0.2,
+    store: StoreOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Remove documents from a kept pipeline. Unknown ids are reported."""
     from rag.console import progress
     from rag.pipeline import Pipeline
 
-    with Pipeline.editing(folder) as pipeline:
-        changes = pipeline.delete(ids, progress=progress, compact_at=compact_at)
+    with open_store(store) as kept, Pipeline.editing(folder) as pipeline:
+        changes = pipeline.delete(ids, store=kept, progress=progress, compact_at=compact_at)
     _report(folder, changes, pipeline.corpus.n_alive, as_json)
 
 

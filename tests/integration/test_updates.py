@@ -16,7 +16,7 @@ import pytest
 import rag.registry
 from rag import LSA, ArtifactError, ConfigError, DataError, Document, Pipeline, Query, RecursiveChunker, Stage
 from rag.store.store import Store
-from rerankers import MaxSim, Rerank
+from rerankers import Cur, EmbeddingFactors, GraphAdaptive, MaxSim, Rerank
 from retrievers import BM25, HNSW, NSG, Auto, Dense, Factory, Flat, Hybrid, IVFFlat, ScalarQuantized
 from tests.fakes import WordEmbedder
 
@@ -84,6 +84,22 @@ def chunked(retriever) -> Pipeline:
     return Pipeline(chunker=RecursiveChunker(size=30, unit="characters"), retriever=retriever)
 
 
+def whole_corpus(stage, **arguments) -> Pipeline:
+    """Scores all there is, so that it finds the same from wherever it starts."""
+    embedder = Counting(size=8)
+    factors = EmbeddingFactors(embedder=embedder)
+    return Pipeline(
+        retriever=BM25(top_k=5),
+        stages=[stage(scorer=MaxSim(embedder=embedder), factors=factors, budget=300, **arguments)],
+    )
+
+
+def graph_adaptive() -> Pipeline:
+    embedder = Counting(size=8)
+    stage = GraphAdaptive(scorer=MaxSim(embedder=embedder), embedder=embedder, neighbours=300, budget=300)
+    return Pipeline(retriever=BM25(top_k=5), stages=[stage])
+
+
 def answers(pipeline: Pipeline, queries=QUERIES) -> list[list[tuple]]:
     return [
         [(hit.document.id, hit.start, hit.end, hit.document.metadata.get("year"), hit.score) for hit in result]
@@ -116,6 +132,9 @@ MAKERS = {
     "hnsw": lambda: dense(HNSW(m=16, ef_search=500)),
     "factory": lambda: dense(Factory("Flat")),
     "hybrid with max_sim": hybrid,
+    "cur": lambda: whole_corpus(Cur),
+    "cur from anchors": lambda: whole_corpus(Cur, start="l2_greedy"),
+    "graph_adaptive": graph_adaptive,
 }
 
 

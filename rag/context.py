@@ -90,6 +90,7 @@ class FitContext:
         reused: What came from the store instead of being built.
         kept: When a fitted pipeline is brought up to date: which of its passages stay, as positions in the old table,
             ascending; in the new one they come first. None when everything is fitted from nothing.
+        relabelled: Then, whether metadata of documents that stay has changed.
     """
 
     corpus: Corpus
@@ -101,6 +102,7 @@ class FitContext:
     store: Store | None = None
     reused: list[str] = field(default_factory=list)
     kept: Ints | None = None
+    relabelled: bool = False
     _fitted: dict[tuple[str, str | None], Component] = field(default_factory=dict)
     _upstream: Upstream | None = None
     _training_run: tuple[QueryBatch, Candidates] | None = None
@@ -250,9 +252,7 @@ class FitContext:
         corpus = Corpus.from_documents(Document(str(number), text) for number, text in enumerate(texts))
         return self.over(Passages.whole(corpus)).embed_passages(embedder)
 
-    def over(
-        self, passages: Passages, shared: Iterable[Component] = (), *, kept: Ints | None = None
-    ) -> FitContext:
+    def over(self, passages: Passages, shared: Iterable[Component] = (), *, kept: Ints | None = None) -> FitContext:
         """The same, over other passages, such as keys: nothing that is fitted there is taken for what is fitted here.
 
         Args:

@@ -515,7 +515,11 @@ class Pipeline(Component):
 
 
 def _content(component: Component) -> str | None:
-    """Hash of a component's content. None also for a model that is not here: whoever needs it will say so."""
+    """Hash of an embedder's content: an index is worth nothing without the very model. Nothing else is searched with
+    that made the index. None also for a model that is not here: whoever needs it will say so.
+    """
+    if not isinstance(component, Embedder):
+        return None
     try:
         content = component.content()
     except (ModelError, MissingExtraError):

@@ -195,7 +195,8 @@ def _carry_out(
         passages = passages.followed_by(new)
     if plan.append or plan.dead or plan.metadata or compacted:
         context = FitContext(passages.corpus, passages, ledger=ledger, progress=progress, store=store, kept=kept)
-        _update(pipeline, context, moved=compacted or new is not None, rewritten=bool(plan.metadata))
+        context.relabelled = bool(plan.metadata)
+        _update(pipeline, context, moved=compacted or new is not None)
     return replace(changes, compacted=compacted, stale=pipeline.stale() or "")
 
 
@@ -206,7 +207,7 @@ def _chunked(pipeline: Pipeline, plan: _Plan) -> Passages | None:
     return pipeline.chunker.chunk(rows, pipeline._tokenizer())
 
 
-def _update(pipeline: Pipeline, context: FitContext, *, moved: bool, rewritten: bool) -> None:
+def _update(pipeline: Pipeline, context: FitContext, *, moved: bool) -> None:
     """Bring all components up to date. They are changed in a twin, so that an error leaves the pipeline as it was."""
     twin = pipeline.clone()
     twin.adopt(pipeline)
@@ -222,7 +223,7 @@ def _update(pipeline: Pipeline, context: FitContext, *, moved: bool, rewritten: 
     if twin._saved is not None:
         same = {f"state/{path}" for path, part in twin.walk() if context.is_kept(part) or not part.saves_state}
         same |= set() if moved else {"passages"}
-        same |= set() if moved or rewritten else {"corpus"}
+        same |= set() if moved or context.relabelled else {"corpus"}
         twin._saved = replace(twin._saved, as_before=(twin._saved.as_before & same) - {"deleted"})
     pipeline.adopt(twin)
 

@@ -17,7 +17,22 @@ import rag.registry
 from rag import LSA, ArtifactError, ConfigError, DataError, Document, Pipeline, Query, RecursiveChunker, Stage
 from rag.store.store import Store
 from rerankers import Cur, EmbeddingFactors, GraphAdaptive, MaxSim, Rerank
-from retrievers import BM25, HNSW, NSG, Auto, Dense, Factory, Flat, Hybrid, IVFFlat, ScalarQuantized
+from retrievers import (
+    BM25,
+    HNSW,
+    NSG,
+    Auto,
+    Dense,
+    Factory,
+    Flat,
+    Hybrid,
+    IVFFlat,
+    Keyed,
+    ScalarQuantized,
+    SummaryKey,
+    TextKey,
+)
+from summarizers import Extractive
 from tests.fakes import WordEmbedder
 
 WORDS = [f"word{n}" for n in range(40)]
@@ -94,6 +109,21 @@ def whole_corpus(stage, **arguments) -> Pipeline:
     )
 
 
+def keyed(pooling: str) -> Pipeline:
+    """By passages, by all passages together, and by a summary."""
+    embedder = Counting(size=8)
+    keys = [
+        TextKey(retriever=BM25(top_k=200)),
+        TextKey(retriever=Dense(embedder=embedder, top_k=200), pooling=pooling),
+        SummaryKey(
+            summarizer=Extractive(embedder=embedder, sentences=1),
+            retriever=Dense(embedder=embedder, top_k=200),
+            pooling=pooling,
+        ),
+    ]
+    return chunked(Keyed(keys=keys, top_k=30))
+
+
 def graph_adaptive() -> Pipeline:
     embedder = Counting(size=8)
     stage = GraphAdaptive(scorer=MaxSim(embedder=embedder), embedder=embedder, neighbours=300, budget=300)
@@ -135,6 +165,8 @@ MAKERS = {
     "cur": lambda: whole_corpus(Cur),
     "cur from anchors": lambda: whole_corpus(Cur, start="l2_greedy"),
     "graph_adaptive": graph_adaptive,
+    "keyed": lambda: keyed("max"),
+    "keyed, pooled": lambda: keyed("log_sum_exp"),
 }
 
 

@@ -145,7 +145,7 @@ class FaissIndex(Index):
             index = faiss.read_index(str(path), faiss.IO_FLAG_MMAP_IFC)
         except RuntimeError as error:
             raise ArtifactError(f"{path}: cannot be read: {str(error).splitlines()[0]}") from None
-        self._set(index, mapped=True)
+        self._set(index)
         self._bytes = path.stat().st_size
         about = folder / "index.json"
         if about.is_file():  # older ones have none
@@ -153,10 +153,8 @@ class FaissIndex(Index):
 
     # -- within -----------------------------------------------------------------------------------------------------
 
-    _mapped: bool = False
-
-    def _set(self, index: Any, *, mapped: bool = False) -> None:
-        self._index, self._flat, self._mapped = index, self.flat(index), mapped
+    def _set(self, index: Any) -> None:
+        self._index, self._flat = index, self.flat(index)
         self._bytes = self._last = None
 
     def _fitted(self) -> Any:

@@ -390,6 +390,7 @@ def test_the_store(rag: Runner, starter: Path, tmp_path: Path) -> None:
     victim.write_bytes(data)
     assert "the checksum of index.faiss is wrong" in rag.refused("store", "verify", "--store", "s")
     again = ("eval", "start/pipeline.yaml", "--dataset", "start/data", "--store", "s", "--out", "run")
+    assert 0 == rag(*again).code  # which makes it again
     assert 0 == rag(*again, "--store-mode", "only").code
     assert "nothing may be computed" in rag.refused(*again, "--store-mode", "only", "--set", "retriever.top_k=3")
     n = len(listed)

@@ -266,11 +266,14 @@ def _parallel(result: SweepResult, done: Sequence[Finished]) -> dict[str, Any] |
         {
             "x": round(float(x), 1),
             "name": parameter.name,
+            "short": parameter.name.rpartition(".")[2][:16],
             "ticks": [(height(place), label) for place, label in _thinned(ticks)],
         }
         for x, parameter, (_, ticks) in zip(across[:-1], parameters, columns, strict=True)
     ]
-    axes.append({"x": round(float(across[-1]), 1), "name": objective.metric, "ticks": y.ticks})
+    axes.append(
+        {"x": round(float(across[-1]), 1), "name": objective.metric, "short": objective.metric, "ticks": y.ticks}
+    )
     return {"lines": lines[::-1], "axes": axes, "low": low, "high": high}
 
 

@@ -371,7 +371,10 @@ class _Parser:
         self, node: Node, name: str, path: str, built: Distribution, condition: Mapping[str, Any]
     ) -> dict[Any, Any] | None:
         if isinstance(built, Optional):
-            inside = self.parse(node.value["of"], path, {**condition, name: True})
+            of = node.value["of"]
+            # What may be absent and has alternatives is two questions, so two names.
+            below = f"{path}[of]" if isinstance(of.value, dict) and "tune" in of.value else path
+            inside = self.parse(of, below, {**condition, name: True})
             return {True: inside, False: ABSENT}
         if isinstance(built, Choice):
             return {

@@ -23,7 +23,9 @@ class Additive(ProposingSampler):
     say which parameter matters. Interactions it cannot see. Numbers get a piecewise linear part.
 
     Args:
-        covering: Trials before the model is used; each has as many values that were not tried yet as possible.
+        covering: Trials before the model is used; each has as many values that were not tried yet as possible. None: as
+            many as it takes to try each value once, since the model takes one that it has not seen for middling, and
+            would stay with what is better than that.
         ridge: Strength of the penalty: a value tried n times gets n / (n + ridge) of its mean deviation.
         levels: Knots of a number's part.
         candidates: Points compared when the space has too many to list.
@@ -35,7 +37,7 @@ class Additive(ProposingSampler):
     def __init__(
         self,
         *,
-        covering: Annotated[int, Field(ge=1)] = 3,
+        covering: Annotated[int, Field(ge=1)] | None = None,
         ridge: Annotated[float, Field(gt=0)] = 1.0,
         levels: Annotated[int, Field(ge=2)] = 4,
         candidates: Annotated[int, Field(ge=10)] = 2000,
@@ -54,8 +56,9 @@ class Additive(ProposingSampler):
         rng.shuffle(left)  # ties are broken at random
         features = self._features(space, [*left, *(one.point for one in history.tried)])
         new, known = features[: len(left)], features[len(left) :]
-        if len(history) < self.covering:
-            return left[int(np.argmax(((new > 0.5) & ~(known > 0.5).any(axis=0)).sum(axis=1)))]
+        fresh = ((new > 0.5) & ~(known > 0.5).any(axis=0)).sum(axis=1)
+        if len(history) < self.covering if self.covering is not None else fresh.any():
+            return left[int(np.argmax(fresh))]
         scores = np.array([np.nan if one.score is None else one.score for one in history.tried])
         usable = np.isfinite(scores)
         if not usable.any():

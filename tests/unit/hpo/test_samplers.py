@@ -107,6 +107,16 @@ def test_it_learns_fast(sampler):
     assert sum(math.isclose(one, best) for one in found) >= 18
 
 
+def test_additive_tries_every_value_before_it_trusts_its_model():
+    parameters = (
+        Parameter("fusion", "fusion", Categorical(choices=["a", "b", "c", "d", "e", "f"]), EVERYWHERE),
+        Parameter("k", "k", Int(low=1, high=100), EVERYWHERE),
+    )
+    _, points = run(Additive(), Space(node_from_python({}), parameters), lambda point: point["fusion"] == "e", 12)
+    assert set("abcdef") == {point["fusion"] for point in points[:6]}
+    assert {"e"} == {point["fusion"] for point in points[6:]}
+
+
 @pytest.mark.parametrize("sampler", [Greedy(), Additive()], ids=repr)
 def test_a_score_of_zero_is_a_score(sampler):
     """The best there is is 0.0: everything else is below."""

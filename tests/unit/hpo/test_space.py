@@ -300,6 +300,26 @@ def test_floats_with_a_step_are_written_as_people_do():
     assert Float(low=0.1, high=0.4, step=0.1).contains(0.3)
 
 
+def test_what_may_be_absent_may_be_a_choice(write):
+    either = "{tune: choice, options: [{type: threshold, top_k: {tune: int, low: 1, high: 2}}, {type: gap}]}"
+    text = SWEEP.replace(
+        "of: {type: threshold, min_relative: {tune: categorical, choices: [0.2, 0.5]}}", f"of: {either}"
+    )
+    space = read_sweep(write(text)).space
+    names = [one.name for one in space.parameters]
+    assert ["stages.0", "stages.0[of]", "stages.0[of][threshold].top_k"] == names[-3:]
+    found = {str([stage.to_config()["type"] for stage in space.pipeline(point).stages]) for point in space.points}
+    assert {"[]", "['threshold']", "['gap']"} == found
+
+
+def test_a_number_may_be_left_at_its_default(write):
+    text = SWEEP.replace(
+        "{tune: int, low: 100, high: 400, step: 100}", "{tune: optional, of: {tune: int, low: 300, high: 400}}"
+    )
+    space = read_sweep(write(text)).space
+    assert {"chunker.size", "chunker.size[of]"} <= {one.name for one in space.parameters}
+
+
 def test_true_and_one_are_two_choices():
     one = Categorical(choices=["a", 1])
     assert one.contains(1)

@@ -156,7 +156,7 @@ def test_the_report_shows_it(evaluation: Evaluation, tmp_path: Path) -> None:
 
 
 def test_without_filters_the_report_has_no_such_section(tmp_path: Path) -> None:
-    html = render_report(write_fake_run(tmp_path))
+    html = render_report(write_fake_run(tmp_path, filters=[]))
     assert "What the filter" not in html
     assert 'href="#filters"' not in html
 

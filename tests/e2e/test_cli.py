@@ -67,7 +67,7 @@ def starter(rag: Runner, tmp_path: Path) -> Path:
 
 
 def test_init_writes_what_runs(rag: Runner, starter: Path) -> None:
-    assert {"pipeline.yaml", "data"} == {path.name for path in starter.iterdir()}
+    assert {"pipeline.yaml", "sweep.yaml", "data"} == {path.name for path in starter.iterdir()}
     assert "is not empty; nothing was written" in rag.refused("init", "start")
     checked = rag("check", "start/pipeline.yaml")
     assert (0, "") == (checked.code, checked.err)

@@ -9,6 +9,7 @@ from rag._lazy import lazy_attributes
 if TYPE_CHECKING:
     from eval.datasets.base import Dataset, Split
     from eval.datasets.load import load_dataset
+    from eval.datasets.nulls import without_answers
     from eval.evaluation import Evaluation, evaluate
     from eval.exact import against_exact
     from eval.measures import parse_measures, per_query
@@ -24,6 +25,7 @@ __all__ = [
     "parse_measures",
     "per_query",
     "render_report",
+    "without_answers",
     "write_report",
 ]
 
@@ -39,6 +41,7 @@ __getattr__, __dir__ = lazy_attributes(
         "parse_measures": "eval.measures",
         "per_query": "eval.measures",
         "render_report": "eval.report",
+        "without_answers": "eval.datasets.nulls",
         "write_report": "eval.report",
     },
 )

@@ -31,6 +31,10 @@ def evaluate(
     folder: Annotated[
         Path | None, typer.Option("--out", metavar="DIR", help="The run folder; by default one under runs/.")
     ] = None,
+    saved: Annotated[
+        Path | None,
+        typer.Option("--save", metavar="DIR", help="Keep the fitted pipeline there too; `rag search DIR` asks it."),
+    ] = None,
     as_json: JsonOption = False,
     ignore_identical_ids: Annotated[
         bool, typer.Option("--ignore-identical-ids", help="Leave out a document whose id is the query's.")
@@ -64,6 +68,7 @@ def evaluate(
     from rag.config import load_pipeline
     from rag.console import print_json, progress
     from rag.store.cli import open_store
+    from rag.store.folder import check_target as check_saved
 
     # Everything that can be wrong with the request is found before any work.
     pipeline = load_pipeline(config, overrides=overrides or ())
@@ -77,6 +82,8 @@ def evaluate(
     variant = f"-{pipeline.fingerprint[:8]}" if overrides else ""  # a run with --set is kept beside the one without
     target = folder or Path("runs") / f"{config.stem}-{data.name.replace('/', '-')}-{split}{variant}"
     check_target(target)
+    if saved is not None:
+        check_saved(saved, pipeline.kind)
     with open_store(store, store_mode) as kept:
         evaluation = run(
             pipeline,
@@ -91,6 +98,8 @@ def evaluate(
         if against_exact:
             evaluation = compared(evaluation, against_exact, seed=seed, store=kept, progress=progress)
     write_run(evaluation, target)
+    if saved is not None:
+        evaluation.pipeline.save(saved)
     if as_json:
         print_json({**evaluation.metrics, "run": str(target)})
     else:

@@ -51,7 +51,7 @@ def _view(number: int, found: Mapping[str, Any]) -> FilterView:
         (
             100 * one["probability"],
             100 - 100 * one["relevant"],
-            3 + 9 * (one["pairs"] / most) ** 0.5,
+            2.5 + 6 * (one["pairs"] / most) ** 0.5,
             f"said {one['probability']:.2f}, are {one['relevant']:.2f}; {one['pairs']:,} candidates",
         )
         for one in found.get("reliability", ())

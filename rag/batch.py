@@ -115,7 +115,7 @@ class QueryBatch:
         return cast("T", self._remembered[key])
 
     def groups(self, passages: Passages) -> list[Group]:
-        """The queries by what they may find: one group for all of one filter.
+        """The queries by what they may find: one group for all of one filter. Nobody finds deleted documents.
 
         Raises:
             ConfigError: A filter is no condition.
@@ -164,7 +164,11 @@ class QueryBatch:
         groups = []
         for members in rows.values():
             condition = self.queries[members[0]].filter
-            allowed = None if condition is None else passages.where(passages.corpus.fields.mask(condition))
+            if condition is None:
+                allowed: Ints | slice | None = passages.living
+            else:
+                mask = passages.corpus.fields.mask(condition)
+                allowed = passages.where(mask if passages.alive is None else mask & passages.alive)
             groups.append(Group(slice(None) if len(rows) == 1 else np.array(members), allowed))
         return groups
 

@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["PADDING", "Candidates", "Floats", "Ints", "Vectors", "rank", "top_k_of_scores"]
+__all__ = ["PADDING", "Bools", "Candidates", "Floats", "Ints", "Vectors", "rank", "top_k_of_scores"]
 
+Bools = npt.NDArray[np.bool_]
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float32]
 Vectors = npt.NDArray[np.float32]

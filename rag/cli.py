@@ -19,6 +19,7 @@ import typer
 from rag.errors import ConfigError, DataError, RagError
 from rag.store.cli import app as store_app
 from rag.store.cli import open_store
+from rag.updates_cli import register as register_updates
 
 if TYPE_CHECKING:
     from rag.component import Component
@@ -68,6 +69,7 @@ def _print_version(wanted: bool) -> None:
 
 
 app.add_typer(store_app, name="store")
+register_updates(app)
 
 
 @app.callback()

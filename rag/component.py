@@ -39,6 +39,7 @@ from rag.errors import ConfigError, Mistake, did_you_mean
 from rag.store.fingerprint import fingerprint
 
 if TYPE_CHECKING:
+    from rag.candidates import Ints
     from rag.context import FitContext
     from rag.store.store import Store
     from rag.store.values import Values
@@ -165,6 +166,9 @@ class Component(ABC, metaclass=ComponentMeta):
     version: ClassVar[int] = 1
     """Raised when the same arguments begin to give other results; part of the fingerprint."""
 
+    state_version: ClassVar[int] = 1
+    """Raised when :meth:`save_state` begins to write something else for the same results."""
+
     needs: ClassVar[frozenset[Need]] = frozenset()
 
     libraries: ClassVar[tuple[str, ...]] = ()
@@ -275,18 +279,26 @@ class Component(ABC, metaclass=ComponentMeta):
 
     def content(self) -> Any:
         """Identity of what the arguments only point at, such as the weights of a model; JSON-able. May look at files,
-        loads nothing.
+        loads nothing. A saved pipeline is refused when it has changed.
+        """
+        return None
+
+    def environment(self) -> Any:
+        """How this machine computes it, such as the precision that ``auto`` means here; JSON-able. Part of the key of
+        what is kept, but what was saved elsewhere may still be used.
         """
         return None
 
     @functools.cached_property
     def content_fingerprint(self) -> str:
         """The :attr:`fingerprint` with the content and the libraries behind it: the key of what is kept on disk."""
-        tree = [
-            [path, part.content(), [[name, installed_version(name)] for name in part.libraries]]
-            for path, part in self.walk()
-        ]
-        return fingerprint([self.fingerprint, tree])
+        return fingerprint([self.fingerprint, [[path, *part._made_by()] for path, part in self.walk()]])
+
+    def _made_by(self) -> list[Any]:
+        content, environment = self.content(), self.environment()
+        libraries = [[name, installed_version(name)] for name in self.libraries]
+        made_by = [content if environment is None else [content, environment], libraries]
+        return made_by if self.state_version == 1 else [*made_by, self.state_version]
 
     @property
     def is_lasting(self) -> bool:
@@ -294,9 +306,14 @@ class Component(ABC, metaclass=ComponentMeta):
         return all(_is_plain(value) for value in self._arguments.values())
 
     @property
-    def keeps_state(self) -> bool:
+    def saves_state(self) -> bool:
         """Whether there is anything to save once it is fitted."""
         return type(self).save_state is not Component.save_state
+
+    @property
+    def keeps_state(self) -> bool:
+        """Whether the store keeps what it saves. Not for what is learnt again in no time."""
+        return self.saves_state
 
     def values_in(self, store: Store | None, what: str) -> Values | None:
         """Where a store keeps what this component computes from single texts.
@@ -346,6 +363,38 @@ class Component(ABC, metaclass=ComponentMeta):
         """
         for _, child in self.children():
             context.fit(child)
+
+    def update(self, context: FitContext, kept: Ints) -> None:
+        """Make what was fitted fit other passages: some of the old ones, then new ones, over the same arguments.
+
+        This default does no more than it must. A component without state is fitted again, which binds it to the new
+        passages. One that learned from judged queries keeps what it learned. Any other is fitted again. Overridden by
+        components that can do with less work; they bring those they hold up to date by ``context.fit(child)``.
+
+        An override leaves alone arrays and objects that others may have: it replaces them.
+
+        Args:
+            context: Gives the new passages; ``context.embed_passages(embedder, start=len(kept))`` those that came.
+            kept: The passages that stay, as positions in the old table, int64, ascending. In the new table they
+                come first, in this order. Which documents are deleted may have changed with all passages kept.
+
+        Raises:
+            ConfigError: It learned from the documents and from judged queries, so it can only be fitted again.
+        """
+        if self.saves_state and "corpus" in self.needs and len(self.needs) > 1:
+            raise ConfigError(
+                f"{self.label()} learned from the documents and from judged queries together: index again instead"
+            )
+        if self.saves_state and "corpus" not in self.needs:
+            for _, child in self.children():
+                context.fit(child)
+            context.keep(self)
+        else:
+            self.fit(context)
+
+    def stale(self) -> str | None:
+        """Why what it learned may no longer suit the documents, or None. Only fitting again helps."""
+        return None
 
     def save_state(self, folder: Path) -> None:
         """Write what :meth:`fit` built, not the arguments, as files under ``folder`` (which exists). Not the

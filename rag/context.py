@@ -88,6 +88,9 @@ class FitContext:
         seed: For everything random.
         store: Where what is built is kept and found again; None keeps nothing.
         reused: What came from the store instead of being built.
+        kept: When a fitted pipeline is brought up to date: which of its passages stay, as positions in the old table,
+            ascending; in the new one they come first. None when everything is fitted from nothing.
+        relabelled: Then, whether metadata of documents that stay has changed.
     """
 
     corpus: Corpus
@@ -98,25 +101,48 @@ class FitContext:
     seed: int = 0
     store: Store | None = None
     reused: list[str] = field(default_factory=list)
+    kept: Ints | None = None
+    relabelled: bool = False
     _fitted: dict[tuple[str, str | None], Component] = field(default_factory=dict)
     _upstream: Upstream | None = None
     _training_run: tuple[QueryBatch, Candidates] | None = None
-    _embedded: dict[str, Vectors] = field(default_factory=dict)
-    _tokens: dict[str, TokenVectors] = field(default_factory=dict)
+    _embedded: dict[tuple[str, int], Vectors] = field(default_factory=dict)
+    _tokens: dict[tuple[str, int], TokenVectors] = field(default_factory=dict)
+    _as_before: list[Component] = field(default_factory=list)
 
     def fit(self, component: Component) -> None:
-        """Fit a component, or give it the state of an identical one that is fitted already, here or in the store."""
+        """Fit a component, or give it the state of an identical one that is fitted already, here or in the store. In a
+        fitted pipeline, bring it up to date.
+        """
         # What learns from candidates is another thing behind other steps.
         place = self._upstream.key or "" if self._upstream and _needs(component, "candidates") else None
         twin = self._fitted.get((component.fingerprint, place))
         if twin is None:
-            if component.keeps_state:
+            if self.kept is not None:
+                component.update(self, self.kept)
+            elif component.keeps_state:
                 self.build(component, lambda: component.fit(self))
             else:
                 component.fit(self)
             self._fitted[component.fingerprint, place] = component
         elif twin is not component:
             component.adopt(twin)
+            for (_, mine), (_, theirs) in zip(component.walk(), twin.walk(), strict=True):
+                if self.is_kept(theirs):
+                    self.keep(mine)
+
+    @property
+    def n_kept(self) -> int:
+        """Passages that the pipeline had before; what it must look at are those from this position on."""
+        return 0 if self.kept is None else len(self.kept)
+
+    def keep(self, component: Component) -> None:
+        """Say of a component that its ``save_state`` would write what it wrote before the update."""
+        self._as_before.append(component)
+
+    def is_kept(self, component: Component) -> bool:
+        """Whether :meth:`keep` was said of it."""
+        return any(one is component for one in self._as_before)
 
     def after(self, upstream: Upstream) -> None:
         """What is fitted from now on comes after these steps of the pipeline."""
@@ -180,6 +206,7 @@ class FitContext:
         """Whether :meth:`fit` would find the component's state in the store."""
         return (
             self.store is not None
+            and self.kept is None
             and component.is_lasting
             and self.store.has(component.kind, self._key(component, None))
         )
@@ -199,43 +226,49 @@ class FitContext:
         queries = [[query.id, query.text] for query in self.training.queries]
         return fingerprint([queries, {query: dict(judged) for query, judged in self.training.judgements.items()}])
 
-    def embed_passages(self, embedder: Embedder) -> Vectors:
-        """Vectors of all passages by this embedder, float32 [n, d]; computed once, whoever asks.
+    def embed_passages(self, embedder: Embedder, *, start: int = 0) -> Vectors:
+        """Vectors of all passages by this embedder, or of those from a position on, float32 [n - start, d]; computed
+        once, whoever asks.
 
         Raises:
             ModelError: The embedder gave vectors that are not finite.
         """
-        if embedder.fingerprint not in self._embedded:
+        key = (embedder.fingerprint, start)
+        if key not in self._embedded:
             values = embedder.values_in(self.store, "embeddings")
-            vectors = np.empty((len(self.passages), self._dimension(embedder, values)), dtype=np.float32)
+            n = len(self.passages) - start
+            vectors = np.empty((n, self._dimension(embedder, values, start)), dtype=np.float32)
             done = 0
-            with self.progress(f"embedding passages ({embedder.type})", len(vectors)) as advance:
+            with self.progress(f"embedding passages ({embedder.type})", n) as advance:
                 # Blocks of some thousand texts: enough to sort by length, and progress is seen.
-                for block in self.passages.iter_texts():
-                    vectors[done : done + len(block)] = self._embed(embedder, block, values, done, advance)
+                for block in self.passages.iter_texts(start):
+                    vectors[done : done + len(block)] = self._embed(embedder, block, values, start + done, advance)
                     done += len(block)
-            self._keep(embedder, vectors)
-        return self._embedded[embedder.fingerprint]
+            self._keep(embedder, vectors, start)
+        return self._embedded[key]
 
     def embed_texts(self, embedder: Embedder, texts: Sequence[str]) -> Vectors:
         """Vectors of texts that are no passages, as of documents, float32 [n, d]; from the store where it has them."""
         corpus = Corpus.from_documents(Document(str(number), text) for number, text in enumerate(texts))
         return self.over(Passages.whole(corpus)).embed_passages(embedder)
 
-    def over(self, passages: Passages, shared: Iterable[Component] = ()) -> FitContext:
+    def over(self, passages: Passages, shared: Iterable[Component] = (), *, kept: Ints | None = None) -> FitContext:
         """The same, over other passages, such as keys: nothing that is fitted there is taken for what is fitted here.
 
         Args:
             passages: What is fitted on.
             shared: Components fitted here that are used there as they are.
+            kept: As for the class: of what was fitted there before, what stays.
         """
         fitted: dict[tuple[str, str | None], Component] = {(one.fingerprint, None): one for one in shared}
-        return replace(self, corpus=passages.corpus, passages=passages, _fitted=fitted, _embedded={}, _tokens={})
+        return replace(
+            self, corpus=passages.corpus, passages=passages, kept=kept, _fitted=fitted, _embedded={}, _tokens={}
+        )
 
-    def _dimension(self, embedder: Embedder, values: Values | None) -> int:
+    def _dimension(self, embedder: Embedder, values: Values | None, start: int) -> int:
         """Length of the vectors; a vector in the store tells it without loading the model."""
         if values is not None:
-            first = text_key(next(iter(self.passages.iter_texts()))[0])
+            first = text_key(next(iter(self.passages.iter_texts(start)))[0])
             known = values.get([first])
             if known:
                 return len(known[first]) // 4
@@ -264,26 +297,28 @@ class FitContext:
         self.ledger.spend(seconds=filled.seconds, texts_embedded=len(texts))
         return np.frombuffer(b"".join(filled.values), dtype="<f4").reshape(len(texts), -1)
 
-    def embed_passage_tokens(self, embedder: TokenEmbedder) -> TokenVectors:
-        """Vectors of all tokens of all passages by this embedder, float16; computed once, whoever asks, and what
-        :meth:`embed_passages` gives comes from the same pass.
+    def embed_passage_tokens(self, embedder: TokenEmbedder, *, start: int = 0) -> TokenVectors:
+        """Vectors of all tokens of all passages by this embedder, or of those from a position on, float16; computed
+        once, whoever asks, and what :meth:`embed_passages` gives comes from the same pass.
         """
-        if embedder.fingerprint not in self._tokens:
+        key = (embedder.fingerprint, start)
+        if key not in self._tokens:
             parts, vectors = [], []
-            with self.progress(f"embedding tokens ({embedder.type})", len(self.passages)) as advance:
-                for block in self.passages.iter_texts():
+            n = len(self.passages) - start
+            with self.progress(f"embedding tokens ({embedder.type})", n) as advance:
+                for block in self.passages.iter_texts(start):
                     if block:
                         one, whole = embedder.embed_document_tokens(block, advance=advance)
                         parts.append(one)
                         vectors.append(embedder.checked(whole, len(block)))
-            self.ledger.spend(texts_embedded=len(self.passages))
-            self._keep(embedder, np.concatenate(vectors))
-            self._tokens[embedder.fingerprint] = type(parts[0]).concatenate(parts)
-        return self._tokens[embedder.fingerprint]
+            self.ledger.spend(texts_embedded=n)
+            self._keep(embedder, np.concatenate(vectors), start)
+            self._tokens[key] = type(parts[0]).concatenate(parts)
+        return self._tokens[key]
 
-    def _keep(self, embedder: Embedder, vectors: Vectors) -> None:
-        self._check_finite(embedder, vectors, np.arange(len(vectors)))
-        self._embedded[embedder.fingerprint] = vectors
+    def _keep(self, embedder: Embedder, vectors: Vectors, start: int) -> None:
+        self._check_finite(embedder, vectors, start + np.arange(len(vectors)))
+        self._embedded[embedder.fingerprint, start] = vectors
 
     def _check_finite(self, embedder: Embedder, vectors: Vectors, passages: Ints) -> None:
         bad = np.flatnonzero(~np.isfinite(vectors).all(axis=1))

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from functools import partial
 from importlib.metadata import version
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, overload
 
 import numpy as np
 
+from rag import updates
 from rag.batch import QueryBatch
 from rag.candidates import Candidates
 from rag.component import Component
@@ -25,13 +26,14 @@ from rag.corpus.passages import Passages
 from rag.corpus.readers import read_corpus
 from rag.costs import Ledger
 from rag.embedders.base import Embedder
-from rag.errors import ArtifactError, ConfigError, DataError, NotFittedError, RagError
+from rag.errors import ArtifactError, ConfigError, DataError, MissingExtraError, ModelError, NotFittedError, RagError
 from rag.stage import Retriever, Stage
 from rag.store.fingerprint import fingerprint
-from rag.store.folder import read_folder, write_folder
+from rag.store.folder import FORMAT, read_folder, write_folder
 from rag.store.lists import kept_step
 from rag.store.store import Store
 from rag.types import Hit, Query, SearchResult
+from rag.updates import COMPACT_AT, Changes, Saved
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -76,6 +78,7 @@ class Pipeline(Component):
         self.reused: tuple[str, ...] = ()
         """What fitting took from the store instead of building it."""
         self._keys: list[str | None] = []  # of what comes out of each step
+        self._saved: Saved | None = None
 
         self._check_chunker()
 
@@ -153,7 +156,7 @@ class Pipeline(Component):
                 corpus = corpus.sorted_by(self.sorted_by)
         with ledger.stage("chunker"):
             passages = self.chunker.chunk(corpus, self._tokenizer())
-        self._passages = None  # not fitted, should anything below fail
+        self._passages = self._saved = None  # not fitted, should anything below fail
         context = FitContext(corpus, passages, training, ledger, progress, seed, store)
         with ledger.stage("shared"):
             self.prepare(context)
@@ -182,8 +185,89 @@ class Pipeline(Component):
 
     @property
     def corpus(self) -> Corpus:
-        """The documents it was fitted on."""
+        """The documents it was fitted on, or updated to. Deleted ones keep their position for a while: see
+        :attr:`Corpus.alive`.
+        """
         return self.passages.corpus
+
+    # -- keeping current --------------------------------------------------------------------------------------------
+
+    def add(
+        self,
+        documents: Any,
+        *,
+        store: Store | str | Path | None = None,
+        progress: Progress = no_progress,
+        compact_at: float = COMPACT_AT,
+    ) -> Changes:
+        """Add documents, or replace those whose ids are known. What did not change is skipped.
+
+        Either all of it happens or, when an error is raised, nothing. Not while another thread searches.
+
+        Args:
+            documents: Anything :meth:`fit` takes.
+            store: Where vectors of texts are found and kept.
+            progress: Shows how far it is.
+            compact_at: Rewrite everything without deleted documents when more than this fraction of the passages is
+                theirs: until then they take room and some time in a search.
+
+        Raises:
+            DataError: The documents cannot be used, or a metadata field holds another kind of value than before.
+        """
+        return updates.add(self, documents, store=store, progress=progress, compact_at=compact_at)
+
+    def delete(
+        self,
+        ids: Iterable[str],
+        *,
+        store: Store | str | Path | None = None,
+        progress: Progress = no_progress,
+        compact_at: float = COMPACT_AT,
+    ) -> Changes:
+        """Remove documents by id; ids that are not there are reported in the result. See :meth:`add`.
+
+        Raises:
+            DataError: No document would be left.
+        """
+        return updates.delete(self, ids, store=store, progress=progress, compact_at=compact_at)
+
+    def sync(
+        self,
+        documents: Any,
+        *,
+        store: Store | str | Path | None = None,
+        progress: Progress = no_progress,
+        compact_at: float = COMPACT_AT,
+        dry_run: bool = False,
+    ) -> Changes:
+        """Make it hold these documents and no others: adds, replaces and deletes what differs. See :meth:`add`.
+
+        Args:
+            documents: Anything :meth:`fit` takes.
+            store: Where vectors of texts are found and kept.
+            progress: Shows how far it is.
+            compact_at: As for :meth:`add`.
+            dry_run: Only count what would be done.
+        """
+        return updates.sync(self, documents, store=store, progress=progress, compact_at=compact_at, dry_run=dry_run)
+
+    def compact(self, *, store: Store | str | Path | None = None, progress: Progress = no_progress) -> Changes:
+        """Rewrite everything without the deleted documents."""
+        return updates.compact(self, store=store, progress=progress)
+
+    @staticmethod
+    def editing(folder: str | Path) -> AbstractContextManager[Pipeline]:
+        """A saved pipeline, to be changed and saved on leaving, unless an error was raised. Nobody else writes to the
+        folder meanwhile; a second one waits::
+
+            with Pipeline.editing("index") as pipeline:
+                pipeline.add(documents)
+        """
+        return updates.editing(Path(folder))
+
+    def stale(self) -> str | None:
+        found = ((path, component, component.stale()) for path, component in self.walk() if path)
+        return "; ".join(f"{path} ({part.label()}) was {why}" for path, part, why in found if why) or None
 
     # -- asking -----------------------------------------------------------------------------------------------------
 
@@ -301,49 +385,85 @@ class Pipeline(Component):
         """
         passages = self.passages
         config = self.to_yaml()
-        about = {"fingerprint": self.fingerprint, "documents": len(self.corpus), "version": version("rag-pipelines")}
+        about = {
+            "fingerprint": self.fingerprint,
+            "documents": self.corpus.n_alive,
+            "version": version("rag-pipelines"),
+            "contents": self._contents(),
+        }
         with write_folder(Path(folder), Pipeline.kind, about) as data:
+            before = self._saved.linked_into(data) if self._saved else frozenset()
             (data / "pipeline.yaml").write_text(config, encoding="utf-8")
-            passages.corpus.write(data / "corpus.arrow")
-            passages.save(data)
+            if "corpus" not in before:
+                passages.corpus.write(data / "corpus.arrow")
+            if "passages" not in before:
+                passages.save(data)
+            if passages.alive is not None:
+                np.save(data / "deleted.npy", np.flatnonzero(~passages.alive))
             for path, component in self.walk():
-                if path:
+                if path and f"state/{path}" not in before:
                     place = data / "state" / path
                     place.mkdir(parents=True)
                     component.save_state(place)
                     if not any(place.iterdir()):
                         place.rmdir()
+        self._saved = Saved.all_of(self, data)
 
     @classmethod
     def load(cls, folder: str | Path, *, verify: bool = False) -> Pipeline:
-        """Open a saved pipeline; arrays and documents are mapped, not read.
+        """Open a saved pipeline; arrays and documents are mapped, not read. What is open stays as it is, whatever a
+        writer does to the folder.
 
         Args:
             folder: What :meth:`save` wrote.
-            verify: Compare the checksum of every file; sizes are always compared.
+            verify: Compare the checksum of every file. Otherwise sizes are compared, and the checksums of small files
+                and of those that were touched since they were written.
 
         Raises:
-            ArtifactError: Nothing there, damaged, or written by a newer version.
+            ArtifactError: Nothing there, damaged, written by a newer version, or a model it was built with has changed.
         """
-        data, manifest = read_folder(Path(folder), Pipeline.kind, verify=verify)
-        try:
-            pipeline = cls.from_yaml(data / "pipeline.yaml")
-            if pipeline.fingerprint != manifest.get("fingerprint"):
+        while True:
+            data, manifest = read_folder(Path(folder), Pipeline.kind, verify=verify)
+            try:
+                return cls._open(Path(folder), data, manifest)
+            except (RagError, OSError, ValueError, LookupError) as error:
+                if read_folder(Path(folder), Pipeline.kind)[0] != data:
+                    continue  # a writer has replaced it meanwhile
+                if isinstance(error, RagError):
+                    raise
+                raise ArtifactError(f"{folder}: damaged: {error}") from error
+
+    @classmethod
+    def _open(cls, folder: Path, data: Path, manifest: dict[str, Any]) -> Pipeline:
+        pipeline = cls.from_yaml(data / "pipeline.yaml")
+        if pipeline.fingerprint != manifest.get("fingerprint"):
+            raise ArtifactError(
+                f"{folder}: was built by other versions of its components than are installed now: index it again"
+            )
+        for path, component in pipeline.walk():
+            built_with = manifest.get("contents", {}).get(path)  # format 1 has none
+            if built_with is not None and _content(component) not in (None, built_with):
                 raise ArtifactError(
-                    f"{folder}: was built by other versions of its components than are installed now: index it again"
+                    f"{folder}: the model of {path} ({component.label()}) is not the one that the index was built "
+                    "with: put that one back, or index again"
                 )
-            corpus = Corpus.open(data / "corpus.arrow")
-            passages = Passages.load(data, corpus)
-            context = FitContext(corpus, passages)
-            pipeline.restore(data / "state", context)
-        except RagError:
-            raise
-        except (OSError, ValueError, KeyError, json.JSONDecodeError) as error:
-            raise ArtifactError(f"{folder}: damaged: {error}") from error
+        corpus = Corpus.open(data / "corpus.arrow")
+        if (data / "deleted.npy").is_file():
+            alive = np.ones(len(corpus), dtype=bool)
+            alive[np.load(data / "deleted.npy")] = False
+            corpus = corpus.with_alive(alive)
+        passages = Passages.load(data, corpus)
+        context = FitContext(corpus, passages)
+        pipeline.restore(data / "state", context)
         pipeline._passages = passages
+        pipeline._saved = Saved.all_of(pipeline, data, migrated=manifest["format"] < FORMAT)
         return pipeline
 
     # -- within -----------------------------------------------------------------------------------------------------
+
+    def _contents(self) -> dict[str, str]:
+        """Hashes of what the arguments of components point at, by place."""
+        return {path: content for path, part in self.walk() if path and (content := _content(part)) is not None}
 
     def _stage_names(self) -> list[tuple[str, Stage]]:
         return [(f"stages.{number} {stage.type}", stage) for number, stage in enumerate(self.stages)]
@@ -392,6 +512,19 @@ class Pipeline(Component):
     def _tokenizer(self) -> Tokenizer | None:
         embedder = self._embedder()
         return embedder.tokenizer() if embedder and self.chunker.needs_tokenizer else None
+
+
+def _content(component: Component) -> str | None:
+    """Hash of an embedder's content: an index is worth nothing without the very model. Nothing else is searched with
+    that made the index. None also for a model that is not here: whoever needs it will say so.
+    """
+    if not isinstance(component, Embedder):
+        return None
+    try:
+        content = component.content()
+    except (ModelError, MissingExtraError):
+        return None
+    return None if content is None else fingerprint(content)
 
 
 def _ask(step: Component, batch: QueryBatch, before: Candidates) -> Candidates:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from typing import TYPE_CHECKING, ClassVar
 
-from rag.candidates import Candidates
+from rag.candidates import Candidates, Ints
 from rag.component import Component
 from rag.corpus.passages import Passages
 from rag.errors import NotFittedError
@@ -40,6 +40,10 @@ class Stage(Component):
 
     def fit(self, context: FitContext) -> None:
         super().fit(context)
+        self._passages = context.passages
+
+    def update(self, context: FitContext, kept: Ints) -> None:
+        super().update(context, kept)
         self._passages = context.passages
 
     def load_state(self, folder: object, context: FitContext) -> None:

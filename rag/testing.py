@@ -329,6 +329,23 @@ class RetrieverConformance(ComponentConformance):
         assert expected.scores.tolist() == actual.scores.tolist()
         assert expected.passages.tolist() == actual.passages.tolist()
 
+    def test_brought_up_to_date_it_finds_what_is_there(self) -> None:
+        corpus, last = self.corpus(), len(self.corpus()) - 1
+        old = _pieces(corpus.rows(np.arange(last)))
+        marked = old.with_corpus(old.corpus.with_alive(np.arange(last) > 0))  # the first is deleted, the last is new
+        grown = marked.followed_by(_pieces(corpus.rows(np.array([last]))))
+        retriever = self.fitted(old)
+        for passages, kept in ((grown, np.arange(len(old))), (grown.compacted(), grown.living)):
+            assert kept is not None
+            context = FitContext(passages.corpus, passages, kept=kept)
+            retriever.prepare(context)
+            context.fit(retriever)
+            found = retriever.retrieve(QueryBatch(self.queries()))
+            check_candidates(found, passages, len(self.queries()), getattr(self.make(), "top_k", None))
+            ids = [passages.corpus.ids(row[row >= 0]) for row in found.positions]
+            assert not any(corpus.ids([0])[0] in row for row in ids)
+            assert any(corpus.ids([last])[0] in row for row in ids)
+
     def test_no_queries_find_nothing(self) -> None:
         found = self.fitted(self.passages()).retrieve(QueryBatch([]))
         assert len(found) == 0

@@ -41,6 +41,10 @@ class Scorer(Component):
         super().fit(context)
         self._passages = context.passages
 
+    def update(self, context: FitContext, kept: Ints) -> None:
+        super().update(context, kept)
+        self._passages = context.passages
+
     def load_state(self, folder: object, context: FitContext) -> None:
         self._passages = context.passages
 

@@ -77,7 +77,10 @@ class CrossEncoderScorer(Scorer):
         self.content()  # a model that is not there is better missed now than at the first question
 
     def content(self) -> Any:
-        return [model_content(self.model, self.revision), resolved_precision(self.precision, self.device)]
+        return model_content(self.model, self.revision)
+
+    def environment(self) -> Any:
+        return resolved_precision(self.precision, self.device)
 
     def score_pairs(self, batch: QueryBatch, rows: Ints, passages: Ints) -> Floats:
         import torch

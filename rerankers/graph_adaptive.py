@@ -82,6 +82,15 @@ class GraphAdaptive(Stage):
         folder = context.store.artifact("graph", key, lambda path: np.save(path / "graph.npy", make()), about=about)
         self._graph = np.load(folder / "graph.npy", mmap_mode="r")
 
+    def update(self, context: FitContext, kept: Ints) -> None:
+        if len(kept) == len(self.passages) == len(context.passages):
+            for _, child in self.children():
+                context.fit(child)
+            self._passages = context.passages
+            context.keep(self)
+        else:
+            self.fit(context)
+
     @property
     def keeps_state(self) -> bool:
         """The graph is kept by itself."""

@@ -48,12 +48,24 @@ class MaxSim(Scorer):
     def prepare(self, context: FitContext) -> None:
         super().prepare(context)
         context.fit(self.embedder)
-        if not context.is_built(self):
-            context.embed_passage_tokens(self.embedder)
+        if not context.is_built(self) and context.n_kept < len(context.passages):
+            context.embed_passage_tokens(self.embedder, start=context.n_kept)
 
     def fit(self, context: FitContext) -> None:
         super().fit(context)
         self._tokens = context.embed_passage_tokens(self.embedder)
+
+    def update(self, context: FitContext, kept: Ints) -> None:
+        tokens = self._fitted()
+        context.fit(self.embedder)
+        if len(kept) < len(tokens.ends) - 1:
+            tokens = tokens.take(kept)
+        if len(kept) < len(context.passages):
+            new = context.embed_passage_tokens(self.embedder, start=len(kept))
+            tokens = TokenVectors.concatenate([tokens, new])
+        if tokens is self._tokens:
+            context.keep(self)
+        self._tokens, self._passages = tokens, context.passages
 
     def score_pairs(self, batch: QueryBatch, rows: Ints, passages: Ints) -> Floats:
         tokens, queries = self._fitted(), batch.token_vectors(self.embedder)

@@ -15,6 +15,7 @@ from rag.candidates import PADDING, Candidates, Floats, Ints, top_k_of_scores
 from rag.corpus.passages import Passages
 from rag.errors import ConfigError, DataError, NotFittedError, did_you_mean
 from rag.stage import Retriever
+from retrievers.bm25_weights import bm25_weights
 from retrievers.keys import best_documents
 
 if TYPE_CHECKING:
@@ -33,10 +34,11 @@ _BLOCK = 1 << 24
 
 
 class BM25(Retriever):
-    """Ranks by the words that query and passage share (Robertson and Walker 1994), indexed by the library bm25s.
+    """Ranks by the words that query and passage share (Robertson and Walker 1994), told apart by the library bm25s.
 
     Scores are computed for a whole batch as one product of sparse matrices. Passages that share no word with the query
-    are not returned.
+    are not returned. Kept are the frequencies of words; the weights made of them are computed at the first question, so
+    that they are exact after documents came or went. Deleted documents count in no statistic.
 
     Args:
         k1: How much repeating a word counts. The default pair .9 / .4 is Anserini's, tuned on passages; Lucene's own is
@@ -53,6 +55,7 @@ class BM25(Retriever):
 
     type = "bm25"
     libraries = ("bm25s", "PyStemmer")
+    state_version = 2  # frequencies; 1 had weights
 
     def __init__(
         self,
@@ -77,7 +80,8 @@ class BM25(Retriever):
         self.lowercase = lowercase
         self.top_k = top_k
         self._tokenizer: Any = None
-        self._weights: Any = None  # scipy.sparse.csr_array [words, passages]
+        self._frequencies: Any = None  # scipy.sparse.csr_array [words, passages]
+        self._computed: Any = None  # the weights, likewise
         self._passages: Passages | None = None
         try:
             groups = re.compile(token_pattern).groups
@@ -102,31 +106,60 @@ class BM25(Retriever):
             )
 
     def fit(self, context: FitContext) -> None:
-        import bm25s
+        self._tokenizer = self._new_tokenizer({})
+        self._set(self._counted(context, 0), context.passages)
+        self._check()
 
-        tokenizer = self._new_tokenizer()
-        words: list[list[int]] = []
-        with context.progress("indexing words (bm25)", len(context.passages)) as advance:
-            for block in context.passages.iter_texts():
-                words.extend(tokenizer.streaming_tokenize(block, update_vocab=True, allow_empty=False))
+    def update(self, context: FitContext, kept: Ints) -> None:
+        import scipy.sparse
+
+        frequencies: Any = self._fitted()
+        vocabulary = self._tokenizer.get_vocab_dict()
+        self._tokenizer = self._new_tokenizer(dict(vocabulary))
+        if len(kept) < frequencies.shape[1]:
+            frequencies = frequencies[:, kept]
+            known = np.diff(frequencies.indptr) > 0  # words of the passages that went are forgotten
+            places = np.cumsum(known) - 1
+            vocabulary = {word: int(places[place]) for word, place in vocabulary.items() if known[place]}
+            self._tokenizer = self._new_tokenizer(vocabulary)
+            frequencies = frequencies[known]
+        if len(kept) < len(context.passages):
+            new = self._counted(context, len(kept))
+            n_words = new.shape[0] - frequencies.shape[0]  # that were not known
+            indptr = np.pad(frequencies.indptr, (0, n_words), mode="edge")
+            arrays = (frequencies.data, frequencies.indices, indptr)
+            old: Any = scipy.sparse.csr_array(arrays, shape=(new.shape[0], len(kept)), copy=False)
+            frequencies = scipy.sparse.hstack([old, new], format="csr")
+        if frequencies is self._frequencies:
+            context.keep(self)
+        self._set(frequencies, context.passages)
+        self._check()
+
+    def _counted(self, context: FitContext, start: int) -> Any:
+        """Frequencies in the passages from one on, CSR [words known then, passages]; new words become known."""
+        import scipy.sparse
+
+        owners, words = [], []
+        first = 0
+        with context.progress("indexing words (bm25)", len(context.passages) - start) as advance:
+            for block in context.passages.iter_texts(start):
+                lists = list(self._tokenizer.streaming_tokenize(block, update_vocab=True, allow_empty=False))
+                lengths = np.fromiter(map(len, lists), dtype=np.int64, count=len(lists))
+                words.append(np.fromiter((w for one in lists for w in one), dtype=np.int32, count=lengths.sum()))
+                owners.append(np.repeat(np.arange(first, first + len(lists), dtype=np.int32), lengths))
+                first += len(lists)
                 advance(len(block))
-        vocabulary = tokenizer.get_vocab_dict()
-        if not vocabulary:
+        places = (np.concatenate(words), np.concatenate(owners))
+        shape = (len(self._tokenizer.get_vocab_dict()), first)
+        ones = np.ones(len(places[0]), dtype=np.int32)
+        return scipy.sparse.coo_array((ones, places), shape=shape).tocsr()  # which adds up what is repeated
+
+    def _check(self) -> None:
+        if not self._tokenizer.get_vocab_dict():
             raise DataError("'bm25' found no words in the corpus: every passage is empty or made of stop words")
-        index = bm25s.BM25(k1=self.k1, b=self.b, delta=self.delta, method=self.variant)
-        index.index((words, vocabulary), create_empty_token=False, show_progress=False)
-        self._tokenizer = tokenizer
-        data, indices, indptr = (index.scores[name] for name in ("data", "indices", "indptr"))
-        if index.nonoccurrence_array is not None:
-            # bm25s gives `delta` to passages without the word too, and stores what those with it have above that. Then
-            # `delta` would rank nothing; as in the papers (Lv and Zhai 2011), it is for words that occur.
-            data = data + np.repeat(index.nonoccurrence_array, np.diff(indptr)).astype(np.float32)
-        self._set_weights(data, indices, indptr, context.passages)
 
     def retrieve(self, batch: QueryBatch) -> Candidates:
-        if self._weights is None or self._passages is None:
-            raise NotFittedError("'bm25' has not been fitted: fit the pipeline it is in first")
-        step = max(1, _BLOCK // self._weights.shape[1])
+        step = max(1, _BLOCK // self._fitted().shape[1])
         tables = [self._search(batch.part(slice(first, first + step))) for first in range(0, len(batch), step)]
         return Candidates.stacked(tables)
 
@@ -165,36 +198,53 @@ class BM25(Retriever):
         if self.stemmer is not None and len(self._tokenizer.word_to_stem) > _WORDS_REMEMBERED:
             self._tokenizer.word_to_stem, self._tokenizer.word_to_id = {}, {}
 
+    @property
+    def _weights(self) -> Any:
+        """Weight of each word in each passage, CSR [words, passages]; computed when first asked for."""
+        import scipy.sparse
+
+        computed = self._computed
+        if computed is None:
+            frequencies = self._fitted()
+            alive = None
+            if self._passages is not None and self._passages.alive is not None:
+                alive = self._passages.alive[self._passages.document]
+            weights = bm25_weights(frequencies, alive, variant=self.variant, k1=self.k1, b=self.b, delta=self.delta)
+            matrix = (weights, frequencies.indices, frequencies.indptr)
+            self._computed = computed = scipy.sparse.csr_array(matrix, shape=frequencies.shape, copy=False)
+        return computed
+
     def save_state(self, folder: Path) -> None:
-        np.save(folder / "data.npy", self._weights.data)
-        np.save(folder / "indices.npy", self._weights.indices)
-        np.save(folder / "indptr.npy", self._weights.indptr)
+        frequencies = self._fitted()
+        most = int(frequencies.data.max(initial=0))
+        np.save(folder / "frequencies.npy", frequencies.data.astype(np.min_scalar_type(most)))
+        np.save(folder / "indices.npy", frequencies.indices)
+        np.save(folder / "indptr.npy", frequencies.indptr)
         vocabulary = json.dumps(self._tokenizer.get_vocab_dict(), ensure_ascii=False)
         (folder / "vocabulary.json").write_text(vocabulary, encoding="utf-8")
 
     def load_state(self, folder: Path, context: FitContext) -> None:
-        self._tokenizer = self._new_tokenizer()
-        vocabulary = json.loads((folder / "vocabulary.json").read_text(encoding="utf-8"))
-        if self.stemmer is None:
-            self._tokenizer.word_to_id = vocabulary
-        else:
-            self._tokenizer.stem_to_sid = vocabulary
-        data, indices, indptr = (
-            np.load(folder / f"{name}.npy", mmap_mode="r") for name in ("data", "indices", "indptr")
-        )
-        self._set_weights(data, indices, indptr, context.passages)
-
-    def _set_weights(self, data: Any, indices: Any, indptr: Any, passages: Passages) -> None:
         import scipy.sparse
 
-        # bm25s keeps columns of passages by word: the same arrays are rows of words.
-        shape = (len(indptr) - 1, len(passages))
-        if max(len(data), len(passages)) < 1 << 31:  # half the memory; no copy when they are so already
-            indices, indptr = indices.astype(np.int32, copy=False), indptr.astype(np.int32, copy=False)
-        self._weights = scipy.sparse.csr_array((data, indices, indptr), shape=shape, copy=False)
-        self._passages = passages
+        if (folder / "data.npy").is_file():  # weights, of which frequencies cannot be made
+            self.fit(context)
+            return
+        vocabulary = json.loads((folder / "vocabulary.json").read_text(encoding="utf-8"))
+        self._tokenizer = self._new_tokenizer(vocabulary)
+        arrays = (np.load(folder / f"{name}.npy", mmap_mode="r") for name in ("frequencies", "indices", "indptr"))
+        shape = (len(vocabulary), len(context.passages))
+        self._set(scipy.sparse.csr_array(tuple(arrays), shape=shape, copy=False), context.passages)
 
-    def _new_tokenizer(self) -> Any:
+    def _set(self, frequencies: Any, passages: Passages) -> None:
+        self._frequencies, self._passages, self._computed = frequencies, passages, None
+
+    def _fitted(self) -> Any:
+        if self._frequencies is None:
+            raise NotFittedError("'bm25' has not been fitted: fit the pipeline it is in first")
+        return self._frequencies
+
+    def _new_tokenizer(self, vocabulary: dict[str, int]) -> Any:
+        """A tokenizer that knows these words (stems, with a stemmer) by their rows, and goes on counting."""
         from bm25s.tokenization import Tokenizer
 
         stemmer = None
@@ -202,4 +252,11 @@ class BM25(Retriever):
             import Stemmer
 
             stemmer = Stemmer.Stemmer(self.stemmer)
-        return Tokenizer(lower=self.lowercase, splitter=self.token_pattern, stopwords=self.stopwords, stemmer=stemmer)
+        tokenizer = Tokenizer(
+            lower=self.lowercase, splitter=self.token_pattern, stopwords=self.stopwords, stemmer=stemmer
+        )
+        if self.stemmer is None:
+            tokenizer.word_to_id = vocabulary
+        else:
+            tokenizer.stem_to_sid = vocabulary
+        return tokenizer

@@ -62,6 +62,29 @@ class Dense(Retriever):
         )
         self._passages = context.passages
 
+    def update(self, context: FitContext, kept: Ints) -> None:
+        if self._passages is None:
+            raise NotFittedError("'dense' has not been fitted: fit the pipeline it is in first")
+        context.fit(self.embedder)
+        n_new = len(context.passages) - len(kept)
+        all_stay = len(kept) == len(self._passages)
+        if all_stay and not n_new:
+            context.keep(self.index)
+        elif all_stay and self.index.can_add:
+            self.index.add(self._scaled(context.embed_passages(self.embedder, start=len(kept))))
+        else:
+            self.index.build(self._vectors(context, kept), progress=context.progress)
+        self._passages = context.passages
+
+    def _vectors(self, context: FitContext, kept: Ints) -> Vectors:
+        """Vectors of all passages, of which the index may have the old ones."""
+        old = self.index.reconstruct(kept)
+        if old is None:
+            return self._scaled(context.embed_passages(self.embedder))
+        if len(kept) == len(context.passages):
+            return old
+        return np.concatenate([old, self._scaled(context.embed_passages(self.embedder, start=len(kept)))])
+
     def load_state(self, folder: Path, context: FitContext) -> None:
         self._passages = context.passages
 

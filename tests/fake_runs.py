@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-__all__ = ["MEASURES", "fake_queries", "write_fake_run"]
+__all__ = ["MEASURES", "fake_filter", "fake_queries", "write_fake_run"]
 
 MEASURES = ("nDCG@10", "R@100", "RR@10", "AP", "P@5")
 
@@ -59,6 +59,52 @@ def fake_queries(n: int = 120, *, seed: int = 0) -> list[dict[str, Any]]:
     """Rows of ``per_query.parquet``; scores pile up at 0 and 1 as those of real runs do."""
     random = np.random.default_rng(seed)
     return [_query(number, random) for number in range(n)]
+
+
+def fake_filter(text: str = "Aspirin and the risk of stroke", name: str = "stages.1 cosine_adapter") -> dict[str, Any]:
+    """An entry of ``filters`` in ``metrics.json``; the texts of its examples are ``text``."""
+    recall = np.linspace(0, 1, 20)
+
+    def curve(power: float) -> dict[str, Any]:
+        points = np.stack([recall, (1 - recall * 0.9) ** power], axis=1).round(4).tolist()
+        return {"pr_auc": 0.1 + 0.4 / power, "p_at_r95": 0.05 / power, "points": points}
+
+    def example(rank: int, grade: int | None) -> dict[str, Any]:
+        return {
+            "query": text,
+            "document": text,
+            "title": text,
+            "grade": grade,
+            "score": 0.7 / rank,
+            "value": 0.01 / rank,
+            "rank": rank,
+        }
+
+    calibration = {"threshold": 0.02, "queries": 809, "relevant": 852, "recall": 0.951, "precision": 0.1, "kept": 0.2}
+    return {
+        "name": name,
+        "before": "stages.0 rerank",
+        "threshold": 0.0213,
+        "keep": {"recall": 0.95},
+        "calibration": calibration | {"empty": 0.05},
+        "pairs": 6000,
+        "relevant": 118,
+        "judged": 0.021,
+        "removed": 0.787,
+        "recall": 0.941,
+        "precision": 0.0871,
+        "empty": 0.058,
+        "unanswerable": {"queries": 7, "empty": 0.86},
+        "kept": [{"low": low, "high": high, "queries": n} for low, high, n in ((0, 0, 7), (1, 1, 53), (2, 3, 60))],
+        "curve": curve(1.0),
+        "curve_before": curve(3.0),
+        "ece": 0.0123,
+        "brier": 0.0456,
+        "reliability": [
+            {"pairs": 60 * (10 - n), "probability": n / 10 + 0.04, "relevant": n / 11 + 0.03} for n in range(10)
+        ],
+        "examples": {"lost": [example(1, 1), example(12, 2)], "cut": [example(2, None), example(3, 0)]},
+    }
 
 
 def write_fake_run(folder: Path, queries: list[dict[str, Any]] | None = None, **metrics: Any) -> Path:
@@ -157,6 +203,7 @@ def _metrics(queries: list[dict[str, Any]]) -> dict[str, Any]:
             stage("shared", 84.1, texts_embedded=11216),
             stage("retriever", 6.35),
         ],
+        "filters": [fake_filter()],
         "corpus": {"documents": 5183, "passages": 11216},
         "config_fingerprint": "9f2c61d07ab84e31",
         "versions": {"rag-pipelines": "0.1.0", "torch": "2.9.1", "faiss-cpu": "1.13.0", "python": "3.12.4"},

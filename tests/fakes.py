@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from collections.abc import Callable, Sequence
 from typing import Annotated
@@ -17,6 +18,7 @@ from rerankers.base import Scorer
 from rerankers.cur.factors import Factors
 
 
+@functools.cache
 def word_vector(word: str, dimension: int) -> Vectors:
     """A unit vector that hangs on the word alone."""
     seed = int.from_bytes(hashlib.sha256(word.encode("utf-8", "surrogatepass")).digest()[:8], "little")

@@ -6,7 +6,7 @@ import contextlib
 import json
 import logging
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import date, time
 from decimal import Decimal
 from functools import cached_property
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from rag.candidates import Ints
+from rag.candidates import Bools, Ints
 from rag.corpus.fields import Fields
 from rag.errors import ArtifactError, DataError
 from rag.types import Document
@@ -35,12 +35,17 @@ _BATCH = 2048
 class Corpus:
     """Documents by position, in the order they were given.
 
+    A document that was deleted keeps its position, and its text, until the corpus is written without it: see
+    :attr:`alive`. Its id may be there again, at a later position.
+
     Made by :meth:`from_documents` (or the readers, :func:`rag.corpus.read_corpus`); kept by :meth:`write`, read back
     by :meth:`open`.
     """
 
-    def __init__(self, table: pa.Table) -> None:
+    def __init__(self, table: pa.Table, alive: Bools | None = None) -> None:
         self._table = table
+        self.alive = alive
+        """Which documents were not deleted, bool [n]; None when none was."""
         self._positions: dict[str, int] | None = None
         self._batches = table.to_batches()
         self._starts = np.cumsum([0, *(batch.num_rows for batch in self._batches)])[:-1]
@@ -109,10 +114,57 @@ class Corpus:
         with pa.ipc.new_file(str(path), self._table.schema) as writer:
             writer.write_table(self._table, max_chunksize=_BATCH)
 
+    # -- changing: a new corpus each time ------------------------------------------------------------------------------
+
+    def with_alive(self, alive: Bools | None) -> Corpus:
+        """The same documents, of which these were not deleted."""
+        return Corpus(self._table, None if alive is None or alive.all() else alive)
+
+    def with_metadata(self, metadata: Mapping[int, Mapping[str, Any]]) -> Corpus:
+        """The same documents with other metadata at some positions."""
+        import pyarrow as pa
+
+        texts = {position: _metadata_text(value) for position, value in metadata.items()}
+        batches = list(self._batches)
+        owners = np.searchsorted(self._starts, np.array(sorted(texts)), side="right") - 1
+        for owner in np.unique(owners).tolist():
+            start, batch = int(self._starts[owner]), batches[owner]
+            column = batch.column("metadata").to_pylist()
+            column = [texts.get(start + row, value) for row, value in enumerate(column)]
+            place = batch.schema.get_field_index("metadata")
+            batches[owner] = batch.set_column(place, "metadata", pa.array(column, pa.string()))
+        return Corpus(pa.Table.from_batches(batches, schema=self._table.schema), self.alive)
+
+    def living(self) -> Corpus:
+        """Only the documents that were not deleted, at new positions, in the same order."""
+        import pyarrow as pa
+
+        if self.alive is None:
+            return self
+        spans = zip(self._batches, self._starts, [*self._starts[1:], len(self)], strict=True)
+        kept = [batch.filter(pa.array(self.alive[a:b])) for batch, a, b in spans]
+        return Corpus(_joined(self._table.schema, kept))
+
+    def rows(self, positions: Ints) -> Corpus:
+        """The documents at these positions, at new ones."""
+        return Corpus(self._take(positions))
+
+    def followed_by(self, other: Corpus) -> Corpus:
+        """These documents, then those of another."""
+        grown = Corpus(_joined(self._table.schema, [*self._batches, *other._batches]))
+        if self.alive is not None:
+            grown.alive = np.concatenate([self.alive, np.ones(len(other), dtype=bool)])
+        return grown
+
     # -- reading ------------------------------------------------------------------------------------------------------
 
     def __len__(self) -> int:
         return int(self._table.num_rows)
+
+    @property
+    def n_alive(self) -> int:
+        """Documents that were not deleted."""
+        return len(self) if self.alive is None else int(self.alive.sum())
 
     def __getitem__(self, position: int) -> Document:
         return self.documents([position])[0]
@@ -166,9 +218,11 @@ class Corpus:
         return Corpus.from_documents(document for block in blocks for document in self.documents(block))
 
     def position(self, document_id: str) -> int | None:
-        """Position of an id, or None when the corpus does not have it."""
+        """Position of an id, or None when the corpus does not have it, or no more."""
         if self._positions is None:
-            self._positions = {name: place for place, name in enumerate(self.ids())}
+            ids = self.ids()
+            alive = range(len(ids)) if self.alive is None else np.flatnonzero(self.alive).tolist()
+            self._positions = {ids[place]: place for place in alive}
         return self._positions.get(document_id)
 
     def _take(self, positions: Sequence[int] | Ints, columns: list[str] | None = None) -> Any:
@@ -226,14 +280,30 @@ def _schema() -> pa.Schema:
     return pa.schema([("id", pa.string()), ("text", pa.large_string()), ("metadata", pa.string())])
 
 
+def _joined(schema: pa.Schema, batches: Sequence[pa.RecordBatch]) -> pa.Table:
+    """One table; batches grown small by changes are put together, since reading goes batch by batch."""
+    import pyarrow as pa
+
+    joined: list[pa.RecordBatch] = []
+    group: list[pa.RecordBatch] = []
+    for batch in [*batches, None]:
+        if group and (batch is None or sum(one.num_rows for one in group) + batch.num_rows > _BATCH):
+            joined += group if len(group) == 1 else pa.Table.from_batches(group).combine_chunks().to_batches()
+            group = []
+        if batch is not None and batch.num_rows:
+            group.append(batch)
+    return pa.Table.from_batches(joined, schema=schema)
+
+
+def _metadata_text(metadata: Mapping[str, Any]) -> str:
+    return json.dumps(dict(metadata), ensure_ascii=False, default=_json_value) if metadata else "{}"
+
+
 def _record_batch(documents: list[Document]) -> pa.RecordBatch:
     import pyarrow as pa
 
     try:
-        metadata = [
-            json.dumps(dict(d.metadata), ensure_ascii=False, default=_json_value) if d.metadata else "{}"
-            for d in documents
-        ]
+        metadata = [_metadata_text(d.metadata) for d in documents]
     except (TypeError, ValueError):
         for document in documents:
             try:

@@ -11,12 +11,14 @@ from typing import Any
 
 import numpy as np
 
-from rag.candidates import Ints
+from rag.candidates import Bools, Ints
 from rag.conditions import Mask
 from rag.corpus.corpus import Corpus
 from rag.store.fingerprint import fingerprint_texts
 
 __all__ = ["Passages"]
+
+_BLOCK = 2048
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,20 @@ class Passages:
         """Whether positions of passages are positions of documents."""
         return len(self) == len(self.corpus)
 
+    @property
+    def alive(self) -> Bools | None:
+        """Which documents were not deleted, bool [n_documents]; None when none was."""
+        return self.corpus.alive
+
+    @cached_property
+    def living(self) -> Ints | None:
+        """Positions of the passages of documents that were not deleted, int64, ascending; None for all."""
+        if self.alive is None:
+            return None
+        living = np.flatnonzero(self.alive[self.document])
+        living.flags.writeable = False  # lent to every search
+        return living
+
     @cached_property
     def most_per_document(self) -> int:
         """The largest number of passages any document has."""
@@ -60,9 +76,10 @@ class Passages:
 
     @cached_property
     def fingerprint(self) -> str:
-        """Hash of the texts and of which document each belongs to."""
+        """Hash of the texts, of which document each belongs to, and of what was deleted."""
         texts = (text for block in self.iter_texts() for text in block)
-        return fingerprint_texts([fingerprint_texts(texts), self.document.tobytes().hex()])
+        made_of = [fingerprint_texts(texts), self.document.tobytes().hex()]
+        return fingerprint_texts(made_of if self.alive is None else [*made_of, self.alive.tobytes().hex()])
 
     def where(self, documents: Mask) -> Ints | slice:
         """Passages of these documents: their positions, ascending and read-only, or a slice where they lie side by
@@ -85,8 +102,12 @@ class Passages:
         starts, ends = self.start[positions].tolist(), self.end[positions].tolist()
         return [full[w][s:e] for w, s, e in zip(where.tolist(), starts, ends, strict=True)]
 
-    def iter_texts(self) -> Iterator[list[str]]:
-        """All texts in order, in blocks of some thousand."""
+    def iter_texts(self, start: int = 0) -> Iterator[list[str]]:
+        """All texts in order, or those from a position on, in blocks of some thousand."""
+        if start:
+            for first in range(start, len(self), _BLOCK):
+                yield self.texts(np.arange(first, min(first + _BLOCK, len(self))))
+            return
         first = 0  # first passage of the block
         begin = 0  # first document of the block
         for block in self.corpus.iter_texts():
@@ -99,6 +120,34 @@ class Passages:
             )
             yield [block[d][s:e] for d, s, e in rows]
             first, begin = last, begin + len(block)
+
+    def with_corpus(self, corpus: Corpus) -> Passages:
+        """The same slices of the same texts, in another corpus object."""
+        return Passages(corpus, self.document, self.start, self.end, self.metadata)
+
+    def compacted(self) -> Passages:
+        """Only the passages of documents that were not deleted, over the corpus without the others."""
+        if self.alive is None or self.living is None:
+            return self
+        places = np.cumsum(self.alive) - 1
+        living = self.living
+        metadata = {}
+        if self.metadata:
+            moved = dict(zip(living.tolist(), range(len(living)), strict=True))
+            metadata = {moved[old]: value for old, value in self.metadata.items() if old in moved}
+        return Passages(
+            self.corpus.living(), places[self.document[living]], self.start[living], self.end[living], metadata
+        )
+
+    def followed_by(self, other: Passages) -> Passages:
+        """These passages, then those of another corpus, over both corpora together."""
+        return Passages(
+            self.corpus.followed_by(other.corpus),
+            np.concatenate([self.document, other.document + len(self.corpus)]),
+            np.concatenate([self.start, other.start]),
+            np.concatenate([self.end, other.end]),
+            {**self.metadata, **{position + len(self): value for position, value in other.metadata.items()}},
+        )
 
     def save(self, folder: Path) -> None:
         """Write the table, not the corpus, into ``folder``."""

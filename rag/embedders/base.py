@@ -16,6 +16,8 @@ from rag.errors import ConfigError, ModelError
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
+    from rag.context import FitContext
+
 __all__ = ["Embedder", "TokenEmbedder", "TokenVectors"]
 
 
@@ -44,6 +46,12 @@ class Embedder(Component):
             texts: Any number; batching is the embedder's business.
             advance: Called with the number of texts done since the last call.
         """
+
+    def update(self, context: FitContext, kept: Ints) -> None:
+        """An embedder keeps what it learned: the vectors of all passages were made by it."""
+        for _, child in self.children():
+            context.fit(child)
+        context.keep(self)
 
     def checked(self, vectors: Vectors, n: int) -> Vectors:
         """What an embedding method gave for ``n`` texts.
@@ -74,6 +82,13 @@ class TokenVectors:
 
     vectors: Vectors
     ends: Ints
+
+    def take(self, rows: Ints) -> TokenVectors:
+        """Those of some of the texts, in this order."""
+        lengths = np.diff(self.ends)[rows]
+        ends = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+        places = np.repeat(self.ends[rows] - ends[:-1], lengths) + np.arange(ends[-1])
+        return TokenVectors(self.vectors[places], ends)
 
     @classmethod
     def concatenate(cls, parts: Sequence[TokenVectors]) -> TokenVectors:

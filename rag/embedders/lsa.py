@@ -15,7 +15,9 @@ from rag.embedders.base import Embedder
 from rag.errors import DataError, NotFittedError
 
 if TYPE_CHECKING:
+    from rag.candidates import Ints
     from rag.context import FitContext
+    from rag.corpus.passages import Passages
 
 __all__ = ["LSA"]
 
@@ -24,7 +26,8 @@ class LSA(Embedder):
     """TF-IDF reduced by a truncated singular value decomposition, fitted on the corpus (Deerwester et al. 1990).
 
     The fallback that always works: no model, no download, seconds to fit. Words that are not in the corpus are
-    unknown to it; a text made only of such words gets the zero vector.
+    unknown to it; a text made only of such words gets the zero vector. Documents added later are embedded by what it
+    knows; it says so (:meth:`stale`), and only indexing again fits it to them.
 
     Args:
         dim: Dimensions kept. Fewer when the corpus has fewer documents or words.
@@ -54,6 +57,8 @@ class LSA(Embedder):
         self.stop_words = stop_words
         self._vectorizer: Any = None
         self._components: Vectors | None = None
+        self._fitted_on = self._known = 0
+        self._n_now = self._n_known = 0
 
     def fit(self, context: FitContext) -> None:
         from sklearn.utils.extmath import randomized_svd
@@ -67,6 +72,30 @@ class LSA(Embedder):
         _, _, components = randomized_svd(matrix, n_components=dim, random_state=context.seed)
         self._components = components.astype(np.float32)
         self._vectorizer = vectorizer
+        self._fitted_on = self._known = len(context.passages)
+        self._n_now = self._n_known = self._known
+
+    def update(self, context: FitContext, kept: Ints) -> None:
+        known = int(np.searchsorted(kept, self._known))
+        if known == self._known:
+            super().update(context, kept)
+        self._known = known
+        self._count(context.passages)
+
+    def stale(self) -> str | None:
+        if self._n_now == self._n_known == self._fitted_on:
+            return None
+        return (
+            f"fitted on {self._fitted_on} passages; of the {self._n_now} that the index now has, "
+            f"{self._n_now - self._n_known} came later"
+        )
+
+    def _count(self, passages: Passages) -> None:
+        """Of the passages it knows, which come first, and of all, those that are not deleted."""
+        self._n_now, self._n_known = len(passages), self._known
+        if passages.living is not None:
+            self._n_now = len(passages.living)
+            self._n_known = int(np.searchsorted(passages.living, self._known))
 
     @property
     def dimension(self) -> int:
@@ -89,12 +118,19 @@ class LSA(Embedder):
         np.save(folder / "idf.npy", self._vectorizer.idf_)
         vocabulary = {term: int(column) for term, column in self._vectorizer.vocabulary_.items()}
         (folder / "vocabulary.json").write_text(json.dumps(vocabulary, ensure_ascii=False), encoding="utf-8")
+        fitted = {"passages": self._fitted_on, "known": self._known}
+        (folder / "fitted.json").write_text(json.dumps(fitted), encoding="utf-8")
 
     def load_state(self, folder: Path, context: FitContext) -> None:
         vocabulary = json.loads((folder / "vocabulary.json").read_text(encoding="utf-8"))
         self._vectorizer = self._new_vectorizer(vocabulary)
         self._vectorizer.idf_ = np.load(folder / "idf.npy")
         self._components = np.load(folder / "components.npy", mmap_mode="r")
+        self._fitted_on = self._known = len(context.passages)
+        if (folder / "fitted.json").is_file():  # before format 2 there were no updates
+            fitted = json.loads((folder / "fitted.json").read_text(encoding="utf-8"))
+            self._fitted_on, self._known = fitted["passages"], fitted["known"]
+        self._count(context.passages)
 
     def _new_vectorizer(self, vocabulary: dict[str, int] | None = None) -> Any:
         from sklearn.feature_extraction.text import TfidfVectorizer

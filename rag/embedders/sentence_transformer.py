@@ -90,7 +90,10 @@ class SentenceTransformerEmbedder(TokenEmbedder):
         )
 
     def content(self) -> Any:
-        return [model_content(self.model, self.revision), resolved_precision(self.precision, self.device)]
+        return model_content(self.model, self.revision)
+
+    def environment(self) -> Any:
+        return resolved_precision(self.precision, self.device)
 
     @property
     def dimension(self) -> int:

@@ -3,11 +3,13 @@
 A saved thing is a folder with a ``manifest.json`` that names every file with its size and SHA-256. The files lie in a
 subfolder of their own for each generation; the manifest, replaced in one step, says which one holds. So a process
 killed at any moment leaves the old generation or the new one, and a reader that has the old one mapped keeps it.
+A file that did not change may be a hard link to the old generation's: then its checksum is taken over, not computed.
 """
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
@@ -21,18 +23,44 @@ from typing import Any
 
 from rag.errors import ArtifactError
 
-__all__ = ["FORMAT", "check_target", "read_folder", "replace_file", "write_folder"]
+__all__ = ["FORMAT", "check_target", "link_file", "link_files", "locked", "read_folder", "replace_file", "write_folder"]
 
-FORMAT = 1
-"""Version of the layout; a reader refuses a higher one."""
+FORMAT = 2
+"""Version of the layout; a reader refuses a higher one. Format 1 had no times in its manifest, and pipelines no
+contents of their components.
+"""
 
 _MANIFEST = "manifest.json"
 _GENERATION = "data-"
 _LOCK = ".lock"
 """Held by whoever writes; the system frees it when the writer dies."""
 
+_SMALL = 1 << 20
+"""Files up to this many bytes have their checksum compared always: about a millisecond."""
+
 _OURS = re.compile(rf"{_GENERATION}[0-9a-f]{{12}}|\.{re.escape(_MANIFEST)}\.[0-9a-f]{{8}}")
 """Names of what a writer that was killed may leave behind."""
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """The only writer of a folder, while inside: others wait. May be entered again by the same thread.
+
+    Raises:
+        ArtifactError: The folder cannot be written.
+    """
+    from filelock import FileLock
+
+    # One object for each path, so that the thread that holds it may ask again.
+    lock = FileLock(folder.absolute() / _LOCK, is_singleton=True)
+    try:
+        lock.acquire()
+    except OSError as error:
+        raise ArtifactError(f"{folder}: cannot be written: {error.strerror}") from None
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 @contextmanager
@@ -47,29 +75,30 @@ def write_folder(folder: Path, kind: str, about: Mapping[str, Any]) -> Iterator[
     Raises:
         ArtifactError: The folder holds other files, or cannot be written.
     """
-    from filelock import FileLock
-
     check_target(folder, kind)
     made = not folder.exists()
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(folder / _LOCK)
-        lock.acquire()
     except OSError as error:
         raise ArtifactError(f"{folder}: cannot be written: {error.strerror}") from None
-    generation = folder / f"{_GENERATION}{uuid.uuid4().hex[:12]}"
-    try:
-        generation.mkdir()
-        yield generation
-        files = {}
-        for path in sorted(generation.rglob("*")):
-            if path.is_file():
-                files[path.relative_to(generation).as_posix()] = {
-                    "bytes": path.stat().st_size,
-                    "sha256": _sha256_synced(path),
-                }
-        manifest = {"kind": kind, "format": FORMAT, "data": generation.name, "files": files} | dict(about)
-        replace_file(folder / _MANIFEST, json.dumps(manifest, indent=2, ensure_ascii=False) + "\n")
+    with locked(folder):
+        generation = folder / f"{_GENERATION}{uuid.uuid4().hex[:12]}"
+        try:
+            generation.mkdir()
+            yield generation
+            files = _entries(folder, generation)
+            manifest = {"kind": kind, "format": FORMAT, "data": generation.name, "files": files} | dict(about)
+            replace_file(folder / _MANIFEST, json.dumps(manifest, indent=2, ensure_ascii=False) + "\n")
+        except BaseException as error:
+            reason = _reason(error, folder) if isinstance(error, OSError) else ""
+            shutil.rmtree(generation, ignore_errors=True)
+            if made:
+                (folder / _LOCK).unlink(missing_ok=True)
+                with contextlib.suppress(OSError):
+                    folder.rmdir()
+            if reason:
+                raise ArtifactError(f"{folder}: cannot be written: {reason}") from None
+            raise
         # Nobody else is writing here: other generations are the old one, or what a killed writer left.
         for old in folder.iterdir():
             if old != generation and _OURS.fullmatch(old.name):
@@ -77,17 +106,61 @@ def write_folder(folder: Path, kind: str, about: Mapping[str, Any]) -> Iterator[
                     shutil.rmtree(old, ignore_errors=True)
                 else:
                     old.unlink(missing_ok=True)
-    except BaseException as error:
-        shutil.rmtree(generation, ignore_errors=True)
-        if made:
-            (folder / _LOCK).unlink(missing_ok=True)
-            with contextlib.suppress(OSError):
-                folder.rmdir()
-        if isinstance(error, OSError):
-            raise ArtifactError(f"{folder}: cannot be written: {error.strerror or error}") from None
-        raise
-    finally:
-        lock.release()
+
+
+def link_files(source: Path, target: Path) -> None:
+    """Put the files of a folder into another one without copying them, where the file system can."""
+    for path in sorted(source.rglob("*")):
+        place = target / path.relative_to(source)
+        if path.is_dir():
+            place.mkdir(parents=True, exist_ok=True)
+        else:
+            place.parent.mkdir(parents=True, exist_ok=True)
+            link_file(path, place)
+
+
+def link_file(source: Path, target: Path) -> None:
+    """The same file under another name; a copy where the file system has no links."""
+    try:
+        os.link(source, target)
+    except OSError as error:
+        if error.errno == errno.ENOSPC:
+            raise
+        shutil.copy2(source, target)
+
+
+def _entries(folder: Path, generation: Path) -> dict[str, Any]:
+    """What a manifest says about the files of a new generation. All of them are on the disk then."""
+    known: Mapping[str, Any] = {}
+    before = folder
+    if (folder / _MANIFEST).is_file():
+        with contextlib.suppress(ArtifactError):
+            manifest = _read_manifest(folder)
+            known, before = manifest.get("files", {}), folder / str(manifest.get("data", ""))
+    files = {}
+    for path in sorted(generation.rglob("*")):
+        if path.is_file():
+            name = path.relative_to(generation).as_posix()
+            old = before / name
+            if name in known and old.is_file() and path.samefile(old):
+                files[name] = known[name]
+                continue
+            checksum = _sha256_synced(path)
+            about = path.stat()
+            files[name] = {"bytes": about.st_size, "sha256": checksum, "time": about.st_mtime_ns}
+    for made in [*(path for path in generation.rglob("*") if path.is_dir()), generation]:
+        _sync_folder(made)
+    return files
+
+
+def _reason(error: OSError, folder: Path) -> str:
+    """Why something could not be written. Some libraries do not say that the disk is full."""
+    if error.strerror:
+        return error.strerror
+    with contextlib.suppress(OSError):
+        if shutil.disk_usage(folder).free < 1 << 20:
+            return os.strerror(errno.ENOSPC)
+    return str(error)
 
 
 def check_target(folder: Path, kind: str) -> None:
@@ -112,7 +185,8 @@ def read_folder(folder: Path, kind: str, *, verify: bool = False) -> tuple[Path,
     Args:
         folder: What :func:`write_folder` wrote.
         kind: What is expected in it.
-        verify: Compare checksums too. Sizes are always compared.
+        verify: Compare the checksums of all files. Otherwise sizes are compared, and the checksums of small files
+            and of those whose time of change is not the one in the manifest.
 
     Raises:
         ArtifactError: Nothing there, of another kind, written by a newer version, or damaged.
@@ -147,14 +221,19 @@ def _checked_manifest(folder: Path, kind: str) -> dict[str, Any]:
 def _check_files(folder: Path, data: Path, files: Mapping[str, Any], *, verify: bool) -> None:
     for name, expected in files.items():
         path = data / name
-        if not path.is_file():
-            raise ArtifactError(f"{folder}: damaged: {name} is missing")
-        if path.stat().st_size != expected["bytes"]:
-            raise ArtifactError(
-                f"{folder}: damaged: {name} has {path.stat().st_size} bytes, expected {expected['bytes']}"
-            )
-        if verify and _sha256(path) != expected["sha256"]:
-            raise ArtifactError(f"{folder}: damaged: the checksum of {name} is wrong")
+        try:
+            about = path.stat()
+            if about.st_size != expected["bytes"]:
+                raise ArtifactError(
+                    f"{folder}: damaged: {name} has {about.st_size} bytes, expected {expected['bytes']}"
+                )
+            sure = about.st_mtime_ns == expected.get("time", about.st_mtime_ns) and about.st_size > _SMALL
+            if (verify or not sure) and _sha256(path) != expected["sha256"]:
+                raise ArtifactError(f"{folder}: damaged: the checksum of {name} is wrong")
+        except (FileNotFoundError, NotADirectoryError):
+            raise ArtifactError(f"{folder}: damaged: {name} is missing") from None
+        except OSError as error:
+            raise ArtifactError(f"{folder}: damaged: {name} cannot be read: {error.strerror}") from None
 
 
 def replace_file(path: Path, text: str) -> None:
@@ -168,7 +247,12 @@ def replace_file(path: Path, text: str) -> None:
         aside.replace(path)
     finally:
         aside.unlink(missing_ok=True)
-    handle = os.open(path.parent, os.O_RDONLY)
+    _sync_folder(path.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Have the names in a folder on the disk."""
+    handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)
     finally:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from rag.candidates import Floats, Vectors
+from rag.candidates import Floats, Ints, Vectors
 from rag.component import Component
 from rag.embedders.base import Embedder
 from rag.errors import NotFittedError
@@ -42,6 +42,15 @@ class Factors(Component):
     def build(self, context: FitContext, scorer: Scorer) -> None:
         """:meth:`make`, kept."""
         self._keep(*self.make(context, scorer))
+
+    def update(self, context: FitContext, kept: Ints) -> None:
+        """Have the vectors of the passages that stay. With new ones, :meth:`build` comes after it."""
+        for _, child in self.children():
+            context.fit(child)
+        if len(kept) == len(self.vectors) == len(context.passages):
+            context.keep(self)
+        elif len(kept) < len(self.vectors):
+            self._keep(self.vectors[kept], None if self._offsets is None else self._offsets[kept])
 
     def query_vectors(self, batch: QueryBatch) -> Vectors | None:
         """The queries' own vectors in the same space, float32 [q, d]; None when they have none."""
@@ -93,7 +102,9 @@ class EmbeddingFactors(Factors):
 
     def make(self, context: FitContext, scorer: Scorer) -> tuple[Vectors, Floats | None]:
         context.fit(self.embedder)
-        return of_length_one(context.embed_passages(self.embedder)), None
+        start = context.n_kept
+        new = of_length_one(context.embed_passages(self.embedder, start=start))
+        return np.concatenate([self.vectors, new]) if start else new, None
 
     def query_vectors(self, batch: QueryBatch) -> Vectors:
         return of_length_one(batch.embeddings(self.embedder))

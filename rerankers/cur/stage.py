@@ -182,14 +182,34 @@ class Cur(Stage):
         context.fit(self.scorer)
         inputs: dict[str, Component | str] = {"scorer": self.scorer}
         context.build(self.factors, lambda: self.factors.build(context, self.scorer), inputs=inputs)
-        if self.start != "first_stage":
-            count = min(self.sizes[0], len(context.passages))
-            self._anchors = choose_anchors(self.factors.vectors, self.start, count, seed=self.seed)
+        self._choose_anchors()
         if self.alignment == "training":
             self._alignment = aligned(context, self.scorer, self.factors)
         if self.blend == "tuned":
             batch, candidates = training_sample(context)
             self._weight = tuned_weight(self._scored(batch, candidates), candidates, batch, context)
+
+    def update(self, context: FitContext, kept: Ints) -> None:
+        """What was learnt from judged queries stays; item vectors and anchors become those of the new passages."""
+        same = len(kept) == len(self.passages) == len(context.passages)
+        self._passages = context.passages
+        context.fit(self.scorer)
+        context.fit(self.factors)
+        if same:
+            context.keep(self)
+            return
+        if len(kept) < len(context.passages):
+            if "training" in self.factors.needs:
+                raise ConfigError(
+                    f"{self.factors.label()} is made of the training queries' scores: index again instead"
+                )
+            self.factors.build(context, self.scorer)
+        self._choose_anchors()
+
+    def _choose_anchors(self) -> None:
+        if self.start != "first_stage":
+            count = min(self.sizes[0], len(self.passages))
+            self._anchors = choose_anchors(self.factors.vectors, self.start, count, seed=self.seed)
 
     def save_state(self, folder: Path) -> None:
         save_weight(folder, self.blend, self._weight)

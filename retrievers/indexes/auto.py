@@ -73,7 +73,13 @@ class Auto(Index):
         return self.picked.search(vectors, k, allowed)
 
     def add(self, vectors: Vectors) -> None:
-        self.picked.add(vectors)
+        grown = self.picked.clone()  # whoever shares the old one keeps it
+        grown.adopt(self.picked)
+        grown.add(vectors)
+        self._picked = grown
+
+    def reconstruct(self, keys: Ints) -> Vectors | None:
+        return self.picked.reconstruct(keys)
 
     @property
     def bytes(self) -> int:

@@ -46,12 +46,17 @@ class Index(Component):
         """
 
     def add(self, vectors: Vectors) -> None:
-        """Append vectors, float32 [m, d]; their keys follow the last one. Not while another thread searches.
+        """Append vectors, float32 [m, d]; their keys follow the last one. An index that shares its state with this one
+        is not changed.
 
         Raises:
             DataError: As :meth:`build`, or the index cannot grow (see :attr:`can_add`).
         """
         raise NotImplementedError(f"{self.label()} cannot grow: look at can_add first")
+
+    def reconstruct(self, keys: Ints) -> Vectors | None:
+        """The vectors of these keys, exactly as they were given, float32 [n, d]; None when it does not have them."""
+        return None
 
     @property
     @abstractmethod

@@ -34,6 +34,9 @@ class FaissIndex(Index):
     selects: ClassVar[bool] = True
     """Whether its search takes a selector. One that does not is asked for more and what is not allowed is dropped."""
 
+    keeps_vectors: ClassVar[bool] = False
+    """Whether faiss gives back the very vectors it was given where :meth:`flat` has none."""
+
     adds_in_parts: ClassVar[bool] = True
     """Whether building may add some vectors at a time, which shows how far it is."""
 
@@ -92,8 +95,8 @@ class FaissIndex(Index):
 
         vectors = self._finite(vectors, "vectors")
         self._check_dimension(vectors, "vectors to add")
-        # What was loaded is mapped and cannot grow; a copy in memory can.
-        index = faiss.deserialize_index(faiss.serialize_index(self._fitted())) if self._mapped else self._fitted()
+        # A copy: what was loaded is mapped and cannot grow, and whoever shares the old one keeps it as it is.
+        index = faiss.deserialize_index(faiss.serialize_index(self._fitted()))
         index.add(vectors)
         self._set(index)
 
@@ -108,6 +111,12 @@ class FaissIndex(Index):
             self._last = (allowed, subset)
         return self._search_within(vectors, min(k, subset.count), subset)
 
+    def reconstruct(self, keys: Ints) -> Vectors | None:
+        self._fitted()
+        if self._flat is not None:
+            return np.asarray(self._flat.reconstruct_batch(keys), dtype=np.float32)
+        return self._decoded(keys) if self.keeps_vectors else None
+
     @property
     def bytes(self) -> int:
         if self._bytes is None:
@@ -121,7 +130,11 @@ class FaissIndex(Index):
     def save_state(self, folder: Path) -> None:
         import faiss
 
-        faiss.write_index(self._fitted(), str(folder / "index.faiss"))
+        path = folder / "index.faiss"
+        try:
+            faiss.write_index(self._fitted(), str(path))
+        except RuntimeError as error:  # the disk is full, for one
+            raise OSError(f"{path.name}: {str(error).splitlines()[0]}") from None
         (folder / "index.json").write_text(json.dumps({"build_seconds": self.build_seconds}), encoding="utf-8")
 
     def load_state(self, folder: Path, context: FitContext) -> None:
@@ -132,7 +145,7 @@ class FaissIndex(Index):
             index = faiss.read_index(str(path), faiss.IO_FLAG_MMAP_IFC)
         except RuntimeError as error:
             raise ArtifactError(f"{path}: cannot be read: {str(error).splitlines()[0]}") from None
-        self._set(index, mapped=True)
+        self._set(index)
         self._bytes = path.stat().st_size
         about = folder / "index.json"
         if about.is_file():  # older ones have none
@@ -140,10 +153,8 @@ class FaissIndex(Index):
 
     # -- within -----------------------------------------------------------------------------------------------------
 
-    _mapped: bool = False
-
-    def _set(self, index: Any, *, mapped: bool = False) -> None:
-        self._index, self._flat, self._mapped = index, self.flat(index), mapped
+    def _set(self, index: Any) -> None:
+        self._index, self._flat = index, self.flat(index)
         self._bytes = self._last = None
 
     def _fitted(self) -> Any:
@@ -192,7 +203,8 @@ class FaissIndex(Index):
 
         try:
             if (ivf := faiss.try_extract_index_ivf(self._index)) is not None:
-                with _DIRECT_MAP:  # made once; the file has none
+                with _DIRECT_MAP:  # made once
+                    _ = self.bytes  # those of the index, whatever was asked of it
                     ivf.make_direct_map()
             return np.asarray(self._index.reconstruct_batch(keys), dtype=np.float32)
         except RuntimeError as error:

@@ -25,6 +25,7 @@ class IVFFlat(FaissIndex):
     """
 
     type = "ivf_flat"
+    keeps_vectors = True
 
     def __init__(
         self,

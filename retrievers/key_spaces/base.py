@@ -59,6 +59,11 @@ class KeySpace:
         passages = Passages.load(folder, Corpus.open(folder / "keys.arrow"))
         return cls(passages, np.load(folder / "owners.npy"), np.load(folder / "speakers.npy"))
 
+    def of(self, corpus: Corpus) -> KeySpace:
+        """The same keys, of which those of documents that were deleted from the pipeline's corpus are deleted too."""
+        keys = self.passages.corpus.with_alive(None if corpus.alive is None else corpus.alive[self.owners])
+        return replace(self, passages=self.passages.with_corpus(keys))
+
 
 class Key(Component):
     """A kind of key, what searches it, and what a query becomes before it is searched with.
@@ -121,6 +126,26 @@ class Key(Component):
         """Nothing yet: what its retriever works on does not exist before the keys do."""
 
     def fit(self, context: FitContext) -> None:
+        self._make(context, learn=True)
+
+    def update(self, context: FitContext, kept: Ints) -> None:
+        """Keys that are no passages are made again, of what a store may have, unless documents were only deleted. The
+        query encoder keeps what it learned.
+        """
+        if self._outer is None:
+            raise NotFittedError(f"the key {self.label()} has not been fitted: fit the pipeline it is in first")
+        same = len(kept) == len(self._outer) == len(context.passages) and not context.relabelled
+        if self._space is None or not same:
+            self._make(context, learn=False)
+            return
+        for name, child in self.children():
+            if name != "retriever":
+                context.fit(child)
+        context.keep(self)
+        self._outer, self._deep, self._space = context.passages, None, self._space.of(context.corpus)
+        self._inner(context, kept=np.arange(len(self._space.passages))).fit(self.retriever)
+
+    def _make(self, context: FitContext, *, learn: bool) -> None:
         for name, child in self.children():
             if name != "retriever":
                 context.fit(child)
@@ -137,22 +162,28 @@ class Key(Component):
         self._deep = None
         self._outer = context.passages
         self._space = None if texts is None else self._make_space(texts, context.passages)
+        self._inner(context).fit(self.retriever)
+        if learn and self.query.learns:
+            pairs = [[text] for block in context.passages.iter_texts() for text in block] if texts is None else texts
+            self.query.learn(context, sources(), pairs)
+
+    def _inner(self, context: FitContext, kept: Ints | None = None) -> FitContext:
+        """What the retriever is fitted on."""
         embedders = [part for _, part in self.retriever.walk() if isinstance(part, Embedder)]
         for embedder in embedders:
             # Vectors of queries are shared by all kinds of keys: an embedder that learns from the corpus learns from
             # the pipeline's passages, not from the keys.
             context.fit(embedder)
-        inner = context
-        if self._space is not None:
-            inner = context.over(self._space.passages, shared=embedders)
-            if any(embedder.needs for embedder in embedders):
-                inner.store = None  # its name would not tell what the embedder has learned from
-        inner.fit(self.retriever)
-        if self.query.learns:
-            pairs = [[text] for block in context.passages.iter_texts() for text in block] if texts is None else texts
-            self.query.learn(context, sources(), pairs)
+        if self._space is None:
+            return context
+        inner = context.over(self._space.passages, shared=embedders, kept=kept)
+        if any(embedder.needs for embedder in embedders):
+            inner.store = None  # its name would not tell what the embedder has learned from
+        return inner
 
     def _make_space(self, texts: Sequence[Sequence[str]], outer: Passages) -> KeySpace:
+        if outer.alive is not None:  # what was deleted has no keys
+            texts = [one if alive else [""] * len(one) for one, alive in zip(texts, outer.alive, strict=True)]
         kept_keys = np.asarray([bool(text.strip()) for one in texts for text in one], dtype=bool)
         if not kept_keys.any():
             raise DataError(f"the key {self.label()} found none in the corpus: no document has one")
@@ -229,4 +260,4 @@ class Key(Component):
 
     def load_state(self, folder: Path, context: FitContext) -> None:
         self._outer = context.passages
-        self._space = KeySpace.load(folder) if (folder / "keys.arrow").is_file() else None
+        self._space = KeySpace.load(folder).of(context.corpus) if (folder / "keys.arrow").is_file() else None

@@ -67,7 +67,7 @@ def starter(rag: Runner, tmp_path: Path) -> Path:
 
 
 def test_init_writes_what_runs(rag: Runner, starter: Path) -> None:
-    assert {"pipeline.yaml", "data"} == {path.name for path in starter.iterdir()}
+    assert {"pipeline.yaml", "sweep.yaml", "data"} == {path.name for path in starter.iterdir()}
     assert "is not empty; nothing was written" in rag.refused("init", "start")
     checked = rag("check", "start/pipeline.yaml")
     assert (0, "") == (checked.code, checked.err)
@@ -104,6 +104,63 @@ def test_eval_takes_overrides_and_other_splits(rag: Runner, starter: Path) -> No
     found, kept = (stage["candidates"] for stage in metrics["stages"])
     assert 1.0 == kept < found <= 7.0
     assert 6 == metrics["n_queries"]
+
+
+FILTERED = """\
+type: pipeline
+retriever: {type: dense, embedder: &lsa {type: lsa, dim: 64}, top_k: 20}
+stages:
+  - {type: cosine_adapter, embedder: *lsa, networks: 2, keep: {recall: 0.9}}
+"""
+
+
+def test_a_filter_is_learned_measured_kept_and_asked(rag: Runner, tmp_path: Path) -> None:
+    (tmp_path / "filter.yaml").write_text(FILTERED, encoding="utf-8")
+    arguments = ("eval", "filter.yaml", "--split", "test-with-nulls", "--measures", "SetF,R@20", "--save", "index")
+    outcome = rag(*arguments)
+    assert 0 == outcome.code
+    assert "filter stages.0 cosine_adapter: removes " in outcome.out
+    found = json.loads((tmp_path / "runs" / "filter-python-reference-test-with-nulls" / "metrics.json").read_text())
+    (filtered,) = found["filters"]
+    assert filtered["calibration"]["recall"] >= 0.9
+    assert 0 < filtered["unanswerable"]["queries"] < found["n_queries"]
+    assert {"networks.safetensors", "adapter.json", "cut.json"} == {
+        path.name for path in (tmp_path / "index").glob("*/state/stages.0/*")
+    }
+    asked = rag("search", "index", "how do I leave a loop early?", "--json")
+    hits = json.loads(asked.out)["hits"]
+    assert all(filtered["threshold"] <= hit["score"] <= 1 for hit in hits)
+    assert "holds no pipeline" in rag.refused(*arguments[:-1], "runs")
+
+
+def test_questions_can_lose_their_answers(rag: Runner, tmp_path: Path) -> None:
+    config = FILTERED.replace("cosine_adapter, embedder: *lsa, networks: 2", "threshold")
+    (tmp_path / "filter.yaml").write_text(config, encoding="utf-8")
+    outcome = rag("eval", "filter.yaml", "--nulls", "0.2", "--measures", "SetF", "--json", "--store", "off")
+    found = json.loads(outcome.out)
+    assert "python-reference-nulls-0.2" == found["dataset"]
+    assert found["filters"][0]["unanswerable"]["queries"] >= 0.2 * found["n_queries"]
+    assert "nulls: must be above 0 and below 1, got 1" in rag.refused("eval", "filter.yaml", "--nulls", "1")
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        (
+            FILTERED.replace("recall: 0.9", "precision: 1.0"),
+            "keep.precision 1 cannot be met on the calibration queries",
+        ),
+        (
+            "type: pipeline\nretriever: {type: bm25}\nstages:\n"
+            "  - {type: cosine_adapter, networks: 1, embedder: {type: lsa, dim: 8}}\n",
+            "takes cosines, between -1 and 1",
+        ),
+    ],
+    ids=["target", "scores"],
+)
+def test_a_filter_that_cannot_be(rag: Runner, tmp_path: Path, config: str, message: str) -> None:
+    (tmp_path / "filter.yaml").write_text(config, encoding="utf-8")
+    assert message in rag.refused("eval", "filter.yaml", "--store", "off")
 
 
 def test_eval_against_a_scorers_own_ranking(rag: Runner, starter: Path, tmp_path: Path) -> None:
@@ -333,6 +390,7 @@ def test_the_store(rag: Runner, starter: Path, tmp_path: Path) -> None:
     victim.write_bytes(data)
     assert "the checksum of index.faiss is wrong" in rag.refused("store", "verify", "--store", "s")
     again = ("eval", "start/pipeline.yaml", "--dataset", "start/data", "--store", "s", "--out", "run")
+    assert 0 == rag(*again).code  # which makes it again
     assert 0 == rag(*again, "--store-mode", "only").code
     assert "nothing may be computed" in rag.refused(*again, "--store-mode", "only", "--set", "retriever.top_k=3")
     n = len(listed)

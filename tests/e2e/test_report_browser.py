@@ -9,7 +9,7 @@ import pytest
 
 from eval.report import write_report
 from tests.e2e.chromium import Chromium, find_chromium
-from tests.fake_runs import MEASURES, fake_queries, write_fake_run
+from tests.fake_runs import MEASURES, fake_filter, fake_queries, write_fake_run
 
 BINARY = find_chromium()
 
@@ -77,7 +77,9 @@ def test_hostile_text_runs_nothing(browser: Chromium, tmp_path: Path) -> None:
         query=evil, query_id=evil, metadata='{"<script>alert(4)</script>": 1}', **dict.fromkeys(MEASURES, 0.0)
     )
     queries[0]["returned"][0].update(title=evil, passage=evil)
-    run = write_fake_run(tmp_path, queries, dataset=evil, notes=[evil], versions={evil: evil})
+    run = write_fake_run(
+        tmp_path, queries, dataset=evil, notes=[evil], versions={evil: evil}, filters=[fake_filter(evil, name=evil)]
+    )
     browser.open(write_report(run).as_uri())
     assert complaints(browser) == []
     assert browser.evaluate("[document.scripts.length, document.images.length]") == [1, 0]
@@ -170,7 +172,14 @@ def test_nothing_runs_out_of_the_page(browser: Chromium, tmp_path: Path, width: 
     queries = fake_queries(30)
     queries[0].update(query="x" * 300, query_id="i" * 300, **dict.fromkeys(MEASURES, 0.0))
     queries[0]["returned"][0].update(title="t" * 300, passage="p" * 500)
-    run = write_fake_run(tmp_path, queries, dataset="d" * 120, notes=["n" * 200], config_fingerprint="f" * 200)
+    run = write_fake_run(
+        tmp_path,
+        queries,
+        dataset="d" * 120,
+        notes=["n" * 200],
+        config_fingerprint="f" * 200,
+        filters=[fake_filter("e" * 300, name="s" * 120)],
+    )
     browser.open(write_report(run).as_uri(), width=width, dark=dark)
     assert width == browser.evaluate("document.documentElement.scrollWidth")
     assert complaints(browser) == []
@@ -185,6 +194,29 @@ def test_wide_tables_scroll_in_their_own_box(browser: Chromium, report: str) -> 
     assert browser.evaluate(
         "[...document.querySelectorAll('.scroll')].every(box => box.tabIndex === 0 && box.ariaLabel)"
     )
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_drawings_of_a_filter_fill_their_frames(browser: Chromium, report: str, width: int) -> None:
+    browser.open(report, width=width)
+    frames = browser.evaluate(
+        """[...document.querySelectorAll('.plot')].map(plot => {
+          const frame = plot.getBoundingClientRect();
+          const inner = [...plot.querySelectorAll('polyline, circle.dot')].map(one => one.getBoundingClientRect());
+          const beyond = side => inner.map(one => one[side] - frame[side]);
+          return [frame.width, frame.height, frame.right, inner.length, Math.min(...beyond('left')),
+            Math.max(...beyond('right')), Math.min(...beyond('top')), Math.max(...beyond('bottom'))];
+        })"""
+    )
+    assert [3, 10] == [frame[3] for frame in frames]  # two curves and the threshold; ten bins
+    for wide, high, right, _, *beyond in frames:
+        assert wide >= 250
+        assert high >= 250
+        assert right <= width
+        assert min(beyond[0::2]) >= -9  # a dot may overlap the frame by its radius
+        assert max(beyond[1::2]) <= 9
+    curve = browser.evaluate("document.querySelector('.line').getBoundingClientRect().width")
+    assert curve == pytest.approx(frames[0][0], rel=0.02)
 
 
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])

@@ -156,9 +156,9 @@ def test_damage_is_found_and_what_is_cut_off_is_made_again(tmp_path: Path) -> No
     first = answers(build().fit(DOCUMENTS, store=store))
     store.close()
     assert [] == store.verify()
-    victim = next(tmp_path.glob("artifacts/retriever/*/data-*/data.npy"))
+    victim = next(tmp_path.glob("artifacts/retriever/*/data-*/frequencies.npy"))
     flip(victim)
-    assert ["the checksum of data.npy is wrong"] == [line.rpartition(": ")[2] for line in store.verify()]
+    assert ["the checksum of frequencies.npy is wrong"] == [line.rpartition(": ")[2] for line in store.verify()]
     victim.write_bytes(b"")
     again = build().fit(DOCUMENTS, store=Store(tmp_path))
     assert ("index hnsw",) == again.reused

@@ -3,6 +3,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+import tempfile
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 
 from eval.report import _number, _percent, _seconds, render_report, write_report
 from rag.errors import ArtifactError
-from tests.fake_runs import MEASURES, fake_queries, write_fake_run
+from tests.fake_runs import MEASURES, fake_filter, fake_queries, write_fake_run
 
 HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)> {{ 7 * 7 }} \u202ebackwards\x01"
 _VOID = {"meta", "link", "input", "rect", "line", "circle", "img", "br"}
@@ -132,6 +133,39 @@ def test_histogram_counts_every_query(page: Page, html: str) -> None:
     assert sum(counts) == 120
 
 
+def test_filters_are_shown_with_drawings_inside_their_frames(page: Page, html: str) -> None:
+    text = text_of(page)
+    for wanted in (
+        "stages.1 cosine_adapter",
+        "Keeps what it rates at least 0.0213, chosen on training queries for recall 0.95.",
+        "809 queries kept 95 % of what was relevant and 20 % of the candidates, and 10 % of these were relevant",
+        "of the 7 without anything relevant, 86 %",
+        "0.233 by the scores before; precision at 95 % recall 0.050, before 0.017",
+        "Brier score 0.046",
+        "rank 12, score 0.058, rated 0.000833",
+    ):
+        assert wanted in text
+    section = html[html.index('<section class="filter"') :]
+    assert [120] == [
+        sum(int(n) for n in re.findall(r'class="count"[^>]*>(\d+)<', section[: section.index("</section>")]))
+    ]
+    lines = re.findall(r'<polyline[^>]* points="([^"]*)"', section)
+    assert 2 == len(lines)
+    for line in lines:
+        assert all(0 <= float(value) <= 100 for point in line.split() for value in point.split(","))
+    for name in ("cx", "cy"):
+        assert all(
+            0 <= float(value) <= 100 for value in re.findall(rf'<circle class="dot"[^>]* {name}="([\d.]+)%"', section)
+        )
+    assert "What the filter keeps" in html
+    assert "What the filters keep" in render_report_of(fake_filter(), fake_filter(name="stages.2 gap"))
+
+
+def render_report_of(*filters: dict[str, object]) -> str:
+    with tempfile.TemporaryDirectory() as folder:
+        return render_report(write_fake_run(Path(folder), filters=list(filters)))
+
+
 def test_worst_queries_come_first_with_what_came_and_what_should_have(tmp_path: Path) -> None:
     queries = fake_queries(3)
     for number, query in enumerate(queries):
@@ -198,6 +232,7 @@ def test_hostile_text_stays_text(tmp_path: Path) -> None:
         notes=[HOSTILE],
         versions={HOSTILE: HOSTILE},
         config_fingerprint=HOSTILE,
+        filters=[fake_filter(HOSTILE, name=HOSTILE)],
     )
     (run / "config.yaml").write_text(f"type: pipeline  # {HOSTILE[:-1]} </pre>", encoding="utf-8")
     html = render_report(run)
@@ -239,7 +274,7 @@ def test_measures_off_the_common_scale_are_listed_but_not_drawn(tmp_path: Path) 
     measures = {name: {"mean": 0.5, "ci95": [0.4, 0.6]} for name in MEASURES} | {
         "P@5": {"mean": 7.5, "ci95": [6.0, 9.0]}
     }
-    html = render_report(write_fake_run(tmp_path, measures=measures))
+    html = render_report(write_fake_run(tmp_path, measures=measures, filters=[]))
     assert "not on this scale" in html
     assert "7.500" in html
     assert html.count('class="dot"') == len(MEASURES) - 1

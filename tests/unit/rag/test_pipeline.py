@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+
 import numpy as np
 import pytest
 
@@ -371,6 +374,9 @@ def test_a_saved_pipeline_of_a_missing_plug_in_says_which(tmp_path):
     [path] = tmp_path.rglob("pipeline.yaml")
     text = path.read_text().replace("bm25", "bm99", 1)
     path.write_text(text)
+    manifest = json.loads((tmp_path / "manifest.json").read_text())
+    manifest["files"]["pipeline.yaml"]["sha256"] = hashlib.sha256(text.encode()).hexdigest()
+    (tmp_path / "manifest.json").write_text(json.dumps(manifest))
     with pytest.raises(
         ConfigError, match=r"pipeline.yaml:\d+:\d+: retriever: unknown retriever 'bm99' .valid: bm25, dense"
     ):

@@ -269,7 +269,8 @@ CONTEXT = FitContext(corpus := Corpus.from_documents([Document("a", "a")]), Pass
 
 
 def test_saved_and_loaded_it_finds_the_same(name, tmp_path):
-    index = built(name)
+    index = FAMILIES[name]()  # not the shared one, which may have been searched
+    index.build(VECTORS)
     index.save_state(tmp_path)
     again = FAMILIES[name]()
     again.load_state(tmp_path, CONTEXT)

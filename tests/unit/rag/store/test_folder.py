@@ -163,9 +163,14 @@ def test_missing_and_shortened_files_are_found(tmp_path):
     assert f"{tmp_path}: damaged: sub/b is missing" == message_of(load, tmp_path)
 
 
-def test_changed_files_are_found_when_asked_to_verify(tmp_path):
+def test_changed_files_are_found_by_their_time_or_when_asked_to_verify(tmp_path, monkeypatch):
+    monkeypatch.setattr("rag.store.folder._SMALL", 0)
     save(tmp_path, a="12345")
-    (data_of(tmp_path) / "a").write_text("12344")
+    file = data_of(tmp_path) / "a"
+    about = file.stat()
+    file.write_text("12344")
+    assert f"{tmp_path}: damaged: the checksum of a is wrong" == message_of(load, tmp_path)
+    os.utime(file, ns=(about.st_atime_ns, about.st_mtime_ns))
     assert {"a": "12344"} == load(tmp_path)
     assert f"{tmp_path}: damaged: the checksum of a is wrong" == message_of(load, tmp_path, verify=True)
 

@@ -8,7 +8,7 @@ import os
 import tempfile
 import time
 from collections.abc import Callable, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -217,14 +217,12 @@ def _helpers(job: _Job, n: int) -> Iterator[None]:
 
 def _help(job: _Job) -> None:
     data = job.dataset if isinstance(job.dataset, Dataset) else load_dataset(job.dataset)
-    bench = Bench(job.sweep, data, None if job.store is None else Store(job.store))
-    study = SweepStudy(job.sweep, bench, job.folder)
-    try:
+    with ExitStack() as stack, suppress(KeyboardInterrupt):
+        store = None if job.store is None else stack.enter_context(Store(job.store))
+        bench = Bench(job.sweep, data, store)
+        study = SweepStudy(job.sweep, bench, job.folder)
+        stack.callback(study.close)
         _run(study, bench, job.deadline, lambda done: None)
-    except KeyboardInterrupt:
-        pass
-    finally:
-        study.close()
 
 
 # -- reading the request ----------------------------------------------------------------------------------------------

@@ -2,8 +2,9 @@
 
     python benchmarks/sweep_early_stopping.py WORK/scifact WORK/nfcorpus ... [--seeds 100] [--risk 0.05]
 
-Each folder is the output of a sweep (`rag tune --out`, or what sweep_worth_it.py kept). For each seed its trials come
-in another order, its queries in other blocks, and trials are stopped as `early_stopping` does. Prints Markdown.
+Each folder is the output of a sweep (`rag tune --out`, or what sweep_worth_it.py kept in WORK). For each seed its
+trials come in another order, its queries in other blocks, and trials are stopped as `early_stopping` does. Prints
+Markdown.
 """
 
 from __future__ import annotations

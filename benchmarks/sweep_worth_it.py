@@ -1,6 +1,7 @@
 """Is a quick sweep worth it? configs/sweeps/quick.yaml against its baseline, the default hybrid.yaml, on test queries.
 
     python benchmarks/sweep_worth_it.py DATA WORK [--datasets scifact,nfcorpus,cranfield,cacm] [--store DIR]
+    python benchmarks/sweep_worth_it.py DATA WORK --sweep benchmarks/sweep_words.yaml
 
 DATA holds BEIR folders; WORK keeps the sweeps, which go on where they were stopped. A dataset with nothing but test
 queries has them halved at random: one half to tune on, one to test on. Prints Markdown.
@@ -40,6 +41,7 @@ def main() -> None:
     parser.add_argument("work", type=Path)
     parser.add_argument("--datasets", default="scifact,nfcorpus,cranfield,cacm")
     parser.add_argument("--store", type=Path, default=None)
+    parser.add_argument("--sweep", type=Path, default=SWEEP)
     arguments = parser.parse_args()
     store = Store(arguments.store)
     print("| dataset | tuned on | tested on | s | baseline, tuning | choice, tuning | baseline, test | choice, test "
@@ -47,7 +49,7 @@ def main() -> None:
     print("|---|---|---|---|---|---|---|---|---|---|---|---|")
     for name in arguments.datasets.split(","):
         dataset = with_dev(load_dataset(arguments.data / name))
-        sweep = read_sweep(SWEEP)
+        sweep = read_sweep(arguments.sweep)
         start = time.perf_counter()
         result = tune(sweep, dataset, out=arguments.work / name, store=store)
         seconds = time.perf_counter() - start

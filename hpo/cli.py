@@ -149,7 +149,7 @@ def _print_result(result: SweepResult, target: Path) -> None:
         for name, value in result.best.point.items():
             console.print(Text(f"  {name}: {value}"))
     seconds, alone = sum(one.seconds for one in done), sum(one.alone for one in done)
-    console.print(f"trials took {seconds:.1f} s; without the store they would have taken {alone:.1f} s")
+    console.print(f"trials took {seconds:.1f} s; without the store about {alone:.1f} s")
     for note in result.notes:
         console.print(Text(f"note: {note}"), soft_wrap=True)
     console.print(Text.assemble("best: ", (str((target / "best.yaml").resolve()), "bold")), soft_wrap=True)

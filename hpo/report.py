@@ -8,6 +8,7 @@ megabytes.
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.resources import files
@@ -148,6 +149,8 @@ def _verdict(result: SweepResult) -> str:
     if against is None or against.ci95 is None:
         return "The choice and the baseline were measured on the test queries."
     gain, (low, high) = against.difference, against.ci95
+    if not against.wins and not against.losses:
+        return f"The choice and the baseline are alike in {name} on every test query."
     said = f"{abs(gain):.3f} {'above' if gain > 0 else 'below'} the baseline in {name} on the test queries"
     if low > 0 or high < 0:
         return f"The choice is {said}, and the 95 % interval leaves no doubt about the sign."
@@ -266,7 +269,7 @@ def _parallel(result: SweepResult, done: Sequence[Finished]) -> dict[str, Any] |
         {
             "x": round(float(x), 1),
             "name": parameter.name,
-            "short": parameter.name.rpartition(".")[2][:16],
+            "short": re.split(r"[.\]]\.?(?=[^\d.\]])", parameter.name)[-1][:16],
             "ticks": [(height(place), label) for place, label in _thinned(ticks)],
         }
         for x, parameter, (_, ticks) in zip(across[:-1], parameters, columns, strict=True)

@@ -276,7 +276,8 @@ def _notes(sweep: Sweep, trials: Sequence[Finished], about: Mapping[str, Any]) -
     notes = []
     failed = [one for one in trials if one.state == "failed"]
     if failed:
-        notes.append(f"{len(failed)} trials failed; the first, trial {failed[0].number}: {failed[0].reason}")
+        many = "1 trial failed" if len(failed) == 1 else f"{len(failed)} trials failed; the first"
+        notes.append(f"{many}, trial {failed[0].number}: {failed[0].reason}")
     if about["tune"] == "train":
         notes.append("tuned on the training queries: there was no other split, or it was asked for")
     if about["n_tune"] < 50:

@@ -369,11 +369,17 @@ def _identity(sweep: Sweep, bench: Bench) -> dict[str, Any]:
 
 def _check_identity(theirs: Mapping[str, Any], ours: Mapping[str, Any], name: str) -> None:
     for what, value in ours.items():
-        if theirs.get(what) != value:
+        if theirs.get(what) == value:
+            continue
+        if what == "queries":
             raise ArtifactError(
-                f"the storage holds another sweep called '{name}': its {what.replace('_', ' ')} is "
-                f"{theirs.get(what)!r}, not {value!r}; give this one another --out folder, name or storage"
+                f"the storage holds another sweep called '{name}', tuned on other queries or documents; give this one "
+                "another --out folder, name or storage"
             )
+        raise ArtifactError(
+            f"the storage holds another sweep called '{name}': its {what.replace('_', ' ')} is "
+            f"{theirs.get(what)!r}, not {value!r}; give this one another --out folder, name or storage"
+        )
 
 
 def _absolute(sweep: Sweep) -> str | None:

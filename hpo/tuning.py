@@ -8,7 +8,7 @@ import os
 import tempfile
 import time
 from collections.abc import Callable, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,7 +24,7 @@ from hpo.study import Asked, Finished, SweepStudy
 from hpo.sweep import Sweep, read_sweep, sweep_from_config
 from hpo.trial import Bench, Measured
 from rag.context import Progress, no_progress
-from rag.errors import ConfigError, RagError
+from rag.errors import ArtifactError, ConfigError, RagError
 from rag.store.store import Store
 
 if TYPE_CHECKING:
@@ -83,7 +83,11 @@ def tune(
         deadline = None if sweep.timeout is None else time.monotonic() + sweep.timeout
         root = None if store is None else store.root
         job = _Job(sweep, source, folder, root, deadline)
-        with _helpers(job, workers - 1), progress(f"trying configurations ({data.name})", sweep.n_trials) as advance:
+        with (
+            _storage_explained(),
+            _helpers(job, workers - 1),
+            progress(f"trying configurations ({data.name})", sweep.n_trials) as advance,
+        ):
             advance(min(study.n_counted, sweep.n_trials))
             _run(study, bench, deadline, advance)
         # What a helper that died has left is done now.
@@ -107,6 +111,18 @@ class _Job:
     folder: Path
     store: Path | None
     deadline: float | None
+
+
+@contextmanager
+def _storage_explained() -> Iterator[None]:
+    """A storage that fails in the middle, locked or gone, as one message; what was told before is in it."""
+    from optuna.exceptions import StorageInternalError
+
+    try:
+        yield
+    except StorageInternalError as error:
+        reason = str(error.__cause__ or error).strip().splitlines()[0]
+        raise ArtifactError(f"the sweep's storage failed: {reason}; start again to go on") from None
 
 
 def _run(study: SweepStudy, bench: Bench, deadline: float | None, advance: Callable[[int], None]) -> None:
@@ -201,14 +217,12 @@ def _helpers(job: _Job, n: int) -> Iterator[None]:
 
 def _help(job: _Job) -> None:
     data = job.dataset if isinstance(job.dataset, Dataset) else load_dataset(job.dataset)
-    bench = Bench(job.sweep, data, None if job.store is None else Store(job.store))
-    study = SweepStudy(job.sweep, bench, job.folder)
-    try:
+    with ExitStack() as stack, suppress(KeyboardInterrupt):
+        store = None if job.store is None else stack.enter_context(Store(job.store))
+        bench = Bench(job.sweep, data, store)
+        study = SweepStudy(job.sweep, bench, job.folder)
+        stack.callback(study.close)
         _run(study, bench, job.deadline, lambda done: None)
-    except KeyboardInterrupt:
-        pass
-    finally:
-        study.close()
 
 
 # -- reading the request ----------------------------------------------------------------------------------------------

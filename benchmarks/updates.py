@@ -26,7 +26,7 @@ import numpy as np
 
 import rag.registry
 from rag import Document, Embedder, Pipeline, Query, Retriever, SentenceTransformerEmbedder
-from retrievers import BM25, HNSW, Dense, Flat, Hybrid, IVFFlat
+from retrievers import BM25, HNSW, Dense, Flat, Hybrid
 
 DIMENSION = 384
 FRACTION = 0.01
@@ -155,9 +155,8 @@ def main(data: Path, n: int, days: int, model: str | None) -> None:
     pipelines: dict[str, Callable[[], Retriever]] = {
         "bm25": lambda: BM25(),
         "dense, flat": lambda: Dense(embedder=embedder(), index=Flat()),
-        "dense, ivf_flat": lambda: Dense(embedder=embedder(), index=IVFFlat()),
-        "dense, hnsw": lambda: Dense(embedder=embedder(), index=HNSW()),
         "hybrid of bm25 and flat": lambda: Hybrid(retrievers=[BM25(), Dense(embedder=embedder(), index=Flat())]),
+        "dense, hnsw": lambda: Dense(embedder=embedder(), index=HNSW()),
     }
     if model is not None:
         pipelines = {"dense, flat": pipelines["dense, flat"]}  # the others differ by what the first table shows

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from rag.cli import ConfigArgument, JsonOption, SetOption, StoreModeOption, StoreOption
 
 if TYPE_CHECKING:
+    from eval.comparison import Compared
     from eval.evaluation import Evaluation
 
-__all__ = ["datasets", "evaluate"]
+Test = Literal["randomisation", "t", "wilcoxon"]
+Correction = Literal["holm", "bonferroni", "none"]
+
+__all__ = ["compare", "datasets", "evaluate"]
 
 
 def evaluate(
@@ -56,8 +60,6 @@ def evaluate(
     store_mode: StoreModeOption = "use",
 ) -> None:
     """Fit a pipeline, search a dataset's questions, measure, and write a report."""
-    import re
-
     from eval.datasets.load import load_dataset
     from eval.datasets.nulls import without_answers
     from eval.evaluation import evaluate as run
@@ -74,7 +76,7 @@ def evaluate(
     pipeline = load_pipeline(config, overrides=overrides or ())
     if against_exact:
         scoring_stage(pipeline)
-    names = [name for name in re.split(r"[,\s]+(?![^(]*\))", measures) if name]
+    names = _names(measures)
     parse_measures(names)
     data = load_dataset(dataset, qrels=qrels)
     if nulls is not None:
@@ -104,6 +106,85 @@ def evaluate(
         print_json({**evaluation.metrics, "run": str(target)})
     else:
         _print_evaluation(evaluation, target)
+
+
+def compare(
+    runs: Annotated[
+        list[str], typer.Argument(metavar="RUN...", help="Run folders or TREC run files; NAME=PATH names one.")
+    ],
+    dataset: Annotated[
+        str | None, typer.Option(metavar="DIR|NAME", help="Whose judgements to measure by; run files need them.")
+    ] = None,
+    split: Annotated[str, typer.Option(help="Of the dataset.")] = "test",
+    qrels: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Judgements (BEIR or TREC columns) instead of a dataset's.")
+    ] = None,
+    measures: Annotated[
+        str, typer.Option(metavar="NAMES", help="By default those that all run folders have; nDCG@10 for run files.")
+    ] = "",
+    baseline: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Compare all others with this run, instead of all pairs.")
+    ] = None,
+    test: Annotated[Test, typer.Option(help="The paired test.")] = "randomisation",
+    correction: Annotated[Correction, typer.Option(help="For the number of pairs of a measure.")] = "holm",
+    strict: Annotated[bool, typer.Option("--strict", help="Refuse runs on different queries.")] = False,
+    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Of the test and the intervals.")] = 0,
+    folder: Annotated[
+        Path | None, typer.Option("--out", metavar="DIR", help="Write compare.html, .md, .tex and .json there.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Say which of several runs is better, by how much, and how sure that is."""
+    from eval.comparison import compare_runs
+    from eval.comparison_report import write_comparison
+    from eval.datasets.load import load_dataset
+    from eval.datasets.qrels import read_qrels
+    from eval.runs import read_run_values
+    from rag.console import out, print_json
+
+    judged = read_qrels(qrels) if qrels else load_dataset(dataset).split(split).qrels if dataset else None
+    values = []
+    for one in runs:
+        name, given, path = one.partition("=")
+        named = bool(given) and not Path(one).exists()
+        values.append(
+            read_run_values(
+                Path(path if named else one), name=name if named else None, measures=_names(measures), qrels=judged
+            )
+        )
+    found = compare_runs(values, baseline=baseline, test=test, correction=correction, strict=strict, seed=seed)
+    if folder is not None:
+        write_comparison(found, folder)
+    if as_json:
+        print_json(found.to_json())
+        return
+    console = out()
+    console.print(_means(found))
+    for pair in found.pairs:
+        console.print(pair.sentence, soft_wrap=True, markup=False)
+    for note in found.notes:
+        console.print(f"note: {note}", soft_wrap=True, markup=False)
+    if folder is not None:
+        console.print(f"report: {(folder / 'compare.html').resolve()}", soft_wrap=True, markup=False)
+
+
+def _names(measures: str) -> list[str]:
+    import re
+
+    return [name for name in re.split(r"[,\s]+(?![^(]*\))", measures) if name]
+
+
+def _means(found: Compared) -> Any:
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0))
+    table.add_column("run")
+    for measure in found.measures:
+        table.add_column(Text(measure), justify="right")
+    for name in found.runs:
+        table.add_row(Text(name), *(f"{found.means[name][measure]:.4f}" for measure in found.measures))
+    return table
 
 
 def datasets(as_json: JsonOption = False) -> None:

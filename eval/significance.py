@@ -2,14 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from eval.measures import interval
 
-__all__ = ["Comparison", "compare", "randomisation_test"]
+__all__ = [
+    "TESTS",
+    "Comparison",
+    "Correction",
+    "Test",
+    "compare",
+    "corrected",
+    "detectable",
+    "effect_size",
+    "paired_t_test",
+    "randomisation_test",
+    "wilcoxon_test",
+]
+
+Test = Literal["randomisation", "t", "wilcoxon"]
+"""``randomisation`` assumes nothing about how differences are spread; the others are there for comparison."""
+
+Correction = Literal["holm", "bonferroni", "none"]
+"""What keeps the chance of any false alarm among several tests at its level. Holm's never finds less."""
 
 Floats = npt.NDArray[np.float64]
 
@@ -103,3 +123,98 @@ def randomisation_test(differences: Floats, *, resamples: int = 10_000, seed: in
         signs = 1.0 - 2.0 * generator.integers(0, 2, size=(min(step, resamples - first), n))
         further += (np.abs(signs @ used) >= bound).sum(axis=0)
     return (further + 1) / (resamples + 1)
+
+
+def paired_t_test(differences: Floats) -> Floats:
+    """Two-sided p-values of Student's paired t test of the mean.
+
+    Args:
+        differences: [n_queries, n_comparisons]. Where all are equal the p-value is 1 when they are 0, else 0.
+
+    Returns:
+        [n_comparisons]; 1 with fewer than two queries.
+    """
+    from scipy.stats import t
+
+    differences = np.asarray(differences, dtype=np.float64)
+    n, mean = len(differences), differences.mean(axis=0)
+    if n < 2:
+        return np.ones(differences.shape[1])
+    error = differences.std(axis=0, ddof=1) / np.sqrt(n)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        statistic = np.where(mean == 0, 0.0, np.abs(mean) / error)
+    return np.asarray(2 * t.sf(statistic, n - 1), dtype=np.float64)
+
+
+def wilcoxon_test(differences: Floats) -> Floats:
+    """Two-sided p-values of Wilcoxon's signed-rank test, ties left out.
+
+    Args:
+        differences: [n_queries, n_comparisons].
+
+    Returns:
+        [n_comparisons]; 1 where all differences are 0.
+    """
+    from scipy.stats import wilcoxon
+
+    found = [
+        float(wilcoxon(column[column != 0]).pvalue) if column.any() else 1.0
+        for column in np.asarray(differences, dtype=np.float64).T
+    ]
+    return np.asarray(found)
+
+
+TESTS: dict[Test, Callable[[Floats], Floats]] = {
+    "randomisation": randomisation_test,
+    "t": paired_t_test,
+    "wilcoxon": wilcoxon_test,
+}
+
+
+def corrected(p_values: Floats, correction: Correction) -> Floats:
+    """P-values of several tests, so that rejecting those below a level keeps the chance of any false alarm below it.
+
+    Args:
+        p_values: Of the tests [m].
+        correction: ``bonferroni`` multiplies by m; ``holm`` (1979) the least by m, the next by m - 1 and so on, each
+            at least the one before.
+    """
+    p_values = np.asarray(p_values, dtype=np.float64)
+    if correction == "none":
+        return p_values
+    m = len(p_values)
+    if correction == "bonferroni":
+        return np.minimum(p_values * m, 1.0)
+    order = np.argsort(p_values, kind="stable")
+    stepped = np.minimum(np.maximum.accumulate(p_values[order] * (m - np.arange(m))), 1.0)
+    found = np.empty(m)
+    found[order] = stepped
+    return found
+
+
+def effect_size(differences: Floats) -> Floats:
+    """Mean difference in standard deviations of the differences (Cohen's d for pairs) [n_comparisons]; 0 where all
+    are 0, infinite where they are equal otherwise.
+    """
+    mean = differences.mean(axis=0)
+    spread = differences.std(axis=0, ddof=1) if len(differences) > 1 else np.zeros_like(mean)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.asarray(np.where(mean == 0, 0.0, mean / spread), dtype=np.float64)
+
+
+def detectable(differences: Floats, *, level: float = 0.05, power: float = 0.8) -> Floats:
+    """The least mean difference that so many queries, differing as much as these, would show with this power.
+
+    By the normal approximation, ``(z_{1 - level / 2} + z_power) sd / sqrt(n)`` (Sakai, Laboratory Experiments in
+    Information Retrieval, 2018, chapter 6).
+
+    Returns:
+        [n_comparisons]; NaN with fewer than two queries.
+    """
+    from scipy.stats import norm
+
+    n = len(differences)
+    if n < 2:
+        return np.full(differences.shape[1], np.nan)
+    factor = float(norm.ppf(1 - level / 2) + norm.ppf(power))
+    return np.asarray(factor * differences.std(axis=0, ddof=1) / np.sqrt(n), dtype=np.float64)

@@ -163,6 +163,23 @@ def test_a_filter_that_cannot_be(rag: Runner, tmp_path: Path, config: str, messa
     assert message in rag.refused("eval", "filter.yaml", "--store", "off")
 
 
+def test_compare_runs(rag: Runner, starter: Path, tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text("type: pipeline\nretriever: {type: bm25}\n")
+    (tmp_path / "b.yaml").write_text("type: pipeline\nretriever: {type: bm25, top_k: 1}\n")
+    for name in "ab":
+        assert rag("eval", f"{name}.yaml", "--dataset", "start/data", "--out", name).code == 0
+    done = rag("compare", "a", "top one=b", "--measures", "R@100", "--out", "compared")
+    assert (0, "") == (done.code, done.err)
+    assert "on R@100" in done.out
+    assert "top one" in done.out
+    assert (tmp_path / "compared" / "compare.html").exists()
+    files = rag("compare", "a/run.trec", "y=b/run.trec", "--dataset", "start/data", "--json")
+    folders = rag("compare", "run.trec=a", "y=b", "--measures", "nDCG@10", "--json")
+    assert json.loads(files.out) == json.loads(folders.out)
+    assert "which needs judgements" in rag.refused("compare", "a/run.trec", "y=b/run.trec")
+    assert "two are called 'a'" in rag.refused("compare", "a", "a")
+
+
 def test_eval_against_a_scorers_own_ranking(rag: Runner, starter: Path, tmp_path: Path) -> None:
     assert "the pipeline needs a stage that has one" in rag.refused(
         "eval", "start/pipeline.yaml", "--dataset", "start/data", "--against-exact", "3"

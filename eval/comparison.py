@@ -1,0 +1,244 @@
+"""Which of several runs is better, by how much, and how sure that is."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from eval.measures import interval
+from eval.runs import RunValues
+from eval.significance import TESTS, Correction, Test, corrected, detectable, effect_size, randomisation_test
+from rag.errors import ConfigError, DataError, did_you_mean
+
+__all__ = ["Compared", "Pair", "compare_runs"]
+
+Floats = npt.NDArray[np.float64]
+
+_LEVEL = 0.05
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two runs on one measure.
+
+    Args:
+        run: The run.
+        baseline: What it is compared with.
+        measure: By what.
+        n_queries: Queries that both have.
+        mean: Of the run.
+        baseline_mean: Of the baseline.
+        difference: Mean over the queries, run minus baseline.
+        ci95: Bootstrap interval of that mean; None with one query.
+        p_value: Two-sided, of the paired test.
+        p_corrected: The same, corrected for the number of pairs that this measure compares.
+        effect_size: Mean difference in standard deviations of the differences.
+        detectable: The least difference that so many queries would show 4 times in 5; None with one query.
+        wins: Queries on which the run is better.
+        ties: Queries on which they are alike.
+        losses: Queries on which it is worse.
+    """
+
+    run: str
+    baseline: str
+    measure: str
+    n_queries: int
+    mean: float
+    baseline_mean: float
+    difference: float
+    ci95: tuple[float, float] | None
+    p_value: float
+    p_corrected: float
+    effect_size: float
+    detectable: float | None
+    wins: int
+    ties: int
+    losses: int
+
+    @property
+    def significant(self) -> bool:
+        """Whether the corrected p-value is below .05."""
+        return self.p_corrected < _LEVEL
+
+    @property
+    def sentence(self) -> str:
+        """What may be said, in one sentence."""
+        bounds = f" [{_signed(self.ci95[0])}, {_signed(self.ci95[1])}]" if self.ci95 else " (one query: no interval)"
+        p = "p < .001" if self.p_corrected < 0.001 else f"p = {_short(self.p_corrected)}"
+        power = (
+            f"; {self.n_queries} queries can detect {_short(self.detectable)}" if self.detectable is not None else ""
+        )
+        if self.significant:
+            better, worse = (self.run, self.baseline) if self.difference > 0 else (self.baseline, self.run)
+            flipped = f" [{_signed(-self.ci95[1])}, {_signed(-self.ci95[0])}]" if self.ci95 else bounds
+            return (
+                f"{better} beats {worse} on {self.measure} by {_short(abs(self.difference))}"
+                f"{bounds if self.difference > 0 else flipped}, {p} corrected{power}."
+            )
+        return (
+            f"{self.run} and {self.baseline} are not shown to differ on {self.measure}: "
+            f"{_signed(self.difference)}{bounds}, {p} corrected{power}."
+        )
+
+
+@dataclass(frozen=True)
+class Compared:
+    """Runs on the same queries, all pairs or all against a baseline.
+
+    Args:
+        runs: Names, in the order they were given.
+        measures: Names.
+        means: Mean by run by measure.
+        ci95: Bootstrap interval of it; None with one query.
+        n_queries: Queries that all runs have.
+        pairs: Every comparison, by measure and then by pair.
+        test: Which test.
+        correction: Which correction, over the pairs of one measure.
+        seed: Of everything random.
+        notes: What a reader should know, one line each.
+    """
+
+    runs: Sequence[str]
+    measures: Sequence[str]
+    means: dict[str, dict[str, float]]
+    ci95: dict[str, dict[str, tuple[float, float] | None]]
+    n_queries: int
+    pairs: Sequence[Pair]
+    test: Test
+    correction: Correction
+    seed: int
+    notes: Sequence[str]
+
+    def to_json(self) -> dict[str, Any]:
+        """Everything, as JSON takes it."""
+        found = asdict(self)
+        for one, pair in zip(found["pairs"], self.pairs, strict=True):
+            one["sentence"] = pair.sentence
+            if not math.isfinite(one["effect_size"]):
+                one["effect_size"] = None
+        return found
+
+
+def compare_runs(
+    runs: Sequence[RunValues],
+    *,
+    baseline: str | None = None,
+    test: Test = "randomisation",
+    correction: Correction = "holm",
+    strict: bool = False,
+    resamples: int = 10_000,
+    seed: int = 0,
+) -> Compared:
+    """Compare runs query by query, on the measures that all of them have.
+
+    Args:
+        runs: At least two, of different names.
+        baseline: The run that all others are compared with. None compares all pairs.
+        test: The paired test. ``randomisation`` is exact for few queries and assumes nothing about the differences.
+        correction: For the number of pairs of one measure. Measures are not corrected for: they say nearly the same,
+            and one of them should be the one that decides.
+        strict: Refuse runs on different queries; else the queries that all have are compared, and that is said.
+        resamples: Of the randomisation test.
+        seed: Of the test and the intervals.
+
+    Raises:
+        ConfigError: Fewer than two runs, two of one name, an unknown baseline, or no measure in common.
+        DataError: No query in common, or with ``strict`` different ones.
+    """
+    names = [run.name for run in runs]
+    if len(names) < 2:
+        raise ConfigError(f"at least two are needed, got {len(names)}", parameter="runs")
+    if twice := {name for name in names if names.count(name) > 1}:
+        raise ConfigError(f"two are called '{min(twice)}': give names, NAME=PATH", parameter="runs")
+    if baseline is not None and baseline not in names:
+        raise ConfigError(f"no run is called '{baseline}'{did_you_mean(baseline, names)}", parameter="baseline")
+    measures = [one for one in runs[0].values if all(one in run.values for run in runs)]
+    if not measures:
+        offered = "; ".join(f"{run.name}: {', '.join(run.values)}" for run in runs)
+        raise ConfigError(f"the runs have none in common ({offered})", parameter="measures")
+    notes = [note for run in runs for note in run.notes]
+    queries = _common(runs, measures[0], strict, notes)
+    values = np.asarray([[[run.values[m][q] for q in queries] for m in measures] for run in runs])  # [r, m, n]
+    indices = (
+        [(names.index(baseline), other) for other in range(len(names)) if names[other] != baseline]
+        if baseline is not None
+        else list(combinations(range(len(names)), 2))
+    )
+    first, second = np.asarray(indices).T
+    differences = (values[second] - values[first]).transpose(2, 1, 0)  # [n, m, pairs]
+    flat = differences.reshape(len(queries), -1)
+    run_test = partial(randomisation_test, resamples=resamples, seed=seed) if test == "randomisation" else TESTS[test]
+    p_values = run_test(flat).reshape(len(measures), -1)
+    effects, least = (f(flat).reshape(len(measures), -1) for f in (effect_size, detectable))
+    bounds = interval(flat, seed=seed)
+    pairs = []
+    for m, measure in enumerate(measures):
+        adjusted = corrected(p_values[m], correction)
+        for number, (one, other) in enumerate(indices):
+            column = differences[:, m, number]
+            pairs.append(
+                Pair(
+                    run=names[other],
+                    baseline=names[one],
+                    measure=measure,
+                    n_queries=len(queries),
+                    mean=float(values[other, m].mean()),
+                    baseline_mean=float(values[one, m].mean()),
+                    difference=float(column.mean()),
+                    ci95=bounds[m * len(indices) + number] if bounds else None,
+                    p_value=float(p_values[m, number]),
+                    p_corrected=float(adjusted[number]),
+                    effect_size=float(effects[m, number]),
+                    detectable=None if math.isnan(least[m, number]) else float(least[m, number]),
+                    wins=int((column > 0).sum()),
+                    ties=int((column == 0).sum()),
+                    losses=int((column < 0).sum()),
+                )
+            )
+    own = interval(values.reshape(-1, len(queries)).T, seed=seed)
+    return Compared(
+        names,
+        measures,
+        {name: {m: float(values[r, i].mean()) for i, m in enumerate(measures)} for r, name in enumerate(names)},
+        {
+            name: {m: own[r * len(measures) + i] if own else None for i, m in enumerate(measures)}
+            for r, name in enumerate(names)
+        },
+        len(queries),
+        pairs,
+        test,
+        correction,
+        seed,
+        notes,
+    )
+
+
+def _common(runs: Sequence[RunValues], measure: str, strict: bool, notes: list[str]) -> list[str]:
+    """The queries that all runs have, in the order of the first."""
+    each = [set(run.values[measure]) for run in runs]
+    shared = set.intersection(*each)
+    for run, own in zip(runs, each, strict=True):
+        if extra := len(own - shared):
+            note = f"{run.name}: {extra} of its {len(own)} queries are not in every run"
+            if strict:
+                raise DataError(f"{note}: the runs are of different queries")
+            notes.append(f"{note} and are left out")
+    if not shared:
+        raise DataError("the runs have no query in common")
+    return [query for query in runs[0].values[measure] if query in shared]
+
+
+def _short(value: float) -> str:
+    """Three decimals without the 0 before the point, as p-values are written."""
+    return f"{value:.3f}".replace("0.", ".", 1) if abs(value) < 1 else f"{value:.3f}"
+
+
+def _signed(value: float) -> str:
+    return ("+" if value >= 0 else "-") + _short(abs(value))

@@ -1,0 +1,161 @@
+"""A comparison for people: HTML that needs no network, Markdown for a pull request, a LaTeX table."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import re
+from importlib.resources import files
+from pathlib import Path
+
+from eval.comparison import Compared, Pair
+from rag.errors import ArtifactError
+from rag.store.folder import replace_file
+
+__all__ = ["as_latex", "as_markdown", "render_comparison", "write_comparison"]
+
+_FILES = ("compare.html", "compare.json", "compare.md", "compare.tex")
+_LATEX = re.compile(r"[&%$#_{}]")
+
+
+def as_markdown(compared: Compared) -> str:
+    """Means, and every pair in a sentence and a row."""
+    lines = [f"{compared.n_queries} queries\n", "| run | " + " | ".join(map(_cell, compared.measures)) + " |"]
+    lines.append("|---|" + "---|" * len(compared.measures))
+    lines += [
+        f"| {_cell(name)} | " + " | ".join(_mean(compared, name, m) for m in compared.measures) + " |"
+        for name in compared.runs
+    ]
+    for measure in compared.measures:
+        lines += ["", f"### {measure}", ""]
+        lines += [f"- {pair.sentence}" for pair in compared.pairs if pair.measure == measure]
+        lines += [
+            "",
+            "| run | against | difference | 95 % interval | p | p corrected | effect size | wins / ties / losses |",
+        ]
+        lines.append("|---" * 8 + "|")
+        for pair in compared.pairs:
+            if pair.measure == measure:
+                bounds = f"{pair.ci95[0]:+.4f} to {pair.ci95[1]:+.4f}" if pair.ci95 else "-"
+                lines.append(
+                    f"| {_cell(pair.run)} | {_cell(pair.baseline)} | {pair.difference:+.4f} | {bounds} | "
+                    f"{pair.p_value:.4f} | {pair.p_corrected:.4f} | {pair.effect_size:+.2f} | "
+                    f"{pair.wins} / {pair.ties} / {pair.losses} |"
+                )
+    return "\n".join([*lines, "", _method(compared), *(f"- {note}" for note in compared.notes)]) + "\n"
+
+
+def as_latex(compared: Compared) -> str:
+    """A ``tabular`` of means (with ``booktabs``), the best of each measure bold; with a baseline, a dagger at runs that
+    differ from it.
+    """
+    rows = []
+    against = {(pair.run, pair.measure): pair for pair in compared.pairs}
+    one_baseline = len({pair.baseline for pair in compared.pairs}) == 1
+    best = {m: max(compared.means[name][m] for name in compared.runs) for m in compared.measures}
+    for name in compared.runs:
+        cells = []
+        for measure in compared.measures:
+            mean = compared.means[name][measure]
+            text = f"\\textbf{{{mean:.3f}}}" if mean == best[measure] else f"{mean:.3f}"
+            pair = against.get((name, measure))
+            cells.append(text + ("$^\\dagger$" if one_baseline and pair is not None and pair.significant else ""))
+        rows.append(f"{_tex(name)} & " + " & ".join(cells) + r" \\")
+    head = " & ".join(["Run", *map(_tex, compared.measures)]) + r" \\"
+    columns = "l" + "r" * len(compared.measures)
+    return "\n".join(
+        [
+            f"% {_method(compared)}",
+            f"\\begin{{tabular}}{{{columns}}}",
+            r"\toprule",
+            head,
+            r"\midrule",
+            *rows,
+            r"\bottomrule",
+            r"\end{tabular}",
+            "",
+        ]
+    )
+
+
+def render_comparison(compared: Compared) -> str:
+    """One self-contained HTML file: means with intervals, every pair, and what was done."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+    from markupsafe import Markup
+
+    from eval.report import page_filters
+
+    environment = Environment(
+        loader=PackageLoader("eval"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters |= page_filters()
+    assets = files("eval") / "templates"
+    script = (assets / "sort.js").read_text(encoding="utf-8")
+    return environment.get_template("comparison.html.j2").render(
+        compared=compared,
+        method=_method(compared),
+        style=Markup((assets / "report.css").read_text(encoding="utf-8")),  # noqa: S704 - our own files
+        script=Markup(script),  # noqa: S704
+        script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+        whisker=_whisker(compared),
+    )
+
+
+def write_comparison(compared: Compared, folder: Path) -> Path:
+    """Write ``compare.html``, ``.json``, ``.md`` and ``.tex`` into a folder, each whole or not at all.
+
+    Raises:
+        ArtifactError: The folder holds other things, or cannot be written.
+    """
+    if folder.exists() and (not folder.is_dir() or {path.name for path in folder.iterdir()} - set(_FILES)):
+        raise ArtifactError(f"{folder} holds other things than a comparison: choose a new folder")
+    texts = {
+        "compare.html": render_comparison(compared),
+        "compare.json": json.dumps(compared.to_json(), indent=2, ensure_ascii=False) + "\n",
+        "compare.md": as_markdown(compared),
+        "compare.tex": as_latex(compared),
+    }
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, text in texts.items():
+            replace_file(folder / name, text)
+    except OSError as error:
+        raise ArtifactError(f"{folder}: cannot be written: {error.strerror or error}") from None
+    return folder
+
+
+def _method(compared: Compared) -> str:
+    test = {
+        "randomisation": "paired randomisation test",
+        "t": "paired t test",
+        "wilcoxon": "Wilcoxon's signed-rank test",
+    }[compared.test]
+    correction = {
+        "holm": "corrected by Holm's method over the pairs of a measure",
+        "bonferroni": "corrected by Bonferroni's method over the pairs of a measure",
+        "none": "not corrected",
+    }[compared.correction]
+    return f"{test}, two-sided, {correction}; percentile bootstrap intervals over queries; seed {compared.seed}"
+
+
+def _mean(compared: Compared, name: str, measure: str) -> str:
+    bounds = compared.ci95[name][measure]
+    return f"{compared.means[name][measure]:.4f}" + (f" [{bounds[0]:.3f}, {bounds[1]:.3f}]" if bounds else "")
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|").replace("\n", " ")
+
+
+def _tex(text: str) -> str:
+    return _LATEX.sub(lambda found: "\\" + found[0], text.replace("\\", r"\textbackslash "))
+
+
+def _whisker(compared: Compared) -> dict[str, float]:
+    """Where the scale of differences ends, by measure: the same for all pairs of one."""
+
+    def reach(pair: Pair) -> float:
+        return max(map(abs, pair.ci95)) if pair.ci95 else abs(pair.difference)
+
+    return {m: max([reach(pair) for pair in compared.pairs if pair.measure == m] + [1e-9]) for m in compared.measures}

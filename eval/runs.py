@@ -1,0 +1,126 @@
+"""Runs to compare: a run folder of ours, or any TREC run file with judgements."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import unquote
+
+import numpy as np
+
+from eval.datasets.base import Qrels
+from eval.measures import parse_measures, per_query
+from rag.corpus.readers import iter_lines
+from rag.errors import ArtifactError, ConfigError, DataError
+
+__all__ = ["RunValues", "read_run_values", "read_trec"]
+
+
+@dataclass(frozen=True)
+class RunValues:
+    """What a run has on every query.
+
+    Args:
+        name: What it is called in comparisons.
+        values: Value by query id by measure name.
+        notes: What a reader should know, one line each.
+    """
+
+    name: str
+    values: Mapping[str, Mapping[str, float]]
+    notes: Sequence[str] = ()
+
+
+def read_run_values(
+    source: Path, *, name: str | None = None, measures: Sequence[str] = (), qrels: Qrels | None = None
+) -> RunValues:
+    """The values of a run.
+
+    Args:
+        source: A run folder, or a TREC run file.
+        name: What to call it. None takes the folder's or file's name.
+        measures: Names as ir_measures spells them. None given takes those of the folder, or nDCG@10 for a file.
+        qrels: Judgements to measure by. A folder has its measured values and needs none for those.
+
+    Raises:
+        ArtifactError: There is no run.
+        ConfigError: A measure that the folder does not have, and there are no judgements to compute it from.
+        DataError: A line of the file is wrong, or it names no query that is judged.
+    """
+    if not source.exists():
+        raise ArtifactError(f"{source}: there is no run: name a run folder or a TREC run file")
+    found = name or source.name
+    if source.is_dir():
+        if qrels is None:
+            return _of_folder(source, found, measures)
+        source = source / "run.trec"
+    if qrels is None:
+        raise ConfigError(f"{source} is a run file, which needs judgements: give them", parameter="qrels")
+    parsed = parse_measures(list(measures) or ["nDCG@10"])
+    run = read_trec(source)
+    judged = {query: scores for query, scores in run.items() if query in qrels}
+    if not judged:
+        raise DataError(f"{source}: none of its {len(run)} queries is judged: are these its judgements?")
+    notes = []
+    if len(judged) < len(run):
+        notes.append(f"{found}: {len(run) - len(judged)} queries of the run are not judged and do not count")
+    return RunValues(found, per_query(parsed, qrels, judged), notes)
+
+
+def read_trec(path: Path) -> dict[str, dict[str, float]]:
+    """Score by document by query of a run file: ``query Q0 document rank score tag``.
+
+    Documents are in trec_eval's order: by score, as float32, then by id, both falling; ranks are not read. The scores
+    that come back only stand for that order, so that every measure sees the same one.
+
+    Raises:
+        DataError: Unreadable, no line at all, or a line that is wrong; the message says which.
+    """
+    rows: dict[str, list[tuple[float, bytes]]] = {}
+    seen: set[tuple[str, str]] = set()
+    for where, line in iter_lines(path):
+        fields = line.split()
+        if len(fields) != 6:
+            raise DataError(f"{where}: expected 6 columns (query Q0 document rank score tag), got {len(fields)}")
+        query, _, document, _, score, _ = fields
+        try:
+            value = float(np.float32(score))
+        except ValueError:
+            raise DataError(f"{where}: the score must be a number, got '{score}'") from None
+        if not math.isfinite(value):
+            raise DataError(f"{where}: the score must be a finite float32, got '{score}'")
+        if (query, document) in seen:
+            raise DataError(f"{where}: document '{document}' is listed a second time for query '{query}'")
+        seen.add((query, document))
+        rows.setdefault(unquote(query), []).append((value, document.encode()))
+    if not rows:
+        raise DataError(f"{path}: is empty: no run")
+    return {
+        query: {
+            unquote(document.decode()): -float(place) for place, (_, document) in enumerate(sorted(one, reverse=True))
+        }
+        for query, one in rows.items()
+    }
+
+
+def _of_folder(folder: Path, name: str, measures: Sequence[str]) -> RunValues:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        known = list(json.loads((folder / "metrics.json").read_text(encoding="utf-8"))["measures"])
+        wanted = [str(one) for one in parse_measures(measures)] if measures else known
+        if missing := [one for one in wanted if one not in known]:
+            raise ConfigError(
+                f"{folder} has no {', '.join(missing)} (it has {', '.join(known)}): give judgements to compute it from",
+                parameter="measures",
+            )
+        table = pq.read_table(folder / "per_query.parquet", columns=["query_id", *wanted])
+    except (OSError, KeyError, ValueError, pa.ArrowException) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise ArtifactError(f"{folder}: is no run folder, or damaged: {reason}") from None
+    ids = table["query_id"].to_pylist()
+    return RunValues(name, {one: dict(zip(ids, table[one].to_pylist(), strict=True)) for one in wanted})

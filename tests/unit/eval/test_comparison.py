@@ -1,0 +1,176 @@
+"""Comparing runs: what is said, on which queries, and what is refused."""
+
+from __future__ import annotations
+
+import json
+
+import ir_measures
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from ir_measures import nDCG
+
+from eval import RunValues, compare_runs, read_run_values, write_comparison
+from eval.comparison_report import as_latex, as_markdown
+from eval.runs import read_trec
+from rag import ConfigError, DataError
+from rag.errors import ArtifactError
+
+RNG = np.random.default_rng(0)
+QUERIES = [f"q{n}" for n in range(50)]
+
+
+def run(name, shift=0.0, queries=QUERIES, measures=("nDCG@10", "AP")):
+    rng = np.random.default_rng(5)
+
+    def values():
+        return dict(zip(queries, (rng.random(len(queries)) * 0.5 + shift).tolist(), strict=True))
+
+    return RunValues(name, {measure: values() for measure in measures})
+
+
+def noisy(name, shift, spread=0.05):
+    base = run("x").values["nDCG@10"]
+    return RunValues(name, {"nDCG@10": {q: v + shift + float(RNG.normal(0, spread)) for q, v in base.items()}})
+
+
+def test_a_difference_is_said_in_a_sentence():
+    found = compare_runs([noisy("a", 0.0), noisy("b", 0.1)])
+    (pair,) = found.pairs
+    assert ("b", "a", 50) == (pair.run, pair.baseline, pair.n_queries)
+    assert pair.significant
+    assert pair.sentence.startswith("b beats a on nDCG@10 by .")
+    assert pair.sentence.endswith("; 50 queries can detect " + f"{pair.detectable:.3f}".replace("0.", ".") + ".")
+    assert pair.ci95[0] < pair.difference < pair.ci95[1]
+    swapped = compare_runs([noisy("b", 0.1), noisy("a", 0.0)]).pairs[0]
+    assert swapped.sentence.startswith("b beats a on nDCG@10 by .")
+    assert swapped.difference < 0
+
+
+def test_no_difference_is_not_called_one():
+    (pair,) = compare_runs([run("a"), run("b")], baseline="a").pairs[:1]
+    assert (0.0, 1.0, 0, 50, 0) == (pair.difference, pair.p_corrected, pair.wins, pair.ties, pair.losses)
+    assert "a and b" not in pair.sentence
+    assert pair.sentence.startswith("b and a are not shown to differ on nDCG@10: +.000 [+.000, +.000], p = 1.000")
+
+
+def test_all_pairs_or_all_against_one():
+    runs = [noisy(name, 0.01 * number) for number, name in enumerate("abcd")]
+    assert 6 == len(compare_runs(runs).pairs)
+    against = compare_runs(runs, baseline="c").pairs
+    assert [("a", "c"), ("b", "c"), ("d", "c")] == [(pair.run, pair.baseline) for pair in against]
+    holm = compare_runs(runs).pairs
+    plain = compare_runs(runs, correction="none").pairs
+    assert all(one.p_corrected >= other.p_corrected == other.p_value for one, other in zip(holm, plain, strict=True))
+
+
+def test_queries_that_all_have_are_compared():
+    found = compare_runs([run("a"), run("b", queries=QUERIES[10:]), run("c", queries=QUERIES[:40])])
+    assert 30 == found.n_queries
+    assert [
+        "a: 20 of its 50 queries are not in every run and are left out",
+        "b: 10 of its 40 queries are not in every run and are left out",
+        "c: 10 of its 40 queries are not in every run and are left out",
+    ] == found.notes
+    with pytest.raises(DataError, match="a: 20 of its 50 queries are not in every run: the runs are of different"):
+        compare_runs([run("a"), run("b", queries=QUERIES[10:]), run("c", queries=QUERIES[:40])], strict=True)
+
+
+def test_one_query_has_no_interval():
+    (pair,) = compare_runs(
+        [run("a", queries=["q"], measures=["AP"]), run("b", 0.1, queries=["q"], measures=["AP"])]
+    ).pairs
+    assert (None, None, 1.0) == (pair.ci95, pair.detectable, pair.p_value)
+    assert "(one query: no interval)" in pair.sentence
+
+
+@pytest.mark.parametrize(
+    ("runs", "options", "message"),
+    [
+        ([run("a")], {}, "runs: at least two are needed, got 1"),
+        ([run("a"), run("a")], {}, "runs: two are called 'a': give names, NAME=PATH"),
+        ([run("a"), run("b")], {"baseline": "c"}, "baseline: no run is called 'c'"),
+        ([run("a"), run("b", measures=["P@5"])], {}, "measures: the runs have none in common (a: nDCG@10, AP; b: P@5)"),
+        ([run("a"), run("b", queries=["other"])], {}, "the runs have no query in common"),
+    ],
+)
+def test_what_cannot_be_compared(runs, options, message):
+    with pytest.raises((ConfigError, DataError)) as caught:
+        compare_runs(runs, **options)
+    assert str(caught.value).startswith(message)
+
+
+def test_files_for_people(tmp_path):
+    runs = [noisy("base|line", 0.0), noisy("ours_100%", 0.1)]
+    found = compare_runs(runs, baseline="base|line")
+    markdown, latex = as_markdown(found), as_latex(found)
+    assert "| base\\|line | 0." in markdown
+    assert f"- {found.pairs[0].sentence}" in markdown
+    assert "ours\\_100\\% & \\textbf{0." in latex
+    assert "$^\\dagger$" in latex
+    folder = write_comparison(found, tmp_path / "out")
+    assert {"compare.html", "compare.json", "compare.md", "compare.tex"} == {path.name for path in folder.iterdir()}
+    written = json.loads((folder / "compare.json").read_text())
+    assert found.pairs[0].sentence == written["pairs"][0]["sentence"]
+    page = (folder / "compare.html").read_text()
+    assert "base|line" in page
+    assert "http" not in page.replace("http-equiv", "")
+    write_comparison(found, folder)  # again is fine
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "mine.txt").write_text("x")
+    with pytest.raises(ArtifactError, match="holds other things than a comparison"):
+        write_comparison(found, tmp_path / "other")
+
+
+# -- run files --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        ("", "run: is empty: no run"),
+        ("q Q0 d 1 0.5 x\n\nq Q0 e 2 0.4\n", "run:3: expected 6 columns (query Q0 document rank score tag), got 5"),
+        ("q Q0 d 1 high x\n", "run:1: the score must be a number, got 'high'"),
+        ("q Q0 d 1 nan x\n", "run:1: the score must be a finite float32, got 'nan'"),
+        ("q Q0 d 1 0.5 x\nq Q0 d 2 0.4 x\n", "run:2: document 'd' is listed a second time for query 'q'"),
+    ],
+)
+def test_a_wrong_line_is_named(tmp_path, lines, message):
+    (tmp_path / "run").write_text(lines)
+    with pytest.raises(DataError) as caught:
+        read_trec(tmp_path / "run")
+    assert message == str(caught.value).replace(f"{tmp_path}/", "")
+
+
+@given(
+    scores=st.lists(st.sampled_from([0.0, 0.5, 0.25, 1.0, 1e-9, -3.0]), min_size=1, max_size=12),
+    grades=st.lists(st.integers(0, 3), min_size=12, max_size=12),
+)
+def test_ties_are_broken_as_trec_eval_does(tmp_path_factory, scores, grades):
+    folder = tmp_path_factory.mktemp("trec")
+    names = [f"d{number * 7 % 12}" for number in range(len(scores))]
+    (folder / "run").write_text(
+        "".join(f"q Q0 {d} {n} {s} x\n" for n, (d, s) in enumerate(zip(names, scores, strict=False)))
+    )
+    qrels = {"q": {f"d{number}": grade for number, grade in enumerate(grades)}}
+    found = read_run_values(folder / "run", measures=["nDCG@5"], qrels=qrels)
+    expected = next(
+        iter(ir_measures.pytrec_eval.iter_calc([nDCG @ 5], qrels, {"q": dict(zip(names, scores, strict=False))}))
+    )
+    assert expected.value == pytest.approx(found.values["nDCG@5"]["q"], abs=1e-9)
+
+
+def test_sources_that_are_no_runs(tmp_path):
+    with pytest.raises(ArtifactError, match="there is no run"):
+        read_run_values(tmp_path / "none")
+    (tmp_path / "run").write_text("q Q0 d 1 0.5 x\n")
+    with pytest.raises(ConfigError, match="is a run file, which needs judgements"):
+        read_run_values(tmp_path / "run")
+    with pytest.raises(DataError, match="none of its 1 queries is judged"):
+        read_run_values(tmp_path / "run", qrels={"p": {"d": 1}})
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(ArtifactError, match="is no run folder, or damaged"):
+        read_run_values(tmp_path / "folder")
+    partly = read_run_values(tmp_path / "run", qrels={"q": {"d": 1}, "unanswered": {"d": 1}})
+    assert {"q": 1.0, "unanswered": 0.0} == partly.values["nDCG@10"]

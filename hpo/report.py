@@ -153,8 +153,8 @@ def _verdict(result: SweepResult) -> str:
         return f"The choice and the baseline are alike in {name} on every test query."
     said = f"{abs(gain):.3f} {'above' if gain > 0 else 'below'} the baseline in {name} on the test queries"
     if low > 0 or high < 0:
-        return f"The choice is {said}, and the 95 % interval leaves no doubt about the sign."
-    return f"The choice is {said}, but the 95 % interval has both signs: it may be luck."
+        return f"The choice is {said}, and the 95 % interval leaves 0 out."
+    return f"The choice is {said}, but the 95 % interval has 0 in it: it may be luck."
 
 
 def _progress(result: SweepResult, done: Sequence[Finished]) -> dict[str, Any]:

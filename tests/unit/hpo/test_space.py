@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import optuna
 import pytest
@@ -270,6 +272,13 @@ def test_mistakes_in_the_rest(write, line, message):
 def test_check_says_what_is_in_it(write):
     assert "ok (9 parameters, 216 configurations: chunker.size" in check_sweep(write(SWEEP))
     assert "type: bm25" in check_sweep(write(SWEEP), resolved=True)
+
+
+@pytest.mark.parametrize(
+    "path", sorted((Path(__file__).parents[3] / "configs" / "sweeps").glob("*.yaml")), ids=lambda path: path.stem
+)
+def test_the_sweeps_that_come_along_are_sweeps(path):
+    assert f"{path}: ok (" in check_sweep(path)
 
 
 def test_a_space_changed_is_another(write):

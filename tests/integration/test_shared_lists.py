@@ -165,7 +165,7 @@ def test_an_evaluation_again_measures_nothing_anew(tmp_path: Path) -> None:
     assert first.run == second.run
     assert first.values == second.values
     assert first.metrics["latency_ms"] == second.metrics["latency_ms"]
-    assert first.metrics["throughput_qps"] == pytest.approx(second.metrics["throughput_qps"], rel=1e-3)
+    assert first.metrics["stages"][:2] == second.metrics["stages"][:2]  # the threshold keeps no lists and runs again
     assert evaluate(chain(), dataset, timed=False).metrics["latency_ms"] is None
     with pytest.raises(ArtifactError, match="nothing may be computed"):
         evaluate(chain(budget=11), dataset, store=Store(tmp_path, mode="only"))

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from eval.attribution import Attribution
 from eval.datasets.base import Dataset, Split
 from eval.filtering import filter_logs
 from eval.measures import DEFAULT_MEASURES, Run, interval, parse_measures, per_query
@@ -62,6 +63,7 @@ class Evaluation:
         run: Score by document id by query id, best first; ties broken as returned, by the least step of float32.
         results: The best ten documents of each judged query, in the order of the split.
         split: The queries and judgements it was measured on.
+        lost_at: The stage to blame by (query id, document id), for relevant documents that were not returned.
     """
 
     pipeline: Pipeline
@@ -70,6 +72,7 @@ class Evaluation:
     run: Run
     results: Sequence[SearchResult]
     split: Split
+    lost_at: Mapping[tuple[str, str], str]
 
     def mean(self, measure: str) -> float:
         """Mean of a measure over all judged queries."""
@@ -114,6 +117,7 @@ def evaluate(
     pipeline.fit(dataset.corpus, training=dataset.training(split), progress=progress, seed=seed, store=store)
 
     ledger, kept, filters = Ledger(), _Kept(), filter_logs(pipeline)
+    attribution = Attribution(pipeline.step_names)
     results: list[SearchResult] = []
     run: dict[str, dict[str, float]] = {}
     with progress(f"searching ({split})", len(chosen.queries)) as advance:
@@ -126,6 +130,7 @@ def evaluate(
             ignored = identical(queries, pipeline.corpus) if ignore_identical_ids else None
             for log in filters:
                 log.add(batch, pipeline, chosen.qrels, ignored)
+            attribution.add(batch, pipeline, chosen.qrels, ignored)
             if ignored is not None:
                 candidates = without(candidates, ignored)
             results += pipeline.results(batch, candidates.head(SHOWN))
@@ -163,6 +168,7 @@ def evaluate(
         "stages": [
             {"name": name, "candidates": kept.mean(name)} | costs.as_dict() for name, costs in ledger.stages.items()
         ],
+        "attribution": attribution.summary(parsed, chosen.qrels, run),
         "fit": [{"name": name} | costs.as_dict() for name, costs in pipeline.fit_costs.stages.items()],
         "indexes": _indexes(pipeline),
         "filters": [log.summary() for log in filters],
@@ -174,7 +180,7 @@ def evaluate(
         "notes": [*dataset.notes, *_notes(pipeline, chosen, run)],
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
     }
-    return Evaluation(pipeline, metrics, values, run, results, chosen)
+    return Evaluation(pipeline, metrics, values, run, results, chosen, attribution.lost_at())
 
 
 class _Kept:

@@ -106,7 +106,7 @@ def _write_queries(evaluation: Evaluation, path: Path) -> None:
     documents = corpus.documents(list(positions.values()))
     titles = {document.id: first_line(document) for document in documents}
     rows = [
-        _row(result, list(evaluation.run[result.query.id]), qrels[result.query.id], titles)
+        _row(result, list(evaluation.run[result.query.id]), qrels[result.query.id], titles, evaluation.lost_at)
         for result in evaluation.results
     ]
     for name, values in evaluation.values.items():
@@ -121,7 +121,15 @@ def _write_queries(evaluation: Evaluation, path: Path) -> None:
             ("grade", pa.int64()),
         ]
     )
-    due = pa.struct([("id", pa.string()), ("title", pa.string()), ("grade", pa.int64()), ("rank", pa.int64())])
+    due = pa.struct(
+        [
+            ("id", pa.string()),
+            ("title", pa.string()),
+            ("grade", pa.int64()),
+            ("rank", pa.int64()),
+            ("lost_at", pa.string()),
+        ]
+    )
     schema = pa.schema(
         [
             ("query_id", pa.string()),
@@ -138,7 +146,11 @@ def _write_queries(evaluation: Evaluation, path: Path) -> None:
 
 
 def _row(
-    result: SearchResult, found: list[str], judged: Mapping[str, int], titles: Mapping[str, str]
+    result: SearchResult,
+    found: list[str],
+    judged: Mapping[str, int],
+    titles: Mapping[str, str],
+    lost_at: Mapping[tuple[str, str], str],
 ) -> dict[str, Any]:
     ranks = {id: rank for rank, id in enumerate(found, 1)}
     relevant = sorted(((id, grade) for id, grade in judged.items() if grade > 0), key=lambda one: (-one[1], one[0]))
@@ -159,6 +171,13 @@ def _row(
             for hit in result
         ],
         "expected": [
-            {"id": id, "title": titles.get(id, ""), "grade": grade, "rank": ranks.get(id)} for id, grade in relevant
+            {
+                "id": id,
+                "title": titles.get(id, ""),
+                "grade": grade,
+                "rank": ranks.get(id),
+                "lost_at": lost_at.get((result.query.id, id)),
+            }
+            for id, grade in relevant
         ],
     }

@@ -465,6 +465,11 @@ class Pipeline(Component):
         """Hashes of what the arguments of components point at, by place."""
         return {path: content for path, part in self.walk() if path and (content := _content(part)) is not None}
 
+    @property
+    def step_names(self) -> list[str]:
+        """The retriever and the stages, in order, as ledgers and traces name them."""
+        return [name for name, _ in self._steps()]
+
     def _stage_names(self) -> list[tuple[str, Stage]]:
         return [(f"stages.{number} {stage.type}", stage) for number, stage in enumerate(self.stages)]
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 Test = Literal["randomisation", "t", "wilcoxon"]
 Correction = Literal["holm", "bonferroni", "none"]
 
-__all__ = ["compare", "datasets", "evaluate"]
+__all__ = ["compare", "datasets", "evaluate", "report"]
 
 
 def evaluate(
@@ -185,6 +185,23 @@ def _means(found: Compared) -> Any:
     for name in found.runs:
         table.add_row(Text(name), *(f"{found.means[name][measure]:.4f}" for measure in found.measures))
     return table
+
+
+def report(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="A folder that `rag eval` wrote.")],
+    markdown: Annotated[
+        bool, typer.Option("--markdown", help="Print a short summary, for a pull request, and write nothing.")
+    ] = False,
+) -> None:
+    """Write a run's report again, from the run's files."""
+    if markdown:
+        from eval.markdown import as_markdown
+
+        typer.echo(as_markdown(run), nl=False)
+        return
+    from eval.report import write_report
+
+    typer.echo(write_report(run).resolve())
 
 
 def datasets(as_json: JsonOption = False) -> None:

@@ -163,6 +163,21 @@ def test_a_filter_that_cannot_be(rag: Runner, tmp_path: Path, config: str, messa
     assert message in rag.refused("eval", "filter.yaml", "--store", "off")
 
 
+def test_a_report_again(rag: Runner, starter: Path, tmp_path: Path) -> None:
+    assert rag("eval", "start/pipeline.yaml", "--dataset", "start/data", "--out", "run").code == 0
+    page = tmp_path / "run" / "report.html"
+    before = page.read_text()
+    page.unlink()
+    assert str(page.resolve()) == rag("report", "run").out.strip()
+    assert before == page.read_text()
+    summary = rag("report", "run", "--markdown").out
+    assert summary.startswith("### data / test\n\n8 questions, 12 documents in 12 passages\n")
+    assert "| nDCG@10 | 0." in summary
+    assert "| retriever | " in summary
+    assert "there is no run" in rag.refused("report", "start")
+    assert "there is no run" in rag.refused("report", "start", "--markdown")
+
+
 def test_compare_runs(rag: Runner, starter: Path, tmp_path: Path) -> None:
     (tmp_path / "a.yaml").write_text("type: pipeline\nretriever: {type: bm25}\n")
     (tmp_path / "b.yaml").write_text("type: pipeline\nretriever: {type: bm25, top_k: 1}\n")

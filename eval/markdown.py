@@ -1,0 +1,64 @@
+"""A run in Markdown, short enough for a pull request."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from rag.errors import ArtifactError
+
+__all__ = ["as_markdown"]
+
+
+def as_markdown(run: Path) -> str:
+    """Measures with intervals, stages with what they cost and lose, and notes.
+
+    Args:
+        run: A run folder.
+
+    Raises:
+        ArtifactError: There is no run, or it is damaged.
+    """
+    try:
+        metrics = json.loads((run / "metrics.json").read_text(encoding="utf-8"))
+        return _page(metrics)
+    except FileNotFoundError:
+        raise ArtifactError(f"{run}: there is no run (no metrics.json)") from None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ArtifactError(f"{run}: damaged: metrics.json cannot be used ({error!r})") from None
+
+
+def _page(metrics: dict[str, Any]) -> str:
+    n, corpus, latency = metrics["n_queries"], metrics["corpus"], metrics["latency_ms"]
+    lines = [
+        f"### {_cell(metrics['dataset'])} / {_cell(metrics['split'])}",
+        "",
+        f"{n} questions, {corpus['documents']:,} documents in {corpus['passages']:,} passages",
+        "",
+        "| measure | mean | 95 % interval |",
+        "|---|---|---|",
+    ]
+    for name, value in metrics["measures"].items():
+        bounds = f"{value['ci95'][0]:.4f} to {value['ci95'][1]:.4f}" if value["ci95"] else "-"
+        lines.append(f"| {_cell(name)} | {value['mean']:.4f} | {bounds} |")
+    losses = {one["name"]: one for one in metrics.get("attribution", {}).get("stages", ())}
+    lines += [
+        "",
+        "| stage | ms per question | scorer calls | recall after it | relevant lost |",
+        "|---|---|---|---|---|",
+    ]
+    for stage in metrics["stages"]:
+        lost = losses.get(stage["name"])
+        after = f"{lost['recall']:.3f} | {lost['lost']}" if lost else "- | -"
+        lines.append(
+            f"| {_cell(stage['name'])} | {stage['seconds'] / n * 1e3:.1f} | {stage['scorer_calls'] / n:.1f} | {after} |"
+        )
+    alone = f"one question alone {latency['p50']:.1f} ms (p50), {latency['p95']:.1f} ms (p95); " if latency else ""
+    lines += ["", f"{alone}in batch {metrics['throughput_qps']:.0f} per second"]
+    lines += ["", *(f"- {note}" for note in metrics["notes"])] if metrics["notes"] else []
+    return "\n".join([*lines, "", f"pipeline `{metrics['config_fingerprint']}`, seed {metrics['seed']}"]) + "\n"
+
+
+def _cell(text: str) -> str:
+    return str(text).replace("|", "\\|").replace("\n", " ")

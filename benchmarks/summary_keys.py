@@ -73,7 +73,7 @@ def locomo(folder: Path, store: Store) -> None:
         "dense": dense,
         "hybrid": lambda: Hybrid(retrievers=[BM25(), dense()], fusion=MinMax()),
     }
-    chunks = RecursiveChunker(size=200)
+    chunks = RecursiveChunker(size=800, unit="characters")
 
     def summary(match: Callable[[], Retriever]) -> SummaryKey:
         return SummaryKey(summarizer=Precomputed(summaries), retriever=match())
@@ -83,7 +83,7 @@ def locomo(folder: Path, store: Store) -> None:
 
     rows: list[tuple[str, Any, Callable[[Callable[[], Retriever]], list[Any]]]] = [
         ("whole text", NoChunker(), lambda m: [TextKey(retriever=m())]),
-        ("chunks of 200 tokens", chunks, lambda m: [TextKey(retriever=m())]),
+        ("chunks of 800 characters", chunks, lambda m: [TextKey(retriever=m())]),
         ("summaries", NoChunker(), lambda m: [summary(m)]),
         ("whole text and summaries, mean", NoChunker(), lambda m: [TextKey(retriever=m()), summary(m)]),
         ("chunks and summaries, mean", chunks, lambda m: [TextKey(retriever=m()), summary(m)]),

@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -25,6 +25,7 @@ from rag.types import Document, Query
 if TYPE_CHECKING:
     from rag.component import Component, Need
     from rag.embedders.base import Embedder, TokenEmbedder, TokenVectors
+    from rag.store.pieces import Pieces
     from rag.store.store import Store
 
 __all__ = ["FitContext", "Progress", "Training", "no_progress"]
@@ -108,6 +109,7 @@ class FitContext:
     _training_run: tuple[QueryBatch, Candidates] | None = None
     _embedded: dict[tuple[str, int], Vectors] = field(default_factory=dict)
     _tokens: dict[tuple[str, int], TokenVectors] = field(default_factory=dict)
+    _unfinished: list[Pieces] = field(default_factory=list)
     _as_before: list[Component] = field(default_factory=list)
 
     def fit(self, component: Component) -> None:
@@ -299,22 +301,46 @@ class FitContext:
 
     def embed_passage_tokens(self, embedder: TokenEmbedder, *, start: int = 0) -> TokenVectors:
         """Vectors of all tokens of all passages by this embedder, or of those from a position on, float16; computed
-        once, whoever asks, and what :meth:`embed_passages` gives comes from the same pass.
+        once, whoever asks, and what :meth:`embed_passages` gives comes from the same pass. With a store, a pass that
+        was stopped goes on where it was.
         """
         key = (embedder.fingerprint, start)
         if key not in self._tokens:
             parts, vectors = [], []
             n = len(self.passages) - start
+            pieces = self._pieces(embedder, start)
             with self.progress(f"embedding tokens ({embedder.type})", n) as advance:
-                for block in self.passages.iter_texts(start):
-                    if block:
-                        one, whole = embedder.embed_document_tokens(block, advance=advance)
-                        parts.append(one)
-                        vectors.append(embedder.checked(whole, len(block)))
+                for number, texts in enumerate(_split(self.passages.iter_texts(start), pieces is not None)):
+                    known = pieces and pieces.get(number, 3)
+                    if known:
+                        one, whole = _token_vectors(known), known[2]
+                        advance(len(texts))
+                    else:
+                        one, whole = embedder.embed_document_tokens(texts, advance=advance)
+                        whole = embedder.checked(whole, len(texts))
+                        if pieces:
+                            pieces.put(number, [one.vectors, one.ends, whole])
+                    parts.append(one)
+                    vectors.append(whole)
             self.ledger.spend(texts_embedded=n)
             self._keep(embedder, np.concatenate(vectors), start)
             self._tokens[key] = type(parts[0]).concatenate(parts)
         return self._tokens[key]
+
+    def _pieces(self, embedder: TokenEmbedder, start: int) -> Pieces | None:
+        if self.store is None or not embedder.is_lasting:
+            return None
+        key = fingerprint([embedder.content_fingerprint, self.passages.fingerprint, start])
+        pieces = self.store.pieces("tokens", key)
+        if pieces is not None:
+            self._unfinished.append(pieces)
+        return pieces
+
+    def finish(self) -> None:
+        """Everything is fitted and kept: what was kept on the way is not needed any more."""
+        for pieces in self._unfinished:
+            pieces.remove()
+        self._unfinished.clear()
 
     def _keep(self, embedder: Embedder, vectors: Vectors, start: int) -> None:
         self._check_finite(embedder, vectors, start + np.arange(len(vectors)))
@@ -328,6 +354,20 @@ class FitContext:
                 f"the embedder {embedder.label()} gave NaN or infinite values for {len(bad)} of {len(vectors)} "
                 f"passages, the first one of document '{owner}'"
             )
+
+
+def _split(blocks: Iterable[list[str]], small: bool) -> Iterator[list[str]]:
+    """Blocks that are not empty; in pieces that are soon done, where each is kept."""
+    for block in blocks:
+        for first in range(0, len(block), EMBEDDED_TOGETHER if small else max(len(block), 1)):
+            yield block[first : first + EMBEDDED_TOGETHER] if small else block
+
+
+def _token_vectors(arrays: Sequence[Any]) -> TokenVectors:
+    from rag.embedders.base import TokenVectors
+
+    vectors, ends, _ = arrays
+    return TokenVectors(vectors, ends)
 
 
 def _needs(component: Component, what: Need) -> bool:

@@ -166,6 +166,7 @@ class Pipeline(Component):
                 context.after(Upstream(partial(self._through, n_steps=number), self._keys[number - 1]))
             with ledger.stage(name):
                 context.fit(component)
+        context.finish()
         self.fit_costs = ledger
         self.reused = tuple(context.reused)
         self._passages = passages

@@ -216,6 +216,7 @@ def _update(pipeline: Pipeline, context: FitContext, *, moved: bool) -> None:
     for name, component in twin._steps():
         with context.ledger.stage(name):
             context.fit(component)
+    context.finish()
     twin.fit_costs = context.ledger
     twin.reused = ()
     twin._keys = []

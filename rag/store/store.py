@@ -23,6 +23,7 @@ from typing import Any, Literal
 
 from rag.errors import ArtifactError
 from rag.store.folder import read_folder, write_folder
+from rag.store.pieces import Pieces
 from rag.store.users import Users
 from rag.store.values import Values
 
@@ -145,6 +146,18 @@ class Store:
 
         found = self.artifact(kind, key, finish, about=about)
         shutil.rmtree(unfinished, ignore_errors=True)
+        return found
+
+    def pieces(self, kind: str, key: str) -> Pieces | None:
+        """Where a long pass may keep what it has done until all of it is in an artifact. Listed as unfinished. None
+        when this store may not be written.
+        """
+        if not self.writable or self.mode == "only":
+            return None
+        found = Pieces(self.root / _UNFINISHED / kind / key)
+        if self.mode == "refresh" and key not in self._fresh:
+            found.remove()
+            self._fresh.add(key)
         return found
 
     def values(self, kind: str, key: str, *, about: str) -> Values:

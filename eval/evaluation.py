@@ -18,6 +18,7 @@ from eval.attribution import Attribution
 from eval.datasets.base import Dataset, Split
 from eval.filtering import filter_logs
 from eval.measures import DEFAULT_MEASURES, Run, interval, parse_measures, per_query
+from eval.slices import slices_of
 from rag.batch import QueryBatch
 from rag.candidates import Candidates, Ints
 from rag.context import Progress, no_progress
@@ -169,6 +170,7 @@ def evaluate(
             {"name": name, "candidates": kept.mean(name)} | costs.as_dict() for name, costs in ledger.stages.items()
         ],
         "attribution": attribution.summary(parsed, chosen.qrels, run),
+        "slices": slices_of(chosen, [str(measure) for measure in parsed], table, seed=seed),
         "fit": [{"name": name} | costs.as_dict() for name, costs in pipeline.fit_costs.stages.items()],
         "indexes": _indexes(pipeline),
         "filters": [log.summary() for log in filters],

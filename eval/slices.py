@@ -72,7 +72,9 @@ def _fields(queries: Sequence[Query]) -> list[str]:
             value = _value(query, field)
             if value is not None:
                 values.setdefault(field, set()).add(value)
-    return sorted(field for field, some in values.items() if 2 <= len(some) <= min(_MOST_VALUES, (len(queries) + 1) // 2))
+    return sorted(
+        field for field, some in values.items() if 2 <= len(some) <= min(_MOST_VALUES, (len(queries) + 1) // 2)
+    )
 
 
 def _value(query: Query, field: str) -> str | None:

@@ -204,6 +204,26 @@ def _metrics(queries: list[dict[str, Any]]) -> dict[str, Any]:
             stage("retriever", 6.35),
         ],
         "filters": [fake_filter()],
+        "attribution": {
+            "relevant": 2 * n,
+            "measure": MEASURES[0],
+            "stages": [
+                {"name": "retriever", "found": 2 * n - 9, "recall": 0.954, "lost": 8, "oracle": 0.97},
+                {"name": "stages.0 rerank", "found": 2 * n - 12, "recall": 0.931, "lost": 3, "oracle": 0.94},
+                {"name": "stages.1 threshold", "found": n, "recall": 0.52, "lost": n - 12, "oracle": 0.71},
+            ],
+            "ranked_low": 4,
+            "not_in_corpus": 1,
+        },
+        "slices": [
+            {
+                "by": "metadata category",
+                "kinds": [
+                    {"kind": kind, "n_queries": n // 2, "measures": {name: measure(name) for name in MEASURES}}
+                    for kind in ("claim", "a kind of which the name is longer than it should be " * 3)
+                ],
+            }
+        ],
         "corpus": {"documents": 5183, "passages": 11216},
         "config_fingerprint": "9f2c61d07ab84e31",
         "versions": {"rag-pipelines": "0.1.0", "torch": "2.9.1", "faiss-cpu": "1.13.0", "python": "3.12.4"},

@@ -18,8 +18,10 @@ __all__ = ["slices_of"]
 _MOST_VALUES = 20
 """A field with more values names queries rather than kinds of them."""
 
-_RELEVANT = (("none", 0, 0), ("1", 1, 1), ("2 to 5", 2, 5), ("more than 5", 6, np.inf))
-_WORDS = (("1 to 3", 0, 3), ("4 to 8", 4, 8), ("9 to 20", 9, 20), ("more than 20", 21, np.inf))
+_RANGES: dict[str, tuple[tuple[str, float, float], ...]] = {
+    "relevant documents": (("none", 0, 0), ("1", 1, 1), ("2 to 5", 2, 5), ("more than 5", 6, np.inf)),
+    "words in the query": (("1 to 3", 0, 3), ("4 to 8", 4, 8), ("9 to 20", 9, 20), ("more than 20", 21, np.inf)),
+}
 
 Floats = npt.NDArray[np.float64]
 
@@ -38,8 +40,8 @@ def slices_of(split: Split, names: Sequence[str], table: Floats, *, seed: int = 
     ways: dict[str, Callable[[Query], str | None]] = {
         f"metadata {field}": partial(_value, field=field) for field in _fields(split.queries)
     }
-    ways["relevant documents"] = lambda query: _range(relevant[query.id], _RELEVANT)
-    ways["words in the query"] = lambda query: _range(len(query.text.split()), _WORDS)
+    ways["relevant documents"] = lambda query: _range(relevant[query.id], "relevant documents")
+    ways["words in the query"] = lambda query: _range(len(query.text.split()), "words in the query")
     found = []
     for by, kind_of in ways.items():
         kinds: dict[str, list[int]] = {}
@@ -48,8 +50,8 @@ def slices_of(split: Split, names: Sequence[str], table: Floats, *, seed: int = 
             if kind is not None:
                 kinds.setdefault(kind, []).append(row)
         if len(kinds) > 1:
-            order = [name for name, *_ in (*_RELEVANT, *_WORDS)]
-            known = sorted(kinds, key=lambda kind: (order.index(kind) if kind in order else -1, kind))
+            order = [name for name, *_ in _RANGES.get(by, ())]
+            known = sorted(kinds, key=lambda kind: order.index(kind)) if order else sorted(kinds)
             found.append({"by": by, "kinds": [_kind(one, kinds[one], names, table, seed) for one in known]})
     return found
 
@@ -82,5 +84,5 @@ def _value(query: Query, field: str) -> str | None:
     return str(value) if isinstance(value, (str, int, float, bool)) else None
 
 
-def _range(value: float, ranges: Sequence[tuple[str, float, float]]) -> str:
-    return next(name for name, low, high in ranges if low <= value <= high)
+def _range(value: float, by: str) -> str:
+    return next(name for name, low, high in _RANGES[by] if low <= value <= high)

@@ -27,6 +27,7 @@ def test_every_way_to_divide_and_its_means():
     assert [("long", 1), ("short", 2)] == [(one["kind"], one["n_queries"]) for one in found["metadata category"]]
     assert 0.75 == found["metadata category"][1]["measures"]["P@1"]["mean"]
     assert found["metadata category"][0]["measures"]["P@1"]["ci95"] is None
+    assert ["1", "2"] == [one["kind"] for one in found["metadata n"]]
     low, high = found["metadata category"][1]["measures"]["AP"]["ci95"]
     assert 0.1 <= low <= 0.15 <= high <= 0.2
     assert ["none", "1", "2 to 5", "more than 5"] == [one["kind"] for one in found["relevant documents"]]

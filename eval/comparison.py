@@ -222,6 +222,13 @@ def compare_runs(
 
 def _common(runs: Sequence[RunValues], measure: str, strict: bool, notes: list[str]) -> list[str]:
     """The queries that all runs have, in the order of the first."""
+    if len({run.dataset for run in runs if run.dataset}) > 1:
+        note = "the runs are of different datasets: " + ", ".join(
+            f"{run.name} of {run.dataset}" for run in runs if run.dataset
+        )
+        if strict:
+            raise DataError(note)
+        notes.append(note)
     each = [set(run.values[measure]) for run in runs]
     shared = set.intersection(*each)
     for run, own in zip(runs, each, strict=True):

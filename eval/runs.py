@@ -27,11 +27,13 @@ class RunValues:
         name: What it is called in comparisons.
         values: Value by query id by measure name.
         notes: What a reader should know, one line each.
+        dataset: What was measured, such as ``scifact / test``; empty where that is not known.
     """
 
     name: str
     values: Mapping[str, Mapping[str, float]]
     notes: Sequence[str] = ()
+    dataset: str = ""
 
 
 def read_run_values(
@@ -111,7 +113,8 @@ def _of_folder(folder: Path, name: str, measures: Sequence[str]) -> RunValues:
     import pyarrow.parquet as pq
 
     try:
-        known = list(json.loads((folder / "metrics.json").read_text(encoding="utf-8"))["measures"])
+        metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
+        known = list(metrics["measures"])
         wanted = [str(one) for one in parse_measures(measures)] if measures else known
         if missing := [one for one in wanted if one not in known]:
             raise ConfigError(
@@ -123,4 +126,7 @@ def _of_folder(folder: Path, name: str, measures: Sequence[str]) -> RunValues:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise ArtifactError(f"{folder}: is no run folder, or damaged: {reason}") from None
     ids = table["query_id"].to_pylist()
-    return RunValues(name, {one: dict(zip(ids, table[one].to_pylist(), strict=True)) for one in wanted})
+    values = {one: dict(zip(ids, table[one].to_pylist(), strict=True)) for one in wanted}
+    return RunValues(
+        name, values, dataset=" / ".join(str(metrics[one]) for one in ("dataset", "split") if one in metrics)
+    )

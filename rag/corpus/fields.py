@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import lru_cache
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -64,7 +65,7 @@ class Field:
         mask = np.zeros(self.n_documents, dtype=bool)
         for value in wanted:
             documents, values = self._column(value)
-            first, last = np.searchsorted(values, value, "left"), np.searchsorted(values, value, "right")
+            first, last = _place(values, value, "left"), _place(values, value, "right")
             mask[documents[first:last]] = True
         return mask
 
@@ -78,7 +79,7 @@ class Field:
         # Values are sorted: what passes is one run of them at either end.
         below = compare(0, 1)
         with_equal = compare(0, 0)
-        cut = np.searchsorted(values, wanted, "right" if below == with_equal else "left")
+        cut = _place(values, wanted, "right" if below == with_equal else "left")
         mask = np.zeros(self.n_documents, dtype=bool)
         mask[documents[:cut] if below else documents[cut:]] = True
         return mask
@@ -184,3 +185,11 @@ def _sorted(pairs: list[tuple[int, Any]], dtype: Any) -> tuple[Ints, npt.NDArray
     values = np.array([value for _, value in pairs], dtype=dtype)
     order = np.argsort(values, kind="stable")
     return documents[order], values[order]
+
+
+def _place(values: npt.NDArray[Any], wanted: Any, side: Literal["left", "right"]) -> int:
+    """Where a value belongs in a sorted column."""
+    if isinstance(wanted, str):
+        # NumPy's own search is wrong, or fails, where texts are longer than 15 bytes: numpy/numpy#31533.
+        return (bisect_left if side == "left" else bisect_right)(values, wanted)
+    return int(np.searchsorted(values, wanted, side))

@@ -39,6 +39,8 @@ def open_store(option: str | None, mode: Mode = "use") -> Iterator[Store | None]
 
     named = option or os.environ.get("RAG_STORE")
     if named == "off":
+        if mode == "only":
+            raise ConfigError("--store-mode only takes everything from the store, and the store is 'off'")
         yield None
         return
     try:

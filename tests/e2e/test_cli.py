@@ -404,6 +404,8 @@ def test_the_store(rag: Runner, starter: Path, tmp_path: Path) -> None:
     assert 0 == rag(*index, "one").code
     listed = json.loads(rag("store", "ls", "--store", "s", "--json").out)
     assert {"retriever", "embedder", "index"} == {entry["kind"] for entry in listed}
+    refused = rag.refused("eval", "start/pipeline.yaml", "--store", "off", "--store-mode", "only")
+    assert "--store-mode only takes everything from the store, and the store is 'off'" in refused
     assert 0 == rag(*index, "two").code
     assert len(listed) == len(json.loads(rag("store", "ls", "--store", "s", "--json").out))  # nothing new was made
     evaluated = rag("eval", "start/pipeline.yaml", "--dataset", "start/data", "--store", "s", "--out", "run")

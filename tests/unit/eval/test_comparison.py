@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import ir_measures
 import numpy as np
@@ -75,6 +76,15 @@ def test_queries_that_all_have_are_compared():
     ] == found.notes
     with pytest.raises(DataError, match="a: 20 of its 50 queries are not in every run: the runs are of different"):
         compare_runs([run("a"), run("b", queries=QUERIES[10:]), run("c", queries=QUERIES[:40])], strict=True)
+
+
+def test_runs_of_different_datasets_are_said():
+    runs = [replace(run(name), dataset=dataset) for name, dataset in (("a", "x / test"), ("b", "y / test"), ("c", ""))]
+    (note,) = compare_runs(runs).notes
+    assert note == "the runs are of different datasets: a of x / test, b of y / test"
+    with pytest.raises(DataError, match="different datasets"):
+        compare_runs(runs, strict=True)
+    assert not compare_runs(runs[1:]).notes  # of a bare run file it is not known
 
 
 def test_one_query_has_no_interval():

@@ -14,7 +14,10 @@ from rag import ConfigError, DataError, Document
 from rag.corpus import Corpus
 from rag.corpus.fields import Fields
 
-scalars = st.one_of(st.integers(-5, 5), st.floats(-5, 5, width=16), st.sampled_from(["a", "b", "ä", ""]), st.booleans())
+# NumPy keeps texts of more than 15 bytes apart from short ones, and those of more than 255 in another way again.
+TEXTS = ["a", "b", "ä", "", "a text of 16 byte", "a text of more than 15 bytes", "ä" * 200, "b" * 300]
+
+scalars = st.one_of(st.integers(-5, 5), st.floats(-5, 5, width=16), st.sampled_from(TEXTS), st.booleans())
 metadata = st.dictionaries(st.sampled_from(["x", "y"]), st.one_of(scalars, st.lists(scalars, max_size=3), st.none()))
 
 

@@ -60,7 +60,9 @@ def read_run_values(
             return _of_folder(source, found, measures)
         source = source / "run.trec"
     if qrels is None:
-        raise ConfigError(f"{source} is a run file, which needs judgements: give them", parameter="qrels")
+        raise ConfigError(
+            f"{source} is a run file, which needs judgements: --qrels FILE or --dataset", parameter="qrels"
+        )
     parsed = parse_measures(list(measures) or ["nDCG@10"])
     run = read_trec(source)
     judged = {query: scores for query, scores in run.items() if query in qrels}

@@ -27,7 +27,25 @@ from rag.store.folder import replace_file
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["summary", "trials_table", "write_outputs"]
+__all__ = ["check_target", "summary", "trials_table", "write_outputs"]
+
+_OTHERS = ("config.yaml", "manifest.json", "metrics.json")
+"""Files by which a run or a saved pipeline is known."""
+
+
+def check_target(folder: Path) -> None:
+    """Refuse to write a sweep where something else is.
+
+    Raises:
+        ArtifactError: It is a file, or a folder that holds a run, a saved pipeline or a report of something else.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise ArtifactError(f"{folder} is a file: name a folder to write the sweep to")
+    other = [name for name in _OTHERS if (folder / name).exists()]
+    if (folder / "report.html").exists() and not (folder / "sweep.json").exists():
+        other.append("report.html")
+    if other:
+        raise ArtifactError(f"{folder} holds other things than a sweep ({', '.join(other)}): choose a new folder")
 
 
 def write_outputs(result: SweepResult, folder: Path) -> None:

@@ -20,6 +20,7 @@ from eval.datasets.load import load_dataset
 from hpo.choice import pareto
 from hpo.early_stopping import hopeless
 from hpo.objectives import COSTS
+from hpo.outputs import check_target, write_outputs
 from hpo.study import Asked, Finished, SweepStudy
 from hpo.sweep import Sweep, read_sweep, sweep_from_config
 from hpo.trial import Bench, Measured
@@ -71,6 +72,8 @@ def tune(
 
     sweep = _sweep(sweep, settings)
     source = dataset_source(sweep, dataset)
+    if out is not None:
+        check_target(Path(out))
     if source is None:
         raise ConfigError("say on which dataset: name one in the sweep, or give one", parameter="dataset")
     data = source if isinstance(source, Dataset) else load_dataset(source)
@@ -96,8 +99,6 @@ def tune(
             logger.warning("%d trials are still run by others; the result does not know them", study.running())
         result = conclude(sweep, study.finished(), bench, progress)
         if out is not None:
-            from hpo.outputs import write_outputs
-
             write_outputs(result, folder)
         return result.checked()
 

@@ -148,7 +148,10 @@ class Pipeline(Component):
             store = Store(store)
         for path, component in self.walk():
             if "training" in component.needs and training is None:
-                raise ConfigError(f"{path} ({component.label()}) learns from judged training queries: none were given")
+                raise ConfigError(
+                    f"{path} ({component.label()}) learns from judged training queries: none were given (rag eval has "
+                    "those of a dataset's train split; --save keeps what it fitted)"
+                )
         ledger = Ledger()
         with ledger.stage("corpus"):
             corpus = read_corpus(corpus)

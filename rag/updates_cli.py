@@ -139,7 +139,7 @@ def _report(folder: Path, changes: Changes, n_documents: int, as_json: bool, *, 
     if changes.unknown:
         typer.echo(f"unknown ids: {', '.join(changes.unknown)}", err=True)
     if changes.stale:
-        typer.echo(f"stale: {changes.stale}; rag index fits it again", err=True)
+        typer.echo(f"stale: {changes.stale}; rag index (or rag eval --save) fits it again", err=True)
     counts = ", ".join(f"{getattr(changes, name)} {name}" for name in ("added", "updated", "skipped", "deleted"))
     would = "would be " if dry_run else ""
     compacted = ", compacted" if changes.compacted else ""

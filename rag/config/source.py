@@ -324,7 +324,7 @@ def _placed(node: Node, place: Location) -> Node:
 
 def _assign(node: Node, steps: list[str], value: Node, name: str, mistakes: list[Mistake]) -> Node:
     if not steps:
-        return _merge(node, value)
+        return value if node.type is None else _merge(node, value)  # of a component, what is not said stays
     step, *rest = steps
     if isinstance(node.value, dict):
         below = node.value.get(step, Node({} if rest else None, value.location, value.location))

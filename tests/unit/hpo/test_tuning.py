@@ -234,6 +234,16 @@ def test_a_storage_of_another_sweep_is_not_touched(dataset, tmp_path):
     assert before == (tmp_path / "study.journal").read_bytes()
 
 
+@pytest.mark.parametrize("name", ["metrics.json", "manifest.json", "report.html"])
+def test_a_folder_of_something_else_is_not_touched(dataset, tmp_path, name):
+    (tmp_path / name).write_text("theirs")
+    with pytest.raises(ArtifactError, match=f"holds other things than a sweep \\({name}\\)"):
+        tune(sweep(), dataset, out=tmp_path)
+    assert [name] == [path.name for path in tmp_path.iterdir()]
+    with pytest.raises(ArtifactError, match="is a file"):
+        tune(sweep(), dataset, out=tmp_path / name)
+
+
 def test_a_changed_space_keeps_what_still_fits(dataset, tmp_path):
     first = tune(sweep(n_trials=12), dataset, out=tmp_path)
     wider = PIPELINE | {

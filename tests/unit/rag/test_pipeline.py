@@ -279,7 +279,8 @@ def test_training_data_are_asked_for_before_any_work():
     pipeline = Pipeline(retriever=BM25(), stages=[Threshold(), Learner()])
     with pytest.raises(ConfigError) as caught:
         pipeline.fit(documents())
-    assert "stages.1 ('fake_learner') learns from judged training queries: none were given" == str(caught.value)
+    expected = "stages.1 ('fake_learner') learns from judged training queries: none were given (rag eval has"
+    assert str(caught.value).startswith(expected)
     assert [] == read
     pipeline.fit(documents(), training=Training([Query("1", "cats")], {"1": {"cats": 1}}))
     assert "cats" == pipeline.search("cats sleep")[0].document.id

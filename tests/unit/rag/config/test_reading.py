@@ -225,7 +225,7 @@ def test_what_cannot_be_extended(write, files, expected):
         ("a.y[1].z=5", {"a": {"x": 1, "y": [1, {"z": 5}]}, "b": "t"}),
         ("a.y.1.w=on", {"a": {"x": 1, "y": [1, {"z": 2, "w": "on"}]}, "b": "t"}),
         ("a.y=[]", {"a": {"x": 1, "y": []}, "b": "t"}),
-        ("a={x: 7}", {"a": {"x": 7, "y": [1, {"z": 2}]}, "b": "t"}),
+        ("a={x: 7}", {"a": {"x": 7}, "b": "t"}),
         ("a={type: new}", {"a": {"type": "new"}, "b": "t"}),
         ("b=", {"a": {"x": 1, "y": [1, {"z": 2}]}, "b": None}),
         ("b=a=b", {"a": {"x": 1, "y": [1, {"z": 2}]}, "b": "a=b"}),
@@ -236,6 +236,13 @@ def test_what_cannot_be_extended(write, files, expected):
 def test_overrides_set_values_by_path(write, override, expected):
     file = write("a.yaml", "a: {x: 1, y: [1, {z: 2}]}\nb: t\n")
     assert expected == plain(file, override)
+
+
+def test_an_override_of_a_component_keeps_what_it_does_not_say(write):
+    file = write("a.yaml", "a: {type: t, x: 1, keep: {recall: 0.9}}\n")
+    assert {"a": {"type": "t", "x": 7, "keep": {"recall": 0.9}}} == plain(file, "a={x: 7}")
+    assert {"a": {"type": "new"}} == plain(file, "a={type: new}")
+    assert {"a": {"type": "t", "x": 1, "keep": {"precision": 0.3}}} == plain(file, "a.keep={precision: 0.3}")
 
 
 def test_overrides_are_made_in_order_after_extends(write):

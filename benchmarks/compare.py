@@ -3,8 +3,8 @@
     python benchmarks/compare.py RUN RUN               # folders that `rag eval` wrote, of the same queries
 
 There is no difference when a coin says for each query which run its value belongs to: that is done 2,000 times with
-queries of the two runs, drawn with replacement, on the first two measures. A test at the 5 % level should see a difference in 5 % of them. Prints
-Markdown.
+queries of the two runs, drawn with replacement, on the first two measures. A test at the 5 % level should see a
+difference in 5 % of them. Prints Markdown.
 """
 
 from __future__ import annotations

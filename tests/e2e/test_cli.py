@@ -191,7 +191,7 @@ def test_compare_runs(rag: Runner, starter: Path, tmp_path: Path) -> None:
     files = rag("compare", "a/run.trec", "y=b/run.trec", "--dataset", "start/data", "--json")
     folders = rag("compare", "run.trec=a", "y=b", "--measures", "nDCG@10", "--json")
     assert json.loads(files.out) == json.loads(folders.out)
-    assert "which needs judgements" in rag.refused("compare", "a/run.trec", "y=b/run.trec")
+    assert "give judgements" in rag.refused("compare", "a/run.trec", "y=b/run.trec")
     assert "two are called 'a'" in rag.refused("compare", "a", "a")
 
 

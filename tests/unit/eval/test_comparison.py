@@ -175,7 +175,7 @@ def test_sources_that_are_no_runs(tmp_path):
     with pytest.raises(ArtifactError, match="there is no run"):
         read_run_values(tmp_path / "none")
     (tmp_path / "run").write_text("q Q0 d 1 0.5 x\n")
-    with pytest.raises(ConfigError, match="is a run file, which needs judgements"):
+    with pytest.raises(ConfigError, match="is a run file: give judgements"):
         read_run_values(tmp_path / "run")
     with pytest.raises(DataError, match="none of its 1 queries is judged"):
         read_run_values(tmp_path / "run", qrels={"p": {"d": 1}})

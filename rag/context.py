@@ -212,7 +212,8 @@ class FitContext:
         )
 
     def _key(self, component: Component, inputs: Mapping[str, Component | str] | None) -> str:
-        learned = self.training_fingerprint if _needs(component, "training") else ""
+        parts = [component, *(part for part in (inputs or {}).values() if not isinstance(part, str))]
+        learned = self.training_fingerprint if any(_needs(part, "training") for part in parts) else ""
         given = {k: v if isinstance(v, str) else v.content_fingerprint for k, v in (inputs or {}).items()}
         upstream = self._upstream.key if self._upstream and _needs(component, "candidates") else None
         made_of = [component.content_fingerprint, self.passages.fingerprint, learned, self.seed, given, upstream]
@@ -220,11 +221,17 @@ class FitContext:
 
     @cached_property
     def training_fingerprint(self) -> str:
-        """Hash of the training queries and judgements; empty without any."""
+        """Hash of the training queries and judgements, and of the ids and metadata that judgements and filters mean;
+        empty without any.
+        """
         if self.training is None:
             return ""
-        queries = [[query.id, query.text] for query in self.training.queries]
-        return fingerprint([queries, {query: dict(judged) for query, judged in self.training.judgements.items()}])
+        queries = [
+            [query.id, query.text, query.filter, [[turn.speaker, turn.text] for turn in query.turns]]
+            for query in self.training.queries
+        ]
+        judgements = {query: dict(judged) for query, judged in self.training.judgements.items()}
+        return fingerprint([queries, judgements, self.corpus.fingerprint])
 
     def embed_passages(self, embedder: Embedder, *, start: int = 0) -> Vectors:
         """Vectors of all passages by this embedder, or of those from a position on, float32 [n - start, d]; computed

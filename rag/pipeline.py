@@ -482,8 +482,8 @@ class Pipeline(Component):
                 before = None
             else:
                 learned = context.training_fingerprint if any("training" in p.needs for _, p in step.walk()) else ""
-                made_of = [before, step.content_fingerprint, context.passages.fingerprint, learned, context.seed]
-                before = fingerprint(made_of)
+                documents = [context.passages.fingerprint, context.corpus.fingerprint]  # filters look at metadata
+                before = fingerprint([before, step.content_fingerprint, *documents, learned, context.seed])
             keys.append(before)
         return keys
 

@@ -103,8 +103,10 @@ class FitContext:
     reused: list[str] = field(default_factory=list)
     kept: Ints | None = None
     relabelled: bool = False
-    _fitted: dict[tuple[str, str | None], Component] = field(default_factory=dict)
+    _fitted: dict[tuple[str, int | None], Component] = field(default_factory=dict)
     _upstream: Upstream | None = None
+    _n_before: int = 0
+    """Steps before the one that is being fitted."""
     _training_run: tuple[QueryBatch, Candidates] | None = None
     _embedded: dict[tuple[str, int], Vectors] = field(default_factory=dict)
     _tokens: dict[tuple[str, int], TokenVectors] = field(default_factory=dict)
@@ -114,8 +116,11 @@ class FitContext:
         """Fit a component, or give it the state of an identical one that is fitted already, here or in the store. In a
         fitted pipeline, bring it up to date.
         """
+        if self.kept is not None and any(_learns(part) for _, part in component.walk()):
+            component.update(self, self.kept)  # what it learned is its own, whatever else is configured alike
+            return
         # What learns from candidates is another thing behind other steps.
-        place = self._upstream.key or "" if self._upstream and _needs(component, "candidates") else None
+        place = self._n_before if _needs(component, "candidates") else None
         twin = self._fitted.get((component.fingerprint, place))
         if twin is None:
             if self.kept is not None:
@@ -147,6 +152,7 @@ class FitContext:
     def after(self, upstream: Upstream) -> None:
         """What is fitted from now on comes after these steps of the pipeline."""
         self._upstream, self._training_run = upstream, None
+        self._n_before += 1
 
     def training_run(self) -> tuple[QueryBatch, Candidates]:
         """The training queries, and what the steps before the one that is being fitted find for them; computed once,
@@ -267,7 +273,7 @@ class FitContext:
             shared: Components fitted here that are used there as they are.
             kept: As for the class: of what was fitted there before, what stays.
         """
-        fitted: dict[tuple[str, str | None], Component] = {(one.fingerprint, None): one for one in shared}
+        fitted: dict[tuple[str, int | None], Component] = {(one.fingerprint, None): one for one in shared}
         return replace(
             self, corpus=passages.corpus, passages=passages, kept=kept, _fitted=fitted, _embedded={}, _tokens={}
         )
@@ -335,6 +341,11 @@ class FitContext:
                 f"the embedder {embedder.label()} gave NaN or infinite values for {len(bad)} of {len(vectors)} "
                 f"passages, the first one of document '{owner}'"
             )
+
+
+def _learns(component: Component) -> bool:
+    """Whether what it learns hangs on its place: on the steps before it, or on the keys beside it."""
+    return "candidates" in component.needs or getattr(component, "learns", False)
 
 
 def _needs(component: Component, what: Need) -> bool:

@@ -332,7 +332,7 @@ class Pipeline(Component):
         for number, (name, step) in enumerate(self._steps()[:n_steps]):
             key = self._keys[number] if self._keys else None
             kept = batch.store is not None and all(getattr(part, "keeps_lists", True) for _, part in step.walk())
-            if batch.store is None or key is None or not kept:
+            if batch.store is None or key is None or not kept or batch.is_doubtful:
                 with batch.ledger.stage(name):
                     candidates = _ask(step, batch, candidates)
                 batch.record(name, candidates)

@@ -16,7 +16,6 @@ from rag.batch import QueryBatch
 from rag.candidates import PADDING, Candidates, Ints
 from rag.component import Component
 from rag.context import FitContext
-from rag.conversation import render
 from rag.corpus.corpus import Corpus
 from rag.corpus.passages import Passages
 from rag.embedders.base import Embedder
@@ -84,7 +83,7 @@ class Key(Component):
 
     keeps_lists: bool = True
     """Whether a store may keep what it finds: not when keys hang on what no fingerprint tells, such as a summary that
-    failed this time, or metadata."""
+    failed this time."""
 
     def __init__(
         self,
@@ -158,7 +157,6 @@ class Key(Component):
             return known
 
         texts = self.texts(context, sources)
-        self.keeps_lists = self.keeps_lists and all(not one.turns or one.text == render(one.turns) for one in known)
         self._deep = None
         self._outer = context.passages
         self._space = None if texts is None else self._make_space(texts, context.passages)
@@ -222,6 +220,8 @@ class Key(Component):
         """
         if self._outer is None:
             raise NotFittedError(f"the key {self.label()} has not been fitted: fit the pipeline it is in first")
+        if not self.keeps_lists:
+            batch.doubt("keys")  # nor what later steps make of it
         learned = self.fingerprint if self.query.learns else ""
         asked = batch.remember("asked", self.query.fingerprint + learned, lambda: self.query.encode(batch))
         asked = replace(asked, trace=None)  # lists of keys are no lists of documents: only what comes out is shown

@@ -25,10 +25,12 @@ from rag import (
     RecursiveChunker,
     Store,
 )
+from rag.summarizer import Summary
 from rag.testing import check_candidates
+from rerankers import Rerank
 from retrievers import BM25, HNSW, Dense, Hybrid, Keyed, MinMax, PseudoQueriesKey, SummaryKey, TextKey, TitleKey
-from summarizers import Extractive, Precomputed
-from tests.fakes import TableEmbedder
+from summarizers import Extractive, Precomputed, SummaryQuery
+from tests.fakes import CountingScorer, TableEmbedder
 
 N = 30
 RNG = np.random.default_rng(3)
@@ -270,6 +272,65 @@ def test_lists_in_the_store_are_not_those_of_summaries_that_failed(tmp_path):
     file.write_text('{"_id": "a", "summary": "short"}\n{"_id": "b", "summary": "short too"}')
     assert (True, [[0, 1]]) == found(file)
     assert (True, [[0, 1]]) == found(file)
+
+
+def test_what_later_steps_make_of_failed_summaries_is_not_kept_either(tmp_path):
+    store = Store(tmp_path / "store")
+    file = tmp_path / "s.jsonl"
+    documents = [Document("a", "long text"), Document("b", "other text")]
+
+    class Fleeting(Precomputed):  # as a chat model, whose answers no fingerprint tells
+        def content(self):
+            return None
+
+    def found():
+        keyed = Keyed(keys=[SummaryKey(summarizer=Fleeting(str(file)), retriever=BM25())])
+        pipeline = Pipeline(retriever=keyed, stages=[Rerank(scorer=CountingScorer())]).fit(documents, store=store)
+        return sorted(pipeline.run(QueryBatch([Query("q", "short")], store=store)).positions[0].tolist())
+
+    file.write_text('{"_id": "a", "summary": "short"}')
+    assert [0] == found()
+    file.write_text('{"_id": "a", "summary": "short"}\n{"_id": "b", "summary": "short too"}')
+    assert [0, 1] == found()
+
+
+def test_lists_of_queries_whose_summaries_failed_are_not_kept(tmp_path):
+    store = Store(tmp_path / "store")
+    summaries = {}
+
+    class Sometimes(Extractive):  # writes what it has, when it has it
+        def write(self, sources):
+            for number, source in enumerate(sources):
+                text = summaries.get(source.text)
+                yield number, Summary((text,), "") if text else Summary((), "no answer in time")
+
+    key = TextKey(retriever=BM25(), query=SummaryQuery(summarizer=Sometimes(embedder=table())))
+    pipeline = Pipeline(retriever=Keyed(keys=[key]), stages=[Rerank(scorer=CountingScorer())])
+    pipeline.fit([Document("a", "cat"), Document("b", "dog")], store=store)
+
+    def found():
+        candidates = pipeline.run(QueryBatch([Query("q", "cat"), Query("r", "mouse")], store=store))
+        return [row[row >= 0].tolist() for row in candidates.positions]
+
+    assert [[0], []] == found()
+    summaries |= {"cat": "dog"}
+    assert [[1], []] == found()
+    summaries |= {"mouse": "cat", "cat": "forgotten"}
+    assert [[1], [0]] == found()
+    summaries.clear()
+    assert [[1], [0]] == found()  # now kept
+
+
+def test_lists_by_title_are_of_the_titles_they_were_made_with(tmp_path):
+    store = Store(tmp_path / "store")
+    for titles in ("cat", "dog"), ("dog", "cat"):
+        documents = [Document(str(n), "text", {"title": title}) for n, title in enumerate(titles)]
+        pipeline = Pipeline(
+            retriever=Keyed(keys=[TitleKey(retriever=BM25())]), stages=[Rerank(scorer=CountingScorer())]
+        )
+        pipeline.fit(documents, store=store)
+        found = pipeline.run(QueryBatch([Query("q", "cat")], store=store))
+        assert [[titles.index("cat")]] == found.positions.tolist()
 
 
 def test_no_document_with_such_a_key():

@@ -187,12 +187,10 @@ class ChatSummarizer(Summarizer):
         except Unusable as error:
             return Summary((), str(error), calls, tokens)
         except Exception as error:
-            status = getattr(error, "status_code", None)
+            status, said = getattr(error, "status_code", None), _one_line(error, self.secret())
             if status in _REFUSED:
-                raise ModelError(
-                    f"{self.label()}: {_REFUSED[status]} ({status}): {_one_line(error, self.secret())}"
-                ) from None
-            return Summary((), f"{type(error).__name__}: {_one_line(error, self.secret())}", calls, tokens)
+                raise ModelError(f"{self.label()}: {_REFUSED[status]} ({status}): {said}") from None
+            return Summary((), f"{type(error).__name__}: {said}", calls, tokens)
 
 
 def _may_help(error: BaseException) -> bool:

@@ -212,7 +212,7 @@ class Key(Component):
     # -- asking -----------------------------------------------------------------------------------------------------
 
     def retrieve(self, batch: QueryBatch, top_k: int) -> tuple[Candidates, Candidates]:
-        """The best documents by this kind of key.
+        """The best documents by this kind of key: as many as its retriever's ``top_k``, ``top_k`` where it has none.
 
         Returns:
             The table of documents, each with the passage that is shown for it, and the same table with the keys that
@@ -225,7 +225,7 @@ class Key(Component):
         learned = self.fingerprint if self.query.learns else ""
         asked = batch.remember("asked", self.query.fingerprint + learned, lambda: self.query.encode(batch))
         asked = replace(asked, trace=None)  # lists of keys are no lists of documents: only what comes out is shown
-        space = self._space
+        space, top_k = self._space, getattr(self.retriever, "top_k", top_k)
         if space is None:
             found = self.retriever.retrieve(asked)
             return found, found

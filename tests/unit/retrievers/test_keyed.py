@@ -150,6 +150,18 @@ def test_what_a_list_lacks_counts_as_its_last_or_as_nothing(tmp_path):
     np.testing.assert_allclose([alone["b"] / 2, alone["c"] / 2], [found["b"], found["c"]], rtol=1e-5)
 
 
+@pytest.mark.parametrize("top_k", [3, 50])
+def test_lists_are_as_long_however_keys_are_pooled(tmp_path, top_k):
+    """With one key a document, pooling changes nothing, also not what a list lacks."""
+    path = summary_file(tmp_path, {number: [100 + number] for number in range(N)})
+    found = []
+    for pooling in ("max", "log_sum_exp"):
+        keys = [TextKey(retriever=Dense(embedder=table())), summary_key(path, top_k=20, pooling=pooling)]
+        found.append(ask(fitted(Keyed(keys=keys, top_k=top_k)), range(390, 400)))
+    assert found[0].positions.tolist() == found[1].positions.tolist()
+    np.testing.assert_allclose(found[0].scores, found[1].scores, rtol=1e-5)
+
+
 def test_the_key_that_matched_is_explained(tmp_path):
     file = tmp_path / "s.jsonl"
     rows = [{"_id": "a", "summary": ["about cats", "feline matters"]}, {"_id": "b", "summary": "about dogs"}]

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from eval import Dataset, Split, evaluate
+from eval.evaluation import time_alone
 from rag import ArtifactError, ConfigError, Document, Pipeline, Query, QueryBatch, Stage, Threshold, Training
 from rag.store.store import Store
 from rerankers import Rerank, Scorer
@@ -294,3 +295,13 @@ def test_an_index_is_of_what_its_embedder_learned(tmp_path: Path) -> None:
         pipeline = Pipeline(retriever=Dense(embedder=Taught()))
         pipeline.fit(DOCUMENTS, training=Training(QUERIES, judgements), store=Store(tmp_path))
         assert pipeline.search(QUERIES[0])[0].score == pytest.approx(1, abs=0.3)
+
+
+def test_latencies_are_of_the_filters_they_were_measured_with(tmp_path: Path) -> None:
+    documents = [Document(one.id, one.text, {"half": n % 2}) for n, one in enumerate(DOCUMENTS)]
+    store = Store(tmp_path)
+    pipeline = Pipeline(retriever=BM25()).fit(documents, store=store)
+    plain = time_alone(pipeline, QUERIES, store=store)
+    filtered = [Query(query.id, query.text, filter={"half": 1}) for query in QUERIES]
+    assert plain == time_alone(pipeline, QUERIES, store=store) != time_alone(pipeline, filtered, store=store)
+    store.close()

@@ -466,6 +466,15 @@ def test_two_searches_with_the_same_factors_have_a_vector_for_each_passage(given
     ]
 
 
+def test_metadata_that_python_takes_for_equal_is_not(given: list[Document]) -> None:
+    mixed = [Document("a", "word1", {"x": 1}), Document("b", "word2", {"x": True}), *given]
+    pipeline = Pipeline(retriever=BM25()).fit(mixed)
+    assert 1 == pipeline.add([Document("a", "word1", {"x": True})]).updated
+    assert {"a", "b"} == {hit.document.id for hit in pipeline.search("word1 word2", filter={"x": True})}
+    assert 1 == pipeline.add([Document("a", "word1", {"x": True, "y": float("nan")})]).updated
+    assert 1 == pipeline.add([Document("a", "word1", {"y": float("nan"), "x": True})]).skipped
+
+
 def test_an_error_on_the_way_changes_nothing(given: list[Document]) -> None:
     pipeline = hybrid().fit(given)
     before = answers(pipeline)

@@ -179,9 +179,9 @@ def _collect(prefix: str, metadata: Mapping[str, Any], document: int, columns: d
                 others.append(document)
 
 
-def _is_exact(number: float) -> bool:
+def _is_exact(number: Any) -> bool:
     """Whether float64 has this very number: ids and nanoseconds may be too large, and are compared as Python does."""
-    return isinstance(number, float) or abs(number) <= 1 << 53
+    return isinstance(number, float) or -(1 << 53) <= number <= 1 << 53
 
 
 def _sorted(pairs: list[tuple[int, Any]], dtype: Any) -> tuple[Ints, npt.NDArray[Any]]:

@@ -153,7 +153,11 @@ class Key(Component):
 
         def sources() -> list[Source]:
             if not known:
-                known.extend(Source.of_document(document) for document in context.corpus)
+                alive = context.corpus.alive
+                known.extend(
+                    Source.of_document(document) if alive is None or alive[place] else Source(document.id, "")
+                    for place, document in enumerate(context.corpus)  # nobody writes about what was deleted
+                )
             return known
 
         texts = self.texts(context, sources)

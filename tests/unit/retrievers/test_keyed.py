@@ -333,6 +333,25 @@ def test_lists_of_queries_whose_summaries_failed_are_not_kept(tmp_path):
     assert [[1], [0]] == found()  # now kept
 
 
+def test_nothing_is_written_about_deleted_documents():
+    asked = []
+
+    class Asked(Extractive):
+        def write(self, sources):
+            for number, source in enumerate(sources):
+                asked.append(source.text)
+                yield number, Summary((source.text,), "")
+
+    key = SummaryKey(summarizer=Asked(embedder=table()), retriever=BM25())
+    pipeline = Pipeline(retriever=Keyed(keys=[key])).fit([Document(name, f"cat {name}") for name in "abcd"])
+    pipeline.delete(["a"], compact_at=1.0)
+    asked.clear()
+    pipeline.add([Document("b", "dog")], compact_at=1.0)
+    assert ["cat c", "cat d", "dog"] == asked
+    assert ["b"] == [hit.document.id for hit in pipeline.search("dog")]
+    assert {"c", "d"} == {hit.document.id for hit in pipeline.search("cat a")}
+
+
 def test_lists_by_title_are_of_the_titles_they_were_made_with(tmp_path):
     store = Store(tmp_path / "store")
     for titles in ("cat", "dog"), ("dog", "cat"):

@@ -7,7 +7,7 @@ import os
 import platform
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
@@ -25,6 +25,7 @@ from rag.context import Progress, no_progress
 from rag.corpus.corpus import Corpus
 from rag.costs import Ledger
 from rag.pipeline import Pipeline
+from rag.store.fingerprint import fingerprint
 from rag.store.store import Store
 from rag.store.values import text_key
 from rag.types import Query, SearchResult
@@ -225,7 +226,7 @@ def time_alone(
         return measure()
     machine = [platform.node(), platform.machine(), str(os.cpu_count())]
     values = store.values("latencies", key, about=f"{pipeline!r}")
-    asked = text_key(*machine, *(query.text for query in queries))
+    asked = text_key(*machine, *(fingerprint(asdict(query)) for query in queries))
     (kept,) = values.fill([asked], lambda _: [[(0, json.dumps(measure()).encode())]]).values
     values.close()
     return list(json.loads(kept))

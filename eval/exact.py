@@ -52,9 +52,9 @@ def against_exact(
 ) -> Evaluation:
     """Score all passages for some queries with the scorer of the pipeline's last scoring stage, and compare.
 
-    Top-k-Recall@cost (Yadav et al., EMNLP 2022): the share of the scorer's best ``k`` documents of the whole corpus
-    that the pipeline returned, at the scorer calls it spent per query. Scores are kept in the store, so that it can be
-    stopped and asked again.
+    Top-k-Recall@cost (Yadav et al., EMNLP 2022): the share of the scorer's best ``k`` documents of the whole corpus, of
+    those that pass the query's filter, that the pipeline returned, at the scorer calls it spent per query. Scores are
+    kept in the store, so that it can be stopped and asked again.
 
     Args:
         evaluation: What was measured; its pipeline is fitted.
@@ -111,7 +111,9 @@ def against_exact(
 def _exact(
     scorer: Component, pipeline: Pipeline, queries: Sequence[Query], store: Store | None, progress: Progress
 ) -> Floats:
-    """Every document's score by its best passage, float32 [n_queries, n_documents]."""
+    """Every document's score by its best passage, float32 [n_queries, n_documents]; ``-inf`` for those that the query's
+    filter hides.
+    """
     asked: Any = scorer
     batch, passages = QueryBatch(queries, store=store), pipeline.passages
     scores = np.empty((len(queries), len(passages)), dtype=np.float32)
@@ -124,13 +126,19 @@ def _exact(
             rows, columns = np.repeat(np.arange(len(queries)), len(some)), np.tile(some, len(queries))
             scores[:, some] = asked.score(batch, rows, columns).reshape(len(queries), -1)
             advance(len(rows))
+    for group in batch.groups(passages):
+        if group.allowed is not None:
+            hidden = np.ones(len(passages), dtype=bool)
+            hidden[group.allowed] = False
+            scores[np.ix_(np.arange(len(queries))[group.rows], hidden)] = -np.inf
     starts = np.searchsorted(passages.document, np.arange(len(pipeline.corpus)))
     return np.asarray(np.maximum.reduceat(scores, starts, axis=1))
 
 
 def _found(run: Mapping[str, float], best: Ints, pipeline: Pipeline) -> float:
-    """Share of these documents that were returned."""
-    return float(np.mean([identity in run for identity in pipeline.corpus.ids(best[best >= 0])]))
+    """Share of these documents that were returned; 1 when there are none."""
+    ids = pipeline.corpus.ids(best[best >= 0])
+    return float(np.mean([identity in run for identity in ids])) if ids else 1.0
 
 
 def _ranked(pipeline: Pipeline, positions: Ints) -> dict[str, float]:

@@ -92,7 +92,11 @@ def _trec(run: Run) -> str:
 
 
 def _token(id: str) -> str:
-    return quote(id, safe="".join(c for c in id if not c.isspace())) if any(c.isspace() for c in id) else id
+    return quote(id, safe="".join(c for c in id if not c.isspace() and c != "%")) if _has_space(id) else id
+
+
+def _has_space(id: str) -> bool:
+    return any(c.isspace() for c in id)
 
 
 def _write_queries(evaluation: Evaluation, path: Path) -> None:

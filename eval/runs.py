@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote
@@ -64,7 +64,7 @@ def read_run_values(
             f"{source} is a run file, which needs judgements: --qrels FILE or --dataset", parameter="qrels"
         )
     parsed = parse_measures(list(measures) or ["nDCG@10"])
-    run = read_trec(source)
+    run = read_trec(source, known={*qrels, *(document for judged in qrels.values() for document in judged)})
     judged = {query: scores for query, scores in run.items() if query in qrels}
     if not judged:
         raise DataError(f"{source}: none of its {len(run)} queries is judged: are these its judgements?")
@@ -74,11 +74,16 @@ def read_run_values(
     return RunValues(found, per_query(parsed, qrels, judged), notes)
 
 
-def read_trec(path: Path) -> dict[str, dict[str, float]]:
+def read_trec(path: Path, *, known: Container[str] = ()) -> dict[str, dict[str, float]]:
     """Score by document by query of a run file: ``query Q0 document rank score tag``.
 
     Documents are in trec_eval's order: by score, as float32, then by id, both falling; ranks are not read. The scores
     that come back only stand for that order, so that every measure sees the same one.
+
+    Args:
+        path: The file.
+        known: Ids that are taken as they stand. In others, white space that a run folder's file has percent-encoded is
+            decoded, and nothing else.
 
     Raises:
         DataError: Unreadable, no line at all, or a line that is wrong; the message says which.
@@ -99,15 +104,22 @@ def read_trec(path: Path) -> dict[str, dict[str, float]]:
         if (query, document) in seen:
             raise DataError(f"{where}: document '{document}' is listed a second time for query '{query}'")
         seen.add((query, document))
-        rows.setdefault(unquote(query), []).append((value, document.encode()))
+        rows.setdefault(_id(query, known), []).append((value, document.encode()))
     if not rows:
         raise DataError(f"{path}: is empty: no run")
     return {
         query: {
-            unquote(document.decode()): -float(place) for place, (_, document) in enumerate(sorted(one, reverse=True))
+            _id(document.decode(), known): -float(place)
+            for place, (_, document) in enumerate(sorted(one, reverse=True))
         }
         for query, one in rows.items()
     }
+
+
+def _id(token: str, known: Container[str]) -> str:
+    """What a run folder wrote as this token."""
+    decoded = unquote(token)
+    return decoded if token not in known and any(c.isspace() for c in decoded) else token
 
 
 def _of_folder(folder: Path, name: str, measures: Sequence[str]) -> RunValues:

@@ -69,6 +69,7 @@ class QueryBatch:
     _remembered: dict[tuple[str, str], object] = field(default_factory=dict)
     _paid: set[str] = field(default_factory=set)
     """Embedders whose vectors of these queries are among the costs of a list that came from the store."""
+    _doubts: set[str] = field(default_factory=set)
 
     def __len__(self) -> int:
         return len(self.queries)
@@ -156,6 +157,15 @@ class QueryBatch:
     def paid(self, fingerprints: set[str]) -> None:
         """Vectors by these embedders are booked already; whoever asks for them books them no more."""
         self._paid |= fingerprints
+
+    def doubt(self, why: str) -> None:
+        """Say that what is found hangs on something that failed this time, such as a summary: no store keeps it."""
+        self._doubts.add(why)
+
+    @property
+    def is_doubtful(self) -> bool:
+        """Whether :meth:`doubt` was said of this batch, or of one made from it."""
+        return bool(self._doubts)
 
     def _groups(self, passages: Passages) -> list[Group]:
         rows: dict[str, list[int]] = {}

@@ -104,8 +104,10 @@ class FitContext:
     reused: list[str] = field(default_factory=list)
     kept: Ints | None = None
     relabelled: bool = False
-    _fitted: dict[tuple[str, str | None], Component] = field(default_factory=dict)
+    _fitted: dict[tuple[str, int | None], Component] = field(default_factory=dict)
     _upstream: Upstream | None = None
+    _n_before: int = 0
+    """Steps before the one that is being fitted."""
     _training_run: tuple[QueryBatch, Candidates] | None = None
     _embedded: dict[tuple[str, int], Vectors] = field(default_factory=dict)
     _tokens: dict[tuple[str, int], TokenVectors] = field(default_factory=dict)
@@ -116,8 +118,11 @@ class FitContext:
         """Fit a component, or give it the state of an identical one that is fitted already, here or in the store. In a
         fitted pipeline, bring it up to date.
         """
+        if self.kept is not None and any(_learns(part) for _, part in component.walk()):
+            component.update(self, self.kept)  # what it learned is its own, whatever else is configured alike
+            return
         # What learns from candidates is another thing behind other steps.
-        place = self._upstream.key or "" if self._upstream and _needs(component, "candidates") else None
+        place = self._n_before if _needs(component, "candidates") else None
         twin = self._fitted.get((component.fingerprint, place))
         if twin is None:
             if self.kept is not None:
@@ -149,6 +154,7 @@ class FitContext:
     def after(self, upstream: Upstream) -> None:
         """What is fitted from now on comes after these steps of the pipeline."""
         self._upstream, self._training_run = upstream, None
+        self._n_before += 1
 
     def training_run(self) -> tuple[QueryBatch, Candidates]:
         """The training queries, and what the steps before the one that is being fitted find for them; computed once,
@@ -214,7 +220,8 @@ class FitContext:
         )
 
     def _key(self, component: Component, inputs: Mapping[str, Component | str] | None) -> str:
-        learned = self.training_fingerprint if _needs(component, "training") else ""
+        parts = [component, *(part for part in (inputs or {}).values() if not isinstance(part, str))]
+        learned = self.training_fingerprint if any(_needs(part, "training") for part in parts) else ""
         given = {k: v if isinstance(v, str) else v.content_fingerprint for k, v in (inputs or {}).items()}
         upstream = self._upstream.key if self._upstream and _needs(component, "candidates") else None
         made_of = [component.content_fingerprint, self.passages.fingerprint, learned, self.seed, given, upstream]
@@ -222,11 +229,17 @@ class FitContext:
 
     @cached_property
     def training_fingerprint(self) -> str:
-        """Hash of the training queries and judgements; empty without any."""
+        """Hash of the training queries and judgements, and of the ids and metadata that judgements and filters mean;
+        empty without any.
+        """
         if self.training is None:
             return ""
-        queries = [[query.id, query.text] for query in self.training.queries]
-        return fingerprint([queries, {query: dict(judged) for query, judged in self.training.judgements.items()}])
+        queries = [
+            [query.id, query.text, query.filter, [[turn.speaker, turn.text] for turn in query.turns]]
+            for query in self.training.queries
+        ]
+        judgements = {query: dict(judged) for query, judged in self.training.judgements.items()}
+        return fingerprint([queries, judgements, self.corpus.fingerprint])
 
     def embed_passages(self, embedder: Embedder, *, start: int = 0) -> Vectors:
         """Vectors of all passages by this embedder, or of those from a position on, float32 [n - start, d]; computed
@@ -262,7 +275,7 @@ class FitContext:
             shared: Components fitted here that are used there as they are.
             kept: As for the class: of what was fitted there before, what stays.
         """
-        fitted: dict[tuple[str, str | None], Component] = {(one.fingerprint, None): one for one in shared}
+        fitted: dict[tuple[str, int | None], Component] = {(one.fingerprint, None): one for one in shared}
         return replace(
             self, corpus=passages.corpus, passages=passages, kept=kept, _fitted=fitted, _embedded={}, _tokens={}
         )
@@ -368,6 +381,11 @@ def _token_vectors(arrays: Sequence[Any]) -> TokenVectors:
 
     vectors, ends, _ = arrays
     return TokenVectors(vectors, ends)
+
+
+def _learns(component: Component) -> bool:
+    """Whether what it learns hangs on its place: on the steps before it, or on the keys beside it."""
+    return "candidates" in component.needs or getattr(component, "learns", False)
 
 
 def _needs(component: Component, what: Need) -> bool:

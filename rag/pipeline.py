@@ -336,7 +336,7 @@ class Pipeline(Component):
         for number, (name, step) in enumerate(self._steps()[:n_steps]):
             key = self._keys[number] if self._keys else None
             kept = batch.store is not None and all(getattr(part, "keeps_lists", True) for _, part in step.walk())
-            if batch.store is None or key is None or not kept:
+            if batch.store is None or key is None or not kept or batch.is_doubtful:
                 with batch.ledger.stage(name):
                     candidates = _ask(step, batch, candidates)
                 batch.record(name, candidates)
@@ -491,8 +491,8 @@ class Pipeline(Component):
                 before = None
             else:
                 learned = context.training_fingerprint if any("training" in p.needs for _, p in step.walk()) else ""
-                made_of = [before, step.content_fingerprint, context.passages.fingerprint, learned, context.seed]
-                before = fingerprint(made_of)
+                documents = [context.passages.fingerprint, context.corpus.fingerprint]  # filters look at metadata
+                before = fingerprint([before, step.content_fingerprint, *documents, learned, context.seed])
             keys.append(before)
         return keys
 

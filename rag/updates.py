@@ -6,6 +6,7 @@ stay where they are, so that nothing else moves, until they are so many that eve
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -143,11 +144,16 @@ def _compared(old: Corpus, given: Corpus) -> tuple[_Plan, Changes, list[int]]:
             elif document.text != before[place].text:
                 plan.append.append(row)
                 plan.dead.append(place)
-            elif document.metadata != before[place].metadata:
+            elif not _alike(document.metadata, before[place].metadata):
                 plan.metadata[place] = document.metadata
             else:
                 skipped += 1
     return plan, Changes(added=added, updated=len(given) - added - skipped, skipped=skipped), met
+
+
+def _alike(one: Any, other: Any) -> bool:
+    """Whether two values of metadata say the same: true is not 1, and NaN is NaN."""
+    return json.dumps(one, sort_keys=True) == json.dumps(other, sort_keys=True)
 
 
 def _check(corpus: Corpus, plan: _Plan) -> None:

@@ -17,7 +17,8 @@ _SCHEMA: dict[str, Any] = {
     "additionalProperties": False,
 }
 _REFUSAL = re.compile(
-    r"(i'?m|i am) (very )?(sorry|unable|not able)|i (can't|cannot|can not|won't|will not|must decline)|as an ai\b",
+    r"(i['\u2019]?m|i am) (very )?(sorry|unable|not able)|"
+    r"i (can['\u2019]t|cannot|can not|won['\u2019]t|will not|must decline)|as an ai\b",
     re.IGNORECASE,
 )
 """How refusals begin that come as text."""

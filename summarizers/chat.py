@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import AbstractContextManager
 from itertools import islice
@@ -28,6 +28,9 @@ _REFUSED = {401: "the key was not accepted", 403: "the key may not use it", 404:
 """What no other text would change: the run stops."""
 _NOT_AGAIN = frozenset({400, 413, 422})
 """What the same request would get again: the text is too long, or not to the provider's liking."""
+_SECRET = re.compile(r"key|token$|secret|password|authorization|headers", re.IGNORECASE)
+_HEADERS = re.compile(r"headers", re.IGNORECASE)
+_WITH_PASSWORD = re.compile(r"\w+://[^/\s]*@")
 _CHARACTERS_PER_TOKEN = 4
 """Of English, about; for estimates only."""
 
@@ -96,6 +99,10 @@ class ChatSummarizer(Summarizer):
             MissingExtraError: The provider's package is not installed.
             ModelError: It cannot be made, such as without a key.
         """
+
+    def secret(self) -> str | None:
+        """The key that requests are made with, which no message may show."""
+        return None
 
     def price(self, tokens_in: float, tokens_out: float) -> float | None:
         """What so many tokens cost, or None when nobody knows."""
@@ -180,10 +187,10 @@ class ChatSummarizer(Summarizer):
         except Unusable as error:
             return Summary((), str(error), calls, tokens)
         except Exception as error:
-            status = getattr(error, "status_code", None)
+            status, said = getattr(error, "status_code", None), _one_line(error, self.secret())
             if status in _REFUSED:
-                raise ModelError(f"{self.label()}: {_REFUSED[status]} ({status}): {_one_line(error)}") from None
-            return Summary((), f"{type(error).__name__}: {_one_line(error)}", calls, tokens)
+                raise ModelError(f"{self.label()}: {_REFUSED[status]} ({status}): {said}") from None
+            return Summary((), f"{type(error).__name__}: {said}", calls, tokens)
 
 
 def _may_help(error: BaseException) -> bool:
@@ -193,17 +200,34 @@ def _may_help(error: BaseException) -> bool:
     return isinstance(error, Exception) and getattr(error, "status_code", None) not in {*_REFUSED, *_NOT_AGAIN}
 
 
-def _one_line(error: Exception) -> str:
+def _one_line(error: Exception, secret: str | None) -> str:
     """What an error says, without what may be a key: providers quote it back."""
-    text = next(iter(str(error).strip().splitlines()), "")
+    text = str(error).replace(secret, "[key]") if secret else str(error)
+    text = next(iter(text.strip().splitlines()), "")
     return re.sub(r"\b(sk|key|Bearer)[-_ ][\w*-]{6,}", "[key]", text)[:200]
 
 
 def secret_free(options: Mapping[str, Any] | None, parameter: str) -> None:
-    """Refuse keys and passwords among options: they would be written into resolved files and the store."""
-    for name in options or {}:
-        if re.search(r"key|token$|secret|password|authorization|headers", name, re.IGNORECASE):
+    """Refuse keys and passwords among options, at any depth: they would be written into resolved files and the store.
+
+    Raises:
+        ConfigError: Naming the first.
+    """
+    for place, value in _places(options or {}):
+        name = place.rpartition(".")[2]
+        # Deeper in, a mapping may be a schema, whose properties have any name; a secret is a text.
+        suspect = _SECRET if "." not in place or isinstance(value, str) else _HEADERS
+        if suspect.search(name) or (isinstance(value, str) and _WITH_PASSWORD.match(value)):
             raise ConfigError(
-                f"'{name}' may hold a secret: keys come from the environment (api_key_variable names the variable)",
+                f"'{place}' may hold a secret: keys come from the environment (api_key_variable names the variable)",
                 parameter=parameter,
             )
+
+
+def _places(value: Any, place: str = "") -> Iterator[tuple[str, Any]]:
+    """Everything inside mappings and lists, with where it is."""
+    inside: Iterable[tuple[Any, Any]] = enumerate(value) if isinstance(value, (list, tuple)) else ()
+    for name, inner in value.items() if isinstance(value, Mapping) else inside:
+        where = f"{place}.{name}" if place else str(name)
+        yield where, inner
+        yield from _places(inner, where)

@@ -91,9 +91,9 @@ class ChatModel(ChatSummarizer):
             backoff=backoff,
         )
         secret_free(options, "options")
-        if base_url is not None and (urlsplit(base_url).password or urlsplit(base_url).query):
+        if base_url is not None and ("@" in urlsplit(base_url).netloc or urlsplit(base_url).query):
             raise ConfigError(
-                "must hold neither password nor query: keys come from the environment", parameter="base_url"
+                "must hold neither user, password nor query: keys come from the environment", parameter="base_url"
             )
         self.model = model
         self.provider: Provider = provider
@@ -106,6 +106,13 @@ class ChatModel(ChatSummarizer):
         self.streaming = streaming
         self.price_input = price_input
         self.price_output = price_output
+
+    def secret(self) -> str | None:
+        return os.environ.get(self._variable)
+
+    @property
+    def _variable(self) -> str:
+        return self.api_key_variable or "OPENAI_API_KEY"
 
     def price(self, tokens_in: float, tokens_out: float) -> float | None:
         if self.price_input is None or self.price_output is None:
@@ -150,10 +157,11 @@ class ChatModel(ChatSummarizer):
         } | self._key()
 
     def _key(self) -> dict[str, Any]:
-        variable = self.api_key_variable or "OPENAI_API_KEY"
-        key = os.environ.get(variable)
+        key = self.secret()
         if key:
             return {"api_key": key}
         if self.base_url is not None and self.api_key_variable is None:
             return {"api_key": _NO_KEY}
-        raise ModelError(f"chat_model '{self.model}': the environment variable {variable} with the key is not set")
+        raise ModelError(
+            f"chat_model '{self.model}': the environment variable {self._variable} with the key is not set"
+        )

@@ -36,6 +36,8 @@ class SummaryQuery(QueryEncoder):
         written = self.summarizer.summarize(
             [Source.of_query(query) for query in batch.queries], store=batch.store, ledger=batch.ledger
         )
+        if written.problems:
+            batch.doubt("summaries of queries")
         queries = [
             replace(query, text="\n".join([query.text, *texts] if self.with_question else texts))
             for query, texts in zip(batch.queries, written.texts, strict=True)

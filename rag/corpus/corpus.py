@@ -19,6 +19,7 @@ import numpy as np
 from rag.candidates import Bools, Ints
 from rag.corpus.fields import Fields
 from rag.errors import ArtifactError, DataError
+from rag.store.fingerprint import fingerprint_texts
 from rag.types import Document
 
 if TYPE_CHECKING:
@@ -201,6 +202,12 @@ class Corpus:
 
         lengths = pc.call_function("utf8_length", [self._table["text"]])
         return np.asarray(lengths.to_numpy(), dtype=np.int64)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Hash of ids and metadata: of all that filters and judgements know of the documents. Not of the texts."""
+        columns = (batch.column(name) for name in ("id", "metadata") for batch in self._batches)
+        return fingerprint_texts(text for column in columns for text in column.to_pylist())
 
     @cached_property
     def fields(self) -> Fields:

@@ -42,7 +42,7 @@ class Field:
     ) -> None:
         self.name = name
         self.n_documents = n_documents
-        self._numbers = _sorted(numbers, np.float64)
+        self._numbers = _sorted(numbers, np.float64 if all(_is_exact(one) for _, one in numbers) else object)
         self._texts = _sorted(texts, np.dtypes.StringDType())
         self._truths = _sorted(truths, np.bool_)
         self.present = np.zeros(n_documents, dtype=bool)
@@ -96,7 +96,7 @@ class Field:
                 f"cannot sort by '{self.name}': it must be one number a document, and holds {self._holds()}"
             )
         key = np.full(self.n_documents, np.inf)
-        key[documents] = values
+        key[documents] = np.arange(len(values))
         return np.argsort(key, kind="stable")
 
     def _column(self, value: Any) -> tuple[Ints, npt.NDArray[Any]]:
@@ -105,7 +105,8 @@ class Field:
             raise DataError(
                 f"filter: the field '{self.name}' holds {self._holds()}, it cannot be compared with {value!r}"
             )
-        return {"numbers": self._numbers, "texts": self._texts, "truth values": self._truths}[kind]
+        documents, values = {"numbers": self._numbers, "texts": self._texts, "truth values": self._truths}[kind]
+        return documents, values if isinstance(value, str) or _is_exact(value) else values.astype(object)
 
     def _holds(self) -> str:
         return " and ".join(self.kinds) or "nothing that can be compared"
@@ -172,11 +173,16 @@ def _collect(prefix: str, metadata: Mapping[str, Any], document: int, columns: d
             if isinstance(one, bool):
                 truths.append((document, one))
             elif isinstance(one, (int, float)) and one == one:
-                numbers.append((document, float(one)))
+                numbers.append((document, one))
             elif isinstance(one, str):
                 texts.append((document, one))
             else:
                 others.append(document)
+
+
+def _is_exact(number: Any) -> bool:
+    """Whether float64 has this very number: ids and nanoseconds may be too large, and are compared as Python does."""
+    return isinstance(number, float) or -(1 << 53) <= number <= 1 << 53
 
 
 def _sorted(pairs: list[tuple[int, Any]], dtype: Any) -> tuple[Ints, npt.NDArray[Any]]:

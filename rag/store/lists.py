@@ -16,6 +16,7 @@ from rag.batch import QueryBatch
 from rag.candidates import PADDING, Candidates
 from rag.costs import Costs, Ledger
 from rag.store.fingerprint import fingerprint
+from rag.store.values import Passing
 
 if TYPE_CHECKING:
     from rag.store.store import Store
@@ -32,7 +33,8 @@ _TABLE = np.dtype([("position", "<i4"), ("score", "<f4"), ("passage", "<i4")])
 def kept_step(
     store: Store, key: str, about: str, name: str, step: Step, batch: QueryBatch, before: Candidates
 ) -> Candidates:
-    """What a step gives for a batch: from the store for queries that it was run on before, else computed and kept.
+    """What a step gives for a batch: from the store for queries that it was run on before, else computed and kept,
+    unless the batch is in doubt by then.
 
     Costs and the trace come from there too, as they were when it was computed; a batch's costs are shared equally
     among its queries. Vectors of queries that the step made are paid for with it: a later step that asks for them finds
@@ -68,7 +70,8 @@ def kept_step(
         tables = trace | {name: found}
         share = {what: cost / len(places) for what, cost in costs.as_dict().items()}
         more = {"costs": share, "embedded": sorted(some.embedded_by())}
-        yield [(place, _packed(tables, row, more)) for row, place in enumerate(places)]
+        rows = [(place, _packed(tables, row, more)) for row, place in enumerate(places)]
+        yield Passing(rows) if some.is_doubtful else rows
 
     filled = values.fill(keys, compute)
     values.close()

@@ -17,7 +17,7 @@ from zlib import crc32
 
 from rag.errors import ArtifactError
 
-__all__ = ["Filled", "Values", "text_key"]
+__all__ = ["Filled", "Passing", "Values", "text_key"]
 
 logger = logging.getLogger("rag.store")
 
@@ -32,6 +32,10 @@ _MOST = 500
 """Keys asked for in one statement; SQLite's least limit is 999."""
 
 Blocks = Iterable[Sequence[tuple[int, bytes]]]
+
+
+class Passing(list[tuple[int, bytes]]):
+    """A block of values that are used this time and not kept."""
 
 
 def text_key(*texts: str) -> bytes:
@@ -102,7 +106,8 @@ class Values:
         Args:
             keys: Any number of times the same.
             make: Called with the places in ``keys`` of what is missing, each key once, unless nothing is; yields blocks
-                of (place, value). Each block is kept as it comes, so a kill loses at most one.
+                of (place, value). Each block is kept as it comes, so a kill loses at most one, unless it is
+                :class:`Passing`.
 
         Raises:
             ArtifactError: Something is missing and ``mode`` is ``only``.
@@ -127,7 +132,8 @@ class Values:
                 for block in make(missing) if missing else ():
                     took = (time.perf_counter() - start) / max(len(block), 1)
                     fresh = {keys[place]: value for place, value in block}
-                    self.put(fresh.items(), seconds=took)
+                    if not isinstance(block, Passing):
+                        self.put(fresh.items(), seconds=took)
                     known |= fresh
                     start = time.perf_counter()
                 n_computed = len(missing)

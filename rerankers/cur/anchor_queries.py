@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from rag.context import FitContext
     from rerankers.base import Scorer
 
-__all__ = ["AnchorQueryFactors", "anchor_queries", "fold_in"]
+__all__ = ["AnchorQueryFactors", "anchor_queries", "fold_in", "queries_content"]
 
 _WORDS = 32
 """Of a passage that serves as a query."""
@@ -67,9 +67,7 @@ class AnchorQueryFactors(Factors):
         return frozenset({"corpus", "training"} if self.queries == "train" else {"corpus"})
 
     def content(self) -> Any:
-        if self.queries in ("train", "corpus_sample"):
-            return None
-        return hashlib.sha256(_read(self.queries).encode()).hexdigest()
+        return queries_content(self.queries)
 
     def make(self, context: FitContext, scorer: Scorer) -> tuple[Vectors, Floats | None]:
         asked = anchor_queries(self.queries, self.count, context)
@@ -88,6 +86,15 @@ def fold_in(scores: Floats, directions: Floats | None = None) -> tuple[Vectors, 
     offsets = scores.mean(axis=0)
     vectors = (scores - offsets).T
     return np.ascontiguousarray(vectors if directions is None else vectors @ directions), offsets
+
+
+def queries_content(source: str) -> str | None:
+    """Hash of the file that :func:`anchor_queries` reads; None when there is none.
+
+    Raises:
+        DataError: The file cannot be read.
+    """
+    return None if source in ("train", "corpus_sample") else hashlib.sha256(_read(source).encode()).hexdigest()
 
 
 def anchor_queries(source: str, count: int, context: FitContext) -> Sequence[Query]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 from pydantic import Field
@@ -11,7 +11,7 @@ from rag.batch import QueryBatch
 from rag.candidates import Floats, Ints, Vectors, top_k_of_scores
 from rag.component import Need, Runtime
 from rag.embedders.base import Embedder
-from rerankers.cur.anchor_queries import anchor_queries
+from rerankers.cur.anchor_queries import anchor_queries, queries_content
 from rerankers.cur.factors import Factors, of_length_one
 from rerankers.cur.matrix import check_calls
 from rerankers.cur.solver import Doubles
@@ -74,6 +74,9 @@ class MatrixFactorisation(Factors):
     @property
     def needs(self) -> frozenset[Need]:  # type: ignore[override]
         return frozenset({"corpus", "training"} if self.queries == "train" else {"corpus"})
+
+    def content(self) -> Any:
+        return queries_content(self.queries)
 
     def make(self, context: FitContext, scorer: Scorer) -> tuple[Vectors, Floats | None]:
         context.fit(self.embedder)

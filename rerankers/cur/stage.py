@@ -194,7 +194,7 @@ class Cur(Stage):
         same = len(kept) == len(self.passages) == len(context.passages)
         self._passages = context.passages
         context.fit(self.scorer)
-        context.fit(self.factors)
+        self.factors.update(context, kept)  # not by fit: those of another stage are of its scorer
         if same:
             context.keep(self)
             return

@@ -16,7 +16,6 @@ from rag.batch import QueryBatch
 from rag.candidates import PADDING, Candidates, Ints
 from rag.component import Component
 from rag.context import FitContext
-from rag.conversation import render
 from rag.corpus.corpus import Corpus
 from rag.corpus.passages import Passages
 from rag.embedders.base import Embedder
@@ -84,7 +83,7 @@ class Key(Component):
 
     keeps_lists: bool = True
     """Whether a store may keep what it finds: not when keys hang on what no fingerprint tells, such as a summary that
-    failed this time, or metadata."""
+    failed this time."""
 
     def __init__(
         self,
@@ -154,11 +153,14 @@ class Key(Component):
 
         def sources() -> list[Source]:
             if not known:
-                known.extend(Source.of_document(document) for document in context.corpus)
+                alive = context.corpus.alive
+                known.extend(
+                    Source.of_document(document) if alive is None or alive[place] else Source(document.id, "")
+                    for place, document in enumerate(context.corpus)  # nobody writes about what was deleted
+                )
             return known
 
         texts = self.texts(context, sources)
-        self.keeps_lists = self.keeps_lists and all(not one.turns or one.text == render(one.turns) for one in known)
         self._deep = None
         self._outer = context.passages
         self._space = None if texts is None else self._make_space(texts, context.passages)
@@ -214,7 +216,7 @@ class Key(Component):
     # -- asking -----------------------------------------------------------------------------------------------------
 
     def retrieve(self, batch: QueryBatch, top_k: int) -> tuple[Candidates, Candidates]:
-        """The best documents by this kind of key.
+        """The best documents by this kind of key: as many as its retriever's ``top_k``, ``top_k`` where it has none.
 
         Returns:
             The table of documents, each with the passage that is shown for it, and the same table with the keys that
@@ -222,10 +224,12 @@ class Key(Component):
         """
         if self._outer is None:
             raise NotFittedError(f"the key {self.label()} has not been fitted: fit the pipeline it is in first")
+        if not self.keeps_lists:
+            batch.doubt("keys")  # nor what later steps make of it
         learned = self.fingerprint if self.query.learns else ""
         asked = batch.remember("asked", self.query.fingerprint + learned, lambda: self.query.encode(batch))
         asked = replace(asked, trace=None)  # lists of keys are no lists of documents: only what comes out is shown
-        space = self._space
+        space, top_k = self._space, getattr(self.retriever, "top_k", top_k)
         if space is None:
             found = self.retriever.retrieve(asked)
             return found, found

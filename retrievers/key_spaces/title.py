@@ -15,7 +15,6 @@ class TitleKey(Key):
     """The ``title`` in a document's metadata. A document without one is not found by it."""
 
     type = "title"
-    keeps_lists = False
 
     def texts(self, context: FitContext, sources: Callable[[], list[Source]]) -> list[Sequence[str]] | None:
         titles = (document.metadata.get("title") for document in context.corpus)

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from eval import Dataset, Split, evaluate
+from eval.evaluation import time_alone
 from rag import ArtifactError, ConfigError, Document, Pipeline, Query, QueryBatch, Stage, Threshold, Training
 from rag.store.store import Store
 from rerankers import Rerank, Scorer
@@ -241,4 +242,66 @@ def test_vectors_that_a_kept_list_has_paid_for_are_not_booked_again(tmp_path: Pa
         texts.append({name: costs.texts_embedded for name, costs in batch.ledger.stages.items()})
     ten, all_ = ({"retriever": n, "stages.0 fake_asker": 0} for n in (10, len(QUERIES)))
     assert [ten, ten, all_, all_] == texts
+    store.close()
+
+
+def test_lists_under_a_filter_are_of_the_metadata_they_were_made_with(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    query = Query("q", "item", filter={"year": {"gte": 50}})
+    for first in (0, 30):
+        documents = [Document(one.id, one.text, {"year": first + n}) for n, one in enumerate(DOCUMENTS)]
+        pipeline = Pipeline(retriever=BM25()).fit(documents, store=store)
+        _, found = ask(pipeline, [query], store)
+        assert set(range(50 - first, 60)) == set(found.positions[0].tolist())  # type: ignore[attr-defined]
+    store.close()
+
+
+def test_what_is_learned_is_of_the_filters_and_turns_of_the_training_queries(tmp_path: Path) -> None:
+    documents = [Document(one.id, one.text, {"half": n % 2}) for n, one in enumerate(DOCUMENTS)]
+    texts = [query.text for query in QUERIES]
+    trainings = [
+        [Query(query.id, query.text, filter=condition, turns=turns) for query in QUERIES]
+        for condition, turns in [(None, ()), ({"half": 0}, ()), ({"half": 1}, ()), (None, [("user", texts[0])])]
+    ]
+    for queries in trainings:
+        chain(learner=True).fit(documents, training=Training(queries, QRELS), store=Store(tmp_path))
+    assert 4 == Learner.fitted
+    swapped = [Document(one.id, one.text, {"half": 1 - one.metadata["half"]}) for one in documents]
+    chain(learner=True).fit(swapped, training=Training(trainings[1], QRELS), store=Store(tmp_path))
+    assert 5 == Learner.fitted
+    chain(learner=True).fit(documents, training=Training(trainings[1], QRELS), store=Store(tmp_path))
+    assert 5 == Learner.fitted
+
+
+class Taught(WordEmbedder):
+    """Learns the sign of its vectors from the judgements.
+
+    Args:
+        size: Length of the vectors.
+    """
+
+    type = "fake_taught"
+    needs = frozenset({"training"})
+
+    def fit(self, context):  # type: ignore[no-untyped-def]
+        self._sign = np.float32(1 if context.training.judgements else -1)
+
+    def embed_queries(self, texts):  # type: ignore[no-untyped-def]
+        return self._sign * super().embed_queries(texts)
+
+
+def test_an_index_is_of_what_its_embedder_learned(tmp_path: Path) -> None:
+    for judgements in (QRELS, {}):
+        pipeline = Pipeline(retriever=Dense(embedder=Taught()))
+        pipeline.fit(DOCUMENTS, training=Training(QUERIES, judgements), store=Store(tmp_path))
+        assert pipeline.search(QUERIES[0])[0].score == pytest.approx(1, abs=0.3)
+
+
+def test_latencies_are_of_the_filters_they_were_measured_with(tmp_path: Path) -> None:
+    documents = [Document(one.id, one.text, {"half": n % 2}) for n, one in enumerate(DOCUMENTS)]
+    store = Store(tmp_path)
+    pipeline = Pipeline(retriever=BM25()).fit(documents, store=store)
+    plain = time_alone(pipeline, QUERIES, store=store)
+    filtered = [Query(query.id, query.text, filter={"half": 1}) for query in QUERIES]
+    assert plain == time_alone(pipeline, QUERIES, store=store) != time_alone(pipeline, filtered, store=store)
     store.close()

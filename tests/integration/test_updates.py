@@ -14,7 +14,19 @@ import numpy as np
 import pytest
 
 import rag.registry
-from rag import LSA, ArtifactError, ConfigError, DataError, Document, Pipeline, Query, RecursiveChunker, Stage
+from rag import (
+    LSA,
+    ArtifactError,
+    ConfigError,
+    DataError,
+    Document,
+    Pipeline,
+    Query,
+    RecursiveChunker,
+    Stage,
+    Threshold,
+    Training,
+)
 from rag.store.store import Store
 from rerankers import Cur, EmbeddingFactors, GraphAdaptive, MaxSim, Rerank
 from retrievers import (
@@ -32,8 +44,8 @@ from retrievers import (
     SummaryKey,
     TextKey,
 )
-from summarizers import Extractive
-from tests.fakes import WordEmbedder
+from summarizers import Distilled, Extractive, Precomputed
+from tests.fakes import CountingScorer, WordEmbedder
 
 WORDS = [f"word{n}" for n in range(40)]
 TEXTS = [" ".join(random.Random(n).sample(WORDS, 4)) for n in range(12)]
@@ -379,9 +391,17 @@ class LearnedFromDocuments(Learned):
     needs = frozenset({"corpus"})
 
 
-def test_what_was_learned_is_kept_refitted_or_refused_by_rule(given: list[Document]) -> None:
-    from rag import Training
+class LearnedFromCandidates(Learned):
+    """Likewise, from what the steps before find."""
 
+    needs = frozenset({"training", "candidates"})
+
+    def fit(self, context):  # type: ignore[no-untyped-def]
+        super().fit(context)
+        self.number = int(context.training_run()[1].counts.max())
+
+
+def test_what_was_learned_is_kept_refitted_or_refused_by_rule(given: list[Document]) -> None:
     training = Training([], {})
     kept = Pipeline(retriever=BM25(), stages=[Learned()]).fit(given, training=training)
     kept.add([Document("new", "word1")])
@@ -399,6 +419,60 @@ def test_what_was_learned_is_kept_refitted_or_refused_by_rule(given: list[Docume
 
 
 # -- what is refused ----------------------------------------------------------------------------------------------
+
+
+def test_what_is_configured_alike_keeps_what_each_has_learned(given: list[Document]) -> None:
+    stages: list[Stage] = [LearnedFromCandidates(), Threshold(top_k=2), LearnedFromCandidates()]
+    pipeline = Pipeline(retriever=BM25(), stages=stages).fit(given, training=Training(QUERIES, {}))
+    numbers = [stage.number for stage in pipeline.stages[::2]]  # type: ignore[attr-defined]
+    assert numbers[0] > 2 == numbers[1]
+    pipeline.add([Document("new", "word1")])
+    assert numbers == [stage.number for stage in pipeline.stages[::2]]  # type: ignore[attr-defined]
+
+
+def test_encoders_configured_alike_keep_what_each_has_learned(tmp_path: Path, given: list[Document]) -> None:
+    keys = []
+    for shift in (1, 3):
+        file = tmp_path / f"{shift}.jsonl"
+        texts = [document.text.split()[shift:][:3] for document in given]
+        file.write_text(
+            "\n".join(json.dumps({"id": d.id, "summary": " ".join(t)}) for d, t in zip(given, texts, strict=True))
+        )
+        dense, query = Dense(embedder=WordEmbedder()), Distilled(embedder=WordEmbedder())
+        keys.append(SummaryKey(summarizer=Precomputed(str(file)), retriever=dense, query=query))
+    pipeline = Pipeline(retriever=Keyed(keys=keys)).fit(given)
+
+    def maps() -> list[np.ndarray]:
+        return [key.query.student._map.copy() for key in pipeline.retriever.keys]  # type: ignore[attr-defined]
+
+    before = maps()
+    assert not np.allclose(*before)
+    pipeline.add([Document("one more", "word1 word2")])
+    np.testing.assert_array_equal(before, maps())
+
+
+def test_two_searches_with_the_same_factors_have_a_vector_for_each_passage(given: list[Document]) -> None:
+    stages: list[Stage] = [
+        Cur(scorer=CountingScorer(), factors=EmbeddingFactors(embedder=WordEmbedder()), budget=budget, rounds=2)
+        for budget in (20, 10)
+    ]
+    pipeline = Pipeline(retriever=BM25(), stages=stages).fit(given)
+    pipeline.add([Document(f"new {n}", f"word{n} word{n + 1}") for n in range(3)])
+    fresh = pipeline.clone().fit([*given, *(Document(f"new {n}", f"word{n} word{n + 1}") for n in range(3))])
+    for one, other in zip(pipeline.stages, fresh.stages, strict=True):
+        np.testing.assert_allclose(other.factors.vectors, one.factors.vectors, rtol=1e-6)  # type: ignore[attr-defined]
+    assert [hit.document.id for hit in fresh.search("word4 word5")] == [
+        hit.document.id for hit in pipeline.search("word4 word5")
+    ]
+
+
+def test_metadata_that_python_takes_for_equal_is_not(given: list[Document]) -> None:
+    mixed = [Document("a", "word1", {"x": 1}), Document("b", "word2", {"x": True}), *given]
+    pipeline = Pipeline(retriever=BM25()).fit(mixed)
+    assert 1 == pipeline.add([Document("a", "word1", {"x": True})]).updated
+    assert {"a", "b"} == {hit.document.id for hit in pipeline.search("word1 word2", filter={"x": True})}
+    assert 1 == pipeline.add([Document("a", "word1", {"x": True, "y": float("nan")})]).updated
+    assert 1 == pipeline.add([Document("a", "word1", {"y": float("nan"), "x": True})]).skipped
 
 
 def test_an_error_on_the_way_changes_nothing(given: list[Document]) -> None:

@@ -12,11 +12,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from ir_measures import nDCG
 
-from eval import RunValues, compare_runs, read_run_values, write_comparison
+from eval import Dataset, RunValues, Split, compare_runs, evaluate, read_run_values, write_comparison
 from eval.comparison_report import as_latex, as_markdown
+from eval.run_folder import write_run
 from eval.runs import read_trec
-from rag import ConfigError, DataError
+from rag import ConfigError, Corpus, DataError, Document, Pipeline, Query
 from rag.errors import ArtifactError
+from retrievers import BM25
 
 RNG = np.random.default_rng(0)
 QUERIES = [f"q{n}" for n in range(50)]
@@ -184,3 +186,13 @@ def test_sources_that_are_no_runs(tmp_path):
         read_run_values(tmp_path / "folder")
     partly = read_run_values(tmp_path / "run", qrels={"q": {"d": 1}, "unanswered": {"d": 1}})
     assert {"q": 1.0, "unanswered": 0.0} == partly.values["nDCG@10"]
+
+
+def test_ids_come_back_as_they_were(tmp_path):
+    documents = [Document(id, "cat") for id in ("a b", "a%20c", "a%41", "a%41 d", "%", "e\u00a0f", "100%")]
+    for query_id in ("q", "q%41", "q 1%", "q%20r"):
+        split = Split([Query(query_id, "cat")], {query_id: {one.id: 1 for one in documents}})
+        found = evaluate(Pipeline(retriever=BM25()), Dataset("d", Corpus.from_documents(documents), {"test": split}))
+        folder = write_run(found, tmp_path / "run")
+        again = read_run_values(folder, measures=["R@100", "nDCG@10"], qrels=split.qrels).values
+        assert {"R@100": {query_id: 1.0}, "nDCG@10": {query_id: 1.0}} == again

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 import rag.templates
-from eval import against_exact, evaluate, load_dataset
+from eval import Dataset, Split, against_exact, evaluate, load_dataset
 from eval.exact import scoring_stage
-from rag import ConfigError, Pipeline, RecursiveChunker, Threshold
+from rag import ConfigError, Corpus, Document, Pipeline, Query, RecursiveChunker, Threshold
 from rag.store.store import Store
 from rerankers import CallableScorer, Rerank
 from retrievers import BM25
@@ -75,3 +76,17 @@ def test_a_pipeline_that_scores_everything_agrees_with_itself(tmp_path):
 def test_without_a_scorer_there_is_nothing_to_compare_with():
     with pytest.raises(ConfigError, match="the pipeline needs a stage that has one"):
         scoring_stage(Pipeline(retriever=BM25(), stages=[Threshold(top_k=3)]))
+
+
+def test_what_a_filter_hides_is_not_missed():
+    documents = [Document(str(n), "abc"[: 1 + n % 3], {"half": n % 2}) for n in range(12)]
+    queries = [Query("q", "abc", filter={"half": 1}), Query("r", "abc"), Query("s", "abc", filter={"half": {"gt": 1}})]
+    dataset = Dataset(
+        "d", Corpus.from_documents(documents), {"test": Split(queries, {query.id: {"1": 1} for query in queries})}
+    )
+    stages = [Rerank(scorer=CallableScorer(letters), budget=12)]
+    evaluation = evaluate(Pipeline(retriever=BM25(token_pattern="[a-z]+"), stages=stages), dataset, timed=False)
+    evaluation = replace(evaluation, run=evaluation.run | {"q": {str(n): 1.0 for n in range(1, 12, 2)}})
+    everything = replace(evaluation, run=evaluation.run | {"r": {str(n): 1.0 for n in range(12)}})
+    found = against_exact(everything, 3).metrics["against_exact"]
+    assert {"1": 1.0, "10": 1.0, "100": 1.0} == {k: one["mean"] for k, one in found["recall"].items()}

@@ -153,3 +153,15 @@ def test_a_corpus_sorted_by_a_field() -> None:
         corpus.sorted_by("size")
     with pytest.raises(DataError, match="cannot sort by 'year': it must be one number a document"):
         Corpus.from_documents([*documents, Document("x", "text", {"year": "old"})]).sorted_by("year")
+
+
+def test_whole_numbers_are_told_apart_however_large() -> None:
+    numbers = [2**53, 2**53 + 1, 2**53 + 2, 10**400, 1.5]
+    corpus = Corpus.from_documents(Document(str(n), "", {"x": one, "y": 2.0**53}) for n, one in enumerate(numbers))
+    for number, one in enumerate(numbers):
+        assert [number] == np.flatnonzero(corpus.fields.mask({"x": one})).tolist()
+        below = [n for n, other in enumerate(numbers) if other < one]
+        assert below == np.flatnonzero(corpus.fields.mask({"x": {"lt": one}})).tolist()
+    assert not corpus.fields.mask({"y": 2**53 + 1}).any()
+    assert corpus.fields.mask({"y": {"lt": 2**53 + 1}}).all()
+    assert ["4", "0", "1", "2", "3"] == corpus.sorted_by("x").ids()

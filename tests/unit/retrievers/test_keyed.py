@@ -25,10 +25,12 @@ from rag import (
     RecursiveChunker,
     Store,
 )
+from rag.summarizer import Summary
 from rag.testing import check_candidates
+from rerankers import Rerank
 from retrievers import BM25, HNSW, Dense, Hybrid, Keyed, MinMax, PseudoQueriesKey, SummaryKey, TextKey, TitleKey
-from summarizers import Extractive, Precomputed
-from tests.fakes import TableEmbedder
+from summarizers import Extractive, Precomputed, SummaryQuery
+from tests.fakes import CountingScorer, TableEmbedder
 
 N = 30
 RNG = np.random.default_rng(3)
@@ -146,6 +148,18 @@ def test_what_a_list_lacks_counts_as_its_last_or_as_nothing(tmp_path):
     found = {hit.document.id: hit.score for hit in pipeline.search("dog")}
     assert {"a", "b", "c"} == set(found)
     np.testing.assert_allclose([alone["b"] / 2, alone["c"] / 2], [found["b"], found["c"]], rtol=1e-5)
+
+
+@pytest.mark.parametrize("top_k", [3, 50])
+def test_lists_are_as_long_however_keys_are_pooled(tmp_path, top_k):
+    """With one key a document, pooling changes nothing, also not what a list lacks."""
+    path = summary_file(tmp_path, {number: [100 + number] for number in range(N)})
+    found = []
+    for pooling in ("max", "log_sum_exp"):
+        keys = [TextKey(retriever=Dense(embedder=table())), summary_key(path, top_k=20, pooling=pooling)]
+        found.append(ask(fitted(Keyed(keys=keys, top_k=top_k)), range(390, 400)))
+    assert found[0].positions.tolist() == found[1].positions.tolist()
+    np.testing.assert_allclose(found[0].scores, found[1].scores, rtol=1e-5)
 
 
 def test_the_key_that_matched_is_explained(tmp_path):
@@ -270,6 +284,84 @@ def test_lists_in_the_store_are_not_those_of_summaries_that_failed(tmp_path):
     file.write_text('{"_id": "a", "summary": "short"}\n{"_id": "b", "summary": "short too"}')
     assert (True, [[0, 1]]) == found(file)
     assert (True, [[0, 1]]) == found(file)
+
+
+def test_what_later_steps_make_of_failed_summaries_is_not_kept_either(tmp_path):
+    store = Store(tmp_path / "store")
+    file = tmp_path / "s.jsonl"
+    documents = [Document("a", "long text"), Document("b", "other text")]
+
+    class Fleeting(Precomputed):  # as a chat model, whose answers no fingerprint tells
+        def content(self):
+            return None
+
+    def found():
+        keyed = Keyed(keys=[SummaryKey(summarizer=Fleeting(str(file)), retriever=BM25())])
+        pipeline = Pipeline(retriever=keyed, stages=[Rerank(scorer=CountingScorer())]).fit(documents, store=store)
+        return sorted(pipeline.run(QueryBatch([Query("q", "short")], store=store)).positions[0].tolist())
+
+    file.write_text('{"_id": "a", "summary": "short"}')
+    assert [0] == found()
+    file.write_text('{"_id": "a", "summary": "short"}\n{"_id": "b", "summary": "short too"}')
+    assert [0, 1] == found()
+
+
+def test_lists_of_queries_whose_summaries_failed_are_not_kept(tmp_path):
+    store = Store(tmp_path / "store")
+    summaries = {}
+
+    class Sometimes(Extractive):  # writes what it has, when it has it
+        def write(self, sources):
+            for number, source in enumerate(sources):
+                text = summaries.get(source.text)
+                yield number, Summary((text,), "") if text else Summary((), "no answer in time")
+
+    key = TextKey(retriever=BM25(), query=SummaryQuery(summarizer=Sometimes(embedder=table())))
+    pipeline = Pipeline(retriever=Keyed(keys=[key]), stages=[Rerank(scorer=CountingScorer())])
+    pipeline.fit([Document("a", "cat"), Document("b", "dog")], store=store)
+
+    def found():
+        candidates = pipeline.run(QueryBatch([Query("q", "cat"), Query("r", "mouse")], store=store))
+        return [row[row >= 0].tolist() for row in candidates.positions]
+
+    assert [[0], []] == found()
+    summaries |= {"cat": "dog"}
+    assert [[1], []] == found()
+    summaries |= {"mouse": "cat", "cat": "forgotten"}
+    assert [[1], [0]] == found()
+    summaries.clear()
+    assert [[1], [0]] == found()  # now kept
+
+
+def test_nothing_is_written_about_deleted_documents():
+    asked = []
+
+    class Asked(Extractive):
+        def write(self, sources):
+            for number, source in enumerate(sources):
+                asked.append(source.text)
+                yield number, Summary((source.text,), "")
+
+    key = SummaryKey(summarizer=Asked(embedder=table()), retriever=BM25())
+    pipeline = Pipeline(retriever=Keyed(keys=[key])).fit([Document(name, f"cat {name}") for name in "abcd"])
+    pipeline.delete(["a"], compact_at=1.0)
+    asked.clear()
+    pipeline.add([Document("b", "dog")], compact_at=1.0)
+    assert ["cat c", "cat d", "dog"] == asked
+    assert ["b"] == [hit.document.id for hit in pipeline.search("dog")]
+    assert {"c", "d"} == {hit.document.id for hit in pipeline.search("cat a")}
+
+
+def test_lists_by_title_are_of_the_titles_they_were_made_with(tmp_path):
+    store = Store(tmp_path / "store")
+    for titles in ("cat", "dog"), ("dog", "cat"):
+        documents = [Document(str(n), "text", {"title": title}) for n, title in enumerate(titles)]
+        pipeline = Pipeline(
+            retriever=Keyed(keys=[TitleKey(retriever=BM25())]), stages=[Rerank(scorer=CountingScorer())]
+        )
+        pipeline.fit(documents, store=store)
+        found = pipeline.run(QueryBatch([Query("q", "cat")], store=store))
+        assert [[titles.index("cat")]] == found.positions.tolist()
 
 
 def test_no_document_with_such_a_key():

@@ -112,6 +112,7 @@ def test_what_passes_is_asked_for_again(fault):
 LASTING = {
     "refusal": ({"refusal": "I will not"}, "it refused: I will not", 1),
     "refusal in words": ({"body": "I'm sorry, but I can't help with that."}, "it refused: I'm sorry", 1),
+    "refusal in print": ({"body": "I\u2019m sorry, but I can\u2019t help."}, "it refused: I\u2019m sorry", 1),
     "filtered": ({"body": "x", "finish": "content_filter"}, "it refused", 1),
     "cut off": ({"body": "and so on and", "finish": "length"}, "cut off at max_tokens", 1),
     "too long": ({"body": "long " * 2000}, "more than max_output (4000)", 1),
@@ -202,6 +203,18 @@ def test_the_key_comes_from_the_environment_and_is_written_nowhere(server, tmp_p
         one.summarize(SOURCES[:1])
 
 
+@pytest.mark.parametrize("status", [401, 422])
+def test_a_key_of_any_shape_is_cut_out_of_what_a_server_says(status, monkeypatch):
+    monkeypatch.setenv("MY_KEY", "gsk.very+secret")
+    answer = {"status": status, "body": "Incorrect API key provided: gsk.very+secret"}
+    with (
+        chat_server(lambda request, number: answer) as server,
+        pytest.raises(ModelError, match="Incorrect API") as caught,
+    ):
+        chat(server, api_key_variable="MY_KEY").summarize(SOURCES[:1], strict=True)
+    assert "secret" not in str(caught.value)
+
+
 def test_a_server_of_ones_own_needs_no_key(server, monkeypatch):
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
     chat(server).summarize(SOURCES[:1])
@@ -215,7 +228,12 @@ def test_a_server_of_ones_own_needs_no_key(server, monkeypatch):
     [
         ({"options": {"api_key": "x"}}, "'api_key' may hold a secret"),
         ({"options": {"default_headers": {}}}, "'default_headers' may hold a secret"),
-        ({"base_url": "http://me:pw@host/v1"}, "must hold neither password nor query"),
+        ({"options": {"extra_body": {"api_key": "x"}}}, "'extra_body.api_key' may hold a secret"),
+        ({"options": {"model_kwargs": {"extra_headers": {"X": "x"}}}}, "'model_kwargs.extra_headers' may hold"),
+        ({"options": {"extra_body": {"servers": [{"password": "x"}]}}}, "'extra_body.servers.0.password' may hold"),
+        ({"options": {"openai_proxy": "http://me:pw@host"}}, "'openai_proxy' may hold a secret"),
+        ({"base_url": "http://me:pw@host/v1"}, "must hold neither user, password nor query"),
+        ({"base_url": "http://token@host/v1"}, "must hold neither user, password nor query"),
         ({"prompt": "no place"}, "must have {text} where the text goes, got 'no place'"),
         ({"conversation_prompt": "{txt}"}, "must have {text}"),
         ({"examples": [{"input": "x"}]}, "each must have an input and an output, got ['input']"),

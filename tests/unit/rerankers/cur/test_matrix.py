@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import pytest
 
@@ -220,3 +222,13 @@ def test_passages_of_every_query_are_the_nearest_and_random_others():
         own = columns[rows == row].tolist()
         assert 10 == len(set(own))
         assert set(near.tolist()) <= set(own)
+
+
+@pytest.mark.parametrize("factors", [AnchorQueryFactors, partial(MatrixFactorisation, embedder=WordEmbedder())])
+def test_other_queries_in_the_file_make_other_factors(factors, tmp_path):
+    file = tmp_path / "queries.txt"
+    found = set()
+    for text in ("one\ntwo", "one\nthree"):
+        file.write_text(text)
+        found.add(factors(queries=str(file)).content_fingerprint)
+    assert 2 == len(found)

@@ -60,9 +60,7 @@ def read_run_values(
             return _of_folder(source, found, measures)
         source = source / "run.trec"
     if qrels is None:
-        raise ConfigError(
-            f"{source} is a run file, which needs judgements: --qrels FILE or --dataset", parameter="qrels"
-        )
+        raise ConfigError(f"{source} is a run file: give judgements (--qrels FILE or --dataset)", parameter="qrels")
     parsed = parse_measures(list(measures) or ["nDCG@10"])
     run = read_trec(source, known={*qrels, *(document for judged in qrels.values() for document in judged)})
     judged = {query: scores for query, scores in run.items() if query in qrels}

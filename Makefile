@@ -30,9 +30,11 @@ $(BIN)/python:
 $(VENV)/.quickstart: pyproject.toml constraints.txt | $(BIN)/python
 	@echo "installing into $(VENV) (once, about a minute)" >&2
 	@$(INSTALL) -e '.[quickstart]'
+	@rm -rf *.egg-info  # found before what is installed, it would hide later entry points
 	@touch $@
 
 $(VENV)/.dev: pyproject.toml constraints.txt | $(BIN)/python
 	@echo "installing into $(VENV) (once, about a minute)" >&2
 	@$(INSTALL) -e '.[dev]'
+	@rm -rf *.egg-info
 	@touch $@ $(VENV)/.quickstart

@@ -61,7 +61,8 @@ class HNSW(FaissIndex):
         return faiss.SearchParametersHNSW(efSearch=self._ef(k, subset), sel=subset.selector)
 
     def cost(self, k: int, subset: Subset) -> float:
-        return _VISITED * math.sqrt(self.m / 32) * self._ef(k, subset)
+        # Links lead past what is not allowed, which is compared too.
+        return _VISITED * math.sqrt(self.m / 32) * max(self.ef_search, k) / max(subset.fraction, 1e-9)
 
     def _ef(self, k: int, subset: Subset) -> int:
         # Among the candidates kept only a share is allowed: without more of them recall falls apart, though not yet

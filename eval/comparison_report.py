@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import json
 import re
-from importlib.resources import files
 from pathlib import Path
 
 from eval.comparison import Compared, Pair
+from eval.markdown import cell
+from eval.pages import render_page
 from rag.errors import ArtifactError
 from rag.store.folder import replace_file
 
@@ -21,10 +20,10 @@ _LATEX = re.compile(r"[&%$#_{}]")
 
 def as_markdown(compared: Compared) -> str:
     """Means, and every pair in a sentence and a row."""
-    lines = [f"{compared.n_queries} queries\n", "| run | " + " | ".join(map(_cell, compared.measures)) + " |"]
+    lines = [f"{compared.n_queries} queries\n", "| run | " + " | ".join(map(cell, compared.measures)) + " |"]
     lines.append("|---|" + "---|" * len(compared.measures))
     lines += [
-        f"| {_cell(name)} | " + " | ".join(_mean(compared, name, m) for m in compared.measures) + " |"
+        f"| {cell(name)} | " + " | ".join(_mean(compared, name, m) for m in compared.measures) + " |"
         for name in compared.runs
     ]
     for measure in compared.measures:
@@ -39,7 +38,7 @@ def as_markdown(compared: Compared) -> str:
             if pair.measure == measure:
                 bounds = f"{pair.ci95[0]:+.4f} to {pair.ci95[1]:+.4f}" if pair.ci95 else "-"
                 lines.append(
-                    f"| {_cell(pair.run)} | {_cell(pair.baseline)} | {pair.difference:+.4f} | {bounds} | "
+                    f"| {cell(pair.run)} | {cell(pair.baseline)} | {pair.difference:+.4f} | {bounds} | "
                     f"{pair.p_value:.4f} | {pair.p_corrected:.4f} | {pair.effect_size:+.2f} | "
                     f"{pair.wins} / {pair.ties} / {pair.losses} |"
                 )
@@ -81,25 +80,8 @@ def as_latex(compared: Compared) -> str:
 
 def render_comparison(compared: Compared) -> str:
     """One self-contained HTML file: means with intervals, every pair, and what was done."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-    from markupsafe import Markup
-
-    from eval.report import page_filters
-
-    environment = Environment(
-        loader=PackageLoader("eval"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    environment.filters |= page_filters()
-    assets = files("eval") / "templates"
-    script = (assets / "sort.js").read_text(encoding="utf-8")
-    return environment.get_template("comparison.html.j2").render(
-        compared=compared,
-        method=_method(compared),
-        style=Markup((assets / "report.css").read_text(encoding="utf-8")),  # noqa: S704 - our own files
-        script=Markup(script),  # noqa: S704
-        script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
-        whisker=_whisker(compared),
-    )
+    view = {"compared": compared, "method": _method(compared), "whisker": _whisker(compared)}
+    return render_page("comparison.html.j2", view, script="sort.js")
 
 
 def write_comparison(compared: Compared, folder: Path) -> Path:
@@ -142,10 +124,6 @@ def _method(compared: Compared) -> str:
 def _mean(compared: Compared, name: str, measure: str) -> str:
     bounds = compared.ci95[name][measure]
     return f"{compared.means[name][measure]:.4f}" + (f" [{bounds[0]:.3f}, {bounds[1]:.3f}]" if bounds else "")
-
-
-def _cell(text: str) -> str:
-    return text.replace("|", "\\|").replace("\n", " ")
 
 
 def _tex(text: str) -> str:

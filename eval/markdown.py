@@ -8,7 +8,7 @@ from typing import Any
 
 from rag.errors import ArtifactError
 
-__all__ = ["as_markdown"]
+__all__ = ["as_markdown", "cell"]
 
 
 def as_markdown(run: Path) -> str:
@@ -32,7 +32,7 @@ def as_markdown(run: Path) -> str:
 def _page(metrics: dict[str, Any]) -> str:
     n, corpus, latency = metrics["n_queries"], metrics["corpus"], metrics["latency_ms"]
     lines = [
-        f"### {_cell(metrics['dataset'])} / {_cell(metrics['split'])}",
+        f"### {cell(metrics['dataset'])} / {cell(metrics['split'])}",
         "",
         f"{n} questions, {corpus['documents']:,} documents in {corpus['passages']:,} passages",
         "",
@@ -41,7 +41,7 @@ def _page(metrics: dict[str, Any]) -> str:
     ]
     for name, value in metrics["measures"].items():
         bounds = f"{value['ci95'][0]:.4f} to {value['ci95'][1]:.4f}" if value["ci95"] else "-"
-        lines.append(f"| {_cell(name)} | {value['mean']:.4f} | {bounds} |")
+        lines.append(f"| {cell(name)} | {value['mean']:.4f} | {bounds} |")
     losses = {one["name"]: one for one in metrics.get("attribution", {}).get("stages", ())}
     lines += [
         "",
@@ -52,7 +52,7 @@ def _page(metrics: dict[str, Any]) -> str:
         lost = losses.get(stage["name"])
         after = f"{lost['recall']:.3f} | {lost['lost']}" if lost else "- | -"
         lines.append(
-            f"| {_cell(stage['name'])} | {stage['seconds'] / n * 1e3:.1f} | {stage['scorer_calls'] / n:.1f} | {after} |"
+            f"| {cell(stage['name'])} | {stage['seconds'] / n * 1e3:.1f} | {stage['scorer_calls'] / n:.1f} | {after} |"
         )
     alone = f"one question alone {latency['p50']:.1f} ms (p50), {latency['p95']:.1f} ms (p95); " if latency else ""
     lines += ["", f"{alone}in batch {metrics['throughput_qps']:.0f} per second"]
@@ -60,5 +60,6 @@ def _page(metrics: dict[str, Any]) -> str:
     return "\n".join([*lines, "", f"pipeline `{metrics['config_fingerprint']}`, seed {metrics['seed']}"]) + "\n"
 
 
-def _cell(text: str) -> str:
+def cell(text: str) -> str:
+    """A text that may stand in a table."""
     return str(text).replace("|", "\\|").replace("\n", " ")

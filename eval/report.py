@@ -6,21 +6,17 @@ width, so the page needs no library, no network and no redrawing on a telephone,
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import json
-import math
-import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
 from eval.filter_view import filter_views
+from eval.pages import number, render_page
 from rag.config.source import read_source
 from rag.errors import ArtifactError
 from rag.store.folder import replace_file
@@ -28,14 +24,12 @@ from rag.store.folder import replace_file
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["page_filters", "render_report", "write_report"]
+__all__ = ["render_report", "write_report"]
 
 _WORST = 10
 """Queries shown in full."""
 _ROWS = 5000
 """Queries in the table of all, at most: keeps the file under 6 MB."""
-_EXCERPT = 240
-"""Characters of a passage that are shown."""
 
 _MEANINGS = {
     "nDCG": "how close the order of {among} is to the best possible one; 1 is perfect",
@@ -55,8 +49,6 @@ _COUNTERS = {
     "llm_calls": "LLM call{s}",
     "llm_tokens": "LLM token{s}",
 }
-_UNPRINTABLE = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202d\u202e\ud800-\udfff]")
-"""Control characters, halves of surrogate pairs, and the overrides that write the rest of a line backwards."""
 
 
 def render_report(run: Path) -> str:
@@ -68,42 +60,12 @@ def render_report(run: Path) -> str:
     Raises:
         ArtifactError: There is no run, or it is damaged.
     """
-    from jinja2 import Environment, PackageLoader, StrictUndefined, TemplateError
-    from markupsafe import Markup
+    from jinja2 import TemplateError
 
-    environment = Environment(
-        loader=PackageLoader("eval"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= page_filters()
-    assets = files("eval") / "templates"
-    script = (assets / "report.js").read_text(encoding="utf-8")
     try:
-        return environment.get_template("report.html.j2").render(
-            _view(run),
-            # Our own files, the only text that goes in as it is; the hash makes ours the only script that may run.
-            style=Markup((assets / "report.css").read_text(encoding="utf-8")),  # noqa: S704
-            script=Markup(script),  # noqa: S704
-            script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
-        )
+        return render_page("report.html.j2", _view(run), script="report.js")
     except (AttributeError, IndexError, KeyError, TemplateError, TypeError, ValueError) as error:
         raise ArtifactError(f"{run}: damaged: its files do not fit together ({error!r})") from None
-
-
-def page_filters() -> dict[str, Callable[..., str]]:
-    """How pages of ours write numbers and texts: Jinja filters by name."""
-    return {
-        "number": _number,
-        "score": _score,
-        "fine": _fine,
-        "seconds": _seconds,
-        "percent": _percent,
-        "excerpt": _excerpt,
-        "clean": _clean,
-    }
 
 
 def write_report(run: Path) -> Path:
@@ -217,7 +179,7 @@ def _spending(stages: Sequence[Mapping[str, Any]]) -> _Spending:
     keys = ("seconds", *_COUNTERS)
     total = {key: sum(stage[key] for stage in stages) for key in keys}
     rows = [{**stage, "share": stage["seconds"] / total["seconds"] if total["seconds"] else 0.0} for stage in stages]
-    spent = [f"{_number(total[key])} {name.format(s='' if total[key] == 1 else 's')}" for key, name in _used(total)]
+    spent = [f"{number(total[key])} {name.format(s='' if total[key] == 1 else 's')}" for key, name in _used(total)]
     columns = {key: name.format(s="s") for key, name in _used(total)}
     return _Spending(rows, total, columns, ", ".join(spent) or "no model was asked")
 
@@ -258,65 +220,7 @@ def _components(values: Sequence[Any]) -> Iterator[dict[str, Any]]:
             yield value
 
 
-# -- numbers and words -------------------------------------------------------------------------------------------------
-
-
-def _number(value: float | None) -> str:
-    """1234567 -> 1,234,567; 12.345 -> 12.3; 0.1234 -> 0.12."""
-    if value is None or not math.isfinite(value):
-        return "–"
-    if abs(value) >= 100 or value == int(value):
-        return f"{value:,.0f}"
-    return f"{value:.{1 if abs(value) >= 10 else 2}f}".rstrip("0").rstrip(".")
-
-
-def _score(value: float | None) -> str:
-    return "–" if value is None or not math.isfinite(value) else f"{value:.3f}"
-
-
-def _fine(value: float | None) -> str:
-    """Three digits that count: thresholds may be small."""
-    return "–" if value is None or not math.isfinite(value) else f"{value:.3g}"
-
-
-def _percent(share: float) -> str:
-    """0.123 -> 12 %. Never says 0 % or 100 % of what is not."""
-    if 0 < share < 0.005:
-        return "<\u00a01\u00a0%"
-    if 0.995 <= share < 1:
-        return ">\u00a099\u00a0%"
-    return f"{share * 100:.0f}\u00a0%"
-
-
-def _seconds(value: float | None) -> str:
-    """A duration in the unit that suits it, to three digits."""
-    if value is None or not math.isfinite(value):
-        return "–"
-    if value >= 3600:
-        hours, minutes = divmod(round(value / 60), 60)
-        return f"{hours:,}\u00a0h {minutes}\u00a0min"
-    if value >= 60:
-        minutes, left = divmod(round(value), 60)
-        return f"{minutes}\u00a0min {left}\u00a0s"
-    size, unit = (1.0, "s") if value >= 1 else (1e3, "ms") if value >= 1e-3 else (1e6, "µs")
-    digits = 0 if value * size >= 100 else 1 if value * size >= 10 else 2
-    return f"{value * size:.{digits}f}\u00a0{unit}" if value else "0\u00a0s"
-
-
 def _when(iso: str) -> str:
     """An ISO time as people read it."""
     time = datetime.fromisoformat(iso)
     return f"{time.day} {time:%B %Y, %H:%M} {time.tzname() or ''}".strip()
-
-
-def _clean(text: object) -> str:
-    """Text without characters that HTML does not allow, or that deceive."""
-    return _UNPRINTABLE.sub("\ufffd", str(text))
-
-
-def _excerpt(text: str | None, length: int = _EXCERPT) -> str:
-    """The beginning of a text, cut between words."""
-    text = " ".join((text or "")[: 4 * length].split())
-    if len(text) <= length:
-        return _clean(text)
-    return _clean(text[:length].rsplit(" ", 1)[0]) + " …"

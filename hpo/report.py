@@ -11,13 +11,12 @@ import itertools
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib.resources import files
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from eval.report import page_filters
+from eval.pages import render_page
 from hpo.distributions import Float, Int, unit
 from hpo.outputs import summary
 from hpo.result import SweepResult, Tested
@@ -40,18 +39,7 @@ _LEFT, _RIGHT, _TOP, _BOTTOM = 56, 12, 14, 34
 
 def render_report(result: SweepResult) -> str:
     """The report of a sweep as the text of one self-contained HTML file."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-    from markupsafe import Markup
-
-    environment = Environment(
-        loader=PackageLoader("hpo"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    environment.filters |= page_filters() | {"value": _value}
-    styles = [(files("eval") / "templates" / "report.css"), (files("hpo") / "templates" / "sweep.css")]
-    return environment.get_template("sweep.html.j2").render(
-        _view(result),
-        style=Markup("\n".join(one.read_text(encoding="utf-8") for one in styles)),  # noqa: S704 - our own files
-    )
+    return render_page("sweep.html.j2", _view(result), package="hpo", style="sweep.css", filters={"value": _value})
 
 
 # -- what the template gets --------------------------------------------------------------------------------------------

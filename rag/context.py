@@ -372,8 +372,8 @@ class FitContext:
 def _split(blocks: Iterable[list[str]], small: bool) -> Iterator[list[str]]:
     """Blocks that are not empty; in pieces that are soon done, where each is kept."""
     for block in blocks:
-        for first in range(0, len(block), EMBEDDED_TOGETHER if small else max(len(block), 1)):
-            yield block[first : first + EMBEDDED_TOGETHER] if small else block
+        step = EMBEDDED_TOGETHER if small else max(len(block), 1)
+        yield from (block[first : first + step] for first in range(0, len(block), step))
 
 
 def _token_vectors(arrays: Sequence[Any]) -> TokenVectors:

@@ -182,6 +182,9 @@ def test_sources_that_are_no_runs(tmp_path):
     with pytest.raises(DataError, match="none of its 1 queries is judged"):
         read_run_values(tmp_path / "run", qrels={"p": {"d": 1}})
     (tmp_path / "folder").mkdir()
+    with pytest.raises(ArtifactError, match="there is no run \\(no metrics.json\\)"):
+        read_run_values(tmp_path / "folder")
+    (tmp_path / "folder" / "metrics.json").write_text("{")
     with pytest.raises(ArtifactError, match="is no run folder, or damaged"):
         read_run_values(tmp_path / "folder")
     partly = read_run_values(tmp_path / "run", qrels={"q": {"d": 1}, "unanswered": {"d": 1}})

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from eval.report import _number, _percent, _seconds, render_report, write_report
+from eval.pages import number, percent, seconds
+from eval.report import render_report, write_report
 from rag.errors import ArtifactError
 from tests.fake_runs import MEASURES, fake_filter, fake_queries, write_fake_run
 
@@ -168,8 +169,8 @@ def render_report_of(*filters: dict[str, object]) -> str:
 
 def test_worst_queries_come_first_with_what_came_and_what_should_have(tmp_path: Path) -> None:
     queries = fake_queries(3)
-    for number, query in enumerate(queries):
-        query.update(query=f"question {number}", **dict.fromkeys(MEASURES, 0.5))
+    for place, query in enumerate(queries):
+        query.update(query=f"question {place}", **dict.fromkeys(MEASURES, 0.5))
     queries[2]["nDCG@10"] = 0.1
     queries[1]["AP"] = 0.4
     queries[0]["nDCG@10"] = 1.0
@@ -340,7 +341,7 @@ def test_files_that_do_not_fit_together(tmp_path: Path, metrics: dict[str, objec
 
 
 @pytest.mark.parametrize(
-    ("seconds", "text"),
+    ("value", "text"),
     [
         (0.0, "0 s"),
         (0.0000042, "4.20 µs"),
@@ -353,22 +354,22 @@ def test_files_that_do_not_fit_together(tmp_path: Path, metrics: dict[str, objec
         (float("nan"), "–"),
     ],
 )
-def test_seconds(seconds: float, text: str) -> None:
-    assert text == _seconds(seconds).replace("\u00a0", " ")
+def test_seconds(value: float, text: str) -> None:
+    assert text == seconds(value).replace("\u00a0", " ")
 
 
 @pytest.mark.parametrize(
     ("value", "text"), [(0, "0"), (3.0, "3"), (0.126, "0.13"), (12.34, "12.3"), (1234567.8, "1,234,568"), (None, "–")]
 )
 def test_number(value: float | None, text: str) -> None:
-    assert text == _number(value)
+    assert text == number(value)
 
 
 @pytest.mark.parametrize(
     ("share", "text"), [(0.0, "0 %"), (0.001, "< 1 %"), (0.5, "50 %"), (0.999, "> 99 %"), (1.0, "100 %")]
 )
 def test_percent(share: float, text: str) -> None:
-    assert text == _percent(share).replace("\u00a0", " ")
+    assert text == percent(share).replace("\u00a0", " ")
 
 
 def test_importing_it_loads_no_heavy_library() -> None:

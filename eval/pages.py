@@ -1,0 +1,115 @@
+"""Pages: one self-contained HTML file each, with how numbers and texts are written in them."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import math
+import re
+from collections.abc import Callable, Mapping
+from importlib.resources import files
+from typing import Any
+
+__all__ = ["clean", "excerpt", "fine", "number", "percent", "render_page", "score", "seconds"]
+
+_EXCERPT = 240
+"""Characters of a passage that are shown."""
+_UNPRINTABLE = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202d\u202e\ud800-\udfff]")
+"""Control characters, halves of surrogate pairs, and the overrides that write the rest of a line backwards."""
+
+
+def render_page(
+    template: str,
+    view: Mapping[str, Any],
+    *,
+    package: str = "eval",
+    style: str | None = None,
+    script: str | None = None,
+    filters: Mapping[str, Callable[..., str]] | None = None,
+) -> str:
+    """The text of one HTML file that needs no network.
+
+    Args:
+        template: Among ``package``'s templates, in Jinja's language; it puts ``style``, ``script`` and ``script_hash``
+            where they belong.
+        view: What it shows; all of it is escaped.
+        package: Whose templates.
+        style: A file of its own beside the template, after the style that all pages share.
+        script: A file among our templates. By its hash it is the only script that may run.
+        filters: Jinja filters of its own, by name.
+    """
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+    from markupsafe import Markup
+
+    environment = Environment(
+        loader=PackageLoader(package), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    ours = (number, score, fine, seconds, percent, excerpt, clean)
+    environment.filters |= {one.__name__: one for one in ours} | dict(filters or {})
+    assets = files("eval") / "templates"
+    styles = [(assets / "report.css").read_text(encoding="utf-8")]
+    if style is not None:
+        styles.append((files(package) / "templates" / style).read_text(encoding="utf-8"))
+    code = "" if script is None else (assets / script).read_text(encoding="utf-8")
+    # Our own files are the only text that goes in as it is.
+    return environment.get_template(template).render(
+        view,
+        style=Markup("\n".join(styles)),  # noqa: S704
+        script=Markup(code),  # noqa: S704
+        script_hash=base64.b64encode(hashlib.sha256(code.encode()).digest()).decode(),
+    )
+
+
+def number(value: float | None) -> str:
+    """1234567 -> 1,234,567; 12.345 -> 12.3; 0.1234 -> 0.12."""
+    if value is None or not math.isfinite(value):
+        return "–"
+    if abs(value) >= 100 or value == int(value):
+        return f"{value:,.0f}"
+    return f"{value:.{1 if abs(value) >= 10 else 2}f}".rstrip("0").rstrip(".")
+
+
+def score(value: float | None) -> str:
+    return "–" if value is None or not math.isfinite(value) else f"{value:.3f}"
+
+
+def fine(value: float | None) -> str:
+    """Three digits that count: thresholds may be small."""
+    return "–" if value is None or not math.isfinite(value) else f"{value:.3g}"
+
+
+def percent(share: float) -> str:
+    """0.123 -> 12 %. Never says 0 % or 100 % of what is not."""
+    if 0 < share < 0.005:
+        return "<\u00a01\u00a0%"
+    if 0.995 <= share < 1:
+        return ">\u00a099\u00a0%"
+    return f"{share * 100:.0f}\u00a0%"
+
+
+def seconds(value: float | None) -> str:
+    """A duration in the unit that suits it, to three digits."""
+    if value is None or not math.isfinite(value):
+        return "–"
+    if value >= 3600:
+        hours, minutes = divmod(round(value / 60), 60)
+        return f"{hours:,}\u00a0h {minutes}\u00a0min"
+    if value >= 60:
+        minutes, left = divmod(round(value), 60)
+        return f"{minutes}\u00a0min {left}\u00a0s"
+    size, unit = (1.0, "s") if value >= 1 else (1e3, "ms") if value >= 1e-3 else (1e6, "µs")
+    digits = 0 if value * size >= 100 else 1 if value * size >= 10 else 2
+    return f"{value * size:.{digits}f}\u00a0{unit}" if value else "0\u00a0s"
+
+
+def clean(text: object) -> str:
+    """Text without characters that HTML does not allow, or that deceive."""
+    return _UNPRINTABLE.sub("\ufffd", str(text))
+
+
+def excerpt(text: str | None, length: int = _EXCERPT) -> str:
+    """The beginning of a text, cut between words."""
+    text = " ".join((text or "")[: 4 * length].split())
+    if len(text) <= length:
+        return clean(text)
+    return clean(text[:length].rsplit(" ", 1)[0]) + " …"

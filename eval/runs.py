@@ -124,6 +124,8 @@ def _of_folder(folder: Path, name: str, measures: Sequence[str]) -> RunValues:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+    if not (folder / "metrics.json").is_file():
+        raise ArtifactError(f"{folder}: there is no run (no metrics.json)")
     try:
         metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
         known = list(metrics["measures"])

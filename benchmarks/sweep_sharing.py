@@ -1,9 +1,11 @@
 """What does sharing save? A sweep of 162 configurations through the store, against the same trials each from scratch.
 
     python benchmarks/sweep_sharing.py DATA CROSS_ENCODER WORK [--queries 25] [--scratch 10] [--space wide|deep]
+        [--embedder MODEL] [--documents N]
 
 DATA holds the BEIR folder scifact; CROSS_ENCODER is a model; WORK a folder for store and study, where a run that was
-stopped goes on. Prints Markdown.
+stopped goes on. ``deep`` embeds with LSA, or with a sentence-transformers MODEL; N documents, those judged for the
+queries among them, make the from-scratch part bearable then. Prints Markdown.
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ from hpo.planning import plan
 from hpo.sweep import sweep_from_config
 from hpo.trial import Bench
 from hpo.tuning import tune
+from rag.corpus.corpus import Corpus
 from rag.store.store import Store
 
 
@@ -28,9 +31,10 @@ def choices(*values: object, name: str | None = None) -> dict:
     return {"tune": "categorical", "choices": list(values)} | ({"name": name} if name else {})
 
 
-def spaces(scorer: str) -> dict[str, dict]:
+def spaces(scorer: str, embedder: str | None) -> dict[str, dict]:
     rerank = {"type": "rerank", "scorer": {"type": "cross_encoder", "model": scorer}, "budget": choices(5, 10, 20)}
     lsa = {"type": "lsa", "dim": choices(64, 128, 256)}
+    deep_embedder = {"type": "sentence_transformer", "model": embedder} if embedder else {"type": "lsa", "dim": 128}
     wide = {
         "type": "pipeline",
         "chunker": {
@@ -51,13 +55,24 @@ def spaces(scorer: str) -> dict[str, dict]:
             "fusion": fusion,
             "retrievers": [
                 {"type": "bm25", "top_k": 50},
-                {"type": "dense", "embedder": {"type": "lsa", "dim": 128}, "index": {"type": "flat"}, "top_k": 50},
+                {"type": "dense", "embedder": deep_embedder, "index": {"type": "flat"}, "top_k": 50},
             ],
             "top_k": choices(20, 30, 50),
         },
         "stages": [rerank, {"type": "threshold", "min_relative": choices(0.1, 0.3, 0.5)}],
     }
     return {"wide": wide, "deep": deep}
+
+
+def sample(corpus: Corpus, split: Split, n: int | None) -> Corpus:
+    """So many documents, those that are judged among them."""
+    if n is None:
+        return corpus
+    judged = {id for one in split.qrels.values() for id in one}
+    documents = list(corpus)
+    others = [one for one in documents if one.id not in judged]
+    drawn = np.random.default_rng(0).permutation(len(others))[: n - len(judged)]
+    return Corpus.from_documents([one for one in documents if one.id in judged] + [others[i] for i in sorted(drawn)])
 
 
 def main() -> None:
@@ -68,14 +83,20 @@ def main() -> None:
     parser.add_argument("--queries", type=int, default=25)
     parser.add_argument("--scratch", type=int, default=10)
     parser.add_argument("--space", default="wide")
+    parser.add_argument("--embedder")
+    parser.add_argument("--documents", type=int)
     arguments = parser.parse_args()
     whole = load_dataset(arguments.data / "scifact")
     picked = np.random.default_rng(0).permutation(len(whole.split("test").queries))[: arguments.queries]
     queries = [whole.split("test").queries[n] for n in picked]
     part = Split(queries, {query.id: whole.split("test").qrels[query.id] for query in queries})
     # What is measured is time: the same queries serve for both.
-    dataset = Dataset("scifact", whole.corpus, {"dev": part, "test": part})
-    config = {"pipeline": spaces(arguments.scorer)[arguments.space], "sampler": "grid", "n_trials": 162}
+    dataset = Dataset("scifact", sample(whole.corpus, part, arguments.documents), {"dev": part, "test": part})
+    config = {
+        "pipeline": spaces(arguments.scorer, arguments.embedder)[arguments.space],
+        "sampler": "grid",
+        "n_trials": 162,
+    }
     sweep = sweep_from_config(config)
     planned = plan(sweep)
     work = arguments.work / arguments.space

@@ -9,10 +9,11 @@ import socket
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rag.errors import ArtifactError, ConfigError
+from rag.errors import ArtifactError, ConfigError, MissingExtraError
 
 if TYPE_CHECKING:
     from filelock import FileLock
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Worker", "locked", "open_storage"]
 
+_DRIVERS = {"postgresql": "psycopg", "mysql": "pymysql"}
+"""What speaks to a server when the URL names no driver; each comes with the extra of the server's name."""
 _SECONDS = 120.0
 """How long a lock may be held by others; each holds it for milliseconds."""
 
@@ -31,6 +34,7 @@ def open_storage(url: str | None, folder: Path) -> BaseStorage:
     Raises:
         ConfigError: Not a URL that Optuna knows.
         ArtifactError: It cannot be opened: damaged, no such server, no right to write.
+        MissingExtraError: The driver for such a server is not installed.
     """
     from optuna.storages import RDBStorage
     from optuna.storages.journal import JournalStorage
@@ -47,6 +51,12 @@ def open_storage(url: str | None, folder: Path) -> BaseStorage:
             f"'{url}' is no storage: write journal:FILE, sqlite:///FILE, postgresql://... or mysql://...",
             parameter="storage",
         )
+    server = url.partition("://")[0]
+    if server in _DRIVERS:
+        url = url.replace(server, f"{server}+{_DRIVERS[server]}", 1)
+    server, _, driver = url.partition("://")[0].partition("+")
+    if driver == _DRIVERS.get(server) and find_spec(driver) is None:
+        raise MissingExtraError(f"a sweep's storage on {server}", package=driver, extra=server)
     try:
         return RDBStorage(url)
     except Exception as error:  # SQLAlchemy and drivers raise what they like

@@ -267,14 +267,26 @@ def _sweep(node: Node, mistakes: list[Mistake], folder: Path) -> Sweep:
         node = replace(node, value=entries)
     sweep = build(node, Sweep, mistakes=mistakes)
     if not isinstance(sweep, Sweep):
-        # Mistakes in the space are found in the same pass.
+        # Mistakes in the space and in the objectives are found in the same pass.
         if pipeline is not None and isinstance(pipeline.value, dict):
             Space.parse(pipeline, mistakes=mistakes)
+        if isinstance(node.value, dict) and not any(one.path.startswith("objectives") for one in mistakes):
+            mistakes += _wrong_objectives(node.value.get("objectives"))
         raise ConfigError(sorted(mistakes, key=lambda mistake: mistake.location or _NOWHERE))
     sweep.folder, sweep.written = folder, node
     assert pipeline is not None
     sweep.__dict__["space"] = sweep._parsed(pipeline, constraints, mistakes)
     return sweep
+
+
+def _wrong_objectives(given: Node | None) -> list[Mistake]:
+    if given is None:
+        return []
+    try:
+        parse_objectives([str(one.value) for one in given.value])
+    except ConfigError as error:
+        return [replace(one, path="objectives", location=given.location) for one in error.mistakes]
+    return []
 
 
 def _bound(text: str) -> Bound | None:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
+import socket
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -107,6 +110,56 @@ def test_two_workers_share_and_compute_nothing_twice(folder, tmp_path):
     finished(command(folder, tmp_path / "one"))
     alone, together = dict(tried(tmp_path / "one")), dict(tried(out))
     assert all(alone[point] == together[point] for point in set(alone) & set(together))
+
+
+@pytest.fixture
+def postgresql(tmp_path_factory):
+    """The URL of a server of our own, where the programs are installed."""
+    programs = [p.parent for p in sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))]
+    programs += [Path(found).parent for found in [shutil.which("initdb")] if found]
+    if not programs:
+        pytest.skip("needs PostgreSQL's server (Debian: apt-get install postgresql)")
+    with tempfile.TemporaryDirectory(prefix="pg") as name:  # its sockets' paths must be short
+        folder = Path(name)
+        user = None
+        if os.geteuid() == 0:  # which the server refuses to run as
+            user = "nobody"
+            shutil.chown(folder, user)
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+
+        def run(program, *arguments):
+            subprocess.run([programs[-1] / program, *arguments], check=True, capture_output=True, user=user, cwd=name)
+
+        run("initdb", "-D", folder / "data", "-A", "trust", "-U", "postgres")
+        server = subprocess.Popen(
+            [programs[-1] / "postgres", "-D", folder / "data", "-p", str(port), "-k", name, "-c", "fsync=off"],
+            stderr=subprocess.DEVNULL,
+            user=user,
+            cwd=name,
+        )
+        try:
+            for _ in range(100):
+                if (folder / f".s.PGSQL.{port}").exists():
+                    break
+                time.sleep(0.1)
+            yield f"postgresql://postgres@127.0.0.1:{port}/postgres"
+        finally:
+            server.send_signal(signal.SIGINT)
+            server.wait(timeout=30)
+
+
+def test_two_workers_share_a_server(folder, tmp_path, postgresql):
+    finished(command(folder, tmp_path / "here"))
+    finished(command(folder, tmp_path / "there", "--storage", postgresql, "--workers", "2"))
+    assert sorted(tried(tmp_path / "here")) == sorted(tried(tmp_path / "there"))
+    assert not (tmp_path / "there" / "study.journal").exists()
+    lost = command(folder, tmp_path / "lost", "--storage", postgresql.removesuffix("postgres") + "nothere")
+    _, said = lost.communicate(timeout=60)
+    assert 2 == lost.returncode
+    assert 'database "nothere" does not exist' in said
+    assert "Traceback" not in said
 
 
 def test_the_command_and_its_mistakes(folder, tmp_path):

@@ -269,6 +269,14 @@ def test_mistakes_in_the_rest(write, line, message):
     assert message in " ".join(refused(write(text)))
 
 
+def test_every_mistake_is_told_at_once(write):
+    text = SWEEP.replace("{type: lsa, dim", "{type: lsa, dimm").replace(
+        "type: sweep\n", "type: sweep\nobjectives: [nDCH@10]\nn_trials: 0\n"
+    )
+    found = refused(write(text))
+    assert [2, 3, 16] == [int(one.split(":")[1]) for one in found]
+
+
 def test_check_says_what_is_in_it(write):
     assert "ok (9 parameters, 216 configurations: chunker.size" in check_sweep(write(SWEEP))
     assert "type: bm25" in check_sweep(write(SWEEP), resolved=True)

@@ -19,7 +19,7 @@ from hpo.storage import open_storage
 from hpo.study import SweepStudy
 from hpo.sweep import sweep_from_config
 from hpo.trial import Bench, index_bytes
-from rag import ArtifactError, ConfigError, DataError, Pipeline
+from rag import ArtifactError, ConfigError, DataError, MissingExtraError, Pipeline
 from rag.store.store import Store
 from retrievers import BM25
 
@@ -329,6 +329,13 @@ def test_other_storages(dataset, tmp_path):
         tune(sweep(storage="study.db"), dataset)
     with pytest.raises(ArtifactError, match="cannot be the sweep's storage"):
         tune(sweep(storage="sqlite:////no/such/folder/x.db"), dataset)
+
+
+@pytest.mark.parametrize(("url", "extra"), [("mysql://u:secret@h/x", "mysql"), ("postgresql://u@h/x", "postgresql")])
+def test_a_server_whose_driver_is_missing(dataset, monkeypatch, url, extra):
+    monkeypatch.setattr("hpo.storage.find_spec", lambda name: None)
+    with pytest.raises(MissingExtraError, match=rf"pip install 'rag-pipelines\[{extra}\]'"):
+        tune(sweep(storage=url), dataset)
 
 
 def test_a_torn_line_at_the_end_of_the_journal_is_dropped(dataset, tmp_path):

@@ -270,8 +270,10 @@ class Pipeline(Component):
         return updates.editing(Path(folder))
 
     def stale(self) -> str | None:
-        found = ((path, component, component.stale()) for path, component in self.walk() if path)
-        return "; ".join(f"{path} ({part.label()}) was {why}" for path, part, why in found if why) or None
+        # An embedder that two parts share is named once, where it is first.
+        found = {part.fingerprint: (path, part, part.stale()) for path, part in reversed(list(self.walk())) if path}
+        said = [f"{path} ({part.label()}) was {why}" for path, part, why in reversed(found.values()) if why]
+        return "; ".join(said) or None
 
     # -- asking -----------------------------------------------------------------------------------------------------
 

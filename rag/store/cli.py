@@ -62,9 +62,8 @@ def ls(folder: StoreFolder = None, as_json: JsonOption = False) -> None:
     from rich.text import Text
 
     from rag.console import out, print_json
-    from rag.store.store import Store
 
-    entries = list(Store(folder).entries())
+    entries = list(_existing(folder).entries())
     if as_json:
         print_json([_entry_json(entry) for entry in entries])
         return
@@ -81,9 +80,8 @@ def ls(folder: StoreFolder = None, as_json: JsonOption = False) -> None:
 def du(folder: StoreFolder = None, as_json: JsonOption = False) -> None:
     """Show how much is kept of each kind."""
     from rag.console import print_json
-    from rag.store.store import Store
 
-    store = Store(folder)
+    store = _existing(folder)
     sums: dict[str, int] = {}
     for entry in store.entries():
         sums[entry.kind] = sums.get(entry.kind, 0) + entry.bytes
@@ -109,13 +107,11 @@ def gc(
     """Remove what was not used for long, or what is too much. Nothing that is being made is touched."""
     from datetime import UTC, datetime, timedelta
 
-    from rag.store.store import Store
-
     if older_than is None and keep is None:
         raise ConfigError("say what to remove: --older-than 30d, or --keep 20GB, or both")
     limit = _bytes(keep) if keep is not None else None
     age = timedelta(hours=_hours(older_than)) if older_than is not None else None
-    store = Store(folder)
+    store = _existing(folder)
     entries = list(store.entries())
     doomed = [entry for entry in entries if age is not None and datetime.now(UTC) - entry.used > age]
     left = [entry for entry in entries if entry not in doomed]
@@ -128,13 +124,20 @@ def gc(
 @app.command()
 def verify(folder: StoreFolder = None) -> None:
     """Read every file and compare checksums; exit code 2 when something is damaged."""
-    from rag.store.store import Store
-
-    store = Store(folder)
+    store = _existing(folder)
     damaged = store.verify()
     if damaged:
         raise ArtifactError("\n".join(damaged))
     typer.echo(f"{store.root}: {len(list(store.entries()))} entries, all whole")
+
+
+def _existing(folder: Path | None) -> Store:
+    """A store that is there: looking at one that a typo names would make it."""
+    from rag.store.store import Store
+
+    if folder is not None and not folder.expanduser().is_dir():
+        raise ArtifactError(f"{folder}: there is no store")
+    return Store(folder)
 
 
 def size_text(size: float) -> str:

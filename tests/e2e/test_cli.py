@@ -433,6 +433,9 @@ def test_the_store(rag: Runner, starter: Path, tmp_path: Path) -> None:
     assert "--keep must be a size such as 500MB" in rag.refused("store", "gc", "--keep", "lots", "--store", "s")
     assert "--older-than must be an age such as" in rag.refused("store", "gc", "--older-than", "1y", "--store", "s")
     assert "say what to remove" in rag.refused("store", "gc", "--store", "s")
+    for verb in ("ls", "du", "verify"):
+        assert "typo: there is no store" in rag.refused("store", verb, "--store", "typo")
+    assert not Path("typo").exists()
     off = rag("index", "start/pipeline.yaml", "--corpus", "start/data", "--store", "off", "--out", "three")
     assert 0 == off.code
     assert [] == json.loads(rag("store", "ls", "--store", "s", "--json").out)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, ClassVar
 from rag.component import Component
 from rag.context import Progress, no_progress
 from rag.conversation import Turn, turns_of
-from rag.errors import ArtifactError, DataError, ModelError
+from rag.errors import ArtifactError, ConfigError, DataError, ModelError
 from rag.store.values import Values, text_key
 from rag.types import Document, Query
 
@@ -71,12 +71,16 @@ class Summary:
         problem: Why there are none.
         llm_calls: Requests it took, failed ones included.
         llm_tokens: Tokens read and written by the model.
+        llm_tokens_written: Those of them that it wrote; they have a price of their own.
+        seconds: From the first request to the last answer, waits between retries included.
     """
 
     texts: tuple[str, ...]
     problem: str = ""
     llm_calls: int = 0
     llm_tokens: int = 0
+    llm_tokens_written: int = 0
+    seconds: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -113,6 +117,18 @@ class Summarizer(Component):
         """What writing these will take, in words; empty when there is nothing to tell."""
         return ""
 
+    def prompted(self) -> Summarizer:
+        """A twin that takes each text as the whole prompt, for those who ask a language model something of their own.
+
+        Raises:
+            ConfigError: It is no language model, or was given a task or prompts.
+        """
+        raise ConfigError(f"needs a language model (chat_model, langchain, transformers), and {self.label()} is none")
+
+    def price(self, tokens_in: float, tokens_out: float) -> float | None:
+        """What so many tokens cost, or None when nobody knows."""
+        return None
+
     def summarize(
         self,
         sources: Sequence[Source],
@@ -135,46 +151,82 @@ class Summarizer(Component):
         Raises:
             ModelError: The summarizer cannot work, or ``strict`` and a source failed; what was finished is kept.
         """
+        found = self._found(sources, store, ledger, progress)
+        failed = {s.id: one.problem for s, one in zip(sources, found, strict=True) if one is not None and not one.texts}
+        self._report(failed, len(sources), strict=strict)
+        texts = [one.texts if one and one.texts else (s.text,) for s, one in zip(sources, found, strict=True)]
+        return Summaries(texts, failed)
+
+    def ask(
+        self,
+        prompts: Sequence[str],
+        *,
+        store: Store | None = None,
+        ledger: Ledger | None = None,
+        progress: Progress = no_progress,
+        repetition: int = 0,
+    ) -> list[Summary]:
+        """What a language model answers to whole prompts, one text each, or the problem; for the model that
+        :meth:`prompted` gives. Kept and booked as :meth:`summarize` does, by exact prompt and model.
+
+        Args:
+            prompts: In the order of the answer. Alike ones are asked once.
+            store: Where answers are kept; None keeps nothing.
+            ledger: Where calls and tokens are booked.
+            progress: Shows how far it is, and first what it will take.
+            repetition: Another number asks the same again.
+
+        Raises:
+            ModelError: The model cannot work at all: no such model, no right to use it.
+        """
+        sources = [Source(str(number), prompt) for number, prompt in enumerate(prompts)]
+        found = self._found(sources, store, ledger, progress, repetition=repetition)
+        return [one or Summary((), "the prompt is empty") for one in found]
+
+    def _found(
+        self,
+        sources: Sequence[Source],
+        store: Store | None,
+        ledger: Ledger | None,
+        progress: Progress,
+        *,
+        repetition: int = 0,
+    ) -> list[Summary | None]:
+        """What was made of each source, with the problem where that is nothing; None for one without text."""
         values = None if self.by_id else self.values_in(store, "summaries")
-        keys = [_source_key(source, by_id=self.by_id) for source in sources]
-        found = _read(values, list(dict.fromkeys(keys)))
+        keys = [_source_key(source, by_id=self.by_id, repetition=repetition) for source in sources]
+        found, seconds = _read(values, list(dict.fromkeys(keys)))
         missing = {
             k: s for k, s in zip(keys, sources, strict=True) if k not in found and (s.text.strip() or self.by_id)
         }
-        problems: dict[bytes, str] = {}
         if missing and values is not None and values.mode == "only":
             raise ArtifactError(f"{values.path}: lacks {len(missing)} summaries, and nothing may be computed")
         if missing:
             with values.computing() if values is not None else nullcontext():
                 # Another process may have written them while this one waited.
-                found |= _read(values, list(missing))
-                problems = self._write({k: s for k, s in missing.items() if k not in found}, found, values, progress)
+                more, took = _read(values, list(missing))
+                found, seconds = found | more, seconds + took
+                self._write({k: s for k, s in missing.items() if k not in found}, found, values, progress)
         if ledger is not None:
+            ledger.spend(seconds=seconds)
             for summary in found.values():
                 ledger.spend(llm_calls=summary.llm_calls, llm_tokens=summary.llm_tokens)
-        failed = {s.id: problems[key] for key, s in zip(keys, sources, strict=True) if key in problems}
-        self._report(failed, len(sources), strict=strict)
-        texts = [
-            found[k].texts if k in found and k not in problems else (s.text,)
-            for k, s in zip(keys, sources, strict=True)
-        ]
-        return Summaries(texts, failed)
+        return [found.get(key) for key in keys]
 
     def _write(
         self, missing: Mapping[bytes, Source], found: dict[bytes, Summary], values: Values | None, progress: Progress
-    ) -> dict[bytes, str]:
-        """Write what is missing into ``found`` and the store; why not, for those that failed."""
+    ) -> None:
+        """Write what is missing into ``found``, and what is no failure into the store."""
         todo, wanted = list(missing), list(missing.values())
-        problems: dict[bytes, str] = {}
         if not wanted:
-            return problems
+            return
         with progress(f"summarising ({self.estimate(wanted) or self.type})", len(todo)) as advance:
             start = time.perf_counter()
             for number, summary in self.write(wanted):
                 key = todo[number]
                 found[key] = replace(summary, texts=tuple(text for text in summary.texts if text.strip()))
                 if not found[key].texts:
-                    problems[key] = summary.problem or "nothing was written"
+                    found[key] = replace(found[key], problem=summary.problem or "nothing was written")
                 elif values is not None:
                     now = time.perf_counter()
                     values.put(
@@ -182,7 +234,6 @@ class Summarizer(Component):
                     )
                     start = now
                 advance(1)
-        return problems
 
     def _report(self, failed: Mapping[str, str], n: int, *, strict: bool) -> None:
         if not failed:
@@ -203,14 +254,19 @@ def _some(names: Sequence[str]) -> str:
     return ", ".join(names[:_LISTED]) + rest
 
 
-def _source_key(source: Source, *, by_id: bool) -> bytes:
+def _source_key(source: Source, *, by_id: bool, repetition: int = 0) -> bytes:
     turns = [[turn.speaker, turn.text] for turn in source.turns]
-    return text_key(source.id if by_id else json.dumps([source.text, turns], ensure_ascii=False))
+    again = [repetition] if repetition else []
+    return text_key(source.id if by_id else json.dumps([source.text, turns, *again], ensure_ascii=False))
 
 
-def _read(values: Values | None, keys: Sequence[bytes]) -> dict[bytes, Summary]:
+def _read(values: Values | None, keys: Sequence[bytes]) -> tuple[dict[bytes, Summary], float]:
+    """What is kept, and the seconds it took then."""
+    if values is None:
+        return {}, 0.0
     found: dict[bytes, Summary] = {}
-    for key, value in (values.get(keys) if values is not None else {}).items():
+    kept, seconds = values.get_timed(keys)
+    for key, value in kept.items():
         fields = json.loads(value)
         found[key] = Summary(**(fields | {"texts": tuple(fields["texts"])}))
-    return found
+    return found, seconds

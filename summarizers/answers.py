@@ -49,10 +49,12 @@ def wants_structure(model: Any, n_texts: int) -> Any:
         return model  # the prompt asks for one a line
 
 
-def tokens_of(answer: Any) -> int:
-    """Tokens read and written for an answer, as the provider counts them; 0 when it does not say."""
+def tokens_of(answer: Any) -> tuple[int, int]:
+    """Tokens read and written for an answer, and those of them that were written, as the provider counts them; 0 when
+    it does not say.
+    """
     usage = getattr(_message(answer), "usage_metadata", None) or {}
-    return int(usage.get("total_tokens", 0))
+    return int(usage.get("total_tokens", 0)), int(usage.get("output_tokens", 0))
 
 
 def read_answer(answer: Any, n_texts: int) -> tuple[str, ...]:

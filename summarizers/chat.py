@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+import time
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import AbstractContextManager
 from itertools import islice
 from threading import Event
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Self
 
 from pydantic import Field
 
@@ -17,7 +18,7 @@ from rag.component import Runtime
 from rag.errors import ConfigError, ModelError
 from rag.summarizer import Source, Summarizer, Summary
 from summarizers.answers import Unusable, read_answer, tokens_of, wants_structure
-from summarizers.prompts import Task, check_template, messages, template_of
+from summarizers.prompts import Task, check_template, messages, prompted, template_of
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
@@ -42,12 +43,13 @@ class ChatSummarizer(Summarizer):
     Args:
         task: What is asked for when no prompt is given: a ``summary`` (of a conversation: what the user wants at its
             end), ``questions`` that the text answers, or the ``answer`` a text might give to a question (HyDE, Gao et
-            al. 2023).
+            al. 2023). With ``prompt`` the text is the whole prompt.
         prompt: Template for texts, with ``{text}`` where the text goes and ``{n}`` for how many are wanted.
         conversation_prompt: Template for conversations.
         examples: Shown before every text, each with an ``input`` and the ``output`` that was wanted.
         n_texts: Key texts for each text; more than one are asked for as structured output, where the model has it.
-        max_input: Longest input in characters: a longer text loses its end, a longer conversation its beginning.
+        max_input: Longest input in characters: a longer text loses its end, a longer conversation its beginning; a
+            longer prompt (task ``prompt``) is not sent.
         max_output: Longest key text in characters; a model that writes more has not understood.
         concurrency: Requests under way at once.
         requests_per_minute: No more than so many are begun; None sets no limit.
@@ -104,9 +106,8 @@ class ChatSummarizer(Summarizer):
         """The key that requests are made with, which no message may show."""
         return None
 
-    def price(self, tokens_in: float, tokens_out: float) -> float | None:
-        """What so many tokens cost, or None when nobody knows."""
-        return None
+    def prompted(self) -> Self:
+        return prompted(self)
 
     def estimate(self, sources: Sequence[Source]) -> str:
         characters = sum(len(text) for one in sources for _, text in self._messages(one))
@@ -161,19 +162,27 @@ class ChatSummarizer(Summarizer):
             wait_random_exponential,
         )
 
-        calls = tokens = 0
+        if self.task == "prompt" and len(source.text) > self.max_input:
+            why = f"the prompt has {len(source.text):,} characters, more than max_input ({self.max_input:,})"
+            return Summary((), why)
+        calls = tokens = written = 0
+        start = time.perf_counter()
 
         def request() -> tuple[str, ...]:
-            nonlocal calls, tokens
+            nonlocal calls, tokens, written
             if limiter is not None:
                 limiter.acquire(blocking=True)
             calls += 1
             answer = model.invoke(self._messages(source))
-            tokens += tokens_of(answer)
+            some, of_these = tokens_of(answer)
+            tokens, written = tokens + some, written + of_these
             texts = read_answer(answer, self.n_texts)
             if any(len(text) > self.max_output for text in texts):
                 raise Unusable(f"it wrote {max(map(len, texts))} characters, more than max_output ({self.max_output})")
             return texts
+
+        def done(texts: tuple[str, ...], problem: str = "") -> Summary:
+            return Summary(texts, problem, calls, tokens, written, time.perf_counter() - start)
 
         again = Retrying(
             stop=stop_after_attempt(1 + self.retries) | stop_when_event_set(stop),
@@ -183,14 +192,14 @@ class ChatSummarizer(Summarizer):
             reraise=True,
         )
         try:
-            return Summary(again(request), "", calls, tokens)
+            return done(again(request))
         except Unusable as error:
-            return Summary((), str(error), calls, tokens)
+            return done((), str(error))
         except Exception as error:
             status, said = getattr(error, "status_code", None), _one_line(error, self.secret())
             if status in _REFUSED:
                 raise ModelError(f"{self.label()}: {_REFUSED[status]} ({status}): {said}") from None
-            return Summary((), f"{type(error).__name__}: {said}", calls, tokens)
+            return done((), f"{type(error).__name__}: {said}")
 
 
 def _may_help(error: BaseException) -> bool:

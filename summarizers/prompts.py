@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Literal
+from typing import Literal, TypeVar
 
 from rag.conversation import render
 from rag.errors import ConfigError
-from rag.summarizer import Source
+from rag.summarizer import Source, Summarizer
 
-__all__ = ["Task", "check_template", "messages", "template_of"]
+__all__ = ["Task", "check_template", "messages", "prompted", "template_of"]
 
-Task = Literal["summary", "questions", "answer"]
-"""``summary`` of the text, ``questions`` that it answers, or an ``answer`` that a text found for it might give."""
+Task = Literal["summary", "questions", "answer", "prompt"]
+"""``summary`` of the text, ``questions`` that it answers, or an ``answer`` that a text found for it might give. With
+``prompt`` the text is all that is asked; it is never cut."""
 
 _PLACE = "{text}"
 
@@ -29,6 +30,7 @@ _DOCUMENT: Mapping[Task, str] = {
         "Write a short passage that answers the question below, as a document that somebody looks for might put it. "
         "Write the passage only.\n\n{text}"
     ),
+    "prompt": _PLACE,
 }
 _CONVERSATION: Mapping[Task, str] = {
     "summary": (
@@ -44,7 +46,11 @@ _CONVERSATION: Mapping[Task, str] = {
         "Below is a conversation, oldest turn first. Write a short passage that answers what the user wants at its "
         "end, as a document that somebody looks for might put it. Write the passage only.\n\n{text}"
     ),
+    "prompt": _PLACE,
 }
+
+_OWN = ("task", "prompt", "conversation_prompt", "examples", "n_texts")
+"""Arguments that say what a summarizer asks for."""
 
 
 def template_of(task: Task, source: Source, document: str | None, conversation: str | None) -> str:
@@ -58,6 +64,24 @@ def check_template(template: str | None, parameter: str) -> None:
     """Refuse a template that the text has no place in."""
     if template is not None and _PLACE not in template:
         raise ConfigError(f"must have {_PLACE} where the text goes, got '{template[:60]}'", parameter=parameter)
+
+
+S = TypeVar("S", bound=Summarizer)
+
+
+def prompted(writer: S) -> S:
+    """The same model with the task ``prompt``.
+
+    Raises:
+        ConfigError: It was told what to ask for.
+    """
+    given = dict(writer.arguments)
+    if given["task"] == "prompt":
+        return writer
+    told = [name for name in _OWN if name in given and given[name] != writer.parameters()[name].default]
+    if told:
+        raise ConfigError(f"{writer.label()} is given whole prompts here: leave out its {', '.join(told)}")
+    return type(writer)(**given | {"task": "prompt"})
 
 
 def messages(

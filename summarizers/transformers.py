@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import functools
+import time
 from collections.abc import Iterator, Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
 from pydantic import Field
 
@@ -14,7 +15,7 @@ from rag.errors import ModelError
 from rag.models import Device, model_content, resolve_device, resolve_model
 from rag.summarizer import Source, Summarizer, Summary
 from summarizers.answers import several
-from summarizers.prompts import Task, check_template, messages, template_of
+from summarizers.prompts import Task, check_template, messages, prompted, template_of
 
 __all__ = ["TransformersSummarizer"]
 
@@ -29,11 +30,12 @@ class TransformersSummarizer(Summarizer):
     Args:
         model: Hub name, path of a folder, or ``package:NAME/SUBPATH``.
         revision: Commit, tag or branch on the Hub; None takes the main branch.
-        task: What is asked for when no prompt is given.
+        task: What is asked for when no prompt is given; with ``prompt`` the text is the whole prompt.
         prompt: Template for texts, with ``{text}`` where the text goes and ``{n}`` for how many are wanted.
         conversation_prompt: Template for conversations.
         n_texts: Key texts for each text, one a line of the answer.
-        max_input: Longest prompt in tokens: a longer text loses its end, a longer conversation its beginning.
+        max_input: Longest prompt in tokens: a longer text loses its end, a longer conversation its beginning; with the
+            task ``prompt`` nothing is written for it.
         max_tokens: Longest answer in tokens.
         batch_size: Texts per pass.
         device: ``auto``, or a torch device such as ``cpu`` or ``cuda:0``.
@@ -77,19 +79,32 @@ class TransformersSummarizer(Summarizer):
         order = sorted(range(len(sources)), key=lambda number: len(sources[number].text), reverse=True)
         for first in range(0, len(order), self.batch_size):
             some = order[first : first + self.batch_size]
-            prompts = [self._prompt(sources[number], tokenizer) for number in some]
-            for number, (answer, tokens) in zip(some, self._generate(prompts, model, tokenizer), strict=True):
+            prompts = {number: self._prompt(sources[number], tokenizer) for number in some}
+            for number, prompt in list(prompts.items()):
+                if len(prompt) > self.max_input:
+                    why = f"the prompt has {len(prompt):,} tokens, more than max_input ({self.max_input:,})"
+                    yield number, Summary((), why)
+                    del prompts[number]
+            if not prompts:
+                continue
+            start = time.perf_counter()
+            written = self._generate(list(prompts.values()), model, tokenizer)
+            took = (time.perf_counter() - start) / len(prompts)
+            for (number, prompt), (answer, n_written) in zip(prompts.items(), written, strict=True):
                 texts = [answer.strip()] if self.n_texts == 1 else several(answer)[: self.n_texts]
                 problem = "" if any(texts) else "the model wrote nothing"
-                yield number, Summary(tuple(texts), problem, llm_calls=1, llm_tokens=tokens)
+                yield number, Summary(tuple(texts), problem, 1, len(prompt) + n_written, n_written, took)
+
+    def prompted(self) -> Self:
+        return prompted(self)
 
     def _prompt(self, source: Source, tokenizer: Any) -> list[int]:
-        """Tokens of the prompt; the text gives way until it fits."""
+        """Tokens of the prompt; the text gives way until it fits, unless it is the prompt itself."""
         template = template_of(self.task, source, self.prompt, self.conversation_prompt)
         characters = len(render(source.turns) if source.turns else source.text)
         while True:
             tokens = self._tokens(messages(template, source, self.n_texts, [], characters), tokenizer)
-            over = len(tokens) - self.max_input
+            over = 0 if self.task == "prompt" else len(tokens) - self.max_input
             if over <= 0 or characters <= 1:
                 return tokens[-self.max_input :] if over > 0 else tokens
             characters = max(1, min(characters - over, int(characters * (1 - over / len(tokens)))))
@@ -103,7 +118,7 @@ class TransformersSummarizer(Summarizer):
         return list(tokenizer(asked[-1][1])["input_ids"])
 
     def _generate(self, prompts: list[list[int]], model: Any, tokenizer: Any) -> list[tuple[str, int]]:
-        """Answers, and the tokens read and written for each."""
+        """Answers, and the tokens written for each."""
         import torch
 
         inputs = tokenizer.pad({"input_ids": prompts}, padding=True, return_tensors="pt").to(model.device)
@@ -115,7 +130,7 @@ class TransformersSummarizer(Summarizer):
             written = written[:, inputs["input_ids"].shape[1] :]
         answers = tokenizer.batch_decode(written, skip_special_tokens=True)
         counts = (written != tokenizer.pad_token_id).sum(dim=1).tolist()
-        return [(a, len(p) + c) for a, p, c in zip(answers, prompts, counts, strict=True)]
+        return list(zip(answers, counts, strict=True))
 
 
 @functools.cache

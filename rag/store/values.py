@@ -113,7 +113,7 @@ class Values:
             ArtifactError: Something is missing and ``mode`` is ``only``.
         """
         distinct = dict(zip(reversed(keys), range(len(keys) - 1, -1, -1), strict=True))  # key -> its first place
-        known, seconds = self._get(list(distinct))
+        known, seconds = self.get_timed(list(distinct))
         n_computed = 0
         if len(known) < len(distinct):
             if self.mode == "only":
@@ -124,7 +124,7 @@ class Values:
                 )
             # Who comes second finds what the first has computed in the meantime.
             with self.computing():
-                found, more = self._get([key for key in distinct if key not in known])
+                found, more = self.get_timed([key for key in distinct if key not in known])
                 known |= found
                 seconds += more
                 missing = sorted(place for key, place in distinct.items() if key not in known)
@@ -145,7 +145,29 @@ class Values:
 
     def get(self, keys: Sequence[bytes]) -> dict[bytes, bytes]:
         """The values that are there, by key."""
-        return self._get(keys)[0]
+        return self.get_timed(keys)[0]
+
+    def get_timed(self, keys: Sequence[bytes]) -> tuple[dict[bytes, bytes], float]:
+        """The values that are there, by key, and the seconds that computing them has taken."""
+        if self.mode == "refresh":
+            keys = [key for key in keys if key in self._fresh]
+        found: list[tuple[bytes, bytes, float]] = []
+        try:
+            with self._lock:
+                connection = self._open()
+                if connection is None:
+                    return {}, 0.0
+                for first in range(0, len(keys), _MOST):
+                    some = keys[first : first + _MOST]
+                    marks = ",".join("?" * len(some))
+                    statement = f'SELECT key, value, {self._cost} FROM "values" WHERE key IN ({marks})'  # noqa: S608
+                    found += connection.execute(statement, some)
+        except sqlite3.Error as error:
+            raise ArtifactError(f"{self.path}: damaged: {error}") from None
+        whole = {key: value[:-4] for key, value, _ in found if _is_whole(value)}
+        if len(whole) < len(found):
+            logger.warning("%s: %d values are damaged; they are computed again", self.path, len(found) - len(whole))
+        return whole, sum(seconds for key, _, seconds in found if key in whole)
 
     def put(self, items: Iterable[tuple[bytes, bytes]], *, seconds: float = 0.0) -> None:
         """Keep values, all or none; one that is there already is replaced.
@@ -216,28 +238,6 @@ class Values:
             raise ArtifactError(f"{path}: damaged: the checksum of {bad} values is wrong")
 
     # -- within -----------------------------------------------------------------------------------------------------
-
-    def _get(self, keys: Sequence[bytes]) -> tuple[dict[bytes, bytes], float]:
-        """Values by key, and what computing them has cost."""
-        if self.mode == "refresh":
-            keys = [key for key in keys if key in self._fresh]
-        found: list[tuple[bytes, bytes, float]] = []
-        try:
-            with self._lock:
-                connection = self._open()
-                if connection is None:
-                    return {}, 0.0
-                for first in range(0, len(keys), _MOST):
-                    some = keys[first : first + _MOST]
-                    marks = ",".join("?" * len(some))
-                    statement = f'SELECT key, value, {self._cost} FROM "values" WHERE key IN ({marks})'  # noqa: S608
-                    found += connection.execute(statement, some)
-        except sqlite3.Error as error:
-            raise ArtifactError(f"{self.path}: damaged: {error}") from None
-        whole = {key: value[:-4] for key, value, _ in found if _is_whole(value)}
-        if len(whole) < len(found):
-            logger.warning("%s: %d values are damaged; they are computed again", self.path, len(found) - len(whole))
-        return whole, sum(seconds for key, _, seconds in found if key in whole)
 
     def _open(self) -> sqlite3.Connection | None:
         """The connection; None when the file is not there and may not be made."""

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 from rag._lazy import lazy_attributes
 
 if TYPE_CHECKING:
+    from eval.agreement import agreement
+    from eval.claim_judge import ClaimJudge
     from eval.comparison import Compared, Pair, compare_runs
     from eval.comparison_report import write_comparison
     from eval.datasets.base import Dataset, Split
@@ -14,20 +16,29 @@ if TYPE_CHECKING:
     from eval.datasets.nulls import without_answers
     from eval.evaluation import Evaluation, evaluate
     from eval.exact import against_exact
+    from eval.judge import Case, Claim, Judge, Judgement
+    from eval.judging import judge_answers
     from eval.measures import parse_measures, per_query
     from eval.report import render_report, write_report
     from eval.runs import RunValues, read_run_values
 
 __all__ = [
+    "Case",
+    "Claim",
+    "ClaimJudge",
     "Compared",
     "Dataset",
     "Evaluation",
+    "Judge",
+    "Judgement",
     "Pair",
     "RunValues",
     "Split",
     "against_exact",
+    "agreement",
     "compare_runs",
     "evaluate",
+    "judge_answers",
     "load_dataset",
     "parse_measures",
     "per_query",
@@ -41,15 +52,22 @@ __all__ = [
 __getattr__, __dir__ = lazy_attributes(
     __name__,
     {
+        "Case": "eval.judge",
+        "Claim": "eval.judge",
+        "ClaimJudge": "eval.claim_judge",
         "Compared": "eval.comparison",
         "Dataset": "eval.datasets.base",
         "Evaluation": "eval.evaluation",
+        "Judge": "eval.judge",
+        "Judgement": "eval.judge",
         "Pair": "eval.comparison",
         "RunValues": "eval.runs",
         "Split": "eval.datasets.base",
         "against_exact": "eval.exact",
+        "agreement": "eval.agreement",
         "compare_runs": "eval.comparison",
         "evaluate": "eval.evaluation",
+        "judge_answers": "eval.judging",
         "load_dataset": "eval.datasets.load",
         "parse_measures": "eval.measures",
         "per_query": "eval.measures",

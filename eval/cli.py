@@ -56,6 +56,14 @@ def evaluate(
             min=1, metavar="N", help="Have the last scorer score the whole corpus for N questions, and compare."
         ),
     ] = None,
+    judge: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="FILE", help="Has the answers judged as this YAML file says; may be repeated."),
+    ] = None,
+    labels: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Compares judges with people: query_id and label, in JSONL or CSV."),
+    ] = None,
     store: StoreOption = None,
     store_mode: StoreModeOption = "use",
 ) -> None:
@@ -65,6 +73,9 @@ def evaluate(
     from eval.evaluation import evaluate as run
     from eval.exact import against_exact as compared
     from eval.exact import scoring_stage
+    from eval.judge import read_judge
+    from eval.judging import check_judges
+    from eval.labels import read_labels
     from eval.measures import parse_measures
     from eval.run_folder import check_target, write_run
     from rag.config import load_pipeline
@@ -76,11 +87,14 @@ def evaluate(
     pipeline = load_pipeline(config, overrides=overrides or ())
     if against_exact:
         scoring_stage(pipeline)
+    judges = [read_judge(one) for one in judge or ()]
+    check_judges(pipeline, judges, None if labels is None else {})
     names = _names(measures)
     parse_measures(names)
     data = load_dataset(dataset, qrels=qrels)
     if nulls is not None:
         data = without_answers(data, nulls, seed=seed)
+    people = None if labels is None else read_labels(labels, known=data.split(split).qrels)
     variant = f"-{pipeline.fingerprint[:8]}" if overrides else ""  # a run with --set is kept beside the one without
     target = folder or Path("runs") / f"{config.stem}-{data.name.replace('/', '-')}-{split}{variant}"
     check_target(target)
@@ -96,6 +110,8 @@ def evaluate(
             seed=seed,
             progress=progress,
             store=kept,
+            judge=judges,
+            labels=people,
         )
         if against_exact:
             evaluation = compared(evaluation, against_exact, seed=seed, store=kept, progress=progress)
@@ -222,6 +238,7 @@ def _print_evaluation(evaluation: Evaluation, target: Path) -> None:
     from rich.table import Table
     from rich.text import Text
 
+    from eval.answer_lines import answer_lines
     from rag.console import out
 
     metrics = evaluation.metrics
@@ -272,6 +289,9 @@ def _print_evaluation(evaluation: Evaluation, target: Path) -> None:
             ),
             soft_wrap=True,
         )
+    if metrics["answers"] is not None:
+        for line in answer_lines(metrics["answers"]):
+            console.print(Text(line), soft_wrap=True)
     for note in metrics["notes"]:
         console.print(Text(f"note: {note}"), soft_wrap=True)
     _print_examples(evaluation, console)

@@ -7,16 +7,19 @@ import os
 import platform
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import numpy as np
 
+from eval.answers import Values, measure_answers
 from eval.attribution import Attribution
 from eval.datasets.base import Dataset, Split
 from eval.filtering import filter_logs
+from eval.judge import Judge, Judgement
+from eval.judging import check_judges, judge_answers
 from eval.measures import DEFAULT_MEASURES, Run, interval, parse_measures, per_query
 from eval.slices import slices_of
 from rag.batch import QueryBatch
@@ -66,6 +69,8 @@ class Evaluation:
         results: The best ten documents of each judged query, in the order of the split.
         split: The queries and judgements it was measured on.
         lost_at: The stage to blame by (query id, document id), for relevant documents that were not returned.
+        answers: Measures of the answers by name, by query id; empty where the pipeline writes none.
+        judged: What each judge made of them, by its name, by query id.
     """
 
     pipeline: Pipeline
@@ -75,6 +80,8 @@ class Evaluation:
     results: Sequence[SearchResult]
     split: Split
     lost_at: Mapping[tuple[str, str], str]
+    answers: Values = field(default_factory=dict)
+    judged: Mapping[str, Mapping[str, Judgement]] = field(default_factory=dict)
 
     def mean(self, measure: str) -> float:
         """Mean of a measure over all judged queries."""
@@ -92,6 +99,9 @@ def evaluate(
     progress: Progress = no_progress,
     store: Store | None = None,
     timed: bool = True,
+    answer: bool = True,
+    judge: Judge | Sequence[Judge] = (),
+    labels: Mapping[str, bool] | None = None,
 ) -> Evaluation:
     """Fit a pipeline on a dataset's corpus (training queries are its ``train`` split) and measure it on a split.
 
@@ -108,13 +118,19 @@ def evaluate(
         seed: Of fitting, of the resampling behind intervals, and of which queries are timed.
         progress: Shows how far it is.
         store: Where what is computed is kept and found again; None keeps nothing.
-        timed: Whether to measure latency, for which queries are asked again one by one.
+        timed: Whether to measure latency, for which queries are asked again one by one, without having them answered.
+        answer: Whether a stage such as ``generate`` writes its answers, which costs calls of a language model.
+        judge: Judges the answers of the pipeline; see :func:`eval.judging.judge_answers`, also for several.
+        labels: Whether an answer is faithful by query id, as people see it.
 
     Raises:
-        ConfigError: An unknown measure, or a component that learns while there is no ``train`` split to learn from.
+        ConfigError: An unknown measure, a judge of a pipeline that writes no answers, or a component that learns while
+            there is no ``train`` split to learn from.
         DataError: The dataset has no such split, or no judged query in it.
     """
     parsed = parse_measures(measures)
+    judges = [judge] if isinstance(judge, Judge) else list(judge)
+    writing = check_judges(pipeline, judges, labels) if answer or judges or labels else None
     chosen = dataset.split(split)
     pipeline.fit(dataset.corpus, training=dataset.training(split), progress=progress, seed=seed, store=store)
 
@@ -125,7 +141,7 @@ def evaluate(
     with progress(f"searching ({split})", len(chosen.queries)) as advance:
         for first in range(0, len(chosen.queries), _BATCH):
             queries = chosen.queries[first : first + _BATCH]
-            batch = QueryBatch(queries, trace={}, store=store)
+            batch = QueryBatch(queries, trace={}, store=store, answers={} if writing else None, progress=progress)
             candidates = pipeline.run(batch)
             ledger.add(batch.ledger)
             kept.add(batch)
@@ -143,9 +159,13 @@ def evaluate(
     if timed:
         latencies = time_alone(pipeline, chosen.queries, seed=seed, store=store, progress=progress)
 
+    answers = None
+    if writing:
+        answers = measure_answers(writing, results, chosen.qrels, ledger.stages[writing], seed=seed)
     values = per_query(parsed, chosen.qrels, run)
     table = np.array([[values[str(m)][query.id] for m in parsed] for query in chosen.queries], dtype=np.float64)
     intervals = interval(table, seed=seed)
+    untimed = [f"latencies are without {writing}: no answer is asked for again to be timed"] if writing and timed else []
     corpus = {"documents": len(pipeline.corpus), "passages": len(pipeline.passages)}
     metrics = {
         "dataset": dataset.name,
@@ -175,15 +195,20 @@ def evaluate(
         "fit": [{"name": name} | costs.as_dict() for name, costs in pipeline.fit_costs.stages.items()],
         "indexes": _indexes(pipeline),
         "filters": [log.summary() for log in filters],
+        "answers": answers.summary if answers else None,
         "corpus": corpus,
         "config_fingerprint": pipeline.fingerprint,
         "versions": _versions(),
         "seed": seed,
         "ignore_identical_ids": ignore_identical_ids,
-        "notes": [*dataset.notes, *_notes(pipeline, chosen, run)],
+        "notes": [*dataset.notes, *_notes(pipeline, chosen, run), *(answers.notes if answers else ()), *untimed],
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
     }
-    return Evaluation(pipeline, metrics, values, run, results, chosen, attribution.lost_at())
+    of_answers = answers.values if answers else {}
+    evaluation = Evaluation(pipeline, metrics, values, run, results, chosen, attribution.lost_at(), of_answers)
+    if not judges:
+        return evaluation
+    return judge_answers(evaluation, judges, labels=labels, seed=seed, store=store, progress=progress)
 
 
 class _Kept:
@@ -237,7 +262,7 @@ def _time_queries(pipeline: Pipeline, queries: Sequence[Query], limit: float, ad
     seconds: list[float] = []
     for query in queries:
         start = time.perf_counter()
-        pipeline.search(query)
+        pipeline.search(query, answer=False)  # nobody pays twice for an answer
         seconds.append(time.perf_counter() - start)
         if advance:
             advance(1)

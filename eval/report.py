@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
+from eval.answers import MEASURES
 from eval.filter_view import filter_views
 from eval.pages import number, render_page
 from rag.config.source import read_source
@@ -145,6 +146,7 @@ def _view(run: Path) -> dict[str, Any]:
         "search": _spending(metrics["stages"]),
         "fit": _spending(metrics["fit"]),
         "filters": filter_views(metrics),
+        "answer_meanings": MEASURES,
         "histogram": _histogram(primary),
         "n_zero": int((primary == 0).sum()),
         "n_perfect": int((primary == 1).sum()),

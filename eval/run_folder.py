@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from eval.answer_rows import answer_row, answer_type
 from eval.evaluation import Evaluation
 from eval.measures import Run
 from rag.errors import ArtifactError
@@ -113,9 +114,12 @@ def _write_queries(evaluation: Evaluation, path: Path) -> None:
         _row(result, list(evaluation.run[result.query.id]), qrels[result.query.id], titles, evaluation.lost_at)
         for result in evaluation.results
     ]
-    for name, values in evaluation.values.items():
+    for name, values in (*evaluation.values.items(), *evaluation.answers.items()):
         for row in rows:
             row[name] = values[row["query_id"]]
+    if evaluation.answers:
+        for row, result in zip(rows, evaluation.results, strict=True):
+            row["answer"] = answer_row(result, evaluation.judged)
     hit = pa.struct(
         [
             ("id", pa.string()),
@@ -144,6 +148,8 @@ def _write_queries(evaluation: Evaluation, path: Path) -> None:
             *((name, pa.float64()) for name in evaluation.values),
             ("returned", pa.list_(hit)),
             ("expected", pa.list_(due)),
+            *((name, pa.float64()) for name in evaluation.answers),
+            *([("answer", answer_type())] if evaluation.answers else []),
         ]
     )
     pq.write_table(pa.Table.from_pylist(rows, schema=schema), path)

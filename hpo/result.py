@@ -221,6 +221,7 @@ class _Tester:
                 seed=self.sweep.seed,
                 store=self.store,
                 timed=self.timed,
+                answer=False,  # what is tuned is the search
             )
             n = found.metrics["n_queries"]
             known = {name: value["mean"] for name, value in found.metrics["measures"].items()}

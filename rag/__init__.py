@@ -48,9 +48,10 @@ if TYPE_CHECKING:
     from rag.stage import Retriever, Stage
     from rag.store.store import Store
     from rag.summarizer import Source, Summarizer, Summary
-    from rag.types import Document, Hit, Query, SearchResult
+    from rag.types import Answer, Document, Hit, Query, SearchResult
 
 _MODULES = {
+    "Answer": "rag.answer",
     "ArtifactError": "rag.errors",
     "Candidates": "rag.candidates",
     "Chunker": "rag.corpus.chunkers.base",
@@ -107,6 +108,7 @@ _MODULES = {
 
 __all__ = [
     "LSA",
+    "Answer",
     "ArtifactError",
     "Candidates",
     "Chunker",

@@ -15,9 +15,10 @@ from rag.conditions import condition_key
 from rag.costs import Ledger
 from rag.errors import ModelError
 from rag.store.values import text_key
-from rag.types import Query
+from rag.types import Answer, Query
 
 if TYPE_CHECKING:
+    from rag.context import Progress
     from rag.corpus.passages import Passages
     from rag.embedders.base import Embedder, TokenEmbedder, TokenVectors
     from rag.store.store import Store
@@ -57,6 +58,9 @@ class QueryBatch:
         store: Where vectors of queries, scores of pairs and lists of candidates are found and kept; None computes all.
             What is found is booked with the seconds that computing it has cost.
         key_texts: Filled with the trace: for tables found by keys that are no passages, what the keys say.
+        answers: Filled when not None, by :meth:`answered`. Answers cost calls of a language model, so they are written
+            only for those who want them: not to learn from, to tune or to time.
+        progress: Shows how far what takes long is.
     """
 
     queries: Sequence[Query]
@@ -64,6 +68,8 @@ class QueryBatch:
     trace: dict[str, Candidates] | None = None
     store: Store | None = None
     key_texts: dict[str, KeyTexts] = field(default_factory=dict)
+    answers: dict[int, Answer] | None = None
+    progress: Progress | None = None
     _place: str = "retriever"
     _vectors: Callable[[Embedder], Vectors] | None = None
     _remembered: dict[tuple[str, str], object] = field(default_factory=dict)
@@ -132,7 +138,7 @@ class QueryBatch:
             queries: As many, in the same order.
             vectors: Gives what :meth:`embeddings` gives, float32 [n, d]; None has the embedder embed the texts.
         """
-        return replace(self, queries=queries, trace=None, _vectors=vectors, _remembered={}, _paid=set())
+        return replace(self, queries=queries, trace=None, answers=None, _vectors=vectors, _remembered={}, _paid=set())
 
     @contextmanager
     def inside(self, step: str) -> Iterator[str]:
@@ -149,6 +155,15 @@ class QueryBatch:
             self.trace[name] = candidates
             if keys is not None:
                 self.key_texts[name] = keys
+
+    def answered(self, query: Query, answer: Answer) -> None:
+        """Record the answer to one of these queries, if anyone asked."""
+        if self.answers is not None:
+            self.answers[id(query)] = answer
+
+    def answer_to(self, query: Query) -> Answer | None:
+        """What was recorded for this very query object."""
+        return (self.answers or {}).get(id(query))
 
     def embedded_by(self) -> set[str]:
         """Fingerprints of the embedders that these queries' vectors have been asked of."""

@@ -23,7 +23,7 @@ from rag.updates_cli import register as register_updates
 
 if TYPE_CHECKING:
     from rag.component import Component
-    from rag.types import SearchResult
+    from rag.types import Answer, SearchResult
 
 __all__ = ["ConfigArgument", "JsonOption", "SetOption", "StoreModeOption", "StoreOption", "app", "main"]
 
@@ -261,7 +261,13 @@ def _result_json(result: SearchResult, explain: bool) -> dict[str, Any]:
             "passage_metadata": dict(hit.passage_metadata),
         }
         hits.append(one | ({"scores": dict(hit.explanation), "keys": dict(hit.keys)} if explain else {}))
-    return {"query": result.query.text, "hits": hits, "costs": result.costs.as_dict()}
+    answer = {} if result.answer is None else {"answer": _answer_json(result.answer)}
+    return {"query": result.query.text} | answer | {"hits": hits, "costs": result.costs.as_dict()}
+
+
+def _answer_json(answer: Answer) -> dict[str, Any]:
+    about = {name: getattr(answer, name) for name in ("text", "abstained", "problem", "n_dropped", "money")}
+    return about | {"citations": [{"rank": one.rank, "id": one.document} for one in answer.citations]}
 
 
 def _read_conversation(file: Path) -> Any:
@@ -283,6 +289,10 @@ def _print_result(result: SearchResult, explain: bool) -> None:
     from rag.console import out, plain
 
     console = out()
+    if result.answer is not None:
+        written, problem = plain(result.answer.text.strip()), plain(result.answer.problem)
+        console.print(Text(written, "bold") if written else Text(f"no answer: {problem}", "yellow"), soft_wrap=True)
+        console.print()
     if not len(result):
         console.print("nothing found")
     for rank, hit in enumerate(result, 1):

@@ -58,7 +58,9 @@ class PipelineRetriever(BaseRetriever):
 
     def _found(self, query: str, k: int | None, filter: dict[str, Any] | None) -> list[LangChainDocument]:
         top_k = self.k if k is None else k
-        result = self.pipeline.search(query, top_k=top_k, filter=self.filter if filter is None else filter)
+        result = self.pipeline.search(
+            query, top_k=top_k, filter=self.filter if filter is None else filter, answer=False
+        )
         return [self._document(hit) for hit in result]
 
     def _document(self, hit: Hit) -> LangChainDocument:

@@ -279,7 +279,13 @@ class Pipeline(Component):
 
     @overload
     def search(  # type: ignore[overload-overlap]  # a str is a sequence of str
-        self, query: str | Query, *, top_k: int | None = None, filter: Condition | None = None, explain: bool = False
+        self,
+        query: str | Query,
+        *,
+        top_k: int | None = None,
+        filter: Condition | None = None,
+        explain: bool = False,
+        answer: bool = True,
     ) -> SearchResult: ...
     @overload
     def search(
@@ -289,6 +295,7 @@ class Pipeline(Component):
         top_k: int | None = None,
         filter: Condition | None = None,
         explain: bool = False,
+        answer: bool = True,
     ) -> list[SearchResult]: ...
     def search(
         self,
@@ -297,6 +304,7 @@ class Pipeline(Component):
         top_k: int | None = None,
         filter: Condition | None = None,
         explain: bool = False,
+        answer: bool = True,
     ) -> SearchResult | list[SearchResult]:
         """Answer one query, or many in one batch.
 
@@ -306,6 +314,7 @@ class Pipeline(Component):
             filter: Only documents whose metadata pass are found, such as ``{"year": {"gte": 1970}}``: see
                 :mod:`rag.conditions`. It goes for queries that have no filter of their own.
             explain: Fill each hit's scores by stage.
+            answer: Have a stage such as ``generate``, where there is one, write an answer to each.
 
         Raises:
             DataError: A query without text, something that is no query, or a filter on a field no document has.
@@ -318,7 +327,7 @@ class Pipeline(Component):
         queries = [_query(one, number) for number, one in enumerate(asked)]
         if filter is not None:
             queries = [query if query.filter is not None else replace(query, filter=filter) for query in queries]
-        batch = QueryBatch(queries, trace={} if explain else None)
+        batch = QueryBatch(queries, trace={} if explain else None, answers={} if answer else None)
         candidates = self.run(batch)
         if top_k is not None:
             candidates = candidates.head(top_k)
@@ -372,7 +381,10 @@ class Pipeline(Component):
             text = document.text[start:end]
             metadata = passages.metadata.get(passage, {})
             hits[row].append(Hit(document, score, text, start, end, metadata, explanations[number], keys[number]))
-        return [SearchResult(query, tuple(h), costs) for query, h in zip(batch.queries, hits, strict=True)]
+        return [
+            SearchResult(query, tuple(h), costs, batch.answer_to(query))
+            for query, h in zip(batch.queries, hits, strict=True)
+        ]
 
     def as_langchain_retriever(self, **kwargs: Any) -> PipelineRetriever:
         """This pipeline as a LangChain retriever. See :class:`rag.langchain.PipelineRetriever` for the arguments."""

@@ -36,6 +36,9 @@ class Stage(Component):
     keeps_lists: ClassVar[bool] = True
     """Whether a store should keep its candidates; not where computing them is quicker than reading them."""
 
+    writes_answers: ClassVar[bool] = False
+    """Whether it records answers on batches that want them."""
+
     _passages: Passages | None = None
 
     def fit(self, context: FitContext) -> None:

@@ -220,7 +220,7 @@ class Summarizer(Component):
         todo, wanted = list(missing), list(missing.values())
         if not wanted:
             return
-        with progress(f"summarising ({self.estimate(wanted) or self.type})", len(todo)) as advance:
+        with progress(f"writing ({self.estimate(wanted) or self.type})", len(todo)) as advance:
             start = time.perf_counter()
             for number, summary in self.write(wanted):
                 key = todo[number]

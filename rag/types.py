@@ -9,10 +9,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, overload
 
+from rag.answer import Answer
 from rag.conversation import Turn, render, turns_of
 from rag.costs import Costs
 
-__all__ = ["Document", "Hit", "Query", "SearchResult"]
+__all__ = ["Answer", "Document", "Hit", "Query", "SearchResult"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,11 +90,13 @@ class SearchResult(Sequence[Hit]):
         query: What was asked.
         hits: Best first.
         costs: What the batch that this query was part of has spent (one query: its own).
+        answer: What a stage such as ``generate`` wrote from them; None where the pipeline has none.
     """
 
     query: Query
     hits: tuple[Hit, ...]
     costs: Costs
+    answer: Answer | None = None
 
     @overload
     def __getitem__(self, index: int) -> Hit: ...

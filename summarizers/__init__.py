@@ -1,5 +1,5 @@
-"""Texts and conversations to key texts: by a language model, a local model, sentence selection, or from a file; and the
-query encoder that is distilled from them.
+"""Texts and conversations to key texts: by a language model, a local model, sentence selection, or from a file; the
+query encoder that is distilled from them; and answers.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from summarizers.chat_model import ChatModel
     from summarizers.distilled import Distilled
     from summarizers.extractive import Extractive
+    from summarizers.generate import Generate
     from summarizers.langchain import LangChainSummarizer
     from summarizers.precomputed import Precomputed
     from summarizers.students.base import Student
@@ -26,6 +27,7 @@ __all__ = [
     "Distilled",
     "Extractive",
     "FineTune",
+    "Generate",
     "HyDE",
     "LangChainSummarizer",
     "Precomputed",
@@ -43,6 +45,7 @@ __getattr__, __dir__ = lazy_attributes(
         "Distilled": "summarizers.distilled",
         "Extractive": "summarizers.extractive",
         "FineTune": "summarizers.students.fine_tune",
+        "Generate": "summarizers.generate",
         "HyDE": "summarizers.written",
         "LangChainSummarizer": "summarizers.langchain",
         "Precomputed": "summarizers.precomputed",

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from langchain_core.language_models import FakeListChatModel
 
+from eval.claim_judge import ClaimJudge
 from hpo import (
     GP,
     NSGA2,
@@ -95,6 +96,7 @@ from summarizers import (
     Distilled,
     Extractive,
     FineTune,
+    Generate,
     HyDE,
     LangChainSummarizer,
     Precomputed,
@@ -495,6 +497,16 @@ class TestGraphAdaptive(StageConformance):
         return GraphAdaptive(
             scorer=MaxSim(embedder=MODEL), embedder=LSA(dim=4), neighbours=2, budget=5, batch_size=2, top_k=4
         )
+
+
+class TestGenerate(StageConformance):
+    def make(self):
+        return Generate(writer=ChatModel("tiny", base_url="http://localhost:1/v1"), n_passages=3)
+
+
+class TestClaimJudge(ComponentConformance):
+    def make(self):
+        return ClaimJudge(model=ChatModel("tiny", base_url="http://localhost:1/v1"), passing=0.8)
 
 
 class TestEmbeddingFactors(ComponentConformance):

@@ -20,7 +20,7 @@ from rag.config import build, read_source
 from rag.registry import component_class, kinds, types_of
 from rerankers import EmbeddingFactors
 from retrievers import BM25, Flat, TextKey
-from summarizers import Precomputed
+from summarizers import ChatModel, Precomputed
 from tests.fakes import CountingScorer, WordEmbedder
 
 COMPONENTS = [component_class(kind, name) for kind in kinds() for name in types_of(kind)]
@@ -72,6 +72,8 @@ REQUIRED_IN_PYTHON: dict[tuple[str, str], Any] = {
     **{(name, "embedder"): LSA() for name in ("distilled", "extractive")},
     **{(name, "model"): "some/model" for name in ("fine_tune", "chat_model", "transformers")},
     ("precomputed", "path"): "x.jsonl",
+    ("generate", "writer"): ChatModel("some/model"),
+    ("claims", "model"): ChatModel("some/model"),
     ("callable", "function"): len,
     ("embeddings", "embedder"): LSA(),
     ("matrix_factorisation", "embedder"): LSA(),
@@ -93,6 +95,8 @@ REQUIRED_IN_YAML: dict[tuple[str, str], Any] = {
 } | {
     ("pipeline", "retriever"): {"type": "bm25"},
     ("cosine_adapter", "embedder"): {"type": "lsa"},
+    ("generate", "writer"): {"type": "chat_model", "model": "some/model"},
+    ("claims", "model"): {"type": "chat_model", "model": "some/model"},
     ("dense", "embedder"): {"type": "lsa"},
     ("hybrid", "retrievers"): [{"type": "bm25"}, {"type": "bm25"}],
     ("max_sim", "embedder"): MINILM,

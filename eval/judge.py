@@ -1,0 +1,150 @@
+"""Judges of answers: the contract, and files that hold one."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar, Literal, cast
+
+from rag.component import Component
+from rag.config import build, dump, read_source
+from rag.context import Progress, no_progress
+from rag.errors import ConfigError, Location, Mistake
+from rag.store.store import Store
+
+__all__ = ["UNREADABLE", "Case", "Claim", "Costs", "Judge", "Judgement", "Judgements", "check_judge", "read_judge"]
+
+Verdict = Literal["supported", "contradicted", "not there", "unreadable"]
+UNREADABLE: Verdict = "unreadable"
+"""What a judge has said that is none of the verdicts: counted, never guessed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """An answer to be judged.
+
+    Args:
+        question: What was asked.
+        answer: What was answered, without citations.
+        passages: What it was written from.
+        references: Right answers, any of them; none when nobody says.
+    """
+
+    question: str
+    answer: str
+    passages: Sequence[str]
+    references: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """One thing that a text says.
+
+    Args:
+        text: A sentence.
+        verdict: Of the passages about it; for a claim of a reference, of the answer.
+        of_reference: Whether it is the reference that says it.
+    """
+
+    text: str
+    verdict: Verdict
+    of_reference: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What a judge makes of one answer.
+
+    Args:
+        faithfulness: Share of the answer's claims that the passages support, in [0, 1]; None without a readable one.
+        correctness: Share of the claims of the reference that the answer covers, of the best reference; None likewise.
+        claims: Of the answer, then of that reference.
+        problem: Why something of this is missing.
+    """
+
+    faithfulness: float | None = None
+    correctness: float | None = None
+    claims: tuple[Claim, ...] = ()
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Costs:
+    """What judging has cost; what came from the store as it was then.
+
+    Args:
+        llm_calls: Requests.
+        llm_tokens: Tokens read and written.
+        money: In the currency of the prices; None where they, or the tokens, are not known.
+    """
+
+    llm_calls: int = 0
+    llm_tokens: int = 0
+    money: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Judgements:
+    """Of all cases.
+
+    Args:
+        judged: In their order.
+        costs: Of all of them.
+    """
+
+    judged: Sequence[Judgement]
+    costs: Costs
+
+
+class Judge(Component):
+    """Says how faithful answers are to what they were written from, and how right."""
+
+    kind: ClassVar[str] = "judge"
+
+    passing: float = 1.0
+    """Faithfulness from which an answer is called faithful where two who judge are compared."""
+
+    @abstractmethod
+    def judge(
+        self,
+        cases: Sequence[Case],
+        *,
+        store: Store | None = None,
+        progress: Progress = no_progress,
+        repetition: int = 0,
+    ) -> Judgements:
+        """Judge answers.
+
+        Args:
+            cases: Answers that say something.
+            store: Where calls are kept, by exact prompt and model.
+            progress: Shows how far it is.
+            repetition: Another number judges again instead of finding what was judged before.
+
+        Raises:
+            ModelError: The model cannot work at all.
+        """
+
+
+def read_judge(path: Path, *, overrides: Sequence[str] = ()) -> Judge:
+    """The judge that a YAML file describes.
+
+    Raises:
+        ConfigError: Every mistake found, each with its place.
+    """
+    mistakes: list[Mistake] = []
+    node = read_source(path, overrides=overrides, mistakes=mistakes)
+    judge = None if node is None else build(node, Judge, mistakes=mistakes)
+    if mistakes:
+        raise ConfigError(sorted(mistakes, key=lambda mistake: mistake.location or Location("")))
+    return cast("Judge", judge)
+
+
+def check_judge(path: Path, *, overrides: Sequence[str] = (), resolved: bool = False) -> str:
+    """What ``rag check`` says of a judge's file."""
+    judge = read_judge(path, overrides=overrides)
+    if resolved:
+        return dump(judge.to_config())
+    return f"{path}: ok (a judge, fingerprint {judge.fingerprint})\n"

@@ -165,7 +165,9 @@ def evaluate(
     values = per_query(parsed, chosen.qrels, run)
     table = np.array([[values[str(m)][query.id] for m in parsed] for query in chosen.queries], dtype=np.float64)
     intervals = interval(table, seed=seed)
-    untimed = [f"latencies are without {writing}: no answer is asked for again to be timed"] if writing and timed else []
+    untimed = (
+        [f"latencies are without {writing}: no answer is asked for again to be timed"] if writing and timed else []
+    )
     corpus = {"documents": len(pipeline.corpus), "passages": len(pipeline.passages)}
     metrics = {
         "dataset": dataset.name,

@@ -52,13 +52,17 @@ def read_labels(path: Path, *, known: Container[str]) -> dict[str, bool]:
 
 
 def _csv(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    lines = (line for _, line in iter_lines(path, blank=True))
-    reader = csv.DictReader(lines, strict=True)
+    where = str(path)
+
+    def lines() -> Iterator[str]:
+        nonlocal where
+        for where, line in iter_lines(path, blank=True):  # noqa: B007 - the reader's own count lags behind
+            yield line
+
     try:
-        for row in reader:
-            where = f"{path}:{reader.line_num}"
+        for row in csv.DictReader(lines(), strict=True):
             if None in row:
                 raise DataError(f"{where}: has more columns than the first line")
             yield where, row
     except csv.Error as error:
-        raise DataError(f"{path}:{reader.line_num}: not CSV: {error}") from None
+        raise DataError(f"{where}: not CSV: {error}") from None

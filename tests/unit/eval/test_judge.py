@@ -184,7 +184,7 @@ def test_an_evaluation_has_its_answers_judged(tmp_path):
     for wanted in (
         "As judged by claims 2",
         "Agreement on which answers are faithful",
-        "The postman <span class=\"badge good\">supported</span>",
+        'The postman <span class="badge good">supported</span>',
         "not there",
     ):
         assert wanted in html

@@ -1,0 +1,92 @@
+"""Answers by the command line: asked, measured, judged, compared with people."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import pytest
+
+from tests.chat_server import asked, chat_server
+from tests.e2e.test_cli import rag, starter  # noqa: F401 - fixtures
+
+PIPELINE = """
+type: pipeline
+retriever: {{type: bm25, top_k: 3}}
+stages:
+  - {{type: generate, writer: {{type: chat_model, model: tiny, base_url: "{url}", retries: 0}}}}
+"""
+JUDGE = 'type: claims\nmodel: {{type: chat_model, model: judge, base_url: "{url}", retries: 0}}\n'
+
+
+def answer(request, number):
+    text = asked(request)
+    if "Split the answer" in text:
+        return {"body": '["Within 30 days."]'}
+    if "numbered claims" in text:
+        return {"body": '{"1": "supported"}' if "30 days" in text.partition("<claims>")[0] else '{"1": "not there"}'}
+    return {"refusal": "not this"} if "refuse" in text.rpartition("Question: ")[2] else {"body": "Within 30 days [1]."}
+
+
+@pytest.fixture
+def server(starter):  # noqa: F811
+    with chat_server(answer) as one:
+        (starter / "p.yaml").write_text(PIPELINE.format(url=one.url))
+        (starter / "judge.yaml").write_text(JUDGE.format(url=one.url))
+        yield one
+
+
+def test_search_answers_first(rag, server, starter):  # noqa: F811
+    corpus = starter / "data" / "corpus.jsonl"
+    assert 0 == rag("index", starter / "p.yaml", "--corpus", corpus, "--out", "kept").code
+    out = rag("search", "kept", "send it back").out
+    assert out.startswith("Within 30 days [1].\n\n 1. ")
+    found = json.loads(rag("search", "kept", "send it back", "--json").out)
+    assert ["query", "answer", "hits", "costs"] == list(found)
+    assert [{"rank": 1, "id": found["hits"][0]["id"]}] == found["answer"]["citations"]
+    assert (1, False, "") == (found["costs"]["llm_calls"], found["answer"]["abstained"], found["answer"]["problem"])
+    assert rag("search", "kept", "refuse to send it back").out.startswith("no answer: it refused: not this\n\n 1. ")
+
+
+def test_eval_measures_judges_and_compares_with_people(rag, server, starter, tmp_path):  # noqa: F811
+    pipeline, data, judge = starter / "p.yaml", starter / "data", starter / "judge.yaml"
+    (tmp_path / "labels.csv").write_text("query_id,label\nq1,faithful\nq2,unfaithful\n")
+    command = ("eval", pipeline, "--dataset", data, "--judge", judge, "--judge", judge, "--labels", "labels.csv")
+    text = rag(*command).out
+    assert "answers of stages.0 generate: 8 calls, 96 tokens; 0 problems" in text
+    assert "judge claims: 8 answers, 16 calls, 192 tokens; claims: " in text
+    assert "agreement of claims and claims 2: 100.0% of 8 answers" in text
+    assert "note: no query has a reference ('answers' or 'answer' in its metadata)" in text
+    asked_for = len(server.requests)
+    found = json.loads(rag(*command, "--json").out)
+    assert asked_for == len(server.requests)  # all of it was in the store
+    between = [one["between"] for one in found["answers"]["agreement"]]
+    assert [["claims", "claims 2"], ["claims", "labels"], ["claims 2", "labels"]] == between
+    assert "As judged by claims 2" in (tmp_path / found["run"] / "report.html").read_text(encoding="utf-8")
+    plain = json.loads(rag("eval", pipeline, "--dataset", data, "--json").out)
+    assert ([], 8) == (plain["answers"]["judges"], plain["answers"]["costs"]["llm_calls"])
+
+
+def test_what_is_wrong_is_said_before_any_work(rag, server, starter, tmp_path):  # noqa: F811
+    pipeline, plain, judge = starter / "p.yaml", starter / "pipeline.yaml", starter / "judge.yaml"
+    data = ("--dataset", starter / "data")
+    err = rag.refused("eval", plain, *data, "--judge", judge)
+    assert "judge: there is nothing to judge: the pipeline has no stage that writes answers" in err
+    assert "labels: labels are compared with a judge's" in rag.refused("eval", pipeline, *data, "--labels", "x.csv")
+    (tmp_path / "l.jsonl").write_text('{"query_id": "q1", "label": 1}\n{"query_id": "nobody", "label": 1}\n')
+    err = rag.refused("eval", pipeline, *data, "--judge", judge, "--labels", "l.jsonl")
+    assert "l.jsonl:2: there is no query 'nobody'" in err
+    assert "cannot be read" in rag.refused("eval", pipeline, *data, "--judge", judge, "--labels", "none.csv")
+    (tmp_path / "bad.yaml").write_text("type: claims\nmodle: 1\n")
+    err = rag.refused("eval", pipeline, *data, "--judge", "bad.yaml")
+    assert re.search(r"bad.yaml:2:1: unknown argument 'modle' of 'claims'; did you mean 'model'", err)
+    assert [] == server.requests
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_judge_is_checked_and_described(rag, server, starter):  # noqa: F811
+    judge = starter / "judge.yaml"
+    assert re.fullmatch(rf"{judge}: ok \(a judge, fingerprint \w+\)\n", rag("check", judge).out)
+    assert "passing: 1.0" in rag("check", judge, "--resolved").out
+    assert "passing" in rag("components", "judge", "claims").out
+    assert "n_passages" in rag("components", "stage", "generate").out

@@ -11,14 +11,16 @@ from sybil.parsers.markdown import CodeBlockParser, PythonCodeBlockParser
 
 
 def check_yaml(example: Example) -> None:
-    """A pipeline in an example must be one, and a sweep a sweep."""
+    """A pipeline in an example must be one, a sweep a sweep, and a judge a judge."""
+    from eval.judge import check_judge
     from hpo.sweep import check_sweep
     from rag.config import load_pipeline
 
     path = Path("example.yaml")
     path.write_text(example.parsed, encoding="utf-8")
-    check = check_sweep if example.parsed.lstrip().startswith("type: sweep") else load_pipeline
-    check(path)
+    kind = example.parsed.lstrip().partition("\n")[0].removeprefix("type: ")
+    checks = {"sweep": check_sweep, "claims": check_judge}
+    checks.get(kind, load_pipeline)(path)
 
 
 def enter(namespace: dict[str, Any]) -> None:

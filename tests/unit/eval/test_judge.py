@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
@@ -241,6 +242,18 @@ def test_a_judge_is_a_file(tmp_path):
     with pytest.raises(ConfigError) as caught:
         read_judge(path)
     assert [f"{path}:2:10", f"{path}:4:1"] == [line.partition(": ")[0] for line in str(caught.value).splitlines()]
+
+
+CONFIGS = sorted((Path(__file__).parents[3] / "configs" / "judges").glob("*.yaml"))
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+def test_judges_that_come_along_can_be_used(path):
+    assert isinstance(read_judge(path), ClaimJudge)
+
+
+def test_there_is_one():
+    assert CONFIGS
 
 
 @pytest.mark.parametrize(

@@ -239,6 +239,15 @@ def test_without_references_those_measures_are_left_out_and_it_is_said():
     assert not any("latencies" in note for note in found.metrics["notes"])
 
 
+def test_an_answer_of_citations_only_says_nothing():
+    with chat_server(lambda request, number: {"body": "[1]"}) as server:
+        found = run(server, dataset({"warm": QUERIES["warm"]}), timed=False)
+    values = {name: value for name, of in found.answers.items() for value in of.values()}
+    assert {"token_recall": 0.0, "token_f1": 0.0, "exact_match": 0.0, "abstained": 0.0} | dict.fromkeys(
+        ("lexical_faithfulness", "citation_precision")
+    ) == values
+
+
 def test_a_pipeline_that_writes_none_has_none(tmp_path):
     found = evaluate(Pipeline(retriever=BM25()), dataset(), measures=["AP"], timed=False)
     assert (None, {}) == (found.metrics["answers"], found.answers)

@@ -53,7 +53,7 @@ def test_contracts_are_what_all_of_a_kind_share():
             "stage",
             "bm25",
             "type: unknown stage 'bm25' ('bm25' is a retriever) (valid: adacur, anncur, axn, conformal, "
-            "cosine_adapter, cur, gap, graph_adaptive, isotonic, platt, rerank, score_adapter, threshold)",
+            "cosine_adapter, cur, gap, generate, graph_adaptive, isotonic, platt, rerank, score_adapter, threshold)",
         ),
         ("nothing", "bm25", "type: unknown nothing 'bm25' ('bm25' is a retriever)"),
     ],

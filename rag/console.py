@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, TextIO, cast
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.progress import Progress
 
 __all__ = ["out", "plain", "print_json", "progress", "quiet_libraries", "stderr"]
 
@@ -23,6 +24,9 @@ _LINE_EVERY = 10.0
 
 _DELAY = 1.0
 """Seconds before a bar appears: short work shows none."""
+
+_screen: Progress | None = None
+"""The bars on the terminal: work inside other work has a line below."""
 
 
 def out() -> Console:
@@ -92,22 +96,23 @@ def progress(title: str, total: int | None) -> Iterator[Callable[[int], None]]:
         yield _Lines(title, total)
         return
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    bar = Progress(*columns, console=console, transient=True)
+    global _screen
+    outer, bar = _screen, _screen or Progress(*columns, console=console, transient=True)
+    _screen = bar
     task = bar.add_task(title, total=total)
     start = time.monotonic()
-    shown = False
 
     def advance(done: int) -> None:
-        nonlocal shown
-        if not shown and time.monotonic() - start > _DELAY:
+        if not bar.live.is_started and time.monotonic() - start > _DELAY:
             bar.start()
-            shown = True
         bar.advance(task, done)
 
     try:
         yield advance
     finally:
-        if shown:
+        _screen = outer
+        bar.remove_task(task)
+        if outer is None and bar.live.is_started:
             bar.stop()
 
 

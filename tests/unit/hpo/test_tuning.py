@@ -22,6 +22,7 @@ from hpo.trial import Bench, index_bytes
 from rag import ArtifactError, ConfigError, DataError, MissingExtraError, Pipeline
 from rag.store.store import Store
 from retrievers import BM25
+from tests.chat_server import chat_server
 
 DATA = Path(rag.templates.__file__).parent / "starter" / "data"
 PIPELINE = {
@@ -426,3 +427,12 @@ def test_a_float_drawn_in_steps_repeats_itself(dataset):
     config = {"type": "pipeline", "retriever": {"type": "bm25", "b": Float(low=0.0, high=0.3, step=0.1)}}
     result = tune(sweep(pipeline=config, n_trials=50, sampler="tpe"), dataset)
     assert len([one for one in result.trials if one.state == "complete"]) <= 4
+
+
+def test_answers_are_neither_written_nor_paid_for(dataset):
+    with chat_server() as server:
+        writer = {"type": "chat_model", "model": "tiny", "base_url": server.url}
+        pipeline = {**PIPELINE, "stages": [{"type": "generate", "writer": writer}]}
+        result = tune(sweep(pipeline=pipeline, n_trials=3), dataset)
+        assert [] == server.requests
+    assert 3 == len(result.trials)

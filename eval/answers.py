@@ -1,7 +1,7 @@
 """Measures of answers: against references, against what they were written from, against judgements.
 
 References are in the metadata of a query: ``answers``, a list of texts any of which is right, or ``answer``. An empty
-list says that there is no answer; then abstaining is right.
+list says that there is no answer; then abstaining is right. So it is where nothing is judged to be relevant.
 """
 
 from __future__ import annotations
@@ -42,6 +42,7 @@ MEASURES = {
     "lexical_faithfulness": "share of an answer's words that occur in the passages it was written from",
     "citation_precision": "share of an answer's citations that point to relevant documents",
     "abstained": "share of queries to which it says that the passages do not hold the answer",
+    "abstained_rightly": "the same, of queries that are judged to have nothing relevant",
 }
 _ARTICLES = re.compile(r"\b(a|an|the)\b")
 _NO_PUNCTUATION = str.maketrans("", "", string.punctuation)
@@ -92,19 +93,24 @@ def citation_precision(answer: Answer, grades: Mapping[str, int]) -> float | Non
     return sum(grades.get(one.document, 0) > 0 for one in answer.citations) / len(answer.citations)
 
 
-def references_of(query: Query) -> list[str] | None:
-    """The right answers; an empty list when there is known to be none, None when nobody says."""
+def references_of(query: Query, grades: Mapping[str, int] | None = None) -> list[str] | None:
+    """The right answers; an empty list when there is known to be none, None when nobody says.
+
+    Args:
+        query: With its metadata.
+        grades: Judgements of documents for it. Where none is relevant, no answer can be right.
+    """
     given = query.metadata.get("answers")
     if given is None:
         given = query.metadata.get("answer")
     if isinstance(given, Mapping):  # SQuAD's own layout
         given = given.get("text")
-    if isinstance(given, (str, int, float)) and not isinstance(given, bool):
-        return [str(given)] if str(given).strip() else None
-    if not isinstance(given, (list, tuple)):
+    several = given if isinstance(given, (list, tuple)) else [given]
+    texts = [str(one) for one in several if isinstance(one, (str, int, float)) and not isinstance(one, bool)]
+    texts = [text for text in texts if text.strip()]
+    if several and not texts:
         return None
-    texts = [str(one) for one in given if isinstance(one, (str, int, float)) and str(one).strip()]
-    return texts if texts or not given else None
+    return [] if grades is not None and not _relevant(grades) else texts
 
 
 @dataclass(frozen=True)
@@ -190,10 +196,12 @@ def mean_of(values: Sequence[float | None], *, seed: int = 0) -> dict[str, Any] 
 
 def _values(result: SearchResult, grades: Mapping[str, int]) -> dict[str, float | None]:
     found: dict[str, float | None] = dict.fromkeys(MEASURES)
-    answer, references = result.answer, references_of(result.query)
+    answer, references = result.answer, references_of(result.query, grades)
     if answer is None:
         return found
     found["abstained"] = float(answer.abstained)
+    if not _relevant(grades):
+        found["abstained_rightly"] = float(answer.abstained)
     said = "" if answer.abstained or answer.problem else answer.plain
     if references is not None:
         for name, measure in (("token_recall", token_recall), ("token_f1", token_f1), ("exact_match", exact_match)):
@@ -205,6 +213,10 @@ def _values(result: SearchResult, grades: Mapping[str, int]) -> dict[str, float 
         found["lexical_faithfulness"] = lexical_faithfulness(said, answer.passages)
         found["citation_precision"] = citation_precision(answer, grades)
     return found
+
+
+def _relevant(grades: Mapping[str, int]) -> bool:
+    return any(grade > 0 for grade in grades.values())
 
 
 def _f1(answer: Sequence[str], reference: Sequence[str]) -> float:

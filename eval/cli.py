@@ -319,6 +319,10 @@ def _print_examples(evaluation: Evaluation, console: Any) -> None:
     chosen = [results[i] for i in sorted({0, len(results) // 2, len(results) - 1})]
     for result in chosen:
         console.print(Text.assemble(("? ", "bold cyan"), (plain(result.query.text), "bold")))
+        if result.answer is not None:
+            console.print(
+                Padding(Text(plain(result.answer.text or f"no answer: {result.answer.problem}")), (0, 0, 0, 2))
+            )
         if not len(result):
             console.print(Padding("nothing found", (0, 0, 0, 2)))
             continue

@@ -77,7 +77,9 @@ def judge_answers(
     judged: dict[str, Mapping[str, Judgement]] = {}
     faithful: dict[str, Mapping[str, bool]] = {}
     said = [one for one in evaluation.results if _says_something(one)]
-    cases = [_case(one) for one in said]
+    qrels = evaluation.split.qrels
+    due = {one.query.id: references_of(one.query, qrels.get(one.query.id, {})) for one in evaluation.results}
+    cases = [_case(one, due[one.query.id]) for one in said]
     before: Counter[str] = Counter()
     for number, judge in enumerate(judges, 1):
         name = judge.type if number == 1 else f"{judge.type} {number}"
@@ -89,7 +91,9 @@ def judge_answers(
             "faithfulness": {
                 one.query.id: of.get(one.query.id, Judgement()).faithfulness for one in evaluation.results
             },
-            "correctness": {one.query.id: _correctness(one, of.get(one.query.id)) for one in evaluation.results},
+            "correctness": {
+                one.query.id: _correctness(one, due[one.query.id], of.get(one.query.id)) for one in evaluation.results
+            },
         }
         problems = Counter(one.problem for one in given.judged if one.problem)
         entries.append(
@@ -127,13 +131,12 @@ def _says_something(result: SearchResult) -> bool:
     return answer is not None and not answer.abstained and bool(answer.plain)
 
 
-def _case(result: SearchResult) -> Case:
+def _case(result: SearchResult, references: Sequence[str] | None) -> Case:
     assert result.answer is not None
-    return Case(result.query.text, result.answer.plain, result.answer.passages, references_of(result.query) or ())
+    return Case(result.query.text, result.answer.plain, result.answer.passages, references or ())
 
 
-def _correctness(result: SearchResult, judgement: Judgement | None) -> float | None:
-    references = references_of(result.query)
+def _correctness(result: SearchResult, references: Sequence[str] | None, judgement: Judgement | None) -> float | None:
     if references is None or result.answer is None:
         return None
     if not references:

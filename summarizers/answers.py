@@ -57,8 +57,14 @@ def tokens_of(answer: Any) -> tuple[int, int]:
     return int(usage.get("total_tokens", 0)), int(usage.get("output_tokens", 0))
 
 
-def read_answer(answer: Any, n_texts: int) -> tuple[str, ...]:
+def read_answer(answer: Any, n_texts: int, *, in_words: bool = True) -> tuple[str, ...]:
     """The texts of an answer.
+
+    Args:
+        answer: What the model gave.
+        n_texts: How many are wanted.
+        in_words: Whether "I'm sorry, ..." is a refusal too, besides those that a provider marks as such. Not where the
+            text may be an answer to somebody.
 
     Raises:
         Unusable: A refusal, nothing, or cut off.
@@ -67,7 +73,7 @@ def read_answer(answer: Any, n_texts: int) -> tuple[str, ...]:
     text = _text(message)
     reason = (getattr(message, "response_metadata", None) or {}).get("finish_reason")
     refusal = (getattr(message, "additional_kwargs", None) or {}).get("refusal")
-    if refusal or reason == "content_filter" or _REFUSAL.match(text.strip()):
+    if refusal or reason == "content_filter" or (in_words and _REFUSAL.match(text.strip())):
         raise Unusable(f"it refused: {(refusal or text or 'content filter')[:100]}")
     if reason in ("length", "max_tokens"):
         raise Unusable("its answer was cut off at max_tokens")

@@ -176,7 +176,7 @@ class ChatSummarizer(Summarizer):
             answer = model.invoke(self._messages(source))
             some, of_these = tokens_of(answer)
             tokens, written = tokens + some, written + of_these
-            texts = read_answer(answer, self.n_texts)
+            texts = read_answer(answer, self.n_texts, in_words=self.task != "prompt")
             if any(len(text) > self.max_output for text in texts):
                 raise Unusable(f"it wrote {max(map(len, texts))} characters, more than max_output ({self.max_output})")
             return texts

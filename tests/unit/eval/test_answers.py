@@ -119,6 +119,13 @@ def test_citation_precision_is_by_the_judgements():
     assert citation_precision(Answer("x"), {"a": 1}) is None
 
 
+def test_where_nothing_is_relevant_no_answer_is_right():
+    query = Query("q", "x", {"answer": "Paris"})
+    assert ["Paris"] == references_of(query, {"a": 0, "b": 1})
+    assert [] == references_of(query, {"a": 0, "b": -1}) == references_of(query, {})
+    assert references_of(Query("q", "x"), {}) is None
+
+
 @pytest.mark.parametrize(
     ("metadata", "expected"),
     [
@@ -187,6 +194,7 @@ def test_an_evaluation_measures_answers_and_pays_for_each_once(tmp_path):
     assert [1.0, 1.0, None, pytest.approx(1 / 3), 0.0, None] == values["lexical_faithfulness"]
     assert [1.0, 0.0, None, None, None, None] == values["citation_precision"]
     assert [0.0, 0.0, 1.0, 0.0, 0.0, 0.0] == values["abstained"]
+    assert [None, None, 1.0, None, None, None] == values["abstained_rightly"]
     metrics = found.metrics["answers"]
     recall = metrics["measures"]["token_recall"]
     some = np.array([[1.0], [1.0], [1.0], [0.0], [0.0]])
@@ -244,7 +252,7 @@ def test_an_answer_of_citations_only_says_nothing():
         found = run(server, dataset({"warm": QUERIES["warm"]}), timed=False)
     values = {name: value for name, of in found.answers.items() for value in of.values()}
     assert {"token_recall": 0.0, "token_f1": 0.0, "exact_match": 0.0, "abstained": 0.0} | dict.fromkeys(
-        ("lexical_faithfulness", "citation_precision")
+        ("lexical_faithfulness", "citation_precision", "abstained_rightly")
     ) == values
 
 

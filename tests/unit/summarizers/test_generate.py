@@ -166,6 +166,15 @@ def ask(found, store, *texts):
     return batch
 
 
+def test_a_refusal_in_words_is_an_answer_and_kept(tmp_path):
+    text = "I'm sorry, but the passages say nothing of cats."
+    with always(text) as server:
+        for _ in range(2):
+            batch = ask(pipeline(server), Store(tmp_path), "cat")
+            assert text == batch.answer_to(batch.queries[0]).text
+        assert 1 == len(server.requests)
+
+
 def test_a_key_that_is_not_accepted_stops():
     with (
         chat_server(lambda request, number: {"status": 401, "body": "no"}) as server,

@@ -27,7 +27,7 @@ __all__ = [
     "citation_precision",
     "exact_match",
     "lexical_faithfulness",
-    "mean_of",
+    "means_of",
     "measure_answers",
     "normalised",
     "references_of",
@@ -156,7 +156,7 @@ def measure_answers(
         "stage": stage,
         "n_queries": len(results),
         "with_references": n_references,
-        "measures": {name: mean_of(list(of.values()), seed=seed) for name, of in values.items()},
+        "measures": means_of(values, seed=seed),
         "citations": sum(len(one.citations) for one in answers),
         "dropped_citations": sum(one.n_dropped for one in answers),
         "failed": problems.total(),
@@ -185,13 +185,24 @@ def measure_answers(
     return Answers(summary, values, notes)
 
 
-def mean_of(values: Sequence[float | None], *, seed: int = 0) -> dict[str, Any] | None:
-    """Mean with its interval and the number of queries that have a value; None when none has."""
-    some = np.array([value for value in values if value is not None], dtype=np.float64)
-    if not len(some):
-        return None
-    bounds = interval(some[:, None], seed=seed)
-    return {"mean": float(some.mean()), "ci95": list(bounds[0]) if bounds else None, "n_queries": len(some)}
+def means_of(values: Values, *, seed: int = 0) -> dict[str, dict[str, Any] | None]:
+    """Mean of each measure with its interval and the number of queries that have a value; None when none has."""
+    found: dict[str, dict[str, Any] | None] = {}
+    together: dict[tuple[str, ...], list[str]] = {}
+    for name, of in values.items():
+        found[name] = None
+        together.setdefault(tuple(id for id, value in of.items() if value is not None), []).append(name)
+    for ids, names in together.items():
+        if ids:  # measures of the same queries see the same samples, drawn once
+            table = np.array([[values[name][id] for name in names] for id in ids], dtype=np.float64)
+            bounds = interval(table, seed=seed)
+            for number, name in enumerate(names):
+                found[name] = {
+                    "mean": float(table[:, number].mean()),
+                    "ci95": list(bounds[number]) if bounds else None,
+                    "n_queries": len(ids),
+                }
+    return found
 
 
 def _values(result: SearchResult, grades: Mapping[str, int]) -> dict[str, float | None]:

@@ -9,7 +9,7 @@ from itertools import combinations
 from typing import TYPE_CHECKING, Any, get_args
 
 from eval.agreement import agreement
-from eval.answers import mean_of, references_of
+from eval.answers import means_of, references_of
 from eval.judge import Case, Judge, Judgement, Verdict
 from rag.context import Progress, no_progress
 from rag.errors import ConfigError
@@ -102,7 +102,7 @@ def judge_answers(
                 "judge": repr(judge),
                 "repetition": repetition,
                 "n_judged": len(cases),
-                "measures": {what: mean_of(list(some.values()), seed=seed) for what, some in measures.items()},
+                "measures": means_of(measures, seed=seed),
                 "claims": _counts(given.judged, of_reference=False),
                 "reference_claims": _counts(given.judged, of_reference=True),
                 "problems": dict(problems.most_common(10)),

@@ -10,7 +10,7 @@ from typing import Annotated, get_args
 
 from pydantic import Field
 
-from eval.judge import UNREADABLE, Case, Claim, Costs, Judge, Judgement, Judgements, Verdict
+from eval.judge import UNREADABLE, Case, Claim, Judge, Judgement, Judgements, Spent, Verdict
 from rag.context import Progress, no_progress
 from rag.costs import Ledger
 from rag.errors import ConfigError
@@ -113,13 +113,13 @@ class ClaimJudge(Judge):
             of_case[one.row].append(one)
         return Judgements([_judgement(some) for some in of_case], self._costs(ledger, replies.values()))
 
-    def _costs(self, ledger: Ledger, replies: Iterable[Summary]) -> Costs:
+    def _costs(self, ledger: Ledger, replies: Iterable[Summary]) -> Spent:
         spent = ledger.total
         written = sum(one.llm_tokens_written for one in replies)
         # A provider that counts no tokens has not worked for nothing.
         known = spent.llm_tokens or not spent.llm_calls
         money = self.model.price(spent.llm_tokens - written, written) if known else None
-        return Costs(spent.llm_calls, spent.llm_tokens, money)
+        return Spent(spent.llm_calls, spent.llm_tokens, money)
 
 
 @dataclass

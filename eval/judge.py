@@ -14,7 +14,7 @@ from rag.context import Progress, no_progress
 from rag.errors import ConfigError, Location, Mistake
 from rag.store.store import Store
 
-__all__ = ["UNREADABLE", "Case", "Claim", "Costs", "Judge", "Judgement", "Judgements", "check_judge", "read_judge"]
+__all__ = ["UNREADABLE", "Case", "Claim", "Judge", "Judgement", "Judgements", "Spent", "check_judge", "read_judge"]
 
 Verdict = Literal["supported", "contradicted", "not there", "unreadable"]
 UNREADABLE: Verdict = "unreadable"
@@ -71,7 +71,7 @@ class Judgement:
 
 
 @dataclass(frozen=True, slots=True)
-class Costs:
+class Spent:
     """What judging has cost; what came from the store as it was then.
 
     Args:
@@ -95,7 +95,7 @@ class Judgements:
     """
 
     judged: Sequence[Judgement]
-    costs: Costs
+    costs: Spent
 
 
 class Judge(Component):

@@ -61,7 +61,7 @@ class Generate(Stage):
         prompt: Template for questions, with ``{passages}`` and ``{question}`` where they go, and ``{abstention}``.
         conversation_prompt: Template for conversations, with the same places.
         abstention: What the model is to write when the passages do not hold the answer. An answer that begins with it,
-            whatever its case and punctuation, is counted as none.
+            whatever its case and punctuation, is taken to abstain.
     """
 
     type = "generate"
@@ -83,10 +83,9 @@ class Generate(Stage):
         except ConfigError as error:
             raise ConfigError(str(error), parameter="writer") from None
         for name, template in (("prompt", prompt), ("conversation_prompt", conversation_prompt)):
-            lacking = {"passages", "question"} - set(_PLACE.findall(template or "{passages}{question}"))
-            if lacking:
+            if template is not None and (lacking := {"passages", "question"} - set(_PLACE.findall(template))):
                 places = " and ".join(f"{{{one}}}" for one in sorted(lacking))
-                raise ConfigError(f"must have {places}, got '{(template or '')[:60]}'", parameter=name)
+                raise ConfigError(f"must have {places}, got '{template[:60]}'", parameter=name)
         if not _words(abstention):
             raise ConfigError(f"must have a word in it, got '{abstention}'", parameter="abstention")
         self.writer = writer

@@ -238,6 +238,7 @@ def test_saved_and_loaded_it_answers(tmp_path):
         ({"writer": ChatModel("m", prompt="{text}!")}, "leave out its prompt"),
         ({"writer": ChatModel("m", task="questions", n_texts=3)}, "leave out its task, n_texts"),
         ({"prompt": "{question}"}, "must have {passages}, got '{question}'"),
+        ({"prompt": ""}, "must have {passages} and {question}, got ''"),
         ({"conversation_prompt": "x"}, "must have {passages} and {question}, got 'x'"),
         ({"abstention": "..."}, "must have a word in it"),
     ],

@@ -24,6 +24,7 @@ from rag.types import Query, SearchResult
 __all__ = [
     "MEASURES",
     "Answers",
+    "against_references",
     "citation_precision",
     "exact_match",
     "lexical_faithfulness",
@@ -84,6 +85,9 @@ def lexical_faithfulness(answer: str, passages: Sequence[str]) -> float | None:
     words = normalised(answer).split()
     known = {word for passage in passages for word in normalised(passage).split()}
     return sum(word in known for word in words) / len(words) if words else None
+
+
+_AGAINST_REFERENCES = {"token_recall": token_recall, "token_f1": token_f1, "exact_match": exact_match}
 
 
 def citation_precision(answer: Answer, grades: Mapping[str, int]) -> float | None:
@@ -205,6 +209,20 @@ def means_of(values: Values, *, seed: int = 0) -> dict[str, dict[str, Any] | Non
     return found
 
 
+def against_references(answer: Answer, references: Sequence[str]) -> dict[str, float]:
+    """Token recall, token F1 and exact match. Without a reference there is known to be no answer: then abstaining is
+    right.
+    """
+    said = _said(answer)
+    if not references:
+        return dict.fromkeys(_AGAINST_REFERENCES, float(answer.abstained))
+    return {name: measure(said, references) if said else 0.0 for name, measure in _AGAINST_REFERENCES.items()}
+
+
+def _said(answer: Answer) -> str:
+    return "" if answer.abstained or answer.problem else answer.plain
+
+
 def _values(result: SearchResult, grades: Mapping[str, int]) -> dict[str, float | None]:
     found: dict[str, float | None] = dict.fromkeys(MEASURES)
     answer, references = result.answer, references_of(result.query, grades)
@@ -213,13 +231,9 @@ def _values(result: SearchResult, grades: Mapping[str, int]) -> dict[str, float 
     found["abstained"] = float(answer.abstained)
     if not _relevant(grades):
         found["abstained_rightly"] = float(answer.abstained)
-    said = "" if answer.abstained or answer.problem else answer.plain
     if references is not None:
-        for name, measure in (("token_recall", token_recall), ("token_f1", token_f1), ("exact_match", exact_match)):
-            if not references:
-                found[name] = float(answer.abstained)
-            else:
-                found[name] = measure(said, references) if said else 0.0
+        found |= against_references(answer, references)
+    said = _said(answer)
     if said:
         found["lexical_faithfulness"] = lexical_faithfulness(said, answer.passages)
         found["citation_precision"] = citation_precision(answer, grades)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from hpo.objectives import COSTS
+from hpo.objectives import ANSWERS, COSTS
 from rag.config.source import Node
 from rag.errors import Mistake, did_you_mean
 
@@ -104,7 +104,7 @@ class Rule:
                 name = ast.unparse(part)
                 meant = _meant(name, parameters)
                 if not meant:
-                    known = [*(one.name for one in parameters), *COSTS]
+                    known = [*(one.name for one in parameters), *ANSWERS, *COSTS]
                     wrong(f"there is no parameter '{name}'{did_you_mean(name, known)}")
                     return None
                 if len({re.sub(r"\[[^\]]*\]", "", one) for one in meant}) > 1:

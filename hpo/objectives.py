@@ -9,7 +9,12 @@ from typing import Literal
 from eval.measures import parse_measures
 from rag.errors import ConfigError, did_you_mean
 
-__all__ = ["COSTS", "Objective", "parse_metric", "parse_objectives"]
+__all__ = ["ANSWERS", "COSTS", "Objective", "parse_metric", "parse_objectives"]
+
+ANSWERS = ("token_recall", "token_f1", "exact_match")
+"""Measures of written answers against references, see :mod:`eval.answers`. Its others have no value for some queries,
+so that configurations would be compared on different ones.
+"""
 
 COSTS = {
     "latency_p50_ms": "median time of one query asked alone, in milliseconds",
@@ -30,7 +35,7 @@ class Objective:
     """One thing to optimise.
 
     Args:
-        metric: A measure in ir_measures' spelling, or one of :data:`COSTS`.
+        metric: A measure in ir_measures' spelling, or one of :data:`ANSWERS` or :data:`COSTS`.
         direction: Which way is better.
     """
 
@@ -52,13 +57,13 @@ def parse_metric(name: str) -> str:
     Raises:
         ConfigError: There is none of that name.
     """
-    if name in COSTS:
+    if name in COSTS or name in ANSWERS:
         return name
     try:
         return str(parse_measures([name])[0])
     except ConfigError as error:
-        # Costs are written small, measures are not: the list that was not meant is left out.
-        small = f"{name!r}{did_you_mean(name, COSTS)}, or a measure such as nDCG@10"
+        # Measures of lists are written large, all else is small: the list that was not meant is left out.
+        small = f"{name!r}{did_you_mean(name, [*ANSWERS, *COSTS])}, or a measure such as nDCG@10"
         message = small if name.islower() else error.mistakes[0].message
         raise ConfigError(message) from None
 

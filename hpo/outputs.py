@@ -15,12 +15,11 @@ from __future__ import annotations
 import json
 import os
 import uuid
-from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hpo.result import SweepResult, Tested
+from hpo.result import SweepResult, Tested, intervals_of
 from rag.errors import ArtifactError
 from rag.store.folder import replace_file
 
@@ -135,11 +134,10 @@ def summary(result: SweepResult) -> dict[str, Any]:
 
 
 def _tested(one: Tested) -> dict[str, Any]:
-    measured: Mapping[str, Any] = one.evaluation.metrics["measures"]
     return {
         "trial": one.trial,
         "metrics": dict(one.metrics),
-        "measures": measured,
+        "measures": intervals_of(one.evaluation),
         "against_baseline": {name: asdict(comparison) for name, comparison in one.against.items()},
     }
 

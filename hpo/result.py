@@ -14,7 +14,7 @@ from eval.evaluation import Evaluation, evaluate
 from eval.measures import DEFAULT_MEASURES
 from eval.significance import Comparison, compare
 from hpo.choice import one_standard_error
-from hpo.objectives import COSTS
+from hpo.objectives import ANSWERS, COSTS
 from hpo.study import Finished
 from hpo.sweep import Sweep
 from hpo.trial import Bench, index_bytes
@@ -23,7 +23,7 @@ from rag.errors import ConfigError
 from rag.pipeline import Pipeline
 from rag.store.store import Store
 
-__all__ = ["Retested", "SweepResult", "Tested", "conclude"]
+__all__ = ["Retested", "SweepResult", "Tested", "conclude", "intervals_of", "values_of"]
 
 
 @dataclass(frozen=True)
@@ -221,10 +221,11 @@ class _Tester:
                 seed=self.sweep.seed,
                 store=self.store,
                 timed=self.timed,
-                answer=False,  # what is tuned is the search
+                answer=bool(self.sweep.answer_measures),
             )
             n = found.metrics["n_queries"]
             known = {name: value["mean"] for name, value in found.metrics["measures"].items()}
+            known |= {name: float(values_of(found, name).mean()) for name in self.sweep.answer_measures}
             known |= {name: value / n for name, value in found.metrics["costs"].items()}
             if self.timed:
                 known |= {f"latency_{name}_ms": found.metrics["latency_ms"][name] for name in ("p50", "p95")}
@@ -251,8 +252,8 @@ class _Tester:
         pipeline = self.sweep.space.pipeline(trial.point)
         evaluation, metrics = self.evaluate(pipeline)
         against = {}
-        for measure in self.measures:
-            ours, theirs = (_by_query(one, measure) for one in (evaluation, baseline.evaluation))
+        for measure in (*self.sweep.answer_measures, *self.measures):
+            ours, theirs = (values_of(one, measure) for one in (evaluation, baseline.evaluation))
             against[measure] = compare(ours, theirs, seed=self.sweep.seed)
         return Tested(f"trial {trial.number}", trial.number, evaluation.pipeline, evaluation, metrics, against)
 
@@ -268,9 +269,16 @@ class _Tester:
         return found
 
 
-def _by_query(evaluation: Evaluation, measure: str) -> Any:
-    values = evaluation.values[measure]
-    return np.array([values[query.id] for query in evaluation.split.queries])
+def intervals_of(evaluation: Evaluation) -> Mapping[str, Any]:
+    """Mean and interval by measure, of lists and of answers."""
+    answers = evaluation.metrics["answers"]
+    return {**evaluation.metrics["measures"], **(answers["measures"] if answers else {})}
+
+
+def values_of(evaluation: Evaluation, measure: str) -> Any:
+    """Value of each query by a measure of lists or of answers, float64 [n], in the order of the split."""
+    values = evaluation.answers[measure] if measure in ANSWERS else evaluation.values[measure]
+    return np.array([values[query.id] for query in evaluation.split.queries], dtype=np.float64)
 
 
 def _notes(sweep: Sweep, trials: Sequence[Finished], about: Mapping[str, Any]) -> list[str]:

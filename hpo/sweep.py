@@ -12,7 +12,7 @@ from pydantic import Field
 
 from hpo.constraints import Bound
 from hpo.distributions import Scalar
-from hpo.objectives import COSTS, Objective, parse_metric, parse_objectives
+from hpo.objectives import ANSWERS, COSTS, Objective, parse_metric, parse_objectives
 from hpo.samplers.base import Sampler
 from hpo.samplers.optuna import TPE
 from hpo.space import Space
@@ -32,10 +32,10 @@ class Sweep(Component):
     Args:
         pipeline: A pipeline in which any value may be a distribution; ``extends: FILE`` takes the rest from a pipeline
             file.
-        objectives: What to optimise: measures as ir_measures spells them, ``latency_p50_ms``, ``latency_p95_ms``,
-            ``scorer_calls``, ``llm_calls``, ``llm_tokens``, ``texts_embedded`` (a query), ``index_bytes``. Measures are
-            maximised and costs minimised unless it is said (``minimize AP``). With several, the result is a Pareto
-            front.
+        objectives: What to optimise: measures as ir_measures spells them; of written answers ``token_recall``,
+            ``token_f1``, ``exact_match``; ``latency_p50_ms``, ``latency_p95_ms``, ``scorer_calls``, ``llm_calls``,
+            ``llm_tokens``, ``texts_embedded`` (a query), ``index_bytes``. Measures are maximised and costs minimised
+            unless it is said (``minimize AP``). With several, the result is a Pareto front.
         constraints: Between parameters (``overlap < size``), or on what is measured (``latency_p95_ms <= 50``).
         sampler: What decides which configuration is tried next; its name, or a mapping with arguments.
         n_trials: Configurations to try. One that comes up again reuses its result and is not counted.
@@ -142,8 +142,13 @@ class Sweep(Component):
 
     @property
     def measures(self) -> tuple[str, ...]:
-        """The metrics that are means over queries."""
-        return tuple(one for one in self.metrics if one not in COSTS)
+        """The metrics of ranked lists, by ir_measures."""
+        return tuple(one for one in self.metrics if one not in COSTS and one not in ANSWERS)
+
+    @property
+    def answer_measures(self) -> tuple[str, ...]:
+        """The metrics of written answers; without any, no trial writes one."""
+        return tuple(one for one in self.metrics if one in ANSWERS)
 
     @property
     def first(self) -> Objective:

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from eval.answers import against_references, references_of
 from eval.datasets.base import Dataset, Split
 from eval.evaluation import as_run, identical, time_alone, without
 from eval.measures import parse_measures, per_query
@@ -20,7 +21,7 @@ from hpo.sweep import Sweep
 from rag.batch import QueryBatch
 from rag.context import Training
 from rag.costs import Costs
-from rag.errors import DataError
+from rag.errors import ConfigError, DataError
 from rag.pipeline import Pipeline
 from rag.store.fingerprint import fingerprint
 from rag.store.store import Store
@@ -76,13 +77,17 @@ class Bench:
         store: Where what is computed is kept and found again.
 
     Raises:
-        DataError: There is no split to tune on, or no query in it.
+        DataError: There is no split to tune on, or no query in it; or answers are measured, and a query has none to
+            compare with.
     """
 
     def __init__(self, sweep: Sweep, dataset: Dataset, store: Store | None) -> None:
         self.sweep, self.dataset, self.store = sweep, dataset, store
         self.split_name = _tuning_split(sweep, dataset)
         whole = dataset.split(self.split_name)
+        if sweep.answer_measures:
+            for name in (self.split_name, sweep.split("test") or "test"):
+                _check_references(dataset.split(name), name, sweep.answer_measures[0])
         order = np.random.default_rng([sweep.seed, 1]).permutation(len(whole.queries))
         n_fresh = round(len(order) * sweep.fresh) if sweep.retest else 0
         if sweep.retest and not 0 < n_fresh < len(order):
@@ -105,6 +110,8 @@ class Bench:
         """Identity of what is tuned on: the documents' number, the queries and their judgements."""
         judged = {query.id: dict(self.split.qrels[query.id]) for query in self.split.queries}
         queries = [[query.id, query.text] for query in self.split.queries]
+        if self.sweep.answer_measures:
+            queries += [[*(references_of(one, self.split.qrels[one.id]) or ())] for one in self.split.queries]
         return fingerprint([self.dataset.name, len(self.dataset.corpus), queries, judged])
 
     @cached_property
@@ -143,6 +150,11 @@ class Bench:
         return found
 
     def _measure(self, pipeline: Pipeline, parts: Sequence[_Part], judge: Judge | None) -> Measured:
+        if self.sweep.answer_measures and not any(stage.writes_answers for stage in pipeline.stages):
+            raise ConfigError(
+                f"{self.sweep.answer_measures[0]} needs a stage that writes answers, such as generate",
+                parameter="stages",
+            )
         start = time.perf_counter()
         found, spent, by_query = Measured(), Costs(), dict[str, dict[str, float]]()
         wanted = set(self.sweep.metrics)
@@ -161,7 +173,8 @@ class Bench:
                 found.metrics |= {name: value / n for name, value in spent.as_dict().items() if name != "seconds"}
                 found.metrics["search_ms"] = spent.seconds / n * 1e3
                 ids = [id for id in (self.queries if part.split is not self.fresh else by_query) if id in by_query]
-                found.values = {str(m): np.array([by_query[id][str(m)] for id in ids]) for m in self.parsed}
+                names = [*map(str, self.parsed), *self.sweep.answer_measures]
+                found.values = {name: np.array([by_query[id][name] for id in ids]) for name in names}
                 found.metrics |= {name: float(values.mean()) for name, values in found.values.items()}
                 if judge is not None and LEAST <= n < n_all and judge(found):
                     found.stopped = True
@@ -183,14 +196,15 @@ class Bench:
         spent = Costs()
         for first in range(0, len(split.queries), _BATCH):
             queries = split.queries[first : first + _BATCH]
-            batch = QueryBatch(queries, store=self.store)
+            batch = QueryBatch(queries, store=self.store, answers={} if self.sweep.answer_measures else None)
             candidates = pipeline.run(batch)
             if self.sweep.ignore_identical_ids:
                 candidates = without(candidates, identical(queries, pipeline.corpus))
             run = as_run(queries, candidates, pipeline.corpus)
             qrels = {query.id: split.qrels[query.id] for query in queries}
             for query in queries:
-                by_query[query.id] = {}
+                answer, references = batch.answer_to(query), references_of(query, qrels[query.id])
+                by_query[query.id] = against_references(answer, references) if answer and references is not None else {}
             if self.parsed:
                 for measure, values in per_query(self.parsed, qrels, run).items():
                     for id, value in values.items():
@@ -230,6 +244,15 @@ def _tuning_split(sweep: Sweep, dataset: Dataset) -> str:
         f"dataset '{dataset.name}' has no split to tune on (dev, or train), only {', '.join(dataset.splits)}: "
         "split its judgements, and name the parts in 'splits' if they are called otherwise"
     )
+
+
+def _check_references(split: Split, name: str, measure: str) -> None:
+    lacking = [query.id for query in split.queries if references_of(query, split.qrels[query.id]) is None]
+    if lacking:
+        raise DataError(
+            f"{measure} compares with references: {len(lacking)} of {len(split.queries)} queries of split '{name}' "
+            f"have none ('answers' or 'answer' in the metadata), such as '{lacking[0]}'"
+        )
 
 
 def _learns(pipeline: Pipeline) -> bool:

@@ -59,7 +59,7 @@ class QueryBatch:
             What is found is booked with the seconds that computing it has cost.
         key_texts: Filled with the trace: for tables found by keys that are no passages, what the keys say.
         answers: Filled when not None, by :meth:`answered`. Answers cost calls of a language model, so they are written
-            only for those who want them: not to learn from, to tune or to time.
+            only for those who want them: not to learn from, to time, or to tune the search.
         progress: Shows how far what takes long is.
     """
 

@@ -46,7 +46,8 @@ class Generate(Stage):
     """Has a language model answer each query from the best passages, with citations like [1]; mostly the last stage.
 
     Candidates go on as they came. The answer is :attr:`rag.types.SearchResult.answer`: its text, the documents it
-    cites, or the problem when there is none; queries that were asked to learn, to tune or to time are not answered.
+    cites, or the problem when there is none; queries that are asked to learn, to time or to tune the search are not
+    answered.
     With a store, answers are kept by exact prompt and model. Where nothing was found the model is not asked: the answer
     is the ``abstention``.
 

@@ -2,27 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from eval.datasets.base import Qrels
 from eval.measures import per_query
-from rag.batch import QueryBatch
-from rag.candidates import Candidates
+from rag.candidates import Bools, Candidates, Ints
+from rag.corpus.corpus import Corpus
+from rag.types import Query
 
-if TYPE_CHECKING:
-    from rag.pipeline import Pipeline
-
-__all__ = ["NOT_IN_CORPUS", "Attribution"]
+__all__ = ["NOT_IN_CORPUS", "Attribution", "oracle"]
 
 NOT_IN_CORPUS = "not in the corpus"
 """Stands for a stage where a document is to blame that no stage could find."""
-
-Bools = npt.NDArray[np.bool_]
 
 
 @dataclass
@@ -38,30 +33,34 @@ class Attribution:
     """
 
     stages: Sequence[str]
-    _found: list[Bools] = field(default_factory=list)
+    _ranks: list[Ints] = field(default_factory=list)
     _query: list[str] = field(default_factory=list)
     _document: list[str] = field(default_factory=list)
     _known: list[Bools] = field(default_factory=list)
-    _perfect: dict[str, dict[str, dict[str, float]]] = field(default_factory=dict)
 
     def add(
-        self, batch: QueryBatch, pipeline: Pipeline, qrels: Qrels, ignored: npt.NDArray[np.int64] | None = None
+        self,
+        queries: Sequence[Query],
+        tables: Mapping[str, Candidates],
+        corpus: Corpus,
+        qrels: Qrels,
+        ignored: Ints | None = None,
     ) -> None:
-        """Look at a batch that went through the pipeline with a trace.
+        """Look at queries that went through the pipeline.
 
         Args:
-            batch: The queries.
-            pipeline: Where they went.
+            queries: n of them.
+            tables: What each stage left, by name, without what is ignored.
+            corpus: Whose documents.
             qrels: Judgements.
-            ignored: Position of a document that does not count, for each query.
+            ignored: Position of a document that does not count, for each query, int64 [n].
         """
-        assert batch.trace is not None
         rows, positions = [], []
-        for row, query in enumerate(batch.queries):
+        for row, query in enumerate(queries):
             for document, grade in qrels.get(query.id, {}).items():
                 if grade <= 0:
                     continue
-                position = pipeline.corpus.position(document)
+                position = corpus.position(document)
                 if ignored is not None and position == ignored[row]:
                     continue
                 rows.append(row)
@@ -70,24 +69,25 @@ class Attribution:
                 self._document.append(document)
         row_of, position_of = np.asarray(rows, dtype=np.int64), np.asarray(positions, dtype=np.int64)
         self._known.append(position_of >= 0)
-        span = len(pipeline.corpus) + 1
-        wanted = row_of * span + position_of
-        found = np.zeros((len(self.stages), len(wanted)), dtype=bool)
-        for number, name in enumerate(self.stages):
-            table = batch.trace[name]
-            found[number] = np.isin(wanted, _keys(table, span)) & (position_of >= 0)
-        self._found.append(found)
-        names = self._document[len(self._document) - len(wanted) :]
-        for number, name in enumerate(self.stages):
-            perfect = self._perfect.setdefault(name, {})
-            for row, document, there in zip(rows, names, found[number].tolist(), strict=True):
-                if there:  # a perfect order: by grade
-                    asked = batch.queries[row].id
-                    perfect.setdefault(asked, {})[document] = float(qrels[asked][document])
+        span = len(corpus) + 1
+        ranks = np.stack([_ranks(tables[name], row_of * span + position_of, span) for name in self.stages])
+        self._ranks.append(np.where(position_of >= 0, ranks, 0))
+
+    @property
+    def keys(self) -> list[tuple[str, str]]:
+        """(query id, document id) of every relevant document."""
+        return list(zip(self._query, self._document, strict=True))
+
+    def ranks(self) -> dict[tuple[str, str], list[int | None]]:
+        """Rank after each stage by (query id, document id) of a relevant document; None where it is not there."""
+        ranks, _ = self._tables()
+        columns = ([rank or None for rank in column] for column in ranks.T.tolist())
+        return dict(zip(self.keys, columns, strict=True))
 
     def lost_at(self) -> dict[tuple[str, str], str]:
         """The stage to blame by (query id, document id), for relevant documents that the pipeline does not return."""
-        found, known = self._tables()
+        ranks, known = self._tables()
+        found = ranks > 0
         blamed: dict[tuple[str, str], str] = {}
         for column in np.flatnonzero(~found[-1]).tolist():
             there = np.flatnonzero(found[:, column])
@@ -95,26 +95,22 @@ class Attribution:
             blamed[self._query[column], self._document[column]] = stage
         return blamed
 
-    def summary(self, measures: Sequence[Any], qrels: Qrels, run: Mapping[str, Mapping[str, float]]) -> dict[str, Any]:
+    def summary(self, measure: Any, qrels: Qrels) -> dict[str, Any]:
         """The entry in ``metrics.json``.
 
         Args:
-            measures: Parsed; the first one is the headline.
+            measure: Parsed; the headline.
             qrels: Judgements.
-            run: What the pipeline returned.
         """
-        found, _ = self._tables()
+        ranks, _ = self._tables()
+        found = ranks > 0
         blamed = list(self.lost_at().values())
-        headline = [measures[0]]
-        cutoff = measures[0].params.get("cutoff")
-        ranks = {query: {document: rank for rank, document in enumerate(one, 1)} for query, one in run.items()}
-        low = 0
-        if cutoff is not None:
-            place = [ranks.get(q, {}).get(d) for q, d in zip(self._query, self._document, strict=True)]
-            low = sum(rank is not None and rank > cutoff for rank in place)
+        cutoff = measure.params.get("cutoff")
+        low = 0 if cutoff is None else int((ranks[-1] > cutoff).sum())
         stages = []
         for number, name in enumerate(self.stages):
-            values = list(per_query(headline, qrels, self._perfect.get(name, {}))[str(measures[0])].values())
+            left = [key for key, there in zip(self.keys, found[number].tolist(), strict=True) if there]
+            values = list(oracle(measure, qrels, left).values())
             stages.append(
                 {
                     "name": name,
@@ -126,16 +122,18 @@ class Attribution:
             )
         return {
             "relevant": len(self._query),
-            "measure": str(measures[0]),
+            "measure": str(measure),
             "stages": stages,
             "ranked_low": low,
             "not_in_corpus": blamed.count(NOT_IN_CORPUS),
         }
 
-    def _tables(self) -> tuple[Bools, Bools]:
-        """What is there after each stage, bool [stages, relevant], and what the corpus has, bool [relevant]."""
-        empty = np.zeros((len(self.stages), 0), dtype=bool)
-        return np.concatenate([empty, *self._found], axis=1), np.concatenate([empty[0], *self._known])
+    def _tables(self) -> tuple[Ints, Bools]:
+        """Ranks after each stage, 0 where a document is not there, int64 [stages, relevant]; what the corpus has, bool
+        [relevant].
+        """
+        nothing = np.zeros((len(self.stages), 0), dtype=np.int64)
+        return np.concatenate([nothing, *self._ranks], axis=1), np.concatenate([nothing[0] > 0, *self._known])
 
     def _recall(self, found: Bools, qrels: Qrels) -> float:
         """Mean over the queries that have anything relevant."""
@@ -145,6 +143,27 @@ class Attribution:
         return float(np.mean([np.mean(one) for one in share.values()])) if share else 0.0
 
 
-def _keys(table: Candidates, span: int) -> npt.NDArray[np.int64]:
-    keys = np.arange(len(table))[:, None] * span + table.positions
-    return np.asarray(keys[table.mask])
+def oracle(measure: Any, qrels: Qrels, left: Iterable[tuple[str, str]]) -> dict[str, float]:
+    """Value of a measure by query id if nothing but these relevant documents were there, in perfect order.
+
+    Args:
+        measure: Parsed.
+        qrels: Judgements.
+        left: (query id, document id) of relevant documents.
+    """
+    perfect: dict[str, dict[str, float]] = {}
+    for query, document in left:  # a perfect order: by grade
+        perfect.setdefault(query, {})[document] = float(qrels[query][document])
+    return per_query([measure], qrels, perfect)[str(measure)]
+
+
+def _ranks(table: Candidates, wanted: Ints, span: int) -> Ints:
+    """Rank of each wanted (row, document), a key of row * span + position, from 1 on; 0 where it is not there."""
+    keys = (np.arange(len(table))[:, None] * span + table.positions)[table.mask]
+    rank = np.nonzero(table.mask)[1] + 1
+    order = np.argsort(keys, kind="stable")
+    place = np.searchsorted(keys[order], wanted)
+    inside = np.minimum(place, max(len(keys) - 1, 0))
+    if not len(keys):
+        return np.zeros(len(wanted), dtype=np.int64)
+    return np.where(keys[order][inside] == wanted, rank[order][inside], 0)

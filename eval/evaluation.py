@@ -17,11 +17,13 @@ import numpy as np
 from eval.answers import Values, measure_answers
 from eval.attribution import Attribution
 from eval.datasets.base import Dataset, Split
+from eval.failures import failure_modes, summary_of_failures
 from eval.filtering import filter_logs
 from eval.judge import Judge, Judgement
 from eval.judging import check_judges, judge_answers
 from eval.measures import DEFAULT_MEASURES, Run, interval, parse_measures, per_query
 from eval.slices import slices_of
+from eval.stage_tops import StageTop, StageTops
 from rag.batch import QueryBatch
 from rag.candidates import Candidates, Ints
 from rag.context import Progress, no_progress
@@ -69,6 +71,9 @@ class Evaluation:
         results: The best ten documents of each judged query, in the order of the split.
         split: The queries and judgements it was measured on.
         lost_at: The stage to blame by (query id, document id), for relevant documents that were not returned.
+        ranks: Rank after each stage by (query id, document id), for relevant documents; None where it is not there.
+        failures: What went wrong with each query, by query id; see :func:`eval.failures.failure_modes`.
+        stages: The best ten after each stage, a row a query in the order of ``results``.
         answers: Measures of the answers by name, by query id; empty where the pipeline writes none.
         judged: What each judge made of them, by its name, by query id.
     """
@@ -80,6 +85,9 @@ class Evaluation:
     results: Sequence[SearchResult]
     split: Split
     lost_at: Mapping[tuple[str, str], str]
+    ranks: Mapping[tuple[str, str], Sequence[int | None]]
+    failures: Mapping[str, Sequence[Mapping[str, Any]]]
+    stages: Sequence[StageTop]
     answers: Values = field(default_factory=dict)
     judged: Mapping[str, Mapping[str, Judgement]] = field(default_factory=dict)
 
@@ -135,7 +143,7 @@ def evaluate(
     pipeline.fit(dataset.corpus, training=dataset.training(split), progress=progress, seed=seed, store=store)
 
     ledger, kept, filters = Ledger(), _Kept(), filter_logs(pipeline)
-    attribution = Attribution(pipeline.step_names)
+    attribution, tops = Attribution(pipeline.step_names), StageTops(pipeline.step_names, SHOWN)
     results: list[SearchResult] = []
     run: dict[str, dict[str, float]] = {}
     with progress(f"searching ({split})", len(chosen.queries)) as advance:
@@ -148,7 +156,13 @@ def evaluate(
             ignored = identical(queries, pipeline.corpus) if ignore_identical_ids else None
             for log in filters:
                 log.add(batch, pipeline, chosen.qrels, ignored)
-            attribution.add(batch, pipeline, chosen.qrels, ignored)
+            tables = {
+                name: table if ignored is None else without(table, ignored)
+                for name, table in (batch.trace or {}).items()
+                if name in pipeline.step_names
+            }
+            attribution.add(queries, tables, pipeline.corpus, chosen.qrels, ignored)
+            tops.add(tables)
             if ignored is not None:
                 candidates = without(candidates, ignored)
             results += pipeline.results(batch, candidates.head(SHOWN))
@@ -165,6 +179,7 @@ def evaluate(
     values = per_query(parsed, chosen.qrels, run)
     table = np.array([[values[str(m)][query.id] for m in parsed] for query in chosen.queries], dtype=np.float64)
     intervals = interval(table, seed=seed)
+    failures = failure_modes(attribution, parsed[0], chosen.qrels, values[str(parsed[0])])
     untimed = (
         [f"latencies are without {writing}: no answer is asked for again to be timed"] if writing and timed else []
     )
@@ -192,7 +207,8 @@ def evaluate(
         "stages": [
             {"name": name, "candidates": kept.mean(name)} | costs.as_dict() for name, costs in ledger.stages.items()
         ],
-        "attribution": attribution.summary(parsed, chosen.qrels, run),
+        "attribution": attribution.summary(parsed[0], chosen.qrels),
+        "failures": summary_of_failures(failures, chosen.queries, len(attribution.keys)),
         "slices": slices_of(chosen, [str(measure) for measure in parsed], table, seed=seed),
         "fit": [{"name": name} | costs.as_dict() for name, costs in pipeline.fit_costs.stages.items()],
         "indexes": _indexes(pipeline),
@@ -206,8 +222,19 @@ def evaluate(
         "notes": [*dataset.notes, *_notes(pipeline, chosen, run), *(answers.notes if answers else ()), *untimed],
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
     }
-    of_answers = answers.values if answers else {}
-    evaluation = Evaluation(pipeline, metrics, values, run, results, chosen, attribution.lost_at(), of_answers)
+    evaluation = Evaluation(
+        pipeline,
+        metrics,
+        values,
+        run,
+        results,
+        chosen,
+        attribution.lost_at(),
+        attribution.ranks(),
+        failures,
+        tops.all(),
+        answers.values if answers else {},
+    )
     if not judges:
         return evaluation
     return judge_answers(evaluation, judges, labels=labels, seed=seed, store=store, progress=progress)

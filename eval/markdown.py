@@ -6,13 +6,14 @@ import json
 from pathlib import Path
 from typing import Any
 
+from eval.failures import words
 from rag.errors import ArtifactError
 
 __all__ = ["as_markdown", "cell"]
 
 
 def as_markdown(run: Path) -> str:
-    """Measures with intervals, stages with what they cost and lose, and notes.
+    """Measures with intervals, stages with what they cost and lose, failure modes, and notes.
 
     Args:
         run: A run folder.
@@ -54,10 +55,31 @@ def _page(metrics: dict[str, Any]) -> str:
         lines.append(
             f"| {cell(stage['name'])} | {stage['seconds'] / n * 1e3:.1f} | {stage['scorer_calls'] / n:.1f} | {after} |"
         )
+    lines += _failures(metrics)
     alone = f"one question alone {latency['p50']:.1f} ms (p50), {latency['p95']:.1f} ms (p95); " if latency else ""
     lines += ["", f"{alone}in batch {metrics['throughput_qps']:.0f} per second"]
     lines += ["", *(f"- {note}" for note in metrics["notes"])] if metrics["notes"] else []
     return "\n".join([*lines, "", f"pipeline `{metrics['config_fingerprint']}`, seed {metrics['seed']}"]) + "\n"
+
+
+def _failures(metrics: dict[str, Any]) -> list[str]:
+    """What keeps the headline measure from its best; a run written before this was measured has nothing."""
+    modes = metrics.get("failures")
+    if not modes:
+        return []
+    headline = next(iter(metrics["measures"]))
+    lines = [
+        "",
+        f"| failure mode | relevant documents | share | {cell(headline)} lost | costs most |",
+        "|---|---|---|---|---|",
+    ]
+    for mode in modes:
+        worst = ", ".join(f"{cell(one['query_id'])} ({one['loss']:.2f})" for one in mode["worst"][:3])
+        lines.append(
+            f"| {cell(words(mode['mode'], mode['stage']))} | {mode['documents']} | {mode['share']:.1%} | "
+            f"{mode['loss']:.4f} | {worst or '-'} |"
+        )
+    return lines
 
 
 def cell(text: str) -> str:

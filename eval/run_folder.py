@@ -14,18 +14,19 @@ from __future__ import annotations
 import json
 import shutil
 import uuid
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from eval.answer_rows import answer_row, answer_type
 from eval.evaluation import Evaluation
 from eval.measures import Run
+from eval.query_table import query_table
 from rag.errors import ArtifactError
-from rag.types import Document, SearchResult
 
-__all__ = ["first_line", "write_run"]
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+__all__ = ["write_run"]
 
 _FILES = {"config.yaml", "metrics.json", "per_query.parquet", "report.html", "run.trec"}
 
@@ -48,7 +49,7 @@ def write_run(evaluation: Evaluation, folder: Path) -> Path:
         (aside / "metrics.json").write_text(
             json.dumps(evaluation.metrics, indent=2, ensure_ascii=False) + "\n", encoding="utf-8"
         )
-        _write_queries(evaluation, aside / "per_query.parquet")
+        _write_parquet(query_table(evaluation), aside / "per_query.parquet")
         write_report(aside)
         old = folder.with_name(f".{folder.name}.old.{uuid.uuid4().hex[:8]}")
         if folder.exists():
@@ -75,14 +76,6 @@ def check_target(folder: Path) -> None:
         raise ArtifactError(f"{folder} is not empty and holds other things than a run: choose a new folder")
 
 
-def first_line(document: Document) -> str:
-    """What a document is called: its title, or its first line with text."""
-    title = document.metadata.get("title")
-    if isinstance(title, str) and title.strip():
-        return title.strip()
-    return next((line.strip() for line in document.text.splitlines() if line.strip()), "")
-
-
 def _trec(run: Run) -> str:
     lines = []
     for query, scores in run.items():
@@ -100,94 +93,8 @@ def _has_space(id: str) -> bool:
     return any(c.isspace() for c in id)
 
 
-def _write_queries(evaluation: Evaluation, path: Path) -> None:
-    import pyarrow as pa
+def _write_parquet(table: pa.Table, path: Path) -> None:
     import pyarrow.parquet as pq
 
-    qrels = evaluation.split.qrels
-    corpus = evaluation.pipeline.corpus
-    wanted = {id for judged in qrels.values() for id, grade in judged.items() if grade > 0}
-    positions = {id: place for id in wanted if (place := corpus.position(id)) is not None}
-    documents = corpus.documents(list(positions.values()))
-    titles = {document.id: first_line(document) for document in documents}
-    rows = [
-        _row(result, list(evaluation.run[result.query.id]), qrels[result.query.id], titles, evaluation.lost_at)
-        for result in evaluation.results
-    ]
-    for name, values in (*evaluation.values.items(), *evaluation.answers.items()):
-        for row in rows:
-            row[name] = values[row["query_id"]]
-    if evaluation.answers:
-        for row, result in zip(rows, evaluation.results, strict=True):
-            row["answer"] = answer_row(result, evaluation.judged)
-    hit = pa.struct(
-        [
-            ("id", pa.string()),
-            ("title", pa.string()),
-            ("passage", pa.string()),
-            ("score", pa.float64()),
-            ("grade", pa.int64()),
-        ]
-    )
-    due = pa.struct(
-        [
-            ("id", pa.string()),
-            ("title", pa.string()),
-            ("grade", pa.int64()),
-            ("rank", pa.int64()),
-            ("lost_at", pa.string()),
-        ]
-    )
-    schema = pa.schema(
-        [
-            ("query_id", pa.string()),
-            ("query", pa.string()),
-            ("metadata", pa.string()),
-            ("n_relevant", pa.int64()),
-            ("n_returned", pa.int64()),
-            *((name, pa.float64()) for name in evaluation.values),
-            ("returned", pa.list_(hit)),
-            ("expected", pa.list_(due)),
-            *((name, pa.float64()) for name in evaluation.answers),
-            *([("answer", answer_type())] if evaluation.answers else []),
-        ]
-    )
-    pq.write_table(pa.Table.from_pylist(rows, schema=schema), path)
-
-
-def _row(
-    result: SearchResult,
-    found: list[str],
-    judged: Mapping[str, int],
-    titles: Mapping[str, str],
-    lost_at: Mapping[tuple[str, str], str],
-) -> dict[str, Any]:
-    ranks = {id: rank for rank, id in enumerate(found, 1)}
-    relevant = sorted(((id, grade) for id, grade in judged.items() if grade > 0), key=lambda one: (-one[1], one[0]))
-    return {
-        "query_id": result.query.id,
-        "query": result.query.text,
-        "metadata": json.dumps(dict(result.query.metadata), ensure_ascii=False),
-        "n_relevant": len(relevant),
-        "n_returned": len(found),
-        "returned": [
-            {
-                "id": hit.document.id,
-                "title": first_line(hit.document),
-                "passage": hit.passage[:600],
-                "score": hit.score,
-                "grade": judged.get(hit.document.id),
-            }
-            for hit in result
-        ],
-        "expected": [
-            {
-                "id": id,
-                "title": titles.get(id, ""),
-                "grade": grade,
-                "rank": ranks.get(id),
-                "lost_at": lost_at.get((result.query.id, id)),
-            }
-            for id, grade in relevant
-        ],
-    }
+    # A passage stands in the lists of several stages, near each other: zstd finds that.
+    pq.write_table(table, path, compression="zstd")

@@ -1,0 +1,116 @@
+"""Failure modes: what keeps the headline measure from its best, which stage is to blame, and what that costs.
+
+A relevant document that is not returned is lost at one stage (:meth:`eval.attribution.Attribution.lost_at`). Taking
+what the stages lose away one after the other, from all that is relevant in perfect order, splits the distance to the
+best possible value into what each of them costs; the rest is order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from eval.attribution import NOT_IN_CORPUS, Attribution, oracle
+from eval.datasets.base import Qrels
+from rag.types import Query
+
+__all__ = ["failure_modes", "summary_of_failures", "words"]
+
+_SHOWN = 5
+"""Queries named of each mode."""
+_LEAST = 1e-9
+"""A smaller loss is rounding."""
+
+
+def failure_modes(
+    attribution: Attribution, measure: Any, qrels: Qrels, values: Mapping[str, float]
+) -> dict[str, list[dict[str, Any]]]:
+    """What went wrong with each query that has a fault, by query id.
+
+    Each entry has ``mode`` (``not_in_corpus``, ``missed`` by the first stage, ``cut`` by a later one, or ``low``:
+    returned, but not as high as it could be), the ``stage`` to blame or None, the number of relevant ``documents`` (of
+    ``low``: those below the measure's cutoff), and ``loss``: by how much the measure is lower for it. The losses of a
+    query and its value add up to the best possible value.
+
+    Args:
+        attribution: Of all queries.
+        measure: The headline, parsed.
+        qrels: Judgements.
+        values: Of the headline measure, by query id.
+    """
+    lost, ranks = attribution.lost_at(), attribution.ranks()
+    left = attribution.keys
+    best = oracle(measure, qrels, left)
+    found: dict[str, list[dict[str, Any]]] = {}
+
+    def add(mode: str, stage: str | None, gone: Sequence[tuple[str, str]], after: Mapping[str, float]) -> None:
+        documents: dict[str, int] = {}
+        for query, _ in gone:
+            documents[query] = documents.get(query, 0) + 1
+        for query in best:
+            loss = max(best[query] - after[query], 0.0)
+            if query in documents or loss > _LEAST:
+                entry = {"mode": mode, "stage": stage, "documents": documents.get(query, 0), "loss": loss}
+                found.setdefault(query, []).append(entry)
+
+    for number, blamed in enumerate([NOT_IN_CORPUS, *attribution.stages]):
+        gone = [key for key in left if lost.get(key) == blamed]
+        if not gone:
+            continue
+        left = [key for key in left if lost.get(key) != blamed]
+        after = oracle(measure, qrels, left)
+        if number == 0:
+            add("not_in_corpus", None, gone, after)
+        else:
+            add("missed" if number == 1 else "cut", blamed, gone, after)
+        best = after
+    cutoff = measure.params.get("cutoff")
+    add("low", None, [key for key in left if cutoff is not None and (ranks[key][-1] or 0) > cutoff], values)
+    return found
+
+
+def summary_of_failures(
+    found: Mapping[str, Sequence[Mapping[str, Any]]], queries: Sequence[Query], relevant: int
+) -> list[dict[str, Any]]:
+    """The entry in ``metrics.json``: the modes, the one that costs most first.
+
+    Args:
+        found: Of :func:`failure_modes`.
+        queries: All that were asked.
+        relevant: Number of relevant documents of all of them.
+    """
+    texts = {query.id: query.text for query in queries}
+    modes: dict[tuple[str, str | None], list[tuple[str, Mapping[str, Any]]]] = {}
+    for query, faults in found.items():
+        for fault in faults:
+            modes.setdefault((fault["mode"], fault["stage"]), []).append((query, fault))
+    summary = []
+    for (mode, stage), entries in modes.items():
+        documents = sum(one["documents"] for _, one in entries)
+        worst = sorted(entries, key=lambda entry: -entry[1]["loss"])[:_SHOWN]
+        summary.append(
+            {
+                "mode": mode,
+                "stage": stage,
+                "documents": documents,
+                "share": documents / relevant if relevant else 0.0,
+                "queries": len(entries),
+                "loss": sum(one["loss"] for _, one in entries) / len(queries),
+                "worst": [
+                    {"query_id": query, "query": texts[query], "documents": one["documents"], "loss": one["loss"]}
+                    for query, one in worst
+                    if one["loss"] > _LEAST
+                ],
+            }
+        )
+    return sorted(summary, key=lambda one: -one["loss"])
+
+
+def words(mode: str, stage: str | None) -> str:
+    """What a mode is called."""
+    return {
+        "not_in_corpus": NOT_IN_CORPUS,
+        "missed": f"missed by the first stage, {stage}",
+        "cut": f"cut by {stage}",
+        "low": "found but ranked low",
+    }.get(mode, mode)

@@ -1,0 +1,154 @@
+"""Failure modes and what each costs, on pipelines whose faults are known; and what the run folder keeps of stages."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from eval import Dataset, Split, evaluate
+from eval.attribution import NOT_IN_CORPUS, Attribution, oracle
+from eval.failures import failure_modes, words
+from eval.measures import parse_measures, per_query
+from eval.run_folder import write_run
+from rag import Corpus, Document, Pipeline, Query, Threshold
+from rag.candidates import Candidates
+from rerankers import Rerank
+from retrievers import BM25
+from tests.fakes import CountingScorer
+
+DOCUMENTS = [Document(f"d{n}", "apple " * (10 - n) + "pear " * n) for n in range(10)]
+QUERIES = [Query("apples", "apple"), Query("pears", "pear"), Query("nothing", "apple")]
+QRELS = {
+    "apples": {"d0": 2, "d1": 1, "d8": 1, "gone": 1},
+    "pears": {"d9": 1, "d0": 1},
+    "nothing": {"d0": 0},
+}
+
+
+def measured(queries=QUERIES, qrels=QRELS, *, measures=("nDCG@2",), ignore=False, **options):
+    dataset = Dataset("d", Corpus.from_documents(DOCUMENTS), {"test": Split(queries, qrels)})
+    return evaluate(Pipeline(**options), dataset, measures=list(measures), timed=False, ignore_identical_ids=ignore)
+
+
+def three_stages(**options):
+    stages = [Rerank(scorer=CountingScorer(), budget=6), Threshold(top_k=2)]
+    return measured(retriever=BM25(top_k=10), stages=stages, **options)
+
+
+def test_every_fault_is_booked_on_the_stage_that_made_it():
+    found = three_stages().failures
+    assert {("not_in_corpus", None), ("cut", "stages.0 rerank"), ("cut", "stages.1 threshold")} <= {
+        (one["mode"], one["stage"]) for one in found["apples"]
+    }
+    missed = next(one for one in found["pears"] if one["mode"] == "missed")
+    assert {"mode": "missed", "stage": "retriever", "documents": 1} == {
+        k: missed[k] for k in ("mode", "stage", "documents")
+    }
+    # With d9 alone in place nDCG@2 is 1 / (1 + 1/log2(3)): the rest is what d0 would have added.
+    assert missed["loss"] == pytest.approx(1 - 1 / (1 + 1 / np.log2(3)))
+    assert "nothing" not in found
+
+
+def test_the_modes_in_metrics_are_sums_over_queries_and_the_dearest_comes_first():
+    evaluation = three_stages()
+    modes = evaluation.metrics["failures"]
+    assert [one["loss"] for one in modes] == sorted((one["loss"] for one in modes), reverse=True)
+    for mode in modes:
+        entries = [
+            one
+            for faults in evaluation.failures.values()
+            for one in faults
+            if (one["mode"], one["stage"]) == (mode["mode"], mode["stage"])
+        ]
+        assert mode["documents"] == sum(one["documents"] for one in entries)
+        assert mode["queries"] == len(entries)
+        assert mode["loss"] == pytest.approx(sum(one["loss"] for one in entries) / 3)
+        assert mode["share"] == pytest.approx(mode["documents"] / 6)
+        assert all(one["loss"] > 0 for one in mode["worst"])
+    lost = evaluation.metrics["attribution"]
+    assert lost["ranked_low"] == sum(one["documents"] for one in modes if one["mode"] == "low")
+    assert len(evaluation.lost_at) == sum(one["documents"] for one in modes if one["mode"] != "low")
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.data())
+@pytest.mark.parametrize("name", ["nDCG@3", "AP", "R@3", "RR@10"])
+def test_losses_and_value_add_up_to_the_best_possible(name, data):
+    """Any relevant documents, any rankings after each stage, stages that find again what was gone included."""
+    corpus = Corpus.from_documents(DOCUMENTS)
+    queries = [Query(f"q{n}", "apple") for n in range(3)]
+    ids = [*(f"d{n}" for n in range(10)), "gone"]
+    grades = st.dictionaries(st.sampled_from(ids), st.integers(0, 3), min_size=1)
+    qrels = {query.id: data.draw(grades) for query in queries}
+    stages = ["first", "second", "third"]
+    tables = {name: _table(data.draw, len(queries)) for name in stages}
+    attribution = Attribution(stages)
+    attribution.add(queries, tables, corpus, qrels)
+    (measure,) = parse_measures([name])
+    last = tables["third"]
+    run = {
+        query.id: {f"d{d}": -float(rank) for rank, d in enumerate(row[row >= 0].tolist())}
+        for query, row in zip(queries, last.positions, strict=True)
+    }
+    values = per_query([measure], qrels, run)[name]
+    found = failure_modes(attribution, measure, qrels, values)
+    best = oracle(measure, qrels, attribution.keys)
+    for query in queries:
+        lost = sum(one["loss"] for one in found.get(query.id, []))
+        assert best[query.id] == pytest.approx(values[query.id] + lost)
+    for (query, document), ranks in attribution.ranks().items():
+        row = [q.id for q in queries].index(query)
+        for stage, rank in zip(stages, ranks, strict=True):
+            place = tables[stage].positions[row].tolist()
+            known = document != "gone" and int(document[1:]) in place
+            assert rank == (place.index(int(document[1:])) + 1 if known else None)
+
+
+def _table(draw, n):
+    width = draw(st.integers(0, 6))
+    rows = [draw(st.permutations(range(10)))[:width] for _ in range(n)]
+    positions = np.array(rows, dtype=np.int64).reshape(n, width)
+    for row in positions:
+        row[draw(st.integers(0, width)) :] = -1
+    scores = np.where(positions >= 0, -np.arange(width, dtype=np.float32), -np.inf).astype(np.float32)
+    return Candidates(positions, scores, positions)
+
+
+def test_the_run_folder_has_what_every_stage_returned(tmp_path):
+    evaluation = three_stages()
+    folder = write_run(evaluation, tmp_path / "run")
+    rows = {row["query_id"]: row for row in pq.read_table(folder / "per_query.parquet").to_pylist()}
+    apples = rows["apples"]
+    assert ["retriever", "stages.0 rerank", "stages.1 threshold"] == [one["name"] for one in apples["stages"]]
+    assert [10, 6, 2] == [one["candidates"] for one in apples["stages"]]
+    assert [10, 6, 2] == [len(one["best"]) for one in apples["stages"]]
+    last = apples["stages"][-1]["best"]
+    assert [(one["id"], one["score"], one["grade"]) for one in apples["returned"]] == [
+        (one["id"], one["score"], one["grade"]) for one in last
+    ]
+    first = {one["id"]: rank for rank, one in enumerate(apples["stages"][0]["best"], 1)}
+    for document in apples["expected"]:
+        assert document["ranks"][0] == first.get(document["id"])
+        assert document["ranks"][-1] == document["rank"]
+    assert all(one["passage"].startswith("apple") for one in apples["stages"][0]["best"])
+    assert evaluation.failures["apples"] == apples["failures"]
+    assert [] == rows["nothing"]["failures"]
+
+
+def test_a_document_that_does_not_count_is_in_no_list():
+    queries, qrels = [Query("d3", "apple")], {"d3": {"d3": 1, "d5": 1}}
+    found = measured(queries, qrels, retriever=BM25(top_k=10), measures=["nDCG@2"], ignore=True)
+    (stage,) = found.stages
+    assert [9] == stage.counts.tolist()
+    assert 3 not in stage.best.positions
+    assert found.ranks == {("d3", "d5"): [5]}  # the sixth, less the one left out
+
+
+def test_words_name_the_stage():
+    assert NOT_IN_CORPUS == words("not_in_corpus", None)
+    assert "missed by the first stage, retriever" == words("missed", "retriever")
+    assert "cut by stages.1 gap" == words("cut", "stages.1 gap")
+    assert "found but ranked low" == words("low", None)

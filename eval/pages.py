@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import base64
+import functools
+import gzip
 import hashlib
+import json
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from importlib.resources import files
 from typing import Any
 
@@ -24,25 +27,34 @@ def render_page(
     *,
     package: str = "eval",
     style: str | None = None,
-    script: str | None = None,
+    scripts: Sequence[str] = (),
+    figures: Mapping[str, Any] | None = None,
+    data: Mapping[str, Any] | None = None,
     filters: Mapping[str, Callable[..., str]] | None = None,
 ) -> str:
     """The text of one HTML file that needs no network.
 
+    Plotly is put in where there is a figure to draw, and by their hashes it and our scripts are all that may run.
+
     Args:
-        template: Among ``package``'s templates, in Jinja's language; it puts ``style``, ``script`` and ``script_hash``
-            where they belong.
+        template: Among ``package``'s templates, in Jinja's language; it extends ``page.html.j2``.
         view: What it shows; all of it is escaped.
-        package: Whose templates.
+        package: Whose templates; ours are there too.
         style: A file of its own beside the template, after the style that all pages share.
-        script: A file among our templates. By its hash it is the only script that may run.
+        scripts: Files among our templates, after those that sort tables and draw figures.
+        figures: Plotly figures by the id of the element they are drawn in; see :mod:`eval.figures`.
+        data: What the scripts show when they are asked to, as JSON takes it.
         filters: Jinja filters of its own, by name.
     """
-    from jinja2 import Environment, PackageLoader, StrictUndefined
+    from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
     from markupsafe import Markup
 
     environment = Environment(
-        loader=PackageLoader(package), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=ChoiceLoader([PackageLoader(package), PackageLoader("eval")]),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
     ours = (number, score, fine, seconds, percent, excerpt, clean)
     environment.filters |= {one.__name__: one for one in ours} | dict(filters or {})
@@ -50,14 +62,34 @@ def render_page(
     styles = [(assets / "report.css").read_text(encoding="utf-8")]
     if style is not None:
         styles.append((files(package) / "templates" / style).read_text(encoding="utf-8"))
-    code = "" if script is None else (assets / script).read_text(encoding="utf-8")
+    code = "\n".join((assets / name).read_text(encoding="utf-8") for name in ("tables.js", "plots.js", *scripts))
+    runs, packed = [code.encode()], {}
+    if figures or data:
+        packed["data"] = pack(json.dumps({**(data or {}), "figures": figures or {}}, allow_nan=False).encode())
+    if figures:
+        packed["plotly"], library = plotly()
+        runs.append(library)
+    hashes = " ".join(f"'sha256-{base64.b64encode(hashlib.sha256(one).digest()).decode()}'" for one in runs)
     # Our own files are the only text that goes in as it is.
     return environment.get_template(template).render(
         view,
         style=Markup("\n".join(styles)),  # noqa: S704
         script=Markup(code),  # noqa: S704
-        script_hash=base64.b64encode(hashlib.sha256(code.encode()).digest()).decode(),
+        hashes=Markup(hashes),  # noqa: S704
+        packed=packed,
     )
+
+
+def pack(data: bytes) -> str:
+    """Compressed, as text that may stand in HTML; ``plots.js`` unpacks it."""
+    return base64.b64encode(gzip.compress(data, 9, mtime=0)).decode()
+
+
+@functools.cache
+def plotly() -> tuple[str, bytes]:
+    """Plotly's JavaScript, packed and as it is: 2 and 4.8 MB."""
+    library = (files("plotly") / "package_data" / "plotly.min.js").read_bytes()
+    return pack(library), library
 
 
 def number(value: float | None) -> str:

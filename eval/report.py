@@ -1,7 +1,7 @@
 """A run as one HTML file: what was measured, how sure that is, where the time went and which queries fail.
 
-Python shapes the numbers, ``templates/report.html.j2`` lays them out. Charts are inline SVG in percentages of their own
-width, so the page needs no library, no network and no redrawing on a telephone, in the dark or on paper.
+Python shapes the numbers, ``templates/report.html.j2`` lays them out. What a script adds (figures by Plotly, and what
+every stage returned for any query) the page carries with it, compressed; without scripts the tables say the same.
 """
 
 from __future__ import annotations
@@ -14,16 +14,23 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
+import numpy.typing as npt
 
 from eval.answers import MEASURES
+from eval.failures import words
+from eval.figures import Figure, bars, label, stage_recall
 from eval.filter_view import filter_views
-from eval.pages import number, render_page
+from eval.pages import number, percent, render_page
+from eval.query_details import query_details, with_metadata
+from rag.candidates import Ints
 from rag.config.source import read_source
 from rag.errors import ArtifactError
 from rag.store.folder import replace_file
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+Floats = npt.NDArray[np.float64]
 
 __all__ = ["render_report", "write_report"]
 
@@ -64,7 +71,8 @@ def render_report(run: Path) -> str:
     from jinja2 import TemplateError
 
     try:
-        return render_page("report.html.j2", _view(run), script="report.js")
+        view, figures, details = _view(run)
+        return render_page("report.html.j2", view, scripts=["queries.js"], figures=figures, data=details)
     except (AttributeError, IndexError, KeyError, TemplateError, TypeError, ValueError) as error:
         raise ArtifactError(f"{run}: damaged: its files do not fit together ({error!r})") from None
 
@@ -107,11 +115,16 @@ class _Measure:
 
 @dataclass(frozen=True, slots=True)
 class _Bin:
-    """A bar of the histogram: queries with a score from ``low`` to ``high``."""
+    """A bar of the histogram: queries with a score from ``low`` to ``high``, and their share of all."""
 
     low: float
     high: float
     count: int
+    share: float
+
+    @property
+    def words(self) -> list[str]:
+        return [number(self.low), number(self.high), number(self.count), percent(self.share)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +140,8 @@ class _Spending:
     words: str
 
 
-def _view(run: Path) -> dict[str, Any]:
+def _view(run: Path) -> tuple[dict[str, Any], dict[str, Figure], dict[str, Any]]:
+    """What the template gets, the figures by id, and what opens."""
     metrics, queries, config = _read(run)
     measures = [_measure(name, value) for name, value in metrics["measures"].items()]
     names = [measure.name for measure in measures]
@@ -135,9 +149,20 @@ def _view(run: Path) -> dict[str, Any]:
     primary = scores[names[0]]
     # Worst first; queries that the primary measure cannot tell apart are ordered by the others.
     order = np.lexsort([scores[name] for name in reversed(names)])
-    worst = order[:_WORST][primary[order[:_WORST]] < 1]
-    rows = queries.select(["query_id", "query", "n_relevant", "n_returned", *names]).take(order[:_ROWS]).to_pylist()
-    return {
+    rows = queries.take(order[:_ROWS]).to_pylist()
+    modes = [(one["mode"], one["stage"]) for one in metrics.get("failures", ())]
+    bins, where = _histogram(primary)
+    for row, place in zip(rows, where[order[:_ROWS]].tolist(), strict=True):
+        row["bin"] = place
+        row["modes"] = [modes.index((one["mode"], one["stage"])) for one in row.get("failures") or ()]
+    numbers = {row["query_id"]: number for number, row in enumerate(rows)}
+    filters = filter_views(metrics)
+    figures = {id: figure for view in filters for id, figure in view.figures.items()}
+    if len(primary) > 1:
+        figures["plot-distribution"] = _distribution(bins, measures[0])
+    if metrics.get("attribution", {}).get("relevant"):
+        figures["plot-recall"] = stage_recall(metrics["attribution"], measures[0].mean)
+    view = {
         "metrics": metrics,
         "created": _when(metrics["created"]),
         "measures": measures,
@@ -145,15 +170,25 @@ def _view(run: Path) -> dict[str, Any]:
         "config": config,
         "search": _spending(metrics["stages"]),
         "fit": _spending(metrics["fit"]),
-        "filters": filter_views(metrics),
         "answer_meanings": MEASURES,
-        "histogram": _histogram(primary),
+        "filters": filters,
+        "histogram": bins,
+        "figures": figures,
+        "modes": [
+            one
+            | {
+                "name": words(one["mode"], one["stage"]),
+                "worst": [worse | {"number": numbers.get(worse["query_id"])} for worse in one["worst"]],
+            }
+            for one in metrics.get("failures", ())
+        ],
         "n_zero": int((primary == 0).sum()),
         "n_perfect": int((primary == 1).sum()),
         "median": float(np.median(primary)),
         "rows": rows,
-        "worst": [_with_metadata(row) for row in queries.take(worst).to_pylist()],
+        "worst": [with_metadata(row) for row in rows[:_WORST] if row[names[0]] < 1],
     }
+    return view, figures, query_details(rows, names, modes)
 
 
 def _read(run: Path) -> tuple[dict[str, Any], pa.Table, str]:
@@ -190,18 +225,38 @@ def _used(total: Mapping[str, float]) -> list[tuple[str, str]]:
     return [(key, name) for key, name in _COUNTERS.items() if total[key]]
 
 
-def _histogram(scores: np.ndarray[Any, np.dtype[np.float64]]) -> list[_Bin]:
-    """Counts in equal bins, over [0, 1] when all scores lie there; the last bin includes its upper end."""
-    scores = scores[np.isfinite(scores)]
-    unit = ((scores >= 0) & (scores <= 1)).all()
-    counts, edges = np.histogram(scores, bins=20 if len(scores) >= 100 else 10, range=(0, 1) if unit else None)
-    return [_Bin(float(edges[i]), float(edges[i + 1]), int(count)) for i, count in enumerate(counts)]
+def _histogram(scores: Floats) -> tuple[list[_Bin], Ints]:
+    """Counts in equal bins, over [0, 1] when all scores lie there, and the bin of each score, -1 where it is no number.
+    The last bin includes its upper end.
+    """
+    known = np.isfinite(scores)
+    unit = ((scores[known] >= 0) & (scores[known] <= 1)).all()
+    n_bins = 20 if known.sum() >= 100 else 10
+    counts, edges = np.histogram(scores[known], bins=n_bins, range=(0, 1) if unit else None)
+    where = np.full(len(scores), -1, dtype=np.int64)
+    where[known] = np.clip(np.searchsorted(edges, scores[known], side="right") - 1, 0, n_bins - 1)
+    n = max(int(known.sum()), 1)
+    return [_Bin(float(edges[i]), float(edges[i + 1]), int(count), count / n) for i, count in enumerate(counts)], where
 
 
-def _with_metadata(row: dict[str, Any]) -> dict[str, Any]:
-    metadata = json.loads(row["metadata"] or "{}")
-    texts = {name: value if isinstance(value, str) else json.dumps(value) for name, value in metadata.items()}
-    return row | {"metadata": texts}
+def _distribution(bins: Sequence[_Bin], measure: _Measure) -> Figure:
+    """Queries by their score; the mean as a line."""
+    hover = [
+        f"{number(one.low)} to {number(one.high)}: {one.count:,} {'query' if one.count == 1 else 'queries'}"
+        f" ({percent(one.share)})<br>click to see them"
+        for one in bins
+    ]
+    middles = [(one.low + one.high) / 2 for one in bins]
+    figure = bars(middles, [one.count for one in bins], hover=hover, x=label(measure.name), y="queries")
+    mean = {"x0": measure.mean, "x1": measure.mean, "y0": 0, "y1": 1, "yref": "paper"}
+    dotted = {"type": "line", "line": {"color": "<ink>", "width": 1.5, "dash": "dot"}}
+    text = {"x": measure.mean, "y": 1, "yref": "paper", "yanchor": "bottom", "text": f"mean {measure.mean:.3f}"}
+    figure["layout"]["xaxis"] |= {"range": [bins[0].low, bins[-1].high]}
+    return {
+        "data": figure["data"],
+        "layout": figure["layout"]
+        | {"shapes": [mean | dotted], "annotations": [text | {"showarrow": False}], "margin": {"t": 28}},
+    }
 
 
 def _outline(run: Path) -> list[tuple[str, list[str]]]:

@@ -1,0 +1,119 @@
+"""Figures of the pages, as Plotly's JSON: ``data`` and ``layout``.
+
+Only what draws as SVG is used (scatter, bar, heatmap, contour), since WebGL is not everywhere. Colours are names from
+the style sheet, such as ``"<accent>"``, so that a figure follows the page into the dark and onto paper; ``plots.js``
+knows them, and sets fonts and axes.
+"""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from eval.pages import excerpt
+
+__all__ = ["Figure", "bars", "label", "line", "lines_layout", "stage_recall", "unit_axis"]
+
+Figure = dict[str, Any]
+"""``data`` and ``layout``."""
+
+
+def label(text: object, length: int = 60) -> str:
+    """A text of data, cut, that Plotly shows as it is: it takes tags and entities in texts for formatting."""
+    return html.escape(excerpt(str(text), length), quote=False)
+
+
+def bars(
+    names: Sequence[Any], values: Sequence[float], *, hover: Sequence[str], x: str = "", y: str = "", **layout: Any
+) -> Figure:
+    """A bar a name."""
+    trace = {
+        "type": "bar",
+        "x": list(names),
+        "y": list(values),
+        "hovertext": list(hover),
+        "hoverinfo": "text",
+        "marker": {"color": "<accent>"},
+    }
+    axes = {"xaxis": {"title": {"text": x}}, "yaxis": {"title": {"text": y}, "rangemode": "tozero"}}
+    return {"data": [trace], "layout": {**axes, "bargap": 0.12, **layout}}
+
+
+def line(
+    x: Sequence[float], y: Sequence[float], *, name: str = "", color: str = "<accent>", mode: str = "lines", **more: Any
+) -> dict[str, Any]:
+    """A trace of a line or of points."""
+    found: dict[str, Any] = {"type": "scatter", "mode": mode, "x": list(x), "y": list(y), "name": name}
+    if "lines" in mode:
+        found["line"] = {"color": color, "width": 2.5}
+    if "markers" in mode:
+        found["marker"] = {"color": color, "size": 8}
+    return found | more
+
+
+def unit_axis(title: str) -> dict[str, Any]:
+    """An axis from 0 to 1, with a little room."""
+    return {"title": {"text": title}, "range": [-0.02, 1.02], "tickvals": [0, 0.25, 0.5, 0.75, 1]}
+
+
+def lines_layout(x: str, y: str, **more: Any) -> dict[str, Any]:
+    """Two axes from 0 to 1."""
+    return {"xaxis": unit_axis(x), "yaxis": unit_axis(y), **more}
+
+
+def stage_recall(attribution: Mapping[str, Any], reached: float) -> Figure:
+    """Recall after each stage, what a perfect order of what is left would reach, and what is reached.
+
+    Args:
+        attribution: The entry in ``metrics.json``.
+        reached: The headline measure.
+    """
+    stages = attribution["stages"]
+    names = [label(one["name"], 28) for one in stages]
+    measure = label(attribution["measure"])
+    data = [
+        {
+            "type": "bar",
+            "name": name,
+            "x": names,
+            "y": [one[key] for one in stages],
+            "marker": {"color": color},
+            "text": [f"{one[key]:.3f}" for one in stages],
+            "textposition": "outside",
+            "cliponaxis": False,
+            "hovertemplate": "%{x}: %{y:.3f}<extra>" + name + "</extra>",
+        }
+        for key, name, color in (("recall", "recall", "<accent>"), ("oracle", f"{measure} in perfect order", "<good>"))
+    ]
+    mark = {
+        "type": "line",
+        "xref": "paper",
+        "x0": 0,
+        "x1": 1,
+        "y0": reached,
+        "y1": reached,
+        "line": {"color": "<ink>", "width": 1.5, "dash": "dot"},
+    }
+    note = {
+        "xref": "paper",
+        "x": 1,
+        "xanchor": "right",
+        "y": reached,
+        "yanchor": "bottom",
+        "showarrow": False,
+        "text": f"{measure} reached {reached:.3f}",
+        "bgcolor": "<paper>",
+        "font": {"color": "<ink>"},
+    }
+    most = max([1.0, *(one["recall"] for one in stages), *(one["oracle"] for one in stages)])
+    return {
+        "data": data,
+        "layout": {
+            "barmode": "group",
+            "showlegend": True,
+            "shapes": [mark],
+            "annotations": [note],
+            "yaxis": {"range": [0, 1.08 * most]},
+        },
+    }

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from itertools import combinations
 from typing import Any
@@ -103,6 +103,8 @@ class Compared:
         correction: Which correction, over the pairs of one measure.
         seed: Of everything random.
         notes: What a reader should know, one line each.
+        queries: (id, text) of the queries that were compared; the text is the id where no run knows it.
+        values: Their values by run by measure, in that order.
     """
 
     runs: Sequence[str]
@@ -115,10 +117,13 @@ class Compared:
     correction: Correction
     seed: int
     notes: Sequence[str]
+    queries: Sequence[tuple[str, str]]
+    values: Mapping[str, Mapping[str, Sequence[float]]]
 
     def to_json(self) -> dict[str, Any]:
-        """Everything, as JSON takes it."""
-        found = asdict(self)
+        """Everything but the queries one by one, as JSON takes it."""
+        found = asdict(replace(self, queries=(), values={}))
+        del found["queries"], found["values"]
         for one, pair in zip(found["pairs"], self.pairs, strict=True):
             one["sentence"] = pair.sentence
             if not math.isfinite(one["effect_size"]):
@@ -165,6 +170,7 @@ def compare_runs(
         raise ConfigError(f"the runs have none in common ({offered})", parameter="measures")
     notes = [note for run in runs for note in run.notes]
     queries = _common(runs, measures[0], strict, notes)
+    texts = {query: text for run in runs for query, text in run.texts.items()}
     values = np.asarray([[[run.values[m][q] for q in queries] for m in measures] for run in runs])  # [r, m, n]
     indices = (
         [(names.index(baseline), other) for other in range(len(names)) if names[other] != baseline]
@@ -217,6 +223,8 @@ def compare_runs(
         correction,
         seed,
         notes,
+        [(query, texts.get(query, query)) for query in queries],
+        {name: {m: values[r, i].tolist() for i, m in enumerate(measures)} for r, name in enumerate(names)},
     )
 
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 from eval.comparison import Compared, Pair
+from eval.figures import bars, label
 from eval.markdown import cell
 from eval.pages import render_page
 from rag.errors import ArtifactError
@@ -15,6 +17,8 @@ from rag.store.folder import replace_file
 __all__ = ["as_latex", "as_markdown", "render_comparison", "write_comparison"]
 
 _FILES = ("compare.html", "compare.json", "compare.md", "compare.tex")
+_ROWS = 5000
+"""Queries in the table, at most."""
 _LATEX = re.compile(r"[&%$#_{}]")
 
 
@@ -79,9 +83,32 @@ def as_latex(compared: Compared) -> str:
 
 
 def render_comparison(compared: Compared) -> str:
-    """One self-contained HTML file: means with intervals, every pair, and what was done."""
-    view = {"compared": compared, "method": _method(compared), "whisker": _whisker(compared)}
-    return render_page("comparison.html.j2", view, script="sort.js")
+    """One self-contained HTML file: means with intervals, every pair, each query, and what was done."""
+    pairs = list(dict.fromkeys((pair.run, pair.baseline) for pair in compared.pairs))
+    view = {
+        "compared": compared,
+        "method": _method(compared),
+        "whisker": _whisker(compared),
+        "pairs": pairs,
+        "rows": _rows(compared, *pairs[0]) if compared.n_queries > 1 else [],
+    }
+    if compared.n_queries < 2:
+        return render_page("comparison.html.j2", view)
+    data = {
+        "pairs": pairs,
+        "measures": compared.measures,
+        "values": {
+            name: {measure: [round(value, 4) for value in one] for measure, one in values.items()}
+            for name, values in compared.values.items()
+        },
+        "labels": {name: label(name) for name in (*compared.runs, *compared.measures)},
+        "texts": [label(text, 100) for _, text in compared.queries],
+    }
+    # Which pair is drawn is chosen in the page, so the page fills the bars in.
+    figure = bars([], [], hover=[], x="queries, by difference", y="", bargap=0, xaxis={"showticklabels": False})
+    return render_page(
+        "comparison.html.j2", view, scripts=["comparison.js"], figures={"plot-differences": figure}, data=data
+    )
 
 
 def write_comparison(compared: Compared, folder: Path) -> Path:
@@ -128,6 +155,17 @@ def _mean(compared: Compared, name: str, measure: str) -> str:
 
 def _tex(text: str) -> str:
     return _LATEX.sub(lambda found: "\\" + found[0], text.replace("\\", r"\textbackslash "))
+
+
+def _rows(compared: Compared, run: str, baseline: str) -> list[dict[str, Any]]:
+    """Each query with the headline measure of both and the difference, the largest gain first."""
+    measure = compared.measures[0]
+    both = zip(compared.values[run][measure], compared.values[baseline][measure], strict=True)
+    rows: list[dict[str, Any]] = [
+        {"number": number, "id": id, "text": text, "run": ours, "baseline": theirs, "difference": ours - theirs}
+        for number, ((id, text), (ours, theirs)) in enumerate(zip(compared.queries, both, strict=True))
+    ]
+    return sorted(rows, key=lambda row: -row["difference"])[:_ROWS]
 
 
 def _whisker(compared: Compared) -> dict[str, float]:

@@ -36,12 +36,13 @@ def bars(
         "hoverinfo": "text",
         "marker": {"color": "<accent>"},
     }
-    axes = {"xaxis": {"title": {"text": x}}, "yaxis": {"title": {"text": y}, "rangemode": "tozero"}}
-    return {"data": [trace], "layout": {**axes, "bargap": 0.12, **layout}}
+    across = {"title": {"text": x}, **layout.pop("xaxis", {})}
+    up = {"title": {"text": y}, "rangemode": "tozero"}
+    return {"data": [trace], "layout": {"xaxis": across, "yaxis": up, "bargap": 0.12, **layout}}
 
 
 def line(
-    x: Sequence[float], y: Sequence[float], *, name: str = "", color: str = "<accent>", mode: str = "lines", **more: Any
+    x: Sequence[Any], y: Sequence[float], *, name: str = "", color: str = "<accent>", mode: str = "lines", **more: Any
 ) -> dict[str, Any]:
     """A trace of a line or of points."""
     found: dict[str, Any] = {"type": "scatter", "mode": mode, "x": list(x), "y": list(y), "name": name}
@@ -78,42 +79,18 @@ def stage_recall(attribution: Mapping[str, Any], reached: float) -> Figure:
             "name": name,
             "x": names,
             "y": [one[key] for one in stages],
-            "marker": {"color": color},
+            "marker": {"color": "<accent>", "opacity": opacity},
             "text": [f"{one[key]:.3f}" for one in stages],
             "textposition": "outside",
             "cliponaxis": False,
             "hovertemplate": "%{x}: %{y:.3f}<extra>" + name + "</extra>",
         }
-        for key, name, color in (("recall", "recall", "<accent>"), ("oracle", f"{measure} in perfect order", "<good>"))
+        for key, name, opacity in (("recall", "recall", 1.0), ("oracle", f"{measure} in perfect order", 0.4))
     ]
-    mark = {
-        "type": "line",
-        "xref": "paper",
-        "x0": 0,
-        "x1": 1,
-        "y0": reached,
-        "y1": reached,
-        "line": {"color": "<ink>", "width": 1.5, "dash": "dot"},
-    }
-    note = {
-        "xref": "paper",
-        "x": 1,
-        "xanchor": "right",
-        "y": reached,
-        "yanchor": "bottom",
-        "showarrow": False,
-        "text": f"{measure} reached {reached:.3f}",
-        "bgcolor": "<paper>",
-        "font": {"color": "<ink>"},
-    }
+    if len(names) > 1:
+        name = f"{measure} reached, {reached:.3f}"
+        dots = line(names, [reached] * len(names), name=name, hoverinfo="name")
+        data.append(dots | {"line": {"color": "<ink>", "width": 1.5, "dash": "dot"}})
     most = max([1.0, *(one["recall"] for one in stages), *(one["oracle"] for one in stages)])
-    return {
-        "data": data,
-        "layout": {
-            "barmode": "group",
-            "showlegend": True,
-            "shapes": [mark],
-            "annotations": [note],
-            "yaxis": {"range": [0, 1.08 * most]},
-        },
-    }
+    axes = {"xaxis": {"type": "category"}, "yaxis": {"range": [0, 1.08 * most]}}
+    return {"data": data, "layout": {"barmode": "group", "bargap": 0.3, "showlegend": True, **axes}}

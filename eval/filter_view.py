@@ -67,7 +67,7 @@ def _view(number: int, found: Mapping[str, Any]) -> FilterView:
         hover=[f"{name} results: {count:,} queries" for name, count in kept],
         x="results",
         y="queries",
-        xaxis={"type": "category", "title": {"text": "results"}},
+        xaxis={"type": "category"},
     )
     lost, cut = found["examples"]["lost"], found["examples"]["cut"]
     return FilterView(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Container, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -28,12 +28,14 @@ class RunValues:
         values: Value by query id by measure name.
         notes: What a reader should know, one line each.
         dataset: What was measured, such as ``scifact / test``; empty where that is not known.
+        texts: What was asked, by query id; a run file does not know it.
     """
 
     name: str
     values: Mapping[str, Mapping[str, float]]
     notes: Sequence[str] = ()
     dataset: str = ""
+    texts: Mapping[str, str] = field(default_factory=dict)
 
 
 def read_run_values(
@@ -135,12 +137,11 @@ def _of_folder(folder: Path, name: str, measures: Sequence[str]) -> RunValues:
                 f"{folder} has no {', '.join(missing)} (it has {', '.join(known)}): give judgements to compute it from",
                 parameter="measures",
             )
-        table = pq.read_table(folder / "per_query.parquet", columns=["query_id", *wanted])
+        table = pq.read_table(folder / "per_query.parquet", columns=["query_id", "query", *wanted])
     except (OSError, KeyError, ValueError, pa.ArrowException) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise ArtifactError(f"{folder}: is no run folder, or damaged: {reason}") from None
     ids = table["query_id"].to_pylist()
     values = {one: dict(zip(ids, table[one].to_pylist(), strict=True)) for one in wanted}
-    return RunValues(
-        name, values, dataset=" / ".join(str(metrics[one]) for one in ("dataset", "split") if one in metrics)
-    )
+    about = " / ".join(str(metrics[one]) for one in ("dataset", "split") if one in metrics)
+    return RunValues(name, values, dataset=about, texts=dict(zip(ids, table["query"].to_pylist(), strict=True)))

@@ -26,6 +26,9 @@ const sortable = (table) => {
         chosen.every((select) => (element.dataset[select.name] ?? "").split(" ").includes(select.value)),
     );
     body.replaceChildren(...shown.map((row) => row.element));
+    tell();
+  };
+  const tell = () => {
     if (count) count.textContent = `${shown.length.toLocaleString("en")} of ${rows.length.toLocaleString("en")}`;
   };
 
@@ -57,7 +60,7 @@ const sortable = (table) => {
     tools.hidden = false;
     field.addEventListener("input", show);
     selects.forEach((select) => select.addEventListener("change", show));
-    show();
+    tell();
   }
   return {
     show,

@@ -25,7 +25,7 @@ def label(text: object, length: int = 60) -> str:
 
 
 def bars(
-    names: Sequence[Any], values: Sequence[float], *, hover: Sequence[str], x: str = "", y: str = "", **layout: Any
+    names: Sequence[Any], values: Sequence[Any], *, hover: Sequence[str], x: str = "", y: str = "", **layout: Any
 ) -> Figure:
     """A bar a name."""
     trace = {
@@ -42,7 +42,7 @@ def bars(
 
 
 def line(
-    x: Sequence[Any], y: Sequence[float], *, name: str = "", color: str = "<accent>", mode: str = "lines", **more: Any
+    x: Sequence[Any], y: Sequence[Any], *, name: str = "", color: str = "<accent>", mode: str = "lines", **more: Any
 ) -> dict[str, Any]:
     """A trace of a line or of points."""
     found: dict[str, Any] = {"type": "scatter", "mode": mode, "x": list(x), "y": list(y), "name": name}
@@ -79,13 +79,16 @@ def stage_recall(attribution: Mapping[str, Any], reached: float) -> Figure:
             "name": name,
             "x": names,
             "y": [one[key] for one in stages],
-            "marker": {"color": "<accent>", "opacity": opacity},
+            "marker": {"color": color, "line": {"color": "<accent>", "width": 1}},
             "text": [f"{one[key]:.3f}" for one in stages],
             "textposition": "outside",
             "cliponaxis": False,
             "hovertemplate": "%{x}: %{y:.3f}<extra>" + name + "</extra>",
         }
-        for key, name, opacity in (("recall", "recall", 1.0), ("oracle", f"{measure} in perfect order", 0.4))
+        for key, name, color in (
+            ("recall", "recall", "<accent>"),
+            ("oracle", f"{measure} in perfect order", "<accent-wash>"),
+        )
     ]
     if len(names) > 1:
         name = f"{measure} reached, {reached:.3f}"

@@ -52,7 +52,11 @@ _HIT = pa.struct(
         ("grade", pa.int64()),
     ]
 )
-_DUE = pa.struct([("id", pa.string()), ("title", pa.string()), ("grade", pa.int64()), ("rank", pa.int64())])
+_DUE = [("id", pa.string()), ("title", pa.string()), ("grade", pa.int64()), ("rank", pa.int64())]
+_STAGE = pa.struct([("name", pa.string()), ("candidates", pa.int64()), ("best", pa.list_(_HIT))])
+_FAULT = pa.struct([("mode", pa.string()), ("stage", pa.string()), ("documents", pa.int64()), ("loss", pa.float64())])
+_SINCE = [("ranks", pa.list_(pa.int64())), ("lost_at", pa.string())]
+_STAGES = ("retriever", "stages.0 rerank", "stages.1 threshold")
 
 
 def fake_queries(n: int = 120, *, seed: int = 0) -> list[dict[str, Any]]:
@@ -107,18 +111,24 @@ def fake_filter(text: str = "Aspirin and the risk of stroke", name: str = "stage
     }
 
 
-def write_fake_run(folder: Path, queries: list[dict[str, Any]] | None = None, **metrics: Any) -> Path:
+def write_fake_run(
+    folder: Path, queries: list[dict[str, Any]] | None = None, *, old: bool = False, **metrics: Any
+) -> Path:
     """A complete run folder.
 
     Args:
         folder: Made when missing.
         queries: Rows, by default those of :func:`fake_queries`.
+        old: As runs were before they kept what every stage returned, and failure modes.
         metrics: Replace entries of ``metrics.json``.
     """
     queries = fake_queries() if queries is None else queries
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "config.yaml").write_text(CONFIG, encoding="utf-8")
-    (folder / "metrics.json").write_text(json.dumps(_metrics(queries) | metrics), encoding="utf-8")
+    found = _metrics(queries) | metrics
+    if old:
+        del found["failures"]
+    (folder / "metrics.json").write_text(json.dumps(found), encoding="utf-8")
     texts = [(name, pa.string()) for name in ("query_id", "query", "metadata")]
     counts = [(name, pa.int64()) for name in ("n_relevant", "n_returned")]
     schema = pa.schema(
@@ -127,7 +137,8 @@ def write_fake_run(folder: Path, queries: list[dict[str, Any]] | None = None, **
             *counts,
             *((m, pa.float64()) for m in MEASURES),
             ("returned", pa.list_(_HIT)),
-            ("expected", pa.list_(_DUE)),
+            ("expected", pa.list_(pa.struct(_DUE if old else [*_DUE, *_SINCE]))),
+            *(() if old else [("stages", pa.list_(_STAGE)), ("failures", pa.list_(_FAULT))]),
         ]
     )
     pq.write_table(pa.Table.from_pylist(queries, schema=schema), folder / "per_query.parquet")
@@ -154,10 +165,17 @@ def _query(number: int, random: np.random.Generator) -> dict[str, Any]:
         }
         for rank in range(10 if number % 7 else 4)
     ]
+    found = (
+        {"rank": 2, "ranks": [7, 3, 2]} if score else {"rank": None, "ranks": [14, None, None], "lost_at": _STAGES[1]}
+    )
+    gone = {"rank": None, "ranks": [None] * 3, "lost_at": _STAGES[0]}
     expected = [
-        {"id": returned[1]["id"], "title": returned[1]["title"], "grade": 1, "rank": 2 if score else None},
-        {"id": "d9001", "title": f"{subject.capitalize()}: results of a randomised trial", "grade": 1, "rank": None},
+        {"id": returned[1]["id"], "title": returned[1]["title"], "grade": 1} | found,
+        {"id": "d9001", "title": f"{subject.capitalize()}: results of a randomised trial", "grade": 1} | gone,
     ]
+    faults = [{"mode": "missed", "stage": _STAGES[0], "documents": 1, "loss": 0.4 * (1 - score)}]
+    if not score:
+        faults.append({"mode": "cut", "stage": _STAGES[1], "documents": 1, "loss": 0.6})
     values = {"nDCG@10": score, "R@100": min(1.0, score * 1.3), "RR@10": score**0.5, "AP": score**1.4, "P@5": score / 5}
     return {
         "query_id": f"q{number:03}",
@@ -168,6 +186,15 @@ def _query(number: int, random: np.random.Generator) -> dict[str, Any]:
         **values,
         "returned": returned,
         "expected": expected,
+        "stages": [
+            {"name": name, "candidates": candidates, "best": best}
+            for name, candidates, best in (
+                (_STAGES[0], 200, returned[::-1]),
+                (_STAGES[1], 50, returned),
+                (_STAGES[2], len(returned), returned),
+            )
+        ],
+        "failures": faults,
     }
 
 
@@ -215,6 +242,7 @@ def _metrics(queries: list[dict[str, Any]]) -> dict[str, Any]:
             "ranked_low": 4,
             "not_in_corpus": 1,
         },
+        "failures": _failures(queries),
         "slices": [
             {
                 "by": "metadata category",
@@ -231,3 +259,19 @@ def _metrics(queries: list[dict[str, Any]]) -> dict[str, Any]:
         "notes": ["3 of the judged documents are not in the corpus; they cannot be found."],
         "created": "2026-11-21T09:30:00+00:00",
     }
+
+
+def _failures(queries: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    found = []
+    for mode, stage in (("missed", _STAGES[0]), ("cut", _STAGES[1])):
+        hit = [(query, fault) for query in queries for fault in query["failures"] if fault["mode"] == mode]
+        if not hit:
+            continue
+        entry = {"mode": mode, "stage": stage, "documents": len(hit), "share": len(hit) / (2 * len(queries))}
+        loss = {"queries": len(hit), "loss": sum(fault["loss"] for _, fault in hit) / len(queries)}
+        worst = [
+            {"query_id": query["query_id"], "query": query["query"], "documents": 1, "loss": fault["loss"]}
+            for query, fault in sorted(hit, key=lambda one: -one[1]["loss"])[:5]
+        ]
+        found.append(entry | loss | {"worst": worst})
+    return found

@@ -69,13 +69,11 @@
     current = row;
     const data = await page;
     const query = data.queries[Number(row.dataset.n)];
-    const title = words("h2", "", query.text);
-    title.id = "query-title";
+    document.getElementById("query-title").textContent = query.text;
     const faults = query.failures.map(([mode, loss]) => make("span", "badge bad", `${data.modes[mode]}: −${short(loss)}`));
     const values = data.measures.map((name, n) => make("span", "version", `${name} `, make("b", "", short(query.values[n]))));
     const stages = make("div", "stages-of", ...query.stages.map((one, n) => stage(data, data.stages[n], one)));
     place.replaceChildren(
-      title,
       words("p", "facts id", query.about),
       make("p", "values", ...values),
       make("p", "faults", ...faults),

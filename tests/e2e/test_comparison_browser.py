@@ -10,7 +10,7 @@ import pytest
 
 from eval import RunValues, compare_runs, write_comparison
 from tests.e2e.chromium import Chromium, find_chromium
-from tests.e2e.test_report_browser import WORST_CONTRAST, complaints
+from tests.e2e.test_report_browser import DRAWN, FILL, SCRIPTS, WORST_CONTRAST, complaints
 
 BINARY = find_chromium()
 
@@ -51,11 +51,12 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> str:
 @pytest.mark.parametrize("width", [1280, 390])
 def test_it_opens_within_the_page_and_asks_for_nothing(browser: Chromium, page: str, width: int, dark: bool) -> None:
     browser.open(page, width=width, dark=dark)
+    assert browser.evaluate(DRAWN)
     assert [] == complaints(browser)
     urls = [request["request"]["url"] for request in browser.seen("Network.requestWillBeSent")]
     assert [page] == [url for url in urls if not url.startswith("data:")]
     assert width == browser.evaluate("document.documentElement.scrollWidth")
-    assert [1, 0] == browser.evaluate("[document.scripts.length, document.images.length]")
+    assert [2, 0] == browser.evaluate(f"[{SCRIPTS}, document.images.length]")  # ours and Plotly
     contrast, text = browser.evaluate(WORST_CONTRAST)
     assert contrast >= 4.5, text
 
@@ -72,3 +73,26 @@ def test_tables_sort_by_number_and_by_text(browser: Chromium, page: str) -> None
     browser.evaluate(click.format(1))
     names = browser.evaluate(cells.format(1))
     assert sorted(names) == names
+
+
+def test_differences_by_query_follow_what_is_chosen(browser: Chromium, page: str) -> None:
+    browser.open(page)
+    assert browser.evaluate(DRAWN)
+    bars = "document.getElementById('plot-differences').data[0]"
+    column = "[...document.querySelectorAll('#differences tbody tr')].map(row => Number(row.cells[3].textContent))"
+    heads = "[...document.querySelectorAll('#differences th')].map(one => one.textContent)"
+    first = browser.evaluate(f"{bars}.y")
+    assert 80 == len(first)
+    assert sorted(first, reverse=True) == first
+    assert first == pytest.approx(browser.evaluate(column), abs=0.001)
+    assert ["Query", "bm25", "dense", "Difference"] == browser.evaluate(heads)
+    browser.evaluate(FILL.format(field="#pair", value="2", event="change"))
+    browser.evaluate(FILL.format(field="#measure", value="1", event="change"))
+    chosen = browser.evaluate(f"{bars}.y")
+    assert chosen != first
+    assert chosen == pytest.approx(browser.evaluate(column), abs=0.001)
+    assert EVIL[:30] in browser.evaluate(f"{bars}.hovertext[0]").replace("&lt;", "<").replace("&gt;", ">")
+    assert "<script" not in browser.evaluate(f"{bars}.hovertext[0]")
+    browser.evaluate(FILL.format(field="#differences-filter", value="q17", event="input"))
+    assert "1 of 80" == browser.evaluate("document.querySelector('.tools output').textContent")
+    assert [] == complaints(browser)

@@ -20,6 +20,15 @@ pytestmark = pytest.mark.skipif(
 CELLS = "[...document.querySelectorAll('#all tbody tr')].map(row => row.cells[{column}].textContent)"
 SORTED = "document.querySelectorAll('#all th')[{column}].getAttribute('aria-sort')"
 
+# True when every figure is drawn.
+DRAWN = "drawn"
+SCRIPTS = "[...document.scripts].filter((script) => !script.type).length"
+OPENED = "new Promise(done => setTimeout(() => done(document.getElementById('query').open), 200))"
+FILL = """(field => {{
+  field.value = {value!r};
+  field.dispatchEvent(new Event({event!r}));
+}})(document.querySelector({field!r}))"""
+
 # The contrast of every piece of text with what is painted behind it, by WCAG 2; the worst, with the text.
 WORST_CONTRAST = """
 (() => {
@@ -63,7 +72,7 @@ def complaints(browser: Chromium) -> list[object]:
 
 def test_opens_without_complaint_and_asks_the_network_for_nothing(browser: Chromium, report: str) -> None:
     browser.open(report)
-    browser.evaluate("new Promise(done => setTimeout(done, 100))")
+    assert browser.evaluate(DRAWN)
     assert browser.evaluate("document.title") == "scifact / test"
     assert complaints(browser) == []
     urls = [request["request"]["url"] for request in browser.seen("Network.requestWillBeSent")]
@@ -81,9 +90,16 @@ def test_hostile_text_runs_nothing(browser: Chromium, tmp_path: Path) -> None:
         tmp_path, queries, dataset=evil, notes=[evil], versions={evil: evil}, filters=[fake_filter(evil, name=evil)]
     )
     browser.open(write_report(run).as_uri())
+    assert browser.evaluate(DRAWN)
+    browser.evaluate("document.querySelector('#all button.open').click()")
+    assert browser.evaluate(OPENED)
     assert complaints(browser) == []
-    assert browser.evaluate("[document.scripts.length, document.images.length]") == [1, 0]
+    assert browser.evaluate(f"[{SCRIPTS}, document.images.length]") == [2, 0]  # ours and Plotly
+    assert browser.evaluate("[...document.links].every(link => /^#|^file:/.test(link.getAttribute('href')))")
     assert evil in browser.evaluate("document.querySelector('h1').textContent")
+    assert evil in browser.evaluate("document.getElementById('query-title').textContent")
+    assert "<script>alert(4)</script>" in browser.evaluate("document.querySelector('#query .id').textContent")
+    assert "</title></script>" in browser.evaluate("document.querySelector('#plot-curve-1 .legend').textContent")
 
 
 def test_the_policy_stops_a_script_that_is_not_ours(browser: Chromium, report: str) -> None:
@@ -106,7 +122,7 @@ def test_table_sorts_by_mouse(browser: Chromium, report: str) -> None:
         assert values == sorted(values, reverse=direction == "descending")
         assert len(values) == 120
         assert direction == browser.evaluate(SORTED.format(column=column))
-    assert browser.evaluate("document.querySelectorAll('[aria-sort]').length") == 1
+    assert browser.evaluate("document.querySelectorAll('#all [aria-sort]').length") == 1
 
 
 def test_table_sorts_text_with_numbers_in_it_naturally(browser: Chromium, tmp_path: Path) -> None:
@@ -119,8 +135,8 @@ def test_table_sorts_text_with_numbers_in_it_naturally(browser: Chromium, tmp_pa
 @pytest.mark.parametrize("key", ["Enter", "Space"])
 def test_table_sorts_by_keyboard(browser: Chromium, report: str, key: str) -> None:
     browser.open(report)
-    browser.evaluate("document.getElementById('filter').focus()")
-    for _ in range(4):  # the region that scrolls, Id, Query, nDCG@10
+    browser.evaluate("document.getElementById('all-filter').focus()")
+    for _ in range(6):  # failure mode, score, the region that scrolls, Id, Query, nDCG@10
         browser.press("Tab")
     assert browser.evaluate("document.activeElement.textContent") == "nDCG@10"
     browser.press(key)
@@ -130,26 +146,23 @@ def test_table_sorts_by_keyboard(browser: Chromium, report: str, key: str) -> No
 
 def test_table_filters_by_words_in_any_order(browser: Chromium, report: str) -> None:
     browser.open(report)
-    assert browser.evaluate("document.getElementById('count').textContent") == "120 of 120"
-    fill = (
-        "(field => { field.value = %r; field.dispatchEvent(new Event('input')); })(document.getElementById('filter'))"
-    )
-    browser.evaluate(fill % "STROKE aspirin")
+    assert browser.evaluate("document.querySelector('.tools output').textContent") == "120 of 120"
+    browser.evaluate(FILL.format(field="#all-filter", value="STROKE aspirin", event="input"))
     found = browser.evaluate(CELLS.format(column=1))
     assert found
     assert all("stroke" in text and "Aspirin" in text for text in found)
-    assert f"{len(found)} of 120" == browser.evaluate("document.getElementById('count').textContent")
+    assert f"{len(found)} of 120" == browser.evaluate("document.querySelector('.tools output').textContent")
     browser.evaluate("document.querySelectorAll('#all th button')[2].click()")
     assert len(found) == len(browser.evaluate(CELLS.format(column=1)))
-    browser.evaluate(fill % "")
+    browser.evaluate(FILL.format(field="#all-filter", value="", event="input"))
     assert len(browser.evaluate(CELLS.format(column=1))) == 120
 
 
 def test_a_link_unfolds_the_query_and_printing_unfolds_all(browser: Chromium, report: str) -> None:
-    count = "document.querySelectorAll('details[open]').length"
+    count = "document.querySelectorAll('details.case[open]').length"
     browser.open(report)
     assert browser.evaluate(count) == 1
-    browser.evaluate("document.querySelector('#all a[href=\"#worst-3\"]').click()")
+    browser.evaluate("location.hash = '#worst-3'")
     browser.evaluate("new Promise(done => setTimeout(done, 50))")
     assert browser.evaluate("document.getElementById('worst-3').open")
     browser.evaluate("dispatchEvent(new Event('beforeprint'))")
@@ -197,31 +210,146 @@ def test_wide_tables_scroll_in_their_own_box(browser: Chromium, report: str) -> 
 
 
 @pytest.mark.parametrize("width", [1280, 390])
-def test_drawings_of_a_filter_fill_their_frames(browser: Chromium, report: str, width: int) -> None:
+def test_figures_fill_their_frames(browser: Chromium, report: str, width: int) -> None:
     browser.open(report, width=width)
+    assert browser.evaluate(DRAWN)
     frames = browser.evaluate(
         """[...document.querySelectorAll('.plot')].map(plot => {
-          const frame = plot.getBoundingClientRect();
-          const inner = [...plot.querySelectorAll('polyline, circle.dot')].map(one => one.getBoundingClientRect());
-          const beyond = side => inner.map(one => one[side] - frame[side]);
-          return [frame.width, frame.height, frame.right, inner.length, Math.min(...beyond('left')),
-            Math.max(...beyond('right')), Math.min(...beyond('top')), Math.max(...beyond('bottom'))];
+          const frame = plot.getBoundingClientRect(), drawn = plot.querySelector('.main-svg').getBoundingClientRect();
+          const marks = plot.querySelectorAll('.point, .js-line').length;
+          return [plot.id, frame.width, drawn.width, frame.height, frame.right, marks];
         })"""
     )
-    assert [3, 10] == [frame[3] for frame in frames]  # two curves and the threshold; ten bins
-    for wide, high, right, _, *beyond in frames:
+    assert ["plot-distribution", "plot-curve-1", "plot-reliability-1", "plot-kept-1", "plot-recall"] == [
+        frame[0] for frame in frames
+    ]
+    for _, wide, drawn, high, right, marks in frames:
+        assert wide == pytest.approx(drawn, abs=1)
         assert wide >= 250
         assert high >= 250
         assert right <= width
-        assert min(beyond[0::2]) >= -9  # a dot may overlap the frame by its radius
-        assert max(beyond[1::2]) <= 9
-    curve = browser.evaluate("document.querySelector('.line').getBoundingClientRect().width")
-    assert curve == pytest.approx(frames[0][0], rel=0.02)
+        assert marks >= 3
+
+
+def test_figures_follow_the_colours_of_the_page(browser: Chromium, report: str) -> None:
+    browser.open(report)
+    assert browser.evaluate(DRAWN)
+    fill = "getComputedStyle(document.querySelector('#plot-distribution .point path')).fill"
+    assert "rgb(36, 86, 166)" == browser.evaluate(fill)
+    browser.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": "dark"}])
+    browser.evaluate("new Promise(done => setTimeout(done, 200))")
+    assert "rgb(138, 180, 245)" == browser.evaluate(fill)
+    browser.evaluate("dispatchEvent(new Event('beforeprint'))")  # paper is white
+    assert "rgb(36, 86, 166)" == browser.evaluate(fill)
+    assert 640 == browser.evaluate(
+        "document.querySelector('#plot-distribution .main-svg').getBoundingClientRect().width"
+    )
+    browser.evaluate("dispatchEvent(new Event('afterprint'))")
+    assert "rgb(138, 180, 245)" == browser.evaluate(fill)
+    assert complaints(browser) == []
+
+
+def test_any_query_opens_by_click_to_what_every_stage_returned(browser: Chromium, report: str) -> None:
+    browser.open(report)
+    rows = browser.evaluate("document.querySelectorAll('#all tbody tr').length")
+    assert rows == browser.evaluate("document.querySelectorAll('#all tbody button.open').length")
+    for row in (0, 57, 119):
+        browser.evaluate(f"document.querySelectorAll('#all tbody button.open')[{row}].click()")
+        assert browser.evaluate(OPENED)
+        asked = browser.evaluate(f"document.querySelectorAll('#all tbody .question')[{row}].textContent")
+        assert asked == browser.evaluate("document.getElementById('query-title').textContent")
+        stages = browser.evaluate("[...document.querySelectorAll('.stages-of h3')].map(one => one.textContent)")
+        assert ["retriever", "stages.0 rerank", "stages.1 threshold"] == stages
+        lists = browser.evaluate("[...document.querySelectorAll('.stages-of ol')].map(one => one.children.length)")
+        assert 3 == len(lists)
+        assert set(lists) <= {4, 10}
+        heads = browser.evaluate("[...document.querySelectorAll('#query thead th')].map(one => one.textContent)")
+        assert ["Document", "Grade", *stages] == heads
+        browser.evaluate("document.querySelector('#query .close').click()")
+        assert not browser.evaluate(OPENED)
+    assert complaints(browser) == []
+
+
+def test_a_query_opens_steps_and_closes_by_keyboard(browser: Chromium, report: str) -> None:
+    browser.open(report)
+    browser.evaluate("document.querySelectorAll('#all tbody button.open')[4].focus()")
+    browser.press("Enter")
+    assert browser.evaluate(OPENED)
+    title = "document.getElementById('query-title').textContent"
+    texts = browser.evaluate(CELLS.format(column=1))
+    assert texts[4] == browser.evaluate(title)
+    browser.press("ArrowRight")
+    assert browser.evaluate(OPENED)
+    assert texts[5] == browser.evaluate(title)
+    browser.press("Escape")
+    assert not browser.evaluate(OPENED)
+    assert texts[4] == browser.evaluate("document.activeElement.textContent")
+
+
+def test_table_filters_by_failure_mode_and_by_a_bar_of_the_histogram(browser: Chromium, report: str) -> None:
+    browser.open(report)
+    assert browser.evaluate(DRAWN)
+    count = "document.querySelector('.tools output').textContent"
+    cut = sum(any(one["mode"] == "cut" for one in query["failures"]) for query in fake_queries())
+    assert f"cut by stages.0 rerank ({cut})" == browser.evaluate(
+        "document.querySelector('select[name=modes] option:nth-child(3)').textContent"
+    )
+    browser.evaluate(FILL.format(field="select[name=modes]", value="1", event="change"))
+    assert f"{cut} of 120" == browser.evaluate(count)
+    assert {"0.000"} == set(browser.evaluate(CELLS.format(column=2)))
+    browser.evaluate(FILL.format(field="select[name=modes]", value="", event="change"))
+    x, y = browser.evaluate("""(() => {
+      document.getElementById("plot-distribution").scrollIntoView({ block: "center" });
+      const bar = [...document.querySelectorAll("#plot-distribution .point")].at(-1).getBoundingClientRect();
+      return [bar.x + bar.width / 2, bar.y + bar.height / 2];
+    })()""")
+    for type, buttons in (("mouseMoved", 0), ("mousePressed", 1), ("mouseReleased", 0)):
+        where = {"x": x, "y": y, "button": "left" if type != "mouseMoved" else "none", "clickCount": 1}
+        browser.call("Input.dispatchMouseEvent", type=type, buttons=buttons, **where)
+        browser.evaluate("new Promise(done => setTimeout(done, 150))")
+    best = sum(query["nDCG@10"] >= 0.95 for query in fake_queries())
+    assert f"{best} of 120" == browser.evaluate(count)
+    assert complaints(browser) == []
+
+
+def test_an_opened_query_fits_a_telephone(browser: Chromium, report: str, tmp_path: Path) -> None:
+    browser.open(report, width=390, dark=True)
+    browser.evaluate("document.querySelector('#all tbody button.open').click()")
+    assert browser.evaluate(OPENED)
+    assert browser.evaluate("(one => one.scrollWidth <= one.clientWidth)(document.getElementById('query'))")
+    assert 390 == browser.evaluate("document.documentElement.scrollWidth")
+    contrast, text = browser.evaluate(WORST_CONTRAST.replace("document.body", "document.getElementById('query')"))
+    assert contrast >= 4.5, text
+
+
+def test_a_run_without_stages_opens_too(browser: Chromium, tmp_path: Path) -> None:
+    browser.open(write_report(write_fake_run(tmp_path, old=True)).as_uri())
+    browser.evaluate("document.querySelectorAll('#all tbody button.open')[100].click()")
+    assert browser.evaluate(OPENED)
+    assert ["returned"] == browser.evaluate(
+        "[...document.querySelectorAll('.stages-of h3')].map(one => one.textContent)"
+    )
+    assert complaints(browser) == []
+
+
+def test_without_scripts_the_page_is_complete(browser: Chromium, report: str) -> None:
+    browser.call("Emulation.setScriptExecutionDisabled", value=True)
+    try:
+        browser.open(report)
+        assert 0 == browser.evaluate("document.querySelectorAll('button:not(dialog *, .opens)').length")
+        assert 10 == browser.evaluate("document.querySelectorAll('details.case').length")
+        assert 120 == browser.evaluate("document.querySelectorAll('#all tbody tr').length")
+        assert browser.evaluate("[...document.querySelectorAll('.tools')].every(one => !one.checkVisibility())")
+        assert browser.evaluate("[...document.querySelectorAll('.plot')].every(one => !one.checkVisibility())")
+        assert 5 == browser.evaluate("document.querySelectorAll('details.numbers, #lost ~ .scroll table').length - 1")
+    finally:
+        browser.call("Emulation.setScriptExecutionDisabled", value=False)
 
 
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
 def test_contrast(browser: Chromium, report: str, dark: bool) -> None:
     browser.open(report, dark=dark)
+    assert browser.evaluate(DRAWN)
     contrast, text = browser.evaluate(WORST_CONTRAST)
     assert contrast >= 4.5, text
     ground = browser.evaluate("getComputedStyle(document.documentElement).backgroundColor")

@@ -1,20 +1,28 @@
 from __future__ import annotations
 
+import base64
+import gzip
+import hashlib
+import json
 import re
 import subprocess
 import sys
 import tempfile
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import pytest
+from plotly import graph_objects
 
+import hpo
 from eval.pages import number, percent, seconds
 from eval.report import render_report, write_report
 from rag.errors import ArtifactError
 from tests.fake_runs import MEASURES, fake_filter, fake_queries, write_fake_run
 
 HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)> {{ 7 * 7 }} \u202ebackwards\x01"
+TEMPLATES = Path(sys.modules["eval.report"].__file__ or "").parent / "templates"
 _VOID = {"meta", "link", "input", "rect", "line", "circle", "img", "br"}
 
 
@@ -128,13 +136,55 @@ def test_whiskers_are_where_the_values_are(tmp_path: Path) -> None:
     assert html.count('<circle class="dot" cx="50.0%"') == len(MEASURES)
 
 
-def test_histogram_counts_every_query(page: Page, html: str) -> None:
-    figure = html[html.index("<figure>") : html.index("</figure>")]
-    counts = [int(count) for count in re.findall(r'class="count"[^>]*>(\d+)<', figure)]
-    assert sum(counts) == 120
+def packed(html: str, id: str) -> bytes:
+    """What a page carries compressed, as its script reads it."""
+    found = re.search(rf'<script type="text/plain" id="{id}">([^<]*)</script>', html)
+    assert found, f"no block '{id}'"
+    return gzip.decompress(base64.b64decode(found[1]))
 
 
-def test_filters_are_shown_with_drawings_inside_their_frames(page: Page, html: str) -> None:
+def data_of(html: str) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(packed(html, "data"))
+    return found
+
+
+def colours(value: Any) -> Any:
+    """A figure with colours that Plotly knows in place of the style sheet's."""
+    if isinstance(value, dict):
+        return {key: colours(one) for key, one in value.items()}
+    if isinstance(value, list):
+        return [colours(one) for one in value]
+    return "#123456" if isinstance(value, str) and re.fullmatch("<[a-z-]+>", value) else value
+
+
+def check_figures(html: str) -> dict[str, Any]:
+    """Every figure has a place and is one that Plotly takes; types need no WebGL, colours are the page's."""
+    figures: dict[str, Any] = data_of(html)["figures"]
+    places = {one["id"]: one for one in Page(html).all("div") if "plot" in (one.get("class") or "").split()}
+    assert set(figures) == set(places)
+    known = set(re.findall(r"--([a-z-]+):", (TEMPLATES / "report.css").read_text(encoding="utf-8")))
+    for id, figure in figures.items():
+        assert places[id]["role"] == "img"
+        assert places[id]["aria-label"]
+        assert {trace["type"] for trace in figure["data"]} <= {"scatter", "bar", "heatmap", "contour"}
+        assert set(re.findall(r'"<([a-z-]+)>"', json.dumps(figure))) <= known
+        graph_objects.Figure(colours(figure))  # refuses what it does not know
+    return figures
+
+
+def test_histogram_counts_every_query_and_the_table_says_the_same(html: str) -> None:
+    figure = check_figures(html)["plot-distribution"]
+    (bars,) = figure["data"]
+    assert 120 == sum(bars["y"])
+    start = html.index('id="plot-distribution"')
+    table = html[start : html.index("</details>", start)]
+    cells = re.findall(r'<td class="n">([^<]*)</td>', table)
+    assert [f"{count:,}" for count in bars["y"]] == cells[2::4]
+    rows = re.findall(r'<tr data-n="\d+" data-bin="(\d+)"', html)
+    assert bars["y"] == [rows.count(str(number)) for number in range(len(bars["y"]))]
+
+
+def test_filters_are_shown_with_figures(page: Page, html: str) -> None:
     text = text_of(page)
     for wanted in (
         "stages.1 cosine_adapter",
@@ -146,18 +196,12 @@ def test_filters_are_shown_with_drawings_inside_their_frames(page: Page, html: s
         "rank 12, score 0.058, rated 0.000833",
     ):
         assert wanted in text
-    section = html[html.index('<section class="filter"') :]
-    assert [120] == [
-        sum(int(n) for n in re.findall(r'class="count"[^>]*>(\d+)<', section[: section.index("</section>")]))
-    ]
-    lines = re.findall(r'<polyline[^>]* points="([^"]*)"', section)
-    assert 2 == len(lines)
-    for line in lines:
-        assert all(0 <= float(value) <= 100 for point in line.split() for value in point.split(","))
-    for name in ("cx", "cy"):
-        assert all(
-            0 <= float(value) <= 100 for value in re.findall(rf'<circle class="dot"[^>]* {name}="([\d.]+)%"', section)
-        )
+    figures = check_figures(html)
+    assert 120 == sum(figures["plot-kept-1"]["data"][0]["y"])
+    before, curve, dot = figures["plot-curve-1"]["data"]
+    assert [1, 20, 20] == [len(one["x"]) for one in (dot, curve, before)]
+    assert (0.941, 0.0871) == (dot["x"][0], dot["y"][0])
+    assert 10 == len(figures["plot-reliability-1"]["data"][1]["x"])
     assert "What the filter keeps" in html
     assert "What the filters keep" in render_report_of(fake_filter(), fake_filter(name="stages.2 gap"))
 
@@ -176,9 +220,9 @@ def test_worst_queries_come_first_with_what_came_and_what_should_have(tmp_path: 
     queries[0]["nDCG@10"] = 1.0
     queries[2]["expected"][0]["rank"] = 37
     html = render_report(write_fake_run(tmp_path, queries))
-    cases = re.findall(r'<details.*?class="question"[^>]*>([^<]*)<.*?</details>', html, re.DOTALL)
+    cases = re.findall(r'<details class="case".*?class="question"[^>]*>([^<]*)<.*?</details>', html, re.DOTALL)
     assert cases == ["question 2", "question 1"]
-    worst = text_of(Page(html[html.index("<details") : html.index("</details>") + 10]))
+    worst = text_of(Page(html[(start := html.index('<details class="case"')) : html.index("</details>", start) + 10]))
     for wanted in (
         "0.100",
         "grade 1",
@@ -186,7 +230,7 @@ def test_worst_queries_come_first_with_what_came_and_what_should_have(tmp_path: 
         "not judged",
         "score 9.",
         "rank 37",
-        "not returned",
+        "lost at retriever",
         "We followed",
     ):
         assert wanted in worst
@@ -217,7 +261,7 @@ def test_perfect_scores_leave_no_worst_query(tmp_path: Path) -> None:
         query.update(dict.fromkeys(MEASURES, 1.0))
     html = render_report(write_fake_run(tmp_path, queries))
     assert "None: every query has a perfect nDCG@10." in html
-    assert "<details" not in html
+    assert 'class="case"' not in html
 
 
 def test_hostile_text_stays_text(tmp_path: Path) -> None:
@@ -239,8 +283,11 @@ def test_hostile_text_stays_text(tmp_path: Path) -> None:
     html = render_report(run)
     page = Page(html)
     assert page.open == []
-    assert len(page.all("script")) == 1
+    assert [None, "text/plain", "text/plain"] == sorted((one.get("type") for one in page.all("script")), key=str)
     assert page.all("img") == []
+    carried = data_of(html)
+    assert "<script>alert(1)</script>" in carried["queries"][0]["text"]
+    assert "<script>" not in json.dumps(carried["figures"])  # Plotly takes tags for formatting
     assert not any(name.startswith("on") for _, attributes in page.elements for name in attributes)
     assert page.text.count("<script>alert(1)</script>") >= 8
     assert "{{ 7 * 7 }}" in page.text
@@ -248,10 +295,71 @@ def test_hostile_text_stays_text(tmp_path: Path) -> None:
     assert "\x01" not in html
 
 
-def test_every_script_is_ours() -> None:
-    templates = Path(sys.modules["eval.report"].__file__ or "").parent / "templates"
-    assert "|safe" not in (templates / "report.html.j2").read_text(encoding="utf-8").replace(" ", "")
-    assert "innerHTML" not in (templates / "report.js").read_text(encoding="utf-8")
+def test_only_our_script_and_plotly_may_run(html: str) -> None:
+    policy = Page(html).all("meta")[1]["content"] or ""
+    ours = html[html.rindex("<script>") + len("<script>") : html.rindex("</script>")]
+    hashes = [
+        base64.b64encode(hashlib.sha256(one).digest()).decode() for one in (ours.encode(), packed(html, "plotly"))
+    ]
+    assert f"script-src 'sha256-{hashes[0]}' 'sha256-{hashes[1]}';" in policy
+    assert "unsafe-eval" not in policy
+    assert b"plotly.js v" in packed(html, "plotly")[:100]
+
+
+def test_no_text_becomes_markup() -> None:
+    templates = [*TEMPLATES.iterdir(), *(Path(hpo.__file__).parent / "templates").iterdir()]
+    for path in templates:
+        text = path.read_text(encoding="utf-8").replace(" ", "")
+        assert "|safe" not in text
+        assert "innerHTML" not in text
+        assert "insertAdjacentHTML" not in text
+
+
+def test_a_page_without_figures_carries_no_plotly(tmp_path: Path) -> None:
+    html = render_report(write_fake_run(tmp_path, fake_queries(1), filters=[], attribution={"relevant": 0}))
+    assert 'id="plotly"' not in html
+    assert 'class="plot' not in html
+    assert len(html) < 120_000
+
+
+def test_every_query_of_the_table_opens_to_all_stages(html: str) -> None:
+    carried = data_of(html)
+    queries = carried["queries"]
+    assert 120 == len(queries) == len(re.findall(r'<tr data-n="', html))
+    assert ["retriever", "stages.0 rerank", "stages.1 threshold"] == carried["stages"]
+    first, last = queries[0], queries[-1]
+    assert [200, 50] == [stage[0] for stage in first["stages"]][:2]
+    candidates, texts, scores, grades = first["stages"][2]
+    assert candidates == len(texts) == len(scores) == len(grades)
+    assert all("cohort study" in carried["texts"][n][0] for n in texts)
+    assert [[14, None, None], [None] * 3] == [document[2] for document in first["expected"]]
+    assert ["lost at stages.0 rerank", "lost at retriever"] == [document[3] for document in first["expected"]]
+    assert [7, 3, 2] == last["expected"][0][2]
+    assert "category: claim" in first["about"]
+    assert len(carried["texts"]) == len({tuple(one) for one in carried["texts"]})
+
+
+def test_failure_modes_are_listed_and_mark_the_rows(page: Page, html: str) -> None:
+    text = text_of(page)
+    assert "missed by the first stage, retriever" in text
+    assert "cut by stages.0 rerank: the queries it costs most" in text
+    assert ["missed by the first stage, retriever", "cut by stages.0 rerank"] == data_of(html)["modes"]
+    rows = re.findall(r'<tr data-n="(\d+)" data-bin="\d+" data-modes="([\d ]+)"', html)
+    assert 120 == len(rows)
+    zero = sum(query["nDCG@10"] == 0 for query in fake_queries())
+    assert zero == sum(modes == "0 1" for _, modes in rows)
+    opened = [one["data-n"] for one in page.all("button") if one.get("class") == "opens"]
+    assert len(opened) == 10
+
+
+def test_a_run_from_before_there_were_stages_and_failure_modes(tmp_path: Path) -> None:
+    html = render_report(write_fake_run(tmp_path, old=True))
+    carried = data_of(html)
+    assert ["returned"] == carried["stages"]
+    assert 120 == len(carried["queries"])
+    assert [2] == carried["queries"][-1]["expected"][0][2]
+    assert "Failure modes" not in html
+    check_figures(html)
 
 
 def test_unicode_survives(tmp_path: Path) -> None:
@@ -268,7 +376,8 @@ def test_long_passages_are_cut_between_words(tmp_path: Path) -> None:
     queries[0]["returned"][0]["passage"] = "word " * 100_000
     html = render_report(write_fake_run(tmp_path, queries))
     assert "word word …" in html
-    assert len(html) < 100_000
+    assert any(passage.endswith("word word …") for _, passage in data_of(html)["texts"])
+    assert len(html) < 2_200_000
 
 
 def test_measures_off_the_common_scale_are_listed_but_not_drawn(tmp_path: Path) -> None:
@@ -286,15 +395,16 @@ def test_a_thousand_queries_are_a_small_file(tmp_path: Path) -> None:
     for query in queries:
         query["query"] = "a rather long question that goes on " * 20
     html = render_report(write_fake_run(tmp_path, queries))
-    assert len(html.encode()) < 1_500_000
-    assert html.count('<tr><td class="id">') == 1000
+    assert len(html.encode()) < 3_500_000
+    assert html.count('<td class="id">') == 1000
 
 
 def test_very_many_queries_are_listed_in_part_and_the_page_says_so(tmp_path: Path) -> None:
     query = fake_queries(1)[0]
     queries = [query | {"query_id": f"q{number}"} for number in range(5500)]
     html = render_report(write_fake_run(tmp_path, queries))
-    assert html.count('<tr><td class="id">') == 5000
+    assert html.count('<td class="id">') == 5000
+    assert 5000 == len(data_of(html)["queries"])
     assert "The 5,000 lowest by nDCG@10 of 5,500" in html
     assert len(html.encode()) < 6_000_000
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -76,8 +77,11 @@ def test_a_sweep_and_its_files(dataset, tmp_path):
     assert result.best.number == written["best"]["trial"]
     assert (6, 8) == (written["dataset"]["n_tune"], written["dataset"]["n_test"])
     page = (tmp_path / "out" / "report.html").read_text()
-    assert "<script" not in page
-    assert page.count('class="trial') >= 6
+    assert ["plot-progress", "plot-importance", "plot-parallel"] == re.findall('class="plot [^"]*" id="([^"]*)"', page)[
+        :3
+    ]
+    table = page[page.index('id="trials-table"') :]
+    assert 6 == table[: table.index("</tbody>")].count("<td>complete")
 
 
 def test_every_value_by_query_is_that_of_an_evaluation(dataset):

@@ -1,0 +1,109 @@
+"""The report of a sweep as a browser shows it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from plotly import graph_objects
+
+import rag.templates
+from eval import load_dataset
+from eval.datasets.base import Dataset
+from hpo import Categorical, Float, Int, tune
+from hpo.report import render_report
+from hpo.sweep import sweep_from_config
+from tests.e2e.chromium import Chromium, find_chromium
+from tests.e2e.test_report_browser import DRAWN, FILL, SCRIPTS, WORST_CONTRAST, complaints
+from tests.unit.eval.test_report import colours, data_of
+
+BINARY = find_chromium()
+
+pytestmark = pytest.mark.skipif(
+    BINARY is None, reason="needs a chromium or chrome on the PATH (Debian: apt-get install chromium)"
+)
+
+DATA = Path(rag.templates.__file__).parent / "starter" / "data"
+EVIL = "</title></script><script>alert(1)</script><img src=x onerror=alert(2)>"
+PIPELINE = {
+    "type": "pipeline",
+    "retriever": {
+        "type": "bm25",
+        "k1": Float(low=0.1, high=3.0),
+        "stemmer": Categorical(choices=["english", None]),
+        "top_k": Int(low=1, high=20),
+    },
+    "stages": [],
+}
+FIGURES = {
+    "one": {"plot-progress", "plot-importance", "plot-parallel", "plot-map"},
+    "two": {"plot-front", "plot-importance", "plot-parallel", "plot-map"},
+}
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chromium]:
+    assert BINARY
+    with Chromium(BINARY, tmp_path_factory.mktemp("profile")) as browser:
+        yield browser
+
+
+@pytest.fixture(scope="module", params=FIGURES)
+def page(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
+    """Which sweep, of one objective or of two, and where its report is."""
+    starter = load_dataset(DATA)
+    dataset = Dataset(EVIL, starter.corpus, {"dev": starter.splits["train"], "test": starter.splits["test"]})
+    objectives = ["nDCG@10"] if request.param == "one" else ["nDCG@10", "index_bytes"]
+    asked = {"pipeline": PIPELINE, "sampler": "random", "n_trials": 12, "objectives": objectives}
+    path = tmp_path_factory.mktemp("sweep") / "report.html"
+    path.write_text(render_report(tune(sweep_from_config(asked), dataset)), encoding="utf-8")
+    return request.param, path.as_uri()
+
+
+@pytest.mark.parametrize(("width", "dark"), [(1280, False), (390, True)])
+def test_figures_are_drawn_within_the_page(browser: Chromium, page: tuple[str, str], width: int, dark: bool) -> None:
+    which, url = page
+    browser.open(url, width=width, dark=dark)
+    assert browser.evaluate(DRAWN)
+    assert [] == complaints(browser)
+    urls = [request["request"]["url"] for request in browser.seen("Network.requestWillBeSent")]
+    assert [url] == [one for one in urls if not one.startswith("data:")]
+    assert width == browser.evaluate("document.documentElement.scrollWidth")
+    drawn = browser.evaluate(
+        "[...document.querySelectorAll('.plot')].filter(one => one.querySelector('.main-svg')).map(one => one.id)"
+    )
+    assert FIGURES[which] <= set(drawn)
+    assert [2, 0] == browser.evaluate(f"[{SCRIPTS}, document.images.length]")
+    contrast, text = browser.evaluate(WORST_CONTRAST)
+    assert contrast >= 4.5, text
+
+
+def test_figures_are_what_plotly_takes_and_show_every_trial(page: tuple[str, str]) -> None:
+    which, url = page
+    html = Path(url.removeprefix("file://")).read_text(encoding="utf-8")
+    figures = data_of(html)["figures"]
+    for figure in figures.values():
+        graph_objects.Figure(colours(figure))
+        assert {trace["type"] for trace in figure["data"]} <= {"scatter", "bar", "heatmap", "contour"}
+    assert 12 == len(figures["plot-parallel"]["data"])
+    assert 12 == len(figures["plot-map"]["data"][1]["x"])
+    if which == "one":
+        assert 12 == len(figures["plot-progress"]["data"][1]["x"])
+        line = figures["plot-progress"]["data"][0]["y"]
+        assert sorted(line) == line  # the best so far only rises
+    else:
+        dots, _, front, rings = figures["plot-front"]["data"]
+        assert 12 == len(dots["x"]) + len(front["x"])
+        assert len(rings["x"]) == len(front["x"]) > 0
+
+
+def test_the_trials_sort_and_filter(browser: Chromium, page: tuple[str, str]) -> None:
+    browser.open(page[1])
+    numbers = "[...document.querySelectorAll('#trials-table tbody tr')].map(row => Number(row.cells[0].textContent))"
+    browser.evaluate("document.querySelector('#trials-table th button').click()")
+    assert list(range(12)) == browser.evaluate(numbers)
+    browser.evaluate(FILL.format(field="#trials-table-filter", value="stemmer: none", event="input"))
+    found = browser.evaluate(numbers)
+    assert 0 < len(found) < 12
+    assert f"{len(found)} of 12" == browser.evaluate("document.querySelector('.tools output').textContent")

@@ -11,12 +11,14 @@ from hypothesis import strategies as st
 from eval import Dataset, Split, evaluate
 from eval.attribution import NOT_IN_CORPUS, Attribution, oracle
 from eval.failures import failure_modes, words
+from eval.markdown import as_markdown
 from eval.measures import parse_measures, per_query
 from eval.run_folder import write_run
 from rag import Corpus, Document, Pipeline, Query, Threshold
 from rag.candidates import Candidates
 from rerankers import Rerank
 from retrievers import BM25
+from tests.fake_runs import write_fake_run
 from tests.fakes import CountingScorer
 
 DOCUMENTS = [Document(f"d{n}", "apple " * (10 - n) + "pear " * n) for n in range(10)]
@@ -145,6 +147,23 @@ def test_a_document_that_does_not_count_is_in_no_list():
     assert [9] == stage.counts.tolist()
     assert 3 not in stage.best.positions
     assert found.ranks == {("d3", "d5"): [5]}  # the sixth, less the one left out
+
+
+def test_markdown_lists_the_modes_and_the_queries_they_cost_most(tmp_path):
+    evaluation = three_stages()
+    text = as_markdown(write_run(evaluation, tmp_path / "run"))
+    lines = text[text.index("| failure mode ") :].splitlines()
+    modes = evaluation.metrics["failures"]
+    assert [words(one["mode"], one["stage"]) for one in modes] == [
+        line.split(" | ")[0].removeprefix("| ") for line in lines[2 : 2 + len(modes)]
+    ]
+    assert "| missed by the first stage, retriever | 1 | 16.7% | 0.1290 | pears (0.39) |" in lines
+
+
+def test_markdown_of_a_run_from_before_there_were_modes(tmp_path):
+    text = as_markdown(write_fake_run(tmp_path, old=True))
+    assert "failure mode" not in text
+    assert "| nDCG@10 |" in text
 
 
 def test_words_name_the_stage():

@@ -28,9 +28,9 @@ def failure_modes(
     """What went wrong with each query that has a fault, by query id.
 
     Each entry has ``mode`` (``not_in_corpus``, ``missed`` by the first stage, ``cut`` by a later one, or ``low``:
-    returned, but not as high as it could be), the ``stage`` to blame or None, the number of relevant ``documents`` (of
-    ``low``: those below the measure's cutoff), and ``loss``: by how much the measure is lower for it. The losses of a
-    query and its value add up to the best possible value.
+    returned, but below the places that the relevant documents would take in perfect order, or below the measure's
+    cutoff), the ``stage`` to blame or None, the number of relevant ``documents``, and ``loss``: by how much the measure
+    is lower for it. The losses of a query and its value add up to the best possible value.
 
     Args:
         attribution: Of all queries.
@@ -64,8 +64,12 @@ def failure_modes(
         else:
             add("missed" if number == 1 else "cut", blamed, gone, after)
         best = after
-    cutoff = measure.params.get("cutoff")
-    add("low", None, [key for key in left if cutoff is not None and (ranks[key][-1] or 0) > cutoff], values)
+    places: dict[str, int] = {}
+    for query, _ in left:
+        places[query] = places.get(query, 0) + 1
+    cutoff = measure.params.get("cutoff") or len(ranks)
+    low = [key for key in left if (ranks[key][-1] or 0) > min(places[key[0]], cutoff)]
+    add("low", None, low, values)
     return found
 
 

@@ -72,8 +72,7 @@ const drawn = page
   })
   .catch((error) => {
     if ("DecompressionStream" in window) throw error;
-    document.querySelectorAll(".plot, .opens").forEach((one) => (one.hidden = true));
+    document.querySelectorAll(".plot").forEach((one) => (one.hidden = true));
     document.querySelectorAll("details.numbers").forEach((one) => (one.open = true));
     return false;
   });
-drawn.then(() => performance.mark("drawn"));

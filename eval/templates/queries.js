@@ -104,20 +104,26 @@
   });
 
   if ("DecompressionStream" in window) {
-    tables.get("all").all().forEach((row) => {
-      const cell = row.querySelector(".question");
-      const button = make("button", "open", ...cell.childNodes);
+    const opener = (name, ...inside) => {
+      const button = make("button", name, ...inside);
       button.type = "button";
       button.ariaHasPopup = "dialog";
-      cell.replaceChildren(button);
+      return button;
+    };
+    const rows = new Map(tables.get("all").all().map((row) => [row.dataset.n, row]));
+    rows.forEach((row) => {
+      const cell = row.querySelector(".question");
+      cell.replaceChildren(opener("open", ...cell.childNodes));
     });
     table.addEventListener("click", (event) => {
       const button = event.target.closest("button.open");
       if (button) show(button.closest("tr"));
     });
-    document.querySelectorAll("button.opens").forEach((button) => {
-      const row = tables.get("all").all().find((one) => one.dataset.n === button.dataset.n);
-      button.addEventListener("click", () => show(row));
+    document.querySelectorAll(".opens").forEach((place) => {
+      const button = opener("", ...place.childNodes);
+      button.addEventListener("click", () => show(rows.get(place.dataset.n)));
+      place.replaceChildren(button);
+      place.parentElement.hidden = false;
     });
   }
 

@@ -270,6 +270,17 @@ def test_any_query_opens_by_click_to_what_every_stage_returned(browser: Chromium
     assert complaints(browser) == []
 
 
+def test_worst_queries_and_those_of_a_mode_open_too(browser: Chromium, report: str) -> None:
+    browser.open(report)
+    texts = browser.evaluate(CELLS.format(column=1))
+    for place, row in (("#worst-3 .opens", 2), (".modes section:nth-child(2) .opens", 0)):
+        browser.evaluate(f"document.querySelector({place!r}).firstChild.click()")
+        assert browser.evaluate(OPENED)
+        assert texts[row] == browser.evaluate("document.getElementById('query-title').textContent")
+        browser.press("Escape")
+    assert complaints(browser) == []
+
+
 def test_a_query_opens_steps_and_closes_by_keyboard(browser: Chromium, report: str) -> None:
     browser.open(report)
     browser.evaluate("document.querySelectorAll('#all tbody button.open')[4].focus()")
@@ -336,7 +347,7 @@ def test_without_scripts_the_page_is_complete(browser: Chromium, report: str) ->
     browser.call("Emulation.setScriptExecutionDisabled", value=True)
     try:
         browser.open(report)
-        assert 0 == browser.evaluate("document.querySelectorAll('button:not(dialog *, .opens)').length")
+        assert 0 == browser.evaluate("document.querySelectorAll('button:not(dialog *)').length")
         assert 10 == browser.evaluate("document.querySelectorAll('details.case').length")
         assert 120 == browser.evaluate("document.querySelectorAll('#all tbody tr').length")
         assert browser.evaluate("[...document.querySelectorAll('.tools')].every(one => !one.checkVisibility())")

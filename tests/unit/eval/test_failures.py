@@ -70,8 +70,6 @@ def test_the_modes_in_metrics_are_sums_over_queries_and_the_dearest_comes_first(
         assert mode["loss"] == pytest.approx(sum(one["loss"] for one in entries) / 3)
         assert mode["share"] == pytest.approx(mode["documents"] / 6)
         assert all(one["loss"] > 0 for one in mode["worst"])
-    lost = evaluation.metrics["attribution"]
-    assert lost["ranked_low"] == sum(one["documents"] for one in modes if one["mode"] == "low")
     assert len(evaluation.lost_at) == sum(one["documents"] for one in modes if one["mode"] != "low")
 
 
@@ -117,6 +115,17 @@ def _table(draw, n):
         row[draw(st.integers(0, width)) :] = -1
     scores = np.where(positions >= 0, -np.arange(width, dtype=np.float32), -np.inf).astype(np.float32)
     return Candidates(positions, scores, positions)
+
+
+def test_what_is_returned_below_others_or_below_the_cutoff_is_ranked_low():
+    found = measured(retriever=BM25(top_k=10), measures=["nDCG@2"]).failures
+    # Apples: d0, d1 on top, as good as it gets, but d8 is the ninth, below the cutoff; pears has d9 on top.
+    low = {query: one for query, faults in found.items() for one in faults if one["mode"] == "low"}
+    assert {"apples": 1} == {query: one["documents"] for query, one in low.items()}
+    assert 0 == low["apples"]["loss"]
+    queries, qrels = [Query("apples", "apple")], {"apples": {"d2": 1, "d1": 1}}
+    found = measured(queries, qrels, retriever=BM25(top_k=10), measures=["nDCG@10"]).failures
+    assert [("low", 1)] == [(one["mode"], one["documents"]) for one in found["apples"]]  # 2 and 3, for 1 and 2
 
 
 def test_the_run_folder_has_what_every_stage_returned(tmp_path):

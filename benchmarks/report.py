@@ -31,6 +31,8 @@ from tests.e2e.chromium import Chromium, find_chromium
 REPEATS = 7
 DRAWN = "drawn.then(() => new Promise(done => requestAnimationFrame(() => done(performance.now()))))"
 OPENED = """(async () => {
+  document.getElementById("queries").scrollIntoView();
+  await new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)));
   const start = performance.now();
   document.querySelector("#all button.open").click();
   while (!document.getElementById("query").open) await new Promise(done => setTimeout(done, 1));

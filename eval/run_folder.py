@@ -96,5 +96,5 @@ def _has_space(id: str) -> bool:
 def _write_parquet(table: pa.Table, path: Path) -> None:
     import pyarrow.parquet as pq
 
-    # A passage stands in the lists of several stages, near each other: zstd finds that.
-    pq.write_table(table, path, compression="zstd")
+    # A passage stands in the lists of several stages and queries: with a dictionary of any size, once in the file.
+    pq.write_table(table, path, compression="zstd", dictionary_pagesize_limit=1 << 30)

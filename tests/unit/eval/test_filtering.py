@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,7 @@ from eval.run_folder import write_run
 from rag import ConfigError, Corpus, Document, Pipeline, Platt, Query, QueryBatch, Threshold
 from retrievers import BM25
 from tests.fake_runs import write_fake_run
+from tests.unit.eval.test_report import check_figures
 
 PAIRS = st.lists(
     st.tuples(st.sampled_from([0.0, 0.2, 0.5, 1.0]) | st.floats(0, 1, width=32), st.booleans()), min_size=1, max_size=30
@@ -147,12 +147,12 @@ def test_the_report_shows_it(evaluation: Evaluation, tmp_path: Path) -> None:
         assert wanted in html
     assert f"{found['curve']['pr_auc']:.3f}" in html
     assert 'href="#filters"' in html
-    lines = re.findall(r'<polyline class="line[^>]* points="([^"]*)"', html)
-    assert 1 == len(lines)  # one curve: platt moves no query against another
-    points = np.array([one.split(",") for one in lines[0].split()], dtype=float)
-    assert ((points >= 0) & (points <= 100)).all()
-    assert (np.diff(points[:, 0]) >= 0).all()
-    assert len(found["reliability"]) == html.count("candidates</title>")
+    figures = check_figures(html)
+    curve, threshold = figures["plot-curve-1"]["data"]  # one curve: platt moves no query against another
+    assert found["curve"]["points"] == [list(point) for point in zip(curve["x"], curve["y"], strict=True)]
+    assert [found["recall"], found["precision"]] == [threshold["x"][0], threshold["y"][0]]
+    assert (np.diff(curve["x"]) >= 0).all()
+    assert len(found["reliability"]) == len(figures["plot-reliability-1"]["data"][1]["x"])
 
 
 def test_without_filters_the_report_has_no_such_section(tmp_path: Path) -> None:

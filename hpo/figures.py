@@ -208,7 +208,7 @@ def contour(
         "hovertemplate": "mean %{z:.3f}<extra></extra>",
         "colorbar": {"thickness": 12, "outlinewidth": 0, "tickfont": {"color": "<soft>"}},
     }
-    dots = line(x.tolist(), y.tolist(), mode="markers", **_hover(both))
+    dots = line(x.tolist(), y.tolist(), mode="markers", cliponaxis=False, **_hover(both))
     dots["marker"] = {"color": "<paper>", "size": 7, "line": {"color": "<ink>", "width": 1}}
     axes = {
         axis: {

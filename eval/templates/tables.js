@@ -12,7 +12,7 @@ const sortable = (table) => {
   const count = tools?.querySelector("output");
   const order = new Intl.Collator(undefined, { numeric: true });
   const text = (cell) => cell.dataset.v ?? cell.textContent;
-  const number = (cell) => Number.parseFloat(text(cell).replace("−", "-").replaceAll(/[,\s<>]/g, ""));
+  const number = (cell) => Number.parseFloat(text(cell).replace(/^[\s<>]+/, "").replace("−", "-").replaceAll(",", ""));
   // Read once: afterwards rows are only moved, which stays fast with thousands of them.
   let rows = [...body.rows].map((element) => ({ element, find: field ? element.textContent.toLowerCase() : "" }));
   let shown = rows;

@@ -13,6 +13,7 @@ from eval.pages import clean, excerpt
 __all__ = ["fault", "query_details", "with_metadata"]
 
 _EXCERPT = 240
+_ANSWER = 1200
 _WHOLE = 1000
 """So many queries have their passages shown in full length; of more of them the excerpts are shorter, so that the file
 stays below 6 MB."""
@@ -88,6 +89,7 @@ def _query(
             (modes.index((one["mode"], one["stage"])), _number(one["loss"]))
             for one in sorted(row.get("failures") or (), key=lambda one: -one["loss"])
         ],
+        "answer": _answer(row.get("answer")),
         "expected": [
             (
                 texts.number(one["title"] or one["id"]),
@@ -107,6 +109,30 @@ def _query(
             for one in stages
         ],
     }
+
+
+def _answer(answer: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """What was written, its references, and claims with whether they are supported; None where nobody wrote."""
+    if answer is None:
+        return None
+    facts = ["Abstained."] if answer["abstained"] else []
+    if answer["citations"]:
+        cited = (f"[{one['rank']}] {excerpt(one['id'], 60)}" for one in answer["citations"])
+        facts.append(f"Cites {', '.join(cited)}.")
+    return {
+        "text": excerpt(answer["text"], _ANSWER) or f"None: {excerpt(answer['problem'] or 'nobody knows why')}",
+        "facts": " ".join(facts),
+        "references": [excerpt(one) for one in answer["references"] or ()],
+        "claims": [(excerpt(one["claim"]), *_verdict(one)) for one in answer["claims"] or ()],
+    }
+
+
+def _verdict(claim: Mapping[str, Any]) -> tuple[str, str, str]:
+    """What a judge says of a claim, whether that is good, bad or neither, and who says it."""
+    judge = clean(claim["judge"]) + (", of the reference" if claim["of_reference"] else "")
+    if claim["verdict"] == "supported":
+        return "covered" if claim["of_reference"] else "supported", "good", judge
+    return ("no verdict", "", judge) if claim["verdict"] == "unreadable" else (clean(claim["verdict"]), "bad", judge)
 
 
 def _number(value: float | None) -> float | None:

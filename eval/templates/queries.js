@@ -65,6 +65,17 @@
     return section;
   };
 
+  const answered = ({ text, facts, references, claims }) => {
+    const list = make("ul", "");
+    for (const [claim, verdict, good, judge] of claims) {
+      const line = words("p", "passage", `${claim} `);
+      line.append(make("span", `badge ${good}`, verdict), " ", make("span", "facts", judge));
+      list.append(make("li", "", line));
+    }
+    const due = references.map((one) => words("p", "facts", `Reference: ${one}`));
+    return make("section", "", make("h3", "", "Answer"), words("p", "", text), words("p", "facts", facts), ...due, list);
+  };
+
   const show = async (row) => {
     current = row;
     const data = await page;
@@ -77,6 +88,7 @@
       words("p", "facts id", query.about),
       make("p", "values", ...values),
       make("p", "faults", ...faults),
+      ...(query.answer ? [answered(query.answer)] : []),
       make("h3", "", "Expected: rank after each stage"),
       expected(data, query),
       stages,

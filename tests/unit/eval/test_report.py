@@ -17,6 +17,7 @@ from plotly import graph_objects
 
 import hpo
 from eval.pages import number, percent, seconds
+from eval.query_details import query_details
 from eval.report import render_report, write_report
 from rag.errors import ArtifactError
 from tests.fake_runs import MEASURES, fake_filter, fake_queries, write_fake_run
@@ -337,6 +338,27 @@ def test_every_query_of_the_table_opens_to_all_stages(html: str) -> None:
     assert [7, 3, 2] == last["expected"][0][2]
     assert "category: claim" in first["about"]
     assert len(carried["texts"]) == len({tuple(one) for one in carried["texts"]})
+
+
+def test_an_answer_opens_with_its_query() -> None:
+    answer = {
+        "text": "Within 30 days [1].",
+        "abstained": False,
+        "problem": None,
+        "citations": [{"rank": 1, "id": "returns"}],
+        "references": ["30 days"],
+        "claims": [{"judge": "claims", "claim": HOSTILE, "verdict": "supported", "of_reference": False}],
+    }
+    rows = [fake_queries(1)[0] | {"answer": answer}, fake_queries(1)[0] | {"answer": None}]
+    modes = [("missed", "retriever"), ("cut", "stages.0 rerank")]
+    found, none = query_details(rows, MEASURES, modes)["queries"]
+    assert none["answer"] is None
+    assert ("Within 30 days [1].", "Cites [1] returns.") == (found["answer"]["text"], found["answer"]["facts"])
+    assert ["30 days"] == found["answer"]["references"]
+    assert ("supported", "good", "claims") == found["answer"]["claims"][0][1:]
+    failed = answer | {"text": "", "problem": "it refused", "citations": [], "claims": []}
+    (query,) = query_details([fake_queries(1)[0] | {"answer": failed}], MEASURES, modes)["queries"]
+    assert "None: it refused" == query["answer"]["text"]
 
 
 def test_failure_modes_are_listed_and_mark_the_rows(page: Page, html: str) -> None:

@@ -13,8 +13,9 @@ import numpy as np
 from eval.figures import Figure
 from eval.pages import number, percent, render_page
 from hpo import figures
+from hpo.objectives import COSTS
 from hpo.outputs import summary
-from hpo.result import SweepResult
+from hpo.result import SweepResult, intervals_of, values_of
 from hpo.samplers.additive import Additive
 from hpo.space import Parameter
 from hpo.study import Finished
@@ -95,7 +96,7 @@ def _rows(result: SweepResult) -> list[dict[str, Any]]:
                 "point": dict(trial.point) if trial else {},
                 "tuned": dict(trial.metrics) if trial else {},
                 "test": dict(one.metrics),
-                "ci95": one.evaluation.metrics["measures"].get(result.sweep.first.metric, {}).get("ci95"),
+                "ci95": intervals_of(one.evaluation).get(result.sweep.first.metric, {}).get("ci95"),
                 "against": None if same else against,
             }
         )
@@ -159,11 +160,10 @@ def _queries(result: SweepResult) -> dict[str, Any] | None:
         return None
     name = result.sweep.first.metric
     best, baseline = result.tested[0].evaluation, result.baseline.evaluation
-    if name not in best.values or result.tested[0].trial == result.baseline.trial:
+    if name in COSTS or result.tested[0].trial == result.baseline.trial:
         return None
     queries = best.split.queries
-    ours = np.array([best.values[name][query.id] for query in queries])
-    theirs = np.array([baseline.values[name][query.id] for query in queries])
+    ours, theirs = values_of(best, name), values_of(baseline, name)
     gain = ours - theirs
     order = np.argsort(-gain, kind="stable")
     shown = [*order[:_QUERIES][gain[order[:_QUERIES]] > 0], *order[-_QUERIES:][gain[order[-_QUERIES:]] < 0]]

@@ -272,7 +272,8 @@ class _Tester:
 def intervals_of(evaluation: Evaluation) -> Mapping[str, Any]:
     """Mean and interval by measure, of lists and of answers."""
     answers = evaluation.metrics["answers"]
-    return {**evaluation.metrics["measures"], **(answers["measures"] if answers else {})}
+    of_answers = {name: value for name, value in answers["measures"].items() if value} if answers else {}
+    return {**evaluation.metrics["measures"], **of_answers}
 
 
 def values_of(evaluation: Evaluation, measure: str) -> Any:

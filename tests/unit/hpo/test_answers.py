@@ -67,7 +67,9 @@ def test_the_model_that_answers_is_tuned(dataset, tmp_path):
     assert (1.0, 2, 0) == (against.difference, against.wins, against.losses)
     written = json.loads((tmp_path / "out" / "sweep.json").read_text())
     assert 1.0 == written["tested"][0]["measures"]["token_recall"]["mean"]
-    assert "token_recall" in (tmp_path / "out" / "report.html").read_text()
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert "token_recall of the choice minus that of the baseline" in page
+    assert "2 better, 0 worse" in page
 
 
 def test_without_such_an_objective_no_answer_is_paid_for(dataset):

@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 Test = Literal["randomisation", "t", "wilcoxon"]
 Correction = Literal["holm", "bonferroni", "none"]
 
-__all__ = ["compare", "datasets", "evaluate", "report"]
+__all__ = ["compare", "evaluate", "report"]
 
 
 def evaluate(
     config: ConfigArgument,
     dataset: Annotated[
-        str, typer.Option(metavar="DIR|NAME", help="A BEIR folder, a name from `rag datasets`, or hf:owner/name.")
+        str, typer.Option(metavar="DIR|NAME", help="A folder, a dataset file, or a name: see `rag datasets`.")
     ] = "python-reference",
     split: Annotated[str, typer.Option(help="The judged queries to report on.")] = "test",
     qrels: Annotated[
@@ -218,20 +218,6 @@ def report(
     from eval.report import write_report
 
     typer.echo(write_report(run).resolve())
-
-
-def datasets(as_json: JsonOption = False) -> None:
-    """List the datasets that come along, and how to name others."""
-    from eval.datasets.load import BUILT_IN
-    from rag.console import print_json
-
-    if as_json:
-        print_json(BUILT_IN)
-        return
-    for name, what in BUILT_IN.items():
-        typer.echo(f"{name}: {what}")
-    typer.echo("DIR: a folder with corpus.jsonl, queries.jsonl and qrels/SPLIT.tsv (BEIR's layout)")
-    typer.echo("hf:owner/name: a retrieval dataset on the Hugging Face Hub (MTEB's or BEIR's layout)")
 
 
 def _print_evaluation(evaluation: Evaluation, target: Path) -> None:

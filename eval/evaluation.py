@@ -17,6 +17,7 @@ import numpy as np
 from eval.answers import Values, measure_answers
 from eval.attribution import Attribution
 from eval.datasets.base import Dataset, Split
+from eval.datasets.duplicates import leaks
 from eval.failures import failure_modes, summary_of_failures
 from eval.filtering import filter_logs
 from eval.judge import Judge, Judgement
@@ -219,7 +220,13 @@ def evaluate(
         "versions": _versions(),
         "seed": seed,
         "ignore_identical_ids": ignore_identical_ids,
-        "notes": [*dataset.notes, *_notes(pipeline, chosen, run), *(answers.notes if answers else ()), *untimed],
+        "notes": [
+            *dataset.notes,
+            *leaks(dataset, split),
+            *_notes(pipeline, chosen, run),
+            *(answers.notes if answers else ()),
+            *untimed,
+        ],
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
     }
     evaluation = Evaluation(

@@ -20,7 +20,7 @@ def tune(
     sweep: Annotated[Path, typer.Argument(metavar="SWEEP", help="A sweep in YAML.")],
     dataset: Annotated[
         str | None,
-        typer.Option(metavar="DIR|NAME", help="A BEIR folder, a name from `rag datasets`, or hf:owner/name."),
+        typer.Option(metavar="DIR|NAME", help="A folder, a dataset file, or a name: see `rag datasets`."),
     ] = None,
     trials: Annotated[int | None, typer.Option(min=1, help="Configurations to try, instead of the file's.")] = None,
     folder: Annotated[

@@ -41,7 +41,7 @@ class Sweep(Component):
         n_trials: Configurations to try. One that comes up again reuses its result and is not counted.
         timeout: Seconds after which no trial is begun.
         seed: For everything random.
-        dataset: A BEIR folder, a name from ``rag datasets``, or ``hf:owner/name``.
+        dataset: A folder, a dataset file, or a name: see ``rag datasets``.
         splits: Which judged queries to ``tune`` on and which to ``test`` the result on. By default ``dev``, or
             ``train`` where there is no ``dev``, and ``test``.
         folds: When tuning on ``train``, a pipeline that learns is cross-validated in so many parts.

@@ -257,8 +257,8 @@ def _built(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def dataset_source(sweep: Sweep, given: Dataset | str | Path | None) -> Dataset | str | Path | None:
-    """The dataset given, else the one that the sweep names: a folder relative to its file when it is there."""
+    """The dataset given, else the one that the sweep names: a folder or file relative to its file when it is there."""
     if given is not None or sweep.dataset is None:
         return given
     beside = sweep.folder / Path(sweep.dataset).expanduser()
-    return beside if beside.is_dir() else sweep.dataset
+    return beside if beside.exists() else sweep.dataset

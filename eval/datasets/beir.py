@@ -7,18 +7,19 @@ from pathlib import Path
 
 from eval.datasets.base import Dataset
 from eval.datasets.qrels import join, read_qrels
-from rag.conversation import render, turns_of
-from rag.corpus.readers import iter_jsonl, read_corpus, row_id
+from eval.datasets.queries import read_queries
+from eval.datasets.write import ABOUT
+from rag.corpus.readers import read_corpus
 from rag.errors import DataError
-from rag.types import Query
 
-__all__ = ["read_beir", "read_queries"]
+__all__ = ["read_beir"]
 
 _SUFFIXES = (".tsv", ".txt", ".qrels", ".trec")
 
 
 def read_beir(folder: Path, *, qrels: Path | None = None) -> Dataset:
-    """Read ``corpus.jsonl``, ``queries.jsonl`` and ``qrels/SPLIT.tsv`` (or ``.txt``, ``.qrels``, ``.trec``).
+    """Read ``corpus.jsonl``, ``queries.jsonl`` and ``qrels/SPLIT.tsv`` (or ``.txt``, ``.qrels``, ``.trec``); ``notes`` of a
+    ``dataset.json`` come along.
 
     Args:
         folder: Where they are.
@@ -41,33 +42,17 @@ def read_beir(folder: Path, *, qrels: Path | None = None) -> Dataset:
     known = set(corpus.ids())
     notes: list[str] = []
     splits = {name: join(queries, read_qrels(path), known, name, notes) for name, path in files.items()}
-    return Dataset(folder.resolve().name, corpus, splits, tuple(notes))
+    return Dataset(folder.resolve().name, corpus, splits, (*_notes(folder / ABOUT), *notes))
 
 
-def read_queries(path: Path) -> list[Query]:
-    """Queries of a JSONL file with ``_id``, ``text`` or the ``turns`` of a conversation, and perhaps ``metadata``.
-
-    Raises:
-        DataError: A line is wrong, two queries have one id, or there are none.
-    """
-    queries: dict[str, Query] = {}
-    for where, row in iter_jsonl(path):
-        id = row_id(row, "_id" if "_id" in row else "id", where)
-        try:
-            turns = turns_of(row["turns"]) if row.get("turns") else ()
-        except DataError as error:
-            raise DataError(f"{where}: query '{id}': {error}") from None
-        text = row.get("text", render(turns))
-        if not isinstance(text, str) or not text.strip():
-            raise DataError(f"{where}: query '{id}' has no text")
-        if id in queries:
-            raise DataError(f"{where}: two queries have the id '{id}'")
-        try:
-            json.dumps(row, ensure_ascii=False).encode("utf-8")
-        except UnicodeEncodeError:
-            raise DataError(f"{where}: query '{id!a}' holds a lone surrogate, which is no text") from None
-        metadata = row.get("metadata")
-        queries[id] = Query(id, text, metadata if isinstance(metadata, dict) else {}, turns=turns)
-    if not queries:
-        raise DataError(f"{path}: there are no queries")
-    return list(queries.values())
+def _notes(path: Path) -> list[str]:
+    """What a file that says how a dataset was made has to tell."""
+    if not path.is_file():
+        return []
+    try:
+        notes = json.loads(path.read_text(encoding="utf-8"))["notes"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{path}: is no JSON object with 'notes': {error}") from None
+    if not (isinstance(notes, list) and all(isinstance(note, str) for note in notes)):
+        raise DataError(f"{path}: 'notes' must be a list of texts")
+    return notes

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from eval.datasets.base import Dataset
-from eval.datasets.qrels import join
+from eval.datasets.qrels import grade_of, join
 from rag.corpus.readers import read_corpus, row_id
 from rag.errors import DataError
 from rag.types import Query
@@ -32,7 +32,7 @@ def read_hub(name: str) -> Dataset:
         for number, row in enumerate(rows):
             where = f"{name}: {split} row {number}"
             document = row_id(row, "corpus-id", where)
-            qrels.setdefault(row_id(row, "query-id", where), {})[document] = int(row["score"])
+            qrels.setdefault(row_id(row, "query-id", where), {})[document] = grade_of(row["score"], where)
         splits[split] = join(queries, qrels, known, split, notes)
     return Dataset(repository, corpus, splits, tuple(notes))
 

@@ -19,11 +19,14 @@ def load_dataset(source: str | Path, *, qrels: str | Path | None = None) -> Data
     """Load a dataset.
 
     Args:
-        source: A BEIR folder, the name of a built-in dataset, or ``hf:owner/name``.
+        source: A BEIR folder, a dataset file (YAML), the name of a built-in dataset, ``hf:owner/name``, or
+            ``irds:ID``.
         qrels: A judgement file (BEIR or TREC columns) to use instead of the folder's.
 
     Raises:
         DataError: It is not there or cannot be used.
+        ConfigError: A dataset file is wrong.
+        MissingExtraError: ``irds:`` without the package ir_datasets.
     """
     name = str(source)
     folder = Path(source).expanduser()
@@ -31,14 +34,24 @@ def load_dataset(source: str | Path, *, qrels: str | Path | None = None) -> Data
         from eval.datasets.beir import read_beir
 
         return read_beir(folder, qrels=None if qrels is None else Path(qrels))
+    if folder.suffix.lower() in (".yaml", ".yml"):
+        from eval.datasets.file import read_dataset_file
+
+        return read_dataset_file(folder).load(qrels=None if qrels is None else Path(qrels))
     if qrels is not None:
         raise DataError(f"a judgement file goes with a dataset folder, and '{name}' is none")
     if name.startswith("hf:"):
         from eval.datasets.hub import read_hub
 
         return read_hub(name)
+    if name.startswith("irds:"):
+        from eval.datasets.irds import read_irds
+
+        return read_irds(name)
     if name == "python-reference":
         from eval.datasets.python_reference import read_python_reference
 
         return read_python_reference()
-    raise DataError(f"there is no folder and no built-in dataset '{name}'{did_you_mean(name, BUILT_IN)}")
+    raise DataError(
+        f"there is no folder, no dataset file and no built-in dataset '{name}'{did_you_mean(name, BUILT_IN)}"
+    )

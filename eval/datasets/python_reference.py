@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from eval.datasets.base import Dataset
-from eval.datasets.beir import read_queries
 from eval.datasets.qrels import join, read_qrels
+from eval.datasets.queries import read_queries
 from rag.corpus.corpus import Corpus
 from rag.types import Document
 

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from eval.datasets.base import Qrels, Split
 from rag.corpus.readers import iter_lines
 from rag.errors import DataError
 from rag.types import Query
 
-__all__ = ["join", "read_qrels"]
+__all__ = ["MOST", "grade_of", "join", "read_qrels"]
+
+MOST = 10_000
+"""The highest grade. trec_eval goes through all levels up to the highest one: for a grade of 10^5 its nDCG takes two
+seconds a query, for 2^31 it takes 16 GB. Any negative grade is as good as 0 to it, or as not judged.
+"""
 
 
 def read_qrels(path: Path) -> Qrels:
@@ -31,16 +37,31 @@ def read_qrels(path: Path) -> Qrels:
             query, document, grade = fields
         else:
             raise DataError(f"{where}: expected 3 columns (query, document, grade) or TREC's 4, got {len(fields)}")
-        try:
-            value = int(grade)
-        except ValueError:
-            raise DataError(f"{where}: the grade must be a whole number, got '{grade}'") from None
-        if abs(value) >= 1 << 31:
-            raise DataError(f"{where}: the grade {value} is out of range")
+        value = grade_of(grade, where)
         earlier = qrels.setdefault(query, {}).setdefault(document, value)
         if earlier != value:
             raise DataError(f"{where}: document '{document}' is judged {value} for query '{query}', before {earlier}")
     return qrels
+
+
+def grade_of(value: Any, where: str) -> int:
+    """A grade as it stands in a file.
+
+    Raises:
+        DataError: It is no whole number, or out of range.
+    """
+    try:
+        grade = int(value)
+        if isinstance(value, float) and grade != value:
+            raise ValueError
+    except (TypeError, ValueError, OverflowError):
+        raise DataError(f"{where}: the grade must be a whole number, got '{value}'") from None
+    if not -1 << 31 <= grade <= MOST:
+        raise DataError(
+            f"{where}: the grade {grade} is out of range: trec_eval's measures take time and memory for every level up "
+            f"to the highest, which may be {MOST}"
+        )
+    return grade
 
 
 def join(queries: Iterable[Query], qrels: Qrels, known: set[str], name: str, notes: list[str]) -> Split:

@@ -26,7 +26,7 @@ import csv
 import json
 import logging
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -36,13 +36,24 @@ from rag.corpus.corpus import Corpus
 from rag.errors import DataError
 from rag.types import Document
 
-__all__ = ["iter_jsonl", "iter_lines", "read_corpus", "read_documents", "row_id"]
+__all__ = [
+    "TABLES",
+    "documents_of",
+    "iter_jsonl",
+    "iter_lines",
+    "iter_rows",
+    "read_corpus",
+    "read_documents",
+    "row_id",
+]
 
 logger = logging.getLogger("rag.corpus")
 
 ID_FIELDS = ("_id", "id", "doc_id", "docid")
 TEXT_FIELDS = ("text", "contents", "content", "body")
 TEXT_SUFFIXES = {".txt", ".md", ".markdown", ".rst"}
+TABLES = (".jsonl", ".ndjson", ".csv", ".tsv", ".parquet")
+"""Suffixes of files that hold rows."""
 
 csv.field_size_limit(1 << 30)  # a document may be longer than the module's default of 128 KiB
 
@@ -52,23 +63,27 @@ def read_corpus(
     *,
     id_field: str | None = None,
     text_field: str | None = None,
+    title_field: str | None = None,
     path: Path | None = None,
     advance: Callable[[int], None] | None = None,
 ) -> Corpus:
     """Read documents into a :class:`Corpus`. See :func:`read_documents` and :meth:`Corpus.from_documents`."""
     if isinstance(source, Corpus):
         return source
-    documents = read_documents(source, id_field=id_field, text_field=text_field)
+    documents = read_documents(source, id_field=id_field, text_field=text_field, title_field=title_field)
     return Corpus.from_documents(documents, path=path, advance=advance)
 
 
-def read_documents(source: Any, *, id_field: str | None = None, text_field: str | None = None) -> Iterator[Document]:
+def read_documents(
+    source: Any, *, id_field: str | None = None, text_field: str | None = None, title_field: str | None = None
+) -> Iterator[Document]:
     """Documents of a source, one at a time.
 
     Args:
         source: Any of those in the table above.
         id_field: Column that holds the id, when it has another name.
         text_field: Column that holds the text, when it has another name.
+        title_field: Column that holds the title, when it has another name.
 
     Raises:
         DataError: The source is missing, unreadable or of no known format, or one of its rows is wrong (the message
@@ -77,17 +92,19 @@ def read_documents(source: Any, *, id_field: str | None = None, text_field: str 
     if isinstance(source, (str, Path)):
         text = str(source)
         if text.startswith("hf:"):
-            return _rows(_hub_rows(text), id_field, text_field)
+            return documents_of(_hub_rows(text), id_field, text_field, title_field)
         path = Path(os.path.expanduser(source))  # noqa: PTH111 - Path's own raises for a user that is not there
-        return _from_path(path, id_field, text_field)
+        return _from_path(path, id_field, text_field, title_field)
     if hasattr(source, "features") and hasattr(source, "column_names"):  # datasets.Dataset, without importing it
-        return _rows(((f"row {number}", row) for number, row in enumerate(source)), id_field, text_field)
+        return documents_of(
+            ((f"row {number}", row) for number, row in enumerate(source)), id_field, text_field, title_field
+        )
     if isinstance(source, Iterable):
         return iter(source)
     raise DataError(f"cannot read documents from a {type(source).__name__}")
 
 
-def _from_path(path: Path, id_field: str | None, text_field: str | None) -> Iterator[Document]:
+def _from_path(path: Path, id_field: str | None, text_field: str | None, title_field: str | None) -> Iterator[Document]:
     try:
         exists = path.exists()
     except OSError as error:  # a name that is too long, a folder that may not be entered
@@ -96,26 +113,35 @@ def _from_path(path: Path, id_field: str | None, text_field: str | None) -> Iter
         raise DataError(f"{path}: no such file or folder (a dataset on the Hub is written hf:owner/name)")
     if path.is_dir():
         if (path / "corpus.jsonl").is_file():
-            return _rows(iter_jsonl(path / "corpus.jsonl"), id_field, text_field)
+            return documents_of(iter_jsonl(path / "corpus.jsonl"), id_field, text_field, title_field)
         files = sorted(p for p in path.rglob("*") if _is_text(p.relative_to(path)) and p.is_file())
         if not files:
             raise DataError(
                 f"{path}: the folder has neither a corpus.jsonl nor any {', '.join(sorted(TEXT_SUFFIXES))} file"
             )
         return (Document(p.relative_to(path).as_posix(), _read_text(p), {"path": str(p)}) for p in files)
-    readers: dict[str, Callable[[Path], Iterable[tuple[str, Any]]]] = {
-        ".jsonl": iter_jsonl,
-        ".ndjson": iter_jsonl,
-        ".csv": lambda p: _csv_rows(p, ","),
-        ".tsv": lambda p: _csv_rows(p, "\t"),
-        ".parquet": _parquet_rows,
-    }
     suffix = path.suffix.lower()
-    if suffix in readers:
-        return _rows(readers[suffix](path), id_field, text_field)
+    if suffix in TABLES:
+        return documents_of(iter_rows(path), id_field, text_field, title_field)
     if suffix in TEXT_SUFFIXES:
         return iter([Document(path.name, _read_text(path), {"path": str(path)})])
-    raise DataError(f"{path}: unknown format '{suffix}' (valid: {', '.join(sorted({*readers, *TEXT_SUFFIXES}))})")
+    raise DataError(f"{path}: unknown format '{suffix}' (valid: {', '.join(sorted({*TABLES, *TEXT_SUFFIXES}))})")
+
+
+def iter_rows(path: Path, *, columns: Sequence[str] | None = None) -> Iterator[tuple[str, dict[str, Any]]]:
+    """(where, row) of every row of a JSONL, CSV, TSV or Parquet file.
+
+    Args:
+        path: The file; its suffix is one of :data:`TABLES`.
+        columns: Names of the columns of a CSV or TSV file whose first line is a row already.
+
+    Raises:
+        DataError: Unreadable, or a row is wrong; the message says where.
+    """
+    suffix = path.suffix.lower()
+    if suffix in (".csv", ".tsv"):
+        return _csv_rows(path, "," if suffix == ".csv" else "\t", columns)
+    return _parquet_rows(path) if suffix == ".parquet" else iter_jsonl(path)
 
 
 def _is_text(path: Path) -> bool:
@@ -171,15 +197,15 @@ def _read_text(path: Path) -> str:
         raise DataError(f"{path}: cannot be read: {error.strerror}") from None
 
 
-def _csv_rows(path: Path, delimiter: str) -> Iterator[tuple[str, dict[str, Any]]]:
+def _csv_rows(path: Path, delimiter: str, columns: Sequence[str] | None = None) -> Iterator[tuple[str, dict[str, Any]]]:
     reader = csv.DictReader(
-        (line for _, line in iter_lines(path, blank=True)), delimiter=delimiter
+        (line for _, line in iter_lines(path, blank=True)), columns, delimiter=delimiter
     )  # a quoted text may have some
     try:
         for row in reader:
             where = f"{path}:{reader.line_num}"
             if None in row:
-                raise DataError(f"{where}: more values than the first line has columns")
+                raise DataError(f"{where}: more values than {'there are' if columns else 'the first line has'} columns")
             if any(value and value.strip() for value in row.values()):
                 yield where, row
     except csv.Error as error:
@@ -219,9 +245,13 @@ def _hub_rows(name: str) -> Iterator[tuple[str, dict[str, Any]]]:
     return ((f"{name}: row {number}", row) for number, row in enumerate(loaded))
 
 
-def _rows(
-    rows: Iterable[tuple[str, Mapping[str, Any]]], id_field: str | None, text_field: str | None
+def documents_of(
+    rows: Iterable[tuple[str, Mapping[str, Any]]],
+    id_field: str | None,
+    text_field: str | None,
+    title_field: str | None = None,
 ) -> Iterator[Document]:
+    """The documents of (where, row) pairs. See the module's text for the columns, :func:`read_documents` for the rest."""
     rows = iter(rows)
     first = next(rows, None)
     if first is None:
@@ -230,6 +260,8 @@ def _rows(
     id_column = _column(row, id_field, ID_FIELDS, where, "id")
     spoken = text_field is None and row.get("turns") and not any(name in row for name in TEXT_FIELDS)
     text_column = "text" if spoken else _column(row, text_field, TEXT_FIELDS, where, "text")
+    if title_field is not None and title_field not in row:
+        raise DataError(f"{where}: no title field '{title_field}'; it has: {', '.join(map(str, row))}")
     for where, row in chain([first], rows):
         id = row_id(row, id_column, where)
         text = row.get(text_column)
@@ -248,6 +280,8 @@ def _rows(
         }
         if isinstance(row.get("metadata"), dict):
             metadata |= row["metadata"]
+        if title_field is not None and title_field in metadata:
+            metadata["title"] = metadata.pop(title_field)
         title = metadata.get("title")
         if isinstance(title, str) and title:
             text = f"{title}\n{text}" if text else title

@@ -35,6 +35,7 @@ class Runner:
         self.capsys.readouterr()
         self.monkeypatch.setattr(sys, "argv", ["rag", *map(str, arguments)])
         registered = list(app.registered_commands)
+        groups = list(app.registered_groups)
         code = 0
         try:
             main()
@@ -42,6 +43,7 @@ class Runner:
             code = int(stop.code or 0)
         finally:
             app.registered_commands[:] = registered
+            app.registered_groups[:] = groups
         captured = self.capsys.readouterr()
         assert "Traceback" not in captured.err
         return Outcome(code, captured.out, captured.err)

@@ -10,6 +10,8 @@ import pytest
 from langchain_core.language_models import FakeListChatModel
 
 from eval.claim_judge import ClaimJudge
+from eval.datasets.file import DatasetFile
+from eval.datasets.tables import CorpusTable, QrelsTable, QueriesTable
 from hpo import (
     GP,
     NSGA2,
@@ -619,6 +621,26 @@ class TestSweep(ComponentConformance):
             sampler=Grid(),
             enqueue=[{"k1": 1.0}],
         )
+
+
+class TestCorpusTable(ComponentConformance):
+    def make(self):
+        return CorpusTable("documents.csv", id="sku")
+
+
+class TestQueriesTable(ComponentConformance):
+    def make(self):
+        return QueriesTable("questions.csv", relevant="answers", separator=";")
+
+
+class TestQrelsTable(ComponentConformance):
+    def make(self):
+        return QrelsTable({"test": "qrels.txt"})
+
+
+class TestDatasetFile(ComponentConformance):
+    def make(self):
+        return DatasetFile(corpus=CorpusTable("d.jsonl"), queries=QueriesTable("q.jsonl"), qrels=QrelsTable("j.tsv"))
 
 
 def test_every_registered_component_of_ours_is_tested():

@@ -66,7 +66,11 @@ def test_judgements_in_three_or_four_columns(tmp_path: Path, text: str) -> None:
         ("q1 a 1.5\n", ":1: the grade must be a whole number, got '1.5'"),
         ("q1 a\n", ":1: expected 3 columns (query, document, grade) or TREC's 4, got 2"),
         ("q1 a 1\nq1 a 2\n", ":2: document 'a' is judged 2 for query 'q1', before 1"),
-        ("q1 a 99999999999\n", ":1: the grade 99999999999 is out of range"),
+        (
+            "q1 a 99999999999\n",
+            ":1: the grade 99999999999 is out of range: trec_eval's measures take time and memory for every level up to "
+            "the highest, which may be 10000",
+        ),
     ],
 )
 def test_wrong_judgements_are_refused_with_their_line(tmp_path: Path, text: str, message: str) -> None:

@@ -1,0 +1,156 @@
+"""``rag datasets``: what can be evaluated on, and how to make more of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from rag.cli import JsonOption
+
+if TYPE_CHECKING:
+    from eval.datasets.base import Dataset
+
+__all__ = ["app"]
+
+app = typer.Typer(help="What can be evaluated on; and datasets made, divided and converted.")
+
+SourceArgument = Annotated[
+    str, typer.Argument(metavar="SRC", help="A folder, a dataset file, or a name, as for `rag eval --dataset`.")
+]
+OutOption = Annotated[Path, typer.Option("--out", metavar="DIR", help="The folder to write, in BEIR's layout.")]
+SeedOption = Annotated[int, typer.Option(min=0, max=2**32 - 1, help="For everything random.")]
+
+_NAMES = {
+    "DIR": "a folder with corpus.jsonl, queries.jsonl and qrels/SPLIT.tsv (BEIR's layout)",
+    "FILE.yaml": "a dataset file: your own CSV, JSONL or Parquet tables, TREC topics and judgements",
+    "hf:owner/name": "a retrieval dataset on the Hugging Face Hub (MTEB's or BEIR's layout)",
+    "irds:ID": "a dataset of ir_datasets, such as irds:beir/scifact/test (extra ir-datasets)",
+}
+
+
+@app.callback(invoke_without_command=True)
+def _default(context: typer.Context, as_json: JsonOption = False) -> None:
+    if context.invoked_subcommand is None:
+        list_datasets(as_json)
+
+
+@app.command("list")
+def list_datasets(as_json: JsonOption = False) -> None:
+    """List the datasets that come along, and how to name others."""
+    from eval.datasets.load import BUILT_IN
+    from rag.console import print_json
+
+    if as_json:
+        print_json(BUILT_IN)
+        return
+    for name, what in (BUILT_IN | _NAMES).items():
+        typer.echo(f"{name}: {what}")
+
+
+@app.command()
+def show(
+    source: SourceArgument,
+    near: Annotated[
+        float, typer.Option(min=0.01, max=1, help="Share of the words that makes two questions nearly one.")
+    ] = 0.8,
+    as_json: JsonOption = False,
+) -> None:
+    """Say what a dataset holds, and which questions its splits share."""
+    from eval.datasets.load import load_dataset
+    from rag.console import print_json
+
+    about = _about(load_dataset(source), near)
+    if as_json:
+        print_json(about)
+        return
+    typer.echo(f"{about['dataset']}: {about['documents']:,} documents")
+    for name, split in about["splits"].items():
+        grades = ", ".join(f"{grade}: {count:,}" for grade, count in split["grades"].items())
+        typer.echo(
+            f"{name}: {split['queries']:,} queries, {split['relevant_per_query']:.1f} relevant documents each; "
+            f"judgements by grade: {grades or 'none'}"
+        )
+    for note in about["notes"]:
+        typer.echo(f"note: {note}")
+
+
+@app.command()
+def convert(source: SourceArgument, folder: OutOption) -> None:
+    """Write a dataset, from wherever it is, as a folder."""
+    from eval.datasets.load import load_dataset
+    from eval.datasets.write import check_target, write_dataset
+
+    check_target(folder)
+    dataset = load_dataset(source)
+    write_dataset(dataset, folder, about={"made_by": "rag datasets convert", "from": source})
+    _wrote(dataset, folder)
+
+
+@app.command()
+def split(
+    source: SourceArgument,
+    folder: OutOption,
+    train: Annotated[float, typer.Option(min=0, max=1, help="Share of the queries to learn from.")] = 0.6,
+    dev: Annotated[float, typer.Option(min=0, max=1, help="Share to tune on.")] = 0.2,
+    test: Annotated[float, typer.Option(min=0, max=1, help="Share to report on.")] = 0.2,
+    together: Annotated[
+        str | None,
+        typer.Option(metavar="FIELD", help="Keep queries with one value of this metadata field in one split."),
+    ] = None,
+    group_duplicates: Annotated[
+        bool, typer.Option("--group-duplicates", help="Keep duplicates in one split, instead of refusing.")
+    ] = False,
+    near: Annotated[
+        float, typer.Option(min=0.01, max=1, help="Share of the words that makes two queries duplicates.")
+    ] = 0.8,
+    seed: SeedOption = 0,
+) -> None:
+    """Divide a dataset's queries into train, dev and test; duplicates never end up in two of them."""
+    from eval.datasets.load import load_dataset
+    from eval.datasets.split import split_dataset
+    from eval.datasets.write import check_target, write_dataset
+
+    check_target(folder)
+    shares = {"train": train, "dev": dev, "test": test}
+    dataset = split_dataset(
+        load_dataset(source),
+        shares,
+        seed=seed,
+        near=near,
+        group_duplicates=group_duplicates,
+        together=together,
+    )
+    about = {"made_by": "rag datasets split", "from": source, "shares": shares, "seed": seed, "near": near}
+    write_dataset(dataset, folder, about=about)
+    _wrote(dataset, folder)
+
+
+def _wrote(dataset: Dataset, folder: Path) -> None:
+    splits = ", ".join(f"{name} {len(one.queries):,}" for name, one in dataset.splits.items())
+    typer.echo(f"{folder}: {len(dataset.corpus):,} documents; queries: {splits}")
+    for note in dataset.notes:
+        typer.echo(f"note: {note}")
+
+
+def _about(dataset: Dataset, near: float) -> dict[str, Any]:
+    from collections import Counter
+
+    from eval.datasets.duplicates import shared_between
+
+    splits = {}
+    for name, split in dataset.splits.items():
+        grades = Counter(grade for judged in split.qrels.values() for grade in judged.values())
+        relevant = sum(count for grade, count in grades.items() if grade > 0)
+        splits[name] = {
+            "queries": len(split.queries),
+            "relevant_per_query": relevant / max(len(split.queries), 1),
+            "grades": {str(grade): grades[grade] for grade in sorted(grades)},
+        }
+    return {
+        "dataset": dataset.name,
+        "documents": len(dataset.corpus),
+        "splits": splits,
+        "notes": [*dataset.notes, *shared_between(dataset, near=near)],
+    }

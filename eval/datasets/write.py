@@ -1,0 +1,128 @@
+"""Datasets as folders in BEIR's layout, with a ``dataset.json`` that says how they were made."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import uuid
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from eval.datasets.base import Dataset
+from rag.errors import ArtifactError, DataError
+from rag.types import Document, Query
+
+__all__ = ["ABOUT", "check_target", "write_dataset"]
+
+ABOUT = "dataset.json"
+"""What a dataset is made of; its ``notes`` go into reports."""
+
+_FILES = {ABOUT, "corpus.jsonl", "queries.jsonl", "qrels"}
+
+
+def check_target(folder: Path) -> None:
+    """Refuse to write a dataset where something else is.
+
+    Raises:
+        ArtifactError: It is a file, or a folder that holds other things than a dataset written here.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise ArtifactError(f"{folder} is a file: name a folder to write the dataset to")
+    inside = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
+    if inside and (ABOUT not in inside or not inside <= _FILES):
+        raise ArtifactError(f"{folder} is not empty and was not written by `rag datasets`: choose a new folder")
+
+
+def write_dataset(dataset: Dataset, folder: Path, *, about: Mapping[str, Any] | None = None) -> Path:
+    """Write a dataset in one step: it is there completely or not at all. One that was written there is replaced.
+
+    A title that stands before the text goes into a field of its own, from where it is put back. Queries without any
+    judgement have no place in the layout and are left out, which is noted.
+
+    Args:
+        dataset: What to write.
+        folder: Where.
+        about: Goes into ``dataset.json``.
+
+    Raises:
+        ArtifactError: The folder holds something else, or cannot be written.
+        DataError: An id has a tab or a line break, which the layout has no place for.
+    """
+    folder = folder.resolve()
+    check_target(folder)
+    notes = list(dataset.notes)
+    splits: dict[str, list[str]] = {}
+    for name, split in sorted(dataset.splits.items()):
+        lines = [
+            f"{_token(query.id)}\t{_token(document)}\t{grade}\n"
+            for query in split.queries
+            for document, grade in split.qrels[query.id].items()
+        ]
+        bare = sum(not split.qrels[query.id] for query in split.queries)
+        if bare:
+            notes.append(f"{name}: {bare} queries without a judgement are left out")
+        if lines:
+            splits[name] = lines
+    if not splits:
+        raise DataError(f"dataset '{dataset.name}' has no judgement to write")
+    queries = {query.id: query for _, split in sorted(dataset.splits.items()) for query in split.queries}
+    aside = folder.with_name(f".{folder.name}.{uuid.uuid4().hex[:8]}")
+    try:
+        (aside / "qrels").mkdir(parents=True)
+        _write(aside / "corpus.jsonl", (_document(one) for one in dataset.corpus))
+        _write(aside / "queries.jsonl", (_query(one) for one in queries.values()))
+        for name, lines in splits.items():
+            text = "query-id\tcorpus-id\tscore\n" + "".join(lines)
+            (aside / "qrels" / f"{name}.tsv").write_text(text, encoding="utf-8")
+        known = {**(about or {}), "notes": notes}
+        (aside / ABOUT).write_text(json.dumps(known, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        old = folder.with_name(f".{folder.name}.old.{uuid.uuid4().hex[:8]}")
+        if folder.exists():
+            folder.rename(old)
+        aside.rename(folder)
+        shutil.rmtree(old, ignore_errors=True)
+    except OSError as error:
+        raise ArtifactError(f"{folder}: cannot be written: {error.strerror or error}") from None
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+    return folder
+
+
+def _write(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
+    def lines() -> Iterator[str]:
+        for row in rows:
+            yield json.dumps(row, ensure_ascii=False) + "\n"
+
+    with path.open("w", encoding="utf-8") as file:
+        file.writelines(lines())
+
+
+def _document(document: Document) -> dict[str, Any]:
+    metadata, text = dict(document.metadata), document.text
+    title = metadata.get("title")
+    row: dict[str, Any] = {"_id": document.id}
+    if isinstance(title, str) and title:
+        del metadata["title"]
+        first, _, rest = text.partition("\n")
+        if first == title:
+            row["title"], text = title, rest
+        elif title not in text.lstrip().partition("\n")[0].replace('"', ""):
+            row["title"] = title
+        # A title that the text begins with in other words stays where it is: it would come twice.
+    row["text"] = text
+    return row | ({"metadata": metadata} if metadata else {})
+
+
+def _query(query: Query) -> dict[str, Any]:
+    row: dict[str, Any] = {"_id": query.id, "text": query.text}
+    if query.turns:
+        row["turns"] = [asdict(turn) for turn in query.turns]
+    return row | ({"metadata": dict(query.metadata)} if query.metadata else {})
+
+
+def _token(id: str) -> str:
+    if any(mark in id for mark in "\t\r\n") or id != id.strip():
+        raise DataError(f"the id {id!r} has white space that a file of judgements has no place for")
+    return id

@@ -1,0 +1,203 @@
+"""Dividing queries: reproducible, stable as they come and go, and never one question on both sides."""
+
+from __future__ import annotations
+
+from itertools import combinations
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from eval import evaluate
+from eval.datasets.base import Dataset, Split
+from eval.datasets.duplicates import leaks, normalised, shared_between, similar
+from eval.datasets.load import load_dataset
+from eval.datasets.split import split_dataset
+from eval.datasets.write import write_dataset
+from rag import Corpus, Document, Pipeline, Query, Turn
+from rag.errors import ArtifactError, ConfigError, DataError
+
+SHARES = {"train": 0.6, "dev": 0.2, "test": 0.2}
+CORPUS = Corpus.from_documents([Document("a", "one"), Document("b", "two")])
+
+
+def dataset(texts: dict[str, str], **metadata: dict[str, object]) -> Dataset:
+    queries = [Query(id, text, metadata.get(id, {})) for id, text in texts.items()]
+    return Dataset("d", CORPUS, {"test": Split(queries, {id: {"a": 1} for id in texts})})
+
+
+def places(divided: Dataset) -> dict[str, str]:
+    return {query.id: name for name, split in divided.splits.items() for query in split.queries}
+
+
+def numbered(n: int) -> dict[str, str]:
+    return {f"q{i}": f"question number {i} word{i} thing{i} more{i}" for i in range(n)}
+
+
+def test_shares_are_met_about_and_judgements_go_along() -> None:
+    divided = split_dataset(dataset(numbered(2000)), SHARES)
+    sizes = {name: len(split.queries) for name, split in divided.splits.items()}
+    assert 2000 == sum(sizes.values())
+    for name, share in SHARES.items():  # within four standard deviations
+        assert abs(sizes[name] - 2000 * share) < 4 * (2000 * share * (1 - share)) ** 0.5
+        assert {query.id: {"a": 1} for query in divided.splits[name].queries} == divided.splits[name].qrels
+
+
+def test_a_query_more_or_less_moves_no_other() -> None:
+    before = places(split_dataset(dataset(numbered(300)), SHARES, seed=3))
+    assert before == places(split_dataset(dataset(numbered(300)), SHARES, seed=3))
+    more = places(split_dataset(dataset(numbered(301)), SHARES, seed=3))
+    assert before == {id: place for id, place in more.items() if id != "q300"}
+    assert before != places(split_dataset(dataset(numbered(300)), SHARES, seed=4))
+
+
+def test_two_splits() -> None:
+    divided = split_dataset(dataset(numbered(50)), {"train": 0.5, "dev": 0.0, "test": 0.5})
+    assert ["train", "test"] == list(divided.splits)
+
+
+def test_duplicates_across_splits_are_refused_and_listed() -> None:
+    texts = numbered(40) | {f"again{i}": f"  QUESTION number {i}, word{i} thing{i} more{i}?" for i in range(10)}
+    with pytest.raises(DataError) as caught:
+        split_dataset(dataset(texts), SHARES, near=1)
+    assert "pairs of queries have the same words, or nearly, and would be in different splits" in str(caught.value)
+    assert "'again" in str(caught.value)
+    assert "1.00" in str(caught.value)
+    divided = split_dataset(dataset(texts), SHARES, group_duplicates=True)
+    where = places(divided)
+    assert all(where[f"again{i}"] == where[f"q{i}"] for i in range(10))
+    assert "10 pairs of duplicates together" in divided.notes[0]
+    assert [] == [line for name in divided.splits for line in leaks(divided, name)]
+    assert [] == shared_between(divided)
+
+
+def test_near_duplicates_are_refused_too() -> None:
+    texts = {f"q{i}": f"the size of animal{i} is larger in cold water{i} than in warm sea{i}" for i in range(12)}
+    texts |= {f"not{i}": f"the size of animal{i} is not larger in cold water{i} than in warm sea{i}" for i in range(12)}
+    split_dataset(dataset(texts), SHARES, near=1)
+    with pytest.raises(DataError, match="--group-duplicates keeps them together"):
+        split_dataset(dataset(texts), SHARES)
+
+
+def test_queries_about_one_thing_stay_together() -> None:
+    texts = numbered(60)
+    fields = {f"q{i}": {"conversation": i % 15} for i in range(60)}
+    where = places(split_dataset(dataset(texts, **fields), SHARES, together="conversation"))
+    for i in range(15):
+        assert 1 == len({where[f"q{j}"] for j in range(i, 60, 15)})
+    with pytest.raises(DataError, match="query 'q0' has no value in its metadata field 'speaker'"):
+        split_dataset(dataset(texts, **fields), SHARES, together="speaker")
+
+
+def test_what_cannot_be_divided() -> None:
+    with pytest.raises(ConfigError, match=r"must be 0 or more and sum to 1, got train 0.6, dev 0.2"):
+        split_dataset(dataset(numbered(5)), {"train": 0.6, "dev": 0.2})
+    with pytest.raises(DataError, match="would have none of the 2 queries"):
+        split_dataset(dataset(numbered(2)), SHARES)
+    with pytest.raises(ConfigError, match="near: must be above 0"):
+        split_dataset(dataset(numbered(5)), SHARES, near=0)
+
+
+words = st.lists(st.sampled_from("a b c d e f g h i j".split()), min_size=1, max_size=8).map(" ".join)
+
+
+@given(st.lists(words, max_size=30), st.sampled_from([0.3, 0.5, 0.75, 0.8, 0.99]))
+def test_near_pairs_are_all_found(texts: list[str], near: float) -> None:
+    """Against comparing all pairs."""
+    first = {text: place for place, text in reversed(list(enumerate(texts)))}
+    expected = {(first[text], place) for place, text in enumerate(texts) if first[text] != place}
+    for (one, a), (other, b) in combinations(sorted((place, text) for text, place in first.items()), 2):
+        mine, theirs = set(a.split()), set(b.split())
+        if len(mine & theirs) / len(mine | theirs) >= near - 1e-9:
+            expected.add((one, other))
+    assert expected == {(pair.first, pair.second) for pair in similar(texts, near=near)}
+
+
+def test_equal_once_normalised() -> None:
+    assert "what is a stra\u00dfe".replace("\u00df", "ss") == normalised("What is\ta  STRASSE?!")
+    assert "???" == normalised(" ??? ")  # no words to compare: the text itself
+    assert [(0, 1, 1.0), (0, 3, 1.0)] == similar(["A b.", "a  B", "c", "a b"])
+
+
+def test_a_report_says_what_leaks() -> None:
+    both = [Query("1", "Who goes there?"), Query("2", "when")]
+    train = [Query("2", "when"), Query("9", "who goes there")]
+    mixed = Dataset(
+        "d",
+        CORPUS,
+        {
+            "test": Split(both, {"1": {"a": 1}, "2": {"b": 1}}),
+            "train": Split(train, {"2": {"b": 1}, "9": {"a": 1}}),
+            "test-with-nulls": Split(both, {"1": {"a": 1}, "2": {"b": 1}}),
+        },
+    )
+    lines = [
+        "1 queries of 'test' are in 'train' too (such as '2')",
+        "1 queries of 'train' have the text of one in 'test' (such as 'who goes there')",
+    ]
+    assert lines == leaks(mixed, "test")
+    pipeline = Pipeline.from_config({"type": "pipeline", "retriever": {"type": "bm25"}})
+    assert lines == evaluate(pipeline, mixed, timed=False).metrics["notes"][:2]
+    (line,) = shared_between(mixed)
+    assert line.startswith("'test' and 'train' share questions: 2 pairs have the same words, 0 more")
+
+
+# -- folders ----------------------------------------------------------------------------------------------------------
+
+
+def rich() -> Dataset:
+    corpus = Corpus.from_documents(
+        [
+            Document("a", "Title\nthe text", {"title": "Title", "year": 1999}),
+            Document("b", "Only a title", {"title": "Only a title"}),
+            Document("c", "", {}),
+            Document("d", "line one\nline two \u2028 odd", {"tags": ["x", "y"]}),
+        ]
+    )
+    queries = [Query("1", "first", {"kind": "x"}), Query("2", turns=[Turn("user", "hi"), Turn("bot", "there")])]
+    qrels = {"1": {"a": 2, "b": 0, "c": -1}, "2": {"d": 1, "gone": 1}}
+    return Dataset("rich", corpus, {"train": Split(queries[:1], {"1": qrels["1"]}), "test": Split(queries, qrels)})
+
+
+def test_what_is_written_is_read_again(tmp_path: Path) -> None:
+    wanted = rich()
+    folder = write_dataset(wanted, tmp_path / "out", about={"made_by": "a test"})
+    found = load_dataset(folder)
+    assert list(wanted.corpus) == list(found.corpus)
+    for name, split in wanted.splits.items():
+        assert (list(split.queries), split.qrels) == (list(found.splits[name].queries), found.splits[name].qrels)
+    assert ["out"] == [path.name for path in tmp_path.iterdir()]
+    again = write_dataset(found, folder)
+    assert list(wanted.corpus) == list(load_dataset(again).corpus)
+
+
+def test_notes_come_along_and_bare_queries_are_left_out(tmp_path: Path) -> None:
+    one = Query("1", "first")
+    split = Split([one, Query("2", "second")], {"1": {"a": 1}, "2": {}})
+    found = load_dataset(write_dataset(Dataset("d", CORPUS, {"test": split}, ("made up",)), tmp_path / "out"))
+    assert ("made up", "test: 1 queries without a judgement are left out") == found.notes
+    assert [one] == list(found.split("test").queries)
+    (tmp_path / "out" / "dataset.json").write_text("[]")
+    with pytest.raises(DataError, match=r"dataset\.json: is no JSON object with 'notes'"):
+        load_dataset(tmp_path / "out")
+
+
+def test_the_built_in_dataset_survives(tmp_path: Path) -> None:
+    wanted = load_dataset("python-reference")
+    found = load_dataset(write_dataset(wanted, tmp_path / "out"))
+    assert wanted.corpus.texts() == found.corpus.texts()
+    assert wanted.split("test").qrels == found.split("test").qrels
+
+
+def test_nothing_else_is_overwritten(tmp_path: Path) -> None:
+    (tmp_path / "mine.txt").write_text("precious")
+    with pytest.raises(ArtifactError, match="is not empty and was not written by `rag datasets`"):
+        write_dataset(rich(), tmp_path)
+    with pytest.raises(ArtifactError, match="is a file"):
+        write_dataset(rich(), tmp_path / "mine.txt")
+    assert "precious" == (tmp_path / "mine.txt").read_text()
+    odd = Dataset("d", CORPUS, {"test": Split([Query("a\tb", "x")], {"a\tb": {"a": 1}})})
+    with pytest.raises(DataError, match="has white space that a file of judgements has no place for"):
+        write_dataset(odd, tmp_path / "out")
+    assert ["mine.txt"] == [path.name for path in tmp_path.iterdir()]

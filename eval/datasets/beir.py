@@ -18,8 +18,9 @@ _SUFFIXES = (".tsv", ".txt", ".qrels", ".trec")
 
 
 def read_beir(folder: Path, *, qrels: Path | None = None) -> Dataset:
-    """Read ``corpus.jsonl``, ``queries.jsonl`` and ``qrels/SPLIT.tsv`` (or ``.txt``, ``.qrels``, ``.trec``); ``notes`` of a
-    ``dataset.json`` come along.
+    """Read ``corpus.jsonl``, ``queries.jsonl`` and ``qrels/SPLIT.tsv`` (or ``.txt``, ``.qrels``, ``.trec``).
+
+    The ``notes`` of a ``dataset.json`` come along.
 
     Args:
         folder: Where they are.

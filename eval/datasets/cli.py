@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from rag.cli import JsonOption
+from rag.cli import JsonOption, StoreModeOption, StoreOption
 
 if TYPE_CHECKING:
     from eval.datasets.base import Dataset
@@ -125,6 +125,77 @@ def split(
     about = {"made_by": "rag datasets split", "from": source, "shares": shares, "seed": seed, "near": near}
     write_dataset(dataset, folder, about=about)
     _wrote(dataset, folder)
+
+
+@app.command()
+def make(
+    corpus: Annotated[
+        str,
+        typer.Option(metavar="PATH", help="Documents: a JSONL, CSV or Parquet file, a BEIR or text folder, hf:NAME."),
+    ],
+    writer: Annotated[
+        Path, typer.Option(metavar="FILE", help="A summarizer in YAML that writes questions: `task: questions`.")
+    ],
+    folder: OutOption,
+    n: Annotated[int, typer.Option("--n", min=1, help="Questions wanted.")] = 200,
+    id_field: Annotated[str | None, typer.Option(help="Field that holds the id.")] = None,
+    text_field: Annotated[str | None, typer.Option(help="Field that holds the text.")] = None,
+    title_field: Annotated[str | None, typer.Option(help="Field that holds the title.")] = None,
+    passage_size: Annotated[
+        int, typer.Option(min=1, help="Longest passage that questions are written for, in characters.")
+    ] = 1200,
+    most_asked: Annotated[
+        int | None,
+        typer.Option(min=1, help="Passages to ask about at most; by default three for each question wanted."),
+    ] = None,
+    round_trip: Annotated[
+        Path | None,
+        typer.Option(metavar="CONFIG", help="Keep only questions with which this pipeline finds the document again."),
+    ] = None,
+    within: Annotated[int, typer.Option(min=1, help="Among how many.")] = 20,
+    seed: SeedOption = 0,
+    store: StoreOption = None,
+    store_mode: StoreModeOption = "use",
+    as_json: JsonOption = False,
+) -> None:
+    """Have a language model write questions to your documents. Stopped and started again, it goes on."""
+    from eval.datasets.make import make_dataset
+    from eval.datasets.write import check_target, write_dataset
+    from rag.config import load_component, load_pipeline
+    from rag.console import print_json, progress
+    from rag.corpus.readers import read_corpus
+    from rag.store.cli import open_store
+    from rag.summarizer import Summarizer
+
+    check_target(folder)
+    author = load_component(writer, Summarizer)  # type: ignore[type-abstract]
+    pipeline = None if round_trip is None else load_pipeline(round_trip)
+    with progress("reading documents", None) as advance:
+        documents = read_corpus(
+            corpus, id_field=id_field, text_field=text_field, title_field=title_field, advance=advance
+        )
+    with open_store(store, store_mode) as kept:
+        made = make_dataset(
+            documents,
+            author,
+            n=n,
+            seed=seed,
+            name=folder.name,
+            passage_size=passage_size,
+            most_asked=most_asked,
+            round_trip=pipeline,
+            within=within,
+            store=kept,
+            progress=progress,
+        )
+    about = {"made_by": "rag datasets make", "corpus": corpus, **made.about}
+    write_dataset(made.dataset, folder, about=about)
+    if as_json:
+        print_json(about | {"dataset": str(folder)})
+        return
+    _wrote(made.dataset, folder)
+    for query in made.dataset.split("test").queries[:3]:
+        typer.echo(f"? {query.text}")
 
 
 def _wrote(dataset: Dataset, folder: Path) -> None:

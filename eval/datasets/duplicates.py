@@ -35,9 +35,9 @@ def normalised(text: str) -> str:
 def similar(texts: Sequence[str], *, near: float = 1.0) -> list[Pair]:
     """Pairs of texts that are equal once normalised, or share at least this part of their words.
 
-    Of equal texts each is paired with the first only. Near ones are found exactly, without comparing all pairs: two sets
-    of words with Jaccard similarity t share one of the rarest words of each, of which so many have to be looked at as
-    ``size - ceil(t size) + 1`` (prefix filter, Bayardo et al. 2007, section 3).
+    Of equal texts each is paired with the first only. Near ones are found exactly, without comparing all pairs: two
+    sets of words with Jaccard similarity t share one of the rarest words of each, of which so many have to be looked at
+    as ``size - ceil(t size) + 1`` (prefix filter, Bayardo et al. 2007, section 3).
 
     Args:
         texts: Questions.
@@ -129,7 +129,7 @@ def shared_between(dataset: Dataset, *, near: float = 0.8) -> list[str]:
         equal = sum(pair.similarity == 1 for pair in pairs)
         shown = " | ".join(queries[place][1].text[:80] for place in max(pairs, key=lambda pair: pair.similarity)[:2])
         lines.append(
-            f"'{one}' and '{other}' share questions: {equal} pairs have the same words, {len(pairs) - equal} more at least "
-            f"{near:.0%} of them, such as: {shown}"
+            f"'{one}' and '{other}' share questions: {equal} pairs have the same words, {len(pairs) - equal} more at "
+            f"least {near:.0%} of them, such as: {shown}"
         )
     return lines

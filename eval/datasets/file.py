@@ -114,7 +114,8 @@ class DatasetFile(Component):
                 else ""
             )
             raise DataError(
-                f"no document that is judged, such as '{named[0]}', is in the corpus, with ids such as '{min(known)}'{hint}"
+                f"no document that is judged, such as '{named[0]}', is in the corpus, with ids such as "
+                f"'{min(known)}'{hint}"
             )
 
     def _placed(self, table: str, read: Callable[[], T]) -> T:

@@ -19,8 +19,9 @@ _SPLITS = {"train": "train", "dev": "dev", "val": "dev", "valid": "dev", "valida
 def read_irds(name: str) -> Dataset:
     """Read ``irds:ID``.
 
-    An id with judgements (``irds:beir/scifact/test``) gives one split, called by its last part where that is the name of
-    one, else ``test``. An id that only groups others (``irds:beir/scifact``) gives a split for each that has judgements.
+    An id with judgements (``irds:beir/scifact/test``) gives one split, called by its last part where that is the name
+    of one, else ``test``. An id that only groups others (``irds:beir/scifact``) gives a split for each that has
+    judgements.
 
     The package downloads what it needs into its own folder (``IR_DATASETS_HOME``) and says so itself.
 

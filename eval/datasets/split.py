@@ -28,9 +28,10 @@ def split_dataset(
 ) -> Dataset:
     """The same documents, with the queries of all splits divided anew.
 
-    Where a query goes hangs on its id and the seed only: a hash of both is a number from 0 to 1, and the shares cut that
-    range. So a query that is added or taken away moves no other one, and a test query never becomes a training query in
-    a later version of the data. The price: shares are met on average, with a standard deviation of sqrt(s (1 - s) / n).
+    Where a query goes hangs on its id and the seed only: a hash of both is a number from 0 to 1, and the shares cut
+    that range. So a query that is added or taken away moves no other one, and a test query never becomes a training
+    query in a later version of the data. The price: shares are met on average, with a standard deviation of
+    sqrt(s (1 - s) / n).
 
     Args:
         dataset: Documents and judged queries; a query that is in several splits counts once.
@@ -40,8 +41,8 @@ def split_dataset(
             case and punctuation; 1 takes only these.
         group_duplicates: Keep queries that are one question together: all go where the one with the smallest id goes.
             Otherwise it is an error that some would be parted.
-        together: A metadata field of the queries; those with equal values stay together, such as the questions about one
-            conversation.
+        together: A metadata field of the queries; those with equal values stay together, such as the questions about
+            one conversation.
 
     Raises:
         ConfigError: The shares do not sum to 1, or no query has the field.
@@ -109,7 +110,7 @@ def _place(key: str, shares: Mapping[str, float], seed: int) -> str:
         end += share
         if number < end:
             return name
-    return next(name for name, share in reversed(shares.items()) if share)  # sums may end a little below 1
+    return next(name for name in reversed(list(shares)) if shares[name])  # sums may end a little below 1
 
 
 def _parted(parted: list[Pair], queries: list[Query], places: list[str]) -> str:

@@ -110,12 +110,12 @@ class QueriesTable(Table):
     Args:
         path: A JSONL, CSV, TSV or Parquet file, or TREC topics (``<top>`` or ``<topic number=...>``, any other suffix);
             relative to the dataset file.
-        id: Column with the id; by default ``_id``, ``id``, ``query_id`` or ``qid``, and where there is none of these the
-            number of the row, from 1.
+        id: Column with the id; by default ``_id``, ``id``, ``query_id`` or ``qid``, and where there is none of these
+            the number of the row, from 1.
         text: Column with the question; by default ``text``, ``question`` or ``query``, of topics ``title`` too.
         relevant: Column with the id of the document that answers it, or several: a list in JSONL and Parquet, in text
-            parted by ``separator``. An object gives grades, ``{"d1": 2, "d7": 1}``; else each has grade 1. Rows with one
-            id and one text are one question with the documents of all of them.
+            parted by ``separator``. An object gives grades, ``{"d1": 2, "d7": 1}``; else each has grade 1. Rows with
+            one id and one text are one question with the documents of all of them.
         separator: Between several ids in one cell, such as ``;``. Without it a cell is one id.
         split: Column with the name of the split. Without it all are ``test``.
         columns: Names of the columns of a CSV or TSV file whose first line is a question already.
@@ -151,7 +151,7 @@ class QueriesTable(Table):
         path = folder / Path(self.path).expanduser()
         topics = path.suffix.lower() not in TABLES
         rows = self._rows(path, read_topics if topics else None)
-        where, first = next(rows)
+        at, first = next(rows)
         id = self.id or next((name for name in ("_id", "id", "query_id", "qid") if name in first), None)
         usual = ("text", "question", "query", *(["title"] if topics else []))
         text = self.text or next((name for name in usual if name in first), "text")
@@ -162,7 +162,7 @@ class QueriesTable(Table):
             )
         used = {id, text, self.relevant, self.split, "metadata", "turns"}
         found: dict[str, tuple[str, Query, str, dict[str, int]]] = {}
-        for number, (where, row) in enumerate(chain([(where, first)], rows), 1):
+        for number, (where, row) in enumerate(chain([(at, first)], rows), 1):
             name = str(number) if id is None else row_id(row, id, where)
             others = [str(one) for one in row if one not in used]
             query = query_of(row, name, where, text=text, others=others)

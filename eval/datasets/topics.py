@@ -1,4 +1,4 @@
-"""TREC topic files: ``<top>`` with lines ``<num>``, ``<title>``, ``<desc>``, ``<narr>``, or XML ``<topic number=...>``."""
+"""TREC topic files: ``<top>`` with ``<num>``, ``<title>``, ``<desc>``, ``<narr>``; or XML ``<topic number=...>``."""
 
 from __future__ import annotations
 

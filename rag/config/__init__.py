@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
+from rag.component import Component
 from rag.config.build import build
 from rag.config.source import Node, dump, node_from_python, read_source
 from rag.errors import ConfigError, Location, Mistake
@@ -13,7 +14,9 @@ from rag.errors import ConfigError, Location, Mistake
 if TYPE_CHECKING:
     from rag.pipeline import Pipeline
 
-__all__ = ["Node", "build", "build_pipeline", "dump", "load_pipeline", "read_source"]
+__all__ = ["Node", "build", "build_pipeline", "dump", "load_component", "load_pipeline", "read_source"]
+
+C = TypeVar("C", bound=Component)
 
 _NOWHERE = Location("")
 
@@ -28,22 +31,38 @@ def load_pipeline(path: str | Path, *, overrides: Sequence[str] = ()) -> Pipelin
     Raises:
         ConfigError: Every mistake found, each with its place.
     """
+    from rag.pipeline import Pipeline
+
+    return load_component(path, Pipeline, overrides=overrides)
+
+
+def load_component(path: str | Path, contract: type[C], *, overrides: Sequence[str] = ()) -> C:
+    """The component that a file describes.
+
+    Args:
+        path: A YAML file.
+        contract: What it must be, such as ``Summarizer``.
+        overrides: Assignments, made before anything is checked.
+
+    Raises:
+        ConfigError: Every mistake found, each with its place.
+    """
     mistakes: list[Mistake] = []
     node = read_source(Path(path), overrides=overrides, mistakes=mistakes)
     if node is None:
         raise ConfigError(mistakes)
-    return _build_pipeline(node, mistakes)
+    return _build(node, contract, mistakes)
 
 
 def build_pipeline(config: Mapping[str, Any]) -> Pipeline:
     """The pipeline that a mapping describes, as :meth:`Component.to_config` gives it."""
-    return _build_pipeline(node_from_python(config), [])
-
-
-def _build_pipeline(node: Node, mistakes: list[Mistake]) -> Pipeline:
     from rag.pipeline import Pipeline
 
-    pipeline = build(node, Pipeline, mistakes=mistakes)
+    return _build(node_from_python(config), Pipeline, [])
+
+
+def _build(node: Node, contract: type[C], mistakes: list[Mistake]) -> C:
+    component = build(node, contract, mistakes=mistakes)
     if mistakes:
         raise ConfigError(sorted(mistakes, key=lambda mistake: mistake.location or _NOWHERE))
-    return cast("Pipeline", pipeline)
+    return cast("C", component)

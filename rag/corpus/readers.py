@@ -251,7 +251,7 @@ def documents_of(
     text_field: str | None,
     title_field: str | None = None,
 ) -> Iterator[Document]:
-    """The documents of (where, row) pairs. See the module's text for the columns, :func:`read_documents` for the rest."""
+    """The documents of (where, row) pairs; see :func:`read_documents`."""
     rows = iter(rows)
     first = next(rows, None)
     if first is None:

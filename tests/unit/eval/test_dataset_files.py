@@ -296,7 +296,8 @@ def test_grades_that_are_none(mine: Path) -> None:
 def test_what_check_says(mine: Path) -> None:
     file = mine / "shop.yaml"
     assert (
-        f"{file}: ok (3 documents; test 2 queries, train 1 queries)\nnote: 1 queries name no document and are left out\n"
+        f"{file}: ok (3 documents; test 2 queries, train 1 queries)\n"
+        "note: 1 queries name no document and are left out\n"
     ) == check_dataset(file)
     resolved = mine / "resolved.yaml"
     resolved.write_text(check_dataset(file, resolved=True))

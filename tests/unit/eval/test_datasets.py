@@ -68,8 +68,8 @@ def test_judgements_in_three_or_four_columns(tmp_path: Path, text: str) -> None:
         ("q1 a 1\nq1 a 2\n", ":2: document 'a' is judged 2 for query 'q1', before 1"),
         (
             "q1 a 99999999999\n",
-            ":1: the grade 99999999999 is out of range: trec_eval's measures take time and memory for every level up to "
-            "the highest, which may be 10000",
+            ":1: the grade 99999999999 is out of range: trec_eval's measures take time and memory for every level up "
+            "to the highest, which may be 10000",
         ),
     ],
 )

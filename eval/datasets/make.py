@@ -1,0 +1,310 @@
+"""Datasets from documents alone: a language model writes questions, the document each was written for is relevant."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from eval.datasets.base import Dataset, Split
+from eval.datasets.duplicates import similar
+from eval.datasets.trivial import why_trivial
+from rag.batch import QueryBatch
+from rag.candidates import Ints
+from rag.config import build_pipeline
+from rag.context import Progress, no_progress
+from rag.corpus.chunkers.recursive import RecursiveChunker
+from rag.corpus.corpus import Corpus
+from rag.corpus.passages import Passages
+from rag.costs import Ledger
+from rag.errors import ConfigError, DataError
+from rag.pipeline import Pipeline
+from rag.store.store import Store
+from rag.summarizer import Source, Summarizer
+from rag.types import Query
+
+__all__ = ["Made", "make_dataset"]
+
+_NEAR = 0.8
+_SHOWN = 3
+"""Dropped questions kept as examples, for each reason."""
+
+
+@dataclass(frozen=True)
+class Made:
+    """Questions that were written for documents.
+
+    Args:
+        dataset: The documents, and the questions as split ``test``.
+        about: What ``dataset.json`` says: what was asked, kept and dropped, and why.
+    """
+
+    dataset: Dataset
+    about: dict[str, Any]
+
+
+@dataclass
+class _Written:
+    """A question, where it comes from, and why it is dropped."""
+
+    text: str
+    document: str
+    start: int
+    end: int
+    source: str
+    reason: str | None = None
+    found: bool = False
+    """Whether the pipeline of the round trip has found its document."""
+
+    @property
+    def id(self) -> str:
+        name = f"{self.document}\0{self.text}".encode("utf-8", "surrogatepass")
+        return f"q-{hashlib.blake2b(name, digest_size=6).hexdigest()}"
+
+
+@dataclass
+class _Work:
+    """What was asked so far."""
+
+    asked: int = 0
+    failed: dict[str, str] = field(default_factory=dict)
+    written: list[_Written] = field(default_factory=list)
+
+    @property
+    def kept(self) -> list[_Written]:
+        return [one for one in self.written if one.reason is None]
+
+
+def make_dataset(
+    corpus: Corpus,
+    writer: Summarizer,
+    *,
+    n: int = 200,
+    seed: int = 0,
+    name: str = "made",
+    passage_size: int = 1200,
+    least: int = 200,
+    most_asked: int | None = None,
+    most_copied: float = 0.5,
+    round_trip: Pipeline | None = None,
+    within: int = 20,
+    store: Store | None = None,
+    progress: Progress = no_progress,
+) -> Made:
+    """Have questions written for passages drawn at random, and keep those that measure something.
+
+    The judgement is the document of the passage. Others may answer a question as well; nobody has looked, so they
+    count as misses, for all pipelines alike.
+
+    Dropped are questions that are too short, that speak of "the text", that copy a long run of words from it, and near
+    duplicates: one that was written for two documents has no single answer, so all of these go. On top of that, a
+    pipeline may be given that has to find the document again (``round_trip``), as Promptagator does (Dai et al. 2023,
+    section 3.3, there with the retriever in training and within = 1) where InPars (Bonifacio et al. 2022) keeps what
+    the language model found likeliest. It cleans what is to train on. It is off by default, since a test set that one
+    retriever has chosen favours that retriever, and its kin.
+
+    Passages are drawn in an order that hangs on their texts and the seed, one of each document before the second of
+    any: more documents change the order of the others only by what comes between. With a store, every question is kept
+    as soon as it is written; stopped and begun again, nothing is paid for twice.
+
+    Args:
+        corpus: The documents.
+        writer: A summarizer with ``task: questions``, or a prompt of its own.
+        n: Questions wanted.
+        seed: Of the draw.
+        name: Of the dataset.
+        passage_size: Longest passage that questions are written for, in characters.
+        least: Shorter passages, such as lone headings, are passed over.
+        most_asked: Passages that questions are asked for at most; by default three for each question wanted.
+        most_copied: Part of a question's words that may stand in its passage in one run (of five words or more).
+        round_trip: A pipeline that must find the document.
+        within: Among how many.
+        store: Where what is written is kept.
+        progress: Shows how far it is.
+
+    Raises:
+        ConfigError: The writer's task is another.
+        DataError: No passage is long enough, or no question is left; the message says why.
+        ModelError: The writer cannot work at all.
+    """
+    task = writer.arguments.get("task", "questions")
+    if task != "questions" and writer.arguments.get("prompt") is None:
+        message = f"must be 'questions' of a summarizer that writes questions (or give it a prompt), got '{task}'"
+        raise ConfigError(message, parameter="task")
+    passages = RecursiveChunker(size=passage_size, unit="characters").chunk(corpus)
+    order = _order(passages, seed, least)
+    if not len(order):
+        raise DataError(f"no passage of the {len(corpus)} documents has {least} characters: nothing to ask about")
+    limit = min(len(order), 3 * n if most_asked is None else most_asked)
+    if round_trip is not None:
+        round_trip.fit(corpus, store=store, progress=progress)
+    ledger, work = Ledger(), _Work()
+    while len(work.kept) < n and work.asked < limit:
+        share = max(len(work.kept) / work.asked, 0.2) if work.asked else 1.0
+        count = min(math.ceil((n - len(work.kept)) / share), limit - work.asked)
+        _ask(work, passages, order[work.asked : work.asked + count], writer, store, ledger, progress)
+        _sift(work.written, most_copied)
+        if round_trip is not None:
+            _find_again(work.kept, corpus, round_trip, within, store)
+    if not work.kept:
+        raise DataError(_nothing_left(work))
+    chosen = work.kept[:n]
+    queries = [Query(one.id, one.text, {"passage": [one.start, one.end]}) for one in chosen]
+    split = Split(queries, {one.id: {one.document: 1} for one in chosen})
+    about = _about(work, chosen, corpus, writer, n, seed, ledger, store, progress)
+    return Made(Dataset(name, corpus, {"test": split}, tuple(about["notes"])), about)
+
+
+def _order(passages: Passages, seed: int, least: int) -> Ints:
+    """Positions of the passages that are long enough: one of each document first, in an order of their hashes."""
+    texts = (text for block in passages.iter_texts() for text in block)
+    salt = str(seed).encode()
+    hashes = np.fromiter(
+        (
+            int.from_bytes(hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8, key=salt).digest())
+            for text in texts
+        ),
+        dtype=np.uint64,
+        count=len(passages),
+    )
+    living = np.arange(len(passages)) if passages.living is None else passages.living
+    usable = living[(passages.end - passages.start)[living] >= least]
+    usable = usable[np.lexsort((hashes[usable], passages.document[usable]))]
+    documents = passages.document[usable]
+    firsts = np.flatnonzero(np.diff(documents, prepend=-1))
+    turn = np.arange(len(usable)) - np.repeat(firsts, np.diff(firsts, append=len(usable)))
+    return np.asarray(usable[np.lexsort((hashes[usable], turn))], dtype=np.int64)
+
+
+def _ask(
+    work: _Work,
+    passages: Passages,
+    chosen: Ints,
+    writer: Summarizer,
+    store: Store | None,
+    ledger: Ledger,
+    progress: Progress,
+) -> None:
+    documents = passages.corpus.documents(passages.document[chosen])
+    sources, places = [], []
+    for document, start, end in zip(
+        documents, passages.start[chosen].tolist(), passages.end[chosen].tolist(), strict=True
+    ):
+        title, text = document.metadata.get("title"), document.text[start:end]
+        if start and isinstance(title, str) and title:
+            text = f"{title}\n{text}"  # what the passage is about may be said nowhere else
+        sources.append(Source(f"{document.id}#{start}", text))
+        places.append((document.id, start, end))
+    found = writer.summarize(sources, store=store, ledger=ledger, progress=progress)
+    work.asked += len(sources)
+    work.failed |= found.problems
+    for source, (id, start, end), texts in zip(sources, places, found.texts, strict=True):
+        if source.id not in found.problems:
+            work.written += [_Written(" ".join(text.split()), id, start, end, source.text) for text in texts]
+
+
+def _sift(written: Sequence[_Written], most_copied: float) -> None:
+    """Say of each question why it is dropped, if it is."""
+    for one in written:
+        one.reason = one.reason or why_trivial(one.text, one.source, most_copied=most_copied)
+    left = [one for one in written if one.reason in (None, "asked twice", "asked of several documents")]
+    for pair in similar([one.text for one in left], near=_NEAR):
+        first, second = left[pair.first], left[pair.second]
+        if first.document == second.document:
+            second.reason = second.reason or "asked twice"
+        else:
+            first.reason = second.reason = "asked of several documents"
+
+
+def _find_again(
+    written: Sequence[_Written], corpus: Corpus, pipeline: Pipeline, within: int, store: Store | None
+) -> None:
+    new = [one for one in written if not one.found]
+    for one, rank in zip(new, _ranks(new, corpus, pipeline, within, store), strict=True):
+        one.found = rank is not None
+        if rank is None:
+            one.reason = f"not found again among the first {within}"
+
+
+def _ranks(
+    written: Sequence[_Written], corpus: Corpus, pipeline: Pipeline, within: int, store: Store | None
+) -> list[int | None]:
+    """At which rank a fitted pipeline finds the document of each question, from 1; None where it does not."""
+    if not written:
+        return []
+    found = pipeline.run(QueryBatch([Query(one.id, one.text) for one in written], store=store)).head(within)
+    due = np.array([corpus.position(one.document) for one in written], dtype=np.int64)
+    hit = found.positions == due[:, None]
+    return [int(row.argmax()) + 1 if row.any() else None for row in hit]
+
+
+def _about(
+    work: _Work,
+    chosen: Sequence[_Written],
+    corpus: Corpus,
+    writer: Summarizer,
+    n: int,
+    seed: int,
+    ledger: Ledger,
+    store: Store | None,
+    progress: Progress,
+) -> dict[str, Any]:
+    dropped = Counter(one.reason for one in work.written if one.reason is not None)
+    examples = {
+        reason: [one.text for one in work.written if one.reason == reason][:_SHOWN] for reason in sorted(dropped)
+    }
+    bm25 = build_pipeline({"type": "pipeline", "retriever": {"type": "bm25", "top_k": 10}})
+    bm25.fit(corpus, store=store, progress=progress)
+    ranks = _ranks(chosen, corpus, bm25, 10, store)
+    first = sum(rank == 1 for rank in ranks) / len(ranks)
+    why = ", ".join(f"{count} {reason}" for reason, count in sorted(dropped.items())) or "none"
+    notes = [
+        f"questions written by {_described(writer)}, {len(chosen)} of {len(work.written)} kept (dropped: {why}); each "
+        "is judged to be answered by the document it was written for only, so others that answer it count as misses",
+        f"BM25 finds that document first for {first:.0%} of the questions: the higher, the more they repeat its words",
+    ]
+    if len(chosen) < n:
+        notes.append(f"{n} questions were wanted: {work.asked} passages gave no more")
+    if work.failed:
+        notes.append(f"nothing was written for {len(work.failed)} passages ({next(iter(work.failed.values()))})")
+    total = ledger.total
+    return {
+        "writer": _config(writer),
+        "seed": seed,
+        "passages_asked": work.asked,
+        "passages_failed": len(work.failed),
+        "questions_written": len(work.written),
+        "questions_kept": len(chosen),
+        "dropped": {reason: dropped[reason] for reason in sorted(dropped)},
+        "dropped_examples": examples,
+        "bm25_finds_first": first,
+        "llm_calls": total.llm_calls,
+        "llm_tokens": total.llm_tokens,
+        "notes": notes,
+    }
+
+
+def _described(writer: Summarizer) -> str:
+    model = writer.arguments.get("model") or writer.arguments.get("name")
+    return f"{writer.type} '{model}'" if isinstance(model, str) else writer.label()
+
+
+def _config(writer: Summarizer) -> Any:
+    try:
+        return writer.to_config()
+    except ConfigError:  # with a Python object inside
+        return repr(writer)
+
+
+def _nothing_left(work: _Work) -> str:
+    if not work.written:
+        why: Iterable[str] = dict.fromkeys(work.failed.values())
+        return f"nothing was written for {work.asked} passages: {'; '.join(why)}"
+    dropped = Counter(str(one.reason) for one in work.written)
+    shown = "; ".join(f"{count} {reason}" for reason, count in dropped.most_common())
+    return f"none of the {len(work.written)} questions is of use: {shown}; the first: '{work.written[0].text:.100}'"

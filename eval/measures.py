@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from eval.datasets.base import Qrels
-from rag.errors import ConfigError, did_you_mean
+from eval.datasets.qrels import MOST
+from rag.errors import ConfigError, DataError, did_you_mean
 
 __all__ = ["DEFAULT_MEASURES", "Run", "interval", "parse_measures", "per_query"]
 
@@ -72,11 +73,14 @@ def per_query(measures: Sequence[Any], qrels: Qrels, run: Run) -> dict[str, dict
     A query that has nothing relevant should get nothing: the set measures ``SetP``, ``SetR`` and ``SetF`` count 1 when
     it does, and 0 when anything is returned (as SQuAD 2.0 counts questions without an answer). Measures of rankings
     have no value for it, and count 0.
+
+    Raises:
+        DataError: A grade is out of range.
     """
     import ir_measures
 
     values: dict[str, dict[str, float]] = {str(measure): dict.fromkeys(qrels, 0.0) for measure in measures}
-    judged = {query: grades for query, grades in qrels.items() if grades}
+    judged = {query: _bounded(grades) for query, grades in qrels.items() if grades}
     for value in ir_measures.iter_calc(list(measures), judged, run):
         values[str(value.measure)][value.query_id] = float(value.value)
     for measure in measures:
@@ -86,6 +90,22 @@ def per_query(measures: Sequence[Any], qrels: Qrels, run: Run) -> dict[str, dict
                 if all(grade < least for grade in grades.values()):
                     values[str(measure)][query] = float(not run.get(query))
     return values
+
+
+def _bounded(grades: Mapping[str, int]) -> Mapping[str, int]:
+    """The grades, as trec_eval can take them: where a query's highest is below -1 it writes where it must not. All of
+    its measures treat negative grades alike.
+
+    Raises:
+        DataError: A grade so high that it would take hours, or all memory.
+    """
+    highest = max(grades.values())
+    if highest > MOST:
+        raise DataError(
+            f"the grade {highest} is out of range: trec_eval's measures take time and memory for every level up to the "
+            f"highest, which may be {MOST}"
+        )
+    return dict.fromkeys(grades, -1) if highest < -1 else grades
 
 
 def interval(

@@ -23,7 +23,7 @@ def read_qrels(path: Path) -> Qrels:
     """Judgements of a file: ``query document grade`` (BEIR, with a header) or ``query 0 document grade`` (TREC).
 
     Raises:
-        DataError: Unreadable, or a line that is neither; the message says which.
+        DataError: Unreadable, no judgement at all, or a line that is neither; the message says which.
     """
     qrels: dict[str, dict[str, int]] = {}
     for number, (where, line) in enumerate(iter_lines(path)):
@@ -41,6 +41,8 @@ def read_qrels(path: Path) -> Qrels:
         earlier = qrels.setdefault(query, {}).setdefault(document, value)
         if earlier != value:
             raise DataError(f"{where}: document '{document}' is judged {value} for query '{query}', before {earlier}")
+    if not qrels:
+        raise DataError(f"{path}: is empty: no judgements")
     return qrels
 
 

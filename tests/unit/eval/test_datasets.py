@@ -64,6 +64,8 @@ def test_judgements_in_three_or_four_columns(tmp_path: Path, text: str) -> None:
     [
         ("q1 a 1\nq1 b x\n", ":2: the grade must be a whole number, got 'x'"),
         ("q1 a 1.5\n", ":1: the grade must be a whole number, got '1.5'"),
+        ("", ": is empty: no judgements"),
+        ("query-id\tcorpus-id\tscore\n", ": is empty: no judgements"),
         ("q1 a\n", ":1: expected 3 columns (query, document, grade) or TREC's 4, got 2"),
         ("q1 a 1\nq1 a 2\n", ":2: document 'a' is judged 2 for query 'q1', before 1"),
         (

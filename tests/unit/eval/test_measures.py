@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import pytrec_eval
@@ -10,7 +13,7 @@ from hypothesis import strategies as st
 from scipy.stats import bootstrap
 
 from eval.measures import interval, parse_measures, per_query
-from rag.errors import ConfigError
+from rag.errors import ConfigError, DataError
 
 THEIRS = {"nDCG@10": "ndcg_cut_10", "R@100": "recall_100", "AP": "map", "P@5": "P_5", "RR": "recip_rank"}
 
@@ -88,3 +91,42 @@ def test_interval_is_the_same_for_a_seed_and_none_for_one_query() -> None:
 def test_what_cannot_be_computed_is_refused_before_any_work(name: str) -> None:
     with pytest.raises(ConfigError, match="measure"):
         parse_measures([name])
+
+
+def test_negative_grades_are_as_trec_eval_has_them() -> None:
+    """Not relevant; but judged, which Bpref and Judged tell from not judged."""
+    measures = parse_measures(["nDCG@10", "nDCG", "AP", "RR", "R@5", "P@5", "Rprec", "Bpref", "SetP"])
+    rng = np.random.default_rng(0)
+    documents = [f"d{n}" for n in range(40)]
+    qrels = {
+        f"q{n}": {id: int(g) for id, g in zip(documents[:25], rng.integers(-2, 4, 25), strict=True)} for n in range(20)
+    }
+    run = {query: {id: float(score) for id, score in zip(documents, rng.random(40), strict=True)} for query in qrels}
+    names = {"nDCG@10": "ndcg_cut_10", "nDCG": "ndcg", "AP": "map", "RR": "recip_rank", "R@5": "recall_5"}
+    names |= {"P@5": "P_5", "Rprec": "Rprec", "Bpref": "bpref", "SetP": "set_P"}
+    expected = pytrec_eval.RelevanceEvaluator(qrels, set(names.values())).evaluate(run)
+    found = per_query(measures, qrels, run)
+    for ours, theirs in names.items():
+        assert {query: values[theirs] for query, values in expected.items()} == found[ours]
+
+
+def test_queries_judged_below_minus_one_only_do_not_crash() -> None:
+    """pytrec_eval dies of a query whose highest grade is -2, once it has seen another."""
+    code = (
+        "from eval.measures import parse_measures, per_query\n"
+        "qrels = {'q': {'a': -2}, 'r': {'a': -3, 'b': -2147483648}, 's': {'a': -1}}\n"
+        "run = {query: {'a': 1.0, 'b': 0.5} for query in qrels}\n"
+        "for _ in range(100):\n"
+        "    found = per_query(parse_measures(['nDCG@10', 'AP']), qrels, run)\n"
+        "print(found)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    zeros = {"q": 0.0, "r": 0.0, "s": 0.0}
+    assert (0, str({"nDCG@10": zeros, "AP": zeros})) == (done.returncode, done.stdout.strip())
+
+
+def test_huge_grades_are_refused() -> None:
+    (measure,) = parse_measures(["nDCG"])
+    assert 1.0 == per_query([measure], {"q": {"a": 10_000}}, {"q": {"a": 1.0}})["nDCG"]["q"]
+    with pytest.raises(DataError, match="the grade 10001 is out of range"):
+        per_query([measure], {"q": {"a": 10_001}}, {"q": {"a": 1.0}})

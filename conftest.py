@@ -11,16 +11,22 @@ from sybil.parsers.markdown import CodeBlockParser, PythonCodeBlockParser
 
 
 def check_yaml(example: Example) -> None:
-    """A pipeline in an example must be one, a sweep a sweep, and a judge a judge."""
+    """A pipeline in an example must be one; a sweep a sweep; and so on."""
+    from eval.datasets.file import read_dataset_file
     from eval.judge import check_judge
     from hpo.sweep import check_sweep
-    from rag.config import load_pipeline
+    from rag.config import load_component, load_pipeline
+    from rag.registry import types_of
+    from rag.summarizer import Summarizer
 
     path = Path("example.yaml")
     path.write_text(example.parsed, encoding="utf-8")
-    kind = example.parsed.lstrip().partition("\n")[0].removeprefix("type: ")
-    checks = {"sweep": check_sweep, "claims": check_judge}
-    checks.get(kind, load_pipeline)(path)
+    kind = example.parsed.split()[1]
+    if kind in types_of("summarizer"):
+        load_component(path, Summarizer)
+    else:
+        checks = {"sweep": check_sweep, "claims": check_judge, "dataset": read_dataset_file}
+        checks.get(kind, load_pipeline)(path)
 
 
 def enter(namespace: dict[str, Any]) -> None:

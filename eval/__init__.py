@@ -13,7 +13,10 @@ if TYPE_CHECKING:
     from eval.comparison_report import write_comparison
     from eval.datasets.base import Dataset, Split
     from eval.datasets.load import load_dataset
+    from eval.datasets.make import make_dataset
     from eval.datasets.nulls import without_answers
+    from eval.datasets.split import split_dataset
+    from eval.datasets.write import write_dataset
     from eval.evaluation import Evaluation, evaluate
     from eval.exact import against_exact
     from eval.judge import Case, Claim, Judge, Judgement
@@ -40,12 +43,15 @@ __all__ = [
     "evaluate",
     "judge_answers",
     "load_dataset",
+    "make_dataset",
     "parse_measures",
     "per_query",
     "read_run_values",
     "render_report",
+    "split_dataset",
     "without_answers",
     "write_comparison",
+    "write_dataset",
     "write_report",
 ]
 
@@ -69,12 +75,15 @@ __getattr__, __dir__ = lazy_attributes(
         "evaluate": "eval.evaluation",
         "judge_answers": "eval.judging",
         "load_dataset": "eval.datasets.load",
+        "make_dataset": "eval.datasets.make",
         "parse_measures": "eval.measures",
         "per_query": "eval.measures",
         "read_run_values": "eval.runs",
         "render_report": "eval.report",
+        "split_dataset": "eval.datasets.split",
         "without_answers": "eval.datasets.nulls",
         "write_comparison": "eval.comparison_report",
+        "write_dataset": "eval.datasets.write",
         "write_report": "eval.report",
     },
 )

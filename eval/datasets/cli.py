@@ -25,7 +25,7 @@ SeedOption = Annotated[int, typer.Option(min=0, max=2**32 - 1, help="For everyth
 _NAMES = {
     "DIR": "a folder with corpus.jsonl, queries.jsonl and qrels/SPLIT.tsv (BEIR's layout)",
     "FILE.yaml": "a dataset file: your own CSV, JSONL or Parquet tables, TREC topics and judgements",
-    "hf:owner/name": "a retrieval dataset on the Hugging Face Hub (MTEB's or BEIR's layout)",
+    "hf:owner/name": "a retrieval dataset on the Hugging Face Hub (MTEB's or BEIR's layout); hf:owner/name@de a subset",
     "irds:ID": "a dataset of ir_datasets, such as irds:beir/scifact/test (extra ir-datasets)",
 }
 

@@ -7,34 +7,40 @@ from typing import Any
 
 from eval.datasets.base import Dataset
 from eval.datasets.qrels import grade_of, join
+from eval.datasets.queries import query_of
 from rag.corpus.readers import read_corpus, row_id
 from rag.errors import DataError
-from rag.types import Query
 
 __all__ = ["read_hub"]
 
 
 def read_hub(name: str) -> Dataset:
-    """Read ``hf:owner/name``: configurations ``corpus`` and ``queries``, judgements in ``default`` (MTEB) or in a
-    repository of the same name with ``-qrels`` behind it (BEIR).
+    """Read ``hf:owner/name``: configurations ``corpus`` and ``queries``, judgements in ``default`` or ``qrels`` (MTEB)
+    or in a repository of the same name with ``-qrels`` behind it (BEIR). ``hf:owner/name@de`` reads ``de-corpus``,
+    ``de-queries`` and ``de-qrels``, as MTEB's sets in several languages have them.
 
     Raises:
         DataError: It cannot be loaded or has another layout.
     """
-    repository = name.removeprefix("hf:")
-    corpus = read_corpus(_rows(repository, "corpus"))
-    queries = [_query(row, f"{name}: queries row {n}") for n, row in enumerate(_rows(repository, "queries"))]
+    repository, _, subset = name.removeprefix("hf:").partition("@")
+    before = f"{subset}-" if subset else ""
+    corpus = read_corpus(_rows(repository, f"{before}corpus"))
+    queries = []
+    for number, row in enumerate(_rows(repository, f"{before}queries")):
+        where, id = f"{name}: queries row {number}", "_id" if "_id" in row else "id"
+        others = [column for column in row if column not in ("_id", "id", "text", "title")]
+        queries.append(query_of(row, row_id(row, id, where), where, others=others))
     known = set(corpus.ids())
     notes: list[str] = []
     splits = {}
-    for split, rows in _judgements(repository).items():
+    for split, rows in _judgements(repository, before).items():
         qrels: dict[str, dict[str, int]] = {}
         for number, row in enumerate(rows):
             where = f"{name}: {split} row {number}"
             document = row_id(row, "corpus-id", where)
-            qrels.setdefault(row_id(row, "query-id", where), {})[document] = grade_of(row["score"], where)
+            qrels.setdefault(row_id(row, "query-id", where), {})[document] = grade_of(row.get("score"), where)
         splits[split] = join(queries, qrels, known, split, notes)
-    return Dataset(repository, corpus, splits, tuple(notes))
+    return Dataset(f"{repository}@{subset}" if subset else repository, corpus, splits, tuple(notes))
 
 
 def _rows(repository: str, config: str) -> Any:
@@ -44,11 +50,18 @@ def _rows(repository: str, config: str) -> Any:
     return next(iter(loaded.values()))
 
 
-def _judgements(repository: str) -> dict[str, Iterable[dict[str, Any]]]:
-    try:
-        loaded = _load(repository, "default")
-    except DataError:
-        loaded = _load(f"{repository}-qrels", None)
+def _judgements(repository: str, before: str) -> dict[str, Iterable[dict[str, Any]]]:
+    places: list[tuple[str, str | None]] = [(repository, f"{before}qrels")]
+    if not before:
+        places = [(repository, "default"), *places, (f"{repository}-qrels", None)]
+    for number, (one, config) in enumerate(places, 1):
+        try:
+            loaded = _load(one, config)
+        except DataError:
+            if number == len(places):
+                raise
+            continue
+        break
     return {"dev" if split == "validation" else str(split): rows for split, rows in loaded.items()}
 
 
@@ -60,11 +73,3 @@ def _load(repository: str, config: str | None) -> Any:
     except Exception as error:  # the Hub's client raises many kinds
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise DataError(f"hf:{repository}: cannot load '{config or 'default'}': {reason}") from error
-
-
-def _query(row: dict[str, Any], where: str) -> Query:
-    text = row.get("text")
-    id = row_id(row, "_id" if "_id" in row else "id", where)
-    if not isinstance(text, str) or not text.strip():
-        raise DataError(f"{where}: query '{id}' has no text")
-    return Query(id, text)

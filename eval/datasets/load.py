@@ -19,8 +19,8 @@ def load_dataset(source: str | Path, *, qrels: str | Path | None = None) -> Data
     """Load a dataset.
 
     Args:
-        source: A BEIR folder, a dataset file (YAML), the name of a built-in dataset, ``hf:owner/name``, or
-            ``irds:ID``.
+        source: A BEIR folder, a dataset file (YAML), the name of a built-in dataset, ``hf:owner/name``
+            (``@SUBSET`` behind it), or ``irds:ID``.
         qrels: A judgement file (BEIR or TREC columns) to use instead of the folder's.
 
     Raises:

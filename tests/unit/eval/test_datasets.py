@@ -154,6 +154,28 @@ def test_the_hub_layout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
         load_dataset("hf:nobody/nothing")
 
 
+def test_a_language_of_a_hub_dataset(tmp_path: Path) -> None:
+    configs = {
+        "corpus": [{"id": "a", "text": "eins"}, {"id": "b", "text": "zwei"}],
+        "queries": [{"id": "q1", "text": "erste", "kind": "short"}],
+        "qrels": [{"query-id": "q1", "corpus-id": "b", "score": 1.0}],
+    }
+    for config, rows in configs.items():
+        (tmp_path / f"{config}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    for before in ("de-", ""):
+        listed = "".join(
+            f"- config_name: {before}{config}\n  data_files: [{{split: test, path: {config}.jsonl}}]\n"
+            for config in configs
+        )
+        (tmp_path / "README.md").write_text(f"---\nconfigs:\n{listed}---\n", encoding="utf-8")
+        dataset = load_dataset(f"hf:{tmp_path}{'@de' if before else ''}")
+        assert ["eins", "zwei"] == dataset.corpus.texts()
+        assert {"q1": {"b": 1}} == dataset.split("test").qrels
+        assert {"kind": "short"} == dataset.split("test").queries[0].metadata
+    with pytest.raises(DataError, match="cannot load 'fr-corpus'"):
+        load_dataset(f"hf:{tmp_path}@fr")
+
+
 def test_every_built_in_dataset_loads() -> None:
     for name in BUILT_IN:
         dataset = load_dataset(name)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from eval.datasets.base import Dataset
 from eval.datasets.qrels import join, read_qrels
 from eval.datasets.queries import read_queries
-from eval.datasets.write import ABOUT
+from eval.datasets.write import about_of
 from rag.corpus.readers import read_corpus
 from rag.errors import DataError
 
@@ -20,7 +19,7 @@ _SUFFIXES = (".tsv", ".txt", ".qrels", ".trec")
 def read_beir(folder: Path, *, qrels: Path | None = None) -> Dataset:
     """Read ``corpus.jsonl``, ``queries.jsonl`` and ``qrels/SPLIT.tsv`` (or ``.txt``, ``.qrels``, ``.trec``).
 
-    The ``notes`` of a ``dataset.json`` come along.
+    The notes of a ``dataset.json`` that ``rag datasets`` wrote come along.
 
     Args:
         folder: Where they are.
@@ -43,17 +42,4 @@ def read_beir(folder: Path, *, qrels: Path | None = None) -> Dataset:
     known = set(corpus.ids())
     notes: list[str] = []
     splits = {name: join(queries, read_qrels(path), known, name, notes) for name, path in files.items()}
-    return Dataset(folder.resolve().name, corpus, splits, (*_notes(folder / ABOUT), *notes))
-
-
-def _notes(path: Path) -> list[str]:
-    """What a file that says how a dataset was made has to tell."""
-    if not path.is_file():
-        return []
-    try:
-        notes = json.loads(path.read_text(encoding="utf-8"))["notes"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DataError(f"{path}: is no JSON object with 'notes': {error}") from None
-    if not (isinstance(notes, list) and all(isinstance(note, str) for note in notes)):
-        raise DataError(f"{path}: 'notes' must be a list of texts")
-    return notes
+    return Dataset(folder.resolve().name, corpus, splits, (*about_of(folder).get("notes", ()), *notes))

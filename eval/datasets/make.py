@@ -101,8 +101,9 @@ def make_dataset(
     The judgement is the document of the passage. Others may answer a question as well; nobody has looked, so they
     count as misses, for all pipelines alike.
 
-    Dropped are questions that are too short, that speak of "the text", that copy a long run of words from it, and near
-    duplicates: one that was written for two documents has no single answer, so all of these go. On top of that, a
+    Dropped are questions that are too short, that speak of "the text", that copy a long run of words from it, near
+    duplicates of another question to the same document, and those that were written for two documents in the same
+    words: these have no single answer, so all of them go. On top of that, a
     pipeline may be given that has to find the document again (``round_trip``), as Promptagator does (Dai et al. 2023,
     section 3.3, there with the retriever in training and within = 1) where InPars (Bonifacio et al. 2022) keeps what
     the language model found likeliest. It cleans what is to train on. It is off by default, since a test set that one
@@ -217,7 +218,7 @@ def _sift(written: Sequence[_Written], most_copied: float) -> None:
         first, second = left[pair.first], left[pair.second]
         if first.document == second.document:
             second.reason = second.reason or "asked twice"
-        else:
+        elif pair.similarity == 1:  # with one word in ten another, it may well ask for something else
             first.reason = second.reason = "asked of several documents"
 
 

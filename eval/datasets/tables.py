@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
+
+from pydantic import Field
 
 from eval.datasets.base import Qrels
 from eval.datasets.qrels import grade_of, read_qrels
@@ -20,6 +22,7 @@ from rag.types import Query
 __all__ = ["CorpusTable", "QrelsTable", "QueriesTable", "Table"]
 
 Rows = Iterator[tuple[str, Mapping[str, Any]]]
+Delimiter = Annotated[str, Field(min_length=1, max_length=1)] | None
 
 
 class Table(Component):
@@ -28,6 +31,7 @@ class Table(Component):
     kind: ClassVar[str] = "table"
 
     columns: Sequence[str] | None
+    delimiter: str | None
 
     def _rows(self, path: Path, read: Callable[[Path], Rows] | None = None) -> Rows:
         """The rows of a file that has the columns this table names.
@@ -37,9 +41,10 @@ class Table(Component):
         """
         if not path.is_file():
             raise ConfigError(f"there is no file '{path}'", parameter="path")
-        if self.columns is not None and path.suffix.lower() not in (".csv", ".tsv"):
-            raise ConfigError("only CSV and TSV files can lack a line with the names", parameter="columns")
-        rows = iter(read(path) if read else iter_rows(path, columns=self.columns))
+        for name in ("columns", "delimiter"):
+            if self.arguments[name] is not None and path.suffix.lower() not in (".csv", ".tsv"):
+                raise ConfigError(f"is for CSV and TSV files, and '{path}' is none", parameter=name)
+        rows = iter(read(path) if read else iter_rows(path, columns=self.columns, delimiter=self.delimiter))
         first = next(rows, None)
         if first is None:
             raise DataError(f"{path}: is empty")
@@ -49,8 +54,10 @@ class Table(Component):
     def _check(self, row: Mapping[str, Any], path: Path) -> None:
         for name in self.parameters():
             column = self.arguments[name]
-            if name not in ("path", "separator", "columns") and column is not None and column not in row:
+            if name not in ("path", "separator", "columns", "delimiter") and column is not None and column not in row:
                 hint = did_you_mean(column, [str(one) for one in row])
+                between = next((mark for mark in ";|\t" if len(row) == 1 and mark in str(next(iter(row)))), None)
+                hint += f"; are columns divided by {between!r}? then say so with 'delimiter'" if between else ""
                 raise ConfigError(f"'{path}' has no column '{column}'{hint}", parameter=name)
 
 
@@ -64,6 +71,7 @@ class CorpusTable(Table):
         text: Column with the text; by default ``text``, ``contents``, ``content`` or ``body``.
         title: Column with the title, which is put before the text; by default ``title``, where there is one.
         columns: Names of the columns of a CSV or TSV file whose first line is a document already.
+        delimiter: Between the columns of a CSV file, such as ``;``; by default a comma, in TSV a tab.
     """
 
     type = "corpus"
@@ -76,12 +84,14 @@ class CorpusTable(Table):
         text: str | None = None,
         title: str | None = None,
         columns: Sequence[str] | None = None,
+        delimiter: Delimiter = None,
     ) -> None:
         self.path = path
         self.id = id
         self.text = text
         self.title = title
         self.columns = columns
+        self.delimiter = delimiter
 
     def read(self, folder: Path) -> Corpus:
         """The documents; paths are relative to ``folder``."""
@@ -119,6 +129,7 @@ class QueriesTable(Table):
         separator: Between several ids in one cell, such as ``;``. Without it a cell is one id.
         split: Column with the name of the split. Without it all are ``test``.
         columns: Names of the columns of a CSV or TSV file whose first line is a question already.
+        delimiter: Between the columns of a CSV file, such as ``;``; by default a comma, in TSV a tab.
     """
 
     type = "queries"
@@ -133,6 +144,7 @@ class QueriesTable(Table):
         separator: str | None = None,
         split: str | None = None,
         columns: Sequence[str] | None = None,
+        delimiter: Delimiter = None,
     ) -> None:
         if separator is not None and relevant is None:
             raise ConfigError("is for the cells of 'relevant', which is not given", parameter="separator")
@@ -145,6 +157,7 @@ class QueriesTable(Table):
         self.separator = separator
         self.split = split
         self.columns = columns
+        self.delimiter = delimiter
 
     def read(self, folder: Path) -> list[tuple[str, Query, str, dict[str, int]]]:
         """(where, query, split, grade by document) of every question; paths are relative to ``folder``."""
@@ -201,6 +214,7 @@ class QrelsTable(Table):
         grade: Column with the grade, a whole number, relevant when above 0. Without it every pair listed has grade 1.
         split: Column with the name of the split. Without it all are ``test``, or what the queries say.
         columns: Names of the columns of a CSV or TSV file whose first line is a judgement already.
+        delimiter: Between the columns of a CSV file, such as ``;``; by default a comma, in TSV a tab.
     """
 
     type = "qrels"
@@ -214,10 +228,11 @@ class QrelsTable(Table):
         grade: str | None = None,
         split: str | None = None,
         columns: Sequence[str] | None = None,
+        delimiter: Delimiter = None,
     ) -> None:
         if (query is None) != (document is None):
             raise ConfigError("name both columns, 'query' and 'document', or neither", parameter="query")
-        for name, value in (("grade", grade), ("split", split), ("columns", columns)):
+        for name, value in (("grade", grade), ("split", split), ("columns", columns), ("delimiter", delimiter)):
             if value is not None and query is None:
                 raise ConfigError("needs the columns 'query' and 'document' too", parameter=name)
         if isinstance(path, dict) and split is not None:
@@ -228,6 +243,7 @@ class QrelsTable(Table):
         self.grade = grade
         self.split = split
         self.columns = columns
+        self.delimiter = delimiter
 
     def read(self, folder: Path) -> dict[str | None, Qrels]:
         """Judgements by split; None is the key of those without one. Paths are relative to ``folder``."""

@@ -14,7 +14,7 @@ from eval.datasets.base import Dataset
 from rag.errors import ArtifactError, DataError
 from rag.types import Document, Query
 
-__all__ = ["ABOUT", "check_target", "write_dataset"]
+__all__ = ["about_of", "check_target", "write_dataset"]
 
 ABOUT = "dataset.json"
 """What a dataset is made of; its ``notes`` go into reports."""
@@ -31,8 +31,26 @@ def check_target(folder: Path) -> None:
     if folder.exists() and not folder.is_dir():
         raise ArtifactError(f"{folder} is a file: name a folder to write the dataset to")
     inside = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
-    if inside and (ABOUT not in inside or not inside <= _FILES):
+    if inside and not (inside <= _FILES and about_of(folder)):
         raise ArtifactError(f"{folder} is not empty and was not written by `rag datasets`: choose a new folder")
+
+
+def about_of(folder: Path) -> dict[str, Any]:
+    """What the ``dataset.json`` of a folder written here says; nothing of anybody else's.
+
+    Raises:
+        DataError: It is ours, but somebody has broken its notes.
+    """
+    try:
+        about = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    if not isinstance(about, dict) or "made_by" not in about:
+        return {}
+    notes = about.get("notes")
+    if not (isinstance(notes, list) and all(isinstance(note, str) for note in notes)):
+        raise DataError(f"{folder / ABOUT}: 'notes' must be a list of texts")
+    return about
 
 
 def write_dataset(dataset: Dataset, folder: Path, *, about: Mapping[str, Any] | None = None) -> Path:
@@ -76,7 +94,7 @@ def write_dataset(dataset: Dataset, folder: Path, *, about: Mapping[str, Any] | 
         for name, lines in splits.items():
             text = "query-id\tcorpus-id\tscore\n" + "".join(lines)
             (aside / "qrels" / f"{name}.tsv").write_text(text, encoding="utf-8")
-        known = {**(about or {}), "notes": notes}
+        known = {"made_by": "rag datasets", **(about or {}), "notes": notes}
         (aside / ABOUT).write_text(json.dumps(known, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
         old = folder.with_name(f".{folder.name}.old.{uuid.uuid4().hex[:8]}")
         if folder.exists():

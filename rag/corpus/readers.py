@@ -128,19 +128,22 @@ def _from_path(path: Path, id_field: str | None, text_field: str | None, title_f
     raise DataError(f"{path}: unknown format '{suffix}' (valid: {', '.join(sorted({*TABLES, *TEXT_SUFFIXES}))})")
 
 
-def iter_rows(path: Path, *, columns: Sequence[str] | None = None) -> Iterator[tuple[str, dict[str, Any]]]:
+def iter_rows(
+    path: Path, *, columns: Sequence[str] | None = None, delimiter: str | None = None
+) -> Iterator[tuple[str, dict[str, Any]]]:
     """(where, row) of every row of a JSONL, CSV, TSV or Parquet file.
 
     Args:
         path: The file; its suffix is one of :data:`TABLES`.
         columns: Names of the columns of a CSV or TSV file whose first line is a row already.
+        delimiter: Between the columns of such a file; by default a comma, in TSV a tab.
 
     Raises:
         DataError: Unreadable, or a row is wrong; the message says where.
     """
     suffix = path.suffix.lower()
     if suffix in (".csv", ".tsv"):
-        return _csv_rows(path, "," if suffix == ".csv" else "\t", columns)
+        return _csv_rows(path, delimiter or ("," if suffix == ".csv" else "\t"), columns)
     return _parquet_rows(path) if suffix == ".parquet" else iter_jsonl(path)
 
 

@@ -116,6 +116,21 @@ def test_a_row_for_each_pair(mine: Path) -> None:
         load_dataset(mine / "shop.yaml")
 
 
+def test_tables_as_spreadsheets_write_them(mine: Path) -> None:
+    (mine / "q.csv").write_text('Frage;Antwort\n"Wo, und wann?";a1\n', encoding="utf-8-sig")
+    base = "corpus: {path: documents.csv, id: sku, text: description}\n"
+    base += "queries: {path: q.csv, text: Frage, relevant: Antwort"
+    (mine / "shop.yaml").write_text(base + "}\n")
+    with pytest.raises(ConfigError, match=r":2:30: queries\.text: .* no column 'Frage' .*divided by ';'"):
+        load_dataset(mine / "shop.yaml")
+    (mine / "shop.yaml").write_text(base + ", delimiter: ;}\n")
+    assert ["Wo, und wann?"] == [query.text for query in load_dataset(mine / "shop.yaml").split("test").queries]
+    (mine / "shop.yaml").write_text(base.replace("q.csv", "q.jsonl") + ", delimiter: ;}\n")
+    (mine / "q.csv").rename(mine / "q.jsonl")
+    with pytest.raises(ConfigError, match=r"queries\.delimiter: is for CSV and TSV files"):
+        load_dataset(mine / "shop.yaml")
+
+
 def test_judgements_in_files_of_their_own(mine: Path) -> None:
     base = "corpus: {path: documents.csv, id: sku, text: description}\nqueries: {path: questions.csv, id: nr}\n"
     (mine / "a.txt").write_text("1 0 a1 2\n2 0 a2 -1\n")

@@ -178,9 +178,15 @@ def test_notes_come_along_and_bare_queries_are_left_out(tmp_path: Path) -> None:
     found = load_dataset(write_dataset(Dataset("d", CORPUS, {"test": split}, ("made up",)), tmp_path / "out"))
     assert ("made up", "test: 1 queries without a judgement are left out") == found.notes
     assert [one] == list(found.split("test").queries)
-    (tmp_path / "out" / "dataset.json").write_text("[]")
-    with pytest.raises(DataError, match=r"dataset\.json: is no JSON object with 'notes'"):
+    about = tmp_path / "out" / "dataset.json"
+    about.write_text('{"made_by": "me", "notes": "some"}')
+    with pytest.raises(DataError, match=r"dataset\.json: 'notes' must be a list of texts"):
         load_dataset(tmp_path / "out")
+    for text in ("[]", '{"name": "somebody else\'s"}', "{"):
+        about.write_text(text)
+        assert () == load_dataset(tmp_path / "out").notes
+        with pytest.raises(ArtifactError, match="was not written by `rag datasets`"):
+            write_dataset(Dataset("d", CORPUS, {"test": split}), tmp_path / "out")
 
 
 def test_the_built_in_dataset_survives(tmp_path: Path) -> None:

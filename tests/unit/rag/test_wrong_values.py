@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import pytest
 
+from eval.datasets.tables import CorpusTable, QueriesTable
 from rag import LSA, ConfigError, Threshold
 from rag.component import Component, Parameter
 from rag.config import build, read_source
@@ -82,6 +83,9 @@ REQUIRED_IN_PYTHON: dict[tuple[str, str], Any] = {
     **{(stage, "scorer"): CountingScorer() for stage in ("cur", "anncur", "adacur", "axn")},
     **{(stage, "factors"): EmbeddingFactors(embedder=LSA()) for stage in ("cur", "anncur", "adacur", "axn")},
     ("langchain", "chat"): Chat(),
+    **{(table, "path"): "x.jsonl" for table in ("corpus", "queries", "qrels")},
+    ("dataset", "corpus"): CorpusTable("x.jsonl"),
+    ("dataset", "queries"): QueriesTable("x.jsonl", relevant="answers"),
 }
 PROTOCOLS = {
     "LangChainEmbeddings": ("embed_query", "embed_documents"),
@@ -114,6 +118,8 @@ REQUIRED_IN_YAML: dict[tuple[str, str], Any] = {
     ("graph_adaptive", "scorer"): {"type": "max_sim", "embedder": MINILM},
     **{(stage, "scorer"): {"type": "max_sim", "embedder": MINILM} for stage in ("cur", "anncur", "adacur", "axn")},
     **{(stage, "factors"): {"type": "embeddings", "embedder": MINILM} for stage in ("cur", "anncur", "adacur", "axn")},
+    ("dataset", "corpus"): {"type": "corpus", "path": "x.jsonl"},
+    ("dataset", "queries"): {"type": "queries", "path": "x.jsonl", "relevant": "answers"},
 }
 
 IN_YAML: list[Any] = [

@@ -37,7 +37,7 @@ def similar(texts: Sequence[str], *, near: float = 1.0) -> list[Pair]:
 
     Of equal texts each is paired with the first only. Near ones are found exactly, without comparing all pairs: two
     sets of words with Jaccard similarity t share one of the rarest words of each, of which so many have to be looked at
-    as ``size - ceil(t size) + 1`` (prefix filter, Bayardo et al. 2007, section 3).
+    as ``size - ceil(t size) + 1`` (prefix filter, Xiao et al. 2008).
 
     Args:
         texts: Questions.

@@ -105,7 +105,7 @@ def make_dataset(
     duplicates of another question to the same document, and those that were written for two documents in the same
     words: these have no single answer, so all of them go. On top of that, a
     pipeline may be given that has to find the document again (``round_trip``), as Promptagator does (Dai et al. 2023,
-    section 3.3, there with the retriever in training and within = 1) where InPars (Bonifacio et al. 2022) keeps what
+    there with a retriever trained on the questions themselves and within = 1) where InPars (Bonifacio et al. 2022) keeps what
     the language model found likeliest. It cleans what is to train on. It is off by default, since a test set that one
     retriever has chosen favours that retriever, and its kin.
 

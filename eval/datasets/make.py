@@ -103,11 +103,12 @@ def make_dataset(
 
     Dropped are questions that are too short, that speak of "the text", that copy a long run of words from it, near
     duplicates of another question to the same document, and those that were written for two documents in the same
-    words: these have no single answer, so all of them go. On top of that, a
-    pipeline may be given that has to find the document again (``round_trip``), as Promptagator does (Dai et al. 2023,
-    there with a retriever trained on the questions themselves and within = 1) where InPars (Bonifacio et al. 2022) keeps what
-    the language model found likeliest. It cleans what is to train on. It is off by default, since a test set that one
-    retriever has chosen favours that retriever, and its kin.
+    words: these have no single answer, so all of them go.
+
+    On top of that, a pipeline may be given that has to find the document again (``round_trip``), as Promptagator does
+    (Dai et al. 2023, there with a retriever trained on the questions themselves and ``within`` = 1) where InPars
+    (Bonifacio et al. 2022) keeps what the language model found likeliest. It cleans what is to train on. It is off by
+    default, since a test set that one retriever has chosen favours that retriever, and its kin.
 
     Passages are drawn in an order that hangs on their texts and the seed, one of each document before the second of
     any: more documents change the order of the others only by what comes between. With a store, every question is kept

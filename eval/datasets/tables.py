@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
@@ -127,6 +128,8 @@ class QueriesTable(Table):
             parted by ``separator``. An object gives grades, ``{"d1": 2, "d7": 1}``; else each has grade 1. Rows with
             one id and one text are one question with the documents of all of them.
         separator: Between several ids in one cell, such as ``;``. Without it a cell is one id.
+        answer: Column with the answer itself, or a list of texts any of which is right, for pipelines that write
+            answers.
         split: Column with the name of the split. Without it all are ``test``.
         columns: Names of the columns of a CSV or TSV file whose first line is a question already.
         delimiter: Between the columns of a CSV file, such as ``;``; by default a comma, in TSV a tab.
@@ -142,6 +145,7 @@ class QueriesTable(Table):
         text: str | None = None,
         relevant: str | None = None,
         separator: str | None = None,
+        answer: str | None = None,
         split: str | None = None,
         columns: Sequence[str] | None = None,
         delimiter: Delimiter = None,
@@ -155,6 +159,7 @@ class QueriesTable(Table):
         self.text = text
         self.relevant = relevant
         self.separator = separator
+        self.answer = answer
         self.split = split
         self.columns = columns
         self.delimiter = delimiter
@@ -173,12 +178,14 @@ class QueriesTable(Table):
                 f"say which column of '{path}' is the question: text: NAME (it has: {', '.join(map(str, first))})",
                 parameter="text",
             )
-        used = {id, text, self.relevant, self.split, "metadata", "turns"}
+        used = {id, text, self.relevant, self.answer, self.split, "metadata", "turns"}
         found: dict[str, tuple[str, Query, str, dict[str, int]]] = {}
         for number, (where, row) in enumerate(chain([(at, first)], rows), 1):
             name = str(number) if id is None else row_id(row, id, where)
             others = [str(one) for one in row if one not in used]
             query = query_of(row, name, where, text=text, others=others)
+            if self.answer is not None:
+                query = replace(query, metadata={**query.metadata, **_answers(row.get(self.answer), where)})
             split = "test" if self.split is None else _cell(row, self.split, where, "split")
             grades = {} if self.relevant is None else self._grades(row, where)
             if name in found:
@@ -274,6 +281,16 @@ class QrelsTable(Table):
                     f"{where}: document '{document}' is judged {grade} for query '{query}', before {earlier}"
                 )
         return dict(found)
+
+
+def _answers(value: Any, where: str) -> dict[str, list[str]]:
+    """What :mod:`eval.answers` takes as references."""
+    if value in (None, ""):
+        return {}
+    texts = value if isinstance(value, list) else [value]
+    if not all(isinstance(text, (str, int, float)) and not isinstance(text, bool) for text in texts):
+        raise DataError(f"{where}: the answer must be a text or a list of texts, got {value!r:.60}")
+    return {"answers": [str(text) for text in texts]}
 
 
 def _cell(row: Mapping[str, Any], column: str, where: str, what: str) -> str:

@@ -131,6 +131,25 @@ def test_tables_as_spreadsheets_write_them(mine: Path) -> None:
         load_dataset(mine / "shop.yaml")
 
 
+def test_reference_answers(mine: Path) -> None:
+    rows = [
+        {"q": "back?", "docs": "a1", "said": "within 30 days"},
+        {"q": "when?", "docs": "a2", "said": ["1 to 3 days", "three days"]},
+        {"q": "who?", "docs": "a3", "said": None},
+    ]
+    (mine / "q.jsonl").write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    (mine / "shop.yaml").write_text(
+        "corpus: {path: documents.csv, id: sku, text: description}\n"
+        "queries: {path: q.jsonl, text: q, relevant: docs, answer: said}\n"
+    )
+    queries = load_dataset(mine / "shop.yaml").split("test").queries
+    wanted = [{"answers": ["within 30 days"]}, {"answers": ["1 to 3 days", "three days"]}, {}]
+    assert wanted == [query.metadata for query in queries]
+    (mine / "q.jsonl").write_text(json.dumps({"q": "x", "docs": "a1", "said": {"is": 7}}))
+    with pytest.raises(DataError, match=r"q\.jsonl:1: the answer must be a text or a list of texts, got {'is': 7}"):
+        load_dataset(mine / "shop.yaml")
+
+
 def test_judgements_in_files_of_their_own(mine: Path) -> None:
     base = "corpus: {path: documents.csv, id: sku, text: description}\nqueries: {path: questions.csv, id: nr}\n"
     (mine / "a.txt").write_text("1 0 a1 2\n2 0 a2 -1\n")

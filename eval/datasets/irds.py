@@ -57,7 +57,8 @@ def read_irds(name: str) -> Dataset:
     except DataError:
         raise
     except Exception as error:  # downloads and parsers raise many kinds
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        first = str(error.args[0] if error.args else error).strip() or type(error).__name__
+        reason = first.splitlines()[0][:200]
         raise DataError(f"{name}: cannot be read: {reason}") from error
     return Dataset(id, corpus, splits, tuple(notes))
 

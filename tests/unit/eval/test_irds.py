@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import os
 import sys
+import tempfile
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,6 +14,7 @@ import pytest
 from eval.datasets.load import load_dataset
 from rag.errors import DataError, MissingExtraError
 
+os.environ.setdefault("IR_DATASETS_HOME", tempfile.mkdtemp())  # it makes folders when it is imported
 ir_datasets = pytest.importorskip("ir_datasets")
 
 from ir_datasets.datasets.base import Dataset  # noqa: E402

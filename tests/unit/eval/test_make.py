@@ -20,7 +20,9 @@ from eval.datasets.make import make_dataset
 from eval.datasets.trivial import copied, why_trivial
 from eval.datasets.write import write_dataset
 from rag import Corpus, Document, Pipeline, Store
+from rag.config import load_component
 from rag.errors import ConfigError, DataError
+from rag.summarizer import Summarizer
 from summarizers import ChatModel, LangChainSummarizer
 from tests.chat_server import asked, chat_server
 
@@ -226,3 +228,13 @@ def test_killed_half_way_it_goes_on(tmp_path: Path) -> None:
         again = len(server.requests) - before
         assert 60 - before <= again <= 60 - before + 8  # 4 under way, and 4 answered and not yet written down
     assert 60 == len(load_dataset(tmp_path / "made").split("test").queries)
+
+
+CONFIGS = sorted((Path(__file__).parents[3] / "configs" / "writers").glob("*.yaml"))
+
+
+def test_writers_that_come_along_write_questions() -> None:
+    assert CONFIGS
+    for path in CONFIGS:
+        author = load_component(path, Summarizer)  # type: ignore[type-abstract]
+        assert "questions" == author.arguments["task"]

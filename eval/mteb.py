@@ -132,7 +132,8 @@ class PipelineSearch:
 def mteb_task(dataset: Dataset, *, split: str = "test", ignore_identical_ids: bool = False) -> AbsTaskRetrieval:
     """A split of a dataset as a task for ``mteb.evaluate``, whatever its models.
 
-    Queries without a relevant document are left out by mteb.
+    Queries without a judgement are left out by mteb. It hands negative grades to trec_eval, which may die of those
+    below -1; they become -1.
 
     Args:
         dataset: Documents and judged queries.
@@ -181,7 +182,10 @@ def mteb_task(dataset: Dataset, *, split: str = "test", ignore_identical_ids: bo
             data = RetrievalSplitData(
                 corpus=Table.from_list([{"id": one.id, "title": "", "text": one.text} for one in corpus]),
                 queries=Table.from_list(queries),
-                relevant_docs={query: dict(judged) for query, judged in chosen.qrels.items()},
+                relevant_docs={
+                    query: {id: max(grade, -1) for id, grade in judged.items()}
+                    for query, judged in chosen.qrels.items()
+                },
                 top_ranked=None,
             )
             self.dataset = {"default": {split: data}}

@@ -199,9 +199,12 @@ def make(
 
 
 def _wrote(dataset: Dataset, folder: Path) -> None:
-    splits = ", ".join(f"{name} {len(one.queries):,}" for name, one in dataset.splits.items())
+    from eval.datasets.write import about_of
+
+    sizes = {name: sum(map(bool, split.qrels.values())) for name, split in dataset.splits.items()}
+    splits = ", ".join(f"{name} {size:,}" for name, size in sizes.items() if size)
     typer.echo(f"{folder}: {len(dataset.corpus):,} documents; queries: {splits}")
-    for note in dataset.notes:
+    for note in about_of(folder)["notes"]:
         typer.echo(f"note: {note}")
 
 

@@ -14,7 +14,9 @@ from rag.candidates import Ints
 
 __all__ = ["Pair", "groups_of", "leaks", "normalised", "shared_between", "similar"]
 
-_WORD = re.compile(r"\w+")
+_SPACELESS = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
+_WORD = re.compile(rf"[{_SPACELESS}]|[^\W{_SPACELESS}]+")
+"""Of scripts that put no spaces between words (Chinese, Japanese) each character."""
 _SHOWN = 3
 
 

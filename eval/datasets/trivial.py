@@ -37,7 +37,7 @@ def why_trivial(question: str, text: str, *, most_copied: float = 0.5) -> str | 
         most_copied: Part of the question's words that may stand in the text in one run.
     """
     words = normalised(question).split()
-    if len(words) < _LEAST_WORDS and len("".join(words)) < _LEAST_CHARACTERS:  # some scripts put no spaces
+    if len(words) < _LEAST_WORDS and len("".join(words)) < _LEAST_CHARACTERS:  # Thai puts no spaces, German few
         return "too short"
     if question.rstrip().endswith(":"):
         return "no question"  # "Here are the questions:"

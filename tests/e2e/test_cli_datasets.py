@@ -68,6 +68,9 @@ def test_split_convert_and_tune_on_them(rag: Runner, shop: Path) -> None:  # noq
     about = json.loads((shop / "divided" / "dataset.json").read_text())
     assert ("rag datasets split", "shop.yaml", 0) == (about["made_by"], about["from"], about["seed"])
     assert 0 == rag("datasets", "convert", "divided", "--out", "copy").code
+    known = rag("datasets", "convert", "python-reference", "--out", "reference").out
+    assert known.startswith("reference: ")
+    assert "note: test-with-nulls: 15 queries without a judgement are left out" in known
     assert (shop / "divided" / "corpus.jsonl").read_text() == (shop / "copy" / "corpus.jsonl").read_text()
     (shop / "file.yaml").write_text(
         "type: dataset\ncorpus: {path: copy}\nqueries: {path: copy/queries.jsonl}\n"

@@ -118,6 +118,8 @@ def test_equal_once_normalised() -> None:
     assert "what is a stra\u00dfe".replace("\u00df", "ss") == normalised("What is\ta  STRASSE?!")
     assert "???" == normalised(" ??? ")  # no words to compare: the text itself
     assert [(0, 1, 1.0), (0, 3, 1.0)] == similar(["A b.", "a  B", "c", "a b"])
+    assert "\u6771 \u4eac tower" == normalised("\u6771\u4eacTower")
+    assert [(0, 1, 1.0)] == similar(["\u6771\u4eac\u306f\u3069\u3053\uff1f", "\u6771\u4eac\u306f\u3001\u3069\u3053"])
 
 
 def test_a_report_says_what_leaks() -> None:

@@ -146,3 +146,23 @@ def test_what_is_refused(rag: Runner, shop: Path) -> None:  # noqa: F811
     refused = rag.refused("eval", "bm25.yaml", "--dataset", "shop.yaml")
     assert "shop.yaml:2:10: corpus: unknown argument 'pth' of 'corpus'; did you mean 'path'?" in refused
     assert not (shop / "x").exists()
+
+
+def test_judgements_with_odd_grades(rag: Runner, shop: Path) -> None:  # noqa: F811
+    for name, k1 in (("a", "1.2"), ("b", "0.1")):
+        assert (
+            0 == rag("eval", "bm25.yaml", "--dataset", "shop.yaml", "--set", f"retriever.k1={k1}", "--out", name).code
+        )
+    runs = ("a=a/run.trec", "b=b/run.trec", "--qrels", "odd.qrels")
+    odd = shop / "odd.qrels"
+    odd.write_text("1 0 d0 -2\n2 0 d1 -2147483648\n3 0 d2 -1\n")
+    for command in (("compare", *runs), ("eval", "bm25.yaml", "--dataset", "shop.yaml", "--qrels", "odd.qrels")):
+        done = rag(*command, "--json")
+        assert 0 == done.code
+    assert 0.0 == json.loads(done.out)["measures"]["nDCG@10"]["mean"]
+    odd.write_text("1 0 d0 1\n2 0 d1 2147483647\n")
+    for command in (("compare", *runs), ("eval", "bm25.yaml", "--dataset", "shop.yaml", "--qrels", "odd.qrels")):
+        assert "odd.qrels:2: the grade 2147483647 is out of range" in rag.refused(*command)
+    odd.write_text("\n")
+    for command in (("compare", *runs), ("eval", "bm25.yaml", "--dataset", "shop.yaml", "--qrels", "odd.qrels")):
+        assert "odd.qrels: is empty: no judgements" in rag.refused(*command)

@@ -176,7 +176,7 @@ def test_the_command_and_its_mistakes(folder, tmp_path):
         (["--set", "seed=-1"], "seed: must be greater than or equal to 0"),
         (["--set", "objectives=[speed]"], "unknown objective"),
         (["--set", "objectives=[AP]"], "another sweep"),
-        (["--dataset", "nowhere"], "there is no folder and no built-in dataset 'nowhere'"),
+        (["--dataset", "nowhere"], "there is no folder, no dataset file and no built-in dataset 'nowhere'"),
         (["--set", "constraints=[latency_p50_ms <= 0]", "--out", str(tmp_path / "p")], "came closest"),
     ]:
         refused = run("tune", str(folder / "sweep.yaml"), "--trials", "2", "--out", str(tmp_path / "o"), *arguments)

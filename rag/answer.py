@@ -37,7 +37,7 @@ class Answer:
         n_dropped: Citations of passages that it was not given.
         documents: Ids of the documents it was written from, in the order of their numbers.
         passages: What of these was shown to the model.
-        llm_calls: Requests it took.
+        llm_calls: Requests it took; none where another query of the batch had the same prompt, which was asked once.
         llm_tokens: Tokens read and written.
         money: What they cost, where prices are known.
         seconds: From the first request to the answer.

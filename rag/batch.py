@@ -157,9 +157,11 @@ class QueryBatch:
                 self.key_texts[name] = keys
 
     def answered(self, query: Query, answer: Answer) -> None:
-        """Record the answer to one of these queries, if anyone asked."""
+        """Record the answer to one of these queries, if anyone asked. One that is there twice has one answer, with what
+        that has cost.
+        """
         if self.answers is not None:
-            self.answers[id(query)] = answer
+            self.answers.setdefault(id(query), answer)
 
     def answer_to(self, query: Query) -> Answer | None:
         """What was recorded for this very query object."""

@@ -6,7 +6,7 @@ import json
 import re
 from typing import Any
 
-__all__ = ["Unusable", "read_answer", "several", "tokens_of", "wants_structure"]
+__all__ = ["Unusable", "read_answer", "several", "tokens_of", "wants_structure", "without_thoughts"]
 
 _SCHEMA: dict[str, Any] = {
     "title": "texts",
@@ -70,7 +70,7 @@ def read_answer(answer: Any, n_texts: int, *, in_words: bool = True) -> tuple[st
         Unusable: A refusal, nothing, or cut off.
     """
     message, structured = _message(answer), isinstance(answer, dict)
-    text = _text(message)
+    text = without_thoughts(_text(message))
     reason = (getattr(message, "response_metadata", None) or {}).get("finish_reason")
     refusal = (getattr(message, "additional_kwargs", None) or {}).get("refusal")
     if refusal or reason == "content_filter" or (in_words and _REFUSAL.match(text.strip())):
@@ -87,6 +87,14 @@ def read_answer(answer: Any, n_texts: int, *, in_words: bool = True) -> tuple[st
     if not texts:
         raise Unusable("it answered with nothing", again=True)
     return tuple(texts)
+
+
+def without_thoughts(text: str) -> str:
+    """What a reasoning model wrote, without the thoughts that some servers leave before it. Their first tag may be
+    missing: it is in the prompt of some models.
+    """
+    thoughts, tag, answer = text.partition("</think>")
+    return answer if tag and "<think>" not in thoughts.lstrip().removeprefix("<think>") else text
 
 
 def _message(answer: Any) -> Any:

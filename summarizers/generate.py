@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import logging
 import re
-import string
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Annotated
 
 from pydantic import Field
@@ -38,6 +37,8 @@ _CONVERSATION = (
 )
 _PLACE = re.compile(r"\{(passages|question|abstention)\}")
 _OUR_TAG = re.compile(r"<(?=\s*/?\s*passage)", re.IGNORECASE)
+_WORD = re.compile(r"[^\W_]+")
+"""Nothing that a language uses for punctuation is part of one."""
 _LISTED = 5
 """Reasons named in a warning."""
 
@@ -106,7 +107,7 @@ class Generate(Stage):
         written = self.writer.prompted().ask(
             prompts, store=batch.store, ledger=batch.ledger, progress=batch.progress or no_progress
         )
-        answers = dict(zip(asked, written, strict=True))
+        answers = dict(zip(asked, _paid_once(prompts, written), strict=True))
         problems: Counter[str] = Counter()
         for row, query in enumerate(batch.queries):
             answer = self._answer(answers[row], *given[row]) if row in answers else self._nothing()
@@ -168,7 +169,14 @@ class Generate(Stage):
         return Answer(self.abstention, abstained=True, money=self.writer.price(0, 0))
 
 
+def _paid_once(prompts: Sequence[str], written: Sequence[Summary]) -> Iterator[Summary]:
+    """What was asked once for several queries has cost the first of them."""
+    seen: set[str] = set()
+    for prompt, summary in zip(prompts, written, strict=True):
+        again = prompt in seen
+        seen.add(prompt)
+        yield Summary(summary.texts, summary.problem) if again else summary
+
+
 def _words(text: str) -> list[str]:
-    return [
-        word for one in text.casefold().split() if (word := one.strip(string.punctuation + "\u2018\u2019\u201c\u201d"))
-    ]
+    return _WORD.findall(text.casefold())

@@ -14,7 +14,7 @@ from rag.conversation import render
 from rag.errors import ModelError
 from rag.models import Device, model_content, resolve_device, resolve_model
 from rag.summarizer import Source, Summarizer, Summary
-from summarizers.answers import several
+from summarizers.answers import several, without_thoughts
 from summarizers.prompts import Task, check_template, messages, prompted, template_of
 
 __all__ = ["TransformersSummarizer"]
@@ -128,7 +128,7 @@ class TransformersSummarizer(Summarizer):
             )
         if not model.config.is_encoder_decoder:
             written = written[:, inputs["input_ids"].shape[1] :]
-        answers = tokenizer.batch_decode(written, skip_special_tokens=True)
+        answers = map(without_thoughts, tokenizer.batch_decode(written, skip_special_tokens=True))
         counts = (written != tokenizer.pad_token_id).sum(dim=1).tolist()
         return list(zip(answers, counts, strict=True))
 

@@ -88,7 +88,7 @@ def test_a_passage_can_neither_close_its_tags_nor_ask_for_more():
     assert "{question} {abstention} [1]" in text
 
 
-@pytest.mark.parametrize("text", [NONE, f"**{NONE.upper()}**", f"  {NONE} [1]", f"{NONE}\nSorry."])
+@pytest.mark.parametrize("text", [NONE, f"**{NONE.upper()}**", f"  {NONE} [1]", f"{NONE[:-1]}[1].", f"{NONE}\nSorry."])
 def test_an_answer_that_abstains_is_recognised(text):
     with always(text) as server:
         assert pipeline(server).search("cat").answer.abstained
@@ -98,6 +98,46 @@ def test_an_answer_that_abstains_is_recognised(text):
 def test_and_another_is_not(text):
     with always(text) as server:
         assert not pipeline(server).search("cat").answer.abstained
+
+
+@pytest.mark.parametrize(
+    ("abstention", "text"),
+    [
+        ("資料に答えがありません。", "資料に答えがありません"),
+        ("资料中没有答案。", "「资料中没有答案」[1]。"),
+        ("¿No hay respuesta?", "No hay respuesta…"),
+        ("لا يوجد جواب.", "لا يوجد جواب؟"),
+    ],
+)
+def test_so_it_is_in_other_languages(abstention, text):
+    with always(text) as server:
+        assert pipeline(server, abstention=abstention).search("cat").answer.abstained
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("<think>\nIs it [2]?\n</think>\n\nThey sleep [1].", "They sleep [1]."),
+        ("Is it [2]?\n</think>\nThey sleep [1].", "They sleep [1]."),
+        ("The tags <think> and </think> are its own [1].", "The tags <think> and </think> are its own [1]."),
+        ("<think>It is [1].", "<think>It is [1]."),
+    ],
+)
+def test_thoughts_are_no_part_of_an_answer(text, said):
+    with always(text) as server:
+        answer = pipeline(server).search("cat").answer
+    assert (said, [1]) == (answer.text, [one.rank for one in answer.citations])
+
+
+def test_what_two_queries_ask_alike_is_paid_once():
+    again = Query("same", "cat")
+    with always("x") as server:
+        found = pipeline(server, chat={"price_input": 1e6, "price_output": 2e6})
+        results = found.search([again, "dog", again, "cat"])
+    assert 2 == len(server.requests)
+    assert ["x"] * 4 == [one.answer.text for one in results]
+    assert results[0].costs.llm_calls == 2 == sum(one.answer.llm_calls for one in (*results[:2], results[3]))
+    assert 2 * (7 + 10) == sum(one.answer.money for one in (*results[:2], results[3]))
 
 
 def test_where_nothing_is_found_nobody_is_asked():

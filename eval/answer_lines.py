@@ -1,4 +1,4 @@
-"""Measures of answers in words, for a terminal."""
+"""Measures of answers in words, for a terminal or a list in Markdown."""
 
 from __future__ import annotations
 
@@ -9,21 +9,24 @@ __all__ = ["answer_lines"]
 
 
 def answer_lines(found: Mapping[str, Any]) -> list[str]:
-    """The entry ``answers`` of ``metrics.json`` in words, for a terminal."""
+    """The entry ``answers`` of ``metrics.json`` in words; what belongs to the line above is indented."""
     lines = [f"answers of {found['stage']}: {_costs(found['costs'])}; {_count(found['failed'], 'problem')}"]
     lines += [f"  {name.replace('_', ' ')}: {_mean(value)}" for name, value in found["measures"].items() if value]
     for judge in found["judges"]:
         claims = ", ".join(f"{n} {verdict.replace('_', ' ')}" for verdict, n in judge["claims"].items())
         lines.append(f"judge {judge['name']}: {judge['n_judged']} answers, {_costs(judge['costs'])}; claims: {claims}")
         lines += [f"  {name}: {_mean(value)}" for name, value in judge["measures"].items() if value]
-    for one in found["agreement"]:
-        if one["percent"] is not None:
-            kappa = "no kappa: one and the same label throughout"
-            if one["kappa"] is not None:
-                kappa = f"Cohen's kappa {_mean(one['kappa'])}"
-            share = f"{one['percent']['mean']:.1%} of {one['n']} answers"
-            lines.append(f"agreement of {' and '.join(one['between'])}: {share}, {kappa}")
+    lines += [f"agreement of {' and '.join(one['between'])}: {_agreement(one)}" for one in found["agreement"]]
     return lines
+
+
+def _agreement(found: Mapping[str, Any]) -> str:
+    if found["percent"] is None:
+        return "there is no answer that both have labelled"
+    kappa = (
+        f"Cohen's kappa {_mean(found['kappa'])}" if found["kappa"] else "no kappa: one and the same label throughout"
+    )
+    return f"{found['percent']['mean']:.1%} of {_count(found['n'], 'answer')}, {kappa}"
 
 
 def _mean(value: Mapping[str, Any]) -> str:

@@ -24,20 +24,25 @@ __all__ = ["check_judges", "judge_answers"]
 
 
 def check_judges(pipeline: Pipeline, judges: Sequence[Judge], labels: Mapping[str, bool] | None = None) -> str | None:
-    """Name of the stage that writes a pipeline's answers, of several the last one; None when none does.
+    """Name of the stage that writes a pipeline's answers; None when none does.
 
     Raises:
-        ConfigError: None does, and there is a judge; or there are labels, and nobody who judges.
+        ConfigError: None does, and there is a judge; there are labels, and nobody who judges; or one of these is none.
     """
-    names = [name for name, step in zip(pipeline.step_names[1:], pipeline.stages, strict=True) if step.writes_answers]
-    if judges and not names:
+    steps = zip(pipeline.step_names[1:], pipeline.stages, strict=True)
+    writing = next((name for name, stage in steps if stage.writes_answers), None)
+    if wrong := [one for one in judges if not isinstance(one, Judge)]:
+        raise ConfigError(f"must be judges, such as read_judge(path) gives, got {wrong[0]!r}", parameter="judge")
+    if judges and writing is None:
         raise ConfigError(
             "there is nothing to judge: the pipeline has no stage that writes answers, such as generate",
             parameter="judge",
         )
     if labels is not None and not judges:
         raise ConfigError("labels are compared with a judge's: give a judge too", parameter="labels")
-    return names[-1] if names else None
+    if wrong := [f"{id!r}: {label!r}" for id, label in (labels or {}).items() if label not in (True, False)]:
+        raise ConfigError(f"must be true or false, got {wrong[0]}", parameter="labels")
+    return writing
 
 
 def judge_answers(

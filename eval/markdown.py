@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
+from eval.answer_lines import answer_lines
 from eval.failures import words
 from rag.errors import ArtifactError
 
@@ -13,7 +15,8 @@ __all__ = ["as_markdown", "cell"]
 
 
 def as_markdown(run: Path) -> str:
-    """Measures with intervals, stages with what they cost and lose, failure modes, and notes.
+    """Measures with intervals, stages with what they cost and lose, failure modes, answers and how they were judged, and
+    notes.
 
     Args:
         run: A run folder.
@@ -56,6 +59,9 @@ def _page(metrics: dict[str, Any]) -> str:
             f"| {cell(stage['name'])} | {stage['seconds'] / n * 1e3:.1f} | {stage['scorer_calls'] / n:.1f} | {after} |"
         )
     lines += _failures(metrics)
+    if metrics.get("answers"):
+        # A line that is indented becomes part of a list inside the list.
+        lines += ["", *(re.sub(r"^ *", r"\g<0>- ", line) for line in answer_lines(metrics["answers"]))]
     alone = f"one question alone {latency['p50']:.1f} ms (p50), {latency['p95']:.1f} ms (p95); " if latency else ""
     lines += ["", f"{alone}in batch {metrics['throughput_qps']:.0f} per second"]
     lines += ["", *(f"- {note}" for note in metrics["notes"])] if metrics["notes"] else []

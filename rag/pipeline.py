@@ -81,6 +81,7 @@ class Pipeline(Component):
         self._saved: Saved | None = None
 
         self._check_chunker()
+        self._check_answers()
 
     # -- making -----------------------------------------------------------------------------------------------------
 
@@ -530,6 +531,14 @@ class Pipeline(Component):
                 f"chunker {self.chunker.label()} counts in tokens, but no embedder of this pipeline has any: "
                 "set its unit to characters",
                 parameter="chunker",
+            )
+
+    def _check_answers(self) -> None:
+        writing = [name for name, stage in self._stage_names() if stage.writes_answers]
+        if len(writing) > 1:
+            raise ConfigError(
+                f"a query has one answer, and {' and '.join(writing)} would each have one written and paid for",
+                parameter="stages",
             )
 
     def _tokenizer(self) -> Tokenizer | None:

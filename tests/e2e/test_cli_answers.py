@@ -63,6 +63,10 @@ def test_eval_measures_judges_and_compares_with_people(rag, server, starter, tmp
     between = [one["between"] for one in found["answers"]["agreement"]]
     assert [["claims", "claims 2"], ["claims", "labels"], ["claims 2", "labels"]] == between
     assert "As judged by claims 2" in (tmp_path / found["run"] / "report.html").read_text(encoding="utf-8")
+    markdown = rag("report", found["run"], "--markdown").out
+    assert "\n\n- answers of stages.0 generate: 8 calls, 96 tokens; 0 problems\n  - lexical faithfulness: " in markdown
+    assert "\n- judge claims 2: 8 answers, 16 calls" in markdown
+    assert "\n- agreement of claims and labels: " in markdown
     plain = json.loads(rag("eval", pipeline, "--dataset", data, "--json").out)
     assert ([], 8) == (plain["answers"]["judges"], plain["answers"]["costs"]["llm_calls"])
 

@@ -208,7 +208,9 @@ def test_where_nobody_answers_nothing_is_judged():
     assert (0, None, 0) == (judge["n_judged"], judge["measures"]["faithfulness"], judge["costs"]["llm_calls"])
     (pair,) = found.metrics["answers"]["agreement"]
     assert (0, None) == (pair["n"], pair["kappa"])
-    assert not any(line.startswith("agreement") for line in answer_lines(found.metrics["answers"]))
+    assert "agreement of claims and labels: there is no answer that both have labelled" in answer_lines(
+        found.metrics["answers"]
+    )
 
 
 def test_a_pipeline_without_answers_is_refused_before_any_work():
@@ -222,6 +224,10 @@ def test_a_pipeline_without_answers_is_refused_before_any_work():
     generating = Pipeline(retriever=Never(), stages=[Generate(writer=ChatModel("m"))])
     with pytest.raises(ConfigError, match="labels are compared with a judge's"):
         evaluate(generating, dataset(), measures=["AP"], labels={"q0": True})
+    with pytest.raises(ConfigError, match=r"labels: must be true or false, got 'q0': 'faithful'"):
+        evaluate(generating, dataset(), measures=["AP"], judge=judge, labels={"q0": "faithful"})
+    with pytest.raises(ConfigError, match="judge: must be judges, such as read_judge.path. gives, got 'judge.yaml'"):
+        evaluate(generating, dataset(), measures=["AP"], judge=["judge.yaml"])
     plain = evaluate(Pipeline(retriever=BM25()), dataset(), measures=["AP"], timed=False)
     with pytest.raises(ConfigError, match="no stage that writes answers"):
         judge_answers(plain, [judge])

@@ -140,6 +140,14 @@ def test_what_two_queries_ask_alike_is_paid_once():
     assert 2 * (7 + 10) == sum(one.answer.money for one in (*results[:2], results[3]))
 
 
+def test_one_stage_writes_answers():
+    stages = [Generate(writer=ChatModel("m")), Threshold(top_k=1), Generate(writer=ChatModel("m"))]
+    with pytest.raises(
+        ConfigError, match="stages: a query has one answer, and stages.0 generate and stages.2 generate"
+    ):
+        Pipeline(retriever=BM25(), stages=stages)
+
+
 def test_where_nothing_is_found_nobody_is_asked():
     with always("x") as server:
         result = pipeline(server).search("zzyzx")

@@ -31,8 +31,9 @@ def check_judges(pipeline: Pipeline, judges: Sequence[Judge], labels: Mapping[st
     """
     steps = zip(pipeline.step_names[1:], pipeline.stages, strict=True)
     writing = next((name for name, stage in steps if stage.writes_answers), None)
-    if wrong := [one for one in judges if not isinstance(one, Judge)]:
-        raise ConfigError(f"must be judges, such as read_judge(path) gives, got {wrong[0]!r}", parameter="judge")
+    for one in judges:
+        if not isinstance(one, Judge):
+            raise ConfigError(f"must be a judge, such as read_judge(path) gives, got {one!r}", parameter="judge")
     if judges and writing is None:
         raise ConfigError(
             "there is nothing to judge: the pipeline has no stage that writes answers, such as generate",
@@ -40,8 +41,9 @@ def check_judges(pipeline: Pipeline, judges: Sequence[Judge], labels: Mapping[st
         )
     if labels is not None and not judges:
         raise ConfigError("labels are compared with a judge's: give a judge too", parameter="labels")
-    if wrong := [f"{id!r}: {label!r}" for id, label in (labels or {}).items() if label not in (True, False)]:
-        raise ConfigError(f"must be true or false, got {wrong[0]}", parameter="labels")
+    for id, label in (labels or {}).items():
+        if label not in (True, False):
+            raise ConfigError(f"must be true or false, got {label!r} for '{id}'", parameter="labels")
     return writing
 
 

@@ -200,7 +200,10 @@ class Summarizer(Component):
             k: s for k, s in zip(keys, sources, strict=True) if k not in found and (s.text.strip() or self.by_id)
         }
         if missing and values is not None and values.mode == "only":
-            raise ArtifactError(f"{values.path}: lacks {len(missing)} summaries, and nothing may be computed")
+            raise ArtifactError(
+                f"{values.path}: lacks {len(missing)} of {len(set(keys))} texts of {self.label()} (those that failed "
+                "are never kept), and nothing may be computed"
+            )
         if missing:
             with values.computing() if values is not None else nullcontext():
                 # Another process may have written them while this one waited.

@@ -224,9 +224,9 @@ def test_a_pipeline_without_answers_is_refused_before_any_work():
     generating = Pipeline(retriever=Never(), stages=[Generate(writer=ChatModel("m"))])
     with pytest.raises(ConfigError, match="labels are compared with a judge's"):
         evaluate(generating, dataset(), measures=["AP"], labels={"q0": True})
-    with pytest.raises(ConfigError, match=r"labels: must be true or false, got 'q0': 'faithful'"):
+    with pytest.raises(ConfigError, match=r"labels: must be true or false, got 'faithful' for 'q0'"):
         evaluate(generating, dataset(), measures=["AP"], judge=judge, labels={"q0": "faithful"})
-    with pytest.raises(ConfigError, match="judge: must be judges, such as read_judge.path. gives, got 'judge.yaml'"):
+    with pytest.raises(ConfigError, match="judge: must be a judge, such as read_judge.path. gives, got 'judge.yaml'"):
         evaluate(generating, dataset(), measures=["AP"], judge=["judge.yaml"])
     plain = evaluate(Pipeline(retriever=BM25()), dataset(), measures=["AP"], timed=False)
     with pytest.raises(ConfigError, match="no stage that writes answers"):

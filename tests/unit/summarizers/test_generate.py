@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from langchain_core.language_models import FakeListChatModel
 
-from rag import ConfigError, Document, ModelError, Pipeline, Query, QueryBatch, Store, Threshold
+from rag import ArtifactError, ConfigError, Document, ModelError, Pipeline, Query, QueryBatch, Store, Threshold
 from rag.answer import Citation, citations_in
 from retrievers import BM25
 from summarizers import ChatModel, Generate, LangChainSummarizer, Precomputed, TransformersSummarizer
@@ -206,6 +206,8 @@ def test_what_fails_for_one_query_is_its_problem(fault, why, tmp_path, caplog):
         before = len(server.requests)
         ask(found, store, "cat", "dog")
         assert {"dog"} == {asked(request).split()[-1] for request in server.requests[before:]}  # failures are not kept
+    with pytest.raises(ArtifactError, match=r"lacks 1 of 2 texts of 'chat_model' \(those that failed are never kept\)"):
+        ask(found, Store(tmp_path, mode="only"), "cat", "dog")
 
 
 def ask(found, store, *texts):

@@ -21,7 +21,7 @@ from hpo.sweep import Sweep
 from rag.batch import QueryBatch
 from rag.context import Training
 from rag.costs import Costs
-from rag.errors import ConfigError, DataError
+from rag.errors import ConfigError, DataError, ModelError
 from rag.pipeline import Pipeline
 from rag.store.fingerprint import fingerprint
 from rag.store.store import Store
@@ -198,6 +198,8 @@ class Bench:
             queries = split.queries[first : first + _BATCH]
             batch = QueryBatch(queries, store=self.store, answers={} if self.sweep.answer_measures else None)
             candidates = pipeline.run(batch)
+            if self.sweep.answer_measures:
+                _check_answers(batch)
             if self.sweep.ignore_identical_ids:
                 candidates = without(candidates, identical(queries, pipeline.corpus))
             run = as_run(queries, candidates, pipeline.corpus)
@@ -253,6 +255,14 @@ def _check_references(split: Split, name: str, measure: str) -> None:
             f"{measure} compares with references: {len(lacking)} of {len(split.queries)} queries of split '{name}' "
             f"have none ('answers' or 'answer' in the metadata), such as '{lacking[0]}'"
         )
+
+
+def _check_answers(batch: QueryBatch) -> None:
+    """A server that is gone says nothing about a configuration: its trial fails, instead of counting 0."""
+    answers = [batch.answer_to(query) for query in batch.queries]
+    problems = [one.problem for one in answers if one is not None and one.problem]
+    if len(problems) == len(answers):
+        raise ModelError(f"none of {len(answers)} queries was answered: {problems[0]}")
 
 
 def _learns(pipeline: Pipeline) -> bool:

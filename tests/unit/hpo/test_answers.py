@@ -86,6 +86,17 @@ def test_an_objective_of_answers_and_early_stopping(dataset):
     assert [0.0] * 4 == [one.metrics["exact_match"] for one in result.trials]
 
 
+def test_a_server_that_is_gone_is_no_result(dataset):
+    def gone(request, number):
+        return answer(request, number) if request["model"] == "good" else {"status": 400, "body": "out of order"}
+
+    with chat_server(gone) as server:
+        result = tune(pipeline(server.url), dataset, objectives=["token_recall"], sampler="grid", n_trials=4)
+    assert {("good", "complete"), ("bad", "failed")} == {(one.point["model"], one.state) for one in result.trials}
+    (reason,) = {one.reason for one in result.trials if one.state == "failed"}
+    assert "none of 2 queries was answered" in reason and "out of order" in reason
+
+
 def test_what_answers_cannot_be_measured_on(dataset):
     lone = {"type": "pipeline", "retriever": {"type": "bm25", "top_k": Categorical(choices=[1, 2])}}
     with pytest.raises(

@@ -110,8 +110,7 @@ def references_of(query: Query, grades: Mapping[str, int] | None = None) -> list
     if isinstance(given, Mapping):  # SQuAD's own layout
         given = given.get("text")
     several = given if isinstance(given, (list, tuple)) else [given]
-    texts = [str(one) for one in several if isinstance(one, (str, int, float)) and not isinstance(one, bool)]
-    texts = [text for text in texts if text.strip()]
+    texts = [text for one in several if (text := _text(one)).strip()]
     if several and not texts:
         return None
     return [] if grades is not None and not _relevant(grades) else texts
@@ -217,6 +216,15 @@ def against_references(answer: Answer, references: Sequence[str]) -> dict[str, f
     if not references:
         return dict.fromkeys(_AGAINST_REFERENCES, float(answer.abstained))
     return {name: measure(said, references) if said else 0.0 for name, measure in _AGAINST_REFERENCES.items()}
+
+
+def _text(reference: object) -> str:
+    """Empty for what is none. Tables with gaps hold whole numbers as floats, and NaN for nothing."""
+    if isinstance(reference, float) and reference.is_integer():
+        return str(int(reference))
+    if isinstance(reference, bool) or reference != reference or not isinstance(reference, (str, int, float)):
+        return ""
+    return str(reference)
 
 
 def _said(answer: Answer) -> str:

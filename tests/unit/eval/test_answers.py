@@ -140,6 +140,8 @@ def test_where_nothing_is_relevant_no_answer_is_right():
         ({"answer": " "}, None),
         ({"answers": [" ", ""]}, None),
         ({"answer": True}, None),
+        ({"answer": float("nan")}, None),
+        ({"answers": [1969.0, 3.5, float("nan")]}, ["1969", "3.5"]),
         ({"answers": [{"x": 1}]}, None),
     ],
 )

@@ -169,4 +169,4 @@ class Worker:
 
 
 def _without_password(url: str) -> str:
-    return re.sub(r"//([^:/@]+):[^@]*@", r"//\1:...@", url)
+    return re.sub(r"(?<=password=)[^&]*", "...", re.sub(r"//([^:/@]*):.*@", r"//\1:...@", url))

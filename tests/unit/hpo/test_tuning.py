@@ -343,6 +343,21 @@ def test_a_server_whose_driver_is_missing(dataset, monkeypatch, url, extra):
         tune(sweep(storage=url), dataset)
 
 
+@pytest.mark.parametrize(
+    "url",
+    [
+        "sqlite://u:secret@h/x",
+        "sqlite://:secret@h/x",
+        "sqlite:////no/such/folder/x.db?user=u&password=secret&mode=ro",
+    ],
+)
+def test_no_message_shows_the_password_of_a_server(url, tmp_path):
+    with pytest.raises(ArtifactError) as caught:
+        open_storage(url, tmp_path)
+    assert "sqlite:" in str(caught.value)
+    assert "secret" not in str(caught.value)
+
+
 def test_a_torn_line_at_the_end_of_the_journal_is_dropped(dataset, tmp_path):
     first = tune(sweep(n_trials=3), dataset, out=tmp_path)
     with (tmp_path / "study.journal").open("ab") as file:

@@ -439,9 +439,8 @@ def _parameters(cls: type[Component]) -> Mapping[str, Parameter]:
         if name not in hints:
             raise TypeError(f"{cls.__name__}.__init__: argument '{name}' has no type")
         default = REQUIRED if one.default is one.empty else one.default
-        metadata = getattr(hints[name], "__metadata__", ())
-        runtime = any(isinstance(mark, Runtime) or mark is Runtime for mark in metadata)
-        found[name] = Parameter(name, hints[name], default, helps.get(name, ""), _slot(hints[name]), runtime)
+        slot, runtime = _slot(hints[name]), _is_runtime(hints[name])
+        found[name] = Parameter(name, hints[name], default, helps.get(name, ""), slot, runtime)
     return types.MappingProxyType(found)
 
 
@@ -459,6 +458,15 @@ def _docstring(cls: type[Component]) -> tuple[str, str, dict[str, str]]:
     description = f"{own.short_description or ''}{between}{own.long_description or ''}".strip()
     first = " ".join(description.partition("\n\n")[0].split())
     return re.split(r"(?<!et al\.)(?<=\.) (?=[A-Z])", first)[0], description, helps
+
+
+def _is_runtime(annotation: Any) -> bool:
+    """Whether it is marked, as a whole or, as ``Annotated[float, Runtime()] | None`` is, in part."""
+    if get_origin(annotation) in (Union, types.UnionType):
+        return any(_is_runtime(one) for one in get_args(annotation))
+    marks = getattr(annotation, "__metadata__", ())
+    inside = get_origin(annotation) is typing.Annotated and _is_runtime(get_args(annotation)[0])
+    return inside or any(isinstance(mark, Runtime) or mark is Runtime for mark in marks)
 
 
 def _slot(annotation: Any, *, container: Literal["one", "list"] = "one", optional: bool = False) -> Slot | None:

@@ -339,6 +339,26 @@ def test_every_argument_is_part_of_the_fingerprint(name):
 
 def test_runtime_arguments_are_not_however_deep():
     assert Part(speed=5).fingerprint == Part().fingerprint
+
+    class Limited(Component):
+        """Limited.
+
+        Args:
+            rate: How often.
+            price: For what.
+        """
+
+        kind = "limited"
+
+        def __init__(
+            self,
+            *,
+            rate: Annotated[float, Runtime()] | None = None,
+            price: Annotated[Annotated[float, Runtime()] | None, Field(ge=0)] = None,
+        ) -> None:
+            self.rate, self.price = rate, price
+
+    assert Limited(rate=2.0, price=1.0).fingerprint == Limited().fingerprint
     assert Machine("m", part=Part(speed=5), parts=[Part(depth=1, speed=9)]).fingerprint == Machine("m").fingerprint
     assert Machine("m", part=Part(depth=5)).fingerprint != Machine("m").fingerprint
 

@@ -243,6 +243,16 @@ def test_what_is_in_the_store_is_not_paid_for_again_and_is_booked_as_it_was(tmp_
         assert (2, 24) == (again.llm_calls, again.llm_tokens) == (first.llm_calls, first.llm_tokens)
         assert took < 0.1 <= again.seconds <= first.seconds + took
         assert "x" == batch.answer_to(batch.queries[0]).text
+        runtime = {
+            "price_input": 1.0,
+            "requests_per_minute": 1e6,
+            "api_key_variable": "X",
+            "concurrency": 1,
+            "retries": 0,
+        }
+        for name, value in runtime.items():
+            ask(pipeline(server, chat={name: value}), Store(tmp_path), "cat")
+            assert 2 == len(server.requests), name
         for other in ({"n_passages": 1}, {"prompt": "{passages}{question}"}, {"chat": {"model": "other"}}):
             before = len(server.requests)
             ask(pipeline_of(server, **other), Store(tmp_path), "cat")

@@ -15,7 +15,7 @@ __all__ = ["as_markdown", "cell"]
 
 
 def as_markdown(run: Path) -> str:
-    """Measures with intervals, stages with what they cost and lose, failure modes, answers and how they were judged, and
+    """Measures with intervals, stages with what they cost and lose, failure modes, answers with what judges say, and
     notes.
 
     Args:

@@ -73,12 +73,12 @@ def evaluate(
     from eval.evaluation import evaluate as run
     from eval.exact import against_exact as compared
     from eval.exact import scoring_stage
-    from eval.judge import read_judge
+    from eval.judge import Judge
     from eval.judging import check_judges
     from eval.labels import read_labels
     from eval.measures import parse_measures
     from eval.run_folder import check_target, write_run
-    from rag.config import load_pipeline
+    from rag.config import load_component, load_pipeline
     from rag.console import print_json, progress
     from rag.store.cli import open_store
     from rag.store.folder import check_target as check_saved
@@ -87,7 +87,7 @@ def evaluate(
     pipeline = load_pipeline(config, overrides=overrides or ())
     if against_exact:
         scoring_stage(pipeline)
-    judges = [read_judge(one) for one in judge or ()]
+    judges = [load_component(one, Judge) for one in judge or ()]  # type: ignore[type-abstract]
     check_judges(pipeline, judges, None if labels is None else {})
     names = _names(measures)
     parse_measures(names)

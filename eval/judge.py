@@ -1,4 +1,4 @@
-"""Judges of answers: the contract, and files that hold one."""
+"""The contract of judges of answers."""
 
 from __future__ import annotations
 
@@ -6,15 +6,14 @@ from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, Literal, cast
+from typing import ClassVar, Literal
 
 from rag.component import Component
-from rag.config import build, dump, read_source
+from rag.config import dump, load_component
 from rag.context import Progress, no_progress
-from rag.errors import ConfigError, Location, Mistake
 from rag.store.store import Store
 
-__all__ = ["UNREADABLE", "Case", "Claim", "Judge", "Judgement", "Judgements", "Spent", "check_judge", "read_judge"]
+__all__ = ["UNREADABLE", "Case", "Claim", "Judge", "Judgement", "Judgements", "Spent", "check_judge"]
 
 Verdict = Literal["supported", "contradicted", "not there", "unreadable"]
 UNREADABLE: Verdict = "unreadable"
@@ -128,23 +127,9 @@ class Judge(Component):
         """
 
 
-def read_judge(path: Path, *, overrides: Sequence[str] = ()) -> Judge:
-    """The judge that a YAML file describes.
-
-    Raises:
-        ConfigError: Every mistake found, each with its place.
-    """
-    mistakes: list[Mistake] = []
-    node = read_source(path, overrides=overrides, mistakes=mistakes)
-    judge = None if node is None else build(node, Judge, mistakes=mistakes)
-    if mistakes:
-        raise ConfigError(sorted(mistakes, key=lambda mistake: mistake.location or Location("")))
-    return cast("Judge", judge)
-
-
 def check_judge(path: Path, *, overrides: Sequence[str] = (), resolved: bool = False) -> str:
     """What ``rag check`` says of a judge's file."""
-    judge = read_judge(path, overrides=overrides)
+    judge = load_component(path, Judge, overrides=overrides)  # type: ignore[type-abstract]
     if resolved:
         return dump(judge.to_config())
     return f"{path}: ok (a judge, fingerprint {judge.fingerprint})\n"

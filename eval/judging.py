@@ -33,7 +33,7 @@ def check_judges(pipeline: Pipeline, judges: Sequence[Judge], labels: Mapping[st
     writing = next((name for name, stage in steps if stage.writes_answers), None)
     for one in judges:
         if not isinstance(one, Judge):
-            raise ConfigError(f"must be a judge, such as read_judge(path) gives, got {one!r}", parameter="judge")
+            raise ConfigError(f"must be a judge, such as eval.ClaimJudge(model=...), got {one!r}", parameter="judge")
     if judges and writing is None:
         raise ConfigError(
             "there is nothing to judge: the pipeline has no stage that writes answers, such as generate",

@@ -15,11 +15,12 @@ from langchain_core.language_models import FakeListChatModel
 from eval import ClaimJudge, evaluate, judge_answers
 from eval.answer_lines import answer_lines
 from eval.claim_judge import _filled
-from eval.judge import Case, check_judge, read_judge
+from eval.judge import Case, Judge, check_judge
 from eval.labels import read_labels
 from eval.report import render_report
 from eval.run_folder import write_run
 from rag import ConfigError, DataError, ModelError, Pipeline, Store
+from rag.config import load_component
 from retrievers import BM25
 from summarizers import ChatModel, Generate, LangChainSummarizer, Precomputed
 from tests.chat_server import asked, chat_server
@@ -226,7 +227,7 @@ def test_a_pipeline_without_answers_is_refused_before_any_work():
         evaluate(generating, dataset(), measures=["AP"], labels={"q0": True})
     with pytest.raises(ConfigError, match=r"labels: must be true or false, got 'faithful' for 'q0'"):
         evaluate(generating, dataset(), measures=["AP"], judge=judge, labels={"q0": "faithful"})
-    with pytest.raises(ConfigError, match="judge: must be a judge, such as read_judge.path. gives, got 'judge.yaml'"):
+    with pytest.raises(ConfigError, match="judge: must be a judge, such as eval.ClaimJudge.*, got 'judge.yaml'"):
         evaluate(generating, dataset(), measures=["AP"], judge=["judge.yaml"])
     plain = evaluate(Pipeline(retriever=BM25()), dataset(), measures=["AP"], timed=False)
     with pytest.raises(ConfigError, match="no stage that writes answers"):
@@ -239,14 +240,14 @@ def test_a_pipeline_without_answers_is_refused_before_any_work():
 def test_a_judge_is_a_file(tmp_path):
     path = tmp_path / "judge.yaml"
     path.write_text("type: claims\npassing: 0.5\nmodel: {type: chat_model, model: m}\n")
-    judge = read_judge(path)
+    judge = load_component(path, Judge)
     assert (0.5, "m") == (judge.passing, judge.model.model)
     assert f"{path}: ok (a judge, fingerprint {judge.fingerprint})\n" == check_judge(path)
     path.write_text(check_judge(path, resolved=True))
-    assert judge.fingerprint == read_judge(path).fingerprint
+    assert judge.fingerprint == load_component(path, Judge).fingerprint
     path.write_text("type: claims\npassing: 2\nmodel: {type: chat_model, model: m}\nx: 1\n")
     with pytest.raises(ConfigError) as caught:
-        read_judge(path)
+        load_component(path, Judge)
     assert [f"{path}:2:10", f"{path}:4:1"] == [line.partition(": ")[0] for line in str(caught.value).splitlines()]
 
 
@@ -255,7 +256,7 @@ CONFIGS = sorted((Path(__file__).parents[3] / "configs" / "judges").glob("*.yaml
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
 def test_judges_that_come_along_can_be_used(path):
-    assert isinstance(read_judge(path), ClaimJudge)
+    assert isinstance(load_component(path, Judge), ClaimJudge)
 
 
 def test_there_is_one():

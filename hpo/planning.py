@@ -35,8 +35,9 @@ class Plan:
         steps: By step of the pipeline: how often the trials need what it makes, and how many different ones there are,
             were the trials drawn at random. What is not different is computed once.
         refused: Configurations that a component refuses, with the reason of the first.
-        work: The same in texts, queries and pairs, estimated for a dataset; empty without one. Pairs that a scorer
-            reads are a bound: candidates may be fewer than its budget, and different lists name the same passages.
+        work: The same in texts, queries, answers and pairs, estimated for a dataset; empty without one. Pairs that a
+            scorer reads are a bound: candidates may be fewer than its budget, and different lists name the same
+            passages. So are answers: the same passages may be found.
     """
 
     n_points: int | None
@@ -87,6 +88,7 @@ class _Work:
     def __init__(self, bench: Bench) -> None:
         corpus = bench.dataset.corpus
         self.n_documents, self.n_queries = len(corpus), len(bench.queries)
+        self.answered = bool(bench.sweep.answer_measures)
         rows = np.random.default_rng(0).permutation(self.n_documents)[:_DOCUMENTS]
         self.sample = corpus.texts(rows)
         self._passages: dict[str, int] = {}
@@ -104,6 +106,8 @@ class _Work:
             self._count("texts embedded", key, self._passages[chunks])
         *_, last = (key for step, key in _artifacts(pipeline) if step.startswith("candidates"))
         self._count("queries searched", last, self.n_queries)
+        if self.answered and any(stage.writes_answers for stage in pipeline.stages):
+            self._count("answers written, at most", last, self.n_queries)
         for stage in pipeline.stages:
             for _, child in stage.children():
                 budget = getattr(stage, "budget", None)

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from eval.datasets.base import Dataset, Split
-from hpo import Categorical, tune
+from hpo import Categorical, Sweep, plan, tune
 from rag import ConfigError, DataError, Document, Query
 from rag.corpus.corpus import Corpus
 from rag.store.store import Store
@@ -77,6 +77,13 @@ def test_without_such_an_objective_no_answer_is_paid_for(dataset):
         result = tune(pipeline(server.url), dataset, sampler="grid", n_trials=4)
     assert [] == server.requests
     assert {"complete"} == {one.state for one in result.trials}
+
+
+def test_a_plan_says_how_many_answers_are_paid_for(dataset):
+    sweep = Sweep(pipeline=pipeline("http://h/v1"), n_trials=4, objectives=["token_recall"])
+    assert (4 * 2, 4 * 2) == plan(sweep, dataset).work["answers written, at most"]
+    sweep = Sweep(pipeline=pipeline("http://h/v1"), n_trials=4)
+    assert "answers written, at most" not in plan(sweep, dataset).work
 
 
 def test_an_objective_of_answers_and_early_stopping(dataset):

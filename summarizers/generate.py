@@ -148,8 +148,8 @@ class Generate(Stage):
         text = summary.texts[0] if summary.texts else ""
         citations, n_dropped = citations_in(text, documents)
         words, wanted = _words(text), _words(self.abstention)
-        # A provider that counts no tokens has not worked for nothing.
-        known = summary.llm_tokens or not summary.llm_calls
+        # A provider that counts no tokens has not worked for nothing; one that was not reached has.
+        known = summary.llm_tokens or not summary.llm_calls or summary.problem
         read = summary.llm_tokens - summary.llm_tokens_written
         return Answer(
             text,

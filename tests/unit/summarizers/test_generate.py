@@ -140,6 +140,16 @@ def test_what_two_queries_ask_alike_is_paid_once():
     assert 2 * (7 + 10) == sum(one.answer.money for one in (*results[:2], results[3]))
 
 
+def test_a_server_that_fails_once_does_not_hide_what_the_others_cost():
+    def reply(request, number):
+        return {"status": 400, "body": "no"} if asked(request).endswith("dog") else {"body": "x"}
+
+    with chat_server(reply) as server:
+        one, other = pipeline(server, chat={"price_input": 1e6, "price_output": 2e6}).search(["cat", "dog"])
+    assert ((7 + 10), 0.0) == (one.answer.money, other.answer.money)
+    assert (1, 0) == (other.answer.llm_calls, other.answer.llm_tokens)
+
+
 def test_one_stage_writes_answers():
     stages = [Generate(writer=ChatModel("m")), Threshold(top_k=1), Generate(writer=ChatModel("m"))]
     with pytest.raises(

@@ -36,7 +36,7 @@ class Pair:
         mean: Of the run.
         baseline_mean: Of the baseline.
         difference: Mean over the queries, run minus baseline.
-        ci95: Bootstrap interval of that mean; None with one query.
+        ci95: Bootstrap interval of that mean; None with one query, or where all differ alike.
         p_value: Two-sided, of the paired test.
         p_corrected: The same, corrected for the number of pairs that this measure compares.
         effect_size: Mean difference in standard deviations of the differences.
@@ -202,7 +202,9 @@ def compare_runs(
                     p_value=float(p_values[m, number]),
                     p_corrected=float(adjusted[number]),
                     effect_size=float(effects[m, number]),
-                    detectable=None if math.isnan(least[m, number]) else float(least[m, number]),
+                    detectable=float(least[m, number])
+                    if least[m, number] > 0
+                    else None,  # nan: one query; 0: all alike
                     wins=int((column > 0).sum()),
                     ties=int((column == 0).sum()),
                     losses=int((column < 0).sum()),

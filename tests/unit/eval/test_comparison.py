@@ -199,3 +199,10 @@ def test_ids_come_back_as_they_were(tmp_path):
         folder = write_run(found, tmp_path / "run")
         again = read_run_values(folder, measures=["R@100", "nDCG@10"], qrels=split.qrels).values
         assert {"R@100": {query_id: 1.0}, "nDCG@10": {query_id: 1.0}} == again
+
+
+def test_runs_that_are_alike_say_nothing_of_what_could_be_detected() -> None:
+    values = {"R@100": {"q1": 1.0, "q2": 0.5}}
+    pair = compare_runs([RunValues("a", values), RunValues("b", values)]).pairs[0]
+    assert pair.detectable is None
+    assert "detect" not in pair.sentence

@@ -239,6 +239,11 @@ def _common(runs: Sequence[RunValues], measure: str, strict: bool, notes: list[s
         if strict:
             raise DataError(note)
         notes.append(note)
+    elif len({run.queries for run in runs if run.queries}) > 1:
+        note = "the runs are of one dataset, but its queries or judgements are not the same in all of them"
+        if strict:
+            raise DataError(note)
+        notes.append(note)
     each = [set(run.values[measure]) for run in runs]
     shared = set.intersection(*each)
     for run, own in zip(runs, each, strict=True):

@@ -36,7 +36,7 @@ class Pair:
         mean: Of the run.
         baseline_mean: Of the baseline.
         difference: Mean over the queries, run minus baseline.
-        ci95: Bootstrap interval of that mean; None with one query.
+        ci95: Bootstrap interval of that mean; None with one query, or where all differ alike.
         p_value: Two-sided, of the paired test.
         p_corrected: The same, corrected for the number of pairs that this measure compares.
         effect_size: Mean difference in standard deviations of the differences.
@@ -202,7 +202,9 @@ def compare_runs(
                     p_value=float(p_values[m, number]),
                     p_corrected=float(adjusted[number]),
                     effect_size=float(effects[m, number]),
-                    detectable=None if math.isnan(least[m, number]) else float(least[m, number]),
+                    detectable=float(least[m, number])
+                    if least[m, number] > 0
+                    else None,  # nan: one query; 0: all alike
                     wins=int((column > 0).sum()),
                     ties=int((column == 0).sum()),
                     losses=int((column < 0).sum()),
@@ -234,6 +236,11 @@ def _common(runs: Sequence[RunValues], measure: str, strict: bool, notes: list[s
         note = "the runs are of different datasets: " + ", ".join(
             f"{run.name} of {run.dataset}" for run in runs if run.dataset
         )
+        if strict:
+            raise DataError(note)
+        notes.append(note)
+    elif len({run.queries for run in runs if run.queries}) > 1:
+        note = "the runs are of one dataset, but its queries or judgements are not the same in all of them"
         if strict:
             raise DataError(note)
         notes.append(note)

@@ -31,7 +31,7 @@ from rag.context import Progress, no_progress
 from rag.corpus.corpus import Corpus
 from rag.costs import Ledger
 from rag.pipeline import Pipeline
-from rag.store.fingerprint import fingerprint
+from rag.store.fingerprint import fingerprint, fingerprint_texts
 from rag.store.store import Store
 from rag.store.values import text_key
 from rag.types import Query, SearchResult
@@ -217,6 +217,7 @@ def evaluate(
         "answers": answers.summary if answers else None,
         "corpus": corpus,
         "config_fingerprint": pipeline.fingerprint,
+        "queries_fingerprint": _queries_fingerprint(chosen),
         "versions": _versions(),
         "seed": seed,
         "ignore_identical_ids": ignore_identical_ids,
@@ -385,6 +386,14 @@ def _notes(pipeline: Pipeline, split: Split, run: Run) -> list[str]:
     if len(split.queries) == 1:
         notes.append("one query only: no interval can be given")
     return notes
+
+
+def _queries_fingerprint(split: Split) -> str:
+    """Hash of what was asked and how it is judged, whatever the order: equal where runs can be compared."""
+    return fingerprint_texts(
+        json.dumps([query.id, query.text, sorted(split.qrels[query.id].items())], ensure_ascii=False)
+        for query in sorted(split.queries, key=lambda query: query.id)
+    )
 
 
 def _versions() -> dict[str, str]:

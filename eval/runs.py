@@ -29,6 +29,7 @@ class RunValues:
         notes: What a reader should know, one line each.
         dataset: What was measured, such as ``scifact / test``; empty where that is not known.
         texts: What was asked, by query id; a run file does not know it.
+        queries: Fingerprint of queries and judgements; empty where it is not known.
     """
 
     name: str
@@ -36,6 +37,7 @@ class RunValues:
     notes: Sequence[str] = ()
     dataset: str = ""
     texts: Mapping[str, str] = field(default_factory=dict)
+    queries: str = ""
 
 
 def read_run_values(
@@ -144,4 +146,5 @@ def _of_folder(folder: Path, name: str, measures: Sequence[str]) -> RunValues:
     ids = table["query_id"].to_pylist()
     values = {one: dict(zip(ids, table[one].to_pylist(), strict=True)) for one in wanted}
     about = " / ".join(str(metrics[one]) for one in ("dataset", "split") if one in metrics)
-    return RunValues(name, values, dataset=about, texts=dict(zip(ids, table["query"].to_pylist(), strict=True)))
+    texts = dict(zip(ids, table["query"].to_pylist(), strict=True))
+    return RunValues(name, values, dataset=about, texts=texts, queries=str(metrics.get("queries_fingerprint", "")))

@@ -288,6 +288,11 @@ def _notes(sweep: Sweep, trials: Sequence[Finished], about: Mapping[str, Any]) -
     if failed:
         many = "1 trial failed" if len(failed) == 1 else f"{len(failed)} trials failed; the first"
         notes.append(f"{many}, trial {failed[0].number}: {failed[0].reason}")
+    if sweep.timeout is not None and len(trials) < sweep.n_trials:
+        notes.append(
+            f"{len(trials)} of {sweep.n_trials} trials: the time limit of {sweep.timeout:g} s was reached, or there "
+            "was nothing else to try; started again, it goes on"
+        )
     if about["tune"] == "train":
         notes.append("tuned on the training queries: there was no other split, or it was asked for")
     if about["n_tune"] < 50:

@@ -244,7 +244,7 @@ def _tuning_split(sweep: Sweep, dataset: Dataset) -> str:
             return name
     raise DataError(
         f"dataset '{dataset.name}' has no split to tune on (dev, or train), only {', '.join(dataset.splits)}: "
-        "split its judgements, and name the parts in 'splits' if they are called otherwise"
+        "split its judgements (rag datasets split), and name the parts in 'splits' if they are called otherwise"
     )
 
 

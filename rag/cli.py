@@ -100,7 +100,7 @@ def check(
     resolved: Annotated[bool, typer.Option("--resolved", help="Print the file with every default filled in.")] = False,
     overrides: SetOption = None,
 ) -> None:
-    """Validate a pipeline, or a sweep, without running it: every mistake at once, each with its place."""
+    """Validate a pipeline, a sweep or a dataset file without running it: every mistake at once, each with its place."""
     from rag.config import load_pipeline
 
     other = _checker(config, overrides or ())
@@ -352,11 +352,16 @@ def _print_component(cls: type[Component]) -> None:
 def _checker(config: Path, overrides: Sequence[str]) -> Callable[..., str] | None:
     """What checks files that are no pipelines, by their ``type``: entry points of group ``rag.files``."""
     from rag.config import read_source
+    from rag.errors import ConfigError, Mistake
 
-    node = read_source(config, overrides=overrides, mistakes=[])
-    kind = node.type if node is not None else None
-    for entry in entry_points(group="rag.files"):
-        if entry.name == kind:
+    mistakes: list[Mistake] = []
+    node = read_source(config, overrides=overrides, mistakes=mistakes)
+    entries = entry_points(group="rag.files")
+    if node is not None and isinstance(node.value, dict) and "type" not in node.value and not mistakes:
+        valid = ", ".join(sorted({"pipeline", *entries.names}))
+        raise ConfigError([Mistake(f"missing 'type': what is it? (valid: {valid})", location=node.location)])
+    for entry in entries:
+        if node is not None and entry.name == node.type:
             checker: Callable[..., str] = entry.load()
             return checker
     return None

@@ -137,6 +137,7 @@ class Summarizer(Component):
         ledger: Ledger | None = None,
         progress: Progress = no_progress,
         strict: bool = False,
+        otherwise: str = "they are keyed by their own text",
     ) -> Summaries:
         """Key texts of sources: from the store where it has them; each new one is kept there as soon as it is finished,
         so that a process killed half-way loses only those in work.
@@ -147,13 +148,14 @@ class Summarizer(Component):
             ledger: Where calls and tokens are booked; those of summaries that were in the store too, as they were.
             progress: Shows how far it is, and first what it will take.
             strict: Whether a source that nothing can be made of is an error.
+            otherwise: What becomes of such sources, for the warning.
 
         Raises:
             ModelError: The summarizer cannot work, or ``strict`` and a source failed; what was finished is kept.
         """
         found = self._found(sources, store, ledger, progress)
         failed = {s.id: one.problem for s, one in zip(sources, found, strict=True) if one is not None and not one.texts}
-        self._report(failed, len(sources), strict=strict)
+        self._report(failed, len(sources), strict=strict, otherwise=otherwise)
         texts = [one.texts if one and one.texts else (s.text,) for s, one in zip(sources, found, strict=True)]
         return Summaries(texts, failed)
 
@@ -238,7 +240,7 @@ class Summarizer(Component):
                     start = now
                 advance(1)
 
-    def _report(self, failed: Mapping[str, str], n: int, *, strict: bool) -> None:
+    def _report(self, failed: Mapping[str, str], n: int, *, strict: bool, otherwise: str) -> None:
         if not failed:
             return
         by_reason: dict[str, list[str]] = {}
@@ -249,7 +251,7 @@ class Summarizer(Component):
         message = f"the summarizer {self.label()} made nothing of {len(failed)} of {n} texts: {listed}{more}"
         if strict:
             raise ModelError(f"{message}; the others are kept (without strict, these are keyed by their own text)")
-        logger.warning("%s; they are keyed by their own text", message)
+        logger.warning("%s; %s", message, otherwise)
 
 
 def _some(names: Sequence[str]) -> str:

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import AbstractContextManager
 from itertools import islice
+from socket import gaierror
 from threading import Event
 from typing import TYPE_CHECKING, Annotated, Any, Self
 
@@ -31,6 +32,8 @@ _NOT_AGAIN = frozenset({400, 413, 422})
 """What the same request would get again: the text is too long, or not to the provider's liking."""
 _SECRET = re.compile(r"key|token$|secret|password|authorization|headers", re.IGNORECASE)
 _HEADERS = re.compile(r"headers", re.IGNORECASE)
+_NO_CONNECTION = {"ConnectError", "ConnectTimeout"}
+"""Of httpx."""
 _WITH_PASSWORD = re.compile(r"\w+://[^/\s]*@")
 _CHARACTERS_PER_TOKEN = 4
 """Of English, about; for estimates only."""
@@ -38,7 +41,8 @@ _CHARACTERS_PER_TOKEN = 4
 
 class ChatSummarizer(Summarizer):
     """Asks a LangChain chat model. What goes wrong with one text (a refusal, nothing, too much, no answer in time) is
-    that text's problem, and the others go on; a key that is not accepted, or a model that is not there, stops the run.
+    that text's problem, and the others go on; a key that is not accepted, a model that is not there, or a server that
+    nobody reaches, stops the run.
 
     Args:
         task: What is asked for when no prompt is given: a ``summary`` (of a conversation: what the user wants at its
@@ -126,7 +130,7 @@ class ChatSummarizer(Summarizer):
                 requests_per_second=self.requests_per_minute / 60, check_every_n_seconds=0.01, max_bucket_size=1
             )
 
-        stop = Event()
+        stop, reached = Event(), Event()
         todo = iter(enumerate(sources))
         under_way: dict[Future[Summary], int] = {}
         with self.chat_model() as chat, ThreadPoolExecutor(self.concurrency, "summarizer") as threads:
@@ -135,7 +139,7 @@ class ChatSummarizer(Summarizer):
                 while True:
                     # Not more are handed to the threads than they have hands: an error stops the run at once.
                     for number, source in islice(todo, self.concurrency - len(under_way)):
-                        under_way[threads.submit(self._ask, model, source, limiter, stop)] = number
+                        under_way[threads.submit(self._ask, model, source, limiter, stop, reached)] = number
                     if not under_way:
                         return
                     done, _ = wait(under_way, return_when=FIRST_COMPLETED)
@@ -151,8 +155,8 @@ class ChatSummarizer(Summarizer):
         template = template_of(self.task, source, self.prompt, self.conversation_prompt)
         return messages(template, source, self.n_texts, self.examples or [], self.max_input)
 
-    def _ask(self, model: Any, source: Source, limiter: Any, stop: Event) -> Summary:
-        """One summary, with its problem when there is none."""
+    def _ask(self, model: Any, source: Source, limiter: Any, stop: Event, reached: Event) -> Summary:
+        """One summary, with its problem when there is none; ``reached`` is set as soon as anything was answered."""
         from tenacity import (
             Retrying,
             retry_if_exception,
@@ -173,7 +177,13 @@ class ChatSummarizer(Summarizer):
             if limiter is not None:
                 limiter.acquire(blocking=True)
             calls += 1
-            answer = model.invoke(self._messages(source))
+            try:
+                answer = model.invoke(self._messages(source))
+            except Exception as error:
+                if not _nobody_there(error):
+                    reached.set()
+                raise
+            reached.set()
             some, of_these = tokens_of(answer)
             tokens, written = tokens + some, written + of_these
             texts = read_answer(answer, self.n_texts, in_words=self.task != "prompt")
@@ -199,6 +209,10 @@ class ChatSummarizer(Summarizer):
             status, said = getattr(error, "status_code", None), _one_line(error, self.secret())
             if status in _REFUSED:
                 raise ModelError(f"{self.label()}: {_REFUSED[status]} ({status}): {said}") from None
+            if _nobody_there(error) and not reached.is_set():
+                url = self.arguments.get("base_url")
+                where = f" to {url}" if isinstance(url, str) else ""
+                raise ModelError(f"{self.label()}: no connection{where}, tried {calls} times: {said}") from None
             return done((), f"{type(error).__name__}: {said}")
 
 
@@ -207,6 +221,15 @@ def _may_help(error: BaseException) -> bool:
     if isinstance(error, Unusable):
         return error.again
     return isinstance(error, Exception) and getattr(error, "status_code", None) not in {*_REFUSED, *_NOT_AGAIN}
+
+
+def _nobody_there(error: BaseException | None) -> bool:
+    """Whether no connection was made at all: what a client raises says so, or what that was caused by."""
+    while error is not None:
+        if isinstance(error, (ConnectionRefusedError, gaierror)) or type(error).__name__ in _NO_CONNECTION:
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def _one_line(error: Exception, secret: str | None) -> str:

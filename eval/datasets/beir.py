@@ -42,4 +42,6 @@ def read_beir(folder: Path, *, qrels: Path | None = None) -> Dataset:
     known = set(corpus.ids())
     notes: list[str] = []
     splits = {name: join(queries, read_qrels(path), known, name, notes) for name, path in files.items()}
-    return Dataset(folder.resolve().name, corpus, splits, (*about_of(folder).get("notes", ()), *notes))
+    return Dataset(
+        folder.resolve().name, corpus, splits, tuple(dict.fromkeys([*about_of(folder).get("notes", ()), *notes]))
+    )

@@ -71,10 +71,10 @@ class DatasetFile(Component):
             ConfigError: A file is not there, or has no such column.
             DataError: A row is wrong, or nothing fits together.
         """
-        corpus = self._placed("corpus", lambda: self.corpus.read(self.folder))
+        notes: list[str] = []
+        corpus = self._placed("corpus", lambda: self.corpus.read(self.folder, notes))
         rows = self._placed("queries", lambda: self.queries.read(self.folder))
         known = set(corpus.ids())
-        notes: list[str] = []
         queries = [query for _, query, _, _ in rows]
         if not queries:
             raise DataError(f"{self.queries.path}: there are no queries")
@@ -96,6 +96,7 @@ class DatasetFile(Component):
             for name, some in _by_split(rows, None).items():
                 mine = {query.id: judged[query.id] for query in some if query.id in judged}
                 splits[name] = join(some, mine, known, name, notes)
+            notes += self._several(splits, known)
         self._check(splits, known)
         return Dataset(self.name or self._called(), corpus, splits, tuple(notes))
 
@@ -117,6 +118,18 @@ class DatasetFile(Component):
                 f"no document that is judged, such as '{named[0]}', is in the corpus, with ids such as "
                 f"'{min(known)}'{hint}"
             )
+
+    def _several(self, splits: dict[str, Split], known: set[str]) -> list[str]:
+        """Whether cells that are no id hold several, which nobody has said."""
+        for judged in (judged for split in splits.values() for judged in split.qrels.values()):
+            for id in judged:
+                for mark in ";,| " if self.queries.separator is None and id not in known else "":
+                    parts = [one.strip() for one in id.split(mark) if one.strip()]
+                    if len(parts) > 1 and known.issuperset(parts):
+                        return [
+                            f"'{id}' is {len(parts)} documents: several ids in one cell need 'separator: \"{mark}\"'"
+                        ]
+        return []
 
     def _placed(self, table: str, read: Callable[[], T]) -> T:
         """What reading gives; a mistake in the table's arguments with its place in the file."""
@@ -149,10 +162,20 @@ def read_dataset_file(path: str | Path, *, overrides: Sequence[str] = ()) -> Dat
         raise ConfigError(mistakes)
     if isinstance(node.value, dict):
         entries = {"type": Node("dataset", node.location)} | node.value
+        before = len(mistakes)
         for name in _TABLES:
             table = entries.get(name)
-            if table is not None and isinstance(table.value, dict):  # which table it is, its place says
+            if table is None or (table.value is None and name == "qrels"):
+                continue
+            if isinstance(table.value, dict):  # which table it is, its place says
                 entries[name] = replace(table, value={"type": Node(name, table.location)} | table.value)
+            else:
+                got = f", got '{table.value}'" if isinstance(table.value, str) else ""
+                mistakes.append(
+                    Mistake(f"expected a table, a mapping such as {{path: {name}.csv}}{got}", name, table.location)
+                )
+        if len(mistakes) > before:
+            raise ConfigError(sorted(mistakes, key=lambda mistake: mistake.location or _NOWHERE))
         node = replace(node, value=entries)
     found = build(node, DatasetFile, mistakes=mistakes)
     if mistakes or not isinstance(found, DatasetFile):

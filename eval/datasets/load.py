@@ -52,6 +52,8 @@ def load_dataset(source: str | Path, *, qrels: str | Path | None = None) -> Data
         from eval.datasets.python_reference import read_python_reference
 
         return read_python_reference()
+    if folder.is_file():
+        raise DataError(f"'{name}' is a file, but no dataset file: a small YAML file says what its columns are")
     raise DataError(
         f"there is no folder, no dataset file and no built-in dataset '{name}'{did_you_mean(name, BUILT_IN)}"
     )

@@ -31,6 +31,8 @@ from rag.types import Query
 __all__ = ["Made", "make_dataset"]
 
 _NEAR = 0.8
+_HOPELESS = 20
+"""When nothing was written for so many passages, no more are asked about."""
 _SHOWN = 3
 """Dropped questions kept as examples, for each reason."""
 
@@ -150,6 +152,8 @@ def make_dataset(
         share = max(len(work.kept) / work.asked, 0.2) if work.asked else 1.0
         count = min(math.ceil((n - len(work.kept)) / share), limit - work.asked)
         _ask(work, passages, order[work.asked : work.asked + count], writer, store, ledger, progress)
+        if not work.written and work.asked >= min(limit, _HOPELESS):
+            break
         _sift(work.written, most_copied)
         if round_trip is not None:
             _find_again(work.kept, corpus, round_trip, within, store)
@@ -202,7 +206,9 @@ def _ask(
             text = f"{title}\n{text}"  # what the passage is about may be said nowhere else
         sources.append(Source(f"{document.id}#{start}", text))
         places.append((document.id, start, end))
-    found = writer.summarize(sources, store=store, ledger=ledger, progress=progress)
+    found = writer.summarize(
+        sources, store=store, ledger=ledger, progress=progress, otherwise="no question is asked about them"
+    )
     work.asked += len(sources)
     work.failed |= found.problems
     for source, (id, start, end), texts in zip(sources, places, found.texts, strict=True):

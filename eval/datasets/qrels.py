@@ -11,7 +11,10 @@ from rag.corpus.readers import iter_lines
 from rag.errors import DataError
 from rag.types import Query
 
-__all__ = ["MOST", "grade_of", "join", "read_qrels"]
+__all__ = ["ABSENT", "MOST", "absent_note", "grade_of", "join", "read_qrels"]
+
+ABSENT = "are not in the corpus"
+"""Marks the notes of :func:`absent_note`, which are of one division into splits."""
 
 MOST = 10_000
 """The highest grade. trec_eval goes through all levels up to the highest one: for a grade of 10^5 its nDCG takes two
@@ -80,10 +83,24 @@ def join(queries: Iterable[Query], qrels: Qrels, known: set[str], name: str, not
     lost = len(qrels) - len(judged)
     if lost:
         notes.append(f"{name}: {lost} judged queries are not among the queries and are left out")
-    absent = {document for query in judged for document in qrels[query.id] if document not in known}
-    if absent:
-        notes.append(
-            f"{name}: judgements name {len(absent)} documents that are not in the corpus (such as '{min(absent)}'); "
-            "relevant ones count as missed"
-        )
-    return Split(judged, {query.id: qrels[query.id] for query in judged})
+    split = Split(judged, {query.id: qrels[query.id] for query in judged})
+    notes += absent_note(split, known, name)
+    return split
+
+
+def absent_note(split: Split, known: set[str], name: str) -> list[str]:
+    """What to say when judgements of a split name documents that are not there; nothing when none do."""
+    named = {document for judged in split.qrels.values() for document in judged}
+    absent = named - known
+    if not absent:
+        return []
+    without = sum(
+        any(grade > 0 for grade in judged.values())
+        and not any(grade > 0 and document in known for document, grade in judged.items())
+        for judged in split.qrels.values()
+    )
+    lone = f"; {without} queries have no other relevant document" if without else ""
+    return [
+        f"{name}: judgements name {len(absent)} documents, of {len(named)}, that {ABSENT} (such as '{min(absent)}'); "
+        f"relevant ones count as missed{lone}"
+    ]

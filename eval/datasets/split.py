@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from eval.datasets.base import Dataset, Split
 from eval.datasets.duplicates import Pair, groups_of, similar
+from eval.datasets.qrels import ABSENT, absent_note
 from rag.errors import ConfigError, DataError
 from rag.types import Query
 
@@ -90,7 +91,11 @@ def split_dataset(
     if group_duplicates:
         kept += f"; {len(pairs)} pairs of duplicates together"
     note = f"queries divided at random (seed {seed}): {sizes}{kept}"
-    return replace(dataset, splits=splits, notes=(*dataset.notes, note))
+    # Which splits name documents that are not there is said anew: it is other splits now.
+    kept_notes = [one for one in dataset.notes if not (ABSENT in one and one.partition(":")[0] in dataset.splits)]
+    known = set(dataset.corpus.ids())
+    absent = [one for name, split in splits.items() for one in absent_note(split, known, name)]
+    return replace(dataset, splits=splits, notes=(*kept_notes, *absent, note))
 
 
 def _key(query: Query, together: str | None) -> str:

@@ -94,8 +94,8 @@ class CorpusTable(Table):
         self.columns = columns
         self.delimiter = delimiter
 
-    def read(self, folder: Path) -> Corpus:
-        """The documents; paths are relative to ``folder``."""
+    def read(self, folder: Path, notes: list[str]) -> Corpus:
+        """The documents; paths are relative to ``folder``. What is noticed goes into ``notes``."""
         if self.path.startswith("hf:"):
             return read_corpus(self.path, id_field=self.id, text_field=self.text, title_field=self.title)
         path = folder / Path(self.path).expanduser()
@@ -111,7 +111,19 @@ class CorpusTable(Table):
                         f"{', '.join(map(str, first))})",
                         parameter=parameter,
                     )
-            return Corpus.from_documents(documents_of(chain([(where, first)], rows), self.id, self.text, self.title))
+            column = self.text or next((name for name in TEXT_FIELDS if name in first), None)
+            bare: list[str] = []
+
+            def watched() -> Rows:
+                for place, row in chain([(where, first)], rows):
+                    if column is not None and row.get(column) in (None, "") and not row.get("turns"):
+                        bare.append(place)
+                    yield place, row
+
+            corpus = Corpus.from_documents(documents_of(watched(), self.id, self.text, self.title))
+            if bare:
+                notes.append(f"{len(bare)} documents have no text in '{column}' (such as {bare[0]})")
+            return corpus
         return read_corpus(path, id_field=self.id, text_field=self.text, title_field=self.title)
 
 

@@ -125,6 +125,8 @@ def _from_path(path: Path, id_field: str | None, text_field: str | None, title_f
         return documents_of(iter_rows(path), id_field, text_field, title_field)
     if suffix in TEXT_SUFFIXES:
         return iter([Document(path.name, _read_text(path), {"path": str(path)})])
+    if suffix in (".yaml", ".yml"):
+        raise DataError(f"{path}: documents are wanted; of a dataset file, rag datasets convert makes a folder of them")
     raise DataError(f"{path}: unknown format '{suffix}' (valid: {', '.join(sorted({*TABLES, *TEXT_SUFFIXES}))})")
 
 
@@ -190,7 +192,9 @@ def _decode(raw: bytes, where: str) -> str:
     try:
         return raw.decode("utf-8")
     except UnicodeDecodeError as error:
-        raise DataError(f"{where}: not valid UTF-8: byte 0x{raw[error.start]:02x} at offset {error.start}") from None
+        what = f"not valid UTF-8: byte 0x{raw[error.start]:02x} at offset {error.start}"
+        utf16 = raw[:2] in (b"\xff\xfe", b"\xfe\xff")
+        raise DataError(f"{where}: {what}{' (it looks like UTF-16)' if utf16 else ''}; save it as UTF-8") from None
 
 
 def _read_text(path: Path) -> str:

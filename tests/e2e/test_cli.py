@@ -281,6 +281,11 @@ BM25 = "type: pipeline\nretriever: {type: bm25}\n"
         ({}, ["check", "no.yaml"], "no.yaml: cannot be read: No such file or directory"),
         ({}, ["check", "."], ".: cannot be read: Is a directory"),
         ({"p.yaml": ""}, ["check", "p.yaml"], "p.yaml: the file is empty"),
+        (
+            {"p.yaml": "corpus: {path: d.csv}"},
+            ["check", "p.yaml"],
+            "p.yaml:1:1: missing 'type': what is it? (valid: claims, dataset, pipeline, sweep)",
+        ),
         ({"p.yaml": "a: [1"}, ["check", "p.yaml"], "p.yaml:1:6: not valid YAML"),
         (
             {"p.yaml": BM25},

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import ir_measures
 import numpy as np
@@ -199,3 +200,24 @@ def test_ids_come_back_as_they_were(tmp_path):
         folder = write_run(found, tmp_path / "run")
         again = read_run_values(folder, measures=["R@100", "nDCG@10"], qrels=split.qrels).values
         assert {"R@100": {query_id: 1.0}, "nDCG@10": {query_id: 1.0}} == again
+
+
+def test_runs_that_are_alike_say_nothing_of_what_could_be_detected() -> None:
+    values = {"R@100": {"q1": 1.0, "q2": 0.5}}
+    pair = compare_runs([RunValues("a", values), RunValues("b", values)]).pairs[0]
+    assert pair.detectable is None
+    assert "detect" not in pair.sentence
+
+
+def test_one_dataset_whose_judgements_were_changed_in_between_is_said(tmp_path: Path) -> None:
+    corpus = Corpus.from_documents([Document("x", "one thing"), Document("y", "another thing")])
+    queries = [Query("q1", "one"), Query("q2", "another")]
+    for name, right in (("a", "x"), ("b", "y"), ("c", "x")):
+        dataset = Dataset("d", corpus, {"test": Split(queries, {"q1": {right: 1}, "q2": {"y": 1}})})
+        write_run(evaluate(Pipeline(retriever=BM25()), dataset, measures=["nDCG@10"]), tmp_path / name)
+    a, b, c = (read_run_values(tmp_path / name) for name in "abc")
+    assert not compare_runs([a, c], strict=True).notes
+    (note,) = compare_runs([a, b]).notes
+    assert note.startswith("the runs are of one dataset, but its queries or judgements are not the same")
+    with pytest.raises(DataError, match="of one dataset, but"):
+        compare_runs([a, b], strict=True)

@@ -338,3 +338,30 @@ def test_what_check_says(mine: Path) -> None:
     assert read_dataset_file(file).fingerprint == read_dataset_file(resolved).fingerprint
     set_other = read_dataset_file(file, overrides=["name=mine"])
     assert "mine" == set_other.load().name
+
+
+def test_what_a_person_overlooks_is_noted(mine: Path) -> None:
+    mine.joinpath("documents.csv").write_text(DOCUMENTS + "a4,Lone heading\na5,,,2023\n", encoding="utf-8")
+    mine.joinpath("questions.csv").write_text(
+        "nr,question,answers\n1,how long?,a1\n2,when?,a2;a3\n3,who?,A1\n", encoding="utf-8"
+    )
+    text = FILE.replace('  separator: ";"\n', "").replace("  split: part\n", "")
+    mine.joinpath("shop.yaml").write_text(text, encoding="utf-8")
+    assert (
+        f"2 documents have no text in 'description' (such as {mine}/documents.csv:6)",
+        "test: judgements name 2 documents, of 3, that are not in the corpus (such as 'A1'); relevant ones count as "
+        "missed; 2 queries have no other relevant document",
+        "'a2;a3' is 2 documents: several ids in one cell need 'separator: \";\"'",
+    ) == load_dataset(mine / "shop.yaml").notes
+
+
+def test_tables_that_are_none_and_files_that_are_no_dataset(mine: Path) -> None:
+    mine.joinpath("shop.yaml").write_text("type: dataset\ncorpus: documents.csv\nqueries:\n", encoding="utf-8")
+    with pytest.raises(ConfigError) as caught:
+        load_dataset(mine / "shop.yaml")
+    assert [
+        "corpus: expected a table, a mapping such as {path: corpus.csv}, got 'documents.csv'",
+        "queries: expected a table, a mapping such as {path: queries.csv}",
+    ] == [f"{one.path}: {one.message}" for one in caught.value.mistakes]
+    with pytest.raises(DataError, match="is a file, but no dataset file"):
+        load_dataset(mine / "documents.csv")

@@ -87,7 +87,8 @@ def test_what_does_not_fit_together_is_noted(tmp_path: Path) -> None:
     dataset = load_dataset(write(tmp_path, qrels="q1\ta\t1\nq1\tgone\t1\nq9\ta\t1\n"))
     assert (
         "test: 1 judged queries are not among the queries and are left out",
-        "test: judgements name 1 documents that are not in the corpus (such as 'gone'); relevant ones count as missed",
+        "test: judgements name 1 documents, of 2, that are not in the corpus (such as 'gone'); "
+        "relevant ones count as missed",
     ) == dataset.notes
     assert {"q1": {"a": 1, "gone": 1}} == dataset.split("test").qrels
 

@@ -165,6 +165,16 @@ def test_the_same_again_costs_nothing_and_more_documents_little(tmp_path: Path) 
         assert first.dataset.splits != other.dataset.splits
 
 
+def test_a_writer_that_writes_nothing_is_not_asked_on_and_on(caplog: pytest.LogCaptureFixture) -> None:
+    with (
+        chat_server(lambda request, number: {"status": 400, "body": "no"}) as server,
+        pytest.raises(DataError, match="nothing was written for 20 passages"),
+    ):
+        make_dataset(corpus(), writer(server.url), n=20)
+    assert 20 == len(server.requests)
+    assert "no question is asked about them" in caplog.text
+
+
 def test_what_cannot_be_asked() -> None:
     with pytest.raises(ConfigError, match="task: must be 'questions' of a summarizer that writes questions"):
         make_dataset(corpus(2), ChatModel("tiny", base_url="http://127.0.0.1:1/v1"), n=1)

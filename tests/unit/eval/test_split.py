@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
 
@@ -50,6 +51,20 @@ def test_a_query_more_or_less_moves_no_other() -> None:
     more = places(split_dataset(dataset(numbered(301)), SHARES, seed=3))
     assert before == {id: place for id, place in more.items() if id != "q300"}
     assert before != places(split_dataset(dataset(numbered(300)), SHARES, seed=4))
+
+
+def test_which_splits_name_documents_that_are_not_there_is_said_anew(tmp_path: Path) -> None:
+    one = dataset(numbered(50))
+    one.split("test").qrels["q7"]["gone"] = 1
+    old = "test: judgements name 1 documents, of 2, that are not in the corpus (such as 'gone'); "
+    old += "relevant ones count as missed"
+    divided = split_dataset(replace(one, notes=("something else", old)), SHARES)
+    new = places(divided)["q7"]
+    assert new != "test"
+    assert "something else" == divided.notes[0]
+    assert [f"{new}{old[4:]}"] == [note for note in divided.notes if "gone" in note]
+    write_dataset(divided, tmp_path / "d")
+    assert divided.notes == load_dataset(tmp_path / "d").notes
 
 
 def test_two_splits() -> None:

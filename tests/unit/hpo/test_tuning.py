@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import optuna
@@ -15,7 +16,7 @@ import rag.templates
 from eval import evaluate, load_dataset
 from eval.datasets.base import Dataset
 from hpo import Categorical, Float, Int, plan, tune
-from hpo.result import conclude
+from hpo.result import _notes, conclude
 from hpo.storage import open_storage
 from hpo.study import SweepStudy
 from hpo.sweep import sweep_from_config
@@ -455,3 +456,10 @@ def test_answers_are_neither_written_nor_paid_for(dataset):
         result = tune(sweep(pipeline=pipeline, n_trials=3), dataset)
         assert [] == server.requests
     assert 3 == len(result.trials)
+
+
+@pytest.mark.parametrize(("timeout", "n_trials", "said"), [(5.0, 9, True), (5.0, 1, False), (None, 9, False)])
+def test_a_sweep_that_ran_out_of_time_says_so(timeout: float | None, n_trials: int, said: bool) -> None:
+    asked = SimpleNamespace(timeout=timeout, n_trials=n_trials)
+    notes = _notes(asked, [SimpleNamespace(state="complete")], {"tune": "dev", "n_tune": 99})
+    assert said == any(note.startswith("1 of 9 trials: the time limit of 5 s was reached") for note in notes)

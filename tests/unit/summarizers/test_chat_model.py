@@ -159,6 +159,27 @@ def test_what_no_other_text_would_change_stops_the_run(status, why):
         assert "sk-abcdef" not in str(caught.value)
 
 
+def test_a_server_that_nobody_reaches_stops_the_run():
+    with chat_server() as server:
+        gone = server.url
+    with pytest.raises(ModelError) as caught:
+        ChatModel("tiny", base_url=gone, backoff=0.0, retries=1).summarize(SOURCES)
+    assert f"'chat_model': no connection to {gone}, tried 2 times: Connection error." == str(caught.value)
+
+
+def test_a_server_that_goes_away_later_is_the_problem_of_the_texts_left():
+    class Leaving(FakeListChatModel):
+        def _call(self, *args, **kwargs):
+            if self.i == 2:
+                raise ConnectionRefusedError("gone")
+            return super()._call(*args, **kwargs)
+
+    model = Leaving(responses=["one", "two", "three"])
+    found = LangChainSummarizer(model, concurrency=1, retries=0).summarize(SOURCES[:5])
+    assert [("one",), ("two",), ("text 2",), ("text 3",), ("text 4",)] == found.texts
+    assert {"ConnectionRefusedError: gone"} == set(found.problems.values())
+
+
 def test_several_texts_are_asked_for_as_structured_output():
     with chat_server(lambda request, number: {"body": json.dumps({"texts": ["one", "two ", ""]})}) as server:
         found = chat(server, task="questions", n_texts=3).summarize(SOURCES[:1])

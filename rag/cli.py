@@ -125,6 +125,7 @@ def index(
     folder: Annotated[Path, typer.Option("--out", metavar="DIR", help="Where to keep the index.")],
     id_field: Annotated[str | None, typer.Option(help="Field that holds the id.")] = None,
     text_field: Annotated[str | None, typer.Option(help="Field that holds the text.")] = None,
+    title_field: Annotated[str | None, typer.Option(help="Field that holds the title, put before the text.")] = None,
     overrides: SetOption = None,
     store: StoreOption = None,
     store_mode: StoreModeOption = "use",
@@ -138,7 +139,9 @@ def index(
     pipeline = load_pipeline(config, overrides=overrides or ())
     check_target(folder, pipeline.kind)
     with progress("reading documents", None) as advance:
-        documents = read_corpus(corpus, id_field=id_field, text_field=text_field, advance=advance)
+        documents = read_corpus(
+            corpus, id_field=id_field, text_field=text_field, title_field=title_field, advance=advance
+        )
     with open_store(store, store_mode) as kept:
         pipeline.fit(documents, progress=progress, store=kept)
     pipeline.save(folder)

@@ -24,6 +24,7 @@ CorpusOption = Annotated[
 ]
 IdFieldOption = Annotated[str | None, typer.Option(help="Field that holds the id.")]
 TextFieldOption = Annotated[str | None, typer.Option(help="Field that holds the text.")]
+TitleFieldOption = Annotated[str | None, typer.Option(help="Field that holds the title, put before the text.")]
 CompactOption = Annotated[
     float,
     typer.Option(
@@ -47,6 +48,7 @@ def add(
     corpus: CorpusOption,
     id_field: IdFieldOption = None,
     text_field: TextFieldOption = None,
+    title_field: TitleFieldOption = None,
     compact_at: CompactOption = 0.2,
     store: StoreOption = None,
     as_json: JsonOption = False,
@@ -56,7 +58,7 @@ def add(
     from rag.pipeline import Pipeline
 
     with open_store(store) as kept, Pipeline.editing(folder) as pipeline:
-        documents = _read(corpus, id_field, text_field)
+        documents = _read(corpus, id_field, text_field, title_field)
         changes = pipeline.add(documents, store=kept, progress=progress, compact_at=compact_at)
     _report(folder, changes, pipeline.corpus.n_alive, as_json)
 
@@ -82,6 +84,7 @@ def sync(
     corpus: CorpusOption,
     id_field: IdFieldOption = None,
     text_field: TextFieldOption = None,
+    title_field: TitleFieldOption = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")] = False,
     compact_at: CompactOption = 0.2,
     store: StoreOption = None,
@@ -92,12 +95,12 @@ def sync(
     from rag.pipeline import Pipeline
 
     if dry_run:
-        documents = _read(corpus, id_field, text_field)
+        documents = _read(corpus, id_field, text_field, title_field)
         pipeline = Pipeline.load(folder)
         changes = pipeline.sync(documents, dry_run=True)
     else:
         with open_store(store) as kept, Pipeline.editing(folder) as pipeline:
-            documents = _read(corpus, id_field, text_field)
+            documents = _read(corpus, id_field, text_field, title_field)
             changes = pipeline.sync(documents, store=kept, progress=progress, compact_at=compact_at)
     _report(folder, changes, pipeline.corpus.n_alive, as_json, dry_run=dry_run)
 
@@ -122,12 +125,12 @@ def verify(folder: FolderArgument) -> None:
     typer.echo(f"{folder}: whole ({len(files)} files, {sum(file['bytes'] for file in files)} bytes)")
 
 
-def _read(corpus: str, id_field: str | None, text_field: str | None) -> Any:
+def _read(corpus: str, id_field: str | None, text_field: str | None, title_field: str | None) -> Any:
     from rag.console import progress
     from rag.corpus.readers import read_corpus
 
     with progress("reading documents", None) as advance:
-        return read_corpus(corpus, id_field=id_field, text_field=text_field, advance=advance)
+        return read_corpus(corpus, id_field=id_field, text_field=text_field, title_field=title_field, advance=advance)
 
 
 def _report(folder: Path, changes: Changes, n_documents: int, as_json: bool, *, dry_run: bool = False) -> None:

@@ -446,3 +446,15 @@ def test_the_store(rag: Runner, starter: Path, tmp_path: Path) -> None:
     off = rag("index", "start/pipeline.yaml", "--corpus", "start/data", "--store", "off", "--out", "three")
     assert 0 == off.code
     assert [] == json.loads(rag("store", "ls", "--store", "s", "--json").out)
+
+
+def test_columns_of_other_names(rag) -> None:
+    Path("bm25.yaml").write_text("type: pipeline\nretriever: {type: bm25}\n")
+    Path("one.csv").write_text("nr,name,body\n1,Zebras,They have stripes.\n")
+    Path("two.csv").write_text("nr,name,body\n2,Okapis,They have stripes too.\n")
+    columns = ("--id-field", "nr", "--text-field", "body", "--title-field", "name")
+    assert 0 == rag("index", "bm25.yaml", "--corpus", "one.csv", "--out", "index", *columns).code
+    assert 0 == rag("add", "index", "--corpus", "two.csv", *columns).code
+    (hit,) = json.loads(rag("search", "index", "okapis", "--json").out)["hits"]
+    assert ("2", "Okapis\nThey have stripes too.") == (hit["id"], hit["passage"])
+    assert "no title field 'nam'" in rag.refused("sync", "index", "--corpus", "one.csv", *columns[:-1], "nam")

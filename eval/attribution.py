@@ -105,8 +105,6 @@ class Attribution:
         ranks, _ = self._tables()
         found = ranks > 0
         blamed = list(self.lost_at().values())
-        cutoff = measure.params.get("cutoff")
-        low = 0 if cutoff is None else int((ranks[-1] > cutoff).sum())
         stages = []
         for number, name in enumerate(self.stages):
             left = [key for key, there in zip(self.keys, found[number].tolist(), strict=True) if there]
@@ -124,7 +122,6 @@ class Attribution:
             "relevant": len(self._query),
             "measure": str(measure),
             "stages": stages,
-            "ranked_low": low,
             "not_in_corpus": blamed.count(NOT_IN_CORPUS),
         }
 

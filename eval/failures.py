@@ -2,7 +2,8 @@
 
 A relevant document that is not returned is lost at one stage (:meth:`eval.attribution.Attribution.lost_at`). Taking
 what the stages lose away one after the other, from all that is relevant in perfect order, splits the distance to the
-best possible value into what each of them costs; the rest is order.
+best possible value into what each of them costs; the rest is order or, where order does not count, what else is
+returned.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import Any
 
 from eval.attribution import NOT_IN_CORPUS, Attribution, oracle
 from eval.datasets.base import Qrels
+from eval.measures import SET_MEASURES
 from rag.types import Query
 
 __all__ = ["failure_modes", "summary_of_failures", "words"]
@@ -29,8 +31,9 @@ def failure_modes(
 
     Each entry has ``mode`` (``not_in_corpus``, ``missed`` by the first stage, ``cut`` by a later one, or ``low``:
     returned, but below the places that the relevant documents would take in perfect order, or below the measure's
-    cutoff), the ``stage`` to blame or None, the number of relevant ``documents``, and ``loss``: by how much the measure
-    is lower for it. The losses of a query and its value add up to the best possible value.
+    cutoff; for a measure of sets instead of ``low`` ``unwanted``: something is returned that is not relevant), the
+    ``stage`` to blame or None, the number of relevant ``documents``, and ``loss``: by how much the measure is lower for
+    it. The losses of a query and its value add up to the best possible value.
 
     Args:
         attribution: Of all queries.
@@ -64,6 +67,9 @@ def failure_modes(
         else:
             add("missed" if number == 1 else "cut", blamed, gone, after)
         best = after
+    if measure.NAME in SET_MEASURES:
+        add("unwanted", None, [], values)
+        return found
     places: dict[str, int] = {}
     for query, _ in left:
         places[query] = places.get(query, 0) + 1
@@ -117,4 +123,5 @@ def words(mode: str, stage: str | None) -> str:
         "missed": f"missed by the first stage, {stage}",
         "cut": f"cut by {stage}",
         "low": "found but ranked low",
+        "unwanted": "returned with what is not relevant",
     }.get(mode, mode)

@@ -12,7 +12,7 @@ from eval.datasets.base import Qrels
 from eval.datasets.qrels import MOST
 from rag.errors import ConfigError, DataError, did_you_mean
 
-__all__ = ["DEFAULT_MEASURES", "Run", "interval", "parse_measures", "per_query"]
+__all__ = ["DEFAULT_MEASURES", "SET_MEASURES", "Run", "interval", "parse_measures", "per_query"]
 
 DEFAULT_MEASURES = ("nDCG@10", "R@100", "RR@10", "AP", "P@5")
 
@@ -27,7 +27,7 @@ _TRIAL = (
 
 _RESAMPLES = 10_000
 
-_OF_SETS = {"SetP", "SetR", "SetF"}
+SET_MEASURES = {"SetP", "SetR", "SetF"}
 """Measures of what is returned, whatever its order."""
 
 
@@ -84,7 +84,7 @@ def per_query(measures: Sequence[Any], qrels: Qrels, run: Run) -> dict[str, dict
     for value in ir_measures.iter_calc(list(measures), judged, run):
         values[str(value.measure)][value.query_id] = float(value.value)
     for measure in measures:
-        if measure.NAME in _OF_SETS:
+        if measure.NAME in SET_MEASURES:
             least = measure["rel"]
             for query, grades in qrels.items():
                 if all(grade < least for grade in grades.values()):

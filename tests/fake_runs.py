@@ -239,7 +239,6 @@ def _metrics(queries: list[dict[str, Any]]) -> dict[str, Any]:
                 {"name": "stages.0 rerank", "found": 2 * n - 12, "recall": 0.931, "lost": 3, "oracle": 0.94},
                 {"name": "stages.1 threshold", "found": n, "recall": 0.52, "lost": n - 12, "oracle": 0.71},
             ],
-            "ranked_low": 4,
             "not_in_corpus": 1,
         },
         "failures": _failures(queries),

@@ -58,11 +58,6 @@ def test_recall_and_the_best_possible_order_by_hand():
     assert stage["oracle"] >= found.mean("nDCG@2")
 
 
-def test_what_is_returned_too_low_is_counted():
-    lost = measured(retriever=BM25(top_k=10)).metrics["attribution"]
-    assert 1 == lost["ranked_low"]  # d8 for apples
-
-
 def test_it_is_in_the_run_folder(tmp_path):
     found = measured(retriever=BM25(top_k=1))
     folder = write_run(found, tmp_path / "run")

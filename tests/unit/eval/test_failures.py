@@ -75,7 +75,7 @@ def test_the_modes_in_metrics_are_sums_over_queries_and_the_dearest_comes_first(
 
 @settings(max_examples=30, deadline=None)
 @given(st.data())
-@pytest.mark.parametrize("name", ["nDCG@3", "AP", "R@3", "RR@10"])
+@pytest.mark.parametrize("name", ["nDCG@3", "AP", "R@3", "RR@10", "SetF"])
 def test_losses_and_value_add_up_to_the_best_possible(name, data):
     """Any relevant documents, any rankings after each stage, stages that find again what was gone included."""
     corpus = Corpus.from_documents(DOCUMENTS)
@@ -126,6 +126,22 @@ def test_what_is_returned_below_others_or_below_the_cutoff_is_ranked_low():
     queries, qrels = [Query("apples", "apple")], {"apples": {"d2": 1, "d1": 1}}
     found = measured(queries, qrels, retriever=BM25(top_k=10), measures=["nDCG@10"]).failures
     assert [("low", 1)] == [(one["mode"], one["documents"]) for one in found["apples"]]  # 2 and 3, for 1 and 2
+
+
+def test_a_measure_of_sets_knows_no_order_only_what_is_not_wanted():
+    evaluation = measured(retriever=BM25(top_k=10), measures=["SetP"])
+    found = {
+        query: {(one["mode"], one["documents"]): one["loss"] for one in faults if one["loss"]}
+        for query, faults in evaluation.failures.items()
+    }
+    # Apple is in all but d9; for nothing anything is too much.
+    assert {"apples", "pears", "nothing"} == set(found)
+    assert {("unwanted", 0): 1.0} == found["nothing"]
+    assert {("unwanted", 0): pytest.approx(1 - 3 / 10)} == found["apples"]
+    modes = {one["mode"]: one for one in evaluation.metrics["failures"]}
+    assert "low" not in modes
+    assert "returned with what is not relevant" == words("unwanted", None)
+    assert evaluation.mean("SetP") + sum(one["loss"] for one in modes.values()) == pytest.approx(1)
 
 
 def test_the_run_folder_has_what_every_stage_returned(tmp_path):

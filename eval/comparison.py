@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from itertools import combinations
 from typing import Any
@@ -44,6 +44,7 @@ class Pair:
         wins: Queries on which the run is better.
         ties: Queries on which they are alike.
         losses: Queries on which it is worse.
+        adjusted: Whether a correction was made; without one ``p_corrected`` is ``p_value``.
     """
 
     run: str
@@ -61,6 +62,7 @@ class Pair:
     wins: int
     ties: int
     losses: int
+    adjusted: bool = True
 
     @property
     def significant(self) -> bool:
@@ -72,6 +74,7 @@ class Pair:
         """What may be said, in one sentence."""
         bounds = f" [{_signed(self.ci95[0])}, {_signed(self.ci95[1])}]" if self.ci95 else " (one query: no interval)"
         p = "p < .001" if self.p_corrected < 0.001 else f"p = {_short(self.p_corrected)}"
+        p += " corrected" if self.adjusted else ""
         power = (
             f"; {self.n_queries} queries can detect {_short(self.detectable)}" if self.detectable is not None else ""
         )
@@ -80,11 +83,11 @@ class Pair:
             flipped = f" [{_signed(-self.ci95[1])}, {_signed(-self.ci95[0])}]" if self.ci95 else bounds
             return (
                 f"{better} beats {worse} on {self.measure} by {_short(abs(self.difference))}"
-                f"{bounds if self.difference > 0 else flipped}, {p} corrected{power}."
+                f"{bounds if self.difference > 0 else flipped}, {p}{power}."
             )
         return (
             f"{self.run} and {self.baseline} are not shown to differ on {self.measure}: "
-            f"{_signed(self.difference)}{bounds}, {p} corrected{power}."
+            f"{_signed(self.difference)}{bounds}, {p}{power}."
         )
 
 
@@ -105,6 +108,7 @@ class Compared:
         notes: What a reader should know, one line each.
         queries: (id, text) of the queries that were compared; the text is the id where no run knows it.
         values: Their values by run by measure, in that order.
+        costs: What a query costs by name by run, of those runs that know it.
     """
 
     runs: Sequence[str]
@@ -119,6 +123,31 @@ class Compared:
     notes: Sequence[str]
     queries: Sequence[tuple[str, str]]
     values: Mapping[str, Mapping[str, Sequence[float]]]
+    costs: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+
+    @property
+    def verdict(self) -> str:
+        """The answer in a sentence or two, by the first measure."""
+        measure = self.measures[0]
+        pairs = [pair for pair in self.pairs if pair.measure == measure]
+        if len(pairs) == 1:
+            return pairs[0].sentence
+        baselines = {pair.baseline for pair in pairs}
+        if len(baselines) == 1:
+            named = baselines.pop()
+            said = f"By {measure} the baseline {named}"
+        else:
+            named = max(self.runs, key=lambda name: self.means[name][measure])
+            said = f"{named} has the highest {measure}, {_short(self.means[named][measure])}; it"
+        beaten, better, alike = [], [], []
+        for pair in pairs:
+            if named not in (pair.run, pair.baseline):
+                continue
+            other = pair.run if pair.baseline == named else pair.baseline
+            ahead = (pair.difference > 0) == (pair.run == named)
+            (alike if not pair.significant else beaten if ahead else better).append(other)
+        parts = (("beaten by", better), ("better than", beaten), ("not shown to differ from", alike))
+        return f"{said} is {', '.join(f'{words} {_listed(names)}' for words, names in parts if names)}."
 
     def to_json(self) -> dict[str, Any]:
         """Everything but the queries one by one, as JSON takes it."""
@@ -208,6 +237,7 @@ def compare_runs(
                     wins=int((column > 0).sum()),
                     ties=int((column == 0).sum()),
                     losses=int((column < 0).sum()),
+                    adjusted=correction != "none",
                 )
             )
     own = interval(values.reshape(-1, len(queries)).T, seed=seed)
@@ -227,6 +257,7 @@ def compare_runs(
         notes,
         [(query, texts.get(query, query)) for query in queries],
         {name: {m: values[r, i].tolist() for i, m in enumerate(measures)} for r, name in enumerate(names)},
+        {run.name: dict(run.costs) for run in runs if run.costs},
     )
 
 
@@ -255,6 +286,10 @@ def _common(runs: Sequence[RunValues], measure: str, strict: bool, notes: list[s
     if not shared:
         raise DataError("the runs have no query in common")
     return [query for query in runs[0].values[measure] if query in shared]
+
+
+def _listed(names: Sequence[str]) -> str:
+    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
 
 
 def _short(value: float) -> str:

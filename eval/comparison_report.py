@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from eval.comparison import Compared, Pair
 from eval.figures import bars, label
 from eval.markdown import cell
-from eval.pages import render_page
+from eval.pages import excerpt, number, render_page
 from rag.errors import ArtifactError
 from rag.store.folder import replace_file
 
@@ -18,21 +21,25 @@ __all__ = ["as_latex", "as_markdown", "render_comparison", "write_comparison"]
 
 _FILES = ("compare.html", "compare.json", "compare.md", "compare.tex")
 _ROWS = 5000
-"""Queries in the table, at most."""
-_LATEX = re.compile(r"[&%$#_{}]")
+"""Queries that are drawn and listed, at most."""
+_LATEX = re.compile(r"[&%$#_{}\\~^]")
+_LATEX_NAMES = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
 
 
 def as_markdown(compared: Compared) -> str:
-    """Means, and every pair in a sentence and a row."""
-    lines = [f"{compared.n_queries} queries\n", "| run | " + " | ".join(map(cell, compared.measures)) + " |"]
-    lines.append("|---|" + "---|" * len(compared.measures))
-    lines += [
-        f"| {cell(name)} | " + " | ".join(_mean(compared, name, m) for m in compared.measures) + " |"
-        for name in compared.runs
-    ]
+    """The answer, means and costs, and every pair in a sentence and a row."""
+    costs = _costs(compared)
+    lines = [f"**{cell(compared.verdict)}**\n", f"{compared.n_queries:,} queries\n"]
+    lines.append("| run | " + " | ".join([*map(cell, compared.measures), *costs]) + " |")
+    lines.append("|---|" + "---|" * (len(compared.measures) + len(costs)))
+    for name in compared.runs:
+        spent = (number(compared.costs.get(name, {}).get(one)) for one in costs)
+        lines.append(
+            f"| {cell(name)} | " + " | ".join([*(_mean(compared, name, m) for m in compared.measures), *spent]) + " |"
+        )
     for measure in compared.measures:
-        lines += ["", f"### {measure}", ""]
-        lines += [f"- {pair.sentence}" for pair in compared.pairs if pair.measure == measure]
+        lines += ["", f"### {cell(measure)}", ""]
+        lines += [f"- {cell(pair.sentence)}" for pair in compared.pairs if pair.measure == measure]
         lines += [
             "",
             "| run | against | difference | 95 % interval | p | p corrected | effect size | wins / ties / losses |",
@@ -46,7 +53,7 @@ def as_markdown(compared: Compared) -> str:
                     f"{pair.p_value:.4f} | {pair.p_corrected:.4f} | {pair.effect_size:+.2f} | "
                     f"{pair.wins} / {pair.ties} / {pair.losses} |"
                 )
-    return "\n".join([*lines, "", _method(compared), *(f"- {note}" for note in compared.notes)]) + "\n"
+    return "\n".join([*lines, "", _method(compared), "", *(f"- {cell(note)}" for note in compared.notes)]) + "\n"
 
 
 def as_latex(compared: Compared) -> str:
@@ -85,24 +92,30 @@ def as_latex(compared: Compared) -> str:
 def render_comparison(compared: Compared) -> str:
     """One self-contained HTML file: means with intervals, every pair, each query, and what was done."""
     pairs = list(dict.fromkeys((pair.run, pair.baseline) for pair in compared.pairs))
+    shown = _shown(compared)
+    values = {
+        name: {measure: [round(one[n], 6) for n in shown] for measure, one in values.items()}
+        for name, values in compared.values.items()
+    }
+    queries = [compared.queries[n] for n in shown]
+    method = _method(compared)
     view = {
         "compared": compared,
-        "method": _method(compared),
+        "costs": _costs(compared),
+        "method": method[0].upper() + method[1:],
         "whisker": _whisker(compared),
         "pairs": pairs,
-        "rows": _rows(compared, *pairs[0]) if compared.n_queries > 1 else [],
+        "rows": _rows(queries, *(values[name][compared.measures[0]] for name in pairs[0])) if len(shown) > 1 else [],
     }
     if compared.n_queries < 2:
         return render_page("comparison.html.j2", view)
     data = {
         "pairs": pairs,
         "measures": compared.measures,
-        "values": {
-            name: {measure: [round(value, 4) for value in one] for measure, one in values.items()}
-            for name, values in compared.values.items()
-        },
+        "values": values,
+        "names": {name: excerpt(name, 40) for name in compared.runs},
         "labels": {name: label(name) for name in (*compared.runs, *compared.measures)},
-        "texts": [label(text, 100) for _, text in compared.queries],
+        "texts": [label(text, 100) for _, text in queries],
     }
     # Which pair is drawn is chosen in the page, so the page fills the bars in.
     figure = bars([], [], hover=[], x="queries, by difference", y="", bargap=0, xaxis={"showticklabels": False})
@@ -154,18 +167,27 @@ def _mean(compared: Compared, name: str, measure: str) -> str:
 
 
 def _tex(text: str) -> str:
-    return _LATEX.sub(lambda found: "\\" + found[0], text.replace("\\", r"\textbackslash "))
+    return _LATEX.sub(lambda found: _LATEX_NAMES.get(found[0], "\\" + found[0]), " ".join(text.split()))
 
 
-def _rows(compared: Compared, run: str, baseline: str) -> list[dict[str, Any]]:
-    """Each query with the headline measure of both and the difference, the largest gain first."""
-    measure = compared.measures[0]
-    both = zip(compared.values[run][measure], compared.values[baseline][measure], strict=True)
+def _shown(compared: Compared) -> list[int]:
+    """Places of the queries that are listed: of very many, those on which the runs differ most by the first measure."""
+    values = np.array([compared.values[name][compared.measures[0]] for name in compared.runs])
+    return sorted(np.argsort(-np.ptp(values, axis=0), kind="stable")[:_ROWS].tolist())
+
+
+def _rows(queries: Sequence[tuple[str, str]], run: Sequence[float], baseline: Sequence[float]) -> list[dict[str, Any]]:
+    """Each query with the values of both and the difference, the largest gain first."""
     rows: list[dict[str, Any]] = [
         {"number": number, "id": id, "text": text, "run": ours, "baseline": theirs, "difference": ours - theirs}
-        for number, ((id, text), (ours, theirs)) in enumerate(zip(compared.queries, both, strict=True))
+        for number, ((id, text), ours, theirs) in enumerate(zip(queries, run, baseline, strict=True))
     ]
-    return sorted(rows, key=lambda row: -row["difference"])[:_ROWS]
+    return sorted(rows, key=lambda row: -row["difference"])
+
+
+def _costs(compared: Compared) -> list[str]:
+    """What is known of what a query costs, with its unit."""
+    return list(dict.fromkeys(name for costs in compared.costs.values() for name in costs))
 
 
 def _whisker(compared: Compared) -> dict[str, float]:

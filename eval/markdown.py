@@ -13,6 +13,8 @@ from rag.errors import ArtifactError
 
 __all__ = ["as_markdown", "cell"]
 
+_ACTIVE = re.compile(r"[\\|`]|<(?=[a-zA-Z/!?])")
+
 
 def as_markdown(run: Path) -> str:
     """Measures with intervals, stages with what they cost and lose, failure modes, answers with what judges say, and
@@ -29,7 +31,7 @@ def as_markdown(run: Path) -> str:
         return _page(metrics)
     except FileNotFoundError:
         raise ArtifactError(f"{run}: there is no run (no metrics.json)") from None
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (ArithmeticError, AttributeError, LookupError, OSError, TypeError, ValueError) as error:
         raise ArtifactError(f"{run}: damaged: metrics.json cannot be used ({error!r})") from None
 
 
@@ -89,5 +91,5 @@ def _failures(metrics: dict[str, Any]) -> list[str]:
 
 
 def cell(text: str) -> str:
-    """A text that may stand in a table."""
-    return str(text).replace("|", "\\|").replace("\n", " ")
+    """A text that may stand in a table, and starts no HTML."""
+    return _ACTIVE.sub(r"\\\g<0>", " ".join(str(text).split()))

@@ -73,7 +73,7 @@ def render_report(run: Path) -> str:
     try:
         view, figures, details = _view(run)
         return render_page("report.html.j2", view, scripts=["queries.js"], figures=figures, data=details)
-    except (AttributeError, IndexError, KeyError, TemplateError, TypeError, ValueError) as error:
+    except (ArithmeticError, AttributeError, LookupError, TemplateError, TypeError, ValueError) as error:
         raise ArtifactError(f"{run}: damaged: its files do not fit together ({error!r})") from None
 
 

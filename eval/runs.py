@@ -7,6 +7,7 @@ import math
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote
 
 import numpy as np
@@ -30,6 +31,7 @@ class RunValues:
         dataset: What was measured, such as ``scifact / test``; empty where that is not known.
         texts: What was asked, by query id; a run file does not know it.
         queries: Fingerprint of queries and judgements; empty where it is not known.
+        costs: What a query costs, by name with its unit; nothing where that is not known.
     """
 
     name: str
@@ -38,6 +40,7 @@ class RunValues:
     dataset: str = ""
     texts: Mapping[str, str] = field(default_factory=dict)
     queries: str = ""
+    costs: Mapping[str, float] = field(default_factory=dict)
 
 
 def read_run_values(
@@ -139,12 +142,23 @@ def _of_folder(folder: Path, name: str, measures: Sequence[str]) -> RunValues:
                 f"{folder} has no {', '.join(missing)} (it has {', '.join(known)}): give judgements to compute it from",
                 parameter="measures",
             )
+        costs = _costs(metrics)
         table = pq.read_table(folder / "per_query.parquet", columns=["query_id", "query", *wanted])
-    except (OSError, KeyError, ValueError, pa.ArrowException) as error:
+    except (OSError, ArithmeticError, KeyError, TypeError, ValueError, pa.ArrowException) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise ArtifactError(f"{folder}: is no run folder, or damaged: {reason}") from None
     ids = table["query_id"].to_pylist()
     values = {one: dict(zip(ids, table[one].to_pylist(), strict=True)) for one in wanted}
     about = " / ".join(str(metrics[one]) for one in ("dataset", "split") if one in metrics)
     texts = dict(zip(ids, table["query"].to_pylist(), strict=True))
-    return RunValues(name, values, dataset=about, texts=texts, queries=str(metrics.get("queries_fingerprint", "")))
+    queries = str(metrics.get("queries_fingerprint", ""))
+    return RunValues(name, values, dataset=about, texts=texts, queries=queries, costs=costs)
+
+
+def _costs(metrics: Mapping[str, Any]) -> dict[str, float]:
+    """What one query costs; counters that are 0 are left out."""
+    latency = metrics.get("latency_ms") or {}
+    costs = {f"latency {which}, ms": latency[which] for which in ("p50", "p95") if which in latency}
+    spent, n = metrics.get("costs", {}), metrics["n_queries"]
+    counters = {"scorer_calls": "scorer calls", "llm_calls": "LLM calls", "llm_tokens": "LLM tokens"}
+    return costs | {words: spent[key] / n for key, words in counters.items() if spent.get(key)}

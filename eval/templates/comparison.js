@@ -2,7 +2,7 @@
 drawn.then(async (able) => {
   const place = document.getElementById("plot-differences");
   if (!able || !place) return;
-  const { pairs, measures, values, labels, texts, figures: wanted } = await page;
+  const { pairs, measures, values, names, labels, texts, figures: wanted } = await page;
   const choose = document.getElementById("choose");
   const [byMeasure, byPair] = ["measure", "pair"].map((id) => document.getElementById(id));
   const table = document.getElementById("differences");
@@ -25,8 +25,8 @@ drawn.then(async (able) => {
 
     const heads = table.tHead.rows[0].cells;
     const name = (cell, text) => (cell.querySelector("button") ?? cell).replaceChildren(text);
-    name(heads[1], baseline);
-    name(heads[2], run);
+    name(heads[1], names[baseline]);
+    name(heads[2], names[run]);
     for (const row of tables.get("differences").all()) {
       const n = Number(row.dataset.n);
       [theirs[n].toFixed(3), ours[n].toFixed(3), signed(differences[n])].forEach(

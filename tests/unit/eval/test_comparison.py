@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,13 +14,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from ir_measures import nDCG
 
-from eval import Dataset, RunValues, Split, compare_runs, evaluate, read_run_values, write_comparison
-from eval.comparison_report import as_latex, as_markdown
+from eval import Dataset, RunValues, Split, compare_runs, comparison_report, evaluate, read_run_values, write_comparison
+from eval.comparison_report import as_latex, as_markdown, render_comparison
+from eval.markdown import cell
 from eval.run_folder import write_run
 from eval.runs import read_trec
 from rag import ConfigError, Corpus, DataError, Document, Pipeline, Query
 from rag.errors import ArtifactError
 from retrievers import BM25
+from tests.fake_runs import write_fake_run
 
 RNG = np.random.default_rng(0)
 QUERIES = [f"q{n}" for n in range(50)]
@@ -114,12 +117,53 @@ def test_what_cannot_be_compared(runs, options, message):
     assert str(caught.value).startswith(message)
 
 
+def test_the_verdict_names_the_best_and_what_it_beats():
+    runs = [noisy("a", 0.0), noisy("b", 0.1), noisy("c", 0.1), noisy("d", -0.1)]
+    found = compare_runs(runs)
+    best, other = sorted("bc", key=lambda name: -found.means[name]["nDCG@10"])
+    mean = f"{found.means[best]['nDCG@10']:.3f}".removeprefix("0")
+    assert (
+        f"{best} has the highest nDCG@10, {mean}; it is better than a and d, not shown to differ from {other}."
+        == found.verdict
+    )
+    found = compare_runs(runs, baseline="a")
+    assert "By nDCG@10 the baseline a is beaten by b and c, better than d." == found.verdict
+    found = compare_runs(runs[:2])
+    assert found.pairs[0].sentence == found.verdict
+    assert found.verdict in as_markdown(found)
+
+
+def test_what_is_not_corrected_is_not_said_to_be():
+    runs = [noisy("a", 0.0), noisy("b", 0.1)]
+    assert "< .001 corrected; 50" in compare_runs(runs).pairs[0].sentence
+    assert "< .001; 50" in compare_runs(runs, correction="none").pairs[0].sentence
+
+
+def test_of_very_many_queries_those_that_differ_most_are_listed(monkeypatch):
+    monkeypatch.setattr(comparison_report, "_ROWS", 5)
+    queries = [f"q{n}" for n in range(20)]
+    ours = {query: 0.5 + (n - 10) / 50 for n, query in enumerate(queries)}
+    page = render_comparison(
+        compare_runs([RunValues("a", {"AP": dict.fromkeys(queries, 0.5)}), RunValues("b", {"AP": ours})])
+    )
+    listed = re.findall(r'<td class="question" dir="auto">(q\d+)', page)
+    assert ["q19", "q18", "q2", "q1", "q0"] == listed  # gains and losses
+    assert "of 20 queries the 5 on which the runs differ most by AP" in page
+
+
+def test_names_that_mean_something_to_latex_and_markdown():
+    runs = [noisy(r"a\b^c~d", 0.0), noisy("<b>`|\\|", 0.1)]
+    found = compare_runs(runs)
+    assert r"a\textbackslash{}b\textasciicircum{}c\textasciitilde{}d &" in as_latex(found)
+    assert r"| \<b>\`\|\\\| |" in as_markdown(found)
+
+
 def test_files_for_people(tmp_path):
     runs = [noisy("base|line", 0.0), noisy("ours_100%", 0.1)]
     found = compare_runs(runs, baseline="base|line")
     markdown, latex = as_markdown(found), as_latex(found)
     assert "| base\\|line | 0." in markdown
-    assert f"- {found.pairs[0].sentence}" in markdown
+    assert f"- {cell(found.pairs[0].sentence)}" in markdown
     assert "ours\\_100\\% & \\textbf{0." in latex
     assert "$^\\dagger$" in latex
     folder = write_comparison(found, tmp_path / "out")
@@ -221,3 +265,18 @@ def test_one_dataset_whose_judgements_were_changed_in_between_is_said(tmp_path: 
     assert note.startswith("the runs are of one dataset, but its queries or judgements are not the same")
     with pytest.raises(DataError, match="of one dataset, but"):
         compare_runs([a, b], strict=True)
+
+
+def test_what_a_query_costs_is_compared_where_it_is_known(tmp_path):
+    latency = {"p50": 41.3, "p95": 78.9, "n_queries": 5}
+    write_fake_run(tmp_path / "a", latency_ms=latency)
+    write_fake_run(tmp_path / "b", latency_ms=None, costs={"seconds": 1.0, "scorer_calls": 0, "llm_tokens": 1200})
+    runs = [read_run_values(tmp_path / name) for name in "ab"]
+    assert {"latency p50, ms": 41.3, "latency p95, ms": 78.9, "scorer calls": 60} == runs[0].costs
+    assert {"LLM tokens": 10} == runs[1].costs
+    found = compare_runs(runs)
+    assert runs[0].costs == found.to_json()["costs"]["a"]
+    lines = as_markdown(found).splitlines()
+    assert any(line.endswith("| latency p50, ms | latency p95, ms | scorer calls | LLM tokens |") for line in lines)
+    assert any(line.startswith("| b |") and line.endswith("| – | – | – | 10 |") for line in lines)
+    assert "Latency p50, ms" in render_comparison(found)

@@ -98,9 +98,7 @@ def _curves(found: Mapping[str, Any]) -> Figure:
         before = line(recall, precision, name=f"scores of {label(found['before'])}", hovertemplate=hover)
         data.insert(0, before | {"line": {"color": "<soft>", "width": 1.5, "dash": "dash"}})
     if found["recall"] is not None and found["precision"] is not None:
-        dot = line(
-            [found["recall"]], [found["precision"]], name="threshold in use", mode="markers", hovertemplate=hover
-        )
+        dot = line([found["recall"]], [found["precision"]], name="in use", mode="markers", hovertemplate=hover)
         data.append(dot | {"marker": {"color": "<accent>", "size": 11, "line": {"color": "<paper>", "width": 2}}})
     return {"data": data, "layout": lines_layout("recall", "precision", showlegend=True)}
 

@@ -75,7 +75,7 @@ def _failures(metrics: dict[str, Any]) -> list[str]:
     modes = metrics.get("failures")
     if not modes:
         return []
-    headline = next(iter(metrics["measures"]))
+    headline, *_ = metrics["measures"]
     lines = [
         "",
         f"| failure mode | relevant documents | share | {cell(headline)} lost | costs most |",

@@ -7,6 +7,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from eval.attribution import NOT_IN_CORPUS
 from eval.failures import words
 from eval.pages import clean, excerpt
 
@@ -52,7 +53,10 @@ def fault(document: Mapping[str, Any]) -> str:
     """What became of a relevant document that is not returned."""
     if document["rank"] is not None:
         return ""
-    return f"lost at {document['lost_at']}" if document.get("lost_at") else "not returned"
+    stage = document.get("lost_at")
+    if stage is None or stage == NOT_IN_CORPUS:
+        return stage or "not returned"
+    return f"lost at {stage}"
 
 
 class _Texts:

@@ -21,7 +21,7 @@ from eval.failures import words
 from eval.figures import Figure, bars, label, stage_recall
 from eval.filter_view import filter_views
 from eval.pages import number, percent, render_page
-from eval.query_details import query_details, with_metadata
+from eval.query_details import fault, query_details, with_metadata
 from rag.candidates import Ints
 from rag.config.source import read_source
 from rag.errors import ArtifactError
@@ -72,7 +72,9 @@ def render_report(run: Path) -> str:
 
     try:
         view, figures, details = _view(run)
-        return render_page("report.html.j2", view, scripts=["queries.js"], figures=figures, data=details)
+        return render_page(
+            "report.html.j2", view, scripts=["queries.js"], figures=figures, data=details, filters={"fault": fault}
+        )
     except (ArithmeticError, AttributeError, LookupError, TemplateError, TypeError, ValueError) as error:
         raise ArtifactError(f"{run}: damaged: its files do not fit together ({error!r})") from None
 
@@ -115,12 +117,15 @@ class _Measure:
 
 @dataclass(frozen=True, slots=True)
 class _Bin:
-    """A bar of the histogram: queries with a score from ``low`` to ``high``, and their share of all."""
+    """A bar of the histogram: queries with a score from ``low`` to ``high``, their share of all, and how many of
+    them the table lists.
+    """
 
     low: float
     high: float
     count: int
     share: float
+    listed: int
 
     @property
     def words(self) -> list[str]:
@@ -151,8 +156,8 @@ def _view(run: Path) -> tuple[dict[str, Any], dict[str, Figure], dict[str, Any]]
     order = np.lexsort([scores[name] for name in reversed(names)])
     rows = queries.take(order[:_ROWS]).to_pylist()
     modes = [(one["mode"], one["stage"]) for one in metrics.get("failures", ())]
-    bins, where = _histogram(primary)
-    for row, place in zip(rows, where[order[:_ROWS]].tolist(), strict=True):
+    bins, where = _histogram(primary, order[:_ROWS])
+    for row, place in zip(rows, where.tolist(), strict=True):
         row["bin"] = place
         row["modes"] = [modes.index((one["mode"], one["stage"])) for one in row.get("failures") or ()]
     numbers = {row["query_id"]: number for number, row in enumerate(rows)}
@@ -160,8 +165,9 @@ def _view(run: Path) -> tuple[dict[str, Any], dict[str, Figure], dict[str, Any]]
     figures = {id: figure for view in filters for id, figure in view.figures.items()}
     if len(primary) > 1:
         figures["plot-distribution"] = _distribution(bins, measures[0])
-    if metrics.get("attribution", {}).get("relevant"):
-        figures["plot-recall"] = stage_recall(metrics["attribution"], measures[0].mean)
+    attribution = metrics.get("attribution", {})
+    if attribution.get("relevant") and len(attribution["stages"]) > 1:  # of a single one the table says it all
+        figures["plot-recall"] = stage_recall(attribution, measures[0].mean)
     view = {
         "metrics": metrics,
         "created": _when(metrics["created"]),
@@ -178,10 +184,12 @@ def _view(run: Path) -> tuple[dict[str, Any], dict[str, Figure], dict[str, Any]]
             one
             | {
                 "name": words(one["mode"], one["stage"]),
+                "listed": sum(number in row["modes"] for row in rows),
                 "worst": [worse | {"number": numbers.get(worse["query_id"])} for worse in one["worst"]],
             }
-            for one in metrics.get("failures", ())
+            for number, one in enumerate(metrics.get("failures", ()))
         ],
+        "lost": sum(one["loss"] for one in metrics.get("failures", ())),
         "n_zero": int((primary == 0).sum()),
         "n_perfect": int((primary == 1).sum()),
         "median": float(np.median(primary)),
@@ -225,9 +233,9 @@ def _used(total: Mapping[str, float]) -> list[tuple[str, str]]:
     return [(key, name) for key, name in _COUNTERS.items() if total[key]]
 
 
-def _histogram(scores: Floats) -> tuple[list[_Bin], Ints]:
-    """Counts in equal bins, over [0, 1] when all scores lie there, and the bin of each score, -1 where it is no number.
-    The last bin includes its upper end.
+def _histogram(scores: Floats, listed: Ints) -> tuple[list[_Bin], Ints]:
+    """Counts in equal bins, over [0, 1] when all scores lie there, and the bin of each score that is listed, -1 where
+    it is no number. The last bin includes its upper end.
     """
     known = np.isfinite(scores)
     unit = ((scores[known] >= 0) & (scores[known] <= 1)).all()
@@ -235,15 +243,19 @@ def _histogram(scores: Floats) -> tuple[list[_Bin], Ints]:
     counts, edges = np.histogram(scores[known], bins=n_bins, range=(0, 1) if unit else None)
     where = np.full(len(scores), -1, dtype=np.int64)
     where[known] = np.clip(np.searchsorted(edges, scores[known], side="right") - 1, 0, n_bins - 1)
-    n = max(int(known.sum()), 1)
-    return [_Bin(float(edges[i]), float(edges[i + 1]), int(count), count / n) for i, count in enumerate(counts)], where
+    n, where = max(int(known.sum()), 1), where[listed]
+    bins = [
+        _Bin(float(edges[i]), float(edges[i + 1]), int(count), count / n, int((where == i).sum()))
+        for i, count in enumerate(counts)
+    ]
+    return bins, where
 
 
 def _distribution(bins: Sequence[_Bin], measure: _Measure) -> Figure:
     """Queries by their score; the mean as a line."""
     hover = [
         f"{number(one.low)} to {number(one.high)}: {one.count:,} {'query' if one.count == 1 else 'queries'}"
-        f" ({percent(one.share)})<br>click to see them"
+        f" ({percent(one.share)}){'<br>click to see them' if one.listed == one.count else ''}"
         for one in bins
     ]
     middles = [(one.low + one.high) / 2 for one in bins]
@@ -266,7 +278,11 @@ def _outline(run: Path) -> list[tuple[str, list[str]]]:
     steps = (
         _components([tree.get("chunker"), tree.get("retriever"), tree.get("stages")]) if isinstance(tree, dict) else ()
     )
-    return [(step["type"], [part["type"] for part in _components(list(step.values()))]) for step in steps]
+    return [
+        (step["type"], [part["type"] for part in _components(list(step.values()))])
+        for step in steps
+        if step["type"] != "none"  # the chunker that leaves documents whole
+    ]
 
 
 def _components(values: Sequence[Any]) -> Iterator[dict[str, Any]]:

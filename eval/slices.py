@@ -51,7 +51,7 @@ def slices_of(split: Split, names: Sequence[str], table: Floats, *, seed: int = 
                 kinds.setdefault(kind, []).append(row)
         if len(kinds) > 1:
             order = [name for name, *_ in _RANGES.get(by, ())]
-            known = sorted(kinds, key=lambda kind: order.index(kind)) if order else sorted(kinds)
+            known = sorted(kinds, key=order.index if order else _natural)
             found.append({"by": by, "kinds": [_kind(one, kinds[one], names, table, seed) for one in known]})
     return found
 
@@ -82,6 +82,15 @@ def _fields(queries: Sequence[Query]) -> list[str]:
 def _value(query: Query, field: str) -> str | None:
     value: Any = query.metadata.get(field)
     return str(value) if isinstance(value, (str, int, float, bool)) else None
+
+
+def _natural(kind: str) -> tuple[float, str]:
+    """Numbers by their value, before everything else."""
+    try:
+        value = float(kind)
+    except ValueError:
+        value = np.inf
+    return np.inf if np.isnan(value) else value, kind
 
 
 def _range(value: float, by: str) -> str:

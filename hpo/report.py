@@ -117,9 +117,15 @@ def _verdict(result: SweepResult) -> str:
     if not against.wins and not against.losses:
         return f"The choice and the baseline are alike in {name} on every test query."
     said = f"{abs(gain):.3f} {'above' if gain > 0 else 'below'} the baseline in {name} on the test queries"
+    price = ", ".join(
+        f"{goal.metric} {number(best.metrics[goal.metric])} instead of {number(result.baseline.metrics[goal.metric])}"
+        for goal in result.sweep.goals
+        if goal.metric != name
+    )
+    price = f" It has {price}." if price else ""
     if low > 0 or high < 0:
-        return f"The choice is {said}, and the 95 % interval leaves 0 out."
-    return f"The choice is {said}, but the 95 % interval has 0 in it: it may be luck."
+        return f"The choice is {said}, and the 95 % interval leaves 0 out.{price}"
+    return f"The choice is {said}, but the 95 % interval has 0 in it: it may be luck.{price}"
 
 
 def importance(result: SweepResult) -> list[tuple[Parameter, float]]:
@@ -168,7 +174,9 @@ def _queries(result: SweepResult) -> dict[str, Any] | None:
     order = np.argsort(-gain, kind="stable")
     shown = [*order[:_QUERIES][gain[order[:_QUERIES]] > 0], *order[-_QUERIES:][gain[order[-_QUERIES:]] < 0]]
     rows = [(queries[n], float(theirs[n]), float(ours[n]), float(gain[n])) for n in shown]
-    counts, edges = np.histogram(gain, bins=20, range=(-1, 1) if np.abs(gain).max() <= 1 else None)
+    most = max(float(np.abs(gain).max()), 1.0)
+    # An odd number: what has not changed is in the middle, neither with the gains nor with the losses.
+    counts, edges = np.histogram(gain, bins=21, range=(-1.05 * most, 1.05 * most))
     bins = [(float(edges[n]), float(edges[n + 1]), int(count)) for n, count in enumerate(counts)]
     return {
         "metric": name,

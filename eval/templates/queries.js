@@ -99,6 +99,10 @@
     next.disabled = at < 0 || at === rows.length - 1;
     if (!dialog.open) dialog.showModal();
     dialog.scrollTop = 0;
+    // A button that is switched off would keep the keys to itself.
+    if (document.activeElement === previous && previous.disabled) next.focus();
+    if (document.activeElement === next && next.disabled) previous.focus();
+    if (!dialog.contains(document.activeElement)) dialog.focus();
   };
 
   const step = (by) => {
@@ -111,6 +115,8 @@
   dialog.querySelector("button.close").addEventListener("click", () => dialog.close());
   dialog.addEventListener("click", (event) => event.target === dialog && dialog.close());
   dialog.addEventListener("keydown", (event) => {
+    // With the table of ranks in focus arrows scroll it; with a modifier they are the browser's.
+    if (event.target.matches(".scroll") || event.altKey || event.ctrlKey || event.metaKey) return;
     if (event.key === "ArrowLeft") step(-1);
     if (event.key === "ArrowRight") step(1);
   });

@@ -13,16 +13,19 @@ const sortable = (table) => {
   const order = new Intl.Collator(undefined, { numeric: true });
   const text = (cell) => cell.dataset.v ?? cell.textContent;
   const number = (cell) => Number.parseFloat(text(cell).replace(/^[\s<>]+/, "").replace("−", "-").replaceAll(",", ""));
+  // What is searched: words, not figures.
+  const named = heads.flatMap((head, column) => (head.classList.contains("n") ? [] : column));
+  const words = (row) => named.map((column) => row.cells[column].textContent.toLowerCase()).join(" ");
   // Read once: afterwards rows are only moved, which stays fast with thousands of them.
-  let rows = [...body.rows].map((element) => ({ element, find: field ? element.textContent.toLowerCase() : "" }));
+  const rows = [...body.rows].map((element) => ({ element, find: field ? words(element) : "" }));
   let shown = rows;
 
   const show = () => {
-    const words = field ? field.value.toLowerCase().split(/\s+/).filter(Boolean) : [];
+    const wanted = field ? field.value.toLowerCase().split(/\s+/).filter(Boolean) : [];
     const chosen = selects.filter((select) => select.value);
     shown = rows.filter(
       ({ element, find }) =>
-        words.every((word) => find.includes(word)) &&
+        wanted.every((word) => find.includes(word)) &&
         chosen.every((select) => (element.dataset[select.name] ?? "").split(" ").includes(select.value)),
     );
     body.replaceChildren(...shown.map((row) => row.element));
@@ -68,7 +71,6 @@ const sortable = (table) => {
     rows: () => shown.map((row) => row.element),
     // After the cells were written anew.
     refresh: () => {
-      rows.forEach((row) => (row.find = row.element.textContent.toLowerCase()));
       const column = heads.findIndex((head) => head.hasAttribute("aria-sort"));
       if (column < 0) show();
       else sort(column, heads[column].getAttribute("aria-sort") === "ascending" ? 1 : -1);

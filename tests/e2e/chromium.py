@@ -116,7 +116,7 @@ class Chromium:
         """A key pressed and let go, as a keyboard does it."""
         text = {"Enter": "\r", "Space": " "}.get(key, "")
         name = {"Space": " "}.get(key, key)
-        code = {"Enter": 13, "Space": 32, "Tab": 9, "Escape": 27, "ArrowRight": 39}[key]
+        code = {"Enter": 13, "Space": 32, "Tab": 9, "Escape": 27, "ArrowLeft": 37, "ArrowRight": 39}[key]
         for type in ("keyDown", "keyUp"):
             self.call("Input.dispatchKeyEvent", type=type, key=name, code=key, text=text, windowsVirtualKeyCode=code)
 

@@ -297,6 +297,35 @@ def test_a_query_opens_steps_and_closes_by_keyboard(browser: Chromium, report: s
     assert texts[4] == browser.evaluate("document.activeElement.textContent")
 
 
+def test_keys_reach_a_query_at_either_end_of_the_table(browser: Chromium, report: str) -> None:
+    browser.open(report)
+    title = "document.getElementById('query-title').textContent"
+    texts = browser.evaluate(CELLS.format(column=1))
+    browser.evaluate("document.querySelectorAll('#all tbody button.open')[118].focus()")
+    browser.press("Enter")
+    assert browser.evaluate(OPENED)
+    browser.press("Tab")  # from Previous on to Next, which ends at the last
+    assert "Next →" == browser.evaluate("document.activeElement.textContent")
+    browser.press("Enter")
+    assert texts[119] == browser.evaluate(title)
+    assert "← Previous" == browser.evaluate("document.activeElement.textContent")
+    browser.press("ArrowLeft")
+    assert texts[118] == browser.evaluate(title)
+    # A table that has the focus scrolls; it does not step.
+    browser.evaluate("document.querySelector('#query .scroll').focus()")
+    browser.press("ArrowRight")
+    assert texts[118] == browser.evaluate(title)
+    browser.press("Escape")
+    assert texts[118] == browser.evaluate("document.activeElement.textContent")
+
+
+def test_the_table_searches_words_and_not_figures(browser: Chromium, report: str) -> None:
+    browser.open(report)
+    ids = [query["query_id"] for query in fake_queries() if "10" in query["query_id"]]
+    browser.evaluate(FILL.format(field="#all-filter", value="10", event="input"))
+    assert ids == sorted(browser.evaluate(CELLS.format(column=0)))
+
+
 def test_table_filters_by_failure_mode_and_by_a_bar_of_the_histogram(browser: Chromium, report: str) -> None:
     browser.open(report)
     assert browser.evaluate(DRAWN)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import gzip
 import hashlib
 import json
@@ -16,9 +17,12 @@ import pytest
 from plotly import graph_objects
 
 import hpo
+from eval.attribution import NOT_IN_CORPUS
+from eval.markdown import as_markdown
 from eval.pages import number, percent, seconds
 from eval.query_details import query_details
 from eval.report import render_report, write_report
+from eval.runs import read_run_values
 from rag.errors import ArtifactError
 from tests.fake_runs import MEASURES, fake_filter, fake_queries, write_fake_run
 
@@ -374,6 +378,34 @@ def test_failure_modes_are_listed_and_mark_the_rows(page: Page, html: str) -> No
     assert len(opened) == 20  # five of each mode, and the ten worst
 
 
+def test_the_page_says_first_what_costs_most_and_the_modes_add_up(page: Page, html: str) -> None:
+    text, queries = text_of(page), fake_queries()
+    losses = [[one["loss"] for one in query["failures"]] for query in queries]
+    missed, lost = sum(one[0] for one in losses) / 120, sum(map(sum, losses)) / 120
+    lead = f"Of the {lost:.3f} missing to the best possible, {missed:.3f} is lost to relevant documents missed by the"
+    assert text.index(lead) < text.index("Throughput")
+    documents = sum(map(len, losses))
+    assert f'<tfoot><tr><th scope="row">All</th><td class="n">{lost:.3f}</td><td class="n">{documents}</td>' in html
+
+
+def test_a_document_that_the_corpus_lacks_is_lost_at_no_stage(tmp_path: Path) -> None:
+    queries = fake_queries(3)
+    for query in queries:
+        query["expected"][1]["lost_at"] = NOT_IN_CORPUS
+    html = render_report(write_fake_run(tmp_path, queries))
+    assert '<span class="badge bad">not in the corpus</span>' in html
+    assert {"not in the corpus"} == {query["expected"][1][3] for query in data_of(html)["queries"]}
+
+
+def test_a_single_stage_has_a_table_and_no_figure(tmp_path: Path) -> None:
+    stage = {"name": "retriever", "found": 1, "recall": 0.5, "lost": 1, "oracle": 0.5}
+    found = {"relevant": 2, "measure": MEASURES[0], "stages": [stage], "not_in_corpus": 0}
+    html = render_report(write_fake_run(tmp_path, attribution=found))
+    assert "plot-recall" not in html
+    assert "plot-recall" not in data_of(html)["figures"]
+    assert "Relevant documents by stage" in html
+
+
 def test_a_run_from_before_there_were_stages_and_failure_modes(tmp_path: Path) -> None:
     html = render_report(write_fake_run(tmp_path, old=True))
     carried = data_of(html)
@@ -428,6 +460,13 @@ def test_very_many_queries_are_listed_in_part_and_the_page_says_so(tmp_path: Pat
     assert html.count('<td class="id">') == 5000
     assert 5000 == len(data_of(html)["queries"])
     assert "The 5,000 lowest by nDCG@10 of 5,500" in html
+    # What is chosen among is what is listed; the figure counts all.
+    assert ["5,000"] == re.findall(r'<option value="\d+">[\d.]+ to [\d.]+ \((5,\d+)\)', html)
+    assert "missed by the first stage, retriever (5,000)" in html
+    counts = data_of(html)["figures"]["plot-distribution"]["data"][0]
+    (hover,) = (text for text, count in zip(counts["hovertext"], counts["y"], strict=True) if count)
+    assert "5,500 queries" in hover
+    assert "click" not in hover
     assert len(html.encode()) < 6_000_000
 
 
@@ -470,6 +509,18 @@ def test_damaged_run(tmp_path: Path, name: str) -> None:
 def test_files_that_do_not_fit_together(tmp_path: Path, metrics: dict[str, object]) -> None:
     with pytest.raises(ArtifactError, match="do not fit together"):
         render_report(write_fake_run(tmp_path, **metrics))
+
+
+ENTRIES = ("measures", "n_queries", "stages", "attribution", "failures", "slices", "filters", "corpus", "latency_ms")
+
+
+@pytest.mark.parametrize("entry", ENTRIES)
+def test_no_entry_of_the_wrong_kind_is_a_traceback(tmp_path: Path, entry: str) -> None:
+    for wrong in (0, [], [[]], {}, "text", {"a": []}, [{"mode": "low"}]):
+        run = write_fake_run(tmp_path, fake_queries(3), **{entry: wrong})
+        for write in (render_report, as_markdown, read_run_values):
+            with contextlib.suppress(ArtifactError):
+                assert write(run)
 
 
 @pytest.mark.parametrize(

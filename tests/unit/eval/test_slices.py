@@ -36,6 +36,12 @@ def test_every_way_to_divide_and_its_means():
     ]
 
 
+def test_numbers_are_in_their_order():
+    queries = [Query(f"q{n}", "one", metadata={"k": kind}) for n, kind in enumerate([10, 9, "nan", "b", 10, 9, 2, 2.5])]
+    (by, *_) = slices_of(Split(queries + queries, {}), ["AP"], np.zeros((16, 1)))
+    assert ["2", "2.5", "9", "10", "b", "nan"] == [one["kind"] for one in by["kinds"]]
+
+
 def test_queries_that_are_all_alike_are_not_divided():
     queries = [Query("a", "one", metadata={"k": "v"}), Query("b", "two", metadata={"k": "v"})]
     assert [] == slices_of(Split(queries, {"a": {"x": 1}, "b": {"x": 1}}), ["AP"], np.ones((2, 1)))

@@ -64,6 +64,7 @@ def front(result: SweepResult, done: Sequence[Finished]) -> Figure:
     others = [one for one in done if one.number not in tested]
     best = line([one.metrics[across] for one in chosen], [one.metrics[up] for one in chosen], name="the front")
     best |= _hover(chosen) | {"mode": "lines+markers", "marker": {"color": "<accent>", "size": 9}}
+    best["line"]["shape"] = "hv" if result.sweep.goals[1].sign < 0 else "vh"  # what can be had: nothing lies between
     moves: tuple[list[float | None], list[float | None]] = ([], [])
     for one in chosen:
         after = tested[one.number].metrics

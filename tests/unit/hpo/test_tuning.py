@@ -15,8 +15,10 @@ import pytest
 import rag.templates
 from eval import evaluate, load_dataset
 from eval.datasets.base import Dataset
+from eval.pages import number
 from hpo import Categorical, Float, Int, plan, tune
-from hpo.result import _notes, conclude
+from hpo.report import _view
+from hpo.result import _notes, conclude, values_of
 from hpo.storage import open_storage
 from hpo.study import SweepStudy
 from hpo.sweep import sweep_from_config
@@ -83,6 +85,24 @@ def test_a_sweep_and_its_files(dataset, tmp_path):
     ]
     table = page[page.index('id="trials-table"') :]
     assert 6 == table[: table.index("</tbody>")].count("<td>complete")
+
+
+def test_the_report_says_what_the_choice_costs_and_keeps_ties_apart(dataset):
+    bad = {"type": "pipeline", "retriever": {"type": "bm25", "top_k": Categorical(choices=[1, 10])}}
+    result = tune(sweep(pipeline=bad, n_trials=2, sampler="grid", objectives=["nDCG@10", "index_bytes"]), dataset)
+    view, drawn = _view(result)
+    best, baseline = result.tested[0], result.baseline
+    assert {"retriever.top_k": 10} == dict(result.best.point)
+    price = f"It has index_bytes {number(best.metrics['index_bytes'])} instead of "
+    assert view["verdict"].endswith(price + f"{number(baseline.metrics['index_bytes'])}.")
+    bins = view["queries"]["bins"]
+    assert 21 == len(bins)
+    (middle,) = (count for low, high, count in bins if low < 0 < high)
+    gain = values_of(best.evaluation, "nDCG@10") - values_of(baseline.evaluation, "nDCG@10")
+    assert view["queries"]["ties"]
+    assert middle == int((abs(gain) < 0.05).sum())
+    assert sum(count for low, _, count in bins if low > 0) == int((gain > 0.05).sum())
+    assert "hv" == drawn["plot-front"]["data"][2]["line"]["shape"]
 
 
 def test_every_value_by_query_is_that_of_an_evaluation(dataset):

@@ -187,7 +187,7 @@ def evaluate(
         [f"latencies are without {writing}: no answer is asked for again to be timed"] if writing and timed else []
     )
     booked = ledger.total.seconds
-    if store is not None and booked > 1.5 * spent:
+    if store is not None and booked > 2 * spent:
         untimed.append(
             f"of the {booked:.3g} s that searching is booked with, most were spent earlier: what the store had counts "
             "with what it cost then, also in the throughput"

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
+from typing import Any
 
 import ir_measures
 import pyarrow.parquet as pq
@@ -16,7 +18,9 @@ from eval.run_folder import write_run
 from rag import ArtifactError, ConfigError, Corpus, Document, Pipeline, Query, Stage
 from rag.batch import QueryBatch
 from rag.candidates import Candidates
-from retrievers import BM25
+from rag.store.store import Store
+from retrievers import BM25, Dense, Flat
+from tests.fakes import WordEmbedder
 
 DATA = Path(rag.templates.__file__).parent / "starter" / "data"
 
@@ -163,3 +167,30 @@ def test_a_folder_that_only_looks_like_a_run_is_left_alone(evaluation: Evaluatio
     with pytest.raises(ArtifactError, match="holds other things than a run"):
         write_run(evaluation, tmp_path)
     assert "mine" == (tmp_path / "thesis.tex").read_text()
+
+
+class Slow(WordEmbedder):
+    """Takes its time over queries.
+
+    Args:
+        size: Length of the vectors.
+    """
+
+    type = "fake_slow_words"
+
+    def embed_queries(self, *args: Any, **options: Any) -> Any:
+        time.sleep(0.3)
+        return super().embed_queries(*args, **options)
+
+
+def test_seconds_that_were_spent_earlier_are_said_to_be(dataset: Dataset, tmp_path: Path) -> None:
+    def note() -> tuple[list[str], float]:
+        pipeline = Pipeline(retriever=Dense(embedder=Slow(), index=Flat()))
+        found = evaluate(pipeline, dataset, measures=["AP"], timed=False, store=Store(tmp_path)).metrics
+        return [one for one in found["notes"] if "were spent earlier" in one], found["costs"]["seconds"]
+
+    first, again = note(), note()
+    assert [] == first[0]
+    assert again[1] >= 0.3
+    (said,) = again[0]
+    assert said.startswith(f"of the {again[1]:.3g} s that searching is booked with, most were")

@@ -139,7 +139,9 @@ class Compared:
         else:
             named = max(self.runs, key=lambda name: self.means[name][measure])
             said = f"{named} has the highest {measure}, {_short(self.means[named][measure])}; it"
-        beaten, better, alike = [], [], []
+        beaten: list[str] = []
+        better: list[str] = []
+        alike: list[str] = []
         for pair in pairs:
             if named not in (pair.run, pair.baseline):
                 continue

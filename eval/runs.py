@@ -76,6 +76,8 @@ def read_run_values(
     notes = []
     if len(judged) < len(run):
         notes.append(f"{found}: {len(run) - len(judged)} queries of the run are not judged and do not count")
+    if empty := sum(query not in judged for query, grades in qrels.items() if grades):
+        notes.append(f"{found}: {empty} of {len(qrels)} judged queries are not in the run file and count 0")
     return RunValues(found, per_query(parsed, qrels, judged), notes)
 
 

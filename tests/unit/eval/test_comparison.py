@@ -183,6 +183,16 @@ def test_files_for_people(tmp_path):
 # -- run files --------------------------------------------------------------------------------------------------------
 
 
+def test_judged_queries_that_a_run_file_lacks_count_0_and_that_is_said(tmp_path):
+    (tmp_path / "part.trec").write_text("a Q0 d 1 0.5 x\nother Q0 d 1 0.5 x\n")
+    found = read_run_values(tmp_path / "part.trec", qrels={"a": {"d": 1}, "b": {"d": 1}, "c": {"d": 1}})
+    assert {"a": 1.0, "b": 0.0, "c": 0.0} == found.values["nDCG@10"]
+    assert [
+        "part.trec: 1 queries of the run are not judged and do not count",
+        "part.trec: 2 of 3 judged queries are not in the run file and count 0",
+    ] == found.notes
+
+
 @pytest.mark.parametrize(
     ("lines", "message"),
     [

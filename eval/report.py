@@ -152,6 +152,7 @@ def _view(run: Path) -> tuple[dict[str, Any], dict[str, Figure], dict[str, Any]]
     names = [measure.name for measure in measures]
     scores = {name: queries[name].to_numpy() for name in names}
     primary = scores[names[0]]
+    unit = bool(((primary >= 0) & (primary <= 1)).all())
     # Worst first; queries that the primary measure cannot tell apart are ordered by the others.
     order = np.lexsort([scores[name] for name in reversed(names)])
     rows = queries.take(order[:_ROWS]).to_pylist()
@@ -191,10 +192,11 @@ def _view(run: Path) -> tuple[dict[str, Any], dict[str, Figure], dict[str, Any]]
         ],
         "lost": sum(one["loss"] for one in metrics.get("failures", ())),
         "n_zero": int((primary == 0).sum()),
-        "n_perfect": int((primary == 1).sum()),
+        # A measure that counts something has no perfect value.
+        "n_perfect": int((primary == 1).sum()) if unit else None,
         "median": float(np.median(primary)),
         "rows": rows,
-        "worst": [with_metadata(row) for row in rows[:_WORST] if row[names[0]] < 1],
+        "worst": [with_metadata(row) for row in rows[:_WORST] if not unit or row[names[0]] < 1],
     }
     return view, figures, query_details(rows, names, modes)
 

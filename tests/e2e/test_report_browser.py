@@ -175,6 +175,7 @@ def test_on_paper_the_long_table_is_cut_and_says_so(browser: Chromium, report: s
     browser.open(report, media="print", dark=True)
     shown = "[...document.querySelectorAll('#all tbody tr')].filter(row => row.checkVisibility()).length"
     assert browser.evaluate(shown) == 40
+    assert "none" == browser.evaluate("getComputedStyle(document.querySelector('#all th button'), '::after').display")
     assert "Printed: the first 40 rows." in browser.evaluate("document.querySelector('.print-only').innerText")
     assert browser.evaluate("getComputedStyle(document.documentElement).backgroundColor") == "rgb(255, 255, 255)"
 

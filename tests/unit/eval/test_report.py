@@ -444,6 +444,14 @@ def test_measures_off_the_common_scale_are_listed_but_not_drawn(tmp_path: Path) 
     assert html.count('class="dot"') == len(MEASURES) - 1
 
 
+def test_a_measure_that_counts_has_no_perfect_value(tmp_path: Path) -> None:
+    queries = [query | {"nDCG@10": float(number)} for number, query in enumerate(fake_queries(12))]
+    html = render_report(write_fake_run(tmp_path, queries))
+    assert "a perfect 1" not in html
+    assert "1 query scores 0 (8 %)." in text_of(Page(html))
+    assert 10 == html.count('<details class="case"')
+
+
 def test_a_thousand_queries_are_a_small_file(tmp_path: Path) -> None:
     queries = fake_queries(1000)
     for query in queries:

@@ -176,6 +176,8 @@ def compare(
         return
     console = out()
     console.print(_means(found))
+    if len(found.runs) > 2:
+        console.print(f"\n{found.verdict}\n", soft_wrap=True, markup=False)
     for pair in found.pairs:
         console.print(pair.sentence, soft_wrap=True, markup=False)
     for note in found.notes:

@@ -155,6 +155,7 @@ class Compared:
         """Everything but the queries one by one, as JSON takes it."""
         found = asdict(replace(self, queries=(), values={}))
         del found["queries"], found["values"]
+        found["verdict"] = self.verdict
         for one, pair in zip(found["pairs"], self.pairs, strict=True):
             one["sentence"] = pair.sentence
             if not math.isfinite(one["effect_size"]):

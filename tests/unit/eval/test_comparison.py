@@ -169,7 +169,7 @@ def test_files_for_people(tmp_path):
     folder = write_comparison(found, tmp_path / "out")
     assert {"compare.html", "compare.json", "compare.md", "compare.tex"} == {path.name for path in folder.iterdir()}
     written = json.loads((folder / "compare.json").read_text())
-    assert found.pairs[0].sentence == written["pairs"][0]["sentence"]
+    assert found.pairs[0].sentence == written["pairs"][0]["sentence"] == written["verdict"]
     page = (folder / "compare.html").read_text()
     assert "base|line" in page
     assert "http" not in page.replace("http-equiv", "")

@@ -81,13 +81,15 @@ def stage_recall(attribution: Mapping[str, Any], reached: float) -> Figure:
             "y": [one[key] for one in stages],
             "marker": {"color": color, "line": {"color": "<accent>", "width": 1}},
             "text": [f"{one[key]:.3f}" for one in stages],
-            "textposition": "outside",
-            "cliponaxis": False,
+            "textposition": "inside",  # above the bars the line would strike it through
+            "insidetextanchor": "start",
+            "insidetextfont": {"color": ink},
+            "textangle": 0,
             "hovertemplate": "%{x}: %{y:.3f}<extra>" + name + "</extra>",
         }
-        for key, name, color in (
-            ("recall", "recall", "<accent>"),
-            ("oracle", f"{measure} in perfect order", "<accent-wash>"),
+        for key, name, color, ink in (
+            ("recall", "recall", "<accent>", "<paper>"),
+            ("oracle", f"{measure} in perfect order", "<accent-wash>", "<ink>"),
         )
     ]
     if len(names) > 1:

@@ -192,7 +192,9 @@ def test_compare_runs(rag: Runner, starter: Path, tmp_path: Path) -> None:
     assert (tmp_path / "compared" / "compare.html").exists()
     files = rag("compare", "a/run.trec", "y=b/run.trec", "--dataset", "start/data", "--json")
     folders = rag("compare", "run.trec=a", "y=b", "--measures", "nDCG@10", "--json")
-    assert json.loads(files.out) == json.loads(folders.out)
+    known = json.loads(folders.out)
+    assert {"run.trec", "y"} == set(known["costs"])
+    assert json.loads(files.out) == known | {"costs": {}}
     assert "give judgements" in rag.refused("compare", "a/run.trec", "y=b/run.trec")
     assert "two are called 'a'" in rag.refused("compare", "a", "a")
 

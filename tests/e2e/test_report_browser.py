@@ -42,7 +42,9 @@ WORST_CONTRAST = """
     if (!text.data.trim() || !element.checkVisibility() || element.closest("script, title, desc")) continue;
     let behind = element;
     while (behind && (parse(getComputedStyle(behind).backgroundColor)[3] ?? 1) === 0) behind = behind.parentElement;
-    const ground = parse(getComputedStyle(behind ?? document.documentElement).backgroundColor);
+    const bar = element.matches(".bartext-inside") && element.closest(".point").querySelector("path");
+    const page = getComputedStyle(behind ?? document.documentElement).backgroundColor;
+    const ground = parse(bar ? getComputedStyle(bar).fill : page);
     const ink = parse(element instanceof SVGElement ? style.fill : style.color);
     const [dark, light] = [luminance(ink), luminance(ground)].sort((a, b) => a - b);
     const contrast = (light + 0.05) / (dark + 0.05);

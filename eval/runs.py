@@ -51,7 +51,8 @@ def read_run_values(
     Args:
         source: A run folder, or a TREC run file.
         name: What to call it. None takes the folder's or file's name.
-        measures: Names as ir_measures spells them. None given takes those of the folder, or nDCG@10 for a file.
+        measures: Names as ir_measures spells them, or of measures of answers that every query has. None given takes
+            those of the folder, or nDCG@10 for a file.
         qrels: Judgements to measure by. A folder has its measured values and needs none for those.
 
     Raises:
@@ -137,8 +138,8 @@ def _of_folder(folder: Path, name: str, measures: Sequence[str]) -> RunValues:
         raise ArtifactError(f"{folder}: there is no run (no metrics.json)")
     try:
         metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
-        known = list(metrics["measures"])
-        wanted = [str(one) for one in parse_measures(measures)] if measures else known
+        known = [*metrics["measures"], *_of_answers(metrics)]
+        wanted = [one if one in known else str(parse_measures([one])[0]) for one in measures] if measures else known
         if missing := [one for one in wanted if one not in known]:
             raise ConfigError(
                 f"{folder} has no {', '.join(missing)} (it has {', '.join(known)}): give judgements to compute it from",
@@ -155,6 +156,18 @@ def _of_folder(folder: Path, name: str, measures: Sequence[str]) -> RunValues:
     texts = dict(zip(ids, table["query"].to_pylist(), strict=True))
     queries = str(metrics.get("queries_fingerprint", ""))
     return RunValues(name, values, dataset=about, texts=texts, queries=queries, costs=costs)
+
+
+def _of_answers(metrics: Mapping[str, Any]) -> list[str]:
+    """Measures of written answers of which more is better and which every query has, so that all can be paired."""
+    answers = metrics.get("answers")
+    if not answers:
+        return []
+    means = dict(answers["measures"])
+    for judge in answers["judges"]:
+        means |= {f"{name} ({judge['name']})": mean for name, mean in judge["measures"].items()}
+    n = metrics["n_queries"]
+    return [name for name, mean in means.items() if mean and mean["n_queries"] == n and name != "abstained"]
 
 
 def _costs(metrics: Mapping[str, Any]) -> dict[str, float]:

@@ -146,6 +146,7 @@ def _print_result(result: SweepResult, target: Path) -> None:
             said = f"{against.difference:+.4f}{bounds}, {p}"
         table.add_row(f"{one.name}, test", *(_number(one.metrics[name]) for name in metrics), said)
     console.print(table)
+    console.print(Text(result.verdict), soft_wrap=True)
     if result.best is not None:
         for name, value in result.best.point.items():
             console.print(Text(f"  {name}: {value}"))

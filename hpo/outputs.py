@@ -128,6 +128,7 @@ def summary(result: SweepResult) -> dict[str, Any]:
         "tested": [_tested(one) for one in result.tested],
         "baseline": None if result.baseline is None else _tested(result.baseline),
         "retested": [asdict(one) for one in result.retested],
+        "verdict": result.verdict,
         "problem": result.problem,
         "notes": list(result.notes),
     }

@@ -68,7 +68,7 @@ def _view(result: SweepResult) -> tuple[dict[str, Any], dict[str, Figure]]:
         "first": sweep.first.metric,
         "metrics": list(sweep.metrics),
         "rows": _rows(result),
-        "verdict": _verdict(result),
+        "verdict": result.verdict,
         "drawn": drawn,
         "importance": weights,
         "map": mapped[1] if mapped else None,
@@ -101,31 +101,6 @@ def _rows(result: SweepResult) -> list[dict[str, Any]]:
             }
         )
     return rows
-
-
-def _verdict(result: SweepResult) -> str:
-    """One sentence on the choice against the baseline; careful where the interval has both signs."""
-    if not result.tested or result.baseline is None:
-        return result.problem
-    name, best = result.sweep.first.metric, result.tested[0]
-    against = best.against.get(name)
-    if best.trial is not None and best.trial == result.baseline.trial:
-        return "Nothing better than the baseline was found: the baseline itself is the choice."
-    if against is None or against.ci95 is None:
-        return "The choice and the baseline were measured on the test queries."
-    gain, (low, high) = against.difference, against.ci95
-    if not against.wins and not against.losses:
-        return f"The choice and the baseline are alike in {name} on every test query."
-    said = f"{abs(gain):.3f} {'above' if gain > 0 else 'below'} the baseline in {name} on the test queries"
-    price = ", ".join(
-        f"{goal.metric} {number(best.metrics[goal.metric])} instead of {number(result.baseline.metrics[goal.metric])}"
-        for goal in result.sweep.goals
-        if goal.metric != name
-    )
-    price = f" It has {price}." if price else ""
-    if low > 0 or high < 0:
-        return f"The choice is {said}, and the 95 % interval leaves 0 out.{price}"
-    return f"The choice is {said}, but the 95 % interval has 0 in it: it may be luck.{price}"
 
 
 def importance(result: SweepResult) -> list[tuple[Parameter, float]]:

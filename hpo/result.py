@@ -12,6 +12,7 @@ import numpy as np
 from eval.datasets.base import Dataset
 from eval.evaluation import Evaluation, evaluate
 from eval.measures import DEFAULT_MEASURES
+from eval.pages import number
 from eval.significance import Comparison, compare
 from hpo.choice import one_standard_error
 from hpo.objectives import ANSWERS, COSTS
@@ -96,6 +97,31 @@ class SweepResult:
         """The trials that were tested."""
         numbers = {one.trial for one in self.tested}
         return [one for one in self.trials if one.number in numbers and one.state != "repeated"]
+
+    @property
+    def verdict(self) -> str:
+        """The choice against the baseline in a sentence; careful where the interval has both signs."""
+        if not self.tested or self.baseline is None:
+            return self.problem
+        name, best = self.sweep.first.metric, self.tested[0]
+        against = best.against.get(name)
+        if best.trial is not None and best.trial == self.baseline.trial:
+            return "Nothing better than the baseline was found: the baseline itself is the choice."
+        if against is None or against.ci95 is None:
+            return "The choice and the baseline were measured on the test queries."
+        gain, (low, high) = against.difference, against.ci95
+        if not against.wins and not against.losses:
+            return f"The choice and the baseline are alike in {name} on every test query."
+        said = f"{abs(gain):.3f} {'above' if gain > 0 else 'below'} the baseline in {name} on the test queries"
+        price = ", ".join(
+            f"{goal.metric} {number(best.metrics[goal.metric])} instead of {number(self.baseline.metrics[goal.metric])}"
+            for goal in self.sweep.goals
+            if goal.metric != name
+        )
+        price = f" It has {price}." if price else ""
+        if low > 0 or high < 0:
+            return f"The choice is {said}, and the 95 % interval leaves 0 out.{price}"
+        return f"The choice is {said}, but the 95 % interval has 0 in it: it may be luck.{price}"
 
     def checked(self) -> SweepResult:
         """Itself.
@@ -293,6 +319,11 @@ def _notes(sweep: Sweep, trials: Sequence[Finished], about: Mapping[str, Any]) -
             f"{len(trials)} of {sweep.n_trials} trials: the time limit of {sweep.timeout:g} s was reached, or there "
             "was nothing else to try; started again, it goes on"
         )
+    if len(sweep.goals) == 1 and sweep.choice == "best" and not sweep.retest:
+        goal = sweep.goals[0]
+        values = [goal.sign * one.metrics[goal.metric] for one in trials if one.feasible]
+        if (alike := values.count(max(values))) > 1:
+            notes.append(f"{alike} trials are equally good on the tuning queries: the earliest of them is the choice")
     if about["tune"] == "train":
         notes.append("tuned on the training queries: there was no other split, or it was asked for")
     if about["n_tune"] < 50:

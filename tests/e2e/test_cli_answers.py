@@ -71,6 +71,20 @@ def test_eval_measures_judges_and_compares_with_people(rag, server, starter, tmp
     assert ([], 8) == (plain["answers"]["judges"], plain["answers"]["costs"]["llm_calls"])
 
 
+def test_runs_are_compared_by_their_answers(rag, server, starter, tmp_path):  # noqa: F811
+    data, judge = ("--dataset", starter / "data"), ("--judge", starter / "judge.yaml")
+    for name, n in (("one", 1), ("two", 2)):
+        setting = ("--set", f"stages.0.n_passages={n}", "--out", name)
+        assert 0 == rag("eval", starter / "p.yaml", *data, *judge, *setting, "--measures", "AP").code
+    found = json.loads(rag("compare", "one", "two", "--json").out)
+    assert "AP" == found["measures"][0]
+    assert {"lexical_faithfulness", "citation_precision", "faithfulness (claims)"} <= set(found["measures"])
+    assert not {"abstained", "token_f1"} & set(found["measures"])  # neither good nor bad; no reference
+    chosen = json.loads(rag("compare", "one", "two", "--measures", "citation_precision", "--json").out)
+    assert ["citation_precision"] == chosen["measures"]
+    assert "one has no nDCG@10 (it has AP, " in rag.refused("compare", "one", "two", "--measures", "nDCG@10")
+
+
 def test_what_is_wrong_is_said_before_any_work(rag, server, starter, tmp_path):  # noqa: F811
     pipeline, plain, judge = starter / "p.yaml", starter / "pipeline.yaml", starter / "judge.yaml"
     data = ("--dataset", starter / "data")

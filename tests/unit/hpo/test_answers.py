@@ -91,6 +91,9 @@ def test_an_objective_of_answers_and_early_stopping(dataset):
         settings = {"objectives": ["exact_match"], "constraints": ["llm_calls <= 1"], "early_stopping": 0.1}
         result = tune(pipeline(server.url), dataset, sampler="grid", n_trials=4, **settings)
     assert [0.0] * 4 == [one.metrics["exact_match"] for one in result.trials]
+    alike = "4 trials are equally good on the tuning queries: the earliest of them is the choice"
+    assert alike in result.notes
+    assert "Nothing better than the baseline was found: the baseline itself is the choice." == result.verdict
 
 
 def test_a_server_that_is_gone_is_no_result(dataset):

@@ -7,9 +7,11 @@ import os
 import platform
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -227,6 +229,7 @@ def evaluate(
         "config_fingerprint": pipeline.fingerprint,
         "queries_fingerprint": _queries_fingerprint(chosen),
         "versions": _versions(),
+        "machine": _machine(),
         "seed": seed,
         "ignore_identical_ids": ignore_identical_ids,
         "notes": [
@@ -402,6 +405,15 @@ def _queries_fingerprint(split: Split) -> str:
         json.dumps([query.id, query.text, sorted(split.qrels[query.id].items())], ensure_ascii=False)
         for query in sorted(split.queries, key=lambda query: query.id)
     )
+
+
+def _machine() -> str:
+    """What the times were measured on; not which one of its kind."""
+    name = platform.processor() or platform.machine()
+    with suppress(OSError):  # where Linux says it
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+        name = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), name)
+    return f"{name}, {os.cpu_count()} cores, {platform.system()}"
 
 
 def _versions() -> dict[str, str]:

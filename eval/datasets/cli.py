@@ -10,7 +10,7 @@ import typer
 from rag.cli import JsonOption, StoreModeOption, StoreOption
 
 if TYPE_CHECKING:
-    from eval.datasets.base import Dataset
+    from eval.datasets.base import Dataset, Split
 
 __all__ = ["app"]
 
@@ -22,6 +22,8 @@ SourceArgument = Annotated[
 OutOption = Annotated[Path, typer.Option("--out", metavar="DIR", help="The folder to write, in BEIR's layout.")]
 SeedOption = Annotated[int, typer.Option(min=0, max=2**32 - 1, help="For everything random.")]
 
+_LOOKED_AT = 100
+"""Documents whose metadata are looked at, to say which fields there are."""
 _NAMES = {
     "DIR": "a folder with corpus.jsonl, queries.jsonl and qrels/SPLIT.tsv (BEIR's layout)",
     "FILE.yaml": "a dataset file: your own CSV, JSONL or Parquet tables, TREC topics and judgements",
@@ -65,13 +67,18 @@ def show(
     if as_json:
         print_json(about)
         return
-    typer.echo(f"{about['dataset']}: {about['documents']:,} documents")
+    fields = "; their metadata: " + ", ".join(about["document_fields"]) if about["document_fields"] else ""
+    typer.echo(f"{about['dataset']}: {about['documents']:,} documents{fields}")
     for name, split in about["splits"].items():
         grades = ", ".join(f"{grade}: {count:,}" for grade, count in split["grades"].items())
         typer.echo(
             f"{name}: {split['queries']:,} queries, {split['relevant_per_query']:.1f} relevant documents each; "
             f"judgements by grade: {grades or 'none'}"
+            + (f"; {split['with_references']:,} with reference answers" if split["with_references"] else "")
         )
+        if example := split["example"]:
+            typer.echo(f"  such as {example['query']}: {example['text']}")
+            typer.echo(f"  answered by {example['document']}: {example['title']}")
     for note in about["notes"]:
         typer.echo(f"note: {note}")
 
@@ -211,6 +218,7 @@ def _wrote(dataset: Dataset, folder: Path) -> None:
 def _about(dataset: Dataset, near: float) -> dict[str, Any]:
     from collections import Counter
 
+    from eval.answers import references_of
     from eval.datasets.duplicates import shared_between
 
     splits = {}
@@ -221,10 +229,27 @@ def _about(dataset: Dataset, near: float) -> dict[str, Any]:
             "queries": len(split.queries),
             "relevant_per_query": relevant / max(len(split.queries), 1),
             "grades": {str(grade): grades[grade] for grade in sorted(grades)},
+            "with_references": sum(bool(references_of(query)) for query in split.queries),
+            "example": _example(dataset, split),
         }
+    first = dataset.corpus.documents(list(range(min(len(dataset.corpus), _LOOKED_AT))))
     return {
         "dataset": dataset.name,
         "documents": len(dataset.corpus),
+        "document_fields": sorted({name for document in first for name in document.metadata}),
         "splits": splits,
         "notes": [*dataset.notes, *shared_between(dataset, near=near)],
     }
+
+
+def _example(dataset: Dataset, split: Split) -> dict[str, str] | None:
+    """A query and a document that answers it, to see whether columns are what they were taken for."""
+    from eval.pages import excerpt
+    from eval.query_table import first_line
+
+    for query in split.queries:
+        for id, grade in split.qrels[query.id].items():
+            if grade > 0 and (position := dataset.corpus.position(id)) is not None:
+                title = first_line(dataset.corpus[position])
+                return {"query": query.id, "text": excerpt(query.text), "document": id, "title": excerpt(title)}
+    return None

@@ -54,11 +54,17 @@ def test_a_dataset_file_from_check_to_compare(rag: Runner, shop: Path) -> None: 
     compared = rag("compare", "a/run.trec", "other=b/run.trec", "--dataset", "shop.yaml")
     assert "nDCG@10" in compared.out
     about = json.loads(rag("datasets", "show", "shop.yaml", "--json").out)
-    assert {"queries": 10, "relevant_per_query": 1.0, "grades": {"1": 10}} == about["splits"]["test"]
+    test = about["splits"]["test"]
+    example, n = test.pop("example"), test.pop("with_references")
+    assert {"queries": 10, "relevant_per_query": 1.0, "grades": {"1": 10}} == test
+    assert 0 == n
+    assert {"query", "text", "document", "title"} == set(example)
     assert (
-        "test: 10 queries, 1.0 relevant documents each; judgements by grade: 1: 10"
-        in rag("datasets", "show", "shop.yaml").out
-    )
+        "shop: 10 documents; their metadata: title\n"
+        "test: 10 queries, 1.0 relevant documents each; judgements by grade: 1: 10\n"
+        f"  such as {example['query']}: where is the harbour number 0 kept open in harbours?\n"
+        "  answered by d0: All about the harbour\n"
+    ) == rag("datasets", "show", "shop.yaml").out
 
 
 def test_split_convert_and_tune_on_them(rag: Runner, shop: Path) -> None:  # noqa: F811

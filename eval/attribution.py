@@ -30,9 +30,11 @@ class Attribution:
 
     Args:
         stages: The pipeline's steps by name, in order, as in a trace.
+        lists: Everything whose ranks are wanted: the stages, and before each what its parts found. None: the stages.
     """
 
     stages: Sequence[str]
+    lists: Sequence[str] | None = None
     _ranks: list[Ints] = field(default_factory=list)
     _query: list[str] = field(default_factory=list)
     _document: list[str] = field(default_factory=list)
@@ -50,7 +52,7 @@ class Attribution:
 
         Args:
             queries: n of them.
-            tables: What each stage left, by name, without what is ignored.
+            tables: Each list by name, without what is ignored.
             corpus: Whose documents.
             qrels: Judgements.
             ignored: Position of a document that does not count, for each query, int64 [n].
@@ -70,8 +72,12 @@ class Attribution:
         row_of, position_of = np.asarray(rows, dtype=np.int64), np.asarray(positions, dtype=np.int64)
         self._known.append(position_of >= 0)
         span = len(corpus) + 1
-        ranks = np.stack([_ranks(tables[name], row_of * span + position_of, span) for name in self.stages])
+        ranks = np.stack([_ranks(tables[name], row_of * span + position_of, span) for name in self._names])
         self._ranks.append(np.where(position_of >= 0, ranks, 0))
+
+    @property
+    def _names(self) -> Sequence[str]:
+        return self.stages if self.lists is None else self.lists
 
     @property
     def keys(self) -> list[tuple[str, str]]:
@@ -79,15 +85,15 @@ class Attribution:
         return list(zip(self._query, self._document, strict=True))
 
     def ranks(self) -> dict[tuple[str, str], list[int | None]]:
-        """Rank after each stage by (query id, document id) of a relevant document; None where it is not there."""
-        ranks, _ = self._tables()
+        """Rank in each list by (query id, document id) of a relevant document; None where it is not there."""
+        nothing = np.zeros((len(self._names), 0), dtype=np.int64)
+        ranks = np.concatenate([nothing, *self._ranks], axis=1)
         columns = ([rank or None for rank in column] for column in ranks.T.tolist())
         return dict(zip(self.keys, columns, strict=True))
 
     def lost_at(self) -> dict[tuple[str, str], str]:
         """The stage to blame by (query id, document id), for relevant documents that the pipeline does not return."""
-        ranks, known = self._tables()
-        found = ranks > 0
+        found, known = self._tables()
         blamed: dict[tuple[str, str], str] = {}
         for column in np.flatnonzero(~found[-1]).tolist():
             there = np.flatnonzero(found[:, column])
@@ -102,8 +108,7 @@ class Attribution:
             measure: Parsed; the headline.
             qrels: Judgements.
         """
-        ranks, _ = self._tables()
-        found = ranks > 0
+        found, _ = self._tables()
         blamed = list(self.lost_at().values())
         stages = []
         for number, name in enumerate(self.stages):
@@ -125,12 +130,12 @@ class Attribution:
             "not_in_corpus": blamed.count(NOT_IN_CORPUS),
         }
 
-    def _tables(self) -> tuple[Ints, Bools]:
-        """Ranks after each stage, 0 where a document is not there, int64 [stages, relevant]; what the corpus has, bool
-        [relevant].
-        """
-        nothing = np.zeros((len(self.stages), 0), dtype=np.int64)
-        return np.concatenate([nothing, *self._ranks], axis=1), np.concatenate([nothing[0] > 0, *self._known])
+    def _tables(self) -> tuple[Bools, Bools]:
+        """What is there after each stage, bool [stages, relevant]; what the corpus has, bool [relevant]."""
+        nothing = np.zeros((len(self.stages), 0), dtype=bool)
+        rows = [self._names.index(name) for name in self.stages]
+        found = np.concatenate([nothing, *(ranks[rows] > 0 for ranks in self._ranks)], axis=1)
+        return found, np.concatenate([nothing[0], *self._known])
 
     def _recall(self, found: Bools, qrels: Qrels) -> float:
         """Mean over the queries that have anything relevant."""

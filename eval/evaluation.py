@@ -74,9 +74,11 @@ class Evaluation:
         results: The best ten documents of each judged query, in the order of the split.
         split: The queries and judgements it was measured on.
         lost_at: The stage to blame by (query id, document id), for relevant documents that were not returned.
-        ranks: Rank after each stage by (query id, document id), for relevant documents; None where it is not there.
+        ranks: Rank in each of the lists of ``stages`` by (query id, document id), for relevant documents; None where it
+            is not there.
         failures: What went wrong with each query, by query id; see :func:`eval.failures.failure_modes`.
-        stages: The best ten after each stage, a row a query in the order of ``results``.
+        stages: The best ten after each stage, and before it of each part of a hybrid or keyed retriever; a row a query
+            in the order of ``results``.
         answers: Measures of the answers by name, by query id; empty where the pipeline writes none.
         judged: What each judge made of them, by its name, by query id.
     """
@@ -160,11 +162,12 @@ def evaluate(
             ignored = identical(queries, pipeline.corpus) if ignore_identical_ids else None
             for log in filters:
                 log.add(batch, pipeline, chosen.qrels, ignored)
-            tables = {
-                name: table if ignored is None else without(table, ignored)
-                for name, table in (batch.trace or {}).items()
-                if name in pipeline.step_names
-            }
+            trace = batch.trace or {}
+            if not first:  # the parts of a retriever are known once they were asked
+                attribution.lists = tops.stages = _lists(trace, pipeline.step_names)
+            tables = {name: trace.get(name, Candidates.empty(len(queries))) for name in tops.stages}
+            if ignored is not None:
+                tables = {name: without(table, ignored) for name, table in tables.items()}
             attribution.add(queries, tables, pipeline.corpus, chosen.qrels, ignored)
             tops.add(tables)
             if ignored is not None:
@@ -257,6 +260,11 @@ def evaluate(
     if not judges:
         return evaluation
     return judge_answers(evaluation, judges, labels=labels, seed=seed, store=store, progress=progress)
+
+
+def _lists(trace: Mapping[str, Candidates], steps: Sequence[str]) -> list[str]:
+    """The steps and their parts, such as ``retriever.0 bm25``, each part before its step, as they were recorded."""
+    return [name for name in trace if name in steps or name.startswith(tuple(f"{step}." for step in steps))]
 
 
 class _Kept:

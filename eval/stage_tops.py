@@ -32,7 +32,7 @@ class StageTops:
     """Keeps the best of every stage, batch by batch.
 
     Args:
-        stages: The pipeline's steps by name, in order, as in a trace.
+        stages: Names of lists, in order, as in a trace: the pipeline's steps, and what parts of them found.
         k: How many of each query.
     """
 

@@ -9,8 +9,9 @@ from eval import Dataset, Split, evaluate
 from eval.attribution import NOT_IN_CORPUS
 from eval.run_folder import write_run
 from rag import Corpus, Document, Pipeline, Query, Threshold
+from rag.store.store import Store
 from rerankers import Rerank
-from retrievers import BM25
+from retrievers import BM25, Hybrid
 from tests.fakes import CountingScorer
 
 DOCUMENTS = [Document(f"d{n}", "apple " * (10 - n) + "pear " * n) for n in range(10)]
@@ -68,3 +69,22 @@ def test_it_is_in_the_run_folder(tmp_path):
     page = (folder / "report.html").read_text()
     assert "Where relevant documents are lost" in page
     assert "lost at retriever" in page
+
+
+def test_a_hybrid_shows_what_each_of_its_retrievers_found(tmp_path):
+    hybrid = Hybrid(retrievers=[BM25(top_k=10), BM25(top_k=3, k1=0.1)], top_k=4)
+    dataset = Dataset("d", Corpus.from_documents(DOCUMENTS), {"test": Split(QUERIES, QRELS)})
+    for store in (None, Store(tmp_path / "store"), Store(tmp_path / "store")):
+        stages = [Threshold(top_k=2)]
+        found = evaluate(Pipeline(retriever=hybrid, stages=stages), dataset, measures=["AP"], timed=False, store=store)
+        names = ["retriever.0 bm25", "retriever.1 bm25", "retriever", "stages.0 threshold"]
+        assert names == [one.name for one in found.stages]
+        assert [10, 3, 4, 2] == [int(one.counts[0]) for one in found.stages]
+        alone = [hit.document.id for hit in Pipeline(retriever=BM25(top_k=10)).fit(DOCUMENTS).search("apple")]
+        assert alone.index("d8") + 1 == found.ranks["apples", "d8"][0] == 9
+        assert [None] * 3 == found.ranks["apples", "d8"][1:]
+        assert "retriever" == found.lost_at["apples", "d8"]
+        assert ["retriever", "stages.0 threshold"] == [one["name"] for one in found.metrics["attribution"]["stages"]]
+    table = pq.read_table(write_run(found, tmp_path / "run") / "per_query.parquet").to_pylist()
+    assert names == [one["name"] for one in table[0]["stages"]]
+    assert {len(names)} == {len(one["ranks"]) for row in table for one in row["expected"] if one["ranks"]}

@@ -273,8 +273,15 @@ def _common(runs: Sequence[RunValues], measure: str, strict: bool, notes: list[s
         if strict:
             raise DataError(note)
         notes.append(note)
-    elif len({run.queries for run in runs if run.queries}) > 1:
-        note = "the runs are of one dataset, but its queries or judgements are not the same in all of them"
+    elif changed := [
+        what
+        for what, seen in (
+            ("queries or judgements", {run.queries for run in runs if run.queries}),
+            ("documents", {run.documents for run in runs if run.documents}),
+        )
+        if len(seen) > 1
+    ]:
+        note = f"the runs are of one dataset, but its {' and '.join(changed)} are not the same in all of them"
         if strict:
             raise DataError(note)
         notes.append(note)

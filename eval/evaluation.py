@@ -11,6 +11,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -197,7 +198,11 @@ def evaluate(
             f"of the {booked:.3g} s that searching is booked with, most were spent earlier: what the store had counts "
             "with what it cost then, also in the throughput"
         )
-    corpus = {"documents": len(pipeline.corpus), "passages": len(pipeline.passages)}
+    corpus = {
+        "documents": len(pipeline.corpus),
+        "passages": len(pipeline.passages),
+        "fingerprint": _documents_fingerprint(dataset.corpus),
+    }
     metrics = {
         "dataset": dataset.name,
         "split": split,
@@ -413,6 +418,11 @@ def _queries_fingerprint(split: Split) -> str:
         json.dumps([query.id, query.text, sorted(split.qrels[query.id].items())], ensure_ascii=False)
         for query in sorted(split.queries, key=lambda query: query.id)
     )
+
+
+def _documents_fingerprint(corpus: Corpus) -> str:
+    """Hash of everything the documents hold."""
+    return fingerprint([corpus.fingerprint, fingerprint_texts(chain.from_iterable(corpus.iter_texts()))])
 
 
 def _machine() -> str:

@@ -31,6 +31,7 @@ class RunValues:
         dataset: What was measured, such as ``scifact / test``; empty where that is not known.
         texts: What was asked, by query id; a run file does not know it.
         queries: Fingerprint of queries and judgements; empty where it is not known.
+        documents: Fingerprint of the documents; empty likewise.
         costs: What a query costs, by name with its unit; nothing where that is not known.
     """
 
@@ -40,6 +41,7 @@ class RunValues:
     dataset: str = ""
     texts: Mapping[str, str] = field(default_factory=dict)
     queries: str = ""
+    documents: str = ""
     costs: Mapping[str, float] = field(default_factory=dict)
 
 
@@ -154,8 +156,15 @@ def _of_folder(folder: Path, name: str, measures: Sequence[str]) -> RunValues:
     values = {one: dict(zip(ids, table[one].to_pylist(), strict=True)) for one in wanted}
     about = " / ".join(str(metrics[one]) for one in ("dataset", "split") if one in metrics)
     texts = dict(zip(ids, table["query"].to_pylist(), strict=True))
-    queries = str(metrics.get("queries_fingerprint", ""))
-    return RunValues(name, values, dataset=about, texts=texts, queries=queries, costs=costs)
+    return RunValues(
+        name,
+        values,
+        dataset=about,
+        texts=texts,
+        queries=str(metrics.get("queries_fingerprint", "")),
+        documents=str(metrics.get("corpus", {}).get("fingerprint", "")),
+        costs=costs,
+    )
 
 
 def _of_answers(metrics: Mapping[str, Any]) -> list[str]:

@@ -275,6 +275,12 @@ def test_one_dataset_whose_judgements_were_changed_in_between_is_said(tmp_path: 
     assert note.startswith("the runs are of one dataset, but its queries or judgements are not the same")
     with pytest.raises(DataError, match="of one dataset, but"):
         compare_runs([a, b], strict=True)
+    edited = Corpus.from_documents([Document("x", "one thing"), Document("y", "another thing, edited")])
+    split = Split(queries, {"q1": {"x": 1}, "q2": {"y": 1}})
+    write_run(evaluate(Pipeline(retriever=BM25()), Dataset("d", edited, {"test": split})), tmp_path / "d")
+    assert ["the runs are of one dataset, but its documents are not the same in all of them"] == compare_runs(
+        [a, read_run_values(tmp_path / "d")]
+    ).notes
 
 
 def test_what_a_query_costs_is_compared_where_it_is_known(tmp_path):

@@ -32,6 +32,7 @@ from rag.batch import QueryBatch
 from rag.candidates import Candidates, Ints
 from rag.context import Progress, no_progress
 from rag.corpus.corpus import Corpus
+from rag.corpus.readers import read_corpus
 from rag.costs import Ledger
 from rag.pipeline import Pipeline
 from rag.store.fingerprint import fingerprint, fingerprint_texts
@@ -201,7 +202,7 @@ def evaluate(
     corpus = {
         "documents": len(pipeline.corpus),
         "passages": len(pipeline.passages),
-        "fingerprint": _documents_fingerprint(dataset.corpus),
+        "fingerprint": _documents_fingerprint(read_corpus(dataset.corpus)),
     }
     metrics = {
         "dataset": dataset.name,

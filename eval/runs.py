@@ -147,9 +147,9 @@ def _of_folder(folder: Path, name: str, measures: Sequence[str]) -> RunValues:
                 f"{folder} has no {', '.join(missing)} (it has {', '.join(known)}): give judgements to compute it from",
                 parameter="measures",
             )
-        costs = _costs(metrics)
+        costs, documents = _costs(metrics), str(metrics.get("corpus", {}).get("fingerprint", ""))
         table = pq.read_table(folder / "per_query.parquet", columns=["query_id", "query", *wanted])
-    except (OSError, ArithmeticError, KeyError, TypeError, ValueError, pa.ArrowException) as error:
+    except (OSError, ArithmeticError, AttributeError, KeyError, TypeError, ValueError, pa.ArrowException) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise ArtifactError(f"{folder}: is no run folder, or damaged: {reason}") from None
     ids = table["query_id"].to_pylist()
@@ -162,7 +162,7 @@ def _of_folder(folder: Path, name: str, measures: Sequence[str]) -> RunValues:
         dataset=about,
         texts=texts,
         queries=str(metrics.get("queries_fingerprint", "")),
-        documents=str(metrics.get("corpus", {}).get("fingerprint", "")),
+        documents=documents,
         costs=costs,
     )
 

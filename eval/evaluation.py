@@ -2,17 +2,10 @@
 
 from __future__ import annotations
 
-import json
-import os
-import platform
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
-from itertools import chain
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -25,7 +18,9 @@ from eval.failures import failure_modes, summary_of_failures
 from eval.filtering import filter_logs
 from eval.judge import Judge, Judgement
 from eval.judging import check_judges, judge_answers
+from eval.latency import time_alone
 from eval.measures import DEFAULT_MEASURES, Run, interval, parse_measures, per_query
+from eval.provenance import documents_fingerprint, machine, queries_fingerprint, versions
 from eval.slices import slices_of
 from eval.stage_tops import StageTop, StageTops
 from rag.batch import QueryBatch
@@ -35,33 +30,16 @@ from rag.corpus.corpus import Corpus
 from rag.corpus.readers import read_corpus
 from rag.costs import Ledger
 from rag.pipeline import Pipeline
-from rag.store.fingerprint import fingerprint, fingerprint_texts
 from rag.store.store import Store
-from rag.store.values import text_key
 from rag.types import Query, SearchResult
 
-__all__ = ["SHOWN", "Evaluation", "as_run", "evaluate", "identical", "time_alone", "without"]
+__all__ = ["SHOWN", "Evaluation", "as_run", "evaluate", "identical", "without"]
 
 SHOWN = 10
 """Documents per query that an evaluation keeps as objects."""
 
 _BATCH = 512
 """Queries searched together when measuring throughput."""
-
-_LATENCY_QUERIES = 100
-_LATENCY_SECONDS = 5.0
-_WARM_UP = 3
-_PACKAGES = (
-    "rag-pipelines",
-    "bm25s",
-    "faiss-cpu",
-    "ir-measures",
-    "numpy",
-    "scipy",
-    "sentence-transformers",
-    "torch",
-    "transformers",
-)
 
 
 @dataclass(frozen=True)
@@ -202,7 +180,7 @@ def evaluate(
     corpus = {
         "documents": len(pipeline.corpus),
         "passages": len(pipeline.passages),
-        "fingerprint": _documents_fingerprint(read_corpus(dataset.corpus)),
+        "fingerprint": documents_fingerprint(read_corpus(dataset.corpus)),
     }
     metrics = {
         "dataset": dataset.name,
@@ -236,9 +214,9 @@ def evaluate(
         "answers": answers.summary if answers else None,
         "corpus": corpus,
         "config_fingerprint": pipeline.fingerprint,
-        "queries_fingerprint": _queries_fingerprint(chosen),
-        "versions": _versions(),
-        "machine": _machine(),
+        "queries_fingerprint": queries_fingerprint(chosen),
+        "versions": versions(),
+        "machine": machine(),
         "seed": seed,
         "ignore_identical_ids": ignore_identical_ids,
         "notes": [
@@ -287,50 +265,6 @@ class _Kept:
 
     def mean(self, name: str) -> float:
         return self.candidates.get(name, 0) / max(self.queries, 1)
-
-
-def time_alone(
-    pipeline: Pipeline,
-    queries: Sequence[Query],
-    *,
-    seed: int = 0,
-    store: Store | None = None,
-    progress: Progress = no_progress,
-) -> list[float]:
-    """Seconds of single queries, up to 100 of them; from the store when this machine has measured them for this
-    pipeline before.
-    """
-    order = np.random.default_rng(seed).permutation(len(queries))[:_LATENCY_QUERIES]
-    queries = [queries[i] for i in order]
-
-    def measure() -> list[float]:
-        _time_queries(pipeline, queries[:_WARM_UP], np.inf)
-        with progress("timing single queries", len(queries)) as advance:
-            return _time_queries(pipeline, queries, _LATENCY_SECONDS, advance)
-
-    key = pipeline.answers_key
-    if store is None or key is None:
-        return measure()
-    machine = [platform.node(), platform.machine(), str(os.cpu_count())]
-    values = store.values("latencies", key, about=f"{pipeline!r}")
-    asked = text_key(*machine, *(fingerprint(asdict(query)) for query in queries))
-    (kept,) = values.fill([asked], lambda _: [[(0, json.dumps(measure()).encode())]]).values
-    values.close()
-    return list(json.loads(kept))
-
-
-def _time_queries(pipeline: Pipeline, queries: Sequence[Query], limit: float, advance: Any = None) -> list[float]:
-    """Seconds of each query asked alone, until the limit has passed (at least five are asked)."""
-    seconds: list[float] = []
-    for query in queries:
-        start = time.perf_counter()
-        pipeline.search(query, answer=False)  # nobody pays twice for an answer
-        seconds.append(time.perf_counter() - start)
-        if advance:
-            advance(1)
-        if sum(seconds) > limit and len(seconds) >= 5:
-            break
-    return seconds
 
 
 def as_run(queries: Sequence[Query], candidates: Candidates, corpus: Corpus) -> dict[str, dict[str, float]]:
@@ -411,35 +345,3 @@ def _notes(pipeline: Pipeline, split: Split, run: Run) -> list[str]:
     if len(split.queries) == 1:
         notes.append("one query only: no interval can be given")
     return notes
-
-
-def _queries_fingerprint(split: Split) -> str:
-    """Hash of what was asked and how it is judged, whatever the order: equal where runs can be compared."""
-    return fingerprint_texts(
-        json.dumps([query.id, query.text, sorted(split.qrels[query.id].items())], ensure_ascii=False)
-        for query in sorted(split.queries, key=lambda query: query.id)
-    )
-
-
-def _documents_fingerprint(corpus: Corpus) -> str:
-    """Hash of everything the documents hold."""
-    return fingerprint([corpus.fingerprint, fingerprint_texts(chain.from_iterable(corpus.iter_texts()))])
-
-
-def _machine() -> str:
-    """What the times were measured on; not which one of its kind."""
-    name = platform.processor() or platform.machine()
-    with suppress(OSError):  # where Linux says it
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
-        name = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), name)
-    return f"{name}, {os.cpu_count()} cores, {platform.system()}"
-
-
-def _versions() -> dict[str, str]:
-    found = {"python": platform.python_version()}
-    for package in _PACKAGES:
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            continue
-    return found

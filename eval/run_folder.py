@@ -12,8 +12,6 @@
 from __future__ import annotations
 
 import json
-import shutil
-import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
@@ -22,6 +20,7 @@ from eval.evaluation import Evaluation
 from eval.measures import Run
 from eval.query_table import query_table
 from rag.errors import ArtifactError
+from rag.store.folder import replaced_folder
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -41,9 +40,7 @@ def write_run(evaluation: Evaluation, folder: Path) -> Path:
 
     folder = folder.resolve()
     check_target(folder)
-    aside = folder.with_name(f".{folder.name}.{uuid.uuid4().hex[:8]}")
-    try:
-        aside.mkdir(parents=True)
+    with replaced_folder(folder) as aside:
         (aside / "config.yaml").write_text(evaluation.pipeline.to_yaml(), encoding="utf-8")
         (aside / "run.trec").write_text(_trec(evaluation.run), encoding="utf-8")
         (aside / "metrics.json").write_text(
@@ -51,15 +48,6 @@ def write_run(evaluation: Evaluation, folder: Path) -> Path:
         )
         _write_parquet(query_table(evaluation), aside / "per_query.parquet")
         write_report(aside)
-        old = folder.with_name(f".{folder.name}.old.{uuid.uuid4().hex[:8]}")
-        if folder.exists():
-            folder.rename(old)
-        aside.rename(folder)
-        shutil.rmtree(old, ignore_errors=True)
-    except OSError as error:
-        raise ArtifactError(f"{folder}: cannot be written: {error.strerror or error}") from None
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
     return folder
 
 

@@ -14,7 +14,8 @@ import numpy.typing as npt
 
 from eval.answers import against_references, references_of
 from eval.datasets.base import Dataset, Split
-from eval.evaluation import as_run, identical, time_alone, without
+from eval.evaluation import as_run, identical, without
+from eval.latency import time_alone
 from eval.measures import parse_measures, per_query
 from hpo.early_stopping import LEAST, blocks
 from hpo.sweep import Sweep

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
-import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -12,6 +10,7 @@ from typing import Any
 
 from eval.datasets.base import Dataset
 from rag.errors import ArtifactError, DataError
+from rag.store.folder import replaced_folder
 from rag.types import Document, Query
 
 __all__ = ["about_of", "check_target", "write_dataset"]
@@ -86,9 +85,8 @@ def write_dataset(dataset: Dataset, folder: Path, *, about: Mapping[str, Any] | 
     if not splits:
         raise DataError(f"dataset '{dataset.name}' has no judgement to write")
     queries = {query.id: query for _, split in sorted(dataset.splits.items()) for query in split.queries}
-    aside = folder.with_name(f".{folder.name}.{uuid.uuid4().hex[:8]}")
-    try:
-        (aside / "qrels").mkdir(parents=True)
+    with replaced_folder(folder) as aside:
+        (aside / "qrels").mkdir()
         _write(aside / "corpus.jsonl", (_document(one) for one in dataset.corpus))
         _write(aside / "queries.jsonl", (_query(one) for one in queries.values()))
         for name, lines in splits.items():
@@ -96,15 +94,6 @@ def write_dataset(dataset: Dataset, folder: Path, *, about: Mapping[str, Any] | 
             (aside / "qrels" / f"{name}.tsv").write_text(text, encoding="utf-8")
         known = {"made_by": "rag datasets", **(about or {}), "notes": notes}
         (aside / ABOUT).write_text(json.dumps(known, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-        old = folder.with_name(f".{folder.name}.old.{uuid.uuid4().hex[:8]}")
-        if folder.exists():
-            folder.rename(old)
-        aside.rename(folder)
-        shutil.rmtree(old, ignore_errors=True)
-    except OSError as error:
-        raise ArtifactError(f"{folder}: cannot be written: {error.strerror or error}") from None
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
     return folder
 
 

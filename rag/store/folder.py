@@ -23,7 +23,17 @@ from typing import Any
 
 from rag.errors import ArtifactError
 
-__all__ = ["FORMAT", "check_target", "link_file", "link_files", "locked", "read_folder", "replace_file", "write_folder"]
+__all__ = [
+    "FORMAT",
+    "check_target",
+    "link_file",
+    "link_files",
+    "locked",
+    "read_folder",
+    "replace_file",
+    "replaced_folder",
+    "write_folder",
+]
 
 FORMAT = 2
 """Version of the layout; a reader refuses a higher one. Format 1 had no times in its manifest, and pipelines no
@@ -234,6 +244,34 @@ def _check_files(folder: Path, data: Path, files: Mapping[str, Any], *, verify: 
             raise ArtifactError(f"{folder}: damaged: {name} is missing") from None
         except OSError as error:
             raise ArtifactError(f"{folder}: damaged: {name} cannot be read: {error.strerror}") from None
+
+
+@contextmanager
+def replaced_folder(folder: Path) -> Iterator[Path]:
+    """A new folder to fill, which takes the place of ``folder`` on leaving, unless an error was raised: it is there
+    whole or not at all.
+
+    Raises:
+        ArtifactError: It cannot be written.
+    """
+    token = uuid.uuid4().hex[:8]
+    aside, old = (folder.with_name(f".{folder.name}.{name}") for name in (token, f"old.{token}"))
+    try:
+        aside.mkdir(parents=True)
+        yield aside
+        if folder.exists():
+            folder.rename(old)
+        try:
+            aside.rename(folder)
+        except OSError:
+            if old.exists():
+                old.rename(folder)
+            raise
+        shutil.rmtree(old, ignore_errors=True)
+    except OSError as error:
+        raise ArtifactError(f"{folder}: cannot be written: {error.strerror or error}") from None
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
 
 
 def replace_file(path: Path, text: str) -> None:

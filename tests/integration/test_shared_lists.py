@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from eval import Dataset, Split, evaluate
-from eval.evaluation import time_alone
+from eval.latency import time_alone
 from rag import ArtifactError, ConfigError, Document, Pipeline, Query, QueryBatch, Stage, Threshold, Training
 from rag.store.store import Store
 from rerankers import Rerank, Scorer

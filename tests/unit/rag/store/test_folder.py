@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from rag import ArtifactError
 from rag.store.fingerprint import fingerprint, fingerprint_texts
-from rag.store.folder import FORMAT, read_folder, replace_file, write_folder
+from rag.store.folder import FORMAT, read_folder, replace_file, replaced_folder, write_folder
 
 
 def save(folder, **files):
@@ -241,3 +241,26 @@ def test_the_fingerprint_of_what_json_cannot_hold_is_not_guessed():
         fingerprint({"a": object()})
     assert fingerprint_texts(["ab"]) != fingerprint_texts(["a", "b"])
     assert "44136fa355b3678a1146ad16f7e8649e" == fingerprint({})  # never changes
+
+
+def test_a_folder_takes_the_place_of_another_whole_or_not_at_all(tmp_path, monkeypatch):
+    folder = tmp_path / "deep" / "run"
+    for text in ("one", "two"):
+        with replaced_folder(folder) as new:
+            (new / "a.txt").write_text(text)
+    assert "two" == (folder / "a.txt").read_text()
+    with pytest.raises(ValueError), replaced_folder(folder) as new:
+        (new / "a.txt").write_text("three")
+        raise ValueError
+    rename = Path.rename
+
+    def full(self, target):
+        if ".old." not in target.name and ".old." not in self.name:
+            raise OSError(28, "No space left on device")
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", full)
+    with pytest.raises(ArtifactError, match="cannot be written: No space left"), replaced_folder(folder) as new:
+        (new / "a.txt").write_text("four")
+    assert "two" == (folder / "a.txt").read_text()
+    assert ["run"] == [path.name for path in folder.parent.iterdir()]

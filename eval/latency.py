@@ -1,0 +1,70 @@
+"""How long one query takes that is asked alone."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import time
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+
+from rag.context import Progress, no_progress
+from rag.pipeline import Pipeline
+from rag.store.fingerprint import fingerprint
+from rag.store.store import Store
+from rag.store.values import text_key
+from rag.types import Query
+
+__all__ = ["time_alone"]
+
+_QUERIES = 100
+_SECONDS = 5.0
+_WARM_UP = 3
+
+
+def time_alone(
+    pipeline: Pipeline,
+    queries: Sequence[Query],
+    *,
+    seed: int = 0,
+    store: Store | None = None,
+    progress: Progress = no_progress,
+) -> list[float]:
+    """Seconds of single queries, up to 100 of them; from the store when this machine has measured them for this
+    pipeline before.
+    """
+    order = np.random.default_rng(seed).permutation(len(queries))[:_QUERIES]
+    queries = [queries[i] for i in order]
+
+    def measure() -> list[float]:
+        _time_queries(pipeline, queries[:_WARM_UP], np.inf)
+        with progress("timing single queries", len(queries)) as advance:
+            return _time_queries(pipeline, queries, _SECONDS, advance)
+
+    key = pipeline.answers_key
+    if store is None or key is None:
+        return measure()
+    machine = [platform.node(), platform.machine(), str(os.cpu_count())]
+    values = store.values("latencies", key, about=f"{pipeline!r}")
+    asked = text_key(*machine, *(fingerprint(asdict(query)) for query in queries))
+    (kept,) = values.fill([asked], lambda _: [[(0, json.dumps(measure()).encode())]]).values
+    values.close()
+    return list(json.loads(kept))
+
+
+def _time_queries(pipeline: Pipeline, queries: Sequence[Query], limit: float, advance: Any = None) -> list[float]:
+    """Seconds of each query asked alone, until the limit has passed (at least five are asked)."""
+    seconds: list[float] = []
+    for query in queries:
+        start = time.perf_counter()
+        pipeline.search(query, answer=False)  # nobody pays twice for an answer
+        seconds.append(time.perf_counter() - start)
+        if advance:
+            advance(1)
+        if sum(seconds) > limit and len(seconds) >= 5:
+            break
+    return seconds

@@ -1,0 +1,62 @@
+"""What made a run: of which documents, queries and versions, on what machine."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+from contextlib import suppress
+from importlib.metadata import PackageNotFoundError, version
+from itertools import chain
+from pathlib import Path
+
+from eval.datasets.base import Split
+from rag.corpus.corpus import Corpus
+from rag.store.fingerprint import fingerprint, fingerprint_texts
+
+__all__ = ["documents_fingerprint", "machine", "queries_fingerprint", "versions"]
+
+_PACKAGES = (
+    "rag-pipelines",
+    "bm25s",
+    "faiss-cpu",
+    "ir-measures",
+    "numpy",
+    "scipy",
+    "sentence-transformers",
+    "torch",
+    "transformers",
+)
+
+
+def queries_fingerprint(split: Split) -> str:
+    """Hash of what was asked and how it is judged, whatever the order: equal where runs can be compared."""
+    return fingerprint_texts(
+        json.dumps([query.id, query.text, sorted(split.qrels[query.id].items())], ensure_ascii=False)
+        for query in sorted(split.queries, key=lambda query: query.id)
+    )
+
+
+def documents_fingerprint(corpus: Corpus) -> str:
+    """Hash of everything the documents hold."""
+    return fingerprint([corpus.fingerprint, fingerprint_texts(chain.from_iterable(corpus.iter_texts()))])
+
+
+def machine() -> str:
+    """What the times were measured on; not which one of its kind."""
+    name = platform.processor() or platform.machine()
+    with suppress(OSError):  # where Linux says it
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+        name = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), name)
+    return f"{name}, {os.cpu_count()} cores, {platform.system()}"
+
+
+def versions() -> dict[str, str]:
+    """Of Python and of the packages that results hang on, as far as they are installed."""
+    found = {"python": platform.python_version()}
+    for package in _PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found

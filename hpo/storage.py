@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from optuna.storages import BaseStorage
     from optuna.trial import FrozenTrial
 
-__all__ = ["Worker", "locked", "open_storage"]
+__all__ = ["Worker", "check_url", "locked", "open_storage"]
 
 _DRIVERS = {"postgresql": "psycopg", "mysql": "pymysql"}
 """What speaks to a server when the URL names no driver; each comes with the extra of the server's name."""
@@ -28,11 +28,23 @@ _SECONDS = 120.0
 """How long a lock may be held by others; each holds it for milliseconds."""
 
 
+def check_url(url: str | None) -> None:
+    """Refuse what cannot name a storage, before anything is made for a sweep.
+
+    Raises:
+        ConfigError: Not a URL.
+    """
+    if url is not None and not url.startswith("journal:") and "://" not in url:
+        raise ConfigError(
+            f"'{url}' is no storage: write journal:FILE, sqlite:///FILE, postgresql://... or mysql://...",
+            parameter="storage",
+        )
+
+
 def open_storage(url: str | None, folder: Path) -> BaseStorage:
     """A storage by URL; None is a journal file in the folder.
 
     Raises:
-        ConfigError: Not a URL that Optuna knows.
         ArtifactError: It cannot be opened: damaged, no such server, no right to write.
         MissingExtraError: The driver for such a server is not installed.
     """
@@ -46,11 +58,6 @@ def open_storage(url: str | None, folder: Path) -> BaseStorage:
             return JournalStorage(_journal(path))
         except (OSError, ValueError, KeyError) as error:
             raise ArtifactError(f"{path}: cannot be the sweep's storage: {error}") from None
-    if "://" not in url:
-        raise ConfigError(
-            f"'{url}' is no storage: write journal:FILE, sqlite:///FILE, postgresql://... or mysql://...",
-            parameter="storage",
-        )
     server = url.partition("://")[0]
     if server in _DRIVERS:
         url = url.replace(server, f"{server}+{_DRIVERS[server]}", 1)

@@ -16,6 +16,7 @@ from hpo.objectives import ANSWERS, COSTS, Objective, parse_metric, parse_object
 from hpo.samplers.base import Sampler
 from hpo.samplers.optuna import TPE
 from hpo.space import Space
+from hpo.storage import check_url
 from rag.component import Component
 from rag.config import build
 from rag.config.source import Node, extended, node_from_python, read_source
@@ -113,6 +114,7 @@ class Sweep(Component):
         """What paths in it are relative to: where the file lies."""
         self.written: Node | None = None
         """What it was read from, for the places of mistakes."""
+        check_url(storage)
         if len(self.goals) > 1 and (choice != "best" or retest):
             raise ConfigError(
                 "with several objectives there is a front and no choice: leave 'choice' and 'retest' out",

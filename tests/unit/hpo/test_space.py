@@ -251,6 +251,7 @@ def test_an_empty_space(write):
         ("objectives: [nDCG@10, nDCG@10]", "the objective nDCG@10 is given twice"),
         ("objectives: []", "name at least one"),
         ("sampler: tpee", "unknown sampler 'tpee'; did you mean 'tpe'?"),
+        ("storage: study.db", "2:10: storage: 'study.db' is no storage: write journal:FILE, sqlite:///FILE"),
         ("n_trials: 0", "n_trials: must be greater than or equal to 1, got 0"),
         ("splits: {tun: dev}", "splits"),
         ("early_stopping: 0.7", "must be less than 0.5"),

@@ -1,0 +1,97 @@
+"""Remarks: the ledger of what was cut, skipped, empty, unreadable or left out.
+
+Whoever leaves something out adds a remark with its count; index, evaluation, report, ``metrics.json`` and the log print
+the same list.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+__all__ = ["MAX_EXAMPLES", "Remark", "Remarks"]
+
+MAX_EXAMPLES = 10
+"""Examples kept of each remark: enough to find the cause, few enough to print."""
+
+
+@dataclass(frozen=True)
+class Remark:
+    """A loss or an oddity, counted.
+
+    Args:
+        code: Stable name of its kind for programs, such as ``rows_skipped``.
+        message: The whole sentence for people, with the numbers in it.
+        count: How many items it concerns.
+        total: Out of how many; None where there is no whole.
+        examples: The first few items: ids, or ``file:line``.
+    """
+
+    code: str
+    message: str
+    count: int = 1
+    total: int | None = None
+    examples: tuple[str, ...] = ()
+
+    def as_dict(self) -> dict[str, Any]:
+        """The remark as JSON values."""
+        return {
+            "code": self.code,
+            "message": self.message,
+            "count": self.count,
+            "total": self.total,
+            "examples": list(self.examples),
+        }
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Remark:
+        """The remark that :meth:`as_dict` wrote."""
+        return cls(**{**values, "examples": tuple(values.get("examples", ()))})
+
+    def __str__(self) -> str:
+        return self.message
+
+
+class Remarks:
+    """An ordered collection of remarks; the same sentence is kept once.
+
+    Example:
+        >>> remarks = Remarks()
+        >>> remarks.add("empty_texts", "2 of 10 documents have no text", count=2, total=10, examples=["a", "b"])
+        >>> remarks.messages
+        ['2 of 10 documents have no text']
+    """
+
+    def __init__(self, remarks: Iterable[Remark] = ()) -> None:
+        self._remarks: dict[str, Remark] = {}
+        self.extend(remarks)
+
+    def add(
+        self, code: str, message: str, *, count: int = 1, total: int | None = None, examples: Sequence[str] = ()
+    ) -> None:
+        """Add a remark; see :class:`Remark`. More examples than :data:`MAX_EXAMPLES` are dropped."""
+        self.extend([Remark(code, message, count, total, tuple(examples[:MAX_EXAMPLES]))])
+
+    def extend(self, remarks: Iterable[Remark]) -> None:
+        """Add several."""
+        for remark in remarks:
+            self._remarks.setdefault(remark.message, remark)
+
+    @property
+    def messages(self) -> list[str]:
+        """The sentences alone."""
+        return list(self._remarks)
+
+    def as_dicts(self) -> list[dict[str, Any]]:
+        """All remarks as JSON values."""
+        return [remark.as_dict() for remark in self]
+
+    def __iter__(self) -> Iterator[Remark]:
+        return iter(self._remarks.values())
+
+    def __len__(self) -> int:
+        return len(self._remarks)
+
+    def __repr__(self) -> str:
+        return f"Remarks({list(self)!r})"

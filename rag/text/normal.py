@@ -1,0 +1,58 @@
+"""Normal form of texts: one spelling for all that look and read alike."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+__all__ = ["is_blank", "normalised"]
+
+_INVISIBLE = (
+    "\u00ad\u034f\u061c\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufe00-\ufe0f\ufeff"
+    "\U000e0000-\U000e0fff"
+)
+"""Soft hyphens, zero-width and bidirectional marks, variation selectors."""
+_VOWEL_POINTS = (
+    "\u0591-\u05bd\u05bf\u05c1\u05c2\u05c4\u05c5\u05c7"  # Hebrew
+    "\u0610-\u061a\u0640\u064b-\u0652\u0656-\u065f\u0670\u06d6-\u06dc\u06df-\u06e4\u06e7\u06e8\u06ea-\u06ed"  # Arabic
+    "\u08ca-\u08e1\u08e3-\u08ff"
+)
+"""Written or left out at will in Arabic and Hebrew; hamza and madda, which make other letters, stay. With the tatweel."""
+_LEFT_OUT = re.compile(f"[{_INVISIBLE}{_VOWEL_POINTS}]+")
+_VISIBLE = re.compile(rf"[^\s{_INVISIBLE}]")
+
+
+def is_blank(text: str) -> bool:
+    """Whether nothing can be seen of a text: it is empty, or all white space and invisible characters."""
+    return _VISIBLE.search(text) is None
+
+
+def normalised(text: str, *, fold: bool = True, turkic: bool = False) -> str:
+    """A text as it is compared: NFKC, without invisible characters and optional vowel points, case folded.
+
+    Texts of one meaning to Unicode (NFC and NFD, full and half width) have one normal form, and a normal form is its
+    own. Dotted and dotless I are one letter, ``i``, unless they are told apart as Turkish does.
+
+    Args:
+        text: Any.
+        fold: Fold case.
+        turkic: The capital of ``ı`` is ``I`` and that of ``i`` is ``İ``; both stay apart.
+
+    Example:
+        >>> normalised("İSTANBUL"), normalised("Ｃａｆｅ\\u0301"), normalised("micro\\u00adscope")
+        ('istanbul', 'café', 'microscope')
+    """
+    if text.isascii() and not turkic:
+        return text.lower() if fold else text
+    return _step(_step(text, fold, turkic), fold, turkic)  # what folding brings forth is folded too
+
+
+def _step(text: str, fold: bool, turkic: bool) -> str:
+    text = _LEFT_OUT.sub("", unicodedata.normalize("NFKC", text))
+    if not fold:
+        return unicodedata.normalize("NFKC", text)
+    text = unicodedata.normalize("NFKC", text) if turkic else text
+    if turkic:
+        text = text.replace("İ", "i").replace("I", "ı")
+    text = text.casefold().replace("i\u0307", "i")
+    return unicodedata.normalize("NFKC", text if turkic else text.replace("ı", "i"))

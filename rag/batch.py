@@ -122,7 +122,8 @@ class QueryBatch:
         return cast("T", self._remembered[key])
 
     def groups(self, passages: Passages) -> list[Group]:
-        """The queries by what they may find: one group for all of one filter. Nobody finds deleted documents.
+        """The queries by what they may find: one group for all of one filter. Nobody finds deleted documents,
+        nor passages without a text.
 
         Raises:
             ConfigError: A filter is no condition.
@@ -192,7 +193,7 @@ class QueryBatch:
         for members in rows.values():
             condition = self.queries[members[0]].filter
             if condition is None:
-                allowed: Ints | slice | None = passages.living
+                allowed: Ints | slice | None = passages.findable
             else:
                 mask = passages.corpus.fields.mask(condition)
                 allowed = passages.where(mask if passages.alive is None else mask & passages.alive)

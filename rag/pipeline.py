@@ -32,6 +32,7 @@ from rag.store.fingerprint import fingerprint
 from rag.store.folder import FORMAT, read_folder, write_folder
 from rag.store.lists import kept_step
 from rag.store.store import Store
+from rag.text.normal import is_blank
 from rag.types import Hit, Query, SearchResult
 from rag.updates import COMPACT_AT, Changes, Saved
 
@@ -269,6 +270,12 @@ class Pipeline(Component):
                 pipeline.add(documents)
         """
         return updates.editing(Path(folder))
+
+    def notes(self) -> tuple[str, ...]:
+        passages = self.passages
+        n = len(passages) if passages.living is None else len(passages.living)
+        lost = n - (len(passages) if passages.findable is None else len(passages.findable))
+        return (f"{lost} of {n} passages have no text: no query finds them",) if lost else ()
 
     def stale(self) -> str | None:
         # An embedder that two parts share is named once, where it is first.
@@ -570,7 +577,7 @@ def _query(value: Any, number: int) -> Query:
     query = Query(str(number), value) if isinstance(value, str) else value
     if not isinstance(query, Query):
         raise DataError(f"a query is a text or a rag.Query, got {type(value).__name__}")
-    if not isinstance(query.text, str) or not query.text.strip():
+    if not isinstance(query.text, str) or is_blank(query.text):
         raise DataError(f"query '{query.id}' has no text")
     try:
         query.text.encode("utf-8")

@@ -16,6 +16,7 @@ from rag.context import Progress, no_progress
 from rag.conversation import Turn, turns_of
 from rag.errors import ArtifactError, ConfigError, DataError, ModelError
 from rag.store.values import Values, text_key
+from rag.text.normal import is_blank
 from rag.types import Document, Query
 
 if TYPE_CHECKING:
@@ -199,7 +200,7 @@ class Summarizer(Component):
         keys = [_source_key(source, by_id=self.by_id, repetition=repetition) for source in sources]
         found, seconds = _read(values, list(dict.fromkeys(keys)))
         missing = {
-            k: s for k, s in zip(keys, sources, strict=True) if k not in found and (s.text.strip() or self.by_id)
+            k: s for k, s in zip(keys, sources, strict=True) if k not in found and (not is_blank(s.text) or self.by_id)
         }
         if missing and values is not None and values.mode == "only":
             raise ArtifactError(

@@ -20,6 +20,7 @@ from rag.candidates import Bools, Ints
 from rag.corpus.fields import Fields
 from rag.errors import ArtifactError, DataError
 from rag.store.fingerprint import fingerprint_texts
+from rag.text.normal import is_blank
 from rag.types import Document
 
 if TYPE_CHECKING:
@@ -261,7 +262,7 @@ def _write(documents: Iterable[Document], sink: Any, advance: Callable[[int], No
         batch: list[Document] = []
         for document in documents:
             _check(document, seen)
-            empty += not document.text.strip()
+            empty += is_blank(document.text)
             batch.append(document)
             if len(batch) == _BATCH:
                 writer.write_batch(_record_batch(batch))

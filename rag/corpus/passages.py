@@ -15,6 +15,7 @@ from rag.candidates import Bools, Ints
 from rag.conditions import Mask
 from rag.corpus.corpus import Corpus
 from rag.store.fingerprint import fingerprint_texts
+from rag.text.normal import is_blank
 
 __all__ = ["Passages"]
 
@@ -70,6 +71,26 @@ class Passages:
         return living
 
     @cached_property
+    def blank(self) -> Ints:
+        """Positions of the passages in which nothing can be read, int64, ascending: nobody finds them."""
+        blank, first = [], 0
+        for block in self.iter_texts():
+            blank += [first + number for number, text in enumerate(block) if is_blank(text)]
+            first += len(block)
+        return np.asarray(blank, dtype=np.int64)
+
+    @cached_property
+    def findable(self) -> Ints | None:
+        """Positions of the passages that a search may find, int64, ascending: those with a text, of documents that were
+        not deleted; None for all.
+        """
+        if not len(self.blank):
+            return self.living
+        findable = np.setdiff1d(np.arange(len(self)) if self.living is None else self.living, self.blank)
+        findable.flags.writeable = False  # lent to every search
+        return findable
+
+    @cached_property
     def most_per_document(self) -> int:
         """The largest number of passages any document has."""
         return int(np.bincount(self.document).max())
@@ -82,13 +103,15 @@ class Passages:
         return fingerprint_texts(made_of if self.alive is None else [*made_of, self.alive.tobytes().hex()])
 
     def where(self, documents: Mask) -> Ints | slice:
-        """Passages of these documents: their positions, ascending and read-only, or a slice where they lie side by
-        side.
+        """Passages of these documents that have a text: their positions, ascending and read-only, or a slice where they
+        lie side by side.
 
         Args:
             documents: Bool [n_documents].
         """
-        passages = np.flatnonzero(documents if self.one_per_document else documents[self.document])
+        mask = documents.copy() if self.one_per_document else documents[self.document]
+        mask[self.blank] = False
+        passages = np.flatnonzero(mask)
         if len(passages) and passages[-1] - passages[0] + 1 == len(passages):
             return slice(int(passages[0]), int(passages[-1]) + 1)
         passages.flags.writeable = False
@@ -123,7 +146,10 @@ class Passages:
 
     def with_corpus(self, corpus: Corpus) -> Passages:
         """The same slices of the same texts, in another corpus object."""
-        return Passages(corpus, self.document, self.start, self.end, self.metadata)
+        twin = Passages(corpus, self.document, self.start, self.end, self.metadata)
+        if "blank" in self.__dict__:
+            twin.__dict__["blank"] = self.blank
+        return twin
 
     def compacted(self) -> Passages:
         """Only the passages of documents that were not deleted, over the corpus without the others."""
@@ -154,10 +180,14 @@ class Passages:
         np.save(folder / "passages.npy", np.stack([self.document, self.start, self.end]))
         metadata = {str(position): dict(value) for position, value in self.metadata.items()}
         (folder / "passages.json").write_text(json.dumps(metadata, ensure_ascii=False), encoding="utf-8")
+        np.save(folder / "blank.npy", self.blank)
 
     @classmethod
     def load(cls, folder: Path, corpus: Corpus) -> Passages:
         """Read what :meth:`save` wrote."""
         document, start, end = np.load(folder / "passages.npy", mmap_mode="r")
         metadata = json.loads((folder / "passages.json").read_text(encoding="utf-8"))
-        return cls(corpus, document, start, end, {int(position): value for position, value in metadata.items()})
+        passages = cls(corpus, document, start, end, {int(position): value for position, value in metadata.items()})
+        if (folder / "blank.npy").is_file():  # else they are looked for
+            passages.__dict__["blank"] = np.load(folder / "blank.npy")
+        return passages

@@ -24,6 +24,7 @@ from rag.queries.base import QueryEncoder
 from rag.queries.identity import Identity
 from rag.stage import Retriever
 from rag.summarizer import Source
+from rag.text.normal import is_blank
 from rag.types import Document
 from retrievers.key_spaces.pooling import deepened, log_sum_exp_per_document
 
@@ -186,13 +187,13 @@ class Key(Component):
     def _make_space(self, texts: Sequence[Sequence[str]], outer: Passages) -> KeySpace:
         if outer.alive is not None:  # what was deleted has no keys
             texts = [one if alive else [""] * len(one) for one, alive in zip(texts, outer.alive, strict=True)]
-        kept_keys = np.asarray([bool(text.strip()) for one in texts for text in one], dtype=bool)
+        kept_keys = np.asarray([not is_blank(text) for one in texts for text in one], dtype=bool)
         if not kept_keys.any():
             raise DataError(f"the key {self.label()} found none in the corpus: no document has one")
         owner_of_key = np.repeat(np.arange(len(texts)), [len(one) for one in texts])
         speakers = self.speakers(outer, owner_of_key)[kept_keys]
         owner_of_key = owner_of_key[kept_keys]
-        texts = [[text for text in one if text.strip()] for one in texts]
+        texts = [[text for text in one if not is_blank(text)] for one in texts]
         flat = [text for one in texts for text in one]
         # Keys carry the metadata of their documents, so that filters hold among them too.
         metadata = [{k: v for k, v in one.metadata.items() if k != "turns"} for one in outer.corpus]

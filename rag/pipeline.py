@@ -386,8 +386,8 @@ class Pipeline(Component):
             )
         ):
             document = objects[place]
-            text = document.text[start:end]
             metadata = passages.metadata.get(passage, {})
+            text = metadata.get("table_header", "") + document.text[start:end]
             hits[row].append(Hit(document, score, text, start, end, metadata, explanations[number], keys[number]))
         return [
             SearchResult(query, tuple(h), costs, batch.answer_to(query))

@@ -26,7 +26,7 @@ _BLOCK = 2048
 class Passages:
     """Slices of documents, in the order of the corpus; every document has at least one.
 
-    Texts are not copied: a passage is ``document.text[start:end]``.
+    Texts are not copied: a passage is ``document.text[start:end]``, after the ``table_header`` that its metadata may have.
 
     Args:
         corpus: Whose documents.
@@ -123,7 +123,17 @@ class Passages:
         documents, where = np.unique(self.document[positions], return_inverse=True)
         full = self.corpus.texts(documents)
         starts, ends = self.start[positions].tolist(), self.end[positions].tolist()
-        return [full[w][s:e] for w, s, e in zip(where.tolist(), starts, ends, strict=True)]
+        texts = [full[w][s:e] for w, s, e in zip(where.tolist(), starts, ends, strict=True)]
+        return self._headed(texts, positions.tolist()) if self._headers else texts
+
+    @cached_property
+    def _headers(self) -> Mapping[int, str]:
+        """What is repeated before some passages, by position."""
+        return {number: about["table_header"] for number, about in self.metadata.items() if "table_header" in about}
+
+    def _headed(self, texts: list[str], positions: Sequence[int]) -> list[str]:
+        headers = (self._headers.get(position, "") for position in positions)
+        return [header + text for header, text in zip(headers, texts, strict=True)]
 
     def iter_texts(self, start: int = 0) -> Iterator[list[str]]:
         """All texts in order, or those from a position on, in blocks of some thousand."""
@@ -141,7 +151,8 @@ class Passages:
                 self.end[first:last].tolist(),
                 strict=True,
             )
-            yield [block[d][s:e] for d, s, e in rows]
+            texts = [block[d][s:e] for d, s, e in rows]
+            yield self._headed(texts, range(first, last)) if self._headers else texts
             first, begin = last, begin + len(block)
 
     def with_corpus(self, corpus: Corpus) -> Passages:

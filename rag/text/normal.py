@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from functools import cache
 
 __all__ = ["is_blank", "normalised"]
 
@@ -44,7 +45,17 @@ def normalised(text: str, *, fold: bool = True, turkic: bool = False) -> str:
     """
     if text.isascii() and not turkic:
         return text.lower() if fold else text
+    if fold and not turkic and _beyond_simple().search(text) is None:
+        return text.casefold().replace("ı", "i")
     return _step(_step(text, fold, turkic), fold, turkic)  # what folding brings forth is folded too
+
+
+@cache
+def _beyond_simple() -> re.Pattern[str]:
+    """Finds a letter that does more than fold, or a combining mark: most texts in European languages have none."""
+    letters = [chr(code) for code in (*range(0x250), *range(0x370, 0x530), *range(0x2010, 0x2060), 0x20AC)]
+    simple = [one for one in letters if not unicodedata.combining(one) and _step(one, True, False) == one.casefold()]
+    return re.compile(f"[^{re.escape(''.join(simple))}]")
 
 
 def _step(text: str, fold: bool, turkic: bool) -> str:

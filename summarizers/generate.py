@@ -18,6 +18,7 @@ from rag.conversation import render
 from rag.errors import ConfigError
 from rag.stage import Stage
 from rag.summarizer import Summarizer, Summary
+from rag.text.words import words_of
 from rag.types import Query
 
 __all__ = ["Generate"]
@@ -37,8 +38,6 @@ _CONVERSATION = (
 )
 _PLACE = re.compile(r"\{(passages|question|abstention)\}")
 _OUR_TAG = re.compile(r"<(?=\s*/?\s*passage)", re.IGNORECASE)
-_WORD = re.compile(r"[^\W_]+")
-"""Nothing that a language uses for punctuation is part of one."""
 _LISTED = 5
 """Reasons named in a warning."""
 
@@ -147,7 +146,7 @@ class Generate(Stage):
     def _answer(self, summary: Summary, documents: Sequence[str], passages: Sequence[str]) -> Answer:
         text = summary.texts[0] if summary.texts else ""
         citations, n_dropped = citations_in(text, documents)
-        words, wanted = _words(text), _words(self.abstention)
+        words, wanted = words_of(text), words_of(self.abstention)
         # A provider that counts no tokens has not worked for nothing; one that was not reached has.
         known = summary.llm_tokens or not summary.llm_calls or summary.problem
         read = summary.llm_tokens - summary.llm_tokens_written
@@ -176,7 +175,3 @@ def _paid_once(prompts: Sequence[str], written: Sequence[Summary]) -> Iterator[S
         again = prompt in seen
         seen.add(prompt)
         yield Summary(summary.texts, summary.problem) if again else summary
-
-
-def _words(text: str) -> list[str]:
-    return _WORD.findall(text.casefold())

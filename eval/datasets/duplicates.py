@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-import unicodedata
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -11,12 +9,10 @@ import numpy as np
 
 from eval.datasets.base import Dataset
 from rag.candidates import Ints
+from rag.text.words import words_of
 
 __all__ = ["Pair", "groups_of", "leaks", "normalised", "shared_between", "similar"]
 
-_SPACELESS = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
-_WORD = re.compile(rf"[{_SPACELESS}]|[^\W{_SPACELESS}]+")
-"""Of scripts that put no spaces between words (Chinese, Japanese) each character."""
 _SHOWN = 3
 
 
@@ -29,9 +25,8 @@ class Pair(NamedTuple):
 
 
 def normalised(text: str) -> str:
-    """A text as it is compared: NFKC, case folded, words only, one space between them."""
-    folded = unicodedata.normalize("NFKC", text).casefold()
-    return " ".join(_WORD.findall(folded)) or folded.strip()
+    """A text as it is compared: its words, normalised, one space between them."""
+    return " ".join(words_of(text)) or text.strip()
 
 
 def similar(texts: Sequence[str], *, near: float = 1.0) -> list[Pair]:

@@ -9,7 +9,7 @@ from typing import Any
 
 from rag.text.normal import normalised
 
-__all__ = ["SPACELESS", "cut", "is_spaceless", "words_of"]
+__all__ = ["SPACELESS", "cut", "is_spaceless", "split_spaceless", "words_of"]
 
 SPACELESS = (
     "Han", "Hiragana", "Katakana", "Bopomofo", "Hangul", "Thai", "Lao", "Khmer", "Myanmar",
@@ -102,3 +102,8 @@ def words_of(text: str) -> list[str]:
         return parts  # type: ignore[return-value]
     unit = _patterns()[-1]
     return [part for letters, word in parts for part in ([word] if word else unit.findall(letters))]
+
+
+def split_spaceless(text: str) -> str:
+    """A text with a space around each letter of a script that puts none between words."""
+    return text if text.isascii() else _patterns()[-1].sub(r" \g<0> ", text)  # type: ignore[no-any-return]

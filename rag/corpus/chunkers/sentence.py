@@ -46,7 +46,9 @@ class SentenceChunker(SizedChunker):
         smaller = RecursiveChunker(size=self.size, unit=self.unit).splitter(tokenizer)
         packed = [self._pack(text, tokenizer) for text in texts]
         # Tokens of sentences side by side may be more than those of each.
-        sizes = iter(lengths([t[s.start : s.end] for t, spans in zip(texts, packed, strict=True) for s in spans], tokenizer))
+        sizes = iter(
+            lengths([t[s.start : s.end] for t, spans in zip(texts, packed, strict=True) for s in spans], tokenizer)
+        )
         size = self.capacity(tokenizer)
         return [
             [part for span in spans for part in ([span] if next(sizes) <= size else _cut(smaller, text, span))]

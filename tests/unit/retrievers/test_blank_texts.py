@@ -30,7 +30,10 @@ BLANKS = ["", "   ", "\n\t", "\u200b", "\ufeff \u00ad", "\u00a0"]
 WORDS = [f"word{number}" for number in range(300)]
 DOCUMENTS = [
     *(Document(f"blank{number}", text) for number, text in enumerate(BLANKS)),
-    *(Document(word, f"{word} and {WORDS[number - 1]}", {"even": number % 2 == 0}) for number, word in enumerate(WORDS)),
+    *(
+        Document(word, f"{word} and {WORDS[number - 1]}", {"even": number % 2 == 0})
+        for number, word in enumerate(WORDS)
+    ),
     Document("last", ""),
 ]
 

@@ -39,7 +39,7 @@ def cut(chunker, text, tokenizer=None):
 
 def sentences_of(text):
     """The chunker's own sentences: each its own passage."""
-    return [span for span in cut(SentenceChunker(size=1, unit="characters"), text)[1] if span != (0, 0)]
+    return [(span.start, span.end) for span in SentenceChunker(size=1, unit="characters")._pack(text, None)]
 
 
 @pytest.mark.parametrize("make", CHUNKERS.values(), ids=CHUNKERS)
@@ -106,7 +106,7 @@ def test_sentences_hold_the_size_in_tokens(text, size, overlap):
 
 def test_sentences_are_whole_and_abbreviations_do_not_end_them():
     text = "Dr. Smith lives in the U.S. today. He likes cats! Does he?  Yes."
-    expected = ["Dr. Smith lives in the U.S. today.", "He likes cats! Does he?", "Yes."]
+    expected = ["Dr. Smith lives in the U.S. today.", "He likes cats! Does he?  Yes."]
     assert expected == cut(SentenceChunker(size=34, unit="characters"), text)[0]
 
 

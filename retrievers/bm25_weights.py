@@ -62,8 +62,8 @@ def bm25_weights(frequencies: Any, alive: Bools | None, *, variant: str, k1: flo
 
     Returns:
         float32, one for each stored frequency, in their order; above 0, if only just, also where a variant gives a word
-        that most passages have no weight: whoever has it shares it. ``delta`` goes to passages with the word only (Lv and
-        Zhai 2011); bm25s gives it to all.
+        that most passages have no weight: whoever has it shares it. ``delta`` goes to passages with the word only (Lv
+        and Zhai 2011); bm25s gives it to all.
     """
     n_passages = frequencies.shape[1]
     lengths = np.bincount(frequencies.indices, weights=frequencies.data, minlength=n_passages)

@@ -87,7 +87,7 @@ class Generate(Stage):
             if template is not None and (lacking := {"passages", "question"} - set(_PLACE.findall(template))):
                 places = " and ".join(f"{{{one}}}" for one in sorted(lacking))
                 raise ConfigError(f"must have {places}, got '{template[:60]}'", parameter=name)
-        if not _words(abstention):
+        if not words_of(abstention):
             raise ConfigError(f"must have a word in it, got '{abstention}'", parameter="abstention")
         self.writer = writer
         self.n_passages = n_passages

@@ -26,7 +26,8 @@ _BLOCK = 2048
 class Passages:
     """Slices of documents, in the order of the corpus; every document has at least one.
 
-    Texts are not copied: a passage is ``document.text[start:end]``, after the ``table_header`` that its metadata may have.
+    Texts are not copied: a passage is ``document.text[start:end]``, after the ``table_header`` that its metadata may
+    have.
 
     Args:
         corpus: Whose documents.

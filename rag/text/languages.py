@@ -58,15 +58,11 @@ LANGUAGES = {
     "nb": Language(
         "Norwegian", "Latin", "norwegian", "no", "og det er som en på til av for med å at ikke den har de et fra"
     ),
-    "fi": Language(
-        "Finnish", "Latin", "finnish", None, "ja on ei että se hän oli mutta joka kun tai myös kuin ovat ole"
-    ),
+    "fi": Language("Finnish", "Latin", "finnish", None, "ja on ei että se hän oli mutta joka kun tai myös kuin ovat"),
     "et": Language("Estonian", "Latin", "estonian", None, "ja on ei et see kui oli ka mis või aga oma ta nii ning"),
     "hu": Language("Hungarian", "Latin", "hungarian", None, "az és hogy nem is egy ez de meg azt csak volt van ha már"),
     "pl": Language("Polish", "Latin", "polish", None, "się na nie jest do że to jak przez od po są dla oraz ale był"),
-    "cs": Language(
-        "Czech", "Latin", "czech", None, "se na je že si to ve do pro jako by za při od která byl nebo jsou"
-    ),
+    "cs": Language("Czech", "Latin", "czech", None, "se na je že si to ve do pro jako by za při od která byl nebo"),
     "sk": Language("Slovak", "Latin", None, None, "sa na je že vo to aby pre ako pri od ktorá bol alebo sú nie"),
     "sl": Language("Slovene", "Latin", None, None, "je in se na da za so ki pa kot bi po ne ali tudi od iz"),
     "hr": Language("Croatian", "Latin", None, None, "je se na da za su što kao od koji ili sam nije bio iz"),
@@ -130,7 +126,7 @@ def language_named(name: str) -> str:
     wanted = name.strip().lower()
     if wanted in _NOT_NAMES:
         raise ConfigError(
-            f"'{name}' may mean yes, no or Norwegian: write none (no stemmer, no stop words), auto, or nb for Norwegian",
+            f"'{name}' may mean yes, no or Norwegian: write none (no stemmer, no stop words), auto, or nb (Norwegian)",
             parameter="language",
         )
     codes = {language.name.lower(): code for code, language in LANGUAGES.items()} | _ALIASES

@@ -21,8 +21,8 @@ particles."""
 _ASCII_WORD = re.compile(r"\w+", re.ASCII)
 _WORD = re.compile(r"\w+")
 _NOT_ALPHABETIC = re.compile(r"[^\x00-\u02ff\u0370-\u0482\u048a-\u052f\u1e00-\u1fff\u2000-\u206f\u20a0-\u22ff]")
-"""Of normalised texts in Latin, Greek and Cyrillic without combining marks, Python's own ``\\w+`` gives the same words, in
-a fifth of the time."""
+"""Of normalised texts in Latin, Greek and Cyrillic without combining marks, Python's own ``\\w+`` gives the same words,
+in a fifth of the time."""
 
 
 @cache
@@ -39,7 +39,7 @@ def _patterns() -> tuple[Any, Any, Any, Any]:
     unit = rf"{letter}\p{{M}}*+"
     run = rf"((?:{unit})++)|({other}{rest}*+)"
     word = r"[\p{L}\p{N}_][\p{L}\p{M}\p{N}_]*+"
-    return tuple(regex.compile(pattern, regex.V1) for pattern in (letter, word, run, unit))  # type: ignore[return-value]
+    return tuple(regex.compile(pattern, regex.V1) for pattern in (letter, word, run, unit))
 
 
 def _parts(text: str) -> list[str] | list[tuple[str, str]]:
@@ -106,4 +106,4 @@ def words_of(text: str) -> list[str]:
 
 def split_spaceless(text: str) -> str:
     """A text with a space around each letter of a script that puts none between words."""
-    return text if text.isascii() else _patterns()[-1].sub(r" \g<0> ", text)  # type: ignore[no-any-return]
+    return text if text.isascii() else _patterns()[-1].sub(r" \g<0> ", text)

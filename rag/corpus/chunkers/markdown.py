@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from rag.corpus.chunkers.base import Span, lengths
@@ -19,9 +20,10 @@ __all__ = ["MarkdownChunker"]
 class MarkdownChunker(RecursiveChunker):
     """Cuts Markdown at headings, then blocks, then sentences; never inside a code block or table that fits.
 
-    A table that does not fit is cut between rows, and its header stands before the rows of every passage. Each passage's
-    metadata has ``headings``, the titles above its beginning as plain text, outermost first; ``front_matter``, the fields
-    at the head of the file, which are no heading; and ``table_header``, what is repeated before it.
+    A table that does not fit is cut between rows, and its header stands before the rows of every passage. Each
+    passage's metadata has ``headings``, the titles above its beginning as plain text, outermost first;
+    ``front_matter``, the fields at the head of the file, which are no heading; and ``table_header``, what is repeated
+    before it.
     """
 
     type = "markdown"
@@ -74,7 +76,7 @@ class MarkdownChunker(RecursiveChunker):
                 continue
             ends = table.rows
             header = text[table.start : ends[0]]
-            rows = [text[start:end] for start, end in zip(ends, ends[1:], strict=False)]
+            rows = [text[start:end] for start, end in pairwise(ends)]
             first, *sizes = lengths([header, *rows], tokenizer)
             room = self.capacity(tokenizer) - first
             start, filled = table.start, 0

@@ -175,8 +175,8 @@ def test_languages_have_codes_and_names(name):
             {"language": "none", "token_pattern": r"\w+"},
             ["图书馆早上九点开门。"],
             [
-                "bm25: 100% of the letters are of scripts without spaces between words, which token_pattern '\\\\w+' does "
-                "not cut: whole sentences count as words (leave token_pattern out)"
+                "bm25: 100% of the letters are of scripts without spaces between words, which token_pattern '\\\\w+' "
+                "does not cut: whole sentences count as words (leave token_pattern out)"
             ],
         ),
     ],

@@ -72,7 +72,9 @@ def structure_of(text: str) -> Structure:
     # The parser counts lines by \n after folding \r\n and \r; so must the offsets.
     for line in text.replace("\r\n", "\n\0").replace("\r", "\n").split("\n"):
         offsets.append(min(offsets[-1] + len(line) + 1, len(text)))
-    headings, blocks, breaks = [], [], []
+    headings: list[Heading] = []
+    blocks: list[Block] = []
+    breaks: list[int] = []
     for token, inside in pairwise([*tokens, None]):
         if token is None or token.map is None:
             continue

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from rag.cli import ConfigArgument, JsonOption, SetOption, StoreModeOption, StoreOption
+from rag.console import echo, print_file
 
 if TYPE_CHECKING:
     from eval.comparison import Compared
@@ -177,13 +178,13 @@ def compare(
     console = out()
     console.print(_means(found))
     if len(found.runs) > 2:
-        console.print(f"\n{found.verdict}\n", soft_wrap=True, markup=False)
+        console.print(f"\n{found.verdict}\n", soft_wrap=True)
     for pair in found.pairs:
-        console.print(pair.sentence, soft_wrap=True, markup=False)
+        console.print(pair.sentence, soft_wrap=True)
     for note in found.notes:
-        console.print(f"note: {note}", soft_wrap=True, markup=False)
+        console.print(f"note: {note}", soft_wrap=True)
     if folder is not None:
-        console.print(f"report: {(folder / 'compare.html').resolve()}", soft_wrap=True, markup=False)
+        console.print(f"report: {(folder / 'compare.html').resolve()}", soft_wrap=True)
 
 
 def _names(measures: str) -> list[str]:
@@ -194,14 +195,13 @@ def _names(measures: str) -> list[str]:
 
 def _means(found: Compared) -> Any:
     from rich.table import Table
-    from rich.text import Text
 
     table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0))
     table.add_column("run")
     for measure in found.measures:
-        table.add_column(Text(measure), justify="right")
+        table.add_column(measure, justify="right")
     for name in found.runs:
-        table.add_row(Text(name), *(f"{found.means[name][measure]:.4f}" for measure in found.measures))
+        table.add_row(name, *(f"{found.means[name][measure]:.4f}" for measure in found.measures))
     return table
 
 
@@ -215,11 +215,11 @@ def report(
     if markdown:
         from eval.markdown import as_markdown
 
-        typer.echo(as_markdown(run), nl=False)
+        print_file(as_markdown(run))
         return
     from eval.report import write_report
 
-    typer.echo(write_report(run).resolve())
+    echo(write_report(run).resolve())
 
 
 def _print_evaluation(evaluation: Evaluation, target: Path) -> None:
@@ -301,16 +301,12 @@ def _print_examples(evaluation: Evaluation, console: Any) -> None:
     from rich.padding import Padding
     from rich.text import Text
 
-    from rag.console import plain
-
     results = evaluation.results
     chosen = [results[i] for i in sorted({0, len(results) // 2, len(results) - 1})]
     for result in chosen:
-        console.print(Text.assemble(("? ", "bold cyan"), (plain(result.query.text), "bold")))
+        console.print(Text.assemble(("? ", "bold cyan"), (result.query.text, "bold")))
         if result.answer is not None:
-            console.print(
-                Padding(Text(plain(result.answer.text or f"no answer: {result.answer.problem}")), (0, 0, 0, 2))
-            )
+            console.print(Padding(Text(result.answer.text or f"no answer: {result.answer.problem}"), (0, 0, 0, 2)))
         if not len(result):
             console.print(Padding("nothing found", (0, 0, 0, 2)))
             continue
@@ -321,4 +317,4 @@ def _print_examples(evaluation: Evaluation, console: Any) -> None:
             Padding(Text.assemble((best.document.id, "bold"), f"  {best.score:.3f}  ({judged})"), (0, 0, 0, 2))
         )
         lines = [line.strip() for line in best.passage.splitlines() if line.strip()][:3]
-        console.print(Padding(Text(plain("\n".join(lines)), "dim"), (0, 0, 0, 2)))
+        console.print(Padding(Text("\n".join(lines), "dim"), (0, 0, 0, 2)))

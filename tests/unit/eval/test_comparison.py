@@ -16,7 +16,7 @@ from ir_measures import nDCG
 
 from eval import Dataset, RunValues, Split, compare_runs, comparison_report, evaluate, read_run_values, write_comparison
 from eval.comparison_report import as_latex, as_markdown, render_comparison
-from eval.markdown import cell
+from eval.escaping import markdown
 from eval.run_folder import write_run
 from eval.runs import read_trec
 from rag import ConfigError, Corpus, DataError, Document, Pipeline, Query
@@ -161,9 +161,9 @@ def test_names_that_mean_something_to_latex_and_markdown():
 def test_files_for_people(tmp_path):
     runs = [noisy("base|line", 0.0), noisy("ours_100%", 0.1)]
     found = compare_runs(runs, baseline="base|line")
-    markdown, latex = as_markdown(found), as_latex(found)
-    assert "| base\\|line | 0." in markdown
-    assert f"- {cell(found.pairs[0].sentence)}" in markdown
+    text, latex = as_markdown(found), as_latex(found)
+    assert "| base\\|line | 0." in text
+    assert f"- {markdown(found.pairs[0].sentence)}" in text
     assert "ours\\_100\\% & \\textbf{0." in latex
     assert "$^\\dagger$" in latex
     folder = write_comparison(found, tmp_path / "out")

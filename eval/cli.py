@@ -11,7 +11,7 @@ from rag.cli import ConfigArgument, JsonOption, SetOption, StoreModeOption, Stor
 from rag.console import echo, print_file
 
 if TYPE_CHECKING:
-    from eval.comparison import Compared
+    from eval.compared import Compared
     from eval.evaluation import Evaluation
 
 Test = Literal["randomisation", "t", "wilcoxon"]
@@ -181,6 +181,9 @@ def compare(
         console.print(f"\n{found.verdict}\n", soft_wrap=True)
     for pair in found.pairs:
         console.print(pair.sentence, soft_wrap=True)
+    for loss in found.losses:
+        console.print(loss, soft_wrap=True)
+    _print_settings(found, console)
     for note in found.notes:
         console.print(f"note: {note}", soft_wrap=True)
     if folder is not None:
@@ -203,6 +206,20 @@ def _means(found: Compared) -> Any:
     for name in found.runs:
         table.add_row(name, *(f"{found.means[name][measure]:.4f}" for measure in found.measures))
     return table
+
+
+def _print_settings(found: Compared, console: Any) -> None:
+    """The settings that differ between the runs' pipelines."""
+    from eval.settings import setting_text
+
+    if found.settings is None:
+        return
+    if not found.settings:
+        console.print("the pipelines have the same settings")
+    for path, values in found.settings.items():
+        console.print(
+            f"{path}: " + ", ".join(f"{name} {setting_text(values, name)}" for name in found.runs), soft_wrap=True
+        )
 
 
 def report(

@@ -9,10 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from eval.comparison import Compared, Pair
+from eval.compared import Compared
 from eval.escaping import latex, markdown
 from eval.figures import bars, label
 from eval.pages import excerpt, number, render_page
+from eval.pairs import Pair
+from eval.settings import setting_text
 from rag.errors import ArtifactError
 from rag.store.folder import replace_file
 
@@ -26,28 +28,32 @@ _ROWS = 5000
 def as_markdown(compared: Compared) -> str:
     """The answer, means and costs, and every pair in a sentence and a row."""
     costs = _costs(compared)
-    lines = [f"**{markdown(compared.verdict)}**\n", f"{compared.n_queries:,} queries\n"]
+    lines = [f"**{markdown(compared.verdict)}**\n"]
+    lines += [f"- {markdown(loss)}" for loss in compared.losses]
+    lines.append(f"\n{compared.n_queries:,} queries\n")
     lines.append("| run | " + " | ".join([*map(markdown, compared.measures), *costs]) + " |")
     lines.append("|---|" + "---|" * (len(compared.measures) + len(costs)))
     for name in compared.runs:
         means = (_mean(compared, name, measure) for measure in compared.measures)
         spent = (number(compared.costs.get(name, {}).get(cost)) for cost in costs)
         lines.append(f"| {' | '.join([markdown(name), *means, *spent])} |")
+    lines += _settings_lines(compared)
     for measure in compared.measures:
         lines += ["", f"### {markdown(measure)}", ""]
         lines += [f"- {markdown(pair.sentence)}" for pair in compared.pairs if pair.measure == measure]
         lines += [
             "",
-            "| run | against | difference | 95 % interval | p | p corrected | effect size | wins / ties / losses |",
+            "| run | against | verdict | difference | 95 % interval | p | p corrected | effect size "
+            "| wins / ties / losses |",
         ]
-        lines.append("|---" * 8 + "|")
+        lines.append("|---" * 9 + "|")
         for pair in compared.pairs:
             if pair.measure == measure:
                 bounds = f"{pair.ci95[0]:+.4f} to {pair.ci95[1]:+.4f}" if pair.ci95 else "-"
                 lines.append(
-                    f"| {markdown(pair.run)} | {markdown(pair.baseline)} | {pair.difference:+.4f} | {bounds} | "
-                    f"{pair.p_value:.4f} | {pair.p_corrected:.4f} | {pair.effect_size:+.2f} | "
-                    f"{pair.wins} / {pair.ties} / {pair.losses} |"
+                    f"| {markdown(pair.run)} | {markdown(pair.baseline)} | {pair.verdict.words} | "
+                    f"{pair.difference:+.4f} | {bounds} | {pair.p_value:.4f} | {pair.p_corrected:.4f} | "
+                    f"{pair.effect_size:+.2f} | {pair.wins} / {pair.ties} / {pair.losses} |"
                 )
     return "\n".join([*lines, "", _method(compared), "", *(f"- {markdown(note)}" for note in compared.notes)]) + "\n"
 
@@ -98,6 +104,10 @@ def render_comparison(compared: Compared) -> str:
     view = {
         "compared": compared,
         "costs": _costs(compared),
+        "settings": [
+            (path, [setting_text(values, name) for name in compared.runs])
+            for path, values in (compared.settings or {}).items()
+        ],
         "method": method[0].upper() + method[1:],
         "whisker": _whisker(compared),
         "pairs": pairs,
@@ -141,6 +151,16 @@ def write_comparison(compared: Compared, folder: Path) -> Path:
     except OSError as error:
         raise ArtifactError(f"{folder}: cannot be written: {error.strerror or error}") from None
     return folder
+
+
+def _settings_lines(compared: Compared) -> list[str]:
+    if not compared.settings:
+        return [] if compared.settings is None else ["", "The pipelines have the same settings."]
+    lines = ["", f"| setting | {' | '.join(map(markdown, compared.runs))} |", "|---" * (len(compared.runs) + 1) + "|"]
+    for path, values in compared.settings.items():
+        row = [markdown(path), *(markdown(setting_text(values, name)) for name in compared.runs)]
+        lines.append(f"| {' | '.join(row)} |")
+    return lines
 
 
 def _method(compared: Compared) -> str:

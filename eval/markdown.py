@@ -80,13 +80,14 @@ def _failures(metrics: dict[str, Any]) -> list[str]:
     headline, *_ = metrics["measures"]
     lines = [
         "",
-        f"| failure mode | relevant documents | share | {markdown(headline)} lost | costs most |",
-        "|---|---|---|---|---|",
+        f"| failure mode | relevant documents | share | {markdown(headline)} lost | setting to turn | costs most |",
+        "|---|---|---|---|---|---|",
     ]
     for mode in modes:
+        setting = markdown(mode["setting"]) if mode.get("setting") else "-"
         worst = ", ".join(f"{markdown(one['query_id'])} ({one['loss']:.2f})" for one in mode["worst"][:3])
         lines.append(
             f"| {markdown(words(mode['mode'], mode['stage']))} | {mode['documents']} | {mode['share']:.1%} | "
-            f"{mode['loss']:.4f} | {worst or '-'} |"
+            f"{mode['loss']:.4f} | {setting} | {worst or '-'} |"
         )
     return lines

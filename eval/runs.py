@@ -13,7 +13,7 @@ from urllib.parse import unquote
 import numpy as np
 
 from eval.datasets.base import Qrels
-from eval.measures import parse_measures, per_query
+from eval.measures import parse_measures, per_query, short_lists
 from eval.settings import read_settings
 from rag.corpus.readers import iter_lines
 from rag.errors import ArtifactError, ConfigError, DataError
@@ -85,6 +85,7 @@ def read_run_values(
         notes.append(f"{found}: {len(run) - len(judged)} queries of the run are not judged and do not count")
     if empty := sum(query not in judged for query, grades in qrels.items() if grades):
         notes.append(f"{found}: {empty} of {len(qrels)} judged queries are not in the run file and count 0")
+    notes += [f"{found}: {note}" for note in short_lists(parsed, judged)]
     return RunValues(found, per_query(parsed, qrels, judged), notes, pipeline=pipeline)
 
 

@@ -244,6 +244,7 @@ def _print_evaluation(evaluation: Evaluation, target: Path) -> None:
     from rich.text import Text
 
     from eval.answer_lines import answer_lines
+    from eval.failures import words
     from rag.console import out
 
     metrics = evaluation.metrics
@@ -292,6 +293,13 @@ def _print_evaluation(evaluation: Evaluation, target: Path) -> None:
                 f"filter {one['name']}: removes {one['removed']:.1%} of the candidates{kept}; "
                 f"{one['empty']:.1%} of the questions get nothing{curve}"
             ),
+            soft_wrap=True,
+        )
+    if metrics["failures"] and (most := metrics["failures"][0])["loss"] >= 0.0005:
+        turn = f"; setting to turn: {most['setting']}" if most["setting"] else ""
+        console.print(
+            f"costs most: {most['documents']} relevant documents {words(most['mode'], most['stage'])}, "
+            f"{next(iter(metrics['measures']))} -{most['loss']:.4f}{turn}",
             soft_wrap=True,
         )
     if metrics["answers"] is not None:

@@ -122,5 +122,5 @@ def queries_to_settle(effect_size: float, n_queries: int, *, level: float = LEVE
 
 def rounded(n: int) -> int:
     """Two digits that count, upwards: an estimate knows no more."""
-    unit = 10 ** max(len(str(n)) - 2, 0)
+    unit: int = 10 ** max(len(str(n)) - 2, 0)
     return math.ceil(n / unit) * unit

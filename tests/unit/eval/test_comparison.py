@@ -195,6 +195,8 @@ def test_judged_queries_that_a_run_file_lacks_count_0_and_that_is_said(tmp_path)
     assert [
         "part.trec: 1 queries of the run are not judged and do not count",
         "part.trec: 2 of 3 judged queries are not in the run file and count 0",
+        "part.trec: the longest list has 1 document, so nDCG@10 looks no further than that: what is below was never "
+        "returned",
     ] == found.notes
 
 

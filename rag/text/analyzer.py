@@ -92,7 +92,7 @@ class Analyzer:
         import Stemmer
 
         stem = Stemmer.Stemmer(self.stemmer).stemWord
-        return (lambda word: self._dotted(stem(word))) if self._turkic else stem  # type: ignore[no-any-return]
+        return (lambda word: self._dotted(stem(word))) if self._turkic else stem
 
     @staticmethod
     def _dotted(word: str) -> str:

@@ -19,7 +19,7 @@ from eval.filtering import filter_logs
 from eval.judge import Judge, Judgement
 from eval.judging import check_judges, judge_answers
 from eval.latency import time_alone
-from eval.measures import DEFAULT_MEASURES, Run, interval, parse_measures, per_query
+from eval.measures import DEFAULT_MEASURES, Run, check_judgements, interval, parse_measures, per_query
 from eval.provenance import documents_fingerprint, machine, queries_fingerprint, versions
 from eval.slices import slices_of
 from eval.stage_tops import StageTop, StageTops
@@ -125,6 +125,7 @@ def evaluate(
     judges = [judge] if isinstance(judge, Judge) else list(judge)
     writing = check_judges(pipeline, judges, labels) if answer or judges or labels else None
     chosen = dataset.split(split)
+    check_judgements(parsed, chosen.qrels)
     pipeline.fit(dataset.corpus, training=dataset.training(split), progress=progress, seed=seed, store=store)
 
     ledger, kept, filters = Ledger(), _Kept(), filter_logs(pipeline)

@@ -16,7 +16,7 @@ from eval.answers import against_references, references_of
 from eval.datasets.base import Dataset, Split
 from eval.evaluation import as_run, identical, without
 from eval.latency import time_alone
-from eval.measures import parse_measures, per_query
+from eval.measures import check_judgements, parse_measures, per_query
 from hpo.early_stopping import LEAST, blocks
 from hpo.sweep import Sweep
 from rag.batch import QueryBatch
@@ -100,6 +100,7 @@ class Bench:
         # Without early stopping the order of the split is kept, as `rag eval` has it.
         self.split = _subset(whole, kept.tolist() if sweep.early_stopping else sorted(kept.tolist()))
         self.parsed = parse_measures(sweep.measures) if sweep.measures else []
+        check_judgements(self.parsed, whole.qrels)
 
     @property
     def queries(self) -> Sequence[str]:

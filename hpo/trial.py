@@ -134,7 +134,7 @@ class Bench:
         """The same on the queries set aside."""
         training = self.dataset.training(self.split_name)
         if training is None and _learns(pipeline):
-            training = Training(self.split.queries, self.split.qrels)
+            training = self.split.training
         return self._measure(pipeline, [_Part(self.fresh, training)], None)
 
     def _parts(self, pipeline: Pipeline, split: Split, name: str) -> list[_Part]:
@@ -148,7 +148,7 @@ class Bench:
         for fold in folds:
             inside = set(fold.tolist())
             rest = _subset(split, [n for n in range(len(split.queries)) if n not in inside])
-            found.append(_Part(_subset(split, sorted(inside)), Training(rest.queries, rest.qrels)))
+            found.append(_Part(_subset(split, sorted(inside)), rest.training))
         return found
 
     def _measure(self, pipeline: Pipeline, parts: Sequence[_Part], judge: Judge | None) -> Measured:

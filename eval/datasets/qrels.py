@@ -86,7 +86,7 @@ def read_qrels(path: Path) -> Judgements:
         try:
             found.add(query, document, grade, where)
         except DataError as error:
-            if number == 0 and grade.isidentifier():
+            if number == 0 and grade.isidentifier() and grade.lower() not in ("nan", "inf", "infinity"):
                 raise DataError(
                     f"{error}; the line looks like a header: call its last column {', '.join(_HEADERS[:-1])} or "
                     f"{_HEADERS[-1]}, or leave it out"

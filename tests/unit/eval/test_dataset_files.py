@@ -290,7 +290,7 @@ def test_mistakes_have_their_place(mine: Path, change: tuple[str, str], message:
         (
             DOCUMENTS.replace("a", "b"),
             None,
-            "no document that is judged, such as 'a1', is in the corpus, with ids such as",
+            "no document that is judged, such as 'a1' [",
         ),
     ],
 )

@@ -213,7 +213,7 @@ def test_notes_and_unanswerable_queries_come_along(tmp_path: Path) -> None:
         load_dataset(tmp_path / "out")
     for text in ("[]", '{"name": "somebody else\'s"}', "{"):
         about.write_text(text)
-        assert () == load_dataset(tmp_path / "out").notes
+        assert (blank,) == load_dataset(tmp_path / "out").notes
         with pytest.raises(ArtifactError, match="was not written by `rag datasets`"):
             write_dataset(Dataset("d", CORPUS, {"test": split}), tmp_path / "out")
 

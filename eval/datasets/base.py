@@ -88,6 +88,7 @@ class Dataset:
         of that kind, where the dataset has it.
         """
         name = "train-with-nulls" if reported.endswith("-with-nulls") and "train-with-nulls" in self.splits else "train"
-        if reported == name or name not in self.splits or not self.splits[name].queries:
+        if reported == name or name not in self.splits:
             return None
-        return self.splits[name].training
+        training = self.splits[name].training
+        return training if training.queries else None

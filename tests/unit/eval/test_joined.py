@@ -10,15 +10,18 @@ import numpy as np
 import pytest
 
 from eval import evaluate, load_dataset
+from eval.comparison import compare_runs
 from eval.datasets.base import Dataset, Split
 from eval.datasets.duplicates import repeated_documents
 from eval.datasets.qrels import read_qrels
 from eval.latency import time_alone
 from eval.markdown import as_markdown
 from eval.run_folder import write_run
-from rag import Corpus, Document, Pipeline, Query
+from eval.runs import read_run_values
+from rag import Corpus, Document, Pipeline, Query, Threshold
+from rag.batch import QueryBatch
 from rag.errors import DataError
-from retrievers import BM25
+from retrievers import BM25, Hybrid, Keyed, TextKey
 
 CORPUS = [
     {"_id": "d1", "text": "returns within thirty days"},
@@ -240,3 +243,52 @@ def test_equal_documents_are_found_but_not_empty_or_deleted_ones() -> None:
     assert [[0, 2], [0, 5], [1, 6]] == repeated_documents(corpus).tolist()
     alive = [True, True, False, True, True, True, False]
     assert [[0, 5]] == repeated_documents(corpus.with_alive(np.array(alive))).tolist()
+
+
+def test_traces_of_parts_and_filters_have_a_row_for_every_query() -> None:
+    corpus = Corpus.from_documents([Document("a", "wing lift"), Document("b", "wing heat"), Document("c", "boat")])
+    queries = [Query("0"), Query("1", "wing lift"), Query("2", "\n"), Query("3", "heat")]
+    qrels = {query.id: {"a": 1} for query in queries}
+    pipeline = Pipeline(
+        retriever=Hybrid(retrievers=[BM25(top_k=3), BM25(k1=0.5, top_k=2)]), stages=[Threshold(min_relative=0.5)]
+    )
+    found = evaluate(pipeline, Dataset("d", corpus, {"test": Split(queries, qrels)}), timed=False)
+    only = Split([queries[1], queries[3]], {"1": {"a": 1}, "3": {"a": 1}})
+    alone = evaluate(pipeline, Dataset("d", corpus, {"test": only}), timed=False)
+    assert [one.name for one in alone.stages] == [one.name for one in found.stages]
+    for ours, theirs in zip(found.stages, alone.stages, strict=True):
+        assert 4 == len(ours.best)
+        assert [0, 0] == ours.counts[[0, 2]].tolist()
+        assert theirs.counts.tolist() == ours.counts[[1, 3]].tolist()
+        assert theirs.best.positions.tolist() == ours.best.rows(np.array([1, 3])).positions.tolist()
+    assert {"1": alone.run["1"], "3": alone.run["3"], "0": {}, "2": {}} == found.run
+
+
+def test_a_batch_of_queries_without_text_and_keys_that_matched() -> None:
+    corpus = Corpus.from_documents([Document("a", "wing lift", {"title": "x"}), Document("b", "boat")])
+    pipeline = Pipeline(retriever=Keyed(keys=[TextKey(retriever=BM25())]))
+    pipeline.fit(corpus)
+    batch = QueryBatch([Query("0"), Query("1", "lift"), Query("2")], trace={})
+    found = pipeline.run(batch)
+    assert [0, 1, 0] == found.counts.tolist()
+    hit = pipeline.results(batch, found)[1][0]
+    assert "a" == hit.document.id
+    assert {"retriever"} <= set(hit.explanation)
+    bare = QueryBatch([Query("0"), Query("1", " ")], trace={})
+    assert [0, 0] == pipeline.run(bare).counts.tolist()
+    assert ["retriever"] == list(bare.trace or {})
+
+
+def test_a_comparison_says_so_too(tmp_path: Path) -> None:
+    (tmp_path / "a.trec").write_text("q Q0 a 1 1 x\nr Q0 b 1 1 x\n")
+    (tmp_path / "b.trec").write_text("q Q0 c 1 1 x\n")
+    qrels = {"q": {"a": 1}, "r": {"a": 0}}
+    runs = [read_run_values(tmp_path / f"{name}.trec", measures=["Accuracy", "RR"], qrels=qrels) for name in "ab"]
+    found = compare_runs(runs)
+    assert [
+        "judgements: 1 of 2 queries have nothing relevant (such as 'r'); measures of rankings count 0 for them, SetP, "
+        "SetR and SetF 1 where nothing is returned",
+        "b.trec: 1 of 2 judged queries are not in the run file and count 0",
+        "b.trec: none of the documents it lists is judged for its query: are these its judgements?",
+    ] == found.notes
+    assert {"Accuracy": 0.5, "RR": 0.5} == found.means["a.trec"]

@@ -44,7 +44,7 @@ def read_beir(folder: Path, *, qrels: Path | None = None) -> Dataset:
         if unread := [f"qrels/{p.name}" for p in there if p not in files.values()]:
             message = f"{len(unread)} files of qrels are not read ({', '.join(unread[:3])}): judgements are"
             remarks.add(
-                "files_unread",
+                "files_not_read",
                 f"{message} one {', '.join(_SUFFIXES)} file a split",
                 count=len(unread),
                 total=len(there),

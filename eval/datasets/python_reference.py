@@ -46,8 +46,8 @@ def read_python_reference() -> Dataset:
         parts[split] = ([query for query in mine if query.id in left], left)
         unanswerable = [query for query in mine if not query.metadata["answerable"]]
         with_nulls = left.of(left)
-        for query in unanswerable:
-            with_nulls.add(query.id, "", None, str(path))
+        for asked in unanswerable:
+            with_nulls.add(asked.id, "", None, str(path))
         parts[f"{split}-with-nulls"] = ([query for query in mine if query.id in with_nulls], with_nulls)
     return joined(NAME, corpus, parts, remarks=remarks)
 

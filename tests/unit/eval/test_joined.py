@@ -88,7 +88,7 @@ def test_the_same_rules_hold_wherever_it_comes_from(make: Any, tmp_path: Path) -
         "1 of 6 queries have no judgement and are left out",
         "1 of 6 documents have the text of another (such as 'd4' that of 'd3'): where only one is judged, the other "
         "counts as a miss",
-    ] == [note for note in dataset.notes if "no text in" not in note]
+    ] == [note for note in dataset.notes if "documents have no text" not in note]
     assert ["q1", "q2", "q5"] == [query.id for query in split.training.queries]
 
 

@@ -79,7 +79,10 @@ def read_qrels(path: Path) -> Judgements:
         if number == 0 and grade.lower() in _HEADERS:
             continue
         if len(fields) not in (3, 4):
-            raise DataError(f"{where}: expected 3 columns (query, document, grade) or TREC's 4, got {len(fields)}")
+            commas = "; they are separated by tabs or blanks, not by commas" if line.count(",") in (2, 3) else ""
+            raise DataError(
+                f"{where}: expected 3 columns (query, document, grade) or TREC's 4, got {len(fields)}{commas}"
+            )
         query, document = fields[0], fields[-2]
         if not query.strip():
             raise DataError(f"{where}: the query has no id")

@@ -169,6 +169,11 @@ def test_grades_with_a_point_and_ids_with_blanks(tmp_path: Path, text: str, expe
             ":1: the grade must be a whole number, got 'label'; the line looks like a header: call its last column "
             "score, relevance, grade or rel, or leave it out",
         ),
+        (
+            "q,a,1\n",
+            ":1: expected 3 columns (query, document, grade) or TREC's 4, got 1; they are separated by tabs or blanks, "
+            "not by commas",
+        ),
         ("q\t\t1\n", ":1: query 'q' has a grade above 0, 1, for a document without an id"),
         ("\ta\t1\n", ":1: the query has no id"),
     ],

@@ -8,6 +8,8 @@ from pathlib import Path
 import ir_measures
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from eval.measures import check_judgements, parse_measures, per_query
 from eval.runs import read_run_values
@@ -135,6 +137,9 @@ REFUSED = {
 }
 
 
+ALL = parse_measures(list(VALUES))
+
+
 def base(name: str) -> str:
     return name.partition("@")[0].partition("(")[0]
 
@@ -162,6 +167,23 @@ def test_it_is_refused_with_the_reason(name: str) -> None:
         parse_measures([name])
     assert str(caught.value).startswith(f"measures: measure '{name}'")
     assert REFUSED[name] in str(caught.value)
+
+
+ids = st.sampled_from([f"d{n}" for n in range(6)])
+grades = st.dictionaries(ids, st.integers(-3, 4))
+scores = st.dictionaries(ids, st.integers(0, 3).map(float))
+
+
+@settings(max_examples=50)
+@given(st.lists(st.tuples(grades, scores, st.booleans()), min_size=1, max_size=4))
+def test_none_fails_whatever_is_judged_and_returned(
+    queries: list[tuple[dict[str, int], dict[str, float], bool]],
+) -> None:
+    qrels = {f"q{n}": judged for n, (judged, _, _) in enumerate(queries)}
+    run = {f"q{n}": found for n, (_, found, there) in enumerate(queries) if there}
+    for name, values in per_query(ALL, qrels, run).items():
+        assert list(qrels) == list(values)
+        assert all(0 <= value and np.isfinite(value) for value in values.values()), name
 
 
 def test_values_do_not_depend_on_what_else_is_measured() -> None:

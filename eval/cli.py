@@ -306,7 +306,12 @@ def _print_examples(evaluation: Evaluation, console: Any) -> None:
     results = evaluation.results
     chosen = [results[i] for i in sorted({0, len(results) // 2, len(results) - 1})]
     for result in chosen:
-        console.print(Text.assemble(("? ", "bold cyan"), (plain(result.query.text), "bold")))
+        console.print(
+            Text.assemble(
+                ("? ", "bold cyan"),
+                (plain(result.query.text) or f"(query {plain(result.query.id)} has no text)", "bold"),
+            )
+        )
         if result.answer is not None:
             console.print(
                 Padding(Text(plain(result.answer.text or f"no answer: {result.answer.problem}")), (0, 0, 0, 2))

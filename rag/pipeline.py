@@ -368,7 +368,7 @@ class Pipeline(Component):
         if n_steps is None and any(stage.writes_answers for stage in self.stages):
             for query in batch.queries:
                 if not query.text.strip():
-                    batch.answered(query, Answer("", problem="the query has no text"))
+                    batch.answered(query, Answer("", problem="the query has no text", money=0.0))
         return found
 
     def results(self, batch: QueryBatch, candidates: Candidates) -> list[SearchResult]:

@@ -13,8 +13,9 @@ from urllib.parse import unquote
 import numpy as np
 
 from eval.datasets.base import Qrels
-from eval.measures import parse_measures, per_query
+from eval.measures import parse_measures, per_query, short_lists
 from eval.remarks import nothing_relevant
+from eval.settings import read_settings
 from rag.corpus.readers import iter_lines
 from rag.errors import ArtifactError, ConfigError, DataError
 
@@ -37,6 +38,7 @@ class RunValues:
         queries: Fingerprint of queries and judgements; empty where it is not known.
         documents: Fingerprint of the documents; empty likewise.
         costs: What a query costs, by name with its unit; nothing where that is not known.
+        pipeline: Its configuration as plain values; empty where it is not known.
     """
 
     name: str
@@ -47,6 +49,7 @@ class RunValues:
     queries: str = ""
     documents: str = ""
     costs: Mapping[str, float] = field(default_factory=dict)
+    pipeline: Mapping[str, Any] = field(default_factory=dict)
 
 
 def read_run_values(
@@ -69,10 +72,11 @@ def read_run_values(
     if not source.exists():
         raise ArtifactError(f"{source}: there is no run: name a run folder or a TREC run file")
     found = name or source.name
+    pipeline: Mapping[str, Any] = {}
     if source.is_dir():
         if qrels is None:
             return _of_folder(source, found, measures)
-        source = source / "run.trec"
+        pipeline, source = read_settings(source / "config.yaml"), source / "run.trec"
     if qrels is None:
         raise ConfigError(f"{source} is a run file: give judgements (--qrels FILE or --dataset)", parameter="qrels")
     parsed = parse_measures(list(measures) or ["nDCG@10"])
@@ -88,7 +92,8 @@ def read_run_values(
     if not any(document in qrels[query] for query, scores in judged.items() for document in scores):
         notes.append(f"{found}: none of the documents it lists is judged for its query: are these its judgements?")
     notes += [remark.message for remark in nothing_relevant(qrels, "judgements")]
-    return RunValues(found, per_query(parsed, qrels, judged), notes)
+    notes += [f"{found}: {note}" for note in short_lists(parsed, judged)]
+    return RunValues(found, per_query(parsed, qrels, judged), notes, pipeline=pipeline)
 
 
 def read_trec(path: Path, *, known: Container[str] = ()) -> dict[str, dict[str, float]]:
@@ -173,6 +178,7 @@ def _of_folder(folder: Path, name: str, measures: Sequence[str]) -> RunValues:
         queries=str(metrics.get("queries_fingerprint", "")),
         documents=documents,
         costs=costs,
+        pipeline=read_settings(folder / "config.yaml"),
     )
 
 

@@ -329,7 +329,8 @@ def _print_examples(evaluation: Evaluation, console: Any) -> None:
     results = evaluation.results
     chosen = [results[i] for i in sorted({0, len(results) // 2, len(results) - 1})]
     for result in chosen:
-        console.print(Text.assemble(("? ", "bold cyan"), (result.query.text, "bold")))
+        asked = result.query.text.strip() or f"(query {result.query.id} has no text)"
+        console.print(Text.assemble(("? ", "bold cyan"), (asked, "bold")))
         if result.answer is not None:
             console.print(Padding(Text(result.answer.text or f"no answer: {result.answer.problem}"), (0, 0, 0, 2)))
         if not len(result):

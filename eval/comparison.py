@@ -59,7 +59,7 @@ def compare_runs(
     if not measures:
         offered = "; ".join(f"{run.name}: {', '.join(run.values)}" for run in runs)
         raise ConfigError(f"the runs have none in common ({offered})", parameter="measures")
-    notes = [note for run in runs for note in run.notes]
+    notes = list(dict.fromkeys(note for run in runs for note in run.notes))
     queries = _common(runs, measures[0], strict, notes)
     texts = {query: text for run in runs for query, text in run.texts.items()}
     values = np.asarray([[[run.values[m][q] for q in queries] for m in measures] for run in runs])  # [r, m, n]

@@ -14,14 +14,14 @@ from eval.answers import Values, measure_answers
 from eval.attribution import Attribution
 from eval.cuts import Cuts
 from eval.datasets.base import Dataset, Split
-from eval.datasets.duplicates import leaks
 from eval.failures import failure_modes, summary_of_failures
 from eval.filtering import filter_logs
 from eval.judge import Judge, Judgement
 from eval.judging import check_judges, judge_answers
 from eval.latency import time_alone
-from eval.measures import DEFAULT_MEASURES, Run, interval, parse_measures, per_query, short_lists
+from eval.measures import DEFAULT_MEASURES, Run, check_judgements, interval, parse_measures, per_query, short_lists
 from eval.provenance import documents_fingerprint, machine, queries_fingerprint, versions
+from eval.remarks import run_remarks, split_remarks
 from eval.slices import slices_of
 from eval.stage_tops import StageTop, StageTops
 from rag.batch import QueryBatch
@@ -31,6 +31,7 @@ from rag.corpus.corpus import Corpus
 from rag.corpus.readers import read_corpus
 from rag.costs import Ledger
 from rag.pipeline import Pipeline
+from rag.remarks import Remarks
 from rag.store.store import Store
 from rag.types import Query, SearchResult
 
@@ -126,6 +127,7 @@ def evaluate(
     judges = [judge] if isinstance(judge, Judge) else list(judge)
     writing = check_judges(pipeline, judges, labels) if answer or judges or labels else None
     chosen = dataset.split(split)
+    check_judgements(parsed, chosen.qrels)
     pipeline.fit(dataset.corpus, training=dataset.training(split), progress=progress, seed=seed, store=store)
 
     ledger, kept, filters = Ledger(), _Kept(), filter_logs(pipeline)
@@ -179,6 +181,10 @@ def evaluate(
             f"of the {booked:.3g} s that searching is booked with, most were spent earlier: what the store had counts "
             "with what it cost then, also in the throughput"
         )
+    remarks = Remarks([*dataset.remarks, *split_remarks(dataset, split), *run_remarks(pipeline, chosen, run)])
+    short = short_lists(parsed, run, len(pipeline.corpus))
+    for note in (*short, *(answers.notes if answers else ()), *untimed):
+        remarks.add("note", note)
     corpus = {
         "documents": len(pipeline.corpus),
         "passages": len(pipeline.passages),
@@ -221,14 +227,8 @@ def evaluate(
         "machine": machine(),
         "seed": seed,
         "ignore_identical_ids": ignore_identical_ids,
-        "notes": [
-            *dataset.notes,
-            *leaks(dataset, split),
-            *_notes(pipeline, chosen, run),
-            *short_lists(parsed, run, len(pipeline.corpus)),
-            *(answers.notes if answers else ()),
-            *untimed,
-        ],
+        "remarks": remarks.as_dicts(),
+        "notes": remarks.messages,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
     }
     evaluation = Evaluation(
@@ -331,20 +331,3 @@ def _indexes(pipeline: Pipeline) -> list[dict[str, Any]]:
                 }
             )
     return found
-
-
-def _notes(pipeline: Pipeline, split: Split, run: Run) -> list[str]:
-    notes = []
-    if pipeline.reused:
-        found = ", ".join(dict.fromkeys(pipeline.reused))
-        notes.append(f"found in the store, with the cost of making it: {found}")
-    notes += [note for _, part in pipeline.walk() for note in part.notes()]
-    empty = sum(not found for found in run.values())
-    if empty:
-        notes.append(
-            f"{empty} of {len(run)} queries got no document; they count 0 (1 in SetP, SetR and SetF where nothing is "
-            "relevant)"
-        )
-    if len(split.queries) == 1:
-        notes.append("one query only: no interval can be given")
-    return notes

@@ -58,7 +58,7 @@ def against_exact(
 
     Args:
         evaluation: What was measured; its pipeline is fitted.
-        n: Queries drawn at random from the split; all when there are fewer.
+        n: Queries with a text, drawn at random from the split; all when there are fewer.
         seed: Of the drawing.
         store: Where scores are kept and found again.
         progress: Shows how far it is.
@@ -73,8 +73,9 @@ def against_exact(
         raise ConfigError(f"must be at least 1, got {n}", parameter="against_exact")
     pipeline, split = evaluation.pipeline, evaluation.split
     scorer: Any = scoring_stage(pipeline).scorer  # type: ignore[attr-defined]
-    chosen = np.sort(np.random.default_rng(seed).permutation(len(split.queries))[:n])
-    queries = [split.queries[number] for number in chosen.tolist()]
+    asked = [query for query in split.queries if query.text.strip()]
+    chosen = np.sort(np.random.default_rng(seed).permutation(len(asked))[:n])
+    queries = [asked[number] for number in chosen.tolist()]
     scores = _exact(scorer, pipeline, queries, store, progress)
     if evaluation.metrics["ignore_identical_ids"]:
         for row, query in enumerate(queries):

@@ -14,11 +14,15 @@ import numpy as np
 
 from eval.datasets.base import Qrels
 from eval.measures import parse_measures, per_query, short_lists
+from eval.remarks import nothing_relevant
 from eval.settings import read_settings
 from rag.corpus.readers import iter_lines
 from rag.errors import ArtifactError, ConfigError, DataError
 
 __all__ = ["RunValues", "read_run_values", "read_trec"]
+
+_OF_QUERIES = ("queries_without_text", "nothing_relevant")
+"""Remarks of a run that hold for whatever is compared on its queries."""
 
 
 @dataclass(frozen=True)
@@ -85,6 +89,9 @@ def read_run_values(
         notes.append(f"{found}: {len(run) - len(judged)} queries of the run are not judged and do not count")
     if empty := sum(query not in judged for query, grades in qrels.items() if grades):
         notes.append(f"{found}: {empty} of {len(qrels)} judged queries are not in the run file and count 0")
+    if not any(document in qrels[query] for query, scores in judged.items() for document in scores):
+        notes.append(f"{found}: none of the documents it lists is judged for its query: are these its judgements?")
+    notes += [remark.message for remark in nothing_relevant(qrels, "judgements")]
     notes += [f"{found}: {note}" for note in short_lists(parsed, judged)]
     return RunValues(found, per_query(parsed, qrels, judged), notes, pipeline=pipeline)
 
@@ -161,9 +168,11 @@ def _of_folder(folder: Path, name: str, measures: Sequence[str]) -> RunValues:
     values = {one: dict(zip(ids, table[one].to_pylist(), strict=True)) for one in wanted}
     about = " / ".join(str(metrics[one]) for one in ("dataset", "split") if one in metrics)
     texts = dict(zip(ids, table["query"].to_pylist(), strict=True))
+    notes = [one["message"] for one in metrics.get("remarks", ()) if one["code"] in _OF_QUERIES]
     return RunValues(
         name,
         values,
+        notes,
         dataset=about,
         texts=texts,
         queries=str(metrics.get("queries_fingerprint", "")),

@@ -13,6 +13,7 @@ from eval.datasets.base import Dataset
 from eval.evaluation import Evaluation, evaluate
 from eval.measures import DEFAULT_MEASURES
 from eval.pages import number
+from eval.remarks import split_remarks
 from eval.significance import Comparison, compare
 from hpo.choice import one_standard_error
 from hpo.objectives import ANSWERS, COSTS
@@ -188,7 +189,8 @@ def conclude(sweep: Sweep, trials: Sequence[Finished], bench: Bench, progress: P
         tested = [tester.test(one, baseline) for one in chosen]
         advance(1)
         curve = tester.curve(trials) if len(sweep.goals) == 1 else []
-    notes = [*dataset.notes, *_notes(sweep, trials, about)]
+    tuned = [one.message for one in split_remarks(dataset, bench.split_name) if one.code != "queries_shared"]
+    notes = list(dict.fromkeys([*dataset.notes, *tuned, *_notes(sweep, trials, about)]))
     return SweepResult(sweep, about, trials, chosen[0], tested, baseline, curve, retested, notes)
 
 

@@ -16,7 +16,7 @@ from eval.answers import against_references, references_of
 from eval.datasets.base import Dataset, Split
 from eval.evaluation import as_run, identical, without
 from eval.latency import time_alone
-from eval.measures import parse_measures, per_query
+from eval.measures import check_judgements, parse_measures, per_query
 from hpo.early_stopping import LEAST, blocks
 from hpo.sweep import Sweep
 from rag.batch import QueryBatch
@@ -100,6 +100,7 @@ class Bench:
         # Without early stopping the order of the split is kept, as `rag eval` has it.
         self.split = _subset(whole, kept.tolist() if sweep.early_stopping else sorted(kept.tolist()))
         self.parsed = parse_measures(sweep.measures) if sweep.measures else []
+        check_judgements(self.parsed, whole.qrels)
 
     @property
     def queries(self) -> Sequence[str]:
@@ -133,7 +134,7 @@ class Bench:
         """The same on the queries set aside."""
         training = self.dataset.training(self.split_name)
         if training is None and _learns(pipeline):
-            training = Training(self.split.queries, self.split.qrels)
+            training = self.split.training
         return self._measure(pipeline, [_Part(self.fresh, training)], None)
 
     def _parts(self, pipeline: Pipeline, split: Split, name: str) -> list[_Part]:
@@ -147,7 +148,7 @@ class Bench:
         for fold in folds:
             inside = set(fold.tolist())
             rest = _subset(split, [n for n in range(len(split.queries)) if n not in inside])
-            found.append(_Part(_subset(split, sorted(inside)), Training(rest.queries, rest.qrels)))
+            found.append(_Part(_subset(split, sorted(inside)), rest.training))
         return found
 
     def _measure(self, pipeline: Pipeline, parts: Sequence[_Part], judge: Judge | None) -> Measured:

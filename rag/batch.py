@@ -93,6 +93,25 @@ class QueryBatch:
 
         return replace(self, queries=chosen, _vectors=vectors, _remembered={})
 
+    def with_text(self) -> Ints:
+        """Positions of the queries that have a text, ascending int64: the others find nothing."""
+        return np.flatnonzero([bool(query.text.strip()) for query in self.queries]).astype(np.int64)
+
+    def spread(self, candidates: Candidates, rows: Ints) -> Candidates:
+        """What was found for a :meth:`part`, as a table of all queries, in which the others have no candidate. The
+        trace, which the part has filled, becomes one of all queries too.
+        """
+        place = np.full(len(self), -1, dtype=np.int64)
+        place[rows] = np.arange(len(rows))
+
+        def of_all(keys: KeyTexts) -> KeyTexts:
+            return lambda at: keys((place[at[0]], at[1]))
+
+        for name, table in (self.trace or {}).items():
+            self.record(name, table.spread(rows, len(self)))
+        self.key_texts |= {name: of_all(keys) for name, keys in self.key_texts.items()}
+        return candidates.spread(rows, len(self))
+
     @cached_property
     def texts(self) -> list[str]:
         return [query.text for query in self.queries]

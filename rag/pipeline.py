@@ -15,7 +15,7 @@ import numpy as np
 
 from rag import updates
 from rag.batch import QueryBatch
-from rag.candidates import Candidates
+from rag.candidates import Candidates, Ints
 from rag.component import Component
 from rag.conditions import Condition
 from rag.context import FitContext, Progress, Training, Upstream, no_progress
@@ -33,7 +33,7 @@ from rag.store.folder import FORMAT, read_folder, write_folder
 from rag.store.lists import kept_step
 from rag.store.store import Store
 from rag.text.normal import is_blank
-from rag.types import Hit, Query, SearchResult
+from rag.types import Answer, Hit, Query, SearchResult
 from rag.updates import COMPACT_AT, Changes, Saved
 
 if TYPE_CHECKING:
@@ -352,6 +352,9 @@ class Pipeline(Component):
         candidates = Candidates.empty(len(batch))
         if not len(batch):
             return candidates
+        asked = batch.with_text()
+        if len(asked) < len(batch):
+            return self._without_blanks(batch, asked, n_steps)
         for number, (name, step) in enumerate(self._steps()[:n_steps]):
             key = self._keys[number] if self._keys else None
             kept = batch.store is not None and all(getattr(part, "keeps_lists", True) for _, part in step.walk())
@@ -363,6 +366,17 @@ class Pipeline(Component):
                 about = ", then ".join(repr(one) for _, one in self._steps()[: number + 1])
                 candidates = kept_step(batch.store, key, about, name, partial(_ask, step), batch, candidates)
         return candidates
+
+    def _without_blanks(self, batch: QueryBatch, asked: Ints, n_steps: int | None) -> Candidates:
+        """The same of a batch in which only some queries have a text: the others find nothing, and have no answer."""
+        found = batch.spread(self._through(batch.part(asked), n_steps), asked)
+        for name in self.step_names[:n_steps] if not len(asked) else ():
+            batch.record(name, found)
+        if n_steps is None and any(stage.writes_answers for stage in self.stages):
+            for query in batch.queries:
+                if not query.text.strip():
+                    batch.answered(query, Answer("", problem="the query has no text", money=0.0))
+        return found
 
     def results(self, batch: QueryBatch, candidates: Candidates) -> list[SearchResult]:
         """A table as documents with scores: the edge where objects are made."""

@@ -75,6 +75,7 @@ def show(
         echo(
             f"{name}: {split['queries']:,} queries, {split['relevant_per_query']:.1f} relevant documents each; "
             f"judgements by grade: {grades or 'none'}"
+            + (f"; {split['unanswerable']:,} with nothing relevant" if split["unanswerable"] else "")
             + (f"; {split['with_references']:,} with reference answers" if split["with_references"] else "")
         )
         if example := split["example"]:
@@ -209,7 +210,7 @@ def make(
 def _wrote(dataset: Dataset, folder: Path) -> None:
     from eval.datasets.write import about_of
 
-    sizes = {name: sum(map(bool, split.qrels.values())) for name, split in dataset.splits.items()}
+    sizes = {name: len(split.queries) for name, split in dataset.splits.items() if any(split.qrels.values())}
     splits = ", ".join(f"{name} {size:,}" for name, size in sizes.items() if size)
     echo(f"{folder}: {len(dataset.corpus):,} documents; queries: {splits}")
     for note in about_of(folder)["notes"]:
@@ -228,6 +229,7 @@ def _about(dataset: Dataset, near: float) -> dict[str, Any]:
         relevant = sum(count for grade, count in grades.items() if grade > 0)
         splits[name] = {
             "queries": len(split.queries),
+            "unanswerable": sum(not any(g > 0 for g in split.qrels[query.id].values()) for query in split.queries),
             "relevant_per_query": relevant / max(len(split.queries), 1),
             "grades": {str(grade): grades[grade] for grade in sorted(grades)},
             "with_references": sum(bool(references_of(query)) for query in split.queries),
@@ -239,6 +241,7 @@ def _about(dataset: Dataset, near: float) -> dict[str, Any]:
         "documents": len(dataset.corpus),
         "document_fields": sorted({name for document in first for name in document.metadata}),
         "splits": splits,
+        "remarks": [remark.as_dict() for remark in dataset.remarks],
         "notes": [*dataset.notes, *shared_between(dataset, near=near)],
     }
 

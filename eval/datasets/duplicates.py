@@ -1,4 +1,6 @@
-"""Questions that are one question: equal but for case, spaces and punctuation, or almost the same words."""
+"""Questions that are one question: equal but for case, spaces and punctuation, or almost the same words; and documents
+with the same text.
+"""
 
 from __future__ import annotations
 
@@ -9,9 +11,10 @@ import numpy as np
 
 from eval.datasets.base import Dataset
 from rag.candidates import Ints
+from rag.corpus.corpus import Corpus
 from rag.text.words import words_of
 
-__all__ = ["Pair", "groups_of", "leaks", "normalised", "shared_between", "similar"]
+__all__ = ["Pair", "groups_of", "leaks", "normalised", "repeated_documents", "shared_between", "similar"]
 
 _SHOWN = 3
 
@@ -30,7 +33,8 @@ def normalised(text: str) -> str:
 
 
 def similar(texts: Sequence[str], *, near: float = 1.0) -> list[Pair]:
-    """Pairs of texts that are equal once normalised, or share at least this part of their words.
+    """Pairs of texts that are equal once normalised, or share at least this part of their words. An empty text is like
+    no other.
 
     Of equal texts each is paired with the first only. Near ones are found exactly, without comparing all pairs: two
     sets of words with Jaccard similarity t share one of the rarest words of each, of which so many have to be looked at
@@ -43,6 +47,8 @@ def similar(texts: Sequence[str], *, near: float = 1.0) -> list[Pair]:
     first: dict[str, int] = {}
     pairs = []
     for number, text in enumerate(map(normalised, texts)):
+        if not text:
+            continue
         earlier = first.setdefault(text, number)
         if earlier != number:
             pairs.append(Pair(earlier, number, 1.0))
@@ -50,6 +56,18 @@ def similar(texts: Sequence[str], *, near: float = 1.0) -> list[Pair]:
         places = list(first.values())
         pairs += [Pair(places[i], places[j], value) for i, j, value in _near(list(first), near)]
     return sorted(pairs)
+
+
+def repeated_documents(corpus: Corpus) -> Ints:
+    """Documents with the text of an earlier one, int64 [n, 2]: the first with that text, and the one that has it again,
+    as positions. Texts without content and deleted documents are left out.
+    """
+    hashes = np.concatenate([np.fromiter(map(hash, texts), np.int64, len(texts)) for texts in corpus.iter_texts()])
+    blank = np.concatenate([[not text or text.isspace() for text in texts] for texts in corpus.iter_texts()])
+    places = np.flatnonzero(~blank if corpus.alive is None else ~blank & corpus.alive)
+    _, first, group = np.unique(hashes[places], return_index=True, return_inverse=True)
+    again = first[group] != np.arange(len(places))
+    return np.stack([places[first[group[again]]], places[again]], axis=1).astype(np.int64)
 
 
 def _near(texts: Sequence[str], least: float) -> list[Pair]:
@@ -99,7 +117,7 @@ def leaks(dataset: Dataset, split: str) -> list[str]:
     """
     found = []
     mine = {query.id: normalised(query.text) for query in dataset.splits[split].queries}
-    texts = set(mine.values())
+    texts = {text for text in mine.values() if text}
     for name, other in sorted(dataset.splits.items()):
         if name.removesuffix("-with-nulls") == split.removesuffix("-with-nulls"):
             continue

@@ -24,6 +24,7 @@ from rag.corpus.passages import Passages
 from rag.costs import Ledger
 from rag.errors import ConfigError, DataError
 from rag.pipeline import Pipeline
+from rag.remarks import Remark
 from rag.store.store import Store
 from rag.summarizer import Source, Summarizer
 from rag.types import Query
@@ -163,7 +164,7 @@ def make_dataset(
     queries = [Query(one.id, one.text, {"passage": [one.start, one.end]}) for one in chosen]
     split = Split(queries, {one.id: {one.document: 1} for one in chosen})
     about = _about(work, chosen, corpus, writer, n, seed, ledger, store, progress)
-    return Made(Dataset(name, corpus, {"test": split}, tuple(about["notes"])), about)
+    return Made(Dataset(name, corpus, {"test": split}, [Remark("made", note) for note in about["notes"]]), about)
 
 
 def _order(passages: Passages, seed: int, least: int) -> Ints:

@@ -2,28 +2,32 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from eval.datasets.base import Qrels
-from eval.datasets.qrels import grade_of, read_qrels
+from eval.datasets.qrels import Judgements, grade_of, read_qrels
 from eval.datasets.queries import query_of
 from eval.datasets.topics import read_topics
 from rag.component import Component
 from rag.corpus.corpus import Corpus
 from rag.corpus.readers import ID_FIELDS, TABLES, TEXT_FIELDS, documents_of, iter_rows, read_corpus, row_id
 from rag.errors import ConfigError, DataError, did_you_mean
+from rag.remarks import Remarks
 from rag.types import Query
 
 __all__ = ["CorpusTable", "QrelsTable", "QueriesTable", "Table"]
 
 Rows = Iterator[tuple[str, Mapping[str, Any]]]
 Delimiter = Annotated[str, Field(min_length=1, max_length=1)] | None
+
+_NO_COLUMNS = ("path", "separator", "empty", "columns", "delimiter")
+"""Arguments that name no column."""
 
 
 class Table(Component):
@@ -55,7 +59,7 @@ class Table(Component):
     def _check(self, row: Mapping[str, Any], path: Path) -> None:
         for name in self.parameters():
             column = self.arguments[name]
-            if name not in ("path", "separator", "columns", "delimiter") and column is not None and column not in row:
+            if name not in _NO_COLUMNS and column is not None and column not in row:
                 hint = did_you_mean(column, [str(one) for one in row])
                 between = next((mark for mark in ";|\t" if len(row) == 1 and mark in str(next(iter(row)))), None)
                 hint += f"; are columns divided by {between!r}? then say so with 'delimiter'" if between else ""
@@ -94,8 +98,8 @@ class CorpusTable(Table):
         self.columns = columns
         self.delimiter = delimiter
 
-    def read(self, folder: Path, notes: list[str]) -> Corpus:
-        """The documents; paths are relative to ``folder``. What is noticed goes into ``notes``."""
+    def read(self, folder: Path, remarks: Remarks) -> Corpus:
+        """The documents; paths are relative to ``folder``. What is noticed goes into ``remarks``."""
         if self.path.startswith("hf:"):
             return read_corpus(self.path, id_field=self.id, text_field=self.text, title_field=self.title)
         path = folder / Path(self.path).expanduser()
@@ -122,7 +126,8 @@ class CorpusTable(Table):
 
             corpus = Corpus.from_documents(documents_of(watched(), self.id, self.text, self.title))
             if bare:
-                notes.append(f"{len(bare)} documents have no text in '{column}' (such as {bare[0]})")
+                message = f"{len(bare)} documents have no text in '{column}' (such as {bare[0]})"
+                remarks.add("cells_empty", message, count=len(bare), total=len(corpus), examples=bare)
             return corpus
         return read_corpus(path, id_field=self.id, text_field=self.text, title_field=self.title)
 
@@ -139,7 +144,10 @@ class QueriesTable(Table):
         relevant: Column with the id of the document that answers it, or several: a list in JSONL and Parquet, in text
             parted by ``separator``. An object gives grades, ``{"d1": 2, "d7": 1}``; else each has grade 1. Rows with
             one id and one text are one question with the documents of all of them.
-        separator: Between several ids in one cell, such as ``;``. Without it a cell is one id.
+        separator: Between several ids in one cell, such as ``;``, with or without blanks beside it. Without it a cell
+            is one id, as it is written.
+        empty: What an empty cell of ``relevant`` says: that the question is ``unjudged`` and left out, or that it is
+            ``unanswerable``, so that nothing should be found.
         answer: Column with the answer itself, or a list of texts any of which is right, for pipelines that write
             answers.
         split: Column with the name of the split. Without it all are ``test``.
@@ -157,6 +165,7 @@ class QueriesTable(Table):
         text: str | None = None,
         relevant: str | None = None,
         separator: str | None = None,
+        empty: Literal["unjudged", "unanswerable"] = "unjudged",
         answer: str | None = None,
         split: str | None = None,
         columns: Sequence[str] | None = None,
@@ -164,6 +173,8 @@ class QueriesTable(Table):
     ) -> None:
         if separator is not None and relevant is None:
             raise ConfigError("is for the cells of 'relevant', which is not given", parameter="separator")
+        if empty != "unjudged" and relevant is None:
+            raise ConfigError("is for the cells of 'relevant', which is not given", parameter="empty")
         if separator == "":
             raise ConfigError("must be a character or more", parameter="separator")
         self.path = path
@@ -171,13 +182,16 @@ class QueriesTable(Table):
         self.text = text
         self.relevant = relevant
         self.separator = separator
+        self.empty = empty
         self.answer = answer
         self.split = split
         self.columns = columns
         self.delimiter = delimiter
 
     def read(self, folder: Path) -> list[tuple[str, Query, str, dict[str, int]]]:
-        """(where, query, split, grade by document) of every question; paths are relative to ``folder``."""
+        """(where, query, split, grade by document) of every question; paths are relative to ``folder``. A question that
+        nothing answers has the empty id with grade 0.
+        """
         path = folder / Path(self.path).expanduser()
         topics = path.suffix.lower() not in TABLES
         rows = self._rows(path, read_topics if topics else None)
@@ -204,22 +218,30 @@ class QueriesTable(Table):
                 _, earlier, in_split, judged = found[name]
                 if self.relevant is None or (earlier.text, in_split) != (query.text, split):
                     raise DataError(f"{where}: two queries have the id '{name}'")
-                judged |= grades
+                for document, grade in grades.items():
+                    if judged.setdefault(document, grade) != grade:
+                        raise DataError(
+                            f"{where}: document '{document}' is judged {grade} for query '{name}', before "
+                            f"{judged[document]}"
+                        )
+                if len(judged) > 1:
+                    judged.pop("", None)
             else:
                 found[name] = (where, query, split, grades)
         return list(found.values())
 
     def _grades(self, row: Mapping[str, Any], where: str) -> dict[str, int]:
         value = row.get(self.relevant or "")
-        if value in (None, ""):
-            return {}
+        found: dict[str, int] = {}
         if isinstance(value, dict):
-            return {str(id): grade_of(grade, where) for id, grade in value.items() if grade is not None}
-        if isinstance(value, str):
-            parts = [one.strip() for one in value.split(self.separator)] if self.separator else [value.strip()]
-            return {one: 1 for one in parts if one}
-        items = value if isinstance(value, (list, tuple)) else [value]
-        return {row_id({"relevant": one}, "relevant", where): 1 for one in items}
+            found = {str(id): grade_of(grade, where) for id, grade in value.items() if grade is not None}
+        elif isinstance(value, str):
+            parts = re.split(rf"\s*{re.escape(self.separator)}\s*", value) if self.separator else [value]
+            found = {part: 1 for part in parts if part.strip()}
+        elif value is not None:
+            items = value if isinstance(value, (list, tuple)) else [value]
+            found = {row_id({"relevant": item}, "relevant", where): 1 for item in items}
+        return found or ({"": 0} if self.empty == "unanswerable" else {})
 
 
 class QrelsTable(Table):
@@ -229,7 +251,7 @@ class QrelsTable(Table):
         path: A file of BEIR's three columns (query, document, grade) or TREC's four, or any table whose columns are
             named below; relative to the dataset file. A mapping names a file for each split.
         query: Column with the query's id.
-        document: Column with the document's id.
+        document: Column with the document's id. Where it is empty, nothing answers the query.
         grade: Column with the grade, a whole number, relevant when above 0. Without it every pair listed has grade 1.
         split: Column with the name of the split. Without it all are ``test``, or what the queries say.
         columns: Names of the columns of a CSV or TSV file whose first line is a judgement already.
@@ -264,11 +286,11 @@ class QrelsTable(Table):
         self.columns = columns
         self.delimiter = delimiter
 
-    def read(self, folder: Path) -> dict[str | None, Qrels]:
+    def read(self, folder: Path) -> dict[str | None, Judgements]:
         """Judgements by split; None is the key of those without one. Paths are relative to ``folder``."""
         if isinstance(self.path, str):
             return self._read(folder / Path(self.path).expanduser(), None)
-        found: dict[str | None, Qrels] = {}
+        found: dict[str | None, Judgements] = {}
         for split, path in self.path.items():
             try:
                 found |= self._read(folder / Path(path).expanduser(), split)
@@ -277,22 +299,23 @@ class QrelsTable(Table):
                 raise ConfigError(error.mistakes[0].message, parameter=place) from None
         return found
 
-    def _read(self, path: Path, split: str | None) -> dict[str | None, Qrels]:
+    def _read(self, path: Path, split: str | None) -> dict[str | None, Judgements]:
         if self.query is None or self.document is None:
             if not path.is_file():
                 raise ConfigError(f"there is no file '{path}'", parameter="path")
             return {split: read_qrels(path)}
-        found: dict[str | None, dict[str, dict[str, int]]] = {}
+        found: dict[str | None, Judgements] = {}
         for where, row in self._rows(path):
-            query, document = row_id(row, self.query, where), row_id(row, self.document, where)
-            grade = 1 if self.grade is None else grade_of(row.get(self.grade), where)
+            bare = self.document in row and row[self.document] in (None, "")
+            document = "" if bare else row_id(row, self.document, where)
+            grade = None if self.grade is None else row.get(self.grade)
+            if self.grade is not None and grade is None and not bare:
+                raise DataError(f"{where}: the grade '{self.grade}' is empty")
             name = split if self.split is None else _cell(row, self.split, where, "split")
-            earlier = found.setdefault(name, {}).setdefault(query, {}).setdefault(document, grade)
-            if earlier != grade:
-                raise DataError(
-                    f"{where}: document '{document}' is judged {grade} for query '{query}', before {earlier}"
-                )
-        return dict(found)
+            found.setdefault(name, Judgements()).add(
+                row_id(row, self.query, where), document, None if bare and grade in (None, "") else grade, where
+            )
+        return found
 
 
 def _answers(value: Any, where: str) -> dict[str, list[str]]:

@@ -280,3 +280,13 @@ def test_hostile_answers_do_no_harm_to_the_report(tmp_path):
     assert "\u202e" not in html
     assert "{{ 7 * 7 }}" in html
     json.loads((tmp_path / "run" / "metrics.json").read_text())
+
+
+def test_a_query_without_text_is_not_asked_and_counts_as_not_answered():
+    texts = {"": ({"answer": "yes"}, "Never asked.", {"cats": 1}), "cold": QUERIES["cold"]}
+    with chat_server(answered) as server:
+        found = run(server, dataset(texts), timed=False)
+        assert 1 == len(server.requests)
+    assert {"q0": 0.0, "q1": None} == found.answers["token_f1"]
+    assert {"the query has no text": 1} == found.metrics["answers"]["problems"]
+    assert {"llm_calls": 1, "llm_tokens": 12, "money": pytest.approx(12e-6)} == found.metrics["answers"]["costs"]

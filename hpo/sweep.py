@@ -260,8 +260,7 @@ def _sweep(node: Node, mistakes: list[Mistake], folder: Path) -> Sweep:
         entries.setdefault("type", Node("sweep", node.location))
         pipeline = entries.get("pipeline")
         if pipeline is not None and isinstance(pipeline.value, dict) and "extends" in pipeline.value:
-            at = Path(pipeline.location.file) if pipeline.location.file else folder / "sweep.yaml"
-            pipeline = extended(pipeline, at, mistakes)
+            pipeline = extended(pipeline, folder, mistakes)
             if pipeline is None:
                 raise ConfigError(mistakes)
             entries["pipeline"] = pipeline

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from rag.component import Component
 from rag.config.build import build
-from rag.config.source import Node, dump, node_from_python, read_source
+from rag.config.node import Node, node_from_python
+from rag.config.source import read_source
+from rag.config.writing import dump
 from rag.errors import ConfigError, Location, Mistake
 
 if TYPE_CHECKING:

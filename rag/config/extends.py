@@ -129,6 +129,6 @@ def _names(node: Node, path: str, mistakes: list[Mistake], *, are_files: bool = 
     items = node.value if isinstance(node.value, list) else [node]
     if items and all(isinstance(item.value, str) and item.value for item in items):
         return list(items)
-    wanted = "the path of a YAML file, or a list of them" if are_files else "a name that is inherited, or a list of them"
+    wanted = "the path of a YAML file, or a list of them" if are_files else "an inherited name, or a list of them"
     mistakes.append(Mistake(f"must be {wanted}", path, node.location))
     return []

@@ -296,16 +296,16 @@ def test_overrides_that_are_wrong_name_the_option(mistakes):
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("{type: bm25, stopwords: no}", "2:36: retriever.stopwords: got no, and that is a text: for nothing write null"),
+        ("{type: bm25, stopwords: no}", "2:36: retriever.stopwords: got no, and that is a text: for nothing write nu"),
         ("{type: bm25, stopwords: OFF}", "2:36: retriever.stopwords: got OFF, and that is a text: for nothing write "),
         ("{type: bm25, stopwords: none}", "2:36: retriever.stopwords: got none, and that is a text: for nothing write"),
         ("{type: bm25, stopwords: false}", "2:36: retriever.stopwords: got false, and that is a text: for nothing "),
-        ("{type: bm25, stemmer: no}", "2:34: retriever.stemmer: got no, and that is a text: for nothing write null"),
+        ("{type: bm25, stemmer: no}", "2:34: retriever.stemmer: got no, and that is a text: for nothing write nu"),
         ("{type: bm25, lowercase: yes}", "2:36: retriever.lowercase: must be true or false, got 'yes'"),
         ("{type: bm25, variant: off}", "2:34: retriever.variant: must be 'lucene', 'robertson', 'atire', 'bm25l' or "),
         (
             "{type: dense, embedder: {type: sentence_transformer, model: no}}",
-            "2:72: retriever.embedder.model: got no, which may mean a truth value; as a text put it in quotes: \"no\"",
+            '2:72: retriever.embedder.model: got no, which may mean a truth value; as a text put it in quotes: "no"',
         ),
     ],
 )

@@ -7,7 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from rag.calls import MAX_FAILED
 from rag.cli import ConfigArgument, JsonOption, SetOption, StoreModeOption, StoreOption
+from rag.errors import IncompleteError
+from rag.options import MaxFailedOption
 
 if TYPE_CHECKING:
     from eval.comparison import Compared
@@ -64,6 +67,7 @@ def evaluate(
         Path | None,
         typer.Option(metavar="FILE", help="Compares judges with people: query_id and label, in JSONL or CSV."),
     ] = None,
+    max_failed: MaxFailedOption = MAX_FAILED,
     store: StoreOption = None,
     store_mode: StoreModeOption = "use",
 ) -> None:
@@ -112,6 +116,7 @@ def evaluate(
             store=kept,
             judge=judges,
             labels=people,
+            max_failed=max_failed,
         )
         if against_exact:
             evaluation = compared(evaluation, against_exact, seed=seed, store=kept, progress=progress)
@@ -122,6 +127,8 @@ def evaluate(
         print_json({**evaluation.metrics, "run": str(target)})
     else:
         _print_evaluation(evaluation, target)
+    if evaluation.metrics["incomplete"] is not None:
+        raise IncompleteError(evaluation.metrics["incomplete"])
 
 
 def compare(

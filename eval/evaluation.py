@@ -12,6 +12,7 @@ import numpy as np
 
 from eval.answers import Values, measure_answers
 from eval.attribution import Attribution
+from eval.calls import called, calls_of
 from eval.datasets.base import Dataset, Split
 from eval.datasets.duplicates import leaks
 from eval.failures import failure_modes, summary_of_failures
@@ -24,6 +25,7 @@ from eval.provenance import documents_fingerprint, machine, queries_fingerprint,
 from eval.slices import slices_of
 from eval.stage_tops import StageTop, StageTops
 from rag.batch import QueryBatch
+from rag.calls import MAX_FAILED
 from rag.candidates import Candidates, Ints
 from rag.context import Progress, no_progress
 from rag.corpus.corpus import Corpus
@@ -95,6 +97,7 @@ def evaluate(
     answer: bool = True,
     judge: Judge | Sequence[Judge] = (),
     labels: Mapping[str, bool] | None = None,
+    max_failed: float = MAX_FAILED,
 ) -> Evaluation:
     """Fit a pipeline on a dataset's corpus (training queries are its ``train`` split) and measure it on a split.
 
@@ -115,6 +118,8 @@ def evaluate(
         answer: Whether a stage such as ``generate`` writes its answers, which costs calls of a language model.
         judge: Judges the answers of the pipeline; see :func:`eval.judging.judge_answers`, also for several.
         labels: Whether an answer is faithful by query id, as people see it.
+        max_failed: Share of the texts asked of a language model that may be missing, in [0, 1]; with more,
+            ``incomplete`` of the metrics says why the figures do not stand for the pipeline.
 
     Raises:
         ConfigError: An unknown measure, a judge of a pipeline that writes no answers, or a component that learns while
@@ -168,6 +173,7 @@ def evaluate(
     table = np.array([[values[str(m)][query.id] for m in parsed] for query in chosen.queries], dtype=np.float64)
     intervals = interval(table, seed=seed)
     failures = failure_modes(attribution, parsed[0], chosen.qrels, values[str(parsed[0])])
+    asked = called(calls_of(pipeline.fit_costs, ledger, len(chosen.queries), writing), max_failed)
     untimed = (  # what the times do not say
         [f"latencies are without {writing}: no answer is asked for again to be timed"] if writing and timed else []
     )
@@ -219,7 +225,12 @@ def evaluate(
         "machine": machine(),
         "seed": seed,
         "ignore_identical_ids": ignore_identical_ids,
+        "calls": asked["calls"],
+        "max_failed": max_failed,
+        "incomplete": asked["incomplete"],
+        "remarks": asked["remarks"],
         "notes": [
+            *asked["notes"],
             *dataset.notes,
             *leaks(dataset, split),
             *_notes(pipeline, chosen, run),

@@ -1,7 +1,8 @@
 """The command line: the spine's verbs here, those of other packages through entry points of group ``rag.commands``.
 
-Results go to standard output, everything else to standard error. Exit codes: 0 done, 1 a bug (with a traceback),
-2 something to put right (one message, no traceback), 130 interrupted.
+Results go to standard output, everything else to standard error. Exit codes: 0 done, 1 done with too much of what
+language models were asked for missing, or a bug (with a traceback), 2 something to put right (one message, no
+traceback), 130 interrupted.
 """
 
 from __future__ import annotations
@@ -16,7 +17,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from rag.errors import ConfigError, DataError, RagError
+from rag.calls import MAX_FAILED, check_calls
+from rag.errors import ConfigError, DataError, IncompleteError, RagError
+from rag.options import MaxFailedOption
 from rag.store.cli import app as store_app
 from rag.store.cli import open_store
 from rag.updates_cli import register as register_updates
@@ -129,6 +132,7 @@ def index(
     overrides: SetOption = None,
     store: StoreOption = None,
     store_mode: StoreModeOption = "use",
+    max_failed: MaxFailedOption = MAX_FAILED,
 ) -> None:
     """Fit a pipeline on documents and keep it on disk."""
     from rag.config import load_pipeline
@@ -144,6 +148,7 @@ def index(
         )
     with open_store(store, store_mode) as kept:
         pipeline.fit(documents, progress=progress, store=kept)
+    check_calls(pipeline.fit_costs, max_failed)
     pipeline.save(folder)
     seconds = pipeline.fit_costs.total.seconds
     typer.echo(f"{folder}: {len(pipeline.corpus)} documents, {len(pipeline.passages)} passages, {seconds:.1f} s")
@@ -387,6 +392,8 @@ def main() -> None:
     try:
         _load_commands()
         app()
+    except IncompleteError as error:
+        _fail(str(error), code=1)
     except RagError as error:
         _fail(str(error))
     except BrokenPipeError:  # the reader, such as `head`, has had enough
@@ -401,7 +408,7 @@ def main() -> None:
         sys.exit(130)
 
 
-def _fail(message: str) -> None:
+def _fail(message: str, *, code: int = 2) -> None:
     from rich.text import Text
 
     from rag.console import stderr
@@ -412,4 +419,4 @@ def _fail(message: str) -> None:
         console.print(Text.assemble(("error: ", "bold red"), line))
     if len(lines) > 1:
         console.print(f"{len(lines)} mistakes")
-    sys.exit(2)
+    sys.exit(code)

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from rag.calls import MAX_FAILED, check_calls
+from rag.options import MaxFailedOption
 from rag.store.cli import open_store
 
 if TYPE_CHECKING:
@@ -51,6 +53,7 @@ def add(
     title_field: TitleFieldOption = None,
     compact_at: CompactOption = 0.2,
     store: StoreOption = None,
+    max_failed: MaxFailedOption = MAX_FAILED,
     as_json: JsonOption = False,
 ) -> None:
     """Add documents to a kept pipeline, or replace those whose ids it has. What did not change is skipped."""
@@ -60,6 +63,7 @@ def add(
     with open_store(store) as kept, Pipeline.editing(folder) as pipeline:
         documents = _read(corpus, id_field, text_field, title_field)
         changes = pipeline.add(documents, store=kept, progress=progress, compact_at=compact_at)
+        check_calls(pipeline.fit_costs, max_failed)
     _report(folder, changes, pipeline.corpus.n_alive, as_json)
 
 
@@ -88,6 +92,7 @@ def sync(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")] = False,
     compact_at: CompactOption = 0.2,
     store: StoreOption = None,
+    max_failed: MaxFailedOption = MAX_FAILED,
     as_json: JsonOption = False,
 ) -> None:
     """Make a kept pipeline hold these documents and no others."""
@@ -102,6 +107,7 @@ def sync(
         with open_store(store) as kept, Pipeline.editing(folder) as pipeline:
             documents = _read(corpus, id_field, text_field, title_field)
             changes = pipeline.sync(documents, store=kept, progress=progress, compact_at=compact_at)
+            check_calls(pipeline.fit_costs, max_failed)
     _report(folder, changes, pipeline.corpus.n_alive, as_json, dry_run=dry_run)
 
 

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from rag.calls import MAX_FAILED, check_calls
 from rag.cli import JsonOption, StoreModeOption, StoreOption
+from rag.options import MaxFailedOption
 
 if TYPE_CHECKING:
     from eval.datasets.base import Dataset, Split
@@ -161,6 +163,7 @@ def make(
     ] = None,
     within: Annotated[int, typer.Option(min=1, help="Among how many.")] = 20,
     seed: SeedOption = 0,
+    max_failed: MaxFailedOption = MAX_FAILED,
     store: StoreOption = None,
     store_mode: StoreModeOption = "use",
     as_json: JsonOption = False,
@@ -199,10 +202,11 @@ def make(
     write_dataset(made.dataset, folder, about=about)
     if as_json:
         print_json(about | {"dataset": str(folder)})
-        return
-    _wrote(made.dataset, folder)
-    for query in made.dataset.split("test").queries[:3]:
-        typer.echo(f"? {query.text}")
+    else:
+        _wrote(made.dataset, folder)
+        for query in made.dataset.split("test").queries[:3]:
+            typer.echo(f"? {query.text}")
+    check_calls(made.costs, max_failed)
 
 
 def _wrote(dataset: Dataset, folder: Path) -> None:

@@ -16,7 +16,7 @@ import numpy as np
 from rag import updates
 from rag.batch import QueryBatch
 from rag.candidates import Candidates
-from rag.component import Component
+from rag.component import Component, check_parts
 from rag.conditions import Condition
 from rag.context import FitContext, Progress, Training, Upstream, no_progress
 from rag.corpus.chunkers.base import Chunker
@@ -142,7 +142,8 @@ class Pipeline(Component):
             Itself, fitted.
 
         Raises:
-            ConfigError: A component needs training data and there are none; said before any work.
+            ConfigError: A component needs training data and there are none, or asks more of a model than it can do; said
+                before any work.
             DataError: The corpus cannot be used.
         """
         if store is not None and not isinstance(store, Store):
@@ -153,6 +154,7 @@ class Pipeline(Component):
                     f"{path} ({component.label()}) learns from judged training queries: none were given (rag eval has "
                     "those of a dataset's train split; --save keeps what it fitted)"
                 )
+        check_parts(self)
         ledger = Ledger()
         with ledger.stage("corpus"):
             corpus = read_corpus(corpus)

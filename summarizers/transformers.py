@@ -12,6 +12,7 @@ from pydantic import Field
 from rag.component import Runtime
 from rag.conversation import render
 from rag.errors import ModelError
+from rag.model_limits import check_length, is_encoder_decoder
 from rag.models import Device, model_content, resolve_device, resolve_model
 from rag.summarizer import Source, Summarizer, Summary
 from summarizers.answers import several, without_thoughts
@@ -70,6 +71,14 @@ class TransformersSummarizer(Summarizer):
         self.max_tokens = max_tokens
         self.batch_size = batch_size
         self.device = device
+
+    def preflight(self) -> None:
+        if is_encoder_decoder(self.model, self.revision):
+            check_length("max_input", self.max_input, self.model, self.revision)
+            check_length("max_tokens", self.max_tokens, self.model, self.revision)
+        else:  # prompt and answer are one text
+            both = f" (max_input {self.max_input:,} and max_tokens {self.max_tokens:,})"
+            check_length("max_input", self.max_input + self.max_tokens, self.model, self.revision, of=both)
 
     def content(self) -> Any:
         return model_content(self.model, self.revision)

@@ -169,7 +169,8 @@ def evaluate(
     answers = None
     if writing:
         answers = measure_answers(writing, results, chosen.qrels, ledger.stages[writing], seed=seed)
-    values = per_query(parsed, chosen.qrels, run)
+    with progress("measuring", None):
+        values = per_query(parsed, chosen.qrels, run)
     table = np.array([[values[str(m)][query.id] for m in parsed] for query in chosen.queries], dtype=np.float64)
     intervals = interval(table, seed=seed)
     failures = failure_modes(attribution, parsed[0], chosen.qrels, values[str(parsed[0])])

@@ -78,13 +78,16 @@ register_updates(app)
 @app.callback()
 def _common(
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Say what is being done.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
     version: Annotated[
         bool, typer.Option("--version", help="Print the version.", callback=_print_version, is_eager=True)
     ] = False,
 ) -> None:
-    from rag.console import quiet_libraries
+    from rag.console import progress, quiet_libraries
+    from rag.progress import announce
 
-    quiet_libraries(verbose)
+    quiet_libraries(verbose, quiet)
+    announce(progress)
 
 
 @app.command()
@@ -149,7 +152,8 @@ def index(
     with open_store(store, store_mode) as kept:
         pipeline.fit(documents, progress=progress, store=kept)
     check_calls(pipeline.fit_costs, max_failed)
-    pipeline.save(folder)
+    with progress("saving", None):
+        pipeline.save(folder)
     seconds = pipeline.fit_costs.total.seconds
     typer.echo(f"{folder}: {len(pipeline.corpus)} documents, {len(pipeline.passages)} passages, {seconds:.1f} s")
 

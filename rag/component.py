@@ -44,7 +44,17 @@ if TYPE_CHECKING:
     from rag.store.store import Store
     from rag.store.values import Values
 
-__all__ = ["REQUIRED", "Component", "Need", "Parameter", "Runtime", "Slot", "check_parts", "describe_error", "wrong_parts"]
+__all__ = [
+    "REQUIRED",
+    "Component",
+    "Need",
+    "Parameter",
+    "Runtime",
+    "Slot",
+    "check_parts",
+    "describe_error",
+    "wrong_parts",
+]
 
 Need = Literal["corpus", "training", "candidates"]
 """What fitting a component takes: the documents; queries with judgements to learn from; what the steps of the pipeline

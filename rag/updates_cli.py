@@ -124,9 +124,11 @@ def compact(folder: FolderArgument, store: StoreOption = None) -> None:
 
 def verify(folder: FolderArgument) -> None:
     """Read every file of a kept pipeline and compare checksums; exit code 2 when something is damaged."""
+    from rag.console import progress
     from rag.store.folder import read_folder
 
-    _, manifest = read_folder(folder, "pipeline", verify=True)
+    with progress("comparing checksums", None):
+        _, manifest = read_folder(folder, "pipeline", verify=True)
     files = manifest["files"].values()
     typer.echo(f"{folder}: whole ({len(files)} files, {sum(file['bytes'] for file in files)} bytes)")
 

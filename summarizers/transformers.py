@@ -14,6 +14,7 @@ from rag.conversation import render
 from rag.errors import ModelError
 from rag.model_limits import check_length, is_encoder_decoder
 from rag.models import Device, model_content, resolve_device, resolve_model
+from rag.progress import loading
 from rag.summarizer import Source, Summarizer, Summary
 from summarizers.answers import several, without_thoughts
 from summarizers.prompts import Task, check_template, messages, prompted, template_of
@@ -153,10 +154,11 @@ def _loaded(name: str, revision: str | None, device: str) -> tuple[Any, Any]:
 
     path = resolve_model(name)
     try:
-        config = AutoConfig.from_pretrained(path, revision=revision)
-        cls: Any = AutoModelForSeq2SeqLM if config.is_encoder_decoder else AutoModelForCausalLM
-        tokenizer = AutoTokenizer.from_pretrained(path, revision=revision, padding_side="left")
-        model: Any = cls.from_pretrained(path, revision=revision).to(device).eval()
+        with loading(name):
+            config = AutoConfig.from_pretrained(path, revision=revision)
+            cls: Any = AutoModelForSeq2SeqLM if config.is_encoder_decoder else AutoModelForCausalLM
+            tokenizer = AutoTokenizer.from_pretrained(path, revision=revision, padding_side="left")
+            model: Any = cls.from_pretrained(path, revision=revision).to(device).eval()
     except Exception as error:  # the loaders raise many kinds
         first = next(iter(str(error).strip().splitlines()), type(error).__name__)
         raise ModelError(f"cannot load the model '{name}' to write summaries: {first}") from error

@@ -11,6 +11,7 @@ import errno
 import json
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -106,7 +107,10 @@ def check(
     resolved: Annotated[bool, typer.Option("--resolved", help="Print the file with every default filled in.")] = False,
     overrides: SetOption = None,
 ) -> None:
-    """Validate a pipeline, a sweep or a dataset file without running it: every mistake at once, each with its place."""
+    """Validate a file without running it: every mistake at once, each with its place.
+
+    A pipeline, a sweep, a dataset file, a judge, a writer, or any other component that files hold.
+    """
     from rag.config import load_pipeline
 
     other = _checker(config, overrides or ())
@@ -227,15 +231,18 @@ def components(
 
 @app.command()
 def schema(
+    kind: Annotated[
+        str, typer.Argument(help="What the files hold: pipeline, sweep, dataset, judge, summarizer (a writer), ...")
+    ] = "pipeline",
     path: Annotated[Path | None, typer.Option("--out", metavar="FILE", help="Write it to a file.")] = None,
 ) -> None:
-    """Print the JSON Schema (draft 7) of pipeline files, for completion and checks in editors."""
+    """Print the JSON Schema (draft 7) of files of a kind, for completion and checks in editors."""
     import json
 
     from rag.config.schema import json_schema
     from rag.store.folder import replace_file
 
-    text = json.dumps(json_schema(), indent=2, ensure_ascii=False) + "\n"
+    text = json.dumps(json_schema(kind), indent=2, ensure_ascii=False) + "\n"
     if path is None:
         typer.echo(text, nl=False)
         return
@@ -243,7 +250,7 @@ def schema(
         replace_file(path, text)
     except OSError as error:
         raise ConfigError(f"{path}: cannot be written: {error.strerror}") from None
-    typer.echo(f"wrote {path}; as a comment at the top of a pipeline: # yaml-language-server: $schema={path}")
+    typer.echo(f"wrote {path}; as a comment at the top of a file: # yaml-language-server: $schema={path}")
 
 
 def _summary(kind: str, name: str) -> str:
@@ -365,6 +372,7 @@ def _checker(config: Path, overrides: Sequence[str]) -> Callable[..., str] | Non
     """What checks files that are no pipelines, by their ``type``: entry points of group ``rag.files``."""
     from rag.config import read_source
     from rag.errors import ConfigError, Mistake
+    from rag.registry import component_class, kinds, types_of
 
     mistakes: list[Mistake] = []
     node = read_source(config, overrides=overrides, mistakes=mistakes)
@@ -376,7 +384,26 @@ def _checker(config: Path, overrides: Sequence[str]) -> Callable[..., str] | Non
         if node is not None and entry.name == node.type:
             checker: Callable[..., str] = entry.load()
             return checker
+    if node is not None and node.type is not None and node.type not in types_of("pipeline"):
+        classes = [component_class(kind, node.type) for kind in kinds() if node.type in types_of(kind)]
+        if classes:
+            return partial(_check_part, classes=classes)
     return None
+
+
+def _check_part(config: Path, *, classes: Sequence[type[Component]], overrides: Sequence[str], resolved: bool) -> str:
+    """Check a file that holds a component, such as a writer: the first of several of that type whose arguments fit."""
+    from rag.config import dump, load_component
+
+    errors = []
+    for cls in classes:
+        try:
+            part = load_component(config, cls, overrides=overrides)
+        except ConfigError as error:
+            errors.append(error)
+            continue
+        return dump(part.to_config()) if resolved else f"{config}: ok (a {cls.kind}, fingerprint {part.fingerprint})\n"
+    raise errors[0]
 
 
 # -- running ------------------------------------------------------------------------------------------------------

@@ -204,6 +204,10 @@ class Component(ABC, metaclass=ComponentMeta):
         return _docstring(cls)[1]
 
     @classmethod
+    def refine_schema(cls, schema: dict[str, Any]) -> None:
+        """Change the JSON Schema of its mapping where a file may say it shorter than the arguments do."""
+
+    @classmethod
     def _create(cls, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Self:
         label = cls.label()
         try:
@@ -593,7 +597,7 @@ def _core_schema(cls: type[Component], source: Any, handler: GetCoreSchemaHandle
 
 
 def _json_schema(cls: type[Component], schema: Any, handler: Any) -> dict[str, Any]:
-    return {"x-kind": cls.kind}  # rag.config.schema makes it a reference
+    return {"x-kind": f"{cls.kind}.{cls.type}" if cls.type else cls.kind}  # rag.config.schema makes it a reference
 
 
 Component.__get_pydantic_core_schema__ = classmethod(_core_schema)  # type: ignore[attr-defined]

@@ -273,7 +273,7 @@ def _sweep(node: Node, mistakes: list[Mistake], folder: Path) -> Sweep:
         entries = dict(node.value)
         entries.setdefault("type", Node("sweep", node.location))
         pipeline = entries.get("pipeline")
-        if pipeline is not None and isinstance(pipeline.value, dict) and "extends" in pipeline.value:
+        if pipeline is not None and isinstance(pipeline.value, dict) and not pipeline.location.file:
             pipeline = extended(pipeline, folder, mistakes)
             if pipeline is None:
                 raise ConfigError(mistakes)

@@ -26,7 +26,12 @@ def masked(text: str) -> str:
     """A file's text in which YAML sees nothing of its own inside variables."""
     if any(mark in text for mark in _HIDDEN.values()):
         return text
-    return "".join(part.translate(_MASK) if is_variable else part for part, is_variable in _parts(text))
+    # Line by line: one that has no end, in a comment perhaps, hides none of the others.
+    return "".join(
+        part.translate(_MASK) if is_variable else part
+        for line in text.splitlines(keepends=True)
+        for part, is_variable in _parts(line)
+    )
 
 
 def unmasked(text: str) -> str:

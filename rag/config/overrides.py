@@ -34,7 +34,7 @@ def overridden(node: Node, assignment: str, resolve: Callable[[Node], Node | Non
         mistakes.append(Mistake(message, location=place))
         return node
     found: list[Mistake] = []
-    value = parse(text, place.file, found) if text.strip() else Node(None, place)
+    value = parse(text, place.file, found, is_file=False) if text.strip() else Node(None, place)
     mistakes.extend(Mistake(mistake.message, mistake.path, place) for mistake in found)
     whole = None if value is None else resolve(_placed(value, place))
     return node if whole is None else _assign(node, steps, whole, name, mistakes)

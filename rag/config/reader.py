@@ -21,13 +21,14 @@ _MAX_NODES = 100_000
 """More than any pipeline has; aliases that multiply each other reach it at once."""
 
 
-def parse(text: str, name: str, mistakes: list[Mistake]) -> Node | None:
+def parse(text: str, name: str, mistakes: list[Mistake], *, is_file: bool = True) -> Node | None:
     """The nodes of a text; None when it is no YAML at all.
 
     Args:
         text: YAML.
         name: What places call the file.
         mistakes: Everything wrong is added here.
+        is_file: Whether it is a whole file, in whose outermost mapping ``x-`` keys are left out.
     """
     from ruamel.yaml import YAML
     from ruamel.yaml.error import MarkedYAMLError, YAMLError
@@ -58,17 +59,18 @@ def parse(text: str, name: str, mistakes: list[Mistake]) -> Node | None:
     if composed is None:
         mistakes.append(Mistake("the file is empty", location=Location(name)))
         return None
-    return _Converter(name, mistakes).convert(composed, (), None)
+    return _Converter(name, mistakes, is_file).convert(composed, (), None)
 
 
 class _Converter:
     """Composed YAML nodes to :class:`Node`, with duplicate keys and foreign tags found."""
 
-    def __init__(self, file: str, mistakes: list[Mistake]) -> None:
+    def __init__(self, file: str, mistakes: list[Mistake], is_file: bool) -> None:
         from ruamel.yaml import YAML
 
         self.file = file
         self.mistakes = mistakes
+        self.is_file = is_file
         self.yaml = YAML(typ="safe", pure=True)
         self.count = 0
 
@@ -96,7 +98,7 @@ class _Converter:
 
     def _mapping(self, composed: Any, path: tuple[str, ...], above: tuple[int, ...]) -> dict[str, Node]:
         entries: dict[str, Node] = {}
-        has_anchors = not path or any(key.value in ("type", "extends") for key, _ in composed.value)
+        has_anchors = (self.is_file and not path) or any(key.value in ("type", "extends") for key, _ in composed.value)
         for key_node, value_node in composed.value:
             where = self._location(key_node)
             name = unmasked(key_node.value) if isinstance(key_node.value, str) else key_node.value

@@ -292,6 +292,13 @@ def test_keys_for_anchors_are_left_out_and_checked_where_they_are_used(write):
     ]
 
 
+def test_what_has_no_end_in_a_comment_hides_nothing(write, monkeypatch):
+    monkeypatch.delenv("RAG_NO", raising=False)
+    file = write("a.yaml", "# such as ${RAG_A:-5\nkey: [${RAG_NO:-a, b}]  # ${\nmore: {x: ${RAG_NO:-7}}\n")
+    assert {"key": ["a, b"], "more": {"x": 7}} == plain(file)
+    assert {"options": {"x-kept": 1}} == plain(write("b.yaml", "options: {}\n"), "options={x-kept: 1}")
+
+
 @pytest.mark.parametrize(
     ("written", "expected"),
     [

@@ -87,7 +87,7 @@ OPEN = "open."
 def _opened(schema: dict[str, Any]) -> dict[str, Any]:
     """A definition with every value possibly left open, and none required: what is extended may have it."""
     if "properties" not in schema:
-        return _opened_references(schema)
+        return dict(_opened_references(schema))
     properties = {}
     for name, value in schema["properties"].items():
         kept = {key: value[key] for key in ("description", "default") if key in value}

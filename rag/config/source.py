@@ -30,9 +30,11 @@ def read_source(path: Path, *, overrides: Sequence[str] = (), mistakes: list[Mis
         The tree; None when the file, or one that it extends, cannot be read at all.
     """
     node = _read(path, (), mistakes)
-    for assignment in overrides if node is not None else ():
+    if node is None:
+        return None
+    for assignment in overrides:
         node = overridden(node, assignment, lambda value: _extended(value, Path(), (), mistakes), mistakes)
-    return None if node is None else check_unset(node, mistakes)
+    return check_unset(node, mistakes)
 
 
 def extended(node: Node, folder: Path, mistakes: list[Mistake]) -> Node | None:

@@ -111,7 +111,9 @@ class ClaimJudge(Judge):
         of_case: list[list[_Statement]] = [[] for _ in cases]
         for one in statements:
             of_case[one.row].append(one)
-        return Judgements([_judgement(some) for some in of_case], self._costs(ledger, replies.values()))
+        return Judgements(
+            [_judgement(some) for some in of_case], self._costs(ledger, replies.values()), [*ledger.calls.values()]
+        )
 
     def _costs(self, ledger: Ledger, replies: Iterable[Summary]) -> Spent:
         spent = ledger.total

@@ -7,8 +7,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from rag.calls import MAX_FAILED
 from rag.cli import ConfigArgument, JsonOption, SetOption, StoreModeOption, StoreOption
 from rag.console import echo, print_file
+from rag.errors import IncompleteError
+from rag.options import MaxFailedOption
 
 if TYPE_CHECKING:
     from eval.compared import Compared
@@ -65,6 +68,7 @@ def evaluate(
         Path | None,
         typer.Option(metavar="FILE", help="Compares judges with people: query_id and label, in JSONL or CSV."),
     ] = None,
+    max_failed: MaxFailedOption = MAX_FAILED,
     store: StoreOption = None,
     store_mode: StoreModeOption = "use",
 ) -> None:
@@ -92,7 +96,8 @@ def evaluate(
     check_judges(pipeline, judges, None if labels is None else {})
     names = _names(measures)
     parse_measures(names)
-    data = load_dataset(dataset, qrels=qrels)
+    with progress(f"reading the dataset {dataset}", None):
+        data = load_dataset(dataset, qrels=qrels)
     if nulls is not None:
         data = without_answers(data, nulls, seed=seed)
     people = None if labels is None else read_labels(labels, known=data.split(split).qrels)
@@ -113,16 +118,21 @@ def evaluate(
             store=kept,
             judge=judges,
             labels=people,
+            max_failed=max_failed,
         )
         if against_exact:
             evaluation = compared(evaluation, against_exact, seed=seed, store=kept, progress=progress)
-    write_run(evaluation, target)
+    with progress("writing the report", None):
+        write_run(evaluation, target)
     if saved is not None:
-        evaluation.pipeline.save(saved)
+        with progress("saving the pipeline", None):
+            evaluation.pipeline.save(saved)
     if as_json:
         print_json({**evaluation.metrics, "run": str(target)})
     else:
         _print_evaluation(evaluation, target)
+    if evaluation.metrics["incomplete"] is not None:
+        raise IncompleteError(evaluation.metrics["incomplete"])
 
 
 def compare(
@@ -157,21 +167,22 @@ def compare(
     from eval.datasets.load import load_dataset
     from eval.datasets.qrels import read_qrels
     from eval.runs import read_run_values
-    from rag.console import out, print_json
+    from rag.console import out, print_json, progress
 
-    judged = read_qrels(qrels) if qrels else load_dataset(dataset).split(split).qrels if dataset else None
+    with progress("reading the judgements", None):
+        judged = read_qrels(qrels) if qrels else load_dataset(dataset).split(split).qrels if dataset else None
     values = []
-    for one in runs:
-        name, given, path = one.partition("=")
-        named = bool(given) and not Path(one).exists()
-        values.append(
-            read_run_values(
-                Path(path if named else one), name=name if named else None, measures=_names(measures), qrels=judged
-            )
-        )
-    found = compare_runs(values, baseline=baseline, test=test, correction=correction, strict=strict, seed=seed)
-    if folder is not None:
-        write_comparison(found, folder)
+    with progress("reading runs", len(runs)) as advance:
+        for one in runs:
+            name, given, path = one.partition("=")
+            named = bool(given) and not Path(one).exists()
+            file, title = Path(path if named else one), name if named else None
+            values.append(read_run_values(file, name=title, measures=_names(measures), qrels=judged))
+            advance(1)
+    with progress(f"comparing runs ({test})", None):
+        found = compare_runs(values, baseline=baseline, test=test, correction=correction, strict=strict, seed=seed)
+        if folder is not None:
+            write_comparison(found, folder)
     if as_json:
         print_json(found.to_json())
         return
@@ -235,8 +246,11 @@ def report(
         print_file(as_markdown(run))
         return
     from eval.report import write_report
+    from rag.console import progress
 
-    echo(write_report(run).resolve())
+    with progress("writing the report", None):
+        written = write_report(run)
+    echo(written.resolve())
 
 
 def _print_evaluation(evaluation: Evaluation, target: Path) -> None:

@@ -12,6 +12,7 @@ import numpy as np
 
 from eval.answers import Values, measure_answers
 from eval.attribution import Attribution
+from eval.calls import called, calls_of
 from eval.cuts import Cuts
 from eval.datasets.base import Dataset, Split
 from eval.failures import failure_modes, summary_of_failures
@@ -25,6 +26,7 @@ from eval.remarks import run_remarks, split_remarks
 from eval.slices import slices_of
 from eval.stage_tops import StageTop, StageTops
 from rag.batch import QueryBatch
+from rag.calls import MAX_FAILED, remarks_on
 from rag.candidates import Candidates, Ints
 from rag.context import Progress, no_progress
 from rag.corpus.corpus import Corpus
@@ -97,6 +99,7 @@ def evaluate(
     answer: bool = True,
     judge: Judge | Sequence[Judge] = (),
     labels: Mapping[str, bool] | None = None,
+    max_failed: float = MAX_FAILED,
 ) -> Evaluation:
     """Fit a pipeline on a dataset's corpus (training queries are its ``train`` split) and measure it on a split.
 
@@ -117,6 +120,8 @@ def evaluate(
         answer: Whether a stage such as ``generate`` writes its answers, which costs calls of a language model.
         judge: Judges the answers of the pipeline; see :func:`eval.judging.judge_answers`, also for several.
         labels: Whether an answer is faithful by query id, as people see it.
+        max_failed: Share of the texts asked of a language model that may be missing, in [0, 1]; with more,
+            ``incomplete`` of the metrics says why the figures do not stand for the pipeline.
 
     Raises:
         ConfigError: An unknown measure, a judge of a pipeline that writes no answers, or a component that learns while
@@ -168,10 +173,12 @@ def evaluate(
     answers = None
     if writing:
         answers = measure_answers(writing, results, chosen.qrels, ledger.stages[writing], seed=seed)
-    values = per_query(parsed, chosen.qrels, run)
+    with progress("measuring", None):
+        values = per_query(parsed, chosen.qrels, run)
     table = np.array([[values[str(m)][query.id] for m in parsed] for query in chosen.queries], dtype=np.float64)
     intervals = interval(table, seed=seed)
     failures = failure_modes(attribution, parsed[0], chosen.qrels, values[str(parsed[0])], cuts.modes(attribution))
+    calls = calls_of(pipeline.fit_costs, ledger, len(chosen.queries), writing)
     untimed = (  # what the times do not say
         [f"latencies are without {writing}: no answer is asked for again to be timed"] if writing and timed else []
     )
@@ -181,7 +188,14 @@ def evaluate(
             f"of the {booked:.3g} s that searching is booked with, most were spent earlier: what the store had counts "
             "with what it cost then, also in the throughput"
         )
-    remarks = Remarks([*dataset.remarks, *split_remarks(dataset, split), *run_remarks(pipeline, chosen, run)])
+    remarks = Remarks(
+        [
+            *remarks_on(calls),
+            *dataset.remarks,
+            *split_remarks(dataset, split),
+            *run_remarks(pipeline, chosen, run),
+        ]
+    )
     short = short_lists(parsed, run, len(pipeline.corpus))
     for note in (*short, *(answers.notes if answers else ()), *untimed):
         remarks.add("note", note)
@@ -227,6 +241,8 @@ def evaluate(
         "machine": machine(),
         "seed": seed,
         "ignore_identical_ids": ignore_identical_ids,
+        **called(calls, max_failed),
+        "max_failed": max_failed,
         "remarks": remarks.as_dicts(),
         "notes": remarks.messages,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),

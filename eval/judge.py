@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Literal
 
+from rag.calls import Calls
 from rag.component import Component
 from rag.config import dump, load_component
 from rag.context import Progress, no_progress
@@ -91,10 +92,12 @@ class Judgements:
     Args:
         judged: In their order.
         costs: Of all of them.
+        calls: What the model was asked for, and how often it failed.
     """
 
     judged: Sequence[Judgement]
     costs: Spent
+    calls: Sequence[Calls] = ()
 
 
 class Judge(Component):

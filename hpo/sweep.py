@@ -21,6 +21,7 @@ from rag.component import Component
 from rag.config import build
 from rag.config.source import Node, extended, node_from_python, read_source
 from rag.errors import ConfigError, Location, Mistake, did_you_mean
+from rag.registry import types_of
 
 __all__ = ["Sweep", "check_sweep", "read_sweep"]
 
@@ -120,6 +121,19 @@ class Sweep(Component):
                 "with several objectives there is a front and no choice: leave 'choice' and 'retest' out",
                 parameter="choice" if choice != "best" else "retest",
             )
+
+    @classmethod
+    def refine_schema(cls, schema: dict[str, Any]) -> None:
+        properties = schema["properties"]
+        properties["pipeline"] = {
+            "allOf": [{"$ref": "#/definitions/open.pipeline.pipeline"}],
+            "description": properties["pipeline"].get("description", ""),
+        }
+        sampler = properties["sampler"]
+        names = {"type": "string", "enum": types_of("sampler"), "description": "With its default arguments."}
+        properties["sampler"] = {"anyOf": [names, {"$ref": "#/definitions/sampler"}]} | {
+            key: sampler[key] for key in ("description", "default") if key in sampler
+        }
 
     @cached_property
     def space(self) -> Space:
@@ -259,9 +273,8 @@ def _sweep(node: Node, mistakes: list[Mistake], folder: Path) -> Sweep:
         entries = dict(node.value)
         entries.setdefault("type", Node("sweep", node.location))
         pipeline = entries.get("pipeline")
-        if pipeline is not None and isinstance(pipeline.value, dict) and "extends" in pipeline.value:
-            at = Path(pipeline.location.file) if pipeline.location.file else folder / "sweep.yaml"
-            pipeline = extended(pipeline, at, mistakes)
+        if pipeline is not None and isinstance(pipeline.value, dict) and not pipeline.location.file:
+            pipeline = extended(pipeline, folder, mistakes)
             if pipeline is None:
                 raise ConfigError(mistakes)
             entries["pipeline"] = pipeline

@@ -1,7 +1,8 @@
 """The command line: the spine's verbs here, those of other packages through entry points of group ``rag.commands``.
 
-Results go to standard output, everything else to standard error. Exit codes: 0 done, 1 a bug (with a traceback),
-2 something to put right (one message, no traceback), 130 interrupted.
+Results go to standard output, everything else to standard error. Exit codes: 0 done, 1 done with too much of what
+language models were asked for missing, or a bug (with a traceback), 2 something to put right (one message, no
+traceback), 130 interrupted.
 """
 
 from __future__ import annotations
@@ -9,15 +10,16 @@ from __future__ import annotations
 import errno
 import json
 import sys
-from collections.abc import Callable, Sequence
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from rag.calls import MAX_FAILED, check_calls
 from rag.console import echo, print_file
-from rag.errors import ConfigError, DataError, RagError
+from rag.errors import ConfigError, DataError, IncompleteError, RagError
+from rag.options import MaxFailedOption
 from rag.store.cli import app as store_app
 from rag.store.cli import open_store
 from rag.updates_cli import register as register_updates
@@ -76,13 +78,16 @@ register_updates(app)
 @app.callback()
 def _common(
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Say what is being done.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
     version: Annotated[
         bool, typer.Option("--version", help="Print the version.", callback=_print_version, is_eager=True)
     ] = False,
 ) -> None:
-    from rag.console import quiet_libraries
+    from rag.console import progress, quiet_libraries
+    from rag.progress import announce
 
-    quiet_libraries(verbose)
+    quiet_libraries(verbose, quiet)
+    announce(progress)
 
 
 @app.command()
@@ -101,10 +106,14 @@ def check(
     resolved: Annotated[bool, typer.Option("--resolved", help="Print the file with every default filled in.")] = False,
     overrides: SetOption = None,
 ) -> None:
-    """Validate a pipeline, a sweep or a dataset file without running it: every mistake at once, each with its place."""
+    """Validate a file without running it: every mistake at once, each with its place.
+
+    A pipeline, a sweep, a dataset file, a judge, a writer, or any other component that files hold.
+    """
+    from rag.checking import checker_of
     from rag.config import load_pipeline
 
-    other = _checker(config, overrides or ())
+    other = checker_of(config, overrides or ())
     if other is not None:
         print_file(other(config, overrides=overrides or (), resolved=resolved))
         return
@@ -130,6 +139,7 @@ def index(
     overrides: SetOption = None,
     store: StoreOption = None,
     store_mode: StoreModeOption = "use",
+    max_failed: MaxFailedOption = MAX_FAILED,
 ) -> None:
     """Fit a pipeline on documents and keep it on disk."""
     from rag.config import load_pipeline
@@ -145,7 +155,9 @@ def index(
         )
     with open_store(store, store_mode) as kept:
         pipeline.fit(documents, progress=progress, store=kept)
-    pipeline.save(folder)
+    check_calls(pipeline.fit_costs, max_failed)
+    with progress("saving", None):
+        pipeline.save(folder)
     seconds = pipeline.fit_costs.total.seconds
     echo(f"{folder}: {len(pipeline.corpus)} documents, {len(pipeline.passages)} passages, {seconds:.1f} s")
 
@@ -219,15 +231,18 @@ def components(
 
 @app.command()
 def schema(
+    kind: Annotated[
+        str, typer.Argument(help="What the files hold: pipeline, sweep, dataset, judge, summarizer (a writer), ...")
+    ] = "pipeline",
     path: Annotated[Path | None, typer.Option("--out", metavar="FILE", help="Write it to a file.")] = None,
 ) -> None:
-    """Print the JSON Schema (draft 7) of pipeline files, for completion and checks in editors."""
+    """Print the JSON Schema (draft 7) of files of a kind, for completion and checks in editors."""
     import json
 
     from rag.config.schema import json_schema
     from rag.store.folder import replace_file
 
-    text = json.dumps(json_schema(), indent=2, ensure_ascii=False) + "\n"
+    text = json.dumps(json_schema(kind), indent=2, ensure_ascii=False) + "\n"
     if path is None:
         print_file(text)
         return
@@ -235,7 +250,7 @@ def schema(
         replace_file(path, text)
     except OSError as error:
         raise ConfigError(f"{path}: cannot be written: {error.strerror}") from None
-    echo(f"wrote {path}; as a comment at the top of a pipeline: # yaml-language-server: $schema={path}")
+    echo(f"wrote {path}; as a comment at the top of a file: # yaml-language-server: $schema={path}")
 
 
 def _summary(kind: str, name: str) -> str:
@@ -353,24 +368,6 @@ def _print_component(cls: type[Component]) -> None:
     console.print(table)
 
 
-def _checker(config: Path, overrides: Sequence[str]) -> Callable[..., str] | None:
-    """What checks files that are no pipelines, by their ``type``: entry points of group ``rag.files``."""
-    from rag.config import read_source
-    from rag.errors import ConfigError, Mistake
-
-    mistakes: list[Mistake] = []
-    node = read_source(config, overrides=overrides, mistakes=mistakes)
-    entries = entry_points(group="rag.files")
-    if node is not None and isinstance(node.value, dict) and "type" not in node.value and not mistakes:
-        valid = ", ".join(sorted({"pipeline", *entries.names}))
-        raise ConfigError([Mistake(f"missing 'type': what is it? (valid: {valid})", location=node.location)])
-    for entry in entries:
-        if node is not None and entry.name == node.type:
-            checker: Callable[..., str] = entry.load()
-            return checker
-    return None
-
-
 # -- running ------------------------------------------------------------------------------------------------------
 
 
@@ -388,6 +385,8 @@ def main() -> None:
     try:
         _load_commands()
         app()
+    except IncompleteError as error:
+        _fail(str(error), code=1)
     except RagError as error:
         _fail(str(error))
     except BrokenPipeError:  # the reader, such as `head`, has had enough
@@ -402,7 +401,7 @@ def main() -> None:
         sys.exit(130)
 
 
-def _fail(message: str) -> None:
+def _fail(message: str, *, code: int = 2) -> None:
     from rich.text import Text
 
     from rag.console import stderr
@@ -413,4 +412,4 @@ def _fail(message: str) -> None:
         console.print(Text.assemble(("error: ", "bold red"), line))
     if len(lines) > 1:
         console.print(f"{len(lines)} mistakes")
-    sys.exit(2)
+    sys.exit(code)

@@ -44,7 +44,17 @@ if TYPE_CHECKING:
     from rag.store.store import Store
     from rag.store.values import Values
 
-__all__ = ["REQUIRED", "Component", "Need", "Parameter", "Runtime", "Slot", "describe_error"]
+__all__ = [
+    "REQUIRED",
+    "Component",
+    "Need",
+    "Parameter",
+    "Runtime",
+    "Slot",
+    "check_parts",
+    "describe_error",
+    "wrong_parts",
+]
 
 Need = Literal["corpus", "training", "candidates"]
 """What fitting a component takes: the documents; queries with judgements to learn from; what the steps of the pipeline
@@ -194,6 +204,10 @@ class Component(ABC, metaclass=ComponentMeta):
         return _docstring(cls)[1]
 
     @classmethod
+    def refine_schema(cls, schema: dict[str, Any]) -> None:
+        """Change the JSON Schema of its mapping where a file may say it shorter than the arguments do."""
+
+    @classmethod
     def _create(cls, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Self:
         label = cls.label()
         try:
@@ -325,6 +339,14 @@ class Component(ABC, metaclass=ComponentMeta):
             return None
         return store.values(what, self.content_fingerprint, about=repr(self))
 
+    def preflight(self) -> None:
+        """Check the arguments against the files that they name, such as the longest text against a model's limit. Loads
+        nothing; what is not on this machine is not checked. Called before anything runs.
+
+        Raises:
+            ConfigError: They do not go together; with the parameter at fault.
+        """
+
     def notes(self) -> tuple[str, ...]:
         """What a reader of an evaluation should know about it once it is fitted, such as a choice it made."""
         return ()
@@ -417,6 +439,29 @@ class Component(ABC, metaclass=ComponentMeta):
         inner = self.inner_context(context)
         for name, child in self.children():
             child.restore(folder, inner, f"{path}.{name}" if path else name)
+
+
+def wrong_parts(component: Component) -> list[Mistake]:
+    """What :meth:`Component.preflight` finds in a whole tree, with paths."""
+    mistakes = []
+    for path, part in component.walk():
+        try:
+            part.preflight()
+        except ConfigError as error:
+            at = ".".join(step for step in (path, error.parameter) if step)
+            mistakes += [Mistake(mistake.message, at) for mistake in error.mistakes]
+    return mistakes
+
+
+def check_parts(component: Component) -> None:
+    """Raise what :func:`wrong_parts` finds.
+
+    Raises:
+        ConfigError: Every mistake.
+    """
+    mistakes = wrong_parts(component)
+    if mistakes:
+        raise ConfigError(mistakes)
 
 
 # -- reading signatures -------------------------------------------------------------------------------------------
@@ -552,7 +597,7 @@ def _core_schema(cls: type[Component], source: Any, handler: GetCoreSchemaHandle
 
 
 def _json_schema(cls: type[Component], schema: Any, handler: Any) -> dict[str, Any]:
-    return {"x-kind": cls.kind}  # rag.config.schema makes it a reference
+    return {"x-kind": f"{cls.kind}.{cls.type}" if cls.type else cls.kind}  # rag.config.schema makes it a reference
 
 
 Component.__get_pydantic_core_schema__ = classmethod(_core_schema)  # type: ignore[attr-defined]

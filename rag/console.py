@@ -13,10 +13,13 @@ import logging
 import os
 import re
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TextIO, cast
+
+from rag.progress import lines
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -29,14 +32,14 @@ _HARMFUL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\u
 and halves of surrogate pairs, which cannot be written at all.
 """
 
-_LINE_EVERY = 10.0
-"""Seconds between lines of progress in a log."""
-
 _DELAY = 1.0
 """Seconds before a bar appears: short work shows none."""
 
 _screen: Progress | None = None
 """The bars on the terminal: work inside other work has a line below."""
+
+_quiet = False
+"""Whether no progress is shown."""
 
 
 def out() -> Console:
@@ -86,6 +89,11 @@ def stderr() -> Console:
     return _console_class()(stderr=True, highlight=False, markup=False, emoji=False, soft_wrap=True)
 
 
+def _to_stderr(line: str) -> None:
+    sys.stderr.write(plain(line) + "\n")
+    sys.stderr.flush()
+
+
 def plain(text: str) -> str:
     r"""A text that a terminal or a page shows and does not obey.
 
@@ -119,54 +127,73 @@ def print_json(value: Any) -> None:
     sys.stdout.write(_HARMFUL.sub(lambda match: f"\\u{ord(match[0]):04x}", text) + "\n")
 
 
-class _Lines:
-    """Progress where no bar can be drawn: a line now and then, so that a log shows that something is going on."""
-
-    def __init__(self, title: str, total: int | None) -> None:
-        self.title, self.total = title, total
-        self.done = 0
-        self.last = time.monotonic()
-
-    def __call__(self, done: int) -> None:
-        self.done += done
-        if time.monotonic() - self.last > _LINE_EVERY:
-            self.last = time.monotonic()
-            of = "" if self.total is None else f" of {self.total}"
-            sys.stderr.write(plain(f"{self.title}: {self.done}{of}\n"))
-
-
 @contextmanager
 def progress(title: str, total: int | None) -> Iterator[Callable[[int], None]]:
-    """A bar on standard error, when that is a terminal and the work takes over a second."""
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
+    """A bar with rate and time left on standard error, when the work takes over a second; a line every few seconds when
+    that is no terminal. Nothing with ``--quiet``.
+    """
+    if _quiet:
+        yield lambda done: None
+        return
     console = stderr()
     if not console.is_terminal:
-        yield _Lines(title, total)
+        with lines(plain(title), total, _to_stderr) as advance_lines:
+            yield advance_lines
         return
-    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
+    rate = TextColumn("{task.fields[rate]}")
+    times = (rate, TimeElapsedColumn(), TextColumn("left:"), TimeRemainingColumn())
+    title_column = TextColumn("{task.description}", markup=False)
+    columns = (title_column, BarColumn(bar_width=20), MofNCompleteColumn(), *times)
     global _screen
     outer, bar = _screen, _screen or Progress(*columns, console=console, transient=True)
     _screen = bar
-    task = bar.add_task(plain(title), total=total)
+    task = bar.add_task(plain(title), total=total, rate="")
+
+    def begin() -> None:
+        if not bar.live.is_started:
+            bar.start()
+
     start = time.monotonic()
+    # By the clock: what loads a model for a minute counts nothing meanwhile.
+    begun = threading.Timer(_DELAY, begin)
+    begun.daemon = True
+    begun.start()
 
     def advance(done: int) -> None:
-        if not bar.live.is_started and time.monotonic() - start > _DELAY:
-            bar.start()
-        bar.advance(task, done)
+        if time.monotonic() - start > _DELAY:
+            begin()
+        speed = next((one.speed for one in bar.tasks if one.id == task), None)
+        bar.update(task, advance=done, rate=f"{speed:,.1f}/s" if speed else "")
 
     try:
         yield advance
     finally:
+        begun.cancel()
+        begun.join()
         _screen = outer
         bar.remove_task(task)
         if outer is None and bar.live.is_started:
             bar.stop()
 
 
-def quiet_libraries(verbose: bool) -> None:
-    """Send this project's messages to standard error and let libraries speak only of trouble."""
+def quiet_libraries(verbose: bool, quiet: bool = False) -> None:
+    """Send this project's messages to standard error and let libraries speak only of trouble.
+
+    Args:
+        verbose: Say what is being done.
+        quiet: Show no progress.
+    """
+    global _quiet
+    _quiet = quiet
     from rich.logging import RichHandler
 
     handler = RichHandler(console=stderr(), show_time=False, show_path=False, show_level=True)

@@ -6,6 +6,7 @@
     ├── ConfigError         a pipeline, a component argument or a config file is wrong
     ├── DataError           documents, queries or judgements are wrong
     ├── ModelError          a model cannot be found, loaded or gives unusable output
+    │   └── IncompleteError a model failed for so many texts that the result is not what was asked for
     ├── ArtifactError       something saved is damaged, incomplete or of another format
     ├── NotFittedError      a component was asked before it was fitted
     └── MissingExtraError   an optional dependency is not installed
@@ -23,6 +24,7 @@ __all__ = [
     "ArtifactError",
     "ConfigError",
     "DataError",
+    "IncompleteError",
     "Location",
     "MissingExtraError",
     "Mistake",
@@ -89,6 +91,10 @@ class DataError(RagError):
 
 class ModelError(RagError):
     """A model that cannot be found or loaded, or whose output cannot be used."""
+
+
+class IncompleteError(ModelError):
+    """A model that failed for so many texts that the result is not what was asked for; the CLI exits 1."""
 
 
 class ArtifactError(RagError):

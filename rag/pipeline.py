@@ -16,7 +16,7 @@ import numpy as np
 from rag import updates
 from rag.batch import QueryBatch
 from rag.candidates import Candidates, Ints
-from rag.component import Component
+from rag.component import Component, check_parts
 from rag.conditions import Condition
 from rag.context import FitContext, Progress, Training, Upstream, no_progress
 from rag.corpus.chunkers.base import Chunker
@@ -27,6 +27,7 @@ from rag.corpus.readers import read_corpus
 from rag.costs import Ledger
 from rag.embedders.base import Embedder
 from rag.errors import ArtifactError, ConfigError, DataError, MissingExtraError, ModelError, NotFittedError, RagError
+from rag.progress import announced
 from rag.stage import Retriever, Stage
 from rag.store.fingerprint import fingerprint
 from rag.store.folder import FORMAT, read_folder, write_folder
@@ -143,7 +144,8 @@ class Pipeline(Component):
             Itself, fitted.
 
         Raises:
-            ConfigError: A component needs training data and there are none; said before any work.
+            ConfigError: A component needs training data and there are none, or asks more of a model than it can do;
+                said before any work.
             DataError: The corpus cannot be used.
         """
         if store is not None and not isinstance(store, Store):
@@ -154,6 +156,13 @@ class Pipeline(Component):
                     f"{path} ({component.label()}) learns from judged training queries: none were given (rag eval has "
                     "those of a dataset's train split; --save keeps what it fitted)"
                 )
+        check_parts(self)
+        with announced(progress):
+            return self._fit(corpus, training, progress, seed, store)
+
+    def _fit(
+        self, corpus: Any, training: Training | None, progress: Progress, seed: int, store: Store | None
+    ) -> Pipeline:
         ledger = Ledger()
         with ledger.stage("corpus"):
             corpus = read_corpus(corpus)

@@ -126,6 +126,12 @@ class Summarizer(Component):
         """
         raise ConfigError(f"needs a language model (chat_model, langchain, transformers), and {self.label()} is none")
 
+    @property
+    def described(self) -> str:
+        """Itself in a few words, such as ``chat_model 'gpt-5-mini'``."""
+        model = self.arguments.get("model") or self.arguments.get("name")
+        return f"{self.type} '{model}'" if isinstance(model, str) else self.label()
+
     def price(self, tokens_in: float, tokens_out: float) -> float | None:
         """What so many tokens cost, or None when nobody knows."""
         return None
@@ -164,6 +170,7 @@ class Summarizer(Component):
         self,
         prompts: Sequence[str],
         *,
+        ids: Sequence[str] | None = None,
         store: Store | None = None,
         ledger: Ledger | None = None,
         progress: Progress = no_progress,
@@ -174,6 +181,7 @@ class Summarizer(Component):
 
         Args:
             prompts: In the order of the answer. Alike ones are asked once.
+            ids: What they are called where those that failed are listed; by default their numbers.
             store: Where answers are kept; None keeps nothing.
             ledger: Where calls and tokens are booked.
             progress: Shows how far it is, and first what it will take.
@@ -182,7 +190,8 @@ class Summarizer(Component):
         Raises:
             ModelError: The model cannot work at all: no such model, no right to use it.
         """
-        sources = [Source(str(number), prompt) for number, prompt in enumerate(prompts)]
+        names = [str(number) for number, _ in enumerate(prompts)] if ids is None else ids
+        sources = [Source(name, prompt) for name, prompt in zip(names, prompts, strict=True)]
         found = self._found(sources, store, ledger, progress, repetition=repetition)
         return [one or Summary((), "the prompt is empty") for one in found]
 
@@ -214,6 +223,9 @@ class Summarizer(Component):
                 found, seconds = found | more, seconds + took
                 self._write({k: s for k, s in missing.items() if k not in found}, found, values, progress)
         if ledger is not None:
+            asked = [(s.id, found[key]) for s, key in zip(sources, keys, strict=True) if key in found]
+            problems = {id: summary.problem for id, summary in asked if not summary.texts}
+            ledger.called(self.described, len(asked), problems, is_model=not self.by_id)
             ledger.spend(seconds=seconds)
             for summary in found.values():
                 ledger.spend(llm_calls=summary.llm_calls, llm_tokens=summary.llm_tokens)

@@ -22,6 +22,7 @@ from rag.corpus.passages import Passages
 from rag.corpus.readers import read_corpus
 from rag.costs import Ledger
 from rag.errors import ConfigError, DataError
+from rag.progress import announced
 from rag.store.folder import link_file, link_files, locked, read_folder
 from rag.store.store import Store
 
@@ -202,7 +203,8 @@ def _carry_out(
     if plan.append or plan.dead or plan.metadata or compacted:
         context = FitContext(passages.corpus, passages, ledger=ledger, progress=progress, store=store, kept=kept)
         context.relabelled = bool(plan.metadata)
-        _update(pipeline, context, moved=compacted or new is not None)
+        with announced(progress):
+            _update(pipeline, context, moved=compacted or new is not None)
     return replace(changes, compacted=compacted, stale=pipeline.stale() or "")
 
 

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from rag.calls import MAX_FAILED, check_calls
 from rag.console import echo
+from rag.options import MaxFailedOption
 from rag.store.cli import open_store
 
 if TYPE_CHECKING:
@@ -52,6 +54,7 @@ def add(
     title_field: TitleFieldOption = None,
     compact_at: CompactOption = 0.2,
     store: StoreOption = None,
+    max_failed: MaxFailedOption = MAX_FAILED,
     as_json: JsonOption = False,
 ) -> None:
     """Add documents to a kept pipeline, or replace those whose ids it has. What did not change is skipped."""
@@ -61,6 +64,7 @@ def add(
     with open_store(store) as kept, Pipeline.editing(folder) as pipeline:
         documents = _read(corpus, id_field, text_field, title_field)
         changes = pipeline.add(documents, store=kept, progress=progress, compact_at=compact_at)
+        check_calls(pipeline.fit_costs, max_failed)
     _report(folder, changes, pipeline.corpus.n_alive, as_json)
 
 
@@ -89,6 +93,7 @@ def sync(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")] = False,
     compact_at: CompactOption = 0.2,
     store: StoreOption = None,
+    max_failed: MaxFailedOption = MAX_FAILED,
     as_json: JsonOption = False,
 ) -> None:
     """Make a kept pipeline hold these documents and no others."""
@@ -103,6 +108,7 @@ def sync(
         with open_store(store) as kept, Pipeline.editing(folder) as pipeline:
             documents = _read(corpus, id_field, text_field, title_field)
             changes = pipeline.sync(documents, store=kept, progress=progress, compact_at=compact_at)
+            check_calls(pipeline.fit_costs, max_failed)
     _report(folder, changes, pipeline.corpus.n_alive, as_json, dry_run=dry_run)
 
 
@@ -119,9 +125,11 @@ def compact(folder: FolderArgument, store: StoreOption = None) -> None:
 
 def verify(folder: FolderArgument) -> None:
     """Read every file of a kept pipeline and compare checksums; exit code 2 when something is damaged."""
+    from rag.console import progress
     from rag.store.folder import read_folder
 
-    _, manifest = read_folder(folder, "pipeline", verify=True)
+    with progress("comparing checksums", None):
+        _, manifest = read_folder(folder, "pipeline", verify=True)
     files = manifest["files"].values()
     echo(f"{folder}: whole ({len(files)} files, {sum(file['bytes'] for file in files)} bytes)")
 

@@ -11,6 +11,7 @@ from pydantic import Field
 from rag.candidates import Floats, Ints
 from rag.component import Runtime
 from rag.errors import ModelError, NotFittedError
+from rag.model_limits import check_length
 from rag.models import Device, Precision, inference, load_cross_encoder, model_content, resolved_precision
 from rerankers.base import Scorer
 
@@ -75,6 +76,9 @@ class CrossEncoderScorer(Scorer):
     def prepare(self, context: FitContext) -> None:
         super().prepare(context)
         self.content()  # a model that is not there is better missed now than at the first question
+
+    def preflight(self) -> None:
+        check_length("max_length", self.max_length, self.model, self.revision)
 
     def content(self) -> Any:
         return model_content(self.model, self.revision)

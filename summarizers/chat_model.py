@@ -141,6 +141,9 @@ class ChatModel(ChatSummarizer):
             except Exception as error:  # clients raise many kinds, pydantic's among them
                 said = " ".join(str(error).split("\n")[:3]) or type(error).__name__
                 raise ModelError(f"chat_model '{self.model}' of '{self.provider}' cannot be used: {said}") from None
+            if self.provider == "ollama":  # the class has no way to close its connections
+                client = getattr(getattr(model, "_client", None), "_client", None)
+                closing.callback(getattr(client, "close", lambda: None))
             yield model
 
     def _openai(self, closing: ExitStack) -> dict[str, Any]:

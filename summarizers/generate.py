@@ -104,7 +104,11 @@ class Generate(Stage):
         asked = [row for row, (_, passages) in enumerate(given) if passages]
         prompts = [self._prompt(batch.queries[row], given[row][1]) for row in asked]
         written = self.writer.prompted().ask(
-            prompts, store=batch.store, ledger=batch.ledger, progress=batch.progress or no_progress
+            prompts,
+            ids=[batch.queries[row].id for row in asked],
+            store=batch.store,
+            ledger=batch.ledger,
+            progress=batch.progress or no_progress,
         )
         answers = dict(zip(asked, _paid_once(prompts, written), strict=True))
         problems: Counter[str] = Counter()

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from rag.calls import MAX_FAILED, check_calls
 from rag.cli import JsonOption, StoreModeOption, StoreOption
 from rag.console import echo
+from rag.options import MaxFailedOption
 
 if TYPE_CHECKING:
     from eval.datasets.base import Dataset, Split
@@ -61,10 +63,11 @@ def show(
     as_json: JsonOption = False,
 ) -> None:
     """Say what a dataset holds, and which questions its splits share."""
-    from eval.datasets.load import load_dataset
-    from rag.console import print_json
+    from rag.console import print_json, progress
 
-    about = _about(load_dataset(source), near)
+    dataset = _loaded(source)
+    with progress("comparing questions", None):
+        about = _about(dataset, near)
     if as_json:
         print_json(about)
         return
@@ -88,12 +91,13 @@ def show(
 @app.command()
 def convert(source: SourceArgument, folder: OutOption) -> None:
     """Write a dataset, from wherever it is, as a folder."""
-    from eval.datasets.load import load_dataset
     from eval.datasets.write import check_target, write_dataset
+    from rag.console import progress
 
     check_target(folder)
-    dataset = load_dataset(source)
-    write_dataset(dataset, folder, about={"made_by": "rag datasets convert", "from": source})
+    dataset = _loaded(source)
+    with progress("writing the dataset", None):
+        write_dataset(dataset, folder, about={"made_by": "rag datasets convert", "from": source})
     _wrote(dataset, folder)
 
 
@@ -117,20 +121,17 @@ def split(
     seed: SeedOption = 0,
 ) -> None:
     """Divide a dataset's queries into train, dev and test; duplicates never end up in two of them."""
-    from eval.datasets.load import load_dataset
     from eval.datasets.split import split_dataset
     from eval.datasets.write import check_target, write_dataset
+    from rag.console import progress
 
     check_target(folder)
     shares = {"train": train, "dev": dev, "test": test}
-    dataset = split_dataset(
-        load_dataset(source),
-        shares,
-        seed=seed,
-        near=near,
-        group_duplicates=group_duplicates,
-        together=together,
-    )
+    dataset = _loaded(source)
+    with progress("looking for duplicates", None):
+        dataset = split_dataset(
+            dataset, shares, seed=seed, near=near, group_duplicates=group_duplicates, together=together
+        )
     about = {"made_by": "rag datasets split", "from": source, "shares": shares, "seed": seed, "near": near}
     write_dataset(dataset, folder, about=about)
     _wrote(dataset, folder)
@@ -163,6 +164,7 @@ def make(
     ] = None,
     within: Annotated[int, typer.Option(min=1, help="Among how many.")] = 20,
     seed: SeedOption = 0,
+    max_failed: MaxFailedOption = MAX_FAILED,
     store: StoreOption = None,
     store_mode: StoreModeOption = "use",
     as_json: JsonOption = False,
@@ -201,10 +203,19 @@ def make(
     write_dataset(made.dataset, folder, about=about)
     if as_json:
         print_json(about | {"dataset": str(folder)})
-        return
-    _wrote(made.dataset, folder)
-    for query in made.dataset.split("test").queries[:3]:
-        echo(f"? {query.text}")
+    else:
+        _wrote(made.dataset, folder)
+        for query in made.dataset.split("test").queries[:3]:
+            echo(f"? {query.text}")
+    check_calls(made.costs, max_failed)
+
+
+def _loaded(source: str) -> Dataset:
+    from eval.datasets.load import load_dataset
+    from rag.console import progress
+
+    with progress(f"reading the dataset {source}", None):
+        return load_dataset(source)
 
 
 def _wrote(dataset: Dataset, folder: Path) -> None:

@@ -14,7 +14,7 @@ from eval.datasets.tables import CorpusTable, QrelsTable, QueriesTable
 from rag.component import Component
 from rag.config import build
 from rag.config.source import Node, dump, read_source
-from rag.errors import ConfigError, DataError, Location, Mistake
+from rag.errors import ConfigError, DataError, Location, Mistake, RagError
 from rag.remarks import Remarks
 from rag.types import Query
 
@@ -122,14 +122,28 @@ class DatasetFile(Component):
         try:
             return read()
         except ConfigError as error:
-            node = self.written
-            steps = [table, *error.parameter.split(".")]
-            for step in steps:
-                if node is not None and isinstance(node.value, dict):
-                    node = node.value.get(step, node)
-            at = node.location if node is not None and node.location.file else None
-            path = ".".join(step for step in steps if step)
-            raise ConfigError([Mistake(error.mistakes[0].message, path, at)]) from None
+            raise ConfigError(
+                [self._at(table, replace(one, path=error.parameter)) for one in error.mistakes[:1]]
+            ) from None
+
+    def _at(self, table: str, mistake: Mistake) -> Mistake:
+        """A mistake in a table's arguments with its place in the file."""
+        node = self.written
+        steps = [step for step in (table, *mistake.path.split(".")) if step]
+        for step in steps:
+            if node is not None and isinstance(node.value, dict):
+                node = node.value.get(step, node)
+        return Mistake(mistake.message, ".".join(steps), node.location if node and node.location.file else None)
+
+    def with_others(self, error: RagError) -> RagError:
+        """An error in reading the files, with everything else that is wrong with the tables."""
+        tables = {"corpus": self.corpus, "queries": self.queries, "qrels": self.qrels}
+        found = [
+            self._at(name, mistake) for name, table in tables.items() if table for mistake in table.look(self.folder)
+        ]
+        said = error.mistakes if isinstance(error, ConfigError) else (Mistake(str(error)),)
+        found += [one for one in said if one not in found]
+        return error if len(found) == 1 else ConfigError(sorted(found, key=lambda one: one.location or _NOWHERE))
 
 
 def read_dataset_file(path: str | Path, *, overrides: Sequence[str] = ()) -> DatasetFile:
@@ -160,10 +174,14 @@ def read_dataset_file(path: str | Path, *, overrides: Sequence[str] = ()) -> Dat
                 mistakes.append(
                     Mistake(f"expected a table, a mapping such as {{path: {name}.csv}}{got}", name, table.location)
                 )
-        if len(mistakes) > before:
-            raise ConfigError(sorted(mistakes, key=lambda mistake: mistake.location or _NOWHERE))
+        wrong = {mistake.path for mistake in mistakes[before:]}
+        entries = {name: item for name, item in entries.items() if name not in wrong}
         node = replace(node, value=entries)
-    found = build(node, DatasetFile, mistakes=mistakes)
+        others: list[Mistake] = []
+        build(node, DatasetFile, mistakes=others)
+        missing = {f"missing argument '{name}' of 'dataset'" for name in wrong}
+        mistakes += [one for one in others if one.message not in missing]
+    found = build(node, DatasetFile, mistakes=mistakes) if not mistakes else None
     if mistakes or not isinstance(found, DatasetFile):
         raise ConfigError(sorted(mistakes, key=lambda mistake: mistake.location or _NOWHERE))
     found.folder, found.written = Path(path).parent, node
@@ -173,7 +191,10 @@ def read_dataset_file(path: str | Path, *, overrides: Sequence[str] = ()) -> Dat
 def check_dataset(path: Path, *, overrides: Sequence[str] = (), resolved: bool = False) -> str:
     """What ``rag check`` says of a dataset file. The files it names are read too: that is what may be wrong with it."""
     file = read_dataset_file(path, overrides=overrides)
-    dataset = file.load()
+    try:
+        dataset = file.load()
+    except (ConfigError, DataError) as error:
+        raise file.with_others(error) from None
     if resolved:
         return dump(file.to_config())
     splits = ", ".join(f"{name} {len(split.queries):,} queries" for name, split in sorted(dataset.splits.items()))

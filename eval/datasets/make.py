@@ -45,10 +45,12 @@ class Made:
     Args:
         dataset: The documents, and the questions as split ``test``.
         about: What ``dataset.json`` says: what was asked, kept and dropped, and why.
+        costs: What was spent, and what was asked for.
     """
 
     dataset: Dataset
     about: dict[str, Any]
+    costs: Ledger = field(default_factory=Ledger)
 
 
 @dataclass
@@ -152,7 +154,8 @@ def make_dataset(
     while len(work.kept) < n and work.asked < limit:
         share = max(len(work.kept) / work.asked, 0.2) if work.asked else 1.0
         count = min(math.ceil((n - len(work.kept)) / share), limit - work.asked)
-        _ask(work, passages, order[work.asked : work.asked + count], writer, store, ledger, progress)
+        with ledger.stage("questions"):
+            _ask(work, passages, order[work.asked : work.asked + count], writer, store, ledger, progress)
         if not work.written and work.asked >= min(limit, _HOPELESS):
             break
         _sift(work.written, most_copied)
@@ -164,7 +167,8 @@ def make_dataset(
     queries = [Query(one.id, one.text, {"passage": [one.start, one.end]}) for one in chosen]
     split = Split(queries, {one.id: {one.document: 1} for one in chosen})
     about = _about(work, chosen, corpus, writer, n, seed, ledger, store, progress)
-    return Made(Dataset(name, corpus, {"test": split}, [Remark("made", note) for note in about["notes"]]), about)
+    remarks = [Remark("made", note) for note in about["notes"]]
+    return Made(Dataset(name, corpus, {"test": split}, remarks), about, ledger)
 
 
 def _order(passages: Passages, seed: int, least: int) -> Ints:
@@ -273,7 +277,7 @@ def _about(
     first = sum(rank == 1 for rank in ranks) / len(ranks)
     why = ", ".join(f"{count} {reason}" for reason, count in sorted(dropped.items())) or "none"
     notes = [
-        f"questions written by {_described(writer)}, {len(chosen)} of {len(work.written)} kept (dropped: {why}); each "
+        f"questions written by {writer.described}, {len(chosen)} of {len(work.written)} kept (dropped: {why}); each "
         "is judged to be answered by the document it was written for only, so others that answer it count as misses",
         f"BM25 finds that document first for {first:.0%} of the questions: the higher, the more they repeat its words",
     ]
@@ -296,11 +300,6 @@ def _about(
         "llm_tokens": total.llm_tokens,
         "notes": notes,
     }
-
-
-def _described(writer: Summarizer) -> str:
-    model = writer.arguments.get("model") or writer.arguments.get("name")
-    return f"{writer.type} '{model}'" if isinstance(model, str) else writer.label()
 
 
 def _config(writer: Summarizer) -> Any:

@@ -17,7 +17,7 @@ from eval.datasets.topics import read_topics
 from rag.component import Component
 from rag.corpus.corpus import Corpus
 from rag.corpus.readers import ID_FIELDS, TABLES, TEXT_FIELDS, documents_of, iter_rows, read_corpus, row_id
-from rag.errors import ConfigError, DataError, did_you_mean
+from rag.errors import ConfigError, DataError, Mistake, did_you_mean
 from rag.remarks import Remarks
 from rag.types import Query
 
@@ -56,14 +56,41 @@ class Table(Component):
         self._check(first[1], path)
         return chain([first], rows)
 
+    @classmethod
+    def refine_schema(cls, schema: dict[str, Any]) -> None:
+        for one in schema["anyOf"]:
+            one["required"] = [name for name in one["required"] if name != "type"]  # its place in the file says it
+
+    def look(self, folder: Path) -> list[Mistake]:
+        """What is wrong with the files and columns that are named, by their first rows; paths are relative to
+        ``folder``.
+        """
+        given = self.arguments["path"]
+        found: list[Mistake] = []
+        for at, name in {"path": given}.items() if isinstance(given, str) else given.items():
+            path = folder / Path(name).expanduser()
+            if name.startswith("hf:") or path.is_dir() or (path.is_file() and path.suffix.lower() not in TABLES):
+                continue
+            try:
+                self._rows(path)
+            except ConfigError as error:
+                place = at if isinstance(given, str) else f"path.{at}"
+                found += [replace(one, path=place if one.path == "path" else one.path) for one in error.mistakes]
+            except DataError:
+                pass  # reading it says so
+        return found
+
     def _check(self, row: Mapping[str, Any], path: Path) -> None:
+        found = []
         for name in self.parameters():
             column = self.arguments[name]
             if name not in _NO_COLUMNS and column is not None and column not in row:
                 hint = did_you_mean(column, [str(one) for one in row])
                 between = next((mark for mark in ";|\t" if len(row) == 1 and mark in str(next(iter(row)))), None)
                 hint += f"; are columns divided by {between!r}? then say so with 'delimiter'" if between else ""
-                raise ConfigError(f"'{path}' has no column '{column}'{hint}", parameter=name)
+                found.append(Mistake(f"'{path}' has no column '{column}'{hint}", name))
+        if found:
+            raise ConfigError(found, parameter=found[0].path)
 
 
 class CorpusTable(Table):

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from rag.component import Component, Parameter, Slot
-from rag.config.source import Node
+from rag.config.node import Node
+from rag.config.words import misread
 from rag.errors import ConfigError, Location, Mistake, did_you_mean
 from rag.registry import component_class, types_of
 
@@ -91,6 +92,10 @@ def _argument(node: Node, parameter: Parameter, mistakes: list[Mistake], path: s
             mistakes.extend(Mistake(message, path, node.location) for _, message in parameter.errors(built))
         return built
     value = node.plain()
+    wrong = misread(node, parameter)
+    if wrong is not None:
+        mistakes.append(Mistake(wrong, path, node.location))
+        return value
     for inner, message in parameter.errors(value):
         at = node
         for step in inner:

@@ -13,6 +13,7 @@ from rag.candidates import Ints, Vectors
 from rag.component import Runtime
 from rag.embedders.base import TokenEmbedder, TokenVectors
 from rag.errors import ConfigError
+from rag.model_limits import check_length
 from rag.models import (
     Device,
     Precision,
@@ -88,6 +89,9 @@ class SentenceTransformerEmbedder(TokenEmbedder):
         return load_sentence_transformer(
             self.model, device=self.device, revision=self.revision, trust_remote_code=self.trust_remote_code
         )
+
+    def preflight(self) -> None:
+        check_length("max_length", self.max_length, self.model, self.revision)
 
     def content(self) -> Any:
         return model_content(self.model, self.revision)

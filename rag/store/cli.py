@@ -129,8 +129,11 @@ def gc(
 @app.command()
 def verify(folder: StoreFolder = None) -> None:
     """Read every file and compare checksums; exit code 2 when something is damaged."""
+    from rag.console import progress
+
     store = _existing(folder)
-    damaged = store.verify()
+    with progress("comparing checksums", None):
+        damaged = store.verify()
     if damaged:
         raise ArtifactError("\n".join(damaged))
     echo(f"{store.root}: {len(list(store.entries()))} entries, all whole")

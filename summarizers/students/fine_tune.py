@@ -14,6 +14,7 @@ from rag.component import Runtime
 from rag.context import Progress
 from rag.conversation import conversation_text
 from rag.errors import MissingExtraError, NotFittedError
+from rag.model_limits import check_length
 from rag.models import Device, inference, load_sentence_transformer, model_content, quiet, resolve_device
 from summarizers.students.base import Conversations, Student
 from summarizers.students.losses import TEMPERATURE, Loss, torch_loss
@@ -68,6 +69,9 @@ class FineTune(Student):
         self.learning_rate = learning_rate
         self.device = device
         self._encoder: SentenceTransformer | None = None
+
+    def preflight(self) -> None:
+        check_length("budget", self.budget, self.model)  # words: each is a token at least
 
     def content(self) -> Any:
         return model_content(self.model, None)

@@ -17,8 +17,8 @@ _WORDS = {
 
 
 def read_labels(path: Path, *, known: Container[str]) -> dict[str, bool]:
-    """Whether an answer is faithful, by query id: of a JSONL file with ``query_id`` and ``label``, or of another
-    table with these columns. Labels are ``faithful`` or ``unfaithful``, ``true`` or ``false``, ``yes`` or ``no``, 1 or 0.
+    """Whether an answer is faithful, by query id: of a table with columns ``query_id`` and ``label``. Labels
+    are ``faithful`` or ``unfaithful``, ``true`` or ``false``, ``yes`` or ``no``, 1 or 0.
 
     Args:
         path: A file with one of the suffixes :data:`rag.corpus.readers.TABLES`; any other is read as JSONL.

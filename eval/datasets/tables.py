@@ -18,6 +18,7 @@ from eval.datasets.topics import read_topics
 from rag.component import Component
 from rag.corpus.corpus import Corpus
 from rag.corpus.readers import (
+    DELIMITED,
     ID_FIELDS,
     TABLES,
     TEXT_FIELDS,
@@ -25,8 +26,10 @@ from rag.corpus.readers import (
     corpus_of,
     documents_of,
     format_of,
+    header_of,
     iter_rows,
     lifted,
+    other_separator,
     read_corpus,
     row_id,
 )
@@ -59,7 +62,9 @@ class Table(Component):
             name = "delimiter" if error.parameter == "separator" else error.parameter
             raise ConfigError(error.mistakes[0].message, parameter=name) from None
 
-    def _rows(self, path: Path, read: Callable[[Path, Reading], Rows] = iter_rows) -> Rows:
+    def _rows(
+        self, path: Path, read: Callable[[Path, Reading], Rows] = iter_rows, reading: Reading | None = None
+    ) -> Rows:
         """The rows of a file that has the columns this table names.
 
         Raises:
@@ -68,10 +73,13 @@ class Table(Component):
         if not path.is_file():
             raise ConfigError(f"there is no file '{path}'", parameter="path")
         for name in ("columns", "delimiter"):
-            if self.arguments[name] is not None and format_of(path) not in (".csv", ".tsv"):
+            if self.arguments[name] is not None and format_of(path) not in DELIMITED:
                 raise ConfigError(f"is for CSV and TSV files, and '{path}' is none", parameter=name)
+        reading = reading or self._reading()
+        if format_of(path) in DELIMITED and self.columns is None and (header := header_of(path, reading)):
+            self._check(dict.fromkeys(header), path)  # before a row stumbles over the wrong delimiter
         named = [self.arguments[name] for name in self.parameters() if name not in _NO_COLUMNS]
-        rows = lifted(read(path, self._reading()), named)
+        rows = lifted(read(path, reading), named)
         first = next(rows, None)
         if first is None:
             raise DataError(f"{path}: is empty")
@@ -83,8 +91,7 @@ class Table(Component):
             column = self.arguments[name]
             if name not in _NO_COLUMNS and column is not None and column not in row:
                 hint = did_you_mean(column, [str(one) for one in row])
-                between = next((mark for mark in ";|\t" if len(row) == 1 and mark in str(next(iter(row)))), None)
-                hint += f"; are columns divided by {between!r}? then say so with 'delimiter'" if between else ""
+                hint += f"{mark} with 'delimiter'" if (mark := other_separator(row)) else ""
                 raise ConfigError(f"'{path}' has no column '{column}'{hint}", parameter=name)
 
 
@@ -92,8 +99,9 @@ class CorpusTable(Table):
     """Documents. Columns that are not named become metadata.
 
     Args:
-        path: Anything that documents are read from (see :mod:`rag.corpus.readers`), such as a JSONL, CSV, TSV or Parquet
-            file, a folder, ``parts/*.jsonl``, or ``hf:owner/name``; or a list of these. Relative to the dataset file.
+        path: Where documents are read from (see :mod:`rag.corpus.readers`): a JSONL, JSON, CSV, TSV or Parquet file, a
+            folder, a pattern such as ``parts/*.jsonl``, ``hf:owner/name``, or a list of files; relative to the dataset
+            file.
         id: Column with the id; by default ``_id``, ``id``, ``doc_id`` or ``docid``.
         text: Column with the text; by default ``text``, ``contents``, ``content`` or ``body``.
         title: Column with the title, which is put before the text; by default ``title``, where there is one.
@@ -131,7 +139,8 @@ class CorpusTable(Table):
         if not path.exists():
             raise ConfigError(f"there is no file or folder '{path}'", parameter="path")
         if format_of(path) in TABLES:
-            rows = self._rows(path)
+            reading = self._reading()
+            rows = self._rows(path, reading=reading)
             where, first = next(rows)
             for parameter, given, usual in (("id", self.id, ID_FIELDS), ("text", self.text, TEXT_FIELDS)):
                 if given is None and not any(name in first for name in (*usual, "turns")):
@@ -149,7 +158,6 @@ class CorpusTable(Table):
                         bare.append(place)
                     yield place, row
 
-            reading = self._reading()
             corpus = corpus_of(documents_of(watched(), self.id, self.text, self.title, reading), reading)
             if bare:
                 notes.append(f"{len(bare)} documents have no text in '{column}' (such as {bare[0]})")

@@ -28,6 +28,7 @@ fields become the document's metadata.
 What was not read, is empty or was skipped is in the ``remarks`` of the corpus.
 """
 
+from rag.corpus.readers.delimited import DELIMITED, header_of, other_separator
 from rag.corpus.readers.documents import ID_FIELDS, TEXT_FIELDS, documents_of
 from rag.corpus.readers.lines import format_of, iter_lines, read_text
 from rag.corpus.readers.objects import iter_jsonl
@@ -36,6 +37,7 @@ from rag.corpus.readers.rows import TABLES, iter_rows, lifted, row_id
 from rag.corpus.readers.sources import corpus_of, read_corpus, read_documents
 
 __all__ = [
+    "DELIMITED",
     "ID_FIELDS",
     "TABLES",
     "TEXT_FIELDS",
@@ -44,10 +46,12 @@ __all__ = [
     "corpus_of",
     "documents_of",
     "format_of",
+    "header_of",
     "iter_jsonl",
     "iter_lines",
     "iter_rows",
     "lifted",
+    "other_separator",
     "read_corpus",
     "read_documents",
     "read_text",

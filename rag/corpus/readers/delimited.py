@@ -10,14 +10,14 @@ from __future__ import annotations
 
 import csv
 from collections import Counter, deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from rag.corpus.readers.lines import format_of, iter_lines
 from rag.corpus.readers.reading import Reading
 from rag.errors import DataError
 
-__all__ = ["DELIMITED", "iter_delimited"]
+__all__ = ["DELIMITED", "header_of", "iter_delimited", "other_separator"]
 
 DELIMITED = (".csv", ".tsv")
 """Suffixes of files that hold cells."""
@@ -32,11 +32,9 @@ def iter_delimited(path: Path, reading: Reading) -> Iterator[tuple[str, dict[str
     Raises:
         DataError: A row is wrong, or the first line does not name the columns.
     """
-    tabs = format_of(path) == ".tsv"
-    separator = reading.separator or ("\t" if tabs else ",")
+    tabs, separator = _rules(path, reading)
     columns = reading.columns
-    rows = _tab_rows(path, separator, reading) if tabs else _csv_rows(path, separator, reading)
-    for where, cells in rows:
+    for where, cells in _rows(path, reading):
         if columns is None:
             columns = _header(cells, where)
             continue
@@ -48,6 +46,33 @@ def iter_delimited(path: Path, reading: Reading) -> Iterator[tuple[str, dict[str
             yield where, dict(zip(columns, cells, strict=True))
         else:
             reading.n_blank += 1
+
+
+def header_of(path: Path, reading: Reading) -> list[str]:
+    """Names of the columns as the first line has them; nothing for a file without any line.
+
+    Raises:
+        DataError: It does not name columns.
+    """
+    first = next(_rows(path, reading), None)
+    return _header(first[1], first[0]) if first else []
+
+
+def other_separator(columns: Iterable[object]) -> str:
+    """A hint for a message, when a single column looks as if it was several with another separator; else empty."""
+    names = [str(column) for column in columns]
+    mark = next((mark for mark in ";|\t," if len(names) == 1 and mark in names[0]), None)
+    return f"; are columns separated by {mark!r}? then say so" if mark else ""
+
+
+def _rules(path: Path, reading: Reading) -> tuple[bool, str]:
+    tabs = format_of(path) == ".tsv"
+    return tabs, reading.separator or ("\t" if tabs else ",")
+
+
+def _rows(path: Path, reading: Reading) -> Iterator[tuple[str, list[str]]]:
+    tabs, separator = _rules(path, reading)
+    return (_tab_rows if tabs else _csv_rows)(path, separator, reading)
 
 
 def _header(cells: Sequence[str], where: str) -> list[str]:
@@ -63,7 +88,7 @@ def _header(cells: Sequence[str], where: str) -> list[str]:
 def _miscounted(cells: Sequence[str], columns: Sequence[str], *, tabs: bool, named: Sequence[str] | None) -> str:
     wanted = f"{len(columns)} columns are named" if named else f"the first line has {len(columns)} columns"
     more = "more" if len(cells) > len(columns) else "fewer"
-    hint = ""
+    hint = other_separator(columns)
     if tabs and any(cell.startswith('"') != cell.endswith('"') for cell in cells):
         hint = "; in TSV a line is a row: a file with line ends inside quotes is CSV, separated by tabs"
     return f"{more} values than {'there are' if named else 'the first line has'} columns: {len(cells)}, {wanted}{hint}"

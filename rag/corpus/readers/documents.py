@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from rag.conversation import render, turns_of
+from rag.corpus.readers.delimited import other_separator
 from rag.corpus.readers.reading import Reading
 from rag.corpus.readers.rows import lifted, row_id
 from rag.errors import DataError
@@ -63,9 +64,8 @@ def _column(row: Mapping[str, Any], wanted: str | None, usual: tuple[str, ...], 
         if name in row:
             return name
     tried = wanted or " or ".join(usual)
-    raise DataError(
-        f"{where}: no {role} field '{tried}' (--{role}-field names another); it has: {', '.join(map(str, row))}"
-    )
+    has = ", ".join(map(str, row)) + other_separator(row)
+    raise DataError(f"{where}: no {role} field '{tried}' (--{role}-field names another); it has: {has}")
 
 
 def _document(row: Mapping[str, Any], columns: Fields, where: str) -> Document:

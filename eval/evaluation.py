@@ -219,6 +219,7 @@ def evaluate(
         "machine": machine(),
         "seed": seed,
         "ignore_identical_ids": ignore_identical_ids,
+        "remarks": pipeline.remarks.as_dicts(),
         "notes": [
             *dataset.notes,
             *leaks(dataset, split),
@@ -335,7 +336,7 @@ def _notes(pipeline: Pipeline, split: Split, run: Run) -> list[str]:
     if pipeline.reused:
         found = ", ".join(dict.fromkeys(pipeline.reused))
         notes.append(f"found in the store, with the cost of making it: {found}")
-    notes += [note for _, part in pipeline.walk() for note in part.notes()]
+    notes += pipeline.remarks.messages
     empty = sum(not found for found in run.values())
     if empty:
         notes.append(

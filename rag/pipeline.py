@@ -430,8 +430,9 @@ class Pipeline(Component):
                 passages.corpus.write(data / "corpus.arrow")
             if "passages" not in before:
                 passages.save(data)
-            remarks = json.dumps(self._fit_remarks.as_dicts(), ensure_ascii=False)
-            (data / "remarks.json").write_text(remarks, encoding="utf-8")
+            if self._fit_remarks:
+                remarks = json.dumps(self._fit_remarks.as_dicts(), ensure_ascii=False)
+                (data / "remarks.json").write_text(remarks, encoding="utf-8")
             if passages.alive is not None:
                 np.save(data / "deleted.npy", np.flatnonzero(~passages.alive))
             for path, component in self.walk():

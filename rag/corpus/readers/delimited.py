@@ -86,12 +86,12 @@ def _header(cells: Sequence[str], where: str) -> list[str]:
 
 
 def _miscounted(cells: Sequence[str], columns: Sequence[str], *, tabs: bool, named: Sequence[str] | None) -> str:
-    wanted = f"{len(columns)} columns are named" if named else f"the first line has {len(columns)} columns"
     more = "more" if len(cells) > len(columns) else "fewer"
     hint = other_separator(columns)
     if tabs and any(cell.startswith('"') != cell.endswith('"') for cell in cells):
         hint = "; in TSV a line is a row: a file with line ends inside quotes is CSV, separated by tabs"
-    return f"{more} values than {'there are' if named else 'the first line has'} columns: {len(cells)}, {wanted}{hint}"
+    of = "there are" if named else "the first line has"
+    return f"{more} values than {of} columns ({len(cells)} instead of {len(columns)}){hint}"
 
 
 # -- tabs -----------------------------------------------------------------------------------------------------------

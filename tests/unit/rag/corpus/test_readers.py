@@ -77,7 +77,7 @@ def test_csv_keeps_line_breaks_and_blank_lines_inside_quotes(tmp_path, delimiter
 def test_in_tsv_a_line_is_a_row(tmp_path):
     message = message_of(table(tmp_path / "x.tsv", "\t"))
     assert message == (
-        f"{tmp_path}/x.tsv:3: fewer values than the first line has columns: 3, the first line has 4 columns; in TSV a "
+        f"{tmp_path}/x.tsv:3: fewer values than the first line has columns (3 instead of 4); in TSV a "
         "line is a row: a file with line ends inside quotes is CSV, separated by tabs"
     )
 

@@ -85,11 +85,14 @@ def _lines(file: BinaryIO, path: Path, reading: Reading) -> Iterator[tuple[int, 
 
 def _wide_lines(file: BinaryIO, path: Path, reading: Reading) -> Iterator[tuple[int, str]]:
     number = 0
+    text = io.TextIOWrapper(file, reading.encoding, newline="\n")
     try:
-        for number, line in enumerate(io.TextIOWrapper(file, reading.encoding, newline="\n"), 1):
+        for number, line in enumerate(text, 1):
             yield number, line.removeprefix("\ufeff") if number == 1 else line
     except UnicodeError as error:
         reading.fail(DataError(f"{path}:{number + 1}: not valid {reading.encoding}, here or soon after: {error}"))
+    finally:
+        text.detach()  # who opened the file closes it
 
 
 def read_text(path: Path, reading: Reading | None = None) -> str:

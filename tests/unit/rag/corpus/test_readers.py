@@ -241,8 +241,8 @@ def test_paths_that_are_wrong(tmp_path):
     )
     (tmp_path / "x.html").write_text("")
     assert message_of(tmp_path) == (
-        f"{tmp_path}: the folder has neither a corpus.jsonl nor any .markdown, .md, .rst, .txt file, nor a table; it has "
-        "1 .html"
+        f"{tmp_path}: the folder has neither a corpus.jsonl nor any .markdown, .md, .rst, .txt file, nor a table; "
+        "it has 1 .html"
     )
     assert re.fullmatch("a{200}: cannot be read: File name too long", message_of("a" * 5000))
 

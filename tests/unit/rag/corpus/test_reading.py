@@ -66,25 +66,25 @@ def test_a_quote_in_tsv_is_a_character_unless_it_opens_and_closes_the_cell(tmp_p
     ("name", "content", "expected"),
     [
         ("x.csv", 'id,text\n1,"apple\n2,pear\n3,plum\n', "{}:2: a quote in the row that begins here is never closed"),
-        ("x.csv", 'id,text\n0,x\n1,"apple" pie\n', "{}:3: text behind a closing quote (a quote inside a quoted cell is"),
+        ("x.csv", 'id,text\n0,x\n1,"apple" pie\n', "{}:3: text behind a closing quote (a quote inside"),
         ("x.csv", 'id,text\n1,"a\nb" c\n', "{}:3: text behind a closing quote, in the row that begins at {}:2 (a"),
-        ("x.csv", "id,lang,text\n1,en,apple\n2,en\n", "{}:3: fewer values than the first line has columns (2 instead of 3)"),
+        ("x.csv", "id,lang,text\n1,en,apple\n2,en\n", "{}:3: fewer values than the first line has columns (2"),
         ("x.csv", 'id,text\n1,"a\nb"\n2\n', "{}:4: fewer values than the first line has columns (1 instead of 2)"),
         ("x.tsv", "id\ttext\n1\ta\tb\n", "{}:2: more values than the first line has columns (3 instead of 2)"),
         ("x.csv", "id,text,text\n1,a,b\n", "{}:1: two columns are called 'text'"),
-        ("x.csv", "id;text\n1;a\n", "{}:2: no id field '_id or id or doc_id or docid' (--id-field names another); it has: "
-         "id;text; are columns separated by ';'? then say so"),
+        ("x.csv", "id;text\n1;a\n", "{}:2: no id field '_id or id or doc_id or docid' (--id-field names another); it "
+         "has: id;text; are columns separated by ';'? then say so"),
         ("x.csv", "id,text\r1,a\r2,b\r", "{}:1: a carriage return inside a cell without quotes"),
         ("x.tsv", "id\ttext\r1\ta\r", "{}:1: lines end with a carriage return alone"),
-        ("x.json", '[{"id": "1", "text": "a"},\n {"id": "2", "text": }]', "{}:2: not JSON: Expecting value at column 22"),
+        ("x.json", '[{"id": "1", "text": "a"},\n {"id": "2", "text": }]', "{}:2: not JSON: Expecting value at col"),
         ("x.json", '[{"id": "1", "text": "a"}', "{}:1: not JSON: the array is not closed at column 26"),
         ("x.json", '[{"id": "1", "text": "a"}] x', "{}:1: not JSON: something follows the array"),
         ("x.json", '[{"id": "1", "text": "a"}\n{}]', "{}:2: not JSON: Expecting ',' or ']' at column 1"),
         ("x.json", "[1]", "{}:1: expected a JSON object, got 1]"),
         ("x.jsonl.gz", b"no gzip", "{}: cannot be read: Not a gzipped file"),
         ("x.jsonl.gz", gzip.compress(b'{"id": "1", "text": "a"}\n')[:-9], "{}: cannot be read: it ends in the"),
-        ("x.jsonl", '{"id": "1", "content": {"body": "x"}}', "{}:1: 'content' must be a string, got {'body': 'x'} (a field "
-         "inside it is named with a dot: content.body)"),
+        ("x.jsonl", '{"id": "1", "content": {"body": "x"}}', "{}:1: 'content' must be a string, got {'body': 'x'} (a "
+         "field inside it is named with a dot: content.body)"),
     ],
 )  # fmt: skip
 def test_what_is_wrong_is_said_with_its_line(tmp_path, name, content, expected):
@@ -331,7 +331,8 @@ def test_fuzz_tsv_without_quoting(tmp_path, cells, encoding):
 @fuzz
 @given(cells=st.lists(CELL, min_size=1, max_size=6), cut=st.integers(1, 40))
 def test_fuzz_a_file_that_ends_too_early_loses_no_row_before_its_end(tmp_path, cells, cut):
-    rows = [f'"{number}","{cell.replace('"', '""')}"\n' for number, cell in enumerate(cells)]
+    doubled = [cell.replace('"', '""') for cell in cells]
+    rows = [f'"{number}","{cell}"\n' for number, cell in enumerate(doubled)]
     kept = "".join(rows)[:-cut]
     n_whole = sum(len("".join(rows[: number + 1])) <= len(kept) for number in range(len(rows)))
     path = file(tmp_path, "x.csv", "id,text\n" + kept)

@@ -64,7 +64,8 @@ class Reading:
         except (LookupError, TypeError, ValueError):
             usual = did_you_mean(str(self.encoding), ["utf-8", "utf-16", "latin-1", "cp1252", "shift_jis", "gb18030"])
             raise ConfigError(f"unknown encoding '{self.encoding}'{usual}", parameter="encoding") from None
-        self.encoding = known.name
+        # The mark is dropped anyway; this codec would drop one at the start of every line.
+        self.encoding = "utf-8" if known.name == "utf-8-sig" else known.name
         if self.on_error not in get_args(OnError):
             raise ConfigError(f"must be 'stop' or 'skip', got {self.on_error!r}", parameter="on_error")
 

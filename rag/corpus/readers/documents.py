@@ -80,9 +80,8 @@ def _document(row: Mapping[str, Any], columns: Fields, where: str) -> Document:
     if not isinstance(text, str):
         if text is not None or text_column not in row:
             got = "is missing" if text_column not in row else f"must be a string, got {text!r:.60}"
-            inside = (
-                next((key for key, value in text.items() if isinstance(value, str)), None) if _is_map(text) else None
-            )
+            nested = text.items() if isinstance(text, Mapping) else ()
+            inside = next((key for key, value in nested if isinstance(value, str)), None)
             hint = f" (a field inside it is named with a dot: {text_column}.{inside})" if inside else ""
             raise DataError(f"{where}: '{text_column}' {got}{hint}")
         text = ""
@@ -104,10 +103,6 @@ def _own_metadata(value: Any) -> dict[str, Any]:
         except (ValueError, RecursionError):
             parsed = None
         value = parsed if isinstance(parsed, dict) else value
-    if _is_map(value):
+    if isinstance(value, Mapping):
         return dict(value)
     return {} if value in (None, "") else {"metadata": value}
-
-
-def _is_map(value: Any) -> bool:
-    return isinstance(value, Mapping)

@@ -21,7 +21,7 @@ from rag import ConfigError, Corpus, DataError, Document, read_corpus, read_docu
 from rag.remarks import Remarks
 
 EXAMPLES = int(os.environ.get("RAG_FUZZ_EXAMPLES", "60"))
-"""Files of each fuzz; the figure in docs/datasets.md was made with 10,000."""
+"""Files of each fuzz; set RAG_FUZZ_EXAMPLES for more."""
 
 
 def file(folder: Path, name: str, content: str | bytes) -> Path:
@@ -315,6 +315,7 @@ def test_fuzz_csv_as_it_was_written(tmp_path, cells, encoding, separator, quotin
 
 @fuzz
 @given(cells=st.lists(CELL, min_size=1, max_size=6), encoding=ENCODINGS)
+@example(cells=["a", "\ufeffb"], encoding="utf-8-sig")
 @example(cells=['"To be', "pear", "plum"], encoding="utf-8")
 @example(cells=['"To be', 'or not"'], encoding="utf-8")
 def test_fuzz_tsv_without_quoting(tmp_path, cells, encoding):

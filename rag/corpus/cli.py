@@ -76,6 +76,8 @@ def read_documents_of(
 
 def print_notes(remarks: Iterable[Remark]) -> None:
     """What components say of themselves, on standard error. Losses were logged there when they were noticed."""
+    from rag.console import echo
+
     for remark in remarks:
         if remark.code == "note":
-            typer.echo(f"note: {remark}", err=True)
+            echo(f"note: {remark}", err=True)

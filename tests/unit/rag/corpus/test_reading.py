@@ -357,7 +357,7 @@ def test_fuzz_files_of_any_characters_are_read_or_refused_with_a_line(tmp_path, 
         assert re.match(rf"{re.escape(str(path))}:\d+: ", str(error))  # noqa: PT017
     else:
         quotes = name == "x.csv" and any('"' in row for row in rows)
-        assert n_read == len(rows) or quotes  # in CSV, quotes may join rows: that is what they are for
+        assert n_read >= len(rows) or quotes  # in CSV, quotes may join rows: that is what they are for
     remarks = Remarks()
     n_kept = sum(1 for _ in read_documents(path, on_error="skip", remarks=remarks))
     assert n_kept + sum(remark.count for remark in remarks) >= (n_kept if '"' in "".join(rows) else len(rows))

@@ -49,9 +49,7 @@ def run_remarks(pipeline: Pipeline, split: Split, run: Run) -> Remarks:
     if pipeline.reused:
         found = ", ".join(dict.fromkeys(pipeline.reused))
         remarks.add("reused", f"found in the store, with the cost of making it: {found}", count=len(pipeline.reused))
-    for _, part in pipeline.walk():
-        for note in part.notes():
-            remarks.add("note", note)
+    remarks.extend(pipeline.remarks)
     empty = [query for query, found in run.items() if not found]
     if empty:
         message = f"{len(empty)} of {len(run)} queries got no document; they count 0"

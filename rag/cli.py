@@ -18,6 +18,17 @@ import typer
 
 from rag.calls import MAX_FAILED, check_calls
 from rag.console import echo, print_file
+from rag.corpus.cli import (
+    CorpusOption,
+    EncodingOption,
+    IdFieldOption,
+    OnErrorOption,
+    SeparatorOption,
+    TextFieldOption,
+    TitleFieldOption,
+    print_notes,
+    read_documents_of,
+)
 from rag.errors import ConfigError, DataError, IncompleteError, RagError
 from rag.options import MaxFailedOption
 from rag.store.cli import app as store_app
@@ -128,38 +139,49 @@ def check(
 @app.command()
 def index(
     config: ConfigArgument,
-    corpus: Annotated[
-        str,
-        typer.Option(metavar="PATH", help="Documents: a JSONL, CSV or Parquet file, a BEIR or text folder, hf:NAME."),
-    ],
+    corpus: CorpusOption,
     folder: Annotated[Path, typer.Option("--out", metavar="DIR", help="Where to keep the index.")],
-    id_field: Annotated[str | None, typer.Option(help="Field that holds the id.")] = None,
-    text_field: Annotated[str | None, typer.Option(help="Field that holds the text.")] = None,
-    title_field: Annotated[str | None, typer.Option(help="Field that holds the title, put before the text.")] = None,
+    id_field: IdFieldOption = None,
+    text_field: TextFieldOption = None,
+    title_field: TitleFieldOption = None,
+    separator: SeparatorOption = None,
+    encoding: EncodingOption = "utf-8",
+    on_error: OnErrorOption = "stop",
     overrides: SetOption = None,
     store: StoreOption = None,
     store_mode: StoreModeOption = "use",
     max_failed: MaxFailedOption = MAX_FAILED,
+    as_json: JsonOption = False,
 ) -> None:
     """Fit a pipeline on documents and keep it on disk."""
     from rag.config import load_pipeline
-    from rag.console import progress
-    from rag.corpus.readers import read_corpus
+    from rag.console import print_json, progress
     from rag.store.folder import check_target
 
     pipeline = load_pipeline(config, overrides=overrides or ())
     check_target(folder, pipeline.kind)
-    with progress("reading documents", None) as advance:
-        documents = read_corpus(
-            corpus, id_field=id_field, text_field=text_field, title_field=title_field, advance=advance
-        )
+    documents = read_documents_of(
+        corpus,
+        id_field=id_field,
+        text_field=text_field,
+        title_field=title_field,
+        separator=separator,
+        encoding=encoding,
+        on_error=on_error,
+    )
     with open_store(store, store_mode) as kept:
         pipeline.fit(documents, progress=progress, store=kept)
     check_calls(pipeline.fit_costs, max_failed)
     with progress("saving", None):
         pipeline.save(folder)
     seconds = pipeline.fit_costs.total.seconds
-    echo(f"{folder}: {len(pipeline.corpus)} documents, {len(pipeline.passages)} passages, {seconds:.1f} s")
+    n_documents, n_passages = len(pipeline.corpus), len(pipeline.passages)
+    if as_json:
+        about = {"folder": str(folder), "documents": n_documents, "passages": n_passages, "seconds": seconds}
+        print_json(about | {"remarks": pipeline.remarks.as_dicts()})
+        return
+    print_notes(pipeline.remarks)
+    echo(f"{folder}: {n_documents} documents, {n_passages} passages, {seconds:.1f} s")
 
 
 @app.command()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -17,7 +18,9 @@ from rag.candidates import Candidates, Ints, Vectors
 from rag.corpus.corpus import Corpus
 from rag.corpus.passages import Passages
 from rag.costs import Costs, Ledger
+from rag.embedders.window import window_remark
 from rag.errors import ConfigError, ModelError
+from rag.remarks import Remark, Remarks
 from rag.store.fingerprint import fingerprint
 from rag.store.values import Values, text_key
 from rag.types import Document, Query
@@ -29,6 +32,8 @@ if TYPE_CHECKING:
     from rag.store.store import Store
 
 __all__ = ["FitContext", "Progress", "Training", "no_progress"]
+
+logger = logging.getLogger("rag.fit")
 
 
 @dataclass(frozen=True)
@@ -92,6 +97,7 @@ class FitContext:
         kept: When a fitted pipeline is brought up to date: which of its passages stay, as positions in the old table,
             ascending; in the new one they come first. None when everything is fitted from nothing.
         relabelled: Then, whether metadata of documents that stay has changed.
+        remarks: What was cut or left out.
     """
 
     corpus: Corpus
@@ -104,7 +110,13 @@ class FitContext:
     reused: list[str] = field(default_factory=list)
     kept: Ints | None = None
     relabelled: bool = False
+    remarks: Remarks = field(default_factory=Remarks)
+    _recordings: list[Remarks] = field(default_factory=list)
+    """Of the artifacts that are being built: what was remarked meanwhile, to be remarked again where they are found."""
+    _windows: dict[tuple[str, int], Remark | None] = field(default_factory=dict)
     _fitted: dict[tuple[str, int | None], Component] = field(default_factory=dict)
+    _unit: str = "passages"
+    """What the texts that are fitted on are called."""
     _upstream: Upstream | None = None
     _n_before: int = 0
     """Steps before the one that is being fitted."""
@@ -142,6 +154,13 @@ class FitContext:
     def n_kept(self) -> int:
         """Passages that the pipeline had before; what it must look at are those from this position on."""
         return 0 if self.kept is None else len(self.kept)
+
+    def note(self, remark: Remark) -> None:
+        """Add a remark on what is being fitted; logged once."""
+        if remark.message not in self.remarks.messages:
+            logger.warning("%s", remark)
+        for remarks in (self.remarks, *self._recordings):
+            remarks.extend([remark])
 
     def keep(self, component: Component) -> None:
         """Say of a component that its ``save_state`` would write what it wrote before the update."""
@@ -191,15 +210,21 @@ class FitContext:
 
         made = []
 
-        def write(folder: Path) -> dict[str, float]:
+        recording = Remarks()
+
+        def write(folder: Path) -> dict[str, Any]:
             before, start = self.ledger.total, time.perf_counter()
-            make()
+            self._recordings.append(recording)
+            try:
+                make()
+            finally:
+                self._recordings.pop()
             component.save_state(folder)
             made.append(folder)
             spent = self.ledger.total
             spent -= before
             spent.seconds += time.perf_counter() - start  # the open stage's own time is not booked yet
-            return spent.as_dict()
+            return spent.as_dict() | ({"remarks": recording.as_dicts()} if recording else {})
 
         key = self._key(component, inputs)
         about = f"{component!r} on {len(self.passages)} passages"
@@ -208,7 +233,10 @@ class FitContext:
             for _, child in component.children():
                 self.fit(child)
             component.load_state(folder, self)
-            self.ledger.book(Costs(**(self.store.remarks(component.kind, key) or {})))
+            costs = dict(self.store.remarks(component.kind, key) or {})
+            for remark in costs.pop("remarks", ()):
+                self.note(Remark.from_dict(remark))
+            self.ledger.book(Costs(**costs))
             self.reused.append(f"{component.kind} {component.type}")
 
     def is_built(self, component: Component) -> bool:
@@ -250,6 +278,7 @@ class FitContext:
             ModelError: The embedder gave vectors that are not finite.
         """
         key = (embedder.fingerprint, start)
+        self._check_window(embedder, start)
         if key not in self._embedded:
             values = embedder.values_in(self.store, "embeddings")
             n = len(self.passages) - start
@@ -278,8 +307,25 @@ class FitContext:
         """
         fitted: dict[tuple[str, int | None], Component] = {(one.fingerprint, None): one for one in shared}
         return replace(
-            self, corpus=passages.corpus, passages=passages, kept=kept, _fitted=fitted, _embedded={}, _tokens={}
+            self,
+            corpus=passages.corpus,
+            passages=passages,
+            kept=kept,
+            _fitted=fitted,
+            _embedded={},
+            _tokens={},
+            _windows={},
+            _unit="keys",
         )
+
+    def _check_window(self, embedder: Embedder, start: int) -> None:
+        """Remark on passages from ``start`` on that are longer than what the embedder reads, before any is embedded."""
+        key = (embedder.fingerprint, start)
+        if key not in self._windows:
+            values = None if start else embedder.values_in(self.store, "windows")
+            self._windows[key] = window_remark(embedder, self.passages, start=start, unit=self._unit, values=values)
+        if remark := self._windows[key]:
+            self.note(remark)
 
     def _dimension(self, embedder: Embedder, values: Values | None, start: int) -> int:
         """Length of the vectors; a vector in the store tells it without loading the model."""
@@ -319,6 +365,7 @@ class FitContext:
         was stopped goes on where it was.
         """
         key = (embedder.fingerprint, start)
+        self._check_window(embedder, start)
         if key not in self._tokens:
             parts, vectors = [], []
             n = len(self.passages) - start

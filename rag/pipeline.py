@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
@@ -28,6 +29,7 @@ from rag.costs import Ledger
 from rag.embedders.base import Embedder
 from rag.errors import ArtifactError, ConfigError, DataError, MissingExtraError, ModelError, NotFittedError, RagError
 from rag.progress import announced
+from rag.remarks import Remark, Remarks
 from rag.stage import Retriever, Stage
 from rag.store.fingerprint import fingerprint
 from rag.store.folder import FORMAT, read_folder, write_folder
@@ -79,6 +81,7 @@ class Pipeline(Component):
         """What fitting has cost, by component."""
         self.reused: tuple[str, ...] = ()
         """What fitting took from the store instead of building it."""
+        self._fit_remarks = Remarks()
         self._keys: list[str | None] = []  # of what comes out of each step
         self._saved: Saved | None = None
 
@@ -183,6 +186,7 @@ class Pipeline(Component):
         context.finish()
         self.fit_costs = ledger
         self.reused = tuple(context.reused)
+        self._fit_remarks = context.remarks
         self._passages = passages
         logger.info("fitted on %d documents, %d passages", len(corpus), len(passages))
         return self
@@ -204,6 +208,15 @@ class Pipeline(Component):
         :attr:`Corpus.alive`.
         """
         return self.passages.corpus
+
+    @property
+    def remarks(self) -> Remarks:
+        """What was left out of the documents and the index, and what components have to say; kept by :meth:`save`.
+
+        An update adds remarks on what came with it; earlier ones stay as they were made.
+        """
+        notes = [Remark("note", note) for _, part in self.walk() for note in part.notes()]
+        return Remarks([*self.corpus.remarks, *self._fit_remarks, *notes])
 
     # -- keeping current --------------------------------------------------------------------------------------------
 
@@ -447,6 +460,9 @@ class Pipeline(Component):
                 passages.corpus.write(data / "corpus.arrow")
             if "passages" not in before:
                 passages.save(data)
+            if self._fit_remarks:
+                remarks = json.dumps(self._fit_remarks.as_dicts(), ensure_ascii=False)
+                (data / "remarks.json").write_text(remarks, encoding="utf-8")
             if passages.alive is not None:
                 np.save(data / "deleted.npy", np.flatnonzero(~passages.alive))
             for path, component in self.walk():
@@ -504,6 +520,9 @@ class Pipeline(Component):
         passages = Passages.load(data, corpus)
         context = FitContext(corpus, passages)
         pipeline.restore(data / "state", context)
+        if (data / "remarks.json").is_file():
+            remarks = json.loads((data / "remarks.json").read_text(encoding="utf-8"))
+            pipeline._fit_remarks = Remarks(map(Remark.from_dict, remarks))
         pipeline._passages = passages
         pipeline._saved = Saved.all_of(pipeline, data, migrated=manifest["format"] < FORMAT)
         return pipeline

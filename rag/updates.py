@@ -23,6 +23,7 @@ from rag.corpus.readers import read_corpus
 from rag.costs import Ledger
 from rag.errors import ConfigError, DataError
 from rag.progress import announced
+from rag.remarks import Remark, Remarks
 from rag.store.folder import link_file, link_files, locked, read_folder
 from rag.store.store import Store
 
@@ -50,6 +51,7 @@ class Changes:
         compacted: Whether everything was rewritten without deleted documents.
         stale: What of the pipeline was fitted on documents too different from those it has now, in words; empty for
             nothing.
+        remarks: What was left out of the documents given, and of the index.
     """
 
     added: int = 0
@@ -59,6 +61,7 @@ class Changes:
     unknown: tuple[str, ...] = ()
     compacted: bool = False
     stale: str = ""
+    remarks: tuple[Remark, ...] = ()
 
 
 @dataclass
@@ -99,7 +102,7 @@ def sync(
     changes = replace(changes, deleted=len(gone))
     if dry_run:
         _check(corpus, plan)
-        return changes
+        return replace(changes, remarks=tuple(plan.given.remarks if plan.given is not None else ()))
     return _carry_out(pipeline, plan, changes, store=store, progress=progress, compact_at=compact_at)
 
 
@@ -190,6 +193,7 @@ def _carry_out(
         alive[plan.dead] = False
         corpus = corpus.with_alive(alive)
     passages = old.with_corpus(corpus)
+    remarks = Remarks(plan.given.remarks if plan.given is not None else ())
     with ledger.stage("chunker"):
         new = _chunked(pipeline, plan)
     n_dead = 0 if passages.living is None else len(passages) - len(passages.living)
@@ -205,7 +209,8 @@ def _carry_out(
         context.relabelled = bool(plan.metadata)
         with announced(progress):
             _update(pipeline, context, moved=compacted or new is not None)
-    return replace(changes, compacted=compacted, stale=pipeline.stale() or "")
+        remarks.extend(context.remarks)
+    return replace(changes, compacted=compacted, stale=pipeline.stale() or "", remarks=tuple(remarks))
 
 
 def _chunked(pipeline: Pipeline, plan: _Plan) -> Passages | None:
@@ -228,6 +233,7 @@ def _update(pipeline: Pipeline, context: FitContext, *, moved: bool) -> None:
     twin.fit_costs = context.ledger
     twin.reused = ()
     twin._keys = []
+    twin._fit_remarks = Remarks([*pipeline._fit_remarks, *context.remarks])
     twin._passages = context.passages
     if twin._saved is not None:
         same = {f"state/{path}" for path, part in twin.walk() if context.is_kept(part) or not part.saves_state}

@@ -4,12 +4,22 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from rag.calls import MAX_FAILED, check_calls
 from rag.console import echo
+from rag.corpus.cli import (
+    CorpusOption,
+    EncodingOption,
+    IdFieldOption,
+    OnErrorOption,
+    SeparatorOption,
+    TextFieldOption,
+    TitleFieldOption,
+    read_documents_of,
+)
 from rag.options import MaxFailedOption
 from rag.store.cli import open_store
 
@@ -19,15 +29,6 @@ if TYPE_CHECKING:
 __all__ = ["register"]
 
 FolderArgument = Annotated[Path, typer.Argument(metavar="DIR", help="What `rag index` wrote.")]
-CorpusOption = Annotated[
-    str,
-    typer.Option(
-        "--corpus", metavar="PATH", help="Documents: a JSONL, CSV or Parquet file, a BEIR or text folder, hf:NAME."
-    ),
-]
-IdFieldOption = Annotated[str | None, typer.Option(help="Field that holds the id.")]
-TextFieldOption = Annotated[str | None, typer.Option(help="Field that holds the text.")]
-TitleFieldOption = Annotated[str | None, typer.Option(help="Field that holds the title, put before the text.")]
 CompactOption = Annotated[
     float,
     typer.Option(
@@ -52,6 +53,9 @@ def add(
     id_field: IdFieldOption = None,
     text_field: TextFieldOption = None,
     title_field: TitleFieldOption = None,
+    separator: SeparatorOption = None,
+    encoding: EncodingOption = "utf-8",
+    on_error: OnErrorOption = "stop",
     compact_at: CompactOption = 0.2,
     store: StoreOption = None,
     max_failed: MaxFailedOption = MAX_FAILED,
@@ -62,7 +66,15 @@ def add(
     from rag.pipeline import Pipeline
 
     with open_store(store) as kept, Pipeline.editing(folder) as pipeline:
-        documents = _read(corpus, id_field, text_field, title_field)
+        documents = read_documents_of(
+            corpus,
+            id_field=id_field,
+            text_field=text_field,
+            title_field=title_field,
+            separator=separator,
+            encoding=encoding,
+            on_error=on_error,
+        )
         changes = pipeline.add(documents, store=kept, progress=progress, compact_at=compact_at)
         check_calls(pipeline.fit_costs, max_failed)
     _report(folder, changes, pipeline.corpus.n_alive, as_json)
@@ -90,6 +102,9 @@ def sync(
     id_field: IdFieldOption = None,
     text_field: TextFieldOption = None,
     title_field: TitleFieldOption = None,
+    separator: SeparatorOption = None,
+    encoding: EncodingOption = "utf-8",
+    on_error: OnErrorOption = "stop",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")] = False,
     compact_at: CompactOption = 0.2,
     store: StoreOption = None,
@@ -101,12 +116,28 @@ def sync(
     from rag.pipeline import Pipeline
 
     if dry_run:
-        documents = _read(corpus, id_field, text_field, title_field)
+        documents = read_documents_of(
+            corpus,
+            id_field=id_field,
+            text_field=text_field,
+            title_field=title_field,
+            separator=separator,
+            encoding=encoding,
+            on_error=on_error,
+        )
         pipeline = Pipeline.load(folder)
         changes = pipeline.sync(documents, dry_run=True)
     else:
         with open_store(store) as kept, Pipeline.editing(folder) as pipeline:
-            documents = _read(corpus, id_field, text_field, title_field)
+            documents = read_documents_of(
+                corpus,
+                id_field=id_field,
+                text_field=text_field,
+                title_field=title_field,
+                separator=separator,
+                encoding=encoding,
+                on_error=on_error,
+            )
             changes = pipeline.sync(documents, store=kept, progress=progress, compact_at=compact_at)
             check_calls(pipeline.fit_costs, max_failed)
     _report(folder, changes, pipeline.corpus.n_alive, as_json, dry_run=dry_run)
@@ -134,19 +165,12 @@ def verify(folder: FolderArgument) -> None:
     echo(f"{folder}: whole ({len(files)} files, {sum(file['bytes'] for file in files)} bytes)")
 
 
-def _read(corpus: str, id_field: str | None, text_field: str | None, title_field: str | None) -> Any:
-    from rag.console import progress
-    from rag.corpus.readers import read_corpus
-
-    with progress("reading documents", None) as advance:
-        return read_corpus(corpus, id_field=id_field, text_field=text_field, title_field=title_field, advance=advance)
-
-
 def _report(folder: Path, changes: Changes, n_documents: int, as_json: bool, *, dry_run: bool = False) -> None:
     from rag.console import print_json
 
     if as_json:
-        print_json(asdict(changes) | {"documents": n_documents, "dry_run": dry_run})
+        remarks = [remark.as_dict() for remark in changes.remarks]
+        print_json(asdict(changes) | {"remarks": remarks, "documents": n_documents, "dry_run": dry_run})
         return
     if changes.unknown:
         echo(f"unknown ids: {', '.join(changes.unknown)}", err=True)

@@ -10,6 +10,16 @@ import typer
 from rag.calls import MAX_FAILED, check_calls
 from rag.cli import JsonOption, StoreModeOption, StoreOption
 from rag.console import echo
+from rag.corpus.cli import (
+    CorpusOption,
+    EncodingOption,
+    IdFieldOption,
+    OnErrorOption,
+    SeparatorOption,
+    TextFieldOption,
+    TitleFieldOption,
+    read_documents_of,
+)
 from rag.options import MaxFailedOption
 
 if TYPE_CHECKING:
@@ -139,18 +149,18 @@ def split(
 
 @app.command()
 def make(
-    corpus: Annotated[
-        str,
-        typer.Option(metavar="PATH", help="Documents: a JSONL, CSV or Parquet file, a BEIR or text folder, hf:NAME."),
-    ],
+    corpus: CorpusOption,
     writer: Annotated[
         Path, typer.Option(metavar="FILE", help="A summarizer in YAML that writes questions: `task: questions`.")
     ],
     folder: OutOption,
     n: Annotated[int, typer.Option("--n", min=1, help="Questions wanted.")] = 200,
-    id_field: Annotated[str | None, typer.Option(help="Field that holds the id.")] = None,
-    text_field: Annotated[str | None, typer.Option(help="Field that holds the text.")] = None,
-    title_field: Annotated[str | None, typer.Option(help="Field that holds the title.")] = None,
+    id_field: IdFieldOption = None,
+    text_field: TextFieldOption = None,
+    title_field: TitleFieldOption = None,
+    separator: SeparatorOption = None,
+    encoding: EncodingOption = "utf-8",
+    on_error: OnErrorOption = "stop",
     passage_size: Annotated[
         int, typer.Option(min=1, help="Longest passage that questions are written for, in characters.")
     ] = 1200,
@@ -174,17 +184,21 @@ def make(
     from eval.datasets.write import check_target, write_dataset
     from rag.config import load_component, load_pipeline
     from rag.console import print_json, progress
-    from rag.corpus.readers import read_corpus
     from rag.store.cli import open_store
     from rag.summarizer import Summarizer
 
     check_target(folder)
     author = load_component(writer, Summarizer)  # type: ignore[type-abstract]
     pipeline = None if round_trip is None else load_pipeline(round_trip)
-    with progress("reading documents", None) as advance:
-        documents = read_corpus(
-            corpus, id_field=id_field, text_field=text_field, title_field=title_field, advance=advance
-        )
+    documents = read_documents_of(
+        corpus,
+        id_field=id_field,
+        text_field=text_field,
+        title_field=title_field,
+        separator=separator,
+        encoding=encoding,
+        on_error=on_error,
+    )
     with open_store(store, store_mode) as kept:
         made = make_dataset(
             documents,
@@ -199,7 +213,7 @@ def make(
             store=kept,
             progress=progress,
         )
-    about = {"made_by": "rag datasets make", "corpus": corpus, **made.about}
+    about = {"made_by": "rag datasets make", "corpus": ", ".join(corpus), **made.about}
     write_dataset(made.dataset, folder, about=about)
     if as_json:
         print_json(about | {"dataset": str(folder)})

@@ -51,7 +51,7 @@ def joined(
         DataError: No document that is judged is in the corpus.
     """
     known = frozenset(corpus.ids())
-    found = Remarks(remarks)
+    found = Remarks([*corpus.remarks, *remarks])
     splits = {}
     for split, (queries, judgements) in parts.items():
         judged = [query for query in queries if query.id in judgements]

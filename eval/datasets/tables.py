@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -16,7 +17,22 @@ from eval.datasets.queries import query_of
 from eval.datasets.topics import read_topics
 from rag.component import Component
 from rag.corpus.corpus import Corpus
-from rag.corpus.readers import ID_FIELDS, TABLES, TEXT_FIELDS, documents_of, iter_rows, read_corpus, row_id
+from rag.corpus.readers import (
+    DELIMITED,
+    ID_FIELDS,
+    TABLES,
+    TEXT_FIELDS,
+    Reading,
+    corpus_of,
+    documents_of,
+    format_of,
+    header_of,
+    iter_rows,
+    lifted,
+    other_separator,
+    read_corpus,
+    row_id,
+)
 from rag.errors import ConfigError, DataError, Mistake, did_you_mean
 from rag.remarks import Remarks
 from rag.types import Query
@@ -24,7 +40,10 @@ from rag.types import Query
 __all__ = ["CorpusTable", "QrelsTable", "QueriesTable", "Table"]
 
 Rows = Iterator[tuple[str, Mapping[str, Any]]]
-Delimiter = Annotated[str, Field(min_length=1, max_length=1)] | None
+Delimiter = Annotated[str, Field(min_length=1, max_length=3)] | None
+
+_NO_COLUMNS = {"path", "separator", "columns", "delimiter", "encoding"}
+"""Arguments of tables that are no names of columns."""
 
 _NO_COLUMNS = ("path", "separator", "empty", "columns", "delimiter")
 """Arguments that name no column."""
@@ -37,8 +56,19 @@ class Table(Component):
 
     columns: Sequence[str] | None
     delimiter: str | None
+    encoding: str
 
-    def _rows(self, path: Path, read: Callable[[Path], Rows] | None = None) -> Rows:
+    def _reading(self) -> Reading:
+        """How the file is read."""
+        try:
+            return Reading(self.delimiter, self.encoding, self.columns)
+        except ConfigError as error:
+            name = "delimiter" if error.parameter == "separator" else error.parameter
+            raise ConfigError(error.mistakes[0].message, parameter=name) from None
+
+    def _rows(
+        self, path: Path, read: Callable[[Path, Reading], Rows] = iter_rows, reading: Reading | None = None
+    ) -> Rows:
         """The rows of a file that has the columns this table names.
 
         Raises:
@@ -47,9 +77,13 @@ class Table(Component):
         if not path.is_file():
             raise ConfigError(f"there is no file '{path}'", parameter="path")
         for name in ("columns", "delimiter"):
-            if self.arguments[name] is not None and path.suffix.lower() not in (".csv", ".tsv"):
+            if self.arguments[name] is not None and format_of(path) not in DELIMITED:
                 raise ConfigError(f"is for CSV and TSV files, and '{path}' is none", parameter=name)
-        rows = iter(read(path) if read else iter_rows(path, columns=self.columns, delimiter=self.delimiter))
+        reading = reading or self._reading()
+        if format_of(path) in DELIMITED and self.columns is None and (header := header_of(path, reading)):
+            self._check(dict.fromkeys(header), path)  # before a row stumbles over the wrong delimiter
+        named = [self.arguments[name] for name in self.parameters() if name not in _NO_COLUMNS]
+        rows = lifted(read(path, reading), named)
         first = next(rows, None)
         if first is None:
             raise DataError(f"{path}: is empty")
@@ -86,8 +120,7 @@ class Table(Component):
             column = self.arguments[name]
             if name not in _NO_COLUMNS and column is not None and column not in row:
                 hint = did_you_mean(column, [str(one) for one in row])
-                between = next((mark for mark in ";|\t" if len(row) == 1 and mark in str(next(iter(row)))), None)
-                hint += f"; are columns divided by {between!r}? then say so with 'delimiter'" if between else ""
+                hint += f"{mark} with 'delimiter'" if (mark := other_separator(row)) else ""
                 found.append(Mistake(f"'{path}' has no column '{column}'{hint}", name))
         if found:
             raise ConfigError(found, parameter=found[0].path)
@@ -97,26 +130,29 @@ class CorpusTable(Table):
     """Documents. Columns that are not named become metadata.
 
     Args:
-        path: A JSONL, CSV, TSV or Parquet file, a folder of texts, a BEIR folder, or ``hf:owner/name``; relative to the
-            dataset file.
+        path: Where documents are read from (see :mod:`rag.corpus.readers`): a JSONL, JSON, CSV, TSV or Parquet file, a
+            folder, a pattern such as ``parts/*.jsonl``, ``hf:owner/name``, or a list of files; relative to the dataset
+            file.
         id: Column with the id; by default ``_id``, ``id``, ``doc_id`` or ``docid``.
         text: Column with the text; by default ``text``, ``contents``, ``content`` or ``body``.
         title: Column with the title, which is put before the text; by default ``title``, where there is one.
         columns: Names of the columns of a CSV or TSV file whose first line is a document already.
-        delimiter: Between the columns of a CSV file, such as ``;``; by default a comma, in TSV a tab.
+        delimiter: Between the columns of a CSV file, such as ``;`` or ``tab``; by default a comma, in TSV a tab.
+        encoding: Of a text file, one of Python's names.
     """
 
     type = "corpus"
 
     def __init__(
         self,
-        path: str,
+        path: str | list[str],
         *,
         id: str | None = None,
         text: str | None = None,
         title: str | None = None,
         columns: Sequence[str] | None = None,
         delimiter: Delimiter = None,
+        encoding: str = "utf-8",
     ) -> None:
         self.path = path
         self.id = id
@@ -124,16 +160,18 @@ class CorpusTable(Table):
         self.title = title
         self.columns = columns
         self.delimiter = delimiter
+        self.encoding = encoding
 
     def read(self, folder: Path, remarks: Remarks) -> Corpus:
         """The documents; paths are relative to ``folder``. What is noticed goes into ``remarks``."""
-        if self.path.startswith("hf:"):
-            return read_corpus(self.path, id_field=self.id, text_field=self.text, title_field=self.title)
+        if isinstance(self.path, list) or self.path.startswith("hf:") or glob.has_magic(self.path):
+            return self._read(folder)
         path = folder / Path(self.path).expanduser()
         if not path.exists():
             raise ConfigError(f"there is no file or folder '{path}'", parameter="path")
-        if path.suffix.lower() in TABLES:
-            rows = self._rows(path)
+        if format_of(path) in TABLES:
+            reading = self._reading()
+            rows = self._rows(path, reading=reading)
             where, first = next(rows)
             for parameter, given, usual in (("id", self.id, ID_FIELDS), ("text", self.text, TEXT_FIELDS)):
                 if given is None and not any(name in first for name in (*usual, "turns")):
@@ -151,12 +189,25 @@ class CorpusTable(Table):
                         bare.append(place)
                     yield place, row
 
-            corpus = Corpus.from_documents(documents_of(watched(), self.id, self.text, self.title))
+            corpus = corpus_of(documents_of(watched(), self.id, self.text, self.title, reading), reading)
             if bare:
                 message = f"{len(bare)} documents have no text in '{column}' (such as {bare[0]})"
                 remarks.add("cells_empty", message, count=len(bare), total=len(corpus), examples=bare)
             return corpus
-        return read_corpus(path, id_field=self.id, text_field=self.text, title_field=self.title)
+        return self._read(folder)
+
+    def _read(self, folder: Path) -> Corpus:
+        paths = self.path if isinstance(self.path, list) else [self.path]
+        sources = [path if path.startswith("hf:") else folder / Path(path).expanduser() for path in paths]
+        return read_corpus(
+            sources if isinstance(self.path, list) else sources[0],
+            id_field=self.id,
+            text_field=self.text,
+            title_field=self.title,
+            separator=self.delimiter,
+            encoding=self.encoding,
+            columns=self.columns,
+        )
 
 
 class QueriesTable(Table):
@@ -179,7 +230,8 @@ class QueriesTable(Table):
             answers.
         split: Column with the name of the split. Without it all are ``test``.
         columns: Names of the columns of a CSV or TSV file whose first line is a question already.
-        delimiter: Between the columns of a CSV file, such as ``;``; by default a comma, in TSV a tab.
+        delimiter: Between the columns of a CSV file, such as ``;`` or ``tab``; by default a comma, in TSV a tab.
+        encoding: Of a text file, one of Python's names.
     """
 
     type = "queries"
@@ -197,6 +249,7 @@ class QueriesTable(Table):
         split: str | None = None,
         columns: Sequence[str] | None = None,
         delimiter: Delimiter = None,
+        encoding: str = "utf-8",
     ) -> None:
         if separator is not None and relevant is None:
             raise ConfigError("is for the cells of 'relevant', which is not given", parameter="separator")
@@ -214,14 +267,15 @@ class QueriesTable(Table):
         self.split = split
         self.columns = columns
         self.delimiter = delimiter
+        self.encoding = encoding
 
     def read(self, folder: Path) -> list[tuple[str, Query, str, dict[str, int]]]:
         """(where, query, split, grade by document) of every question; paths are relative to ``folder``. A question that
         nothing answers has the empty id with grade 0.
         """
         path = folder / Path(self.path).expanduser()
-        topics = path.suffix.lower() not in TABLES
-        rows = self._rows(path, read_topics if topics else None)
+        topics = format_of(path) not in TABLES
+        rows = self._rows(path, read_topics if topics else iter_rows)
         at, first = next(rows)
         id = self.id or next((name for name in ("_id", "id", "query_id", "qid") if name in first), None)
         usual = ("text", "question", "query", *(["title"] if topics else []))
@@ -282,7 +336,8 @@ class QrelsTable(Table):
         grade: Column with the grade, a whole number, relevant when above 0. Without it every pair listed has grade 1.
         split: Column with the name of the split. Without it all are ``test``, or what the queries say.
         columns: Names of the columns of a CSV or TSV file whose first line is a judgement already.
-        delimiter: Between the columns of a CSV file, such as ``;``; by default a comma, in TSV a tab.
+        delimiter: Between the columns of a CSV file, such as ``;`` or ``tab``; by default a comma, in TSV a tab.
+        encoding: Of a text file, one of Python's names.
     """
 
     type = "qrels"
@@ -297,6 +352,7 @@ class QrelsTable(Table):
         split: str | None = None,
         columns: Sequence[str] | None = None,
         delimiter: Delimiter = None,
+        encoding: str = "utf-8",
     ) -> None:
         if (query is None) != (document is None):
             raise ConfigError("name both columns, 'query' and 'document', or neither", parameter="query")
@@ -312,6 +368,7 @@ class QrelsTable(Table):
         self.split = split
         self.columns = columns
         self.delimiter = delimiter
+        self.encoding = encoding
 
     def read(self, folder: Path) -> dict[str | None, Judgements]:
         """Judgements by split; None is the key of those without one. Paths are relative to ``folder``."""

@@ -19,6 +19,7 @@ import numpy as np
 from rag.candidates import Bools, Ints
 from rag.corpus.fields import Fields
 from rag.errors import ArtifactError, DataError
+from rag.remarks import Remark, Remarks
 from rag.store.fingerprint import fingerprint_texts
 from rag.text.normal import is_blank
 from rag.types import Document
@@ -33,6 +34,12 @@ logger = logging.getLogger("rag.corpus")
 _BATCH = 2048
 """Rows per record batch: large enough to be cheap to write, small enough to bound memory while writing."""
 
+_Row = tuple[str, str, str]
+"""Id, text, and metadata as JSON."""
+
+_REMARKS = b"remarks"
+"""Key of the remarks in the metadata of the file."""
+
 
 class Corpus:
     """Documents by position, in the order they were given.
@@ -44,10 +51,12 @@ class Corpus:
     by :meth:`open`.
     """
 
-    def __init__(self, table: pa.Table, alive: Bools | None = None) -> None:
+    def __init__(self, table: pa.Table, alive: Bools | None = None, remarks: Iterable[Remark] = ()) -> None:
         self._table = table
         self.alive = alive
         """Which documents were not deleted, bool [n]; None when none was."""
+        self.remarks = Remarks(remarks)
+        """What was left out while the documents were read, and which have no text; kept by :meth:`write`."""
         self._positions: dict[str, int] | None = None
         self._batches = table.to_batches()
         self._starts = np.cumsum([0, *(batch.num_rows for batch in self._batches)])[:-1]
@@ -56,7 +65,12 @@ class Corpus:
 
     @classmethod
     def from_documents(
-        cls, documents: Iterable[Document], *, path: Path | None = None, advance: Callable[[int], None] | None = None
+        cls,
+        documents: Iterable[Document],
+        *,
+        path: Path | None = None,
+        advance: Callable[[int], None] | None = None,
+        refuse: Callable[[DataError], None] | None = None,
     ) -> Corpus:
         """Write documents to an Arrow file as they come and map it into memory.
 
@@ -64,6 +78,7 @@ class Corpus:
             documents: Consumed once; never all in memory.
             path: Where to keep the file. Default: a temporary file that goes away with the corpus.
             advance: Called with the number of documents of each batch written.
+            refuse: Called with what is wrong with a document, which is left out unless this raises; None raises it.
 
         Raises:
             DataError: No documents, a repeated id, or something that is no :class:`Document` with string id and text.
@@ -72,20 +87,25 @@ class Corpus:
 
         if path is not None:
             try:
-                _write(documents, str(path), advance)
+                remarks = _write(documents, str(path), advance, refuse)
             except BaseException:
                 path.unlink(missing_ok=True)
                 raise
-            return cls.open(path)
+            corpus = cls.open(path)
+            corpus.remarks = remarks
+            return corpus
         with contextlib.ExitStack() as closing:
             handle = closing.enter_context(tempfile.TemporaryFile(prefix="rag-corpus-"))
-            _write(documents, pa.PythonFile(handle, mode="w"), advance)
+            remarks = _write(documents, pa.PythonFile(handle, mode="w"), advance, refuse)
             handle.flush()
             alias = f"/proc/self/fd/{handle.fileno()}"
             if Path(alias).exists():
-                return cls._map(alias)
-            closing.pop_all()  # without another name for the file, the handle lives as long as the mapping
-            return cls._map(handle)
+                corpus = cls._map(alias)
+            else:
+                closing.pop_all()  # without another name for the file, the handle lives as long as the mapping
+                corpus = cls._map(handle)
+            corpus.remarks = remarks
+            return corpus
 
     @classmethod
     def open(cls, path: Path) -> Corpus:
@@ -107,20 +127,23 @@ class Corpus:
             raise ArtifactError(f"{source} is no corpus file: {error}") from None
         if table.schema.names != _schema().names:
             raise ArtifactError(f"{source} is no corpus file: its columns are {', '.join(table.schema.names)}")
-        return cls(table)
+        about = table.schema.metadata or {}
+        remarks = map(Remark.from_dict, json.loads(about.get(_REMARKS, b"[]")))
+        return cls(table.replace_schema_metadata(None), remarks=remarks)
 
     def write(self, path: Path) -> None:
         """Write the corpus as one Arrow file."""
         import pyarrow as pa
 
-        with pa.ipc.new_file(str(path), self._table.schema) as writer:
+        about = {_REMARKS: json.dumps(self.remarks.as_dicts(), ensure_ascii=False)} if self.remarks else None
+        with pa.ipc.new_file(str(path), self._table.schema.with_metadata(about)) as writer:
             writer.write_table(self._table, max_chunksize=_BATCH)
 
     # -- changing: a new corpus each time ------------------------------------------------------------------------------
 
     def with_alive(self, alive: Bools | None) -> Corpus:
         """The same documents, of which these were not deleted."""
-        return Corpus(self._table, None if alive is None or alive.all() else alive)
+        return Corpus(self._table, None if alive is None or alive.all() else alive, self.remarks)
 
     def with_metadata(self, metadata: Mapping[int, Mapping[str, Any]]) -> Corpus:
         """The same documents with other metadata at some positions."""
@@ -135,7 +158,7 @@ class Corpus:
             column = [texts.get(start + row, value) for row, value in enumerate(column)]
             place = batch.schema.get_field_index("metadata")
             batches[owner] = batch.set_column(place, "metadata", pa.array(column, pa.string()))
-        return Corpus(pa.Table.from_batches(batches, schema=self._table.schema), self.alive)
+        return Corpus(pa.Table.from_batches(batches, schema=self._table.schema), self.alive, self.remarks)
 
     def living(self) -> Corpus:
         """Only the documents that were not deleted, at new positions, in the same order."""
@@ -145,7 +168,7 @@ class Corpus:
             return self
         spans = zip(self._batches, self._starts, [*self._starts[1:], len(self)], strict=True)
         kept = [batch.filter(pa.array(self.alive[a:b])) for batch, a, b in spans]
-        return Corpus(_joined(self._table.schema, kept))
+        return Corpus(_joined(self._table.schema, kept), remarks=self.remarks)
 
     def rows(self, positions: Ints) -> Corpus:
         """The documents at these positions, at new ones."""
@@ -153,7 +176,8 @@ class Corpus:
 
     def followed_by(self, other: Corpus) -> Corpus:
         """These documents, then those of another."""
-        grown = Corpus(_joined(self._table.schema, [*self._batches, *other._batches]))
+        batches = [*self._batches, *other._batches]
+        grown = Corpus(_joined(self._table.schema, batches), remarks=[*self.remarks, *other.remarks])
         if self.alive is not None:
             grown.alive = np.concatenate([self.alive, np.ones(len(other), dtype=bool)])
         return grown
@@ -223,7 +247,9 @@ class Corpus:
         """
         order = self.fields.field(field).order()
         blocks = (order[first : first + _BATCH] for first in range(0, len(order), _BATCH))
-        return Corpus.from_documents(document for block in blocks for document in self.documents(block))
+        corpus = Corpus.from_documents(document for block in blocks for document in self.documents(block))
+        corpus.remarks = self.remarks
+        return corpus
 
     def position(self, document_id: str) -> int | None:
         """Position of an id, or None when the corpus does not have it, or no more."""
@@ -253,32 +279,50 @@ class Corpus:
         return pa.Table.from_batches(pieces).take(pa.array(np.argsort(order)))
 
 
-def _write(documents: Iterable[Document], sink: Any, advance: Callable[[int], None] | None) -> None:
+def _write(
+    documents: Iterable[Document],
+    sink: Any,
+    advance: Callable[[int], None] | None,
+    refuse: Callable[[DataError], None] | None,
+) -> Remarks:
     import pyarrow as pa
 
+    def write(rows: list[_Row]) -> None:
+        columns = [
+            pa.array(column, field.type) for column, field in zip(zip(*rows, strict=True), _schema(), strict=True)
+        ]
+        writer.write_batch(pa.record_batch(columns, schema=_schema()))
+        if advance:
+            advance(len(rows))
+
     seen: set[str] = set()
-    empty = 0
+    empty: list[str] = []
+    remarks = Remarks()
     with pa.ipc.new_file(sink, _schema()) as writer:
-        batch: list[Document] = []
+        rows: list[_Row] = []
         for document in documents:
-            _check(document, seen)
-            empty += is_blank(document.text)
-            batch.append(document)
-            if len(batch) == _BATCH:
-                writer.write_batch(_record_batch(batch))
-                if advance:
-                    advance(len(batch))
-                batch = []
-        if batch:
-            writer.write_batch(_record_batch(batch))
-            if advance:
-                advance(len(batch))
+            try:
+                rows.append(_row(document, seen))
+            except DataError as error:
+                if refuse is None:
+                    raise
+                refuse(error)
+                continue
+            seen.add(document.id)
+            if is_blank(document.text):
+                empty.append(document.id)
+            if len(rows) == _BATCH:
+                write(rows)
+                rows = []
+        if rows:
+            write(rows)
     if not seen:
         raise DataError("the corpus is empty: there is no document to index")
     if empty:
-        logger.warning(
-            "%d of %d documents have no text; they are kept, but nothing in them can match", empty, len(seen)
-        )
+        message = f"{len(empty)} of {len(seen)} documents have no text; they are kept, but nothing in them can match"
+        remarks.add("empty_texts", message, count=len(empty), total=len(seen), examples=empty)
+        logger.warning("%s", message)
+    return remarks
 
 
 def _schema() -> pa.Schema:
@@ -307,25 +351,6 @@ def _metadata_text(metadata: Mapping[str, Any]) -> str:
     return json.dumps(dict(metadata), ensure_ascii=False, default=_json_value) if metadata else "{}"
 
 
-def _record_batch(documents: list[Document]) -> pa.RecordBatch:
-    import pyarrow as pa
-
-    try:
-        metadata = [_metadata_text(d.metadata) for d in documents]
-    except (TypeError, ValueError):
-        for document in documents:
-            try:
-                json.dumps(dict(document.metadata), default=_json_value)
-            except (TypeError, ValueError) as error:
-                raise DataError(f"document '{document.id}': its metadata is not JSON: {error}") from None
-        raise
-    try:
-        arrays = [[d.id for d in documents], [d.text for d in documents], metadata]
-        return pa.record_batch([pa.array(a, t.type) for a, t in zip(arrays, _schema(), strict=True)], schema=_schema())
-    except UnicodeEncodeError as error:
-        raise DataError(f"a document holds text that is not valid Unicode (a lone surrogate): {error}") from None
-
-
 def _json_value(value: Any) -> str:
     """Dates, times and decimals, as tables have them, as text."""
     if isinstance(value, (date, time, Decimal)):
@@ -341,7 +366,12 @@ def _documents(table: Any) -> list[Document]:
     ]
 
 
-def _check(document: Any, seen: set[str]) -> None:
+def _row(document: Any, seen: set[str]) -> _Row:
+    """What is written of a document.
+
+    Raises:
+        DataError: It is none, or something of it cannot be written.
+    """
     if not isinstance(document, Document):
         raise DataError(f"expected a rag.Document, got {type(document).__name__}: {document!r:.80}")
     if not isinstance(document.id, str) or not document.id:
@@ -350,4 +380,14 @@ def _check(document: Any, seen: set[str]) -> None:
         raise DataError(f"document '{document.id}': its text must be a string, got {type(document.text).__name__}")
     if document.id in seen:
         raise DataError(f"two documents have the id '{document.id}': ids must be unique in a corpus")
-    seen.add(document.id)
+    try:
+        metadata = _metadata_text(document.metadata)
+    except (TypeError, ValueError) as error:
+        raise DataError(f"document '{document.id}': its metadata is not JSON: {error}") from None
+    row = (document.id, document.text, metadata)
+    try:
+        for text in row:
+            text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise DataError(f"a document holds text that is not valid Unicode (a lone surrogate): {error}") from None
+    return row

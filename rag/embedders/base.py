@@ -34,6 +34,18 @@ class Embedder(Component):
     def dimension(self) -> int:
         """Length of the vectors; known once fitted."""
 
+    @property
+    def window(self) -> int | None:
+        """Longest text in tokens, those included that the model adds, of which nothing is cut off; None where there is
+        no such limit, or nobody knows it.
+        """
+        return None
+
+    @property
+    def prompt_for_documents(self) -> str:
+        """What is put before every document, and takes some of the :attr:`window`."""
+        return ""
+
     @abstractmethod
     def embed_queries(self, texts: Sequence[str]) -> Vectors:
         """Vectors of queries, float32 [n, d], in the order of ``texts``."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Annotated, Any
@@ -29,6 +30,9 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
 __all__ = ["SentenceTransformerEmbedder"]
+
+_DOCUMENT_PROMPTS = ("document", "passage", "corpus")
+"""Names under which a model may keep its prompt for documents, in the order of sentence-transformers."""
 
 
 class SentenceTransformerEmbedder(TokenEmbedder):
@@ -103,6 +107,31 @@ class SentenceTransformerEmbedder(TokenEmbedder):
     def dimension(self) -> int:
         full = int(self.encoder.get_embedding_dimension() or 0)
         return min(full, self.truncate_dim) if self.truncate_dim else full
+
+    @property
+    def window(self) -> int | None:
+        own = self._setting("sentence_bert_config.json", "max_seq_length")
+        if own is None and self.max_length is None:
+            own = getattr(self.encoder, "max_seq_length", None)
+        return min((limit for limit in (own, self.max_length) if limit is not None), default=None)
+
+    @property
+    def prompt_for_documents(self) -> str:
+        if self.document_prompt is not None:
+            return self.document_prompt
+        file = "config_sentence_transformers.json"
+        prompts = self._setting(file, "prompts") or {}
+        usual = (*_DOCUMENT_PROMPTS, self._setting(file, "default_prompt_name"))
+        return str(next((prompts[name] for name in usual if name in prompts), ""))
+
+    def _setting(self, file: str, name: str) -> Any:
+        """A value in one of the model's files of settings, or None; nothing is loaded."""
+        path = model_file(self.model, file, self.revision)
+        try:
+            settings = {} if path is None else json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return None
+        return settings.get(name) if isinstance(settings, dict) else None
 
     def embed_queries(self, texts: Sequence[str]) -> Vectors:
         return self._vectors(self._encode(list(texts), query=True, convert_to_tensor=True))

@@ -499,7 +499,8 @@ def test_wrong_documents_change_nothing(given: list[Document]) -> None:
     for wrong, message in (
         ([Document("a", "x"), Document("a", "y")], "two documents have the id 'a'"),
         ([], "the corpus is empty"),
-        (["text"], "expected a rag.Document"),
+        ([5], "expected a rag.Document"),
+        (["text"], "text: no such file"),
         ([Document("a", "x", {"year": object()})], "its metadata is not JSON"),
     ):
         with pytest.raises(DataError, match=message):

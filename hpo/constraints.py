@@ -15,7 +15,7 @@ from rag.config.source import Node
 from rag.errors import Mistake, did_you_mean
 
 if TYPE_CHECKING:
-    from hpo.space import Parameter
+    from hpo.parameter import Parameter
 
 __all__ = ["Bound", "Rule"]
 

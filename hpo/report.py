@@ -15,9 +15,9 @@ from eval.pages import number, percent, render_page
 from hpo import figures
 from hpo.objectives import COSTS
 from hpo.outputs import summary
+from hpo.parameter import Parameter
 from hpo.result import SweepResult, intervals_of, values_of
 from hpo.samplers.additive import Additive
-from hpo.space import Parameter
 from hpo.study import Finished
 
 __all__ = ["importance", "render_report"]

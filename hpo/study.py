@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from hpo.parameter import point_key
 from hpo.samplers.random import Random
-from hpo.space import point_key
 from hpo.storage import Worker, locked, open_storage
 from hpo.sweep import Sweep
 from hpo.trial import Bench, Measured

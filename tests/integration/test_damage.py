@@ -42,7 +42,7 @@ def test_any_damaged_file_of_the_store_is_computed_again_and_replaced(tmp_path, 
     with Store(tmp_path) as store:
         expected = answers(build(WordEmbedder(size=16)).fit(DOCUMENTS, store=store))
     victims = [path for path in tmp_path.rglob("*") if path.is_file() and "locks" not in path.parts]
-    victims = [path for path in victims if not path.name.startswith(".") and path.suffix not in (".aside-lock",)]
+    victims = [path for path in victims if not path.name.startswith(".") and path.suffix != ".aside-lock"]
     assert {"manifest.json", ".npy", ".sqlite"} <= {one.name for one in victims} | {one.suffix for one in victims}
     for victim in victims:
         if not victim.exists():

@@ -84,6 +84,8 @@ def trials_table(result: SweepResult) -> pa.Table:
         "n_queries": pa.array([one.n_queries for one in result.trials], pa.int64()),
         "seconds": pa.array([one.seconds for one in result.trials], pa.float64()),
         "seconds_alone": pa.array([one.alone for one in result.trials], pa.float64()),
+        "texts_wanted": pa.array([one.texts_wanted for one in result.trials], pa.int64()),
+        "texts_missing": pa.array([one.texts_missing for one in result.trials], pa.int64()),
         "reason": pa.array([one.reason for one in result.trials], pa.string()),
     }
     for name in metrics:

@@ -18,7 +18,7 @@ from hpo.outputs import summary
 from hpo.parameter import Parameter
 from hpo.result import SweepResult, intervals_of, values_of
 from hpo.samplers.additive import Additive
-from hpo.study import Finished
+from hpo.trials import Finished
 
 __all__ = ["importance", "render_report"]
 
@@ -83,7 +83,7 @@ def _view(result: SweepResult) -> tuple[dict[str, Any], dict[str, Figure]]:
 
 def _rows(result: SweepResult) -> list[dict[str, Any]]:
     """Baseline and what was chosen, with their metrics on the tuning and on the test queries."""
-    by_number = {one.number: one for one in result.trials}
+    by_number = {one.number: one for one in result.trials if one.state != "repeated"}
     tested = [*([result.baseline] if result.baseline else []), *result.tested]
     rows = []
     for one in tested:

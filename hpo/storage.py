@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from optuna.storages import BaseStorage
     from optuna.trial import FrozenTrial
 
-__all__ = ["Worker", "check_url", "locked", "open_storage"]
+__all__ = ["Explained", "Worker", "absolute", "check_url", "locked", "open_storage"]
 
 _DRIVERS = {"postgresql": "psycopg", "mysql": "pymysql"}
 """What speaks to a server when the URL names no driver; each comes with the extra of the server's name."""
@@ -139,15 +139,21 @@ class Worker:
 
     Args:
         folder: The sweep's.
+        id: Whom others know it by; None makes one.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, id: str | None = None) -> None:
         self.folder = folder / "workers"
         self.host = socket.gethostname()
-        self.id = f"{self.host}-{uuid.uuid4().hex[:12]}"
+        self.id = id or self.new_id()
         self.folder.mkdir(parents=True, exist_ok=True)
         self._lock = _file_lock(self.folder / f"{self.id}.lock")
         self._lock.acquire()
+
+    @staticmethod
+    def new_id() -> str:
+        """An id that no worker has."""
+        return f"{socket.gethostname()}-{uuid.uuid4().hex[:12]}"
 
     def close(self) -> None:
         self._lock.release()
@@ -177,3 +183,24 @@ class Worker:
 
 def _without_password(url: str) -> str:
     return re.sub(r"(?<=password=)[^&]*", "...", re.sub(r"//([^:/@]*):.*@", r"//\1:...@", url))
+
+
+def absolute(url: str | None, folder: Path) -> str | None:
+    """A storage's URL with the path of a journal relative to a folder."""
+    if url is not None and url.startswith("journal:"):
+        path = Path(url.removeprefix("journal:").removeprefix("//")).expanduser()
+        return f"journal:{path if path.is_absolute() else folder / path}"
+    return url
+
+
+class Explained:
+    """What goes wrong in a storage as one message."""
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        from optuna.exceptions import OptunaError
+
+        if isinstance(error, (OptunaError, KeyError, ValueError, AssertionError)):
+            raise ArtifactError(f"the sweep's storage cannot be read: {error}") from None

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress
 
-__all__ = ["out", "plain", "print_json", "progress", "quiet_libraries", "stderr"]
+__all__ = ["out", "plain", "print_json", "progress", "quiet_libraries", "status", "stderr"]
 
 _LINE_EVERY = 10.0
 """Seconds between lines of progress in a log."""
@@ -114,6 +114,17 @@ def progress(title: str, total: int | None) -> Iterator[Callable[[int], None]]:
         bar.remove_task(task)
         if outer is None and bar.live.is_started:
             bar.stop()
+
+
+@contextmanager
+def status() -> Iterator[Callable[[str], None]]:
+    """Something to say a line to, on standard error: on a terminal it takes the place of the line before."""
+    console = stderr()
+    if not console.is_terminal:
+        yield lambda text: cast("None", sys.stderr.write(f"{text}\n"))
+        return
+    with console.status("starting") as line:
+        yield line.update
 
 
 def quiet_libraries(verbose: bool) -> None:

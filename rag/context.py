@@ -168,6 +168,7 @@ class FitContext:
             spent = batch.ledger.total
             spent.seconds = 0.0  # has been booked as it passed
             self.ledger.book(spent)
+            self.ledger.add_texts(batch.ledger)
             self._training_run = batch, candidates
         return self._training_run
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, fields
 
-__all__ = ["Costs", "Ledger"]
+__all__ = ["Costs", "Ledger", "Texts"]
 
 
 @dataclass(slots=True)
@@ -43,10 +43,32 @@ class Costs:
 
 
 @dataclass(slots=True)
+class Texts:
+    """Texts that were asked of language models: summaries, rewritten queries, answers.
+
+    Args:
+        wanted: How many were asked for.
+        missing: How many of them did not come.
+        problem: Why, of the first that did not.
+    """
+
+    wanted: int = 0
+    missing: int = 0
+    problem: str = ""
+
+    def __iadd__(self, other: Texts) -> Texts:
+        self.wanted += other.wanted
+        self.missing += other.missing
+        self.problem = self.problem or other.problem
+        return self
+
+
+@dataclass(slots=True)
 class Ledger:
-    """Costs by stage. One stage is open at a time; what is spent goes to it."""
+    """Costs by stage, and texts that were asked for. One stage is open at a time; what is spent goes to it."""
 
     stages: dict[str, Costs] = field(default_factory=dict)
+    texts: dict[str, Texts] = field(default_factory=dict)
     _open: list[str] = field(default_factory=list)
 
     @contextmanager
@@ -80,11 +102,23 @@ class Ledger:
         own = self.stages.setdefault(self._open[-1] if self._open else "other", Costs())
         own += costs
 
+    def wrote(self, texts: Texts) -> None:
+        """Book texts that were asked for to the open stage."""
+        own = self.texts.setdefault(self._open[-1] if self._open else "other", Texts())
+        own += texts
+
     def add(self, other: Ledger) -> None:
         """Book everything of another ledger here too."""
         for name, costs in other.stages.items():
             own = self.stages.setdefault(name, Costs())
             own += costs
+        self.add_texts(other)
+
+    def add_texts(self, other: Ledger) -> None:
+        """Book the texts alone of another ledger here too."""
+        for name, texts in other.texts.items():
+            mine = self.texts.setdefault(name, Texts())
+            mine += texts
 
     @property
     def total(self) -> Costs:

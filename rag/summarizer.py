@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, ClassVar
 from rag.component import Component
 from rag.context import Progress, no_progress
 from rag.conversation import Turn, turns_of
+from rag.costs import Texts
 from rag.errors import ArtifactError, ConfigError, DataError, ModelError
 from rag.store.values import Values, text_key
 from rag.types import Document, Query
@@ -216,6 +217,8 @@ class Summarizer(Component):
             ledger.spend(seconds=seconds)
             for summary in found.values():
                 ledger.spend(llm_calls=summary.llm_calls, llm_tokens=summary.llm_tokens)
+            lost = [summary.problem for summary in found.values() if not summary.texts]
+            ledger.wrote(Texts(len(found), len(lost), next(iter(lost), "")))
         return [found.get(key) for key in keys]
 
     def _write(

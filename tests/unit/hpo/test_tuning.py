@@ -23,6 +23,7 @@ from hpo.storage import open_storage
 from hpo.study import SweepStudy
 from hpo.sweep import sweep_from_config
 from hpo.trial import Bench, index_bytes
+from hpo.trials import Finished
 from rag import ArtifactError, ConfigError, DataError, MissingExtraError, Pipeline
 from rag.store.store import Store
 from retrievers import BM25
@@ -481,5 +482,5 @@ def test_answers_are_neither_written_nor_paid_for(dataset):
 @pytest.mark.parametrize(("timeout", "n_trials", "said"), [(5.0, 9, True), (5.0, 1, False), (None, 9, False)])
 def test_a_sweep_that_ran_out_of_time_says_so(timeout: float | None, n_trials: int, said: bool) -> None:
     asked = SimpleNamespace(timeout=timeout, n_trials=n_trials, goals=())
-    notes = _notes(asked, [SimpleNamespace(state="complete")], {"tune": "dev", "n_tune": 99})
+    notes = _notes(asked, [Finished(0, "complete", {})], {"tune": "dev", "n_tune": 99})
     assert said == any(note.startswith("1 of 9 trials: the time limit of 5 s was reached") for note in notes)

@@ -217,8 +217,10 @@ class Summarizer(Component):
             ledger.spend(seconds=seconds)
             for summary in found.values():
                 ledger.spend(llm_calls=summary.llm_calls, llm_tokens=summary.llm_tokens)
-            lost = [summary.problem for summary in found.values() if not summary.texts]
-            ledger.wrote(Texts(len(found), len(lost), next(iter(lost), "")))
+            asked = [summary for summary in found.values() if summary.llm_calls]
+            if asked:
+                lost = [summary.problem for summary in asked if not summary.texts]
+                ledger.wrote(Texts(len(asked), len(lost), next(iter(lost), "")))
         return [found.get(key) for key in keys]
 
     def _write(

@@ -19,6 +19,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hpo.importance import importance
 from hpo.result import SweepResult, Tested, intervals_of
 from rag.errors import ArtifactError
 from rag.store.folder import replace_file
@@ -106,6 +107,7 @@ def summary(result: SweepResult) -> dict[str, Any]:
     for trial in result.trials:
         states[trial.state] = states.get(trial.state, 0) + 1
     ran = [trial for trial in result.trials if trial.state != "repeated"]
+    matter = importance(sweep, result.trials)
     return {
         "dataset": dict(result.dataset),
         "objectives": [str(one) for one in sweep.goals],
@@ -130,6 +132,7 @@ def summary(result: SweepResult) -> dict[str, Any]:
         "tested": [_tested(one) for one in result.tested],
         "baseline": None if result.baseline is None else _tested(result.baseline),
         "retested": [asdict(one) for one in result.retested],
+        "importance": {"shares": {one.name: share for one, share in matter.shares}, "not_told": matter.reason},
         "verdict": result.verdict,
         "problem": result.problem,
         "notes": list(result.notes),

@@ -94,7 +94,10 @@ def rows(folder):
     return [(one["number"], one["parameter.model"], one["state"], one["reason"]) for one in table]
 
 
-pytestmark = pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="looks at processes in /proc")
+pytestmark = [
+    pytest.mark.timeout(900),
+    pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="looks at processes in /proc"),
+]
 
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
@@ -106,12 +109,13 @@ def test_workers_end_with_their_parent(folder, how):
 
     with chat_server(answer) as server:
         process = begin(folder, server, "--workers", "2")
-        assert until(lambda: len({one["model"] for one in server.requests}) == 2, 60)
+        assert until(lambda: len({one["model"] for one in server.requests}) == 2, 200)
         pids = workers(process.pid)
         assert 2 == len(pids)
         process.send_signal(how)  # to the parent alone
-        assert until(lambda: not any(map(lives, pids)), 5)
-        assert until(lambda: process.poll() is not None, 5)
+        assert until(lambda: not any(map(lives, pids)), 10)
+        assert until(lambda: process.poll() is not None, 10)
+        process.communicate()
         assert {signal.SIGTERM: 143, signal.SIGINT: 130, signal.SIGKILL: -9}[how] == process.returncode
         asked = len(server.requests)
         time.sleep(0.5)
@@ -131,16 +135,16 @@ def test_a_trial_that_takes_too_long_is_ended(folder):
         return {"body": "short", "delay": slow.get(request["model"], 0.0)}
 
     with chat_server(answer) as server:
-        _, said = finished(begin(folder, server, "--trial-timeout", "4"))
-        assert "took longer than trial_timeout, 4 s: it was ended" in said
-        assert [(2, "c", "failed", "took longer than trial_timeout, 4 s")] == [
+        _, said = finished(begin(folder, server, "--trial-timeout", "20"))
+        assert "took longer than trial_timeout, 20 s: it was ended" in said
+        assert [(2, "c", "failed", "took longer than trial_timeout, 20 s")] == [
             row for row in rows(folder) if row[2] != "complete"
         ]
         assert ["a", "b", "c", "d"] == [model for _, model, *_ in rows(folder)]
-        _, said = finished(begin(folder, server, "--trial-timeout", "3"))  # still too long: not tried
+        _, said = finished(begin(folder, server, "--trial-timeout", "10"))  # still too long: not tried
         assert 4 == len(rows(folder))
         slow.clear()
-        _, said = finished(begin(folder, server, "--trial-timeout", "30"))
+        _, said = finished(begin(folder, server, "--trial-timeout", "100"))
         assert "1 trial that failed is run again: trial_timeout was raised" in said
     assert [(0, "a"), (1, "b"), (3, "d"), (4, "c")] == [(number, model) for number, model, *_ in rows(folder)]
     assert {"complete"} == {state for _, _, state, _ in rows(folder)}

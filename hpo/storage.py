@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import re
 import socket
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
 
 __all__ = ["Explained", "Worker", "absolute", "check_url", "locked", "open_storage"]
+
+logger = logging.getLogger("rag.tune")
 
 _DRIVERS = {"postgresql": "psycopg", "mysql": "pymysql"}
 """What speaks to a server when the URL names no driver; each comes with the extra of the server's name."""
@@ -56,8 +59,13 @@ def open_storage(url: str | None, folder: Path) -> BaseStorage:
         path = Path(re.sub("^journal:(//)?", "", url)).expanduser()
         try:
             return JournalStorage(_journal(path))
-        except (OSError, ValueError, KeyError) as error:
+        except OSError as error:
             raise ArtifactError(f"{path}: cannot be the sweep's storage: {error}") from None
+        except (ValueError, LookupError, TypeError, AttributeError, AssertionError) as error:
+            raise ArtifactError(
+                f"{path}: cannot be the sweep's storage: damaged: {error}; put a copy back, or move it away to begin "
+                "anew"
+            ) from None
     server = url.partition("://")[0]
     if server in _DRIVERS:
         url = url.replace(server, f"{server}+{_DRIVERS[server]}", 1)
@@ -110,6 +118,7 @@ def _cut_torn_line(path: Path) -> None:
             whole = start
         if whole < size:
             file.truncate(whole)
+            logger.warning("%s: its last %d bytes are no whole line, and were cut off", path, size - whole)
 
 
 def _file_lock(path: Path) -> FileLock:

@@ -386,6 +386,25 @@ def test_a_torn_line_at_the_end_of_the_journal_is_dropped(dataset, tmp_path):
     assert points(first) == points(tune(sweep(n_trials=4), dataset, out=tmp_path))[:3]
 
 
+@pytest.mark.parametrize(
+    "damage",
+    [
+        b"\xff\xfe{}\n",
+        b"5\n",
+        b"[]\n",
+        b'{"a": [1]}\n',
+        b'{"op_code": 99, "worker_id": 1}\n',
+        b'{"op\n{}\n',
+    ],
+)
+def test_a_damaged_journal_is_named_with_the_way_out(dataset, tmp_path, damage):
+    tune(sweep(n_trials=2), dataset, out=tmp_path)
+    journal = tmp_path / "study.journal"
+    journal.write_bytes(damage + journal.read_bytes())
+    with pytest.raises(ArtifactError, match=r"study.journal: cannot be .* damaged: .*move it away to begin anew"):
+        tune(sweep(n_trials=2), dataset, out=tmp_path)
+
+
 def test_a_trial_whose_process_died_is_run_again(dataset, tmp_path):
     bench = Bench(sweep(), dataset, None)
     study = SweepStudy(sweep(), bench, tmp_path)

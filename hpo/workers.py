@@ -28,7 +28,7 @@ from hpo.storage import Worker
 from hpo.study import SweepStudy
 from hpo.sweep import Sweep
 from hpo.trial import Bench
-from rag.errors import ArtifactError
+from rag.errors import ArtifactError, RagError
 from rag.store.store import Mode, Store
 
 __all__ = ["Job", "supervise"]
@@ -127,7 +127,7 @@ class _Team:
 
     def _start(self) -> None:
         id = Worker.new_id()
-        process = multiprocessing.get_context("spawn").Process(target=_work, args=(self.job, id), daemon=True)
+        process = multiprocessing.get_context("spawn").Process(target=_work, args=(self.job, id))
         with _threads(max(1, (os.cpu_count() or 1) // self.n)):
             process.start()
         self.workers[id] = process
@@ -203,13 +203,17 @@ def _terminated() -> Iterator[None]:
 
 def _work(job: Job, id: str) -> None:
     _end_with_parent()
-    data = job.dataset if isinstance(job.dataset, Dataset) else load_dataset(job.dataset)
-    with ExitStack() as stack, suppress(KeyboardInterrupt):
-        store = None if job.store is None else stack.enter_context(Store(job.store, mode=job.mode))
-        bench = Bench(job.sweep, data, store)
-        study = SweepStudy(job.sweep, bench, job.folder, name=job.study, worker=id)
-        stack.callback(study.close)
-        job.run(study, bench, job.deadline)
+    try:
+        with ExitStack() as stack, suppress(KeyboardInterrupt):
+            data = job.dataset if isinstance(job.dataset, Dataset) else load_dataset(job.dataset)
+            store = None if job.store is None else stack.enter_context(Store(job.store, mode=job.mode))
+            bench = Bench(job.sweep, data, store)
+            study = SweepStudy(job.sweep, bench, job.folder, name=job.study, worker=id)
+            stack.callback(study.close)
+            job.run(study, bench, job.deadline)
+    except RagError as error:
+        logger.error("%s", error)  # noqa: TRY400 - no traceback: it is for people
+        raise SystemExit(2) from None
 
 
 def _end_with_parent() -> None:

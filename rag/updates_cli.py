@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from rag.console import echo
 from rag.store.cli import open_store
 
 if TYPE_CHECKING:
@@ -113,7 +114,7 @@ def compact(folder: FolderArgument, store: StoreOption = None) -> None:
     with open_store(store) as kept, Pipeline.editing(folder) as pipeline:
         deleted = len(pipeline.corpus) - pipeline.corpus.n_alive
         pipeline.compact(store=kept, progress=progress)
-    typer.echo(f"{folder}: {deleted} deleted documents removed, {len(pipeline.corpus)} left")
+    echo(f"{folder}: {deleted} deleted documents removed, {len(pipeline.corpus)} left")
 
 
 def verify(folder: FolderArgument) -> None:
@@ -122,7 +123,7 @@ def verify(folder: FolderArgument) -> None:
 
     _, manifest = read_folder(folder, "pipeline", verify=True)
     files = manifest["files"].values()
-    typer.echo(f"{folder}: whole ({len(files)} files, {sum(file['bytes'] for file in files)} bytes)")
+    echo(f"{folder}: whole ({len(files)} files, {sum(file['bytes'] for file in files)} bytes)")
 
 
 def _read(corpus: str, id_field: str | None, text_field: str | None, title_field: str | None) -> Any:
@@ -140,10 +141,10 @@ def _report(folder: Path, changes: Changes, n_documents: int, as_json: bool, *, 
         print_json(asdict(changes) | {"documents": n_documents, "dry_run": dry_run})
         return
     if changes.unknown:
-        typer.echo(f"unknown ids: {', '.join(changes.unknown)}", err=True)
+        echo(f"unknown ids: {', '.join(changes.unknown)}", err=True)
     if changes.stale:
-        typer.echo(f"stale: {changes.stale}; rag index (or rag eval --save) fits it again", err=True)
+        echo(f"stale: {changes.stale}; rag index (or rag eval --save) fits it again", err=True)
     counts = ", ".join(f"{getattr(changes, name)} {name}" for name in ("added", "updated", "skipped", "deleted"))
     would = "would be " if dry_run else ""
     compacted = ", compacted" if changes.compacted else ""
-    typer.echo(f"{folder}: {would}{counts}{compacted}; {n_documents} documents{' now' if dry_run else ''}")
+    echo(f"{folder}: {would}{counts}{compacted}; {n_documents} documents{' now' if dry_run else ''}")

@@ -170,10 +170,10 @@ def status() -> Iterator[Callable[[str], None]]:
     """Something to say a line to, on standard error: on a terminal it takes the place of the line before."""
     console = stderr()
     if not console.is_terminal:
-        yield lambda text: cast("None", sys.stderr.write(f"{text}\n"))
+        yield lambda text: echo(text, err=True)
         return
     with console.status("starting") as line:
-        yield line.update
+        yield lambda text: line.update(plain(text))
 
 
 def quiet_libraries(verbose: bool) -> None:

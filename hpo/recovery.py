@@ -114,8 +114,9 @@ def _reason(sweep: Sweep, trial: FrozenTrial, content: Mapping[str, Any] | None,
     """Why a trial is run again; empty when it holds."""
     failed = trial.state.name == "FAIL"
     before = trial.user_attrs.get("content")
-    known = content is not None and before is not None and not content["lacks"]  # else nobody can tell
-    if known and content["key"] != before["key"]:
+    if content is None or before is None or content["lacks"]:
+        pass  # nobody can tell
+    elif content["key"] != before["key"]:
         return "there" if failed else "changed"
     if not failed:
         return ""

@@ -269,7 +269,7 @@ class SweepStudy:
         trial.set_user_attr("measured", about)
         if measured.stopped:
             if len(self.sweep.goals) == 1:
-                trial.report(measured.metrics[self.sweep.goals[0].metric], about["n_queries"])  # type: ignore[arg-type]
+                trial.report(measured.metrics[self.sweep.goals[0].metric], about["n_queries"])
             self.study.tell(trial, state=TrialState.PRUNED)
             return
         for bound in self.sweep.bounds:

@@ -102,8 +102,8 @@ def tune(
             bar = _Bar(study, advance)
             bar()
             if workers > 1 or sweep.trial_timeout is not None:
-                root, mode = (None, "use") if store is None else (store.root, store.mode)
-                job = Job(sweep, source, folder, root, mode, deadline, study.name, _run)
+                root, mode = (None, None) if store is None else (store.root, store.mode)
+                job = Job(sweep, source, folder, root, mode or "use", deadline, study.name, _run)
                 supervise(study, job, workers, bar)
             else:
                 _run(study, bench, deadline, bar)

@@ -17,12 +17,13 @@ import numpy as np
 import optuna
 
 from hpo.distributions import Categorical
+from hpo.parameter import Parameter
 from hpo.samplers.additive import Additive
 from hpo.samplers.base import Sampler
 from hpo.samplers.greedy import Greedy
 from hpo.samplers.optuna import GP, NSGA2, TPE
 from hpo.samplers.random import Random
-from hpo.space import Parameter, Space
+from hpo.space import Space
 from rag.config.source import node_from_python
 
 COLUMNS = ["Chunk Size", "Chunk Overlap", "Embedding Model", "Top-K", "Generative Mode"]

@@ -27,6 +27,12 @@ def tune(
         Path | None, typer.Option("--out", metavar="DIR", help="The sweep's folder; by default one under sweeps/.")
     ] = None,
     workers: Annotated[int, typer.Option(min=1, help="Processes that run trials.")] = 1,
+    trial_timeout: Annotated[
+        float | None, typer.Option(metavar="SECONDS", help="End a trial that takes longer; it counts as failed.")
+    ] = None,
+    retry_failed: Annotated[
+        bool, typer.Option("--retry-failed", help="Run failed trials of earlier starts again.")
+    ] = False,
     plan: Annotated[bool, typer.Option("--plan", help="Say what would be computed, and compute nothing.")] = False,
     storage: Annotated[
         str | None, typer.Option(metavar="URL", help="Where trials are kept: journal:FILE, postgresql://...")
@@ -40,13 +46,15 @@ def tune(
     Stopped and started again with the same --out it goes on.
     """
     from hpo.sweep import read_sweep
-    from rag.console import print_json, progress
+    from rag.console import print_json, progress, status
     from rag.errors import ConfigError
     from rag.store.cli import open_store
 
     settings = list(overrides or ())
     if trials is not None:
         settings.append(f"n_trials={trials}")
+    if trial_timeout is not None:
+        settings.append(f"trial_timeout={trial_timeout}")
     if storage is not None:
         settings.append(f"storage={storage}")
     request = read_sweep(sweep, overrides=settings)
@@ -69,7 +77,16 @@ def tune(
     name = str(dataset or request.dataset)
     target = folder or Path("sweeps") / f"{sweep.stem}-{Path(name).name.replace('/', '-').replace(':', '-')}"
     with open_store(store) as kept:
-        result = run(request, dataset, out=target, store=kept, workers=workers, progress=progress)
+        result = run(
+            request,
+            dataset,
+            out=target,
+            store=kept,
+            workers=workers,
+            retry_failed=retry_failed,
+            progress=progress,
+            status=status,
+        )
     if as_json:
         print_json({**summary(result), "folder": str(target)})
     else:
@@ -159,7 +176,7 @@ def _print_result(result: SweepResult, target: Path) -> None:
 
 
 def _tested_trials(result: SweepResult) -> list[Any]:
-    by_number = {one.number: one for one in result.trials}
+    by_number = {one.number: one for one in result.trials if one.state != "repeated"}
     return [by_number[one.trial] for one in result.tested if one.trial is not None]
 
 

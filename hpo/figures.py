@@ -13,9 +13,9 @@ import numpy.typing as npt
 
 from eval.figures import Figure, bars, label, line
 from hpo.distributions import Float, Int, unit
+from hpo.parameter import Parameter
 from hpo.result import SweepResult
-from hpo.space import Parameter
-from hpo.study import Finished
+from hpo.trials import Finished
 
 __all__ = ["Cells", "contour", "front", "gains", "importance_bars", "parallel", "progress", "value_text"]
 

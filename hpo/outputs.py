@@ -19,6 +19,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hpo.importance import importance
 from hpo.result import SweepResult, Tested, intervals_of
 from rag.errors import ArtifactError
 from rag.store.folder import replace_file
@@ -84,6 +85,8 @@ def trials_table(result: SweepResult) -> pa.Table:
         "n_queries": pa.array([one.n_queries for one in result.trials], pa.int64()),
         "seconds": pa.array([one.seconds for one in result.trials], pa.float64()),
         "seconds_alone": pa.array([one.alone for one in result.trials], pa.float64()),
+        "texts_wanted": pa.array([one.texts_wanted for one in result.trials], pa.int64()),
+        "texts_missing": pa.array([one.texts_missing for one in result.trials], pa.int64()),
         "reason": pa.array([one.reason for one in result.trials], pa.string()),
     }
     for name in metrics:
@@ -104,6 +107,7 @@ def summary(result: SweepResult) -> dict[str, Any]:
     for trial in result.trials:
         states[trial.state] = states.get(trial.state, 0) + 1
     ran = [trial for trial in result.trials if trial.state != "repeated"]
+    matter = importance(sweep, result.trials)
     return {
         "dataset": dict(result.dataset),
         "objectives": [str(one) for one in sweep.goals],
@@ -128,6 +132,7 @@ def summary(result: SweepResult) -> dict[str, Any]:
         "tested": [_tested(one) for one in result.tested],
         "baseline": None if result.baseline is None else _tested(result.baseline),
         "retested": [asdict(one) for one in result.retested],
+        "importance": {"shares": {one.name: share for one, share in matter.shares}, "not_told": matter.reason},
         "verdict": result.verdict,
         "problem": result.problem,
         "notes": list(result.notes),

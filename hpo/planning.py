@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from eval.datasets.base import Dataset
-from hpo.space import Point
+from hpo.parameter import Point
 from hpo.sweep import Sweep
 from hpo.trial import Bench
 from rag.embedders.base import Embedder

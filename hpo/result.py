@@ -17,9 +17,9 @@ from eval.remarks import split_remarks
 from eval.significance import Comparison, compare
 from hpo.choice import one_standard_error
 from hpo.objectives import ANSWERS, COSTS
-from hpo.study import Finished
 from hpo.sweep import Sweep
 from hpo.trial import Bench, index_bytes
+from hpo.trials import Finished
 from rag.context import Progress, no_progress
 from rag.errors import ConfigError
 from rag.pipeline import Pipeline
@@ -157,8 +157,22 @@ def _losses(against: Mapping[str, Comparison], first: str) -> str:
     return f" It loses on other measures: {', '.join(lost)}." if lost else ""
 
 
-def conclude(sweep: Sweep, trials: Sequence[Finished], bench: Bench, progress: Progress = no_progress) -> SweepResult:
-    """Choose among the trials and measure the choice on the test queries."""
+def conclude(
+    sweep: Sweep,
+    trials: Sequence[Finished],
+    bench: Bench,
+    progress: Progress = no_progress,
+    remarks: Sequence[str] = (),
+) -> SweepResult:
+    """Choose among the trials and measure the choice on the test queries.
+
+    Args:
+        sweep: What was asked.
+        trials: All that are over.
+        bench: Measures.
+        progress: Shows how far it is.
+        remarks: What was taken over from earlier starts; goes into the notes.
+    """
     from hpo.tuning import best_of
 
     dataset = bench.dataset
@@ -190,7 +204,7 @@ def conclude(sweep: Sweep, trials: Sequence[Finished], bench: Bench, progress: P
         advance(1)
         curve = tester.curve(trials) if len(sweep.goals) == 1 else []
     tuned = [one.message for one in split_remarks(dataset, bench.split_name) if one.code != "queries_shared"]
-    notes = list(dict.fromkeys([*dataset.notes, *tuned, *_notes(sweep, trials, about)]))
+    notes = list(dict.fromkeys([*remarks, *dataset.notes, *tuned, *_notes(sweep, trials, about)]))
     return SweepResult(sweep, about, trials, chosen[0], tested, baseline, curve, retested, notes)
 
 
@@ -338,6 +352,14 @@ def _notes(sweep: Sweep, trials: Sequence[Finished], about: Mapping[str, Any]) -
     if failed:
         many = "1 trial failed" if len(failed) == 1 else f"{len(failed)} trials failed; the first"
         notes.append(f"{many}, trial {failed[0].number}: {failed[0].reason}")
+    lacking = [one for one in trials if one.texts_missing and one.state != "repeated"]
+    if lacking:
+        missing, wanted = (sum(getattr(one, name) for one in lacking) for name in ("texts_missing", "texts_wanted"))
+        notes.append(
+            f"{missing} of {wanted} texts of language models are missing in {len(lacking)} "
+            f"{'trial' if len(lacking) == 1 else 'trials'}, the first trial {lacking[0].number}: less than max_failed "
+            f"({sweep.max_failed:g}), so they count"
+        )
     if sweep.timeout is not None and len(trials) < sweep.n_trials:
         notes.append(
             f"{len(trials)} of {sweep.n_trials} trials: the time limit of {sweep.timeout:g} s was reached, or there "

@@ -38,10 +38,15 @@ class Sweep(Component):
             ``token_f1``, ``exact_match``; ``latency_p50_ms``, ``latency_p95_ms``, ``scorer_calls``, ``llm_calls``,
             ``llm_tokens``, ``texts_embedded`` (a query), ``index_bytes``. Measures are maximised and costs minimised
             unless it is said (``minimize AP``). With several, the result is a Pareto front.
-        constraints: Between parameters (``overlap < size``), or on what is measured (``latency_p95_ms <= 50``).
+        constraints: Between parameters (``overlap < size``), or on what is measured (``latency_p95_ms < 50``).
         sampler: What decides which configuration is tried next; its name, or a mapping with arguments.
         n_trials: Configurations to try. One that comes up again reuses its result and is not counted.
         timeout: Seconds after which no trial is begun.
+        trial_timeout: Seconds after which a trial is ended, whatever it does, and counts as failed. Trials run in
+            processes of their own then, since nothing else can be ended at any moment. None lets them run.
+        max_failed: Share of the texts asked of a language model (summaries, rewritten queries, answers) that may be
+            missing in any step of a trial; with more, it counts as failed. The default lets a few refusals pass, which
+            are part of what a model does, and no outage.
         seed: For everything random.
         dataset: A folder, a dataset file, or a name: see ``rag datasets``.
         splits: Which judged queries to ``tune`` on and which to ``test`` the result on. By default ``dev``, or
@@ -76,6 +81,8 @@ class Sweep(Component):
         sampler: Sampler = TPE(),  # noqa: B008 - a default component is cloned for each instance
         n_trials: Annotated[int, Field(ge=1)] = 50,
         timeout: Annotated[float, Field(gt=0)] | None = None,
+        trial_timeout: Annotated[float, Field(gt=0)] | None = None,
+        max_failed: Annotated[float, Field(ge=0, le=1)] = 0.05,
         seed: Annotated[int, Field(ge=0, le=2**32 - 1)] = 0,
         dataset: str | None = None,
         splits: dict[Literal["tune", "test"], str] | None = None,
@@ -97,6 +104,8 @@ class Sweep(Component):
         self.sampler = sampler
         self.n_trials = n_trials
         self.timeout = timeout
+        self.trial_timeout = trial_timeout
+        self.max_failed = max_failed
         self.seed = seed
         self.dataset = dataset
         self.splits = splits

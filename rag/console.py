@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress
 
-__all__ = ["echo", "out", "plain", "print_file", "print_json", "progress", "quiet_libraries", "stderr"]
+__all__ = ["echo", "out", "plain", "print_file", "print_json", "progress", "quiet_libraries", "status", "stderr"]
 
 _HARMFUL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 """Controls (tabs and line ends aside), separators of lines, marks that write what follows backwards (as U+202E does),
@@ -183,6 +183,17 @@ def progress(title: str, total: int | None) -> Iterator[Callable[[int], None]]:
         bar.remove_task(task)
         if outer is None and bar.live.is_started:
             bar.stop()
+
+
+@contextmanager
+def status() -> Iterator[Callable[[str], None]]:
+    """Something to say a line to, on standard error: on a terminal it takes the place of the line before."""
+    console = stderr()
+    if not console.is_terminal:
+        yield lambda text: echo(text, err=True)
+        return
+    with console.status("starting") as line:
+        yield lambda text: line.update(plain(text))
 
 
 def quiet_libraries(verbose: bool, quiet: bool = False) -> None:

@@ -115,7 +115,7 @@ class MissingExtraError(RagError):
     """
 
     def __init__(self, what: str, *, package: str, extra: str) -> None:
-        self.extra = extra
+        self.package, self.extra = package, extra
         super().__init__(
             f"{what} needs the package '{package}', which is not installed: pip install 'rag-pipelines[{extra}]'"
         )

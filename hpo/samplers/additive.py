@@ -10,8 +10,9 @@ import numpy.typing as npt
 from pydantic import Field
 
 from hpo.distributions import Float, Int, unit
+from hpo.parameter import Parameter, Point
 from hpo.samplers.base import History, ProposingSampler
-from hpo.space import Parameter, Point, Space
+from hpo.space import Space
 
 __all__ = ["Additive"]
 

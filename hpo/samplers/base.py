@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from hpo.space import Point, PointKey, Space, point_key
+from hpo.parameter import Point, PointKey, point_key
+from hpo.space import Space
 from rag.component import Component
 from rag.errors import ConfigError
 

@@ -9,8 +9,9 @@ from typing import Annotated, Any, ClassVar, Literal
 import numpy as np
 from pydantic import Field
 
+from hpo.parameter import Parameter, Point, point_key
 from hpo.samplers.base import History, ProposingSampler, unseen
-from hpo.space import Parameter, Point, Space, point_key
+from hpo.space import Space
 from rag.errors import ConfigError, did_you_mean
 
 __all__ = ["Greedy"]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from hpo.parameter import Point
 from hpo.samplers.base import History, ProposingSampler
-from hpo.space import MOST_POINTS, Point, Space
+from hpo.space import MOST_POINTS, Space
 from rag.errors import ConfigError
 
 __all__ = ["Grid"]

@@ -174,7 +174,7 @@ def _reason(error: OSError, folder: Path) -> str:
 
 
 def check_target(folder: Path, kind: str) -> None:
-    """Refuse to write where something else is; asked before any work.
+    """Refuse to write where something else is; asked before any work. What is damaged may be replaced.
 
     Raises:
         ArtifactError: It is a file, or a folder that holds other things than a ``kind``.
@@ -182,9 +182,15 @@ def check_target(folder: Path, kind: str) -> None:
     if folder.exists() and not folder.is_dir():
         raise ArtifactError(f"{folder} is a file: name a folder to write to")
     if folder.is_dir() and any(folder.iterdir()):
-        manifest = _read_manifest(folder) if (folder / _MANIFEST).is_file() else {}
+        ours = {_LOCK}
+        manifest: dict[str, Any] = {}
+        if (folder / _MANIFEST).is_file():
+            try:
+                manifest = _read_manifest(folder)
+            except ArtifactError:  # damaged: replaced, where all around it is ours
+                ours.add(_MANIFEST)
         if manifest.get("kind") != kind and not all(
-            p.name == _LOCK or _OURS.fullmatch(p.name) for p in folder.iterdir()
+            p.name in ours or _OURS.fullmatch(p.name) for p in folder.iterdir()
         ):
             raise ArtifactError(f"{folder} is not empty and holds no {kind} of ours: choose a new folder")
 
@@ -305,7 +311,9 @@ def _read_manifest(folder: Path) -> dict[str, Any]:
         if manifest["format"] <= FORMAT:  # of a newer one nothing more is known
             _ = [(entry["bytes"], entry["sha256"]) for entry in manifest["files"].values()], folder / manifest["data"]
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        raise ArtifactError(f"{folder}: its {_MANIFEST} cannot be read") from None
+        raise ArtifactError(
+            f"{folder}: its {_MANIFEST} cannot be read: write it again into the same folder, or put a copy back"
+        ) from None
     return dict(manifest)
 
 

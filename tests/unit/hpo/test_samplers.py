@@ -8,8 +8,9 @@ import optuna
 import pytest
 
 from hpo import GP, NSGA2, TPE, Additive, Categorical, Float, Greedy, Grid, Int, Random
+from hpo.parameter import Parameter, point_key
 from hpo.samplers.base import History
-from hpo.space import Parameter, Space, point_key
+from hpo.space import Space
 from rag import ConfigError
 from rag.config.source import node_from_python
 

@@ -305,7 +305,7 @@ def _check_answers(batch: QueryBatch) -> None:
     answers = [batch.answer_to(query) for query in batch.queries]
     problems = [one.problem for one in answers if one is not None and one.problem]
     if len(problems) == len(answers):
-        raise TextsMissingError(f"none of {len(answers)} queries was answered: {problems[0]}")
+        raise IncompleteError(f"none of {len(answers)} queries was answered: {problems[0]}")
 
 
 def _learns(pipeline: Pipeline) -> bool:

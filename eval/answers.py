@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from rag.eval.datasets.base import Qrels
+from rag.eval.measures import interval
 
-from eval.datasets.base import Qrels
-from eval.measures import interval
 from rag.answer import Answer
 from rag.costs import Costs
 from rag.text.normal import normalised as normal_form

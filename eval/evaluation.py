@@ -9,22 +9,22 @@ from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
+from rag.eval.answers import Values, measure_answers
+from rag.eval.attribution import Attribution
+from rag.eval.calls import called, calls_of
+from rag.eval.cuts import Cuts
+from rag.eval.datasets.base import Dataset, Split
+from rag.eval.failures import failure_modes, summary_of_failures
+from rag.eval.filtering import filter_logs
+from rag.eval.judge import Judge, Judgement
+from rag.eval.judging import check_judges, judge_answers
+from rag.eval.latency import time_alone
+from rag.eval.measures import DEFAULT_MEASURES, Run, check_judgements, interval, parse_measures, per_query, short_lists
+from rag.eval.provenance import documents_fingerprint, machine, queries_fingerprint, versions
+from rag.eval.remarks import run_remarks, split_remarks
+from rag.eval.slices import slices_of
+from rag.eval.stage_tops import StageTop, StageTops
 
-from eval.answers import Values, measure_answers
-from eval.attribution import Attribution
-from eval.calls import called, calls_of
-from eval.cuts import Cuts
-from eval.datasets.base import Dataset, Split
-from eval.failures import failure_modes, summary_of_failures
-from eval.filtering import filter_logs
-from eval.judge import Judge, Judgement
-from eval.judging import check_judges, judge_answers
-from eval.latency import time_alone
-from eval.measures import DEFAULT_MEASURES, Run, check_judgements, interval, parse_measures, per_query, short_lists
-from eval.provenance import documents_fingerprint, machine, queries_fingerprint, versions
-from eval.remarks import run_remarks, split_remarks
-from eval.slices import slices_of
-from eval.stage_tops import StageTop, StageTops
 from rag.batch import QueryBatch
 from rag.calls import MAX_FAILED, remarks_on
 from rag.candidates import Candidates, Ints
@@ -60,7 +60,7 @@ class Evaluation:
         lost_at: The stage to blame by (query id, document id), for relevant documents that were not returned.
         ranks: Rank in each of the lists of ``stages`` by (query id, document id), for relevant documents; None where it
             is not there.
-        failures: What went wrong with each query, by query id; see :func:`eval.failures.failure_modes`.
+        failures: What went wrong with each query, by query id; see :func:`rag.eval.failures.failure_modes`.
         stages: The best ten after each stage, and before it of each part of a hybrid or keyed retriever; a row a query
             in the order of ``results``.
         answers: Measures of the answers by name, by query id; empty where the pipeline writes none.
@@ -118,7 +118,7 @@ def evaluate(
         store: Where what is computed is kept and found again; None keeps nothing.
         timed: Whether to measure latency, for which queries are asked again one by one, without having them answered.
         answer: Whether a stage such as ``generate`` writes its answers, which costs calls of a language model.
-        judge: Judges the answers of the pipeline; see :func:`eval.judging.judge_answers`, also for several.
+        judge: Judges the answers of the pipeline; see :func:`rag.eval.judging.judge_answers`, also for several.
         labels: Whether an answer is faithful by query id, as people see it.
         max_failed: Share of the texts asked of a language model that may be missing, in [0, 1]; with more,
             ``incomplete`` of the metrics says why the figures do not stand for the pipeline.

@@ -8,10 +8,11 @@ from dataclasses import asdict, replace
 from itertools import combinations
 from typing import TYPE_CHECKING, Any, get_args
 
-from eval.agreement import agreement
-from eval.answers import means_of, references_of
-from eval.calls import called
-from eval.judge import Case, Judge, Judgement, Verdict
+from rag.eval.agreement import agreement
+from rag.eval.answers import means_of, references_of
+from rag.eval.calls import called
+from rag.eval.judge import Case, Judge, Judgement, Verdict
+
 from rag.calls import Calls, remarks_on
 from rag.context import Progress, no_progress
 from rag.errors import ConfigError
@@ -20,7 +21,8 @@ from rag.store.store import Store
 from rag.types import SearchResult
 
 if TYPE_CHECKING:
-    from eval.evaluation import Evaluation
+    from rag.eval.evaluation import Evaluation
+
     from rag.pipeline import Pipeline
 
 __all__ = ["check_judges", "judge_answers"]

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from rag.eval.datasets.base import Qrels
+from rag.eval.datasets.qrels import MOST
+from rag.eval.own_measures import ERR_HIGHEST, computed_here
 
-from eval.datasets.base import Qrels
-from eval.datasets.qrels import MOST
-from eval.own_measures import ERR_HIGHEST, computed_here
 from rag.errors import ConfigError, DataError, did_you_mean
 
 __all__ = [

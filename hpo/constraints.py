@@ -10,12 +10,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from hpo.objectives import ANSWERS, COSTS
+from rag.hpo.objectives import ANSWERS, COSTS
+
 from rag.config.source import Node
 from rag.errors import Mistake, did_you_mean
 
 if TYPE_CHECKING:
-    from hpo.parameter import Parameter
+    from rag.hpo.parameter import Parameter
 
 __all__ = ["Bound", "Rule"]
 

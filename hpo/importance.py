@@ -7,12 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-
-from hpo.parameter import Parameter
-from hpo.samplers.additive import Additive
-from hpo.space import Space
-from hpo.sweep import Sweep
-from hpo.trials import Finished
+from rag.hpo.parameter import Parameter
+from rag.hpo.samplers.additive import Additive
+from rag.hpo.space import Space
+from rag.hpo.sweep import Sweep
+from rag.hpo.trials import Finished
 
 __all__ = ["LEAST", "Importance", "importance"]
 

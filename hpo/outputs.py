@@ -19,8 +19,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hpo.importance import importance
-from hpo.result import SweepResult, Tested, intervals_of
+from rag.hpo.importance import importance
+from rag.hpo.result import SweepResult, Tested, intervals_of
+
 from rag.errors import ArtifactError
 from rag.store.folder import replace_file
 
@@ -54,7 +55,7 @@ def write_outputs(result: SweepResult, folder: Path) -> None:
     Raises:
         ArtifactError: The folder cannot be written.
     """
-    from hpo.report import render_report
+    from rag.hpo.report import render_report
 
     try:
         _replace_parquet(trials_table(result), folder / "trials.parquet")

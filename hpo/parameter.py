@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
-from hpo.distributions import Distribution
+from rag.hpo.distributions import Distribution
 
 __all__ = ["ABSENT", "Parameter", "Point", "PointKey", "Tuned", "point_key", "typed"]
 

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from hpo.distributions import Categorical, Choice, Distribution, Optional
-from hpo.parameter import ABSENT, Parameter, Tuned, typed
+from rag.hpo.distributions import Categorical, Choice, Distribution, Optional
+from rag.hpo.parameter import ABSENT, Parameter, Tuned, typed
+
 from rag.config import build
 from rag.config.source import Node, node_from_python
 from rag.errors import Location, Mistake

@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from rag.eval.datasets.base import Dataset
+from rag.hpo.parameter import Point
+from rag.hpo.sweep import Sweep
+from rag.hpo.trial import Bench
 
-from eval.datasets.base import Dataset
-from hpo.parameter import Point
-from hpo.sweep import Sweep
-from hpo.trial import Bench
 from rag.embedders.base import Embedder
 from rag.errors import ConfigError
 from rag.pipeline import Pipeline

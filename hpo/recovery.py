@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
-from hpo.parameter import point_key
-from hpo.sweep import Sweep
-from hpo.trials import has_begun
+from rag.hpo.parameter import point_key
+from rag.hpo.sweep import Sweep
+from rag.hpo.trials import has_begun
+
 from rag.errors import ConfigError, IncompleteError, MissingExtraError, RagError
 from rag.pipeline import Pipeline
 from rag.store.fingerprint import fingerprint

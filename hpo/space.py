@@ -13,11 +13,11 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from rag.hpo.constraints import Rule
+from rag.hpo.distributions import Float, Int, Optional
+from rag.hpo.parameter import ABSENT, Parameter, Point, PointKey, Tuned, point_key, typed
+from rag.hpo.parse import Parser
 
-from hpo.constraints import Rule
-from hpo.distributions import Float, Int, Optional
-from hpo.parameter import ABSENT, Parameter, Point, PointKey, Tuned, point_key, typed
-from hpo.parse import Parser
 from rag.config import build
 from rag.config.source import Node
 from rag.errors import ConfigError, Mistake

@@ -7,8 +7,8 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 
-from hpo.study import SweepStudy
-from hpo.trials import Finished
+from rag.hpo.study import SweepStudy
+from rag.hpo.trials import Finished
 
 __all__ = ["Status", "reporting", "status_line"]
 

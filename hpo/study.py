@@ -8,14 +8,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hpo.identity import check_identity, identity_of
-from hpo.parameter import point_key
-from hpo.recovery import Again, again, config_of, content_of, failure_of, inherit, points_of
-from hpo.samplers.random import Random
-from hpo.storage import Explained, Worker, absolute, locked, open_storage
-from hpo.sweep import Sweep
-from hpo.trial import Bench, Measured
-from hpo.trials import Asked, Finished, about_measured, counts, has_begun, is_extra, number_of, read_finished
+from rag.hpo.identity import check_identity, identity_of
+from rag.hpo.parameter import point_key
+from rag.hpo.recovery import Again, again, config_of, content_of, failure_of, inherit, points_of
+from rag.hpo.samplers.random import Random
+from rag.hpo.storage import Explained, Worker, absolute, locked, open_storage
+from rag.hpo.sweep import Sweep
+from rag.hpo.trial import Bench, Measured
+from rag.hpo.trials import Asked, Finished, about_measured, counts, has_begun, is_extra, number_of, read_finished
+
 from rag.errors import ArtifactError, ConfigError
 from rag.remarks import Remarks
 

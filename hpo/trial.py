@@ -11,15 +11,15 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+from rag.eval.answers import against_references, references_of
+from rag.eval.datasets.base import Dataset, Split
+from rag.eval.evaluation import as_run, identical, without
+from rag.eval.latency import time_alone
+from rag.eval.measures import check_judgements, parse_measures, per_query
+from rag.eval.provenance import documents_fingerprint
+from rag.hpo.early_stopping import LEAST, blocks
+from rag.hpo.sweep import Sweep
 
-from eval.answers import against_references, references_of
-from eval.datasets.base import Dataset, Split
-from eval.evaluation import as_run, identical, without
-from eval.latency import time_alone
-from eval.measures import check_judgements, parse_measures, per_query
-from eval.provenance import documents_fingerprint
-from hpo.early_stopping import LEAST, blocks
-from hpo.sweep import Sweep
 from rag.batch import QueryBatch
 from rag.calls import Calls, too_many_failed
 from rag.context import Training

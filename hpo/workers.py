@@ -21,13 +21,14 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from types import FrameType
 
-from eval.datasets.base import Dataset
-from eval.datasets.load import load_dataset
-from hpo.recovery import TrialTimeoutError
-from hpo.storage import Worker
-from hpo.study import SweepStudy
-from hpo.sweep import Sweep
-from hpo.trial import Bench
+from rag.eval.datasets.base import Dataset
+from rag.eval.datasets.load import load_dataset
+from rag.hpo.recovery import TrialTimeoutError
+from rag.hpo.storage import Worker
+from rag.hpo.study import SweepStudy
+from rag.hpo.sweep import Sweep
+from rag.hpo.trial import Bench
+
 from rag.errors import ArtifactError, RagError
 from rag.store.store import Mode, Store
 

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 from pydantic import Field
+from rag.rerankers.base import Scorer
+from rag.rerankers.cur.items import Mask, is_in
 
 from rag.candidates import PADDING, Candidates, Floats, Ints, Vectors
 from rag.corpus.passages import Passages
@@ -14,8 +16,6 @@ from rag.embedders.base import Embedder
 from rag.errors import ConfigError, NotFittedError
 from rag.stage import Stage
 from rag.store.fingerprint import fingerprint
-from rerankers.base import Scorer
-from rerankers.cur.items import Mask, is_in
 
 if TYPE_CHECKING:
     from rag.batch import QueryBatch

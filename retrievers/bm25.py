@@ -10,6 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 from pydantic import Field
+from rag.retrievers.bm25_weights import bm25_weights
+from rag.retrievers.keys import best_documents
+from rag.retrievers.vocabulary import Vocabulary
 
 from rag.candidates import PADDING, Candidates, Floats, Ints, top_k_of_scores
 from rag.corpus.passages import Passages
@@ -17,9 +20,6 @@ from rag.errors import DataError, NotFittedError
 from rag.stage import Retriever
 from rag.text.analyzer import AUTO, Analyzer, check_language, check_pattern, check_stemmer, check_stop_words
 from rag.text.remarks import remarks_on, sample
-from retrievers.bm25_weights import bm25_weights
-from retrievers.keys import best_documents
-from retrievers.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
     from rag.batch import QueryBatch

@@ -8,6 +8,8 @@ from collections.abc import Iterator, Sequence
 from typing import Annotated, Any, Self
 
 from pydantic import Field
+from rag.summarizers.answers import several, without_thoughts
+from rag.summarizers.prompts import Task, check_template, messages, prompted, template_of
 
 from rag.component import Runtime
 from rag.conversation import render
@@ -16,8 +18,6 @@ from rag.model_limits import check_length, is_encoder_decoder
 from rag.models import Device, model_content, resolve_device, resolve_model
 from rag.progress import loading
 from rag.summarizer import Source, Summarizer, Summary
-from summarizers.answers import several, without_thoughts
-from summarizers.prompts import Task, check_template, messages, prompted, template_of
 
 __all__ = ["TransformersSummarizer"]
 

@@ -23,7 +23,7 @@ from rag.corpus.cli import (
 from rag.options import MaxFailedOption
 
 if TYPE_CHECKING:
-    from eval.datasets.base import Dataset, Split
+    from rag.eval.datasets.base import Dataset, Split
 
 __all__ = ["app"]
 
@@ -54,7 +54,8 @@ def _default(context: typer.Context, as_json: JsonOption = False) -> None:
 @app.command("list")
 def list_datasets(as_json: JsonOption = False) -> None:
     """List the datasets that come along, and how to name others."""
-    from eval.datasets.load import BUILT_IN
+    from rag.eval.datasets.load import BUILT_IN
+
     from rag.console import print_json
 
     if as_json:
@@ -101,7 +102,8 @@ def show(
 @app.command()
 def convert(source: SourceArgument, folder: OutOption) -> None:
     """Write a dataset, from wherever it is, as a folder."""
-    from eval.datasets.write import check_target, write_dataset
+    from rag.eval.datasets.write import check_target, write_dataset
+
     from rag.console import progress
 
     check_target(folder)
@@ -131,8 +133,9 @@ def split(
     seed: SeedOption = 0,
 ) -> None:
     """Divide a dataset's queries into train, dev and test; duplicates never end up in two of them."""
-    from eval.datasets.split import split_dataset
-    from eval.datasets.write import check_target, write_dataset
+    from rag.eval.datasets.split import split_dataset
+    from rag.eval.datasets.write import check_target, write_dataset
+
     from rag.console import progress
 
     check_target(folder)
@@ -180,8 +183,9 @@ def make(
     as_json: JsonOption = False,
 ) -> None:
     """Have a language model write questions to your documents. Stopped and started again, it goes on."""
-    from eval.datasets.make import make_dataset
-    from eval.datasets.write import check_target, write_dataset
+    from rag.eval.datasets.make import make_dataset
+    from rag.eval.datasets.write import check_target, write_dataset
+
     from rag.config import load_component, load_pipeline
     from rag.console import print_json, progress
     from rag.store.cli import open_store
@@ -225,7 +229,8 @@ def make(
 
 
 def _loaded(source: str) -> Dataset:
-    from eval.datasets.load import load_dataset
+    from rag.eval.datasets.load import load_dataset
+
     from rag.console import progress
 
     with progress(f"reading the dataset {source}", None):
@@ -233,7 +238,7 @@ def _loaded(source: str) -> Dataset:
 
 
 def _wrote(dataset: Dataset, folder: Path) -> None:
-    from eval.datasets.write import about_of
+    from rag.eval.datasets.write import about_of
 
     sizes = {name: len(split.queries) for name, split in dataset.splits.items() if any(split.qrels.values())}
     splits = ", ".join(f"{name} {size:,}" for name, size in sizes.items() if size)
@@ -245,8 +250,8 @@ def _wrote(dataset: Dataset, folder: Path) -> None:
 def _about(dataset: Dataset, near: float) -> dict[str, Any]:
     from collections import Counter
 
-    from eval.answers import references_of
-    from eval.datasets.duplicates import shared_between
+    from rag.eval.answers import references_of
+    from rag.eval.datasets.duplicates import shared_between
 
     splits = {}
     for name, split in dataset.splits.items():
@@ -273,8 +278,8 @@ def _about(dataset: Dataset, near: float) -> dict[str, Any]:
 
 def _example(dataset: Dataset, split: Split) -> dict[str, str] | None:
     """A query and a document that answers it, to see whether columns are what they were taken for."""
-    from eval.pages import excerpt
-    from eval.query_table import first_line
+    from rag.eval.pages import excerpt
+    from rag.eval.query_table import first_line
 
     for query in split.queries:
         for id, grade in split.qrels[query.id].items():

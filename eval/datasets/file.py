@@ -7,10 +7,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
-from eval.datasets.base import Dataset
-from eval.datasets.joined import joined
-from eval.datasets.qrels import Judgements, read_qrels
-from eval.datasets.tables import CorpusTable, QrelsTable, QueriesTable
+from rag.eval.datasets.base import Dataset
+from rag.eval.datasets.joined import joined
+from rag.eval.datasets.qrels import Judgements, read_qrels
+from rag.eval.datasets.tables import CorpusTable, QrelsTable, QueriesTable
+
 from rag.component import Component
 from rag.config import build
 from rag.config.source import Node, dump, read_source

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from eval.datasets.base import Dataset
-from eval.datasets.joined import joined
-from eval.datasets.qrels import Judgements
+from rag.eval.datasets.base import Dataset
+from rag.eval.datasets.joined import joined
+from rag.eval.datasets.qrels import Judgements
+
 from rag.corpus.corpus import Corpus
 from rag.errors import DataError, MissingExtraError, did_you_mean
 from rag.types import Document, Query

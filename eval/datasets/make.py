@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from rag.eval.datasets.base import Dataset, Split
+from rag.eval.datasets.duplicates import similar
+from rag.eval.datasets.trivial import why_trivial
 
-from eval.datasets.base import Dataset, Split
-from eval.datasets.duplicates import similar
-from eval.datasets.trivial import why_trivial
 from rag.batch import QueryBatch
 from rag.candidates import Ints
 from rag.config import build_pipeline

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+from rag.eval.datasets.base import Dataset, Split
 
-from eval.datasets.base import Dataset, Split
 from rag.corpus.corpus import Corpus
 from rag.errors import ConfigError
 from rag.remarks import Remark

@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
+from rag.eval.datasets.qrels import Judgements, grade_of, read_qrels
+from rag.eval.datasets.queries import query_of
+from rag.eval.datasets.topics import read_topics
 
-from eval.datasets.qrels import Judgements, grade_of, read_qrels
-from eval.datasets.queries import query_of
-from eval.datasets.topics import read_topics
 from rag.component import Component
 from rag.corpus.corpus import Corpus
 from rag.corpus.readers import (
@@ -403,7 +403,7 @@ class QrelsTable(Table):
 
 
 def _answers(value: Any, where: str) -> dict[str, list[str]]:
-    """What :mod:`eval.answers` takes as references."""
+    """What :mod:`rag.eval.answers` takes as references."""
     if value in (None, ""):
         return {}
     texts = value if isinstance(value, list) else [value]

@@ -8,11 +8,10 @@ from typing import Annotated, ClassVar
 import numpy as np
 import numpy.typing as npt
 from pydantic import Field
-
-from hpo.distributions import Float, Int, unit
-from hpo.parameter import Parameter, Point
-from hpo.samplers.base import History, ProposingSampler
-from hpo.space import Space
+from rag.hpo.distributions import Float, Int, unit
+from rag.hpo.parameter import Parameter, Point
+from rag.hpo.samplers.base import History, ProposingSampler
+from rag.hpo.space import Space
 
 __all__ = ["Additive"]
 

@@ -14,9 +14,9 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
+from rag.hpo.parameter import Point, PointKey, point_key
+from rag.hpo.space import Space
 
-from hpo.parameter import Point, PointKey, point_key
-from hpo.space import Space
 from rag.component import Component
 from rag.errors import ConfigError
 
@@ -48,7 +48,7 @@ class History:
 
     @cached_property
     def scores(self) -> Mapping[PointKey, float | None]:
-        """Score by :func:`~hpo.space.point_key`."""
+        """Score by :func:`~rag.hpo.space.point_key`."""
         return {point_key(one.point): one.score for one in self.tried}
 
     def __contains__(self, point: object) -> bool:
@@ -120,7 +120,7 @@ class ProposingSampler(Sampler):
         """The next point; None when there is nothing left to try."""
 
     def optuna(self, space: Space, *, seed: int, number: int) -> BaseSampler:
-        from hpo.samplers.proposing import PointSampler
+        from rag.hpo.samplers.proposing import PointSampler
 
         return PointSampler(self, space, seed)
 

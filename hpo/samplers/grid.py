@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from hpo.parameter import Point
-from hpo.samplers.base import History, ProposingSampler
-from hpo.space import MOST_POINTS, Space
+from rag.hpo.parameter import Point
+from rag.hpo.samplers.base import History, ProposingSampler
+from rag.hpo.space import MOST_POINTS, Space
+
 from rag.errors import ConfigError
 
 __all__ = ["Grid"]

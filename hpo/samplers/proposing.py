@@ -9,10 +9,9 @@ from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler, RandomSampler
 from optuna.study import Study
 from optuna.trial import FrozenTrial
-
-from hpo.parameter import Point
-from hpo.samplers.base import History, ProposingSampler
-from hpo.space import Space
+from rag.hpo.parameter import Point
+from rag.hpo.samplers.base import History, ProposingSampler
+from rag.hpo.space import Space
 
 __all__ = ["PointSampler"]
 

@@ -14,9 +14,10 @@ from rag.embedders.base import Embedder
 from rag.errors import NotFittedError
 
 if TYPE_CHECKING:
+    from rag.rerankers.base import Scorer
+
     from rag.batch import QueryBatch
     from rag.context import FitContext
-    from rerankers.base import Scorer
 
 __all__ = ["EmbeddingFactors", "Factors", "of_length_one"]
 

@@ -11,6 +11,7 @@ from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
+from rag.retrievers.key_spaces.pooling import deepened, log_sum_exp_per_document
 
 from rag.batch import QueryBatch
 from rag.candidates import PADDING, Candidates, Ints
@@ -26,7 +27,6 @@ from rag.stage import Retriever
 from rag.summarizer import Source
 from rag.text.normal import is_blank
 from rag.types import Document
-from retrievers.key_spaces.pooling import deepened, log_sum_exp_per_document
 
 __all__ = ["Key", "KeySpace", "Pooling"]
 

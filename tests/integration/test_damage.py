@@ -8,12 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from rag.retrievers import BM25, HNSW, Dense, Hybrid
 
 from rag import LSA, ArtifactError, Document, Embedder, Pipeline
 from rag.store.store import Store
 from rag.store.users import Users
 from rag.store.values import Values, text_key
-from retrievers import BM25, HNSW, Dense, Hybrid
 from tests.fakes import WordEmbedder
 
 DOCUMENTS = [Document(str(n), f"section {n} is about item {n * 7}. " * (1 + n % 4)) for n in range(60)]

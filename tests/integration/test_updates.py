@@ -12,6 +12,23 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from rag.rerankers import Cur, EmbeddingFactors, GraphAdaptive, MaxSim, Rerank
+from rag.retrievers import (
+    BM25,
+    HNSW,
+    NSG,
+    Auto,
+    Dense,
+    Factory,
+    Flat,
+    Hybrid,
+    IVFFlat,
+    Keyed,
+    ScalarQuantized,
+    SummaryKey,
+    TextKey,
+)
+from rag.summarizers import Distilled, Extractive, Precomputed
 
 import rag.registry
 from rag import (
@@ -28,23 +45,6 @@ from rag import (
     Training,
 )
 from rag.store.store import Store
-from rerankers import Cur, EmbeddingFactors, GraphAdaptive, MaxSim, Rerank
-from retrievers import (
-    BM25,
-    HNSW,
-    NSG,
-    Auto,
-    Dense,
-    Factory,
-    Flat,
-    Hybrid,
-    IVFFlat,
-    Keyed,
-    ScalarQuantized,
-    SummaryKey,
-    TextKey,
-)
-from summarizers import Distilled, Extractive, Precomputed
 from tests.fakes import CountingScorer, WordEmbedder
 
 WORDS = [f"word{n}" for n in range(40)]

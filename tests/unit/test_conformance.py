@@ -8,11 +8,10 @@ import sys
 import numpy as np
 import pytest
 from langchain_core.language_models import FakeListChatModel
-
-from eval.claim_judge import ClaimJudge
-from eval.datasets.file import DatasetFile
-from eval.datasets.tables import CorpusTable, QrelsTable, QueriesTable
-from hpo import (
+from rag.eval.claim_judge import ClaimJudge
+from rag.eval.datasets.file import DatasetFile
+from rag.eval.datasets.tables import CorpusTable, QrelsTable, QueriesTable
+from rag.hpo import (
     GP,
     NSGA2,
     TPE,
@@ -27,6 +26,60 @@ from hpo import (
     Random,
     Sweep,
 )
+from rag.rerankers import (
+    ADACUR,
+    ANNCUR,
+    AXN,
+    AnchorQueryFactors,
+    CallableScorer,
+    CrossEncoderScorer,
+    Cur,
+    EmbeddingFactors,
+    GraphAdaptive,
+    MatrixFactorisation,
+    MaxSim,
+    Rerank,
+)
+from rag.retrievers import (
+    BM25,
+    HNSW,
+    IVFPQ,
+    LSH,
+    NSG,
+    RRF,
+    Auto,
+    Dense,
+    Factory,
+    Flat,
+    Hybrid,
+    IVFFastScan,
+    IVFFlat,
+    Keyed,
+    MinMax,
+    PseudoQueriesKey,
+    RaBitQ,
+    ScalarQuantized,
+    SummaryKey,
+    TextKey,
+    TitleKey,
+    Truncate,
+    ZScore,
+)
+from rag.summarizers import (
+    ChatModel,
+    Distilled,
+    Extractive,
+    FineTune,
+    Generate,
+    HyDE,
+    LangChainSummarizer,
+    Precomputed,
+    Ridge,
+    SoftHistory,
+    SummaryQuery,
+    TransformersSummarizer,
+)
+
 from rag import (
     LSA,
     Candidates,
@@ -53,59 +106,6 @@ from rag.testing import (
     EmbedderConformance,
     RetrieverConformance,
     StageConformance,
-)
-from rerankers import (
-    ADACUR,
-    ANNCUR,
-    AXN,
-    AnchorQueryFactors,
-    CallableScorer,
-    CrossEncoderScorer,
-    Cur,
-    EmbeddingFactors,
-    GraphAdaptive,
-    MatrixFactorisation,
-    MaxSim,
-    Rerank,
-)
-from retrievers import (
-    BM25,
-    HNSW,
-    IVFPQ,
-    LSH,
-    NSG,
-    RRF,
-    Auto,
-    Dense,
-    Factory,
-    Flat,
-    Hybrid,
-    IVFFastScan,
-    IVFFlat,
-    Keyed,
-    MinMax,
-    PseudoQueriesKey,
-    RaBitQ,
-    ScalarQuantized,
-    SummaryKey,
-    TextKey,
-    TitleKey,
-    Truncate,
-    ZScore,
-)
-from summarizers import (
-    ChatModel,
-    Distilled,
-    Extractive,
-    FineTune,
-    Generate,
-    HyDE,
-    LangChainSummarizer,
-    Precomputed,
-    Ridge,
-    SoftHistory,
-    SummaryQuery,
-    TransformersSummarizer,
 )
 from tests.fakes import CountingScorer, WordEmbedder
 

@@ -8,20 +8,20 @@ from typing import Any
 
 import numpy as np
 import pytest
+from rag.eval import evaluate, load_dataset
+from rag.eval.comparison import compare_runs
+from rag.eval.datasets.base import Dataset, Split
+from rag.eval.datasets.duplicates import repeated_documents
+from rag.eval.datasets.qrels import read_qrels
+from rag.eval.latency import time_alone
+from rag.eval.markdown import as_markdown
+from rag.eval.run_folder import write_run
+from rag.eval.runs import read_run_values
+from rag.retrievers import BM25, Hybrid, Keyed, TextKey
 
-from eval import evaluate, load_dataset
-from eval.comparison import compare_runs
-from eval.datasets.base import Dataset, Split
-from eval.datasets.duplicates import repeated_documents
-from eval.datasets.qrels import read_qrels
-from eval.latency import time_alone
-from eval.markdown import as_markdown
-from eval.run_folder import write_run
-from eval.runs import read_run_values
 from rag import Corpus, Document, Pipeline, Query, Threshold
 from rag.batch import QueryBatch
 from rag.errors import DataError
-from retrievers import BM25, Hybrid, Keyed, TextKey
 
 CORPUS = [
     {"_id": "d1", "text": "returns within thirty days"},

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from rag.eval.measures import check_judgements, parse_measures, per_query
+from rag.eval.runs import read_run_values
 
-from eval.measures import check_judgements, parse_measures, per_query
-from eval.runs import read_run_values
 from rag.errors import ConfigError, DataError
 
 QRELS = {

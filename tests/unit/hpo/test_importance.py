@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-
-from hpo import Categorical, Float
-from hpo.importance import importance
-from hpo.sweep import sweep_from_config
-from hpo.trials import Finished
+from rag.hpo import Categorical, Float
+from rag.hpo.importance import importance
+from rag.hpo.sweep import sweep_from_config
+from rag.hpo.trials import Finished
 
 SWEEP = sweep_from_config(
     {

@@ -7,12 +7,12 @@ import logging
 from pathlib import Path
 
 import pytest
+from rag.eval import load_dataset
+from rag.eval.datasets.base import Dataset
+from rag.hpo import Categorical, Int, tune
+from rag.hpo.sweep import sweep_from_config
 
 import rag.templates
-from eval import load_dataset
-from eval.datasets.base import Dataset
-from hpo import Categorical, Int, tune
-from hpo.sweep import sweep_from_config
 from rag import ArtifactError, ConfigError, Document
 from rag.corpus.corpus import Corpus
 from rag.store.store import Store

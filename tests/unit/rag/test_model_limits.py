@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 
 import pytest
+from rag.rerankers import CrossEncoderScorer, MaxSim, Rerank
+from rag.retrievers import BM25, Dense
+from rag.summarizers import TransformersSummarizer
+from rag.summarizers.students.fine_tune import FineTune
 
 from rag import ConfigError, Document, Pipeline, SentenceTransformerEmbedder
 from rag.model_limits import model_limit
-from rerankers import CrossEncoderScorer, MaxSim, Rerank
-from retrievers import BM25, Dense
-from summarizers import TransformersSummarizer
-from summarizers.students.fine_tune import FineTune
 
 
 @pytest.fixture

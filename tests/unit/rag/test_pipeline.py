@@ -7,6 +7,8 @@ import json
 
 import numpy as np
 import pytest
+from rag.rerankers import Rerank
+from rag.retrievers import BM25, HNSW, Dense, Hybrid, MinMax
 
 from rag import (
     LSA,
@@ -27,8 +29,6 @@ from rag import (
     Training,
 )
 from rag.component import Component
-from rerankers import Rerank
-from retrievers import BM25, HNSW, Dense, Hybrid, MinMax
 from tests.fakes import CountingScorer, WordEmbedder
 
 DOCUMENTS = [

@@ -9,6 +9,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rag.rerankers import Rerank
+from rag.retrievers import BM25, HNSW, Dense, Hybrid, Keyed, MinMax, PseudoQueriesKey, SummaryKey, TextKey, TitleKey
+from rag.summarizers import Extractive, Precomputed, SummaryQuery
 
 from rag import (
     LSA,
@@ -27,9 +30,6 @@ from rag import (
 )
 from rag.summarizer import Summary
 from rag.testing import check_candidates
-from rerankers import Rerank
-from retrievers import BM25, HNSW, Dense, Hybrid, Keyed, MinMax, PseudoQueriesKey, SummaryKey, TextKey, TitleKey
-from summarizers import Extractive, Precomputed, SummaryQuery
 from tests.fakes import CountingScorer, TableEmbedder
 
 N = 30

@@ -10,11 +10,11 @@ import time
 
 import pytest
 from langchain_core.language_models import FakeListChatModel
+from rag.summarizers import ChatModel, LangChainSummarizer
+from rag.summarizers.waiting import asked_to_wait
 
 from rag import ConfigError, IncompleteError, Ledger, MissingExtraError, ModelError, Source, Store, Turn
 from rag.calls import check_calls, too_many_failed
-from summarizers import ChatModel, LangChainSummarizer
-from summarizers.waiting import asked_to_wait
 from tests.chat_server import asked, chat_server, summary_of
 
 SOURCES = [Source(f"d{number}", f"text {number}") for number in range(20)]

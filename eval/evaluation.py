@@ -9,6 +9,14 @@ from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
+
+from rag.batch import QueryBatch
+from rag.calls import MAX_FAILED, remarks_on
+from rag.candidates import Candidates, Ints
+from rag.context import Progress, no_progress
+from rag.corpus.corpus import Corpus
+from rag.corpus.readers import read_corpus
+from rag.costs import Ledger
 from rag.eval.answers import Values, measure_answers
 from rag.eval.attribution import Attribution
 from rag.eval.calls import called, calls_of
@@ -24,14 +32,6 @@ from rag.eval.provenance import documents_fingerprint, machine, queries_fingerpr
 from rag.eval.remarks import run_remarks, split_remarks
 from rag.eval.slices import slices_of
 from rag.eval.stage_tops import StageTop, StageTops
-
-from rag.batch import QueryBatch
-from rag.calls import MAX_FAILED, remarks_on
-from rag.candidates import Candidates, Ints
-from rag.context import Progress, no_progress
-from rag.corpus.corpus import Corpus
-from rag.corpus.readers import read_corpus
-from rag.costs import Ledger
 from rag.pipeline import Pipeline
 from rag.remarks import Remarks
 from rag.store.store import Store
@@ -333,7 +333,7 @@ def without(candidates: Candidates, documents: Ints) -> Candidates:
 def _indexes(pipeline: Pipeline) -> list[dict[str, Any]]:
     """Size and building time of each index in the tree."""
     found = []
-    for path, part in pipeline.walk():
+    for path, part in pipeline.spec.walk():
         if part.kind == "index":
             index: Any = part  # what the kind promises; its class is another floor's
             size = int(index.bytes)

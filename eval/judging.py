@@ -8,21 +8,19 @@ from dataclasses import asdict, replace
 from itertools import combinations
 from typing import TYPE_CHECKING, Any, get_args
 
+from rag.calls import Calls, remarks_on
+from rag.context import Progress, no_progress
+from rag.errors import ConfigError
 from rag.eval.agreement import agreement
 from rag.eval.answers import means_of, references_of
 from rag.eval.calls import called
 from rag.eval.judge import Case, Judge, Judgement, Verdict
-
-from rag.calls import Calls, remarks_on
-from rag.context import Progress, no_progress
-from rag.errors import ConfigError
 from rag.remarks import Remark, Remarks
 from rag.store.store import Store
 from rag.types import SearchResult
 
 if TYPE_CHECKING:
     from rag.eval.evaluation import Evaluation
-
     from rag.pipeline import Pipeline
 
 __all__ = ["check_judges", "judge_answers"]

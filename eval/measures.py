@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
+from rag.errors import ConfigError, DataError, did_you_mean
 from rag.eval.datasets.base import Qrels
 from rag.eval.datasets.qrels import MOST
 from rag.eval.own_measures import ERR_HIGHEST, computed_here
-
-from rag.errors import ConfigError, DataError, did_you_mean
 
 __all__ = [
     "DEFAULT_MEASURES",

@@ -6,7 +6,6 @@ from rag.eval.datasets.base import Dataset, Qrels, Split
 from rag.eval.datasets.duplicates import leaks
 from rag.eval.datasets.joined import absent, without_text
 from rag.eval.measures import Run
-
 from rag.pipeline import Pipeline
 from rag.remarks import Remark, Remarks
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from rag.errors import ArtifactError
 from rag.hpo.sweep import Sweep
 from rag.hpo.trial import Bench
-
-from rag.errors import ArtifactError
 
 __all__ = ["check_identity", "identity_of"]
 

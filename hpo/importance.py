@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+
 from rag.hpo.parameter import Parameter
 from rag.hpo.samplers.additive import Additive
 from rag.hpo.space import Space

@@ -19,10 +19,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rag.errors import ArtifactError
 from rag.hpo.importance import importance
 from rag.hpo.result import SweepResult, Tested, intervals_of
-
-from rag.errors import ArtifactError
 from rag.store.folder import replace_file
 
 if TYPE_CHECKING:
@@ -113,7 +112,7 @@ def summary(result: SweepResult) -> dict[str, Any]:
         "dataset": dict(result.dataset),
         "objectives": [str(one) for one in sweep.goals],
         "constraints": sweep.constraints,
-        "sampler": sweep.sampler.to_config(),
+        "sampler": sweep.sampler.spec.to_config(),
         "seed": sweep.seed,
         "choice": sweep.choice,
         "trials": states,

@@ -6,12 +6,11 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from rag.hpo.distributions import Categorical, Choice, Distribution, Optional
-from rag.hpo.parameter import ABSENT, Parameter, Tuned, typed
-
 from rag.config import build
 from rag.config.source import Node, node_from_python
 from rag.errors import Location, Mistake
+from rag.hpo.distributions import Categorical, Choice, Distribution, Optional
+from rag.hpo.parameter import ABSENT, Parameter, Tuned, typed
 
 __all__ = ["Parser"]
 
@@ -38,7 +37,7 @@ class Parser:
         identity: Any = node.location if node.location.line else id(node.value)
         if isinstance(node.value, Distribution):
             identity = id(node.value)
-            arguments = {name: value for name, value in node.value.arguments.items() if value is not None}
+            arguments = {name: value for name, value in node.value.spec.arguments.items() if value is not None}
             node = node_from_python({"tune": node.value.type, **arguments})
         if isinstance(node.value, dict) and "tune" in node.value:
             return self._distribution(node, path, condition, identity)

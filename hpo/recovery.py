@@ -12,11 +12,10 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
+from rag.errors import ConfigError, IncompleteError, MissingExtraError, RagError
 from rag.hpo.parameter import point_key
 from rag.hpo.sweep import Sweep
 from rag.hpo.trials import has_begun
-
-from rag.errors import ConfigError, IncompleteError, MissingExtraError, RagError
 from rag.pipeline import Pipeline
 from rag.store.fingerprint import fingerprint
 
@@ -43,7 +42,7 @@ class TrialTimeoutError(RagError):
 
 def config_of(pipeline: Pipeline) -> str:
     """Identity of the pipeline as it is written: parameters may make the same one in two ways."""
-    return fingerprint(pipeline.to_config())
+    return fingerprint(pipeline.spec.to_config())
 
 
 def content_of(pipeline: Pipeline) -> dict[str, Any]:
@@ -52,7 +51,7 @@ def content_of(pipeline: Pipeline) -> dict[str, Any]:
     """
     contents: list[Any] = [pipeline.fingerprint]
     lacks = ""
-    for path, part in pipeline.walk():
+    for path, part in pipeline.spec.walk():
         try:
             contents.append([path, part.content()])
         except (RagError, OSError) as error:

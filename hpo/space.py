@@ -13,14 +13,15 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from rag.component import Component
+from rag.config import build
+from rag.config.source import Node
+from rag.errors import ConfigError, Mistake
 from rag.hpo.constraints import Rule
 from rag.hpo.distributions import Float, Int, Optional
 from rag.hpo.parameter import ABSENT, Parameter, Point, PointKey, Tuned, point_key, typed
 from rag.hpo.parse import Parser
-
-from rag.config import build
-from rag.config.source import Node
-from rag.errors import ConfigError, Mistake
 from rag.pipeline import Pipeline
 from rag.store.fingerprint import fingerprint
 
@@ -186,7 +187,7 @@ class Space:
             return None
         value: Any = built
         for step in _steps(parameter.path, point):
-            inside = value.arguments if hasattr(value, "arguments") else value
+            inside = value.spec.arguments if isinstance(value, Component) else value
             try:
                 value = inside[int(step)] if isinstance(inside, list) else inside[step]
             except (KeyError, IndexError, ValueError, TypeError):

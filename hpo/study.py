@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rag.errors import ArtifactError, ConfigError
 from rag.hpo.identity import check_identity, identity_of
 from rag.hpo.parameter import point_key
 from rag.hpo.recovery import Again, again, config_of, content_of, failure_of, inherit, points_of
@@ -16,8 +17,6 @@ from rag.hpo.storage import Explained, Worker, absolute, locked, open_storage
 from rag.hpo.sweep import Sweep
 from rag.hpo.trial import Bench, Measured
 from rag.hpo.trials import Asked, Finished, about_measured, counts, has_begun, is_extra, number_of, read_finished
-
-from rag.errors import ArtifactError, ConfigError
 from rag.remarks import Remarks
 
 if TYPE_CHECKING:

@@ -9,6 +9,11 @@ from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
+
+from rag.component import Component
+from rag.config import build
+from rag.config.source import Node, extended, node_from_python, read_source
+from rag.errors import ConfigError, Location, Mistake, did_you_mean
 from rag.hpo.constraints import Bound
 from rag.hpo.distributions import Scalar
 from rag.hpo.objectives import ANSWERS, COSTS, Objective, parse_metric, parse_objectives
@@ -16,11 +21,6 @@ from rag.hpo.samplers.base import Sampler
 from rag.hpo.samplers.optuna import TPE
 from rag.hpo.space import Space
 from rag.hpo.storage import check_url
-
-from rag.component import Component
-from rag.config import build
-from rag.config.source import Node, extended, node_from_python, read_source
-from rag.errors import ConfigError, Location, Mistake, did_you_mean
 from rag.registry import types_of
 
 __all__ = ["Sweep", "check_sweep", "read_sweep"]
@@ -132,7 +132,7 @@ class Sweep(Component):
             )
 
     @classmethod
-    def refine_schema(cls, schema: dict[str, Any]) -> None:
+    def _refine_schema(cls, schema: dict[str, Any]) -> None:
         properties = schema["properties"]
         properties["pipeline"] = {
             "allOf": [{"$ref": "#/definitions/open.pipeline.pipeline"}],

@@ -11,6 +11,13 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+
+from rag.batch import QueryBatch
+from rag.calls import Calls, too_many_failed
+from rag.context import Training
+from rag.corpus.readers import read_corpus
+from rag.costs import Costs, Ledger
+from rag.errors import ConfigError, DataError, IncompleteError
 from rag.eval.answers import against_references, references_of
 from rag.eval.datasets.base import Dataset, Split
 from rag.eval.evaluation import as_run, identical, without
@@ -19,13 +26,6 @@ from rag.eval.measures import check_judgements, parse_measures, per_query
 from rag.eval.provenance import documents_fingerprint
 from rag.hpo.early_stopping import LEAST, blocks
 from rag.hpo.sweep import Sweep
-
-from rag.batch import QueryBatch
-from rag.calls import Calls, too_many_failed
-from rag.context import Training
-from rag.corpus.readers import read_corpus
-from rag.costs import Costs, Ledger
-from rag.errors import ConfigError, DataError, IncompleteError
 from rag.pipeline import Pipeline
 from rag.store.fingerprint import fingerprint
 from rag.store.store import Store
@@ -136,7 +136,7 @@ class Bench:
         return fingerprint([self.dataset.name, len(self.dataset.corpus), queries, judged])
 
     @cached_property
-    def content(self) -> dict[str, str]:
+    def _model_digest(self) -> dict[str, str]:
         """Identity of what trials work on besides the tuning queries: the documents, and what is learned from."""
         training = self.dataset.training(self.split_name)
         learned = ""
@@ -267,7 +267,7 @@ def _finished(found: Measured, start: float, sweep: Sweep) -> Measured:
 def index_bytes(pipeline: Pipeline) -> int:
     """Size on disk of what fitting has built; documents not counted."""
     with tempfile.TemporaryDirectory() as folder:
-        for number, (_, component) in enumerate(pipeline.walk()):
+        for number, (_, component) in enumerate(pipeline.spec.walk()):
             place = Path(folder) / str(number)
             place.mkdir()
             component.save_state(place)
@@ -309,7 +309,7 @@ def _check_answers(batch: QueryBatch) -> None:
 
 
 def _learns(pipeline: Pipeline) -> bool:
-    return any("training" in part.needs for _, part in pipeline.walk())
+    return any("training" in part.needs for _, part in pipeline.spec.walk())
 
 
 def _subset(split: Split, places: Sequence[int]) -> Split:

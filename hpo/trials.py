@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
+
 from rag.hpo.parameter import Point
 from rag.hpo.trial import Measured
-
 from rag.pipeline import Pipeline
 
 if TYPE_CHECKING:

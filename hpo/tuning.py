@@ -11,6 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from rag.context import Progress, no_progress
+from rag.errors import ArtifactError, ConfigError, RagError
 from rag.eval.datasets.base import Dataset
 from rag.eval.datasets.load import load_dataset
 from rag.hpo.choice import pareto
@@ -23,9 +26,6 @@ from rag.hpo.sweep import Sweep, read_sweep, sweep_from_config
 from rag.hpo.trial import Bench, Measured
 from rag.hpo.trials import Asked, Finished
 from rag.hpo.workers import Job, supervise
-
-from rag.context import Progress, no_progress
-from rag.errors import ArtifactError, ConfigError, RagError
 from rag.store.store import Store
 
 if TYPE_CHECKING:
@@ -209,7 +209,7 @@ def _sweep(given: Sweep | str | Path | Mapping[str, Any], settings: Mapping[str,
     sweep = given if isinstance(given, Sweep) else read_sweep(given)
     if not settings:
         return sweep
-    changed = type(sweep)(**{**sweep.arguments, **_built(settings)})
+    changed = type(sweep)(**{**sweep.spec.arguments, **_built(settings)})
     changed.folder = sweep.folder
     if not {"pipeline", "constraints"} & set(settings):
         changed.__dict__["space"] = sweep.space

@@ -21,6 +21,7 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from types import FrameType
 
+from rag.errors import ArtifactError, RagError
 from rag.eval.datasets.base import Dataset
 from rag.eval.datasets.load import load_dataset
 from rag.hpo.recovery import TrialTimeoutError
@@ -28,8 +29,6 @@ from rag.hpo.storage import Worker
 from rag.hpo.study import SweepStudy
 from rag.hpo.sweep import Sweep
 from rag.hpo.trial import Bench
-
-from rag.errors import ArtifactError, RagError
 from rag.store.store import Mode, Store
 
 __all__ = ["Job", "supervise"]

@@ -43,5 +43,9 @@ def _check_part(config: Path, *, classes: Sequence[type[Component]], overrides: 
         except ConfigError as error:
             errors.append(error)
             continue
-        return dump(part.to_config()) if resolved else f"{config}: ok (a {cls.kind}, fingerprint {part.fingerprint})\n"
+        return (
+            dump(part.spec.to_config())
+            if resolved
+            else f"{config}: ok (a {cls.kind}, fingerprint {part.fingerprint})\n"
+        )
     raise errors[0]

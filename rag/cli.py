@@ -10,7 +10,7 @@ from __future__ import annotations
 import errno
 import json
 import sys
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -132,7 +132,7 @@ def check(
     if resolved:
         print_file(pipeline.to_yaml())
     else:
-        parts = sum(1 for _ in pipeline.walk())
+        parts = sum(1 for _ in pipeline.spec.walk())
         echo(f"{config}: ok ({parts} components, fingerprint {pipeline.fingerprint})")
 
 
@@ -280,7 +280,7 @@ def _summary(kind: str, name: str) -> str:
     from rag.registry import component_class
 
     try:
-        return component_class(kind, name).doc_summary().replace("``", "")
+        return component_class(kind, name).spec.summary.replace("``", "")
     except ConfigError as error:
         return f"(cannot be used: {error})"
 
@@ -377,14 +377,14 @@ def _print_component(cls: type[Component]) -> None:
 
     console = out()
     console.print(Text(f"{cls.kind} {cls.type}", "bold"))
-    console.print(Markdown(cls.doc()))
-    if not cls.parameters():
+    console.print(Markdown(cls.spec.doc))
+    if not cls.spec.parameters:
         console.print("It has no arguments.")
         return
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for heading in ("argument", "type", "default", "meaning"):
         table.add_column(heading, overflow="fold")
-    for parameter in cls.parameters().values():
+    for parameter in cls.spec.parameters.values():
         default = Text("required", "bold") if parameter.required else Text(yaml_text(parameter.default))
         table.add_row(Text(parameter.name), Text(type_name(parameter)), default, Text(parameter.help.replace("``", "")))
     console.print(table)
@@ -394,12 +394,27 @@ def _print_component(cls: type[Component]) -> None:
 
 
 def _load_commands() -> None:
-    for entry in sorted(entry_points(group="rag.commands"), key=lambda one: one.name):
-        command = entry.load()
+    for entry in sorted(entry_points(group="rag.commands"), key=lambda entry: entry.name):
+        try:
+            command = entry.load()
+        except Exception as error:  # a plug-in may raise anything while it is imported; it costs its own command only
+            app.command(entry.name, context_settings={"ignore_unknown_options": True})(_broken_command(entry, error))
+            continue
         if isinstance(command, typer.Typer):
             app.add_typer(command, name=entry.name)
         else:
             app.command(entry.name)(command)
+
+
+def _broken_command(entry: EntryPoint, error: Exception) -> Callable[..., None]:
+    """A command that says why the real one cannot be loaded, whatever it is given."""
+    reason = f"the command '{entry.name}' ({entry.value}) cannot be loaded: {type(error).__name__}: {error}"
+
+    def broken(arguments: Annotated[list[str] | None, typer.Argument(hidden=True)] = None) -> None:
+        raise RagError(reason)
+
+    broken.__doc__ = f"Cannot be loaded: {type(error).__name__}: {error}"
+    return broken
 
 
 def main() -> None:

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 from pydantic import Field
-from rag.retrievers.bm25_weights import bm25_weights
-from rag.retrievers.keys import best_documents
-from rag.retrievers.vocabulary import Vocabulary
 
 from rag.candidates import PADDING, Candidates, Floats, Ints, top_k_of_scores
 from rag.corpus.passages import Passages
 from rag.errors import DataError, NotFittedError
+from rag.retrievers.bm25_weights import bm25_weights
+from rag.retrievers.keys import best_documents
+from rag.retrievers.vocabulary import Vocabulary
 from rag.stage import Retriever
 from rag.text.analyzer import AUTO, Analyzer, check_language, check_pattern, check_stemmer, check_stop_words
 from rag.text.remarks import remarks_on, sample
@@ -60,8 +60,8 @@ class BM25(Retriever):
     """
 
     type = "bm25"
-    libraries = ("bm25s", "PyStemmer")
-    state_version = 2  # frequencies; 1 had weights
+    _libraries = ("bm25s", "PyStemmer")
+    _state_version = 2  # frequencies; 1 had weights
 
     def __init__(
         self,
@@ -97,9 +97,9 @@ class BM25(Retriever):
         check_stemmer(stemmer)
         check_stop_words(stopwords)
 
-    def identity(self) -> dict[str, Any]:
+    def _identity(self) -> dict[str, Any]:
         """Without the language where it decides nothing: such are the arguments of indexes older than it is."""
-        identity = super().identity()
+        identity = super()._identity()
         if not self._uses_language:
             del identity["language"]
         return identity

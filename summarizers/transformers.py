@@ -8,8 +8,6 @@ from collections.abc import Iterator, Sequence
 from typing import Annotated, Any, Self
 
 from pydantic import Field
-from rag.summarizers.answers import several, without_thoughts
-from rag.summarizers.prompts import Task, check_template, messages, prompted, template_of
 
 from rag.component import Runtime
 from rag.conversation import render
@@ -18,6 +16,8 @@ from rag.model_limits import check_length, is_encoder_decoder
 from rag.models import Device, model_content, resolve_device, resolve_model
 from rag.progress import loading
 from rag.summarizer import Source, Summarizer, Summary
+from rag.summarizers.answers import several, without_thoughts
+from rag.summarizers.prompts import Task, check_template, messages, prompted, template_of
 
 __all__ = ["TransformersSummarizer"]
 
@@ -44,7 +44,7 @@ class TransformersSummarizer(Summarizer):
     """
 
     type = "transformers"
-    libraries = ("transformers",)
+    _libraries = ("transformers",)
 
     def __init__(
         self,
@@ -73,7 +73,7 @@ class TransformersSummarizer(Summarizer):
         self.batch_size = batch_size
         self.device = device
 
-    def preflight(self) -> None:
+    def _preflight(self) -> None:
         if is_encoder_decoder(self.model, self.revision):
             check_length("max_input", self.max_input, self.model, self.revision)
             check_length("max_tokens", self.max_tokens, self.model, self.revision)
@@ -81,7 +81,7 @@ class TransformersSummarizer(Summarizer):
             both = f" (max_input {self.max_input:,} and max_tokens {self.max_tokens:,})"
             check_length("max_input", self.max_input + self.max_tokens, self.model, self.revision, of=both)
 
-    def content(self) -> Any:
+    def _model_digest(self) -> Any:
         return model_content(self.model, self.revision)
 
     def write(self, sources: Sequence[Source]) -> Iterator[tuple[int, Summary]]:

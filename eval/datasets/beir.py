@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from rag.corpus.readers import read_corpus
+from rag.errors import DataError
 from rag.eval.datasets.base import Dataset
 from rag.eval.datasets.joined import joined
 from rag.eval.datasets.qrels import read_qrels
 from rag.eval.datasets.queries import read_queries
 from rag.eval.datasets.write import about_of
-
-from rag.corpus.readers import read_corpus
-from rag.errors import DataError
 from rag.remarks import Remarks
 
 __all__ = ["read_beir"]

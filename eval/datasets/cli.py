@@ -54,9 +54,8 @@ def _default(context: typer.Context, as_json: JsonOption = False) -> None:
 @app.command("list")
 def list_datasets(as_json: JsonOption = False) -> None:
     """List the datasets that come along, and how to name others."""
-    from rag.eval.datasets.load import BUILT_IN
-
     from rag.console import print_json
+    from rag.eval.datasets.load import BUILT_IN
 
     if as_json:
         print_json(BUILT_IN)
@@ -102,9 +101,8 @@ def show(
 @app.command()
 def convert(source: SourceArgument, folder: OutOption) -> None:
     """Write a dataset, from wherever it is, as a folder."""
-    from rag.eval.datasets.write import check_target, write_dataset
-
     from rag.console import progress
+    from rag.eval.datasets.write import check_target, write_dataset
 
     check_target(folder)
     dataset = _loaded(source)
@@ -133,10 +131,9 @@ def split(
     seed: SeedOption = 0,
 ) -> None:
     """Divide a dataset's queries into train, dev and test; duplicates never end up in two of them."""
+    from rag.console import progress
     from rag.eval.datasets.split import split_dataset
     from rag.eval.datasets.write import check_target, write_dataset
-
-    from rag.console import progress
 
     check_target(folder)
     shares = {"train": train, "dev": dev, "test": test}
@@ -183,11 +180,10 @@ def make(
     as_json: JsonOption = False,
 ) -> None:
     """Have a language model write questions to your documents. Stopped and started again, it goes on."""
-    from rag.eval.datasets.make import make_dataset
-    from rag.eval.datasets.write import check_target, write_dataset
-
     from rag.config import load_component, load_pipeline
     from rag.console import print_json, progress
+    from rag.eval.datasets.make import make_dataset
+    from rag.eval.datasets.write import check_target, write_dataset
     from rag.store.cli import open_store
     from rag.summarizer import Summarizer
 
@@ -229,9 +225,8 @@ def make(
 
 
 def _loaded(source: str) -> Dataset:
-    from rag.eval.datasets.load import load_dataset
-
     from rag.console import progress
+    from rag.eval.datasets.load import load_dataset
 
     with progress(f"reading the dataset {source}", None):
         return load_dataset(source)

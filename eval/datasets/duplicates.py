@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from rag.eval.datasets.base import Dataset
 
 from rag.candidates import Ints
 from rag.corpus.corpus import Corpus
+from rag.eval.datasets.base import Dataset
 from rag.text.words import words_of
 
 __all__ = ["Pair", "groups_of", "leaks", "normalised", "repeated_documents", "shared_between", "similar"]

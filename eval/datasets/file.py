@@ -7,15 +7,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
-from rag.eval.datasets.base import Dataset
-from rag.eval.datasets.joined import joined
-from rag.eval.datasets.qrels import Judgements, read_qrels
-from rag.eval.datasets.tables import CorpusTable, QrelsTable, QueriesTable
-
 from rag.component import Component
 from rag.config import build
 from rag.config.source import Node, dump, read_source
 from rag.errors import ConfigError, DataError, Location, Mistake, RagError
+from rag.eval.datasets.base import Dataset
+from rag.eval.datasets.joined import joined
+from rag.eval.datasets.qrels import Judgements, read_qrels
+from rag.eval.datasets.tables import CorpusTable, QrelsTable, QueriesTable
 from rag.remarks import Remarks
 from rag.types import Query
 
@@ -197,7 +196,7 @@ def check_dataset(path: Path, *, overrides: Sequence[str] = (), resolved: bool =
     except (ConfigError, DataError) as error:
         raise file.with_others(error) from None
     if resolved:
-        return dump(file.to_config())
+        return dump(file.spec.to_config())
     splits = ", ".join(f"{name} {len(split.queries):,} queries" for name, split in sorted(dataset.splits.items()))
     notes = "".join(f"note: {note}\n" for note in dataset.notes)
     return f"{path}: ok ({len(dataset.corpus):,} documents; {splits})\n{notes}"

@@ -10,12 +10,11 @@ from bisect import bisect_left
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import cached_property
 
+from rag.corpus.corpus import Corpus
+from rag.errors import DataError
 from rag.eval.datasets.base import Dataset, Split
 from rag.eval.datasets.duplicates import repeated_documents
 from rag.eval.datasets.qrels import Judgements
-
-from rag.corpus.corpus import Corpus
-from rag.errors import DataError
 from rag.remarks import MAX_EXAMPLES, Remark, Remarks
 from rag.types import Query
 

@@ -10,9 +10,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from rag.eval.datasets.base import Dataset, Split
-from rag.eval.datasets.duplicates import similar
-from rag.eval.datasets.trivial import why_trivial
 
 from rag.batch import QueryBatch
 from rag.candidates import Ints
@@ -23,6 +20,9 @@ from rag.corpus.corpus import Corpus
 from rag.corpus.passages import Passages
 from rag.costs import Ledger
 from rag.errors import ConfigError, DataError
+from rag.eval.datasets.base import Dataset, Split
+from rag.eval.datasets.duplicates import similar
+from rag.eval.datasets.trivial import why_trivial
 from rag.pipeline import Pipeline
 from rag.remarks import Remark
 from rag.store.store import Store
@@ -139,8 +139,8 @@ def make_dataset(
         DataError: No passage is long enough, or no question is left; the message says why.
         ModelError: The writer cannot work at all.
     """
-    task = writer.arguments.get("task", "questions")
-    if task != "questions" and writer.arguments.get("prompt") is None:
+    task = writer.spec.arguments.get("task", "questions")
+    if task != "questions" and writer.spec.arguments.get("prompt") is None:
         message = f"must be 'questions' of a summarizer that writes questions (or give it a prompt), got '{task}'"
         raise ConfigError(message, parameter="task")
     passages = RecursiveChunker(size=passage_size, unit="characters").chunk(corpus)
@@ -304,7 +304,7 @@ def _about(
 
 def _config(writer: Summarizer) -> Any:
     try:
-        return writer.to_config()
+        return writer.spec.to_config()
     except ConfigError:  # with a Python object inside
         return repr(writer)
 

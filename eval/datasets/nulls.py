@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-from rag.eval.datasets.base import Dataset, Split
 
 from rag.corpus.corpus import Corpus
 from rag.errors import ConfigError
+from rag.eval.datasets.base import Dataset, Split
 from rag.remarks import Remark
 
 __all__ = ["without_answers"]

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from rag.corpus.corpus import Corpus
 from rag.eval.datasets.base import Dataset
 from rag.eval.datasets.joined import joined
 from rag.eval.datasets.qrels import read_qrels
 from rag.eval.datasets.queries import read_queries
-
-from rag.corpus.corpus import Corpus
 from rag.remarks import Remarks
 from rag.types import Document
 

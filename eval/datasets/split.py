@@ -6,11 +6,10 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import replace
 
+from rag.errors import ConfigError, DataError
 from rag.eval.datasets.base import Dataset, Split
 from rag.eval.datasets.duplicates import Pair, groups_of, similar
 from rag.eval.datasets.joined import absent, without_text
-
-from rag.errors import ConfigError, DataError
 from rag.remarks import Remark
 from rag.types import Query
 

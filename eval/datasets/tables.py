@@ -11,9 +11,6 @@ from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
-from rag.eval.datasets.qrels import Judgements, grade_of, read_qrels
-from rag.eval.datasets.queries import query_of
-from rag.eval.datasets.topics import read_topics
 
 from rag.component import Component
 from rag.corpus.corpus import Corpus
@@ -34,6 +31,9 @@ from rag.corpus.readers import (
     row_id,
 )
 from rag.errors import ConfigError, DataError, Mistake, did_you_mean
+from rag.eval.datasets.qrels import Judgements, grade_of, read_qrels
+from rag.eval.datasets.queries import query_of
+from rag.eval.datasets.topics import read_topics
 from rag.remarks import Remarks
 from rag.types import Query
 
@@ -77,12 +77,12 @@ class Table(Component):
         if not path.is_file():
             raise ConfigError(f"there is no file '{path}'", parameter="path")
         for name in ("columns", "delimiter"):
-            if self.arguments[name] is not None and format_of(path) not in DELIMITED:
+            if self.spec.arguments[name] is not None and format_of(path) not in DELIMITED:
                 raise ConfigError(f"is for CSV and TSV files, and '{path}' is none", parameter=name)
         reading = reading or self._reading()
         if format_of(path) in DELIMITED and self.columns is None and (header := header_of(path, reading)):
             self._check(dict.fromkeys(header), path)  # before a row stumbles over the wrong delimiter
-        named = [self.arguments[name] for name in self.parameters() if name not in _NO_COLUMNS]
+        named = [self.spec.arguments[name] for name in self.spec.parameters if name not in _NO_COLUMNS]
         rows = lifted(read(path, reading), named)
         first = next(rows, None)
         if first is None:
@@ -91,7 +91,7 @@ class Table(Component):
         return chain([first], rows)
 
     @classmethod
-    def refine_schema(cls, schema: dict[str, Any]) -> None:
+    def _refine_schema(cls, schema: dict[str, Any]) -> None:
         for one in schema["anyOf"]:
             one["required"] = [name for name in one["required"] if name != "type"]  # its place in the file says it
 
@@ -99,7 +99,7 @@ class Table(Component):
         """What is wrong with the files and columns that are named, by their first rows; paths are relative to
         ``folder``.
         """
-        given = self.arguments["path"]
+        given = self.spec.arguments["path"]
         found: list[Mistake] = []
         for at, name in {"path": given}.items() if isinstance(given, str) else given.items():
             path = folder / Path(name).expanduser()
@@ -116,8 +116,8 @@ class Table(Component):
 
     def _check(self, row: Mapping[str, Any], path: Path) -> None:
         found = []
-        for name in self.parameters():
-            column = self.arguments[name]
+        for name in self.spec.parameters:
+            column = self.spec.arguments[name]
             if name not in _NO_COLUMNS and column is not None and column not in row:
                 hint = did_you_mean(column, [str(one) for one in row])
                 hint += f"{mark} with 'delimiter'" if (mark := other_separator(row)) else ""

@@ -8,10 +8,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from rag.errors import ArtifactError, DataError
 from rag.eval.datasets.base import Dataset
 from rag.eval.datasets.joined import FOUND_AGAIN
-
-from rag.errors import ArtifactError, DataError
 from rag.store.folder import replaced_folder
 from rag.types import Document, Query
 

@@ -14,11 +14,11 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
-from rag.hpo.parameter import Point, PointKey, point_key
-from rag.hpo.space import Space
 
 from rag.component import Component
 from rag.errors import ConfigError
+from rag.hpo.parameter import Point, PointKey, point_key
+from rag.hpo.space import Space
 
 if TYPE_CHECKING:
     from optuna.samplers import BaseSampler
@@ -94,7 +94,7 @@ class Sampler(Component):
         """
         if self.objectives is not None and n_objectives > self.objectives:
             raise ConfigError(
-                f"the sampler {self.label()} takes one objective, and there are {n_objectives}: use tpe or nsga2"
+                f"the sampler {self.spec.label} takes one objective, and there are {n_objectives}: use tpe or nsga2"
             )
 
     @abstractmethod

@@ -8,11 +8,11 @@ from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
+
+from rag.errors import ConfigError, did_you_mean
 from rag.hpo.parameter import Parameter, Point, point_key
 from rag.hpo.samplers.base import History, ProposingSampler, unseen
 from rag.hpo.space import Space
-
-from rag.errors import ConfigError, did_you_mean
 
 __all__ = ["Greedy"]
 

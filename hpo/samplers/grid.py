@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+from rag.errors import ConfigError
 from rag.hpo.parameter import Point
 from rag.hpo.samplers.base import History, ProposingSampler
 from rag.hpo.space import MOST_POINTS, Space
-
-from rag.errors import ConfigError
 
 __all__ = ["Grid"]
 

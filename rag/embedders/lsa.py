@@ -41,8 +41,8 @@ class LSA(Embedder):
 
     type = "lsa"
     needs = frozenset({"corpus"})
-    libraries = ("scikit-learn",)
-    state_version = 2  # words of any script; 1 had scikit-learn's pattern, and what was fitted so stays so
+    _libraries = ("scikit-learn",)
+    _state_version = 2  # words of any script; 1 had scikit-learn's pattern, and what was fitted so stays so
 
     def __init__(
         self,
@@ -87,7 +87,7 @@ class LSA(Embedder):
         self._known = known
         self._count(context.passages)
 
-    def stale(self) -> str | None:
+    def _stale(self) -> str | None:
         if self._n_now == self._n_known == self._fitted_on:
             return None
         return (

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from rag.retrievers import BM25, HNSW, Dense, Hybrid
 
 from rag import LSA, ArtifactError, Document, Embedder, Pipeline
+from rag.retrievers import BM25, HNSW, Dense, Hybrid
 from rag.store.store import Store
 from rag.store.users import Users
 from rag.store.values import Values, text_key

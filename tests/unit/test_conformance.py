@@ -8,6 +8,26 @@ import sys
 import numpy as np
 import pytest
 from langchain_core.language_models import FakeListChatModel
+
+from rag import (
+    LSA,
+    Candidates,
+    Conformal,
+    CosineAdapter,
+    Gap,
+    Identity,
+    Isotonic,
+    LangChainEmbedder,
+    MarkdownChunker,
+    NoChunker,
+    Pipeline,
+    Platt,
+    RecursiveChunker,
+    ScoreAdapter,
+    SentenceChunker,
+    SentenceTransformerEmbedder,
+    Threshold,
+)
 from rag.eval.claim_judge import ClaimJudge
 from rag.eval.datasets.file import DatasetFile
 from rag.eval.datasets.tables import CorpusTable, QrelsTable, QueriesTable
@@ -26,6 +46,7 @@ from rag.hpo import (
     Random,
     Sweep,
 )
+from rag.registry import kinds, types_of
 from rag.rerankers import (
     ADACUR,
     ANNCUR,
@@ -79,27 +100,6 @@ from rag.summarizers import (
     SummaryQuery,
     TransformersSummarizer,
 )
-
-from rag import (
-    LSA,
-    Candidates,
-    Conformal,
-    CosineAdapter,
-    Gap,
-    Identity,
-    Isotonic,
-    LangChainEmbedder,
-    MarkdownChunker,
-    NoChunker,
-    Pipeline,
-    Platt,
-    RecursiveChunker,
-    ScoreAdapter,
-    SentenceChunker,
-    SentenceTransformerEmbedder,
-    Threshold,
-)
-from rag.registry import kinds, types_of
 from rag.testing import (
     ChunkerConformance,
     ComponentConformance,
@@ -169,8 +169,8 @@ class TestLangChainEmbedder(EmbedderConformance):
 
     def test_a_clone_is_equal_and_shares_nothing(self):
         component = self.make()
-        assert component.clone() is not component
-        assert component.clone().fingerprint == component.fingerprint
+        assert component.spec.clone() is not component
+        assert component.spec.clone().fingerprint == component.fingerprint
 
 
 class TestSentenceTransformerEmbedder(EmbedderConformance):
@@ -331,7 +331,9 @@ class TestTitleKey(ComponentConformance):
 class TestSummaryKey(ComponentConformance):
     def make(self):
         chat = ChatModel("llama", base_url="http://localhost:8000/v1", examples=[{"input": "a", "output": "b"}])
-        return SummaryKey(summarizer=chat, retriever=BM25(), strict=True, query=SummaryQuery(summarizer=chat.clone()))
+        return SummaryKey(
+            summarizer=chat, retriever=BM25(), strict=True, query=SummaryQuery(summarizer=chat.spec.clone())
+        )
 
 
 class TestPseudoQueriesKey(ComponentConformance):

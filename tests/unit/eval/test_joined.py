@@ -8,6 +8,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+
+from rag import Corpus, Document, Pipeline, Query, Threshold
+from rag.batch import QueryBatch
+from rag.errors import DataError
 from rag.eval import evaluate, load_dataset
 from rag.eval.comparison import compare_runs
 from rag.eval.datasets.base import Dataset, Split
@@ -18,10 +22,6 @@ from rag.eval.markdown import as_markdown
 from rag.eval.run_folder import write_run
 from rag.eval.runs import read_run_values
 from rag.retrievers import BM25, Hybrid, Keyed, TextKey
-
-from rag import Corpus, Document, Pipeline, Query, Threshold
-from rag.batch import QueryBatch
-from rag.errors import DataError
 
 CORPUS = [
     {"_id": "d1", "text": "returns within thirty days"},

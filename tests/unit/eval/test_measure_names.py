@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from rag.eval.measures import check_judgements, parse_measures, per_query
-from rag.eval.runs import read_run_values
 
 from rag.errors import ConfigError, DataError
+from rag.eval.measures import check_judgements, parse_measures, per_query
+from rag.eval.runs import read_run_values
 
 QRELS = {
     "q": {"a": 1, "b": 0, "c": 2, "d": 1},

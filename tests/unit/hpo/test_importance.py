@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+
 from rag.hpo import Categorical, Float
 from rag.hpo.importance import importance
 from rag.hpo.sweep import sweep_from_config

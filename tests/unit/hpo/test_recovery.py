@@ -7,14 +7,14 @@ import logging
 from pathlib import Path
 
 import pytest
-from rag.eval import load_dataset
-from rag.eval.datasets.base import Dataset
-from rag.hpo import Categorical, Int, tune
-from rag.hpo.sweep import sweep_from_config
 
 import rag.templates
 from rag import ArtifactError, ConfigError, Document
 from rag.corpus.corpus import Corpus
+from rag.eval import load_dataset
+from rag.eval.datasets.base import Dataset
+from rag.hpo import Categorical, Int, tune
+from rag.hpo.sweep import sweep_from_config
 from rag.store.store import Store
 from tests.chat_server import chat_server
 

@@ -6,13 +6,13 @@ import math
 
 import optuna
 import pytest
+
+from rag import ConfigError
+from rag.config.source import node_from_python
 from rag.hpo import GP, NSGA2, TPE, Additive, Categorical, Float, Greedy, Grid, Int, Random
 from rag.hpo.parameter import Parameter, point_key
 from rag.hpo.samplers.base import History
 from rag.hpo.space import Space
-
-from rag import ConfigError
-from rag.config.source import node_from_python
 
 EVERYWHERE = ({},)
 

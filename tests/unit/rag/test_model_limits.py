@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 
 import pytest
+
+from rag import ConfigError, Document, Pipeline, SentenceTransformerEmbedder
+from rag.model_limits import model_limit
 from rag.rerankers import CrossEncoderScorer, MaxSim, Rerank
 from rag.retrievers import BM25, Dense
 from rag.summarizers import TransformersSummarizer
 from rag.summarizers.students.fine_tune import FineTune
-
-from rag import ConfigError, Document, Pipeline, SentenceTransformerEmbedder
-from rag.model_limits import model_limit
 
 
 @pytest.fixture
@@ -61,7 +61,7 @@ def test_a_length_beyond_it_is_refused_before_anything_runs(model, make, paramet
         pipeline = Pipeline(retriever=BM25(), stages=[Rerank(scorer=part)])
     if isinstance(part, (TransformersSummarizer, FineTune)):
         with pytest.raises(ConfigError, match=f"must be at most 512, all that .* can read, got {got}"):
-            part.preflight()
+            part._preflight()
         return
     with pytest.raises(ConfigError) as caught:
         pipeline.fit([Document("a", "text")])
@@ -71,10 +71,10 @@ def test_a_length_beyond_it_is_refused_before_anything_runs(model, make, paramet
 
 def test_an_encoder_decoder_reads_and_writes_apart(model):
     name = model(max_position_embeddings=512, model_type="bart", is_encoder_decoder=True)
-    TransformersSummarizer(name, max_input=512, max_tokens=512).preflight()
+    TransformersSummarizer(name, max_input=512, max_tokens=512)._preflight()
     for lengths in ({"max_input": 513}, {"max_tokens": 513, "max_input": 8}):
         with pytest.raises(ConfigError, match="must be at most 512"):
-            TransformersSummarizer(name, **lengths).preflight()
+            TransformersSummarizer(name, **lengths)._preflight()
 
 
 def test_a_file_says_where(model, tmp_path):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+
+from rag import Corpus, Document, Passages, Pipeline
 from rag.rerankers import CallableScorer, Cur, EmbeddingFactors, GraphAdaptive
 from rag.retrievers import (
     BM25,
@@ -22,8 +24,6 @@ from rag.retrievers import (
     TextKey,
     TitleKey,
 )
-
-from rag import Corpus, Document, Passages, Pipeline
 from tests.fakes import WordEmbedder
 
 BLANKS = ["", "   ", "\n\t", "\u200b", "\ufeff \u00ad", "\u00a0"]

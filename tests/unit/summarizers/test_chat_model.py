@@ -10,11 +10,11 @@ import time
 
 import pytest
 from langchain_core.language_models import FakeListChatModel
-from rag.summarizers import ChatModel, LangChainSummarizer
-from rag.summarizers.waiting import asked_to_wait
 
 from rag import ConfigError, IncompleteError, Ledger, MissingExtraError, ModelError, Source, Store, Turn
 from rag.calls import check_calls, too_many_failed
+from rag.summarizers import ChatModel, LangChainSummarizer
+from rag.summarizers.waiting import asked_to_wait
 from tests.chat_server import asked, chat_server, summary_of
 
 SOURCES = [Source(f"d{number}", f"text {number}") for number in range(20)]
@@ -324,7 +324,7 @@ def test_the_key_comes_from_the_environment_and_is_written_nowhere(server, tmp_p
         one.summarize(SOURCES[:3], store=Store(tmp_path))
     assert {"Bearer sk-very-secret-0123456789"} == set(server.keys)
     written = b"".join(path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
-    for text in (written.decode("latin1"), json.dumps(one.to_config()), repr(one), caplog.text):
+    for text in (written.decode("latin1"), json.dumps(one.spec.to_config()), repr(one), caplog.text):
         assert "very-secret" not in text
     monkeypatch.delenv("MY_KEY")
     with pytest.raises(ModelError, match="the environment variable MY_KEY with the key is not set"):

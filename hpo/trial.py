@@ -136,7 +136,7 @@ class Bench:
         return fingerprint([self.dataset.name, len(self.dataset.corpus), queries, judged])
 
     @cached_property
-    def _model_digest(self) -> dict[str, str]:
+    def content(self) -> dict[str, str]:
         """Identity of what trials work on besides the tuning queries: the documents, and what is learned from."""
         training = self.dataset.training(self.split_name)
         learned = ""

@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import json
 import sys
+from collections.abc import Callable
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal

@@ -42,11 +42,8 @@ __all__ = ["CorpusTable", "QrelsTable", "QueriesTable", "Table"]
 Rows = Iterator[tuple[str, Mapping[str, Any]]]
 Delimiter = Annotated[str, Field(min_length=1, max_length=3)] | None
 
-_NO_COLUMNS = {"path", "separator", "columns", "delimiter", "encoding"}
+_NO_COLUMNS = {"path", "separator", "empty", "columns", "delimiter", "encoding"}
 """Arguments of tables that are no names of columns."""
-
-_NO_COLUMNS = ("path", "separator", "empty", "columns", "delimiter")
-"""Arguments that name no column."""
 
 
 class Table(Component):

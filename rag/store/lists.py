@@ -65,7 +65,6 @@ def kept_step(
             with some.ledger.stage(name):
                 found = step(some, given)
             costs = some.ledger.total
-            ledger.add_texts(some.ledger)
         finally:
             ledger.join_calls(some.ledger)
             some.ledger, some.trace, some.key_texts = ledger, outer, texts

@@ -6,9 +6,7 @@ import contextlib
 import json
 import logging
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from datetime import date, time
-from decimal import Decimal
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
@@ -17,8 +15,9 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from rag.candidates import Bools, Ints
-from rag.corpus.fields import Fields
-from rag.errors import ArtifactError, DataError
+from rag.corpus.fields import Fields, kinds_by_field
+from rag.errors import ArtifactError, DataError, did_you_mean
+from rag.metadata import json_text, without_fields
 from rag.store.fingerprint import fingerprint_texts
 from rag.types import Document
 
@@ -31,6 +30,9 @@ logger = logging.getLogger("rag.corpus")
 
 _BATCH = 2048
 """Rows per record batch: large enough to be cheap to write, small enough to bound memory while writing."""
+
+_FORMER = b"former_fields"
+"""In the file's schema: kinds by name of metadata fields that only documents had that are there no more."""
 
 
 class Corpus:
@@ -51,11 +53,19 @@ class Corpus:
         self._batches = table.to_batches()
         self._starts = np.cumsum([0, *(batch.num_rows for batch in self._batches)])[:-1]
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Corpus, (self._table, self.alive)
+
     # -- making -----------------------------------------------------------------------------------------------------
 
     @classmethod
     def from_documents(
-        cls, documents: Iterable[Document], *, path: Path | None = None, advance: Callable[[int], None] | None = None
+        cls,
+        documents: Iterable[Document],
+        *,
+        path: Path | None = None,
+        advance: Callable[[int], None] | None = None,
+        drop_fields: Collection[str] = (),
     ) -> Corpus:
         """Write documents to an Arrow file as they come and map it into memory.
 
@@ -63,11 +73,18 @@ class Corpus:
             documents: Consumed once; never all in memory.
             path: Where to keep the file. Default: a temporary file that goes away with the corpus.
             advance: Called with the number of documents of each batch written.
+            drop_fields: Fields of the metadata to leave out; those of nested mappings with dots.
 
         Raises:
-            DataError: No documents, a repeated id, or something that is no :class:`Document` with string id and text.
+            DataError: No documents, a repeated id, metadata that are no JSON, or something that is no
+                :class:`Document` with string id and text.
         """
         import pyarrow as pa
+
+        if isinstance(drop_fields, str):
+            raise DataError(f"drop_fields takes a list of names, got the text {drop_fields!r}")
+        if drop_fields:
+            documents = _without(documents, drop_fields)
 
         if path is not None:
             try:
@@ -125,7 +142,9 @@ class Corpus:
         """The same documents with other metadata at some positions."""
         import pyarrow as pa
 
-        texts = {position: _metadata_text(value) for position, value in metadata.items()}
+        ids = self.ids(np.array(list(metadata)))
+        texts = {place: json_text(value, id) for id, (place, value) in zip(ids, metadata.items(), strict=True)}
+        schema = self._remembering(np.array(list(metadata)))
         batches = list(self._batches)
         owners = np.searchsorted(self._starts, np.array(sorted(texts)), side="right") - 1
         for owner in np.unique(owners).tolist():
@@ -134,7 +153,8 @@ class Corpus:
             column = [texts.get(start + row, value) for row, value in enumerate(column)]
             place = batch.schema.get_field_index("metadata")
             batches[owner] = batch.set_column(place, "metadata", pa.array(column, pa.string()))
-        return Corpus(pa.Table.from_batches(batches, schema=self._table.schema), self.alive)
+        batches = [batch.replace_schema_metadata(schema.metadata) for batch in batches]
+        return Corpus(pa.Table.from_batches(batches, schema=schema), self.alive)
 
     def living(self) -> Corpus:
         """Only the documents that were not deleted, at new positions, in the same order."""
@@ -144,7 +164,7 @@ class Corpus:
             return self
         spans = zip(self._batches, self._starts, [*self._starts[1:], len(self)], strict=True)
         kept = [batch.filter(pa.array(self.alive[a:b])) for batch, a, b in spans]
-        return Corpus(_joined(self._table.schema, kept))
+        return Corpus(_joined(self._remembering(np.flatnonzero(~self.alive)), kept))
 
     def rows(self, positions: Ints) -> Corpus:
         """The documents at these positions, at new ones."""
@@ -152,7 +172,8 @@ class Corpus:
 
     def followed_by(self, other: Corpus) -> Corpus:
         """These documents, then those of another."""
-        grown = Corpus(_joined(self._table.schema, [*self._batches, *other._batches]))
+        former = {**other._former, **self._former}
+        grown = Corpus(_joined(_schema(former), [*self._batches, *other._batches]))
         if self.alive is not None:
             grown.alive = np.concatenate([self.alive, np.ones(len(other), dtype=bool)])
         return grown
@@ -212,13 +233,33 @@ class Corpus:
     @cached_property
     def fields(self) -> Fields:
         """The metadata by column, for filters; read when first asked for."""
-        return Fields(text for batch in self._batches for text in batch.column("metadata").to_pylist())
+        return Fields(self._metadata_texts(), self.ids, self.alive, self._former)
+
+    def metadata_texts(self, positions: Ints) -> list[str]:
+        """Metadata at these positions, as JSON."""
+        return cast("list[str]", self._take(positions, ["metadata"])["metadata"].to_pylist())
+
+    def _metadata_texts(self) -> Iterator[str]:
+        return (text for batch in self._batches for text in batch.column("metadata").to_pylist())
+
+    @property
+    def _former(self) -> dict[str, list[str]]:
+        """Kinds by name of the fields that documents had that are there no more."""
+        known = (self._table.schema.metadata or {}).get(_FORMER)
+        return {} if known is None else cast("dict[str, list[str]]", json.loads(known))
+
+    def _remembering(self, positions: Ints) -> pa.Schema:
+        """The schema, in which fields of documents that go are remembered: filters name them as before."""
+        former = {name: set(kinds) for name, kinds in self._former.items()}
+        for name, kinds in kinds_by_field(self.metadata_texts(positions)).items():
+            former.setdefault(name, set()).update(kinds)
+        return _schema({name: sorted(kinds) for name, kinds in sorted(former.items())})
 
     def sorted_by(self, field: str) -> Corpus:
-        """The same documents, ordered by a number in their metadata; those without it come last.
+        """The same documents, ordered by a number or a date in their metadata; those without it come last.
 
         Raises:
-            DataError: No document has the field, or it holds other things than one number a document.
+            DataError: No document has the field, or it holds other things than one number, or one date, a document.
         """
         order = self.fields.field(field).order()
         blocks = (order[first : first + _BATCH] for first in range(0, len(order), _BATCH))
@@ -280,11 +321,12 @@ def _write(documents: Iterable[Document], sink: Any, advance: Callable[[int], No
         )
 
 
-def _schema() -> pa.Schema:
+def _schema(former: Mapping[str, Sequence[str]] | None = None) -> pa.Schema:
     import pyarrow as pa
 
     # Metadata is JSON: documents of one corpus need not agree on its fields or their types.
-    return pa.schema([("id", pa.string()), ("text", pa.large_string()), ("metadata", pa.string())])
+    columns = [("id", pa.string()), ("text", pa.large_string()), ("metadata", pa.string())]
+    return pa.schema(columns, {_FORMER: json.dumps(former, ensure_ascii=False).encode()} if former else None)
 
 
 def _joined(schema: pa.Schema, batches: Sequence[pa.RecordBatch]) -> pa.Table:
@@ -294,42 +336,37 @@ def _joined(schema: pa.Schema, batches: Sequence[pa.RecordBatch]) -> pa.Table:
     joined: list[pa.RecordBatch] = []
     group: list[pa.RecordBatch] = []
     for batch in [*batches, None]:
-        if group and (batch is None or sum(one.num_rows for one in group) + batch.num_rows > _BATCH):
+        if group and (batch is None or sum(part.num_rows for part in group) + batch.num_rows > _BATCH):
             joined += group if len(group) == 1 else pa.Table.from_batches(group).combine_chunks().to_batches()
             group = []
         if batch is not None and batch.num_rows:
-            group.append(batch)
+            group.append(batch.replace_schema_metadata(schema.metadata))
     return pa.Table.from_batches(joined, schema=schema)
 
 
-def _metadata_text(metadata: Mapping[str, Any]) -> str:
-    return json.dumps(dict(metadata), ensure_ascii=False, default=_json_value) if metadata else "{}"
+def _without(documents: Iterable[Document], names: Collection[str]) -> Iterator[Document]:
+    """The documents without some fields of their metadata."""
+    met: set[str] = set()
+    seen: set[str] = set()
+    for document in documents:
+        if isinstance(document, Document):
+            seen.update(document.metadata)
+            yield Document(document.id, document.text, without_fields(document.metadata, names, met))
+        else:
+            yield document
+    for name in sorted(set(names) - met):
+        logger.warning("no document has the field '%s' that is to be left out%s", name, did_you_mean(name, seen))
 
 
 def _record_batch(documents: list[Document]) -> pa.RecordBatch:
     import pyarrow as pa
 
-    try:
-        metadata = [_metadata_text(d.metadata) for d in documents]
-    except (TypeError, ValueError):
-        for document in documents:
-            try:
-                json.dumps(dict(document.metadata), default=_json_value)
-            except (TypeError, ValueError) as error:
-                raise DataError(f"document '{document.id}': its metadata is not JSON: {error}") from None
-        raise
+    metadata = [json_text(d.metadata, d.id) for d in documents]
     try:
         arrays = [[d.id for d in documents], [d.text for d in documents], metadata]
         return pa.record_batch([pa.array(a, t.type) for a, t in zip(arrays, _schema(), strict=True)], schema=_schema())
     except UnicodeEncodeError as error:
         raise DataError(f"a document holds text that is not valid Unicode (a lone surrogate): {error}") from None
-
-
-def _json_value(value: Any) -> str:
-    """Dates, times and decimals, as tables have them, as text."""
-    if isinstance(value, (date, time, Decimal)):
-        return value.isoformat() if hasattr(value, "isoformat") else str(value)
-    raise TypeError(f"{type(value).__name__} is not JSON")
 
 
 def _documents(table: Any) -> list[Document]:

@@ -16,8 +16,8 @@ list of ``Document``         as they are
 
 Rows have an id (``_id``, ``id``, ``doc_id`` or ``docid``), a text (``text``, ``contents``, ``content`` or ``body``) and
 perhaps a ``title``, which is put before the text on a line of its own. A row with the ``turns`` of a conversation needs
-no text: theirs is taken, one turn a line. An object under ``metadata`` and all other fields become the document's
-metadata.
+no text: theirs is taken, one turn a line. An object under ``metadata``, or the text of one, and all other fields become
+the document's metadata.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ import csv
 import json
 import logging
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -66,12 +66,13 @@ def read_corpus(
     title_field: str | None = None,
     path: Path | None = None,
     advance: Callable[[int], None] | None = None,
+    drop_fields: Collection[str] = (),
 ) -> Corpus:
     """Read documents into a :class:`Corpus`. See :func:`read_documents` and :meth:`Corpus.from_documents`."""
-    if isinstance(source, Corpus):
+    if isinstance(source, Corpus) and not drop_fields:
         return source
     documents = read_documents(source, id_field=id_field, text_field=text_field, title_field=title_field)
-    return Corpus.from_documents(documents, path=path, advance=advance)
+    return Corpus.from_documents(documents, path=path, advance=advance, drop_fields=drop_fields)
 
 
 def read_documents(
@@ -283,16 +284,32 @@ def documents_of(
                 raise DataError(f"{where}: '{text_column}' {got}")
             text = ""
         metadata = {
-            k: v for k, v in row.items() if k not in (id_column, text_column, "metadata") and v not in (None, "")
+            k: v for k, v in row.items() if k not in (id_column, text_column) and not (v is None or _is_blank(v))
         }
-        if isinstance(row.get("metadata"), dict):
-            metadata |= row["metadata"]
+        inner = _object_of(metadata.get("metadata"))
+        if inner is not None:
+            del metadata["metadata"]
+            metadata |= inner
         if title_field is not None and title_field in metadata:
             metadata["title"] = metadata.pop(title_field)
         title = metadata.get("title")
         if isinstance(title, str) and title:
             text = f"{title}\n{text}" if text else title
         yield Document(id, text, metadata)
+
+
+def _is_blank(value: Any) -> bool:
+    return isinstance(value, str) and not value
+
+
+def _object_of(value: Any) -> dict[str, Any] | None:
+    """The object that a value is, or that it is the JSON text of; None for anything else."""
+    if isinstance(value, str) and value.lstrip().startswith("{"):
+        try:
+            value = json.loads(value)
+        except ValueError:
+            return None
+    return dict(value) if isinstance(value, Mapping) else None
 
 
 def row_id(row: Mapping[str, Any], column: str, where: str) -> str:

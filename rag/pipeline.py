@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence, Set
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from functools import partial
@@ -27,6 +27,7 @@ from rag.corpus.readers import read_corpus
 from rag.costs import Ledger
 from rag.embedders.base import Embedder
 from rag.errors import ArtifactError, ConfigError, DataError, MissingExtraError, ModelError, NotFittedError, RagError
+from rag.limits import MAX_DELETES
 from rag.stage import Retriever, Stage
 from rag.store.fingerprint import fingerprint
 from rag.store.folder import FORMAT, read_folder, write_folder
@@ -127,6 +128,7 @@ class Pipeline(Component):
         progress: Progress = no_progress,
         seed: int = 0,
         store: Store | str | Path | None = None,
+        drop_fields: Collection[str] = (),
     ) -> Pipeline:
         """Chunk, embed and index the documents, and let components learn.
 
@@ -137,6 +139,7 @@ class Pipeline(Component):
             seed: For everything random.
             store: Where what is built is kept, and found when the same is built again: a store, or its folder. None
                 keeps nothing.
+            drop_fields: Metadata fields of the documents to leave out, those of nested mappings with dots.
 
         Returns:
             Itself, fitted.
@@ -155,7 +158,7 @@ class Pipeline(Component):
                 )
         ledger = Ledger()
         with ledger.stage("corpus"):
-            corpus = read_corpus(corpus)
+            corpus = read_corpus(corpus, drop_fields=drop_fields)
             if self.sorted_by is not None:
                 corpus = corpus.sorted_by(self.sorted_by)
         with ledger.stage("chunker"):
@@ -204,10 +207,12 @@ class Pipeline(Component):
         store: Store | str | Path | None = None,
         progress: Progress = no_progress,
         compact_at: float = COMPACT_AT,
+        drop_fields: Collection[str] = (),
     ) -> Changes:
         """Add documents, or replace those whose ids are known. What did not change is skipped.
 
-        Either all of it happens or, when an error is raised, nothing. Not while another thread searches.
+        Either all of it happens or, when an error is raised, nothing. Not while another thread searches. A file of a
+        folder that was indexed is known, whatever path leads to it.
 
         Args:
             documents: Anything :meth:`fit` takes.
@@ -215,26 +220,41 @@ class Pipeline(Component):
             progress: Shows how far it is.
             compact_at: Rewrite everything without deleted documents when more than this fraction of the passages is
                 theirs: until then they take room and some time in a search.
+            drop_fields: Metadata fields to leave out, those of nested mappings with dots.
 
         Raises:
-            DataError: The documents cannot be used, or a metadata field holds another kind of value than before.
+            DataError: The documents cannot be used.
         """
-        return updates.add(self, documents, store=store, progress=progress, compact_at=compact_at)
+        return updates.add(
+            self, documents, store=store, progress=progress, compact_at=compact_at, drop_fields=drop_fields
+        )
 
     def delete(
         self,
-        ids: Iterable[str],
+        ids: Iterable[str] | None = None,
         *,
+        filter: Condition | None = None,
         store: Store | str | Path | None = None,
         progress: Progress = no_progress,
         compact_at: float = COMPACT_AT,
+        dry_run: bool = False,
     ) -> Changes:
-        """Remove documents by id; ids that are not there are reported in the result. See :meth:`add`.
+        """Remove documents by id, or all that pass a filter. See :meth:`add`.
+
+        Args:
+            ids: Those that are not there are reported in the result.
+            filter: A condition on metadata instead, such as ``{"tenant": "A"}``: see :mod:`rag.conditions`.
+            store: Where vectors of texts are found and kept.
+            progress: Shows how far it is.
+            compact_at: As for :meth:`add`.
+            dry_run: Only count what would be done.
 
         Raises:
-            DataError: No document would be left.
+            DataError: No document would be left, or the filter names a field that no document has.
         """
-        return updates.delete(self, ids, store=store, progress=progress, compact_at=compact_at)
+        return updates.delete(
+            self, ids, filter, store=store, progress=progress, compact_at=compact_at, dry_run=dry_run
+        )
 
     def sync(
         self,
@@ -244,6 +264,8 @@ class Pipeline(Component):
         progress: Progress = no_progress,
         compact_at: float = COMPACT_AT,
         dry_run: bool = False,
+        max_deletes: int | float | str | None = MAX_DELETES,
+        drop_fields: Collection[str] = (),
     ) -> Changes:
         """Make it hold these documents and no others: adds, replaces and deletes what differs. See :meth:`add`.
 
@@ -253,8 +275,24 @@ class Pipeline(Component):
             progress: Shows how far it is.
             compact_at: As for :meth:`add`.
             dry_run: Only count what would be done.
+            max_deletes: Refuse to delete more documents: a number of them (500), a share of those there are (0.5,
+                ``"50%"``), or None for no limit. The default is a fifth: more mostly means that a source was read in
+                part.
+            drop_fields: As for :meth:`add`.
+
+        Raises:
+            DataError: The documents cannot be used, or more would be deleted than may be.
         """
-        return updates.sync(self, documents, store=store, progress=progress, compact_at=compact_at, dry_run=dry_run)
+        return updates.sync(
+            self,
+            documents,
+            store=store,
+            progress=progress,
+            compact_at=compact_at,
+            dry_run=dry_run,
+            max_deletes=max_deletes,
+            drop_fields=drop_fields,
+        )
 
     def compact(self, *, store: Store | str | Path | None = None, progress: Progress = no_progress) -> Changes:
         """Rewrite everything without the deleted documents."""

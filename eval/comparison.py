@@ -15,6 +15,7 @@ import numpy.typing as npt
 from eval.measures import interval
 from eval.runs import RunValues
 from eval.significance import TESTS, Correction, Test, corrected, detectable, effect_size, randomisation_test
+from rag.arguments import refuses_unknown
 from rag.errors import ConfigError, DataError, did_you_mean
 
 __all__ = ["Compared", "Pair", "compare_runs"]
@@ -163,6 +164,7 @@ class Compared:
         return found
 
 
+@refuses_unknown
 def compare_runs(
     runs: Sequence[RunValues],
     *,

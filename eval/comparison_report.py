@@ -14,6 +14,7 @@ from eval.comparison import Compared, Pair
 from eval.figures import bars, label
 from eval.markdown import cell
 from eval.pages import excerpt, number, render_page
+from rag.arguments import refuses_unknown
 from rag.errors import ArtifactError
 from rag.store.folder import replace_file
 
@@ -124,6 +125,7 @@ def render_comparison(compared: Compared) -> str:
     )
 
 
+@refuses_unknown
 def write_comparison(compared: Compared, folder: Path) -> Path:
     """Write ``compare.html``, ``.json``, ``.md`` and ``.tex`` into a folder, each whole or not at all.
 

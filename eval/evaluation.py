@@ -23,6 +23,7 @@ from eval.measures import DEFAULT_MEASURES, Run, interval, parse_measures, per_q
 from eval.provenance import documents_fingerprint, machine, queries_fingerprint, versions
 from eval.slices import slices_of
 from eval.stage_tops import StageTop, StageTops
+from rag.arguments import refuses_unknown
 from rag.batch import QueryBatch
 from rag.candidates import Candidates, Ints
 from rag.context import Progress, no_progress
@@ -81,6 +82,7 @@ class Evaluation:
         return float(self.metrics["measures"][measure]["mean"])
 
 
+@refuses_unknown
 def evaluate(
     pipeline: Pipeline,
     dataset: Dataset,

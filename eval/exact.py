@@ -10,6 +10,7 @@ import numpy as np
 
 from eval.evaluation import Evaluation
 from eval.measures import interval, parse_measures, per_query
+from rag.arguments import refuses_unknown
 from rag.batch import QueryBatch
 from rag.candidates import Floats, Ints, top_k_of_scores
 from rag.component import Component
@@ -42,6 +43,7 @@ def scoring_stage(pipeline: Pipeline) -> Stage:
     raise ConfigError("to compare with the exact ranking of a scorer, the pipeline needs a stage that has one")
 
 
+@refuses_unknown
 def against_exact(
     evaluation: Evaluation,
     n: int,

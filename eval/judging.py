@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, get_args
 from eval.agreement import agreement
 from eval.answers import means_of, references_of
 from eval.judge import Case, Judge, Judgement, Verdict
+from rag.arguments import refuses_unknown
 from rag.context import Progress, no_progress
 from rag.errors import ConfigError
 from rag.store.store import Store
@@ -47,6 +48,7 @@ def check_judges(pipeline: Pipeline, judges: Sequence[Judge], labels: Mapping[st
     return writing
 
 
+@refuses_unknown
 def judge_answers(
     evaluation: Evaluation,
     judges: Sequence[Judge],

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from eval.datasets.base import Qrels
 from eval.datasets.qrels import MOST
+from rag.arguments import refuses_unknown
 from rag.errors import ConfigError, DataError, did_you_mean
 
 __all__ = ["DEFAULT_MEASURES", "SET_MEASURES", "Run", "interval", "parse_measures", "per_query"]
@@ -31,6 +32,7 @@ SET_MEASURES = {"SetP", "SetR", "SetF"}
 """Measures of what is returned, whatever its order."""
 
 
+@refuses_unknown
 def parse_measures(names: Sequence[str]) -> list[Any]:
     """Measures by their usual names, such as ``nDCG@10``, ``R@100``, ``RR@10``, ``AP``, ``P@5``, ``AP(rel=2)``.
 
@@ -67,6 +69,7 @@ def parse_measures(names: Sequence[str]) -> list[Any]:
     return found
 
 
+@refuses_unknown
 def per_query(measures: Sequence[Any], qrels: Qrels, run: Run) -> dict[str, dict[str, float]]:
     """Value by query id by measure name, for every judged query; one without results has 0.
 

@@ -14,6 +14,7 @@ import numpy as np
 
 from eval.datasets.base import Qrels
 from eval.measures import parse_measures, per_query
+from rag.arguments import refuses_unknown
 from rag.corpus.readers import iter_lines
 from rag.errors import ArtifactError, ConfigError, DataError
 
@@ -45,6 +46,7 @@ class RunValues:
     costs: Mapping[str, float] = field(default_factory=dict)
 
 
+@refuses_unknown
 def read_run_values(
     source: Path, *, name: str | None = None, measures: Sequence[str] = (), qrels: Qrels | None = None
 ) -> RunValues:

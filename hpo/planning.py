@@ -12,6 +12,7 @@ from eval.datasets.base import Dataset
 from hpo.space import Point
 from hpo.sweep import Sweep
 from hpo.trial import Bench
+from rag.arguments import refuses_unknown
 from rag.embedders.base import Embedder
 from rag.errors import ConfigError
 from rag.pipeline import Pipeline
@@ -47,6 +48,7 @@ class Plan:
     work: dict[str, tuple[int, int]] = field(default_factory=dict)
 
 
+@refuses_unknown
 def plan(sweep: Sweep, dataset: Dataset | None = None) -> Plan:
     """Count what the trials of a sweep have in common: the whole space when it is small enough, else as many points at
     random as there are trials. Nothing is embedded or searched; of the dataset a sample is cut into passages.

@@ -17,6 +17,7 @@ from hpo.samplers.base import Sampler
 from hpo.samplers.optuna import TPE
 from hpo.space import Space
 from hpo.storage import check_url
+from rag.arguments import refuses_unknown
 from rag.component import Component
 from rag.config import build
 from rag.config.source import Node, extended, node_from_python, read_source
@@ -217,6 +218,7 @@ class Sweep(Component):
         return space
 
 
+@refuses_unknown
 def read_sweep(path: str | Path, *, overrides: Sequence[str] = ()) -> Sweep:
     """The sweep that a file describes.
 

@@ -16,9 +16,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from rag.conditions import read_condition
 from rag.errors import ConfigError, DataError, RagError
 from rag.store.cli import app as store_app
 from rag.store.cli import open_store
+from rag.updates_cli import DropFieldOption, FilterOption, KeepOption
 from rag.updates_cli import register as register_updates
 
 if TYPE_CHECKING:
@@ -126,7 +128,9 @@ def index(
     id_field: Annotated[str | None, typer.Option(help="Field that holds the id.")] = None,
     text_field: Annotated[str | None, typer.Option(help="Field that holds the text.")] = None,
     title_field: Annotated[str | None, typer.Option(help="Field that holds the title, put before the text.")] = None,
+    drop_field: DropFieldOption = None,
     overrides: SetOption = None,
+    keep: KeepOption = None,
     store: StoreOption = None,
     store_mode: StoreModeOption = "use",
 ) -> None:
@@ -140,11 +144,16 @@ def index(
     check_target(folder, pipeline.kind)
     with progress("reading documents", None) as advance:
         documents = read_corpus(
-            corpus, id_field=id_field, text_field=text_field, title_field=title_field, advance=advance
+            corpus,
+            id_field=id_field,
+            text_field=text_field,
+            title_field=title_field,
+            drop_fields=drop_field or (),
+            advance=advance,
         )
     with open_store(store, store_mode) as kept:
         pipeline.fit(documents, progress=progress, store=kept)
-    pipeline.save(folder)
+    pipeline.save(folder, keep=keep)
     seconds = pipeline.fit_costs.total.seconds
     typer.echo(f"{folder}: {len(pipeline.corpus)} documents, {len(pipeline.passages)} passages, {seconds:.1f} s")
 
@@ -158,10 +167,7 @@ def search(
         typer.Option(metavar="FILE", help="Asks with a conversation: a JSON list of {speaker, text}, oldest first."),
     ] = None,
     top_k: Annotated[int | None, typer.Option(min=1, help="At most this many documents.")] = None,
-    condition: Annotated[
-        str | None,
-        typer.Option("--filter", metavar="JSON", help="""Only documents like this: '{"year": {"gte": 1970}}'."""),
-    ] = None,
+    condition: FilterOption = None,
     explain: Annotated[bool, typer.Option("--explain", help="Show each stage's scores.")] = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -174,10 +180,7 @@ def search(
         raise ConfigError("give a question, or a conversation with --conversation FILE")
     asked = query if conversation is None else Query("query", turns=_read_conversation(conversation))
 
-    try:
-        wanted = None if condition is None else json.loads(condition)
-    except ValueError as error:
-        raise ConfigError(f"not JSON: {error}: '{condition}'", parameter="--filter") from None
+    wanted = None if condition is None else read_condition(condition)
     result = Pipeline.load(folder).search(asked, top_k=top_k, filter=wanted, explain=explain)
     if as_json:
         print_json(_result_json(result, explain))
@@ -265,7 +268,8 @@ def _result_json(result: SearchResult, explain: bool) -> dict[str, Any]:
         }
         hits.append(one | ({"scores": dict(hit.explanation), "keys": dict(hit.keys)} if explain else {}))
     answer = {} if result.answer is None else {"answer": _answer_json(result.answer)}
-    return {"query": result.query.text} | answer | {"hits": hits, "costs": result.costs.as_dict()}
+    remarks = [remark.as_dict() for remark in result.remarks]
+    return {"query": result.query.text} | answer | {"hits": hits, "costs": result.costs.as_dict(), "remarks": remarks}
 
 
 def _answer_json(answer: Answer) -> dict[str, Any]:

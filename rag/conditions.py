@@ -30,7 +30,7 @@ from rag.metadata import plain_value
 if TYPE_CHECKING:
     from rag.corpus.fields import Field, Fields
 
-__all__ = ["Condition", "Mask", "check_condition", "condition_key", "matching", "values_asked"]
+__all__ = ["Condition", "Mask", "check_condition", "condition_key", "matching", "read_condition", "values_asked"]
 
 Condition = Mapping[str, Any]
 """A filter as users write it."""
@@ -84,6 +84,18 @@ def check_condition(condition: Any) -> dict[str, Any]:
         else:
             plain[name] = _checked_test(name, "eq", value)
     return plain
+
+
+def read_condition(text: str) -> dict[str, Any]:
+    """The condition that a text of JSON, as after ``--filter``, says.
+
+    Raises:
+        ConfigError: It is no JSON, or no condition.
+    """
+    try:
+        return check_condition(json.loads(text))
+    except ValueError as error:
+        raise ConfigError(f"not JSON: {error}: '{text}'", parameter="--filter") from None
 
 
 def values_asked(condition: Condition) -> Iterator[tuple[str, Any]]:

@@ -13,6 +13,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TextIO, cast
 
+from rag.metadata import strict_json
+
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress
@@ -66,8 +68,8 @@ def plain(text: str) -> str:
 
 
 def print_json(value: Any) -> None:
-    """One JSON object on standard output."""
-    sys.stdout.write(json.dumps(value, ensure_ascii=False, indent=2) + "\n")
+    """One JSON object on standard output, of strict JSON: NaN and infinite numbers are null."""
+    sys.stdout.write(json.dumps(strict_json(value), ensure_ascii=False, indent=2, allow_nan=False) + "\n")
 
 
 class _Lines:

@@ -155,7 +155,7 @@ def compact(pipeline: Pipeline, *, store: Any, progress: Progress) -> Changes:
 
 
 @contextmanager
-def editing(folder: Path) -> Iterator[Pipeline]:
+def editing(folder: Path, *, keep: int | None = None) -> Iterator[Pipeline]:
     """See :meth:`rag.Pipeline.editing`."""
     from rag.pipeline import Pipeline
 
@@ -167,7 +167,7 @@ def editing(folder: Path) -> Iterator[Pipeline]:
         if changed - {"deleted"}:  # what is damaged must not be written again under a new checksum
             read_folder(folder, Pipeline.kind, verify=True)
         if changed:
-            pipeline.save(folder)
+            pipeline.save(folder, keep=keep)
 
 
 # -- what to do ---------------------------------------------------------------------------------------------------

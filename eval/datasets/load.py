@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from eval.datasets.base import Dataset
+from rag.arguments import refuses_unknown
 from rag.errors import DataError, did_you_mean
 
 __all__ = ["BUILT_IN", "load_dataset"]
@@ -15,6 +16,7 @@ BUILT_IN = {
 """Datasets that come with this project, and what they are."""
 
 
+@refuses_unknown
 def load_dataset(source: str | Path, *, qrels: str | Path | None = None) -> Dataset:
     """Load a dataset.
 

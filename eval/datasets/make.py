@@ -14,6 +14,7 @@ import numpy as np
 from eval.datasets.base import Dataset, Split
 from eval.datasets.duplicates import similar
 from eval.datasets.trivial import why_trivial
+from rag.arguments import refuses_unknown
 from rag.batch import QueryBatch
 from rag.candidates import Ints
 from rag.config import build_pipeline
@@ -82,6 +83,7 @@ class _Work:
         return [one for one in self.written if one.reason is None]
 
 
+@refuses_unknown
 def make_dataset(
     corpus: Corpus,
     writer: Summarizer,

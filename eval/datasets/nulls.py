@@ -7,12 +7,14 @@ from dataclasses import replace
 import numpy as np
 
 from eval.datasets.base import Dataset, Split
+from rag.arguments import refuses_unknown
 from rag.corpus.corpus import Corpus
 from rag.errors import ConfigError
 
 __all__ = ["without_answers"]
 
 
+@refuses_unknown
 def without_answers(dataset: Dataset, share: float, *, seed: int = 0) -> Dataset:
     """Take the relevant documents of some queries out of the corpus, so that nothing relevant is there to be found.
 

@@ -9,6 +9,7 @@ from dataclasses import replace
 from eval.datasets.base import Dataset, Split
 from eval.datasets.duplicates import Pair, groups_of, similar
 from eval.datasets.qrels import ABSENT, absent_note
+from rag.arguments import refuses_unknown
 from rag.errors import ConfigError, DataError
 from rag.types import Query
 
@@ -18,6 +19,7 @@ _LISTED = 5
 """Duplicates that a message lists."""
 
 
+@refuses_unknown
 def split_dataset(
     dataset: Dataset,
     shares: Mapping[str, float],

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from eval.datasets.base import Dataset
+from rag.arguments import refuses_unknown
 from rag.errors import ArtifactError, DataError
 from rag.store.folder import replaced_folder
 from rag.types import Document, Query
@@ -52,6 +53,7 @@ def about_of(folder: Path) -> dict[str, Any]:
     return about
 
 
+@refuses_unknown
 def write_dataset(dataset: Dataset, folder: Path, *, about: Mapping[str, Any] | None = None) -> Path:
     """Write a dataset in one step: it is there completely or not at all. One that was written there is replaced.
 

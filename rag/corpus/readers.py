@@ -31,6 +31,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
+from rag.arguments import refuses_unknown
 from rag.conversation import render, turns_of
 from rag.corpus.corpus import Corpus
 from rag.errors import DataError
@@ -58,6 +59,7 @@ TABLES = (".jsonl", ".ndjson", ".csv", ".tsv", ".parquet")
 csv.field_size_limit(1 << 30)  # a document may be longer than the module's default of 128 KiB
 
 
+@refuses_unknown
 def read_corpus(
     source: Any,
     *,
@@ -75,6 +77,7 @@ def read_corpus(
     return Corpus.from_documents(documents, path=path, advance=advance, drop_fields=drop_fields)
 
 
+@refuses_unknown
 def read_documents(
     source: Any, *, id_field: str | None = None, text_field: str | None = None, title_field: str | None = None
 ) -> Iterator[Document]:

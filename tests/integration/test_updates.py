@@ -513,7 +513,9 @@ def test_wrong_documents_change_nothing(given: list[Document]) -> None:
 
 def test_another_kind_of_metadata_is_said(given: list[Document]) -> None:
     pipeline = bm25().fit(given)
-    changes = pipeline.add([Document("early", "word1", {"year": 3, "other": "y"}), Document("late", "x", {"year": "x"})])
+    changes = pipeline.add(
+        [Document("early", "word1", {"year": 3, "other": "y"}), Document("late", "x", {"year": "x"})]
+    )
     assert 2 == changes.added
     (remark,) = changes.remarks
     assert ("metadata_kinds", ("late",)) == (remark.code, remark.examples)

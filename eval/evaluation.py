@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -21,6 +22,7 @@ from eval.judging import check_judges, judge_answers
 from eval.latency import time_alone
 from eval.measures import DEFAULT_MEASURES, Run, interval, parse_measures, per_query
 from eval.provenance import documents_fingerprint, machine, queries_fingerprint, versions
+from eval.saved import differences
 from eval.slices import slices_of
 from eval.stage_tops import StageTop, StageTops
 from rag.arguments import refuses_unknown
@@ -35,6 +37,8 @@ from rag.store.store import Store
 from rag.types import Query, SearchResult
 
 __all__ = ["SHOWN", "Evaluation", "as_run", "evaluate", "identical", "without"]
+
+logger = logging.getLogger("rag.eval")
 
 SHOWN = 10
 """Documents per query that an evaluation keeps as objects."""
@@ -97,6 +101,7 @@ def evaluate(
     answer: bool = True,
     judge: Judge | Sequence[Judge] = (),
     labels: Mapping[str, bool] | None = None,
+    fit: bool = True,
 ) -> Evaluation:
     """Fit a pipeline on a dataset's corpus (training queries are its ``train`` split) and measure it on a split.
 
@@ -105,7 +110,7 @@ def evaluate(
     and by the steps that made them, with what they cost then; latencies as this machine had them then.
 
     Args:
-        pipeline: Fitted here, also when it was fitted before.
+        pipeline: Fitted here, also when it was fitted before; see ``fit``.
         dataset: Documents and judged queries.
         split: The queries that are reported on. Never tune on these.
         measures: Names as ir_measures spells them; the first one is the headline.
@@ -117,8 +122,11 @@ def evaluate(
         answer: Whether a stage such as ``generate`` writes its answers, which costs calls of a language model.
         judge: Judges the answers of the pipeline; see :func:`eval.judging.judge_answers`, also for several.
         labels: Whether an answer is faithful by query id, as people see it.
+        fit: False measures a fitted pipeline, such as a loaded one, as it is; documents in which it differs from the
+            dataset's are counted in the notes.
 
     Raises:
+        NotFittedError: It is to be measured as it is, and was not fitted.
         ConfigError: An unknown measure, a judge of a pipeline that writes no answers, or a component that learns while
             there is no ``train`` split to learn from.
         DataError: The dataset has no such split, or no judged query in it.
@@ -127,7 +135,11 @@ def evaluate(
     judges = [judge] if isinstance(judge, Judge) else list(judge)
     writing = check_judges(pipeline, judges, labels) if answer or judges or labels else None
     chosen = dataset.split(split)
-    pipeline.fit(dataset.corpus, training=dataset.training(split), progress=progress, seed=seed, store=store)
+    if fit:
+        pipeline.fit(dataset.corpus, training=dataset.training(split), progress=progress, seed=seed, store=store)
+    as_it_is = [] if fit else differences(pipeline, dataset, chosen)
+    for note in as_it_is:
+        logger.warning("%s", note)
 
     ledger, kept, filters = Ledger(), _Kept(), filter_logs(pipeline)
     attribution, tops = Attribution(pipeline.step_names), StageTops(pipeline.step_names, SHOWN)
@@ -180,9 +192,9 @@ def evaluate(
             "with what it cost then, also in the throughput"
         )
     corpus = {
-        "documents": len(pipeline.corpus),
+        "documents": pipeline.corpus.n_alive,
         "passages": len(pipeline.passages),
-        "fingerprint": documents_fingerprint(read_corpus(dataset.corpus)),
+        "fingerprint": documents_fingerprint(read_corpus(dataset.corpus) if fit else pipeline.corpus.living()),
     }
     metrics = {
         "dataset": dataset.name,
@@ -222,6 +234,7 @@ def evaluate(
         "seed": seed,
         "ignore_identical_ids": ignore_identical_ids,
         "notes": [
+            *as_it_is,
             *dataset.notes,
             *leaks(dataset, split),
             *_notes(pipeline, chosen, run),

@@ -21,8 +21,8 @@ FUNCTIONS = [
 ]
 METHODS = [
     getattr(Pipeline, name)
-    for name in "from_yaml fit add delete sync compact search save load editing rollback generations".split()
-]
+    for name in ("from_yaml", "fit", "add", "delete", "sync", "compact", "search", "save", "load", "editing")
+] + [Pipeline.rollback, Pipeline.generations]
 
 
 @pytest.mark.parametrize("function", [*FUNCTIONS, *METHODS], ids=lambda one: one.__qualname__)

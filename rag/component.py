@@ -340,6 +340,13 @@ class Component(ABC, metaclass=ComponentMeta):
         for (_, mine), (_, theirs) in zip(self.children(), twin.children(), strict=True):
             mine.adopt(theirs)
 
+    def __getstate__(self) -> dict[str, Any]:
+        """What ``pickle``, ``copy.deepcopy`` and other processes take: everything but what is computed, or loaded,
+        when it is first asked for, such as models. Extended by components that hold what cannot be pickled.
+        """
+        lazy = (functools.cached_property, property)
+        return {k: v for k, v in self.__dict__.items() if not isinstance(getattr(type(self), k, None), lazy)}
+
     def __repr__(self) -> str:
         shown = ", ".join(
             f"{name}={self._arguments[name]!r}"

@@ -16,6 +16,7 @@ from eval.markdown import cell
 from eval.pages import excerpt, number, render_page
 from rag.arguments import refuses_unknown
 from rag.errors import ArtifactError
+from rag.metadata import strict_json
 from rag.store.folder import replace_file
 
 __all__ = ["as_latex", "as_markdown", "render_comparison", "write_comparison"]
@@ -136,7 +137,7 @@ def write_comparison(compared: Compared, folder: Path) -> Path:
         raise ArtifactError(f"{folder} holds other things than a comparison: choose a new folder")
     texts = {
         "compare.html": render_comparison(compared),
-        "compare.json": json.dumps(compared.to_json(), indent=2, ensure_ascii=False) + "\n",
+        "compare.json": json.dumps(strict_json(compared.to_json()), indent=2, ensure_ascii=False) + "\n",
         "compare.md": as_markdown(compared),
         "compare.tex": as_latex(compared),
     }

@@ -11,6 +11,7 @@ from typing import Any
 from eval.datasets.base import Dataset
 from rag.arguments import refuses_unknown
 from rag.errors import ArtifactError, DataError
+from rag.metadata import strict_json
 from rag.store.folder import replaced_folder
 from rag.types import Document, Query
 
@@ -102,7 +103,7 @@ def write_dataset(dataset: Dataset, folder: Path, *, about: Mapping[str, Any] | 
 def _write(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
     def lines() -> Iterator[str]:
         for row in rows:
-            yield json.dumps(row, ensure_ascii=False) + "\n"
+            yield json.dumps(strict_json(row), ensure_ascii=False) + "\n"
 
     with path.open("w", encoding="utf-8") as file:
         file.writelines(lines())

@@ -59,7 +59,8 @@ def plain_value(value: Any) -> Any:
         return dict(value)
     if type(value).__module__ == "numpy":
         if value.dtype.kind == "M":  # to microseconds, which Python has
-            return value.astype("datetime64[us]").tolist()
+            moments = value.astype("datetime64[us]").tolist()
+            return moments if isinstance(moments, list) or moments is None else moments.isoformat()
         if value.dtype.kind in "biufUO":
             return value.tolist()
     raise TypeError(type(value).__name__)

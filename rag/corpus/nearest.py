@@ -29,7 +29,8 @@ def nearest(value: Any, values: npt.NDArray[Any]) -> Any:
         return None
     if not isinstance(value, str):
         place = int(np.searchsorted(values, value))
-        return min(values[max(place - 1, 0) : place + 1].tolist(), key=lambda other: abs(other - value))
+        closest = min(values[max(place - 1, 0) : place + 1].tolist(), key=lambda other: abs(other - value))
+        return int(closest) if isinstance(closest, float) and closest.is_integer() else closest
     texts = np.unique(values)
     if len(texts) > _COMPARED:
         low, high = 0, len(texts)

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from rag.conditions import read_condition
 from rag.errors import ConfigError, DataError, RagError
 from rag.store.cli import app as store_app
 from rag.store.cli import open_store
@@ -172,6 +171,7 @@ def search(
     as_json: JsonOption = False,
 ) -> None:
     """Ask a kept pipeline."""
+    from rag.conditions import read_condition
     from rag.console import print_json
     from rag.pipeline import Pipeline
     from rag.types import Query

@@ -122,7 +122,8 @@ def without_fields(metadata: Mapping[str, Any], names: Collection[str], met: set
             continue
         head, _, rest = name.partition(".")
         if rest and isinstance(kept.get(head), Mapping):
-            kept[head] = without_fields(kept[head], [rest], inner := set())
+            inner: set[str] = set()
+            kept[head] = without_fields(kept[head], [rest], inner)
             met |= {name} if inner else set()
     return kept
 

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from rag.conditions import read_condition
 from rag.errors import ConfigError, DataError
 from rag.limits import MAX_DELETES, check_deletes
 from rag.store.cli import open_store
@@ -95,6 +94,7 @@ def delete(
     as_json: JsonOption = False,
 ) -> None:
     """Remove documents from a kept pipeline, by id or by a filter. Unknown ids are reported."""
+    from rag.conditions import read_condition
     from rag.console import progress
     from rag.pipeline import Pipeline
 

@@ -349,11 +349,11 @@ def _without(documents: Iterable[Document], names: Collection[str]) -> Iterator[
     met: set[str] = set()
     seen: set[str] = set()
     for document in documents:
-        if isinstance(document, Document):
-            seen.update(document.metadata)
-            yield Document(document.id, document.text, without_fields(document.metadata, names, met))
-        else:
-            yield document
+        given: Any = document
+        if isinstance(given, Document):  # what is none is refused where it is written
+            seen.update(given.metadata)
+            given = Document(given.id, given.text, without_fields(given.metadata, names, met))
+        yield given
     for name in sorted(set(names) - met):
         logger.warning("no document has the field '%s' that is to be left out%s", name, did_you_mean(name, seen))
 

@@ -516,7 +516,13 @@ class Pipeline(Component):
         """
         from rag.langchain import PipelineRetriever
 
-        return PipelineRetriever(pipeline=self, k=k, filter=filter, whole_documents=whole_documents, **langchain)
+        return PipelineRetriever(
+            pipeline=self,
+            k=k,
+            filter=None if filter is None else dict(filter),
+            whole_documents=whole_documents,
+            **langchain,
+        )
 
     # -- keeping ----------------------------------------------------------------------------------------------------
 

@@ -9,7 +9,8 @@ from rag._lazy import lazy_attributes
 if TYPE_CHECKING:
     from eval.agreement import agreement
     from eval.claim_judge import ClaimJudge
-    from eval.comparison import Compared, Pair, compare_runs
+    from eval.compared import Compared
+    from eval.comparison import compare_runs
     from eval.comparison_report import write_comparison
     from eval.datasets.base import Dataset, Split
     from eval.datasets.load import load_dataset
@@ -22,8 +23,10 @@ if TYPE_CHECKING:
     from eval.judge import Case, Claim, Judge, Judgement
     from eval.judging import judge_answers
     from eval.measures import parse_measures, per_query
+    from eval.pairs import Pair
     from eval.report import render_report, write_report
     from eval.runs import RunValues, read_run_values
+    from eval.verdicts import Verdict, verdict
 
 __all__ = [
     "Case",
@@ -37,6 +40,7 @@ __all__ = [
     "Pair",
     "RunValues",
     "Split",
+    "Verdict",
     "against_exact",
     "agreement",
     "compare_runs",
@@ -49,6 +53,7 @@ __all__ = [
     "read_run_values",
     "render_report",
     "split_dataset",
+    "verdict",
     "without_answers",
     "write_comparison",
     "write_dataset",
@@ -61,14 +66,15 @@ __getattr__, __dir__ = lazy_attributes(
         "Case": "eval.judge",
         "Claim": "eval.judge",
         "ClaimJudge": "eval.claim_judge",
-        "Compared": "eval.comparison",
+        "Compared": "eval.compared",
         "Dataset": "eval.datasets.base",
         "Evaluation": "eval.evaluation",
         "Judge": "eval.judge",
         "Judgement": "eval.judge",
-        "Pair": "eval.comparison",
+        "Pair": "eval.pairs",
         "RunValues": "eval.runs",
         "Split": "eval.datasets.base",
+        "Verdict": "eval.verdicts",
         "against_exact": "eval.exact",
         "agreement": "eval.agreement",
         "compare_runs": "eval.comparison",
@@ -81,6 +87,7 @@ __getattr__, __dir__ = lazy_attributes(
         "read_run_values": "eval.runs",
         "render_report": "eval.report",
         "split_dataset": "eval.datasets.split",
+        "verdict": "eval.verdicts",
         "without_answers": "eval.datasets.nulls",
         "write_comparison": "eval.comparison_report",
         "write_dataset": "eval.datasets.write",

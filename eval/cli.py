@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from rag.cli import JsonOption, SetOption, StoreModeOption, StoreOption
+from rag.console import echo, print_file
 
 if TYPE_CHECKING:
-    from eval.comparison import Compared
+    from eval.compared import Compared
     from eval.evaluation import Evaluation
 
 Test = Literal["randomisation", "t", "wilcoxon"]
@@ -188,13 +189,16 @@ def compare(
     console = out()
     console.print(_means(found))
     if len(found.runs) > 2:
-        console.print(f"\n{found.verdict}\n", soft_wrap=True, markup=False)
+        console.print(f"\n{found.verdict}\n", soft_wrap=True)
     for pair in found.pairs:
-        console.print(pair.sentence, soft_wrap=True, markup=False)
+        console.print(pair.sentence, soft_wrap=True)
+    for loss in found.losses:
+        console.print(loss, soft_wrap=True)
+    _print_settings(found, console)
     for note in found.notes:
-        console.print(f"note: {note}", soft_wrap=True, markup=False)
+        console.print(f"note: {note}", soft_wrap=True)
     if folder is not None:
-        console.print(f"report: {(folder / 'compare.html').resolve()}", soft_wrap=True, markup=False)
+        console.print(f"report: {(folder / 'compare.html').resolve()}", soft_wrap=True)
 
 
 def _names(measures: str) -> list[str]:
@@ -205,15 +209,28 @@ def _names(measures: str) -> list[str]:
 
 def _means(found: Compared) -> Any:
     from rich.table import Table
-    from rich.text import Text
 
     table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0))
     table.add_column("run")
     for measure in found.measures:
-        table.add_column(Text(measure), justify="right")
+        table.add_column(measure, justify="right")
     for name in found.runs:
-        table.add_row(Text(name), *(f"{found.means[name][measure]:.4f}" for measure in found.measures))
+        table.add_row(name, *(f"{found.means[name][measure]:.4f}" for measure in found.measures))
     return table
+
+
+def _print_settings(found: Compared, console: Any) -> None:
+    """The settings that differ between the runs' pipelines."""
+    from eval.settings import setting_text
+
+    if found.settings is None:
+        return
+    if not found.settings:
+        console.print("the pipelines have the same settings")
+    for path, values in found.settings.items():
+        console.print(
+            f"{path}: " + ", ".join(f"{name} {setting_text(values, name)}" for name in found.runs), soft_wrap=True
+        )
 
 
 def report(
@@ -226,11 +243,11 @@ def report(
     if markdown:
         from eval.markdown import as_markdown
 
-        typer.echo(as_markdown(run), nl=False)
+        print_file(as_markdown(run))
         return
     from eval.report import write_report
 
-    typer.echo(write_report(run).resolve())
+    echo(write_report(run).resolve())
 
 
 def _print_evaluation(evaluation: Evaluation, target: Path) -> None:
@@ -238,6 +255,7 @@ def _print_evaluation(evaluation: Evaluation, target: Path) -> None:
     from rich.text import Text
 
     from eval.answer_lines import answer_lines
+    from eval.failures import words
     from rag.console import out
 
     metrics = evaluation.metrics
@@ -288,6 +306,13 @@ def _print_evaluation(evaluation: Evaluation, target: Path) -> None:
             ),
             soft_wrap=True,
         )
+    if metrics["failures"] and (most := metrics["failures"][0])["loss"] >= 0.0005:
+        turn = f"; setting to turn: {most['setting']}" if most["setting"] else ""
+        console.print(
+            f"costs most: {most['documents']} relevant documents {words(most['mode'], most['stage'])}, "
+            f"{next(iter(metrics['measures']))} -{most['loss']:.4f}{turn}",
+            soft_wrap=True,
+        )
     if metrics["answers"] is not None:
         for line in answer_lines(metrics["answers"]):
             console.print(Text(line), soft_wrap=True)
@@ -312,16 +337,12 @@ def _print_examples(evaluation: Evaluation, console: Any) -> None:
     from rich.padding import Padding
     from rich.text import Text
 
-    from rag.console import plain
-
     results = evaluation.results
     chosen = [results[i] for i in sorted({0, len(results) // 2, len(results) - 1})]
     for result in chosen:
-        console.print(Text.assemble(("? ", "bold cyan"), (plain(result.query.text), "bold")))
+        console.print(Text.assemble(("? ", "bold cyan"), (result.query.text, "bold")))
         if result.answer is not None:
-            console.print(
-                Padding(Text(plain(result.answer.text or f"no answer: {result.answer.problem}")), (0, 0, 0, 2))
-            )
+            console.print(Padding(Text(result.answer.text or f"no answer: {result.answer.problem}"), (0, 0, 0, 2)))
         if not len(result):
             console.print(Padding("nothing found", (0, 0, 0, 2)))
             continue
@@ -332,4 +353,4 @@ def _print_examples(evaluation: Evaluation, console: Any) -> None:
             Padding(Text.assemble((best.document.id, "bold"), f"  {best.score:.3f}  ({judged})"), (0, 0, 0, 2))
         )
         lines = [line.strip() for line in best.passage.splitlines() if line.strip()][:3]
-        console.print(Padding(Text(plain("\n".join(lines)), "dim"), (0, 0, 0, 2)))
+        console.print(Padding(Text("\n".join(lines), "dim"), (0, 0, 0, 2)))

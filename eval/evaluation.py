@@ -13,6 +13,7 @@ import numpy as np
 
 from eval.answers import Values, measure_answers
 from eval.attribution import Attribution
+from eval.cuts import Cuts
 from eval.datasets.base import Dataset, Split
 from eval.datasets.duplicates import leaks
 from eval.failures import failure_modes, summary_of_failures
@@ -20,7 +21,7 @@ from eval.filtering import filter_logs
 from eval.judge import Judge, Judgement
 from eval.judging import check_judges, judge_answers
 from eval.latency import time_alone
-from eval.measures import DEFAULT_MEASURES, Run, interval, parse_measures, per_query
+from eval.measures import DEFAULT_MEASURES, Run, interval, parse_measures, per_query, short_lists
 from eval.provenance import documents_fingerprint, machine, queries_fingerprint, versions
 from eval.saved import differences
 from eval.slices import slices_of
@@ -143,6 +144,7 @@ def evaluate(
 
     ledger, kept, filters = Ledger(), _Kept(), filter_logs(pipeline)
     attribution, tops = Attribution(pipeline.step_names), StageTops(pipeline.step_names, SHOWN)
+    cuts = Cuts(pipeline)
     results: list[SearchResult] = []
     run: dict[str, dict[str, float]] = {}
     started = time.perf_counter()
@@ -162,7 +164,7 @@ def evaluate(
             tables = {name: trace.get(name, Candidates.empty(len(queries))) for name in tops.stages}
             if ignored is not None:
                 tables = {name: without(table, ignored) for name, table in tables.items()}
-            attribution.add(queries, tables, pipeline.corpus, chosen.qrels, ignored)
+            attribution.add(queries, tables, pipeline.corpus, chosen.qrels, ignored, cuts.passed(batch))
             tops.add(tables)
             if ignored is not None:
                 candidates = without(candidates, ignored)
@@ -181,7 +183,7 @@ def evaluate(
     values = per_query(parsed, chosen.qrels, run)
     table = np.array([[values[str(m)][query.id] for m in parsed] for query in chosen.queries], dtype=np.float64)
     intervals = interval(table, seed=seed)
-    failures = failure_modes(attribution, parsed[0], chosen.qrels, values[str(parsed[0])])
+    failures = failure_modes(attribution, parsed[0], chosen.qrels, values[str(parsed[0])], cuts.modes(attribution))
     untimed = (  # what the times do not say
         [f"latencies are without {writing}: no answer is asked for again to be timed"] if writing and timed else []
     )
@@ -220,7 +222,7 @@ def evaluate(
             {"name": name, "candidates": kept.mean(name)} | costs.as_dict() for name, costs in ledger.stages.items()
         ],
         "attribution": attribution.summary(parsed[0], chosen.qrels),
-        "failures": summary_of_failures(failures, chosen.queries, len(attribution.keys)),
+        "failures": summary_of_failures(failures, chosen.queries, len(attribution.keys), cuts.setting),
         "slices": slices_of(chosen, [str(measure) for measure in parsed], table, seed=seed),
         "fit": [{"name": name} | costs.as_dict() for name, costs in pipeline.fit_costs.stages.items()],
         "indexes": _indexes(pipeline),
@@ -238,6 +240,7 @@ def evaluate(
             *dataset.notes,
             *leaks(dataset, split),
             *_notes(pipeline, chosen, run),
+            *short_lists(parsed, run, len(pipeline.corpus)),
             *(answers.notes if answers else ()),
             *untimed,
         ],

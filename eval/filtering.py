@@ -130,6 +130,8 @@ class FilterLog:
             "name": self.name,
             "before": self.before,
             "threshold": _finite(self.filter.threshold),
+            "rule": self.filter.rule,
+            "top_k": self.filter.top_k,
             "keep": self.filter.keep,
             "calibration": None if self.filter.cut is None else self.filter.cut.as_dict(),
             "pairs": len(values),

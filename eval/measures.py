@@ -13,7 +13,7 @@ from eval.datasets.qrels import MOST
 from rag.arguments import refuses_unknown
 from rag.errors import ConfigError, DataError, did_you_mean
 
-__all__ = ["DEFAULT_MEASURES", "SET_MEASURES", "Run", "interval", "parse_measures", "per_query"]
+__all__ = ["DEFAULT_MEASURES", "SET_MEASURES", "Run", "interval", "parse_measures", "per_query", "short_lists"]
 
 DEFAULT_MEASURES = ("nDCG@10", "R@100", "RR@10", "AP", "P@5")
 
@@ -139,3 +139,21 @@ def interval(
     tail = (1 - level) / 2
     low, high = np.quantile(means, [tail, 1 - tail], axis=0)
     return [(float(a), float(b)) for a, b in zip(low, high, strict=True)]
+
+
+def short_lists(measures: Sequence[Any], run: Run, n_documents: int | None = None) -> list[str]:
+    """A note where a measure looks further down than any list goes, as R@100 does of lists of ten.
+
+    Args:
+        measures: Parsed.
+        run: Score by document id by query id.
+        n_documents: Of the corpus, which bounds every list; None where that is not known.
+    """
+    longest = max(map(len, run.values()), default=0)
+    beyond = [str(measure) for measure in measures if longest < (measure.params.get("cutoff") or 0)]
+    if not longest or not beyond or longest == n_documents:
+        return []
+    return [
+        f"the longest list has {longest} {'document' if longest == 1 else 'documents'}, so {', '.join(beyond)} "
+        f"{'looks' if len(beyond) == 1 else 'look'} no further than that: what is below was never returned"
+    ]

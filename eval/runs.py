@@ -13,7 +13,8 @@ from urllib.parse import unquote
 import numpy as np
 
 from eval.datasets.base import Qrels
-from eval.measures import parse_measures, per_query
+from eval.measures import parse_measures, per_query, short_lists
+from eval.settings import read_settings
 from rag.arguments import refuses_unknown
 from rag.corpus.readers import iter_lines
 from rag.errors import ArtifactError, ConfigError, DataError
@@ -34,6 +35,7 @@ class RunValues:
         queries: Fingerprint of queries and judgements; empty where it is not known.
         documents: Fingerprint of the documents; empty likewise.
         costs: What a query costs, by name with its unit; nothing where that is not known.
+        pipeline: Its configuration as plain values; empty where it is not known.
     """
 
     name: str
@@ -44,6 +46,7 @@ class RunValues:
     queries: str = ""
     documents: str = ""
     costs: Mapping[str, float] = field(default_factory=dict)
+    pipeline: Mapping[str, Any] = field(default_factory=dict)
 
 
 @refuses_unknown
@@ -67,10 +70,11 @@ def read_run_values(
     if not source.exists():
         raise ArtifactError(f"{source}: there is no run: name a run folder or a TREC run file")
     found = name or source.name
+    pipeline: Mapping[str, Any] = {}
     if source.is_dir():
         if qrels is None:
             return _of_folder(source, found, measures)
-        source = source / "run.trec"
+        pipeline, source = read_settings(source / "config.yaml"), source / "run.trec"
     if qrels is None:
         raise ConfigError(f"{source} is a run file: give judgements (--qrels FILE or --dataset)", parameter="qrels")
     parsed = parse_measures(list(measures) or ["nDCG@10"])
@@ -83,7 +87,8 @@ def read_run_values(
         notes.append(f"{found}: {len(run) - len(judged)} queries of the run are not judged and do not count")
     if empty := sum(query not in judged for query, grades in qrels.items() if grades):
         notes.append(f"{found}: {empty} of {len(qrels)} judged queries are not in the run file and count 0")
-    return RunValues(found, per_query(parsed, qrels, judged), notes)
+    notes += [f"{found}: {note}" for note in short_lists(parsed, judged)]
+    return RunValues(found, per_query(parsed, qrels, judged), notes, pipeline=pipeline)
 
 
 def read_trec(path: Path, *, known: Container[str] = ()) -> dict[str, dict[str, float]]:
@@ -166,6 +171,7 @@ def _of_folder(folder: Path, name: str, measures: Sequence[str]) -> RunValues:
         queries=str(metrics.get("queries_fingerprint", "")),
         documents=documents,
         costs=costs,
+        pipeline=read_settings(folder / "config.yaml"),
     )
 
 

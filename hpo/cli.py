@@ -143,7 +143,7 @@ def _print_result(result: SweepResult, target: Path) -> None:
         if against is not None and one.trial != baseline.trial:
             bounds = f" [{against.ci95[0]:+.4f}, {against.ci95[1]:+.4f}]" if against.ci95 else ""
             p = f"p {against.p_value:.3f}" if against.p_value >= 0.0005 else "p < .001"
-            said = f"{against.difference:+.4f}{bounds}, {p}"
+            said = f"{against.difference:+.4f}{bounds}, {p}: {against.verdict.words}"
         table.add_row(f"{one.name}, test", *(_number(one.metrics[name]) for name in metrics), said)
     console.print(table)
     console.print(Text(result.verdict), soft_wrap=True)

@@ -142,7 +142,7 @@ def _tested(one: Tested) -> dict[str, Any]:
         "trial": one.trial,
         "metrics": dict(one.metrics),
         "measures": intervals_of(one.evaluation),
-        "against_baseline": {name: asdict(comparison) for name, comparison in one.against.items()},
+        "against_baseline": {name: comparison.to_json() for name, comparison in one.against.items()},
     }
 
 

@@ -100,28 +100,24 @@ class SweepResult:
 
     @property
     def verdict(self) -> str:
-        """The choice against the baseline in a sentence; careful where the interval has both signs."""
+        """The choice against the baseline in a sentence, by the rule of all comparisons (:mod:`eval.verdicts`)."""
         if not self.tested or self.baseline is None:
             return self.problem
         name, best = self.sweep.first.metric, self.tested[0]
         against = best.against.get(name)
         if best.trial is not None and best.trial == self.baseline.trial:
             return "Nothing better than the baseline was found: the baseline itself is the choice."
-        if against is None or against.ci95 is None:
+        if against is None:
             return "The choice and the baseline were measured on the test queries."
-        gain, (low, high) = against.difference, against.ci95
-        if not against.wins and not against.losses:
+        if against.verdict.kind == "alike":
             return f"The choice and the baseline are alike in {name} on every test query."
-        said = f"{abs(gain):.3f} {'above' if gain > 0 else 'below'} the baseline in {name} on the test queries"
         price = ", ".join(
             f"{goal.metric} {number(best.metrics[goal.metric])} instead of {number(self.baseline.metrics[goal.metric])}"
             for goal in self.sweep.goals
             if goal.metric != name
         )
         price = f" It has {price}." if price else ""
-        if low > 0 or high < 0:
-            return f"The choice is {said}, and the 95 % interval leaves 0 out.{price}"
-        return f"The choice is {said}, but the 95 % interval has 0 in it: it may be luck.{price}"
+        return f"{_claim(against, name)}{_losses(best.against, name)}{price}"
 
     def checked(self) -> SweepResult:
         """Itself.
@@ -132,6 +128,32 @@ class SweepResult:
         if self.problem:
             raise ConfigError(self.problem)
         return self
+
+
+def _claim(against: Comparison, measure: str) -> str:
+    said = against.verdict
+    bounds = f" [{against.ci95[0]:+.3f}, {against.ci95[1]:+.3f}]" if against.ci95 else ""
+    p = f"p = {against.p_value:.3f}" if against.p_value >= 0.001 else "p < 0.001"
+    facts = f"{against.difference:+.3f}{bounds} in {measure} on the test queries, {p}"
+    if said.proven:
+        return f"The choice is {said.words} than the baseline: {facts}."
+    settled = f"; {said.settled_by}" if said.settled_by else ""
+    if said.direction:
+        word = "better" if said.direction > 0 else "worse"
+        return f"The choice is probably {word} than the baseline, not proven: {facts}{settled}."
+    return f"There is no sign that the choice and the baseline differ: {facts}; it may be luck{settled}."
+
+
+def _losses(against: Mapping[str, Comparison], first: str) -> str:
+    """What a choice that is better, proven or probably, loses on other measures."""
+    if against[first].verdict.direction <= 0:
+        return ""
+    lost = [
+        f"{measure} {other.difference:+.3f} ({other.verdict.words})"
+        for measure, other in against.items()
+        if other.verdict.direction < 0
+    ]
+    return f" It loses on other measures: {', '.join(lost)}." if lost else ""
 
 
 def conclude(sweep: Sweep, trials: Sequence[Finished], bench: Bench, progress: Progress = no_progress) -> SweepResult:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from rag.console import echo, print_file
 from rag.errors import ConfigError, DataError, RagError
 from rag.store.cli import app as store_app
 from rag.store.cli import open_store
@@ -65,7 +66,7 @@ def _print_version(wanted: bool) -> None:
     if wanted:
         from importlib.metadata import version
 
-        typer.echo(f"rag {version('rag-pipelines')}")
+        echo(f"rag {version('rag-pipelines')}")
         raise typer.Exit
 
 
@@ -91,8 +92,8 @@ def init(folder: Annotated[Path, typer.Argument(metavar="DIR", help="A new or em
     from rag.templates import write_starter
 
     for path in write_starter(folder):
-        typer.echo(f"wrote {path}")
-    typer.echo(f"next: rag eval {folder / 'pipeline.yaml'} --dataset {folder / 'data'}")
+        echo(f"wrote {path}")
+    echo(f"next: rag eval {folder / 'pipeline.yaml'} --dataset {folder / 'data'}")
 
 
 @app.command()
@@ -106,14 +107,14 @@ def check(
 
     other = _checker(config, overrides or ())
     if other is not None:
-        typer.echo(other(config, overrides=overrides or (), resolved=resolved), nl=False)
+        print_file(other(config, overrides=overrides or (), resolved=resolved))
         return
     pipeline = load_pipeline(config, overrides=overrides or ())
     if resolved:
-        typer.echo(pipeline.to_yaml(), nl=False)
+        print_file(pipeline.to_yaml())
     else:
         parts = sum(1 for _ in pipeline.walk())
-        typer.echo(f"{config}: ok ({parts} components, fingerprint {pipeline.fingerprint})")
+        echo(f"{config}: ok ({parts} components, fingerprint {pipeline.fingerprint})")
 
 
 @app.command()
@@ -154,7 +155,7 @@ def index(
         pipeline.fit(documents, progress=progress, store=kept)
     pipeline.save(folder, keep=keep)
     seconds = pipeline.fit_costs.total.seconds
-    typer.echo(f"{folder}: {len(pipeline.corpus)} documents, {len(pipeline.passages)} passages, {seconds:.1f} s")
+    echo(f"{folder}: {len(pipeline.corpus)} documents, {len(pipeline.passages)} passages, {seconds:.1f} s")
 
 
 @app.command()
@@ -231,13 +232,13 @@ def schema(
 
     text = json.dumps(json_schema(), indent=2, ensure_ascii=False) + "\n"
     if path is None:
-        typer.echo(text, nl=False)
+        print_file(text)
         return
     try:
         replace_file(path, text)
     except OSError as error:
         raise ConfigError(f"{path}: cannot be written: {error.strerror}") from None
-    typer.echo(f"wrote {path}; as a comment at the top of a pipeline: # yaml-language-server: $schema={path}")
+    echo(f"wrote {path}; as a comment at the top of a pipeline: # yaml-language-server: $schema={path}")
 
 
 def _summary(kind: str, name: str) -> str:
@@ -293,28 +294,28 @@ def _print_result(result: SearchResult, explain: bool) -> None:
     from rich.padding import Padding
     from rich.text import Text
 
-    from rag.console import out, plain
+    from rag.console import out
 
     console = out()
     if result.answer is not None:
-        written, problem = plain(result.answer.text.strip()), plain(result.answer.problem)
+        written, problem = result.answer.text.strip(), result.answer.problem
         console.print(Text(written, "bold") if written else Text(f"no answer: {problem}", "yellow"), soft_wrap=True)
         console.print()
     if not len(result):
         console.print("nothing found")
     for rank, hit in enumerate(result, 1):
         title = hit.document.metadata.get("title")
-        line = Text.assemble((f"{rank:2}. ", "dim"), (plain(hit.document.id), "bold"), (f"  {hit.score:.4f}", "cyan"))
+        line = Text.assemble((f"{rank:2}. ", "dim"), (hit.document.id, "bold"), (f"  {hit.score:.4f}", "cyan"))
         if isinstance(title, str):
-            line.append(f"  {plain(title)}")
+            line.append(f"  {title}")
         console.print(line)
-        text = plain(" ".join(hit.passage.split()))
+        text = " ".join(hit.passage.split())
         console.print(Padding(Text(text if len(text) <= 240 else text[:237] + "..."), (0, 0, 0, 4)))
         if explain:
             scores = "  ".join(f"{name}={score:.4f}" for name, score in hit.explanation.items())
             console.print(Padding(Text(scores, "dim"), (0, 0, 0, 4)))
             for name, key in hit.keys.items():
-                shown = plain(" ".join(key.split()))
+                shown = " ".join(key.split())
                 matched = f"{name}: {shown if len(shown) <= 240 else shown[:237] + '...'}"
                 console.print(Padding(Text(matched, "dim"), (0, 0, 0, 4)))
 
@@ -401,7 +402,7 @@ def main() -> None:
             raise
         _fail(f"no space left on the device{f': {error.filename}' if error.filename else ''}")
     except KeyboardInterrupt:
-        sys.stderr.write("interrupted\n")
+        echo("interrupted", err=True)
         sys.exit(130)
 
 

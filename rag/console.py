@@ -1,14 +1,19 @@
-"""What commands share: where output goes, how errors end, and progress bars."""
+"""What commands share: where output goes, how errors end, and progress bars.
+
+Everything that commands print passes through here, so that what data holds (escape sequences, controls, marks that
+write text backwards) cannot command the terminal: consoles and :func:`echo` show it as :func:`plain` does, and
+:func:`print_json` as the escapes of JSON.
+"""
 
 from __future__ import annotations
 
+import functools
 import json
 import logging
 import os
 import re
 import sys
 import time
-import unicodedata
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TextIO, cast
@@ -19,7 +24,12 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress
 
-__all__ = ["out", "plain", "print_json", "progress", "quiet_libraries", "stderr"]
+__all__ = ["echo", "out", "plain", "print_file", "print_json", "progress", "quiet_libraries", "stderr"]
+
+_HARMFUL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+"""Controls (tabs and line ends aside), separators of lines, marks that write what follows backwards (as U+202E does),
+and halves of surrogate pairs, which cannot be written at all.
+"""
 
 _LINE_EVERY = 10.0
 """Seconds between lines of progress in a log."""
@@ -33,13 +43,31 @@ _screen: Progress | None = None
 
 def out() -> Console:
     """Standard output, for results. Colour only on a terminal and without ``NO_COLOR``."""
-    from rich.console import Console
-
     if sys.stdout.isatty():
-        return Console(highlight=False)
+        return _console_class()(highlight=False, markup=False, emoji=False)
     # For a file or a pipe: as wide as asked, without the blanks that fill table cells.
     width = int(os.environ["COLUMNS"]) if os.environ.get("COLUMNS", "").isdecimal() else 160
-    return Console(highlight=False, width=width, file=cast("TextIO", _Trimmed(sys.stdout)))
+    file = cast("TextIO", _Trimmed(sys.stdout))
+    return _console_class()(highlight=False, markup=False, emoji=False, width=width, file=file)
+
+
+@functools.cache
+def _console_class() -> type[Console]:
+    from rich.console import Console
+    from rich.segment import Segment
+    from rich.text import Text
+
+    class Harmless(Console):
+        """A console whose only control codes are its own: those in texts are shown as :func:`plain` shows them."""
+
+        def render_str(self, text: str, **options: Any) -> Text:  # what is measured is what is shown
+            return super().render_str(plain(text), **options)
+
+        def render(self, renderable: Any, options: Any = None) -> Any:
+            for segment in super().render(renderable, options):
+                yield segment if segment.control else Segment(plain(segment.text), segment.style)
+
+    return Harmless
 
 
 class _Trimmed:
@@ -57,19 +85,42 @@ class _Trimmed:
 
 def stderr() -> Console:
     """Standard error, for everything else."""
-    from rich.console import Console
-
-    return Console(stderr=True, highlight=False, soft_wrap=True)
+    return _console_class()(stderr=True, highlight=False, markup=False, emoji=False, soft_wrap=True)
 
 
 def plain(text: str) -> str:
-    """A text without control characters, which could move the cursor or rename the window; line ends stay."""
-    return "".join(c for c in text if c in "\n\t" or unicodedata.category(c) != "Cc")
+    r"""A text that a terminal or a page shows and does not obey.
+
+    Line ends are written as ``\n``. Each character that could move the cursor, rename the window, or write the rest of
+    the line backwards becomes U+FFFD, so that it can be seen that there was one.
+
+    Example:
+        >>> plain("d1\x1b[2J") == "d1\ufffd[2J"
+        True
+    """
+    return _HARMFUL.sub("\ufffd", text.replace("\r\n", "\n").replace("\r", "\n"))
+
+
+def echo(text: object, *, err: bool = False, nl: bool = True) -> None:
+    """Print a line, harmless as :func:`plain` makes it, on standard output, or with ``err`` on standard error."""
+    import typer
+
+    typer.echo(plain(str(text)), err=err, nl=nl)
+
+
+def print_file(text: str) -> None:
+    """Print what a file would hold: as it is into a file or a pipe, harmless on a terminal."""
+    import typer
+
+    typer.echo(plain(text) if sys.stdout.isatty() else text, nl=False)
 
 
 def print_json(value: Any) -> None:
-    """One JSON object on standard output, of strict JSON: NaN and infinite numbers are null."""
-    sys.stdout.write(json.dumps(strict_json(value), ensure_ascii=False, indent=2, allow_nan=False) + "\n")
+    """One JSON object on standard output, of strict JSON: NaN and infinite numbers are null. What a terminal would obey
+    is escaped in its strings.
+    """
+    text = json.dumps(strict_json(value), ensure_ascii=False, indent=2, allow_nan=False)
+    sys.stdout.write(_HARMFUL.sub(lambda match: f"\\u{ord(match[0]):04x}", text) + "\n")
 
 
 class _Lines:
@@ -85,7 +136,7 @@ class _Lines:
         if time.monotonic() - self.last > _LINE_EVERY:
             self.last = time.monotonic()
             of = "" if self.total is None else f" of {self.total}"
-            sys.stderr.write(f"{self.title}: {self.done}{of}\n")
+            sys.stderr.write(plain(f"{self.title}: {self.done}{of}\n"))
 
 
 @contextmanager
@@ -97,11 +148,11 @@ def progress(title: str, total: int | None) -> Iterator[Callable[[int], None]]:
     if not console.is_terminal:
         yield _Lines(title, total)
         return
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     global _screen
     outer, bar = _screen, _screen or Progress(*columns, console=console, transient=True)
     _screen = bar
-    task = bar.add_task(title, total=total)
+    task = bar.add_task(plain(title), total=total)
     start = time.monotonic()
 
     def advance(done: int) -> None:

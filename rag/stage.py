@@ -36,6 +36,9 @@ class Stage(Component):
     keeps_lists: ClassVar[bool] = True
     """Whether a store should keep its candidates; not where computing them is quicker than reading them."""
 
+    scores_head: ClassVar[bool] = False
+    """Whether its ``budget`` goes to the first candidates in the order of the stage before: it cuts those behind."""
+
     writes_answers: ClassVar[bool] = False
     """Whether it records answers on batches that want them."""
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from rag.console import echo
 from rag.errors import ConfigError, DataError
 from rag.limits import MAX_DELETES, check_deletes
 from rag.store.cli import open_store
@@ -105,7 +106,7 @@ def delete(
         pipeline = Pipeline.load(folder)
         changes = pipeline.delete(ids or None, filter=wanted, dry_run=True)
         for remark in changes.remarks:
-            typer.echo(f"{remark}", err=True)
+            echo(f"{remark}", err=True)
     else:
         with open_store(store) as kept, Pipeline.editing(folder, keep=keep) as pipeline:
             changes = pipeline.delete(ids or None, filter=wanted, store=kept, progress=progress, compact_at=compact_at)
@@ -142,7 +143,7 @@ def sync(
         try:
             check_deletes(changes.deleted, pipeline.corpus.n_alive, max_deletes)
         except DataError as error:
-            typer.echo(f"would be refused: {error}", err=True)
+            echo(f"would be refused: {error}", err=True)
     else:
         with open_store(store) as kept, Pipeline.editing(folder, keep=keep) as pipeline:
             documents = _read(corpus, id_field, text_field, title_field, drop_field)
@@ -160,7 +161,7 @@ def compact(folder: FolderArgument, keep: KeepOption = None, store: StoreOption 
     with open_store(store) as kept, Pipeline.editing(folder, keep=keep) as pipeline:
         deleted = len(pipeline.corpus) - pipeline.corpus.n_alive
         pipeline.compact(store=kept, progress=progress)
-    typer.echo(f"{folder}: {deleted} deleted documents removed, {len(pipeline.corpus)} left")
+    echo(f"{folder}: {deleted} deleted documents removed, {len(pipeline.corpus)} left")
 
 
 def rollback(
@@ -181,9 +182,9 @@ def rollback(
         return
     for number, one in enumerate(there if show else there[:1]):
         place = "now" if number == 0 else f"{number} back"
-        typer.echo(f"{folder}: {place}: {one.documents} documents, written {one.written or 'by an older version'}")
+        echo(f"{folder}: {place}: {one.documents} documents, written {one.written or 'by an older version'}")
     if not show:
-        typer.echo(f"{folder}: {len(there) - 1} earlier generations left")
+        echo(f"{folder}: {len(there) - 1} earlier generations left")
 
 
 def verify(folder: FolderArgument) -> None:
@@ -194,7 +195,7 @@ def verify(folder: FolderArgument) -> None:
     for one in manifest.get("earlier", ()):
         check_files(folder, folder / one["data"], one["files"], verify=True)
     files = manifest["files"].values()
-    typer.echo(f"{folder}: whole ({len(files)} files, {sum(file['bytes'] for file in files)} bytes)")
+    echo(f"{folder}: whole ({len(files)} files, {sum(file['bytes'] for file in files)} bytes)")
 
 
 def _read(
@@ -225,10 +226,10 @@ def _report(folder: Path, changes: Changes, n_documents: int, as_json: bool, *, 
         print_json(asdict(changes) | {"documents": n_documents, "dry_run": dry_run})
         return
     if changes.unknown:
-        typer.echo(f"unknown ids: {', '.join(changes.unknown)}", err=True)
+        echo(f"unknown ids: {', '.join(changes.unknown)}", err=True)
     if changes.stale:
-        typer.echo(f"stale: {changes.stale}; rag index (or rag eval --save) fits it again", err=True)
+        echo(f"stale: {changes.stale}; rag index (or rag eval --save) fits it again", err=True)
     counts = ", ".join(f"{getattr(changes, name)} {name}" for name in ("added", "updated", "skipped", "deleted"))
     would = "would be " if dry_run else ""
     compacted = ", compacted" if changes.compacted else ""
-    typer.echo(f"{folder}: {would}{counts}{compacted}; {n_documents} documents{' now' if dry_run else ''}")
+    echo(f"{folder}: {would}{counts}{compacted}; {n_documents} documents{' now' if dry_run else ''}")

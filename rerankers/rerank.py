@@ -44,6 +44,7 @@ class Rerank(Stage):
     """
 
     type = "rerank"
+    scores_head = True
 
     def __init__(
         self,

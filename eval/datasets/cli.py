@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from rag.cli import JsonOption, StoreModeOption, StoreOption
+from rag.console import echo
 
 if TYPE_CHECKING:
     from eval.datasets.base import Dataset, Split
@@ -48,7 +49,7 @@ def list_datasets(as_json: JsonOption = False) -> None:
         print_json(BUILT_IN)
         return
     for name, what in (BUILT_IN | _NAMES).items():
-        typer.echo(f"{name}: {what}")
+        echo(f"{name}: {what}")
 
 
 @app.command()
@@ -68,19 +69,19 @@ def show(
         print_json(about)
         return
     fields = "; their metadata: " + ", ".join(about["document_fields"]) if about["document_fields"] else ""
-    typer.echo(f"{about['dataset']}: {about['documents']:,} documents{fields}")
+    echo(f"{about['dataset']}: {about['documents']:,} documents{fields}")
     for name, split in about["splits"].items():
         grades = ", ".join(f"{grade}: {count:,}" for grade, count in split["grades"].items())
-        typer.echo(
+        echo(
             f"{name}: {split['queries']:,} queries, {split['relevant_per_query']:.1f} relevant documents each; "
             f"judgements by grade: {grades or 'none'}"
             + (f"; {split['with_references']:,} with reference answers" if split["with_references"] else "")
         )
         if example := split["example"]:
-            typer.echo(f"  such as {example['query']}: {example['text']}")
-            typer.echo(f"  answered by {example['document']}: {example['title']}")
+            echo(f"  such as {example['query']}: {example['text']}")
+            echo(f"  answered by {example['document']}: {example['title']}")
     for note in about["notes"]:
-        typer.echo(f"note: {note}")
+        echo(f"note: {note}")
 
 
 @app.command()
@@ -202,7 +203,7 @@ def make(
         return
     _wrote(made.dataset, folder)
     for query in made.dataset.split("test").queries[:3]:
-        typer.echo(f"? {query.text}")
+        echo(f"? {query.text}")
 
 
 def _wrote(dataset: Dataset, folder: Path) -> None:
@@ -210,9 +211,9 @@ def _wrote(dataset: Dataset, folder: Path) -> None:
 
     sizes = {name: sum(map(bool, split.qrels.values())) for name, split in dataset.splits.items()}
     splits = ", ".join(f"{name} {size:,}" for name, size in sizes.items() if size)
-    typer.echo(f"{folder}: {len(dataset.corpus):,} documents; queries: {splits}")
+    echo(f"{folder}: {len(dataset.corpus):,} documents; queries: {splits}")
     for note in about_of(folder)["notes"]:
-        typer.echo(f"note: {note}")
+        echo(f"note: {note}")
 
 
 def _about(dataset: Dataset, near: float) -> dict[str, Any]:

@@ -61,6 +61,23 @@ class Filter(Stage):
             raise NotFittedError(f"the filter {self.label()} has not been fitted: fit the pipeline it is in first")
         return self.cut.threshold
 
+    @property
+    def threshold_settings(self) -> tuple[str, ...]:
+        """Names of the arguments that set the threshold; none where nothing is cut by one."""
+        return ("keep",)
+
+    @property
+    def rule(self) -> str:
+        """What its threshold keeps, in words that follow "Keeps"; empty where it has none."""
+        return f"what it rates at least {self.threshold:.3g}"
+
+    def passes(self, batch: QueryBatch, candidates: Candidates) -> npt.NDArray[np.bool_]:
+        """Which candidates the threshold lets pass, whatever ``top_k`` leaves of them, bool [n, k]."""
+        values = self.values(batch, candidates)
+        if self.keeps_order and values.size:
+            values = np.minimum.accumulate(values, axis=1)
+        return candidates.mask & (values >= self.threshold)
+
     @abstractmethod
     def values(self, batch: QueryBatch, candidates: Candidates) -> Floats:
         """The candidates on the filter's own scale, which is cut: float32 [n, k], ``-inf`` at padding."""

@@ -11,9 +11,9 @@ import sys
 from pathlib import Path
 
 import mteb
+from rag.eval import evaluate, load_dataset
+from rag.eval.mteb import PipelineSearch, mteb_task
 
-from eval import evaluate, load_dataset
-from eval.mteb import PipelineSearch, mteb_task
 from rag import Pipeline, Store
 
 CONFIGS = Path(__file__).parent.parent / "configs"

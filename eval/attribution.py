@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from rag.eval.datasets.base import Qrels
+from rag.eval.measures import per_query
 
-from eval.datasets.base import Qrels
-from eval.measures import per_query
 from rag.candidates import Bools, Candidates, Ints
 from rag.corpus.corpus import Corpus
 from rag.types import Query

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from typing import Annotated, get_args
 
 from pydantic import Field
+from rag.eval.judge import UNREADABLE, Case, Claim, Judge, Judgement, Judgements, Spent, Verdict
 
-from eval.judge import UNREADABLE, Case, Claim, Judge, Judgement, Judgements, Spent, Verdict
 from rag.context import Progress, no_progress
 from rag.costs import Ledger
 from rag.errors import ConfigError

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-from eval.pairs import Pair, short
-from eval.significance import Correction, Test
+from rag.eval.pairs import Pair, short
+from rag.eval.significance import Correction, Test
 
 __all__ = ["Compared"]
 

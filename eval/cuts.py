@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
+from rag.eval.attribution import NOT_IN_CORPUS, Attribution
 
-from eval.attribution import NOT_IN_CORPUS, Attribution
 from rag.batch import QueryBatch
 from rag.candidates import PADDING, Candidates
 from rag.filters.base import Filter

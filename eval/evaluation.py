@@ -10,23 +10,23 @@ from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
+from rag.eval.answers import Values, measure_answers
+from rag.eval.attribution import Attribution
+from rag.eval.cuts import Cuts
+from rag.eval.datasets.base import Dataset, Split
+from rag.eval.datasets.duplicates import leaks
+from rag.eval.failures import failure_modes, summary_of_failures
+from rag.eval.filtering import filter_logs
+from rag.eval.judge import Judge, Judgement
+from rag.eval.judging import check_judges, judge_answers
+from rag.eval.latency import time_alone
+from rag.eval.measures import DEFAULT_MEASURES, Run, interval, parse_measures, per_query, short_lists
+from rag.eval.provenance import documents_fingerprint, machine, queries_fingerprint, versions
+from rag.eval.saved import differences
+from rag.eval.slices import slices_of
+from rag.eval.stage_tops import StageTop, StageTops
+from rag.spec.arguments import refuses_unknown
 
-from eval.answers import Values, measure_answers
-from eval.attribution import Attribution
-from eval.cuts import Cuts
-from eval.datasets.base import Dataset, Split
-from eval.datasets.duplicates import leaks
-from eval.failures import failure_modes, summary_of_failures
-from eval.filtering import filter_logs
-from eval.judge import Judge, Judgement
-from eval.judging import check_judges, judge_answers
-from eval.latency import time_alone
-from eval.measures import DEFAULT_MEASURES, Run, interval, parse_measures, per_query, short_lists
-from eval.provenance import documents_fingerprint, machine, queries_fingerprint, versions
-from eval.saved import differences
-from eval.slices import slices_of
-from eval.stage_tops import StageTop, StageTops
-from rag.arguments import refuses_unknown
 from rag.batch import QueryBatch
 from rag.candidates import Candidates, Ints
 from rag.context import Progress, no_progress
@@ -62,7 +62,7 @@ class Evaluation:
         lost_at: The stage to blame by (query id, document id), for relevant documents that were not returned.
         ranks: Rank in each of the lists of ``stages`` by (query id, document id), for relevant documents; None where it
             is not there.
-        failures: What went wrong with each query, by query id; see :func:`eval.failures.failure_modes`.
+        failures: What went wrong with each query, by query id; see :func:`rag.eval.failures.failure_modes`.
         stages: The best ten after each stage, and before it of each part of a hybrid or keyed retriever; a row a query
             in the order of ``results``.
         answers: Measures of the answers by name, by query id; empty where the pipeline writes none.
@@ -121,7 +121,7 @@ def evaluate(
         store: Where what is computed is kept and found again; None keeps nothing.
         timed: Whether to measure latency, for which queries are asked again one by one, without having them answered.
         answer: Whether a stage such as ``generate`` writes its answers, which costs calls of a language model.
-        judge: Judges the answers of the pipeline; see :func:`eval.judging.judge_answers`, also for several.
+        judge: Judges the answers of the pipeline; see :func:`rag.eval.judging.judge_answers`, also for several.
         labels: Whether an answer is faithful by query id, as people see it.
         fit: False measures a fitted pipeline, such as a loaded one, as it is; documents in which it differs from the
             dataset's are counted in the notes.
@@ -332,7 +332,7 @@ def without(candidates: Candidates, documents: Ints) -> Candidates:
 def _indexes(pipeline: Pipeline) -> list[dict[str, Any]]:
     """Size and building time of each index in the tree."""
     found = []
-    for path, part in pipeline.walk():
+    for path, part in pipeline.spec.walk():
         if part.kind == "index":
             index: Any = part  # what the kind promises; its class is another floor's
             size = int(index.bytes)
@@ -353,7 +353,7 @@ def _notes(pipeline: Pipeline, split: Split, run: Run) -> list[str]:
     if pipeline.reused:
         found = ", ".join(dict.fromkeys(pipeline.reused))
         notes.append(f"found in the store, with the cost of making it: {found}")
-    notes += [note for _, part in pipeline.walk() for note in part.notes()]
+    notes += [note for _, part in pipeline.spec.walk() for note in part.notes()]
     empty = sum(not found for found in run.values())
     if empty:
         notes.append(

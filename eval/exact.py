@@ -7,10 +7,10 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from rag.eval.evaluation import Evaluation
+from rag.eval.measures import interval, parse_measures, per_query
+from rag.spec.arguments import refuses_unknown
 
-from eval.evaluation import Evaluation
-from eval.measures import interval, parse_measures, per_query
-from rag.arguments import refuses_unknown
 from rag.batch import QueryBatch
 from rag.candidates import Floats, Ints, top_k_of_scores
 from rag.component import Component

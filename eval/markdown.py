@@ -6,9 +6,10 @@ import json
 from pathlib import Path
 from typing import Any
 
-from eval.answer_lines import answer_lines
-from eval.escaping import markdown
-from eval.failures import words
+from rag.eval.answer_lines import answer_lines
+from rag.eval.escaping import markdown
+from rag.eval.failures import words
+
 from rag.errors import ArtifactError
 
 __all__ = ["as_markdown"]

@@ -6,7 +6,7 @@ import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from eval.verdicts import Verdict, verdict
+from rag.eval.verdicts import Verdict, verdict
 
 __all__ = ["Pair", "short", "signed"]
 

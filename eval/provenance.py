@@ -10,7 +10,8 @@ from importlib.metadata import PackageNotFoundError, version
 from itertools import chain
 from pathlib import Path
 
-from eval.datasets.base import Split
+from rag.eval.datasets.base import Split
+
 from rag.corpus.corpus import Corpus
 from rag.store.fingerprint import fingerprint, fingerprint_texts
 

@@ -11,11 +11,11 @@ from typing import Any
 from urllib.parse import unquote
 
 import numpy as np
+from rag.eval.datasets.base import Qrels
+from rag.eval.measures import parse_measures, per_query, short_lists
+from rag.eval.settings import read_settings
+from rag.spec.arguments import refuses_unknown
 
-from eval.datasets.base import Qrels
-from eval.measures import parse_measures, per_query, short_lists
-from eval.settings import read_settings
-from rag.arguments import refuses_unknown
 from rag.corpus.readers import iter_lines
 from rag.errors import ArtifactError, ConfigError, DataError
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
+from rag.eval.datasets.base import Dataset, Split
 
-from eval.datasets.base import Dataset, Split
 from rag.corpus.corpus import Corpus
 from rag.pipeline import Pipeline
 
@@ -28,7 +28,7 @@ def differences(pipeline: Pipeline, dataset: Dataset, split: Split) -> list[str]
         lost = sum(grade > 0 and id in gone for judged in split.qrels.values() for id, grade in judged.items())
         if lost:
             notes.append(f"{lost} relevant documents of the questions are not in the index and count as not found")
-    learned = [f"{path} {part.label()}" for path, part in pipeline.walk() if path and "training" in part.needs]
+    learned = [f"{path} {part.spec.label}" for path, part in pipeline.spec.walk() if path and "training" in part.needs]
     if learned:
         notes.append(
             f"{', '.join(learned)} learned before: whether from questions that are measured here cannot be told"

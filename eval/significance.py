@@ -10,9 +10,8 @@ from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
-
-from eval.measures import interval
-from eval.verdicts import Verdict, verdict
+from rag.eval.measures import interval
+from rag.eval.verdicts import Verdict, verdict
 
 __all__ = [
     "TESTS",
@@ -67,7 +66,7 @@ class Comparison:
 
     @property
     def verdict(self) -> Verdict:
-        """What may be said, by the rule that :class:`eval.pairs.Pair` follows too."""
+        """What may be said, by the rule that :class:`rag.eval.pairs.Pair` follows too."""
         return verdict(
             self.difference,
             self.p_value,

@@ -9,7 +9,7 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-from rag.arguments import refuses_unknown
+from rag.spec.arguments import refuses_unknown
 
 __all__ = ["LEVEL", "SUGGESTIVE", "Kind", "Verdict", "queries_to_settle", "rounded", "verdict"]
 

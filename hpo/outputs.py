@@ -19,7 +19,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hpo.result import SweepResult, Tested, intervals_of
+from rag.hpo.result import SweepResult, Tested, intervals_of
+
 from rag.errors import ArtifactError
 from rag.metadata import strict_json
 from rag.store.folder import replace_file
@@ -54,7 +55,7 @@ def write_outputs(result: SweepResult, folder: Path) -> None:
     Raises:
         ArtifactError: The folder cannot be written.
     """
-    from hpo.report import render_report
+    from rag.hpo.report import render_report
 
     try:
         _replace_parquet(trials_table(result), folder / "trials.parquet")
@@ -111,7 +112,7 @@ def summary(result: SweepResult) -> dict[str, Any]:
         "dataset": dict(result.dataset),
         "objectives": [str(one) for one in sweep.goals],
         "constraints": sweep.constraints,
-        "sampler": sweep.sampler.to_config(),
+        "sampler": sweep.sampler.spec.to_config(),
         "seed": sweep.seed,
         "choice": sweep.choice,
         "trials": states,

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
+from rag.hpo.samplers.random import Random
+from rag.hpo.space import point_key
+from rag.hpo.storage import Worker, locked, open_storage
+from rag.hpo.sweep import Sweep
+from rag.hpo.trial import Bench, Measured
 
-from hpo.samplers.random import Random
-from hpo.space import point_key
-from hpo.storage import Worker, locked, open_storage
-from hpo.sweep import Sweep
-from hpo.trial import Bench, Measured
 from rag.errors import ArtifactError, ConfigError
 from rag.pipeline import Pipeline
 from rag.store.fingerprint import fingerprint
@@ -173,7 +173,7 @@ class SweepStudy:
             self.fail(trial, str(error.mistakes[0].message))
             return None
         # Parameters may make the same pipeline in two ways.
-        config = fingerprint(pipeline.to_config())
+        config = fingerprint(pipeline.spec.to_config())
         trial.set_user_attr("config", config)
         same = [
             one
@@ -303,7 +303,7 @@ class SweepStudy:
                 pipeline = self.space.pipeline(point)
             except ConfigError:
                 continue
-            if fingerprint(pipeline.to_config()) != old.user_attrs.get("config") or not self.space.allows(point):
+            if fingerprint(pipeline.spec.to_config()) != old.user_attrs.get("config") or not self.space.allows(point):
                 continue
             known.add(point_key(point))
             parameters = {one.name: one.distribution.optuna() for one in self.space.existing(point)}

@@ -11,14 +11,14 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+from rag.eval.answers import against_references, references_of
+from rag.eval.datasets.base import Dataset, Split
+from rag.eval.evaluation import as_run, identical, without
+from rag.eval.latency import time_alone
+from rag.eval.measures import parse_measures, per_query
+from rag.hpo.early_stopping import LEAST, blocks
+from rag.hpo.sweep import Sweep
 
-from eval.answers import against_references, references_of
-from eval.datasets.base import Dataset, Split
-from eval.evaluation import as_run, identical, without
-from eval.latency import time_alone
-from eval.measures import parse_measures, per_query
-from hpo.early_stopping import LEAST, blocks
-from hpo.sweep import Sweep
 from rag.batch import QueryBatch
 from rag.context import Training
 from rag.costs import Costs
@@ -225,7 +225,7 @@ def _timed(found: Measured, start: float) -> Measured:
 def index_bytes(pipeline: Pipeline) -> int:
     """Size on disk of what fitting has built; documents not counted."""
     with tempfile.TemporaryDirectory() as folder:
-        for number, (_, component) in enumerate(pipeline.walk()):
+        for number, (_, component) in enumerate(pipeline.spec.walk()):
             place = Path(folder) / str(number)
             place.mkdir()
             component.save_state(place)
@@ -267,7 +267,7 @@ def _check_answers(batch: QueryBatch) -> None:
 
 
 def _learns(pipeline: Pipeline) -> bool:
-    return any("training" in part.needs for _, part in pipeline.walk())
+    return any("training" in part.needs for _, part in pipeline.spec.walk())
 
 
 def _subset(split: Split, places: Sequence[int]) -> Split:

@@ -171,7 +171,7 @@ class Component(ABC, metaclass=ComponentMeta):
 
     needs: ClassVar[frozenset[Need]] = frozenset()
 
-    libraries: ClassVar[tuple[str, ...]] = ()
+    _libraries: ClassVar[tuple[str, ...]] = ()
     """Distributions whose version changes what :meth:`fit` builds; they go into the key of what is kept."""
 
     _arguments: dict[str, Any]
@@ -195,18 +195,18 @@ class Component(ABC, metaclass=ComponentMeta):
 
     @classmethod
     def _create(cls, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Self:
-        label = cls.label()
+        label = cls.spec.label
         try:
-            given = _signature(cls).bind_partial(None, *args, **kwargs).arguments
+            given = _signature(cls).bind_partial(None, *args, **kwargs).spec.arguments
         except TypeError as error:
-            unknown = [name for name in kwargs if name not in cls.parameters()]
+            unknown = [name for name in kwargs if name not in cls.spec.parameters]
             if unknown:
-                message = f"unknown argument '{unknown[0]}' of {label}{did_you_mean(unknown[0], cls.parameters())}"
+                message = f"unknown argument '{unknown[0]}' of {label}{did_you_mean(unknown[0], cls.spec.parameters)}"
                 raise ConfigError(message, parameter=unknown[0]) from None
             raise ConfigError(f"{label}: {error}") from None
         values: dict[str, Any] = {}
         mistakes: list[Mistake] = []
-        for parameter in cls.parameters().values():
+        for parameter in cls.spec.parameters.values():
             if parameter.name in given:
                 value = _plain(given[parameter.name])
                 for inner, message in parameter.errors(value):
@@ -249,8 +249,8 @@ class Component(ABC, metaclass=ComponentMeta):
     def walk(self, path: str = "") -> Iterator[tuple[str, Component]]:
         """This component and all below it, with their places; the root's is the empty string."""
         yield path, self
-        for name, child in self.children():
-            yield from child.walk(f"{path}.{name}" if path else name)
+        for name, child in self.spec.children():
+            yield from child.spec.walk(f"{path}.{name}" if path else name)
 
     def to_config(self) -> dict[str, Any]:
         """The tree as YAML would have it, every default written out.
@@ -260,7 +260,7 @@ class Component(ABC, metaclass=ComponentMeta):
         """
         config: dict[str, Any] = {"type": self.type}
         for name, value in self._arguments.items():
-            config[name] = _configured(value, f"{self.label()}.{name}")
+            config[name] = _configured(value, f"{self.spec.label}.{name}")
         return config
 
     @functools.cached_property
@@ -268,22 +268,22 @@ class Component(ABC, metaclass=ComponentMeta):
         """Identity of what this component computes: type, version and arguments of the whole tree below it."""
         return fingerprint(self.identity())
 
-    def identity(self) -> dict[str, Any]:
+    def _identity(self) -> dict[str, Any]:
         """What the fingerprint is made of. Extended by components whose results hang on more than their arguments."""
         arguments = {
             name: _identified(self._arguments[name])
-            for name, parameter in self.parameters().items()
+            for name, parameter in self.spec.parameters.items()
             if not parameter.runtime
         }
         return {"kind": self.kind, "type": self.type or type(self).__qualname__, "version": self.version} | arguments
 
-    def content(self) -> Any:
+    def _model_digest(self) -> Any:
         """Identity of what the arguments only point at, such as the weights of a model; JSON-able. May look at files,
         loads nothing. A saved pipeline is refused when it has changed.
         """
         return None
 
-    def environment(self) -> Any:
+    def _environment(self) -> Any:
         """How this machine computes it, such as the precision that ``auto`` means here; JSON-able. Part of the key of
         what is kept, but what was saved elsewhere may still be used.
         """
@@ -292,16 +292,16 @@ class Component(ABC, metaclass=ComponentMeta):
     @functools.cached_property
     def content_fingerprint(self) -> str:
         """The :attr:`fingerprint` with the content and the libraries behind it: the key of what is kept on disk."""
-        return fingerprint([self.fingerprint, [[path, *part._made_by()] for path, part in self.walk()]])
+        return fingerprint([self.fingerprint, [[path, *part._made_by()] for path, part in self.spec.walk()]])
 
     def _made_by(self) -> list[Any]:
-        content, environment = self.content(), self.environment()
+        content, environment = self._model_digest(), self._environment()
         libraries = [[name, installed_version(name)] for name in self.libraries]
         made_by = [content if environment is None else [content, environment], libraries]
         return made_by if self.state_version == 1 else [*made_by, self.state_version]
 
     @property
-    def is_lasting(self) -> bool:
+    def _is_serializable(self) -> bool:
         """Whether its identity means anything to another process; not with live Python objects inside."""
         return all(_is_plain(value) for value in self._arguments.values())
 
@@ -311,9 +311,9 @@ class Component(ABC, metaclass=ComponentMeta):
         return type(self).save_state is not Component.save_state
 
     @property
-    def keeps_state(self) -> bool:
+    def _caches_state(self) -> bool:
         """Whether the store keeps what it saves. Not for what is learnt again in no time."""
-        return self.saves_state
+        return self.spec.saves_state
 
     def values_in(self, store: Store | None, what: str) -> Values | None:
         """Where a store keeps what this component computes from single texts.
@@ -321,9 +321,9 @@ class Component(ABC, metaclass=ComponentMeta):
         Nowhere without a store, for one with live Python objects inside, and for one that was fitted on a corpus or
         on judgements: what it computes is worth nothing for another.
         """
-        if store is None or not self.is_lasting or any(part.needs for _, part in self.walk()):
+        if store is None or not self.spec.is_serializable or any(part.needs for _, part in self.spec.walk()):
             return None
-        return store.values(what, self.content_fingerprint, about=repr(self))
+        return store.values(what, self.spec.cache_key, about=repr(self))
 
     def notes(self) -> tuple[str, ...]:
         """What a reader of an evaluation should know about it once it is fitted, such as a choice it made."""
@@ -337,8 +337,8 @@ class Component(ABC, metaclass=ComponentMeta):
         """Share what an identical component has fitted, all the way down."""
         state = {k: v for k, v in twin.__dict__.items() if k not in self._arguments and k != "_arguments"}
         self.__dict__.update(state)
-        for (_, mine), (_, theirs) in zip(self.children(), twin.children(), strict=True):
-            mine.adopt(theirs)
+        for (_, mine), (_, theirs) in zip(self.spec.children(), twin.spec.children(), strict=True):
+            mine.spec.copy_state_from(theirs)
 
     def __getstate__(self) -> dict[str, Any]:
         """What ``pickle``, ``copy.deepcopy`` and other processes take: everything but what is computed, or loaded,
@@ -350,7 +350,7 @@ class Component(ABC, metaclass=ComponentMeta):
     def __repr__(self) -> str:
         shown = ", ".join(
             f"{name}={self._arguments[name]!r}"
-            for name, parameter in self.parameters().items()
+            for name, parameter in self.spec.parameters.items()
             if parameter.required or repr(self._arguments[name]) != repr(parameter.default)
         )
         return f"{type(self).__name__}({shown})"
@@ -361,14 +361,14 @@ class Component(ABC, metaclass=ComponentMeta):
         """Ask for expensive work that others may share, before anything is fitted. Called once for every component of
         the tree.
         """
-        for _, child in self.children():
+        for _, child in self.spec.children():
             child.prepare(context)
 
     def fit(self, context: FitContext) -> None:
         """Build what is needed to answer. Called once, before any batch; fits the components it holds by
         ``context.fit(child)``.
         """
-        for _, child in self.children():
+        for _, child in self.spec.children():
             context.fit(child)
 
     def update(self, context: FitContext, kept: Ints) -> None:
@@ -388,18 +388,18 @@ class Component(ABC, metaclass=ComponentMeta):
         Raises:
             ConfigError: It learned from the documents and from judged queries, so it can only be fitted again.
         """
-        if self.saves_state and "corpus" in self.needs and len(self.needs) > 1:
+        if self.spec.saves_state and "corpus" in self.needs and len(self.needs) > 1:
             raise ConfigError(
-                f"{self.label()} learned from the documents and from judged queries together: index again instead"
+                f"{self.spec.label} learned from the documents and from judged queries together: index again instead"
             )
-        if self.saves_state and "corpus" not in self.needs:
-            for _, child in self.children():
+        if self.spec.saves_state and "corpus" not in self.needs:
+            for _, child in self.spec.children():
                 context.fit(child)
             context.keep(self)
         else:
             self.fit(context)
 
-    def stale(self) -> str | None:
+    def _stale(self) -> str | None:
         """Why what it learned may no longer suit the documents, or None. Only fitting again helps."""
         return None
 
@@ -411,7 +411,7 @@ class Component(ABC, metaclass=ComponentMeta):
     def load_state(self, folder: Path, context: FitContext) -> None:
         """Read what :meth:`save_state` wrote. ``context`` gives the corpus and the passages that were fitted on."""
 
-    def inner_context(self, context: FitContext) -> FitContext:
+    def _child_context(self, context: FitContext) -> FitContext:
         """What the components it holds were fitted on, known once its own state is loaded: the same, unless it has them
         search something of its own, such as keys.
         """
@@ -421,9 +421,9 @@ class Component(ABC, metaclass=ComponentMeta):
         """Load the states of the whole tree, each from the folder named after its place."""
         if path:
             self.load_state(folder / path, context)
-        inner = self.inner_context(context)
-        for name, child in self.children():
-            child.restore(folder, inner, f"{path}.{name}" if path else name)
+        inner = self._child_context(context)
+        for name, child in self.spec.children():
+            child.spec.restore(folder, inner, f"{path}.{name}" if path else name)
 
 
 # -- reading signatures -------------------------------------------------------------------------------------------
@@ -511,7 +511,7 @@ def _plain(value: Any) -> Any:
 def _fresh(value: Any) -> Any:
     """A value that shares no fitted state or container with the original."""
     if isinstance(value, Component):
-        return value.clone()
+        return value.spec.clone()
     if isinstance(value, (list, tuple)):
         return type(value)(_fresh(item) for item in value)
     return dict(value) if isinstance(value, dict) else value
@@ -519,7 +519,7 @@ def _fresh(value: Any) -> Any:
 
 def _configured(value: Any, path: str) -> Any:
     if isinstance(value, Component):
-        return value.to_config()
+        return value.spec.to_config()
     if isinstance(value, (list, tuple)):
         return [_configured(item, path) for item in value]
     if isinstance(value, Mapping):
@@ -531,7 +531,7 @@ def _configured(value: Any, path: str) -> Any:
 
 def _is_plain(value: Any) -> bool:
     if isinstance(value, Component):
-        return value.is_lasting
+        return value.spec.is_serializable
     if isinstance(value, (list, tuple)):
         return all(map(_is_plain, value))
     if isinstance(value, Mapping):

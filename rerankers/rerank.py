@@ -7,13 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 from pydantic import Field
-
-from rag.candidates import Candidates
-from rag.component import Need
-from rag.errors import ConfigError
-from rag.stage import Stage
-from rerankers.base import Scorer
-from rerankers.blend import (
+from rag.rerankers.base import Scorer
+from rag.rerankers.blend import (
     Blend,
     blended,
     fixed_weight,
@@ -23,6 +18,11 @@ from rerankers.blend import (
     training_sample,
     tuned_weight,
 )
+
+from rag.candidates import Candidates
+from rag.component import Need
+from rag.errors import ConfigError
+from rag.stage import Stage
 
 if TYPE_CHECKING:
     from rag.batch import QueryBatch
@@ -67,7 +67,7 @@ class Rerank(Stage):
         return needs_of(self.blend)
 
     @property
-    def keeps_state(self) -> bool:
+    def _caches_state(self) -> bool:
         """Scores are in the store; the weight is learnt from them again in no time."""
         return False
 

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 from pydantic import Field
+from rag.retrievers.bm25_weights import bm25_weights
+from rag.retrievers.keys import best_documents
 
 from rag.candidates import PADDING, Candidates, Floats, Ints, top_k_of_scores
 from rag.corpus.passages import Passages
 from rag.errors import ConfigError, DataError, NotFittedError, did_you_mean
 from rag.stage import Retriever
-from retrievers.bm25_weights import bm25_weights
-from retrievers.keys import best_documents
 
 if TYPE_CHECKING:
     from rag.batch import QueryBatch
@@ -54,8 +54,8 @@ class BM25(Retriever):
     """
 
     type = "bm25"
-    libraries = ("bm25s", "PyStemmer")
-    state_version = 2  # frequencies; 1 had weights
+    _libraries = ("bm25s", "PyStemmer")
+    _state_version = 2  # frequencies; 1 had weights
 
     def __init__(
         self,

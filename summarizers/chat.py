@@ -14,12 +14,12 @@ from threading import Event
 from typing import TYPE_CHECKING, Annotated, Any, Self
 
 from pydantic import Field
+from rag.summarizers.answers import Unusable, read_answer, tokens_of, wants_structure
+from rag.summarizers.prompts import Task, check_template, messages, prompted, template_of
 
 from rag.component import Runtime
 from rag.errors import ConfigError, ModelError
 from rag.summarizer import Source, Summarizer, Summary
-from summarizers.answers import Unusable, read_answer, tokens_of, wants_structure
-from summarizers.prompts import Task, check_template, messages, prompted, template_of
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
@@ -63,7 +63,7 @@ class ChatSummarizer(Summarizer):
             it.
     """
 
-    libraries = ()
+    _libraries = ()
 
     def __init__(
         self,
@@ -208,11 +208,11 @@ class ChatSummarizer(Summarizer):
         except Exception as error:
             status, said = getattr(error, "status_code", None), _one_line(error, self.secret())
             if status in _REFUSED:
-                raise ModelError(f"{self.label()}: {_REFUSED[status]} ({status}): {said}") from None
+                raise ModelError(f"{self.spec.label}: {_REFUSED[status]} ({status}): {said}") from None
             if _nobody_there(error) and not reached.is_set():
-                url = self.arguments.get("base_url")
+                url = self.spec.arguments.get("base_url")
                 where = f" to {url}" if isinstance(url, str) else ""
-                raise ModelError(f"{self.label()}: no connection{where}, tried {calls} times: {said}") from None
+                raise ModelError(f"{self.spec.label}: no connection{where}, tried {calls} times: {said}") from None
             return done((), f"{type(error).__name__}: {said}")
 
 

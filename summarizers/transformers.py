@@ -8,14 +8,14 @@ from collections.abc import Iterator, Sequence
 from typing import Annotated, Any, Self
 
 from pydantic import Field
+from rag.summarizers.answers import several, without_thoughts
+from rag.summarizers.prompts import Task, check_template, messages, prompted, template_of
 
 from rag.component import Runtime
 from rag.conversation import render
 from rag.errors import ModelError
 from rag.models import Device, model_content, resolve_device, resolve_model
 from rag.summarizer import Source, Summarizer, Summary
-from summarizers.answers import several, without_thoughts
-from summarizers.prompts import Task, check_template, messages, prompted, template_of
 
 __all__ = ["TransformersSummarizer"]
 
@@ -42,7 +42,7 @@ class TransformersSummarizer(Summarizer):
     """
 
     type = "transformers"
-    libraries = ("transformers",)
+    _libraries = ("transformers",)
 
     def __init__(
         self,
@@ -71,7 +71,7 @@ class TransformersSummarizer(Summarizer):
         self.batch_size = batch_size
         self.device = device
 
-    def content(self) -> Any:
+    def _model_digest(self) -> Any:
         return model_content(self.model, self.revision)
 
     def write(self, sources: Sequence[Source]) -> Iterator[tuple[int, Summary]]:

@@ -11,7 +11,7 @@ from rag.cli import JsonOption, StoreModeOption, StoreOption
 from rag.console import echo
 
 if TYPE_CHECKING:
-    from eval.datasets.base import Dataset, Split
+    from rag.eval.datasets.base import Dataset, Split
 
 __all__ = ["app"]
 
@@ -42,7 +42,8 @@ def _default(context: typer.Context, as_json: JsonOption = False) -> None:
 @app.command("list")
 def list_datasets(as_json: JsonOption = False) -> None:
     """List the datasets that come along, and how to name others."""
-    from eval.datasets.load import BUILT_IN
+    from rag.eval.datasets.load import BUILT_IN
+
     from rag.console import print_json
 
     if as_json:
@@ -61,7 +62,8 @@ def show(
     as_json: JsonOption = False,
 ) -> None:
     """Say what a dataset holds, and which questions its splits share."""
-    from eval.datasets.load import load_dataset
+    from rag.eval.datasets.load import load_dataset
+
     from rag.console import print_json
 
     about = _about(load_dataset(source), near)
@@ -87,8 +89,8 @@ def show(
 @app.command()
 def convert(source: SourceArgument, folder: OutOption) -> None:
     """Write a dataset, from wherever it is, as a folder."""
-    from eval.datasets.load import load_dataset
-    from eval.datasets.write import check_target, write_dataset
+    from rag.eval.datasets.load import load_dataset
+    from rag.eval.datasets.write import check_target, write_dataset
 
     check_target(folder)
     dataset = load_dataset(source)
@@ -116,9 +118,9 @@ def split(
     seed: SeedOption = 0,
 ) -> None:
     """Divide a dataset's queries into train, dev and test; duplicates never end up in two of them."""
-    from eval.datasets.load import load_dataset
-    from eval.datasets.split import split_dataset
-    from eval.datasets.write import check_target, write_dataset
+    from rag.eval.datasets.load import load_dataset
+    from rag.eval.datasets.split import split_dataset
+    from rag.eval.datasets.write import check_target, write_dataset
 
     check_target(folder)
     shares = {"train": train, "dev": dev, "test": test}
@@ -167,8 +169,9 @@ def make(
     as_json: JsonOption = False,
 ) -> None:
     """Have a language model write questions to your documents. Stopped and started again, it goes on."""
-    from eval.datasets.make import make_dataset
-    from eval.datasets.write import check_target, write_dataset
+    from rag.eval.datasets.make import make_dataset
+    from rag.eval.datasets.write import check_target, write_dataset
+
     from rag.config import load_component, load_pipeline
     from rag.console import print_json, progress
     from rag.corpus.readers import read_corpus
@@ -207,7 +210,7 @@ def make(
 
 
 def _wrote(dataset: Dataset, folder: Path) -> None:
-    from eval.datasets.write import about_of
+    from rag.eval.datasets.write import about_of
 
     sizes = {name: sum(map(bool, split.qrels.values())) for name, split in dataset.splits.items()}
     splits = ", ".join(f"{name} {size:,}" for name, size in sizes.items() if size)
@@ -219,8 +222,8 @@ def _wrote(dataset: Dataset, folder: Path) -> None:
 def _about(dataset: Dataset, near: float) -> dict[str, Any]:
     from collections import Counter
 
-    from eval.answers import references_of
-    from eval.datasets.duplicates import shared_between
+    from rag.eval.answers import references_of
+    from rag.eval.datasets.duplicates import shared_between
 
     splits = {}
     for name, split in dataset.splits.items():
@@ -245,8 +248,8 @@ def _about(dataset: Dataset, near: float) -> dict[str, Any]:
 
 def _example(dataset: Dataset, split: Split) -> dict[str, str] | None:
     """A query and a document that answers it, to see whether columns are what they were taken for."""
-    from eval.pages import excerpt
-    from eval.query_table import first_line
+    from rag.eval.pages import excerpt
+    from rag.eval.query_table import first_line
 
     for query in split.queries:
         for id, grade in split.qrels[query.id].items():

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
+from rag.eval.datasets.base import Dataset
 
-from eval.datasets.base import Dataset
 from rag.candidates import Ints
 
 __all__ = ["Pair", "groups_of", "leaks", "normalised", "shared_between", "similar"]

@@ -7,9 +7,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
-from eval.datasets.base import Dataset, Split
-from eval.datasets.qrels import join, read_qrels
-from eval.datasets.tables import CorpusTable, QrelsTable, QueriesTable
+from rag.eval.datasets.base import Dataset, Split
+from rag.eval.datasets.qrels import join, read_qrels
+from rag.eval.datasets.tables import CorpusTable, QrelsTable, QueriesTable
+
 from rag.component import Component
 from rag.config import build
 from rag.config.source import Node, dump, read_source
@@ -189,7 +190,7 @@ def check_dataset(path: Path, *, overrides: Sequence[str] = (), resolved: bool =
     file = read_dataset_file(path, overrides=overrides)
     dataset = file.load()
     if resolved:
-        return dump(file.to_config())
+        return dump(file.spec.to_config())
     splits = ", ".join(f"{name} {len(split.queries):,} queries" for name, split in sorted(dataset.splits.items()))
     notes = "".join(f"note: {note}\n" for note in dataset.notes)
     return f"{path}: ok ({len(dataset.corpus):,} documents; {splits})\n{notes}"

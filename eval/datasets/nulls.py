@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+from rag.eval.datasets.base import Dataset, Split
+from rag.spec.arguments import refuses_unknown
 
-from eval.datasets.base import Dataset, Split
-from rag.arguments import refuses_unknown
 from rag.corpus.corpus import Corpus
 from rag.errors import ConfigError
 

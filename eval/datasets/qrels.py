@@ -6,7 +6,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from eval.datasets.base import Qrels, Split
+from rag.eval.datasets.base import Qrels, Split
+
 from rag.corpus.readers import iter_lines
 from rag.errors import DataError
 from rag.types import Query

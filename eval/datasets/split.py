@@ -6,10 +6,11 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import replace
 
-from eval.datasets.base import Dataset, Split
-from eval.datasets.duplicates import Pair, groups_of, similar
-from eval.datasets.qrels import ABSENT, absent_note
-from rag.arguments import refuses_unknown
+from rag.eval.datasets.base import Dataset, Split
+from rag.eval.datasets.duplicates import Pair, groups_of, similar
+from rag.eval.datasets.qrels import ABSENT, absent_note
+from rag.spec.arguments import refuses_unknown
+
 from rag.errors import ConfigError, DataError
 from rag.types import Query
 

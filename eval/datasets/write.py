@@ -8,8 +8,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from eval.datasets.base import Dataset
-from rag.arguments import refuses_unknown
+from rag.eval.datasets.base import Dataset
+from rag.spec.arguments import refuses_unknown
+
 from rag.errors import ArtifactError, DataError
 from rag.metadata import strict_json
 from rag.store.folder import replaced_folder

@@ -31,10 +31,10 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from rag.arguments import refuses_unknown
 from rag.conversation import render, turns_of
 from rag.corpus.corpus import Corpus
 from rag.errors import DataError
+from rag.spec.arguments import refuses_unknown
 from rag.types import Document
 
 __all__ = [

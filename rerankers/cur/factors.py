@@ -14,9 +14,10 @@ from rag.embedders.base import Embedder
 from rag.errors import NotFittedError
 
 if TYPE_CHECKING:
+    from rag.rerankers.base import Scorer
+
     from rag.batch import QueryBatch
     from rag.context import FitContext
-    from rerankers.base import Scorer
 
 __all__ = ["EmbeddingFactors", "Factors", "of_length_one"]
 
@@ -45,7 +46,7 @@ class Factors(Component):
 
     def update(self, context: FitContext, kept: Ints) -> None:
         """Have the vectors of the passages that stay. With new ones, :meth:`build` comes after it."""
-        for _, child in self.children():
+        for _, child in self.spec.children():
             context.fit(child)
         if len(kept) == len(self.vectors) == len(context.passages):
             context.keep(self)
@@ -59,7 +60,9 @@ class Factors(Component):
     @property
     def vectors(self) -> Vectors:
         if self._vectors is None:
-            raise NotFittedError(f"the factors {self.label()} have not been built: fit the pipeline they are in first")
+            raise NotFittedError(
+                f"the factors {self.spec.label} have not been built: fit the pipeline they are in first"
+            )
         return self._vectors
 
     @property

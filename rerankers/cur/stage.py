@@ -8,13 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 from pydantic import Field
-
-from rag.candidates import PADDING, Candidates, Floats, Ints
-from rag.component import Component, Need
-from rag.errors import ConfigError
-from rag.stage import Stage
-from rerankers.base import Scorer
-from rerankers.blend import (
+from rag.rerankers.base import Scorer
+from rag.rerankers.blend import (
     Blend,
     blended,
     fixed_weight,
@@ -24,11 +19,16 @@ from rerankers.blend import (
     training_sample,
     tuned_weight,
 )
-from rerankers.cur.alignment import aligned
-from rerankers.cur.anchors import choose_anchors
-from rerankers.cur.engine import Acquisition, Plan, Prior, round_sizes, search
-from rerankers.cur.factors import Factors
-from rerankers.cur.items import Everything, Items, Listed, Mask
+from rag.rerankers.cur.alignment import aligned
+from rag.rerankers.cur.anchors import choose_anchors
+from rag.rerankers.cur.engine import Acquisition, Plan, Prior, round_sizes, search
+from rag.rerankers.cur.factors import Factors
+from rag.rerankers.cur.items import Everything, Items, Listed, Mask
+
+from rag.candidates import PADDING, Candidates, Floats, Ints
+from rag.component import Component, Need
+from rag.errors import ConfigError
+from rag.stage import Stage
 
 if TYPE_CHECKING:
     from rag.batch import QueryBatch
@@ -201,7 +201,7 @@ class Cur(Stage):
         if len(kept) < len(context.passages):
             if "training" in self.factors.needs:
                 raise ConfigError(
-                    f"{self.factors.label()} is made of the training queries' scores: index again instead"
+                    f"{self.factors.spec.label} is made of the training queries' scores: index again instead"
                 )
             self.factors.build(context, self.scorer)
         self._choose_anchors()
@@ -227,7 +227,7 @@ class Cur(Stage):
         self._weight = load_weight(Path(folder), self.blend)
 
     @property
-    def keeps_state(self) -> bool:
+    def _caches_state(self) -> bool:
         """What is dear (the factors, scores) is in the store by itself; the rest is learnt again in no time."""
         return False
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from rag.retrievers.indexes.subset import Subset
+
 from rag.candidates import Floats, Ints, Vectors
-from retrievers.indexes.subset import Subset
 
 __all__ = ["scan", "scan_cost"]
 

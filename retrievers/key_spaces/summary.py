@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Annotated
 
 from pydantic import Field
+from rag.retrievers.key_spaces.base import Key, Pooling
 
 from rag.component import Runtime
 from rag.context import FitContext
@@ -13,7 +14,6 @@ from rag.queries.base import QueryEncoder
 from rag.queries.identity import Identity
 from rag.stage import Retriever
 from rag.summarizer import Source, Summarizer
-from retrievers.key_spaces.base import Key, Pooling
 
 __all__ = ["PseudoQueriesKey", "SummaryKey"]
 

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import numpy as np
 from pydantic import Field
+from rag.retrievers.key_spaces.base import Key, Pooling
 
 from rag.candidates import Ints
 from rag.context import FitContext
@@ -17,7 +18,6 @@ from rag.queries.base import QueryEncoder
 from rag.queries.identity import Identity
 from rag.stage import Retriever
 from rag.summarizer import Source
-from retrievers.key_spaces.base import Key, Pooling
 
 __all__ = ["TextKey"]
 

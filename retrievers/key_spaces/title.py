@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from rag.retrievers.key_spaces.base import Key
+
 from rag.context import FitContext
 from rag.summarizer import Source
-from retrievers.key_spaces.base import Key
 
 __all__ = ["TitleKey"]
 

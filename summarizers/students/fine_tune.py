@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 from pydantic import Field
+from rag.summarizers.students.base import Conversations, Student
+from rag.summarizers.students.losses import TEMPERATURE, Loss, torch_loss
 
 from rag.candidates import Vectors
 from rag.component import Runtime
@@ -15,8 +17,6 @@ from rag.context import Progress
 from rag.conversation import conversation_text
 from rag.errors import MissingExtraError, NotFittedError
 from rag.models import Device, inference, load_sentence_transformer, model_content, quiet, resolve_device
-from summarizers.students.base import Conversations, Student
-from summarizers.students.losses import TEMPERATURE, Loss, torch_loss
 
 if TYPE_CHECKING:
     import torch
@@ -45,7 +45,7 @@ class FineTune(Student):
     """
 
     type = "fine_tune"
-    libraries = ("sentence-transformers", "transformers", "torch")
+    _libraries = ("sentence-transformers", "transformers", "torch")
 
     def __init__(
         self,
@@ -69,7 +69,7 @@ class FineTune(Student):
         self.device = device
         self._encoder: SentenceTransformer | None = None
 
-    def content(self) -> Any:
+    def _model_digest(self) -> Any:
         return model_content(self.model, None)
 
     def learn(self, conversations: Conversations, targets: Vectors, *, seed: int, progress: Progress) -> None:

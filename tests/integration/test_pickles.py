@@ -10,23 +10,8 @@ from importlib.metadata import EntryPoint
 
 import numpy as np
 import pytest
-
-import rag.registry
-from rag import (
-    ConfigError,
-    Corpus,
-    DataError,
-    Document,
-    MissingExtraError,
-    Pipeline,
-    Query,
-    RecursiveChunker,
-    Threshold,
-)
-from rag.embedders.lsa import LSA
-from rag.errors import Mistake
-from rerankers import Cur, EmbeddingFactors, GraphAdaptive, MaxSim, Rerank
-from retrievers import (
+from rag.rerankers import Cur, EmbeddingFactors, GraphAdaptive, MaxSim, Rerank
+from rag.retrievers import (
     BM25,
     HNSW,
     IVFPQ,
@@ -45,7 +30,22 @@ from retrievers import (
     TitleKey,
     Truncate,
 )
-from summarizers import Extractive
+from rag.summarizers import Extractive
+
+import rag.registry
+from rag import (
+    ConfigError,
+    Corpus,
+    DataError,
+    Document,
+    MissingExtraError,
+    Pipeline,
+    Query,
+    RecursiveChunker,
+    Threshold,
+)
+from rag.embedders.lsa import LSA
+from rag.errors import Mistake
 from tests.fakes import CountingScorer, WordEmbedder
 
 DOCUMENTS = [
@@ -128,7 +128,7 @@ def check(pipeline):
     for twin in twins(pipeline):
         assert expected == answers(twin)
         assert pipeline.fingerprint == twin.fingerprint
-    for path, part in pipeline.walk():
+    for path, part in pipeline.spec.walk():
         for twin in twins(part):
             assert type(part) is type(twin), path
     assert expected == answers(pipeline)  # and it is as it was

@@ -8,11 +8,10 @@ import sys
 import numpy as np
 import pytest
 from langchain_core.language_models import FakeListChatModel
-
-from eval.claim_judge import ClaimJudge
-from eval.datasets.file import DatasetFile
-from eval.datasets.tables import CorpusTable, QrelsTable, QueriesTable
-from hpo import (
+from rag.eval.claim_judge import ClaimJudge
+from rag.eval.datasets.file import DatasetFile
+from rag.eval.datasets.tables import CorpusTable, QrelsTable, QueriesTable
+from rag.hpo import (
     GP,
     NSGA2,
     TPE,
@@ -27,6 +26,60 @@ from hpo import (
     Random,
     Sweep,
 )
+from rag.rerankers import (
+    ADACUR,
+    ANNCUR,
+    AXN,
+    AnchorQueryFactors,
+    CallableScorer,
+    CrossEncoderScorer,
+    Cur,
+    EmbeddingFactors,
+    GraphAdaptive,
+    MatrixFactorisation,
+    MaxSim,
+    Rerank,
+)
+from rag.retrievers import (
+    BM25,
+    HNSW,
+    IVFPQ,
+    LSH,
+    NSG,
+    RRF,
+    Auto,
+    Dense,
+    Factory,
+    Flat,
+    Hybrid,
+    IVFFastScan,
+    IVFFlat,
+    Keyed,
+    MinMax,
+    PseudoQueriesKey,
+    RaBitQ,
+    ScalarQuantized,
+    SummaryKey,
+    TextKey,
+    TitleKey,
+    Truncate,
+    ZScore,
+)
+from rag.summarizers import (
+    ChatModel,
+    Distilled,
+    Extractive,
+    FineTune,
+    Generate,
+    HyDE,
+    LangChainSummarizer,
+    Precomputed,
+    Ridge,
+    SoftHistory,
+    SummaryQuery,
+    TransformersSummarizer,
+)
+
 from rag import (
     LSA,
     Candidates,
@@ -53,59 +106,6 @@ from rag.testing import (
     EmbedderConformance,
     RetrieverConformance,
     StageConformance,
-)
-from rerankers import (
-    ADACUR,
-    ANNCUR,
-    AXN,
-    AnchorQueryFactors,
-    CallableScorer,
-    CrossEncoderScorer,
-    Cur,
-    EmbeddingFactors,
-    GraphAdaptive,
-    MatrixFactorisation,
-    MaxSim,
-    Rerank,
-)
-from retrievers import (
-    BM25,
-    HNSW,
-    IVFPQ,
-    LSH,
-    NSG,
-    RRF,
-    Auto,
-    Dense,
-    Factory,
-    Flat,
-    Hybrid,
-    IVFFastScan,
-    IVFFlat,
-    Keyed,
-    MinMax,
-    PseudoQueriesKey,
-    RaBitQ,
-    ScalarQuantized,
-    SummaryKey,
-    TextKey,
-    TitleKey,
-    Truncate,
-    ZScore,
-)
-from summarizers import (
-    ChatModel,
-    Distilled,
-    Extractive,
-    FineTune,
-    Generate,
-    HyDE,
-    LangChainSummarizer,
-    Precomputed,
-    Ridge,
-    SoftHistory,
-    SummaryQuery,
-    TransformersSummarizer,
 )
 from tests.fakes import CountingScorer, WordEmbedder
 
@@ -169,8 +169,8 @@ class TestLangChainEmbedder(EmbedderConformance):
 
     def test_a_clone_is_equal_and_shares_nothing(self):
         component = self.make()
-        assert component.clone() is not component
-        assert component.clone().fingerprint == component.fingerprint
+        assert component.spec.clone() is not component
+        assert component.spec.clone().fingerprint == component.fingerprint
 
 
 class TestSentenceTransformerEmbedder(EmbedderConformance):
@@ -331,7 +331,9 @@ class TestTitleKey(ComponentConformance):
 class TestSummaryKey(ComponentConformance):
     def make(self):
         chat = ChatModel("llama", base_url="http://localhost:8000/v1", examples=[{"input": "a", "output": "b"}])
-        return SummaryKey(summarizer=chat, retriever=BM25(), strict=True, query=SummaryQuery(summarizer=chat.clone()))
+        return SummaryKey(
+            summarizer=chat, retriever=BM25(), strict=True, query=SummaryQuery(summarizer=chat.spec.clone())
+        )
 
 
 class TestPseudoQueriesKey(ComponentConformance):

@@ -6,12 +6,12 @@ import json
 from pathlib import Path
 
 import pytest
+from rag.eval import evaluate
+from rag.eval.datasets.file import DatasetFile, check_dataset, read_dataset_file
+from rag.eval.datasets.load import load_dataset
+from rag.eval.datasets.tables import CorpusTable, QueriesTable
+from rag.eval.datasets.topics import read_topics
 
-from eval import evaluate
-from eval.datasets.file import DatasetFile, check_dataset, read_dataset_file
-from eval.datasets.load import load_dataset
-from eval.datasets.tables import CorpusTable, QueriesTable
-from eval.datasets.topics import read_topics
 from rag import Pipeline
 from rag.errors import ConfigError, DataError
 

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rag.eval.datasets.load import BUILT_IN, load_dataset
+from rag.eval.datasets.qrels import read_qrels
 
-from eval.datasets.load import BUILT_IN, load_dataset
-from eval.datasets.qrels import read_qrels
 from rag.errors import DataError
 
 

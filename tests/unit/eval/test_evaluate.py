@@ -10,16 +10,16 @@ from typing import Any
 import ir_measures
 import pyarrow.parquet as pq
 import pytest
+from rag.eval import Evaluation, evaluate, load_dataset
+from rag.eval.datasets.base import Dataset, Split
+from rag.eval.run_folder import write_run
+from rag.retrievers import BM25, Dense, Flat
 
 import rag.templates
-from eval import Evaluation, evaluate, load_dataset
-from eval.datasets.base import Dataset, Split
-from eval.run_folder import write_run
 from rag import ArtifactError, ConfigError, Corpus, Document, Pipeline, Query, Stage
 from rag.batch import QueryBatch
 from rag.candidates import Candidates
 from rag.store.store import Store
-from retrievers import BM25, Dense, Flat
 from tests.fakes import WordEmbedder
 
 DATA = Path(rag.templates.__file__).parent / "starter" / "data"

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from rag.eval.datasets.load import load_dataset
 
-from eval.datasets.load import load_dataset
 from rag.errors import DataError, MissingExtraError
 
 os.environ.setdefault("IR_DATASETS_HOME", tempfile.mkdtemp())  # it makes folders when it is imported

@@ -6,11 +6,11 @@ import math
 import sys
 
 import pytest
+from rag.eval import evaluate
+from rag.eval.datasets.base import Dataset, Split
+from rag.eval.datasets.load import load_dataset
+from rag.eval.mteb import PipelineSearch, mteb_task
 
-from eval import evaluate
-from eval.datasets.base import Dataset, Split
-from eval.datasets.load import load_dataset
-from eval.mteb import PipelineSearch, mteb_task
 from rag import Pipeline, Query
 from rag.errors import ConfigError, DataError, MissingExtraError, NotFittedError
 

@@ -6,9 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy import stats
-
-from eval.significance import (
+from rag.eval.significance import (
     TESTS,
     corrected,
     detectable,
@@ -17,6 +15,7 @@ from eval.significance import (
     randomisation_test,
     wilcoxon_test,
 )
+from scipy import stats
 
 RNG = np.random.default_rng(7)
 A, B = RNG.beta(2, 2, size=(60, 3)), RNG.beta(2, 2.4, size=(60, 3))

@@ -15,19 +15,19 @@ from typing import Any
 
 import pytest
 from plotly import graph_objects
+from rag.eval.attribution import NOT_IN_CORPUS
+from rag.eval.markdown import as_markdown
+from rag.eval.pages import number, percent, seconds
+from rag.eval.query_details import query_details
+from rag.eval.report import render_report, write_report
+from rag.eval.runs import read_run_values
 
 import hpo
-from eval.attribution import NOT_IN_CORPUS
-from eval.markdown import as_markdown
-from eval.pages import number, percent, seconds
-from eval.query_details import query_details
-from eval.report import render_report, write_report
-from eval.runs import read_run_values
 from rag.errors import ArtifactError
 from tests.fake_runs import MEASURES, fake_filter, fake_queries, write_fake_run
 
 HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)> {{ 7 * 7 }} \u202ebackwards\x01"
-TEMPLATES = Path(sys.modules["eval.report"].__file__ or "").parent / "templates"
+TEMPLATES = Path(sys.modules["rag.eval.report"].__file__ or "").parent / "templates"
 _VOID = {"meta", "link", "input", "rect", "line", "circle", "img", "br"}
 
 
@@ -564,5 +564,5 @@ def test_percent(share: float, text: str) -> None:
 
 
 def test_importing_it_loads_no_heavy_library() -> None:
-    code = "import sys, eval.report; print([m for m in ('jinja2', 'plotly', 'pyarrow') if m in sys.modules])"
+    code = "import sys, rag.eval.report; print([m for m in ('jinja2', 'plotly', 'pyarrow') if m in sys.modules])"
     assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "[]"

@@ -9,12 +9,11 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
-from eval.comparison import compare_runs
-from eval.comparison_report import as_markdown, render_comparison, write_comparison
-from eval.runs import RunValues
-from eval.significance import compare, paired_t_test
-from eval.verdicts import queries_to_settle, rounded, verdict
+from rag.eval.comparison import compare_runs
+from rag.eval.comparison_report import as_markdown, render_comparison, write_comparison
+from rag.eval.runs import RunValues
+from rag.eval.significance import compare, paired_t_test
+from rag.eval.verdicts import queries_to_settle, rounded, verdict
 
 
 @pytest.mark.parametrize(

@@ -6,9 +6,9 @@ import json
 from dataclasses import replace
 
 import pytest
+from rag.eval.datasets.base import Dataset, Split
+from rag.hpo import Categorical, Sweep, plan, tune
 
-from eval.datasets.base import Dataset, Split
-from hpo import Categorical, Sweep, plan, tune
 from rag import ConfigError, DataError, Document, Query
 from rag.corpus.corpus import Corpus
 from rag.store.store import Store

@@ -6,9 +6,8 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-
-from eval.significance import compare
-from hpo.result import SweepResult
+from rag.eval.significance import compare
+from rag.hpo.result import SweepResult
 
 
 def result(metrics=None, **differences):

@@ -14,6 +14,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+
 from rag.eval import RunValues, compare_runs, read_run_values
 from rag.eval.significance import TESTS
 

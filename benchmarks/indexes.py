@@ -19,12 +19,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rag.eval import load_dataset
-from rag.retrievers import HNSW, IVFPQ, LSH, NSG, Flat, IVFFastScan, IVFFlat, RaBitQ, ScalarQuantized, Truncate
-from rag.retrievers.indexes.subset import Subset
 
 from rag import FitContext, Passages, SentenceTransformerEmbedder
 from rag.corpus import read_corpus
+from rag.eval import load_dataset
+from rag.retrievers import HNSW, IVFPQ, LSH, NSG, Flat, IVFFastScan, IVFFlat, RaBitQ, ScalarQuantized, Truncate
+from rag.retrievers.indexes.subset import Subset
 from rag.store.store import Store
 
 N = 200_000

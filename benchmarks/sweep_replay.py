@@ -15,6 +15,8 @@ from pathlib import Path
 
 import numpy as np
 import optuna
+
+from rag.config.source import node_from_python
 from rag.hpo.distributions import Categorical
 from rag.hpo.samplers.additive import Additive
 from rag.hpo.samplers.base import Sampler
@@ -22,8 +24,6 @@ from rag.hpo.samplers.greedy import Greedy
 from rag.hpo.samplers.optuna import GP, NSGA2, TPE
 from rag.hpo.samplers.random import Random
 from rag.hpo.space import Parameter, Space
-
-from rag.config.source import node_from_python
 
 COLUMNS = ["Chunk Size", "Chunk Overlap", "Embedding Model", "Top-K", "Generative Mode"]
 DATASETS = ["AIArxiv", "BioASQ", "MiniWiki", "ClapNQ", "WatsonQA"]

@@ -14,10 +14,10 @@ import time
 from pathlib import Path
 
 import numpy as np
+
 from rag.eval import load_dataset
 from rag.eval.datasets.base import Dataset, Split
 from rag.hpo import read_sweep, tune
-
 from rag.store.store import Store
 
 SWEEP = Path(__file__).parent.parent / "configs" / "sweeps" / "quick.yaml"

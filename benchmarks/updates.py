@@ -23,10 +23,10 @@ from importlib.metadata import EntryPoint
 from pathlib import Path
 
 import numpy as np
-from rag.retrievers import BM25, HNSW, Dense, Flat, Hybrid
 
 import rag.registry
 from rag import Document, Embedder, Pipeline, Query, Retriever, SentenceTransformerEmbedder
+from rag.retrievers import BM25, HNSW, Dense, Flat, Hybrid
 
 DIMENSION = 384
 FRACTION = 0.01

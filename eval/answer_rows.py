@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 from rag.eval.answers import references_of
 from rag.eval.judge import Judgement
-
 from rag.types import SearchResult
 
 if TYPE_CHECKING:

@@ -14,11 +14,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from rag.eval.datasets.base import Qrels
-from rag.eval.measures import interval
 
 from rag.answer import Answer
 from rag.costs import Costs
+from rag.eval.datasets.base import Qrels
+from rag.eval.measures import interval
 from rag.types import Query, SearchResult
 
 __all__ = [

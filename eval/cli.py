@@ -72,6 +72,9 @@ def evaluate(
     store_mode: StoreModeOption = "use",
 ) -> None:
     """Fit a pipeline, or take a kept one as it is; search a dataset's questions, measure, and write a report."""
+    from rag.config import load_component, load_pipeline
+    from rag.console import print_json, progress
+    from rag.errors import ConfigError
     from rag.eval.datasets.load import load_dataset
     from rag.eval.datasets.nulls import without_answers
     from rag.eval.evaluation import evaluate as run
@@ -82,10 +85,6 @@ def evaluate(
     from rag.eval.labels import read_labels
     from rag.eval.measures import parse_measures
     from rag.eval.run_folder import check_target, write_run
-
-    from rag.config import load_component, load_pipeline
-    from rag.console import print_json, progress
-    from rag.errors import ConfigError
     from rag.pipeline import Pipeline
     from rag.store.cli import open_store
     from rag.store.folder import check_target as check_saved
@@ -164,13 +163,12 @@ def compare(
     as_json: JsonOption = False,
 ) -> None:
     """Say which of several runs is better, by how much, and how sure that is."""
+    from rag.console import out, print_json
     from rag.eval.comparison import compare_runs
     from rag.eval.comparison_report import write_comparison
     from rag.eval.datasets.load import load_dataset
     from rag.eval.datasets.qrels import read_qrels
     from rag.eval.runs import read_run_values
-
-    from rag.console import out, print_json
 
     judged = read_qrels(qrels) if qrels else load_dataset(dataset).split(split).qrels if dataset else None
     values = []
@@ -253,12 +251,12 @@ def report(
 
 
 def _print_evaluation(evaluation: Evaluation, target: Path) -> None:
-    from rag.eval.answer_lines import answer_lines
-    from rag.eval.failures import words
     from rich.table import Table
     from rich.text import Text
 
     from rag.console import out
+    from rag.eval.answer_lines import answer_lines
+    from rag.eval.failures import words
 
     metrics = evaluation.metrics
     console = out()

@@ -8,15 +8,15 @@ from itertools import combinations
 
 import numpy as np
 import numpy.typing as npt
+from rag.spec.arguments import refuses_unknown
+
+from rag.errors import ConfigError, DataError, did_you_mean
 from rag.eval.compared import Compared
 from rag.eval.measures import interval
 from rag.eval.pairs import Pair
 from rag.eval.runs import RunValues
 from rag.eval.settings import differing_settings
 from rag.eval.significance import TESTS, Correction, Test, corrected, detectable, effect_size, randomisation_test
-from rag.spec.arguments import refuses_unknown
-
-from rag.errors import ConfigError, DataError, did_you_mean
 
 __all__ = ["compare_runs"]
 

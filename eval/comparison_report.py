@@ -8,15 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from rag.spec.arguments import refuses_unknown
+
+from rag.errors import ArtifactError
 from rag.eval.compared import Compared
 from rag.eval.escaping import latex, markdown
 from rag.eval.figures import bars, label
 from rag.eval.pages import excerpt, number, render_page
 from rag.eval.pairs import Pair
 from rag.eval.settings import setting_text
-from rag.spec.arguments import refuses_unknown
-
-from rag.errors import ArtifactError
 from rag.metadata import strict_json
 from rag.store.folder import replace_file
 

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-from rag.eval.attribution import NOT_IN_CORPUS, Attribution
 
 from rag.batch import QueryBatch
 from rag.candidates import PADDING, Candidates
+from rag.eval.attribution import NOT_IN_CORPUS, Attribution
 from rag.filters.base import Filter
 
 if TYPE_CHECKING:

@@ -10,6 +10,14 @@ from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
+from rag.spec.arguments import refuses_unknown
+
+from rag.batch import QueryBatch
+from rag.candidates import Candidates, Ints
+from rag.context import Progress, no_progress
+from rag.corpus.corpus import Corpus
+from rag.corpus.readers import read_corpus
+from rag.costs import Ledger
 from rag.eval.answers import Values, measure_answers
 from rag.eval.attribution import Attribution
 from rag.eval.cuts import Cuts
@@ -25,14 +33,6 @@ from rag.eval.provenance import documents_fingerprint, machine, queries_fingerpr
 from rag.eval.saved import differences
 from rag.eval.slices import slices_of
 from rag.eval.stage_tops import StageTop, StageTops
-from rag.spec.arguments import refuses_unknown
-
-from rag.batch import QueryBatch
-from rag.candidates import Candidates, Ints
-from rag.context import Progress, no_progress
-from rag.corpus.corpus import Corpus
-from rag.corpus.readers import read_corpus
-from rag.costs import Ledger
 from rag.pipeline import Pipeline
 from rag.store.store import Store
 from rag.types import Query, SearchResult

@@ -14,7 +14,6 @@ from typing import Any
 from rag.eval.attribution import NOT_IN_CORPUS, Attribution, oracle
 from rag.eval.datasets.base import Qrels
 from rag.eval.measures import SET_MEASURES
-
 from rag.types import Query
 
 __all__ = ["failure_modes", "summary_of_failures", "words"]

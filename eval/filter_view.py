@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+
 from rag.eval.figures import Figure, bars, label, line, lines_layout
 from rag.eval.pages import score
 

@@ -6,11 +6,10 @@ import json
 from pathlib import Path
 from typing import Any
 
+from rag.errors import ArtifactError
 from rag.eval.answer_lines import answer_lines
 from rag.eval.escaping import markdown
 from rag.eval.failures import words
-
-from rag.errors import ArtifactError
 
 __all__ = ["as_markdown"]
 

@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from rag.eval.datasets.base import Qrels
-from rag.eval.datasets.qrels import MOST
 from rag.spec.arguments import refuses_unknown
 
 from rag.errors import ConfigError, DataError, did_you_mean
+from rag.eval.datasets.base import Qrels
+from rag.eval.datasets.qrels import MOST
 
 __all__ = ["DEFAULT_MEASURES", "SET_MEASURES", "Run", "interval", "parse_measures", "per_query", "short_lists"]
 

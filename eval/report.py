@@ -15,17 +15,17 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import numpy.typing as npt
+from rag.spec.arguments import refuses_unknown
+
+from rag.candidates import Ints
+from rag.config.source import read_source
+from rag.errors import ArtifactError
 from rag.eval.answers import MEASURES
 from rag.eval.failures import words
 from rag.eval.figures import Figure, bars, label, stage_recall
 from rag.eval.filter_view import filter_views
 from rag.eval.pages import number, percent, render_page
 from rag.eval.query_details import fault, query_details, with_metadata
-from rag.spec.arguments import refuses_unknown
-
-from rag.candidates import Ints
-from rag.config.source import read_source
-from rag.errors import ArtifactError
 from rag.store.folder import replace_file
 
 if TYPE_CHECKING:

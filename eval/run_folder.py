@@ -16,11 +16,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
+from rag.errors import ArtifactError
 from rag.eval.evaluation import Evaluation
 from rag.eval.measures import Run
 from rag.eval.query_table import query_table
-
-from rag.errors import ArtifactError
 from rag.metadata import strict_json
 from rag.store.folder import replaced_folder
 

@@ -11,13 +11,13 @@ from typing import Any
 from urllib.parse import unquote
 
 import numpy as np
-from rag.eval.datasets.base import Qrels
-from rag.eval.measures import parse_measures, per_query, short_lists
-from rag.eval.settings import read_settings
 from rag.spec.arguments import refuses_unknown
 
 from rag.corpus.readers import iter_lines
 from rag.errors import ArtifactError, ConfigError, DataError
+from rag.eval.datasets.base import Qrels
+from rag.eval.measures import parse_measures, per_query, short_lists
+from rag.eval.settings import read_settings
 
 __all__ = ["RunValues", "read_run_values", "read_trec"]
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-from rag.eval.datasets.base import Dataset, Split
 
 from rag.corpus.corpus import Corpus
+from rag.eval.datasets.base import Dataset, Split
 from rag.pipeline import Pipeline
 
 __all__ = ["differences"]

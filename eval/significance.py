@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
+
 from rag.eval.measures import interval
 from rag.eval.verdicts import Verdict, verdict
 

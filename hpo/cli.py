@@ -39,10 +39,9 @@ def tune(
 
     Stopped and started again with the same --out it goes on.
     """
-    from rag.hpo.sweep import read_sweep
-
     from rag.console import print_json, progress
     from rag.errors import ConfigError
+    from rag.hpo.sweep import read_sweep
     from rag.store.cli import open_store
 
     settings = list(overrides or ())

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
 from rag.eval.figures import Figure, bars, label, line
 from rag.hpo.distributions import Float, Int, unit
 from rag.hpo.result import SweepResult

@@ -6,9 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from rag.eval.measures import parse_measures
-
 from rag.errors import ConfigError, did_you_mean
+from rag.eval.measures import parse_measures
 
 __all__ = ["ANSWERS", "COSTS", "Objective", "parse_metric", "parse_objectives"]
 

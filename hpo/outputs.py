@@ -19,9 +19,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rag.hpo.result import SweepResult, Tested, intervals_of
-
 from rag.errors import ArtifactError
+from rag.hpo.result import SweepResult, Tested, intervals_of
 from rag.metadata import strict_json
 from rag.store.folder import replace_file
 

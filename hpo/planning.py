@@ -7,14 +7,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from rag.eval.datasets.base import Dataset
-from rag.hpo.space import Point
-from rag.hpo.sweep import Sweep
-from rag.hpo.trial import Bench
 from rag.spec.arguments import refuses_unknown
 
 from rag.embedders.base import Embedder
 from rag.errors import ConfigError
+from rag.eval.datasets.base import Dataset
+from rag.hpo.space import Point
+from rag.hpo.sweep import Sweep
+from rag.hpo.trial import Bench
 from rag.pipeline import Pipeline
 from rag.store.fingerprint import fingerprint
 

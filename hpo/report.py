@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+
 from rag.eval.figures import Figure
 from rag.eval.pages import number, percent, render_page
 from rag.hpo import figures

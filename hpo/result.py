@@ -8,6 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from rag.context import Progress, no_progress
+from rag.errors import ConfigError
 from rag.eval.datasets.base import Dataset
 from rag.eval.evaluation import Evaluation, evaluate
 from rag.eval.measures import DEFAULT_MEASURES
@@ -18,9 +21,6 @@ from rag.hpo.objectives import ANSWERS, COSTS
 from rag.hpo.study import Finished
 from rag.hpo.sweep import Sweep
 from rag.hpo.trial import Bench, index_bytes
-
-from rag.context import Progress, no_progress
-from rag.errors import ConfigError
 from rag.pipeline import Pipeline
 from rag.store.store import Store
 

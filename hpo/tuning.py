@@ -14,6 +14,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from rag.context import Progress, no_progress
+from rag.errors import ArtifactError, ConfigError, RagError
 from rag.eval.datasets.base import Dataset
 from rag.eval.datasets.load import load_dataset
 from rag.hpo.choice import pareto
@@ -23,9 +26,6 @@ from rag.hpo.outputs import check_target, write_outputs
 from rag.hpo.study import Asked, Finished, SweepStudy
 from rag.hpo.sweep import Sweep, read_sweep, sweep_from_config
 from rag.hpo.trial import Bench, Measured
-
-from rag.context import Progress, no_progress
-from rag.errors import ArtifactError, ConfigError, RagError
 from rag.store.store import Store
 
 if TYPE_CHECKING:

@@ -7,10 +7,10 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from rag.rerankers.base import Scorer
 
 from rag.candidates import Floats, Ints
 from rag.errors import NotFittedError
+from rag.rerankers.base import Scorer
 
 if TYPE_CHECKING:
     from rag.batch import QueryBatch

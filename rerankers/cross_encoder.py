@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 from pydantic import Field
-from rag.rerankers.base import Scorer
 
 from rag.candidates import Floats, Ints
 from rag.component import Runtime
 from rag.errors import ModelError, NotFittedError
 from rag.models import Device, Precision, inference, load_cross_encoder, model_content, resolved_precision
+from rag.rerankers.base import Scorer
 
 if TYPE_CHECKING:
     from sentence_transformers import CrossEncoder

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 from pydantic import Field
-from rag.rerankers.base import Scorer
-from rag.rerankers.cur.items import Mask, is_in
 
 from rag.candidates import PADDING, Candidates, Floats, Ints, Vectors
 from rag.corpus.passages import Passages
 from rag.embedders.base import Embedder
 from rag.errors import ConfigError, NotFittedError
+from rag.rerankers.base import Scorer
+from rag.rerankers.cur.items import Mask, is_in
 from rag.stage import Stage
 from rag.store.fingerprint import fingerprint
 

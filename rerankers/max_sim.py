@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from rag.rerankers.base import Scorer
 
 from rag.candidates import Floats, Ints
 from rag.embedders.base import TokenEmbedder, TokenVectors
 from rag.errors import NotFittedError
+from rag.rerankers.base import Scorer
 
 if TYPE_CHECKING:
     from rag.batch import QueryBatch

@@ -7,6 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 from pydantic import Field
+
+from rag.candidates import Candidates
+from rag.component import Need
+from rag.errors import ConfigError
 from rag.rerankers.base import Scorer
 from rag.rerankers.blend import (
     Blend,
@@ -18,10 +22,6 @@ from rag.rerankers.blend import (
     training_sample,
     tuned_weight,
 )
-
-from rag.candidates import Candidates
-from rag.component import Need
-from rag.errors import ConfigError
 from rag.stage import Stage
 
 if TYPE_CHECKING:

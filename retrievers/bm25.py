@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 from pydantic import Field
-from rag.retrievers.bm25_weights import bm25_weights
-from rag.retrievers.keys import best_documents
 
 from rag.candidates import PADDING, Candidates, Floats, Ints, top_k_of_scores
 from rag.corpus.passages import Passages
 from rag.errors import ConfigError, DataError, NotFittedError, did_you_mean
+from rag.retrievers.bm25_weights import bm25_weights
+from rag.retrievers.keys import best_documents
 from rag.stage import Retriever
 
 if TYPE_CHECKING:

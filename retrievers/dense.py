@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 from pydantic import Field
-from rag.retrievers.indexes.base import Index
-from rag.retrievers.indexes.flat import Flat
-from rag.retrievers.keys import best_documents
 
 from rag.candidates import PADDING, Candidates, Floats, Ints, Vectors
 from rag.corpus.passages import Passages
 from rag.embedders.base import Embedder
 from rag.errors import NotFittedError
+from rag.retrievers.indexes.base import Index
+from rag.retrievers.indexes.flat import Flat
+from rag.retrievers.keys import best_documents
 from rag.stage import Retriever
 
 if TYPE_CHECKING:

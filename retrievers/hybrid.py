@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 from pydantic import Field
-from rag.retrievers.fusion.base import Fusion
-from rag.retrievers.fusion.rrf import RRF
 
 from rag.candidates import Candidates
 from rag.errors import ConfigError
+from rag.retrievers.fusion.base import Fusion
+from rag.retrievers.fusion.rrf import RRF
 from rag.stage import Retriever
 
 if TYPE_CHECKING:

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import numpy as np
 from pydantic import Field
-from rag.retrievers.fusion.base import Doubles
-from rag.retrievers.key_spaces.base import Key
 
 from rag.candidates import PADDING, Candidates, Ints
+from rag.retrievers.fusion.base import Doubles
+from rag.retrievers.key_spaces.base import Key
 from rag.stage import Retriever
 
 if TYPE_CHECKING:

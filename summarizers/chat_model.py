@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 from pydantic import Field
-from rag.summarizers.chat import ChatSummarizer, secret_free
-from rag.summarizers.prompts import Task
 
 from rag.component import Runtime
 from rag.errors import ConfigError, MissingExtraError, ModelError
+from rag.summarizers.chat import ChatSummarizer, secret_free
+from rag.summarizers.prompts import Task
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel

@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 from pydantic import Field
-from rag.summarizers.students.base import Conversations, Student, unit
-from rag.summarizers.students.ridge import Ridge
 
 from rag.batch import QueryBatch
 from rag.candidates import Vectors
@@ -22,6 +20,8 @@ from rag.queries.base import QueryEncoder
 from rag.stage import Retriever
 from rag.store.fingerprint import fingerprint
 from rag.summarizer import Source
+from rag.summarizers.students.base import Conversations, Student, unit
+from rag.summarizers.students.ridge import Ridge
 
 if TYPE_CHECKING:
     from rag.context import FitContext

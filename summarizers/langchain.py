@@ -7,10 +7,10 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Annotated, Any, Protocol, cast, runtime_checkable
 
 from pydantic import Field
-from rag.summarizers.chat import ChatSummarizer
-from rag.summarizers.prompts import Task
 
 from rag.component import Runtime
+from rag.summarizers.chat import ChatSummarizer
+from rag.summarizers.prompts import Task
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel

@@ -9,13 +9,13 @@ from typing import Annotated
 
 import numpy as np
 from pydantic import Field
-from rag.rerankers.base import Scorer
-from rag.rerankers.cur.factors import Factors
 
 from rag.batch import QueryBatch
 from rag.candidates import Floats, Ints, Vectors
 from rag.context import FitContext
 from rag.embedders.base import TokenEmbedder, TokenVectors
+from rag.rerankers.base import Scorer
+from rag.rerankers.cur.factors import Factors
 
 
 @functools.cache

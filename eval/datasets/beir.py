@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from rag.corpus.readers import read_corpus
+from rag.errors import DataError
 from rag.eval.datasets.base import Dataset
 from rag.eval.datasets.qrels import join, read_qrels
 from rag.eval.datasets.queries import read_queries
 from rag.eval.datasets.write import about_of
-
-from rag.corpus.readers import read_corpus
-from rag.errors import DataError
 
 __all__ = ["read_beir"]
 

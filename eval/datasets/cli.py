@@ -42,9 +42,8 @@ def _default(context: typer.Context, as_json: JsonOption = False) -> None:
 @app.command("list")
 def list_datasets(as_json: JsonOption = False) -> None:
     """List the datasets that come along, and how to name others."""
-    from rag.eval.datasets.load import BUILT_IN
-
     from rag.console import print_json
+    from rag.eval.datasets.load import BUILT_IN
 
     if as_json:
         print_json(BUILT_IN)
@@ -62,9 +61,8 @@ def show(
     as_json: JsonOption = False,
 ) -> None:
     """Say what a dataset holds, and which questions its splits share."""
-    from rag.eval.datasets.load import load_dataset
-
     from rag.console import print_json
+    from rag.eval.datasets.load import load_dataset
 
     about = _about(load_dataset(source), near)
     if as_json:
@@ -169,12 +167,11 @@ def make(
     as_json: JsonOption = False,
 ) -> None:
     """Have a language model write questions to your documents. Stopped and started again, it goes on."""
-    from rag.eval.datasets.make import make_dataset
-    from rag.eval.datasets.write import check_target, write_dataset
-
     from rag.config import load_component, load_pipeline
     from rag.console import print_json, progress
     from rag.corpus.readers import read_corpus
+    from rag.eval.datasets.make import make_dataset
+    from rag.eval.datasets.write import check_target, write_dataset
     from rag.store.cli import open_store
     from rag.summarizer import Summarizer
 

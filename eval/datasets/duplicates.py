@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from rag.eval.datasets.base import Dataset
 
 from rag.candidates import Ints
+from rag.eval.datasets.base import Dataset
 
 __all__ = ["Pair", "groups_of", "leaks", "normalised", "shared_between", "similar"]
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from rag.eval.datasets.base import Dataset
 from rag.spec.arguments import refuses_unknown
 
 from rag.errors import DataError, did_you_mean
+from rag.eval.datasets.base import Dataset
 
 __all__ = ["BUILT_IN", "load_dataset"]
 

@@ -10,9 +10,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from rag.eval.datasets.base import Dataset, Split
-from rag.eval.datasets.duplicates import similar
-from rag.eval.datasets.trivial import why_trivial
 from rag.spec.arguments import refuses_unknown
 
 from rag.batch import QueryBatch
@@ -24,6 +21,9 @@ from rag.corpus.corpus import Corpus
 from rag.corpus.passages import Passages
 from rag.costs import Ledger
 from rag.errors import ConfigError, DataError
+from rag.eval.datasets.base import Dataset, Split
+from rag.eval.datasets.duplicates import similar
+from rag.eval.datasets.trivial import why_trivial
 from rag.pipeline import Pipeline
 from rag.store.store import Store
 from rag.summarizer import Source, Summarizer

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-from rag.eval.datasets.base import Dataset, Split
 from rag.spec.arguments import refuses_unknown
 
 from rag.corpus.corpus import Corpus
 from rag.errors import ConfigError
+from rag.eval.datasets.base import Dataset, Split
 
 __all__ = ["without_answers"]
 

@@ -9,15 +9,15 @@ from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
-from rag.eval.datasets.base import Qrels
-from rag.eval.datasets.qrels import grade_of, read_qrels
-from rag.eval.datasets.queries import query_of
-from rag.eval.datasets.topics import read_topics
 
 from rag.component import Component
 from rag.corpus.corpus import Corpus
 from rag.corpus.readers import ID_FIELDS, TABLES, TEXT_FIELDS, documents_of, iter_rows, read_corpus, row_id
 from rag.errors import ConfigError, DataError, did_you_mean
+from rag.eval.datasets.base import Qrels
+from rag.eval.datasets.qrels import grade_of, read_qrels
+from rag.eval.datasets.queries import query_of
+from rag.eval.datasets.topics import read_topics
 from rag.types import Query
 
 __all__ = ["CorpusTable", "QrelsTable", "QueriesTable", "Table"]

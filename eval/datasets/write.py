@@ -8,10 +8,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from rag.eval.datasets.base import Dataset
 from rag.spec.arguments import refuses_unknown
 
 from rag.errors import ArtifactError, DataError
+from rag.eval.datasets.base import Dataset
 from rag.metadata import strict_json
 from rag.store.folder import replaced_folder
 from rag.types import Document, Query

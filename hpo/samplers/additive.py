@@ -8,6 +8,7 @@ from typing import Annotated, ClassVar
 import numpy as np
 import numpy.typing as npt
 from pydantic import Field
+
 from rag.hpo.distributions import Float, Int, unit
 from rag.hpo.samplers.base import History, ProposingSampler
 from rag.hpo.space import Parameter, Point, Space

@@ -14,10 +14,10 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
-from rag.hpo.space import Point, PointKey, Space, point_key
 
 from rag.component import Component
 from rag.errors import ConfigError
+from rag.hpo.space import Point, PointKey, Space, point_key
 
 if TYPE_CHECKING:
     from optuna.samplers import BaseSampler

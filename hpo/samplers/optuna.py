@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import numpy as np
 from pydantic import Field
+
 from rag.hpo.samplers.base import Sampler
 from rag.hpo.space import Space
 

@@ -9,6 +9,7 @@ from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler, RandomSampler
 from optuna.study import Study
 from optuna.trial import FrozenTrial
+
 from rag.hpo.samplers.base import History, ProposingSampler
 from rag.hpo.space import Point, Space
 

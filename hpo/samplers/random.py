@@ -6,6 +6,7 @@ from typing import Annotated
 
 import numpy as np
 from pydantic import Field
+
 from rag.hpo.samplers.base import History, ProposingSampler, unseen
 from rag.hpo.space import Point, Space
 

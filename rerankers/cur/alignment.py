@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+
+from rag.errors import ConfigError
 from rag.rerankers.base import Scorer
 from rag.rerankers.blend import training_sample
 from rag.rerankers.cur.factors import Factors
-
-from rag.errors import ConfigError
 
 if TYPE_CHECKING:
     from rag.context import FitContext

@@ -9,18 +9,17 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 from pydantic import Field
-from rag.rerankers.cur.factors import Factors
-from rag.rerankers.cur.matrix import score_matrix
 
 from rag.candidates import Floats, Vectors
 from rag.component import Need, Runtime
 from rag.errors import DataError
+from rag.rerankers.cur.factors import Factors
+from rag.rerankers.cur.matrix import score_matrix
 from rag.types import Query
 
 if TYPE_CHECKING:
-    from rag.rerankers.base import Scorer
-
     from rag.context import FitContext
+    from rag.rerankers.base import Scorer
 
 __all__ = ["AnchorQueryFactors", "anchor_queries", "fold_in", "queries_content"]
 

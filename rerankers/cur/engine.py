@@ -16,10 +16,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from rag.rerankers.cur.items import Extra, Items, Listed, gathered
-from rag.rerankers.cur.solver import Doubles, GrowingRidge, PseudoInverse, Solver
 
 from rag.candidates import Floats, Ints, Vectors
+from rag.rerankers.cur.items import Extra, Items, Listed, gathered
+from rag.rerankers.cur.solver import Doubles, GrowingRidge, PseudoInverse, Solver
 
 __all__ = ["Acquisition", "Plan", "Prior", "Score", "round_sizes", "search"]
 

@@ -14,10 +14,9 @@ from rag.embedders.base import Embedder
 from rag.errors import NotFittedError
 
 if TYPE_CHECKING:
-    from rag.rerankers.base import Scorer
-
     from rag.batch import QueryBatch
     from rag.context import FitContext
+    from rag.rerankers.base import Scorer
 
 __all__ = ["EmbeddingFactors", "Factors", "of_length_one"]
 

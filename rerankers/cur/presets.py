@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Literal
 
 from pydantic import Field
+
 from rag.rerankers.base import Scorer
 from rag.rerankers.cur.factors import Factors
 from rag.rerankers.cur.stage import Cur

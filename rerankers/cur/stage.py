@@ -8,6 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 from pydantic import Field
+
+from rag.candidates import PADDING, Candidates, Floats, Ints
+from rag.component import Component, Need
+from rag.errors import ConfigError
 from rag.rerankers.base import Scorer
 from rag.rerankers.blend import (
     Blend,
@@ -24,10 +28,6 @@ from rag.rerankers.cur.anchors import choose_anchors
 from rag.rerankers.cur.engine import Acquisition, Plan, Prior, round_sizes, search
 from rag.rerankers.cur.factors import Factors
 from rag.rerankers.cur.items import Everything, Items, Listed, Mask
-
-from rag.candidates import PADDING, Candidates, Floats, Ints
-from rag.component import Component, Need
-from rag.errors import ConfigError
 from rag.stage import Stage
 
 if TYPE_CHECKING:

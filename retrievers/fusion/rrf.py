@@ -6,9 +6,9 @@ from typing import Annotated
 
 import numpy as np
 from pydantic import Field
-from rag.retrievers.fusion.base import Doubles, Fusion
 
 from rag.candidates import Candidates
+from rag.retrievers.fusion.base import Doubles, Fusion
 
 __all__ = ["RRF"]
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-from rag.retrievers.fusion.base import Doubles, Fusion
 
 from rag.candidates import Candidates
+from rag.retrievers.fusion.base import Doubles, Fusion
 
 __all__ = ["ZScore"]
 

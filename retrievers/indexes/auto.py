@@ -8,6 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
+
+from rag.candidates import Floats, Ints, Vectors
+from rag.context import Progress, no_progress
+from rag.errors import NotFittedError
+from rag.registry import component_class
 from rag.retrievers.indexes.base import Index
 from rag.retrievers.indexes.faiss_index import FaissIndex
 from rag.retrievers.indexes.flat import Flat
@@ -15,11 +20,6 @@ from rag.retrievers.indexes.hnsw import HNSW
 from rag.retrievers.indexes.ivf_fastscan import IVFFastScan
 from rag.retrievers.indexes.ivf_flat import IVFFlat
 from rag.retrievers.indexes.rabitq import RaBitQ
-
-from rag.candidates import Floats, Ints, Vectors
-from rag.context import Progress, no_progress
-from rag.errors import NotFittedError
-from rag.registry import component_class
 
 if TYPE_CHECKING:
     from rag.context import FitContext

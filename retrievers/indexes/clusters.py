@@ -6,10 +6,10 @@ import math
 from typing import Any
 
 import numpy as np
-from rag.retrievers.indexes.subset import Subset
 
 from rag.candidates import Vectors
 from rag.errors import ConfigError
+from rag.retrievers.indexes.subset import Subset
 
 __all__ = ["clusters_for", "probe_cost", "probe_parameters", "repeated", "trained_quietly"]
 

@@ -5,12 +5,11 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from rag.retrievers.indexes.faiss_index import FaissIndex
-from rag.retrievers.indexes.subset import Subset
-
 from rag.candidates import Vectors
 from rag.context import Progress, no_progress
 from rag.errors import ConfigError
+from rag.retrievers.indexes.faiss_index import FaissIndex
+from rag.retrievers.indexes.subset import Subset
 
 __all__ = ["Factory"]
 

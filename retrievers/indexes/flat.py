@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from rag.candidates import Vectors
 from rag.retrievers.indexes.faiss_index import FaissIndex
 from rag.retrievers.indexes.subset import Subset
-
-from rag.candidates import Vectors
 
 __all__ = ["Flat"]
 

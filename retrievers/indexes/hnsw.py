@@ -6,10 +6,10 @@ import math
 from typing import Annotated, Any
 
 from pydantic import Field
-from rag.retrievers.indexes.faiss_index import FaissIndex
-from rag.retrievers.indexes.subset import Subset
 
 from rag.candidates import Vectors
+from rag.retrievers.indexes.faiss_index import FaissIndex
+from rag.retrievers.indexes.subset import Subset
 
 __all__ = ["HNSW"]
 

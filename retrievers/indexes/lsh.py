@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 from pydantic import Field
-from rag.retrievers.indexes.refined import RefinedIndex
-from rag.retrievers.indexes.subset import Subset
 
 from rag.candidates import Vectors
+from rag.retrievers.indexes.refined import RefinedIndex
+from rag.retrievers.indexes.subset import Subset
 
 __all__ = ["LSH"]
 

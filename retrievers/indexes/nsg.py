@@ -6,10 +6,10 @@ from typing import Annotated, Any
 
 import numpy as np
 from pydantic import Field
-from rag.retrievers.indexes.faiss_index import FaissIndex
-from rag.retrievers.indexes.subset import Subset
 
 from rag.candidates import Vectors
+from rag.retrievers.indexes.faiss_index import FaissIndex
+from rag.retrievers.indexes.subset import Subset
 
 __all__ = ["NSG"]
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 from pydantic import Field
+
+from rag.candidates import Vectors
 from rag.retrievers.indexes.clusters import clusters_for, probe_cost, probe_parameters, trained_quietly
 from rag.retrievers.indexes.refined import RefinedIndex
 from rag.retrievers.indexes.subset import Subset
-
-from rag.candidates import Vectors
 
 __all__ = ["RaBitQ"]
 

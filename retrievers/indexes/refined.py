@@ -5,10 +5,9 @@ from __future__ import annotations
 from abc import abstractmethod
 from typing import Any
 
+from rag.candidates import Vectors
 from rag.retrievers.indexes.faiss_index import FaissIndex
 from rag.retrievers.indexes.subset import Subset
-
-from rag.candidates import Vectors
 
 __all__ = ["RefinedIndex"]
 

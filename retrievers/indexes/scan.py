@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from rag.retrievers.indexes.subset import Subset
-
 from rag.candidates import Floats, Ints, Vectors
+from rag.retrievers.indexes.subset import Subset
 
 __all__ = ["scan", "scan_cost"]
 

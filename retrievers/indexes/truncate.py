@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
-from rag.retrievers.indexes.refined import RefinedIndex
-from rag.retrievers.indexes.subset import Subset
 
 from rag.candidates import Vectors
 from rag.errors import ConfigError
+from rag.retrievers.indexes.refined import RefinedIndex
+from rag.retrievers.indexes.subset import Subset
 
 __all__ = ["Truncate"]
 

@@ -11,7 +11,6 @@ from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
-from rag.retrievers.key_spaces.pooling import deepened, log_sum_exp_per_document
 
 from rag.batch import QueryBatch
 from rag.candidates import PADDING, Candidates, Ints
@@ -23,6 +22,7 @@ from rag.embedders.base import Embedder
 from rag.errors import DataError, NotFittedError
 from rag.queries.base import QueryEncoder
 from rag.queries.identity import Identity
+from rag.retrievers.key_spaces.pooling import deepened, log_sum_exp_per_document
 from rag.stage import Retriever
 from rag.summarizer import Source
 from rag.types import Document

@@ -6,12 +6,12 @@ from collections.abc import Callable, Sequence
 from typing import Annotated
 
 from pydantic import Field
-from rag.retrievers.key_spaces.base import Key, Pooling
 
 from rag.component import Runtime
 from rag.context import FitContext
 from rag.queries.base import QueryEncoder
 from rag.queries.identity import Identity
+from rag.retrievers.key_spaces.base import Key, Pooling
 from rag.stage import Retriever
 from rag.summarizer import Source, Summarizer
 

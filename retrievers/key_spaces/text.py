@@ -8,7 +8,6 @@ from typing import Annotated
 
 import numpy as np
 from pydantic import Field
-from rag.retrievers.key_spaces.base import Key, Pooling
 
 from rag.candidates import Ints
 from rag.context import FitContext
@@ -16,6 +15,7 @@ from rag.conversation import History, conversation_text
 from rag.corpus.passages import Passages
 from rag.queries.base import QueryEncoder
 from rag.queries.identity import Identity
+from rag.retrievers.key_spaces.base import Key, Pooling
 from rag.stage import Retriever
 from rag.summarizer import Source
 

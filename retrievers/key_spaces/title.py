@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from rag.retrievers.key_spaces.base import Key
-
 from rag.context import FitContext
+from rag.retrievers.key_spaces.base import Key
 from rag.summarizer import Source
 
 __all__ = ["TitleKey"]

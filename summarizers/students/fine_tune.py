@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 from pydantic import Field
-from rag.summarizers.students.base import Conversations, Student
-from rag.summarizers.students.losses import TEMPERATURE, Loss, torch_loss
 
 from rag.candidates import Vectors
 from rag.component import Runtime
@@ -17,6 +15,8 @@ from rag.context import Progress
 from rag.conversation import conversation_text
 from rag.errors import MissingExtraError, NotFittedError
 from rag.models import Device, inference, load_sentence_transformer, model_content, quiet, resolve_device
+from rag.summarizers.students.base import Conversations, Student
+from rag.summarizers.students.losses import TEMPERATURE, Loss, torch_loss
 
 if TYPE_CHECKING:
     import torch

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 from pydantic import Field
-from rag.summarizers.students.base import Conversations, Student, unit
-from rag.summarizers.students.losses import Loss, held_out_loss
 
 from rag.candidates import Vectors
 from rag.context import Progress
 from rag.errors import NotFittedError
+from rag.summarizers.students.base import Conversations, Student, unit
+from rag.summarizers.students.losses import Loss, held_out_loss
 
 if TYPE_CHECKING:
     from rag.context import FitContext

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 from pydantic import Field
-from rag.summarizers.students.base import Conversations, Student
-from rag.summarizers.students.losses import TEMPERATURE, Loss, torch_loss
 
 from rag.candidates import Vectors
 from rag.context import Progress
 from rag.errors import NotFittedError
+from rag.summarizers.students.base import Conversations, Student
+from rag.summarizers.students.losses import TEMPERATURE, Loss, torch_loss
 
 if TYPE_CHECKING:
     import torch

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 from plotly import graph_objects
+
+import rag.templates
 from rag.eval import load_dataset
 from rag.eval.datasets.base import Dataset
 from rag.hpo import Categorical, Float, Int, tune
 from rag.hpo.report import render_report
 from rag.hpo.sweep import sweep_from_config
-
-import rag.templates
 from tests.e2e.chromium import COLLAPSED, SCROLLING, SHADED, Chromium, find_chromium
 from tests.e2e.test_report_browser import DRAWN, FILL, SCRIPTS, WORST_CONTRAST, complaints
 from tests.unit.eval.test_report import colours, data_of

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from rag.eval import load_dataset
-from rag.rerankers import AXN, AnchorQueryFactors, CallableScorer, Cur, EmbeddingFactors, GraphAdaptive, MaxSim, Rerank
-from rag.retrievers import BM25, Dense
 
 import rag.templates
 from rag import LSA, ConfigError, Document, Pipeline, Query
 from rag.batch import QueryBatch
+from rag.eval import load_dataset
+from rag.rerankers import AXN, AnchorQueryFactors, CallableScorer, Cur, EmbeddingFactors, GraphAdaptive, MaxSim, Rerank
+from rag.retrievers import BM25, Dense
 from rag.store.store import Store
 from tests.fakes import WordEmbedder
 

@@ -11,9 +11,9 @@ import time
 from pathlib import Path
 
 import pytest
-from rag.retrievers import BM25
 
 from rag import ArtifactError, ConfigError, Document, Pipeline
+from rag.retrievers import BM25
 
 
 def ids(pipeline: Pipeline) -> list[str]:

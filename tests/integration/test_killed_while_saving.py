@@ -8,9 +8,8 @@ import subprocess
 import sys
 import time
 
-from rag.retrievers import BM25
-
 from rag import Document, Pipeline
+from rag.retrievers import BM25
 
 WRITER = """
 import itertools, sys

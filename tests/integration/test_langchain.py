@@ -11,10 +11,10 @@ from langchain_core.embeddings import DeterministicFakeEmbedding
 from langchain_core.retrievers import BaseRetriever
 from langchain_core.runnables import RunnableLambda
 from langchain_tests.integration_tests import RetrieversIntegrationTests
-from rag.retrievers import BM25, Dense
 
 from rag import ConfigError, Document, LangChainEmbedder, ModelError, Pipeline, RecursiveChunker
 from rag.langchain import PipelineRetriever
+from rag.retrievers import BM25, Dense
 
 DOCUMENTS = [
     Document("fox", "The red fox sleeps. It dreams of geese.", {"title": "Fox"}),

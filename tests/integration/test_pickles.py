@@ -10,6 +10,21 @@ from importlib.metadata import EntryPoint
 
 import numpy as np
 import pytest
+
+import rag.registry
+from rag import (
+    ConfigError,
+    Corpus,
+    DataError,
+    Document,
+    MissingExtraError,
+    Pipeline,
+    Query,
+    RecursiveChunker,
+    Threshold,
+)
+from rag.embedders.lsa import LSA
+from rag.errors import Mistake
 from rag.rerankers import Cur, EmbeddingFactors, GraphAdaptive, MaxSim, Rerank
 from rag.retrievers import (
     BM25,
@@ -31,21 +46,6 @@ from rag.retrievers import (
     Truncate,
 )
 from rag.summarizers import Extractive
-
-import rag.registry
-from rag import (
-    ConfigError,
-    Corpus,
-    DataError,
-    Document,
-    MissingExtraError,
-    Pipeline,
-    Query,
-    RecursiveChunker,
-    Threshold,
-)
-from rag.embedders.lsa import LSA
-from rag.errors import Mistake
 from tests.fakes import CountingScorer, WordEmbedder
 
 DOCUMENTS = [

@@ -13,10 +13,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from langchain_core.embeddings import DeterministicFakeEmbedding
-from rag.rerankers import MaxSim, Rerank
-from rag.retrievers import BM25, HNSW, Dense, Flat, Hybrid
 
 from rag import ArtifactError, Document, LangChainEmbedder, ModelError, Pipeline, RecursiveChunker
+from rag.rerankers import MaxSim, Rerank
+from rag.retrievers import BM25, HNSW, Dense, Flat, Hybrid
 from rag.store.folder import read_folder
 from rag.store.store import Store
 from rag.store.values import Values, text_key

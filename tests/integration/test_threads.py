@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 
+from rag import Document, Pipeline, SentenceTransformerEmbedder
 from rag.rerankers import MaxSim, Rerank
 from rag.retrievers import BM25, Dense, Hybrid
-
-from rag import Document, Pipeline, SentenceTransformerEmbedder
 
 
 def test_threads_get_the_answers_that_one_gets() -> None:

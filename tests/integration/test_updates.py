@@ -12,6 +12,21 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
+import rag.registry
+from rag import (
+    LSA,
+    ArtifactError,
+    ConfigError,
+    DataError,
+    Document,
+    Pipeline,
+    Query,
+    RecursiveChunker,
+    Stage,
+    Threshold,
+    Training,
+)
 from rag.rerankers import Cur, EmbeddingFactors, GraphAdaptive, MaxSim, Rerank
 from rag.retrievers import (
     BM25,
@@ -28,23 +43,8 @@ from rag.retrievers import (
     SummaryKey,
     TextKey,
 )
-from rag.summarizers import Distilled, Extractive, Precomputed
-
-import rag.registry
-from rag import (
-    LSA,
-    ArtifactError,
-    ConfigError,
-    DataError,
-    Document,
-    Pipeline,
-    Query,
-    RecursiveChunker,
-    Stage,
-    Threshold,
-    Training,
-)
 from rag.store.store import Store
+from rag.summarizers import Distilled, Extractive, Precomputed
 from tests.fakes import CountingScorer, WordEmbedder
 
 WORDS = [f"word{n}" for n in range(40)]

@@ -8,6 +8,26 @@ import sys
 import numpy as np
 import pytest
 from langchain_core.language_models import FakeListChatModel
+
+from rag import (
+    LSA,
+    Candidates,
+    Conformal,
+    CosineAdapter,
+    Gap,
+    Identity,
+    Isotonic,
+    LangChainEmbedder,
+    MarkdownChunker,
+    NoChunker,
+    Pipeline,
+    Platt,
+    RecursiveChunker,
+    ScoreAdapter,
+    SentenceChunker,
+    SentenceTransformerEmbedder,
+    Threshold,
+)
 from rag.eval.claim_judge import ClaimJudge
 from rag.eval.datasets.file import DatasetFile
 from rag.eval.datasets.tables import CorpusTable, QrelsTable, QueriesTable
@@ -26,6 +46,7 @@ from rag.hpo import (
     Random,
     Sweep,
 )
+from rag.registry import kinds, types_of
 from rag.rerankers import (
     ADACUR,
     ANNCUR,
@@ -79,27 +100,6 @@ from rag.summarizers import (
     SummaryQuery,
     TransformersSummarizer,
 )
-
-from rag import (
-    LSA,
-    Candidates,
-    Conformal,
-    CosineAdapter,
-    Gap,
-    Identity,
-    Isotonic,
-    LangChainEmbedder,
-    MarkdownChunker,
-    NoChunker,
-    Pipeline,
-    Platt,
-    RecursiveChunker,
-    ScoreAdapter,
-    SentenceChunker,
-    SentenceTransformerEmbedder,
-    Threshold,
-)
-from rag.registry import kinds, types_of
 from rag.testing import (
     ChunkerConformance,
     ComponentConformance,

@@ -5,13 +5,13 @@ from __future__ import annotations
 import inspect
 
 import pytest
-from rag.retrievers import BM25
 from rag.spec.arguments import refuses_unknown
 
 import eval as measuring
 import hpo
 import rag
 from rag import ConfigError, DataError, Document, Pipeline, Query, RagError
+from rag.retrievers import BM25
 
 FUNCTIONS = [
     getattr(package, name)

@@ -12,6 +12,9 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
+from rag import Corpus, Document, Pipeline, Query, Store
+from rag.answer import Answer, Citation
 from rag.eval import evaluate
 from rag.eval.answer_lines import answer_lines
 from rag.eval.answers import (
@@ -28,9 +31,6 @@ from rag.eval.report import render_report
 from rag.eval.run_folder import write_run
 from rag.retrievers import BM25
 from rag.summarizers import ChatModel, Generate
-
-from rag import Corpus, Document, Pipeline, Query, Store
-from rag.answer import Answer, Citation
 from tests.chat_server import asked, chat_server
 
 # -- SQuAD 2.0's official script, word for word where it matters ----------------------------------------------------

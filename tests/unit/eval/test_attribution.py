@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pyarrow.parquet as pq
 import pytest
+
+from rag import Corpus, Document, Pipeline, Query, Threshold
 from rag.eval import Dataset, Split, evaluate
 from rag.eval.attribution import NOT_IN_CORPUS
 from rag.eval.run_folder import write_run
 from rag.rerankers import Rerank
 from rag.retrievers import BM25, Hybrid
-
-from rag import Corpus, Document, Pipeline, Query, Threshold
 from rag.store.store import Store
 from tests.fakes import CountingScorer
 

@@ -13,6 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from ir_measures import nDCG
+
+from rag import ConfigError, Corpus, DataError, Document, Pipeline, Query
+from rag.errors import ArtifactError
 from rag.eval import (
     Dataset,
     RunValues,
@@ -28,9 +31,6 @@ from rag.eval.escaping import markdown
 from rag.eval.run_folder import write_run
 from rag.eval.runs import read_trec
 from rag.retrievers import BM25
-
-from rag import ConfigError, Corpus, DataError, Document, Pipeline, Query
-from rag.errors import ArtifactError
 from tests.fake_runs import write_fake_run
 
 RNG = np.random.default_rng(0)

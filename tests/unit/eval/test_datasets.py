@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from rag.eval.datasets.load import BUILT_IN, load_dataset
-from rag.eval.datasets.qrels import read_qrels
 
 from rag.errors import DataError
+from rag.eval.datasets.load import BUILT_IN, load_dataset
+from rag.eval.datasets.qrels import read_qrels
 
 
 def write(folder: Path, qrels: str = "query-id\tcorpus-id\tscore\nq1\ta\t2\n", **files: str) -> Path:

@@ -10,15 +10,15 @@ from typing import Any
 import ir_measures
 import pyarrow.parquet as pq
 import pytest
-from rag.eval import Evaluation, evaluate, load_dataset
-from rag.eval.datasets.base import Dataset, Split
-from rag.eval.run_folder import write_run
-from rag.retrievers import BM25, Dense, Flat
 
 import rag.templates
 from rag import ArtifactError, ConfigError, Corpus, Document, Pipeline, Query, Stage
 from rag.batch import QueryBatch
 from rag.candidates import Candidates
+from rag.eval import Evaluation, evaluate, load_dataset
+from rag.eval.datasets.base import Dataset, Split
+from rag.eval.run_folder import write_run
+from rag.retrievers import BM25, Dense, Flat
 from rag.store.store import Store
 from tests.fakes import WordEmbedder
 

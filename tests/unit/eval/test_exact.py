@@ -7,13 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
+import rag.templates
+from rag import ConfigError, Corpus, Document, Pipeline, Query, RecursiveChunker, Threshold
 from rag.eval import Dataset, Split, against_exact, evaluate, load_dataset
 from rag.eval.exact import scoring_stage
 from rag.rerankers import CallableScorer, Rerank
 from rag.retrievers import BM25
-
-import rag.templates
-from rag import ConfigError, Corpus, Document, Pipeline, Query, RecursiveChunker, Threshold
 from rag.store.store import Store
 
 DATA = Path(rag.templates.__file__).parent / "starter" / "data"

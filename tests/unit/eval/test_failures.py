@@ -7,6 +7,10 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from rag import Corpus, Document, Gap, Pipeline, Query, Threshold
+from rag.batch import QueryBatch
+from rag.candidates import Candidates
 from rag.eval import Dataset, Split, evaluate
 from rag.eval.attribution import NOT_IN_CORPUS, Attribution, oracle
 from rag.eval.failures import failure_modes, words
@@ -15,10 +19,6 @@ from rag.eval.measures import parse_measures, per_query, short_lists
 from rag.eval.run_folder import write_run
 from rag.rerankers import Rerank
 from rag.retrievers import BM25
-
-from rag import Corpus, Document, Gap, Pipeline, Query, Threshold
-from rag.batch import QueryBatch
-from rag.candidates import Candidates
 from tests.fake_runs import write_fake_run
 from tests.fakes import CountingScorer
 

@@ -11,6 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from langchain_core.language_models import FakeListChatModel
+
+from rag import ConfigError, DataError, ModelError, Pipeline, Store
+from rag.config import load_component
 from rag.eval import ClaimJudge, evaluate, judge_answers
 from rag.eval.answer_lines import answer_lines
 from rag.eval.claim_judge import _filled
@@ -20,9 +23,6 @@ from rag.eval.report import render_report
 from rag.eval.run_folder import write_run
 from rag.retrievers import BM25
 from rag.summarizers import ChatModel, Generate, LangChainSummarizer, Precomputed
-
-from rag import ConfigError, DataError, ModelError, Pipeline, Store
-from rag.config import load_component
 from tests.chat_server import asked, chat_server
 from tests.unit.eval.test_answers import QUERIES, answered, dataset
 

@@ -10,10 +10,10 @@ import pytest
 import pytrec_eval
 from hypothesis import given
 from hypothesis import strategies as st
-from rag.eval.measures import interval, parse_measures, per_query
 from scipy.stats import bootstrap
 
 from rag.errors import ConfigError, DataError
+from rag.eval.measures import interval, parse_measures, per_query
 
 THEIRS = {"nDCG@10": "ndcg_cut_10", "R@100": "recall_100", "AP": "map", "P@5": "P_5", "RR": "recip_rank"}
 

@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import stats
+
 from rag.eval.significance import (
     TESTS,
     corrected,
@@ -15,7 +17,6 @@ from rag.eval.significance import (
     randomisation_test,
     wilcoxon_test,
 )
-from scipy import stats
 
 RNG = np.random.default_rng(7)
 A, B = RNG.beta(2, 2, size=(60, 3)), RNG.beta(2, 2.4, size=(60, 3))

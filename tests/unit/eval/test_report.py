@@ -15,15 +15,15 @@ from typing import Any
 
 import pytest
 from plotly import graph_objects
+
+import hpo
+from rag.errors import ArtifactError
 from rag.eval.attribution import NOT_IN_CORPUS
 from rag.eval.markdown import as_markdown
 from rag.eval.pages import number, percent, seconds
 from rag.eval.query_details import query_details
 from rag.eval.report import render_report, write_report
 from rag.eval.runs import read_run_values
-
-import hpo
-from rag.errors import ArtifactError
 from tests.fake_runs import MEASURES, fake_filter, fake_queries, write_fake_run
 
 HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)> {{ 7 * 7 }} \u202ebackwards\x01"

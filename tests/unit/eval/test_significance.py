@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from rag.eval.significance import compare, randomisation_test
 from scipy.stats import permutation_test
+
+from rag.eval.significance import compare, randomisation_test
 
 
 def scipys(differences, resamples):

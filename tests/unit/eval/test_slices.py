@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
+
+from rag import Corpus, Document, Pipeline, Query
 from rag.eval import Dataset, Split, evaluate
 from rag.eval.run_folder import write_run
 from rag.eval.slices import slices_of
 from rag.retrievers import BM25
-
-from rag import Corpus, Document, Pipeline, Query
 
 QUERIES = [
     Query("a", "one", metadata={"category": "short", "id": "a", "n": 1}),

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from rag.eval.comparison import compare_runs
 from rag.eval.comparison_report import as_markdown, render_comparison, write_comparison
 from rag.eval.runs import RunValues

@@ -6,11 +6,11 @@ import json
 from dataclasses import replace
 
 import pytest
-from rag.eval.datasets.base import Dataset, Split
-from rag.hpo import Categorical, Sweep, plan, tune
 
 from rag import ConfigError, DataError, Document, Query
 from rag.corpus.corpus import Corpus
+from rag.eval.datasets.base import Dataset, Split
+from rag.hpo import Categorical, Sweep, plan, tune
 from rag.store.store import Store
 from tests.chat_server import asked, chat_server
 

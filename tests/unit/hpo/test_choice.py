@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+
 from rag.hpo.choice import hypervolume, one_standard_error, pareto
 from rag.hpo.early_stopping import blocks, hopeless, optimistic_gain
 

@@ -11,6 +11,9 @@ import numpy as np
 import optuna
 import pyarrow.parquet as pq
 import pytest
+
+import rag.templates
+from rag import ArtifactError, ConfigError, DataError, MissingExtraError, Pipeline
 from rag.eval import evaluate, load_dataset
 from rag.eval.datasets.base import Dataset
 from rag.eval.pages import number
@@ -22,9 +25,6 @@ from rag.hpo.study import SweepStudy
 from rag.hpo.sweep import sweep_from_config
 from rag.hpo.trial import Bench, index_bytes
 from rag.retrievers import BM25
-
-import rag.templates
-from rag import ArtifactError, ConfigError, DataError, MissingExtraError, Pipeline
 from rag.store.store import Store
 from tests.chat_server import chat_server
 

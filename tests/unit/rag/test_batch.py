@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from rag.retrievers import BM25
 
 from rag import LSA, Candidates, Corpus, Costs, Document, FitContext, Ledger, Passages, Query, QueryBatch
 from rag.embedders.base import TokenVectors
+from rag.retrievers import BM25
 from tests.fakes import WordEmbedder
 
 

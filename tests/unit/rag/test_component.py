@@ -12,13 +12,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import Field
-from rag.rerankers import MaxSim, Rerank
-from rag.retrievers import BM25, HNSW, RRF, Dense, Flat, Hybrid, MinMax
 
 from rag import LSA, Component, ConfigError, NoChunker, Pipeline, Runtime, Threshold
 from rag.component import REQUIRED
 from rag.config import build
 from rag.config.source import node_from_python
+from rag.rerankers import MaxSim, Rerank
+from rag.retrievers import BM25, HNSW, RRF, Dense, Flat, Hybrid, MinMax
 from tests.fakes import WordEmbedder
 
 

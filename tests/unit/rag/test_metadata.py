@@ -16,12 +16,12 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from rag.retrievers import BM25
 
 from rag import ConfigError, Corpus, DataError, Document, Pipeline
 from rag.corpus import read_corpus
 from rag.corpus.fields import Fields
 from rag.metadata import instant, strict_json
+from rag.retrievers import BM25
 
 TOKYO = dt.timezone(dt.timedelta(hours=9))
 

@@ -7,8 +7,6 @@ import json
 
 import numpy as np
 import pytest
-from rag.rerankers import Rerank
-from rag.retrievers import BM25, HNSW, Dense, Hybrid, MinMax
 
 from rag import (
     LSA,
@@ -29,6 +27,8 @@ from rag import (
     Training,
 )
 from rag.component import Component
+from rag.rerankers import Rerank
+from rag.retrievers import BM25, HNSW, Dense, Hybrid, MinMax
 from tests.fakes import CountingScorer, WordEmbedder
 
 DOCUMENTS = [

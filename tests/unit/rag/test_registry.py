@@ -5,10 +5,10 @@ from __future__ import annotations
 from importlib.metadata import EntryPoint
 
 import pytest
-from rag.retrievers import BM25, Index
 
 from rag import ConfigError, Embedder, Pipeline, Retriever, Stage, registry
 from rag.registry import component_class, contract_of, kinds, types_of
+from rag.retrievers import BM25, Index
 
 
 @pytest.fixture

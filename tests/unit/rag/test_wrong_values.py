@@ -13,15 +13,15 @@ import types
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import pytest
-from rag.eval.datasets.tables import CorpusTable, QueriesTable
-from rag.rerankers import EmbeddingFactors
-from rag.retrievers import BM25, Flat, TextKey
-from rag.summarizers import ChatModel, Precomputed
 
 from rag import LSA, ConfigError, Threshold
 from rag.component import Component, Parameter
 from rag.config import build, read_source
+from rag.eval.datasets.tables import CorpusTable, QueriesTable
 from rag.registry import component_class, kinds, types_of
+from rag.rerankers import EmbeddingFactors
+from rag.retrievers import BM25, Flat, TextKey
+from rag.summarizers import ChatModel, Precomputed
 from tests.fakes import CountingScorer, WordEmbedder
 
 COMPONENTS = [component_class(kind, name) for kind in kinds() for name in types_of(kind)]

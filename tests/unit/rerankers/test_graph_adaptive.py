@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from rag.rerankers import GraphAdaptive
-from rag.rerankers.graph_adaptive import nearest_neighbours
 
 from rag import Candidates, ConfigError, Corpus, Document, FitContext, Passages, Query, QueryBatch
+from rag.rerankers import GraphAdaptive
+from rag.rerankers.graph_adaptive import nearest_neighbours
 from rag.store.store import Store
 from tests.fakes import TableEmbedder, TableScorer, WordEmbedder
 

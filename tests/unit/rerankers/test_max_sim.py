@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-import rag.rerankers.max_sim as module
 from hypothesis import given
 from hypothesis import strategies as st
+
+import rag.rerankers.max_sim as module
+from rag import Corpus, Document, FitContext, ModelError, NotFittedError, Passages, Query, QueryBatch
 from rag.rerankers import MaxSim
 from rag.retrievers import Dense
-
-from rag import Corpus, Document, FitContext, ModelError, NotFittedError, Passages, Query, QueryBatch
 from tests.fakes import WordEmbedder, word_vector
 
 WORDS = ["cat", "dog", "fish", "bird", "tree", "a", "b"]

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from rag.rerankers import Rerank
 
 from rag import Candidates, ConfigError, Corpus, Document, FitContext, ModelError, Passages, Query, QueryBatch
+from rag.rerankers import Rerank
 from tests.fakes import BrokenScorer, CountingScorer
 
 

@@ -9,9 +9,9 @@ import bm25s
 import numpy as np
 import pytest
 import Stemmer
-from rag.retrievers import BM25
 
 from rag import ConfigError, Corpus, DataError, Document, FitContext, Passages, Query, QueryBatch
+from rag.retrievers import BM25
 
 RNG = np.random.default_rng(3)
 WORDS = [f"w{number}" for number in range(60)] + ["running", "runs", "the", "a", "Ünïcode", "x"]

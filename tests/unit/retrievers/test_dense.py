@@ -6,9 +6,9 @@ import re
 
 import numpy as np
 import pytest
-from rag.retrievers import HNSW, Dense, Factory, Flat, IVFFlat
 
 from rag import ConfigError, Corpus, DataError, Document, FitContext, ModelError, Passages, Query, QueryBatch
+from rag.retrievers import HNSW, Dense, Factory, Flat, IVFFlat
 from tests.fakes import TableEmbedder
 
 RNG = np.random.default_rng(11)

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from rag.retrievers import BM25, HNSW, IVFPQ, Dense, Flat, Hybrid
 
 from rag import ConfigError, DataError, Document, Pipeline, Query, RecursiveChunker, Retriever
+from rag.retrievers import BM25, HNSW, IVFPQ, Dense, Flat, Hybrid
 from tests.fakes import WordEmbedder
 
 WORDS = ["red", "green", "blue", "black", "white", "pink"]

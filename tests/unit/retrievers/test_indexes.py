@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
+from rag import ConfigError, Corpus, DataError, Document, FitContext, NotFittedError, Passages
 from rag.retrievers import (
     HNSW,
     IVFPQ,
@@ -25,8 +27,6 @@ from rag.retrievers import (
 from rag.retrievers.indexes.auto import pick
 from rag.retrievers.indexes.scan import scan_cost
 from rag.retrievers.indexes.subset import Subset
-
-from rag import ConfigError, Corpus, DataError, Document, FitContext, NotFittedError, Passages
 
 N, D, K = 3000, 32, 10
 RNG = np.random.default_rng(3)

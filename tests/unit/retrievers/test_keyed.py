@@ -9,9 +9,6 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from rag.rerankers import Rerank
-from rag.retrievers import BM25, HNSW, Dense, Hybrid, Keyed, MinMax, PseudoQueriesKey, SummaryKey, TextKey, TitleKey
-from rag.summarizers import Extractive, Precomputed, SummaryQuery
 
 from rag import (
     LSA,
@@ -28,7 +25,10 @@ from rag import (
     RecursiveChunker,
     Store,
 )
+from rag.rerankers import Rerank
+from rag.retrievers import BM25, HNSW, Dense, Hybrid, Keyed, MinMax, PseudoQueriesKey, SummaryKey, TextKey, TitleKey
 from rag.summarizer import Summary
+from rag.summarizers import Extractive, Precomputed, SummaryQuery
 from rag.testing import check_candidates
 from tests.fakes import CountingScorer, TableEmbedder
 

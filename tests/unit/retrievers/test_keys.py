@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from rag.retrievers.keys import best_documents
 
 from rag import Corpus, Document, Passages, Query, QueryBatch
 from rag.candidates import top_k_of_scores
+from rag.retrievers.keys import best_documents
 
 
 def passages_of(owners):

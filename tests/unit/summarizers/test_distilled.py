@@ -8,6 +8,10 @@ from functools import partial
 
 import numpy as np
 import pytest
+
+from rag import ConfigError, DataError, Document, Pipeline, Query, QueryBatch, Store, Turn
+from rag.context import no_progress
+from rag.conversation import conversation_text, render
 from rag.retrievers import BM25, Dense, Keyed, SummaryKey, TextKey
 from rag.summarizers import (
     ChatModel,
@@ -22,10 +26,6 @@ from rag.summarizers import (
 )
 from rag.summarizers.students.base import Conversations, unit
 from rag.summarizers.students.losses import held_out_loss, torch_loss
-
-from rag import ConfigError, DataError, Document, Pipeline, Query, QueryBatch, Store, Turn
-from rag.context import no_progress
-from rag.conversation import conversation_text, render
 from tests import tiny_models
 from tests.chat_server import asked, chat_server
 from tests.fakes import WordEmbedder

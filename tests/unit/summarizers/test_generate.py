@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from langchain_core.language_models import FakeListChatModel
-from rag.retrievers import BM25
-from rag.summarizers import ChatModel, Generate, LangChainSummarizer, Precomputed, TransformersSummarizer
 
 from rag import ArtifactError, ConfigError, Document, ModelError, Pipeline, Query, QueryBatch, Store, Threshold
 from rag.answer import Citation, citations_in
+from rag.retrievers import BM25
+from rag.summarizers import ChatModel, Generate, LangChainSummarizer, Precomputed, TransformersSummarizer
 from tests import tiny_models
 from tests.chat_server import asked, chat_server
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 
 import pytest
-from rag.summarizers import TransformersSummarizer
 
 from rag import ConfigError, Ledger, ModelError, Source, Store, Turn
+from rag.summarizers import TransformersSummarizer
 from tests import tiny_models
 
 WORDS = tiny_models.words_of(["user agent : cat dog fish tree house car train summarise the text below write"])

@@ -8,15 +8,15 @@ from pathlib import Path
 
 import pytest
 from jsonschema import Draft7Validator
-from rag.rerankers import CallableScorer
-from rag.retrievers import BM25
-from rag.summarizers.langchain import LangChainSummarizer
 
 from rag import Pipeline
 from rag.config import read_source
 from rag.config.schema import component_schema, json_schema
 from rag.embedders.langchain import LangChainEmbedder
 from rag.registry import component_class, kinds, types_of
+from rag.rerankers import CallableScorer
+from rag.retrievers import BM25
+from rag.summarizers.langchain import LangChainSummarizer
 
 CONFIGS = Path(__file__).parents[4] / "configs"
 

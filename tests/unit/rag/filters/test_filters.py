@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from rag.retrievers import BM25, Dense
 
 from rag import (
     LSA,
@@ -28,6 +27,7 @@ from rag import (
     Threshold,
     Training,
 )
+from rag.retrievers import BM25, Dense
 from tests.unit.rag.filters.world import World, candidates_of
 
 ROWS = st.lists(

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-import rag.rerankers.cur.items as blocks
 from hypothesis import given
 from hypothesis import strategies as st
+
+import rag.rerankers.cur.items as blocks
 from rag.rerankers.cur.anchor_queries import fold_in
 from rag.rerankers.cur.anchors import choose_anchors
 from rag.rerankers.cur.engine import Plan, Prior, round_sizes, search

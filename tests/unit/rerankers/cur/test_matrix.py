@@ -6,15 +6,15 @@ from functools import partial
 
 import numpy as np
 import pytest
+
+from rag import ConfigError, Corpus, Document, FitContext, ModelError, Passages, Query
+from rag.context import Training
+from rag.errors import DataError
 from rag.rerankers import AnchorQueryFactors, CallableScorer, MatrixFactorisation
 from rag.rerankers.cur.anchor_queries import anchor_queries, fold_in
 from rag.rerankers.cur.anchors import choose_anchors
 from rag.rerankers.cur.matrix import score_matrix
 from rag.rerankers.cur.matrix_factorisation import _sample, alternating_least_squares, bilinear_form
-
-from rag import ConfigError, Corpus, Document, FitContext, ModelError, Passages, Query
-from rag.context import Training
-from rag.errors import DataError
 from rag.store.store import Store
 from tests.fakes import WordEmbedder
 

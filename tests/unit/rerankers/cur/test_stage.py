@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from rag.rerankers import ADACUR, ANNCUR, AXN, Cur, EmbeddingFactors
-from rag.rerankers.cur.factors import of_length_one
 
 from rag import Candidates, ConfigError, Corpus, Document, FitContext, ModelError, Passages, Query, QueryBatch
+from rag.rerankers import ADACUR, ANNCUR, AXN, Cur, EmbeddingFactors
+from rag.rerankers.cur.factors import of_length_one
 from rag.testing import _pieces
 from tests.fakes import BrokenScorer, TableFactors, TableScorer, WordEmbedder
 

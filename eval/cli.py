@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from rag.calls import MAX_FAILED
-from rag.cli import ConfigArgument, JsonOption, SetOption, StoreModeOption, StoreOption
+from rag.cli import JsonOption, SetOption, StoreModeOption, StoreOption
 from rag.console import echo, print_file
 from rag.errors import IncompleteError
 from rag.options import MaxFailedOption
@@ -24,7 +24,10 @@ __all__ = ["compare", "evaluate", "report"]
 
 
 def evaluate(
-    config: ConfigArgument,
+    config: Annotated[
+        Path,
+        typer.Argument(metavar="CONFIG|DIR", help="A pipeline in YAML; or a kept one, which is measured as it is."),
+    ],
     dataset: Annotated[
         str, typer.Option(metavar="DIR|NAME", help="A folder, a dataset file, or a name: see `rag datasets`.")
     ] = "python-reference",
@@ -72,9 +75,10 @@ def evaluate(
     store: StoreOption = None,
     store_mode: StoreModeOption = "use",
 ) -> None:
-    """Fit a pipeline, search a dataset's questions, measure, and write a report."""
+    """Fit a pipeline, or take a kept one as it is; search a dataset's questions, measure, and write a report."""
     from rag.config import load_component, load_pipeline
     from rag.console import print_json, progress
+    from rag.errors import ConfigError
     from rag.eval.datasets.load import load_dataset
     from rag.eval.datasets.nulls import without_answers
     from rag.eval.evaluation import evaluate as run
@@ -85,11 +89,17 @@ def evaluate(
     from rag.eval.labels import read_labels
     from rag.eval.measures import parse_measures
     from rag.eval.run_folder import check_target, write_run
+    from rag.pipeline import Pipeline
     from rag.store.cli import open_store
     from rag.store.folder import check_target as check_saved
 
     # Everything that can be wrong with the request is found before any work.
-    pipeline = load_pipeline(config, overrides=overrides or ())
+    fitted = config.is_dir()
+    if fitted:
+        for name, given in (("--set", overrides), ("--save", saved), ("--nulls", nulls)):
+            if given is not None:
+                raise ConfigError(f"{config} is a kept pipeline, which is measured as it is", parameter=name)
+    pipeline = Pipeline.load(config) if fitted else load_pipeline(config, overrides=overrides or ())
     if against_exact:
         scoring_stage(pipeline)
     judges = [load_component(one, Judge) for one in judge or ()]  # type: ignore[type-abstract]
@@ -102,7 +112,7 @@ def evaluate(
         data = without_answers(data, nulls, seed=seed)
     people = None if labels is None else read_labels(labels, known=data.split(split).qrels)
     variant = f"-{pipeline.fingerprint[:8]}" if overrides else ""  # a run with --set is kept beside the one without
-    target = folder or Path("runs") / f"{config.stem}-{data.name.replace('/', '-')}-{split}{variant}"
+    target = folder or Path("runs") / f"{config.resolve().stem}-{data.name.replace('/', '-')}-{split}{variant}"
     check_target(target)
     if saved is not None:
         check_saved(saved, pipeline.kind)
@@ -119,6 +129,7 @@ def evaluate(
             judge=judges,
             labels=people,
             max_failed=max_failed,
+            fit=not fitted,
         )
         if against_exact:
             evaluation = compared(evaluation, against_exact, seed=seed, store=kept, progress=progress)

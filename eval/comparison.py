@@ -9,6 +9,7 @@ from itertools import combinations
 import numpy as np
 import numpy.typing as npt
 
+from rag.arguments import refuses_unknown
 from rag.errors import ConfigError, DataError, did_you_mean
 from rag.eval.compared import Compared
 from rag.eval.measures import interval
@@ -22,6 +23,7 @@ __all__ = ["compare_runs"]
 Floats = npt.NDArray[np.float64]
 
 
+@refuses_unknown
 def compare_runs(
     runs: Sequence[RunValues],
     *,

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from rag.arguments import refuses_unknown
 from rag.errors import ArtifactError
 from rag.eval.compared import Compared
 from rag.eval.escaping import latex, markdown
@@ -16,6 +17,7 @@ from rag.eval.figures import bars, label
 from rag.eval.pages import excerpt, number, render_page
 from rag.eval.pairs import Pair
 from rag.eval.settings import setting_text
+from rag.metadata import strict_json
 from rag.store.folder import replace_file
 
 __all__ = ["as_latex", "as_markdown", "render_comparison", "write_comparison"]
@@ -130,6 +132,7 @@ def render_comparison(compared: Compared) -> str:
     )
 
 
+@refuses_unknown
 def write_comparison(compared: Compared, folder: Path) -> Path:
     """Write ``compare.html``, ``.json``, ``.md`` and ``.tex`` into a folder, each whole or not at all.
 
@@ -140,7 +143,7 @@ def write_comparison(compared: Compared, folder: Path) -> Path:
         raise ArtifactError(f"{folder} holds other things than a comparison: choose a new folder")
     texts = {
         "compare.html": render_comparison(compared),
-        "compare.json": json.dumps(compared.to_json(), indent=2, ensure_ascii=False) + "\n",
+        "compare.json": json.dumps(strict_json(compared.to_json()), indent=2, ensure_ascii=False) + "\n",
         "compare.md": as_markdown(compared),
         "compare.tex": as_latex(compared),
     }

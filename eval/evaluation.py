@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from rag.arguments import refuses_unknown
 from rag.batch import QueryBatch
 from rag.calls import MAX_FAILED, remarks_on
 from rag.candidates import Candidates, Ints
@@ -30,6 +32,7 @@ from rag.eval.latency import time_alone
 from rag.eval.measures import DEFAULT_MEASURES, Run, check_judgements, interval, parse_measures, per_query, short_lists
 from rag.eval.provenance import documents_fingerprint, machine, queries_fingerprint, versions
 from rag.eval.remarks import run_remarks, split_remarks
+from rag.eval.saved import differences
 from rag.eval.slices import slices_of
 from rag.eval.stage_tops import StageTop, StageTops
 from rag.pipeline import Pipeline
@@ -38,6 +41,8 @@ from rag.store.store import Store
 from rag.types import Query, SearchResult
 
 __all__ = ["SHOWN", "Evaluation", "as_run", "evaluate", "identical", "without"]
+
+logger = logging.getLogger("rag.eval")
 
 SHOWN = 10
 """Documents per query that an evaluation keeps as objects."""
@@ -85,6 +90,7 @@ class Evaluation:
         return float(self.metrics["measures"][measure]["mean"])
 
 
+@refuses_unknown
 def evaluate(
     pipeline: Pipeline,
     dataset: Dataset,
@@ -100,6 +106,7 @@ def evaluate(
     judge: Judge | Sequence[Judge] = (),
     labels: Mapping[str, bool] | None = None,
     max_failed: float = MAX_FAILED,
+    fit: bool = True,
 ) -> Evaluation:
     """Fit a pipeline on a dataset's corpus (training queries are its ``train`` split) and measure it on a split.
 
@@ -108,7 +115,7 @@ def evaluate(
     and by the steps that made them, with what they cost then; latencies as this machine had them then.
 
     Args:
-        pipeline: Fitted here, also when it was fitted before.
+        pipeline: Fitted here, also when it was fitted before; see ``fit``.
         dataset: Documents and judged queries.
         split: The queries that are reported on. Never tune on these.
         measures: Names as ir_measures spells them; the first one is the headline.
@@ -122,8 +129,11 @@ def evaluate(
         labels: Whether an answer is faithful by query id, as people see it.
         max_failed: Share of the texts asked of a language model that may be missing, in [0, 1]; with more,
             ``incomplete`` of the metrics says why the figures do not stand for the pipeline.
+        fit: False measures a fitted pipeline, such as a loaded one, as it is; documents in which it differs from the
+            dataset's are counted in the notes.
 
     Raises:
+        NotFittedError: It is to be measured as it is, and was not fitted.
         ConfigError: An unknown measure, a judge of a pipeline that writes no answers, or a component that learns while
             there is no ``train`` split to learn from.
         DataError: The dataset has no such split, or no judged query in it.
@@ -133,7 +143,11 @@ def evaluate(
     writing = check_judges(pipeline, judges, labels) if answer or judges or labels else None
     chosen = dataset.split(split)
     check_judgements(parsed, chosen.qrels)
-    pipeline.fit(dataset.corpus, training=dataset.training(split), progress=progress, seed=seed, store=store)
+    if fit:
+        pipeline.fit(dataset.corpus, training=dataset.training(split), progress=progress, seed=seed, store=store)
+    as_it_is = [] if fit else differences(pipeline, dataset, chosen)
+    for note in as_it_is:
+        logger.warning("%s", note)
 
     ledger, kept, filters = Ledger(), _Kept(), filter_logs(pipeline)
     attribution, tops = Attribution(pipeline.step_names), StageTops(pipeline.step_names, SHOWN)
@@ -197,12 +211,12 @@ def evaluate(
         ]
     )
     short = short_lists(parsed, run, len(pipeline.corpus))
-    for note in (*short, *(answers.notes if answers else ()), *untimed):
+    for note in (*as_it_is, *short, *(answers.notes if answers else ()), *untimed):
         remarks.add("note", note)
     corpus = {
-        "documents": len(pipeline.corpus),
+        "documents": pipeline.corpus.n_alive,
         "passages": len(pipeline.passages),
-        "fingerprint": documents_fingerprint(read_corpus(dataset.corpus)),
+        "fingerprint": documents_fingerprint(read_corpus(dataset.corpus) if fit else pipeline.corpus.living()),
     }
     metrics = {
         "dataset": dataset.name,

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from rag.arguments import refuses_unknown
 from rag.batch import QueryBatch
 from rag.candidates import Floats, Ints, top_k_of_scores
 from rag.component import Component
@@ -42,6 +43,7 @@ def scoring_stage(pipeline: Pipeline) -> Stage:
     raise ConfigError("to compare with the exact ranking of a scorer, the pipeline needs a stage that has one")
 
 
+@refuses_unknown
 def against_exact(
     evaluation: Evaluation,
     n: int,

@@ -8,6 +8,7 @@ from dataclasses import asdict, replace
 from itertools import combinations
 from typing import TYPE_CHECKING, Any, get_args
 
+from rag.arguments import refuses_unknown
 from rag.calls import Calls, remarks_on
 from rag.context import Progress, no_progress
 from rag.errors import ConfigError
@@ -50,6 +51,7 @@ def check_judges(pipeline: Pipeline, judges: Sequence[Judge], labels: Mapping[st
     return writing
 
 
+@refuses_unknown
 def judge_answers(
     evaluation: Evaluation,
     judges: Sequence[Judge],

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from rag.arguments import refuses_unknown
 from rag.errors import ConfigError, DataError, did_you_mean
 from rag.eval.datasets.base import Qrels
 from rag.eval.datasets.qrels import MOST
@@ -54,6 +55,7 @@ _NO_DOCUMENT = ""
 """Stands among the judgements of a query that has none: no document has this id."""
 
 
+@refuses_unknown
 def parse_measures(names: Sequence[str]) -> list[Any]:
     """Measures by their usual names, such as ``nDCG@10``, ``R@100``, ``RR@10``, ``AP``, ``P@5``, ``AP(rel=2)``.
 
@@ -176,6 +178,7 @@ def check_judgements(measures: Sequence[Any], qrels: Qrels) -> None:
         raise DataError(f"the grade {highest} is out of range for ERR, which takes grades up to {ERR_HIGHEST}")
 
 
+@refuses_unknown
 def per_query(measures: Sequence[Any], qrels: Qrels, run: Run) -> dict[str, dict[str, float]]:
     """Value by query id by measure name, for every judged query; one without results has 0.
 

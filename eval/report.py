@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 import numpy.typing as npt
 
+from rag.arguments import refuses_unknown
 from rag.candidates import Ints
 from rag.config.source import read_source
 from rag.errors import ArtifactError
@@ -59,6 +60,7 @@ _COUNTERS = {
 }
 
 
+@refuses_unknown
 def render_report(run: Path) -> str:
     """The report of a run as the text of one self-contained HTML file.
 
@@ -79,6 +81,7 @@ def render_report(run: Path) -> str:
         raise ArtifactError(f"{run}: damaged: its files do not fit together ({error!r})") from None
 
 
+@refuses_unknown
 def write_report(run: Path) -> Path:
     """Write ``report.html`` into a run folder, whole or not at all.
 

@@ -20,6 +20,7 @@ from rag.errors import ArtifactError
 from rag.eval.evaluation import Evaluation
 from rag.eval.measures import Run
 from rag.eval.query_table import query_table
+from rag.metadata import strict_json
 from rag.store.folder import replaced_folder
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ def write_run(evaluation: Evaluation, folder: Path) -> Path:
         (aside / "config.yaml").write_text(evaluation.pipeline.to_yaml(), encoding="utf-8")
         (aside / "run.trec").write_text(_trec(evaluation.run), encoding="utf-8")
         (aside / "metrics.json").write_text(
-            json.dumps(evaluation.metrics, indent=2, ensure_ascii=False) + "\n", encoding="utf-8"
+            json.dumps(strict_json(evaluation.metrics), indent=2, ensure_ascii=False) + "\n", encoding="utf-8"
         )
         _write_parquet(query_table(evaluation), aside / "per_query.parquet")
         write_report(aside)

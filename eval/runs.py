@@ -12,6 +12,7 @@ from urllib.parse import unquote
 
 import numpy as np
 
+from rag.arguments import refuses_unknown
 from rag.corpus.readers import iter_lines
 from rag.errors import ArtifactError, ConfigError, DataError
 from rag.eval.datasets.base import Qrels
@@ -52,6 +53,7 @@ class RunValues:
     pipeline: Mapping[str, Any] = field(default_factory=dict)
 
 
+@refuses_unknown
 def read_run_values(
     source: Path, *, name: str | None = None, measures: Sequence[str] = (), qrels: Qrels | None = None
 ) -> RunValues:

@@ -9,6 +9,8 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
+from rag.arguments import refuses_unknown
+
 __all__ = ["LEVEL", "SUGGESTIVE", "Kind", "Verdict", "queries_to_settle", "rounded", "verdict"]
 
 Kind = Literal["better", "worse", "probably_better", "probably_worse", "no_sign", "alike"]
@@ -69,6 +71,7 @@ class Verdict:
         return "" if self.queries is None else f"about {rounded(self.queries):,} queries like these would settle it"
 
 
+@refuses_unknown
 def verdict(
     difference: float, p_value: float, *, effect_size: float, n_queries: int, tests: int = 1, differ: bool = True
 ) -> Verdict:

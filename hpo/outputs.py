@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 from rag.errors import ArtifactError
 from rag.hpo.importance import importance
 from rag.hpo.result import SweepResult, Tested, intervals_of
+from rag.metadata import strict_json
 from rag.store.folder import replace_file
 
 if TYPE_CHECKING:
@@ -58,7 +59,9 @@ def write_outputs(result: SweepResult, folder: Path) -> None:
 
     try:
         _replace_parquet(trials_table(result), folder / "trials.parquet")
-        replace_file(folder / "sweep.json", json.dumps(summary(result), indent=2, ensure_ascii=False) + "\n")
+        replace_file(
+            folder / "sweep.json", json.dumps(strict_json(summary(result)), indent=2, ensure_ascii=False) + "\n"
+        )
         for old in (folder / "best.yaml", *sorted((folder / "pareto").glob("*.yaml"))):
             old.unlink(missing_ok=True)
         if result.best is not None:

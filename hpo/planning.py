@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from rag.arguments import refuses_unknown
 from rag.embedders.base import Embedder
 from rag.errors import ConfigError
 from rag.eval.datasets.base import Dataset
@@ -47,6 +48,7 @@ class Plan:
     work: dict[str, tuple[int, int]] = field(default_factory=dict)
 
 
+@refuses_unknown
 def plan(sweep: Sweep, dataset: Dataset | None = None) -> Plan:
     """Count what the trials of a sweep have in common: the whole space when it is small enough, else as many points at
     random as there are trials. Nothing is embedded or searched; of the dataset a sample is cut into passages.

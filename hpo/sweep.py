@@ -10,6 +10,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
+from rag.arguments import refuses_unknown
 from rag.component import Component
 from rag.config import build
 from rag.config.source import Node, extended, node_from_python, read_source
@@ -240,6 +241,7 @@ class Sweep(Component):
         return space
 
 
+@refuses_unknown
 def read_sweep(path: str | Path, *, overrides: Sequence[str] = ()) -> Sweep:
     """The sweep that a file describes.
 

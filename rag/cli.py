@@ -21,6 +21,7 @@ from rag.calls import MAX_FAILED, check_calls
 from rag.console import echo, print_file
 from rag.corpus.cli import (
     CorpusOption,
+    DropFieldOption,
     EncodingOption,
     IdFieldOption,
     OnErrorOption,
@@ -34,6 +35,7 @@ from rag.errors import ConfigError, DataError, IncompleteError, RagError
 from rag.options import MaxFailedOption
 from rag.store.cli import app as store_app
 from rag.store.cli import open_store
+from rag.updates_cli import FilterOption, KeepOption
 from rag.updates_cli import register as register_updates
 
 if TYPE_CHECKING:
@@ -148,7 +150,9 @@ def index(
     separator: SeparatorOption = None,
     encoding: EncodingOption = "utf-8",
     on_error: OnErrorOption = "stop",
+    drop_field: DropFieldOption = None,
     overrides: SetOption = None,
+    keep: KeepOption = None,
     store: StoreOption = None,
     store_mode: StoreModeOption = "use",
     max_failed: MaxFailedOption = MAX_FAILED,
@@ -169,12 +173,13 @@ def index(
         separator=separator,
         encoding=encoding,
         on_error=on_error,
+        drop_fields=drop_field or (),
     )
     with open_store(store, store_mode) as kept:
         pipeline.fit(documents, progress=progress, store=kept)
     check_calls(pipeline.fit_costs, max_failed)
     with progress("saving", None):
-        pipeline.save(folder)
+        pipeline.save(folder, keep=keep)
     seconds = pipeline.fit_costs.total.seconds
     n_documents, n_passages = len(pipeline.corpus), len(pipeline.passages)
     if as_json:
@@ -194,14 +199,12 @@ def search(
         typer.Option(metavar="FILE", help="Asks with a conversation: a JSON list of {speaker, text}, oldest first."),
     ] = None,
     top_k: Annotated[int | None, typer.Option(min=1, help="At most this many documents.")] = None,
-    condition: Annotated[
-        str | None,
-        typer.Option("--filter", metavar="JSON", help="""Only documents like this: '{"year": {"gte": 1970}}'."""),
-    ] = None,
+    condition: FilterOption = None,
     explain: Annotated[bool, typer.Option("--explain", help="Show each stage's scores.")] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Ask a kept pipeline."""
+    from rag.conditions import read_condition
     from rag.console import print_json
     from rag.pipeline import Pipeline
     from rag.types import Query
@@ -210,10 +213,7 @@ def search(
         raise ConfigError("give a question, or a conversation with --conversation FILE")
     asked = query if conversation is None else Query("query", turns=_read_conversation(conversation))
 
-    try:
-        wanted = None if condition is None else json.loads(condition)
-    except ValueError as error:
-        raise ConfigError(f"not JSON: {error}: '{condition}'", parameter="--filter") from None
+    wanted = None if condition is None else read_condition(condition)
     result = Pipeline.load(folder).search(asked, top_k=top_k, filter=wanted, explain=explain)
     if as_json:
         print_json(_result_json(result, explain))
@@ -304,7 +304,8 @@ def _result_json(result: SearchResult, explain: bool) -> dict[str, Any]:
         }
         hits.append(one | ({"scores": dict(hit.explanation), "keys": dict(hit.keys)} if explain else {}))
     answer = {} if result.answer is None else {"answer": _answer_json(result.answer)}
-    return {"query": result.query.text} | answer | {"hits": hits, "costs": result.costs.as_dict()}
+    remarks = [remark.as_dict() for remark in result.remarks]
+    return {"query": result.query.text} | answer | {"hits": hits, "costs": result.costs.as_dict(), "remarks": remarks}
 
 
 def _answer_json(answer: Answer) -> dict[str, Any]:

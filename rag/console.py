@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TextIO, cast
 
+from rag.metadata import strict_json
 from rag.progress import lines
 
 if TYPE_CHECKING:
@@ -122,8 +123,10 @@ def print_file(text: str) -> None:
 
 
 def print_json(value: Any) -> None:
-    """One JSON object on standard output; what a terminal would obey is escaped in its strings."""
-    text = json.dumps(value, ensure_ascii=False, indent=2)
+    """One JSON object on standard output, of strict JSON: NaN and infinite numbers are null. What a terminal would obey
+    is escaped in its strings.
+    """
+    text = json.dumps(strict_json(value), ensure_ascii=False, indent=2, allow_nan=False)
     sys.stdout.write(_HARMFUL.sub(lambda match: f"\\u{ord(match[0]):04x}", text) + "\n")
 
 

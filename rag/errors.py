@@ -19,6 +19,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 __all__ = [
     "ArtifactError",
@@ -37,6 +38,17 @@ __all__ = [
 
 class RagError(Exception):
     """Base of every error raised on purpose by this project."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Whatever its constructor takes, it comes out of another process as it was.
+        return _restored, (type(self), self.args, dict(self.__dict__))
+
+
+def _restored(cls: type[RagError], args: tuple[Any, ...], state: dict[str, Any]) -> RagError:
+    error = cls.__new__(cls)
+    error.args = args
+    error.__dict__.update(state)
+    return error
 
 
 @dataclass(frozen=True, slots=True, order=True)

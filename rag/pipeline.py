@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from functools import partial
 from importlib.metadata import version
+from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, overload
 
 import numpy as np
 
 from rag import updates
+from rag.arguments import refuses_unknown
 from rag.batch import QueryBatch
 from rag.candidates import Candidates, Ints
 from rag.component import Component, check_parts
@@ -28,11 +30,13 @@ from rag.corpus.readers import read_corpus
 from rag.costs import Ledger
 from rag.embedders.base import Embedder
 from rag.errors import ArtifactError, ConfigError, DataError, MissingExtraError, ModelError, NotFittedError, RagError
+from rag.limits import MAX_DELETES
 from rag.progress import announced
 from rag.remarks import Remark, Remarks
 from rag.stage import Retriever, Stage
 from rag.store.fingerprint import fingerprint
 from rag.store.folder import FORMAT, read_folder, write_folder
+from rag.store.generations import Generation, generations, roll_back
 from rag.store.lists import kept_step
 from rag.store.store import Store
 from rag.text.normal import is_blank
@@ -47,6 +51,9 @@ if TYPE_CHECKING:
 __all__ = ["Pipeline"]
 
 logger = logging.getLogger("rag.pipeline")
+
+_SAID = 1000
+"""Remarks on questions that are remembered, so that the log has each once."""
 
 
 class Pipeline(Component):
@@ -84,6 +91,7 @@ class Pipeline(Component):
         self._fit_remarks = Remarks()
         self._keys: list[str | None] = []  # of what comes out of each step
         self._saved: Saved | None = None
+        self._said: set[str] = set()
 
         self._check_chunker()
         self._check_answers()
@@ -91,6 +99,7 @@ class Pipeline(Component):
     # -- making -----------------------------------------------------------------------------------------------------
 
     @classmethod
+    @refuses_unknown
     def from_yaml(cls, path: str | Path, *, overrides: Sequence[str] = ()) -> Pipeline:
         """Read a pipeline file.
 
@@ -124,6 +133,7 @@ class Pipeline(Component):
 
     # -- fitting ----------------------------------------------------------------------------------------------------
 
+    @refuses_unknown
     def fit(  # type: ignore[override]
         self,
         corpus: Any,
@@ -132,6 +142,7 @@ class Pipeline(Component):
         progress: Progress = no_progress,
         seed: int = 0,
         store: Store | str | Path | None = None,
+        drop_fields: Collection[str] = (),
     ) -> Pipeline:
         """Chunk, embed and index the documents, and let components learn.
 
@@ -142,6 +153,7 @@ class Pipeline(Component):
             seed: For everything random.
             store: Where what is built is kept, and found when the same is built again: a store, or its folder. None
                 keeps nothing.
+            drop_fields: Metadata fields of the documents to leave out, those of nested mappings with dots.
 
         Returns:
             Itself, fitted.
@@ -160,15 +172,22 @@ class Pipeline(Component):
                     "has those of a dataset's train split; --save keeps what it fitted)"
                 )
         check_parts(self)
+        ledger = Ledger()
         with announced(progress):
-            return self._fit(corpus, training, progress, seed, store)
+            with ledger.stage("corpus"):
+                corpus = read_corpus(corpus, drop_fields=drop_fields)
+            return self._fit(corpus, training, ledger, progress, seed, store)
 
     def _fit(
-        self, corpus: Any, training: Training | None, progress: Progress, seed: int, store: Store | None
+        self,
+        corpus: Corpus,
+        training: Training | None,
+        ledger: Ledger,
+        progress: Progress,
+        seed: int,
+        store: Store | None,
     ) -> Pipeline:
-        ledger = Ledger()
         with ledger.stage("corpus"):
-            corpus = read_corpus(corpus)
             if self.sorted_by is not None:
                 corpus = corpus.sorted_by(self.sorted_by)
         with ledger.stage("chunker"):
@@ -220,6 +239,7 @@ class Pipeline(Component):
 
     # -- keeping current --------------------------------------------------------------------------------------------
 
+    @refuses_unknown
     def add(
         self,
         documents: Any,
@@ -227,10 +247,12 @@ class Pipeline(Component):
         store: Store | str | Path | None = None,
         progress: Progress = no_progress,
         compact_at: float = COMPACT_AT,
+        drop_fields: Collection[str] = (),
     ) -> Changes:
         """Add documents, or replace those whose ids are known. What did not change is skipped.
 
-        Either all of it happens or, when an error is raised, nothing. Not while another thread searches.
+        Either all of it happens or, when an error is raised, nothing. Not while another thread searches. A file of a
+        folder that was indexed is known, whatever path leads to it.
 
         Args:
             documents: Anything :meth:`fit` takes.
@@ -238,27 +260,42 @@ class Pipeline(Component):
             progress: Shows how far it is.
             compact_at: Rewrite everything without deleted documents when more than this fraction of the passages is
                 theirs: until then they take room and some time in a search.
+            drop_fields: Metadata fields to leave out, those of nested mappings with dots.
 
         Raises:
-            DataError: The documents cannot be used, or a metadata field holds another kind of value than before.
+            DataError: The documents cannot be used.
         """
-        return updates.add(self, documents, store=store, progress=progress, compact_at=compact_at)
+        return updates.add(
+            self, documents, store=store, progress=progress, compact_at=compact_at, drop_fields=drop_fields
+        )
 
+    @refuses_unknown
     def delete(
         self,
-        ids: Iterable[str],
+        ids: Iterable[str] | None = None,
         *,
+        filter: Condition | None = None,
         store: Store | str | Path | None = None,
         progress: Progress = no_progress,
         compact_at: float = COMPACT_AT,
+        dry_run: bool = False,
     ) -> Changes:
-        """Remove documents by id; ids that are not there are reported in the result. See :meth:`add`.
+        """Remove documents by id, or all that pass a filter. See :meth:`add`.
+
+        Args:
+            ids: Those that are not there are reported in the result.
+            filter: A condition on metadata instead, such as ``{"tenant": "A"}``: see :mod:`rag.conditions`.
+            store: Where vectors of texts are found and kept.
+            progress: Shows how far it is.
+            compact_at: As for :meth:`add`.
+            dry_run: Only count what would be done.
 
         Raises:
-            DataError: No document would be left.
+            DataError: No document would be left, or the filter names a field that no document has.
         """
-        return updates.delete(self, ids, store=store, progress=progress, compact_at=compact_at)
+        return updates.delete(self, ids, filter, store=store, progress=progress, compact_at=compact_at, dry_run=dry_run)
 
+    @refuses_unknown
     def sync(
         self,
         documents: Any,
@@ -267,6 +304,8 @@ class Pipeline(Component):
         progress: Progress = no_progress,
         compact_at: float = COMPACT_AT,
         dry_run: bool = False,
+        max_deletes: int | float | str | None = MAX_DELETES,
+        drop_fields: Collection[str] = (),
     ) -> Changes:
         """Make it hold these documents and no others: adds, replaces and deletes what differs. See :meth:`add`.
 
@@ -276,22 +315,73 @@ class Pipeline(Component):
             progress: Shows how far it is.
             compact_at: As for :meth:`add`.
             dry_run: Only count what would be done.
-        """
-        return updates.sync(self, documents, store=store, progress=progress, compact_at=compact_at, dry_run=dry_run)
+            max_deletes: Refuse to delete more documents: a number of them (500), a share of those there are (0.5,
+                ``"50%"``), or None for no limit. The default is a fifth: more mostly means that a source was read in
+                part.
+            drop_fields: As for :meth:`add`.
 
+        Raises:
+            DataError: The documents cannot be used, or more would be deleted than may be.
+        """
+        return updates.sync(
+            self,
+            documents,
+            store=store,
+            progress=progress,
+            compact_at=compact_at,
+            dry_run=dry_run,
+            max_deletes=max_deletes,
+            drop_fields=drop_fields,
+        )
+
+    @refuses_unknown
     def compact(self, *, store: Store | str | Path | None = None, progress: Progress = no_progress) -> Changes:
         """Rewrite everything without the deleted documents."""
         return updates.compact(self, store=store, progress=progress)
 
     @staticmethod
-    def editing(folder: str | Path) -> AbstractContextManager[Pipeline]:
+    @refuses_unknown
+    def editing(folder: str | Path, *, keep: int | None = None) -> AbstractContextManager[Pipeline]:
         """A saved pipeline, to be changed and saved on leaving, unless an error was raised. Nobody else writes to the
         folder meanwhile; a second one waits::
 
             with Pipeline.editing("index") as pipeline:
                 pipeline.add(documents)
+
+        Args:
+            folder: What :meth:`save` wrote.
+            keep: As for :meth:`save`.
         """
-        return updates.editing(Path(folder))
+        _check_keep(keep)
+        return updates.editing(Path(folder), keep=keep)
+
+    @staticmethod
+    @refuses_unknown
+    def generations(folder: str | Path) -> list[Generation]:
+        """What a folder holds and what :meth:`rollback` can go back to, newest first.
+
+        Raises:
+            ArtifactError: There is no saved pipeline.
+        """
+        return generations(Path(folder), Pipeline.kind)
+
+    @staticmethod
+    @refuses_unknown
+    def rollback(folder: str | Path, *, steps: int = 1) -> Generation:
+        """Take back the last updates of a saved pipeline, in one step: what was before holds again, what came after
+        is removed. Who has it open keeps what is open.
+
+        Args:
+            folder: What :meth:`save` wrote with ``keep``.
+            steps: How many generations to go back.
+
+        Returns:
+            The generation that holds now.
+
+        Raises:
+            ArtifactError: No generation so early was kept, or it is damaged; nothing is changed then.
+        """
+        return roll_back(Path(folder), Pipeline.kind, steps)
 
     def notes(self) -> tuple[str, ...]:
         passages = self.passages
@@ -329,6 +419,7 @@ class Pipeline(Component):
         explain: bool = False,
         answer: bool = True,
     ) -> list[SearchResult]: ...
+    @refuses_unknown
     def search(
         self,
         query: str | Query | Sequence[str | Query],
@@ -352,19 +443,42 @@ class Pipeline(Component):
             DataError: A query without text, something that is no query, or a filter on a field no document has.
             NotFittedError: The pipeline has not been fitted.
         """
-        if top_k is not None and (not isinstance(top_k, int) or top_k < 1):
+        if top_k is not None and (not isinstance(top_k, int) or isinstance(top_k, bool) or top_k < 1):
             raise ConfigError(f"must be a whole number from 1 on, got {top_k!r}", parameter="top_k")
+        if isinstance(query, (Mapping, Set, bytes, bytearray, memoryview)):
+            raise _no_query(query)
         single = isinstance(query, (str, Query)) or not isinstance(query, Iterable)
         asked: Sequence[Any] = [query] if single else query  # type: ignore[assignment]
-        queries = [_query(one, number) for number, one in enumerate(asked)]
+        queries = [_query(value, number) for number, value in enumerate(asked)]
         if filter is not None:
             queries = [query if query.filter is not None else replace(query, filter=filter) for query in queries]
         batch = QueryBatch(queries, trace={} if explain else None, answers={} if answer else None)
         candidates = self.run(batch)
         if top_k is not None:
             candidates = candidates.head(top_k)
-        results = self.results(batch, candidates)
+        results = [self._remarked(result, top_k) for result in self.results(batch, candidates)]
         return results[0] if single else results
+
+    def _remarked(self, result: SearchResult, top_k: int | None) -> SearchResult:
+        """A result with what is odd about its question; each oddity goes to the log once."""
+        remarks = [] if result.query.filter is None else [*self.corpus.fields.remarks(result.query.filter)]
+        name, limit = min(self._limits(), key=itemgetter(1), default=("", 0))
+        if top_k is not None and limit < top_k and len(result) == limit:
+            message = f"top_k={top_k} was asked for, and {name} gives {limit} at most: set {name}.top_k to find more"
+            remarks.append(Remark("top_k_limited", message, count=limit, total=top_k))
+        for remark in remarks:
+            if remark.message not in self._said:
+                if len(self._said) < _SAID:
+                    self._said.add(remark.message)
+                logger.warning("%s", remark)
+        return replace(result, remarks=tuple(remarks)) if remarks else result
+
+    def _limits(self) -> Iterator[tuple[str, int]]:
+        """The retriever and the stages that give so many documents at most, by their place in the tree."""
+        for name, step in [("retriever", self.retriever), *((f"stages.{n}", s) for n, s in enumerate(self.stages))]:
+            limit = step.spec.arguments.get("top_k")
+            if isinstance(limit, int):
+                yield name, limit
 
     def run(self, batch: QueryBatch) -> Candidates:
         """Send a batch down the line and return the table that comes out. The columnar form of :meth:`search`."""
@@ -432,21 +546,51 @@ class Pipeline(Component):
             for query, h in zip(batch.queries, hits, strict=True)
         ]
 
-    def as_langchain_retriever(self, **kwargs: Any) -> PipelineRetriever:
-        """This pipeline as a LangChain retriever. See :class:`rag.langchain.PipelineRetriever` for the arguments."""
+    def as_langchain_retriever(
+        self,
+        *,
+        k: int | None = None,
+        filter: Condition | None = None,
+        whole_documents: bool = False,
+        **langchain: Any,
+    ) -> PipelineRetriever:
+        """This pipeline as a LangChain retriever.
+
+        Args:
+            k: At most this many documents; None takes all that the last stage leaves.
+            filter: Only documents whose metadata pass: see :mod:`rag.conditions`.
+            whole_documents: Give each document's whole text instead of its best passage.
+            langchain: What any retriever of LangChain takes: ``name``, ``tags``, ``metadata``.
+
+        Raises:
+            ConfigError: There is no such argument, or a value is wrong.
+        """
         from rag.langchain import PipelineRetriever
 
-        return PipelineRetriever(pipeline=self, **kwargs)
+        return PipelineRetriever(
+            pipeline=self,
+            k=k,
+            filter=None if filter is None else dict(filter),
+            whole_documents=whole_documents,
+            **langchain,
+        )
 
     # -- keeping ----------------------------------------------------------------------------------------------------
 
-    def save(self, folder: str | Path) -> None:
+    @refuses_unknown
+    def save(self, folder: str | Path, *, keep: int | None = None) -> None:
         """Write everything needed to answer into one folder; an older pipeline there is replaced in one step.
+
+        Args:
+            folder: New, or one that holds a saved pipeline.
+            keep: How many generations before this one stay, for :meth:`rollback`; files that did not change take
+                room once. None keeps as many as was said the last time, at first none.
 
         Raises:
             ArtifactError: The folder holds other things or cannot be written.
             ConfigError: The pipeline holds a Python object that no file can name.
         """
+        _check_keep(keep)
         passages = self.passages
         config = self.to_yaml()
         about = {
@@ -455,7 +599,7 @@ class Pipeline(Component):
             "version": version("rag-pipelines"),
             "contents": self._contents(),
         }
-        with write_folder(Path(folder), Pipeline.kind, about) as data:
+        with write_folder(Path(folder), Pipeline.kind, about, keep=keep) as data:
             before = self._saved.linked_into(data) if self._saved else frozenset()
             (data / "pipeline.yaml").write_text(config, encoding="utf-8")
             if "corpus" not in before:
@@ -477,6 +621,7 @@ class Pipeline(Component):
         self._saved = Saved.all_of(self, data)
 
     @classmethod
+    @refuses_unknown
     def load(cls, folder: str | Path, *, verify: bool = False) -> Pipeline:
         """Open a saved pipeline; arrays and documents are mapped, not read. What is open stays as it is, whatever a
         writer does to the folder.
@@ -601,6 +746,11 @@ class Pipeline(Component):
         return embedder.tokenizer() if embedder and self.chunker.needs_tokenizer else None
 
 
+def _check_keep(keep: Any) -> None:
+    if keep is not None and (not isinstance(keep, int) or isinstance(keep, bool) or keep < 0):
+        raise ConfigError(f"must be a whole number from 0 on, got {keep!r}", parameter="keep")
+
+
 def _content(component: Component) -> str | None:
     """Hash of an embedder's content: an index is worth nothing without the very model. Nothing else is searched with
     that made the index. None also for a model that is not here: whoever needs it will say so.
@@ -624,7 +774,7 @@ def _ask(step: Component, batch: QueryBatch, before: Candidates) -> Candidates:
 def _query(value: Any, number: int) -> Query:
     query = Query(str(number), value) if isinstance(value, str) else value
     if not isinstance(query, Query):
-        raise DataError(f"a query is a text or a rag.Query, got {type(value).__name__}")
+        raise _no_query(value)
     if not isinstance(query.text, str) or is_blank(query.text):
         raise DataError(f"query '{query.id}' has no text")
     try:
@@ -632,6 +782,18 @@ def _query(value: Any, number: int) -> Query:
     except UnicodeEncodeError:
         raise DataError(f"query '{query.id}' holds a lone surrogate, which is no text") from None
     return query
+
+
+def _no_query(value: Any) -> DataError:
+    hint = ""
+    if isinstance(value, Mapping):
+        names = [repr(name) for name, inner in value.items() if isinstance(inner, str)]
+        hint = f"; did you mean the text under {names[0]}?" if names else ""
+    elif isinstance(value, (bytes, bytearray, memoryview)):
+        hint = ": decode it first"
+    elif isinstance(value, Set):
+        hint = ": a set has no order, give a list"
+    return DataError(f"a query is a text or a rag.Query, got {type(value).__name__}{hint}")
 
 
 def _explanations(batch: QueryBatch, final: Candidates) -> tuple[list[dict[str, float]], list[dict[str, str]]]:

@@ -13,14 +13,16 @@ pytest finds the inherited tests. They need the ``test`` extra; this module itse
 
 from __future__ import annotations
 
+import copy
 import functools
 import json
+import pickle
 import subprocess
 import sys
 from abc import abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import numpy as np
 
@@ -51,6 +53,8 @@ __all__ = [
     "StageConformance",
     "check_candidates",
 ]
+
+C = TypeVar("C", bound=Component)
 
 HEAVY = frozenset(
     "bm25s datasets faiss pandas pyarrow scipy sentence_transformers sklearn torch transformers".split()  # noqa: SIM905
@@ -163,6 +167,20 @@ class ComponentConformance:
         assert clone.fingerprint == component.fingerprint
         assert repr(clone) == repr(component)
         assert {id(one) for _, one in component.spec.walk()}.isdisjoint({id(one) for _, one in clone.spec.walk()})
+
+    def test_pickled_and_copied_it_is_equal(self) -> None:
+        component = self.make()
+        for twin in self.copies(component):
+            assert type(twin) is type(component)
+            assert twin.spec.arguments.keys() == component.spec.arguments.keys()
+            if component.spec.is_serializable:  # a live Python object is no other's equal
+                assert twin.fingerprint == component.fingerprint
+            assert {id(one) for _, one in component.spec.walk()}.isdisjoint({id(one) for _, one in twin.spec.walk()})
+
+    def copies(self, component: C) -> list[C]:
+        """What ``copy.deepcopy`` makes of a component, and ``pickle``; not that where it holds a Python object."""
+        pickled = [] if self.python_only else [pickle.loads(pickle.dumps(component))]  # noqa: S301 - made here
+        return [copy.deepcopy(component), *pickled]
 
     def test_its_configuration_builds_it_again(self, tmp_path: Path) -> None:
         if self.python_only:
@@ -329,6 +347,12 @@ class RetrieverConformance(ComponentConformance):
         assert expected.scores.tolist() == actual.scores.tolist()
         assert expected.passages.tolist() == actual.passages.tolist()
 
+    def test_pickled_and_copied_it_finds_the_same(self) -> None:
+        retriever = self.fitted(self.passages(chunked=True))
+        expected = retriever.retrieve(QueryBatch(self.queries()))
+        for twin in self.copies(retriever):
+            _check_same(twin.retrieve(QueryBatch(self.queries())), expected)
+
     def test_brought_up_to_date_it_finds_what_is_there(self) -> None:
         corpus, last = self.corpus(), len(self.corpus()) - 1
         old = _pieces(corpus.rows(np.arange(last)))
@@ -430,6 +454,13 @@ class StageConformance(ComponentConformance):
         assert expected.positions.tolist() == actual.positions.tolist()
         assert expected.scores.tolist() == actual.scores.tolist()
 
+    def test_pickled_and_copied_it_gives_the_same(self) -> None:
+        passages = self.passages(chunked=True)
+        stage, candidates = self.fitted(passages), self.candidates(passages)
+        expected = stage.process(QueryBatch(self.queries()), candidates)
+        for twin in self.copies(stage):
+            _check_same(twin.process(QueryBatch(self.queries()), candidates), expected)
+
     def test_nothing_in_gives_nothing_out(self) -> None:
         stage = self.fitted(self.passages())
         for batch in (QueryBatch([]), QueryBatch(self.queries())):
@@ -481,6 +512,12 @@ class EmbedderConformance(ComponentConformance):
         assert embedder.dimension == again.dimension
         texts = passages.corpus.texts()
         np.testing.assert_allclose(embedder.embed_queries(texts), again.embed_queries(texts), atol=self.tolerance)
+
+    def test_pickled_and_copied_it_gives_the_same(self) -> None:
+        embedder = self.fitted(self.passages())
+        for twin in self.copies(embedder):
+            texts = self.passages().corpus.texts()
+            np.testing.assert_allclose(twin.embed_queries(texts), embedder.embed_queries(texts), atol=self.tolerance)
 
     def test_token_vectors_have_shape_and_type(self) -> None:
         passages = self.passages()

@@ -1,4 +1,4 @@
-"""``rag add``, ``delete``, ``sync``, ``compact``, ``verify``: keeping a saved pipeline current and whole."""
+"""``rag add``, ``delete``, ``sync``, ``compact``, ``rollback``, ``verify``: keeping a pipeline current and whole."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from rag.calls import MAX_FAILED, check_calls
 from rag.console import echo
 from rag.corpus.cli import (
     CorpusOption,
+    DropFieldOption,
     EncodingOption,
     IdFieldOption,
     OnErrorOption,
@@ -20,6 +21,8 @@ from rag.corpus.cli import (
     TitleFieldOption,
     read_documents_of,
 )
+from rag.errors import ConfigError, DataError
+from rag.limits import MAX_DELETES, check_deletes
 from rag.options import MaxFailedOption
 from rag.store.cli import open_store
 
@@ -35,6 +38,18 @@ CompactOption = Annotated[
         "--compact-at", min=0.0, max=1.0, help="Rewrite without deleted documents when more than this fraction is."
     ),
 ]
+KeepOption = Annotated[
+    int | None,
+    typer.Option(
+        min=0,
+        metavar="N",
+        help="Keep the N generations before, for `rag rollback`. By default as many as before: none.",
+    ),
+]
+FilterOption = Annotated[
+    str | None,
+    typer.Option("--filter", metavar="JSON", help="""Only documents like this: '{"year": {"gte": 1970}}'."""),
+]
 StoreOption = Annotated[
     str | None, typer.Option("--store", metavar="DIR", help="Where vectors are kept and found again; 'off': nowhere.")
 ]
@@ -43,7 +58,7 @@ JsonOption = Annotated[bool, typer.Option("--json", help="One JSON object instea
 
 def register(app: typer.Typer) -> None:
     """Put the commands into an application."""
-    for command in (add, delete, sync, compact, verify):
+    for command in (add, delete, sync, compact, rollback, verify):
         app.command()(command)
 
 
@@ -56,7 +71,9 @@ def add(
     separator: SeparatorOption = None,
     encoding: EncodingOption = "utf-8",
     on_error: OnErrorOption = "stop",
+    drop_field: DropFieldOption = None,
     compact_at: CompactOption = 0.2,
+    keep: KeepOption = None,
     store: StoreOption = None,
     max_failed: MaxFailedOption = MAX_FAILED,
     as_json: JsonOption = False,
@@ -65,7 +82,7 @@ def add(
     from rag.console import progress
     from rag.pipeline import Pipeline
 
-    with open_store(store) as kept, Pipeline.editing(folder) as pipeline:
+    with open_store(store) as kept, Pipeline.editing(folder, keep=keep) as pipeline:
         documents = read_documents_of(
             corpus,
             id_field=id_field,
@@ -74,6 +91,7 @@ def add(
             separator=separator,
             encoding=encoding,
             on_error=on_error,
+            drop_fields=drop_field or (),
         )
         changes = pipeline.add(documents, store=kept, progress=progress, compact_at=compact_at)
         check_calls(pipeline.fit_costs, max_failed)
@@ -82,18 +100,31 @@ def add(
 
 def delete(
     folder: FolderArgument,
-    ids: Annotated[list[str], typer.Argument(metavar="ID...", help="Documents to remove.")],
+    ids: Annotated[list[str] | None, typer.Argument(metavar="[ID...]", help="Documents to remove.")] = None,
+    condition: FilterOption = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")] = False,
     compact_at: CompactOption = 0.2,
+    keep: KeepOption = None,
     store: StoreOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Remove documents from a kept pipeline. Unknown ids are reported."""
+    """Remove documents from a kept pipeline, by id or by a filter. Unknown ids are reported."""
+    from rag.conditions import read_condition
     from rag.console import progress
     from rag.pipeline import Pipeline
 
-    with open_store(store) as kept, Pipeline.editing(folder) as pipeline:
-        changes = pipeline.delete(ids, store=kept, progress=progress, compact_at=compact_at)
-    _report(folder, changes, pipeline.corpus.n_alive, as_json)
+    if bool(ids) == (condition is not None):
+        raise ConfigError("give ids, or a condition with --filter")
+    wanted = None if condition is None else read_condition(condition)
+    if dry_run:
+        pipeline = Pipeline.load(folder)
+        changes = pipeline.delete(ids or None, filter=wanted, dry_run=True)
+        for remark in changes.remarks:
+            echo(f"{remark}", err=True)
+    else:
+        with open_store(store) as kept, Pipeline.editing(folder, keep=keep) as pipeline:
+            changes = pipeline.delete(ids or None, filter=wanted, store=kept, progress=progress, compact_at=compact_at)
+    _report(folder, changes, pipeline.corpus.n_alive, as_json, dry_run=dry_run)
 
 
 def sync(
@@ -105,8 +136,16 @@ def sync(
     separator: SeparatorOption = None,
     encoding: EncodingOption = "utf-8",
     on_error: OnErrorOption = "stop",
+    drop_field: DropFieldOption = None,
+    max_deletes: Annotated[
+        str,
+        typer.Option(
+            metavar="N|SHARE", help="Refuse to delete more documents than this: 500, or 50% of what there is."
+        ),
+    ] = MAX_DELETES,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")] = False,
     compact_at: CompactOption = 0.2,
+    keep: KeepOption = None,
     store: StoreOption = None,
     max_failed: MaxFailedOption = MAX_FAILED,
     as_json: JsonOption = False,
@@ -124,11 +163,16 @@ def sync(
             separator=separator,
             encoding=encoding,
             on_error=on_error,
+            drop_fields=drop_field or (),
         )
         pipeline = Pipeline.load(folder)
         changes = pipeline.sync(documents, dry_run=True)
+        try:
+            check_deletes(changes.deleted, pipeline.corpus.n_alive, max_deletes)
+        except DataError as error:
+            echo(f"would be refused: {error}", err=True)
     else:
-        with open_store(store) as kept, Pipeline.editing(folder) as pipeline:
+        with open_store(store) as kept, Pipeline.editing(folder, keep=keep) as pipeline:
             documents = read_documents_of(
                 corpus,
                 id_field=id_field,
@@ -137,30 +181,58 @@ def sync(
                 separator=separator,
                 encoding=encoding,
                 on_error=on_error,
+                drop_fields=drop_field or (),
             )
-            changes = pipeline.sync(documents, store=kept, progress=progress, compact_at=compact_at)
+            changes = pipeline.sync(
+                documents, store=kept, progress=progress, compact_at=compact_at, max_deletes=max_deletes
+            )
             check_calls(pipeline.fit_costs, max_failed)
     _report(folder, changes, pipeline.corpus.n_alive, as_json, dry_run=dry_run)
 
 
-def compact(folder: FolderArgument, store: StoreOption = None) -> None:
+def compact(folder: FolderArgument, keep: KeepOption = None, store: StoreOption = None) -> None:
     """Rewrite a kept pipeline without its deleted documents."""
     from rag.console import progress
     from rag.pipeline import Pipeline
 
-    with open_store(store) as kept, Pipeline.editing(folder) as pipeline:
+    with open_store(store) as kept, Pipeline.editing(folder, keep=keep) as pipeline:
         deleted = len(pipeline.corpus) - pipeline.corpus.n_alive
         pipeline.compact(store=kept, progress=progress)
     echo(f"{folder}: {deleted} deleted documents removed, {len(pipeline.corpus)} left")
 
 
+def rollback(
+    folder: FolderArgument,
+    steps: Annotated[int, typer.Option(min=1, help="How many generations to go back.")] = 1,
+    show: Annotated[bool, typer.Option("--list", help="Only show what can be gone back to.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Take back the last updates of a kept pipeline, as far as they were written with --keep."""
+    from rag.console import print_json
+    from rag.pipeline import Pipeline
+
+    if not show:
+        Pipeline.rollback(folder, steps=steps)
+    there = Pipeline.generations(folder)
+    if as_json:
+        print_json({"generations": [asdict(one) for one in there]})
+        return
+    for number, one in enumerate(there if show else there[:1]):
+        place = "now" if number == 0 else f"{number} back"
+        echo(f"{folder}: {place}: {one.documents} documents, written {one.written or 'by an older version'}")
+    if not show:
+        echo(f"{folder}: {len(there) - 1} earlier generations left")
+
+
 def verify(folder: FolderArgument) -> None:
     """Read every file of a kept pipeline and compare checksums; exit code 2 when something is damaged."""
     from rag.console import progress
-    from rag.store.folder import read_folder
+    from rag.store.folder import check_files, read_folder
 
     with progress("comparing checksums", None):
         _, manifest = read_folder(folder, "pipeline", verify=True)
+        for one in manifest.get("earlier", ()):
+            check_files(folder, folder / one["data"], one["files"], verify=True)
     files = manifest["files"].values()
     echo(f"{folder}: whole ({len(files)} files, {sum(file['bytes'] for file in files)} bytes)")
 

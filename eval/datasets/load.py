@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from rag.arguments import refuses_unknown
 from rag.errors import DataError, did_you_mean
 from rag.eval.datasets.base import Dataset
 
@@ -15,6 +16,7 @@ BUILT_IN = {
 """Datasets that come with this project, and what they are."""
 
 
+@refuses_unknown
 def load_dataset(source: str | Path, *, qrels: str | Path | None = None) -> Dataset:
     """Load a dataset.
 

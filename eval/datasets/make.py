@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from rag.arguments import refuses_unknown
 from rag.batch import QueryBatch
 from rag.candidates import Ints
 from rag.config import build_pipeline
@@ -85,6 +86,7 @@ class _Work:
         return [one for one in self.written if one.reason is None]
 
 
+@refuses_unknown
 def make_dataset(
     corpus: Corpus,
     writer: Summarizer,

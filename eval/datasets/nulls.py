@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from rag.arguments import refuses_unknown
 from rag.corpus.corpus import Corpus
 from rag.errors import ConfigError
 from rag.eval.datasets.base import Dataset, Split
@@ -14,6 +15,7 @@ from rag.remarks import Remark
 __all__ = ["without_answers"]
 
 
+@refuses_unknown
 def without_answers(dataset: Dataset, share: float, *, seed: int = 0) -> Dataset:
     """Take the relevant documents of some queries out of the corpus, so that nothing relevant is there to be found.
 

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import replace
 
+from rag.arguments import refuses_unknown
 from rag.errors import ConfigError, DataError
 from rag.eval.datasets.base import Dataset, Split
 from rag.eval.datasets.duplicates import Pair, groups_of, similar
@@ -19,6 +20,7 @@ _LISTED = 5
 """Duplicates that a message lists."""
 
 
+@refuses_unknown
 def split_dataset(
     dataset: Dataset,
     shares: Mapping[str, float],

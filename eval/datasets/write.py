@@ -8,9 +8,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from rag.arguments import refuses_unknown
 from rag.errors import ArtifactError, DataError
 from rag.eval.datasets.base import Dataset
 from rag.eval.datasets.joined import FOUND_AGAIN
+from rag.metadata import strict_json
 from rag.store.folder import replaced_folder
 from rag.types import Document, Query
 
@@ -53,6 +55,7 @@ def about_of(folder: Path) -> dict[str, Any]:
     return about
 
 
+@refuses_unknown
 def write_dataset(dataset: Dataset, folder: Path, *, about: Mapping[str, Any] | None = None) -> Path:
     """Write a dataset in one step: it is there completely or not at all. One that was written there is replaced.
 
@@ -98,7 +101,7 @@ def write_dataset(dataset: Dataset, folder: Path, *, about: Mapping[str, Any] | 
 def _write(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
     def lines() -> Iterator[str]:
         for row in rows:
-            yield json.dumps(row, ensure_ascii=False) + "\n"
+            yield json.dumps(strict_json(row), ensure_ascii=False) + "\n"
 
     with path.open("w", encoding="utf-8") as file:
         file.writelines(lines())

@@ -277,6 +277,13 @@ class Component(ABC, metaclass=ComponentMeta):
         """The arguments, checked, with what they take from each other filled in."""
         return values
 
+    def __getstate__(self) -> dict[str, Any]:
+        """What ``pickle``, ``copy.deepcopy`` and other processes take: everything but what is computed, or loaded,
+        when it is first asked for, such as models. Extended by components that hold what cannot be pickled.
+        """
+        lazy = (functools.cached_property, property)
+        return {k: v for k, v in self.__dict__.items() if not isinstance(getattr(type(self), k, None), lazy)}
+
     def __repr__(self) -> str:
         shown = ", ".join(
             f"{name}={self._arguments[name]!r}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CorpusOption",
+    "DropFieldOption",
     "EncodingOption",
     "IdFieldOption",
     "OnErrorOption",
@@ -42,6 +43,10 @@ SeparatorOption = Annotated[
     typer.Option(metavar="CHAR", help="Between cells of CSV and TSV files, such as ';' or tab.", show_default="comma"),
 ]
 EncodingOption = Annotated[str, typer.Option(metavar="NAME", help="Of text files, such as cp1252 or utf-16.")]
+DropFieldOption = Annotated[
+    list[str] | None,
+    typer.Option("--drop-field", metavar="NAME", help="A field of the metadata to leave out. May be repeated."),
+]
 OnErrorOption = Annotated[
     OnError, typer.Option(help="At a row or file that cannot be read: stop, or skip it and count.")
 ]
@@ -56,6 +61,7 @@ def read_documents_of(
     separator: str | None = None,
     encoding: str = "utf-8",
     on_error: OnError = "stop",
+    drop_fields: Collection[str] = (),
 ) -> Corpus:
     """What ``--corpus`` and the options beside it name."""
     from rag.console import progress
@@ -71,6 +77,7 @@ def read_documents_of(
             encoding=encoding,
             on_error=on_error,
             advance=advance,
+            drop_fields=drop_fields,
         )
 
 

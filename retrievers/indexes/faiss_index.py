@@ -151,6 +151,24 @@ class FaissIndex(Index):
         if about.is_file():  # older ones have none
             self.build_seconds = float(json.loads(about.read_text(encoding="utf-8"))["build_seconds"])
 
+    def __getstate__(self) -> dict[str, Any]:
+        # faiss pickles an index; its part would be another one afterwards, and the last subset is worth nothing.
+        state = super().__getstate__()
+        if self._index is not None:
+            import faiss
+
+            state["_index"] = faiss.serialize_index(self._index)
+        return {name: value for name, value in state.items() if name not in ("_flat", "_last")}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        if self._index is not None:
+            import faiss
+
+            size = self._bytes
+            self._set(faiss.deserialize_index(self._index))
+            self._bytes = size
+
     # -- within -----------------------------------------------------------------------------------------------------
 
     def _set(self, index: Any) -> None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import glob
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
+from rag.arguments import refuses_unknown
 from rag.corpus.corpus import Corpus
 from rag.corpus.readers.documents import Fields, documents_of
 from rag.corpus.readers.folders import TEXT_SUFFIXES, files_of
@@ -23,6 +24,7 @@ from rag.types import Document
 __all__ = ["corpus_of", "read_corpus", "read_documents"]
 
 
+@refuses_unknown
 def read_corpus(
     source: Any,
     *,
@@ -35,6 +37,7 @@ def read_corpus(
     on_error: OnError = "stop",
     path: Path | None = None,
     advance: Callable[[int], None] | None = None,
+    drop_fields: Collection[str] = (),
 ) -> Corpus:
     """Read documents into a :class:`Corpus`, whose ``remarks`` say what was not read or has no text.
 
@@ -44,11 +47,12 @@ def read_corpus(
         DataError: Something cannot be read, two documents have one id, or there is none.
     """
     if isinstance(source, Corpus):
-        return source
+        if not drop_fields:
+            return source
+        source = source.documents(range(len(source)))
     reading = Reading(separator, encoding, columns, on_error)
     documents = _documents(source, Fields(id_field, text_field, title_field), reading)
-
-    return corpus_of(documents, reading, path=path, advance=advance)
+    return corpus_of(documents, reading, path=path, advance=advance, drop_fields=drop_fields)
 
 
 def corpus_of(
@@ -57,6 +61,7 @@ def corpus_of(
     *,
     path: Path | None = None,
     advance: Callable[[int], None] | None = None,
+    drop_fields: Collection[str] = (),
 ) -> Corpus:
     """Make a corpus of documents that are being read, with what the reading noticed.
 
@@ -65,6 +70,7 @@ def corpus_of(
         reading: What they are read with.
         path: As for :meth:`Corpus.from_documents`.
         advance: Likewise.
+        drop_fields: Likewise.
 
     Raises:
         DataError: As for :func:`read_corpus`.
@@ -75,7 +81,7 @@ def corpus_of(
         reading.n_read -= 1
 
     try:
-        corpus = Corpus.from_documents(documents, path=path, advance=advance, refuse=refuse)
+        corpus = Corpus.from_documents(documents, path=path, advance=advance, refuse=refuse, drop_fields=drop_fields)
     except DataError as error:
         if reading.n_skipped:
             raise DataError("; ".join([str(error), *reading.finish().messages])) from None
@@ -84,6 +90,7 @@ def corpus_of(
     return corpus
 
 
+@refuses_unknown
 def read_documents(
     source: Any,
     *,

@@ -265,7 +265,7 @@ def test_a_file_that_cannot_be_read(tmp_path, name):
         ([Document("", "x")], "a document's id must be a non-empty string, got ''"),
         ([Document("a", None)], "document 'a': its text must be a string, got NoneType"),
         ([Document("a", b"x")], "document 'a': its text must be a string, got bytes"),
-        ([Document("a", "x", {"y": object()})], "document 'a': its metadata is not JSON: "),
+        ([Document("a", "x", {"y": object()})], "document 'a': its metadata field 'y' holds object, which is not JSON"),
         ([Document("a", "x", "no mapping")], "document 'a': its metadata is not JSON: "),
         ([Document("a", "\ud800")], "a document holds text that is not valid Unicode"),
         (5, "cannot read documents from a int"),

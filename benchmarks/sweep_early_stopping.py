@@ -15,9 +15,9 @@ from pathlib import Path
 import numpy as np
 import optuna
 
-from hpo.early_stopping import blocks, hopeless
-from hpo.storage import open_storage
-from hpo.study import _unpacked
+from rag.hpo.early_stopping import blocks, hopeless
+from rag.hpo.storage import open_storage
+from rag.hpo.study import _unpacked
 
 
 def scores(folder: Path) -> np.ndarray:

@@ -15,10 +15,10 @@ from typing import Any
 
 import numpy as np
 
-from eval.datasets.base import Qrels
-from eval.measures import interval
 from rag.answer import Answer
 from rag.costs import Costs
+from rag.eval.datasets.base import Qrels
+from rag.eval.measures import interval
 from rag.types import Query, SearchResult
 
 __all__ = [

@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from eval.datasets.base import Qrels
-from eval.measures import per_query
 from rag.candidates import Bools, Candidates, Ints
 from rag.corpus.corpus import Corpus
+from rag.eval.datasets.base import Qrels
+from rag.eval.measures import per_query
 from rag.types import Query
 
 __all__ = ["NOT_IN_CORPUS", "Attribution", "oracle"]

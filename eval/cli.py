@@ -10,8 +10,8 @@ import typer
 from rag.cli import ConfigArgument, JsonOption, SetOption, StoreModeOption, StoreOption
 
 if TYPE_CHECKING:
-    from eval.comparison import Compared
-    from eval.evaluation import Evaluation
+    from rag.eval.comparison import Compared
+    from rag.eval.evaluation import Evaluation
 
 Test = Literal["randomisation", "t", "wilcoxon"]
 Correction = Literal["holm", "bonferroni", "none"]
@@ -68,18 +68,18 @@ def evaluate(
     store_mode: StoreModeOption = "use",
 ) -> None:
     """Fit a pipeline, search a dataset's questions, measure, and write a report."""
-    from eval.datasets.load import load_dataset
-    from eval.datasets.nulls import without_answers
-    from eval.evaluation import evaluate as run
-    from eval.exact import against_exact as compared
-    from eval.exact import scoring_stage
-    from eval.judge import Judge
-    from eval.judging import check_judges
-    from eval.labels import read_labels
-    from eval.measures import parse_measures
-    from eval.run_folder import check_target, write_run
     from rag.config import load_component, load_pipeline
     from rag.console import print_json, progress
+    from rag.eval.datasets.load import load_dataset
+    from rag.eval.datasets.nulls import without_answers
+    from rag.eval.evaluation import evaluate as run
+    from rag.eval.exact import against_exact as compared
+    from rag.eval.exact import scoring_stage
+    from rag.eval.judge import Judge
+    from rag.eval.judging import check_judges
+    from rag.eval.labels import read_labels
+    from rag.eval.measures import parse_measures
+    from rag.eval.run_folder import check_target, write_run
     from rag.store.cli import open_store
     from rag.store.folder import check_target as check_saved
 
@@ -151,12 +151,12 @@ def compare(
     as_json: JsonOption = False,
 ) -> None:
     """Say which of several runs is better, by how much, and how sure that is."""
-    from eval.comparison import compare_runs
-    from eval.comparison_report import write_comparison
-    from eval.datasets.load import load_dataset
-    from eval.datasets.qrels import read_qrels
-    from eval.runs import read_run_values
     from rag.console import out, print_json
+    from rag.eval.comparison import compare_runs
+    from rag.eval.comparison_report import write_comparison
+    from rag.eval.datasets.load import load_dataset
+    from rag.eval.datasets.qrels import read_qrels
+    from rag.eval.runs import read_run_values
 
     judged = read_qrels(qrels) if qrels else load_dataset(dataset).split(split).qrels if dataset else None
     values = []
@@ -213,11 +213,11 @@ def report(
 ) -> None:
     """Write a run's report again, from the run's files."""
     if markdown:
-        from eval.markdown import as_markdown
+        from rag.eval.markdown import as_markdown
 
         typer.echo(as_markdown(run), nl=False)
         return
-    from eval.report import write_report
+    from rag.eval.report import write_report
 
     typer.echo(write_report(run).resolve())
 
@@ -226,8 +226,8 @@ def _print_evaluation(evaluation: Evaluation, target: Path) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from eval.answer_lines import answer_lines
     from rag.console import out
+    from rag.eval.answer_lines import answer_lines
 
     metrics = evaluation.metrics
     console = out()

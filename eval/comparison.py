@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from eval.measures import interval
-from eval.runs import RunValues
-from eval.significance import TESTS, Correction, Test, corrected, detectable, effect_size, randomisation_test
 from rag.errors import ConfigError, DataError, did_you_mean
+from rag.eval.measures import interval
+from rag.eval.runs import RunValues
+from rag.eval.significance import TESTS, Correction, Test, corrected, detectable, effect_size, randomisation_test
 
 __all__ = ["Compared", "Pair", "compare_runs"]
 

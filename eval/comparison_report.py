@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from eval.comparison import Compared, Pair
-from eval.figures import bars, label
-from eval.markdown import cell
-from eval.pages import excerpt, number, render_page
 from rag.errors import ArtifactError
+from rag.eval.comparison import Compared, Pair
+from rag.eval.figures import bars, label
+from rag.eval.markdown import cell
+from rag.eval.pages import excerpt, number, render_page
 from rag.store.folder import replace_file
 
 __all__ = ["as_latex", "as_markdown", "render_comparison", "write_comparison"]

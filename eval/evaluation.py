@@ -10,25 +10,25 @@ from typing import Any
 
 import numpy as np
 
-from eval.answers import Values, measure_answers
-from eval.attribution import Attribution
-from eval.datasets.base import Dataset, Split
-from eval.datasets.duplicates import leaks
-from eval.failures import failure_modes, summary_of_failures
-from eval.filtering import filter_logs
-from eval.judge import Judge, Judgement
-from eval.judging import check_judges, judge_answers
-from eval.latency import time_alone
-from eval.measures import DEFAULT_MEASURES, Run, interval, parse_measures, per_query
-from eval.provenance import documents_fingerprint, machine, queries_fingerprint, versions
-from eval.slices import slices_of
-from eval.stage_tops import StageTop, StageTops
 from rag.batch import QueryBatch
 from rag.candidates import Candidates, Ints
 from rag.context import Progress, no_progress
 from rag.corpus.corpus import Corpus
 from rag.corpus.readers import read_corpus
 from rag.costs import Ledger
+from rag.eval.answers import Values, measure_answers
+from rag.eval.attribution import Attribution
+from rag.eval.datasets.base import Dataset, Split
+from rag.eval.datasets.duplicates import leaks
+from rag.eval.failures import failure_modes, summary_of_failures
+from rag.eval.filtering import filter_logs
+from rag.eval.judge import Judge, Judgement
+from rag.eval.judging import check_judges, judge_answers
+from rag.eval.latency import time_alone
+from rag.eval.measures import DEFAULT_MEASURES, Run, interval, parse_measures, per_query
+from rag.eval.provenance import documents_fingerprint, machine, queries_fingerprint, versions
+from rag.eval.slices import slices_of
+from rag.eval.stage_tops import StageTop, StageTops
 from rag.pipeline import Pipeline
 from rag.store.store import Store
 from rag.types import Query, SearchResult
@@ -56,7 +56,7 @@ class Evaluation:
         lost_at: The stage to blame by (query id, document id), for relevant documents that were not returned.
         ranks: Rank in each of the lists of ``stages`` by (query id, document id), for relevant documents; None where it
             is not there.
-        failures: What went wrong with each query, by query id; see :func:`eval.failures.failure_modes`.
+        failures: What went wrong with each query, by query id; see :func:`rag.eval.failures.failure_modes`.
         stages: The best ten after each stage, and before it of each part of a hybrid or keyed retriever; a row a query
             in the order of ``results``.
         answers: Measures of the answers by name, by query id; empty where the pipeline writes none.
@@ -113,7 +113,7 @@ def evaluate(
         store: Where what is computed is kept and found again; None keeps nothing.
         timed: Whether to measure latency, for which queries are asked again one by one, without having them answered.
         answer: Whether a stage such as ``generate`` writes its answers, which costs calls of a language model.
-        judge: Judges the answers of the pipeline; see :func:`eval.judging.judge_answers`, also for several.
+        judge: Judges the answers of the pipeline; see :func:`rag.eval.judging.judge_answers`, also for several.
         labels: Whether an answer is faithful by query id, as people see it.
 
     Raises:

@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from eval.evaluation import Evaluation
-from eval.measures import interval, parse_measures, per_query
 from rag.batch import QueryBatch
 from rag.candidates import Floats, Ints, top_k_of_scores
 from rag.component import Component
 from rag.context import Progress, no_progress
 from rag.errors import ConfigError
+from rag.eval.evaluation import Evaluation
+from rag.eval.measures import interval, parse_measures, per_query
 from rag.pipeline import Pipeline
 from rag.stage import Stage
 from rag.store.store import Store

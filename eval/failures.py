@@ -1,6 +1,6 @@
 """Failure modes: what keeps the headline measure from its best, which stage is to blame, and what that costs.
 
-A relevant document that is not returned is lost at one stage (:meth:`eval.attribution.Attribution.lost_at`). Taking
+A relevant document that is not returned is lost at one stage (:meth:`rag.eval.attribution.Attribution.lost_at`). Taking
 what the stages lose away one after the other, from all that is relevant in perfect order, splits the distance to the
 best possible value into what each of them costs; the rest is order or, where order does not count, what else is
 returned.
@@ -11,9 +11,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from eval.attribution import NOT_IN_CORPUS, Attribution, oracle
-from eval.datasets.base import Qrels
-from eval.measures import SET_MEASURES
+from rag.eval.attribution import NOT_IN_CORPUS, Attribution, oracle
+from rag.eval.datasets.base import Qrels
+from rag.eval.measures import SET_MEASURES
 from rag.types import Query
 
 __all__ = ["failure_modes", "summary_of_failures", "words"]

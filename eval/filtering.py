@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from eval.datasets.base import Qrels
 from rag.batch import QueryBatch
 from rag.candidates import Candidates
+from rag.eval.datasets.base import Qrels
 from rag.filters.base import Filter
 
 if TYPE_CHECKING:

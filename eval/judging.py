@@ -8,16 +8,16 @@ from dataclasses import asdict, replace
 from itertools import combinations
 from typing import TYPE_CHECKING, Any, get_args
 
-from eval.agreement import agreement
-from eval.answers import means_of, references_of
-from eval.judge import Case, Judge, Judgement, Verdict
 from rag.context import Progress, no_progress
 from rag.errors import ConfigError
+from rag.eval.agreement import agreement
+from rag.eval.answers import means_of, references_of
+from rag.eval.judge import Case, Judge, Judgement, Verdict
 from rag.store.store import Store
 from rag.types import SearchResult
 
 if TYPE_CHECKING:
-    from eval.evaluation import Evaluation
+    from rag.eval.evaluation import Evaluation
     from rag.pipeline import Pipeline
 
 __all__ = ["check_judges", "judge_answers"]

@@ -7,9 +7,9 @@ import re
 from pathlib import Path
 from typing import Any
 
-from eval.answer_lines import answer_lines
-from eval.failures import words
 from rag.errors import ArtifactError
+from rag.eval.answer_lines import answer_lines
+from rag.eval.failures import words
 
 __all__ = ["as_markdown", "cell"]
 

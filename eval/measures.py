@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from eval.datasets.base import Qrels
-from eval.datasets.qrels import MOST
 from rag.errors import ConfigError, DataError, did_you_mean
+from rag.eval.datasets.base import Qrels
+from rag.eval.datasets.qrels import MOST
 
 __all__ = ["DEFAULT_MEASURES", "SET_MEASURES", "Run", "interval", "parse_measures", "per_query"]
 

@@ -42,7 +42,7 @@ def render_page(
         package: Whose templates; ours are there too.
         style: A file of its own beside the template, after the style that all pages share.
         scripts: Files among our templates, after those that sort tables and draw figures.
-        figures: Plotly figures by the id of the element they are drawn in; see :mod:`eval.figures`.
+        figures: Plotly figures by the id of the element they are drawn in; see :mod:`rag.eval.figures`.
         data: What the scripts show when they are asked to, as JSON takes it.
         filters: Jinja filters of its own, by name.
     """

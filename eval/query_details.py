@@ -7,9 +7,9 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from eval.attribution import NOT_IN_CORPUS
-from eval.failures import words
-from eval.pages import clean, excerpt
+from rag.eval.attribution import NOT_IN_CORPUS
+from rag.eval.failures import words
+from rag.eval.pages import clean, excerpt
 
 __all__ = ["fault", "query_details", "with_metadata"]
 

@@ -16,15 +16,15 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 import numpy.typing as npt
 
-from eval.answers import MEASURES
-from eval.failures import words
-from eval.figures import Figure, bars, label, stage_recall
-from eval.filter_view import filter_views
-from eval.pages import number, percent, render_page
-from eval.query_details import fault, query_details, with_metadata
 from rag.candidates import Ints
 from rag.config.source import read_source
 from rag.errors import ArtifactError
+from rag.eval.answers import MEASURES
+from rag.eval.failures import words
+from rag.eval.figures import Figure, bars, label, stage_recall
+from rag.eval.filter_view import filter_views
+from rag.eval.pages import number, percent, render_page
+from rag.eval.query_details import fault, query_details, with_metadata
 from rag.store.folder import replace_file
 
 if TYPE_CHECKING:

@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from eval.evaluation import Evaluation
-from eval.measures import Run
-from eval.query_table import query_table
 from rag.errors import ArtifactError
+from rag.eval.evaluation import Evaluation
+from rag.eval.measures import Run
+from rag.eval.query_table import query_table
 from rag.store.folder import replaced_folder
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def write_run(evaluation: Evaluation, folder: Path) -> Path:
     Raises:
         ArtifactError: The folder holds something else, or cannot be written.
     """
-    from eval.report import write_report
+    from rag.eval.report import write_report
 
     folder = folder.resolve()
     check_target(folder)

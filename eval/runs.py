@@ -12,10 +12,10 @@ from urllib.parse import unquote
 
 import numpy as np
 
-from eval.datasets.base import Qrels
-from eval.measures import parse_measures, per_query
 from rag.corpus.readers import iter_lines
 from rag.errors import ArtifactError, ConfigError, DataError
+from rag.eval.datasets.base import Qrels
+from rag.eval.measures import parse_measures, per_query
 
 __all__ = ["RunValues", "read_run_values", "read_trec"]
 

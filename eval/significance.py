@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from eval.measures import interval
+from rag.eval.measures import interval
 
 __all__ = [
     "TESTS",

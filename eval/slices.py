@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from eval.datasets.base import Split
-from eval.measures import interval
+from rag.eval.datasets.base import Split
+from rag.eval.measures import interval
 from rag.types import Query
 
 __all__ = ["slices_of"]

@@ -10,8 +10,8 @@ import typer
 from rag.cli import JsonOption, SetOption, StoreOption
 
 if TYPE_CHECKING:
-    from hpo.planning import Plan
-    from hpo.result import SweepResult
+    from rag.hpo.planning import Plan
+    from rag.hpo.result import SweepResult
 
 __all__ = ["tune"]
 
@@ -39,9 +39,9 @@ def tune(
 
     Stopped and started again with the same --out it goes on.
     """
-    from hpo.sweep import read_sweep
     from rag.console import print_json, progress
     from rag.errors import ConfigError
+    from rag.hpo.sweep import read_sweep
     from rag.store.cli import open_store
 
     settings = list(overrides or ())
@@ -52,10 +52,10 @@ def tune(
     request = read_sweep(sweep, overrides=settings)
     request.enqueued()
     if plan:
-        from eval.datasets.base import Dataset
-        from eval.datasets.load import load_dataset
-        from hpo.planning import plan as make_plan
-        from hpo.tuning import dataset_source
+        from rag.eval.datasets.base import Dataset
+        from rag.eval.datasets.load import load_dataset
+        from rag.hpo.planning import plan as make_plan
+        from rag.hpo.tuning import dataset_source
 
         source = dataset_source(request, dataset)
         data = source if source is None or isinstance(source, Dataset) else load_dataset(source)
@@ -63,8 +63,8 @@ def tune(
         return
     if dataset is None and request.dataset is None:
         raise ConfigError("say on which dataset: --dataset, or 'dataset' in the sweep")
-    from hpo.outputs import summary
-    from hpo.tuning import tune as run
+    from rag.hpo.outputs import summary
+    from rag.hpo.tuning import tune as run
 
     name = str(dataset or request.dataset)
     target = folder or Path("sweeps") / f"{sweep.stem}-{Path(name).name.replace('/', '-').replace(':', '-')}"

@@ -9,12 +9,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from hpo.objectives import ANSWERS, COSTS
 from rag.config.source import Node
 from rag.errors import Mistake, did_you_mean
+from rag.hpo.objectives import ANSWERS, COSTS
 
 if TYPE_CHECKING:
-    from hpo.space import Parameter
+    from rag.hpo.space import Parameter
 
 __all__ = ["Bound", "Rule"]
 

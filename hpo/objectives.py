@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from eval.measures import parse_measures
 from rag.errors import ConfigError, did_you_mean
+from rag.eval.measures import parse_measures
 
 __all__ = ["ANSWERS", "COSTS", "Objective", "parse_metric", "parse_objectives"]
 
 ANSWERS = ("token_recall", "token_f1", "exact_match")
-"""Measures of written answers against references, see :mod:`eval.answers`. Its others have no value for some queries,
-so that configurations would be compared on different ones.
+"""Measures of written answers against references, see :mod:`rag.eval.answers`. Its others have no value for some
+queries, so that configurations would be compared on different ones.
 """
 
 COSTS = {

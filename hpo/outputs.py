@@ -19,8 +19,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hpo.result import SweepResult, Tested, intervals_of
 from rag.errors import ArtifactError
+from rag.hpo.result import SweepResult, Tested, intervals_of
 from rag.store.folder import replace_file
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def write_outputs(result: SweepResult, folder: Path) -> None:
     Raises:
         ArtifactError: The folder cannot be written.
     """
-    from hpo.report import render_report
+    from rag.hpo.report import render_report
 
     try:
         _replace_parquet(trials_table(result), folder / "trials.parquet")

@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from eval.datasets.base import Dataset
-from hpo.space import Point
-from hpo.sweep import Sweep
-from hpo.trial import Bench
 from rag.embedders.base import Embedder
 from rag.errors import ConfigError
+from rag.eval.datasets.base import Dataset
+from rag.hpo.space import Point
+from rag.hpo.sweep import Sweep
+from rag.hpo.trial import Bench
 from rag.pipeline import Pipeline
 from rag.store.fingerprint import fingerprint
 

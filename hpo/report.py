@@ -1,6 +1,6 @@
 """A sweep as one HTML file: what was found, how sure that is, which parameters mattered and what sharing saved.
 
-Python shapes the numbers, :mod:`hpo.figures` draws them, ``templates/sweep.html.j2`` lays them out.
+Python shapes the numbers, :mod:`rag.hpo.figures` draws them, ``templates/sweep.html.j2`` lays them out.
 """
 
 from __future__ import annotations
@@ -10,15 +10,15 @@ from typing import Any
 
 import numpy as np
 
-from eval.figures import Figure
-from eval.pages import number, percent, render_page
-from hpo import figures
-from hpo.objectives import COSTS
-from hpo.outputs import summary
-from hpo.result import SweepResult, intervals_of, values_of
-from hpo.samplers.additive import Additive
-from hpo.space import Parameter
-from hpo.study import Finished
+from rag.eval.figures import Figure
+from rag.eval.pages import number, percent, render_page
+from rag.hpo import figures
+from rag.hpo.objectives import COSTS
+from rag.hpo.outputs import summary
+from rag.hpo.result import SweepResult, intervals_of, values_of
+from rag.hpo.samplers.additive import Additive
+from rag.hpo.space import Parameter
+from rag.hpo.study import Finished
 
 __all__ = ["importance", "render_report"]
 

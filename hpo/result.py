@@ -9,18 +9,18 @@ from typing import Any
 
 import numpy as np
 
-from eval.datasets.base import Dataset
-from eval.evaluation import Evaluation, evaluate
-from eval.measures import DEFAULT_MEASURES
-from eval.pages import number
-from eval.significance import Comparison, compare
-from hpo.choice import one_standard_error
-from hpo.objectives import ANSWERS, COSTS
-from hpo.study import Finished
-from hpo.sweep import Sweep
-from hpo.trial import Bench, index_bytes
 from rag.context import Progress, no_progress
 from rag.errors import ConfigError
+from rag.eval.datasets.base import Dataset
+from rag.eval.evaluation import Evaluation, evaluate
+from rag.eval.measures import DEFAULT_MEASURES
+from rag.eval.pages import number
+from rag.eval.significance import Comparison, compare
+from rag.hpo.choice import one_standard_error
+from rag.hpo.objectives import ANSWERS, COSTS
+from rag.hpo.study import Finished
+from rag.hpo.sweep import Sweep
+from rag.hpo.trial import Bench, index_bytes
 from rag.pipeline import Pipeline
 from rag.store.store import Store
 
@@ -136,7 +136,7 @@ class SweepResult:
 
 def conclude(sweep: Sweep, trials: Sequence[Finished], bench: Bench, progress: Progress = no_progress) -> SweepResult:
     """Choose among the trials and measure the choice on the test queries."""
-    from hpo.tuning import best_of
+    from rag.hpo.tuning import best_of
 
     dataset = bench.dataset
     test = sweep.split("test") or "test"

@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hpo.constraints import Rule
-from hpo.distributions import Categorical, Choice, Distribution, Float, Int, Optional
 from rag.config import build
 from rag.config.source import Node, node_from_python
 from rag.errors import ConfigError, Location, Mistake
+from rag.hpo.constraints import Rule
+from rag.hpo.distributions import Categorical, Choice, Distribution, Float, Int, Optional
 from rag.pipeline import Pipeline
 from rag.store.fingerprint import fingerprint
 

@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from hpo.samplers.random import Random
-from hpo.space import point_key
-from hpo.storage import Worker, locked, open_storage
-from hpo.sweep import Sweep
-from hpo.trial import Bench, Measured
 from rag.errors import ArtifactError, ConfigError
+from rag.hpo.samplers.random import Random
+from rag.hpo.space import point_key
+from rag.hpo.storage import Worker, locked, open_storage
+from rag.hpo.sweep import Sweep
+from rag.hpo.trial import Bench, Measured
 from rag.pipeline import Pipeline
 from rag.store.fingerprint import fingerprint
 

@@ -10,17 +10,17 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from hpo.constraints import Bound
-from hpo.distributions import Scalar
-from hpo.objectives import ANSWERS, COSTS, Objective, parse_metric, parse_objectives
-from hpo.samplers.base import Sampler
-from hpo.samplers.optuna import TPE
-from hpo.space import Space
-from hpo.storage import check_url
 from rag.component import Component
 from rag.config import build
 from rag.config.source import Node, extended, node_from_python, read_source
 from rag.errors import ConfigError, Location, Mistake, did_you_mean
+from rag.hpo.constraints import Bound
+from rag.hpo.distributions import Scalar
+from rag.hpo.objectives import ANSWERS, COSTS, Objective, parse_metric, parse_objectives
+from rag.hpo.samplers.base import Sampler
+from rag.hpo.samplers.optuna import TPE
+from rag.hpo.space import Space
+from rag.hpo.storage import check_url
 
 __all__ = ["Sweep", "check_sweep", "read_sweep"]
 

@@ -12,17 +12,17 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from eval.answers import against_references, references_of
-from eval.datasets.base import Dataset, Split
-from eval.evaluation import as_run, identical, without
-from eval.latency import time_alone
-from eval.measures import parse_measures, per_query
-from hpo.early_stopping import LEAST, blocks
-from hpo.sweep import Sweep
 from rag.batch import QueryBatch
 from rag.context import Training
 from rag.costs import Costs
 from rag.errors import ConfigError, DataError, ModelError
+from rag.eval.answers import against_references, references_of
+from rag.eval.datasets.base import Dataset, Split
+from rag.eval.evaluation import as_run, identical, without
+from rag.eval.latency import time_alone
+from rag.eval.measures import parse_measures, per_query
+from rag.hpo.early_stopping import LEAST, blocks
+from rag.hpo.sweep import Sweep
 from rag.pipeline import Pipeline
 from rag.store.fingerprint import fingerprint
 from rag.store.store import Store

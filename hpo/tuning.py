@@ -15,23 +15,23 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from eval.datasets.base import Dataset
-from eval.datasets.load import load_dataset
-from hpo.choice import pareto
-from hpo.early_stopping import hopeless
-from hpo.objectives import COSTS
-from hpo.outputs import check_target, write_outputs
-from hpo.study import Asked, Finished, SweepStudy
-from hpo.sweep import Sweep, read_sweep, sweep_from_config
-from hpo.trial import Bench, Measured
 from rag.context import Progress, no_progress
 from rag.errors import ArtifactError, ConfigError, RagError
+from rag.eval.datasets.base import Dataset
+from rag.eval.datasets.load import load_dataset
+from rag.hpo.choice import pareto
+from rag.hpo.early_stopping import hopeless
+from rag.hpo.objectives import COSTS
+from rag.hpo.outputs import check_target, write_outputs
+from rag.hpo.study import Asked, Finished, SweepStudy
+from rag.hpo.sweep import Sweep, read_sweep, sweep_from_config
+from rag.hpo.trial import Bench, Measured
 from rag.store.store import Store
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from hpo.result import SweepResult
+    from rag.hpo.result import SweepResult
 
 __all__ = ["dataset_source", "tune"]
 
@@ -58,7 +58,7 @@ def tune(
         store: Where what is computed is kept and shared between trials. None computes everything for each trial.
         workers: Processes that run trials; they share the store and the storage.
         progress: Shows how far it is.
-        settings: Arguments of :class:`~hpo.sweep.Sweep` that replace those of the file or mapping.
+        settings: Arguments of :class:`~rag.hpo.sweep.Sweep` that replace those of the file or mapping.
 
     Returns:
         The trials, the choice, and how it fares on the test queries.
@@ -68,7 +68,7 @@ def tune(
         DataError: The dataset cannot be used, or has no queries to tune or to test on.
         ArtifactError: The storage holds another sweep, or cannot be used.
     """
-    from hpo.result import conclude
+    from rag.hpo.result import conclude
 
     sweep = _sweep(sweep, settings)
     source = dataset_source(sweep, dataset)

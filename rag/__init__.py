@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 from rag._lazy import lazy_attributes
 
+__version__ = "0.1.0"
+
 if TYPE_CHECKING:
     from rag.batch import QueryBatch
     from rag.candidates import Candidates

@@ -10,7 +10,7 @@ import errno
 import json
 import sys
 from collections.abc import Callable, Sequence
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -374,12 +374,27 @@ def _checker(config: Path, overrides: Sequence[str]) -> Callable[..., str] | Non
 
 
 def _load_commands() -> None:
-    for entry in sorted(entry_points(group="rag.commands"), key=lambda one: one.name):
-        command = entry.load()
+    for entry in sorted(entry_points(group="rag.commands"), key=lambda entry: entry.name):
+        try:
+            command = entry.load()
+        except Exception as error:  # a plug-in may raise anything while it is imported; it costs its own command only
+            app.command(entry.name, context_settings={"ignore_unknown_options": True})(_broken_command(entry, error))
+            continue
         if isinstance(command, typer.Typer):
             app.add_typer(command, name=entry.name)
         else:
             app.command(entry.name)(command)
+
+
+def _broken_command(entry: EntryPoint, error: Exception) -> Callable[..., None]:
+    """A command that says why the real one cannot be loaded, whatever it is given."""
+    reason = f"the command '{entry.name}' ({entry.value}) cannot be loaded: {type(error).__name__}: {error}"
+
+    def broken(arguments: Annotated[list[str] | None, typer.Argument(hidden=True)] = None) -> None:
+        raise RagError(reason)
+
+    broken.__doc__ = f"Cannot be loaded: {type(error).__name__}: {error}"
+    return broken
 
 
 def main() -> None:

@@ -10,7 +10,7 @@ import numpy as np
 
 from rag.candidates import Floats, Ints
 from rag.errors import NotFittedError
-from rerankers.base import Scorer
+from rag.rerankers.base import Scorer
 
 if TYPE_CHECKING:
     from rag.batch import QueryBatch

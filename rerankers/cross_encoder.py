@@ -12,7 +12,7 @@ from rag.candidates import Floats, Ints
 from rag.component import Runtime
 from rag.errors import ModelError, NotFittedError
 from rag.models import Device, Precision, inference, load_cross_encoder, model_content, resolved_precision
-from rerankers.base import Scorer
+from rag.rerankers.base import Scorer
 
 if TYPE_CHECKING:
     from sentence_transformers import CrossEncoder

@@ -12,10 +12,10 @@ from rag.candidates import PADDING, Candidates, Floats, Ints, Vectors
 from rag.corpus.passages import Passages
 from rag.embedders.base import Embedder
 from rag.errors import ConfigError, NotFittedError
+from rag.rerankers.base import Scorer
+from rag.rerankers.cur.items import Mask, is_in
 from rag.stage import Stage
 from rag.store.fingerprint import fingerprint
-from rerankers.base import Scorer
-from rerankers.cur.items import Mask, is_in
 
 if TYPE_CHECKING:
     from rag.batch import QueryBatch

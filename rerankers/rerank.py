@@ -11,9 +11,8 @@ from pydantic import Field
 from rag.candidates import Candidates
 from rag.component import Need
 from rag.errors import ConfigError
-from rag.stage import Stage
-from rerankers.base import Scorer
-from rerankers.blend import (
+from rag.rerankers.base import Scorer
+from rag.rerankers.blend import (
     Blend,
     blended,
     fixed_weight,
@@ -23,6 +22,7 @@ from rerankers.blend import (
     training_sample,
     tuned_weight,
 )
+from rag.stage import Stage
 
 if TYPE_CHECKING:
     from rag.batch import QueryBatch

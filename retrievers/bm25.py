@@ -14,9 +14,9 @@ from pydantic import Field
 from rag.candidates import PADDING, Candidates, Floats, Ints, top_k_of_scores
 from rag.corpus.passages import Passages
 from rag.errors import ConfigError, DataError, NotFittedError, did_you_mean
+from rag.retrievers.bm25_weights import bm25_weights
+from rag.retrievers.keys import best_documents
 from rag.stage import Retriever
-from retrievers.bm25_weights import bm25_weights
-from retrievers.keys import best_documents
 
 if TYPE_CHECKING:
     from rag.batch import QueryBatch

@@ -12,10 +12,10 @@ from rag.candidates import PADDING, Candidates, Floats, Ints, Vectors
 from rag.corpus.passages import Passages
 from rag.embedders.base import Embedder
 from rag.errors import NotFittedError
+from rag.retrievers.indexes.base import Index
+from rag.retrievers.indexes.flat import Flat
+from rag.retrievers.keys import best_documents
 from rag.stage import Retriever
-from retrievers.indexes.base import Index
-from retrievers.indexes.flat import Flat
-from retrievers.keys import best_documents
 
 if TYPE_CHECKING:
     from rag.batch import QueryBatch

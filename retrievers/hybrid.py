@@ -10,9 +10,9 @@ from pydantic import Field
 
 from rag.candidates import Candidates
 from rag.errors import ConfigError
+from rag.retrievers.fusion.base import Fusion
+from rag.retrievers.fusion.rrf import RRF
 from rag.stage import Retriever
-from retrievers.fusion.base import Fusion
-from retrievers.fusion.rrf import RRF
 
 if TYPE_CHECKING:
     from rag.batch import QueryBatch

@@ -18,8 +18,8 @@ from pydantic import Field
 from rag.component import Runtime
 from rag.errors import ConfigError, ModelError
 from rag.summarizer import Source, Summarizer, Summary
-from summarizers.answers import Unusable, read_answer, tokens_of, wants_structure
-from summarizers.prompts import Task, check_template, messages, prompted, template_of
+from rag.summarizers.answers import Unusable, read_answer, tokens_of, wants_structure
+from rag.summarizers.prompts import Task, check_template, messages, prompted, template_of
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel

@@ -13,8 +13,8 @@ from pydantic import Field
 
 from rag.component import Runtime
 from rag.errors import ConfigError, MissingExtraError, ModelError
-from summarizers.chat import ChatSummarizer, secret_free
-from summarizers.prompts import Task
+from rag.summarizers.chat import ChatSummarizer, secret_free
+from rag.summarizers.prompts import Task
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel

@@ -20,8 +20,8 @@ from rag.queries.base import QueryEncoder
 from rag.stage import Retriever
 from rag.store.fingerprint import fingerprint
 from rag.summarizer import Source
-from summarizers.students.base import Conversations, Student, unit
-from summarizers.students.ridge import Ridge
+from rag.summarizers.students.base import Conversations, Student, unit
+from rag.summarizers.students.ridge import Ridge
 
 if TYPE_CHECKING:
     from rag.context import FitContext

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Protocol, cast, runtime_checka
 from pydantic import Field
 
 from rag.component import Runtime
-from summarizers.chat import ChatSummarizer
-from summarizers.prompts import Task
+from rag.summarizers.chat import ChatSummarizer
+from rag.summarizers.prompts import Task
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel

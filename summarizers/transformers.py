@@ -14,8 +14,8 @@ from rag.conversation import render
 from rag.errors import ModelError
 from rag.models import Device, model_content, resolve_device, resolve_model
 from rag.summarizer import Source, Summarizer, Summary
-from summarizers.answers import several, without_thoughts
-from summarizers.prompts import Task, check_template, messages, prompted, template_of
+from rag.summarizers.answers import several, without_thoughts
+from rag.summarizers.prompts import Task, check_template, messages, prompted, template_of
 
 __all__ = ["TransformersSummarizer"]
 

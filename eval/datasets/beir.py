@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from eval.datasets.base import Dataset
-from eval.datasets.qrels import join, read_qrels
-from eval.datasets.queries import read_queries
-from eval.datasets.write import about_of
 from rag.corpus.readers import read_corpus
 from rag.errors import DataError
+from rag.eval.datasets.base import Dataset
+from rag.eval.datasets.qrels import join, read_qrels
+from rag.eval.datasets.queries import read_queries
+from rag.eval.datasets.write import about_of
 
 __all__ = ["read_beir"]
 

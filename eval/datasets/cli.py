@@ -10,7 +10,7 @@ import typer
 from rag.cli import JsonOption, StoreModeOption, StoreOption
 
 if TYPE_CHECKING:
-    from eval.datasets.base import Dataset, Split
+    from rag.eval.datasets.base import Dataset, Split
 
 __all__ = ["app"]
 
@@ -41,8 +41,8 @@ def _default(context: typer.Context, as_json: JsonOption = False) -> None:
 @app.command("list")
 def list_datasets(as_json: JsonOption = False) -> None:
     """List the datasets that come along, and how to name others."""
-    from eval.datasets.load import BUILT_IN
     from rag.console import print_json
+    from rag.eval.datasets.load import BUILT_IN
 
     if as_json:
         print_json(BUILT_IN)
@@ -60,8 +60,8 @@ def show(
     as_json: JsonOption = False,
 ) -> None:
     """Say what a dataset holds, and which questions its splits share."""
-    from eval.datasets.load import load_dataset
     from rag.console import print_json
+    from rag.eval.datasets.load import load_dataset
 
     about = _about(load_dataset(source), near)
     if as_json:
@@ -86,8 +86,8 @@ def show(
 @app.command()
 def convert(source: SourceArgument, folder: OutOption) -> None:
     """Write a dataset, from wherever it is, as a folder."""
-    from eval.datasets.load import load_dataset
-    from eval.datasets.write import check_target, write_dataset
+    from rag.eval.datasets.load import load_dataset
+    from rag.eval.datasets.write import check_target, write_dataset
 
     check_target(folder)
     dataset = load_dataset(source)
@@ -115,9 +115,9 @@ def split(
     seed: SeedOption = 0,
 ) -> None:
     """Divide a dataset's queries into train, dev and test; duplicates never end up in two of them."""
-    from eval.datasets.load import load_dataset
-    from eval.datasets.split import split_dataset
-    from eval.datasets.write import check_target, write_dataset
+    from rag.eval.datasets.load import load_dataset
+    from rag.eval.datasets.split import split_dataset
+    from rag.eval.datasets.write import check_target, write_dataset
 
     check_target(folder)
     shares = {"train": train, "dev": dev, "test": test}
@@ -166,11 +166,11 @@ def make(
     as_json: JsonOption = False,
 ) -> None:
     """Have a language model write questions to your documents. Stopped and started again, it goes on."""
-    from eval.datasets.make import make_dataset
-    from eval.datasets.write import check_target, write_dataset
     from rag.config import load_component, load_pipeline
     from rag.console import print_json, progress
     from rag.corpus.readers import read_corpus
+    from rag.eval.datasets.make import make_dataset
+    from rag.eval.datasets.write import check_target, write_dataset
     from rag.store.cli import open_store
     from rag.summarizer import Summarizer
 
@@ -206,7 +206,7 @@ def make(
 
 
 def _wrote(dataset: Dataset, folder: Path) -> None:
-    from eval.datasets.write import about_of
+    from rag.eval.datasets.write import about_of
 
     sizes = {name: sum(map(bool, split.qrels.values())) for name, split in dataset.splits.items()}
     splits = ", ".join(f"{name} {size:,}" for name, size in sizes.items() if size)
@@ -218,8 +218,8 @@ def _wrote(dataset: Dataset, folder: Path) -> None:
 def _about(dataset: Dataset, near: float) -> dict[str, Any]:
     from collections import Counter
 
-    from eval.answers import references_of
-    from eval.datasets.duplicates import shared_between
+    from rag.eval.answers import references_of
+    from rag.eval.datasets.duplicates import shared_between
 
     splits = {}
     for name, split in dataset.splits.items():
@@ -244,8 +244,8 @@ def _about(dataset: Dataset, near: float) -> dict[str, Any]:
 
 def _example(dataset: Dataset, split: Split) -> dict[str, str] | None:
     """A query and a document that answers it, to see whether columns are what they were taken for."""
-    from eval.pages import excerpt
-    from eval.query_table import first_line
+    from rag.eval.pages import excerpt
+    from rag.eval.query_table import first_line
 
     for query in split.queries:
         for id, grade in split.qrels[query.id].items():

@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from eval.datasets.base import Dataset
 from rag.candidates import Ints
+from rag.eval.datasets.base import Dataset
 
 __all__ = ["Pair", "groups_of", "leaks", "normalised", "shared_between", "similar"]
 

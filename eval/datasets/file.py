@@ -7,13 +7,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
-from eval.datasets.base import Dataset, Split
-from eval.datasets.qrels import join, read_qrels
-from eval.datasets.tables import CorpusTable, QrelsTable, QueriesTable
 from rag.component import Component
 from rag.config import build
 from rag.config.source import Node, dump, read_source
 from rag.errors import ConfigError, DataError, Location, Mistake
+from rag.eval.datasets.base import Dataset, Split
+from rag.eval.datasets.qrels import join, read_qrels
+from rag.eval.datasets.tables import CorpusTable, QrelsTable, QueriesTable
 from rag.types import Query
 
 __all__ = ["DatasetFile", "check_dataset", "read_dataset_file"]

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from eval.datasets.base import Dataset
-from eval.datasets.qrels import grade_of, join
-from eval.datasets.queries import query_of
 from rag.corpus.readers import read_corpus, row_id
 from rag.errors import DataError
+from rag.eval.datasets.base import Dataset
+from rag.eval.datasets.qrels import grade_of, join
+from rag.eval.datasets.queries import query_of
 
 __all__ = ["read_hub"]
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from eval.datasets.base import Dataset
-from eval.datasets.qrels import grade_of, join
 from rag.corpus.corpus import Corpus
 from rag.errors import DataError, MissingExtraError, did_you_mean
+from rag.eval.datasets.base import Dataset
+from rag.eval.datasets.qrels import grade_of, join
 from rag.types import Document, Query
 
 __all__ = ["read_irds"]

@@ -11,9 +11,6 @@ from typing import Any
 
 import numpy as np
 
-from eval.datasets.base import Dataset, Split
-from eval.datasets.duplicates import similar
-from eval.datasets.trivial import why_trivial
 from rag.batch import QueryBatch
 from rag.candidates import Ints
 from rag.config import build_pipeline
@@ -23,6 +20,9 @@ from rag.corpus.corpus import Corpus
 from rag.corpus.passages import Passages
 from rag.costs import Ledger
 from rag.errors import ConfigError, DataError
+from rag.eval.datasets.base import Dataset, Split
+from rag.eval.datasets.duplicates import similar
+from rag.eval.datasets.trivial import why_trivial
 from rag.pipeline import Pipeline
 from rag.store.store import Store
 from rag.summarizer import Source, Summarizer

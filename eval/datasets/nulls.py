@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from eval.datasets.base import Dataset, Split
 from rag.corpus.corpus import Corpus
 from rag.errors import ConfigError
+from rag.eval.datasets.base import Dataset, Split
 
 __all__ = ["without_answers"]
 

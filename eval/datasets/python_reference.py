@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from eval.datasets.base import Dataset
-from eval.datasets.qrels import join, read_qrels
-from eval.datasets.queries import read_queries
 from rag.corpus.corpus import Corpus
+from rag.eval.datasets.base import Dataset
+from rag.eval.datasets.qrels import join, read_qrels
+from rag.eval.datasets.queries import read_queries
 from rag.types import Document
 
 __all__ = ["NAME", "read_python_reference"]

@@ -6,9 +6,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from eval.datasets.base import Qrels, Split
 from rag.corpus.readers import iter_lines
 from rag.errors import DataError
+from rag.eval.datasets.base import Qrels, Split
 from rag.types import Query
 
 __all__ = ["ABSENT", "MOST", "absent_note", "grade_of", "join", "read_qrels"]

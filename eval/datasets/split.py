@@ -6,10 +6,10 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import replace
 
-from eval.datasets.base import Dataset, Split
-from eval.datasets.duplicates import Pair, groups_of, similar
-from eval.datasets.qrels import ABSENT, absent_note
 from rag.errors import ConfigError, DataError
+from rag.eval.datasets.base import Dataset, Split
+from rag.eval.datasets.duplicates import Pair, groups_of, similar
+from rag.eval.datasets.qrels import ABSENT, absent_note
 from rag.types import Query
 
 __all__ = ["split_dataset"]

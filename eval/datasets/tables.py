@@ -10,14 +10,14 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
-from eval.datasets.base import Qrels
-from eval.datasets.qrels import grade_of, read_qrels
-from eval.datasets.queries import query_of
-from eval.datasets.topics import read_topics
 from rag.component import Component
 from rag.corpus.corpus import Corpus
 from rag.corpus.readers import ID_FIELDS, TABLES, TEXT_FIELDS, documents_of, iter_rows, read_corpus, row_id
 from rag.errors import ConfigError, DataError, did_you_mean
+from rag.eval.datasets.base import Qrels
+from rag.eval.datasets.qrels import grade_of, read_qrels
+from rag.eval.datasets.queries import query_of
+from rag.eval.datasets.topics import read_topics
 from rag.types import Query
 
 __all__ = ["CorpusTable", "QrelsTable", "QueriesTable", "Table"]
@@ -296,7 +296,7 @@ class QrelsTable(Table):
 
 
 def _answers(value: Any, where: str) -> dict[str, list[str]]:
-    """What :mod:`eval.answers` takes as references."""
+    """What :mod:`rag.eval.answers` takes as references."""
     if value in (None, ""):
         return {}
     texts = value if isinstance(value, list) else [value]

@@ -8,8 +8,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from eval.datasets.base import Dataset
 from rag.errors import ArtifactError, DataError
+from rag.eval.datasets.base import Dataset
 from rag.store.folder import replaced_folder
 from rag.types import Document, Query
 

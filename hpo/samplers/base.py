@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from hpo.space import Point, PointKey, Space, point_key
 from rag.component import Component
 from rag.errors import ConfigError
+from rag.hpo.space import Point, PointKey, Space, point_key
 
 if TYPE_CHECKING:
     from optuna.samplers import BaseSampler
@@ -47,7 +47,7 @@ class History:
 
     @cached_property
     def scores(self) -> Mapping[PointKey, float | None]:
-        """Score by :func:`~hpo.space.point_key`."""
+        """Score by :func:`~rag.hpo.space.point_key`."""
         return {point_key(one.point): one.score for one in self.tried}
 
     def __contains__(self, point: object) -> bool:
@@ -119,7 +119,7 @@ class ProposingSampler(Sampler):
         """The next point; None when there is nothing left to try."""
 
     def optuna(self, space: Space, *, seed: int, number: int) -> BaseSampler:
-        from hpo.samplers.proposing import PointSampler
+        from rag.hpo.samplers.proposing import PointSampler
 
         return PointSampler(self, space, seed)
 

@@ -9,9 +9,9 @@ from typing import Annotated, Any, ClassVar, Literal
 import numpy as np
 from pydantic import Field
 
-from hpo.samplers.base import History, ProposingSampler, unseen
-from hpo.space import Parameter, Point, Space, point_key
 from rag.errors import ConfigError, did_you_mean
+from rag.hpo.samplers.base import History, ProposingSampler, unseen
+from rag.hpo.space import Parameter, Point, Space, point_key
 
 __all__ = ["Greedy"]
 

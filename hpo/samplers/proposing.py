@@ -10,8 +10,8 @@ from optuna.samplers import BaseSampler, RandomSampler
 from optuna.study import Study
 from optuna.trial import FrozenTrial
 
-from hpo.samplers.base import History, ProposingSampler
-from hpo.space import Point, Space
+from rag.hpo.samplers.base import History, ProposingSampler
+from rag.hpo.space import Point, Space
 
 __all__ = ["PointSampler"]
 

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from rag.errors import ConfigError
-from rerankers.base import Scorer
-from rerankers.blend import training_sample
-from rerankers.cur.factors import Factors
+from rag.rerankers.base import Scorer
+from rag.rerankers.blend import training_sample
+from rag.rerankers.cur.factors import Factors
 
 if TYPE_CHECKING:
     from rag.context import FitContext

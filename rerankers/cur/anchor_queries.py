@@ -13,13 +13,13 @@ from pydantic import Field
 from rag.candidates import Floats, Vectors
 from rag.component import Need, Runtime
 from rag.errors import DataError
+from rag.rerankers.cur.factors import Factors
+from rag.rerankers.cur.matrix import score_matrix
 from rag.types import Query
-from rerankers.cur.factors import Factors
-from rerankers.cur.matrix import score_matrix
 
 if TYPE_CHECKING:
     from rag.context import FitContext
-    from rerankers.base import Scorer
+    from rag.rerankers.base import Scorer
 
 __all__ = ["AnchorQueryFactors", "anchor_queries", "fold_in", "queries_content"]
 

@@ -18,8 +18,8 @@ from typing import Literal
 import numpy as np
 
 from rag.candidates import Floats, Ints, Vectors
-from rerankers.cur.items import Extra, Items, Listed, gathered
-from rerankers.cur.solver import Doubles, GrowingRidge, PseudoInverse, Solver
+from rag.rerankers.cur.items import Extra, Items, Listed, gathered
+from rag.rerankers.cur.solver import Doubles, GrowingRidge, PseudoInverse, Solver
 
 __all__ = ["Acquisition", "Plan", "Prior", "Score", "round_sizes", "search"]
 

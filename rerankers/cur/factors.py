@@ -16,7 +16,7 @@ from rag.errors import NotFittedError
 if TYPE_CHECKING:
     from rag.batch import QueryBatch
     from rag.context import FitContext
-    from rerankers.base import Scorer
+    from rag.rerankers.base import Scorer
 
 __all__ = ["EmbeddingFactors", "Factors", "of_length_one"]
 

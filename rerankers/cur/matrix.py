@@ -20,7 +20,7 @@ from rag.types import Query
 
 if TYPE_CHECKING:
     from rag.context import FitContext
-    from rerankers.base import Scorer
+    from rag.rerankers.base import Scorer
 
 __all__ = ["check_calls", "score_matrix"]
 

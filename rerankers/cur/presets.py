@@ -6,9 +6,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from rerankers.base import Scorer
-from rerankers.cur.factors import Factors
-from rerankers.cur.stage import Cur
+from rag.rerankers.base import Scorer
+from rag.rerankers.cur.factors import Factors
+from rag.rerankers.cur.stage import Cur
 
 __all__ = ["ADACUR", "ANNCUR", "AXN"]
 

@@ -12,9 +12,8 @@ from pydantic import Field
 from rag.candidates import PADDING, Candidates, Floats, Ints
 from rag.component import Component, Need
 from rag.errors import ConfigError
-from rag.stage import Stage
-from rerankers.base import Scorer
-from rerankers.blend import (
+from rag.rerankers.base import Scorer
+from rag.rerankers.blend import (
     Blend,
     blended,
     fixed_weight,
@@ -24,11 +23,12 @@ from rerankers.blend import (
     training_sample,
     tuned_weight,
 )
-from rerankers.cur.alignment import aligned
-from rerankers.cur.anchors import choose_anchors
-from rerankers.cur.engine import Acquisition, Plan, Prior, round_sizes, search
-from rerankers.cur.factors import Factors
-from rerankers.cur.items import Everything, Items, Listed, Mask
+from rag.rerankers.cur.alignment import aligned
+from rag.rerankers.cur.anchors import choose_anchors
+from rag.rerankers.cur.engine import Acquisition, Plan, Prior, round_sizes, search
+from rag.rerankers.cur.factors import Factors
+from rag.rerankers.cur.items import Everything, Items, Listed, Mask
+from rag.stage import Stage
 
 if TYPE_CHECKING:
     from rag.batch import QueryBatch

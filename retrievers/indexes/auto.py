@@ -13,20 +13,20 @@ from rag.candidates import Floats, Ints, Vectors
 from rag.context import Progress, no_progress
 from rag.errors import NotFittedError
 from rag.registry import component_class
-from retrievers.indexes.base import Index
-from retrievers.indexes.faiss_index import FaissIndex
-from retrievers.indexes.flat import Flat
-from retrievers.indexes.hnsw import HNSW
-from retrievers.indexes.ivf_fastscan import IVFFastScan
-from retrievers.indexes.ivf_flat import IVFFlat
-from retrievers.indexes.rabitq import RaBitQ
+from rag.retrievers.indexes.base import Index
+from rag.retrievers.indexes.faiss_index import FaissIndex
+from rag.retrievers.indexes.flat import Flat
+from rag.retrievers.indexes.hnsw import HNSW
+from rag.retrievers.indexes.ivf_fastscan import IVFFastScan
+from rag.retrievers.indexes.ivf_flat import IVFFlat
+from rag.retrievers.indexes.rabitq import RaBitQ
 
 if TYPE_CHECKING:
     from rag.context import FitContext
 
 __all__ = ["Auto", "pick"]
 
-logger = logging.getLogger("retrievers.indexes")
+logger = logging.getLogger("rag.retrievers.indexes")
 
 _SCANNED = 20_000_000
 """Values that are compared one by one in some 5 ms on one core: up to here an exact answer costs little."""

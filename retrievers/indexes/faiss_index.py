@@ -15,9 +15,9 @@ import numpy as np
 from rag.candidates import PADDING, Floats, Ints, Vectors
 from rag.context import Progress, no_progress
 from rag.errors import ArtifactError, DataError, NotFittedError
-from retrievers.indexes.base import Index
-from retrievers.indexes.scan import scan, scan_cost
-from retrievers.indexes.subset import Subset, subset_of
+from rag.retrievers.indexes.base import Index
+from rag.retrievers.indexes.scan import scan, scan_cost
+from rag.retrievers.indexes.subset import Subset, subset_of
 
 if TYPE_CHECKING:
     from rag.context import FitContext

@@ -7,10 +7,10 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from rag.candidates import Vectors
-from retrievers.indexes.clusters import clusters_for, probe_cost, probe_parameters, repeated, trained_quietly
-from retrievers.indexes.product_codes import parts_for
-from retrievers.indexes.refined import RefinedIndex
-from retrievers.indexes.subset import Subset
+from rag.retrievers.indexes.clusters import clusters_for, probe_cost, probe_parameters, repeated, trained_quietly
+from rag.retrievers.indexes.product_codes import parts_for
+from rag.retrievers.indexes.refined import RefinedIndex
+from rag.retrievers.indexes.subset import Subset
 
 __all__ = ["IVFFastScan"]
 

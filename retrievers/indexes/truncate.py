@@ -8,8 +8,8 @@ from pydantic import Field
 
 from rag.candidates import Vectors
 from rag.errors import ConfigError
-from retrievers.indexes.refined import RefinedIndex
-from retrievers.indexes.subset import Subset
+from rag.retrievers.indexes.refined import RefinedIndex
+from rag.retrievers.indexes.subset import Subset
 
 __all__ = ["Truncate"]
 

@@ -22,10 +22,10 @@ from rag.embedders.base import Embedder
 from rag.errors import DataError, NotFittedError
 from rag.queries.base import QueryEncoder
 from rag.queries.identity import Identity
+from rag.retrievers.key_spaces.pooling import deepened, log_sum_exp_per_document
 from rag.stage import Retriever
 from rag.summarizer import Source
 from rag.types import Document
-from retrievers.key_spaces.pooling import deepened, log_sum_exp_per_document
 
 __all__ = ["Key", "KeySpace", "Pooling"]
 

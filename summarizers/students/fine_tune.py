@@ -15,8 +15,8 @@ from rag.context import Progress
 from rag.conversation import conversation_text
 from rag.errors import MissingExtraError, NotFittedError
 from rag.models import Device, inference, load_sentence_transformer, model_content, quiet, resolve_device
-from summarizers.students.base import Conversations, Student
-from summarizers.students.losses import TEMPERATURE, Loss, torch_loss
+from rag.summarizers.students.base import Conversations, Student
+from rag.summarizers.students.losses import TEMPERATURE, Loss, torch_loss
 
 if TYPE_CHECKING:
     import torch

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from eval import RunValues, compare_runs, write_comparison
+from rag.eval import RunValues, compare_runs, write_comparison
 from tests.e2e.chromium import Chromium, find_chromium
 from tests.e2e.test_report_browser import DRAWN, FILL, SCRIPTS, WORST_CONTRAST, complaints
 

@@ -9,11 +9,11 @@ import pytest
 from plotly import graph_objects
 
 import rag.templates
-from eval import load_dataset
-from eval.datasets.base import Dataset
-from hpo import Categorical, Float, Int, tune
-from hpo.report import render_report
-from hpo.sweep import sweep_from_config
+from rag.eval import load_dataset
+from rag.eval.datasets.base import Dataset
+from rag.hpo import Categorical, Float, Int, tune
+from rag.hpo.report import render_report
+from rag.hpo.sweep import sweep_from_config
 from tests.e2e.chromium import Chromium, find_chromium
 from tests.e2e.test_report_browser import DRAWN, FILL, SCRIPTS, WORST_CONTRAST, complaints
 from tests.unit.eval.test_report import colours, data_of

@@ -27,9 +27,8 @@ from rag import (
     Threshold,
     Training,
 )
-from rag.store.store import Store
-from rerankers import Cur, EmbeddingFactors, GraphAdaptive, MaxSim, Rerank
-from retrievers import (
+from rag.rerankers import Cur, EmbeddingFactors, GraphAdaptive, MaxSim, Rerank
+from rag.retrievers import (
     BM25,
     HNSW,
     NSG,
@@ -44,7 +43,8 @@ from retrievers import (
     SummaryKey,
     TextKey,
 )
-from summarizers import Distilled, Extractive, Precomputed
+from rag.store.store import Store
+from rag.summarizers import Distilled, Extractive, Precomputed
 from tests.fakes import CountingScorer, WordEmbedder
 
 WORDS = [f"word{n}" for n in range(40)]

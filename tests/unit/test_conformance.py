@@ -9,24 +9,6 @@ import numpy as np
 import pytest
 from langchain_core.language_models import FakeListChatModel
 
-from eval.claim_judge import ClaimJudge
-from eval.datasets.file import DatasetFile
-from eval.datasets.tables import CorpusTable, QrelsTable, QueriesTable
-from hpo import (
-    GP,
-    NSGA2,
-    TPE,
-    Additive,
-    Categorical,
-    Choice,
-    Float,
-    Greedy,
-    Grid,
-    Int,
-    Optional,
-    Random,
-    Sweep,
-)
 from rag import (
     LSA,
     Candidates,
@@ -46,15 +28,26 @@ from rag import (
     SentenceTransformerEmbedder,
     Threshold,
 )
-from rag.registry import kinds, types_of
-from rag.testing import (
-    ChunkerConformance,
-    ComponentConformance,
-    EmbedderConformance,
-    RetrieverConformance,
-    StageConformance,
+from rag.eval.claim_judge import ClaimJudge
+from rag.eval.datasets.file import DatasetFile
+from rag.eval.datasets.tables import CorpusTable, QrelsTable, QueriesTable
+from rag.hpo import (
+    GP,
+    NSGA2,
+    TPE,
+    Additive,
+    Categorical,
+    Choice,
+    Float,
+    Greedy,
+    Grid,
+    Int,
+    Optional,
+    Random,
+    Sweep,
 )
-from rerankers import (
+from rag.registry import kinds, types_of
+from rag.rerankers import (
     ADACUR,
     ANNCUR,
     AXN,
@@ -68,7 +61,7 @@ from rerankers import (
     MaxSim,
     Rerank,
 )
-from retrievers import (
+from rag.retrievers import (
     BM25,
     HNSW,
     IVFPQ,
@@ -93,7 +86,7 @@ from retrievers import (
     Truncate,
     ZScore,
 )
-from summarizers import (
+from rag.summarizers import (
     ChatModel,
     Distilled,
     Extractive,
@@ -106,6 +99,13 @@ from summarizers import (
     SoftHistory,
     SummaryQuery,
     TransformersSummarizer,
+)
+from rag.testing import (
+    ChunkerConformance,
+    ComponentConformance,
+    EmbedderConformance,
+    RetrieverConformance,
+    StageConformance,
 )
 from tests.fakes import CountingScorer, WordEmbedder
 

@@ -13,9 +13,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from eval import evaluate
-from eval.answer_lines import answer_lines
-from eval.answers import (
+from rag import Corpus, Document, Pipeline, Query, Store
+from rag.answer import Answer, Citation
+from rag.eval import evaluate
+from rag.eval.answer_lines import answer_lines
+from rag.eval.answers import (
     citation_precision,
     exact_match,
     lexical_faithfulness,
@@ -23,14 +25,12 @@ from eval.answers import (
     token_f1,
     token_recall,
 )
-from eval.datasets.base import Dataset, Split
-from eval.measures import interval
-from eval.report import render_report
-from eval.run_folder import write_run
-from rag import Corpus, Document, Pipeline, Query, Store
-from rag.answer import Answer, Citation
-from retrievers import BM25
-from summarizers import ChatModel, Generate
+from rag.eval.datasets.base import Dataset, Split
+from rag.eval.measures import interval
+from rag.eval.report import render_report
+from rag.eval.run_folder import write_run
+from rag.retrievers import BM25
+from rag.summarizers import ChatModel, Generate
 from tests.chat_server import asked, chat_server
 
 # -- SQuAD 2.0's official script, word for word where it matters ----------------------------------------------------

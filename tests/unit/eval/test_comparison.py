@@ -14,14 +14,23 @@ from hypothesis import given
 from hypothesis import strategies as st
 from ir_measures import nDCG
 
-from eval import Dataset, RunValues, Split, compare_runs, comparison_report, evaluate, read_run_values, write_comparison
-from eval.comparison_report import as_latex, as_markdown, render_comparison
-from eval.markdown import cell
-from eval.run_folder import write_run
-from eval.runs import read_trec
 from rag import ConfigError, Corpus, DataError, Document, Pipeline, Query
 from rag.errors import ArtifactError
-from retrievers import BM25
+from rag.eval import (
+    Dataset,
+    RunValues,
+    Split,
+    compare_runs,
+    comparison_report,
+    evaluate,
+    read_run_values,
+    write_comparison,
+)
+from rag.eval.comparison_report import as_latex, as_markdown, render_comparison
+from rag.eval.markdown import cell
+from rag.eval.run_folder import write_run
+from rag.eval.runs import read_trec
+from rag.retrievers import BM25
 from tests.fake_runs import write_fake_run
 
 RNG = np.random.default_rng(0)

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from eval import evaluate
-from eval.datasets.file import DatasetFile, check_dataset, read_dataset_file
-from eval.datasets.load import load_dataset
-from eval.datasets.tables import CorpusTable, QueriesTable
-from eval.datasets.topics import read_topics
 from rag import Pipeline
 from rag.errors import ConfigError, DataError
+from rag.eval import evaluate
+from rag.eval.datasets.file import DatasetFile, check_dataset, read_dataset_file
+from rag.eval.datasets.load import load_dataset
+from rag.eval.datasets.tables import CorpusTable, QueriesTable
+from rag.eval.datasets.topics import read_topics
 
 DOCUMENTS = """sku,name,description,year
 a1,Returns,"You can send anything back

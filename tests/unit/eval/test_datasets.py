@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from eval.datasets.load import BUILT_IN, load_dataset
-from eval.datasets.qrels import read_qrels
 from rag.errors import DataError
+from rag.eval.datasets.load import BUILT_IN, load_dataset
+from rag.eval.datasets.qrels import read_qrels
 
 
 def write(folder: Path, qrels: str = "query-id\tcorpus-id\tscore\nq1\ta\t2\n", **files: str) -> Path:

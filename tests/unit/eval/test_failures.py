@@ -8,16 +8,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from eval import Dataset, Split, evaluate
-from eval.attribution import NOT_IN_CORPUS, Attribution, oracle
-from eval.failures import failure_modes, words
-from eval.markdown import as_markdown
-from eval.measures import parse_measures, per_query
-from eval.run_folder import write_run
 from rag import Corpus, Document, Pipeline, Query, Threshold
 from rag.candidates import Candidates
-from rerankers import Rerank
-from retrievers import BM25
+from rag.eval import Dataset, Split, evaluate
+from rag.eval.attribution import NOT_IN_CORPUS, Attribution, oracle
+from rag.eval.failures import failure_modes, words
+from rag.eval.markdown import as_markdown
+from rag.eval.measures import parse_measures, per_query
+from rag.eval.run_folder import write_run
+from rag.rerankers import Rerank
+from rag.retrievers import BM25
 from tests.fake_runs import write_fake_run
 from tests.fakes import CountingScorer
 

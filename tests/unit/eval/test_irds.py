@@ -11,8 +11,8 @@ from typing import NamedTuple
 
 import pytest
 
-from eval.datasets.load import load_dataset
 from rag.errors import DataError, MissingExtraError
+from rag.eval.datasets.load import load_dataset
 
 os.environ.setdefault("IR_DATASETS_HOME", tempfile.mkdtemp())  # it makes folders when it is imported
 ir_datasets = pytest.importorskip("ir_datasets")

@@ -12,17 +12,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from langchain_core.language_models import FakeListChatModel
 
-from eval import ClaimJudge, evaluate, judge_answers
-from eval.answer_lines import answer_lines
-from eval.claim_judge import _filled
-from eval.judge import Case, Judge, check_judge
-from eval.labels import read_labels
-from eval.report import render_report
-from eval.run_folder import write_run
 from rag import ConfigError, DataError, ModelError, Pipeline, Store
 from rag.config import load_component
-from retrievers import BM25
-from summarizers import ChatModel, Generate, LangChainSummarizer, Precomputed
+from rag.eval import ClaimJudge, evaluate, judge_answers
+from rag.eval.answer_lines import answer_lines
+from rag.eval.claim_judge import _filled
+from rag.eval.judge import Case, Judge, check_judge
+from rag.eval.labels import read_labels
+from rag.eval.report import render_report
+from rag.eval.run_folder import write_run
+from rag.retrievers import BM25
+from rag.summarizers import ChatModel, Generate, LangChainSummarizer, Precomputed
 from tests.chat_server import asked, chat_server
 from tests.unit.eval.test_answers import QUERIES, answered, dataset
 

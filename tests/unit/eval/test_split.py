@@ -10,14 +10,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from eval import evaluate
-from eval.datasets.base import Dataset, Split
-from eval.datasets.duplicates import leaks, normalised, shared_between, similar
-from eval.datasets.load import load_dataset
-from eval.datasets.split import split_dataset
-from eval.datasets.write import write_dataset
 from rag import Corpus, Document, Pipeline, Query, Turn
 from rag.errors import ArtifactError, ConfigError, DataError
+from rag.eval import evaluate
+from rag.eval.datasets.base import Dataset, Split
+from rag.eval.datasets.duplicates import leaks, normalised, shared_between, similar
+from rag.eval.datasets.load import load_dataset
+from rag.eval.datasets.split import split_dataset
+from rag.eval.datasets.write import write_dataset
 
 SHARES = {"train": 0.6, "dev": 0.2, "test": 0.2}
 CORPUS = Corpus.from_documents([Document("a", "one"), Document("b", "two")])

@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hpo import Categorical, Choice, Float, Int, Optional
-from hpo.distributions import unit
-from hpo.space import Space
-from hpo.sweep import check_sweep, read_sweep
 from rag import ConfigError
 from rag.config.source import node_from_python
+from rag.hpo import Categorical, Choice, Float, Int, Optional
+from rag.hpo.distributions import unit
+from rag.hpo.space import Space
+from rag.hpo.sweep import check_sweep, read_sweep
 
 SWEEP = """\
 type: sweep

@@ -13,19 +13,19 @@ import pyarrow.parquet as pq
 import pytest
 
 import rag.templates
-from eval import evaluate, load_dataset
-from eval.datasets.base import Dataset
-from eval.pages import number
-from hpo import Categorical, Float, Int, plan, tune
-from hpo.report import _view
-from hpo.result import _notes, conclude, values_of
-from hpo.storage import open_storage
-from hpo.study import SweepStudy
-from hpo.sweep import sweep_from_config
-from hpo.trial import Bench, index_bytes
 from rag import ArtifactError, ConfigError, DataError, MissingExtraError, Pipeline
+from rag.eval import evaluate, load_dataset
+from rag.eval.datasets.base import Dataset
+from rag.eval.pages import number
+from rag.hpo import Categorical, Float, Int, plan, tune
+from rag.hpo.report import _view
+from rag.hpo.result import _notes, conclude, values_of
+from rag.hpo.storage import open_storage
+from rag.hpo.study import SweepStudy
+from rag.hpo.sweep import sweep_from_config
+from rag.hpo.trial import Bench, index_bytes
+from rag.retrievers import BM25
 from rag.store.store import Store
-from retrievers import BM25
 from tests.chat_server import chat_server
 
 DATA = Path(rag.templates.__file__).parent / "starter" / "data"
@@ -359,7 +359,7 @@ def test_other_storages(dataset, tmp_path):
 
 @pytest.mark.parametrize(("url", "extra"), [("mysql://u:secret@h/x", "mysql"), ("postgresql://u@h/x", "postgresql")])
 def test_a_server_whose_driver_is_missing(dataset, monkeypatch, url, extra):
-    monkeypatch.setattr("hpo.storage.find_spec", lambda name: None)
+    monkeypatch.setattr("rag.hpo.storage.find_spec", lambda name: None)
     with pytest.raises(MissingExtraError, match=rf"pip install 'rag-pipelines\[{extra}\]'"):
         tune(sweep(storage=url), dataset)
 

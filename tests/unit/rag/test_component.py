@@ -17,8 +17,8 @@ from rag import LSA, Component, ConfigError, NoChunker, Pipeline, Runtime, Thres
 from rag.component import REQUIRED
 from rag.config import build
 from rag.config.source import node_from_python
-from rerankers import MaxSim, Rerank
-from retrievers import BM25, HNSW, RRF, Dense, Flat, Hybrid, MinMax
+from rag.rerankers import MaxSim, Rerank
+from rag.retrievers import BM25, HNSW, RRF, Dense, Flat, Hybrid, MinMax
 from tests.fakes import WordEmbedder
 
 

@@ -27,8 +27,8 @@ from rag import (
     Training,
 )
 from rag.component import Component
-from rerankers import Rerank
-from retrievers import BM25, HNSW, Dense, Hybrid, MinMax
+from rag.rerankers import Rerank
+from rag.retrievers import BM25, HNSW, Dense, Hybrid, MinMax
 from tests.fakes import CountingScorer, WordEmbedder
 
 DOCUMENTS = [

@@ -14,14 +14,14 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import pytest
 
-from eval.datasets.tables import CorpusTable, QueriesTable
 from rag import LSA, ConfigError, Threshold
 from rag.component import Component, Parameter
 from rag.config import build, read_source
+from rag.eval.datasets.tables import CorpusTable, QueriesTable
 from rag.registry import component_class, kinds, types_of
-from rerankers import EmbeddingFactors
-from retrievers import BM25, Flat, TextKey
-from summarizers import ChatModel, Precomputed
+from rag.rerankers import EmbeddingFactors
+from rag.retrievers import BM25, Flat, TextKey
+from rag.summarizers import ChatModel, Precomputed
 from tests.fakes import CountingScorer, WordEmbedder
 
 COMPONENTS = [component_class(kind, name) for kind in kinds() for name in types_of(kind)]

@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rag import Candidates, ConfigError, Corpus, Document, FitContext, Passages, Query, QueryBatch
+from rag.rerankers import GraphAdaptive
+from rag.rerankers.graph_adaptive import nearest_neighbours
 from rag.store.store import Store
-from rerankers import GraphAdaptive
-from rerankers.graph_adaptive import nearest_neighbours
 from tests.fakes import TableEmbedder, TableScorer, WordEmbedder
 
 SEEDS = st.integers(0, 2**32 - 1)

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rag import Candidates, ConfigError, Corpus, Document, FitContext, ModelError, Passages, Query, QueryBatch
-from rerankers import Rerank
+from rag.rerankers import Rerank
 from tests.fakes import BrokenScorer, CountingScorer
 
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rag import ConfigError, Corpus, DataError, Document, FitContext, NotFittedError, Passages
-from retrievers import (
+from rag.retrievers import (
     HNSW,
     IVFPQ,
     LSH,
@@ -24,9 +24,9 @@ from retrievers import (
     ScalarQuantized,
     Truncate,
 )
-from retrievers.indexes.auto import pick
-from retrievers.indexes.scan import scan_cost
-from retrievers.indexes.subset import Subset
+from rag.retrievers.indexes.auto import pick
+from rag.retrievers.indexes.scan import scan_cost
+from rag.retrievers.indexes.subset import Subset
 
 N, D, K = 3000, 32, 10
 RNG = np.random.default_rng(3)
@@ -450,7 +450,7 @@ def test_auto_picks_by_size_and_memory(n, d, memory, expected):
 
 
 def test_auto_says_what_it_picked_and_keeps_it(tmp_path, caplog):
-    with caplog.at_level(logging.INFO, "retrievers.indexes"):
+    with caplog.at_level(logging.INFO, "rag.retrievers.indexes"):
         index = Auto()
         index.build(VECTORS)
     assert ["flat"] == [index.picked.type]

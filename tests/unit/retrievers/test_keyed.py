@@ -25,11 +25,11 @@ from rag import (
     RecursiveChunker,
     Store,
 )
+from rag.rerankers import Rerank
+from rag.retrievers import BM25, HNSW, Dense, Hybrid, Keyed, MinMax, PseudoQueriesKey, SummaryKey, TextKey, TitleKey
 from rag.summarizer import Summary
+from rag.summarizers import Extractive, Precomputed, SummaryQuery
 from rag.testing import check_candidates
-from rerankers import Rerank
-from retrievers import BM25, HNSW, Dense, Hybrid, Keyed, MinMax, PseudoQueriesKey, SummaryKey, TextKey, TitleKey
-from summarizers import Extractive, Precomputed, SummaryQuery
 from tests.fakes import CountingScorer, TableEmbedder
 
 N = 30

@@ -10,7 +10,7 @@ import pytest
 from langchain_core.language_models import FakeListChatModel
 
 from rag import ConfigError, Ledger, MissingExtraError, ModelError, Source, Store, Turn
-from summarizers import ChatModel, LangChainSummarizer
+from rag.summarizers import ChatModel, LangChainSummarizer
 from tests.chat_server import asked, chat_server, summary_of
 
 SOURCES = [Source(f"d{number}", f"text {number}") for number in range(20)]

@@ -12,8 +12,8 @@ import pytest
 from rag import ConfigError, DataError, Document, Pipeline, Query, QueryBatch, Store, Turn
 from rag.context import no_progress
 from rag.conversation import conversation_text, render
-from retrievers import BM25, Dense, Keyed, SummaryKey, TextKey
-from summarizers import (
+from rag.retrievers import BM25, Dense, Keyed, SummaryKey, TextKey
+from rag.summarizers import (
     ChatModel,
     Distilled,
     FineTune,
@@ -24,8 +24,8 @@ from summarizers import (
     SoftHistory,
     SummaryQuery,
 )
-from summarizers.students.base import Conversations, unit
-from summarizers.students.losses import held_out_loss, torch_loss
+from rag.summarizers.students.base import Conversations, unit
+from rag.summarizers.students.losses import held_out_loss, torch_loss
 from tests import tiny_models
 from tests.chat_server import asked, chat_server
 from tests.fakes import WordEmbedder

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from rag import DataError, ModelError, Source, Store, Turn
-from summarizers import Extractive, Precomputed
+from rag.summarizers import Extractive, Precomputed
 from tests.fakes import WordEmbedder
 
 TEXT = "The cat sleeps here. The cat sleeps there. Dogs bark at night. The cat sleeps. Fish swim. Cats sleep at night."

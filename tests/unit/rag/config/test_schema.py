@@ -14,9 +14,9 @@ from rag.config import read_source
 from rag.config.schema import component_schema, json_schema
 from rag.embedders.langchain import LangChainEmbedder
 from rag.registry import component_class, kinds, types_of
-from rerankers import CallableScorer
-from retrievers import BM25
-from summarizers.langchain import LangChainSummarizer
+from rag.rerankers import CallableScorer
+from rag.retrievers import BM25
+from rag.summarizers.langchain import LangChainSummarizer
 
 CONFIGS = Path(__file__).parents[4] / "configs"
 

@@ -27,7 +27,7 @@ from rag import (
     Threshold,
     Training,
 )
-from retrievers import BM25, Dense
+from rag.retrievers import BM25, Dense
 from tests.unit.rag.filters.world import World, candidates_of
 
 ROWS = st.lists(

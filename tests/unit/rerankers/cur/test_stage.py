@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from rag import Candidates, ConfigError, Corpus, Document, FitContext, ModelError, Passages, Query, QueryBatch
+from rag.rerankers import ADACUR, ANNCUR, AXN, Cur, EmbeddingFactors
+from rag.rerankers.cur.factors import of_length_one
 from rag.testing import _pieces
-from rerankers import ADACUR, ANNCUR, AXN, Cur, EmbeddingFactors
-from rerankers.cur.factors import of_length_one
 from tests.fakes import BrokenScorer, TableFactors, TableScorer, WordEmbedder
 
 N, QUERIES = 60, 6
@@ -85,7 +85,7 @@ def test_a_query_gets_the_same_alone_and_among_others(arguments):
 
 
 def test_little_memory_makes_smaller_batches_with_the_same_answer(monkeypatch):
-    import rerankers.cur.stage as module
+    import rag.rerankers.cur.stage as module
 
     expected = fitted(budget=30).process(batch(), table())
     monkeypatch.setattr(module, "_MEMORY", 1)

@@ -314,7 +314,7 @@ def without(candidates: Candidates, documents: Ints) -> Candidates:
 def _indexes(pipeline: Pipeline) -> list[dict[str, Any]]:
     """Size and building time of each index in the tree."""
     found = []
-    for path, part in pipeline.walk():
+    for path, part in pipeline.spec.walk():
         if part.kind == "index":
             index: Any = part  # what the kind promises; its class is another floor's
             size = int(index.bytes)
@@ -335,7 +335,7 @@ def _notes(pipeline: Pipeline, split: Split, run: Run) -> list[str]:
     if pipeline.reused:
         found = ", ".join(dict.fromkeys(pipeline.reused))
         notes.append(f"found in the store, with the cost of making it: {found}")
-    notes += [note for _, part in pipeline.walk() for note in part.notes()]
+    notes += [note for _, part in pipeline.spec.walk() for note in part.notes()]
     empty = sum(not found for found in run.values())
     if empty:
         notes.append(

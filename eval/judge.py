@@ -131,5 +131,5 @@ def check_judge(path: Path, *, overrides: Sequence[str] = (), resolved: bool = F
     """What ``rag check`` says of a judge's file."""
     judge = load_component(path, Judge, overrides=overrides)  # type: ignore[type-abstract]
     if resolved:
-        return dump(judge.to_config())
+        return dump(judge.spec.to_config())
     return f"{path}: ok (a judge, fingerprint {judge.fingerprint})\n"

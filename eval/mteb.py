@@ -88,7 +88,7 @@ class PipelineSearch:
         _mteb("PipelineSearch")
         from mteb.models.model_meta import ModelMeta
 
-        return ModelMeta.create_empty({"name": self.name, "revision": self.pipeline.content_fingerprint[:32]})
+        return ModelMeta.create_empty({"name": self.name, "revision": self.pipeline.spec.cache_key[:32]})
 
     def index(self, corpus: Any, **about: Any) -> None:
         """Fit the pipeline on a corpus with columns ``id``, ``text`` and perhaps ``title``.

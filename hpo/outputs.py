@@ -108,7 +108,7 @@ def summary(result: SweepResult) -> dict[str, Any]:
         "dataset": dict(result.dataset),
         "objectives": [str(one) for one in sweep.goals],
         "constraints": sweep.constraints,
-        "sampler": sweep.sampler.to_config(),
+        "sampler": sweep.sampler.spec.to_config(),
         "seed": sweep.seed,
         "choice": sweep.choice,
         "trials": states,

@@ -109,7 +109,7 @@ class _Work:
         if self.answered and any(stage.writes_answers for stage in pipeline.stages):
             self._count("answers written, at most", last, self.n_queries)
         for stage in pipeline.stages:
-            for _, child in stage.children():
+            for _, child in stage.spec.children():
                 budget = getattr(stage, "budget", None)
                 if child.kind == "scorer" and isinstance(budget, int):
                     key = fingerprint([chunks, pipeline.retriever.fingerprint, child.fingerprint])
@@ -129,7 +129,9 @@ def _chunks(pipeline: Pipeline) -> str:
     """Identity of the passages."""
     if not pipeline.chunker.needs_tokenizer:
         return pipeline.chunker.fingerprint
-    tokens = next((one.fingerprint for _, one in pipeline.walk() if isinstance(one, Embedder) and one.has_tokens), "")
+    tokens = next(
+        (one.fingerprint for _, one in pipeline.spec.walk() if isinstance(one, Embedder) and one.has_tokens), ""
+    )
     return fingerprint([pipeline.chunker.fingerprint, tokens])
 
 
@@ -137,12 +139,12 @@ def _artifacts(pipeline: Pipeline) -> list[tuple[str, str]]:
     """What a pipeline needs, step by step, each under an identity that contains what it is made from."""
     chunks = _chunks(pipeline)
     found = [("passages", chunks)]
-    embedders = {one.fingerprint for _, one in pipeline.retriever.walk() if isinstance(one, Embedder)}
+    embedders = {one.fingerprint for _, one in pipeline.retriever.spec.walk() if isinstance(one, Embedder)}
     found += [("vectors", fingerprint([chunks, one])) for one in sorted(embedders)]
     found += [
         ("indexes and other fitted parts", fingerprint([chunks, one.fingerprint, _below(parent)]))
         for parent, one in _pairs(pipeline.retriever)
-        if one.keeps_state
+        if one.spec.caches_state
     ]
     before: Any = chunks
     for name, step in pipeline._steps():
@@ -157,7 +159,7 @@ def _pairs(component: Any) -> list[tuple[Any, Any]]:
     stack = [component]
     while stack:
         parent = stack.pop()
-        for _, child in parent.children():
+        for _, child in parent.spec.children():
             found.append((parent, child))
             stack.append(child)
     return found
@@ -165,4 +167,4 @@ def _pairs(component: Any) -> list[tuple[Any, Any]]:
 
 def _below(parent: Any) -> list[str]:
     """The embedders that an index beside them is built from."""
-    return sorted(one.fingerprint for _, one in parent.children() if isinstance(one, Embedder))
+    return sorted(one.fingerprint for _, one in parent.spec.children() if isinstance(one, Embedder))

@@ -231,7 +231,7 @@ class Space:
             return None
         value: Any = built
         for step in _steps(parameter.path, point):
-            inside = value.arguments if hasattr(value, "arguments") else value
+            inside = value.spec.arguments if hasattr(value, "arguments") else value
             try:
                 value = inside[int(step)] if isinstance(inside, list) else inside[step]
             except (KeyError, IndexError, ValueError, TypeError):
@@ -334,7 +334,7 @@ class _Parser:
         identity: Any = node.location if node.location.line else id(node.value)
         if isinstance(node.value, Distribution):
             identity = id(node.value)
-            arguments = {name: value for name, value in node.value.arguments.items() if value is not None}
+            arguments = {name: value for name, value in node.value.spec.arguments.items() if value is not None}
             node = node_from_python({"tune": node.value.type, **arguments})
         if isinstance(node.value, dict) and "tune" in node.value:
             return self._distribution(node, path, condition, identity)

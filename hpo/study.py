@@ -173,7 +173,7 @@ class SweepStudy:
             self.fail(trial, str(error.mistakes[0].message))
             return None
         # Parameters may make the same pipeline in two ways.
-        config = fingerprint(pipeline.to_config())
+        config = fingerprint(pipeline.spec.to_config())
         trial.set_user_attr("config", config)
         same = [
             one
@@ -303,7 +303,7 @@ class SweepStudy:
                 pipeline = self.space.pipeline(point)
             except ConfigError:
                 continue
-            if fingerprint(pipeline.to_config()) != old.user_attrs.get("config") or not self.space.allows(point):
+            if fingerprint(pipeline.spec.to_config()) != old.user_attrs.get("config") or not self.space.allows(point):
                 continue
             known.add(point_key(point))
             parameters = {one.name: one.distribution.optuna() for one in self.space.existing(point)}

@@ -225,7 +225,7 @@ def _timed(found: Measured, start: float) -> Measured:
 def index_bytes(pipeline: Pipeline) -> int:
     """Size on disk of what fitting has built; documents not counted."""
     with tempfile.TemporaryDirectory() as folder:
-        for number, (_, component) in enumerate(pipeline.walk()):
+        for number, (_, component) in enumerate(pipeline.spec.walk()):
             place = Path(folder) / str(number)
             place.mkdir()
             component.save_state(place)
@@ -267,7 +267,7 @@ def _check_answers(batch: QueryBatch) -> None:
 
 
 def _learns(pipeline: Pipeline) -> bool:
-    return any("training" in part.needs for _, part in pipeline.walk())
+    return any("training" in part.needs for _, part in pipeline.spec.walk())
 
 
 def _subset(split: Split, places: Sequence[int]) -> Split:

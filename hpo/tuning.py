@@ -238,7 +238,7 @@ def _sweep(given: Sweep | str | Path | Mapping[str, Any], settings: Mapping[str,
     sweep = given if isinstance(given, Sweep) else read_sweep(given)
     if not settings:
         return sweep
-    changed = type(sweep)(**{**sweep.arguments, **_built(settings)})
+    changed = type(sweep)(**{**sweep.spec.arguments, **_built(settings)})
     changed.folder = sweep.folder
     if not {"pipeline", "constraints"} & set(settings):
         changed.__dict__["space"] = sweep.space

@@ -243,7 +243,7 @@ class QueryBatch:
             bad = np.flatnonzero(~np.isfinite(vectors).all(axis=1))
             if len(bad):
                 which = name(places[int(bad[0])])
-                raise ModelError(f"the embedder {embedder.label()} gave NaN or infinite values for {which}")
+                raise ModelError(f"the embedder {embedder.spec.label} gave NaN or infinite values for {which}")
             return vectors
 
         def blocks(places: list[int]) -> Iterator[list[tuple[int, bytes]]]:
@@ -251,7 +251,7 @@ class QueryBatch:
                 some = places[first : first + EMBEDDED_TOGETHER]
                 yield [(place, row.tobytes()) for place, row in zip(some, computed(some).astype("<f4"), strict=True)]
 
-        values = embedder.values_in(self.store, what)
+        values = embedder.spec.values_in(self.store, what)
         if values is None:
             return computed(list(range(len(texts))))
         filled = values.fill([text_key(text) for text in texts], blocks)

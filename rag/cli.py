@@ -111,7 +111,7 @@ def check(
     if resolved:
         typer.echo(pipeline.to_yaml(), nl=False)
     else:
-        parts = sum(1 for _ in pipeline.walk())
+        parts = sum(1 for _ in pipeline.spec.walk())
         typer.echo(f"{config}: ok ({parts} components, fingerprint {pipeline.fingerprint})")
 
 
@@ -242,7 +242,7 @@ def _summary(kind: str, name: str) -> str:
     from rag.registry import component_class
 
     try:
-        return component_class(kind, name).doc_summary().replace("``", "")
+        return component_class(kind, name).spec.summary.replace("``", "")
     except ConfigError as error:
         return f"(cannot be used: {error})"
 
@@ -339,14 +339,14 @@ def _print_component(cls: type[Component]) -> None:
 
     console = out()
     console.print(Text(f"{cls.kind} {cls.type}", "bold"))
-    console.print(Markdown(cls.doc()))
-    if not cls.parameters():
+    console.print(Markdown(cls.spec.doc))
+    if not cls.spec.parameters:
         console.print("It has no arguments.")
         return
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for heading in ("argument", "type", "default", "meaning"):
         table.add_column(heading, overflow="fold")
-    for parameter in cls.parameters().values():
+    for parameter in cls.spec.parameters.values():
         default = Text("required", "bold") if parameter.required else Text(yaml_text(parameter.default))
         table.add_row(Text(parameter.name), Text(type_name(parameter)), default, Text(parameter.help.replace("``", "")))
     console.print(table)

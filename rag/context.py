@@ -118,7 +118,7 @@ class FitContext:
         """Fit a component, or give it the state of an identical one that is fitted already, here or in the store. In a
         fitted pipeline, bring it up to date.
         """
-        if self.kept is not None and any(_learns(part) for _, part in component.walk()):
+        if self.kept is not None and any(_learns(part) for _, part in component.spec.walk()):
             component.update(self, self.kept)  # what it learned is its own, whatever else is configured alike
             return
         # What learns from candidates is another thing behind other steps.
@@ -127,14 +127,14 @@ class FitContext:
         if twin is None:
             if self.kept is not None:
                 component.update(self, self.kept)
-            elif component.keeps_state:
+            elif component.spec.caches_state:
                 self.build(component, lambda: component.fit(self))
             else:
                 component.fit(self)
             self._fitted[component.fingerprint, place] = component
         elif twin is not component:
-            component.adopt(twin)
-            for (_, mine), (_, theirs) in zip(component.walk(), twin.walk(), strict=True):
+            component.spec.copy_state_from(twin)
+            for (_, mine), (_, theirs) in zip(component.spec.walk(), twin.spec.walk(), strict=True):
                 if self.is_kept(theirs):
                     self.keep(mine)
 
@@ -184,7 +184,7 @@ class FitContext:
         """
         parts = [component, *(part for part in (inputs or {}).values() if not isinstance(part, str))]
         unnamed = self._upstream is not None and self._upstream.key is None and _needs(component, "candidates")
-        if self.store is None or unnamed or not all(part.is_lasting for part in parts):
+        if self.store is None or unnamed or not all(part.spec.is_serializable for part in parts):
             make()
             return
 
@@ -204,7 +204,7 @@ class FitContext:
         about = f"{component!r} on {len(self.passages)} passages"
         folder = self.store.artifact(component.kind, key, write, about=about)
         if not made:
-            for _, child in component.children():
+            for _, child in component.spec.children():
                 self.fit(child)
             component.load_state(folder, self)
             self.ledger.book(Costs(**(self.store.remarks(component.kind, key) or {})))
@@ -215,16 +215,16 @@ class FitContext:
         return (
             self.store is not None
             and self.kept is None
-            and component.is_lasting
+            and component.spec.is_serializable
             and self.store.has(component.kind, self._key(component, None))
         )
 
     def _key(self, component: Component, inputs: Mapping[str, Component | str] | None) -> str:
         parts = [component, *(part for part in (inputs or {}).values() if not isinstance(part, str))]
         learned = self.training_fingerprint if any(_needs(part, "training") for part in parts) else ""
-        given = {k: v if isinstance(v, str) else v.content_fingerprint for k, v in (inputs or {}).items()}
+        given = {k: v if isinstance(v, str) else v.spec.cache_key for k, v in (inputs or {}).items()}
         upstream = self._upstream.key if self._upstream and _needs(component, "candidates") else None
-        made_of = [component.content_fingerprint, self.passages.fingerprint, learned, self.seed, given, upstream]
+        made_of = [component.spec.cache_key, self.passages.fingerprint, learned, self.seed, given, upstream]
         return fingerprint(made_of)
 
     @cached_property
@@ -250,7 +250,7 @@ class FitContext:
         """
         key = (embedder.fingerprint, start)
         if key not in self._embedded:
-            values = embedder.values_in(self.store, "embeddings")
+            values = embedder.spec.values_in(self.store, "embeddings")
             n = len(self.passages) - start
             vectors = np.empty((n, self._dimension(embedder, values, start)), dtype=np.float32)
             done = 0
@@ -341,9 +341,9 @@ class FitContext:
         return self._tokens[key]
 
     def _pieces(self, embedder: TokenEmbedder, start: int) -> Pieces | None:
-        if self.store is None or not embedder.is_lasting:
+        if self.store is None or not embedder.spec.is_serializable:
             return None
-        key = fingerprint([embedder.content_fingerprint, self.passages.fingerprint, start])
+        key = fingerprint([embedder.spec.cache_key, self.passages.fingerprint, start])
         pieces = self.store.pieces("tokens", key)
         if pieces is not None:
             self._unfinished.append(pieces)
@@ -364,7 +364,7 @@ class FitContext:
         if len(bad):
             owner = self.corpus[int(self.passages.document[passages[bad[0]]])].id
             raise ModelError(
-                f"the embedder {embedder.label()} gave NaN or infinite values for {len(bad)} of {len(vectors)} "
+                f"the embedder {embedder.spec.label} gave NaN or infinite values for {len(bad)} of {len(vectors)} "
                 f"passages, the first one of document '{owner}'"
             )
 
@@ -389,4 +389,4 @@ def _learns(component: Component) -> bool:
 
 
 def _needs(component: Component, what: Need) -> bool:
-    return any(what in part.needs for _, part in component.walk())
+    return any(what in part.needs for _, part in component.spec.walk())

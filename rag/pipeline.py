@@ -115,7 +115,7 @@ class Pipeline(Component):
         """The complete pipeline, every default written out; reading it gives an identical tree."""
         from rag.config import dump
 
-        return dump(self.to_config())
+        return dump(self.spec.to_config())
 
     # -- fitting ----------------------------------------------------------------------------------------------------
 
@@ -147,11 +147,11 @@ class Pipeline(Component):
         """
         if store is not None and not isinstance(store, Store):
             store = Store(store)
-        for path, component in self.walk():
+        for path, component in self.spec.walk():
             if "training" in component.needs and training is None:
                 raise ConfigError(
-                    f"{path} ({component.label()}) learns from judged training queries: none were given (rag eval has "
-                    "those of a dataset's train split; --save keeps what it fitted)"
+                    f"{path} ({component.spec.label}) learns from judged training queries: none were given (rag eval "
+                    "has those of a dataset's train split; --save keeps what it fitted)"
                 )
         ledger = Ledger()
         with ledger.stage("corpus"):
@@ -272,8 +272,10 @@ class Pipeline(Component):
 
     def stale(self) -> str | None:
         # An embedder that two parts share is named once, where it is first.
-        found = {part.fingerprint: (path, part, part.stale()) for path, part in reversed(list(self.walk())) if path}
-        said = [f"{path} ({part.label()}) was {why}" for path, part, why in reversed(found.values()) if why]
+        found = {
+            part.fingerprint: (path, part, part._stale()) for path, part in reversed(list(self.spec.walk())) if path
+        }
+        said = [f"{path} ({part.spec.label}) was {why}" for path, part, why in reversed(found.values()) if why]
         return "; ".join(said) or None
 
     # -- asking -----------------------------------------------------------------------------------------------------
@@ -347,7 +349,7 @@ class Pipeline(Component):
             return candidates
         for number, (name, step) in enumerate(self._steps()[:n_steps]):
             key = self._keys[number] if self._keys else None
-            kept = batch.store is not None and all(getattr(part, "keeps_lists", True) for _, part in step.walk())
+            kept = batch.store is not None and all(getattr(part, "keeps_lists", True) for _, part in step.spec.walk())
             if batch.store is None or key is None or not kept or batch.is_doubtful:
                 with batch.ledger.stage(name):
                     candidates = _ask(step, batch, candidates)
@@ -419,7 +421,7 @@ class Pipeline(Component):
                 passages.save(data)
             if passages.alive is not None:
                 np.save(data / "deleted.npy", np.flatnonzero(~passages.alive))
-            for path, component in self.walk():
+            for path, component in self.spec.walk():
                 if path and f"state/{path}" not in before:
                     place = data / "state" / path
                     place.mkdir(parents=True)
@@ -459,11 +461,11 @@ class Pipeline(Component):
             raise ArtifactError(
                 f"{folder}: was built by other versions of its components than are installed now: index it again"
             )
-        for path, component in pipeline.walk():
+        for path, component in pipeline.spec.walk():
             built_with = manifest.get("contents", {}).get(path)  # format 1 has none
             if built_with is not None and _content(component) not in (None, built_with):
                 raise ArtifactError(
-                    f"{folder}: the model of {path} ({component.label()}) is not the one that the index was built "
+                    f"{folder}: the model of {path} ({component.spec.label}) is not the one that the index was built "
                     "with: put that one back, or index again"
                 )
         corpus = Corpus.open(data / "corpus.arrow")
@@ -473,7 +475,7 @@ class Pipeline(Component):
             corpus = corpus.with_alive(alive)
         passages = Passages.load(data, corpus)
         context = FitContext(corpus, passages)
-        pipeline.restore(data / "state", context)
+        pipeline.spec.restore(data / "state", context)
         pipeline._passages = passages
         pipeline._saved = Saved.all_of(pipeline, data, migrated=manifest["format"] < FORMAT)
         return pipeline
@@ -482,7 +484,7 @@ class Pipeline(Component):
 
     def _contents(self) -> dict[str, str]:
         """Hashes of what the arguments of components point at, by place."""
-        return {path: content for path, part in self.walk() if path and (content := _content(part)) is not None}
+        return {path: content for path, part in self.spec.walk() if path and (content := _content(part)) is not None}
 
     @property
     def step_names(self) -> list[str]:
@@ -502,12 +504,14 @@ class Pipeline(Component):
         keys: list[str | None] = []
         before: str | None = ""
         for _, step in self._steps():
-            if context.store is None or before is None or not step.is_lasting:
+            if context.store is None or before is None or not step.spec.is_serializable:
                 before = None
             else:
-                learned = context.training_fingerprint if any("training" in p.needs for _, p in step.walk()) else ""
+                learned = (
+                    context.training_fingerprint if any("training" in p.needs for _, p in step.spec.walk()) else ""
+                )
                 documents = [context.passages.fingerprint, context.corpus.fingerprint]  # filters look at metadata
-                before = fingerprint([before, step.content_fingerprint, *documents, learned, context.seed])
+                before = fingerprint([before, step.spec.cache_key, *documents, learned, context.seed])
             keys.append(before)
         return keys
 
@@ -520,15 +524,17 @@ class Pipeline(Component):
 
     def _embedder(self) -> Embedder | None:
         """The embedder whose tokens the chunker counts: the first in the tree that has any."""
-        found = (one for _, one in self.walk() if isinstance(one, Embedder) and one.has_tokens)
+        found = (one for _, one in self.spec.walk() if isinstance(one, Embedder) and one.has_tokens)
         return next(found, None)
 
     def _check_chunker(self) -> None:
         below = [self.retriever, *self.stages]
-        embedders = (one for part in below for _, one in part.walk() if isinstance(one, Embedder) and one.has_tokens)
+        embedders = (
+            one for part in below for _, one in part.spec.walk() if isinstance(one, Embedder) and one.has_tokens
+        )
         if self.chunker.needs_tokenizer and next(embedders, None) is None:
             raise ConfigError(
-                f"chunker {self.chunker.label()} counts in tokens, but no embedder of this pipeline has any: "
+                f"chunker {self.chunker.spec.label} counts in tokens, but no embedder of this pipeline has any: "
                 "set its unit to characters",
                 parameter="chunker",
             )
@@ -553,7 +559,7 @@ def _content(component: Component) -> str | None:
     if not isinstance(component, Embedder):
         return None
     try:
-        content = component.content()
+        content = component._model_digest()
     except (ModelError, MissingExtraError):
         return None
     return None if content is None else fingerprint(content)

@@ -56,7 +56,7 @@ class Stage(Component):
     def passages(self) -> Passages:
         """The passages of the corpus it was fitted on."""
         if self._passages is None:
-            raise NotFittedError(f"the stage {self.label()} has not been fitted: fit the pipeline it is in first")
+            raise NotFittedError(f"the stage {self.spec.label} has not been fitted: fit the pipeline it is in first")
         return self._passages
 
     @abstractmethod

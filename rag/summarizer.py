@@ -123,7 +123,9 @@ class Summarizer(Component):
         Raises:
             ConfigError: It is no language model, or was given a task or prompts.
         """
-        raise ConfigError(f"needs a language model (chat_model, langchain, transformers), and {self.label()} is none")
+        raise ConfigError(
+            f"needs a language model (chat_model, langchain, transformers), and {self.spec.label} is none"
+        )
 
     def price(self, tokens_in: float, tokens_out: float) -> float | None:
         """What so many tokens cost, or None when nobody knows."""
@@ -195,7 +197,7 @@ class Summarizer(Component):
         repetition: int = 0,
     ) -> list[Summary | None]:
         """What was made of each source, with the problem where that is nothing; None for one without text."""
-        values = None if self.by_id else self.values_in(store, "summaries")
+        values = None if self.by_id else self.spec.values_in(store, "summaries")
         keys = [_source_key(source, by_id=self.by_id, repetition=repetition) for source in sources]
         found, seconds = _read(values, list(dict.fromkeys(keys)))
         missing = {
@@ -203,8 +205,8 @@ class Summarizer(Component):
         }
         if missing and values is not None and values.mode == "only":
             raise ArtifactError(
-                f"{values.path}: lacks {len(missing)} of {len(set(keys))} texts of {self.label()} (those that failed "
-                "are never kept), and nothing may be computed"
+                f"{values.path}: lacks {len(missing)} of {len(set(keys))} texts of {self.spec.label} (those that "
+                "failed are never kept), and nothing may be computed"
             )
         if missing:
             with values.computing() if values is not None else nullcontext():
@@ -248,7 +250,7 @@ class Summarizer(Component):
             by_reason.setdefault(why, []).append(f"'{id}'")
         listed = "; ".join(f"{_some(ids)} ({why})" for why, ids in list(by_reason.items())[:_LISTED])
         more = f"; and {len(by_reason) - _LISTED} other reasons" if len(by_reason) > _LISTED else ""
-        message = f"the summarizer {self.label()} made nothing of {len(failed)} of {n} texts: {listed}{more}"
+        message = f"the summarizer {self.spec.label} made nothing of {len(failed)} of {n} texts: {listed}{more}"
         if strict:
             raise ModelError(f"{message}; the others are kept (without strict, these are keyed by their own text)")
         logger.warning("%s; %s", message, otherwise)

@@ -136,17 +136,17 @@ class ComponentConformance:
     def test_its_docstring_says_what_it_does(self) -> None:
         cls = type(self.make())
         assert cls.__doc__, f"{cls.__name__} has no docstring"
-        assert cls.doc_summary().strip()
-        assert cls.doc_summary() in " ".join(cls.doc().split())
+        assert cls.spec.summary.strip()
+        assert cls.spec.summary in " ".join(cls.spec.doc.split())
 
     def test_its_docstring_explains_every_parameter(self) -> None:
         cls = type(self.make())
-        without = [name for name, parameter in cls.parameters().items() if not parameter.help.strip()]
+        without = [name for name, parameter in cls.spec.parameters.items() if not parameter.help.strip()]
         assert not without, f"{cls.__name__}: its docstring's Args lack {', '.join(without)}"
 
     def test_arguments_are_kept_as_attributes(self) -> None:
         component = self.make()
-        for name, value in component.arguments.items():
+        for name, value in component.spec.arguments.items():
             kept = getattr(component, name)
             assert (list(kept) == list(value)) if isinstance(value, (list, tuple)) else (kept is value), name
 
@@ -158,25 +158,25 @@ class ComponentConformance:
 
     def test_a_clone_is_equal_and_shares_nothing(self) -> None:
         component = self.make()
-        clone = component.clone()
+        clone = component.spec.clone()
         assert type(clone) is type(component)
         assert clone.fingerprint == component.fingerprint
         assert repr(clone) == repr(component)
-        assert {id(one) for _, one in component.walk()}.isdisjoint({id(one) for _, one in clone.walk()})
+        assert {id(one) for _, one in component.spec.walk()}.isdisjoint({id(one) for _, one in clone.spec.walk()})
 
     def test_its_configuration_builds_it_again(self, tmp_path: Path) -> None:
         if self.python_only:
             return
         component = self.make()
         file = tmp_path / "component.yaml"
-        file.write_text(dump(component.to_config()), encoding="utf-8")
+        file.write_text(dump(component.spec.to_config()), encoding="utf-8")
         mistakes: list[Mistake] = []
         from_file = read_source(file, mistakes=mistakes)
-        for node in (node_from_python(component.to_config()), from_file):
+        for node in (node_from_python(component.spec.to_config()), from_file):
             assert node is not None, mistakes
             again = build(node, type(component), mistakes=mistakes)
             assert again is not None, mistakes
-            assert again.to_config() == component.to_config()
+            assert again.spec.to_config() == component.spec.to_config()
             assert again.fingerprint == component.fingerprint
             assert repr(again) == repr(component)
 
@@ -184,7 +184,7 @@ class ComponentConformance:
         if self.python_only:
             return
         component = self.make()
-        seen = _in_a_new_process(component.kind, component.to_config())
+        seen = _in_a_new_process(component.kind, component.spec.to_config())
         assert seen == {"fingerprint": component.fingerprint, "heavy": [], "opened": []}
 
     def test_its_schema_is_valid_and_accepts_it(self) -> None:
@@ -196,10 +196,10 @@ class ComponentConformance:
         if schema is not None:
             Draft7Validator.check_schema(schema)
             validator = Draft7Validator({**schema, "definitions": _definitions()})
-            assert [error.message for error in validator.iter_errors(component.to_config())] == []
-            assert [error.validator for error in validator.iter_errors({**component.to_config(), "nO such": 1})] == [
-                "additionalProperties"
-            ]
+            assert [error.message for error in validator.iter_errors(component.spec.to_config())] == []
+            assert [
+                error.validator for error in validator.iter_errors({**component.spec.to_config(), "nO such": 1})
+            ] == ["additionalProperties"]
 
     # -- what the contracts below share -----------------------------------------------------------------------------
 
@@ -226,10 +226,10 @@ class ComponentConformance:
     def saved_and_loaded(self, component: Component, passages: Passages, folder: Path) -> Any:
         """A new component with the state of a fitted one, through files, as a pipeline does it."""
         again = self.make()
-        for path, one in component.walk("root"):
+        for path, one in component.spec.walk("root"):
             (folder / path).mkdir(parents=True)
             one.save_state(folder / path)
-        again.restore(folder, FitContext(passages.corpus, passages), "root")
+        again.spec.restore(folder, FitContext(passages.corpus, passages), "root")
         return again
 
 

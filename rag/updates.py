@@ -215,8 +215,8 @@ def _chunked(pipeline: Pipeline, plan: _Plan) -> Passages | None:
 
 def _update(pipeline: Pipeline, context: FitContext, *, moved: bool) -> None:
     """Bring all components up to date. They are changed in a twin, so that an error leaves the pipeline as it was."""
-    twin = pipeline.clone()
-    twin.adopt(pipeline)
+    twin = pipeline.spec.clone()
+    twin.spec.copy_state_from(pipeline)
     with context.ledger.stage("shared"):
         twin.prepare(context)
     for name, component in twin._steps():
@@ -228,11 +228,13 @@ def _update(pipeline: Pipeline, context: FitContext, *, moved: bool) -> None:
     twin._keys = []
     twin._passages = context.passages
     if twin._saved is not None:
-        same = {f"state/{path}" for path, part in twin.walk() if context.is_kept(part) or not part.saves_state}
+        same = {
+            f"state/{path}" for path, part in twin.spec.walk() if context.is_kept(part) or not part.spec.saves_state
+        }
         same |= set() if moved else {"passages"}
         same |= set() if moved or context.relabelled else {"corpus"}
         twin._saved = replace(twin._saved, as_before=(twin._saved.as_before & same) - {"deleted"})
-    pipeline.adopt(twin)
+    pipeline.spec.copy_state_from(twin)
 
 
 @dataclass(frozen=True)
@@ -255,7 +257,9 @@ class Saved:
     @staticmethod
     def parts_of(pipeline: Pipeline) -> frozenset[str]:
         """All parts that a saved pipeline has."""
-        return frozenset({"corpus", "passages", "deleted"} | {f"state/{path}" for path, _ in pipeline.walk() if path})
+        return frozenset(
+            {"corpus", "passages", "deleted"} | {f"state/{path}" for path, _ in pipeline.spec.walk() if path}
+        )
 
     def linked_into(self, generation: Path) -> frozenset[str]:
         """Link the files of all parts that are as they were into a new generation of the same folder; which parts."""

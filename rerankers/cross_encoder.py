@@ -74,12 +74,12 @@ class CrossEncoderScorer(Scorer):
 
     def prepare(self, context: FitContext) -> None:
         super().prepare(context)
-        self.content()  # a model that is not there is better missed now than at the first question
+        self._model_digest()  # a model that is not there is better missed now than at the first question
 
-    def content(self) -> Any:
+    def _model_digest(self) -> Any:
         return model_content(self.model, self.revision)
 
-    def environment(self) -> Any:
+    def _environment(self) -> Any:
         return resolved_precision(self.precision, self.device)
 
     def score_pairs(self, batch: QueryBatch, rows: Ints, passages: Ints) -> Floats:

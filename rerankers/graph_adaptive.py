@@ -73,18 +73,18 @@ class GraphAdaptive(Stage):
         def make() -> Ints:
             return nearest_neighbours(context.embed_passages(self.embedder), self.neighbours)
 
-        if context.store is None or not self.embedder.is_lasting:
+        if context.store is None or not self.embedder.spec.is_serializable:
             self._graph = make()
             return
         # The graph is the same whatever scorer and budget it is walked with.
-        key = fingerprint([self.embedder.content_fingerprint, context.passages.fingerprint, self.neighbours])
+        key = fingerprint([self.embedder.spec.cache_key, context.passages.fingerprint, self.neighbours])
         about = f"{self.neighbours} neighbours of {len(context.passages)} passages by {self.embedder!r}"
         folder = context.store.artifact("graph", key, lambda path: np.save(path / "graph.npy", make()), about=about)
         self._graph = np.load(folder / "graph.npy", mmap_mode="r")
 
     def update(self, context: FitContext, kept: Ints) -> None:
         if len(kept) == len(self.passages) == len(context.passages):
-            for _, child in self.children():
+            for _, child in self.spec.children():
                 context.fit(child)
             self._passages = context.passages
             context.keep(self)
@@ -92,7 +92,7 @@ class GraphAdaptive(Stage):
             self.fit(context)
 
     @property
-    def keeps_state(self) -> bool:
+    def _caches_state(self) -> bool:
         """The graph is kept by itself."""
         return False
 

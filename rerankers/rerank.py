@@ -66,7 +66,7 @@ class Rerank(Stage):
         return needs_of(self.blend)
 
     @property
-    def keeps_state(self) -> bool:
+    def _caches_state(self) -> bool:
         """Scores are in the store; the weight is learnt from them again in no time."""
         return False
 

@@ -54,8 +54,8 @@ class BM25(Retriever):
     """
 
     type = "bm25"
-    libraries = ("bm25s", "PyStemmer")
-    state_version = 2  # frequencies; 1 had weights
+    _libraries = ("bm25s", "PyStemmer")
+    _state_version = 2  # frequencies; 1 had weights
 
     def __init__(
         self,

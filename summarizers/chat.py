@@ -63,7 +63,7 @@ class ChatSummarizer(Summarizer):
             it.
     """
 
-    libraries = ()
+    _libraries = ()
 
     def __init__(
         self,
@@ -208,11 +208,11 @@ class ChatSummarizer(Summarizer):
         except Exception as error:
             status, said = getattr(error, "status_code", None), _one_line(error, self.secret())
             if status in _REFUSED:
-                raise ModelError(f"{self.label()}: {_REFUSED[status]} ({status}): {said}") from None
+                raise ModelError(f"{self.spec.label}: {_REFUSED[status]} ({status}): {said}") from None
             if _nobody_there(error) and not reached.is_set():
-                url = self.arguments.get("base_url")
+                url = self.spec.arguments.get("base_url")
                 where = f" to {url}" if isinstance(url, str) else ""
-                raise ModelError(f"{self.label()}: no connection{where}, tried {calls} times: {said}") from None
+                raise ModelError(f"{self.spec.label}: no connection{where}, tried {calls} times: {said}") from None
             return done((), f"{type(error).__name__}: {said}")
 
 

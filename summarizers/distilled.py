@@ -57,7 +57,7 @@ class Distilled(QueryEncoder):
         self.max_turns = max_turns
 
     def check(self, retriever: Retriever) -> None:
-        embedders = [one for _, one in retriever.walk() if isinstance(one, Embedder)]
+        embedders = [one for _, one in retriever.spec.walk() if isinstance(one, Embedder)]
         if not embedders or any(one.fingerprint != self.embedder.fingerprint for one in embedders):
             raise ConfigError(
                 "maps into the space of its own embedder: the key's retriever must use the same one, and no other",

@@ -116,7 +116,7 @@ class Generate(Stage):
         if problems:
             reasons = "; ".join(f"{why} ({n})" for why, n in problems.most_common(_LISTED))
             logger.warning(
-                "%s gave no answer to %d of %d queries: %s", self.label(), problems.total(), len(batch), reasons
+                "%s gave no answer to %d of %d queries: %s", self.spec.label, problems.total(), len(batch), reasons
             )
         return candidates
 

@@ -71,11 +71,11 @@ class LangChainSummarizer(ChatSummarizer):
         self.name = name
         self._token = uuid.uuid4().hex
 
-    def identity(self) -> dict[str, Any]:
-        return super().identity() | {"chat": self.name or self._token, "name": self.name}
+    def _identity(self) -> dict[str, Any]:
+        return super()._identity() | {"chat": self.name or self._token, "name": self.name}
 
     @property
-    def is_lasting(self) -> bool:
+    def _is_serializable(self) -> bool:
         return self.name is not None
 
     def chat_model(self) -> AbstractContextManager[BaseChatModel]:

@@ -42,7 +42,7 @@ class TransformersSummarizer(Summarizer):
     """
 
     type = "transformers"
-    libraries = ("transformers",)
+    _libraries = ("transformers",)
 
     def __init__(
         self,
@@ -71,7 +71,7 @@ class TransformersSummarizer(Summarizer):
         self.batch_size = batch_size
         self.device = device
 
-    def content(self) -> Any:
+    def _model_digest(self) -> Any:
         return model_content(self.model, self.revision)
 
     def write(self, sources: Sequence[Source]) -> Iterator[tuple[int, Summary]]:

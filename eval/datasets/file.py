@@ -189,7 +189,7 @@ def check_dataset(path: Path, *, overrides: Sequence[str] = (), resolved: bool =
     file = read_dataset_file(path, overrides=overrides)
     dataset = file.load()
     if resolved:
-        return dump(file.to_config())
+        return dump(file.spec.to_config())
     splits = ", ".join(f"{name} {len(split.queries):,} queries" for name, split in sorted(dataset.splits.items()))
     notes = "".join(f"note: {note}\n" for note in dataset.notes)
     return f"{path}: ok ({len(dataset.corpus):,} documents; {splits})\n{notes}"

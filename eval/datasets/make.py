@@ -136,8 +136,8 @@ def make_dataset(
         DataError: No passage is long enough, or no question is left; the message says why.
         ModelError: The writer cannot work at all.
     """
-    task = writer.arguments.get("task", "questions")
-    if task != "questions" and writer.arguments.get("prompt") is None:
+    task = writer.spec.arguments.get("task", "questions")
+    if task != "questions" and writer.spec.arguments.get("prompt") is None:
         message = f"must be 'questions' of a summarizer that writes questions (or give it a prompt), got '{task}'"
         raise ConfigError(message, parameter="task")
     passages = RecursiveChunker(size=passage_size, unit="characters").chunk(corpus)
@@ -298,13 +298,13 @@ def _about(
 
 
 def _described(writer: Summarizer) -> str:
-    model = writer.arguments.get("model") or writer.arguments.get("name")
-    return f"{writer.type} '{model}'" if isinstance(model, str) else writer.label()
+    model = writer.spec.arguments.get("model") or writer.spec.arguments.get("name")
+    return f"{writer.type} '{model}'" if isinstance(model, str) else writer.spec.label
 
 
 def _config(writer: Summarizer) -> Any:
     try:
-        return writer.to_config()
+        return writer.spec.to_config()
     except ConfigError:  # with a Python object inside
         return repr(writer)
 

@@ -43,7 +43,7 @@ class Table(Component):
         if not path.is_file():
             raise ConfigError(f"there is no file '{path}'", parameter="path")
         for name in ("columns", "delimiter"):
-            if self.arguments[name] is not None and path.suffix.lower() not in (".csv", ".tsv"):
+            if self.spec.arguments[name] is not None and path.suffix.lower() not in (".csv", ".tsv"):
                 raise ConfigError(f"is for CSV and TSV files, and '{path}' is none", parameter=name)
         rows = iter(read(path) if read else iter_rows(path, columns=self.columns, delimiter=self.delimiter))
         first = next(rows, None)
@@ -53,8 +53,8 @@ class Table(Component):
         return chain([first], rows)
 
     def _check(self, row: Mapping[str, Any], path: Path) -> None:
-        for name in self.parameters():
-            column = self.arguments[name]
+        for name in self.spec.parameters:
+            column = self.spec.arguments[name]
             if name not in ("path", "separator", "columns", "delimiter") and column is not None and column not in row:
                 hint = did_you_mean(column, [str(one) for one in row])
                 between = next((mark for mark in ";|\t" if len(row) == 1 and mark in str(next(iter(row)))), None)

@@ -93,7 +93,7 @@ class Sampler(Component):
         """
         if self.objectives is not None and n_objectives > self.objectives:
             raise ConfigError(
-                f"the sampler {self.label()} takes one objective, and there are {n_objectives}: use tpe or nsga2"
+                f"the sampler {self.spec.label} takes one objective, and there are {n_objectives}: use tpe or nsga2"
             )
 
     @abstractmethod

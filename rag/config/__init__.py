@@ -55,7 +55,7 @@ def load_component(path: str | Path, contract: type[C], *, overrides: Sequence[s
 
 
 def build_pipeline(config: Mapping[str, Any]) -> Pipeline:
-    """The pipeline that a mapping describes, as :meth:`Component.to_config` gives it."""
+    """The pipeline that a mapping describes, as :meth:`Component.spec.to_config` gives it."""
     from rag.pipeline import Pipeline
 
     return _build(node_from_python(config), Pipeline, [])

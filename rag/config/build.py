@@ -33,20 +33,20 @@ def build(node: Node, contract: Any, *, mistakes: list[Mistake], path: str = "")
     cls = _class_of(node, contract, mistakes, path)
     if cls is None:
         return None
-    parameters = cls.parameters()
+    parameters = cls.spec.parameters
     arguments: dict[str, Any] = {}
     for name, item in node.value.items():
         if name == "type":
             continue
         where = f"{path}.{name}" if path else name
         if name not in parameters:
-            message = f"unknown argument '{name}' of {cls.label()}{did_you_mean(name, parameters)}"
+            message = f"unknown argument '{name}' of {cls.spec.label}{did_you_mean(name, parameters)}"
             mistakes.append(Mistake(message, path, item.key or item.location))
         else:
             arguments[name] = _argument(item, parameters[name], mistakes, where)
     for parameter in parameters.values():
         if parameter.required and parameter.name not in node.value:
-            _add(mistakes, f"missing argument '{parameter.name}' of {cls.label()}", path, node)
+            _add(mistakes, f"missing argument '{parameter.name}' of {cls.spec.label}", path, node)
     if len(mistakes) > before:
         return None
     try:

@@ -51,9 +51,9 @@ def json_schema(kind: str = "pipeline") -> dict[str, Any]:
 
 def component_schema(cls: Any) -> dict[str, Any] | None:
     """Schema of one component's mapping; None when it takes a Python object and so cannot stand in a file."""
-    properties: dict[str, Any] = {"type": {"const": cls.type, "description": cls.doc()}}
+    properties: dict[str, Any] = {"type": {"const": cls.type, "description": cls.spec.doc}}
     required = ["type"]
-    for parameter in cls.parameters().values():
+    for parameter in cls.spec.parameters.values():
         try:
             properties[parameter.name] = _parameter_schema(parameter)
         except (PydanticInvalidForJsonSchema, PydanticOmit):
@@ -65,7 +65,7 @@ def component_schema(cls: Any) -> dict[str, Any] | None:
     return {
         "type": "object",
         "title": f"{cls.kind} {cls.type}",
-        "description": cls.doc(),
+        "description": cls.spec.doc,
         "properties": properties,
         "required": required,
         "additionalProperties": False,
@@ -102,7 +102,7 @@ def _referenced(schema: Any) -> Any:
 def _json_default(default: Any) -> Any:
     if isinstance(default, Component):
         try:
-            return default.to_config()
+            return default.spec.to_config()
         except ConfigError:
             return None
     if isinstance(default, Iterable) and not isinstance(default, (str, dict)):
@@ -113,8 +113,8 @@ def _json_default(default: Any) -> Any:
 def yaml_text(value: Any) -> str:
     """A default as a pipeline file would have it."""
     if isinstance(value, Component):
-        given = value.to_config()
-        defaults = {name: _json_default(parameter.default) for name, parameter in value.parameters().items()}
+        given = value.spec.to_config()
+        defaults = {name: _json_default(parameter.default) for name, parameter in value.spec.parameters.items()}
         shown = {name: item for name, item in given.items() if name == "type" or item != defaults[name]}
         return "{" + ", ".join(f"{name}: {yaml_text(item)}" for name, item in shown.items()) + "}"
     if isinstance(value, (list, tuple)):

@@ -49,7 +49,7 @@ class Embedder(Component):
 
     def update(self, context: FitContext, kept: Ints) -> None:
         """An embedder keeps what it learned: the vectors of all passages were made by it."""
-        for _, child in self.children():
+        for _, child in self.spec.children():
             context.fit(child)
         context.keep(self)
 
@@ -61,14 +61,14 @@ class Embedder(Component):
         """
         if vectors.shape != (n, self.dimension):
             raise ModelError(
-                f"the embedder {self.label()} gave an array of shape {vectors.shape} for {n} texts, expected "
+                f"the embedder {self.spec.label} gave an array of shape {vectors.shape} for {n} texts, expected "
                 f"{(n, self.dimension)}"
             )
         return vectors
 
     def tokenizer(self) -> Tokenizer:
         """How this embedder counts length, without truncation, for chunkers."""
-        raise ConfigError(f"the embedder {self.label()} has no tokens to count")
+        raise ConfigError(f"the embedder {self.spec.label} has no tokens to count")
 
 
 @dataclass(frozen=True)

@@ -39,7 +39,7 @@ class LSA(Embedder):
 
     type = "lsa"
     needs = frozenset({"corpus"})
-    libraries = ("scikit-learn",)
+    _libraries = ("scikit-learn",)
 
     def __init__(
         self,
@@ -82,7 +82,7 @@ class LSA(Embedder):
         self._known = known
         self._count(context.passages)
 
-    def stale(self) -> str | None:
+    def _stale(self) -> str | None:
         if self._n_now == self._n_known == self._fitted_on:
             return None
         return (

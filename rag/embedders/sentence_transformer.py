@@ -53,7 +53,7 @@ class SentenceTransformerEmbedder(TokenEmbedder):
 
     type = "sentence_transformer"
     has_tokens = True
-    libraries = ("sentence-transformers", "transformers")
+    _libraries = ("sentence-transformers", "transformers")
 
     def __init__(
         self,
@@ -89,10 +89,10 @@ class SentenceTransformerEmbedder(TokenEmbedder):
             self.model, device=self.device, revision=self.revision, trust_remote_code=self.trust_remote_code
         )
 
-    def content(self) -> Any:
+    def _model_digest(self) -> Any:
         return model_content(self.model, self.revision)
 
-    def environment(self) -> Any:
+    def _environment(self) -> Any:
         return resolved_precision(self.precision, self.device)
 
     @property

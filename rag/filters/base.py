@@ -58,7 +58,7 @@ class Filter(Stage):
             NotFittedError: It has not been chosen yet.
         """
         if self.cut is None:
-            raise NotFittedError(f"the filter {self.label()} has not been fitted: fit the pipeline it is in first")
+            raise NotFittedError(f"the filter {self.spec.label} has not been fitted: fit the pipeline it is in first")
         return self.cut.threshold
 
     @abstractmethod
@@ -83,7 +83,7 @@ class Filter(Stage):
         batch, candidates = context.training_run()
         relevant = self._relevant(batch, candidates, context)
         rows, values = self.learn(batch, candidates, relevant, context)
-        self.cut = choose_cut(self.keep, values, relevant[rows], self.label())
+        self.cut = choose_cut(self.keep, values, relevant[rows], self.spec.label)
 
     def process(self, batch: QueryBatch, candidates: Candidates) -> Candidates:
         threshold = self.threshold
@@ -106,7 +106,7 @@ class Filter(Stage):
         )
 
     @property
-    def keeps_state(self) -> bool:
+    def _caches_state(self) -> bool:
         return self.keep is not None
 
     def save_state(self, folder: Path) -> None:

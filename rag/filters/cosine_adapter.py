@@ -78,7 +78,7 @@ class CosineAdapter(ScoreAdapter):
         worst = int(size.max(axis=1).argmax())
         if size[worst].max() > 1 + _ROUNDING:
             raise DataError(
-                f"{self.label()} takes cosines, between -1 and 1, and the stage before gave {size[worst].max():.3g} "
+                f"{self.spec.label} takes cosines, between -1 and 1, and the stage before gave {size[worst].max():.3g} "
                 f"for query '{batch.queries[worst].id}': put it right behind a dense retriever with metric cosine, or "
                 "use 'score_adapter'"
             )

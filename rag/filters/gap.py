@@ -35,7 +35,7 @@ class Gap(Filter):
 
     def __init__(self, *, keep: Keep | None = None, top_k: Annotated[int, Field(ge=1)] | None = None) -> None:
         if keep is not None:
-            check_keep(self.label(), keep)
+            check_keep(self.spec.label, keep)
         self.keep = keep
         self.top_k = top_k
 

@@ -50,7 +50,7 @@ class Threshold(Filter):
         top_k: Annotated[int, Field(ge=1)] | None = None,
     ) -> None:
         if keep is not None:
-            check_keep(self.label(), keep)
+            check_keep(self.spec.label, keep)
             if min_score is not None:
                 raise ConfigError("keep chooses the threshold, so min_score cannot be given too", parameter="keep")
         self.min_score = min_score

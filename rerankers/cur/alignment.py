@@ -31,7 +31,7 @@ def aligned(context: FitContext, scorer: Scorer, factors: Factors) -> tuple[floa
     own = factors.query_vectors(batch)
     if own is None:
         raise ConfigError(
-            f"'training' needs factors with vectors for queries, which {factors.label()} have not",
+            f"'training' needs factors with vectors for queries, which {factors.spec.label} have not",
             parameter="alignment",
         )
     columns = np.unique(np.linspace(0, candidates.positions.shape[1] - 1, _CANDIDATES).astype(np.int64))

@@ -45,7 +45,7 @@ class Factors(Component):
 
     def update(self, context: FitContext, kept: Ints) -> None:
         """Have the vectors of the passages that stay. With new ones, :meth:`build` comes after it."""
-        for _, child in self.children():
+        for _, child in self.spec.children():
             context.fit(child)
         if len(kept) == len(self.vectors) == len(context.passages):
             context.keep(self)
@@ -59,7 +59,9 @@ class Factors(Component):
     @property
     def vectors(self) -> Vectors:
         if self._vectors is None:
-            raise NotFittedError(f"the factors {self.label()} have not been built: fit the pipeline they are in first")
+            raise NotFittedError(
+                f"the factors {self.spec.label} have not been built: fit the pipeline they are in first"
+            )
         return self._vectors
 
     @property

@@ -75,7 +75,7 @@ class MatrixFactorisation(Factors):
     def needs(self) -> frozenset[Need]:  # type: ignore[override]
         return frozenset({"corpus", "training"} if self.queries == "train" else {"corpus"})
 
-    def content(self) -> Any:
+    def _model_digest(self) -> Any:
         return queries_content(self.queries)
 
     def make(self, context: FitContext, scorer: Scorer) -> tuple[Vectors, Floats | None]:

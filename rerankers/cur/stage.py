@@ -201,7 +201,7 @@ class Cur(Stage):
         if len(kept) < len(context.passages):
             if "training" in self.factors.needs:
                 raise ConfigError(
-                    f"{self.factors.label()} is made of the training queries' scores: index again instead"
+                    f"{self.factors.spec.label} is made of the training queries' scores: index again instead"
                 )
             self.factors.build(context, self.scorer)
         self._choose_anchors()
@@ -227,7 +227,7 @@ class Cur(Stage):
         self._weight = load_weight(Path(folder), self.blend)
 
     @property
-    def keeps_state(self) -> bool:
+    def _caches_state(self) -> bool:
         """What is dear (the factors, scores) is in the store by itself; the rest is learnt again in no time."""
         return False
 

@@ -44,7 +44,7 @@ class Auto(Index):
     """
 
     type = "auto"
-    libraries = ("faiss-cpu",)
+    _libraries = ("faiss-cpu",)
     can_add = True
 
     def __init__(self, *, memory_mib: Annotated[float, Field(gt=0)] = 4096) -> None:
@@ -73,8 +73,8 @@ class Auto(Index):
         return self.picked.search(vectors, k, allowed)
 
     def add(self, vectors: Vectors) -> None:
-        grown = self.picked.clone()  # whoever shares the old one keeps it
-        grown.adopt(self.picked)
+        grown = self.picked.spec.clone()  # whoever shares the old one keeps it
+        grown.spec.copy_state_from(self.picked)
         grown.add(vectors)
         self._picked = grown
 
@@ -90,7 +90,7 @@ class Auto(Index):
 
     def save_state(self, folder: Path) -> None:
         self.picked.save_state(folder)
-        about = {"picked": self.picked.to_config(), "why": self._why}
+        about = {"picked": self.picked.spec.to_config(), "why": self._why}
         (folder / "auto.json").write_text(json.dumps(about), encoding="utf-8")
 
     def load_state(self, folder: Path, context: FitContext) -> None:

@@ -46,8 +46,8 @@ class IVFFastScan(RefinedIndex):
         import faiss
 
         n, dimension = vectors.shape
-        clusters = clusters_for(n, self.n_clusters, self.label())
-        parts = parts_for(dimension, self.n_parts, 2, self.label())
+        clusters = clusters_for(n, self.n_clusters, self.spec.label)
+        parts = parts_for(dimension, self.n_parts, 2, self.spec.label)
         even = parts * -(-dimension // parts)
         ivf = faiss.IndexIVFPQFastScan(faiss.IndexFlatIP(even), even, clusters, parts, 4, faiss.METRIC_INNER_PRODUCT)
         ivf.pq.cp.min_points_per_centroid = 1

@@ -40,7 +40,7 @@ class IVFFlat(FaissIndex):
         import faiss
 
         n, dimension = vectors.shape
-        clusters = clusters_for(n, self.n_clusters, self.label())
+        clusters = clusters_for(n, self.n_clusters, self.spec.label)
         index = faiss.IndexIVFFlat(faiss.IndexFlatIP(dimension), dimension, clusters, faiss.METRIC_INNER_PRODUCT)
         index.set_direct_map_type(faiss.DirectMap.Array)  # to find the vectors of some keys
         return trained_quietly(index, vectors)

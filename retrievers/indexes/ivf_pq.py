@@ -53,8 +53,8 @@ class IVFPQ(RefinedIndex):
         import faiss
 
         n, dimension = vectors.shape
-        clusters = clusters_for(n, self.n_clusters, self.label())
-        parts = parts_for(dimension, self.n_parts, 8, self.label())
+        clusters = clusters_for(n, self.n_clusters, self.spec.label)
+        parts = parts_for(dimension, self.n_parts, 8, self.spec.label)
         even = parts * (dimension // parts) if self.opq else parts * -(-dimension // parts)
         ivf = faiss.IndexIVFPQ(faiss.IndexFlatIP(even), even, clusters, parts, 8, faiss.METRIC_INNER_PRODUCT)
         ivf.pq.cp.min_points_per_centroid = 1

@@ -45,7 +45,7 @@ class RaBitQ(RefinedIndex):
         import faiss
 
         n, dimension = vectors.shape
-        clusters = clusters_for(n, self.n_clusters, self.label())
+        clusters = clusters_for(n, self.n_clusters, self.spec.label)
         ivf = faiss.IndexIVFRaBitQ(faiss.IndexFlatIP(dimension), dimension, clusters, faiss.METRIC_INNER_PRODUCT)
         turn = faiss.RandomRotationMatrix(dimension, dimension)
         return trained_quietly(ivf, vectors, faiss.IndexPreTransform(turn, ivf))

@@ -45,7 +45,7 @@ class Truncate(RefinedIndex):
         whole = vectors.shape[1]
         if self.dimensions is not None and self.dimensions > whole:
             raise ConfigError(
-                f"{self.label()}: dimensions must be at most that of the vectors ({whole}), got {self.dimensions}",
+                f"{self.spec.label}: dimensions must be at most that of the vectors ({whole}), got {self.dimensions}",
                 parameter="dimensions",
             )
         if self.values == "binary":

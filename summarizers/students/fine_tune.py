@@ -45,7 +45,7 @@ class FineTune(Student):
     """
 
     type = "fine_tune"
-    libraries = ("sentence-transformers", "transformers", "torch")
+    _libraries = ("sentence-transformers", "transformers", "torch")
 
     def __init__(
         self,
@@ -69,7 +69,7 @@ class FineTune(Student):
         self.device = device
         self._encoder: SentenceTransformer | None = None
 
-    def content(self) -> Any:
+    def _model_digest(self) -> Any:
         return model_content(self.model, None)
 
     def learn(self, conversations: Conversations, targets: Vectors, *, seed: int, progress: Progress) -> None:

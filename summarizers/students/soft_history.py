@@ -46,7 +46,7 @@ class SoftHistory(Student):
     """
 
     type = "soft_history"
-    libraries = ("torch",)
+    _libraries = ("torch",)
 
     def __init__(
         self,

@@ -458,7 +458,7 @@ def test_two_searches_with_the_same_factors_have_a_vector_for_each_passage(given
     ]
     pipeline = Pipeline(retriever=BM25(), stages=stages).fit(given)
     pipeline.add([Document(f"new {n}", f"word{n} word{n + 1}") for n in range(3)])
-    fresh = pipeline.clone().fit([*given, *(Document(f"new {n}", f"word{n} word{n + 1}") for n in range(3))])
+    fresh = pipeline.spec.clone().fit([*given, *(Document(f"new {n}", f"word{n} word{n + 1}") for n in range(3))])
     for one, other in zip(pipeline.stages, fresh.stages, strict=True):
         np.testing.assert_allclose(other.factors.vectors, one.factors.vectors, rtol=1e-6)  # type: ignore[attr-defined]
     assert [hit.document.id for hit in fresh.search("word4 word5")] == [
@@ -574,20 +574,20 @@ class Weights(WordEmbedder):
     weights = "first"
     precision = "bfloat16"
 
-    def content(self):  # type: ignore[no-untyped-def]
+    def _model_digest(self):  # type: ignore[no-untyped-def]
         return [self.weights]
 
-    def environment(self):  # type: ignore[no-untyped-def]
+    def _environment(self):  # type: ignore[no-untyped-def]
         return self.precision
 
 
 def test_an_index_of_another_model_is_refused(
     tmp_path: Path, given: list[Document], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    one, first = Weights(size=4), Weights(size=4).content_fingerprint
+    one, first = Weights(size=4), Weights(size=4).spec.cache_key
     Pipeline(retriever=Dense(embedder=one)).fit(given).save(tmp_path)
     monkeypatch.setattr(Weights, "precision", "float32")  # another machine: another key, but the same index
-    assert first != Weights(size=4).content_fingerprint
+    assert first != Weights(size=4).spec.cache_key
     Pipeline.load(tmp_path)
     monkeypatch.setattr(Weights, "weights", "second")
     refused = (

@@ -169,8 +169,8 @@ class TestLangChainEmbedder(EmbedderConformance):
 
     def test_a_clone_is_equal_and_shares_nothing(self):
         component = self.make()
-        assert component.clone() is not component
-        assert component.clone().fingerprint == component.fingerprint
+        assert component.spec.clone() is not component
+        assert component.spec.clone().fingerprint == component.fingerprint
 
 
 class TestSentenceTransformerEmbedder(EmbedderConformance):
@@ -331,7 +331,9 @@ class TestTitleKey(ComponentConformance):
 class TestSummaryKey(ComponentConformance):
     def make(self):
         chat = ChatModel("llama", base_url="http://localhost:8000/v1", examples=[{"input": "a", "output": "b"}])
-        return SummaryKey(summarizer=chat, retriever=BM25(), strict=True, query=SummaryQuery(summarizer=chat.clone()))
+        return SummaryKey(
+            summarizer=chat, retriever=BM25(), strict=True, query=SummaryQuery(summarizer=chat.spec.clone())
+        )
 
 
 class TestPseudoQueriesKey(ComponentConformance):

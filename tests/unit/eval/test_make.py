@@ -247,4 +247,4 @@ def test_writers_that_come_along_write_questions() -> None:
     assert CONFIGS
     for path in CONFIGS:
         author = load_component(path, Summarizer)  # type: ignore[type-abstract]
-        assert "questions" == author.arguments["task"]
+        assert "questions" == author.spec.arguments["task"]

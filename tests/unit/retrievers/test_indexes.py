@@ -353,9 +353,9 @@ def test_any_dimension_will_do(name, d):
 def test_values_that_are_not_finite_are_refused_everywhere(name, bad):
     vectors = VECTORS[:50].copy()
     vectors[[7, 9], 3] = bad
-    label = built(name).label()
+    label = built(name).spec.label
     if name.startswith("auto"):
-        label = built(name).picked.label()
+        label = built(name).picked.spec.label
     for action, what in [
         (lambda: FAMILIES[name]().build(vectors), "vectors"),
         (lambda: built(name).search(vectors, K), "queries' vectors"),
@@ -459,4 +459,4 @@ def test_auto_says_what_it_picked_and_keeps_it(tmp_path, caplog):
     index.save_state(tmp_path)
     again = Auto(memory_mib=0.001)
     again.load_state(tmp_path, CONTEXT)
-    assert index.picked.to_config() == again.picked.to_config()
+    assert index.picked.spec.to_config() == again.picked.spec.to_config()

@@ -217,7 +217,7 @@ def test_the_key_comes_from_the_environment_and_is_written_nowhere(server, tmp_p
         one.summarize(SOURCES[:3], store=Store(tmp_path))
     assert {"Bearer sk-very-secret-0123456789"} == set(server.keys)
     written = b"".join(path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
-    for text in (written.decode("latin1"), json.dumps(one.to_config()), repr(one), caplog.text):
+    for text in (written.decode("latin1"), json.dumps(one.spec.to_config()), repr(one), caplog.text):
         assert "very-secret" not in text
     monkeypatch.delenv("MY_KEY")
     with pytest.raises(ModelError, match="the environment variable MY_KEY with the key is not set"):

@@ -119,6 +119,6 @@ def test_a_file_that_does_not_fit_is_told(tmp_path, rows, message):
 
 
 def test_a_file_that_is_not_there(tmp_path):
-    for action in (lambda one: one.summarize(SOURCES), lambda one: one.content_fingerprint):
+    for action in (lambda one: one.summarize(SOURCES), lambda one: one.spec.cache_key):
         with pytest.raises(DataError, match="cannot be read: No such file"):
             action(Precomputed(str(tmp_path / "none.jsonl")))

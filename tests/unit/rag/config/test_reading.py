@@ -324,8 +324,8 @@ def test_our_own_configurations_are_right_and_complete_ones_give_the_same_tree(n
     again = Pipeline.from_yaml(tmp_path / "resolved.yaml")
     assert pipeline.fingerprint == again.fingerprint
     assert pipeline.to_yaml() == again.to_yaml()
-    for _, one in again.walk():
-        assert set(one.parameters()) | {"type"} == set(one.to_config())
+    for _, one in again.spec.walk():
+        assert set(one.spec.parameters) | {"type"} == set(one.spec.to_config())
 
 
 def test_variables_inside_flow_mappings(tmp_path, monkeypatch):

@@ -68,7 +68,7 @@ def test_every_component_that_can_stand_in_a_file_has_a_definition_with_help(sch
                 continue
             definition = schema["definitions"][f"{kind}.{name}"]
             assert {"$ref": f"#/definitions/{kind}.{name}"} in schema["definitions"][kind]["anyOf"]
-            assert set(cls.parameters()) | {"type"} == set(definition["properties"]) - {"extends"}
+            assert set(cls.spec.parameters) | {"type"} == set(definition["properties"]) - {"extends"}
             assert all(one.get("description") for one in definition["properties"].values())
 
 
@@ -89,7 +89,7 @@ def test_bounds_choices_and_defaults_are_in_it():
 @pytest.mark.parametrize("name", sorted(file.name for file in CONFIGS.glob("*.yaml")))
 def test_our_configurations_are_accepted_as_they_are_and_complete(validator, name):
     assert [] == [error.message for error in validator.iter_errors(content(name))]
-    assert [] == [error.message for error in validator.iter_errors(Pipeline.from_yaml(CONFIGS / name).to_config())]
+    assert [] == [error.message for error in validator.iter_errors(Pipeline.from_yaml(CONFIGS / name).spec.to_config())]
 
 
 def broken(path, value):

@@ -106,7 +106,7 @@ class TestWhatItLearns:
 
     def test_saved_and_loaded_it_gives_identical_scores(self, adapter, world, tmp_path):
         adapter.save_state(tmp_path)
-        again = adapter.clone()
+        again = adapter.spec.clone()
         again.load_state(tmp_path, world.context())
         assert (
             adapter.values(world.batch, world.candidates).tolist()

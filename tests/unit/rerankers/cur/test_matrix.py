@@ -141,9 +141,9 @@ def test_anchor_queries_from_a_file_and_from_the_corpus(tmp_path):
     file.write_text("one\n\n two \nthree\n", encoding="utf-8")
     assert ["one", "two", "three"] == [query.text for query in anchor_queries(str(file), 3, context())]
     assert {"a", "b c"} == {query.text for query in anchor_queries("corpus_sample", 2, context(["a", "", "b c"]))}
-    before = AnchorQueryFactors(queries=str(file)).content_fingerprint
+    before = AnchorQueryFactors(queries=str(file)).spec.cache_key
     file.write_text("one\ntwo\nfour\n", encoding="utf-8")
-    assert before != AnchorQueryFactors(queries=str(file)).content_fingerprint
+    assert before != AnchorQueryFactors(queries=str(file)).spec.cache_key
 
 
 def test_what_it_needs_hangs_on_where_queries_come_from():
@@ -230,5 +230,5 @@ def test_other_queries_in_the_file_make_other_factors(factors, tmp_path):
     found = set()
     for text in ("one\ntwo", "one\nthree"):
         file.write_text(text)
-        found.add(factors(queries=str(file)).content_fingerprint)
+        found.add(factors(queries=str(file)).spec.cache_key)
     assert 2 == len(found)

@@ -507,9 +507,7 @@ class Pipeline(Component):
             if context.store is None or before is None or not step.spec.is_serializable:
                 before = None
             else:
-                learned = (
-                    context.training_fingerprint if any("training" in p.needs for _, p in step.spec.walk()) else ""
-                )
+                learned = context.training_fingerprint if step.spec.learns else ""
                 documents = [context.passages.fingerprint, context.corpus.fingerprint]  # filters look at metadata
                 before = fingerprint([before, step.spec.cache_key, *documents, learned, context.seed])
             keys.append(before)

@@ -50,9 +50,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Component", "Need", "Spec"]
 
-Need = Literal["corpus", "training", "candidates"]
-"""What fitting a component takes: the documents; queries with judgements to learn from; what the steps of the pipeline
-before it find for these queries (:meth:`rag.context.FitContext.training_run`)."""
+Need = Literal["corpus", "training", "training_if_given", "candidates"]
+"""What fitting a component takes: the documents; queries with judgements to learn from, or these only where there are
+any; what the steps of the pipeline before it find for these queries (:meth:`rag.context.FitContext.training_run`)."""
 
 C = TypeVar("C", bound="Component")
 
@@ -152,6 +152,11 @@ class Spec(ClassSpec, Generic[C]):
     def saves_state(self) -> bool:
         """Whether there is anything to save once it is fitted."""
         return self._cls.save_state is not Component.save_state
+
+    @property
+    def learns(self) -> bool:
+        """Whether what it computes may depend on judged queries, its own or those of a component below it."""
+        return any(not part.needs.isdisjoint({"training", "training_if_given"}) for _, part in self.walk())
 
     @property
     def caches_state(self) -> bool:

@@ -51,6 +51,7 @@ class ANNCUR(Cur):
             start=start,
             anchors=anchors,
             solver="pinv",
+            scores="scorer",
             top_k=top_k,
             seed=seed,
         )
@@ -96,6 +97,7 @@ class ADACUR(Cur):
             anchors=anchors,
             solver="pinv",
             acquisition="mean" if selection == "top_k" else "softmax",
+            scores="scorer",
             top_k=top_k,
             seed=seed,
         )
@@ -144,6 +146,7 @@ class AXN(Cur):
             interpolation=interpolation,
             alignment="training",
             scope=scope,
+            scores="scorer",
             top_k=top_k,
             seed=seed,
         )

@@ -16,7 +16,8 @@ import numpy as np
 from rag import updates
 from rag.batch import QueryBatch
 from rag.candidates import Candidates
-from rag.component import Component
+from rag.component import Component, Parameter
+from rag.component.inheritance import completed
 from rag.conditions import Condition
 from rag.context import FitContext, Progress, Training, Upstream, no_progress
 from rag.corpus.chunkers.base import Chunker
@@ -82,6 +83,24 @@ class Pipeline(Component):
 
         self._check_chunker()
         self._check_answers()
+
+    @classmethod
+    def _completed(cls, values: dict[str, Any]) -> dict[str, Any]:
+        """Stages that name no embedder take the first fitting one of the retriever."""
+        embedders = [part for _, part in values["retriever"].spec.walk() if isinstance(part, Embedder)]
+
+        def find(parameter: Parameter, path: str) -> Component:
+            contract = parameter.slot.contract if parameter.slot else Embedder
+            fitting = next((part for part in embedders if isinstance(part, contract)), None)
+            if fitting is None:
+                raise ConfigError(
+                    f"{path}.{parameter.name} is not given, and the retriever has no {contract.__name__}: name one",
+                    parameter="stages",
+                )
+            return fitting.spec.clone()
+
+        stages = [completed(stage, find, f"stages.{number}") for number, stage in enumerate(values["stages"])]
+        return {**values, "stages": stages}
 
     # -- making -----------------------------------------------------------------------------------------------------
 

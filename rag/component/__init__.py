@@ -1,6 +1,6 @@
 """Components: classes with a typed keyword constructor, from which everything else is derived."""
 
 from rag.component.base import Component, Need, Spec
-from rag.component.parameters import REQUIRED, Parameter, Runtime, Slot, describe_error
+from rag.component.parameters import REQUIRED, Inherited, Parameter, Runtime, Slot, describe_error
 
-__all__ = ["REQUIRED", "Component", "Need", "Parameter", "Runtime", "Slot", "Spec", "describe_error"]
+__all__ = ["REQUIRED", "Component", "Inherited", "Need", "Parameter", "Runtime", "Slot", "Spec", "describe_error"]

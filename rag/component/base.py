@@ -263,9 +263,15 @@ class Component(ABC, metaclass=ComponentMeta):
             values[parameter.name] = value
         if mistakes:
             raise ConfigError(mistakes)
+        values = cls._completed(values)
         self: Self = type.__call__(cls, **values)
         self._arguments = values
         return self
+
+    @classmethod
+    def _completed(cls, values: dict[str, Any]) -> dict[str, Any]:
+        """The arguments, checked, with what they take from each other filled in."""
+        return values
 
     def __repr__(self) -> str:
         shown = ", ".join(

@@ -18,6 +18,7 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 __all__ = [
     "REQUIRED",
     "ComponentMeta",
+    "Inherited",
     "Parameter",
     "Runtime",
     "Slot",
@@ -43,6 +44,12 @@ REQUIRED = _Required()
 
 class Runtime:
     """Marks a parameter that changes speed but no result, ``Annotated[int, Runtime()]``; not in the fingerprint."""
+
+
+class Inherited:
+    """Marks a component-valued parameter that is taken from the retriever of the pipeline when it is None,
+    ``Annotated[Embedder | None, Inherited()]``.
+    """
 
 
 class ComponentMeta(ABCMeta):
@@ -79,6 +86,7 @@ class Parameter:
     help: str
     slot: Slot | None
     runtime: bool
+    inherited: bool = False
 
     @property
     def required(self) -> bool:
@@ -160,8 +168,12 @@ def read_parameters(cls: Any, reserved: frozenset[str]) -> Mapping[str, Paramete
         if name not in hints:
             raise TypeError(f"{cls.__name__}.__init__: argument '{name}' has no type")
         default = REQUIRED if argument.default is argument.empty else argument.default
-        slot, runtime = _slot(hints[name]), _is_runtime(hints[name])
-        parameters[name] = Parameter(name, hints[name], default, helps.get(name, ""), slot, runtime)
+        slot, runtime, inherited = (
+            _slot(hints[name]),
+            _is_marked(hints[name], Runtime),
+            _is_marked(hints[name], Inherited),
+        )
+        parameters[name] = Parameter(name, hints[name], default, helps.get(name, ""), slot, runtime, inherited)
     return types.MappingProxyType(parameters)
 
 
@@ -188,13 +200,13 @@ def signature_of(cls: type[Any]) -> inspect.Signature:
     return inspect.signature(cls.__init__)
 
 
-def _is_runtime(annotation: Any) -> bool:
+def _is_marked(annotation: Any, mark: type[object]) -> bool:
     """Whether it is marked, as a whole or, as ``Annotated[float, Runtime()] | None`` is, in part."""
     if get_origin(annotation) in (Union, types.UnionType):
-        return any(_is_runtime(option) for option in get_args(annotation))
+        return any(_is_marked(option, mark) for option in get_args(annotation))
     marks = getattr(annotation, "__metadata__", ())
-    inside = get_origin(annotation) is typing.Annotated and _is_runtime(get_args(annotation)[0])
-    return inside or any(isinstance(mark, Runtime) or mark is Runtime for mark in marks)
+    inside = get_origin(annotation) is typing.Annotated and _is_marked(get_args(annotation)[0], mark)
+    return inside or any(isinstance(given, mark) or given is mark for given in marks)
 
 
 def _slot(annotation: Any, *, container: Literal["one", "list"] = "one", optional: bool = False) -> Slot | None:

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from rag.rerankers.base import Scorer
-from rag.rerankers.cur.factors import Factors
+from rag.rerankers.cur.factors import EmbeddingFactors, Factors
 from rag.rerankers.cur.stage import Cur
 
 __all__ = ["ADACUR", "ANNCUR", "AXN"]
@@ -127,7 +127,7 @@ class AXN(Cur):
         self,
         *,
         scorer: Scorer,
-        factors: Factors,
+        factors: Factors = EmbeddingFactors(),  # noqa: B008 - a default component is cloned for each instance
         budget: Annotated[int, Field(ge=1)] = 100,
         rounds: Annotated[int, Field(ge=1)] = 10,
         ridge: Annotated[float, Field(gt=0)] = 1.0,

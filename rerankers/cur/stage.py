@@ -16,7 +16,7 @@ from rag.rerankers.base import Scorer
 from rag.rerankers.cur.alignment import aligned
 from rag.rerankers.cur.anchors import choose_anchors
 from rag.rerankers.cur.engine import Acquisition, Outcome, Plan, Prior, round_sizes, search
-from rag.rerankers.cur.factors import Factors
+from rag.rerankers.cur.factors import EmbeddingFactors, Factors
 from rag.rerankers.cur.items import Everything, Items, Listed, Mask, is_in
 from rag.rerankers.scoring import Blend, Scores, ScoringStage
 
@@ -44,7 +44,7 @@ class Cur(ScoringStage):
 
     Args:
         scorer: What scores.
-        factors: The item vectors that scores are predicted from.
+        factors: The item vectors that scores are predicted from; by default those of the retriever's embedder.
         budget: Scorer calls per query, anchors included: the price. It is spent to the last unless there are fewer
             passages.
         strategy: ``adaptive``: each round is chosen by the scores before it. ``fixed``: ``anchors`` are the same for
@@ -82,7 +82,7 @@ class Cur(ScoringStage):
         self,
         *,
         scorer: Scorer,
-        factors: Factors,
+        factors: Factors = EmbeddingFactors(),  # noqa: B008 - a default component is cloned for each instance
         budget: Annotated[int, Field(ge=1)] = 100,
         strategy: Literal["adaptive", "fixed"] = "adaptive",
         start: Literal["first_stage", "random", "k_means", "l2_greedy"] = "first_stage",

@@ -345,7 +345,7 @@ def anchor_choice(world: World) -> None:
                 plan = Plan([count, 100], solver="pinv")
                 first = np.broadcast_to(anchors, (q, count))
                 # The best 100 predictions, anchors left out, are what the second round would score.
-                taken, _ = search(
+                taken, *_ = search(
                     items,
                     lambda r, i: exact[r, i],
                     plan,

@@ -250,7 +250,7 @@ class FitContext:
 
     def _key(self, component: Component, inputs: Mapping[str, Component | str] | None) -> str:
         parts = [component, *(part for part in (inputs or {}).values() if not isinstance(part, str))]
-        learned = self.training_fingerprint if any(_needs(part, "training") for part in parts) else ""
+        learned = self.training_fingerprint if any(part.spec.learns for part in parts) else ""
         given = {k: v if isinstance(v, str) else v.spec.cache_key for k, v in (inputs or {}).items()}
         upstream = self._upstream.key if self._upstream and _needs(component, "candidates") else None
         made_of = [component.spec.cache_key, self.passages.fingerprint, learned, self.seed, given, upstream]

@@ -19,7 +19,8 @@ from rag import updates
 from rag.arguments import refuses_unknown
 from rag.batch import QueryBatch
 from rag.candidates import Candidates, Ints
-from rag.component import Component, check_parts
+from rag.component import Component, Parameter, check_parts
+from rag.component.inheritance import completed
 from rag.conditions import Condition
 from rag.context import FitContext, Progress, Training, Upstream, no_progress
 from rag.corpus.chunkers.base import Chunker
@@ -95,6 +96,24 @@ class Pipeline(Component):
 
         self._check_chunker()
         self._check_answers()
+
+    @classmethod
+    def _completed(cls, values: dict[str, Any]) -> dict[str, Any]:
+        """Stages that name no embedder take the first fitting one of the retriever."""
+        embedders = [part for _, part in values["retriever"].spec.walk() if isinstance(part, Embedder)]
+
+        def find(parameter: Parameter, path: str) -> Component:
+            contract = parameter.slot.contract if parameter.slot else Embedder
+            fitting = next((part for part in embedders if isinstance(part, contract)), None)
+            if fitting is None:
+                raise ConfigError(
+                    f"{path}.{parameter.name} is not given, and the retriever has no {contract.__name__}: name one",
+                    parameter="stages",
+                )
+            return fitting.spec.clone()
+
+        stages = [completed(stage, find, f"stages.{number}") for number, stage in enumerate(values["stages"])]
+        return {**values, "stages": stages}
 
     # -- making -----------------------------------------------------------------------------------------------------
 
@@ -701,9 +720,7 @@ class Pipeline(Component):
             if context.store is None or before is None or not step.spec.is_serializable:
                 before = None
             else:
-                learned = (
-                    context.training_fingerprint if any("training" in p.needs for _, p in step.spec.walk()) else ""
-                )
+                learned = context.training_fingerprint if step.spec.learns else ""
                 documents = [context.passages.fingerprint, context.corpus.fingerprint]  # filters look at metadata
                 before = fingerprint([before, step.spec.cache_key, *documents, learned, context.seed])
             keys.append(before)

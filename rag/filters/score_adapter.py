@@ -109,7 +109,7 @@ class ScoreAdapter(Filter):
         top_k: Annotated[int, Field(ge=1)] | None = None,
     ) -> None:
         check_keep(self.spec.label, keep)
-        if embedder is None and features != "scores":
+        if embedder is None and features != "scores" and not self.spec.parameters["embedder"].inherited:
             raise ConfigError(
                 f"{self.spec.label}: features '{features}' need the embedder of the query", parameter="features"
             )

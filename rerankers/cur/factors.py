@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import numpy as np
 
 from rag.candidates import Floats, Ints, Vectors
-from rag.component import Component
+from rag.component import Component, Inherited
+from rag.component.inheritance import given
 from rag.embedders.base import Embedder
 from rag.errors import NotFittedError
 
@@ -93,23 +94,24 @@ class EmbeddingFactors(Factors):
     """The vectors of an encoder, scaled to length 1 (AXN: Yadav et al., ICLR 2024): no offline scorer call at all.
 
     Args:
-        embedder: Makes the vectors; those of a dense retriever with the same embedder are shared.
+        embedder: Makes the vectors; those of a dense retriever with the same embedder are shared. The retriever's, when
+            none is given.
     """
 
     type = "embeddings"
     needs = frozenset({"corpus"})
 
-    def __init__(self, *, embedder: Embedder) -> None:
+    def __init__(self, *, embedder: Annotated[Embedder | None, Inherited()] = None) -> None:
         self.embedder = embedder
 
     def make(self, context: FitContext, scorer: Scorer) -> tuple[Vectors, Floats | None]:
-        context.fit(self.embedder)
+        context.fit(given(self.embedder, self))
         start = context.n_kept
-        new = of_length_one(context.embed_passages(self.embedder, start=start))
+        new = of_length_one(context.embed_passages(given(self.embedder, self), start=start))
         return np.concatenate([self.vectors, new]) if start else new, None
 
     def query_vectors(self, batch: QueryBatch) -> Vectors:
-        return of_length_one(batch.embeddings(self.embedder))
+        return of_length_one(batch.embeddings(given(self.embedder, self)))
 
 
 def of_length_one(vectors: Vectors) -> Vectors:

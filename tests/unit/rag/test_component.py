@@ -443,7 +443,7 @@ def test_any_pipeline_is_built_again_from_its_configuration_and_its_yaml(pipelin
 
 def test_a_rule_between_two_arguments_is_told_like_any_other():
     assert "top_k: must be at most the budget (3), got 5" == message_of(
-        lambda: Rerank(scorer=MaxSim(embedder=WordEmbedder()), budget=3, top_k=5)
+        lambda: Rerank(scorer=MaxSim(embedder=WordEmbedder()), budget=3, top_k=5, scores="scorer")
     )
     mistakes = []
     node = node_from_python({"type": "hybrid", "retrievers": [{"type": "bm25"}] * 2, "weights": [0.0, 0.0]})

@@ -8,16 +8,11 @@ from rag import LSA, ConfigError, CosineAdapter, Document, FitContext, Pipeline
 from rag.config import build_pipeline
 from rag.corpus.corpus import Corpus
 from rag.corpus.passages import Passages
-from rag.rerankers import CallableScorer, Cur, EmbeddingFactors, GraphAdaptive, MaxSim, Rerank
+from rag.rerankers import Cur, EmbeddingFactors, GraphAdaptive, MaxSim, Rerank
 from rag.retrievers import BM25, Dense, Hybrid
-from tests.fakes import WordEmbedder
+from tests.fakes import CountingScorer, WordEmbedder
 
-
-def lengths(pairs):
-    return [float(len(passage)) for _, passage in pairs]
-
-
-SCORER = CallableScorer(lengths, name="lengths")
+SCORER = CountingScorer()
 
 
 @pytest.mark.parametrize(

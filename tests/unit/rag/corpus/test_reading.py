@@ -217,7 +217,7 @@ def test_a_beir_folder_is_read_whole_and_what_lies_beside_it_is_said(tmp_path):
         f"{tmp_path}: 1 of 2 files were not read: 1 .jsonl (read were: .jsonl)"
     ]
     (tmp_path / "corpus.jsonl").rename(tmp_path / "x")
-    file(tmp_path, "corpus.jsonl.gz", gzip.compress((tmp_path / "x", mtime=0).read_bytes()))
+    file(tmp_path, "corpus.jsonl.gz", gzip.compress((tmp_path / "x").read_bytes()))
     assert read_corpus(tmp_path).ids() == ["1"]
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from rag.calls import MAX_FAILED, check_calls
+from rag.calls import MAX_FAILED
 from rag.cli.console import echo
 from rag.cli.documents import read_documents_of
 from rag.cli.options import (
@@ -23,6 +23,7 @@ from rag.cli.options import (
     TextFieldOption,
     TitleFieldOption,
 )
+from rag.costs import check_calls
 
 if TYPE_CHECKING:
     from rag.eval.datasets.base import Dataset, Split

@@ -10,7 +10,7 @@ import typer
 
 from rag.cli.console import echo, out, print_file, print_json
 from rag.cli.options import JsonOption
-from rag.errors import ConfigError, did_you_mean
+from rag.errors import ConfigError, did_you_mean, system_message
 
 if TYPE_CHECKING:
     from rag.component import Component
@@ -63,7 +63,7 @@ def schema(
     try:
         replace_file(path, text)
     except OSError as error:
-        raise ConfigError(f"{path}: cannot be written: {error.strerror}") from None
+        raise ConfigError(f"{path}: cannot be written: {system_message(error)}") from None
     echo(f"wrote {path}; as a comment at the top of a file: # yaml-language-server: $schema={path}")
 
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from rag.calls import MAX_FAILED, check_calls
+from rag.calls import MAX_FAILED
 from rag.cli.console import echo, print_json, progress
 from rag.cli.documents import print_notes, read_documents_of
 from rag.cli.options import (
@@ -28,6 +28,7 @@ from rag.cli.options import (
     TitleFieldOption,
 )
 from rag.cli.store import open_store
+from rag.costs import check_calls
 
 __all__ = ["index"]
 

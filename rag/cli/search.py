@@ -10,7 +10,7 @@ import typer
 
 from rag.cli.console import out, print_json
 from rag.cli.options import FilterOption, JsonOption
-from rag.errors import ConfigError, DataError
+from rag.errors import ConfigError, DataError, system_message
 
 if TYPE_CHECKING:
     from rag.types import Answer, SearchResult
@@ -75,7 +75,7 @@ def _read_conversation(file: Path) -> Any:
     try:
         turns = json.loads(file.read_text(encoding="utf-8"))
     except OSError as error:
-        raise DataError(f"{file}: cannot be read: {error.strerror}") from None
+        raise DataError(f"{file}: cannot be read: {system_message(error)}") from None
     except ValueError as error:
         raise DataError(f"{file}: not JSON: {error}") from None
     if not turns:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rag.calls import MAX_FAILED, check_calls
+from rag.calls import MAX_FAILED
 from rag.cli.console import echo, print_json, progress
 from rag.cli.documents import read_documents_of
 from rag.cli.options import (
@@ -29,6 +29,7 @@ from rag.cli.options import (
     TitleFieldOption,
 )
 from rag.cli.store import open_store
+from rag.costs import check_calls
 from rag.errors import ConfigError, DataError
 from rag.limits import MAX_DELETES, check_deletes
 

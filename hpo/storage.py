@@ -14,7 +14,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rag.errors import ArtifactError, ConfigError, MissingExtraError, first_line
+from rag.errors import ArtifactError, ConfigError, MissingExtraError
 
 if TYPE_CHECKING:
     from filelock import FileLock
@@ -75,7 +75,7 @@ def open_storage(url: str | None, folder: Path) -> BaseStorage:
     try:
         return RDBStorage(url)
     except Exception as error:  # SQLAlchemy and drivers raise what they like
-        reason = first_line(error)
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise ArtifactError(f"{_without_password(url)}: cannot be the sweep's storage: {reason}") from None
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rag.context import Progress, no_progress
-from rag.errors import ArtifactError, ConfigError, RagError, first_line
+from rag.errors import ArtifactError, ConfigError, RagError
 from rag.eval.datasets.base import Dataset
 from rag.eval.datasets.load import load_dataset
 from rag.hpo.choice import pareto
@@ -123,7 +123,7 @@ def _storage_explained() -> Iterator[None]:
     try:
         yield
     except StorageInternalError as error:
-        reason = first_line(error.__cause__ or error)
+        reason = str(error.__cause__ or error).strip().splitlines()[0]
         raise ArtifactError(f"the sweep's storage failed: {reason}; start again to go on") from None
 
 

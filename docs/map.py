@@ -1,8 +1,8 @@
 """Draws the folders and the arrows between them into architecture.md: ``make map``.
 
 A unit is a folder, or a file, that stands directly in ``rag/``, and each family at the top of the repository. An arrow
-is an import, wherever it stands: at the top of a file, inside a function, or for types only. Units that import each other
-in a circle are drawn together.
+is an import, wherever it stands: at the top of a file, inside a function, or for types only. Units that import each
+other in a circle are drawn together.
 """
 
 from __future__ import annotations

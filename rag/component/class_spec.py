@@ -17,7 +17,7 @@ __all__ = ["ClassSpec", "checked_arguments"]
 class ClassSpec:
     """A component class as introspection sees it, ``Flat.spec``: its parameters and its documentation."""
 
-    def __init__(self, cls: ComponentMeta) -> None:
+    def __init__(self, cls: Any) -> None:
         self._cls = cls
 
     @property

@@ -56,7 +56,6 @@ class ComponentMeta(ABCMeta):
     """Metaclass of components: checks arguments before ``__init__`` sees them and remembers them after."""
 
     kind: str
-    type: str
 
     def __call__(cls: type[T], *args: Any, **kwargs: Any) -> T:
         return typing.cast("T", cls._create(args, kwargs))  # type: ignore[attr-defined]

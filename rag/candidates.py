@@ -112,7 +112,7 @@ class Candidates:
     def __len__(self) -> int:
         return len(self.positions)
 
-    def rows(self, rows: Ints) -> Candidates:
+    def rows(self, rows: Ints | slice) -> Candidates:
         """The candidates of these queries."""
         return Candidates(self.positions[rows], self.scores[rows], self.passages[rows])
 

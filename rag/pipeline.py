@@ -161,7 +161,7 @@ class Pipeline(Component):
         with ledger.stage("chunker"):
             passages = self.chunker.chunk(corpus, self._tokenizer())
         self._passages = self._saved = None  # not fitted, should anything below fail
-        context = FitContext(corpus, passages, training, ledger, progress, seed, store)
+        context = FitContext(corpus, passages, training, ledger, progress, seed, store, first=self.retriever)
         with ledger.stage("shared"):
             self.prepare(context)
         self._keys = self._step_keys(context)
@@ -347,14 +347,18 @@ class Pipeline(Component):
             return candidates
         for number, (name, step) in enumerate(self._steps()[:n_steps]):
             key = self._keys[number] if self._keys else None
+            if key is not None and batch.unseen is not None and self._remembers(number):
+                key = fingerprint([key, batch.unseen.fingerprint])
             kept = batch.store is not None and all(getattr(part, "keeps_lists", True) for _, part in step.walk())
             if batch.store is None or key is None or not kept or batch.is_doubtful:
-                with batch.ledger.stage(name):
+                with batch.ledger.stage(name), batch.at(name):
                     candidates = _ask(step, batch, candidates)
                 batch.record(name, candidates)
             else:
                 about = ", then ".join(repr(one) for _, one in self._steps()[: number + 1])
                 candidates = kept_step(batch.store, key, about, name, partial(_ask, step), batch, candidates)
+            if isinstance(step, Retriever):
+                batch.was_found(step, candidates)
         return candidates
 
     def results(self, batch: QueryBatch, candidates: Candidates) -> list[SearchResult]:
@@ -472,7 +476,7 @@ class Pipeline(Component):
             alive[np.load(data / "deleted.npy")] = False
             corpus = corpus.with_alive(alive)
         passages = Passages.load(data, corpus)
-        context = FitContext(corpus, passages)
+        context = FitContext(corpus, passages, first=pipeline.retriever)
         pipeline.restore(data / "state", context)
         pipeline._passages = passages
         pipeline._saved = Saved.all_of(pipeline, data, migrated=manifest["format"] < FORMAT)
@@ -517,6 +521,10 @@ class Pipeline(Component):
         store, or holds live Python objects.
         """
         return self._keys[-1] if self._keys else None
+
+    def _remembers(self, number: int) -> bool:
+        """Whether what comes out of a step hangs on judgements."""
+        return any("training" in part.needs for _, step in self._steps()[: number + 1] for _, part in step.walk())
 
     def _embedder(self) -> Embedder | None:
         """The embedder whose tokens the chunker counts: the first in the tree that has any."""

@@ -9,6 +9,7 @@ from rag._lazy import lazy_attributes
 if TYPE_CHECKING:
     from retrievers.bm25 import BM25
     from retrievers.dense import Dense
+    from retrievers.feedback import Feedback
     from retrievers.fusion.base import Fusion
     from retrievers.fusion.min_max import MinMax
     from retrievers.fusion.rrf import RRF
@@ -43,6 +44,7 @@ __all__ = [
     "Auto",
     "Dense",
     "Factory",
+    "Feedback",
     "Flat",
     "Fusion",
     "Hybrid",
@@ -68,6 +70,7 @@ __getattr__, __dir__ = lazy_attributes(
         "BM25": "retrievers.bm25",
         "Dense": "retrievers.dense",
         "Factory": "retrievers.indexes.factory",
+        "Feedback": "retrievers.feedback",
         "Flat": "retrievers.indexes.flat",
         "Fusion": "retrievers.fusion.base",
         "HNSW": "retrievers.indexes.hnsw",

@@ -14,9 +14,10 @@ from pydantic import Field
 from rag.candidates import PADDING, Candidates, Floats, Ints, top_k_of_scores
 from rag.corpus.passages import Passages
 from rag.errors import ConfigError, DataError, NotFittedError, did_you_mean
-from rag.stage import Retriever
+from retrievers.asked_again import Recipe, TakesFeedback
 from retrievers.bm25_weights import bm25_weights
 from retrievers.keys import best_documents
+from retrievers.rm3 import expanded
 
 if TYPE_CHECKING:
     from rag.batch import QueryBatch
@@ -33,7 +34,7 @@ _BLOCK = 1 << 24
 """Scores computed at a time, queries x passages: 64 MiB of float32."""
 
 
-class BM25(Retriever):
+class BM25(TakesFeedback):
     """Ranks by the words that query and passage share (Robertson and Walker 1994), told apart by the library bm25s.
 
     Scores are computed for a whole batch as one product of sparse matrices. Passages that share no word with the query
@@ -82,6 +83,7 @@ class BM25(Retriever):
         self._tokenizer: Any = None
         self._frequencies: Any = None  # scipy.sparse.csr_array [words, passages]
         self._computed: Any = None  # the weights, likewise
+        self._forward: Any = None  # frequencies by passage and lengths of passages, once feedback asks for them
         self._passages: Passages | None = None
         try:
             groups = re.compile(token_pattern).groups
@@ -159,13 +161,39 @@ class BM25(Retriever):
             raise DataError("'bm25' found no words in the corpus: every passage is empty or made of stop words")
 
     def retrieve(self, batch: QueryBatch) -> Candidates:
-        step = max(1, _BLOCK // self._fitted().shape[1])
-        tables = [self._search(batch.part(slice(first, first + step))) for first in range(0, len(batch), step)]
-        return Candidates.stacked(tables)
+        self._fitted()
+        return self._ranked(batch, self._counts(batch.texts))
 
-    def _search(self, batch: QueryBatch) -> Candidates:
+    def scaled_by(self, found: Candidates) -> Candidates:
+        """Passages that share no word with a query have score 0."""
+        return found.filled(self.top_k, 0.0)
+
+    def retrieve_again(self, batch: QueryBatch, trusted: Candidates, recipe: Recipe) -> Candidates:
+        import scipy.sparse
+
+        frequencies = self._fitted()
+        if self._forward is None:
+            by_passage = scipy.sparse.csr_array(frequencies.T, dtype=np.float32)
+            self._forward = by_passage, np.asarray(by_passage.sum(axis=1))
+        head = trusted.head(recipe.documents)
+        queries = expanded(
+            self._counts(batch.texts),
+            *self._forward,
+            head,
+            terms=recipe.terms,
+            original_weight=recipe.original_weight,
+        )
+        return self._ranked(batch, queries)
+
+    def _ranked(self, batch: QueryBatch, queries: Any) -> Candidates:
+        """The best documents for weighted words, CSR array [n_queries, words]."""
+        step = max(1, _BLOCK // self._fitted().shape[1])
+        parts = [slice(first, first + step) for first in range(0, len(batch), step)]
+        return Candidates.stacked([self._search(batch.part(part), queries[part]) for part in parts])
+
+    def _search(self, batch: QueryBatch, queries: Any) -> Candidates:
         assert self._passages is not None
-        scores = self._scores(batch.texts)
+        scores = self._scores(queries)
 
         def search(rows: Any, k: int, allowed: Any) -> tuple[Ints, Floats]:
             if allowed is None:
@@ -177,20 +205,23 @@ class BM25(Retriever):
 
         return best_documents(search, self._passages, self.top_k, batch)
 
-    def _scores(self, texts: Sequence[str]) -> Floats:
-        """Scores of all passages, float32 [n_queries, n_passages]; ``-inf`` where no word is shared."""
+    def _counts(self, texts: Sequence[str]) -> Any:
+        """How often each text has each word of the corpus, float32 CSR array [n_texts, words]."""
         import scipy.sparse
 
         words = list(self._tokenizer.streaming_tokenize(texts, update_vocab=False, allow_empty=False))
         ends = np.cumsum([0, *map(len, words)])
         columns = np.fromiter((word for one in words for word in one), dtype=np.int64, count=ends[-1])
         ones = np.ones(len(columns), dtype=np.float32)
-        queries = scipy.sparse.csr_array((ones, columns, ends), shape=(len(words), self._weights.shape[0]))
+        self._forget()
+        return scipy.sparse.csr_array((ones, columns, ends), shape=(len(words), self._fitted().shape[0]))
+
+    def _scores(self, queries: Any) -> Floats:
+        """Scores of all passages, float32 [n_queries, n_passages]; ``-inf`` where no word is shared."""
         product = (queries @ self._weights).tocoo()
         # What is there shares a word, also where rare weighting schemes give that 0.
         scores = np.full(product.shape, -np.inf, dtype=np.float32)
         scores[product.row, product.col] = product.data
-        self._forget()
         return scores
 
     def _forget(self) -> None:
@@ -236,7 +267,7 @@ class BM25(Retriever):
         self._set(scipy.sparse.csr_array(tuple(arrays), shape=shape, copy=False), context.passages)
 
     def _set(self, frequencies: Any, passages: Passages) -> None:
-        self._frequencies, self._passages, self._computed = frequencies, passages, None
+        self._frequencies, self._passages, self._computed, self._forward = frequencies, passages, None, None
 
     def _fitted(self) -> Any:
         if self._frequencies is None:

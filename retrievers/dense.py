@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import numpy as np
 from pydantic import Field
 
-from rag.candidates import PADDING, Candidates, Floats, Ints, Vectors
+from rag.candidates import PADDING, Bools, Candidates, Floats, Ints, Vectors
 from rag.corpus.passages import Passages
 from rag.embedders.base import Embedder
-from rag.errors import NotFittedError
-from rag.stage import Retriever
+from rag.errors import ConfigError, NotFittedError
+from retrievers.asked_again import Recipe, TakesFeedback
 from retrievers.indexes.base import Index
 from retrievers.indexes.flat import Flat
 from retrievers.keys import best_documents
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["Dense"]
 
 
-class Dense(Retriever):
+class Dense(TakesFeedback):
     """Embeds queries and passages and finds the nearest by inner product.
 
     A query whose vector is zero, such as one made only of words that ``lsa`` does not know, finds nothing.
@@ -91,7 +91,44 @@ class Dense(Retriever):
     def retrieve(self, batch: QueryBatch) -> Candidates:
         if self._passages is None:
             raise NotFittedError("'dense' has not been fitted: fit the pipeline it is in first")
-        vectors = self._scaled(batch.embeddings(self.embedder))
+        return self._nearest(batch, self._scaled(batch.embeddings(self.embedder)))
+
+    def retrieve_again(self, batch: QueryBatch, trusted: Candidates, recipe: Recipe) -> Candidates:
+        """With ``(1 - w) query + w mean of the trusted passages' vectors``.
+
+        Raises:
+            ConfigError: The index keeps no vectors as they were given.
+        """
+        if self._passages is None:
+            raise NotFittedError("'dense' has not been fitted: fit the pipeline it is in first")
+        own = self._scaled(batch.embeddings(self.embedder))
+        near, mask = self.vectors_of(trusted.head(recipe.vectors))
+        count = mask.sum(axis=1, keepdims=True)
+        mean = near.sum(axis=1) / np.maximum(count, 1)
+        moved = (1 - recipe.vector_weight) * own + np.float32(recipe.vector_weight) * mean
+        useful = (count > 0) & own.any(axis=1, keepdims=True)  # who could ask nothing finds nothing now either
+        return self._nearest(batch, self._scaled(np.where(useful, moved, own).astype(np.float32)))
+
+    def vectors_of(self, candidates: Candidates) -> tuple[Vectors, Bools]:
+        """Vectors of candidates' passages as they are searched, float32 [n, k, d], 0 at padding; and where they are.
+
+        Raises:
+            ConfigError: The index keeps no vectors as they were given.
+        """
+        mask = candidates.mask
+        passages, where = np.unique(candidates.passages[mask], return_inverse=True)
+        vectors = self.index.reconstruct(passages)
+        if vectors is None:
+            raise ConfigError(
+                f"the index {self.index.label()} keeps no full vectors, which feedback takes: use flat, hnsw or "
+                "ivf_flat"
+            )
+        table = np.zeros((*mask.shape, vectors.shape[1]), dtype=np.float32)
+        table[mask] = vectors[where]
+        return table, mask
+
+    def _nearest(self, batch: QueryBatch, vectors: Vectors) -> Candidates:
+        assert self._passages is not None
         meaning = np.asarray(vectors.any(axis=1))
         all_meaningful = bool(meaning.all())
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
@@ -11,6 +11,7 @@ from pydantic import Field
 from rag.candidates import Candidates
 from rag.errors import ConfigError
 from rag.stage import Retriever
+from retrievers.asked_again import Recipe, TakesFeedback
 from retrievers.fusion.base import Fusion
 from retrievers.fusion.rrf import RRF
 
@@ -20,10 +21,11 @@ if TYPE_CHECKING:
 __all__ = ["Hybrid"]
 
 
-class Hybrid(Retriever):
+class Hybrid(TakesFeedback):
     """Asks every retriever and fuses their lists into one: a document's score is the weighted sum over the lists.
 
-    Each retriever's own ``top_k`` says how deep its list goes. A document's passage is the one of the list that
+    Each retriever's own ``top_k`` says how deep its list goes; a list of ``bm25`` that has room left is scaled as if it
+    went on with score 0, which is what documents without a common word have. A document's passage is the one of the list that
     contributes most to its score.
 
     Args:
@@ -35,6 +37,7 @@ class Hybrid(Retriever):
     """
 
     type = "hybrid"
+    version = 2  # lists of bm25 with room left are scaled from 0
 
     def __init__(
         self,
@@ -56,24 +59,51 @@ class Hybrid(Retriever):
         self.top_k = top_k
 
     def retrieve(self, batch: QueryBatch) -> Candidates:
-        tables, weights = [], []
+        return self._fused(batch, batch.found_by)
+
+    def retrieve_again(self, batch: QueryBatch, trusted: Candidates, recipe: Recipe) -> Candidates:
+        def again(retriever: Retriever) -> Candidates:
+            if isinstance(retriever, TakesFeedback):
+                return retriever.retrieve_again(batch, trusted, recipe)
+            return batch.found_by(retriever)
+
+        return self._fused(batch, again)
+
+    def _fused(self, batch: QueryBatch, ask: Callable[[Retriever], Candidates]) -> Candidates:
+        tables, weights, scaled = [], [], []
         for number, retriever in enumerate(self.retrievers):
             weight = 1.0 if self.weights is None else self.weights[number]
             if weight:
                 with batch.inside(f"{number} {retriever.type}") as name:
-                    tables.append(retriever.retrieve(batch))
+                    tables.append(ask(retriever))
                 weights.append(weight)
+                scaled.append(retriever.scaled_by(tables[-1]))
                 batch.record(name, tables[-1])
-        return fuse(tables, weights, self.fusion, self.top_k)
+        return fuse(tables, weights, self.fusion, self.top_k, scaled=scaled)
 
 
-def fuse(tables: Sequence[Candidates], weights: Sequence[float], fusion: Fusion, top_k: int) -> Candidates:
-    """Add up each document's weighted contributions over the lists; a list without it adds what the fusion says."""
+def fuse(
+    tables: Sequence[Candidates],
+    weights: Sequence[float],
+    fusion: Fusion,
+    top_k: int,
+    *,
+    scaled: Sequence[Candidates] | None = None,
+) -> Candidates:
+    """Add up each document's weighted contributions over the lists; a list without it adds what the fusion says.
+
+    Args:
+        tables: The lists.
+        weights: One for each.
+        fusion: Says what a list contributes.
+        top_k: Documents returned.
+        scaled: The lists as :meth:`~rag.stage.Retriever.scaled_by` has them, if they differ.
+    """
     n = len(tables[0])
     rows, positions, passages, gains = [], [], [], []
     baseline = np.zeros(n)
-    for table, weight in zip(tables, weights, strict=True):
-        values, missing = fusion.contributions(table)
+    for table, weight, seen in zip(tables, weights, scaled or tables, strict=True):
+        values, missing = fusion.contributions(seen)
         row, column = np.nonzero(table.mask)
         rows.append(row)
         positions.append(table.positions[row, column])

@@ -27,6 +27,7 @@ from rag.corpus.readers import read_corpus
 from rag.costs import Ledger
 from rag.embedders.base import Embedder
 from rag.errors import ArtifactError, ConfigError, DataError, MissingExtraError, ModelError, NotFittedError, RagError
+from rag.learning.remembers import Remembers
 from rag.stage import Retriever, Stage
 from rag.store.fingerprint import fingerprint
 from rag.store.folder import FORMAT, read_folder, write_folder
@@ -255,6 +256,30 @@ class Pipeline(Component):
             dry_run: Only count what would be done.
         """
         return updates.sync(self, documents, store=store, progress=progress, compact_at=compact_at, dry_run=dry_run)
+
+    def add_judgements(self, judged: Training, *, weight: float = 1.0) -> int:
+        """Have those parts that remember judged queries, such as ``query_memory``, remember more of them at once.
+
+        Args:
+            judged: Queries and their judgements, of documents by their ids.
+            weight: What one of them counts beside one of the training judgements: less than 1 for clicks.
+
+        Returns:
+            How many judgements were new or changed.
+
+        Raises:
+            ConfigError: Nothing in the pipeline remembers any.
+        """
+        self.passages  # noqa: B018 - raises when not fitted
+        parts = [(path, part) for path, part in self.walk() if isinstance(part, Remembers)]
+        if not parts:
+            raise ConfigError("no part of this pipeline remembers judgements: it takes a query_memory")
+        changed = max(part.add_judgements(judged, weight=weight) for _, part in parts)
+        self._keys = []  # what it finds has another identity now
+        if self._saved is not None:
+            rest = self._saved.as_before - {f"state/{path}" for path, _ in parts}
+            self._saved = replace(self._saved, as_before=rest)
+        return changed
 
     def compact(self, *, store: Store | str | Path | None = None, progress: Progress = no_progress) -> Changes:
         """Rewrite everything without the deleted documents."""

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from retrievers.key_spaces.text import TextKey
     from retrievers.key_spaces.title import TitleKey
     from retrievers.keyed import Keyed
+    from retrievers.query_memory import QueryMemory
 
 __all__ = [
     "BM25",
@@ -55,6 +56,7 @@ __all__ = [
     "Keyed",
     "MinMax",
     "PseudoQueriesKey",
+    "QueryMemory",
     "RaBitQ",
     "ScalarQuantized",
     "SummaryKey",
@@ -89,6 +91,7 @@ __getattr__, __dir__ = lazy_attributes(
         "Keyed": "retrievers.keyed",
         "MinMax": "retrievers.fusion.min_max",
         "PseudoQueriesKey": "retrievers.key_spaces.summary",
+        "QueryMemory": "retrievers.query_memory",
         "RRF": "retrievers.fusion.rrf",
         "SummaryKey": "retrievers.key_spaces.summary",
         "TextKey": "retrievers.key_spaces.text",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -77,7 +77,7 @@ class QueryBatch:
     unseen: Unseen | None = None
     lists: dict[str, Candidates] = field(default_factory=dict)
     """The tables that :meth:`record` was given, also without a trace: what a later stage may look at."""
-    _found: dict[str, Candidates] = field(default_factory=dict)
+    _found: dict[str, tuple[Candidates, dict[str, Candidates]]] = field(default_factory=dict)
     _place: str = "retriever"
     _vectors: Callable[[Embedder], Vectors] | None = None
     _remembered: dict[tuple[str, str], object] = field(default_factory=dict)
@@ -100,7 +100,10 @@ class QueryBatch:
                 return self.embeddings(embedder)[rows]
 
         lists = {name: table.rows(rows) for name, table in self.lists.items()}
-        tables = {name: table.rows(rows) for name, table in self._found.items()}
+        tables = {
+            key: (table.rows(rows), {step: part.rows(rows) for step, part in parts.items()})
+            for key, (table, parts) in self._found.items()
+        }
         unseen = None if self.unseen is None else self.unseen.part(rows)
         return replace(
             self, queries=chosen, unseen=unseen, lists=lists, _found=tables, _vectors=vectors, _remembered={}
@@ -169,16 +172,31 @@ class QueryBatch:
         """
         return replace(self, trace=None, lists={}, _found={})
 
-    def found_by(self, retriever: Retriever) -> Candidates:
-        """What a retriever finds for these queries; an equal one that was asked before is not asked again."""
-        table = self._found.get(retriever.fingerprint)
-        if table is None:
-            self._found[retriever.fingerprint] = table = retriever.retrieve(self)
-        return table
+    def found_by(self, retriever: Retriever, *, recorded: bool = True) -> Candidates:
+        """What a retriever finds for these queries; an equal one that was asked before is not asked again. Its parts are
+        recorded, unless ``recorded`` is false.
+        """
+        if not recorded:
+            return replace(self, trace=None, lists={}).found_by(retriever)  # what was found is remembered here too
+        known = self._found.get(retriever.fingerprint)
+        if known is None:
+            earlier = set(self.lists)
+            table = retriever.retrieve(self)
+            inside = {name: self.lists[name] for name in self.lists if name not in earlier}
+            self._found[retriever.fingerprint] = table, self._below(self._place, inside)
+            return table
+        for step, table in known[1].items():  # the parts have the same names whether it is asked or remembered
+            self.record(f"{self._place}{step}", table)
+        return known[0]
 
     def was_found(self, retriever: Retriever, table: Candidates) -> None:
-        """Tell what a retriever finds for these queries."""
-        self._found[retriever.fingerprint] = table
+        """Tell what the pipeline's retriever finds for these queries."""
+        self._found[retriever.fingerprint] = table, self._below("retriever", self.lists)
+
+    @staticmethod
+    def _below(place: str, lists: Mapping[str, Candidates]) -> dict[str, Candidates]:
+        """Lists of the parts of what is asked at a place, by what their names add to it."""
+        return {name[len(place) :]: table for name, table in lists.items() if name.startswith(f"{place}.")}
 
     @contextmanager
     def at(self, step: str) -> Iterator[None]:

@@ -34,10 +34,19 @@ class Retriever(Component):
         """
         return found
 
-    def features(self, batch: QueryBatch, candidates: Candidates) -> Mapping[str, Floats]:
-        """What it knows of given documents beside the list it finds, by name: float32 [n, k] each, anything at padding.
-        For learning to rank; only what costs little.
+    def features(self, batch: QueryBatch, candidates: Candidates, first: Candidates) -> Mapping[str, Floats]:
+        """Scores that it knows of given documents beside the list it finds, by name: float32 [n, k] each, more is better,
+        anything at padding. For learning to rank; only what costs little.
+
+        Args:
+            batch: The queries.
+            candidates: The documents.
+            first: The list that the stage which asks was given, best first.
         """
+        return {}
+
+    def query_features(self, batch: QueryBatch) -> Mapping[str, Floats]:
+        """What it knows of the queries themselves, by name: float32 [n] each."""
         return {}
 
 

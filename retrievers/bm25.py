@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -16,6 +16,7 @@ from rag.corpus.passages import Passages
 from rag.errors import ConfigError, DataError, NotFittedError, did_you_mean
 from retrievers.asked_again import Recipe, TakesFeedback
 from retrievers.bm25_weights import bm25_weights
+from retrievers.judged import lookup
 from retrievers.keys import best_documents
 from retrievers.rm3 import expanded
 
@@ -163,6 +164,27 @@ class BM25(TakesFeedback):
     def retrieve(self, batch: QueryBatch) -> Candidates:
         self._fitted()
         return self._ranked(batch, self._counts(batch.texts))
+
+    def features(self, batch: QueryBatch, candidates: Candidates, first: Candidates) -> Mapping[str, Floats]:
+        """Scores of all candidates' passages, also of those that the list is too short for."""
+        found = np.zeros(candidates.positions.shape, dtype=np.float32)
+        queries = self._counts(batch.texts)
+        step = max(1, _BLOCK // self._fitted().shape[1])
+        for start in range(0, len(batch), step):
+            rows = slice(start, start + step)
+            product = queries[rows] @ self._weights
+            product.sort_indices()
+            found[rows] = lookup(product, candidates.passages[rows])
+        return {"score": found}
+
+    def query_features(self, batch: QueryBatch) -> Mapping[str, Floats]:
+        """How rare the query's words are: sum and maximum of log(passages / passages with the word)."""
+        queries, frequencies = self._counts(batch.texts), self._fitted()
+        with_word = np.maximum(np.diff(frequencies.indptr), 1)
+        queries.data = np.log(frequencies.shape[1] / with_word[queries.indices]).astype(np.float32)
+        total = np.asarray(queries.sum(axis=1), dtype=np.float32)
+        rarest = queries.max(axis=1).toarray().ravel() if queries.shape[1] else total
+        return {"rarity": total, "rarest word": np.asarray(rarest, dtype=np.float32)}
 
     def scaled_by(self, found: Candidates) -> Candidates:
         """Passages that share no word with a query have score 0."""

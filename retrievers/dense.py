@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -22,6 +23,12 @@ if TYPE_CHECKING:
     from rag.context import FitContext
 
 __all__ = ["Dense"]
+
+_CENTER = 10
+"""Documents of a list that make its center."""
+
+_TOGETHER = 64
+"""Queries whose candidates' vectors are held at a time."""
 
 
 class Dense(TakesFeedback):
@@ -108,6 +115,23 @@ class Dense(TakesFeedback):
         moved = (1 - recipe.vector_weight) * own + np.float32(recipe.vector_weight) * mean
         useful = (count > 0) & own.any(axis=1, keepdims=True)  # who could ask nothing finds nothing now either
         return self._nearest(batch, self._scaled(np.where(useful, moved, own).astype(np.float32)))
+
+    def features(self, batch: QueryBatch, candidates: Candidates, first: Candidates) -> Mapping[str, Floats]:
+        """Cosine with the query, and mean cosine with the first documents of the list (centrality); nothing where the
+        index keeps no full vectors.
+        """
+        if not candidates.positions.size or self.index.reconstruct(np.zeros(1, dtype=np.int64)) is None:
+            return {}
+        own = self._scaled(batch.embeddings(self.embedder))
+        cosine = np.zeros(candidates.positions.shape, dtype=np.float32)
+        central = np.zeros_like(cosine)
+        for start in range(0, len(batch), _TOGETHER):
+            rows = slice(start, start + _TOGETHER)
+            vectors, _ = self.vectors_of(candidates.rows(rows))
+            heads, _ = self.vectors_of(first.rows(rows).head(_CENTER))
+            cosine[rows] = np.einsum("nkd,nd->nk", vectors, own[rows])
+            central[rows] = np.einsum("nkd,nd->nk", vectors, heads.mean(axis=1) if heads.shape[1] else 0 * own[rows])
+        return {"cosine": cosine, "central": central}
 
     def vectors_of(self, candidates: Candidates) -> tuple[Vectors, Bools]:
         """Vectors of candidates' passages as they are searched, float32 [n, k, d], 0 at padding; and where they are.

@@ -94,9 +94,11 @@ class Feedback(Retriever):
         target = self._asked
         if target is None:
             raise NotFittedError("'feedback' has not been fitted: fit the pipeline it is in first")
+        own = self.target is None and self.retriever is None  # the pipeline's list, which has a name already
         with batch.inside("trusted") as name:
-            trusted = batch.found_by(self.retriever if self.retriever is not None else target)
-        batch.record(name, trusted)
+            trusted = batch.found_by(self.retriever if self.retriever is not None else target, recorded=not own)
+        if not own:
+            batch.record(name, trusted)
         recipe = Recipe(self.documents, self.terms, self.original_weight, self.vectors, self.vector_weight)
         with batch.inside("again") as name:
             found = target.retrieve_again(batch, trusted, recipe)

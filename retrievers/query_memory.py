@@ -187,7 +187,7 @@ class QueryMemory(Retriever, Remembers):
         """Documents that were never right for a question like this have score 0."""
         return found.filled(self.top_k, 0.0)
 
-    def features(self, batch: QueryBatch, candidates: Candidates) -> Mapping[str, Floats]:
+    def features(self, batch: QueryBatch, candidates: Candidates, first: Candidates) -> Mapping[str, Floats]:
         memory = self._fitted()
         tables = {"like 10": ("like", 10, 8.0), "like 50": ("like", 50, 4.0)}
         named = {name: self._like(batch, memory, k, power) for name, (_, k, power) in tables.items()}
@@ -195,6 +195,10 @@ class QueryMemory(Retriever, Remembers):
             named["cover"] = self._cover(batch, memory, self._first)
         found = {name: lookup(table, candidates.positions) for name, table in named.items()}
         return found | {"popular": self._popularity(batch, memory, candidates.positions)}
+
+    def query_features(self, batch: QueryBatch) -> Mapping[str, Floats]:
+        nearest = self._cosines(batch, self._fitted()).max(axis=1, initial=-1)
+        return {"nearest": np.asarray(nearest, dtype=np.float32)}
 
     def _table(self, batch: QueryBatch, memory: _Memory, score: str) -> Any:
         """Scores of all documents that have any, CSR array float32 [n, documents]."""
@@ -248,7 +252,7 @@ class QueryMemory(Retriever, Remembers):
         import scipy.sparse as sp
 
         def compute() -> Any:
-            table = batch.found_by(first)
+            table = batch.found_by(first, recorded=False)
             low = np.where(table.mask, table.scores, np.inf).min(axis=1, initial=np.inf, keepdims=True)
             head = table.head(_DEPTH)
             spread = np.where(head.mask[:, :1], head.scores[:, :1], 0) - np.where(np.isfinite(low), low, 0)

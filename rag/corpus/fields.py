@@ -99,6 +99,13 @@ class Field:
         key[documents] = np.arange(len(values))
         return np.argsort(key, kind="stable")
 
+    def numbers(self) -> npt.NDArray[np.float64]:
+        """The number of each document, float64 [n_documents]; the largest of several, NaN where there is none."""
+        documents, values = self._numbers
+        column = np.full(self.n_documents, np.nan)
+        column[documents] = values.astype(np.float64)  # ascending: the last written is the largest
+        return column
+
     def _column(self, value: Any) -> tuple[Ints, npt.NDArray[Any]]:
         kind = "truth values" if isinstance(value, bool) else "texts" if isinstance(value, str) else "numbers"
         if kind not in self.kinds:

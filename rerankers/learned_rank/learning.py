@@ -1,0 +1,180 @@
+"""Fitting a ranking model, and deciding whether it may be used."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from rag.candidates import Candidates, Floats, Ints
+from rag.learning.features import Features
+from rag.learning.judgements import Gains, paired_gain
+from rag.learning.unseen import N_FOLDS
+from rerankers.learned_rank.gather import Gathered
+from rerankers.learned_rank.model import Kind, Lists, RankModel, fit_model, tuned_l2
+
+__all__ = ["MIN_QUERIES", "Choice", "Learned", "Option", "learn"]
+
+MIN_QUERIES = 20
+"""Training queries with a relevant candidate and another, below which nothing is learned."""
+
+
+@dataclass(frozen=True)
+class Option:
+    """One of the ways to rank that were compared.
+
+    Args:
+        name: ``as it came``, ``without memory`` or ``with memory``.
+        quality: Mean nDCG@10 on queries it has not seen.
+        gain: Mean difference to the best of the simpler ones; 0 for the simplest.
+        error: Standard error of that.
+    """
+
+    name: str
+    quality: float
+    gain: float = 0.0
+    error: float = 0.0
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What was chosen, and why.
+
+    Args:
+        options: From simple to rich; each richer one has to win by more than one standard error.
+        chosen: Name of the one that is used.
+        on: What it was chosen on, in words.
+        why: Where nothing could be compared, why.
+    """
+
+    options: tuple[Option, ...]
+    chosen: str
+    on: str
+    why: str = ""
+
+
+@dataclass(frozen=True)
+class Learned:
+    """A model and its twins that have not seen one part of the training queries each.
+
+    Args:
+        model: Fitted on all training queries.
+        folds: Model for each part of them, fitted on the others.
+        with_memory: Whether candidates and features that come from judgements are used.
+    """
+
+    model: RankModel
+    folds: tuple[RankModel, ...]
+    with_memory: bool
+
+
+def learn(
+    train: Gathered,
+    gains: Gains,
+    folds: Ints,
+    dev: tuple[Gathered, Gains] | None,
+    *,
+    kind: Kind,
+    guarded: bool,
+    seed: int,
+) -> tuple[Learned | None, Choice]:
+    """Fit a model with and one without memory, and choose between them and the list as it came.
+
+    Args:
+        train: The training queries, as if none had been judged.
+        gains: Their judgements.
+        folds: The part that each belongs to, int64 [n].
+        dev: Other queries to choose with; None has the parts answer for each other.
+        kind: Of model.
+        guarded: Whether to choose; if not, the richest is used.
+        seed: Of everything random.
+    """
+    on = f"{len(dev[0].candidates):,} dev queries" if dev else f"{len(folds):,} training queries, each by a model of others"
+    options: list[tuple[str, Learned | None, Floats]] = []
+    came = dev[1].ndcg(dev[0].first) if dev else gains.ndcg(train.first)
+    options.append(("as it came", None, came))
+    for with_memory in (False, True):
+        if with_memory and not train.remembered.any():
+            continue
+        mine = _lists(train, gains, with_memory)
+        if mine.n_useful < MIN_QUERIES:
+            few = f"{mine.n_useful} of {len(folds)} training queries have a relevant candidate and another, and {MIN_QUERIES}"
+            return None, Choice((), "as it came", on, f"{few} are needed: nothing was learned")
+        others = _lists(*dev, with_memory) if dev else None
+        learned, outside = _fit(mine, folds, others, kind, with_memory, seed)
+        if dev:
+            quality = dev[1].ndcg(ranked(learned.model, dev[0], with_memory))
+        else:
+            quality = gains.ndcg(_ranked(outside, train, with_memory))
+        options.append(("with memory" if with_memory else "without memory", learned, quality))
+    return _chosen(options, on, guarded)
+
+
+def _fit(
+    mine: Lists, folds: Ints, dev: Lists | None, kind: Kind, with_memory: bool, seed: int
+) -> tuple[Learned, Floats]:
+    """A model of all, those of the parts, and the scores that the latter give to the queries they have not seen."""
+    first = folds == 0
+    l2 = tuned_l2(mine if dev else mine.rows(~first), dev if dev else mine.rows(first)) if kind != "lambdamart" else 0.0
+    parts = []
+    outside = np.zeros(mine.mask.shape, dtype=np.float32)
+    for fold in range(N_FOLDS):
+        inside = folds == fold
+        rest = mine.rows(~inside)
+        held_out = mine.rows(inside)
+        model = fit_model(kind, rest, held_out if held_out.n_useful else None, l2=l2, trees=None, seed=seed)
+        parts.append(model)
+        outside[inside] = model.scores(held_out.features, held_out.mask)
+    grown = [part.trees.n_trees for part in parts if part.trees is not None]
+    trees = max(round(float(np.mean(grown)) * N_FOLDS / (N_FOLDS - 1)), 1) if grown else None
+    whole = fit_model(kind, mine, dev, l2=l2, trees=trees, seed=seed)
+    return Learned(whole, tuple(parts), with_memory), outside
+
+
+def _chosen(
+    options: list[tuple[str, Learned | None, Floats]], on: str, guarded: bool
+) -> tuple[Learned | None, Choice]:
+    best = 0
+    told = [Option(options[0][0], _mean(options[0][2]))]
+    for number, (name, _, quality) in enumerate(options[1:], 1):
+        gain, error = paired_gain(quality, options[best][2])
+        told.append(Option(name, _mean(quality), gain, error))
+        if gain > error:
+            best = number
+    if not guarded:
+        best = len(options) - 1
+    return options[best][1], Choice(tuple(told), options[best][0], on)
+
+
+def _mean(values: Floats) -> float:
+    known = values[np.isfinite(values)]
+    return float(known.mean()) if len(known) else 0.0
+
+
+def _lists(gathered: Gathered, gains: Gains, with_memory: bool) -> Lists:
+    features, mask = used(gathered, with_memory)
+    return Lists(features, mask, gains.of(gathered.candidates))
+
+
+def used(gathered: Gathered, with_memory: bool) -> tuple[Features, Floats]:
+    """Features and candidates that a model with, or without, memory looks at."""
+    mask = gathered.candidates.mask
+    if with_memory:
+        return gathered.features, mask
+    kept = np.flatnonzero(~gathered.remembered)
+    features = gathered.features
+    values = features.values[:, :, kept]
+    names = tuple(features.names[number] for number in kept.tolist())
+    rising = tuple(features.rising[number] for number in kept.tolist())
+    return replace(features, names=names, values=values, rising=rising), mask & gathered.plain
+
+
+def ranked(model: RankModel, gathered: Gathered, with_memory: bool) -> Candidates:
+    """Candidates in the order of a model."""
+    features, mask = used(gathered, with_memory)
+    return _ranked(model.scores(features, mask), gathered, with_memory)
+
+
+def _ranked(scores: Floats, gathered: Gathered, with_memory: bool) -> Candidates:
+    mask = gathered.candidates.mask if with_memory else gathered.candidates.mask & gathered.plain
+    return gathered.candidates.rescored(np.where(mask, scores, np.float32(-np.inf)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -48,6 +49,12 @@ class TakesFeedback(Retriever):
             trusted: Best first.
             recipe: How queries change.
         """
+
+    @abstractmethod
+    def scores_again(
+        self, batch: QueryBatch, trusted: Candidates, recipe: Recipe, candidates: Candidates
+    ) -> Mapping[str, Floats]:
+        """What it would score given documents with the changed queries, by name, float32 [n, k] each."""
 
 
 def trust(trusted: Candidates) -> Floats:

@@ -167,15 +167,18 @@ class BM25(TakesFeedback):
 
     def features(self, batch: QueryBatch, candidates: Candidates, first: Candidates) -> Mapping[str, Floats]:
         """Scores of all candidates' passages, also of those that the list is too short for."""
+        return {"score": self._scores_of(self._counts(batch.texts), candidates)}
+
+    def _scores_of(self, queries: Any, candidates: Candidates) -> Floats:
+        """Scores of the candidates' passages for weighted words, float32 [n, k]."""
         found = np.zeros(candidates.positions.shape, dtype=np.float32)
-        queries = self._counts(batch.texts)
         step = max(1, _BLOCK // self._fitted().shape[1])
-        for start in range(0, len(batch), step):
+        for start in range(0, len(found), step):
             rows = slice(start, start + step)
             product = queries[rows] @ self._weights
             product.sort_indices()
             found[rows] = lookup(product, candidates.passages[rows])
-        return {"score": found}
+        return found
 
     def query_features(self, batch: QueryBatch) -> Mapping[str, Floats]:
         """How rare the query's words are: sum and maximum of log(passages / passages with the word)."""
@@ -191,21 +194,28 @@ class BM25(TakesFeedback):
         return found.filled(self.top_k, 0.0)
 
     def retrieve_again(self, batch: QueryBatch, trusted: Candidates, recipe: Recipe) -> Candidates:
+        return self._ranked(batch, self._expanded(batch, trusted, recipe))
+
+    def scores_again(
+        self, batch: QueryBatch, trusted: Candidates, recipe: Recipe, candidates: Candidates
+    ) -> Mapping[str, Floats]:
+        return {self.type: self._scores_of(self._expanded(batch, trusted, recipe), candidates)}
+
+    def _expanded(self, batch: QueryBatch, trusted: Candidates, recipe: Recipe) -> Any:
+        """The queries with words of trusted passages, CSR array [n_queries, words]."""
         import scipy.sparse
 
         frequencies = self._fitted()
         if self._forward is None:
             by_passage = scipy.sparse.csr_array(frequencies.T, dtype=np.float32)
             self._forward = by_passage, np.asarray(by_passage.sum(axis=1))
-        head = trusted.head(recipe.documents)
-        queries = expanded(
+        return expanded(
             self._counts(batch.texts),
             *self._forward,
-            head,
+            trusted.head(recipe.documents),
             terms=recipe.terms,
             original_weight=recipe.original_weight,
         )
-        return self._ranked(batch, queries)
 
     def _ranked(self, batch: QueryBatch, queries: Any) -> Candidates:
         """The best documents for weighted words, CSR array [n_queries, words]."""

@@ -108,13 +108,22 @@ class Dense(TakesFeedback):
         """
         if self._passages is None:
             raise NotFittedError("'dense' has not been fitted: fit the pipeline it is in first")
+        return self._nearest(batch, self._moved(batch, trusted, recipe))
+
+    def scores_again(
+        self, batch: QueryBatch, trusted: Candidates, recipe: Recipe, candidates: Candidates
+    ) -> Mapping[str, Floats]:
+        return {self.type: self._products(self._moved(batch, trusted, recipe), candidates)}
+
+    def _moved(self, batch: QueryBatch, trusted: Candidates, recipe: Recipe) -> Vectors:
+        """The queries' vectors, moved towards those of trusted passages, float32 [n, d]."""
         own = self._scaled(batch.embeddings(self.embedder))
         near, mask = self.vectors_of(trusted.head(recipe.vectors))
         count = mask.sum(axis=1, keepdims=True)
         mean = near.sum(axis=1) / np.maximum(count, 1)
         moved = (1 - recipe.vector_weight) * own + np.float32(recipe.vector_weight) * mean
         useful = (count > 0) & own.any(axis=1, keepdims=True)  # who could ask nothing finds nothing now either
-        return self._nearest(batch, self._scaled(np.where(useful, moved, own).astype(np.float32)))
+        return self._scaled(np.where(useful, moved, own).astype(np.float32))
 
     def features(self, batch: QueryBatch, candidates: Candidates, first: Candidates) -> Mapping[str, Floats]:
         """Cosine with the query, and mean cosine with the first documents of the list (centrality); nothing where the
@@ -122,16 +131,18 @@ class Dense(TakesFeedback):
         """
         if not candidates.positions.size or self.index.reconstruct(np.zeros(1, dtype=np.int64)) is None:
             return {}
-        own = self._scaled(batch.embeddings(self.embedder))
-        cosine = np.zeros(candidates.positions.shape, dtype=np.float32)
-        central = np.zeros_like(cosine)
-        for start in range(0, len(batch), _TOGETHER):
+        heads, inside = self.vectors_of(first.head(_CENTER))
+        center = heads.sum(axis=1) / np.maximum(inside.sum(axis=1, keepdims=True), 1)
+        cosine = self._products(self._scaled(batch.embeddings(self.embedder)), candidates)
+        return {"cosine": cosine, "central": self._products(center.astype(np.float32), candidates)}
+
+    def _products(self, vectors: Vectors, candidates: Candidates) -> Floats:
+        """Inner products of each query's vector with those of its candidates' passages, float32 [n, k]."""
+        found = np.zeros(candidates.positions.shape, dtype=np.float32)
+        for start in range(0, len(found), _TOGETHER):
             rows = slice(start, start + _TOGETHER)
-            vectors, _ = self.vectors_of(candidates.rows(rows))
-            heads, _ = self.vectors_of(first.rows(rows).head(_CENTER))
-            cosine[rows] = np.einsum("nkd,nd->nk", vectors, own[rows])
-            central[rows] = np.einsum("nkd,nd->nk", vectors, heads.mean(axis=1) if heads.shape[1] else 0 * own[rows])
-        return {"cosine": cosine, "central": central}
+            found[rows] = np.einsum("nkd,nd->nk", self.vectors_of(candidates.rows(rows))[0], vectors[rows])
+        return found
 
     def vectors_of(self, candidates: Candidates) -> tuple[Vectors, Bools]:
         """Vectors of candidates' passages as they are searched, float32 [n, k, d], 0 at padding; and where they are.

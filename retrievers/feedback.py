@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any
 
-import numpy as np
 from pydantic import Field
 
-from rag.candidates import Candidates, Ints
+from rag.candidates import Candidates, Floats, Ints
 from rag.component import Component, Need
 from rag.errors import ConfigError, NotFittedError
 from rag.stage import Retriever
@@ -91,18 +91,36 @@ class Feedback(Retriever):
         return _check(target)
 
     def retrieve(self, batch: QueryBatch) -> Candidates:
-        target = self._asked
-        if target is None:
-            raise NotFittedError("'feedback' has not been fitted: fit the pipeline it is in first")
+        trusted = self._trusted(batch)
+        with batch.inside("again"):
+            found = self._fitted().retrieve_again(batch, trusted, self._recipe)
+        return found.head(self.top_k)
+
+    def features(self, batch: QueryBatch, candidates: Candidates, first: Candidates) -> Mapping[str, Floats]:
+        """Scores of all candidates with the changed queries, also of those that the lists are too short for."""
+        trusted = batch.found_by(self._source, recorded=False)
+        return self._fitted().scores_again(batch, trusted, self._recipe, candidates)
+
+    def _trusted(self, batch: QueryBatch) -> Candidates:
         own = self.target is None and self.retriever is None  # the pipeline's list, which has a name already
         with batch.inside("trusted") as name:
-            trusted = batch.found_by(self.retriever if self.retriever is not None else target, recorded=not own)
+            trusted = batch.found_by(self._source, recorded=not own)
         if not own:
             batch.record(name, trusted)
-        recipe = Recipe(self.documents, self.terms, self.original_weight, self.vectors, self.vector_weight)
-        with batch.inside("again") as name:
-            found = target.retrieve_again(batch, trusted, recipe)
-        return found.head(self.top_k)
+        return trusted
+
+    @property
+    def _source(self) -> Retriever:
+        return self.retriever if self.retriever is not None else self._fitted()
+
+    @property
+    def _recipe(self) -> Recipe:
+        return Recipe(self.documents, self.terms, self.original_weight, self.vectors, self.vector_weight)
+
+    def _fitted(self) -> TakesFeedback:
+        if self._asked is None:
+            raise NotFittedError("'feedback' has not been fitted: fit the pipeline it is in first")
+        return self._asked
 
 
 def _check(target: Any) -> TakesFeedback:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 from pydantic import Field
 
-from rag.candidates import Candidates
+from rag.candidates import Candidates, Floats
 from rag.errors import ConfigError
 from rag.stage import Retriever
 from retrievers.asked_again import Recipe, TakesFeedback
@@ -68,6 +68,16 @@ class Hybrid(TakesFeedback):
             return batch.found_by(retriever)
 
         return self._fused(batch, again)
+
+    def scores_again(
+        self, batch: QueryBatch, trusted: Candidates, recipe: Recipe, candidates: Candidates
+    ) -> Mapping[str, Floats]:
+        found: dict[str, Floats] = {}
+        for number, retriever in enumerate(self.retrievers):
+            if isinstance(retriever, TakesFeedback):
+                scores = retriever.scores_again(batch, trusted, recipe, candidates)
+                found |= {f"{number} {name}": values for name, values in scores.items()}
+        return found
 
     def _fused(self, batch: QueryBatch, ask: Callable[[Retriever], Candidates]) -> Candidates:
         tables, weights, scaled = [], [], []

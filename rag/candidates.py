@@ -127,7 +127,9 @@ class Candidates:
         scales scores, where documents that are not in it are known to have that score. Not to be returned.
         """
         added = max(width - self.positions.shape[1], 0)
-        wide = [np.pad(table, ((0, 0), (0, added)), constant_values=PADDING) for table in (self.positions, self.passages)]
+        wide = [
+            np.pad(table, ((0, 0), (0, added)), constant_values=PADDING) for table in (self.positions, self.passages)
+        ]
         empty = wide[0] < 0
         scores = np.pad(self.scores, ((0, 0), (0, added)))
         fill = np.float32(score)

@@ -24,8 +24,8 @@ from rag.types import Document, Query
 
 if TYPE_CHECKING:
     from rag.component import Component, Need
-    from rag.learning.unseen import LeaveOut, Unseen
     from rag.embedders.base import Embedder, TokenEmbedder, TokenVectors
+    from rag.learning.unseen import LeaveOut, Unseen
     from rag.stage import Retriever
     from rag.store.pieces import Pieces
     from rag.store.store import Store

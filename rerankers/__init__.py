@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from rerankers.cur.presets import ADACUR, ANNCUR, AXN
     from rerankers.cur.stage import Cur
     from rerankers.graph_adaptive import GraphAdaptive
+    from rerankers.learned_rank.stage import LearnedRank
     from rerankers.max_sim import MaxSim
     from rerankers.rerank import Rerank
 
@@ -30,6 +31,7 @@ __all__ = [
     "EmbeddingFactors",
     "Factors",
     "GraphAdaptive",
+    "LearnedRank",
     "MatrixFactorisation",
     "MaxSim",
     "Rerank",
@@ -49,6 +51,7 @@ __getattr__, __dir__ = lazy_attributes(
         "EmbeddingFactors": "rerankers.cur.factors",
         "Factors": "rerankers.cur.factors",
         "GraphAdaptive": "rerankers.graph_adaptive",
+        "LearnedRank": "rerankers.learned_rank.stage",
         "MatrixFactorisation": "rerankers.cur.matrix_factorisation",
         "MaxSim": "rerankers.max_sim",
         "Rerank": "rerankers.rerank",

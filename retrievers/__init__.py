@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from retrievers.dense import Dense
     from retrievers.feedback import Feedback
     from retrievers.fusion.base import Fusion
+    from retrievers.fusion.learned import Learned
     from retrievers.fusion.min_max import MinMax
     from retrievers.fusion.rrf import RRF
     from retrievers.fusion.z_score import ZScore
@@ -54,6 +55,7 @@ __all__ = [
     "Index",
     "Key",
     "Keyed",
+    "Learned",
     "MinMax",
     "PseudoQueriesKey",
     "QueryMemory",
@@ -89,6 +91,7 @@ __getattr__, __dir__ = lazy_attributes(
         "Index": "retrievers.indexes.base",
         "Key": "retrievers.key_spaces.base",
         "Keyed": "retrievers.keyed",
+        "Learned": "retrievers.fusion.learned",
         "MinMax": "retrievers.fusion.min_max",
         "PseudoQueriesKey": "retrievers.key_spaces.summary",
         "QueryMemory": "retrievers.query_memory",

@@ -8,15 +8,16 @@ from typing import TYPE_CHECKING, Annotated
 import numpy as np
 from pydantic import Field
 
-from rag.candidates import Candidates, Floats
+from rag.candidates import Candidates, Floats, Ints
 from rag.errors import ConfigError
 from rag.stage import Retriever
 from retrievers.asked_again import Recipe, TakesFeedback
-from retrievers.fusion.base import Fusion
+from retrievers.fusion.base import Contributes, Fusion
 from retrievers.fusion.rrf import RRF
 
 if TYPE_CHECKING:
     from rag.batch import QueryBatch
+    from rag.context import FitContext
 
 __all__ = ["Hybrid"]
 
@@ -58,6 +59,21 @@ class Hybrid(TakesFeedback):
         self.weights = weights
         self.top_k = top_k
 
+    def fit(self, context: FitContext) -> None:
+        super().fit(context)
+        if self.fusion.learns:
+            if context.training is None:
+                raise ConfigError(
+                    f"the fusion {self.fusion.label()} learns from judged training queries: none were given"
+                )
+            batch = context.training_batch()
+            found = [retriever.scaled_by(batch.found_by(retriever)) for retriever in self.retrievers]
+            self.fusion.learn(found, context)
+
+    def update(self, context: FitContext, kept: Ints) -> None:
+        for _, child in self.children():
+            context.fit(child)
+
     def retrieve(self, batch: QueryBatch) -> Candidates:
         return self._fused(batch, batch.found_by)
 
@@ -80,7 +96,7 @@ class Hybrid(TakesFeedback):
         return found
 
     def _fused(self, batch: QueryBatch, ask: Callable[[Retriever], Candidates]) -> Candidates:
-        tables, weights, scaled = [], [], []
+        tables, weights, scaled, parts = [], [], [], []
         for number, retriever in enumerate(self.retrievers):
             weight = 1.0 if self.weights is None else self.weights[number]
             if weight:
@@ -88,8 +104,9 @@ class Hybrid(TakesFeedback):
                     tables.append(ask(retriever))
                 weights.append(weight)
                 scaled.append(retriever.scaled_by(tables[-1]))
+                parts.append(self.fusion.for_list(number))
                 batch.record(name, tables[-1])
-        return fuse(tables, weights, self.fusion, self.top_k, scaled=scaled)
+        return fuse(tables, weights, self.fusion, self.top_k, scaled=scaled, parts=parts)
 
 
 def fuse(
@@ -99,6 +116,7 @@ def fuse(
     top_k: int,
     *,
     scaled: Sequence[Candidates] | None = None,
+    parts: Sequence[Contributes] | None = None,
 ) -> Candidates:
     """Add up each document's weighted contributions over the lists; a list without it adds what the fusion says.
 
@@ -107,13 +125,15 @@ def fuse(
         weights: One for each.
         fusion: Says what a list contributes.
         top_k: Documents returned.
+        parts: What says so for each list, where they differ.
         scaled: The lists as :meth:`~rag.stage.Retriever.scaled_by` has them, if they differ.
     """
     n = len(tables[0])
     rows, positions, passages, gains = [], [], [], []
     baseline = np.zeros(n)
-    for table, weight, seen in zip(tables, weights, scaled or tables, strict=True):
-        values, missing = fusion.contributions(seen)
+    fusions = parts or [fusion] * len(tables)
+    for table, weight, seen, part in zip(tables, weights, scaled or tables, fusions, strict=True):
+        values, missing = part.contributions(seen)
         row, column = np.nonzero(table.mask)
         rows.append(row)
         positions.append(table.positions[row, column])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -13,7 +13,7 @@ from pydantic import Field
 
 from rag.batch import QueryBatch
 from rag.candidates import Candidates, Floats, Ints, Vectors, top_k_of_scores
-from rag.component import Component, Need
+from rag.component import Need
 from rag.context import Training
 from rag.corpus.passages import Passages
 from rag.embedders.base import Embedder
@@ -289,7 +289,9 @@ class QueryMemory(Retriever, Remembers):
             if group.allowed is not None:
                 mask = np.zeros(len(passages.corpus), dtype=bool)
                 mask[passages.document[group.allowed]] = True
-                mine = np.ones(len(batch), dtype=bool) if isinstance(group.rows, slice) else _mask(group.rows, len(batch))
+                mine = (
+                    np.ones(len(batch), dtype=bool) if isinstance(group.rows, slice) else _mask(group.rows, len(batch))
+                )
                 allowed &= ~mine[row] | mask[document]
         row, document, score = row[allowed], document[allowed], score[allowed]
         order = np.lexsort((document, -score, row))
@@ -300,9 +302,7 @@ class QueryMemory(Retriever, Remembers):
         speakers = np.searchsorted(passages.document, document)  # a document's first passage
         return Candidates.from_rows(len(batch), row, document, score, speakers)
 
-    def _reasons(
-        self, batch: QueryBatch, memory: _Memory, found: Candidates, places: tuple[Ints, Ints]
-    ) -> list[str]:
+    def _reasons(self, batch: QueryBatch, memory: _Memory, found: Candidates, places: tuple[Ints, Ints]) -> list[str]:
         """Why each document at (rows, columns) of what was found is there."""
         cosines, right = self._cosines(batch, memory), memory.gains.tocsc()
         reasons = []

@@ -62,9 +62,12 @@ class Dataset:
 
     def training(self, reported: str) -> Training | None:
         """The ``train`` split to learn from, unless it is the one that is reported on; ``train-with-nulls`` for a split
-        of that kind, where the dataset has it.
+        of that kind, where the dataset has it. The ``dev`` split comes with it, to choose with, unless it is reported on.
         """
         name = "train-with-nulls" if reported.endswith("-with-nulls") and "train-with-nulls" in self.splits else "train"
         if reported == name or name not in self.splits or not self.splits[name].queries:
             return None
-        return Training(self.splits[name].queries, self.splits[name].qrels)
+        dev = self.splits.get("dev")
+        if reported in (name, "dev") or dev is None or not dev.queries:
+            return Training(self.splits[name].queries, self.splits[name].qrels)
+        return Training(self.splits[name].queries, self.splits[name].qrels, Training(dev.queries, dev.qrels))

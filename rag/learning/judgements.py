@@ -26,9 +26,7 @@ class Gains:
         corpus: Where the documents are; judgements of others, or of deleted ones, count for nothing.
     """
 
-    def __init__(
-        self, queries: Sequence[Query], judgements: Mapping[str, Mapping[str, int]], corpus: Corpus
-    ) -> None:
+    def __init__(self, queries: Sequence[Query], judgements: Mapping[str, Mapping[str, int]], corpus: Corpus) -> None:
         rows, positions, grades = [], [], []
         self.missing = 0
         """Relevant documents that the corpus does not have."""
@@ -65,4 +63,6 @@ def paired_gain(better: Floats, than: Floats) -> tuple[float, float]:
     difference = (better - than)[np.isfinite(better) & np.isfinite(than)]
     if not len(difference):
         return 0.0, 0.0
-    return float(difference.mean()), float(difference.std(ddof=1) / np.sqrt(len(difference))) if len(difference) > 1 else np.inf
+    return float(difference.mean()), float(difference.std(ddof=1) / np.sqrt(len(difference))) if len(
+        difference
+    ) > 1 else np.inf

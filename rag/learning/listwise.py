@@ -79,7 +79,13 @@ class Linear:
 
 
 def fit_linear(
-    scaled: Floats, mask: Bools, gains: Floats, l2: float, *, start: Floats | None = None
+    scaled: Floats,
+    mask: Bools,
+    gains: Floats,
+    l2: float,
+    *,
+    start: Floats | None = None,
+    prior: Floats | None = None,
 ) -> Floats:
     """Weights that make the relevant candidates of each query likely under a softmax over all its candidates: listwise
     cross-entropy (ListNet's top one, Cao et al., ICML 2007) by L-BFGS.
@@ -90,6 +96,7 @@ def fit_linear(
         gains: How relevant each is, float32 [n, k], 0 for not; a query without any is passed over.
         l2: Weight of the sum of squares.
         start: Weights to begin with.
+        prior: Weights that they are drawn to; None is 0.
 
     Returns:
         float32 [features].
@@ -101,6 +108,7 @@ def fit_linear(
     target = target / target.sum(axis=1, keepdims=True)
     flat = x.reshape(-1, x.shape[2])
     n = len(usable)
+    center = np.zeros(x.shape[2]) if prior is None else prior.astype(np.float64)
 
     def loss(weights: Any) -> tuple[float, Any]:
         w = weights.astype(np.float32)
@@ -109,10 +117,12 @@ def fit_linear(
         odds = np.exp(logits)
         total = odds.sum(axis=1, keepdims=True)
         log_likely = np.where(inside, logits, 0) - np.log(total)
-        value = -float((target * log_likely).sum(dtype=np.float64)) / n + l2 * float(weights @ weights)
+        value = -float((target * log_likely).sum(dtype=np.float64)) / n + l2 * float(
+            (weights - center) @ (weights - center)
+        )
         slope = flat.T @ (odds / total - target).ravel().astype(np.float32)
-        return value, slope.astype(np.float64) / n + 2 * l2 * weights
+        return value, slope.astype(np.float64) / n + 2 * l2 * (weights - center)
 
-    first = np.zeros(x.shape[2]) if start is None else start.astype(np.float64)
+    first = center if start is None else start.astype(np.float64)
     found = minimize(loss, first, jac=True, method="L-BFGS-B", options={"maxiter": _STEPS, "maxcor": 10})
     return np.asarray(found.x, dtype=np.float32)

@@ -89,7 +89,11 @@ def learn(
         guarded: Whether to choose; if not, the richest is used.
         seed: Of everything random.
     """
-    on = f"{len(dev[0].candidates):,} dev queries" if dev else f"{len(folds):,} training queries, each by a model of others"
+    on = (
+        f"{len(dev[0].candidates):,} dev queries"
+        if dev
+        else f"{len(folds):,} training queries, each by a model of others"
+    )
     options: list[tuple[str, Learned | None, Floats]] = []
     came = dev[1].ndcg(dev[0].first) if dev else gains.ndcg(train.first)
     options.append(("as it came", None, came))
@@ -115,7 +119,7 @@ def _fit(
 ) -> tuple[Learned, Floats]:
     """A model of all, those of the parts, and the scores that the latter give to the queries they have not seen."""
     first = folds == 0
-    l2 = tuned_l2(mine if dev else mine.rows(~first), dev if dev else mine.rows(first)) if kind != "lambdamart" else 0.0
+    l2 = tuned_l2(mine if dev else mine.rows(~first), dev or mine.rows(first)) if kind != "lambdamart" else 0.0
     parts = []
     outside = np.zeros(mine.mask.shape, dtype=np.float32)
     for fold in range(N_FOLDS):
@@ -131,9 +135,7 @@ def _fit(
     return Learned(whole, tuple(parts), with_memory), outside
 
 
-def _chosen(
-    options: list[tuple[str, Learned | None, Floats]], on: str, guarded: bool
-) -> tuple[Learned | None, Choice]:
+def _chosen(options: list[tuple[str, Learned | None, Floats]], on: str, guarded: bool) -> tuple[Learned | None, Choice]:
     best = 0
     told = [Option(options[0][0], _mean(options[0][2]))]
     for number, (name, _, quality) in enumerate(options[1:], 1):

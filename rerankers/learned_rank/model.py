@@ -159,5 +159,7 @@ def fit_model(
             None if lists is None else (lists.features.values, lists.mask, lists.gains) for lists in (learned, held_out)
         )
         assert mine is not None
-        boosted = fit_lambdamart(mine, others, learned.features.rising, seed=seed, **({"trees": trees} if trees else {}))
+        boosted = fit_lambdamart(
+            mine, others, learned.features.rising, seed=seed, **({"trees": trees} if trees else {})
+        )
     return RankModel(learned.features.names, linear, boosted)

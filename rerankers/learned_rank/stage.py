@@ -107,13 +107,19 @@ class LearnedRank(Stage):
         self._learned, self._choice = learn(
             train, gains, folds, dev, kind=self.model, guarded=self.guard, seed=context.seed
         )
-        self._about = {"queries": len(batch), "candidates": float(train.candidates.counts.mean()), "missing": gains.missing}
+        self._about = {
+            "queries": len(batch),
+            "candidates": float(train.candidates.counts.mean()),
+            "missing": gains.missing,
+        }
 
     def _drawn(self, batch: QueryBatch, context: FitContext) -> Ints:
         """Training queries with something relevant, at most so many, in their order."""
         assert context.training is not None
         judged = context.training.judgements
-        useful = [row for row, query in enumerate(batch.queries) if any(g > 0 for g in judged.get(query.id, {}).values())]
+        useful = [
+            row for row, query in enumerate(batch.queries) if any(g > 0 for g in judged.get(query.id, {}).values())
+        ]
         chosen = np.random.default_rng(context.seed).permutation(len(useful))[: self.max_queries]
         return np.sort(np.array(useful, dtype=np.int64)[chosen])
 
@@ -181,9 +187,7 @@ class LearnedRank(Stage):
         with batch.at("learned_rank"):  # while it is fitted, it stands nowhere yet
             return self._gathered(batch, candidates)
 
-    def _reasons(
-        self, learned: Learned, gathered: Gathered, found: Candidates, places: tuple[Ints, Ints]
-    ) -> list[str]:
+    def _reasons(self, learned: Learned, gathered: Gathered, found: Candidates, places: tuple[Ints, Ints]) -> list[str]:
         """What decided about documents at (rows, columns) of the ranking."""
         features, _ = used(gathered, learned.with_memory)
         rows, columns = places

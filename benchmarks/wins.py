@@ -1,10 +1,10 @@
 """What is won by feedback, and by learning from judged questions, over a hybrid whose weight was tuned.
 
-    python benchmarks/wins.py DATA [--sets nfcorpus,scifact] [--sizes 100,300,1000,all] [--seeds 0,1,2] [--model mean] [--store DIR]
+    python benchmarks/wins.py DATA [--sets nfcorpus,scifact] [--sizes 100,300,1000,all] [--seeds 0,1,2] [--store DIR]
 
 DATA has folders in BEIR's layout. The hybrid's weight and that of the lists asked again are chosen on dev (where there
-is none, on a fifth of the training queries, which then train nothing); everything is measured once on test. Each size is
-a sample of the training queries, one for each seed. Paired differences to the hybrid, query by query: 95 % bootstrap
+is none, on a fifth of the training queries, which then train nothing); everything is measured once on test. Each size
+is a sample of the training queries, one for each seed. Paired differences to the hybrid, query by query: 95 % bootstrap
 interval and randomisation test of ``eval.significance``. A row that shares relevant documents with training is told
 apart from one that does not. Prints Markdown.
 """
@@ -40,10 +40,10 @@ def main() -> None:
     parser.add_argument("--store", type=Path, default=None)
     given = parser.parse_args()
     store = None if given.store is None else Store(given.store)
-    print(
-        "| set | judged | pipeline | nDCG@10 | R@100 | to the hybrid | 95 % | p | shares a document | does not | CPU s | chosen |"
-    )
-    print("|---" * 12 + "|")
+    columns = ["set", "judged", "pipeline", "nDCG@10", "R@100", "to the hybrid", "95 %", "p", "shares a document"]
+    columns += ["does not", "CPU s", "chosen"]
+    print(f"| {' | '.join(columns)} |")
+    print("|---" * len(columns) + "|")
     for name in given.sets.split(","):
         ladder(load_dataset(given.data / name), given, store)
 

@@ -20,6 +20,7 @@ from eval.judge import Judge, Judgement
 from eval.judging import check_judges, judge_answers
 from eval.latency import time_alone
 from eval.measures import DEFAULT_MEASURES, Run, interval, parse_measures, per_query
+from eval.overlap import learned_parts, overlap_note, overlap_of
 from eval.provenance import documents_fingerprint, machine, queries_fingerprint, versions
 from eval.slices import slices_of
 from eval.stage_tops import StageTop, StageTops
@@ -125,7 +126,8 @@ def evaluate(
     judges = [judge] if isinstance(judge, Judge) else list(judge)
     writing = check_judges(pipeline, judges, labels) if answer or judges or labels else None
     chosen = dataset.split(split)
-    pipeline.fit(dataset.corpus, training=dataset.training(split), progress=progress, seed=seed, store=store)
+    training = dataset.training(split)
+    pipeline.fit(dataset.corpus, training=training, progress=progress, seed=seed, store=store)
 
     ledger, kept, filters = Ledger(), _Kept(), filter_logs(pipeline)
     attribution, tops = Attribution(pipeline.step_names), StageTops(pipeline.step_names, SHOWN)
@@ -207,7 +209,9 @@ def evaluate(
         ],
         "attribution": attribution.summary(parsed[0], chosen.qrels),
         "failures": summary_of_failures(failures, chosen.queries, len(attribution.keys)),
-        "slices": slices_of(chosen, [str(measure) for measure in parsed], table, seed=seed),
+        "slices": slices_of(chosen, [str(measure) for measure in parsed], table, training=training, seed=seed),
+        "overlap": overlap_of(chosen, training),
+        "learned": learned_parts(pipeline),
         "fit": [{"name": name} | costs.as_dict() for name, costs in pipeline.fit_costs.stages.items()],
         "indexes": _indexes(pipeline),
         "filters": [log.summary() for log in filters],
@@ -222,6 +226,7 @@ def evaluate(
         "notes": [
             *dataset.notes,
             *leaks(dataset, split),
+            *overlap_note(chosen, training),
             *_notes(pipeline, chosen, run),
             *(answers.notes if answers else ()),
             *untimed,

@@ -173,8 +173,8 @@ class QueryBatch:
         return replace(self, trace=None, lists={}, _found={})
 
     def found_by(self, retriever: Retriever, *, recorded: bool = True) -> Candidates:
-        """What a retriever finds for these queries; an equal one that was asked before is not asked again. Its parts are
-        recorded, unless ``recorded`` is false.
+        """What a retriever finds for these queries; an equal one that was asked before is not asked again. Its parts
+        are recorded, unless ``recorded`` is false.
         """
         if not recorded:
             return replace(self, trace=None, lists={}).found_by(retriever)  # what was found is remembered here too

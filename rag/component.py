@@ -329,6 +329,10 @@ class Component(ABC, metaclass=ComponentMeta):
         """What a reader of an evaluation should know about it once it is fitted, such as a choice it made."""
         return ()
 
+    def learned_report(self) -> Mapping[str, Any]:
+        """What a report should show of what it has learned, as JSON values; empty for nothing."""
+        return {}
+
     def clone(self) -> Self:
         """The same component, not fitted."""
         return type(self)(**{name: _fresh(value) for name, value in self._arguments.items()})

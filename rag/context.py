@@ -167,9 +167,9 @@ class FitContext:
         self._n_before += 1
 
     def training_run(self, leave_out: LeaveOut = "duplicates") -> tuple[QueryBatch, Candidates]:
-        """The training queries, and what the steps before the one that is being fitted find for them, each as if neither
-        it nor what ``leave_out`` says had ever been judged; computed once, and from the store when it was computed
-        before.
+        """The training queries, and what the steps before the one that is being fitted find for them, each as if
+        neither it nor what ``leave_out`` says had ever been judged; computed once, and from the store when it was
+        computed before.
         """
         if self.training is None or self._upstream is None:
             raise ConfigError("training queries and the steps before are needed: fit this as a stage of a pipeline")

@@ -35,8 +35,8 @@ class Retriever(Component):
         return found
 
     def features(self, batch: QueryBatch, candidates: Candidates, first: Candidates) -> Mapping[str, Floats]:
-        """Scores that it knows of given documents beside the list it finds, by name: float32 [n, k] each, more is better,
-        anything at padding. For learning to rank; only what costs little.
+        """Scores that it knows of given documents beside the list it finds, by name: float32 [n, k] each, more is
+        better, anything at padding. For learning to rank; only what costs little.
 
         Args:
             batch: The queries.

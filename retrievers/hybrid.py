@@ -26,8 +26,8 @@ class Hybrid(TakesFeedback):
     """Asks every retriever and fuses their lists into one: a document's score is the weighted sum over the lists.
 
     Each retriever's own ``top_k`` says how deep its list goes; a list of ``bm25`` that has room left is scaled as if it
-    went on with score 0, which is what documents without a common word have. A document's passage is the one of the list that
-    contributes most to its score.
+    went on with score 0, which is what documents without a common word have. A document's passage is the one of the
+    list that contributes most to its score.
 
     Args:
         retrievers: At least two.

@@ -289,9 +289,8 @@ class QueryMemory(Retriever, Remembers):
             if group.allowed is not None:
                 mask = np.zeros(len(passages.corpus), dtype=bool)
                 mask[passages.document[group.allowed]] = True
-                mine = (
-                    np.ones(len(batch), dtype=bool) if isinstance(group.rows, slice) else _mask(group.rows, len(batch))
-                )
+                mine = np.zeros(len(batch), dtype=bool)
+                mine[group.rows] = True
                 allowed &= ~mine[row] | mask[document]
         row, document, score = row[allowed], document[allowed], score[allowed]
         order = np.lexsort((document, -score, row))
@@ -322,9 +321,3 @@ def _tidy(table: Any) -> Any:
     table = sp.csr_array(table, dtype=np.float32)
     table.sort_indices()
     return table
-
-
-def _mask(rows: Ints, n: int) -> Any:
-    mask = np.zeros(n, dtype=bool)
-    mask[rows] = True
-    return mask

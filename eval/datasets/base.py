@@ -62,7 +62,8 @@ class Dataset:
 
     def training(self, reported: str) -> Training | None:
         """The ``train`` split to learn from, unless it is the one that is reported on; ``train-with-nulls`` for a split
-        of that kind, where the dataset has it. The ``dev`` split comes with it, to choose with, unless it is reported on.
+        of that kind, where the dataset has it. The ``dev`` split comes with it, to choose with, unless it is the one
+        reported on.
         """
         name = "train-with-nulls" if reported.endswith("-with-nulls") and "train-with-nulls" in self.splits else "train"
         if reported == name or name not in self.splits or not self.splits[name].queries:

@@ -1,4 +1,4 @@
-"""Features of candidates for learning to rank, by name: from every list that was found, and from what its makers know."""
+"""Features of candidates for learning to rank, by name: from every list, and from what its maker knows."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ class Features:
         missing = [name for name in names if name not in place]
         if missing:
             raise ModelError(
-                f"the ranking model was fitted on {len(names)} features, of which {len(missing)} are not there, such as "
-                f"'{missing[0]}': fit it again behind the steps it stands behind now"
+                f"the ranking model was fitted on {len(names)} features, of which {len(missing)} are not there, such "
+                f"as '{missing[0]}': fit it again behind the steps it stands behind now"
             )
         kept = [place[name] for name in names]
         return Features(tuple(names), self.values[:, :, kept], tuple(self.rising[number] for number in kept))

@@ -12,7 +12,9 @@ import numpy as np
 from rag.candidates import Bools, Floats
 from rag.errors import MissingExtraError
 
-__all__ = ["LambdaMART", "fit_lambdamart"]
+__all__ = ["MOST_TREES", "LambdaMART", "fit_lambdamart"]
+
+MOST_TREES = 250
 
 _FEW = 400
 """Training queries below which trees are small."""
@@ -60,7 +62,7 @@ def fit_lambdamart(
     rising: Sequence[bool],
     *,
     seed: int,
-    trees: int = 250,
+    trees: int,
 ) -> LambdaMART:
     """Trees that put the relevant candidates of each query on top.
 

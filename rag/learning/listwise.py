@@ -117,11 +117,10 @@ def fit_linear(
         odds = np.exp(logits)
         total = odds.sum(axis=1, keepdims=True)
         log_likely = np.where(inside, logits, 0) - np.log(total)
-        value = -float((target * log_likely).sum(dtype=np.float64)) / n + l2 * float(
-            (weights - center) @ (weights - center)
-        )
+        away = weights - center
+        value = -float((target * log_likely).sum(dtype=np.float64)) / n + l2 * float(away @ away)
         slope = flat.T @ (odds / total - target).ravel().astype(np.float32)
-        return value, slope.astype(np.float64) / n + 2 * l2 * (weights - center)
+        return value, slope.astype(np.float64) / n + 2 * l2 * away
 
     first = center if start is None else start.astype(np.float64)
     found = minimize(loss, first, jac=True, method="L-BFGS-B", options={"maxiter": _STEPS, "maxcor": 10})

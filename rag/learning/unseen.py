@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 __all__ = ["N_FOLDS", "LeaveOut", "Unseen"]
 
 LeaveOut = Literal["duplicates", "documents"]
-"""What else is hidden from a training query beside its own judgements: those of questions that are the same or nearly so;
-or of all that share a relevant document with it, too."""
+"""What else is hidden from a training query beside its own judgements: those of questions that are the same or nearly
+so; or of all that share a relevant document with it, too."""
 
 N_FOLDS = 4
 """Parts that training queries are divided into: what learned from the others answers for each."""

@@ -13,7 +13,7 @@ from rag.learning.unseen import N_FOLDS
 from rerankers.learned_rank.gather import Gathered
 from rerankers.learned_rank.model import Kind, Lists, RankModel, fit_model, tuned_l2
 
-__all__ = ["MIN_QUERIES", "Choice", "Learned", "Option", "learn"]
+__all__ = ["MIN_QUERIES", "Choice", "Learned", "Option", "dependence", "learn", "ranked", "used"]
 
 MIN_QUERIES = 20
 """Training queries with a relevant candidate and another, below which nothing is learned."""
@@ -102,8 +102,8 @@ def learn(
             continue
         mine = _lists(train, gains, with_memory)
         if mine.n_useful < MIN_QUERIES:
-            few = f"{mine.n_useful} of {len(folds)} training queries have a relevant candidate and another, and {MIN_QUERIES}"
-            return None, Choice((), "as it came", on, f"{few} are needed: nothing was learned")
+            few = f"{mine.n_useful} of {len(folds)} training queries have a relevant candidate and another"
+            return None, Choice((), "as it came", on, f"{few}, and {MIN_QUERIES} are needed to learn from")
         others = _lists(*dev, with_memory) if dev else None
         learned, outside = _fit(mine, folds, others, kind, with_memory, seed)
         if dev:
@@ -180,3 +180,30 @@ def ranked(model: RankModel, gathered: Gathered, with_memory: bool) -> Candidate
 def _ranked(scores: Floats, gathered: Gathered, with_memory: bool) -> Candidates:
     mask = gathered.candidates.mask if with_memory else gathered.candidates.mask & gathered.plain
     return gathered.candidates.rescored(np.where(mask, scores, np.float32(-np.inf)))
+
+
+def dependence(learned: Learned, train: Gathered) -> dict[str, list[list[float]]]:
+    """Partial dependence (Friedman 2001) of the score on each of the most important features: (value, mean score minus
+    that of all) at its deciles, over at most 500 candidates of the training queries.
+    """
+    features, mask = used(train, learned.with_memory)
+    rows = features.take(learned.model.names).values[mask]
+    rows = rows[np.linspace(0, len(rows) - 1, min(_SAMPLE, len(rows))).astype(np.int64)]
+    whole = replace(features, names=learned.model.names, values=rows[:, None, :])
+    everywhere = np.ones((len(rows), 1), dtype=bool)
+    level = float(learned.model.scores(whole, everywhere).mean())
+    curves = {}
+    for name in list(learned.model.importances())[:_CURVES]:
+        column = learned.model.names.index(name)
+        known = rows[np.isfinite(rows[:, column]), column]
+        curve = []
+        for value in np.unique(np.quantile(known, np.linspace(0, 1, 11))) if len(known) else ():
+            changed = rows.copy()
+            changed[:, column] = value
+            score = float(learned.model.scores(replace(whole, values=changed[:, None, :]), everywhere).mean())
+            curve.append([float(value), score - level])
+        curves[name] = curve
+    return curves
+
+
+_SAMPLE, _CURVES = 500, 8

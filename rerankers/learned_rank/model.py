@@ -18,8 +18,11 @@ __all__ = ["Kind", "Lists", "RankModel", "fit_model", "tuned_l2"]
 
 Kind = Literal["linear_listwise", "lambdamart", "mean"]
 
-_PENALTIES = (0.3, 0.1, 0.03, 0.01)
+_PENALTIES = (1.0, 0.3, 0.1, 0.03)
 """L2 of the linear model: from strong to weak, each starting where the one before ended."""
+
+_FUSION_PENALTY = 0.01
+"""L2 of the fusion that the linear model starts from."""
 
 
 @dataclass(frozen=True)
@@ -118,13 +121,24 @@ def tuned_l2(learned: Lists, held_out: Lists) -> float:
     """
     scaling = Scaling.of(learned.features.values, learned.mask)
     x, y = scaling(learned.features.values), scaling(held_out.features.values)
-    best, start = (-1.0, _PENALTIES[0]), None
+    prior = start = _fusion(x, learned)
+    best = -1.0, _PENALTIES[0]
     for l2 in _PENALTIES:
-        start = fit_linear(x, learned.mask, learned.gains, l2, start=start)
+        start = fit_linear(x, learned.mask, learned.gains, l2, start=start, prior=prior)
         quality = _mean_ndcg(y @ start, held_out)
         if quality > best[0] + 1e-6:
             best = quality, l2
     return best[1]
+
+
+def _fusion(scaled: Floats, learned: Lists) -> Floats:
+    """Weights of a plain fusion, of the scores scaled over each list alone, 0 elsewhere: what all weights are drawn to, so
+    that few questions cannot lead far from a sensible ranking.
+    """
+    shares = [number for number, name in enumerate(learned.features.names) if name.endswith(": share")]
+    weights = np.zeros(scaled.shape[2], dtype=np.float32)
+    weights[shares] = fit_linear(scaled[:, :, shares], learned.mask, learned.gains, _FUSION_PENALTY)
+    return weights
 
 
 def _mean_ndcg(scores: Floats, lists: Lists) -> float:
@@ -153,7 +167,8 @@ def fit_model(
     if kind != "lambdamart":
         scaling = Scaling.of(learned.features.values, learned.mask)
         scaled = scaling(learned.features.values)
-        linear = Linear(scaling, fit_linear(scaled, learned.mask, learned.gains, l2))
+        prior = _fusion(scaled, learned)
+        linear = Linear(scaling, fit_linear(scaled, learned.mask, learned.gains, l2, prior=prior))
     if kind != "linear_listwise":
         mine, others = (
             None if lists is None else (lists.features.values, lists.mask, lists.gains) for lists in (learned, held_out)

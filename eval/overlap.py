@@ -83,11 +83,8 @@ def nearest(queries: Sequence[Query], training: Sequence[Query]) -> npt.NDArray[
 
 def learned_parts(pipeline: Pipeline) -> list[dict[str, Any]]:
     """The entry ``learned`` of ``metrics.json``: what each part of a pipeline says of what it has learned."""
-    return [
-        {"name": path, "type": part.type} | dict(told)
-        for path, part in pipeline.walk()
-        if (told := part.learned_report())
-    ]
+    told = ((path, part, part.learned_report()) for path, part in pipeline.walk())
+    return [{"name": path, "type": part.type} | dict(report) for path, part, report in told if report]
 
 
 def _relevant(training: Training) -> set[str]:

@@ -368,6 +368,7 @@ class Pipeline(Component):
     def _through(self, batch: QueryBatch, n_steps: int | None) -> Candidates:
         """What comes out of the first steps; all of them for None."""
         candidates = Candidates.empty(len(batch))
+        batch.lists.clear()  # of an earlier run
         if not len(batch):
             return candidates
         for number, (name, step) in enumerate(self._steps()[:n_steps]):

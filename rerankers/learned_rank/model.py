@@ -132,8 +132,8 @@ def tuned_l2(learned: Lists, held_out: Lists) -> float:
 
 
 def _fusion(scaled: Floats, learned: Lists) -> Floats:
-    """Weights of a plain fusion, of the scores scaled over each list alone, 0 elsewhere: what all weights are drawn to, so
-    that few questions cannot lead far from a sensible ranking.
+    """Weights of a plain fusion, of the scores scaled over each list alone, 0 elsewhere: what all weights are drawn to,
+    so that few questions cannot lead far from a sensible ranking.
     """
     shares = [number for number, name in enumerate(learned.features.names) if name.endswith(": share")]
     weights = np.zeros(scaled.shape[2], dtype=np.float32)

@@ -216,7 +216,7 @@ class LearnedRank(Stage):
         return {} if self._learned is None else self._learned.model.importances()
 
     def learned_report(self) -> Mapping[str, Any]:
-        """What was compared and chosen, the features by importance, and how the score changes with the first of them."""
+        """What was compared and chosen, features by importance, and how the score changes with the first of them."""
         if self._choice is None:
             return {}
         return asdict(self._choice) | {

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import numpy as np
 from pydantic import Field
 
-from rag.candidates import Candidates, Floats, Ints
+from rag.candidates import PADDING, Candidates, Floats, Ints
 from rag.errors import NotFittedError
 from rag.learning.features import in_list, union
 from rag.learning.judgements import Gains, paired_gain
@@ -159,7 +159,9 @@ def _real(table: Candidates) -> Candidates:
 def _values(table: Candidates, positions: Ints, smoothing: float) -> Floats:
     """Scaled score and reciprocal rank in a list, float32 [n, k, 2]; 0 for documents that it does not have."""
     values, _ = MinMax().contributions(table)
-    scaled = Candidates(table.positions, np.where(table.mask, values, -np.inf).astype(np.float32), table.passages)
+    real = table.passages >= 0  # the others only make a list long
+    scores = np.where(real, values, -np.inf).astype(np.float32)
+    scaled = Candidates(np.where(real, table.positions, PADDING), scores, table.passages)
     scores, ranks = in_list(scaled, positions)
     reciprocal = np.where(ranks >= 0, 1 / (smoothing + 1 + ranks), 0)
     return np.stack([np.nan_to_num(scores, nan=0.0), reciprocal], axis=2).astype(np.float32)

@@ -122,7 +122,9 @@ def test_an_index_without_vectors_is_refused_in_words():
     from retrievers import IVFPQ
 
     texts = [f"word{n % 17} word{n % 5} word{n % 3}" for n in range(300)]
-    feedback = fitted(Feedback(target=Dense(embedder=WordEmbedder(), index=IVFPQ(m=4, lists=4, bits=4))), texts)
+    feedback = fitted(
+        Feedback(target=Dense(embedder=WordEmbedder(), index=IVFPQ(n_clusters=4, n_parts=4, refine=None))), texts
+    )
     with pytest.raises(ConfigError, match="keeps no full vectors"):
         feedback.retrieve(QueryBatch([Query("q", "word1")]))
 

@@ -41,8 +41,8 @@ def overlap_note(split: Split, training: Training | None) -> list[str]:
         return []
     share = found["shared_judgements"] / found["judgements"]
     return [
-        f"{share:.1%} of the relevant judgements are of documents that are relevant to a training query too (for "
-        f"{found['shared_queries']} of {len(split.queries)} queries): what is learned from judgements may remember these"
+        f"{share:.1%} of the relevant judgements are of documents that are relevant to a training query too "
+        f"(for {found['shared_queries']} of {len(split.queries)} queries): what is learned from judgements may remember these"
     ]
 
 

@@ -40,9 +40,10 @@ def overlap_note(split: Split, training: Training | None) -> list[str]:
     if found is None or not found["judgements"]:
         return []
     share = found["shared_judgements"] / found["judgements"]
+    queries = f"{found['shared_queries']} of {len(split.queries)} queries"
     return [
-        f"{share:.1%} of the relevant judgements are of documents that are relevant to a training query too "
-        f"(for {found['shared_queries']} of {len(split.queries)} queries): what is learned from judgements may remember these"
+        f"{share:.1%} of the relevant judgements are of documents that are relevant to a training query too (for "
+        f"{queries}): what is learned from judgements may remember these"
     ]
 
 

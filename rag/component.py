@@ -348,7 +348,7 @@ class Component(ABC, metaclass=ComponentMeta):
         shown = ", ".join(
             f"{name}={self._arguments[name]!r}"
             for name, parameter in self.parameters().items()
-            if parameter.required or repr(self._arguments[name]) != repr(parameter.default)
+            if parameter.required or _identified(self._arguments[name]) != _identified(parameter.default)
         )
         return f"{type(self).__name__}({shown})"
 

@@ -165,6 +165,9 @@ class LearnedRank(Stage):
         found = ranked(learned.model, gathered, learned.with_memory)
         if batch.unseen is not None:
             found = self._outside(batch, gathered, learned, found)
+        given = candidates.counts > 0  # a query that came without any list, such as one nobody may ask, gets none
+        if not given.all():
+            found = found.rescored(np.where(given[:, None], found.scores, np.float32(-np.inf)))
         found = found.head(self.top_k)
         if batch.trace is not None:
             place = batch.place

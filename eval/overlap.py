@@ -71,7 +71,7 @@ def nearest(queries: Sequence[Query], training: Sequence[Query]) -> npt.NDArray[
     rows = np.repeat(np.arange(len(texts)), [len(words) for words in texts])
     if not len(columns):
         return np.zeros(len(queries))
-    table = sp.csr_array((np.ones(len(rows)), (rows, columns)), shape=(len(texts), len(places)))
+    table: Any = sp.csr_array((np.ones(len(rows)), (rows, columns)), shape=(len(texts), len(places)))
     table.sum_duplicates()
     idf = np.log(1 + len(texts) / np.bincount(table.indices, minlength=len(places)))
     table = table.multiply(idf).tocsr()

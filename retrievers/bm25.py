@@ -209,9 +209,11 @@ class BM25(TakesFeedback):
         if self._forward is None:
             by_passage = scipy.sparse.csr_array(frequencies.T, dtype=np.float32)
             self._forward = by_passage, np.asarray(by_passage.sum(axis=1))
+        passages, lengths = self._forward
         return expanded(
             self._counts(batch.texts),
-            *self._forward,
+            passages,
+            lengths,
             trusted.head(recipe.documents),
             terms=recipe.terms,
             original_weight=recipe.original_weight,

@@ -277,7 +277,7 @@ class QueryMemory(Retriever, Remembers):
         hidden = self._hidden(batch, memory)
         if hidden is not None:
             total = total - lookup(_tidy(hidden.astype(np.float32) @ memory.gains), positions)
-        return np.log1p(np.maximum(total, 0)).astype(np.float32)
+        return np.asarray(np.log1p(np.maximum(total, 0)), dtype=np.float32)
 
     def _best(self, batch: QueryBatch, memory: _Memory, table: Any) -> Candidates:
         """The best documents of each query that it may find, by a sparse table of scores."""

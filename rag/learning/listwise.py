@@ -43,7 +43,8 @@ class Scaling:
     def __call__(self, values: Floats) -> Floats:
         """Scaled features; what is not known is the mean, 0."""
         scaled = (values - self.mean) * np.where(self.spread > 0, 1 / np.where(self.spread > 0, self.spread, 1), 0)
-        return np.clip(np.nan_to_num(scaled, nan=0.0), -_FARTHEST, _FARTHEST).astype(np.float32, copy=False)
+        cut = np.clip(np.nan_to_num(scaled, nan=0.0), -_FARTHEST, _FARTHEST)
+        return np.asarray(cut, dtype=np.float32)
 
 
 @dataclass(frozen=True)

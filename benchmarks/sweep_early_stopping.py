@@ -15,9 +15,9 @@ from pathlib import Path
 import numpy as np
 import optuna
 
-from hpo.early_stopping import blocks, hopeless
-from hpo.storage import open_storage
-from hpo.study import _unpacked
+from rag.hpo.early_stopping import blocks, hopeless
+from rag.hpo.storage import open_storage
+from rag.hpo.trials import unpacked
 
 
 def scores(folder: Path) -> np.ndarray:
@@ -30,7 +30,7 @@ def scores(folder: Path) -> np.ndarray:
         for one in trials
         if one.state.name == "COMPLETE" and "measured" in one.user_attrs
     }
-    return np.stack([_unpacked(text) for text in packed.values()])
+    return np.stack([unpacked(text) for text in packed.values()])
 
 
 def replay(values: np.ndarray, seed: int, risk: float) -> tuple[int, float, int]:

@@ -17,13 +17,13 @@ from pathlib import Path
 
 import numpy as np
 
-from eval import load_dataset
-from eval.datasets.base import Dataset, Split
-from hpo.planning import plan
-from hpo.sweep import sweep_from_config
-from hpo.trial import Bench
-from hpo.tuning import tune
 from rag.corpus.corpus import Corpus
+from rag.eval import load_dataset
+from rag.eval.datasets.base import Dataset, Split
+from rag.hpo.planning import plan
+from rag.hpo.sweep import sweep_from_config
+from rag.hpo.trial import Bench
+from rag.hpo.tuning import tune
 from rag.store.store import Store
 
 

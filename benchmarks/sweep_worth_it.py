@@ -15,9 +15,9 @@ from pathlib import Path
 
 import numpy as np
 
-from eval import load_dataset
-from eval.datasets.base import Dataset, Split
-from hpo import read_sweep, tune
+from rag.eval import load_dataset
+from rag.eval.datasets.base import Dataset, Split
+from rag.hpo import read_sweep, tune
 from rag.store.store import Store
 
 SWEEP = Path(__file__).parent.parent / "configs" / "sweeps" / "quick.yaml"

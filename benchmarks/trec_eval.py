@@ -19,11 +19,11 @@ from pathlib import Path
 
 import pytrec_eval
 
-from eval import evaluate, load_dataset
-from eval.datasets.base import Qrels
-from eval.run_folder import write_run
-from eval.runs import read_run_values
 from rag import Pipeline
+from rag.eval import evaluate, load_dataset
+from rag.eval.datasets.base import Qrels
+from rag.eval.run_folder import write_run
+from rag.eval.runs import read_run_values
 
 SETS = ("scifact", "nfcorpus", "cranfield", "cacm", "msmarco_dl19_union", "python-reference")
 NAMES = {

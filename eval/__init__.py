@@ -7,23 +7,26 @@ from typing import TYPE_CHECKING
 from rag._lazy import lazy_attributes
 
 if TYPE_CHECKING:
-    from eval.agreement import agreement
-    from eval.claim_judge import ClaimJudge
-    from eval.comparison import Compared, Pair, compare_runs
-    from eval.comparison_report import write_comparison
-    from eval.datasets.base import Dataset, Split
-    from eval.datasets.load import load_dataset
-    from eval.datasets.make import make_dataset
-    from eval.datasets.nulls import without_answers
-    from eval.datasets.split import split_dataset
-    from eval.datasets.write import write_dataset
-    from eval.evaluation import Evaluation, evaluate
-    from eval.exact import against_exact
-    from eval.judge import Case, Claim, Judge, Judgement
-    from eval.judging import judge_answers
-    from eval.measures import parse_measures, per_query
-    from eval.report import render_report, write_report
-    from eval.runs import RunValues, read_run_values
+    from rag.eval.agreement import agreement
+    from rag.eval.claim_judge import ClaimJudge
+    from rag.eval.compared import Compared
+    from rag.eval.comparison import compare_runs
+    from rag.eval.comparison_report import write_comparison
+    from rag.eval.datasets.base import Dataset, Split
+    from rag.eval.datasets.load import load_dataset
+    from rag.eval.datasets.make import make_dataset
+    from rag.eval.datasets.nulls import without_answers
+    from rag.eval.datasets.split import split_dataset
+    from rag.eval.datasets.write import write_dataset
+    from rag.eval.evaluation import Evaluation, evaluate
+    from rag.eval.exact import against_exact
+    from rag.eval.judge import Case, Claim, Judge, Judgement
+    from rag.eval.judging import judge_answers
+    from rag.eval.measures import parse_measures, per_query
+    from rag.eval.pairs import Pair
+    from rag.eval.report import render_report, write_report
+    from rag.eval.runs import RunValues, read_run_values
+    from rag.eval.verdicts import Verdict, verdict
 
 __all__ = [
     "Case",
@@ -37,6 +40,7 @@ __all__ = [
     "Pair",
     "RunValues",
     "Split",
+    "Verdict",
     "against_exact",
     "agreement",
     "compare_runs",
@@ -49,6 +53,7 @@ __all__ = [
     "read_run_values",
     "render_report",
     "split_dataset",
+    "verdict",
     "without_answers",
     "write_comparison",
     "write_dataset",
@@ -58,32 +63,34 @@ __all__ = [
 __getattr__, __dir__ = lazy_attributes(
     __name__,
     {
-        "Case": "eval.judge",
-        "Claim": "eval.judge",
-        "ClaimJudge": "eval.claim_judge",
-        "Compared": "eval.comparison",
-        "Dataset": "eval.datasets.base",
-        "Evaluation": "eval.evaluation",
-        "Judge": "eval.judge",
-        "Judgement": "eval.judge",
-        "Pair": "eval.comparison",
-        "RunValues": "eval.runs",
-        "Split": "eval.datasets.base",
-        "against_exact": "eval.exact",
-        "agreement": "eval.agreement",
-        "compare_runs": "eval.comparison",
-        "evaluate": "eval.evaluation",
-        "judge_answers": "eval.judging",
-        "load_dataset": "eval.datasets.load",
-        "make_dataset": "eval.datasets.make",
-        "parse_measures": "eval.measures",
-        "per_query": "eval.measures",
-        "read_run_values": "eval.runs",
-        "render_report": "eval.report",
-        "split_dataset": "eval.datasets.split",
-        "without_answers": "eval.datasets.nulls",
-        "write_comparison": "eval.comparison_report",
-        "write_dataset": "eval.datasets.write",
-        "write_report": "eval.report",
+        "Case": "rag.eval.judge",
+        "Claim": "rag.eval.judge",
+        "ClaimJudge": "rag.eval.claim_judge",
+        "Compared": "rag.eval.compared",
+        "Dataset": "rag.eval.datasets.base",
+        "Evaluation": "rag.eval.evaluation",
+        "Judge": "rag.eval.judge",
+        "Judgement": "rag.eval.judge",
+        "Pair": "rag.eval.pairs",
+        "RunValues": "rag.eval.runs",
+        "Split": "rag.eval.datasets.base",
+        "Verdict": "rag.eval.verdicts",
+        "against_exact": "rag.eval.exact",
+        "agreement": "rag.eval.agreement",
+        "compare_runs": "rag.eval.comparison",
+        "evaluate": "rag.eval.evaluation",
+        "judge_answers": "rag.eval.judging",
+        "load_dataset": "rag.eval.datasets.load",
+        "make_dataset": "rag.eval.datasets.make",
+        "parse_measures": "rag.eval.measures",
+        "per_query": "rag.eval.measures",
+        "read_run_values": "rag.eval.runs",
+        "render_report": "rag.eval.report",
+        "split_dataset": "rag.eval.datasets.split",
+        "verdict": "rag.eval.verdicts",
+        "without_answers": "rag.eval.datasets.nulls",
+        "write_comparison": "rag.eval.comparison_report",
+        "write_dataset": "rag.eval.datasets.write",
+        "write_report": "rag.eval.report",
     },
 )

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from rag.arguments import refuses_unknown
+
 __all__ = ["agreement", "cohen_kappa"]
 
 _RESAMPLES = 10_000
@@ -15,6 +17,7 @@ _RESAMPLES = 10_000
 Floats = npt.NDArray[np.float64]
 
 
+@refuses_unknown
 def agreement(one: Mapping[str, Hashable], other: Mapping[str, Hashable], *, seed: int = 0) -> dict[str, Any]:
     """Share of what both have labelled that they label alike, and Cohen's kappa (1960), each with the percentile
     bootstrap interval over what was labelled.

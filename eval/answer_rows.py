@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from eval.answers import references_of
-from eval.judge import Judgement
+from rag.eval.answers import references_of
+from rag.eval.judge import Judgement
 from rag.types import SearchResult
 
 if TYPE_CHECKING:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import string
+import unicodedata
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,10 +16,12 @@ from typing import Any
 
 import numpy as np
 
-from eval.datasets.base import Qrels
-from eval.measures import interval
 from rag.answer import Answer
 from rag.costs import Costs
+from rag.eval.datasets.base import Qrels
+from rag.eval.measures import interval
+from rag.text.normal import normalised as normal_form
+from rag.text.words import split_spaceless
 from rag.types import Query, SearchResult
 
 __all__ = [
@@ -54,9 +57,13 @@ Values = Mapping[str, Mapping[str, float | None]]
 
 def normalised(text: str) -> str:
     """A text as SQuAD compares it (Rajpurkar et al. 2016): small letters, without punctuation, articles and extra white
-    space.
+    space; beyond English in its normal form, and letters of scripts without spaces as words, as MLQA has them (Lewis et
+    al. 2020).
     """
-    return " ".join(_ARTICLES.sub(" ", text.lower().translate(_NO_PUNCTUATION)).split())
+    text = normal_form(text).translate(_NO_PUNCTUATION)
+    if not text.isascii():
+        text = split_spaceless("".join(letter for letter in text if not unicodedata.category(letter).startswith("P")))
+    return " ".join(_ARTICLES.sub(" ", text).split())
 
 
 def exact_match(answer: str, references: Sequence[str]) -> float:

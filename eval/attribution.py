@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from eval.datasets.base import Qrels
-from eval.measures import per_query
 from rag.candidates import Bools, Candidates, Ints
 from rag.corpus.corpus import Corpus
+from rag.eval.datasets.base import Qrels
+from rag.eval.measures import per_query
 from rag.types import Query
 
 __all__ = ["NOT_IN_CORPUS", "Attribution", "oracle"]
@@ -39,6 +39,7 @@ class Attribution:
     _query: list[str] = field(default_factory=list)
     _document: list[str] = field(default_factory=list)
     _known: list[Bools] = field(default_factory=list)
+    _passed: dict[str, list[Bools]] = field(default_factory=dict)
 
     def add(
         self,
@@ -47,6 +48,7 @@ class Attribution:
         corpus: Corpus,
         qrels: Qrels,
         ignored: Ints | None = None,
+        passed: Mapping[str, Candidates] | None = None,
     ) -> None:
         """Look at queries that went through the pipeline.
 
@@ -56,6 +58,7 @@ class Attribution:
             corpus: Whose documents.
             qrels: Judgements.
             ignored: Position of a document that does not count, for each query, int64 [n].
+            passed: Of each filter by name, what its threshold let pass, whatever it then kept.
         """
         rows, positions = [], []
         for row, query in enumerate(queries):
@@ -72,7 +75,10 @@ class Attribution:
         row_of, position_of = np.asarray(rows, dtype=np.int64), np.asarray(positions, dtype=np.int64)
         self._known.append(position_of >= 0)
         span = len(corpus) + 1
-        ranks = np.stack([_ranks(tables[name], row_of * span + position_of, span) for name in self._names])
+        wanted = row_of * span + position_of
+        ranks = np.stack([_ranks(tables[name], wanted, span) for name in self._names])
+        for name, table in (passed or {}).items():
+            self._passed.setdefault(name, []).append(_ranks(table, wanted, span) > 0)
         self._ranks.append(np.where(position_of >= 0, ranks, 0))
 
     @property
@@ -90,6 +96,13 @@ class Attribution:
         ranks = np.concatenate([nothing, *self._ranks], axis=1)
         columns = ([rank or None for rank in column] for column in ranks.T.tolist())
         return dict(zip(self.keys, columns, strict=True))
+
+    def passed(self) -> dict[str, dict[tuple[str, str], bool]]:
+        """Of each filter, which relevant documents its threshold let pass, by (query id, document id)."""
+        return {
+            name: dict(zip(self.keys, np.concatenate(parts).tolist(), strict=True))
+            for name, parts in self._passed.items()
+        }
 
     def lost_at(self) -> dict[tuple[str, str], str]:
         """The stage to blame by (query id, document id), for relevant documents that the pipeline does not return."""

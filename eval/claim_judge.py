@@ -10,10 +10,10 @@ from typing import Annotated, get_args
 
 from pydantic import Field
 
-from eval.judge import UNREADABLE, Case, Claim, Judge, Judgement, Judgements, Spent, Verdict
 from rag.context import Progress, no_progress
 from rag.costs import Ledger
 from rag.errors import ConfigError
+from rag.eval.judge import UNREADABLE, Case, Claim, Judge, Judgement, Judgements, Spent, Verdict
 from rag.store.store import Store
 from rag.summarizer import Summarizer, Summary
 
@@ -111,7 +111,9 @@ class ClaimJudge(Judge):
         of_case: list[list[_Statement]] = [[] for _ in cases]
         for one in statements:
             of_case[one.row].append(one)
-        return Judgements([_judgement(some) for some in of_case], self._costs(ledger, replies.values()))
+        return Judgements(
+            [_judgement(some) for some in of_case], self._costs(ledger, replies.values()), [*ledger.calls.values()]
+        )
 
     def _costs(self, ledger: Ledger, replies: Iterable[Summary]) -> Spent:
         spent = ledger.total

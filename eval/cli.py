@@ -7,11 +7,15 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from rag.cli import ConfigArgument, JsonOption, SetOption, StoreModeOption, StoreOption
+from rag.calls import MAX_FAILED
+from rag.cli import JsonOption, SetOption, StoreModeOption, StoreOption
+from rag.console import echo, print_file
+from rag.errors import IncompleteError
+from rag.options import MaxFailedOption
 
 if TYPE_CHECKING:
-    from eval.comparison import Compared
-    from eval.evaluation import Evaluation
+    from rag.eval.compared import Compared
+    from rag.eval.evaluation import Evaluation
 
 Test = Literal["randomisation", "t", "wilcoxon"]
 Correction = Literal["holm", "bonferroni", "none"]
@@ -20,7 +24,10 @@ __all__ = ["compare", "evaluate", "report"]
 
 
 def evaluate(
-    config: ConfigArgument,
+    config: Annotated[
+        Path,
+        typer.Argument(metavar="CONFIG|DIR", help="A pipeline in YAML; or a kept one, which is measured as it is."),
+    ],
     dataset: Annotated[
         str, typer.Option(metavar="DIR|NAME", help="A folder, a dataset file, or a name: see `rag datasets`.")
     ] = "python-reference",
@@ -64,39 +71,48 @@ def evaluate(
         Path | None,
         typer.Option(metavar="FILE", help="Compares judges with people: query_id and label, in JSONL or CSV."),
     ] = None,
+    max_failed: MaxFailedOption = MAX_FAILED,
     store: StoreOption = None,
     store_mode: StoreModeOption = "use",
 ) -> None:
-    """Fit a pipeline, search a dataset's questions, measure, and write a report."""
-    from eval.datasets.load import load_dataset
-    from eval.datasets.nulls import without_answers
-    from eval.evaluation import evaluate as run
-    from eval.exact import against_exact as compared
-    from eval.exact import scoring_stage
-    from eval.judge import Judge
-    from eval.judging import check_judges
-    from eval.labels import read_labels
-    from eval.measures import parse_measures
-    from eval.run_folder import check_target, write_run
+    """Fit a pipeline, or take a kept one as it is; search a dataset's questions, measure, and write a report."""
     from rag.config import load_component, load_pipeline
     from rag.console import print_json, progress
+    from rag.errors import ConfigError
+    from rag.eval.datasets.load import load_dataset
+    from rag.eval.datasets.nulls import without_answers
+    from rag.eval.evaluation import evaluate as run
+    from rag.eval.exact import against_exact as compared
+    from rag.eval.exact import scoring_stage
+    from rag.eval.judge import Judge
+    from rag.eval.judging import check_judges
+    from rag.eval.labels import read_labels
+    from rag.eval.measures import parse_measures
+    from rag.eval.run_folder import check_target, write_run
+    from rag.pipeline import Pipeline
     from rag.store.cli import open_store
     from rag.store.folder import check_target as check_saved
 
     # Everything that can be wrong with the request is found before any work.
-    pipeline = load_pipeline(config, overrides=overrides or ())
+    fitted = config.is_dir()
+    if fitted:
+        for name, given in (("--set", overrides), ("--save", saved), ("--nulls", nulls)):
+            if given is not None:
+                raise ConfigError(f"{config} is a kept pipeline, which is measured as it is", parameter=name)
+    pipeline = Pipeline.load(config) if fitted else load_pipeline(config, overrides=overrides or ())
     if against_exact:
         scoring_stage(pipeline)
     judges = [load_component(one, Judge) for one in judge or ()]  # type: ignore[type-abstract]
     check_judges(pipeline, judges, None if labels is None else {})
     names = _names(measures)
     parse_measures(names)
-    data = load_dataset(dataset, qrels=qrels)
+    with progress(f"reading the dataset {dataset}", None):
+        data = load_dataset(dataset, qrels=qrels)
     if nulls is not None:
         data = without_answers(data, nulls, seed=seed)
     people = None if labels is None else read_labels(labels, known=data.split(split).qrels)
     variant = f"-{pipeline.fingerprint[:8]}" if overrides else ""  # a run with --set is kept beside the one without
-    target = folder or Path("runs") / f"{config.stem}-{data.name.replace('/', '-')}-{split}{variant}"
+    target = folder or Path("runs") / f"{config.resolve().stem}-{data.name.replace('/', '-')}-{split}{variant}"
     check_target(target)
     if saved is not None:
         check_saved(saved, pipeline.kind)
@@ -112,16 +128,22 @@ def evaluate(
             store=kept,
             judge=judges,
             labels=people,
+            max_failed=max_failed,
+            fit=not fitted,
         )
         if against_exact:
             evaluation = compared(evaluation, against_exact, seed=seed, store=kept, progress=progress)
-    write_run(evaluation, target)
+    with progress("writing the report", None):
+        write_run(evaluation, target)
     if saved is not None:
-        evaluation.pipeline.save(saved)
+        with progress("saving the pipeline", None):
+            evaluation.pipeline.save(saved)
     if as_json:
         print_json({**evaluation.metrics, "run": str(target)})
     else:
         _print_evaluation(evaluation, target)
+    if evaluation.metrics["incomplete"] is not None:
+        raise IncompleteError(evaluation.metrics["incomplete"])
 
 
 def compare(
@@ -151,39 +173,43 @@ def compare(
     as_json: JsonOption = False,
 ) -> None:
     """Say which of several runs is better, by how much, and how sure that is."""
-    from eval.comparison import compare_runs
-    from eval.comparison_report import write_comparison
-    from eval.datasets.load import load_dataset
-    from eval.datasets.qrels import read_qrels
-    from eval.runs import read_run_values
-    from rag.console import out, print_json
+    from rag.console import out, print_json, progress
+    from rag.eval.comparison import compare_runs
+    from rag.eval.comparison_report import write_comparison
+    from rag.eval.datasets.load import load_dataset
+    from rag.eval.datasets.qrels import read_qrels
+    from rag.eval.runs import read_run_values
 
-    judged = read_qrels(qrels) if qrels else load_dataset(dataset).split(split).qrels if dataset else None
+    with progress("reading the judgements", None):
+        judged = read_qrels(qrels) if qrels else load_dataset(dataset).split(split).qrels if dataset else None
     values = []
-    for one in runs:
-        name, given, path = one.partition("=")
-        named = bool(given) and not Path(one).exists()
-        values.append(
-            read_run_values(
-                Path(path if named else one), name=name if named else None, measures=_names(measures), qrels=judged
-            )
-        )
-    found = compare_runs(values, baseline=baseline, test=test, correction=correction, strict=strict, seed=seed)
-    if folder is not None:
-        write_comparison(found, folder)
+    with progress("reading runs", len(runs)) as advance:
+        for one in runs:
+            name, given, path = one.partition("=")
+            named = bool(given) and not Path(one).exists()
+            file, title = Path(path if named else one), name if named else None
+            values.append(read_run_values(file, name=title, measures=_names(measures), qrels=judged))
+            advance(1)
+    with progress(f"comparing runs ({test})", None):
+        found = compare_runs(values, baseline=baseline, test=test, correction=correction, strict=strict, seed=seed)
+        if folder is not None:
+            write_comparison(found, folder)
     if as_json:
         print_json(found.to_json())
         return
     console = out()
     console.print(_means(found))
     if len(found.runs) > 2:
-        console.print(f"\n{found.verdict}\n", soft_wrap=True, markup=False)
+        console.print(f"\n{found.verdict}\n", soft_wrap=True)
     for pair in found.pairs:
-        console.print(pair.sentence, soft_wrap=True, markup=False)
+        console.print(pair.sentence, soft_wrap=True)
+    for loss in found.losses:
+        console.print(loss, soft_wrap=True)
+    _print_settings(found, console)
     for note in found.notes:
-        console.print(f"note: {note}", soft_wrap=True, markup=False)
+        console.print(f"note: {note}", soft_wrap=True)
     if folder is not None:
-        console.print(f"report: {(folder / 'compare.html').resolve()}", soft_wrap=True, markup=False)
+        console.print(f"report: {(folder / 'compare.html').resolve()}", soft_wrap=True)
 
 
 def _names(measures: str) -> list[str]:
@@ -194,15 +220,28 @@ def _names(measures: str) -> list[str]:
 
 def _means(found: Compared) -> Any:
     from rich.table import Table
-    from rich.text import Text
 
     table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0))
     table.add_column("run")
     for measure in found.measures:
-        table.add_column(Text(measure), justify="right")
+        table.add_column(measure, justify="right")
     for name in found.runs:
-        table.add_row(Text(name), *(f"{found.means[name][measure]:.4f}" for measure in found.measures))
+        table.add_row(name, *(f"{found.means[name][measure]:.4f}" for measure in found.measures))
     return table
+
+
+def _print_settings(found: Compared, console: Any) -> None:
+    """The settings that differ between the runs' pipelines."""
+    from rag.eval.settings import setting_text
+
+    if found.settings is None:
+        return
+    if not found.settings:
+        console.print("the pipelines have the same settings")
+    for path, values in found.settings.items():
+        console.print(
+            f"{path}: " + ", ".join(f"{name} {setting_text(values, name)}" for name in found.runs), soft_wrap=True
+        )
 
 
 def report(
@@ -213,21 +252,25 @@ def report(
 ) -> None:
     """Write a run's report again, from the run's files."""
     if markdown:
-        from eval.markdown import as_markdown
+        from rag.eval.markdown import as_markdown
 
-        typer.echo(as_markdown(run), nl=False)
+        print_file(as_markdown(run))
         return
-    from eval.report import write_report
+    from rag.console import progress
+    from rag.eval.report import write_report
 
-    typer.echo(write_report(run).resolve())
+    with progress("writing the report", None):
+        written = write_report(run)
+    echo(written.resolve())
 
 
 def _print_evaluation(evaluation: Evaluation, target: Path) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from eval.answer_lines import answer_lines
     from rag.console import out
+    from rag.eval.answer_lines import answer_lines
+    from rag.eval.failures import words
 
     metrics = evaluation.metrics
     console = out()
@@ -277,6 +320,13 @@ def _print_evaluation(evaluation: Evaluation, target: Path) -> None:
             ),
             soft_wrap=True,
         )
+    if metrics["failures"] and (most := metrics["failures"][0])["loss"] >= 0.0005:
+        turn = f"; setting to turn: {most['setting']}" if most["setting"] else ""
+        console.print(
+            f"costs most: {most['documents']} relevant documents {words(most['mode'], most['stage'])}, "
+            f"{next(iter(metrics['measures']))} -{most['loss']:.4f}{turn}",
+            soft_wrap=True,
+        )
     if metrics["answers"] is not None:
         for line in answer_lines(metrics["answers"]):
             console.print(Text(line), soft_wrap=True)
@@ -301,16 +351,13 @@ def _print_examples(evaluation: Evaluation, console: Any) -> None:
     from rich.padding import Padding
     from rich.text import Text
 
-    from rag.console import plain
-
     results = evaluation.results
     chosen = [results[i] for i in sorted({0, len(results) // 2, len(results) - 1})]
     for result in chosen:
-        console.print(Text.assemble(("? ", "bold cyan"), (plain(result.query.text), "bold")))
+        asked = result.query.text.strip() or f"(query {result.query.id} has no text)"
+        console.print(Text.assemble(("? ", "bold cyan"), (asked, "bold")))
         if result.answer is not None:
-            console.print(
-                Padding(Text(plain(result.answer.text or f"no answer: {result.answer.problem}")), (0, 0, 0, 2))
-            )
+            console.print(Padding(Text(result.answer.text or f"no answer: {result.answer.problem}"), (0, 0, 0, 2)))
         if not len(result):
             console.print(Padding("nothing found", (0, 0, 0, 2)))
             continue
@@ -321,4 +368,4 @@ def _print_examples(evaluation: Evaluation, console: Any) -> None:
             Padding(Text.assemble((best.document.id, "bold"), f"  {best.score:.3f}  ({judged})"), (0, 0, 0, 2))
         )
         lines = [line.strip() for line in best.passage.splitlines() if line.strip()][:3]
-        console.print(Padding(Text(plain("\n".join(lines)), "dim"), (0, 0, 0, 2)))
+        console.print(Padding(Text("\n".join(lines), "dim"), (0, 0, 0, 2)))

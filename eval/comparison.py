@@ -2,167 +2,28 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Sequence
 from functools import partial
 from itertools import combinations
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from eval.measures import interval
-from eval.runs import RunValues
-from eval.significance import TESTS, Correction, Test, corrected, detectable, effect_size, randomisation_test
+from rag.arguments import refuses_unknown
 from rag.errors import ConfigError, DataError, did_you_mean
+from rag.eval.compared import Compared
+from rag.eval.measures import interval
+from rag.eval.pairs import Pair
+from rag.eval.runs import RunValues
+from rag.eval.settings import differing_settings
+from rag.eval.significance import TESTS, Correction, Test, corrected, detectable, effect_size, randomisation_test
 
-__all__ = ["Compared", "Pair", "compare_runs"]
+__all__ = ["compare_runs"]
 
 Floats = npt.NDArray[np.float64]
 
-_LEVEL = 0.05
 
-
-@dataclass(frozen=True)
-class Pair:
-    """Two runs on one measure.
-
-    Args:
-        run: The run.
-        baseline: What it is compared with.
-        measure: By what.
-        n_queries: Queries that both have.
-        mean: Of the run.
-        baseline_mean: Of the baseline.
-        difference: Mean over the queries, run minus baseline.
-        ci95: Bootstrap interval of that mean; None with one query, or where all differ alike.
-        p_value: Two-sided, of the paired test.
-        p_corrected: The same, corrected for the number of pairs that this measure compares.
-        effect_size: Mean difference in standard deviations of the differences.
-        detectable: The least difference that so many queries would show 4 times in 5; None with one query.
-        wins: Queries on which the run is better.
-        ties: Queries on which they are alike.
-        losses: Queries on which it is worse.
-        adjusted: Whether a correction was made; without one ``p_corrected`` is ``p_value``.
-    """
-
-    run: str
-    baseline: str
-    measure: str
-    n_queries: int
-    mean: float
-    baseline_mean: float
-    difference: float
-    ci95: tuple[float, float] | None
-    p_value: float
-    p_corrected: float
-    effect_size: float
-    detectable: float | None
-    wins: int
-    ties: int
-    losses: int
-    adjusted: bool = True
-
-    @property
-    def significant(self) -> bool:
-        """Whether the corrected p-value is below .05."""
-        return self.p_corrected < _LEVEL
-
-    @property
-    def sentence(self) -> str:
-        """What may be said, in one sentence."""
-        bounds = f" [{_signed(self.ci95[0])}, {_signed(self.ci95[1])}]" if self.ci95 else " (one query: no interval)"
-        p = "p < .001" if self.p_corrected < 0.001 else f"p = {_short(self.p_corrected)}"
-        p += " corrected" if self.adjusted else ""
-        power = (
-            f"; {self.n_queries} queries can detect {_short(self.detectable)}" if self.detectable is not None else ""
-        )
-        if self.significant:
-            better, worse = (self.run, self.baseline) if self.difference > 0 else (self.baseline, self.run)
-            flipped = f" [{_signed(-self.ci95[1])}, {_signed(-self.ci95[0])}]" if self.ci95 else bounds
-            return (
-                f"{better} beats {worse} on {self.measure} by {_short(abs(self.difference))}"
-                f"{bounds if self.difference > 0 else flipped}, {p}{power}."
-            )
-        return (
-            f"{self.run} and {self.baseline} are not shown to differ on {self.measure}: "
-            f"{_signed(self.difference)}{bounds}, {p}{power}."
-        )
-
-
-@dataclass(frozen=True)
-class Compared:
-    """Runs on the same queries, all pairs or all against a baseline.
-
-    Args:
-        runs: Names, in the order they were given.
-        measures: Names.
-        means: Mean by run by measure.
-        ci95: Bootstrap interval of it; None with one query.
-        n_queries: Queries that all runs have.
-        pairs: Every comparison, by measure and then by pair.
-        test: Which test.
-        correction: Which correction, over the pairs of one measure.
-        seed: Of everything random.
-        notes: What a reader should know, one line each.
-        queries: (id, text) of the queries that were compared; the text is the id where no run knows it.
-        values: Their values by run by measure, in that order.
-        costs: What a query costs by name by run, of those runs that know it.
-    """
-
-    runs: Sequence[str]
-    measures: Sequence[str]
-    means: dict[str, dict[str, float]]
-    ci95: dict[str, dict[str, tuple[float, float] | None]]
-    n_queries: int
-    pairs: Sequence[Pair]
-    test: Test
-    correction: Correction
-    seed: int
-    notes: Sequence[str]
-    queries: Sequence[tuple[str, str]]
-    values: Mapping[str, Mapping[str, Sequence[float]]]
-    costs: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
-
-    @property
-    def verdict(self) -> str:
-        """The answer in a sentence or two, by the first measure."""
-        measure = self.measures[0]
-        pairs = [pair for pair in self.pairs if pair.measure == measure]
-        if len(pairs) == 1:
-            return pairs[0].sentence
-        baselines = {pair.baseline for pair in pairs}
-        if len(baselines) == 1:
-            named = baselines.pop()
-            said = f"By {measure} the baseline {named}"
-        else:
-            named = max(self.runs, key=lambda name: self.means[name][measure])
-            said = f"{named} has the highest {measure}, {_short(self.means[named][measure])}; it"
-        beaten: list[str] = []
-        better: list[str] = []
-        alike: list[str] = []
-        for pair in pairs:
-            if named not in (pair.run, pair.baseline):
-                continue
-            other = pair.run if pair.baseline == named else pair.baseline
-            ahead = (pair.difference > 0) == (pair.run == named)
-            (alike if not pair.significant else beaten if ahead else better).append(other)
-        parts = (("beaten by", better), ("better than", beaten), ("not shown to differ from", alike))
-        return f"{said} is {', '.join(f'{words} {_listed(names)}' for words, names in parts if names)}."
-
-    def to_json(self) -> dict[str, Any]:
-        """Everything but the queries one by one, as JSON takes it."""
-        found = asdict(replace(self, queries=(), values={}))
-        del found["queries"], found["values"]
-        found["verdict"] = self.verdict
-        for one, pair in zip(found["pairs"], self.pairs, strict=True):
-            one["sentence"] = pair.sentence
-            if not math.isfinite(one["effect_size"]):
-                one["effect_size"] = None
-        return found
-
-
+@refuses_unknown
 def compare_runs(
     runs: Sequence[RunValues],
     *,
@@ -200,7 +61,7 @@ def compare_runs(
     if not measures:
         offered = "; ".join(f"{run.name}: {', '.join(run.values)}" for run in runs)
         raise ConfigError(f"the runs have none in common ({offered})", parameter="measures")
-    notes = [note for run in runs for note in run.notes]
+    notes = list(dict.fromkeys(note for run in runs for note in run.notes))
     queries = _common(runs, measures[0], strict, notes)
     texts = {query: text for run in runs for query, text in run.texts.items()}
     values = np.asarray([[[run.values[m][q] for q in queries] for m in measures] for run in runs])  # [r, m, n]
@@ -241,8 +102,10 @@ def compare_runs(
                     ties=int((column == 0).sum()),
                     losses=int((column < 0).sum()),
                     adjusted=correction != "none",
+                    tests=len(indices),
                 )
             )
+    known = {run.name: run.pipeline for run in runs if run.pipeline}
     own = interval(values.reshape(-1, len(queries)).T, seed=seed)
     return Compared(
         names,
@@ -261,6 +124,7 @@ def compare_runs(
         [(query, texts.get(query, query)) for query in queries],
         {name: {m: values[r, i].tolist() for i, m in enumerate(measures)} for r, name in enumerate(names)},
         {run.name: dict(run.costs) for run in runs if run.costs},
+        differing_settings(known) if len(known) > 1 else None,
     )
 
 
@@ -296,16 +160,3 @@ def _common(runs: Sequence[RunValues], measure: str, strict: bool, notes: list[s
     if not shared:
         raise DataError("the runs have no query in common")
     return [query for query in runs[0].values[measure] if query in shared]
-
-
-def _listed(names: Sequence[str]) -> str:
-    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
-
-
-def _short(value: float) -> str:
-    """Three decimals without the 0 before the point, as p-values are written."""
-    return f"{value:.3f}".replace("0.", ".", 1) if abs(value) < 1 else f"{value:.3f}"
-
-
-def _signed(value: float) -> str:
-    return ("+" if value >= 0 else "-") + _short(abs(value))

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from eval.comparison import Compared, Pair
-from eval.figures import bars, label
-from eval.markdown import cell
-from eval.pages import excerpt, number, render_page
+from rag.arguments import refuses_unknown
 from rag.errors import ArtifactError
+from rag.eval.compared import Compared
+from rag.eval.escaping import latex, markdown
+from rag.eval.figures import bars, label
+from rag.eval.pages import excerpt, number, render_page
+from rag.eval.pairs import Pair
+from rag.eval.settings import setting_text
+from rag.metadata import strict_json
 from rag.store.folder import replace_file
 
 __all__ = ["as_latex", "as_markdown", "render_comparison", "write_comparison"]
@@ -22,38 +25,39 @@ __all__ = ["as_latex", "as_markdown", "render_comparison", "write_comparison"]
 _FILES = ("compare.html", "compare.json", "compare.md", "compare.tex")
 _ROWS = 5000
 """Queries that are drawn and listed, at most."""
-_LATEX = re.compile(r"[&%$#_{}\\~^]")
-_LATEX_NAMES = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
 
 
 def as_markdown(compared: Compared) -> str:
     """The answer, means and costs, and every pair in a sentence and a row."""
     costs = _costs(compared)
-    lines = [f"**{cell(compared.verdict)}**\n", f"{compared.n_queries:,} queries\n"]
-    lines.append("| run | " + " | ".join([*map(cell, compared.measures), *costs]) + " |")
+    lines = [f"**{markdown(compared.verdict)}**\n"]
+    lines += [f"- {markdown(loss)}" for loss in compared.losses]
+    lines.append(f"\n{compared.n_queries:,} queries\n")
+    lines.append("| run | " + " | ".join([*map(markdown, compared.measures), *costs]) + " |")
     lines.append("|---|" + "---|" * (len(compared.measures) + len(costs)))
     for name in compared.runs:
-        spent = (number(compared.costs.get(name, {}).get(one)) for one in costs)
-        lines.append(
-            f"| {cell(name)} | " + " | ".join([*(_mean(compared, name, m) for m in compared.measures), *spent]) + " |"
-        )
+        means = (_mean(compared, name, measure) for measure in compared.measures)
+        spent = (number(compared.costs.get(name, {}).get(cost)) for cost in costs)
+        lines.append(f"| {' | '.join([markdown(name), *means, *spent])} |")
+    lines += _settings_lines(compared)
     for measure in compared.measures:
-        lines += ["", f"### {cell(measure)}", ""]
-        lines += [f"- {cell(pair.sentence)}" for pair in compared.pairs if pair.measure == measure]
+        lines += ["", f"### {markdown(measure)}", ""]
+        lines += [f"- {markdown(pair.sentence)}" for pair in compared.pairs if pair.measure == measure]
         lines += [
             "",
-            "| run | against | difference | 95 % interval | p | p corrected | effect size | wins / ties / losses |",
+            "| run | against | verdict | difference | 95 % interval | p | p corrected | effect size "
+            "| wins / ties / losses |",
         ]
-        lines.append("|---" * 8 + "|")
+        lines.append("|---" * 9 + "|")
         for pair in compared.pairs:
             if pair.measure == measure:
                 bounds = f"{pair.ci95[0]:+.4f} to {pair.ci95[1]:+.4f}" if pair.ci95 else "-"
                 lines.append(
-                    f"| {cell(pair.run)} | {cell(pair.baseline)} | {pair.difference:+.4f} | {bounds} | "
-                    f"{pair.p_value:.4f} | {pair.p_corrected:.4f} | {pair.effect_size:+.2f} | "
-                    f"{pair.wins} / {pair.ties} / {pair.losses} |"
+                    f"| {markdown(pair.run)} | {markdown(pair.baseline)} | {pair.verdict.words} | "
+                    f"{pair.difference:+.4f} | {bounds} | {pair.p_value:.4f} | {pair.p_corrected:.4f} | "
+                    f"{pair.effect_size:+.2f} | {pair.wins} / {pair.ties} / {pair.losses} |"
                 )
-    return "\n".join([*lines, "", _method(compared), "", *(f"- {cell(note)}" for note in compared.notes)]) + "\n"
+    return "\n".join([*lines, "", _method(compared), "", *(f"- {markdown(note)}" for note in compared.notes)]) + "\n"
 
 
 def as_latex(compared: Compared) -> str:
@@ -71,8 +75,8 @@ def as_latex(compared: Compared) -> str:
             text = f"\\textbf{{{mean:.3f}}}" if mean == best[measure] else f"{mean:.3f}"
             pair = against.get((name, measure))
             cells.append(text + ("$^\\dagger$" if one_baseline and pair is not None and pair.significant else ""))
-        rows.append(f"{_tex(name)} & " + " & ".join(cells) + r" \\")
-    head = " & ".join(["Run", *map(_tex, compared.measures)]) + r" \\"
+        rows.append(f"{latex(name)} & " + " & ".join(cells) + r" \\")
+    head = " & ".join(["Run", *map(latex, compared.measures)]) + r" \\"
     columns = "l" + "r" * len(compared.measures)
     return "\n".join(
         [
@@ -102,6 +106,10 @@ def render_comparison(compared: Compared) -> str:
     view = {
         "compared": compared,
         "costs": _costs(compared),
+        "settings": [
+            (path, [setting_text(values, name) for name in compared.runs])
+            for path, values in (compared.settings or {}).items()
+        ],
         "method": method[0].upper() + method[1:],
         "whisker": _whisker(compared),
         "pairs": pairs,
@@ -124,6 +132,7 @@ def render_comparison(compared: Compared) -> str:
     )
 
 
+@refuses_unknown
 def write_comparison(compared: Compared, folder: Path) -> Path:
     """Write ``compare.html``, ``.json``, ``.md`` and ``.tex`` into a folder, each whole or not at all.
 
@@ -134,7 +143,7 @@ def write_comparison(compared: Compared, folder: Path) -> Path:
         raise ArtifactError(f"{folder} holds other things than a comparison: choose a new folder")
     texts = {
         "compare.html": render_comparison(compared),
-        "compare.json": json.dumps(compared.to_json(), indent=2, ensure_ascii=False) + "\n",
+        "compare.json": json.dumps(strict_json(compared.to_json()), indent=2, ensure_ascii=False) + "\n",
         "compare.md": as_markdown(compared),
         "compare.tex": as_latex(compared),
     }
@@ -145,6 +154,16 @@ def write_comparison(compared: Compared, folder: Path) -> Path:
     except OSError as error:
         raise ArtifactError(f"{folder}: cannot be written: {error.strerror or error}") from None
     return folder
+
+
+def _settings_lines(compared: Compared) -> list[str]:
+    if not compared.settings:
+        return [] if compared.settings is None else ["", "The pipelines have the same settings."]
+    lines = ["", f"| setting | {' | '.join(map(markdown, compared.runs))} |", "|---" * (len(compared.runs) + 1) + "|"]
+    for path, values in compared.settings.items():
+        row = [markdown(path), *(markdown(setting_text(values, name)) for name in compared.runs)]
+        lines.append(f"| {' | '.join(row)} |")
+    return lines
 
 
 def _method(compared: Compared) -> str:
@@ -164,10 +183,6 @@ def _method(compared: Compared) -> str:
 def _mean(compared: Compared, name: str, measure: str) -> str:
     bounds = compared.ci95[name][measure]
     return f"{compared.means[name][measure]:.4f}" + (f" [{bounds[0]:.3f}, {bounds[1]:.3f}]" if bounds else "")
-
-
-def _tex(text: str) -> str:
-    return _LATEX.sub(lambda found: _LATEX_NAMES.get(found[0], "\\" + found[0]), " ".join(text.split()))
 
 
 def _shown(compared: Compared) -> list[int]:

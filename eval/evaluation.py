@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,31 +11,39 @@ from typing import Any
 
 import numpy as np
 
-from eval.answers import Values, measure_answers
-from eval.attribution import Attribution
-from eval.datasets.base import Dataset, Split
-from eval.datasets.duplicates import leaks
-from eval.failures import failure_modes, summary_of_failures
-from eval.filtering import filter_logs
-from eval.judge import Judge, Judgement
-from eval.judging import check_judges, judge_answers
-from eval.latency import time_alone
-from eval.measures import DEFAULT_MEASURES, Run, interval, parse_measures, per_query
-from eval.overlap import learned_parts, overlap_note, overlap_of
-from eval.provenance import documents_fingerprint, machine, queries_fingerprint, versions
-from eval.slices import slices_of
-from eval.stage_tops import StageTop, StageTops
+from rag.arguments import refuses_unknown
 from rag.batch import QueryBatch
+from rag.calls import MAX_FAILED, remarks_on
 from rag.candidates import Candidates, Ints
 from rag.context import Progress, no_progress
 from rag.corpus.corpus import Corpus
 from rag.corpus.readers import read_corpus
 from rag.costs import Ledger
+from rag.eval.answers import Values, measure_answers
+from rag.eval.attribution import Attribution
+from rag.eval.calls import called, calls_of
+from rag.eval.cuts import Cuts
+from rag.eval.datasets.base import Dataset, Split
+from rag.eval.failures import failure_modes, summary_of_failures
+from rag.eval.filtering import filter_logs
+from rag.eval.judge import Judge, Judgement
+from rag.eval.judging import check_judges, judge_answers
+from rag.eval.latency import time_alone
+from rag.eval.measures import DEFAULT_MEASURES, Run, check_judgements, interval, parse_measures, per_query, short_lists
+from rag.eval.overlap import learned_parts, overlap_note, overlap_of
+from rag.eval.provenance import documents_fingerprint, machine, queries_fingerprint, versions
+from rag.eval.remarks import run_remarks, split_remarks
+from rag.eval.saved import differences
+from rag.eval.slices import slices_of
+from rag.eval.stage_tops import StageTop, StageTops
 from rag.pipeline import Pipeline
+from rag.remarks import Remarks
 from rag.store.store import Store
 from rag.types import Query, SearchResult
 
 __all__ = ["SHOWN", "Evaluation", "as_run", "evaluate", "identical", "without"]
+
+logger = logging.getLogger("rag.eval")
 
 SHOWN = 10
 """Documents per query that an evaluation keeps as objects."""
@@ -57,7 +66,7 @@ class Evaluation:
         lost_at: The stage to blame by (query id, document id), for relevant documents that were not returned.
         ranks: Rank in each of the lists of ``stages`` by (query id, document id), for relevant documents; None where it
             is not there.
-        failures: What went wrong with each query, by query id; see :func:`eval.failures.failure_modes`.
+        failures: What went wrong with each query, by query id; see :func:`rag.eval.failures.failure_modes`.
         stages: The best ten after each stage, and before it of each part of a hybrid or keyed retriever; a row a query
             in the order of ``results``.
         answers: Measures of the answers by name, by query id; empty where the pipeline writes none.
@@ -82,6 +91,7 @@ class Evaluation:
         return float(self.metrics["measures"][measure]["mean"])
 
 
+@refuses_unknown
 def evaluate(
     pipeline: Pipeline,
     dataset: Dataset,
@@ -96,6 +106,8 @@ def evaluate(
     answer: bool = True,
     judge: Judge | Sequence[Judge] = (),
     labels: Mapping[str, bool] | None = None,
+    max_failed: float = MAX_FAILED,
+    fit: bool = True,
 ) -> Evaluation:
     """Fit a pipeline on a dataset's corpus (training queries are its ``train`` split) and measure it on a split.
 
@@ -104,7 +116,7 @@ def evaluate(
     and by the steps that made them, with what they cost then; latencies as this machine had them then.
 
     Args:
-        pipeline: Fitted here, also when it was fitted before.
+        pipeline: Fitted here, also when it was fitted before; see ``fit``.
         dataset: Documents and judged queries.
         split: The queries that are reported on. Never tune on these.
         measures: Names as ir_measures spells them; the first one is the headline.
@@ -114,10 +126,15 @@ def evaluate(
         store: Where what is computed is kept and found again; None keeps nothing.
         timed: Whether to measure latency, for which queries are asked again one by one, without having them answered.
         answer: Whether a stage such as ``generate`` writes its answers, which costs calls of a language model.
-        judge: Judges the answers of the pipeline; see :func:`eval.judging.judge_answers`, also for several.
+        judge: Judges the answers of the pipeline; see :func:`rag.eval.judging.judge_answers`, also for several.
         labels: Whether an answer is faithful by query id, as people see it.
+        max_failed: Share of the texts asked of a language model that may be missing, in [0, 1]; with more,
+            ``incomplete`` of the metrics says why the figures do not stand for the pipeline.
+        fit: False measures a fitted pipeline, such as a loaded one, as it is; documents in which it differs from the
+            dataset's are counted in the notes.
 
     Raises:
+        NotFittedError: It is to be measured as it is, and was not fitted.
         ConfigError: An unknown measure, a judge of a pipeline that writes no answers, or a component that learns while
             there is no ``train`` split to learn from.
         DataError: The dataset has no such split, or no judged query in it.
@@ -126,11 +143,17 @@ def evaluate(
     judges = [judge] if isinstance(judge, Judge) else list(judge)
     writing = check_judges(pipeline, judges, labels) if answer or judges or labels else None
     chosen = dataset.split(split)
+    check_judgements(parsed, chosen.qrels)
     training = dataset.training(split)
-    pipeline.fit(dataset.corpus, training=training, progress=progress, seed=seed, store=store)
+    if fit:
+        pipeline.fit(dataset.corpus, training=training, progress=progress, seed=seed, store=store)
+    as_it_is = [] if fit else differences(pipeline, dataset, chosen)
+    for note in as_it_is:
+        logger.warning("%s", note)
 
     ledger, kept, filters = Ledger(), _Kept(), filter_logs(pipeline)
     attribution, tops = Attribution(pipeline.step_names), StageTops(pipeline.step_names, SHOWN)
+    cuts = Cuts(pipeline)
     results: list[SearchResult] = []
     run: dict[str, dict[str, float]] = {}
     started = time.perf_counter()
@@ -150,7 +173,7 @@ def evaluate(
             tables = {name: trace.get(name, Candidates.empty(len(queries))) for name in tops.stages}
             if ignored is not None:
                 tables = {name: without(table, ignored) for name, table in tables.items()}
-            attribution.add(queries, tables, pipeline.corpus, chosen.qrels, ignored)
+            attribution.add(queries, tables, pipeline.corpus, chosen.qrels, ignored, cuts.passed(batch))
             tops.add(tables)
             if ignored is not None:
                 candidates = without(candidates, ignored)
@@ -166,10 +189,12 @@ def evaluate(
     answers = None
     if writing:
         answers = measure_answers(writing, results, chosen.qrels, ledger.stages[writing], seed=seed)
-    values = per_query(parsed, chosen.qrels, run)
+    with progress("measuring", None):
+        values = per_query(parsed, chosen.qrels, run)
     table = np.array([[values[str(m)][query.id] for m in parsed] for query in chosen.queries], dtype=np.float64)
     intervals = interval(table, seed=seed)
-    failures = failure_modes(attribution, parsed[0], chosen.qrels, values[str(parsed[0])])
+    failures = failure_modes(attribution, parsed[0], chosen.qrels, values[str(parsed[0])], cuts.modes(attribution))
+    calls = calls_of(pipeline.fit_costs, ledger, len(chosen.queries), writing)
     untimed = (  # what the times do not say
         [f"latencies are without {writing}: no answer is asked for again to be timed"] if writing and timed else []
     )
@@ -179,10 +204,23 @@ def evaluate(
             f"of the {booked:.3g} s that searching is booked with, most were spent earlier: what the store had counts "
             "with what it cost then, also in the throughput"
         )
+    remarks = Remarks(
+        [
+            *remarks_on(calls),
+            *dataset.remarks,
+            *split_remarks(dataset, split),
+            *run_remarks(pipeline, chosen, run),
+        ]
+    )
+    short = short_lists(parsed, run, len(pipeline.corpus))
+    for note in (*as_it_is, *short, *(answers.notes if answers else ()), *untimed):
+        remarks.add("note", note)
+    for note in overlap_note(chosen, training):
+        remarks.add("shared_with_training", note)
     corpus = {
-        "documents": len(pipeline.corpus),
+        "documents": pipeline.corpus.n_alive,
         "passages": len(pipeline.passages),
-        "fingerprint": documents_fingerprint(read_corpus(dataset.corpus)),
+        "fingerprint": documents_fingerprint(read_corpus(dataset.corpus) if fit else pipeline.corpus.living()),
     }
     metrics = {
         "dataset": dataset.name,
@@ -208,7 +246,7 @@ def evaluate(
             {"name": name, "candidates": kept.mean(name)} | costs.as_dict() for name, costs in ledger.stages.items()
         ],
         "attribution": attribution.summary(parsed[0], chosen.qrels),
-        "failures": summary_of_failures(failures, chosen.queries, len(attribution.keys)),
+        "failures": summary_of_failures(failures, chosen.queries, len(attribution.keys), cuts.setting),
         "slices": slices_of(chosen, [str(measure) for measure in parsed], table, training=training, seed=seed),
         "overlap": overlap_of(chosen, training),
         "learned": learned_parts(pipeline),
@@ -223,14 +261,10 @@ def evaluate(
         "machine": machine(),
         "seed": seed,
         "ignore_identical_ids": ignore_identical_ids,
-        "notes": [
-            *dataset.notes,
-            *leaks(dataset, split),
-            *overlap_note(chosen, training),
-            *_notes(pipeline, chosen, run),
-            *(answers.notes if answers else ()),
-            *untimed,
-        ],
+        **called(calls, max_failed),
+        "max_failed": max_failed,
+        "remarks": remarks.as_dicts(),
+        "notes": remarks.messages,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
     }
     evaluation = Evaluation(
@@ -319,7 +353,7 @@ def without(candidates: Candidates, documents: Ints) -> Candidates:
 def _indexes(pipeline: Pipeline) -> list[dict[str, Any]]:
     """Size and building time of each index in the tree."""
     found = []
-    for path, part in pipeline.walk():
+    for path, part in pipeline.spec.walk():
         if part.kind == "index":
             index: Any = part  # what the kind promises; its class is another floor's
             size = int(index.bytes)
@@ -333,20 +367,3 @@ def _indexes(pipeline: Pipeline) -> list[dict[str, Any]]:
                 }
             )
     return found
-
-
-def _notes(pipeline: Pipeline, split: Split, run: Run) -> list[str]:
-    notes = []
-    if pipeline.reused:
-        found = ", ".join(dict.fromkeys(pipeline.reused))
-        notes.append(f"found in the store, with the cost of making it: {found}")
-    notes += [note for _, part in pipeline.walk() for note in part.notes()]
-    empty = sum(not found for found in run.values())
-    if empty:
-        notes.append(
-            f"{empty} of {len(run)} queries got no document; they count 0 (1 in SetP, SetR and SetF where nothing is "
-            "relevant)"
-        )
-    if len(split.queries) == 1:
-        notes.append("one query only: no interval can be given")
-    return notes

@@ -8,13 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from eval.evaluation import Evaluation
-from eval.measures import interval, parse_measures, per_query
+from rag.arguments import refuses_unknown
 from rag.batch import QueryBatch
 from rag.candidates import Floats, Ints, top_k_of_scores
 from rag.component import Component
 from rag.context import Progress, no_progress
 from rag.errors import ConfigError
+from rag.eval.evaluation import Evaluation
+from rag.eval.measures import interval, parse_measures, per_query
 from rag.pipeline import Pipeline
 from rag.stage import Stage
 from rag.store.store import Store
@@ -42,6 +43,7 @@ def scoring_stage(pipeline: Pipeline) -> Stage:
     raise ConfigError("to compare with the exact ranking of a scorer, the pipeline needs a stage that has one")
 
 
+@refuses_unknown
 def against_exact(
     evaluation: Evaluation,
     n: int,
@@ -58,7 +60,7 @@ def against_exact(
 
     Args:
         evaluation: What was measured; its pipeline is fitted.
-        n: Queries drawn at random from the split; all when there are fewer.
+        n: Queries with a text, drawn at random from the split; all when there are fewer.
         seed: Of the drawing.
         store: Where scores are kept and found again.
         progress: Shows how far it is.
@@ -73,8 +75,9 @@ def against_exact(
         raise ConfigError(f"must be at least 1, got {n}", parameter="against_exact")
     pipeline, split = evaluation.pipeline, evaluation.split
     scorer: Any = scoring_stage(pipeline).scorer  # type: ignore[attr-defined]
-    chosen = np.sort(np.random.default_rng(seed).permutation(len(split.queries))[:n])
-    queries = [split.queries[number] for number in chosen.tolist()]
+    asked = [query for query in split.queries if query.text.strip()]
+    chosen = np.sort(np.random.default_rng(seed).permutation(len(asked))[:n])
+    queries = [asked[number] for number in chosen.tolist()]
     scores = _exact(scorer, pipeline, queries, store, progress)
     if evaluation.metrics["ignore_identical_ids"]:
         for row, query in enumerate(queries):

@@ -1,6 +1,6 @@
 """Failure modes: what keeps the headline measure from its best, which stage is to blame, and what that costs.
 
-A relevant document that is not returned is lost at one stage (:meth:`eval.attribution.Attribution.lost_at`). Taking
+A relevant document that is not returned is lost at one stage (:meth:`rag.eval.attribution.Attribution.lost_at`). Taking
 what the stages lose away one after the other, from all that is relevant in perfect order, splits the distance to the
 best possible value into what each of them costs; the rest is order or, where order does not count, what else is
 returned.
@@ -8,28 +8,34 @@ returned.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from eval.attribution import NOT_IN_CORPUS, Attribution, oracle
-from eval.datasets.base import Qrels
-from eval.measures import SET_MEASURES
+from rag.eval.attribution import NOT_IN_CORPUS, Attribution, oracle
+from rag.eval.datasets.base import Qrels
+from rag.eval.measures import SET_MEASURES
 from rag.types import Query
 
 __all__ = ["failure_modes", "summary_of_failures", "words"]
 
 _SHOWN = 5
 """Queries named of each mode."""
+_CUTS = ("cut_threshold", "cut_budget", "cut_top_k", "cut")
 _LEAST = 1e-9
 """A smaller loss is rounding."""
 
 
 def failure_modes(
-    attribution: Attribution, measure: Any, qrels: Qrels, values: Mapping[str, float]
+    attribution: Attribution,
+    measure: Any,
+    qrels: Qrels,
+    values: Mapping[str, float],
+    cuts: Mapping[tuple[str, str], str] | None = None,
 ) -> dict[str, list[dict[str, Any]]]:
     """What went wrong with each query that has a fault, by query id.
 
-    Each entry has ``mode`` (``not_in_corpus``, ``missed`` by the first stage, ``cut`` by a later one, or ``low``:
+    Each entry has ``mode`` (``not_in_corpus``, ``missed`` by the first stage, ``cut_threshold``,
+    ``cut_budget`` or ``cut_top_k`` by a later one, ``cut`` where the setting is not known, or ``low``:
     returned, but below the places that the relevant documents would take in perfect order, or below the measure's
     cutoff; for a measure of sets instead of ``low`` ``unwanted``: something is returned that is not relevant), the
     ``stage`` to blame or None, the number of relevant ``documents``, and ``loss``: by how much the measure is lower for
@@ -40,9 +46,10 @@ def failure_modes(
         measure: The headline, parsed.
         qrels: Judgements.
         values: Of the headline measure, by query id.
+        cuts: By which setting a document was cut, by (query id, document id); see :class:`rag.eval.cuts.Cuts`.
     """
     lost, ranks = attribution.lost_at(), attribution.ranks()
-    left = attribution.keys
+    left, reasons = attribution.keys, cuts or {}
     best = oracle(measure, qrels, left)
     found: dict[str, list[dict[str, Any]]] = {}
 
@@ -57,16 +64,19 @@ def failure_modes(
                 found.setdefault(query, []).append(entry)
 
     for number, blamed in enumerate([NOT_IN_CORPUS, *attribution.stages]):
-        gone = [key for key in left if lost.get(key) == blamed]
-        if not gone:
-            continue
-        left = [key for key in left if lost.get(key) != blamed]
-        after = oracle(measure, qrels, left)
-        if number == 0:
-            add("not_in_corpus", None, gone, after)
-        else:
-            add("missed" if number == 1 else "cut", blamed, gone, after)
-        best = after
+        modes = ("not_in_corpus",) if number == 0 else ("missed",) if number == 1 else _CUTS
+        for mode in modes:
+            gone = [
+                key
+                for key in left
+                if lost.get(key) == blamed and (mode not in _CUTS or reasons.get(key, "cut") == mode)
+            ]
+            if gone:
+                taken = set(gone)
+                left = [key for key in left if key not in taken]
+                after = oracle(measure, qrels, left)
+                add(mode, blamed if number else None, gone, after)
+                best = after
     if measure.NAME in SET_MEASURES:
         add("unwanted", None, [], values)
         return found
@@ -80,7 +90,10 @@ def failure_modes(
 
 
 def summary_of_failures(
-    found: Mapping[str, Sequence[Mapping[str, Any]]], queries: Sequence[Query], relevant: int
+    found: Mapping[str, Sequence[Mapping[str, Any]]],
+    queries: Sequence[Query],
+    relevant: int,
+    setting: Callable[[str, str | None], str | None] = lambda mode, stage: None,
 ) -> list[dict[str, Any]]:
     """The entry in ``metrics.json``: the modes, the one that costs most first.
 
@@ -88,6 +101,7 @@ def summary_of_failures(
         found: Of :func:`failure_modes`.
         queries: All that were asked.
         relevant: Number of relevant documents of all of them.
+        setting: The setting to turn for a mode of a stage.
     """
     texts = {query.id: query.text for query in queries}
     modes: dict[tuple[str, str | None], list[tuple[str, Mapping[str, Any]]]] = {}
@@ -102,6 +116,7 @@ def summary_of_failures(
             {
                 "mode": mode,
                 "stage": stage,
+                "setting": setting(mode, stage),
                 "documents": documents,
                 "share": documents / relevant if relevant else 0.0,
                 "queries": len(entries),
@@ -122,6 +137,9 @@ def words(mode: str, stage: str | None) -> str:
         "not_in_corpus": NOT_IN_CORPUS,
         "missed": f"missed by the first stage, {stage}",
         "cut": f"cut by {stage}",
+        "cut_threshold": f"cut by the threshold of {stage}",
+        "cut_budget": f"cut by the budget of {stage}",
+        "cut_top_k": f"cut by top_k of {stage}",
         "low": "found but ranked low",
         "unwanted": "returned with what is not relevant",
     }.get(mode, mode)

@@ -11,7 +11,7 @@ import html
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from eval.pages import excerpt
+from rag.eval.pages import excerpt
 
 __all__ = ["Figure", "bars", "label", "line", "lines_layout", "stage_recall", "unit_axis"]
 

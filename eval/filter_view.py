@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from eval.figures import Figure, bars, label, line, lines_layout
-from eval.pages import score
+from rag.eval.figures import Figure, bars, label, line, lines_layout
+from rag.eval.pages import score
 
 __all__ = ["FilterView", "filter_views"]
 

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from eval.datasets.base import Qrels
 from rag.batch import QueryBatch
 from rag.candidates import Candidates
+from rag.eval.datasets.base import Qrels
 from rag.filters.base import Filter
 
 if TYPE_CHECKING:
@@ -130,6 +130,8 @@ class FilterLog:
             "name": self.name,
             "before": self.before,
             "threshold": _finite(self.filter.threshold),
+            "rule": self.filter.rule,
+            "top_k": self.filter.top_k,
             "keep": self.filter.keep,
             "calibration": None if self.filter.cut is None else self.filter.cut.as_dict(),
             "pairs": len(values),

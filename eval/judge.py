@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Literal
 
+from rag.calls import Calls
 from rag.component import Component
 from rag.config import dump, load_component
 from rag.context import Progress, no_progress
@@ -91,10 +92,12 @@ class Judgements:
     Args:
         judged: In their order.
         costs: Of all of them.
+        calls: What the model was asked for, and how often it failed.
     """
 
     judged: Sequence[Judgement]
     costs: Spent
+    calls: Sequence[Calls] = ()
 
 
 class Judge(Component):
@@ -131,5 +134,5 @@ def check_judge(path: Path, *, overrides: Sequence[str] = (), resolved: bool = F
     """What ``rag check`` says of a judge's file."""
     judge = load_component(path, Judge, overrides=overrides)  # type: ignore[type-abstract]
     if resolved:
-        return dump(judge.to_config())
+        return dump(judge.spec.to_config())
     return f"{path}: ok (a judge, fingerprint {judge.fingerprint})\n"

@@ -8,16 +8,20 @@ from dataclasses import asdict, replace
 from itertools import combinations
 from typing import TYPE_CHECKING, Any, get_args
 
-from eval.agreement import agreement
-from eval.answers import means_of, references_of
-from eval.judge import Case, Judge, Judgement, Verdict
+from rag.arguments import refuses_unknown
+from rag.calls import Calls, remarks_on
 from rag.context import Progress, no_progress
 from rag.errors import ConfigError
+from rag.eval.agreement import agreement
+from rag.eval.answers import means_of, references_of
+from rag.eval.calls import called
+from rag.eval.judge import Case, Judge, Judgement, Verdict
+from rag.remarks import Remark, Remarks
 from rag.store.store import Store
 from rag.types import SearchResult
 
 if TYPE_CHECKING:
-    from eval.evaluation import Evaluation
+    from rag.eval.evaluation import Evaluation
     from rag.pipeline import Pipeline
 
 __all__ = ["check_judges", "judge_answers"]
@@ -47,6 +51,7 @@ def check_judges(pipeline: Pipeline, judges: Sequence[Judge], labels: Mapping[st
     return writing
 
 
+@refuses_unknown
 def judge_answers(
     evaluation: Evaluation,
     judges: Sequence[Judge],
@@ -88,6 +93,7 @@ def judge_answers(
     due = {one.query.id: references_of(one.query, qrels.get(one.query.id, {})) for one in evaluation.results}
     cases = [_case(one, due[one.query.id]) for one in said]
     before: Counter[str] = Counter()
+    calls: list[Calls] = []
     for number, judge in enumerate(judges, 1):
         name = judge.type if number == 1 else f"{judge.type} {number}"
         repetition = before[judge.fingerprint]
@@ -102,6 +108,7 @@ def judge_answers(
                 one.query.id: _correctness(one, due[one.query.id], of.get(one.query.id)) for one in evaluation.results
             },
         }
+        calls += [replace(one, stage=f"judge {name}") for one in given.calls]
         problems = Counter(one.problem for one in given.judged if one.problem)
         entries.append(
             {
@@ -130,7 +137,13 @@ def judge_answers(
             for one, other in combinations(who, 2)
         ],
     }
-    return replace(evaluation, metrics={**evaluation.metrics, "answers": answers}, answers=values, judged=judged)
+    metrics = {**evaluation.metrics, "answers": answers}
+    judging = called(calls, float(metrics["max_failed"]))
+    metrics["calls"] = [*metrics["calls"], *judging["calls"]]
+    remarks = Remarks([*map(Remark.from_dict, metrics["remarks"]), *remarks_on(calls)])
+    metrics |= {"remarks": remarks.as_dicts(), "notes": remarks.messages}
+    metrics["incomplete"] = metrics["incomplete"] or judging["incomplete"]
+    return replace(evaluation, metrics=metrics, answers=values, judged=judged)
 
 
 def _says_something(result: SearchResult) -> bool:

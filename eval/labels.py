@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Container, Iterator
+from collections.abc import Container
 from pathlib import Path
-from typing import Any
 
-from rag.corpus.readers import iter_jsonl, iter_lines
+from rag.corpus.readers import TABLES, format_of, iter_jsonl, iter_rows
 from rag.errors import DataError
 
 __all__ = ["read_labels"]
@@ -19,11 +17,11 @@ _WORDS = {
 
 
 def read_labels(path: Path, *, known: Container[str]) -> dict[str, bool]:
-    """Whether an answer is faithful, by query id: of a JSONL file with ``query_id`` and ``label``, or of a CSV file
-    with these columns. Labels are ``faithful`` or ``unfaithful``, ``true`` or ``false``, ``yes`` or ``no``, 1 or 0.
+    """Whether an answer is faithful, by query id: of a table with columns ``query_id`` and ``label``. Labels
+    are ``faithful`` or ``unfaithful``, ``true`` or ``false``, ``yes`` or ``no``, 1 or 0.
 
     Args:
-        path: The file; ``.csv`` or anything else for JSONL.
+        path: A file with one of the suffixes :data:`rag.corpus.readers.TABLES`; any other is read as JSONL.
         known: Ids of queries.
 
     Raises:
@@ -31,7 +29,7 @@ def read_labels(path: Path, *, known: Container[str]) -> dict[str, bool]:
             or the query's second one.
     """
     found: dict[str, bool] = {}
-    for where, row in _csv(path) if path.suffix.lower() == ".csv" else iter_jsonl(path):
+    for where, row in iter_rows(path) if format_of(path) in TABLES else iter_jsonl(path):
         for name in ("query_id", "label"):
             if row.get(name) is None:
                 raise DataError(f"{where}: has no '{name}'; it needs query_id and label")
@@ -49,20 +47,3 @@ def read_labels(path: Path, *, known: Container[str]) -> dict[str, bool]:
     if not found:
         raise DataError(f"{path}: there are no labels")
     return found
-
-
-def _csv(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    where = str(path)
-
-    def lines() -> Iterator[str]:
-        nonlocal where
-        for where, line in iter_lines(path, blank=True):  # noqa: B007 - the reader's own count lags behind
-            yield line
-
-    try:
-        for row in csv.DictReader(lines(), strict=True):
-            if None in row:
-                raise DataError(f"{where}: has more columns than the first line")
-            yield where, row
-    except csv.Error as error:
-        raise DataError(f"{where}: not CSV: {error}") from None

@@ -34,9 +34,10 @@ def time_alone(
     store: Store | None = None,
     progress: Progress = no_progress,
 ) -> list[float]:
-    """Seconds of single queries, up to 100 of them; from the store when this machine has measured them for this
-    pipeline before.
+    """Seconds of single queries that have a text, up to 100 of them; from the store when this machine has measured them
+    for this pipeline before.
     """
+    queries = [query for query in queries if query.text.strip()]
     order = np.random.default_rng(seed).permutation(len(queries))[:_QUERIES]
     queries = [queries[i] for i in order]
 

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import json
-import re
 from pathlib import Path
 from typing import Any
 
-from eval.answer_lines import answer_lines
-from eval.failures import words
 from rag.errors import ArtifactError
+from rag.eval.answer_lines import answer_lines
+from rag.eval.escaping import markdown
+from rag.eval.failures import words
 
-__all__ = ["as_markdown", "cell"]
-
-_ACTIVE = re.compile(r"[\\|`]|<(?=[a-zA-Z/!?])")
+__all__ = ["as_markdown"]
 
 
 def as_markdown(run: Path) -> str:
@@ -38,7 +36,7 @@ def as_markdown(run: Path) -> str:
 def _page(metrics: dict[str, Any]) -> str:
     n, corpus, latency = metrics["n_queries"], metrics["corpus"], metrics["latency_ms"]
     lines = [
-        f"### {cell(metrics['dataset'])} / {cell(metrics['split'])}",
+        f"### {markdown(metrics['dataset'])} / {markdown(metrics['split'])}",
         "",
         f"{n} questions, {corpus['documents']:,} documents in {corpus['passages']:,} passages",
         "",
@@ -47,7 +45,7 @@ def _page(metrics: dict[str, Any]) -> str:
     ]
     for name, value in metrics["measures"].items():
         bounds = f"{value['ci95'][0]:.4f} to {value['ci95'][1]:.4f}" if value["ci95"] else "-"
-        lines.append(f"| {cell(name)} | {value['mean']:.4f} | {bounds} |")
+        lines.append(f"| {markdown(name)} | {value['mean']:.4f} | {bounds} |")
     losses = {one["name"]: one for one in metrics.get("attribution", {}).get("stages", ())}
     lines += [
         "",
@@ -57,17 +55,21 @@ def _page(metrics: dict[str, Any]) -> str:
     for stage in metrics["stages"]:
         lost = losses.get(stage["name"])
         after = f"{lost['recall']:.3f} | {lost['lost']}" if lost else "- | -"
-        lines.append(
-            f"| {cell(stage['name'])} | {stage['seconds'] / n * 1e3:.1f} | {stage['scorer_calls'] / n:.1f} | {after} |"
-        )
+        spent = f"{stage['seconds'] / n * 1e3:.1f} | {stage['scorer_calls'] / n:.1f}"
+        lines.append(f"| {markdown(stage['name'])} | {spent} | {after} |")
     lines += _failures(metrics)
     if metrics.get("answers"):
-        # A line that is indented becomes part of a list inside the list.
-        lines += ["", *(re.sub(r"^ *", r"\g<0>- ", line) for line in answer_lines(metrics["answers"]))]
+        lines += ["", *(_item(line) for line in answer_lines(metrics["answers"]))]
     alone = f"one question alone {latency['p50']:.1f} ms (p50), {latency['p95']:.1f} ms (p95); " if latency else ""
     lines += ["", f"{alone}in batch {metrics['throughput_qps']:.0f} per second"]
-    lines += ["", *(f"- {note}" for note in metrics["notes"])] if metrics["notes"] else []
-    return "\n".join([*lines, "", f"pipeline `{metrics['config_fingerprint']}`, seed {metrics['seed']}"]) + "\n"
+    lines += ["", *(f"- {markdown(note)}" for note in metrics["notes"])] if metrics["notes"] else []
+    pipeline = f"pipeline {markdown(metrics['config_fingerprint'])}, seed {markdown(metrics['seed'])}"
+    return "\n".join([*lines, "", pipeline]) + "\n"
+
+
+def _item(line: str) -> str:
+    """A line that is indented becomes part of a list inside the list."""
+    return " " * (len(line) - len(line.lstrip())) + "- " + markdown(line)
 
 
 def _failures(metrics: dict[str, Any]) -> list[str]:
@@ -78,18 +80,14 @@ def _failures(metrics: dict[str, Any]) -> list[str]:
     headline, *_ = metrics["measures"]
     lines = [
         "",
-        f"| failure mode | relevant documents | share | {cell(headline)} lost | costs most |",
-        "|---|---|---|---|---|",
+        f"| failure mode | relevant documents | share | {markdown(headline)} lost | setting to turn | costs most |",
+        "|---|---|---|---|---|---|",
     ]
     for mode in modes:
-        worst = ", ".join(f"{cell(one['query_id'])} ({one['loss']:.2f})" for one in mode["worst"][:3])
+        setting = markdown(mode["setting"]) if mode.get("setting") else "-"
+        worst = ", ".join(f"{markdown(one['query_id'])} ({one['loss']:.2f})" for one in mode["worst"][:3])
         lines.append(
-            f"| {cell(words(mode['mode'], mode['stage']))} | {mode['documents']} | {mode['share']:.1%} | "
-            f"{mode['loss']:.4f} | {worst or '-'} |"
+            f"| {markdown(words(mode['mode'], mode['stage']))} | {mode['documents']} | {mode['share']:.1%} | "
+            f"{mode['loss']:.4f} | {setting} | {worst or '-'} |"
         )
     return lines
-
-
-def cell(text: str) -> str:
-    """A text that may stand in a table, and starts no HTML."""
-    return _ACTIVE.sub(r"\\\g<0>", " ".join(str(text).split()))

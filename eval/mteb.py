@@ -3,7 +3,7 @@
 ::
 
     import mteb
-    from eval.mteb import PipelineSearch
+    from rag.eval.mteb import PipelineSearch
 
     search = PipelineSearch(Pipeline.from_yaml("pipeline.yaml"), name="me/hybrid")
     mteb.evaluate(search, mteb.get_task("SciFact"))
@@ -16,13 +16,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from eval.datasets.base import Dataset
-from eval.evaluation import as_run
 from rag.batch import QueryBatch
 from rag.context import Progress, Training, no_progress
 from rag.conversation import Turn
 from rag.corpus.corpus import Corpus
 from rag.errors import ConfigError, DataError, MissingExtraError, NotFittedError
+from rag.eval.datasets.base import Dataset
+from rag.eval.evaluation import as_run
 from rag.pipeline import Pipeline
 from rag.store.store import Store
 from rag.types import Document, Query
@@ -88,7 +88,7 @@ class PipelineSearch:
         _mteb("PipelineSearch")
         from mteb.models.model_meta import ModelMeta
 
-        return ModelMeta.create_empty({"name": self.name, "revision": self.pipeline.content_fingerprint[:32]})
+        return ModelMeta.create_empty({"name": self.name, "revision": self.pipeline.spec.cache_key[:32]})
 
     def index(self, corpus: Any, **about: Any) -> None:
         """Fit the pipeline on a corpus with columns ``id``, ``text`` and perhaps ``title``.
@@ -225,4 +225,4 @@ def _mteb(what: str) -> None:
     try:
         import mteb  # noqa: F401
     except ImportError:
-        raise MissingExtraError(f"eval.mteb.{what}", package="mteb", extra="mteb") from None
+        raise MissingExtraError(f"rag.eval.mteb.{what}", package="mteb", extra="mteb") from None

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from eval.datasets.base import Split
 from rag.context import Training
 from rag.duplicates import normalised
+from rag.eval.datasets.base import Split
 from rag.pipeline import Pipeline
 from rag.types import Query
 
@@ -84,7 +84,7 @@ def nearest(queries: Sequence[Query], training: Sequence[Query]) -> npt.NDArray[
 
 def learned_parts(pipeline: Pipeline) -> list[dict[str, Any]]:
     """The entry ``learned`` of ``metrics.json``: what each part of a pipeline says of what it has learned."""
-    told = ((path, part, part.learned_report()) for path, part in pipeline.walk())
+    told = ((path, part, part.learned_report()) for path, part in pipeline.spec.walk())
     return [{"name": path, "type": part.type} | dict(report) for path, part, report in told if report]
 
 

@@ -8,17 +8,16 @@ import gzip
 import hashlib
 import json
 import math
-import re
 from collections.abc import Callable, Mapping, Sequence
 from importlib.resources import files
 from typing import Any
+
+from rag.console import plain
 
 __all__ = ["clean", "excerpt", "fine", "number", "percent", "render_page", "score", "seconds"]
 
 _EXCERPT = 240
 """Characters of a passage that are shown."""
-_UNPRINTABLE = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202d\u202e\ud800-\udfff]")
-"""Control characters, halves of surrogate pairs, and the overrides that write the rest of a line backwards."""
 
 
 def render_page(
@@ -42,7 +41,7 @@ def render_page(
         package: Whose templates; ours are there too.
         style: A file of its own beside the template, after the style that all pages share.
         scripts: Files among our templates, after those that sort tables and draw figures.
-        figures: Plotly figures by the id of the element they are drawn in; see :mod:`eval.figures`.
+        figures: Plotly figures by the id of the element they are drawn in; see :mod:`rag.eval.figures`.
         data: What the scripts show when they are asked to, as JSON takes it.
         filters: Jinja filters of its own, by name.
     """
@@ -135,8 +134,8 @@ def seconds(value: float | None) -> str:
 
 
 def clean(text: object) -> str:
-    """Text without characters that HTML does not allow, or that deceive."""
-    return _UNPRINTABLE.sub("\ufffd", str(text))
+    """Text without characters that HTML does not allow, or that deceive; the same as on a terminal."""
+    return plain(str(text))
 
 
 def excerpt(text: str | None, length: int = _EXCERPT) -> str:

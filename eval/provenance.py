@@ -10,8 +10,8 @@ from importlib.metadata import PackageNotFoundError, version
 from itertools import chain
 from pathlib import Path
 
-from eval.datasets.base import Split
 from rag.corpus.corpus import Corpus
+from rag.eval.datasets.base import Split
 from rag.store.fingerprint import fingerprint, fingerprint_texts
 
 __all__ = ["documents_fingerprint", "machine", "queries_fingerprint", "versions"]

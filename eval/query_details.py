@@ -7,9 +7,9 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from eval.attribution import NOT_IN_CORPUS
-from eval.failures import words
-from eval.pages import clean, excerpt
+from rag.eval.attribution import NOT_IN_CORPUS
+from rag.eval.failures import words
+from rag.eval.pages import clean, excerpt
 
 __all__ = ["fault", "query_details", "with_metadata"]
 
@@ -86,7 +86,7 @@ def _query(
     metadata = with_metadata(row)["metadata"].items()
     about = [f"Query {excerpt(row['query_id'])}", *(f"{excerpt(name)}: {excerpt(value)}" for name, value in metadata)]
     return {
-        "text": excerpt(row["query"], 600),
+        "text": excerpt(row["query"], 600) or f"(query {excerpt(row['query_id'])} has no text)",
         "about": " · ".join(about),
         "values": [_number(row[name]) for name in measures],
         "failures": [

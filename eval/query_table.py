@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from eval.answer_rows import answer_row, answer_type
-from eval.evaluation import Evaluation
+from rag.eval.answer_rows import answer_row, answer_type
+from rag.eval.evaluation import Evaluation
 from rag.types import Document, SearchResult
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from eval.stage_tops import StageTop
+    from rag.eval.stage_tops import StageTop
     from rag.pipeline import Pipeline
 
 __all__ = ["first_line", "query_table"]

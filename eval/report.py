@@ -16,15 +16,16 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 import numpy.typing as npt
 
-from eval.answers import MEASURES
-from eval.failures import words
-from eval.figures import Figure, bars, label, stage_recall
-from eval.filter_view import filter_views
-from eval.pages import number, percent, render_page
-from eval.query_details import fault, query_details, with_metadata
+from rag.arguments import refuses_unknown
 from rag.candidates import Ints
 from rag.config.source import read_source
 from rag.errors import ArtifactError
+from rag.eval.answers import MEASURES
+from rag.eval.failures import words
+from rag.eval.figures import Figure, bars, label, stage_recall
+from rag.eval.filter_view import filter_views
+from rag.eval.pages import number, percent, render_page
+from rag.eval.query_details import fault, query_details, with_metadata
 from rag.store.folder import replace_file
 
 if TYPE_CHECKING:
@@ -59,6 +60,7 @@ _COUNTERS = {
 }
 
 
+@refuses_unknown
 def render_report(run: Path) -> str:
     """The report of a run as the text of one self-contained HTML file.
 
@@ -79,6 +81,7 @@ def render_report(run: Path) -> str:
         raise ArtifactError(f"{run}: damaged: its files do not fit together ({error!r})") from None
 
 
+@refuses_unknown
 def write_report(run: Path) -> Path:
     """Write ``report.html`` into a run folder, whole or not at all.
 

@@ -16,10 +16,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from eval.evaluation import Evaluation
-from eval.measures import Run
-from eval.query_table import query_table
 from rag.errors import ArtifactError
+from rag.eval.evaluation import Evaluation
+from rag.eval.measures import Run
+from rag.eval.query_table import query_table
+from rag.metadata import strict_json
 from rag.store.folder import replaced_folder
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ def write_run(evaluation: Evaluation, folder: Path) -> Path:
     Raises:
         ArtifactError: The folder holds something else, or cannot be written.
     """
-    from eval.report import write_report
+    from rag.eval.report import write_report
 
     folder = folder.resolve()
     check_target(folder)
@@ -44,7 +45,7 @@ def write_run(evaluation: Evaluation, folder: Path) -> Path:
         (aside / "config.yaml").write_text(evaluation.pipeline.to_yaml(), encoding="utf-8")
         (aside / "run.trec").write_text(_trec(evaluation.run), encoding="utf-8")
         (aside / "metrics.json").write_text(
-            json.dumps(evaluation.metrics, indent=2, ensure_ascii=False) + "\n", encoding="utf-8"
+            json.dumps(strict_json(evaluation.metrics), indent=2, ensure_ascii=False) + "\n", encoding="utf-8"
         )
         _write_parquet(query_table(evaluation), aside / "per_query.parquet")
         write_report(aside)

@@ -12,12 +12,18 @@ from urllib.parse import unquote
 
 import numpy as np
 
-from eval.datasets.base import Qrels
-from eval.measures import parse_measures, per_query
+from rag.arguments import refuses_unknown
 from rag.corpus.readers import iter_lines
 from rag.errors import ArtifactError, ConfigError, DataError
+from rag.eval.datasets.base import Qrels
+from rag.eval.measures import parse_measures, per_query, short_lists
+from rag.eval.remarks import nothing_relevant
+from rag.eval.settings import read_settings
 
 __all__ = ["RunValues", "read_run_values", "read_trec"]
+
+_OF_QUERIES = ("queries_without_text", "nothing_relevant")
+"""Remarks of a run that hold for whatever is compared on its queries."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +39,7 @@ class RunValues:
         queries: Fingerprint of queries and judgements; empty where it is not known.
         documents: Fingerprint of the documents; empty likewise.
         costs: What a query costs, by name with its unit; nothing where that is not known.
+        pipeline: Its configuration as plain values; empty where it is not known.
     """
 
     name: str
@@ -43,8 +50,10 @@ class RunValues:
     queries: str = ""
     documents: str = ""
     costs: Mapping[str, float] = field(default_factory=dict)
+    pipeline: Mapping[str, Any] = field(default_factory=dict)
 
 
+@refuses_unknown
 def read_run_values(
     source: Path, *, name: str | None = None, measures: Sequence[str] = (), qrels: Qrels | None = None
 ) -> RunValues:
@@ -65,10 +74,11 @@ def read_run_values(
     if not source.exists():
         raise ArtifactError(f"{source}: there is no run: name a run folder or a TREC run file")
     found = name or source.name
+    pipeline: Mapping[str, Any] = {}
     if source.is_dir():
         if qrels is None:
             return _of_folder(source, found, measures)
-        source = source / "run.trec"
+        pipeline, source = read_settings(source / "config.yaml"), source / "run.trec"
     if qrels is None:
         raise ConfigError(f"{source} is a run file: give judgements (--qrels FILE or --dataset)", parameter="qrels")
     parsed = parse_measures(list(measures) or ["nDCG@10"])
@@ -81,7 +91,11 @@ def read_run_values(
         notes.append(f"{found}: {len(run) - len(judged)} queries of the run are not judged and do not count")
     if empty := sum(query not in judged for query, grades in qrels.items() if grades):
         notes.append(f"{found}: {empty} of {len(qrels)} judged queries are not in the run file and count 0")
-    return RunValues(found, per_query(parsed, qrels, judged), notes)
+    if not any(document in qrels[query] for query, scores in judged.items() for document in scores):
+        notes.append(f"{found}: none of the documents it lists is judged for its query: are these its judgements?")
+    notes += [remark.message for remark in nothing_relevant(qrels, "judgements")]
+    notes += [f"{found}: {note}" for note in short_lists(parsed, judged)]
+    return RunValues(found, per_query(parsed, qrels, judged), notes, pipeline=pipeline)
 
 
 def read_trec(path: Path, *, known: Container[str] = ()) -> dict[str, dict[str, float]]:
@@ -156,14 +170,17 @@ def _of_folder(folder: Path, name: str, measures: Sequence[str]) -> RunValues:
     values = {one: dict(zip(ids, table[one].to_pylist(), strict=True)) for one in wanted}
     about = " / ".join(str(metrics[one]) for one in ("dataset", "split") if one in metrics)
     texts = dict(zip(ids, table["query"].to_pylist(), strict=True))
+    notes = [one["message"] for one in metrics.get("remarks", ()) if one["code"] in _OF_QUERIES]
     return RunValues(
         name,
         values,
+        notes,
         dataset=about,
         texts=texts,
         queries=str(metrics.get("queries_fingerprint", "")),
         documents=documents,
         costs=costs,
+        pipeline=read_settings(folder / "config.yaml"),
     )
 
 

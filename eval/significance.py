@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import math
+import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from eval.measures import interval
+from rag.eval.measures import interval
+from rag.eval.verdicts import Verdict, verdict
 
 __all__ = [
     "TESTS",
@@ -51,6 +54,7 @@ class Comparison:
         wins: Queries on which the run is better.
         losses: Queries on which it is worse.
         n_queries: All queries.
+        effect_size: Mean difference in standard deviations of the differences.
     """
 
     difference: float
@@ -59,6 +63,24 @@ class Comparison:
     wins: int
     losses: int
     n_queries: int
+    effect_size: float
+
+    @property
+    def verdict(self) -> Verdict:
+        """What may be said, by the rule that :class:`rag.eval.pairs.Pair` follows too."""
+        return verdict(
+            self.difference,
+            self.p_value,
+            effect_size=self.effect_size,
+            n_queries=self.n_queries,
+            differ=bool(self.wins or self.losses),
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """Everything as JSON takes it, with the verdict."""
+        said = self.verdict
+        finite = self.effect_size if math.isfinite(self.effect_size) else None
+        return asdict(self) | {"effect_size": finite, "verdict": said.kind, "queries_to_settle": said.queries}
 
 
 def compare(values: Floats, baseline: Floats, *, resamples: int = 10_000, seed: int = 0) -> Comparison:
@@ -86,6 +108,7 @@ def compare(values: Floats, baseline: Floats, *, resamples: int = 10_000, seed: 
         int((difference > 0).sum()),
         int((difference < 0).sum()),
         len(difference),
+        float(effect_size(difference[:, None])[0]),
     )
 
 
@@ -134,16 +157,15 @@ def paired_t_test(differences: Floats) -> Floats:
     Returns:
         [n_comparisons]; 1 with fewer than two queries.
     """
-    from scipy.stats import t
+    from scipy.stats import ttest_1samp
 
     differences = np.asarray(differences, dtype=np.float64)
-    n, mean = len(differences), differences.mean(axis=0)
-    if n < 2:
+    if len(differences) < 2:
         return np.ones(differences.shape[1])
-    error = differences.std(axis=0, ddof=1) / np.sqrt(n)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        statistic = np.where(mean == 0, 0.0, np.abs(mean) / error)
-    return np.asarray(2 * t.sf(statistic, n - 1), dtype=np.float64)
+    with warnings.catch_warnings(), np.errstate(divide="ignore", invalid="ignore"):
+        warnings.simplefilter("ignore", RuntimeWarning)  # equal differences have no spread to compare with
+        p_values = np.asarray(ttest_1samp(differences, 0.0).pvalue, dtype=np.float64)
+    return np.where(differences.any(axis=0), p_values, 1.0)
 
 
 def wilcoxon_test(differences: Floats) -> Floats:

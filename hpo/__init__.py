@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING
 from rag._lazy import lazy_attributes
 
 if TYPE_CHECKING:
-    from hpo.distributions import Categorical, Choice, Float, Int, Optional
-    from hpo.planning import plan
-    from hpo.result import SweepResult
-    from hpo.samplers.additive import Additive
-    from hpo.samplers.greedy import Greedy
-    from hpo.samplers.grid import Grid
-    from hpo.samplers.optuna import GP, NSGA2, TPE
-    from hpo.samplers.random import Random
-    from hpo.sweep import Sweep, read_sweep
-    from hpo.tuning import tune
+    from rag.hpo.distributions import Categorical, Choice, Float, Int, Optional
+    from rag.hpo.planning import plan
+    from rag.hpo.result import SweepResult
+    from rag.hpo.samplers.additive import Additive
+    from rag.hpo.samplers.greedy import Greedy
+    from rag.hpo.samplers.grid import Grid
+    from rag.hpo.samplers.optuna import GP, NSGA2, TPE
+    from rag.hpo.samplers.random import Random
+    from rag.hpo.sweep import Sweep, read_sweep
+    from rag.hpo.tuning import tune
 
 __all__ = [
     "GP",
@@ -41,16 +41,16 @@ __all__ = [
 __getattr__, __dir__ = lazy_attributes(
     __name__,
     {
-        **dict.fromkeys(("Categorical", "Choice", "Float", "Int", "Optional"), "hpo.distributions"),
-        **dict.fromkeys(("GP", "NSGA2", "TPE"), "hpo.samplers.optuna"),
-        "Additive": "hpo.samplers.additive",
-        "Greedy": "hpo.samplers.greedy",
-        "Grid": "hpo.samplers.grid",
-        "Random": "hpo.samplers.random",
-        "Sweep": "hpo.sweep",
-        "SweepResult": "hpo.result",
-        "plan": "hpo.planning",
-        "read_sweep": "hpo.sweep",
-        "tune": "hpo.tuning",
+        **dict.fromkeys(("Categorical", "Choice", "Float", "Int", "Optional"), "rag.hpo.distributions"),
+        **dict.fromkeys(("GP", "NSGA2", "TPE"), "rag.hpo.samplers.optuna"),
+        "Additive": "rag.hpo.samplers.additive",
+        "Greedy": "rag.hpo.samplers.greedy",
+        "Grid": "rag.hpo.samplers.grid",
+        "Random": "rag.hpo.samplers.random",
+        "Sweep": "rag.hpo.sweep",
+        "SweepResult": "rag.hpo.result",
+        "plan": "rag.hpo.planning",
+        "read_sweep": "rag.hpo.sweep",
+        "tune": "rag.hpo.tuning",
     },
 )

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from hpo.objectives import Direction
+from rag.hpo.objectives import Direction
 
 __all__ = ["hypervolume", "one_standard_error", "pareto"]
 

@@ -10,8 +10,8 @@ import typer
 from rag.cli import JsonOption, SetOption, StoreOption
 
 if TYPE_CHECKING:
-    from hpo.planning import Plan
-    from hpo.result import SweepResult
+    from rag.hpo.planning import Plan
+    from rag.hpo.result import SweepResult
 
 __all__ = ["tune"]
 
@@ -27,6 +27,12 @@ def tune(
         Path | None, typer.Option("--out", metavar="DIR", help="The sweep's folder; by default one under sweeps/.")
     ] = None,
     workers: Annotated[int, typer.Option(min=1, help="Processes that run trials.")] = 1,
+    trial_timeout: Annotated[
+        float | None, typer.Option(metavar="SECONDS", help="End a trial that takes longer; it counts as failed.")
+    ] = None,
+    retry_failed: Annotated[
+        bool, typer.Option("--retry-failed", help="Run failed trials of earlier starts again.")
+    ] = False,
     plan: Annotated[bool, typer.Option("--plan", help="Say what would be computed, and compute nothing.")] = False,
     storage: Annotated[
         str | None, typer.Option(metavar="URL", help="Where trials are kept: journal:FILE, postgresql://...")
@@ -39,23 +45,25 @@ def tune(
 
     Stopped and started again with the same --out it goes on.
     """
-    from hpo.sweep import read_sweep
-    from rag.console import print_json, progress
+    from rag.console import print_json, progress, status
     from rag.errors import ConfigError
+    from rag.hpo.sweep import read_sweep
     from rag.store.cli import open_store
 
     settings = list(overrides or ())
     if trials is not None:
         settings.append(f"n_trials={trials}")
+    if trial_timeout is not None:
+        settings.append(f"trial_timeout={trial_timeout}")
     if storage is not None:
         settings.append(f"storage={storage}")
     request = read_sweep(sweep, overrides=settings)
     request.enqueued()
     if plan:
-        from eval.datasets.base import Dataset
-        from eval.datasets.load import load_dataset
-        from hpo.planning import plan as make_plan
-        from hpo.tuning import dataset_source
+        from rag.eval.datasets.base import Dataset
+        from rag.eval.datasets.load import load_dataset
+        from rag.hpo.planning import plan as make_plan
+        from rag.hpo.tuning import dataset_source
 
         source = dataset_source(request, dataset)
         data = source if source is None or isinstance(source, Dataset) else load_dataset(source)
@@ -63,13 +71,22 @@ def tune(
         return
     if dataset is None and request.dataset is None:
         raise ConfigError("say on which dataset: --dataset, or 'dataset' in the sweep")
-    from hpo.outputs import summary
-    from hpo.tuning import tune as run
+    from rag.hpo.outputs import summary
+    from rag.hpo.tuning import tune as run
 
     name = str(dataset or request.dataset)
     target = folder or Path("sweeps") / f"{sweep.stem}-{Path(name).name.replace('/', '-').replace(':', '-')}"
     with open_store(store) as kept:
-        result = run(request, dataset, out=target, store=kept, workers=workers, progress=progress)
+        result = run(
+            request,
+            dataset,
+            out=target,
+            store=kept,
+            workers=workers,
+            retry_failed=retry_failed,
+            progress=progress,
+            status=status,
+        )
     if as_json:
         print_json({**summary(result), "folder": str(target)})
     else:
@@ -143,7 +160,7 @@ def _print_result(result: SweepResult, target: Path) -> None:
         if against is not None and one.trial != baseline.trial:
             bounds = f" [{against.ci95[0]:+.4f}, {against.ci95[1]:+.4f}]" if against.ci95 else ""
             p = f"p {against.p_value:.3f}" if against.p_value >= 0.0005 else "p < .001"
-            said = f"{against.difference:+.4f}{bounds}, {p}"
+            said = f"{against.difference:+.4f}{bounds}, {p}: {against.verdict.words}"
         table.add_row(f"{one.name}, test", *(_number(one.metrics[name]) for name in metrics), said)
     console.print(table)
     console.print(Text(result.verdict), soft_wrap=True)
@@ -159,7 +176,7 @@ def _print_result(result: SweepResult, target: Path) -> None:
 
 
 def _tested_trials(result: SweepResult) -> list[Any]:
-    by_number = {one.number: one for one in result.trials}
+    by_number = {one.number: one for one in result.trials if one.state != "repeated"}
     return [by_number[one.trial] for one in result.tested if one.trial is not None]
 
 

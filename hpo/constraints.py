@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import ast
+import math
 import operator
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from hpo.objectives import ANSWERS, COSTS
 from rag.config.source import Node
 from rag.errors import Mistake, did_you_mean
+from rag.hpo.objectives import ANSWERS, COSTS
 
 if TYPE_CHECKING:
-    from hpo.space import Parameter
+    from rag.hpo.parameter import Parameter
 
 __all__ = ["Bound", "Rule"]
 
@@ -34,7 +35,10 @@ _OPERATORS: dict[type[ast.AST], Callable[..., Any]] = {
     ast.Eq: operator.eq,
     ast.NotEq: operator.ne,
 }
-_BOUND = re.compile(r"\s*(?P<metric>[^\s<>=]+)\s*(?P<sign><=|>=)\s*(?P<limit>[-+]?[0-9.]+(?:[eE][-+]?\d+)?)\s*")
+_NUMBER = r"[-+]?[0-9.]+(?:[eE][-+]?\d+)?"
+_BOUND = re.compile(rf"\s*(?P<metric>[^\s<>=]+)\s*(?P<sign>[<>]=?)\s*(?P<limit>{_NUMBER})\s*")
+_REVERSED = re.compile(rf"\s*(?P<limit>{_NUMBER})\s*(?P<sign>[<>]=?)\s*(?P<metric>[^\s<>=]+)\s*")
+_MIRRORED = {"<": ">", "<=": ">=", ">": "<", ">=": "<="}
 
 
 @dataclass(frozen=True)
@@ -43,7 +47,7 @@ class Bound:
 
     Args:
         metric: What is measured, such as ``latency_p95_ms``.
-        sign: ``<=`` or ``>=``.
+        sign: ``<``, ``<=``, ``>`` or ``>=``.
         limit: The limit.
     """
 
@@ -53,18 +57,25 @@ class Bound:
 
     @classmethod
     def parse(cls, text: str) -> Bound | None:
-        """The limit that a text states; None when it states something else."""
+        """The limit that a text states, whichever side the number is on; None when it states something else."""
         match = _BOUND.fullmatch(text)
+        sign = match["sign"] if match is not None else ""
         if match is None:
-            return None
+            match = _REVERSED.fullmatch(text)
+            if match is None:
+                return None
+            sign = _MIRRORED[match["sign"]]
         try:
-            return cls(match["metric"], match["sign"], float(match["limit"]))
+            return cls(match["metric"], sign, float(match["limit"]))
         except ValueError:
             return None
 
     def excess(self, value: float) -> float:
-        """By how much a value breaks it; 0 or below means that it holds."""
-        return value - self.limit if self.sign == "<=" else self.limit - value
+        """By how much a value breaks it; 0 or below means that it holds. Exactly at a strict limit it is the least
+        positive number.
+        """
+        by = value - self.limit if self.sign.startswith("<") else self.limit - value
+        return math.ulp(0.0) if by == 0 and not self.sign.endswith("=") else by
 
     def __str__(self) -> str:
         return f"{self.metric} {self.sign} {self.limit:g}"
@@ -103,6 +114,9 @@ class Rule:
             if isinstance(part, (ast.Name, ast.Attribute)):
                 name = ast.unparse(part)
                 meant = _meant(name, parameters)
+                if not meant and name in (*ANSWERS, *COSTS):
+                    wrong(f"{name} is measured, not chosen: bound it by a number alone, such as {name} <= 50")
+                    return None
                 if not meant:
                     known = [*(one.name for one in parameters), *ANSWERS, *COSTS]
                     wrong(f"there is no parameter '{name}'{did_you_mean(name, known)}")

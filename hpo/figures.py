@@ -1,4 +1,4 @@
-"""The figures of a sweep's report, as Plotly's JSON; see :mod:`eval.figures`."""
+"""The figures of a sweep's report, as Plotly's JSON; see :mod:`rag.eval.figures`."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from eval.figures import Figure, bars, label, line
-from hpo.distributions import Float, Int, unit
-from hpo.result import SweepResult
-from hpo.space import Parameter
-from hpo.study import Finished
+from rag.eval.figures import Figure, bars, label, line
+from rag.hpo.distributions import Float, Int, unit
+from rag.hpo.parameter import Parameter
+from rag.hpo.result import SweepResult
+from rag.hpo.trials import Finished
 
 __all__ = ["Cells", "contour", "front", "gains", "importance_bars", "parallel", "progress", "value_text"]
 

@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from eval.measures import parse_measures
 from rag.errors import ConfigError, did_you_mean
+from rag.eval.measures import parse_measures
 
 __all__ = ["ANSWERS", "COSTS", "Objective", "parse_metric", "parse_objectives"]
 
 ANSWERS = ("token_recall", "token_f1", "exact_match")
-"""Measures of written answers against references, see :mod:`eval.answers`. Its others have no value for some queries,
-so that configurations would be compared on different ones.
+"""Measures of written answers against references, see :mod:`rag.eval.answers`. Its others have no value for some
+queries, so that configurations would be compared on different ones.
 """
 
 COSTS = {
@@ -79,12 +79,12 @@ def parse_objectives(texts: Sequence[str]) -> list[Objective]:
     for text in texts:
         words = text.split()
         said = words.pop(0) if len(words) == 2 and words[0] in ("maximize", "minimize") else None
-        if len(words) != 1:
+        if len(words) != 1 and "(" not in text:  # parameters of a measure may have spaces between them
             raise ConfigError(
                 f"'{text}' is no objective: write nDCG@10, or minimize latency_p95_ms", parameter="objectives"
             )
         try:
-            metric = parse_metric(words[0])
+            metric = parse_metric(" ".join(words))
         except ConfigError as error:
             raise ConfigError(f"unknown objective: {error.mistakes[0].message}", parameter="objectives") from None
         direction: Direction = "minimize" if said == "minimize" or (said is None and metric in COSTS) else "maximize"

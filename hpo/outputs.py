@@ -19,8 +19,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hpo.result import SweepResult, Tested, intervals_of
 from rag.errors import ArtifactError
+from rag.hpo.importance import importance
+from rag.hpo.result import SweepResult, Tested, intervals_of
+from rag.metadata import strict_json
 from rag.store.folder import replace_file
 
 if TYPE_CHECKING:
@@ -53,11 +55,13 @@ def write_outputs(result: SweepResult, folder: Path) -> None:
     Raises:
         ArtifactError: The folder cannot be written.
     """
-    from hpo.report import render_report
+    from rag.hpo.report import render_report
 
     try:
         _replace_parquet(trials_table(result), folder / "trials.parquet")
-        replace_file(folder / "sweep.json", json.dumps(summary(result), indent=2, ensure_ascii=False) + "\n")
+        replace_file(
+            folder / "sweep.json", json.dumps(strict_json(summary(result)), indent=2, ensure_ascii=False) + "\n"
+        )
         for old in (folder / "best.yaml", *sorted((folder / "pareto").glob("*.yaml"))):
             old.unlink(missing_ok=True)
         if result.best is not None:
@@ -84,6 +88,8 @@ def trials_table(result: SweepResult) -> pa.Table:
         "n_queries": pa.array([one.n_queries for one in result.trials], pa.int64()),
         "seconds": pa.array([one.seconds for one in result.trials], pa.float64()),
         "seconds_alone": pa.array([one.alone for one in result.trials], pa.float64()),
+        "texts_wanted": pa.array([one.texts_wanted for one in result.trials], pa.int64()),
+        "texts_missing": pa.array([one.texts_missing for one in result.trials], pa.int64()),
         "reason": pa.array([one.reason for one in result.trials], pa.string()),
     }
     for name in metrics:
@@ -104,11 +110,12 @@ def summary(result: SweepResult) -> dict[str, Any]:
     for trial in result.trials:
         states[trial.state] = states.get(trial.state, 0) + 1
     ran = [trial for trial in result.trials if trial.state != "repeated"]
+    matter = importance(sweep, result.trials)
     return {
         "dataset": dict(result.dataset),
         "objectives": [str(one) for one in sweep.goals],
         "constraints": sweep.constraints,
-        "sampler": sweep.sampler.to_config(),
+        "sampler": sweep.sampler.spec.to_config(),
         "seed": sweep.seed,
         "choice": sweep.choice,
         "trials": states,
@@ -128,6 +135,7 @@ def summary(result: SweepResult) -> dict[str, Any]:
         "tested": [_tested(one) for one in result.tested],
         "baseline": None if result.baseline is None else _tested(result.baseline),
         "retested": [asdict(one) for one in result.retested],
+        "importance": {"shares": {one.name: share for one, share in matter.shares}, "not_told": matter.reason},
         "verdict": result.verdict,
         "problem": result.problem,
         "notes": list(result.notes),
@@ -139,7 +147,7 @@ def _tested(one: Tested) -> dict[str, Any]:
         "trial": one.trial,
         "metrics": dict(one.metrics),
         "measures": intervals_of(one.evaluation),
-        "against_baseline": {name: asdict(comparison) for name, comparison in one.against.items()},
+        "against_baseline": {name: comparison.to_json() for name, comparison in one.against.items()},
     }
 
 

@@ -8,12 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from eval.datasets.base import Dataset
-from hpo.space import Point
-from hpo.sweep import Sweep
-from hpo.trial import Bench
+from rag.arguments import refuses_unknown
 from rag.embedders.base import Embedder
 from rag.errors import ConfigError
+from rag.eval.datasets.base import Dataset
+from rag.hpo.parameter import Point
+from rag.hpo.sweep import Sweep
+from rag.hpo.trial import Bench
 from rag.pipeline import Pipeline
 from rag.store.fingerprint import fingerprint
 
@@ -47,6 +48,7 @@ class Plan:
     work: dict[str, tuple[int, int]] = field(default_factory=dict)
 
 
+@refuses_unknown
 def plan(sweep: Sweep, dataset: Dataset | None = None) -> Plan:
     """Count what the trials of a sweep have in common: the whole space when it is small enough, else as many points at
     random as there are trials. Nothing is embedded or searched; of the dataset a sample is cut into passages.
@@ -109,7 +111,7 @@ class _Work:
         if self.answered and any(stage.writes_answers for stage in pipeline.stages):
             self._count("answers written, at most", last, self.n_queries)
         for stage in pipeline.stages:
-            for _, child in stage.children():
+            for _, child in stage.spec.children():
                 budget = getattr(stage, "budget", None)
                 if child.kind == "scorer" and isinstance(budget, int):
                     key = fingerprint([chunks, pipeline.retriever.fingerprint, child.fingerprint])
@@ -129,7 +131,9 @@ def _chunks(pipeline: Pipeline) -> str:
     """Identity of the passages."""
     if not pipeline.chunker.needs_tokenizer:
         return pipeline.chunker.fingerprint
-    tokens = next((one.fingerprint for _, one in pipeline.walk() if isinstance(one, Embedder) and one.has_tokens), "")
+    tokens = next(
+        (one.fingerprint for _, one in pipeline.spec.walk() if isinstance(one, Embedder) and one.has_tokens), ""
+    )
     return fingerprint([pipeline.chunker.fingerprint, tokens])
 
 
@@ -137,12 +141,12 @@ def _artifacts(pipeline: Pipeline) -> list[tuple[str, str]]:
     """What a pipeline needs, step by step, each under an identity that contains what it is made from."""
     chunks = _chunks(pipeline)
     found = [("passages", chunks)]
-    embedders = {one.fingerprint for _, one in pipeline.retriever.walk() if isinstance(one, Embedder)}
+    embedders = {one.fingerprint for _, one in pipeline.retriever.spec.walk() if isinstance(one, Embedder)}
     found += [("vectors", fingerprint([chunks, one])) for one in sorted(embedders)]
     found += [
         ("indexes and other fitted parts", fingerprint([chunks, one.fingerprint, _below(parent)]))
         for parent, one in _pairs(pipeline.retriever)
-        if one.keeps_state
+        if one.spec.caches_state
     ]
     before: Any = chunks
     for name, step in pipeline._steps():
@@ -157,7 +161,7 @@ def _pairs(component: Any) -> list[tuple[Any, Any]]:
     stack = [component]
     while stack:
         parent = stack.pop()
-        for _, child in parent.children():
+        for _, child in parent.spec.children():
             found.append((parent, child))
             stack.append(child)
     return found
@@ -165,4 +169,4 @@ def _pairs(component: Any) -> list[tuple[Any, Any]]:
 
 def _below(parent: Any) -> list[str]:
     """The embedders that an index beside them is built from."""
-    return sorted(one.fingerprint for _, one in parent.children() if isinstance(one, Embedder))
+    return sorted(one.fingerprint for _, one in parent.spec.children() if isinstance(one, Embedder))

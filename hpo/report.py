@@ -1,6 +1,6 @@
 """A sweep as one HTML file: what was found, how sure that is, which parameters mattered and what sharing saved.
 
-Python shapes the numbers, :mod:`hpo.figures` draws them, ``templates/sweep.html.j2`` lays them out.
+Python shapes the numbers, :mod:`rag.hpo.figures` draws them, ``templates/sweep.html.j2`` lays them out.
 """
 
 from __future__ import annotations
@@ -10,17 +10,16 @@ from typing import Any
 
 import numpy as np
 
-from eval.figures import Figure
-from eval.pages import number, percent, render_page
-from hpo import figures
-from hpo.objectives import COSTS
-from hpo.outputs import summary
-from hpo.result import SweepResult, intervals_of, values_of
-from hpo.samplers.additive import Additive
-from hpo.space import Parameter
-from hpo.study import Finished
+from rag.eval.figures import Figure
+from rag.eval.pages import number, percent, render_page
+from rag.hpo import figures
+from rag.hpo.importance import importance
+from rag.hpo.objectives import COSTS
+from rag.hpo.outputs import summary
+from rag.hpo.result import SweepResult, intervals_of, values_of
+from rag.hpo.trials import Finished
 
-__all__ = ["importance", "render_report"]
+__all__ = ["render_report"]
 
 _QUERIES = 8
 """Queries shown of the largest gains, and of the largest losses."""
@@ -47,7 +46,8 @@ def _view(result: SweepResult) -> tuple[dict[str, Any], dict[str, Figure]]:
     sweep = result.sweep
     ran = [one for one in result.trials if one.state != "repeated"]
     done = [one for one in ran if one.state == "complete"]
-    weights = importance(result)
+    matter = importance(sweep, result.trials)
+    weights = matter.shares
     first = sweep.goals[0]
     order = sorted(ran, key=lambda one: (one.state != "complete", -first.sign * one.metrics.get(first.metric, np.nan)))
     queries = _queries(result)
@@ -70,7 +70,7 @@ def _view(result: SweepResult) -> tuple[dict[str, Any], dict[str, Figure]]:
         "rows": _rows(result),
         "verdict": result.verdict,
         "drawn": drawn,
-        "importance": weights,
+        "importance": matter,
         "map": mapped[1] if mapped else None,
         "sharing": _sharing(ran),
         "stopped": [one for one in ran if one.state == "stopped"],
@@ -83,7 +83,7 @@ def _view(result: SweepResult) -> tuple[dict[str, Any], dict[str, Figure]]:
 
 def _rows(result: SweepResult) -> list[dict[str, Any]]:
     """Baseline and what was chosen, with their metrics on the tuning and on the test queries."""
-    by_number = {one.number: one for one in result.trials}
+    by_number = {one.number: one for one in result.trials if one.state != "repeated"}
     tested = [*([result.baseline] if result.baseline else []), *result.tested]
     rows = []
     for one in tested:
@@ -101,29 +101,6 @@ def _rows(result: SweepResult) -> list[dict[str, Any]]:
             }
         )
     return rows
-
-
-def importance(result: SweepResult) -> list[tuple[Parameter, float]]:
-    """Share of the variance of the first objective that each parameter's part explains in an additive model, most
-    first.
-
-    The same ridge regression as the sampler ``additive`` has, over all complete trials. Interactions are not in it.
-    """
-    space, objective = result.sweep.space, result.sweep.goals[0]
-    done = [one for one in result.trials if one.state == "complete"]
-    if len(done) < 3:
-        return []
-    scores = np.array([one.metrics[objective.metric] for one in done])
-    scores = scores - scores.mean()
-    model = Additive()
-    parts = [model.part(one, [trial.point for trial in done]) for one in space.parameters]
-    features = np.concatenate(parts, axis=1)
-    weights = np.linalg.solve(features.T @ features + model.ridge * np.eye(features.shape[1]), features.T @ scores)
-    ends = np.cumsum([part.shape[1] for part in parts])[:-1]
-    spread = [float((part @ own).var()) for part, own in zip(parts, np.split(weights, ends), strict=True)]
-    total = sum(spread)
-    found = [(one, value / total if total else 0.0) for one, value in zip(space.parameters, spread, strict=True)]
-    return sorted(found, key=lambda one: -one[1])
 
 
 def _sharing(ran: Sequence[Finished]) -> dict[str, Any]:

@@ -9,18 +9,19 @@ from typing import Any
 
 import numpy as np
 
-from eval.datasets.base import Dataset
-from eval.evaluation import Evaluation, evaluate
-from eval.measures import DEFAULT_MEASURES
-from eval.pages import number
-from eval.significance import Comparison, compare
-from hpo.choice import one_standard_error
-from hpo.objectives import ANSWERS, COSTS
-from hpo.study import Finished
-from hpo.sweep import Sweep
-from hpo.trial import Bench, index_bytes
 from rag.context import Progress, no_progress
 from rag.errors import ConfigError
+from rag.eval.datasets.base import Dataset
+from rag.eval.evaluation import Evaluation, evaluate
+from rag.eval.measures import DEFAULT_MEASURES
+from rag.eval.pages import number
+from rag.eval.remarks import split_remarks
+from rag.eval.significance import Comparison, compare
+from rag.hpo.choice import one_standard_error
+from rag.hpo.objectives import ANSWERS, COSTS
+from rag.hpo.sweep import Sweep
+from rag.hpo.trial import Bench, index_bytes
+from rag.hpo.trials import Finished
 from rag.pipeline import Pipeline
 from rag.store.store import Store
 
@@ -100,28 +101,24 @@ class SweepResult:
 
     @property
     def verdict(self) -> str:
-        """The choice against the baseline in a sentence; careful where the interval has both signs."""
+        """The choice against the baseline in a sentence, by the rule of all comparisons (:mod:`rag.eval.verdicts`)."""
         if not self.tested or self.baseline is None:
             return self.problem
         name, best = self.sweep.first.metric, self.tested[0]
         against = best.against.get(name)
         if best.trial is not None and best.trial == self.baseline.trial:
             return "Nothing better than the baseline was found: the baseline itself is the choice."
-        if against is None or against.ci95 is None:
+        if against is None:
             return "The choice and the baseline were measured on the test queries."
-        gain, (low, high) = against.difference, against.ci95
-        if not against.wins and not against.losses:
+        if against.verdict.kind == "alike":
             return f"The choice and the baseline are alike in {name} on every test query."
-        said = f"{abs(gain):.3f} {'above' if gain > 0 else 'below'} the baseline in {name} on the test queries"
         price = ", ".join(
             f"{goal.metric} {number(best.metrics[goal.metric])} instead of {number(self.baseline.metrics[goal.metric])}"
             for goal in self.sweep.goals
             if goal.metric != name
         )
         price = f" It has {price}." if price else ""
-        if low > 0 or high < 0:
-            return f"The choice is {said}, and the 95 % interval leaves 0 out.{price}"
-        return f"The choice is {said}, but the 95 % interval has 0 in it: it may be luck.{price}"
+        return f"{_claim(against, name)}{_losses(best.against, name)}{price}"
 
     def checked(self) -> SweepResult:
         """Itself.
@@ -134,9 +131,49 @@ class SweepResult:
         return self
 
 
-def conclude(sweep: Sweep, trials: Sequence[Finished], bench: Bench, progress: Progress = no_progress) -> SweepResult:
-    """Choose among the trials and measure the choice on the test queries."""
-    from hpo.tuning import best_of
+def _claim(against: Comparison, measure: str) -> str:
+    said = against.verdict
+    bounds = f" [{against.ci95[0]:+.3f}, {against.ci95[1]:+.3f}]" if against.ci95 else ""
+    p = f"p = {against.p_value:.3f}" if against.p_value >= 0.001 else "p < 0.001"
+    facts = f"{against.difference:+.3f}{bounds} in {measure} on the test queries, {p}"
+    if said.proven:
+        return f"The choice is {said.words} than the baseline: {facts}."
+    settled = f"; {said.settled_by}" if said.settled_by else ""
+    if said.direction:
+        word = "better" if said.direction > 0 else "worse"
+        return f"The choice is probably {word} than the baseline, not proven: {facts}{settled}."
+    return f"There is no sign that the choice and the baseline differ: {facts}; it may be luck{settled}."
+
+
+def _losses(against: Mapping[str, Comparison], first: str) -> str:
+    """What a choice that is better, proven or probably, loses on other measures."""
+    if against[first].verdict.direction <= 0:
+        return ""
+    lost = [
+        f"{measure} {other.difference:+.3f} ({other.verdict.words})"
+        for measure, other in against.items()
+        if other.verdict.direction < 0
+    ]
+    return f" It loses on other measures: {', '.join(lost)}." if lost else ""
+
+
+def conclude(
+    sweep: Sweep,
+    trials: Sequence[Finished],
+    bench: Bench,
+    progress: Progress = no_progress,
+    remarks: Sequence[str] = (),
+) -> SweepResult:
+    """Choose among the trials and measure the choice on the test queries.
+
+    Args:
+        sweep: What was asked.
+        trials: All that are over.
+        bench: Measures.
+        progress: Shows how far it is.
+        remarks: What was taken over from earlier starts; goes into the notes.
+    """
+    from rag.hpo.tuning import best_of
 
     dataset = bench.dataset
     test = sweep.split("test") or "test"
@@ -166,7 +203,8 @@ def conclude(sweep: Sweep, trials: Sequence[Finished], bench: Bench, progress: P
         tested = [tester.test(one, baseline) for one in chosen]
         advance(1)
         curve = tester.curve(trials) if len(sweep.goals) == 1 else []
-    notes = [*dataset.notes, *_notes(sweep, trials, about)]
+    tuned = [one.message for one in split_remarks(dataset, bench.split_name) if one.code != "queries_shared"]
+    notes = list(dict.fromkeys([*remarks, *dataset.notes, *tuned, *_notes(sweep, trials, about)]))
     return SweepResult(sweep, about, trials, chosen[0], tested, baseline, curve, retested, notes)
 
 
@@ -314,6 +352,14 @@ def _notes(sweep: Sweep, trials: Sequence[Finished], about: Mapping[str, Any]) -
     if failed:
         many = "1 trial failed" if len(failed) == 1 else f"{len(failed)} trials failed; the first"
         notes.append(f"{many}, trial {failed[0].number}: {failed[0].reason}")
+    lacking = [one for one in trials if one.texts_missing and one.state != "repeated"]
+    if lacking:
+        missing, wanted = (sum(getattr(one, name) for one in lacking) for name in ("texts_missing", "texts_wanted"))
+        notes.append(
+            f"{missing} of {wanted} texts of language models are missing in {len(lacking)} "
+            f"{'trial' if len(lacking) == 1 else 'trials'}, the first trial {lacking[0].number}: less than max_failed "
+            f"({sweep.max_failed:g}), so they count"
+        )
     if sweep.timeout is not None and len(trials) < sweep.n_trials:
         notes.append(
             f"{len(trials)} of {sweep.n_trials} trials: the time limit of {sweep.timeout:g} s was reached, or there "

@@ -9,76 +9,32 @@ from __future__ import annotations
 import itertools
 from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from enum import Enum
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hpo.constraints import Rule
-from hpo.distributions import Categorical, Choice, Distribution, Float, Int, Optional
+from rag.component import Component
 from rag.config import build
-from rag.config.source import Node, node_from_python
-from rag.errors import ConfigError, Location, Mistake
+from rag.config.source import Node
+from rag.errors import ConfigError, Mistake
+from rag.hpo.constraints import Rule
+from rag.hpo.distributions import Float, Int, Optional
+from rag.hpo.parameter import ABSENT, Parameter, Point, PointKey, Tuned, point_key, typed
+from rag.hpo.parse import Parser
 from rag.pipeline import Pipeline
 from rag.store.fingerprint import fingerprint
 
 if TYPE_CHECKING:
     from optuna.trial import Trial
 
-__all__ = ["MOST_POINTS", "Parameter", "Point", "PointKey", "Space", "point_key"]
-
-Point = Mapping[str, Any]
-"""Value by name, of the parameters that exist where it lies."""
-
-PointKey = frozenset[tuple[str, type, Any]]
-
-
-class _Absent(Enum):
-    ABSENT = "absent"  # a member, so that it is itself in another process too
-
-
-ABSENT = _Absent.ABSENT
-"""The value of something that is left out of the tree."""
+__all__ = ["MOST_POINTS", "Space"]
 
 MOST_POINTS = 100_000
 """Points that are listed; a space with more counts as endless."""
 
 _TRIES = 1_000
 """Draws until the constraints are taken to leave nothing."""
-
-
-@dataclass(frozen=True)
-class Tuned:
-    """Stands in the tree for a value that the point gives.
-
-    Args:
-        name: The parameter.
-        options: Subtree by label, for a choice; None when the point's value is the value.
-    """
-
-    name: str
-    options: Mapping[Any, Any] | None = None
-
-
-@dataclass(frozen=True)
-class Parameter:
-    """One dimension of the space.
-
-    Args:
-        name: What it is called.
-        path: Its (first) place in the tree.
-        distribution: Its values.
-        conditions: Where it exists: one of these sets of choices must have been made. ``({},)`` is everywhere.
-    """
-
-    name: str
-    path: str
-    distribution: Distribution
-    conditions: tuple[Mapping[str, Any], ...]
-
-    def exists(self, point: Point) -> bool:
-        return any(all(point.get(name) == value for name, value in one.items()) for one in self.conditions)
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,7 +64,7 @@ class Space:
             path: Where the pipeline stands, for messages.
         """
         before = len(mistakes)
-        parser = _Parser(mistakes, path)
+        parser = Parser(mistakes, path)
         template = parser.parse(node, "", {})
         if not parser.found and len(mistakes) == before:
             message = (
@@ -231,7 +187,7 @@ class Space:
             return None
         value: Any = built
         for step in _steps(parameter.path, point):
-            inside = value.arguments if hasattr(value, "arguments") else value
+            inside = value.spec.arguments if isinstance(value, Component) else value
             try:
                 value = inside[int(step)] if isinstance(inside, list) else inside[step]
             except (KeyError, IndexError, ValueError, TypeError):
@@ -311,91 +267,6 @@ class Space:
                     yield point
 
 
-def point_key(point: Point) -> PointKey:
-    """Identity of a point: what it holds, whatever the order."""
-    return frozenset((name, type(value), value) for name, value in point.items())
-
-
-# -- reading -----------------------------------------------------------------------------------------------------------
-
-
-class _Parser:
-    def __init__(self, mistakes: list[Mistake], root: str) -> None:
-        self.mistakes = mistakes
-        self.root = root
-        self.found: dict[str, Parameter] = {}
-        self.names: dict[Any, str] = {}
-        """Name by where the distribution is written: what an alias repeats is one parameter."""
-
-    def parse(self, node: Node, path: str, condition: Mapping[str, Any]) -> Node:
-        """The tree with distributions taken out. ``path`` is the place, ``condition`` what must be chosen to get
-        there.
-        """
-        identity: Any = node.location if node.location.line else id(node.value)
-        if isinstance(node.value, Distribution):
-            identity = id(node.value)
-            arguments = {name: value for name, value in node.value.arguments.items() if value is not None}
-            node = node_from_python({"tune": node.value.type, **arguments})
-        if isinstance(node.value, dict) and "tune" in node.value:
-            return self._distribution(node, path, condition, identity)
-        if isinstance(node.value, dict):
-            return replace(node, value={k: self.parse(v, _join(path, k), condition) for k, v in node.value.items()})
-        if isinstance(node.value, list):
-            items = [self.parse(item, _join(path, str(n)), condition) for n, item in enumerate(node.value)]
-            return replace(node, value=items)
-        return node
-
-    def _distribution(self, node: Node, path: str, condition: Mapping[str, Any], identity: Any) -> Node:
-        arguments = {"type" if name == "tune" else name: item for name, item in node.value.items()}
-        if "type" in node.value:
-            message = "a distribution has 'tune' where a component has 'type': give one of them"
-            self.mistakes.append(Mistake(message, _join(self.root, path), node.value["type"].location))
-            return node
-        built = build(replace(node, value=arguments), Distribution, mistakes=self.mistakes, path=_join(self.root, path))
-        if not isinstance(built, Distribution):
-            return node
-        name = built.name or self.names.get(identity) or path
-        self.names[identity] = name
-        known = self.found.get(name)
-        if known is not None and known.distribution.fingerprint != built.fingerprint:
-            message = f"two different distributions are called '{name}'"
-            self.mistakes.append(Mistake(message, _join(self.root, path), _place(node)))
-            return node
-        if known is None:
-            self.found[name] = Parameter(name, path, built, (dict(condition),))
-        elif dict(condition) not in known.conditions:
-            self.found[name] = replace(known, conditions=(*known.conditions, dict(condition)))
-        return replace(node, value=Tuned(name, self._options(node, name, path, built, condition)))
-
-    def _options(
-        self, node: Node, name: str, path: str, built: Distribution, condition: Mapping[str, Any]
-    ) -> dict[Any, Any] | None:
-        if isinstance(built, Optional):
-            of = node.value["of"]
-            # What may be absent and has alternatives is two questions, so two names.
-            below = f"{path}[of]" if isinstance(of.value, dict) and "tune" in of.value else path
-            inside = self.parse(of, below, {**condition, name: True})
-            return {True: inside, False: ABSENT}
-        if isinstance(built, Choice):
-            return {
-                label: self.parse(option, f"{path}[{label}]", {**condition, name: label})
-                for label, option in zip(built.labels, node.value["options"].value, strict=True)
-            }
-        if isinstance(built, Categorical):
-            written = node.value["choices"].value
-            return dict(zip(map(_typed, built.choices), written, strict=True))
-        return None
-
-    def ordered(self) -> tuple[Parameter, ...]:
-        """The parameters, each after those that decide whether it exists."""
-        left, done = list(self.found.values()), dict[str, Parameter]()
-        while left:
-            ready = next((p for p in left if all(n in done for one in p.conditions for n in one)), left[0])
-            done[ready.name] = ready
-            left.remove(ready)
-        return tuple(done.values())
-
-
 def _resolved(node: Any, point: Point) -> Any:
     value = node.value
     if isinstance(value, Tuned):
@@ -404,7 +275,7 @@ def _resolved(node: Any, point: Point) -> Any:
             return ABSENT
         if value.options is None:
             return replace(node, value=chosen)
-        label = chosen if chosen in value.options else _typed(chosen)
+        label = chosen if chosen in value.options else typed(chosen)
         option = value.options[label]
         if option is ABSENT:
             return ABSENT
@@ -416,11 +287,6 @@ def _resolved(node: Any, point: Point) -> Any:
     if isinstance(value, list):
         return replace(node, value=[item for one in value if (item := _resolved(one, point)) is not ABSENT])
     return node
-
-
-def _typed(value: Any) -> Any:
-    """A key under which 1, 1.0 and true are three values."""
-    return (type(value).__name__, value)
 
 
 def _marked(node: Node) -> Any:
@@ -438,11 +304,3 @@ def _marked(node: Node) -> Any:
 def _steps(path: str, point: Point) -> list[str]:
     """A place in the space as steps through the built tree, where absent neighbours have moved items of lists up."""
     return [step.partition("[")[0] for step in path.split(".")]
-
-
-def _join(path: str, name: str) -> str:
-    return f"{path}.{name}" if path else name
-
-
-def _place(node: Node) -> Location | None:
-    return node.location if node.location.file else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import re
 import socket
@@ -20,7 +21,9 @@ if TYPE_CHECKING:
     from optuna.storages import BaseStorage
     from optuna.trial import FrozenTrial
 
-__all__ = ["Worker", "check_url", "locked", "open_storage"]
+__all__ = ["Explained", "Worker", "absolute", "check_url", "locked", "open_storage"]
+
+logger = logging.getLogger("rag.tune")
 
 _DRIVERS = {"postgresql": "psycopg", "mysql": "pymysql"}
 """What speaks to a server when the URL names no driver; each comes with the extra of the server's name."""
@@ -56,8 +59,13 @@ def open_storage(url: str | None, folder: Path) -> BaseStorage:
         path = Path(re.sub("^journal:(//)?", "", url)).expanduser()
         try:
             return JournalStorage(_journal(path))
-        except (OSError, ValueError, KeyError) as error:
+        except OSError as error:
             raise ArtifactError(f"{path}: cannot be the sweep's storage: {error}") from None
+        except (ValueError, LookupError, TypeError, AttributeError, AssertionError) as error:
+            raise ArtifactError(
+                f"{path}: cannot be the sweep's storage: damaged: {error}; put a copy back, or move it away to begin "
+                "anew"
+            ) from None
     server = url.partition("://")[0]
     if server in _DRIVERS:
         url = url.replace(server, f"{server}+{_DRIVERS[server]}", 1)
@@ -110,6 +118,7 @@ def _cut_torn_line(path: Path) -> None:
             whole = start
         if whole < size:
             file.truncate(whole)
+            logger.warning("%s: its last %d bytes are no whole line, and were cut off", path, size - whole)
 
 
 def _file_lock(path: Path) -> FileLock:
@@ -139,15 +148,21 @@ class Worker:
 
     Args:
         folder: The sweep's.
+        id: Whom others know it by; None makes one.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, id: str | None = None) -> None:
         self.folder = folder / "workers"
         self.host = socket.gethostname()
-        self.id = f"{self.host}-{uuid.uuid4().hex[:12]}"
+        self.id = id or self.new_id()
         self.folder.mkdir(parents=True, exist_ok=True)
         self._lock = _file_lock(self.folder / f"{self.id}.lock")
         self._lock.acquire()
+
+    @staticmethod
+    def new_id() -> str:
+        """An id that no worker has."""
+        return f"{socket.gethostname()}-{uuid.uuid4().hex[:12]}"
 
     def close(self) -> None:
         self._lock.release()
@@ -177,3 +192,24 @@ class Worker:
 
 def _without_password(url: str) -> str:
     return re.sub(r"(?<=password=)[^&]*", "...", re.sub(r"//([^:/@]*):.*@", r"//\1:...@", url))
+
+
+def absolute(url: str | None, folder: Path) -> str | None:
+    """A storage's URL with the path of a journal relative to a folder."""
+    if url is not None and url.startswith("journal:"):
+        path = Path(url.removeprefix("journal:").removeprefix("//")).expanduser()
+        return f"journal:{path if path.is_absolute() else folder / path}"
+    return url
+
+
+class Explained:
+    """What goes wrong in a storage as one message."""
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        from optuna.exceptions import OptunaError
+
+        if isinstance(error, (OptunaError, KeyError, ValueError, AssertionError)):
+            raise ArtifactError(f"the sweep's storage cannot be read: {error}") from None

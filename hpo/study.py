@@ -1,32 +1,29 @@
-"""The trials of a sweep in Optuna's storage: the next one, what came of it, and going on after a kill."""
+"""The trials of a sweep in Optuna's storage: the next one, what came of it, and going on after a kill or a change."""
 
 from __future__ import annotations
 
-import base64
+import time
 import warnings
-import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import numpy.typing as npt
-
-from hpo.samplers.random import Random
-from hpo.space import point_key
-from hpo.storage import Worker, locked, open_storage
-from hpo.sweep import Sweep
-from hpo.trial import Bench, Measured
 from rag.errors import ArtifactError, ConfigError
-from rag.pipeline import Pipeline
-from rag.store.fingerprint import fingerprint
+from rag.hpo.identity import check_identity, identity_of
+from rag.hpo.parameter import point_key
+from rag.hpo.recovery import Again, again, config_of, content_of, failure_of, inherit, points_of
+from rag.hpo.samplers.random import Random
+from rag.hpo.storage import Explained, Worker, absolute, locked, open_storage
+from rag.hpo.sweep import Sweep
+from rag.hpo.trial import Bench, Measured
+from rag.hpo.trials import Asked, Finished, about_measured, counts, has_begun, is_extra, number_of, read_finished
+from rag.remarks import Remarks
 
 if TYPE_CHECKING:
     import optuna
     from optuna.trial import FrozenTrial
 
-__all__ = ["Asked", "Finished", "SweepStudy"]
+__all__ = ["SweepStudy"]
 
 _REPEATS = 200
 """Configurations in a row that are not new, until nothing is taken to be left."""
@@ -35,93 +32,144 @@ _STUCK = 5
 Gaussian process above all, come back to their favourite for ever when a repetition tells them nothing.
 """
 
-Floats = npt.NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class Asked:
-    """A trial to run."""
-
-    trial: optuna.Trial
-    point: Mapping[str, Any]
-    pipeline: Pipeline
-
-
-@dataclass(frozen=True)
-class Finished:
-    """A trial that was run.
-
-    Args:
-        number: In the storage.
-        state: ``complete``, ``stopped`` (early), ``failed``, or ``repeated`` (of another trial).
-        point: Value by parameter.
-        metrics: What was measured; of a stopped one on the queries searched.
-        values: Value by query by measure.
-        n_queries: Searched.
-        seconds: It took.
-        alone: It would have taken without the store.
-        reason: Why it failed.
-        excess: By how much it breaks each bound; 0 or below is within.
-    """
-
-    number: int
-    state: str
-    point: Mapping[str, Any]
-    metrics: Mapping[str, float] = field(default_factory=dict)
-    values: Mapping[str, Floats] = field(default_factory=dict)
-    n_queries: int = 0
-    seconds: float = 0.0
-    alone: float = 0.0
-    reason: str = ""
-    excess: Mapping[str, float] = field(default_factory=dict)
-    reused: Sequence[str] = ()
-
-    @property
-    def feasible(self) -> bool:
-        """Complete, and within all bounds."""
-        return self.state == "complete" and all(one <= 0 for one in self.excess.values())
-
 
 class SweepStudy:
     """The trials of one sweep.
+
+    Opened at a start, it finds what earlier starts have left: trials that hold are kept, those that do not are put into
+    the queue again, and :attr:`remarks` says so.
 
     Args:
         sweep: The sweep.
         bench: What it is tuned on; part of its identity.
         folder: Where locks are, and the journal by default.
+        name: In the storage, of a study that another process has opened. None opens it.
+        worker: Id of this process among the workers; None makes one.
+        retry_failed: Whether failed trials are run again.
 
     Raises:
         ArtifactError: The storage holds another sweep of this name, or cannot be used.
     """
 
-    def __init__(self, sweep: Sweep, bench: Bench, folder: Path) -> None:
+    def __init__(
+        self,
+        sweep: Sweep,
+        bench: Bench,
+        folder: Path,
+        *,
+        name: str | None = None,
+        worker: str | None = None,
+        retry_failed: bool = False,
+    ) -> None:
         import optuna
 
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         self.sweep, self.space, self.folder = sweep, sweep.space, folder
+        self.remarks = Remarks()
         folder.mkdir(parents=True, exist_ok=True)
-        self.worker = Worker(folder)
-        storage = open_storage(_absolute(sweep), folder)
-        identity = _identity(sweep, bench)
-        name = f"{sweep.name} {self.space.fingerprint[:12]}"
-        with self._alone(), _Explained(storage):
-            known = {one.study_name: one for one in optuna.get_all_study_summaries(storage)}
-            others = [one for one in known.values() if one.study_name.rpartition(" ")[0] == sweep.name]
-            for other in others:
-                _check_identity(dict(other.user_attrs.get("sweep", {})), identity, sweep.name)
-            if name in known:
-                self.study = optuna.load_study(study_name=name, storage=storage)
+        self.worker = Worker(folder, worker)
+        self.storage = open_storage(absolute(sweep.storage, sweep.folder), folder)
+        with self._alone(), Explained():
+            if name is not None:
+                self.study = optuna.load_study(study_name=name, storage=self.storage)
             else:
-                directions = [one.direction for one in sweep.goals]
-                self.study = optuna.create_study(study_name=name, storage=storage, directions=directions)
-                self.study.set_user_attr("sweep", identity)
-                with warnings.catch_warnings():
-                    warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-                    self.study.set_metric_names([one.metric for one in sweep.goals])  # for dashboards
-                for point in sweep.enqueued():
-                    self.study.enqueue_trial(point)
-                for other in others:
-                    self._carry_over(optuna.load_study(study_name=other.study_name, storage=storage))
+                self.study = self._open(identity_of(sweep, bench), retry_failed)
+
+    @property
+    def name(self) -> str:
+        """Of the study in the storage."""
+        return str(self.study.study_name)
+
+    # -- opening ----------------------------------------------------------------------------------------------------
+
+    def _open(self, identity: Mapping[str, Any], retry_failed: bool) -> optuna.Study:
+        """The study to go on with: the newest of this space when all its trials hold, else a new one that takes over
+        those that do.
+        """
+        import optuna
+
+        summaries = optuna.get_all_study_summaries(self.storage)
+        others = [one for one in summaries if one.study_name.rpartition(" ")[0] == self.sweep.name]
+        others.sort(key=lambda one: int(one.user_attrs.get("generation", 0)))
+        for other in others:
+            check_identity(dict(other.user_attrs.get("sweep", {})), identity, self.sweep.name)
+        own = f"{self.sweep.name} {self.space.fingerprint[:12]}"
+        names = [one.study_name for one in others]
+        ours = [name for name in names if name == own or name.startswith(f"{own}.")]
+        old = [optuna.load_study(study_name=name, storage=self.storage) for name in (ours[-1:] or names[::-1])]
+        leave = [again(self.sweep, one.get_trials(deepcopy=False), retry_failed=retry_failed) for one in old]
+        if ours and not leave[0]:
+            self._enqueue_later(old[0])
+            return old[0]
+        generation = 1 + max((int(one.user_attrs.get("generation", 0)) for one in others), default=-1)
+        study = self._create(own if not ours else f"{own}.{generation}", identity, generation)
+        study.set_user_attr("numbers_from", self._next_number(others))
+        self._take_over(study, list(zip(old, leave, strict=True)), changed_space=not ours)
+        return study
+
+    def _create(self, name: str, identity: Mapping[str, Any], generation: int) -> optuna.Study:
+        import optuna
+
+        directions = [one.direction for one in self.sweep.goals]
+        study = optuna.create_study(study_name=name, storage=self.storage, directions=directions)
+        study.set_user_attr("sweep", identity)
+        study.set_user_attr("generation", generation)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            study.set_metric_names([one.metric for one in self.sweep.goals])  # for dashboards
+        return study
+
+    def _take_over(
+        self, study: optuna.Study, old: Sequence[tuple[optuna.Study, Again]], *, changed_space: bool
+    ) -> None:
+        n = sum(inherit(self.sweep, study, one, leave=leave, changed_space=changed_space) for one, leave in old)
+        if changed_space:
+            if old:
+                message = (
+                    f"the space has changed: {n} earlier {_trials(n)} still {'lies' if n == 1 else 'lie'} in it and "
+                    f"{'is' if n == 1 else 'are'} taken over; up to {self.sweep.n_trials} new ones are tried (n_trials)"
+                )
+                self.remarks.add("trials_taken_over", message, count=n)
+        else:
+            for _, leave in old:
+                for trial, _ in leave.trials:
+                    about = {} if counts(trial) else {"extra": True}
+                    study.enqueue_trial(dict(trial.params), user_attrs=about)
+                for sentence in leave.sentences:
+                    self.remarks.add("trials_again", sentence, count=len(leave.trials))
+            for trial in old[0][0].get_trials(deepcopy=False):
+                if trial.state.name == "WAITING":
+                    study.enqueue_trial(
+                        dict(trial.system_attrs.get("fixed_params", {})), user_attrs=dict(trial.user_attrs)
+                    )
+                elif trial.state.name == "RUNNING" and self.worker.has_died(trial) and trial.params:
+                    study.enqueue_trial(dict(trial.params))
+        known = points_of(self.sweep, study)
+        for point in self.sweep.enqueued():
+            if point_key(point) not in known:
+                study.enqueue_trial(point, user_attrs={} if changed_space else {"extra": True})
+
+    def _enqueue_later(self, study: optuna.Study) -> None:
+        """Points that were written into the sweep after it had begun are tried next, besides its ``n_trials``."""
+        known = points_of(self.sweep, study)
+        new = [point for point in self.sweep.enqueued() if point_key(point) not in known]
+        for point in new:
+            study.enqueue_trial(point, user_attrs={"extra": True})
+        if new:
+            n = len(new)
+            message = f"{n} {'point' if n == 1 else 'points'} added to 'enqueue' {'is' if n == 1 else 'are'} tried next"
+            self.remarks.add("points_added", message, count=n)
+
+    def _next_number(self, summaries: Sequence[Any]) -> int:
+        """The first number that no trial of these studies has."""
+        import optuna
+
+        trials = [
+            trial
+            for one in summaries
+            for trial in optuna.load_study(study_name=one.study_name, storage=self.storage).get_trials(deepcopy=False)
+        ]
+        return 1 + max((number_of(one) for one in trials if _is_numbered(one)), default=-1)
 
     def close(self) -> None:
         self.worker.close()
@@ -137,10 +185,10 @@ class SweepStudy:
         with self._alone():
             self._bury()
             for _ in range(_REPEATS):
-                if self.n_counted >= self.sweep.n_trials:
-                    return None
                 trials = self._trials()
-                waiting = any(one.state.name == "WAITING" for one in trials)
+                waiting = [one for one in trials if one.state.name == "WAITING"]
+                if self.n_counted >= self.sweep.n_trials and not any(map(is_extra, waiting)):
+                    return None
                 if not waiting and self.sweep.sampler.exhausted(self.space, self.study, seed=self.sweep.seed):
                     return None
                 asked = self._ask_once(trials)
@@ -151,13 +199,10 @@ class SweepStudy:
     @property
     def n_counted(self) -> int:
         """Trials that count: run, stopped, failed, or running."""
-        return sum(
-            one.state.name != "WAITING" and one.user_attrs.get("counts", True) and not one.user_attrs.get("died")
-            for one in self._trials()
-        )
+        return sum(map(counts, self._trials()))
 
     def _ask_once(self, trials: Sequence[FrozenTrial]) -> Asked | None:
-        number = sum(not one.user_attrs.get("died") and one.state.name != "WAITING" for one in trials)
+        number = sum(map(has_begun, trials))
         sampler = Random() if _is_stuck(trials) else self.sweep.sampler
         self.study.sampler = sampler.optuna(self.space, seed=self.sweep.seed, number=number)
         trial = self.study.ask()
@@ -170,10 +215,9 @@ class SweepStudy:
             pipeline = self.space.pipeline(point)
         except ConfigError as error:
             self._sign(trial)
-            self.fail(trial, str(error.mistakes[0].message))
+            self.fail(trial, str(error.mistakes[0].message), error)
             return None
-        # Parameters may make the same pipeline in two ways.
-        config = fingerprint(pipeline.to_config())
+        config = config_of(pipeline)
         trial.set_user_attr("config", config)
         same = [
             one
@@ -185,14 +229,20 @@ class SweepStudy:
             self._repeat(trial, complete[0])
             return None
         if same:
-            self._skip(trial, f"the same as trial {same[0].number}")
+            self._skip(trial, f"the same as trial {number_of(same[0])}")
             return None
-        self._sign(trial)
-        return Asked(trial, point, pipeline)
+        trial.set_user_attr("content", content_of(pipeline))
+        return Asked(trial, point, pipeline, self._sign(trial))
 
-    def _sign(self, trial: optuna.Trial) -> None:
+    def _sign(self, trial: optuna.Trial) -> int:
+        """Have it run by this worker, under the next number."""
+        ran = [number_of(one) for one in self._trials() if _is_numbered(one) and one.number != trial.number]
+        number = max([*(one + 1 for one in ran), int(self.study.user_attrs.get("numbers_from", 0))])
+        trial.set_user_attr("ran", number)
+        trial.set_user_attr("began", time.time())
         trial.set_user_attr("host", self.worker.host)
         trial.set_user_attr("worker", self.worker.id)
+        return number
 
     def _skip(self, trial: optuna.Trial, reason: str) -> None:
         from optuna.trial import TrialState
@@ -204,6 +254,7 @@ class SweepStudy:
     def _repeat(self, trial: optuna.Trial, other: FrozenTrial) -> None:
         trial.set_user_attr("counts", False)
         trial.set_user_attr("repeats", other.number)
+        trial.set_user_attr("ran", number_of(other))
         for name, value in other.constraints.items():
             trial.set_constraint(name, value)
         self.study.tell(trial, other.values)
@@ -214,30 +265,30 @@ class SweepStudy:
         """Keep what was measured."""
         from optuna.trial import TrialState
 
-        about = {
-            "metrics": measured.metrics,
-            "values": {name: _packed(values) for name, values in measured.values.items()},
-            "n_queries": max((len(values) for values in measured.values.values()), default=0),
-            "seconds": measured.seconds,
-            "alone": measured.alone,
-            "reused": list(measured.reused),
-        }
+        about = about_measured(measured)
         trial.set_user_attr("measured", about)
         if measured.stopped:
             if len(self.sweep.goals) == 1:
-                trial.report(measured.metrics[self.sweep.goals[0].metric], about["n_queries"])  # type: ignore[arg-type]
+                trial.report(measured.metrics[self.sweep.goals[0].metric], about["n_queries"])
             self.study.tell(trial, state=TrialState.PRUNED)
             return
         for bound in self.sweep.bounds:
             trial.set_constraint(str(bound), bound.excess(measured.metrics[bound.metric]))
         self.study.tell(trial, [measured.metrics[one.metric] for one in self.sweep.goals])
 
-    def fail(self, trial: optuna.Trial, reason: str) -> None:
-        """Keep why a trial could not be run."""
+    def fail(self, trial: optuna.Trial | FrozenTrial, reason: str, error: BaseException) -> None:
+        """Keep why a trial could not be run, and what tells whether the reason is gone.
+
+        Args:
+            trial: One that is running, here or in a process that is no more.
+            reason: For people.
+            error: The cause.
+        """
         from optuna.trial import TrialState
 
-        trial.set_user_attr("reason", reason)
-        self.study.tell(trial, state=TrialState.FAIL)
+        self.storage.set_trial_user_attr(trial._trial_id, "reason", reason)
+        self.storage.set_trial_user_attr(trial._trial_id, "failure", failure_of(error, self.sweep))
+        self.study.tell(trial.number, state=TrialState.FAIL)
 
     def give_up(self, trial: optuna.Trial) -> None:
         """A trial was interrupted: it is run again when the sweep goes on."""
@@ -248,22 +299,28 @@ class SweepStudy:
     # -- reading ----------------------------------------------------------------------------------------------------
 
     def finished(self) -> list[Finished]:
-        """Every trial that is over, in the order they were begun."""
+        """Every trial that is over, in the order they ran; repeated ones after those they repeat."""
         found = []
         for one in self._trials():
-            if one.state.name in ("RUNNING", "WAITING") or one.user_attrs.get("died"):
+            if one.state.name == "RUNNING" or not has_begun(one):
                 continue
             state = {"COMPLETE": "complete", "PRUNED": "stopped", "FAIL": "failed"}[one.state.name]
             if not one.user_attrs.get("counts", True):
                 if "repeats" not in one.user_attrs:
                     continue
                 state = "repeated"
-            found.append(_finished(one, state, self.space.written(one.params)))
-        return found
+            found.append(read_finished(one, state, self.space.written(one.params)))
+        return sorted(found, key=lambda one: one.number)
 
-    def running(self) -> int:
-        """Trials that other workers run."""
-        return sum(one.state.name == "RUNNING" for one in self._trials())
+    def running(self, worker: str | None = None) -> list[FrozenTrial]:
+        """Trials that are being run, by anyone or by one worker."""
+        trials = [one for one in self._trials() if one.state.name == "RUNNING"]
+        return [one for one in trials if worker is None or one.user_attrs.get("worker") == worker]
+
+    def waiting(self) -> bool:
+        """Whether the queue has anything that would be run."""
+        waiting = [one for one in self._trials() if one.state.name == "WAITING"]
+        return bool(waiting) and (self.n_counted < self.sweep.n_trials or any(map(is_extra, waiting)))
 
     def _trials(self) -> list[FrozenTrial]:
         return self.study.get_trials(deepcopy=False)
@@ -275,132 +332,53 @@ class SweepStudy:
             if one.state.name == "RUNNING" and self.worker.has_died(one):
                 self._bury_one(one)
 
-    def _bury_one(self, dead: FrozenTrial) -> None:
+    def lost(self, worker: str, how: str) -> list[int]:
+        """A worker died by itself: its trial is run again, once; the second process that dies of one fails it.
+
+        Args:
+            worker: Its id.
+            how: What is known of its end.
+
+        Returns:
+            The numbers of the trials that are run again.
+        """
+        retried = []
+        with self._alone():
+            for trial in self.running(worker):
+                if trial.user_attrs.get("deaths"):
+                    self.fail(trial, f"its process died twice ({how}): out of memory?", ArtifactError(how))
+                    continue
+                self._bury_one(trial, deaths=1)
+                retried.append(number_of(trial))
+        return retried
+
+    def _bury_one(self, dead: FrozenTrial, *, deaths: int | None = None) -> None:
         """Take a trial whose process is gone out of the count, and have its configuration run again."""
         from optuna.trial import TrialState
 
-        storage = self.study._storage
+        storage = self.storage
         storage.set_trial_user_attr(dead._trial_id, "died", True)
         storage.set_trial_state_values(dead._trial_id, TrialState.FAIL)
         fixed: dict[str, Any] | None = dead.system_attrs.get("fixed_params")
         # One that had not been signed would be drawn again as it was, unless it had been ordered.
-        again = dict(dead.params) if "worker" in dead.user_attrs else fixed
-        if again:
-            self.study.enqueue_trial(again)
-
-    def _carry_over(self, other: optuna.Study) -> None:
-        """Trials of the space as it was before the sweep was changed, where they are points of the new one."""
-        from optuna.trial import TrialState, create_trial
-
-        known = {point_key(self.space.written(one.params)) for one in self._trials()}
-        for old in other.get_trials(deepcopy=False):
-            if old.state != TrialState.COMPLETE or "measured" not in old.user_attrs:
-                continue
-            point = self.space.written(old.params)
-            if point_key(point) in known or not self.space.contains(point):
-                continue
-            try:
-                pipeline = self.space.pipeline(point)
-            except ConfigError:
-                continue
-            if fingerprint(pipeline.to_config()) != old.user_attrs.get("config") or not self.space.allows(point):
-                continue
-            known.add(point_key(point))
-            parameters = {one.name: one.distribution.optuna() for one in self.space.existing(point)}
-            self.study.add_trial(
-                create_trial(
-                    params=point,
-                    distributions=parameters,
-                    values=old.values,
-                    user_attrs=dict(old.user_attrs) | {"carried": True},
-                    system_attrs={k: v for k, v in old.system_attrs.items() if k != "fixed_params"},
-                )
-            )
+        once_more = dict(dead.params) if "worker" in dead.user_attrs else fixed
+        if once_more:
+            about = {"deaths": deaths or dead.user_attrs.get("deaths"), "extra": is_extra(dead)}
+            self.study.enqueue_trial(once_more, user_attrs={name: value for name, value in about.items() if value})
 
     def _alone(self) -> Any:
         return locked(self.folder / "study.lock")
 
 
 def _is_stuck(trials: Sequence[FrozenTrial]) -> bool:
-    begun = [one for one in trials if one.state.name != "WAITING" and not one.user_attrs.get("died")]
+    begun = [one for one in trials if has_begun(one)]
     return len(begun) >= _STUCK and not any(one.user_attrs.get("counts", True) for one in begun[-_STUCK:])
 
 
-def _finished(trial: FrozenTrial, state: str, point: Mapping[str, Any]) -> Finished:
-    about = trial.user_attrs.get("measured", {})
-    return Finished(
-        trial.number,
-        state,
-        point,
-        about.get("metrics", {}),
-        {name: _unpacked(text) for name, text in about.get("values", {}).items()},
-        about.get("n_queries", 0),
-        about.get("seconds", 0.0),
-        about.get("alone", 0.0),
-        trial.user_attrs.get("reason", ""),
-        dict(trial.constraints) if state == "complete" else {},
-        about.get("reused", ()),
-    )
+def _is_numbered(trial: FrozenTrial) -> bool:
+    """Whether it has run under a number of its own."""
+    return has_begun(trial) and trial.user_attrs.get("counts", True)
 
 
-def _packed(values: Floats) -> str:
-    """Numbers to the last digit in few letters: databases bound the length of a text."""
-    return base64.b64encode(zlib.compress(values.astype("<f8").tobytes())).decode()
-
-
-def _unpacked(text: str) -> Floats:
-    return np.frombuffer(zlib.decompress(base64.b64decode(text)), dtype="<f8")
-
-
-def _identity(sweep: Sweep, bench: Bench) -> dict[str, Any]:
-    """What makes trials comparable. The sampler and the number of trials may change as one goes on."""
-    return {
-        "objectives": [str(one) for one in sweep.goals],
-        "bounds": [str(one) for one in sweep.bounds],
-        "dataset": bench.dataset.name,
-        "split": bench.split_name,
-        "queries": bench.fingerprint,
-        "seed": sweep.seed,
-        "folds": sweep.folds,
-        "ignore_identical_ids": sweep.ignore_identical_ids,
-        "early_stopping": sweep.early_stopping,
-    }
-
-
-def _check_identity(theirs: Mapping[str, Any], ours: Mapping[str, Any], name: str) -> None:
-    for what, value in ours.items():
-        if theirs.get(what) == value:
-            continue
-        if what == "queries":
-            raise ArtifactError(
-                f"the storage holds another sweep called '{name}', tuned on other queries or documents; give this one "
-                "another --out folder, name or storage"
-            )
-        raise ArtifactError(
-            f"the storage holds another sweep called '{name}': its {what.replace('_', ' ')} is "
-            f"{theirs.get(what)!r}, not {value!r}; give this one another --out folder, name or storage"
-        )
-
-
-def _absolute(sweep: Sweep) -> str | None:
-    url = sweep.storage
-    if url is not None and url.startswith("journal:"):
-        path = Path(url.removeprefix("journal:").removeprefix("//")).expanduser()
-        return f"journal:{path if path.is_absolute() else sweep.folder / path}"
-    return url
-
-
-class _Explained:
-    """What goes wrong in a storage as one message."""
-
-    def __init__(self, storage: Any) -> None:
-        self.storage = storage
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
-        from optuna.exceptions import OptunaError
-
-        if isinstance(error, (OptunaError, KeyError, ValueError, AssertionError)):
-            raise ArtifactError(f"the sweep's storage cannot be read: {error}") from None
+def _trials(n: int) -> str:
+    return "trial" if n == 1 else "trials"

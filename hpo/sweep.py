@@ -10,17 +10,19 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from hpo.constraints import Bound
-from hpo.distributions import Scalar
-from hpo.objectives import ANSWERS, COSTS, Objective, parse_metric, parse_objectives
-from hpo.samplers.base import Sampler
-from hpo.samplers.optuna import TPE
-from hpo.space import Space
-from hpo.storage import check_url
+from rag.arguments import refuses_unknown
 from rag.component import Component
 from rag.config import build
 from rag.config.source import Node, extended, node_from_python, read_source
 from rag.errors import ConfigError, Location, Mistake, did_you_mean
+from rag.hpo.constraints import Bound
+from rag.hpo.distributions import Scalar
+from rag.hpo.objectives import ANSWERS, COSTS, Objective, parse_metric, parse_objectives
+from rag.hpo.samplers.base import Sampler
+from rag.hpo.samplers.optuna import TPE
+from rag.hpo.space import Space
+from rag.hpo.storage import check_url
+from rag.registry import types_of
 
 __all__ = ["Sweep", "check_sweep", "read_sweep"]
 
@@ -37,10 +39,15 @@ class Sweep(Component):
             ``token_f1``, ``exact_match``; ``latency_p50_ms``, ``latency_p95_ms``, ``scorer_calls``, ``llm_calls``,
             ``llm_tokens``, ``texts_embedded`` (a query), ``index_bytes``. Measures are maximised and costs minimised
             unless it is said (``minimize AP``). With several, the result is a Pareto front.
-        constraints: Between parameters (``overlap < size``), or on what is measured (``latency_p95_ms <= 50``).
+        constraints: Between parameters (``overlap < size``), or on what is measured (``latency_p95_ms < 50``).
         sampler: What decides which configuration is tried next; its name, or a mapping with arguments.
         n_trials: Configurations to try. One that comes up again reuses its result and is not counted.
         timeout: Seconds after which no trial is begun.
+        trial_timeout: Seconds after which a trial is ended, whatever it does, and counts as failed. Trials run in
+            processes of their own then, since nothing else can be ended at any moment. None lets them run.
+        max_failed: Share of the texts asked of a language model (summaries, rewritten queries, answers) that may be
+            missing in any step of a trial; with more, it counts as failed. The default lets a few refusals pass, which
+            are part of what a model does, and no outage.
         seed: For everything random.
         dataset: A folder, a dataset file, or a name: see ``rag datasets``.
         splits: Which judged queries to ``tune`` on and which to ``test`` the result on. By default ``dev``, or
@@ -75,6 +82,8 @@ class Sweep(Component):
         sampler: Sampler = TPE(),  # noqa: B008 - a default component is cloned for each instance
         n_trials: Annotated[int, Field(ge=1)] = 50,
         timeout: Annotated[float, Field(gt=0)] | None = None,
+        trial_timeout: Annotated[float, Field(gt=0)] | None = None,
+        max_failed: Annotated[float, Field(ge=0, le=1)] = 0.05,
         seed: Annotated[int, Field(ge=0, le=2**32 - 1)] = 0,
         dataset: str | None = None,
         splits: dict[Literal["tune", "test"], str] | None = None,
@@ -96,6 +105,8 @@ class Sweep(Component):
         self.sampler = sampler
         self.n_trials = n_trials
         self.timeout = timeout
+        self.trial_timeout = trial_timeout
+        self.max_failed = max_failed
         self.seed = seed
         self.dataset = dataset
         self.splits = splits
@@ -120,6 +131,19 @@ class Sweep(Component):
                 "with several objectives there is a front and no choice: leave 'choice' and 'retest' out",
                 parameter="choice" if choice != "best" else "retest",
             )
+
+    @classmethod
+    def _refine_schema(cls, schema: dict[str, Any]) -> None:
+        properties = schema["properties"]
+        properties["pipeline"] = {
+            "allOf": [{"$ref": "#/definitions/open.pipeline.pipeline"}],
+            "description": properties["pipeline"].get("description", ""),
+        }
+        sampler = properties["sampler"]
+        names = {"type": "string", "enum": types_of("sampler"), "description": "With its default arguments."}
+        properties["sampler"] = {"anyOf": [names, {"$ref": "#/definitions/sampler"}]} | {
+            key: sampler[key] for key in ("description", "default") if key in sampler
+        }
 
     @cached_property
     def space(self) -> Space:
@@ -217,6 +241,7 @@ class Sweep(Component):
         return space
 
 
+@refuses_unknown
 def read_sweep(path: str | Path, *, overrides: Sequence[str] = ()) -> Sweep:
     """The sweep that a file describes.
 
@@ -259,9 +284,8 @@ def _sweep(node: Node, mistakes: list[Mistake], folder: Path) -> Sweep:
         entries = dict(node.value)
         entries.setdefault("type", Node("sweep", node.location))
         pipeline = entries.get("pipeline")
-        if pipeline is not None and isinstance(pipeline.value, dict) and "extends" in pipeline.value:
-            at = Path(pipeline.location.file) if pipeline.location.file else folder / "sweep.yaml"
-            pipeline = extended(pipeline, at, mistakes)
+        if pipeline is not None and isinstance(pipeline.value, dict) and not pipeline.location.file:
+            pipeline = extended(pipeline, folder, mistakes)
             if pipeline is None:
                 raise ConfigError(mistakes)
             entries["pipeline"] = pipeline

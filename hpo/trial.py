@@ -12,17 +12,20 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from eval.answers import against_references, references_of
-from eval.datasets.base import Dataset, Split
-from eval.evaluation import as_run, identical, without
-from eval.latency import time_alone
-from eval.measures import parse_measures, per_query
-from hpo.early_stopping import LEAST, blocks
-from hpo.sweep import Sweep
 from rag.batch import QueryBatch
+from rag.calls import Calls, too_many_failed
 from rag.context import Training
-from rag.costs import Costs
-from rag.errors import ConfigError, DataError, ModelError
+from rag.corpus.readers import read_corpus
+from rag.costs import Costs, Ledger
+from rag.errors import ConfigError, DataError, IncompleteError
+from rag.eval.answers import against_references, references_of
+from rag.eval.datasets.base import Dataset, Split
+from rag.eval.evaluation import as_run, identical, without
+from rag.eval.latency import time_alone
+from rag.eval.measures import check_judgements, parse_measures, per_query
+from rag.eval.provenance import documents_fingerprint
+from rag.hpo.early_stopping import LEAST, blocks
+from rag.hpo.sweep import Sweep
 from rag.pipeline import Pipeline
 from rag.store.fingerprint import fingerprint
 from rag.store.store import Store
@@ -47,6 +50,8 @@ class Measured:
         alone: Seconds it would have taken without the store: what was found is counted with what making it has cost.
         reused: What came from the store.
         stopped: Whether it was stopped early.
+        calls: Texts that were asked of language models, by model and step, for documents (``fit``) or queries
+            (``search``).
     """
 
     values: dict[str, Floats] = field(default_factory=dict)
@@ -55,6 +60,20 @@ class Measured:
     alone: float = 0.0
     reused: tuple[str, ...] = ()
     stopped: bool = False
+    calls: dict[tuple[str, str], Calls] = field(default_factory=dict)
+
+    def check_calls(self, max_failed: float) -> None:
+        """Refuse what was measured without too many of its texts.
+
+        Args:
+            max_failed: Share of the texts of any one model in one step that may be missing, in [0, 1].
+
+        Raises:
+            IncompleteError: More are missing.
+        """
+        problem = too_many_failed(self.calls.values(), max_failed)
+        if problem is not None:
+            raise IncompleteError(problem)
 
 
 Judge = Callable[[Measured], bool]
@@ -100,6 +119,7 @@ class Bench:
         # Without early stopping the order of the split is kept, as `rag eval` has it.
         self.split = _subset(whole, kept.tolist() if sweep.early_stopping else sorted(kept.tolist()))
         self.parsed = parse_measures(sweep.measures) if sweep.measures else []
+        check_judgements(self.parsed, whole.qrels)
 
     @property
     def queries(self) -> Sequence[str]:
@@ -114,6 +134,16 @@ class Bench:
         if self.sweep.answer_measures:
             queries += [[*(references_of(one, self.split.qrels[one.id]) or ())] for one in self.split.queries]
         return fingerprint([self.dataset.name, len(self.dataset.corpus), queries, judged])
+
+    @cached_property
+    def content(self) -> dict[str, str]:
+        """Identity of what trials work on besides the tuning queries: the documents, and what is learned from."""
+        training = self.dataset.training(self.split_name)
+        learned = ""
+        if training is not None:
+            judged = {id: dict(grades) for id, grades in training.judgements.items()}
+            learned = fingerprint([[[query.id, query.text] for query in training.queries], judged])
+        return {"documents": documents_fingerprint(read_corpus(self.dataset.corpus)), "training": learned}
 
     @cached_property
     def looks(self) -> int:
@@ -133,7 +163,7 @@ class Bench:
         """The same on the queries set aside."""
         training = self.dataset.training(self.split_name)
         if training is None and _learns(pipeline):
-            training = Training(self.split.queries, self.split.qrels)
+            training = self.split.training
         return self._measure(pipeline, [_Part(self.fresh, training)], None)
 
     def _parts(self, pipeline: Pipeline, split: Split, name: str) -> list[_Part]:
@@ -147,7 +177,7 @@ class Bench:
         for fold in folds:
             inside = set(fold.tolist())
             rest = _subset(split, [n for n in range(len(split.queries)) if n not in inside])
-            found.append(_Part(_subset(split, sorted(inside)), Training(rest.queries, rest.qrels)))
+            found.append(_Part(_subset(split, sorted(inside)), rest.training))
         return found
 
     def _measure(self, pipeline: Pipeline, parts: Sequence[_Part], judge: Judge | None) -> Measured:
@@ -164,10 +194,12 @@ class Bench:
             pipeline.fit(self.dataset.corpus, training=part.training, seed=self.sweep.seed, store=self.store)
             found.reused += pipeline.reused
             found.alone += pipeline.fit_costs.total.seconds
+            _count(found, pipeline.fit_costs, "fit")
+            found.check_calls(self.sweep.max_failed)  # before anything is paid for the queries
             if not number:
                 found.metrics |= self._once(pipeline, part, wanted)
             for queries in _blocks(part.split, judge is not None and len(parts) == 1):
-                costs = self._search(pipeline, _subset_of(part.split, queries), by_query)
+                costs = self._search(pipeline, _subset_of(part.split, queries), by_query, found)
                 spent += costs
                 found.alone += costs.seconds
                 n = len(by_query)
@@ -179,8 +211,8 @@ class Bench:
                 found.metrics |= {name: float(values.mean()) for name, values in found.values.items()}
                 if judge is not None and LEAST <= n < n_all and judge(found):
                     found.stopped = True
-                    return _timed(found, start)
-        return _timed(found, start)
+                    return _finished(found, start, self.sweep)
+        return _finished(found, start, self.sweep)
 
     def _once(self, pipeline: Pipeline, part: _Part, wanted: set[str]) -> dict[str, float]:
         """What hangs on no particular query."""
@@ -193,7 +225,9 @@ class Bench:
             found["index_bytes"] = float(index_bytes(pipeline))
         return {name: value for name, value in found.items() if name in wanted}
 
-    def _search(self, pipeline: Pipeline, split: Split, by_query: dict[str, dict[str, float]]) -> Costs:
+    def _search(
+        self, pipeline: Pipeline, split: Split, by_query: dict[str, dict[str, float]], measured: Measured
+    ) -> Costs:
         spent = Costs()
         for first in range(0, len(split.queries), _BATCH):
             queries = split.queries[first : first + _BATCH]
@@ -213,10 +247,18 @@ class Bench:
                     for id, value in values.items():
                         by_query[id][measure] = value
             spent += batch.ledger.total
+            _count(measured, batch.ledger, "search")
         return spent
 
 
-def _timed(found: Measured, start: float) -> Measured:
+def _count(found: Measured, ledger: Ledger, phase: str) -> None:
+    for (step, model), calls in ledger.calls.items():
+        stage = f"{phase} {step}"
+        found.calls.setdefault((stage, model), Calls(model, stage, is_model=calls.is_model)).join(calls)
+
+
+def _finished(found: Measured, start: float, sweep: Sweep) -> Measured:
+    found.check_calls(sweep.max_failed)
     found.seconds = time.perf_counter() - start
     found.alone = max(found.alone, found.seconds)  # judging and bookkeeping would be no less
     return found
@@ -225,7 +267,7 @@ def _timed(found: Measured, start: float) -> Measured:
 def index_bytes(pipeline: Pipeline) -> int:
     """Size on disk of what fitting has built; documents not counted."""
     with tempfile.TemporaryDirectory() as folder:
-        for number, (_, component) in enumerate(pipeline.walk()):
+        for number, (_, component) in enumerate(pipeline.spec.walk()):
             place = Path(folder) / str(number)
             place.mkdir()
             component.save_state(place)
@@ -259,15 +301,15 @@ def _check_references(split: Split, name: str, measure: str) -> None:
 
 
 def _check_answers(batch: QueryBatch) -> None:
-    """A server that is gone says nothing about a configuration: its trial fails, instead of counting 0."""
+    """A server that is gone says nothing about a configuration: its trial fails at once, instead of asking for more."""
     answers = [batch.answer_to(query) for query in batch.queries]
     problems = [one.problem for one in answers if one is not None and one.problem]
     if len(problems) == len(answers):
-        raise ModelError(f"none of {len(answers)} queries was answered: {problems[0]}")
+        raise IncompleteError(f"none of {len(answers)} queries was answered: {problems[0]}")
 
 
 def _learns(pipeline: Pipeline) -> bool:
-    return any("training" in part.needs for _, part in pipeline.walk())
+    return any("training" in part.needs for _, part in pipeline.spec.walk())
 
 
 def _subset(split: Split, places: Sequence[int]) -> Split:

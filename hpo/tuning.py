@@ -3,35 +3,35 @@
 from __future__ import annotations
 
 import logging
-import multiprocessing
-import os
 import tempfile
 import time
 from collections.abc import Callable, Mapping
-from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from eval.datasets.base import Dataset
-from eval.datasets.load import load_dataset
-from hpo.choice import pareto
-from hpo.early_stopping import hopeless
-from hpo.objectives import COSTS
-from hpo.outputs import check_target, write_outputs
-from hpo.study import Asked, Finished, SweepStudy
-from hpo.sweep import Sweep, read_sweep, sweep_from_config
-from hpo.trial import Bench, Measured
 from rag.context import Progress, no_progress
 from rag.errors import ArtifactError, ConfigError, RagError
+from rag.eval.datasets.base import Dataset
+from rag.eval.datasets.load import load_dataset
+from rag.hpo.choice import pareto
+from rag.hpo.early_stopping import hopeless
+from rag.hpo.objectives import COSTS
+from rag.hpo.outputs import check_target, write_outputs
+from rag.hpo.status import Status, reporting
+from rag.hpo.study import SweepStudy
+from rag.hpo.sweep import Sweep, read_sweep, sweep_from_config
+from rag.hpo.trial import Bench, Measured
+from rag.hpo.trials import Asked, Finished
+from rag.hpo.workers import Job, supervise
 from rag.store.store import Store
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from hpo.result import SweepResult
+    from rag.hpo.result import SweepResult
 
 __all__ = ["dataset_source", "tune"]
 
@@ -45,7 +45,9 @@ def tune(
     out: str | Path | None = None,
     store: Store | None = None,
     workers: int = 1,
+    retry_failed: bool = False,
     progress: Progress = no_progress,
+    status: Status | None = None,
     **settings: Any,
 ) -> SweepResult:
     """Try configurations of a pipeline on a dataset's tuning queries, and report what holds on its test queries.
@@ -56,9 +58,14 @@ def tune(
         out: The folder of the sweep: trials are kept there, and results written. A sweep that was stopped goes on
             there. None keeps nothing.
         store: Where what is computed is kept and shared between trials. None computes everything for each trial.
-        workers: Processes that run trials; they share the store and the storage.
+        workers: Processes that run trials; they share the store and the storage. From two on, and with a
+            ``trial_timeout``, trials run in processes of their own, which a script starts below
+            ``if __name__ == "__main__":``, as Python's :mod:`multiprocessing` asks for.
+        retry_failed: Run failed trials of earlier starts again. Those whose reason is gone are in any case.
         progress: Shows how far it is.
-        settings: Arguments of :class:`~hpo.sweep.Sweep` that replace those of the file or mapping.
+        status: Opened while trials run, and given a line every few seconds: trials done, the best so far, time left.
+            It takes the place of a bar of ``progress``.
+        settings: Arguments of :class:`~rag.hpo.sweep.Sweep` that replace those of the file or mapping.
 
     Returns:
         The trials, the choice, and how it fares on the test queries.
@@ -68,7 +75,7 @@ def tune(
         DataError: The dataset cannot be used, or has no queries to tune or to test on.
         ArtifactError: The storage holds another sweep, or cannot be used.
     """
-    from hpo.result import conclude
+    from rag.hpo.result import conclude
 
     sweep = _sweep(sweep, settings)
     source = dataset_source(sweep, dataset)
@@ -81,37 +88,31 @@ def tune(
     bench = Bench(sweep, data, store)
     with ExitStack() as stack:
         folder = Path(out) if out is not None else Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        study = SweepStudy(sweep, bench, folder)
+        study = SweepStudy(sweep, bench, folder, retry_failed=retry_failed)
         stack.callback(study.close)
+        for remark in study.remarks:
+            logger.warning("%s", remark)
         deadline = None if sweep.timeout is None else time.monotonic() + sweep.timeout
-        root = None if store is None else store.root
-        job = _Job(sweep, source, folder, root, deadline)
+        shown = progress if status is None else no_progress
         with (
             _storage_explained(),
-            _helpers(job, workers - 1),
-            progress(f"trying configurations ({data.name})", sweep.n_trials) as advance,
+            reporting(study, status, deadline),
+            shown(f"trying configurations ({data.name})", sweep.n_trials) as advance,
         ):
-            advance(min(study.n_counted, sweep.n_trials))
-            _run(study, bench, deadline, advance)
-        # What a helper that died has left is done now.
-        _run(study, bench, deadline, lambda done: None)
-        if study.running():
-            logger.warning("%d trials are still run by others; the result does not know them", study.running())
-        result = conclude(sweep, study.finished(), bench, progress)
+            bar = _Bar(study, advance)
+            bar()
+            if workers > 1 or sweep.trial_timeout is not None:
+                root, mode = (None, None) if store is None else (store.root, store.mode)
+                job = Job(sweep, source, folder, root, mode or "use", deadline, study.name, _run)
+                supervise(study, job, workers, bar)
+            else:
+                _run(study, bench, deadline, bar)
+        if others := study.running():
+            logger.warning("%d trials are still run by others; the result does not know them", len(others))
+        result = conclude(sweep, study.finished(), bench, progress, study.remarks.messages)
         if out is not None:
             write_outputs(result, folder)
         return result.checked()
-
-
-@dataclass(frozen=True)
-class _Job:
-    """What a helper process needs."""
-
-    sweep: Sweep
-    dataset: Dataset | str | Path
-    folder: Path
-    store: Path | None
-    deadline: float | None
 
 
 @contextmanager
@@ -126,14 +127,26 @@ def _storage_explained() -> Iterator[None]:
         raise ArtifactError(f"the sweep's storage failed: {reason}; start again to go on") from None
 
 
-def _run(study: SweepStudy, bench: Bench, deadline: float | None, advance: Callable[[int], None]) -> None:
+class _Bar:
+    """Brings a bar to the number of trials."""
+
+    def __init__(self, study: SweepStudy, advance: Callable[[int], None]) -> None:
+        self.study, self.advance, self.shown = study, advance, 0
+
+    def __call__(self) -> None:
+        done = min(self.study.n_counted, self.study.sweep.n_trials)
+        self.advance(done - self.shown)
+        self.shown = done
+
+
+def _run(study: SweepStudy, bench: Bench, deadline: float | None, after: Callable[[], None] = lambda: None) -> None:
     """Run trials until there are enough."""
     while deadline is None or time.monotonic() < deadline:
         asked = study.ask()
         if asked is None:
             return
         _run_one(study, bench, asked)
-        advance(1)
+        after()
 
 
 def _run_one(study: SweepStudy, bench: Bench, asked: Asked) -> None:
@@ -145,9 +158,9 @@ def _run_one(study: SweepStudy, bench: Bench, asked: Asked) -> None:
     except Exception as error:  # whatever a component or a library raises: the sweep goes on without it
         reason = str(error).strip().splitlines()[:1]
         kind = "" if isinstance(error, RagError) else f"{type(error).__name__}: "
-        study.fail(asked.trial, kind + (reason[0] if reason else "no message"))
-        logger.warning("trial %d failed: %s%s", asked.trial.number, kind, reason[0] if reason else "")
-        logger.debug("trial %d failed", asked.trial.number, exc_info=error)
+        study.fail(asked.trial, kind + (reason[0] if reason else "no message"), error)
+        logger.warning("trial %d failed: %s%s", asked.number, kind, reason[0] if reason else "")
+        logger.debug("trial %d failed", asked.number, exc_info=error)
         return
     study.tell(asked.trial, measured)
 
@@ -184,48 +197,6 @@ def best_of(sweep: Sweep, trials: list[Finished]) -> list[Finished]:
     return [usable[n] for n in pareto(values, [o.direction for o in sweep.goals])]
 
 
-# -- several processes ----------------------------------------------------------------------------------------------
-
-
-@contextmanager
-def _helpers(job: _Job, n: int) -> Iterator[None]:
-    """Other processes that run trials meanwhile."""
-    if n < 1:
-        yield
-        return
-    context = multiprocessing.get_context("spawn")
-    threads = {"OMP_NUM_THREADS": str(max(1, (os.cpu_count() or 1) // (n + 1)))}
-    before = {name: os.environ.get(name) for name in threads}
-    os.environ.update(threads)
-    try:
-        processes = [context.Process(target=_help, args=(job,)) for _ in range(n)]
-        for process in processes:
-            process.start()
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
-    try:
-        yield
-    finally:
-        for process in processes:
-            process.join()
-            if process.exitcode:
-                logger.warning("a worker ended with code %d; its trial is run again", process.exitcode)
-
-
-def _help(job: _Job) -> None:
-    data = job.dataset if isinstance(job.dataset, Dataset) else load_dataset(job.dataset)
-    with ExitStack() as stack, suppress(KeyboardInterrupt):
-        store = None if job.store is None else stack.enter_context(Store(job.store))
-        bench = Bench(job.sweep, data, store)
-        study = SweepStudy(job.sweep, bench, job.folder)
-        stack.callback(study.close)
-        _run(study, bench, job.deadline, lambda done: None)
-
-
 # -- reading the request ----------------------------------------------------------------------------------------------
 
 
@@ -238,7 +209,7 @@ def _sweep(given: Sweep | str | Path | Mapping[str, Any], settings: Mapping[str,
     sweep = given if isinstance(given, Sweep) else read_sweep(given)
     if not settings:
         return sweep
-    changed = type(sweep)(**{**sweep.arguments, **_built(settings)})
+    changed = type(sweep)(**{**sweep.spec.arguments, **_built(settings)})
     changed.folder = sweep.folder
     if not {"pipeline", "constraints"} & set(settings):
         changed.__dict__["space"] = sweep.space

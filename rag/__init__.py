@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 from rag._lazy import lazy_attributes
 
+__version__ = "0.1.0"
+
 if TYPE_CHECKING:
     from rag.batch import QueryBatch
     from rag.candidates import Candidates
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
         ArtifactError,
         ConfigError,
         DataError,
+        IncompleteError,
         MissingExtraError,
         ModelError,
         NotFittedError,
@@ -62,6 +65,7 @@ _MODULES = {
     "CosineAdapter": "rag.filters.cosine_adapter",
     "Costs": "rag.costs",
     "DataError": "rag.errors",
+    "IncompleteError": "rag.errors",
     "Document": "rag.types",
     "Embedder": "rag.embedders.base",
     "Filter": "rag.filters.base",
@@ -126,6 +130,7 @@ __all__ = [
     "Gap",
     "Hit",
     "Identity",
+    "IncompleteError",
     "Isotonic",
     "LangChainEmbedder",
     "Ledger",

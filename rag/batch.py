@@ -109,6 +109,25 @@ class QueryBatch:
             self, queries=chosen, unseen=unseen, lists=lists, _found=tables, _vectors=vectors, _remembered={}
         )
 
+    def with_text(self) -> Ints:
+        """Positions of the queries that have a text, ascending int64: the others find nothing."""
+        return np.flatnonzero([bool(query.text.strip()) for query in self.queries]).astype(np.int64)
+
+    def spread(self, candidates: Candidates, rows: Ints) -> Candidates:
+        """What was found for a :meth:`part`, as a table of all queries, in which the others have no candidate. The
+        trace, which the part has filled, becomes one of all queries too.
+        """
+        place = np.full(len(self), -1, dtype=np.int64)
+        place[rows] = np.arange(len(rows))
+
+        def of_all(keys: KeyTexts) -> KeyTexts:
+            return lambda at: keys((place[at[0]], at[1]))
+
+        for name, table in (self.trace or {}).items():
+            self.record(name, table.spread(rows, len(self)))
+        self.key_texts |= {name: of_all(keys) for name, keys in self.key_texts.items()}
+        return candidates.spread(rows, len(self))
+
     @cached_property
     def texts(self) -> list[str]:
         return [query.text for query in self.queries]
@@ -138,7 +157,8 @@ class QueryBatch:
         return cast("T", self._remembered[key])
 
     def groups(self, passages: Passages) -> list[Group]:
-        """The queries by what they may find: one group for all of one filter. Nobody finds deleted documents.
+        """The queries by what they may find: one group for all of one filter. Nobody finds deleted documents,
+        nor passages without a text.
 
         Raises:
             ConfigError: A filter is no condition.
@@ -267,7 +287,7 @@ class QueryBatch:
         for members in rows.values():
             condition = self.queries[members[0]].filter
             if condition is None:
-                allowed: Ints | slice | None = passages.living
+                allowed: Ints | slice | None = passages.findable
             else:
                 mask = passages.corpus.fields.mask(condition)
                 allowed = passages.where(mask if passages.alive is None else mask & passages.alive)
@@ -318,7 +338,7 @@ class QueryBatch:
             bad = np.flatnonzero(~np.isfinite(vectors).all(axis=1))
             if len(bad):
                 which = name(places[int(bad[0])])
-                raise ModelError(f"the embedder {embedder.label()} gave NaN or infinite values for {which}")
+                raise ModelError(f"the embedder {embedder.spec.label} gave NaN or infinite values for {which}")
             return vectors
 
         def blocks(places: list[int]) -> Iterator[list[tuple[int, bytes]]]:
@@ -326,7 +346,7 @@ class QueryBatch:
                 some = places[first : first + EMBEDDED_TOGETHER]
                 yield [(place, row.tobytes()) for place, row in zip(some, computed(some).astype("<f4"), strict=True)]
 
-        values = embedder.values_in(self.store, what)
+        values = embedder.spec.values_in(self.store, what)
         if values is None:
             return computed(list(range(len(texts))))
         filled = values.fill([text_key(text) for text in texts], blocks)

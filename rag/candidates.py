@@ -118,6 +118,14 @@ class Candidates:
         """The candidates of these queries."""
         return Candidates(self.positions[rows], self.scores[rows], self.passages[rows])
 
+    def spread(self, rows: Ints, n: int) -> Candidates:
+        """A table of ``n`` queries, of which these are the ``rows`` and the others have no candidate."""
+        width = self.positions.shape[1]
+        positions, passages = np.full((2, n, width), PADDING, dtype=np.int64)
+        scores = np.full((n, width), -np.inf, dtype=np.float32)
+        positions[rows], scores[rows], passages[rows] = self.positions, self.scores, self.passages
+        return Candidates(positions, scores, passages)
+
     def head(self, k: int) -> Candidates:
         """The best ``k`` of every query."""
         return Candidates(self.positions[:, :k], self.scores[:, :k], self.passages[:, :k])

@@ -1,7 +1,8 @@
 """The command line: the spine's verbs here, those of other packages through entry points of group ``rag.commands``.
 
-Results go to standard output, everything else to standard error. Exit codes: 0 done, 1 a bug (with a traceback),
-2 something to put right (one message, no traceback), 130 interrupted.
+Results go to standard output, everything else to standard error. Exit codes: 0 done, 1 done with too much of what
+language models were asked for missing, or a bug (with a traceback), 2 something to put right (one message, no
+traceback), 130 interrupted.
 """
 
 from __future__ import annotations
@@ -9,16 +10,32 @@ from __future__ import annotations
 import errno
 import json
 import sys
-from collections.abc import Callable, Sequence
-from importlib.metadata import entry_points
+from collections.abc import Callable
+from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from rag.errors import ConfigError, DataError, RagError
+from rag.calls import MAX_FAILED, check_calls
+from rag.console import echo, print_file
+from rag.corpus.cli import (
+    CorpusOption,
+    DropFieldOption,
+    EncodingOption,
+    IdFieldOption,
+    OnErrorOption,
+    SeparatorOption,
+    TextFieldOption,
+    TitleFieldOption,
+    print_notes,
+    read_documents_of,
+)
+from rag.errors import ConfigError, DataError, IncompleteError, RagError
+from rag.options import MaxFailedOption
 from rag.store.cli import app as store_app
 from rag.store.cli import open_store
+from rag.updates_cli import FilterOption, KeepOption
 from rag.updates_cli import register as register_updates
 
 if TYPE_CHECKING:
@@ -64,7 +81,7 @@ def _print_version(wanted: bool) -> None:
     if wanted:
         from importlib.metadata import version
 
-        typer.echo(f"rag {version('rag-pipelines')}")
+        echo(f"rag {version('rag-pipelines')}")
         raise typer.Exit
 
 
@@ -75,13 +92,16 @@ register_updates(app)
 @app.callback()
 def _common(
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Say what is being done.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
     version: Annotated[
         bool, typer.Option("--version", help="Print the version.", callback=_print_version, is_eager=True)
     ] = False,
 ) -> None:
-    from rag.console import quiet_libraries
+    from rag.console import progress, quiet_libraries
+    from rag.progress import announce
 
-    quiet_libraries(verbose)
+    quiet_libraries(verbose, quiet)
+    announce(progress)
 
 
 @app.command()
@@ -90,8 +110,8 @@ def init(folder: Annotated[Path, typer.Argument(metavar="DIR", help="A new or em
     from rag.templates import write_starter
 
     for path in write_starter(folder):
-        typer.echo(f"wrote {path}")
-    typer.echo(f"next: rag eval {folder / 'pipeline.yaml'} --dataset {folder / 'data'}")
+        echo(f"wrote {path}")
+    echo(f"next: rag eval {folder / 'pipeline.yaml'} --dataset {folder / 'data'}")
 
 
 @app.command()
@@ -100,53 +120,74 @@ def check(
     resolved: Annotated[bool, typer.Option("--resolved", help="Print the file with every default filled in.")] = False,
     overrides: SetOption = None,
 ) -> None:
-    """Validate a pipeline, a sweep or a dataset file without running it: every mistake at once, each with its place."""
+    """Validate a file without running it: every mistake at once, each with its place.
+
+    A pipeline, a sweep, a dataset file, a judge, a writer, or any other component that files hold.
+    """
+    from rag.checking import checker_of
     from rag.config import load_pipeline
 
-    other = _checker(config, overrides or ())
+    other = checker_of(config, overrides or ())
     if other is not None:
-        typer.echo(other(config, overrides=overrides or (), resolved=resolved), nl=False)
+        print_file(other(config, overrides=overrides or (), resolved=resolved))
         return
     pipeline = load_pipeline(config, overrides=overrides or ())
     if resolved:
-        typer.echo(pipeline.to_yaml(), nl=False)
+        print_file(pipeline.to_yaml())
     else:
-        parts = sum(1 for _ in pipeline.walk())
-        typer.echo(f"{config}: ok ({parts} components, fingerprint {pipeline.fingerprint})")
+        parts = sum(1 for _ in pipeline.spec.walk())
+        echo(f"{config}: ok ({parts} components, fingerprint {pipeline.fingerprint})")
 
 
 @app.command()
 def index(
     config: ConfigArgument,
-    corpus: Annotated[
-        str,
-        typer.Option(metavar="PATH", help="Documents: a JSONL, CSV or Parquet file, a BEIR or text folder, hf:NAME."),
-    ],
+    corpus: CorpusOption,
     folder: Annotated[Path, typer.Option("--out", metavar="DIR", help="Where to keep the index.")],
-    id_field: Annotated[str | None, typer.Option(help="Field that holds the id.")] = None,
-    text_field: Annotated[str | None, typer.Option(help="Field that holds the text.")] = None,
-    title_field: Annotated[str | None, typer.Option(help="Field that holds the title, put before the text.")] = None,
+    id_field: IdFieldOption = None,
+    text_field: TextFieldOption = None,
+    title_field: TitleFieldOption = None,
+    separator: SeparatorOption = None,
+    encoding: EncodingOption = "utf-8",
+    on_error: OnErrorOption = "stop",
+    drop_field: DropFieldOption = None,
     overrides: SetOption = None,
+    keep: KeepOption = None,
     store: StoreOption = None,
     store_mode: StoreModeOption = "use",
+    max_failed: MaxFailedOption = MAX_FAILED,
+    as_json: JsonOption = False,
 ) -> None:
     """Fit a pipeline on documents and keep it on disk."""
     from rag.config import load_pipeline
-    from rag.console import progress
-    from rag.corpus.readers import read_corpus
+    from rag.console import print_json, progress
     from rag.store.folder import check_target
 
     pipeline = load_pipeline(config, overrides=overrides or ())
     check_target(folder, pipeline.kind)
-    with progress("reading documents", None) as advance:
-        documents = read_corpus(
-            corpus, id_field=id_field, text_field=text_field, title_field=title_field, advance=advance
-        )
+    documents = read_documents_of(
+        corpus,
+        id_field=id_field,
+        text_field=text_field,
+        title_field=title_field,
+        separator=separator,
+        encoding=encoding,
+        on_error=on_error,
+        drop_fields=drop_field or (),
+    )
     with open_store(store, store_mode) as kept:
         pipeline.fit(documents, progress=progress, store=kept)
-    pipeline.save(folder)
+    check_calls(pipeline.fit_costs, max_failed)
+    with progress("saving", None):
+        pipeline.save(folder, keep=keep)
     seconds = pipeline.fit_costs.total.seconds
-    typer.echo(f"{folder}: {len(pipeline.corpus)} documents, {len(pipeline.passages)} passages, {seconds:.1f} s")
+    n_documents, n_passages = len(pipeline.corpus), len(pipeline.passages)
+    if as_json:
+        about = {"folder": str(folder), "documents": n_documents, "passages": n_passages, "seconds": seconds}
+        print_json(about | {"remarks": pipeline.remarks.as_dicts()})
+        return
+    print_notes(pipeline.remarks)
+    echo(f"{folder}: {n_documents} documents, {n_passages} passages, {seconds:.1f} s")
 
 
 @app.command()
@@ -158,14 +199,12 @@ def search(
         typer.Option(metavar="FILE", help="Asks with a conversation: a JSON list of {speaker, text}, oldest first."),
     ] = None,
     top_k: Annotated[int | None, typer.Option(min=1, help="At most this many documents.")] = None,
-    condition: Annotated[
-        str | None,
-        typer.Option("--filter", metavar="JSON", help="""Only documents like this: '{"year": {"gte": 1970}}'."""),
-    ] = None,
+    condition: FilterOption = None,
     explain: Annotated[bool, typer.Option("--explain", help="Show each stage's scores.")] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Ask a kept pipeline."""
+    from rag.conditions import read_condition
     from rag.console import print_json
     from rag.pipeline import Pipeline
     from rag.types import Query
@@ -174,10 +213,7 @@ def search(
         raise ConfigError("give a question, or a conversation with --conversation FILE")
     asked = query if conversation is None else Query("query", turns=_read_conversation(conversation))
 
-    try:
-        wanted = None if condition is None else json.loads(condition)
-    except ValueError as error:
-        raise ConfigError(f"not JSON: {error}: '{condition}'", parameter="--filter") from None
+    wanted = None if condition is None else read_condition(condition)
     result = Pipeline.load(folder).search(asked, top_k=top_k, filter=wanted, explain=explain)
     if as_json:
         print_json(_result_json(result, explain))
@@ -218,23 +254,26 @@ def components(
 
 @app.command()
 def schema(
+    kind: Annotated[
+        str, typer.Argument(help="What the files hold: pipeline, sweep, dataset, judge, summarizer (a writer), ...")
+    ] = "pipeline",
     path: Annotated[Path | None, typer.Option("--out", metavar="FILE", help="Write it to a file.")] = None,
 ) -> None:
-    """Print the JSON Schema (draft 7) of pipeline files, for completion and checks in editors."""
+    """Print the JSON Schema (draft 7) of files of a kind, for completion and checks in editors."""
     import json
 
     from rag.config.schema import json_schema
     from rag.store.folder import replace_file
 
-    text = json.dumps(json_schema(), indent=2, ensure_ascii=False) + "\n"
+    text = json.dumps(json_schema(kind), indent=2, ensure_ascii=False) + "\n"
     if path is None:
-        typer.echo(text, nl=False)
+        print_file(text)
         return
     try:
         replace_file(path, text)
     except OSError as error:
         raise ConfigError(f"{path}: cannot be written: {error.strerror}") from None
-    typer.echo(f"wrote {path}; as a comment at the top of a pipeline: # yaml-language-server: $schema={path}")
+    echo(f"wrote {path}; as a comment at the top of a file: # yaml-language-server: $schema={path}")
 
 
 def _summary(kind: str, name: str) -> str:
@@ -242,7 +281,7 @@ def _summary(kind: str, name: str) -> str:
     from rag.registry import component_class
 
     try:
-        return component_class(kind, name).doc_summary().replace("``", "")
+        return component_class(kind, name).spec.summary.replace("``", "")
     except ConfigError as error:
         return f"(cannot be used: {error})"
 
@@ -265,7 +304,8 @@ def _result_json(result: SearchResult, explain: bool) -> dict[str, Any]:
         }
         hits.append(one | ({"scores": dict(hit.explanation), "keys": dict(hit.keys)} if explain else {}))
     answer = {} if result.answer is None else {"answer": _answer_json(result.answer)}
-    return {"query": result.query.text} | answer | {"hits": hits, "costs": result.costs.as_dict()}
+    remarks = [remark.as_dict() for remark in result.remarks]
+    return {"query": result.query.text} | answer | {"hits": hits, "costs": result.costs.as_dict(), "remarks": remarks}
 
 
 def _answer_json(answer: Answer) -> dict[str, Any]:
@@ -289,28 +329,28 @@ def _print_result(result: SearchResult, explain: bool) -> None:
     from rich.padding import Padding
     from rich.text import Text
 
-    from rag.console import out, plain
+    from rag.console import out
 
     console = out()
     if result.answer is not None:
-        written, problem = plain(result.answer.text.strip()), plain(result.answer.problem)
+        written, problem = result.answer.text.strip(), result.answer.problem
         console.print(Text(written, "bold") if written else Text(f"no answer: {problem}", "yellow"), soft_wrap=True)
         console.print()
     if not len(result):
         console.print("nothing found")
     for rank, hit in enumerate(result, 1):
         title = hit.document.metadata.get("title")
-        line = Text.assemble((f"{rank:2}. ", "dim"), (plain(hit.document.id), "bold"), (f"  {hit.score:.4f}", "cyan"))
+        line = Text.assemble((f"{rank:2}. ", "dim"), (hit.document.id, "bold"), (f"  {hit.score:.4f}", "cyan"))
         if isinstance(title, str):
-            line.append(f"  {plain(title)}")
+            line.append(f"  {title}")
         console.print(line)
-        text = plain(" ".join(hit.passage.split()))
+        text = " ".join(hit.passage.split())
         console.print(Padding(Text(text if len(text) <= 240 else text[:237] + "..."), (0, 0, 0, 4)))
         if explain:
             scores = "  ".join(f"{name}={score:.4f}" for name, score in hit.explanation.items())
             console.print(Padding(Text(scores, "dim"), (0, 0, 0, 4)))
             for name, key in hit.keys.items():
-                shown = plain(" ".join(key.split()))
+                shown = " ".join(key.split())
                 matched = f"{name}: {shown if len(shown) <= 240 else shown[:237] + '...'}"
                 console.print(Padding(Text(matched, "dim"), (0, 0, 0, 4)))
 
@@ -339,47 +379,44 @@ def _print_component(cls: type[Component]) -> None:
 
     console = out()
     console.print(Text(f"{cls.kind} {cls.type}", "bold"))
-    console.print(Markdown(cls.doc()))
-    if not cls.parameters():
+    console.print(Markdown(cls.spec.doc))
+    if not cls.spec.parameters:
         console.print("It has no arguments.")
         return
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for heading in ("argument", "type", "default", "meaning"):
         table.add_column(heading, overflow="fold")
-    for parameter in cls.parameters().values():
+    for parameter in cls.spec.parameters.values():
         default = Text("required", "bold") if parameter.required else Text(yaml_text(parameter.default))
         table.add_row(Text(parameter.name), Text(type_name(parameter)), default, Text(parameter.help.replace("``", "")))
     console.print(table)
-
-
-def _checker(config: Path, overrides: Sequence[str]) -> Callable[..., str] | None:
-    """What checks files that are no pipelines, by their ``type``: entry points of group ``rag.files``."""
-    from rag.config import read_source
-    from rag.errors import ConfigError, Mistake
-
-    mistakes: list[Mistake] = []
-    node = read_source(config, overrides=overrides, mistakes=mistakes)
-    entries = entry_points(group="rag.files")
-    if node is not None and isinstance(node.value, dict) and "type" not in node.value and not mistakes:
-        valid = ", ".join(sorted({"pipeline", *entries.names}))
-        raise ConfigError([Mistake(f"missing 'type': what is it? (valid: {valid})", location=node.location)])
-    for entry in entries:
-        if node is not None and entry.name == node.type:
-            checker: Callable[..., str] = entry.load()
-            return checker
-    return None
 
 
 # -- running ------------------------------------------------------------------------------------------------------
 
 
 def _load_commands() -> None:
-    for entry in sorted(entry_points(group="rag.commands"), key=lambda one: one.name):
-        command = entry.load()
+    for entry in sorted(entry_points(group="rag.commands"), key=lambda entry: entry.name):
+        try:
+            command = entry.load()
+        except Exception as error:  # a plug-in may raise anything while it is imported; it costs its own command only
+            app.command(entry.name, context_settings={"ignore_unknown_options": True})(_broken_command(entry, error))
+            continue
         if isinstance(command, typer.Typer):
             app.add_typer(command, name=entry.name)
         else:
             app.command(entry.name)(command)
+
+
+def _broken_command(entry: EntryPoint, error: Exception) -> Callable[..., None]:
+    """A command that says why the real one cannot be loaded, whatever it is given."""
+    reason = f"the command '{entry.name}' ({entry.value}) cannot be loaded: {type(error).__name__}: {error}"
+
+    def broken(arguments: Annotated[list[str] | None, typer.Argument(hidden=True)] = None) -> None:
+        raise RagError(reason)
+
+    broken.__doc__ = f"Cannot be loaded: {type(error).__name__}: {error}"
+    return broken
 
 
 def main() -> None:
@@ -387,6 +424,8 @@ def main() -> None:
     try:
         _load_commands()
         app()
+    except IncompleteError as error:
+        _fail(str(error), code=1)
     except RagError as error:
         _fail(str(error))
     except BrokenPipeError:  # the reader, such as `head`, has had enough
@@ -397,11 +436,11 @@ def main() -> None:
             raise
         _fail(f"no space left on the device{f': {error.filename}' if error.filename else ''}")
     except KeyboardInterrupt:
-        sys.stderr.write("interrupted\n")
+        echo("interrupted", err=True)
         sys.exit(130)
 
 
-def _fail(message: str) -> None:
+def _fail(message: str, *, code: int = 2) -> None:
     from rich.text import Text
 
     from rag.console import stderr
@@ -412,4 +451,4 @@ def _fail(message: str) -> None:
         console.print(Text.assemble(("error: ", "bold red"), line))
     if len(lines) > 1:
         console.print(f"{len(lines)} mistakes")
-    sys.exit(2)
+    sys.exit(code)

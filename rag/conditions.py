@@ -5,28 +5,32 @@ One grammar, wherever a filter is given: in Python, on the command line, in Lang
     {"year": {"gte": 1970, "lt": 1980}}                          # all tests of a field must hold
     {"lang": "en", "year": {"gte": 1970}}                        # all fields must hold; a plain value means eq
     {"or": [{"lang": {"in": ["en", "de"]}}, {"not": {"draft": True}}]}
+    {"id": {"prefix": "manual/"}, "published": {"gte": "2024-01-31T20:00:00+01:00"}}
 
-Tests are ``eq, ne, in, nin, gt, gte, lt, lte`` and ``exists``. A list in a document's metadata passes a test when one
-of its values does. A document without the field passes ``ne``, ``nin`` and ``exists: false``, and no other test: ``ne``
-is the opposite of ``eq``, ``nin`` of ``in``. Fields of nested mappings are named with dots: ``author.name``.
+Tests are ``eq, ne, in, nin, gt, gte, lt, lte, prefix, contains`` and ``exists``. A list in a document's metadata passes
+a test when one of its values does. A document without the field passes ``ne``, ``nin`` and ``exists: false``, and no
+other test: ``ne`` is the opposite of ``eq``, ``nin`` of ``in``. Fields of nested mappings are named with dots:
+``author.name``. ``id`` is the document's id; a metadata field of that name is ``metadata.id``. What values there are,
+dates among them, and how they compare is said in :mod:`rag.metadata`.
 """
 
 from __future__ import annotations
 
 import json
 import operator
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from rag.errors import ConfigError, did_you_mean
+from rag.metadata import plain_value
 
 if TYPE_CHECKING:
     from rag.corpus.fields import Field, Fields
 
-__all__ = ["Condition", "Mask", "check_condition", "condition_key", "matching"]
+__all__ = ["Condition", "Mask", "check_condition", "condition_key", "matching", "read_condition", "values_asked"]
 
 Condition = Mapping[str, Any]
 """A filter as users write it."""
@@ -34,7 +38,7 @@ Condition = Mapping[str, Any]
 Mask = npt.NDArray[np.bool_]
 """Documents that pass, bool [n_documents]."""
 
-_TESTS = ("eq", "ne", "in", "nin", "gt", "gte", "lt", "lte", "exists")
+_TESTS = ("eq", "ne", "in", "nin", "gt", "gte", "lt", "lte", "prefix", "contains", "exists")
 _ORDER: dict[str, Callable[[Any, Any], Any]] = {
     "gt": operator.gt,
     "gte": operator.ge,
@@ -44,44 +48,72 @@ _ORDER: dict[str, Callable[[Any, Any], Any]] = {
 
 
 def condition_key(condition: Condition) -> str:
-    """A text that equal conditions share, as JSON.
+    """A text that equal conditions share: the condition as JSON, as :func:`matching` takes it.
 
     Raises:
         ConfigError: It is no condition.
     """
-    check_condition(condition)
-    return json.dumps(condition, sort_keys=True, separators=(",", ":"))
+    return json.dumps(check_condition(condition), sort_keys=True, separators=(",", ":"))
 
 
-def check_condition(condition: Any) -> None:
+def check_condition(condition: Any) -> dict[str, Any]:
     """Look at a condition without any documents.
 
+    Returns:
+        The same of plain values: dates as ISO text, numbers of NumPy and decimals as Python's.
+
     Raises:
-        ConfigError: It is none: an unknown test, a value that is no number, text or truth value, an empty list.
+        ConfigError: It is none: an unknown test, a value that documents cannot hold, an empty list.
     """
     if not isinstance(condition, Mapping):
         raise _wrong(f"must be a mapping such as {{'year': {{'gte': 1970}}}}, got {condition!r}")
+    plain: dict[str, Any] = {}
     for name, value in condition.items():
         if name in ("and", "or"):
             if not isinstance(value, (list, tuple)) or not value:
                 raise _wrong(f"'{name}' takes a list of conditions, got {value!r}")
-            for one in value:
-                check_condition(one)
+            plain[name] = [check_condition(part) for part in value]
         elif name == "not":
-            check_condition(value)
+            plain[name] = check_condition(value)
         elif not isinstance(name, str):
             raise _wrong(f"a field's name is a text, got {name!r}")
         elif isinstance(value, Mapping):
             if not value:
                 raise _wrong(f"'{name}' has no test: choose from {', '.join(_TESTS)}")
-            for test, wanted in value.items():
-                _check_test(name, test, wanted)
+            plain[name] = {test: _checked_test(name, test, wanted) for test, wanted in value.items()}
         else:
-            _check_test(name, "eq", value)
+            plain[name] = _checked_test(name, "eq", value)
+    return plain
+
+
+def read_condition(text: str) -> dict[str, Any]:
+    """The condition that a text of JSON, as after ``--filter``, says.
+
+    Raises:
+        ConfigError: It is no JSON, or no condition.
+    """
+    try:
+        return check_condition(json.loads(text))
+    except ValueError as error:
+        raise ConfigError(f"not JSON: {error}: '{text}'", parameter="--filter") from None
+
+
+def values_asked(condition: Condition) -> Iterator[tuple[str, Any]]:
+    """(field, value) of all values that a condition compares fields with for being equal."""
+    for name, value in condition.items():
+        if name in ("and", "or", "not"):
+            for part in value if name != "not" else [value]:
+                yield from values_asked(part)
+        elif isinstance(value, Mapping):
+            for test, wanted in value.items():
+                if test in ("eq", "ne", "in", "nin"):
+                    yield from ((name, single) for single in (wanted if test in ("in", "nin") else [wanted]))
+        else:
+            yield name, value
 
 
 def matching(condition: Condition, fields: Fields) -> Mask:
-    """The documents that pass a condition (see :func:`check_condition`), bool [n_documents].
+    """The documents that pass a condition of plain values (see :func:`check_condition`), bool [n_documents].
 
     Raises:
         DataError: No document has a field it names, or a field holds values of another kind.
@@ -113,31 +145,47 @@ def _passing(field: Field, test: str, wanted: Any) -> Mask:
         return field.equal(wanted)
     if test == "nin":
         return ~field.equal(wanted)
+    if test in ("prefix", "contains"):
+        return field.starting(wanted) if test == "prefix" else field.containing(wanted)
     return field.ordered(_ORDER[test], wanted)
 
 
-def _check_test(field: str, test: Any, wanted: Any) -> None:
+def _checked_test(field: str, test: Any, wanted: Any) -> Any:
+    """What a test wants, of plain values."""
     if test not in _TESTS:
         raise _wrong(f"unknown test '{test}' of '{field}'{did_you_mean(str(test), _TESTS)}")
+    wanted = _plain(wanted)
     if test == "exists":
         if not isinstance(wanted, bool):
             raise _wrong(f"'{field}.exists' is true or false, got {wanted!r}")
-    elif test in ("in", "nin"):
+        return wanted
+    if test in ("in", "nin"):
         if not isinstance(wanted, (list, tuple)) or not wanted:
             raise _wrong(f"'{field}.{test}' takes a list of values, got {wanted!r}")
-        for one in wanted:
-            _check_value(field, test, one)
-    else:
-        if isinstance(wanted, (list, tuple)):
-            raise _wrong(f"'{field}.{test}' takes one value, got {wanted!r}: use 'in' for several")
-        _check_value(field, test, wanted)
-        if test in _ORDER and isinstance(wanted, bool):
-            raise _wrong(f"'{field}.{test}' takes a number or a text, got {wanted!r}")
+        return [_checked_value(field, test, value) for value in wanted]
+    if isinstance(wanted, (list, tuple)):
+        raise _wrong(f"'{field}.{test}' takes one value, got {wanted!r}: use 'in' for several")
+    if test in ("prefix", "contains") and not isinstance(wanted, str):
+        raise _wrong(f"'{field}.{test}' takes a text, got {wanted!r}")
+    if test in _ORDER and isinstance(wanted, bool):
+        raise _wrong(f"'{field}.{test}' takes a number, a text or a date, got {wanted!r}")
+    return _checked_value(field, test, wanted)
 
 
-def _check_value(field: str, test: str, value: Any) -> None:
+def _checked_value(field: str, test: str, value: Any) -> Any:
+    value = _plain(value)
     if not isinstance(value, (bool, int, float, str)) or value != value:  # NaN
-        raise _wrong(f"'{field}.{test}' takes a number, a text or a truth value, got {value!r}")
+        raise _wrong(f"'{field}.{test}' takes a number, a text, a date or a truth value, got {value!r}")
+    return value
+
+
+def _plain(value: Any) -> Any:
+    if value is None or isinstance(value, (bool, int, float, str, list, tuple, Mapping)):
+        return value
+    try:
+        return plain_value(value)
+    except TypeError:
+        return value
 
 
 def _wrong(message: str) -> ConfigError:

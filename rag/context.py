@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -17,7 +18,9 @@ from rag.candidates import Candidates, Ints, Vectors
 from rag.corpus.corpus import Corpus
 from rag.corpus.passages import Passages
 from rag.costs import Costs, Ledger
+from rag.embedders.window import window_remark
 from rag.errors import ConfigError, ModelError
+from rag.remarks import Remark, Remarks
 from rag.store.fingerprint import fingerprint
 from rag.store.values import Values, text_key
 from rag.types import Document, Query
@@ -31,6 +34,8 @@ if TYPE_CHECKING:
     from rag.store.store import Store
 
 __all__ = ["FitContext", "Progress", "Training", "no_progress"]
+
+logger = logging.getLogger("rag.fit")
 
 
 @dataclass(frozen=True)
@@ -99,6 +104,7 @@ class FitContext:
         relabelled: Then, whether metadata of documents that stay has changed.
         first: The retriever of the pipeline, for what comes behind it and takes parts of it; None outside a pipeline,
             and over other passages than its own.
+        remarks: What was cut or left out.
     """
 
     corpus: Corpus
@@ -112,7 +118,13 @@ class FitContext:
     kept: Ints | None = None
     relabelled: bool = False
     first: Retriever | None = None
+    remarks: Remarks = field(default_factory=Remarks)
+    _recordings: list[Remarks] = field(default_factory=list)
+    """Of the artifacts that are being built: what was remarked meanwhile, to be remarked again where they are found."""
+    _windows: dict[tuple[str, int], Remark | None] = field(default_factory=dict)
     _fitted: dict[tuple[str, int | None], Component] = field(default_factory=dict)
+    _unit: str = "passages"
+    """What the texts that are fitted on are called."""
     _upstream: Upstream | None = None
     _n_before: int = 0
     """Steps before the one that is being fitted."""
@@ -128,7 +140,7 @@ class FitContext:
         """Fit a component, or give it the state of an identical one that is fitted already, here or in the store. In a
         fitted pipeline, bring it up to date.
         """
-        if self.kept is not None and any(_learns(part) for _, part in component.walk()):
+        if self.kept is not None and any(_learns(part) for _, part in component.spec.walk()):
             component.update(self, self.kept)  # what it learned is its own, whatever else is configured alike
             return
         # What learns from candidates is another thing behind other steps.
@@ -137,14 +149,14 @@ class FitContext:
         if twin is None:
             if self.kept is not None:
                 component.update(self, self.kept)
-            elif component.keeps_state:
+            elif component.spec.caches_state:
                 self.build(component, lambda: component.fit(self))
             else:
                 component.fit(self)
             self._fitted[component.fingerprint, place] = component
         elif twin is not component:
-            component.adopt(twin)
-            for (_, mine), (_, theirs) in zip(component.walk(), twin.walk(), strict=True):
+            component.spec.copy_state_from(twin)
+            for (_, mine), (_, theirs) in zip(component.spec.walk(), twin.spec.walk(), strict=True):
                 if self.is_kept(theirs):
                     self.keep(mine)
 
@@ -152,6 +164,13 @@ class FitContext:
     def n_kept(self) -> int:
         """Passages that the pipeline had before; what it must look at are those from this position on."""
         return 0 if self.kept is None else len(self.kept)
+
+    def note(self, remark: Remark) -> None:
+        """Add a remark on what is being fitted; logged once."""
+        if remark.message not in self.remarks.messages:
+            logger.warning("%s", remark)
+        for remarks in (self.remarks, *self._recordings):
+            remarks.extend([remark])
 
     def keep(self, component: Component) -> None:
         """Say of a component that its ``save_state`` would write what it wrote before the update."""
@@ -193,6 +212,7 @@ class FitContext:
         spent = batch.ledger.total
         spent.seconds = 0.0  # has been booked as it passed
         self.ledger.book(spent)
+        self.ledger.join_calls(batch.ledger)
         return batch, candidates
 
     def training_batch(self) -> QueryBatch:
@@ -229,30 +249,39 @@ class FitContext:
         """
         parts = [component, *(part for part in (inputs or {}).values() if not isinstance(part, str))]
         unnamed = self._upstream is not None and self._upstream.key is None and _needs(component, "candidates")
-        if self.store is None or unnamed or not all(part.is_lasting for part in parts):
+        if self.store is None or unnamed or not all(part.spec.is_serializable for part in parts):
             make()
             return
 
         made = []
 
-        def write(folder: Path) -> dict[str, float]:
+        recording = Remarks()
+
+        def write(folder: Path) -> dict[str, Any]:
             before, start = self.ledger.total, time.perf_counter()
-            make()
+            self._recordings.append(recording)
+            try:
+                make()
+            finally:
+                self._recordings.pop()
             component.save_state(folder)
             made.append(folder)
             spent = self.ledger.total
             spent -= before
             spent.seconds += time.perf_counter() - start  # the open stage's own time is not booked yet
-            return spent.as_dict()
+            return spent.as_dict() | ({"remarks": recording.as_dicts()} if recording else {})
 
         key = self._key(component, inputs)
         about = f"{component!r} on {len(self.passages)} passages"
         folder = self.store.artifact(component.kind, key, write, about=about)
         if not made:
-            for _, child in component.children():
+            for _, child in component.spec.children():
                 self.fit(child)
             component.load_state(folder, self)
-            self.ledger.book(Costs(**(self.store.remarks(component.kind, key) or {})))
+            costs = dict(self.store.remarks(component.kind, key) or {})
+            for remark in costs.pop("remarks", ()):
+                self.note(Remark.from_dict(remark))
+            self.ledger.book(Costs(**costs))
             self.reused.append(f"{component.kind} {component.type}")
 
     def is_built(self, component: Component) -> bool:
@@ -260,16 +289,16 @@ class FitContext:
         return (
             self.store is not None
             and self.kept is None
-            and component.is_lasting
+            and component.spec.is_serializable
             and self.store.has(component.kind, self._key(component, None))
         )
 
     def _key(self, component: Component, inputs: Mapping[str, Component | str] | None) -> str:
         parts = [component, *(part for part in (inputs or {}).values() if not isinstance(part, str))]
-        learned = self.training_fingerprint if any(_needs(part, "training") for part in parts) else ""
-        given = {k: v if isinstance(v, str) else v.content_fingerprint for k, v in (inputs or {}).items()}
+        learned = self.training_fingerprint if any(part.spec.learns for part in parts) else ""
+        given = {k: v if isinstance(v, str) else v.spec.cache_key for k, v in (inputs or {}).items()}
         upstream = self._upstream.key if self._upstream and _needs(component, "candidates") else None
-        made_of = [component.content_fingerprint, self.passages.fingerprint, learned, self.seed, given, upstream]
+        made_of = [component.spec.cache_key, self.passages.fingerprint, learned, self.seed, given, upstream]
         return fingerprint(made_of)
 
     @cached_property
@@ -290,8 +319,9 @@ class FitContext:
             ModelError: The embedder gave vectors that are not finite.
         """
         key = (embedder.fingerprint, start)
+        self._check_window(embedder, start)
         if key not in self._embedded:
-            values = embedder.values_in(self.store, "embeddings")
+            values = embedder.spec.values_in(self.store, "embeddings")
             n = len(self.passages) - start
             vectors = np.empty((n, self._dimension(embedder, values, start)), dtype=np.float32)
             done = 0
@@ -323,11 +353,22 @@ class FitContext:
             passages=passages,
             kept=kept,
             first=None,
+            _training_batch=None,
             _fitted=fitted,
             _embedded={},
             _tokens={},
-            _training_batch=None,
+            _windows={},
+            _unit="keys",
         )
+
+    def _check_window(self, embedder: Embedder, start: int) -> None:
+        """Remark on passages from ``start`` on that are longer than what the embedder reads, before any is embedded."""
+        key = (embedder.fingerprint, start)
+        if key not in self._windows:
+            values = None if start else embedder.spec.values_in(self.store, "windows")
+            self._windows[key] = window_remark(embedder, self.passages, start=start, unit=self._unit, values=values)
+        if remark := self._windows[key]:
+            self.note(remark)
 
     def _dimension(self, embedder: Embedder, values: Values | None, start: int) -> int:
         """Length of the vectors; a vector in the store tells it without loading the model."""
@@ -367,6 +408,7 @@ class FitContext:
         was stopped goes on where it was.
         """
         key = (embedder.fingerprint, start)
+        self._check_window(embedder, start)
         if key not in self._tokens:
             parts, vectors = [], []
             n = len(self.passages) - start
@@ -390,9 +432,9 @@ class FitContext:
         return self._tokens[key]
 
     def _pieces(self, embedder: TokenEmbedder, start: int) -> Pieces | None:
-        if self.store is None or not embedder.is_lasting:
+        if self.store is None or not embedder.spec.is_serializable:
             return None
-        key = fingerprint([embedder.content_fingerprint, self.passages.fingerprint, start])
+        key = fingerprint([embedder.spec.cache_key, self.passages.fingerprint, start])
         pieces = self.store.pieces("tokens", key)
         if pieces is not None:
             self._unfinished.append(pieces)
@@ -413,7 +455,7 @@ class FitContext:
         if len(bad):
             owner = self.corpus[int(self.passages.document[passages[bad[0]]])].id
             raise ModelError(
-                f"the embedder {embedder.label()} gave NaN or infinite values for {len(bad)} of {len(vectors)} "
+                f"the embedder {embedder.spec.label} gave NaN or infinite values for {len(bad)} of {len(vectors)} "
                 f"passages, the first one of document '{owner}'"
             )
 
@@ -438,7 +480,7 @@ def _learns(component: Component) -> bool:
 
 
 def _needs(component: Component, what: Need) -> bool:
-    return any(what in part.needs for _, part in component.walk())
+    return any(what in part.needs for _, part in component.spec.walk())
 
 
 def _judged(training: Training) -> list[Any]:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, fields
+
+from rag.calls import Calls
 
 __all__ = ["Costs", "Ledger"]
 
@@ -44,9 +46,15 @@ class Costs:
 
 @dataclass(slots=True)
 class Ledger:
-    """Costs by stage. One stage is open at a time; what is spent goes to it."""
+    """Costs by stage. One stage is open at a time; what is spent goes to it.
+
+    Args:
+        stages: Costs by stage.
+        calls: What language models were asked for, by stage and model.
+    """
 
     stages: dict[str, Costs] = field(default_factory=dict)
+    calls: dict[tuple[str, str], Calls] = field(default_factory=dict)
     _open: list[str] = field(default_factory=list)
 
     @contextmanager
@@ -77,14 +85,36 @@ class Ledger:
 
     def book(self, costs: Costs) -> None:
         """:meth:`spend`, all at once."""
-        own = self.stages.setdefault(self._open[-1] if self._open else "other", Costs())
+        own = self.stages.setdefault(self._stage, Costs())
         own += costs
+
+    def called(self, model: str, asked: int, problems: Mapping[str, str], *, is_model: bool = True) -> None:
+        """Count texts asked of a model for the open stage.
+
+        Args:
+            model: In words.
+            asked: How many.
+            problems: By id, why nothing came of some.
+            is_model: See :class:`~rag.calls.Calls`.
+        """
+        new = Calls(model, self._stage, is_model=is_model)
+        self.calls.setdefault((self._stage, model), new).add(asked, problems)
+
+    @property
+    def _stage(self) -> str:
+        return self._open[-1] if self._open else "other"
 
     def add(self, other: Ledger) -> None:
         """Book everything of another ledger here too."""
         for name, costs in other.stages.items():
             own = self.stages.setdefault(name, Costs())
             own += costs
+        self.join_calls(other)
+
+    def join_calls(self, other: Ledger) -> None:
+        """Count what was asked of models for another ledger here too, but none of its costs."""
+        for key, calls in other.calls.items():
+            self.calls.setdefault(key, Calls(calls.model, calls.stage, is_model=calls.is_model)).join(calls)
 
     @property
     def total(self) -> Costs:

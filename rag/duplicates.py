@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import re
-import unicodedata
 from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 
 from rag.candidates import Ints
+from rag.text.words import words_of
 
 __all__ = ["Pair", "groups_of", "normalised", "similar"]
-
-_SPACELESS = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
-_WORD = re.compile(rf"[{_SPACELESS}]|[^\W{_SPACELESS}]+")
-"""Of scripts that put no spaces between words (Chinese, Japanese) each character."""
 
 
 class Pair(NamedTuple):
@@ -27,13 +22,13 @@ class Pair(NamedTuple):
 
 
 def normalised(text: str) -> str:
-    """A text as it is compared: NFKC, case folded, words only, one space between them."""
-    folded = unicodedata.normalize("NFKC", text).casefold()
-    return " ".join(_WORD.findall(folded)) or folded.strip()
+    """A text as it is compared: its words, normalised, one space between them."""
+    return " ".join(words_of(text)) or text.strip()
 
 
 def similar(texts: Sequence[str], *, near: float = 1.0) -> list[Pair]:
-    """Pairs of texts that are equal once normalised, or share at least this part of their words.
+    """Pairs of texts that are equal once normalised, or share at least this part of their words. An empty text is like
+    no other.
 
     Of equal texts each is paired with the first only. Near ones are found exactly, without comparing all pairs: two
     sets of words with Jaccard similarity t share one of the rarest words of each, of which so many have to be looked at
@@ -46,6 +41,8 @@ def similar(texts: Sequence[str], *, near: float = 1.0) -> list[Pair]:
     first: dict[str, int] = {}
     pairs = []
     for number, text in enumerate(map(normalised, texts)):
+        if not text:
+            continue
         earlier = first.setdefault(text, number)
         if earlier != number:
             pairs.append(Pair(earlier, number, 1.0))

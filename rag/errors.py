@@ -6,6 +6,7 @@
     ├── ConfigError         a pipeline, a component argument or a config file is wrong
     ├── DataError           documents, queries or judgements are wrong
     ├── ModelError          a model cannot be found, loaded or gives unusable output
+    │   └── IncompleteError a model failed for so many texts that the result is not what was asked for
     ├── ArtifactError       something saved is damaged, incomplete or of another format
     ├── NotFittedError      a component was asked before it was fitted
     └── MissingExtraError   an optional dependency is not installed
@@ -18,11 +19,13 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 __all__ = [
     "ArtifactError",
     "ConfigError",
     "DataError",
+    "IncompleteError",
     "Location",
     "MissingExtraError",
     "Mistake",
@@ -35,6 +38,17 @@ __all__ = [
 
 class RagError(Exception):
     """Base of every error raised on purpose by this project."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Whatever its constructor takes, it comes out of another process as it was.
+        return _restored, (type(self), self.args, dict(self.__dict__))
+
+
+def _restored(cls: type[RagError], args: tuple[Any, ...], state: dict[str, Any]) -> RagError:
+    error = cls.__new__(cls)
+    error.args = args
+    error.__dict__.update(state)
+    return error
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -91,6 +105,10 @@ class ModelError(RagError):
     """A model that cannot be found or loaded, or whose output cannot be used."""
 
 
+class IncompleteError(ModelError):
+    """A model that failed for so many texts that the result is not what was asked for; the CLI exits 1."""
+
+
 class ArtifactError(RagError):
     """Something saved that is damaged, incomplete, or of a format this version does not read."""
 
@@ -109,7 +127,7 @@ class MissingExtraError(RagError):
     """
 
     def __init__(self, what: str, *, package: str, extra: str) -> None:
-        self.extra = extra
+        self.package, self.extra = package, extra
         super().__init__(
             f"{what} needs the package '{package}', which is not installed: pip install 'rag-pipelines[{extra}]'"
         )

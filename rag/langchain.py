@@ -8,10 +8,12 @@ from langchain_core.callbacks import AsyncCallbackManagerForRetrieverRun, Callba
 from langchain_core.documents import Document as LangChainDocument
 from langchain_core.retrievers import BaseRetriever
 from langchain_core.runnables import run_in_executor
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, model_validator
 
+from rag.conditions import check_condition
+from rag.errors import ConfigError, DataError, did_you_mean
 from rag.pipeline import Pipeline
-from rag.types import Hit
+from rag.types import Hit, Query
 
 __all__ = ["PipelineRetriever"]
 
@@ -26,14 +28,29 @@ class PipelineRetriever(BaseRetriever):
         filter: Only documents whose metadata pass (see :mod:`rag.conditions`). ``invoke(query, filter={...})``
             overrides it.
         whole_documents: Give each document's whole text instead of its best passage.
+
+    Raises:
+        ConfigError: There is no such argument, here or of ``invoke``: one that is ignored would answer with what it
+            was to keep out.
     """
 
-    model_config = ConfigDict(arbitrary_types_allowed=True)
+    model_config = ConfigDict(arbitrary_types_allowed=True, extra="forbid")
 
     pipeline: Pipeline
     k: int | None = Field(default=None, ge=1)
     filter: dict[str, Any] | None = None
     whole_documents: bool = False
+
+    @model_validator(mode="before")
+    @classmethod
+    def _check_arguments(cls, given: Any) -> Any:
+        if isinstance(given, dict):
+            for name in given:
+                if name not in cls.model_fields:
+                    raise _unknown(name, "as_langchain_retriever", _OWN)
+            if given.get("filter") is not None:
+                check_condition(given["filter"])
+        return given
 
     def _get_relevant_documents(
         self,
@@ -42,7 +59,9 @@ class PipelineRetriever(BaseRetriever):
         run_manager: CallbackManagerForRetrieverRun,
         k: int | None = None,
         filter: dict[str, Any] | None = None,
+        **unknown: Any,
     ) -> list[LangChainDocument]:
+        _refuse(unknown)
         return self._found(query, k, filter)
 
     async def _aget_relevant_documents(
@@ -52,11 +71,15 @@ class PipelineRetriever(BaseRetriever):
         run_manager: AsyncCallbackManagerForRetrieverRun,
         k: int | None = None,
         filter: dict[str, Any] | None = None,
+        **unknown: Any,
     ) -> list[LangChainDocument]:
+        _refuse(unknown)
         # Models and indexes hold the processor, not a socket: a thread keeps the event loop free.
         return await run_in_executor(None, self._found, query, k, filter)
 
     def _found(self, query: str, k: int | None, filter: dict[str, Any] | None) -> list[LangChainDocument]:
+        if not isinstance(query, (str, Query)):
+            raise DataError(f"a query is one text or a rag.Query, got {type(query).__name__}")
         top_k = self.k if k is None else k
         result = self.pipeline.search(
             query, top_k=top_k, filter=self.filter if filter is None else filter, answer=False
@@ -68,3 +91,18 @@ class PipelineRetriever(BaseRetriever):
         metadata |= {"document_id": hit.document.id, "score": hit.score, "start": hit.start, "end": hit.end}
         text = hit.document.text if self.whole_documents else hit.passage
         return LangChainDocument(id=hit.document.id, page_content=text, metadata=metadata)
+
+
+_OWN = ("k", "filter", "whole_documents")
+_ALSO = {"top_k": "k", "filters": "filter", "where": "filter", "search_kwargs": "k and filter themselves"}
+"""What other retrievers call them."""
+
+
+def _refuse(unknown: dict[str, Any]) -> None:
+    for name in unknown:
+        raise _unknown(name, "invoke", ("k", "filter"))
+
+
+def _unknown(name: str, function: str, valid: tuple[str, ...]) -> ConfigError:
+    hint = f"; did you mean {_ALSO[name]}? (valid: {', '.join(valid)})" if name in _ALSO else did_you_mean(name, valid)
+    return ConfigError(f"unknown argument '{name}' of {function}{hint}", parameter=name)

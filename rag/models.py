@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from rag.errors import MissingExtraError, ModelError, RagError
+from rag.progress import loading
 
 if TYPE_CHECKING:
     from sentence_transformers import CrossEncoder, SentenceTransformer
@@ -137,7 +138,7 @@ def resolve_device(device: Device) -> str:
 @functools.cache
 def _load(model_class: Any, name: str, device: str, revision: str | None, trust_remote_code: bool) -> Any:
     path = resolve_model(name)
-    with quiet():
+    with loading(name), quiet():
         try:
             model = model_class(path, device=device, revision=revision, trust_remote_code=trust_remote_code)
             # Weights kept in half precision would be loaded as they are, and autocast on a CPU cannot mix them.

@@ -58,6 +58,9 @@ class Stage(Component):
     keeps_lists: ClassVar[bool] = True
     """Whether a store should keep its candidates; not where computing them is quicker than reading them."""
 
+    scores_head: ClassVar[bool] = False
+    """Whether its ``budget`` goes to the first candidates in the order of the stage before: it cuts those behind."""
+
     writes_answers: ClassVar[bool] = False
     """Whether it records answers on batches that want them."""
 
@@ -78,7 +81,7 @@ class Stage(Component):
     def passages(self) -> Passages:
         """The passages of the corpus it was fitted on."""
         if self._passages is None:
-            raise NotFittedError(f"the stage {self.label()} has not been fitted: fit the pipeline it is in first")
+            raise NotFittedError(f"the stage {self.spec.label} has not been fitted: fit the pipeline it is in first")
         return self._passages
 
     @abstractmethod

@@ -16,6 +16,7 @@ from rag.context import Progress, no_progress
 from rag.conversation import Turn, turns_of
 from rag.errors import ArtifactError, ConfigError, DataError, ModelError
 from rag.store.values import Values, text_key
+from rag.text.normal import is_blank
 from rag.types import Document, Query
 
 if TYPE_CHECKING:
@@ -123,7 +124,15 @@ class Summarizer(Component):
         Raises:
             ConfigError: It is no language model, or was given a task or prompts.
         """
-        raise ConfigError(f"needs a language model (chat_model, langchain, transformers), and {self.label()} is none")
+        raise ConfigError(
+            f"needs a language model (chat_model, langchain, transformers), and {self.spec.label} is none"
+        )
+
+    @property
+    def described(self) -> str:
+        """Itself in a few words, such as ``chat_model 'gpt-5-mini'``."""
+        model = self.spec.arguments.get("model") or self.spec.arguments.get("name")
+        return f"{self.type} '{model}'" if isinstance(model, str) else self.spec.label
 
     def price(self, tokens_in: float, tokens_out: float) -> float | None:
         """What so many tokens cost, or None when nobody knows."""
@@ -163,6 +172,7 @@ class Summarizer(Component):
         self,
         prompts: Sequence[str],
         *,
+        ids: Sequence[str] | None = None,
         store: Store | None = None,
         ledger: Ledger | None = None,
         progress: Progress = no_progress,
@@ -173,6 +183,7 @@ class Summarizer(Component):
 
         Args:
             prompts: In the order of the answer. Alike ones are asked once.
+            ids: What they are called where those that failed are listed; by default their numbers.
             store: Where answers are kept; None keeps nothing.
             ledger: Where calls and tokens are booked.
             progress: Shows how far it is, and first what it will take.
@@ -181,7 +192,8 @@ class Summarizer(Component):
         Raises:
             ModelError: The model cannot work at all: no such model, no right to use it.
         """
-        sources = [Source(str(number), prompt) for number, prompt in enumerate(prompts)]
+        names = [str(number) for number, _ in enumerate(prompts)] if ids is None else ids
+        sources = [Source(name, prompt) for name, prompt in zip(names, prompts, strict=True)]
         found = self._found(sources, store, ledger, progress, repetition=repetition)
         return [one or Summary((), "the prompt is empty") for one in found]
 
@@ -195,16 +207,16 @@ class Summarizer(Component):
         repetition: int = 0,
     ) -> list[Summary | None]:
         """What was made of each source, with the problem where that is nothing; None for one without text."""
-        values = None if self.by_id else self.values_in(store, "summaries")
+        values = None if self.by_id else self.spec.values_in(store, "summaries")
         keys = [_source_key(source, by_id=self.by_id, repetition=repetition) for source in sources]
         found, seconds = _read(values, list(dict.fromkeys(keys)))
         missing = {
-            k: s for k, s in zip(keys, sources, strict=True) if k not in found and (s.text.strip() or self.by_id)
+            k: s for k, s in zip(keys, sources, strict=True) if k not in found and (not is_blank(s.text) or self.by_id)
         }
         if missing and values is not None and values.mode == "only":
             raise ArtifactError(
-                f"{values.path}: lacks {len(missing)} of {len(set(keys))} texts of {self.label()} (those that failed "
-                "are never kept), and nothing may be computed"
+                f"{values.path}: lacks {len(missing)} of {len(set(keys))} texts of {self.spec.label} (those that "
+                "failed are never kept), and nothing may be computed"
             )
         if missing:
             with values.computing() if values is not None else nullcontext():
@@ -213,6 +225,9 @@ class Summarizer(Component):
                 found, seconds = found | more, seconds + took
                 self._write({k: s for k, s in missing.items() if k not in found}, found, values, progress)
         if ledger is not None:
+            asked = [(s.id, found[key]) for s, key in zip(sources, keys, strict=True) if key in found]
+            problems = {id: summary.problem for id, summary in asked if not summary.texts}
+            ledger.called(self.described, len(asked), problems, is_model=not self.by_id)
             ledger.spend(seconds=seconds)
             for summary in found.values():
                 ledger.spend(llm_calls=summary.llm_calls, llm_tokens=summary.llm_tokens)
@@ -248,7 +263,7 @@ class Summarizer(Component):
             by_reason.setdefault(why, []).append(f"'{id}'")
         listed = "; ".join(f"{_some(ids)} ({why})" for why, ids in list(by_reason.items())[:_LISTED])
         more = f"; and {len(by_reason) - _LISTED} other reasons" if len(by_reason) > _LISTED else ""
-        message = f"the summarizer {self.label()} made nothing of {len(failed)} of {n} texts: {listed}{more}"
+        message = f"the summarizer {self.spec.label} made nothing of {len(failed)} of {n} texts: {listed}{more}"
         if strict:
             raise ModelError(f"{message}; the others are kept (without strict, these are keyed by their own text)")
         logger.warning("%s; %s", message, otherwise)

@@ -13,14 +13,16 @@ pytest finds the inherited tests. They need the ``test`` extra; this module itse
 
 from __future__ import annotations
 
+import copy
 import functools
 import json
+import pickle
 import subprocess
 import sys
 from abc import abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import numpy as np
 
@@ -51,6 +53,8 @@ __all__ = [
     "StageConformance",
     "check_candidates",
 ]
+
+C = TypeVar("C", bound=Component)
 
 HEAVY = frozenset(
     "bm25s datasets faiss pandas pyarrow scipy sentence_transformers sklearn torch transformers".split()  # noqa: SIM905
@@ -136,17 +140,17 @@ class ComponentConformance:
     def test_its_docstring_says_what_it_does(self) -> None:
         cls = type(self.make())
         assert cls.__doc__, f"{cls.__name__} has no docstring"
-        assert cls.doc_summary().strip()
-        assert cls.doc_summary() in " ".join(cls.doc().split())
+        assert cls.spec.summary.strip()
+        assert cls.spec.summary in " ".join(cls.spec.doc.split())
 
     def test_its_docstring_explains_every_parameter(self) -> None:
         cls = type(self.make())
-        without = [name for name, parameter in cls.parameters().items() if not parameter.help.strip()]
+        without = [name for name, parameter in cls.spec.parameters.items() if not parameter.help.strip()]
         assert not without, f"{cls.__name__}: its docstring's Args lack {', '.join(without)}"
 
     def test_arguments_are_kept_as_attributes(self) -> None:
         component = self.make()
-        for name, value in component.arguments.items():
+        for name, value in component.spec.arguments.items():
             kept = getattr(component, name)
             assert (list(kept) == list(value)) if isinstance(value, (list, tuple)) else (kept is value), name
 
@@ -158,25 +162,39 @@ class ComponentConformance:
 
     def test_a_clone_is_equal_and_shares_nothing(self) -> None:
         component = self.make()
-        clone = component.clone()
+        clone = component.spec.clone()
         assert type(clone) is type(component)
         assert clone.fingerprint == component.fingerprint
         assert repr(clone) == repr(component)
-        assert {id(one) for _, one in component.walk()}.isdisjoint({id(one) for _, one in clone.walk()})
+        assert {id(one) for _, one in component.spec.walk()}.isdisjoint({id(one) for _, one in clone.spec.walk()})
+
+    def test_pickled_and_copied_it_is_equal(self) -> None:
+        component = self.make()
+        for twin in self.copies(component):
+            assert type(twin) is type(component)
+            assert twin.spec.arguments.keys() == component.spec.arguments.keys()
+            if component.spec.is_serializable:  # a live Python object is no other's equal
+                assert twin.fingerprint == component.fingerprint
+            assert {id(one) for _, one in component.spec.walk()}.isdisjoint({id(one) for _, one in twin.spec.walk()})
+
+    def copies(self, component: C) -> list[C]:
+        """What ``copy.deepcopy`` makes of a component, and ``pickle``; not that where it holds a Python object."""
+        pickled = [] if self.python_only else [pickle.loads(pickle.dumps(component))]  # noqa: S301 - made here
+        return [copy.deepcopy(component), *pickled]
 
     def test_its_configuration_builds_it_again(self, tmp_path: Path) -> None:
         if self.python_only:
             return
         component = self.make()
         file = tmp_path / "component.yaml"
-        file.write_text(dump(component.to_config()), encoding="utf-8")
+        file.write_text(dump(component.spec.to_config()), encoding="utf-8")
         mistakes: list[Mistake] = []
         from_file = read_source(file, mistakes=mistakes)
-        for node in (node_from_python(component.to_config()), from_file):
+        for node in (node_from_python(component.spec.to_config()), from_file):
             assert node is not None, mistakes
             again = build(node, type(component), mistakes=mistakes)
             assert again is not None, mistakes
-            assert again.to_config() == component.to_config()
+            assert again.spec.to_config() == component.spec.to_config()
             assert again.fingerprint == component.fingerprint
             assert repr(again) == repr(component)
 
@@ -184,7 +202,7 @@ class ComponentConformance:
         if self.python_only:
             return
         component = self.make()
-        seen = _in_a_new_process(component.kind, component.to_config())
+        seen = _in_a_new_process(component.kind, component.spec.to_config())
         assert seen == {"fingerprint": component.fingerprint, "heavy": [], "opened": []}
 
     def test_its_schema_is_valid_and_accepts_it(self) -> None:
@@ -196,10 +214,10 @@ class ComponentConformance:
         if schema is not None:
             Draft7Validator.check_schema(schema)
             validator = Draft7Validator({**schema, "definitions": _definitions()})
-            assert [error.message for error in validator.iter_errors(component.to_config())] == []
-            assert [error.validator for error in validator.iter_errors({**component.to_config(), "nO such": 1})] == [
-                "additionalProperties"
-            ]
+            assert [error.message for error in validator.iter_errors(component.spec.to_config())] == []
+            assert [
+                error.validator for error in validator.iter_errors({**component.spec.to_config(), "nO such": 1})
+            ] == ["additionalProperties"]
 
     # -- what the contracts below share -----------------------------------------------------------------------------
 
@@ -230,10 +248,10 @@ class ComponentConformance:
     def saved_and_loaded(self, component: Component, passages: Passages, folder: Path) -> Any:
         """A new component with the state of a fitted one, through files, as a pipeline does it."""
         again = self.make()
-        for path, one in component.walk("root"):
+        for path, one in component.spec.walk("root"):
             (folder / path).mkdir(parents=True)
             one.save_state(folder / path)
-        again.restore(folder, FitContext(passages.corpus, passages), "root")
+        again.spec.restore(folder, FitContext(passages.corpus, passages), "root")
         return again
 
 
@@ -332,6 +350,12 @@ class RetrieverConformance(ComponentConformance):
         assert expected.positions.tolist() == actual.positions.tolist()
         assert expected.scores.tolist() == actual.scores.tolist()
         assert expected.passages.tolist() == actual.passages.tolist()
+
+    def test_pickled_and_copied_it_finds_the_same(self) -> None:
+        retriever = self.fitted(self.passages(chunked=True))
+        expected = retriever.retrieve(QueryBatch(self.queries()))
+        for twin in self.copies(retriever):
+            _check_same(twin.retrieve(QueryBatch(self.queries())), expected)
 
     def test_brought_up_to_date_it_finds_what_is_there(self) -> None:
         corpus, last = self.corpus(), len(self.corpus()) - 1
@@ -434,6 +458,13 @@ class StageConformance(ComponentConformance):
         assert expected.positions.tolist() == actual.positions.tolist()
         assert expected.scores.tolist() == actual.scores.tolist()
 
+    def test_pickled_and_copied_it_gives_the_same(self) -> None:
+        passages = self.passages(chunked=True)
+        stage, candidates = self.fitted(passages), self.candidates(passages)
+        expected = stage.process(QueryBatch(self.queries()), candidates)
+        for twin in self.copies(stage):
+            _check_same(twin.process(QueryBatch(self.queries()), candidates), expected)
+
     def test_nothing_in_gives_nothing_out(self) -> None:
         stage = self.fitted(self.passages())
         for batch in (QueryBatch([]), QueryBatch(self.queries())):
@@ -485,6 +516,12 @@ class EmbedderConformance(ComponentConformance):
         assert embedder.dimension == again.dimension
         texts = passages.corpus.texts()
         np.testing.assert_allclose(embedder.embed_queries(texts), again.embed_queries(texts), atol=self.tolerance)
+
+    def test_pickled_and_copied_it_gives_the_same(self) -> None:
+        embedder = self.fitted(self.passages())
+        for twin in self.copies(embedder):
+            texts = self.passages().corpus.texts()
+            np.testing.assert_allclose(twin.embed_queries(texts), embedder.embed_queries(texts), atol=self.tolerance)
 
     def test_token_vectors_have_shape_and_type(self) -> None:
         passages = self.passages()

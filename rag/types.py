@@ -12,6 +12,7 @@ from typing import Any, overload
 from rag.answer import Answer
 from rag.conversation import Turn, render, turns_of
 from rag.costs import Costs
+from rag.remarks import Remark
 
 __all__ = ["Answer", "Document", "Hit", "Query", "SearchResult"]
 
@@ -91,12 +92,15 @@ class SearchResult(Sequence[Hit]):
         hits: Best first.
         costs: What the batch that this query was part of has spent (one query: its own).
         answer: What a stage such as ``generate`` wrote from them; None where the pipeline has none.
+        remarks: What is odd about the question: a filter's value that no document has, more hits asked for than a
+            step gives.
     """
 
     query: Query
     hits: tuple[Hit, ...]
     costs: Costs
     answer: Answer | None = None
+    remarks: tuple[Remark, ...] = ()
 
     @overload
     def __getitem__(self, index: int) -> Hit: ...

@@ -7,7 +7,8 @@ stay where they are, so that nothing else moves, until they are so many that eve
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+import logging
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -15,13 +16,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from rag.conditions import Condition
 from rag.context import FitContext, Progress
 from rag.corpus.corpus import Corpus
-from rag.corpus.kinds import check_kinds
+from rag.corpus.kinds import other_kinds
 from rag.corpus.passages import Passages
 from rag.corpus.readers import read_corpus
+from rag.corpus.same_files import named_as_before
 from rag.costs import Ledger
 from rag.errors import ConfigError, DataError
+from rag.limits import check_deletes, parse_limit
+from rag.progress import announced
+from rag.remarks import Remark, Remarks
 from rag.store.folder import link_file, link_files, locked, read_folder
 from rag.store.store import Store
 
@@ -34,6 +40,8 @@ COMPACT_AT = 0.2
 """Fraction of passages that belong to deleted documents, beyond which everything is rewritten without them."""
 
 _BLOCK = 2048
+
+logger = logging.getLogger("rag.updates")
 
 
 @dataclass(frozen=True)
@@ -49,6 +57,8 @@ class Changes:
         compacted: Whether everything was rewritten without deleted documents.
         stale: What of the pipeline was fitted on documents too different from those it has now, in words; empty for
             nothing.
+        remarks: What was left out of the documents given, and of the index; what is odd about the documents, or about
+            the filter that chose them.
     """
 
     added: int = 0
@@ -58,6 +68,7 @@ class Changes:
     unknown: tuple[str, ...] = ()
     compacted: bool = False
     stale: str = ""
+    remarks: tuple[Remark, ...] = ()
 
 
 @dataclass
@@ -70,35 +81,74 @@ class _Plan:
     metadata: dict[int, Any] = field(default_factory=dict)
 
 
-def add(pipeline: Pipeline, documents: Any, *, store: Any, progress: Progress, compact_at: float) -> Changes:
+def add(
+    pipeline: Pipeline,
+    documents: Any,
+    *,
+    store: Any,
+    progress: Progress,
+    compact_at: float,
+    drop_fields: Collection[str],
+) -> Changes:
     """See :meth:`rag.Pipeline.add`."""
-    plan, changes, _ = _compared(pipeline.corpus, read_corpus(documents))
+    given = named_as_before(read_corpus(documents, drop_fields=drop_fields), pipeline.corpus)
+    plan, changes, _ = _compared(pipeline.corpus, given)
     return _carry_out(pipeline, plan, changes, store=store, progress=progress, compact_at=compact_at)
 
 
-def delete(pipeline: Pipeline, ids: Iterable[str], *, store: Any, progress: Progress, compact_at: float) -> Changes:
+def delete(
+    pipeline: Pipeline,
+    ids: Iterable[str] | None,
+    condition: Condition | None,
+    *,
+    store: Any,
+    progress: Progress,
+    compact_at: float,
+    dry_run: bool,
+) -> Changes:
     """See :meth:`rag.Pipeline.delete`."""
-    if isinstance(ids, str):
-        raise DataError(f"delete takes a sequence of ids, got the text {ids!r}")
-    places = {id: pipeline.corpus.position(id) for id in ids}
-    plan = _Plan(dead=[place for place in places.values() if place is not None])
-    unknown = tuple(id for id, place in places.items() if place is None)
-    changes = Changes(deleted=len(plan.dead), unknown=unknown)
+    corpus = pipeline.corpus
+    if (ids is None) == (condition is None):
+        raise DataError(f"delete takes either ids or a filter, got {'neither' if ids is None else 'both'}")
+    if condition is not None:
+        mask = corpus.fields.mask(condition)
+        dead = np.flatnonzero(mask if corpus.alive is None else mask & corpus.alive).tolist()
+        changes = Changes(deleted=len(dead), remarks=corpus.fields.remarks(condition))
+    else:
+        if isinstance(ids, str):
+            raise DataError(f"delete takes a sequence of ids, got the text {ids!r}")
+        places = {id: corpus.position(id) for id in ids or ()}
+        dead = [place for place in places.values() if place is not None]
+        changes = Changes(deleted=len(dead), unknown=tuple(id for id, place in places.items() if place is None))
+    plan = _Plan(dead=dead)
+    if dry_run:
+        _check(corpus, plan)
+        return changes
     return _carry_out(pipeline, plan, changes, store=store, progress=progress, compact_at=compact_at)
 
 
 def sync(
-    pipeline: Pipeline, documents: Any, *, store: Any, progress: Progress, compact_at: float, dry_run: bool
+    pipeline: Pipeline,
+    documents: Any,
+    *,
+    store: Any,
+    progress: Progress,
+    compact_at: float,
+    dry_run: bool,
+    max_deletes: int | float | str | None,
+    drop_fields: Collection[str],
 ) -> Changes:
     """See :meth:`rag.Pipeline.sync`."""
     corpus = pipeline.corpus
-    plan, changes, met = _compared(corpus, read_corpus(documents))
+    parse_limit(max_deletes, corpus.n_alive)  # a wrong one is said before the documents are read
+    plan, changes, met = _compared(corpus, read_corpus(documents, drop_fields=drop_fields))
     gone = np.setdiff1d(np.arange(len(corpus)) if corpus.alive is None else np.flatnonzero(corpus.alive), met)
     plan.dead += gone.tolist()
     changes = replace(changes, deleted=len(gone))
     if dry_run:
-        _check(corpus, plan)
-        return changes
+        noticed = plan.given.remarks if plan.given is not None else ()
+        return replace(changes, remarks=(*noticed, *_check(corpus, plan)))
+    check_deletes(len(gone), corpus.n_alive, max_deletes)
     return _carry_out(pipeline, plan, changes, store=store, progress=progress, compact_at=compact_at)
 
 
@@ -108,7 +158,7 @@ def compact(pipeline: Pipeline, *, store: Any, progress: Progress) -> Changes:
 
 
 @contextmanager
-def editing(folder: Path) -> Iterator[Pipeline]:
+def editing(folder: Path, *, keep: int | None = None) -> Iterator[Pipeline]:
     """See :meth:`rag.Pipeline.editing`."""
     from rag.pipeline import Pipeline
 
@@ -120,7 +170,7 @@ def editing(folder: Path) -> Iterator[Pipeline]:
         if changed - {"deleted"}:  # what is damaged must not be written again under a new checksum
             read_folder(folder, Pipeline.kind, verify=True)
         if changed:
-            pipeline.save(folder)
+            pipeline.save(folder, keep=keep)
 
 
 # -- what to do ---------------------------------------------------------------------------------------------------
@@ -156,8 +206,8 @@ def _alike(one: Any, other: Any) -> bool:
     return json.dumps(one, sort_keys=True) == json.dumps(other, sort_keys=True)
 
 
-def _check(corpus: Corpus, plan: _Plan) -> None:
-    """Refuse what would leave no document, or other kinds of metadata than there were."""
+def _check(corpus: Corpus, plan: _Plan) -> list[Remark]:
+    """Refuse what would leave no document, and say where metadata come that are of another kind than there were."""
     if not plan.append and corpus.n_alive == len(plan.dead):
         raise DataError("no document would be left: remove the folder instead, or index others")
     if plan.given is not None and (plan.append or plan.metadata):
@@ -167,7 +217,8 @@ def _check(corpus: Corpus, plan: _Plan) -> None:
         changed = set(plan.append) | {
             row for row, id in enumerate(plan.given.ids()) if corpus.position(id) in plan.metadata
         }
-        check_kinds(corpus, np.flatnonzero(alive), plan.given, np.array(sorted(changed), dtype=np.int64))
+        return other_kinds(corpus, np.flatnonzero(alive), plan.given, np.array(sorted(changed), dtype=np.int64))
+    return []
 
 
 # -- doing it -----------------------------------------------------------------------------------------------------
@@ -180,7 +231,7 @@ def _carry_out(
         raise ConfigError(f"must be a fraction from 0 to 1, got {compact_at}", parameter="compact_at")
     if store is not None and not isinstance(store, Store):
         store = Store(store)
-    _check(pipeline.corpus, plan)
+    remarks = Remarks([*changes.remarks, *_check(pipeline.corpus, plan)])
     ledger = Ledger()
     old = pipeline.passages
     corpus = old.corpus.with_metadata(plan.metadata) if plan.metadata else old.corpus
@@ -189,6 +240,9 @@ def _carry_out(
         alive[plan.dead] = False
         corpus = corpus.with_alive(alive)
     passages = old.with_corpus(corpus)
+    for remark in remarks:
+        logger.warning("%s", remark)
+    remarks.extend(plan.given.remarks if plan.given is not None else ())
     with ledger.stage("chunker"):
         new = _chunked(pipeline, plan)
     n_dead = 0 if passages.living is None else len(passages) - len(passages.living)
@@ -202,8 +256,10 @@ def _carry_out(
     if plan.append or plan.dead or plan.metadata or compacted:
         context = FitContext(passages.corpus, passages, ledger=ledger, progress=progress, store=store, kept=kept)
         context.relabelled = bool(plan.metadata)
-        _update(pipeline, context, moved=compacted or new is not None)
-    return replace(changes, compacted=compacted, stale=pipeline.stale() or "")
+        with announced(progress):
+            _update(pipeline, context, moved=compacted or new is not None)
+        remarks.extend(context.remarks)
+    return replace(changes, compacted=compacted, stale=pipeline.stale() or "", remarks=tuple(remarks))
 
 
 def _chunked(pipeline: Pipeline, plan: _Plan) -> Passages | None:
@@ -215,8 +271,8 @@ def _chunked(pipeline: Pipeline, plan: _Plan) -> Passages | None:
 
 def _update(pipeline: Pipeline, context: FitContext, *, moved: bool) -> None:
     """Bring all components up to date. They are changed in a twin, so that an error leaves the pipeline as it was."""
-    twin = pipeline.clone()
-    twin.adopt(pipeline)
+    twin = pipeline.spec.clone()
+    twin.spec.copy_state_from(pipeline)
     context.first = twin.retriever
     with context.ledger.stage("shared"):
         twin.prepare(context)
@@ -227,13 +283,16 @@ def _update(pipeline: Pipeline, context: FitContext, *, moved: bool) -> None:
     twin.fit_costs = context.ledger
     twin.reused = ()
     twin._keys = []
+    twin._fit_remarks = Remarks([*pipeline._fit_remarks, *context.remarks])
     twin._passages = context.passages
     if twin._saved is not None:
-        same = {f"state/{path}" for path, part in twin.walk() if context.is_kept(part) or not part.saves_state}
+        same = {
+            f"state/{path}" for path, part in twin.spec.walk() if context.is_kept(part) or not part.spec.saves_state
+        }
         same |= set() if moved else {"passages"}
         same |= set() if moved or context.relabelled else {"corpus"}
         twin._saved = replace(twin._saved, as_before=(twin._saved.as_before & same) - {"deleted"})
-    pipeline.adopt(twin)
+    pipeline.spec.copy_state_from(twin)
 
 
 @dataclass(frozen=True)
@@ -256,7 +315,9 @@ class Saved:
     @staticmethod
     def parts_of(pipeline: Pipeline) -> frozenset[str]:
         """All parts that a saved pipeline has."""
-        return frozenset({"corpus", "passages", "deleted"} | {f"state/{path}" for path, _ in pipeline.walk() if path})
+        return frozenset(
+            {"corpus", "passages", "deleted"} | {f"state/{path}" for path, _ in pipeline.spec.walk() if path}
+        )
 
     def linked_into(self, generation: Path) -> frozenset[str]:
         """Link the files of all parts that are as they were into a new generation of the same folder; which parts."""

@@ -7,18 +7,18 @@ from typing import TYPE_CHECKING
 from rag._lazy import lazy_attributes
 
 if TYPE_CHECKING:
-    from rerankers.base import Scorer
-    from rerankers.callable import CallableScorer
-    from rerankers.cross_encoder import CrossEncoderScorer
-    from rerankers.cur.anchor_queries import AnchorQueryFactors
-    from rerankers.cur.factors import EmbeddingFactors, Factors
-    from rerankers.cur.matrix_factorisation import MatrixFactorisation
-    from rerankers.cur.presets import ADACUR, ANNCUR, AXN
-    from rerankers.cur.stage import Cur
-    from rerankers.graph_adaptive import GraphAdaptive
-    from rerankers.learned_rank.stage import LearnedRank
-    from rerankers.max_sim import MaxSim
-    from rerankers.rerank import Rerank
+    from rag.rerankers.base import Scorer
+    from rag.rerankers.callable import CallableScorer
+    from rag.rerankers.cross_encoder import CrossEncoderScorer
+    from rag.rerankers.cur.anchor_queries import AnchorQueryFactors
+    from rag.rerankers.cur.factors import EmbeddingFactors, Factors
+    from rag.rerankers.cur.matrix_factorisation import MatrixFactorisation
+    from rag.rerankers.cur.presets import ADACUR, ANNCUR, AXN
+    from rag.rerankers.cur.stage import Cur
+    from rag.rerankers.graph_adaptive import GraphAdaptive
+    from rag.rerankers.learned_rank.stage import LearnedRank
+    from rag.rerankers.max_sim import MaxSim
+    from rag.rerankers.rerank import Rerank
 
 __all__ = [
     "ADACUR",
@@ -41,20 +41,20 @@ __all__ = [
 __getattr__, __dir__ = lazy_attributes(
     __name__,
     {
-        "ADACUR": "rerankers.cur.presets",
-        "ANNCUR": "rerankers.cur.presets",
-        "AXN": "rerankers.cur.presets",
-        "AnchorQueryFactors": "rerankers.cur.anchor_queries",
-        "CallableScorer": "rerankers.callable",
-        "CrossEncoderScorer": "rerankers.cross_encoder",
-        "Cur": "rerankers.cur.stage",
-        "EmbeddingFactors": "rerankers.cur.factors",
-        "Factors": "rerankers.cur.factors",
-        "GraphAdaptive": "rerankers.graph_adaptive",
-        "LearnedRank": "rerankers.learned_rank.stage",
-        "MatrixFactorisation": "rerankers.cur.matrix_factorisation",
-        "MaxSim": "rerankers.max_sim",
-        "Rerank": "rerankers.rerank",
-        "Scorer": "rerankers.base",
+        "ADACUR": "rag.rerankers.cur.presets",
+        "ANNCUR": "rag.rerankers.cur.presets",
+        "AXN": "rag.rerankers.cur.presets",
+        "AnchorQueryFactors": "rag.rerankers.cur.anchor_queries",
+        "CallableScorer": "rag.rerankers.callable",
+        "CrossEncoderScorer": "rag.rerankers.cross_encoder",
+        "Cur": "rag.rerankers.cur.stage",
+        "EmbeddingFactors": "rag.rerankers.cur.factors",
+        "Factors": "rag.rerankers.cur.factors",
+        "GraphAdaptive": "rag.rerankers.graph_adaptive",
+        "LearnedRank": "rag.rerankers.learned_rank.stage",
+        "MatrixFactorisation": "rag.rerankers.cur.matrix_factorisation",
+        "MaxSim": "rag.rerankers.max_sim",
+        "Rerank": "rag.rerankers.rerank",
+        "Scorer": "rag.rerankers.base",
     },
 )

@@ -68,7 +68,7 @@ class Scorer(Component):
         if not len(rows):
             return np.empty(0, dtype=np.float32)
         batch.ledger.spend(scorer_calls=len(rows))
-        values = self.values_in(batch.store, "scores") if self.keeps_scores else None
+        values = self.spec.values_in(batch.store, "scores") if self.keeps_scores else None
         if values is None or self._passages is None:
             return self._checked(batch, rows, passages)
         queries = batch.texts
@@ -90,12 +90,12 @@ class Scorer(Component):
     def _checked(self, batch: QueryBatch, rows: Ints, passages: Ints) -> Floats:
         scores = np.asarray(self.score_pairs(batch, rows, passages), dtype=np.float32)
         if scores.shape != (len(rows),):
-            raise ModelError(f"the scorer {self.label()} gave scores of shape {scores.shape} for {len(rows)} pairs")
+            raise ModelError(f"the scorer {self.spec.label} gave scores of shape {scores.shape} for {len(rows)} pairs")
         bad = np.flatnonzero(~np.isfinite(scores))
         if len(bad):
             query = batch.queries[int(rows[bad[0]])]
             raise ModelError(
-                f"the scorer {self.label()} gave NaN or infinite scores for {len(bad)} of {len(rows)} pairs, "
+                f"the scorer {self.spec.label} gave NaN or infinite scores for {len(bad)} of {len(rows)} pairs, "
                 f"the first for query '{query.id}'"
             )
         return scores

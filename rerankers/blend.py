@@ -1,65 +1,27 @@
-"""The scorer's order and the first stage's, mixed."""
+"""The scorer's order and the first stage's, mixed by rank."""
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
-from pydantic import Field
 
 from rag.batch import QueryBatch
 from rag.candidates import Candidates, Floats, Ints, rank
-from rag.component import Need
 
 if TYPE_CHECKING:
     from rag.context import FitContext
 
-__all__ = [
-    "Blend",
-    "blended",
-    "fixed_weight",
-    "load_weight",
-    "needs_of",
-    "save_weight",
-    "training_sample",
-    "tuned_weight",
-]
-
-Blend = Annotated[float, Field(ge=0, le=1)] | Literal["tuned"] | None
-"""Weight of the first stage, or ``tuned``: the best on training queries."""
+__all__ = ["blended", "learned_weight", "training_sample"]
 
 _K = 60
 """Reciprocal rank fusion's constant (Cormack et al. 2009)."""
 
-_FILE = "blend.json"
 _WEIGHTS = np.linspace(0, 1, 21)
 _DEPTH = 10
 
 
-def fixed_weight(blend: Blend) -> float | None:
-    """The weight that is known without fitting."""
-    return None if blend is None or blend == "tuned" else float(blend)
-
-
-def needs_of(blend: Blend) -> frozenset[Need]:
-    """What fitting takes."""
-    return frozenset({"training", "candidates"} if blend == "tuned" else set())
-
-
-def save_weight(folder: Path, blend: Blend, weight: float | None) -> None:
-    """Write what was tuned."""
-    if blend == "tuned" and weight is not None:
-        (folder / _FILE).write_text(json.dumps(weight), encoding="utf-8")
-
-
-def load_weight(folder: Path, blend: Blend) -> float | None:
-    """The fixed weight, or what :func:`save_weight` wrote."""
-    return float(json.loads((folder / _FILE).read_text(encoding="utf-8"))) if blend == "tuned" else fixed_weight(blend)
-
-
-def training_sample(context: FitContext, most: int = 200) -> tuple[QueryBatch, Candidates]:
+def training_sample(context: FitContext, most: int) -> tuple[QueryBatch, Candidates]:
     """At most so many training queries, spread evenly over them, and what the steps before find for them."""
     batch, candidates = context.training_run()
     rows = np.unique(np.linspace(0, len(batch) - 1, min(most, len(batch))).astype(np.int64))
@@ -68,7 +30,7 @@ def training_sample(context: FitContext, most: int = 200) -> tuple[QueryBatch, C
 
 
 def blended(scored: Candidates, first: Candidates, weight: float) -> Candidates:
-    """Reciprocal rank fusion of the scorer's order with the first stage's, of what was scored.
+    """Reciprocal rank fusion of the scorer's order with the first stage's.
 
     Ranks, because scores of the two have no common scale. A document that the first stage did not list stands below its
     list.
@@ -81,12 +43,19 @@ def blended(scored: Candidates, first: Candidates, weight: float) -> Candidates:
     return scored.rescored(_mixed(scored, first, weight))
 
 
-def tuned_weight(scored: Candidates, first: Candidates, batch: QueryBatch, context: FitContext) -> float:
-    """The weight with the best mean nDCG@10 on training queries; of several, the least."""
+def learned_weight(scored: Candidates, first: Candidates, batch: QueryBatch, context: FitContext) -> float:
+    """The weight with the best mean nDCG@10 on training queries.
+
+    Of several, the least. When the best is not better than the first stage alone by more than one standard error of
+    the paired differences, the scorer has not shown that it helps: the weight is 1.
+    """
     assert context.training is not None
     gains = _gains(scored.positions, batch, context)
-    quality = [_ndcg(rank(scored.positions, _mixed(scored, first, float(weight))), gains) for weight in _WEIGHTS]
-    return float(_WEIGHTS[int(np.argmax(quality))])
+    values = [_ndcg(rank(scored.positions, _mixed(scored, first, float(weight))), gains) for weight in _WEIGHTS]
+    best = int(np.argmax([value.mean() if len(value) else 0.0 for value in values]))
+    difference = values[best] - values[-1]
+    error = difference.std(ddof=1) / np.sqrt(len(difference)) if len(difference) > 1 else np.inf
+    return float(_WEIGHTS[best]) if len(difference) and difference.mean() > error else 1.0
 
 
 def _mixed(scored: Candidates, first: Candidates, weight: float) -> Floats:
@@ -123,10 +92,12 @@ def _gains(positions: Ints, batch: QueryBatch, context: FitContext) -> Floats:
     return gains
 
 
-def _ndcg(order: Ints, gains: Floats) -> float:
-    """Mean nDCG@10 of an order of columns against the best order of the same documents: enough to compare."""
+def _ndcg(order: Ints, gains: Floats) -> Floats:
+    """nDCG@10 of an order of columns against the best order of the same documents, of the queries that have a relevant
+    one among them: enough to compare weights.
+    """
     depth = min(_DEPTH, gains.shape[1])
     discount = 1 / np.log2(np.arange(2, depth + 2))
-    got = np.take_along_axis(gains, order[:, :depth], 1) @ discount
+    reached = np.take_along_axis(gains, order[:, :depth], 1) @ discount
     best = -np.sort(-gains, axis=1)[:, :depth] @ discount
-    return float(np.mean(got[best > 0] / best[best > 0])) if (best > 0).any() else 0.0
+    return np.asarray(reached[best > 0] / best[best > 0])

@@ -10,7 +10,7 @@ import numpy as np
 
 from rag.candidates import Floats, Ints
 from rag.errors import NotFittedError
-from rerankers.base import Scorer
+from rag.rerankers.base import Scorer
 
 if TYPE_CHECKING:
     from rag.batch import QueryBatch
@@ -34,11 +34,11 @@ class CallableScorer(Scorer):
         self.name = name
         self._token = uuid.uuid4().hex
 
-    def identity(self) -> dict[str, Any]:
+    def _identity(self) -> dict[str, Any]:
         return {"kind": self.kind, "type": self.type, "version": self.version, "name": self.name or self._token}
 
     @property
-    def is_lasting(self) -> bool:
+    def _is_serializable(self) -> bool:
         return self.name is not None
 
     def score_pairs(self, batch: QueryBatch, rows: Ints, passages: Ints) -> Floats:

@@ -11,8 +11,9 @@ from pydantic import Field
 from rag.candidates import Floats, Ints
 from rag.component import Runtime
 from rag.errors import ModelError, NotFittedError
+from rag.model_limits import check_length
 from rag.models import Device, Precision, inference, load_cross_encoder, model_content, resolved_precision
-from rerankers.base import Scorer
+from rag.rerankers.base import Scorer
 
 if TYPE_CHECKING:
     from sentence_transformers import CrossEncoder
@@ -74,12 +75,15 @@ class CrossEncoderScorer(Scorer):
 
     def prepare(self, context: FitContext) -> None:
         super().prepare(context)
-        self.content()  # a model that is not there is better missed now than at the first question
+        self._model_digest()  # a model that is not there is better missed now than at the first question
 
-    def content(self) -> Any:
+    def _preflight(self) -> None:
+        check_length("max_length", self.max_length, self.model, self.revision)
+
+    def _model_digest(self) -> Any:
         return model_content(self.model, self.revision)
 
-    def environment(self) -> Any:
+    def _environment(self) -> Any:
         return resolved_precision(self.precision, self.device)
 
     def score_pairs(self, batch: QueryBatch, rows: Ints, passages: Ints) -> Floats:

@@ -9,13 +9,15 @@ import numpy as np
 from pydantic import Field
 
 from rag.candidates import PADDING, Candidates, Floats, Ints, Vectors
+from rag.component import Inherited
+from rag.component.inheritance import given
 from rag.corpus.passages import Passages
 from rag.embedders.base import Embedder
 from rag.errors import ConfigError, NotFittedError
+from rag.rerankers.base import Scorer
+from rag.rerankers.cur.items import Mask, is_in
 from rag.stage import Stage
 from rag.store.fingerprint import fingerprint
-from rerankers.base import Scorer
-from rerankers.cur.items import Mask, is_in
 
 if TYPE_CHECKING:
     from rag.batch import QueryBatch
@@ -38,6 +40,7 @@ class GraphAdaptive(Stage):
     Args:
         scorer: What scores.
         embedder: Gives the vectors that tell who is near; those of a dense retriever with the same embedder are shared.
+            The retriever's, when none is given.
         neighbours: Edges of each passage in the graph.
         budget: Scorer calls per query: the price.
         batch_size: Calls between two changes.
@@ -51,7 +54,7 @@ class GraphAdaptive(Stage):
         self,
         *,
         scorer: Scorer,
-        embedder: Embedder,
+        embedder: Annotated[Embedder | None, Inherited()] = None,
         neighbours: Annotated[int, Field(ge=1, le=1024)] = 16,
         budget: Annotated[int, Field(ge=1)] = 100,
         batch_size: Annotated[int, Field(ge=1)] = 16,
@@ -70,21 +73,23 @@ class GraphAdaptive(Stage):
     def fit(self, context: FitContext) -> None:
         super().fit(context)
 
-        def make() -> Ints:
-            return nearest_neighbours(context.embed_passages(self.embedder), self.neighbours)
+        embedder = given(self.embedder, self)
 
-        if context.store is None or not self.embedder.is_lasting:
+        def make() -> Ints:
+            return nearest_neighbours(context.embed_passages(embedder), self.neighbours)
+
+        if context.store is None or not embedder.spec.is_serializable:
             self._graph = make()
             return
         # The graph is the same whatever scorer and budget it is walked with.
-        key = fingerprint([self.embedder.content_fingerprint, context.passages.fingerprint, self.neighbours])
-        about = f"{self.neighbours} neighbours of {len(context.passages)} passages by {self.embedder!r}"
+        key = fingerprint([embedder.spec.cache_key, context.passages.fingerprint, self.neighbours])
+        about = f"{self.neighbours} neighbours of {len(context.passages)} passages by {embedder!r}"
         folder = context.store.artifact("graph", key, lambda path: np.save(path / "graph.npy", make()), about=about)
         self._graph = np.load(folder / "graph.npy", mmap_mode="r")
 
     def update(self, context: FitContext, kept: Ints) -> None:
         if len(kept) == len(self.passages) == len(context.passages):
-            for _, child in self.children():
+            for _, child in self.spec.children():
                 context.fit(child)
             self._passages = context.passages
             context.keep(self)
@@ -92,7 +97,7 @@ class GraphAdaptive(Stage):
             self.fit(context)
 
     @property
-    def keeps_state(self) -> bool:
+    def _caches_state(self) -> bool:
         """The graph is kept by itself."""
         return False
 

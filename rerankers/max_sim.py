@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 
 from rag.candidates import Floats, Ints
+from rag.component import Inherited
+from rag.component.inheritance import given
 from rag.embedders.base import TokenEmbedder, TokenVectors
 from rag.errors import NotFittedError
-from rerankers.base import Scorer
+from rag.rerankers.base import Scorer
 
 if TYPE_CHECKING:
     from rag.batch import QueryBatch
@@ -34,41 +36,45 @@ class MaxSim(Scorer):
     a dense retriever has the same embedder, its vectors come from the same pass.
 
     Args:
-        embedder: Gives the token vectors.
+        embedder: Gives the token vectors; the retriever's, when none is given.
     """
 
     type = "max_sim"
     keeps_scores = False
     needs = frozenset({"corpus"})
 
-    def __init__(self, *, embedder: TokenEmbedder) -> None:
+    def __init__(self, *, embedder: Annotated[TokenEmbedder | None, Inherited()] = None) -> None:
         self.embedder = embedder
         self._tokens: TokenVectors | None = None
 
+    @property
+    def _encoder(self) -> TokenEmbedder:
+        return given(self.embedder, self)
+
     def prepare(self, context: FitContext) -> None:
         super().prepare(context)
-        context.fit(self.embedder)
+        context.fit(self._encoder)
         if not context.is_built(self) and context.n_kept < len(context.passages):
-            context.embed_passage_tokens(self.embedder, start=context.n_kept)
+            context.embed_passage_tokens(self._encoder, start=context.n_kept)
 
     def fit(self, context: FitContext) -> None:
         super().fit(context)
-        self._tokens = context.embed_passage_tokens(self.embedder)
+        self._tokens = context.embed_passage_tokens(self._encoder)
 
     def update(self, context: FitContext, kept: Ints) -> None:
         tokens = self._fitted()
-        context.fit(self.embedder)
+        context.fit(self._encoder)
         if len(kept) < len(tokens.ends) - 1:
             tokens = tokens.take(kept)
         if len(kept) < len(context.passages):
-            new = context.embed_passage_tokens(self.embedder, start=len(kept))
+            new = context.embed_passage_tokens(self._encoder, start=len(kept))
             tokens = TokenVectors.concatenate([tokens, new])
         if tokens is self._tokens:
             context.keep(self)
         self._tokens, self._passages = tokens, context.passages
 
     def score_pairs(self, batch: QueryBatch, rows: Ints, passages: Ints) -> Floats:
-        tokens, queries = self._fitted(), batch.token_vectors(self.embedder)
+        tokens, queries = self._fitted(), batch.token_vectors(self._encoder)
         lengths = tokens.ends[passages + 1] - tokens.ends[passages]
         scores = np.empty(len(rows), dtype=np.float32)
         # One product per query and block of its passages: queries differ in their tokens, passages are gathered.

@@ -2,27 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 from pydantic import Field
 
-from rag.candidates import Candidates
-from rag.component import Need
-from rag.errors import ConfigError
-from rag.stage import Stage
-from rerankers.base import Scorer
-from rerankers.blend import (
-    Blend,
-    blended,
-    fixed_weight,
-    load_weight,
-    needs_of,
-    save_weight,
-    training_sample,
-    tuned_weight,
-)
+from rag.candidates import PADDING, Candidates
+from rag.rerankers.base import Scorer
+from rag.rerankers.scoring import Blend, Scores, ScoringStage
 
 if TYPE_CHECKING:
     from rag.batch import QueryBatch
@@ -31,67 +18,66 @@ if TYPE_CHECKING:
 __all__ = ["Rerank"]
 
 
-class Rerank(Stage):
-    """Scores the best ``budget`` candidates with a scorer and orders them by it; the rest, whose scores could not be
-    compared, is dropped.
+class Rerank(ScoringStage):
+    """Scores the best ``budget`` candidates with a scorer and answers with a blend of its order and the first stage's;
+    candidates that were not scored follow, as the first stage had them.
+
+    Scores of the blend are those of reciprocal rank fusion. A filter that reads the scorer's own scores takes
+    ``scores: scorer``.
 
     Args:
-        scorer: What scores.
+        scorer: The scorer.
         budget: Candidates scored per query, at most: the price.
-        blend: Weight of the first stage in the returned order, by rank fusion; ``tuned`` takes the best for training
-            queries. None returns the scorer's own scores.
-        top_k: Documents kept; None keeps all that were scored.
+        blend: Weight of the first stage's order from 0 to 1; ``tuned`` learns it from at most 200 training queries;
+            ``auto``, the default, from at most 50 where there are any and takes 0.5 where there are none. A scorer that
+            does not help on them is left out, by weight 1.
+        scores: ``blended``, or ``scorer``: only what was scored, in the scorer's order and with its scores.
+        top_k: Documents kept; None keeps all.
     """
 
     type = "rerank"
+    scores_head = True
 
     def __init__(
         self,
         *,
         scorer: Scorer,
         budget: Annotated[int, Field(ge=1)] = 100,
-        blend: Blend = None,
+        blend: Blend = "auto",
+        scores: Scores = "blended",
         top_k: Annotated[int, Field(ge=1)] | None = None,
     ) -> None:
-        if top_k is not None and top_k > budget:
-            raise ConfigError(f"must be at most the budget ({budget}), got {top_k}", parameter="top_k")
         self.scorer = scorer
         self.budget = budget
         self.blend = blend
+        self.scores = scores
         self.top_k = top_k
-        self._weight = fixed_weight(blend)
-
-    @property
-    def needs(self) -> frozenset[Need]:  # type: ignore[override]
-        return needs_of(self.blend)
-
-    @property
-    def keeps_state(self) -> bool:
-        """Scores are in the store; the weight is learnt from them again in no time."""
-        return False
+        self._start()
 
     def fit(self, context: FitContext) -> None:
         super().fit(context)
-        if self.blend == "tuned":
-            batch, candidates = training_sample(context)
-            self._weight = tuned_weight(self._scored(batch, candidates), candidates, batch, context)
+        self._learn_weight(context)
 
-    def save_state(self, folder: Path) -> None:
-        save_weight(folder, self.blend, self._weight)
-
-    def load_state(self, folder: Any, context: FitContext) -> None:
-        super().load_state(folder, context)
-        self._weight = load_weight(folder, self.blend)
-
-    def process(self, batch: QueryBatch, candidates: Candidates) -> Candidates:
-        scored = self._scored(batch, candidates)
-        if self._weight is not None:
-            scored = blended(scored, candidates, self._weight)
-        return scored.head(self.top_k) if self.top_k else scored
-
-    def _scored(self, batch: QueryBatch, candidates: Candidates) -> Candidates:
+    def ranked(self, batch: QueryBatch, candidates: Candidates) -> Candidates:
         head = candidates.head(self.budget)
         rows, columns = np.nonzero(head.mask)
         scores = np.full(head.scores.shape, -np.inf, dtype=np.float32)
         scores[rows, columns] = self.scorer.score(batch, rows, head.passages[rows, columns])
-        return head.rescored(scores)
+        scored = head.rescored(scores)
+        return followed(scored, candidates, self.budget) if self.blends else scored
+
+
+def followed(scored: Candidates, candidates: Candidates, budget: int) -> Candidates:
+    """Scored documents, and below them the candidates from ``budget`` on, in their order. The scores are an order only:
+    0, -1, -2 ...
+    """
+    tail = slice(budget, None)
+    pad = ((0, 0), (0, min(budget, candidates.positions.shape[1]) - scored.positions.shape[1]))
+    positions = np.concatenate(
+        [np.pad(scored.positions, pad, constant_values=PADDING), candidates.positions[:, tail]], axis=1
+    )
+    passages = np.concatenate(
+        [np.pad(scored.passages, pad, constant_values=PADDING), candidates.passages[:, tail]], axis=1
+    )
+    order = -np.arange(positions.shape[1], dtype=np.float32)
+    return Candidates.from_scores(positions, np.broadcast_to(order, positions.shape), passages)

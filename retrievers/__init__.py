@@ -7,34 +7,34 @@ from typing import TYPE_CHECKING
 from rag._lazy import lazy_attributes
 
 if TYPE_CHECKING:
-    from retrievers.bm25 import BM25
-    from retrievers.dense import Dense
-    from retrievers.feedback import Feedback
-    from retrievers.fusion.base import Fusion
-    from retrievers.fusion.learned import Learned
-    from retrievers.fusion.min_max import MinMax
-    from retrievers.fusion.rrf import RRF
-    from retrievers.fusion.z_score import ZScore
-    from retrievers.hybrid import Hybrid
-    from retrievers.indexes.auto import Auto
-    from retrievers.indexes.base import Index
-    from retrievers.indexes.factory import Factory
-    from retrievers.indexes.flat import Flat
-    from retrievers.indexes.hnsw import HNSW
-    from retrievers.indexes.ivf_fastscan import IVFFastScan
-    from retrievers.indexes.ivf_flat import IVFFlat
-    from retrievers.indexes.ivf_pq import IVFPQ
-    from retrievers.indexes.lsh import LSH
-    from retrievers.indexes.nsg import NSG
-    from retrievers.indexes.rabitq import RaBitQ
-    from retrievers.indexes.scalar_quantized import ScalarQuantized
-    from retrievers.indexes.truncate import Truncate
-    from retrievers.key_spaces.base import Key
-    from retrievers.key_spaces.summary import PseudoQueriesKey, SummaryKey
-    from retrievers.key_spaces.text import TextKey
-    from retrievers.key_spaces.title import TitleKey
-    from retrievers.keyed import Keyed
-    from retrievers.query_memory import QueryMemory
+    from rag.retrievers.bm25 import BM25
+    from rag.retrievers.dense import Dense
+    from rag.retrievers.feedback import Feedback
+    from rag.retrievers.fusion.base import Fusion
+    from rag.retrievers.fusion.learned import Learned
+    from rag.retrievers.fusion.min_max import MinMax
+    from rag.retrievers.fusion.rrf import RRF
+    from rag.retrievers.fusion.z_score import ZScore
+    from rag.retrievers.hybrid import Hybrid
+    from rag.retrievers.indexes.auto import Auto
+    from rag.retrievers.indexes.base import Index
+    from rag.retrievers.indexes.factory import Factory
+    from rag.retrievers.indexes.flat import Flat
+    from rag.retrievers.indexes.hnsw import HNSW
+    from rag.retrievers.indexes.ivf_fastscan import IVFFastScan
+    from rag.retrievers.indexes.ivf_flat import IVFFlat
+    from rag.retrievers.indexes.ivf_pq import IVFPQ
+    from rag.retrievers.indexes.lsh import LSH
+    from rag.retrievers.indexes.nsg import NSG
+    from rag.retrievers.indexes.rabitq import RaBitQ
+    from rag.retrievers.indexes.scalar_quantized import ScalarQuantized
+    from rag.retrievers.indexes.truncate import Truncate
+    from rag.retrievers.key_spaces.base import Key
+    from rag.retrievers.key_spaces.summary import PseudoQueriesKey, SummaryKey
+    from rag.retrievers.key_spaces.text import TextKey
+    from rag.retrievers.key_spaces.title import TitleKey
+    from rag.retrievers.keyed import Keyed
+    from rag.retrievers.query_memory import QueryMemory
 
 __all__ = [
     "BM25",
@@ -71,34 +71,34 @@ __all__ = [
 __getattr__, __dir__ = lazy_attributes(
     __name__,
     {
-        "BM25": "retrievers.bm25",
-        "Dense": "retrievers.dense",
-        "Factory": "retrievers.indexes.factory",
-        "Feedback": "retrievers.feedback",
-        "Flat": "retrievers.indexes.flat",
-        "Fusion": "retrievers.fusion.base",
-        "HNSW": "retrievers.indexes.hnsw",
-        "Auto": "retrievers.indexes.auto",
-        "IVFFlat": "retrievers.indexes.ivf_flat",
-        "IVFPQ": "retrievers.indexes.ivf_pq",
-        "IVFFastScan": "retrievers.indexes.ivf_fastscan",
-        "LSH": "retrievers.indexes.lsh",
-        "NSG": "retrievers.indexes.nsg",
-        "RaBitQ": "retrievers.indexes.rabitq",
-        "ScalarQuantized": "retrievers.indexes.scalar_quantized",
-        "Truncate": "retrievers.indexes.truncate",
-        "Hybrid": "retrievers.hybrid",
-        "Index": "retrievers.indexes.base",
-        "Key": "retrievers.key_spaces.base",
-        "Keyed": "retrievers.keyed",
-        "Learned": "retrievers.fusion.learned",
-        "MinMax": "retrievers.fusion.min_max",
-        "PseudoQueriesKey": "retrievers.key_spaces.summary",
-        "QueryMemory": "retrievers.query_memory",
-        "RRF": "retrievers.fusion.rrf",
-        "SummaryKey": "retrievers.key_spaces.summary",
-        "TextKey": "retrievers.key_spaces.text",
-        "TitleKey": "retrievers.key_spaces.title",
-        "ZScore": "retrievers.fusion.z_score",
+        "BM25": "rag.retrievers.bm25",
+        "Dense": "rag.retrievers.dense",
+        "Factory": "rag.retrievers.indexes.factory",
+        "Feedback": "rag.retrievers.feedback",
+        "Flat": "rag.retrievers.indexes.flat",
+        "Fusion": "rag.retrievers.fusion.base",
+        "HNSW": "rag.retrievers.indexes.hnsw",
+        "Auto": "rag.retrievers.indexes.auto",
+        "IVFFlat": "rag.retrievers.indexes.ivf_flat",
+        "IVFPQ": "rag.retrievers.indexes.ivf_pq",
+        "IVFFastScan": "rag.retrievers.indexes.ivf_fastscan",
+        "LSH": "rag.retrievers.indexes.lsh",
+        "NSG": "rag.retrievers.indexes.nsg",
+        "RaBitQ": "rag.retrievers.indexes.rabitq",
+        "ScalarQuantized": "rag.retrievers.indexes.scalar_quantized",
+        "Truncate": "rag.retrievers.indexes.truncate",
+        "Hybrid": "rag.retrievers.hybrid",
+        "Index": "rag.retrievers.indexes.base",
+        "Key": "rag.retrievers.key_spaces.base",
+        "Keyed": "rag.retrievers.keyed",
+        "Learned": "rag.retrievers.fusion.learned",
+        "MinMax": "rag.retrievers.fusion.min_max",
+        "PseudoQueriesKey": "rag.retrievers.key_spaces.summary",
+        "QueryMemory": "rag.retrievers.query_memory",
+        "RRF": "rag.retrievers.fusion.rrf",
+        "SummaryKey": "rag.retrievers.key_spaces.summary",
+        "TextKey": "rag.retrievers.key_spaces.text",
+        "TitleKey": "rag.retrievers.key_spaces.title",
+        "ZScore": "rag.retrievers.fusion.z_score",
     },
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import re
+import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -13,12 +13,15 @@ from pydantic import Field
 
 from rag.candidates import PADDING, Candidates, Floats, Ints, top_k_of_scores
 from rag.corpus.passages import Passages
-from rag.errors import ConfigError, DataError, NotFittedError, did_you_mean
-from retrievers.asked_again import Recipe, TakesFeedback
-from retrievers.bm25_weights import bm25_weights
-from retrievers.judged import lookup
-from retrievers.keys import best_documents
-from retrievers.rm3 import expanded
+from rag.errors import DataError, NotFittedError
+from rag.retrievers.asked_again import Recipe, TakesFeedback
+from rag.retrievers.bm25_weights import bm25_weights
+from rag.retrievers.judged import lookup
+from rag.retrievers.keys import best_documents
+from rag.retrievers.rm3 import expanded
+from rag.retrievers.vocabulary import Vocabulary
+from rag.text.analyzer import AUTO, Analyzer, check_language, check_pattern, check_stemmer, check_stop_words
+from rag.text.remarks import remarks_on, sample
 
 if TYPE_CHECKING:
     from rag.batch import QueryBatch
@@ -26,21 +29,19 @@ if TYPE_CHECKING:
 
 __all__ = ["BM25"]
 
-_STOPWORDS = ("da", "de", "en", "en_plus", "es", "fr", "it", "ko", "nl", "no", "pt", "ru", "sv", "tr", "zh")
-"""Languages whose stop words bm25s brings."""
-
-_WORDS_REMEMBERED = 1_000_000
+logger = logging.getLogger("rag.bm25")
 
 _BLOCK = 1 << 24
 """Scores computed at a time, queries x passages: 64 MiB of float32."""
 
 
 class BM25(TakesFeedback):
-    """Ranks by the words that query and passage share (Robertson and Walker 1994), told apart by the library bm25s.
+    """Ranks by the words that query and passage share (Robertson and Walker 1994).
 
     Scores are computed for a whole batch as one product of sparse matrices. Passages that share no word with the query
     are not returned. Kept are the frequencies of words; the weights made of them are computed at the first question, so
-    that they are exact after documents came or went. Deleted documents count in no statistic.
+    that they are exact after documents came or went. Deleted documents count in no statistic. What a word is, in any
+    language, :mod:`rag.text` says.
 
     Args:
         k1: How much repeating a word counts. The default pair .9 / .4 is Anserini's, tuned on passages; Lucene's own is
@@ -48,16 +49,21 @@ class BM25(TakesFeedback):
         b: How much long passages are penalised, 0 to 1.
         variant: How term frequency and rarity are weighted (Kamphuis et al. 2020 compare them).
         delta: Lower bound of a matching term's weight; used by ``bm25l`` and ``bm25+``.
-        stemmer: Snowball algorithm such as ``english`` or ``porter``; None compares words as they are.
-        stopwords: A language whose common words are dropped (``en``, ``de``, ``fr``, ...), a list of words, or None.
-        token_pattern: Regular expression of a word. The default keeps words of one character, which bm25s drops.
+        language: Whose stemmer and stop words are used: an ISO 639-1 code such as ``en`` or an English name, ``none``
+            (or None) for neither, or ``auto``, which looks at the texts and says what it chose.
+        stemmer: Snowball algorithm such as ``english`` or ``porter``; None compares words as they are. ``auto``: the
+            language's.
+        stopwords: Words that are dropped: a list's name (``en``, ``de``, ``fr``, ...), a list of words, or None.
+            ``auto``: the language's.
+        token_pattern: Regular expression of a word, taken at its word: texts are not normalised and scripts without
+            spaces not cut. None cuts words by Unicode.
         lowercase: Fold case.
         top_k: Documents returned.
     """
 
     type = "bm25"
-    libraries = ("bm25s", "PyStemmer")
-    state_version = 2  # frequencies; 1 had weights
+    _libraries = ("bm25s", "PyStemmer")
+    _state_version = 2  # frequencies; 1 had weights
 
     def __init__(
         self,
@@ -66,9 +72,10 @@ class BM25(TakesFeedback):
         b: Annotated[float, Field(ge=0, le=1)] = 0.4,
         variant: Literal["lucene", "robertson", "atire", "bm25l", "bm25+"] = "lucene",
         delta: Annotated[float, Field(ge=0)] = 0.5,
-        stemmer: str | None = "english",
-        stopwords: str | list[str] | None = "en",
-        token_pattern: str = r"\b\w+\b",
+        language: str | None = AUTO,
+        stemmer: str | None = AUTO,
+        stopwords: str | list[str] | None = AUTO,
+        token_pattern: str | None = None,
         lowercase: bool = True,
         top_k: Annotated[int, Field(ge=1)] = 100,
     ) -> None:
@@ -81,35 +88,39 @@ class BM25(TakesFeedback):
         self.token_pattern = token_pattern
         self.lowercase = lowercase
         self.top_k = top_k
-        self._tokenizer: Any = None
+        self.language = language
+        self._vocabulary: Vocabulary | None = None
         self._frequencies: Any = None  # scipy.sparse.csr_array [words, passages]
         self._computed: Any = None  # the weights, likewise
         self._forward: Any = None  # frequencies by passage and lengths of passages, once feedback asks for them
         self._passages: Passages | None = None
-        try:
-            groups = re.compile(token_pattern).groups
-        except re.error as error:
-            raise ConfigError(f"not a regular expression: {error}", parameter="token_pattern") from None
-        if groups > 1:
-            raise ConfigError(
-                "may have one group (the word) at most: write others as (?:...)", parameter="token_pattern"
-            )
+        self._notes: tuple[str, ...] = ()
+        self._language = check_language(language)
+        check_pattern(token_pattern)
+        check_stemmer(stemmer)
+        check_stop_words(stopwords)
 
-        if stemmer is not None:
-            from Stemmer import algorithms
+    def _identity(self) -> dict[str, Any]:
+        """Without the language where it decides nothing: such are the arguments of indexes older than it is."""
+        identity = super()._identity()
+        if not self._uses_language:
+            del identity["language"]
+        return identity
 
-            if stemmer not in algorithms():
-                raise ConfigError(
-                    f"unknown stemmer '{stemmer}'{did_you_mean(stemmer, algorithms())}", parameter="stemmer"
-                )
-        if isinstance(stopwords, str) and stopwords not in _STOPWORDS:
-            raise ConfigError(
-                f"no stop words for '{stopwords}'{did_you_mean(stopwords, _STOPWORDS)}, or give a list",
-                parameter="stopwords",
-            )
+    @property
+    def _uses_language(self) -> bool:
+        return self.token_pattern is None or AUTO in (self.stemmer, self.stopwords)
+
+    def notes(self) -> tuple[str, ...]:
+        return self._notes
 
     def fit(self, context: FitContext) -> None:
-        self._tokenizer = self._new_tokenizer({})
+        asked = self._language if self._uses_language else None
+        language, remarks = remarks_on(sample(context.passages), asked, self.token_pattern)
+        self._vocabulary = Vocabulary(self._analyzer(language), {})
+        self._notes = tuple(f"bm25: {remark}" for remark in remarks)
+        for note in self._notes:
+            logger.info(note)
         self._set(self._counted(context, 0), context.passages)
         self._check()
 
@@ -117,22 +128,22 @@ class BM25(TakesFeedback):
         import scipy.sparse
 
         frequencies: Any = self._fitted()
-        vocabulary = self._tokenizer.get_vocab_dict()
-        self._tokenizer = self._new_tokenizer(dict(vocabulary))
+        old = self._words()
+        rows = dict(old.rows)
         if len(kept) < frequencies.shape[1]:
             frequencies = frequencies[:, kept]
             known = np.diff(frequencies.indptr) > 0  # words of the passages that went are forgotten
             places = np.cumsum(known) - 1
-            vocabulary = {word: int(places[place]) for word, place in vocabulary.items() if known[place]}
-            self._tokenizer = self._new_tokenizer(vocabulary)
+            rows = {word: int(places[place]) for word, place in rows.items() if known[place]}
             frequencies = frequencies[known]
+        self._vocabulary = Vocabulary(old.analyzer, rows)
         if len(kept) < len(context.passages):
             new = self._counted(context, len(kept))
             n_words = new.shape[0] - frequencies.shape[0]  # that were not known
             indptr = np.pad(frequencies.indptr, (0, n_words), mode="edge")
             arrays = (frequencies.data, frequencies.indices, indptr)
-            old: Any = scipy.sparse.csr_array(arrays, shape=(new.shape[0], len(kept)), copy=False)
-            frequencies = scipy.sparse.hstack([old, new], format="csr")
+            before: Any = scipy.sparse.csr_array(arrays, shape=(new.shape[0], len(kept)), copy=False)
+            frequencies = scipy.sparse.hstack([before, new], format="csr")
         if frequencies is self._frequencies:
             context.keep(self)
         self._set(frequencies, context.passages)
@@ -142,23 +153,24 @@ class BM25(TakesFeedback):
         """Frequencies in the passages from one on, CSR [words known then, passages]; new words become known."""
         import scipy.sparse
 
+        vocabulary = self._words()
         owners, words = [], []
         first = 0
         with context.progress("indexing words (bm25)", len(context.passages) - start) as advance:
             for block in context.passages.iter_texts(start):
-                lists = list(self._tokenizer.streaming_tokenize(block, update_vocab=True, allow_empty=False))
-                lengths = np.fromiter(map(len, lists), dtype=np.int64, count=len(lists))
-                words.append(np.fromiter((w for one in lists for w in one), dtype=np.int32, count=lengths.sum()))
-                owners.append(np.repeat(np.arange(first, first + len(lists), dtype=np.int32), lengths))
-                first += len(lists)
+                rows, lengths = vocabulary.learn(block)
+                words.append(rows)
+                owners.append(np.repeat(np.arange(first, first + len(block), dtype=np.int32), lengths))
+                first += len(block)
                 advance(len(block))
+        self._vocabulary = vocabulary.learned()
         places = (np.concatenate(words), np.concatenate(owners))
-        shape = (len(self._tokenizer.get_vocab_dict()), first)
         ones = np.ones(len(places[0]), dtype=np.int32)
+        shape = (len(vocabulary), first)
         return scipy.sparse.coo_array((ones, places), shape=shape).tocsr()  # which adds up what is repeated
 
     def _check(self) -> None:
-        if not self._tokenizer.get_vocab_dict():
+        if not len(self._words()):
             raise DataError("'bm25' found no words in the corpus: every passage is empty or made of stop words")
 
     def retrieve(self, batch: QueryBatch) -> Candidates:
@@ -243,25 +255,17 @@ class BM25(TakesFeedback):
         """How often each text has each word of the corpus, float32 CSR array [n_texts, words]."""
         import scipy.sparse
 
-        words = list(self._tokenizer.streaming_tokenize(texts, update_vocab=False, allow_empty=False))
-        ends = np.cumsum([0, *map(len, words)])
-        columns = np.fromiter((word for one in words for word in one), dtype=np.int64, count=ends[-1])
+        columns, lengths = self._words().look_up(texts)
         ones = np.ones(len(columns), dtype=np.float32)
-        self._forget()
-        return scipy.sparse.csr_array((ones, columns, ends), shape=(len(words), self._fitted().shape[0]))
+        shape = (len(texts), self._fitted().shape[0])
+        return scipy.sparse.csr_array((ones, columns, np.concatenate([[0], np.cumsum(lengths)])), shape=shape)
 
     def _scores(self, queries: Any) -> Floats:
         """Scores of all passages, float32 [n_queries, n_passages]; ``-inf`` where no word is shared."""
         product = (queries @ self._weights).tocoo()
-        # What is there shares a word, also where rare weighting schemes give that 0.
         scores = np.full(product.shape, -np.inf, dtype=np.float32)
-        scores[product.row, product.col] = product.data
+        scores[product.row, product.col] = product.data  # a word that is there has a weight above 0, however common
         return scores
-
-    def _forget(self) -> None:
-        """Words of queries that the corpus does not have are remembered by the tokenizer: not without end."""
-        if self.stemmer is not None and len(self._tokenizer.word_to_stem) > _WORDS_REMEMBERED:
-            self._tokenizer.word_to_stem, self._tokenizer.word_to_id = {}, {}
 
     @property
     def _weights(self) -> Any:
@@ -285,8 +289,10 @@ class BM25(TakesFeedback):
         np.save(folder / "frequencies.npy", frequencies.data.astype(np.min_scalar_type(most)))
         np.save(folder / "indices.npy", frequencies.indices)
         np.save(folder / "indptr.npy", frequencies.indptr)
-        vocabulary = json.dumps(self._tokenizer.get_vocab_dict(), ensure_ascii=False)
-        (folder / "vocabulary.json").write_text(vocabulary, encoding="utf-8")
+        words = self._words()
+        (folder / "vocabulary.json").write_text(json.dumps(words.rows, ensure_ascii=False), encoding="utf-8")
+        about = {"language": words.analyzer.language, "notes": self._notes}
+        (folder / "analysis.json").write_text(json.dumps(about, ensure_ascii=False), encoding="utf-8")
 
     def load_state(self, folder: Path, context: FitContext) -> None:
         import scipy.sparse
@@ -295,7 +301,11 @@ class BM25(TakesFeedback):
             self.fit(context)
             return
         vocabulary = json.loads((folder / "vocabulary.json").read_text(encoding="utf-8"))
-        self._tokenizer = self._new_tokenizer(vocabulary)
+        about: dict[str, Any] = {"language": None, "notes": ()}
+        if (folder / "analysis.json").is_file():  # older indexes have a pattern, a stemmer and stop words as arguments
+            about = json.loads((folder / "analysis.json").read_text(encoding="utf-8"))
+        self._vocabulary = Vocabulary(self._analyzer(about["language"]), vocabulary)
+        self._notes = tuple(about["notes"])
         arrays = (np.load(folder / f"{name}.npy", mmap_mode="r") for name in ("frequencies", "indices", "indptr"))
         shape = (len(vocabulary), len(context.passages))
         self._set(scipy.sparse.csr_array(tuple(arrays), shape=shape, copy=False), context.passages)
@@ -308,20 +318,16 @@ class BM25(TakesFeedback):
             raise NotFittedError("'bm25' has not been fitted: fit the pipeline it is in first")
         return self._frequencies
 
-    def _new_tokenizer(self, vocabulary: dict[str, int]) -> Any:
-        """A tokenizer that knows these words (stems, with a stemmer) by their rows, and goes on counting."""
-        from bm25s.tokenization import Tokenizer
+    def _words(self) -> Vocabulary:
+        if self._vocabulary is None:
+            raise NotFittedError("'bm25' has not been fitted: fit the pipeline it is in first")
+        return self._vocabulary
 
-        stemmer = None
-        if self.stemmer is not None:
-            import Stemmer
-
-            stemmer = Stemmer.Stemmer(self.stemmer)
-        tokenizer = Tokenizer(
-            lower=self.lowercase, splitter=self.token_pattern, stopwords=self.stopwords, stemmer=stemmer
+    def _analyzer(self, language: str | None) -> Analyzer:
+        return Analyzer(
+            language,
+            stemmer=self.stemmer,
+            stopwords=self.stopwords,
+            pattern=self.token_pattern,
+            fold=self.lowercase,
         )
-        if self.stemmer is None:
-            tokenizer.word_to_id = vocabulary
-        else:
-            tokenizer.stem_to_sid = vocabulary
-        return tokenizer

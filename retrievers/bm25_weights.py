@@ -61,8 +61,9 @@ def bm25_weights(frequencies: Any, alive: Bools | None, *, variant: str, k1: flo
         delta: Lower bound of a word that occurs, in ``bm25l`` and ``bm25+``.
 
     Returns:
-        float32, one for each stored frequency, in their order. ``delta`` goes to passages with the word only (Lv and
-        Zhai 2011); bm25s gives it to all.
+        float32, one for each stored frequency, in their order; above 0, if only just, also where a variant gives a word
+        that most passages have no weight: whoever has it shares it. ``delta`` goes to passages with the word only (Lv
+        and Zhai 2011); bm25s gives it to all.
     """
     n_passages = frequencies.shape[1]
     lengths = np.bincount(frequencies.indices, weights=frequencies.data, minlength=n_passages)
@@ -77,4 +78,5 @@ def bm25_weights(frequencies: Any, alive: Bools | None, *, variant: str, k1: flo
     idf = rarity(n, np.maximum(df, 1)).astype(np.float32)  # a word of dead passages alone counts for nobody
     norm = 1 - b + b * lengths / (mean or 1.0)
     weights = saturation(frequencies.data.astype(np.float64), norm[frequencies.indices], k1, delta)
-    return (np.repeat(idf, np.diff(frequencies.indptr)) * weights).astype(np.float32)
+    weighted = (np.repeat(idf, np.diff(frequencies.indptr)) * weights).astype(np.float32)
+    return np.maximum(weighted, np.finfo(np.float32).tiny)

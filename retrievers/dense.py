@@ -13,10 +13,10 @@ from rag.candidates import PADDING, Bools, Candidates, Floats, Ints, Vectors
 from rag.corpus.passages import Passages
 from rag.embedders.base import Embedder
 from rag.errors import ConfigError, NotFittedError
-from retrievers.asked_again import Recipe, TakesFeedback
-from retrievers.indexes.base import Index
-from retrievers.indexes.flat import Flat
-from retrievers.keys import best_documents
+from rag.retrievers.asked_again import Recipe, TakesFeedback
+from rag.retrievers.indexes.base import Index
+from rag.retrievers.indexes.flat import Flat
+from rag.retrievers.keys import best_documents
 
 if TYPE_CHECKING:
     from rag.batch import QueryBatch
@@ -155,7 +155,7 @@ class Dense(TakesFeedback):
         vectors = self.index.reconstruct(passages)
         if vectors is None:
             raise ConfigError(
-                f"the index {self.index.label()} keeps no full vectors, which feedback takes: use flat, hnsw or "
+                f"the index {self.index.spec.label} keeps no full vectors, which feedback takes: use flat, hnsw or "
                 "ivf_flat"
             )
         table = np.zeros((*mask.shape, vectors.shape[1]), dtype=np.float32)

@@ -10,8 +10,8 @@ from pydantic import Field
 from rag.candidates import Candidates, Floats, Ints
 from rag.component import Component, Need
 from rag.errors import ConfigError, NotFittedError
+from rag.retrievers.asked_again import Recipe, TakesFeedback
 from rag.stage import Retriever
-from retrievers.asked_again import Recipe, TakesFeedback
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -124,13 +124,13 @@ class Feedback(Retriever):
 
 
 def _check(target: Any) -> TakesFeedback:
-    takes = [part for _, part in target.walk() if isinstance(part, TakesFeedback)]
+    takes = [part for _, part in target.spec.walk() if isinstance(part, TakesFeedback)]
     if not isinstance(target, TakesFeedback) or (len(takes) == 1 and len(list(_retrievers(target))) > 1):
         raise ConfigError(
-            f"{target.label()} cannot be asked again: take bm25, dense, or a hybrid of them", parameter="target"
+            f"{target.spec.label} cannot be asked again: take bm25, dense, or a hybrid of them", parameter="target"
         )
     return target
 
 
 def _retrievers(target: Component) -> Any:
-    return (part for _, part in target.walk() if isinstance(part, Retriever) and part is not target)
+    return (part for _, part in target.spec.walk() if isinstance(part, Retriever) and part is not target)

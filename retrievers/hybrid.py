@@ -10,10 +10,10 @@ from pydantic import Field
 
 from rag.candidates import Candidates, Floats, Ints
 from rag.errors import ConfigError
+from rag.retrievers.asked_again import Recipe, TakesFeedback
+from rag.retrievers.fusion.base import Contributes, Fusion
+from rag.retrievers.fusion.rrf import RRF
 from rag.stage import Retriever
-from retrievers.asked_again import Recipe, TakesFeedback
-from retrievers.fusion.base import Contributes, Fusion
-from retrievers.fusion.rrf import RRF
 
 if TYPE_CHECKING:
     from rag.batch import QueryBatch
@@ -61,17 +61,17 @@ class Hybrid(TakesFeedback):
 
     def fit(self, context: FitContext) -> None:
         super().fit(context)
-        if self.fusion.learns:
+        if self.fusion.weighs:
             if context.training is None:
                 raise ConfigError(
-                    f"the fusion {self.fusion.label()} learns from judged training queries: none were given"
+                    f"the fusion {self.fusion.spec.label} learns from judged training queries: none were given"
                 )
             batch = context.training_batch()
             found = [retriever.scaled_by(batch.found_by(retriever)) for retriever in self.retrievers]
             self.fusion.learn(found, context)
 
     def update(self, context: FitContext, kept: Ints) -> None:
-        for _, child in self.children():
+        for _, child in self.spec.children():
             context.fit(child)
 
     def retrieve(self, batch: QueryBatch) -> Candidates:

@@ -10,9 +10,9 @@ import numpy as np
 from pydantic import Field
 
 from rag.candidates import PADDING, Candidates, Ints
+from rag.retrievers.fusion.base import Doubles
+from rag.retrievers.key_spaces.base import Key
 from rag.stage import Retriever
-from retrievers.fusion.base import Doubles
-from retrievers.key_spaces.base import Key
 
 if TYPE_CHECKING:
     from rag.batch import QueryBatch

@@ -19,8 +19,8 @@ from rag.corpus.passages import Passages
 from rag.embedders.base import Embedder
 from rag.errors import ArtifactError, ConfigError, DataError, NotFittedError
 from rag.learning.remembers import Remembers
+from rag.retrievers.judged import Judged, lookup
 from rag.stage import Retriever
-from retrievers.judged import Judged, lookup
 
 if TYPE_CHECKING:
     from rag.context import FitContext
@@ -111,14 +111,14 @@ class QueryMemory(Retriever, Remembers):
     def _take_parts(self, context: FitContext) -> None:
         """The embedder and the first list, of its own or of the pipeline's retriever."""
         first = context.first
-        theirs = (part for _, part in first.walk() if isinstance(part, Embedder)) if first is not None else ()
+        theirs = (part for _, part in first.spec.walk() if isinstance(part, Embedder)) if first is not None else ()
         self._encoder = self.embedder if self.embedder is not None else next(iter(theirs), None)
         if self._encoder is None:
             raise ConfigError(
                 "the pipeline's retriever has no embedder to tell which questions are alike: give one",
                 parameter="embedder",
             )
-        inside = first is None or any(part is self for _, part in first.walk())
+        inside = first is None or any(part is self for _, part in first.spec.walk())
         self._first = self.retriever if self.retriever is not None or inside else first
         if self._first is None and self.score == "cover":
             raise ConfigError(
@@ -128,7 +128,7 @@ class QueryMemory(Retriever, Remembers):
 
     def update(self, context: FitContext, kept: Ints) -> None:
         memory = self._fitted()
-        for _, child in self.children():
+        for _, child in self.spec.children():
             context.fit(child)
         self._take_parts(context)
         self._memory = _Memory.on(memory.judged, context.passages)
@@ -156,12 +156,12 @@ class QueryMemory(Retriever, Remembers):
         memory = self._fitted()
         assert self._encoder is not None
         memory.judged.save(folder)
-        (folder / "encoder.json").write_text(json.dumps(self._encoder.content_fingerprint), encoding="utf-8")
+        (folder / "encoder.json").write_text(json.dumps(self._encoder.spec.cache_key), encoding="utf-8")
 
     def load_state(self, folder: Path, context: FitContext) -> None:
         self._take_parts(context)
         assert self._encoder is not None
-        if json.loads((folder / "encoder.json").read_text(encoding="utf-8")) != self._encoder.content_fingerprint:
+        if json.loads((folder / "encoder.json").read_text(encoding="utf-8")) != self._encoder.spec.cache_key:
             raise ArtifactError(
                 f"'query_memory' was made with another model than {self._encoder!r}: its questions cannot be compared; "
                 "put that one back, or fit again"

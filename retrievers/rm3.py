@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from rag.candidates import Candidates, Ints
-from retrievers.asked_again import trust
+from rag.retrievers.asked_again import trust
 
 __all__ = ["expanded"]
 

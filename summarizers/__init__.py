@@ -9,18 +9,18 @@ from typing import TYPE_CHECKING
 from rag._lazy import lazy_attributes
 
 if TYPE_CHECKING:
-    from summarizers.chat_model import ChatModel
-    from summarizers.distilled import Distilled
-    from summarizers.extractive import Extractive
-    from summarizers.generate import Generate
-    from summarizers.langchain import LangChainSummarizer
-    from summarizers.precomputed import Precomputed
-    from summarizers.students.base import Student
-    from summarizers.students.fine_tune import FineTune
-    from summarizers.students.ridge import Ridge
-    from summarizers.students.soft_history import SoftHistory
-    from summarizers.transformers import TransformersSummarizer
-    from summarizers.written import HyDE, SummaryQuery
+    from rag.summarizers.chat_model import ChatModel
+    from rag.summarizers.distilled import Distilled
+    from rag.summarizers.extractive import Extractive
+    from rag.summarizers.generate import Generate
+    from rag.summarizers.langchain import LangChainSummarizer
+    from rag.summarizers.precomputed import Precomputed
+    from rag.summarizers.students.base import Student
+    from rag.summarizers.students.fine_tune import FineTune
+    from rag.summarizers.students.ridge import Ridge
+    from rag.summarizers.students.soft_history import SoftHistory
+    from rag.summarizers.transformers import TransformersSummarizer
+    from rag.summarizers.written import HyDE, SummaryQuery
 
 __all__ = [
     "ChatModel",
@@ -41,18 +41,18 @@ __all__ = [
 __getattr__, __dir__ = lazy_attributes(
     __name__,
     {
-        "ChatModel": "summarizers.chat_model",
-        "Distilled": "summarizers.distilled",
-        "Extractive": "summarizers.extractive",
-        "FineTune": "summarizers.students.fine_tune",
-        "Generate": "summarizers.generate",
-        "HyDE": "summarizers.written",
-        "LangChainSummarizer": "summarizers.langchain",
-        "Precomputed": "summarizers.precomputed",
-        "Ridge": "summarizers.students.ridge",
-        "SoftHistory": "summarizers.students.soft_history",
-        "Student": "summarizers.students.base",
-        "SummaryQuery": "summarizers.written",
-        "TransformersSummarizer": "summarizers.transformers",
+        "ChatModel": "rag.summarizers.chat_model",
+        "Distilled": "rag.summarizers.distilled",
+        "Extractive": "rag.summarizers.extractive",
+        "FineTune": "rag.summarizers.students.fine_tune",
+        "Generate": "rag.summarizers.generate",
+        "HyDE": "rag.summarizers.written",
+        "LangChainSummarizer": "rag.summarizers.langchain",
+        "Precomputed": "rag.summarizers.precomputed",
+        "Ridge": "rag.summarizers.students.ridge",
+        "SoftHistory": "rag.summarizers.students.soft_history",
+        "Student": "rag.summarizers.students.base",
+        "SummaryQuery": "rag.summarizers.written",
+        "TransformersSummarizer": "rag.summarizers.transformers",
     },
 )

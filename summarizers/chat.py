@@ -18,8 +18,9 @@ from pydantic import Field
 from rag.component import Runtime
 from rag.errors import ConfigError, ModelError
 from rag.summarizer import Source, Summarizer, Summary
-from summarizers.answers import Unusable, read_answer, tokens_of, wants_structure
-from summarizers.prompts import Task, check_template, messages, prompted, template_of
+from rag.summarizers.answers import Unusable, read_answer, tokens_of, wants_structure
+from rag.summarizers.prompts import Task, check_template, messages, prompted, template_of
+from rag.summarizers.waiting import LONGEST_WAIT, Pause, asked_to_wait
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
@@ -60,10 +61,11 @@ class ChatSummarizer(Summarizer):
         retries: How often a request is made again after an overload, an error of the server, a broken connection, no
             answer in time or an answer that cannot be read.
         backoff: Longest wait in seconds before the first of them; it doubles each time, up to a minute, at random below
-            it.
+            it. A server that says how long to wait (``Retry-After``) is waited for at least so long, by all requests;
+            one that asks for more than ten minutes is not asked again.
     """
 
-    libraries = ()
+    _libraries = ()
 
     def __init__(
         self,
@@ -130,7 +132,7 @@ class ChatSummarizer(Summarizer):
                 requests_per_second=self.requests_per_minute / 60, check_every_n_seconds=0.01, max_bucket_size=1
             )
 
-        stop, reached = Event(), Event()
+        stop, reached, pause = Event(), Event(), Pause()
         todo = iter(enumerate(sources))
         under_way: dict[Future[Summary], int] = {}
         with self.chat_model() as chat, ThreadPoolExecutor(self.concurrency, "summarizer") as threads:
@@ -139,7 +141,7 @@ class ChatSummarizer(Summarizer):
                 while True:
                     # Not more are handed to the threads than they have hands: an error stops the run at once.
                     for number, source in islice(todo, self.concurrency - len(under_way)):
-                        under_way[threads.submit(self._ask, model, source, limiter, stop, reached)] = number
+                        under_way[threads.submit(self._ask, model, source, limiter, stop, reached, pause)] = number
                     if not under_way:
                         return
                     done, _ = wait(under_way, return_when=FIRST_COMPLETED)
@@ -155,7 +157,7 @@ class ChatSummarizer(Summarizer):
         template = template_of(self.task, source, self.prompt, self.conversation_prompt)
         return messages(template, source, self.n_texts, self.examples or [], self.max_input)
 
-    def _ask(self, model: Any, source: Source, limiter: Any, stop: Event, reached: Event) -> Summary:
+    def _ask(self, model: Any, source: Source, limiter: Any, stop: Event, reached: Event, pause: Pause) -> Summary:
         """One summary, with its problem when there is none; ``reached`` is set as soon as anything was answered."""
         from tenacity import (
             Retrying,
@@ -174,6 +176,7 @@ class ChatSummarizer(Summarizer):
 
         def request() -> tuple[str, ...]:
             nonlocal calls, tokens, written
+            pause.keep(stop)
             if limiter is not None:
                 limiter.acquire(blocking=True)
             calls += 1
@@ -182,6 +185,8 @@ class ChatSummarizer(Summarizer):
             except Exception as error:
                 if not _nobody_there(error):
                     reached.set()
+                if (seconds := asked_to_wait(error)) <= LONGEST_WAIT:
+                    pause.ask(seconds)
                 raise
             reached.set()
             some, of_these = tokens_of(answer)
@@ -208,18 +213,22 @@ class ChatSummarizer(Summarizer):
         except Exception as error:
             status, said = getattr(error, "status_code", None), _one_line(error, self.secret())
             if status in _REFUSED:
-                raise ModelError(f"{self.label()}: {_REFUSED[status]} ({status}): {said}") from None
+                raise ModelError(f"{self.spec.label}: {_REFUSED[status]} ({status}): {said}") from None
             if _nobody_there(error) and not reached.is_set():
-                url = self.arguments.get("base_url")
+                url = self.spec.arguments.get("base_url")
                 where = f" to {url}" if isinstance(url, str) else ""
-                raise ModelError(f"{self.label()}: no connection{where}, tried {calls} times: {said}") from None
-            return done((), f"{type(error).__name__}: {said}")
+                raise ModelError(f"{self.spec.label}: no connection{where}, tried {calls} times: {said}") from None
+            seconds = asked_to_wait(error)
+            later = f" (it asks to wait {seconds:,.0f} s)" if seconds > LONGEST_WAIT else ""
+            return done((), f"{type(error).__name__}: {said}{later}")
 
 
 def _may_help(error: BaseException) -> bool:
     """Whether asking again may."""
     if isinstance(error, Unusable):
         return error.again
+    if asked_to_wait(error) > LONGEST_WAIT:
+        return False
     return isinstance(error, Exception) and getattr(error, "status_code", None) not in {*_REFUSED, *_NOT_AGAIN}
 
 

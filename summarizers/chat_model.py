@@ -13,8 +13,8 @@ from pydantic import Field
 
 from rag.component import Runtime
 from rag.errors import ConfigError, MissingExtraError, ModelError
-from summarizers.chat import ChatSummarizer, secret_free
-from summarizers.prompts import Task
+from rag.summarizers.chat import ChatSummarizer, secret_free
+from rag.summarizers.prompts import Task
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
@@ -141,6 +141,9 @@ class ChatModel(ChatSummarizer):
             except Exception as error:  # clients raise many kinds, pydantic's among them
                 said = " ".join(str(error).split("\n")[:3]) or type(error).__name__
                 raise ModelError(f"chat_model '{self.model}' of '{self.provider}' cannot be used: {said}") from None
+            if self.provider == "ollama":  # the class has no way to close its connections
+                client = getattr(getattr(model, "_client", None), "_client", None)
+                closing.callback(getattr(client, "close", lambda: None))
             yield model
 
     def _openai(self, closing: ExitStack) -> dict[str, Any]:

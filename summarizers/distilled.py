@@ -20,8 +20,8 @@ from rag.queries.base import QueryEncoder
 from rag.stage import Retriever
 from rag.store.fingerprint import fingerprint
 from rag.summarizer import Source
-from summarizers.students.base import Conversations, Student, unit
-from summarizers.students.ridge import Ridge
+from rag.summarizers.students.base import Conversations, Student, unit
+from rag.summarizers.students.ridge import Ridge
 
 if TYPE_CHECKING:
     from rag.context import FitContext
@@ -57,7 +57,7 @@ class Distilled(QueryEncoder):
         self.max_turns = max_turns
 
     def check(self, retriever: Retriever) -> None:
-        embedders = [one for _, one in retriever.walk() if isinstance(one, Embedder)]
+        embedders = [one for _, one in retriever.spec.walk() if isinstance(one, Embedder)]
         if not embedders or any(one.fingerprint != self.embedder.fingerprint for one in embedders):
             raise ConfigError(
                 "maps into the space of its own embedder: the key's retriever must use the same one, and no other",

@@ -42,7 +42,7 @@ class Extractive(Summarizer):
     """
 
     type = "extractive"
-    libraries = ("sentencex",)
+    _libraries = ("sentencex",)
 
     def __init__(
         self,

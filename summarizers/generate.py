@@ -18,6 +18,7 @@ from rag.conversation import render
 from rag.errors import ConfigError
 from rag.stage import Stage
 from rag.summarizer import Summarizer, Summary
+from rag.text.words import words_of
 from rag.types import Query
 
 __all__ = ["Generate"]
@@ -37,8 +38,6 @@ _CONVERSATION = (
 )
 _PLACE = re.compile(r"\{(passages|question|abstention)\}")
 _OUR_TAG = re.compile(r"<(?=\s*/?\s*passage)", re.IGNORECASE)
-_WORD = re.compile(r"[^\W_]+")
-"""Nothing that a language uses for punctuation is part of one."""
 _LISTED = 5
 """Reasons named in a warning."""
 
@@ -88,7 +87,7 @@ class Generate(Stage):
             if template is not None and (lacking := {"passages", "question"} - set(_PLACE.findall(template))):
                 places = " and ".join(f"{{{one}}}" for one in sorted(lacking))
                 raise ConfigError(f"must have {places}, got '{template[:60]}'", parameter=name)
-        if not _words(abstention):
+        if not words_of(abstention):
             raise ConfigError(f"must have a word in it, got '{abstention}'", parameter="abstention")
         self.writer = writer
         self.n_passages = n_passages
@@ -105,7 +104,11 @@ class Generate(Stage):
         asked = [row for row, (_, passages) in enumerate(given) if passages]
         prompts = [self._prompt(batch.queries[row], given[row][1]) for row in asked]
         written = self.writer.prompted().ask(
-            prompts, store=batch.store, ledger=batch.ledger, progress=batch.progress or no_progress
+            prompts,
+            ids=[batch.queries[row].id for row in asked],
+            store=batch.store,
+            ledger=batch.ledger,
+            progress=batch.progress or no_progress,
         )
         answers = dict(zip(asked, _paid_once(prompts, written), strict=True))
         problems: Counter[str] = Counter()
@@ -116,7 +119,7 @@ class Generate(Stage):
         if problems:
             reasons = "; ".join(f"{why} ({n})" for why, n in problems.most_common(_LISTED))
             logger.warning(
-                "%s gave no answer to %d of %d queries: %s", self.label(), problems.total(), len(batch), reasons
+                "%s gave no answer to %d of %d queries: %s", self.spec.label, problems.total(), len(batch), reasons
             )
         return candidates
 
@@ -147,7 +150,7 @@ class Generate(Stage):
     def _answer(self, summary: Summary, documents: Sequence[str], passages: Sequence[str]) -> Answer:
         text = summary.texts[0] if summary.texts else ""
         citations, n_dropped = citations_in(text, documents)
-        words, wanted = _words(text), _words(self.abstention)
+        words, wanted = words_of(text), words_of(self.abstention)
         # A provider that counts no tokens has not worked for nothing; one that was not reached has.
         known = summary.llm_tokens or not summary.llm_calls or summary.problem
         read = summary.llm_tokens - summary.llm_tokens_written
@@ -176,7 +179,3 @@ def _paid_once(prompts: Sequence[str], written: Sequence[Summary]) -> Iterator[S
         again = prompt in seen
         seen.add(prompt)
         yield Summary(summary.texts, summary.problem) if again else summary
-
-
-def _words(text: str) -> list[str]:
-    return _WORD.findall(text.casefold())

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Protocol, cast, runtime_checka
 from pydantic import Field
 
 from rag.component import Runtime
-from summarizers.chat import ChatSummarizer
-from summarizers.prompts import Task
+from rag.summarizers.chat import ChatSummarizer
+from rag.summarizers.prompts import Task
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
@@ -71,11 +71,11 @@ class LangChainSummarizer(ChatSummarizer):
         self.name = name
         self._token = uuid.uuid4().hex
 
-    def identity(self) -> dict[str, Any]:
-        return super().identity() | {"chat": self.name or self._token, "name": self.name}
+    def _identity(self) -> dict[str, Any]:
+        return super()._identity() | {"chat": self.name or self._token, "name": self.name}
 
     @property
-    def is_lasting(self) -> bool:
+    def _is_serializable(self) -> bool:
         return self.name is not None
 
     def chat_model(self) -> AbstractContextManager[BaseChatModel]:

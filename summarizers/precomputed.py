@@ -33,7 +33,7 @@ class Precomputed(Summarizer):
     def __init__(self, path: str) -> None:
         self.path = path
 
-    def content(self) -> Any:
+    def _model_digest(self) -> Any:
         path = Path(self.path).expanduser()
         try:
             return hashlib.sha256(path.read_bytes()).hexdigest()

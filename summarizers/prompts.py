@@ -75,12 +75,12 @@ def prompted(writer: S) -> S:
     Raises:
         ConfigError: It was told what to ask for.
     """
-    given = dict(writer.arguments)
+    given = dict(writer.spec.arguments)
     if given["task"] == "prompt":
         return writer
-    told = [name for name in _OWN if name in given and given[name] != writer.parameters()[name].default]
+    told = [name for name in _OWN if name in given and given[name] != writer.spec.parameters[name].default]
     if told:
-        raise ConfigError(f"{writer.label()} is given whole prompts here: leave out its {', '.join(told)}")
+        raise ConfigError(f"{writer.spec.label} is given whole prompts here: leave out its {', '.join(told)}")
     return type(writer)(**given | {"task": "prompt"})
 
 

@@ -12,10 +12,12 @@ from pydantic import Field
 from rag.component import Runtime
 from rag.conversation import render
 from rag.errors import ModelError
+from rag.model_limits import check_length, is_encoder_decoder
 from rag.models import Device, model_content, resolve_device, resolve_model
+from rag.progress import loading
 from rag.summarizer import Source, Summarizer, Summary
-from summarizers.answers import several, without_thoughts
-from summarizers.prompts import Task, check_template, messages, prompted, template_of
+from rag.summarizers.answers import several, without_thoughts
+from rag.summarizers.prompts import Task, check_template, messages, prompted, template_of
 
 __all__ = ["TransformersSummarizer"]
 
@@ -42,7 +44,7 @@ class TransformersSummarizer(Summarizer):
     """
 
     type = "transformers"
-    libraries = ("transformers",)
+    _libraries = ("transformers",)
 
     def __init__(
         self,
@@ -71,7 +73,15 @@ class TransformersSummarizer(Summarizer):
         self.batch_size = batch_size
         self.device = device
 
-    def content(self) -> Any:
+    def _preflight(self) -> None:
+        if is_encoder_decoder(self.model, self.revision):
+            check_length("max_input", self.max_input, self.model, self.revision)
+            check_length("max_tokens", self.max_tokens, self.model, self.revision)
+        else:  # prompt and answer are one text
+            both = f" (max_input {self.max_input:,} and max_tokens {self.max_tokens:,})"
+            check_length("max_input", self.max_input + self.max_tokens, self.model, self.revision, of=both)
+
+    def _model_digest(self) -> Any:
         return model_content(self.model, self.revision)
 
     def write(self, sources: Sequence[Source]) -> Iterator[tuple[int, Summary]]:
@@ -144,10 +154,11 @@ def _loaded(name: str, revision: str | None, device: str) -> tuple[Any, Any]:
 
     path = resolve_model(name)
     try:
-        config = AutoConfig.from_pretrained(path, revision=revision)
-        cls: Any = AutoModelForSeq2SeqLM if config.is_encoder_decoder else AutoModelForCausalLM
-        tokenizer = AutoTokenizer.from_pretrained(path, revision=revision, padding_side="left")
-        model: Any = cls.from_pretrained(path, revision=revision).to(device).eval()
+        with loading(name):
+            config = AutoConfig.from_pretrained(path, revision=revision)
+            cls: Any = AutoModelForSeq2SeqLM if config.is_encoder_decoder else AutoModelForCausalLM
+            tokenizer = AutoTokenizer.from_pretrained(path, revision=revision, padding_side="left")
+            model: Any = cls.from_pretrained(path, revision=revision).to(device).eval()
     except Exception as error:  # the loaders raise many kinds
         first = next(iter(str(error).strip().splitlines()), type(error).__name__)
         raise ModelError(f"cannot load the model '{name}' to write summaries: {first}") from error

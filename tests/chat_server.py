@@ -67,7 +67,7 @@ class ChatServer:
 
             def _reply(self, status: int, kind: str, body: str, headers: dict) -> None:
                 data = body.encode()
-                self.send_response(status)
+                self.send_response_only(status) if "Date" in headers else self.send_response(status)
                 for name, value in {"Content-Type": kind, "Content-Length": len(data), **headers}.items():
                     self.send_header(name, str(value))
                 self.end_headers()

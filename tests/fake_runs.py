@@ -266,7 +266,14 @@ def _failures(queries: list[dict[str, Any]]) -> list[dict[str, Any]]:
         hit = [(query, fault) for query in queries for fault in query["failures"] if fault["mode"] == mode]
         if not hit:
             continue
-        entry = {"mode": mode, "stage": stage, "documents": len(hit), "share": len(hit) / (2 * len(queries))}
+        setting = "retriever.top_k" if mode == "missed" else "stages.0.budget"
+        entry = {
+            "mode": mode,
+            "stage": stage,
+            "setting": setting,
+            "documents": len(hit),
+            "share": len(hit) / (2 * len(queries)),
+        }
         loss = {"queries": len(hit), "loss": sum(fault["loss"] for _, fault in hit) / len(queries)}
         worst = [
             {"query_id": query["query_id"], "query": query["query"], "documents": 1, "loss": fault["loss"]}

@@ -14,8 +14,8 @@ from rag.batch import QueryBatch
 from rag.candidates import Floats, Ints, Vectors
 from rag.context import FitContext
 from rag.embedders.base import TokenEmbedder, TokenVectors
-from rerankers.base import Scorer
-from rerankers.cur.factors import Factors
+from rag.rerankers.base import Scorer
+from rag.rerankers.cur.factors import Factors
 
 
 @functools.cache

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 from rag.context import Training
 from rag.corpus.corpus import Corpus
 from rag.errors import DataError, did_you_mean
+from rag.remarks import Remark, Remarks
 from rag.types import Query
 
 __all__ = ["Dataset", "Qrels", "Split"]
@@ -28,6 +29,11 @@ class Split:
     queries: Sequence[Query]
     qrels: Qrels
 
+    @property
+    def training(self) -> Training:
+        """What can be learned from: the queries that have a text, and their judgements."""
+        return Training([query for query in self.queries if query.text.strip()], self.qrels)
+
 
 @dataclass(frozen=True)
 class Dataset:
@@ -37,27 +43,44 @@ class Dataset:
         name: What it is called in reports.
         corpus: The documents.
         splits: By name: ``train``, ``dev``, ``test``, ...
-        notes: What was noticed while reading, one line each; goes into reports.
+        remarks: What was left out or looked odd while reading; goes into reports.
     """
 
     name: str
     corpus: Corpus
     splits: Mapping[str, Split]
-    notes: Sequence[str] = field(default_factory=tuple)
+    remarks: Iterable[Remark] = ()
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "remarks", Remarks(self.remarks))
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """The sentences of the remarks."""
+        return tuple(remark.message for remark in self.remarks)
 
     def split(self, name: str) -> Split:
         """A split by name.
 
         Raises:
-            DataError: There is none of that name, or it has no judged query.
+            DataError: There is none of that name, it has no judged query, none of them has a text, or no document that
+                is judged is in the corpus.
         """
         if name not in self.splits:
             raise DataError(f"dataset '{self.name}' has no split '{name}'{did_you_mean(name, self.splits)}")
         split = self.splits[name]
+        fault = ""
         if not split.queries:
-            raise DataError(
-                f"split '{name}' of dataset '{self.name}' has no query with a judgement: nothing to measure"
-            )
+            fault = "has no query with a judgement"
+        elif not any(query.text.strip() for query in split.queries):
+            fault = "has no query with a text"
+        else:
+            named = [document for judged in split.qrels.values() for document in judged]
+            if named and all(self.corpus.position(document) is None for document in named):
+                fault = f"judges {len(set(named))} documents, such as '{named[0]}', none of which is in the corpus"
+        if fault:
+            said = "".join(f"; {note}" for note in self.notes if note.startswith(f"{name}: "))
+            raise DataError(f"split '{name}' of dataset '{self.name}' {fault}: nothing to measure{said}")
         return split
 
     def training(self, reported: str) -> Training | None:
@@ -66,9 +89,10 @@ class Dataset:
         reported on.
         """
         name = "train-with-nulls" if reported.endswith("-with-nulls") and "train-with-nulls" in self.splits else "train"
-        if reported == name or name not in self.splits or not self.splits[name].queries:
+        if reported == name or name not in self.splits:
             return None
-        dev = self.splits.get("dev")
-        if reported in (name, "dev") or dev is None or not dev.queries:
-            return Training(self.splits[name].queries, self.splits[name].qrels)
-        return Training(self.splits[name].queries, self.splits[name].qrels, Training(dev.queries, dev.qrels))
+        training = self.splits[name].training
+        if not training.queries:
+            return None
+        dev = self.splits["dev"].training if "dev" in self.splits and reported != "dev" else None
+        return Training(training.queries, training.judgements, dev if dev is not None and dev.queries else None)

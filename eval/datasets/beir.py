@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from eval.datasets.base import Dataset
-from eval.datasets.qrels import join, read_qrels
-from eval.datasets.queries import read_queries
-from eval.datasets.write import about_of
 from rag.corpus.readers import read_corpus
 from rag.errors import DataError
+from rag.eval.datasets.base import Dataset
+from rag.eval.datasets.joined import joined
+from rag.eval.datasets.qrels import read_qrels
+from rag.eval.datasets.queries import read_queries
+from rag.eval.datasets.write import about_of
+from rag.remarks import Remarks
 
 __all__ = ["read_beir"]
 
@@ -31,17 +33,27 @@ def read_beir(folder: Path, *, qrels: Path | None = None) -> Dataset:
     for name in ("corpus.jsonl", "queries.jsonl"):
         if not (folder / name).is_file():
             raise DataError(f"{folder}: a dataset folder has a {name}, this one does not")
+    remarks = Remarks()
+    for note in about_of(folder).get("notes", ()):
+        remarks.add("made", note)
     if qrels is not None:
         files = {"test": qrels}
     else:
-        files = {p.stem: p for p in sorted((folder / "qrels").glob("*")) if p.suffix in _SUFFIXES}
+        there = [p for p in sorted((folder / "qrels").glob("*")) if not p.name.startswith(".")]
+        files = {p.stem: p for p in there if p.suffix in _SUFFIXES}
+        if unread := [f"qrels/{p.name}" for p in there if p not in files.values()]:
+            message = f"{len(unread)} files of qrels are not read ({', '.join(unread[:3])}): judgements are"
+            remarks.add(
+                "files_not_read",
+                f"{message} one {', '.join(_SUFFIXES)} file a split",
+                count=len(unread),
+                total=len(there),
+                examples=unread,
+            )
         if not files:
-            raise DataError(f"{folder}: there are no judgements (qrels/SPLIT.tsv)")
+            said = "".join(f"; {message}" for message in remarks.messages)
+            raise DataError(f"{folder}: there are no judgements (qrels/SPLIT.tsv){said}")
     corpus = read_corpus(folder)
     queries = read_queries(folder / "queries.jsonl")
-    known = set(corpus.ids())
-    notes: list[str] = []
-    splits = {name: join(queries, read_qrels(path), known, name, notes) for name, path in files.items()}
-    return Dataset(
-        folder.resolve().name, corpus, splits, tuple(dict.fromkeys([*about_of(folder).get("notes", ()), *notes]))
-    )
+    parts = {name: (queries, read_qrels(path)) for name, path in files.items()}
+    return joined(folder.resolve().name, corpus, parts, remarks=remarks)

@@ -7,10 +7,23 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from rag.calls import MAX_FAILED, check_calls
 from rag.cli import JsonOption, StoreModeOption, StoreOption
+from rag.console import echo
+from rag.corpus.cli import (
+    CorpusOption,
+    EncodingOption,
+    IdFieldOption,
+    OnErrorOption,
+    SeparatorOption,
+    TextFieldOption,
+    TitleFieldOption,
+    read_documents_of,
+)
+from rag.options import MaxFailedOption
 
 if TYPE_CHECKING:
-    from eval.datasets.base import Dataset, Split
+    from rag.eval.datasets.base import Dataset, Split
 
 __all__ = ["app"]
 
@@ -41,14 +54,14 @@ def _default(context: typer.Context, as_json: JsonOption = False) -> None:
 @app.command("list")
 def list_datasets(as_json: JsonOption = False) -> None:
     """List the datasets that come along, and how to name others."""
-    from eval.datasets.load import BUILT_IN
     from rag.console import print_json
+    from rag.eval.datasets.load import BUILT_IN
 
     if as_json:
         print_json(BUILT_IN)
         return
     for name, what in (BUILT_IN | _NAMES).items():
-        typer.echo(f"{name}: {what}")
+        echo(f"{name}: {what}")
 
 
 @app.command()
@@ -60,38 +73,41 @@ def show(
     as_json: JsonOption = False,
 ) -> None:
     """Say what a dataset holds, and which questions its splits share."""
-    from eval.datasets.load import load_dataset
-    from rag.console import print_json
+    from rag.console import print_json, progress
 
-    about = _about(load_dataset(source), near)
+    dataset = _loaded(source)
+    with progress("comparing questions", None):
+        about = _about(dataset, near)
     if as_json:
         print_json(about)
         return
     fields = "; their metadata: " + ", ".join(about["document_fields"]) if about["document_fields"] else ""
-    typer.echo(f"{about['dataset']}: {about['documents']:,} documents{fields}")
+    echo(f"{about['dataset']}: {about['documents']:,} documents{fields}")
     for name, split in about["splits"].items():
         grades = ", ".join(f"{grade}: {count:,}" for grade, count in split["grades"].items())
-        typer.echo(
+        echo(
             f"{name}: {split['queries']:,} queries, {split['relevant_per_query']:.1f} relevant documents each; "
             f"judgements by grade: {grades or 'none'}"
+            + (f"; {split['unanswerable']:,} with nothing relevant" if split["unanswerable"] else "")
             + (f"; {split['with_references']:,} with reference answers" if split["with_references"] else "")
         )
         if example := split["example"]:
-            typer.echo(f"  such as {example['query']}: {example['text']}")
-            typer.echo(f"  answered by {example['document']}: {example['title']}")
+            echo(f"  such as {example['query']}: {example['text']}")
+            echo(f"  answered by {example['document']}: {example['title']}")
     for note in about["notes"]:
-        typer.echo(f"note: {note}")
+        echo(f"note: {note}")
 
 
 @app.command()
 def convert(source: SourceArgument, folder: OutOption) -> None:
     """Write a dataset, from wherever it is, as a folder."""
-    from eval.datasets.load import load_dataset
-    from eval.datasets.write import check_target, write_dataset
+    from rag.console import progress
+    from rag.eval.datasets.write import check_target, write_dataset
 
     check_target(folder)
-    dataset = load_dataset(source)
-    write_dataset(dataset, folder, about={"made_by": "rag datasets convert", "from": source})
+    dataset = _loaded(source)
+    with progress("writing the dataset", None):
+        write_dataset(dataset, folder, about={"made_by": "rag datasets convert", "from": source})
     _wrote(dataset, folder)
 
 
@@ -115,20 +131,17 @@ def split(
     seed: SeedOption = 0,
 ) -> None:
     """Divide a dataset's queries into train, dev and test; duplicates never end up in two of them."""
-    from eval.datasets.load import load_dataset
-    from eval.datasets.split import split_dataset
-    from eval.datasets.write import check_target, write_dataset
+    from rag.console import progress
+    from rag.eval.datasets.split import split_dataset
+    from rag.eval.datasets.write import check_target, write_dataset
 
     check_target(folder)
     shares = {"train": train, "dev": dev, "test": test}
-    dataset = split_dataset(
-        load_dataset(source),
-        shares,
-        seed=seed,
-        near=near,
-        group_duplicates=group_duplicates,
-        together=together,
-    )
+    dataset = _loaded(source)
+    with progress("looking for duplicates", None):
+        dataset = split_dataset(
+            dataset, shares, seed=seed, near=near, group_duplicates=group_duplicates, together=together
+        )
     about = {"made_by": "rag datasets split", "from": source, "shares": shares, "seed": seed, "near": near}
     write_dataset(dataset, folder, about=about)
     _wrote(dataset, folder)
@@ -136,18 +149,18 @@ def split(
 
 @app.command()
 def make(
-    corpus: Annotated[
-        str,
-        typer.Option(metavar="PATH", help="Documents: a JSONL, CSV or Parquet file, a BEIR or text folder, hf:NAME."),
-    ],
+    corpus: CorpusOption,
     writer: Annotated[
         Path, typer.Option(metavar="FILE", help="A summarizer in YAML that writes questions: `task: questions`.")
     ],
     folder: OutOption,
     n: Annotated[int, typer.Option("--n", min=1, help="Questions wanted.")] = 200,
-    id_field: Annotated[str | None, typer.Option(help="Field that holds the id.")] = None,
-    text_field: Annotated[str | None, typer.Option(help="Field that holds the text.")] = None,
-    title_field: Annotated[str | None, typer.Option(help="Field that holds the title.")] = None,
+    id_field: IdFieldOption = None,
+    text_field: TextFieldOption = None,
+    title_field: TitleFieldOption = None,
+    separator: SeparatorOption = None,
+    encoding: EncodingOption = "utf-8",
+    on_error: OnErrorOption = "stop",
     passage_size: Annotated[
         int, typer.Option(min=1, help="Longest passage that questions are written for, in characters.")
     ] = 1200,
@@ -161,26 +174,31 @@ def make(
     ] = None,
     within: Annotated[int, typer.Option(min=1, help="Among how many.")] = 20,
     seed: SeedOption = 0,
+    max_failed: MaxFailedOption = MAX_FAILED,
     store: StoreOption = None,
     store_mode: StoreModeOption = "use",
     as_json: JsonOption = False,
 ) -> None:
     """Have a language model write questions to your documents. Stopped and started again, it goes on."""
-    from eval.datasets.make import make_dataset
-    from eval.datasets.write import check_target, write_dataset
     from rag.config import load_component, load_pipeline
     from rag.console import print_json, progress
-    from rag.corpus.readers import read_corpus
+    from rag.eval.datasets.make import make_dataset
+    from rag.eval.datasets.write import check_target, write_dataset
     from rag.store.cli import open_store
     from rag.summarizer import Summarizer
 
     check_target(folder)
     author = load_component(writer, Summarizer)  # type: ignore[type-abstract]
     pipeline = None if round_trip is None else load_pipeline(round_trip)
-    with progress("reading documents", None) as advance:
-        documents = read_corpus(
-            corpus, id_field=id_field, text_field=text_field, title_field=title_field, advance=advance
-        )
+    documents = read_documents_of(
+        corpus,
+        id_field=id_field,
+        text_field=text_field,
+        title_field=title_field,
+        separator=separator,
+        encoding=encoding,
+        on_error=on_error,
+    )
     with open_store(store, store_mode) as kept:
         made = make_dataset(
             documents,
@@ -195,31 +213,40 @@ def make(
             store=kept,
             progress=progress,
         )
-    about = {"made_by": "rag datasets make", "corpus": corpus, **made.about}
+    about = {"made_by": "rag datasets make", "corpus": ", ".join(corpus), **made.about}
     write_dataset(made.dataset, folder, about=about)
     if as_json:
         print_json(about | {"dataset": str(folder)})
-        return
-    _wrote(made.dataset, folder)
-    for query in made.dataset.split("test").queries[:3]:
-        typer.echo(f"? {query.text}")
+    else:
+        _wrote(made.dataset, folder)
+        for query in made.dataset.split("test").queries[:3]:
+            echo(f"? {query.text}")
+    check_calls(made.costs, max_failed)
+
+
+def _loaded(source: str) -> Dataset:
+    from rag.console import progress
+    from rag.eval.datasets.load import load_dataset
+
+    with progress(f"reading the dataset {source}", None):
+        return load_dataset(source)
 
 
 def _wrote(dataset: Dataset, folder: Path) -> None:
-    from eval.datasets.write import about_of
+    from rag.eval.datasets.write import about_of
 
-    sizes = {name: sum(map(bool, split.qrels.values())) for name, split in dataset.splits.items()}
+    sizes = {name: len(split.queries) for name, split in dataset.splits.items() if any(split.qrels.values())}
     splits = ", ".join(f"{name} {size:,}" for name, size in sizes.items() if size)
-    typer.echo(f"{folder}: {len(dataset.corpus):,} documents; queries: {splits}")
+    echo(f"{folder}: {len(dataset.corpus):,} documents; queries: {splits}")
     for note in about_of(folder)["notes"]:
-        typer.echo(f"note: {note}")
+        echo(f"note: {note}")
 
 
 def _about(dataset: Dataset, near: float) -> dict[str, Any]:
     from collections import Counter
 
-    from eval.answers import references_of
-    from eval.datasets.duplicates import shared_between
+    from rag.eval.answers import references_of
+    from rag.eval.datasets.duplicates import shared_between
 
     splits = {}
     for name, split in dataset.splits.items():
@@ -227,6 +254,7 @@ def _about(dataset: Dataset, near: float) -> dict[str, Any]:
         relevant = sum(count for grade, count in grades.items() if grade > 0)
         splits[name] = {
             "queries": len(split.queries),
+            "unanswerable": sum(not any(g > 0 for g in split.qrels[query.id].values()) for query in split.queries),
             "relevant_per_query": relevant / max(len(split.queries), 1),
             "grades": {str(grade): grades[grade] for grade in sorted(grades)},
             "with_references": sum(bool(references_of(query)) for query in split.queries),
@@ -238,14 +266,15 @@ def _about(dataset: Dataset, near: float) -> dict[str, Any]:
         "documents": len(dataset.corpus),
         "document_fields": sorted({name for document in first for name in document.metadata}),
         "splits": splits,
+        "remarks": [remark.as_dict() for remark in dataset.remarks],
         "notes": [*dataset.notes, *shared_between(dataset, near=near)],
     }
 
 
 def _example(dataset: Dataset, split: Split) -> dict[str, str] | None:
     """A query and a document that answers it, to see whether columns are what they were taken for."""
-    from eval.pages import excerpt
-    from eval.query_table import first_line
+    from rag.eval.pages import excerpt
+    from rag.eval.query_table import first_line
 
     for query in split.queries:
         for id, grade in split.qrels[query.id].items():

@@ -1,13 +1,29 @@
-"""Questions that two splits of a dataset share."""
+"""Questions that two splits of a dataset share, and documents with the same text."""
 
 from __future__ import annotations
 
-from eval.datasets.base import Dataset
-from rag.duplicates import Pair, groups_of, normalised, similar
+import numpy as np
 
-__all__ = ["Pair", "groups_of", "leaks", "normalised", "shared_between", "similar"]
+from rag.candidates import Ints
+from rag.corpus.corpus import Corpus
+from rag.duplicates import Pair, groups_of, normalised, similar
+from rag.eval.datasets.base import Dataset
+
+__all__ = ["Pair", "groups_of", "leaks", "normalised", "repeated_documents", "shared_between", "similar"]
 
 _SHOWN = 3
+
+
+def repeated_documents(corpus: Corpus) -> Ints:
+    """Documents with the text of an earlier one, int64 [n, 2]: the first with that text, and the one that has it again,
+    as positions. Texts without content and deleted documents are left out.
+    """
+    hashes = np.concatenate([np.fromiter(map(hash, texts), np.int64, len(texts)) for texts in corpus.iter_texts()])
+    blank = np.concatenate([[not text or text.isspace() for text in texts] for texts in corpus.iter_texts()])
+    places = np.flatnonzero(~blank if corpus.alive is None else ~blank & corpus.alive)
+    _, first, group = np.unique(hashes[places], return_index=True, return_inverse=True)
+    again = first[group] != np.arange(len(places))
+    return np.stack([places[first[group[again]]], places[again]], axis=1).astype(np.int64)
 
 
 def leaks(dataset: Dataset, split: str) -> list[str]:
@@ -17,7 +33,7 @@ def leaks(dataset: Dataset, split: str) -> list[str]:
     """
     found = []
     mine = {query.id: normalised(query.text) for query in dataset.splits[split].queries}
-    texts = set(mine.values())
+    texts = {text for text in mine.values() if text}
     for name, other in sorted(dataset.splits.items()):
         if name.removesuffix("-with-nulls") == split.removesuffix("-with-nulls"):
             continue

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
-from eval.datasets.base import Dataset, Split
-from eval.datasets.qrels import join, read_qrels
-from eval.datasets.tables import CorpusTable, QrelsTable, QueriesTable
 from rag.component import Component
 from rag.config import build
 from rag.config.source import Node, dump, read_source
-from rag.errors import ConfigError, DataError, Location, Mistake
+from rag.errors import ConfigError, DataError, Location, Mistake, RagError
+from rag.eval.datasets.base import Dataset
+from rag.eval.datasets.joined import joined
+from rag.eval.datasets.qrels import Judgements, read_qrels
+from rag.eval.datasets.tables import CorpusTable, QrelsTable, QueriesTable
+from rag.remarks import Remarks
 from rag.types import Query
 
 __all__ = ["DatasetFile", "check_dataset", "read_dataset_file"]
@@ -71,79 +73,77 @@ class DatasetFile(Component):
             ConfigError: A file is not there, or has no such column.
             DataError: A row is wrong, or nothing fits together.
         """
-        notes: list[str] = []
-        corpus = self._placed("corpus", lambda: self.corpus.read(self.folder, notes))
+        remarks = Remarks()
+        corpus = self._placed("corpus", lambda: self.corpus.read(self.folder, remarks))
         rows = self._placed("queries", lambda: self.queries.read(self.folder))
-        known = set(corpus.ids())
         queries = [query for _, query, _, _ in rows]
         if not queries:
             raise DataError(f"{self.queries.path}: there are no queries")
-        splits: dict[str, Split] = {}
+        parts: dict[str, tuple[list[Query], Judgements]] = {}
         if qrels is not None:
-            splits["test"] = join(queries, read_qrels(qrels), known, "test", notes)
+            parts["test"] = (queries, read_qrels(qrels))
         elif self.qrels is not None:
             table = self.qrels
             by_split = self._placed("qrels", lambda: table.read(self.folder))
             for name, judged in by_split.items():
                 for own, some in _by_split(rows, name).items():
                     kept = {one.id for one in some}
-                    mine = judged if len(kept) == len(queries) else {q: j for q, j in judged.items() if q in kept}
-                    splits[own] = join(some, mine, known, own, notes)
+                    parts[own] = (some, judged if len(kept) == len(queries) else judged.of(kept))
         else:
-            judged = {query.id: grades for _, query, _, grades in rows if grades}
-            if len(judged) < len(rows):
-                notes.append(f"{len(rows) - len(judged)} queries name no document and are left out")
             for name, some in _by_split(rows, None).items():
-                mine = {query.id: judged[query.id] for query in some if query.id in judged}
-                splits[name] = join(some, mine, known, name, notes)
-            notes += self._several(splits, known)
-        self._check(splits, known)
-        return Dataset(self.name or self._called(), corpus, splits, tuple(notes))
+                parts[name] = (some, Judgements())
+            for where, query, name, grades in rows:
+                for document, grade in grades.items():
+                    parts[name][1].add(query.id, document, grade, where)
+            self._several(parts, frozenset(corpus.ids()), remarks)
+        bare = self.qrels is None and self.queries.relevant is not None and self.queries.separator is None
+        hint = "; several ids in one cell need 'separator'" if bare else ""
+        return joined(self.name or self._called(), corpus, parts, remarks=remarks, hint=hint)
 
     def _called(self) -> str:
         """The file's name; the folder's, where it is just called a dataset."""
         stem = Path(self.written.location.file).stem if self.written else "dataset"
         return stem if stem != "dataset" else self.folder.resolve().name
 
-    def _check(self, splits: dict[str, Split], known: set[str]) -> None:
-        """Refuse judgements that all point elsewhere: a column or a separator is not what it is taken for."""
-        named = [id for split in splits.values() for judged in split.qrels.values() for id in judged]
-        if named and not known.intersection(named):
-            hint = (
-                "; several ids in one cell need 'separator'"
-                if self.qrels is None and self.queries.separator is None
-                else ""
-            )
-            raise DataError(
-                f"no document that is judged, such as '{named[0]}', is in the corpus, with ids such as "
-                f"'{min(known)}'{hint}"
-            )
-
-    def _several(self, splits: dict[str, Split], known: set[str]) -> list[str]:
-        """Whether cells that are no id hold several, which nobody has said."""
-        for judged in (judged for split in splits.values() for judged in split.qrels.values()):
-            for id in judged:
-                for mark in ";,| " if self.queries.separator is None and id not in known else "":
-                    parts = [one.strip() for one in id.split(mark) if one.strip()]
-                    if len(parts) > 1 and known.issuperset(parts):
-                        return [
-                            f"'{id}' is {len(parts)} documents: several ids in one cell need 'separator: \"{mark}\"'"
-                        ]
-        return []
+    def _several(self, parts: Mapping[str, tuple[Any, Judgements]], known: Collection[str], remarks: Remarks) -> None:
+        """Say when cells that are no id hold several, which nobody has said."""
+        if self.queries.separator is not None:
+            return
+        cells = [id for _, judgements in parts.values() for id in judgements.documents_at if id not in known]
+        for mark in ";,| ":
+            held = [id for id in cells if _all_in(known, id.split(mark))]
+            if held:
+                n = len(held[0].split(mark))
+                message = f"'{held[0]}' is {n} documents: several ids in one cell need 'separator: \"{mark}\"'"
+                remarks.add("cells_of_several", message, count=len(held), total=len(cells), examples=held)
 
     def _placed(self, table: str, read: Callable[[], T]) -> T:
         """What reading gives; a mistake in the table's arguments with its place in the file."""
         try:
             return read()
         except ConfigError as error:
-            node = self.written
-            steps = [table, *error.parameter.split(".")]
-            for step in steps:
-                if node is not None and isinstance(node.value, dict):
-                    node = node.value.get(step, node)
-            at = node.location if node is not None and node.location.file else None
-            path = ".".join(step for step in steps if step)
-            raise ConfigError([Mistake(error.mistakes[0].message, path, at)]) from None
+            raise ConfigError(
+                [self._at(table, replace(one, path=error.parameter)) for one in error.mistakes[:1]]
+            ) from None
+
+    def _at(self, table: str, mistake: Mistake) -> Mistake:
+        """A mistake in a table's arguments with its place in the file."""
+        node = self.written
+        steps = [step for step in (table, *mistake.path.split(".")) if step]
+        for step in steps:
+            if node is not None and isinstance(node.value, dict):
+                node = node.value.get(step, node)
+        return Mistake(mistake.message, ".".join(steps), node.location if node and node.location.file else None)
+
+    def with_others(self, error: RagError) -> RagError:
+        """An error in reading the files, with everything else that is wrong with the tables."""
+        tables = {"corpus": self.corpus, "queries": self.queries, "qrels": self.qrels}
+        found = [
+            self._at(name, mistake) for name, table in tables.items() if table for mistake in table.look(self.folder)
+        ]
+        said = error.mistakes if isinstance(error, ConfigError) else (Mistake(str(error)),)
+        found += [one for one in said if one not in found]
+        return error if len(found) == 1 else ConfigError(sorted(found, key=lambda one: one.location or _NOWHERE))
 
 
 def read_dataset_file(path: str | Path, *, overrides: Sequence[str] = ()) -> DatasetFile:
@@ -174,10 +174,14 @@ def read_dataset_file(path: str | Path, *, overrides: Sequence[str] = ()) -> Dat
                 mistakes.append(
                     Mistake(f"expected a table, a mapping such as {{path: {name}.csv}}{got}", name, table.location)
                 )
-        if len(mistakes) > before:
-            raise ConfigError(sorted(mistakes, key=lambda mistake: mistake.location or _NOWHERE))
+        wrong = {mistake.path for mistake in mistakes[before:]}
+        entries = {name: item for name, item in entries.items() if name not in wrong}
         node = replace(node, value=entries)
-    found = build(node, DatasetFile, mistakes=mistakes)
+        others: list[Mistake] = []
+        build(node, DatasetFile, mistakes=others)
+        missing = {f"missing argument '{name}' of 'dataset'" for name in wrong}
+        mistakes += [one for one in others if one.message not in missing]
+    found = build(node, DatasetFile, mistakes=mistakes) if not mistakes else None
     if mistakes or not isinstance(found, DatasetFile):
         raise ConfigError(sorted(mistakes, key=lambda mistake: mistake.location or _NOWHERE))
     found.folder, found.written = Path(path).parent, node
@@ -187,12 +191,21 @@ def read_dataset_file(path: str | Path, *, overrides: Sequence[str] = ()) -> Dat
 def check_dataset(path: Path, *, overrides: Sequence[str] = (), resolved: bool = False) -> str:
     """What ``rag check`` says of a dataset file. The files it names are read too: that is what may be wrong with it."""
     file = read_dataset_file(path, overrides=overrides)
-    dataset = file.load()
+    try:
+        dataset = file.load()
+    except (ConfigError, DataError) as error:
+        raise file.with_others(error) from None
     if resolved:
-        return dump(file.to_config())
+        return dump(file.spec.to_config())
     splits = ", ".join(f"{name} {len(split.queries):,} queries" for name, split in sorted(dataset.splits.items()))
     notes = "".join(f"note: {note}\n" for note in dataset.notes)
     return f"{path}: ok ({len(dataset.corpus):,} documents; {splits})\n{notes}"
+
+
+def _all_in(known: Collection[str], parts: Sequence[str]) -> bool:
+    """Whether there are several, and all of them are ids."""
+    named = [part.strip() for part in parts if part.strip()]
+    return len(named) > 1 and all(part in known for part in named)
 
 
 def _by_split(rows: Sequence[tuple[str, Query, str, Any]], name: str | None) -> dict[str, list[Query]]:

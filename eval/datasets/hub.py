@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from eval.datasets.base import Dataset
-from eval.datasets.qrels import grade_of, join
-from eval.datasets.queries import query_of
 from rag.corpus.readers import read_corpus, row_id
 from rag.errors import DataError
+from rag.eval.datasets.base import Dataset
+from rag.eval.datasets.joined import joined
+from rag.eval.datasets.qrels import Judgements, grade_of
+from rag.eval.datasets.queries import query_of
 
 __all__ = ["read_hub"]
 
@@ -30,17 +31,15 @@ def read_hub(name: str) -> Dataset:
         where, id = f"{name}: queries row {number}", "_id" if "_id" in row else "id"
         others = [column for column in row if column not in ("_id", "id", "text", "title")]
         queries.append(query_of(row, row_id(row, id, where), where, others=others))
-    known = set(corpus.ids())
-    notes: list[str] = []
-    splits = {}
+    parts = {}
     for split, rows in _judgements(repository, before).items():
-        qrels: dict[str, dict[str, int]] = {}
+        judgements = Judgements()
         for number, row in enumerate(rows):
             where = f"{name}: {split} row {number}"
-            document = row_id(row, "corpus-id", where)
-            qrels.setdefault(row_id(row, "query-id", where), {})[document] = grade_of(row.get("score"), where)
-        splits[split] = join(queries, qrels, known, split, notes)
-    return Dataset(f"{repository}@{subset}" if subset else repository, corpus, splits, tuple(notes))
+            document = "" if row.get("corpus-id") == "" else row_id(row, "corpus-id", where)
+            judgements.add(row_id(row, "query-id", where), document, grade_of(row.get("score"), where), where)
+        parts[split] = (queries, judgements)
+    return joined(f"{repository}@{subset}" if subset else repository, corpus, parts)
 
 
 def _rows(repository: str, config: str) -> Any:

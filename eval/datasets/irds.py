@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from eval.datasets.base import Dataset
-from eval.datasets.qrels import grade_of, join
 from rag.corpus.corpus import Corpus
 from rag.errors import DataError, MissingExtraError, did_you_mean
+from rag.eval.datasets.base import Dataset
+from rag.eval.datasets.joined import joined
+from rag.eval.datasets.qrels import Judgements
 from rag.types import Document, Query
 
 __all__ = ["read_irds"]
@@ -45,22 +46,19 @@ def read_irds(name: str) -> Dataset:
         raise DataError(f"{name}: has no {'judgements' if whole.has_docs() else 'documents'}: nothing to measure on")
     try:
         corpus = Corpus.from_documents(_document(one) for one in whole.docs_iter())
-        known = set(corpus.ids())
-        notes: list[str] = []
-        splits = {}
+        read = {}
         for split, part in parts.items():
-            qrels: dict[str, dict[str, int]] = {}
+            judgements = Judgements()
             for number, one in enumerate(part.qrels_iter()):
-                grade = grade_of(one.relevance, f"{name}: {split} judgement {number}")
-                qrels.setdefault(one.query_id, {})[one.doc_id] = grade
-            splits[split] = join(_queries(part, name), qrels, known, split, notes)
+                judgements.add(one.query_id, one.doc_id, one.relevance, f"{name}: {split} judgement {number}")
+            read[split] = (list(_queries(part)), judgements)
     except DataError:
         raise
     except Exception as error:  # downloads and parsers raise many kinds
         first = str(error.args[0] if error.args else error).strip() or type(error).__name__
         reason = first.splitlines()[0][:200]
         raise DataError(f"{name}: cannot be read: {reason}") from error
-    return Dataset(id, corpus, splits, tuple(notes))
+    return joined(id, corpus, read)
 
 
 def _load(library: Any, id: str) -> Any:
@@ -88,11 +86,9 @@ def _document(one: Any) -> Document:
     return Document(one.doc_id, text, metadata)
 
 
-def _queries(part: Any, name: str) -> Iterator[Query]:
+def _queries(part: Any) -> Iterator[Query]:
     for one in part.queries_iter():
         text = one.default_text()
-        if not text.strip():
-            raise DataError(f"{name}: query '{one.query_id}' has no text")
         fields = one._asdict()
         metadata = {
             k: v for k, v in fields.items() if k != "query_id" and isinstance(v, (str, int, float)) and v != text

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from eval.datasets.base import Dataset
+from rag.arguments import refuses_unknown
 from rag.errors import DataError, did_you_mean
+from rag.eval.datasets.base import Dataset
 
 __all__ = ["BUILT_IN", "load_dataset"]
 
@@ -15,6 +16,7 @@ BUILT_IN = {
 """Datasets that come with this project, and what they are."""
 
 
+@refuses_unknown
 def load_dataset(source: str | Path, *, qrels: str | Path | None = None) -> Dataset:
     """Load a dataset.
 
@@ -31,25 +33,25 @@ def load_dataset(source: str | Path, *, qrels: str | Path | None = None) -> Data
     name = str(source)
     folder = Path(source).expanduser()
     if folder.is_dir():
-        from eval.datasets.beir import read_beir
+        from rag.eval.datasets.beir import read_beir
 
         return read_beir(folder, qrels=None if qrels is None else Path(qrels))
     if folder.suffix.lower() in (".yaml", ".yml"):
-        from eval.datasets.file import read_dataset_file
+        from rag.eval.datasets.file import read_dataset_file
 
         return read_dataset_file(folder).load(qrels=None if qrels is None else Path(qrels))
     if qrels is not None:
         raise DataError(f"a judgement file goes with a dataset folder, and '{name}' is none")
     if name.startswith("hf:"):
-        from eval.datasets.hub import read_hub
+        from rag.eval.datasets.hub import read_hub
 
         return read_hub(name)
     if name.startswith("irds:"):
-        from eval.datasets.irds import read_irds
+        from rag.eval.datasets.irds import read_irds
 
         return read_irds(name)
     if name == "python-reference":
-        from eval.datasets.python_reference import read_python_reference
+        from rag.eval.datasets.python_reference import read_python_reference
 
         return read_python_reference()
     if folder.is_file():

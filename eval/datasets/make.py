@@ -11,9 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from eval.datasets.base import Dataset, Split
-from eval.datasets.duplicates import similar
-from eval.datasets.trivial import why_trivial
+from rag.arguments import refuses_unknown
 from rag.batch import QueryBatch
 from rag.candidates import Ints
 from rag.config import build_pipeline
@@ -23,7 +21,11 @@ from rag.corpus.corpus import Corpus
 from rag.corpus.passages import Passages
 from rag.costs import Ledger
 from rag.errors import ConfigError, DataError
+from rag.eval.datasets.base import Dataset, Split
+from rag.eval.datasets.duplicates import similar
+from rag.eval.datasets.trivial import why_trivial
 from rag.pipeline import Pipeline
+from rag.remarks import Remark
 from rag.store.store import Store
 from rag.summarizer import Source, Summarizer
 from rag.types import Query
@@ -44,10 +46,12 @@ class Made:
     Args:
         dataset: The documents, and the questions as split ``test``.
         about: What ``dataset.json`` says: what was asked, kept and dropped, and why.
+        costs: What was spent, and what was asked for.
     """
 
     dataset: Dataset
     about: dict[str, Any]
+    costs: Ledger = field(default_factory=Ledger)
 
 
 @dataclass
@@ -82,6 +86,7 @@ class _Work:
         return [one for one in self.written if one.reason is None]
 
 
+@refuses_unknown
 def make_dataset(
     corpus: Corpus,
     writer: Summarizer,
@@ -136,8 +141,8 @@ def make_dataset(
         DataError: No passage is long enough, or no question is left; the message says why.
         ModelError: The writer cannot work at all.
     """
-    task = writer.arguments.get("task", "questions")
-    if task != "questions" and writer.arguments.get("prompt") is None:
+    task = writer.spec.arguments.get("task", "questions")
+    if task != "questions" and writer.spec.arguments.get("prompt") is None:
         message = f"must be 'questions' of a summarizer that writes questions (or give it a prompt), got '{task}'"
         raise ConfigError(message, parameter="task")
     passages = RecursiveChunker(size=passage_size, unit="characters").chunk(corpus)
@@ -151,7 +156,8 @@ def make_dataset(
     while len(work.kept) < n and work.asked < limit:
         share = max(len(work.kept) / work.asked, 0.2) if work.asked else 1.0
         count = min(math.ceil((n - len(work.kept)) / share), limit - work.asked)
-        _ask(work, passages, order[work.asked : work.asked + count], writer, store, ledger, progress)
+        with ledger.stage("questions"):
+            _ask(work, passages, order[work.asked : work.asked + count], writer, store, ledger, progress)
         if not work.written and work.asked >= min(limit, _HOPELESS):
             break
         _sift(work.written, most_copied)
@@ -163,7 +169,8 @@ def make_dataset(
     queries = [Query(one.id, one.text, {"passage": [one.start, one.end]}) for one in chosen]
     split = Split(queries, {one.id: {one.document: 1} for one in chosen})
     about = _about(work, chosen, corpus, writer, n, seed, ledger, store, progress)
-    return Made(Dataset(name, corpus, {"test": split}, tuple(about["notes"])), about)
+    remarks = [Remark("made", note) for note in about["notes"]]
+    return Made(Dataset(name, corpus, {"test": split}, remarks), about, ledger)
 
 
 def _order(passages: Passages, seed: int, least: int) -> Ints:
@@ -272,7 +279,7 @@ def _about(
     first = sum(rank == 1 for rank in ranks) / len(ranks)
     why = ", ".join(f"{count} {reason}" for reason, count in sorted(dropped.items())) or "none"
     notes = [
-        f"questions written by {_described(writer)}, {len(chosen)} of {len(work.written)} kept (dropped: {why}); each "
+        f"questions written by {writer.described}, {len(chosen)} of {len(work.written)} kept (dropped: {why}); each "
         "is judged to be answered by the document it was written for only, so others that answer it count as misses",
         f"BM25 finds that document first for {first:.0%} of the questions: the higher, the more they repeat its words",
     ]
@@ -297,14 +304,9 @@ def _about(
     }
 
 
-def _described(writer: Summarizer) -> str:
-    model = writer.arguments.get("model") or writer.arguments.get("name")
-    return f"{writer.type} '{model}'" if isinstance(model, str) else writer.label()
-
-
 def _config(writer: Summarizer) -> Any:
     try:
-        return writer.to_config()
+        return writer.spec.to_config()
     except ConfigError:  # with a Python object inside
         return repr(writer)
 

@@ -6,13 +6,16 @@ from dataclasses import replace
 
 import numpy as np
 
-from eval.datasets.base import Dataset, Split
+from rag.arguments import refuses_unknown
 from rag.corpus.corpus import Corpus
 from rag.errors import ConfigError
+from rag.eval.datasets.base import Dataset, Split
+from rag.remarks import Remark
 
 __all__ = ["without_answers"]
 
 
+@refuses_unknown
 def without_answers(dataset: Dataset, share: float, *, seed: int = 0) -> Dataset:
     """Take the relevant documents of some queries out of the corpus, so that nothing relevant is there to be found.
 
@@ -46,11 +49,11 @@ def without_answers(dataset: Dataset, share: float, *, seed: int = 0) -> Dataset
         )
         for name, split in dataset.splits.items()
     }
-    note = f"{len(gone)} documents were taken out, those relevant to {share:g} of the queries (seed {seed})"
+    message = f"{len(gone)} documents were taken out, those relevant to {share:g} of the queries (seed {seed})"
     return replace(
         dataset,
         name=f"{dataset.name}-nulls-{share:g}",
         corpus=Corpus.from_documents(left),
         splits=splits,
-        notes=(*dataset.notes, note),
+        remarks=[*dataset.remarks, Remark("documents_taken_out", message, len(gone), len(dataset.corpus))],
     )

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from eval.datasets.base import Dataset
-from eval.datasets.qrels import join, read_qrels
-from eval.datasets.queries import read_queries
 from rag.corpus.corpus import Corpus
+from rag.eval.datasets.base import Dataset
+from rag.eval.datasets.joined import joined
+from rag.eval.datasets.qrels import read_qrels
+from rag.eval.datasets.queries import read_queries
+from rag.remarks import Remarks
 from rag.types import Document
 
 __all__ = ["NAME", "read_python_reference"]
@@ -30,24 +32,24 @@ def read_python_reference() -> Dataset:
         Document(name, text, {"title": _title(text)}) for name, text in sorted(topics.items())
     )
     queries = read_queries(_DATA / "queries.jsonl")
-    notes: list[str] = []
-    splits = {}
+    remarks = Remarks()
+    parts = {}
     for path in sorted((_DATA / "qrels").glob("*.tsv")):
-        qrels = {
-            query: {topic: grade for topic, grade in judged.items() if topic in topics}
-            for query, judged in read_qrels(path).items()
-        }
-        left = {query: judged for query, judged in qrels.items() if any(grade > 0 for grade in judged.values())}
-        if len(left) < len(qrels):
-            notes.append(f"{path.stem}: {len(qrels) - len(left)} questions are about topics this Python does not have")
-        splits[path.stem] = join(queries, left, set(topics), path.stem, notes)
-        unanswerable: dict[str, dict[str, int]] = {
-            query.id: {}
-            for query in queries
-            if query.metadata["split"] == path.stem and not query.metadata["answerable"]
-        }
-        splits[f"{path.stem}-with-nulls"] = join(queries, left | unanswerable, set(topics), path.stem, [])
-    return Dataset(NAME, corpus, splits, tuple(notes))
+        split, judgements = path.stem, read_qrels(path)
+        for query, judged in judgements.items():
+            judgements[query] = {topic: grade for topic, grade in judged.items() if topic in topics}
+        left = judgements.of({query for query, judged in judgements.items() if any(g > 0 for g in judged.values())})
+        if gone := len(judgements) - len(left):
+            message = f"{split}: {gone} questions are about topics this Python does not have"
+            remarks.add("topics_missing", message, count=gone, total=len(judgements))
+        mine = [query for query in queries if query.metadata["split"] == split]
+        parts[split] = ([query for query in mine if query.id in left], left)
+        unanswerable = [query for query in mine if not query.metadata["answerable"]]
+        with_nulls = left.of(left)
+        for asked in unanswerable:
+            with_nulls.add(asked.id, "", None, str(path))
+        parts[f"{split}-with-nulls"] = ([query for query in mine if query.id in with_nulls], with_nulls)
+    return joined(NAME, corpus, parts, remarks=remarks)
 
 
 def _title(text: str) -> str:

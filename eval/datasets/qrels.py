@@ -2,62 +2,114 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Container
 from pathlib import Path
 from typing import Any
 
-from eval.datasets.base import Qrels, Split
 from rag.corpus.readers import iter_lines
 from rag.errors import DataError
-from rag.types import Query
 
-__all__ = ["ABSENT", "MOST", "absent_note", "grade_of", "join", "read_qrels"]
-
-ABSENT = "are not in the corpus"
-"""Marks the notes of :func:`absent_note`, which are of one division into splits."""
+__all__ = ["MOST", "Judgements", "grade_of", "read_qrels"]
 
 MOST = 10_000
 """The highest grade. trec_eval goes through all levels up to the highest one: for a grade of 10^5 its nDCG takes two
 seconds a query, for 2^31 it takes 16 GB. Any negative grade is as good as 0 to it, or as not judged.
 """
 
+_HEADERS = ("score", "relevance", "grade", "rel")
+"""What the last column of a header is called."""
 
-def read_qrels(path: Path) -> Qrels:
+
+class Judgements(dict[str, dict[str, int]]):
+    """Grade by document id by query id, as they are read, and where each id was first named.
+
+    A query with no document at all is known to have nothing relevant.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.queries_at: dict[str, str] = {}
+        self.documents_at: dict[str, str] = {}
+
+    def add(self, query: str, document: str, grade: Any, where: str) -> None:
+        """Add a judgement.
+
+        Args:
+            query: The query's id.
+            document: The document's id; empty says that nothing answers the query.
+            grade: As it stands in the file; None is 1, without a document 0.
+            where: The row, for messages.
+
+        Raises:
+            DataError: The grade is no whole number, or something else was said of the same pair.
+        """
+        value = grade_of((1 if document else 0) if grade is None else grade, where)
+        judged = self.setdefault(query, {})
+        self.queries_at.setdefault(query, where)
+        if not document:
+            if value > 0:
+                raise DataError(f"{where}: query '{query}' has a grade above 0, {value}, for a document without an id")
+            return
+        earlier = judged.setdefault(document, value)
+        if earlier != value:
+            raise DataError(f"{where}: document '{document}' is judged {value} for query '{query}', before {earlier}")
+        self.documents_at.setdefault(document, where)
+
+    def of(self, queries: Container[str]) -> Judgements:
+        """Those of some queries."""
+        some = Judgements()
+        some.update({query: judged for query, judged in self.items() if query in queries})
+        some.queries_at, some.documents_at = self.queries_at, self.documents_at
+        return some
+
+
+def read_qrels(path: Path) -> Judgements:
     """Judgements of a file: ``query document grade`` (BEIR, with a header) or ``query 0 document grade`` (TREC).
+
+    Columns are separated by tabs, and then ids are taken as they are written, blanks included; in a line without a tab
+    by blanks. Between tabs the document may be left out, with grade 0: nothing answers the query.
 
     Raises:
         DataError: Unreadable, no judgement at all, or a line that is neither; the message says which.
     """
-    qrels: dict[str, dict[str, int]] = {}
+    found = Judgements()
     for number, (where, line) in enumerate(iter_lines(path)):
-        fields = line.split("\t") if "\t" in line else line.split()
-        fields = [field.strip() for field in fields]
-        if number == 0 and fields[-1].lower() in {"score", "relevance", "grade", "rel"}:
+        fields = line.rstrip("\r\n").split("\t") if "\t" in line else line.split()
+        grade = fields[-1].strip()
+        if number == 0 and grade.lower() in _HEADERS:
             continue
-        if len(fields) == 4:
-            query, _, document, grade = fields
-        elif len(fields) == 3:
-            query, document, grade = fields
-        else:
-            raise DataError(f"{where}: expected 3 columns (query, document, grade) or TREC's 4, got {len(fields)}")
-        value = grade_of(grade, where)
-        earlier = qrels.setdefault(query, {}).setdefault(document, value)
-        if earlier != value:
-            raise DataError(f"{where}: document '{document}' is judged {value} for query '{query}', before {earlier}")
-    if not qrels:
+        if len(fields) not in (3, 4):
+            commas = "; they are separated by tabs or blanks, not by commas" if line.count(",") in (2, 3) else ""
+            raise DataError(
+                f"{where}: expected 3 columns (query, document, grade) or TREC's 4, got {len(fields)}{commas}"
+            )
+        query, document = fields[0], fields[-2]
+        if not query.strip():
+            raise DataError(f"{where}: the query has no id")
+        try:
+            found.add(query, document, grade, where)
+        except DataError as error:
+            if number == 0 and grade.isidentifier() and grade.lower() not in ("nan", "inf", "infinity"):
+                raise DataError(
+                    f"{error}; the line looks like a header: call its last column {', '.join(_HEADERS[:-1])} or "
+                    f"{_HEADERS[-1]}, or leave it out"
+                ) from None
+            raise
+    if not found:
         raise DataError(f"{path}: is empty: no judgements")
-    return qrels
+    return found
 
 
 def grade_of(value: Any, where: str) -> int:
-    """A grade as it stands in a file.
+    """A grade as it stands in a file; ``1.0`` is 1.
 
     Raises:
         DataError: It is no whole number, or out of range.
     """
     try:
-        grade = int(value)
-        if isinstance(value, float) and grade != value:
+        number = float(value)
+        grade = int(number)
+        if grade != number:
             raise ValueError
     except (TypeError, ValueError, OverflowError):
         raise DataError(f"{where}: the grade must be a whole number, got '{value}'") from None
@@ -67,40 +119,3 @@ def grade_of(value: Any, where: str) -> int:
             f"to the highest, which may be {MOST}"
         )
     return grade
-
-
-def join(queries: Iterable[Query], qrels: Qrels, known: set[str], name: str, notes: list[str]) -> Split:
-    """The judged queries with their judgements; what does not fit together is noted.
-
-    Args:
-        queries: All queries, also of other splits.
-        qrels: The judgements of this split.
-        known: Ids of the documents.
-        name: Of the split, for notes.
-        notes: Gets a line for each thing noticed.
-    """
-    judged = [query for query in queries if query.id in qrels]
-    lost = len(qrels) - len(judged)
-    if lost:
-        notes.append(f"{name}: {lost} judged queries are not among the queries and are left out")
-    split = Split(judged, {query.id: qrels[query.id] for query in judged})
-    notes += absent_note(split, known, name)
-    return split
-
-
-def absent_note(split: Split, known: set[str], name: str) -> list[str]:
-    """What to say when judgements of a split name documents that are not there; nothing when none do."""
-    named = {document for judged in split.qrels.values() for document in judged}
-    absent = named - known
-    if not absent:
-        return []
-    without = sum(
-        any(grade > 0 for grade in judged.values())
-        and not any(grade > 0 and document in known for document, grade in judged.items())
-        for judged in split.qrels.values()
-    )
-    lone = f"; {without} queries have no other relevant document" if without else ""
-    return [
-        f"{name}: judgements name {len(absent)} documents, of {len(named)}, that {ABSENT} (such as '{min(absent)}'); "
-        f"relevant ones count as missed{lone}"
-    ]

@@ -19,35 +19,42 @@ def read_queries(path: Path) -> list[Query]:
     """Queries of a JSONL file with ``_id``, ``text`` or the ``turns`` of a conversation, and perhaps ``metadata``.
 
     Raises:
-        DataError: A line is wrong, two queries have one id, or there are none.
+        DataError: A line is wrong, the first has no text, two queries have one id, or there are none.
     """
-    rows = (
-        (where, query_of(row, row_id(row, "_id" if "_id" in row else "id", where), where, others=()))
-        for where, row in iter_jsonl(path)
-    )
-    return list(unique(rows, str(path)))
+
+    def rows() -> Iterator[tuple[str, Query]]:
+        for number, (where, row) in enumerate(iter_jsonl(path)):
+            id = row_id(row, "_id" if "_id" in row else "id", where)
+            if not number and "text" not in row and "turns" not in row:  # it is called otherwise, in all of them
+                raise DataError(f"{where}: query '{id}' has no field 'text' (its fields: {', '.join(row)})")
+            yield where, query_of(row, id, where, others=())
+
+    return list(unique(rows(), str(path)))
 
 
 def query_of(row: Mapping[str, Any], id: str, where: str, *, text: str = "text", others: Collection[str] = ()) -> Query:
     """The query in a row.
 
     Args:
-        row: Has a text, or the ``turns`` of a conversation; perhaps an object ``metadata``.
+        row: Has a text, or the ``turns`` of a conversation; perhaps an object ``metadata``. A query whose text is
+            empty or missing finds nothing.
         id: What it is called.
         where: The row, for messages.
         text: The column with the text.
         others: Further columns that become metadata where they hold something.
 
     Raises:
-        DataError: It has no text, or something in it cannot be used.
+        DataError: Something in it cannot be used.
     """
     try:
         turns = turns_of(row["turns"]) if row.get("turns") else ()
     except DataError as error:
         raise DataError(f"{where}: query '{id}': {error}") from None
     asked = row.get(text, render(turns))
-    if not isinstance(asked, str) or not asked.strip():
-        raise DataError(f"{where}: query '{id}' has no text")
+    if asked is None:
+        asked = ""
+    if not isinstance(asked, str):
+        raise DataError(f"{where}: query '{id}': its '{text}' must be a text, got {asked!r:.60}")
     try:
         json.dumps(dict(row), ensure_ascii=False, default=str).encode("utf-8")
     except UnicodeEncodeError:

@@ -6,10 +6,12 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import replace
 
-from eval.datasets.base import Dataset, Split
-from eval.datasets.duplicates import Pair, groups_of, similar
-from eval.datasets.qrels import ABSENT, absent_note
+from rag.arguments import refuses_unknown
 from rag.errors import ConfigError, DataError
+from rag.eval.datasets.base import Dataset, Split
+from rag.eval.datasets.duplicates import Pair, groups_of, similar
+from rag.eval.datasets.joined import absent, without_text
+from rag.remarks import Remark
 from rag.types import Query
 
 __all__ = ["split_dataset"]
@@ -18,6 +20,7 @@ _LISTED = 5
 """Duplicates that a message lists."""
 
 
+@refuses_unknown
 def split_dataset(
     dataset: Dataset,
     shares: Mapping[str, float],
@@ -91,11 +94,11 @@ def split_dataset(
     if group_duplicates:
         kept += f"; {len(pairs)} pairs of duplicates together"
     note = f"queries divided at random (seed {seed}): {sizes}{kept}"
-    # Which splits name documents that are not there is said anew: it is other splits now.
-    kept_notes = [one for one in dataset.notes if not (ABSENT in one and one.partition(":")[0] in dataset.splits)]
-    known = set(dataset.corpus.ids())
-    absent = [one for name, split in splits.items() for one in absent_note(split, known, name)]
-    return replace(dataset, splits=splits, notes=(*kept_notes, *absent, note))
+    # What was said of single splits is said anew: they are others now.
+    kept_remarks = [one for one in dataset.remarks if one.code not in ("documents_absent", "queries_without_text")]
+    known = frozenset(dataset.corpus.ids())
+    new = [one for name, split in splits.items() for one in (*absent(split, known, name), *without_text(split, name))]
+    return replace(dataset, splits=splits, remarks=[*kept_remarks, *new, Remark("divided", note, len(ids))])
 
 
 def _key(query: Query, together: str | None) -> str:

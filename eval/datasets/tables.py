@@ -2,28 +2,48 @@
 
 from __future__ import annotations
 
+import glob
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from eval.datasets.base import Qrels
-from eval.datasets.qrels import grade_of, read_qrels
-from eval.datasets.queries import query_of
-from eval.datasets.topics import read_topics
 from rag.component import Component
 from rag.corpus.corpus import Corpus
-from rag.corpus.readers import ID_FIELDS, TABLES, TEXT_FIELDS, documents_of, iter_rows, read_corpus, row_id
-from rag.errors import ConfigError, DataError, did_you_mean
+from rag.corpus.readers import (
+    DELIMITED,
+    ID_FIELDS,
+    TABLES,
+    TEXT_FIELDS,
+    Reading,
+    corpus_of,
+    documents_of,
+    format_of,
+    header_of,
+    iter_rows,
+    lifted,
+    other_separator,
+    read_corpus,
+    row_id,
+)
+from rag.errors import ConfigError, DataError, Mistake, did_you_mean
+from rag.eval.datasets.qrels import Judgements, grade_of, read_qrels
+from rag.eval.datasets.queries import query_of
+from rag.eval.datasets.topics import read_topics
+from rag.remarks import Remarks
 from rag.types import Query
 
 __all__ = ["CorpusTable", "QrelsTable", "QueriesTable", "Table"]
 
 Rows = Iterator[tuple[str, Mapping[str, Any]]]
-Delimiter = Annotated[str, Field(min_length=1, max_length=1)] | None
+Delimiter = Annotated[str, Field(min_length=1, max_length=3)] | None
+
+_NO_COLUMNS = {"path", "separator", "empty", "columns", "delimiter", "encoding"}
+"""Arguments of tables that are no names of columns."""
 
 
 class Table(Component):
@@ -33,8 +53,19 @@ class Table(Component):
 
     columns: Sequence[str] | None
     delimiter: str | None
+    encoding: str
 
-    def _rows(self, path: Path, read: Callable[[Path], Rows] | None = None) -> Rows:
+    def _reading(self) -> Reading:
+        """How the file is read."""
+        try:
+            return Reading(self.delimiter, self.encoding, self.columns)
+        except ConfigError as error:
+            name = "delimiter" if error.parameter == "separator" else error.parameter
+            raise ConfigError(error.mistakes[0].message, parameter=name) from None
+
+    def _rows(
+        self, path: Path, read: Callable[[Path, Reading], Rows] = iter_rows, reading: Reading | None = None
+    ) -> Rows:
         """The rows of a file that has the columns this table names.
 
         Raises:
@@ -43,49 +74,82 @@ class Table(Component):
         if not path.is_file():
             raise ConfigError(f"there is no file '{path}'", parameter="path")
         for name in ("columns", "delimiter"):
-            if self.arguments[name] is not None and path.suffix.lower() not in (".csv", ".tsv"):
+            if self.spec.arguments[name] is not None and format_of(path) not in DELIMITED:
                 raise ConfigError(f"is for CSV and TSV files, and '{path}' is none", parameter=name)
-        rows = iter(read(path) if read else iter_rows(path, columns=self.columns, delimiter=self.delimiter))
+        reading = reading or self._reading()
+        if format_of(path) in DELIMITED and self.columns is None and (header := header_of(path, reading)):
+            self._check(dict.fromkeys(header), path)  # before a row stumbles over the wrong delimiter
+        named = [self.spec.arguments[name] for name in self.spec.parameters if name not in _NO_COLUMNS]
+        rows = lifted(read(path, reading), named)
         first = next(rows, None)
         if first is None:
             raise DataError(f"{path}: is empty")
         self._check(first[1], path)
         return chain([first], rows)
 
+    @classmethod
+    def _refine_schema(cls, schema: dict[str, Any]) -> None:
+        for one in schema["anyOf"]:
+            one["required"] = [name for name in one["required"] if name != "type"]  # its place in the file says it
+
+    def look(self, folder: Path) -> list[Mistake]:
+        """What is wrong with the files and columns that are named, by their first rows; paths are relative to
+        ``folder``.
+        """
+        given = self.spec.arguments["path"]
+        found: list[Mistake] = []
+        for at, name in {"path": given}.items() if isinstance(given, str) else given.items():
+            path = folder / Path(name).expanduser()
+            if name.startswith("hf:") or path.is_dir() or (path.is_file() and path.suffix.lower() not in TABLES):
+                continue
+            try:
+                self._rows(path)
+            except ConfigError as error:
+                place = at if isinstance(given, str) else f"path.{at}"
+                found += [replace(one, path=place if one.path == "path" else one.path) for one in error.mistakes]
+            except DataError:
+                pass  # reading it says so
+        return found
+
     def _check(self, row: Mapping[str, Any], path: Path) -> None:
-        for name in self.parameters():
-            column = self.arguments[name]
-            if name not in ("path", "separator", "columns", "delimiter") and column is not None and column not in row:
+        found = []
+        for name in self.spec.parameters:
+            column = self.spec.arguments[name]
+            if name not in _NO_COLUMNS and column is not None and column not in row:
                 hint = did_you_mean(column, [str(one) for one in row])
-                between = next((mark for mark in ";|\t" if len(row) == 1 and mark in str(next(iter(row)))), None)
-                hint += f"; are columns divided by {between!r}? then say so with 'delimiter'" if between else ""
-                raise ConfigError(f"'{path}' has no column '{column}'{hint}", parameter=name)
+                hint += f"{mark} with 'delimiter'" if (mark := other_separator(row)) else ""
+                found.append(Mistake(f"'{path}' has no column '{column}'{hint}", name))
+        if found:
+            raise ConfigError(found, parameter=found[0].path)
 
 
 class CorpusTable(Table):
     """Documents. Columns that are not named become metadata.
 
     Args:
-        path: A JSONL, CSV, TSV or Parquet file, a folder of texts, a BEIR folder, or ``hf:owner/name``; relative to the
-            dataset file.
+        path: Where documents are read from (see :mod:`rag.corpus.readers`): a JSONL, JSON, CSV, TSV or Parquet file, a
+            folder, a pattern such as ``parts/*.jsonl``, ``hf:owner/name``, or a list of files; relative to the dataset
+            file.
         id: Column with the id; by default ``_id``, ``id``, ``doc_id`` or ``docid``.
         text: Column with the text; by default ``text``, ``contents``, ``content`` or ``body``.
         title: Column with the title, which is put before the text; by default ``title``, where there is one.
         columns: Names of the columns of a CSV or TSV file whose first line is a document already.
-        delimiter: Between the columns of a CSV file, such as ``;``; by default a comma, in TSV a tab.
+        delimiter: Between the columns of a CSV file, such as ``;`` or ``tab``; by default a comma, in TSV a tab.
+        encoding: Of a text file, one of Python's names.
     """
 
     type = "corpus"
 
     def __init__(
         self,
-        path: str,
+        path: str | list[str],
         *,
         id: str | None = None,
         text: str | None = None,
         title: str | None = None,
         columns: Sequence[str] | None = None,
         delimiter: Delimiter = None,
+        encoding: str = "utf-8",
     ) -> None:
         self.path = path
         self.id = id
@@ -93,16 +157,18 @@ class CorpusTable(Table):
         self.title = title
         self.columns = columns
         self.delimiter = delimiter
+        self.encoding = encoding
 
-    def read(self, folder: Path, notes: list[str]) -> Corpus:
-        """The documents; paths are relative to ``folder``. What is noticed goes into ``notes``."""
-        if self.path.startswith("hf:"):
-            return read_corpus(self.path, id_field=self.id, text_field=self.text, title_field=self.title)
+    def read(self, folder: Path, remarks: Remarks) -> Corpus:
+        """The documents; paths are relative to ``folder``. What is noticed goes into ``remarks``."""
+        if isinstance(self.path, list) or self.path.startswith("hf:") or glob.has_magic(self.path):
+            return self._read(folder)
         path = folder / Path(self.path).expanduser()
         if not path.exists():
             raise ConfigError(f"there is no file or folder '{path}'", parameter="path")
-        if path.suffix.lower() in TABLES:
-            rows = self._rows(path)
+        if format_of(path) in TABLES:
+            reading = self._reading()
+            rows = self._rows(path, reading=reading)
             where, first = next(rows)
             for parameter, given, usual in (("id", self.id, ID_FIELDS), ("text", self.text, TEXT_FIELDS)):
                 if given is None and not any(name in first for name in (*usual, "turns")):
@@ -120,11 +186,25 @@ class CorpusTable(Table):
                         bare.append(place)
                     yield place, row
 
-            corpus = Corpus.from_documents(documents_of(watched(), self.id, self.text, self.title))
+            corpus = corpus_of(documents_of(watched(), self.id, self.text, self.title, reading), reading)
             if bare:
-                notes.append(f"{len(bare)} documents have no text in '{column}' (such as {bare[0]})")
+                message = f"{len(bare)} documents have no text in '{column}' (such as {bare[0]})"
+                remarks.add("cells_empty", message, count=len(bare), total=len(corpus), examples=bare)
             return corpus
-        return read_corpus(path, id_field=self.id, text_field=self.text, title_field=self.title)
+        return self._read(folder)
+
+    def _read(self, folder: Path) -> Corpus:
+        paths = self.path if isinstance(self.path, list) else [self.path]
+        sources = [path if path.startswith("hf:") else folder / Path(path).expanduser() for path in paths]
+        return read_corpus(
+            sources if isinstance(self.path, list) else sources[0],
+            id_field=self.id,
+            text_field=self.text,
+            title_field=self.title,
+            separator=self.delimiter,
+            encoding=self.encoding,
+            columns=self.columns,
+        )
 
 
 class QueriesTable(Table):
@@ -139,12 +219,16 @@ class QueriesTable(Table):
         relevant: Column with the id of the document that answers it, or several: a list in JSONL and Parquet, in text
             parted by ``separator``. An object gives grades, ``{"d1": 2, "d7": 1}``; else each has grade 1. Rows with
             one id and one text are one question with the documents of all of them.
-        separator: Between several ids in one cell, such as ``;``. Without it a cell is one id.
+        separator: Between several ids in one cell, such as ``;``, with or without blanks beside it. Without it a cell
+            is one id, as it is written.
+        empty: What an empty cell of ``relevant`` says: that the question is ``unjudged`` and left out, or that it is
+            ``unanswerable``, so that nothing should be found.
         answer: Column with the answer itself, or a list of texts any of which is right, for pipelines that write
             answers.
         split: Column with the name of the split. Without it all are ``test``.
         columns: Names of the columns of a CSV or TSV file whose first line is a question already.
-        delimiter: Between the columns of a CSV file, such as ``;``; by default a comma, in TSV a tab.
+        delimiter: Between the columns of a CSV file, such as ``;`` or ``tab``; by default a comma, in TSV a tab.
+        encoding: Of a text file, one of Python's names.
     """
 
     type = "queries"
@@ -157,13 +241,17 @@ class QueriesTable(Table):
         text: str | None = None,
         relevant: str | None = None,
         separator: str | None = None,
+        empty: Literal["unjudged", "unanswerable"] = "unjudged",
         answer: str | None = None,
         split: str | None = None,
         columns: Sequence[str] | None = None,
         delimiter: Delimiter = None,
+        encoding: str = "utf-8",
     ) -> None:
         if separator is not None and relevant is None:
             raise ConfigError("is for the cells of 'relevant', which is not given", parameter="separator")
+        if empty != "unjudged" and relevant is None:
+            raise ConfigError("is for the cells of 'relevant', which is not given", parameter="empty")
         if separator == "":
             raise ConfigError("must be a character or more", parameter="separator")
         self.path = path
@@ -171,16 +259,20 @@ class QueriesTable(Table):
         self.text = text
         self.relevant = relevant
         self.separator = separator
+        self.empty = empty
         self.answer = answer
         self.split = split
         self.columns = columns
         self.delimiter = delimiter
+        self.encoding = encoding
 
     def read(self, folder: Path) -> list[tuple[str, Query, str, dict[str, int]]]:
-        """(where, query, split, grade by document) of every question; paths are relative to ``folder``."""
+        """(where, query, split, grade by document) of every question; paths are relative to ``folder``. A question that
+        nothing answers has the empty id with grade 0.
+        """
         path = folder / Path(self.path).expanduser()
-        topics = path.suffix.lower() not in TABLES
-        rows = self._rows(path, read_topics if topics else None)
+        topics = format_of(path) not in TABLES
+        rows = self._rows(path, read_topics if topics else iter_rows)
         at, first = next(rows)
         id = self.id or next((name for name in ("_id", "id", "query_id", "qid") if name in first), None)
         usual = ("text", "question", "query", *(["title"] if topics else []))
@@ -204,22 +296,30 @@ class QueriesTable(Table):
                 _, earlier, in_split, judged = found[name]
                 if self.relevant is None or (earlier.text, in_split) != (query.text, split):
                     raise DataError(f"{where}: two queries have the id '{name}'")
-                judged |= grades
+                for document, grade in grades.items():
+                    if judged.setdefault(document, grade) != grade:
+                        raise DataError(
+                            f"{where}: document '{document}' is judged {grade} for query '{name}', before "
+                            f"{judged[document]}"
+                        )
+                if len(judged) > 1:
+                    judged.pop("", None)
             else:
                 found[name] = (where, query, split, grades)
         return list(found.values())
 
     def _grades(self, row: Mapping[str, Any], where: str) -> dict[str, int]:
         value = row.get(self.relevant or "")
-        if value in (None, ""):
-            return {}
+        found: dict[str, int] = {}
         if isinstance(value, dict):
-            return {str(id): grade_of(grade, where) for id, grade in value.items() if grade is not None}
-        if isinstance(value, str):
-            parts = [one.strip() for one in value.split(self.separator)] if self.separator else [value.strip()]
-            return {one: 1 for one in parts if one}
-        items = value if isinstance(value, (list, tuple)) else [value]
-        return {row_id({"relevant": one}, "relevant", where): 1 for one in items}
+            found = {str(id): grade_of(grade, where) for id, grade in value.items() if grade is not None}
+        elif isinstance(value, str):
+            parts = re.split(rf"\s*{re.escape(self.separator)}\s*", value) if self.separator else [value]
+            found = {part: 1 for part in parts if part.strip()}
+        elif value is not None:
+            items = value if isinstance(value, (list, tuple)) else [value]
+            found = {row_id({"relevant": item}, "relevant", where): 1 for item in items}
+        return found or ({"": 0} if self.empty == "unanswerable" else {})
 
 
 class QrelsTable(Table):
@@ -229,11 +329,12 @@ class QrelsTable(Table):
         path: A file of BEIR's three columns (query, document, grade) or TREC's four, or any table whose columns are
             named below; relative to the dataset file. A mapping names a file for each split.
         query: Column with the query's id.
-        document: Column with the document's id.
+        document: Column with the document's id. Where it is empty, nothing answers the query.
         grade: Column with the grade, a whole number, relevant when above 0. Without it every pair listed has grade 1.
         split: Column with the name of the split. Without it all are ``test``, or what the queries say.
         columns: Names of the columns of a CSV or TSV file whose first line is a judgement already.
-        delimiter: Between the columns of a CSV file, such as ``;``; by default a comma, in TSV a tab.
+        delimiter: Between the columns of a CSV file, such as ``;`` or ``tab``; by default a comma, in TSV a tab.
+        encoding: Of a text file, one of Python's names.
     """
 
     type = "qrels"
@@ -248,6 +349,7 @@ class QrelsTable(Table):
         split: str | None = None,
         columns: Sequence[str] | None = None,
         delimiter: Delimiter = None,
+        encoding: str = "utf-8",
     ) -> None:
         if (query is None) != (document is None):
             raise ConfigError("name both columns, 'query' and 'document', or neither", parameter="query")
@@ -263,12 +365,13 @@ class QrelsTable(Table):
         self.split = split
         self.columns = columns
         self.delimiter = delimiter
+        self.encoding = encoding
 
-    def read(self, folder: Path) -> dict[str | None, Qrels]:
+    def read(self, folder: Path) -> dict[str | None, Judgements]:
         """Judgements by split; None is the key of those without one. Paths are relative to ``folder``."""
         if isinstance(self.path, str):
             return self._read(folder / Path(self.path).expanduser(), None)
-        found: dict[str | None, Qrels] = {}
+        found: dict[str | None, Judgements] = {}
         for split, path in self.path.items():
             try:
                 found |= self._read(folder / Path(path).expanduser(), split)
@@ -277,26 +380,27 @@ class QrelsTable(Table):
                 raise ConfigError(error.mistakes[0].message, parameter=place) from None
         return found
 
-    def _read(self, path: Path, split: str | None) -> dict[str | None, Qrels]:
+    def _read(self, path: Path, split: str | None) -> dict[str | None, Judgements]:
         if self.query is None or self.document is None:
             if not path.is_file():
                 raise ConfigError(f"there is no file '{path}'", parameter="path")
             return {split: read_qrels(path)}
-        found: dict[str | None, dict[str, dict[str, int]]] = {}
+        found: dict[str | None, Judgements] = {}
         for where, row in self._rows(path):
-            query, document = row_id(row, self.query, where), row_id(row, self.document, where)
-            grade = 1 if self.grade is None else grade_of(row.get(self.grade), where)
+            bare = self.document in row and row[self.document] in (None, "")
+            document = "" if bare else row_id(row, self.document, where)
+            grade = None if self.grade is None else row.get(self.grade)
+            if self.grade is not None and grade is None and not bare:
+                raise DataError(f"{where}: the grade '{self.grade}' is empty")
             name = split if self.split is None else _cell(row, self.split, where, "split")
-            earlier = found.setdefault(name, {}).setdefault(query, {}).setdefault(document, grade)
-            if earlier != grade:
-                raise DataError(
-                    f"{where}: document '{document}' is judged {grade} for query '{query}', before {earlier}"
-                )
-        return dict(found)
+            found.setdefault(name, Judgements()).add(
+                row_id(row, self.query, where), document, None if bare and grade in (None, "") else grade, where
+            )
+        return found
 
 
 def _answers(value: Any, where: str) -> dict[str, list[str]]:
-    """What :mod:`eval.answers` takes as references."""
+    """What :mod:`rag.eval.answers` takes as references."""
     if value in (None, ""):
         return {}
     texts = value if isinstance(value, list) else [value]

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from rag.corpus.readers import iter_lines
+from rag.corpus.readers import Reading, iter_lines
 from rag.errors import DataError
 
 __all__ = ["read_topics"]
@@ -21,13 +21,17 @@ _LABEL = re.compile(r"^\s*(?:Number|Topic|Title|Description|Narrative)\s*:\s*", 
 _NUMBER = re.compile(r"""\bnumber\s*=\s*["']?([^"'\s>]+)""", re.IGNORECASE)
 
 
-def read_topics(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+def read_topics(path: Path, reading: Reading | None = None) -> Iterator[tuple[str, dict[str, Any]]]:
     """(``file:line``, row) of every topic: ``id`` and its fields by their tags, such as ``title``, ``desc``, ``narr``.
+
+    Args:
+        path: The file.
+        reading: Its encoding.
 
     Raises:
         DataError: Unreadable, no topic at all, one that is not closed, or one without a number.
     """
-    text = "".join(line for _, line in iter_lines(path, blank=True))
+    text = "".join(line for _, line in iter_lines(path, blank=True, reading=reading))
     found, end = 0, 0
     for topic in _TOPIC.finditer(text):
         where = _where(path, text, topic.start())

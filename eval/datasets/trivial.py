@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from difflib import SequenceMatcher
 
-from eval.datasets.duplicates import normalised
+from rag.eval.datasets.duplicates import normalised
 
 __all__ = ["copied", "why_trivial"]
 

@@ -8,8 +8,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from eval.datasets.base import Dataset
+from rag.arguments import refuses_unknown
 from rag.errors import ArtifactError, DataError
+from rag.eval.datasets.base import Dataset
+from rag.eval.datasets.joined import FOUND_AGAIN
+from rag.metadata import strict_json
 from rag.store.folder import replaced_folder
 from rag.types import Document, Query
 
@@ -52,11 +55,12 @@ def about_of(folder: Path) -> dict[str, Any]:
     return about
 
 
+@refuses_unknown
 def write_dataset(dataset: Dataset, folder: Path, *, about: Mapping[str, Any] | None = None) -> Path:
     """Write a dataset in one step: it is there completely or not at all. One that was written there is replaced.
 
-    A title that stands before the text goes into a field of its own, from where it is put back. Queries without any
-    judgement have no place in the layout and are left out, which is noted.
+    A title that stands before the text goes into a field of its own, from where it is put back. A query without any
+    judgement has a line without a document: nothing answers it.
 
     Args:
         dataset: What to write.
@@ -69,18 +73,15 @@ def write_dataset(dataset: Dataset, folder: Path, *, about: Mapping[str, Any] | 
     """
     folder = folder.resolve()
     check_target(folder)
-    notes = list(dataset.notes)
+    notes = [remark.message for remark in dataset.remarks if remark.code not in FOUND_AGAIN]
     splits: dict[str, list[str]] = {}
     for name, split in sorted(dataset.splits.items()):
         lines = [
             f"{_token(query.id)}\t{_token(document)}\t{grade}\n"
             for query in split.queries
-            for document, grade in split.qrels[query.id].items()
+            for document, grade in (split.qrels[query.id] or {"": 0}).items()
         ]
-        bare = sum(not split.qrels[query.id] for query in split.queries)
-        if bare:
-            notes.append(f"{name}: {bare} queries without a judgement are left out")
-        if lines:
+        if any(split.qrels.values()):
             splits[name] = lines
     if not splits:
         raise DataError(f"dataset '{dataset.name}' has no judgement to write")
@@ -100,7 +101,7 @@ def write_dataset(dataset: Dataset, folder: Path, *, about: Mapping[str, Any] | 
 def _write(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
     def lines() -> Iterator[str]:
         for row in rows:
-            yield json.dumps(row, ensure_ascii=False) + "\n"
+            yield json.dumps(strict_json(row), ensure_ascii=False) + "\n"
 
     with path.open("w", encoding="utf-8") as file:
         file.writelines(lines())
@@ -130,6 +131,6 @@ def _query(query: Query) -> dict[str, Any]:
 
 
 def _token(id: str) -> str:
-    if any(mark in id for mark in "\t\r\n") or id != id.strip():
+    if any(mark in id for mark in "\t\r\n"):
         raise DataError(f"the id {id!r} has white space that a file of judgements has no place for")
     return id

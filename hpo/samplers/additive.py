@@ -9,9 +9,10 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
-from hpo.distributions import Float, Int, unit
-from hpo.samplers.base import History, ProposingSampler
-from hpo.space import Parameter, Point, Space
+from rag.hpo.distributions import Float, Int, unit
+from rag.hpo.parameter import Parameter, Point
+from rag.hpo.samplers.base import History, ProposingSampler
+from rag.hpo.space import Space
 
 __all__ = ["Additive"]
 

@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from hpo.space import Point, PointKey, Space, point_key
 from rag.component import Component
 from rag.errors import ConfigError
+from rag.hpo.parameter import Point, PointKey, point_key
+from rag.hpo.space import Space
 
 if TYPE_CHECKING:
     from optuna.samplers import BaseSampler
@@ -47,7 +48,7 @@ class History:
 
     @cached_property
     def scores(self) -> Mapping[PointKey, float | None]:
-        """Score by :func:`~hpo.space.point_key`."""
+        """Score by :func:`~rag.hpo.space.point_key`."""
         return {point_key(one.point): one.score for one in self.tried}
 
     def __contains__(self, point: object) -> bool:
@@ -93,7 +94,7 @@ class Sampler(Component):
         """
         if self.objectives is not None and n_objectives > self.objectives:
             raise ConfigError(
-                f"the sampler {self.label()} takes one objective, and there are {n_objectives}: use tpe or nsga2"
+                f"the sampler {self.spec.label} takes one objective, and there are {n_objectives}: use tpe or nsga2"
             )
 
     @abstractmethod
@@ -119,7 +120,7 @@ class ProposingSampler(Sampler):
         """The next point; None when there is nothing left to try."""
 
     def optuna(self, space: Space, *, seed: int, number: int) -> BaseSampler:
-        from hpo.samplers.proposing import PointSampler
+        from rag.hpo.samplers.proposing import PointSampler
 
         return PointSampler(self, space, seed)
 

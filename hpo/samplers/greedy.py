@@ -9,9 +9,10 @@ from typing import Annotated, Any, ClassVar, Literal
 import numpy as np
 from pydantic import Field
 
-from hpo.samplers.base import History, ProposingSampler, unseen
-from hpo.space import Parameter, Point, Space, point_key
 from rag.errors import ConfigError, did_you_mean
+from rag.hpo.parameter import Parameter, Point, point_key
+from rag.hpo.samplers.base import History, ProposingSampler, unseen
+from rag.hpo.space import Space
 
 __all__ = ["Greedy"]
 

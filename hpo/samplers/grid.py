@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from hpo.samplers.base import History, ProposingSampler
-from hpo.space import MOST_POINTS, Point, Space
 from rag.errors import ConfigError
+from rag.hpo.parameter import Point
+from rag.hpo.samplers.base import History, ProposingSampler
+from rag.hpo.space import MOST_POINTS, Space
 
 __all__ = ["Grid"]
 

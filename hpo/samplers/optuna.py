@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 import numpy as np
 from pydantic import Field
 
-from hpo.samplers.base import Sampler
-from hpo.space import Space
+from rag.hpo.samplers.base import Sampler
+from rag.hpo.space import Space
 
 if TYPE_CHECKING:
     from optuna.samplers import BaseSampler

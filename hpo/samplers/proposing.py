@@ -10,8 +10,9 @@ from optuna.samplers import BaseSampler, RandomSampler
 from optuna.study import Study
 from optuna.trial import FrozenTrial
 
-from hpo.samplers.base import History, ProposingSampler
-from hpo.space import Point, Space
+from rag.hpo.parameter import Point
+from rag.hpo.samplers.base import History, ProposingSampler
+from rag.hpo.space import Space
 
 __all__ = ["PointSampler"]
 

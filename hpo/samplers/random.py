@@ -7,8 +7,9 @@ from typing import Annotated
 import numpy as np
 from pydantic import Field
 
-from hpo.samplers.base import History, ProposingSampler, unseen
-from hpo.space import Point, Space
+from rag.hpo.parameter import Point
+from rag.hpo.samplers.base import History, ProposingSampler, unseen
+from rag.hpo.space import Space
 
 __all__ = ["Random"]
 

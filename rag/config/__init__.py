@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from rag.component import Component
+from rag.component import Component, wrong_parts
 from rag.config.build import build
-from rag.config.source import Node, dump, node_from_python, read_source
+from rag.config.node import Node, node_from_python
+from rag.config.source import read_source
+from rag.config.writing import dump
 from rag.errors import ConfigError, Location, Mistake
 
 if TYPE_CHECKING:
@@ -55,14 +58,29 @@ def load_component(path: str | Path, contract: type[C], *, overrides: Sequence[s
 
 
 def build_pipeline(config: Mapping[str, Any]) -> Pipeline:
-    """The pipeline that a mapping describes, as :meth:`Component.to_config` gives it."""
+    """The pipeline that a mapping describes, as :meth:`Component.spec.to_config` gives it."""
     from rag.pipeline import Pipeline
 
     return _build(node_from_python(config), Pipeline, [])
 
 
+def _placed(mistake: Mistake, node: Node) -> Mistake:
+    """A mistake with the place of the deepest value on its path that the file has."""
+    for step in mistake.path.split("."):
+        inside = node.value
+        if isinstance(inside, dict) and step in inside:
+            node = inside[step]
+        elif isinstance(inside, list) and step.isdecimal() and int(step) < len(inside):
+            node = inside[int(step)]
+        else:
+            break
+    return replace(mistake, location=node.location if node.location != _NOWHERE else None)
+
+
 def _build(node: Node, contract: type[C], mistakes: list[Mistake]) -> C:
     component = build(node, contract, mistakes=mistakes)
+    if component is not None and not mistakes:
+        mistakes += [_placed(mistake, node) for mistake in wrong_parts(component)]
     if mistakes:
         raise ConfigError(sorted(mistakes, key=lambda mistake: mistake.location or _NOWHERE))
     return cast("C", component)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from rag.component import Component, Parameter, Slot
-from rag.config.source import Node
+from rag.config.node import Node
+from rag.config.words import misread
 from rag.errors import ConfigError, Location, Mistake, did_you_mean
 from rag.registry import component_class, types_of
 
@@ -33,20 +34,20 @@ def build(node: Node, contract: Any, *, mistakes: list[Mistake], path: str = "")
     cls = _class_of(node, contract, mistakes, path)
     if cls is None:
         return None
-    parameters = cls.parameters()
+    parameters = cls.spec.parameters
     arguments: dict[str, Any] = {}
     for name, item in node.value.items():
         if name == "type":
             continue
         where = f"{path}.{name}" if path else name
         if name not in parameters:
-            message = f"unknown argument '{name}' of {cls.label()}{did_you_mean(name, parameters)}"
+            message = f"unknown argument '{name}' of {cls.spec.label}{did_you_mean(name, parameters)}"
             mistakes.append(Mistake(message, path, item.key or item.location))
         else:
             arguments[name] = _argument(item, parameters[name], mistakes, where)
     for parameter in parameters.values():
         if parameter.required and parameter.name not in node.value:
-            _add(mistakes, f"missing argument '{parameter.name}' of {cls.label()}", path, node)
+            _add(mistakes, f"missing argument '{parameter.name}' of {cls.spec.label}", path, node)
     if len(mistakes) > before:
         return None
     try:
@@ -91,6 +92,10 @@ def _argument(node: Node, parameter: Parameter, mistakes: list[Mistake], path: s
             mistakes.extend(Mistake(message, path, node.location) for _, message in parameter.errors(built))
         return built
     value = node.plain()
+    wrong = misread(node, parameter)
+    if wrong is not None:
+        mistakes.append(Mistake(wrong, path, node.location))
+        return value
     for inner, message in parameter.errors(value):
         at = node
         for step in inner:

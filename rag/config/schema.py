@@ -11,7 +11,7 @@ from pydantic.errors import PydanticInvalidForJsonSchema
 from pydantic_core import PydanticOmit
 
 from rag.component import Component, Parameter
-from rag.errors import ConfigError
+from rag.errors import ConfigError, did_you_mean
 from rag.registry import component_class, kinds, types_of
 
 logger = logging.getLogger("rag.config")
@@ -19,41 +19,107 @@ logger = logging.getLogger("rag.config")
 __all__ = ["component_schema", "json_schema", "type_name", "yaml_text"]
 
 
+_INHERITED: dict[str, Any] = {
+    "extends": {
+        "anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}],
+        "description": "Other files, relative to this one, whose values hold where this one has none; of several files "
+        "the later.",
+    },
+    "unset": {
+        "anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}],
+        "description": "Inherited values, by dotted names, that are taken away, so that the default holds.",
+    },
+}
+"""What any mapping of a component may have besides its arguments."""
+
+
 def json_schema(kind: str = "pipeline") -> dict[str, Any]:
-    """Schema (draft 7, the newest that YAML language servers read) of a file that holds a component of this kind."""
+    """Schema (draft 7, the newest that YAML language servers read) of a file that holds a component of this kind.
+
+    Raises:
+        ConfigError: There is no such kind.
+    """
+    if kind not in kinds():
+        raise ConfigError(f"there is no kind '{kind}'{did_you_mean(kind, kinds())}")
+    definitions = _definitions()
+    named = f"{kind}.{kind}"
+    schema = {
+        "$schema": "http://json-schema.org/draft-07/schema#",
+        "title": f"rag {kind}",
+        "$ref": f"#/definitions/{named if named in definitions else kind}",
+        "definitions": definitions,
+    }
+    reference = f"#/definitions/{OPEN}"
+    if reference in json.dumps(definitions.get(named)):
+        definitions |= {f"{OPEN}{name}": _opened(one) for name, one in definitions.items() if name != named}
+        return schema
+    text = json.dumps(schema)  # what is open stands in other files: no need to define it in this one
+    return dict(json.loads(text.replace(reference, "#/definitions/")))
+
+
+def _definitions() -> dict[str, Any]:
     definitions: dict[str, Any] = {}
-    for one in kinds():
+    for kind in kinds():
         usable = []
-        for name in types_of(one):
+        for name in types_of(kind):
             try:
-                schema = component_schema(component_class(one, name))
+                cls = component_class(kind, name)
+                schema = component_schema(cls)
             except ConfigError as error:  # of somebody else's package: ours must not fail with it
                 logger.warning("left out of the schema: %s", error)
                 continue
             if schema is not None:
-                definitions[f"{one}.{name}"] = schema
+                required = schema.pop("required")
+                schema["properties"] |= _INHERITED
+                schema["patternProperties"] = {"^x-": {"description": "For anchors; ignored."}}
+                schema["anyOf"] = [{"required": required}, {"required": ["extends"]}]
+                cls._refine_schema(schema)
+                definitions[f"{kind}.{name}"] = schema
                 usable.append(name)
-        definitions[one] = {"anyOf": [{"$ref": f"#/definitions/{one}.{name}"} for name in usable]}
-    root = definitions[f"{kind}.{kind}"]
-    extends = {
-        "type": "string",
-        "description": "Another file, relative to this one, whose values hold where this one has none.",
-    }
-    root["properties"] = {"extends": extends} | root["properties"]
-    root["anyOf"] = [{"required": root.pop("required")}, {"required": ["extends"]}]
-    return {
-        "$schema": "http://json-schema.org/draft-07/schema#",
-        "title": f"rag {kind}",
-        "$ref": f"#/definitions/{kind}.{kind}",
-        "definitions": definitions,
-    }
+        definitions[kind] = {"anyOf": [{"$ref": f"#/definitions/{kind}.{name}"} for name in usable]}
+    return definitions
+
+
+OPEN = "open."
+"""Begins the names of definitions in which any value may be left open (``{tune: int, low: 1, high: 9}``) or out."""
+
+
+def _opened(schema: dict[str, Any]) -> dict[str, Any]:
+    """A definition with every value possibly left open, and none required: what is extended may have it."""
+    if "properties" not in schema:
+        return dict(_opened_references(schema))
+    properties = {}
+    for name, value in schema["properties"].items():
+        kept = {key: value[key] for key in ("description", "default") if key in value}
+        inner = {key: item for key, item in _opened_references(value).items() if key not in kept}
+        is_value = name not in ("type", *_INHERITED)
+        properties[name] = {"anyOf": [inner, _DISTRIBUTION]} | kept if is_value else value
+    return {key: item for key, item in schema.items() if key != "anyOf"} | {"properties": properties}
+
+
+_DISTRIBUTION = {"type": "object", "required": ["tune"], "properties": {"tune": {"type": "string"}}}
+"""Stands for a value in a sweep; ``rag check`` knows its arguments."""
+
+
+def _opened_references(schema: Any) -> Any:
+    if isinstance(schema, dict):
+        if "$ref" in schema:
+            name = schema["$ref"].removeprefix("#/definitions/")
+            own = {"$ref": f"#/definitions/{OPEN}{name}"}
+            return own if "." in name else {"anyOf": [own, _DISTRIBUTION]}
+        found = {key: _opened_references(value) for key, value in schema.items()}
+        for key in ("items", "additionalProperties"):  # what lists and mappings hold
+            if isinstance(found.get(key), dict):
+                found[key] = {"anyOf": [found[key], _DISTRIBUTION]}
+        return found
+    return [_opened_references(item) for item in schema] if isinstance(schema, list) else schema
 
 
 def component_schema(cls: Any) -> dict[str, Any] | None:
     """Schema of one component's mapping; None when it takes a Python object and so cannot stand in a file."""
-    properties: dict[str, Any] = {"type": {"const": cls.type, "description": cls.doc()}}
+    properties: dict[str, Any] = {"type": {"const": cls.type, "description": cls.spec.doc}}
     required = ["type"]
-    for parameter in cls.parameters().values():
+    for parameter in cls.spec.parameters.values():
         try:
             properties[parameter.name] = _parameter_schema(parameter)
         except (PydanticInvalidForJsonSchema, PydanticOmit):
@@ -65,7 +131,7 @@ def component_schema(cls: Any) -> dict[str, Any] | None:
     return {
         "type": "object",
         "title": f"{cls.kind} {cls.type}",
-        "description": cls.doc(),
+        "description": cls.spec.doc,
         "properties": properties,
         "required": required,
         "additionalProperties": False,
@@ -102,7 +168,7 @@ def _referenced(schema: Any) -> Any:
 def _json_default(default: Any) -> Any:
     if isinstance(default, Component):
         try:
-            return default.to_config()
+            return default.spec.to_config()
         except ConfigError:
             return None
     if isinstance(default, Iterable) and not isinstance(default, (str, dict)):
@@ -113,8 +179,8 @@ def _json_default(default: Any) -> Any:
 def yaml_text(value: Any) -> str:
     """A default as a pipeline file would have it."""
     if isinstance(value, Component):
-        given = value.to_config()
-        defaults = {name: _json_default(parameter.default) for name, parameter in value.parameters().items()}
+        given = value.spec.to_config()
+        defaults = {name: _json_default(parameter.default) for name, parameter in value.spec.parameters.items()}
         shown = {name: item for name, item in given.items() if name == "type" or item != defaults[name]}
         return "{" + ", ".join(f"{name}: {yaml_text(item)}" for name, item in shown.items()) + "}"
     if isinstance(value, (list, tuple)):

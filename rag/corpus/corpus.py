@@ -6,9 +6,7 @@ import contextlib
 import json
 import logging
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from datetime import date, time
-from decimal import Decimal
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
@@ -17,9 +15,12 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from rag.candidates import Bools, Ints
-from rag.corpus.fields import Fields
-from rag.errors import ArtifactError, DataError
+from rag.corpus.fields import Fields, kinds_by_field
+from rag.errors import ArtifactError, DataError, did_you_mean
+from rag.metadata import json_text, without_fields
+from rag.remarks import Remark, Remarks
 from rag.store.fingerprint import fingerprint_texts
+from rag.text.normal import is_blank
 from rag.types import Document
 
 if TYPE_CHECKING:
@@ -32,6 +33,14 @@ logger = logging.getLogger("rag.corpus")
 _BATCH = 2048
 """Rows per record batch: large enough to be cheap to write, small enough to bound memory while writing."""
 
+_Row = tuple[str, str, str]
+"""Id, text, and metadata as JSON."""
+
+_REMARKS = b"remarks"
+"""Key of the remarks in the metadata of the file."""
+_FORMER = b"former_fields"
+"""In the file's schema: kinds by name of metadata fields that only documents had that are there no more."""
+
 
 class Corpus:
     """Documents by position, in the order they were given.
@@ -43,19 +52,30 @@ class Corpus:
     by :meth:`open`.
     """
 
-    def __init__(self, table: pa.Table, alive: Bools | None = None) -> None:
+    def __init__(self, table: pa.Table, alive: Bools | None = None, remarks: Iterable[Remark] = ()) -> None:
         self._table = table
         self.alive = alive
         """Which documents were not deleted, bool [n]; None when none was."""
+        self.remarks = Remarks(remarks)
+        """What was left out while the documents were read, and which have no text; kept by :meth:`write`."""
         self._positions: dict[str, int] | None = None
         self._batches = table.to_batches()
         self._starts = np.cumsum([0, *(batch.num_rows for batch in self._batches)])[:-1]
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Corpus, (self._table, self.alive, tuple(self.remarks))
 
     # -- making -----------------------------------------------------------------------------------------------------
 
     @classmethod
     def from_documents(
-        cls, documents: Iterable[Document], *, path: Path | None = None, advance: Callable[[int], None] | None = None
+        cls,
+        documents: Iterable[Document],
+        *,
+        path: Path | None = None,
+        advance: Callable[[int], None] | None = None,
+        refuse: Callable[[DataError], None] | None = None,
+        drop_fields: Collection[str] = (),
     ) -> Corpus:
         """Write documents to an Arrow file as they come and map it into memory.
 
@@ -63,28 +83,41 @@ class Corpus:
             documents: Consumed once; never all in memory.
             path: Where to keep the file. Default: a temporary file that goes away with the corpus.
             advance: Called with the number of documents of each batch written.
+            refuse: Called with what is wrong with a document, which is left out unless this raises; None raises it.
+            drop_fields: Fields of the metadata to leave out; those of nested mappings with dots.
 
         Raises:
-            DataError: No documents, a repeated id, or something that is no :class:`Document` with string id and text.
+            DataError: No documents, a repeated id, metadata that are no JSON, or something that is no
+                :class:`Document` with string id and text.
         """
         import pyarrow as pa
 
+        if isinstance(drop_fields, str):
+            raise DataError(f"drop_fields takes a list of names, got the text {drop_fields!r}")
+        if drop_fields:
+            documents = _without(documents, drop_fields)
+
         if path is not None:
             try:
-                _write(documents, str(path), advance)
+                remarks = _write(documents, str(path), advance, refuse)
             except BaseException:
                 path.unlink(missing_ok=True)
                 raise
-            return cls.open(path)
+            corpus = cls.open(path)
+            corpus.remarks = remarks
+            return corpus
         with contextlib.ExitStack() as closing:
             handle = closing.enter_context(tempfile.TemporaryFile(prefix="rag-corpus-"))
-            _write(documents, pa.PythonFile(handle, mode="w"), advance)
+            remarks = _write(documents, pa.PythonFile(handle, mode="w"), advance, refuse)
             handle.flush()
             alias = f"/proc/self/fd/{handle.fileno()}"
             if Path(alias).exists():
-                return cls._map(alias)
-            closing.pop_all()  # without another name for the file, the handle lives as long as the mapping
-            return cls._map(handle)
+                corpus = cls._map(alias)
+            else:
+                closing.pop_all()  # without another name for the file, the handle lives as long as the mapping
+                corpus = cls._map(handle)
+            corpus.remarks = remarks
+            return corpus
 
     @classmethod
     def open(cls, path: Path) -> Corpus:
@@ -106,26 +139,35 @@ class Corpus:
             raise ArtifactError(f"{source} is no corpus file: {error}") from None
         if table.schema.names != _schema().names:
             raise ArtifactError(f"{source} is no corpus file: its columns are {', '.join(table.schema.names)}")
-        return cls(table)
+        about = table.schema.metadata or {}
+        remarks = map(Remark.from_dict, json.loads(about.get(_REMARKS, b"[]")))
+        former = {_FORMER: about[_FORMER]} if _FORMER in about else None
+        return cls(table.replace_schema_metadata(former), remarks=remarks)
 
     def write(self, path: Path) -> None:
         """Write the corpus as one Arrow file."""
         import pyarrow as pa
 
-        with pa.ipc.new_file(str(path), self._table.schema) as writer:
-            writer.write_table(self._table, max_chunksize=_BATCH)
+        about = dict(self._table.schema.metadata or {})
+        if self.remarks:
+            about[_REMARKS] = json.dumps(self.remarks.as_dicts(), ensure_ascii=False).encode()
+        table = self._table.replace_schema_metadata(about or None)
+        with pa.ipc.new_file(str(path), table.schema) as writer:
+            writer.write_table(table, max_chunksize=_BATCH)
 
     # -- changing: a new corpus each time ------------------------------------------------------------------------------
 
     def with_alive(self, alive: Bools | None) -> Corpus:
         """The same documents, of which these were not deleted."""
-        return Corpus(self._table, None if alive is None or alive.all() else alive)
+        return Corpus(self._table, None if alive is None or alive.all() else alive, self.remarks)
 
     def with_metadata(self, metadata: Mapping[int, Mapping[str, Any]]) -> Corpus:
         """The same documents with other metadata at some positions."""
         import pyarrow as pa
 
-        texts = {position: _metadata_text(value) for position, value in metadata.items()}
+        ids = self.ids(np.array(list(metadata)))
+        texts = {place: json_text(value, id) for id, (place, value) in zip(ids, metadata.items(), strict=True)}
+        schema = self._remembering(np.array(list(metadata)))
         batches = list(self._batches)
         owners = np.searchsorted(self._starts, np.array(sorted(texts)), side="right") - 1
         for owner in np.unique(owners).tolist():
@@ -134,7 +176,8 @@ class Corpus:
             column = [texts.get(start + row, value) for row, value in enumerate(column)]
             place = batch.schema.get_field_index("metadata")
             batches[owner] = batch.set_column(place, "metadata", pa.array(column, pa.string()))
-        return Corpus(pa.Table.from_batches(batches, schema=self._table.schema), self.alive)
+        batches = [batch.replace_schema_metadata(schema.metadata) for batch in batches]
+        return Corpus(pa.Table.from_batches(batches, schema=schema), self.alive, self.remarks)
 
     def living(self) -> Corpus:
         """Only the documents that were not deleted, at new positions, in the same order."""
@@ -144,7 +187,7 @@ class Corpus:
             return self
         spans = zip(self._batches, self._starts, [*self._starts[1:], len(self)], strict=True)
         kept = [batch.filter(pa.array(self.alive[a:b])) for batch, a, b in spans]
-        return Corpus(_joined(self._table.schema, kept))
+        return Corpus(_joined(self._remembering(np.flatnonzero(~self.alive)), kept), remarks=self.remarks)
 
     def rows(self, positions: Ints) -> Corpus:
         """The documents at these positions, at new ones."""
@@ -152,7 +195,9 @@ class Corpus:
 
     def followed_by(self, other: Corpus) -> Corpus:
         """These documents, then those of another."""
-        grown = Corpus(_joined(self._table.schema, [*self._batches, *other._batches]))
+        former = {**other._former, **self._former}
+        batches = [*self._batches, *other._batches]
+        grown = Corpus(_joined(_schema(former), batches), remarks=[*self.remarks, *other.remarks])
         if self.alive is not None:
             grown.alive = np.concatenate([self.alive, np.ones(len(other), dtype=bool)])
         return grown
@@ -212,17 +257,39 @@ class Corpus:
     @cached_property
     def fields(self) -> Fields:
         """The metadata by column, for filters; read when first asked for."""
-        return Fields(text for batch in self._batches for text in batch.column("metadata").to_pylist())
+        return Fields(self._metadata_texts(), self.ids, self.alive, self._former)
+
+    def metadata_texts(self, positions: Ints) -> list[str]:
+        """Metadata at these positions, as JSON."""
+        return cast("list[str]", self._take(positions, ["metadata"])["metadata"].to_pylist())
+
+    def _metadata_texts(self) -> Iterator[str]:
+        return (text for batch in self._batches for text in batch.column("metadata").to_pylist())
+
+    @property
+    def _former(self) -> dict[str, list[str]]:
+        """Kinds by name of the fields that documents had that are there no more."""
+        known = (self._table.schema.metadata or {}).get(_FORMER)
+        return {} if known is None else cast("dict[str, list[str]]", json.loads(known))
+
+    def _remembering(self, positions: Ints) -> pa.Schema:
+        """The schema, in which fields of documents that go are remembered: filters name them as before."""
+        former = {name: set(kinds) for name, kinds in self._former.items()}
+        for name, kinds in kinds_by_field(self.metadata_texts(positions)).items():
+            former.setdefault(name, set()).update(kinds)
+        return _schema({name: sorted(kinds) for name, kinds in sorted(former.items())})
 
     def sorted_by(self, field: str) -> Corpus:
-        """The same documents, ordered by a number in their metadata; those without it come last.
+        """The same documents, ordered by a number or a date in their metadata; those without it come last.
 
         Raises:
-            DataError: No document has the field, or it holds other things than one number a document.
+            DataError: No document has the field, or it holds other things than one number, or one date, a document.
         """
         order = self.fields.field(field).order()
         blocks = (order[first : first + _BATCH] for first in range(0, len(order), _BATCH))
-        return Corpus.from_documents(document for block in blocks for document in self.documents(block))
+        corpus = Corpus.from_documents(document for block in blocks for document in self.documents(block))
+        corpus.remarks = self.remarks
+        return corpus
 
     def position(self, document_id: str) -> int | None:
         """Position of an id, or None when the corpus does not have it, or no more."""
@@ -252,39 +319,58 @@ class Corpus:
         return pa.Table.from_batches(pieces).take(pa.array(np.argsort(order)))
 
 
-def _write(documents: Iterable[Document], sink: Any, advance: Callable[[int], None] | None) -> None:
+def _write(
+    documents: Iterable[Document],
+    sink: Any,
+    advance: Callable[[int], None] | None,
+    refuse: Callable[[DataError], None] | None,
+) -> Remarks:
     import pyarrow as pa
 
+    def write(rows: list[_Row]) -> None:
+        columns = [
+            pa.array(column, field.type) for column, field in zip(zip(*rows, strict=True), _schema(), strict=True)
+        ]
+        writer.write_batch(pa.record_batch(columns, schema=_schema()))
+        if advance:
+            advance(len(rows))
+
     seen: set[str] = set()
-    empty = 0
+    empty: list[str] = []
+    remarks = Remarks()
     with pa.ipc.new_file(sink, _schema()) as writer:
-        batch: list[Document] = []
+        rows: list[_Row] = []
         for document in documents:
-            _check(document, seen)
-            empty += not document.text.strip()
-            batch.append(document)
-            if len(batch) == _BATCH:
-                writer.write_batch(_record_batch(batch))
-                if advance:
-                    advance(len(batch))
-                batch = []
-        if batch:
-            writer.write_batch(_record_batch(batch))
-            if advance:
-                advance(len(batch))
+            try:
+                rows.append(_row(document, seen))
+            except DataError as error:
+                if refuse is None:
+                    raise
+                refuse(error)
+                continue
+            seen.add(document.id)
+            if is_blank(document.text):
+                empty.append(document.id)
+            if len(rows) == _BATCH:
+                write(rows)
+                rows = []
+        if rows:
+            write(rows)
     if not seen:
         raise DataError("the corpus is empty: there is no document to index")
     if empty:
-        logger.warning(
-            "%d of %d documents have no text; they are kept, but nothing in them can match", empty, len(seen)
-        )
+        message = f"{len(empty)} of {len(seen)} documents have no text; they are kept, but nothing in them can match"
+        remarks.add("empty_texts", message, count=len(empty), total=len(seen), examples=empty)
+        logger.warning("%s", message)
+    return remarks
 
 
-def _schema() -> pa.Schema:
+def _schema(former: Mapping[str, Sequence[str]] | None = None) -> pa.Schema:
     import pyarrow as pa
 
     # Metadata is JSON: documents of one corpus need not agree on its fields or their types.
-    return pa.schema([("id", pa.string()), ("text", pa.large_string()), ("metadata", pa.string())])
+    columns = [("id", pa.string()), ("text", pa.large_string()), ("metadata", pa.string())]
+    return pa.schema(columns, {_FORMER: json.dumps(former, ensure_ascii=False).encode()} if former else None)
 
 
 def _joined(schema: pa.Schema, batches: Sequence[pa.RecordBatch]) -> pa.Table:
@@ -294,42 +380,26 @@ def _joined(schema: pa.Schema, batches: Sequence[pa.RecordBatch]) -> pa.Table:
     joined: list[pa.RecordBatch] = []
     group: list[pa.RecordBatch] = []
     for batch in [*batches, None]:
-        if group and (batch is None or sum(one.num_rows for one in group) + batch.num_rows > _BATCH):
+        if group and (batch is None or sum(part.num_rows for part in group) + batch.num_rows > _BATCH):
             joined += group if len(group) == 1 else pa.Table.from_batches(group).combine_chunks().to_batches()
             group = []
         if batch is not None and batch.num_rows:
-            group.append(batch)
+            group.append(batch.replace_schema_metadata(schema.metadata))
     return pa.Table.from_batches(joined, schema=schema)
 
 
-def _metadata_text(metadata: Mapping[str, Any]) -> str:
-    return json.dumps(dict(metadata), ensure_ascii=False, default=_json_value) if metadata else "{}"
-
-
-def _record_batch(documents: list[Document]) -> pa.RecordBatch:
-    import pyarrow as pa
-
-    try:
-        metadata = [_metadata_text(d.metadata) for d in documents]
-    except (TypeError, ValueError):
-        for document in documents:
-            try:
-                json.dumps(dict(document.metadata), default=_json_value)
-            except (TypeError, ValueError) as error:
-                raise DataError(f"document '{document.id}': its metadata is not JSON: {error}") from None
-        raise
-    try:
-        arrays = [[d.id for d in documents], [d.text for d in documents], metadata]
-        return pa.record_batch([pa.array(a, t.type) for a, t in zip(arrays, _schema(), strict=True)], schema=_schema())
-    except UnicodeEncodeError as error:
-        raise DataError(f"a document holds text that is not valid Unicode (a lone surrogate): {error}") from None
-
-
-def _json_value(value: Any) -> str:
-    """Dates, times and decimals, as tables have them, as text."""
-    if isinstance(value, (date, time, Decimal)):
-        return value.isoformat() if hasattr(value, "isoformat") else str(value)
-    raise TypeError(f"{type(value).__name__} is not JSON")
+def _without(documents: Iterable[Document], names: Collection[str]) -> Iterator[Document]:
+    """The documents without some fields of their metadata."""
+    met: set[str] = set()
+    seen: set[str] = set()
+    for document in documents:
+        given: Any = document
+        if isinstance(given, Document):  # what is none is refused where it is written
+            seen.update(given.metadata)
+            given = Document(given.id, given.text, without_fields(given.metadata, names, met))
+        yield given
+    for name in sorted(set(names) - met):
+        logger.warning("no document has the field '%s' that is to be left out%s", name, did_you_mean(name, seen))
 
 
 def _documents(table: Any) -> list[Document]:
@@ -340,7 +410,12 @@ def _documents(table: Any) -> list[Document]:
     ]
 
 
-def _check(document: Any, seen: set[str]) -> None:
+def _row(document: Any, seen: set[str]) -> _Row:
+    """What is written of a document.
+
+    Raises:
+        DataError: It is none, or something of it cannot be written.
+    """
     if not isinstance(document, Document):
         raise DataError(f"expected a rag.Document, got {type(document).__name__}: {document!r:.80}")
     if not isinstance(document.id, str) or not document.id:
@@ -349,4 +424,11 @@ def _check(document: Any, seen: set[str]) -> None:
         raise DataError(f"document '{document.id}': its text must be a string, got {type(document.text).__name__}")
     if document.id in seen:
         raise DataError(f"two documents have the id '{document.id}': ids must be unique in a corpus")
-    seen.add(document.id)
+    metadata = json_text(document.metadata, document.id)
+    row = (document.id, document.text, metadata)
+    try:
+        for text in row:
+            text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise DataError(f"a document holds text that is not valid Unicode (a lone surrogate): {error}") from None
+    return row

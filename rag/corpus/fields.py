@@ -3,58 +3,67 @@
 from __future__ import annotations
 
 import json
+import re
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from functools import lru_cache
 from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from rag.candidates import Ints
-from rag.conditions import Condition, Mask, condition_key, matching
+from rag.candidates import Bools, Ints
+from rag.conditions import Condition, Mask, condition_key, matching, values_asked
+from rag.corpus.nearest import nearest
 from rag.errors import DataError, did_you_mean
+from rag.metadata import instant
+from rag.remarks import Remark
 
-__all__ = ["Field", "Fields"]
+__all__ = ["Field", "Fields", "Kind", "kinds_by_field"]
+
+Kind = Literal["numbers", "texts", "truth values", "dates"]
+_KINDS: tuple[Kind, ...] = ("numbers", "texts", "truth values", "dates")
 
 _REMEMBERED = 256
 """Masks kept: a byte per document each."""
 
+_PART_OF_A_DATE = re.compile(r"\d{4}(-\d\d)?", re.ASCII)
+
 
 class Field:
-    """The values of one field: numbers, texts and truth values, each with the document it is of.
+    """The values of one field, each with the document it is of.
 
     Args:
         name: Of the field.
         n_documents: In the corpus.
-        numbers: (document, value) pairs; likewise ``texts`` and ``truths``. Documents may occur more than once.
+        columns: (document, value) pairs by kind; documents may occur more than once. A date is a text, too: as it was
+            written, and as microseconds since 1970 in UTC.
         others: Documents with something that cannot be compared: a mapping, or null inside a list.
+        known: Kinds that documents had that are there no more.
     """
 
     def __init__(
         self,
         name: str,
         n_documents: int,
-        numbers: list[tuple[int, float]],
-        texts: list[tuple[int, str]],
-        truths: list[tuple[int, bool]],
+        columns: Mapping[Kind, list[tuple[int, Any]]],
         others: list[int],
+        known: Collection[str] = (),
     ) -> None:
         self.name = name
         self.n_documents = n_documents
-        self._numbers = _sorted(numbers, np.float64 if all(_is_exact(one) for _, one in numbers) else object)
-        self._texts = _sorted(texts, np.dtypes.StringDType())
-        self._truths = _sorted(truths, np.bool_)
+        pairs = {kind: columns.get(kind, []) for kind in _KINDS}
+        exact = all(_is_exact(value) for _, value in pairs["numbers"])
+        types = (np.float64 if exact else object, np.dtypes.StringDType(), np.bool_, np.int64)
+        self._columns = {kind: _sorted(pairs[kind], dtype) for kind, dtype in zip(_KINDS, types, strict=True)}
+        only_dates = 0 < len(pairs["texts"]) == len(pairs["dates"])
+        held = {kind for kind in _KINDS if pairs[kind] and not (kind == "texts" and only_dates)}
+        self.kinds = [kind for kind in _KINDS if kind in held or kind in known]
+        """What it holds, or held: ``numbers``, ``texts``, ``truth values``, ``dates``."""
         self.present = np.zeros(n_documents, dtype=bool)
-        for documents, _ in (self._numbers, self._texts, self._truths):
+        for documents, _ in self._columns.values():
             self.present[documents] = True
         self.present[np.array(others, dtype=np.int64)] = True
-
-    @property
-    def kinds(self) -> list[str]:
-        """What it holds: ``numbers``, ``texts``, ``truth values``."""
-        columns = {"numbers": self._numbers, "texts": self._texts, "truth values": self._truths}
-        return [kind for kind, (documents, _) in columns.items() if len(documents)]
 
     def equal(self, wanted: Collection[Any]) -> Mask:
         """Documents with one of these values.
@@ -64,9 +73,7 @@ class Field:
         """
         mask = np.zeros(self.n_documents, dtype=bool)
         for value in wanted:
-            documents, values = self._column(value)
-            first, last = _place(values, value, "left"), _place(values, value, "right")
-            mask[documents[first:last]] = True
+            mask[self._with(value)] = True
         return mask
 
     def ordered(self, compare: Callable[[Any, Any], Any], wanted: Any) -> Mask:
@@ -75,7 +82,7 @@ class Field:
         Raises:
             DataError: The field holds no values of this kind.
         """
-        documents, values = self._column(wanted)
+        documents, values, wanted = self._column(wanted, order=True)
         # Values are sorted: what passes is one run of them at either end.
         below = compare(0, 1)
         with_equal = compare(0, 0)
@@ -84,36 +91,101 @@ class Field:
         mask[documents[:cut] if below else documents[cut:]] = True
         return mask
 
-    def order(self) -> Ints:
-        """Positions of all documents by this field's number, ascending; documents without one come last.
+    def starting(self, prefix: str) -> Mask:
+        """Documents with a text that starts with this one.
 
         Raises:
-            DataError: The field holds other things than one number a document.
+            DataError: The field holds no texts.
         """
-        documents, values = self._numbers
-        if self.kinds != ["numbers"] or len(np.unique(documents)) < len(documents):
+        documents, values = self._texts(prefix)
+        first = bisect_left(values, prefix)
+        last = bisect_right(values, prefix, lo=first, key=lambda value: value[: len(prefix)])
+        mask = np.zeros(self.n_documents, dtype=bool)
+        mask[documents[first:last]] = True
+        return mask
+
+    def numbers(self) -> npt.NDArray[np.float64]:
+        """The number of each document, float64 [n_documents]; the largest of several, NaN where there is none."""
+        documents, values = self._columns["numbers"]
+        column = np.full(self.n_documents, np.nan)
+        column[documents] = values.astype(np.float64)  # ascending: the last written is the largest
+        return column
+
+    def containing(self, part: str) -> Mask:
+        """Documents with a text that has this one in it.
+
+        Raises:
+            DataError: The field holds no texts.
+        """
+        documents, values = self._texts(part)
+        mask = np.zeros(self.n_documents, dtype=bool)
+        mask[documents[np.strings.find(values, part) >= 0]] = True
+        return mask
+
+    def order(self) -> Ints:
+        """Positions of all documents by this field's number or date, ascending; documents without one come last.
+
+        Raises:
+            DataError: The field holds other things than one number, or one date, a document.
+        """
+        kind: Kind = "dates" if self.kinds == ["dates"] else "numbers"
+        documents, values = self._columns[kind]
+        if self.kinds != [kind] or len(np.unique(documents)) < len(documents):
             raise DataError(
-                f"cannot sort by '{self.name}': it must be one number a document, and holds {self._holds()}"
+                f"cannot sort by '{self.name}': it must be one number a document, or one date, and holds "
+                f"{self._holds()}"
             )
         key = np.full(self.n_documents, np.inf)
         key[documents] = np.arange(len(values))
         return np.argsort(key, kind="stable")
 
-    def numbers(self) -> npt.NDArray[np.float64]:
-        """The number of each document, float64 [n_documents]; the largest of several, NaN where there is none."""
-        documents, values = self._numbers
-        column = np.full(self.n_documents, np.nan)
-        column[documents] = values.astype(np.float64)  # ascending: the last written is the largest
-        return column
+    def has(self, value: Any, alive: Bools | None) -> bool:
+        """Whether a document that was not deleted has this value.
 
-    def _column(self, value: Any) -> tuple[Ints, npt.NDArray[Any]]:
-        kind = "truth values" if isinstance(value, bool) else "texts" if isinstance(value, str) else "numbers"
-        if kind not in self.kinds:
+        Raises:
+            DataError: The field holds no values of this kind.
+        """
+        documents = self._with(value)
+        return bool(len(documents) if alive is None else alive[documents].any())
+
+    def nearest(self, value: Any) -> Any:
+        """The value of the same kind that is most like this one; None for none."""
+        kind = self._kind(value)
+        return nearest(value, self._columns["texts" if kind == "dates" else kind][1])
+
+    def _with(self, value: Any) -> Ints:
+        documents, values, value = self._column(value)
+        return documents[_place(values, value, "left") : _place(values, value, "right")]
+
+    def _kind(self, value: Any) -> Kind:
+        if isinstance(value, bool):
+            return "truth values"
+        if not isinstance(value, str):
+            return "numbers"
+        return "dates" if "dates" in self.kinds and instant(value) is not None else "texts"
+
+    def _column(self, value: Any, *, order: bool = False) -> tuple[Ints, npt.NDArray[Any], Any]:
+        """Documents and values to compare a value with, and the value as they are."""
+        kind = self._kind(value)
+        if order and kind == "texts" and self.kinds == ["dates"] and _PART_OF_A_DATE.fullmatch(value):
+            kind, value = "dates", value + "-01-01"[3 * (len(value) > 4) :]
+        allowed = self.kinds if order or "dates" not in self.kinds else [*self.kinds, "texts"]
+        if kind not in allowed:
+            hint = ": write it as 2024-01-31 or 2024-01-31T20:00:00+01:00" if "dates" in self.kinds else ""
             raise DataError(
-                f"filter: the field '{self.name}' holds {self._holds()}, it cannot be compared with {value!r}"
+                f"filter: the field '{self.name}' holds {self._holds()}, it cannot be compared with {value!r}{hint}"
             )
-        documents, values = {"numbers": self._numbers, "texts": self._texts, "truth values": self._truths}[kind]
-        return documents, values if isinstance(value, str) or _is_exact(value) else values.astype(object)
+        documents, values = self._columns[kind]
+        if kind == "dates":
+            return documents, values, instant(value)
+        return documents, values if isinstance(value, str) or _is_exact(value) else values.astype(object), value
+
+    def _texts(self, wanted: str) -> tuple[Ints, npt.NDArray[Any]]:
+        if "texts" not in self.kinds and "dates" not in self.kinds:
+            raise DataError(
+                f"filter: the field '{self.name}' holds {self._holds()}, it has no texts to look for {wanted!r} in"
+            )
+        return self._columns["texts"]
 
     def _holds(self) -> str:
         return " and ".join(self.kinds) or "nothing that can be compared"
@@ -124,27 +196,54 @@ class Fields:
 
     Args:
         metadata: Of every document, as JSON.
+        ids: Gives the ids of all documents, for conditions on ``id``.
+        alive: Which documents were not deleted, bool [n_documents]; None when none was.
+        known: By name, the kinds of fields that documents had that are there no more.
     """
 
-    def __init__(self, metadata: Iterable[str]) -> None:
-        columns: dict[str, tuple[list[Any], list[Any], list[Any], list[int]]] = {}
+    def __init__(
+        self,
+        metadata: Iterable[str],
+        ids: Callable[[], list[str]] = list,
+        alive: Bools | None = None,
+        known: Mapping[str, Collection[str]] | None = None,
+    ) -> None:
+        columns: dict[str, tuple[dict[Kind, list[tuple[int, Any]]], list[int]]] = {
+            name: ({}, []) for name in known or {}
+        }
         document = -1
         for document, text in enumerate(metadata):
             if text != "{}":
-                _collect("", json.loads(text), document, columns)
+                for name, kind, value in _values(json.loads(text)):
+                    field = columns.setdefault(name, ({}, []))
+                    if kind is None:
+                        field[1].append(document)
+                    else:
+                        field[0].setdefault(kind, []).append((document, value))
         self.n_documents = document + 1
-        self._fields = {name: Field(name, self.n_documents, *lists) for name, lists in columns.items()}
+        self._fields = {
+            name: Field(name, self.n_documents, *lists, known=(known or {}).get(name, ()))
+            for name, lists in columns.items()
+        }
+        self._ids, self._alive = ids, alive
         self._masks = lru_cache(maxsize=_REMEMBERED)(self._mask)
+        self._remarks = lru_cache(maxsize=_REMEMBERED)(self._remarked)
 
-    def __iter__(self) -> Any:
+    def __iter__(self) -> Iterator[Field]:
         return iter(self._fields.values())
 
     def field(self, name: str) -> Field:
-        """A field by name.
+        """A field by name; ``id`` is the documents' ids, ``metadata.id`` a field of that name.
 
         Raises:
             DataError: No document has it.
         """
+        if name == "id":
+            if not hasattr(self, "_id"):
+                self._id = Field("id", self.n_documents, {"texts": list(enumerate(self._ids()))}, [])
+            return self._id
+        if name == "metadata.id" and name not in self._fields:
+            name = "id"
         if name not in self._fields:
             known = f"; there are {', '.join(sorted(self._fields))}" if self._fields else "; there is no metadata"
             raise DataError(f"filter: no document has the field '{name}'{did_you_mean(name, self._fields) or known}")
@@ -159,32 +258,70 @@ class Fields:
         """
         return self._masks(condition_key(condition))
 
+    def remarks(self, condition: Condition) -> tuple[Remark, ...]:
+        """What is odd about a condition: values that no document has, each with the nearest that one has.
+
+        Raises:
+            ConfigError: It is no condition.
+            DataError: A field that no document has, or of another kind.
+        """
+        return self._remarks(condition_key(condition))
+
     def _mask(self, key: str) -> Mask:
         mask = matching(json.loads(key), self)
         mask.flags.writeable = False
         return mask
 
+    def _remarked(self, key: str) -> tuple[Remark, ...]:
+        remarks = []
+        for name, value in values_asked(json.loads(key)):
+            field = self.field(name)
+            if not field.has(value, self._alive):
+                near = field.nearest(value)
+                hint = "" if near is None or near == value else f"; the nearest value is {near!r}"
+                remarks.append(Remark("filter_value_unknown", f"filter: no document has {name} = {value!r}{hint}"))
+        return tuple(remarks)
 
-def _collect(prefix: str, metadata: Mapping[str, Any], document: int, columns: dict[str, Any]) -> None:
-    for key, value in metadata.items():
+
+def kinds_by_field(metadata: Iterable[str]) -> dict[str, dict[str, int]]:
+    """By field and kind of value, the first of these documents that has it.
+
+    Args:
+        metadata: Of every document, as JSON.
+    """
+    fields: dict[str, dict[str, int]] = {}
+    for document, text in enumerate(metadata):
+        if text != "{}":
+            values = list(_values(json.loads(text)))
+            dates = {(name, value) for name, kind, value in values if kind == "dates"}
+            for name, kind, value in values:
+                if kind is not None and not (kind == "texts" and (name, instant(value)) in dates):
+                    fields.setdefault(name, {}).setdefault(kind, document)
+    return fields
+
+
+def _values(metadata: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Kind | None, Any]]:
+    """(field, kind, value) of all values of a document's metadata; kind None for what cannot be compared."""
+    for key, held in metadata.items():
         name = prefix + key
-        if isinstance(value, Mapping):
-            _collect(f"{name}.", value, document, columns)
+        if isinstance(held, Mapping):
+            yield from _values(held, f"{name}.")
             continue
-        if value is None:
+        if held is None:
             continue  # as if it were not there
-        numbers, texts, truths, others = columns.setdefault(name, ([], [], [], []))
-        if isinstance(value, list) and not value:
-            others.append(document)
-        for one in value if isinstance(value, list) else (value,):
-            if isinstance(one, bool):
-                truths.append((document, one))
-            elif isinstance(one, (int, float)) and one == one:
-                numbers.append((document, one))
-            elif isinstance(one, str):
-                texts.append((document, one))
+        if isinstance(held, list) and not held:
+            yield name, None, None
+        for value in held if isinstance(held, list) else (held,):
+            if isinstance(value, bool):
+                yield name, "truth values", value
+            elif isinstance(value, (int, float)) and value == value:
+                yield name, "numbers", value
+            elif isinstance(value, str):
+                yield name, "texts", value
+                if (moment := instant(value)) is not None:
+                    yield name, "dates", moment
             else:
-                others.append(document)
+                yield name, None, None
 
 
 def _is_exact(number: Any) -> bool:

@@ -15,6 +15,7 @@ from rag.candidates import Bools, Ints
 from rag.conditions import Mask
 from rag.corpus.corpus import Corpus
 from rag.store.fingerprint import fingerprint_texts
+from rag.text.normal import is_blank
 
 __all__ = ["Passages"]
 
@@ -25,7 +26,8 @@ _BLOCK = 2048
 class Passages:
     """Slices of documents, in the order of the corpus; every document has at least one.
 
-    Texts are not copied: a passage is ``document.text[start:end]``.
+    Texts are not copied: a passage is ``document.text[start:end]``, after the ``table_header`` that its metadata may
+    have.
 
     Args:
         corpus: Whose documents.
@@ -70,6 +72,26 @@ class Passages:
         return living
 
     @cached_property
+    def blank(self) -> Ints:
+        """Positions of the passages in which nothing can be read, int64, ascending: nobody finds them."""
+        blank, first = [], 0
+        for block in self.iter_texts():
+            blank += [first + number for number, text in enumerate(block) if is_blank(text)]
+            first += len(block)
+        return np.asarray(blank, dtype=np.int64)
+
+    @cached_property
+    def findable(self) -> Ints | None:
+        """Positions of the passages that a search may find, int64, ascending: those with a text, of documents that were
+        not deleted; None for all.
+        """
+        if not len(self.blank):
+            return self.living
+        findable = np.setdiff1d(np.arange(len(self)) if self.living is None else self.living, self.blank)
+        findable.flags.writeable = False  # lent to every search
+        return findable
+
+    @cached_property
     def most_per_document(self) -> int:
         """The largest number of passages any document has."""
         return int(np.bincount(self.document).max())
@@ -82,13 +104,15 @@ class Passages:
         return fingerprint_texts(made_of if self.alive is None else [*made_of, self.alive.tobytes().hex()])
 
     def where(self, documents: Mask) -> Ints | slice:
-        """Passages of these documents: their positions, ascending and read-only, or a slice where they lie side by
-        side.
+        """Passages of these documents that have a text: their positions, ascending and read-only, or a slice where they
+        lie side by side.
 
         Args:
             documents: Bool [n_documents].
         """
-        passages = np.flatnonzero(documents if self.one_per_document else documents[self.document])
+        mask = documents.copy() if self.one_per_document else documents[self.document]
+        mask[self.blank] = False
+        passages = np.flatnonzero(mask)
         if len(passages) and passages[-1] - passages[0] + 1 == len(passages):
             return slice(int(passages[0]), int(passages[-1]) + 1)
         passages.flags.writeable = False
@@ -100,7 +124,17 @@ class Passages:
         documents, where = np.unique(self.document[positions], return_inverse=True)
         full = self.corpus.texts(documents)
         starts, ends = self.start[positions].tolist(), self.end[positions].tolist()
-        return [full[w][s:e] for w, s, e in zip(where.tolist(), starts, ends, strict=True)]
+        texts = [full[w][s:e] for w, s, e in zip(where.tolist(), starts, ends, strict=True)]
+        return self._headed(texts, positions.tolist()) if self._headers else texts
+
+    @cached_property
+    def _headers(self) -> Mapping[int, str]:
+        """What is repeated before some passages, by position."""
+        return {number: about["table_header"] for number, about in self.metadata.items() if "table_header" in about}
+
+    def _headed(self, texts: list[str], positions: Sequence[int]) -> list[str]:
+        headers = (self._headers.get(position, "") for position in positions)
+        return [header + text for header, text in zip(headers, texts, strict=True)]
 
     def iter_texts(self, start: int = 0) -> Iterator[list[str]]:
         """All texts in order, or those from a position on, in blocks of some thousand."""
@@ -118,12 +152,16 @@ class Passages:
                 self.end[first:last].tolist(),
                 strict=True,
             )
-            yield [block[d][s:e] for d, s, e in rows]
+            texts = [block[d][s:e] for d, s, e in rows]
+            yield self._headed(texts, range(first, last)) if self._headers else texts
             first, begin = last, begin + len(block)
 
     def with_corpus(self, corpus: Corpus) -> Passages:
         """The same slices of the same texts, in another corpus object."""
-        return Passages(corpus, self.document, self.start, self.end, self.metadata)
+        twin = Passages(corpus, self.document, self.start, self.end, self.metadata)
+        if "blank" in self.__dict__:
+            twin.__dict__["blank"] = self.blank
+        return twin
 
     def compacted(self) -> Passages:
         """Only the passages of documents that were not deleted, over the corpus without the others."""
@@ -154,10 +192,14 @@ class Passages:
         np.save(folder / "passages.npy", np.stack([self.document, self.start, self.end]))
         metadata = {str(position): dict(value) for position, value in self.metadata.items()}
         (folder / "passages.json").write_text(json.dumps(metadata, ensure_ascii=False), encoding="utf-8")
+        np.save(folder / "blank.npy", self.blank)
 
     @classmethod
     def load(cls, folder: Path, corpus: Corpus) -> Passages:
         """Read what :meth:`save` wrote."""
         document, start, end = np.load(folder / "passages.npy", mmap_mode="r")
         metadata = json.loads((folder / "passages.json").read_text(encoding="utf-8"))
-        return cls(corpus, document, start, end, {int(position): value for position, value in metadata.items()})
+        passages = cls(corpus, document, start, end, {int(position): value for position, value in metadata.items()})
+        if (folder / "blank.npy").is_file():  # else they are looked for
+            passages.__dict__["blank"] = np.load(folder / "blank.npy")
+        return passages

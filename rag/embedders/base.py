@@ -34,6 +34,18 @@ class Embedder(Component):
     def dimension(self) -> int:
         """Length of the vectors; known once fitted."""
 
+    @property
+    def window(self) -> int | None:
+        """Longest text in tokens, those included that the model adds, of which nothing is cut off; None where there is
+        no such limit, or nobody knows it.
+        """
+        return None
+
+    @property
+    def prompt_for_documents(self) -> str:
+        """What is put before every document, and takes some of the :attr:`window`."""
+        return ""
+
     @abstractmethod
     def embed_queries(self, texts: Sequence[str]) -> Vectors:
         """Vectors of queries, float32 [n, d], in the order of ``texts``."""
@@ -49,7 +61,7 @@ class Embedder(Component):
 
     def update(self, context: FitContext, kept: Ints) -> None:
         """An embedder keeps what it learned: the vectors of all passages were made by it."""
-        for _, child in self.children():
+        for _, child in self.spec.children():
             context.fit(child)
         context.keep(self)
 
@@ -61,14 +73,14 @@ class Embedder(Component):
         """
         if vectors.shape != (n, self.dimension):
             raise ModelError(
-                f"the embedder {self.label()} gave an array of shape {vectors.shape} for {n} texts, expected "
+                f"the embedder {self.spec.label} gave an array of shape {vectors.shape} for {n} texts, expected "
                 f"{(n, self.dimension)}"
             )
         return vectors
 
     def tokenizer(self) -> Tokenizer:
         """How this embedder counts length, without truncation, for chunkers."""
-        raise ConfigError(f"the embedder {self.label()} has no tokens to count")
+        raise ConfigError(f"the embedder {self.spec.label} has no tokens to count")
 
 
 @dataclass(frozen=True)

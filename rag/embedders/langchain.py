@@ -50,11 +50,11 @@ class LangChainEmbedder(Embedder):
         self._token = uuid.uuid4().hex
         self._dimension = 0
 
-    def identity(self) -> dict[str, Any]:
+    def _identity(self) -> dict[str, Any]:
         return {"kind": self.kind, "type": self.type, "version": self.version, "name": self.name or self._token}
 
     @property
-    def is_lasting(self) -> bool:
+    def _is_serializable(self) -> bool:
         return self.name is not None
 
     @property

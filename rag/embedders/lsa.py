@@ -13,6 +13,8 @@ from pydantic import Field
 from rag.candidates import Vectors
 from rag.embedders.base import Embedder
 from rag.errors import DataError, NotFittedError
+from rag.text.normal import normalised
+from rag.text.words import cut
 
 if TYPE_CHECKING:
     from rag.candidates import Ints
@@ -39,7 +41,8 @@ class LSA(Embedder):
 
     type = "lsa"
     needs = frozenset({"corpus"})
-    libraries = ("scikit-learn",)
+    _libraries = ("scikit-learn",)
+    _state_version = 2  # words of any script; 1 had scikit-learn's pattern, and what was fitted so stays so
 
     def __init__(
         self,
@@ -55,6 +58,7 @@ class LSA(Embedder):
         self.max_features = max_features
         self.ngram_max = ngram_max
         self.stop_words = stop_words
+        self._words_of_any_script = True
         self._vectorizer: Any = None
         self._components: Vectors | None = None
         self._fitted_on = self._known = 0
@@ -63,6 +67,7 @@ class LSA(Embedder):
     def fit(self, context: FitContext) -> None:
         from sklearn.utils.extmath import randomized_svd
 
+        self._words_of_any_script = True
         vectorizer = self._new_vectorizer()
         try:
             matrix = vectorizer.fit_transform(text for block in context.passages.iter_texts() for text in block)
@@ -82,7 +87,7 @@ class LSA(Embedder):
         self._known = known
         self._count(context.passages)
 
-    def stale(self) -> str | None:
+    def _stale(self) -> str | None:
         if self._n_now == self._n_known == self._fitted_on:
             return None
         return (
@@ -118,24 +123,30 @@ class LSA(Embedder):
         np.save(folder / "idf.npy", self._vectorizer.idf_)
         vocabulary = {term: int(column) for term, column in self._vectorizer.vocabulary_.items()}
         (folder / "vocabulary.json").write_text(json.dumps(vocabulary, ensure_ascii=False), encoding="utf-8")
-        fitted = {"passages": self._fitted_on, "known": self._known}
+        fitted = {"passages": self._fitted_on, "known": self._known, "any_script": self._words_of_any_script}
         (folder / "fitted.json").write_text(json.dumps(fitted), encoding="utf-8")
 
     def load_state(self, folder: Path, context: FitContext) -> None:
         vocabulary = json.loads((folder / "vocabulary.json").read_text(encoding="utf-8"))
-        self._vectorizer = self._new_vectorizer(vocabulary)
-        self._vectorizer.idf_ = np.load(folder / "idf.npy")
-        self._components = np.load(folder / "components.npy", mmap_mode="r")
         self._fitted_on = self._known = len(context.passages)
+        self._words_of_any_script = False
         if (folder / "fitted.json").is_file():  # before format 2 there were no updates
             fitted = json.loads((folder / "fitted.json").read_text(encoding="utf-8"))
             self._fitted_on, self._known = fitted["passages"], fitted["known"]
+            self._words_of_any_script = fitted.get("any_script", False)
+        self._vectorizer = self._new_vectorizer(vocabulary)
+        self._vectorizer.idf_ = np.load(folder / "idf.npy")
+        self._components = np.load(folder / "components.npy", mmap_mode="r")
         self._count(context.passages)
 
     def _new_vectorizer(self, vocabulary: dict[str, int] | None = None) -> Any:
         from sklearn.feature_extraction.text import TfidfVectorizer
 
+        words: dict[str, Any] = {}
+        if self._words_of_any_script:
+            words = {"preprocessor": normalised, "tokenizer": _terms, "token_pattern": None}
         return TfidfVectorizer(
+            **words,
             min_df=self.min_df,
             max_features=self.max_features,
             ngram_range=(1, self.ngram_max),
@@ -149,3 +160,8 @@ class LSA(Embedder):
         if self._components is None:
             raise NotFittedError("'lsa' has not been fitted: fit the pipeline it is in first")
         return self._components
+
+
+def _terms(text: str) -> list[str]:
+    """The words of a normalised text; of one letter only where a letter can be a word."""
+    return [word for word in cut(text, singles=False) if len(word) > 1 or not word.isascii()]

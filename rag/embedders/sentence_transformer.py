@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Annotated, Any
@@ -13,6 +14,7 @@ from rag.candidates import Ints, Vectors
 from rag.component import Runtime
 from rag.embedders.base import TokenEmbedder, TokenVectors
 from rag.errors import ConfigError
+from rag.model_limits import check_length
 from rag.models import (
     Device,
     Precision,
@@ -28,6 +30,9 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
 __all__ = ["SentenceTransformerEmbedder"]
+
+_DOCUMENT_PROMPTS = ("document", "passage", "corpus")
+"""Names under which a model may keep its prompt for documents, in the order of sentence-transformers."""
 
 
 class SentenceTransformerEmbedder(TokenEmbedder):
@@ -53,7 +58,7 @@ class SentenceTransformerEmbedder(TokenEmbedder):
 
     type = "sentence_transformer"
     has_tokens = True
-    libraries = ("sentence-transformers", "transformers")
+    _libraries = ("sentence-transformers", "transformers")
 
     def __init__(
         self,
@@ -89,16 +94,44 @@ class SentenceTransformerEmbedder(TokenEmbedder):
             self.model, device=self.device, revision=self.revision, trust_remote_code=self.trust_remote_code
         )
 
-    def content(self) -> Any:
+    def _preflight(self) -> None:
+        check_length("max_length", self.max_length, self.model, self.revision)
+
+    def _model_digest(self) -> Any:
         return model_content(self.model, self.revision)
 
-    def environment(self) -> Any:
+    def _environment(self) -> Any:
         return resolved_precision(self.precision, self.device)
 
     @property
     def dimension(self) -> int:
         full = int(self.encoder.get_embedding_dimension() or 0)
         return min(full, self.truncate_dim) if self.truncate_dim else full
+
+    @property
+    def window(self) -> int | None:
+        own = self._setting("sentence_bert_config.json", "max_seq_length")
+        if own is None and self.max_length is None:
+            own = getattr(self.encoder, "max_seq_length", None)
+        return min((limit for limit in (own, self.max_length) if limit is not None), default=None)
+
+    @property
+    def prompt_for_documents(self) -> str:
+        if self.document_prompt is not None:
+            return self.document_prompt
+        file = "config_sentence_transformers.json"
+        prompts = self._setting(file, "prompts") or {}
+        usual = (*_DOCUMENT_PROMPTS, self._setting(file, "default_prompt_name"))
+        return str(next((prompts[name] for name in usual if name in prompts), ""))
+
+    def _setting(self, file: str, name: str) -> Any:
+        """A value in one of the model's files of settings, or None; nothing is loaded."""
+        path = model_file(self.model, file, self.revision)
+        try:
+            settings = {} if path is None else json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return None
+        return settings.get(name) if isinstance(settings, dict) else None
 
     def embed_queries(self, texts: Sequence[str]) -> Vectors:
         return self._vectors(self._encode(list(texts), query=True, convert_to_tensor=True))

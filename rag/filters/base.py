@@ -58,8 +58,25 @@ class Filter(Stage):
             NotFittedError: It has not been chosen yet.
         """
         if self.cut is None:
-            raise NotFittedError(f"the filter {self.label()} has not been fitted: fit the pipeline it is in first")
+            raise NotFittedError(f"the filter {self.spec.label} has not been fitted: fit the pipeline it is in first")
         return self.cut.threshold
+
+    @property
+    def threshold_settings(self) -> tuple[str, ...]:
+        """Names of the arguments that set the threshold; none where nothing is cut by one."""
+        return ("keep",)
+
+    @property
+    def rule(self) -> str:
+        """What its threshold keeps, in words that follow "Keeps"; empty where it has none."""
+        return f"what it rates at least {self.threshold:.3g}"
+
+    def passes(self, batch: QueryBatch, candidates: Candidates) -> npt.NDArray[np.bool_]:
+        """Which candidates the threshold lets pass, whatever ``top_k`` leaves of them, bool [n, k]."""
+        values = self.values(batch, candidates)
+        if self.keeps_order and values.size:
+            values = np.minimum.accumulate(values, axis=1)
+        return candidates.mask & (values >= self.threshold)
 
     @abstractmethod
     def values(self, batch: QueryBatch, candidates: Candidates) -> Floats:
@@ -83,7 +100,7 @@ class Filter(Stage):
         batch, candidates = context.training_run()
         relevant = self._relevant(batch, candidates, context)
         rows, values = self.learn(batch, candidates, relevant, context)
-        self.cut = choose_cut(self.keep, values, relevant[rows], self.label())
+        self.cut = choose_cut(self.keep, values, relevant[rows], self.spec.label)
 
     def process(self, batch: QueryBatch, candidates: Candidates) -> Candidates:
         threshold = self.threshold
@@ -106,7 +123,7 @@ class Filter(Stage):
         )
 
     @property
-    def keeps_state(self) -> bool:
+    def _caches_state(self) -> bool:
         return self.keep is not None
 
     def save_state(self, folder: Path) -> None:

@@ -49,11 +49,11 @@ class Conformal(Filter):
         keep: Keep = {"recall": 0.95},  # noqa: B006 - copied for each instance
         top_k: Annotated[int, Field(ge=1)] | None = None,
     ) -> None:
-        check_keep(self.label(), keep)
+        check_keep(self.spec.label, keep)
         target, value = target_of(keep)
         if target != "recall" or value >= 1:
             raise ConfigError(
-                f"{self.label()}: keep must be a recall below 1: no other promise is made, got {target} {value:g}",
+                f"{self.spec.label}: keep must be a recall below 1: no other promise is made, got {target} {value:g}",
                 parameter="keep",
             )
         self.filter = filter
@@ -89,9 +89,9 @@ class Conformal(Filter):
         if allowed < 0:
             needed = int(np.ceil(1 / (1 - target) - 1))
             raise DataError(
-                f"{self.label()}: a recall of {target:g} can be promised from {needed} training queries on, got {n}"
+                f"{self.spec.label}: a recall of {target:g} can be promised from {needed} training queries on, got {n}"
             )
-        check_classes(relevant[~np.isneginf(values)], self.label())
+        check_classes(relevant[~np.isneginf(values)], self.spec.label)
         share = relevant / np.maximum(relevant.sum(axis=1, keepdims=True), 1)
         hits = values[relevant]
         order = np.argsort(-hits, kind="stable")
@@ -99,4 +99,4 @@ class Conformal(Filter):
         lost = share.sum() - np.cumsum(share[relevant][order])
         last = np.append(np.flatnonzero(ranked[1:] != ranked[:-1]), len(ranked) - 1)
         threshold = float(ranked[last[np.argmax(lost[last] <= allowed + 1e-9)]])
-        return choose_cut({"threshold": threshold}, values, relevant, self.label())
+        return choose_cut({"threshold": threshold}, values, relevant, self.spec.label)

@@ -8,6 +8,7 @@ import numpy as np
 from pydantic import Field
 
 from rag.candidates import Candidates
+from rag.component import Inherited
 from rag.embedders.base import Embedder
 from rag.errors import DataError
 from rag.filters.curves import Family
@@ -38,7 +39,7 @@ class CosineAdapter(ScoreAdapter):
     calibrated as ``score_adapter`` says.
 
     Args:
-        embedder: The retriever's: its query embeddings are there already.
+        embedder: The retriever's, taken from there when none is given: its query embeddings are there already.
         features: What the curve is predicted from: ``query_and_scores``, ``query`` or ``scores``. With the list, the
             curve is one of the standardised cosine, else of the cosine itself.
     """
@@ -48,7 +49,7 @@ class CosineAdapter(ScoreAdapter):
     def __init__(
         self,
         *,
-        embedder: Embedder | None,
+        embedder: Annotated[Embedder | None, Inherited()] = None,
         features: Features = "query_and_scores",
         family: Family = "linear",
         monotone: bool = True,
@@ -78,7 +79,7 @@ class CosineAdapter(ScoreAdapter):
         worst = int(size.max(axis=1).argmax())
         if size[worst].max() > 1 + _ROUNDING:
             raise DataError(
-                f"{self.label()} takes cosines, between -1 and 1, and the stage before gave {size[worst].max():.3g} "
+                f"{self.spec.label} takes cosines, between -1 and 1, and the stage before gave {size[worst].max():.3g} "
                 f"for query '{batch.queries[worst].id}': put it right behind a dense retriever with metric cosine, or "
                 "use 'score_adapter'"
             )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
+import numpy.typing as npt
 from pydantic import Field
 
 from rag.candidates import Candidates, Floats
@@ -35,7 +36,7 @@ class Gap(Filter):
 
     def __init__(self, *, keep: Keep | None = None, top_k: Annotated[int, Field(ge=1)] | None = None) -> None:
         if keep is not None:
-            check_keep(self.label(), keep)
+            check_keep(self.spec.label, keep)
         self.keep = keep
         self.top_k = top_k
 
@@ -46,6 +47,16 @@ class Gap(Filter):
     @property
     def threshold(self) -> float:
         return super().threshold if self.keep is not None else 1.0
+
+    @property
+    def rule(self) -> str:
+        return "each list down to its largest drop" if self.keep is None else "each list down to its last large drop"
+
+    def passes(self, batch: QueryBatch, candidates: Candidates) -> npt.NDArray[np.bool_]:
+        passed = super().passes(batch, candidates)
+        if self.top_k is None:
+            return passed
+        return passed | (candidates.mask & (np.arange(passed.shape[1]) >= self.top_k))  # not looked at
 
     def values(self, batch: QueryBatch, candidates: Candidates) -> Floats:
         mask = candidates.mask

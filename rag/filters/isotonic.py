@@ -35,7 +35,7 @@ class Isotonic(Filter):
     """
 
     type = "isotonic"
-    libraries = ("scikit-learn",)
+    _libraries = ("scikit-learn",)
     gives_probabilities = True
 
     def __init__(
@@ -44,7 +44,7 @@ class Isotonic(Filter):
         keep: Keep = {"recall": 0.95},  # noqa: B006 - copied for each instance
         top_k: Annotated[int, Field(ge=1)] | None = None,
     ) -> None:
-        check_keep(self.label(), keep)
+        check_keep(self.spec.label, keep)
         self.keep = keep
         self.top_k = top_k
         self._steps: npt.NDArray[np.float64] = np.array([[0.0], [0.5]])
@@ -53,7 +53,7 @@ class Isotonic(Filter):
         self, batch: QueryBatch, candidates: Candidates, relevant: npt.NDArray[np.bool_], context: FitContext
     ) -> tuple[npt.NDArray[np.int64], Any]:
         mask = candidates.mask
-        check_classes(relevant[mask], self.label())
+        check_classes(relevant[mask], self.spec.label)
         fold = np.random.default_rng(context.seed).permutation(len(mask)) % min(_FOLDS, len(mask))
         values = np.full(mask.shape, -np.inf)
         for part in range(int(fold.max()) + 1):

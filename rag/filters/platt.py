@@ -37,7 +37,7 @@ class Platt(Filter):
     """
 
     type = "platt"
-    libraries = ("scipy",)
+    _libraries = ("scipy",)
     gives_probabilities = True
 
     def __init__(
@@ -46,7 +46,7 @@ class Platt(Filter):
         keep: Keep = {"recall": 0.95},  # noqa: B006 - copied for each instance
         top_k: Annotated[int, Field(ge=1)] | None = None,
     ) -> None:
-        check_keep(self.label(), keep)
+        check_keep(self.spec.label, keep)
         self.keep = keep
         self.top_k = top_k
         self._curve: tuple[float, float] = (1.0, 0.0)
@@ -55,7 +55,7 @@ class Platt(Filter):
         self, batch: QueryBatch, candidates: Candidates, relevant: npt.NDArray[np.bool_], context: FitContext
     ) -> tuple[npt.NDArray[np.int64], Any]:
         mask = candidates.mask
-        check_classes(relevant[mask], self.label())
+        check_classes(relevant[mask], self.spec.label)
         self._curve = fit_platt(candidates.scores[mask], relevant[mask])
         return super().learn(batch, candidates, relevant, context)
 

@@ -92,7 +92,7 @@ class ScoreAdapter(Filter):
     """
 
     type = "score_adapter"
-    libraries = ("torch", "scipy")
+    _libraries = ("torch", "scipy")
     gives_probabilities = True
 
     def __init__(
@@ -108,10 +108,10 @@ class ScoreAdapter(Filter):
         keep: Keep = {"recall": 0.95},  # noqa: B006 - copied for each instance
         top_k: Annotated[int, Field(ge=1)] | None = None,
     ) -> None:
-        check_keep(self.label(), keep)
-        if embedder is None and features != "scores":
+        check_keep(self.spec.label, keep)
+        if embedder is None and features != "scores" and not self.spec.parameters["embedder"].inherited:
             raise ConfigError(
-                f"{self.label()}: features '{features}' need the embedder of the query", parameter="features"
+                f"{self.spec.label}: features '{features}' need the embedder of the query", parameter="features"
             )
         self.embedder = embedder
         self.features: Features = features
@@ -135,9 +135,9 @@ class ScoreAdapter(Filter):
         self, batch: QueryBatch, candidates: Candidates, relevant: npt.NDArray[np.bool_], context: FitContext
     ) -> tuple[npt.NDArray[np.int64], Any]:
         mask = candidates.mask
-        check_classes(relevant[mask], self.label())
+        check_classes(relevant[mask], self.spec.label)
         if len(candidates) < 10:
-            raise DataError(f"{self.label()} needs at least 10 training queries, got {len(candidates)}")
+            raise DataError(f"{self.spec.label} needs at least 10 training queries, got {len(candidates)}")
         self._check(batch, candidates)
         self._scaling = self._measured(batch, candidates)
         inputs, x = self._inputs(batch, candidates)
@@ -161,7 +161,7 @@ class ScoreAdapter(Filter):
             logits[mine] += alone(inputs[rows[mine]], x[rows[mine]])
         logits /= outside[:, rows].sum(axis=0, dtype=np.float32)[:, None]
         mask, relevant = mask[rows], relevant[rows]
-        check_classes(relevant[mask], self.label())
+        check_classes(relevant[mask], self.spec.label)
         slope, offset = fit_platt(logits[mask], relevant[mask])
         self._scaling = _Scaling(**(asdict(self._scaling) | {"slope": slope, "offset": offset}))
         return rows, self._probabilities(logits, mask)
@@ -175,7 +175,7 @@ class ScoreAdapter(Filter):
             mean, spread = lists.mean(axis=0), np.maximum(lists.std(axis=0), 1e-6)
         scores = candidates.scores[candidates.mask].astype(np.float64)
         center, unit = self._scale_of(float(scores.mean()), max(float(scores.std()), 1e-6))
-        embedder = self.embedder.content_fingerprint if self.embedder is not None else ""
+        embedder = self.embedder.spec.cache_key if self.embedder is not None else ""
         dimension = batch.embeddings(self.embedder).shape[1] if self.embedder is not None else 0
         return _Scaling(mean.tolist(), spread.tolist(), center, unit, depth, 1.0, 0.0, embedder, dimension)
 
@@ -190,7 +190,7 @@ class ScoreAdapter(Filter):
 
     def values(self, batch: QueryBatch, candidates: Candidates) -> Floats:
         if self._bag is None:
-            raise NotFittedError(f"the filter {self.label()} has not been fitted: fit the pipeline it is in first")
+            raise NotFittedError(f"the filter {self.spec.label} has not been fitted: fit the pipeline it is in first")
         if not candidates.scores.size:
             return candidates.scores
         self._check(batch, candidates)
@@ -206,8 +206,8 @@ class ScoreAdapter(Filter):
             vectors = batch.embeddings(self.embedder)
             if vectors.shape[1] != scaling.dimension:
                 raise DataError(
-                    f"{self.label()} was fitted with query embeddings of {scaling.dimension} dimensions and is asked "
-                    f"with {vectors.shape[1]}: fit it again with this embedder"
+                    f"{self.spec.label} was fitted with query embeddings of {scaling.dimension} dimensions and is "
+                    f"asked with {vectors.shape[1]}: fit it again with this embedder"
                 )
             norm = np.sqrt(np.einsum("ij,ij->i", vectors, vectors))[:, None]
             # Each dimension of size about 1, as the other features are.
@@ -250,9 +250,9 @@ class ScoreAdapter(Filter):
             return
         about = json.loads((folder / "adapter.json").read_text(encoding="utf-8"))
         scaling = _Scaling(**about["scaling"])
-        if self.embedder is not None and self.embedder.content_fingerprint != scaling.embedder:
+        if self.embedder is not None and self.embedder.spec.cache_key != scaling.embedder:
             raise ArtifactError(
-                f"{self.label()} was fitted with another embedder, or with other weights of it, than "
+                f"{self.spec.label} was fitted with another embedder, or with other weights of it, than "
                 f"{self.embedder!r}: fit it again with this one"
             )
         self._scaling = scaling

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import numpy as np
+import numpy.typing as npt
 from pydantic import Field
 
 from rag.candidates import Candidates, Floats
@@ -50,7 +51,7 @@ class Threshold(Filter):
         top_k: Annotated[int, Field(ge=1)] | None = None,
     ) -> None:
         if keep is not None:
-            check_keep(self.label(), keep)
+            check_keep(self.spec.label, keep)
             if min_score is not None:
                 raise ConfigError("keep chooses the threshold, so min_score cannot be given too", parameter="keep")
         self.min_score = min_score
@@ -69,19 +70,39 @@ class Threshold(Filter):
             return super().threshold
         return -np.inf if self.min_score is None else self.min_score
 
-    def values(self, batch: QueryBatch, candidates: Candidates) -> Floats:
-        return scaled(candidates, self.scale)
+    @property
+    def threshold_settings(self) -> tuple[str, ...]:
+        given = (("keep", self.keep), ("min_score", self.min_score), ("min_relative", self.min_relative))
+        return tuple(name for name, value in given if value is not None)
 
-    def process(self, batch: QueryBatch, candidates: Candidates) -> Candidates:
-        least = np.float32(self.threshold)
+    @property
+    def rule(self) -> str:
+        scale = {"raw": "", "max": " times the size of the query's best", "z_score": " standard deviations"}[self.scale]
+        parts = []
+        if self.threshold > -np.inf:
+            parts.append(f"what scores at least {self.threshold:.3g}{scale}")
+        if self.min_relative is not None:
+            parts.append(f"what scores at least {self.min_relative:.3g} of the query's best")
+        return " and ".join(parts)
+
+    def passes(self, batch: QueryBatch, candidates: Candidates) -> npt.NDArray[np.bool_]:
+        least, keep = np.float32(self.threshold), candidates.mask
         if not candidates.scores.size:
-            return candidates
-        keep = candidates.mask
+            return keep
         if least > -np.inf:
             keep = keep & (self.values(batch, candidates) >= least)
         if self.min_relative is not None:
             best = np.where(candidates.mask[:, :1], candidates.scores[:, :1], 0.0)
             keep = keep & (candidates.scores >= best - (1.0 - self.min_relative) * np.abs(best))
+        return keep
+
+    def values(self, batch: QueryBatch, candidates: Candidates) -> Floats:
+        return scaled(candidates, self.scale)
+
+    def process(self, batch: QueryBatch, candidates: Candidates) -> Candidates:
+        keep = self.passes(batch, candidates)
+        if not candidates.scores.size:
+            return candidates
         return candidates.rescored(np.where(keep, candidates.scores, -np.inf), top_k=self.top_k)
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from rag.console import echo
 from rag.errors import ArtifactError, ConfigError
 
 if TYPE_CHECKING:
@@ -59,7 +60,6 @@ def open_store(option: str | None, mode: Mode = "use") -> Iterator[Store | None]
 def ls(folder: StoreFolder = None, as_json: JsonOption = False) -> None:
     """List what is kept, most recently used first."""
     from rich.table import Table
-    from rich.text import Text
 
     from rag.console import out, print_json
 
@@ -69,10 +69,15 @@ def ls(folder: StoreFolder = None, as_json: JsonOption = False) -> None:
         return
     table = Table(box=None, pad_edge=False)
     for heading in ("kind", "size", "last used", "key", "what made it"):
-        table.add_column(heading, no_wrap=heading != "what made it", justify="right" if heading == "size" else "left")
+        table.add_column(
+            heading,
+            no_wrap=heading != "what made it",
+            overflow="ellipsis" if heading == "what made it" else "fold",
+            justify="right" if heading == "size" else "left",
+        )
     for entry in entries:
         used = entry.used.astimezone().strftime("%Y-%m-%d %H:%M")
-        table.add_row(entry.kind, size_text(entry.bytes), used, entry.key[:12], Text(entry.about, overflow="ellipsis"))
+        table.add_row(entry.kind, size_text(entry.bytes), used, entry.key[:12], entry.about)
     out().print(table)
 
 
@@ -89,8 +94,8 @@ def du(folder: StoreFolder = None, as_json: JsonOption = False) -> None:
         print_json({"store": str(store.root), "bytes": sums, "total": sum(sums.values())})
         return
     for kind, size in sorted(sums.items(), key=lambda one: -one[1]):
-        typer.echo(f"{size_text(size):>10}  {kind}")
-    typer.echo(f"{size_text(sum(sums.values())):>10}  {store.root}")
+        echo(f"{size_text(size):>10}  {kind}")
+    echo(f"{size_text(sum(sums.values())):>10}  {store.root}")
 
 
 @app.command()
@@ -118,17 +123,20 @@ def gc(
     while limit is not None and left and sum(entry.bytes for entry in left) > limit:
         doomed.append(left.pop())  # the list is most recently used first
     removed = [entry for entry in doomed if store.remove(entry)]
-    typer.echo(f"removed {len(removed)} of {len(entries)}, {size_text(sum(entry.bytes for entry in removed))}")
+    echo(f"removed {len(removed)} of {len(entries)}, {size_text(sum(entry.bytes for entry in removed))}")
 
 
 @app.command()
 def verify(folder: StoreFolder = None) -> None:
     """Read every file and compare checksums; exit code 2 when something is damaged."""
+    from rag.console import progress
+
     store = _existing(folder)
-    damaged = store.verify()
+    with progress("comparing checksums", None):
+        damaged = store.verify()
     if damaged:
         raise ArtifactError("\n".join(damaged))
-    typer.echo(f"{store.root}: {len(list(store.entries()))} entries, all whole")
+    echo(f"{store.root}: {len(list(store.entries()))} entries, all whole")
 
 
 def _existing(folder: Path | None) -> Store:

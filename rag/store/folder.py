@@ -3,6 +3,8 @@
 A saved thing is a folder with a ``manifest.json`` that names every file with its size and SHA-256. The files lie in a
 subfolder of their own for each generation; the manifest, replaced in one step, says which one holds. So a process
 killed at any moment leaves the old generation or the new one, and a reader that has the old one mapped keeps it.
+Generations before the one that holds are kept when asked for: the manifest names them, too (see
+:mod:`rag.store.generations`).
 A file that did not change may be a hard link to the old generation's: then its checksum is taken over, not computed.
 """
 
@@ -18,6 +20,7 @@ import shutil
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -25,12 +28,16 @@ from rag.errors import ArtifactError
 
 __all__ = [
     "FORMAT",
+    "check_files",
     "check_target",
+    "checked_manifest",
     "link_file",
     "link_files",
     "locked",
     "read_folder",
+    "remove_leftovers",
     "replace_file",
+    "replace_manifest",
     "replaced_folder",
     "write_folder",
 ]
@@ -74,13 +81,15 @@ def locked(folder: Path) -> Iterator[None]:
 
 
 @contextmanager
-def write_folder(folder: Path, kind: str, about: Mapping[str, Any]) -> Iterator[Path]:
+def write_folder(folder: Path, kind: str, about: Mapping[str, Any], *, keep: int | None = None) -> Iterator[Path]:
     """Write a generation: put files into the path given; on leaving, it becomes what :func:`read_folder` finds.
 
     Args:
         folder: Made when missing. When it holds something else than a ``kind``, nothing is touched.
         kind: What is saved, such as ``pipeline``.
         about: Goes into the manifest.
+        keep: How many generations before this one to keep; None keeps as many as was said when the one before was
+            written, at first none.
 
     Raises:
         ArtifactError: The folder holds other files, or cannot be written.
@@ -98,7 +107,8 @@ def write_folder(folder: Path, kind: str, about: Mapping[str, Any]) -> Iterator[
             yield generation
             files = _entries(folder, generation)
             manifest = {"kind": kind, "format": FORMAT, "data": generation.name, "files": files} | dict(about)
-            replace_file(folder / _MANIFEST, json.dumps(manifest, indent=2, ensure_ascii=False) + "\n")
+            manifest["written"] = datetime.now(UTC).isoformat(timespec="seconds")
+            replace_manifest(folder, manifest | _kept(folder, keep))
         except BaseException as error:
             reason = _reason(error, folder) if isinstance(error, OSError) else ""
             shutil.rmtree(generation, ignore_errors=True)
@@ -109,13 +119,40 @@ def write_folder(folder: Path, kind: str, about: Mapping[str, Any]) -> Iterator[
             if reason:
                 raise ArtifactError(f"{folder}: cannot be written: {reason}") from None
             raise
-        # Nobody else is writing here: other generations are the old one, or what a killed writer left.
-        for old in folder.iterdir():
-            if old != generation and _OURS.fullmatch(old.name):
-                if old.is_dir():
-                    shutil.rmtree(old, ignore_errors=True)
-                else:
-                    old.unlink(missing_ok=True)
+        remove_leftovers(folder)
+
+
+def _kept(folder: Path, keep: int | None) -> dict[str, Any]:
+    """What a new manifest says about the generations before: those that stay, newest first."""
+    try:
+        before = _read_manifest(folder)
+    except ArtifactError:
+        return {"keep": keep} if keep else {}
+    if keep is None:
+        keep = before["keep"] if isinstance(before.get("keep"), int) else 0
+    earlier = [dict(one) for one in before.pop("earlier", [])]
+    before.pop("keep", None)
+    there = [one for one in [before, *earlier] if (folder / str(one.get("data", ""))).is_dir()]
+    return {"keep": keep, "earlier": there[:keep]} if keep else {}
+
+
+def replace_manifest(folder: Path, manifest: Mapping[str, Any]) -> None:
+    """Write a manifest in one step: from then on the generation it names is the one that holds."""
+    replace_file(folder / _MANIFEST, json.dumps(manifest, indent=2, ensure_ascii=False) + "\n")
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove what no manifest names: generations that went, and what a writer that was killed left. For the holder of
+    the lock alone.
+    """
+    manifest = _read_manifest(folder)
+    named = {manifest["data"], *(one["data"] for one in manifest.get("earlier", []))}
+    for path in folder.iterdir():
+        if path.name not in named and _OURS.fullmatch(path.name):
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)
 
 
 def link_files(source: Path, target: Path) -> None:
@@ -174,7 +211,7 @@ def _reason(error: OSError, folder: Path) -> str:
 
 
 def check_target(folder: Path, kind: str) -> None:
-    """Refuse to write where something else is; asked before any work.
+    """Refuse to write where something else is; asked before any work. What is damaged may be replaced.
 
     Raises:
         ArtifactError: It is a file, or a folder that holds other things than a ``kind``.
@@ -182,9 +219,15 @@ def check_target(folder: Path, kind: str) -> None:
     if folder.exists() and not folder.is_dir():
         raise ArtifactError(f"{folder} is a file: name a folder to write to")
     if folder.is_dir() and any(folder.iterdir()):
-        manifest = _read_manifest(folder) if (folder / _MANIFEST).is_file() else {}
+        ours = {_LOCK}
+        manifest: dict[str, Any] = {}
+        if (folder / _MANIFEST).is_file():
+            try:
+                manifest = _read_manifest(folder)
+            except ArtifactError:  # damaged: replaced, where all around it is ours
+                ours.add(_MANIFEST)
         if manifest.get("kind") != kind and not all(
-            p.name == _LOCK or _OURS.fullmatch(p.name) for p in folder.iterdir()
+            p.name in ours or _OURS.fullmatch(p.name) for p in folder.iterdir()
         ):
             raise ArtifactError(f"{folder} is not empty and holds no {kind} of ours: choose a new folder")
 
@@ -203,10 +246,10 @@ def read_folder(folder: Path, kind: str, *, verify: bool = False) -> tuple[Path,
     """
     manifest: dict[str, Any] = {}
     while True:
-        before, manifest = manifest, _checked_manifest(folder, kind)
+        before, manifest = manifest, checked_manifest(folder, kind)
         data = folder / str(manifest["data"])
         try:
-            _check_files(folder, data, manifest["files"], verify=verify)
+            check_files(folder, data, manifest["files"], verify=verify)
         except ArtifactError:
             # A writer may have replaced what the manifest named a moment ago.
             if before.get("data") == manifest["data"]:
@@ -215,7 +258,12 @@ def read_folder(folder: Path, kind: str, *, verify: bool = False) -> tuple[Path,
         return data, manifest
 
 
-def _checked_manifest(folder: Path, kind: str) -> dict[str, Any]:
+def checked_manifest(folder: Path, kind: str) -> dict[str, Any]:
+    """The manifest of a saved thing, whatever state its files are in.
+
+    Raises:
+        ArtifactError: Nothing there, of another kind, or written by a newer version.
+    """
     if not (folder / _MANIFEST).is_file():
         raise ArtifactError(f"{folder}: there is no saved {kind} (no {_MANIFEST})")
     manifest: dict[str, Any] = _read_manifest(folder)
@@ -228,7 +276,8 @@ def _checked_manifest(folder: Path, kind: str) -> dict[str, Any]:
     return manifest
 
 
-def _check_files(folder: Path, data: Path, files: Mapping[str, Any], *, verify: bool) -> None:
+def check_files(folder: Path, data: Path, files: Mapping[str, Any], *, verify: bool) -> None:
+    """Compare the files of a generation with what its manifest says; see :func:`read_folder`."""
     for name, expected in files.items():
         path = data / name
         try:
@@ -303,9 +352,12 @@ def _read_manifest(folder: Path) -> dict[str, Any]:
         if not isinstance(manifest["format"], int):
             raise TypeError
         if manifest["format"] <= FORMAT:  # of a newer one nothing more is known
-            _ = [(entry["bytes"], entry["sha256"]) for entry in manifest["files"].values()], folder / manifest["data"]
+            for one in (manifest, *manifest.get("earlier", ())):
+                _ = [(entry["bytes"], entry["sha256"]) for entry in one["files"].values()], folder / one["data"]
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        raise ArtifactError(f"{folder}: its {_MANIFEST} cannot be read") from None
+        raise ArtifactError(
+            f"{folder}: its {_MANIFEST} cannot be read: write it again into the same folder, or put a copy back"
+        ) from None
     return dict(manifest)
 
 

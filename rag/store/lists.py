@@ -66,6 +66,7 @@ def kept_step(
                 found = step(some, given)
             costs = some.ledger.total
         finally:
+            ledger.join_calls(some.ledger)
             some.ledger, some.trace, some.key_texts = ledger, outer, texts
         tables = trace | {name: found}
         share = {what: cost / len(places) for what, cost in costs.as_dict().items()}

@@ -29,8 +29,8 @@ class Pieces:
         """The arrays of a piece, or None when it is not there, whole and readable."""
         try:
             with (self.folder / f"{number}.npy").open("rb") as file:
-                return [np.load(file, allow_pickle=False) for _ in range(count)]
-        except (OSError, ValueError, EOFError):
+                return [np.lib.format.read_array(file, allow_pickle=False) for _ in range(count)]
+        except (OSError, ValueError, EOFError, MemoryError):  # damaged in any way: it is done again
             return None
 
     def put(self, number: int, arrays: Sequence[npt.NDArray[Any]]) -> None:

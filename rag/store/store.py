@@ -267,7 +267,7 @@ class Store:
             except ArtifactError as error:
                 about = {"about": f"damaged: {error}"}
             size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
-            yield Entry(folder.parent.name, folder.name, size, _used(manifest), str(about["about"]), folder)
+            yield Entry(folder.parent.name, folder.name, size, _used(manifest), str(about.get("about", "")), folder)
 
     def _unfinished(self) -> Iterator[Entry]:
         for folder in self.root.glob(f"{_UNFINISHED}/*/*"):

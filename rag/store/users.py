@@ -58,7 +58,7 @@ class Users:
                         file.unlink(missing_ok=True)  # its process is dead
                         _beside(file).unlink(missing_ok=True)
                 except Timeout:
-                    used = used or key in file.read_text(encoding="ascii").split()
+                    used = used or key.encode() in file.read_bytes().split()
             yield not used
 
     def close(self) -> None:

@@ -12,7 +12,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 from zlib import crc32
 
 from rag.errors import ArtifactError
@@ -30,6 +30,11 @@ CREATE TABLE IF NOT EXISTS "values" (key BLOB PRIMARY KEY, value BLOB NOT NULL, 
 """
 _MOST = 500
 """Keys asked for in one statement; SQLite's least limit is 999."""
+
+_DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT}
+"""SQLite's codes for a file whose content is wrong."""
+
+T = TypeVar("T")
 
 Blocks = Iterable[Sequence[tuple[int, bytes]]]
 
@@ -74,7 +79,8 @@ class Values:
         lock: Makes the lock that :meth:`fill` holds while it computes, so that no two processes compute the same.
 
     Raises:
-        ArtifactError: The file cannot be opened, is damaged, or was written by a newer version.
+        ArtifactError: The file cannot be opened, was written by a newer version, or is damaged and ``mode`` is
+            ``only``. In the other modes a damaged file is set aside, as ``NAME.damaged.sqlite``, with a warning.
     """
 
     def __init__(
@@ -95,8 +101,9 @@ class Values:
         self._cost = "seconds"
         self._lock = threading.RLock()
         self._connection: sqlite3.Connection | None = None
-        with self._lock:
-            self._open()
+        self._inode = 0
+        self._unreadable = False
+        self._with_connection(lambda connection: None)
         if write:
             os.utime(path)  # when it was last used, for gc
 
@@ -151,19 +158,17 @@ class Values:
         """The values that are there, by key, and the seconds that computing them has taken."""
         if self.mode == "refresh":
             keys = [key for key in keys if key in self._fresh]
-        found: list[tuple[bytes, bytes, float]] = []
-        try:
-            with self._lock:
-                connection = self._open()
-                if connection is None:
-                    return {}, 0.0
-                for first in range(0, len(keys), _MOST):
-                    some = keys[first : first + _MOST]
-                    marks = ",".join("?" * len(some))
-                    statement = f'SELECT key, value, {self._cost} FROM "values" WHERE key IN ({marks})'  # noqa: S608
-                    found += connection.execute(statement, some)
-        except sqlite3.Error as error:
-            raise ArtifactError(f"{self.path}: damaged: {error}") from None
+
+        def read(connection: sqlite3.Connection) -> list[tuple[bytes, bytes, float]]:
+            rows: list[tuple[bytes, bytes, float]] = []
+            for first in range(0, len(keys), _MOST):
+                some = keys[first : first + _MOST]
+                marks = ",".join("?" * len(some))
+                statement = f'SELECT key, value, {self._cost} FROM "values" WHERE key IN ({marks})'  # noqa: S608
+                rows += connection.execute(statement, some)
+            return rows
+
+        found = self._with_connection(read) or []
         whole = {key: value[:-4] for key, value, _ in found if _is_whole(value)}
         if len(whole) < len(found):
             logger.warning("%s: %d values are damaged; they are computed again", self.path, len(found) - len(whole))
@@ -179,18 +184,17 @@ class Values:
         if not self.write:
             return
         rows = [(key, value + _checksum(value), seconds) for key, value in items]
-        try:
-            with self._lock, self._open() as connection:  # type: ignore[union-attr]  # made when missing
+
+        def write(connection: sqlite3.Connection) -> None:
+            with connection:
                 connection.executemany('INSERT OR REPLACE INTO "values" VALUES (?, ?, ?)', rows)
-        except sqlite3.Error as error:
-            raise ArtifactError(f"{self.path}: cannot be written: {error}") from None
+
+        self._with_connection(write)
         if self.mode == "refresh":
             self._fresh.update(key for key, _, _ in rows)
 
     def __len__(self) -> int:
-        with self._lock:
-            connection = self._open()
-            return int(connection.execute('SELECT COUNT(*) FROM "values"').fetchone()[0]) if connection else 0
+        return self._with_connection(lambda one: int(one.execute('SELECT COUNT(*) FROM "values"').fetchone()[0])) or 0
 
     def close(self) -> None:
         """Close the file; it is opened again when needed."""
@@ -239,20 +243,61 @@ class Values:
 
     # -- within -----------------------------------------------------------------------------------------------------
 
-    def _open(self) -> sqlite3.Connection | None:
-        """The connection; None when the file is not there and may not be made."""
-        if self._connection is None:
+    def _with_connection(self, work: Callable[[sqlite3.Connection], T]) -> T | None:
+        """What ``work`` gives with the open file; None when it is not there and may not be made. A damaged file is set
+        aside and the work done with a new one; where nothing may be written, it counts as empty.
+
+        Raises:
+            ArtifactError: The file cannot be used (locked, no room, no right), or is damaged and ``mode`` is ``only``.
+        """
+        with self._lock:
             try:
-                if self.write:
-                    self.path.parent.mkdir(parents=True, exist_ok=True)
-                    self._connection = _writable(self.path, self._about)
-                elif self.path.exists():
-                    self._connection = _read_only(self.path)
-                    if self._connection.execute("PRAGMA user_version").fetchone()[0] < _FORMAT:
-                        self._cost = "0.0"  # an older file, which cannot be migrated here
+                connection = self._open()
+                return None if connection is None else work(connection)
             except (sqlite3.Error, OSError) as error:
-                raise ArtifactError(f"{self.path}: cannot be opened: {error}") from None
+                if not _is_damage(error):
+                    raise ArtifactError(f"{self.path}: cannot be used: {error}") from None
+                self._leave(error)
+            connection = self._open()
+            return None if connection is None else work(connection)
+
+    def _open(self) -> sqlite3.Connection | None:
+        """The connection; None when the file is not there, or damaged, and may not be made."""
+        if self._connection is None:
+            self._inode = _inode(self.path)
+            if self.write:
+                self.path.parent.mkdir(parents=True, exist_ok=True)
+                self._connection = _writable(self.path, self._about)
+                self._inode = _inode(self.path)
+            elif self.path.exists() and not self._unreadable:
+                self._connection = _read_only(self.path)
+                if self._connection.execute("PRAGMA user_version").fetchone()[0] < _FORMAT:
+                    self._cost = "0.0"  # an older file, which cannot be migrated here
         return self._connection
+
+    def _leave(self, error: Exception) -> None:
+        """Have nothing more to do with the file as it is: set it aside, unless another process has done so."""
+        from filelock import FileLock
+
+        self.close()
+        if self.mode == "only":
+            raise ArtifactError(
+                f"{self.path}: damaged: {error}; nothing may be computed: run once in store mode 'use', which sets the "
+                "file aside and computes its values again"
+            ) from None
+        if not self.write:
+            self._unreadable = True
+            logger.warning("%s: damaged: %s; what it held is computed again, and not kept", self.path, error)
+            return
+        aside = self.path.with_name(f"{self.path.stem}.damaged.sqlite")
+        with FileLock(self.path.with_suffix(".aside-lock")):
+            if _inode(self.path) != self._inode:
+                return
+            for suffix in ("", "-wal", "-shm"):
+                old = self.path.with_name(self.path.name + suffix)
+                if old.exists():
+                    old.replace(aside.with_name(aside.name + suffix))
+        logger.warning("%s: damaged: %s; set aside as %s, its values are computed again", self.path, error, aside.name)
 
 
 def _writable(path: Path, about: str) -> sqlite3.Connection:
@@ -286,6 +331,26 @@ def _migrate(connection: sqlite3.Connection, about: str) -> None:
     if not connection.execute("SELECT 1 FROM about").fetchone():
         connection.execute("INSERT INTO about VALUES (?)", (about,))
     connection.execute(f"PRAGMA user_version={_FORMAT}")
+
+
+def _inode(path: Path) -> int:
+    """Which file has the name now; 0 for none."""
+    try:
+        return path.stat().st_ino
+    except OSError:
+        return 0
+
+
+def _is_damage(error: Exception) -> bool:
+    """Whether the file's content is at fault, and not a lock, the disk or a missing right."""
+    if not isinstance(error, sqlite3.Error):
+        return False
+    code = getattr(error, "sqlite_errorcode", None)
+    if code is None:
+        return False
+    primary = code & 0xFF
+    lost = primary == sqlite3.SQLITE_ERROR and str(error).startswith(("no such", "table"))  # its schema is gone
+    return lost or primary in _DAMAGED or code == sqlite3.SQLITE_IOERR_SHORT_READ
 
 
 def _checksum(value: bytes) -> bytes:

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from rag.errors import ConfigError
-from rerankers.base import Scorer
-from rerankers.blend import training_sample
-from rerankers.cur.factors import Factors
+from rag.rerankers.base import Scorer
+from rag.rerankers.blend import training_sample
+from rag.rerankers.cur.factors import Factors
 
 if TYPE_CHECKING:
     from rag.context import FitContext
@@ -31,7 +31,7 @@ def aligned(context: FitContext, scorer: Scorer, factors: Factors) -> tuple[floa
     own = factors.query_vectors(batch)
     if own is None:
         raise ConfigError(
-            f"'training' needs factors with vectors for queries, which {factors.label()} have not",
+            f"'training' needs factors with vectors for queries, which {factors.spec.label} have not",
             parameter="alignment",
         )
     columns = np.unique(np.linspace(0, candidates.positions.shape[1] - 1, _CANDIDATES).astype(np.int64))

@@ -13,13 +13,13 @@ from pydantic import Field
 from rag.candidates import Floats, Vectors
 from rag.component import Need, Runtime
 from rag.errors import DataError
+from rag.rerankers.cur.factors import Factors
+from rag.rerankers.cur.matrix import score_matrix
 from rag.types import Query
-from rerankers.cur.factors import Factors
-from rerankers.cur.matrix import score_matrix
 
 if TYPE_CHECKING:
     from rag.context import FitContext
-    from rerankers.base import Scorer
+    from rag.rerankers.base import Scorer
 
 __all__ = ["AnchorQueryFactors", "anchor_queries", "fold_in", "queries_content"]
 
@@ -66,7 +66,7 @@ class AnchorQueryFactors(Factors):
     def needs(self) -> frozenset[Need]:  # type: ignore[override]
         return frozenset({"corpus", "training"} if self.queries == "train" else {"corpus"})
 
-    def content(self) -> Any:
+    def _model_digest(self) -> Any:
         return queries_content(self.queries)
 
     def make(self, context: FitContext, scorer: Scorer) -> tuple[Vectors, Floats | None]:

@@ -2,7 +2,7 @@
 
     first round    items from the first stage, or fixed anchors
     every round    score them; solve for each query's weights; the best unscored items are next
-    the answer     everything scored, by its exact score
+    the answer     everything scored, by its exact score; where it is asked for, predictions for the rest of the list
 
 ADACUR (Yadav et al., EMNLP Findings 2023) is this with item vectors from a dense score matrix, AXN (Yadav et al., ICLR
 2024) with those of an encoder or of a sparse matrix, ANNCUR (Yadav et al., EMNLP 2022) with anchors that are the same
@@ -13,15 +13,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 
 from rag.candidates import Floats, Ints, Vectors
-from rerankers.cur.items import Extra, Items, Listed, gathered
-from rerankers.cur.solver import Doubles, GrowingRidge, PseudoInverse, Solver
+from rag.rerankers.cur.items import Extra, Items, Listed, gathered
+from rag.rerankers.cur.solver import Doubles, GrowingRidge, PseudoInverse, Solver
 
-__all__ = ["Acquisition", "Plan", "Prior", "Score", "round_sizes", "search"]
+__all__ = ["Acquisition", "Outcome", "Plan", "Prior", "Score", "round_sizes", "search"]
 
 Acquisition = Literal["mean", "softmax", "ucb", "thompson"]
 """How the next items are chosen: by predicted score; sampled by softmax over it; by its upper confidence bound; by one
@@ -104,6 +104,21 @@ class Prior:
         return np.where(ids < 0, 0.0, np.where(found, values, self.missing[:, None])).astype(np.float64)
 
 
+class Outcome(NamedTuple):
+    """What a search has spent its budget on.
+
+    Args:
+        items: Items scored, int64 [q, budget] in the order they were; -1 where a query has fewer items.
+        scores: Their exact scores, float32 [q, budget].
+        predicted: For the first stage's candidates, the scores that the model of all scored items predicts, float32
+            [q, n_listed]; None when nobody asked.
+    """
+
+    items: Ints
+    scores: Floats
+    predicted: Floats | None = None
+
+
 def round_sizes(budget: int, rounds: int) -> list[int]:
     """A budget in ``rounds`` parts that differ by one at most, the larger first."""
     return [budget // rounds + (number < budget % rounds) for number in range(rounds)]
@@ -119,7 +134,8 @@ def search(
     alignment: tuple[float, float] | None = None,
     mean_square: float = 1.0,
     random: Sequence[np.random.Generator] = (),
-) -> tuple[Ints, Floats]:
+    predict: bool = False,
+) -> Outcome:
     """Spend the budget for a batch of queries, which advance a round together.
 
     Args:
@@ -133,13 +149,11 @@ def search(
             free.
         mean_square: Of the item vectors' lengths: what ``ridge`` is relative to.
         random: One generator a query, for ``softmax`` and ``thompson``.
-
-    Returns:
-        Items scored, int64 [q, budget] in the order they were (-1 padding where a query has fewer items), and their
-        exact scores, float32.
+        predict: Whether scores of the first stage's candidates are predicted at the end.
     """
     q, budget, d = len(first), sum(plan.sizes), items.vectors.shape[1]
-    solver, features = _solver(items, plan, q, budget, d, alignment, mean_square, random)
+    capacity = budget if predict else budget - plan.sizes[-1]
+    solver, features = _solver(items, plan, q, capacity, d, alignment, mean_square, random)
     taken = np.full((q, budget), -1, dtype=np.int64)
     exact = np.full((q, budget), -np.inf, dtype=np.float32)
     done = 0
@@ -158,16 +172,42 @@ def search(
         new[rows, columns] = score(rows, picks[rows, columns])
         taken[:, done : done + size], exact[:, done : done + size] = picks, new
         done += size
-        if number + 1 < len(plan.sizes):
+        if predict or number + 1 < len(plan.sizes):
             solver.add(*_equations(items, picks, new, prior, features, alignment))
-    return taken, exact
+    if not (predict and done):
+        return Outcome(taken, exact, np.zeros(prior.listed.shape, dtype=np.float32) if predict else None)
+    predicted = _predicted(items, prior.listed, prior, *solver.solve(), alignment)
+    if not features and alignment is None:  # the solver leaves out the level of a query's scores
+        there = taken >= 0
+        own = np.where(there, exact - _predicted(items, taken, prior, *solver.solve(), alignment), 0)
+        predicted += (own.sum(axis=1) / np.maximum(there.sum(axis=1), 1))[:, None]
+    return Outcome(taken, exact, predicted.astype(np.float32))
+
+
+def _predicted(
+    items: Items,
+    ids: Ints,
+    prior: Prior,
+    coefficients: Doubles,
+    weights: Doubles,
+    alignment: tuple[float, float] | None,
+) -> Doubles:
+    """Predicted scores of items on the scorer's scale, float64 [q, b]."""
+    predicted = np.asarray(np.einsum("qbd,qd->qb", gathered(items.vectors, ids), weights), dtype=np.float64)
+    if items.offsets is not None:
+        predicted += np.where(ids >= 0, items.offsets[np.maximum(ids, 0)], 0)
+    if coefficients.shape[1]:
+        predicted += coefficients[:, :1]
+    if coefficients.shape[1] > 1:
+        predicted += coefficients[:, 1:2] * prior.of_items(ids)
+    return predicted if alignment is None else predicted / alignment[1] + alignment[0]
 
 
 def _solver(
     items: Items,
     plan: Plan,
     q: int,
-    budget: int,
+    capacity: int,
     d: int,
     alignment: tuple[float, float] | None,
     mean_square: float,
@@ -181,9 +221,9 @@ def _solver(
     if plan.acquisition == "thompson":
         draws = len(plan.sizes) - 1
         samples = np.stack([one.normal(size=(d, draws)) for one in random])
-        noise = np.stack([one.normal(size=(budget, draws)) for one in random])
+        noise = np.stack([one.normal(size=(sum(plan.sizes), draws)) for one in random])
     ridge = plan.ridge * max(mean_square, 1e-12)
-    return GrowingRidge(q, budget - plan.sizes[-1], d, features, ridge, samples=samples, noise=noise), features
+    return GrowingRidge(q, capacity, d, features, ridge, samples=samples, noise=noise), features
 
 
 def _filled(items: Items, prior: Prior, first: Ints, size: int) -> Ints:

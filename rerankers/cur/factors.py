@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import numpy as np
 
 from rag.candidates import Floats, Ints, Vectors
-from rag.component import Component
+from rag.component import Component, Inherited
+from rag.component.inheritance import given
 from rag.embedders.base import Embedder
 from rag.errors import NotFittedError
 
 if TYPE_CHECKING:
     from rag.batch import QueryBatch
     from rag.context import FitContext
-    from rerankers.base import Scorer
+    from rag.rerankers.base import Scorer
 
 __all__ = ["EmbeddingFactors", "Factors", "of_length_one"]
 
@@ -45,7 +46,7 @@ class Factors(Component):
 
     def update(self, context: FitContext, kept: Ints) -> None:
         """Have the vectors of the passages that stay. With new ones, :meth:`build` comes after it."""
-        for _, child in self.children():
+        for _, child in self.spec.children():
             context.fit(child)
         if len(kept) == len(self.vectors) == len(context.passages):
             context.keep(self)
@@ -59,7 +60,9 @@ class Factors(Component):
     @property
     def vectors(self) -> Vectors:
         if self._vectors is None:
-            raise NotFittedError(f"the factors {self.label()} have not been built: fit the pipeline they are in first")
+            raise NotFittedError(
+                f"the factors {self.spec.label} have not been built: fit the pipeline they are in first"
+            )
         return self._vectors
 
     @property
@@ -91,23 +94,24 @@ class EmbeddingFactors(Factors):
     """The vectors of an encoder, scaled to length 1 (AXN: Yadav et al., ICLR 2024): no offline scorer call at all.
 
     Args:
-        embedder: Makes the vectors; those of a dense retriever with the same embedder are shared.
+        embedder: Makes the vectors; those of a dense retriever with the same embedder are shared. The retriever's, when
+            none is given.
     """
 
     type = "embeddings"
     needs = frozenset({"corpus"})
 
-    def __init__(self, *, embedder: Embedder) -> None:
+    def __init__(self, *, embedder: Annotated[Embedder | None, Inherited()] = None) -> None:
         self.embedder = embedder
 
     def make(self, context: FitContext, scorer: Scorer) -> tuple[Vectors, Floats | None]:
-        context.fit(self.embedder)
+        context.fit(given(self.embedder, self))
         start = context.n_kept
-        new = of_length_one(context.embed_passages(self.embedder, start=start))
+        new = of_length_one(context.embed_passages(given(self.embedder, self), start=start))
         return np.concatenate([self.vectors, new]) if start else new, None
 
     def query_vectors(self, batch: QueryBatch) -> Vectors:
-        return of_length_one(batch.embeddings(self.embedder))
+        return of_length_one(batch.embeddings(given(self.embedder, self)))
 
 
 def of_length_one(vectors: Vectors) -> Vectors:

@@ -20,7 +20,7 @@ from rag.types import Query
 
 if TYPE_CHECKING:
     from rag.context import FitContext
-    from rerankers.base import Scorer
+    from rag.rerankers.base import Scorer
 
 __all__ = ["check_calls", "score_matrix"]
 
@@ -63,7 +63,7 @@ def score_matrix(
     """
     context.fit(scorer)
     shape = (len(queries), len(context.passages))
-    if context.store is None or not scorer.is_lasting:
+    if context.store is None or not scorer.spec.is_serializable:
         check_calls(scorer, queries, context, shape[0] * shape[1], max_calls)
         scores, done = np.zeros(shape, dtype=dtype), np.zeros((shape[0], -(-shape[1] // 8)), dtype=np.uint8)
         _fill(scorer, queries, context, scores, done)
@@ -76,7 +76,7 @@ def score_matrix(
         _fill(scorer, queries, context, scores, done)
 
     texts = fingerprint_texts(query.text for query in queries)
-    key = fingerprint([scorer.content_fingerprint, context.passages.fingerprint, texts, dtype])
+    key = fingerprint([scorer.spec.cache_key, context.passages.fingerprint, texts, dtype])
     about = f"{scorer!r}: {shape[0]} queries x {shape[1]} passages"
     folder = context.store.resumable("score_matrix", key, make, about=about)
     return np.load(folder / _SCORES, mmap_mode="r")  # type: ignore[no-any-return]

@@ -11,14 +11,14 @@ from rag.batch import QueryBatch
 from rag.candidates import Floats, Ints, Vectors, top_k_of_scores
 from rag.component import Need, Runtime
 from rag.embedders.base import Embedder
-from rerankers.cur.anchor_queries import anchor_queries, queries_content
-from rerankers.cur.factors import Factors, of_length_one
-from rerankers.cur.matrix import check_calls
-from rerankers.cur.solver import Doubles
+from rag.rerankers.cur.anchor_queries import anchor_queries, queries_content
+from rag.rerankers.cur.factors import Factors, of_length_one
+from rag.rerankers.cur.matrix import check_calls
+from rag.rerankers.cur.solver import Doubles
 
 if TYPE_CHECKING:
     from rag.context import FitContext
-    from rerankers.base import Scorer
+    from rag.rerankers.base import Scorer
 
 __all__ = ["MatrixFactorisation", "alternating_least_squares", "bilinear_form"]
 
@@ -75,7 +75,7 @@ class MatrixFactorisation(Factors):
     def needs(self) -> frozenset[Need]:  # type: ignore[override]
         return frozenset({"corpus", "training"} if self.queries == "train" else {"corpus"})
 
-    def content(self) -> Any:
+    def _model_digest(self) -> Any:
         return queries_content(self.queries)
 
     def make(self, context: FitContext, scorer: Scorer) -> tuple[Vectors, Floats | None]:

@@ -6,9 +6,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from rerankers.base import Scorer
-from rerankers.cur.factors import Factors
-from rerankers.cur.stage import Cur
+from rag.rerankers.base import Scorer
+from rag.rerankers.cur.factors import EmbeddingFactors, Factors
+from rag.rerankers.cur.stage import Cur
 
 __all__ = ["ADACUR", "ANNCUR", "AXN"]
 
@@ -51,6 +51,7 @@ class ANNCUR(Cur):
             start=start,
             anchors=anchors,
             solver="pinv",
+            scores="scorer",
             top_k=top_k,
             seed=seed,
         )
@@ -96,6 +97,7 @@ class ADACUR(Cur):
             anchors=anchors,
             solver="pinv",
             acquisition="mean" if selection == "top_k" else "softmax",
+            scores="scorer",
             top_k=top_k,
             seed=seed,
         )
@@ -125,7 +127,7 @@ class AXN(Cur):
         self,
         *,
         scorer: Scorer,
-        factors: Factors,
+        factors: Factors = EmbeddingFactors(),  # noqa: B008 - a default component is cloned for each instance
         budget: Annotated[int, Field(ge=1)] = 100,
         rounds: Annotated[int, Field(ge=1)] = 10,
         ridge: Annotated[float, Field(gt=0)] = 1.0,
@@ -144,6 +146,7 @@ class AXN(Cur):
             interpolation=interpolation,
             alignment="training",
             scope=scope,
+            scores="scorer",
             top_k=top_k,
             seed=seed,
         )

@@ -9,26 +9,16 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import numpy as np
 from pydantic import Field
 
-from rag.candidates import PADDING, Candidates, Floats, Ints
+from rag.candidates import PADDING, Candidates, Ints
 from rag.component import Component, Need
 from rag.errors import ConfigError
-from rag.stage import Stage
-from rerankers.base import Scorer
-from rerankers.blend import (
-    Blend,
-    blended,
-    fixed_weight,
-    load_weight,
-    needs_of,
-    save_weight,
-    training_sample,
-    tuned_weight,
-)
-from rerankers.cur.alignment import aligned
-from rerankers.cur.anchors import choose_anchors
-from rerankers.cur.engine import Acquisition, Plan, Prior, round_sizes, search
-from rerankers.cur.factors import Factors
-from rerankers.cur.items import Everything, Items, Listed, Mask
+from rag.rerankers.base import Scorer
+from rag.rerankers.cur.alignment import aligned
+from rag.rerankers.cur.anchors import choose_anchors
+from rag.rerankers.cur.engine import Acquisition, Outcome, Plan, Prior, round_sizes, search
+from rag.rerankers.cur.factors import EmbeddingFactors, Factors
+from rag.rerankers.cur.items import Everything, Items, Listed, Mask, is_in
+from rag.rerankers.scoring import Blend, Scores, ScoringStage
 
 if TYPE_CHECKING:
     from rag.batch import QueryBatch
@@ -36,21 +26,25 @@ if TYPE_CHECKING:
 
 __all__ = ["Cur"]
 
+_LEAST = -1e30
+"""Stands for a prediction that is below all others."""
+
 _MEMORY = 1 << 28
 """Bytes that the solved systems of the queries that advance together may take."""
 
 
-class Cur(Stage):
+class Cur(ScoringStage):
     """Finds the documents a scorer likes best, all over the corpus, with a fixed number of scorer calls per query.
 
     Instead of scoring the first stage's list from the top, it scores some, predicts the scores of all documents from
-    those, scores the most promising, and so on for some rounds; so it reaches what the first stage missed. What it
-    returns are documents it has scored, by their exact scores. A query for which the first stage found nothing gets
-    nothing. See ``docs/cur.md``; the presets ``anncur``, ``adacur`` and ``axn`` have the settings of the papers.
+    those, scores the most promising, and so on for some rounds; so it reaches what the first stage missed. It answers
+    with what it has scored and with the rest of the first stage's list, which its model predicts, in an order blended
+    with the first stage's. A query for which the first stage found nothing gets nothing. See ``docs/cur.md``; the
+    presets ``anncur``, ``adacur`` and ``axn`` have the settings of the papers.
 
     Args:
         scorer: What scores.
-        factors: The item vectors that scores are predicted from.
+        factors: The item vectors that scores are predicted from; by default those of the retriever's embedder.
         budget: Scorer calls per query, anchors included: the price. It is spent to the last unless there are fewer
             passages.
         strategy: ``adaptive``: each round is chosen by the scores before it. ``fixed``: ``anchors`` are the same for
@@ -74,9 +68,11 @@ class Cur(Stage):
         exploration: Standard deviations for ``ucb``, scale of the draws for ``thompson``, temperature (in standard
             deviations of the query's scores) for ``softmax``.
         scope: ``corpus``, or how many of the first stage's best may be chosen at all.
-        blend: Weight of the first stage in the returned order, by rank fusion; ``tuned`` takes the best for training
-            queries. None returns the scorer's own scores.
-        top_k: Documents kept; None keeps all that were scored.
+        blend: Weight of the first stage's order from 0 to 1; ``tuned`` learns it from at most 200 training queries;
+            ``auto``, the default, from at most 50 where there are any and takes 0.5 where there are none. A scorer that
+            does not help on them is left out, by weight 1.
+        scores: ``blended``, or ``scorer``: only what was scored, by its exact scores.
+        top_k: Documents kept; None keeps all.
         seed: For everything random.
     """
 
@@ -86,7 +82,7 @@ class Cur(Stage):
         self,
         *,
         scorer: Scorer,
-        factors: Factors,
+        factors: Factors = EmbeddingFactors(),  # noqa: B008 - a default component is cloned for each instance
         budget: Annotated[int, Field(ge=1)] = 100,
         strategy: Literal["adaptive", "fixed"] = "adaptive",
         start: Literal["first_stage", "random", "k_means", "l2_greedy"] = "first_stage",
@@ -100,7 +96,8 @@ class Cur(Stage):
         acquisition: Acquisition = "mean",
         exploration: Annotated[float, Field(ge=0)] = 1.0,
         scope: Literal["corpus"] | Annotated[int, Field(ge=1)] = "corpus",
-        blend: Blend = None,
+        blend: Blend = "auto",
+        scores: Scores = "blended",
         top_k: Annotated[int, Field(ge=1)] | None = None,
         seed: Annotated[int, Field(ge=0)] = 0,
     ) -> None:
@@ -120,16 +117,16 @@ class Cur(Stage):
         self.exploration = exploration
         self.scope = scope
         self.blend = blend
+        self.scores = scores
         self.top_k = top_k
         self.seed = seed
         self._check()
         self._anchors: Ints | None = None
         self._alignment: tuple[float, float] | None = None
-        self._weight = fixed_weight(blend)
+        self._start()
 
     def _check(self) -> None:
         rules = [
-            (self.top_k is None or self.top_k <= self.budget, "top_k", f"at most the budget ({self.budget})"),
             (self.anchors is None or self.anchors < self.budget, "anchors", f"below the budget ({self.budget})"),
             (
                 self.strategy == "fixed" or self.rounds <= (self.anchors or self.budget),
@@ -163,7 +160,7 @@ class Cur(Stage):
     def needs(self) -> frozenset[Need]:  # type: ignore[override]
         """Training queries, and what the first stage finds for them, where something is learnt from them."""
         aligned: frozenset[Need] = frozenset({"training", "candidates"} if self.alignment == "training" else set())
-        return aligned | needs_of(self.blend)
+        return aligned | super().needs
 
     @property
     def sizes(self) -> list[int]:
@@ -185,9 +182,7 @@ class Cur(Stage):
         self._choose_anchors()
         if self.alignment == "training":
             self._alignment = aligned(context, self.scorer, self.factors)
-        if self.blend == "tuned":
-            batch, candidates = training_sample(context)
-            self._weight = tuned_weight(self._scored(batch, candidates), candidates, batch, context)
+        self._learn_weight(context)
 
     def update(self, context: FitContext, kept: Ints) -> None:
         """What was learnt from judged queries stays; item vectors and anchors become those of the new passages."""
@@ -201,7 +196,7 @@ class Cur(Stage):
         if len(kept) < len(context.passages):
             if "training" in self.factors.needs:
                 raise ConfigError(
-                    f"{self.factors.label()} is made of the training queries' scores: index again instead"
+                    f"{self.factors.spec.label} is made of the training queries' scores: index again instead"
                 )
             self.factors.build(context, self.scorer)
         self._choose_anchors()
@@ -212,7 +207,7 @@ class Cur(Stage):
             self._anchors = choose_anchors(self.factors.vectors, self.start, count, seed=self.seed)
 
     def save_state(self, folder: Path) -> None:
-        save_weight(folder, self.blend, self._weight)
+        super().save_state(folder)
         learnt = {"anchors": self._anchors, "alignment": self._alignment}
         for name, value in learnt.items():
             if value is not None:
@@ -224,26 +219,17 @@ class Cur(Stage):
         self._anchors = learnt.get("anchors")
         if "alignment" in learnt:
             self._alignment = (float(learnt["alignment"][0]), float(learnt["alignment"][1]))
-        self._weight = load_weight(Path(folder), self.blend)
-
-    @property
-    def keeps_state(self) -> bool:
-        """What is dear (the factors, scores) is in the store by itself; the rest is learnt again in no time."""
-        return False
 
     # -- asking -----------------------------------------------------------------------------------------------------
 
-    def process(self, batch: QueryBatch, candidates: Candidates) -> Candidates:
-        scored = self._scored(batch, candidates)
-        if self._weight is not None:
-            scored = blended(scored, candidates, self._weight)
-        return scored.head(self.top_k) if self.top_k else scored
-
-    def _scored(self, batch: QueryBatch, candidates: Candidates) -> Candidates:
-        """Everything that was scored, best first, without the blend."""
+    def ranked(self, batch: QueryBatch, candidates: Candidates) -> Candidates:
         n, budget = len(self.passages), min(self.budget, len(self.passages))
         ids = np.full((len(batch), budget), PADDING, dtype=np.int64)
         scores = np.full((len(batch), budget), -np.inf, dtype=np.float32)
+        rest = Candidates.empty(len(batch)) if not self.blends else candidates
+        # Beyond the scope there is no prediction: below all others, in the first stage's order.
+        columns = np.arange(rest.positions.shape[1]) / max(1, rest.positions.shape[1])
+        predicted = np.tile(np.float32(_LEAST) * (1 + columns).astype(np.float32), (len(batch), 1))
         step = max(1, _MEMORY // (8 * budget * self.factors.vectors.shape[1]))
         for group in batch.groups(self.passages):
             allowed = None if group.allowed is None else np.zeros(n, dtype=bool)
@@ -253,16 +239,20 @@ class Cur(Stage):
             live = members[candidates.counts[members] > 0]
             for first in range(0, len(live), step):
                 rows = live[first : first + step]
-                found, exact = self._search(batch, candidates, rows, allowed)
+                found, exact, of_rest = self._search(batch, candidates, rows, allowed)
+                if of_rest is not None:
+                    predicted[rows, : of_rest.shape[1]] = of_rest
                 if allowed is not None:  # anchors are the same for all, and may have been others
                     found = np.where(allowed[np.maximum(found, 0)], found, PADDING)
                 ids[rows], scores[rows] = found[:, :budget], exact[:, :budget]
+        if rest.positions.size:
+            known = is_in(rest.passages, ids) | ~rest.mask
+            ids = np.concatenate([ids, np.where(known, PADDING, rest.passages)], axis=1)
+            scores = np.concatenate([scores, np.where(known, -np.inf, predicted)], axis=1)
         owners = np.where(ids >= 0, self.passages.document[np.maximum(ids, 0)], PADDING)
-        return Candidates.from_scores(owners, scores, ids).best_per_document(budget)
+        return Candidates.from_scores(owners, scores, ids).best_per_document(ids.shape[1])
 
-    def _search(
-        self, batch: QueryBatch, candidates: Candidates, rows: Ints, allowed: Mask | None
-    ) -> tuple[Ints, Floats]:
+    def _search(self, batch: QueryBatch, candidates: Candidates, rows: Ints, allowed: Mask | None) -> Outcome:
         width = int(candidates.counts[rows].max())
         if self.scope != "corpus":
             width = min(width, self.scope)
@@ -292,6 +282,7 @@ class Cur(Stage):
             alignment=self._alignment,
             mean_square=factors.mean_square,
             random=[self._generator(batch.texts[row]) for row in rows.tolist()],
+            predict=self.blends,
         )
 
     # -- within -----------------------------------------------------------------------------------------------------

@@ -68,7 +68,7 @@ class Gatherer:
             batch.record(name, found)
         # Features have the same names wherever the stage stands, and while it is fitted.
         tables |= {f"sources.{n.removeprefix(own)}": table for n, table in batch.lists.items() if n.startswith(own)}
-        kinds = {part.type for root in self._roots() for _, part in root.walk() if "training" in part.needs}
+        kinds = {part.type for root in self._roots() for _, part in root.spec.walk() if "training" in part.needs}
         learned = {name for name in tables if any(part.split(" ")[-1] in kinds for part in name.split("."))}
         plain = {name: table for name, table in tables.items() if name not in learned}
         candidates = union([first, *plain.values(), *(tables[name] for name in sorted(learned))], self.depth)
@@ -104,7 +104,7 @@ class Gatherer:
         roots += [(f"sources.{number}", source) for number, source in enumerate(self.sources)]
         seen: set[str] = set()
         for root, component in roots:
-            for path, part in component.walk(root):
+            for path, part in component.spec.walk(root):
                 if isinstance(part, Retriever) and part.fingerprint not in seen:
                     seen.add(part.fingerprint)
                     yield f"{path} {part.type}", part

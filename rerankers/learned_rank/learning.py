@@ -10,8 +10,8 @@ from rag.candidates import Bools, Candidates, Floats, Ints
 from rag.learning.features import Features
 from rag.learning.judgements import Gains, paired_gain
 from rag.learning.unseen import N_FOLDS
-from rerankers.learned_rank.gather import Gathered
-from rerankers.learned_rank.model import Kind, Lists, RankModel, fit_model, tuned_l2
+from rag.rerankers.learned_rank.gather import Gathered
+from rag.rerankers.learned_rank.model import Kind, Lists, RankModel, fit_model, tuned_l2
 
 __all__ = ["MIN_QUERIES", "Choice", "Learned", "Option", "dependence", "learn", "ranked", "used"]
 

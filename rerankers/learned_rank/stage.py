@@ -16,10 +16,10 @@ from rag.candidates import Candidates, Ints
 from rag.errors import NotFittedError
 from rag.learning.judgements import Gains
 from rag.learning.unseen import N_FOLDS, LeaveOut
+from rag.rerankers.learned_rank.gather import Gathered, Gatherer
+from rag.rerankers.learned_rank.learning import Choice, Learned, Option, dependence, learn, ranked, used
+from rag.rerankers.learned_rank.model import Kind, RankModel
 from rag.stage import Retriever, Stage
-from rerankers.learned_rank.gather import Gathered, Gatherer
-from rerankers.learned_rank.learning import Choice, Learned, Option, dependence, learn, ranked, used
-from rerankers.learned_rank.model import Kind, RankModel
 
 if TYPE_CHECKING:
     from rag.context import FitContext

@@ -32,7 +32,7 @@ class Fusion(Component):
 
     kind: ClassVar[str] = "fusion"
 
-    learns: ClassVar[bool] = False
+    weighs: ClassVar[bool] = False
     """Whether :meth:`learn` is to be called once the retrievers are fitted."""
 
     def learn(self, tables: Sequence[Candidates], context: FitContext) -> None:

@@ -16,8 +16,8 @@ from rag.errors import NotFittedError
 from rag.learning.features import in_list, union
 from rag.learning.judgements import Gains, paired_gain
 from rag.learning.listwise import fit_linear
-from retrievers.fusion.base import Contributes, Doubles, Fusion
-from retrievers.fusion.min_max import MinMax
+from rag.retrievers.fusion.base import Contributes, Doubles, Fusion
+from rag.retrievers.fusion.min_max import MinMax
 
 if TYPE_CHECKING:
     from rag.context import FitContext
@@ -44,7 +44,7 @@ class Learned(Fusion):
 
     type = "learned"
     needs = frozenset({"training"})
-    learns = True
+    weighs = True
 
     def __init__(
         self, *, l2: Annotated[float, Field(gt=0)] = 0.01, smoothing: Annotated[float, Field(ge=0)] = 10.0
@@ -125,7 +125,7 @@ class Learned(Fusion):
         context.keep(self)
 
     @property
-    def keeps_state(self) -> bool:
+    def _caches_state(self) -> bool:
         """Learned again in no time."""
         return False
 

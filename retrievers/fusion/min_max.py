@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from rag.candidates import Candidates
-from retrievers.fusion.base import Doubles, Fusion
+from rag.retrievers.fusion.base import Doubles, Fusion
 
 __all__ = ["MinMax"]
 

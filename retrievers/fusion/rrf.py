@@ -8,7 +8,7 @@ import numpy as np
 from pydantic import Field
 
 from rag.candidates import Candidates
-from retrievers.fusion.base import Doubles, Fusion
+from rag.retrievers.fusion.base import Doubles, Fusion
 
 __all__ = ["RRF"]
 

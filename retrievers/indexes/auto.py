@@ -13,20 +13,20 @@ from rag.candidates import Floats, Ints, Vectors
 from rag.context import Progress, no_progress
 from rag.errors import NotFittedError
 from rag.registry import component_class
-from retrievers.indexes.base import Index
-from retrievers.indexes.faiss_index import FaissIndex
-from retrievers.indexes.flat import Flat
-from retrievers.indexes.hnsw import HNSW
-from retrievers.indexes.ivf_fastscan import IVFFastScan
-from retrievers.indexes.ivf_flat import IVFFlat
-from retrievers.indexes.rabitq import RaBitQ
+from rag.retrievers.indexes.base import Index
+from rag.retrievers.indexes.faiss_index import FaissIndex
+from rag.retrievers.indexes.flat import Flat
+from rag.retrievers.indexes.hnsw import HNSW
+from rag.retrievers.indexes.ivf_fastscan import IVFFastScan
+from rag.retrievers.indexes.ivf_flat import IVFFlat
+from rag.retrievers.indexes.rabitq import RaBitQ
 
 if TYPE_CHECKING:
     from rag.context import FitContext
 
 __all__ = ["Auto", "pick"]
 
-logger = logging.getLogger("retrievers.indexes")
+logger = logging.getLogger("rag.retrievers.indexes")
 
 _SCANNED = 20_000_000
 """Values that are compared one by one in some 5 ms on one core: up to here an exact answer costs little."""
@@ -44,7 +44,7 @@ class Auto(Index):
     """
 
     type = "auto"
-    libraries = ("faiss-cpu",)
+    _libraries = ("faiss-cpu",)
     can_add = True
 
     def __init__(self, *, memory_mib: Annotated[float, Field(gt=0)] = 4096) -> None:
@@ -73,8 +73,8 @@ class Auto(Index):
         return self.picked.search(vectors, k, allowed)
 
     def add(self, vectors: Vectors) -> None:
-        grown = self.picked.clone()  # whoever shares the old one keeps it
-        grown.adopt(self.picked)
+        grown = self.picked.spec.clone()  # whoever shares the old one keeps it
+        grown.spec.copy_state_from(self.picked)
         grown.add(vectors)
         self._picked = grown
 
@@ -90,7 +90,7 @@ class Auto(Index):
 
     def save_state(self, folder: Path) -> None:
         self.picked.save_state(folder)
-        about = {"picked": self.picked.to_config(), "why": self._why}
+        about = {"picked": self.picked.spec.to_config(), "why": self._why}
         (folder / "auto.json").write_text(json.dumps(about), encoding="utf-8")
 
     def load_state(self, folder: Path, context: FitContext) -> None:

@@ -52,7 +52,7 @@ class Index(Component):
         Raises:
             DataError: As :meth:`build`, or the index cannot grow (see :attr:`can_add`).
         """
-        raise NotImplementedError(f"{self.label()} cannot grow: look at can_add first")
+        raise NotImplementedError(f"{self.spec.label} cannot grow: look at can_add first")
 
     def reconstruct(self, keys: Ints) -> Vectors | None:
         """The vectors of these keys, exactly as they were given, float32 [n, d]; None when it does not have them."""

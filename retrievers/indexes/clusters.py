@@ -9,7 +9,7 @@ import numpy as np
 
 from rag.candidates import Vectors
 from rag.errors import ConfigError
-from retrievers.indexes.subset import Subset
+from rag.retrievers.indexes.subset import Subset
 
 __all__ = ["clusters_for", "probe_cost", "probe_parameters", "repeated", "trained_quietly"]
 

@@ -8,8 +8,8 @@ from typing import Any
 from rag.candidates import Vectors
 from rag.context import Progress, no_progress
 from rag.errors import ConfigError
-from retrievers.indexes.faiss_index import FaissIndex
-from retrievers.indexes.subset import Subset
+from rag.retrievers.indexes.faiss_index import FaissIndex
+from rag.retrievers.indexes.subset import Subset
 
 __all__ = ["Factory"]
 

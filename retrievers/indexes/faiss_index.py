@@ -15,9 +15,9 @@ import numpy as np
 from rag.candidates import PADDING, Floats, Ints, Vectors
 from rag.context import Progress, no_progress
 from rag.errors import ArtifactError, DataError, NotFittedError
-from retrievers.indexes.base import Index
-from retrievers.indexes.scan import scan, scan_cost
-from retrievers.indexes.subset import Subset, subset_of
+from rag.retrievers.indexes.base import Index
+from rag.retrievers.indexes.scan import scan, scan_cost
+from rag.retrievers.indexes.subset import Subset, subset_of
 
 if TYPE_CHECKING:
     from rag.context import FitContext
@@ -28,7 +28,7 @@ __all__ = ["FaissIndex"]
 class FaissIndex(Index):
     """An index of faiss: subclasses make one and say how it is searched."""
 
-    libraries = ("faiss-cpu",)
+    _libraries = ("faiss-cpu",)
     can_add = True
 
     selects: ClassVar[bool] = True
@@ -77,7 +77,7 @@ class FaissIndex(Index):
     def build(self, vectors: Vectors, *, progress: Progress = no_progress) -> None:
         vectors = self._finite(vectors, "vectors")
         if not len(vectors):
-            raise DataError(f"{self.label()}: there are no vectors to index")
+            raise DataError(f"{self.spec.label}: there are no vectors to index")
         start = time.perf_counter()
         index = self.make(vectors)
         step = max(1024, len(vectors) // 50) if self.adds_in_parts else len(vectors)
@@ -90,7 +90,7 @@ class FaissIndex(Index):
 
     def add(self, vectors: Vectors) -> None:
         if not self.can_add:
-            raise DataError(f"{self.label()} cannot take more vectors: build it again from all of them")
+            raise DataError(f"{self.spec.label} cannot take more vectors: build it again from all of them")
         import faiss
 
         vectors = self._finite(vectors, "vectors")
@@ -151,6 +151,24 @@ class FaissIndex(Index):
         if about.is_file():  # older ones have none
             self.build_seconds = float(json.loads(about.read_text(encoding="utf-8"))["build_seconds"])
 
+    def __getstate__(self) -> dict[str, Any]:
+        # faiss pickles an index; its part would be another one afterwards, and the last subset is worth nothing.
+        state = super().__getstate__()
+        if self._index is not None:
+            import faiss
+
+            state["_index"] = faiss.serialize_index(self._index)
+        return {name: value for name, value in state.items() if name not in ("_flat", "_last")}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        if self._index is not None:
+            import faiss
+
+            size = self._bytes
+            self._set(faiss.deserialize_index(self._index))
+            self._bytes = size
+
     # -- within -----------------------------------------------------------------------------------------------------
 
     def _set(self, index: Any) -> None:
@@ -159,7 +177,7 @@ class FaissIndex(Index):
 
     def _fitted(self) -> Any:
         if self._index is None:
-            raise NotFittedError(f"the index {self.label()} has not been built: fit the pipeline it is in first")
+            raise NotFittedError(f"the index {self.spec.label} has not been built: fit the pipeline it is in first")
         return self._index
 
     def _search(self, vectors: Vectors, k: int, subset: Subset | None) -> tuple[Ints, Floats]:
@@ -209,7 +227,7 @@ class FaissIndex(Index):
             return np.asarray(self._index.reconstruct_batch(keys), dtype=np.float32)
         except RuntimeError as error:
             raise DataError(
-                f"{self.label()} cannot search among some keys only: faiss gives no vectors back: "
+                f"{self.spec.label} cannot search among some keys only: faiss gives no vectors back: "
                 f"{str(error).strip().splitlines()[0]}"
             ) from None
 
@@ -222,7 +240,7 @@ class FaissIndex(Index):
         if not np.isfinite(vectors.sum(dtype=np.float64)):  # an array of truth values only when needed
             bad = np.flatnonzero(~np.isfinite(vectors).all(axis=1))
             raise DataError(
-                f"{self.label()}: {len(bad)} of {len(vectors)} {what} have NaN or infinite values, the first is row "
+                f"{self.spec.label}: {len(bad)} of {len(vectors)} {what} have NaN or infinite values, the first is row "
                 f"{bad[0]}"
             )
         return vectors

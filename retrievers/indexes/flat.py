@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from rag.candidates import Vectors
-from retrievers.indexes.faiss_index import FaissIndex
-from retrievers.indexes.subset import Subset
+from rag.retrievers.indexes.faiss_index import FaissIndex
+from rag.retrievers.indexes.subset import Subset
 
 __all__ = ["Flat"]
 

@@ -7,9 +7,9 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from rag.candidates import Vectors
-from retrievers.indexes.clusters import clusters_for, probe_cost, probe_parameters, trained_quietly
-from retrievers.indexes.faiss_index import FaissIndex
-from retrievers.indexes.subset import Subset
+from rag.retrievers.indexes.clusters import clusters_for, probe_cost, probe_parameters, trained_quietly
+from rag.retrievers.indexes.faiss_index import FaissIndex
+from rag.retrievers.indexes.subset import Subset
 
 __all__ = ["IVFFlat"]
 
@@ -40,7 +40,7 @@ class IVFFlat(FaissIndex):
         import faiss
 
         n, dimension = vectors.shape
-        clusters = clusters_for(n, self.n_clusters, self.label())
+        clusters = clusters_for(n, self.n_clusters, self.spec.label)
         index = faiss.IndexIVFFlat(faiss.IndexFlatIP(dimension), dimension, clusters, faiss.METRIC_INNER_PRODUCT)
         index.set_direct_map_type(faiss.DirectMap.Array)  # to find the vectors of some keys
         return trained_quietly(index, vectors)

@@ -7,10 +7,10 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from rag.candidates import Vectors
-from retrievers.indexes.clusters import clusters_for, probe_cost, probe_parameters, repeated, trained_quietly
-from retrievers.indexes.product_codes import parts_for
-from retrievers.indexes.refined import RefinedIndex
-from retrievers.indexes.subset import Subset
+from rag.retrievers.indexes.clusters import clusters_for, probe_cost, probe_parameters, repeated, trained_quietly
+from rag.retrievers.indexes.product_codes import parts_for
+from rag.retrievers.indexes.refined import RefinedIndex
+from rag.retrievers.indexes.subset import Subset
 
 __all__ = ["IVFPQ"]
 
@@ -53,8 +53,8 @@ class IVFPQ(RefinedIndex):
         import faiss
 
         n, dimension = vectors.shape
-        clusters = clusters_for(n, self.n_clusters, self.label())
-        parts = parts_for(dimension, self.n_parts, 8, self.label())
+        clusters = clusters_for(n, self.n_clusters, self.spec.label)
+        parts = parts_for(dimension, self.n_parts, 8, self.spec.label)
         even = parts * (dimension // parts) if self.opq else parts * -(-dimension // parts)
         ivf = faiss.IndexIVFPQ(faiss.IndexFlatIP(even), even, clusters, parts, 8, faiss.METRIC_INNER_PRODUCT)
         ivf.pq.cp.min_points_per_centroid = 1

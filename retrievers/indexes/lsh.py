@@ -7,8 +7,8 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from rag.candidates import Vectors
-from retrievers.indexes.refined import RefinedIndex
-from retrievers.indexes.subset import Subset
+from rag.retrievers.indexes.refined import RefinedIndex
+from rag.retrievers.indexes.subset import Subset
 
 __all__ = ["LSH"]
 

@@ -8,8 +8,8 @@ import numpy as np
 from pydantic import Field
 
 from rag.candidates import Vectors
-from retrievers.indexes.faiss_index import FaissIndex
-from retrievers.indexes.subset import Subset
+from rag.retrievers.indexes.faiss_index import FaissIndex
+from rag.retrievers.indexes.subset import Subset
 
 __all__ = ["NSG"]
 

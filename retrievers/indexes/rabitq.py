@@ -7,9 +7,9 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from rag.candidates import Vectors
-from retrievers.indexes.clusters import clusters_for, probe_cost, probe_parameters, trained_quietly
-from retrievers.indexes.refined import RefinedIndex
-from retrievers.indexes.subset import Subset
+from rag.retrievers.indexes.clusters import clusters_for, probe_cost, probe_parameters, trained_quietly
+from rag.retrievers.indexes.refined import RefinedIndex
+from rag.retrievers.indexes.subset import Subset
 
 __all__ = ["RaBitQ"]
 
@@ -45,7 +45,7 @@ class RaBitQ(RefinedIndex):
         import faiss
 
         n, dimension = vectors.shape
-        clusters = clusters_for(n, self.n_clusters, self.label())
+        clusters = clusters_for(n, self.n_clusters, self.spec.label)
         ivf = faiss.IndexIVFRaBitQ(faiss.IndexFlatIP(dimension), dimension, clusters, faiss.METRIC_INNER_PRODUCT)
         turn = faiss.RandomRotationMatrix(dimension, dimension)
         return trained_quietly(ivf, vectors, faiss.IndexPreTransform(turn, ivf))

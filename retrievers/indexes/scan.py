@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from rag.candidates import Floats, Ints, Vectors
-from retrievers.indexes.subset import Subset
+from rag.retrievers.indexes.subset import Subset
 
 __all__ = ["scan", "scan_cost"]
 

@@ -8,8 +8,8 @@ from pydantic import Field
 
 from rag.candidates import Vectors
 from rag.errors import ConfigError
-from retrievers.indexes.refined import RefinedIndex
-from retrievers.indexes.subset import Subset
+from rag.retrievers.indexes.refined import RefinedIndex
+from rag.retrievers.indexes.subset import Subset
 
 __all__ = ["Truncate"]
 
@@ -45,7 +45,7 @@ class Truncate(RefinedIndex):
         whole = vectors.shape[1]
         if self.dimensions is not None and self.dimensions > whole:
             raise ConfigError(
-                f"{self.label()}: dimensions must be at most that of the vectors ({whole}), got {self.dimensions}",
+                f"{self.spec.label}: dimensions must be at most that of the vectors ({whole}), got {self.dimensions}",
                 parameter="dimensions",
             )
         if self.values == "binary":

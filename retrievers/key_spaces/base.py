@@ -22,10 +22,11 @@ from rag.embedders.base import Embedder
 from rag.errors import DataError, NotFittedError
 from rag.queries.base import QueryEncoder
 from rag.queries.identity import Identity
+from rag.retrievers.key_spaces.pooling import deepened, log_sum_exp_per_document
 from rag.stage import Retriever
 from rag.summarizer import Source
+from rag.text.normal import is_blank
 from rag.types import Document
-from retrievers.key_spaces.pooling import deepened, log_sum_exp_per_document
 
 __all__ = ["Key", "KeySpace", "Pooling"]
 
@@ -105,7 +106,7 @@ class Key(Component):
         self._deep: tuple[int, Retriever] | None = None
 
     @property
-    def keeps_state(self) -> bool:
+    def _caches_state(self) -> bool:
         # Key texts and indexes are in the store under names of their own; beside them there is nothing to keep.
         return False
 
@@ -132,12 +133,12 @@ class Key(Component):
         query encoder keeps what it learned.
         """
         if self._outer is None:
-            raise NotFittedError(f"the key {self.label()} has not been fitted: fit the pipeline it is in first")
+            raise NotFittedError(f"the key {self.spec.label} has not been fitted: fit the pipeline it is in first")
         same = len(kept) == len(self._outer) == len(context.passages) and not context.relabelled
         if self._space is None or not same:
             self._make(context, learn=False)
             return
-        for name, child in self.children():
+        for name, child in self.spec.children():
             if name != "retriever":
                 context.fit(child)
         context.keep(self)
@@ -145,7 +146,7 @@ class Key(Component):
         self._inner(context, kept=np.arange(len(self._space.passages))).fit(self.retriever)
 
     def _make(self, context: FitContext, *, learn: bool) -> None:
-        for name, child in self.children():
+        for name, child in self.spec.children():
             if name != "retriever":
                 context.fit(child)
         known: list[Source] = []
@@ -171,7 +172,7 @@ class Key(Component):
 
     def _inner(self, context: FitContext, kept: Ints | None = None) -> FitContext:
         """What the retriever is fitted on."""
-        embedders = [part for _, part in self.retriever.walk() if isinstance(part, Embedder)]
+        embedders = [part for _, part in self.retriever.spec.walk() if isinstance(part, Embedder)]
         for embedder in embedders:
             # Vectors of queries are shared by all kinds of keys: an embedder that learns from the corpus learns from
             # the pipeline's passages, not from the keys.
@@ -186,13 +187,13 @@ class Key(Component):
     def _make_space(self, texts: Sequence[Sequence[str]], outer: Passages) -> KeySpace:
         if outer.alive is not None:  # what was deleted has no keys
             texts = [one if alive else [""] * len(one) for one, alive in zip(texts, outer.alive, strict=True)]
-        kept_keys = np.asarray([bool(text.strip()) for one in texts for text in one], dtype=bool)
+        kept_keys = np.asarray([not is_blank(text) for one in texts for text in one], dtype=bool)
         if not kept_keys.any():
-            raise DataError(f"the key {self.label()} found none in the corpus: no document has one")
+            raise DataError(f"the key {self.spec.label} found none in the corpus: no document has one")
         owner_of_key = np.repeat(np.arange(len(texts)), [len(one) for one in texts])
         speakers = self.speakers(outer, owner_of_key)[kept_keys]
         owner_of_key = owner_of_key[kept_keys]
-        texts = [[text for text in one if text.strip()] for one in texts]
+        texts = [[text for text in one if not is_blank(text)] for one in texts]
         flat = [text for one in texts for text in one]
         # Keys carry the metadata of their documents, so that filters hold among them too.
         metadata = [{k: v for k, v in one.metadata.items() if k != "turns"} for one in outer.corpus]
@@ -210,7 +211,7 @@ class Key(Component):
         document = np.searchsorted(owners, owner_of_key)
         return KeySpace(Passages(corpus, document, start, end, {}), owners, speakers)
 
-    def inner_context(self, context: FitContext) -> FitContext:
+    def _child_context(self, context: FitContext) -> FitContext:
         return context if self._space is None else context.over(self._space.passages)
 
     # -- asking -----------------------------------------------------------------------------------------------------
@@ -223,7 +224,7 @@ class Key(Component):
             matched in place of passages.
         """
         if self._outer is None:
-            raise NotFittedError(f"the key {self.label()} has not been fitted: fit the pipeline it is in first")
+            raise NotFittedError(f"the key {self.spec.label} has not been fitted: fit the pipeline it is in first")
         if not self.keeps_lists:
             batch.doubt("keys")  # nor what later steps make of it
         learned = self.fingerprint if self.query.learns else ""

@@ -44,7 +44,7 @@ def deepened(retriever: R, depth: int) -> R:
             return deepened(value, depth)
         return [deeper(item) for item in value] if isinstance(value, (list, tuple)) else value
 
-    arguments = {name: deeper(value) for name, value in retriever.arguments.items()}
+    arguments = {name: deeper(value) for name, value in retriever.spec.arguments.items()}
     if "top_k" in arguments:
         arguments["top_k"] = max(arguments["top_k"], depth)
     again = type(retriever)(**arguments)

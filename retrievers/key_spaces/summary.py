@@ -11,9 +11,9 @@ from rag.component import Runtime
 from rag.context import FitContext
 from rag.queries.base import QueryEncoder
 from rag.queries.identity import Identity
+from rag.retrievers.key_spaces.base import Key, Pooling
 from rag.stage import Retriever
 from rag.summarizer import Source, Summarizer
-from retrievers.key_spaces.base import Key, Pooling
 
 __all__ = ["PseudoQueriesKey", "SummaryKey"]
 

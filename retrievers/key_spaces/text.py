@@ -15,9 +15,9 @@ from rag.conversation import History, conversation_text
 from rag.corpus.passages import Passages
 from rag.queries.base import QueryEncoder
 from rag.queries.identity import Identity
+from rag.retrievers.key_spaces.base import Key, Pooling
 from rag.stage import Retriever
 from rag.summarizer import Source
-from retrievers.key_spaces.base import Key, Pooling
 
 __all__ = ["TextKey"]
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from rag.context import FitContext
+from rag.retrievers.key_spaces.base import Key
 from rag.summarizer import Source
-from retrievers.key_spaces.base import Key
 
 __all__ = ["TitleKey"]
 

@@ -14,9 +14,10 @@ from rag.component import Runtime
 from rag.context import Progress
 from rag.conversation import conversation_text
 from rag.errors import MissingExtraError, NotFittedError
+from rag.model_limits import check_length
 from rag.models import Device, inference, load_sentence_transformer, model_content, quiet, resolve_device
-from summarizers.students.base import Conversations, Student
-from summarizers.students.losses import TEMPERATURE, Loss, torch_loss
+from rag.summarizers.students.base import Conversations, Student
+from rag.summarizers.students.losses import TEMPERATURE, Loss, torch_loss
 
 if TYPE_CHECKING:
     import torch
@@ -45,7 +46,7 @@ class FineTune(Student):
     """
 
     type = "fine_tune"
-    libraries = ("sentence-transformers", "transformers", "torch")
+    _libraries = ("sentence-transformers", "transformers", "torch")
 
     def __init__(
         self,
@@ -69,7 +70,10 @@ class FineTune(Student):
         self.device = device
         self._encoder: SentenceTransformer | None = None
 
-    def content(self) -> Any:
+    def _preflight(self) -> None:
+        check_length("budget", self.budget, self.model)  # words: each is a token at least
+
+    def _model_digest(self) -> Any:
         return model_content(self.model, None)
 
     def learn(self, conversations: Conversations, targets: Vectors, *, seed: int, progress: Progress) -> None:

@@ -14,8 +14,8 @@ from pydantic import Field
 from rag.candidates import Vectors
 from rag.context import Progress
 from rag.errors import NotFittedError
-from summarizers.students.base import Conversations, Student, unit
-from summarizers.students.losses import Loss, held_out_loss
+from rag.summarizers.students.base import Conversations, Student, unit
+from rag.summarizers.students.losses import Loss, held_out_loss
 
 if TYPE_CHECKING:
     from rag.context import FitContext

@@ -11,8 +11,8 @@ from pydantic import Field
 from rag.candidates import Vectors
 from rag.context import Progress
 from rag.errors import NotFittedError
-from summarizers.students.base import Conversations, Student
-from summarizers.students.losses import TEMPERATURE, Loss, torch_loss
+from rag.summarizers.students.base import Conversations, Student
+from rag.summarizers.students.losses import TEMPERATURE, Loss, torch_loss
 
 if TYPE_CHECKING:
     import torch
@@ -46,7 +46,7 @@ class SoftHistory(Student):
     """
 
     type = "soft_history"
-    libraries = ("torch",)
+    _libraries = ("torch",)
 
     def __init__(
         self,

@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-__all__ = ["Chromium", "find_chromium"]
+__all__ = ["COLLAPSED", "SCROLLING", "SHADED", "Chromium", "find_chromium"]
 
 _NAMES = ("chromium", "chromium-browser", "google-chrome-stable", "google-chrome", "chrome")
 _PATIENCE = 30.0
@@ -21,6 +21,20 @@ _PATIENCE = 30.0
 
 def find_chromium() -> str | None:
     return next((path for name in _NAMES if (path := shutil.which(name))), None)
+
+
+# What is too narrow to read on the page, with its size: cells and definitions that break their words to pieces.
+COLLAPSED = """
+[...document.querySelectorAll('td, th, dd')].filter((cell) => {
+  if (!cell.checkVisibility() || cell.closest('.hidden')) return false;
+  const words = cell.textContent.trim();
+  const { width, height } = cell.getBoundingClientRect();
+  return words.length > 8 && (width < 56 || (width < 96 && height > 160));
+}).map((cell) => [cell.textContent.trim().slice(0, 40), cell.offsetWidth, cell.offsetHeight])
+"""
+# Regions that scroll sideways, and those of them that show it by a shade.
+SCROLLING = "[...document.querySelectorAll('.scroll')].filter((one) => one.scrollWidth > one.clientWidth + 1)"
+SHADED = f"{SCROLLING}.filter((one) => getComputedStyle(one).backgroundImage.split('linear-gradient').length === 5)"
 
 
 class Chromium:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from pathlib import Path
 
 import pytest
 
@@ -46,6 +47,49 @@ def test_search_answers_first(rag, server, starter):  # noqa: F811
     assert [{"rank": 1, "id": found["hits"][0]["id"]}] == found["answer"]["citations"]
     assert (1, False, "") == (found["costs"]["llm_calls"], found["answer"]["abstained"], found["answer"]["problem"])
     assert rag("search", "kept", "refuse to send it back").out.startswith("no answer: it refused: not this\n\n 1. ")
+
+
+SUMMARIES = """
+type: pipeline
+retriever:
+  type: keyed
+  keys:
+    - type: summary
+      summarizer: {{type: chat_model, model: tiny, base_url: "{url}", retries: 0}}
+      retriever: {{type: bm25}}
+"""
+
+
+@pytest.mark.parametrize("command", ["eval", "index"])
+def test_a_run_without_its_summaries_is_no_success(rag, starter, command):  # noqa: F811
+    """Every call answered 429, and the exit code was 0 (case A1)."""
+    failing = True
+
+    def summarise(request, number):
+        return {"status": 429, "body": "slow down"} if failing else {"body": "in short"}
+
+    with chat_server(summarise) as server:
+        (starter / "p.yaml").write_text(SUMMARIES.format(url=server.url))
+        data = starter / "data"
+        given = {"eval": ("--dataset", data), "index": ("--corpus", data / "corpus.jsonl")}[command]
+        call = (command, starter / "p.yaml", *given, "--out", "out", "--store", "store")
+        found = rag(*call)
+        n = len((data / "corpus.jsonl").read_text().splitlines())
+        said = f"chat_model 'tiny' gave nothing for {n} of {n} texts ("
+        assert (1, True, True) == (found.code, said in found.err, "more than 0.05 (max_failed)" in found.err)
+        if command == "eval":
+            metrics = json.loads(Path("out/metrics.json").read_text())
+            (calls,) = metrics["calls"]
+            assert ("fitting retriever", n, n) == (calls["stage"], calls["asked"], calls["failed"])
+            assert [n, n] == [sum(calls["problems"].values()), metrics["remarks"][0]["count"]]
+            assert said in metrics["incomplete"]
+            assert said in Path("out/report.html").read_text().replace("&#39;", "'")
+            assert 0 == rag(*call, "--max-failed", "1").code
+        else:
+            assert not Path("out").exists()
+        failing = False
+        found = rag(*call)
+        assert (0, False) == (found.code, said in found.out + found.err)
 
 
 def test_eval_measures_judges_and_compares_with_people(rag, server, starter, tmp_path):  # noqa: F811

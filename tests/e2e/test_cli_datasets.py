@@ -56,7 +56,7 @@ def test_a_dataset_file_from_check_to_compare(rag: Runner, shop: Path) -> None: 
     about = json.loads(rag("datasets", "show", "shop.yaml", "--json").out)
     test = about["splits"]["test"]
     example, n = test.pop("example"), test.pop("with_references")
-    assert {"queries": 10, "relevant_per_query": 1.0, "grades": {"1": 10}} == test
+    assert {"queries": 10, "unanswerable": 0, "relevant_per_query": 1.0, "grades": {"1": 10}} == test
     assert 0 == n
     assert {"query", "text", "document", "title"} == set(example)
     assert (
@@ -76,7 +76,7 @@ def test_split_convert_and_tune_on_them(rag: Runner, shop: Path) -> None:  # noq
     assert 0 == rag("datasets", "convert", "divided", "--out", "copy").code
     known = rag("datasets", "convert", "python-reference", "--out", "reference").out
     assert known.startswith("reference: ")
-    assert "note: test-with-nulls: 15 queries without a judgement are left out" in known
+    assert "test 150, test-with-nulls 165, " in known  # those that nothing answers too
     assert (shop / "divided" / "corpus.jsonl").read_text() == (shop / "copy" / "corpus.jsonl").read_text()
     (shop / "file.yaml").write_text(
         "type: dataset\ncorpus: {path: copy}\nqueries: {path: copy/queries.jsonl}\n"

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from eval import RunValues, compare_runs, write_comparison
-from tests.e2e.chromium import Chromium, find_chromium
+from rag.eval import RunValues, compare_runs, write_comparison
+from tests.e2e.chromium import COLLAPSED, SCROLLING, SHADED, Chromium, find_chromium
 from tests.e2e.test_report_browser import DRAWN, FILL, SCRIPTS, WORST_CONTRAST, complaints
 
 BINARY = find_chromium()
@@ -66,8 +66,8 @@ def test_tables_sort_by_number_and_by_text(browser: Chromium, page: str) -> None
     cells = "[...document.querySelectorAll('table')[1].tBodies[0].rows].map(row => row.cells[{}].textContent)"
     click = "document.querySelectorAll('table')[1].tHead.rows[0].cells[{}].querySelector('button').click()"
     for direction in (False, True):
-        browser.evaluate(click.format(2))
-        values = [float(value) for value in browser.evaluate(cells.format(2))]
+        browser.evaluate(click.format(3))
+        values = [float(value) for value in browser.evaluate(cells.format(3))]
         assert sorted(values, reverse=direction) == values
         assert 3 == len(values)
     browser.evaluate(click.format(1))
@@ -96,3 +96,12 @@ def test_differences_by_query_follow_what_is_chosen(browser: Chromium, page: str
     browser.evaluate(FILL.format(field="#differences-filter", value="q17", event="input"))
     assert "1 of 80" == browser.evaluate("document.querySelector('.tools output').textContent")
     assert [] == complaints(browser)
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+def test_on_a_telephone_no_column_collapses_and_what_scrolls_shows_it(browser: Chromium, page: str, dark: bool) -> None:
+    browser.open(page, width=390, dark=dark)
+    assert browser.evaluate(DRAWN)
+    assert browser.evaluate(COLLAPSED) == []
+    assert browser.evaluate(f"{SCROLLING}.length") > 0
+    assert browser.evaluate(f"{SHADED}.length") == browser.evaluate(f"{SCROLLING}.length")

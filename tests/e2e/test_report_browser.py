@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from eval.report import write_report
-from tests.e2e.chromium import Chromium, find_chromium
+from rag.eval.report import write_report
+from tests.e2e.chromium import COLLAPSED, SCROLLING, SHADED, Chromium, find_chromium
 from tests.fake_runs import MEASURES, fake_filter, fake_queries, write_fake_run
 
 BINARY = find_chromium()
@@ -411,3 +411,14 @@ def test_a_thousand_queries_sort_at_once(browser: Chromium, tmp_path: Path) -> N
     })()""")
     assert len(browser.evaluate(CELLS.format(column=0))) == 1000
     assert milliseconds < 2000, f"{milliseconds:.0f} ms a sort"
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+def test_on_a_telephone_no_column_collapses_and_what_scrolls_shows_it(
+    browser: Chromium, report: str, dark: bool
+) -> None:
+    browser.open(report, width=390, dark=dark)
+    assert browser.evaluate(DRAWN)
+    assert browser.evaluate(COLLAPSED) == []
+    assert browser.evaluate(f"{SCROLLING}.length") > 0
+    assert browser.evaluate(f"{SHADED}.length") == browser.evaluate(f"{SCROLLING}.length")

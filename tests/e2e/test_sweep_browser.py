@@ -9,12 +9,12 @@ import pytest
 from plotly import graph_objects
 
 import rag.templates
-from eval import load_dataset
-from eval.datasets.base import Dataset
-from hpo import Categorical, Float, Int, tune
-from hpo.report import render_report
-from hpo.sweep import sweep_from_config
-from tests.e2e.chromium import Chromium, find_chromium
+from rag.eval import load_dataset
+from rag.eval.datasets.base import Dataset
+from rag.hpo import Categorical, Float, Int, tune
+from rag.hpo.report import render_report
+from rag.hpo.sweep import sweep_from_config
+from tests.e2e.chromium import COLLAPSED, SCROLLING, SHADED, Chromium, find_chromium
 from tests.e2e.test_report_browser import DRAWN, FILL, SCRIPTS, WORST_CONTRAST, complaints
 from tests.unit.eval.test_report import colours, data_of
 
@@ -107,3 +107,14 @@ def test_the_trials_sort_and_filter(browser: Chromium, page: tuple[str, str]) ->
     found = browser.evaluate(numbers)
     assert 0 < len(found) < 12
     assert f"{len(found)} of 12" == browser.evaluate("document.querySelector('.tools output').textContent")
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+def test_on_a_telephone_no_column_collapses_and_what_scrolls_shows_it(
+    browser: Chromium, page: tuple[str, str], dark: bool
+) -> None:
+    browser.open(page[1], width=390, dark=dark)
+    assert browser.evaluate(DRAWN)
+    assert browser.evaluate(COLLAPSED) == []
+    assert browser.evaluate(f"{SCROLLING}.length") > 0
+    assert browser.evaluate(f"{SHADED}.length") == browser.evaluate(f"{SCROLLING}.length")

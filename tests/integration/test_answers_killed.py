@@ -13,11 +13,11 @@ from tests.chat_server import asked, chat_server
 N = 120
 CHILD = f"""
 import sys
-from eval import ClaimJudge, evaluate
-from eval.datasets.base import Dataset, Split
+from rag.eval import ClaimJudge, evaluate
+from rag.eval.datasets.base import Dataset, Split
 from rag import Corpus, Document, Pipeline, Query, Store
-from retrievers import BM25
-from summarizers import ChatModel, Generate
+from rag.retrievers import BM25
+from rag.summarizers import ChatModel, Generate
 url, folder = sys.argv[1:]
 corpus = Corpus.from_documents([Document(f"d{{n}}", f"thing{{n}} is here") for n in range({N})])
 queries = [Query(f"q{{n}}", f"thing{{n}}") for n in range({N})]

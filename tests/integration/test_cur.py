@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 
 import rag.templates
-from eval import load_dataset
 from rag import LSA, ConfigError, Document, Pipeline, Query
 from rag.batch import QueryBatch
+from rag.eval import load_dataset
+from rag.rerankers import AXN, AnchorQueryFactors, CallableScorer, Cur, EmbeddingFactors, GraphAdaptive, MaxSim, Rerank
+from rag.retrievers import BM25, Dense
 from rag.store.store import Store
-from rerankers import AXN, AnchorQueryFactors, CallableScorer, Cur, EmbeddingFactors, GraphAdaptive, MaxSim, Rerank
-from retrievers import BM25, Dense
 from tests.fakes import WordEmbedder
 
 DATA = Path(rag.templates.__file__).parent / "starter" / "data"
@@ -53,12 +53,12 @@ def test_a_tuned_blend_takes_the_weight_that_ranks_training_queries_best(dataset
         return fitted(dataset, Rerank(scorer=CallableScorer(scorer), blend="tuned"), **arguments).stages[0]._weight
 
     assert 0 == weight(oracle)
-    assert weight(liar) > 0.4
+    assert weight(liar) == 1
     embedder = LSA(dim=8)
     cur = Cur(
         scorer=CallableScorer(liar), factors=EmbeddingFactors(embedder=embedder), budget=8, rounds=2, blend="tuned"
     )
-    assert fitted(dataset, cur).stages[0]._weight > 0.4
+    assert fitted(dataset, cur).stages[0]._weight == 1
 
 
 def test_a_tuned_blend_is_saved_and_loaded(dataset, tmp_path):
@@ -139,8 +139,8 @@ _CHILD = """
 import sys, time
 from rag import Corpus, Document, FitContext, Passages, Query
 from rag.store.store import Store
-from rerankers import CallableScorer
-from rerankers.cur import matrix
+from rag.rerankers import CallableScorer
+from rag.rerankers.cur import matrix
 matrix._CHUNK = 40
 calls = 0
 def slow(pairs):

@@ -14,7 +14,7 @@ from langchain_tests.integration_tests import RetrieversIntegrationTests
 
 from rag import ConfigError, Document, LangChainEmbedder, ModelError, Pipeline, RecursiveChunker
 from rag.langchain import PipelineRetriever
-from retrievers import BM25, Dense
+from rag.retrievers import BM25, Dense
 
 DOCUMENTS = [
     Document("fox", "The red fox sleeps. It dreams of geese.", {"title": "Fox"}),

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from eval import evaluate
-from eval.datasets.load import load_dataset
-from eval.datasets.split import split_dataset
 from rag import Pipeline, Query, QueryBatch, Store, Training
+from rag.eval import evaluate
+from rag.eval.datasets.load import load_dataset
+from rag.eval.datasets.split import split_dataset
 
 CONFIG = {
     "type": "pipeline",

@@ -27,7 +27,7 @@ def modules_after(code):
     [
         "import rag, retrievers, rerankers, summarizers",
         "import rag; rag.Pipeline, rag.LSA, rag.SentenceTransformerEmbedder, rag.LangChainEmbedder, rag.Document",
-        "from retrievers import *; from rerankers import *; from summarizers import *",
+        "from rag.retrievers import *; from rag.rerankers import *; from rag.summarizers import *",
         "from rag.config.schema import json_schema; json_schema()",
         f"from rag import Pipeline; Pipeline.from_yaml({str(ROOT / 'configs' / 'quickstart.yaml')!r}).to_yaml()",
     ],
@@ -38,7 +38,7 @@ def test_nothing_heavy_is_loaded_before_it_is_used(code):
 
 
 def test_only_what_is_needed_is_loaded():
-    code = "from rag import *; from retrievers import BM25\n"
+    code = "from rag import *; from rag.retrievers import BM25\n"
     code += "Pipeline(retriever=BM25()).fit([Document('a', 'cat')]).search('cat')"
     loaded = modules_after(code)
     assert {"bm25s", "pyarrow"} <= loaded

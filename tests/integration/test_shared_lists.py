@@ -10,12 +10,12 @@ from typing import ClassVar
 import numpy as np
 import pytest
 
-from eval import Dataset, Split, evaluate
-from eval.latency import time_alone
 from rag import ArtifactError, ConfigError, Document, Pipeline, Query, QueryBatch, Stage, Threshold, Training
+from rag.eval import Dataset, Split, evaluate
+from rag.eval.latency import time_alone
+from rag.rerankers import Rerank, Scorer
+from rag.retrievers import BM25, Dense, Hybrid
 from rag.store.store import Store
-from rerankers import Rerank, Scorer
-from retrievers import BM25, Dense, Hybrid
 from tests.fakes import WordEmbedder
 
 DOCUMENTS = [Document(str(n), f"section {n} is about item {n * 7}. " * (1 + n % 4)) for n in range(60)]
@@ -176,7 +176,7 @@ EVALUATE = """
 import sys
 sys.path.insert(0, sys.argv[2])
 import tests.integration.test_shared_lists as t
-from eval import Dataset, Split, evaluate
+from rag.eval import Dataset, Split, evaluate
 from rag.store.store import Store
 dataset = Dataset(name="d", corpus=t.DOCUMENTS, splits={"test": Split(t.QUERIES, t.QRELS)})
 class Words(t.CountingWords):

@@ -15,11 +15,11 @@ import pytest
 from langchain_core.embeddings import DeterministicFakeEmbedding
 
 from rag import ArtifactError, Document, LangChainEmbedder, ModelError, Pipeline, RecursiveChunker
+from rag.rerankers import MaxSim, Rerank
+from rag.retrievers import BM25, HNSW, Dense, Flat, Hybrid
 from rag.store.folder import read_folder
 from rag.store.store import Store
 from rag.store.values import Values, text_key
-from rerankers import MaxSim, Rerank
-from retrievers import BM25, HNSW, Dense, Flat, Hybrid
 from tests.fakes import WordEmbedder
 
 DOCUMENTS = [Document(str(n), f"section {n} is about item {n * 7}. " * (1 + n % 4)) for n in range(60)]

@@ -12,7 +12,7 @@ from tests.chat_server import asked, chat_server, summary_of
 CHILD = """
 import sys
 from rag import Source, Store
-from summarizers import ChatModel
+from rag.summarizers import ChatModel
 url, folder = sys.argv[1:]
 sources = [Source(str(number), f"text {number}") for number in range(500)]
 found = ChatModel("tiny", base_url=url, concurrency=8).summarize(sources, store=Store(folder))

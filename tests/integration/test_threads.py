@@ -5,8 +5,8 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 
 from rag import Document, Pipeline, SentenceTransformerEmbedder
-from rerankers import MaxSim, Rerank
-from retrievers import BM25, Dense, Hybrid
+from rag.rerankers import MaxSim, Rerank
+from rag.retrievers import BM25, Dense, Hybrid
 
 
 def test_threads_get_the_answers_that_one_gets() -> None:

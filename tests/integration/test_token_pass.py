@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from rag import Document, Pipeline, Store
-from rerankers import MaxSim, Rerank
-from retrievers import BM25
+from rag.rerankers import MaxSim, Rerank
+from rag.retrievers import BM25
 from tests.fakes import WordEmbedder
 
 DOCUMENTS = [Document(f"d{n}", f"{['red', 'green', 'blue'][n % 3]} thing {n}") for n in range(1500)]

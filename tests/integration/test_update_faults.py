@@ -21,7 +21,7 @@ from rag import ArtifactError, Document, Pipeline
 
 COMMON = """
 from rag import LSA, Document, Pipeline, RecursiveChunker
-from retrievers import BM25, Dense, Hybrid
+from rag.retrievers import BM25, Dense, Hybrid
 
 def documents(first, last, version):
     return [

@@ -9,24 +9,6 @@ import numpy as np
 import pytest
 from langchain_core.language_models import FakeListChatModel
 
-from eval.claim_judge import ClaimJudge
-from eval.datasets.file import DatasetFile
-from eval.datasets.tables import CorpusTable, QrelsTable, QueriesTable
-from hpo import (
-    GP,
-    NSGA2,
-    TPE,
-    Additive,
-    Categorical,
-    Choice,
-    Float,
-    Greedy,
-    Grid,
-    Int,
-    Optional,
-    Random,
-    Sweep,
-)
 from rag import (
     LSA,
     Candidates,
@@ -48,15 +30,26 @@ from rag import (
     Threshold,
     Training,
 )
-from rag.registry import kinds, types_of
-from rag.testing import (
-    ChunkerConformance,
-    ComponentConformance,
-    EmbedderConformance,
-    RetrieverConformance,
-    StageConformance,
+from rag.eval.claim_judge import ClaimJudge
+from rag.eval.datasets.file import DatasetFile
+from rag.eval.datasets.tables import CorpusTable, QrelsTable, QueriesTable
+from rag.hpo import (
+    GP,
+    NSGA2,
+    TPE,
+    Additive,
+    Categorical,
+    Choice,
+    Float,
+    Greedy,
+    Grid,
+    Int,
+    Optional,
+    Random,
+    Sweep,
 )
-from rerankers import (
+from rag.registry import kinds, types_of
+from rag.rerankers import (
     ADACUR,
     ANNCUR,
     AXN,
@@ -71,7 +64,7 @@ from rerankers import (
     MaxSim,
     Rerank,
 )
-from retrievers import (
+from rag.retrievers import (
     BM25,
     HNSW,
     IVFPQ,
@@ -99,7 +92,7 @@ from retrievers import (
     Truncate,
     ZScore,
 )
-from summarizers import (
+from rag.summarizers import (
     ChatModel,
     Distilled,
     Extractive,
@@ -112,6 +105,13 @@ from summarizers import (
     SoftHistory,
     SummaryQuery,
     TransformersSummarizer,
+)
+from rag.testing import (
+    ChunkerConformance,
+    ComponentConformance,
+    EmbedderConformance,
+    RetrieverConformance,
+    StageConformance,
 )
 from tests.fakes import CountingScorer, WordEmbedder
 
@@ -175,8 +175,8 @@ class TestLangChainEmbedder(EmbedderConformance):
 
     def test_a_clone_is_equal_and_shares_nothing(self):
         component = self.make()
-        assert component.clone() is not component
-        assert component.clone().fingerprint == component.fingerprint
+        assert component.spec.clone() is not component
+        assert component.spec.clone().fingerprint == component.fingerprint
 
 
 class TestSentenceTransformerEmbedder(EmbedderConformance):
@@ -362,7 +362,9 @@ class TestTitleKey(ComponentConformance):
 class TestSummaryKey(ComponentConformance):
     def make(self):
         chat = ChatModel("llama", base_url="http://localhost:8000/v1", examples=[{"input": "a", "output": "b"}])
-        return SummaryKey(summarizer=chat, retriever=BM25(), strict=True, query=SummaryQuery(summarizer=chat.clone()))
+        return SummaryKey(
+            summarizer=chat, retriever=BM25(), strict=True, query=SummaryQuery(summarizer=chat.spec.clone())
+        )
 
 
 class TestPseudoQueriesKey(ComponentConformance):

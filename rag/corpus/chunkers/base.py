@@ -17,7 +17,7 @@ from rag.errors import ConfigError
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
-__all__ = ["Chunker", "SizedChunker", "Span", "Unit"]
+__all__ = ["Chunker", "SizedChunker", "Span", "Unit", "lengths"]
 
 Unit = Literal["tokens", "characters"]
 
@@ -28,6 +28,13 @@ class Span(NamedTuple):
     start: int
     end: int
     metadata: Mapping[str, Any] | None = None
+
+
+def lengths(texts: Sequence[str], tokenizer: Tokenizer | None) -> list[int]:
+    """How long texts are: in tokens, those left out that a model adds, or without a tokenizer in characters."""
+    if tokenizer is None:
+        return [len(text) for text in texts]
+    return [len(encoding) for encoding in tokenizer.encode_batch(list(texts), add_special_tokens=False)]
 
 
 class Chunker(Component):

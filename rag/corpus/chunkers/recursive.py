@@ -16,6 +16,9 @@ __all__ = ["RecursiveChunker"]
 _PIECE = 16_384
 """Characters given to the library at once; a text of a megabyte in one piece takes minutes."""
 
+Piece = tuple[int, int]
+"""Start and end of a part of a text."""
+
 
 class RecursiveChunker(SizedChunker):
     """Cuts at blank lines, then lines, then sentences, then words: the largest boundary that makes passages fit.
@@ -27,35 +30,40 @@ class RecursiveChunker(SizedChunker):
     type = "recursive"
 
     def spans(self, texts: Sequence[str], tokenizer: Tokenizer | None) -> Sequence[Sequence[Span]]:
-        return [[Span(start, end) for start, end in one] for one in self._cut(texts, tokenizer)]
+        splitter = self.splitter(tokenizer)
+        pieces = [list(self.pieces(text, 0, len(text))) for text in texts]
+        return [[Span(start, end) for start, end in one] for one in cut_pieces(splitter, texts, pieces)]
 
-    def _cut(
-        self, texts: Sequence[str], tokenizer: Tokenizer | None, kind: str = "TextSplitter"
-    ) -> list[list[tuple[int, int]]]:
-        """Start and end of the passages of each text."""
-        splitter = self._splitter(tokenizer, kind)
-        pieces = [(number, start, end) for number, text in enumerate(texts) for start, end in self._pieces(text)]
-        found: list[list[tuple[int, int]]] = [[] for _ in texts]
-        chunks = splitter.chunk_all_indices([texts[number][start:end] for number, start, end in pieces])
-        for (number, offset, _), one in zip(pieces, chunks, strict=True):
-            found[number] += [(offset + start, offset + start + len(text)) for start, text in one]
-        return found
+    @property
+    def limit(self) -> int:
+        """Characters given to the library at once."""
+        return max(_PIECE, 16 * self.size)
 
-    def _pieces(self, text: str) -> Iterator[tuple[int, int]]:
+    def pieces(self, text: str, start: int, end: int) -> Iterator[Piece]:
         """Long texts in pieces that end at a blank line, a line or a word: the library is quadratic in length."""
-        limit = max(_PIECE, 16 * self.size)
-        start = 0
-        while len(text) - start > limit:
+        limit = self.limit
+        while end - start > limit:
             breaks = (text.rfind(mark, start + limit // 2, start + limit) + len(mark) for mark in ("\n\n", "\n", " "))
-            end = next((place for place in breaks if place > start + limit // 2), start + limit)
-            yield start, end
-            start = end
-        yield start, len(text)
+            stop = next((place for place in breaks if place > start + limit // 2), start + limit)
+            yield start, stop
+            start = stop
+        yield start, end
 
-    def _splitter(self, tokenizer: Tokenizer | None, kind: str) -> Any:
+    def splitter(self, tokenizer: Tokenizer | None, kind: str = "TextSplitter") -> Any:
+        """The library's splitter of a kind."""
         import semantic_text_splitter
 
         splitter = getattr(semantic_text_splitter, kind)
         if tokenizer is None:
             return splitter(self.capacity(None), overlap=self.overlap)
         return splitter.from_huggingface_tokenizer(tokenizer, self.capacity(tokenizer), overlap=self.overlap)
+
+
+def cut_pieces(splitter: Any, texts: Sequence[str], pieces: Sequence[Sequence[Piece]]) -> list[list[Piece]]:
+    """Start and end of the passages of each text, which is given to the library in pieces."""
+    flat = [(number, start, end) for number, some in enumerate(pieces) for start, end in some]
+    chunks = splitter.chunk_all_indices([texts[number][start:end] for number, start, end in flat])
+    cut: list[list[Piece]] = [[] for _ in texts]
+    for (number, offset, _), some in zip(flat, chunks, strict=True):
+        cut[number] += [(offset + start, offset + start + len(text)) for start, text in some]
+    return cut

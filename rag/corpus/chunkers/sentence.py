@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import accumulate
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field
 
-from rag.corpus.chunkers.base import SizedChunker, Span, Unit
+from rag.corpus.chunkers.base import SizedChunker, Span, Unit, lengths
+from rag.corpus.chunkers.recursive import RecursiveChunker
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -17,7 +18,7 @@ __all__ = ["SentenceChunker"]
 
 
 class SentenceChunker(SizedChunker):
-    """Fills passages with whole sentences; a sentence longer than ``size`` is a passage of its own.
+    """Fills passages with whole sentences; a sentence longer than ``size`` is cut as ``recursive`` cuts.
 
     Sentences are found by the library ``sentencex`` (rules for abbreviations in many languages).
 
@@ -42,7 +43,17 @@ class SentenceChunker(SizedChunker):
         self.language = language
 
     def spans(self, texts: Sequence[str], tokenizer: Tokenizer | None) -> Sequence[Sequence[Span]]:
-        return [self._pack(text, tokenizer) for text in texts]
+        smaller = RecursiveChunker(size=self.size, unit=self.unit).splitter(tokenizer)
+        packed = [self._pack(text, tokenizer) for text in texts]
+        # Tokens of sentences side by side may be more than those of each.
+        sizes = iter(
+            lengths([t[s.start : s.end] for t, spans in zip(texts, packed, strict=True) for s in spans], tokenizer)
+        )
+        size = self.capacity(tokenizer)
+        return [
+            [part for span in spans for part in ([span] if next(sizes) <= size else _cut(smaller, text, span))]
+            for text, spans in zip(texts, packed, strict=True)
+        ]
 
     def _pack(self, text: str, tokenizer: Tokenizer | None) -> list[Span]:
         from sentencex import get_sentence_boundaries
@@ -56,8 +67,7 @@ class SentenceChunker(SizedChunker):
         if tokenizer is None:
             starts, ends = [start for start, _ in sentences], [end for _, end in sentences]
         else:
-            encoded = tokenizer.encode_batch([text[s:e] for s, e in sentences], add_special_tokens=False)
-            ends = list(accumulate(len(one) for one in encoded))
+            ends = list(accumulate(lengths([text[s:e] for s, e in sentences], tokenizer)))
             starts = [0, *ends[:-1]]
         size = self.capacity(tokenizer)
         spans: list[Span] = []
@@ -76,3 +86,9 @@ class SentenceChunker(SizedChunker):
         if sentences:
             spans.append(Span(sentences[first][0], sentences[-1][1]))
         return spans
+
+
+def _cut(splitter: Any, text: str, span: Span) -> list[Span]:
+    """A span in parts that fit."""
+    parts = splitter.chunk_indices(text[span.start : span.end])
+    return [Span(span.start + offset, span.start + offset + len(part)) for offset, part in parts]

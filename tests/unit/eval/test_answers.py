@@ -13,9 +13,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from eval import evaluate
-from eval.answer_lines import answer_lines
-from eval.answers import (
+from rag import Corpus, Document, Pipeline, Query, Store
+from rag.answer import Answer, Citation
+from rag.eval import evaluate
+from rag.eval.answer_lines import answer_lines
+from rag.eval.answers import (
     citation_precision,
     exact_match,
     lexical_faithfulness,
@@ -23,14 +25,12 @@ from eval.answers import (
     token_f1,
     token_recall,
 )
-from eval.datasets.base import Dataset, Split
-from eval.measures import interval
-from eval.report import render_report
-from eval.run_folder import write_run
-from rag import Corpus, Document, Pipeline, Query, Store
-from rag.answer import Answer, Citation
-from retrievers import BM25
-from summarizers import ChatModel, Generate
+from rag.eval.datasets.base import Dataset, Split
+from rag.eval.measures import interval
+from rag.eval.report import render_report
+from rag.eval.run_folder import write_run
+from rag.retrievers import BM25
+from rag.summarizers import ChatModel, Generate
 from tests.chat_server import asked, chat_server
 
 # -- SQuAD 2.0's official script, word for word where it matters ----------------------------------------------------
@@ -280,3 +280,13 @@ def test_hostile_answers_do_no_harm_to_the_report(tmp_path):
     assert "\u202e" not in html
     assert "{{ 7 * 7 }}" in html
     json.loads((tmp_path / "run" / "metrics.json").read_text())
+
+
+def test_a_query_without_text_is_not_asked_and_counts_as_not_answered():
+    texts = {"": ({"answer": "yes"}, "Never asked.", {"cats": 1}), "cold": QUERIES["cold"]}
+    with chat_server(answered) as server:
+        found = run(server, dataset(texts), timed=False)
+        assert 1 == len(server.requests)
+    assert {"q0": 0.0, "q1": None} == found.answers["token_f1"]
+    assert {"the query has no text": 1} == found.metrics["answers"]["problems"]
+    assert {"llm_calls": 1, "llm_tokens": 12, "money": pytest.approx(12e-6)} == found.metrics["answers"]["costs"]

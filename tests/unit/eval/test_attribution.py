@@ -5,13 +5,13 @@ from __future__ import annotations
 import pyarrow.parquet as pq
 import pytest
 
-from eval import Dataset, Split, evaluate
-from eval.attribution import NOT_IN_CORPUS
-from eval.run_folder import write_run
 from rag import Corpus, Document, Pipeline, Query, Threshold
+from rag.eval import Dataset, Split, evaluate
+from rag.eval.attribution import NOT_IN_CORPUS
+from rag.eval.run_folder import write_run
+from rag.rerankers import Rerank
+from rag.retrievers import BM25, Hybrid
 from rag.store.store import Store
-from rerankers import Rerank
-from retrievers import BM25, Hybrid
 from tests.fakes import CountingScorer
 
 DOCUMENTS = [Document(f"d{n}", "apple " * (10 - n) + "pear " * n) for n in range(10)]

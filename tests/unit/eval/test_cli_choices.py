@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import get_args
 
-from eval import cli, significance
+from rag.eval import cli, significance
 
 
 def test_tests_and_corrections_are_those_that_there_are():

@@ -14,14 +14,23 @@ from hypothesis import given
 from hypothesis import strategies as st
 from ir_measures import nDCG
 
-from eval import Dataset, RunValues, Split, compare_runs, comparison_report, evaluate, read_run_values, write_comparison
-from eval.comparison_report import as_latex, as_markdown, render_comparison
-from eval.markdown import cell
-from eval.run_folder import write_run
-from eval.runs import read_trec
 from rag import ConfigError, Corpus, DataError, Document, Pipeline, Query
 from rag.errors import ArtifactError
-from retrievers import BM25
+from rag.eval import (
+    Dataset,
+    RunValues,
+    Split,
+    compare_runs,
+    comparison_report,
+    evaluate,
+    read_run_values,
+    write_comparison,
+)
+from rag.eval.comparison_report import as_latex, as_markdown, render_comparison
+from rag.eval.escaping import markdown
+from rag.eval.run_folder import write_run
+from rag.eval.runs import read_trec
+from rag.retrievers import BM25
 from tests.fake_runs import write_fake_run
 
 RNG = np.random.default_rng(0)
@@ -58,8 +67,11 @@ def test_a_difference_is_said_in_a_sentence():
 def test_no_difference_is_not_called_one():
     (pair,) = compare_runs([run("a"), run("b")], baseline="a").pairs[:1]
     assert (0.0, 1.0, 0, 50, 0) == (pair.difference, pair.p_corrected, pair.wins, pair.ties, pair.losses)
-    assert "a and b" not in pair.sentence
-    assert pair.sentence.startswith("b and a are not shown to differ on nDCG@10: +.000 [+.000, +.000], p = 1.000")
+    assert pair.sentence == "b and a are alike in nDCG@10 on every query."
+    a, b = ({f"q{n}": (n * k % 11) / 10 for n in range(11)} for k in (3, 4))
+    (pair,) = compare_runs([RunValues("a", {"AP": a}), RunValues("b", {"AP": b})]).pairs
+    assert pair.sentence.startswith("b and a show no sign of a difference on AP: ")
+    assert pair.verdict.kind == "no_sign"
 
 
 def test_all_pairs_or_all_against_one():
@@ -118,16 +130,18 @@ def test_what_cannot_be_compared(runs, options, message):
 
 
 def test_the_verdict_names_the_best_and_what_it_beats():
-    runs = [noisy("a", 0.0), noisy("b", 0.1), noisy("c", 0.1), noisy("d", -0.1)]
-    found = compare_runs(runs)
-    best, other = sorted("bc", key=lambda name: -found.means[name]["nDCG@10"])
-    mean = f"{found.means[best]['nDCG@10']:.3f}".removeprefix("0")
-    assert (
-        f"{best} has the highest nDCG@10, {mean}; it is better than a and d, not shown to differ from {other}."
-        == found.verdict
+    def shifted(name, *shifts):
+        base = run("x").values["nDCG@10"]
+        return RunValues(name, {"nDCG@10": {q: v + shifts[n % len(shifts)] for n, (q, v) in enumerate(base.items())}})
+
+    runs = [shifted("a", 0.0), shifted("b", 0.3, 0.1), shifted("c", 0.09, 0.3, 0.1, 0.3), shifted("d", -0.1, -0.2)]
+    mean = f"{np.mean(list(runs[1].values['nDCG@10'].values())):.3f}".removeprefix("0")
+    found = compare_runs([*runs, shifted("e", 0.3, 0.1, 0.3, 0.1, 0.28, 0.1)])
+    assert found.verdict == (
+        f"b has the highest nDCG@10, {mean}; it is better than a, d and e, without a sign of a difference to c."
     )
     found = compare_runs(runs, baseline="a")
-    assert "By nDCG@10 the baseline a is beaten by b and c, better than d." == found.verdict
+    assert found.verdict == "By nDCG@10 the baseline a is beaten by b and c, better than d."
     found = compare_runs(runs[:2])
     assert found.pairs[0].sentence == found.verdict
     assert found.verdict in as_markdown(found)
@@ -161,9 +175,9 @@ def test_names_that_mean_something_to_latex_and_markdown():
 def test_files_for_people(tmp_path):
     runs = [noisy("base|line", 0.0), noisy("ours_100%", 0.1)]
     found = compare_runs(runs, baseline="base|line")
-    markdown, latex = as_markdown(found), as_latex(found)
-    assert "| base\\|line | 0." in markdown
-    assert f"- {cell(found.pairs[0].sentence)}" in markdown
+    text, latex = as_markdown(found), as_latex(found)
+    assert "| base\\|line | 0." in text
+    assert f"- {markdown(found.pairs[0].sentence)}" in text
     assert "ours\\_100\\% & \\textbf{0." in latex
     assert "$^\\dagger$" in latex
     folder = write_comparison(found, tmp_path / "out")
@@ -190,6 +204,8 @@ def test_judged_queries_that_a_run_file_lacks_count_0_and_that_is_said(tmp_path)
     assert [
         "part.trec: 1 queries of the run are not judged and do not count",
         "part.trec: 2 of 3 judged queries are not in the run file and count 0",
+        "part.trec: the longest list has 1 document, so nDCG@10 looks no further than that: what is below was never "
+        "returned",
     ] == found.notes
 
 

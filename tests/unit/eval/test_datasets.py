@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from eval.datasets.load import BUILT_IN, load_dataset
-from eval.datasets.qrels import read_qrels
 from rag.errors import DataError
+from rag.eval.datasets.load import BUILT_IN, load_dataset
+from rag.eval.datasets.qrels import read_qrels
 
 
 def write(folder: Path, qrels: str = "query-id\tcorpus-id\tscore\nq1\ta\t2\n", **files: str) -> Path:
@@ -36,7 +36,7 @@ def test_a_beir_folder(tmp_path: Path) -> None:
     assert ["q1"] == [query.id for query in split.queries]
     assert {"kind": "x"} == split.queries[0].metadata
     assert {"q1": {"a": 2}} == split.qrels
-    assert () == dataset.notes
+    assert ("1 of 2 queries have no judgement and are left out",) == dataset.notes
     assert dataset.training("test") is None
 
 
@@ -85,11 +85,16 @@ def test_wrong_judgements_are_refused_with_their_line(tmp_path: Path, text: str,
 
 def test_what_does_not_fit_together_is_noted(tmp_path: Path) -> None:
     dataset = load_dataset(write(tmp_path, qrels="q1\ta\t1\nq1\tgone\t1\nq9\ta\t1\n"))
+    path = tmp_path / "qrels" / "test.tsv"
     assert (
-        "test: 1 judged queries are not among the queries and are left out",
-        "test: judgements name 1 documents, of 2, that are not in the corpus (such as 'gone'); "
+        f"test: 1 judged queries are not among the queries and are left out (such as 'q9' [{path}:3])",
+        f"test: judgements name 1 documents, of 2, that are not in the corpus (such as 'gone' [{path}:2]); "
         "relevant ones count as missed",
+        "1 of 2 queries have no judgement and are left out",
     ) == dataset.notes
+    assert [("queries_unknown", 1, 2), ("documents_absent", 1, 2), ("queries_unjudged", 1, 2)] == [
+        (remark.code, remark.count, remark.total) for remark in dataset.remarks
+    ]
     assert {"q1": {"a": 1, "gone": 1}} == dataset.split("test").qrels
 
 
@@ -106,7 +111,8 @@ def test_a_judgement_file_instead_of_the_folders(tmp_path: Path) -> None:
     ("change", "message"),
     [
         ({"queries__jsonl": ""}, "there are no queries"),
-        ({"queries__jsonl": '{"_id": "q1", "text": " "}'}, "query 'q1' has no text"),
+        ({"queries__jsonl": '{"_id": "q1", "query": "x"}'}, r"query 'q1' has no field 'text' \(its fields: _id, query"),
+        ({"queries__jsonl": '{"_id": "q1", "text": 5}'}, "query 'q1': its 'text' must be a text, got 5"),
         ({"queries__jsonl": '{"_id": "q", "text": "a"}\n{"_id": "q", "text": "b"}'}, "two queries have the id 'q'"),
         ({"queries__jsonl": '{"text": "a"}'}, "the id 'id' is missing"),
         ({"corpus__jsonl": ""}, "the corpus is empty"),

@@ -12,14 +12,14 @@ import pyarrow.parquet as pq
 import pytest
 
 import rag.templates
-from eval import Evaluation, evaluate, load_dataset
-from eval.datasets.base import Dataset, Split
-from eval.run_folder import write_run
 from rag import ArtifactError, ConfigError, Corpus, Document, Pipeline, Query, Stage
 from rag.batch import QueryBatch
 from rag.candidates import Candidates
+from rag.eval import Evaluation, evaluate, load_dataset
+from rag.eval.datasets.base import Dataset, Split
+from rag.eval.run_folder import write_run
+from rag.retrievers import BM25, Dense, Flat
 from rag.store.store import Store
-from retrievers import BM25, Dense, Flat
 from tests.fakes import WordEmbedder
 
 DATA = Path(rag.templates.__file__).parent / "starter" / "data"

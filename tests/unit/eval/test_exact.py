@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 
 import rag.templates
-from eval import Dataset, Split, against_exact, evaluate, load_dataset
-from eval.exact import scoring_stage
 from rag import ConfigError, Corpus, Document, Pipeline, Query, RecursiveChunker, Threshold
+from rag.eval import Dataset, Split, against_exact, evaluate, load_dataset
+from rag.eval.exact import scoring_stage
+from rag.rerankers import CallableScorer, Rerank
+from rag.retrievers import BM25
 from rag.store.store import Store
-from rerankers import CallableScorer, Rerank
-from retrievers import BM25
 
 DATA = Path(rag.templates.__file__).parent / "starter" / "data"
 

@@ -8,16 +8,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from eval import Dataset, Split, evaluate
-from eval.attribution import NOT_IN_CORPUS, Attribution, oracle
-from eval.failures import failure_modes, words
-from eval.markdown import as_markdown
-from eval.measures import parse_measures, per_query
-from eval.run_folder import write_run
-from rag import Corpus, Document, Pipeline, Query, Threshold
+from rag import Corpus, Document, Gap, Pipeline, Query, Threshold
+from rag.batch import QueryBatch
 from rag.candidates import Candidates
-from rerankers import Rerank
-from retrievers import BM25
+from rag.eval import Dataset, Split, evaluate
+from rag.eval.attribution import NOT_IN_CORPUS, Attribution, oracle
+from rag.eval.failures import failure_modes, words
+from rag.eval.markdown import as_markdown
+from rag.eval.measures import parse_measures, per_query, short_lists
+from rag.eval.run_folder import write_run
+from rag.rerankers import Rerank
+from rag.retrievers import BM25
 from tests.fake_runs import write_fake_run
 from tests.fakes import CountingScorer
 
@@ -42,7 +43,7 @@ def three_stages(**options):
 
 def test_every_fault_is_booked_on_the_stage_that_made_it():
     found = three_stages().failures
-    assert {("not_in_corpus", None), ("cut", "stages.0 rerank"), ("cut", "stages.1 threshold")} <= {
+    assert {("not_in_corpus", None), ("cut_budget", "stages.0 rerank"), ("cut_top_k", "stages.1 threshold")} <= {
         (one["mode"], one["stage"]) for one in found["apples"]
     }
     missed = next(one for one in found["pears"] if one["mode"] == "missed")
@@ -182,7 +183,7 @@ def test_markdown_lists_the_modes_and_the_queries_they_cost_most(tmp_path):
     assert [words(one["mode"], one["stage"]) for one in modes] == [
         line.split(" | ")[0].removeprefix("| ") for line in lines[2 : 2 + len(modes)]
     ]
-    assert "| missed by the first stage, retriever | 1 | 16.7% | 0.1290 | pears (0.39) |" in lines
+    assert "| missed by the first stage, retriever | 1 | 16.7% | 0.1290 | retriever.top_k | pears (0.39) |" in lines
 
 
 def test_markdown_of_a_run_from_before_there_were_modes(tmp_path):
@@ -196,3 +197,78 @@ def test_words_name_the_stage():
     assert "missed by the first stage, retriever" == words("missed", "retriever")
     assert "cut by stages.1 gap" == words("cut", "stages.1 gap")
     assert "found but ranked low" == words("low", None)
+
+
+# -- which setting cut a document ------------------------------------------------------------------------------------
+
+
+def modes_of(*stages, top_k=10):
+    queries, qrels = [Query("apples", "apple")], {"apples": {f"d{n}": 1 for n in range(9)}}
+    evaluation = measured(queries, qrels, retriever=BM25(top_k=top_k), stages=list(stages), measures=["nDCG@10"])
+    return {
+        (one["mode"], one["stage"]): (one["documents"], one["setting"]) for one in evaluation.metrics["failures"]
+    }  # fmt: skip
+
+
+def test_threshold_budget_and_top_k_are_different_faults_with_a_setting_each():
+    # BM25 finds d0 to d8 in this order: the more apples, the higher.
+    assert modes_of(Threshold(top_k=4)) == {("cut_top_k", "stages.0 threshold"): (5, "stages.0.top_k")}
+    relative = modes_of(Threshold(min_relative=0.95))
+    (((mode, stage), (documents, setting)),) = relative.items()
+    assert (mode, stage, setting) == ("cut_threshold", "stages.0 threshold", "stages.0.min_relative")
+    assert modes_of(Threshold(min_relative=0.95, top_k=3)) == {
+        ("cut_threshold", "stages.0 threshold"): (documents, "stages.0.min_relative"),
+        ("cut_top_k", "stages.0 threshold"): (6 - documents, "stages.0.top_k"),
+    }
+    assert modes_of(Threshold(min_score=-1.0, min_relative=0.95))[mode, stage] == (
+        documents,
+        "stages.0.min_score or stages.0.min_relative",
+    )
+    assert modes_of(top_k=7) == {("missed", "retriever"): (2, "retriever.top_k")}
+
+
+def test_what_a_reranker_never_scored_is_cut_by_its_budget():
+    found = modes_of(Rerank(scorer=CountingScorer(), budget=6, top_k=5))
+    assert found["cut_budget", "stages.0 rerank"] == (3, "stages.0.budget")
+    assert found["cut_top_k", "stages.0 rerank"] == (1, "stages.0.top_k")
+    assert modes_of(Rerank(scorer=CountingScorer(), budget=6))["cut_budget", "stages.0 rerank"][0] == 3
+
+
+@pytest.mark.parametrize(
+    "filter",
+    [
+        Threshold(min_relative=0.8, top_k=3),
+        Threshold(min_score=0.1),
+        Threshold(min_score=0.0, scale="z_score", top_k=5),
+        Threshold(),
+        Gap(),
+        Gap(top_k=4),
+    ],
+)
+def test_what_passes_and_is_among_the_first_is_what_a_filter_keeps(filter):
+    pipeline = Pipeline(retriever=BM25(top_k=10), stages=[filter]).fit(Corpus.from_documents(DOCUMENTS))
+    batch = QueryBatch(QUERIES, trace={})
+    kept = pipeline.run(batch)
+    given, stage = batch.trace["retriever"], pipeline.stages[0]
+    passed = stage.passes(batch, given)
+    first = np.cumsum(passed, axis=1) <= (stage.top_k or given.scores.shape[1])
+    for row in range(len(QUERIES)):
+        expected = given.positions[row][(passed & first)[row]]
+        if isinstance(filter, Gap) and filter.top_k:
+            expected = expected[: filter.top_k]
+            assert set(kept.positions[row][kept.mask[row]]) <= set(expected)
+        else:
+            assert kept.positions[row][kept.mask[row]].tolist() == expected.tolist()
+
+
+def test_a_measure_that_looks_below_every_list_says_so():
+    def notes(measures, **options):
+        found = measured(measures=measures, **options).metrics["notes"]
+        return [note for note in found if "longest" in note]
+
+    assert notes(["nDCG@4", "R@100", "P@5"], retriever=BM25(top_k=4)) == [
+        "the longest list has 4 documents, so R@100, P@5 look no further than that: what is below was never returned"
+    ]
+    assert notes(["nDCG@4", "AP"], retriever=BM25(top_k=4)) == []
+    assert short_lists(parse_measures(["R@100"]), {"q": {f"d{n}": 1.0 for n in range(10)}}, 10) == []  # all there is
+    assert short_lists(parse_measures(["R@100"]), {"q": {}}) == []

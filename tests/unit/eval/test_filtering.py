@@ -12,12 +12,12 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score, brier_score_loss
 
-from eval import Dataset, Evaluation, Split, evaluate, without_answers
-from eval.filtering import calibration_error, pooled_curve, precision_at_recall, share_kept
-from eval.report import render_report
-from eval.run_folder import write_run
 from rag import ConfigError, Corpus, Document, Pipeline, Platt, Query, QueryBatch, Threshold
-from retrievers import BM25
+from rag.eval import Dataset, Evaluation, Split, evaluate, without_answers
+from rag.eval.filtering import calibration_error, pooled_curve, precision_at_recall, share_kept
+from rag.eval.report import render_report
+from rag.eval.run_folder import write_run
+from rag.retrievers import BM25
 from tests.fake_runs import write_fake_run
 from tests.unit.eval.test_report import check_figures
 

@@ -12,17 +12,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from langchain_core.language_models import FakeListChatModel
 
-from eval import ClaimJudge, evaluate, judge_answers
-from eval.answer_lines import answer_lines
-from eval.claim_judge import _filled
-from eval.judge import Case, Judge, check_judge
-from eval.labels import read_labels
-from eval.report import render_report
-from eval.run_folder import write_run
 from rag import ConfigError, DataError, ModelError, Pipeline, Store
 from rag.config import load_component
-from retrievers import BM25
-from summarizers import ChatModel, Generate, LangChainSummarizer, Precomputed
+from rag.eval import ClaimJudge, evaluate, judge_answers
+from rag.eval.answer_lines import answer_lines
+from rag.eval.claim_judge import _filled
+from rag.eval.judge import Case, Judge, check_judge
+from rag.eval.labels import read_labels
+from rag.eval.report import render_report
+from rag.eval.run_folder import write_run
+from rag.retrievers import BM25
+from rag.summarizers import ChatModel, Generate, LangChainSummarizer, Precomputed
 from tests.chat_server import asked, chat_server
 from tests.unit.eval.test_answers import QUERIES, answered, dataset
 
@@ -300,10 +300,11 @@ def test_labels_of_people(tmp_path):
         ("l.jsonl", "[]", ":1: expected a JSON object"),
         ("l.jsonl", "", ": there are no labels"),
         ("l.csv", "query_id,label\na,1\nz,1\n", ":3: there is no query 'z'"),
-        ("l.csv", "query_id,label\na\n", ":2: has no 'label'"),
-        ("l.csv", "query_id,label\na,1,2\n", ":2: has more columns"),
+        ("l.csv", "query_id,label\na\n", ":2: fewer values than the first line has columns (1 instead of 2)"),
+        ("l.csv", "query_id,label\na,1,2\n", ":2: more values than the first line has columns (3 instead of 2)"),
         ("l.csv", "id,label\na,1\n", ":2: has no 'query_id'"),
-        ("l.csv", 'query_id,label\n"a"x,1\n', ":2: not CSV"),
+        ("l.csv", 'query_id,label\n"a"x,1\n', ":2: text behind a closing quote"),
+        ("l.csv", 'query_id,label\n"a,1\n', ":2: a quote in the row that begins here is never closed"),
         ("l.csv", "", ": there are no labels"),
     ],
 )

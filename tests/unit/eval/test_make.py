@@ -14,16 +14,16 @@ import pytest
 from langchain_core.language_models import FakeListChatModel, GenericFakeChatModel
 from langchain_core.messages import AIMessage
 
-from eval import evaluate
-from eval.datasets.load import load_dataset
-from eval.datasets.make import make_dataset
-from eval.datasets.trivial import copied, why_trivial
-from eval.datasets.write import write_dataset
 from rag import Corpus, Document, Pipeline, Store
 from rag.config import load_component
 from rag.errors import ConfigError, DataError
+from rag.eval import evaluate
+from rag.eval.datasets.load import load_dataset
+from rag.eval.datasets.make import make_dataset
+from rag.eval.datasets.trivial import copied, why_trivial
+from rag.eval.datasets.write import write_dataset
 from rag.summarizer import Summarizer
-from summarizers import ChatModel, LangChainSummarizer
+from rag.summarizers import ChatModel, LangChainSummarizer
 from tests.chat_server import asked, chat_server
 
 TEXT = (
@@ -247,4 +247,4 @@ def test_writers_that_come_along_write_questions() -> None:
     assert CONFIGS
     for path in CONFIGS:
         author = load_component(path, Summarizer)  # type: ignore[type-abstract]
-        assert "questions" == author.arguments["task"]
+        assert "questions" == author.spec.arguments["task"]

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import bootstrap
 
-from eval.measures import interval, parse_measures, per_query
 from rag.errors import ConfigError, DataError
+from rag.eval.measures import interval, parse_measures, per_query
 
 THEIRS = {"nDCG@10": "ndcg_cut_10", "R@100": "recall_100", "AP": "map", "P@5": "P_5", "RR": "recip_rank"}
 
@@ -113,7 +113,7 @@ def test_negative_grades_are_as_trec_eval_has_them() -> None:
 def test_queries_judged_below_minus_one_only_do_not_crash() -> None:
     """pytrec_eval dies of a query whose highest grade is -2, once it has seen another."""
     code = (
-        "from eval.measures import parse_measures, per_query\n"
+        "from rag.eval.measures import parse_measures, per_query\n"
         "qrels = {'q': {'a': -2}, 'r': {'a': -3, 'b': -2147483648}, 's': {'a': -1}}\n"
         "run = {query: {'a': 1.0, 'b': 0.5} for query in qrels}\n"
         "for _ in range(100):\n"

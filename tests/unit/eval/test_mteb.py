@@ -7,12 +7,12 @@ import sys
 
 import pytest
 
-from eval import evaluate
-from eval.datasets.base import Dataset, Split
-from eval.datasets.load import load_dataset
-from eval.mteb import PipelineSearch, mteb_task
 from rag import Pipeline, Query
 from rag.errors import ConfigError, DataError, MissingExtraError, NotFittedError
+from rag.eval import evaluate
+from rag.eval.datasets.base import Dataset, Split
+from rag.eval.datasets.load import load_dataset
+from rag.eval.mteb import PipelineSearch, mteb_task
 
 BM25 = {"type": "pipeline", "retriever": {"type": "bm25", "top_k": 50}}
 

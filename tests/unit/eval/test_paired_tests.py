@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from eval.significance import (
+from rag.eval.significance import (
     TESTS,
     corrected,
     detectable,

@@ -16,18 +16,18 @@ from typing import Any
 import pytest
 from plotly import graph_objects
 
-import hpo
-from eval.attribution import NOT_IN_CORPUS
-from eval.markdown import as_markdown
-from eval.pages import number, percent, seconds
-from eval.query_details import query_details
-from eval.report import render_report, write_report
-from eval.runs import read_run_values
+import rag.hpo
 from rag.errors import ArtifactError
+from rag.eval.attribution import NOT_IN_CORPUS
+from rag.eval.markdown import as_markdown
+from rag.eval.pages import number, percent, seconds
+from rag.eval.query_details import query_details
+from rag.eval.report import render_report, write_report
+from rag.eval.runs import read_run_values
 from tests.fake_runs import MEASURES, fake_filter, fake_queries, write_fake_run
 
 HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)> {{ 7 * 7 }} \u202ebackwards\x01"
-TEMPLATES = Path(sys.modules["eval.report"].__file__ or "").parent / "templates"
+TEMPLATES = Path(sys.modules["rag.eval.report"].__file__ or "").parent / "templates"
 _VOID = {"meta", "link", "input", "rect", "line", "circle", "img", "br"}
 
 
@@ -312,7 +312,7 @@ def test_only_our_script_and_plotly_may_run(html: str) -> None:
 
 
 def test_no_text_becomes_markup() -> None:
-    templates = [*TEMPLATES.iterdir(), *(Path(hpo.__file__).parent / "templates").iterdir()]
+    templates = [*TEMPLATES.iterdir(), *(Path(rag.hpo.__file__).parent / "templates").iterdir()]
     for path in templates:
         text = path.read_text(encoding="utf-8").replace(" ", "")
         assert "|safe" not in text
@@ -564,5 +564,5 @@ def test_percent(share: float, text: str) -> None:
 
 
 def test_importing_it_loads_no_heavy_library() -> None:
-    code = "import sys, eval.report; print([m for m in ('jinja2', 'plotly', 'pyarrow') if m in sys.modules])"
+    code = "import sys, rag.eval.report; print([m for m in ('jinja2', 'plotly', 'pyarrow') if m in sys.modules])"
     assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "[]"

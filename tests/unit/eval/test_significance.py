@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import permutation_test
 
-from eval.significance import compare, randomisation_test
+from rag.eval.significance import compare, randomisation_test
 
 
 def scipys(differences, resamples):

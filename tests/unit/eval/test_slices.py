@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from eval import Dataset, Split, evaluate
-from eval.run_folder import write_run
-from eval.slices import slices_of
 from rag import Corpus, Document, Pipeline, Query
-from retrievers import BM25
+from rag.eval import Dataset, Split, evaluate
+from rag.eval.run_folder import write_run
+from rag.eval.slices import slices_of
+from rag.retrievers import BM25
 
 QUERIES = [
     Query("a", "one", metadata={"category": "short", "id": "a", "n": 1}),

@@ -10,14 +10,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from eval import evaluate
-from eval.datasets.base import Dataset, Split
-from eval.datasets.duplicates import leaks, normalised, shared_between, similar
-from eval.datasets.load import load_dataset
-from eval.datasets.split import split_dataset
-from eval.datasets.write import write_dataset
 from rag import Corpus, Document, Pipeline, Query, Turn
 from rag.errors import ArtifactError, ConfigError, DataError
+from rag.eval import evaluate
+from rag.eval.datasets.base import Dataset, Split
+from rag.eval.datasets.duplicates import leaks, normalised, shared_between, similar
+from rag.eval.datasets.load import load_dataset
+from rag.eval.datasets.split import split_dataset
+from rag.eval.datasets.write import write_dataset
+from rag.remarks import Remark
 
 SHARES = {"train": 0.6, "dev": 0.2, "test": 0.2}
 CORPUS = Corpus.from_documents([Document("a", "one"), Document("b", "two")])
@@ -58,13 +59,20 @@ def test_which_splits_name_documents_that_are_not_there_is_said_anew(tmp_path: P
     one.split("test").qrels["q7"]["gone"] = 1
     old = "test: judgements name 1 documents, of 2, that are not in the corpus (such as 'gone'); "
     old += "relevant ones count as missed"
-    divided = split_dataset(replace(one, notes=("something else", old)), SHARES)
+    remarks = [Remark("note", "something else"), Remark("documents_absent", old)]
+    divided = split_dataset(replace(one, remarks=remarks), SHARES)
     new = places(divided)["q7"]
     assert new != "test"
     assert "something else" == divided.notes[0]
     assert [f"{new}{old[4:]}"] == [note for note in divided.notes if "gone" in note]
     write_dataset(divided, tmp_path / "d")
-    assert divided.notes == load_dataset(tmp_path / "d").notes
+    read = load_dataset(tmp_path / "d").remarks
+    assert [one.message for one in divided.remarks if one.code != "documents_absent"] == [
+        one.message for one in read if one.code not in ("documents_absent", "queries_unjudged")
+    ]
+    (absent,) = (one for one in read if one.code == "documents_absent")
+    assert absent.message.startswith(f"{new}: judgements name 1 documents, of ")
+    assert f"'gone' [{tmp_path / 'd'}/qrels/{new}.tsv:" in absent.message
 
 
 def test_two_splits() -> None:
@@ -189,19 +197,23 @@ def test_what_is_written_is_read_again(tmp_path: Path) -> None:
     assert list(wanted.corpus) == list(load_dataset(again).corpus)
 
 
-def test_notes_come_along_and_bare_queries_are_left_out(tmp_path: Path) -> None:
-    one = Query("1", "first")
-    split = Split([one, Query("2", "second")], {"1": {"a": 1}, "2": {}})
-    found = load_dataset(write_dataset(Dataset("d", CORPUS, {"test": split}, ("made up",)), tmp_path / "out"))
-    assert ("made up", "test: 1 queries without a judgement are left out") == found.notes
-    assert [one] == list(found.split("test").queries)
+def test_notes_and_unanswerable_queries_come_along(tmp_path: Path) -> None:
+    split = Split(
+        [Query("1", "first"), Query("2", "second"), Query("3 ", "")], {"1": {"a": 1}, "2": {}, "3 ": {"a": 1}}
+    )
+    wanted = Dataset("d", CORPUS, {"test": split}, [Remark("note", "made up")])
+    found = load_dataset(write_dataset(wanted, tmp_path / "out"))
+    blank = "test: 1 of 3 queries have no text (such as '3 '): they find nothing and count 0"
+    assert ("made up", blank) == found.notes
+    assert split == found.split("test")
+    assert "2\t\t0\n" in (tmp_path / "out" / "qrels" / "test.tsv").read_text()
     about = tmp_path / "out" / "dataset.json"
     about.write_text('{"made_by": "me", "notes": "some"}')
     with pytest.raises(DataError, match=r"dataset\.json: 'notes' must be a list of texts"):
         load_dataset(tmp_path / "out")
     for text in ("[]", '{"name": "somebody else\'s"}', "{"):
         about.write_text(text)
-        assert () == load_dataset(tmp_path / "out").notes
+        assert (blank,) == load_dataset(tmp_path / "out").notes
         with pytest.raises(ArtifactError, match="was not written by `rag datasets`"):
             write_dataset(Dataset("d", CORPUS, {"test": split}), tmp_path / "out")
 

@@ -7,10 +7,10 @@ from dataclasses import replace
 
 import pytest
 
-from eval.datasets.base import Dataset, Split
-from hpo import Categorical, Sweep, plan, tune
 from rag import ConfigError, DataError, Document, Query
 from rag.corpus.corpus import Corpus
+from rag.eval.datasets.base import Dataset, Split
+from rag.hpo import Categorical, Sweep, plan, tune
 from rag.store.store import Store
 from tests.chat_server import asked, chat_server
 

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from hpo.choice import hypervolume, one_standard_error, pareto
-from hpo.early_stopping import blocks, hopeless, optimistic_gain
+from rag.hpo.choice import hypervolume, one_standard_error, pareto
+from rag.hpo.early_stopping import blocks, hopeless, optimistic_gain
 
 DIRECTIONS = st.lists(st.sampled_from(["maximize", "minimize"]), min_size=2, max_size=3)
 TABLES = arrays(np.float64, st.tuples(st.integers(1, 12), st.just(3)), elements=st.integers(0, 5).map(float))

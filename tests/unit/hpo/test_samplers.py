@@ -7,11 +7,12 @@ import math
 import optuna
 import pytest
 
-from hpo import GP, NSGA2, TPE, Additive, Categorical, Float, Greedy, Grid, Int, Random
-from hpo.samplers.base import History
-from hpo.space import Parameter, Space, point_key
 from rag import ConfigError
 from rag.config.source import node_from_python
+from rag.hpo import GP, NSGA2, TPE, Additive, Categorical, Float, Greedy, Grid, Int, Random
+from rag.hpo.parameter import Parameter, point_key
+from rag.hpo.samplers.base import History
+from rag.hpo.space import Space
 
 EVERYWHERE = ({},)
 

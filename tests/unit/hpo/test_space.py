@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hpo import Categorical, Choice, Float, Int, Optional
-from hpo.distributions import unit
-from hpo.space import Space
-from hpo.sweep import check_sweep, read_sweep
 from rag import ConfigError
 from rag.config.source import node_from_python
+from rag.hpo import Categorical, Choice, Float, Int, Optional
+from rag.hpo.distributions import unit
+from rag.hpo.space import Space
+from rag.hpo.sweep import check_sweep, read_sweep
 
 SWEEP = """\
 type: sweep
@@ -84,7 +84,7 @@ def test_every_point_is_counted_once(space):
 
 def test_what_a_branch_has_does_not_leak_into_others(space):
     for point in space.points:
-        config = space.pipeline(point).to_config()
+        config = space.pipeline(point).spec.to_config()
         assert ("retriever[bm25].k1" in point) == (config["retriever"]["type"] == "bm25")
         assert ("retriever[dense].index[hnsw].m" in point) == (
             config["retriever"].get("index", {}).get("type") == "hnsw"
@@ -326,7 +326,7 @@ def test_what_may_be_absent_may_be_a_choice(write):
     space = read_sweep(write(text)).space
     names = [one.name for one in space.parameters]
     assert ["stages.0", "stages.0[of]", "stages.0[of][threshold].top_k"] == names[-3:]
-    found = {str([stage.to_config()["type"] for stage in space.pipeline(point).stages]) for point in space.points}
+    found = {str([stage.spec.to_config()["type"] for stage in space.pipeline(point).stages]) for point in space.points}
     assert {"[]", "['threshold']", "['gap']"} == found
 
 

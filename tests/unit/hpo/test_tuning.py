@@ -13,19 +13,20 @@ import pyarrow.parquet as pq
 import pytest
 
 import rag.templates
-from eval import evaluate, load_dataset
-from eval.datasets.base import Dataset
-from eval.pages import number
-from hpo import Categorical, Float, Int, plan, tune
-from hpo.report import _view
-from hpo.result import _notes, conclude, values_of
-from hpo.storage import open_storage
-from hpo.study import SweepStudy
-from hpo.sweep import sweep_from_config
-from hpo.trial import Bench, index_bytes
 from rag import ArtifactError, ConfigError, DataError, MissingExtraError, Pipeline
+from rag.eval import evaluate, load_dataset
+from rag.eval.datasets.base import Dataset
+from rag.eval.pages import number
+from rag.hpo import Categorical, Float, Int, plan, tune
+from rag.hpo.report import _view
+from rag.hpo.result import _notes, conclude, values_of
+from rag.hpo.storage import open_storage
+from rag.hpo.study import SweepStudy
+from rag.hpo.sweep import sweep_from_config
+from rag.hpo.trial import Bench, index_bytes
+from rag.hpo.trials import Finished
+from rag.retrievers import BM25
 from rag.store.store import Store
-from retrievers import BM25
 from tests.chat_server import chat_server
 
 DATA = Path(rag.templates.__file__).parent / "starter" / "data"
@@ -80,9 +81,8 @@ def test_a_sweep_and_its_files(dataset, tmp_path):
     assert result.best.number == written["best"]["trial"]
     assert (6, 8) == (written["dataset"]["n_tune"], written["dataset"]["n_test"])
     page = (tmp_path / "out" / "report.html").read_text()
-    assert ["plot-progress", "plot-importance", "plot-parallel"] == re.findall('class="plot [^"]*" id="([^"]*)"', page)[
-        :3
-    ]
+    assert ["plot-progress", "plot-parallel"] == re.findall('class="plot [^"]*" id="([^"]*)"', page)
+    assert "not said: 6 complete trials are too few to tell: it takes 10" in page
     table = page[page.index('id="trials-table"') :]
     assert 6 == table[: table.index("</tbody>")].count("<td>complete")
 
@@ -359,7 +359,7 @@ def test_other_storages(dataset, tmp_path):
 
 @pytest.mark.parametrize(("url", "extra"), [("mysql://u:secret@h/x", "mysql"), ("postgresql://u@h/x", "postgresql")])
 def test_a_server_whose_driver_is_missing(dataset, monkeypatch, url, extra):
-    monkeypatch.setattr("hpo.storage.find_spec", lambda name: None)
+    monkeypatch.setattr("rag.hpo.storage.find_spec", lambda name: None)
     with pytest.raises(MissingExtraError, match=rf"pip install 'rag-pipelines\[{extra}\]'"):
         tune(sweep(storage=url), dataset)
 
@@ -384,6 +384,25 @@ def test_a_torn_line_at_the_end_of_the_journal_is_dropped(dataset, tmp_path):
     with (tmp_path / "study.journal").open("ab") as file:
         file.write(b'{"op_code": 4, "worker')
     assert points(first) == points(tune(sweep(n_trials=4), dataset, out=tmp_path))[:3]
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        b"\xff\xfe{}\n",
+        b"5\n",
+        b"[]\n",
+        b'{"a": [1]}\n',
+        b'{"op_code": 99, "worker_id": 1}\n',
+        b'{"op\n{}\n',
+    ],
+)
+def test_a_damaged_journal_is_named_with_the_way_out(dataset, tmp_path, damage):
+    tune(sweep(n_trials=2), dataset, out=tmp_path)
+    journal = tmp_path / "study.journal"
+    journal.write_bytes(damage + journal.read_bytes())
+    with pytest.raises(ArtifactError, match=r"study.journal: cannot be .* damaged: .*move it away to begin anew"):
+        tune(sweep(n_trials=2), dataset, out=tmp_path)
 
 
 def test_a_trial_whose_process_died_is_run_again(dataset, tmp_path):
@@ -481,5 +500,5 @@ def test_answers_are_neither_written_nor_paid_for(dataset):
 @pytest.mark.parametrize(("timeout", "n_trials", "said"), [(5.0, 9, True), (5.0, 1, False), (None, 9, False)])
 def test_a_sweep_that_ran_out_of_time_says_so(timeout: float | None, n_trials: int, said: bool) -> None:
     asked = SimpleNamespace(timeout=timeout, n_trials=n_trials, goals=())
-    notes = _notes(asked, [SimpleNamespace(state="complete")], {"tune": "dev", "n_tune": 99})
+    notes = _notes(asked, [Finished(0, "complete", {})], {"tune": "dev", "n_tune": 99})
     assert said == any(note.startswith("1 of 9 trials: the time limit of 5 s was reached") for note in notes)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from rag import LSA, Candidates, Corpus, Costs, Document, FitContext, Ledger, Passages, Query, QueryBatch
 from rag.embedders.base import TokenVectors
-from retrievers import BM25
+from rag.retrievers import BM25
 from tests.fakes import WordEmbedder
 
 

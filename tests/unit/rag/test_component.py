@@ -17,8 +17,8 @@ from rag import LSA, Component, ConfigError, NoChunker, Pipeline, Runtime, Thres
 from rag.component import REQUIRED
 from rag.config import build
 from rag.config.source import node_from_python
-from rerankers import MaxSim, Rerank
-from retrievers import BM25, HNSW, RRF, Dense, Flat, Hybrid, MinMax
+from rag.rerankers import MaxSim, Rerank
+from rag.retrievers import BM25, HNSW, RRF, Dense, Flat, Hybrid, MinMax
 from tests.fakes import WordEmbedder
 
 
@@ -90,20 +90,20 @@ class FastPart(Part):
 
 
 def test_parameters_come_from_signature_and_docstring():
-    found = Machine.parameters()
+    found = Machine.spec.parameters
     assert ["name", "part", "parts", "spare", "mode", "ratio", "options"] == list(found)
     assert REQUIRED is found["name"].default
     assert (True, False) == (found["name"].required, found["mode"].required)
     assert "fast" == found["mode"].default
     assert "How it runs." == found["mode"].help
-    assert "How deep, and over two lines." == Part.parameters()["depth"].help
-    assert (False, True) == (Part.parameters()["depth"].runtime, Part.parameters()["speed"].runtime)
+    assert "How deep, and over two lines." == Part.spec.parameters["depth"].help
+    assert (False, True) == (Part.spec.parameters["depth"].runtime, Part.spec.parameters["speed"].runtime)
 
 
 def test_slots_are_the_parameters_that_hold_components():
     found = {
         name: p.slot and (p.slot.contract, p.slot.container, p.slot.optional)
-        for name, p in Machine.parameters().items()
+        for name, p in Machine.spec.parameters.items()
     }
     assert {
         "name": None,
@@ -117,10 +117,10 @@ def test_slots_are_the_parameters_that_hold_components():
 
 
 def test_the_docstring_is_told_apart():
-    assert "A part." == Part.doc_summary()
-    assert "A part. It has a long story.\n\nTold here." == Part.doc()
-    assert {"depth", "speed"} == set(FastPart.parameters())
-    assert "How fast." == FastPart.parameters()["speed"].help
+    assert "A part." == Part.spec.summary
+    assert "A part. It has a long story.\n\nTold here." == Part.spec.doc
+    assert {"depth", "speed"} == set(FastPart.spec.parameters)
+    assert "How fast." == FastPart.spec.parameters["speed"].help
 
 
 @pytest.mark.parametrize(
@@ -129,7 +129,7 @@ def test_the_docstring_is_told_apart():
         ("def __init__(self, *args: int) -> None: pass", "takes \\*args or \\*\\*kwargs"),
         ("def __init__(self, **kwargs: int) -> None: pass", "takes \\*args or \\*\\*kwargs"),
         ("def __init__(self, loud=1) -> None: pass", "argument 'loud' has no type"),
-        ("def __init__(self, clone: int = 1) -> None: pass", "'clone' is an attribute of every component"),
+        ("def __init__(self, notes: int = 1) -> None: pass", "'notes' is an attribute of every component"),
     ],
 )
 def test_a_constructor_that_cannot_be_read_is_the_authors_mistake(source, message):
@@ -137,7 +137,7 @@ def test_a_constructor_that_cannot_be_read_is_the_authors_mistake(source, messag
     exec(source, namespace)
     bad = type("Bad", (Component,), {"__init__": namespace["__init__"]})
     with pytest.raises(TypeError, match=message):
-        bad.parameters()
+        len(bad.spec.parameters)
 
 
 # -- arguments ----------------------------------------------------------------------------------------------------
@@ -228,19 +228,19 @@ def test_numpy_numbers_become_python_numbers_in_lists_too():
 def test_a_list_that_was_given_may_be_changed_afterwards():
     parts, options = [Part(depth=2)], {"a": [1]}
     machine = Machine("m", parts=parts, options=options)
-    before = machine.fingerprint, machine.to_config()
+    before = machine.fingerprint, machine.spec.to_config()
     parts.append(Part(depth=7))
     options["a"].append(2)
     options["b"] = 3
-    assert [Part] == [type(one) for _, one in machine.children() if one.depth == 2]
-    assert before == (machine.clone().fingerprint, machine.to_config())
+    assert [Part] == [type(one) for _, one in machine.spec.children() if one.depth == 2]
+    assert before == (machine.spec.clone().fingerprint, machine.spec.to_config())
 
 
 def test_defaults_are_cloned_for_every_instance():
     one, other = Machine("a"), Machine("b")
-    default = Machine.parameters()["part"].default
+    default = Machine.spec.parameters["part"].default
     assert len({id(one.part), id(other.part), id(default)}) == 3
-    assert len({id(one.parts[0]), id(other.parts[0]), id(Machine.parameters()["parts"].default[0])}) == 3
+    assert len({id(one.parts[0]), id(other.parts[0]), id(Machine.spec.parameters["parts"].default[0])}) == 3
     assert one.part.fingerprint == other.part.fingerprint == default.fingerprint
     assert Dense(embedder=LSA()).index is not Dense(embedder=LSA()).index
 
@@ -260,8 +260,8 @@ def test_the_tree_is_walked_with_places():
         ("parts.0", machine.parts[0]),
         ("parts.1", machine.parts[1]),
         ("spare", machine.spare),
-    ] == list(machine.walk())
-    assert [(f"x.{path}" if path else "x", one) for path, one in machine.walk()] == list(machine.walk("x"))
+    ] == list(machine.spec.walk())
+    assert [(f"x.{path}" if path else "x", one) for path, one in machine.spec.walk()] == list(machine.spec.walk("x"))
 
 
 def test_repr_shows_what_is_not_default():
@@ -282,21 +282,23 @@ def test_to_config_writes_every_argument():
         "mode": "fast",
         "ratio": 0.5,
         "options": {"a": [1, {"b": None}]},
-    } == Machine("m", ratio=0.5, options={"a": (1, {"b": None})}).to_config()
+    } == Machine("m", ratio=0.5, options={"a": (1, {"b": None})}).spec.to_config()
 
 
 def test_an_argument_that_yaml_cannot_hold_is_named():
     machine = Machine("m", options={"a": [object()]})
-    assert "'machine'.options is a Python object (object): a YAML file cannot name it" == message_of(machine.to_config)
+    assert "'machine'.options is a Python object (object): a YAML file cannot name it" == message_of(
+        machine.spec.to_config
+    )
 
 
 def test_a_clone_is_new_all_the_way_down():
     machine = tree()
     machine.fitted.append(1)
-    clone = machine.clone()
+    clone = machine.spec.clone()
     assert (machine.fingerprint, repr(machine)) == (clone.fingerprint, repr(clone))
     assert [] == clone.fitted
-    assert {id(one) for _, one in machine.walk()}.isdisjoint({id(one) for _, one in clone.walk()})
+    assert {id(one) for _, one in machine.spec.walk()}.isdisjoint({id(one) for _, one in clone.spec.walk()})
 
 
 def test_adopting_shares_what_was_fitted_and_keeps_what_was_given():
@@ -304,16 +306,16 @@ def test_adopting_shares_what_was_fitted_and_keeps_what_was_given():
     twin.fitted = [1, 2]
     twin.parts[1].state = "deep"
     own_part = mine.part
-    mine.adopt(twin)
+    mine.spec.copy_state_from(twin)
     assert twin.fitted is mine.fitted
     assert "deep" == mine.parts[1].state
     assert own_part is mine.part
-    assert mine.arguments["part"] is own_part
+    assert mine.spec.arguments["part"] is own_part
 
 
 def test_arguments_cannot_be_changed_through_the_view():
     with pytest.raises(TypeError):
-        Part().arguments["depth"] = 5
+        Part().spec.arguments["depth"] = 5
 
 
 # -- fingerprints -------------------------------------------------------------------------------------------------
@@ -386,7 +388,7 @@ def test_numbers_that_compare_equal_but_mean_other_things_differ():
 def test_two_live_objects_are_never_taken_for_one():
     one, other = (Machine("m", options={"a": object()}) for _ in range(2))
     assert one.fingerprint != other.fingerprint
-    assert one.fingerprint == one.clone().fingerprint
+    assert one.fingerprint == one.spec.clone().fingerprint
 
 
 # -- round trips of our own ---------------------------------------------------------------------------------------
@@ -433,17 +435,25 @@ def test_any_pipeline_is_built_again_from_its_configuration_and_its_yaml(pipelin
         file = Path(folder) / "pipeline.yaml"
         file.write_text(pipeline.to_yaml(), encoding="utf-8")
         from_file = Pipeline.from_yaml(file)
-    for again in (Pipeline.from_config(pipeline.to_config()), from_file):
-        assert pipeline.to_config() == again.to_config()
+    for again in (Pipeline.from_config(pipeline.spec.to_config()), from_file):
+        assert pipeline.spec.to_config() == again.spec.to_config()
         assert pipeline.fingerprint == again.fingerprint
         assert repr(pipeline) == repr(again)
 
 
 def test_a_rule_between_two_arguments_is_told_like_any_other():
     assert "top_k: must be at most the budget (3), got 5" == message_of(
-        lambda: Rerank(scorer=MaxSim(embedder=WordEmbedder()), budget=3, top_k=5)
+        lambda: Rerank(scorer=MaxSim(embedder=WordEmbedder()), budget=3, top_k=5, scores="scorer")
     )
     mistakes = []
     node = node_from_python({"type": "hybrid", "retrievers": [{"type": "bm25"}] * 2, "weights": [0.0, 0.0]})
     assert None is build(node, Hybrid, mistakes=mistakes)
     assert ["weights: at least one weight must be above 0"] == list(map(str, mistakes))
+
+
+def test_the_contract_fits_a_page():
+    public = {name for name in dir(Component) if not name.startswith("_")} - {"register"}  # of abc
+    assert public == {
+        "kind", "type", "version", "needs", "fingerprint", "spec",
+        "prepare", "fit", "update", "save_state", "load_state", "notes",
+    }  # fmt: skip

@@ -131,7 +131,7 @@ def test_what_passes(condition: dict[str, Any], expected: list[int]) -> None:
         ({"year": {}}, ConfigError, "'year' has no test: choose from eq, ne"),
         ({"year": [1970]}, ConfigError, "takes one value, got \\[1970\\]: use 'in'"),
         ({"year": {"in": []}}, ConfigError, "'year.in' takes a list of values"),
-        ({"year": {"gte": True}}, ConfigError, "takes a number or a text, got True"),
+        ({"year": {"gte": True}}, ConfigError, "takes a number, a text or a date, got True"),
         ({"year": {"eq": float("nan")}}, ConfigError, "got nan"),
         ({"year": {"exists": 1}}, ConfigError, "is true or false, got 1"),
         ({"and": {}}, ConfigError, "'and' takes a list of conditions"),

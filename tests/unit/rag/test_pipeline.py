@@ -27,8 +27,8 @@ from rag import (
     Training,
 )
 from rag.component import Component
-from rerankers import Rerank
-from retrievers import BM25, HNSW, Dense, Hybrid, MinMax
+from rag.rerankers import Rerank
+from rag.retrievers import BM25, HNSW, Dense, Hybrid, MinMax
 from tests.fakes import CountingScorer, WordEmbedder
 
 DOCUMENTS = [
@@ -308,7 +308,7 @@ def test_after_a_fit_that_failed_it_is_not_fitted():
 def test_fitted_again_it_answers_from_the_new_documents():
     for pipeline in pipelines():
         pipeline.fit(DOCUMENTS[:2])
-        expected = pipeline.clone().fit(DOCUMENTS).search(QUESTIONS)
+        expected = pipeline.spec.clone().fit(DOCUMENTS).search(QUESTIONS)
         assert seen(expected) == seen(pipeline.fit(DOCUMENTS).search(QUESTIONS))
 
 
@@ -395,7 +395,7 @@ def test_a_pipeline_is_a_component_of_components():
     pipeline = pipelines()[2]
     assert isinstance(pipeline, Component)
     assert ["", "retriever", "retriever.retrievers.0", "retriever.retrievers.1", "retriever.retrievers.1.embedder"] == [
-        path for path, _ in pipeline.walk()
+        path for path, _ in pipeline.spec.walk()
     ][:5]
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from rag import ConfigError, Embedder, Pipeline, Retriever, Stage, registry
 from rag.registry import component_class, contract_of, kinds, types_of
-from retrievers import BM25, Index
+from rag.retrievers import BM25, Index
 
 
 @pytest.fixture
@@ -65,17 +65,17 @@ def test_unknown_names(kind, name, expected):
 
 
 def test_one_component_may_be_registered_twice_but_not_two_under_one_name(installed):
-    installed(("retriever.a", "retrievers.bm25:BM25"), ("retriever.a", "retrievers.bm25:BM25"))
+    installed(("retriever.a", "rag.retrievers.bm25:BM25"), ("retriever.a", "rag.retrievers.bm25:BM25"))
     assert ["a"] == types_of("retriever")
-    installed(("retriever.a", "retrievers.bm25:BM25"), ("retriever.a", "retrievers.dense:Dense"))
+    installed(("retriever.a", "rag.retrievers.bm25:BM25"), ("retriever.a", "rag.retrievers.dense:Dense"))
     with pytest.raises(
-        ConfigError, match="two packages register the component 'retriever.a': retrievers.bm25:BM25 and"
+        ConfigError, match="two packages register the component 'retriever.a': rag.retrievers.bm25:BM25 and"
     ):
         kinds()
 
 
 def test_an_entry_point_needs_kind_and_type(installed):
-    installed(("bm25", "retrievers.bm25:BM25"))
+    installed(("bm25", "rag.retrievers.bm25:BM25"))
     with pytest.raises(ConfigError, match="entry point 'bm25' of group rag.components: the name must be 'kind.type'"):
         kinds()
 
@@ -84,11 +84,15 @@ def test_an_entry_point_needs_kind_and_type(installed):
     ("name", "value", "expected"),
     [
         ("retriever.x", "no_such_module:X", "cannot be imported: No module named 'no_such_module'"),
-        ("retriever.x", "retrievers.bm25:X", "cannot be imported: module 'retrievers.bm25' has no attribute 'X'"),
-        ("retriever.x", "retrievers.bm25:BM25", "is no component with kind 'retriever' and type 'x'"),
-        ("stage.bm25", "retrievers.bm25:BM25", "is no component with kind 'stage' and type 'bm25'"),
-        ("retriever.x", "retrievers.keys:best_documents", "is no component with kind 'retriever' and type 'x'"),
-        ("retriever.x", "retrievers.bm25:np", "is no component with kind 'retriever' and type 'x'"),
+        (
+            "retriever.x",
+            "rag.retrievers.bm25:X",
+            "cannot be imported: module 'rag.retrievers.bm25' has no attribute 'X'",
+        ),
+        ("retriever.x", "rag.retrievers.bm25:BM25", "is no component with kind 'retriever' and type 'x'"),
+        ("stage.bm25", "rag.retrievers.bm25:BM25", "is no component with kind 'stage' and type 'bm25'"),
+        ("retriever.x", "rag.retrievers.keys:best_documents", "is no component with kind 'retriever' and type 'x'"),
+        ("retriever.x", "rag.retrievers.bm25:np", "is no component with kind 'retriever' and type 'x'"),
     ],
 )
 def test_entry_points_that_lead_nowhere(installed, name, value, expected):

@@ -14,19 +14,22 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import pytest
 
-from eval.datasets.tables import CorpusTable, QueriesTable
 from rag import LSA, ConfigError, Threshold
 from rag.component import Component, Parameter
 from rag.config import build, read_source
+from rag.eval.datasets.tables import CorpusTable, QueriesTable
 from rag.registry import component_class, kinds, types_of
-from rerankers import EmbeddingFactors
-from retrievers import BM25, Flat, TextKey
-from summarizers import ChatModel, Precomputed
+from rag.rerankers import EmbeddingFactors
+from rag.retrievers import BM25, Flat, TextKey
+from rag.summarizers import ChatModel, Precomputed
 from tests.fakes import CountingScorer, WordEmbedder
 
 COMPONENTS = [component_class(kind, name) for kind in kinds() for name in types_of(kind)]
 PARAMETERS = [
-    (cls, parameter) for cls in COMPONENTS for parameter in cls.parameters().values() if parameter.annotation is not Any
+    (cls, parameter)
+    for cls in COMPONENTS
+    for parameter in cls.spec.parameters.values()
+    if parameter.annotation is not Any
 ]
 
 
@@ -210,7 +213,7 @@ def at_the_bounds(annotation: Any) -> list[Any]:
 
 
 def required(cls: Any, but: str, values: dict[tuple[str, str], Any]) -> dict[str, Any]:
-    return {name: values[cls.type, name] for name, one in cls.parameters().items() if one.required and name != but}
+    return {name: values[cls.type, name] for name, one in cls.spec.parameters.items() if one.required and name != but}
 
 
 def name_of(item: Any) -> str:
@@ -272,7 +275,7 @@ def test_yaml_refuses_exactly_the_wrong_values_and_says_where(cls: Any, paramete
 
 @pytest.mark.parametrize("cls", COMPONENTS, ids=name_of)
 def test_unknown_names_are_refused(cls: Any, tmp_path):
-    known = next(iter(cls.parameters()), "type")
+    known = next(iter(cls.spec.parameters), "type")
     for name in (known[:-1] + "_", "no_such", "Type", ""):
         with pytest.raises(ConfigError) as caught:
             cls(**required(cls, "", REQUIRED_IN_PYTHON), **{name: 1})
@@ -284,7 +287,7 @@ def test_unknown_names_are_refused(cls: Any, tmp_path):
     file.write_text("\n".join([*lines, "no_such: 1"]), encoding="utf-8")
     mistakes: list[Any] = []
     assert None is build(read_source(file, mistakes=mistakes), cls, mistakes=mistakes)
-    valid = f" (valid: {', '.join(sorted(cls.parameters()))})" if cls.parameters() else ""
+    valid = f" (valid: {', '.join(sorted(cls.spec.parameters))})" if cls.spec.parameters else ""
     assert [f"{file}:{len(lines) + 1}:1: unknown argument 'no_such' of '{cls.type}'{valid}"] == list(map(str, mistakes))
 
 

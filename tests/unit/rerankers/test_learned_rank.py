@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from rag import Corpus, DataError, Document, Pipeline, Query, QueryBatch, Training
+from rag.rerankers import LearnedRank
+from rag.rerankers.learned_rank.stage import Gatherer
+from rag.retrievers import BM25, Dense, Feedback, Hybrid, QueryMemory
+from rag.retrievers.fusion.learned import Learned
 from rag.testing import check_candidates
-from rerankers import LearnedRank
-from rerankers.learned_rank.stage import Gatherer
-from retrievers import BM25, Dense, Feedback, Hybrid, QueryMemory
-from retrievers.fusion.learned import Learned
 from tests.fakes import WordEmbedder
 
 TOPICS = [f"topic{n}" for n in range(8)]

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import rerankers.max_sim as module
+import rag.rerankers.max_sim as module
 from rag import Corpus, Document, FitContext, ModelError, NotFittedError, Passages, Query, QueryBatch
-from rerankers import MaxSim
-from retrievers import Dense
+from rag.rerankers import MaxSim
+from rag.retrievers import Dense
 from tests.fakes import WordEmbedder, word_vector
 
 WORDS = ["cat", "dog", "fish", "bird", "tree", "a", "b"]

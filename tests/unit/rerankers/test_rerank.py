@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rag import Candidates, ConfigError, Corpus, Document, FitContext, ModelError, Passages, Query, QueryBatch
-from rerankers import Rerank
+from rag.rerankers import Rerank
 from tests.fakes import BrokenScorer, CountingScorer
 
 
@@ -30,7 +30,7 @@ def candidates(draw):
 @given(candidates(), st.integers(1, 10), st.none() | st.integers(1, 10), st.sampled_from([1, -1]))
 def test_the_head_is_scored_and_sorted_and_the_rest_dropped(table, budget, top_k, sign):
     top_k = None if top_k is None else min(top_k, budget)
-    stage = Rerank(scorer=CountingScorer(sign=sign), budget=budget, top_k=top_k)
+    stage = Rerank(scorer=CountingScorer(sign=sign), budget=budget, top_k=top_k, scores="scorer")
     stage.fit(corpus_of())
     batch = QueryBatch([Query(str(row), "q") for row in range(len(table))])
     found = stage.process(batch, table)
@@ -92,4 +92,19 @@ def test_nothing_to_score_asks_nobody():
 
 def test_more_cannot_be_kept_than_was_paid_for():
     with pytest.raises(ConfigError, match="top_k: must be at most the budget \\(3\\), got 4"):
-        Rerank(scorer=CountingScorer(), budget=3, top_k=4)
+        Rerank(scorer=CountingScorer(), budget=3, top_k=4, scores="scorer")
+
+
+@given(candidates(), st.integers(1, 10), st.floats(0, 1))
+def test_a_blend_keeps_every_candidate_and_the_order_of_those_not_scored(table, budget, weight):
+    stage = Rerank(scorer=CountingScorer(), budget=budget, blend=weight)
+    stage.fit(corpus_of())
+    answer = stage.process(QueryBatch([Query(str(row), "q") for row in range(len(table))]), table)
+    for row in range(len(table)):
+        listed = [position for position in table.positions[row].tolist() if position >= 0]
+        given_back = [position for position in answer.positions[row].tolist() if position >= 0]
+        assert given_back[budget:] == listed[budget:]
+        by_scorer = sorted(listed[:budget], key=lambda p: (-((p * 7 + row * 3) % 11), p))
+        fused = {p: (1 - weight) / (61 + by_scorer.index(p)) + weight / (61 + listed.index(p)) for p in listed[:budget]}
+        got = [fused[p] for p in given_back[:budget]]
+        assert got == pytest.approx(sorted(fused.values(), reverse=True), rel=1e-4)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from rag import ConfigError, Corpus, DataError, Document, FitContext, ModelError, Passages, Query, QueryBatch
-from retrievers import HNSW, Dense, Factory, Flat, IVFFlat
+from rag.retrievers import HNSW, Dense, Factory, Flat, IVFFlat
 from tests.fakes import TableEmbedder
 
 RNG = np.random.default_rng(11)

@@ -7,9 +7,9 @@ import pytest
 import scipy.sparse as sp
 
 from rag import Candidates, ConfigError, Corpus, Document, FitContext, Passages, Pipeline, Query, QueryBatch
-from retrievers import BM25, Dense, Feedback, Hybrid, Keyed, MinMax, TextKey
-from retrievers.asked_again import Recipe, trust
-from retrievers.rm3 import expanded
+from rag.retrievers import BM25, Dense, Feedback, Hybrid, Keyed, MinMax, TextKey
+from rag.retrievers.asked_again import Recipe, trust
+from rag.retrievers.rm3 import expanded
 from tests.fakes import WordEmbedder
 
 TEXTS = [
@@ -119,7 +119,7 @@ def test_what_cannot_be_asked_again_is_refused(target):
 
 
 def test_an_index_without_vectors_is_refused_in_words():
-    from retrievers import IVFPQ
+    from rag.retrievers import IVFPQ
 
     texts = [f"word{n % 17} word{n % 5} word{n % 3}" for n in range(300)]
     feedback = fitted(

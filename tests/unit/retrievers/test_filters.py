@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from rag import ConfigError, DataError, Document, Pipeline, Query, RecursiveChunker, Retriever
-from retrievers import BM25, HNSW, IVFPQ, Dense, Flat, Hybrid
+from rag.retrievers import BM25, HNSW, IVFPQ, Dense, Flat, Hybrid
 from tests.fakes import WordEmbedder
 
 WORDS = ["red", "green", "blue", "black", "white", "pink"]

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rag import Candidates, Corpus, Document, FitContext, Passages, Query, QueryBatch
-from retrievers import BM25, RRF, Hybrid, MinMax, ZScore
-from retrievers.hybrid import fuse
+from rag.retrievers import BM25, RRF, Hybrid, MinMax, ZScore
+from rag.retrievers.hybrid import fuse
 
 N = 3
 SCORES = st.sampled_from([-3.0, -0.5, 0.0, 0.25, 1.0, 7.0]) | st.floats(-100, 100, width=32)

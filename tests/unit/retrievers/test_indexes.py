@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rag import ConfigError, Corpus, DataError, Document, FitContext, NotFittedError, Passages
-from retrievers import (
+from rag.retrievers import (
     HNSW,
     IVFPQ,
     LSH,
@@ -24,9 +24,9 @@ from retrievers import (
     ScalarQuantized,
     Truncate,
 )
-from retrievers.indexes.auto import pick
-from retrievers.indexes.scan import scan_cost
-from retrievers.indexes.subset import Subset
+from rag.retrievers.indexes.auto import pick
+from rag.retrievers.indexes.scan import scan_cost
+from rag.retrievers.indexes.subset import Subset
 
 N, D, K = 3000, 32, 10
 RNG = np.random.default_rng(3)
@@ -353,9 +353,9 @@ def test_any_dimension_will_do(name, d):
 def test_values_that_are_not_finite_are_refused_everywhere(name, bad):
     vectors = VECTORS[:50].copy()
     vectors[[7, 9], 3] = bad
-    label = built(name).label()
+    label = built(name).spec.label
     if name.startswith("auto"):
-        label = built(name).picked.label()
+        label = built(name).picked.spec.label
     for action, what in [
         (lambda: FAMILIES[name]().build(vectors), "vectors"),
         (lambda: built(name).search(vectors, K), "queries' vectors"),
@@ -450,7 +450,7 @@ def test_auto_picks_by_size_and_memory(n, d, memory, expected):
 
 
 def test_auto_says_what_it_picked_and_keeps_it(tmp_path, caplog):
-    with caplog.at_level(logging.INFO, "retrievers.indexes"):
+    with caplog.at_level(logging.INFO, "rag.retrievers.indexes"):
         index = Auto()
         index.build(VECTORS)
     assert ["flat"] == [index.picked.type]
@@ -459,4 +459,4 @@ def test_auto_says_what_it_picked_and_keeps_it(tmp_path, caplog):
     index.save_state(tmp_path)
     again = Auto(memory_mib=0.001)
     again.load_state(tmp_path, CONTEXT)
-    assert index.picked.to_config() == again.picked.to_config()
+    assert index.picked.spec.to_config() == again.picked.spec.to_config()

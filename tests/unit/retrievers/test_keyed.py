@@ -25,11 +25,11 @@ from rag import (
     RecursiveChunker,
     Store,
 )
+from rag.rerankers import Rerank
+from rag.retrievers import BM25, HNSW, Dense, Hybrid, Keyed, MinMax, PseudoQueriesKey, SummaryKey, TextKey, TitleKey
 from rag.summarizer import Summary
+from rag.summarizers import Extractive, Precomputed, SummaryQuery
 from rag.testing import check_candidates
-from rerankers import Rerank
-from retrievers import BM25, HNSW, Dense, Hybrid, Keyed, MinMax, PseudoQueriesKey, SummaryKey, TextKey, TitleKey
-from summarizers import Extractive, Precomputed, SummaryQuery
 from tests.fakes import CountingScorer, TableEmbedder
 
 N = 30
@@ -224,8 +224,10 @@ def test_an_embedder_fitted_on_the_corpus_is_one_for_all_kinds_of_keys(tmp_path)
     np.testing.assert_array_equal(one._components, other._components)
     # Indexes over what it gives are not kept under the name of keys alone.
     other_words = [Document(document.id, f"{document.text} more words") for document in documents]
-    fresh = Pipeline(retriever=Keyed(keys=[key.clone() for key in keys])).fit(other_words, store=tmp_path / "store")
-    alone = Pipeline(retriever=Keyed(keys=[key.clone() for key in keys])).fit(other_words)
+    fresh = Pipeline(retriever=Keyed(keys=[key.spec.clone() for key in keys])).fit(
+        other_words, store=tmp_path / "store"
+    )
+    alone = Pipeline(retriever=Keyed(keys=[key.spec.clone() for key in keys])).fit(other_words)
     for question in ("3 more", "17 words"):
         assert [(h.document.id, h.score) for h in alone.search(question)] == [
             (h.document.id, h.score) for h in fresh.search(question)
@@ -292,7 +294,7 @@ def test_what_later_steps_make_of_failed_summaries_is_not_kept_either(tmp_path):
     documents = [Document("a", "long text"), Document("b", "other text")]
 
     class Fleeting(Precomputed):  # as a chat model, whose answers no fingerprint tells
-        def content(self):
+        def _model_digest(self):
             return None
 
     def found():

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from rag import Corpus, Document, Passages, Query, QueryBatch
 from rag.candidates import top_k_of_scores
-from retrievers.keys import best_documents
+from rag.retrievers.keys import best_documents
 
 
 def passages_of(owners):

@@ -20,8 +20,8 @@ from rag import (
     Training,
 )
 from rag.learning.unseen import Unseen
-from retrievers import BM25, Dense, Hybrid, QueryMemory
-from retrievers.judged import Judged, lookup
+from rag.retrievers import BM25, Dense, Hybrid, QueryMemory
+from rag.retrievers.judged import Judged, lookup
 from tests.fakes import WordEmbedder
 
 TEXTS = ["cat sleeps", "dog barks", "fish swims", "cat and dog", "bird sings", "horse runs"]

@@ -5,12 +5,16 @@ from __future__ import annotations
 import json
 import logging
 import re
+import sys
+import time
 
 import pytest
 from langchain_core.language_models import FakeListChatModel
 
-from rag import ConfigError, Ledger, MissingExtraError, ModelError, Source, Store, Turn
-from summarizers import ChatModel, LangChainSummarizer
+from rag import ConfigError, IncompleteError, Ledger, MissingExtraError, ModelError, Source, Store, Turn
+from rag.calls import check_calls, too_many_failed
+from rag.summarizers import ChatModel, LangChainSummarizer
+from rag.summarizers.waiting import asked_to_wait
 from tests.chat_server import asked, chat_server, summary_of
 
 SOURCES = [Source(f"d{number}", f"text {number}") for number in range(20)]
@@ -82,8 +86,6 @@ def test_no_more_requests_are_under_way_than_allowed():
 
 
 def test_no_more_requests_are_begun_than_the_rate_allows(server):
-    import time
-
     start = time.perf_counter()
     chat(server, requests_per_minute=1200).summarize(SOURCES[:9])
     assert time.perf_counter() - start >= 8 / 20
@@ -144,6 +146,111 @@ def test_what_fails_for_good_is_keyed_by_its_own_text_and_listed(fault, why, cal
         with pytest.raises(ModelError, match="made nothing of 1 of 6 texts: 'd3'"):
             one.summarize(SOURCES[:6], store=store, strict=True)
         assert 5 + 2 * calls == len(server.requests)  # the good ones were kept
+
+
+def test_a_server_that_says_when_is_not_asked_before():
+    """Six attempts, which used to be over in two seconds (case A10)."""
+    moments = []
+
+    def answer(request, number):
+        moments.append(time.monotonic())
+        return {"status": 429, "headers": {"Retry-After": "1"}} if number < 3 else {"body": summary_of(request)}
+
+    with chat_server(answer) as server:
+        found = chat(server, concurrency=3).summarize(SOURCES[:6])
+    assert {} == found.problems
+    first, later = moments[:3], moments[3:]
+    assert min(later) - max(first) >= 0.95  # nobody, also not for other texts
+    assert 9 == len(moments)
+
+
+def test_a_date_is_read_by_the_servers_clock():
+    """The server is years behind."""
+    headers = {"Retry-After": "Wed, 21 Oct 2015 07:28:01 GMT", "Date": "Wed, 21 Oct 2015 07:28:00 GMT"}
+    moments = []
+
+    def answer(request, number):
+        moments.append(time.monotonic())
+        return {"status": 503, "headers": headers} if number < 1 else {"body": summary_of(request)}
+
+    with chat_server(answer) as server:
+        assert {} == chat(server).summarize(SOURCES[:1]).problems
+    assert 0.95 <= moments[1] - moments[0] < 5
+
+
+def test_a_server_that_asks_for_too_long_is_not_asked_again():
+    fault = {"status": 429, "body": "quota", "headers": {"Retry-After": "86400"}}
+    with chat_server(lambda request, number: fault) as server:
+        found = chat(server).summarize(SOURCES[:1])
+        assert 1 == len(server.requests)
+    assert found.problems["d0"].endswith("(it asks to wait 86,400 s)")
+
+
+@pytest.mark.parametrize(
+    ("headers", "expected"),
+    [
+        ({"Retry-After": "8"}, 8.0),
+        ({"retry-after": "2.5"}, 2.5),
+        ({"retry-after-ms": "1500", "retry-after": "2"}, 1.5),
+        ({"Retry-After": "Thu, 01 Jan 2026 00:01:00 GMT", "Date": "Thu, 01 Jan 2026 00:00:00 GMT"}, 60.0),
+        ({"Retry-After": "Thu, 01 Jan 2015 00:00:00 GMT"}, 0.0),
+        ({"Retry-After": "soon"}, 0.0),
+        ({"Retry-After": "-1"}, 0.0),
+        ({"Retry-After": "nan"}, 0.0),
+        ({}, 0.0),
+    ],
+)
+def test_what_a_header_asks_for(headers, expected):
+    import httpx
+
+    class OfAClient(Exception):
+        """As Ollama's: it holds no response, but what it was raised for does."""
+
+    response = httpx.Response(429, headers=headers)
+    with pytest.raises(OfAClient) as caught:
+        try:
+            raise httpx.HTTPStatusError("no", request=httpx.Request("GET", "http://x"), response=response)
+        except httpx.HTTPStatusError:
+            raise OfAClient from None
+    assert expected == asked_to_wait(caught.value)
+
+
+@pytest.mark.parametrize("provider", ["openai", "ollama"])
+def test_every_provider_waits(provider):
+    pytest.importorskip(f"langchain_{provider}")
+    moments = []
+
+    def answer(request, number):
+        moments.append(time.monotonic())
+        raw = {"model": "m", "message": {"role": "assistant", "content": "done"}, "done": True, "done_reason": "stop"}
+        good = {"raw": json.dumps(raw)} if provider == "ollama" else {"body": "done"}
+        return {"status": 429, "headers": {"Retry-After": "1"}} if number < 1 else good
+
+    with chat_server(answer) as server:
+        url = server.url.removesuffix("/v1") if provider == "ollama" else server.url
+        model = ChatModel("tiny", provider=provider, base_url=url, backoff=0.0)
+        assert [("done",)] == model.summarize(SOURCES[:1]).texts
+    assert moments[1] - moments[0] >= 0.95
+
+
+def test_what_failed_is_counted_by_stage_and_model():
+    bad = re.compile(r"\btext [37]$")
+    fault = {"status": 500, "body": "oops"}
+    with chat_server(lambda request, _: fault if bad.search(asked(request)) else {"body": "fine"}) as server:
+        ledger = Ledger()
+        with ledger.stage("retriever"):
+            chat(server, retries=0).summarize(SOURCES[:10], ledger=ledger)
+    (calls,) = ledger.calls.values()
+    assert ("chat_model 'tiny'", "retriever", 10, 2, ["d3", "d7"]) == (
+        calls.model,
+        calls.stage,
+        calls.asked,
+        calls.failed,
+        calls.examples,
+    )
+    assert None is too_many_failed([calls], 0.2)
+    with pytest.raises(IncompleteError, match=r"chat_model 'tiny' gave nothing for 2 of 10 texts \(retriever\): "):
+        check_calls(ledger, 0.19)
 
 
 @pytest.mark.parametrize(
@@ -217,7 +324,7 @@ def test_the_key_comes_from_the_environment_and_is_written_nowhere(server, tmp_p
         one.summarize(SOURCES[:3], store=Store(tmp_path))
     assert {"Bearer sk-very-secret-0123456789"} == set(server.keys)
     written = b"".join(path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
-    for text in (written.decode("latin1"), json.dumps(one.to_config()), repr(one), caplog.text):
+    for text in (written.decode("latin1"), json.dumps(one.spec.to_config()), repr(one), caplog.text):
         assert "very-secret" not in text
     monkeypatch.delenv("MY_KEY")
     with pytest.raises(ModelError, match="the environment variable MY_KEY with the key is not set"):
@@ -265,7 +372,8 @@ def test_arguments_that_are_no_good(arguments, message):
         ChatModel("tiny", **arguments)
 
 
-def test_a_provider_whose_package_is_missing():
+def test_a_provider_whose_package_is_missing(monkeypatch):
+    monkeypatch.setitem(sys.modules, "langchain_ollama", None)
     with pytest.raises(MissingExtraError, match=re.escape("pip install 'rag-pipelines[ollama]'")):
         ChatModel("tiny", provider="ollama").summarize(SOURCES[:1])
 

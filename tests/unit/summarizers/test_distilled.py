@@ -12,8 +12,8 @@ import pytest
 from rag import ConfigError, DataError, Document, Pipeline, Query, QueryBatch, Store, Turn
 from rag.context import no_progress
 from rag.conversation import conversation_text, render
-from retrievers import BM25, Dense, Keyed, SummaryKey, TextKey
-from summarizers import (
+from rag.retrievers import BM25, Dense, Keyed, SummaryKey, TextKey
+from rag.summarizers import (
     ChatModel,
     Distilled,
     FineTune,
@@ -24,8 +24,8 @@ from summarizers import (
     SoftHistory,
     SummaryQuery,
 )
-from summarizers.students.base import Conversations, unit
-from summarizers.students.losses import held_out_loss, torch_loss
+from rag.summarizers.students.base import Conversations, unit
+from rag.summarizers.students.losses import held_out_loss, torch_loss
 from tests import tiny_models
 from tests.chat_server import asked, chat_server
 from tests.fakes import WordEmbedder
@@ -202,7 +202,7 @@ def pipeline_of(file, student, embedder=minilm):
 @pytest.mark.parametrize("student", [Ridge(), SoftHistory(epochs=15)], ids=lambda one: one.type)
 def test_a_distilled_query_finds_what_is_wanted_and_survives_saving(student, talks, tmp_path):
     documents, file = talks
-    pipeline = pipeline_of(file, student.clone()).fit(documents, store=tmp_path / "store")
+    pipeline = pipeline_of(file, student.spec.clone()).fit(documents, store=tmp_path / "store")
     queries = [Query(f"{t} {p}", turns=conversation(t, p, "word3")) for t in THINGS[:4] for p in PLACES]
     pipeline.save(tmp_path / "index")
     results = pipeline.search(queries, explain=True)
@@ -211,7 +211,7 @@ def test_a_distilled_query_finds_what_is_wanted_and_survives_saving(student, tal
     assert 0 == results[0].costs.llm_calls
     for again in (
         Pipeline.load(tmp_path / "index"),
-        pipeline_of(file, student.clone()).fit(documents, store=tmp_path / "store"),
+        pipeline_of(file, student.spec.clone()).fit(documents, store=tmp_path / "store"),
     ):
         assert [[hit.score for hit in one] for one in results] == [
             [hit.score for hit in one] for one in again.search(queries)
@@ -251,7 +251,7 @@ def test_no_language_model_is_asked_at_query_time(talks, tmp_path):
         chat = ChatModel("tiny", base_url=server.url)
 
         def keyed(query):
-            key = SummaryKey(summarizer=chat.clone(), retriever=Dense(embedder=minilm(), top_k=3), query=query)
+            key = SummaryKey(summarizer=chat.spec.clone(), retriever=Dense(embedder=minilm(), top_k=3), query=query)
             return Pipeline(retriever=Keyed(keys=[key])).fit(documents, store=tmp_path / "store")
 
         distilled = keyed(Distilled(embedder=minilm()))
@@ -261,7 +261,7 @@ def test_no_language_model_is_asked_at_query_time(talks, tmp_path):
         assert "boat west" in found[0].keys.values()
         assert (0, 0) == (found.costs.llm_calls, found.costs.llm_tokens)
         before = len(server.requests)
-        asked_again = keyed(SummaryQuery(summarizer=chat.clone()))
+        asked_again = keyed(SummaryQuery(summarizer=chat.spec.clone()))
         assert before == len(server.requests)  # the keys are in the store
         explicit = asked_again.search(query, explain=True)
         assert "boat west" in explicit[0].keys.values()

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from rag import DataError, ModelError, Source, Store, Turn
-from summarizers import Extractive, Precomputed
+from rag.summarizers import Extractive, Precomputed
 from tests.fakes import WordEmbedder
 
 TEXT = "The cat sleeps here. The cat sleeps there. Dogs bark at night. The cat sleeps. Fish swim. Cats sleep at night."
@@ -119,6 +119,6 @@ def test_a_file_that_does_not_fit_is_told(tmp_path, rows, message):
 
 
 def test_a_file_that_is_not_there(tmp_path):
-    for action in (lambda one: one.summarize(SOURCES), lambda one: one.content_fingerprint):
+    for action in (lambda one: one.summarize(SOURCES), lambda one: one.spec.cache_key):
         with pytest.raises(DataError, match="cannot be read: No such file"):
             action(Precomputed(str(tmp_path / "none.jsonl")))

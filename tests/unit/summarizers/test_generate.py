@@ -13,8 +13,8 @@ from langchain_core.language_models import FakeListChatModel
 
 from rag import ArtifactError, ConfigError, Document, ModelError, Pipeline, Query, QueryBatch, Store, Threshold
 from rag.answer import Citation, citations_in
-from retrievers import BM25
-from summarizers import ChatModel, Generate, LangChainSummarizer, Precomputed, TransformersSummarizer
+from rag.retrievers import BM25
+from rag.summarizers import ChatModel, Generate, LangChainSummarizer, Precomputed, TransformersSummarizer
 from tests import tiny_models
 from tests.chat_server import asked, chat_server
 

@@ -7,7 +7,7 @@ import re
 import pytest
 
 from rag import ConfigError, Ledger, ModelError, Source, Store, Turn
-from summarizers import TransformersSummarizer
+from rag.summarizers import TransformersSummarizer
 from tests import tiny_models
 
 WORDS = tiny_models.words_of(["user agent : cat dog fish tree house car train summarise the text below write"])

@@ -12,7 +12,7 @@ STAGES = (
     "adacur, anncur, axn, conformal, cosine_adapter, cur, gap, generate, graph_adaptive, isotonic, platt, rerank, "
     "score_adapter, threshold"
 )
-BM25_ARGUMENTS = "b, delta, k1, lowercase, stemmer, stopwords, token_pattern, top_k, variant"
+BM25_ARGUMENTS = "b, delta, k1, language, lowercase, stemmer, stopwords, token_pattern, top_k, variant"
 RETRIEVERS = "bm25, dense, hybrid, keyed"
 
 
@@ -291,3 +291,35 @@ def test_overrides_that_are_wrong_name_the_option(mistakes):
         "--set =5: must be PATH=VALUE, such as retriever.top_k=50",
     } == set(found)
     assert 9 == len(found)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("{type: bm25, stopwords: no}", "2:36: retriever.stopwords: got no, and that is a text: for nothing write nu"),
+        ("{type: bm25, stopwords: OFF}", "2:36: retriever.stopwords: got OFF, and that is a text: for nothing write "),
+        ("{type: bm25, stopwords: none}", "2:36: retriever.stopwords: got none, and that is a text: for nothing write"),
+        ("{type: bm25, stopwords: false}", "2:36: retriever.stopwords: got false, and that is a text: for nothing "),
+        ("{type: bm25, stemmer: no}", "2:34: retriever.stemmer: got no, and that is a text: for nothing write nu"),
+        ("{type: bm25, lowercase: yes}", "2:36: retriever.lowercase: must be true or false, got 'yes'"),
+        ("{type: bm25, variant: off}", "2:34: retriever.variant: must be 'lucene', 'robertson', 'atire', 'bm25l' or "),
+        (
+            "{type: dense, embedder: {type: sentence_transformer, model: no}}",
+            '2:72: retriever.embedder.model: got no, which may mean a truth value; as a text put it in quotes: "no"',
+        ),
+    ],
+)
+def test_words_that_may_mean_nothing_are_refused_where_a_text_is_meant(mistakes, text, expected):
+    (found,) = mistakes(f"type: pipeline\nretriever: {text}\n")
+    assert f"p.yaml:{expected}" == found[: len(expected) + 7]
+
+
+def test_quoted_words_are_what_they_are_and_so_are_words_that_an_argument_lists(tmp_path):
+    file = tmp_path / "p.yaml"
+    file.write_text('type: pipeline\nretriever: {type: bm25, stopwords: "no"}\n')
+    pipeline = Pipeline.from_yaml(file)
+    assert "no" == pipeline.retriever.stopwords
+    (tmp_path / "again.yaml").write_text(pipeline.to_yaml())
+    assert pipeline.fingerprint == Pipeline.from_yaml(tmp_path / "again.yaml").fingerprint
+    file.write_text("type: pipeline\nretriever: {type: bm25, stopwords: [no, off]}\n")
+    assert ["no", "off"] == Pipeline.from_yaml(file).retriever.stopwords

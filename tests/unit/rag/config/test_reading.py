@@ -114,7 +114,13 @@ def test_anchors_and_aliases(write):
         ("${RAG_NO:-a b}", "a b"),
         ("${RAG_NO:-no}", "no"),
         ("'${RAG_NO:-7}'", "7"),
-        ("${RAG_EMPTY:-7}", None),
+        ("${RAG_EMPTY:-7}", 7),
+        ("${RAG_NO:-${RAG_EMPTY:-30}}", 30),
+        ("${RAG_NO:-${RAG_N}}", 50),
+        ("${RAG_N:-${RAG_NO:-30}}", 50),
+        ("[${RAG_NO:-${RAG_NO:-[a, b: 1]}}, x]", ["[a, b: 1]", "x"]),
+        ("a${RAG_NO:-${RAG_X}-${RAG_N}}b", "atext-50b"),
+        ("${RAG_NO:-$${RAG_N}}", "${RAG_N}"),
         ("${RAG_N}0", 500),
         ("a${RAG_N}b${RAG_X}", "a50btext"),
         ("$$", "$"),
@@ -198,8 +204,18 @@ def test_a_mistake_is_placed_in_the_file_it_was_written_in(write, replace):
             ["c.yaml:1:10: extends: './b.yaml' extends itself in a circle"],
         ),
         ({"a": "extends: no.yaml\n"}, ["a.yaml:1:10: extends: there is no file 'no.yaml'"]),
-        ({"a": "extends: [b.yaml]\n"}, ["a.yaml:1:10: extends: must be the path of a YAML file"]),
-        ({"a": "extends:\nb: 1\n"}, ["a.yaml:1:1: extends: must be the path of a YAML file"]),
+        ({"a": "extends: [b.yaml]\n"}, ["a.yaml:1:11: extends: there is no file 'b.yaml'"]),
+        ({"a": "extends: 1\n"}, ["a.yaml:1:10: extends: must be the path of a YAML file, or a list of them"]),
+        (
+            {"a": "extends: [b.yaml, {}]\n"},
+            ["a.yaml:1:10: extends: must be the path of a YAML file, or a list of them"],
+        ),
+        ({"a": "extends:\nb: 1\n"}, ["a.yaml:1:1: extends: must be the path of a YAML file, or a list of them"]),
+        ({"a": "r: [{extends: a.yaml}]\n"}, ["a.yaml:1:15: r.0.extends: 'a.yaml' extends itself in a circle"]),
+        (
+            {"a": "extends: b.yaml\n", "b": "[1, 2]\n"},
+            ["a.yaml:1:10: extends: 'b.yaml' holds no mapping: there is nothing to extend"],
+        ),
         ({"a": "extends: b.yaml\n", "b": ""}, ["b.yaml: the file is empty"]),
         (
             {"a": "extends: b.yaml\n", "b": "x: [1\n"},
@@ -212,6 +228,94 @@ def test_what_cannot_be_extended(write, files, expected):
         write(f"{name}.yaml", text)
     file = write("a.yaml", files["a"])
     assert expected == wrong(file)
+
+
+def test_of_several_files_the_later_holds_and_the_file_itself_last(write):
+    write("one.yaml", "a: 1\nb: 1\nc: {x: 1, y: 1}\n")
+    write("two.yaml", "b: 2\nc: {y: 2}\nd: 2\n")
+    file = write("a.yaml", "extends: [one.yaml, two.yaml]\nd: 3\n")
+    assert {"a": 1, "b": 2, "c": {"x": 1, "y": 2}, "d": 3} == plain(file)
+
+
+def test_extends_works_anywhere_in_the_tree(tmp_path):
+    (tmp_path / "parts").mkdir()
+    (tmp_path / "parts" / "dense.yaml").write_text("type: dense\nembedder: {extends: minilm.yaml}\ntop_k: 50\n")
+    (tmp_path / "parts" / "minilm.yaml").write_text("type: sentence_transformer\nmodel: m\n")
+    file = tmp_path / "a.yaml"
+    file.write_text("type: pipeline\nretrievers:\n- {type: bm25}\n- {extends: parts/dense.yaml, top_k: 7}\n")
+    dense = {"type": "dense", "embedder": {"type": "sentence_transformer", "model": "m"}, "top_k": 7}
+    assert {"type": "pipeline", "retrievers": [{"type": "bm25"}, dense]} == plain(file)
+    assert dense["embedder"] == plain(file, f"retrievers.0={{extends: {tmp_path}/parts/minilm.yaml}}")["retrievers"][0]
+
+
+def test_what_is_inherited_can_be_unset(write):
+    write("base.yaml", "type: t\na: {type: u, x: 1, y: {z: 2, w: 3}}\nb: 1\nc: 2\n")
+    file = write("a.yaml", "extends: base.yaml\nunset: [b, a.y.z]\na: {unset: x}\nc: 5\n")
+    assert {"type": "t", "a": {"type": "u", "y": {"w": 3}}, "c": 5} == plain(file)
+    assert {"type": "u", "x": 1} == plain(write("b.yaml", "extends: base.yaml\n"), "a={unset: [y]}")["a"]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("extends: base.yaml\nunset: [topk]\n", ["a.yaml:2:9: unset: 'topk' is not inherited: there is no 'topk'; "]),
+        ("extends: base.yaml\nr: {unset: [x.y]}\n", ["a.yaml:2:13: r.unset: 'x.y' is not inherited: there is no 'x'"]),
+        ("extends: base.yaml\nunset: 5\n", ["a.yaml:2:8: unset: must be an inherited name, or a list of them"]),
+        ("r: {unset: x}\n", ["a.yaml:1:5: r.unset: nothing is inherited here: 'unset' stands beside 'extends', or "]),
+        (
+            "extends: base.yaml\nr: {type: other, unset: k}\n",
+            ["a.yaml:2:18: r.unset: nothing is inherited here: 'unset' stands beside 'extends', or below one, in a "],
+        ),
+    ],
+)
+def test_what_is_not_inherited_cannot_be_unset(write, text, expected):
+    write("base.yaml", "top_k: 1\nr: {type: t, k: 1}\n")
+    found = wrong(write("a.yaml", text))
+    assert len(expected) == len(found)
+    assert expected == [one[: len(want)] for one, want in zip(found, expected, strict=True)]
+
+
+def test_keys_for_anchors_are_left_out_and_checked_where_they_are_used(write):
+    file = write(
+        "a.yaml",
+        """\
+        x-minilm: &minilm {type: sentence_transformer, model: m, other: "${RAG_NOT_THERE}"}
+        x-note: [1, 2]
+        type: pipeline
+        retriever: {type: dense, x-k: &k 5, top_k: *k, options: {x-kept: 1}}
+        """,
+    )
+    assert {"type": "pipeline", "retriever": {"type": "dense", "top_k": 5, "options": {"x-kept": 1}}} == plain(file)
+    used = write("b.yaml", "x-e: &e {m: '${RAG_NOT_THERE}'}\na: *e\n")
+    assert ["b.yaml:1:13: a.m: the environment variable RAG_NOT_THERE is not set"] == [
+        one.partition(" (")[0] for one in wrong(used)
+    ]
+
+
+def test_what_has_no_end_in_a_comment_hides_nothing(write, monkeypatch):
+    monkeypatch.delenv("RAG_NO", raising=False)
+    file = write("a.yaml", "# such as ${RAG_A:-5\nkey: [${RAG_NO:-a, b}]  # ${\nmore: {x: ${RAG_NO:-7}}\n")
+    assert {"key": ["a, b"], "more": {"x": 7}} == plain(file)
+    assert {"options": {"x-kept": 1}} == plain(write("b.yaml", "options: {}\n"), "options={x-kept: 1}")
+
+
+@pytest.mark.parametrize(
+    ("written", "expected"),
+    [
+        ("'${RAG_A:-5'", "'${RAG_A:-5' has no end: a '}' is missing (write $$ for a dollar sign)"),
+        ("'${RAG_A:-${RAG_B:-5}'", "'${RAG_A:-${RAG_B:-5}' has no end: a '}' is missing (write $$ for a dollar sign)"),
+        (
+            "'${RAG_A-5}'",
+            "'${RAG_A-...' is not supported: write ${NAME} or ${NAME:-default} ($$ for a dollar sign)",
+        ),
+        (
+            "'${RAG_A:?no}'",
+            "'${RAG_A:?...' is not supported: write ${NAME} or ${NAME:-default} ($$ for a dollar sign)",
+        ),
+    ],
+)
+def test_what_only_looks_like_a_variable_is_a_mistake(write, written, expected):
+    assert [f"a.yaml:1:4: a: {expected}"] == wrong(write("a.yaml", f"a: {written}\n"))
 
 
 # -- overrides ----------------------------------------------------------------------------------------------------
@@ -324,8 +428,8 @@ def test_our_own_configurations_are_right_and_complete_ones_give_the_same_tree(n
     again = Pipeline.from_yaml(tmp_path / "resolved.yaml")
     assert pipeline.fingerprint == again.fingerprint
     assert pipeline.to_yaml() == again.to_yaml()
-    for _, one in again.walk():
-        assert set(one.parameters()) | {"type"} == set(one.to_config())
+    for _, one in again.spec.walk():
+        assert set(one.spec.parameters) | {"type"} == set(one.spec.to_config())
 
 
 def test_variables_inside_flow_mappings(tmp_path, monkeypatch):

@@ -8,15 +8,16 @@ from pathlib import Path
 
 import pytest
 from jsonschema import Draft7Validator
+from ruamel.yaml import YAML
 
-from rag import Pipeline
+from rag import ConfigError, Pipeline
 from rag.config import read_source
 from rag.config.schema import component_schema, json_schema
 from rag.embedders.langchain import LangChainEmbedder
 from rag.registry import component_class, kinds, types_of
-from rerankers import CallableScorer
-from retrievers import BM25
-from summarizers.langchain import LangChainSummarizer
+from rag.rerankers import CallableScorer
+from rag.retrievers import BM25
+from rag.summarizers.langchain import LangChainSummarizer
 
 CONFIGS = Path(__file__).parents[4] / "configs"
 
@@ -68,7 +69,7 @@ def test_every_component_that_can_stand_in_a_file_has_a_definition_with_help(sch
                 continue
             definition = schema["definitions"][f"{kind}.{name}"]
             assert {"$ref": f"#/definitions/{kind}.{name}"} in schema["definitions"][kind]["anyOf"]
-            assert set(cls.parameters()) | {"type"} == set(definition["properties"]) - {"extends"}
+            assert set(cls.spec.parameters) | {"type"} == set(definition["properties"]) - {"extends", "unset"}
             assert all(one.get("description") for one in definition["properties"].values())
 
 
@@ -89,7 +90,7 @@ def test_bounds_choices_and_defaults_are_in_it():
 @pytest.mark.parametrize("name", sorted(file.name for file in CONFIGS.glob("*.yaml")))
 def test_our_configurations_are_accepted_as_they_are_and_complete(validator, name):
     assert [] == [error.message for error in validator.iter_errors(content(name))]
-    assert [] == [error.message for error in validator.iter_errors(Pipeline.from_yaml(CONFIGS / name).to_config())]
+    assert [] == [error.message for error in validator.iter_errors(Pipeline.from_yaml(CONFIGS / name).spec.to_config())]
 
 
 def broken(path, value):
@@ -138,3 +139,56 @@ def test_a_file_that_extends_another_may_leave_things_out(validator):
     assert validator.is_valid({"extends": "hybrid.yaml", "stages": []})
     assert not validator.is_valid({"stages": []})
     assert not validator.is_valid({"extends": 5})
+
+
+def _validator(kind):
+    return Draft7Validator(json_schema(kind))
+
+
+def _read(file):
+    mistakes: list[object] = []
+    node = read_source(file, mistakes=mistakes)
+    assert [] == mistakes
+    return node.plain()
+
+
+def _raw(file):
+    return YAML(typ="safe", pure=True).load(file.read_text())
+
+
+@pytest.mark.parametrize("file", sorted((CONFIGS / "sweeps").glob("*.yaml")), ids=lambda file: file.name)
+def test_our_sweeps_are_accepted(file):
+    assert [] == [error.message for error in _validator("sweep").iter_errors(_raw(file))]
+    assert [] == [error.message for error in _validator("sweep").iter_errors(_read(file))]
+
+
+@pytest.mark.parametrize(
+    "sweep",
+    [
+        {"type": "sweep", "pipeline": {"extends": "p.yaml", "retriever": {"top_q": 5}}},
+        {"type": "sweep", "pipeline": {"extends": "p.yaml"}, "sampler": "tpee"},
+        {"type": "sweep", "pipeline": {"extends": "p.yaml"}, "n_trials": 0},
+        {"type": "sweep"},
+    ],
+)
+def test_broken_sweeps_are_rejected(sweep):
+    assert list(_validator("sweep").iter_errors(sweep))
+
+
+def test_dataset_files_judges_and_writers_have_schemas():
+    tables = {"corpus": {"path": "d.csv"}, "queries": {"path": "q.csv", "relevant": "answers"}}
+    assert [] == list(_validator("dataset").iter_errors({"type": "dataset", **tables}))
+    assert list(_validator("dataset").iter_errors({"type": "dataset", **tables, "corpus": {"pth": "d.csv"}}))
+    for folder, kind in (("judges", "judge"), ("writers", "summarizer")):
+        for file in (CONFIGS / folder).glob("*.yaml"):
+            assert [] == [error.message for error in _validator(kind).iter_errors(_raw(file))]
+
+
+def test_extends_unset_and_anchors_are_accepted_anywhere(validator):
+    part = {"extends": ["a.yaml", "b.yaml"], "unset": ["top_k"], "x-note": 1}
+    assert [] == list(validator.iter_errors({"type": "pipeline", "x-a": [], "retriever": part, "stages": [part]}))
+
+
+def test_a_kind_that_there_is_not():
+    with pytest.raises(ConfigError, match="there is no kind 'sweeps'; did you mean 'sweep'"):
+        json_schema("sweeps")

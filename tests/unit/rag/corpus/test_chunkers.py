@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from tokenizers import Tokenizer, models, pre_tokenizers
 
@@ -39,7 +39,7 @@ def cut(chunker, text, tokenizer=None):
 
 def sentences_of(text):
     """The chunker's own sentences: each its own passage."""
-    return [span for span in cut(SentenceChunker(size=1, unit="characters"), text)[1] if span != (0, 0)]
+    return [(span.start, span.end) for span in SentenceChunker(size=1, unit="characters")._pack(text, None)]
 
 
 @pytest.mark.parametrize("make", CHUNKERS.values(), ids=CHUNKERS)
@@ -78,6 +78,7 @@ def test_recursive_holds_the_size_in_tokens(text, size, overlap):
 def test_sentences_are_packed_as_a_plain_loop_packs_them(text, size, overlap):
     overlap = min(overlap, size - 1)
     sentences = sentences_of(text)
+    assume(all(end - start <= size for start, end in sentences))
     expected, first = [], 0
     for last in range(len(sentences)):
         if last > first and sentences[last][1] - sentences[first][0] > size:
@@ -94,23 +95,19 @@ def test_sentences_are_packed_as_a_plain_loop_packs_them(text, size, overlap):
         expected.append((sentences[first][0], sentences[-1][1]))
     _, spans = cut(SentenceChunker(size=size, overlap=overlap, unit="characters"), text)
     assert (expected or [(0, 0)]) == spans
-    alone = set(sentences)
-    assert all(end - start <= size or (start, end) in alone for start, end in spans)
+    assert all(end - start <= size for start, end in spans)
 
 
 @given(text=TEXTS, size=st.integers(1, 20), overlap=st.integers(0, 10))
 def test_sentences_hold_the_size_in_tokens(text, size, overlap):
-    alone = set(sentences_of(text))
-    pieces, spans = cut(SentenceChunker(size=size, overlap=min(overlap, size - 1)), text, TOKENIZER)
-    assert all(
-        len(TOKENIZER.encode(piece).ids) <= size or span in alone for piece, span in zip(pieces, spans, strict=True)
-    )
+    pieces, _ = cut(SentenceChunker(size=size, overlap=min(overlap, size - 1)), text, TOKENIZER)
+    assert all(len(TOKENIZER.encode(piece).ids) <= size for piece in pieces)
 
 
 def test_sentences_are_whole_and_abbreviations_do_not_end_them():
     text = "Dr. Smith lives in the U.S. today. He likes cats! Does he?  Yes."
-    expected = ["Dr. Smith lives in the U.S. today.", "He likes cats! Does he?", "Yes."]
-    assert expected == cut(SentenceChunker(size=23, unit="characters"), text)[0]
+    expected = ["Dr. Smith lives in the U.S. today.", "He likes cats! Does he?  Yes."]
+    assert expected == cut(SentenceChunker(size=34, unit="characters"), text)[0]
 
 
 def test_overlap_repeats_whole_sentences():
@@ -198,7 +195,7 @@ def test_passages_know_the_headings_above_them(newline):
     expected = {
         "before": None,
         "text of one": ["One"],
-        "text of two": ["One", "Two `code`"],
+        "text of two": ["One", "Two code"],
         "text of three": ["One", "Three"],
         "# no heading": ["Four"],
     }

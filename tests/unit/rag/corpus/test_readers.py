@@ -69,9 +69,17 @@ def test_jsonl_with_blank_lines_a_byte_order_mark_and_crlf(tmp_path):
     assert [Document("a", "x"), Document("b", "y")] == list(read_corpus(path))
 
 
-@pytest.mark.parametrize(("suffix", "delimiter"), [(".csv", ","), (".tsv", "\t")])
-def test_csv_and_tsv_keep_line_breaks_and_blank_lines_inside_quotes(tmp_path, suffix, delimiter):
-    assert FLAT_DOCUMENTS == list(read_corpus(table(tmp_path / f"x{suffix}", delimiter)))
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+def test_csv_keeps_line_breaks_and_blank_lines_inside_quotes(tmp_path, delimiter):
+    assert list(read_corpus(table(tmp_path / "x.csv", delimiter), separator=delimiter)) == FLAT_DOCUMENTS
+
+
+def test_in_tsv_a_line_is_a_row(tmp_path):
+    message = message_of(table(tmp_path / "x.tsv", "\t"))
+    assert message == (
+        f"{tmp_path}/x.tsv:3: fewer values than the first line has columns (3 instead of 4); in TSV a "
+        "line is a row: a file with line ends inside quotes is CSV, separated by tabs"
+    )
 
 
 def test_csv_with_blank_lines_between_rows(tmp_path):
@@ -208,14 +216,14 @@ def test_a_line_of_a_megabyte(tmp_path):
         (
             "x.jsonl",
             '{"id": 1, "text": "x"}\n{"id": "1", "text": "y"}',
-            "two documents have the id '1': ids must be unique in a corpus",
+            "{}:2: two documents have the id '1': ids must be unique in a corpus",
         ),
-        ("x.jsonl", '{"id": "1", "text": "\\ud800"}', "a document holds text that is not valid Unicode (a lone"),
+        ("x.jsonl", '{"id": "1", "text": "\\ud800"}', "{}:1: a document holds text that is not valid Unicode (a lone"),
         ("x.csv", "id,text\n1,x,y\n", "{}:2: more values than the first line has columns"),
         ("x.csv", "id,text\n\n1,x\n\n2,x,y\n", "{}:5: more values than the first line has columns"),
         ("x.csv", "id,text\n,x\n", "{}:2: the id 'id' must be a non-empty string, got ''"),
         ("x.parquet", "no parquet", "{}: cannot be read as Parquet: "),
-        ("x.docx", "", "{}: unknown format '.docx' (valid: .csv, .jsonl, .markdown, .md, .ndjson, .parquet, "),
+        ("x.docx", "", "{}: unknown format '.docx' (valid: .csv, .json, .jsonl, .markdown, .md, .ndjson, .parquet, "),
         ("x", "", "{}: unknown format '' (valid: "),
     ],
 )  # fmt: skip
@@ -232,8 +240,9 @@ def test_paths_that_are_wrong(tmp_path):
         tmp_path / "no.jsonl"
     )
     (tmp_path / "x.html").write_text("")
-    assert f"{tmp_path}: the folder has neither a corpus.jsonl nor any .markdown, .md, .rst, .txt file" == message_of(
-        tmp_path
+    assert message_of(tmp_path) == (
+        f"{tmp_path}: the folder has neither a corpus.jsonl nor any .markdown, .md, .rst, .txt file, nor a table; "
+        "it has 1 .html"
     )
     assert re.fullmatch("a{200}: cannot be read: File name too long", message_of("a" * 5000))
 
@@ -248,14 +257,15 @@ def test_a_file_that_cannot_be_read(tmp_path, name):
     ("source", "expected"),
     [
         ([], "the corpus is empty: there is no document to index"),
-        (["text"], "expected a rag.Document, got str: 'text'"),
+        (["text"], "text: no such file or folder"),
+        ([Document("a", "x"), "text"], "expected a rag.Document, got str: 'text'"),
         ([{"id": "1", "text": "x"}], "expected a rag.Document, got dict: {'id': '1', 'text': 'x'}"),
         ([Document("a", "x"), Document("a", "y")], "two documents have the id 'a': ids must be unique in a corpus"),
         ([Document(1, "x")], "a document's id must be a non-empty string, got 1"),
         ([Document("", "x")], "a document's id must be a non-empty string, got ''"),
         ([Document("a", None)], "document 'a': its text must be a string, got NoneType"),
         ([Document("a", b"x")], "document 'a': its text must be a string, got bytes"),
-        ([Document("a", "x", {"y": object()})], "document 'a': its metadata is not JSON: "),
+        ([Document("a", "x", {"y": object()})], "document 'a': its metadata field 'y' holds object, which is not JSON"),
         ([Document("a", "x", "no mapping")], "document 'a': its metadata is not JSON: "),
         ([Document("a", "\ud800")], "a document holds text that is not valid Unicode"),
         (5, "cannot read documents from a int"),

@@ -27,7 +27,7 @@ from rag import (
     Threshold,
     Training,
 )
-from retrievers import BM25, Dense
+from rag.retrievers import BM25, Dense
 from tests.unit.rag.filters.world import World, candidates_of
 
 ROWS = st.lists(
@@ -191,7 +191,7 @@ def stages():
 @pytest.mark.parametrize("stage", stages(), ids=lambda stage: stage.type)
 def test_fitted_through_a_store_saved_and_loaded(stage, tmp_path):
     def make():
-        return Pipeline(retriever=Dense(embedder=LSA(dim=32, stop_words=False), top_k=12), stages=[stage.clone()])
+        return Pipeline(retriever=Dense(embedder=LSA(dim=32, stop_words=False), top_k=12), stages=[stage.spec.clone()])
 
     store = Store(tmp_path / "store")
     first, second = (make().fit(DOCUMENTS, training=TRAINING, store=store) for _ in range(2))

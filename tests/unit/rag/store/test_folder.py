@@ -199,7 +199,8 @@ def test_a_newer_format_is_refused_whatever_it_looks_like(tmp_path):
 )  # fmt: skip
 def test_a_manifest_that_cannot_be_read(tmp_path, text):
     (tmp_path / "manifest.json").write_text(text, encoding="utf-8", errors="surrogateescape")
-    assert f"{tmp_path}: its manifest.json cannot be read" == message_of(load, tmp_path)
+    said = "its manifest.json cannot be read: write it again into the same folder, or put a copy back"
+    assert f"{tmp_path}: {said}" == message_of(load, tmp_path)
 
 
 def test_replacing_a_file_leaves_no_other(tmp_path):

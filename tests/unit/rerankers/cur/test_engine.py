@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import rerankers.cur.items as blocks
-from rerankers.cur.anchor_queries import fold_in
-from rerankers.cur.anchors import choose_anchors
-from rerankers.cur.engine import Plan, Prior, round_sizes, search
-from rerankers.cur.items import Everything, Listed, is_in
+import rag.rerankers.cur.items as blocks
+from rag.rerankers.cur.anchor_queries import fold_in
+from rag.rerankers.cur.anchors import choose_anchors
+from rag.rerankers.cur.engine import Plan, Prior, round_sizes, search
+from rag.rerankers.cur.items import Everything, Listed, is_in
 
 SEEDS = st.integers(0, 2**32 - 1)
 
@@ -35,25 +35,61 @@ class World:
         return self.table[rows, ids]
 
 
-def by_hand(world, query, sizes, ridge):
-    """One query, all of it solved anew in every round, every score looked at."""
+def predicted_by_hand(world, query, taken, ridge):
+    """Scores of all items that the model of those taken predicts, solved anew."""
     n = len(world.vectors)
     prior = np.full(n, world.prior.missing[query], dtype=np.float64)
     prior[world.listed[query]] = world.prior.values[query]
     vectors = world.vectors.astype(np.float64)
+    a = world.table[query, taken].astype(np.float64)
+    kernel = vectors[taken] @ vectors[taken].T + ridge * np.eye(len(taken))
+    inverse = np.linalg.inv(kernel)
+    features = np.stack([np.ones(len(taken)), prior[taken]], axis=1)
+    b = np.linalg.solve(features.T @ inverse @ features, features.T @ inverse @ a)
+    if b[1] < 0:
+        b = np.array([inverse.sum(0) @ a / inverse.sum(), 0.0])
+    return b[0] + b[1] * prior + vectors @ (vectors[taken].T @ inverse @ (a - features @ b))
+
+
+def by_hand(world, query, sizes, ridge):
+    """One query, every score looked at."""
     taken = world.listed[query, : sizes[0]].tolist()
     for size in sizes[1:]:
-        a = world.table[query, taken].astype(np.float64)
-        kernel = vectors[taken] @ vectors[taken].T + ridge * np.eye(len(taken))
-        inverse = np.linalg.inv(kernel)
-        features = np.stack([np.ones(len(taken)), prior[taken]], axis=1)
-        b = np.linalg.solve(features.T @ inverse @ features, features.T @ inverse @ a)
-        if b[1] < 0:
-            b = np.array([inverse.sum(0) @ a / inverse.sum(), 0.0])
-        predicted = b[0] + b[1] * prior + vectors @ (vectors[taken].T @ inverse @ (a - features @ b))
-        order = sorted(set(range(n)) - set(taken), key=lambda i: (-predicted[i], i))
+        predicted = predicted_by_hand(world, query, taken, ridge)
+        order = sorted(set(range(len(predicted))) - set(taken), key=lambda i: (-predicted[i], i))
         taken += order[:size]
     return taken
+
+
+@given(SEEDS, st.sampled_from([[5, 5, 5], [8]]), st.sampled_from([0.1, 1.0]))
+def test_it_predicts_the_rest_of_the_list_from_all_it_scored(seed, sizes, ridge):
+    world = World(seed)
+    items = Everything(world.vectors, None, world.listed)
+    plan = Plan(sizes, ridge=ridge)
+    taken, exact, predicted = search(items, world.score, plan, first=world.listed, prior=world.prior, predict=True)
+    unasked = search(items, world.score, plan, first=world.listed, prior=world.prior)
+    assert unasked.predicted is None
+    np.testing.assert_array_equal(unasked.items, taken)
+    for query in range(3):
+        expected = predicted_by_hand(world, query, taken[query].tolist(), ridge)[world.listed[query]]
+        np.testing.assert_allclose(predicted[query], expected, rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize("level", [0.0, 50.0])
+def test_predictions_of_a_pseudo_inverse_have_the_level_of_the_scores(level):
+    rng = np.random.default_rng(2)
+    vectors = rng.normal(size=(30, 4)).astype(np.float32)
+    table = (rng.normal(size=(2, 4)) @ (vectors - vectors[:12].mean(0)).T + level).astype(np.float32)
+    listed = np.tile(np.arange(30), (2, 1))
+    *_, predicted = search(
+        Everything(vectors - vectors[:12].mean(0), None, listed),
+        lambda rows, ids: table[rows, ids],
+        Plan([12], solver="pinv"),
+        first=listed[:, :12],
+        prior=Prior.of(listed, np.zeros(listed.shape, dtype=np.float32)),
+        predict=True,
+    )
+    np.testing.assert_allclose(predicted, table, atol=1e-2)
 
 
 @given(SEEDS, st.sampled_from([[5, 5, 5], [3, 9], [8], [4, 1, 1, 1, 1]]), st.sampled_from([0.1, 1.0]), st.booleans())
@@ -61,7 +97,7 @@ def test_it_picks_what_a_plain_loop_picks(seed, sizes, ridge, in_blocks):
     world = World(seed)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(blocks, "_BLOCK", 7 if in_blocks else 1 << 16)
-        taken, exact = search(
+        taken, exact, _ = search(
             Everything(world.vectors, None, world.listed),
             world.score,
             Plan(sizes, ridge=ridge),
@@ -85,7 +121,7 @@ def test_a_matrix_of_rank_4_is_recovered_from_4_anchors(level, anchors, how):
     vectors, offsets = fold_in(offline.astype(np.float32))
     items = Everything(vectors, offsets, np.empty((5, 0), dtype=np.int64))
     chosen = choose_anchors(vectors, how, anchors, seed=3)
-    taken, _ = search(
+    taken, *_ = search(
         items,
         lambda rows, ids: online[rows, ids],
         Plan([anchors, 10], solver="pinv"),
@@ -107,7 +143,7 @@ def test_as_many_anchors_as_anchor_queries_do_no_harm():
     best = np.argsort(-online, axis=1)[:, :10]
 
     def share_found(anchors, rcond):
-        taken, _ = search(
+        taken, *_ = search(
             Everything(vectors, offsets, listed),
             lambda rows, ids: online[rows, ids],
             Plan([anchors, 30], solver="pinv", rcond=rcond),
@@ -125,12 +161,12 @@ def test_items_in_another_order_give_the_answer_in_that_order():
     order = np.random.default_rng(6).permutation(40)
     place = np.argsort(order)
     plan = Plan([5, 5, 5])
-    taken, _ = search(
+    taken, *_ = search(
         Everything(world.vectors, None, world.listed), world.score, plan, first=world.listed, prior=world.prior
     )
     moved = place[world.listed]
     prior = Prior(moved, world.prior.values, world.prior.missing)
-    again, _ = search(
+    again, *_ = search(
         Everything(world.vectors[order], None, moved),
         lambda rows, ids: world.table[rows, order[ids]],
         plan,
@@ -147,7 +183,7 @@ def test_lists_of_any_length_cost_the_whole_budget_and_no_pair_twice(seed, liste
     values = np.where(listed_ids >= 0, world.prior.values, -np.inf)
     prior = Prior.of(listed_ids, values)
     items = (Listed if only_the_list else Everything)(world.vectors, None, listed_ids)
-    taken, exact = search(
+    taken, exact, _ = search(
         items,
         world.score,
         Plan([6, 5, 5], acquisition=acquisition),
@@ -168,7 +204,7 @@ def test_lists_of_any_length_cost_the_whole_budget_and_no_pair_twice(seed, liste
 def test_scores_that_are_all_one_are_spent_on_all_the_same(solver):
     world = World(7)
     world.table[:] = -3.25
-    taken, exact = search(
+    taken, exact, _ = search(
         Everything(world.vectors, None, world.listed),
         world.score,
         Plan([4, 4, 4], solver=solver),
@@ -181,7 +217,7 @@ def test_scores_that_are_all_one_are_spent_on_all_the_same(solver):
 
 def test_fewer_items_than_the_budget_are_all_scored():
     world = World(8, items=10, listed=4)
-    taken, _ = search(
+    taken, *_ = search(
         Everything(world.vectors, None, world.listed),
         world.score,
         Plan([6, 6, 6]),
@@ -198,7 +234,7 @@ def test_only_what_is_allowed_is_scored():
     listed = np.where(allowed[world.listed], world.listed, -1)
     listed = np.take_along_axis(listed, np.argsort(listed < 0, axis=1, kind="stable"), 1)
     prior = Prior.of(listed, np.zeros(listed.shape, dtype=np.float32))
-    taken, _ = search(
+    taken, *_ = search(
         Everything(world.vectors, None, listed, allowed), world.score, Plan([10, 10, 30]), first=listed, prior=prior
     )
     for row in range(3):

@@ -10,12 +10,12 @@ import pytest
 from rag import ConfigError, Corpus, Document, FitContext, ModelError, Passages, Query
 from rag.context import Training
 from rag.errors import DataError
+from rag.rerankers import AnchorQueryFactors, CallableScorer, MatrixFactorisation
+from rag.rerankers.cur.anchor_queries import anchor_queries, fold_in
+from rag.rerankers.cur.anchors import choose_anchors
+from rag.rerankers.cur.matrix import score_matrix
+from rag.rerankers.cur.matrix_factorisation import _sample, alternating_least_squares, bilinear_form
 from rag.store.store import Store
-from rerankers import AnchorQueryFactors, CallableScorer, MatrixFactorisation
-from rerankers.cur.anchor_queries import anchor_queries, fold_in
-from rerankers.cur.anchors import choose_anchors
-from rerankers.cur.matrix import score_matrix
-from rerankers.cur.matrix_factorisation import _sample, alternating_least_squares, bilinear_form
 from tests.fakes import WordEmbedder
 
 TEXTS = [" ".join(f"w{(number * 7 + i) % 23}" for i in range(number % 5 + 1)) for number in range(30)]
@@ -49,7 +49,7 @@ def expected(texts=TEXTS, queries=QUERIES):
 
 @pytest.mark.parametrize("dtype", ["float16", "float32"])
 def test_every_pair_is_scored_once_and_kept(tmp_path, monkeypatch, dtype):
-    monkeypatch.setattr("rerankers.cur.matrix._CHUNK", 64)
+    monkeypatch.setattr("rag.rerankers.cur.matrix._CHUNK", 64)
     judge = Judge()
     for _ in range(2):
         given = context(store=Store(tmp_path))
@@ -67,7 +67,7 @@ def test_without_a_store_it_is_in_memory():
 
 
 def test_stopped_and_started_again_it_goes_on(tmp_path, monkeypatch):
-    monkeypatch.setattr("rerankers.cur.matrix._CHUNK", 64)
+    monkeypatch.setattr("rag.rerankers.cur.matrix._CHUNK", 64)
     monkeypatch.setattr(CallableScorer, "keeps_scores", False)  # the matrix's own memory, not that of pairs
     first, second = Judge(fail_after=150), Judge()
     with pytest.raises(KeyboardInterrupt):
@@ -141,9 +141,9 @@ def test_anchor_queries_from_a_file_and_from_the_corpus(tmp_path):
     file.write_text("one\n\n two \nthree\n", encoding="utf-8")
     assert ["one", "two", "three"] == [query.text for query in anchor_queries(str(file), 3, context())]
     assert {"a", "b c"} == {query.text for query in anchor_queries("corpus_sample", 2, context(["a", "", "b c"]))}
-    before = AnchorQueryFactors(queries=str(file)).content_fingerprint
+    before = AnchorQueryFactors(queries=str(file)).spec.cache_key
     file.write_text("one\ntwo\nfour\n", encoding="utf-8")
-    assert before != AnchorQueryFactors(queries=str(file)).content_fingerprint
+    assert before != AnchorQueryFactors(queries=str(file)).spec.cache_key
 
 
 def test_what_it_needs_hangs_on_where_queries_come_from():
@@ -230,5 +230,5 @@ def test_other_queries_in_the_file_make_other_factors(factors, tmp_path):
     found = set()
     for text in ("one\ntwo", "one\nthree"):
         file.write_text(text)
-        found.add(factors(queries=str(file)).content_fingerprint)
+        found.add(factors(queries=str(file)).spec.cache_key)
     assert 2 == len(found)

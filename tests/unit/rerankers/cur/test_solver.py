@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.optimize import lsq_linear
 
-from rerankers.cur.solver import GrowingRidge, PseudoInverse, least_squares_with_slopes_from_zero
+from rag.rerankers.cur.solver import GrowingRidge, PseudoInverse, least_squares_with_slopes_from_zero
 
 BLOCKS = st.lists(st.integers(1, 4), min_size=1, max_size=4)
 SEEDS = st.integers(0, 2**32 - 1)

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from rag import Candidates, ConfigError, Corpus, Document, FitContext, ModelError, Passages, Query, QueryBatch
+from rag.rerankers import ADACUR, ANNCUR, AXN, Cur, EmbeddingFactors
+from rag.rerankers.cur.factors import of_length_one
 from rag.testing import _pieces
-from rerankers import ADACUR, ANNCUR, AXN, Cur, EmbeddingFactors
-from rerankers.cur.factors import of_length_one
 from tests.fakes import BrokenScorer, TableFactors, TableScorer, WordEmbedder
 
 N, QUERIES = 60, 6
@@ -23,6 +23,8 @@ def context(n=N):
 
 
 def fitted(cls=Cur, *, table=TABLE, vectors=VECTORS, levels=None, passages=None, **arguments):
+    if cls is Cur and "blend" not in arguments:
+        arguments.setdefault("scores", "scorer")
     scorer, factors = TableScorer(), TableFactors()
     scorer.table, factors.table, factors.levels = table, vectors, levels
     stage = cls(scorer=scorer, factors=factors, **arguments)
@@ -85,7 +87,7 @@ def test_a_query_gets_the_same_alone_and_among_others(arguments):
 
 
 def test_little_memory_makes_smaller_batches_with_the_same_answer(monkeypatch):
-    import rerankers.cur.stage as module
+    import rag.rerankers.cur.stage as module
 
     expected = fitted(budget=30).process(batch(), table())
     monkeypatch.setattr(module, "_MEMORY", 1)
@@ -162,14 +164,33 @@ def test_twins_are_both_found_lowest_position_first():
 
 def test_a_blend_mixes_the_orders_by_rank():
     given = table()
-    own, first = (fitted(budget=20, rounds=1, blend=weight).process(batch(), given) for weight in (0.0, 1.0))
-    assert fitted(budget=20, rounds=1).process(batch(), given).positions.tolist() == own.positions.tolist()
+    model, first = (fitted(budget=20, rounds=1, blend=weight).process(batch(), given) for weight in (0.0, 1.0))
     assert given.positions.tolist() == first.positions.tolist()
     mixed = fitted(budget=20, rounds=1, blend=0.25).process(batch(), given)
     for row in range(QUERIES):
         for position, score in zip(mixed.positions[row].tolist(), mixed.scores[row].tolist(), strict=True):
-            a, b = own.positions[row].tolist().index(position), given.positions[row].tolist().index(position)
-            assert pytest.approx(0.75 / (61 + a) + 0.25 / (61 + b), rel=1e-5) == score
+            a, b = model.positions[row].tolist().index(position), given.positions[row].tolist().index(position)
+            assert score == pytest.approx(0.75 / (61 + a) + 0.25 / (61 + b), rel=1e-5)
+
+
+@pytest.mark.parametrize("arguments", SETTINGS, ids=str)
+def test_what_was_not_scored_stays_where_the_model_predicts_it(arguments):
+    given, asked = table((40, 5, 1, 0, 40, 33)), batch()
+    stage = fitted(budget=20, blend=0.0, **arguments)
+    answer = stage.process(asked, given)
+    scored = {(row, item) for rows, items in stage.scorer.asked for row, item in zip(rows, items, strict=True)}
+    for row in range(QUERIES):
+        listed = set(given.positions[row][given.mask[row]].tolist())
+        own = {item for query, item in scored if query == row}
+        assert set(answer.positions[row, : answer.counts[row]].tolist()) == listed | own
+        exact = [position for position in answer.positions[row].tolist() if position in own]
+        assert exact == sorted(exact, key=lambda item: (-TABLE[row, item], item))  # the scored keep the scorer's order
+
+
+def test_null_is_the_scorers_own_answer():
+    given = table()
+    own, null = fitted(budget=20), fitted(budget=20, blend=None, scores="blended")
+    assert own.process(batch(), given).positions.tolist() == null.process(batch(), given).positions.tolist()
 
 
 @pytest.mark.parametrize(
@@ -178,7 +199,7 @@ def test_a_blend_mixes_the_orders_by_rank():
         ({"budget": 5}, "rounds: must be at most the budget \\(5\\), got 10"),
         ({"anchors": 8}, "rounds: must be at most the anchors \\(8\\), got 10"),
         ({"anchors": 100}, "anchors: must be below the budget \\(100\\), got 100"),
-        ({"top_k": 101}, "top_k: must be at most the budget \\(100\\), got 101"),
+        ({"top_k": 101, "scores": "scorer"}, "top_k: must be at most the budget \\(100\\), got 101"),
         ({"strategy": "fixed"}, "start: must be 'random', 'k_means' or 'l2_greedy' with strategy 'fixed'"),
         ({"strategy": "fixed", "start": "random", "budget": 1}, "budget: must be at least 2"),
         ({"start": "random", "scope": 10}, "start: must be 'first_stage' when the scope is a list"),
@@ -221,4 +242,4 @@ def test_embeddings_are_scaled_to_length_one_and_empty_texts_have_none():
 
 def test_axn_learns_the_scale_from_training_queries():
     assert {"training", "candidates"} == AXN(scorer=TableScorer(), factors=TableFactors()).needs
-    assert frozenset() == Cur(scorer=TableScorer(), factors=TableFactors()).needs
+    assert Cur(scorer=TableScorer(), factors=TableFactors()).needs == {"candidates", "training_if_given"}

@@ -1,0 +1,172 @@
+"""A dataset from documents, queries and judgements that were read apart: what fits together, and what does not.
+
+All readers end here, so that the same rules hold for folders, tables, the Hub and ``ir_datasets``.
+"""
+
+from __future__ import annotations
+
+import difflib
+from bisect import bisect_left
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from functools import cached_property
+
+from rag.corpus.corpus import Corpus
+from rag.errors import DataError
+from rag.eval.datasets.base import Dataset, Split
+from rag.eval.datasets.duplicates import repeated_documents
+from rag.eval.datasets.qrels import Judgements
+from rag.remarks import MAX_EXAMPLES, Remark, Remarks
+from rag.types import Query
+
+__all__ = ["FOUND_AGAIN", "absent", "joined", "without_text"]
+
+FOUND_AGAIN = frozenset(
+    {"queries_unknown", "queries_unjudged", "queries_without_text", "documents_absent", "documents_equal"}
+)
+"""Codes of the remarks that are made whenever a dataset is read or divided: no file keeps them."""
+
+_SHOWN = 3
+_COMPARED = 2_000
+"""Ids that one which is not there is compared with, the neighbours in order of a larger collection."""
+
+
+def joined(
+    name: str,
+    corpus: Corpus,
+    parts: Mapping[str, tuple[Sequence[Query], Judgements]],
+    *,
+    remarks: Iterable[Remark] = (),
+    hint: str = "",
+) -> Dataset:
+    """Queries with their judgements by split; what is left out or does not fit together is counted.
+
+    Args:
+        name: What the dataset is called.
+        corpus: The documents.
+        parts: Queries, also unjudged ones, and judgements of each split.
+        remarks: What was noticed before.
+        hint: Goes to the message when nothing fits together.
+
+    Raises:
+        DataError: No document that is judged is in the corpus.
+    """
+    known = frozenset(corpus.ids())
+    found = Remarks([*corpus.remarks, *remarks])
+    splits = {}
+    for split, (queries, judgements) in parts.items():
+        judged = [query for query in queries if query.id in judgements]
+        asked = {query.id for query in judged}
+        splits[split] = Split(judged, {query.id: judgements[query.id] for query in judged})
+        if lost := [query for query in judgements if query not in asked]:
+            near = _near(lost, {query.id for query in queries}, judgements.queries_at)
+            message = f"{split}: {len(lost)} judged queries are not among the queries and are left out ({near})"
+            found.add("queries_unknown", message, count=len(lost), total=len(judgements), examples=lost[:MAX_EXAMPLES])
+        found.extend(absent(splits[split], known, split, judgements.documents_at))
+        found.extend(without_text(splits[split], split))
+    everyone = {query.id: query for queries, _ in parts.values() for query in queries}
+    if unjudged := [id for id in everyone if not any(id in split.qrels for split in splits.values())]:
+        message = f"{len(unjudged)} of {len(everyone)} queries have no judgement and are left out"
+        found.add("queries_unjudged", message, count=len(unjudged), total=len(everyone), examples=unjudged)
+    named = {id: at for _, judgements in parts.values() for id, at in judgements.documents_at.items()}
+    if named and known.isdisjoint(named):
+        near = _near(list(named), known, named)
+        raise DataError(f"no document that is judged, {near}, is in the corpus, with ids such as '{min(known)}'{hint}")
+    found.extend(_equal(corpus))
+    return Dataset(name, corpus, splits, found)
+
+
+def absent(split: Split, known: Collection[str], name: str, at: Mapping[str, str] | None = None) -> list[Remark]:
+    """A remark when judgements of a split name documents that are not there.
+
+    Args:
+        split: The queries and judgements.
+        known: Ids of the documents.
+        name: Of the split.
+        at: Where each id was read, if that is known.
+    """
+    named = {document for judged in split.qrels.values() for document in judged}
+    gone = sorted(named.difference(known))
+    if not gone:
+        return []
+    without = sum(
+        any(grade > 0 for grade in judged.values())
+        and not any(grade > 0 and document in known for document, grade in judged.items())
+        for judged in split.qrels.values()
+    )
+    lone = f"; {without} queries have no other relevant document" if without else ""
+    message = (
+        f"{name}: judgements name {len(gone)} documents, of {len(named)}, that are not in the corpus "
+        f"({_near(gone, known, at or {})}); relevant ones count as missed{lone}"
+    )
+    return [Remark("documents_absent", message, len(gone), len(named), tuple(gone[:MAX_EXAMPLES]))]
+
+
+def without_text(split: Split, name: str) -> list[Remark]:
+    """A remark when queries of a split have no text."""
+    blank = [query.id for query in split.queries if not query.text.strip()]
+    if not blank:
+        return []
+    n = len(split.queries)
+    message = f"{name}: {len(blank)} of {n} queries have no text (such as '{blank[0]}'): they find nothing and count 0"
+    return [Remark("queries_without_text", message, len(blank), n, tuple(blank[:MAX_EXAMPLES]))]
+
+
+def _equal(corpus: Corpus) -> list[Remark]:
+    pairs = repeated_documents(corpus)
+    if not len(pairs):
+        return []
+    first, again = corpus.ids(pairs[0])
+    message = (
+        f"{len(pairs)} of {len(corpus)} documents have the text of another (such as '{again}' that of '{first}'): "
+        "where only one is judged, the other counts as a miss"
+    )
+    examples = tuple(corpus.ids(pairs[:MAX_EXAMPLES, 1]))
+    return [Remark("documents_equal", message, len(pairs), len(corpus), examples)]
+
+
+def _near(missing: Sequence[str], known: Collection[str], at: Mapping[str, str]) -> str:
+    """The first ids that are missing, each with where it was read and the nearest that is there."""
+    search = _Nearest(known)
+    shown = []
+    for id in missing[:_SHOWN]:
+        about = [*([at[id]] if id in at else []), *([near] if (near := search.said(id)) else [])]
+        shown.append(f"'{id}'" + (f" [{'; '.join(about)}]" if about else ""))
+    blanks = sum(search.only_blanks(id) is not None for id in missing)
+    said = f"; {blanks} differ from one that is there only in blanks" if blanks else ""
+    return f"such as {', '.join(shown)}{said}"
+
+
+class _Nearest:
+    """Which of many ids one that is missing may mean."""
+
+    def __init__(self, known: Collection[str]) -> None:
+        self.known = known
+
+    def said(self, id: str) -> str:
+        """What to say of the nearest; nothing when none is near."""
+        if (same := self.only_blanks(id)) is not None:
+            return f"only blanks differ from '{same}'"
+        if (same := self._by_case.get(id.casefold())) is not None:
+            return f"only case differs from '{same}'"
+        some = self._sorted
+        if len(some) > _COMPARED:
+            middle = bisect_left(some, id)
+            some = some[max(0, middle - _COMPARED // 2) : middle + _COMPARED // 2]
+        close = difflib.get_close_matches(id[:200], some, n=1, cutoff=0.6)
+        return f"nearest '{close[0]}'" if close else ""
+
+    def only_blanks(self, id: str) -> str | None:
+        """The id that is equal without white space."""
+        return self._by_letters.get("".join(id.split()))
+
+    @cached_property
+    def _by_letters(self) -> dict[str, str]:
+        return {"".join(id.split()): id for id in self.known}
+
+    @cached_property
+    def _by_case(self) -> dict[str, str]:
+        return {id.casefold(): id for id in self.known}
+
+    @cached_property
+    def _sorted(self) -> list[str]:
+        return sorted(self.known)

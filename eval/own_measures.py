@@ -1,0 +1,108 @@
+"""Measures that ir_measures names but computes not here, wrongly, or not for every query.
+
+Each is a function of one query: of the measure with its parameters, the grades by document id, and the ids of the
+documents in the order they were returned. ``ERR`` and ``nDCG(dcg='exp-log2')`` are gdeval's, which ir_measures starts
+as a Perl script that knows numeric query ids only; ``RBP`` is cwl_eval's; ``Accuracy`` and ``Judged`` divide by zero
+there where nothing, or nothing irrelevant, was returned.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from rag.candidates import Ints
+
+__all__ = ["ERR_HIGHEST", "Compute", "computed_here"]
+
+Compute = Callable[[Any, Mapping[str, int], Sequence[str]], float]
+"""Value of a measure for a query: (measure, grade by document id, ids as returned)."""
+
+ERR_HIGHEST = 4
+"""The highest grade that ``ERR`` takes: gdeval has a document of this grade satisfy with probability 15/16."""
+
+
+def computed_here(measure: Any) -> Compute | None:
+    """What computes a parsed measure, if it is one of these."""
+    if measure.NAME == "nDCG" and measure["dcg"] != "exp-log2":
+        return None
+    if measure.NAME == "RBP" and "rel" not in measure.params:
+        return None
+    return _COMPUTED.get(measure.NAME)
+
+
+def _exponential_ndcg(measure: Any, grades: Mapping[str, int], ranked: Sequence[str]) -> float:
+    """Normalised discounted cumulative gain of gains ``2^grade - 1`` (Burges et al. 2005)."""
+    if measure["judged_only"]:
+        ranked = [document for document in ranked if document in grades]
+    best = np.sort(np.array([grade for grade in grades.values() if grade > 0], dtype=np.int64))[::-1]
+    if not len(best):
+        return 0.0
+    k = measure.params.get("cutoff")
+    highest = int(best[0])
+    return float(_gain(_grades(grades, ranked, k), highest) / _gain(best[:k], highest))
+
+
+def _gain(grades: Ints, highest: int) -> float:
+    """Discounted gain in units of ``2^highest``, which keeps high grades finite."""
+    gains = np.exp2(np.maximum(grades, 0) - float(highest)) - np.exp2(-float(highest))
+    return float((gains / np.log2(np.arange(len(grades)) + 2)).sum())
+
+
+def _err(measure: Any, grades: Mapping[str, int], ranked: Sequence[str]) -> float:
+    """Expected reciprocal rank (Chapelle et al. 2009)."""
+    found = np.maximum(_grades(grades, ranked, measure.params.get("cutoff")), 0)
+    satisfied = (np.exp2(found) - 1) / 2.0**ERR_HIGHEST
+    not_before = np.concatenate([[1.0], np.cumprod(1 - satisfied)[:-1]]) if len(found) else satisfied
+    return float((satisfied * not_before / (np.arange(len(found)) + 1)).sum())
+
+
+def _rbp(measure: Any, grades: Mapping[str, int], ranked: Sequence[str]) -> float:
+    """Rank-biased precision (Moffat and Zobel 2008)."""
+    relevant = _grades(grades, ranked, measure.params.get("cutoff")) >= measure["rel"]
+    return float((1 - measure["p"]) * (relevant * measure["p"] ** np.arange(len(relevant))).sum())
+
+
+def _accuracy(measure: Any, grades: Mapping[str, int], ranked: Sequence[str]) -> float:
+    """Share of the pairs of a relevant and another returned document that are in order: 1 when there is no other, 0
+    when nothing relevant was returned.
+    """
+    relevant = _grades(grades, ranked, measure.params.get("cutoff")) >= measure["rel"]
+    others = int((~relevant).sum())
+    if not relevant.any():
+        return 0.0
+    return float(1 - np.cumsum(~relevant)[relevant].mean() / others) if others else 1.0
+
+
+def _judged(measure: Any, grades: Mapping[str, int], ranked: Sequence[str]) -> float:
+    """Share of the returned documents that are judged; 0 when nothing was returned."""
+    some = ranked[: measure.params.get("cutoff")]
+    return sum(document in grades for document in some) / len(some) if some else 0.0
+
+
+def _n_relevant(measure: Any, grades: Mapping[str, int], ranked: Sequence[str]) -> float:
+    """Number of relevant documents, returned or not."""
+    return float(sum(grade >= measure["rel"] for grade in grades.values()))
+
+
+def _counted(measure: Any, grades: Mapping[str, int], ranked: Sequence[str]) -> float:
+    """1 for every query."""
+    return 1.0
+
+
+def _grades(grades: Mapping[str, int], ranked: Sequence[str], cutoff: int | None) -> Ints:
+    """Grades of the returned documents in order, int64 [n]; 0 where there is no judgement."""
+    return np.array([grades.get(document, 0) for document in ranked[:cutoff]], dtype=np.int64)
+
+
+_COMPUTED: dict[str, Compute] = {
+    "nDCG": _exponential_ndcg,
+    "ERR": _err,
+    "RBP": _rbp,
+    "Accuracy": _accuracy,
+    "Judged": _judged,
+    "NumRel": _n_relevant,
+    "NumQ": _counted,
+}

@@ -1,0 +1,117 @@
+"""What language models were asked for and did not give, counted.
+
+Who asks books both to the :class:`~rag.costs.Ledger`; evaluation, indexing and sweeps report what failed and refuse a
+result that lacks too much of it: a pipeline with half of its summaries missing is another pipeline.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from rag.errors import IncompleteError
+from rag.remarks import MAX_EXAMPLES, Remark
+
+if TYPE_CHECKING:
+    from rag.costs import Ledger
+
+__all__ = ["MAX_FAILED", "Calls", "check_calls", "remarks_on", "too_many_failed"]
+
+MAX_FAILED = 0.05
+"""Share of texts that may be missing: differences between pipelines that are worth a report are of that size."""
+
+_REASONS = 3
+"""Reasons named in a message."""
+
+
+@dataclass
+class Calls:
+    """What was asked of one model in one stage.
+
+    Args:
+        model: The summarizer in words, such as ``chat_model 'gpt-5-mini'``.
+        stage: What it was asked for.
+        asked: Texts, those that were found in the store included.
+        failed: How many of them nothing came of, retries included.
+        problems: Why, counted.
+        examples: Ids of the first of them.
+        is_model: Whether a model is asked; False for what is only looked up, which no limit is set on.
+    """
+
+    model: str
+    stage: str
+    asked: int = 0
+    failed: int = 0
+    problems: Counter[str] = field(default_factory=Counter)
+    examples: list[str] = field(default_factory=list)
+    is_model: bool = True
+
+    @property
+    def share(self) -> float:
+        """The part that failed, in [0, 1]."""
+        return self.failed / max(self.asked, 1)
+
+    def add(self, asked: int, problems: Mapping[str, str]) -> None:
+        """Count more texts, with the problem by id of those that failed."""
+        self.asked += asked
+        self.failed += len(problems)
+        self.problems.update(problems.values())
+        self.examples += list(problems)[: MAX_EXAMPLES - len(self.examples)]
+
+    def join(self, other: Calls) -> None:
+        """Count those of another record too."""
+        self.asked += other.asked
+        self.failed += other.failed
+        self.problems.update(other.problems)
+        self.examples += other.examples[: MAX_EXAMPLES - len(self.examples)]
+
+    def as_dict(self) -> dict[str, Any]:
+        """What ``metrics.json`` says."""
+        return {
+            "model": self.model,
+            "stage": self.stage,
+            "asked": self.asked,
+            "failed": self.failed,
+            "problems": dict(self.problems.most_common(MAX_EXAMPLES)),
+        }
+
+    def __str__(self) -> str:
+        why = "; ".join(f"{reason} ({count})" for reason, count in self.problems.most_common(_REASONS))
+        rest = len(self.problems) - _REASONS
+        more = f"; and {rest} other reasons" if rest > 0 else ""
+        return f"{self.model} gave nothing for {self.failed} of {self.asked} texts ({self.stage}): {why}{more}"
+
+
+def remarks_on(calls: Iterable[Calls]) -> list[Remark]:
+    """A remark on each record in which something failed."""
+    failed = [one for one in calls if one.failed]
+    return [Remark("model_calls_failed", str(one), one.failed, one.asked, tuple(one.examples)) for one in failed]
+
+
+def too_many_failed(calls: Iterable[Calls], max_failed: float = MAX_FAILED) -> str | None:
+    """Why a result does not stand for its pipeline, or None.
+
+    Args:
+        calls: All that were made for it.
+        max_failed: Share of the texts of one model in one stage that may be missing, in [0, 1].
+    """
+    over = [one for one in calls if one.is_model and one.failed and one.share > max_failed]
+    if not over:
+        return None
+    return (
+        f"{'; '.join(map(str, over))}. That is more than {max_failed:.3g} (max_failed) of them. Once the cause is gone "
+        "run it again: what was written is kept in the store, and only the rest is asked for"
+    )
+
+
+def check_calls(ledger: Ledger, max_failed: float = MAX_FAILED) -> None:
+    """Refuse work that lacks too many texts.
+
+    Raises:
+        IncompleteError: More than ``max_failed`` of the texts of one model are missing.
+    """
+    problem = too_many_failed(ledger.calls.values(), max_failed)
+    if problem is not None:
+        raise IncompleteError(problem)

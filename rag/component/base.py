@@ -1,0 +1,457 @@
+"""The contract of a component, and the view that introspection takes of it.
+
+The schema, the defaults, the bounds, the help text, the error messages and the fingerprint of a component all come
+from the signature of its ``__init__`` (``Annotated[int, Field(ge=1)]``) and from the ``Args:`` of its docstring.
+There is no second place to describe a parameter::
+
+    class Flat(Index):
+        \"\"\"Exact search.\"\"\"  # and below it, Google style, what each argument means
+
+        type = "flat"
+
+        def __init__(self, *, block: Annotated[int, Field(ge=1)] = 4096) -> None:
+            self.block = block
+
+Life of a component: ``__init__`` only stores arguments (no files, no models); ``fit(context)`` builds what it needs;
+then it answers batches. What it fitted can be written by ``save_state`` and read by ``load_state``.
+"""
+
+from __future__ import annotations
+
+import functools
+import secrets
+import types
+from abc import ABC
+from collections.abc import Iterator, Mapping
+from functools import partial
+from importlib.metadata import version as installed_version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, Self, TypeVar, overload
+
+from pydantic import GetCoreSchemaHandler
+from pydantic_core import core_schema
+
+from rag.component.parameters import (
+    ComponentMeta,
+    Parameter,
+    read_docstring,
+    read_parameters,
+    signature_of,
+)
+from rag.component.values import is_plain, leaves, mapped, without_numpy
+from rag.errors import ConfigError, Mistake, did_you_mean
+from rag.store.fingerprint import fingerprint
+
+if TYPE_CHECKING:
+    from rag.candidates import Ints
+    from rag.context import FitContext
+    from rag.store.store import Store
+    from rag.store.values import Values
+
+__all__ = ["Component", "Need", "Spec"]
+
+Need = Literal["corpus", "training", "training_if_given", "candidates"]
+"""What fitting a component takes: the documents; queries with judgements to learn from, or these only where there are
+any; what the steps of the pipeline before it find for these queries (:meth:`rag.context.FitContext.training_run`)."""
+
+C = TypeVar("C", bound="Component")
+
+_PROCESS = secrets.token_hex(8)
+"""Makes identities of live objects those of this process."""
+
+
+class ClassSpec:
+    """A component class as introspection sees it, ``Flat.spec``: its parameters and its documentation."""
+
+    def __init__(self, cls: type[Component]) -> None:
+        self._cls = cls
+
+    @property
+    def parameters(self) -> Mapping[str, Parameter]:
+        """The constructor's parameters by name."""
+        return _parameters(self._cls)
+
+    @property
+    def summary(self) -> str:
+        """First sentence of the docstring."""
+        return read_docstring(self._cls)[0]
+
+    @property
+    def doc(self) -> str:
+        """The docstring without its ``Args:``."""
+        return read_docstring(self._cls)[1]
+
+    @property
+    def label(self) -> str:
+        """How messages name it: its registered type, or the class's name."""
+        return f"'{self._cls.type}'" if self._cls.type else self._cls.__name__
+
+
+class Spec(ClassSpec, Generic[C]):
+    """A component as introspection sees it, ``component.spec``: its arguments, the tree below it, its identity."""
+
+    def __init__(self, component: C) -> None:
+        super().__init__(type(component))
+        self._component = component
+
+    # -- the tree -----------------------------------------------------------------------------------------------------
+
+    @property
+    def arguments(self) -> Mapping[str, Any]:
+        """Every constructor argument with its value, defaults included."""
+        return types.MappingProxyType(self._component._arguments)
+
+    def children(self) -> Iterator[tuple[str, Component]]:
+        """Components held directly, with their path: ``index``, ``retrievers.0``."""
+        for name, value in self._component._arguments.items():
+            if isinstance(value, Component):
+                yield name, value
+            elif isinstance(value, (list, tuple)):
+                for number, item in enumerate(value):
+                    if isinstance(item, Component):
+                        yield f"{name}.{number}", item
+
+    def walk(self, path: str = "") -> Iterator[tuple[str, Component]]:
+        """The component and all below it, with their paths; the root's is the empty string."""
+        yield path, self._component
+        for name, child in self.children():
+            yield from child.spec.walk(f"{path}.{name}" if path else name)
+
+    def to_config(self) -> dict[str, Any]:
+        """The tree as YAML would have it, every default written out.
+
+        Raises:
+            ConfigError: An argument is a Python object that YAML cannot name.
+        """
+
+        def configured(path: str, leaf: Any) -> Any:
+            if isinstance(leaf, Component):
+                return leaf.spec.to_config()
+            if is_plain(leaf):
+                return leaf
+            raise ConfigError(f"{path} is a Python object ({type(leaf).__name__}): a YAML file cannot name it")
+
+        config: dict[str, Any] = {"type": self._cls.type}
+        for name, value in self.arguments.items():
+            config[name] = mapped(value, partial(configured, f"{self.label}.{name}"), as_json=True)
+        return config
+
+    # -- identity -----------------------------------------------------------------------------------------------------
+
+    @property
+    def cache_key(self) -> str:
+        """The fingerprint with the models and the libraries behind it: the key of what is kept on disk."""
+        return self._component._cache_key
+
+    @property
+    def is_serializable(self) -> bool:
+        """Whether its identity means anything to another process; not with live Python objects inside."""
+        return self._component._is_serializable
+
+    @property
+    def saves_state(self) -> bool:
+        """Whether there is anything to save once it is fitted."""
+        return self._cls.save_state is not Component.save_state
+
+    @property
+    def learns(self) -> bool:
+        """Whether what it computes may depend on judged queries, its own or those of a component below it."""
+        return any(not part.needs.isdisjoint({"training", "training_if_given"}) for _, part in self.walk())
+
+    @property
+    def caches_state(self) -> bool:
+        """Whether the store keeps what it saves. Not for what is learned again in no time."""
+        return self._component._caches_state
+
+    def values_in(self, store: Store | None, name: str) -> Values | None:
+        """The cache of a store for what the component computes from single texts.
+
+        None without a store, for a component with live Python objects inside, and for one that was fitted on a corpus
+        or on judgements: what that computes is of no use to another.
+        """
+        if store is None or not self.is_serializable or any(part.needs for _, part in self.walk()):
+            return None
+        return store.values(name, self.cache_key, about=repr(self._component))
+
+    # -- copies and state ---------------------------------------------------------------------------------------------
+
+    def clone(self) -> C:
+        """The same component, not fitted."""
+        return type(self._component)(**{name: mapped(value, _fresh) for name, value in self.arguments.items()})
+
+    def copy_state_from(self, twin: Component) -> None:
+        """Share what an identical component has fitted, all the way down."""
+        mine = self._component
+        state = {k: v for k, v in twin.__dict__.items() if k not in mine._arguments and k != "_arguments"}
+        mine.__dict__.update(state)
+        for (_, child), (_, other) in zip(self.children(), twin.spec.children(), strict=True):
+            child.spec.copy_state_from(other)
+
+    def restore(self, folder: Path, context: FitContext, path: str = "") -> None:
+        """Load the states of the whole tree, each from the folder named after its path."""
+        if path:
+            self._component.load_state(folder / path, context)
+        inner = self._component._child_context(context)
+        for name, child in self.children():
+            child.spec.restore(folder, inner, f"{path}.{name}" if path else name)
+
+
+class _SpecOf:
+    """Gives ``Component.spec``: of the class, or of the instance."""
+
+    @overload
+    def __get__(self, instance: None, owner: type[Component]) -> ClassSpec: ...
+    @overload
+    def __get__(self, instance: C, owner: type[Component]) -> Spec[C]: ...
+    def __get__(self, instance: Component | None, owner: type[Component]) -> ClassSpec:
+        return ClassSpec(owner) if instance is None else Spec(instance)
+
+
+class Component(ABC, metaclass=ComponentMeta):
+    """Base of all components. See the module's text for how to write one.
+
+    The attributes whose names begin with an underscore below are hooks for rare cases; an override is a promise to the
+    store.
+    """
+
+    kind: ClassVar[str] = ""
+    """The role, set by a contract such as ``Embedder``: the first half of the registered name."""
+
+    type: ClassVar[str] = ""
+    """The second half of the registered name, and ``type:`` in YAML."""
+
+    version: ClassVar[int] = 1
+    """Raised when the same arguments begin to give other results; part of the fingerprint."""
+
+    needs: ClassVar[frozenset[Need]] = frozenset()
+
+    spec: ClassVar[_SpecOf] = _SpecOf()
+    """Parameters, arguments, the tree and identities, for whoever looks at a component from outside."""
+
+    _state_version: ClassVar[int] = 1
+    """Raised when :meth:`save_state` begins to write something else for the same results."""
+
+    _libraries: ClassVar[tuple[str, ...]] = ()
+    """Distributions whose version changes what :meth:`fit` builds; they go into the key of what is kept."""
+
+    _arguments: dict[str, Any]
+
+    @classmethod
+    def _create(cls, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Self:
+        label, parameters = cls.spec.label, cls.spec.parameters
+        try:
+            given = signature_of(cls).bind_partial(None, *args, **kwargs).arguments
+        except TypeError as error:
+            unknown = [name for name in kwargs if name not in parameters]
+            if unknown:
+                message = f"unknown argument '{unknown[0]}' of {label}{did_you_mean(unknown[0], parameters)}"
+                raise ConfigError(message, parameter=unknown[0]) from None
+            raise ConfigError(f"{label}: {error}") from None
+        values: dict[str, Any] = {}
+        mistakes: list[Mistake] = []
+        for parameter in parameters.values():
+            if parameter.name in given:
+                value = mapped(given[parameter.name], without_numpy)
+                for inner, message in parameter.errors(value):
+                    path = ".".join(map(str, (parameter.name, *inner)))
+                    mistakes.append(Mistake(f"{label}: {path} {message}", path=""))
+            elif parameter.required:
+                mistakes.append(Mistake(f"{label}: missing argument '{parameter.name}'"))
+                continue
+            else:
+                value = mapped(parameter.default, _fresh)
+            values[parameter.name] = value
+        if mistakes:
+            raise ConfigError(mistakes)
+        values = cls._completed(values)
+        self: Self = type.__call__(cls, **values)
+        self._arguments = values
+        return self
+
+    @classmethod
+    def _refine_schema(cls, schema: dict[str, Any]) -> None:
+        """Change the JSON Schema of its mapping where a file may say it shorter than the arguments do."""
+
+    @classmethod
+    def _completed(cls, values: dict[str, Any]) -> dict[str, Any]:
+        """The arguments, checked, with what they take from each other filled in."""
+        return values
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What ``pickle``, ``copy.deepcopy`` and other processes take: everything but what is computed, or loaded,
+        when it is first asked for, such as models. Extended by components that hold what cannot be pickled.
+        """
+        lazy = (functools.cached_property, property)
+        return {k: v for k, v in self.__dict__.items() if not isinstance(getattr(type(self), k, None), lazy)}
+
+    def __repr__(self) -> str:
+        shown = ", ".join(
+            f"{name}={self._arguments[name]!r}"
+            for name, parameter in self.spec.parameters.items()
+            if parameter.required or repr(_as_list(self._arguments[name])) != repr(_as_list(parameter.default))
+        )
+        return f"{type(self).__name__}({shown})"
+
+    # -- life ---------------------------------------------------------------------------------------------------------
+
+    def prepare(self, context: FitContext) -> None:
+        """Ask for expensive work that others may share, before anything is fitted. Called once for every component of
+        the tree.
+        """
+        for _, child in self.spec.children():
+            child.prepare(context)
+
+    def fit(self, context: FitContext) -> None:
+        """Build what is needed to answer. Called once, before any batch; fits the components it holds by
+        ``context.fit(child)``.
+        """
+        for _, child in self.spec.children():
+            context.fit(child)
+
+    def update(self, context: FitContext, kept: Ints) -> None:
+        """Make what was fitted fit other passages: some of the old ones, then new ones, over the same arguments.
+
+        This default does no more than it must. A component without state is fitted again, which binds it to the new
+        passages. One that learned from judged queries keeps what it learned. Any other is fitted again. Overridden by
+        components that can do with less work; they bring those they hold up to date by ``context.fit(child)``.
+
+        An override leaves alone arrays and objects that others may have: it replaces them.
+
+        Args:
+            context: Gives the new passages; ``context.embed_passages(embedder, start=len(kept))`` those that came.
+            kept: The passages that stay, as positions in the old table, int64, ascending. In the new table they
+                come first, in this order. Which documents are deleted may have changed with all passages kept.
+
+        Raises:
+            ConfigError: It learned from the documents and from judged queries, so it can only be fitted again.
+        """
+        if self.spec.saves_state and "corpus" in self.needs and len(self.needs) > 1:
+            raise ConfigError(
+                f"{self.spec.label} learned from the documents and from judged queries together: index again instead"
+            )
+        if self.spec.saves_state and "corpus" not in self.needs:
+            for _, child in self.spec.children():
+                context.fit(child)
+            context.keep(self)
+        else:
+            self.fit(context)
+
+    def save_state(self, folder: Path) -> None:
+        """Write what :meth:`fit` built, not the arguments, as files under ``folder`` (which exists). Not the
+        children's: they are asked themselves.
+        """
+
+    def load_state(self, folder: Path, context: FitContext) -> None:
+        """Read what :meth:`save_state` wrote. ``context`` gives the corpus and the passages that were fitted on."""
+
+    def learned_report(self) -> Mapping[str, Any]:
+        """What a report should show of what it has learned, as JSON values; empty for nothing."""
+        return {}
+
+    def notes(self) -> tuple[str, ...]:
+        """Remarks for the reader of an evaluation once it is fitted, such as a choice it made."""
+        return ()
+
+    # -- identity -----------------------------------------------------------------------------------------------------
+
+    @functools.cached_property
+    def fingerprint(self) -> str:
+        """Identity of what this component computes: type, version and arguments of the whole tree below it."""
+        return fingerprint(self._identity())
+
+    def _identity(self) -> dict[str, Any]:
+        """The content of the fingerprint. Extended by components whose results depend on more than their arguments."""
+        arguments = {
+            name: mapped(self._arguments[name], _identified, as_json=True)
+            for name, parameter in self.spec.parameters.items()
+            if not parameter.runtime
+        }
+        return {"kind": self.kind, "type": self.type or type(self).__qualname__, "version": self.version} | arguments
+
+    def _model_digest(self) -> Any:
+        """Identity of what the arguments only point at, such as the weights of a model; JSON-able. May look at files,
+        loads nothing. A saved pipeline is refused when it has changed.
+        """
+        return None
+
+    def _environment(self) -> Any:
+        """How this machine computes it, such as the precision that ``auto`` means here; JSON-able. Part of the key of
+        what is kept, but what was saved elsewhere may still be used.
+        """
+        return None
+
+    @functools.cached_property
+    def _cache_key(self) -> str:
+        return fingerprint([self.fingerprint, [[path, *part._made_by()] for path, part in self.spec.walk()]])
+
+    def _made_by(self) -> list[Any]:
+        content, environment = self._model_digest(), self._environment()
+        libraries = [[name, installed_version(name)] for name in self._libraries]
+        made_by = [content if environment is None else [content, environment], libraries]
+        return made_by if self._state_version == 1 else [*made_by, self._state_version]
+
+    @property
+    def _is_serializable(self) -> bool:
+        return all(
+            leaf._is_serializable if isinstance(leaf, Component) else is_plain(leaf)
+            for value in self._arguments.values()
+            for leaf in leaves(value)
+        )
+
+    @property
+    def _caches_state(self) -> bool:
+        return self.spec.saves_state
+
+    def _preflight(self) -> None:
+        """Check the arguments against the files that they name, such as the longest text against a model's limit. Loads
+        nothing; what is not on this machine is not checked. Called before anything runs.
+
+        Raises:
+            ConfigError: They do not go together; with the parameter at fault.
+        """
+
+    def _stale(self) -> str | None:
+        """Why what it learned may no longer suit the documents, or None. Only fitting again helps."""
+        return None
+
+    def _child_context(self, context: FitContext) -> FitContext:
+        """The context that the components it holds were fitted in, known once its own state is loaded: the same, unless
+        it has them search something of its own, such as keys.
+        """
+        return context
+
+    # -- pydantic -----------------------------------------------------------------------------------------------------
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
+        return core_schema.is_instance_schema(cls)
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, schema: Any, handler: Any) -> dict[str, Any]:
+        return {"x-kind": f"{cls.kind}.{cls.type}" if cls.type else cls.kind}  # rag.config.schema makes it a reference
+
+
+@functools.cache
+def _parameters(cls: type[Component]) -> Mapping[str, Parameter]:
+    return read_parameters(cls, frozenset(name for name in dir(Component) if not name.startswith("__")))
+
+
+def _fresh(leaf: Any) -> Any:
+    """A leaf that shares no fitted state with the original."""
+    return leaf.spec.clone() if isinstance(leaf, Component) else leaf
+
+
+def _as_list(value: Any) -> Any:
+    """A tuple as the list that a file would have."""
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _identified(leaf: Any) -> Any:
+    if isinstance(leaf, Component):
+        return leaf.fingerprint
+    if isinstance(leaf, float) and leaf.is_integer():
+        return int(leaf)  # `k: 60` and `k: 60.0` are the same argument
+    if is_plain(leaf):
+        return leaf
+    # A live Python object has no identity beyond this process: it never matches anything kept on disk.
+    return f"{type(leaf).__module__}.{type(leaf).__qualname__}@{_PROCESS}.{id(leaf)}"

@@ -1,0 +1,134 @@
+"""Mappings that build on other files.
+
+``extends: base.yaml`` or ``extends: [base.yaml, other.yaml]``, in any mapping, relative to the file it stands in: what
+the files say holds where the mapping says nothing, of several files the later. Mappings are merged, everything else
+replaces; a mapping whose ``type`` differs replaces the one it overrides. ``unset: [name, retriever.top_k]`` takes away
+what is inherited, so that the default holds again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from rag.config.node import Node
+from rag.errors import Mistake, did_you_mean
+
+__all__ = ["check_unset", "merged", "resolved"]
+
+_Read = Callable[[Path], "Node | None"]
+
+
+def resolved(
+    node: Node, folder: Path, above: Sequence[Path], read: _Read, mistakes: list[Mistake], path: str = ""
+) -> Node | None:
+    """A tree in which every mapping with ``extends`` is merged over the files it names.
+
+    Args:
+        node: The tree.
+        folder: What paths in it are relative to.
+        above: The files that are being read, resolved: extending one of them again would never end.
+        read: Reads a file and what it extends; None when that is not possible, which it has reported.
+        mistakes: Everything else that is wrong is added here.
+        path: Where in its file the tree stands.
+
+    Returns:
+        The tree; None when something that it extends cannot be read.
+    """
+
+    def inner(item: Node, step: object) -> Node | None:
+        return resolved(item, folder, above, read, mistakes, f"{path}.{step}" if path else str(step))
+
+    if isinstance(node.value, list):
+        items = [inner(item, number) for number, item in enumerate(node.value)]
+        whole = [item for item in items if item is not None]
+        return replace(node, value=whole) if len(whole) == len(items) else None
+    if not isinstance(node.value, dict):
+        return node
+    entries = {name: inner(item, name) for name, item in node.value.items() if name != "extends"}
+    known = {name: item for name, item in entries.items() if item is not None}
+    own = replace(node, value=known) if len(known) == len(entries) else None
+    if "extends" not in node.value:
+        return own
+    before, base = len(mistakes), Node({}, node.location)
+    at = f"{path}.extends" if path else "extends"
+    for name in _names(node.value["extends"], at, mistakes):
+        file = folder / name.value
+        if file.resolve() in above:
+            mistakes.append(Mistake(f"'{name.value}' extends itself in a circle", at, name.location))
+        elif not file.is_file():
+            mistakes.append(Mistake(f"there is no file '{file}'", at, name.location))
+        else:
+            found = read(file)
+            if found is None:
+                own = None
+            elif not isinstance(found.value, dict):
+                message = f"'{name.value}' holds no mapping: there is nothing to extend"
+                mistakes.append(Mistake(message, at, name.location))
+            else:
+                base = merged(base, found, mistakes, path)
+    if own is None or any(one.path == at for one in mistakes[before:]):
+        return None
+    return merged(base, own, mistakes, path)
+
+
+def merged(base: Node, over: Node, mistakes: list[Mistake], path: str = "") -> Node:
+    """A value laid over an inherited one."""
+    if not (isinstance(base.value, dict) and isinstance(over.value, dict)):
+        return over
+    if base.value and over.type is not None and over.type != base.type:
+        return over
+    if "tune" in over.value:  # a distribution stands for a whole value
+        return over
+    entries, given = dict(base.value), dict(over.value)
+    if "unset" in given:
+        at = f"{path}.unset" if path else "unset"
+        for name in _names(given.pop("unset"), at, mistakes, are_files=False):
+            entries = _without(entries, name.value.split("."), name, at, mistakes)
+    for name, node in given.items():
+        inner = f"{path}.{name}" if path else name
+        entries[name] = merged(entries[name], node, mistakes, inner) if name in entries else node
+    return Node(entries, over.location, over.key)
+
+
+def check_unset(node: Node, mistakes: list[Mistake], path: str = "") -> Node:
+    """The tree without any ``unset`` that has met nothing inherited; each is a mistake."""
+    if isinstance(node.value, list):
+        return replace(node, value=[check_unset(one, mistakes, f"{path}.{n}") for n, one in enumerate(node.value)])
+    if not isinstance(node.value, dict):
+        return node
+    entries = {}
+    for name, item in node.value.items():
+        inner = f"{path}.{name}" if path else name
+        if name == "unset":
+            message = "nothing is inherited here: 'unset' stands beside 'extends', or below one, in a mapping of the "
+            mistakes.append(Mistake(f"{message}same type", inner, item.key or item.location))
+        else:
+            entries[name] = check_unset(item, mistakes, inner)
+    return replace(node, value=entries)
+
+
+def _without(
+    entries: dict[str, Node], steps: list[str], name: Node, path: str, mistakes: list[Mistake]
+) -> dict[str, Node]:
+    """The mapping without what a dotted name says."""
+    step, *rest = steps
+    below = entries.get(step)
+    if below is None or (rest and not isinstance(below.value, dict)):
+        message = f"'{name.value}' is not inherited: there is no '{step}'"
+        mistakes.append(Mistake(f"{message}{did_you_mean(step, entries)}", path, name.location))
+        return entries
+    if not rest:
+        return {key: item for key, item in entries.items() if key != step}
+    return entries | {step: replace(below, value=_without(below.value, rest, name, path, mistakes))}
+
+
+def _names(node: Node, path: str, mistakes: list[Mistake], *, are_files: bool = True) -> list[Node]:
+    """The names that a value lists, or is."""
+    items = node.value if isinstance(node.value, list) else [node]
+    if items and all(isinstance(item.value, str) and item.value for item in items):
+        return list(items)
+    wanted = "the path of a YAML file, or a list of them" if are_files else "an inherited name, or a list of them"
+    mistakes.append(Mistake(f"must be {wanted}", path, node.location))
+    return []

@@ -1,0 +1,52 @@
+"""Values of a file with the places they were written at."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from rag.errors import Location
+
+__all__ = ["Node", "node_from_python"]
+
+
+@dataclass(frozen=True)
+class Node:
+    """A value in a file: a scalar, a list of nodes, or a mapping of names to nodes.
+
+    Args:
+        value: ``dict[str, Node]``, ``list[Node]`` or a scalar.
+        location: Where the value begins.
+        key: Where its key begins, for a value in a mapping.
+        bare: Whether it is a scalar that was written without quotes, so that YAML decided what it is.
+    """
+
+    value: Any
+    location: Location
+    key: Location | None = None
+    bare: bool = False
+
+    @property
+    def type(self) -> str | None:
+        """The ``type`` of a mapping that has one."""
+        if isinstance(self.value, dict) and "type" in self.value and isinstance(self.value["type"].value, str):
+            return self.value["type"].value
+        return None
+
+    def plain(self) -> Any:
+        """The value without places."""
+        if isinstance(self.value, dict):
+            return {name: node.plain() for name, node in self.value.items()}
+        if isinstance(self.value, list):
+            return [node.plain() for node in self.value]
+        return self.value
+
+
+def node_from_python(value: Any, location: Location = Location("")) -> Node:  # noqa: B008 - immutable
+    """A tree of nodes without places."""
+    if isinstance(value, Mapping):
+        return Node({str(name): node_from_python(item, location) for name, item in value.items()}, location)
+    if isinstance(value, (list, tuple)):
+        return Node([node_from_python(item, location) for item in value], location)
+    return Node(value, location)

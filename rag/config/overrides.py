@@ -1,0 +1,69 @@
+"""Values from the command line: ``a.b=value``, the value in YAML; items of lists by number (``stages.0.budget=20``)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import replace
+
+from rag.config.extends import merged
+from rag.config.node import Node
+from rag.config.reader import parse
+from rag.errors import Location, Mistake
+
+__all__ = ["overridden"]
+
+
+def overridden(node: Node, assignment: str, resolve: Callable[[Node], Node | None], mistakes: list[Mistake]) -> Node:
+    """A tree with one value changed.
+
+    Args:
+        node: The tree, resolved.
+        assignment: Such as ``retriever.top_k=50``.
+        resolve: Merges files that the value extends.
+        mistakes: Everything wrong is added here.
+    """
+    name, equals, text = assignment.partition("=")
+    place = Location(f"--set {assignment}")
+    steps = [step for step in re.split(r"[.\[\]]+", name.strip()) if step]
+    if not equals or not steps:
+        mistakes.append(Mistake("must be PATH=VALUE, such as retriever.top_k=50", location=place))
+        return node
+    if steps[-1] in ("extends", "unset"):
+        message = f"'{steps[-1]}' stands in files, and what is set comes after it: set the value itself"
+        mistakes.append(Mistake(message, location=place))
+        return node
+    found: list[Mistake] = []
+    value = parse(text, place.file, found, is_file=False) if text.strip() else Node(None, place)
+    mistakes.extend(Mistake(mistake.message, mistake.path, place) for mistake in found)
+    whole = None if value is None else resolve(_placed(value, place))
+    return node if whole is None else _assign(node, steps, whole, name, mistakes)
+
+
+def _placed(node: Node, place: Location) -> Node:
+    value = node.value
+    if isinstance(value, dict):
+        value = {name: _placed(item, place) for name, item in value.items()}
+    elif isinstance(value, list):
+        value = [_placed(item, place) for item in value]
+    return replace(node, value=value, location=place, key=place)
+
+
+def _assign(node: Node, steps: list[str], value: Node, name: str, mistakes: list[Mistake]) -> Node:
+    if not steps:
+        # Of a component, what is not said stays.
+        return value if node.type is None else merged(node, value, mistakes, name)
+    step, *rest = steps
+    if isinstance(node.value, dict):
+        below = node.value.get(step, Node({} if rest else None, value.location, value.location))
+        return replace(node, value=node.value | {step: _assign(below, rest, value, name, mistakes)})
+    if isinstance(node.value, list):
+        if step.isdecimal() and int(step) < len(node.value):
+            items = list(node.value)
+            items[int(step)] = _assign(items[int(step)], rest, value, name, mistakes)
+            return replace(node, value=items)
+        message = f"'{step}' is no item of the list, which has {len(node.value)} (numbered from 0)"
+    else:
+        message = f"there is nothing below it to set '{step}' in: it is {node.value!r}"
+    mistakes.append(Mistake(message, name, value.location))
+    return node

@@ -1,0 +1,147 @@
+"""YAML text to nodes.
+
+YAML 1.2 by ruamel.yaml, composed to nodes only: no Python object is ever constructed from a tag. Variables are
+replaced in every value; an unquoted value that results is read as YAML reads it, so ``${TOP_K:-50}`` is a number.
+
+Keys that begin with ``x-`` are left out at the top of a file and in mappings with a ``type`` (or an ``extends``): what
+stands there is for anchors, and is checked where an alias puts it.
+"""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+from rag.config.environment import expanded, masked, unmasked
+from rag.config.node import Node
+from rag.errors import Location, Mistake
+
+__all__ = ["parse"]
+
+_MAX_NODES = 100_000
+"""More than any pipeline has; aliases that multiply each other reach it at once."""
+
+
+def parse(text: str, name: str, mistakes: list[Mistake], *, is_file: bool = True) -> Node | None:
+    """The nodes of a text; None when it is no YAML at all.
+
+    Args:
+        text: YAML.
+        name: What places call the file.
+        mistakes: Everything wrong is added here.
+        is_file: Whether it is a whole file, in whose outermost mapping ``x-`` keys are left out.
+    """
+    from ruamel.yaml import YAML
+    from ruamel.yaml.error import MarkedYAMLError, YAMLError
+    from ruamel.yaml.reader import ReaderError
+
+    text = masked(text)
+    try:
+        composed = YAML(typ="safe", pure=True).compose(text)
+    except MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        place = Location(name, mark.line + 1, mark.column + 1) if mark else Location(name)
+        parts = [part for part in (error.problem, error.context) if part]
+        mistakes.append(Mistake(f"not valid YAML: {'; '.join(parts)}", location=place))
+        return None
+    except ReaderError as error:
+        before = text[: error.position]
+        place = Location(name, before.count("\n") + 1, len(before) - before.rfind("\n"))
+        mistakes.append(
+            Mistake(f"not valid YAML: the character {chr(error.character)!r} is not allowed", location=place)
+        )
+        return None
+    except YAMLError as error:
+        mistakes.append(Mistake(f"not valid YAML: {error}", location=Location(name)))
+        return None
+    except RecursionError:
+        mistakes.append(Mistake("not valid YAML: nested too deeply", location=Location(name)))
+        return None
+    if composed is None:
+        mistakes.append(Mistake("the file is empty", location=Location(name)))
+        return None
+    return _Converter(name, mistakes, is_file).convert(composed, (), None)
+
+
+class _Converter:
+    """Composed YAML nodes to :class:`Node`, with duplicate keys and foreign tags found."""
+
+    def __init__(self, file: str, mistakes: list[Mistake], is_file: bool) -> None:
+        from ruamel.yaml import YAML
+
+        self.file = file
+        self.mistakes = mistakes
+        self.is_file = is_file
+        self.yaml = YAML(typ="safe", pure=True)
+        self.count = 0
+
+    def convert(self, composed: Any, path: tuple[str, ...], key: Location | None, above: tuple[int, ...] = ()) -> Node:
+        from ruamel.yaml.nodes import MappingNode, SequenceNode
+
+        location = self._location(composed)
+        if key is not None and composed.start_mark.index == composed.end_mark.index:
+            location = key  # nothing is written: YAML places it after whatever comes next
+        self.count += 1
+        if id(composed) in above or self.count > _MAX_NODES:
+            what = "contains itself" if id(composed) in above else f"expands to more than {_MAX_NODES} values"
+            if self.count <= _MAX_NODES + 1:
+                self._mistake(f"the alias {what}", path, location)
+            return Node(None, location, key)
+        above = (*above, id(composed))
+        if isinstance(composed, MappingNode):
+            self._check_tag(composed, "map", path)
+            return Node(self._mapping(composed, path, above), location, key)
+        if isinstance(composed, SequenceNode):
+            self._check_tag(composed, "seq", path)
+            items = [self.convert(item, (*path, str(n)), None, above) for n, item in enumerate(composed.value)]
+            return Node(items, location, key)
+        return Node(self._scalar(composed, path), location, key, composed.style is None)
+
+    def _mapping(self, composed: Any, path: tuple[str, ...], above: tuple[int, ...]) -> dict[str, Node]:
+        entries: dict[str, Node] = {}
+        has_anchors = (self.is_file and not path) or any(key.value in ("type", "extends") for key, _ in composed.value)
+        for key_node, value_node in composed.value:
+            where = self._location(key_node)
+            name = unmasked(key_node.value) if isinstance(key_node.value, str) else key_node.value
+            if not isinstance(name, str):
+                self._mistake("a key must be a plain name", path, where)
+            elif key_node.tag and str(key_node.tag).endswith(":merge"):
+                self._mistake("merge keys (<<) are not supported: use 'extends', or repeat the keys", path, where)
+            elif name in entries:
+                first = cast("Location", entries[name].key)
+                self._mistake(f"duplicate key '{name}', first given in line {first.line}", path, where)
+            elif not (has_anchors and name.startswith("x-")):
+                entries[name] = self.convert(value_node, (*path, name), where, above)
+        return entries
+
+    def _scalar(self, composed: Any, path: tuple[str, ...]) -> Any:
+        tag = str(composed.tag)
+        if tag.rpartition(":")[2] not in {"str", "int", "float", "bool", "null", "timestamp"} or "yaml.org" not in tag:
+            self._check_tag(composed, "", path)
+            return None
+        written, plain = unmasked(composed.value), composed.style is None
+        text = written
+        if "$" in text:
+            text = expanded(text, lambda message: self._mistake(message, path, self._location(composed)))
+            if plain and text != written:
+                tag = str(self.yaml.resolver.resolve(type(composed), text, (True, False)))
+        if tag.endswith((":str", ":timestamp")):
+            return text
+        from ruamel.yaml.nodes import ScalarNode
+
+        node = ScalarNode(tag, text, composed.start_mark, composed.end_mark)
+        try:
+            return self.yaml.constructor.construct_object(node, deep=True)
+        except (ValueError, ArithmeticError, KeyError, AttributeError) as error:
+            kind = tag.rpartition(":")[2]
+            self._mistake(f"'{text[:40]}' is no {kind}: {error}", path, self._location(composed))
+            return None
+
+    def _check_tag(self, composed: Any, expected: str, path: tuple[str, ...]) -> None:
+        if str(composed.tag) != f"tag:yaml.org,2002:{expected}":
+            self._mistake(f"the tag {composed.tag} is not allowed", path, self._location(composed))
+
+    def _location(self, composed: Any) -> Location:
+        return Location(self.file, composed.start_mark.line + 1, composed.start_mark.column + 1)
+
+    def _mistake(self, message: str, path: tuple[str, ...], location: Location) -> None:
+        self.mistakes.append(Mistake(message, ".".join(path), location))

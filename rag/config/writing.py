@@ -1,0 +1,47 @@
+"""Mappings to YAML text."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from rag.config.environment import escaped
+from rag.config.words import WORDS
+
+__all__ = ["dump"]
+
+_BREAKS = re.compile("[\x85\u2028\u2029\ufeff]")
+
+
+def dump(config: Mapping[str, Any]) -> str:
+    """A mapping as YAML in block style, keys in their order."""
+    from ruamel.yaml import YAML
+    from ruamel.yaml.representer import SafeRepresenter
+
+    class Representer(SafeRepresenter):
+        def represent_str(self, data: Any) -> Any:
+            # Line breaks of old YAML are escaped, which only double quotes can; elsewhere they are read as blanks.
+            # Words that a file must quote to mean themselves are quoted.
+            style = '"' if _BREAKS.search(data) or data.lower() in WORDS else None
+            return self.represent_scalar("tag:yaml.org,2002:str", data, style=style)
+
+    Representer.add_representer(str, Representer.represent_str)
+    yaml = YAML(typ="safe", pure=True)
+    yaml.Representer = Representer
+    yaml.default_flow_style = False
+    yaml.sort_base_mapping_type_on_output = False  # type: ignore[assignment]
+    yaml.width = 4096
+    stream = io.StringIO()
+    yaml.dump(_escaped(config), stream)
+    return stream.getvalue()
+
+
+def _escaped(value: Any) -> Any:
+    """The value with what would be read as a variable written as text."""
+    if isinstance(value, Mapping):
+        return {name: _escaped(item) for name, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_escaped(item) for item in value]
+    return escaped(value) if isinstance(value, str) else value

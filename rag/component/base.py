@@ -344,10 +344,6 @@ class Component(ABC, metaclass=ComponentMeta):
     def load_state(self, folder: Path, context: FitContext) -> None:
         """Read what :meth:`save_state` wrote. ``context`` gives the corpus and the passages that were fitted on."""
 
-    def learned_report(self) -> Mapping[str, Any]:
-        """What a report should show of what it has learned, as JSON values; empty for nothing."""
-        return {}
-
     def notes(self) -> tuple[str, ...]:
         """Remarks for the reader of an evaluation once it is fitted, such as a choice it made."""
         return ()

@@ -94,9 +94,9 @@ def learn(
         if dev
         else f"{len(folds):,} training queries, each by a model of others"
     )
-    options: list[tuple[str, Learned | None, Floats]] = []
-    came = dev[1].ndcg(dev[0].first) if dev else gains.ndcg(train.first)
-    options.append(("as it came", None, came))
+    options: list[_Compared] = []
+    came = gains.ndcg(train.first)
+    options.append(_Compared("as it came", None, dev[1].ndcg(dev[0].first) if dev else came, came))
     for with_memory in (False, True):
         if with_memory and not train.remembered.any():
             continue
@@ -106,12 +106,11 @@ def learn(
             return None, Choice((), "as it came", on, f"{few}, and {MIN_QUERIES} are needed to learn from")
         others = _lists(*dev, with_memory) if dev else None
         learned, outside = _fit(mine, folds, others, kind, with_memory, seed)
-        if dev:
-            quality = dev[1].ndcg(ranked(learned.model, dev[0], with_memory))
-        else:
-            quality = gains.ndcg(_ranked(outside, train, with_memory))
-        options.append(("with memory" if with_memory else "without memory", learned, quality))
-    return _chosen(options, on, guarded)
+        unseen = gains.ndcg(_ranked(outside, train, with_memory))
+        quality = dev[1].ndcg(ranked(learned.model, dev[0], with_memory)) if dev else unseen
+        name = "with memory" if with_memory else "without memory"
+        options.append(_Compared(name, learned, quality, unseen))
+    return _chosen(options, on, guarded, dev is not None)
 
 
 def _fit(
@@ -135,17 +134,38 @@ def _fit(
     return Learned(whole, tuple(parts), with_memory), outside
 
 
-def _chosen(options: list[tuple[str, Learned | None, Floats]], on: str, guarded: bool) -> tuple[Learned | None, Choice]:
+@dataclass(frozen=True)
+class _Compared:
+    """A way to rank, with its nDCG@10 for each query to choose by, and for each training query by a model that has not
+    seen it.
+    """
+
+    name: str
+    learned: Learned | None
+    quality: Floats
+    outside: Floats
+
+    def gain_over(self, other: _Compared, with_dev: bool) -> tuple[float, float]:
+        """Mean difference and its standard error. Without memory training queries count beside those of dev: nothing
+        tells the two apart. With it they do not: only dev shows what memory is worth for questions yet to come.
+        """
+        mine, theirs = self.quality, other.quality
+        if with_dev and self.learned is not None and not self.learned.with_memory:
+            mine, theirs = np.concatenate([mine, self.outside]), np.concatenate([theirs, other.outside])
+        return paired_gain(mine, theirs)
+
+
+def _chosen(options: list[_Compared], on: str, guarded: bool, with_dev: bool) -> tuple[Learned | None, Choice]:
     best = 0
-    told = [Option(options[0][0], _mean(options[0][2]))]
-    for number, (name, _, quality) in enumerate(options[1:], 1):
-        gain, error = paired_gain(quality, options[best][2])
-        told.append(Option(name, _mean(quality), gain, error))
+    told = [Option(options[0].name, _mean(options[0].quality))]
+    for number, option in enumerate(options[1:], 1):
+        gain, error = option.gain_over(options[best], with_dev)
+        told.append(Option(option.name, _mean(option.quality), gain, error))
         if gain > error:
             best = number
     if not guarded:
         best = len(options) - 1
-    return options[best][1], Choice(tuple(told), options[best][0], on)
+    return options[best].learned, Choice(tuple(told), options[best].name, on)
 
 
 def _mean(values: Floats) -> float:

@@ -15,6 +15,7 @@ from rag.batch import QueryBatch
 from rag.candidates import Candidates, Ints
 from rag.errors import NotFittedError
 from rag.learning.judgements import Gains
+from rag.learning.reports import ReportsLearning
 from rag.learning.unseen import N_FOLDS, LeaveOut
 from rag.rerankers.learned_rank.gather import Gathered, Gatherer
 from rag.rerankers.learned_rank.learning import Choice, Learned, Option, dependence, learn, ranked, used
@@ -30,7 +31,7 @@ _SHOWN = 5
 """Features named in an explanation."""
 
 
-class LearnedRank(Stage):
+class LearnedRank(Stage, ReportsLearning):
     """Ranks what all lists found by a model learned from judged questions.
 
     Candidates are the union of the heads of all lists: of the retriever and its parts, of the stages before, and of

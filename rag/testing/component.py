@@ -16,7 +16,7 @@ from rag.component import Component
 from rag.config import build, dump, read_source
 from rag.config.schema import component_schema, json_schema
 from rag.config.source import node_from_python
-from rag.context import FitContext
+from rag.context import FitContext, Training
 from rag.corpus.corpus import Corpus
 from rag.corpus.passages import Passages
 from rag.errors import Mistake
@@ -171,6 +171,10 @@ class ComponentConformance:
         """Questions to ask."""
         return QUERIES
 
+    def training(self) -> Training | None:
+        """Judged queries, for a component that learns; none by default."""
+        return None
+
     def passages(self, *, chunked: bool = False) -> Passages:
         """The corpus whole, or in pieces of five words."""
         return pieces(self.corpus()) if chunked else Passages.whole(self.corpus())
@@ -178,7 +182,7 @@ class ComponentConformance:
     def fitted(self, passages: Passages) -> Any:
         """A component fitted on passages, as a pipeline does it."""
         component = self.make()
-        context = FitContext(passages.corpus, passages)
+        context = FitContext(passages.corpus, passages, self.training())
         component.prepare(context)
         context.fit(component)
         return component

@@ -43,7 +43,7 @@ class RetrieverConformance(ComponentConformance):
     def test_it_is_fitted_again_on_other_documents(self) -> None:
         passages, first = self.passages(), self.passages(chunked=True)
         retriever = self.fitted(first)
-        retriever.fit(FitContext(passages.corpus, passages))
+        retriever.fit(FitContext(passages.corpus, passages, self.training()))
         expected = self.fitted(passages).retrieve(QueryBatch(self.queries()))
         check_same(retriever.retrieve(QueryBatch(self.queries())), expected)
 

@@ -119,7 +119,7 @@ class Spec(ClassSpec, Generic[C]):
     @property
     def saves_state(self) -> bool:
         """Whether there is anything to save once it is fitted."""
-        return self._cls.save_state is not Component.save_state
+        return type(self._component).save_state is not Component.save_state
 
     @property
     def learns(self) -> bool:

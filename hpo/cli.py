@@ -11,7 +11,7 @@ from rag.cli import JsonOption, SetOption, StoreOption
 
 if TYPE_CHECKING:
     from rag.hpo.planning import Plan
-    from rag.hpo.result import SweepResult
+    from rag.hpo.results.result import SweepResult
 
 __all__ = ["tune"]
 
@@ -71,7 +71,7 @@ def tune(
         return
     if dataset is None and request.dataset is None:
         raise ConfigError("say on which dataset: --dataset, or 'dataset' in the sweep")
-    from rag.hpo.outputs import summary
+    from rag.hpo.results.summary import summary
     from rag.hpo.tuning import tune as run
 
     name = str(dataset or request.dataset)

@@ -12,9 +12,9 @@ from rag.arguments import refuses_unknown
 from rag.embedders.base import Embedder
 from rag.errors import ConfigError
 from rag.eval.datasets.base import Dataset
-from rag.hpo.parameter import Point
+from rag.hpo.execution.trial import Bench
+from rag.hpo.space.point import Point
 from rag.hpo.sweep import Sweep
-from rag.hpo.trial import Bench
 from rag.pipeline import Pipeline
 from rag.store.fingerprint import fingerprint
 

@@ -15,14 +15,14 @@ from rag.component import Component
 from rag.config import build
 from rag.config.source import Node, extended, node_from_python, read_source
 from rag.errors import ConfigError, Location, Mistake, did_you_mean
-from rag.hpo.constraints import Bound
-from rag.hpo.distributions import Scalar
+from rag.hpo.execution.storage import check_url
 from rag.hpo.objectives import ANSWERS, COSTS, Objective, parse_metric, parse_objectives
 from rag.hpo.samplers.base import Sampler
 from rag.hpo.samplers.optuna import TPE
-from rag.hpo.space import Space
-from rag.hpo.storage import check_url
-from rag.registry import types_of
+from rag.hpo.space.constraints import Bound
+from rag.hpo.space.distributions import Scalar
+from rag.hpo.space.space import Space
+from rag.registry import component_class, types_of
 
 __all__ = ["Sweep", "check_sweep", "read_sweep"]
 
@@ -122,9 +122,9 @@ class Sweep(Component):
         self.storage = storage
         self.bounds = _bounds(self.constraints)
         self.folder = Path()
-        """What paths in it are relative to: where the file lies."""
+        """The folder that paths in the sweep are relative to: that of its file."""
         self.written: Node | None = None
-        """What it was read from, for the places of mistakes."""
+        """The tree it was read from, with the location of each value."""
         check_url(storage)
         if len(self.goals) > 1 and (choice != "best" or retest):
             raise ConfigError(
@@ -152,10 +152,7 @@ class Sweep(Component):
         Raises:
             ConfigError: Every mistake in it.
         """
-        mistakes: list[Mistake] = []
-        return self._parsed(
-            node_from_python(self.pipeline), [node_from_python(one) for one in self.constraints], mistakes
-        )
+        return self._parsed([])
 
     @cached_property
     def metrics(self) -> tuple[str, ...]:
@@ -225,8 +222,36 @@ class Sweep(Component):
                 node = inside[int(step)]
         return replace(mistake, location=node.location if node.location.file else None)
 
-    def _parsed(self, pipeline: Node, constraints: Sequence[Node], mistakes: list[Mistake]) -> Space:
-        rules = [one for one in constraints if _bound(str(one.value)) is None]
+    def with_settings(self, settings: Mapping[str, Any]) -> Sweep:
+        """A copy with other arguments, over the same space unless the pipeline or the constraints are among them.
+
+        Args:
+            settings: Arguments by name; a sampler may be given by its name alone.
+
+        Raises:
+            ConfigError: An argument is wrong, or the sampler cannot handle the space.
+        """
+        settings = dict(settings)
+        if isinstance(settings.get("sampler"), str):
+            settings["sampler"] = component_class("sampler", settings["sampler"])()
+        changed = type(self)(**{**self.spec.arguments, **settings})
+        changed.folder = self.folder
+        if not {"pipeline", "constraints"} & set(settings):
+            changed.space = self.space
+        changed.sampler.check(changed.space, len(changed.objectives))
+        return changed
+
+    def _nodes(self) -> tuple[Node, list[Node]]:
+        """The pipeline and the constraints, with locations where the sweep was read from a file."""
+        if self.written is None:
+            return node_from_python(self.pipeline), [node_from_python(text) for text in self.constraints]
+        constraints = self.written.value.get("constraints")
+        return self.written.value["pipeline"], [] if constraints is None else constraints.value
+
+    def _parsed(self, mistakes: list[Mistake]) -> Space:
+        """The space, unless there are mistakes, those given among them."""
+        pipeline, constraints = self._nodes()
+        rules = [node for node in constraints if _bound(str(node.value)) is None]
         space = Space.parse(pipeline, constraints=rules, mistakes=mistakes)
         if space is not None and not mistakes:
             try:
@@ -279,7 +304,7 @@ def check_sweep(path: Path, *, overrides: Sequence[str] = (), resolved: bool = F
 
 
 def _sweep(node: Node, mistakes: list[Mistake], folder: Path) -> Sweep:
-    pipeline, constraints = None, list[Node]()
+    pipeline = None
     if isinstance(node.value, dict):
         entries = dict(node.value)
         entries.setdefault("type", Node("sweep", node.location))
@@ -289,9 +314,6 @@ def _sweep(node: Node, mistakes: list[Mistake], folder: Path) -> Sweep:
             if pipeline is None:
                 raise ConfigError(mistakes)
             entries["pipeline"] = pipeline
-        given = entries.get("constraints")
-        if given is not None and isinstance(given.value, list):
-            constraints = given.value
         if "sampler" in entries and isinstance(entries["sampler"].value, str):
             name = entries["sampler"]
             entries["sampler"] = replace(name, value={"type": name})
@@ -305,8 +327,7 @@ def _sweep(node: Node, mistakes: list[Mistake], folder: Path) -> Sweep:
             mistakes += _wrong_objectives(node.value.get("objectives"))
         raise ConfigError(sorted(mistakes, key=lambda mistake: mistake.location or _NOWHERE))
     sweep.folder, sweep.written = folder, node
-    assert pipeline is not None
-    sweep.__dict__["space"] = sweep._parsed(pipeline, constraints, mistakes)
+    sweep.space = sweep._parsed(mistakes)
     return sweep
 
 

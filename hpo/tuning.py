@@ -5,33 +5,28 @@ from __future__ import annotations
 import logging
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
+from typing import Any
 
 from rag.context import Progress, no_progress
 from rag.errors import ArtifactError, ConfigError, RagError
 from rag.eval.datasets.base import Dataset
 from rag.eval.datasets.load import load_dataset
-from rag.hpo.choice import pareto
-from rag.hpo.early_stopping import hopeless
+from rag.hpo.execution.early_stopping import hopeless
+from rag.hpo.execution.status import Status, reporting
+from rag.hpo.execution.study import SweepStudy
+from rag.hpo.execution.trial import Bench, Measured
+from rag.hpo.execution.trials import Asked, Finished
+from rag.hpo.execution.workers import Job, supervise
 from rag.hpo.objectives import COSTS
-from rag.hpo.outputs import check_target, write_outputs
-from rag.hpo.status import Status, reporting
-from rag.hpo.study import SweepStudy
+from rag.hpo.results.choice import best_of
+from rag.hpo.results.conclude import conclude
+from rag.hpo.results.outputs import check_target, write_outputs
+from rag.hpo.results.result import SweepResult
 from rag.hpo.sweep import Sweep, read_sweep, sweep_from_config
-from rag.hpo.trial import Bench, Measured
-from rag.hpo.trials import Asked, Finished
-from rag.hpo.workers import Job, supervise
 from rag.store.store import Store
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from rag.hpo.result import SweepResult
 
 __all__ = ["dataset_source", "tune"]
 
@@ -75,8 +70,6 @@ def tune(
         DataError: The dataset cannot be used, or has no queries to tune or to test on.
         ArtifactError: The storage holds another sweep, or cannot be used.
     """
-    from rag.hpo.result import conclude
-
     sweep = _sweep(sweep, settings)
     source = dataset_source(sweep, dataset)
     if out is not None:
@@ -188,15 +181,6 @@ def _gain(metric: str, sign: float, measured: Measured, rival: Finished) -> Any:
     return sign * (values - rival.values[metric][: len(values)])
 
 
-def best_of(sweep: Sweep, trials: list[Finished]) -> list[Finished]:
-    """The feasible trials that no other beats: one (or several alike) with one objective, else the Pareto front."""
-    usable = [one for one in trials if one.feasible]
-    if not usable:
-        return []
-    values = np.array([[one.metrics[o.metric] for o in sweep.goals] for one in usable])
-    return [usable[n] for n in pareto(values, [o.direction for o in sweep.goals])]
-
-
 # -- reading the request ----------------------------------------------------------------------------------------------
 
 
@@ -207,24 +191,7 @@ def _sweep(given: Sweep | str | Path | Mapping[str, Any], settings: Mapping[str,
             config = {"pipeline": config}
         return sweep_from_config(config | dict(settings))
     sweep = given if isinstance(given, Sweep) else read_sweep(given)
-    if not settings:
-        return sweep
-    changed = type(sweep)(**{**sweep.spec.arguments, **_built(settings)})
-    changed.folder = sweep.folder
-    if not {"pipeline", "constraints"} & set(settings):
-        changed.__dict__["space"] = sweep.space
-    changed.sampler.check(changed.space, len(changed.objectives))
-    return changed
-
-
-def _built(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings with a sampler that is only named made one."""
-    from rag.registry import component_class
-
-    found = dict(settings)
-    if isinstance(found.get("sampler"), str):
-        found["sampler"] = component_class("sampler", found["sampler"])()
-    return found
+    return sweep.with_settings(settings) if settings else sweep
 
 
 def dataset_source(sweep: Sweep, given: Dataset | str | Path | None) -> Dataset | str | Path | None:

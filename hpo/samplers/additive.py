@@ -9,10 +9,12 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
-from rag.hpo.distributions import Float, Int, unit
-from rag.hpo.parameter import Parameter, Point
-from rag.hpo.samplers.base import History, ProposingSampler
-from rag.hpo.space import Space
+from rag.hpo.samplers.history import History
+from rag.hpo.samplers.proposing import ProposingSampler
+from rag.hpo.space.distributions import FloatRange, IntRange, unit
+from rag.hpo.space.parameter import Parameter
+from rag.hpo.space.point import Point
+from rag.hpo.space.space import Space
 
 __all__ = ["Additive"]
 
@@ -81,7 +83,7 @@ class Additive(ProposingSampler):
         """The features of one parameter [n_points, n]."""
         distribution, name = parameter.distribution, parameter.name
         values = distribution.values()
-        numeric = isinstance(distribution, (Int, Float)) and (values is None or len(values) > self.levels)
+        numeric = isinstance(distribution, (IntRange, FloatRange)) and (values is None or len(values) > self.levels)
         if numeric:
             at = np.array([unit(distribution, point[name]) if name in point else np.nan for point in points])
             knots = np.linspace(0, 1, self.levels)

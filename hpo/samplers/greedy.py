@@ -10,9 +10,11 @@ import numpy as np
 from pydantic import Field
 
 from rag.errors import ConfigError, did_you_mean
-from rag.hpo.parameter import Parameter, Point, point_key
-from rag.hpo.samplers.base import History, ProposingSampler, unseen
-from rag.hpo.space import Space
+from rag.hpo.samplers.history import History
+from rag.hpo.samplers.proposing import ProposingSampler, unseen
+from rag.hpo.space.parameter import Parameter
+from rag.hpo.space.point import Point, point_key
+from rag.hpo.space.space import Space
 
 __all__ = ["Greedy"]
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from rag.errors import ConfigError
-from rag.hpo.parameter import Point
-from rag.hpo.samplers.base import History, ProposingSampler
-from rag.hpo.space import MOST_POINTS, Space
+from rag.hpo.samplers.history import History
+from rag.hpo.samplers.proposing import ProposingSampler
+from rag.hpo.space.point import Point
+from rag.hpo.space.space import MOST_POINTS, Space
 
 __all__ = ["Grid"]
 

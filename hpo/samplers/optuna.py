@@ -9,7 +9,7 @@ import numpy as np
 from pydantic import Field
 
 from rag.hpo.samplers.base import Sampler
-from rag.hpo.space import Space
+from rag.hpo.space.space import Space
 
 if TYPE_CHECKING:
     from optuna.samplers import BaseSampler

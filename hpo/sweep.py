@@ -15,13 +15,13 @@ from rag.component import Component
 from rag.config import build
 from rag.config.source import Node, extended, node_from_python, read_source
 from rag.errors import ConfigError, Location, Mistake, did_you_mean
-from rag.hpo.execution.storage import check_url
 from rag.hpo.objectives import ANSWERS, COSTS, Objective, parse_metric, parse_objectives
 from rag.hpo.samplers.base import Sampler
 from rag.hpo.samplers.optuna import TPE
 from rag.hpo.space.constraints import Bound
 from rag.hpo.space.distributions import Scalar
 from rag.hpo.space.space import Space
+from rag.hpo.storage_url import check_url
 from rag.registry import component_class, types_of
 
 __all__ = ["Sweep", "check_sweep", "read_sweep"]

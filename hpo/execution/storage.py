@@ -1,4 +1,4 @@
-"""Where trials are kept: Optuna's storages, by URL, and what makes them safe when processes are killed."""
+"""Storages of trials: Optuna's, by URL, made safe for processes that are killed."""
 
 from __future__ import annotations
 
@@ -14,35 +14,23 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rag.errors import ArtifactError, ConfigError, MissingExtraError
+from rag.errors import ArtifactError, MissingExtraError
 from rag.hpo.optuna_private import journal_lock
+from rag.hpo.storage_url import without_password
 
 if TYPE_CHECKING:
     from filelock import FileLock
     from optuna.storages import BaseStorage
     from optuna.trial import FrozenTrial
 
-__all__ = ["Explained", "Worker", "absolute", "check_url", "locked", "open_storage"]
+__all__ = ["Explained", "Worker", "locked", "open_storage"]
 
 logger = logging.getLogger("rag.tune")
 
 _DRIVERS = {"postgresql": "psycopg", "mysql": "pymysql"}
-"""What speaks to a server when the URL names no driver; each comes with the extra of the server's name."""
+"""The driver for a server when the URL names none; each comes with the extra of the server's name."""
 _SECONDS = 120.0
-"""How long a lock may be held by others; each holds it for milliseconds."""
-
-
-def check_url(url: str | None) -> None:
-    """Refuse what cannot name a storage, before anything is made for a sweep.
-
-    Raises:
-        ConfigError: Not a URL.
-    """
-    if url is not None and not url.startswith("journal:") and "://" not in url:
-        raise ConfigError(
-            f"'{url}' is no storage: write journal:FILE, sqlite:///FILE, postgresql://... or mysql://...",
-            parameter="storage",
-        )
+"""Time to wait for a lock that others hold; each holds it for milliseconds."""
 
 
 def open_storage(url: str | None, folder: Path) -> BaseStorage:
@@ -77,7 +65,7 @@ def open_storage(url: str | None, folder: Path) -> BaseStorage:
         return RDBStorage(url)
     except Exception as error:  # SQLAlchemy and drivers raise what they like
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise ArtifactError(f"{_without_password(url)}: cannot be the sweep's storage: {reason}") from None
+        raise ArtifactError(f"{without_password(url)}: cannot be the sweep's storage: {reason}") from None
 
 
 def _journal(path: Path) -> Any:
@@ -118,10 +106,13 @@ def _file_lock(path: Path) -> FileLock:
 
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Only one process at a time.
+    """Hold a file lock, so that only one process at a time is inside.
+
+    Args:
+        path: The lock file.
 
     Raises:
-        ArtifactError: Another one has it for longer than any does its work.
+        ArtifactError: Another process has held the lock for longer than any needs.
     """
     from filelock import Timeout
 
@@ -136,8 +127,8 @@ class Worker:
     """A process that runs trials, known to others by a lock that the system frees when it dies.
 
     Args:
-        folder: The sweep's.
-        id: Whom others know it by; None makes one.
+        folder: The folder of the sweep.
+        id: The id of this worker; None makes one.
     """
 
     def __init__(self, folder: Path, id: str | None = None) -> None:
@@ -179,20 +170,8 @@ class Worker:
         return True
 
 
-def _without_password(url: str) -> str:
-    return re.sub(r"(?<=password=)[^&]*", "...", re.sub(r"//([^:/@]*):.*@", r"//\1:...@", url))
-
-
-def absolute(url: str | None, folder: Path) -> str | None:
-    """A storage's URL with the path of a journal relative to a folder."""
-    if url is not None and url.startswith("journal:"):
-        path = Path(url.removeprefix("journal:").removeprefix("//")).expanduser()
-        return f"journal:{path if path.is_absolute() else folder / path}"
-    return url
-
-
 class Explained:
-    """What goes wrong in a storage as one message."""
+    """Turns the errors of a storage into one message."""
 
     def __enter__(self) -> None:
         return None

@@ -11,7 +11,7 @@ from rag.errors import ArtifactError, ConfigError
 from rag.hpo.execution.identity import identity_of
 from rag.hpo.execution.opening import Opening
 from rag.hpo.execution.recovery import config_of, content_of, failure_of
-from rag.hpo.execution.storage import Explained, Worker, absolute, locked, open_storage
+from rag.hpo.execution.storage import Explained, Worker, locked, open_storage
 from rag.hpo.execution.trial import Bench, Measured
 from rag.hpo.execution.trials import (
     Asked,
@@ -26,6 +26,7 @@ from rag.hpo.execution.trials import (
 )
 from rag.hpo.optuna_private import fail_trial, fixed_params, set_attribute
 from rag.hpo.samplers.random import Random
+from rag.hpo.storage_url import absolute
 from rag.hpo.sweep import Sweep
 from rag.remarks import Remarks
 

@@ -75,7 +75,7 @@ def parse_objectives(texts: Sequence[str]) -> list[Objective]:
     Raises:
         ConfigError: Unknown, twice, or none at all.
     """
-    found: list[Objective] = []
+    objectives: list[Objective] = []
     for text in texts:
         words = text.split()
         said = words.pop(0) if len(words) == 2 and words[0] in ("maximize", "minimize") else None
@@ -88,9 +88,9 @@ def parse_objectives(texts: Sequence[str]) -> list[Objective]:
         except ConfigError as error:
             raise ConfigError(f"unknown objective: {error.mistakes[0].message}", parameter="objectives") from None
         direction: Direction = "minimize" if said == "minimize" or (said is None and metric in COSTS) else "maximize"
-        if any(one.metric == metric for one in found):
+        if any(objective.metric == metric for objective in objectives):
             raise ConfigError(f"the objective {metric} is given twice", parameter="objectives")
-        found.append(Objective(metric, direction))
-    if not found:
+        objectives.append(Objective(metric, direction))
+    if not objectives:
         raise ConfigError("name at least one, such as nDCG@10", parameter="objectives")
-    return found
+    return objectives

@@ -132,7 +132,7 @@ def _chunks(pipeline: Pipeline) -> str:
     if not pipeline.chunker.needs_tokenizer:
         return pipeline.chunker.fingerprint
     tokens = next(
-        (one.fingerprint for _, one in pipeline.spec.walk() if isinstance(one, Embedder) and one.has_tokens), ""
+        (part.fingerprint for _, part in pipeline.spec.walk() if isinstance(part, Embedder) and part.has_tokens), ""
     )
     return fingerprint([pipeline.chunker.fingerprint, tokens])
 
@@ -141,12 +141,12 @@ def _artifacts(pipeline: Pipeline) -> list[tuple[str, str]]:
     """What a pipeline needs, step by step, each under an identity that contains what it is made from."""
     chunks = _chunks(pipeline)
     found = [("passages", chunks)]
-    embedders = {one.fingerprint for _, one in pipeline.retriever.spec.walk() if isinstance(one, Embedder)}
-    found += [("vectors", fingerprint([chunks, one])) for one in sorted(embedders)]
+    embedders = {part.fingerprint for _, part in pipeline.retriever.spec.walk() if isinstance(part, Embedder)}
+    found += [("vectors", fingerprint([chunks, key])) for key in sorted(embedders)]
     found += [
-        ("indexes and other fitted parts", fingerprint([chunks, one.fingerprint, _below(parent)]))
-        for parent, one in _pairs(pipeline.retriever)
-        if one.spec.caches_state
+        ("indexes and other fitted parts", fingerprint([chunks, part.fingerprint, _below(parent)]))
+        for parent, part in _pairs(pipeline.retriever)
+        if part.spec.caches_state
     ]
     before: Any = chunks
     for name, step in pipeline._steps():
@@ -169,4 +169,4 @@ def _pairs(component: Any) -> list[tuple[Any, Any]]:
 
 def _below(parent: Any) -> list[str]:
     """The embedders that an index beside them is built from."""
-    return sorted(one.fingerprint for _, one in parent.spec.children() if isinstance(one, Embedder))
+    return sorted(part.fingerprint for _, part in parent.spec.children() if isinstance(part, Embedder))

@@ -166,17 +166,17 @@ class Sweep(Component):
     @property
     def measures(self) -> tuple[str, ...]:
         """The metrics of ranked lists, by ir_measures."""
-        return tuple(one for one in self.metrics if one not in COSTS and one not in ANSWERS)
+        return tuple(name for name in self.metrics if name not in COSTS and name not in ANSWERS)
 
     @property
     def answer_measures(self) -> tuple[str, ...]:
         """The metrics of written answers; without any, no trial writes one."""
-        return tuple(one for one in self.metrics if one in ANSWERS)
+        return tuple(name for name in self.metrics if name in ANSWERS)
 
     @property
     def first(self) -> Objective:
         """The objective that intervals and tests are about: the first that is a measure, else the first."""
-        return next((one for one in self.goals if one.metric not in COSTS), self.goals[0])
+        return next((goal for goal in self.goals if goal.metric not in COSTS), self.goals[0])
 
     def enqueued(self) -> list[dict[str, Any]]:
         """The points to try first.
@@ -200,7 +200,7 @@ class Sweep(Component):
                 if not meant:
                     hint = did_you_mean(name, [p.name for p in space.parameters])
                     raise wrong(f"there is no parameter '{name}'{hint}", f"{where}.{name}")
-                named |= {one.name: value for one in meant}
+                named |= {parameter.name: value for parameter in meant}
             point = space.complete(named)
             if not space.contains(point):
                 raise wrong(f"{dict(given)} is no point of the space")
@@ -260,7 +260,7 @@ class Sweep(Component):
                 path = ".".join(part for part in ("sampler", error.parameter) if part)
                 mistakes.append(Mistake(error.mistakes[0].message, path))
         if mistakes:
-            placed = [self._placed(one) for one in mistakes]
+            placed = [self._placed(mistake) for mistake in mistakes]
             raise ConfigError(sorted(placed, key=lambda mistake: mistake.location or _NOWHERE))
         assert space is not None
         return space
@@ -299,7 +299,7 @@ def check_sweep(path: Path, *, overrides: Sequence[str] = (), resolved: bool = F
         point = space.start or (space.points or ({},))[0]
         return space.pipeline(point).to_yaml()
     size = f"{len(space.points):,} configurations" if space.points is not None else "endless configurations"
-    names = ", ".join(one.name for one in space.parameters)
+    names = ", ".join(parameter.name for parameter in space.parameters)
     return f"{path}: ok ({len(space.parameters)} parameters, {size}: {names})\n"
 
 
@@ -323,7 +323,7 @@ def _sweep(node: Node, mistakes: list[Mistake], folder: Path) -> Sweep:
         # Mistakes in the space and in the objectives are found in the same pass.
         if pipeline is not None and isinstance(pipeline.value, dict):
             Space.parse(pipeline, mistakes=mistakes)
-        if isinstance(node.value, dict) and not any(one.path.startswith("objectives") for one in mistakes):
+        if isinstance(node.value, dict) and not any(mistake.path.startswith("objectives") for mistake in mistakes):
             mistakes += _wrong_objectives(node.value.get("objectives"))
         raise ConfigError(sorted(mistakes, key=lambda mistake: mistake.location or _NOWHERE))
     sweep.folder, sweep.written = folder, node
@@ -335,9 +335,9 @@ def _wrong_objectives(given: Node | None) -> list[Mistake]:
     if given is None:
         return []
     try:
-        parse_objectives([str(one.value) for one in given.value])
+        parse_objectives([str(text.value) for text in given.value])
     except ConfigError as error:
-        return [replace(one, path="objectives", location=given.location) for one in error.mistakes]
+        return [replace(mistake, path="objectives", location=given.location) for mistake in error.mistakes]
     return []
 
 

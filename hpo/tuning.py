@@ -166,7 +166,7 @@ def _judge(study: SweepStudy, bench: Bench) -> Callable[[Measured], bool] | None
 
     def judge(measured: Measured) -> bool:
         gains = [
-            [_gain(one.metric, one.sign, measured, rival) for one in sweep.goals]
+            [_gain(goal.metric, goal.sign, measured, rival) for goal in sweep.goals]
             for rival in best_of(sweep, study.finished())
         ]
         return hopeless(gains, len(bench.queries), risk=risk, looks=bench.looks)

@@ -62,7 +62,7 @@ def hopeless(gains: Sequence[Sequence[Floats | float]], n: int, *, risk: float, 
     """
     share = risk / (looks * max(len(gains), 1))
     for rival in gains:
-        bounds = [one if isinstance(one, float) else optimistic_gain(one, n, share) for one in rival]
+        bounds = [gain if isinstance(gain, float) else optimistic_gain(gain, n, share) for gain in rival]
         if all(bound <= 0 for bound in bounds) and any(bound < 0 for bound in bounds):
             return True
     return False

@@ -15,8 +15,8 @@ __all__ = ["check_identity", "identity_of"]
 def identity_of(sweep: Sweep, bench: Bench) -> dict[str, Any]:
     """What makes trials comparable. The sampler and the number of trials may change as one goes on."""
     return {
-        "objectives": [str(one) for one in sweep.goals],
-        "bounds": [str(one) for one in sweep.bounds],
+        "objectives": [str(goal) for goal in sweep.goals],
+        "bounds": [str(bound) for bound in sweep.bounds],
         "dataset": bench.dataset.name,
         "split": bench.split_name,
         "queries": bench.fingerprint,

@@ -49,19 +49,19 @@ class Opening:
         import optuna
 
         summaries = optuna.get_all_study_summaries(self.storage)
-        others = [one for one in summaries if one.study_name.rpartition(" ")[0] == self.sweep.name]
-        others.sort(key=lambda one: int(one.user_attrs.get("generation", 0)))
+        others = [study for study in summaries if study.study_name.rpartition(" ")[0] == self.sweep.name]
+        others.sort(key=lambda study: int(study.user_attrs.get("generation", 0)))
         for other in others:
             check_identity(dict(other.user_attrs.get("sweep", {})), identity, self.sweep.name)
         own = f"{self.sweep.name} {self.sweep.space.fingerprint[:12]}"
-        names = [one.study_name for one in others]
+        names = [study.study_name for study in others]
         ours = [name for name in names if name == own or name.startswith(f"{own}.")]
         old = [optuna.load_study(study_name=name, storage=self.storage) for name in (ours[-1:] or names[::-1])]
-        leave = [again(self.sweep, one.get_trials(deepcopy=False), retry_failed=retry_failed) for one in old]
+        leave = [again(self.sweep, study.get_trials(deepcopy=False), retry_failed=retry_failed) for study in old]
         if ours and not leave[0]:
             self._enqueue_later(old[0])
             return old[0]
-        generation = 1 + max((int(one.user_attrs.get("generation", 0)) for one in others), default=-1)
+        generation = 1 + max((int(study.user_attrs.get("generation", 0)) for study in others), default=-1)
         study = self._create(own if not ours else f"{own}.{generation}", identity, generation)
         study.set_user_attr("numbers_from", self._next_number(others))
         self._take_over(study, list(zip(old, leave, strict=True)), changed_space=not ours)
@@ -70,19 +70,19 @@ class Opening:
     def _create(self, name: str, identity: Mapping[str, Any], generation: int) -> optuna.Study:
         import optuna
 
-        directions = [one.direction for one in self.sweep.goals]
+        directions = [goal.direction for goal in self.sweep.goals]
         study = optuna.create_study(study_name=name, storage=self.storage, directions=directions)
         study.set_user_attr("sweep", identity)
         study.set_user_attr("generation", generation)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-            study.set_metric_names([one.metric for one in self.sweep.goals])  # for dashboards
+            study.set_metric_names([goal.metric for goal in self.sweep.goals])  # for dashboards
         return study
 
     def _take_over(
         self, study: optuna.Study, old: Sequence[tuple[optuna.Study, Again]], *, changed_space: bool
     ) -> None:
-        n = sum(inherit(self.sweep, study, one, leave=leave, changed_space=changed_space) for one, leave in old)
+        n = sum(inherit(self.sweep, study, earlier, leave=leave, changed_space=changed_space) for earlier, leave in old)
         if changed_space:
             if old:
                 message = (
@@ -124,10 +124,10 @@ class Opening:
 
         trials = [
             trial
-            for one in summaries
-            for trial in optuna.load_study(study_name=one.study_name, storage=self.storage).get_trials(deepcopy=False)
+            for study in summaries
+            for trial in optuna.load_study(study_name=study.study_name, storage=self.storage).get_trials(deepcopy=False)
         ]
-        return 1 + max((number_of(one) for one in trials if is_numbered(one)), default=-1)
+        return 1 + max((number_of(trial) for trial in trials if is_numbered(trial)), default=-1)
 
 
 def _trials(n: int) -> str:

@@ -176,7 +176,7 @@ def _copy(sweep: Sweep, study: optuna.Study, old: FrozenTrial, point: Mapping[st
     trial = create_trial(
         state=old.state,
         params=dict(point),
-        distributions={one.name: one.distribution.optuna() for one in sweep.space.existing(point)},
+        distributions={parameter.name: parameter.distribution.optuna() for parameter in sweep.space.existing(point)},
         values=old.values if old.state.name == "COMPLETE" else None,
         user_attrs=about,
         system_attrs={name: value for name, value in old.system_attrs.items() if name != FIXED},

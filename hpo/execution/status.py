@@ -68,13 +68,13 @@ def status_line(
         limit: Seconds until no trial is begun any more, or None.
     """
     goal, n = study.sweep.goals[0], study.sweep.n_trials
-    usable = [one for one in trials if one.feasible]
+    usable = [trial for trial in trials if trial.feasible]
     parts = [f"{done} of {n} trials"]
     if usable:
-        best = max(usable, key=lambda one: goal.sign * one.metrics[goal.metric])
+        best = max(usable, key=lambda trial: goal.sign * trial.metrics[goal.metric])
         parts.append(f"best {goal.metric} {best.metrics[goal.metric]:.4g} (trial {best.number})")
     else:
-        complete = any(one.state == "complete" for one in trials)
+        complete = any(trial.state == "complete" for trial in trials)
         parts.append("none meets the constraints" if complete else "none is complete")
     left = seconds / new * max(n - done, 0) if new > 0 else None
     if limit is not None and (left is None or limit < left):

@@ -107,7 +107,7 @@ class SweepStudy:
             self._bury()
             for _ in range(_REPEATS):
                 trials = self._trials()
-                waiting = [one for one in trials if one.state.name == "WAITING"]
+                waiting = [trial for trial in trials if trial.state.name == "WAITING"]
                 if self.n_counted >= self.sweep.n_trials and not any(map(is_extra, waiting)):
                     return None
                 if not waiting and self.sweep.sampler.exhausted(self.space, self.study, seed=self.sweep.seed):
@@ -141,11 +141,13 @@ class SweepStudy:
         config = config_of(pipeline)
         trial.set_user_attr("config", config)
         same = [
-            one
-            for one in trials
-            if one.user_attrs.get("config") == config and one.number != trial.number and not one.user_attrs.get("died")
+            other
+            for other in trials
+            if other.user_attrs.get("config") == config
+            and other.number != trial.number
+            and not other.user_attrs.get("died")
         ]
-        complete = [one for one in same if one.state.name == "COMPLETE"]
+        complete = [other for other in same if other.state.name == "COMPLETE"]
         if complete:
             self._repeat(trial, complete[0])
             return None
@@ -157,8 +159,8 @@ class SweepStudy:
 
     def _sign(self, trial: optuna.Trial) -> int:
         """Have it run by this worker, under the next number."""
-        ran = [number_of(one) for one in self._trials() if is_numbered(one) and one.number != trial.number]
-        number = max([*(one + 1 for one in ran), int(self.study.user_attrs.get("numbers_from", 0))])
+        ran = [number_of(other) for other in self._trials() if is_numbered(other) and other.number != trial.number]
+        number = max([*(n + 1 for n in ran), int(self.study.user_attrs.get("numbers_from", 0))])
         trial.set_user_attr("ran", number)
         trial.set_user_attr("began", time.time())
         trial.set_user_attr("host", self.worker.host)
@@ -195,7 +197,7 @@ class SweepStudy:
             return
         for bound in self.sweep.bounds:
             trial.set_constraint(str(bound), bound.excess(measured.metrics[bound.metric]))
-        self.study.tell(trial, [measured.metrics[one.metric] for one in self.sweep.goals])
+        self.study.tell(trial, [measured.metrics[goal.metric] for goal in self.sweep.goals])
 
     def fail(self, trial: optuna.Trial | FrozenTrial, reason: str, error: BaseException) -> None:
         """Keep why a trial could not be run, and what tells whether the reason is gone.
@@ -214,33 +216,33 @@ class SweepStudy:
     def give_up(self, trial: optuna.Trial) -> None:
         """A trial was interrupted: it is run again when the sweep goes on."""
         with self._alone():
-            frozen = next(one for one in self._trials() if one.number == trial.number)
+            frozen = next(frozen for frozen in self._trials() if frozen.number == trial.number)
             self._bury_one(frozen)
 
     # -- reading ----------------------------------------------------------------------------------------------------
 
     def finished(self) -> list[Finished]:
         """Every trial that is over, in the order they ran; repeated ones after those they repeat."""
-        found = []
-        for one in self._trials():
-            if one.state.name == "RUNNING" or not has_begun(one):
+        finished = []
+        for trial in self._trials():
+            if trial.state.name == "RUNNING" or not has_begun(trial):
                 continue
-            state = {"COMPLETE": "complete", "PRUNED": "stopped", "FAIL": "failed"}[one.state.name]
-            if not one.user_attrs.get("counts", True):
-                if "repeats" not in one.user_attrs:
+            state = {"COMPLETE": "complete", "PRUNED": "stopped", "FAIL": "failed"}[trial.state.name]
+            if not trial.user_attrs.get("counts", True):
+                if "repeats" not in trial.user_attrs:
                     continue
                 state = "repeated"
-            found.append(read_finished(one, state, self.space.written(one.params)))
-        return sorted(found, key=lambda one: one.number)
+            finished.append(read_finished(trial, state, self.space.written(trial.params)))
+        return sorted(finished, key=lambda trial: trial.number)
 
     def running(self, worker: str | None = None) -> list[FrozenTrial]:
         """Trials that are being run, by anyone or by one worker."""
-        trials = [one for one in self._trials() if one.state.name == "RUNNING"]
-        return [one for one in trials if worker is None or one.user_attrs.get("worker") == worker]
+        trials = [trial for trial in self._trials() if trial.state.name == "RUNNING"]
+        return [trial for trial in trials if worker is None or trial.user_attrs.get("worker") == worker]
 
     def waiting(self) -> bool:
         """Whether the queue has anything that would be run."""
-        waiting = [one for one in self._trials() if one.state.name == "WAITING"]
+        waiting = [trial for trial in self._trials() if trial.state.name == "WAITING"]
         return bool(waiting) and (self.n_counted < self.sweep.n_trials or any(map(is_extra, waiting)))
 
     def _trials(self) -> list[FrozenTrial]:
@@ -249,9 +251,9 @@ class SweepStudy:
     # -- after a kill, and after a change ---------------------------------------------------------------------------
 
     def _bury(self) -> None:
-        for one in self._trials():
-            if one.state.name == "RUNNING" and self.worker.has_died(one):
-                self._bury_one(one)
+        for trial in self._trials():
+            if trial.state.name == "RUNNING" and self.worker.has_died(trial):
+                self._bury_one(trial)
 
     def lost(self, worker: str, how: str) -> list[int]:
         """A worker died by itself: its trial is run again, once; the second process that dies of one fails it.
@@ -288,5 +290,5 @@ class SweepStudy:
 
 
 def _is_stuck(trials: Sequence[FrozenTrial]) -> bool:
-    begun = [one for one in trials if has_begun(one)]
-    return len(begun) >= _STUCK and not any(one.user_attrs.get("counts", True) for one in begun[-_STUCK:])
+    begun = [trial for trial in trials if has_begun(trial)]
+    return len(begun) >= _STUCK and not any(trial.user_attrs.get("counts", True) for trial in begun[-_STUCK:])

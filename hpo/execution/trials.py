@@ -83,7 +83,7 @@ class Finished:
     @property
     def feasible(self) -> bool:
         """Complete, and within all bounds."""
-        return self.state == "complete" and all(one <= 0 for one in self.excess.values())
+        return self.state == "complete" and all(excess <= 0 for excess in self.excess.values())
 
 
 def has_begun(trial: FrozenTrial) -> bool:

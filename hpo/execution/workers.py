@@ -150,7 +150,9 @@ class _Team:
             return
         self._checked = time.monotonic()
         for id, process in list(self.workers.items()):
-            late = [one for one in self.study.running(id) if time.time() - one.user_attrs.get("began", 1e300) > limit]
+            late = [
+                trial for trial in self.study.running(id) if time.time() - trial.user_attrs.get("began", 1e300) > limit
+            ]
             if not late:
                 continue
             process.kill()

@@ -55,33 +55,33 @@ def conclude(
     retested: list[Retested] = []
     if len(sweep.goals) > 1:
         first = sweep.goals[0]
-        chosen = sorted(front, key=lambda one: -first.sign * one.metrics[first.metric])
+        chosen = sorted(front, key=lambda trial: -first.sign * trial.metrics[first.metric])
     else:
         best, retested = _choose(sweep, trials, bench)
         chosen = [best]
     tester = Tester(sweep, dataset, test, bench.store)
     with progress("measuring the choice on the test queries", None) as advance:
         baseline = tester.baseline(trials)
-        tested = [tester.test(one, baseline) for one in chosen]
+        tested = [tester.test(trial, baseline) for trial in chosen]
         advance(1)
         curve = tester.curve(trials) if len(sweep.goals) == 1 else []
-    tuned = [one.message for one in split_remarks(dataset, bench.split_name) if one.code != "queries_shared"]
+    tuned = [remark.message for remark in split_remarks(dataset, bench.split_name) if remark.code != "queries_shared"]
     notes = list(dict.fromkeys([*remarks, *dataset.notes, *tuned, *_notes(sweep, trials, about)]))
     return SweepResult(sweep, about, trials, chosen[0], tested, baseline, curve, retested, notes)
 
 
 def _problem(sweep: Sweep, trials: Sequence[Finished]) -> str:
-    complete = [one for one in trials if one.state == "complete"]
+    complete = [trial for trial in trials if trial.state == "complete"]
     if not complete:
-        failed = [one for one in trials if one.state == "failed"]
+        failed = [trial for trial in trials if trial.state == "failed"]
         if not failed:
             return "no trial was run: give the sweep more time"
         return f"all {len(failed)} trials failed; trial {failed[0].number}: {failed[0].reason}"
-    if not any(one.feasible for one in complete):
+    if not any(trial.feasible for trial in complete):
         limits = {str(bound): bound for bound in sweep.bounds}
 
-        def share(one: Finished) -> float:
-            return max(one.excess[name] / max(abs(bound.limit), 1e-12) for name, bound in limits.items())
+        def share(trial: Finished) -> float:
+            return max(trial.excess[name] / max(abs(bound.limit), 1e-12) for name, bound in limits.items())
 
         near = min(complete, key=share)
         broken = [
@@ -99,25 +99,26 @@ def _problem(sweep: Sweep, trials: Sequence[Finished]) -> str:
 def _choose(sweep: Sweep, trials: Sequence[Finished], bench: Bench) -> tuple[Finished, list[Retested]]:
     """The best trial, or the cheapest that is as good, by the tuning queries or by those set aside."""
     objective = sweep.goals[0]
-    usable = [one for one in trials if one.feasible]
-    usable.sort(key=lambda one: (-objective.sign * one.metrics[objective.metric], one.number))
+    usable = [trial for trial in trials if trial.feasible]
+    usable.sort(key=lambda trial: (-objective.sign * trial.metrics[objective.metric], trial.number))
     retested: list[Retested] = []
-    values = None if objective.metric in COSTS else [one.values[objective.metric] for one in usable]
+    values = None if objective.metric in COSTS else [trial.values[objective.metric] for trial in usable]
     if sweep.retest:
         usable = usable[: sweep.retest]
-        fresh = [bench.measure_fresh(sweep.space.pipeline(one.point)) for one in usable]
+        fresh = [bench.measure_fresh(sweep.space.pipeline(trial.point)) for trial in usable]
         retested = [
-            Retested(one.number, one.metrics[objective.metric], again.metrics[objective.metric])
-            for one, again in zip(usable, fresh, strict=True)
+            Retested(trial.number, trial.metrics[objective.metric], again.metrics[objective.metric])
+            for trial, again in zip(usable, fresh, strict=True)
         ]
         if values is not None:
             values = [again.values[objective.metric] for again in fresh]
-        order = np.argsort([-objective.sign * one.fresh for one in retested], kind="stable")
+        order = np.argsort([-objective.sign * retest.fresh for retest in retested], kind="stable")
         usable = [usable[n] for n in order]
         values = None if values is None else [values[n] for n in order]
     if sweep.choice == "one_standard_error" and values is not None:
         costs = [
-            tuple(one.metrics.get(name, 0.0) for name in ("llm_tokens", "scorer_calls", "search_ms")) for one in usable
+            tuple(trial.metrics.get(name, 0.0) for name in ("llm_tokens", "scorer_calls", "search_ms"))
+            for trial in usable
         ]
         rank = {cost: number for number, cost in enumerate(sorted(set(costs)))}
         place = one_standard_error(
@@ -129,13 +130,13 @@ def _choose(sweep: Sweep, trials: Sequence[Finished], bench: Bench) -> tuple[Fin
 
 def _notes(sweep: Sweep, trials: Sequence[Finished], about: Mapping[str, Any]) -> list[str]:
     notes = []
-    failed = [one for one in trials if one.state == "failed"]
+    failed = [trial for trial in trials if trial.state == "failed"]
     if failed:
         many = "1 trial failed" if len(failed) == 1 else f"{len(failed)} trials failed; the first"
         notes.append(f"{many}, trial {failed[0].number}: {failed[0].reason}")
-    lacking = [one for one in trials if one.texts_missing and one.state != "repeated"]
+    lacking = [trial for trial in trials if trial.texts_missing and trial.state != "repeated"]
     if lacking:
-        missing, wanted = (sum(getattr(one, name) for one in lacking) for name in ("texts_missing", "texts_wanted"))
+        missing, wanted = (sum(getattr(trial, name) for trial in lacking) for name in ("texts_missing", "texts_wanted"))
         notes.append(
             f"{missing} of {wanted} texts of language models are missing in {len(lacking)} "
             f"{'trial' if len(lacking) == 1 else 'trials'}, the first trial {lacking[0].number}: less than max_failed "
@@ -148,7 +149,7 @@ def _notes(sweep: Sweep, trials: Sequence[Finished], about: Mapping[str, Any]) -
         )
     if len(sweep.goals) == 1 and sweep.choice == "best" and not sweep.retest:
         goal = sweep.goals[0]
-        values = [goal.sign * one.metrics[goal.metric] for one in trials if one.feasible]
+        values = [goal.sign * trial.metrics[goal.metric] for trial in trials if trial.feasible]
         if (alike := values.count(max(values))) > 1:
             notes.append(f"{alike} trials are equally good on the tuning queries: the earliest of them is the choice")
     if about["tune"] == "train":

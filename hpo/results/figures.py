@@ -40,41 +40,41 @@ def progress(result: SweepResult, done: Sequence[Finished]) -> Figure:
     """Every trial, the best so far, and how the trials that were best fare on the test queries."""
     objective = result.sweep.goals[0]
     steps: list[tuple[int, float]] = []
-    for one in done:
-        value = one.metrics[objective.metric]
-        if one.feasible and (not steps or objective.sign * value > objective.sign * steps[-1][1]):
-            steps.append((one.number, value))
+    for trial in done:
+        value = trial.metrics[objective.metric]
+        if trial.feasible and (not steps or objective.sign * value > objective.sign * steps[-1][1]):
+            steps.append((trial.number, value))
     if steps:
-        steps.append((max(one.number for one in done), steps[-1][1]))
+        steps.append((max(trial.number for trial in done), steps[-1][1]))
     best = line([n for n, _ in steps], [v for _, v in steps], name="the best so far", hoverinfo="skip")
     best["line"]["shape"] = "hv"
     tests = {number: test for number, _, test in result.progress}
     rings = line(list(tests), list(tests.values()), name=f"on {label(result.dataset['test'])}", mode="markers")
     rings |= {"marker": _RING, "hovertemplate": "trial %{x} on the test queries: %{y:.3f}<extra></extra>"}
-    dots = _trials(done, [one.number for one in done], [one.metrics[objective.metric] for one in done])
+    dots = _trials(done, [trial.number for trial in done], [trial.metrics[objective.metric] for trial in done])
     axes = {"xaxis": {"title": {"text": "trial"}}, "yaxis": {"title": {"text": label(objective.metric)}}}
     return {"data": [best, dots, rings], "layout": {**axes, "showlegend": True}}
 
 
 def front(result: SweepResult, done: Sequence[Finished]) -> Figure:
     """The first two objectives, the front on the tuning queries, and where its points are on the test queries."""
-    up, across = (one.metric for one in result.sweep.goals[:2])
-    tested = {one.trial: one for one in result.tested}
-    chosen = sorted((one for one in done if one.number in tested), key=lambda one: one.metrics[across])
-    others = [one for one in done if one.number not in tested]
-    best = line([one.metrics[across] for one in chosen], [one.metrics[up] for one in chosen], name="the front")
+    up, across = (goal.metric for goal in result.sweep.goals[:2])
+    tested = {test.trial: test for test in result.tested}
+    chosen = sorted((trial for trial in done if trial.number in tested), key=lambda trial: trial.metrics[across])
+    others = [trial for trial in done if trial.number not in tested]
+    best = line([trial.metrics[across] for trial in chosen], [trial.metrics[up] for trial in chosen], name="the front")
     best |= _hover(chosen) | {"mode": "lines+markers", "marker": {"color": "<accent>", "size": 9}}
     best["line"]["shape"] = "hv" if result.sweep.goals[1].sign < 0 else "vh"  # what can be had: nothing lies between
     moves: tuple[list[float | None], list[float | None]] = ([], [])
-    for one in chosen:
-        after = tested[one.number].metrics
-        moves[0].extend([one.metrics[across], after[across], None])
-        moves[1].extend([one.metrics[up], after[up], None])
+    for trial in chosen:
+        after = tested[trial.number].metrics
+        moves[0].extend([trial.metrics[across], after[across], None])
+        moves[1].extend([trial.metrics[up], after[up], None])
     dashes = line(*moves, hoverinfo="skip", showlegend=False)
     dashes["line"] = {"color": "<good>", "width": 1, "dash": "dot"}
     rings = line(moves[0][1::3], moves[1][1::3], name=f"on {label(result.dataset['test'])}", mode="markers")
     rings |= {"marker": _RING} | _hover(chosen)
-    dots = _trials(others, [one.metrics[across] for one in others], [one.metrics[up] for one in others])
+    dots = _trials(others, [trial.metrics[across] for trial in others], [trial.metrics[up] for trial in others])
     axes = {"xaxis": {"title": {"text": label(across)}}, "yaxis": {"title": {"text": label(up)}}}
     return {"data": [dots, dashes, best, rings], "layout": {**axes, "showlegend": True}}
 
@@ -101,11 +101,11 @@ def parallel(result: SweepResult, done: Sequence[Finished]) -> Figure | None:
     parameters = result.sweep.space.parameters
     if len(done) < 2:
         return None
-    trials = sorted(done, key=lambda one: -objective.sign * one.metrics[objective.metric])[:_LINES]
-    metric = np.array([one.metrics[objective.metric] for one in trials])
+    trials = sorted(done, key=lambda trial: -objective.sign * trial.metrics[objective.metric])[:_LINES]
+    metric = np.array([trial.metrics[objective.metric] for trial in trials])
     height = (metric - metric.min()) / (np.ptp(metric) or 1.0)
     shade = height if objective.sign > 0 else 1 - height
-    columns = [_places(one, trials) for one in parameters]
+    columns = [_places(parameter, trials) for parameter in parameters]
     columns.append((height.tolist(), [(0.0, value_text(float(metric.min()))), (1.0, value_text(float(metric.max())))]))
     words = _hover(trials)["hovertext"]
     data = [
@@ -135,7 +135,7 @@ def parallel(result: SweepResult, done: Sequence[Finished]) -> Figure | None:
         for n, (_, marks) in enumerate(columns)
         for at, name in _thinned(marks)
     ]
-    names = [re.split(r"[.\]]\.?(?=[^\d.\]])", one.name)[-1] for one in parameters] + [objective.metric]
+    names = [re.split(r"[.\]]\.?(?=[^\d.\]])", parameter.name)[-1] for parameter in parameters] + [objective.metric]
     across = {
         "tickvals": list(range(len(names))),
         "ticktext": [label(name, 20) for name in names],
@@ -188,7 +188,7 @@ def contour(
         return None
     objective = result.sweep.goals[0]
     across, up = weights[0][0], weights[1][0]
-    both = [one for one in done if across.name in one.point and up.name in one.point]
+    both = [trial for trial in done if across.name in trial.point and up.name in trial.point]
     if len(both) < 4:
         return None
     x, column_names = _scale(across, both)
@@ -196,10 +196,12 @@ def contour(
     shape = len(row_names), len(column_names)
     cell = tuple(np.clip(np.rint(at), 0, n - 1).astype(np.int64) for at, n in zip((y, x), shape, strict=True))
     sums, counts = np.zeros(shape), np.zeros(shape)
-    np.add.at(sums, cell, [one.metrics[objective.metric] for one in both])
+    np.add.at(sums, cell, [trial.metrics[objective.metric] for trial in both])
     np.add.at(counts, cell, 1)
     means = np.divide(sums, counts, out=np.full(shape, np.nan), where=counts > 0)
-    ranges = all(isinstance(one.distribution, (IntRange, FloatRange)) for one in (across, up)) and min(shape) > 2
+    ranges = (
+        all(isinstance(parameter.distribution, (IntRange, FloatRange)) for parameter in (across, up)) and min(shape) > 2
+    )
     surface = {
         "type": "contour" if ranges else "heatmap",
         "z": [[None if np.isnan(value) else value for value in row] for row in means.tolist()],
@@ -233,7 +235,7 @@ def gains(bins: Sequence[tuple[float, float, int]], metric: str) -> Figure:
 
 
 def _trials(trials: Sequence[Finished], x: Sequence[float], y: Sequence[float]) -> dict[str, Any]:
-    opacity = [0.65 if one.feasible else 0.25 for one in trials]
+    opacity = [0.65 if trial.feasible else 0.25 for trial in trials]
     dots = line(x, y, name="trials", mode="markers", **_hover(trials))
     return dots | {"marker": {"color": "<soft>", "size": 8, "opacity": opacity}}
 
@@ -241,25 +243,26 @@ def _trials(trials: Sequence[Finished], x: Sequence[float], y: Sequence[float]) 
 def _hover(trials: Sequence[Finished]) -> dict[str, Any]:
     """What a trial is, in short lines."""
 
-    def words(one: Finished) -> str:
-        metrics = ", ".join(f"{label(name)} {value:.4g}" for name, value in one.metrics.items())
-        point = [f"{label(name)}: {label(value_text(value), 40)}" for name, value in one.point.items()]
-        bad = "" if one.feasible else "<br>breaks a constraint"
-        return "<br>".join([f"trial {one.number}: {metrics}", *point[:12], *(["…"] if len(point) > 12 else [])]) + bad
+    def words(trial: Finished) -> str:
+        metrics = ", ".join(f"{label(name)} {value:.4g}" for name, value in trial.metrics.items())
+        point = [f"{label(name)}: {label(value_text(value), 40)}" for name, value in trial.point.items()]
+        bad = "" if trial.feasible else "<br>breaks a constraint"
+        return "<br>".join([f"trial {trial.number}: {metrics}", *point[:12], *(["…"] if len(point) > 12 else [])]) + bad
 
-    return {"hovertext": [words(one) for one in trials], "hoverinfo": "text"}
+    return {"hovertext": [words(trial) for trial in trials], "hoverinfo": "text"}
 
 
 def _places(parameter: Parameter, trials: Sequence[Finished]) -> tuple[list[float | None], list[tuple[float, str]]]:
     """Where each trial's value lies in [0, 1], None where the parameter does not exist; and labelled ticks."""
     distribution, name = parameter.distribution, parameter.name
     if isinstance(distribution, (IntRange, FloatRange)):
-        places = [unit(distribution, one.point[name]) if name in one.point else None for one in trials]
+        places = [unit(distribution, trial.point[name]) if name in trial.point else None for trial in trials]
         return places, [(0.0, value_text(distribution.low)), (1.0, value_text(distribution.high))]
     values = [(type(value), value) for value in distribution.values() or []]
     room = max(len(values) - 1, 1)
     places = [
-        values.index((type(one.point[name]), one.point[name])) / room if name in one.point else None for one in trials
+        values.index((type(trial.point[name]), trial.point[name])) / room if name in trial.point else None
+        for trial in trials
     ]
     return places, [(number / room, value_text(value)) for number, (_, value) in enumerate(values)]
 
@@ -272,10 +275,10 @@ def _scale(parameter: Parameter, trials: Sequence[Finished]) -> tuple[npt.NDArra
     """Where each trial lies among the cells of a parameter, cell n from n - .5 to n + .5; and the cells' names."""
     values = parameter.distribution.values()
     if isinstance(parameter.distribution, (IntRange, FloatRange)) and (values is None or len(values) > _CELLS):
-        places = np.array([unit(parameter.distribution, one.point[parameter.name]) for one in trials], dtype=float)
+        places = np.array([unit(parameter.distribution, trial.point[parameter.name]) for trial in trials], dtype=float)
         ends = parameter.distribution.values(_CELLS + 1) or []
         names = [f"{value_text(low)} – {value_text(high)}" for low, high in itertools.pairwise(ends)]
         return places * len(names) - 0.5, names
     known = [(type(value), value) for value in values or []]
-    found = [known.index((type(one.point[parameter.name]), one.point[parameter.name])) for one in trials]
+    found = [known.index((type(trial.point[parameter.name]), trial.point[parameter.name])) for trial in trials]
     return np.array(found, dtype=float), [value_text(value) for _, value in known]

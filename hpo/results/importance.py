@@ -49,11 +49,11 @@ def importance(sweep: Sweep, trials: Sequence[Finished]) -> Importance:
         trials: Those that are over.
     """
     space, objective = sweep.space, sweep.goals[0]
-    done = [one for one in trials if one.state == "complete"]
+    done = [trial for trial in trials if trial.state == "complete"]
     wanted = max(LEAST, _PER_PARAMETER * len(space.parameters))
     if len(done) < wanted:
         return Importance(reason=f"{len(done)} complete trials are too few to tell: it takes {wanted}")
-    scores = np.array([one.metrics[objective.metric] for one in done])
+    scores = np.array([trial.metrics[objective.metric] for trial in done])
     if np.ptp(scores) == 0:
         return Importance(reason=f"all trials are equally good in {objective.metric}")
     return _shares(space, done, scores - scores.mean(), objective.metric)
@@ -61,7 +61,7 @@ def importance(sweep: Sweep, trials: Sequence[Finished]) -> Importance:
 
 def _shares(space: Space, done: Sequence[Finished], scores: npt.NDArray[np.float64], metric: str) -> Importance:
     model = Additive()
-    parts = [model.part(one, [trial.point for trial in done]) for one in space.parameters]
+    parts = [model.part(parameter, [trial.point for trial in done]) for parameter in space.parameters]
     features = np.concatenate(parts, axis=1)
     inverse = np.linalg.inv(features.T @ features + model.ridge * np.eye(features.shape[1]))
     weights = inverse @ features.T @ scores
@@ -76,5 +76,5 @@ def _shares(space: Space, done: Sequence[Finished], scores: npt.NDArray[np.float
     ends = np.cumsum([part.shape[1] for part in parts])[:-1]
     spread = [float((part @ own).var()) for part, own in zip(parts, np.split(weights, ends), strict=True)]
     total = sum(spread) or 1.0
-    found = [(one, value / total) for one, value in zip(space.parameters, spread, strict=True)]
-    return Importance(sorted(found, key=lambda one: -one[1]))
+    found = [(parameter, value / total) for parameter, value in zip(space.parameters, spread, strict=True)]
+    return Importance(sorted(found, key=lambda entry: -entry[1]))

@@ -66,8 +66,8 @@ def write_outputs(result: SweepResult, folder: Path) -> None:
             replace_file(folder / "best.yaml", result.pipeline.to_yaml())
         if len(result.sweep.goals) > 1 and result.tested:
             (folder / "pareto").mkdir(exist_ok=True)
-            for place, one in enumerate(result.tested):
-                replace_file(folder / "pareto" / f"{place:02}-trial-{one.trial}.yaml", one.pipeline.to_yaml())
+            for place, tested in enumerate(result.tested):
+                replace_file(folder / "pareto" / f"{place:02}-trial-{tested.trial}.yaml", tested.pipeline.to_yaml())
         replace_file(folder / "report.html", render_report(result))
     except OSError as error:
         raise ArtifactError(f"{folder}: cannot be written: {error.strerror or error}") from None
@@ -77,23 +77,23 @@ def trials_table(result: SweepResult) -> pa.Table:
     """A row a trial; a parameter that does not exist in a trial is null there."""
     import pyarrow as pa
 
-    parameters = [one.name for one in result.sweep.space.parameters]
-    metrics = sorted({name for one in result.trials for name in one.metrics})
+    parameters = [parameter.name for parameter in result.sweep.space.parameters]
+    metrics = sorted({name for trial in result.trials for name in trial.metrics})
     columns: dict[str, Any] = {
-        "number": pa.array([one.number for one in result.trials], pa.int64()),
-        "state": pa.array([one.state for one in result.trials], pa.string()),
-        "feasible": pa.array([one.feasible for one in result.trials], pa.bool_()),
-        "n_queries": pa.array([one.n_queries for one in result.trials], pa.int64()),
-        "seconds": pa.array([one.seconds for one in result.trials], pa.float64()),
-        "seconds_alone": pa.array([one.alone for one in result.trials], pa.float64()),
-        "texts_wanted": pa.array([one.texts_wanted for one in result.trials], pa.int64()),
-        "texts_missing": pa.array([one.texts_missing for one in result.trials], pa.int64()),
-        "reason": pa.array([one.reason for one in result.trials], pa.string()),
+        "number": pa.array([trial.number for trial in result.trials], pa.int64()),
+        "state": pa.array([trial.state for trial in result.trials], pa.string()),
+        "feasible": pa.array([trial.feasible for trial in result.trials], pa.bool_()),
+        "n_queries": pa.array([trial.n_queries for trial in result.trials], pa.int64()),
+        "seconds": pa.array([trial.seconds for trial in result.trials], pa.float64()),
+        "seconds_alone": pa.array([trial.alone for trial in result.trials], pa.float64()),
+        "texts_wanted": pa.array([trial.texts_wanted for trial in result.trials], pa.int64()),
+        "texts_missing": pa.array([trial.texts_missing for trial in result.trials], pa.int64()),
+        "reason": pa.array([trial.reason for trial in result.trials], pa.string()),
     }
     for name in metrics:
-        columns[f"metric.{name}"] = pa.array([one.metrics.get(name) for one in result.trials], pa.float64())
+        columns[f"metric.{name}"] = pa.array([trial.metrics.get(name) for trial in result.trials], pa.float64())
     for name in parameters:
-        values = [one.point.get(name) for one in result.trials]
+        values = [trial.point.get(name) for trial in result.trials]
         kinds = {type(value) for value in values if value is not None}
         if len(kinds) > 1 and not kinds <= {int, float}:
             values = [None if value is None else json.dumps(value) for value in values]

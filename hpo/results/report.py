@@ -45,12 +45,14 @@ def render_report(result: SweepResult) -> str:
 def _view(result: SweepResult) -> tuple[dict[str, Any], dict[str, Figure]]:
     """What the template gets, and the figures by id."""
     sweep = result.sweep
-    ran = [one for one in result.trials if one.state != "repeated"]
-    done = [one for one in ran if one.state == "complete"]
+    ran = [trial for trial in result.trials if trial.state != "repeated"]
+    done = [trial for trial in ran if trial.state == "complete"]
     matter = importance(sweep, result.trials)
     weights = matter.shares
     first = sweep.goals[0]
-    order = sorted(ran, key=lambda one: (one.state != "complete", -first.sign * one.metrics.get(first.metric, np.nan)))
+    order = sorted(
+        ran, key=lambda trial: (trial.state != "complete", -first.sign * trial.metrics.get(first.metric, np.nan))
+    )
     queries = _queries(result)
     lines, mapped = figures.parallel(result, done), figures.contour(result, done, weights)
     drawings = {
@@ -74,8 +76,8 @@ def _view(result: SweepResult) -> tuple[dict[str, Any], dict[str, Figure]]:
         "importance": matter,
         "map": mapped[1] if mapped else None,
         "sharing": _sharing(ran),
-        "stopped": [one for one in ran if one.state == "stopped"],
-        "failed": [one for one in ran if one.state == "failed"],
+        "stopped": [trial for trial in ran if trial.state == "stopped"],
+        "failed": [trial for trial in ran if trial.state == "failed"],
         "queries": queries,
         "trials": order,
     }
@@ -84,20 +86,20 @@ def _view(result: SweepResult) -> tuple[dict[str, Any], dict[str, Figure]]:
 
 def _rows(result: SweepResult) -> list[dict[str, Any]]:
     """Baseline and what was chosen, with their metrics on the tuning and on the test queries."""
-    by_number = {one.number: one for one in result.trials if one.state != "repeated"}
-    tested = [*([result.baseline] if result.baseline else []), *result.tested]
+    by_number = {trial.number: trial for trial in result.trials if trial.state != "repeated"}
+    measured = [*([result.baseline] if result.baseline else []), *result.tested]
     rows = []
-    for one in tested:
-        trial = by_number.get(one.trial) if one.trial is not None else None
-        against = one.against.get(result.sweep.first.metric)
-        same = result.baseline is not None and one.trial is not None and one.trial == result.baseline.trial
+    for tested in measured:
+        trial = by_number.get(tested.trial) if tested.trial is not None else None
+        against = tested.against.get(result.sweep.first.metric)
+        same = result.baseline is not None and tested.trial is not None and tested.trial == result.baseline.trial
         rows.append(
             {
-                "name": one.name,
+                "name": tested.name,
                 "point": dict(trial.point) if trial else {},
                 "tuned": dict(trial.metrics) if trial else {},
-                "test": dict(one.metrics),
-                "ci95": intervals_of(one.evaluation).get(result.sweep.first.metric, {}).get("ci95"),
+                "test": dict(tested.metrics),
+                "ci95": intervals_of(tested.evaluation).get(result.sweep.first.metric, {}).get("ci95"),
                 "against": None if same else against,
             }
         )
@@ -106,11 +108,11 @@ def _rows(result: SweepResult) -> list[dict[str, Any]]:
 
 def _sharing(ran: Sequence[Finished]) -> dict[str, Any]:
     reused: dict[str, int] = {}
-    for one in ran:
-        for what in one.reused:
+    for trial in ran:
+        for what in trial.reused:
             reused[what] = reused.get(what, 0) + 1
-    seconds, alone = sum(one.seconds for one in ran), sum(one.alone for one in ran)
-    return {"reused": sorted(reused.items(), key=lambda one: -one[1]), "seconds": seconds, "alone": alone}
+    seconds, alone = sum(trial.seconds for trial in ran), sum(trial.alone for trial in ran)
+    return {"reused": sorted(reused.items(), key=lambda entry: -entry[1]), "seconds": seconds, "alone": alone}
 
 
 def _queries(result: SweepResult) -> dict[str, Any] | None:

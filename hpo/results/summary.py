@@ -22,7 +22,7 @@ def summary(result: SweepResult) -> dict[str, Any]:
     matter = importance(sweep, result.trials)
     return {
         "dataset": dict(result.dataset),
-        "objectives": [str(one) for one in sweep.goals],
+        "objectives": [str(goal) for goal in sweep.goals],
         "constraints": sweep.constraints,
         "sampler": sweep.sampler.spec.to_config(),
         "seed": sweep.seed,
@@ -41,20 +41,23 @@ def summary(result: SweepResult) -> dict[str, Any]:
             "parameters": dict(result.best.point),
             "tuned": {name: result.best.metrics[name] for name in sweep.metrics},
         },
-        "tested": [_tested(one) for one in result.tested],
-        "baseline": None if result.baseline is None else _tested(result.baseline),
-        "retested": [asdict(one) for one in result.retested],
-        "importance": {"shares": {one.name: share for one, share in matter.shares}, "not_told": matter.reason},
+        "tested": [_test_json(tested) for tested in result.tested],
+        "baseline": None if result.baseline is None else _test_json(result.baseline),
+        "retested": [asdict(retest) for retest in result.retested],
+        "importance": {
+            "shares": {parameter.name: share for parameter, share in matter.shares},
+            "not_told": matter.reason,
+        },
         "verdict": result.verdict,
         "problem": result.problem,
         "notes": list(result.notes),
     }
 
 
-def _tested(one: Tested) -> dict[str, Any]:
+def _test_json(tested: Tested) -> dict[str, Any]:
     return {
-        "trial": one.trial,
-        "metrics": dict(one.metrics),
-        "measures": intervals_of(one.evaluation),
-        "against_baseline": {name: comparison.to_json() for name, comparison in one.against.items()},
+        "trial": tested.trial,
+        "metrics": dict(tested.metrics),
+        "measures": intervals_of(tested.evaluation),
+        "against_baseline": {name: comparison.to_json() for name, comparison in tested.against.items()},
     }

@@ -72,7 +72,7 @@ class Tester:
         elif sweep.baseline is not None:
             pipeline = Pipeline.from_config(sweep.baseline)
         else:
-            first = next(one for one in trials if one.state == "complete")
+            first = next(trial for trial in trials if trial.state == "complete")
             pipeline = sweep.space.pipeline(sweep.space.start or first.point)
             number = first.number if sweep.space.start in (None, first.point) else None
         evaluation, metrics = self.evaluate(pipeline)
@@ -84,7 +84,7 @@ class Tester:
         evaluation, metrics = self.evaluate(pipeline)
         against = {}
         for measure in (*self.sweep.answer_measures, *self.measures):
-            ours, theirs = (values_of(one, measure) for one in (evaluation, baseline.evaluation))
+            ours, theirs = values_of(evaluation, measure), values_of(baseline.evaluation, measure)
             against[measure] = compare(ours, theirs, seed=self.sweep.seed)
         return Tested(f"trial {trial.number}", trial.number, evaluation.pipeline, evaluation, metrics, against)
 
@@ -92,9 +92,9 @@ class Tester:
         """Each trial that was the best so far, with its mean on the tuning and on the test queries."""
         objective = self.sweep.goals[0]
         best, found = -np.inf, []
-        for one in trials:
-            if one.feasible and objective.sign * one.metrics[objective.metric] > best:
-                best = objective.sign * one.metrics[objective.metric]
-                _, metrics = self.evaluate(self.sweep.space.pipeline(one.point))
-                found.append((one.number, one.metrics[objective.metric], metrics[objective.metric]))
+        for trial in trials:
+            if trial.feasible and objective.sign * trial.metrics[objective.metric] > best:
+                best = objective.sign * trial.metrics[objective.metric]
+                _, metrics = self.evaluate(self.sweep.space.pipeline(trial.point))
+                found.append((trial.number, trial.metrics[objective.metric], metrics[objective.metric]))
         return found

@@ -57,12 +57,12 @@ class Additive(ProposingSampler):
         if not left:
             return None
         rng.shuffle(left)  # ties are broken at random
-        features = self._features(space, [*left, *(one.point for one in history.tried)])
+        features = self._features(space, [*left, *(entry.point for entry in history.tried)])
         new, known = features[: len(left)], features[len(left) :]
         fresh = ((new > 0.5) & ~(known > 0.5).any(axis=0)).sum(axis=1)
         if len(history) < self.covering if self.covering is not None else fresh.any():
             return left[int(np.argmax(fresh))]
-        scores = np.array([np.nan if one.score is None else one.score for one in history.tried])
+        scores = np.array([np.nan if entry.score is None else entry.score for entry in history.tried])
         usable = np.isfinite(scores)
         if not usable.any():
             return left[0]
@@ -77,7 +77,7 @@ class Additive(ProposingSampler):
 
     def _features(self, space: Space, points: Sequence[Point]) -> npt.NDArray[np.float64]:
         """[n_points, n_features]: one-hot, or hats over the knots; 0 where a parameter does not exist."""
-        return np.concatenate([self.part(one, points) for one in space.parameters], axis=1)
+        return np.concatenate([self.part(parameter, points) for parameter in space.parameters], axis=1)
 
     def part(self, parameter: Parameter, points: Sequence[Point]) -> npt.NDArray[np.float64]:
         """The features of one parameter [n_points, n]."""

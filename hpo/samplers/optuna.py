@@ -47,7 +47,7 @@ class TPE(Sampler):
             return TPESampler(
                 n_startup_trials=self.startup,
                 multivariate=True,
-                group=any(one.conditions != ({},) for one in space.parameters),
+                group=any(parameter.conditions != ({},) for parameter in space.parameters),
                 constant_liar=True,
                 seed=_seed(seed, number),
             )

@@ -116,10 +116,10 @@ class Rule:
                     wrong(f"{name} is measured, not chosen: bound it by a number alone, such as {name} <= 50")
                     return None
                 if not meant:
-                    known = [*(one.name for one in parameters), *ANSWERS, *COSTS]
+                    known = [*(parameter.name for parameter in parameters), *ANSWERS, *COSTS]
                     wrong(f"there is no parameter '{name}'{did_you_mean(name, known)}")
                     return None
-                if len({re.sub(r"\[[^\]]*\]", "", one) for one in meant}) > 1:
+                if len({re.sub(r"\[[^\]]*\]", "", full_name) for full_name in meant}) > 1:
                     wrong(f"'{name}' may be {' or '.join(meant)}: say more of the path, or give it a name")
                     return None
                 names[name] = meant
@@ -140,7 +140,7 @@ class Rule:
         """Whether a point meets it; what cannot be compared (a text with a number) does not."""
         values: dict[str, Any] = {}
         for name, meant in self.names.items():
-            present = [one for one in meant if one in point]
+            present = [full_name for full_name in meant if full_name in point]
             if not present:
                 return True
             values[name] = point[present[0]]
@@ -151,8 +151,8 @@ class Rule:
 
 
 def _meant(name: str, parameters: Sequence[Parameter]) -> tuple[str, ...]:
-    exact = tuple(one.name for one in parameters if one.name == name)
-    return exact or tuple(one.name for one in parameters if one.name.endswith(f".{name}"))
+    exact = tuple(parameter.name for parameter in parameters if parameter.name == name)
+    return exact or tuple(parameter.name for parameter in parameters if parameter.name.endswith(f".{name}"))
 
 
 def _parts(tree: ast.expr) -> list[ast.expr]:
@@ -180,9 +180,9 @@ def _value(tree: ast.expr, values: Mapping[str, Any]) -> Any:
             return _OPERATORS[type(tree.op)](_value(tree.left, values), _value(tree.right, values))
         case ast.BoolOp():
             of = all if isinstance(tree.op, ast.And) else any
-            return of(_value(one, values) for one in tree.values)
+            return of(_value(operand, values) for operand in tree.values)
         case ast.Compare():
-            operands = [_value(one, values) for one in (tree.left, *tree.comparators)]
+            operands = [_value(operand, values) for operand in (tree.left, *tree.comparators)]
             pairs = zip(tree.ops, operands[:-1], operands[1:], strict=True)
             return all(_OPERATORS[type(sign)](left, right) for sign, left, right in pairs)
     raise TypeError(ast.dump(tree))

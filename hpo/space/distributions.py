@@ -53,13 +53,19 @@ class Distribution(Component):
         """A value by a trial's sampler."""
         from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
-        one = self.optuna()
-        if isinstance(one, IntDistribution):
-            return trial.suggest_int(name, one.low, one.high, step=one.step, log=one.log)
-        if isinstance(one, FloatDistribution):
-            return self.written(trial.suggest_float(name, one.low, one.high, step=one.step, log=one.log))
-        assert isinstance(one, CategoricalDistribution)
-        return trial.suggest_categorical(name, one.choices)
+        distribution = self.optuna()
+        if isinstance(distribution, IntDistribution):
+            return trial.suggest_int(
+                name, distribution.low, distribution.high, step=distribution.step, log=distribution.log
+            )
+        if isinstance(distribution, FloatDistribution):
+            return self.written(
+                trial.suggest_float(
+                    name, distribution.low, distribution.high, step=distribution.step, log=distribution.log
+                )
+            )
+        assert isinstance(distribution, CategoricalDistribution)
+        return trial.suggest_categorical(name, distribution.choices)
 
     def written(self, value: Any) -> Any:
         """A value as people write it: .3 where sums of steps give .30000000000000004."""
@@ -238,11 +244,13 @@ class Categorical(Distribution):
         self._check()
 
     def _check(self) -> None:
-        shown = [f"{type(one).__name__} {one!r}" for one in self.choices]
-        twice = [one for number, one in enumerate(shown) if one in shown[:number]]
+        shown = [f"{type(option).__name__} {option!r}" for option in self.choices]
+        twice = [label for number, label in enumerate(shown) if label in shown[:number]]
         if twice:
             raise ConfigError(f"{twice[0].partition(' ')[2]} is given twice", parameter="choices")
-        if self.default is not None and not any(self.default is one or self.default == one for one in self.choices):
+        if self.default is not None and not any(
+            self.default is option or self.default == option for option in self.choices
+        ):
             raise ConfigError(f"must be one of the choices, got {self.default!r}", parameter="default")
 
     def optuna(self) -> BaseDistribution:
@@ -254,7 +262,7 @@ class Categorical(Distribution):
         return list(self.choices)
 
     def contains(self, value: Any) -> bool:
-        return any(type(value) is type(one) and value == one for one in self.choices)
+        return any(type(value) is type(option) and value == option for option in self.choices)
 
     def draw(self, rng: np.random.Generator) -> Any:
         return self.choices[int(rng.integers(len(self.choices)))]
@@ -286,13 +294,13 @@ class Choice(Distribution):
     @property
     def labels(self) -> list[str]:
         """A name of each option, all different."""
-        found: list[str] = []
+        labels: list[str] = []
         for number, option in enumerate(self.options):
             type = option.get("type") if isinstance(option, dict) else option
             label = str(type) if isinstance(type, (str, int, float, bool)) else str(number)
-            same = sum(one == label or one.startswith(f"{label}-") for one in found)
-            found.append(f"{label}-{same + 1}" if same else label)
-        return found
+            same = sum(other == label or other.startswith(f"{label}-") for other in labels)
+            labels.append(f"{label}-{same + 1}" if same else label)
+        return labels
 
     def optuna(self) -> BaseDistribution:
         from optuna.distributions import CategoricalDistribution

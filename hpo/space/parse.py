@@ -93,7 +93,7 @@ class Parser:
         """The parameters, each after those that decide whether it exists."""
         left, done = list(self.found.values()), dict[str, Parameter]()
         while left:
-            ready = next((p for p in left if all(n in done for one in p.conditions for n in one)), left[0])
+            ready = next((p for p in left if all(n in done for choices in p.conditions for n in choices)), left[0])
             done[ready.name] = ready
             left.remove(ready)
         return tuple(done.values())

@@ -76,7 +76,7 @@ class Space:
         parameters = parser.ordered()
         if len(mistakes) > before:
             return None  # what constraints name may be what could not be read
-        rules = [rule for one in constraints if (rule := Rule.parse(one, parameters, mistakes)) is not None]
+        rules = [rule for text in constraints if (rule := Rule.parse(text, parameters, mistakes)) is not None]
         if len(mistakes) > before:
             return None
         space = cls(template, parameters, tuple(rules))
@@ -87,7 +87,7 @@ class Space:
 
     def existing(self, point: Point) -> list[Parameter]:
         """The parameters that exist at a point."""
-        return [one for one in self.parameters if one.exists(point)]
+        return [parameter for parameter in self.parameters if parameter.exists(point)]
 
     def allows(self, point: Point) -> bool:
         """Whether a point meets the constraints between parameters."""
@@ -99,21 +99,21 @@ class Space:
 
     def contains(self, point: Point) -> bool:
         """Whether it is a point of this space: the right parameters with values that they can take."""
-        names = [one.name for one in self.existing(point)]
-        known = {one.name: one for one in self.parameters}
+        names = [parameter.name for parameter in self.existing(point)]
+        known = {parameter.name: parameter for parameter in self.parameters}
         return set(names) == set(point) and all(known[n].distribution.contains(point[n]) for n in names)
 
     def complete(self, given: Point, rng: np.random.Generator | None = None) -> dict[str, Any]:
         """A point with the given values where they exist; the rest as the baseline has it, or at random."""
         point: dict[str, Any] = {}
-        for one in self.parameters:
-            if one.exists(point):
-                if one.name in given:
-                    point[one.name] = given[one.name]
+        for parameter in self.parameters:
+            if parameter.exists(point):
+                if parameter.name in given:
+                    point[parameter.name] = given[parameter.name]
                 elif rng is None:
-                    point[one.name] = self.defaults[one.name]
+                    point[parameter.name] = self.defaults[parameter.name]
                 else:
-                    point[one.name] = one.distribution.draw(rng)
+                    point[parameter.name] = parameter.distribution.draw(rng)
         return point
 
     def draw(self, rng: np.random.Generator, given: Point | None = None) -> dict[str, Any] | None:
@@ -128,14 +128,14 @@ class Space:
     def points(self) -> tuple[dict[str, Any], ...] | None:
         """Every point that meets the constraints, neighbours in the tree together; None when they are too many."""
         partial: list[dict[str, Any]] = [{}]
-        for one in self.parameters:
-            values = one.distribution.values()
+        for parameter in self.parameters:
+            values = parameter.distribution.values()
             if values is None:
                 return None
             partial = [
                 wider
                 for point in partial
-                for wider in ([{**point, one.name: v} for v in values] if one.exists(point) else [point])
+                for wider in ([{**point, parameter.name: v} for v in values] if parameter.exists(point) else [point])
             ]
             if len(partial) > MOST_POINTS:
                 return None
@@ -162,26 +162,26 @@ class Space:
         the values, else the first choice, no stage, the middle of a range.
         """
         found: dict[str, Any] = {}
-        for one in self.parameters:
-            distribution = one.distribution
+        for parameter in self.parameters:
+            distribution = parameter.distribution
             if distribution.default is not None or isinstance(distribution, MaybePresent):
-                found[one.name] = distribution.default
+                found[parameter.name] = distribution.default
             elif isinstance(distribution, (IntRange, FloatRange)):
-                own = self._own_default(one, found)
+                own = self._own_default(parameter, found)
                 middle = (distribution.values(3) or [distribution.low])[:2][-1]
-                found[one.name] = own if distribution.contains(own) else middle
+                found[parameter.name] = own if distribution.contains(own) else middle
             else:
-                found[one.name] = (distribution.values() or [None])[0]
+                found[parameter.name] = (distribution.values() or [None])[0]
         return found
 
     def _own_default(self, parameter: Parameter, known: Mapping[str, Any]) -> Any:
         """What the component says when nobody gives the argument."""
         point: dict[str, Any] = {}
         given = {**known, **parameter.conditions[0]}
-        for one in self.parameters:
-            if one.exists(point):
-                first = (one.distribution.values(2) or [ABSENT])[0]
-                point[one.name] = ABSENT if one is parameter else given.get(one.name, first)
+        for other in self.parameters:
+            if other.exists(point):
+                first = (other.distribution.values(2) or [ABSENT])[0]
+                point[other.name] = ABSENT if other is parameter else given.get(other.name, first)
         node, mistakes = self.resolve(point), list[Mistake]()
         built = build(node, Pipeline, mistakes=mistakes)
         if built is None:
@@ -200,14 +200,14 @@ class Space:
     def suggest(self, trial: Trial) -> dict[str, Any]:
         """A point by Optuna: asks for the parameters that exist and no others."""
         point: dict[str, Any] = {}
-        for one in self.parameters:
-            if one.exists(point):
-                point[one.name] = one.distribution.suggest(trial, one.name)
+        for parameter in self.parameters:
+            if parameter.exists(point):
+                point[parameter.name] = parameter.distribution.suggest(trial, parameter.name)
         return point
 
     def written(self, params: Mapping[str, Any]) -> dict[str, Any]:
         """A trial's parameters as a point: two ways to a value give one point."""
-        known = {one.name: one.distribution for one in self.parameters}
+        known = {parameter.name: parameter.distribution for parameter in self.parameters}
         return {name: known[name].written(value) if name in known else value for name, value in params.items()}
 
     def resolve(self, point: Point) -> Node:
@@ -257,9 +257,9 @@ class Space:
         start = self.start or self.draw(rng)
         if start is not None:
             yield start
-        for one in self.parameters:
-            for condition, value in itertools.product(one.conditions, one.distribution.edges()):
-                given = {**condition, one.name: value}
+        for parameter in self.parameters:
+            for condition, value in itertools.product(parameter.conditions, parameter.distribution.edges()):
+                given = {**condition, parameter.name: value}
                 point: dict[str, Any] | None = self.complete(given)
                 assert point is not None
                 if not self.allows(point):
@@ -286,7 +286,7 @@ def _resolved(node: Any, point: Point) -> Any:
         items = {name: _resolved(item, point) for name, item in value.items()}
         return replace(node, value={name: item for name, item in items.items() if item is not ABSENT})
     if isinstance(value, list):
-        return replace(node, value=[item for one in value if (item := _resolved(one, point)) is not ABSENT])
+        return replace(node, value=[item for entry in value if (item := _resolved(entry, point)) is not ABSENT])
     return node
 
 
@@ -295,7 +295,7 @@ def _marked(node: Node) -> Any:
     if isinstance(value, Tuned):
         options = value.options or {}
         return {"tuned": value.name} | {
-            str(label): None if one is ABSENT else _marked(one) for label, one in options.items()
+            str(label): None if option is ABSENT else _marked(option) for label, option in options.items()
         }
     if isinstance(value, dict):
         return {name: _marked(item) for name, item in value.items()}

@@ -1,4 +1,4 @@
-"""The sweep file: a pipeline in which values are distributions, and what to look for in it."""
+"""The sweep: a pipeline in which values are distributions, and the objectives to choose by."""
 
 from __future__ import annotations
 
@@ -30,17 +30,17 @@ _NOWHERE = Location("")
 
 
 class Sweep(Component):
-    """Tries pipelines of a space, and chooses.
+    """Tries pipelines of a search space, and chooses the best.
 
     Args:
         pipeline: A pipeline in which any value may be a distribution; ``extends: FILE`` takes the rest from a pipeline
             file.
-        objectives: What to optimise: measures as ir_measures spells them; of written answers ``token_recall``,
+        objectives: The metrics to optimise: measures as ir_measures spells them; of written answers ``token_recall``,
             ``token_f1``, ``exact_match``; ``latency_p50_ms``, ``latency_p95_ms``, ``scorer_calls``, ``llm_calls``,
             ``llm_tokens``, ``texts_embedded`` (a query), ``index_bytes``. Measures are maximised and costs minimised
             unless it is said (``minimize AP``). With several, the result is a Pareto front.
-        constraints: Between parameters (``overlap < size``), or on what is measured (``latency_p95_ms < 50``).
-        sampler: What decides which configuration is tried next; its name, or a mapping with arguments.
+        constraints: Between parameters (``overlap < size``), or on metrics (``latency_p95_ms < 50``).
+        sampler: The sampler, which decides the configuration to try next; its name, or a mapping with arguments.
         n_trials: Configurations to try. One that comes up again reuses its result and is not counted.
         timeout: Seconds after which no trial is begun.
         trial_timeout: Seconds after which a trial is ended, whatever it does, and counts as failed. Trials run in
@@ -48,12 +48,12 @@ class Sweep(Component):
         max_failed: Share of the texts asked of a language model (summaries, rewritten queries, answers) that may be
             missing in any step of a trial; with more, it counts as failed. The default lets a few refusals pass, which
             are part of what a model does, and no outage.
-        seed: For everything random.
+        seed: The seed of everything random.
         dataset: A folder, a dataset file, or a name: see ``rag datasets``.
-        splits: Which judged queries to ``tune`` on and which to ``test`` the result on. By default ``dev``, or
+        splits: The splits to ``tune`` on and to ``test`` the result on. By default ``dev``, or
             ``train`` where there is no ``dev``, and ``test``.
         folds: When tuning on ``train``, a pipeline that learns is cross-validated in so many parts.
-        baseline: What the result is compared with: a pipeline file, or a pipeline. By default the point of the space
+        baseline: The pipeline that the result is compared with: a file, or a mapping. By default the point of the space
             that has all defaults.
         enqueue: Points to try first, values by parameter; what is left out is as in the baseline. The baseline's own
             point always comes first of all.
@@ -65,8 +65,8 @@ class Sweep(Component):
         retest: Measure so many of the best again on queries set aside, and choose by those. 0 does not.
         fresh: Share of the tuning queries that is set aside for that.
         ignore_identical_ids: Leave a document out whose id is the query's (as ArguAna's queries are documents).
-        name: What the sweep is called in its storage.
-        storage: Where trials are kept, as a URL: ``journal:FILE``, ``sqlite:///FILE`` (one process), ``postgresql://...``,
+        name: The name of the sweep in its storage.
+        storage: The URL of the storage of trials: ``journal:FILE``, ``sqlite:///FILE`` (one process), ``postgresql://...``,
             ``mysql://...``. By default a journal file in the output folder.
     """
 
@@ -156,7 +156,7 @@ class Sweep(Component):
 
     @cached_property
     def metrics(self) -> tuple[str, ...]:
-        """Everything that a trial measures: objectives, then what constraints bound."""
+        """The metrics that a trial measures: objectives, then those that constraints bound."""
         return tuple(dict.fromkeys([o.metric for o in self.goals] + [b.metric for b in self.bounds]))
 
     def split(self, name: Literal["tune", "test"]) -> str | None:
@@ -182,10 +182,10 @@ class Sweep(Component):
         """The points to try first.
 
         Raises:
-            ConfigError: One names a parameter that is none, has a value that it cannot take, or breaks a constraint.
+            ConfigError: A point names an unknown parameter, has a value that it cannot take, or breaks a constraint.
         """
         space = self.space
-        found = [] if space.start is None else [dict(space.start)]
+        points = [] if space.start is None else [dict(space.start)]
         for number, given in enumerate(self.enqueue):
             where = f"enqueue.{number}"
 
@@ -206,8 +206,8 @@ class Sweep(Component):
                 raise wrong(f"{dict(given)} is no point of the space")
             if not space.allows(point):
                 raise wrong(f"breaks {'; '.join(space.broken(point))}")
-            found.append(point)
-        return found
+            points.append(point)
+        return points
 
     def _placed(self, mistake: Mistake) -> Mistake:
         """A mistake with the place of the value that its path names, as far as the file has it."""
@@ -275,7 +275,7 @@ def read_sweep(path: str | Path, *, overrides: Sequence[str] = ()) -> Sweep:
         overrides: Assignments such as ``n_trials=20``, made before anything is checked.
 
     Raises:
-        ConfigError: Every mistake found, each with its place.
+        ConfigError: All mistakes, each with its location.
     """
     mistakes: list[Mistake] = []
     node = read_source(Path(path), overrides=overrides, mistakes=mistakes)
@@ -290,7 +290,7 @@ def sweep_from_config(config: Mapping[str, Any], *, folder: Path = Path()) -> Sw
 
 
 def check_sweep(path: Path, *, overrides: Sequence[str] = (), resolved: bool = False) -> str:
-    """What ``rag check`` says of a sweep file."""
+    """The output of ``rag check`` for a sweep file."""
     sweep = read_sweep(path, overrides=overrides)
     sweep.enqueued()
     space = sweep.space

@@ -1,4 +1,4 @@
-"""Running a sweep: trials through one store, by one process or several, then the choice."""
+"""Running a sweep: trials by one process or several, sharing one store, then the choice."""
 
 from __future__ import annotations
 
@@ -48,16 +48,16 @@ def tune(
     """Try configurations of a pipeline on a dataset's tuning queries, and report what holds on its test queries.
 
     Args:
-        sweep: A sweep, its file, or a mapping: of a sweep, or of a pipeline with distributions in it.
-        dataset: Documents and judged queries; by default what the sweep names.
+        sweep: A sweep, its file, or a mapping of a sweep or of a pipeline with distributions.
+        dataset: Documents and judged queries; by default those that the sweep names.
         out: The folder of the sweep: trials are kept there, and results written. A sweep that was stopped goes on
             there. None keeps nothing.
-        store: Where what is computed is kept and shared between trials. None computes everything for each trial.
+        store: The store that trials share their computations through. None computes everything for each trial.
         workers: Processes that run trials; they share the store and the storage. From two on, and with a
             ``trial_timeout``, trials run in processes of their own, which a script starts below
             ``if __name__ == "__main__":``, as Python's :mod:`multiprocessing` asks for.
         retry_failed: Run failed trials of earlier starts again. Those whose reason is gone are in any case.
-        progress: Shows how far it is.
+        progress: Shows the progress.
         status: Opened while trials run, and given a line every few seconds: trials done, the best so far, time left.
             It takes the place of a bar of ``progress``.
         settings: Arguments of :class:`~rag.hpo.sweep.Sweep` that replace those of the file or mapping.
@@ -110,7 +110,7 @@ def tune(
 
 @contextmanager
 def _storage_explained() -> Iterator[None]:
-    """A storage that fails in the middle, locked or gone, as one message; what was told before is in it."""
+    """Turns the failure of a storage, locked or gone, into one message; results told before are in the storage."""
     from optuna.exceptions import StorageInternalError
 
     try:

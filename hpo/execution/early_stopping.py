@@ -1,7 +1,7 @@
 """Stopping a trial before all queries are searched, when it will not be among the best.
 
 Queries come in random order, in growing blocks. After each block the trial is compared with its rivals, the best
-trials so far, on the queries both have been searched with. What is asked is not whether some ideal mean is lower, but
+trials so far, on the queries both have been searched with. The question is not whether some ideal mean is lower, but
 whether the mean over *these* tuning queries will be: so the bound shrinks to nothing as the last query comes (finite
 population correction).
 """
@@ -34,9 +34,9 @@ def optimistic_gain(gains: Floats, n: int, risk: float) -> float:
     """Upper confidence bound of the mean gain over all n queries.
 
     Args:
-        gains: Of the queries so far, drawn at random without replacement, trial minus rival; higher is better.
-        n: How many there are.
-        risk: Chance that the mean is above.
+        gains: Gains of the queries so far, drawn at random without replacement, trial minus rival; higher is better.
+        n: The number of all queries.
+        risk: The chance that the mean is above the bound.
     """
     from scipy.stats import t
 
@@ -56,9 +56,9 @@ def hopeless(gains: Sequence[Sequence[Floats | float]], n: int, *, risk: float, 
 
     Args:
         gains: By rival and objective: gains by query, or the known gain of an objective that is no mean over queries.
-        n: Queries that there are.
-        risk: Of stopping wrongly, over all looks and rivals.
-        looks: How often a trial is looked at.
+        n: The number of all queries.
+        risk: The chance of stopping wrongly, over all looks and rivals.
+        looks: The number of looks at a trial.
     """
     share = risk / (looks * max(len(gains), 1))
     for rival in gains:

@@ -1,4 +1,4 @@
-"""What makes the trials of two starts comparable; a storage that holds others under the same name is refused."""
+"""The identity of a sweep: trials of two starts are comparable when it is the same, else the storage is refused."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["check_identity", "identity_of"]
 
 
 def identity_of(sweep: Sweep, bench: Bench) -> dict[str, Any]:
-    """What makes trials comparable. The sampler and the number of trials may change as one goes on."""
+    """Settings and data that make trials comparable. The sampler and the number of trials may change between starts."""
     return {
         "objectives": [str(goal) for goal in sweep.goals],
         "bounds": [str(bound) for bound in sweep.bounds],
@@ -33,7 +33,7 @@ _OTHER_DATA = {
     "documents": "tuned on other documents",
     "training": "whose pipelines learned from other training queries",
 }
-"""What is said where an entry is a hash."""
+"""Words for the entries that are hashes."""
 
 
 def check_identity(theirs: Mapping[str, Any], ours: Mapping[str, Any], name: str) -> None:

@@ -1,4 +1,4 @@
-"""What a sweep that goes on takes from its earlier trials: those that still hold, and which are run again, and why.
+"""Continuing a sweep: which of its earlier trials still hold, which are run again, and why.
 
 A trial holds for its point, for the pipeline it made and for the content behind that: models, files. So nothing is ever
 changed in a study that has trials: where some hold no more, a new study takes over the others and has those in its
@@ -47,8 +47,8 @@ def config_of(pipeline: Pipeline) -> str:
 
 
 def content_of(pipeline: Pipeline) -> dict[str, Any]:
-    """Identity of what the pipeline's arguments point at (weights of models, files) and of the versions of its
-    components; with ``lacks`` where something is not there.
+    """Identity of the models and files that the pipeline's arguments name, and of the versions of its components; with
+    ``lacks`` when any is missing.
     """
     contents: list[Any] = [pipeline.fingerprint]
     lacks = ""
@@ -62,7 +62,7 @@ def content_of(pipeline: Pipeline) -> dict[str, Any]:
 
 
 def failure_of(error: BaseException, sweep: Sweep) -> dict[str, Any]:
-    """What must be known of a failure to see, at the next start, whether its reason is gone."""
+    """A failure as JSON values that show, at the next start, whether its reason is gone."""
     if isinstance(error, IncompleteError):
         return {"kind": "calls"}
     if isinstance(error, MissingExtraError):
@@ -77,7 +77,7 @@ class Again:
     """Trials that are run again.
 
     Args:
-        trials: With the reason of each.
+        trials: Each trial with its reason.
     """
 
     trials: Sequence[tuple[FrozenTrial, str]]
@@ -87,7 +87,7 @@ class Again:
 
     @property
     def sentences(self) -> list[str]:
-        """What is said of them, a line a reason."""
+        """A sentence for each reason."""
         said = []
         for reason, why in _WHY.items():
             n = sum(given == reason for _, given in self.trials)
@@ -99,15 +99,15 @@ class Again:
 
 def again(sweep: Sweep, trials: Iterable[FrozenTrial], *, retry_failed: bool) -> Again:
     """The trials of a study that hold no more, in the order they ran."""
-    found = []
+    repeated = []
     for trial in trials:
         if not has_begun(trial) or trial.state.name == "RUNNING" or not trial.user_attrs.get("counts", True):
             continue
         content = _current(sweep, sweep.space.written(trial.params))
         reason = _reason(sweep, trial, content, retry_failed)
         if reason:
-            found.append((trial, reason))
-    return Again(sorted(found, key=lambda pair: int(pair[0].user_attrs.get("ran", pair[0].number))))
+            repeated.append((trial, reason))
+    return Again(sorted(repeated, key=lambda pair: int(pair[0].user_attrs.get("ran", pair[0].number))))
 
 
 def _reason(sweep: Sweep, trial: FrozenTrial, content: Mapping[str, Any] | None, retry_failed: bool) -> str:
@@ -136,13 +136,13 @@ def inherit(sweep: Sweep, study: optuna.Study, old: optuna.Study, *, leave: Agai
 
     Args:
         sweep: The sweep as it is now.
-        study: Takes them.
-        old: Has them.
-        leave: Those that are run again.
+        study: The study that takes them over.
+        old: The study that has them.
+        leave: The trials that are run again.
         changed_space: Whether the other study is of another space; then they do not count.
 
     Returns:
-        How many there were.
+        The number of trials taken over.
     """
     space = sweep.space
     known = points_of(sweep, study)
@@ -188,16 +188,16 @@ def _copy(sweep: Sweep, study: optuna.Study, old: FrozenTrial, point: Mapping[st
 
 def points_of(sweep: Sweep, study: optuna.Study) -> set[Any]:
     """Identity of every point that a study has tried, tries or has in its queue."""
-    found = set()
+    points = set()
     for trial in study.get_trials(deepcopy=False):
         given = trial.params if trial.state.name != "WAITING" else fixed_params(trial)
         if given and not trial.user_attrs.get("died"):
-            found.add(point_key(sweep.space.written(given)))
-    return found
+            points.add(point_key(sweep.space.written(given)))
+    return points
 
 
 def _current(sweep: Sweep, point: Mapping[str, Any]) -> dict[str, Any] | None:
-    """What is behind a point now; None where it makes no pipeline, or is none of the space."""
+    """The content behind a point now; None where it makes no pipeline, or is not in the space."""
     if not sweep.space.contains(point):
         return None
     try:

@@ -27,7 +27,7 @@ def reporting(
 
     Args:
         study: The study.
-        status: Takes the lines; None says nothing.
+        status: Takes the lines; None shows nothing.
         deadline: When no trial is begun any more, by :func:`time.monotonic`.
         every: Seconds between two lines.
     """
@@ -61,10 +61,10 @@ def status_line(
 
     Args:
         study: The study.
-        trials: Its finished trials.
+        trials: The finished trials.
         done: Trials that count and are over.
-        new: Those of them that this start has run, by which the time left is told.
-        seconds: How long they took.
+        new: The trials among them that this start has run; the time left is estimated from these.
+        seconds: The time that the new trials took.
         limit: Seconds until no trial is begun any more, or None.
     """
     goal, n = study.sweep.goals[0], study.sweep.n_trials

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 __all__ = ["SweepStudy"]
 
 _REPEATS = 200
-"""Configurations in a row that are not new, until nothing is taken to be left."""
+"""Configurations in a row that are not new, after which nothing is taken to be left."""
 _STUCK = 5
 """Configurations in a row that are not new, after which one is drawn at random: samplers that model the scores, a
 Gaussian process above all, come back to their favourite for ever when a repetition tells them nothing.
@@ -52,10 +52,10 @@ class SweepStudy:
 
     Args:
         sweep: The sweep.
-        bench: What it is tuned on; part of its identity.
-        folder: Where locks are, and the journal by default.
-        name: In the storage, of a study that another process has opened. None opens it.
-        worker: Id of this process among the workers; None makes one.
+        bench: The data it is tuned on; part of its identity.
+        folder: The folder of locks, and of the journal by default.
+        name: The name in the storage of a study that another process has opened. None opens the study of the sweep.
+        worker: The id of this process among the workers; None makes one.
         retry_failed: Whether failed trials are run again.
 
     Raises:
@@ -89,7 +89,7 @@ class SweepStudy:
 
     @property
     def name(self) -> str:
-        """Of the study in the storage."""
+        """The name of the study in the storage."""
         return str(self.study.study_name)
 
     def close(self) -> None:
@@ -158,7 +158,7 @@ class SweepStudy:
         return Asked(trial, point, pipeline, self._sign(trial))
 
     def _sign(self, trial: optuna.Trial) -> int:
-        """Have it run by this worker, under the next number."""
+        """Assign a trial to this worker, under the next number; returns the number."""
         ran = [number_of(other) for other in self._trials() if is_numbered(other) and other.number != trial.number]
         number = max([*(n + 1 for n in ran), int(self.study.user_attrs.get("numbers_from", 0))])
         trial.set_user_attr("ran", number)
@@ -185,7 +185,7 @@ class SweepStudy:
     # -- telling ----------------------------------------------------------------------------------------------------
 
     def tell(self, trial: optuna.Trial, measured: Measured) -> None:
-        """Keep what was measured."""
+        """Record the measurements of a trial."""
         from optuna.trial import TrialState
 
         about = about_measured(measured)
@@ -200,11 +200,11 @@ class SweepStudy:
         self.study.tell(trial, [measured.metrics[goal.metric] for goal in self.sweep.goals])
 
     def fail(self, trial: optuna.Trial | FrozenTrial, reason: str, error: BaseException) -> None:
-        """Keep why a trial could not be run, and what tells whether the reason is gone.
+        """Record why a trial could not be run, in a form that shows at the next start whether the reason is gone.
 
         Args:
-            trial: One that is running, here or in a process that is no more.
-            reason: For people.
+            trial: A trial that is running, here or in a process that has ended.
+            reason: The reason, for people.
             error: The cause.
         """
         from optuna.trial import TrialState
@@ -259,8 +259,8 @@ class SweepStudy:
         """A worker died by itself: its trial is run again, once; the second process that dies of one fails it.
 
         Args:
-            worker: Its id.
-            how: What is known of its end.
+            worker: The id of the worker.
+            how: How it ended: its signal or exit code.
 
         Returns:
             The numbers of the trials that are run again.

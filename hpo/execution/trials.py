@@ -1,4 +1,4 @@
-"""Trials as they are kept in Optuna's storage: what is written about one, and reading it."""
+"""Trials in Optuna's storage: the attributes written for a trial, and reading them."""
 
 from __future__ import annotations
 
@@ -54,16 +54,16 @@ class Finished:
             the trial whose result it has.
         state: ``complete``, ``stopped`` (early), ``failed``, or ``repeated`` (of another trial).
         point: Value by parameter.
-        metrics: What was measured; of a stopped one on the queries searched.
-        values: Value by query by measure.
-        n_queries: Searched.
-        seconds: It took.
-        alone: It would have taken without the store.
-        reason: Why it failed.
+        metrics: Value by metric; of a stopped trial on the queries searched.
+        values: Value of each query by measure, float64 [n_queries].
+        n_queries: Queries searched.
+        seconds: Wall time in seconds.
+        alone: Estimated wall time without the store, in seconds.
+        reason: Why the trial failed; empty otherwise.
         excess: By how much it breaks each bound; 0 or below is within.
-        reused: What came from the store.
-        texts_wanted: Texts that were asked of language models.
-        texts_missing: How many of them did not come.
+        reused: Names of the artifacts that came from the store.
+        texts_wanted: Texts requested from language models.
+        texts_missing: Texts requested that did not come.
     """
 
     number: int
@@ -115,7 +115,7 @@ def number_of(trial: FrozenTrial) -> int:
 
 
 def about_measured(measured: Measured) -> dict[str, Any]:
-    """What is kept of what was measured, as JSON values."""
+    """The measurements of a trial as JSON values, for the storage."""
     return {
         "metrics": measured.metrics,
         "values": {name: _packed(values) for name, values in measured.values.items()},

@@ -45,16 +45,16 @@ _STARTS = 3
 
 @dataclass(frozen=True)
 class Job:
-    """What a worker needs.
+    """The work of a worker.
 
     Args:
         sweep: The sweep.
-        dataset: The dataset or where it is.
-        folder: The sweep's.
-        store: The store's folder, if there is one.
-        mode: Of the store.
+        dataset: The dataset, or its folder, file or name.
+        folder: The folder of the sweep.
+        store: The folder of the store; None without a store.
+        mode: The mode of the store.
         deadline: When no trial is begun any more, by :func:`time.monotonic`, which all processes of a machine share.
-        study: Name of the study in the storage.
+        study: The name of the study in the storage.
         run: Runs trials until there are enough.
     """
 
@@ -73,9 +73,9 @@ def supervise(study: SweepStudy, job: Job, n: int, tick: Callable[[], None]) -> 
 
     Args:
         study: The study that they work on.
-        job: What they do.
-        n: How many there are at a time.
-        tick: Called now and then.
+        job: The work of each.
+        n: The number of workers at a time.
+        tick: Called several times a second.
 
     Raises:
         ArtifactError: Workers die before they have taken a trial.

@@ -152,13 +152,13 @@ class Cells:
     """Mean of the first objective over the trials by cells of two parameters.
 
     Args:
-        across: Name of the one.
-        up: Name of the other.
+        across: Name of the parameter across.
+        up: Name of the parameter upwards.
         metric: Name of the objective.
         columns: Names of the cells across.
-        rows: Names of the cells up.
-        means: [rows, columns]; NaN where there is no trial.
-        counts: Trials, [rows, columns].
+        rows: Names of the cells upwards.
+        means: Mean of the objective, float64 [rows, columns]; NaN where there is no trial.
+        counts: Number of trials, float64 [rows, columns].
     """
 
     across: str
@@ -172,9 +172,9 @@ class Cells:
     @property
     def numbers(self) -> list[list[str]]:
         """For a table: both values, the mean, and how many trials."""
-        found = zip(*np.nonzero(self.counts), strict=True)
+        filled = zip(*np.nonzero(self.counts), strict=True)
         return [
-            [self.columns[c], self.rows[r], f"{self.means[r, c]:.3f}", f"{self.counts[r, c]:.0f}"] for r, c in found
+            [self.columns[c], self.rows[r], f"{self.means[r, c]:.3f}", f"{self.counts[r, c]:.0f}"] for r, c in filled
         ]
 
 
@@ -241,7 +241,7 @@ def _trials(trials: Sequence[Finished], x: Sequence[float], y: Sequence[float]) 
 
 
 def _hover(trials: Sequence[Finished]) -> dict[str, Any]:
-    """What a trial is, in short lines."""
+    """Hover texts: number, metrics and point of each trial."""
 
     def words(trial: Finished) -> str:
         metrics = ", ".join(f"{label(name)} {value:.4g}" for name, value in trial.metrics.items())
@@ -280,5 +280,5 @@ def _scale(parameter: Parameter, trials: Sequence[Finished]) -> tuple[npt.NDArra
         names = [f"{value_text(low)} – {value_text(high)}" for low, high in itertools.pairwise(ends)]
         return places * len(names) - 0.5, names
     known = [(type(value), value) for value in values or []]
-    found = [known.index((type(trial.point[parameter.name]), trial.point[parameter.name])) for trial in trials]
-    return np.array(found, dtype=float), [value_text(value) for _, value in known]
+    positions = [known.index((type(trial.point[parameter.name]), trial.point[parameter.name])) for trial in trials]
+    return np.array(positions, dtype=float), [value_text(value) for _, value in known]

@@ -17,7 +17,7 @@ from rag.hpo.sweep import Sweep
 __all__ = ["LEAST", "Importance", "importance"]
 
 LEAST = 10
-"""Complete trials below which nothing is said, however few the parameters: shares of fewer change with every trial."""
+"""The least number of complete trials, however few the parameters: shares of fewer change with every trial."""
 
 _PER_PARAMETER = 3
 """Complete trials wanted for each parameter."""
@@ -25,11 +25,11 @@ _PER_PARAMETER = 3
 
 @dataclass(frozen=True)
 class Importance:
-    """Shares of the parameters, or why there are none.
+    """Shares of the parameters, or the reason why they are not given.
 
     Args:
         shares: Parameter and share of the variance that its part explains, most first; empty without enough trials.
-        reason: Why it is empty.
+        reason: The reason why ``shares`` is empty.
     """
 
     shares: Sequence[tuple[Parameter, float]] = ()
@@ -45,8 +45,8 @@ def importance(sweep: Sweep, trials: Sequence[Finished]) -> Importance:
     closed form for ridge regression), and when there are at least :data:`LEAST` trials and three a parameter.
 
     Args:
-        sweep: Has the space and the objective.
-        trials: Those that are over.
+        sweep: The sweep, which has the space and the objective.
+        trials: The trials that are over.
     """
     space, objective = sweep.space, sweep.goals[0]
     done = [trial for trial in trials if trial.state == "complete"]
@@ -76,5 +76,5 @@ def _shares(space: Space, done: Sequence[Finished], scores: npt.NDArray[np.float
     ends = np.cumsum([part.shape[1] for part in parts])[:-1]
     spread = [float((part @ own).var()) for part, own in zip(parts, np.split(weights, ends), strict=True)]
     total = sum(spread) or 1.0
-    found = [(parameter, value / total) for parameter, value in zip(space.parameters, spread, strict=True)]
-    return Importance(sorted(found, key=lambda entry: -entry[1]))
+    shares = [(parameter, value / total) for parameter, value in zip(space.parameters, spread, strict=True)]
+    return Importance(sorted(shares, key=lambda entry: -entry[1]))

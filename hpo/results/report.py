@@ -1,4 +1,4 @@
-"""A sweep as one HTML file: what was found, how sure that is, which parameters mattered and what sharing saved.
+"""The report of a sweep as one HTML file: the choice, how sure it is, the parameters that mattered, savings.
 
 Python shapes the numbers, :mod:`rag.hpo.results.figures` draws them, ``templates/sweep.html.j2`` lays them out.
 """
@@ -39,11 +39,11 @@ def render_report(result: SweepResult) -> str:
     )
 
 
-# -- what the template gets --------------------------------------------------------------------------------------------
+# -- variables of the template ----------------------------------------------------------------------------------------
 
 
 def _view(result: SweepResult) -> tuple[dict[str, Any], dict[str, Figure]]:
-    """What the template gets, and the figures by id."""
+    """The variables of the template, and the figures by id."""
     sweep = result.sweep
     ran = [trial for trial in result.trials if trial.state != "repeated"]
     done = [trial for trial in ran if trial.state == "complete"]
@@ -85,7 +85,7 @@ def _view(result: SweepResult) -> tuple[dict[str, Any], dict[str, Figure]]:
 
 
 def _rows(result: SweepResult) -> list[dict[str, Any]]:
-    """Baseline and what was chosen, with their metrics on the tuning and on the test queries."""
+    """The baseline and the choice, with their metrics on the tuning and on the test queries."""
     by_number = {trial.number: trial for trial in result.trials if trial.state != "repeated"}
     measured = [*([result.baseline] if result.baseline else []), *result.tested]
     rows = []
@@ -109,14 +109,14 @@ def _rows(result: SweepResult) -> list[dict[str, Any]]:
 def _sharing(ran: Sequence[Finished]) -> dict[str, Any]:
     reused: dict[str, int] = {}
     for trial in ran:
-        for what in trial.reused:
-            reused[what] = reused.get(what, 0) + 1
+        for artifact in trial.reused:
+            reused[artifact] = reused.get(artifact, 0) + 1
     seconds, alone = sum(trial.seconds for trial in ran), sum(trial.alone for trial in ran)
     return {"reused": sorted(reused.items(), key=lambda entry: -entry[1]), "seconds": seconds, "alone": alone}
 
 
 def _queries(result: SweepResult) -> dict[str, Any] | None:
-    """Where the choice gains on the test queries, and where it loses."""
+    """The test queries on which the choice gains or loses the most."""
     if not result.tested or result.baseline is None:
         return None
     name = result.sweep.first.metric

@@ -40,7 +40,7 @@ class Tester:
     def evaluate(self, pipeline: Pipeline) -> tuple[Evaluation, dict[str, float]]:
         """The evaluation of a pipeline, and the sweep's metrics from it."""
         if pipeline.fingerprint not in self._known:
-            found = evaluate(
+            evaluation = evaluate(
                 pipeline,
                 self.dataset,
                 split=self.split,
@@ -51,15 +51,15 @@ class Tester:
                 timed=self.timed,
                 answer=bool(self.sweep.answer_measures),
             )
-            n = found.metrics["n_queries"]
-            known = {name: value["mean"] for name, value in found.metrics["measures"].items()}
-            known |= {name: float(values_of(found, name).mean()) for name in self.sweep.answer_measures}
-            known |= {name: value / n for name, value in found.metrics["costs"].items()}
+            n = evaluation.metrics["n_queries"]
+            known = {name: value["mean"] for name, value in evaluation.metrics["measures"].items()}
+            known |= {name: float(values_of(evaluation, name).mean()) for name in self.sweep.answer_measures}
+            known |= {name: value / n for name, value in evaluation.metrics["costs"].items()}
             if self.timed:
-                known |= {f"latency_{name}_ms": found.metrics["latency_ms"][name] for name in ("p50", "p95")}
+                known |= {f"latency_{name}_ms": evaluation.metrics["latency_ms"][name] for name in ("p50", "p95")}
             if "index_bytes" in self.sweep.metrics:
                 known["index_bytes"] = float(index_bytes(pipeline))
-            self._known[pipeline.fingerprint] = found, {name: known[name] for name in self.sweep.metrics}
+            self._known[pipeline.fingerprint] = evaluation, {name: known[name] for name in self.sweep.metrics}
         return self._known[pipeline.fingerprint]
 
     def baseline(self, trials: Sequence[Finished]) -> Tested:
@@ -91,10 +91,10 @@ class Tester:
     def curve(self, trials: Sequence[Finished]) -> list[tuple[int, float, float]]:
         """Each trial that was the best so far, with its mean on the tuning and on the test queries."""
         objective = self.sweep.goals[0]
-        best, found = -np.inf, []
+        best, steps = -np.inf, []
         for trial in trials:
             if trial.feasible and objective.sign * trial.metrics[objective.metric] > best:
                 best = objective.sign * trial.metrics[objective.metric]
                 _, metrics = self.evaluate(self.sweep.space.pipeline(trial.point))
-                found.append((trial.number, trial.metrics[objective.metric], metrics[objective.metric]))
-        return found
+                steps.append((trial.number, trial.metrics[objective.metric], metrics[objective.metric]))
+        return steps

@@ -20,7 +20,7 @@ __all__ = ["Additive"]
 
 
 class Additive(ProposingSampler):
-    """Fits a ridge regression on one-hot parameters to the scores so far and tries the point it thinks best.
+    """Fits a ridge regression on one-hot parameters to the scores so far and tries the point predicted to be best.
 
     It learns which embedder is good whatever the chunk size was, so a handful of trials is enough, and nobody has to
     say which parameter matters. Interactions it cannot see. Numbers get a piecewise linear part.
@@ -90,8 +90,8 @@ class Additive(ProposingSampler):
             hats = np.clip(1 - np.abs(at[:, None] - knots) * (self.levels - 1), 0, 1)
             return np.asarray(np.nan_to_num(hats), dtype=np.float64)
         places = {(type(value), value): number for number, value in enumerate(values or [])}
-        found = np.zeros((len(points), len(places)))
+        onehot = np.zeros((len(points), len(places)))
         for row, point in enumerate(points):
             if name in point and (type(point[name]), point[name]) in places:
-                found[row, places[type(point[name]), point[name]]] = 1
-        return found
+                onehot[row, places[type(point[name]), point[name]]] = 1
+        return onehot

@@ -54,7 +54,7 @@ class TPE(Sampler):
 
 
 class GP(Sampler):
-    """Bayesian optimisation with a Gaussian process. For few parameters, most of them numbers, and dear trials.
+    """Bayesian optimisation with a Gaussian process. For few parameters, most of them numbers, and expensive trials.
 
     Args:
         startup: Trials at random before the model is used.

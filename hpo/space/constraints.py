@@ -1,4 +1,4 @@
-"""Constraints: between parameters (``overlap < size``), and on what is measured (``latency_p95_ms <= 50``)."""
+"""Constraints: between parameters (``overlap < size``), and on metrics (``latency_p95_ms <= 50``)."""
 
 from __future__ import annotations
 
@@ -41,10 +41,10 @@ _MIRRORED = {"<": ">", "<=": ">=", ">": "<", ">=": "<="}
 
 @dataclass(frozen=True)
 class Bound:
-    """A limit on something measured.
+    """A limit on a metric.
 
     Args:
-        metric: What is measured, such as ``latency_p95_ms``.
+        metric: The metric, such as ``latency_p95_ms``.
         sign: ``<``, ``<=``, ``>`` or ``>=``.
         limit: The limit.
     """
@@ -55,7 +55,7 @@ class Bound:
 
     @classmethod
     def parse(cls, text: str) -> Bound | None:
-        """The limit that a text states, whichever side the number is on; None when it states something else."""
+        """The limit that a text states, whichever side the number is on; None for any other text."""
         match = _BOUND.fullmatch(text)
         sign = match["sign"] if match is not None else ""
         if match is None:
@@ -84,9 +84,9 @@ class Rule:
     """A condition on the parameters of one trial. It holds where a parameter that it names does not exist.
 
     Args:
-        text: As it is written.
-        tree: Its syntax.
-        names: The parameters that each name in it may mean.
+        text: The condition as it is written.
+        tree: The parsed expression.
+        names: The parameters that each name in the expression may mean.
     """
 
     text: str
@@ -95,7 +95,7 @@ class Rule:
 
     @classmethod
     def parse(cls, node: Node, parameters: Sequence[Parameter], mistakes: list[Mistake]) -> Rule | None:
-        """Read a condition; what is wrong is added to ``mistakes``."""
+        """The condition that a text states; a mistake in it is added to ``mistakes``, and None returned."""
         text = str(node.value)
         location = node.location if node.location.file else None
 
@@ -137,7 +137,7 @@ class Rule:
         return cls(text, tree, names)
 
     def holds(self, point: Mapping[str, Any]) -> bool:
-        """Whether a point meets it; what cannot be compared (a text with a number) does not."""
+        """Whether a point meets the condition. Values that cannot be compared (a text with a number) do not."""
         values: dict[str, Any] = {}
         for name, meant in self.names.items():
             present = [full_name for full_name in meant if full_name in point]

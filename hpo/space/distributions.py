@@ -1,4 +1,4 @@
-"""What may stand in a sweep instead of a value: ``{tune: int, low: 8, high: 256, log: true}``.
+"""Distributions, which stand in a sweep in place of a value: ``{tune: int, low: 8, high: 256, log: true}``.
 
 Distributions are components of kind ``distribution``, so their arguments are checked and documented like any other's;
 in a sweep their type stands under ``tune``.
@@ -24,10 +24,10 @@ if TYPE_CHECKING:
 __all__ = ["Categorical", "Choice", "Distribution", "FloatRange", "IntRange", "MaybePresent", "Scalar", "unit"]
 
 Scalar = str | int | float | bool | None
-"""What a tuned value may be; for mappings and lists there is :class:`Choice`."""
+"""Types of a tuned value; for mappings and lists there is :class:`Choice`."""
 
 _MOST = 100_000
-"""Values of one distribution that are listed; more count as a continuum."""
+"""The most values of a distribution that are listed; one with more counts as a continuum."""
 
 
 class Distribution(Component):
@@ -39,11 +39,11 @@ class Distribution(Component):
 
     @abstractmethod
     def optuna(self) -> BaseDistribution:
-        """The same as Optuna has it."""
+        """The Optuna distribution of the same values."""
 
     @abstractmethod
     def values(self, most: int | None = None) -> list[Any] | None:
-        """All values in order; with ``most`` at most so many, evenly spread. None when they cannot be listed."""
+        """All values in order; with ``most``, at most that many, evenly spread. None when they cannot be listed."""
 
     @abstractmethod
     def draw(self, rng: np.random.Generator) -> Any:
@@ -68,7 +68,7 @@ class Distribution(Component):
         return trial.suggest_categorical(name, distribution.choices)
 
     def written(self, value: Any) -> Any:
-        """A value as people write it: .3 where sums of steps give .30000000000000004."""
+        """A value without rounding noise: .3 where sums of steps give .30000000000000004."""
         return value
 
     def contains(self, value: Any) -> bool:
@@ -76,7 +76,7 @@ class Distribution(Component):
         return contains(self.optuna(), value)
 
     def edges(self) -> list[Any]:
-        """Values that, when they are valid arguments, all are: of a range its ends."""
+        """Values to check: when these are valid arguments, all values are. The ends of a range."""
         return self.values() or []
 
 
@@ -112,7 +112,7 @@ class IntRange(_Range):
             ``step``.
         default: The value of the baseline; by default the component's own default, where it lies in the range, else
             the middle.
-        name: What constraints and tables call it; by default its place in the pipeline. Two distributions of one name
+        name: The name in constraints and tables; by default the path in the pipeline. Two distributions of one name
             are one parameter, as are those that a YAML alias repeats.
     """
 
@@ -163,11 +163,11 @@ class FloatRange(_Range):
     Args:
         low: The least value.
         high: The greatest value.
-        step: Distance of neighbouring values, counted from ``low``; none means a continuum.
+        step: Distance of neighbouring values, counted from ``low``; None makes it a continuum.
         log: Whether to draw on a logarithmic scale. Not with a ``step``.
         default: The value of the baseline; by default the component's own default, where it lies in the range, else
             the middle.
-        name: What constraints and tables call it; by default its place in the pipeline. Two distributions of one name
+        name: The name in constraints and tables; by default the path in the pipeline. Two distributions of one name
             are one parameter, as are those that a YAML alias repeats.
     """
 
@@ -227,7 +227,7 @@ class Categorical(Distribution):
     Args:
         choices: Texts, numbers, true, false or null.
         default: The value of the baseline; by default the first.
-        name: What constraints and tables call it; by default its place in the pipeline. Two distributions of one name
+        name: The name in constraints and tables; by default the path in the pipeline. Two distributions of one name
             are one parameter, as are those that a YAML alias repeats.
     """
 
@@ -272,9 +272,9 @@ class Choice(Distribution):
     """One of several whole subtrees, each perhaps with distributions inside: those exist only where it is chosen.
 
     Args:
-        options: Components, lists or values. Each is called by its ``type``, or by its place in the list.
-        default: What the baseline has, by that name; by default the first option.
-        name: What constraints and tables call it; by default its place in the pipeline.
+        options: Components, lists or values. The label of each is its ``type``, or its position in the list.
+        default: The option of the baseline, by that name; by default the first.
+        name: The name in constraints and tables; by default the path in the pipeline.
     """
 
     type = "choice"
@@ -316,12 +316,12 @@ class Choice(Distribution):
 
 
 class MaybePresent(Distribution):
-    """Something that may be there or not: a stage of the list, or an argument that falls back to its default.
+    """A value that may be absent: a stage of the list, or an argument that falls back to its default.
 
     Args:
-        of: What it is when it is there, perhaps with distributions inside.
-        default: Whether the baseline has it.
-        name: What constraints and tables call it; by default its place in the pipeline.
+        of: The value when it is present, perhaps with distributions inside.
+        default: Whether it is present in the baseline.
+        name: The name in constraints and tables; by default the path in the pipeline.
     """
 
     type = "optional"
@@ -344,7 +344,7 @@ class MaybePresent(Distribution):
 
 
 def unit(distribution: Distribution, value: Any) -> float | None:
-    """Where a number lies between the ends of its range, in [0, 1]; None for what has no order."""
+    """Position of a number between the ends of its range, in [0, 1]; None for distributions without an order."""
     if not isinstance(distribution, (IntRange, FloatRange)):
         return None
     low, high = float(distribution.low), float(distribution.high)

@@ -1,4 +1,4 @@
-"""Reading the tree of a sweep: distributions become parameters, each with the conditions under which it exists."""
+"""Parsing the tree of a sweep: distributions become parameters, each with the conditions under which it exists."""
 
 from __future__ import annotations
 
@@ -19,20 +19,24 @@ class Parser:
     """Takes the distributions out of one tree.
 
     Args:
-        mistakes: Everything wrong is added here.
-        root: Where the tree stands, for messages.
+        mistakes: Takes every mistake.
+        root: The path of the tree, for messages.
     """
 
     def __init__(self, mistakes: list[Mistake], root: str) -> None:
         self.mistakes = mistakes
         self.root = root
-        self.found: dict[str, Parameter] = {}
+        self.parameters: dict[str, Parameter] = {}
         self.names: dict[Any, str] = {}
-        """Name by where the distribution is written: what an alias repeats is one parameter."""
+        """Name by location of the distribution: those that an alias repeats are one parameter."""
 
     def parse(self, node: Node, path: str, condition: Mapping[str, Any]) -> Node:
-        """The tree with distributions taken out. ``path`` is the place, ``condition`` what must be chosen to get
-        there.
+        """The tree with a :class:`~rag.hpo.space.parameter.Tuned` in place of each distribution.
+
+        Args:
+            node: The tree.
+            path: The path of the node below the root.
+            condition: The choices by parameter name that must have been made for the node to exist.
         """
         identity: Any = node.location if node.location.line else id(node.value)
         if isinstance(node.value, Distribution):
@@ -59,15 +63,15 @@ class Parser:
             return node
         name = built.name or self.names.get(identity) or path
         self.names[identity] = name
-        known = self.found.get(name)
+        known = self.parameters.get(name)
         if known is not None and known.distribution.fingerprint != built.fingerprint:
             message = f"two different distributions are called '{name}'"
             self.mistakes.append(Mistake(message, _join(self.root, path), _place(node)))
             return node
         if known is None:
-            self.found[name] = Parameter(name, path, built, (dict(condition),))
+            self.parameters[name] = Parameter(name, path, built, (dict(condition),))
         elif dict(condition) not in known.conditions:
-            self.found[name] = replace(known, conditions=(*known.conditions, dict(condition)))
+            self.parameters[name] = replace(known, conditions=(*known.conditions, dict(condition)))
         return replace(node, value=Tuned(name, self._options(node, name, path, built, condition)))
 
     def _options(
@@ -75,7 +79,7 @@ class Parser:
     ) -> dict[Any, Any] | None:
         if isinstance(built, MaybePresent):
             of = node.value["of"]
-            # What may be absent and has alternatives is two questions, so two names.
+            # A value that may be absent and has alternatives is two questions, so two names.
             below = f"{path}[of]" if isinstance(of.value, dict) and "tune" in of.value else path
             inside = self.parse(of, below, {**condition, name: True})
             return {True: inside, False: ABSENT}
@@ -91,7 +95,7 @@ class Parser:
 
     def ordered(self) -> tuple[Parameter, ...]:
         """The parameters, each after those that decide whether it exists."""
-        left, done = list(self.found.values()), dict[str, Parameter]()
+        left, done = list(self.parameters.values()), dict[str, Parameter]()
         while left:
             ready = next((p for p in left if all(n in done for choices in p.conditions for n in choices)), left[0])
             done[ready.name] = ready

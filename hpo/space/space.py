@@ -1,7 +1,7 @@
 """The search space: a pipeline's tree in which some values are distributions.
 
-Parameters are named by their place (``retriever.index[hnsw].m``) or by the ``name`` given. What lies inside an option
-of a choice exists only in trials that chose the option, so a point of the space holds no value that changes nothing.
+Parameters are named by their path (``retriever.index[hnsw].m``) or by the ``name`` given. Parameters inside an option
+of a choice exist only in trials that chose the option, so a point of the space holds no value without an effect.
 """
 
 from __future__ import annotations
@@ -32,19 +32,19 @@ if TYPE_CHECKING:
 __all__ = ["MOST_POINTS", "Space"]
 
 MOST_POINTS = 100_000
-"""Points that are listed; a space with more counts as endless."""
+"""The most points that are listed; a space with more counts as endless."""
 
 _TRIES = 1_000
-"""Draws until the constraints are taken to leave nothing."""
+"""Draws after which the constraints are taken to leave nothing."""
 
 
 @dataclass(frozen=True, eq=False)
 class Space:
-    """Made by :meth:`parse`.
+    """A search space, made by :meth:`parse`.
 
     Args:
         template: The tree, with :class:`Tuned` in place of distributions.
-        parameters: In the order of the tree, what decides about existence first.
+        parameters: In the order of the tree, each after those that decide whether it exists.
         rules: Constraints between parameters.
     """
 
@@ -61,13 +61,13 @@ class Space:
         Args:
             node: The pipeline.
             constraints: Texts such as ``overlap < size``.
-            mistakes: Everything wrong is added here.
-            path: Where the pipeline stands, for messages.
+            mistakes: Takes every mistake.
+            path: The path of the pipeline, for messages.
         """
         before = len(mistakes)
         parser = Parser(mistakes, path)
         template = parser.parse(node, "", {})
-        if not parser.found and len(mistakes) == before:
+        if not parser.parameters and len(mistakes) == before:
             message = (
                 "the space is empty: put a distribution in place of at least one value, such as "
                 "{tune: int, low: 10, high: 100}"
@@ -161,21 +161,21 @@ class Space:
         """The value of each parameter in the baseline: the default given, else the component's own where it is among
         the values, else the first choice, no stage, the middle of a range.
         """
-        found: dict[str, Any] = {}
+        defaults: dict[str, Any] = {}
         for parameter in self.parameters:
             distribution = parameter.distribution
             if distribution.default is not None or isinstance(distribution, MaybePresent):
-                found[parameter.name] = distribution.default
+                defaults[parameter.name] = distribution.default
             elif isinstance(distribution, (IntRange, FloatRange)):
-                own = self._own_default(parameter, found)
+                own = self._own_default(parameter, defaults)
                 middle = (distribution.values(3) or [distribution.low])[:2][-1]
-                found[parameter.name] = own if distribution.contains(own) else middle
+                defaults[parameter.name] = own if distribution.contains(own) else middle
             else:
-                found[parameter.name] = (distribution.values() or [None])[0]
-        return found
+                defaults[parameter.name] = (distribution.values() or [None])[0]
+        return defaults
 
     def _own_default(self, parameter: Parameter, known: Mapping[str, Any]) -> Any:
-        """What the component says when nobody gives the argument."""
+        """The component's own default of an argument, with the values of other parameters known so far."""
         point: dict[str, Any] = {}
         given = {**known, **parameter.conditions[0]}
         for other in self.parameters:
@@ -245,9 +245,9 @@ class Space:
             return
         seen: set[tuple[str, Any]] = set()
         for point in self._covering(rng):
-            found: list[Mistake] = []
-            build(self.resolve(point), Pipeline, mistakes=found, path=path)
-            for mistake in found:
+            problems: list[Mistake] = []
+            build(self.resolve(point), Pipeline, mistakes=problems, path=path)
+            for mistake in problems:
                 if (mistake.message, mistake.location) not in seen:
                     seen.add((mistake.message, mistake.location))
                     mistakes.append(mistake)
@@ -280,8 +280,8 @@ def _resolved(node: Any, point: Point) -> Any:
         option = value.options[label]
         if option is ABSENT:
             return ABSENT
-        found = _resolved(option, point)
-        return found if found is ABSENT else replace(found, key=node.key)
+        resolved = _resolved(option, point)
+        return resolved if resolved is ABSENT else replace(resolved, key=node.key)
     if isinstance(value, dict):
         items = {name: _resolved(item, point) for name, item in value.items()}
         return replace(node, value={name: item for name, item in items.items() if item is not ABSENT})

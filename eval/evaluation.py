@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
@@ -14,33 +13,36 @@ import numpy as np
 from rag.arguments import refuses_unknown
 from rag.batch import QueryBatch
 from rag.calls import MAX_FAILED, remarks_on
-from rag.candidates import Candidates, Ints
+from rag.candidates import Candidates
 from rag.context import Progress, no_progress
-from rag.corpus.corpus import Corpus
 from rag.corpus.readers import read_corpus
 from rag.costs import Ledger
-from rag.eval.answers import Values, measure_answers
-from rag.eval.attribution import Attribution
-from rag.eval.calls import called, calls_of
-from rag.eval.cuts import Cuts
-from rag.eval.datasets.base import Dataset, Split
-from rag.eval.failures import failure_modes, summary_of_failures
-from rag.eval.filtering import filter_logs
-from rag.eval.judge import Judge, Judgement
-from rag.eval.judging import check_judges, judge_answers
-from rag.eval.latency import time_alone
-from rag.eval.measures import DEFAULT_MEASURES, Run, check_judgements, interval, parse_measures, per_query, short_lists
-from rag.eval.provenance import documents_fingerprint, machine, queries_fingerprint, versions
-from rag.eval.remarks import run_remarks, split_remarks
-from rag.eval.saved import differences
-from rag.eval.slices import slices_of
-from rag.eval.stage_tops import StageTop, StageTops
+from rag.eval.datasets.base import Dataset
+from rag.eval.diagnostics.attribution import Attribution
+from rag.eval.diagnostics.calls import called, calls_of
+from rag.eval.diagnostics.cuts import Cuts
+from rag.eval.diagnostics.failures import failure_modes, summary_of_failures
+from rag.eval.diagnostics.filtering import filter_logs
+from rag.eval.diagnostics.remarks import run_remarks, split_remarks
+from rag.eval.diagnostics.saved_index import differences
+from rag.eval.diagnostics.slices import slices_of
+from rag.eval.diagnostics.stage_tops import StageTops
+from rag.eval.judges.base import Judge
+from rag.eval.judges.judging import check_judges, judge_answers
+from rag.eval.measures.answers import measure_answers
+from rag.eval.measures.interval import interval
+from rag.eval.measures.latency import time_alone
+from rag.eval.measures.names import DEFAULT_MEASURES, parse_measures
+from rag.eval.measures.values import check_judgements, per_query, short_lists
+from rag.eval.result import Evaluation
+from rag.eval.runs.provenance import documents_fingerprint, machine, queries_fingerprint, versions
+from rag.eval.runs.ranking import as_run, identical, without
 from rag.pipeline import Pipeline
 from rag.remarks import Remarks
 from rag.store.store import Store
-from rag.types import Query, SearchResult
+from rag.types import SearchResult
 
-__all__ = ["SHOWN", "Evaluation", "as_run", "evaluate", "identical", "without"]
+__all__ = ["SHOWN", "evaluate"]
 
 logger = logging.getLogger("rag.eval")
 
@@ -49,45 +51,6 @@ SHOWN = 10
 
 _BATCH = 512
 """Queries searched together when measuring throughput."""
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """What came out of :func:`evaluate`.
-
-    Args:
-        pipeline: What was evaluated, fitted.
-        metrics: What ``metrics.json`` holds; see ``docs/run-folder.md``.
-        values: Value of each judged query by measure name by query id.
-        run: Score by document id by query id, best first; ties broken as returned, by the least step of float32.
-        results: The best ten documents of each judged query, in the order of the split.
-        split: The queries and judgements it was measured on.
-        lost_at: The stage to blame by (query id, document id), for relevant documents that were not returned.
-        ranks: Rank in each of the lists of ``stages`` by (query id, document id), for relevant documents; None where it
-            is not there.
-        failures: What went wrong with each query, by query id; see :func:`rag.eval.failures.failure_modes`.
-        stages: The best ten after each stage, and before it of each part of a hybrid or keyed retriever; a row a query
-            in the order of ``results``.
-        answers: Measures of the answers by name, by query id; empty where the pipeline writes none.
-        judged: What each judge made of them, by its name, by query id.
-    """
-
-    pipeline: Pipeline
-    metrics: Mapping[str, Any]
-    values: Mapping[str, Mapping[str, float]]
-    run: Run
-    results: Sequence[SearchResult]
-    split: Split
-    lost_at: Mapping[tuple[str, str], str]
-    ranks: Mapping[tuple[str, str], Sequence[int | None]]
-    failures: Mapping[str, Sequence[Mapping[str, Any]]]
-    stages: Sequence[StageTop]
-    answers: Values = field(default_factory=dict)
-    judged: Mapping[str, Mapping[str, Judgement]] = field(default_factory=dict)
-
-    def mean(self, measure: str) -> float:
-        """Mean of a measure over all judged queries."""
-        return float(self.metrics["measures"][measure]["mean"])
 
 
 @refuses_unknown
@@ -125,7 +88,7 @@ def evaluate(
         store: Where what is computed is kept and found again; None keeps nothing.
         timed: Whether to measure latency, for which queries are asked again one by one, without having them answered.
         answer: Whether a stage such as ``generate`` writes its answers, which costs calls of a language model.
-        judge: Judges the answers of the pipeline; see :func:`rag.eval.judging.judge_answers`, also for several.
+        judge: Judges the answers of the pipeline; see :func:`rag.eval.judges.judging.judge_answers`, also for several.
         labels: Whether an answer is faithful by query id, as people see it.
         max_failed: Share of the texts asked of a language model that may be missing, in [0, 1]; with more,
             ``incomplete`` of the metrics says why the figures do not stand for the pipeline.
@@ -298,50 +261,6 @@ class _Kept:
 
     def mean(self, name: str) -> float:
         return self.candidates.get(name, 0) / max(self.queries, 1)
-
-
-def as_run(queries: Sequence[Query], candidates: Candidates, corpus: Corpus) -> dict[str, dict[str, float]]:
-    """Score by document by query, in the order of the ranking.
-
-    Measures sort by score and break ties each in its own way. What a user gets is an order, so ties are broken as
-    returned: a score that is not below the one before it is lowered to the next smaller float32.
-    """
-    scores = candidates.scores.copy()
-    for column in range(1, scores.shape[1]):
-        scores[:, column] = np.minimum(
-            scores[:, column], np.nextafter(scores[:, column - 1], -np.inf, dtype=np.float32)
-        )
-    run = {}
-    names = _names(candidates, corpus)
-    for row, query in enumerate(queries):
-        n = len(names[row])
-        run[query.id] = dict(zip(names[row], scores[row, :n].tolist(), strict=True))
-    return run
-
-
-def _names(candidates: Candidates, corpus: Corpus) -> list[list[str]]:
-    """Ids of the candidates of each query, in order."""
-    documents, where = np.unique(candidates.positions[candidates.mask], return_inverse=True)
-    ids = corpus.ids(documents)
-    flat = iter(where.tolist())
-    return [[ids[next(flat)] for _ in range(count)] for count in candidates.counts.tolist()]
-
-
-def identical(queries: Sequence[Query], corpus: Corpus) -> Ints:
-    """Position of the document whose id is the query's, int64 [n]; -2 where there is none."""
-    own = (corpus.position(query.id) for query in queries)
-    return np.array([-2 if place is None else place for place in own], dtype=np.int64)
-
-
-def without(candidates: Candidates, documents: Ints) -> Candidates:
-    """Drop one document from each query's candidates.
-
-    Args:
-        candidates: Of n queries.
-        documents: The positions of the documents, int64 [n].
-    """
-    dropped = candidates.positions == documents[:, None]
-    return candidates.rescored(np.where(dropped, np.float32(-np.inf), candidates.scores))
 
 
 def _indexes(pipeline: Pipeline) -> list[dict[str, Any]]:

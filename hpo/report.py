@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from rag.eval.figures import Figure
-from rag.eval.pages import number, percent, render_page
+from rag.eval.reports.figures import Figure
+from rag.eval.reports.pages import number, percent, render_page
 from rag.hpo import figures
 from rag.hpo.importance import importance
 from rag.hpo.objectives import COSTS
@@ -31,7 +31,7 @@ def render_report(result: SweepResult) -> str:
     return render_page(
         "sweep.html.j2",
         view,
-        package="hpo",
+        package="rag.hpo",
         style="sweep.css",
         figures=drawings,
         filters={"value": figures.value_text},

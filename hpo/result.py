@@ -11,12 +11,13 @@ import numpy as np
 
 from rag.context import Progress, no_progress
 from rag.errors import ConfigError
+from rag.eval.comparison.significance import Comparison, compare
 from rag.eval.datasets.base import Dataset
-from rag.eval.evaluation import Evaluation, evaluate
-from rag.eval.measures import DEFAULT_MEASURES
-from rag.eval.pages import number
-from rag.eval.remarks import split_remarks
-from rag.eval.significance import Comparison, compare
+from rag.eval.diagnostics.remarks import split_remarks
+from rag.eval.evaluation import evaluate
+from rag.eval.measures.names import DEFAULT_MEASURES
+from rag.eval.reports.pages import number
+from rag.eval.result import Evaluation
 from rag.hpo.choice import one_standard_error
 from rag.hpo.objectives import ANSWERS, COSTS
 from rag.hpo.sweep import Sweep
@@ -101,7 +102,7 @@ class SweepResult:
 
     @property
     def verdict(self) -> str:
-        """The choice against the baseline in a sentence, by the rule of all comparisons (:mod:`rag.eval.verdicts`)."""
+        """The choice against the baseline in a sentence, by the rule of all comparisons (:class:`rag.eval.Verdict`)."""
         if not self.tested or self.baseline is None:
             return self.problem
         name, best = self.sweep.first.metric, self.tested[0]

@@ -18,12 +18,13 @@ from rag.context import Training
 from rag.corpus.readers import read_corpus
 from rag.costs import Costs, Ledger
 from rag.errors import ConfigError, DataError, IncompleteError
-from rag.eval.answers import against_references, references_of
 from rag.eval.datasets.base import Dataset, Split
-from rag.eval.evaluation import as_run, identical, without
-from rag.eval.latency import time_alone
-from rag.eval.measures import check_judgements, parse_measures, per_query
-from rag.eval.provenance import documents_fingerprint
+from rag.eval.measures.answers import against_references, references_of
+from rag.eval.measures.latency import time_alone
+from rag.eval.measures.names import parse_measures
+from rag.eval.measures.values import check_judgements, per_query
+from rag.eval.runs.provenance import documents_fingerprint
+from rag.eval.runs.ranking import as_run, identical, without
 from rag.hpo.early_stopping import LEAST, blocks
 from rag.hpo.sweep import Sweep
 from rag.pipeline import Pipeline

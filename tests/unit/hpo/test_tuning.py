@@ -16,7 +16,7 @@ import rag.templates
 from rag import ArtifactError, ConfigError, DataError, MissingExtraError, Pipeline
 from rag.eval import evaluate, load_dataset
 from rag.eval.datasets.base import Dataset
-from rag.eval.pages import number
+from rag.eval.reports.pages import number
 from rag.hpo import Categorical, Float, Int, plan, tune
 from rag.hpo.report import _view
 from rag.hpo.result import _notes, conclude, values_of

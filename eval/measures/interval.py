@@ -1,0 +1,40 @@
+"""Intervals of means over queries, by the bootstrap."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["interval"]
+
+_RESAMPLES = 10_000
+
+
+def interval(
+    values: npt.NDArray[np.float64], *, seed: int = 0, level: float = 0.95
+) -> list[tuple[float, float]] | None:
+    """Percentile bootstrap interval of the mean over queries.
+
+    Args:
+        values: [n_queries, n_measures]; queries are resampled whole, so all measures see the same samples.
+        seed: Of the resampling.
+        level: Confidence.
+
+    Returns:
+        (low, high) of each measure; None with fewer than two queries.
+    """
+    n = len(values)
+    if n < 2:
+        return None
+    generator = np.random.default_rng(seed)
+    resamples = max(1_000, min(_RESAMPLES, 20_000_000 // n))  # with many queries fewer do, and each costs more
+    step = max(1, 2_000_000 // n)
+    means = np.concatenate(
+        [
+            generator.multinomial(n, np.full(n, 1 / n), size=min(step, resamples - first)) @ values / n
+            for first in range(0, resamples, step)
+        ]
+    )
+    tail = (1 - level) / 2
+    low, high = np.quantile(means, [tail, 1 - tail], axis=0)
+    return [(float(a), float(b)) for a, b in zip(low, high, strict=True)]

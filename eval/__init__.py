@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from rag._lazy import lazy_attributes
 
 if TYPE_CHECKING:
+    from rag.eval.comparison.compare import compare
     from rag.eval.comparison.compared import Compared
     from rag.eval.comparison.comparing import compare_runs
     from rag.eval.comparison.pairs import Pair
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from rag.eval.judges.judging import judge_answers
     from rag.eval.measures.names import parse_measures
     from rag.eval.measures.values import per_query
+    from rag.eval.metrics import Metrics
     from rag.eval.reports.comparison import write_comparison
     from rag.eval.reports.report import render_report, write_report
     from rag.eval.result import Evaluation
@@ -39,12 +41,14 @@ __all__ = [
     "Evaluation",
     "Judge",
     "Judgement",
+    "Metrics",
     "Pair",
     "RunValues",
     "Split",
     "Verdict",
     "against_exact",
     "agreement",
+    "compare",
     "compare_runs",
     "evaluate",
     "judge_answers",
@@ -73,12 +77,14 @@ __getattr__, __dir__ = lazy_attributes(
         "Evaluation": "rag.eval.result",
         "Judge": "rag.eval.judges.base",
         "Judgement": "rag.eval.judges.base",
+        "Metrics": "rag.eval.metrics",
         "Pair": "rag.eval.comparison.pairs",
         "RunValues": "rag.eval.runs.reading",
         "Split": "rag.eval.datasets.base",
         "Verdict": "rag.eval.comparison.verdicts",
         "against_exact": "rag.eval.diagnostics.exact",
         "agreement": "rag.eval.judges.agreement",
+        "compare": "rag.eval.comparison.compare",
         "compare_runs": "rag.eval.comparison.comparing",
         "evaluate": "rag.eval.evaluation",
         "judge_answers": "rag.eval.judges.judging",

@@ -1,56 +1,67 @@
-"""What comes out of an evaluation."""
+"""What :func:`rag.eval.evaluate` returns."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
 
-from rag.eval.datasets.base import Split
-from rag.eval.diagnostics.stage_tops import StageTop
-from rag.eval.judges.base import Judgement
-from rag.eval.measures.answers import Values
-from rag.eval.measures.values import Run
-from rag.pipeline import Pipeline
-from rag.types import SearchResult
+from rag.eval.outcome import Outcome
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 __all__ = ["Evaluation"]
 
 
 @dataclass(frozen=True)
-class Evaluation:
-    """What came out of :func:`evaluate`.
+class Evaluation(Outcome):
+    """Measures of a pipeline on a split, to be read, saved, shown and compared.
 
-    Args:
-        pipeline: What was evaluated, fitted.
-        metrics: What ``metrics.json`` holds; see ``docs/run-folder.md``.
-        values: Value of each judged query by measure name by query id.
-        run: Score by document id by query id, best first; ties broken as returned, by the least step of float32.
-        results: The best ten documents of each judged query, in the order of the split.
-        split: The queries and judgements it was measured on.
-        lost_at: The stage to blame by (query id, document id), for relevant documents that were not returned.
-        ranks: Rank in each of the lists of ``stages`` by (query id, document id), for relevant documents; None where it
-            is not there.
-        failures: What went wrong with each query, by query id; see :func:`rag.eval.diagnostics.failures.failure_modes`.
-        stages: The best ten after each stage, and before it of each part of a hybrid or keyed retriever; a row a query
-            in the order of ``results``.
-        answers: Measures of the answers by name, by query id; empty where the pipeline writes none.
-        judged: What each judge made of them, by its name, by query id.
+    Example:
+        .. code-block:: python
+
+            evaluation = evaluate(pipeline, dataset)
+            evaluation.mean("nDCG@10")
+            evaluation.save("runs/hybrid")
+            compare({"hybrid": evaluation, "bm25": other}).verdict
     """
 
-    pipeline: Pipeline
-    metrics: Mapping[str, Any]
-    values: Mapping[str, Mapping[str, float]]
-    run: Run
-    results: Sequence[SearchResult]
-    split: Split
-    lost_at: Mapping[tuple[str, str], str]
-    ranks: Mapping[tuple[str, str], Sequence[int | None]]
-    failures: Mapping[str, Sequence[Mapping[str, Any]]]
-    stages: Sequence[StageTop]
-    answers: Values = field(default_factory=dict)
-    judged: Mapping[str, Mapping[str, Judgement]] = field(default_factory=dict)
-
     def mean(self, measure: str) -> float:
-        """Mean of a measure over all judged queries."""
-        return float(self.metrics["measures"][measure]["mean"])
+        """Mean of a measure over all judged queries.
+
+        Raises:
+            KeyError: The measure was not computed.
+        """
+        mean = self.record.measures[measure].mean
+        return float("nan") if mean is None else mean
+
+    def save(self, folder: str | Path) -> Path:
+        """Write the run folder (see ``docs/run-folder.md``), completely or not at all; a run that was there is replaced.
+
+        Args:
+            folder: Folder that is new, empty, or holds a run.
+
+        Returns:
+            The folder's absolute path.
+
+        Raises:
+            ArtifactError: The folder holds something else, or cannot be written.
+        """
+        from rag.eval.runs.folder import write_run
+
+        return write_run(self, Path(folder))
+
+    def report(self) -> str:
+        """Text of the report, one self-contained HTML file; the same as ``report.html`` of the run folder."""
+        from rag.eval.reports.report import render_report
+
+        return render_report(self)
+
+    def to_dataframe(self) -> pd.DataFrame:
+        """Table with a row a query: its id and text, how much is relevant and was returned, and the value of every
+        measure.
+        """
+        from rag.eval.runs.query_table import query_values
+
+        return query_values(self)

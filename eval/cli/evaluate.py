@@ -136,5 +136,5 @@ def evaluate(
         print_json({**evaluation.metrics, "run": str(target)})
     else:
         print_evaluation(evaluation, target)
-    if evaluation.metrics["incomplete"] is not None:
-        raise IncompleteError(evaluation.metrics["incomplete"])
+    if evaluation.record.incomplete is not None:
+        raise IncompleteError(evaluation.record.incomplete)

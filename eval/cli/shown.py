@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,72 +20,71 @@ def print_evaluation(evaluation: Evaluation, target: Path) -> None:
     from rag.eval.diagnostics.failures import words
     from rag.eval.reports.answer_lines import answer_lines
 
-    metrics = evaluation.metrics
+    metrics = evaluation.record
     console = out()
-    corpus, latency = metrics["corpus"], metrics["latency_ms"]
+    corpus, latency = metrics.corpus, metrics.latency_ms
     console.print(
         Text.assemble(
-            (f"{metrics['dataset']} / {metrics['split']}", "bold"),
-            f": {metrics['n_queries']} questions, {corpus['documents']} documents in {corpus['passages']} passages",
+            (f"{metrics.dataset} / {metrics.split}", "bold"),
+            f": {metrics.n_queries} questions, {corpus.documents} documents in {corpus.passages} passages",
         )
     )
     table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0))
     table.add_column("measure")
     table.add_column("mean", justify="right", style="bold")
     table.add_column("95 % interval")
-    for name, value in metrics["measures"].items():
-        bounds = value["ci95"]
-        table.add_row(name, f"{value['mean']:.4f}", f"{bounds[0]:.4f} to {bounds[1]:.4f}" if bounds else "-")
+    for name, mean in metrics.measures.items():
+        bounds = mean.ci95
+        table.add_row(name, f"{mean.mean:.4f}", f"{bounds[0]:.4f} to {bounds[1]:.4f}" if bounds else "-")
     console.print(table)
     stages = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0))
     for heading in ("stage", "ms per question", "documents left", "scorer calls"):
         stages.add_column(heading, justify="left" if heading == "stage" else "right")
-    n = metrics["n_queries"]
-    for stage in metrics["stages"]:
-        per_query = f"{stage['seconds'] / n * 1e3:.1f}"
-        stages.add_row(stage["name"], per_query, f"{stage['candidates']:.1f}", f"{stage['scorer_calls'] / n:.1f}")
+    n = metrics.n_queries
+    for stage in metrics.stages:
+        per_query = f"{stage.seconds / n * 1e3:.1f}"
+        stages.add_row(stage.name, per_query, f"{stage.candidates:.1f}", f"{stage.scorer_calls / n:.1f}")
     console.print(stages)
-    fit = sum(step["seconds"] for step in metrics["fit"])
-    alone = f"one question alone: {latency['p50']:.1f} ms (p50), {latency['p95']:.1f} ms (p95); " if latency else ""
-    console.print(f"{alone}in batch: {metrics['throughput_qps']:.0f} per second; fitting took {fit:.1f} s")
-    for index in metrics["indexes"]:
+    fit = sum(step.seconds for step in metrics.fit)
+    alone = f"one question alone: {latency.p50:.1f} ms (p50), {latency.p95:.1f} ms (p95); " if latency else ""
+    console.print(f"{alone}in batch: {metrics.throughput_qps:.0f} per second; fitting took {fit:.1f} s")
+    for index in metrics.indexes:
         console.print(
-            f"index {index['name']} ({index['type']}): {index['bytes_per_document']:,.0f} bytes per document, "
-            f"built in {index['build_seconds']:.1f} s",
+            f"index {index.name} ({index.type}): {index.bytes_per_document:,.0f} bytes per document, "
+            f"built in {index.build_seconds:.1f} s",
             soft_wrap=True,
         )
-    if "against_exact" in metrics:
-        console.print(_against_exact(metrics["against_exact"]), soft_wrap=True)
-    for one in metrics["filters"]:
-        curve = (
-            f"; PR AUC {one['curve_before']['pr_auc']:.3f} -> {one['curve']['pr_auc']:.3f}" if "curve" in one else ""
-        )
-        kept = "" if one["recall"] is None else f", keeps {one['recall']:.1%} of the relevant ones"
+    if metrics.against_exact is not None:
+        console.print(_against_exact(metrics.against_exact), soft_wrap=True)
+    for log in metrics.filters:
+        console.print(Text(_filter_line(log)), soft_wrap=True)
+    if metrics.failures and (most := metrics.failures[0]).loss >= 0.0005:
+        turn = f"; setting to turn: {most.setting}" if most.setting else ""
         console.print(
-            Text(
-                f"filter {one['name']}: removes {one['removed']:.1%} of the candidates{kept}; "
-                f"{one['empty']:.1%} of the questions get nothing{curve}"
-            ),
+            f"costs most: {most.documents} relevant documents {words(most.mode, most.stage)}, "
+            f"{metrics.headline} -{most.loss:.4f}{turn}",
             soft_wrap=True,
         )
-    if metrics["failures"] and (most := metrics["failures"][0])["loss"] >= 0.0005:
-        turn = f"; setting to turn: {most['setting']}" if most["setting"] else ""
-        console.print(
-            f"costs most: {most['documents']} relevant documents {words(most['mode'], most['stage'])}, "
-            f"{next(iter(metrics['measures']))} -{most['loss']:.4f}{turn}",
-            soft_wrap=True,
-        )
-    if metrics["answers"] is not None:
-        for line in answer_lines(metrics["answers"]):
+    if metrics.answers is not None:
+        for line in answer_lines(metrics.answers):
             console.print(Text(line), soft_wrap=True)
-    for note in metrics["notes"]:
+    for note in metrics.notes:
         console.print(Text(f"note: {note}"), soft_wrap=True)
     _print_examples(evaluation, console)
     console.print(Text.assemble("report: ", (str((target / "report.html").resolve()), "bold")), soft_wrap=True)
 
 
-def _against_exact(found: dict[str, Any]) -> str:
-    shares = ", ".join(f"{one['mean']:.3f} of its best {k}" for k, one in found["recall"].items())
+def _filter_line(log: Mapping[str, Any]) -> str:
+    curve = f"; PR AUC {log['curve_before']['pr_auc']:.3f} -> {log['curve']['pr_auc']:.3f}" if "curve" in log else ""
+    recall = "" if log["recall"] is None else f", keeps {log['recall']:.1%} of the relevant ones"
+    return (
+        f"filter {log['name']}: removes {log['removed']:.1%} of the candidates{recall}; "
+        f"{log['empty']:.1%} of the questions get nothing{curve}"
+    )
+
+
+def _against_exact(found: Mapping[str, Any]) -> str:
+    shares = ", ".join(f"{mean['mean']:.3f} of its best {depth}" for depth, mean in found["recall"].items())
     name, means = next(iter(found["measures"].items()))
     return (
         f"against the scorer's own ranking of the whole corpus, {found['n_queries']} questions, "

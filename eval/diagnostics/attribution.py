@@ -12,6 +12,7 @@ from rag.candidates import Bools, Candidates, Ints
 from rag.corpus.corpus import Corpus
 from rag.eval.datasets.base import Qrels
 from rag.eval.measures.values import per_query
+from rag.eval.metrics import Losses, StageLosses
 from rag.types import Query
 
 __all__ = ["NOT_IN_CORPUS", "Attribution", "oracle"]
@@ -114,8 +115,8 @@ class Attribution:
             blamed[self._query[column], self._document[column]] = stage
         return blamed
 
-    def summary(self, measure: Any, qrels: Qrels) -> dict[str, Any]:
-        """The entry in ``metrics.json``.
+    def summary(self, measure: Any, qrels: Qrels) -> Losses:
+        """Count the relevant documents that are left and lost, stage by stage.
 
         Args:
             measure: Parsed; the headline.
@@ -128,20 +129,20 @@ class Attribution:
             left = [key for key, there in zip(self.keys, found[number].tolist(), strict=True) if there]
             values = list(oracle(measure, qrels, left).values())
             stages.append(
-                {
-                    "name": name,
-                    "found": int(found[number].sum()),
-                    "recall": self._recall(found[number], qrels),
-                    "lost": blamed.count(name),
-                    "oracle": float(np.mean(values)),
-                }
+                StageLosses(
+                    name=name,
+                    found=int(found[number].sum()),
+                    recall=self._recall(found[number], qrels),
+                    lost=blamed.count(name),
+                    oracle=float(np.mean(values)),
+                )
             )
-        return {
-            "relevant": len(self._query),
-            "measure": str(measure),
-            "stages": stages,
-            "not_in_corpus": blamed.count(NOT_IN_CORPUS),
-        }
+        return Losses(
+            relevant=len(self._query),
+            measure=str(measure),
+            stages=stages,
+            not_in_corpus=blamed.count(NOT_IN_CORPUS),
+        )
 
     def _tables(self) -> tuple[Bools, Bools]:
         """What is there after each stage, bool [stages, relevant]; what the corpus has, bool [relevant]."""

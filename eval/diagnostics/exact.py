@@ -14,7 +14,7 @@ from rag.candidates import Floats, Ints, top_k_of_scores
 from rag.component import Component
 from rag.context import Progress, no_progress
 from rag.errors import ConfigError
-from rag.eval.measures.interval import interval
+from rag.eval.measures.interval import means
 from rag.eval.measures.names import parse_measures
 from rag.eval.measures.values import per_query
 from rag.eval.result import Evaluation
@@ -81,7 +81,7 @@ def against_exact(
     chosen = np.sort(np.random.default_rng(seed).permutation(len(asked))[:n])
     queries = [asked[number] for number in chosen.tolist()]
     scores = _exact(scorer, pipeline, queries, store, progress)
-    if evaluation.metrics["ignore_identical_ids"]:
+    if evaluation.record.ignore_identical_ids:
         for row, query in enumerate(queries):
             place = pipeline.corpus.position(query.id)
             if place is not None:
@@ -89,19 +89,16 @@ def against_exact(
     positions, _ = top_k_of_scores(scores, _RANKED)
     pairs = list(zip(queries, positions, strict=True))
     recall = np.array([[_found(evaluation.run[query.id], row[:k], pipeline) for k in DEPTHS] for query, row in pairs])
-    bounds = interval(recall, seed=seed)
+    recalls = means([str(depth) for depth in DEPTHS], recall, seed=seed)
     qrels = {query.id: split.qrels[query.id] for query in queries}
-    measures = parse_measures(list(evaluation.metrics["measures"]))
+    measures = parse_measures(list(evaluation.record.measures))
     ranking = {query.id: _ranked(pipeline, row) for query, row in pairs}
     exact = per_query(measures, qrels, ranking)
     found = {
         "scorer": repr(scorer),
         "n_queries": len(queries),
-        "calls_per_query": evaluation.metrics["costs"]["scorer_calls"] / evaluation.metrics["n_queries"],
-        "recall": {
-            str(k): {"mean": float(recall[:, number].mean()), "ci95": list(bounds[number]) if bounds else None}
-            for number, k in enumerate(DEPTHS)
-        },
+        "calls_per_query": evaluation.record.costs.scorer_calls / evaluation.record.n_queries,
+        "recall": {depth: mean.model_dump(mode="json") for depth, mean in recalls.items()},
         "measures": {
             name: {
                 "exact": float(np.mean(list(values_of.values()))),
@@ -110,7 +107,7 @@ def against_exact(
             for name, values_of in exact.items()
         },
     }
-    return replace(evaluation, metrics={**evaluation.metrics, "against_exact": found})
+    return replace(evaluation, record=evaluation.record.model_copy(update={"against_exact": found}))
 
 
 def _exact(

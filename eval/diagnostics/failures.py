@@ -14,6 +14,7 @@ from typing import Any
 from rag.eval.datasets.base import Qrels
 from rag.eval.diagnostics.attribution import NOT_IN_CORPUS, Attribution, oracle
 from rag.eval.measures.values import SET_MEASURES
+from rag.eval.metrics import FailureMode, WorstQuery
 from rag.types import Query
 
 __all__ = ["failure_modes", "summary_of_failures", "words"]
@@ -91,45 +92,45 @@ def failure_modes(
 
 
 def summary_of_failures(
-    found: Mapping[str, Sequence[Mapping[str, Any]]],
+    faults: Mapping[str, Sequence[Mapping[str, Any]]],
     queries: Sequence[Query],
     relevant: int,
     setting: Callable[[str, str | None], str | None] = lambda mode, stage: None,
-) -> list[dict[str, Any]]:
-    """The entry in ``metrics.json``: the modes, the one that costs most first.
+) -> list[FailureMode]:
+    """Sum up the failure modes, the most expensive first.
 
     Args:
-        found: Of :func:`failure_modes`.
-        queries: All that were asked.
+        faults: Faults by query id, from :func:`failure_modes`.
+        queries: All queries that were searched.
         relevant: Number of relevant documents of all of them.
         setting: The setting to turn for a mode of a stage.
     """
     texts = {query.id: query.text for query in queries}
     modes: dict[tuple[str, str | None], list[tuple[str, Mapping[str, Any]]]] = {}
-    for query, faults in found.items():
-        for fault in faults:
+    for query, own in faults.items():
+        for fault in own:
             modes.setdefault((fault["mode"], fault["stage"]), []).append((query, fault))
     summary = []
     for (mode, stage), entries in modes.items():
-        documents = sum(one["documents"] for _, one in entries)
+        documents = sum(fault["documents"] for _, fault in entries)
         worst = sorted(entries, key=lambda entry: -entry[1]["loss"])[:_SHOWN]
         summary.append(
-            {
-                "mode": mode,
-                "stage": stage,
-                "setting": setting(mode, stage),
-                "documents": documents,
-                "share": documents / relevant if relevant else 0.0,
-                "queries": len(entries),
-                "loss": sum(one["loss"] for _, one in entries) / len(queries),
-                "worst": [
-                    {"query_id": query, "query": texts[query], "documents": one["documents"], "loss": one["loss"]}
-                    for query, one in worst
-                    if one["loss"] > _LEAST
+            FailureMode(
+                mode=mode,
+                stage=stage,
+                setting=setting(mode, stage),
+                documents=documents,
+                share=documents / relevant if relevant else 0.0,
+                queries=len(entries),
+                loss=sum(fault["loss"] for _, fault in entries) / len(queries),
+                worst=[
+                    WorstQuery(query_id=query, query=texts[query], documents=fault["documents"], loss=fault["loss"])
+                    for query, fault in worst
+                    if fault["loss"] > _LEAST
                 ],
-            }
+            )
         )
-    return sorted(summary, key=lambda one: -one["loss"])
+    return sorted(summary, key=lambda failure: -failure.loss)
 
 
 def words(mode: str, stage: str | None) -> str:

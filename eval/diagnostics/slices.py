@@ -10,7 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from rag.eval.datasets.base import Split
-from rag.eval.measures.interval import interval
+from rag.eval.measures.interval import means
+from rag.eval.metrics import Kind, Slice
 from rag.types import Query
 
 __all__ = ["slices_of"]
@@ -26,7 +27,7 @@ _RANGES: dict[str, tuple[tuple[str, float, float], ...]] = {
 Floats = npt.NDArray[np.float64]
 
 
-def slices_of(split: Split, names: Sequence[str], table: Floats, *, seed: int = 0) -> list[dict[str, Any]]:
+def slices_of(split: Split, names: Sequence[str], table: Floats, *, seed: int = 0) -> list[Slice]:
     """The entry ``slices`` of ``metrics.json``: for each way to divide the queries that gives at least two kinds, the
     kinds with their means. Intervals tell whether kinds differ: with few queries they are wide.
 
@@ -42,7 +43,7 @@ def slices_of(split: Split, names: Sequence[str], table: Floats, *, seed: int = 
     }
     ways["relevant documents"] = lambda query: _range(relevant[query.id], "relevant documents")
     ways["words in the query"] = lambda query: _range(len(query.text.split()), "words in the query")
-    found = []
+    slices = []
     for by, kind_of in ways.items():
         kinds: dict[str, list[int]] = {}
         for row, query in enumerate(split.queries):
@@ -51,19 +52,13 @@ def slices_of(split: Split, names: Sequence[str], table: Floats, *, seed: int = 
                 kinds.setdefault(kind, []).append(row)
         if len(kinds) > 1:
             order = [name for name, *_ in _RANGES.get(by, ())]
-            known = sorted(kinds, key=order.index if order else _natural)
-            found.append({"by": by, "kinds": [_kind(one, kinds[one], names, table, seed) for one in known]})
-    return found
+            ordered = sorted(kinds, key=order.index if order else _natural)
+            slices.append(Slice(by=by, kinds=[_kind(kind, kinds[kind], names, table, seed) for kind in ordered]))
+    return slices
 
 
-def _kind(name: str, rows: list[int], names: Sequence[str], table: Floats, seed: int) -> dict[str, Any]:
-    some = table[rows]
-    bounds = interval(some, seed=seed)
-    measures = {
-        measure: {"mean": float(some[:, number].mean()), "ci95": list(bounds[number]) if bounds else None}
-        for number, measure in enumerate(names)
-    }
-    return {"kind": name, "n_queries": len(rows), "measures": measures}
+def _kind(name: str, rows: list[int], names: Sequence[str], table: Floats, seed: int) -> Kind:
+    return Kind(kind=name, n_queries=len(rows), measures=means(names, table[rows], seed=seed))
 
 
 def _fields(queries: Sequence[Query]) -> list[str]:

@@ -16,13 +16,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from rag.batch import QueryBatch
 from rag.context import Progress, Training, no_progress
 from rag.conversation import Turn
 from rag.corpus.corpus import Corpus
 from rag.errors import ConfigError, DataError, MissingExtraError, NotFittedError
 from rag.eval.datasets.base import Dataset
 from rag.eval.runs.ranking import as_run
+from rag.eval.searching import search_split
 from rag.pipeline import Pipeline
 from rag.store.store import Store
 from rag.types import Document, Query
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 
 __all__ = ["PipelineSearch", "mteb_task"]
 
-_BATCH = 512
 _ID = "mteb_id"
 """Metadata field by which a reranking task's candidates are chosen."""
 
@@ -122,10 +121,8 @@ class PipelineSearch:
         run: dict[str, dict[str, float]] = {row["id"]: {} for row in queries}
         # A query without candidates finds nothing.
         asked = [_query(row, top_ranked) for row in queries if top_ranked is None or top_ranked.get(row["id"])]
-        for first in range(0, len(asked), _BATCH):
-            some = asked[first : first + _BATCH]
-            candidates = self.pipeline.run(QueryBatch(some, store=self.store)).head(top_k)
-            run |= as_run(some, candidates, self.pipeline.corpus)
+        for searched in search_split(self.pipeline, asked, store=self.store):
+            run |= as_run(searched.queries, searched.candidates.head(top_k), self.pipeline.corpus)
         return run
 
 

@@ -81,7 +81,7 @@ def judge_answers(
         ModelError: A judge's model cannot work at all.
     """
     check_judges(evaluation.pipeline, judges, labels)
-    found = evaluation.metrics["answers"]
+    record = evaluation.record
     entries: list[dict[str, Any]] = []
     values: dict[str, Mapping[str, float | None]] = dict(evaluation.answers)
     judged: dict[str, Mapping[str, Judgement]] = {}
@@ -128,20 +128,25 @@ def judge_answers(
         faithful[name] = {id: share >= judge.passing for id, share in shares.items()}
     who = faithful | ({} if labels is None else {"labels": labels})
     answers = {
-        **found,
+        **(record.answers or {}),
         "judges": entries,
         "agreement": [
             {"between": [one, other], **agreement(who[one], who[other], seed=seed)}
             for one, other in combinations(who, 2)
         ],
     }
-    metrics = {**evaluation.metrics, "answers": answers}
-    judging = called(calls, float(metrics["max_failed"]))
-    metrics["calls"] = [*metrics["calls"], *judging["calls"]]
-    remarks = Remarks([*map(Remark.from_dict, metrics["remarks"]), *remarks_on(calls)])
-    metrics |= {"remarks": remarks.as_dicts(), "notes": remarks.messages}
-    metrics["incomplete"] = metrics["incomplete"] or judging["incomplete"]
-    return replace(evaluation, metrics=metrics, answers=values, judged=judged)
+    judging = called(calls, record.max_failed)
+    remarks = Remarks([*(Remark.from_dict(dict(remark)) for remark in record.remarks), *remarks_on(calls)])
+    record = record.model_copy(
+        update={
+            "answers": answers,
+            "calls": [*record.calls, *judging["calls"]],
+            "remarks": remarks.as_dicts(),
+            "notes": remarks.messages,
+            "incomplete": record.incomplete or judging["incomplete"],
+        }
+    )
+    return replace(evaluation, record=record, answers=values, judged=judged)
 
 
 def _says_something(result: SearchResult) -> bool:

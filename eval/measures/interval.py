@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["interval"]
+from rag.eval.metrics import Mean
+
+__all__ = ["interval", "means"]
 
 _RESAMPLES = 10_000
 
@@ -38,3 +42,18 @@ def interval(
     tail = (1 - level) / 2
     low, high = np.quantile(means, [tail, 1 - tail], axis=0)
     return [(float(a), float(b)) for a, b in zip(low, high, strict=True)]
+
+
+def means(names: Sequence[str], table: npt.NDArray[np.float64], *, seed: int = 0) -> dict[str, Mean]:
+    """Mean of each measure over queries, with its interval.
+
+    Args:
+        names: Names of the measures.
+        table: Their values, float64 [n_queries, n_measures].
+        seed: Of the resampling.
+    """
+    bounds = interval(table, seed=seed) or [None] * len(names)
+    return {
+        name: Mean(mean=float(column.mean()), ci95=bound)
+        for name, column, bound in zip(names, table.T, bounds, strict=True)
+    }

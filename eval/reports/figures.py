@@ -8,9 +8,10 @@ knows them, and sets fonts and axes.
 from __future__ import annotations
 
 import html
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
+from rag.eval.metrics import Losses
 from rag.eval.reports.pages import excerpt
 
 __all__ = ["Figure", "bars", "label", "line", "lines_layout", "stage_recall", "unit_axis"]
@@ -63,24 +64,24 @@ def lines_layout(x: str, y: str, **more: Any) -> dict[str, Any]:
     return {"xaxis": unit_axis(x), "yaxis": unit_axis(y), **more}
 
 
-def stage_recall(attribution: Mapping[str, Any], reached: float) -> Figure:
+def stage_recall(losses: Losses, reached: float | None) -> Figure:
     """Recall after each stage, what a perfect order of what is left would reach, and what is reached.
 
     Args:
-        attribution: The entry in ``metrics.json``.
-        reached: The headline measure.
+        losses: Relevant documents after each stage.
+        reached: Mean of the headline measure; None where it is no number.
     """
-    stages = attribution["stages"]
-    names = [label(one["name"], 28) for one in stages]
-    measure = label(attribution["measure"])
+    stages = losses.stages
+    names = [label(stage.name, 28) for stage in stages]
+    measure = label(losses.measure)
     data = [
         {
             "type": "bar",
             "name": name,
             "x": names,
-            "y": [one[key] for one in stages],
+            "y": [getattr(stage, key) for stage in stages],
             "marker": {"color": color, "line": {"color": "<accent>", "width": 1}},
-            "text": [f"{one[key]:.3f}" for one in stages],
+            "text": [f"{getattr(stage, key):.3f}" for stage in stages],
             "textposition": "inside",  # above the bars the line would strike it through
             "insidetextanchor": "start",
             "insidetextfont": {"color": ink},
@@ -92,10 +93,10 @@ def stage_recall(attribution: Mapping[str, Any], reached: float) -> Figure:
             ("oracle", f"{measure} in perfect order", "<accent-wash>", "<ink>"),
         )
     ]
-    if len(names) > 1:
+    if len(names) > 1 and reached is not None:
         name = f"{measure} reached, {reached:.3f}"
         dots = line(names, [reached] * len(names), name=name, hoverinfo="name")
         data.append(dots | {"line": {"color": "<ink>", "width": 1.5, "dash": "dot"}})
-    most = max([1.0, *(one["recall"] for one in stages), *(one["oracle"] for one in stages)])
+    most = max([1.0, *(stage.recall for stage in stages), *(stage.oracle for stage in stages)])
     axes = {"xaxis": {"type": "category"}, "yaxis": {"range": [0, 1.08 * most]}}
     return {"data": data, "layout": {"barmode": "group", "bargap": 0.3, "showlegend": True, **axes}}

@@ -44,9 +44,9 @@ class FilterView:
     examples: Sequence[tuple[str, str, Sequence[Mapping[str, Any]]]]
 
 
-def filter_views(metrics: Mapping[str, Any]) -> list[FilterView]:
-    """Of all filters of a run; a run written before there were any has none."""
-    return [_view(number, found) for number, found in enumerate(metrics.get("filters", []), 1)]
+def filter_views(filters: Sequence[Mapping[str, Any]]) -> list[FilterView]:
+    """Views of all filters of a run, from their entries in ``metrics.json``."""
+    return [_view(number, entry) for number, entry in enumerate(filters, 1)]
 
 
 def _view(number: int, found: Mapping[str, Any]) -> FilterView:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import Any
 
 from rag.errors import ArtifactError
 from rag.eval.diagnostics.failures import words
+from rag.eval.metrics import Metrics, read_metrics
 from rag.eval.reports.answer_lines import answer_lines
 from rag.eval.reports.escaping import markdown
 
@@ -24,46 +23,44 @@ def as_markdown(run: Path) -> str:
     Raises:
         ArtifactError: There is no run, or it is damaged.
     """
+    metrics = read_metrics(run)
     try:
-        metrics = json.loads((run / "metrics.json").read_text(encoding="utf-8"))
         return _page(metrics)
-    except FileNotFoundError:
-        raise ArtifactError(f"{run}: there is no run (no metrics.json)") from None
-    except (ArithmeticError, AttributeError, LookupError, OSError, TypeError, ValueError) as error:
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
         raise ArtifactError(f"{run}: damaged: metrics.json cannot be used ({error!r})") from None
 
 
-def _page(metrics: dict[str, Any]) -> str:
-    n, corpus, latency = metrics["n_queries"], metrics["corpus"], metrics["latency_ms"]
+def _page(metrics: Metrics) -> str:
+    n, corpus, latency = metrics.n_queries, metrics.corpus, metrics.latency_ms
     lines = [
-        f"### {markdown(metrics['dataset'])} / {markdown(metrics['split'])}",
+        f"### {markdown(metrics.dataset)} / {markdown(metrics.split)}",
         "",
-        f"{n} questions, {corpus['documents']:,} documents in {corpus['passages']:,} passages",
+        f"{n} questions, {corpus.documents:,} documents in {corpus.passages:,} passages",
         "",
         "| measure | mean | 95 % interval |",
         "|---|---|---|",
     ]
-    for name, value in metrics["measures"].items():
-        bounds = f"{value['ci95'][0]:.4f} to {value['ci95'][1]:.4f}" if value["ci95"] else "-"
-        lines.append(f"| {markdown(name)} | {value['mean']:.4f} | {bounds} |")
-    losses = {one["name"]: one for one in metrics.get("attribution", {}).get("stages", ())}
+    for name, mean in metrics.measures.items():
+        bounds = f"{mean.ci95[0]:.4f} to {mean.ci95[1]:.4f}" if mean.ci95 else "-"
+        lines.append(f"| {markdown(name)} | {mean.mean:.4f} | {bounds} |")
+    losses = {stage.name: stage for stage in metrics.attribution.stages}
     lines += [
         "",
         "| stage | ms per question | scorer calls | recall after it | relevant lost |",
         "|---|---|---|---|---|",
     ]
-    for stage in metrics["stages"]:
-        lost = losses.get(stage["name"])
-        after = f"{lost['recall']:.3f} | {lost['lost']}" if lost else "- | -"
-        spent = f"{stage['seconds'] / n * 1e3:.1f} | {stage['scorer_calls'] / n:.1f}"
-        lines.append(f"| {markdown(stage['name'])} | {spent} | {after} |")
+    for stage in metrics.stages:
+        lost = losses.get(stage.name)
+        after = f"{lost.recall:.3f} | {lost.lost}" if lost else "- | -"
+        spent = f"{stage.seconds / n * 1e3:.1f} | {stage.scorer_calls / n:.1f}"
+        lines.append(f"| {markdown(stage.name)} | {spent} | {after} |")
     lines += _failures(metrics)
-    if metrics.get("answers"):
-        lines += ["", *(_item(line) for line in answer_lines(metrics["answers"]))]
-    alone = f"one question alone {latency['p50']:.1f} ms (p50), {latency['p95']:.1f} ms (p95); " if latency else ""
-    lines += ["", f"{alone}in batch {metrics['throughput_qps']:.0f} per second"]
-    lines += ["", *(f"- {markdown(note)}" for note in metrics["notes"])] if metrics["notes"] else []
-    pipeline = f"pipeline {markdown(metrics['config_fingerprint'])}, seed {markdown(metrics['seed'])}"
+    if metrics.answers:
+        lines += ["", *(_item(line) for line in answer_lines(metrics.answers))]
+    alone = f"one question alone {latency.p50:.1f} ms (p50), {latency.p95:.1f} ms (p95); " if latency else ""
+    lines += ["", f"{alone}in batch {metrics.throughput_qps:.0f} per second"]
+    lines += ["", *(f"- {markdown(note)}" for note in metrics.notes)] if metrics.notes else []
+    pipeline = f"pipeline {markdown(metrics.config_fingerprint)}, seed {markdown(metrics.seed)}"
     return "\n".join([*lines, "", pipeline]) + "\n"
 
 
@@ -72,22 +69,21 @@ def _item(line: str) -> str:
     return " " * (len(line) - len(line.lstrip())) + "- " + markdown(line)
 
 
-def _failures(metrics: dict[str, Any]) -> list[str]:
-    """What keeps the headline measure from its best; a run written before this was measured has nothing."""
-    modes = metrics.get("failures")
-    if not modes:
+def _failures(metrics: Metrics) -> list[str]:
+    """Rows of the failure modes, the most expensive first."""
+    if not metrics.failures:
         return []
-    headline, *_ = metrics["measures"]
+    headline = markdown(metrics.headline)
     lines = [
         "",
-        f"| failure mode | relevant documents | share | {markdown(headline)} lost | setting to turn | costs most |",
+        f"| failure mode | relevant documents | share | {headline} lost | setting to turn | costs most |",
         "|---|---|---|---|---|---|",
     ]
-    for mode in modes:
-        setting = markdown(mode["setting"]) if mode.get("setting") else "-"
-        worst = ", ".join(f"{markdown(one['query_id'])} ({one['loss']:.2f})" for one in mode["worst"][:3])
+    for failure in metrics.failures:
+        setting = markdown(failure.setting) if failure.setting else "-"
+        worst = ", ".join(f"{markdown(query.query_id)} ({query.loss:.2f})" for query in failure.worst[:3])
         lines.append(
-            f"| {markdown(words(mode['mode'], mode['stage']))} | {mode['documents']} | {mode['share']:.1%} | "
-            f"{mode['loss']:.4f} | {setting} | {worst or '-'} |"
+            f"| {markdown(words(failure.mode, failure.stage))} | {failure.documents} | {failure.share:.1%} | "
+            f"{failure.loss:.4f} | {setting} | {worst or '-'} |"
         )
     return lines

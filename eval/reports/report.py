@@ -6,26 +6,28 @@ every stage returned for any query) the page carries with it, compressed; withou
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from rag.arguments import refuses_unknown
 from rag.candidates import Ints
-from rag.config.source import read_source
 from rag.errors import ArtifactError
 from rag.eval.diagnostics.failures import words
 from rag.eval.measures.answers import MEASURES
+from rag.eval.metrics import Mean, Metrics, StageCosts, StepCosts, read_metrics
+from rag.eval.outcome import Outcome
 from rag.eval.reports.figures import Figure, bars, label, stage_recall
 from rag.eval.reports.filter_view import filter_views
 from rag.eval.reports.pages import number, percent, render_page
 from rag.eval.reports.query_details import fault, query_details, with_metadata
+from rag.eval.runs.query_table import query_table
+from rag.eval.runs.settings import read_settings
 from rag.store.folder import replace_file
 
 if TYPE_CHECKING:
@@ -61,11 +63,11 @@ _COUNTERS = {
 
 
 @refuses_unknown
-def render_report(run: Path) -> str:
+def render_report(run: Path | Outcome) -> str:
     """The report of a run as the text of one self-contained HTML file.
 
     Args:
-        run: A folder with ``config.yaml``, ``metrics.json`` and ``per_query.parquet``.
+        run: A folder with ``config.yaml``, ``metrics.json`` and ``per_query.parquet``; or an evaluation.
 
     Raises:
         ArtifactError: There is no run, or it is damaged.
@@ -73,11 +75,13 @@ def render_report(run: Path) -> str:
     from jinja2 import TemplateError
 
     try:
-        view, figures, details = _view(run)
+        view, figures, details = _view(_of_evaluation(run) if isinstance(run, Outcome) else _read(run))
         return render_page(
             "report.html.j2", view, scripts=["queries.js"], figures=figures, data=details, filters={"fault": fault}
         )
     except (ArithmeticError, AttributeError, LookupError, TemplateError, TypeError, ValueError) as error:
+        if isinstance(run, Outcome):
+            raise
         raise ArtifactError(f"{run}: damaged: its files do not fit together ({error!r})") from None
 
 
@@ -148,10 +152,20 @@ class _Spending:
     words: str
 
 
-def _view(run: Path) -> tuple[dict[str, Any], dict[str, Figure], dict[str, Any]]:
-    """What the template gets, the figures by id, and what opens."""
-    metrics, queries, config = _read(run)
-    measures = [_measure(name, value) for name, value in metrics["measures"].items()]
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """The parts of a run that a report shows; ``pipeline`` is ``config`` as plain values."""
+
+    metrics: Metrics
+    queries: pa.Table
+    config: str
+    pipeline: Mapping[str, Any]
+
+
+def _view(run: _Run) -> tuple[dict[str, Any], dict[str, Figure], dict[str, Any]]:
+    """Values for the template, the figures by id, and the details of every query."""
+    metrics, queries = run.metrics, run.queries
+    measures = [_measure(name, mean) for name, mean in metrics.measures.items()]
     names = [measure.name for measure in measures]
     scores = {name: queries[name].to_numpy() for name in names}
     primary = scores[names[0]]
@@ -159,41 +173,41 @@ def _view(run: Path) -> tuple[dict[str, Any], dict[str, Figure], dict[str, Any]]
     # Worst first; queries that the primary measure cannot tell apart are ordered by the others.
     order = np.lexsort([scores[name] for name in reversed(names)])
     rows = queries.take(order[:_ROWS]).to_pylist()
-    modes = [(one["mode"], one["stage"]) for one in metrics.get("failures", ())]
-    bins, where = _histogram(primary, order[:_ROWS])
-    for row, place in zip(rows, where.tolist(), strict=True):
-        row["bin"] = place
-        row["modes"] = [modes.index((one["mode"], one["stage"])) for one in row.get("failures") or ()]
+    modes = [(failure.mode, failure.stage) for failure in metrics.failures]
+    bins, bin_of = _histogram(primary, order[:_ROWS])
+    for row, number_of_bin in zip(rows, bin_of.tolist(), strict=True):
+        row["bin"] = number_of_bin
+        row["modes"] = [modes.index((fault["mode"], fault["stage"])) for fault in row.get("failures") or ()]
     numbers = {row["query_id"]: number for number, row in enumerate(rows)}
-    filters = filter_views(metrics)
+    filters = filter_views(metrics.filters)
     figures = {id: figure for view in filters for id, figure in view.figures.items()}
     if len(primary) > 1:
         figures["plot-distribution"] = _distribution(bins, measures[0])
-    attribution = metrics.get("attribution", {})
-    if attribution.get("relevant") and len(attribution["stages"]) > 1:  # of a single one the table says it all
-        figures["plot-recall"] = stage_recall(attribution, measures[0].mean)
+    losses = metrics.attribution
+    if losses.relevant and len(losses.stages) > 1:  # of a single one the table says it all
+        figures["plot-recall"] = stage_recall(losses, measures[0].mean)
     view = {
         "metrics": metrics,
-        "created": _when(metrics["created"]),
+        "created": _when(metrics.created),
         "measures": measures,
-        "outline": _outline(run),
-        "config": config,
-        "search": _spending(metrics["stages"]),
-        "fit": _spending(metrics["fit"]),
+        "outline": _outline(run.pipeline),
+        "config": run.config,
+        "search": _spending(metrics.stages),
+        "fit": _spending(metrics.fit),
         "answer_meanings": MEASURES,
         "filters": filters,
         "histogram": bins,
         "figures": figures,
         "modes": [
-            one
-            | {
-                "name": words(one["mode"], one["stage"]),
+            {
+                **failure.model_dump(),
+                "name": words(failure.mode, failure.stage),
                 "listed": sum(number in row["modes"] for row in rows),
-                "worst": [worse | {"number": numbers.get(worse["query_id"])} for worse in one["worst"]],
+                "worst": [{**worst.model_dump(), "number": numbers.get(worst.query_id)} for worst in failure.worst],
             }
-            for number, one in enumerate(metrics.get("failures", ()))
+            for number, failure in enumerate(metrics.failures)
         ],
-        "lost": sum(one["loss"] for one in metrics.get("failures", ())),
+        "lost": sum(failure.loss for failure in metrics.failures),
         "n_zero": int((primary == 0).sum()),
         # A measure that counts something has no perfect value.
         "n_perfect": int((primary == 1).sum()) if unit else None,
@@ -204,30 +218,33 @@ def _view(run: Path) -> tuple[dict[str, Any], dict[str, Figure], dict[str, Any]]
     return view, figures, query_details(rows, names, modes)
 
 
-def _read(run: Path) -> tuple[dict[str, Any], pa.Table, str]:
+def _read(run: Path) -> _Run:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    if not (run / "metrics.json").is_file():
-        raise ArtifactError(f"{run}: there is no run (no metrics.json)")
+    metrics = read_metrics(run)
     try:
-        metrics = json.loads((run / "metrics.json").read_text(encoding="utf-8"))
         config = (run / "config.yaml").read_text(encoding="utf-8")
-        return cast("dict[str, Any]", metrics), pq.read_table(run / "per_query.parquet"), config
+        return _Run(metrics, pq.read_table(run / "per_query.parquet"), config, read_settings(run / "config.yaml"))
     except (OSError, ValueError, pa.ArrowException) as error:
         raise ArtifactError(f"{run}: damaged: {error}") from None
 
 
-def _measure(name: str, value: Mapping[str, Any]) -> _Measure:
-    low, high = value["ci95"] or (None, None)
+def _of_evaluation(evaluation: Outcome) -> _Run:
+    pipeline = evaluation.pipeline
+    return _Run(evaluation.record, query_table(evaluation), pipeline.to_yaml(), pipeline.spec.to_config())
+
+
+def _measure(name: str, mean: Mean) -> _Measure:
+    low, high = mean.ci95 or (None, None)
     kind, _, cutoff = name.partition("@")
     among = f"the first {cutoff}" if cutoff else "all returned"
-    return _Measure(name, value["mean"], low, high, _MEANINGS.get(kind.partition("(")[0], "").format(among=among))
+    return _Measure(name, mean.mean, low, high, _MEANINGS.get(kind.partition("(")[0], "").format(among=among))
 
 
-def _spending(stages: Sequence[Mapping[str, Any]]) -> _Spending:
-    keys = ("seconds", *_COUNTERS)
-    total = {key: sum(stage[key] for stage in stages) for key in keys}
+def _spending(steps: Sequence[StepCosts | StageCosts]) -> _Spending:
+    stages = [step.model_dump() for step in steps]
+    total = {key: sum(stage[key] for stage in stages) for key in ("seconds", *_COUNTERS)}
     rows = [{**stage, "share": stage["seconds"] / total["seconds"] if total["seconds"] else 0.0} for stage in stages]
     spent = [f"{number(total[key])} {name.format(s='' if total[key] == 1 else 's')}" for key, name in _used(total)]
     columns = {key: name.format(s="s") for key, name in _used(total)}
@@ -276,13 +293,9 @@ def _distribution(bins: Sequence[_Bin], measure: _Measure) -> Figure:
     }
 
 
-def _outline(run: Path) -> list[tuple[str, list[str]]]:
+def _outline(pipeline: Mapping[str, Any]) -> list[tuple[str, list[str]]]:
     """The pipeline in words: each step's type, with the types of the components inside it."""
-    node = read_source(run / "config.yaml", mistakes=[])
-    tree = node.plain() if node else {}
-    steps = (
-        _components([tree.get("chunker"), tree.get("retriever"), tree.get("stages")]) if isinstance(tree, dict) else ()
-    )
+    steps = _components([pipeline.get("chunker"), pipeline.get("retriever"), pipeline.get("stages")])
     return [
         (step["type"], [part["type"] for part in _components(list(step.values()))])
         for step in steps

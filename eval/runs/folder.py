@@ -18,7 +18,7 @@ from urllib.parse import quote
 
 from rag.errors import ArtifactError
 from rag.eval.measures.values import Run
-from rag.eval.result import Evaluation
+from rag.eval.outcome import Outcome
 from rag.eval.runs.query_table import query_table
 from rag.metadata import strict_json
 from rag.store.folder import replaced_folder
@@ -31,7 +31,7 @@ __all__ = ["write_run"]
 _FILES = {"config.yaml", "metrics.json", "per_query.parquet", "report.html", "run.trec"}
 
 
-def write_run(evaluation: Evaluation, folder: Path) -> Path:
+def write_run(evaluation: Outcome, folder: Path) -> Path:
     """Write the run folder in one step: it is there completely or not at all. A run that was there is replaced.
 
     Raises:

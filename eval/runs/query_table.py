@@ -8,17 +8,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rag.eval.result import Evaluation
+from rag.eval.outcome import Outcome
 from rag.eval.runs.answer_rows import answer_row, answer_type
 from rag.types import Document, SearchResult
 
 if TYPE_CHECKING:
+    import pandas as pd
     import pyarrow as pa
 
     from rag.eval.diagnostics.stage_tops import StageTop
     from rag.pipeline import Pipeline
 
-__all__ = ["first_line", "query_table"]
+__all__ = ["first_line", "query_table", "query_values"]
 
 _PASSAGE = 600
 """Characters of a passage that is returned."""
@@ -26,7 +27,7 @@ _PASSAGE_BETWEEN = 300
 """Characters of one in the list of a stage."""
 
 
-def query_table(evaluation: Evaluation) -> pa.Table:
+def query_table(evaluation: Outcome) -> pa.Table:
     """What ``per_query.parquet`` holds; see ``docs/run-folder.md``."""
     import pyarrow as pa
 
@@ -67,6 +68,13 @@ def query_table(evaluation: Evaluation) -> pa.Table:
     return pa.Table.from_pylist(rows, schema=schema)
 
 
+def query_values(evaluation: Outcome) -> pd.DataFrame:
+    """The columns that hold a single text or number a query, for :meth:`rag.eval.Evaluation.to_dataframe`."""
+    names = ("query_id", "query", "n_relevant", "n_returned", *evaluation.values, *evaluation.answers)
+    frame: pd.DataFrame = query_table(evaluation).select(names).to_pandas()
+    return frame
+
+
 def first_line(document: Document) -> str:
     """What a document is called: its title, or its first line with text."""
     title = document.metadata.get("title")
@@ -76,7 +84,7 @@ def first_line(document: Document) -> str:
 
 
 def _row(
-    evaluation: Evaluation,
+    evaluation: Outcome,
     result: SearchResult,
     titles: Mapping[str, str],
     stages: tuple[dict[str, Any], ...],

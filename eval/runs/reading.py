@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,9 +18,11 @@ from rag.eval.datasets.base import Qrels
 from rag.eval.diagnostics.remarks import nothing_relevant
 from rag.eval.measures.names import parse_measures
 from rag.eval.measures.values import per_query, short_lists
+from rag.eval.metrics import Metrics, read_metrics
+from rag.eval.outcome import Outcome
 from rag.eval.runs.settings import read_settings
 
-__all__ = ["RunValues", "read_run_values", "read_trec"]
+__all__ = ["RunValues", "read_run_values", "read_trec", "values_of_evaluation"]
 
 _OF_QUERIES = ("queries_without_text", "nothing_relevant")
 """Remarks of a run that hold for whatever is compared on its queries."""
@@ -147,60 +148,81 @@ def _id(token: str, known: Container[str]) -> str:
     return decoded if token not in known and any(c.isspace() for c in decoded) else token
 
 
+def values_of_evaluation(evaluation: Outcome, name: str) -> RunValues:
+    """The values of an evaluation, as its run folder would have them.
+
+    Args:
+        evaluation: An evaluation of any pipeline.
+        name: Name of the run in comparisons.
+    """
+    record = evaluation.record
+    answers = {measure: _complete(evaluation.answers[measure]) for measure in _answer_measures(record)}
+    texts = {result.query.id: result.query.text for result in evaluation.results}
+    return _described(name, record, {**evaluation.values, **answers}, texts, evaluation.pipeline.spec.to_config())
+
+
+def _complete(values: Mapping[str, float | None]) -> dict[str, float]:
+    return {query: value for query, value in values.items() if value is not None}
+
+
 def _of_folder(folder: Path, name: str, measures: Sequence[str]) -> RunValues:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    if not (folder / "metrics.json").is_file():
-        raise ArtifactError(f"{folder}: there is no run (no metrics.json)")
+    record = read_metrics(folder)
     try:
-        metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
-        known = [*metrics["measures"], *_of_answers(metrics)]
+        known = [*record.measures, *_answer_measures(record)]
         wanted = [one if one in known else str(parse_measures([one])[0]) for one in measures] if measures else known
-        if missing := [one for one in wanted if one not in known]:
+        if missing := [measure for measure in wanted if measure not in known]:
             raise ConfigError(
                 f"{folder} has no {', '.join(missing)} (it has {', '.join(known)}): give judgements to compute it from",
                 parameter="measures",
             )
-        costs, documents = _costs(metrics), str(metrics.get("corpus", {}).get("fingerprint", ""))
         table = pq.read_table(folder / "per_query.parquet", columns=["query_id", "query", *wanted])
     except (OSError, ArithmeticError, AttributeError, KeyError, TypeError, ValueError, pa.ArrowException) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise ArtifactError(f"{folder}: is no run folder, or damaged: {reason}") from None
     ids = table["query_id"].to_pylist()
-    values = {one: dict(zip(ids, table[one].to_pylist(), strict=True)) for one in wanted}
-    about = " / ".join(str(metrics[one]) for one in ("dataset", "split") if one in metrics)
+    values = {measure: dict(zip(ids, table[measure].to_pylist(), strict=True)) for measure in wanted}
     texts = dict(zip(ids, table["query"].to_pylist(), strict=True))
-    notes = [one["message"] for one in metrics.get("remarks", ()) if one["code"] in _OF_QUERIES]
+    return _described(name, record, values, texts, read_settings(folder / "config.yaml"))
+
+
+def _described(
+    name: str,
+    record: Metrics,
+    values: Mapping[str, Mapping[str, float]],
+    texts: Mapping[str, str],
+    pipeline: Mapping[str, Any],
+) -> RunValues:
     return RunValues(
         name,
         values,
-        notes,
-        dataset=about,
+        [remark["message"] for remark in record.remarks if remark["code"] in _OF_QUERIES],
+        dataset=f"{record.dataset} / {record.split}",
         texts=texts,
-        queries=str(metrics.get("queries_fingerprint", "")),
-        documents=documents,
-        costs=costs,
-        pipeline=read_settings(folder / "config.yaml"),
+        queries=record.queries_fingerprint,
+        documents=record.corpus.fingerprint,
+        costs=_costs(record),
+        pipeline=pipeline,
     )
 
 
-def _of_answers(metrics: Mapping[str, Any]) -> list[str]:
+def _answer_measures(record: Metrics) -> list[str]:
     """Measures of written answers of which more is better and which every query has, so that all can be paired."""
-    answers = metrics.get("answers")
+    answers = record.answers
     if not answers:
         return []
     means = dict(answers["measures"])
     for judge in answers["judges"]:
         means |= {f"{name} ({judge['name']})": mean for name, mean in judge["measures"].items()}
-    n = metrics["n_queries"]
+    n = record.n_queries
     return [name for name, mean in means.items() if mean and mean["n_queries"] == n and name != "abstained"]
 
 
-def _costs(metrics: Mapping[str, Any]) -> dict[str, float]:
-    """What one query costs; counters that are 0 are left out."""
-    latency = metrics.get("latency_ms") or {}
-    costs = {f"latency {which}, ms": latency[which] for which in ("p50", "p95") if which in latency}
-    spent, n = metrics.get("costs", {}), metrics["n_queries"]
-    counters = {"scorer_calls": "scorer calls", "llm_calls": "LLM calls", "llm_tokens": "LLM tokens"}
-    return costs | {words: spent[key] / n for key, words in counters.items() if spent.get(key)}
+def _costs(record: Metrics) -> dict[str, float]:
+    """Cost of a query by name with its unit; counters that are 0 are left out."""
+    latency, spent, n = record.latency_ms, record.costs, record.n_queries
+    costs = {"latency p50, ms": latency.p50, "latency p95, ms": latency.p95} if latency else {}
+    counters = {"scorer calls": spent.scorer_calls, "LLM calls": spent.llm_calls, "LLM tokens": spent.llm_tokens}
+    return costs | {words: count / n for words, count in counters.items() if count}

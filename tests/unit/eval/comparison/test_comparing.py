@@ -21,11 +21,11 @@ from rag.eval import (
     RunValues,
     Split,
     compare_runs,
-    comparison_report,
     evaluate,
     read_run_values,
     write_comparison,
 )
+from rag.eval.reports import comparison as comparison_report
 from rag.eval.reports.comparison import as_latex, as_markdown, render_comparison
 from rag.eval.reports.escaping import markdown
 from rag.eval.runs.folder import write_run

@@ -7,6 +7,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -14,12 +15,13 @@ import numpy.typing as npt
 
 from rag.arguments import refuses_unknown
 from rag.calls import MAX_FAILED, remarks_on
-from rag.context import Progress, no_progress
+from rag.context import Progress, Training, no_progress
 from rag.corpus.readers import read_corpus
 from rag.eval.datasets.base import Dataset, Split
 from rag.eval.diagnostics.calls import called, calls_of
 from rag.eval.diagnostics.failures import failure_modes, summary_of_failures
 from rag.eval.diagnostics.observing import SHOWN, Observer
+from rag.eval.diagnostics.overlap import learned_parts, overlap_note, overlap_of
 from rag.eval.diagnostics.remarks import run_remarks, split_remarks
 from rag.eval.diagnostics.saved_index import differences
 from rag.eval.diagnostics.slices import slices_of
@@ -123,7 +125,7 @@ def evaluate(
     )
     check_judgements(parsed, request.split.qrels)
     if fit:
-        pipeline.fit(dataset.corpus, training=dataset.training(split), progress=progress, seed=seed, store=store)
+        pipeline.fit(dataset.corpus, training=request.training, progress=progress, seed=seed, store=store)
     notes = [] if fit else differences(pipeline, dataset, request.split)
     for note in notes:
         logger.warning("%s", note)
@@ -172,6 +174,11 @@ class _Request:
     timed: bool
     max_failed: float
     fit: bool
+
+    @cached_property
+    def training(self) -> Training | None:
+        """Queries and judgements that the pipeline may learn from."""
+        return self.dataset.training(self.split_name)
 
 
 # -- search ------------------------------------------------------------------------------------------------------------
@@ -279,7 +286,7 @@ def _diagnose(request: _Request, search: _Search, measured: _Measured) -> _Diagn
         faults,
         summary_of_failures(faults, split.queries, len(attribution.keys), cuts.setting),
         attribution.summary(headline, split.qrels),
-        slices_of(split, list(measured.means), measured.table, seed=request.seed),
+        slices_of(split, list(measured.means), measured.table, training=request.training, seed=request.seed),
         [log.summary() for log in search.observer.filters],
     )
 
@@ -309,6 +316,8 @@ def _describe(
     short = short_lists(request.measures, search.run, len(pipeline.corpus))
     for note in (*notes, *short, *(answers.notes if answers else ()), *untimed):
         remarks.add("note", note)
+    for note in overlap_note(split, request.training):
+        remarks.add("shared_with_training", note)
     return Metrics(
         dataset=request.dataset.name,
         split=request.split_name,
@@ -324,6 +333,8 @@ def _describe(
         attribution=diagnosis.losses,
         failures=diagnosis.failures,
         slices=diagnosis.slices,
+        overlap=overlap_of(split, request.training),
+        learned=learned_parts(pipeline),
         fit=[
             StepCosts.model_validate({"name": name, **costs.as_dict()})
             for name, costs in pipeline.fit_costs.stages.items()

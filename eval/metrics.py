@@ -166,6 +166,8 @@ class Metrics(_Entry):
     attribution: Losses = Losses()
     failures: Sequence[FailureMode] = ()
     slices: Sequence[Slice] = ()
+    overlap: Mapping[str, Any] | None = None
+    learned: Sequence[Mapping[str, Any]] = ()
     fit: Sequence[StepCosts]
     indexes: Sequence[IndexSize] = ()
     filters: Sequence[Mapping[str, Any]] = ()

@@ -37,7 +37,7 @@ class Evaluation(Outcome):
         return float("nan") if mean is None else mean
 
     def save(self, folder: str | Path) -> Path:
-        """Write the run folder (see ``docs/run-folder.md``), completely or not at all; a run that was there is replaced.
+        """Write the run folder (see ``docs/run-folder.md``), completely or not at all, replacing a run that was there.
 
         Args:
             folder: Folder that is new, empty, or holds a run.

@@ -256,7 +256,7 @@ def test_sources_that_are_no_runs(tmp_path):
     with pytest.raises(ArtifactError, match="there is no run \\(no metrics.json\\)"):
         read_run_values(tmp_path / "folder")
     (tmp_path / "folder" / "metrics.json").write_text("{")
-    with pytest.raises(ArtifactError, match="is no run folder, or damaged"):
+    with pytest.raises(ArtifactError, match="damaged"):
         read_run_values(tmp_path / "folder")
     partly = read_run_values(tmp_path / "run", qrels={"q": {"d": 1}, "unanswered": {"d": 1}})
     assert {"q": 1.0, "unanswered": 0.0} == partly.values["nDCG@10"]

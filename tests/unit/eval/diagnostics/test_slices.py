@@ -21,25 +21,25 @@ QRELS = {"a": {"x": 1}, "b": {"x": 1, "y": 1, "z": 0}, "c": {}, "d": {f"d{n}": 1
 
 def test_every_way_to_divide_and_its_means():
     table = np.array([[1.0, 0.1], [0.5, 0.2], [0.0, 0.3], [0.25, 0.4]])
-    found = {one["by"]: one["kinds"] for one in slices_of(Split(QUERIES, QRELS), ["P@1", "AP"], table)}
+    found = {one.by: one.kinds for one in slices_of(Split(QUERIES, QRELS), ["P@1", "AP"], table)}
     # Neither the id, which names a query, nor a list.
     assert ["metadata category", "metadata n", "relevant documents", "words in the query"] == list(found)
-    assert [("long", 1), ("short", 2)] == [(one["kind"], one["n_queries"]) for one in found["metadata category"]]
-    assert 0.75 == found["metadata category"][1]["measures"]["P@1"]["mean"]
-    assert found["metadata category"][0]["measures"]["P@1"]["ci95"] is None
-    assert ["1", "2"] == [one["kind"] for one in found["metadata n"]]
-    low, high = found["metadata category"][1]["measures"]["AP"]["ci95"]
+    assert [("long", 1), ("short", 2)] == [(one.kind, one.n_queries) for one in found["metadata category"]]
+    assert 0.75 == found["metadata category"][1].measures["P@1"].mean
+    assert found["metadata category"][0].measures["P@1"].ci95 is None
+    assert ["1", "2"] == [one.kind for one in found["metadata n"]]
+    low, high = found["metadata category"][1].measures["AP"].ci95
     assert 0.1 <= low <= 0.15 <= high <= 0.2
-    assert ["none", "1", "2 to 5", "more than 5"] == [one["kind"] for one in found["relevant documents"]]
+    assert ["none", "1", "2 to 5", "more than 5"] == [one.kind for one in found["relevant documents"]]
     assert [("1 to 3", 2), ("4 to 8", 1), ("more than 20", 1)] == [
-        (one["kind"], one["n_queries"]) for one in found["words in the query"]
+        (one.kind, one.n_queries) for one in found["words in the query"]
     ]
 
 
 def test_numbers_are_in_their_order():
     queries = [Query(f"q{n}", "one", metadata={"k": kind}) for n, kind in enumerate([10, 9, "nan", "b", 10, 9, 2, 2.5])]
     (by, *_) = slices_of(Split(queries + queries, {}), ["AP"], np.zeros((16, 1)))
-    assert ["2", "2.5", "9", "10", "b", "nan"] == [one["kind"] for one in by["kinds"]]
+    assert ["2", "2.5", "9", "10", "b", "nan"] == [one.kind for one in by.kinds]
 
 
 def test_queries_that_are_all_alike_are_not_divided():

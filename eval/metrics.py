@@ -9,9 +9,9 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from rag.errors import ArtifactError
 
@@ -157,8 +157,8 @@ class Metrics(_Entry):
 
     dataset: str
     split: str
-    n_queries: int
-    measures: Mapping[str, Mean]
+    n_queries: Annotated[int, Field(ge=1)]
+    measures: Annotated[Mapping[str, Mean], Field(min_length=1)]
     latency_ms: Latency | None
     throughput_qps: float
     costs: Spending
@@ -217,13 +217,8 @@ def read_metrics(folder: Path) -> Metrics:
         raise ArtifactError(f"{folder}: damaged: {error}") from None
     try:
         return Metrics.model_validate(values)
-    except ValueError as error:  # pydantic's own is one
-        where = _first(error)
-        raise ArtifactError(f"{folder}: damaged: its files do not fit together (metrics.json: {where})") from None
-
-
-def _first(error: ValueError) -> str:
-    mistakes = getattr(error, "errors", list)()
-    if not mistakes:
-        return str(error)
-    return f"{'.'.join(map(str, mistakes[0]['loc']))}: {mistakes[0]['msg']}"
+    except ValidationError as error:
+        mistake = error.errors()[0]
+        where = ".".join(map(str, mistake["loc"]))
+        message = f"its files do not fit together (metrics.json: {where}: {mistake['msg']})"
+        raise ArtifactError(f"{folder}: damaged: {message}") from None

@@ -52,8 +52,8 @@ def means(names: Sequence[str], table: npt.NDArray[np.float64], *, seed: int = 0
         table: Their values, float64 [n_queries, n_measures].
         seed: Of the resampling.
     """
-    bounds = interval(table, seed=seed) or [None] * len(names)
+    bounds = interval(table, seed=seed)
     return {
-        name: Mean(mean=float(column.mean()), ci95=bound)
-        for name, column, bound in zip(names, table.T, bounds, strict=True)
+        name: Mean(mean=float(table[:, column].mean()), ci95=bounds[column] if bounds else None)
+        for column, name in enumerate(names)
     }

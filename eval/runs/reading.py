@@ -179,13 +179,13 @@ def _of_folder(folder: Path, name: str, measures: Sequence[str]) -> RunValues:
                 parameter="measures",
             )
         table = pq.read_table(folder / "per_query.parquet", columns=["query_id", "query", *wanted])
+        ids = table["query_id"].to_pylist()
+        values = {measure: dict(zip(ids, table[measure].to_pylist(), strict=True)) for measure in wanted}
+        texts = dict(zip(ids, table["query"].to_pylist(), strict=True))
+        return _described(name, record, values, texts, read_settings(folder / "config.yaml"))
     except (OSError, ArithmeticError, AttributeError, KeyError, TypeError, ValueError, pa.ArrowException) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise ArtifactError(f"{folder}: is no run folder, or damaged: {reason}") from None
-    ids = table["query_id"].to_pylist()
-    values = {measure: dict(zip(ids, table[measure].to_pylist(), strict=True)) for measure in wanted}
-    texts = dict(zip(ids, table["query"].to_pylist(), strict=True))
-    return _described(name, record, values, texts, read_settings(folder / "config.yaml"))
 
 
 def _described(

@@ -239,7 +239,13 @@ def _measure(name: str, mean: Mean) -> _Measure:
     low, high = mean.ci95 or (None, None)
     kind, _, cutoff = name.partition("@")
     among = f"the first {cutoff}" if cutoff else "all returned"
-    return _Measure(name, mean.mean, low, high, _MEANINGS.get(kind.partition("(")[0], "").format(among=among))
+    return _Measure(
+        name,
+        float("nan") if mean.mean is None else mean.mean,
+        low,
+        high,
+        _MEANINGS.get(kind.partition("(")[0], "").format(among=among),
+    )
 
 
 def _spending(steps: Sequence[StepCosts | StageCosts]) -> _Spending:

@@ -30,9 +30,11 @@ from rag import (
     Threshold,
     Training,
 )
-from rag.eval.claim_judge import ClaimJudge
 from rag.eval.datasets.file import DatasetFile
-from rag.eval.datasets.tables import CorpusTable, QrelsTable, QueriesTable
+from rag.eval.datasets.tables.corpus import CorpusTable
+from rag.eval.datasets.tables.qrels import QrelsTable
+from rag.eval.datasets.tables.queries import QueriesTable
+from rag.eval.judges.claims import ClaimJudge
 from rag.hpo import (
     GP,
     NSGA2,

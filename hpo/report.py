@@ -31,7 +31,7 @@ def render_report(result: SweepResult) -> str:
     return render_page(
         "sweep.html.j2",
         view,
-        package="hpo",
+        package="rag.hpo",
         style="sweep.css",
         figures=drawings,
         filters={"value": figures.value_text},

@@ -67,6 +67,31 @@ def test_foreign_modules_leave_imports_working(foreign: Path) -> None:
     ]
 
 
+SWEEP = """\
+type: sweep
+dataset: data
+pipeline: {type: pipeline, retriever: {type: bm25, k1: {tune: categorical, choices: [0.9, 1.2]}}}
+n_trials: 2
+"""
+
+
+def test_foreign_modules_leave_work_and_reports_working(foreign: Path) -> None:
+    start = foreign / "start"
+    commands = [
+        ["init", "start"],
+        ["eval", "start/pipeline.yaml", "--dataset", "start/data", "--out", "run"],
+        ["report", "run"],
+        ["tune", "start/sweep.yaml", "--out", "sweep"],
+        ["compare", "first=run", "second=run", "--out", "compared"],
+    ]
+    for command in commands:
+        result = run(RAG, *command, cwd=foreign, pythonpath=foreign)
+        assert result.returncode == 0, result.stderr
+        (start / "sweep.yaml").write_text(SWEEP, encoding="utf-8")
+    for page in ("run/report.html", "sweep/report.html", "compared/compare.html"):
+        assert (foreign / page).is_file()
+
+
 def test_a_foreign_rag_in_the_working_folder_is_not_imported(tmp_path: Path) -> None:
     (tmp_path / "rag").mkdir()
     (tmp_path / "rag" / "__init__.py").write_text("raise SystemExit('the foreign rag was imported')\n")

@@ -30,6 +30,7 @@ from rag.eval.judge import Judge, Judgement
 from rag.eval.judging import check_judges, judge_answers
 from rag.eval.latency import time_alone
 from rag.eval.measures import DEFAULT_MEASURES, Run, check_judgements, interval, parse_measures, per_query, short_lists
+from rag.eval.overlap import learned_parts, overlap_note, overlap_of
 from rag.eval.provenance import documents_fingerprint, machine, queries_fingerprint, versions
 from rag.eval.remarks import run_remarks, split_remarks
 from rag.eval.saved import differences
@@ -143,8 +144,9 @@ def evaluate(
     writing = check_judges(pipeline, judges, labels) if answer or judges or labels else None
     chosen = dataset.split(split)
     check_judgements(parsed, chosen.qrels)
+    training = dataset.training(split)
     if fit:
-        pipeline.fit(dataset.corpus, training=dataset.training(split), progress=progress, seed=seed, store=store)
+        pipeline.fit(dataset.corpus, training=training, progress=progress, seed=seed, store=store)
     as_it_is = [] if fit else differences(pipeline, dataset, chosen)
     for note in as_it_is:
         logger.warning("%s", note)
@@ -213,6 +215,8 @@ def evaluate(
     short = short_lists(parsed, run, len(pipeline.corpus))
     for note in (*as_it_is, *short, *(answers.notes if answers else ()), *untimed):
         remarks.add("note", note)
+    for note in overlap_note(chosen, training):
+        remarks.add("shared_with_training", note)
     corpus = {
         "documents": pipeline.corpus.n_alive,
         "passages": len(pipeline.passages),
@@ -243,7 +247,9 @@ def evaluate(
         ],
         "attribution": attribution.summary(parsed[0], chosen.qrels),
         "failures": summary_of_failures(failures, chosen.queries, len(attribution.keys), cuts.setting),
-        "slices": slices_of(chosen, [str(measure) for measure in parsed], table, seed=seed),
+        "slices": slices_of(chosen, [str(measure) for measure in parsed], table, training=training, seed=seed),
+        "overlap": overlap_of(chosen, training),
+        "learned": learned_parts(pipeline),
         "fit": [{"name": name} | costs.as_dict() for name, costs in pipeline.fit_costs.stages.items()],
         "indexes": _indexes(pipeline),
         "filters": [log.summary() for log in filters],

@@ -9,8 +9,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from rag.context import Training
 from rag.eval.datasets.base import Split
 from rag.eval.measures import interval
+from rag.eval.overlap import nearest, shares_document
 from rag.types import Query
 
 __all__ = ["slices_of"]
@@ -18,15 +20,26 @@ __all__ = ["slices_of"]
 _MOST_VALUES = 20
 """A field with more values names queries rather than kinds of them."""
 
+NEAREST = "similarity to the nearest training query"
+"""Cosine of their words, weighted by rarity."""
+
 _RANGES: dict[str, tuple[tuple[str, float, float], ...]] = {
     "relevant documents": (("none", 0, 0), ("1", 1, 1), ("2 to 5", 2, 5), ("more than 5", 6, np.inf)),
+    NEAREST: (
+        ("below 0.2", 0, 0.2),
+        ("0.2 to 0.4", 0.2, 0.4),
+        ("0.4 to 0.6", 0.4, 0.6),
+        ("0.6 and above", 0.6, np.inf),
+    ),
     "words in the query": (("1 to 3", 0, 3), ("4 to 8", 4, 8), ("9 to 20", 9, 20), ("more than 20", 21, np.inf)),
 }
 
 Floats = npt.NDArray[np.float64]
 
 
-def slices_of(split: Split, names: Sequence[str], table: Floats, *, seed: int = 0) -> list[dict[str, Any]]:
+def slices_of(
+    split: Split, names: Sequence[str], table: Floats, *, training: Training | None = None, seed: int = 0
+) -> list[dict[str, Any]]:
     """The entry ``slices`` of ``metrics.json``: for each way to divide the queries that gives at least two kinds, the
     kinds with their means. Intervals tell whether kinds differ: with few queries they are wide.
 
@@ -34,6 +47,8 @@ def slices_of(split: Split, names: Sequence[str], table: Floats, *, seed: int = 
         split: The queries.
         names: Of the measures.
         table: Their values, float64 [n_queries, n_measures].
+        training: What the pipeline may have learned from: queries that share a relevant document with it, or are like
+            one of its, are told apart.
         seed: Of the intervals.
     """
     relevant = {query.id: sum(grade > 0 for grade in split.qrels.get(query.id, {}).values()) for query in split.queries}
@@ -42,6 +57,8 @@ def slices_of(split: Split, names: Sequence[str], table: Floats, *, seed: int = 
     }
     ways["relevant documents"] = lambda query: _range(relevant[query.id], "relevant documents")
     ways["words in the query"] = lambda query: _range(len(query.text.split()), "words in the query")
+    if training is not None:
+        ways |= _by_training(split, training)
     found = []
     for by, kind_of in ways.items():
         kinds: dict[str, list[int]] = {}
@@ -54,6 +71,15 @@ def slices_of(split: Split, names: Sequence[str], table: Floats, *, seed: int = 
             known = sorted(kinds, key=order.index if order else _natural)
             found.append({"by": by, "kinds": [_kind(one, kinds[one], names, table, seed) for one in known]})
     return found
+
+
+def _by_training(split: Split, training: Training) -> dict[str, Callable[[Query], str | None]]:
+    row = {query.id: number for number, query in enumerate(split.queries)}
+    shares, near = shares_document(split, training), nearest(split.queries, training.queries)
+    return {
+        "shares a relevant document with training": lambda query: "yes" if shares[row[query.id]] else "no",
+        NEAREST: lambda query: _range(float(near[row[query.id]]), NEAREST),
+    }
 
 
 def _kind(name: str, rows: list[int], names: Sequence[str], table: Floats, seed: int) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from rag.context import Progress
     from rag.corpus.passages import Passages
     from rag.embedders.base import Embedder, TokenEmbedder, TokenVectors
+    from rag.learning.unseen import Unseen
+    from rag.stage import Retriever
     from rag.store.store import Store
 
 __all__ = ["Group", "KeyTexts", "QueryBatch"]
@@ -61,6 +63,8 @@ class QueryBatch:
         answers: Filled when not None, by :meth:`answered`. Answers cost calls of a language model, so they are written
             only for those who want them: not to learn from, to time, or to tune the search.
         progress: Shows how far what takes long is.
+        unseen: For training queries that something learns from: which judged queries are to be treated as if nobody had
+            judged them. What remembers judgements honours it.
     """
 
     queries: Sequence[Query]
@@ -70,6 +74,10 @@ class QueryBatch:
     key_texts: dict[str, KeyTexts] = field(default_factory=dict)
     answers: dict[int, Answer] | None = None
     progress: Progress | None = None
+    unseen: Unseen | None = None
+    lists: dict[str, Candidates] = field(default_factory=dict)
+    """The tables that :meth:`record` was given, also without a trace: what a later stage may look at."""
+    _found: dict[str, tuple[Candidates, dict[str, Candidates]]] = field(default_factory=dict)
     _place: str = "retriever"
     _vectors: Callable[[Embedder], Vectors] | None = None
     _remembered: dict[tuple[str, str], object] = field(default_factory=dict)
@@ -91,7 +99,15 @@ class QueryBatch:
             def vectors(embedder: Embedder) -> Vectors:
                 return self.embeddings(embedder)[rows]
 
-        return replace(self, queries=chosen, _vectors=vectors, _remembered={})
+        lists = {name: table.rows(rows) for name, table in self.lists.items()}
+        tables = {
+            key: (table.rows(rows), {step: part.rows(rows) for step, part in parts.items()})
+            for key, (table, parts) in self._found.items()
+        }
+        unseen = None if self.unseen is None else self.unseen.part(rows)
+        return replace(
+            self, queries=chosen, unseen=unseen, lists=lists, _found=tables, _vectors=vectors, _remembered={}
+        )
 
     def with_text(self) -> Ints:
         """Positions of the queries that have a text, ascending int64: the others find nothing."""
@@ -158,7 +174,63 @@ class QueryBatch:
             queries: As many, in the same order.
             vectors: Gives what :meth:`embeddings` gives, float32 [n, d]; None has the embedder embed the texts.
         """
-        return replace(self, queries=queries, trace=None, answers=None, _vectors=vectors, _remembered={}, _paid=set())
+        return replace(
+            self,
+            queries=queries,
+            trace=None,
+            answers=None,
+            lists={},
+            _found={},
+            _vectors=vectors,
+            _remembered={},
+            _paid=set(),
+        )
+
+    def elsewhere(self) -> QueryBatch:
+        """The same queries, asked of something that is no corpus of the pipeline's, such as its keys: what is known of
+        the queries is shared, lists are not.
+        """
+        return replace(self, trace=None, lists={}, _found={})
+
+    def found_by(self, retriever: Retriever, *, recorded: bool = True) -> Candidates:
+        """What a retriever finds for these queries; an equal one that was asked before is not asked again. Its parts
+        are recorded, unless ``recorded`` is false.
+        """
+        if not recorded:
+            return replace(self, trace=None, lists={}).found_by(retriever)  # what was found is remembered here too
+        known = self._found.get(retriever.fingerprint)
+        if known is None:
+            earlier = set(self.lists)
+            table = retriever.retrieve(self)
+            inside = {name: self.lists[name] for name in self.lists if name not in earlier}
+            self._found[retriever.fingerprint] = table, self._below(self._place, inside)
+            return table
+        for step, table in known[1].items():  # the parts have the same names whether it is asked or remembered
+            self.record(f"{self._place}{step}", table)
+        return known[0]
+
+    def was_found(self, retriever: Retriever, table: Candidates) -> None:
+        """Tell what the pipeline's retriever finds for these queries."""
+        self._found[retriever.fingerprint] = table, self._below("retriever", self.lists)
+
+    @staticmethod
+    def _below(place: str, lists: Mapping[str, Candidates]) -> dict[str, Candidates]:
+        """Lists of the parts of what is asked at a place, by what their names add to it."""
+        return {name[len(place) :]: table for name, table in lists.items() if name.startswith(f"{place}.")}
+
+    @contextmanager
+    def at(self, step: str) -> Iterator[None]:
+        """Around a step of the pipeline: what is inside it is recorded under its name."""
+        outer, self._place = self._place, step
+        try:
+            yield
+        finally:
+            self._place = outer
+
+    @property
+    def place(self) -> str:
+        """The name of what is being asked, such as ``retriever.0 bm25`` or ``stages.0 rerank``."""
+        return self._place
 
     @contextmanager
     def inside(self, step: str) -> Iterator[str]:
@@ -170,7 +242,10 @@ class QueryBatch:
             self._place = outer
 
     def record(self, name: str, candidates: Candidates, keys: KeyTexts | None = None) -> None:
-        """Keep a table for ``explain``, if anyone asked; ``keys`` gives the texts that matched at places of it."""
+        """Keep a table for later stages, and for ``explain`` if anyone asked; ``keys`` gives the texts that matched at
+        places of it.
+        """
+        self.lists[name] = candidates
         if self.trace is not None:
             self.trace[name] = candidates
             if keys is not None:

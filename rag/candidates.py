@@ -23,6 +23,8 @@ Vectors = npt.NDArray[np.float32]
 PADDING = -1
 """Position that means "no candidate here"."""
 
+_NO_DOCUMENT = np.iinfo(np.int64).max
+
 
 @dataclass(frozen=True, slots=True)
 class Candidates:
@@ -112,7 +114,7 @@ class Candidates:
     def __len__(self) -> int:
         return len(self.positions)
 
-    def rows(self, rows: Ints) -> Candidates:
+    def rows(self, rows: Ints | slice) -> Candidates:
         """The candidates of these queries."""
         return Candidates(self.positions[rows], self.scores[rows], self.passages[rows])
 
@@ -127,6 +129,19 @@ class Candidates:
     def head(self, k: int) -> Candidates:
         """The best ``k`` of every query."""
         return Candidates(self.positions[:, :k], self.scores[:, :k], self.passages[:, :k])
+
+    def filled(self, width: int, score: float) -> Candidates:
+        """Rows made ``width`` long by documents that do not exist, all of this score: how a list looks to whoever
+        scales scores, where documents that are not in it are known to have that score. Not to be returned.
+        """
+        added = max(width - self.positions.shape[1], 0)
+        wide = [
+            np.pad(table, ((0, 0), (0, added)), constant_values=PADDING) for table in (self.positions, self.passages)
+        ]
+        empty = wide[0] < 0
+        scores = np.pad(self.scores, ((0, 0), (0, added)))
+        fill = np.float32(score)
+        return Candidates(np.where(empty, _NO_DOCUMENT, wide[0]), np.where(empty, fill, scores), wide[1])
 
     def rescored(self, scores: Floats, *, top_k: int | None = None) -> Candidates:
         """The same candidates under new scores (``-inf`` drops one), sorted again and cut."""

@@ -28,6 +28,8 @@ from rag.types import Document, Query
 if TYPE_CHECKING:
     from rag.component import Component, Need
     from rag.embedders.base import Embedder, TokenEmbedder, TokenVectors
+    from rag.learning.unseen import LeaveOut, Unseen
+    from rag.stage import Retriever
     from rag.store.pieces import Pieces
     from rag.store.store import Store
 
@@ -43,10 +45,13 @@ class Training:
     Args:
         queries: The queries.
         judgements: Grade by document id by query id; a grade above 0 is relevant.
+        dev: Other judged queries, to choose with between what was learned and what was not; nothing learns from them.
+            None where there are none: then a part of the training queries is kept from learning for that.
     """
 
     queries: Sequence[Query]
     judgements: Mapping[str, Mapping[str, int]]
+    dev: Training | None = None
 
 
 class Progress(Protocol):
@@ -97,6 +102,8 @@ class FitContext:
         kept: When a fitted pipeline is brought up to date: which of its passages stay, as positions in the old table,
             ascending; in the new one they come first. None when everything is fitted from nothing.
         relabelled: Then, whether metadata of documents that stay has changed.
+        first: The retriever of the pipeline, for what comes behind it and takes parts of it; None outside a pipeline,
+            and over other passages than its own.
         remarks: What was cut or left out.
     """
 
@@ -110,6 +117,7 @@ class FitContext:
     reused: list[str] = field(default_factory=list)
     kept: Ints | None = None
     relabelled: bool = False
+    first: Retriever | None = None
     remarks: Remarks = field(default_factory=Remarks)
     _recordings: list[Remarks] = field(default_factory=list)
     """Of the artifacts that are being built: what was remarked meanwhile, to be remarked again where they are found."""
@@ -120,7 +128,9 @@ class FitContext:
     _upstream: Upstream | None = None
     _n_before: int = 0
     """Steps before the one that is being fitted."""
-    _training_run: tuple[QueryBatch, Candidates] | None = None
+    _training_runs: dict[str, tuple[QueryBatch, Candidates]] = field(default_factory=dict)
+    _training_batch: QueryBatch | None = None
+    _unseen: dict[str, Unseen] = field(default_factory=dict)
     _embedded: dict[tuple[str, int], Vectors] = field(default_factory=dict)
     _tokens: dict[tuple[str, int], TokenVectors] = field(default_factory=dict)
     _unfinished: list[Pieces] = field(default_factory=list)
@@ -172,24 +182,59 @@ class FitContext:
 
     def after(self, upstream: Upstream) -> None:
         """What is fitted from now on comes after these steps of the pipeline."""
-        self._upstream, self._training_run = upstream, None
+        self._upstream, self._training_runs = upstream, {}
         self._n_before += 1
 
-    def training_run(self) -> tuple[QueryBatch, Candidates]:
-        """The training queries, and what the steps before the one that is being fitted find for them; computed once,
-        and from the store when it was computed before.
+    def training_run(self, leave_out: LeaveOut = "duplicates") -> tuple[QueryBatch, Candidates]:
+        """The training queries, and what the steps before the one that is being fitted find for them, each as if
+        neither it nor what ``leave_out`` says had ever been judged; computed once, and from the store when it was
+        computed before.
         """
         if self.training is None or self._upstream is None:
             raise ConfigError("training queries and the steps before are needed: fit this as a stage of a pipeline")
-        if self._training_run is None:
-            batch = QueryBatch(self.training.queries, trace={}, store=self.store)
-            candidates = self._upstream.run(batch)
-            spent = batch.ledger.total
-            spent.seconds = 0.0  # has been booked as it passed
-            self.ledger.book(spent)
-            self.ledger.join_calls(batch.ledger)
-            self._training_run = batch, candidates
-        return self._training_run
+        if leave_out not in self._training_runs:
+            unseen = self.unseen(leave_out)
+            self._training_runs[leave_out] = self._upstream_run(self.training.queries, unseen)
+        return self._training_runs[leave_out]
+
+    def dev_run(self) -> tuple[QueryBatch, Candidates] | None:
+        """The same of :attr:`Training.dev`, which nothing has seen; None where there are none."""
+        if self.training is None or self.training.dev is None or self._upstream is None:
+            return None
+        if "dev" not in self._training_runs:
+            self._training_runs["dev"] = self._upstream_run(self.training.dev.queries, None)
+        return self._training_runs["dev"]
+
+    def _upstream_run(self, queries: Sequence[Query], unseen: Unseen | None) -> tuple[QueryBatch, Candidates]:
+        assert self._upstream is not None
+        batch = QueryBatch(queries, trace={}, store=self.store, unseen=unseen)
+        candidates = self._upstream.run(batch)
+        spent = batch.ledger.total
+        spent.seconds = 0.0  # has been booked as it passed
+        self.ledger.book(spent)
+        self.ledger.join_calls(batch.ledger)
+        return batch, candidates
+
+    def training_batch(self) -> QueryBatch:
+        """The training queries for a part of a retriever that learns from what other parts find: each is answered as if
+        neither it nor what is the same question had ever been judged. The same batch for all who ask.
+        """
+        if self.training is None:
+            raise ConfigError("training queries are needed: give some to fit")
+        if self._training_batch is None:
+            self._training_batch = QueryBatch(
+                self.training.queries, store=self.store, ledger=self.ledger, unseen=self.unseen()
+            )
+        return self._training_batch
+
+    def unseen(self, leave_out: LeaveOut = "duplicates") -> Unseen:
+        """What training queries must not see of each other's judgements."""
+        from rag.learning.unseen import Unseen
+
+        assert self.training is not None
+        if leave_out not in self._unseen:
+            self._unseen[leave_out] = Unseen.of(self.training, leave_out)
+        return self._unseen[leave_out]
 
     def build(
         self, component: Component, make: Callable[[], None], *, inputs: Mapping[str, Component | str] | None = None
@@ -263,12 +308,8 @@ class FitContext:
         """
         if self.training is None:
             return ""
-        queries = [
-            [query.id, query.text, query.filter, [[turn.speaker, turn.text] for turn in query.turns]]
-            for query in self.training.queries
-        ]
-        judgements = {query: dict(judged) for query, judged in self.training.judgements.items()}
-        return fingerprint([queries, judgements, self.corpus.fingerprint])
+        dev = [] if self.training.dev is None else _judged(self.training.dev)
+        return fingerprint([*_judged(self.training), self.corpus.fingerprint, *dev])
 
     def embed_passages(self, embedder: Embedder, *, start: int = 0) -> Vectors:
         """Vectors of all passages by this embedder, or of those from a position on, float32 [n - start, d]; computed
@@ -311,6 +352,8 @@ class FitContext:
             corpus=passages.corpus,
             passages=passages,
             kept=kept,
+            first=None,
+            _training_batch=None,
             _fitted=fitted,
             _embedded={},
             _tokens={},
@@ -438,3 +481,12 @@ def _learns(component: Component) -> bool:
 
 def _needs(component: Component, what: Need) -> bool:
     return any(what in part.needs for _, part in component.spec.walk())
+
+
+def _judged(training: Training) -> list[Any]:
+    """Queries and judgements as JSON values."""
+    queries = [
+        [query.id, query.text, query.filter, [[turn.speaker, turn.text] for turn in query.turns]]
+        for query in training.queries
+    ]
+    return [queries, {query: dict(judged) for query, judged in training.judgements.items()}]

@@ -31,6 +31,7 @@ from rag.corpus.readers import read_corpus
 from rag.costs import Ledger
 from rag.embedders.base import Embedder
 from rag.errors import ArtifactError, ConfigError, DataError, MissingExtraError, ModelError, NotFittedError, RagError
+from rag.learning.remembers import Remembers
 from rag.limits import MAX_DELETES
 from rag.progress import announced
 from rag.remarks import Remark, Remarks
@@ -212,7 +213,7 @@ class Pipeline(Component):
         with ledger.stage("chunker"):
             passages = self.chunker.chunk(corpus, self._tokenizer())
         self._passages = self._saved = None  # not fitted, should anything below fail
-        context = FitContext(corpus, passages, training, ledger, progress, seed, store)
+        context = FitContext(corpus, passages, training, ledger, progress, seed, store, first=self.retriever)
         with ledger.stage("shared"):
             self.prepare(context)
         self._keys = self._step_keys(context)
@@ -352,6 +353,31 @@ class Pipeline(Component):
             max_deletes=max_deletes,
             drop_fields=drop_fields,
         )
+
+    @refuses_unknown
+    def add_judgements(self, judged: Training, *, weight: float = 1.0) -> int:
+        """Have those parts that remember judged queries, such as ``query_memory``, remember more of them at once.
+
+        Args:
+            judged: Queries and their judgements, of documents by their ids.
+            weight: What one of them counts beside one of the training judgements: less than 1 for clicks.
+
+        Returns:
+            How many judgements were new or changed.
+
+        Raises:
+            ConfigError: Nothing in the pipeline remembers any.
+        """
+        self.passages  # noqa: B018 - raises when not fitted
+        parts = [(path, part) for path, part in self.spec.walk() if isinstance(part, Remembers)]
+        if not parts:
+            raise ConfigError("no part of this pipeline remembers judgements: it takes a query_memory")
+        changed = max(part.add_judgements(judged, weight=weight) for _, part in parts)
+        self._keys = []  # what it finds has another identity now
+        if self._saved is not None:
+            rest = self._saved.as_before - {f"state/{path}" for path, _ in parts}
+            self._saved = replace(self._saved, as_before=rest)
+        return changed
 
     @refuses_unknown
     def compact(self, *, store: Store | str | Path | None = None, progress: Progress = no_progress) -> Changes:
@@ -507,6 +533,7 @@ class Pipeline(Component):
     def _through(self, batch: QueryBatch, n_steps: int | None) -> Candidates:
         """What comes out of the first steps; all of them for None."""
         candidates = Candidates.empty(len(batch))
+        batch.lists.clear()  # of an earlier run
         if not len(batch):
             return candidates
         asked = batch.with_text()
@@ -514,14 +541,18 @@ class Pipeline(Component):
             return self._without_blanks(batch, asked, n_steps)
         for number, (name, step) in enumerate(self._steps()[:n_steps]):
             key = self._keys[number] if self._keys else None
+            if key is not None and batch.unseen is not None and self._remembers(number):
+                key = fingerprint([key, batch.unseen.fingerprint])
             kept = batch.store is not None and all(getattr(part, "keeps_lists", True) for _, part in step.spec.walk())
             if batch.store is None or key is None or not kept or batch.is_doubtful:
-                with batch.ledger.stage(name):
+                with batch.ledger.stage(name), batch.at(name):
                     candidates = _ask(step, batch, candidates)
                 batch.record(name, candidates)
             else:
                 about = ", then ".join(repr(one) for _, one in self._steps()[: number + 1])
                 candidates = kept_step(batch.store, key, about, name, partial(_ask, step), batch, candidates)
+            if isinstance(step, Retriever):
+                batch.was_found(step, candidates)
         return candidates
 
     def _without_blanks(self, batch: QueryBatch, asked: Ints, n_steps: int | None) -> Candidates:
@@ -684,7 +715,7 @@ class Pipeline(Component):
             alive[np.load(data / "deleted.npy")] = False
             corpus = corpus.with_alive(alive)
         passages = Passages.load(data, corpus)
-        context = FitContext(corpus, passages)
+        context = FitContext(corpus, passages, first=pipeline.retriever)
         pipeline.spec.restore(data / "state", context)
         if (data / "remarks.json").is_file():
             remarks = json.loads((data / "remarks.json").read_text(encoding="utf-8"))
@@ -732,6 +763,10 @@ class Pipeline(Component):
         store, or holds live Python objects.
         """
         return self._keys[-1] if self._keys else None
+
+    def _remembers(self, number: int) -> bool:
+        """Whether what comes out of a step hangs on judgements."""
+        return any(step.spec.learns for _, step in self._steps()[: number + 1])
 
     def _embedder(self) -> Embedder | None:
         """The embedder whose tokens the chunker counts: the first in the tree that has any."""

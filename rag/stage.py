@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, ClassVar
 
-from rag.candidates import Candidates, Ints
+from rag.candidates import Candidates, Floats, Ints
 from rag.component import Component
 from rag.corpus.passages import Passages
 from rag.errors import NotFittedError
@@ -26,6 +27,27 @@ class Retriever(Component):
     @abstractmethod
     def retrieve(self, batch: QueryBatch) -> Candidates:
         """The best documents of every query, each once, at most the retriever's ``top_k``."""
+
+    def scaled_by(self, found: Candidates) -> Candidates:
+        """A table it gave as those should see it who scale its scores by lowest, mean or spread: the same, or longer
+        where a list has room left since all other documents have one known score (:meth:`Candidates.filled`).
+        """
+        return found
+
+    def features(self, batch: QueryBatch, candidates: Candidates, first: Candidates) -> Mapping[str, Floats]:
+        """Scores that it knows of given documents beside the list it finds, by name: float32 [n, k] each, more is
+        better, anything at padding. For learning to rank; only what costs little.
+
+        Args:
+            batch: The queries.
+            candidates: The documents.
+            first: The list that the stage which asks was given, best first.
+        """
+        return {}
+
+    def query_features(self, batch: QueryBatch) -> Mapping[str, Floats]:
+        """What it knows of the queries themselves, by name: float32 [n] each."""
+        return {}
 
 
 class Stage(Component):

@@ -229,6 +229,10 @@ class ComponentConformance:
         """Questions to ask."""
         return QUERIES
 
+    def training(self) -> Training | None:
+        """Judged queries, for a component that learns; none by default."""
+        return None
+
     def passages(self, *, chunked: bool = False) -> Passages:
         """The corpus whole, or in pieces of five words."""
         return _pieces(self.corpus()) if chunked else Passages.whole(self.corpus())
@@ -236,7 +240,7 @@ class ComponentConformance:
     def fitted(self, passages: Passages) -> Any:
         """A component fitted on passages, as a pipeline does it."""
         component = self.make()
-        context = FitContext(passages.corpus, passages)
+        context = FitContext(passages.corpus, passages, self.training())
         component.prepare(context)
         context.fit(component)
         return component
@@ -334,7 +338,7 @@ class RetrieverConformance(ComponentConformance):
     def test_it_is_fitted_again_on_other_documents(self) -> None:
         passages, first = self.passages(), self.passages(chunked=True)
         retriever = self.fitted(first)
-        retriever.fit(FitContext(passages.corpus, passages))
+        retriever.fit(FitContext(passages.corpus, passages, self.training()))
         expected = self.fitted(passages).retrieve(QueryBatch(self.queries()))
         _check_same(retriever.retrieve(QueryBatch(self.queries())), expected)
 

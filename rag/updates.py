@@ -273,6 +273,7 @@ def _update(pipeline: Pipeline, context: FitContext, *, moved: bool) -> None:
     """Bring all components up to date. They are changed in a twin, so that an error leaves the pipeline as it was."""
     twin = pipeline.spec.clone()
     twin.spec.copy_state_from(pipeline)
+    context.first = twin.retriever
     with context.ledger.stage("shared"):
         twin.prepare(context)
     for name, component in twin._steps():

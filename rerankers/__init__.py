@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from rag.rerankers.cur.presets import ADACUR, ANNCUR, AXN
     from rag.rerankers.cur.stage import Cur
     from rag.rerankers.graph_adaptive import GraphAdaptive
+    from rag.rerankers.learned_rank.stage import LearnedRank
     from rag.rerankers.max_sim import MaxSim
     from rag.rerankers.rerank import Rerank
 
@@ -30,6 +31,7 @@ __all__ = [
     "EmbeddingFactors",
     "Factors",
     "GraphAdaptive",
+    "LearnedRank",
     "MatrixFactorisation",
     "MaxSim",
     "Rerank",
@@ -49,6 +51,7 @@ __getattr__, __dir__ = lazy_attributes(
         "EmbeddingFactors": "rag.rerankers.cur.factors",
         "Factors": "rag.rerankers.cur.factors",
         "GraphAdaptive": "rag.rerankers.graph_adaptive",
+        "LearnedRank": "rag.rerankers.learned_rank.stage",
         "MatrixFactorisation": "rag.rerankers.cur.matrix_factorisation",
         "MaxSim": "rag.rerankers.max_sim",
         "Rerank": "rag.rerankers.rerank",

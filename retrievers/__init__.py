@@ -9,7 +9,9 @@ from rag._lazy import lazy_attributes
 if TYPE_CHECKING:
     from rag.retrievers.bm25 import BM25
     from rag.retrievers.dense import Dense
+    from rag.retrievers.feedback import Feedback
     from rag.retrievers.fusion.base import Fusion
+    from rag.retrievers.fusion.learned import Learned
     from rag.retrievers.fusion.min_max import MinMax
     from rag.retrievers.fusion.rrf import RRF
     from rag.retrievers.fusion.z_score import ZScore
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
     from rag.retrievers.key_spaces.text import TextKey
     from rag.retrievers.key_spaces.title import TitleKey
     from rag.retrievers.keyed import Keyed
+    from rag.retrievers.query_memory import QueryMemory
 
 __all__ = [
     "BM25",
@@ -43,6 +46,7 @@ __all__ = [
     "Auto",
     "Dense",
     "Factory",
+    "Feedback",
     "Flat",
     "Fusion",
     "Hybrid",
@@ -51,8 +55,10 @@ __all__ = [
     "Index",
     "Key",
     "Keyed",
+    "Learned",
     "MinMax",
     "PseudoQueriesKey",
+    "QueryMemory",
     "RaBitQ",
     "ScalarQuantized",
     "SummaryKey",
@@ -68,6 +74,7 @@ __getattr__, __dir__ = lazy_attributes(
         "BM25": "rag.retrievers.bm25",
         "Dense": "rag.retrievers.dense",
         "Factory": "rag.retrievers.indexes.factory",
+        "Feedback": "rag.retrievers.feedback",
         "Flat": "rag.retrievers.indexes.flat",
         "Fusion": "rag.retrievers.fusion.base",
         "HNSW": "rag.retrievers.indexes.hnsw",
@@ -84,8 +91,10 @@ __getattr__, __dir__ = lazy_attributes(
         "Index": "rag.retrievers.indexes.base",
         "Key": "rag.retrievers.key_spaces.base",
         "Keyed": "rag.retrievers.keyed",
+        "Learned": "rag.retrievers.fusion.learned",
         "MinMax": "rag.retrievers.fusion.min_max",
         "PseudoQueriesKey": "rag.retrievers.key_spaces.summary",
+        "QueryMemory": "rag.retrievers.query_memory",
         "RRF": "rag.retrievers.fusion.rrf",
         "SummaryKey": "rag.retrievers.key_spaces.summary",
         "TextKey": "rag.retrievers.key_spaces.text",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -14,10 +14,12 @@ from pydantic import Field
 from rag.candidates import PADDING, Candidates, Floats, Ints, top_k_of_scores
 from rag.corpus.passages import Passages
 from rag.errors import DataError, NotFittedError
+from rag.retrievers.asked_again import Recipe, TakesFeedback
 from rag.retrievers.bm25_weights import bm25_weights
+from rag.retrievers.judged import lookup
 from rag.retrievers.keys import best_documents
+from rag.retrievers.rm3 import expanded
 from rag.retrievers.vocabulary import Vocabulary
-from rag.stage import Retriever
 from rag.text.analyzer import AUTO, Analyzer, check_language, check_pattern, check_stemmer, check_stop_words
 from rag.text.remarks import remarks_on, sample
 
@@ -33,7 +35,7 @@ _BLOCK = 1 << 24
 """Scores computed at a time, queries x passages: 64 MiB of float32."""
 
 
-class BM25(Retriever):
+class BM25(TakesFeedback):
     """Ranks by the words that query and passage share (Robertson and Walker 1994).
 
     Scores are computed for a whole batch as one product of sparse matrices. Passages that share no word with the query
@@ -90,6 +92,7 @@ class BM25(Retriever):
         self._vocabulary: Vocabulary | None = None
         self._frequencies: Any = None  # scipy.sparse.csr_array [words, passages]
         self._computed: Any = None  # the weights, likewise
+        self._forward: Any = None  # frequencies by passage and lengths of passages, once feedback asks for them
         self._passages: Passages | None = None
         self._notes: tuple[str, ...] = ()
         self._language = check_language(language)
@@ -171,13 +174,72 @@ class BM25(Retriever):
             raise DataError("'bm25' found no words in the corpus: every passage is empty or made of stop words")
 
     def retrieve(self, batch: QueryBatch) -> Candidates:
-        step = max(1, _BLOCK // self._fitted().shape[1])
-        tables = [self._search(batch.part(slice(first, first + step))) for first in range(0, len(batch), step)]
-        return Candidates.stacked(tables)
+        self._fitted()
+        return self._ranked(batch, self._counts(batch.texts))
 
-    def _search(self, batch: QueryBatch) -> Candidates:
+    def features(self, batch: QueryBatch, candidates: Candidates, first: Candidates) -> Mapping[str, Floats]:
+        """Scores of all candidates' passages, also of those that the list is too short for."""
+        return {"score": self._scores_of(self._counts(batch.texts), candidates)}
+
+    def _scores_of(self, queries: Any, candidates: Candidates) -> Floats:
+        """Scores of the candidates' passages for weighted words, float32 [n, k]."""
+        found = np.zeros(candidates.positions.shape, dtype=np.float32)
+        step = max(1, _BLOCK // self._fitted().shape[1])
+        for start in range(0, len(found), step):
+            rows = slice(start, start + step)
+            product = queries[rows] @ self._weights
+            product.sort_indices()
+            found[rows] = lookup(product, candidates.passages[rows])
+        return found
+
+    def query_features(self, batch: QueryBatch) -> Mapping[str, Floats]:
+        """How rare the query's words are: sum and maximum of log(passages / passages with the word)."""
+        queries, frequencies = self._counts(batch.texts), self._fitted()
+        with_word = np.maximum(np.diff(frequencies.indptr), 1)
+        queries.data = np.log(frequencies.shape[1] / with_word[queries.indices]).astype(np.float32)
+        total = np.asarray(queries.sum(axis=1), dtype=np.float32)
+        rarest = queries.max(axis=1).toarray().ravel() if queries.shape[1] else total
+        return {"rarity": total, "rarest word": np.asarray(rarest, dtype=np.float32)}
+
+    def scaled_by(self, found: Candidates) -> Candidates:
+        """Passages that share no word with a query have score 0."""
+        return found.filled(self.top_k, 0.0)
+
+    def retrieve_again(self, batch: QueryBatch, trusted: Candidates, recipe: Recipe) -> Candidates:
+        return self._ranked(batch, self._expanded(batch, trusted, recipe))
+
+    def scores_again(
+        self, batch: QueryBatch, trusted: Candidates, recipe: Recipe, candidates: Candidates
+    ) -> Mapping[str, Floats]:
+        return {self.type: self._scores_of(self._expanded(batch, trusted, recipe), candidates)}
+
+    def _expanded(self, batch: QueryBatch, trusted: Candidates, recipe: Recipe) -> Any:
+        """The queries with words of trusted passages, CSR array [n_queries, words]."""
+        import scipy.sparse
+
+        frequencies = self._fitted()
+        if self._forward is None:
+            by_passage = scipy.sparse.csr_array(frequencies.T, dtype=np.float32)
+            self._forward = by_passage, np.asarray(by_passage.sum(axis=1))
+        passages, lengths = self._forward
+        return expanded(
+            self._counts(batch.texts),
+            passages,
+            lengths,
+            trusted.head(recipe.documents),
+            terms=recipe.terms,
+            original_weight=recipe.original_weight,
+        )
+
+    def _ranked(self, batch: QueryBatch, queries: Any) -> Candidates:
+        """The best documents for weighted words, CSR array [n_queries, words]."""
+        step = max(1, _BLOCK // self._fitted().shape[1])
+        parts = [slice(first, first + step) for first in range(0, len(batch), step)]
+        return Candidates.stacked([self._search(batch.part(part), queries[part]) for part in parts])
+
+    def _search(self, batch: QueryBatch, queries: Any) -> Candidates:
         assert self._passages is not None
-        scores = self._scores(batch.texts)
+        scores = self._scores(queries)
 
         def search(rows: Any, k: int, allowed: Any) -> tuple[Ints, Floats]:
             if allowed is None:
@@ -189,14 +251,17 @@ class BM25(Retriever):
 
         return best_documents(search, self._passages, self.top_k, batch)
 
-    def _scores(self, texts: Sequence[str]) -> Floats:
-        """Scores of all passages, float32 [n_queries, n_passages]; ``-inf`` where no word is shared."""
+    def _counts(self, texts: Sequence[str]) -> Any:
+        """How often each text has each word of the corpus, float32 CSR array [n_texts, words]."""
         import scipy.sparse
 
         columns, lengths = self._words().look_up(texts)
         ones = np.ones(len(columns), dtype=np.float32)
-        shape = (len(texts), self._weights.shape[0])
-        queries = scipy.sparse.csr_array((ones, columns, np.concatenate([[0], np.cumsum(lengths)])), shape=shape)
+        shape = (len(texts), self._fitted().shape[0])
+        return scipy.sparse.csr_array((ones, columns, np.concatenate([[0], np.cumsum(lengths)])), shape=shape)
+
+    def _scores(self, queries: Any) -> Floats:
+        """Scores of all passages, float32 [n_queries, n_passages]; ``-inf`` where no word is shared."""
         product = (queries @ self._weights).tocoo()
         scores = np.full(product.shape, -np.inf, dtype=np.float32)
         scores[product.row, product.col] = product.data  # a word that is there has a weight above 0, however common
@@ -246,7 +311,7 @@ class BM25(Retriever):
         self._set(scipy.sparse.csr_array(tuple(arrays), shape=shape, copy=False), context.passages)
 
     def _set(self, frequencies: Any, passages: Passages) -> None:
-        self._frequencies, self._passages, self._computed = frequencies, passages, None
+        self._frequencies, self._passages, self._computed, self._forward = frequencies, passages, None, None
 
     def _fitted(self) -> Any:
         if self._frequencies is None:

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 from pydantic import Field
 
-from rag.candidates import PADDING, Candidates, Floats, Ints, Vectors
+from rag.candidates import PADDING, Bools, Candidates, Floats, Ints, Vectors
 from rag.corpus.passages import Passages
 from rag.embedders.base import Embedder
-from rag.errors import NotFittedError
+from rag.errors import ConfigError, NotFittedError
+from rag.retrievers.asked_again import Recipe, TakesFeedback
 from rag.retrievers.indexes.base import Index
 from rag.retrievers.indexes.flat import Flat
 from rag.retrievers.keys import best_documents
-from rag.stage import Retriever
 
 if TYPE_CHECKING:
     from rag.batch import QueryBatch
@@ -23,8 +24,14 @@ if TYPE_CHECKING:
 
 __all__ = ["Dense"]
 
+_CENTER = 10
+"""Documents of a list that make its center."""
 
-class Dense(Retriever):
+_TOGETHER = 64
+"""Queries whose candidates' vectors are held at a time."""
+
+
+class Dense(TakesFeedback):
     """Embeds queries and passages and finds the nearest by inner product.
 
     A query whose vector is zero, such as one made only of words that ``lsa`` does not know, finds nothing.
@@ -91,7 +98,72 @@ class Dense(Retriever):
     def retrieve(self, batch: QueryBatch) -> Candidates:
         if self._passages is None:
             raise NotFittedError("'dense' has not been fitted: fit the pipeline it is in first")
-        vectors = self._scaled(batch.embeddings(self.embedder))
+        return self._nearest(batch, self._scaled(batch.embeddings(self.embedder)))
+
+    def retrieve_again(self, batch: QueryBatch, trusted: Candidates, recipe: Recipe) -> Candidates:
+        """With ``(1 - w) query + w mean of the trusted passages' vectors``.
+
+        Raises:
+            ConfigError: The index keeps no vectors as they were given.
+        """
+        if self._passages is None:
+            raise NotFittedError("'dense' has not been fitted: fit the pipeline it is in first")
+        return self._nearest(batch, self._moved(batch, trusted, recipe))
+
+    def scores_again(
+        self, batch: QueryBatch, trusted: Candidates, recipe: Recipe, candidates: Candidates
+    ) -> Mapping[str, Floats]:
+        return {self.type: self._products(self._moved(batch, trusted, recipe), candidates)}
+
+    def _moved(self, batch: QueryBatch, trusted: Candidates, recipe: Recipe) -> Vectors:
+        """The queries' vectors, moved towards those of trusted passages, float32 [n, d]."""
+        own = self._scaled(batch.embeddings(self.embedder))
+        near, mask = self.vectors_of(trusted.head(recipe.vectors))
+        count = mask.sum(axis=1, keepdims=True)
+        mean = near.sum(axis=1) / np.maximum(count, 1)
+        moved = (1 - recipe.vector_weight) * own + np.float32(recipe.vector_weight) * mean
+        useful = (count > 0) & own.any(axis=1, keepdims=True)  # who could ask nothing finds nothing now either
+        return self._scaled(np.where(useful, moved, own).astype(np.float32))
+
+    def features(self, batch: QueryBatch, candidates: Candidates, first: Candidates) -> Mapping[str, Floats]:
+        """Cosine with the query, and mean cosine with the first documents of the list (centrality); nothing where the
+        index keeps no full vectors.
+        """
+        if not candidates.positions.size or self.index.reconstruct(np.zeros(1, dtype=np.int64)) is None:
+            return {}
+        heads, inside = self.vectors_of(first.head(_CENTER))
+        center = heads.sum(axis=1) / np.maximum(inside.sum(axis=1, keepdims=True), 1)
+        cosine = self._products(self._scaled(batch.embeddings(self.embedder)), candidates)
+        return {"cosine": cosine, "central": self._products(center.astype(np.float32), candidates)}
+
+    def _products(self, vectors: Vectors, candidates: Candidates) -> Floats:
+        """Inner products of each query's vector with those of its candidates' passages, float32 [n, k]."""
+        found = np.zeros(candidates.positions.shape, dtype=np.float32)
+        for start in range(0, len(found), _TOGETHER):
+            rows = slice(start, start + _TOGETHER)
+            found[rows] = np.einsum("nkd,nd->nk", self.vectors_of(candidates.rows(rows))[0], vectors[rows])
+        return found
+
+    def vectors_of(self, candidates: Candidates) -> tuple[Vectors, Bools]:
+        """Vectors of candidates' passages as they are searched, float32 [n, k, d], 0 at padding; and where they are.
+
+        Raises:
+            ConfigError: The index keeps no vectors as they were given.
+        """
+        mask = candidates.mask
+        passages, where = np.unique(candidates.passages[mask], return_inverse=True)
+        vectors = self.index.reconstruct(passages)
+        if vectors is None:
+            raise ConfigError(
+                f"the index {self.index.spec.label} keeps no full vectors, which feedback takes: use flat, hnsw or "
+                "ivf_flat"
+            )
+        table = np.zeros((*mask.shape, vectors.shape[1]), dtype=np.float32)
+        table[mask] = vectors[where]
+        return table, mask
+
+    def _nearest(self, batch: QueryBatch, vectors: Vectors) -> Candidates:
+        assert self._passages is not None
         meaning = np.asarray(vectors.any(axis=1))
         all_meaningful = bool(meaning.all())
 

@@ -2,29 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 from pydantic import Field
 
-from rag.candidates import Candidates
+from rag.candidates import Candidates, Floats, Ints
 from rag.errors import ConfigError
-from rag.retrievers.fusion.base import Fusion
+from rag.retrievers.asked_again import Recipe, TakesFeedback
+from rag.retrievers.fusion.base import Contributes, Fusion
 from rag.retrievers.fusion.rrf import RRF
 from rag.stage import Retriever
 
 if TYPE_CHECKING:
     from rag.batch import QueryBatch
+    from rag.context import FitContext
 
 __all__ = ["Hybrid"]
 
 
-class Hybrid(Retriever):
+class Hybrid(TakesFeedback):
     """Asks every retriever and fuses their lists into one: a document's score is the weighted sum over the lists.
 
-    Each retriever's own ``top_k`` says how deep its list goes. A document's passage is the one of the list that
-    contributes most to its score.
+    Each retriever's own ``top_k`` says how deep its list goes; a list of ``bm25`` that has room left is scaled as if it
+    went on with score 0, which is what documents without a common word have. A document's passage is the one of the
+    list that contributes most to its score.
 
     Args:
         retrievers: At least two.
@@ -35,6 +38,7 @@ class Hybrid(Retriever):
     """
 
     type = "hybrid"
+    version = 2  # lists of bm25 with room left are scaled from 0
 
     def __init__(
         self,
@@ -55,25 +59,81 @@ class Hybrid(Retriever):
         self.weights = weights
         self.top_k = top_k
 
+    def fit(self, context: FitContext) -> None:
+        super().fit(context)
+        if self.fusion.weighs:
+            if context.training is None:
+                raise ConfigError(
+                    f"the fusion {self.fusion.spec.label} learns from judged training queries: none were given"
+                )
+            batch = context.training_batch()
+            found = [retriever.scaled_by(batch.found_by(retriever)) for retriever in self.retrievers]
+            self.fusion.learn(found, context)
+
+    def update(self, context: FitContext, kept: Ints) -> None:
+        for _, child in self.spec.children():
+            context.fit(child)
+
     def retrieve(self, batch: QueryBatch) -> Candidates:
-        tables, weights = [], []
+        return self._fused(batch, batch.found_by)
+
+    def retrieve_again(self, batch: QueryBatch, trusted: Candidates, recipe: Recipe) -> Candidates:
+        def again(retriever: Retriever) -> Candidates:
+            if isinstance(retriever, TakesFeedback):
+                return retriever.retrieve_again(batch, trusted, recipe)
+            return batch.found_by(retriever)
+
+        return self._fused(batch, again)
+
+    def scores_again(
+        self, batch: QueryBatch, trusted: Candidates, recipe: Recipe, candidates: Candidates
+    ) -> Mapping[str, Floats]:
+        found: dict[str, Floats] = {}
+        for number, retriever in enumerate(self.retrievers):
+            if isinstance(retriever, TakesFeedback):
+                scores = retriever.scores_again(batch, trusted, recipe, candidates)
+                found |= {f"{number} {name}": values for name, values in scores.items()}
+        return found
+
+    def _fused(self, batch: QueryBatch, ask: Callable[[Retriever], Candidates]) -> Candidates:
+        tables, weights, scaled, parts = [], [], [], []
         for number, retriever in enumerate(self.retrievers):
             weight = 1.0 if self.weights is None else self.weights[number]
             if weight:
                 with batch.inside(f"{number} {retriever.type}") as name:
-                    tables.append(retriever.retrieve(batch))
+                    tables.append(ask(retriever))
                 weights.append(weight)
+                scaled.append(retriever.scaled_by(tables[-1]))
+                parts.append(self.fusion.for_list(number))
                 batch.record(name, tables[-1])
-        return fuse(tables, weights, self.fusion, self.top_k)
+        return fuse(tables, weights, self.fusion, self.top_k, scaled=scaled, parts=parts)
 
 
-def fuse(tables: Sequence[Candidates], weights: Sequence[float], fusion: Fusion, top_k: int) -> Candidates:
-    """Add up each document's weighted contributions over the lists; a list without it adds what the fusion says."""
+def fuse(
+    tables: Sequence[Candidates],
+    weights: Sequence[float],
+    fusion: Fusion,
+    top_k: int,
+    *,
+    scaled: Sequence[Candidates] | None = None,
+    parts: Sequence[Contributes] | None = None,
+) -> Candidates:
+    """Add up each document's weighted contributions over the lists; a list without it adds what the fusion says.
+
+    Args:
+        tables: The lists.
+        weights: One for each.
+        fusion: Says what a list contributes.
+        top_k: Documents returned.
+        parts: What says so for each list, where they differ.
+        scaled: The lists as :meth:`~rag.stage.Retriever.scaled_by` has them, if they differ.
+    """
     n = len(tables[0])
     rows, positions, passages, gains = [], [], [], []
     baseline = np.zeros(n)
-    for table, weight in zip(tables, weights, strict=True):
-        values, missing = fusion.contributions(table)
+    fusions = parts or [fusion] * len(tables)
+    for table, weight, seen, part in zip(tables, weights, scaled or tables, fusions, strict=True):
+        values, missing = part.contributions(seen)
         row, column = np.nonzero(table.mask)
         rows.append(row)
         positions.append(table.positions[row, column])

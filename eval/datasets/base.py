@@ -85,10 +85,14 @@ class Dataset:
 
     def training(self, reported: str) -> Training | None:
         """The ``train`` split to learn from, unless it is the one that is reported on; ``train-with-nulls`` for a split
-        of that kind, where the dataset has it.
+        of that kind, where the dataset has it. The ``dev`` split comes with it, to choose with, unless it is the one
+        reported on.
         """
         name = "train-with-nulls" if reported.endswith("-with-nulls") and "train-with-nulls" in self.splits else "train"
         if reported == name or name not in self.splits:
             return None
         training = self.splits[name].training
-        return training if training.queries else None
+        if not training.queries:
+            return None
+        dev = self.splits["dev"].training if "dev" in self.splits and reported != "dev" else None
+        return Training(training.queries, training.judgements, dev if dev is not None and dev.queries else None)

@@ -288,7 +288,7 @@ class Component(ABC, metaclass=ComponentMeta):
         shown = ", ".join(
             f"{name}={self._arguments[name]!r}"
             for name, parameter in self.spec.parameters.items()
-            if parameter.required or repr(self._arguments[name]) != repr(parameter.default)
+            if parameter.required or repr(_as_list(self._arguments[name])) != repr(_as_list(parameter.default))
         )
         return f"{type(self).__name__}({shown})"
 
@@ -435,6 +435,11 @@ def _parameters(cls: type[Component]) -> Mapping[str, Parameter]:
 def _fresh(leaf: Any) -> Any:
     """A leaf that shares no fitted state with the original."""
     return leaf.spec.clone() if isinstance(leaf, Component) else leaf
+
+
+def _as_list(value: Any) -> Any:
+    """A tuple as the list that a file would have."""
+    return list(value) if isinstance(value, tuple) else value
 
 
 def _identified(leaf: Any) -> Any:

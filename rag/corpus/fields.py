@@ -104,6 +104,13 @@ class Field:
         mask[documents[first:last]] = True
         return mask
 
+    def numbers(self) -> npt.NDArray[np.float64]:
+        """The number of each document, float64 [n_documents]; the largest of several, NaN where there is none."""
+        documents, values = self._columns["numbers"]
+        column = np.full(self.n_documents, np.nan)
+        column[documents] = values.astype(np.float64)  # ascending: the last written is the largest
+        return column
+
     def containing(self, part: str) -> Mask:
         """Documents with a text that has this one in it.
 

@@ -62,7 +62,7 @@ def kept_step(
         ledger, some.ledger = some.ledger, Ledger()
         some.trace, some.key_texts = trace, {}  # texts of keys are not kept
         try:
-            with some.ledger.stage(name):
+            with some.ledger.stage(name), some.at(name):
                 found = step(some, given)
             costs = some.ledger.total
         finally:

@@ -229,7 +229,7 @@ class Key(Component):
             batch.doubt("keys")  # nor what later steps make of it
         learned = self.fingerprint if self.query.learns else ""
         asked = batch.remember("asked", self.query.fingerprint + learned, lambda: self.query.encode(batch))
-        asked = replace(asked, trace=None)  # lists of keys are no lists of documents: only what comes out is shown
+        asked = asked.elsewhere()  # lists of keys are no lists of documents: only what comes out is shown
         space, top_k = self._space, getattr(self.retriever, "top_k", top_k)
         if space is None:
             found = self.retriever.retrieve(asked)

@@ -22,11 +22,13 @@ from rag import (
     NoChunker,
     Pipeline,
     Platt,
+    Query,
     RecursiveChunker,
     ScoreAdapter,
     SentenceChunker,
     SentenceTransformerEmbedder,
     Threshold,
+    Training,
 )
 from rag.eval.claim_judge import ClaimJudge
 from rag.eval.datasets.file import DatasetFile
@@ -57,6 +59,7 @@ from rag.rerankers import (
     Cur,
     EmbeddingFactors,
     GraphAdaptive,
+    LearnedRank,
     MatrixFactorisation,
     MaxSim,
     Rerank,
@@ -71,13 +74,16 @@ from rag.retrievers import (
     Auto,
     Dense,
     Factory,
+    Feedback,
     Flat,
     Hybrid,
     IVFFastScan,
     IVFFlat,
     Keyed,
+    Learned,
     MinMax,
     PseudoQueriesKey,
+    QueryMemory,
     RaBitQ,
     ScalarQuantized,
     SummaryKey,
@@ -188,6 +194,11 @@ class TestRRF(ComponentConformance):
         return RRF(k=10.5)
 
 
+class TestLearned(ComponentConformance):
+    def make(self):
+        return Learned(l2=0.1)
+
+
 class TestZScore(ComponentConformance):
     def make(self):
         return ZScore()
@@ -291,6 +302,26 @@ class TestDenseOverScalarQuantized(RetrieverConformance):
 class TestDenseOverAuto(RetrieverConformance):
     def make(self):
         return Dense(embedder=LSA(dim=6, stop_words=False), index=Auto(), top_k=5)
+
+
+class TestFeedback(RetrieverConformance):
+    def make(self):
+        target = Hybrid(retrievers=[BM25(stopwords=None), Dense(embedder=LSA(dim=4, stop_words=False))])
+        return Feedback(target=target, documents=2, terms=5, vectors=2, top_k=6)
+
+
+class TestQueryMemory(RetrieverConformance):
+    def make(self):
+        return QueryMemory(embedder=LSA(dim=4, stop_words=False), neighbours=3, top_k=6)
+
+    def training(self):
+        judged = [
+            ("warm", {"cat": 1, "tree": 2}),
+            ("postman dog", {"dog": 1, "tree": 1}),
+            ("cold water fish", {"fish": 1, "tree": 1}),
+        ]
+        queries = [Query(f"t{number}", text) for number, (text, _) in enumerate(judged)]
+        return Training(queries, {query.id: grades for query, (_, grades) in zip(queries, judged, strict=True)})
 
 
 class TestHybrid(RetrieverConformance):
@@ -401,6 +432,12 @@ class TestExtractive(ComponentConformance):
 class TestPrecomputed(ComponentConformance):
     def make(self):
         return Precomputed("summaries.jsonl")
+
+
+class TestLearnedRank(StageConformance):
+    def make(self):
+        sources = [Feedback(target=BM25()), QueryMemory(embedder=LSA(dim=4, stop_words=False))]
+        return LearnedRank(sources=sources, guard=False, depth=7, top_k=5)
 
 
 class TestConformal(StageConformance):

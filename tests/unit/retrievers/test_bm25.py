@@ -130,7 +130,9 @@ def test_large_batches_are_scored_in_blocks(monkeypatch):
     monkeypatch.setattr("rag.retrievers.bm25._BLOCK", len(TEXTS) * 3)
     blocks = []
     original = BM25._scores
-    monkeypatch.setattr(BM25, "_scores", lambda self, texts: blocks.append(len(texts)) or original(self, texts))
+    monkeypatch.setattr(
+        BM25, "_scores", lambda self, queries: blocks.append(queries.shape[0]) or original(self, queries)
+    )
     actual = retriever.retrieve(batch(*QUERIES))
     assert [3, 3, 3, 3, 3, 1] == blocks
     assert expected.positions.tolist() == actual.positions.tolist()

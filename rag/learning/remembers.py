@@ -1,0 +1,27 @@
+"""The contract of what remembers judged queries."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rag.context import Training
+
+__all__ = ["Remembers"]
+
+
+class Remembers(ABC):
+    """A component to which judgements can be added once it is fitted, without anything being fitted again."""
+
+    @abstractmethod
+    def add_judgements(self, judged: Training, *, weight: float = 1.0) -> int:
+        """Remember more judged queries from now on.
+
+        Args:
+            judged: Queries and their judgements. A query whose id is known gets these judgements beside those it has.
+            weight: What one of them counts beside one of the training judgements: less than 1 for clicks.
+
+        Returns:
+            How many judgements were new or changed.
+        """

@@ -1,0 +1,113 @@
+"""No learner sees the query it is scored on: which judgements are hidden from which training query."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from rag.candidates import Ints
+from rag.duplicates import groups_of, similar
+from rag.store.fingerprint import fingerprint
+
+if TYPE_CHECKING:
+    from rag.context import Training
+
+__all__ = ["N_FOLDS", "LeaveOut", "Unseen"]
+
+LeaveOut = Literal["duplicates", "documents"]
+"""What else is hidden from a training query beside its own judgements: those of questions that are the same or nearly
+so; or of all that share a relevant document with it, too."""
+
+N_FOLDS = 4
+"""Parts that training queries are divided into: what learned from the others answers for each."""
+
+_NEAR = 0.8
+"""Questions that share this part of their words (Jaccard) are one question."""
+
+
+@dataclass(frozen=True)
+class Unseen:
+    """For the rows of a batch of training queries, the judged queries that count as never judged.
+
+    Args:
+        ids: Of the judged queries.
+        hidden: Which of them are hidden from each row, scipy CSR array of bool [rows, ids]; a query is always hidden
+            from itself.
+        folds: Part that each row belongs to, int64 [rows], 0 to :data:`N_FOLDS` - 1. Rows that hide each other are in
+            one part, where questions are the same.
+        fingerprint: Identity of the whole, also of a part of it.
+    """
+
+    ids: Sequence[str]
+    hidden: Any
+    folds: Ints
+    fingerprint: str
+
+    @classmethod
+    def of(cls, training: Training, leave_out: LeaveOut = "duplicates") -> Unseen:
+        """What the training queries, in their order, must not see."""
+        import scipy.sparse as sp
+
+        ids = [query.id for query in training.queries]
+        n = len(ids)
+        same = groups_of(n, similar([query.text for query in training.queries], near=_NEAR))
+        member = sp.csr_array((np.ones(n, dtype=np.int32), (np.arange(n), same)))
+        hidden = member @ member.T
+        groups = same
+        if leave_out == "documents":
+            shared = _relevant(training)
+            hidden = hidden + shared @ shared.T
+            connected = sp.csgraph.connected_components(hidden, directed=False)[1]
+            if np.bincount(connected).max(initial=0) <= -(-n // N_FOLDS):
+                groups = np.asarray(connected, dtype=np.int64)  # one large part would leave nothing to learn from
+        hidden = sp.csr_array(hidden.astype(bool))
+        hidden.sort_indices()
+        made_of = [ids, hidden.indices.tolist(), hidden.indptr.tolist()]
+        return cls(ids, hidden, _folds(groups), fingerprint(made_of))
+
+    def part(self, rows: slice | Ints) -> Unseen:
+        """Of some of the rows."""
+        return Unseen(self.ids, self.hidden[rows], self.folds[rows], self.fingerprint)
+
+    def among(self, ids: Sequence[str]) -> Any:
+        """Which of other judged queries, by their ids, are hidden from each row: CSR array of bool [rows, ids]."""
+        if list(ids) == list(self.ids):
+            return self.hidden
+        import scipy.sparse as sp
+
+        place = {id: number for number, id in enumerate(self.ids)}
+        pairs = [(place[id], column) for column, id in enumerate(ids) if id in place]
+        old, new = np.array(pairs, dtype=np.int64).reshape(-1, 2).T
+        moved = sp.csr_array((np.ones(len(old), dtype=np.int32), (old, new)), shape=(len(self.ids), len(ids)))
+        return sp.csr_array((self.hidden.astype(np.int32) @ moved).astype(bool))
+
+
+def _relevant(training: Training) -> Any:
+    """Whether a document is relevant to a training query, CSR array [queries, documents]."""
+    import scipy.sparse as sp
+
+    documents: dict[str, int] = {}
+    rows, columns = [], []
+    for row, query in enumerate(training.queries):
+        for id, grade in training.judgements.get(query.id, {}).items():
+            if grade > 0:
+                rows.append(row)
+                columns.append(documents.setdefault(id, len(documents)))
+    shape = (len(training.queries), max(len(documents), 1))
+    return sp.csr_array((np.ones(len(rows), dtype=np.int32), (rows, columns)), shape=shape)
+
+
+def _folds(groups: Ints) -> Ints:
+    """A part for each query: groups in a shuffled order, each to the part that has fewest queries, int64 [n]."""
+    sizes = np.bincount(groups)
+    order = np.random.default_rng(0).permutation(len(sizes))
+    order = order[np.argsort(-sizes[order], kind="stable")]
+    filled = np.zeros(N_FOLDS, dtype=np.int64)
+    fold_of = np.zeros(len(sizes), dtype=np.int64)
+    for group in order.tolist():
+        fold_of[group] = filled.argmin()
+        filled[fold_of[group]] += sizes[group]
+    return fold_of[groups]

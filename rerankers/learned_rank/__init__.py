@@ -1,0 +1,1 @@
+"""Ranking learned from judged questions, over what retrievers and earlier stages found."""

@@ -1,0 +1,149 @@
+"""What a batch brings to learning to rank: candidates from all lists, and their features by name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from rag.candidates import Bools, Candidates, Floats
+from rag.component import Component
+from rag.corpus.passages import Passages
+from rag.errors import DataError
+from rag.learning.features import Features, assembled, from_list, from_scores, union
+from rag.stage import Retriever
+
+if TYPE_CHECKING:
+    from rag.batch import QueryBatch
+
+__all__ = ["Gathered", "Gatherer"]
+
+
+@dataclass(frozen=True)
+class Gathered:
+    """Candidates of some queries and what is known of them.
+
+    Args:
+        candidates: From all lists, by document; scores say nothing.
+        plain: Which of them a list has that remembers no judgement, bool [n, k].
+        features: Of the candidates.
+        remembered: Whether a feature comes from judgements, bool [features].
+        first: The list that came in, best first.
+    """
+
+    candidates: Candidates
+    plain: Bools
+    features: Features
+    remembered: Bools
+    first: Candidates
+
+
+@dataclass(frozen=True)
+class Gatherer:
+    """Knows where candidates and features come from.
+
+    Args:
+        first: The retriever of the pipeline, asked for what it knows of candidates; None outside a pipeline.
+        sources: Retrievers that are asked beside it.
+        fields: Number fields of the metadata.
+        depth: How many candidates each list gives.
+        passages: Of the corpus.
+    """
+
+    first: Retriever | None
+    sources: Sequence[Retriever]
+    fields: Sequence[str]
+    depth: int
+    passages: Passages
+
+    def __call__(self, batch: QueryBatch, first: Candidates) -> Gathered:
+        """Candidates and features, given the list that came in."""
+        own = f"{batch.place}."
+        tables = {name: table for name, table in batch.lists.items() if not name.startswith(own)} or {"first": first}
+        for number, source in enumerate(self.sources):
+            with batch.inside(f"{number} {source.type}") as name:
+                found = batch.found_by(source)
+            batch.record(name, found)
+        # Features have the same names wherever the stage stands, and while it is fitted.
+        tables |= {f"sources.{n.removeprefix(own)}": table for n, table in batch.lists.items() if n.startswith(own)}
+        kinds = {part.type for root in self._roots() for _, part in root.spec.walk() if "training" in part.needs}
+        learned = {name for name in tables if any(part.split(" ")[-1] in kinds for part in name.split("."))}
+        plain = {name: table for name, table in tables.items() if name not in learned}
+        candidates = union([first, *plain.values(), *(tables[name] for name in sorted(learned))], self.depth)
+        unlearned = union([first, *plain.values()], self.depth)
+        parts: dict[str, Floats] = {}
+        rising: dict[str, bool] = {}
+        remembered: set[str] = set()
+        for name, table in tables.items():
+            self._put(parts, rising, from_list(table, candidates), name)
+            remembered |= {one for one in parts if name in learned and one.startswith(f"{name}: ")}
+        for place, part in self._knowing():
+            before = set(parts)
+            for what, scores in part.features(batch, candidates, first).items():
+                self._put(parts, rising, from_scores(scores, candidates), f"{place} {what}")
+            remembered |= set(parts) - before if "training" in part.needs else set()
+            for what, values in part.query_features(batch).items():
+                parts[f"{place} {what}"] = np.broadcast_to(values[:, None], candidates.positions.shape)
+                rising[f"{place} {what}"] = False
+        for what, values in self._texts(batch, candidates).items():
+            parts[what], rising[what] = values, False
+        for what, values in self._metadata(candidates).items():
+            parts[what], rising[what] = values, False
+        features = assembled(parts, rising)
+        from_memory = np.array([name in remembered for name in features.names], dtype=bool)
+        return Gathered(candidates, _among(candidates, unlearned), features, from_memory, first)
+
+    def _roots(self) -> list[Component]:
+        return [*([self.first] if self.first is not None else []), *self.sources]
+
+    def _knowing(self) -> Iterable[tuple[str, Retriever]]:
+        """Retrievers that may know something of candidates, each once, with a name."""
+        roots: list[tuple[str, Component]] = [("retriever", self.first)] if self.first is not None else []
+        roots += [(f"sources.{number}", source) for number, source in enumerate(self.sources)]
+        seen: set[str] = set()
+        for root, component in roots:
+            for path, part in component.spec.walk(root):
+                if isinstance(part, Retriever) and part.fingerprint not in seen:
+                    seen.add(part.fingerprint)
+                    yield f"{path} {part.type}", part
+
+    @staticmethod
+    def _put(parts: dict[str, Floats], rising: dict[str, bool], values: Mapping[str, Floats], name: str) -> None:
+        for what, array in values.items():
+            parts[f"{name}: {what}"], rising[f"{name}: {what}"] = array, True
+
+    def _texts(self, batch: QueryBatch, candidates: Candidates) -> dict[str, Floats]:
+        """Lengths of passages and queries, as logarithms."""
+        length = (self.passages.end - self.passages.start)[np.maximum(candidates.passages, 0)]
+        words = np.array([len(text.split()) for text in batch.texts], dtype=np.float32)
+        return {
+            "passage length": np.log1p(length).astype(np.float32),
+            "query length": np.broadcast_to(np.log1p(words)[:, None], candidates.positions.shape),
+        }
+
+    def _metadata(self, candidates: Candidates) -> dict[str, Floats]:
+        """Numbers of the metadata; NaN for documents without one."""
+        found = {}
+        for name in self.fields:
+            column = self.passages.corpus.fields.field(name).numbers()
+            found[f"metadata {name}"] = column[np.maximum(candidates.positions, 0)].astype(np.float32)
+        return found
+
+    def check(self) -> None:
+        """Raise what is wrong with the fields.
+
+        Raises:
+            DataError: A field that no document has, or that holds no numbers.
+        """
+        for name in self.fields:
+            if "numbers" not in self.passages.corpus.fields.field(name).kinds:
+                raise DataError(f"learned_rank: the field '{name}' holds no numbers, and can be no feature")
+
+
+def _among(candidates: Candidates, some: Candidates) -> Bools:
+    """Which candidates are among others, bool [n, k]."""
+    from rag.learning.features import in_list
+
+    return np.asarray(in_list(some, candidates.positions)[1] >= 0)

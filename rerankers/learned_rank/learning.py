@@ -1,0 +1,229 @@
+"""Fitting a ranking model, and deciding whether it may be used."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from rag.candidates import Bools, Candidates, Floats, Ints
+from rag.learning.features import Features
+from rag.learning.judgements import Gains, paired_gain
+from rag.learning.unseen import N_FOLDS
+from rag.rerankers.learned_rank.gather import Gathered
+from rag.rerankers.learned_rank.model import Kind, Lists, RankModel, fit_model, tuned_l2
+
+__all__ = ["MIN_QUERIES", "Choice", "Learned", "Option", "dependence", "learn", "ranked", "used"]
+
+MIN_QUERIES = 20
+"""Training queries with a relevant candidate and another, below which nothing is learned."""
+
+
+@dataclass(frozen=True)
+class Option:
+    """One of the ways to rank that were compared.
+
+    Args:
+        name: ``as it came``, ``without memory`` or ``with memory``.
+        quality: Mean nDCG@10 on queries it has not seen.
+        gain: Mean difference to the best of the simpler ones; 0 for the simplest.
+        error: Standard error of that.
+    """
+
+    name: str
+    quality: float
+    gain: float = 0.0
+    error: float = 0.0
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What was chosen, and why.
+
+    Args:
+        options: From simple to rich; each richer one has to win by more than one standard error.
+        chosen: Name of the one that is used.
+        on: What it was chosen on, in words.
+        why: Where nothing could be compared, why.
+    """
+
+    options: tuple[Option, ...]
+    chosen: str
+    on: str
+    why: str = ""
+
+
+@dataclass(frozen=True)
+class Learned:
+    """A model and its twins that have not seen one part of the training queries each.
+
+    Args:
+        model: Fitted on all training queries.
+        folds: Model for each part of them, fitted on the others.
+        with_memory: Whether candidates and features that come from judgements are used.
+    """
+
+    model: RankModel
+    folds: tuple[RankModel, ...]
+    with_memory: bool
+
+
+def learn(
+    train: Gathered,
+    gains: Gains,
+    folds: Ints,
+    dev: tuple[Gathered, Gains] | None,
+    *,
+    kind: Kind,
+    guarded: bool,
+    seed: int,
+) -> tuple[Learned | None, Choice]:
+    """Fit a model with and one without memory, and choose between them and the list as it came.
+
+    Args:
+        train: The training queries, as if none had been judged.
+        gains: Their judgements.
+        folds: The part that each belongs to, int64 [n].
+        dev: Other queries to choose with; None has the parts answer for each other.
+        kind: Of model.
+        guarded: Whether to choose; if not, the richest is used.
+        seed: Of everything random.
+    """
+    on = (
+        f"{len(dev[0].candidates):,} dev queries"
+        if dev
+        else f"{len(folds):,} training queries, each by a model of others"
+    )
+    options: list[_Compared] = []
+    came = gains.ndcg(train.first)
+    options.append(_Compared("as it came", None, dev[1].ndcg(dev[0].first) if dev else came, came))
+    for with_memory in (False, True):
+        if with_memory and not train.remembered.any():
+            continue
+        mine = _lists(train, gains, with_memory)
+        if mine.n_useful < MIN_QUERIES:
+            few = f"{mine.n_useful} of {len(folds)} training queries have a relevant candidate and another"
+            return None, Choice((), "as it came", on, f"{few}, and {MIN_QUERIES} are needed to learn from")
+        others = _lists(*dev, with_memory) if dev else None
+        learned, outside = _fit(mine, folds, others, kind, with_memory, seed)
+        unseen = gains.ndcg(_ranked(outside, train, with_memory))
+        quality = dev[1].ndcg(ranked(learned.model, dev[0], with_memory)) if dev else unseen
+        name = "with memory" if with_memory else "without memory"
+        options.append(_Compared(name, learned, quality, unseen))
+    return _chosen(options, on, guarded, dev is not None)
+
+
+def _fit(
+    mine: Lists, folds: Ints, dev: Lists | None, kind: Kind, with_memory: bool, seed: int
+) -> tuple[Learned, Floats]:
+    """A model of all, those of the parts, and the scores that the latter give to the queries they have not seen."""
+    first = folds == 0
+    l2 = tuned_l2(mine if dev else mine.rows(~first), dev or mine.rows(first)) if kind != "lambdamart" else 0.0
+    parts = []
+    outside = np.zeros(mine.mask.shape, dtype=np.float32)
+    for fold in range(N_FOLDS):
+        inside = folds == fold
+        rest = mine.rows(~inside)
+        held_out = mine.rows(inside)
+        model = fit_model(kind, rest, held_out if held_out.n_useful else None, l2=l2, trees=None, seed=seed)
+        parts.append(model)
+        outside[inside] = model.scores(held_out.features, held_out.mask)
+    grown = [part.trees.n_trees for part in parts if part.trees is not None]
+    trees = max(round(float(np.mean(grown)) * N_FOLDS / (N_FOLDS - 1)), 1) if grown else None
+    whole = fit_model(kind, mine, dev, l2=l2, trees=trees, seed=seed)
+    return Learned(whole, tuple(parts), with_memory), outside
+
+
+@dataclass(frozen=True)
+class _Compared:
+    """A way to rank, with its nDCG@10 for each query to choose by, and for each training query by a model that has not
+    seen it.
+    """
+
+    name: str
+    learned: Learned | None
+    quality: Floats
+    outside: Floats
+
+    def gain_over(self, other: _Compared, with_dev: bool) -> tuple[float, float]:
+        """Mean difference and its standard error. Without memory training queries count beside those of dev: nothing
+        tells the two apart. With it they do not: only dev shows what memory is worth for questions yet to come.
+        """
+        mine, theirs = self.quality, other.quality
+        if with_dev and self.learned is not None and not self.learned.with_memory:
+            mine, theirs = np.concatenate([mine, self.outside]), np.concatenate([theirs, other.outside])
+        return paired_gain(mine, theirs)
+
+
+def _chosen(options: list[_Compared], on: str, guarded: bool, with_dev: bool) -> tuple[Learned | None, Choice]:
+    best = 0
+    told = [Option(options[0].name, _mean(options[0].quality))]
+    for number, option in enumerate(options[1:], 1):
+        gain, error = option.gain_over(options[best], with_dev)
+        told.append(Option(option.name, _mean(option.quality), gain, error))
+        if gain > error:
+            best = number
+    if not guarded:
+        best = len(options) - 1
+    return options[best].learned, Choice(tuple(told), options[best].name, on)
+
+
+def _mean(values: Floats) -> float:
+    known = values[np.isfinite(values)]
+    return float(known.mean()) if len(known) else 0.0
+
+
+def _lists(gathered: Gathered, gains: Gains, with_memory: bool) -> Lists:
+    features, mask = used(gathered, with_memory)
+    return Lists(features, mask, gains.of(gathered.candidates))
+
+
+def used(gathered: Gathered, with_memory: bool) -> tuple[Features, Bools]:
+    """Features and candidates that a model with, or without, memory looks at."""
+    mask = gathered.candidates.mask
+    if with_memory:
+        return gathered.features, mask
+    kept = np.flatnonzero(~gathered.remembered)
+    features = gathered.features
+    values = features.values[:, :, kept]
+    names = tuple(features.names[number] for number in kept.tolist())
+    rising = tuple(features.rising[number] for number in kept.tolist())
+    return replace(features, names=names, values=values, rising=rising), mask & gathered.plain
+
+
+def ranked(model: RankModel, gathered: Gathered, with_memory: bool) -> Candidates:
+    """Candidates in the order of a model."""
+    features, mask = used(gathered, with_memory)
+    return _ranked(model.scores(features, mask), gathered, with_memory)
+
+
+def _ranked(scores: Floats, gathered: Gathered, with_memory: bool) -> Candidates:
+    mask = gathered.candidates.mask if with_memory else gathered.candidates.mask & gathered.plain
+    return gathered.candidates.rescored(np.where(mask, scores, np.float32(-np.inf)))
+
+
+def dependence(learned: Learned, train: Gathered) -> dict[str, list[list[float]]]:
+    """Partial dependence (Friedman 2001) of the score on each of the most important features: (value, mean score minus
+    that of all) at its deciles, over at most 500 candidates of the training queries.
+    """
+    features, mask = used(train, learned.with_memory)
+    rows = features.take(learned.model.names).values[mask]
+    rows = rows[np.linspace(0, len(rows) - 1, min(_SAMPLE, len(rows))).astype(np.int64)]
+    whole = replace(features, names=learned.model.names, values=rows[:, None, :])
+    everywhere = np.ones((len(rows), 1), dtype=bool)
+    level = float(learned.model.scores(whole, everywhere).mean())
+    curves = {}
+    for name in list(learned.model.importances())[:_CURVES]:
+        column = learned.model.names.index(name)
+        known = rows[np.isfinite(rows[:, column]), column]
+        curve = []
+        for value in np.unique(np.quantile(known, np.linspace(0, 1, 11))) if len(known) else ():
+            changed = rows.copy()
+            changed[:, column] = value
+            score = float(learned.model.scores(replace(whole, values=changed[:, None, :]), everywhere).mean())
+            curve.append([float(value), score - level])
+        curves[name] = curve
+    return curves
+
+
+_SAMPLE, _CURVES = 500, 8

@@ -1,0 +1,243 @@
+"""Learning to rank as a stage."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import numpy as np
+from pydantic import Field
+
+from rag.batch import QueryBatch
+from rag.candidates import Candidates, Ints
+from rag.errors import NotFittedError
+from rag.learning.judgements import Gains
+from rag.learning.reports import ReportsLearning
+from rag.learning.unseen import N_FOLDS, LeaveOut
+from rag.rerankers.learned_rank.gather import Gathered, Gatherer
+from rag.rerankers.learned_rank.learning import Choice, Learned, Option, dependence, learn, ranked, used
+from rag.rerankers.learned_rank.model import Kind, RankModel
+from rag.stage import Retriever, Stage
+
+if TYPE_CHECKING:
+    from rag.context import FitContext
+
+__all__ = ["LearnedRank"]
+
+_SHOWN = 5
+"""Features named in an explanation."""
+
+
+class LearnedRank(Stage, ReportsLearning):
+    """Ranks what all lists found by a model learned from judged questions.
+
+    Candidates are the union of the heads of all lists: of the retriever and its parts, of the stages before, and of
+    ``sources``. Each list says of each candidate its score, the score scaled over the list, in standard deviations, and
+    the rank; retrievers add what they know (a dense one the cosines of all candidates with the query and with the first
+    documents, a memory what was right for like questions). Training queries are answered as if they had never been
+    judged. The model is used only if it wins, by more than a standard error, on dev queries (or, where there are none,
+    on training queries that it has not seen) against the list as it came, and memory only if it wins against the model
+    without: documents that were right once are right again in one collection and never in another.
+
+    Args:
+        sources: Retrievers asked beside the pipeline's own: ``feedback`` and ``query_memory``, which without arguments
+            take the pipeline's retriever and its embedder.
+        model: ``linear_listwise``: a weighted sum, with softmax cross-entropy over each query's candidates;
+            ``lambdamart``: boosted trees, which may only rise with scores (needs the extra ``ltr``); ``mean`` of both,
+            never far from the better one.
+        fields: Number fields of the documents' metadata, such as a date or clicks, taken as features.
+        depth: Candidates from each list.
+        max_queries: Training queries learned from, at most, drawn at random; a memory has them all. More hardly help.
+        leave_out: What is hidden from a training query beside its own judgements: those of ``duplicates``, or also
+            those of questions that share a relevant one of the ``documents`` with it: for collections whose test
+            questions never do.
+        guard: Whether to leave out what does not win. False takes the richest model.
+        top_k: Documents returned.
+    """
+
+    type = "learned_rank"
+    needs = frozenset({"training", "candidates"})
+    libraries = ("scipy",)
+
+    def __init__(
+        self,
+        *,
+        sources: Sequence[Retriever] = (),
+        model: Kind = "linear_listwise",
+        fields: Sequence[str] = (),
+        depth: Annotated[int, Field(ge=1)] = 60,
+        max_queries: Annotated[int, Field(ge=1)] = 600,
+        leave_out: LeaveOut = "duplicates",
+        guard: bool = True,
+        top_k: Annotated[int, Field(ge=1)] = 100,
+    ) -> None:
+        self.sources = list(sources)
+        self.model: Kind = model
+        self.fields = list(fields)
+        self.depth = depth
+        self.max_queries = max_queries
+        self.leave_out: LeaveOut = leave_out
+        self.guard = guard
+        self.top_k = top_k
+        self._gatherer: Gatherer | None = None
+        self._learned: Learned | None = None
+        self._choice: Choice | None = None
+        self._about: dict[str, Any] = {}
+
+    # -- life -------------------------------------------------------------------------------------------------------
+
+    def fit(self, context: FitContext) -> None:
+        super().fit(context)
+        self._gatherer = self._new_gatherer(context)
+        self._gatherer.check()
+        assert context.training is not None
+        batch, candidates = context.training_run(self.leave_out)
+        rows = self._drawn(batch, context)
+        batch, candidates = batch.part(rows), candidates.rows(rows)
+        assert batch.unseen is not None
+        gains = Gains(batch.queries, context.training.judgements, context.corpus)
+        train = self._learning(batch, candidates)
+        dev = None
+        run = context.dev_run() if self.guard else None
+        if run is not None and context.training.dev is not None:
+            others = Gains(run[0].queries, context.training.dev.judgements, context.corpus)
+            dev = self._learning(*run), others
+        folds = batch.unseen.folds
+        self._learned, self._choice = learn(
+            train, gains, folds, dev, kind=self.model, guarded=self.guard, seed=context.seed
+        )
+        per_query = float(train.candidates.counts.mean()) if len(batch) else 0.0
+        self._about = {"queries": len(batch), "candidates": per_query, "missing": gains.missing}
+        if self._learned is not None:
+            self._about["dependence"] = dependence(self._learned, train)
+
+    def _drawn(self, batch: QueryBatch, context: FitContext) -> Ints:
+        """Training queries with something relevant, at most so many, in their order."""
+        assert context.training is not None
+        judged = context.training.judgements
+        useful = [
+            row for row, query in enumerate(batch.queries) if any(g > 0 for g in judged.get(query.id, {}).values())
+        ]
+        chosen = np.random.default_rng(context.seed).permutation(len(useful))[: self.max_queries]
+        return np.sort(np.array(useful, dtype=np.int64)[chosen])
+
+    def _new_gatherer(self, context: FitContext) -> Gatherer:
+        return Gatherer(context.first, self.sources, self.fields, self.depth, context.passages)
+
+    def update(self, context: FitContext, kept: Ints) -> None:
+        super().update(context, kept)
+        self._gatherer = self._new_gatherer(context)
+
+    def save_state(self, folder: Path) -> None:
+        if self._choice is None:
+            raise NotFittedError("'learned_rank' has not been fitted: fit the pipeline it is in first")
+        about: dict[str, Any] = {"choice": asdict(self._choice), "about": self._about}
+        if self._learned is not None:
+            about["with_memory"] = self._learned.with_memory
+            for number, model in enumerate([self._learned.model, *self._learned.folds]):
+                model.save(folder, f"model-{number}")
+        (folder / "learned.json").write_text(json.dumps(about, ensure_ascii=False), encoding="utf-8")
+
+    def load_state(self, folder: Any, context: FitContext) -> None:
+        super().load_state(folder, context)
+        self._gatherer = self._new_gatherer(context)
+        about = json.loads((Path(folder) / "learned.json").read_text(encoding="utf-8"))
+        options = tuple(Option(**one) for one in about["choice"].pop("options"))
+        self._choice, self._about = Choice(options, **about["choice"]), about["about"]
+        self._learned = None
+        if "with_memory" in about:
+            models = [RankModel.load(Path(folder), f"model-{number}") for number in range(N_FOLDS + 1)]
+            self._learned = Learned(models[0], tuple(models[1:]), about["with_memory"])
+
+    # -- asking -----------------------------------------------------------------------------------------------------
+
+    def process(self, batch: QueryBatch, candidates: Candidates) -> Candidates:
+        if self._choice is None:
+            raise NotFittedError("'learned_rank' has not been fitted: fit the pipeline it is in first")
+        learned = self._learned
+        if learned is None or not len(batch):
+            return candidates.head(self.top_k)
+        gathered = self._gathered(batch, candidates)
+        if not gathered.candidates.positions.size:
+            return candidates.head(self.top_k)
+        found = ranked(learned.model, gathered, learned.with_memory)
+        if batch.unseen is not None:
+            found = self._outside(batch, gathered, learned, found)
+        given = candidates.counts > 0  # a query that came without any list, such as one nobody may ask, gets none
+        if not given.all():
+            found = found.rescored(np.where(given[:, None], found.scores, np.float32(-np.inf)))
+        found = found.head(self.top_k)
+        if batch.trace is not None:
+            place = batch.place
+            batch.record(place, found, lambda places: self._reasons(learned, gathered, found, places))
+        return found
+
+    def _outside(self, batch: QueryBatch, gathered: Gathered, learned: Learned, found: Candidates) -> Candidates:
+        """Training queries, each ranked by the model that has not seen it."""
+        assert batch.unseen is not None
+        tables = [ranked(model, gathered, learned.with_memory) for model in learned.folds]
+        order = np.argsort(batch.unseen.folds, kind="stable")
+        parts = [tables[fold].rows(order[batch.unseen.folds[order] == fold]) for fold in range(N_FOLDS)]
+        return Candidates.stacked([part for part in parts if len(part)]).rows(np.argsort(order, kind="stable"))
+
+    def _gathered(self, batch: QueryBatch, candidates: Candidates) -> Gathered:
+        assert self._gatherer is not None
+        return self._gatherer(batch, candidates)
+
+    def _learning(self, batch: QueryBatch, candidates: Candidates) -> Gathered:
+        with batch.at("learned_rank"):  # while it is fitted, it stands nowhere yet
+            return self._gathered(batch, candidates)
+
+    def _reasons(self, learned: Learned, gathered: Gathered, found: Candidates, places: tuple[Ints, Ints]) -> list[str]:
+        """What decided about documents at (rows, columns) of the ranking."""
+        features, _ = used(gathered, learned.with_memory)
+        rows, columns = places
+        wanted = found.positions[rows, columns]
+        mask = np.zeros(gathered.candidates.positions.shape, dtype=bool)
+        where = (gathered.candidates.positions[rows] == wanted[:, None]).argmax(axis=1)
+        mask[rows, where] = True
+        parts = learned.model.contributions(features, mask)
+        place = np.cumsum(mask.ravel()).reshape(mask.shape)[rows, where] - 1
+        texts = []
+        for part in parts[place]:
+            order = np.argsort(-np.abs(part), kind="stable")[:_SHOWN]
+            texts.append(", ".join(f"{learned.model.names[one]} {part[one]:+.2f}" for one in order.tolist()))
+        return texts
+
+    # -- telling ----------------------------------------------------------------------------------------------------
+
+    @property
+    def choice(self) -> Choice | None:
+        """What was compared when it was fitted, and what is used."""
+        return self._choice
+
+    @property
+    def importances(self) -> Mapping[str, float]:
+        """Share of each feature in what decides, largest first; empty where the list stays as it came."""
+        return {} if self._learned is None else self._learned.model.importances()
+
+    def learned_report(self) -> Mapping[str, Any]:
+        """What was compared and chosen, features by importance, and how the score changes with the first of them."""
+        if self._choice is None:
+            return {}
+        return asdict(self._choice) | {
+            "importances": dict(self.importances),
+            "dependence": self._about.get("dependence", {}),
+            "training": {name: value for name, value in self._about.items() if name != "dependence"},
+        }
+
+    def notes(self) -> tuple[str, ...]:
+        choice = self._choice
+        if choice is None:
+            return ()
+        if choice.why:
+            return (f"learned_rank leaves lists as they come: {choice.why}",)
+        told = ", ".join(
+            f"{one.name} {one.quality:.4f}" + (f" ({one.gain:+.4f} ± {one.error:.4f})" if number else "")
+            for number, one in enumerate(choice.options)
+        )
+        left = "" if choice.chosen == choice.options[-1].name else "; what does not win by a standard error is left out"
+        return (f"learned_rank ranks '{choice.chosen}', by nDCG@10 on {choice.on}: {told}{left}",)

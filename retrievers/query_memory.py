@@ -1,0 +1,323 @@
+"""Documents that were right for questions like this one."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import numpy as np
+from pydantic import Field
+
+from rag.batch import QueryBatch
+from rag.candidates import Candidates, Floats, Ints, Vectors, top_k_of_scores
+from rag.component import Need
+from rag.context import Training
+from rag.corpus.passages import Passages
+from rag.embedders.base import Embedder
+from rag.errors import ArtifactError, ConfigError, DataError, NotFittedError
+from rag.learning.remembers import Remembers
+from rag.retrievers.judged import Judged, lookup
+from rag.stage import Retriever
+
+if TYPE_CHECKING:
+    from rag.context import FitContext
+
+__all__ = ["QueryMemory"]
+
+_DEPTH = 10
+"""Documents of the first list that ``cover`` looks at."""
+
+_SHOWN = 3
+
+
+@dataclass(frozen=True)
+class _Memory:
+    """What was judged, on the documents there are."""
+
+    judged: Judged
+    gains: Any
+    passages: Passages
+
+    @classmethod
+    def on(cls, judged: Judged, passages: Passages) -> _Memory:
+        return cls(judged, judged.among(passages.corpus), passages)
+
+
+class QueryMemory(Retriever, Remembers):
+    """Remembers judged questions and finds what was right for those that are like this one.
+
+    Worth much where documents are asked for again and again, and nothing where each is asked for once: let dev decide
+    (``learned_rank`` does). A question
+    that learns from it, as training questions do, is answered as if it, and what is the same question, had never been
+    judged. Documents come and go, and :meth:`~rag.Pipeline.add_judgements` adds judgements, without fitting anew.
+
+    Args:
+        embedder: Tells which questions are alike. None takes that of the pipeline's retriever.
+        score: ``like``: the sum over the ``neighbours`` nearest judged questions of cosine ^ ``power`` times grade.
+            ``cover``: judged questions count by how much of their right documents the first list has, squared; for
+            documents that are right together (item-item collaborative filtering). ``popular``: how often a document was
+            right, whatever was asked.
+        neighbours: Judged questions looked at by ``like``.
+        power: Of the cosine: the higher, the less do questions count that are less alike.
+        retriever: Gives the first list for ``cover``. None takes the pipeline's retriever.
+        top_k: Documents returned.
+    """
+
+    type = "query_memory"
+
+    def __init__(
+        self,
+        *,
+        embedder: Embedder | None = None,
+        score: Literal["like", "cover", "popular"] = "like",
+        neighbours: Annotated[int, Field(ge=1)] = 50,
+        power: Annotated[float, Field(ge=0)] = 4.0,
+        retriever: Retriever | None = None,
+        top_k: Annotated[int, Field(ge=1)] = 100,
+    ) -> None:
+        self.embedder = embedder
+        self.score: Literal["like", "cover", "popular"] = score
+        self.neighbours = neighbours
+        self.power = power
+        self.retriever = retriever
+        self.top_k = top_k
+        self._encoder: Embedder | None = None
+        self._first: Retriever | None = None
+        self._memory: _Memory | None = None
+
+    @property
+    def needs(self) -> frozenset[Need]:  # type: ignore[override]
+        alone = self.embedder is not None and (self.retriever is not None or self.score != "cover")
+        return frozenset({"corpus", "training"} if alone else {"corpus", "training", "candidates"})
+
+    # -- life -------------------------------------------------------------------------------------------------------
+
+    def fit(self, context: FitContext) -> None:
+        super().fit(context)
+        self._take_parts(context)
+        assert self._encoder is not None
+        context.fit(self._encoder)
+        if context.training is None:
+            raise ConfigError("'query_memory' remembers judged training queries: none were given")
+        batch = QueryBatch(context.training.queries, store=context.store, ledger=context.ledger)
+        judged = Judged.of(context.training, batch.embeddings(self._encoder))
+        if not judged.ids:
+            raise DataError("'query_memory': none of the training queries has a relevant document: nothing to remember")
+        self._memory = _Memory.on(judged, context.passages)
+
+    def _take_parts(self, context: FitContext) -> None:
+        """The embedder and the first list, of its own or of the pipeline's retriever."""
+        first = context.first
+        theirs = (part for _, part in first.spec.walk() if isinstance(part, Embedder)) if first is not None else ()
+        self._encoder = self.embedder if self.embedder is not None else next(iter(theirs), None)
+        if self._encoder is None:
+            raise ConfigError(
+                "the pipeline's retriever has no embedder to tell which questions are alike: give one",
+                parameter="embedder",
+            )
+        inside = first is None or any(part is self for _, part in first.spec.walk())
+        self._first = self.retriever if self.retriever is not None or inside else first
+        if self._first is None and self.score == "cover":
+            raise ConfigError(
+                "'cover' looks at a first list, and inside the pipeline's own retriever there is none: give one",
+                parameter="retriever",
+            )
+
+    def update(self, context: FitContext, kept: Ints) -> None:
+        memory = self._fitted()
+        for _, child in self.spec.children():
+            context.fit(child)
+        self._take_parts(context)
+        self._memory = _Memory.on(memory.judged, context.passages)
+        context.keep(self)
+
+    def add_judgements(self, judged: Training, *, weight: float = 1.0) -> int:
+        if weight <= 0:
+            raise ConfigError(f"must be above 0, got {weight:g}", parameter="weight")
+        memory = self._fitted()
+        assert self._encoder is not None
+        vectors = QueryBatch(judged.queries).embeddings(self._encoder)
+        more, changed = memory.judged.with_more(judged, vectors, weight)
+        self._memory = _Memory.on(more, memory.passages)
+        return changed
+
+    def notes(self) -> tuple[str, ...]:
+        memory = self._memory
+        if memory is None:
+            return ()
+        n, missing = memory.judged.gains.nnz, memory.judged.gains.nnz - memory.gains.nnz
+        gone = f", {missing:,} of them of documents that are not in the corpus" if missing else ""
+        return (f"query_memory remembers {len(memory.judged.ids):,} judged questions with {n:,} judgements{gone}",)
+
+    def save_state(self, folder: Path) -> None:
+        memory = self._fitted()
+        assert self._encoder is not None
+        memory.judged.save(folder)
+        (folder / "encoder.json").write_text(json.dumps(self._encoder.spec.cache_key), encoding="utf-8")
+
+    def load_state(self, folder: Path, context: FitContext) -> None:
+        self._take_parts(context)
+        assert self._encoder is not None
+        if json.loads((folder / "encoder.json").read_text(encoding="utf-8")) != self._encoder.spec.cache_key:
+            raise ArtifactError(
+                f"'query_memory' was made with another model than {self._encoder!r}: its questions cannot be compared; "
+                "put that one back, or fit again"
+            )
+        self._memory = _Memory.on(Judged.load(folder), context.passages)
+
+    def _fitted(self) -> _Memory:
+        if self._memory is None:
+            raise NotFittedError("'query_memory' has not been fitted: fit the pipeline it is in first")
+        return self._memory
+
+    # -- asking -----------------------------------------------------------------------------------------------------
+
+    def retrieve(self, batch: QueryBatch) -> Candidates:
+        memory = self._fitted()
+        if not len(batch):
+            return Candidates.empty(0)
+        found = self._best(batch, memory, self._table(batch, memory, self.score))
+        batch.record(batch.place, found, lambda places: self._reasons(batch, memory, found, places))
+        return found
+
+    def scaled_by(self, found: Candidates) -> Candidates:
+        """Documents that were never right for a question like this have score 0."""
+        return found.filled(self.top_k, 0.0)
+
+    def features(self, batch: QueryBatch, candidates: Candidates, first: Candidates) -> Mapping[str, Floats]:
+        memory = self._fitted()
+        tables = {"like 10": ("like", 10, 8.0), "like 50": ("like", 50, 4.0)}
+        named = {name: self._like(batch, memory, k, power) for name, (_, k, power) in tables.items()}
+        if self._first is not None:
+            named["cover"] = self._cover(batch, memory, self._first)
+        found = {name: lookup(table, candidates.positions) for name, table in named.items()}
+        return found | {"popular": self._popularity(batch, memory, candidates.positions)}
+
+    def query_features(self, batch: QueryBatch) -> Mapping[str, Floats]:
+        nearest = self._cosines(batch, self._fitted()).max(axis=1, initial=-1)
+        return {"nearest": np.asarray(nearest, dtype=np.float32)}
+
+    def _table(self, batch: QueryBatch, memory: _Memory, score: str) -> Any:
+        """Scores of all documents that have any, CSR array float32 [n, documents]."""
+        if score == "like":
+            return self._like(batch, memory, self.neighbours, self.power)
+        if score == "cover":
+            assert self._first is not None
+            return self._cover(batch, memory, self._first)
+        import scipy.sparse as sp
+
+        every = np.flatnonzero(np.diff(memory.gains.tocsc().indptr))
+        scores = self._popularity(batch, memory, np.broadcast_to(every, (len(batch), len(every))))
+        ends = np.arange(len(batch) + 1) * len(every)
+        shape = (len(batch), memory.gains.shape[1])
+        return sp.csr_array((scores.ravel(), np.tile(every, len(batch)), ends), shape=shape)
+
+    def _hidden(self, batch: QueryBatch, memory: _Memory) -> Any:
+        """Which judged queries are not to be seen, CSR array of bool [n, judged]; None for all to be."""
+        return None if batch.unseen is None else batch.unseen.among(memory.judged.ids)
+
+    def _cosines(self, batch: QueryBatch, memory: _Memory) -> Vectors:
+        """Of each query and each judged one, float32 [n, judged]; -1 where it is not to be seen."""
+
+        def compute() -> Vectors:
+            assert self._encoder is not None
+            vectors = batch.embeddings(self._encoder)
+            norms = np.linalg.norm(vectors, axis=1, keepdims=True)
+            cosines = (vectors / np.where(norms > 0, norms, 1)) @ np.asarray(memory.judged.vectors).T
+            hidden = self._hidden(batch, memory)
+            if hidden is not None:
+                cosines[hidden.nonzero()] = -1
+            return np.asarray(cosines, dtype=np.float32)
+
+        assert self._encoder is not None
+        return batch.remember("cosines", f"{self._encoder.fingerprint} {id(memory)}", compute)
+
+    def _like(self, batch: QueryBatch, memory: _Memory, neighbours: int, power: float) -> Any:
+        import scipy.sparse as sp
+
+        def compute() -> Any:
+            cosines = self._cosines(batch, memory)
+            columns, near = top_k_of_scores(cosines, neighbours)
+            weights = np.where(near > 0, near, 0) ** np.float32(power)
+            ends = np.arange(len(batch) + 1) * columns.shape[1]
+            table = sp.csr_array((weights.ravel(), columns.ravel(), ends), shape=cosines.shape) @ memory.gains
+            return _tidy(table)
+
+        return batch.remember(f"like {neighbours} {power}", f"{self.fingerprint} {id(memory)}", compute)
+
+    def _cover(self, batch: QueryBatch, memory: _Memory, first: Retriever) -> Any:
+        import scipy.sparse as sp
+
+        def compute() -> Any:
+            table = batch.found_by(first, recorded=False)
+            low = np.where(table.mask, table.scores, np.inf).min(axis=1, initial=np.inf, keepdims=True)
+            head = table.head(_DEPTH)
+            spread = np.where(head.mask[:, :1], head.scores[:, :1], 0) - np.where(np.isfinite(low), low, 0)
+            scaled = np.where(spread > 0, (head.scores - low) / np.where(spread > 0, spread, 1), 1.0)
+            rows, columns = np.nonzero(head.mask)
+            weights = scaled[rows, columns].astype(np.float32)
+            shape = (len(batch), memory.gains.shape[1])
+            top = sp.csr_array((weights, (rows, head.positions[rows, columns])), shape=shape)
+            size = np.sqrt(np.maximum(np.asarray(memory.gains.sum(axis=1)), 1))
+            fair = sp.csr_array(memory.gains.multiply(1 / size[:, None]), dtype=np.float32)
+            covered = sp.csr_array(top @ fair.T)
+            hidden = self._hidden(batch, memory)
+            if hidden is not None:
+                covered = sp.csr_array(covered - covered.multiply(hidden))
+            return _tidy(covered.power(2) @ fair)
+
+        return batch.remember("cover", f"{first.fingerprint} {id(memory)}", compute)
+
+    def _popularity(self, batch: QueryBatch, memory: _Memory, positions: Ints) -> Floats:
+        """log(1 + sum of gains) of documents, without what is not to be seen, float32 [n, k]."""
+        total = np.asarray(memory.gains.sum(axis=0))[np.maximum(positions, 0)]
+        hidden = self._hidden(batch, memory)
+        if hidden is not None:
+            total = total - lookup(_tidy(hidden.astype(np.float32) @ memory.gains), positions)
+        return np.asarray(np.log1p(np.maximum(total, 0)), dtype=np.float32)
+
+    def _best(self, batch: QueryBatch, memory: _Memory, table: Any) -> Candidates:
+        """The best documents of each query that it may find, by a sparse table of scores."""
+        passages = memory.passages
+        row = np.repeat(np.arange(len(batch)), np.diff(table.indptr))
+        document, score = table.indices.astype(np.int64), table.data
+        allowed = score > 1e-12
+        for group in batch.groups(passages):
+            if group.allowed is not None:
+                mask = np.zeros(len(passages.corpus), dtype=bool)
+                mask[passages.document[group.allowed]] = True
+                mine = np.zeros(len(batch), dtype=bool)
+                mine[group.rows] = True
+                allowed &= ~mine[row] | mask[document]
+        row, document, score = row[allowed], document[allowed], score[allowed]
+        order = np.lexsort((document, -score, row))
+        row, document, score = row[order], document[order], score[order]
+        starts = np.searchsorted(row, np.arange(len(batch)))
+        kept = np.arange(len(row)) - starts[row] < self.top_k
+        row, document, score = row[kept], document[kept], score[kept]
+        speakers = np.searchsorted(passages.document, document)  # a document's first passage
+        return Candidates.from_rows(len(batch), row, document, score, speakers)
+
+    def _reasons(self, batch: QueryBatch, memory: _Memory, found: Candidates, places: tuple[Ints, Ints]) -> list[str]:
+        """Why each document at (rows, columns) of what was found is there."""
+        cosines, right = self._cosines(batch, memory), memory.gains.tocsc()
+        reasons = []
+        for row, column in zip(*(side.tolist() for side in places), strict=True):
+            document = int(found.positions[row, column])
+            judged = right.indices[right.indptr[document] : right.indptr[document + 1]]
+            near = judged[np.argsort(-cosines[row, judged], kind="stable")]
+            near = near[cosines[row, near] > 0]
+            texts = "; ".join(f"'{memory.judged.texts[one]}'" for one in near[:_SHOWN].tolist())
+            reasons.append(f"relevant for {len(near)} questions like this: {texts}")
+        return reasons
+
+
+def _tidy(table: Any) -> Any:
+    import scipy.sparse as sp
+
+    table = sp.csr_array(table, dtype=np.float32)
+    table.sort_indices()
+    return table

@@ -1,0 +1,148 @@
+"""Learning to rank as a stage: nothing sees its own judgements, and what does not win is left out."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from rag import Corpus, DataError, Document, Pipeline, Query, QueryBatch, Training
+from rag.rerankers import LearnedRank
+from rag.rerankers.learned_rank.stage import Gatherer
+from rag.retrievers import BM25, Dense, Feedback, Hybrid, QueryMemory
+from rag.retrievers.fusion.learned import Learned
+from rag.testing import check_candidates
+from tests.fakes import WordEmbedder
+
+TOPICS = [f"topic{n}" for n in range(8)]
+RNG = np.random.default_rng(3)
+
+
+def documents(n=48):
+    """Documents of eight topics; the first of each topic is the one that is right for questions about it."""
+    for number in range(n):
+        topic = TOPICS[number % 8]
+        words = " ".join(f"w{w}" for w in RNG.integers(0, 30, size=6))
+        yield Document(str(number), f"{topic} {topic if number % 3 else ''} {words}", {"clicks": float(number < 8)})
+
+
+CORPUS = Corpus.from_documents(list(documents()))
+
+
+def questions(n, prefix="t", right=lambda topic, number: topic):
+    queries, judged = [], {}
+    for number in range(n):
+        topic = number % 8
+        queries.append(Query(f"{prefix}{number}", f"about {TOPICS[topic]} w{number % 30} v{number}x"))
+        judged[queries[-1].id] = {str(right(topic, number)): 1}
+    return Training(queries, judged)
+
+
+def pipeline(**arguments):
+    hybrid = Hybrid(retrievers=[BM25(), Dense(embedder=WordEmbedder())])
+    return Pipeline(retriever=hybrid, stages=[LearnedRank(**arguments)])
+
+
+def quality(made, asked):
+    found = made.search(asked.queries, top_k=10)
+    ranks = [[hit.document.id in asked.judgements[r.query.id] for hit in r] for r in found]
+    return float(np.mean([1 / (1 + hits.index(True)) if True in hits else 0 for hits in ranks]))
+
+
+@pytest.mark.parametrize("model", ["linear_listwise", "lambdamart", "mean"])
+def test_it_learns_what_is_right_and_survives_saving(model, tmp_path):
+    made = pipeline(sources=[Feedback(), QueryMemory()], model=model).fit(CORPUS, training=questions(80))
+    test = questions(24, "q")
+    plain = Pipeline(retriever=Hybrid(retrievers=[BM25(), Dense(embedder=WordEmbedder())])).fit(CORPUS)
+    assert "with memory" == made.stages[0].choice.chosen
+    assert quality(made, test) > quality(plain, test) + 0.2
+    batch = QueryBatch(test.queries)
+    check_candidates(made.run(batch), made.passages, 24, 100)
+    alone = [made.run(QueryBatch([query])).positions[0, :5].tolist() for query in test.queries[:5]]
+    assert alone == made.run(batch).positions[:5, :5].tolist()
+    hit = made.search(test.queries[0], explain=True)[0]
+    assert "stages.0 learned_rank" in hit.keys
+    assert sum(made.stages[0].importances.values()) == pytest.approx(1)
+    report = made.stages[0].learned_report()
+    assert ["as it came", "without memory", "with memory"] == [one["name"] for one in report["options"]]
+    assert report["dependence"]
+
+
+def test_a_querys_own_judgement_changes_nothing_it_is_given(monkeypatch):
+    """Poison one training query: its candidates and features while fitting are those of the healthy one."""
+    given = []
+    original = Gatherer.__call__
+
+    def kept(self, batch, first):
+        gathered = original(self, batch, first)
+        given.append((batch, gathered))
+        return gathered
+
+    monkeypatch.setattr(Gatherer, "__call__", kept)
+    healthy = questions(40)
+    poisoned = Training(healthy.queries, healthy.judgements | {"t7": {"40": 1, "41": 1}})
+    rows = []
+    for training in (healthy, poisoned):
+        given.clear()
+        pipeline(sources=[Feedback(), QueryMemory(), QueryMemory(score="cover")]).fit(CORPUS, training=training)
+        batch, gathered = given[0]
+        row = [query.id for query in batch.queries].index("t7")
+        rows.append((gathered.candidates.positions[row].tolist(), gathered.features.values[row]))
+    assert [p for p in rows[0][0] if p >= 0] == [p for p in rows[1][0] if p >= 0]
+    n = sum(p >= 0 for p in rows[0][0])
+    np.testing.assert_array_equal(rows[0][1][:n], rows[1][1][:n])
+
+
+def test_memory_that_misleads_is_left_out():
+    """Questions of dev are about documents that were never judged, while training questions repeat theirs."""
+    training = questions(80, right=lambda topic, number: topic + 8 * (number % 2))
+    other = questions(40, "d", right=lambda topic, number: topic + 16 + 8 * (number % 3))
+    judged = Training(training.queries, training.judgements, other)
+    made = pipeline(sources=[QueryMemory()]).fit(CORPUS, training=judged)
+    assert "with memory" != made.stages[0].choice.chosen
+    assert "what does not win by a standard error is left out" in made.stages[0].notes()[0]
+    forced = pipeline(sources=[QueryMemory()], guard=False).fit(CORPUS, training=judged)
+    assert quality(forced, other) < quality(made, other)
+
+
+def test_what_was_chosen_as_it_came_costs_nothing():
+    never = Training(questions(30).queries, {f"t{n}": {str(n % 48): 1} for n in range(30)})
+    made = pipeline(sources=[QueryMemory()]).fit(CORPUS, training=never)
+    if made.stages[0].choice.chosen == "as it came":
+        batch = QueryBatch(never.queries[:3])
+        found = made.run(batch)
+        assert found.positions.tolist() == batch.lists["retriever"].positions.tolist()
+
+
+def test_few_questions_leave_the_list_as_it_came():
+    made = pipeline(sources=[QueryMemory()]).fit(CORPUS, training=questions(10))
+    assert "as it came" == made.stages[0].choice.chosen
+    assert "10 of 10 training queries" in made.stages[0].notes()[0]
+    assert made.search("about topic3")
+
+
+def test_fields_are_features_and_bad_ones_are_said():
+    made = pipeline(fields=["clicks"]).fit(CORPUS, training=questions(60))
+    assert "metadata clicks" in made.stages[0].importances
+    with pytest.raises(DataError, match="no document has the field 'click'"):
+        pipeline(fields=["click"]).fit(CORPUS, training=questions(60))
+
+
+def test_judgements_of_deleted_documents_count_for_nothing():
+    training = questions(60)
+    gone = Training(training.queries, {id: judged | {"gone": 1} for id, judged in training.judgements.items()})
+    made = pipeline(sources=[QueryMemory()]).fit(CORPUS, training=gone)
+    assert 60 == made.stages[0].learned_report()["training"]["missing"]
+    made.delete(["3"])
+    assert "3" not in {hit.document.id for hit in made.search("about topic3")}
+
+
+def test_lists_weigh_what_questions_say():
+    fused = Hybrid(retrievers=[BM25(), Dense(embedder=WordEmbedder(size=2))], fusion=Learned())
+    made = Pipeline(retriever=fused).fit(CORPUS, training=questions(40, right=lambda topic, number: topic))
+    weights = fused.fusion._weights
+    assert weights.shape == (2, 2)
+    assert made.search("about topic3")
+    few = Hybrid(retrievers=[BM25(), Dense(embedder=WordEmbedder())], fusion=Learned())
+    Pipeline(retriever=few).fit(CORPUS, training=questions(5))
+    assert [[1.0, 0.0], [1.0, 0.0]] == few.fusion._weights.tolist()
+    assert "weighs all lists alike: 5 training queries" in few.fusion.notes()[0]

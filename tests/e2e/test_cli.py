@@ -59,6 +59,7 @@ class Runner:
 def rag(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Runner:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("NO_COLOR", "1")
+    monkeypatch.setattr("rag.progress.EVERY", 3600.0)  # a loaded machine may take seconds for anything
     return Runner(capsys, monkeypatch)
 
 

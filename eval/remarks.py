@@ -57,7 +57,7 @@ def unknown_values(pipeline: Pipeline, split: Split) -> list[Remark]:
 
 
 def run_remarks(pipeline: Pipeline, split: Split, run: Run) -> Remarks:
-    """What the store had already, what components note, filters that nothing passes, and queries that got no document."""
+    """What the store had already, what components note, values that no document has, and queries without a result."""
     remarks = Remarks()
     if pipeline.reused:
         found = ", ".join(dict.fromkeys(pipeline.reused))

@@ -226,9 +226,11 @@ def test_what_was_left_out_reaches_the_run(tmp_path: Path) -> None:
 
 
 def test_filters_that_no_document_passes_reach_the_run() -> None:
-    corpus = Corpus.from_documents([Document("a", "wing lift", {"lang": "englsh"}), Document("b", "wing", {"lang": "de"})])
+    corpus = Corpus.from_documents(
+        [Document("a", "wing lift", {"lang": "englsh"}), Document("b", "wing", {"lang": "de"})]
+    )
     filters = ({"lang": "englsh"}, {"lang": "english"}, None)
-    queries = [Query(str(number), "wing", filter=filter) for number, filter in enumerate(filters)]
+    queries = [Query(str(number), "wing", filter=asked) for number, asked in enumerate(filters)]
     dataset = Dataset("mine", corpus, {"test": Split(queries, {query.id: {"a": 1} for query in queries})})
     found = evaluate(Pipeline(retriever=BM25()), dataset, measures=["R@3"], timed=False)
     remark = next(one for one in found.metrics["remarks"] if one["code"] == "filter_value_unknown")

@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from rag.calls import MAX_FAILED
-from rag.cli import JsonOption, SetOption, StoreModeOption, StoreOption
-from rag.console import echo, print_file
+from rag.cli.console import echo, print_file
+from rag.cli.options import JsonOption, MaxFailedOption, SetOption, StoreModeOption, StoreOption
 from rag.errors import IncompleteError
-from rag.options import MaxFailedOption
 
 if TYPE_CHECKING:
     from rag.eval.compared import Compared
@@ -76,8 +75,9 @@ def evaluate(
     store_mode: StoreModeOption = "use",
 ) -> None:
     """Fit a pipeline, or take a kept one as it is; search a dataset's questions, measure, and write a report."""
+    from rag.cli.console import print_json, progress
+    from rag.cli.store import open_store
     from rag.config import load_component, load_pipeline
-    from rag.console import print_json, progress
     from rag.errors import ConfigError
     from rag.eval.datasets.load import load_dataset
     from rag.eval.datasets.nulls import without_answers
@@ -90,7 +90,6 @@ def evaluate(
     from rag.eval.measures import parse_measures
     from rag.eval.run_folder import check_target, write_run
     from rag.pipeline import Pipeline
-    from rag.store.cli import open_store
     from rag.store.folder import check_target as check_saved
 
     # Everything that can be wrong with the request is found before any work.
@@ -173,7 +172,7 @@ def compare(
     as_json: JsonOption = False,
 ) -> None:
     """Say which of several runs is better, by how much, and how sure that is."""
-    from rag.console import out, print_json, progress
+    from rag.cli.console import out, print_json, progress
     from rag.eval.comparison import compare_runs
     from rag.eval.comparison_report import write_comparison
     from rag.eval.datasets.load import load_dataset
@@ -256,7 +255,7 @@ def report(
 
         print_file(as_markdown(run))
         return
-    from rag.console import progress
+    from rag.cli.console import progress
     from rag.eval.report import write_report
 
     with progress("writing the report", None):
@@ -268,7 +267,7 @@ def _print_evaluation(evaluation: Evaluation, target: Path) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from rag.console import out
+    from rag.cli.console import out
     from rag.eval.answer_lines import answer_lines
     from rag.eval.failures import words
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from rag.console import plain
+from rag.text.plain import plain
 
 __all__ = ["latex", "markdown"]
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from importlib.resources import files
 from typing import Any
 
-from rag.console import plain
+from rag.text.plain import plain
 
 __all__ = ["clean", "excerpt", "fine", "number", "percent", "render_page", "score", "seconds"]
 

@@ -7,20 +7,23 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from rag.calls import MAX_FAILED, check_calls
-from rag.cli import JsonOption, StoreModeOption, StoreOption
-from rag.console import echo
-from rag.corpus.cli import (
+from rag.calls import MAX_FAILED
+from rag.cli.console import echo
+from rag.cli.documents import read_documents_of
+from rag.cli.options import (
     CorpusOption,
     EncodingOption,
     IdFieldOption,
+    JsonOption,
+    MaxFailedOption,
     OnErrorOption,
     SeparatorOption,
+    StoreModeOption,
+    StoreOption,
     TextFieldOption,
     TitleFieldOption,
-    read_documents_of,
 )
-from rag.options import MaxFailedOption
+from rag.costs import check_calls
 
 if TYPE_CHECKING:
     from rag.eval.datasets.base import Dataset, Split
@@ -54,7 +57,7 @@ def _default(context: typer.Context, as_json: JsonOption = False) -> None:
 @app.command("list")
 def list_datasets(as_json: JsonOption = False) -> None:
     """List the datasets that come along, and how to name others."""
-    from rag.console import print_json
+    from rag.cli.console import print_json
     from rag.eval.datasets.load import BUILT_IN
 
     if as_json:
@@ -73,7 +76,7 @@ def show(
     as_json: JsonOption = False,
 ) -> None:
     """Say what a dataset holds, and which questions its splits share."""
-    from rag.console import print_json, progress
+    from rag.cli.console import print_json, progress
 
     dataset = _loaded(source)
     with progress("comparing questions", None):
@@ -101,7 +104,7 @@ def show(
 @app.command()
 def convert(source: SourceArgument, folder: OutOption) -> None:
     """Write a dataset, from wherever it is, as a folder."""
-    from rag.console import progress
+    from rag.cli.console import progress
     from rag.eval.datasets.write import check_target, write_dataset
 
     check_target(folder)
@@ -131,7 +134,7 @@ def split(
     seed: SeedOption = 0,
 ) -> None:
     """Divide a dataset's queries into train, dev and test; duplicates never end up in two of them."""
-    from rag.console import progress
+    from rag.cli.console import progress
     from rag.eval.datasets.split import split_dataset
     from rag.eval.datasets.write import check_target, write_dataset
 
@@ -180,11 +183,11 @@ def make(
     as_json: JsonOption = False,
 ) -> None:
     """Have a language model write questions to your documents. Stopped and started again, it goes on."""
+    from rag.cli.console import print_json, progress
+    from rag.cli.store import open_store
     from rag.config import load_component, load_pipeline
-    from rag.console import print_json, progress
     from rag.eval.datasets.make import make_dataset
     from rag.eval.datasets.write import check_target, write_dataset
-    from rag.store.cli import open_store
     from rag.summarizer import Summarizer
 
     check_target(folder)
@@ -225,7 +228,7 @@ def make(
 
 
 def _loaded(source: str) -> Dataset:
-    from rag.console import progress
+    from rag.cli.console import progress
     from rag.eval.datasets.load import load_dataset
 
     with progress(f"reading the dataset {source}", None):

@@ -11,12 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from rag.console import plain
 from rag.eval.comparison import compare_runs
 from rag.eval.comparison_report import as_latex, as_markdown, render_comparison
 from rag.eval.escaping import latex, markdown
 from rag.eval.markdown import as_markdown as run_as_markdown
 from rag.eval.runs import RunValues
+from rag.text.plain import plain
 from tests.fake_runs import write_fake_run
 
 EVIL = [

@@ -7,7 +7,7 @@ import io
 import pytest
 from rich.console import Console
 
-from rag import console
+from rag.cli import console
 
 
 @pytest.fixture

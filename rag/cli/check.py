@@ -1,4 +1,4 @@
-"""What checks a file, whatever it holds."""
+"""``rag check``: validates a file, whatever it holds."""
 
 from __future__ import annotations
 
@@ -6,17 +6,48 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from importlib.metadata import entry_points
 from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
-from rag.component import Component
-from rag.config import dump, load_component, read_source
+import typer
+
+from rag.cli.console import echo, print_file
+from rag.cli.options import ConfigArgument, SetOption
 from rag.errors import ConfigError, Mistake
-from rag.registry import component_class, kinds, types_of
 
-__all__ = ["checker_of"]
+if TYPE_CHECKING:
+    from rag.component import Component
+
+__all__ = ["check"]
 
 
-def checker_of(config: Path, overrides: Sequence[str]) -> Callable[..., str] | None:
+def check(
+    config: ConfigArgument,
+    resolved: Annotated[bool, typer.Option("--resolved", help="Print the file with every default filled in.")] = False,
+    overrides: SetOption = None,
+) -> None:
+    """Validate a file without running it: every mistake at once, each with its place.
+
+    A pipeline, a sweep, a dataset file, a judge, a writer, or any other component that files hold.
+    """
+    from rag.config import load_pipeline
+
+    other = _checker_of(config, overrides or ())
+    if other is not None:
+        print_file(other(config, overrides=overrides or (), resolved=resolved))
+        return
+    pipeline = load_pipeline(config, overrides=overrides or ())
+    if resolved:
+        print_file(pipeline.to_yaml())
+    else:
+        parts = sum(1 for _ in pipeline.spec.walk())
+        echo(f"{config}: ok ({parts} components, fingerprint {pipeline.fingerprint})")
+
+
+def _checker_of(config: Path, overrides: Sequence[str]) -> Callable[..., str] | None:
     """What checks files that are no pipelines, by their ``type``: entry points of group ``rag.files``."""
+    from rag.config import read_source
+    from rag.registry import component_class, kinds, types_of
+
     mistakes: list[Mistake] = []
     node = read_source(config, overrides=overrides, mistakes=mistakes)
     entries = entry_points(group="rag.files")
@@ -36,6 +67,8 @@ def checker_of(config: Path, overrides: Sequence[str]) -> Callable[..., str] | N
 
 def _check_part(config: Path, *, classes: Sequence[type[Component]], overrides: Sequence[str], resolved: bool) -> str:
     """Check a file that holds a component, such as a writer: the first of several of that type whose arguments fit."""
+    from rag.config import dump, load_component
+
     errors = []
     for cls in classes:
         try:

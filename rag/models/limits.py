@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from rag.errors import ConfigError, RagError
-from rag.models import model_file
+from rag.models.names import model_file
 
 __all__ = ["check_length", "is_encoder_decoder", "model_limit"]
 

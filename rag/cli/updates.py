@@ -8,58 +8,35 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rag.calls import MAX_FAILED, check_calls
-from rag.console import echo
-from rag.corpus.cli import (
+from rag.calls import MAX_FAILED
+from rag.cli.console import echo, print_json, progress
+from rag.cli.documents import read_documents_of
+from rag.cli.options import (
+    CompactOption,
     CorpusOption,
     DropFieldOption,
     EncodingOption,
+    FilterOption,
+    FolderArgument,
     IdFieldOption,
+    JsonOption,
+    KeepOption,
+    MaxFailedOption,
     OnErrorOption,
     SeparatorOption,
+    StoreOption,
     TextFieldOption,
     TitleFieldOption,
-    read_documents_of,
 )
+from rag.cli.store import open_store
+from rag.costs import check_calls
 from rag.errors import ConfigError, DataError
 from rag.limits import MAX_DELETES, check_deletes
-from rag.options import MaxFailedOption
-from rag.store.cli import open_store
 
 if TYPE_CHECKING:
     from rag.updates import Changes
 
-__all__ = ["register"]
-
-FolderArgument = Annotated[Path, typer.Argument(metavar="DIR", help="What `rag index` wrote.")]
-CompactOption = Annotated[
-    float,
-    typer.Option(
-        "--compact-at", min=0.0, max=1.0, help="Rewrite without deleted documents when more than this fraction is."
-    ),
-]
-KeepOption = Annotated[
-    int | None,
-    typer.Option(
-        min=0,
-        metavar="N",
-        help="Keep the N generations before, for `rag rollback`. By default as many as before: none.",
-    ),
-]
-FilterOption = Annotated[
-    str | None,
-    typer.Option("--filter", metavar="JSON", help="""Only documents like this: '{"year": {"gte": 1970}}'."""),
-]
-StoreOption = Annotated[
-    str | None, typer.Option("--store", metavar="DIR", help="Where vectors are kept and found again; 'off': nowhere.")
-]
-JsonOption = Annotated[bool, typer.Option("--json", help="One JSON object instead of text.")]
-
-
-def register(app: typer.Typer) -> None:
-    """Put the commands into an application."""
-    for command in (add, delete, sync, compact, rollback, verify):
-        app.command()(command)
+__all__ = ["add", "compact", "delete", "rollback", "sync", "verify"]
 
 
 def add(
@@ -79,7 +56,6 @@ def add(
     as_json: JsonOption = False,
 ) -> None:
     """Add documents to a kept pipeline, or replace those whose ids it has. What did not change is skipped."""
-    from rag.console import progress
     from rag.pipeline import Pipeline
 
     with open_store(store) as kept, Pipeline.editing(folder, keep=keep) as pipeline:
@@ -110,7 +86,6 @@ def delete(
 ) -> None:
     """Remove documents from a kept pipeline, by id or by a filter. Unknown ids are reported."""
     from rag.conditions import read_condition
-    from rag.console import progress
     from rag.pipeline import Pipeline
 
     if bool(ids) == (condition is not None):
@@ -151,7 +126,6 @@ def sync(
     as_json: JsonOption = False,
 ) -> None:
     """Make a kept pipeline hold these documents and no others."""
-    from rag.console import progress
     from rag.pipeline import Pipeline
 
     if dry_run:
@@ -192,7 +166,6 @@ def sync(
 
 def compact(folder: FolderArgument, keep: KeepOption = None, store: StoreOption = None) -> None:
     """Rewrite a kept pipeline without its deleted documents."""
-    from rag.console import progress
     from rag.pipeline import Pipeline
 
     with open_store(store) as kept, Pipeline.editing(folder, keep=keep) as pipeline:
@@ -208,7 +181,6 @@ def rollback(
     as_json: JsonOption = False,
 ) -> None:
     """Take back the last updates of a kept pipeline, as far as they were written with --keep."""
-    from rag.console import print_json
     from rag.pipeline import Pipeline
 
     if not show:
@@ -226,7 +198,6 @@ def rollback(
 
 def verify(folder: FolderArgument) -> None:
     """Read every file of a kept pipeline and compare checksums; exit code 2 when something is damaged."""
-    from rag.console import progress
     from rag.store.folder import check_files, read_folder
 
     with progress("comparing checksums", None):
@@ -238,8 +209,6 @@ def verify(folder: FolderArgument) -> None:
 
 
 def _report(folder: Path, changes: Changes, n_documents: int, as_json: bool, *, dry_run: bool = False) -> None:
-    from rag.console import print_json
-
     if as_json:
         remarks = [remark.as_dict() for remark in changes.remarks]
         print_json(asdict(changes) | {"remarks": remarks, "documents": n_documents, "dry_run": dry_run})

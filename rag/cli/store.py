@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rag.console import echo
+from rag.cli.console import echo, out, print_json, progress
+from rag.cli.options import JsonOption
 from rag.errors import ArtifactError, ConfigError
 
 if TYPE_CHECKING:
@@ -28,7 +29,6 @@ StoreFolder = Annotated[
     Path | None,
     typer.Option("--store", metavar="DIR", help="Default: $RAG_STORE, or rag in the user's cache folder."),
 ]
-JsonOption = Annotated[bool, typer.Option("--json", help="One JSON object instead of text.")]
 
 
 @contextmanager
@@ -61,8 +61,6 @@ def ls(folder: StoreFolder = None, as_json: JsonOption = False) -> None:
     """List what is kept, most recently used first."""
     from rich.table import Table
 
-    from rag.console import out, print_json
-
     entries = list(_existing(folder).entries())
     if as_json:
         print_json([_entry_json(entry) for entry in entries])
@@ -84,8 +82,6 @@ def ls(folder: StoreFolder = None, as_json: JsonOption = False) -> None:
 @app.command()
 def du(folder: StoreFolder = None, as_json: JsonOption = False) -> None:
     """Show how much is kept of each kind."""
-    from rag.console import print_json
-
     store = _existing(folder)
     sums: dict[str, int] = {}
     for entry in store.entries():
@@ -129,8 +125,6 @@ def gc(
 @app.command()
 def verify(folder: StoreFolder = None) -> None:
     """Read every file and compare checksums; exit code 2 when something is damaged."""
-    from rag.console import progress
-
     store = _existing(folder)
     with progress("comparing checksums", None):
         damaged = store.verify()

@@ -1,8 +1,8 @@
-"""What commands share: where output goes, how errors end, and progress bars.
+"""The terminal: where output goes, and progress bars.
 
 Everything that commands print passes through here, so that what data holds (escape sequences, controls, marks that
-write text backwards) cannot command the terminal: consoles and :func:`echo` show it as :func:`plain` does, and
-:func:`print_json` as the escapes of JSON.
+write text backwards) cannot command the terminal: consoles and :func:`echo` show it as
+:func:`rag.text.plain.plain` does, and :func:`print_json` as the escapes of JSON.
 """
 
 from __future__ import annotations
@@ -21,17 +21,13 @@ from typing import TYPE_CHECKING, Any, TextIO, cast
 
 from rag.metadata import strict_json
 from rag.progress import lines
+from rag.text.plain import HARMFUL, plain
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress
 
-__all__ = ["echo", "out", "plain", "print_file", "print_json", "progress", "quiet_libraries", "status", "stderr"]
-
-_HARMFUL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
-"""Controls (tabs and line ends aside), separators of lines, marks that write what follows backwards (as U+202E does),
-and halves of surrogate pairs, which cannot be written at all.
-"""
+__all__ = ["echo", "out", "print_file", "print_json", "progress", "quiet_libraries", "status", "stderr"]
 
 _DELAY = 1.0
 """Seconds before a bar appears: short work shows none."""
@@ -60,7 +56,7 @@ def _console_class() -> type[Console]:
     from rich.text import Text
 
     class Harmless(Console):
-        """A console whose only control codes are its own: those in texts are shown as :func:`plain` shows them."""
+        """A console whose only control codes are its own: those in texts are shown as ``plain`` shows them."""
 
         def render_str(self, text: str, **options: Any) -> Text:  # what is measured is what is shown
             return super().render_str(plain(text), **options)
@@ -95,21 +91,8 @@ def _to_stderr(line: str) -> None:
     sys.stderr.flush()
 
 
-def plain(text: str) -> str:
-    r"""A text that a terminal or a page shows and does not obey.
-
-    Line ends are written as ``\n``. Each character that could move the cursor, rename the window, or write the rest of
-    the line backwards becomes U+FFFD, so that it can be seen that there was one.
-
-    Example:
-        >>> plain("d1\x1b[2J") == "d1\ufffd[2J"
-        True
-    """
-    return _HARMFUL.sub("\ufffd", text.replace("\r\n", "\n").replace("\r", "\n"))
-
-
 def echo(text: object, *, err: bool = False, nl: bool = True) -> None:
-    """Print a line, harmless as :func:`plain` makes it, on standard output, or with ``err`` on standard error."""
+    """Print a line, harmless as ``plain`` makes it, on standard output, or with ``err`` on standard error."""
     import typer
 
     typer.echo(plain(str(text)), err=err, nl=nl)
@@ -127,7 +110,7 @@ def print_json(value: Any) -> None:
     is escaped in its strings.
     """
     text = json.dumps(strict_json(value), ensure_ascii=False, indent=2, allow_nan=False)
-    sys.stdout.write(_HARMFUL.sub(lambda match: f"\\u{ord(match[0]):04x}", text) + "\n")
+    sys.stdout.write(HARMFUL.sub(lambda match: f"\\u{ord(match[0]):04x}", text) + "\n")
 
 
 @contextmanager

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from rag import ConfigError, Document, Pipeline, SentenceTransformerEmbedder
-from rag.model_limits import model_limit
+from rag.models.limits import model_limit
 from rag.rerankers import CrossEncoderScorer, MaxSim, Rerank
 from rag.retrievers import BM25, Dense
 from rag.summarizers import TransformersSummarizer

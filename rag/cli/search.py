@@ -73,7 +73,7 @@ def _answer_json(answer: Answer) -> dict[str, Any]:
 
 def _read_conversation(file: Path) -> Any:
     try:
-        turns = json.loads(file.read_text(encoding="utf-8"))
+        turns = json.loads(file.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise DataError(f"{file}: cannot be read: {system_message(error)}") from None
     except ValueError as error:

@@ -95,13 +95,14 @@
     );
     const rows = tables.get("all").rows();
     const at = rows.indexOf(row);
+    const focused = document.activeElement; // which a button loses when it is switched off
     previous.disabled = at <= 0;
     next.disabled = at < 0 || at === rows.length - 1;
     if (!dialog.open) dialog.showModal();
     dialog.scrollTop = 0;
-    // A button that is switched off would keep the keys to itself.
-    if (document.activeElement === previous && previous.disabled) next.focus();
-    if (document.activeElement === next && next.disabled) previous.focus();
+    // A button that is switched off would keep the keys to itself, or give them to nobody.
+    if (focused === previous && previous.disabled) next.focus();
+    if (focused === next && next.disabled) previous.focus();
     if (!dialog.contains(document.activeElement)) dialog.focus();
   };
 

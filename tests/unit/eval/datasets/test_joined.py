@@ -117,7 +117,7 @@ def test_ids_are_compared_as_they_are_written(tmp_path: Path) -> None:
         "test: judgements name 1 documents, of 3, that are not in the corpus (such as "
         f"'d2' [{path}:3; only blanks differ from 'd2 ']; 1 differ from one that is there only in blanks); relevant "
         "ones count as missed; 1 queries have no other relevant document",
-    ] == list(dataset.notes[:2])
+    ] == [note for note in dataset.notes if note.startswith("test: ")][:2]
 
 
 def test_the_nearest_of_many_ids_is_named(tmp_path: Path) -> None:
@@ -137,7 +137,7 @@ def test_a_split_of_which_nothing_is_there_cannot_be_measured(tmp_path: Path) ->
     (path / "qrels" / "old.tsv").write_text("Q1\td1\t1\n")
     (path / "qrels" / "more.csv").write_text("q1,d1,1\n")
     dataset = load_dataset(path)
-    assert "1 files of qrels are not read (qrels/more.csv)" in dataset.notes[0]
+    assert any("1 files of qrels are not read (qrels/more.csv)" in note for note in dataset.notes)
     with pytest.raises(DataError, match="judges 1 documents, such as 'x1', none of which is in the corpus: nothing to"):
         dataset.split("dev")
     with pytest.raises(DataError, match="split 'train' of dataset '.*' has no query with a text: nothing to measure"):
@@ -223,6 +223,21 @@ def test_what_was_left_out_reaches_the_run(tmp_path: Path) -> None:
     for note in ("2 of 5 queries have no text", "1 of 5 queries have nothing relevant"):
         assert note in (run / "report.html").read_text(encoding="utf-8")
         assert note in as_markdown(run)
+
+
+def test_filters_that_no_document_passes_reach_the_run() -> None:
+    corpus = Corpus.from_documents(
+        [Document("a", "wing lift", {"lang": "englsh"}), Document("b", "wing", {"lang": "de"})]
+    )
+    filters = ({"lang": "englsh"}, {"lang": "english"}, None)
+    queries = [Query(str(number), "wing", filter=asked) for number, asked in enumerate(filters)]
+    dataset = Dataset("mine", corpus, {"test": Split(queries, {query.id: {"a": 1} for query in queries})})
+    found = evaluate(Pipeline(retriever=BM25()), dataset, measures=["R@3"], timed=False)
+    remark = next(one for one in found.metrics["remarks"] if one["code"] == "filter_value_unknown")
+    why = "'1': no document has lang = 'english'; the nearest value is 'englsh'"
+    expected = (1, 3, [why], f"filters of 1 of 3 queries ask for a value that no document has (such as {why})")
+    assert tuple(remark[key] for key in ("count", "total", "examples", "message")) == expected
+    assert found.values["R@3"] == {"0": 1.0, "1": 0.0, "2": 1.0}
 
 
 def test_it_is_asked_in_a_batch_as_if_it_were_not_there() -> None:

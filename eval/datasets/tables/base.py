@@ -21,6 +21,7 @@ from rag.corpus.readers import (
     lifted,
     other_separator,
 )
+from rag.corpus.readers.reading import OnError
 from rag.errors import ConfigError, DataError, Mistake, did_you_mean
 
 __all__ = ["Delimiter", "Rows", "Table", "cell_of"]
@@ -28,7 +29,7 @@ __all__ = ["Delimiter", "Rows", "Table", "cell_of"]
 Rows = Iterator[tuple[str, Mapping[str, Any]]]
 Delimiter = Annotated[str, Field(min_length=1, max_length=3)] | None
 
-_NO_COLUMNS = {"path", "separator", "empty", "columns", "delimiter", "encoding"}
+_NO_COLUMNS = {"path", "separator", "empty", "columns", "delimiter", "encoding", "on_error"}
 """Arguments of tables that are no names of columns."""
 
 
@@ -41,10 +42,10 @@ class Table(Component):
     delimiter: str | None
     encoding: str
 
-    def _reading(self) -> Reading:
+    def _reading(self, on_error: OnError = "stop") -> Reading:
         """How the file is read."""
         try:
-            return Reading(self.delimiter, self.encoding, self.columns)
+            return Reading(self.delimiter, self.encoding, self.columns, on_error)
         except ConfigError as error:
             name = "delimiter" if error.parameter == "separator" else error.parameter
             raise ConfigError(error.mistakes[0].message, parameter=name) from None

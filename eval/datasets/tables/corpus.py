@@ -9,6 +9,7 @@ from pathlib import Path
 
 from rag.corpus.corpus import Corpus
 from rag.corpus.readers import ID_FIELDS, TABLES, TEXT_FIELDS, corpus_of, documents_of, format_of, read_corpus
+from rag.corpus.readers.reading import OnError
 from rag.errors import ConfigError
 from rag.eval.datasets.tables.base import Delimiter, Rows, Table
 from rag.remarks import Remarks
@@ -29,6 +30,7 @@ class CorpusTable(Table):
         columns: Names of the columns of a CSV or TSV file whose first line is a document already.
         delimiter: Between the columns of a CSV file, such as ``;`` or ``tab``; by default a comma, in TSV a tab.
         encoding: Of a text file, one of Python's names.
+        on_error: At a row or file that cannot be read: ``stop``, or ``skip`` it and count it.
     """
 
     type = "corpus"
@@ -43,6 +45,7 @@ class CorpusTable(Table):
         columns: Sequence[str] | None = None,
         delimiter: Delimiter = None,
         encoding: str = "utf-8",
+        on_error: OnError = "stop",
     ) -> None:
         self.path = path
         self.id = id
@@ -51,6 +54,7 @@ class CorpusTable(Table):
         self.columns = columns
         self.delimiter = delimiter
         self.encoding = encoding
+        self.on_error = on_error
 
     def read(self, folder: Path, remarks: Remarks) -> Corpus:
         """The documents; paths are relative to ``folder``. What is noticed goes into ``remarks``."""
@@ -60,7 +64,7 @@ class CorpusTable(Table):
         if not path.exists():
             raise ConfigError(f"there is no file or folder '{path}'", parameter="path")
         if format_of(path) in TABLES:
-            reading = self._reading()
+            reading = self._reading(self.on_error)
             rows = self._rows(path, reading=reading)
             where, first = next(rows)
             for parameter, given, usual in (("id", self.id, ID_FIELDS), ("text", self.text, TEXT_FIELDS)):
@@ -97,4 +101,5 @@ class CorpusTable(Table):
             separator=self.delimiter,
             encoding=self.encoding,
             columns=self.columns,
+            on_error=self.on_error,
         )

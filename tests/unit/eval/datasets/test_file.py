@@ -368,3 +368,18 @@ def test_tables_that_are_none_and_files_that_are_no_dataset(mine: Path) -> None:
     ] == [f"{one.path}: {one.message}" for one in caught.value.mistakes]
     with pytest.raises(DataError, match="is a file, but no dataset file"):
         load_dataset(mine / "documents.csv")
+
+
+def test_documents_that_cannot_be_read_are_skipped_where_that_is_asked_for(tmp_path: Path) -> None:
+    for name in ("d.csv", "parts.csv"):
+        (tmp_path / name).write_text("id,text\na,wing\nb\nc,heat\n", encoding="utf-8")
+    (tmp_path / "q.csv").write_text("id,text,relevant\n1,wing?,a\n", encoding="utf-8")
+    for path in ("d.csv", "part*.csv"):
+        text = f"type: dataset\ncorpus: {{path: '{path}'%s}}\nqueries: {{path: q.csv, relevant: relevant}}\n"
+        (tmp_path / "x.yaml").write_text(text % "", encoding="utf-8")
+        with pytest.raises(DataError, match=r"\.csv:3: fewer values than the first line has columns"):
+            load_dataset(tmp_path / "x.yaml")
+        (tmp_path / "x.yaml").write_text(text % ", on_error: skip", encoding="utf-8")
+        dataset = load_dataset(tmp_path / "x.yaml")
+        assert dataset.corpus.ids() == ["a", "c"]
+        assert [(one.count, one.total) for one in dataset.remarks if one.code == "rows_skipped"] == [(1, 3)]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Hybrid"]
 
+_FILE = "scaling.json"
+
 
 class Hybrid(TakesFeedback):
     """Asks every retriever and fuses their lists into one: a document's score is the weighted sum over the lists.
@@ -38,7 +42,7 @@ class Hybrid(TakesFeedback):
     """
 
     type = "hybrid"
-    _state_version = 2  # bm25 lists with room left are scaled from 0: kept lists are others, saved indexes load
+    _state_version = 2  # lists with room left are scaled from 0
 
     def __init__(
         self,
@@ -58,6 +62,19 @@ class Hybrid(TakesFeedback):
         self.fusion = fusion
         self.weights = weights
         self.top_k = top_k
+        self._from_zero = True
+
+    @property
+    def _caches_state(self) -> bool:
+        return False
+
+    def save_state(self, folder: Path) -> None:
+        (folder / _FILE).write_text(json.dumps({"from_zero": self._from_zero}), encoding="utf-8")
+
+    def load_state(self, folder: Path, context: FitContext) -> None:
+        """An index from before there was a state scales lists as they are, and so answers as it did."""
+        file = folder / _FILE
+        self._from_zero = file.is_file() and bool(json.loads(file.read_text(encoding="utf-8"))["from_zero"])
 
     def fit(self, context: FitContext) -> None:
         super().fit(context)
@@ -103,7 +120,7 @@ class Hybrid(TakesFeedback):
                 with batch.inside(f"{number} {retriever.type}") as name:
                     tables.append(ask(retriever))
                 weights.append(weight)
-                scaled.append(retriever.scaled_by(tables[-1]))
+                scaled.append(retriever.scaled_by(tables[-1]) if self._from_zero else tables[-1])
                 parts.append(self.fusion.for_list(number))
                 batch.record(name, tables[-1])
         return fuse(tables, weights, self.fusion, self.top_k, scaled=scaled, parts=parts)

@@ -33,9 +33,10 @@ from rag import (
     Stage,
 )
 from rag.console import progress
-from rag.context import Training, Upstream
 from rag.eval import load_dataset, per_query
 from rag.eval.measures import interval, parse_measures
+from rag.fitting import Upstream
+from rag.learning.training import Training
 from rag.rerankers import (
     ADACUR,
     ANNCUR,

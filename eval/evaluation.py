@@ -15,7 +15,6 @@ from rag.arguments import refuses_unknown
 from rag.batch import QueryBatch
 from rag.calls import MAX_FAILED, remarks_on
 from rag.candidates import Candidates, Ints
-from rag.context import Progress, no_progress
 from rag.corpus.corpus import Corpus
 from rag.corpus.readers import read_corpus
 from rag.costs import Ledger
@@ -37,6 +36,7 @@ from rag.eval.saved import differences
 from rag.eval.slices import slices_of
 from rag.eval.stage_tops import StageTop, StageTops
 from rag.pipeline import Pipeline
+from rag.progress import Progress, no_progress
 from rag.remarks import Remarks
 from rag.store.store import Store
 from rag.types import Query, SearchResult

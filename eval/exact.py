@@ -12,11 +12,11 @@ from rag.arguments import refuses_unknown
 from rag.batch import QueryBatch
 from rag.candidates import Floats, Ints, top_k_of_scores
 from rag.component import Component
-from rag.context import Progress, no_progress
 from rag.errors import ConfigError
 from rag.eval.evaluation import Evaluation
 from rag.eval.measures import interval, parse_measures, per_query
 from rag.pipeline import Pipeline
+from rag.progress import Progress, no_progress
 from rag.stage import Stage
 from rag.store.store import Store
 from rag.types import Query

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from rag.arguments import refuses_unknown
 from rag.calls import Calls, remarks_on
-from rag.context import Progress, no_progress
 from rag.errors import ConfigError
 from rag.eval.agreement import agreement
 from rag.eval.answers import means_of, references_of
 from rag.eval.calls import called
 from rag.eval.judge import Case, Judge, Judgement, Verdict
+from rag.progress import Progress, no_progress
 from rag.remarks import Remark, Remarks
 from rag.store.store import Store
 from rag.types import SearchResult

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from rag.context import Training
 from rag.eval.datasets.base import Split
 from rag.eval.measures import interval
 from rag.eval.overlap import nearest, shares_document
+from rag.learning.training import Training
 from rag.types import Query
 
 __all__ = ["slices_of"]

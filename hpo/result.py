@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 
-from rag.context import Progress, no_progress
 from rag.errors import ConfigError
 from rag.eval.datasets.base import Dataset
 from rag.eval.evaluation import Evaluation, evaluate
@@ -23,6 +22,7 @@ from rag.hpo.sweep import Sweep
 from rag.hpo.trial import Bench, index_bytes
 from rag.hpo.trials import Finished
 from rag.pipeline import Pipeline
+from rag.progress import Progress, no_progress
 from rag.store.store import Store
 
 __all__ = ["Retested", "SweepResult", "Tested", "conclude", "intervals_of", "values_of"]

@@ -14,7 +14,6 @@ import numpy.typing as npt
 
 from rag.batch import QueryBatch
 from rag.calls import Calls, too_many_failed
-from rag.context import Training
 from rag.corpus.readers import read_corpus
 from rag.costs import Costs, Ledger
 from rag.errors import ConfigError, DataError, IncompleteError
@@ -26,6 +25,7 @@ from rag.eval.measures import check_judgements, parse_measures, per_query
 from rag.eval.provenance import documents_fingerprint
 from rag.hpo.early_stopping import LEAST, blocks
 from rag.hpo.sweep import Sweep
+from rag.learning.training import Training
 from rag.pipeline import Pipeline
 from rag.store.fingerprint import fingerprint
 from rag.store.store import Store

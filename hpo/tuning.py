@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rag.context import Progress, no_progress
 from rag.errors import ArtifactError, ConfigError, RagError
 from rag.eval.datasets.base import Dataset
 from rag.eval.datasets.load import load_dataset
@@ -26,6 +25,7 @@ from rag.hpo.sweep import Sweep, read_sweep, sweep_from_config
 from rag.hpo.trial import Bench, Measured
 from rag.hpo.trials import Asked, Finished
 from rag.hpo.workers import Job, supervise
+from rag.progress import Progress, no_progress
 from rag.store.store import Store
 
 if TYPE_CHECKING:

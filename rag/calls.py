@@ -9,13 +9,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from rag.errors import IncompleteError
 from rag.remarks import MAX_EXAMPLES, Remark
-
-if TYPE_CHECKING:
-    from rag.costs import Ledger
 
 __all__ = ["MAX_FAILED", "Calls", "check_calls", "remarks_on", "too_many_failed"]
 
@@ -106,7 +103,15 @@ def too_many_failed(calls: Iterable[Calls], max_failed: float = MAX_FAILED) -> s
     )
 
 
-def check_calls(ledger: Ledger, max_failed: float = MAX_FAILED) -> None:
+class HasCalls(Protocol):
+    """Anything that counts calls, such as a :class:`~rag.costs.Ledger`."""
+
+    @property
+    def calls(self) -> Mapping[tuple[str, str], Calls]:
+        """What language models were asked for, by stage and model."""
+
+
+def check_calls(ledger: HasCalls, max_failed: float = MAX_FAILED) -> None:
     """Refuse work that lacks too many texts.
 
     Raises:

@@ -125,13 +125,13 @@ def check(
     A pipeline, a sweep, a dataset file, a judge, a writer, or any other component that files hold.
     """
     from rag.checking import checker_of
-    from rag.config import load_pipeline
+    from rag.pipeline import Pipeline
 
     other = checker_of(config, overrides or ())
     if other is not None:
         print_file(other(config, overrides=overrides or (), resolved=resolved))
         return
-    pipeline = load_pipeline(config, overrides=overrides or ())
+    pipeline = Pipeline.from_yaml(config, overrides=overrides or ())
     if resolved:
         print_file(pipeline.to_yaml())
     else:
@@ -159,11 +159,11 @@ def index(
     as_json: JsonOption = False,
 ) -> None:
     """Fit a pipeline on documents and keep it on disk."""
-    from rag.config import load_pipeline
     from rag.console import print_json, progress
+    from rag.pipeline import Pipeline
     from rag.store.folder import check_target
 
-    pipeline = load_pipeline(config, overrides=overrides or ())
+    pipeline = Pipeline.from_yaml(config, overrides=overrides or ())
     check_target(folder, pipeline.kind)
     documents = read_documents_of(
         corpus,

@@ -12,9 +12,9 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, ClassVar
 
 from rag.component import Component
-from rag.context import Progress, no_progress
 from rag.conversation import Turn, turns_of
 from rag.errors import ArtifactError, ConfigError, DataError, ModelError
+from rag.progress import Progress, no_progress
 from rag.store.values import Values, text_key
 from rag.text.normal import is_blank
 from rag.types import Document, Query

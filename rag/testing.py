@@ -32,12 +32,13 @@ from rag.component import Component
 from rag.config import build, dump, read_source
 from rag.config.schema import component_schema, json_schema
 from rag.config.source import node_from_python
-from rag.context import FitContext, Training, Upstream
 from rag.corpus.chunkers.base import Chunker
 from rag.corpus.corpus import Corpus
 from rag.corpus.passages import Passages
 from rag.embedders.base import Embedder, TokenEmbedder
 from rag.errors import Mistake, NotFittedError
+from rag.fitting import FitContext, Upstream
+from rag.learning.training import Training
 from rag.registry import component_class
 from rag.stage import Retriever, Stage
 from rag.types import Document, Query

@@ -27,7 +27,7 @@ from rag.options import MaxFailedOption
 from rag.store.cli import open_store
 
 if TYPE_CHECKING:
-    from rag.updates import Changes
+    from rag.pipeline.changes import Changes
 
 __all__ = ["register"]
 

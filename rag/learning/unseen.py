@@ -13,7 +13,7 @@ from rag.duplicates import groups_of, similar
 from rag.store.fingerprint import fingerprint
 
 if TYPE_CHECKING:
-    from rag.context import Training
+    from rag.learning.training import Training
 
 __all__ = ["N_FOLDS", "LeaveOut", "Unseen"]
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from types import EllipsisType
-from typing import TYPE_CHECKING, NamedTuple, TypeVar, cast
+from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeVar, cast
 
 import numpy as np
 
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from rag.embedders.base import Embedder, TokenEmbedder, TokenVectors
     from rag.learning.unseen import Unseen
     from rag.progress import Progress
-    from rag.stage import Retriever
     from rag.store.store import Store
 
 __all__ = ["Group", "KeyTexts", "QueryBatch"]
@@ -44,6 +43,18 @@ class Group(NamedTuple):
 
     rows: Ints | slice
     allowed: Ints | slice | None
+
+
+class Retrieves(Protocol):
+    """What a batch can be asked of: a :class:`rag.Retriever`."""
+
+    @property
+    def fingerprint(self) -> str:
+        """Identity of what it finds."""
+
+    def retrieve(self, batch: QueryBatch) -> Candidates:
+        """The best documents of every query."""
+        ...
 
 
 @dataclass
@@ -229,7 +240,7 @@ class QueryBatch:
         """
         return replace(self, trace=None, lists={}, _tables={})
 
-    def found_by(self, retriever: Retriever, *, recorded: bool = True) -> Candidates:
+    def found_by(self, retriever: Retrieves, *, recorded: bool = True) -> Candidates:
         """The table of a retriever for these queries; an equal one that was asked before is not asked again. Its parts
         are recorded, unless ``recorded`` is false.
         """
@@ -246,7 +257,7 @@ class QueryBatch:
             self.record(f"{self.step.name}{part}", table)
         return known[0]
 
-    def was_found(self, retriever: Retriever, table: Candidates) -> None:
+    def was_found(self, retriever: Retrieves, table: Candidates) -> None:
         """Tell what the pipeline's retriever finds for these queries."""
         self._tables[retriever.fingerprint] = table, self._below(Step.retriever(), self.lists)
 

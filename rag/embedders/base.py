@@ -99,8 +99,8 @@ class TokenVectors:
         """Those of some of the texts, in this order."""
         lengths = np.diff(self.ends)[rows]
         ends = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
-        places = np.repeat(self.ends[rows] - ends[:-1], lengths) + np.arange(ends[-1])
-        return TokenVectors(self.vectors[places], ends)
+        tokens = np.repeat(self.ends[rows] - ends[:-1], lengths) + np.arange(ends[-1])
+        return TokenVectors(self.vectors[tokens], ends)
 
     @classmethod
     def concatenate(cls, parts: Sequence[TokenVectors]) -> TokenVectors:

@@ -37,7 +37,7 @@ from rag.corpus.corpus import Corpus
 from rag.corpus.passages import Passages
 from rag.embedders.base import Embedder, TokenEmbedder
 from rag.errors import Mistake, NotFittedError
-from rag.fitting import FitContext, Upstream
+from rag.fitting import FitContext, UpdateContext, Upstream
 from rag.learning.training import Training
 from rag.registry import component_class
 from rag.stage import Retriever, Stage
@@ -366,7 +366,7 @@ class RetrieverConformance(ComponentConformance):
         retriever = self.fitted(old)
         for passages, kept in ((grown, np.arange(len(old))), (grown.compacted(), grown.living)):
             assert kept is not None
-            context = FitContext(passages.corpus, passages, kept=kept)
+            context = UpdateContext(passages.corpus, passages, kept=kept)
             retriever.prepare(context)
             context.fit(retriever)
             found = retriever.retrieve(QueryBatch(self.queries()))

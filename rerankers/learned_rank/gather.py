@@ -63,8 +63,8 @@ class Gatherer:
         step = batch.step
         tables = {name: table for name, table in batch.lists.items() if not step.holds(name)} or {"first": first}
         for number, source in enumerate(self.sources):
-            part = batch.inside(number, source.type)
-            part.record(part.step.name, part.found_by(source))
+            inner = batch.inside(number, source.type)
+            inner.record(inner.step.name, inner.found_by(source))
         # Features have the same names wherever the stage stands, and while it is fitted.
         tables |= {
             f"sources{name.removeprefix(step.name)}": table for name, table in batch.lists.items() if step.holds(name)

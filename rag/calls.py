@@ -9,12 +9,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
-from rag.errors import IncompleteError
 from rag.remarks import MAX_EXAMPLES, Remark
 
-__all__ = ["MAX_FAILED", "Calls", "check_calls", "remarks_on", "too_many_failed"]
+__all__ = ["MAX_FAILED", "Calls", "remarks_on", "too_many_failed"]
 
 MAX_FAILED = 0.05
 """Share of texts that may be missing: differences between pipelines that are worth a report are of that size."""
@@ -83,11 +82,8 @@ class Calls:
 
 def remarks_on(calls: Iterable[Calls]) -> list[Remark]:
     """A remark on each record in which something failed."""
-    failed = [record for record in calls if record.failed]
-    return [
-        Remark("model_calls_failed", str(record), record.failed, record.asked, tuple(record.examples))
-        for record in failed
-    ]
+    failed = [one for one in calls if one.failed]
+    return [Remark("model_calls_failed", str(one), one.failed, one.asked, tuple(one.examples)) for one in failed]
 
 
 def too_many_failed(calls: Iterable[Calls], max_failed: float = MAX_FAILED) -> str | None:
@@ -97,29 +93,10 @@ def too_many_failed(calls: Iterable[Calls], max_failed: float = MAX_FAILED) -> s
         calls: All that were made for it.
         max_failed: Share of the texts of one model in one stage that may be missing, in [0, 1].
     """
-    over = [record for record in calls if record.is_model and record.failed and record.share > max_failed]
+    over = [one for one in calls if one.is_model and one.failed and one.share > max_failed]
     if not over:
         return None
     return (
         f"{'; '.join(map(str, over))}. That is more than {max_failed:.3g} (max_failed) of them. Once the cause is gone "
         "run it again: what was written is kept in the store, and only the rest is asked for"
     )
-
-
-class HasCalls(Protocol):
-    """Anything that counts calls, such as a :class:`~rag.costs.Ledger`."""
-
-    @property
-    def calls(self) -> Mapping[tuple[str, str], Calls]:
-        """What language models were asked for, by stage and model."""
-
-
-def check_calls(ledger: HasCalls, max_failed: float = MAX_FAILED) -> None:
-    """Refuse work that lacks too many texts.
-
-    Raises:
-        IncompleteError: More than ``max_failed`` of the texts of one model are missing.
-    """
-    problem = too_many_failed(ledger.calls.values(), max_failed)
-    if problem is not None:
-        raise IncompleteError(problem)

@@ -13,8 +13,8 @@ from rag.candidates import Vectors
 from rag.component import Runtime
 from rag.conversation import conversation_text
 from rag.errors import MissingExtraError, NotFittedError
-from rag.model_limits import check_length
 from rag.models import Device, inference, load_sentence_transformer, model_content, quiet, resolve_device
+from rag.models.limits import check_length
 from rag.progress import Progress
 from rag.summarizers.students.base import Conversations, Student
 from rag.summarizers.students.losses import TEMPERATURE, Loss, torch_loss

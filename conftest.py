@@ -12,10 +12,11 @@ from sybil.parsers.markdown import CodeBlockParser, PythonCodeBlockParser
 
 def check_yaml(example: Example) -> None:
     """A pipeline in an example must be one; a sweep a sweep; and so on."""
-    from rag.config import load_component, load_pipeline
+    from rag.config import load_component
     from rag.eval.datasets.file import read_dataset_file
     from rag.eval.judges.base import check_judge
     from rag.hpo.sweep import check_sweep
+    from rag.pipeline import Pipeline
     from rag.registry import types_of
     from rag.summarizer import Summarizer
 
@@ -26,7 +27,7 @@ def check_yaml(example: Example) -> None:
         load_component(path, Summarizer)
     else:
         checks = {"sweep": check_sweep, "claims": check_judge, "dataset": read_dataset_file}
-        checks.get(kind, load_pipeline)(path)
+        checks.get(kind, Pipeline.from_yaml)(path)
 
 
 def enter(namespace: dict[str, Any]) -> None:

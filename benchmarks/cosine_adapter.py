@@ -21,7 +21,6 @@ import numpy as np
 from sklearn.isotonic import IsotonicRegression
 
 from rag import Pipeline, QueryBatch, SentenceTransformerEmbedder, Store, Threshold, Training
-from rag.context import FitContext, Upstream
 from rag.eval import load_dataset
 from rag.eval.diagnostics.filtering import pooled_curve, precision_at_recall, share_kept
 from rag.filters.base import Filter
@@ -31,6 +30,7 @@ from rag.filters.gap import Gap
 from rag.filters.isotonic import Isotonic
 from rag.filters.keep import choose_cut
 from rag.filters.platt import Platt
+from rag.fitting import FitContext, Upstream
 from rag.retrievers import Dense
 from rag.stage import Stage
 

@@ -33,10 +33,11 @@ from rag import (
     Stage,
 )
 from rag.cli.console import progress
-from rag.context import Training, Upstream
 from rag.eval import load_dataset, per_query
 from rag.eval.measures.interval import interval
 from rag.eval.measures.names import parse_measures
+from rag.fitting import Upstream
+from rag.learning.training import Training
 from rag.rerankers import (
     ADACUR,
     ANNCUR,

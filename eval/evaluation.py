@@ -15,7 +15,6 @@ import numpy.typing as npt
 
 from rag.arguments import refuses_unknown
 from rag.calls import MAX_FAILED, remarks_on
-from rag.context import Progress, Training, no_progress
 from rag.corpus.readers import read_corpus
 from rag.eval.datasets.base import Dataset, Split
 from rag.eval.diagnostics.calls import called, calls_of
@@ -49,7 +48,9 @@ from rag.eval.result import Evaluation
 from rag.eval.runs.provenance import documents_fingerprint, machine, queries_fingerprint, versions
 from rag.eval.runs.ranking import as_run
 from rag.eval.searching import search_split
+from rag.learning.training import Training
 from rag.pipeline import Pipeline
+from rag.progress import Progress, no_progress
 from rag.remarks import Remarks
 from rag.store.store import Store
 from rag.types import SearchResult

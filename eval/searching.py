@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from rag.batch import QueryBatch
 from rag.candidates import Candidates, Ints
-from rag.context import Progress
 from rag.eval.runs.ranking import identical, without
 from rag.pipeline import Pipeline
+from rag.progress import Progress
 from rag.store.store import Store
 from rag.types import Query
 

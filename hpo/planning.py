@@ -101,7 +101,7 @@ class _Work:
         steps = dict.fromkeys(key for step, key in _artifacts(pipeline) if step == "vectors")
         chunks = _chunks(pipeline)
         if chunks not in self._passages:
-            cut = pipeline.chunker.spans(self.sample, pipeline._tokenizer())
+            cut = pipeline.chunker.spans(self.sample, pipeline.tokenizer())
             share = sum(max(1, len(spans)) for spans in cut) / max(1, len(self.sample))
             self._passages[chunks] = round(share * self.n_documents)
         for key in steps:
@@ -149,9 +149,9 @@ def _artifacts(pipeline: Pipeline) -> list[tuple[str, str]]:
         if part.spec.caches_state
     ]
     before: Any = chunks
-    for name, step in pipeline._steps():
-        before = fingerprint([before, step.fingerprint])
-        artifacts.append((f"candidates after {name.split()[0]}", before))
+    for step, component in pipeline.steps:
+        before = fingerprint([before, component.fingerprint])
+        artifacts.append((f"candidates after {step.path}", before))
     return artifacts
 
 

@@ -10,7 +10,6 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-from rag.context import Progress, no_progress
 from rag.errors import ArtifactError, ConfigError, RagError
 from rag.eval.datasets.base import Dataset
 from rag.eval.datasets.load import load_dataset
@@ -26,6 +25,7 @@ from rag.hpo.results.conclude import conclude
 from rag.hpo.results.outputs import check_target, write_outputs
 from rag.hpo.results.result import SweepResult
 from rag.hpo.sweep import Sweep, read_sweep, sweep_from_config
+from rag.progress import Progress, no_progress
 from rag.store.store import Store
 
 __all__ = ["dataset_source", "tune"]

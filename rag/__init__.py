@@ -12,7 +12,6 @@ if TYPE_CHECKING:
     from rag.batch import QueryBatch
     from rag.candidates import Candidates
     from rag.component import Component, Runtime
-    from rag.context import FitContext, Training
     from rag.conversation import Turn
     from rag.corpus.chunkers.base import Chunker, SizedChunker, Span
     from rag.corpus.chunkers.markdown import MarkdownChunker
@@ -45,6 +44,8 @@ if TYPE_CHECKING:
     from rag.filters.platt import Platt
     from rag.filters.score_adapter import ScoreAdapter
     from rag.filters.threshold import Threshold
+    from rag.fitting import FitContext
+    from rag.learning.training import Training
     from rag.pipeline import Pipeline
     from rag.queries.base import QueryEncoder
     from rag.queries.identity import Identity
@@ -69,7 +70,7 @@ _MODULES = {
     "Document": "rag.types",
     "Embedder": "rag.embedders.base",
     "Filter": "rag.filters.base",
-    "FitContext": "rag.context",
+    "FitContext": "rag.fitting",
     "Gap": "rag.filters.gap",
     "Hit": "rag.types",
     "Identity": "rag.queries.identity",
@@ -104,7 +105,7 @@ _MODULES = {
     "Summarizer": "rag.summarizer",
     "Summary": "rag.summarizer",
     "Threshold": "rag.filters.threshold",
-    "Training": "rag.context",
+    "Training": "rag.learning.training",
     "Turn": "rag.conversation",
     "read_corpus": "rag.corpus.readers",
     "read_documents": "rag.corpus.readers",

@@ -2,35 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, NamedTuple, TypeVar, cast
+from types import EllipsisType
+from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeVar, cast
 
 import numpy as np
 
 from rag.candidates import Candidates, Ints, Vectors
 from rag.conditions import condition_key
 from rag.costs import Ledger
-from rag.errors import ModelError
-from rag.store.values import text_key
+from rag.embedders.cache import embed_query_texts
+from rag.step import Step
 from rag.types import Answer, Query
 
 if TYPE_CHECKING:
-    from rag.context import Progress
     from rag.corpus.passages import Passages
     from rag.embedders.base import Embedder, TokenEmbedder, TokenVectors
     from rag.learning.unseen import Unseen
-    from rag.stage import Retriever
+    from rag.progress import Progress
     from rag.store.store import Store
 
 __all__ = ["Group", "KeyTexts", "QueryBatch"]
 
 T = TypeVar("T")
-
-EMBEDDED_TOGETHER = 512
-"""Vectors computed between two writes to the store: what a kill can lose."""
 
 KeyTexts = Callable[[tuple[Ints, Ints]], list[str]]
 """Texts of the keys that matched at (rows, columns) of a table."""
@@ -49,6 +45,18 @@ class Group(NamedTuple):
     allowed: Ints | slice | None
 
 
+class Retrieves(Protocol):
+    """What a batch can be asked of: a :class:`rag.Retriever`."""
+
+    @property
+    def fingerprint(self) -> str:
+        """Identity of what it finds."""
+
+    def retrieve(self, batch: QueryBatch) -> Candidates:
+        """The best documents of every query."""
+        ...
+
+
 @dataclass
 class QueryBatch:
     """Queries, what has been computed about them, and what that has cost.
@@ -65,6 +73,9 @@ class QueryBatch:
         progress: Shows how far what takes long is.
         unseen: For training queries that something learns from: which judged queries are to be treated as if nobody had
             judged them. What remembers judgements honours it.
+        step: What is being asked: a step of the pipeline, or a part of one. A component records its own table under
+            ``step.name``, and asks its parts with :meth:`inside`.
+        lists: The tables that :meth:`record` was given, also without a trace: what a later stage may look at.
     """
 
     queries: Sequence[Query]
@@ -75,10 +86,10 @@ class QueryBatch:
     answers: dict[int, Answer] | None = None
     progress: Progress | None = None
     unseen: Unseen | None = None
+    step: Step = field(default_factory=Step.retriever)
     lists: dict[str, Candidates] = field(default_factory=dict)
-    """The tables that :meth:`record` was given, also without a trace: what a later stage may look at."""
-    _found: dict[str, tuple[Candidates, dict[str, Candidates]]] = field(default_factory=dict)
-    _place: str = "retriever"
+    _tables: dict[str, tuple[Candidates, dict[str, Candidates]]] = field(default_factory=dict)
+    """By a retriever's fingerprint, its table and those of its parts, by what their names add to its own."""
     _vectors: Callable[[Embedder], Vectors] | None = None
     _remembered: dict[tuple[str, str], object] = field(default_factory=dict)
     _paid: set[str] = field(default_factory=set)
@@ -88,40 +99,64 @@ class QueryBatch:
     def __len__(self) -> int:
         return len(self.queries)
 
-    def part(self, rows: slice | Ints) -> QueryBatch:
-        """Some of the queries as a batch of their own, which books to the same ledger; all of them are this batch."""
+    def view(
+        self,
+        *,
+        rows: slice | Ints | None = None,
+        ledger: Ledger | None = None,
+        trace: dict[str, Candidates] | EllipsisType | None = ...,
+        step: Step | None = None,
+    ) -> QueryBatch:
+        """The same batch, seen by some rows, or with another ledger, trace or step; this one stays as it is.
+
+        A view of all rows shares what is known of the queries and which tables were recorded. One of some rows starts
+        with a copy of its part of the tables, and what it records stays with it, but for the trace: see :meth:`spread`.
+
+        Args:
+            rows: Positions of queries, ascending; None for all.
+            ledger: Takes what is spent through the view; None for this batch's.
+            trace: Takes the tables that are recorded through the view, or None for no trace; this batch's if left out.
+            step: What is asked through the view; None for what this batch asks.
+        """
+        whole = replace(self, ledger=self.ledger if ledger is None else ledger, step=step or self.step)
+        if trace is not ...:
+            whole.trace, whole.key_texts = trace, {}
+        if rows is None:
+            return whole
         chosen = self.queries[rows] if isinstance(rows, slice) else [self.queries[row] for row in rows]
         if len(chosen) == len(self):
-            return self
-        vectors: Callable[[Embedder], Vectors] | None = None
-        if self._vectors is not None:
-
-            def vectors(embedder: Embedder) -> Vectors:
-                return self.embeddings(embedder)[rows]
-
-        lists = {name: table.rows(rows) for name, table in self.lists.items()}
+            return whole
         tables = {
-            key: (table.rows(rows), {step: part.rows(rows) for step, part in parts.items()})
-            for key, (table, parts) in self._found.items()
+            key: (table.rows(rows), {part: below.rows(rows) for part, below in parts.items()})
+            for key, (table, parts) in self._tables.items()
         }
-        unseen = None if self.unseen is None else self.unseen.part(rows)
         return replace(
-            self, queries=chosen, unseen=unseen, lists=lists, _found=tables, _vectors=vectors, _remembered={}
+            whole,
+            queries=chosen,
+            unseen=None if self.unseen is None else self.unseen.part(rows),
+            lists={name: table.rows(rows) for name, table in self.lists.items()},
+            _tables=tables,
+            _vectors=None if self._vectors is None else lambda embedder: whole.embeddings(embedder)[rows],
+            _remembered={},
         )
+
+    def inside(self, key: int | str, component: str = "") -> QueryBatch:
+        """The same batch, asked of a part of what is being asked: see :meth:`rag.step.Step.part`."""
+        return self.view(step=self.step.part(key, component))
 
     def with_text(self) -> Ints:
         """Positions of the queries that have a text, ascending int64: the others find nothing."""
         return np.flatnonzero([bool(query.text.strip()) for query in self.queries]).astype(np.int64)
 
     def spread(self, candidates: Candidates, rows: Ints) -> Candidates:
-        """What was found for a :meth:`part`, as a table of all queries, in which the others have no candidate. The
-        trace, which the part has filled, becomes one of all queries too.
+        """A table of some rows as one of all queries, in which the others have no candidate. The trace, which a
+        :meth:`view` of these rows has filled, becomes one of all queries too.
         """
-        place = np.full(len(self), -1, dtype=np.int64)
-        place[rows] = np.arange(len(rows))
+        row_of = np.full(len(self), -1, dtype=np.int64)
+        row_of[rows] = np.arange(len(rows))
 
         def of_all(keys: KeyTexts) -> KeyTexts:
-            return lambda at: keys((place[at[0]], at[1]))
+            return lambda at: keys((row_of[at[0]], at[1]))
 
         for name, table in (self.trace or {}).items():
             self.record(name, table.spread(rows, len(self)))
@@ -149,9 +184,22 @@ class QueryBatch:
 
         return self.remember("tokens", embedder.fingerprint, embed)
 
-    def remember(self, what: str, fingerprint: str, compute: Callable[[], T]) -> T:
+    def embed_documents(self, embedder: Embedder, texts: Sequence[str]) -> Vectors:
+        """Vectors of texts that are asked with in place of the queries', as of documents, float32 [n, d]; from the
+        store where it has them.
+
+        Raises:
+            ModelError: The embedder gave vectors that are not finite.
+        """
+
+        def name(position: int) -> str:
+            return repr(texts[position])[:80]
+
+        return embed_query_texts(embedder, texts, store=self.store, ledger=self.ledger, name=name, role="documents")
+
+    def remember(self, name: str, fingerprint: str, compute: Callable[[], T]) -> T:
         """A value computed once per batch, shared by all components of one fingerprint."""
-        key = (what, fingerprint)
+        key = (name, fingerprint)
         if key not in self._remembered:
             self._remembered[key] = compute()
         return cast("T", self._remembered[key])
@@ -180,7 +228,7 @@ class QueryBatch:
             trace=None,
             answers=None,
             lists={},
-            _found={},
+            _tables={},
             _vectors=vectors,
             _remembered={},
             _paid=set(),
@@ -190,56 +238,33 @@ class QueryBatch:
         """The same queries, asked of something that is no corpus of the pipeline's, such as its keys: what is known of
         the queries is shared, lists are not.
         """
-        return replace(self, trace=None, lists={}, _found={})
+        return replace(self, trace=None, lists={}, _tables={})
 
-    def found_by(self, retriever: Retriever, *, recorded: bool = True) -> Candidates:
-        """What a retriever finds for these queries; an equal one that was asked before is not asked again. Its parts
+    def found_by(self, retriever: Retrieves, *, recorded: bool = True) -> Candidates:
+        """The table of a retriever for these queries; an equal one that was asked before is not asked again. Its parts
         are recorded, unless ``recorded`` is false.
         """
         if not recorded:
-            return replace(self, trace=None, lists={}).found_by(retriever)  # what was found is remembered here too
-        known = self._found.get(retriever.fingerprint)
+            return replace(self, trace=None, lists={}).found_by(retriever)  # the table is remembered here too
+        known = self._tables.get(retriever.fingerprint)
         if known is None:
             earlier = set(self.lists)
             table = retriever.retrieve(self)
-            inside = {name: self.lists[name] for name in self.lists if name not in earlier}
-            self._found[retriever.fingerprint] = table, self._below(self._place, inside)
+            new = {name: self.lists[name] for name in self.lists if name not in earlier}
+            self._tables[retriever.fingerprint] = table, self._below(self.step, new)
             return table
-        for step, table in known[1].items():  # the parts have the same names whether it is asked or remembered
-            self.record(f"{self._place}{step}", table)
+        for part, table in known[1].items():  # the parts have the same names whether it is asked or remembered
+            self.record(f"{self.step.name}{part}", table)
         return known[0]
 
-    def was_found(self, retriever: Retriever, table: Candidates) -> None:
+    def was_found(self, retriever: Retrieves, table: Candidates) -> None:
         """Tell what the pipeline's retriever finds for these queries."""
-        self._found[retriever.fingerprint] = table, self._below("retriever", self.lists)
+        self._tables[retriever.fingerprint] = table, self._below(Step.retriever(), self.lists)
 
     @staticmethod
-    def _below(place: str, lists: Mapping[str, Candidates]) -> dict[str, Candidates]:
-        """Lists of the parts of what is asked at a place, by what their names add to it."""
-        return {name[len(place) :]: table for name, table in lists.items() if name.startswith(f"{place}.")}
-
-    @contextmanager
-    def at(self, step: str) -> Iterator[None]:
-        """Around a step of the pipeline: what is inside it is recorded under its name."""
-        outer, self._place = self._place, step
-        try:
-            yield
-        finally:
-            self._place = outer
-
-    @property
-    def place(self) -> str:
-        """The name of what is being asked, such as ``retriever.0 bm25`` or ``stages.0 rerank``."""
-        return self._place
-
-    @contextmanager
-    def inside(self, step: str) -> Iterator[str]:
-        """Around a part of a stage that is recorded by itself: gives the name to record it under."""
-        outer, self._place = self._place, f"{self._place}.{step}"
-        try:
-            yield self._place
-        finally:
-            self._place = outer
+    def _below(step: Step, lists: Mapping[str, Candidates]) -> dict[str, Candidates]:
+        """Lists of the parts of a step, by what their names add to its own."""
+        return {name[len(step.name) :]: table for name, table in lists.items() if step.holds(name)}
 
     def record(self, name: str, candidates: Candidates, keys: KeyTexts | None = None) -> None:
         """Keep a table for later stages, and for ``explain`` if anyone asked; ``keys`` gives the texts that matched at
@@ -264,7 +289,7 @@ class QueryBatch:
 
     def embedded_by(self) -> set[str]:
         """Fingerprints of the embedders that these queries' vectors have been asked of."""
-        return self._paid | {fingerprint for what, fingerprint in self._remembered if what == "embeddings"}
+        return self._paid | {fingerprint for name, fingerprint in self._remembered if name == "embeddings"}
 
     def paid(self, fingerprints: set[str]) -> None:
         """Vectors by these embedders are booked already; whoever asks for them books them no more."""
@@ -294,61 +319,13 @@ class QueryBatch:
             groups.append(Group(slice(None) if len(rows) == 1 else np.array(members), allowed))
         return groups
 
-    def embed_documents(self, embedder: Embedder, texts: Sequence[str]) -> Vectors:
-        """Vectors of texts that are asked with in place of the queries', as of documents, float32 [n, d]; from the
-        store where it has them.
-
-        Raises:
-            ModelError: The embedder gave vectors that are not finite.
-        """
-        self.ledger.spend(texts_embedded=len(texts))
-        return self._kept(
-            embedder, "embeddings", texts, embedder.embed_documents, lambda place: repr(texts[place])[:80]
-        )
-
     def _embed(self, embedder: Embedder) -> Vectors:
         if not len(self):
             return np.empty((0, embedder.dimension), dtype=np.float32)
         if self._vectors is not None:
             return embedder.checked(self._vectors(embedder), len(self))
         ids = [query.id for query in self.queries]
-        ledger = self.ledger
-        if embedder.fingerprint in self._paid:
-            self.ledger = Ledger()
-        try:
-            self.ledger.spend(texts_embedded=len(self))
-            return self._kept(
-                embedder, "query_embeddings", self.texts, embedder.embed_queries, lambda place: f"query '{ids[place]}'"
-            )
-        finally:
-            self.ledger = ledger
-
-    def _kept(
-        self,
-        embedder: Embedder,
-        what: str,
-        texts: Sequence[str],
-        embed: Callable[[list[str]], Vectors],
-        name: Callable[[int], str],
-    ) -> Vectors:
-        """Vectors of texts, from the store's ``what`` where it has them."""
-
-        def computed(places: list[int]) -> Vectors:
-            vectors = embedder.checked(embed([texts[place] for place in places]), len(places))
-            bad = np.flatnonzero(~np.isfinite(vectors).all(axis=1))
-            if len(bad):
-                which = name(places[int(bad[0])])
-                raise ModelError(f"the embedder {embedder.spec.label} gave NaN or infinite values for {which}")
-            return vectors
-
-        def blocks(places: list[int]) -> Iterator[list[tuple[int, bytes]]]:
-            for first in range(0, len(places), EMBEDDED_TOGETHER):
-                some = places[first : first + EMBEDDED_TOGETHER]
-                yield [(place, row.tobytes()) for place, row in zip(some, computed(some).astype("<f4"), strict=True)]
-
-        values = embedder.spec.values_in(self.store, what)
-        if values is None:
-            return computed(list(range(len(texts))))
-        filled = values.fill([text_key(text) for text in texts], blocks)
-        self.ledger.spend(seconds=filled.seconds)
-        return np.frombuffer(b"".join(filled.values), dtype="<f4").reshape(len(texts), -1)
+        ledger = Ledger() if embedder.fingerprint in self._paid else self.ledger
+        return embed_query_texts(
+            embedder, self.texts, store=self.store, ledger=ledger, name=lambda position: f"query '{ids[position]}'"
+        )

@@ -32,17 +32,27 @@ class Costs:
     llm_tokens: int = 0
 
     def __iadd__(self, other: Costs) -> Costs:
-        for one in fields(self):
-            setattr(self, one.name, getattr(self, one.name) + getattr(other, one.name))
+        for field_ in fields(self):
+            setattr(self, field_.name, getattr(self, field_.name) + getattr(other, field_.name))
         return self
 
     def __isub__(self, other: Costs) -> Costs:
-        for one in fields(self):
-            setattr(self, one.name, getattr(self, one.name) - getattr(other, one.name))
+        for field_ in fields(self):
+            setattr(self, field_.name, getattr(self, field_.name) - getattr(other, field_.name))
         return self
 
     def as_dict(self) -> dict[str, float]:
         return asdict(self)
+
+    def shares(self, n: int) -> list[Costs]:
+        """Equal parts for ``n`` queries, which sum to the whole: of counts that cannot be divided, the first parts have
+        one more.
+        """
+        counts = {name: divmod(int(value), max(n, 1)) for name, value in self.as_dict().items() if name != "seconds"}
+        return [
+            Costs(self.seconds / n, **{name: each + (row < rest) for name, (each, rest) in counts.items()})
+            for row in range(n)
+        ]
 
 
 @dataclass(slots=True)

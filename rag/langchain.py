@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 from langchain_core.callbacks import AsyncCallbackManagerForRetrieverRun, CallbackManagerForRetrieverRun
 from langchain_core.documents import Document as LangChainDocument
@@ -10,12 +10,20 @@ from langchain_core.retrievers import BaseRetriever
 from langchain_core.runnables import run_in_executor
 from pydantic import ConfigDict, Field, model_validator
 
-from rag.conditions import check_condition
+from rag.conditions import Condition, check_condition
 from rag.errors import ConfigError, DataError, did_you_mean
-from rag.pipeline import Pipeline
-from rag.types import Hit, Query
+from rag.types import Hit, Query, SearchResult
 
 __all__ = ["PipelineRetriever"]
+
+
+@runtime_checkable
+class Searchable(Protocol):
+    """What answers one query, as a fitted :class:`rag.Pipeline` does."""
+
+    def search(self, query: str | Query, *, top_k: int | None, filter: Condition | None, answer: bool) -> SearchResult:
+        """The hits of a query, best first: see :meth:`rag.Pipeline.search`."""
+        ...
 
 
 class PipelineRetriever(BaseRetriever):
@@ -36,7 +44,7 @@ class PipelineRetriever(BaseRetriever):
 
     model_config = ConfigDict(arbitrary_types_allowed=True, extra="forbid")
 
-    pipeline: Pipeline
+    pipeline: Searchable
     k: int | None = Field(default=None, ge=1)
     filter: dict[str, Any] | None = None
     whole_documents: bool = False
@@ -62,7 +70,7 @@ class PipelineRetriever(BaseRetriever):
         **unknown: Any,
     ) -> list[LangChainDocument]:
         _refuse(unknown)
-        return self._found(query, k, filter)
+        return self._search(query, k, filter)
 
     async def _aget_relevant_documents(
         self,
@@ -75,9 +83,9 @@ class PipelineRetriever(BaseRetriever):
     ) -> list[LangChainDocument]:
         _refuse(unknown)
         # Models and indexes hold the processor, not a socket: a thread keeps the event loop free.
-        return await run_in_executor(None, self._found, query, k, filter)
+        return await run_in_executor(None, self._search, query, k, filter)
 
-    def _found(self, query: str, k: int | None, filter: dict[str, Any] | None) -> list[LangChainDocument]:
+    def _search(self, query: str, k: int | None, filter: dict[str, Any] | None) -> list[LangChainDocument]:
         if not isinstance(query, (str, Query)):
             raise DataError(f"a query is one text or a rag.Query, got {type(query).__name__}")
         top_k = self.k if k is None else k

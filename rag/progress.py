@@ -1,4 +1,4 @@
-"""How far long work is, in lines, for where no bar can be drawn.
+"""How far long work is: the contract, and lines for where no bar can be drawn.
 
 A line is written every few seconds by the clock, whether or not anything was finished meanwhile: loading a model or
 one long request shows as well.
@@ -9,14 +9,33 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
-from typing import TYPE_CHECKING
+from typing import Protocol
 
-if TYPE_CHECKING:
-    from rag.context import Progress
+__all__ = ["EVERY", "Progress", "announce", "announced", "duration", "lines", "loading", "no_progress"]
 
-__all__ = ["EVERY", "announce", "announced", "duration", "lines", "loading"]
+
+class Progress(Protocol):
+    """Opens a progress bar: ``with progress("embedding", total) as advance: advance(32)``; the total is None when
+    nobody knows it.
+    """
+
+    def __call__(self, title: str, total: int | None) -> AbstractContextManager[Callable[[int], None]]: ...
+
+
+class _NoProgress(AbstractContextManager["Callable[[int], None]"]):
+    def __enter__(self) -> Callable[[int], None]:
+        return lambda done: None
+
+    def __exit__(self, *error: object) -> None:
+        return None
+
+
+def no_progress(title: str, total: int | None) -> AbstractContextManager[Callable[[int], None]]:
+    """Shows nothing: the default of the Python API."""
+    return _NoProgress()
+
 
 EVERY = 5.0
 """Seconds between lines: a log shows soon that something is going on, and does not fill up."""
@@ -29,7 +48,7 @@ _loading: ContextVar[Progress | None] = ContextVar("_loading", default=None)
 
 @contextmanager
 def lines(title: str, total: int | None, write: Callable[[str], object]) -> Iterator[Callable[[int], None]]:
-    """A :class:`rag.context.Progress` in lines.
+    """A :class:`Progress` in lines.
 
     Args:
         title: What is done.

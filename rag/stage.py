@@ -13,7 +13,7 @@ from rag.errors import NotFittedError
 
 if TYPE_CHECKING:
     from rag.batch import QueryBatch
-    from rag.context import FitContext
+    from rag.fitting import FitContext, UpdateContext
 
 __all__ = ["Retriever", "Stage"]
 
@@ -70,7 +70,7 @@ class Stage(Component):
         super().fit(context)
         self._passages = context.passages
 
-    def update(self, context: FitContext, kept: Ints) -> None:
+    def update(self, context: UpdateContext, kept: Ints) -> None:
         super().update(context, kept)
         self._passages = context.passages
 

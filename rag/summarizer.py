@@ -12,9 +12,9 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, ClassVar
 
 from rag.component import Component
-from rag.context import Progress, no_progress
 from rag.conversation import Turn, turns_of
 from rag.errors import ArtifactError, ConfigError, DataError, ModelError
+from rag.progress import Progress, no_progress
 from rag.store.values import Values, text_key
 from rag.text.normal import is_blank
 from rag.types import Document, Query
@@ -162,10 +162,11 @@ class Summarizer(Component):
         Raises:
             ModelError: The summarizer cannot work, or ``strict`` and a source failed; what was finished is kept.
         """
-        found = self._found(sources, store, ledger, progress)
-        failed = {s.id: one.problem for s, one in zip(sources, found, strict=True) if one is not None and not one.texts}
+        summaries = self._summaries(sources, store, ledger, progress)
+        pairs = list(zip(sources, summaries, strict=True))
+        failed = {source.id: made.problem for source, made in pairs if made is not None and not made.texts}
         self._report(failed, len(sources), strict=strict, otherwise=otherwise)
-        texts = [one.texts if one and one.texts else (s.text,) for s, one in zip(sources, found, strict=True)]
+        texts = [made.texts if made and made.texts else (source.text,) for source, made in pairs]
         return Summaries(texts, failed)
 
     def ask(
@@ -194,10 +195,10 @@ class Summarizer(Component):
         """
         names = [str(number) for number, _ in enumerate(prompts)] if ids is None else ids
         sources = [Source(name, prompt) for name, prompt in zip(names, prompts, strict=True)]
-        found = self._found(sources, store, ledger, progress, repetition=repetition)
-        return [one or Summary((), "the prompt is empty") for one in found]
+        summaries = self._summaries(sources, store, ledger, progress, repetition=repetition)
+        return [summary or Summary((), "the prompt is empty") for summary in summaries]
 
-    def _found(
+    def _summaries(
         self,
         sources: Sequence[Source],
         store: Store | None,
@@ -209,9 +210,9 @@ class Summarizer(Component):
         """What was made of each source, with the problem where that is nothing; None for one without text."""
         values = None if self.by_id else self.spec.values_in(store, "summaries")
         keys = [_source_key(source, by_id=self.by_id, repetition=repetition) for source in sources]
-        found, seconds = _read(values, list(dict.fromkeys(keys)))
+        made, seconds = _read(values, list(dict.fromkeys(keys)))
         missing = {
-            k: s for k, s in zip(keys, sources, strict=True) if k not in found and (not is_blank(s.text) or self.by_id)
+            k: s for k, s in zip(keys, sources, strict=True) if k not in made and (not is_blank(s.text) or self.by_id)
         }
         if missing and values is not None and values.mode == "only":
             raise ArtifactError(
@@ -222,36 +223,34 @@ class Summarizer(Component):
             with values.computing() if values is not None else nullcontext():
                 # Another process may have written them while this one waited.
                 more, took = _read(values, list(missing))
-                found, seconds = found | more, seconds + took
-                self._write({k: s for k, s in missing.items() if k not in found}, found, values, progress)
+                made, seconds = made | more, seconds + took
+                self._write({k: s for k, s in missing.items() if k not in made}, made, values, progress)
         if ledger is not None:
-            asked = [(s.id, found[key]) for s, key in zip(sources, keys, strict=True) if key in found]
+            asked = [(s.id, made[key]) for s, key in zip(sources, keys, strict=True) if key in made]
             problems = {id: summary.problem for id, summary in asked if not summary.texts}
             ledger.called(self.described, len(asked), problems, is_model=not self.by_id)
             ledger.spend(seconds=seconds)
-            for summary in found.values():
+            for summary in made.values():
                 ledger.spend(llm_calls=summary.llm_calls, llm_tokens=summary.llm_tokens)
-        return [found.get(key) for key in keys]
+        return [made.get(key) for key in keys]
 
     def _write(
-        self, missing: Mapping[bytes, Source], found: dict[bytes, Summary], values: Values | None, progress: Progress
+        self, missing: Mapping[bytes, Source], made: dict[bytes, Summary], values: Values | None, progress: Progress
     ) -> None:
-        """Write what is missing into ``found``, and what is no failure into the store."""
-        todo, wanted = list(missing), list(missing.values())
-        if not wanted:
+        """Write what is missing into ``made``, and what is no failure into the store."""
+        keys, sources = list(missing), list(missing.values())
+        if not sources:
             return
-        with progress(f"writing ({self.estimate(wanted) or self.type})", len(todo)) as advance:
+        with progress(f"writing ({self.estimate(sources) or self.type})", len(keys)) as advance:
             start = time.perf_counter()
-            for number, summary in self.write(wanted):
-                key = todo[number]
-                found[key] = replace(summary, texts=tuple(text for text in summary.texts if text.strip()))
-                if not found[key].texts:
-                    found[key] = replace(found[key], problem=summary.problem or "nothing was written")
+            for number, summary in self.write(sources):
+                key = keys[number]
+                made[key] = replace(summary, texts=tuple(text for text in summary.texts if text.strip()))
+                if not made[key].texts:
+                    made[key] = replace(made[key], problem=summary.problem or "nothing was written")
                 elif values is not None:
                     now = time.perf_counter()
-                    values.put(
-                        [(key, json.dumps(asdict(found[key]), ensure_ascii=False).encode())], seconds=now - start
-                    )
+                    values.put([(key, json.dumps(asdict(made[key]), ensure_ascii=False).encode())], seconds=now - start)
                     start = now
                 advance(1)
 
@@ -284,9 +283,9 @@ def _read(values: Values | None, keys: Sequence[bytes]) -> tuple[dict[bytes, Sum
     """What is kept, and the seconds it took then."""
     if values is None:
         return {}, 0.0
-    found: dict[bytes, Summary] = {}
+    made: dict[bytes, Summary] = {}
     kept, seconds = values.get_timed(keys)
     for key, value in kept.items():
         fields = json.loads(value)
-        found[key] = Summary(**(fields | {"texts": tuple(fields["texts"])}))
-    return found, seconds
+        made[key] = Summary(**(fields | {"texts": tuple(fields["texts"])}))
+    return made, seconds

@@ -90,7 +90,8 @@ class SearchResult(Sequence[Hit]):
     Args:
         query: What was asked.
         hits: Best first.
-        costs: What the batch that this query was part of has spent (one query: its own).
+        costs: An equal share of what the batch that this query was part of has spent, so that the results of a batch
+            sum to the whole; of counts that cannot be divided, the first results have one more.
         answer: What a stage such as ``generate`` wrote from them; None where the pipeline has none.
         remarks: What is odd about the question: a filter's value that no document has, more hits asked for than a
             step gives.

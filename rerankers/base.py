@@ -16,7 +16,7 @@ from rag.store.values import text_key
 
 if TYPE_CHECKING:
     from rag.batch import QueryBatch
-    from rag.context import FitContext
+    from rag.fitting import FitContext, UpdateContext
 
 __all__ = ["Scorer"]
 
@@ -41,7 +41,7 @@ class Scorer(Component):
         super().fit(context)
         self._passages = context.passages
 
-    def update(self, context: FitContext, kept: Ints) -> None:
+    def update(self, context: UpdateContext, kept: Ints) -> None:
         super().update(context, kept)
         self._passages = context.passages
 

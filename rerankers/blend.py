@@ -10,7 +10,7 @@ from rag.batch import QueryBatch
 from rag.candidates import Candidates, Floats, Ints, rank
 
 if TYPE_CHECKING:
-    from rag.context import FitContext
+    from rag.fitting import FitContext
 
 __all__ = ["blended", "learned_weight", "training_sample"]
 

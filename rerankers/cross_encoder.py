@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from sentence_transformers import CrossEncoder
 
     from rag.batch import QueryBatch
-    from rag.context import FitContext
+    from rag.fitting import FitContext
 
 __all__ = ["CrossEncoderScorer"]
 

@@ -21,7 +21,7 @@ from rag.store.fingerprint import fingerprint
 
 if TYPE_CHECKING:
     from rag.batch import QueryBatch
-    from rag.context import FitContext
+    from rag.fitting import FitContext, UpdateContext
 
 __all__ = ["GraphAdaptive", "nearest_neighbours"]
 
@@ -87,7 +87,7 @@ class GraphAdaptive(Stage):
         folder = context.store.artifact("graph", key, lambda path: np.save(path / "graph.npy", make()), about=about)
         self._graph = np.load(folder / "graph.npy", mmap_mode="r")
 
-    def update(self, context: FitContext, kept: Ints) -> None:
+    def update(self, context: UpdateContext, kept: Ints) -> None:
         if len(kept) == len(self.passages) == len(context.passages):
             for _, child in self.spec.children():
                 context.fit(child)

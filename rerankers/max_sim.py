@@ -16,7 +16,7 @@ from rag.rerankers.base import Scorer
 
 if TYPE_CHECKING:
     from rag.batch import QueryBatch
-    from rag.context import FitContext
+    from rag.fitting import FitContext, UpdateContext
 
 __all__ = ["MaxSim"]
 
@@ -61,7 +61,7 @@ class MaxSim(Scorer):
         super().fit(context)
         self._tokens = context.embed_passage_tokens(self._encoder)
 
-    def update(self, context: FitContext, kept: Ints) -> None:
+    def update(self, context: UpdateContext, kept: Ints) -> None:
         tokens = self._fitted()
         context.fit(self._encoder)
         if len(kept) < len(tokens.ends) - 1:

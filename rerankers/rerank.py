@@ -13,7 +13,7 @@ from rag.rerankers.scoring import Blend, Scores, ScoringStage
 
 if TYPE_CHECKING:
     from rag.batch import QueryBatch
-    from rag.context import FitContext
+    from rag.fitting import FitContext
 
 __all__ = ["Rerank"]
 

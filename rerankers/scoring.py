@@ -18,7 +18,7 @@ from rag.rerankers.blend import blended, learned_weight, training_sample
 from rag.stage import Stage
 
 if TYPE_CHECKING:
-    from rag.context import FitContext
+    from rag.fitting import FitContext
 
 __all__ = ["Blend", "Scores", "ScoringStage"]
 

@@ -25,7 +25,7 @@ from rag.text.remarks import remarks_on, sample
 
 if TYPE_CHECKING:
     from rag.batch import QueryBatch
-    from rag.context import FitContext
+    from rag.fitting import FitContext, UpdateContext
 
 __all__ = ["BM25"]
 
@@ -124,7 +124,7 @@ class BM25(TakesFeedback):
         self._set(self._counted(context, 0), context.passages)
         self._check()
 
-    def update(self, context: FitContext, kept: Ints) -> None:
+    def update(self, context: UpdateContext, kept: Ints) -> None:
         import scipy.sparse
 
         frequencies: Any = self._fitted()
@@ -235,7 +235,7 @@ class BM25(TakesFeedback):
         """The best documents for weighted words, CSR array [n_queries, words]."""
         step = max(1, _BLOCK // self._fitted().shape[1])
         parts = [slice(first, first + step) for first in range(0, len(batch), step)]
-        return Candidates.stacked([self._search(batch.part(part), queries[part]) for part in parts])
+        return Candidates.stacked([self._search(batch.view(rows=part), queries[part]) for part in parts])
 
     def _search(self, batch: QueryBatch, queries: Any) -> Candidates:
         assert self._passages is not None

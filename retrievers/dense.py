@@ -20,7 +20,7 @@ from rag.retrievers.keys import best_documents
 
 if TYPE_CHECKING:
     from rag.batch import QueryBatch
-    from rag.context import FitContext
+    from rag.fitting import FitContext, UpdateContext
 
 __all__ = ["Dense"]
 
@@ -69,7 +69,7 @@ class Dense(TakesFeedback):
         )
         self._passages = context.passages
 
-    def update(self, context: FitContext, kept: Ints) -> None:
+    def update(self, context: UpdateContext, kept: Ints) -> None:
         if self._passages is None:
             raise NotFittedError("'dense' has not been fitted: fit the pipeline it is in first")
         context.fit(self.embedder)

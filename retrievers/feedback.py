@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from rag.batch import QueryBatch
-    from rag.context import FitContext
+    from rag.fitting import FitContext, UpdateContext
 
 __all__ = ["Feedback"]
 
@@ -78,7 +78,7 @@ class Feedback(Retriever):
         super().fit(context)
         self._asked = self._target(context.first)
 
-    def update(self, context: FitContext, kept: Ints) -> None:
+    def update(self, context: UpdateContext, kept: Ints) -> None:
         self.fit(context)
 
     def load_state(self, folder: Path, context: FitContext) -> None:
@@ -92,9 +92,7 @@ class Feedback(Retriever):
 
     def retrieve(self, batch: QueryBatch) -> Candidates:
         trusted = self._trusted(batch)
-        with batch.inside("again"):
-            found = self._fitted().retrieve_again(batch, trusted, self._recipe)
-        return found.head(self.top_k)
+        return self._fitted().retrieve_again(batch.inside("again"), trusted, self._recipe).head(self.top_k)
 
     def features(self, batch: QueryBatch, candidates: Candidates, first: Candidates) -> Mapping[str, Floats]:
         """Scores of all candidates with the changed queries, also of those that the lists are too short for."""
@@ -103,10 +101,10 @@ class Feedback(Retriever):
 
     def _trusted(self, batch: QueryBatch) -> Candidates:
         own = self.target is None and self.retriever is None  # the pipeline's list, which has a name already
-        with batch.inside("trusted") as name:
-            trusted = batch.found_by(self._source, recorded=not own)
+        part = batch.inside("trusted")
+        trusted = part.found_by(self._source, recorded=not own)
         if not own:
-            batch.record(name, trusted)
+            part.record(part.step.name, trusted)
         return trusted
 
     @property

@@ -19,7 +19,7 @@ from rag.stage import Retriever
 
 if TYPE_CHECKING:
     from rag.batch import QueryBatch
-    from rag.context import FitContext
+    from rag.fitting import FitContext, UpdateContext
 
 __all__ = ["Hybrid"]
 
@@ -87,18 +87,18 @@ class Hybrid(TakesFeedback):
             found = [retriever.scaled_by(batch.found_by(retriever)) for retriever in self.retrievers]
             self.fusion.learn(found, context)
 
-    def update(self, context: FitContext, kept: Ints) -> None:
+    def update(self, context: UpdateContext, kept: Ints) -> None:
         for _, child in self.spec.children():
             context.fit(child)
 
     def retrieve(self, batch: QueryBatch) -> Candidates:
-        return self._fused(batch, batch.found_by)
+        return self._fused(batch, lambda part, retriever: part.found_by(retriever))
 
     def retrieve_again(self, batch: QueryBatch, trusted: Candidates, recipe: Recipe) -> Candidates:
-        def again(retriever: Retriever) -> Candidates:
+        def again(part: QueryBatch, retriever: Retriever) -> Candidates:
             if isinstance(retriever, TakesFeedback):
-                return retriever.retrieve_again(batch, trusted, recipe)
-            return batch.found_by(retriever)
+                return retriever.retrieve_again(part, trusted, recipe)
+            return part.found_by(retriever)
 
         return self._fused(batch, again)
 
@@ -112,17 +112,17 @@ class Hybrid(TakesFeedback):
                 found |= {f"{number} {name}": values for name, values in scores.items()}
         return found
 
-    def _fused(self, batch: QueryBatch, ask: Callable[[Retriever], Candidates]) -> Candidates:
+    def _fused(self, batch: QueryBatch, ask: Callable[[QueryBatch, Retriever], Candidates]) -> Candidates:
         tables, weights, scaled, parts = [], [], [], []
         for number, retriever in enumerate(self.retrievers):
             weight = 1.0 if self.weights is None else self.weights[number]
             if weight:
-                with batch.inside(f"{number} {retriever.type}") as name:
-                    tables.append(ask(retriever))
+                part = batch.inside(number, retriever.type)
+                tables.append(ask(part, retriever))
                 weights.append(weight)
                 scaled.append(retriever.scaled_by(tables[-1]) if self._from_zero else tables[-1])
                 parts.append(self.fusion.for_list(number))
-                batch.record(name, tables[-1])
+                part.record(part.step.name, tables[-1])
         return fuse(tables, weights, self.fusion, self.top_k, scaled=scaled, parts=parts)
 
 

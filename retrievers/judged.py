@@ -13,7 +13,7 @@ from rag.candidates import Ints, Vectors
 from rag.corpus.corpus import Corpus
 
 if TYPE_CHECKING:
-    from rag.context import Training
+    from rag.learning.training import Training
 
 __all__ = ["Judged", "lookup"]
 

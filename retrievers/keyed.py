@@ -54,10 +54,10 @@ class Keyed(Retriever):
     def retrieve(self, batch: QueryBatch) -> Candidates:
         tables = []
         for number, key in enumerate(self.keys):
-            with batch.inside(f"{number} {key.type}") as name:
-                found, keys = key.retrieve(batch, self.top_k)
-            batch.record(name, found, partial(_texts, key, keys))
-            tables.append(found)
+            part = batch.inside(number, key.type)
+            table, keys = key.retrieve(part, self.top_k)
+            part.record(part.step.name, table, partial(_texts, key, keys))
+            tables.append(table)
         return self._fuse(tables).head(self.top_k) if len(tables) > 1 else tables[0].head(self.top_k)
 
     def _fuse(self, tables: Sequence[Candidates]) -> Candidates:

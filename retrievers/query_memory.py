@@ -14,16 +14,16 @@ from pydantic import Field
 from rag.batch import QueryBatch
 from rag.candidates import Candidates, Floats, Ints, Vectors, top_k_of_scores
 from rag.component import Need
-from rag.context import Training
 from rag.corpus.passages import Passages
 from rag.embedders.base import Embedder
 from rag.errors import ArtifactError, ConfigError, DataError, NotFittedError
 from rag.learning.remembers import Remembers
+from rag.learning.training import Training
 from rag.retrievers.judged import Judged, lookup
 from rag.stage import Retriever
 
 if TYPE_CHECKING:
-    from rag.context import FitContext
+    from rag.fitting import FitContext, UpdateContext
 
 __all__ = ["QueryMemory"]
 
@@ -126,7 +126,7 @@ class QueryMemory(Retriever, Remembers):
                 parameter="retriever",
             )
 
-    def update(self, context: FitContext, kept: Ints) -> None:
+    def update(self, context: UpdateContext, kept: Ints) -> None:
         memory = self._fitted()
         for _, child in self.spec.children():
             context.fit(child)
@@ -180,7 +180,7 @@ class QueryMemory(Retriever, Remembers):
         if not len(batch):
             return Candidates.empty(0)
         found = self._best(batch, memory, self._table(batch, memory, self.score))
-        batch.record(batch.place, found, lambda places: self._reasons(batch, memory, found, places))
+        batch.record(batch.step.name, found, lambda places: self._reasons(batch, memory, found, places))
         return found
 
     def scaled_by(self, found: Candidates) -> Candidates:

@@ -24,7 +24,7 @@ from rag.summarizers.students.base import Conversations, Student, unit
 from rag.summarizers.students.ridge import Ridge
 
 if TYPE_CHECKING:
-    from rag.context import FitContext
+    from rag.fitting import FitContext
 
 __all__ = ["Distilled"]
 

@@ -13,9 +13,9 @@ from pydantic import Field
 from rag.answer import Answer, citations_in
 from rag.batch import QueryBatch
 from rag.candidates import Candidates
-from rag.context import no_progress
 from rag.conversation import render
 from rag.errors import ConfigError
+from rag.progress import no_progress
 from rag.stage import Stage
 from rag.summarizer import Summarizer, Summary
 from rag.text.words import words_of

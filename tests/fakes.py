@@ -12,8 +12,8 @@ from pydantic import Field
 
 from rag.batch import QueryBatch
 from rag.candidates import Floats, Ints, Vectors
-from rag.context import FitContext
 from rag.embedders.base import TokenEmbedder, TokenVectors
+from rag.fitting import FitContext
 from rag.rerankers.base import Scorer
 from rag.rerankers.cur.factors import Factors
 

@@ -185,14 +185,15 @@ def make(
     """Have a language model write questions to your documents. Stopped and started again, it goes on."""
     from rag.cli.console import print_json, progress
     from rag.cli.store import open_store
-    from rag.config import load_component, load_pipeline
+    from rag.config import load_component
     from rag.eval.datasets.make import make_dataset
     from rag.eval.datasets.write import check_target, write_dataset
+    from rag.pipeline import Pipeline
     from rag.summarizer import Summarizer
 
     check_target(folder)
     author = load_component(writer, Summarizer)  # type: ignore[type-abstract]
-    pipeline = None if round_trip is None else load_pipeline(round_trip)
+    pipeline = None if round_trip is None else Pipeline.from_yaml(round_trip)
     documents = read_documents_of(
         corpus,
         id_field=id_field,

@@ -70,7 +70,7 @@ def evaluate(
     """Fit a pipeline, or take a kept one as it is; search a dataset's questions, measure, and write a report."""
     from rag.cli.console import print_json, progress
     from rag.cli.store import open_store
-    from rag.config import load_component, load_pipeline
+    from rag.config import load_component
     from rag.errors import ConfigError
     from rag.eval.cli.shown import print_evaluation
     from rag.eval.datasets.load import load_dataset
@@ -92,7 +92,7 @@ def evaluate(
         for name, given in (("--set", overrides), ("--save", saved), ("--nulls", nulls)):
             if given is not None:
                 raise ConfigError(f"{config} is a kept pipeline, which is measured as it is", parameter=name)
-    pipeline = Pipeline.load(config) if fitted else load_pipeline(config, overrides=overrides or ())
+    pipeline = Pipeline.load(config) if fitted else Pipeline.from_yaml(config, overrides=overrides or ())
     if against_exact:
         scoring_stage(pipeline)
     judges = [load_component(one, Judge) for one in judge or ()]  # type: ignore[type-abstract]

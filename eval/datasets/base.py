@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from rag.context import Training
 from rag.corpus.corpus import Corpus
 from rag.errors import DataError, did_you_mean
+from rag.learning.training import Training
 from rag.remarks import Remark, Remarks
 from rag.types import Query
 

@@ -14,8 +14,6 @@ import numpy as np
 from rag.arguments import refuses_unknown
 from rag.batch import QueryBatch
 from rag.candidates import Ints
-from rag.config import build_pipeline
-from rag.context import Progress, no_progress
 from rag.corpus.chunkers.recursive import RecursiveChunker
 from rag.corpus.corpus import Corpus
 from rag.corpus.passages import Passages
@@ -25,6 +23,7 @@ from rag.eval.datasets.base import Dataset, Split
 from rag.eval.datasets.duplicates import similar
 from rag.eval.datasets.trivial import why_trivial
 from rag.pipeline import Pipeline
+from rag.progress import Progress, no_progress
 from rag.remarks import Remark
 from rag.store.store import Store
 from rag.summarizer import Source, Summarizer
@@ -273,7 +272,7 @@ def _about(
     examples = {
         reason: [one.text for one in work.written if one.reason == reason][:_SHOWN] for reason in sorted(dropped)
     }
-    bm25 = build_pipeline({"type": "pipeline", "retriever": {"type": "bm25", "top_k": 10}})
+    bm25 = Pipeline.from_config({"type": "pipeline", "retriever": {"type": "bm25", "top_k": 10}})
     bm25.fit(corpus, store=store, progress=progress)
     ranks = _ranks(chosen, corpus, bm25, 10, store)
     first = sum(rank == 1 for rank in ranks) / len(ranks)

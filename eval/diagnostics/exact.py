@@ -12,13 +12,13 @@ from rag.arguments import refuses_unknown
 from rag.batch import QueryBatch
 from rag.candidates import Floats, Ints, top_k_of_scores
 from rag.component import Component
-from rag.context import Progress, no_progress
 from rag.errors import ConfigError
 from rag.eval.measures.interval import means
 from rag.eval.measures.names import parse_measures
 from rag.eval.measures.values import per_query
 from rag.eval.result import Evaluation
 from rag.pipeline import Pipeline
+from rag.progress import Progress, no_progress
 from rag.stage import Stage
 from rag.store.store import Store
 from rag.types import Query

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from rag.context import Training
 from rag.duplicates import normalised
 from rag.eval.datasets.base import Split
 from rag.learning.reports import ReportsLearning
+from rag.learning.training import Training
 from rag.pipeline import Pipeline
 from rag.types import Query
 

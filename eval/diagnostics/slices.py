@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from rag.context import Training
 from rag.eval.datasets.base import Split
 from rag.eval.diagnostics.overlap import nearest, shares_document
 from rag.eval.measures.interval import means
 from rag.eval.metrics import Kind, Slice
+from rag.learning.training import Training
 from rag.types import Query
 
 __all__ = ["slices_of"]

@@ -16,14 +16,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from rag.context import Progress, Training, no_progress
 from rag.conversation import Turn
 from rag.corpus.corpus import Corpus
 from rag.errors import ConfigError, DataError, MissingExtraError, NotFittedError
 from rag.eval.datasets.base import Dataset
 from rag.eval.runs.ranking import as_run
 from rag.eval.searching import search_split
+from rag.learning.training import Training
 from rag.pipeline import Pipeline
+from rag.progress import Progress, no_progress
 from rag.store.store import Store
 from rag.types import Document, Query
 

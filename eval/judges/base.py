@@ -11,7 +11,7 @@ from typing import ClassVar, Literal
 from rag.calls import Calls
 from rag.component import Component
 from rag.config import dump, load_component
-from rag.context import Progress, no_progress
+from rag.progress import Progress, no_progress
 from rag.store.store import Store
 
 __all__ = ["UNREADABLE", "Case", "Claim", "Judge", "Judgement", "Judgements", "Spent", "check_judge"]

@@ -10,10 +10,10 @@ from typing import Annotated, get_args
 
 from pydantic import Field
 
-from rag.context import Progress, no_progress
 from rag.costs import Ledger
 from rag.errors import ConfigError
 from rag.eval.judges.base import UNREADABLE, Case, Claim, Judge, Judgement, Judgements, Spent, Verdict
+from rag.progress import Progress, no_progress
 from rag.store.store import Store
 from rag.summarizer import Summarizer, Summary
 

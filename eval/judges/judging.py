@@ -10,7 +10,6 @@ from typing import Any, get_args
 
 from rag.arguments import refuses_unknown
 from rag.calls import Calls, remarks_on
-from rag.context import Progress, no_progress
 from rag.errors import ConfigError
 from rag.eval.diagnostics.calls import called
 from rag.eval.judges.agreement import agreement
@@ -18,6 +17,7 @@ from rag.eval.judges.base import Case, Judge, Judgement, Verdict
 from rag.eval.measures.answers import means_of, references_of
 from rag.eval.result import Evaluation
 from rag.pipeline import Pipeline
+from rag.progress import Progress, no_progress
 from rag.remarks import Remark, Remarks
 from rag.store.store import Store
 from rag.types import SearchResult

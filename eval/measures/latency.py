@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from rag.context import Progress, no_progress
 from rag.pipeline import Pipeline
+from rag.progress import Progress, no_progress
 from rag.store.fingerprint import fingerprint
 from rag.store.store import Store
 from rag.store.values import text_key

@@ -14,7 +14,6 @@ import numpy.typing as npt
 
 from rag.batch import QueryBatch
 from rag.calls import Calls, too_many_failed
-from rag.context import Training
 from rag.corpus.readers import read_corpus
 from rag.costs import Costs, Ledger
 from rag.errors import ConfigError, DataError, IncompleteError
@@ -28,6 +27,7 @@ from rag.eval.runs.ranking import as_run
 from rag.eval.searching import search_split
 from rag.hpo.execution.early_stopping import LEAST, blocks
 from rag.hpo.sweep import Sweep
+from rag.learning.training import Training
 from rag.pipeline import Pipeline
 from rag.store.fingerprint import fingerprint
 from rag.store.store import Store

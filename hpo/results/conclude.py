@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from rag.context import Progress, no_progress
 from rag.eval.diagnostics.remarks import split_remarks
 from rag.hpo.execution.trial import Bench
 from rag.hpo.execution.trials import Finished
@@ -17,6 +16,7 @@ from rag.hpo.results.result import SweepResult
 from rag.hpo.results.tested import Retested
 from rag.hpo.results.tester import Tester
 from rag.hpo.sweep import Sweep
+from rag.progress import Progress, no_progress
 
 __all__ = ["conclude"]
 

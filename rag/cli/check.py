@@ -29,13 +29,13 @@ def check(
 
     A pipeline, a sweep, a dataset file, a judge, a writer, or any other component that files hold.
     """
-    from rag.config import load_pipeline
+    from rag.pipeline import Pipeline
 
     other = _checker_of(config, overrides or ())
     if other is not None:
         print_file(other(config, overrides=overrides or (), resolved=resolved))
         return
-    pipeline = load_pipeline(config, overrides=overrides or ())
+    pipeline = Pipeline.from_yaml(config, overrides=overrides or ())
     if resolved:
         print_file(pipeline.to_yaml())
     else:

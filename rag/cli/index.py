@@ -52,10 +52,10 @@ def index(
     as_json: JsonOption = False,
 ) -> None:
     """Fit a pipeline on documents and keep it on disk."""
-    from rag.config import load_pipeline
+    from rag.pipeline import Pipeline
     from rag.store.folder import check_target
 
-    pipeline = load_pipeline(config, overrides=overrides or ())
+    pipeline = Pipeline.from_yaml(config, overrides=overrides or ())
     check_target(folder, pipeline.kind)
     documents = read_documents_of(
         corpus,

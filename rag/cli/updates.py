@@ -34,7 +34,7 @@ from rag.errors import ConfigError, DataError
 from rag.limits import MAX_DELETES, check_deletes
 
 if TYPE_CHECKING:
-    from rag.updates import Changes
+    from rag.pipeline.changes import Changes
 
 __all__ = ["add", "compact", "delete", "rollback", "sync", "verify"]
 

@@ -39,7 +39,7 @@ from rag.store.fingerprint import fingerprint
 
 if TYPE_CHECKING:
     from rag.candidates import Ints
-    from rag.context import FitContext
+    from rag.fitting import FitContext, UpdateContext
     from rag.store.store import Store
     from rag.store.values import Values
 
@@ -47,7 +47,7 @@ __all__ = ["Component", "Need", "Spec"]
 
 Need = Literal["corpus", "training", "training_if_given", "candidates"]
 """What fitting a component takes: the documents; queries with judgements to learn from, or these only where there are
-any; what the steps of the pipeline before it find for these queries (:meth:`rag.context.FitContext.training_run`)."""
+any; what the steps of the pipeline before it find for these queries (:meth:`rag.FitContext.training_run`)."""
 
 C = TypeVar("C", bound="Component")
 
@@ -251,7 +251,7 @@ class Component(ABC, metaclass=ComponentMeta):
         for _, child in self.spec.children():
             context.fit(child)
 
-    def update(self, context: FitContext, kept: Ints) -> None:
+    def update(self, context: UpdateContext, kept: Ints) -> None:
         """Make what was fitted fit other passages: some of the old ones, then new ones, over the same arguments.
 
         This default does no more than it must. A component without state is fitted again, which binds it to the new

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import Any, TypeVar, cast
 
 from rag.component import Component, wrong_parts
 from rag.config.build import build
@@ -14,29 +14,11 @@ from rag.config.source import read_source
 from rag.config.writing import dump
 from rag.errors import ConfigError, Location, Mistake
 
-if TYPE_CHECKING:
-    from rag.pipeline import Pipeline
-
-__all__ = ["Node", "build", "build_pipeline", "dump", "load_component", "load_pipeline", "read_source"]
+__all__ = ["Node", "build", "build_component", "dump", "load_component", "read_source"]
 
 C = TypeVar("C", bound=Component)
 
 _NOWHERE = Location("")
-
-
-def load_pipeline(path: str | Path, *, overrides: Sequence[str] = ()) -> Pipeline:
-    """The pipeline that a file describes.
-
-    Args:
-        path: A YAML file.
-        overrides: Assignments such as ``retriever.top_k=50``, made before anything is checked.
-
-    Raises:
-        ConfigError: Every mistake found, each with its place.
-    """
-    from rag.pipeline import Pipeline
-
-    return load_component(path, Pipeline, overrides=overrides)
 
 
 def load_component(path: str | Path, contract: type[C], *, overrides: Sequence[str] = ()) -> C:
@@ -57,11 +39,17 @@ def load_component(path: str | Path, contract: type[C], *, overrides: Sequence[s
     return _build(node, contract, mistakes)
 
 
-def build_pipeline(config: Mapping[str, Any]) -> Pipeline:
-    """The pipeline that a mapping describes, as :meth:`Component.spec.to_config` gives it."""
-    from rag.pipeline import Pipeline
+def build_component(config: Mapping[str, Any], contract: type[C]) -> C:
+    """The component that a mapping describes, as :meth:`Component.spec.to_config` gives it.
 
-    return _build(node_from_python(config), Pipeline, [])
+    Args:
+        config: The mapping.
+        contract: What it must be, such as ``Pipeline``.
+
+    Raises:
+        ConfigError: Every mistake found.
+    """
+    return _build(node_from_python(config), contract, [])
 
 
 def _placed(mistake: Mistake, node: Node) -> Mistake:

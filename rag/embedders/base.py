@@ -16,7 +16,7 @@ from rag.errors import ConfigError, ModelError
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
-    from rag.context import FitContext
+    from rag.fitting import UpdateContext
 
 __all__ = ["Embedder", "TokenEmbedder", "TokenVectors"]
 
@@ -59,7 +59,7 @@ class Embedder(Component):
             advance: Called with the number of texts done since the last call.
         """
 
-    def update(self, context: FitContext, kept: Ints) -> None:
+    def update(self, context: UpdateContext, kept: Ints) -> None:
         """An embedder keeps what it learned: the vectors of all passages were made by it."""
         for _, child in self.spec.children():
             context.fit(child)
@@ -99,8 +99,8 @@ class TokenVectors:
         """Those of some of the texts, in this order."""
         lengths = np.diff(self.ends)[rows]
         ends = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
-        places = np.repeat(self.ends[rows] - ends[:-1], lengths) + np.arange(ends[-1])
-        return TokenVectors(self.vectors[places], ends)
+        tokens = np.repeat(self.ends[rows] - ends[:-1], lengths) + np.arange(ends[-1])
+        return TokenVectors(self.vectors[tokens], ends)
 
     @classmethod
     def concatenate(cls, parts: Sequence[TokenVectors]) -> TokenVectors:

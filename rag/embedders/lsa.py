@@ -18,8 +18,8 @@ from rag.text.words import cut
 
 if TYPE_CHECKING:
     from rag.candidates import Ints
-    from rag.context import FitContext
     from rag.corpus.passages import Passages
+    from rag.fitting import FitContext, UpdateContext
 
 __all__ = ["LSA"]
 
@@ -80,7 +80,7 @@ class LSA(Embedder):
         self._fitted_on = self._known = len(context.passages)
         self._n_now = self._n_known = self._known
 
-    def update(self, context: FitContext, kept: Ints) -> None:
+    def update(self, context: UpdateContext, kept: Ints) -> None:
         known = int(np.searchsorted(kept, self._known))
         if known == self._known:
             super().update(context, kept)

@@ -17,7 +17,7 @@ from rag.stage import Stage
 
 if TYPE_CHECKING:
     from rag.batch import QueryBatch
-    from rag.context import FitContext
+    from rag.fitting import FitContext
 
 __all__ = ["Filter", "descending"]
 

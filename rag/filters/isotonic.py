@@ -15,7 +15,7 @@ from rag.filters.keep import Keep, check_classes, check_keep
 
 if TYPE_CHECKING:
     from rag.batch import QueryBatch
-    from rag.context import FitContext
+    from rag.fitting import FitContext
 
 __all__ = ["Isotonic"]
 

@@ -23,7 +23,7 @@ from rag.filters.platt import fit_platt, sigmoid
 
 if TYPE_CHECKING:
     from rag.batch import QueryBatch
-    from rag.context import FitContext
+    from rag.fitting import FitContext
 
 __all__ = ["Features", "ScoreAdapter"]
 

@@ -35,14 +35,14 @@ class Features:
         """
         if tuple(names) == self.names:
             return self
-        place = {name: number for number, name in enumerate(self.names)}
-        missing = [name for name in names if name not in place]
+        column_of = {name: number for number, name in enumerate(self.names)}
+        missing = [name for name in names if name not in column_of]
         if missing:
             raise ModelError(
                 f"the ranking model was fitted on {len(names)} features, of which {len(missing)} are not there, such "
                 f"as '{missing[0]}': fit it again behind the steps it stands behind now"
             )
-        kept = [place[name] for name in names]
+        kept = [column_of[name] for name in names]
         return Features(tuple(names), self.values[:, :, kept], tuple(self.rising[number] for number in kept))
 
 
@@ -58,10 +58,10 @@ def union(tables: Sequence[Candidates], depth: int) -> Candidates:
     """
     n = len(tables[0])
     heads = [table.head(depth) for table in tables]
-    places = [np.nonzero(head.mask) for head in heads]
-    rows = np.concatenate([row for row, _ in places])
-    positions = np.concatenate([head.positions[at] for head, at in zip(heads, places, strict=True)])
-    passages = np.concatenate([head.passages[at] for head, at in zip(heads, places, strict=True)])
+    cells = [np.nonzero(head.mask) for head in heads]
+    rows = np.concatenate([row for row, _ in cells])
+    positions = np.concatenate([head.positions[at] for head, at in zip(heads, cells, strict=True)])
+    passages = np.concatenate([head.passages[at] for head, at in zip(heads, cells, strict=True)])
     order = np.lexsort((positions, rows))  # which keeps the order of the lists among equals
     rows, positions, passages = rows[order], positions[order], passages[order]
     first = np.ones(len(rows), dtype=bool)
@@ -84,11 +84,11 @@ def in_list(table: Candidates, positions: Ints) -> tuple[Floats, Ints]:
     shift = np.arange(len(positions))[:, None] * span + 1
     keys = (table.positions + shift).ravel()
     order = np.argsort(keys, kind="stable")
-    wanted = positions + shift
-    places = order[np.minimum(np.searchsorted(keys, wanted, sorter=order), len(keys) - 1)]
-    there = (keys[places] == wanted) & (positions >= 0)
-    scores = np.where(there, table.scores.ravel()[places], np.nan).astype(np.float32)
-    return scores, np.where(there, places % width, PADDING)
+    pairs = positions + shift
+    cells = order[np.minimum(np.searchsorted(keys, pairs, sorter=order), len(keys) - 1)]
+    there = (keys[cells] == pairs) & (positions >= 0)
+    scores = np.where(there, table.scores.ravel()[cells], np.nan).astype(np.float32)
+    return scores, np.where(there, cells % width, PADDING)
 
 
 def from_list(table: Candidates, candidates: Candidates, head: int = 100) -> dict[str, Floats]:

@@ -32,16 +32,16 @@ class Gains:
         """Relevant documents that the corpus does not have."""
         for row, query in enumerate(queries):
             for id, grade in judgements.get(query.id, {}).items():
-                place = corpus.position(id) if grade > 0 else None
-                self.missing += grade > 0 and place is None
-                if place is not None:
+                position = corpus.position(id) if grade > 0 else None
+                self.missing += grade > 0 and position is None
+                if position is not None:
                     rows.append(row)
-                    positions.append(place)
+                    positions.append(position)
                     grades.append(grade)
         highest = max(grades, default=1)
-        places = np.array(positions, dtype=np.int64)
+        documents = np.array(positions, dtype=np.int64)
         gains = np.array(grades, dtype=np.float32) / np.float32(highest)
-        self.table = Candidates.from_rows(len(queries), np.array(rows, dtype=np.int64), places, gains, places)
+        self.table = Candidates.from_rows(len(queries), np.array(rows, dtype=np.int64), documents, gains, documents)
         """The relevant documents, best first."""
 
     def of(self, candidates: Candidates) -> Floats:

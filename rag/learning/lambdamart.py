@@ -90,7 +90,7 @@ def fit_lambdamart(
         "lambda_l2": 5.0,
         "lambdarank_truncation_level": 20,
         "label_gain": list(range(_GRADES + 1)),
-        "monotone_constraints": [int(one) for one in rising],
+        "monotone_constraints": [int(rises) for rises in rising],
         "num_threads": 1,
         "deterministic": True,
         "force_row_wise": True,

@@ -124,5 +124,5 @@ def fit_linear(
         return value, slope.astype(np.float64) / n + 2 * l2 * away
 
     first = center if start is None else start.astype(np.float64)
-    found = minimize(loss, first, jac=True, method="L-BFGS-B", options={"maxiter": _STEPS, "maxcor": 10})
-    return np.asarray(found.x, dtype=np.float32)
+    solution = minimize(loss, first, jac=True, method="L-BFGS-B", options={"maxiter": _STEPS, "maxcor": 10})
+    return np.asarray(solution.x, dtype=np.float32)

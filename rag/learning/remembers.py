@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from rag.context import Training
+    from rag.learning.training import Training
 
 __all__ = ["Remembers"]
 

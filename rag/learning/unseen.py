@@ -13,7 +13,7 @@ from rag.duplicates import groups_of, similar
 from rag.store.fingerprint import fingerprint
 
 if TYPE_CHECKING:
-    from rag.context import Training
+    from rag.learning.training import Training
 
 __all__ = ["N_FOLDS", "LeaveOut", "Unseen"]
 
@@ -78,8 +78,8 @@ class Unseen:
             return self.hidden
         import scipy.sparse as sp
 
-        place = {id: number for number, id in enumerate(self.ids)}
-        pairs = [(place[id], column) for column, id in enumerate(ids) if id in place]
+        row_of = {id: number for number, id in enumerate(self.ids)}
+        pairs = [(row_of[id], column) for column, id in enumerate(ids) if id in row_of]
         old, new = np.array(pairs, dtype=np.int64).reshape(-1, 2).T
         moved = sp.csr_array((np.ones(len(old), dtype=np.int32), (old, new)), shape=(len(self.ids), len(ids)))
         return sp.csr_array((self.hidden.astype(np.int32) @ moved).astype(bool))

@@ -10,7 +10,7 @@ from rag.batch import QueryBatch
 from rag.component import Component
 
 if TYPE_CHECKING:
-    from rag.context import FitContext
+    from rag.fitting import FitContext
     from rag.stage import Retriever
     from rag.summarizer import Source
 

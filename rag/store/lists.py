@@ -15,6 +15,7 @@ import numpy as np
 from rag.batch import QueryBatch
 from rag.candidates import PADDING, Candidates
 from rag.costs import Costs, Ledger
+from rag.step import Step
 from rag.store.fingerprint import fingerprint
 from rag.store.values import Passing
 
@@ -22,19 +23,23 @@ if TYPE_CHECKING:
     from rag.store.store import Store
     from rag.types import Query
 
-__all__ = ["kept_step"]
-
-Step = Callable[[QueryBatch, Candidates], Candidates]
+__all__ = ["cached_step"]
 
 _TABLE = np.dtype([("position", "<i4"), ("score", "<f4"), ("passage", "<i4")])
 """One candidate; a corpus has fewer than 2^31 passages."""
 
 
-def kept_step(
-    store: Store, key: str, about: str, name: str, step: Step, batch: QueryBatch, before: Candidates
+def cached_step(
+    store: Store,
+    key: str,
+    about: str,
+    step: Step,
+    run: Callable[[QueryBatch, Candidates], Candidates],
+    batch: QueryBatch,
+    before: Candidates,
 ) -> Candidates:
-    """What a step gives for a batch: from the store for queries that it was run on before, else computed and kept,
-    unless the batch is in doubt by then.
+    """The candidates of a step for a batch: from the store for queries that it was run on before, else computed and
+    kept, unless the batch is in doubt by then.
 
     Costs and the trace come from there too, as they were when it was computed; a batch's costs are shared equally
     among its queries. Vectors of queries that the step made are paid for with it: a later step that asks for them finds
@@ -44,54 +49,48 @@ def kept_step(
         store: Where lists are kept.
         key: Identity of the step and of everything before it.
         about: Both in words.
-        name: Of the step in the ledger and the trace.
-        step: Runs it on a batch.
+        step: The step.
+        run: Runs it on a batch.
         batch: The queries.
-        before: What the step before gave.
+        before: The candidates of the step before.
     """
     keys = [_query_key(query) for query in batch.queries]
     values = store.values("lists", key, about=about)
 
-    def compute(places: list[int]) -> Iterator[list[tuple[int, bytes]]]:
-        some, given = batch, before
-        if len(places) < len(batch):
-            some = batch.part(np.array(places))
-            given = before.rows(np.array(places))
-        outer, texts = some.trace, some.key_texts
-        trace: dict[str, Candidates] = {}
-        ledger, some.ledger = some.ledger, Ledger()
-        some.trace, some.key_texts = trace, {}  # texts of keys are not kept
+    def compute(missing: list[int]) -> Iterator[list[tuple[int, bytes]]]:
+        rows = slice(None) if len(missing) == len(batch) else np.array(missing)
+        trace: dict[str, Candidates] = {}  # texts of keys are not kept
+        view = batch.view(rows=rows, ledger=Ledger(), trace=trace, step=step)
         try:
-            with some.ledger.stage(name), some.at(name):
-                found = step(some, given)
-            costs = some.ledger.total
+            with view.ledger.stage(step.name):
+                table = run(view, before.rows(rows))
+            costs = view.ledger.total
         finally:
-            ledger.join_calls(some.ledger)
-            some.ledger, some.trace, some.key_texts = ledger, outer, texts
-        tables = trace | {name: found}
-        share = {what: cost / len(places) for what, cost in costs.as_dict().items()}
-        more = {"costs": share, "embedded": sorted(some.embedded_by())}
-        rows = [(place, _packed(tables, row, more)) for row, place in enumerate(places)]
-        yield Passing(rows) if some.is_doubtful else rows
+            batch.ledger.join_calls(view.ledger)
+        tables = trace | {step.name: table}
+        shares = {name: cost / len(missing) for name, cost in costs.as_dict().items()}
+        header = {"costs": shares, "embedded": sorted(view.embedded_by())}
+        values_of = [(position, _packed(tables, row, header)) for row, position in enumerate(missing)]
+        yield Passing(values_of) if view.is_doubtful else values_of
 
     filled = values.fill(keys, compute)
     values.close()
     tables, costs, embedded = _unpacked(filled.values)
     batch.paid(embedded)
-    for table, candidates in tables.items():
-        batch.record(table, candidates)
-    booked = batch.ledger.stages.setdefault(name, Costs())
+    for name, table in tables.items():
+        batch.record(name, table)
+    booked = batch.ledger.stages.setdefault(step.name, Costs())
     booked += costs
-    return tables[name]
+    return tables[step.name]
 
 
 def _query_key(query: Query) -> bytes:
     return bytes.fromhex(fingerprint(asdict(query)))
 
 
-def _packed(tables: dict[str, Candidates], row: int, about: dict[str, Any]) -> bytes:
+def _packed(tables: dict[str, Candidates], row: int, more: dict[str, Any]) -> bytes:
     counts = {name: int(table.mask[row].sum()) for name, table in tables.items()}
-    header = json.dumps({"counts": counts} | about).encode()
+    header = json.dumps({"counts": counts} | more).encode()
     parts = [len(header).to_bytes(4, "little"), header]
     for name, table in tables.items():
         rows = np.empty(counts[name], dtype=_TABLE)
@@ -110,21 +109,21 @@ def _unpacked(values: list[bytes]) -> tuple[dict[str, Candidates], Costs, set[st
     for value in values:
         start = 4 + int.from_bytes(value[:4], "little")
         header = json.loads(value[4:start])
-        some = set(header.get("embedded", ()))
-        embedded = some if embedded is None else embedded & some
-        for what, cost in header["costs"].items():
-            sums[what] = sums.get(what, 0.0) + cost
+        by = set(header.get("embedded", ()))
+        embedded = by if embedded is None else embedded & by
+        for name, cost in header["costs"].items():
+            sums[name] = sums.get(name, 0.0) + cost
         for name, count in header["counts"].items():
             rows.setdefault(name, []).append(np.frombuffer(value, dtype=_TABLE, count=count, offset=start))
             start += count * _TABLE.itemsize
     tables = {name: _table(parts) for name, parts in rows.items()}
     seconds = sums.pop("seconds", 0.0)
-    costs = Costs(seconds, **{what: round(cost) for what, cost in sums.items()})
+    costs = Costs(seconds, **{name: round(cost) for name, cost in sums.items()})
     return tables, costs, embedded or set()
 
 
 def _table(rows: list[Any]) -> Candidates:
-    counts = np.array([len(one) for one in rows])
+    counts = np.array([len(row) for row in rows])
     shape = (len(rows), int(counts.max(initial=0)))
     filled = np.arange(shape[1]) < counts[:, None]
     flat = np.concatenate(rows) if rows else np.empty(0, dtype=_TABLE)

@@ -16,10 +16,11 @@ from rag.component import Component
 from rag.config import build, dump, read_source
 from rag.config.schema import component_schema, json_schema
 from rag.config.source import node_from_python
-from rag.context import FitContext, Training
 from rag.corpus.corpus import Corpus
 from rag.corpus.passages import Passages
 from rag.errors import Mistake
+from rag.fitting import FitContext
+from rag.learning.training import Training
 from rag.registry import component_class
 from rag.testing.child import in_another_process
 from rag.testing.data import DOCUMENTS, QUERIES, pieces

@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 
 from rag.batch import QueryBatch
-from rag.context import FitContext
 from rag.corpus.corpus import Corpus
 from rag.corpus.passages import Passages
 from rag.errors import NotFittedError
+from rag.fitting import FitContext, UpdateContext
 from rag.stage import Retriever
 from rag.testing.candidates import check_candidates, check_same, stacked_rows
 from rag.testing.component import ComponentConformance
@@ -70,7 +70,7 @@ class RetrieverConformance(ComponentConformance):
         retriever = self.fitted(old)
         for passages, kept in ((grown, np.arange(len(old))), (grown.compacted(), grown.living)):
             assert kept is not None
-            context = FitContext(passages.corpus, passages, kept=kept)
+            context = UpdateContext(passages.corpus, passages, kept=kept)
             retriever.prepare(context)
             context.fit(retriever)
             found = retriever.retrieve(QueryBatch(self.queries()))

@@ -10,8 +10,9 @@ import numpy as np
 
 from rag.batch import QueryBatch
 from rag.candidates import PADDING, Candidates
-from rag.context import FitContext, Training, Upstream
 from rag.corpus.passages import Passages
+from rag.fitting import FitContext, Upstream
+from rag.learning.training import Training
 from rag.stage import Stage
 from rag.testing.candidates import check_candidates, check_same, stacked_rows
 from rag.testing.component import ComponentConformance

@@ -12,7 +12,7 @@ from rag.rerankers.blend import training_sample
 from rag.rerankers.cur.factors import Factors
 
 if TYPE_CHECKING:
-    from rag.context import FitContext
+    from rag.fitting import FitContext
 
 __all__ = ["aligned"]
 

@@ -18,7 +18,7 @@ from rag.rerankers.cur.matrix import score_matrix
 from rag.types import Query
 
 if TYPE_CHECKING:
-    from rag.context import FitContext
+    from rag.fitting import FitContext
     from rag.rerankers.base import Scorer
 
 __all__ = ["AnchorQueryFactors", "anchor_queries", "fold_in", "queries_content"]

@@ -16,7 +16,7 @@ from rag.errors import NotFittedError
 
 if TYPE_CHECKING:
     from rag.batch import QueryBatch
-    from rag.context import FitContext
+    from rag.fitting import FitContext, UpdateContext
     from rag.rerankers.base import Scorer
 
 __all__ = ["EmbeddingFactors", "Factors", "of_length_one"]
@@ -44,7 +44,7 @@ class Factors(Component):
         """:meth:`make`, kept."""
         self._keep(*self.make(context, scorer))
 
-    def update(self, context: FitContext, kept: Ints) -> None:
+    def update(self, context: UpdateContext, kept: Ints) -> None:
         """Have the vectors of the passages that stay. With new ones, :meth:`build` comes after it."""
         for _, child in self.spec.children():
             context.fit(child)

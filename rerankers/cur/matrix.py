@@ -19,7 +19,7 @@ from rag.store.fingerprint import fingerprint, fingerprint_texts
 from rag.types import Query
 
 if TYPE_CHECKING:
-    from rag.context import FitContext
+    from rag.fitting import FitContext
     from rag.rerankers.base import Scorer
 
 __all__ = ["check_calls", "score_matrix"]

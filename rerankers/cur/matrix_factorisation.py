@@ -17,7 +17,7 @@ from rag.rerankers.cur.matrix import check_calls
 from rag.rerankers.cur.solver import Doubles
 
 if TYPE_CHECKING:
-    from rag.context import FitContext
+    from rag.fitting import FitContext
     from rag.rerankers.base import Scorer
 
 __all__ = ["MatrixFactorisation", "alternating_least_squares", "bilinear_form"]

@@ -22,7 +22,7 @@ from rag.rerankers.scoring import Blend, Scores, ScoringStage
 
 if TYPE_CHECKING:
     from rag.batch import QueryBatch
-    from rag.context import FitContext
+    from rag.fitting import FitContext, UpdateContext
 
 __all__ = ["Cur"]
 
@@ -184,7 +184,7 @@ class Cur(ScoringStage):
             self._alignment = aligned(context, self.scorer, self.factors)
         self._learn_weight(context)
 
-    def update(self, context: FitContext, kept: Ints) -> None:
+    def update(self, context: UpdateContext, kept: Ints) -> None:
         """What was learnt from judged queries stays; item vectors and anchors become those of the new passages."""
         same = len(kept) == len(self.passages) == len(context.passages)
         self._passages = context.passages

@@ -60,14 +60,15 @@ class Gatherer:
 
     def __call__(self, batch: QueryBatch, first: Candidates) -> Gathered:
         """Candidates and features, given the list that came in."""
-        own = f"{batch.place}."
-        tables = {name: table for name, table in batch.lists.items() if not name.startswith(own)} or {"first": first}
+        step = batch.step
+        tables = {name: table for name, table in batch.lists.items() if not step.holds(name)} or {"first": first}
         for number, source in enumerate(self.sources):
-            with batch.inside(f"{number} {source.type}") as name:
-                found = batch.found_by(source)
-            batch.record(name, found)
+            inner = batch.inside(number, source.type)
+            inner.record(inner.step.name, inner.found_by(source))
         # Features have the same names wherever the stage stands, and while it is fitted.
-        tables |= {f"sources.{n.removeprefix(own)}": table for n, table in batch.lists.items() if n.startswith(own)}
+        tables |= {
+            f"sources{name.removeprefix(step.name)}": table for name, table in batch.lists.items() if step.holds(name)
+        }
         kinds = {part.type for root in self._roots() for _, part in root.spec.walk() if "training" in part.needs}
         learned = {name for name in tables if any(part.split(" ")[-1] in kinds for part in name.split("."))}
         plain = {name: table for name, table in tables.items() if name not in learned}

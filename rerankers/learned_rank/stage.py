@@ -21,9 +21,10 @@ from rag.rerankers.learned_rank.gather import Gathered, Gatherer
 from rag.rerankers.learned_rank.learning import Choice, Learned, Option, dependence, learn, ranked, used
 from rag.rerankers.learned_rank.model import Kind, RankModel
 from rag.stage import Retriever, Stage
+from rag.step import Step
 
 if TYPE_CHECKING:
-    from rag.context import FitContext
+    from rag.fitting import FitContext, UpdateContext
 
 __all__ = ["LearnedRank"]
 
@@ -96,7 +97,7 @@ class LearnedRank(Stage, ReportsLearning):
         assert context.training is not None
         batch, candidates = context.training_run(self.leave_out)
         rows = self._drawn(batch, context)
-        batch, candidates = batch.part(rows), candidates.rows(rows)
+        batch, candidates = batch.view(rows=rows), candidates.rows(rows)
         assert batch.unseen is not None
         gains = Gains(batch.queries, context.training.judgements, context.corpus)
         train = self._learning(batch, candidates)
@@ -127,7 +128,7 @@ class LearnedRank(Stage, ReportsLearning):
     def _new_gatherer(self, context: FitContext) -> Gatherer:
         return Gatherer(context.first, self.sources, self.fields, self.depth, context.passages)
 
-    def update(self, context: FitContext, kept: Ints) -> None:
+    def update(self, context: UpdateContext, kept: Ints) -> None:
         super().update(context, kept)
         self._gatherer = self._new_gatherer(context)
 
@@ -171,8 +172,7 @@ class LearnedRank(Stage, ReportsLearning):
             found = found.rescored(np.where(given[:, None], found.scores, np.float32(-np.inf)))
         found = found.head(self.top_k)
         if batch.trace is not None:
-            place = batch.place
-            batch.record(place, found, lambda places: self._reasons(learned, gathered, found, places))
+            batch.record(batch.step.name, found, lambda places: self._reasons(learned, gathered, found, places))
         return found
 
     def _outside(self, batch: QueryBatch, gathered: Gathered, learned: Learned, found: Candidates) -> Candidates:
@@ -188,8 +188,8 @@ class LearnedRank(Stage, ReportsLearning):
         return self._gatherer(batch, candidates)
 
     def _learning(self, batch: QueryBatch, candidates: Candidates) -> Gathered:
-        with batch.at("learned_rank"):  # while it is fitted, it stands nowhere yet
-            return self._gathered(batch, candidates)
+        # While it is fitted, it stands nowhere yet.
+        return self._gathered(batch.view(step=Step.named("learned_rank")), candidates)
 
     def _reasons(self, learned: Learned, gathered: Gathered, found: Candidates, places: tuple[Ints, Ints]) -> list[str]:
         """What decided about documents at (rows, columns) of the ranking."""

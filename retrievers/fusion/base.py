@@ -13,7 +13,7 @@ from rag.candidates import Candidates
 from rag.component import Component
 
 if TYPE_CHECKING:
-    from rag.context import FitContext
+    from rag.fitting import FitContext
 
 __all__ = ["Contributes", "Doubles", "Fusion"]
 

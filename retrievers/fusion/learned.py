@@ -20,7 +20,7 @@ from rag.retrievers.fusion.base import Contributes, Doubles, Fusion
 from rag.retrievers.fusion.min_max import MinMax
 
 if TYPE_CHECKING:
-    from rag.context import FitContext
+    from rag.fitting import FitContext, UpdateContext
 
 __all__ = ["Learned"]
 
@@ -121,7 +121,7 @@ class Learned(Fusion):
     def fit(self, context: FitContext) -> None:
         """Nothing yet: ``hybrid`` has it learn when its retrievers are fitted."""
 
-    def update(self, context: FitContext, kept: Ints) -> None:
+    def update(self, context: UpdateContext, kept: Ints) -> None:
         context.keep(self)
 
     @property

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 from pydantic import Field
 
 from rag.candidates import Floats, Ints, Vectors
-from rag.context import Progress, no_progress
 from rag.errors import NotFittedError
+from rag.progress import Progress, no_progress
 from rag.registry import component_class
 from rag.retrievers.indexes.base import Index
 from rag.retrievers.indexes.faiss_index import FaissIndex
@@ -22,7 +22,7 @@ from rag.retrievers.indexes.ivf_flat import IVFFlat
 from rag.retrievers.indexes.rabitq import RaBitQ
 
 if TYPE_CHECKING:
-    from rag.context import FitContext
+    from rag.fitting import FitContext
 
 __all__ = ["Auto", "pick"]
 

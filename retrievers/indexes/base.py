@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from rag.candidates import Floats, Ints, Vectors
 from rag.component import Component
-from rag.context import Progress, no_progress
+from rag.progress import Progress, no_progress
 
 __all__ = ["Index"]
 

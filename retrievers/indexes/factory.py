@@ -6,8 +6,8 @@ import re
 from typing import Any
 
 from rag.candidates import Vectors
-from rag.context import Progress, no_progress
 from rag.errors import ConfigError, first_line
+from rag.progress import Progress, no_progress
 from rag.retrievers.indexes.faiss_index import FaissIndex
 from rag.retrievers.indexes.subset import Subset
 

@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from rag.candidates import PADDING, Floats, Ints, Vectors
-from rag.context import Progress, no_progress
 from rag.errors import ArtifactError, DataError, NotFittedError, first_line
+from rag.progress import Progress, no_progress
 from rag.retrievers.indexes.base import Index
 from rag.retrievers.indexes.scan import scan, scan_cost
 from rag.retrievers.indexes.subset import Subset, subset_of
 
 if TYPE_CHECKING:
-    from rag.context import FitContext
+    from rag.fitting import FitContext
 
 __all__ = ["FaissIndex"]
 

@@ -15,11 +15,11 @@ from pydantic import Field
 from rag.batch import QueryBatch
 from rag.candidates import PADDING, Candidates, Ints
 from rag.component import Component
-from rag.context import FitContext
 from rag.corpus.corpus import Corpus
 from rag.corpus.passages import Passages
 from rag.embedders.base import Embedder
 from rag.errors import DataError, NotFittedError
+from rag.fitting import FitContext, UpdateContext
 from rag.queries.base import QueryEncoder
 from rag.queries.identity import Identity
 from rag.retrievers.key_spaces.pooling import deepened, log_sum_exp_per_document
@@ -128,13 +128,13 @@ class Key(Component):
     def fit(self, context: FitContext) -> None:
         self._make(context, learn=True)
 
-    def update(self, context: FitContext, kept: Ints) -> None:
+    def update(self, context: UpdateContext, kept: Ints) -> None:
         """Keys that are no passages are made again, of what a store may have, unless documents were only deleted. The
         query encoder keeps what it learned.
         """
         if self._outer is None:
             raise NotFittedError(f"the key {self.spec.label} has not been fitted: fit the pipeline it is in first")
-        same = len(kept) == len(self._outer) == len(context.passages) and not context.relabelled
+        same = len(kept) == len(self._outer) == len(context.passages) and not context.metadata_changed
         if self._space is None or not same:
             self._make(context, learn=False)
             return
@@ -143,7 +143,10 @@ class Key(Component):
                 context.fit(child)
         context.keep(self)
         self._outer, self._deep, self._space = context.passages, None, self._space.of(context.corpus)
-        self._inner(context, kept=np.arange(len(self._space.passages))).fit(self.retriever)
+        embedders, stored = self._fit_embedders(context)
+        kept_keys = np.arange(len(self._space.passages))
+        inner = context.over_updated(self._space.passages, kept_keys, embedders, stored=stored)
+        inner.fit(self.retriever)
 
     def _make(self, context: FitContext, *, learn: bool) -> None:
         for name, child in self.spec.children():
@@ -165,24 +168,22 @@ class Key(Component):
         self._deep = None
         self._outer = context.passages
         self._space = None if texts is None else self._make_space(texts, context.passages)
-        self._inner(context).fit(self.retriever)
+        embedders, stored = self._fit_embedders(context)
+        inner = context if self._space is None else context.over(self._space.passages, embedders, stored=stored)
+        inner.fit(self.retriever)
         if learn and self.query.learns:
             pairs = [[text] for block in context.passages.iter_texts() for text in block] if texts is None else texts
             self.query.learn(context, sources(), pairs)
 
-    def _inner(self, context: FitContext, kept: Ints | None = None) -> FitContext:
-        """What the retriever is fitted on."""
+    def _fit_embedders(self, context: FitContext) -> tuple[list[Embedder], bool]:
+        """The embedders of the retriever, fitted, and whether the store may keep what is built with them."""
         embedders = [part for _, part in self.retriever.spec.walk() if isinstance(part, Embedder)]
         for embedder in embedders:
             # Vectors of queries are shared by all kinds of keys: an embedder that learns from the corpus learns from
             # the pipeline's passages, not from the keys.
             context.fit(embedder)
-        if self._space is None:
-            return context
-        inner = context.over(self._space.passages, shared=embedders, kept=kept)
-        if any(embedder.needs for embedder in embedders):
-            inner.store = None  # its name would not tell what the embedder has learned from
-        return inner
+        # The name of one that learned would not tell what it has learned from.
+        return embedders, not any(embedder.needs for embedder in embedders)
 
     def _make_space(self, texts: Sequence[Sequence[str]], outer: Passages) -> KeySpace:
         if outer.alive is not None:  # what was deleted has no keys
@@ -229,7 +230,8 @@ class Key(Component):
             batch.doubt("keys")  # nor what later steps make of it
         learned = self.fingerprint if self.query.learns else ""
         asked = batch.remember("asked", self.query.fingerprint + learned, lambda: self.query.encode(batch))
-        asked = asked.elsewhere()  # lists of keys are no lists of documents: only what comes out is shown
+        # Lists of keys are no lists of documents: only what comes out is shown.
+        asked = asked.elsewhere().view(ledger=batch.ledger, step=batch.step)
         space, top_k = self._space, getattr(self.retriever, "top_k", top_k)
         if space is None:
             found = self.retriever.retrieve(asked)

@@ -8,7 +8,7 @@ from typing import Annotated
 from pydantic import Field
 
 from rag.component import Runtime
-from rag.context import FitContext
+from rag.fitting import FitContext
 from rag.queries.base import QueryEncoder
 from rag.queries.identity import Identity
 from rag.retrievers.key_spaces.base import Key, Pooling

@@ -10,9 +10,9 @@ import numpy as np
 from pydantic import Field
 
 from rag.candidates import Ints
-from rag.context import FitContext
 from rag.conversation import History, conversation_text
 from rag.corpus.passages import Passages
+from rag.fitting import FitContext
 from rag.queries.base import QueryEncoder
 from rag.queries.identity import Identity
 from rag.retrievers.key_spaces.base import Key, Pooling

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from rag.context import FitContext
+from rag.fitting import FitContext
 from rag.retrievers.key_spaces.base import Key
 from rag.summarizer import Source
 

@@ -12,8 +12,8 @@ import numpy as np
 
 from rag.candidates import Ints, Vectors
 from rag.component import Component
-from rag.context import Progress
 from rag.conversation import Turn, last_turn
+from rag.progress import Progress
 
 __all__ = ["Conversations", "Student", "Utterances", "unit"]
 

@@ -11,11 +11,11 @@ from pydantic import Field
 
 from rag.candidates import Vectors
 from rag.component import Runtime
-from rag.context import Progress
 from rag.conversation import conversation_text
 from rag.errors import MissingExtraError, NotFittedError
 from rag.models import Device, inference, load_sentence_transformer, model_content, quiet, resolve_device
 from rag.models.limits import check_length
+from rag.progress import Progress
 from rag.summarizers.students.base import Conversations, Student
 from rag.summarizers.students.losses import TEMPERATURE, Loss, torch_loss
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import torch
     from sentence_transformers import SentenceTransformer
 
-    from rag.context import FitContext
+    from rag.fitting import FitContext
 
 __all__ = ["FineTune"]
 

@@ -12,13 +12,13 @@ import numpy as np
 from pydantic import Field
 
 from rag.candidates import Vectors
-from rag.context import Progress
 from rag.errors import NotFittedError
+from rag.progress import Progress
 from rag.summarizers.students.base import Conversations, Student, unit
 from rag.summarizers.students.losses import Loss, held_out_loss
 
 if TYPE_CHECKING:
-    from rag.context import FitContext
+    from rag.fitting import FitContext
 
 __all__ = ["Ridge"]
 

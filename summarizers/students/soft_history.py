@@ -9,15 +9,15 @@ import numpy as np
 from pydantic import Field
 
 from rag.candidates import Vectors
-from rag.context import Progress
 from rag.errors import NotFittedError
+from rag.progress import Progress
 from rag.summarizers.students.base import Conversations, Student
 from rag.summarizers.students.losses import TEMPERATURE, Loss, torch_loss
 
 if TYPE_CHECKING:
     import torch
 
-    from rag.context import FitContext
+    from rag.fitting import FitContext
 
 __all__ = ["SoftHistory"]
 

@@ -7,9 +7,24 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rag import LSA, Candidates, Corpus, Costs, Document, FitContext, Ledger, Passages, Query, QueryBatch
+from rag import (
+    LSA,
+    Candidates,
+    Corpus,
+    Costs,
+    Document,
+    FitContext,
+    Ledger,
+    Passages,
+    Pipeline,
+    Query,
+    QueryBatch,
+    Retriever,
+    Stage,
+)
 from rag.embedders.base import TokenVectors
-from rag.retrievers import BM25
+from rag.retrievers import BM25, Hybrid
+from rag.step import Step
 from tests.fakes import WordEmbedder
 
 
@@ -57,6 +72,102 @@ def test_tables_are_kept_only_when_asked_for():
     asked.trace = {}
     asked.record("x", Candidates.empty(1))
     assert ["x"] == list(asked.trace)
+
+
+def table(*positions):
+    rows = np.array(positions, dtype=np.int64)
+    return Candidates(rows, -rows.astype(np.float32), rows)
+
+
+def test_a_view_of_all_rows_shares_what_is_known_and_books_elsewhere():
+    asked, embedder = batch("a", "b"), Counting()
+    asked.trace = {}
+    ledger, trace = Ledger(), {}
+    view = asked.view(ledger=ledger, trace=trace)
+    assert view.embeddings(embedder) is asked.embeddings(embedder)
+    view.record("x", table([1], [2]), lambda at: ["key"])
+    assert (ledger.total.texts_embedded, asked.ledger.total.texts_embedded) == (2, 0)
+    assert (list(trace), list(asked.trace), list(asked.lists)) == (["x"], [], ["x"])
+    assert (list(view.key_texts), list(asked.key_texts)) == (["x"], [])
+    view.doubt("why")
+    assert asked.is_doubtful
+    assert (asked.ledger is ledger, view.queries is asked.queries) == (False, True)
+
+
+def test_a_view_of_some_rows_stands_for_itself():
+    asked, embedder = batch("a", "b", "c"), Counting()
+    asked.record("x", table([1], [2], [3]))
+    view = asked.view(rows=np.array([0, 2]))
+    assert [query.id for query in view.queries] == ["0", "2"]
+    assert view.lists["x"].positions.tolist() == [[1], [3]]
+    view.record("y", table([4], [5]))
+    assert list(asked.lists) == ["x"]
+    view.embeddings(embedder)
+    assert (embedder.seen, asked.ledger.total.texts_embedded) == (["a", "c"], 2)
+
+
+def test_vectors_that_replace_those_of_the_queries_are_booked_by_the_view():
+    embedder, ledger = Counting(), Ledger()
+    asked = batch("a", "b", "c")
+    other = asked.asking(asked.queries, lambda embedder: asked.view(ledger=ledger).embeddings(embedder) * 2)
+    vectors = other.view(rows=slice(1, 3)).embeddings(embedder)
+    np.testing.assert_allclose(vectors, embedder.embed_queries(["b", "c"]) * 2)
+    assert (asked.ledger.total.texts_embedded, ledger.total.texts_embedded) == (0, 3)
+
+
+@pytest.mark.parametrize(
+    ("step", "name", "path"),
+    [
+        (Step.retriever(), "retriever", "retriever"),
+        (Step.retriever().part(1, "dense"), "retriever.1 dense", "retriever.1"),
+        (Step.stage(0, "rerank"), "stages.0 rerank", "stages.0"),
+        (
+            Step.stage(2, "learned_rank").part(0, "feedback").part("again"),
+            "stages.2 learned_rank.0 feedback.again",
+            "stages.2.0.again",
+        ),
+    ],
+)
+def test_steps_have_a_name_and_a_path(step, name, path):
+    assert (step.name, step.path) == (name, path)
+
+
+def test_a_part_that_a_stage_asks_is_named_after_the_stage():
+    class Asks(Stage):
+        """Asks a retriever.
+
+        Args:
+            source: Asked.
+        """
+
+        type = "fake_asks"
+
+        def __init__(self, *, source: Retriever) -> None:
+            self.source = source
+
+        def process(self, batch, candidates):
+            part = batch.inside(0, self.source.type)
+            part.record(part.step.name, part.found_by(self.source))
+            return candidates
+
+    source = Hybrid(retrievers=[BM25(), BM25(top_k=9)])
+    pipeline = Pipeline(retriever=BM25(top_k=5), stages=[Asks(source=source), Asks(source=source)])
+    asked = QueryBatch([Query("0", "cat")], trace={})
+    pipeline.fit([Document("a", "cat dog"), Document("b", "fish")]).run(asked)
+    parts = ["0 hybrid.0 bm25", "0 hybrid.1 bm25", "0 hybrid"]
+    first = [f"stages.0 fake_asks.{part}" for part in parts]
+    second = [f"stages.1 fake_asks.{part}" for part in parts]  # the same names where the table is remembered
+    assert list(asked.trace) == ["retriever", *first, "stages.0 fake_asks", *second, "stages.1 fake_asks"]
+    assert asked.step == Step.retriever()
+
+
+@given(st.integers(0, 50), st.integers(1, 7))
+def test_shares_of_costs_sum_to_the_whole(count, n):
+    shares = Costs(seconds=1.5, scorer_calls=count).shares(n)
+    assert sum(share.scorer_calls for share in shares) == count
+    assert max(share.scorer_calls for share in shares) - min(share.scorer_calls for share in shares) <= 1
+    assert sum(share.seconds for share in shares) == pytest.approx(1.5)
+    assert Costs().shares(0) == []
 
 
 def test_identical_components_are_fitted_once_and_share_their_state():

@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 
 from rag import LSA, ConfigError, CosineAdapter, Document, FitContext, Pipeline
-from rag.config import build_pipeline
 from rag.corpus.corpus import Corpus
 from rag.corpus.passages import Passages
 from rag.rerankers import Cur, EmbeddingFactors, GraphAdaptive, MaxSim, Rerank
@@ -53,7 +52,7 @@ def test_a_retriever_without_an_embedder_is_named():
 
 
 def test_in_a_file_too():
-    pipeline = build_pipeline(
+    pipeline = Pipeline.from_config(
         {
             "type": "pipeline",
             "retriever": {"type": "dense", "embedder": {"type": "lsa", "dim": 3}},

@@ -11,6 +11,7 @@ import pytest
 from rag import (
     LSA,
     ArtifactError,
+    Candidates,
     ConfigError,
     Corpus,
     DataError,
@@ -179,9 +180,20 @@ def test_costs_are_booked_where_they_arise():
     assert (2, 0) == (stages["retriever"].texts_embedded, stages["retriever"].scorer_calls)
     assert (0, 6) == (stages["stages.0 rerank"].texts_embedded, stages["stages.0 rerank"].scorer_calls)
     assert all(costs.seconds > 0 for costs in stages.values())
-    total = pipeline.search(["cats", "dogs"])[1].costs
-    assert (2, 6, 0) == (total.texts_embedded, total.scorer_calls, total.llm_calls)
     assert 3 == pipeline.search("cats").costs.scorer_calls
+
+
+def test_each_result_has_its_share_of_the_costs_of_the_batch():
+    stages = [Rerank(scorer=CountingScorer(), budget=3)]
+    pipeline = Pipeline(retriever=Dense(embedder=WordEmbedder()), stages=stages)
+    batch = QueryBatch([Query("0", "cats"), Query("1", "dogs")])
+    pipeline.fit(DOCUMENTS).run(batch)
+    batch.ledger.spend(llm_calls=3)
+    first, second = (result.costs for result in pipeline.results(batch, Candidates.empty(2)))
+    assert (first.texts_embedded, first.scorer_calls, first.llm_calls) == (1, 3, 2)
+    assert (second.texts_embedded, second.scorer_calls, second.llm_calls) == (1, 3, 1)
+    assert first.seconds + second.seconds == pytest.approx(batch.ledger.total.seconds)
+    assert first is not second
 
 
 def test_progress_is_shown_for_long_work():

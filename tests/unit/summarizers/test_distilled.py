@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from rag import ConfigError, DataError, Document, Pipeline, Query, QueryBatch, Store, Turn
-from rag.context import no_progress
 from rag.conversation import conversation_text, render
+from rag.progress import no_progress
 from rag.retrievers import BM25, Dense, Keyed, SummaryKey, TextKey
 from rag.summarizers import (
     ChatModel,

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from rag import Candidates, Corpus, Document, FitContext, Query, QueryBatch, Training
-from rag.context import Upstream
 from rag.corpus.passages import Passages
+from rag.fitting import Upstream
 from tests.fakes import TableEmbedder
 
 DIMENSION = 8

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from rag import ConfigError, Corpus, Document, FitContext, ModelError, Passages, Query
-from rag.context import Training
 from rag.errors import DataError
+from rag.learning.training import Training
 from rag.rerankers import AnchorQueryFactors, CallableScorer, MatrixFactorisation
 from rag.rerankers.cur.anchor_queries import anchor_queries, fold_in
 from rag.rerankers.cur.anchors import choose_anchors

@@ -1,0 +1,103 @@
+"""Vectors of texts by an embedder, from a store where it has them: the one way in which texts are embedded."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from rag.candidates import Ints, Vectors
+from rag.errors import ModelError
+from rag.store.values import text_key
+
+if TYPE_CHECKING:
+    from rag.costs import Ledger
+    from rag.embedders.base import Embedder
+    from rag.store.store import Store
+    from rag.store.values import Values
+
+__all__ = ["EMBEDDED_TOGETHER", "cached_vectors", "embed_query_texts", "not_finite"]
+
+EMBEDDED_TOGETHER = 512
+"""Vectors computed between two writes to the store: what a kill can lose."""
+
+
+def cached_vectors(
+    texts: Sequence[str],
+    embed: Callable[[Sequence[int]], Vectors],
+    values: Values | None,
+    ledger: Ledger,
+    *,
+    longest_first: bool = False,
+    reused: Callable[[int], None] | None = None,
+) -> Vectors:
+    """Vectors of texts, float32 [n, d]: from the store where it has them; others are kept there as they come.
+
+    The seconds that vectors from the store took when they were computed are booked; how many texts there are is not.
+
+    Args:
+        texts: The texts.
+        embed: Gives the vectors of the texts at some positions, float32 [k, d], checked: whatever it gives is kept.
+        values: The cache of the embedder; None computes all at once.
+        ledger: Takes the seconds.
+        longest_first: Whether long texts are embedded first, so that texts of one length come together.
+        reused: Called with how many texts were found.
+    """
+    if values is None:
+        return embed(range(len(texts)))
+
+    def blocks(positions: list[int]) -> Iterator[list[tuple[int, bytes]]]:
+        if longest_first:
+            positions = sorted(positions, key=lambda position: len(texts[position]), reverse=True)
+        for first in range(0, len(positions), EMBEDDED_TOGETHER):
+            block = positions[first : first + EMBEDDED_TOGETHER]
+            yield [(position, row.tobytes()) for position, row in zip(block, embed(block).astype("<f4"), strict=True)]
+
+    filled = values.fill([text_key(text) for text in texts], blocks)
+    if reused is not None:
+        reused(len(texts) - filled.n_computed)
+    ledger.spend(seconds=filled.seconds)
+    return np.frombuffer(b"".join(filled.values), dtype="<f4").reshape(len(texts), -1)
+
+
+def embed_query_texts(
+    embedder: Embedder,
+    texts: Sequence[str],
+    *,
+    store: Store | None,
+    ledger: Ledger,
+    name: Callable[[int], str],
+    role: Literal["queries", "documents"] = "queries",
+) -> Vectors:
+    """Vectors of what a batch asks, float32 [n, d], booked to a ledger.
+
+    Args:
+        embedder: The embedder.
+        texts: The texts.
+        store: Where vectors are kept; None computes all.
+        ledger: Takes the count and the seconds.
+        name: What messages call the text at a position.
+        role: Whether the embedder treats the texts as queries or as documents.
+
+    Raises:
+        ModelError: The embedder gave vectors that are not finite.
+    """
+    method = embedder.embed_queries if role == "queries" else embedder.embed_documents
+
+    def embed(positions: Sequence[int]) -> Vectors:
+        vectors = embedder.checked(method([texts[position] for position in positions]), len(positions))
+        bad = not_finite(vectors)
+        if len(bad):
+            which = name(positions[int(bad[0])])
+            raise ModelError(f"the embedder {embedder.spec.label} gave NaN or infinite values for {which}")
+        return vectors
+
+    ledger.spend(texts_embedded=len(texts))
+    values = embedder.spec.values_in(store, "query_embeddings" if role == "queries" else "embeddings")
+    return cached_vectors(texts, embed, values, ledger)
+
+
+def not_finite(vectors: Vectors) -> Ints:
+    """Rows that hold NaN or infinite values, ascending int64."""
+    return np.flatnonzero(~np.isfinite(vectors).all(axis=1)).astype(np.int64)

@@ -1,0 +1,87 @@
+"""What components are given to keep up with documents that came, changed or went."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from rag.candidates import Ints
+from rag.component import Component
+from rag.corpus.passages import Passages
+from rag.fitting.context import FitContext
+
+__all__ = ["UpdateContext"]
+
+
+@dataclass
+class UpdateContext(FitContext):
+    """Passed down the tree of a fitted pipeline that is brought up to date.
+
+    Args:
+        kept: Which of the old passages stay, as positions in the old table, int64, ascending; in the new one they come
+            first.
+        metadata_changed: Whether metadata of documents that stay has changed.
+    """
+
+    kept: Ints = field(default_factory=lambda: np.empty(0, dtype=np.int64))
+    metadata_changed: bool = False
+    _unchanged: list[Component] = field(default_factory=list)
+
+    def fit(self, component: Component) -> None:
+        """Bring a component up to date, or give it the state of an identical one that is."""
+        if any(_learns_from_place(part) for _, part in component.spec.walk()):
+            component.update(self, self.kept)  # what it learned is its own, whatever else is configured alike
+            return
+        super().fit(component)
+
+    def is_built(self, component: Component) -> bool:
+        """Never: an update starts from what is there."""
+        return False
+
+    @property
+    def n_kept(self) -> int:
+        return len(self.kept)
+
+    def keep(self, component: Component) -> None:
+        """Say of a component that its ``save_state`` would write what it wrote before the update."""
+        self._unchanged.append(component)
+
+    def is_kept(self, component: Component) -> bool:
+        """Whether :meth:`keep` was said of it."""
+        return any(unchanged is component for unchanged in self._unchanged)
+
+    def over_updated(
+        self, passages: Passages, kept: Ints, shared: Iterable[Component] = (), *, stored: bool = True
+    ) -> UpdateContext:
+        """The same as :meth:`over`, for components that were fitted on such passages before.
+
+        Args:
+            passages: What is fitted on.
+            kept: Which of the passages that were fitted on before stay.
+            shared: Components fitted here that are used there as they are.
+            stored: Whether the store may keep what is fitted there.
+        """
+        inner = UpdateContext(
+            **self._fields_over(passages, shared, stored),
+            kept=kept,
+            metadata_changed=self.metadata_changed,
+            _unchanged=self._unchanged,
+        )
+        self._share_rooms(inner)
+        return inner
+
+    def _fit_first(self, component: Component) -> None:
+        component.update(self, self.kept)
+
+    def _share(self, component: Component, twin: Component) -> None:
+        super()._share(component, twin)
+        for (_, mine), (_, theirs) in zip(component.spec.walk(), twin.spec.walk(), strict=True):
+            if self.is_kept(theirs):
+                self.keep(mine)
+
+
+def _learns_from_place(component: Component) -> bool:
+    """Whether what a component learns depends on its place: on the steps before it, or on the keys beside it."""
+    return "candidates" in component.needs or getattr(component, "learns", False)

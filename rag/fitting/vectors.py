@@ -1,0 +1,160 @@
+"""Vectors of passages, computed once, whoever asks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from rag.candidates import Ints, Vectors
+from rag.corpus.passages import Passages
+from rag.costs import Ledger
+from rag.embedders.base import Embedder, TokenEmbedder, TokenVectors
+from rag.embedders.cache import EMBEDDED_TOGETHER, cached_vectors, not_finite
+from rag.embedders.window import window_remark
+from rag.errors import ModelError
+from rag.progress import Progress
+from rag.remarks import Remark
+from rag.store.fingerprint import fingerprint
+from rag.store.pieces import Pieces
+from rag.store.store import Store
+from rag.store.values import Values, text_key
+
+__all__ = ["PassageVectors"]
+
+
+@dataclass
+class PassageVectors:
+    """Vectors of passages by any embedder, from a position on.
+
+    Args:
+        passages: The passages.
+        store: Where vectors are kept, by text; None keeps nothing.
+        ledger: Costs of fitting.
+        progress: Shows how far it is.
+        note: Takes a remark on passages that are longer than what an embedder reads.
+        unit: What the passages are called: they may be keys.
+        unfinished: Takes what is kept on the way to be removed when everything is fitted.
+    """
+
+    passages: Passages
+    store: Store | None
+    ledger: Ledger
+    progress: Progress
+    note: Callable[[Remark], None]
+    unit: str
+    unfinished: list[Pieces]
+    _windows: dict[tuple[str, int], Remark | None] = field(default_factory=dict)
+    _embedded: dict[tuple[str, int], Vectors] = field(default_factory=dict)
+    _tokens: dict[tuple[str, int], TokenVectors] = field(default_factory=dict)
+
+    def embed(self, embedder: Embedder, start: int) -> Vectors:
+        """See :meth:`rag.FitContext.embed_passages`."""
+        key = (embedder.fingerprint, start)
+        self._check_window(embedder, start)
+        if key not in self._embedded:
+            values = embedder.spec.values_in(self.store, "embeddings")
+            n = len(self.passages) - start
+            vectors = np.empty((n, self._dimension(embedder, values, start)), dtype=np.float32)
+            done = 0
+            with self.progress(f"embedding passages ({embedder.type})", n) as advance:
+                # Blocks of some thousand texts: enough to sort by length, and progress is seen.
+                for block in self.passages.iter_texts(start):
+                    vectors[done : done + len(block)] = self._block(embedder, block, values, start + done, advance)
+                    done += len(block)
+            self._keep(embedder, vectors, start)
+        return self._embedded[key]
+
+    def embed_tokens(self, embedder: TokenEmbedder, start: int) -> TokenVectors:
+        """See :meth:`rag.FitContext.embed_passage_tokens`."""
+        key = (embedder.fingerprint, start)
+        self._check_window(embedder, start)
+        if key not in self._tokens:
+            parts, vectors = [], []
+            n = len(self.passages) - start
+            pieces = self._pieces(embedder, start)
+            with self.progress(f"embedding tokens ({embedder.type})", n) as advance:
+                for number, texts in enumerate(_split(self.passages.iter_texts(start), pieces is not None)):
+                    known = pieces and pieces.get(number, 3)
+                    if known:
+                        tokens, whole = TokenVectors(known[0], known[1]), known[2]
+                        advance(len(texts))
+                    else:
+                        tokens, whole = embedder.embed_document_tokens(texts, advance=advance)
+                        whole = embedder.checked(whole, len(texts))
+                        if pieces:
+                            pieces.put(number, [tokens.vectors, tokens.ends, whole])
+                    parts.append(tokens)
+                    vectors.append(whole)
+            self.ledger.spend(texts_embedded=n)
+            self._keep(embedder, np.concatenate(vectors), start)
+            self._tokens[key] = TokenVectors.concatenate(parts)
+        return self._tokens[key]
+
+    def _check_window(self, embedder: Embedder, start: int) -> None:
+        """Remark on passages from ``start`` on that are longer than what the embedder reads, before any is embedded."""
+        key = (embedder.fingerprint, start)
+        if key not in self._windows:
+            values = None if start else embedder.spec.values_in(self.store, "windows")
+            self._windows[key] = window_remark(embedder, self.passages, start=start, unit=self.unit, values=values)
+        if remark := self._windows[key]:
+            self.note(remark)
+
+    def _dimension(self, embedder: Embedder, values: Values | None, start: int) -> int:
+        """Length of the vectors; a vector in the store tells it without loading the model."""
+        if values is not None:
+            first = text_key(next(iter(self.passages.iter_texts(start)))[0])
+            known = values.get([first])
+            if known:
+                return len(known[first]) // 4
+        return embedder.dimension
+
+    def _block(
+        self, embedder: Embedder, texts: list[str], values: Values | None, start: int, advance: Callable[[int], None]
+    ) -> Vectors:
+        """Vectors of the passages from ``start`` on."""
+
+        def embed_all(positions: Sequence[int]) -> Vectors:
+            return embedder.checked(embedder.embed_documents(texts, advance=advance), len(texts))
+
+        def embed_some(positions: Sequence[int]) -> Vectors:
+            vectors = embedder.embed_documents([texts[position] for position in positions])
+            vectors = embedder.checked(vectors, len(positions))
+            self._check_finite(embedder, vectors, start + np.array(positions))  # what is not must not be kept
+            advance(len(positions))
+            return vectors
+
+        embed = embed_all if values is None else embed_some
+        vectors = cached_vectors(texts, embed, values, self.ledger, longest_first=True, reused=advance)
+        self.ledger.spend(texts_embedded=len(texts))
+        return vectors
+
+    def _pieces(self, embedder: TokenEmbedder, start: int) -> Pieces | None:
+        if self.store is None or not embedder.spec.is_serializable:
+            return None
+        key = fingerprint([embedder.spec.cache_key, self.passages.fingerprint, start])
+        pieces = self.store.pieces("tokens", key)
+        if pieces is not None:
+            self.unfinished.append(pieces)
+        return pieces
+
+    def _keep(self, embedder: Embedder, vectors: Vectors, start: int) -> None:
+        self._check_finite(embedder, vectors, start + np.arange(len(vectors)))
+        self._embedded[embedder.fingerprint, start] = vectors
+
+    def _check_finite(self, embedder: Embedder, vectors: Vectors, passages: Ints) -> None:
+        bad = not_finite(vectors)
+        if len(bad):
+            owner = self.passages.corpus[int(self.passages.document[passages[bad[0]]])].id
+            raise ModelError(
+                f"the embedder {embedder.spec.label} gave NaN or infinite values for {len(bad)} of {len(vectors)} "
+                f"passages, the first one of document '{owner}'"
+            )
+
+
+def _split(blocks: Iterable[list[str]], small: bool) -> Iterator[list[str]]:
+    """Blocks that are not empty; in pieces that are soon done, where each is kept."""
+    for block in blocks:
+        step = EMBEDDED_TOGETHER if small else max(len(block), 1)
+        yield from (block[first : first + step] for first in range(0, len(block), step))

@@ -1,0 +1,35 @@
+"""Judged queries to learn from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from rag.types import Query
+
+__all__ = ["Training"]
+
+
+@dataclass(frozen=True)
+class Training:
+    """Judged queries to learn from; never those that are reported on.
+
+    Args:
+        queries: The queries.
+        judgements: Grade by document id by query id; a grade above 0 is relevant.
+        dev: Other judged queries, to choose with between what was learned and what was not; nothing learns from them.
+            None where there are none: then a part of the training queries is kept from learning for that.
+    """
+
+    queries: Sequence[Query]
+    judgements: Mapping[str, Mapping[str, int]]
+    dev: Training | None = None
+
+    def as_plain(self) -> list[Any]:
+        """The queries and the judgements, without ``dev``, as JSON values: what a fingerprint is made of."""
+        queries = [
+            [query.id, query.text, query.filter, [[turn.speaker, turn.text] for turn in query.turns]]
+            for query in self.queries
+        ]
+        return [queries, {query: dict(judged) for query, judged in self.judgements.items()}]

@@ -1,0 +1,135 @@
+"""What an update is to do: documents that are given beside those there are."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from rag.conditions import Condition
+from rag.corpus.corpus import Corpus
+from rag.corpus.kinds import other_kinds
+from rag.errors import DataError
+from rag.remarks import Remark
+
+__all__ = ["COMPACT_AT", "Changes", "Plan", "check_plan", "plan_additions", "plan_deletion"]
+
+COMPACT_AT = 0.2
+"""Fraction of passages that belong to deleted documents, beyond which everything is rewritten without them."""
+
+_BLOCK = 2048
+
+
+@dataclass(frozen=True)
+class Changes:
+    """What an update did.
+
+    Args:
+        added: Documents with new ids.
+        updated: Documents whose text or metadata changed.
+        skipped: Documents that were there already, just so.
+        deleted: Documents removed.
+        unknown: Ids to delete that were not there.
+        compacted: Whether everything was rewritten without deleted documents.
+        stale: What of the pipeline was fitted on documents too different from those it has now, in words; empty for
+            nothing.
+        remarks: What was left out of the documents given, and of the index; what is odd about the documents, or about
+            the filter that chose them.
+    """
+
+    added: int = 0
+    updated: int = 0
+    skipped: int = 0
+    deleted: int = 0
+    unknown: tuple[str, ...] = ()
+    compacted: bool = False
+    stale: str = ""
+    remarks: tuple[Remark, ...] = ()
+
+
+@dataclass
+class Plan:
+    """What to do.
+
+    Args:
+        given: The documents given; None when documents only go.
+        append: Rows of these that are appended.
+        dead: Positions of documents that go.
+        metadata: New metadata by the position of a document that stays.
+    """
+
+    given: Corpus | None = None
+    append: list[int] = field(default_factory=list)
+    dead: list[int] = field(default_factory=list)
+    metadata: dict[int, Any] = field(default_factory=dict)
+
+
+def plan_additions(old: Corpus, given: Corpus) -> tuple[Plan, Changes, list[int]]:
+    """What adding documents takes, the counts, and the positions of all whose ids are known."""
+    plan = Plan(given)
+    known: list[int] = []
+    added = skipped = 0
+    for first in range(0, len(given), _BLOCK):
+        block = given.documents(np.arange(first, min(first + _BLOCK, len(given))))
+        positions = [old.position(document.id) for document in block]
+        here = [position for position in positions if position is not None]
+        before = dict(zip(here, old.documents(here), strict=True))
+        known += here
+        for row, (document, position) in enumerate(zip(block, positions, strict=True), first):
+            if position is None:
+                added += 1
+                plan.append.append(row)
+            elif document.text != before[position].text:
+                plan.append.append(row)
+                plan.dead.append(position)
+            elif not _same_metadata(document.metadata, before[position].metadata):
+                plan.metadata[position] = document.metadata
+            else:
+                skipped += 1
+    return plan, Changes(added=added, updated=len(given) - added - skipped, skipped=skipped), known
+
+
+def plan_deletion(corpus: Corpus, ids: Iterable[str] | None, condition: Condition | None) -> tuple[Plan, Changes]:
+    """What deleting documents takes, by id or by a condition, and the counts.
+
+    Raises:
+        DataError: Both are given, or neither, or a condition names a field that no document has.
+    """
+    if (ids is None) == (condition is None):
+        raise DataError(f"delete takes either ids or a filter, got {'neither' if ids is None else 'both'}")
+    if condition is not None:
+        mask = corpus.fields.mask(condition)
+        dead = np.flatnonzero(mask if corpus.alive is None else mask & corpus.alive).tolist()
+        return Plan(dead=dead), Changes(deleted=len(dead), remarks=corpus.fields.remarks(condition))
+    if isinstance(ids, str):
+        raise DataError(f"delete takes a sequence of ids, got the text {ids!r}")
+    positions = {id: corpus.position(id) for id in ids or ()}
+    dead = [position for position in positions.values() if position is not None]
+    unknown = tuple(id for id, position in positions.items() if position is None)
+    return Plan(dead=dead), Changes(deleted=len(dead), unknown=unknown)
+
+
+def check_plan(corpus: Corpus, plan: Plan) -> list[Remark]:
+    """Remarks on metadata of another kind than there were.
+
+    Raises:
+        DataError: No document would be left.
+    """
+    if not plan.append and corpus.n_alive == len(plan.dead):
+        raise DataError("no document would be left: remove the folder instead, or index others")
+    if plan.given is None or not (plan.append or plan.metadata):
+        return []
+    alive = np.ones(len(corpus), dtype=bool) if corpus.alive is None else corpus.alive.copy()
+    alive[plan.dead] = False
+    alive[list(plan.metadata)] = False
+    relabelled = {row for row, id in enumerate(plan.given.ids()) if corpus.position(id) in plan.metadata}
+    rows = np.array(sorted(relabelled.union(plan.append)), dtype=np.int64)
+    return other_kinds(corpus, np.flatnonzero(alive), plan.given, rows)
+
+
+def _same_metadata(first: Any, second: Any) -> bool:
+    """Whether two values of metadata say the same: true is not 1, and NaN is NaN."""
+    return json.dumps(first, sort_keys=True) == json.dumps(second, sort_keys=True)

@@ -1,0 +1,61 @@
+"""What fitting makes of a pipeline, as one value."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from rag.corpus.passages import Passages
+from rag.costs import Ledger
+from rag.remarks import Remarks
+from rag.store.folder import link_file, link_files
+
+__all__ = ["Fitted", "Saved"]
+
+
+@dataclass(frozen=True)
+class Saved:
+    """Where a pipeline was saved, or loaded from, and which of its parts are still as they lie there.
+
+    Args:
+        data: The folder of the generation.
+        unchanged: ``corpus``, ``passages``, ``deleted``, and ``state/PATH`` for every component.
+    """
+
+    data: Path
+    unchanged: frozenset[str]
+
+    def linked_into(self, generation: Path) -> frozenset[str]:
+        """Link the files of all unchanged parts into a new generation of the same folder; gives these parts."""
+        if self.data.parent.absolute() != generation.parent.absolute() or not self.data.is_dir():
+            return frozenset()
+        files = {"corpus": ["corpus.arrow"], "passages": ["passages.npy", "passages.json"]}
+        for part in self.unchanged - {"deleted"}:
+            for name in files.get(part, ()):
+                link_file(self.data / name, generation / name)
+            if part.startswith("state/") and (self.data / part).is_dir():
+                (generation / part).mkdir(parents=True)
+                link_files(self.data / part, generation / part)
+        return self.unchanged
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """The state of a fitted pipeline beside that of its components. It is replaced as a whole.
+
+    Args:
+        passages: What is indexed, with the corpus.
+        keys: For each step, the identity of what comes out of it; None from the first step on that means nothing to
+            another process. Empty when it was not fitted through a store, or has changed since.
+        costs: Costs of fitting, by component.
+        reused: What fitting took from the store instead of building it.
+        remarks: What was cut or left out.
+        saved: Where the state lies on disk; None for nowhere.
+    """
+
+    passages: Passages
+    keys: tuple[str | None, ...] = ()
+    costs: Ledger = field(default_factory=Ledger)
+    reused: tuple[str, ...] = ()
+    remarks: Remarks = field(default_factory=Remarks)
+    saved: Saved | None = None

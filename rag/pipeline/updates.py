@@ -1,0 +1,227 @@
+"""Keeping a fitted pipeline current: documents come and go without everything being built again.
+
+A deleted document is marked and no longer found; a changed one is deleted and added. The rows of deleted documents
+stay where they are, so that nothing else moves, until they are so many that everything is rewritten without them.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+
+from rag.candidates import Ints
+from rag.conditions import Condition
+from rag.corpus.passages import Passages
+from rag.corpus.readers import read_corpus
+from rag.corpus.same_files import named_as_before
+from rag.costs import Ledger
+from rag.errors import ConfigError
+from rag.fitting import UpdateContext
+from rag.learning.remembers import Remembers
+from rag.learning.training import Training
+from rag.limits import check_deletes, parse_limit
+from rag.pipeline.base import PipelineBase
+from rag.pipeline.changes import Changes, Plan, check_plan, plan_additions, plan_deletion
+from rag.pipeline.saving import load, parts_of, save
+from rag.pipeline.state import Fitted, Saved
+from rag.progress import Progress, announced
+from rag.remarks import Remarks
+from rag.store.folder import locked, read_folder
+from rag.store.store import Store
+
+__all__ = ["add", "add_judgements", "compact", "delete", "editing", "sync"]
+
+P = TypeVar("P", bound=PipelineBase)
+
+logger = logging.getLogger("rag.updates")
+
+
+def add(
+    pipeline: PipelineBase,
+    documents: Any,
+    *,
+    store: Any,
+    progress: Progress,
+    compact_at: float,
+    drop_fields: Collection[str],
+) -> Changes:
+    """See :meth:`rag.Pipeline.add`."""
+    given = named_as_before(read_corpus(documents, drop_fields=drop_fields), pipeline.corpus)
+    plan, changes, _ = plan_additions(pipeline.corpus, given)
+    return _carry_out(pipeline, plan, changes, store=store, progress=progress, compact_at=compact_at)
+
+
+def delete(
+    pipeline: PipelineBase,
+    ids: Iterable[str] | None,
+    condition: Condition | None,
+    *,
+    store: Any,
+    progress: Progress,
+    compact_at: float,
+    dry_run: bool,
+) -> Changes:
+    """See :meth:`rag.Pipeline.delete`."""
+    plan, changes = plan_deletion(pipeline.corpus, ids, condition)
+    if dry_run:
+        check_plan(pipeline.corpus, plan)
+        return changes
+    return _carry_out(pipeline, plan, changes, store=store, progress=progress, compact_at=compact_at)
+
+
+def sync(
+    pipeline: PipelineBase,
+    documents: Any,
+    *,
+    store: Any,
+    progress: Progress,
+    compact_at: float,
+    dry_run: bool,
+    max_deletes: int | float | str | None,
+    drop_fields: Collection[str],
+) -> Changes:
+    """See :meth:`rag.Pipeline.sync`."""
+    corpus = pipeline.corpus
+    parse_limit(max_deletes, corpus.n_alive)  # a wrong one is said before the documents are read
+    plan, changes, known = plan_additions(corpus, read_corpus(documents, drop_fields=drop_fields))
+    gone = np.setdiff1d(np.arange(len(corpus)) if corpus.alive is None else np.flatnonzero(corpus.alive), known)
+    plan.dead += gone.tolist()
+    changes = replace(changes, deleted=len(gone))
+    if dry_run:
+        noticed = plan.given.remarks if plan.given is not None else ()
+        return replace(changes, remarks=(*noticed, *check_plan(corpus, plan)))
+    check_deletes(len(gone), corpus.n_alive, max_deletes)
+    return _carry_out(pipeline, plan, changes, store=store, progress=progress, compact_at=compact_at)
+
+
+def compact(pipeline: PipelineBase, *, store: Any, progress: Progress) -> Changes:
+    """See :meth:`rag.Pipeline.compact`."""
+    return _carry_out(pipeline, Plan(), Changes(), store=store, progress=progress, compact_at=0.0)
+
+
+def add_judgements(pipeline: PipelineBase, judged: Training, weight: float) -> int:
+    """See :meth:`rag.Pipeline.add_judgements`."""
+    state = pipeline.fitted
+    parts = {path: part for path, part in pipeline.spec.walk() if isinstance(part, Remembers)}
+    if not parts:
+        raise ConfigError("no part of this pipeline remembers judgements: it takes a query_memory")
+    changed = max(part.add_judgements(judged, weight=weight) for part in parts.values())
+    saved = state.saved
+    if saved is not None:
+        saved = replace(saved, unchanged=saved.unchanged - {f"state/{path}" for path in parts})
+    pipeline._fitted = replace(state, keys=(), saved=saved)  # what it finds has another identity now
+    return changed
+
+
+@contextmanager
+def editing(cls: type[P], folder: Path, *, keep: int | None) -> Iterator[P]:
+    """See :meth:`rag.Pipeline.editing`."""
+    read_folder(folder, cls.kind)  # no lock is left where there is nothing
+    with locked(folder):
+        pipeline = load(cls, folder, verify=False)
+        yield pipeline
+        saved = pipeline.fitted.saved
+        changed = parts_of(pipeline) - (saved.unchanged if saved else frozenset())
+        if changed - {"deleted"}:  # what is damaged must not be written again under a new checksum
+            read_folder(folder, cls.kind, verify=True)
+        if changed:
+            save(pipeline, folder, keep=keep)
+
+
+# -- doing it -----------------------------------------------------------------------------------------------------
+
+
+def _carry_out(
+    pipeline: PipelineBase, plan: Plan, changes: Changes, *, store: Any, progress: Progress, compact_at: float
+) -> Changes:
+    if not 0 <= compact_at <= 1:
+        raise ConfigError(f"must be a fraction from 0 to 1, got {compact_at}", parameter="compact_at")
+    if store is not None and not isinstance(store, Store):
+        store = Store(store)
+    remarks = Remarks([*changes.remarks, *check_plan(pipeline.corpus, plan)])
+    for remark in remarks:
+        logger.warning("%s", remark)
+    remarks.extend(plan.given.remarks if plan.given is not None else ())
+    ledger = Ledger()
+    with ledger.stage("chunker"):
+        new = _chunked(pipeline, plan)
+    passages, kept, compacted = _new_table(pipeline.passages, plan, new, compact_at)
+    if plan.append or plan.dead or plan.metadata or compacted:
+        context = UpdateContext(
+            passages.corpus,
+            passages,
+            ledger=ledger,
+            progress=progress,
+            store=store,
+            kept=kept,
+            metadata_changed=bool(plan.metadata),
+        )
+        with announced(progress):
+            _update(pipeline, context, moved=compacted or new is not None)
+        remarks.extend(context.remarks)
+    return replace(changes, compacted=compacted, stale=pipeline.stale() or "", remarks=tuple(remarks))
+
+
+def _chunked(pipeline: PipelineBase, plan: Plan) -> Passages | None:
+    if plan.given is None or not plan.append:
+        return None
+    rows = plan.given if len(plan.append) == len(plan.given) else plan.given.rows(np.array(plan.append))
+    return pipeline.chunker.chunk(rows, pipeline.tokenizer())
+
+
+def _new_table(old: Passages, plan: Plan, new: Passages | None, compact_at: float) -> tuple[Passages, Ints, bool]:
+    """The passages after an update, which of the old ones stay, and whether deleted ones were left out."""
+    corpus = old.corpus.with_metadata(plan.metadata) if plan.metadata else old.corpus
+    if plan.dead:
+        alive = np.ones(len(corpus), dtype=bool) if corpus.alive is None else corpus.alive.copy()
+        alive[plan.dead] = False
+        corpus = corpus.with_alive(alive)
+    passages = old.with_corpus(corpus)
+    n_dead = 0 if passages.living is None else len(passages) - len(passages.living)
+    n_all = len(passages) + (0 if new is None else len(new))
+    compacted = n_dead > compact_at * n_all
+    kept = np.arange(len(passages))
+    if compacted and passages.living is not None:
+        kept, passages = passages.living, passages.compacted()
+    if new is not None:
+        passages = passages.followed_by(new)
+    return passages, kept, compacted
+
+
+def _update(pipeline: PipelineBase, context: UpdateContext, *, moved: bool) -> None:
+    """Bring all components up to date. They are changed in a twin, so that an error leaves the pipeline as it was."""
+    state = pipeline.fitted
+    twin = pipeline.spec.clone()
+    twin.spec.copy_state_from(pipeline)
+    context.first = twin.retriever
+    with context.ledger.stage("shared"):
+        twin.prepare(context)
+    for step, component in twin.steps:
+        with context.ledger.stage(step.name):
+            context.fit(component)
+    context.finish()
+    twin._fitted = Fitted(
+        context.passages,
+        costs=context.ledger,
+        remarks=Remarks([*state.remarks, *context.remarks]),
+        saved=_still_saved(twin, state.saved, context, moved),
+    )
+    pipeline.spec.copy_state_from(twin)
+
+
+def _still_saved(pipeline: PipelineBase, saved: Saved | None, context: UpdateContext, moved: bool) -> Saved | None:
+    """Where a pipeline lies on disk, with the parts that an update left as they lie there."""
+    if saved is None:
+        return None
+    same = {
+        f"state/{path}" for path, part in pipeline.spec.walk() if context.is_kept(part) or not part.spec.saves_state
+    }
+    same |= set() if moved else {"passages"}
+    same |= set() if moved or context.metadata_changed else {"corpus"}
+    return replace(saved, unchanged=(saved.unchanged & same) - {"deleted"})

@@ -301,6 +301,7 @@ class QueryBatch:
         Raises:
             ModelError: The embedder gave vectors that are not finite.
         """
+        embedder = embedder.base
         self.ledger.spend(texts_embedded=len(texts))
         return self._kept(
             embedder, "embeddings", texts, embedder.embed_documents, lambda place: repr(texts[place])[:80]
@@ -311,6 +312,8 @@ class QueryBatch:
             return np.empty((0, embedder.dimension), dtype=np.float32)
         if self._vectors is not None:
             return embedder.checked(self._vectors(embedder), len(self))
+        if embedder.base is not embedder:
+            return embedder.of_queries(self)
         ids = [query.id for query in self.queries]
         ledger = self.ledger
         if embedder.fingerprint in self._paid:

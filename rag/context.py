@@ -318,6 +318,7 @@ class FitContext:
         Raises:
             ModelError: The embedder gave vectors that are not finite.
         """
+        embedder = embedder.base
         key = (embedder.fingerprint, start)
         self._check_window(embedder, start)
         if key not in self._embedded:

@@ -16,6 +16,7 @@ from rag.errors import ConfigError, ModelError
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
+    from rag.batch import QueryBatch
     from rag.context import FitContext
 
 __all__ = ["Embedder", "TokenEmbedder", "TokenVectors"]
@@ -45,6 +46,19 @@ class Embedder(Component):
     def prompt_for_documents(self) -> str:
         """What is put before every document, and takes some of the :attr:`window`."""
         return ""
+
+    @property
+    def base(self) -> Embedder:
+        """The embedder that makes the vectors of passages, under whose name they and their index are kept: itself, but
+        for one that only moves the queries of another.
+        """
+        return self
+
+    def of_queries(self, batch: QueryBatch) -> Vectors:
+        """Vectors of a batch's queries, float32 [n, d], by one that is not its own :attr:`base`, from what that gives
+        for them (``batch.embeddings``).
+        """
+        return batch.embeddings(self.base)
 
     @abstractmethod
     def embed_queries(self, texts: Sequence[str]) -> Vectors:

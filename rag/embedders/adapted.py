@@ -44,9 +44,9 @@ class Adapted(Embedder, ReportsLearning):
     ``q' = normalise(q + q W)``. Vectors of passages stay as they are, and so does an index of them.
 
     W starts at 0 and learns by a softmax over all passages, or the hardest of them: minus the log of the probability
-    of all relevant ones together. The epoch that ranks best on the ``dev`` queries is kept, and it must beat the plain
-    vectors there by more than a standard error, or queries stay as they are; where there are no ``dev`` queries,
-    training queries decide, each moved by a map of the others. What later stages learn from is moved so, too: by the
+    of all relevant ones together. The epoch that ranks best on the ``dev`` queries is kept (without any, on training
+    queries, each moved by a map of the others). There and on training queries moved so, it must beat the plain vectors
+    by more than a standard error, or queries stay as they are. What later stages learn from is moved so, too: by the
     map of those that are not the same question (``leave_out: documents`` hides no more than that here).
 
     It is trained on cosines, and seconds are enough on a CPU: at query time it is one product of matrices.
@@ -148,7 +148,7 @@ class Adapted(Embedder, ReportsLearning):
         if context.training is None:
             raise ConfigError("'adapted' learns from judged training queries: none were given")
         self._maps, self._folds = None, {}
-        gains, useful = _judged(context.training, context)
+        useful = _useful(context.training, context)
         if len(useful) < MIN_QUERIES:
             few = f"{len(useful)} of {len(context.training.queries)} training queries have a relevant document"
             self._about = {"why": f"{few}, and {MIN_QUERIES} are needed to learn from"}
@@ -156,8 +156,8 @@ class Adapted(Embedder, ReportsLearning):
         mine = _Material(context, self.embedder, context.training, useful)
         dev = None
         if context.training.dev is not None:
-            judged = _judged(context.training.dev, context)
-            dev = _Material(context, self.embedder, context.training.dev, judged[1]) if len(judged[1]) else None
+            rows = _useful(context.training.dev, context)
+            dev = _Material(context, self.embedder, context.training.dev, rows) if len(rows) else None
         pool = self._pool(context, [mine] if dev is None else [mine, dev])
         folds = context.unseen().folds
         self._folds = {query.id: int(fold) for query, fold in zip(context.training.queries, folds, strict=True)}
@@ -184,37 +184,40 @@ class Adapted(Embedder, ReportsLearning):
         useful = np.diff(relevant.indptr) > 0
         trainers = [trainer(np.flatnonzero(useful))]
         trainers += [trainer(np.flatnonzero(useful & (folds != fold))) for fold in range(N_FOLDS)]
-        deciding = mine if dev is None else dev
-        not_there = deciding.barred(pool)
 
-        def quality() -> Floats:
-            if dev is not None:
-                asked = moved(dev.vectors, trainers[0].weights)
-            else:
-                asked = mine.vectors.copy()
-                for fold in range(N_FOLDS):
-                    asked[folds == fold] = moved(asked[folds == fold], trainers[1 + fold].weights)
-            return deciding.gains.ndcg(ranked(asked, pool, not_there, _DEPTH))
+        def outside(maps: Sequence[Floats]) -> Floats:
+            """nDCG@10 of the training queries, each moved by the map of the others."""
+            asked = mine.vectors.copy()
+            for fold in range(N_FOLDS):
+                asked[folds == fold] = moved(asked[folds == fold], maps[1 + fold])
+            return mine.quality(asked, pool)
 
-        plain = quality()
-        best, best_epoch, maps = plain, 0, None
+        def decisive(maps: Sequence[Floats]) -> Floats:
+            return outside(maps) if dev is None else dev.quality(moved(dev.vectors, maps[0]), pool)
+
+        first = np.stack([one.weights for one in trainers])
+        plain = best = decisive(first)
+        best_epoch, maps = 0, first
         with context.progress("adapting queries", self.epochs) as advance:
             for epoch in range(1, self.epochs + 1):
                 for one in trainers:
                     one.epoch()
                 advance(1)
-                now = quality()
+                now = decisive([one.weights for one in trainers])
                 if now.mean() > best.mean():
                     best, best_epoch, maps = now, epoch, np.stack([one.weights for one in trainers])
                 elif epoch - best_epoch >= self.patience:
                     break
+        on = f"{len(folds):,} training queries, each moved by a map of others"
+        if dev is not None:  # the best of many epochs wins there by chance; training queries did not choose it
+            plain = np.concatenate([plain, outside(first)])
+            best = np.concatenate([best, outside(maps)])
+            on = f"{len(dev.vectors):,} dev queries and {on}"
         gain, error = paired_gain(best, plain)
-        on = f"{len(plain):,} dev queries" if dev else f"{len(plain):,} training queries, each moved by a map of others"
-        self._maps = maps if gain > error or not self.guard else None
-        self._about = {
-            "on": on, "plain": float(plain.mean()), "adapted": float(best.mean()), "gain": gain, "error": error,
-            "epoch": best_epoch, "queries": len(folds), "passages": len(pool.passages),
-        }  # fmt: skip
+        self._maps = maps if best_epoch and (gain > error or not self.guard) else None
+        before, after = float(np.nanmean(plain)), float(np.nanmean(best))
+        self._about = {"on": on, "plain": before, "adapted": after, "gain": gain, "error": error}
+        self._about |= {"epoch": best_epoch, "queries": len(folds), "passages": len(pool.passages)}
 
     def _n_negatives(self, mine: _Material) -> int | None:
         if self.negatives == "auto":
@@ -293,10 +296,9 @@ class Adapted(Embedder, ReportsLearning):
         return (f"adapted moves queries, after {about['epoch']} epochs over {about['queries']:,}: {told}",)
 
 
-def _judged(training: Training, context: FitContext) -> tuple[Gains, Ints]:
-    """Judgements, and the queries that have something relevant that can be found."""
-    gains = Gains(training.queries, training.judgements, context.corpus)
-    return gains, np.flatnonzero(gains.table.counts > 0)
+def _useful(judged: Training, context: FitContext) -> Ints:
+    """Rows of the queries that have something relevant in the corpus."""
+    return np.flatnonzero(Gains(judged.queries, judged.judgements, context.corpus).table.counts)
 
 
 class _Material:
@@ -308,6 +310,10 @@ class _Material:
         self.vectors = self.batch.embeddings(embedder)
         self.gains = Gains(queries, judged.judgements, context.corpus)
         self._passages = context.passages
+
+    def quality(self, vectors: Vectors, pool: Pool) -> Floats:
+        """nDCG@10 of each query with these vectors, float64 [n]."""
+        return self.gains.ndcg(ranked(vectors, pool, self.barred(pool), _DEPTH))
 
     def relevant(self, pool: Pool) -> Any:
         """Which passages of a pool are of relevant documents and may be found, CSR array of bool [n, p]."""

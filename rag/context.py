@@ -185,6 +185,11 @@ class FitContext:
         self._upstream, self._training_runs = upstream, {}
         self._n_before += 1
 
+    @property
+    def upstream_key(self) -> str:
+        """Identity of the steps before the one that is being fitted; empty where there are none, or it is not known."""
+        return (self._upstream.key if self._upstream else None) or ""
+
     def training_run(self, leave_out: LeaveOut = "duplicates") -> tuple[QueryBatch, Candidates]:
         """The training queries, and what the steps before the one that is being fitted find for them, each as if
         neither it nor what ``leave_out`` says had ever been judged; computed once, and from the store when it was

@@ -18,7 +18,7 @@ from rag.errors import ConfigError, NotFittedError
 from rag.learning.reports import ReportsLearning
 from rag.models import model_content
 from rag.rerankers.base import Scorer
-from rag.rerankers.fine_tuned.mining import Mined, mined
+from rag.rerankers.fine_tuned.mining import mined
 from rag.rerankers.fine_tuned.training import MODEL, judged, train, trained, weights
 
 if TYPE_CHECKING:

@@ -27,8 +27,8 @@ __all__ = ["FineTunedScorer"]
 
 
 class FineTunedScorer(Scorer, ReportsLearning):
-    """Trains a copy of a cross-encoder on the training queries: relevant passages, and hard ones that are not, from what
-    the steps before it find.
+    """Trains a copy of a cross-encoder on the training queries, their relevant passages and hard ones that are not, of
+    those that the steps before it find.
 
     Weights are kept in the store under the content of the cross-encoder, the training data, the steps before and the
     arguments; training that was stopped goes on there. Its scores of the training queries say too much, so a stage

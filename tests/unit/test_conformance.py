@@ -11,6 +11,7 @@ from langchain_core.language_models import FakeListChatModel
 
 from rag import (
     LSA,
+    Adapted,
     Candidates,
     Conformal,
     CosineAdapter,
@@ -40,11 +41,11 @@ from rag.hpo import (
     Additive,
     Categorical,
     Choice,
-    Float,
+    FloatRange,
     Greedy,
     Grid,
-    Int,
-    Optional,
+    IntRange,
+    MaybePresent,
     Random,
     Sweep,
 )
@@ -58,6 +59,8 @@ from rag.rerankers import (
     CrossEncoderScorer,
     Cur,
     EmbeddingFactors,
+    FineTunedEmbedder,
+    FineTunedScorer,
     GraphAdaptive,
     LearnedRank,
     MatrixFactorisation,
@@ -152,6 +155,25 @@ class TestMarkdownChunker(ChunkerConformance):
 class TestLSA(EmbedderConformance):
     def make(self):
         return LSA(dim=5, ngram_max=2, stop_words=False)
+
+
+class TestAdapted(EmbedderConformance):
+    def make(self):
+        return Adapted(embedder=LSA(dim=5, stop_words=False), negatives=2, epochs=3)
+
+    def training(self):
+        queries = [Query(f"t{number}", f"warm cat {number}") for number in range(30)]
+        return Training(queries, {query.id: {"cat": 1, "tree": 2} for query in queries})
+
+
+class TestFineTunedEmbedder(ComponentConformance):
+    def make(self):
+        return FineTunedEmbedder(embedder=MODEL.spec.clone(), dimensions=[64], distilled_from=CrossEncoderScorer(MINILM))
+
+
+class TestFineTunedScorer(ComponentConformance):
+    def make(self):
+        return FineTunedScorer(scorer=CrossEncoderScorer(MINILM), loss="listwise", epochs=2)
 
 
 class Letters:
@@ -590,14 +612,14 @@ class TestPipeline(ComponentConformance):
         )
 
 
-class TestInt(ComponentConformance):
+class TestIntRange(ComponentConformance):
     def make(self):
-        return Int(low=1, high=9, step=2, default=3, name="n")
+        return IntRange(low=1, high=9, step=2, default=3, name="n")
 
 
-class TestFloat(ComponentConformance):
+class TestFloatRange(ComponentConformance):
     def make(self):
-        return Float(low=0.1, high=10.0, log=True)
+        return FloatRange(low=0.1, high=10.0, log=True)
 
 
 class TestCategorical(ComponentConformance):
@@ -610,9 +632,9 @@ class TestChoice(ComponentConformance):
         return Choice(options=[{"type": "flat"}, {"type": "hnsw", "m": {"tune": "int", "low": 8, "high": 32}}])
 
 
-class TestOptional(ComponentConformance):
+class TestMaybePresent(ComponentConformance):
     def make(self):
-        return Optional(of={"type": "threshold", "top_k": 3}, default=True)
+        return MaybePresent(of={"type": "threshold", "top_k": 3}, default=True)
 
 
 class TestTPE(ComponentConformance):

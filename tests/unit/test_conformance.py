@@ -168,7 +168,9 @@ class TestAdapted(EmbedderConformance):
 
 class TestFineTunedEmbedder(ComponentConformance):
     def make(self):
-        return FineTunedEmbedder(embedder=MODEL.spec.clone(), dimensions=[64], distilled_from=CrossEncoderScorer(MINILM))
+        return FineTunedEmbedder(
+            embedder=MODEL.spec.clone(), dimensions=[64], distilled_from=CrossEncoderScorer(MINILM)
+        )
 
 
 class TestFineTunedScorer(ComponentConformance):

@@ -14,7 +14,8 @@ from rag.batch import QueryBatch
 from rag.candidates import Floats, Ints, Vectors
 from rag.embedders.base import Embedder
 from rag.errors import ConfigError, ModelError, NotFittedError
-from rag.learning.judgements import Gains, paired_gain
+from rag.learning.judgements import paired_gain
+from rag.learning.material import Material, useful_rows
 from rag.learning.query_map import MapTrainer, Pool, moved, ranked
 from rag.learning.reports import ReportsLearning
 from rag.learning.unseen import N_FOLDS
@@ -23,18 +24,19 @@ from rag.remarks import Remark
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
-    from rag.context import FitContext, Training
+    from rag.context import FitContext
 
 __all__ = ["MIN_QUERIES", "Adapted"]
 
 MIN_QUERIES = 20
 """Training queries with a relevant document, below which nothing is learned."""
 
-_DEPTH = 10
 _HARDEST = 10
 """Passages that ``auto`` learns against where a question has few relevant documents."""
 _FEW = 2.0
 """Relevant documents of a question, on average, up to which these are few."""
+_STEPS = 10
+"""Steps of an epoch, at least: of few queries that is several passes."""
 _POOLED = 50
 """Nearest passages of every query that are in a pool which not all passages fit in."""
 
@@ -56,7 +58,8 @@ class Adapted(Embedder, ReportsLearning):
         negatives: Passages in the softmax beside the relevant ones: so many, the hardest; ``all``; or ``auto``: 10
             where questions have at most 2 relevant documents on average, else all, which was better with many.
         learning_rate: Of Adam.
-        epochs: Passes over the training queries, at most.
+        epochs: Passes over the training queries, at most; a few hundred of them are passed over several times in each,
+            until it has 10 steps.
         patience: Epochs without a better one after which it stops.
         batch_size: Queries per step.
         scale: Of the cosines in the softmax.
@@ -148,22 +151,22 @@ class Adapted(Embedder, ReportsLearning):
         if context.training is None:
             raise ConfigError("'adapted' learns from judged training queries: none were given")
         self._maps, self._folds = None, {}
-        useful = _useful(context.training, context)
+        useful = useful_rows(context.training, context)
         if len(useful) < MIN_QUERIES:
             few = f"{len(useful)} of {len(context.training.queries)} training queries have a relevant document"
             self._about = {"why": f"{few}, and {MIN_QUERIES} are needed to learn from"}
             return
-        mine = _Material(context, self.embedder, context.training, useful)
+        mine = Material(context, self.embedder, context.training, useful)
         dev = None
         if context.training.dev is not None:
-            rows = _useful(context.training.dev, context)
-            dev = _Material(context, self.embedder, context.training.dev, rows) if len(rows) else None
+            rows = useful_rows(context.training.dev, context)
+            dev = Material(context, self.embedder, context.training.dev, rows) if len(rows) else None
         pool = self._pool(context, [mine] if dev is None else [mine, dev])
         folds = context.unseen().folds
         self._folds = {query.id: int(fold) for query, fold in zip(context.training.queries, folds, strict=True)}
         self._learn(mine, dev, pool, folds[useful], context)
 
-    def _learn(self, mine: _Material, dev: _Material | None, pool: Pool, folds: Ints, context: FitContext) -> None:
+    def _learn(self, mine: Material, dev: Material | None, pool: Pool, folds: Ints, context: FitContext) -> None:
         """Train all maps side by side, and stop where the queries that decide are ranked best."""
         relevant, barred = mine.relevant(pool), mine.barred(pool)
         negatives = self._n_negatives(mine)
@@ -182,6 +185,9 @@ class Adapted(Embedder, ReportsLearning):
             )
 
         useful = np.diff(relevant.indptr) > 0
+        if not useful.any():
+            self._about = {"why": "no query may find a document that is relevant to it"}
+            return
         trainers = [trainer(np.flatnonzero(useful))]
         trainers += [trainer(np.flatnonzero(useful & (folds != fold))) for fold in range(N_FOLDS)]
 
@@ -198,9 +204,10 @@ class Adapted(Embedder, ReportsLearning):
         first = np.stack([one.weights for one in trainers])
         plain = best = decisive(first)
         best_epoch, maps = 0, first
+        rounds = -(-_STEPS // -(-int(useful.sum()) // self.batch_size))
         with context.progress("adapting queries", self.epochs) as advance:
             for epoch in range(1, self.epochs + 1):
-                for one in trainers:
+                for one in trainers * rounds:
                     one.epoch()
                 advance(1)
                 now = decisive([one.weights for one in trainers])
@@ -219,12 +226,12 @@ class Adapted(Embedder, ReportsLearning):
         self._about = {"on": on, "plain": before, "adapted": after, "gain": gain, "error": error}
         self._about |= {"epoch": best_epoch, "queries": len(folds), "passages": len(pool.passages)}
 
-    def _n_negatives(self, mine: _Material) -> int | None:
+    def _n_negatives(self, mine: Material) -> int | None:
         if self.negatives == "auto":
             return _HARDEST if mine.gains.table.counts.mean() <= _FEW else None
         return None if self.negatives == "all" else self.negatives
 
-    def _pool(self, context: FitContext, materials: Sequence[_Material]) -> Pool:
+    def _pool(self, context: FitContext, materials: Sequence[Material]) -> Pool:
         """The passages to learn against: all that can be found, where they are not too many."""
         passages = context.passages
         vectors = context.embed_passages(self.embedder)
@@ -294,52 +301,3 @@ class Adapted(Embedder, ReportsLearning):
         if self._maps is None:
             return (f"adapted leaves queries as they are: it does not win by a standard error, {told}",)
         return (f"adapted moves queries, after {about['epoch']} epochs over {about['queries']:,}: {told}",)
-
-
-def _useful(judged: Training, context: FitContext) -> Ints:
-    """Rows of the queries that have something relevant in the corpus."""
-    return np.flatnonzero(Gains(judged.queries, judged.judgements, context.corpus).table.counts)
-
-
-class _Material:
-    """Judged queries that have something relevant, with their vectors."""
-
-    def __init__(self, context: FitContext, embedder: Embedder, judged: Training, rows: Ints) -> None:
-        queries = [judged.queries[row] for row in rows.tolist()]
-        self.batch = QueryBatch(queries, store=context.store, ledger=context.ledger)
-        self.vectors = self.batch.embeddings(embedder)
-        self.gains = Gains(queries, judged.judgements, context.corpus)
-        self._passages = context.passages
-
-    def quality(self, vectors: Vectors, pool: Pool) -> Floats:
-        """nDCG@10 of each query with these vectors, float64 [n]."""
-        return self.gains.ndcg(ranked(vectors, pool, self.barred(pool), _DEPTH))
-
-    def relevant(self, pool: Pool) -> Any:
-        """Which passages of a pool are of relevant documents and may be found, CSR array of bool [n, p]."""
-        import scipy.sparse as sp
-
-        rows, columns = np.nonzero(self.gains.table.mask)
-        wanted = self.gains.table.positions[rows, columns]
-        first, last = (np.searchsorted(pool.documents, wanted, side=side) for side in ("left", "right"))
-        counts = last - first
-        shift = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
-        places = np.repeat(rows, counts), np.repeat(first, counts) + shift
-        shape = (len(self.vectors), len(pool.passages))
-        table = sp.csr_array((np.ones(len(shift), dtype=bool), places), shape=shape)
-        barred = self.barred(pool)
-        return table if barred is None else sp.csr_array(table > table.multiply(barred))
-
-    def barred(self, pool: Pool) -> Any:
-        """Which passages of a pool the queries' filters forbid, likewise; None where none has a filter."""
-        if all(query.filter is None for query in self.batch.queries):
-            return None
-        import scipy.sparse as sp
-
-        mask = np.zeros((len(self.vectors), len(pool.passages)), dtype=bool)
-        for rows, allowed in self.batch.groups(self._passages):
-            if allowed is not None:
-                some = np.zeros(len(self._passages), dtype=bool)
-                some[allowed] = True
-                mask[rows] = ~some[pool.passages]
-        return sp.csr_array(mask)

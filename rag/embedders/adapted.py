@@ -191,14 +191,14 @@ class Adapted(Embedder, ReportsLearning):
         trainers = [trainer(np.flatnonzero(useful))]
         trainers += [trainer(np.flatnonzero(useful & (folds != fold))) for fold in range(N_FOLDS)]
 
-        def outside(maps: Sequence[Floats]) -> Floats:
+        def outside(maps: Sequence[Floats] | Floats) -> Floats:
             """nDCG@10 of the training queries, each moved by the map of the others."""
             asked = mine.vectors.copy()
             for fold in range(N_FOLDS):
                 asked[folds == fold] = moved(asked[folds == fold], maps[1 + fold])
             return mine.quality(asked, pool)
 
-        def decisive(maps: Sequence[Floats]) -> Floats:
+        def decisive(maps: Sequence[Floats] | Floats) -> Floats:
             return outside(maps) if dev is None else dev.quality(moved(dev.vectors, maps[0]), pool)
 
         first = np.stack([one.weights for one in trainers])

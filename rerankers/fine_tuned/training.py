@@ -135,7 +135,7 @@ def train(
             for callback in list(trainer.callback_handler.callbacks):
                 if isinstance(callback, (PrinterCallback, card)):
                     trainer.remove_callback(callback)  # standard output is for results
-            last = get_last_checkpoint(str(checkpoints))
+            last = get_last_checkpoint(str(checkpoints))  # type: ignore[no-untyped-call]
             try:
                 trainer.train(resume_from_checkpoint=last)
                 break

@@ -59,7 +59,7 @@ class SweepResult:
 
     @property
     def verdict(self) -> str:
-        """The choice against the baseline in a sentence, by the rule of all comparisons (:mod:`rag.eval.verdicts`)."""
+        """The choice against the baseline in a sentence, by the rule of all comparisons (:class:`rag.eval.Verdict`)."""
         if not self.tested or self.baseline is None:
             return self.problem
         return sentence(self.sweep, self.tested[0], self.baseline)

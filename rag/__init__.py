@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from rag.corpus.passages import Passages
     from rag.corpus.readers import read_corpus, read_documents
     from rag.costs import Costs, Ledger
+    from rag.embedders.adapted import Adapted
     from rag.embedders.base import Embedder
     from rag.embedders.langchain import LangChainEmbedder
     from rag.embedders.lsa import LSA
@@ -55,6 +56,7 @@ if TYPE_CHECKING:
     from rag.types import Answer, Document, Hit, Query, SearchResult
 
 _MODULES = {
+    "Adapted": "rag.embedders.adapted",
     "Answer": "rag.answer",
     "ArtifactError": "rag.errors",
     "Candidates": "rag.candidates",
@@ -113,6 +115,7 @@ _MODULES = {
 
 __all__ = [
     "LSA",
+    "Adapted",
     "Answer",
     "ArtifactError",
     "Candidates",

@@ -195,7 +195,8 @@ class QueryBatch:
         def name(position: int) -> str:
             return repr(texts[position])[:80]
 
-        return embed_query_texts(embedder, texts, store=self.store, ledger=self.ledger, name=name, role="documents")
+        base = embedder.base
+        return embed_query_texts(base, texts, store=self.store, ledger=self.ledger, name=name, role="documents")
 
     def remember(self, name: str, fingerprint: str, compute: Callable[[], T]) -> T:
         """A value computed once per batch, shared by all components of one fingerprint."""
@@ -324,6 +325,8 @@ class QueryBatch:
             return np.empty((0, embedder.dimension), dtype=np.float32)
         if self._vectors is not None:
             return embedder.checked(self._vectors(embedder), len(self))
+        if embedder.base is not embedder:
+            return embedder.of_queries(self)
         ids = [query.id for query in self.queries]
         ledger = Ledger() if embedder.fingerprint in self._paid else self.ledger
         return embed_query_texts(

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from rag.rerankers.cur.matrix_factorisation import MatrixFactorisation
     from rag.rerankers.cur.presets import ADACUR, ANNCUR, AXN
     from rag.rerankers.cur.stage import Cur
+    from rag.rerankers.fine_tuned.embedder import FineTunedEmbedder
+    from rag.rerankers.fine_tuned.scorer import FineTunedScorer
     from rag.rerankers.graph_adaptive import GraphAdaptive
     from rag.rerankers.learned_rank.stage import LearnedRank
     from rag.rerankers.max_sim import MaxSim
@@ -30,6 +32,8 @@ __all__ = [
     "Cur",
     "EmbeddingFactors",
     "Factors",
+    "FineTunedEmbedder",
+    "FineTunedScorer",
     "GraphAdaptive",
     "LearnedRank",
     "MatrixFactorisation",
@@ -50,6 +54,8 @@ __getattr__, __dir__ = lazy_attributes(
         "Cur": "rag.rerankers.cur.stage",
         "EmbeddingFactors": "rag.rerankers.cur.factors",
         "Factors": "rag.rerankers.cur.factors",
+        "FineTunedEmbedder": "rag.rerankers.fine_tuned.embedder",
+        "FineTunedScorer": "rag.rerankers.fine_tuned.scorer",
         "GraphAdaptive": "rag.rerankers.graph_adaptive",
         "LearnedRank": "rag.rerankers.learned_rank.stage",
         "MatrixFactorisation": "rag.rerankers.cur.matrix_factorisation",

@@ -106,6 +106,8 @@ class ScoringStage(Stage):
     def _learn_weight(self, context: FitContext) -> None:
         """Learn the weight, where it is to be learned and there are training queries."""
         self._weight = self._fixed_weight()
+        if self.scorer.spec.learns:
+            return  # it knows the training queries, and would win on them whatever it is worth
         if "candidates" in self.needs and context.training is not None and self.blend in _QUERIES:
             batch, candidates = training_sample(context, _QUERIES[str(self.blend)])
             self._weight = learned_weight(self.ranked(batch, candidates), candidates, batch, context)

@@ -65,7 +65,7 @@ class Dense(TakesFeedback):
         context.build(
             self.index,
             lambda: self.index.build(self._scaled(context.embed_passages(self.embedder)), progress=context.progress),
-            inputs={"embedder": self.embedder, "metric": self.metric},
+            inputs={"embedder": self.embedder.base, "metric": self.metric},
         )
         self._passages = context.passages
 

@@ -111,7 +111,9 @@ class QueryMemory(Retriever, Remembers):
     def _take_parts(self, context: FitContext) -> None:
         """The embedder and the first list, of its own or of the pipeline's retriever."""
         first = context.first
-        theirs = (part for _, part in first.spec.walk() if isinstance(part, Embedder)) if first is not None else ()
+        parts = first.spec.walk() if first is not None else ()
+        theirs = [part for _, part in parts if isinstance(part, Embedder)]
+        theirs.sort(key=lambda part: part.spec.learns)  # which questions are alike, vectors tell that nothing moved
         self._encoder = self.embedder if self.embedder is not None else next(iter(theirs), None)
         if self._encoder is None:
             raise ConfigError(

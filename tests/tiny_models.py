@@ -21,7 +21,7 @@ def _tokenizer(words: list[str], folder: Path) -> int:
     tokenizer.normalizer = normalizers.Lowercase()
     tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
     tokenizer.post_processor = processors.TemplateProcessing(
-        single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
+        single="[CLS] $A [SEP]", pair="[CLS] $A [SEP] $B:1 [SEP]:1", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
     )
     names = {
         "pad_token": "[PAD]",
@@ -53,6 +53,21 @@ def encoder(words: list[str], folder: Path) -> str:
     )
     model.save(str(folder / "encoder"), create_model_card=False)
     return str(folder / "encoder")
+
+
+def cross_encoder(words: list[str], folder: Path) -> str:
+    """A cross-encoder of 32 dimensions."""
+    import torch
+    from transformers import BertConfig, BertForSequenceClassification
+
+    torch.manual_seed(0)
+    size = _tokenizer(words, folder)
+    config = BertConfig(
+        vocab_size=size, hidden_size=32, num_hidden_layers=2, num_attention_heads=2, intermediate_size=64,
+        max_position_embeddings=64, hidden_dropout_prob=0.0, num_labels=1,
+    )  # fmt: skip
+    BertForSequenceClassification(config).save_pretrained(folder)
+    return str(folder)
 
 
 def sequence_to_sequence(words: list[str], folder: Path) -> str:

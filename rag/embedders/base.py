@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Protocol
 
 import numpy as np
 
@@ -17,8 +17,20 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
     from rag.fitting import UpdateContext
+    from rag.learning.unseen import Unseen
+    from rag.types import Query
 
-__all__ = ["Embedder", "TokenEmbedder", "TokenVectors"]
+__all__ = ["EmbeddedQueries", "Embedder", "TokenEmbedder", "TokenVectors"]
+
+
+class EmbeddedQueries(Protocol):
+    """A batch of queries as an embedder sees it that moves the vectors of another; see :class:`rag.QueryBatch`."""
+
+    queries: Sequence[Query]
+    unseen: Unseen | None
+
+    def embeddings(self, embedder: Embedder) -> Vectors:
+        """The queries' vectors by an embedder, float32 [n, d]."""
 
 
 class Embedder(Component):
@@ -45,6 +57,19 @@ class Embedder(Component):
     def prompt_for_documents(self) -> str:
         """What is put before every document, and takes some of the :attr:`window`."""
         return ""
+
+    @property
+    def base(self) -> Embedder:
+        """The embedder that makes the vectors of passages, under whose name they and their index are kept: itself, but
+        for one that only moves the queries of another.
+        """
+        return self
+
+    def of_queries(self, batch: EmbeddedQueries) -> Vectors:
+        """Vectors of a batch's queries, float32 [n, d], by one that is not its own :attr:`base`, from what that gives
+        for them (``batch.embeddings``).
+        """
+        return batch.embeddings(self.base)
 
     @abstractmethod
     def embed_queries(self, texts: Sequence[str]) -> Vectors:

@@ -191,6 +191,12 @@ class FitContext:
         """What is fitted from now on comes after these steps of the pipeline."""
         self._runs.following(upstream)
 
+    @property
+    def upstream_key(self) -> str:
+        """Identity of the steps before the one that is being fitted; empty where there are none, or it is not known."""
+        upstream = self._runs.upstream
+        return (upstream.key if upstream else None) or ""
+
     def training_run(self, leave_out: LeaveOut = "duplicates") -> tuple[QueryBatch, Candidates]:
         """The training queries, and what the steps before the one that is being fitted find for them, each as if
         neither it nor what ``leave_out`` says had ever been judged; computed once, and from the store when it was

@@ -51,6 +51,7 @@ class PassageVectors:
 
     def embed(self, embedder: Embedder, start: int) -> Vectors:
         """See :meth:`rag.FitContext.embed_passages`."""
+        embedder = embedder.base
         key = (embedder.fingerprint, start)
         self._check_window(embedder, start)
         if key not in self._embedded:

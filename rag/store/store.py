@@ -141,8 +141,13 @@ class Store:
                 shutil.rmtree(unfinished, ignore_errors=True)
             unfinished.mkdir(parents=True, exist_ok=True)
             make(unfinished)
-            for path in unfinished.iterdir():  # linked, not moved: a kill here loses nothing
-                os.link(path, folder / path.name)
+            for path in unfinished.rglob("*"):  # linked, not moved: a kill here loses nothing
+                target = folder / path.relative_to(unfinished)
+                if path.is_dir():
+                    target.mkdir(parents=True, exist_ok=True)
+                else:
+                    target.parent.mkdir(parents=True, exist_ok=True)
+                    os.link(path, target)
 
         found = self.artifact(kind, key, finish, about=about)
         shutil.rmtree(unfinished, ignore_errors=True)
@@ -271,7 +276,7 @@ class Store:
 
     def _unfinished(self) -> Iterator[Entry]:
         for folder in self.root.glob(f"{_UNFINISHED}/*/*"):
-            files = [path for path in folder.iterdir() if path.is_file()]
+            files = [path for path in folder.rglob("*") if path.is_file()]
             size = sum(path.stat().st_size for path in files)
             used = max([_used(path) for path in files], default=_used(folder))
             yield Entry(folder.parent.name, folder.name, size, used, "unfinished", folder)

@@ -11,6 +11,7 @@ from langchain_core.language_models import FakeListChatModel
 
 from rag import (
     LSA,
+    Adapted,
     Candidates,
     Conformal,
     CosineAdapter,
@@ -60,6 +61,8 @@ from rag.rerankers import (
     CrossEncoderScorer,
     Cur,
     EmbeddingFactors,
+    FineTunedEmbedder,
+    FineTunedScorer,
     GraphAdaptive,
     LearnedRank,
     MatrixFactorisation,
@@ -155,6 +158,27 @@ class TestMarkdownChunker(ChunkerConformance):
 class TestLSA(EmbedderConformance):
     def make(self):
         return LSA(dim=5, ngram_max=2, stop_words=False)
+
+
+class TestAdapted(EmbedderConformance):
+    def make(self):
+        return Adapted(embedder=LSA(dim=5, stop_words=False), negatives=2, epochs=3)
+
+    def training(self):
+        queries = [Query(f"t{number}", f"warm cat {number}") for number in range(30)]
+        return Training(queries, {query.id: {"cat": 1, "tree": 2} for query in queries})
+
+
+class TestFineTunedEmbedder(ComponentConformance):
+    def make(self):
+        return FineTunedEmbedder(
+            embedder=MODEL.spec.clone(), dimensions=[64], distilled_from=CrossEncoderScorer(MINILM)
+        )
+
+
+class TestFineTunedScorer(ComponentConformance):
+    def make(self):
+        return FineTunedScorer(scorer=CrossEncoderScorer(MINILM), loss="listwise", epochs=2)
 
 
 class Letters:

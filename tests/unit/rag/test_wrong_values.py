@@ -14,13 +14,13 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import pytest
 
-from rag import LSA, ConfigError, Threshold
+from rag import LSA, ConfigError, SentenceTransformerEmbedder, Threshold
 from rag.component import Component, Parameter
 from rag.config import build, read_source
 from rag.eval.datasets.tables.corpus import CorpusTable
 from rag.eval.datasets.tables.queries import QueriesTable
 from rag.registry import component_class, kinds, types_of
-from rag.rerankers import EmbeddingFactors
+from rag.rerankers import CrossEncoderScorer, EmbeddingFactors
 from rag.retrievers import BM25, Flat, TextKey
 from rag.summarizers import ChatModel, Precomputed
 from tests.fakes import CountingScorer, WordEmbedder
@@ -57,6 +57,9 @@ REQUIRED_IN_PYTHON: dict[tuple[str, str], Any] = {
     ("sentence_transformer", "model"): "some/model",
     ("cosine_adapter", "embedder"): LSA(),
     ("cross_encoder", "model"): "some/model",
+    ("adapted", "embedder"): LSA(),
+    ("fine_tuned", "embedder"): SentenceTransformerEmbedder("some/model"),
+    ("fine_tuned", "scorer"): CrossEncoderScorer("some/model"),
     ("factory", "description"): "Flat",
     ("pipeline", "retriever"): BM25(),
     ("dense", "embedder"): LSA(),
@@ -103,6 +106,9 @@ REQUIRED_IN_YAML: dict[tuple[str, str], Any] = {
 } | {
     ("pipeline", "retriever"): {"type": "bm25"},
     ("cosine_adapter", "embedder"): {"type": "lsa"},
+    ("adapted", "embedder"): {"type": "lsa"},
+    ("fine_tuned", "embedder"): MINILM,
+    ("fine_tuned", "scorer"): {"type": "cross_encoder", "model": "some/model"},
     ("generate", "writer"): {"type": "chat_model", "model": "some/model"},
     ("claims", "model"): {"type": "chat_model", "model": "some/model"},
     ("dense", "embedder"): {"type": "lsa"},

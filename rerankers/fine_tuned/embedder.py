@@ -1,0 +1,247 @@
+"""A dense encoder trained on from judged questions."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import numpy as np
+from pydantic import Field
+
+from rag.batch import QueryBatch
+from rag.candidates import Candidates, Vectors, top_k_of_scores
+from rag.embedders.base import Embedder
+from rag.embedders.sentence_transformer import SentenceTransformerEmbedder
+from rag.errors import ConfigError, NotFittedError
+from rag.learning.reports import ReportsLearning
+from rag.models import model_content
+from rag.rerankers.base import Scorer
+from rag.rerankers.fine_tuned.mining import mined
+from rag.rerankers.fine_tuned.training import MODEL, judged, train, trained, weights
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
+    from rag.fitting import FitContext
+
+__all__ = ["FineTunedEmbedder"]
+
+_MINED = 100
+"""Passages of each question's list that negatives are looked for in."""
+_TOGETHER = 256
+
+
+class FineTunedEmbedder(Embedder, ReportsLearning):
+    """Trains a copy of another encoder on the training queries, their relevant passages and hard ones that are not.
+
+    Negatives are looked for in the encoder's own list; others of a step, and mined ones, that the untrained encoder
+    takes to be nearer to the question than the relevant passage is are masked: they are probably relevant, and nobody
+    judged them (GISTEmbed, Solatorio 2024). Weights are kept in the store under the content of the encoder, the
+    training data and the arguments; training that was stopped goes on there. Passages are embedded anew, once for each
+    set of weights: ``adapted`` costs seconds instead.
+
+    What learns behind it from the same training queries sees better vectors than new questions will get.
+    Needs the extra ``train``.
+
+    Args:
+        embedder: What to start from.
+        positives: Relevant documents of a question that are learned from, at most.
+        negatives: Hard passages for each of these.
+        skip: First ranks of the list that no negative is taken from: what stands there unjudged is often relevant.
+        margin: A negative's cosine is at most (1 - margin) times that of the relevant passage.
+        dimensions: Train the first so many dimensions to be of use alone, too (Matryoshka, Kusupati et al. 2022), for
+            the index ``truncate``. None trains the whole.
+        distilled_from: A scorer whose differences between passages are learned instead of judgements alone
+            (MarginMSE, Hofstaetter et al. 2020).
+        temperature: Of the cosines in the softmax.
+        epochs: Passes over the data.
+        batch_size: Questions per step; the other questions' passages are negatives, too.
+        learning_rate: Of AdamW, after a warm-up over the first tenth of the steps.
+    """
+
+    type = "fine_tuned"
+    needs = frozenset({"training"})
+    _libraries = ("sentence-transformers", "transformers", "torch")
+
+    def __init__(
+        self,
+        *,
+        embedder: SentenceTransformerEmbedder,
+        positives: Annotated[int, Field(ge=1)] = 5,
+        negatives: Annotated[int, Field(ge=1)] = 1,
+        skip: Annotated[int, Field(ge=0)] = 10,
+        margin: Annotated[float, Field(ge=0, lt=1)] = 0.05,
+        dimensions: Sequence[Annotated[int, Field(ge=1)]] | None = None,
+        distilled_from: Scorer | None = None,
+        temperature: Annotated[float, Field(gt=0)] = 0.05,
+        epochs: Annotated[int, Field(ge=1)] = 1,
+        batch_size: Annotated[int, Field(ge=2)] = 32,
+        learning_rate: Annotated[float, Field(gt=0)] = 2e-5,
+    ) -> None:
+        self.embedder = embedder
+        self.positives = positives
+        self.negatives = negatives
+        self.skip = skip
+        self.margin = margin
+        self.dimensions = None if dimensions is None else list(dimensions)
+        self.distilled_from = distilled_from
+        self.temperature = temperature
+        self.epochs = epochs
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self._tuned: _Tuned | None = None
+
+    # -- vectors ------------------------------------------------------------------------------------------------------
+
+    @property
+    def base(self) -> Embedder:
+        if self._tuned is None:
+            raise NotFittedError("'fine_tuned' has not been fitted: fit the pipeline it is in first")
+        return self._tuned
+
+    @property
+    def dimension(self) -> int:
+        return self.base.dimension
+
+    @property
+    def window(self) -> int | None:
+        return self.embedder.window
+
+    @property
+    def prompt_for_documents(self) -> str:
+        return self.embedder.prompt_for_documents
+
+    def tokenizer(self) -> Tokenizer:
+        return self.embedder.tokenizer()
+
+    def embed_queries(self, texts: Sequence[str]) -> Vectors:
+        return self.base.embed_queries(texts)
+
+    def embed_documents(self, texts: Sequence[str], *, advance: Callable[[int], None] | None = None) -> Vectors:
+        return self.base.embed_documents(texts, advance=advance)
+
+    # -- learning -----------------------------------------------------------------------------------------------------
+
+    def fit(self, context: FitContext) -> None:
+        super().fit(context)
+        judged(self, context)
+        wide = [size for size in self.dimensions or () if size >= self.embedder.dimension]
+        if wide:
+            raise ConfigError(
+                f"must be less than the encoder's own {self.embedder.dimension}, got {wide[0]}", parameter="dimensions"
+            )
+        self._take(weights(self, context, lambda folder: self._train(context, folder)))
+
+    def _take(self, model: Path) -> None:
+        own = dict(self.embedder.spec.arguments)
+        self._tuned = _Tuned(**own | {"model": str(model.resolve()), "revision": None})
+
+    def _train(self, context: FitContext, folder: Path) -> None:
+        training, gains = judged(self, context)
+        batch = QueryBatch(training.queries, store=context.store, ledger=context.ledger)
+        queries, documents = batch.embeddings(self.embedder), context.embed_passages(self.embedder)
+        found = mined(
+            self._list(queries, documents, context),
+            gains,
+            context.passages,
+            n_positives=self.positives,
+            n_negatives=self.negatives,
+            skip=self.skip,
+            margin=self.margin,
+        )
+        rows, right, wrong = found.triples()
+        if not len(rows):
+            raise ConfigError("no passage is left to be a negative: lower it", parameter="skip")
+        data: dict[str, Any] = {
+            "query": [training.queries[row].text for row in rows.tolist()],
+            "positive": context.passages.texts(right),
+            "negative": context.passages.texts(wrong),
+        }
+        spread = 1.0
+        if self.distilled_from is not None:
+            teacher = self.distilled_from
+            label = teacher.score(batch, rows, right) - teacher.score(batch, rows, wrong)
+            own = np.einsum("nd,nd->n", queries[rows], documents[right] - documents[wrong])
+            spread = float(label.std() / own.std()) if own.std() > 0 and label.std() > 0 else 1.0
+            data["label"] = label.tolist()
+        train(
+            self.embedder.encoder,
+            data,
+            lambda model: self._loss(model, spread),
+            folder,
+            context=context,
+            epochs=self.epochs,
+            batch_size=self.batch_size,
+            learning_rate=self.learning_rate,
+            device=self.embedder.device,
+        )
+
+    def _list(self, queries: Vectors, documents: Vectors, context: FitContext) -> Candidates:
+        """The nearest passages of each training query, the best of each document, exact."""
+        passages = context.passages
+        hidden = None if passages.findable is None else np.setdiff1d(np.arange(len(passages)), passages.findable)
+        tables = []
+        for first in range(0, len(queries), _TOGETHER):
+            scores = queries[first : first + _TOGETHER] @ documents.T
+            if hidden is not None:
+                scores[:, hidden] = -np.inf
+            columns, best = top_k_of_scores(scores, _MINED)
+            positions = np.where(columns >= 0, passages.document[columns], columns)
+            tables.append(Candidates(positions, best, columns).best_per_document(_MINED))
+        return Candidates.stacked(tables)
+
+    def _loss(self, model: Any, spread: float) -> Any:
+        from sentence_transformers.sentence_transformer.losses import GISTEmbedLoss, MarginMSELoss, MatryoshkaLoss
+        from sentence_transformers.util import pairwise_cos_sim
+
+        loss: Any
+        if self.distilled_from is not None:  # cosines are of another scale than the teacher's scores
+            loss = MarginMSELoss(model, similarity_fct=lambda a, b: spread * pairwise_cos_sim(a, b))
+        else:
+            loss = GISTEmbedLoss(model, guide=self.embedder.encoder, temperature=self.temperature)
+        if self.dimensions is not None:
+            loss = MatryoshkaLoss(model, loss, [self.embedder.dimension, *sorted(self.dimensions, reverse=True)])
+        return loss
+
+    # -- state and telling --------------------------------------------------------------------------------------------
+
+    @property
+    def _caches_state(self) -> bool:
+        """Weights are an artifact of their own."""
+        return False
+
+    def save_state(self, folder: Path) -> None:
+        assert isinstance(self.base, _Tuned)
+        shutil.copytree(self.base.model, folder / MODEL)
+
+    def load_state(self, folder: Path, context: FitContext) -> None:
+        self._take(folder / MODEL)
+
+    def learned_report(self) -> Mapping[str, Any]:
+        """The mean loss of every epoch, and on how many rows it was trained."""
+        return {} if self._tuned is None else trained(Path(self._tuned.model))
+
+    def notes(self) -> tuple[str, ...]:
+        return told(self, self.learned_report())
+
+
+def told(component: Any, about: Mapping[str, Any]) -> tuple[str, ...]:
+    """What a reader of an evaluation should know of a trained model."""
+    if not about:
+        return ()
+    losses = " -> ".join(f"{loss:.4f}" for loss in about["losses"])
+    return (
+        f"{component.kind} fine_tuned was trained on {about['rows']:,} rows in {about['steps']:,} steps, mean loss by "
+        f"epoch {losses}; it has seen the training queries, so what learns behind it from them expects too much",
+    )
+
+
+class _Tuned(SentenceTransformerEmbedder):
+    """The trained encoder; known by what its files hold, not by where they are."""
+
+    type = "fine_tuned_weights"
+
+    def _identity(self) -> dict[str, Any]:
+        return super()._identity() | {"model": model_content(self.model, None)}

@@ -1,0 +1,107 @@
+"""What a model is trained on: relevant passages, and hard ones that are not."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from rag.candidates import PADDING, Candidates, Ints
+from rag.corpus.passages import Passages
+from rag.learning.features import in_list
+from rag.learning.judgements import Gains
+
+__all__ = ["Mined", "mined"]
+
+
+@dataclass(frozen=True)
+class Mined:
+    """Pairs of a question and a relevant passage, each with passages that are not relevant.
+
+    Args:
+        rows: The question of each pair, int64 [n], ascending.
+        positives: The relevant passage, int64 [n].
+        negatives: Passages that are not, int64 [n, k]; -1 where there are no more.
+        left_out: Relevant documents whose passage nobody can tell: the list does not have them, and they have several.
+    """
+
+    rows: Ints
+    positives: Ints
+    negatives: Ints
+    left_out: int
+
+    def triples(self) -> tuple[Ints, Ints, Ints]:
+        """Question, relevant passage and one that is not, int64 [m] each."""
+        at, column = np.nonzero(self.negatives >= 0)
+        return self.rows[at], self.positives[at], self.negatives[at, column]
+
+    def lists(self) -> list[tuple[int, list[int], list[int]]]:
+        """For each question the relevant passages and those that are not, each once."""
+        found = []
+        for row in np.unique(self.rows).tolist():
+            mine = self.rows == row
+            negatives = np.unique(self.negatives[mine])
+            found.append((row, self.positives[mine].tolist(), negatives[negatives >= 0].tolist()))
+        return found
+
+
+def mined(
+    candidates: Candidates,
+    gains: Gains,
+    passages: Passages,
+    *,
+    n_positives: int,
+    n_negatives: int,
+    skip: int,
+    margin: float | None,
+) -> Mined:
+    """The relevant documents of each question, by grade and then by rank, and the first of a list that are not.
+
+    What stands highest without a judgement is often relevant, so the first ranks are passed over, and what scores
+    nearly as high as the relevant passage is, too.
+
+    Args:
+        candidates: A list for each question.
+        gains: The judgements.
+        passages: To know the passage of a document that the list does not have.
+        n_positives: Relevant documents of a question, at most.
+        n_negatives: Passages that are not, for each of these, at most.
+        skip: First ranks that are passed over.
+        margin: A negative scores at most (1 - margin) times what the relevant passage does; None for scores that are no
+            similarities.
+    """
+    relevant = gains.table
+    order = in_list(candidates, relevant.positions)
+    rank = np.where(order[1] >= 0, order[1], np.iinfo(np.int64).max)
+    wrong = candidates.mask & (gains.of(candidates) == 0)
+    wrong[:, :skip] = False
+    rows: list[int] = []
+    positives: list[int] = []
+    negatives: list[Sequence[int]] = []
+    left_out = 0
+    for row in range(len(candidates)):
+        known = np.flatnonzero(relevant.mask[row])
+        best = known[np.lexsort((rank[row, known], -relevant.scores[row, known]))]
+        taken = 0
+        for column in best.tolist():
+            if taken == n_positives:
+                break
+            place, score = int(order[1][row, column]), float(order[0][row, column])
+            if place >= 0:
+                passage = int(candidates.passages[row, place])
+            elif passages.one_per_document:
+                passage = int(relevant.positions[row, column])
+            else:
+                left_out += 1
+                continue
+            usable = wrong[row]
+            if margin is not None and place >= 0:
+                usable = usable & (candidates.scores[row] <= score - margin * abs(score))
+            chosen = candidates.passages[row, np.flatnonzero(usable)[:n_negatives]].tolist()
+            rows.append(row)
+            positives.append(passage)
+            negatives.append([*chosen, *[PADDING] * (n_negatives - len(chosen))])
+            taken += 1
+    table = np.array(negatives, dtype=np.int64).reshape(len(rows), n_negatives)
+    return Mined(np.array(rows, dtype=np.int64), np.array(positives, dtype=np.int64), table, left_out)

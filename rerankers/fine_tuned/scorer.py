@@ -1,0 +1,193 @@
+"""A cross-encoder trained on from judged questions."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from pydantic import Field
+
+from rag.batch import QueryBatch
+from rag.candidates import Floats, Ints
+from rag.errors import ConfigError, NotFittedError
+from rag.learning.reports import ReportsLearning
+from rag.models import model_content
+from rag.rerankers.base import Scorer
+from rag.rerankers.cross_encoder import CrossEncoderScorer
+from rag.rerankers.fine_tuned.embedder import told
+from rag.rerankers.fine_tuned.mining import mined
+from rag.rerankers.fine_tuned.training import MODEL, judged, train, trained, weights
+
+if TYPE_CHECKING:
+    from rag.fitting import FitContext, UpdateContext
+
+__all__ = ["FineTunedScorer"]
+
+
+class FineTunedScorer(Scorer, ReportsLearning):
+    """Trains a copy of a cross-encoder on the training queries, their relevant passages and hard ones that are not, of
+    those that the steps before it find.
+
+    Weights are kept in the store under the content of the cross-encoder, the training data, the steps before and the
+    arguments; training that was stopped goes on there. Its scores of the training queries say too much, so a stage
+    learns no blend from them. Needs the extra ``train``.
+
+    Args:
+        scorer: What to start from.
+        loss: ``binary`` cross-entropy of single pairs, or ``listwise`` over each question's passages (ListNet, Cao et
+            al. 2007).
+        distilled_from: A scorer whose differences between passages are learned instead (MarginMSE, Hofstaetter et al.
+            2020); ``loss`` is not used then.
+        positives: Relevant documents of a question that are learned from, at most.
+        negatives: Hard passages for each of these.
+        skip: First ranks of the list that no negative is taken from.
+        epochs: Passes over the data.
+        batch_size: Rows per step: pairs, or questions where the loss is listwise.
+        learning_rate: Of AdamW, after a warm-up over the first tenth of the steps.
+    """
+
+    type = "fine_tuned"
+    needs = frozenset({"training", "candidates"})
+    _libraries = ("sentence-transformers", "transformers", "torch")
+
+    def __init__(
+        self,
+        *,
+        scorer: CrossEncoderScorer,
+        loss: Literal["binary", "listwise"] = "binary",
+        distilled_from: Scorer | None = None,
+        positives: Annotated[int, Field(ge=1)] = 5,
+        negatives: Annotated[int, Field(ge=1)] = 3,
+        skip: Annotated[int, Field(ge=0)] = 5,
+        epochs: Annotated[int, Field(ge=1)] = 1,
+        batch_size: Annotated[int, Field(ge=2)] = 16,
+        learning_rate: Annotated[float, Field(gt=0)] = 2e-5,
+    ) -> None:
+        self.scorer = scorer
+        self.loss: Literal["binary", "listwise"] = loss
+        self.distilled_from = distilled_from
+        self.positives = positives
+        self.negatives = negatives
+        self.skip = skip
+        self.epochs = epochs
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self._tuned: _Tuned | None = None
+
+    # -- learning -----------------------------------------------------------------------------------------------------
+
+    def fit(self, context: FitContext) -> None:
+        super().fit(context)
+        judged(self, context)
+        upstream = context.upstream_key
+        self._take(weights(self, context, lambda folder: self._train(context, folder), upstream), context)
+
+    def update(self, context: UpdateContext, kept: Ints) -> None:
+        for _, child in self.spec.children():
+            context.fit(child)
+        self._trained().update(context, kept)
+        self._passages = context.passages
+        context.keep(self)
+
+    def _take(self, model: Path, context: FitContext) -> None:
+        own = dict(self.scorer.spec.arguments)
+        self._tuned = _Tuned(**own | {"model": str(model.resolve()), "revision": None})
+        self._tuned.fit(context)
+
+    def _train(self, context: FitContext, folder: Path) -> None:
+        _, gains = judged(self, context)
+        batch, candidates = context.training_run()
+        found = mined(
+            candidates,
+            gains,
+            context.passages,
+            n_positives=self.positives,
+            n_negatives=self.negatives,
+            skip=self.skip,
+            margin=None,
+        )
+        if not len(found.triples()[0]):
+            raise ConfigError("no passage is left to be a negative: lower it", parameter="skip")
+        data, loss = self._data(batch, found, context)
+        train(
+            self.scorer.encoder,
+            data,
+            loss,
+            folder,
+            context=context,
+            epochs=self.epochs,
+            batch_size=self.batch_size,
+            learning_rate=self.learning_rate,
+            device=self.scorer.device,
+        )
+
+    def _data(self, batch: QueryBatch, found: Any, context: FitContext) -> tuple[dict[str, Any], Any]:
+        """Columns, and the loss that takes them."""
+        from sentence_transformers.cross_encoder import losses
+
+        texts = context.passages.texts
+        if self.distilled_from is not None:
+            rows, right, wrong = found.triples()
+            label = self.distilled_from.score(batch, rows, right) - self.distilled_from.score(batch, rows, wrong)
+            queries = [batch.texts[row] for row in rows.tolist()]
+            columns = {"query": queries, "positive": texts(right), "negative": texts(wrong), "label": label.tolist()}
+            return columns, losses.MarginMSELoss
+        lists = found.lists()
+        if self.loss == "listwise":
+            return {
+                "query": [batch.texts[row] for row, _, _ in lists],
+                "documents": [texts([*right, *wrong]) for _, right, wrong in lists],
+                "labels": [[1.0] * len(right) + [0.0] * len(wrong) for _, right, wrong in lists],
+            }, losses.ListNetLoss
+        pairs = [(row, one, 1.0) for row, right, _ in lists for one in right]
+        pairs += [(row, one, 0.0) for row, _, wrong in lists for one in wrong]
+        return {
+            "query": [batch.texts[row] for row, _, _ in pairs],
+            "passage": texts([passage for _, passage, _ in pairs]),
+            "label": [label for _, _, label in pairs],
+        }, losses.BinaryCrossEntropyLoss
+
+    # -- scoring ------------------------------------------------------------------------------------------------------
+
+    def _trained(self) -> _Tuned:
+        if self._tuned is None:
+            raise NotFittedError("'fine_tuned' has not been fitted: fit the pipeline it is in first")
+        return self._tuned
+
+    def score_pairs(self, batch: QueryBatch, rows: Ints, passages: Ints) -> Floats:
+        return self._trained().score_pairs(batch, rows, passages)
+
+    def score(self, batch: QueryBatch, rows: Ints, passages: Ints) -> Floats:
+        return self._trained().score(batch, rows, passages)
+
+    # -- state and telling --------------------------------------------------------------------------------------------
+
+    @property
+    def _caches_state(self) -> bool:
+        """Weights are an artifact of their own."""
+        return False
+
+    def save_state(self, folder: Path) -> None:
+        shutil.copytree(self._trained().model, folder / MODEL)
+
+    def load_state(self, folder: Any, context: FitContext) -> None:
+        super().load_state(folder, context)
+        self._take(Path(folder) / MODEL, context)
+
+    def learned_report(self) -> Mapping[str, Any]:
+        """The mean loss of every epoch, and on how many rows it was trained."""
+        return {} if self._tuned is None else trained(Path(self._tuned.model))
+
+    def notes(self) -> tuple[str, ...]:
+        return told(self, self.learned_report())
+
+
+class _Tuned(CrossEncoderScorer):
+    """The trained cross-encoder; known by what its files hold, not by where they are."""
+
+    type = "fine_tuned_weights"
+
+    def _identity(self) -> dict[str, Any]:
+        return super()._identity() | {"model": model_content(self.model, None)}

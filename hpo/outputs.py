@@ -137,6 +137,7 @@ def summary(result: SweepResult) -> dict[str, Any]:
         "retested": [asdict(one) for one in result.retested],
         "importance": {"shares": {one.name: share for one, share in matter.shares}, "not_told": matter.reason},
         "verdict": result.verdict,
+        "win": None if result.win is None else asdict(result.win),
         "problem": result.problem,
         "notes": list(result.notes),
     }

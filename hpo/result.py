@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -24,6 +24,9 @@ from rag.hpo.trial import Bench, index_bytes
 from rag.hpo.trials import Finished
 from rag.pipeline import Pipeline
 from rag.store.store import Store
+
+if TYPE_CHECKING:
+    from rag.hpo.auto.win import Win
 
 __all__ = ["Retested", "SweepResult", "Tested", "conclude", "intervals_of", "values_of"]
 
@@ -75,6 +78,7 @@ class SweepResult:
         retested: The best few on the queries set aside, when that was asked.
         notes: What to keep in mind.
         problem: Why nothing was chosen.
+        win: What was won on the test queries, by what, at what latency; of a sweep by ``moves``.
     """
 
     sweep: Sweep
@@ -87,6 +91,7 @@ class SweepResult:
     retested: Sequence[Retested] = ()
     notes: Sequence[str] = ()
     problem: str = ""
+    win: Win | None = None
 
     @property
     def pipeline(self) -> Pipeline:
@@ -104,6 +109,8 @@ class SweepResult:
         """The choice against the baseline in a sentence, by the rule of all comparisons (:mod:`rag.eval.verdicts`)."""
         if not self.tested or self.baseline is None:
             return self.problem
+        if self.win is not None:
+            return self.win.sentence
         name, best = self.sweep.first.metric, self.tested[0]
         against = best.against.get(name)
         if best.trial is not None and best.trial == self.baseline.trial:
@@ -191,7 +198,10 @@ def conclude(
         return SweepResult(sweep, about, trials, None, (), None, problem=problem)
     front = best_of(sweep, list(trials))
     retested: list[Retested] = []
-    if len(sweep.goals) > 1:
+    walked = sweep.sampler.chosen(sweep.space, sweep.goals[0], trials)
+    if walked is not None:
+        chosen = [walked]
+    elif len(sweep.goals) > 1:
         first = sweep.goals[0]
         chosen = sorted(front, key=lambda one: -first.sign * one.metrics[first.metric])
     else:
@@ -202,9 +212,10 @@ def conclude(
         baseline = tester.baseline(trials)
         tested = [tester.test(one, baseline) for one in chosen]
         advance(1)
-        curve = tester.curve(trials) if len(sweep.goals) == 1 else []
+        curve = tester.curve(trials) if len(sweep.goals) == 1 and walked is None else []
     tuned = [one.message for one in split_remarks(dataset, bench.split_name) if one.code != "queries_shared"]
-    notes = list(dict.fromkeys([*remarks, *dataset.notes, *tuned, *_notes(sweep, trials, about)]))
+    told = sweep.sampler.notes(sweep.space, sweep.goals[0], trials)
+    notes = list(dict.fromkeys([*told, *remarks, *dataset.notes, *tuned, *_notes(sweep, trials, about)]))
     return SweepResult(sweep, about, trials, chosen[0], tested, baseline, curve, retested, notes)
 
 

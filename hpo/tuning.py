@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +27,7 @@ from rag.hpo.sweep import Sweep, read_sweep, sweep_from_config
 from rag.hpo.trial import Bench, Measured
 from rag.hpo.trials import Asked, Finished
 from rag.hpo.workers import Job, supervise
+from rag.pipeline import Pipeline
 from rag.store.store import Store
 
 if TYPE_CHECKING:
@@ -39,9 +41,13 @@ logger = logging.getLogger("rag.tune")
 
 
 def tune(
-    sweep: Sweep | str | Path | Mapping[str, Any],
+    sweep: Sweep | Pipeline | str | Path | Mapping[str, Any],
     dataset: Dataset | str | Path | None = None,
     *,
+    auto: bool = False,
+    budget: str | float = "10m",
+    scorers: Sequence[Mapping[str, Any]] = (),
+    encoders: Sequence[Mapping[str, Any]] = (),
     out: str | Path | None = None,
     store: Store | None = None,
     workers: int = 1,
@@ -53,8 +59,13 @@ def tune(
     """Try configurations of a pipeline on a dataset's tuning queries, and report what holds on its test queries.
 
     Args:
-        sweep: A sweep, its file, or a mapping: of a sweep, or of a pipeline with distributions in it.
+        sweep: A sweep, its file, or a mapping: of a sweep, or of a pipeline with distributions in it. With ``auto`` a
+            pipeline, its file, or a mapping.
         dataset: Documents and judged queries; by default what the sweep names.
+        auto: Make the sweep from the pipeline and the data, as ``rag tune --auto`` does.
+        budget: With ``auto``: time for all of it, such as ``10m`` or ``90s``.
+        scorers: With ``auto``: configurations of scorers to try reranking with.
+        encoders: With ``auto``: configurations of embedders to try in place of the pipeline's.
         out: The folder of the sweep: trials are kept there, and results written. A sweep that was stopped goes on
             there. None keeps nothing.
         store: Where what is computed is kept and shared between trials. None computes everything for each trial.
@@ -77,7 +88,13 @@ def tune(
     """
     from rag.hpo.result import conclude
 
-    sweep = _sweep(sweep, settings)
+    if auto:
+        from rag.hpo.auto.run import auto_sweep_of
+
+        dataset = load_dataset(dataset) if isinstance(dataset, (str, Path)) else dataset
+        sweep = auto_sweep_of(sweep, dataset, budget=budget, scorers=scorers, encoders=encoders, settings=settings)
+    else:
+        sweep = _sweep(sweep, settings)
     source = dataset_source(sweep, dataset)
     if out is not None:
         check_target(Path(out))
@@ -110,6 +127,10 @@ def tune(
         if others := study.running():
             logger.warning("%d trials are still run by others; the result does not know them", len(others))
         result = conclude(sweep, study.finished(), bench, progress, study.remarks.messages)
+        if sweep.sampler.type == "moves" and result.tested:
+            from rag.hpo.auto.win import won
+
+            result = replace(result, win=won(result, data, store))
         if out is not None:
             write_outputs(result, folder)
         return result.checked()
@@ -200,7 +221,9 @@ def best_of(sweep: Sweep, trials: list[Finished]) -> list[Finished]:
 # -- reading the request ----------------------------------------------------------------------------------------------
 
 
-def _sweep(given: Sweep | str | Path | Mapping[str, Any], settings: Mapping[str, Any]) -> Sweep:
+def _sweep(given: Sweep | Pipeline | str | Path | Mapping[str, Any], settings: Mapping[str, Any]) -> Sweep:
+    if isinstance(given, Pipeline):
+        raise ConfigError("a pipeline has nothing open: give a sweep, or auto=True", parameter="sweep")
     if isinstance(given, Mapping):
         config = dict(given)
         if "pipeline" not in config:

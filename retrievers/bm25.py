@@ -12,6 +12,7 @@ import numpy as np
 from pydantic import Field
 
 from rag.candidates import PADDING, Candidates, Floats, Ints, top_k_of_scores
+from rag.component import Tunable
 from rag.corpus.passages import Passages
 from rag.errors import DataError, NotFittedError
 from rag.retrievers.asked_again import Recipe, TakesFeedback
@@ -68,8 +69,8 @@ class BM25(TakesFeedback):
     def __init__(
         self,
         *,
-        k1: Annotated[float, Field(ge=0)] = 0.9,
-        b: Annotated[float, Field(ge=0, le=1)] = 0.4,
+        k1: Annotated[float, Field(ge=0), Tunable(low=0.6, high=2.1, step=0.3, gain=0.006)] = 0.9,
+        b: Annotated[float, Field(ge=0, le=1), Tunable(choices=(0.2, 0.4, 0.6, 0.75, 0.9), gain=0.006)] = 0.4,
         variant: Literal["lucene", "robertson", "atire", "bm25l", "bm25+"] = "lucene",
         delta: Annotated[float, Field(ge=0)] = 0.5,
         language: str | None = AUTO,
@@ -77,7 +78,7 @@ class BM25(TakesFeedback):
         stopwords: str | list[str] | None = AUTO,
         token_pattern: str | None = None,
         lowercase: bool = True,
-        top_k: Annotated[int, Field(ge=1)] = 100,
+        top_k: Annotated[int, Field(ge=1), Tunable(choices=(50, 100, 200, 500), gain=0.002)] = 100,
     ) -> None:
         self.k1 = k1
         self.b = b

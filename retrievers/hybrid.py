@@ -9,6 +9,7 @@ import numpy as np
 from pydantic import Field
 
 from rag.candidates import Candidates, Floats, Ints
+from rag.component import Tunable
 from rag.errors import ConfigError
 from rag.retrievers.asked_again import Recipe, TakesFeedback
 from rag.retrievers.fusion.base import Contributes, Fusion
@@ -44,7 +45,7 @@ class Hybrid(TakesFeedback):
         self,
         *,
         retrievers: Annotated[Sequence[Retriever], Field(min_length=2)],
-        fusion: Fusion = RRF(),  # noqa: B008 - a default component is cloned for each instance
+        fusion: Annotated[Fusion, Tunable(choices=("min_max", "z_score", "rrf"), gain=0.02)] = RRF(),  # noqa: B008 - a default component is cloned for each instance
         weights: Annotated[list[Annotated[float, Field(ge=0)]], Field(min_length=2)] | None = None,
         top_k: Annotated[int, Field(ge=1)] = 100,
     ) -> None:

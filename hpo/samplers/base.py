@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from optuna.samplers import BaseSampler
     from optuna.study import Study
 
+    from rag.hpo.objectives import Objective
+    from rag.hpo.trials import Finished
+
 __all__ = ["History", "ProposingSampler", "Sampler", "Tried"]
 
 
@@ -106,6 +109,14 @@ class Sampler(Component):
             seed: Of the sweep.
             number: Of the trial among those that have one, from 0.
         """
+
+    def chosen(self, space: Space, goal: Objective, trials: Sequence[Finished]) -> Finished | None:
+        """The trial that it has come to itself, instead of ``choice`` of the sweep; None leaves it to that."""
+        return None
+
+    def notes(self, space: Space, goal: Objective, trials: Sequence[Finished]) -> Sequence[str]:
+        """What it has to say of how it went."""
+        return ()
 
     def exhausted(self, space: Space, study: Study, *, seed: int) -> bool:
         """Whether there is nothing left to try."""

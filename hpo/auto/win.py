@@ -1,0 +1,108 @@
+"""What tuning has brought on questions that nothing was chosen by, in a sentence."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from rag.eval.datasets.base import Dataset
+from rag.hpo.auto.sampler import Moves
+
+if TYPE_CHECKING:
+    from rag.hpo.result import SweepResult
+    from rag.store.store import Store
+
+__all__ = ["Win", "won"]
+
+
+@dataclass(frozen=True)
+class Win:
+    """What tuning has brought on questions that nothing was chosen by.
+
+    Args:
+        measure: The objective.
+        baseline: Its mean on the test questions, of the pipeline as it was given.
+        tuned: The same of the choice.
+        difference: Of the two.
+        ci95: Bootstrap interval of the difference, paired by question.
+        p_value: Of the paired randomisation test.
+        by: The changes, in the order they were made.
+        latency_ms: Median time of a question asked alone: before and after.
+        tried: Parameters that had their turn.
+        first_s: Seconds that measuring the pipeline as it was given took.
+    """
+
+    measure: str
+    baseline: float
+    tuned: float
+    difference: float
+    ci95: tuple[float, float] | None
+    p_value: float
+    by: tuple[str, ...]
+    latency_ms: tuple[float, float]
+    tried: int
+    first_s: float
+
+    @property
+    def sentence(self) -> str:
+        """In words."""
+        before, after = self.latency_ms
+        if not self.tried:
+            return (
+                f"The budget was too small to try anything: measuring the pipeline itself took {self.first_s:.0f} s "
+                f"({self.measure} {self.baseline:.4f} on the test questions)."
+            )
+        if not self.by:
+            return (
+                f"Nothing was found that surely helps: the pipeline stays as it is ({self.measure} {self.baseline:.4f} "
+                f"on the test questions, {before:.1f} ms a question)."
+            )
+        bounds = f", 95 % {self.ci95[0]:+.4f} to {self.ci95[1]:+.4f}" if self.ci95 else ""
+        p = f"p {self.p_value:.4f}" if self.p_value >= 0.0001 else "p < .0001"
+        verb = "won" if self.difference > 0 else "lost" if self.difference < 0 else "unchanged"
+        return (
+            f"{self.measure} {self.baseline:.4f} -> {self.tuned:.4f} on the test questions ({verb} {self.difference:+.4f}"
+            f"{bounds}, {p}) by {', '.join(self.by)}; {before:.1f} -> {after:.1f} ms a question."
+        )
+
+
+def won(result: SweepResult, dataset: Dataset, store: Store | None = None) -> Win:
+    """What the choice of a sweep has won over its baseline on the test questions, and at what latency.
+
+    Args:
+        result: Of a sweep whose choice and baseline were tested.
+        dataset: What it was tuned on.
+        store: Takes and keeps latencies, which belong to this machine.
+    """
+    from rag.eval.latency import time_alone
+
+    baseline, best = result.baseline, result.tested[0]
+    assert baseline is not None
+    measure = result.sweep.first.metric
+    queries = dataset.split(result.dataset["test"]).queries
+    latency = [
+        float(np.percentile(time_alone(one.evaluation.pipeline, queries, seed=0, store=store), 50) * 1e3)
+        for one in (baseline, best)
+    ]
+    against = best.against[measure]
+    assert isinstance(result.sweep.sampler, Moves)
+    steps = result.sweep.sampler.walked(result.sweep.space, result.sweep.goals[0], result.trials).steps
+    by = tuple(f"{one.name} {_said(one.before)} -> {_said(one.after)}" for one in steps if one.kept)
+    return Win(
+        measure,
+        float(baseline.metrics[measure]),
+        float(best.metrics[measure]),
+        against.difference,
+        against.ci95,
+        against.p_value,
+        by,
+        (latency[0], latency[1]),
+        len(steps),
+        result.trials[0].seconds,
+    )
+
+
+def _said(value: Any) -> str:
+    return {True: "on", False: "off"}[value] if isinstance(value, bool) else str(value)

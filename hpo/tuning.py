@@ -89,10 +89,10 @@ def tune(
     from rag.hpo.result import conclude
 
     if auto:
-        from rag.hpo.auto.run import auto_sweep_of
+        from rag.hpo.auto.run import auto_sweep
 
         dataset = load_dataset(dataset) if isinstance(dataset, (str, Path)) else dataset
-        sweep = auto_sweep_of(sweep, dataset, budget=budget, scorers=scorers, encoders=encoders, settings=settings)
+        sweep = auto_sweep(sweep, dataset, budget=budget, scorers=scorers, encoders=encoders, settings=settings)
     else:
         sweep = _sweep(sweep, settings)
     source = dataset_source(sweep, dataset)

@@ -45,9 +45,10 @@ def tune_auto(
     from rag.console import echo, print_json, progress, status
     from rag.errors import ConfigError
     from rag.eval.datasets.load import load_dataset
-    from rag.hpo.auto.run import auto_sweep, seconds_of, written
+    from rag.hpo.auto.run import auto_config, seconds_of, written
     from rag.hpo.cli import print_result
     from rag.hpo.outputs import summary
+    from rag.hpo.sweep import sweep_from_config
     from rag.hpo.tuning import tune
     from rag.store.cli import open_store
     from rag.store.folder import replace_file
@@ -60,7 +61,7 @@ def tune_auto(
     settings: dict[str, Any] = {} if request.objective is None else {"objectives": [request.objective]}
     settings |= {} if storage is None else {"storage": storage}
     settings |= {} if trial_timeout is None else {"trial_timeout": trial_timeout}
-    sweep = auto_sweep(
+    config = auto_config(
         pipeline,
         data,
         budget=request.budget,
@@ -68,8 +69,9 @@ def tune_auto(
         encoders=[{"type": "sentence_transformer", "model": one} for one in request.encoders],
         **settings,
     )
+    sweep = sweep_from_config(config)
     if request.write is not None:
-        replace_file(request.write, written(sweep, request.dataset))
+        replace_file(request.write, written(config, request.dataset))
         echo(f"written: {request.write} (rag tune {request.write} runs it)", err=as_json)
     if request.plan:
         _print_plan(sweep, as_json)
@@ -97,14 +99,12 @@ def _print_plan(sweep: Sweep, as_json: bool) -> None:
     rows = sampler.plan(sweep.space)
     if as_json:
         moves = [{"parameter": n, "values": v, "expected_gain": gain, "anew": cost} for n, v, gain, cost in rows]
-        print_json(
-            {"moves": moves, "left_out": sampler.left_out, "tune": sweep.split("tune"), "seconds": sweep.timeout}
-        )
+        print_json({"moves": moves, "left_out": sampler.left_out, "tune": sweep.split("tune")})
         return
     console = out()
     console.print(
-        f"tuned on {sweep.split('tune')}, in {sweep.timeout:g} s; one change at a time, kept where it wins by more than "
-        "one standard error. As expected before anything is timed:",
+        f"tuned on {sweep.split('tune')}, in {sweep.timeout:g} s; one change at a time, kept where it wins by more "
+        "than one standard error. As expected before anything is timed:",
         soft_wrap=True,
     )
     table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0))
@@ -121,8 +121,9 @@ def recommend(
     dataset: Annotated[str, typer.Argument(metavar="DIR|NAME", help="A dataset: see `rag datasets`.")],
     budget: Annotated[str, typer.Option(metavar="TIME", help="After which no further rung is begun.")] = "10m",
     encoder: Annotated[
-        str, typer.Option(metavar="MODEL", help="An encoder, or lsa, which needs no model.")
-    ] = "sentence-transformers/all-MiniLM-L6-v2",
+        str | None,
+        typer.Option(metavar="MODEL", help="Or lsa, which needs none. By default RAG_EMBEDDER, else all-MiniLM-L6-v2."),
+    ] = None,
     scorer: Annotated[str | None, typer.Option(metavar="MODEL", help="A cross-encoder to rerank with.")] = None,
     objective: Annotated[str, typer.Option(metavar="MEASURE", help="What decides.")] = "nDCG@10",
     folder: Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Where the report goes.")] = None,
@@ -130,11 +131,10 @@ def recommend(
     store: StoreOption = None,
 ) -> None:
     """Measure a ladder of pipelines, from plain words to everything learned, and say which rung is worth its cost."""
-    from rag.hpo.auto.recommend import recommend as run
-    from rag.hpo.auto.recommended import print_table, write_recommendation
-
     from rag.console import print_json, progress
     from rag.eval.datasets.load import load_dataset
+    from rag.hpo.auto.recommend import recommend as run
+    from rag.hpo.auto.recommended import print_table, write_recommendation
     from rag.store.cli import open_store
 
     data = load_dataset(dataset)

@@ -15,7 +15,7 @@ from rag.hpo.auto.sampler import Moves
 from rag.hpo.sweep import Sweep, sweep_from_config
 from rag.pipeline import Pipeline
 
-__all__ = ["auto_sweep", "auto_sweep_of", "seconds_of", "written"]
+__all__ = ["auto_config", "auto_sweep", "seconds_of", "written"]
 
 _TRIALS = 0.8
 """Share of the budget that trials may take; the rest is for measuring on the test questions."""
@@ -36,7 +36,7 @@ def seconds_of(budget: str | float) -> float:
     return seconds
 
 
-def auto_sweep(
+def auto_config(
     pipeline: Pipeline,
     dataset: Dataset,
     *,
@@ -44,7 +44,7 @@ def auto_sweep(
     scorers: Sequence[Mapping[str, Any]] = (),
     encoders: Sequence[Mapping[str, Any]] = (),
     **settings: Any,
-) -> Sweep:
+) -> dict[str, Any]:
     """The sweep that ``rag tune --auto`` runs: everything worth trying on a pipeline, given the data and the time.
 
     Args:
@@ -68,22 +68,19 @@ def auto_sweep(
         budget=round(seconds * _TRIALS, 3),
         left_out=found.left_out,
     )
-    return sweep_from_config(
-        {
-            "type": "sweep",
-            "pipeline": found.config,
-            "splits": {"tune": facts.split, "test": "test"},
-            "sampler": sampler.spec.to_config(),
-            "n_trials": _most(found.config),
-            "timeout": seconds,
-            "folds": FOLDS,
-            "name": "auto",
-        }
-        | settings
-    )
+    return {
+        "type": "sweep",
+        "pipeline": found.config,
+        "splits": {"tune": facts.split, "test": "test"},
+        "sampler": sampler.spec.to_config(),
+        "n_trials": _most(found.config),
+        "timeout": seconds,
+        "folds": FOLDS,
+        "name": "auto",
+    } | settings
 
 
-def auto_sweep_of(
+def auto_sweep(
     pipeline: Any,
     dataset: Dataset | None,
     *,
@@ -105,7 +102,9 @@ def auto_sweep_of(
         pipeline = Pipeline.from_yaml(pipeline)
     if not isinstance(pipeline, Pipeline):
         raise ConfigError("auto=True takes a pipeline, its file or its configuration", parameter="sweep")
-    return auto_sweep(pipeline, dataset, budget=budget, scorers=scorers, encoders=encoders, **settings)
+    return sweep_from_config(
+        auto_config(pipeline, dataset, budget=budget, scorers=scorers, encoders=encoders, **settings)
+    )
 
 
 def _most(node: Any) -> int:
@@ -116,11 +115,10 @@ def _most(node: Any) -> int:
     return sum(_most(value) for value in node) if isinstance(node, list) else 0
 
 
-def written(sweep: Sweep, dataset: str | Path | None) -> str:
-    """The sweep as a file to edit."""
+def written(config: Mapping[str, Any], dataset: str | Path | None) -> str:
+    """What :func:`auto_config` says as a file to edit; what stands in it several times is written once."""
     from rag.config.writing import dump
 
-    config = sweep.spec.to_config()
-    if dataset is not None:
-        config["dataset"] = str(dataset)
-    return dump({name: value for name, value in config.items() if value is not None})
+    head = {"type": "sweep", "dataset": None if dataset is None else str(dataset)}
+    sampler = {name: value for name, value in config["sampler"].items() if value}
+    return dump(head | {"objectives": ["nDCG@10"]} | dict(config) | {"sampler": sampler}, aliases=True)

@@ -31,8 +31,8 @@ class Moves(Sampler):
 
     Args:
         gains: Expected gain of tuning a parameter, by name; those left out count .003.
-        costs: What a trial does anew after a parameter has changed, by name: ``learn``, ``encode``, ``score``; those left
-            out only search.
+        costs: What a trial does anew after a parameter has changed, by name: ``learn``, ``encode``, ``score``; those
+            left out only search.
         budget: Seconds that all trials may take together: a change whose trial is expected to take longer than what is
             left is not tried. None tries everything.
         left_out: What was not made part of the space, and why; goes into the notes.
@@ -57,9 +57,7 @@ class Moves(Sampler):
     def check(self, space: Space, n_objectives: int) -> None:
         super().check(space, n_objectives)
         if space.start is None:
-            raise ConfigError(
-                "the sampler 'moves' begins with the point of all defaults, which the constraints rule out"
-            )
+            raise ConfigError("'moves' begins with the point of all defaults, which the constraints rule out")
 
     def optuna(self, space: Space, *, seed: int, number: int) -> BaseSampler:
         from rag.hpo.samplers.proposing import PointSampler
@@ -91,8 +89,8 @@ class Moves(Sampler):
     def notes(self, space: Space, goal: Objective, trials: Sequence[Finished]) -> list[str]:
         done = self.walked(space, goal, trials)
         notes = [
-            f"{step.name} {_said(step.before)} -> {_said(step.after)}: {step.gain:+.4f} on the tuning queries, standard "
-            f"error {step.error:.4f}, {'kept' if step.kept else 'left as it was'} ({step.trials} "
+            f"{step.name} {_said(step.before)} -> {_said(step.after)}: {step.gain:+.4f} on the tuning queries, "
+            f"standard error {step.error:.4f}, {'kept' if step.kept else 'left as it was'} ({step.trials} "
             f"{'trial' if step.trials == 1 else 'trials'}, {step.seconds:.1f} s)"
             for step in done.steps
         ]
@@ -128,9 +126,7 @@ class Moves(Sampler):
 
         metric = (study.metric_names or [""])[0]
         if not metric or metric in COSTS:
-            raise ConfigError(
-                f"the sampler 'moves' compares query by query: the objective must be a measure, not {metric}"
-            )
+            raise ConfigError(f"'moves' compares query by query: the objective must be a measure, not {metric}")
         goal = Objective(metric, "minimize" if study.directions[0] == StudyDirection.MINIMIZE else "maximize")
         return self._walk(space, goal, _trials(space, study)).following
 

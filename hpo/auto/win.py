@@ -63,8 +63,9 @@ class Win:
         p = f"p {self.p_value:.4f}" if self.p_value >= 0.0001 else "p < .0001"
         verb = "won" if self.difference > 0 else "lost" if self.difference < 0 else "unchanged"
         return (
-            f"{self.measure} {self.baseline:.4f} -> {self.tuned:.4f} on the test questions ({verb} {self.difference:+.4f}"
-            f"{bounds}, {p}) by {', '.join(self.by)}; {before:.1f} -> {after:.1f} ms a question."
+            f"{self.measure} {self.baseline:.4f} -> {self.tuned:.4f} on the test questions "
+            f"({verb} {self.difference:+.4f}{bounds}, {p}) by {', '.join(self.by)}; "
+            f"{before:.1f} -> {after:.1f} ms a question."
         )
 
 

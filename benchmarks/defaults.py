@@ -54,7 +54,7 @@ def _print(dataset: Dataset, rows: list[tuple[str, dict[str, Any]]], store: Stor
     for label, retriever in rows:
         pipeline = Pipeline.from_config({"type": "pipeline", "retriever": retriever})
         found = evaluate(pipeline, dataset, measures=MEASURES, timed=False, store=store)
-        values = np.array([found.values[query.id]["nDCG@10"] for query in found.split.queries])
+        values = np.array([found.values["nDCG@10"][query.id] for query in found.split.queries])
         first = values if first is None else first
         said = compare(values, first)
         low, high = said.ci95 or (0.0, 0.0)

@@ -98,7 +98,7 @@ class _Moves:
         config = self.found.config
         if config["chunker"]["type"] != "none":
             return
-        sentences = {"type": "sentence", "size": 200, "overlap": 0, "unit": "tokens"}
+        sentences = {"type": "sentence", "size": 1000, "overlap": 0, "unit": "characters"}
         config["chunker"] = choice("chunker", [config["chunker"], sentences])
         self.found.opened.add("chunker", 0.006, "encode")
 

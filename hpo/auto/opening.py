@@ -89,7 +89,7 @@ def _distribution(mark: Tunable, value: Any, config: Any, place: str) -> Mapping
     if isinstance(value, Component):
         others = [{"type": one} for one in mark.choices if one != value.type]
         return choice(place, [config, *others])
-    values = list(mark.values)
+    values = list(mark.values(value))
     if isinstance(value, float) or any(isinstance(one, float) for one in values):
         values, value = [float(one) for one in values], float(value)
     if value not in values:

@@ -202,7 +202,7 @@ def _measured(
         index_bytes(found.pipeline),
         found.pipeline.spec.to_config(),
     )
-    on = tuned if tuned is not None else np.array([found.values[q.id][measure] for q in found.split.queries])
+    on = tuned if tuned is not None else np.array([found.values[measure][q.id] for q in found.split.queries])
     return result, on
 
 
@@ -231,7 +231,7 @@ def _curve(
         part = Split(queries, {query.id: train.qrels[query.id] for query in queries})
         smaller = Dataset(dataset.name, dataset.corpus, {**dataset.splits, "train": part})
         found = _evaluated(learns.config, smaller, measure, store, timed=False)
-        values = np.array([found.values[query.id][measure] for query in found.split.queries])
+        values = np.array([found.values[measure][query.id] for query in found.split.queries])
         bounds = interval(values[:, None], seed=0)
         points.append((size, float(values.mean()), tuple(bounds[0]) if bounds else None))
     return tuple(points)

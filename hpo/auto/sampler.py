@@ -105,7 +105,7 @@ class Moves(Sampler):
         """Name, values, expected gain and what is done anew, of each parameter in the order expected before anything is
         timed.
         """
-        times = {"search": 1.0, "learn": 8.0, "encode": 30.0, "score": 50.0}
+        times = {"search": 1.0, "learn": 30.0, "encode": 30.0, "score": 50.0}
         rows = [
             (
                 one.name,

@@ -20,7 +20,7 @@ __all__ = ["Guesses", "Step", "Walk", "walk"]
 _PAIRS = 30.0
 """Pairs that a scorer scores a second, until one was timed; a small cross-encoder on one core."""
 
-_LEARNING = 8.0
+_LEARNING = 30.0
 """Times that a search takes longer where a ranking is learned, until that was timed."""
 
 _FITTING = 0.5

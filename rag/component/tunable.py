@@ -21,6 +21,7 @@ class Tunable:
         step: Distance of neighboring numbers, counted from ``low``.
         choices: Values instead of a range; of a parameter that holds a component, names of its alternatives, each taken
             with its default arguments.
+        times: Numbers that the present value is multiplied by, where its unit is another argument.
         gain: What tuning it usually adds to nDCG@10: decides with the measured cost what is tried first.
     """
 
@@ -28,18 +29,20 @@ class Tunable:
     high: float | None = None
     step: float | None = None
     choices: tuple[Any, ...] = ()
+    times: tuple[float, ...] = ()
     gain: float = 0.003
 
     def __post_init__(self) -> None:
-        numbers = (self.low, self.high, self.step)
-        if bool(self.choices) == any(one is not None for one in numbers) or (not self.choices and None in numbers):
-            raise TypeError("Tunable takes low, high and step, or choices")
+        numbers = [one for one in (self.low, self.high, self.step) if one is not None]
+        if len(numbers) not in (0, 3) or (bool(numbers) + bool(self.choices) + bool(self.times)) != 1:
+            raise TypeError("Tunable takes low, high and step, or choices, or times")
 
-    @property
-    def values(self) -> tuple[Any, ...]:
-        """Everything worth trying, in order."""
+    def values(self, present: Any) -> tuple[Any, ...]:
+        """Everything worth trying, in order, where an argument is now ``present``."""
         if self.choices:
             return self.choices
+        if self.times:
+            return tuple(type(present)(present * factor) for factor in self.times)
         assert self.low is not None
         assert self.high is not None
         assert self.step is not None

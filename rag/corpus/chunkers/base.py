@@ -89,7 +89,7 @@ class SizedChunker(Chunker):
     def __init__(
         self,
         *,
-        size: Annotated[int, Field(ge=1, le=1_000_000), Tunable(choices=(128, 256, 512), gain=0.005)] = 256,
+        size: Annotated[int, Field(ge=1, le=1_000_000), Tunable(times=(0.5, 1, 2), gain=0.005)] = 256,
         overlap: Annotated[int, Field(ge=0, le=1_000_000)] = 0,
         unit: Unit = "tokens",
     ) -> None:

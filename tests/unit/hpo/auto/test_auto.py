@@ -99,7 +99,7 @@ def test_budgets_that_are_none(text):
 
 
 def test_it_wins_and_is_never_worse_on_the_tuning_questions(judged, tmp_path):
-    result = tune(HYBRID, judged, auto=True, budget="60s", out=tmp_path / "out", store=Store(tmp_path / "store"))
+    result = tune(HYBRID, judged, auto=True, budget="12s", out=tmp_path / "out", store=Store(tmp_path / "store"))
     assert result.win is not None
     first, best = result.trials[0], result.best
     assert best.metrics["nDCG@10"] >= first.metrics["nDCG@10"]

@@ -15,9 +15,9 @@ from pathlib import Path
 import numpy as np
 import optuna
 
-from rag.hpo.early_stopping import blocks, hopeless
-from rag.hpo.storage import open_storage
-from rag.hpo.trials import unpacked
+from rag.hpo.execution.early_stopping import blocks, hopeless
+from rag.hpo.execution.storage import open_storage
+from rag.hpo.execution.trials import unpacked
 
 
 def scores(folder: Path) -> np.ndarray:

@@ -17,14 +17,14 @@ import numpy as np
 import optuna
 
 from rag.config.source import node_from_python
-from rag.hpo.distributions import Categorical
-from rag.hpo.parameter import Parameter
 from rag.hpo.samplers.additive import Additive
 from rag.hpo.samplers.base import Sampler
 from rag.hpo.samplers.greedy import Greedy
 from rag.hpo.samplers.optuna import GP, NSGA2, TPE
 from rag.hpo.samplers.random import Random
-from rag.hpo.space import Space
+from rag.hpo.space.distributions import Categorical
+from rag.hpo.space.parameter import Parameter
+from rag.hpo.space.space import Space
 
 COLUMNS = ["Chunk Size", "Chunk Overlap", "Embedding Model", "Top-K", "Generative Mode"]
 DATASETS = ["AIArxiv", "BioASQ", "MiniWiki", "ClapNQ", "WatsonQA"]
@@ -158,7 +158,7 @@ def main() -> None:
 
 def print_fronts(tables: dict) -> None:
     """Exact Pareto fronts on dev, and their hypervolume from (0, 0)."""
-    from rag.hpo.choice import hypervolume, pareto
+    from rag.hpo.results.choice import hypervolume, pareto
 
     print("\n### Pareto fronts on dev: Lexical-AC x Lexical-FF\n")
     print("| dataset | size | hypervolume |")

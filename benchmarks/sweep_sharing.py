@@ -20,9 +20,9 @@ import numpy as np
 from rag.corpus.corpus import Corpus
 from rag.eval import load_dataset
 from rag.eval.datasets.base import Dataset, Split
+from rag.hpo.execution.trial import Bench
 from rag.hpo.planning import plan
 from rag.hpo.sweep import sweep_from_config
-from rag.hpo.trial import Bench
 from rag.hpo.tuning import tune
 from rag.store.store import Store
 

@@ -24,7 +24,7 @@ def render_page(
     template: str,
     view: Mapping[str, Any],
     *,
-    package: str = "eval",
+    package: str = "rag.eval",
     style: str | None = None,
     scripts: Sequence[str] = (),
     figures: Mapping[str, Any] | None = None,
@@ -49,7 +49,7 @@ def render_page(
     from markupsafe import Markup
 
     environment = Environment(
-        loader=ChoiceLoader([PackageLoader(package), PackageLoader("eval")]),
+        loader=ChoiceLoader([PackageLoader(package), PackageLoader("rag.eval")]),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -57,7 +57,7 @@ def render_page(
     )
     ours = (number, score, fine, seconds, percent, excerpt, clean)
     environment.filters |= {one.__name__: one for one in ours} | dict(filters or {})
-    assets = files("eval") / "templates"
+    assets = files("rag.eval") / "templates"
     styles = [(assets / "report.css").read_text(encoding="utf-8")]
     if style is not None:
         styles.append((files(package) / "templates" / style).read_text(encoding="utf-8"))

@@ -8,14 +8,14 @@ from rag._lazy import lazy_attributes
 
 if TYPE_CHECKING:
     from rag.hpo.auto.recommend import recommend
-    from rag.hpo.distributions import Categorical, Choice, Float, Int, Optional
     from rag.hpo.planning import plan
-    from rag.hpo.result import SweepResult
+    from rag.hpo.results.result import SweepResult
     from rag.hpo.samplers.additive import Additive
     from rag.hpo.samplers.greedy import Greedy
     from rag.hpo.samplers.grid import Grid
     from rag.hpo.samplers.optuna import GP, NSGA2, TPE
     from rag.hpo.samplers.random import Random
+    from rag.hpo.space.distributions import Categorical, Choice, FloatRange, IntRange, MaybePresent
     from rag.hpo.sweep import Sweep, read_sweep
     from rag.hpo.tuning import tune
 
@@ -26,11 +26,11 @@ __all__ = [
     "Additive",
     "Categorical",
     "Choice",
-    "Float",
+    "FloatRange",
     "Greedy",
     "Grid",
-    "Int",
-    "Optional",
+    "IntRange",
+    "MaybePresent",
     "Random",
     "Sweep",
     "SweepResult",
@@ -43,7 +43,9 @@ __all__ = [
 __getattr__, __dir__ = lazy_attributes(
     __name__,
     {
-        **dict.fromkeys(("Categorical", "Choice", "Float", "Int", "Optional"), "rag.hpo.distributions"),
+        **dict.fromkeys(
+            ("Categorical", "Choice", "FloatRange", "IntRange", "MaybePresent"), "rag.hpo.space.distributions"
+        ),
         **dict.fromkeys(("GP", "NSGA2", "TPE"), "rag.hpo.samplers.optuna"),
         "Additive": "rag.hpo.samplers.additive",
         "recommend": "rag.hpo.auto.recommend",
@@ -51,7 +53,7 @@ __getattr__, __dir__ = lazy_attributes(
         "Grid": "rag.hpo.samplers.grid",
         "Random": "rag.hpo.samplers.random",
         "Sweep": "rag.hpo.sweep",
-        "SweepResult": "rag.hpo.result",
+        "SweepResult": "rag.hpo.results.result",
         "plan": "rag.hpo.planning",
         "read_sweep": "rag.hpo.sweep",
         "tune": "rag.hpo.tuning",

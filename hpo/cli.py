@@ -11,7 +11,7 @@ from rag.cli import JsonOption, SetOption, StoreOption
 
 if TYPE_CHECKING:
     from rag.hpo.planning import Plan
-    from rag.hpo.result import SweepResult
+    from rag.hpo.results.result import SweepResult
 
 __all__ = ["print_result", "tune"]
 
@@ -69,7 +69,7 @@ def tune(
     from rag.store.cli import open_store
 
     if auto:
-        from rag.hpo.auto.cli import Request, tune_auto
+        from rag.hpo.auto_cli import Request, tune_auto
 
         if trials is not None or workers > 1 or retry_failed:
             raise ConfigError("--auto goes step by step: without --trials, --workers and --retry-failed")
@@ -100,7 +100,7 @@ def tune(
         return
     if dataset is None and request.dataset is None:
         raise ConfigError("say on which dataset: --dataset, or 'dataset' in the sweep")
-    from rag.hpo.outputs import summary
+    from rag.hpo.results.summary import summary
     from rag.hpo.tuning import tune as run
 
     name = str(dataset or request.dataset)
@@ -165,8 +165,8 @@ def print_result(result: SweepResult, target: Path) -> None:
 
     console = out()
     about, sweep = result.dataset, result.sweep
-    done = [one for one in result.trials if one.state != "repeated"]
-    stopped, failed = (sum(one.state == state for one in done) for state in ("stopped", "failed"))
+    done = [trial for trial in result.trials if trial.state != "repeated"]
+    stopped, failed = (sum(trial.state == state for trial in done) for state in ("stopped", "failed"))
     also = "".join(f", {n} {what}" for n, what in ((stopped, "stopped early"), (failed, "failed")) if n)
     console.print(
         Text.assemble(
@@ -181,22 +181,22 @@ def print_result(result: SweepResult, target: Path) -> None:
         table.add_column(heading, justify="left" if not heading else "right")
     baseline = result.baseline
     assert baseline is not None
-    table.add_row("baseline, test", *(_number(baseline.metrics[one]) for one in metrics), "")
-    for one, trial in zip(result.tested, _tested_trials(result), strict=True):
-        table.add_row(f"{one.name}, tuning", *(_number(trial.metrics[name]) for name in metrics), "")
-        against = one.against.get(sweep.first.metric)
+    table.add_row("baseline, test", *(_number(baseline.metrics[name]) for name in metrics), "")
+    for tested, trial in zip(result.tested, _tested_trials(result), strict=True):
+        table.add_row(f"{tested.name}, tuning", *(_number(trial.metrics[name]) for name in metrics), "")
+        against = tested.against.get(sweep.first.metric)
         said = ""
-        if against is not None and one.trial != baseline.trial:
+        if against is not None and tested.trial != baseline.trial:
             bounds = f" [{against.ci95[0]:+.4f}, {against.ci95[1]:+.4f}]" if against.ci95 else ""
             p = f"p {against.p_value:.3f}" if against.p_value >= 0.0005 else "p < .001"
             said = f"{against.difference:+.4f}{bounds}, {p}: {against.verdict.words}"
-        table.add_row(f"{one.name}, test", *(_number(one.metrics[name]) for name in metrics), said)
+        table.add_row(f"{tested.name}, test", *(_number(tested.metrics[name]) for name in metrics), said)
     console.print(table)
     console.print(Text(result.verdict), soft_wrap=True)
     if result.best is not None:
         for name, value in result.best.point.items():
             console.print(Text(f"  {name}: {value}"))
-    seconds, alone = sum(one.seconds for one in done), sum(one.alone for one in done)
+    seconds, alone = sum(trial.seconds for trial in done), sum(trial.alone for trial in done)
     console.print(f"trials took {seconds:.1f} s; without the store about {alone:.1f} s")
     for note in result.notes:
         console.print(Text(f"note: {note}"), soft_wrap=True)
@@ -205,8 +205,8 @@ def print_result(result: SweepResult, target: Path) -> None:
 
 
 def _tested_trials(result: SweepResult) -> list[Any]:
-    by_number = {one.number: one for one in result.trials if one.state != "repeated"}
-    return [by_number[one.trial] for one in result.tested if one.trial is not None]
+    by_number = {trial.number: trial for trial in result.trials if trial.state != "repeated"}
+    return [by_number[tested.trial] for tested in result.tested if tested.trial is not None]
 
 
 def _number(value: float) -> str:

@@ -1,4 +1,4 @@
-"""What can be optimised or bounded, and in which direction it is better."""
+"""Metrics that can be optimised or bounded, and the direction in which each is better."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ COSTS = {
     "texts_embedded": "texts embedded, a query",
     "index_bytes": "size of everything fitting has built, on disk",
 }
-"""What is measured besides quality; of all of them less is better."""
+"""Costs measured besides quality, with descriptions; less is better in all of them."""
 
 Direction = Literal["maximize", "minimize"]
 
 
 @dataclass(frozen=True)
 class Objective:
-    """One thing to optimise.
+    """A metric to optimise.
 
     Args:
         metric: A measure in ir_measures' spelling, or one of :data:`ANSWERS` or :data:`COSTS`.
-        direction: Which way is better.
+        direction: The direction that is better.
     """
 
     metric: str
@@ -55,7 +55,7 @@ def parse_metric(name: str) -> str:
     """A metric by its usual spelling.
 
     Raises:
-        ConfigError: There is none of that name.
+        ConfigError: No such metric.
     """
     if name in COSTS or name in ANSWERS:
         return name
@@ -73,9 +73,9 @@ def parse_objectives(texts: Sequence[str]) -> list[Objective]:
     better, of costs less, unless it is said.
 
     Raises:
-        ConfigError: Unknown, twice, or none at all.
+        ConfigError: An unknown or repeated metric, or no text at all.
     """
-    found: list[Objective] = []
+    objectives: list[Objective] = []
     for text in texts:
         words = text.split()
         said = words.pop(0) if len(words) == 2 and words[0] in ("maximize", "minimize") else None
@@ -88,9 +88,9 @@ def parse_objectives(texts: Sequence[str]) -> list[Objective]:
         except ConfigError as error:
             raise ConfigError(f"unknown objective: {error.mistakes[0].message}", parameter="objectives") from None
         direction: Direction = "minimize" if said == "minimize" or (said is None and metric in COSTS) else "maximize"
-        if any(one.metric == metric for one in found):
+        if any(objective.metric == metric for objective in objectives):
             raise ConfigError(f"the objective {metric} is given twice", parameter="objectives")
-        found.append(Objective(metric, direction))
-    if not found:
+        objectives.append(Objective(metric, direction))
+    if not objectives:
         raise ConfigError("name at least one, such as nDCG@10", parameter="objectives")
-    return found
+    return objectives

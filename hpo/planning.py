@@ -1,4 +1,4 @@
-"""What a sweep would compute, before anything is computed."""
+"""The plan of a sweep: the computations it would need and share, before anything is computed."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from rag.arguments import refuses_unknown
 from rag.embedders.base import Embedder
 from rag.errors import ConfigError
 from rag.eval.datasets.base import Dataset
-from rag.hpo.parameter import Point
+from rag.hpo.execution.trial import Bench
+from rag.hpo.space.point import Point
 from rag.hpo.sweep import Sweep
-from rag.hpo.trial import Bench
 from rag.pipeline import Pipeline
 from rag.store.fingerprint import fingerprint
 
@@ -65,8 +65,8 @@ def plan(sweep: Sweep, dataset: Dataset | None = None) -> Plan:
     elif points is not None:
         drawn = [points[n] for n in rng.permutation(len(points))[: min(sweep.n_trials, _SAMPLE)]]
     else:
-        found = (sweep.space.draw(rng) for _ in range(min(sweep.n_trials, _SAMPLE)))
-        drawn = [point for point in found if point is not None]
+        points_drawn = (sweep.space.draw(rng) for _ in range(min(sweep.n_trials, _SAMPLE)))
+        drawn = [point for point in points_drawn if point is not None]
     made: dict[str, list[str]] = {}
     refused, reason = 0, ""
     for point in drawn:
@@ -117,14 +117,14 @@ class _Work:
                     key = fingerprint([chunks, pipeline.retriever.fingerprint, child.fingerprint])
                     self._count("pairs scored, at most", key, budget * self.n_queries)
 
-    def _count(self, what: str, key: str, n: int) -> None:
-        self._needed[what] = self._needed.get(what, 0) + n
-        known = self._distinct.setdefault(what, {})
+    def _count(self, work: str, key: str, n: int) -> None:
+        self._needed[work] = self._needed.get(work, 0) + n
+        known = self._distinct.setdefault(work, {})
         known[key] = max(known.get(key, 0), n)  # a scorer with the larger budget has read what the smaller one needs
 
     @property
     def work(self) -> dict[str, tuple[int, int]]:
-        return {what: (n, sum(self._distinct[what].values())) for what, n in self._needed.items()}
+        return {work: (n, sum(self._distinct[work].values())) for work, n in self._needed.items()}
 
 
 def _chunks(pipeline: Pipeline) -> str:
@@ -132,41 +132,41 @@ def _chunks(pipeline: Pipeline) -> str:
     if not pipeline.chunker.needs_tokenizer:
         return pipeline.chunker.fingerprint
     tokens = next(
-        (one.fingerprint for _, one in pipeline.spec.walk() if isinstance(one, Embedder) and one.has_tokens), ""
+        (part.fingerprint for _, part in pipeline.spec.walk() if isinstance(part, Embedder) and part.has_tokens), ""
     )
     return fingerprint([pipeline.chunker.fingerprint, tokens])
 
 
 def _artifacts(pipeline: Pipeline) -> list[tuple[str, str]]:
-    """What a pipeline needs, step by step, each under an identity that contains what it is made from."""
+    """The artifacts of a pipeline, step by step, each with an identity that includes its inputs."""
     chunks = _chunks(pipeline)
-    found = [("passages", chunks)]
-    embedders = {one.fingerprint for _, one in pipeline.retriever.spec.walk() if isinstance(one, Embedder)}
-    found += [("vectors", fingerprint([chunks, one])) for one in sorted(embedders)]
-    found += [
-        ("indexes and other fitted parts", fingerprint([chunks, one.fingerprint, _below(parent)]))
-        for parent, one in _pairs(pipeline.retriever)
-        if one.spec.caches_state
+    artifacts = [("passages", chunks)]
+    embedders = {part.fingerprint for _, part in pipeline.retriever.spec.walk() if isinstance(part, Embedder)}
+    artifacts += [("vectors", fingerprint([chunks, key])) for key in sorted(embedders)]
+    artifacts += [
+        ("indexes and other fitted parts", fingerprint([chunks, part.fingerprint, _below(parent)]))
+        for parent, part in _pairs(pipeline.retriever)
+        if part.spec.caches_state
     ]
     before: Any = chunks
     for name, step in pipeline._steps():
         before = fingerprint([before, step.fingerprint])
-        found.append((f"candidates after {name.split()[0]}", before))
-    return found
+        artifacts.append((f"candidates after {name.split()[0]}", before))
+    return artifacts
 
 
 def _pairs(component: Any) -> list[tuple[Any, Any]]:
     """Components with the one that holds them."""
-    found: list[tuple[Any, Any]] = [(component, component)]
+    pairs: list[tuple[Any, Any]] = [(component, component)]
     stack = [component]
     while stack:
         parent = stack.pop()
         for _, child in parent.spec.children():
-            found.append((parent, child))
+            pairs.append((parent, child))
             stack.append(child)
-    return found
+    return pairs
 
 
 def _below(parent: Any) -> list[str]:
     """The embedders that an index beside them is built from."""
-    return sorted(one.fingerprint for _, one in parent.spec.children() if isinstance(one, Embedder))
+    return sorted(part.fingerprint for _, part in parent.spec.children() if isinstance(part, Embedder))

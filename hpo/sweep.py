@@ -1,4 +1,4 @@
-"""The sweep file: a pipeline in which values are distributions, and what to look for in it."""
+"""The sweep: a pipeline in which values are distributions, and the objectives to choose by."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from rag.component import Component
 from rag.config import build
 from rag.config.source import Node, extended, node_from_python, read_source
 from rag.errors import ConfigError, Location, Mistake, did_you_mean
-from rag.hpo.constraints import Bound
-from rag.hpo.distributions import Scalar
 from rag.hpo.objectives import ANSWERS, COSTS, Objective, parse_metric, parse_objectives
 from rag.hpo.samplers.base import Sampler
 from rag.hpo.samplers.optuna import TPE
-from rag.hpo.space import Space
-from rag.hpo.storage import check_url
-from rag.registry import types_of
+from rag.hpo.space.constraints import Bound
+from rag.hpo.space.distributions import Scalar
+from rag.hpo.space.space import Space
+from rag.hpo.storage_url import check_url
+from rag.registry import component_class, types_of
 
 __all__ = ["Sweep", "check_sweep", "read_sweep"]
 
@@ -30,17 +30,17 @@ _NOWHERE = Location("")
 
 
 class Sweep(Component):
-    """Tries pipelines of a space, and chooses.
+    """Tries pipelines of a search space, and chooses the best.
 
     Args:
         pipeline: A pipeline in which any value may be a distribution; ``extends: FILE`` takes the rest from a pipeline
             file.
-        objectives: What to optimise: measures as ir_measures spells them; of written answers ``token_recall``,
+        objectives: The metrics to optimise: measures as ir_measures spells them; of written answers ``token_recall``,
             ``token_f1``, ``exact_match``; ``latency_p50_ms``, ``latency_p95_ms``, ``scorer_calls``, ``llm_calls``,
             ``llm_tokens``, ``texts_embedded`` (a query), ``index_bytes``. Measures are maximised and costs minimised
             unless it is said (``minimize AP``). With several, the result is a Pareto front.
-        constraints: Between parameters (``overlap < size``), or on what is measured (``latency_p95_ms < 50``).
-        sampler: What decides which configuration is tried next; its name, or a mapping with arguments.
+        constraints: Between parameters (``overlap < size``), or on metrics (``latency_p95_ms < 50``).
+        sampler: The sampler, which decides the configuration to try next; its name, or a mapping with arguments.
         n_trials: Configurations to try. One that comes up again reuses its result and is not counted.
         timeout: Seconds after which no trial is begun.
         trial_timeout: Seconds after which a trial is ended, whatever it does, and counts as failed. Trials run in
@@ -48,12 +48,12 @@ class Sweep(Component):
         max_failed: Share of the texts asked of a language model (summaries, rewritten queries, answers) that may be
             missing in any step of a trial; with more, it counts as failed. The default lets a few refusals pass, which
             are part of what a model does, and no outage.
-        seed: For everything random.
+        seed: The seed of everything random.
         dataset: A folder, a dataset file, or a name: see ``rag datasets``.
-        splits: Which judged queries to ``tune`` on and which to ``test`` the result on. By default ``dev``, or
+        splits: The splits to ``tune`` on and to ``test`` the result on. By default ``dev``, or
             ``train`` where there is no ``dev``, and ``test``.
         folds: When tuning on ``train``, a pipeline that learns is cross-validated in so many parts.
-        baseline: What the result is compared with: a pipeline file, or a pipeline. By default the point of the space
+        baseline: The pipeline that the result is compared with: a file, or a mapping. By default the point of the space
             that has all defaults.
         enqueue: Points to try first, values by parameter; what is left out is as in the baseline. The baseline's own
             point always comes first of all.
@@ -65,8 +65,8 @@ class Sweep(Component):
         retest: Measure so many of the best again on queries set aside, and choose by those. 0 does not.
         fresh: Share of the tuning queries that is set aside for that.
         ignore_identical_ids: Leave a document out whose id is the query's (as ArguAna's queries are documents).
-        name: What the sweep is called in its storage.
-        storage: Where trials are kept, as a URL: ``journal:FILE``, ``sqlite:///FILE`` (one process), ``postgresql://...``,
+        name: The name of the sweep in its storage.
+        storage: The URL of the storage of trials: ``journal:FILE``, ``sqlite:///FILE`` (one process), ``postgresql://...``,
             ``mysql://...``. By default a journal file in the output folder.
     """
 
@@ -122,9 +122,9 @@ class Sweep(Component):
         self.storage = storage
         self.bounds = _bounds(self.constraints)
         self.folder = Path()
-        """What paths in it are relative to: where the file lies."""
+        """The folder that paths in the sweep are relative to: that of its file."""
         self.written: Node | None = None
-        """What it was read from, for the places of mistakes."""
+        """The tree it was read from, with the location of each value."""
         check_url(storage)
         if len(self.goals) > 1 and (choice != "best" or retest):
             raise ConfigError(
@@ -152,14 +152,11 @@ class Sweep(Component):
         Raises:
             ConfigError: Every mistake in it.
         """
-        mistakes: list[Mistake] = []
-        return self._parsed(
-            node_from_python(self.pipeline), [node_from_python(one) for one in self.constraints], mistakes
-        )
+        return self._parsed([])
 
     @cached_property
     def metrics(self) -> tuple[str, ...]:
-        """Everything that a trial measures: objectives, then what constraints bound."""
+        """The metrics that a trial measures: objectives, then those that constraints bound."""
         return tuple(dict.fromkeys([o.metric for o in self.goals] + [b.metric for b in self.bounds]))
 
     def split(self, name: Literal["tune", "test"]) -> str | None:
@@ -169,26 +166,26 @@ class Sweep(Component):
     @property
     def measures(self) -> tuple[str, ...]:
         """The metrics of ranked lists, by ir_measures."""
-        return tuple(one for one in self.metrics if one not in COSTS and one not in ANSWERS)
+        return tuple(name for name in self.metrics if name not in COSTS and name not in ANSWERS)
 
     @property
     def answer_measures(self) -> tuple[str, ...]:
         """The metrics of written answers; without any, no trial writes one."""
-        return tuple(one for one in self.metrics if one in ANSWERS)
+        return tuple(name for name in self.metrics if name in ANSWERS)
 
     @property
     def first(self) -> Objective:
         """The objective that intervals and tests are about: the first that is a measure, else the first."""
-        return next((one for one in self.goals if one.metric not in COSTS), self.goals[0])
+        return next((goal for goal in self.goals if goal.metric not in COSTS), self.goals[0])
 
     def enqueued(self) -> list[dict[str, Any]]:
         """The points to try first.
 
         Raises:
-            ConfigError: One names a parameter that is none, has a value that it cannot take, or breaks a constraint.
+            ConfigError: A point names an unknown parameter, has a value that it cannot take, or breaks a constraint.
         """
         space = self.space
-        found = [] if space.start is None else [dict(space.start)]
+        points = [] if space.start is None else [dict(space.start)]
         for number, given in enumerate(self.enqueue):
             where = f"enqueue.{number}"
 
@@ -203,14 +200,14 @@ class Sweep(Component):
                 if not meant:
                     hint = did_you_mean(name, [p.name for p in space.parameters])
                     raise wrong(f"there is no parameter '{name}'{hint}", f"{where}.{name}")
-                named |= {one.name: value for one in meant}
+                named |= {parameter.name: value for parameter in meant}
             point = space.complete(named)
             if not space.contains(point):
                 raise wrong(f"{dict(given)} is no point of the space")
             if not space.allows(point):
                 raise wrong(f"breaks {'; '.join(space.broken(point))}")
-            found.append(point)
-        return found
+            points.append(point)
+        return points
 
     def _placed(self, mistake: Mistake) -> Mistake:
         """A mistake with the place of the value that its path names, as far as the file has it."""
@@ -225,8 +222,36 @@ class Sweep(Component):
                 node = inside[int(step)]
         return replace(mistake, location=node.location if node.location.file else None)
 
-    def _parsed(self, pipeline: Node, constraints: Sequence[Node], mistakes: list[Mistake]) -> Space:
-        rules = [one for one in constraints if _bound(str(one.value)) is None]
+    def with_settings(self, settings: Mapping[str, Any]) -> Sweep:
+        """A copy with other arguments, over the same space unless the pipeline or the constraints are among them.
+
+        Args:
+            settings: Arguments by name; a sampler may be given by its name alone.
+
+        Raises:
+            ConfigError: An argument is wrong, or the sampler cannot handle the space.
+        """
+        settings = dict(settings)
+        if isinstance(settings.get("sampler"), str):
+            settings["sampler"] = component_class("sampler", settings["sampler"])()
+        changed = type(self)(**{**self.spec.arguments, **settings})
+        changed.folder = self.folder
+        if not {"pipeline", "constraints"} & set(settings):
+            changed.space = self.space
+        changed.sampler.check(changed.space, len(changed.objectives))
+        return changed
+
+    def _nodes(self) -> tuple[Node, list[Node]]:
+        """The pipeline and the constraints, with locations where the sweep was read from a file."""
+        if self.written is None:
+            return node_from_python(self.pipeline), [node_from_python(text) for text in self.constraints]
+        constraints = self.written.value.get("constraints")
+        return self.written.value["pipeline"], [] if constraints is None else constraints.value
+
+    def _parsed(self, mistakes: list[Mistake]) -> Space:
+        """The space, unless there are mistakes, those given among them."""
+        pipeline, constraints = self._nodes()
+        rules = [node for node in constraints if _bound(str(node.value)) is None]
         space = Space.parse(pipeline, constraints=rules, mistakes=mistakes)
         if space is not None and not mistakes:
             try:
@@ -235,7 +260,7 @@ class Sweep(Component):
                 path = ".".join(part for part in ("sampler", error.parameter) if part)
                 mistakes.append(Mistake(error.mistakes[0].message, path))
         if mistakes:
-            placed = [self._placed(one) for one in mistakes]
+            placed = [self._placed(mistake) for mistake in mistakes]
             raise ConfigError(sorted(placed, key=lambda mistake: mistake.location or _NOWHERE))
         assert space is not None
         return space
@@ -250,7 +275,7 @@ def read_sweep(path: str | Path, *, overrides: Sequence[str] = ()) -> Sweep:
         overrides: Assignments such as ``n_trials=20``, made before anything is checked.
 
     Raises:
-        ConfigError: Every mistake found, each with its place.
+        ConfigError: All mistakes, each with its location.
     """
     mistakes: list[Mistake] = []
     node = read_source(Path(path), overrides=overrides, mistakes=mistakes)
@@ -265,7 +290,7 @@ def sweep_from_config(config: Mapping[str, Any], *, folder: Path = Path()) -> Sw
 
 
 def check_sweep(path: Path, *, overrides: Sequence[str] = (), resolved: bool = False) -> str:
-    """What ``rag check`` says of a sweep file."""
+    """The output of ``rag check`` for a sweep file."""
     sweep = read_sweep(path, overrides=overrides)
     sweep.enqueued()
     space = sweep.space
@@ -274,12 +299,12 @@ def check_sweep(path: Path, *, overrides: Sequence[str] = (), resolved: bool = F
         point = space.start or (space.points or ({},))[0]
         return space.pipeline(point).to_yaml()
     size = f"{len(space.points):,} configurations" if space.points is not None else "endless configurations"
-    names = ", ".join(one.name for one in space.parameters)
+    names = ", ".join(parameter.name for parameter in space.parameters)
     return f"{path}: ok ({len(space.parameters)} parameters, {size}: {names})\n"
 
 
 def _sweep(node: Node, mistakes: list[Mistake], folder: Path) -> Sweep:
-    pipeline, constraints = None, list[Node]()
+    pipeline = None
     if isinstance(node.value, dict):
         entries = dict(node.value)
         entries.setdefault("type", Node("sweep", node.location))
@@ -289,9 +314,6 @@ def _sweep(node: Node, mistakes: list[Mistake], folder: Path) -> Sweep:
             if pipeline is None:
                 raise ConfigError(mistakes)
             entries["pipeline"] = pipeline
-        given = entries.get("constraints")
-        if given is not None and isinstance(given.value, list):
-            constraints = given.value
         if "sampler" in entries and isinstance(entries["sampler"].value, str):
             name = entries["sampler"]
             entries["sampler"] = replace(name, value={"type": name})
@@ -301,12 +323,11 @@ def _sweep(node: Node, mistakes: list[Mistake], folder: Path) -> Sweep:
         # Mistakes in the space and in the objectives are found in the same pass.
         if pipeline is not None and isinstance(pipeline.value, dict):
             Space.parse(pipeline, mistakes=mistakes)
-        if isinstance(node.value, dict) and not any(one.path.startswith("objectives") for one in mistakes):
+        if isinstance(node.value, dict) and not any(mistake.path.startswith("objectives") for mistake in mistakes):
             mistakes += _wrong_objectives(node.value.get("objectives"))
         raise ConfigError(sorted(mistakes, key=lambda mistake: mistake.location or _NOWHERE))
     sweep.folder, sweep.written = folder, node
-    assert pipeline is not None
-    sweep.__dict__["space"] = sweep._parsed(pipeline, constraints, mistakes)
+    sweep.space = sweep._parsed(mistakes)
     return sweep
 
 
@@ -314,9 +335,9 @@ def _wrong_objectives(given: Node | None) -> list[Mistake]:
     if given is None:
         return []
     try:
-        parse_objectives([str(one.value) for one in given.value])
+        parse_objectives([str(text.value) for text in given.value])
     except ConfigError as error:
-        return [replace(one, path="objectives", location=given.location) for one in error.mistakes]
+        return [replace(mistake, path="objectives", location=given.location) for mistake in error.mistakes]
     return []
 
 

@@ -1,39 +1,34 @@
-"""Running a sweep: trials through one store, by one process or several, then the choice."""
+"""Running a sweep: trials by one process or several, sharing one store, then the choice."""
 
 from __future__ import annotations
 
 import logging
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
+from typing import Any
 
 from rag.context import Progress, no_progress
 from rag.errors import ArtifactError, ConfigError, RagError
 from rag.eval.datasets.base import Dataset
 from rag.eval.datasets.load import load_dataset
-from rag.hpo.choice import pareto
-from rag.hpo.early_stopping import hopeless
+from rag.hpo.execution.early_stopping import hopeless
+from rag.hpo.execution.status import Status, reporting
+from rag.hpo.execution.study import SweepStudy
+from rag.hpo.execution.trial import Bench, Measured
+from rag.hpo.execution.trials import Asked, Finished
+from rag.hpo.execution.workers import Job, supervise
 from rag.hpo.objectives import COSTS
-from rag.hpo.outputs import check_target, write_outputs
-from rag.hpo.status import Status, reporting
-from rag.hpo.study import SweepStudy
+from rag.hpo.results.choice import best_of
+from rag.hpo.results.conclude import conclude
+from rag.hpo.results.outputs import check_target, write_outputs
+from rag.hpo.results.result import SweepResult
 from rag.hpo.sweep import Sweep, read_sweep, sweep_from_config
-from rag.hpo.trial import Bench, Measured
-from rag.hpo.trials import Asked, Finished
-from rag.hpo.workers import Job, supervise
 from rag.pipeline import Pipeline
 from rag.store.store import Store
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from rag.hpo.result import SweepResult
 
 __all__ = ["dataset_source", "tune"]
 
@@ -59,21 +54,21 @@ def tune(
     """Try configurations of a pipeline on a dataset's tuning queries, and report what holds on its test queries.
 
     Args:
-        sweep: A sweep, its file, or a mapping: of a sweep, or of a pipeline with distributions in it. With ``auto`` a
+        sweep: A sweep, its file, or a mapping of a sweep or of a pipeline with distributions. With ``auto`` a
             pipeline, its file, or a mapping.
-        dataset: Documents and judged queries; by default what the sweep names.
+        dataset: Documents and judged queries; by default those that the sweep names.
         auto: Make the sweep from the pipeline and the data, as ``rag tune --auto`` does.
         budget: With ``auto``: time for all of it, such as ``10m`` or ``90s``.
         scorers: With ``auto``: configurations of scorers to try reranking with.
         encoders: With ``auto``: configurations of embedders to try in place of the pipeline's.
         out: The folder of the sweep: trials are kept there, and results written. A sweep that was stopped goes on
             there. None keeps nothing.
-        store: Where what is computed is kept and shared between trials. None computes everything for each trial.
+        store: The store that trials share their computations through. None computes everything for each trial.
         workers: Processes that run trials; they share the store and the storage. From two on, and with a
             ``trial_timeout``, trials run in processes of their own, which a script starts below
             ``if __name__ == "__main__":``, as Python's :mod:`multiprocessing` asks for.
         retry_failed: Run failed trials of earlier starts again. Those whose reason is gone are in any case.
-        progress: Shows how far it is.
+        progress: Shows the progress.
         status: Opened while trials run, and given a line every few seconds: trials done, the best so far, time left.
             It takes the place of a bar of ``progress``.
         settings: Arguments of :class:`~rag.hpo.sweep.Sweep` that replace those of the file or mapping.
@@ -86,8 +81,6 @@ def tune(
         DataError: The dataset cannot be used, or has no queries to tune or to test on.
         ArtifactError: The storage holds another sweep, or cannot be used.
     """
-    from rag.hpo.result import conclude
-
     if auto:
         from rag.hpo.auto.run import auto_sweep
 
@@ -126,19 +119,31 @@ def tune(
                 _run(study, bench, deadline, bar)
         if others := study.running():
             logger.warning("%d trials are still run by others; the result does not know them", len(others))
-        result = conclude(sweep, study.finished(), bench, progress, study.remarks.messages)
-        if sweep.sampler.type == "moves" and result.tested:
-            from rag.hpo.auto.win import won
-
-            result = replace(result, win=won(result, data, store))
+        result = _concluded(sweep, study, bench, progress)
         if out is not None:
             write_outputs(result, folder)
         return result.checked()
 
 
+def _concluded(sweep: Sweep, study: SweepStudy, bench: Bench, progress: Progress) -> SweepResult:
+    """The result; of a walk with the trial that it has come to, and with what that has won."""
+    trials, remarks = study.finished(), study.remarks.messages
+    if sweep.sampler.type != "moves":
+        return conclude(sweep, trials, bench, progress, remarks)
+    from rag.hpo.auto.sampler import Moves
+    from rag.hpo.auto.win import won
+
+    assert isinstance(sweep.sampler, Moves)
+    goal = sweep.goals[0]
+    best = sweep.sampler.walked(sweep.space, goal, trials).best
+    notes = [*sweep.sampler.notes(sweep.space, goal, trials), *remarks]
+    result = conclude(sweep, trials, bench, progress, notes, walked=best)
+    return replace(result, win=won(result, bench.dataset, bench.store)) if result.tested else result
+
+
 @contextmanager
 def _storage_explained() -> Iterator[None]:
-    """A storage that fails in the middle, locked or gone, as one message; what was told before is in it."""
+    """Turns the failure of a storage, locked or gone, into one message; results told before are in the storage."""
     from optuna.exceptions import StorageInternalError
 
     try:
@@ -194,7 +199,7 @@ def _judge(study: SweepStudy, bench: Bench) -> Callable[[Measured], bool] | None
 
     def judge(measured: Measured) -> bool:
         gains = [
-            [_gain(one.metric, one.sign, measured, rival) for one in sweep.goals]
+            [_gain(goal.metric, goal.sign, measured, rival) for goal in sweep.goals]
             for rival in best_of(sweep, study.finished())
         ]
         return hopeless(gains, len(bench.queries), risk=risk, looks=bench.looks)
@@ -209,15 +214,6 @@ def _gain(metric: str, sign: float, measured: Measured, rival: Finished) -> Any:
     return sign * (values - rival.values[metric][: len(values)])
 
 
-def best_of(sweep: Sweep, trials: list[Finished]) -> list[Finished]:
-    """The feasible trials that no other beats: one (or several alike) with one objective, else the Pareto front."""
-    usable = [one for one in trials if one.feasible]
-    if not usable:
-        return []
-    values = np.array([[one.metrics[o.metric] for o in sweep.goals] for one in usable])
-    return [usable[n] for n in pareto(values, [o.direction for o in sweep.goals])]
-
-
 # -- reading the request ----------------------------------------------------------------------------------------------
 
 
@@ -230,24 +226,7 @@ def _sweep(given: Sweep | Pipeline | str | Path | Mapping[str, Any], settings: M
             config = {"pipeline": config}
         return sweep_from_config(config | dict(settings))
     sweep = given if isinstance(given, Sweep) else read_sweep(given)
-    if not settings:
-        return sweep
-    changed = type(sweep)(**{**sweep.spec.arguments, **_built(settings)})
-    changed.folder = sweep.folder
-    if not {"pipeline", "constraints"} & set(settings):
-        changed.__dict__["space"] = sweep.space
-    changed.sampler.check(changed.space, len(changed.objectives))
-    return changed
-
-
-def _built(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings with a sampler that is only named made one."""
-    from rag.registry import component_class
-
-    found = dict(settings)
-    if isinstance(found.get("sampler"), str):
-        found["sampler"] = component_class("sampler", found["sampler"])()
-    return found
+    return sweep.with_settings(settings) if settings else sweep
 
 
 def dataset_source(sweep: Sweep, given: Dataset | str | Path | None) -> Dataset | str | Path | None:

@@ -11,8 +11,7 @@ from rag.errors import ConfigError
 from rag.hpo.auto.data import FOLDS, MIN_LEARNED, Facts
 from rag.hpo.auto.opening import Opened, choice, opened
 from rag.pipeline import Pipeline
-from rag.retrievers.feedback import Feedback
-from rag.retrievers.query_memory import QueryMemory
+from rag.registry import component_class
 from rag.stage import Retriever
 
 __all__ = ["Derived", "derive"]
@@ -126,7 +125,7 @@ class _Moves:
         tests = (("feedback" in self.types, "it is there already"), _refused(self.pipeline.retriever))
         if self._lacks("feedback", *tests):
             return base
-        wrapped = opened(Feedback(), "feedback", self.found.opened) | {"target": base}
+        wrapped = opened(component_class("retriever", "feedback")(), "feedback", self.found.opened) | {"target": base}
         self.found.opened.add("feedback", 0.02, "search")
         return choice("feedback", [base, wrapped], ["off", "on"])
 
@@ -138,7 +137,7 @@ class _Moves:
         weight = {"tune": "categorical", "name": "memory.weight", "choices": [0.25, 0.5, 1.0, 2.0], "default": 0.5}
         for score in ("like", "cover"):
             if score == "cover" or self.embeds:
-                remembers = opened(QueryMemory(score=score), f"memory.{score}", into)
+                remembers = opened(component_class("retriever", "query_memory")(score=score), f"memory.{score}", into)
                 if score == "cover":
                     remembers["retriever"] = base
                 labels.append(score)
@@ -155,12 +154,10 @@ class _Moves:
         return choice("memory", options, labels)
 
     def learned_rank(self, base: Any) -> None:
-        from rag.rerankers.learned_rank.stage import LearnedRank
-
         if self._lacks("learned_rank", ("learned_rank" in self.types, "it is there already"), self._few):
             return
         into, stages = self.found.opened, self.found.config["stages"]
-        config = opened(LearnedRank(), "learned_rank", into, "learn")
+        config = opened(component_class("stage", "learned_rank")(), "learned_rank", into, "learn")
         if importlib.util.find_spec("lightgbm") is None:
             config["model"] = "linear_listwise"
             del into.gains["learned_rank.model"]
@@ -198,7 +195,7 @@ _SCORING = ("rerank", "cur", "adacur", "anncur", "axn", "graph_adaptive")
 def _refused(retriever: Retriever) -> tuple[bool, str]:
     """Whether feedback cannot ask it again, and why."""
     try:
-        Feedback(target=retriever)
+        component_class("retriever", "feedback")(target=retriever)
     except ConfigError as error:
         return True, error.mistakes[0].message
     return False, ""

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from rag.component import Component, Tunable
-from rag.retrievers.hybrid import Hybrid
 
 __all__ = ["Cost", "Opened", "choice", "opened"]
 
@@ -59,7 +58,7 @@ def opened(component: Component, path: str, into: Opened, cost: Cost = "search")
         if mark is not None and value is not None:
             config[name] = _distribution(mark, value, config[name], place)
             into.add(place, mark.gain, below)
-    if isinstance(component, Hybrid) and not component.fusion.weighs:
+    if component.type == "hybrid" and not component.fusion.weighs:  # type: ignore[attr-defined]
         config["weights"] = _weights(component, path, into)
     return config
 
@@ -99,7 +98,7 @@ def _distribution(mark: Tunable, value: Any, config: Any, place: str) -> Mapping
     return {"tune": "categorical", "name": place, "choices": values, "default": value}
 
 
-def _weights(hybrid: Hybrid, path: str, into: Opened) -> list[Any]:
+def _weights(hybrid: Any, path: str, into: Opened) -> list[Any]:
     """The first stays, and the others are tuned: only ratios count."""
     given = [float(one) for one in hybrid.weights or [1.0] * len(hybrid.retrievers)]
     first = given[0] or 1.0

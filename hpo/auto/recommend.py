@@ -19,10 +19,10 @@ from rag.eval.measures import interval
 from rag.hpo.auto.data import FOLDS, Facts, facts_of
 from rag.hpo.auto.run import seconds_of
 from rag.hpo.auto.rungs import Rung, rungs
-from rag.hpo.choice import one_standard_error
+from rag.hpo.execution.trial import Bench, index_bytes
 from rag.hpo.objectives import ANSWERS, COSTS, parse_metric
+from rag.hpo.results.choice import one_standard_error
 from rag.hpo.sweep import sweep_from_config
-from rag.hpo.trial import Bench, index_bytes
 from rag.pipeline import Pipeline
 from rag.store.store import Store
 

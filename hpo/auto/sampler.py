@@ -9,15 +9,16 @@ from pydantic import Field
 
 from rag.errors import ConfigError
 from rag.hpo.auto.walk import Guesses, Walk, walk
+from rag.hpo.execution.trials import Finished, read_finished
 from rag.hpo.objectives import COSTS, Objective
-from rag.hpo.parameter import Point, PointKey, point_key
 from rag.hpo.samplers.base import Sampler
-from rag.hpo.space import Space
-from rag.hpo.trials import Finished, read_finished
+from rag.hpo.space.point import Point, PointKey, point_key
+from rag.hpo.space.space import Space
 
 if TYPE_CHECKING:
     from optuna.samplers import BaseSampler
     from optuna.study import Study
+    from optuna.trial import FrozenTrial
 
     from rag.hpo.auto.opening import Cost
 
@@ -60,16 +61,15 @@ class Moves(Sampler):
             raise ConfigError("'moves' begins with the point of all defaults, which the constraints rule out")
 
     def optuna(self, space: Space, *, seed: int, number: int) -> BaseSampler:
-        from rag.hpo.samplers.proposing import PointSampler
+        from rag.hpo.samplers.point_sampler import PointSampler
+
+        class Walking(PointSampler):
+            def before_trial(self, study: Study, trial: FrozenTrial) -> None:
+                self.propose = lambda history: sampler._next(space, study)
+                super().before_trial(study, trial)
 
         sampler = self
-
-        class Proposes(PointSampler):
-            def before_trial(self, study: Study, trial: Any) -> None:
-                following = None if "fixed_params" in trial.system_attrs else sampler._next(space, study)
-                self._point = following or {}
-
-        return Proposes(self, space, seed)  # type: ignore[arg-type]
+        return Walking(lambda history: None, space, seed)
 
     def exhausted(self, space: Space, study: Study, *, seed: int) -> bool:
         return self._next(space, study) is None
@@ -82,9 +82,6 @@ class Moves(Sampler):
             known = numbered.get(one.number, one)
             by_point.setdefault(point_key(one.point), known if known is one else _at(known, one.point))
         return self._walk(space, goal, by_point)
-
-    def chosen(self, space: Space, goal: Objective, trials: Sequence[Finished]) -> Finished | None:
-        return self.walked(space, goal, trials).best
 
     def notes(self, space: Space, goal: Objective, trials: Sequence[Finished]) -> list[str]:
         done = self.walked(space, goal, trials)

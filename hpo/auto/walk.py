@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 
 from rag.hpo.auto.opening import Cost
+from rag.hpo.execution.trials import Finished
 from rag.hpo.objectives import Objective
-from rag.hpo.parameter import Parameter, Point, PointKey, point_key
-from rag.hpo.space import Space
-from rag.hpo.trials import Finished
+from rag.hpo.space.parameter import Parameter
+from rag.hpo.space.point import Point, PointKey, point_key
+from rag.hpo.space.space import Space
 
 __all__ = ["Guesses", "Step", "Walk", "walk"]
 

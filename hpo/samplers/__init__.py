@@ -1,1 +1,1 @@
-"""What decides which configuration is tried next: Optuna's samplers, and ours as Optuna samplers."""
+"""Samplers, which decide the configuration to try next: Optuna's, and those of this package as Optuna samplers."""

@@ -9,16 +9,18 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
-from rag.hpo.distributions import Float, Int, unit
-from rag.hpo.parameter import Parameter, Point
-from rag.hpo.samplers.base import History, ProposingSampler
-from rag.hpo.space import Space
+from rag.hpo.samplers.history import History
+from rag.hpo.samplers.proposing import ProposingSampler
+from rag.hpo.space.distributions import FloatRange, IntRange, unit
+from rag.hpo.space.parameter import Parameter
+from rag.hpo.space.point import Point
+from rag.hpo.space.space import Space
 
 __all__ = ["Additive"]
 
 
 class Additive(ProposingSampler):
-    """Fits a ridge regression on one-hot parameters to the scores so far and tries the point it thinks best.
+    """Fits a ridge regression on one-hot parameters to the scores so far and tries the point predicted to be best.
 
     It learns which embedder is good whatever the chunk size was, so a handful of trials is enough, and nobody has to
     say which parameter matters. Interactions it cannot see. Numbers get a piecewise linear part.
@@ -55,12 +57,12 @@ class Additive(ProposingSampler):
         if not left:
             return None
         rng.shuffle(left)  # ties are broken at random
-        features = self._features(space, [*left, *(one.point for one in history.tried)])
+        features = self._features(space, [*left, *(entry.point for entry in history.tried)])
         new, known = features[: len(left)], features[len(left) :]
         fresh = ((new > 0.5) & ~(known > 0.5).any(axis=0)).sum(axis=1)
         if len(history) < self.covering if self.covering is not None else fresh.any():
             return left[int(np.argmax(fresh))]
-        scores = np.array([np.nan if one.score is None else one.score for one in history.tried])
+        scores = np.array([np.nan if entry.score is None else entry.score for entry in history.tried])
         usable = np.isfinite(scores)
         if not usable.any():
             return left[0]
@@ -75,21 +77,21 @@ class Additive(ProposingSampler):
 
     def _features(self, space: Space, points: Sequence[Point]) -> npt.NDArray[np.float64]:
         """[n_points, n_features]: one-hot, or hats over the knots; 0 where a parameter does not exist."""
-        return np.concatenate([self.part(one, points) for one in space.parameters], axis=1)
+        return np.concatenate([self.part(parameter, points) for parameter in space.parameters], axis=1)
 
     def part(self, parameter: Parameter, points: Sequence[Point]) -> npt.NDArray[np.float64]:
         """The features of one parameter [n_points, n]."""
         distribution, name = parameter.distribution, parameter.name
         values = distribution.values()
-        numeric = isinstance(distribution, (Int, Float)) and (values is None or len(values) > self.levels)
+        numeric = isinstance(distribution, (IntRange, FloatRange)) and (values is None or len(values) > self.levels)
         if numeric:
             at = np.array([unit(distribution, point[name]) if name in point else np.nan for point in points])
             knots = np.linspace(0, 1, self.levels)
             hats = np.clip(1 - np.abs(at[:, None] - knots) * (self.levels - 1), 0, 1)
             return np.asarray(np.nan_to_num(hats), dtype=np.float64)
         places = {(type(value), value): number for number, value in enumerate(values or [])}
-        found = np.zeros((len(points), len(places)))
+        onehot = np.zeros((len(points), len(places)))
         for row, point in enumerate(points):
             if name in point and (type(point[name]), point[name]) in places:
-                found[row, places[type(point[name]), point[name]]] = 1
-        return found
+                onehot[row, places[type(point[name]), point[name]]] = 1
+        return onehot

@@ -10,9 +10,11 @@ import numpy as np
 from pydantic import Field
 
 from rag.errors import ConfigError, did_you_mean
-from rag.hpo.parameter import Parameter, Point, point_key
-from rag.hpo.samplers.base import History, ProposingSampler, unseen
-from rag.hpo.space import Space
+from rag.hpo.samplers.history import History
+from rag.hpo.samplers.proposing import ProposingSampler, unseen
+from rag.hpo.space.parameter import Parameter
+from rag.hpo.space.point import Point, point_key
+from rag.hpo.space.space import Space
 
 __all__ = ["Greedy"]
 
@@ -67,16 +69,18 @@ class Greedy(ProposingSampler):
         if self.order == "pipeline_order":
             return pipeline
         if self.order == "models_first":
-            models = [one for one in pipeline if _is_model(one)]
-            return models[::-1] + [one for one in pipeline if one not in models]
+            models = [parameter for parameter in pipeline if _is_model(parameter)]
+            return models[::-1] + [parameter for parameter in pipeline if parameter not in models]
         first = []
         for name in self.order:
-            meant = [one for one in pipeline if one.name == name or one.name.endswith(f".{name}")]
+            meant = [
+                parameter for parameter in pipeline if parameter.name == name or parameter.name.endswith(f".{name}")
+            ]
             if not meant:
-                known = [one.name for one in pipeline]
+                known = [parameter.name for parameter in pipeline]
                 raise ConfigError(f"there is no parameter '{name}'{did_you_mean(name, known)}", parameter="order")
-            first += [one for one in meant if one not in first]
-        return first + [one for one in pipeline if one not in first]
+            first += [parameter for parameter in meant if parameter not in first]
+        return first + [parameter for parameter in pipeline if parameter not in first]
 
     def propose(self, space: Space, history: History, *, seed: int) -> Point | None:
         order = self.ordered(space)
@@ -89,11 +93,11 @@ class Greedy(ProposingSampler):
                 if not parameter.exists(point):
                     continue
                 if self.redraw and turn == 0:
-                    decided = {one.name for one in order[:number]}
+                    decided = {other.name for other in order[:number]}
                     kept = {name: value for name, value in point.items() if name in decided}
                     point = space.draw(np.random.default_rng([seed, number]), kept) or point
                 step = self._step(space, point, parameter, seed)
-                following = next((one for one in step if one not in history), None)
+                following = next((point for point in step if point not in history), None)
                 if following is not None:
                     return following
                 point = _best(step, history, point)
@@ -106,23 +110,25 @@ class Greedy(ProposingSampler):
         values = parameter.distribution.values(self.levels) or []
         if not any(value == point[parameter.name] for value in values):
             values = [point[parameter.name], *values]
-        found = []
+        neighbors = []
         for number, value in enumerate(values):
             rng = np.random.default_rng([seed, space.parameters.index(parameter), number])
-            one = space.complete({**point, parameter.name: value}, rng)
-            if space.allows(one):
-                found.append(one)
-        return sorted(found, key=lambda one: point_key(one) != point_key(point))  # what we have comes first
+            neighbor = space.complete({**point, parameter.name: value}, rng)
+            if space.allows(neighbor):
+                neighbors.append(neighbor)
+        return sorted(
+            neighbors, key=lambda neighbor: point_key(neighbor) != point_key(point)
+        )  # the current point first
 
 
-def _best(points: Sequence[dict[str, Any]], history: History, point: dict[str, Any]) -> dict[str, Any]:
-    """The best of the points; the one we have when none is known, or as good."""
+def _best(points: Sequence[dict[str, Any]], history: History, current: dict[str, Any]) -> dict[str, Any]:
+    """The best of the points; the current one unless another has a higher score."""
     scores = history.scores
-    best, highest = point, scores.get(point_key(point))
-    for one in points:
-        score = scores.get(point_key(one))
+    best, highest = current, scores.get(point_key(current))
+    for point in points:
+        score = scores.get(point_key(point))
         if score is not None and (highest is None or score > highest):
-            best, highest = one, score
+            best, highest = point, score
     return best
 
 

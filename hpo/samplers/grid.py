@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from rag.errors import ConfigError
-from rag.hpo.parameter import Point
-from rag.hpo.samplers.base import History, ProposingSampler
-from rag.hpo.space import MOST_POINTS, Space
+from rag.hpo.samplers.history import History
+from rag.hpo.samplers.proposing import ProposingSampler
+from rag.hpo.space.point import Point
+from rag.hpo.space.space import MOST_POINTS, Space
 
 __all__ = ["Grid"]
 
@@ -18,7 +19,7 @@ class Grid(ProposingSampler):
     def check(self, space: Space, n_objectives: int) -> None:
         super().check(space, n_objectives)
         if space.points is None:
-            endless = [one.name for one in space.parameters if one.distribution.values() is None]
+            endless = [parameter.name for parameter in space.parameters if parameter.distribution.values() is None]
             if endless:
                 raise ConfigError(f"a grid needs values that can be listed: give a step to {', '.join(endless)}")
             raise ConfigError(f"a grid of more than {MOST_POINTS:,} points: use another sampler, or fewer values")

@@ -9,7 +9,7 @@ import numpy as np
 from pydantic import Field
 
 from rag.hpo.samplers.base import Sampler
-from rag.hpo.space import Space
+from rag.hpo.space.space import Space
 
 if TYPE_CHECKING:
     from optuna.samplers import BaseSampler
@@ -47,14 +47,14 @@ class TPE(Sampler):
             return TPESampler(
                 n_startup_trials=self.startup,
                 multivariate=True,
-                group=any(one.conditions != ({},) for one in space.parameters),
+                group=any(parameter.conditions != ({},) for parameter in space.parameters),
                 constant_liar=True,
                 seed=_seed(seed, number),
             )
 
 
 class GP(Sampler):
-    """Bayesian optimisation with a Gaussian process. For few parameters, most of them numbers, and dear trials.
+    """Bayesian optimisation with a Gaussian process. For few parameters, most of them numbers, and expensive trials.
 
     Args:
         startup: Trials at random before the model is used.

@@ -1,57 +1,61 @@
-"""Samplers of ours as Optuna sees them: the whole point is chosen before the trial, then handed out name by name."""
+"""Samplers that propose whole points, knowing the tree."""
 
 from __future__ import annotations
 
-from typing import Any
+from abc import abstractmethod
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from optuna.distributions import BaseDistribution
-from optuna.samplers import BaseSampler, RandomSampler
-from optuna.study import Study
-from optuna.trial import FrozenTrial
 
-from rag.hpo.parameter import Point
-from rag.hpo.samplers.base import History, ProposingSampler
-from rag.hpo.space import Space
+from rag.hpo.samplers.base import Sampler
+from rag.hpo.samplers.history import History
+from rag.hpo.space.point import Point
+from rag.hpo.space.space import Space
 
-__all__ = ["PointSampler"]
+if TYPE_CHECKING:
+    from optuna.samplers import BaseSampler
+    from optuna.study import Study
+
+__all__ = ["ProposingSampler", "unseen"]
 
 
-class PointSampler(BaseSampler):
-    """Works in any study whose objective asks for the parameters of the space.
+class ProposingSampler(Sampler):
+    """A sampler that proposes whole points, knowing the tree."""
+
+    @abstractmethod
+    def propose(self, space: Space, history: History, *, seed: int) -> Point | None:
+        """The next point; None when there is nothing left to try.
+
+        Args:
+            space: The space to search.
+            history: The points tried so far.
+            seed: The seed of the sweep.
+        """
+
+    def optuna(self, space: Space, *, seed: int, number: int) -> BaseSampler:
+        from rag.hpo.samplers.point_sampler import PointSampler
+
+        return PointSampler(partial(self.propose, space, seed=seed), space, seed)
+
+    def exhausted(self, space: Space, study: Study, *, seed: int) -> bool:
+        return self.propose(space, History.of(study, space), seed=seed) is None
+
+
+def unseen(space: Space, history: History, rng: np.random.Generator, tries: int = 1_000) -> dict[str, Any] | None:
+    """A random point that was not tried; None when there seems to be none.
 
     Args:
-        sampler: Proposes points.
-        space: The space.
-        seed: Of the sweep.
+        space: The space to draw from.
+        history: The points tried so far.
+        rng: The source of randomness.
+        tries: Draws before giving up, in a space with too many points to list.
     """
-
-    def __init__(self, sampler: ProposingSampler, space: Space, seed: int) -> None:
-        self.sampler, self.space, self.seed = sampler, space, seed
-        self._point: Point = {}
-        self._other = RandomSampler(seed=seed)
-
-    def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
-        return {}
-
-    def sample_relative(
-        self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
-    ) -> dict[str, Any]:
-        return {}
-
-    def before_trial(self, study: Study, trial: FrozenTrial) -> None:
-        if "fixed_params" in trial.system_attrs:  # enqueued
-            self._point = {}
-            return
-        point = self.sampler.propose(self.space, History.of(study, self.space), seed=self.seed)
-        if point is None:
-            study.stop()
-            point = self.space.complete({}, np.random.default_rng([self.seed, trial.number]))
-        self._point = point
-
-    def sample_independent(
-        self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
-    ) -> Any:
-        if param_name in self._point:
-            return self._point[param_name]
-        return self._other.sample_independent(study, trial, param_name, param_distribution)
+    if space.points is not None:
+        left = space.untried(history.scores)
+        return dict(left[int(rng.integers(len(left)))]) if left else None
+    for _ in range(tries):
+        point = space.draw(rng)
+        if point is not None and point not in history:
+            return point
+    return None

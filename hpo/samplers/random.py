@@ -7,9 +7,10 @@ from typing import Annotated
 import numpy as np
 from pydantic import Field
 
-from rag.hpo.parameter import Point
-from rag.hpo.samplers.base import History, ProposingSampler, unseen
-from rag.hpo.space import Space
+from rag.hpo.samplers.history import History
+from rag.hpo.samplers.proposing import ProposingSampler, unseen
+from rag.hpo.space.point import Point
+from rag.hpo.space.space import Space
 
 __all__ = ["Random"]
 

@@ -11,8 +11,8 @@ from plotly import graph_objects
 import rag.templates
 from rag.eval import load_dataset
 from rag.eval.datasets.base import Dataset
-from rag.hpo import Categorical, Float, Int, tune
-from rag.hpo.report import render_report
+from rag.hpo import Categorical, FloatRange, IntRange, tune
+from rag.hpo.results.report import render_report
 from rag.hpo.sweep import sweep_from_config
 from tests.e2e.chromium import COLLAPSED, SCROLLING, SHADED, Chromium, find_chromium
 from tests.e2e.test_report_browser import DRAWN, FILL, SCRIPTS, WORST_CONTRAST, complaints
@@ -30,9 +30,9 @@ PIPELINE = {
     "type": "pipeline",
     "retriever": {
         "type": "bm25",
-        "k1": Float(low=0.1, high=3.0),
+        "k1": FloatRange(low=0.1, high=3.0),
         "stemmer": Categorical(choices=["english", None]),
-        "top_k": Int(low=1, high=20),
+        "top_k": IntRange(low=1, high=20),
     },
     "stages": [],
 }

@@ -67,6 +67,23 @@ def test_foreign_modules_leave_imports_working(foreign: Path) -> None:
     ]
 
 
+def test_reports_find_their_templates_in_any_folder(foreign: Path) -> None:
+    code = (
+        "from pathlib import Path\n"
+        "import rag.templates\n"
+        "from rag.eval import load_dataset\n"
+        "from rag.hpo import Categorical, tune\n"
+        "retriever = {'type': 'bm25', 'top_k': Categorical(choices=[1, 5])}\n"
+        "data = load_dataset(Path(rag.templates.__file__).parent / 'starter' / 'data')\n"
+        "splits = {'tune': 'train', 'test': 'test'}\n"
+        "sweep = {'pipeline': {'type': 'pipeline', 'retriever': retriever, 'stages': []}, 'splits': splits}\n"
+        "tune(sweep, data, out='out', n_trials=1)\n"
+    )
+    result = run(sys.executable, "-c", code, cwd=foreign)
+    assert (result.returncode, result.stderr) == (0, "")
+    assert "<html" in (foreign / "out" / "report.html").read_text()
+
+
 def test_a_foreign_rag_in_the_working_folder_is_not_imported(tmp_path: Path) -> None:
     (tmp_path / "rag").mkdir()
     (tmp_path / "rag" / "__init__.py").write_text("raise SystemExit('the foreign rag was imported')\n")

@@ -17,7 +17,7 @@ import optuna
 import pyarrow.parquet as pq
 import pytest
 
-from rag.hpo.storage import open_storage
+from rag.hpo.execution.storage import open_storage
 from tests.e2e.test_cli import rag  # noqa: F401 - a fixture
 
 RAG = str(Path(sys.executable).parent / "rag")

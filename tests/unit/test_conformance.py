@@ -40,11 +40,11 @@ from rag.hpo import (
     Additive,
     Categorical,
     Choice,
-    Float,
+    FloatRange,
     Greedy,
     Grid,
-    Int,
-    Optional,
+    IntRange,
+    MaybePresent,
     Random,
     Sweep,
 )
@@ -590,14 +590,14 @@ class TestPipeline(ComponentConformance):
         )
 
 
-class TestInt(ComponentConformance):
+class TestIntRange(ComponentConformance):
     def make(self):
-        return Int(low=1, high=9, step=2, default=3, name="n")
+        return IntRange(low=1, high=9, step=2, default=3, name="n")
 
 
-class TestFloat(ComponentConformance):
+class TestFloatRange(ComponentConformance):
     def make(self):
-        return Float(low=0.1, high=10.0, log=True)
+        return FloatRange(low=0.1, high=10.0, log=True)
 
 
 class TestCategorical(ComponentConformance):
@@ -610,9 +610,9 @@ class TestChoice(ComponentConformance):
         return Choice(options=[{"type": "flat"}, {"type": "hnsw", "m": {"tune": "int", "low": 8, "high": 32}}])
 
 
-class TestOptional(ComponentConformance):
+class TestMaybePresent(ComponentConformance):
     def make(self):
-        return Optional(of={"type": "threshold", "top_k": 3}, default=True)
+        return MaybePresent(of={"type": "threshold", "top_k": 3}, default=True)
 
 
 class TestTPE(ComponentConformance):

@@ -17,14 +17,15 @@ from rag import ArtifactError, ConfigError, DataError, MissingExtraError, Pipeli
 from rag.eval import evaluate, load_dataset
 from rag.eval.datasets.base import Dataset
 from rag.eval.pages import number
-from rag.hpo import Categorical, Float, Int, plan, tune
-from rag.hpo.report import _view
-from rag.hpo.result import _notes, conclude, values_of
-from rag.hpo.storage import open_storage
-from rag.hpo.study import SweepStudy
+from rag.hpo import Categorical, FloatRange, IntRange, plan, tune
+from rag.hpo.execution.storage import open_storage
+from rag.hpo.execution.study import SweepStudy
+from rag.hpo.execution.trial import Bench, index_bytes
+from rag.hpo.execution.trials import Finished
+from rag.hpo.results.conclude import _notes, conclude
+from rag.hpo.results.report import _view
+from rag.hpo.results.tested import values_of
 from rag.hpo.sweep import sweep_from_config
-from rag.hpo.trial import Bench, index_bytes
-from rag.hpo.trials import Finished
 from rag.retrievers import BM25
 from rag.store.store import Store
 from tests.chat_server import chat_server
@@ -32,7 +33,7 @@ from tests.chat_server import chat_server
 DATA = Path(rag.templates.__file__).parent / "starter" / "data"
 PIPELINE = {
     "type": "pipeline",
-    "retriever": {"type": "bm25", "k1": Categorical(choices=[0.9, 0.1, 3.0]), "top_k": Int(low=1, high=4)},
+    "retriever": {"type": "bm25", "k1": Categorical(choices=[0.9, 0.1, 3.0]), "top_k": IntRange(low=1, high=4)},
     "stages": [],
 }
 
@@ -147,7 +148,7 @@ def test_a_sampler_that_repeats_itself_does_not_end_the_sweep(dataset):
 def test_trials_that_fail_are_told_and_the_sweep_goes_on(dataset, tmp_path):
     config = PIPELINE | {
         "retriever": {"type": "dense", "embedder": {"type": "lsa", "min_df": Categorical(choices=[1, 10**6])},
-                      "top_k": Int(low=1, high=2)},
+                      "top_k": IntRange(low=1, high=2)},
     }  # fmt: skip
     result = tune(sweep(pipeline=config, sampler="grid", n_trials=10), dataset, out=tmp_path / "out")
     assert ["complete", "complete", "failed", "failed"] == sorted(one.state for one in result.trials)
@@ -273,7 +274,7 @@ def test_a_folder_of_something_else_is_not_touched(dataset, tmp_path, name):
 def test_a_changed_space_keeps_what_still_fits(dataset, tmp_path):
     first = tune(sweep(n_trials=12), dataset, out=tmp_path)
     wider = PIPELINE | {
-        "retriever": {"type": "bm25", "k1": Categorical(choices=[0.9, 0.1, 1.5]), "top_k": Int(low=1, high=6)}
+        "retriever": {"type": "bm25", "k1": Categorical(choices=[0.9, 0.1, 1.5]), "top_k": IntRange(low=1, high=6)}
     }
     second = tune(sweep(pipeline=wider, n_trials=18), dataset, out=tmp_path)
     kept = [point for point in points(first) if point["retriever.k1"] != 3.0]
@@ -359,7 +360,7 @@ def test_other_storages(dataset, tmp_path):
 
 @pytest.mark.parametrize(("url", "extra"), [("mysql://u:secret@h/x", "mysql"), ("postgresql://u@h/x", "postgresql")])
 def test_a_server_whose_driver_is_missing(dataset, monkeypatch, url, extra):
-    monkeypatch.setattr("rag.hpo.storage.find_spec", lambda name: None)
+    monkeypatch.setattr("rag.hpo.execution.storage.find_spec", lambda name: None)
     with pytest.raises(MissingExtraError, match=rf"pip install 'rag-pipelines\[{extra}\]'"):
         tune(sweep(storage=url), dataset)
 
@@ -483,7 +484,7 @@ def test_nothing_is_concluded_from_nothing(dataset):
 
 
 def test_a_float_drawn_in_steps_repeats_itself(dataset):
-    config = {"type": "pipeline", "retriever": {"type": "bm25", "b": Float(low=0.0, high=0.3, step=0.1)}}
+    config = {"type": "pipeline", "retriever": {"type": "bm25", "b": FloatRange(low=0.0, high=0.3, step=0.1)}}
     result = tune(sweep(pipeline=config, n_trials=50, sampler="tpe"), dataset)
     assert len([one for one in result.trials if one.state == "complete"]) <= 4
 

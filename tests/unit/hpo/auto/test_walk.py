@@ -7,10 +7,10 @@ import pytest
 
 from rag.config.source import node_from_python
 from rag.hpo.auto.walk import Guesses, walk
+from rag.hpo.execution.trials import Finished
 from rag.hpo.objectives import Objective
-from rag.hpo.parameter import point_key
-from rag.hpo.space import Space
-from rag.hpo.trials import Finished
+from rag.hpo.space.point import point_key
+from rag.hpo.space.space import Space
 
 GOAL = Objective("nDCG@10", "maximize")
 NOISE = np.random.default_rng(0).normal(0, 0.01, size=200)

@@ -1,0 +1,183 @@
+"""Storages of trials: Optuna's, by URL, made safe for processes that are killed."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import re
+import socket
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rag.errors import ArtifactError, MissingExtraError
+from rag.hpo.optuna_private import journal_lock
+from rag.hpo.storage_url import without_password
+
+if TYPE_CHECKING:
+    from filelock import FileLock
+    from optuna.storages import BaseStorage
+    from optuna.trial import FrozenTrial
+
+__all__ = ["Explained", "Worker", "locked", "open_storage"]
+
+logger = logging.getLogger("rag.tune")
+
+_DRIVERS = {"postgresql": "psycopg", "mysql": "pymysql"}
+"""The driver for a server when the URL names none; each comes with the extra of the server's name."""
+_SECONDS = 120.0
+"""Time to wait for a lock that others hold; each holds it for milliseconds."""
+
+
+def open_storage(url: str | None, folder: Path) -> BaseStorage:
+    """A storage by URL; None is a journal file in the folder.
+
+    Raises:
+        ArtifactError: It cannot be opened: damaged, no such server, no right to write.
+        MissingExtraError: The driver for such a server is not installed.
+    """
+    from optuna.storages import RDBStorage
+    from optuna.storages.journal import JournalStorage
+
+    url = url or f"journal:{folder / 'study.journal'}"
+    if url.startswith("journal:"):
+        path = Path(re.sub("^journal:(//)?", "", url)).expanduser()
+        try:
+            return JournalStorage(_journal(path))
+        except OSError as error:
+            raise ArtifactError(f"{path}: cannot be the sweep's storage: {error}") from None
+        except (ValueError, LookupError, TypeError, AttributeError, AssertionError) as error:
+            raise ArtifactError(
+                f"{path}: cannot be the sweep's storage: damaged: {error}; put a copy back, or move it away to begin "
+                "anew"
+            ) from None
+    server = url.partition("://")[0]
+    if server in _DRIVERS:
+        url = url.replace(server, f"{server}+{_DRIVERS[server]}", 1)
+    server, _, driver = url.partition("://")[0].partition("+")
+    if driver == _DRIVERS.get(server) and find_spec(driver) is None:
+        raise MissingExtraError(f"a sweep's storage on {server}", package=driver, extra=server)
+    try:
+        return RDBStorage(url)
+    except Exception as error:  # SQLAlchemy and drivers raise what they like
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise ArtifactError(f"{without_password(url)}: cannot be the sweep's storage: {reason}") from None
+
+
+def _journal(path: Path) -> Any:
+    from optuna.storages.journal import JournalFileBackend
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock = _file_lock(path.with_name(f".{path.name}.lock"))
+    with lock:
+        _cut_torn_line(path)
+    return JournalFileBackend(str(path), lock_obj=journal_lock(lock))
+
+
+def _cut_torn_line(path: Path) -> None:
+    """Drop what a process killed while writing left behind its last complete line."""
+    if not path.exists():
+        return
+    with path.open("rb+") as file:
+        size = file.seek(0, os.SEEK_END)
+        whole = size
+        while whole > 0:
+            start = max(0, whole - 4096)
+            file.seek(start)
+            end = file.read(whole - start).rfind(b"\n")
+            if end >= 0:
+                whole = start + end + 1
+                break
+            whole = start
+        if whole < size:
+            file.truncate(whole)
+            logger.warning("%s: its last %d bytes are no whole line, and were cut off", path, size - whole)
+
+
+def _file_lock(path: Path) -> FileLock:
+    from filelock import FileLock
+
+    return FileLock(path, timeout=_SECONDS)
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Hold a file lock, so that only one process at a time is inside.
+
+    Args:
+        path: The lock file.
+
+    Raises:
+        ArtifactError: Another process has held the lock for longer than any needs.
+    """
+    from filelock import Timeout
+
+    try:
+        with _file_lock(path):
+            yield
+    except Timeout:
+        raise ArtifactError(f"{path}: the sweep is locked by another process; is one hanging?") from None
+
+
+class Worker:
+    """A process that runs trials, known to others by a lock that the system frees when it dies.
+
+    Args:
+        folder: The folder of the sweep.
+        id: The id of this worker; None makes one.
+    """
+
+    def __init__(self, folder: Path, id: str | None = None) -> None:
+        self.folder = folder / "workers"
+        self.host = socket.gethostname()
+        self.id = id or self.new_id()
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self._lock = _file_lock(self.folder / f"{self.id}.lock")
+        self._lock.acquire()
+
+    @staticmethod
+    def new_id() -> str:
+        """An id that no worker has."""
+        return f"{socket.gethostname()}-{uuid.uuid4().hex[:12]}"
+
+    def close(self) -> None:
+        self._lock.release()
+        with contextlib.suppress(OSError):
+            (self.folder / f"{self.id}.lock").unlink(missing_ok=True)
+
+    def has_died(self, trial: FrozenTrial) -> bool:
+        """Whether the worker of a running trial is gone. Of a worker on another machine nobody here can tell."""
+        from filelock import FileLock, Timeout
+
+        owner = trial.user_attrs.get("worker")
+        if owner is None:  # killed between taking a number and signing for it, which happens under the sweep's lock
+            return True
+        if owner == self.id or trial.user_attrs.get("host") != self.host:
+            return False
+        path = self.folder / f"{owner}.lock"
+        if not path.exists():
+            return True
+        try:
+            with FileLock(path, timeout=0):
+                pass
+        except Timeout:
+            return False
+        path.unlink(missing_ok=True)
+        return True
+
+
+class Explained:
+    """Turns the errors of a storage into one message."""
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        from optuna.exceptions import OptunaError
+
+        if isinstance(error, (OptunaError, KeyError, ValueError, AssertionError)):
+            raise ArtifactError(f"the sweep's storage cannot be read: {error}") from None

@@ -1,0 +1,294 @@
+"""The trials of a sweep in Optuna's storage: the next one, what came of it, and going on after a kill or a change."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rag.errors import ArtifactError, ConfigError
+from rag.hpo.execution.identity import identity_of
+from rag.hpo.execution.opening import Opening
+from rag.hpo.execution.recovery import config_of, content_of, failure_of
+from rag.hpo.execution.storage import Explained, Worker, locked, open_storage
+from rag.hpo.execution.trial import Bench, Measured
+from rag.hpo.execution.trials import (
+    Asked,
+    Finished,
+    about_measured,
+    counts,
+    has_begun,
+    is_extra,
+    is_numbered,
+    number_of,
+    read_finished,
+)
+from rag.hpo.optuna_private import fail_trial, fixed_params, set_attribute
+from rag.hpo.samplers.random import Random
+from rag.hpo.storage_url import absolute
+from rag.hpo.sweep import Sweep
+from rag.remarks import Remarks
+
+if TYPE_CHECKING:
+    import optuna
+    from optuna.trial import FrozenTrial
+
+__all__ = ["SweepStudy"]
+
+_REPEATS = 200
+"""Configurations in a row that are not new, after which nothing is taken to be left."""
+_STUCK = 5
+"""Configurations in a row that are not new, after which one is drawn at random: samplers that model the scores, a
+Gaussian process above all, come back to their favourite for ever when a repetition tells them nothing.
+"""
+
+
+class SweepStudy:
+    """The trials of one sweep.
+
+    Opened at a start, it finds what earlier starts have left: trials that hold are kept, those that do not are put into
+    the queue again, and :attr:`remarks` says so.
+
+    Args:
+        sweep: The sweep.
+        bench: The data it is tuned on; part of its identity.
+        folder: The folder of locks, and of the journal by default.
+        name: The name in the storage of a study that another process has opened. None opens the study of the sweep.
+        worker: The id of this process among the workers; None makes one.
+        retry_failed: Whether failed trials are run again.
+
+    Raises:
+        ArtifactError: The storage holds another sweep of this name, or cannot be used.
+    """
+
+    def __init__(
+        self,
+        sweep: Sweep,
+        bench: Bench,
+        folder: Path,
+        *,
+        name: str | None = None,
+        worker: str | None = None,
+        retry_failed: bool = False,
+    ) -> None:
+        import optuna
+
+        optuna.logging.set_verbosity(optuna.logging.ERROR)
+        self.sweep, self.space, self.folder = sweep, sweep.space, folder
+        self.remarks = Remarks()
+        folder.mkdir(parents=True, exist_ok=True)
+        self.worker = Worker(folder, worker)
+        self.storage = open_storage(absolute(sweep.storage, sweep.folder), folder)
+        with self._alone(), Explained():
+            if name is not None:
+                self.study = optuna.load_study(study_name=name, storage=self.storage)
+            else:
+                opening = Opening(sweep, self.storage, self.worker, self.remarks)
+                self.study = opening.open(identity_of(sweep, bench), retry_failed=retry_failed)
+
+    @property
+    def name(self) -> str:
+        """The name of the study in the storage."""
+        return str(self.study.study_name)
+
+    def close(self) -> None:
+        self.worker.close()
+
+    # -- asking -----------------------------------------------------------------------------------------------------
+
+    def ask(self) -> Asked | None:
+        """The next configuration to run; None when there were enough, or nothing is left to try.
+
+        What breaks a constraint between parameters is not run, and what was run before is given the same result;
+        neither counts.
+        """
+        with self._alone():
+            self._bury()
+            for _ in range(_REPEATS):
+                trials = self._trials()
+                waiting = [trial for trial in trials if trial.state.name == "WAITING"]
+                if self.n_counted >= self.sweep.n_trials and not any(map(is_extra, waiting)):
+                    return None
+                if not waiting and self.sweep.sampler.exhausted(self.space, self.study, seed=self.sweep.seed):
+                    return None
+                asked = self._ask_once(trials)
+                if asked is not None:
+                    return asked
+        return None
+
+    @property
+    def n_counted(self) -> int:
+        """Trials that count: run, stopped, failed, or running."""
+        return sum(map(counts, self._trials()))
+
+    def _ask_once(self, trials: Sequence[FrozenTrial]) -> Asked | None:
+        number = sum(map(has_begun, trials))
+        sampler = Random() if _is_stuck(trials) else self.sweep.sampler
+        self.study.sampler = sampler.optuna(self.space, seed=self.sweep.seed, number=number)
+        trial = self.study.ask()
+        point = self.space.suggest(trial)
+        broken = self.space.broken(point)
+        if broken:
+            self._skip(trial, f"breaks {'; '.join(broken)}")
+            return None
+        try:
+            pipeline = self.space.pipeline(point)
+        except ConfigError as error:
+            self._sign(trial)
+            self.fail(trial, str(error.mistakes[0].message), error)
+            return None
+        config = config_of(pipeline)
+        trial.set_user_attr("config", config)
+        same = [
+            other
+            for other in trials
+            if other.user_attrs.get("config") == config
+            and other.number != trial.number
+            and not other.user_attrs.get("died")
+        ]
+        complete = [other for other in same if other.state.name == "COMPLETE"]
+        if complete:
+            self._repeat(trial, complete[0])
+            return None
+        if same:
+            self._skip(trial, f"the same as trial {number_of(same[0])}")
+            return None
+        trial.set_user_attr("content", content_of(pipeline))
+        return Asked(trial, point, pipeline, self._sign(trial))
+
+    def _sign(self, trial: optuna.Trial) -> int:
+        """Assign a trial to this worker, under the next number; returns the number."""
+        ran = [number_of(other) for other in self._trials() if is_numbered(other) and other.number != trial.number]
+        number = max([*(n + 1 for n in ran), int(self.study.user_attrs.get("numbers_from", 0))])
+        trial.set_user_attr("ran", number)
+        trial.set_user_attr("began", time.time())
+        trial.set_user_attr("host", self.worker.host)
+        trial.set_user_attr("worker", self.worker.id)
+        return number
+
+    def _skip(self, trial: optuna.Trial, reason: str) -> None:
+        from optuna.trial import TrialState
+
+        trial.set_user_attr("counts", False)
+        trial.set_user_attr("reason", reason)
+        self.study.tell(trial, state=TrialState.PRUNED)
+
+    def _repeat(self, trial: optuna.Trial, other: FrozenTrial) -> None:
+        trial.set_user_attr("counts", False)
+        trial.set_user_attr("repeats", other.number)
+        trial.set_user_attr("ran", number_of(other))
+        for name, value in other.constraints.items():
+            trial.set_constraint(name, value)
+        self.study.tell(trial, other.values)
+
+    # -- telling ----------------------------------------------------------------------------------------------------
+
+    def tell(self, trial: optuna.Trial, measured: Measured) -> None:
+        """Record the measurements of a trial."""
+        from optuna.trial import TrialState
+
+        about = about_measured(measured)
+        trial.set_user_attr("measured", about)
+        if measured.stopped:
+            if len(self.sweep.goals) == 1:
+                trial.report(measured.metrics[self.sweep.goals[0].metric], about["n_queries"])
+            self.study.tell(trial, state=TrialState.PRUNED)
+            return
+        for bound in self.sweep.bounds:
+            trial.set_constraint(str(bound), bound.excess(measured.metrics[bound.metric]))
+        self.study.tell(trial, [measured.metrics[goal.metric] for goal in self.sweep.goals])
+
+    def fail(self, trial: optuna.Trial | FrozenTrial, reason: str, error: BaseException) -> None:
+        """Record why a trial could not be run, in a form that shows at the next start whether the reason is gone.
+
+        Args:
+            trial: A trial that is running, here or in a process that has ended.
+            reason: The reason, for people.
+            error: The cause.
+        """
+        from optuna.trial import TrialState
+
+        set_attribute(self.storage, trial, "reason", reason)
+        set_attribute(self.storage, trial, "failure", failure_of(error, self.sweep))
+        self.study.tell(trial.number, state=TrialState.FAIL)
+
+    def give_up(self, trial: optuna.Trial) -> None:
+        """A trial was interrupted: it is run again when the sweep goes on."""
+        with self._alone():
+            frozen = next(frozen for frozen in self._trials() if frozen.number == trial.number)
+            self._bury_one(frozen)
+
+    # -- reading ----------------------------------------------------------------------------------------------------
+
+    def finished(self) -> list[Finished]:
+        """Every trial that is over, in the order they ran; repeated ones after those they repeat."""
+        finished = []
+        for trial in self._trials():
+            if trial.state.name == "RUNNING" or not has_begun(trial):
+                continue
+            state = {"COMPLETE": "complete", "PRUNED": "stopped", "FAIL": "failed"}[trial.state.name]
+            if not trial.user_attrs.get("counts", True):
+                if "repeats" not in trial.user_attrs:
+                    continue
+                state = "repeated"
+            finished.append(read_finished(trial, state, self.space.written(trial.params)))
+        return sorted(finished, key=lambda trial: trial.number)
+
+    def running(self, worker: str | None = None) -> list[FrozenTrial]:
+        """Trials that are being run, by anyone or by one worker."""
+        trials = [trial for trial in self._trials() if trial.state.name == "RUNNING"]
+        return [trial for trial in trials if worker is None or trial.user_attrs.get("worker") == worker]
+
+    def waiting(self) -> bool:
+        """Whether the queue has anything that would be run."""
+        waiting = [trial for trial in self._trials() if trial.state.name == "WAITING"]
+        return bool(waiting) and (self.n_counted < self.sweep.n_trials or any(map(is_extra, waiting)))
+
+    def _trials(self) -> list[FrozenTrial]:
+        return self.study.get_trials(deepcopy=False)
+
+    # -- after a kill, and after a change ---------------------------------------------------------------------------
+
+    def _bury(self) -> None:
+        for trial in self._trials():
+            if trial.state.name == "RUNNING" and self.worker.has_died(trial):
+                self._bury_one(trial)
+
+    def lost(self, worker: str, how: str) -> list[int]:
+        """A worker died by itself: its trial is run again, once; the second process that dies of one fails it.
+
+        Args:
+            worker: The id of the worker.
+            how: How it ended: its signal or exit code.
+
+        Returns:
+            The numbers of the trials that are run again.
+        """
+        retried = []
+        with self._alone():
+            for trial in self.running(worker):
+                if trial.user_attrs.get("deaths"):
+                    self.fail(trial, f"its process died twice ({how}): out of memory?", ArtifactError(how))
+                    continue
+                self._bury_one(trial, deaths=1)
+                retried.append(number_of(trial))
+        return retried
+
+    def _bury_one(self, dead: FrozenTrial, *, deaths: int | None = None) -> None:
+        """Take a trial whose process is gone out of the count, and have its configuration run again."""
+        set_attribute(self.storage, dead, "died", True)
+        fail_trial(self.storage, dead)
+        # One that had not been signed would be drawn again as it was, unless it had been ordered.
+        once_more = dict(dead.params) if "worker" in dead.user_attrs else fixed_params(dead)
+        if once_more:
+            about = {"deaths": deaths or dead.user_attrs.get("deaths"), "extra": is_extra(dead)}
+            self.study.enqueue_trial(once_more, user_attrs={name: value for name, value in about.items() if value})
+
+    def _alone(self) -> Any:
+        return locked(self.folder / "study.lock")
+
+
+def _is_stuck(trials: Sequence[FrozenTrial]) -> bool:
+    begun = [trial for trial in trials if has_begun(trial)]
+    return len(begun) >= _STUCK and not any(trial.user_attrs.get("counts", True) for trial in begun[-_STUCK:])

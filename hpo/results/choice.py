@@ -1,0 +1,88 @@
+"""Choosing among trials, and how sure the choice is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from rag.hpo.execution.trials import Finished
+from rag.hpo.objectives import Direction
+from rag.hpo.sweep import Sweep
+
+__all__ = ["best_of", "hypervolume", "one_standard_error", "pareto"]
+
+Floats = npt.NDArray[np.float64]
+
+
+def best_of(sweep: Sweep, trials: Sequence[Finished]) -> list[Finished]:
+    """The feasible trials that no other beats: the best with one objective (several if they tie), else the Pareto
+    front.
+    """
+    usable = [trial for trial in trials if trial.feasible]
+    if not usable:
+        return []
+    values = np.array([[trial.metrics[goal.metric] for goal in sweep.goals] for trial in usable])
+    return [usable[n] for n in pareto(values, [goal.direction for goal in sweep.goals])]
+
+
+def pareto(values: Floats, directions: Sequence[Direction]) -> npt.NDArray[np.int64]:
+    """Rows that no other row beats: none is as good everywhere and better somewhere. Equal rows all stay.
+
+    Args:
+        values: [n, n_objectives].
+        directions: Direction of each objective.
+    """
+    better = values * _signs(directions)
+    as_good = (better[:, None, :] >= better[None, :, :]).all(axis=2)
+    beaten = as_good & ~as_good.T
+    return np.flatnonzero(~beaten.any(axis=0))
+
+
+def hypervolume(values: Floats, directions: Sequence[Direction], reference: Sequence[float]) -> float:
+    """Exact volume of the region between a reference point and the rows.
+
+    Args:
+        values: [n, n_objectives].
+        directions: Direction of each objective.
+        reference: Value of each objective at the reference point; rows that are not better in all of them add nothing.
+    """
+    signs = _signs(directions)
+    above = np.maximum(values * signs - np.asarray(reference) * signs, 0.0)
+    return _volume(above)
+
+
+def _volume(points: Floats) -> float:
+    """By slicing along the last objective (While et al. 2006, HSO)."""
+    points = points[(points > 0).all(axis=1)]
+    if not len(points):
+        return 0.0
+    if points.shape[1] == 1:
+        return float(points.max())
+    points = points[np.argsort(-points[:, -1])]
+    depth = points[:, -1] - np.append(points[1:, -1], 0.0)
+    return float(sum(d * _volume(points[: n + 1, :-1]) for n, d in enumerate(depth) if d > 0))
+
+
+def _signs(directions: Sequence[Direction]) -> Floats:
+    return np.array([1.0 if direction == "maximize" else -1.0 for direction in directions])
+
+
+def one_standard_error(values: Floats, cost: Floats) -> int:
+    """The cheapest row that is not worse than the best by more than one standard error of their paired difference.
+
+    The usual rule of tree pruning (Breiman et al. 1984) with the standard error of the *difference* on the same
+    queries, which is much smaller than that of a mean: queries differ far more than pipelines do.
+
+    Args:
+        values: Value of each trial and query, higher is better [n_trials, n_queries].
+        cost: Cost of each trial [n_trials]; ties go to the better trial.
+    """
+    means = values.mean(axis=1)
+    best = int(np.argmax(means))
+    gap = values[best] - values
+    n = values.shape[1]
+    error = gap.std(axis=1, ddof=1) / np.sqrt(n) if n > 1 else np.zeros(len(values))
+    near = np.flatnonzero(gap.mean(axis=1) <= error)
+    return int(near[np.lexsort((-means[near], cost[near]))[0]])

@@ -1,0 +1,112 @@
+"""Files that a sweep writes to its folder.
+
+===================== ==============================================================================================
+``study.journal``     the trials, in Optuna's journal storage (unless another storage was named)
+``best.yaml``         the chosen pipeline, every default written out; runs as it is
+``pareto/*.yaml``     with several objectives: the pipelines of the front, best in the first objective first
+``trials.parquet``    a row a trial: state, parameters, metrics, seconds, why it failed
+``sweep.json``        what was chosen, on the tuning and on the test queries, against the baseline
+``report.html``       the same for people, one self-contained file
+===================== ==============================================================================================
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import uuid
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rag.errors import ArtifactError
+from rag.hpo.results.report import render_report
+from rag.hpo.results.result import SweepResult
+from rag.hpo.results.summary import summary
+from rag.metadata import strict_json
+from rag.store.folder import replace_file
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+__all__ = ["check_target", "trials_table", "write_outputs"]
+
+_OTHERS = ("config.yaml", "manifest.json", "metrics.json")
+"""Files by which a run or a saved pipeline is known."""
+
+
+def check_target(folder: Path) -> None:
+    """Refuse to write a sweep where something else is.
+
+    Raises:
+        ArtifactError: It is a file, or a folder that holds a run, a saved pipeline or a report of something else.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise ArtifactError(f"{folder} is a file: name a folder to write the sweep to")
+    other = [name for name in _OTHERS if (folder / name).exists()]
+    if (folder / "report.html").exists() and not (folder / "sweep.json").exists():
+        other.append("report.html")
+    if other:
+        raise ArtifactError(f"{folder} holds other things than a sweep ({', '.join(other)}): choose a new folder")
+
+
+def write_outputs(result: SweepResult, folder: Path) -> None:
+    """Write all files but the storage, each whole or not at all; those of an earlier run are replaced.
+
+    Raises:
+        ArtifactError: The folder cannot be written.
+    """
+    try:
+        _replace_parquet(trials_table(result), folder / "trials.parquet")
+        replace_file(
+            folder / "sweep.json", json.dumps(strict_json(summary(result)), indent=2, ensure_ascii=False) + "\n"
+        )
+        for old in (folder / "best.yaml", *sorted((folder / "pareto").glob("*.yaml"))):
+            old.unlink(missing_ok=True)
+        if result.best is not None:
+            replace_file(folder / "best.yaml", result.pipeline.to_yaml())
+        if len(result.sweep.goals) > 1 and result.tested:
+            (folder / "pareto").mkdir(exist_ok=True)
+            for place, tested in enumerate(result.tested):
+                replace_file(folder / "pareto" / f"{place:02}-trial-{tested.trial}.yaml", tested.pipeline.to_yaml())
+        replace_file(folder / "report.html", render_report(result))
+    except OSError as error:
+        raise ArtifactError(f"{folder}: cannot be written: {error.strerror or error}") from None
+
+
+def trials_table(result: SweepResult) -> pa.Table:
+    """A row a trial; a parameter that does not exist in a trial is null there."""
+    import pyarrow as pa
+
+    parameters = [parameter.name for parameter in result.sweep.space.parameters]
+    metrics = sorted({name for trial in result.trials for name in trial.metrics})
+    columns: dict[str, Any] = {
+        "number": pa.array([trial.number for trial in result.trials], pa.int64()),
+        "state": pa.array([trial.state for trial in result.trials], pa.string()),
+        "feasible": pa.array([trial.feasible for trial in result.trials], pa.bool_()),
+        "n_queries": pa.array([trial.n_queries for trial in result.trials], pa.int64()),
+        "seconds": pa.array([trial.seconds for trial in result.trials], pa.float64()),
+        "seconds_alone": pa.array([trial.alone for trial in result.trials], pa.float64()),
+        "texts_wanted": pa.array([trial.texts_wanted for trial in result.trials], pa.int64()),
+        "texts_missing": pa.array([trial.texts_missing for trial in result.trials], pa.int64()),
+        "reason": pa.array([trial.reason for trial in result.trials], pa.string()),
+    }
+    for name in metrics:
+        columns[f"metric.{name}"] = pa.array([trial.metrics.get(name) for trial in result.trials], pa.float64())
+    for name in parameters:
+        values = [trial.point.get(name) for trial in result.trials]
+        kinds = {type(value) for value in values if value is not None}
+        if len(kinds) > 1 and not kinds <= {int, float}:
+            values = [None if value is None else json.dumps(value) for value in values]
+        columns[f"parameter.{name}"] = pa.array(values)
+    return pa.table(columns)
+
+
+def _replace_parquet(table: pa.Table, path: Path) -> None:
+    import pyarrow.parquet as pq
+
+    aside = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
+    try:
+        pq.write_table(table, aside)
+        os.replace(aside, path)  # noqa: PTH105
+    finally:
+        aside.unlink(missing_ok=True)

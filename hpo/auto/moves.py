@@ -131,24 +131,24 @@ class _Moves:
 
     def memory(self, retriever: Any, base: Any) -> Any:
         """Judged questions as one more list."""
-        if self._lacks("memory", ("query_memory" in self.types, "it is there already"), self._few, self._unshared):
+        there = ("query_memory" in self.types, "it is there already")
+        if self._lacks("memory", there, (not self.embeds, _NO_ENCODER), self._few, self._unshared):
             return retriever
         into, options, labels = self.found.opened, [retriever], ["off"]
         weight = {"tune": "categorical", "name": "memory.weight", "choices": [0.25, 0.5, 1.0, 2.0], "default": 0.5}
         for score in ("like", "cover"):
-            if score == "cover" or self.embeds:
-                remembers = opened(component_class("retriever", "query_memory")(score=score), f"memory.{score}", into)
-                if score == "cover":
-                    remembers["retriever"] = base
-                labels.append(score)
-                options.append(
-                    {
-                        "type": "hybrid",
-                        "fusion": {"type": "min_max"},
-                        "weights": [1.0, weight],
-                        "retrievers": [retriever, remembers],
-                    }
-                )
+            remembers = opened(component_class("retriever", "query_memory")(score=score), f"memory.{score}", into)
+            if score == "cover":
+                remembers["retriever"] = base
+            labels.append(score)
+            options.append(
+                {
+                    "type": "hybrid",
+                    "fusion": {"type": "min_max"},
+                    "weights": [1.0, weight],
+                    "retrievers": [retriever, remembers],
+                }
+            )
         into.add("memory", 0.03, "search")
         into.add("memory.weight", 0.01, "search")
         return choice("memory", options, labels)
@@ -165,8 +165,8 @@ class _Moves:
         config["sources"] = []
         if not _refused(self.pipeline.retriever)[0]:
             config["sources"].append({"type": "feedback", "target": base})
-        if self.facts.shared:
-            config["sources"] += [{"type": "query_memory"}] if self.embeds else []
+        if self.facts.shared and self.embeds:
+            config["sources"].append({"type": "query_memory"})
             config["sources"].append({"type": "query_memory", "score": "cover", "retriever": base})
         # Behind what scores, whose scores it learns from, and before what cuts or writes.
         place = 1 + max((n for n, stage in enumerate(self.pipeline.stages) if stage.type in _SCORING), default=-1)
@@ -188,6 +188,8 @@ class _Moves:
         self.found.opened.add("reranker", 0.02, "score")
         self.found.opened.add("reranker.budget", 0.004, "score")
 
+
+_NO_ENCODER = "the pipeline has no encoder to tell which questions are alike"
 
 _SCORING = ("rerank", "cur", "adacur", "anncur", "axn", "graph_adaptive")
 

@@ -12,6 +12,7 @@ from rag.eval.datasets.base import Dataset
 from rag.hpo.auto.data import FOLDS, facts_of
 from rag.hpo.auto.moves import derive
 from rag.hpo.auto.sampler import Moves
+from rag.hpo.objectives import ANSWERS, COSTS, parse_objectives
 from rag.hpo.sweep import Sweep, sweep_from_config
 from rag.pipeline import Pipeline
 
@@ -56,10 +57,14 @@ def auto_config(
         settings: Further arguments of :class:`~rag.hpo.sweep.Sweep`, such as ``objectives`` and ``constraints``.
 
     Raises:
-        ConfigError: The budget cannot be read, or nothing in the pipeline can be tuned.
+        ConfigError: The budget cannot be read, the objective is no single measure, or nothing in the pipeline can be tuned.
         DataError: There is nothing to tune on, or nothing to test on.
     """
     seconds = seconds_of(budget)
+    goals = parse_objectives(settings.get("objectives", ["nDCG@10"]))
+    if len(goals) > 1 or goals[0].metric in COSTS or goals[0].metric in ANSWERS:
+        given = ", ".join(map(str, goals))
+        raise ConfigError(f"must be one measure of ranked lists, such as nDCG@10, got '{given}'", parameter="objective")
     facts = facts_of(dataset)
     found = derive(pipeline, facts, scorers=[dict(one) for one in scorers], encoders=[dict(one) for one in encoders])
     sampler = Moves(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
@@ -86,7 +87,9 @@ class Moves(Sampler):
     def notes(self, space: Space, goal: Objective, trials: Sequence[Finished]) -> list[str]:
         done = self.walked(space, goal, trials)
         notes = [
-            f"{step.name} {_said(step.before)} -> {_said(step.after)}: {step.gain:+.4f} on the tuning queries, "
+            f"{step.name} {_said(step.before)} -> {_said(step.after)}: failed, or breaks a bound; left as it was"
+            if step.gain == -math.inf
+            else f"{step.name} {_said(step.before)} -> {_said(step.after)}: {step.gain:+.4f} on the tuning queries, "
             f"standard error {step.error:.4f}, {'kept' if step.kept else 'left as it was'} ({step.trials} "
             f"{'trial' if step.trials == 1 else 'trials'}, {step.seconds:.1f} s)"
             for step in done.steps

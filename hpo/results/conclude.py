@@ -70,7 +70,7 @@ def conclude(
         advance(1)
         curve = tester.curve(trials) if len(sweep.goals) == 1 and walked is None else []
     tuned = [remark.message for remark in split_remarks(dataset, bench.split_name) if remark.code != "queries_shared"]
-    notes = list(dict.fromkeys([*remarks, *dataset.notes, *tuned, *_notes(sweep, trials, about)]))
+    notes = list(dict.fromkeys([*remarks, *dataset.notes, *tuned, *_notes(sweep, trials, about, walked is None)]))
     return SweepResult(sweep, about, trials, chosen[0], tested, baseline, curve, retested, notes)
 
 
@@ -132,7 +132,7 @@ def _choose(sweep: Sweep, trials: Sequence[Finished], bench: Bench) -> tuple[Fin
     return usable[0], retested
 
 
-def _notes(sweep: Sweep, trials: Sequence[Finished], about: Mapping[str, Any]) -> list[str]:
+def _notes(sweep: Sweep, trials: Sequence[Finished], about: Mapping[str, Any], chosen: bool = True) -> list[str]:
     notes = []
     failed = [trial for trial in trials if trial.state == "failed"]
     if failed:
@@ -151,7 +151,7 @@ def _notes(sweep: Sweep, trials: Sequence[Finished], about: Mapping[str, Any]) -
             f"{len(trials)} of {sweep.n_trials} trials: the time limit of {sweep.timeout:g} s was reached, or there "
             "was nothing else to try; started again, it goes on"
         )
-    if len(sweep.goals) == 1 and sweep.choice == "best" and not sweep.retest:
+    if chosen and len(sweep.goals) == 1 and sweep.choice == "best" and not sweep.retest:
         goal = sweep.goals[0]
         values = [goal.sign * trial.metrics[goal.metric] for trial in trials if trial.feasible]
         if (alike := values.count(max(values))) > 1:

@@ -136,6 +136,13 @@ def test_a_pipeline_of_vectors_may_get_words(judged):
     assert [part.type for part in joined.retrievers] == ["bm25", "dense"]
 
 
+def test_a_pipeline_of_words_has_no_memory(judged):
+    found = derive(Pipeline.from_config({"type": "pipeline", "retriever": {"type": "bm25"}}), facts_of(judged))
+    assert found.left_out["memory"] == "the pipeline has no encoder to tell which questions are alike"
+    assert found.left_out["hybrid"] == "no encoder named (--encoder)"
+    assert [one["type"] for one in found.config["stages"][0]["of"]["sources"]] == ["feedback"]
+
+
 def test_scorers_and_encoders_named_are_tried(judged):
     scorer = {"type": "max_sim", "embedder": {"type": "tests.fakes:HashedTokens"}}
     found = derive(Pipeline.from_config(HYBRID), facts_of(judged), encoders=[{"type": "lsa", "dim": 8}])
@@ -152,5 +159,5 @@ def test_a_sweep_is_no_pipeline(judged):
 
 
 def test_a_cost_cannot_be_walked(judged):
-    with pytest.raises(ConfigError, match="the objective must be a measure"):
+    with pytest.raises(ConfigError, match="objective: must be one measure of ranked lists"):
         tune(HYBRID, judged, auto=True, objectives=["latency_p50_ms"])

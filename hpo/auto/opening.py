@@ -58,6 +58,10 @@ def opened(component: Component, path: str, into: Opened, cost: Cost = "search")
         if mark is not None and value is not None:
             config[name] = _distribution(mark, value, config[name], place)
             into.add(place, mark.gain, below)
+    if config.get("preset") is not None and any(
+        isinstance(value, dict) and "tune" in value for value in config.values()
+    ):
+        config["preset"] = None  # it names values that are open now
     if component.type == "hybrid" and not component.fusion.weighs:  # type: ignore[attr-defined]
         config["weights"] = _weights(component, path, into)
     return config

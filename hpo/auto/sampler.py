@@ -95,10 +95,10 @@ class Moves(Sampler):
             for step in done.steps
         ]
         notes += [f"left out: {name}: {reason}" for name, reason in self.left_out.items()]
-        notes += [
-            f"left out: {name}: a trial takes about {seconds:.0f} s, more than is left of the budget"
-            for name, seconds in done.skipped.items()
-        ]
+        tried = {step.name for step in done.steps}
+        late = [f"{name} ({seconds:.0f} s)" for name, seconds in done.skipped.items() if name not in tried]
+        if late:
+            notes.append(f"left out: no time was left for a trial of {', '.join(late)}")
         return notes
 
     def plan(self, space: Space) -> list[tuple[str, list[Any], float, str]]:

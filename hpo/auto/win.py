@@ -7,8 +7,10 @@ from typing import Any
 import numpy as np
 
 from rag.eval.datasets.base import Dataset
+from rag.eval.overlap import shares_document
 from rag.hpo.auto.sampler import Moves
 from rag.hpo.results.result import SweepResult
+from rag.hpo.results.tested import values_of
 from rag.hpo.results.win import Win
 from rag.store.store import Store
 
@@ -48,7 +50,20 @@ def won(result: SweepResult, dataset: Dataset, store: Store | None = None) -> Wi
         (latency[0], latency[1]),
         len(steps),
         result.trials[0].seconds,
+        _remembered(result, dataset, measure),
     )
+
+
+def _remembered(result: SweepResult, dataset: Dataset, measure: str) -> tuple[tuple[float, int], ...]:
+    """Mean difference and number of the test questions that share a relevant document with training, and of others."""
+    test, best, baseline = result.dataset["test"], result.tested[0].evaluation, result.baseline
+    training = dataset.training(test)
+    learns = any("training" in part.needs for _, part in best.pipeline.spec.walk())
+    if training is None or not learns or baseline is None:
+        return ()
+    difference = values_of(best, measure) - values_of(baseline.evaluation, measure)
+    shared = shares_document(best.split, training)
+    return tuple((float(difference[one].mean()) if one.any() else 0.0, int(one.sum())) for one in (shared, ~shared))
 
 
 def _said(value: Any) -> str:

@@ -22,6 +22,8 @@ class Win:
         latency_ms: Median time of a question asked alone: before and after.
         tried: Parameters that had their turn.
         first_s: Seconds that measuring the pipeline as it was given took.
+        remembered: Where the choice learns from judgements: mean difference and number of the test questions that share
+            a relevant document with training, and of those that do not; else empty.
     """
 
     measure: str
@@ -34,6 +36,7 @@ class Win:
     latency_ms: tuple[float, float]
     tried: int
     first_s: float
+    remembered: tuple[tuple[float, int], ...] = ()
 
     @property
     def sentence(self) -> str:
@@ -55,5 +58,14 @@ class Win:
         return (
             f"{self.measure} {self.baseline:.4f} -> {self.tuned:.4f} on the test questions "
             f"({verb} {self.difference:+.4f}{bounds}, {p}) by {', '.join(self.by)}; "
-            f"{before:.1f} -> {after:.1f} ms a question."
+            f"{before:.1f} -> {after:.1f} ms a question.{self._groups}"
         )
+
+    @property
+    def _groups(self) -> str:
+        if not self.remembered:
+            return ""
+        (there, n_there), (not_there, n_not) = self.remembered
+        shared = f"{there:+.4f} on the {n_there} questions that share a relevant document with training"
+        others = f"{not_there:+.4f} on the {n_not} that do not" if n_not else "no test question shares none"
+        return f" It learns from judgements: {shared}, {others}."

@@ -208,7 +208,7 @@ def _mark(annotation: Any, mark: type[T]) -> T | type[T] | None:
         return next((found for option in get_args(annotation) if (found := _mark(option, mark)) is not None), None)
     for given in getattr(annotation, "__metadata__", ()):
         if isinstance(given, mark) or given is mark:
-            return given  # type: ignore[no-any-return]
+            return given
     return _mark(get_args(annotation)[0], mark) if get_origin(annotation) is typing.Annotated else None
 
 

@@ -12,7 +12,7 @@ STAGES = (
     "adacur, anncur, axn, conformal, cosine_adapter, cur, gap, generate, graph_adaptive, isotonic, platt, rerank, "
     "score_adapter, threshold"
 )
-BM25_ARGUMENTS = "b, delta, k1, language, lowercase, stemmer, stopwords, token_pattern, top_k, variant"
+BM25_ARGUMENTS = "b, delta, k1, language, lowercase, preset, stemmer, stopwords, token_pattern, top_k, variant"
 RETRIEVERS = "bm25, dense, hybrid, keyed"
 
 

@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 # Bytecode is compiled when a module is first imported, not for everything that is installed: half the time.
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile -c constraints.txt
 
-.PHONY: quickstart test check clean
+.PHONY: quickstart test check map clean
 
 quickstart: $(VENV)/.quickstart
 	@HF_HUB_OFFLINE=1 $(BIN)/rag eval configs/quickstart.yaml --dataset python-reference
@@ -19,6 +19,10 @@ check: $(VENV)/.dev
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 	@HF_HUB_OFFLINE=1 $(BIN)/python -m pytest docs README.md CONTRIBUTING.md -p no:xdist
+
+# Draws the folders and the arrows between them into docs/architecture.md.
+map:
+	@$(PYTHON) docs/map.py
 
 clean:
 	rm -rf $(VENV)

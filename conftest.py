@@ -14,7 +14,7 @@ def check_yaml(example: Example) -> None:
     """A pipeline in an example must be one; a sweep a sweep; and so on."""
     from rag.config import load_component, load_pipeline
     from rag.eval.datasets.file import read_dataset_file
-    from rag.eval.judge import check_judge
+    from rag.eval.judges.base import check_judge
     from rag.hpo.sweep import check_sweep
     from rag.registry import types_of
     from rag.summarizer import Summarizer

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from rag.eval import RunValues, compare_runs, read_run_values
-from rag.eval.significance import TESTS
+from rag.eval.comparison.significance import TESTS
 
 SIMULATIONS = 2_000
 SIZES = (25, 50, 300)

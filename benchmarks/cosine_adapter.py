@@ -23,7 +23,7 @@ from sklearn.isotonic import IsotonicRegression
 from rag import Pipeline, QueryBatch, SentenceTransformerEmbedder, Store, Threshold, Training
 from rag.context import FitContext, Upstream
 from rag.eval import load_dataset
-from rag.eval.filtering import pooled_curve, precision_at_recall, share_kept
+from rag.eval.diagnostics.filtering import pooled_curve, precision_at_recall, share_kept
 from rag.filters.base import Filter
 from rag.filters.conformal import Conformal
 from rag.filters.cosine_adapter import CosineAdapter

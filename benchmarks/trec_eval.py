@@ -22,8 +22,8 @@ import pytrec_eval
 from rag import Pipeline
 from rag.eval import evaluate, load_dataset
 from rag.eval.datasets.base import Qrels
-from rag.eval.run_folder import write_run
-from rag.eval.runs import read_run_values
+from rag.eval.runs.folder import write_run
+from rag.eval.runs.reading import read_run_values
 
 SETS = ("scifact", "nfcorpus", "cranfield", "cacm", "msmarco_dl19_union", "python-reference")
 NAMES = {

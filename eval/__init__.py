@@ -7,26 +7,30 @@ from typing import TYPE_CHECKING
 from rag._lazy import lazy_attributes
 
 if TYPE_CHECKING:
-    from rag.eval.agreement import agreement
-    from rag.eval.claim_judge import ClaimJudge
-    from rag.eval.compared import Compared
-    from rag.eval.comparison import compare_runs
-    from rag.eval.comparison_report import write_comparison
+    from rag.eval.comparison.compare import compare
+    from rag.eval.comparison.compared import Compared
+    from rag.eval.comparison.comparing import compare_runs
+    from rag.eval.comparison.pairs import Pair
+    from rag.eval.comparison.verdicts import Verdict, verdict
     from rag.eval.datasets.base import Dataset, Split
     from rag.eval.datasets.load import load_dataset
     from rag.eval.datasets.make import make_dataset
     from rag.eval.datasets.nulls import without_answers
     from rag.eval.datasets.split import split_dataset
     from rag.eval.datasets.write import write_dataset
-    from rag.eval.evaluation import Evaluation, evaluate
-    from rag.eval.exact import against_exact
-    from rag.eval.judge import Case, Claim, Judge, Judgement
-    from rag.eval.judging import judge_answers
-    from rag.eval.measures import parse_measures, per_query
-    from rag.eval.pairs import Pair
-    from rag.eval.report import render_report, write_report
-    from rag.eval.runs import RunValues, read_run_values
-    from rag.eval.verdicts import Verdict, verdict
+    from rag.eval.diagnostics.exact import against_exact
+    from rag.eval.evaluation import evaluate
+    from rag.eval.judges.agreement import agreement
+    from rag.eval.judges.base import Case, Claim, Judge, Judgement
+    from rag.eval.judges.claims import ClaimJudge
+    from rag.eval.judges.judging import judge_answers
+    from rag.eval.measures.names import parse_measures
+    from rag.eval.measures.values import per_query
+    from rag.eval.metrics import Metrics
+    from rag.eval.reports.comparison import write_comparison
+    from rag.eval.reports.report import render_report, write_report
+    from rag.eval.result import Evaluation
+    from rag.eval.runs.reading import RunValues, read_run_values
 
 __all__ = [
     "Case",
@@ -37,12 +41,14 @@ __all__ = [
     "Evaluation",
     "Judge",
     "Judgement",
+    "Metrics",
     "Pair",
     "RunValues",
     "Split",
     "Verdict",
     "against_exact",
     "agreement",
+    "compare",
     "compare_runs",
     "evaluate",
     "judge_answers",
@@ -63,34 +69,36 @@ __all__ = [
 __getattr__, __dir__ = lazy_attributes(
     __name__,
     {
-        "Case": "rag.eval.judge",
-        "Claim": "rag.eval.judge",
-        "ClaimJudge": "rag.eval.claim_judge",
-        "Compared": "rag.eval.compared",
+        "Case": "rag.eval.judges.base",
+        "Claim": "rag.eval.judges.base",
+        "ClaimJudge": "rag.eval.judges.claims",
+        "Compared": "rag.eval.comparison.compared",
         "Dataset": "rag.eval.datasets.base",
-        "Evaluation": "rag.eval.evaluation",
-        "Judge": "rag.eval.judge",
-        "Judgement": "rag.eval.judge",
-        "Pair": "rag.eval.pairs",
-        "RunValues": "rag.eval.runs",
+        "Evaluation": "rag.eval.result",
+        "Judge": "rag.eval.judges.base",
+        "Judgement": "rag.eval.judges.base",
+        "Metrics": "rag.eval.metrics",
+        "Pair": "rag.eval.comparison.pairs",
+        "RunValues": "rag.eval.runs.reading",
         "Split": "rag.eval.datasets.base",
-        "Verdict": "rag.eval.verdicts",
-        "against_exact": "rag.eval.exact",
-        "agreement": "rag.eval.agreement",
-        "compare_runs": "rag.eval.comparison",
+        "Verdict": "rag.eval.comparison.verdicts",
+        "against_exact": "rag.eval.diagnostics.exact",
+        "agreement": "rag.eval.judges.agreement",
+        "compare": "rag.eval.comparison.compare",
+        "compare_runs": "rag.eval.comparison.comparing",
         "evaluate": "rag.eval.evaluation",
-        "judge_answers": "rag.eval.judging",
+        "judge_answers": "rag.eval.judges.judging",
         "load_dataset": "rag.eval.datasets.load",
         "make_dataset": "rag.eval.datasets.make",
-        "parse_measures": "rag.eval.measures",
-        "per_query": "rag.eval.measures",
-        "read_run_values": "rag.eval.runs",
-        "render_report": "rag.eval.report",
+        "parse_measures": "rag.eval.measures.names",
+        "per_query": "rag.eval.measures.values",
+        "read_run_values": "rag.eval.runs.reading",
+        "render_report": "rag.eval.reports.report",
         "split_dataset": "rag.eval.datasets.split",
-        "verdict": "rag.eval.verdicts",
+        "verdict": "rag.eval.comparison.verdicts",
         "without_answers": "rag.eval.datasets.nulls",
-        "write_comparison": "rag.eval.comparison_report",
+        "write_comparison": "rag.eval.reports.comparison",
         "write_dataset": "rag.eval.datasets.write",
-        "write_report": "rag.eval.report",
+        "write_report": "rag.eval.reports.report",
     },
 )

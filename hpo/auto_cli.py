@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from rag.cli import JsonOption, StoreOption
+from rag.cli.options import JsonOption, StoreOption
 
 if TYPE_CHECKING:
     from rag.hpo.sweep import Sweep
@@ -41,8 +41,9 @@ def tune_auto(
     store: str | None,
 ) -> None:
     """Make the sweep; show it, write it, or run it."""
+    from rag.cli.console import echo, print_json, progress, status
+    from rag.cli.store import open_store
     from rag.config import load_pipeline
-    from rag.console import echo, print_json, progress, status
     from rag.errors import ConfigError
     from rag.eval.datasets.load import load_dataset
     from rag.hpo.auto.run import auto_config, seconds_of, written
@@ -50,7 +51,6 @@ def tune_auto(
     from rag.hpo.results.summary import summary
     from rag.hpo.sweep import sweep_from_config
     from rag.hpo.tuning import tune
-    from rag.store.cli import open_store
     from rag.store.folder import replace_file
 
     seconds_of(request.budget)
@@ -91,7 +91,7 @@ def _print_plan(sweep: Sweep, as_json: bool) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from rag.console import out, print_json
+    from rag.cli.console import out, print_json
     from rag.hpo.auto.sampler import Moves
 
     sampler = sweep.sampler
@@ -131,11 +131,11 @@ def recommend(
     store: StoreOption = None,
 ) -> None:
     """Measure a ladder of pipelines, from plain words to everything learned, and say which rung is worth its cost."""
-    from rag.console import print_json, progress
+    from rag.cli.console import print_json, progress
+    from rag.cli.store import open_store
     from rag.eval.datasets.load import load_dataset
     from rag.hpo.auto.recommend import recommend as run
     from rag.hpo.auto.recommended import print_table, write_recommendation
-    from rag.store.cli import open_store
 
     data = load_dataset(dataset)
     with open_store(store) as kept:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from rag.cli import JsonOption, SetOption, StoreOption
+from rag.cli.options import JsonOption, SetOption, StoreOption
 
 if TYPE_CHECKING:
     from rag.hpo.planning import Plan
@@ -63,10 +63,10 @@ def tune(
 
     Stopped and started again with the same --out it goes on.
     """
-    from rag.console import print_json, progress, status
+    from rag.cli.console import print_json, progress, status
+    from rag.cli.store import open_store
     from rag.errors import ConfigError
     from rag.hpo.sweep import read_sweep
-    from rag.store.cli import open_store
 
     if auto:
         from rag.hpo.auto_cli import Request, tune_auto
@@ -125,7 +125,7 @@ def tune(
 def _print_plan(plan: Plan, as_json: bool) -> None:
     from rich.table import Table
 
-    from rag.console import out, print_json
+    from rag.cli.console import out, print_json
 
     if as_json:
         steps, work = (
@@ -161,7 +161,7 @@ def print_result(result: SweepResult, target: Path) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from rag.console import out
+    from rag.cli.console import out
 
     console = out()
     about, sweep = result.dataset, result.sweep

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from typing import Literal
 
 from rag.errors import ConfigError, did_you_mean
-from rag.eval.measures import parse_measures
+from rag.eval.measures.names import parse_measures
 
 __all__ = ["ANSWERS", "COSTS", "Objective", "parse_metric", "parse_objectives"]
 
 ANSWERS = ("token_recall", "token_f1", "exact_match")
-"""Measures of written answers against references, see :mod:`rag.eval.answers`. Its others have no value for some
-queries, so that configurations would be compared on different ones.
+"""Measures of written answers against references, see :mod:`rag.eval.measures.answers`. Its others have no value for
+some queries, so that configurations would be compared on different ones.
 """
 
 COSTS = {

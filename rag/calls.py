@@ -9,15 +9,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from rag.errors import IncompleteError
 from rag.remarks import MAX_EXAMPLES, Remark
 
-if TYPE_CHECKING:
-    from rag.costs import Ledger
-
-__all__ = ["MAX_FAILED", "Calls", "check_calls", "remarks_on", "too_many_failed"]
+__all__ = ["MAX_FAILED", "Calls", "remarks_on", "too_many_failed"]
 
 MAX_FAILED = 0.05
 """Share of texts that may be missing: differences between pipelines that are worth a report are of that size."""
@@ -104,14 +100,3 @@ def too_many_failed(calls: Iterable[Calls], max_failed: float = MAX_FAILED) -> s
         f"{'; '.join(map(str, over))}. That is more than {max_failed:.3g} (max_failed) of them. Once the cause is gone "
         "run it again: what was written is kept in the store, and only the rest is asked for"
     )
-
-
-def check_calls(ledger: Ledger, max_failed: float = MAX_FAILED) -> None:
-    """Refuse work that lacks too many texts.
-
-    Raises:
-        IncompleteError: More than ``max_failed`` of the texts of one model are missing.
-    """
-    problem = too_many_failed(ledger.calls.values(), max_failed)
-    if problem is not None:
-        raise IncompleteError(problem)

@@ -19,7 +19,7 @@ from __future__ import annotations
 import json
 import operator
 from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -27,10 +27,7 @@ import numpy.typing as npt
 from rag.errors import ConfigError, did_you_mean
 from rag.metadata import plain_value
 
-if TYPE_CHECKING:
-    from rag.corpus.fields import Field, Fields
-
-__all__ = ["Condition", "Mask", "check_condition", "condition_key", "matching", "read_condition", "values_asked"]
+__all__ = ["ORDERS", "Condition", "Mask", "check_condition", "condition_key", "read_condition", "values_asked"]
 
 Condition = Mapping[str, Any]
 """A filter as users write it."""
@@ -39,16 +36,17 @@ Mask = npt.NDArray[np.bool_]
 """Documents that pass, bool [n_documents]."""
 
 _TESTS = ("eq", "ne", "in", "nin", "gt", "gte", "lt", "lte", "prefix", "contains", "exists")
-_ORDER: dict[str, Callable[[Any, Any], Any]] = {
+ORDERS: dict[str, Callable[[Any, Any], Any]] = {
     "gt": operator.gt,
     "gte": operator.ge,
     "lt": operator.lt,
     "lte": operator.le,
 }
+"""Tests of order, and how each compares (value, wanted)."""
 
 
 def condition_key(condition: Condition) -> str:
-    """A text that equal conditions share: the condition as JSON, as :func:`matching` takes it.
+    """A text that equal conditions share: the condition as JSON, of plain values.
 
     Raises:
         ConfigError: It is no condition.
@@ -112,44 +110,6 @@ def values_asked(condition: Condition) -> Iterator[tuple[str, Any]]:
             yield name, value
 
 
-def matching(condition: Condition, fields: Fields) -> Mask:
-    """The documents that pass a condition of plain values (see :func:`check_condition`), bool [n_documents].
-
-    Raises:
-        DataError: No document has a field it names, or a field holds values of another kind.
-    """
-    mask = np.ones(fields.n_documents, dtype=bool)
-    for name, value in condition.items():
-        if name == "and":
-            for one in value:
-                mask &= matching(one, fields)
-        elif name == "or":
-            mask &= np.logical_or.reduce([matching(one, fields) for one in value])
-        elif name == "not":
-            mask &= ~matching(value, fields)
-        else:
-            field = fields.field(name)
-            for test, wanted in value.items() if isinstance(value, Mapping) else (("eq", value),):
-                mask &= _passing(field, test, wanted)
-    return mask
-
-
-def _passing(field: Field, test: str, wanted: Any) -> Mask:
-    if test == "exists":
-        return field.present if wanted else ~field.present
-    if test == "eq":
-        return field.equal([wanted])
-    if test == "ne":
-        return ~field.equal([wanted])
-    if test == "in":
-        return field.equal(wanted)
-    if test == "nin":
-        return ~field.equal(wanted)
-    if test in ("prefix", "contains"):
-        return field.starting(wanted) if test == "prefix" else field.containing(wanted)
-    return field.ordered(_ORDER[test], wanted)
-
-
 def _checked_test(field: str, test: Any, wanted: Any) -> Any:
     """What a test wants, of plain values."""
     if test not in _TESTS:
@@ -167,7 +127,7 @@ def _checked_test(field: str, test: Any, wanted: Any) -> Any:
         raise _wrong(f"'{field}.{test}' takes one value, got {wanted!r}: use 'in' for several")
     if test in ("prefix", "contains") and not isinstance(wanted, str):
         raise _wrong(f"'{field}.{test}' takes a text, got {wanted!r}")
-    if test in _ORDER and isinstance(wanted, bool):
+    if test in ORDERS and isinstance(wanted, bool):
         raise _wrong(f"'{field}.{test}' takes a number, a text or a date, got {wanted!r}")
     return _checked_value(field, test, wanted)
 

@@ -7,9 +7,10 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, fields
 
-from rag.calls import Calls
+from rag.calls import MAX_FAILED, Calls, too_many_failed
+from rag.errors import IncompleteError
 
-__all__ = ["Costs", "Ledger"]
+__all__ = ["Costs", "Ledger", "check_calls"]
 
 
 @dataclass(slots=True)
@@ -122,3 +123,14 @@ class Ledger:
         for costs in self.stages.values():
             total += costs
         return total
+
+
+def check_calls(ledger: Ledger, max_failed: float = MAX_FAILED) -> None:
+    """Refuse work that lacks too many texts.
+
+    Raises:
+        IncompleteError: More than ``max_failed`` of the texts of one model are missing.
+    """
+    problem = too_many_failed(ledger.calls.values(), max_failed)
+    if problem is not None:
+        raise IncompleteError(problem)

@@ -33,6 +33,8 @@ __all__ = [
     "NotFittedError",
     "RagError",
     "did_you_mean",
+    "first_line",
+    "system_message",
 ]
 
 
@@ -131,6 +133,26 @@ class MissingExtraError(RagError):
         super().__init__(
             f"{what} needs the package '{package}', which is not installed: pip install 'rag-pipelines[{extra}]'"
         )
+
+
+def first_line(error: BaseException) -> str:
+    r"""The first line of what another library says of an error; the kind of error where it says nothing.
+
+    Example:
+        >>> first_line(ValueError("no such file\nTraceback ..."))
+        'no such file'
+    """
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)
+
+
+def system_message(error: OSError) -> str:
+    """Why the system refused something, without the name of the file.
+
+    Example:
+        >>> system_message(FileNotFoundError(2, "No such file or directory", "a.txt"))
+        'No such file or directory'
+    """
+    return error.strerror or first_line(error)
 
 
 def did_you_mean(name: str, valid: Iterable[str]) -> str:

@@ -11,8 +11,8 @@ from pydantic import Field
 from rag.candidates import Floats, Ints
 from rag.component import Runtime
 from rag.errors import ModelError, NotFittedError
-from rag.model_limits import check_length
 from rag.models import Device, Precision, inference, load_cross_encoder, model_content, resolved_precision
+from rag.models.limits import check_length
 from rag.rerankers.base import Scorer
 
 if TYPE_CHECKING:

@@ -71,6 +71,15 @@ class ScoringStage(Stage):
         """Whether it answers with a blend."""
         return self.scores == "blended" and self.blend is not None
 
+    def _identity(self) -> dict[str, Any]:
+        """Without ``scores`` where no blend is asked for: there it decides nothing, and indexes older than it is have
+        none.
+        """
+        identity = super()._identity()
+        if self.blend is None:
+            identity.pop("scores", None)  # presets have none
+        return identity
+
     @property
     def needs(self) -> frozenset[Need]:  # type: ignore[override]
         if not self.blends or isinstance(self.blend, float | int):

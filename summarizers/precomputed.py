@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from rag.corpus.readers import iter_jsonl, row_id
-from rag.errors import DataError
+from rag.errors import DataError, system_message
 from rag.summarizer import Source, Summarizer, Summary
 
 __all__ = ["Precomputed"]
@@ -38,7 +38,7 @@ class Precomputed(Summarizer):
         try:
             return hashlib.sha256(path.read_bytes()).hexdigest()
         except OSError as error:
-            raise DataError(f"{path}: the summaries cannot be read: {error.strerror}") from None
+            raise DataError(f"{path}: the summaries cannot be read: {system_message(error)}") from None
 
     def write(self, sources: Sequence[Source]) -> Iterator[tuple[int, Summary]]:
         known = self._read()

@@ -12,8 +12,8 @@ from pydantic import Field
 from rag.component import Runtime
 from rag.conversation import render
 from rag.errors import ModelError
-from rag.model_limits import check_length, is_encoder_decoder
 from rag.models import Device, model_content, resolve_device, resolve_model
+from rag.models.limits import check_length, is_encoder_decoder
 from rag.progress import loading
 from rag.summarizer import Source, Summarizer, Summary
 from rag.summarizers.answers import several, without_thoughts

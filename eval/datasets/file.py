@@ -14,7 +14,9 @@ from rag.errors import ConfigError, DataError, Location, Mistake, RagError
 from rag.eval.datasets.base import Dataset
 from rag.eval.datasets.joined import joined
 from rag.eval.datasets.qrels import Judgements, read_qrels
-from rag.eval.datasets.tables import CorpusTable, QrelsTable, QueriesTable
+from rag.eval.datasets.tables.corpus import CorpusTable
+from rag.eval.datasets.tables.qrels import QrelsTable
+from rag.eval.datasets.tables.queries import QueriesTable
 from rag.remarks import Remarks
 from rag.types import Query
 

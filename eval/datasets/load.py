@@ -47,7 +47,7 @@ def load_dataset(source: str | Path, *, qrels: str | Path | None = None) -> Data
 
         return read_hub(name)
     if name.startswith("irds:"):
-        from rag.eval.datasets.irds import read_irds
+        from rag.eval.integrations.irds import read_irds
 
         return read_irds(name)
     if name == "python-reference":

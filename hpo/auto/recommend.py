@@ -14,8 +14,9 @@ from rag.arguments import refuses_unknown
 from rag.context import Progress, no_progress
 from rag.errors import ConfigError, DataError
 from rag.eval.datasets.base import Dataset, Split
-from rag.eval.evaluation import Evaluation, evaluate
-from rag.eval.measures import interval
+from rag.eval.evaluation import evaluate
+from rag.eval.measures.interval import interval
+from rag.eval.result import Evaluation
 from rag.hpo.auto.data import FOLDS, Facts, facts_of
 from rag.hpo.auto.run import seconds_of
 from rag.hpo.auto.rungs import Rung, rungs

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rag.errors import ArtifactError
-from rag.eval.figures import Figure, line
-from rag.eval.pages import render_page
+from rag.eval.reports.figures import Figure, line
+from rag.eval.reports.pages import render_page
 from rag.hpo.auto.recommend import Measured, Recommendation
 from rag.metadata import strict_json
 from rag.store.folder import replace_file
@@ -44,7 +44,7 @@ def render_recommendation(found: Recommendation) -> str:
     rows = [_row(one) for one in found.rungs]
     points = [[f"{n:,}", f"{mean:.4f}", _interval(bounds)] for n, mean, bounds in found.curve]
     view = {"found": found, "rows": rows, "points": points, "columns": _COLUMNS, "drawn": figures}
-    return render_page("recommend.html.j2", view, package="hpo", style="sweep.css", figures=figures)
+    return render_page("recommend.html.j2", view, package="rag.hpo", style="sweep.css", figures=figures)
 
 
 _COLUMNS = ("", "test", "95 %", "ms a question, p50", "to build, s", "pairs scored", "MiB")
@@ -90,7 +90,7 @@ def print_table(found: Recommendation, folder: Path) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from rag.console import out
+    from rag.cli.console import out
 
     console = out()
     console.print(Text.assemble((found.dataset, "bold"), f": {found.measure} on the test questions"))

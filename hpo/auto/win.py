@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from rag.eval.datasets.base import Dataset
-from rag.eval.overlap import shares_document
+from rag.eval.diagnostics.overlap import shares_document
 from rag.hpo.auto.sampler import Moves
 from rag.hpo.results.result import SweepResult
 from rag.hpo.results.tested import values_of
@@ -25,7 +25,7 @@ def won(result: SweepResult, dataset: Dataset, store: Store | None = None) -> Wi
         dataset: What it was tuned on.
         store: Takes and keeps latencies, which belong to this machine.
     """
-    from rag.eval.latency import time_alone
+    from rag.eval.measures.latency import time_alone
 
     baseline, best = result.baseline, result.tested[0]
     assert baseline is not None

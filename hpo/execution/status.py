@@ -13,7 +13,7 @@ from rag.hpo.execution.trials import Finished
 __all__ = ["Status", "reporting", "status_line"]
 
 Status = Callable[[], AbstractContextManager[Callable[[str], None]]]
-"""Opens something that is given lines, such as :func:`rag.console.status`."""
+"""Opens something that is given lines, such as :func:`rag.cli.console.status`."""
 
 _EVERY = 5.0
 """Seconds between two lines."""

@@ -18,12 +18,14 @@ from rag.context import Training
 from rag.corpus.readers import read_corpus
 from rag.costs import Costs, Ledger
 from rag.errors import ConfigError, DataError, IncompleteError
-from rag.eval.answers import against_references, references_of
 from rag.eval.datasets.base import Dataset, Split
-from rag.eval.evaluation import as_run, identical, without
-from rag.eval.latency import time_alone
-from rag.eval.measures import check_judgements, parse_measures, per_query
-from rag.eval.provenance import documents_fingerprint
+from rag.eval.measures.answers import against_references, references_of
+from rag.eval.measures.latency import time_alone
+from rag.eval.measures.names import parse_measures
+from rag.eval.measures.values import check_judgements, per_query
+from rag.eval.runs.provenance import documents_fingerprint
+from rag.eval.runs.ranking import as_run
+from rag.eval.searching import search_split
 from rag.hpo.execution.early_stopping import LEAST, blocks
 from rag.hpo.sweep import Sweep
 from rag.pipeline import Pipeline
@@ -33,9 +35,6 @@ from rag.store.store import Store
 __all__ = ["Bench", "Measured", "index_bytes"]
 
 Floats = npt.NDArray[np.float64]
-
-_BATCH = 512
-"""Queries searched together; as in evaluation, so that results are the same to the last digit."""
 
 
 @dataclass
@@ -229,15 +228,17 @@ class Bench:
         self, pipeline: Pipeline, split: Split, by_query: dict[str, dict[str, float]], measured: Measured
     ) -> Costs:
         spent = Costs()
-        for first in range(0, len(split.queries), _BATCH):
-            queries = split.queries[first : first + _BATCH]
-            batch = QueryBatch(queries, store=self.store, answers={} if self.sweep.answer_measures else None)
-            candidates = pipeline.run(batch)
+        for searched in search_split(
+            pipeline,
+            split.queries,
+            store=self.store,
+            answer=bool(self.sweep.answer_measures),
+            ignore_identical_ids=self.sweep.ignore_identical_ids,
+        ):
+            batch, queries = searched.batch, searched.queries
             if self.sweep.answer_measures:
                 _check_answers(batch)
-            if self.sweep.ignore_identical_ids:
-                candidates = without(candidates, identical(queries, pipeline.corpus))
-            run = as_run(queries, candidates, pipeline.corpus)
+            run = as_run(queries, searched.candidates, pipeline.corpus)
             qrels = {query.id: split.qrels[query.id] for query in queries}
             for query in queries:
                 answer, references = batch.answer_to(query), references_of(query, qrels[query.id])

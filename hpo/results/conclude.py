@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from rag.context import Progress, no_progress
-from rag.eval.remarks import split_remarks
+from rag.eval.diagnostics.remarks import split_remarks
 from rag.hpo.execution.trial import Bench
 from rag.hpo.execution.trials import Finished
 from rag.hpo.objectives import COSTS

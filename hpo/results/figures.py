@@ -1,4 +1,4 @@
-"""The figures of a sweep's report, as Plotly's JSON; see :mod:`rag.eval.figures`."""
+"""The figures of a sweep's report, as Plotly's JSON; see :mod:`rag.eval.reports.figures`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from rag.eval.figures import Figure, bars, label, line
+from rag.eval.reports.figures import Figure, bars, label, line
 from rag.hpo.execution.trials import Finished
 from rag.hpo.results.result import SweepResult
 from rag.hpo.space.distributions import FloatRange, IntRange, unit

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from rag.eval.figures import Figure
-from rag.eval.pages import number, percent, render_page
+from rag.eval.reports.figures import Figure
+from rag.eval.reports.pages import number, percent, render_page
 from rag.hpo.execution.trials import Finished
 from rag.hpo.objectives import COSTS
 from rag.hpo.results import figures

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import numpy as np
 
+from rag.eval.comparison.significance import compare
 from rag.eval.datasets.base import Dataset
-from rag.eval.evaluation import Evaluation, evaluate
-from rag.eval.measures import DEFAULT_MEASURES
-from rag.eval.significance import compare
+from rag.eval.evaluation import evaluate
+from rag.eval.measures.names import DEFAULT_MEASURES
+from rag.eval.result import Evaluation
 from rag.hpo.execution.trial import index_bytes
 from rag.hpo.execution.trials import Finished
 from rag.hpo.results.tested import Tested, values_of

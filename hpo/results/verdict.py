@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from rag.eval.pages import number
-from rag.eval.significance import Comparison
+from rag.eval.comparison.significance import Comparison
+from rag.eval.reports.pages import number
 from rag.hpo.results.tested import Tested
 from rag.hpo.sweep import Sweep
 
@@ -13,7 +13,7 @@ __all__ = ["sentence"]
 
 
 def sentence(sweep: Sweep, best: Tested, baseline: Tested) -> str:
-    """The choice against the baseline, by the rule of all comparisons (:mod:`rag.eval.verdicts`).
+    """The choice against the baseline, by the rule of all comparisons (:mod:`rag.eval.comparison.verdicts`).
 
     Args:
         sweep: Has the objectives.

@@ -31,15 +31,10 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, Self, TypeVar
 from pydantic import GetCoreSchemaHandler
 from pydantic_core import core_schema
 
-from rag.component.parameters import (
-    ComponentMeta,
-    Parameter,
-    read_docstring,
-    read_parameters,
-    signature_of,
-)
-from rag.component.values import is_plain, leaves, mapped, without_numpy
-from rag.errors import ConfigError, Mistake, did_you_mean
+from rag.component.class_spec import ClassSpec, checked_arguments
+from rag.component.parameters import ComponentMeta, signature_of
+from rag.component.values import is_plain, leaves, mapped
+from rag.errors import ConfigError
 from rag.store.fingerprint import fingerprint
 
 if TYPE_CHECKING:
@@ -58,33 +53,6 @@ C = TypeVar("C", bound="Component")
 
 _PROCESS = secrets.token_hex(8)
 """Makes identities of live objects those of this process."""
-
-
-class ClassSpec:
-    """A component class as introspection sees it, ``Flat.spec``: its parameters and its documentation."""
-
-    def __init__(self, cls: type[Component]) -> None:
-        self._cls = cls
-
-    @property
-    def parameters(self) -> Mapping[str, Parameter]:
-        """The constructor's parameters by name."""
-        return _parameters(self._cls)
-
-    @property
-    def summary(self) -> str:
-        """First sentence of the docstring."""
-        return read_docstring(self._cls)[0]
-
-    @property
-    def doc(self) -> str:
-        """The docstring without its ``Args:``."""
-        return read_docstring(self._cls)[1]
-
-    @property
-    def label(self) -> str:
-        """How messages name it: its registered type, or the class's name."""
-        return f"'{self._cls.type}'" if self._cls.type else self._cls.__name__
 
 
 class Spec(ClassSpec, Generic[C]):
@@ -151,7 +119,7 @@ class Spec(ClassSpec, Generic[C]):
     @property
     def saves_state(self) -> bool:
         """Whether there is anything to save once it is fitted."""
-        return self._cls.save_state is not Component.save_state
+        return type(self._component).save_state is not Component.save_state
 
     @property
     def learns(self) -> bool:
@@ -238,32 +206,7 @@ class Component(ABC, metaclass=ComponentMeta):
 
     @classmethod
     def _create(cls, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Self:
-        label, parameters = cls.spec.label, cls.spec.parameters
-        try:
-            given = signature_of(cls).bind_partial(None, *args, **kwargs).arguments
-        except TypeError as error:
-            unknown = [name for name in kwargs if name not in parameters]
-            if unknown:
-                message = f"unknown argument '{unknown[0]}' of {label}{did_you_mean(unknown[0], parameters)}"
-                raise ConfigError(message, parameter=unknown[0]) from None
-            raise ConfigError(f"{label}: {error}") from None
-        values: dict[str, Any] = {}
-        mistakes: list[Mistake] = []
-        for parameter in parameters.values():
-            if parameter.name in given:
-                value = mapped(given[parameter.name], without_numpy)
-                for inner, message in parameter.errors(value):
-                    path = ".".join(map(str, (parameter.name, *inner)))
-                    mistakes.append(Mistake(f"{label}: {path} {message}", path=""))
-            elif parameter.required:
-                mistakes.append(Mistake(f"{label}: missing argument '{parameter.name}'"))
-                continue
-            else:
-                value = mapped(parameter.default, _fresh)
-            values[parameter.name] = value
-        if mistakes:
-            raise ConfigError(mistakes)
-        values = cls._completed(values)
+        values = cls._completed(checked_arguments(cls.spec, signature_of(cls), args, kwargs, _fresh))
         self: Self = type.__call__(cls, **values)
         self._arguments = values
         return self
@@ -425,11 +368,6 @@ class Component(ABC, metaclass=ComponentMeta):
     @classmethod
     def __get_pydantic_json_schema__(cls, schema: Any, handler: Any) -> dict[str, Any]:
         return {"x-kind": f"{cls.kind}.{cls.type}" if cls.type else cls.kind}  # rag.config.schema makes it a reference
-
-
-@functools.cache
-def _parameters(cls: type[Component]) -> Mapping[str, Parameter]:
-    return read_parameters(cls, frozenset(name for name in dir(Component) if not name.startswith("__")))
 
 
 def _fresh(leaf: Any) -> Any:

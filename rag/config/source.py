@@ -13,7 +13,7 @@ from rag.config.node import Node, node_from_python
 from rag.config.overrides import overridden
 from rag.config.reader import parse
 from rag.config.writing import dump
-from rag.errors import Location, Mistake
+from rag.errors import Location, Mistake, system_message
 
 __all__ = ["Node", "dump", "extended", "node_from_python", "read_source"]
 
@@ -53,7 +53,7 @@ def _read(path: Path, above: tuple[Path, ...], mistakes: list[Mistake]) -> Node 
     try:
         text = path.read_bytes().decode("utf-8-sig")
     except OSError as error:
-        mistakes.append(Mistake(f"cannot be read: {error.strerror}", location=Location(str(path))))
+        mistakes.append(Mistake(f"cannot be read: {system_message(error)}", location=Location(str(path))))
         return None
     except UnicodeDecodeError as error:
         mistakes.append(Mistake(f"not valid UTF-8 at byte {error.start}", location=Location(str(path))))

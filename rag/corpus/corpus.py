@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import logging
 import tempfile
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
@@ -15,31 +14,27 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from rag.candidates import Bools, Ints
+from rag.corpus.documents_file import (
+    FORMER,
+    REMARKS,
+    ROWS,
+    corpus_schema,
+    documents_in,
+    joined,
+    without_named_fields,
+    write_documents,
+)
 from rag.corpus.fields import Fields, kinds_by_field
-from rag.errors import ArtifactError, DataError, did_you_mean
-from rag.metadata import json_text, without_fields
+from rag.errors import ArtifactError, DataError
+from rag.metadata import json_text
 from rag.remarks import Remark, Remarks
 from rag.store.fingerprint import fingerprint_texts
-from rag.text.normal import is_blank
 from rag.types import Document
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 __all__ = ["Corpus"]
-
-logger = logging.getLogger("rag.corpus")
-
-_BATCH = 2048
-"""Rows per record batch: large enough to be cheap to write, small enough to bound memory while writing."""
-
-_Row = tuple[str, str, str]
-"""Id, text, and metadata as JSON."""
-
-_REMARKS = b"remarks"
-"""Key of the remarks in the metadata of the file."""
-_FORMER = b"former_fields"
-"""In the file's schema: kinds by name of metadata fields that only documents had that are there no more."""
 
 
 class Corpus:
@@ -95,11 +90,11 @@ class Corpus:
         if isinstance(drop_fields, str):
             raise DataError(f"drop_fields takes a list of names, got the text {drop_fields!r}")
         if drop_fields:
-            documents = _without(documents, drop_fields)
+            documents = without_named_fields(documents, drop_fields)
 
         if path is not None:
             try:
-                remarks = _write(documents, str(path), advance, refuse)
+                remarks = write_documents(documents, str(path), advance, refuse)
             except BaseException:
                 path.unlink(missing_ok=True)
                 raise
@@ -108,7 +103,7 @@ class Corpus:
             return corpus
         with contextlib.ExitStack() as closing:
             handle = closing.enter_context(tempfile.TemporaryFile(prefix="rag-corpus-"))
-            remarks = _write(documents, pa.PythonFile(handle, mode="w"), advance, refuse)
+            remarks = write_documents(documents, pa.PythonFile(handle, mode="w"), advance, refuse)
             handle.flush()
             alias = f"/proc/self/fd/{handle.fileno()}"
             if Path(alias).exists():
@@ -137,11 +132,11 @@ class Corpus:
             table = pa.ipc.open_file(mapped).read_all()
         except (OSError, pa.ArrowInvalid) as error:
             raise ArtifactError(f"{source} is no corpus file: {error}") from None
-        if table.schema.names != _schema().names:
+        if table.schema.names != corpus_schema().names:
             raise ArtifactError(f"{source} is no corpus file: its columns are {', '.join(table.schema.names)}")
         about = table.schema.metadata or {}
-        remarks = map(Remark.from_dict, json.loads(about.get(_REMARKS, b"[]")))
-        former = {_FORMER: about[_FORMER]} if _FORMER in about else None
+        remarks = map(Remark.from_dict, json.loads(about.get(REMARKS, b"[]")))
+        former = {FORMER: about[FORMER]} if FORMER in about else None
         return cls(table.replace_schema_metadata(former), remarks=remarks)
 
     def write(self, path: Path) -> None:
@@ -150,10 +145,10 @@ class Corpus:
 
         about = dict(self._table.schema.metadata or {})
         if self.remarks:
-            about[_REMARKS] = json.dumps(self.remarks.as_dicts(), ensure_ascii=False).encode()
+            about[REMARKS] = json.dumps(self.remarks.as_dicts(), ensure_ascii=False).encode()
         table = self._table.replace_schema_metadata(about or None)
         with pa.ipc.new_file(str(path), table.schema) as writer:
-            writer.write_table(table, max_chunksize=_BATCH)
+            writer.write_table(table, max_chunksize=ROWS)
 
     # -- changing: a new corpus each time ------------------------------------------------------------------------------
 
@@ -187,7 +182,7 @@ class Corpus:
             return self
         spans = zip(self._batches, self._starts, [*self._starts[1:], len(self)], strict=True)
         kept = [batch.filter(pa.array(self.alive[a:b])) for batch, a, b in spans]
-        return Corpus(_joined(self._remembering(np.flatnonzero(~self.alive)), kept), remarks=self.remarks)
+        return Corpus(joined(self._remembering(np.flatnonzero(~self.alive)), kept), remarks=self.remarks)
 
     def rows(self, positions: Ints) -> Corpus:
         """The documents at these positions, at new ones."""
@@ -197,7 +192,7 @@ class Corpus:
         """These documents, then those of another."""
         former = {**other._former, **self._former}
         batches = [*self._batches, *other._batches]
-        grown = Corpus(_joined(_schema(former), batches), remarks=[*self.remarks, *other.remarks])
+        grown = Corpus(joined(corpus_schema(former), batches), remarks=[*self.remarks, *other.remarks])
         if self.alive is not None:
             grown.alive = np.concatenate([self.alive, np.ones(len(other), dtype=bool)])
         return grown
@@ -217,14 +212,14 @@ class Corpus:
 
     def __iter__(self) -> Iterator[Document]:
         for batch in self._table.to_batches():
-            yield from _documents(batch)
+            yield from documents_in(batch)
 
     def __repr__(self) -> str:
         return f"Corpus({len(self)} documents)"
 
     def documents(self, positions: Sequence[int] | Ints) -> list[Document]:
         """The documents at these positions, in this order."""
-        return _documents(self._take(positions))
+        return documents_in(self._take(positions))
 
     def ids(self, positions: Sequence[int] | Ints | None = None) -> list[str]:
         """Ids at these positions; all of them by default."""
@@ -269,7 +264,7 @@ class Corpus:
     @property
     def _former(self) -> dict[str, list[str]]:
         """Kinds by name of the fields that documents had that are there no more."""
-        known = (self._table.schema.metadata or {}).get(_FORMER)
+        known = (self._table.schema.metadata or {}).get(FORMER)
         return {} if known is None else cast("dict[str, list[str]]", json.loads(known))
 
     def _remembering(self, positions: Ints) -> pa.Schema:
@@ -277,7 +272,7 @@ class Corpus:
         former = {name: set(kinds) for name, kinds in self._former.items()}
         for name, kinds in kinds_by_field(self.metadata_texts(positions)).items():
             former.setdefault(name, set()).update(kinds)
-        return _schema({name: sorted(kinds) for name, kinds in sorted(former.items())})
+        return corpus_schema({name: sorted(kinds) for name, kinds in sorted(former.items())})
 
     def sorted_by(self, field: str) -> Corpus:
         """The same documents, ordered by a number or a date in their metadata; those without it come last.
@@ -286,7 +281,7 @@ class Corpus:
             DataError: No document has the field, or it holds other things than one number, or one date, a document.
         """
         order = self.fields.field(field).order()
-        blocks = (order[first : first + _BATCH] for first in range(0, len(order), _BATCH))
+        blocks = (order[first : first + ROWS] for first in range(0, len(order), ROWS))
         corpus = Corpus.from_documents(document for block in blocks for document in self.documents(block))
         corpus.remarks = self.remarks
         return corpus
@@ -317,118 +312,3 @@ class Corpus:
             batch = batch if columns is None else batch.select(columns)
             pieces.append(batch.take(pa.array(ascending[first:last] - start)))
         return pa.Table.from_batches(pieces).take(pa.array(np.argsort(order)))
-
-
-def _write(
-    documents: Iterable[Document],
-    sink: Any,
-    advance: Callable[[int], None] | None,
-    refuse: Callable[[DataError], None] | None,
-) -> Remarks:
-    import pyarrow as pa
-
-    def write(rows: list[_Row]) -> None:
-        columns = [
-            pa.array(column, field.type) for column, field in zip(zip(*rows, strict=True), _schema(), strict=True)
-        ]
-        writer.write_batch(pa.record_batch(columns, schema=_schema()))
-        if advance:
-            advance(len(rows))
-
-    seen: set[str] = set()
-    empty: list[str] = []
-    remarks = Remarks()
-    with pa.ipc.new_file(sink, _schema()) as writer:
-        rows: list[_Row] = []
-        for document in documents:
-            try:
-                rows.append(_row(document, seen))
-            except DataError as error:
-                if refuse is None:
-                    raise
-                refuse(error)
-                continue
-            seen.add(document.id)
-            if is_blank(document.text):
-                empty.append(document.id)
-            if len(rows) == _BATCH:
-                write(rows)
-                rows = []
-        if rows:
-            write(rows)
-    if not seen:
-        raise DataError("the corpus is empty: there is no document to index")
-    if empty:
-        message = f"{len(empty)} of {len(seen)} documents have no text; they are kept, but nothing in them can match"
-        remarks.add("empty_texts", message, count=len(empty), total=len(seen), examples=empty)
-        logger.warning("%s", message)
-    return remarks
-
-
-def _schema(former: Mapping[str, Sequence[str]] | None = None) -> pa.Schema:
-    import pyarrow as pa
-
-    # Metadata is JSON: documents of one corpus need not agree on its fields or their types.
-    columns = [("id", pa.string()), ("text", pa.large_string()), ("metadata", pa.string())]
-    return pa.schema(columns, {_FORMER: json.dumps(former, ensure_ascii=False).encode()} if former else None)
-
-
-def _joined(schema: pa.Schema, batches: Sequence[pa.RecordBatch]) -> pa.Table:
-    """One table; batches grown small by changes are put together, since reading goes batch by batch."""
-    import pyarrow as pa
-
-    joined: list[pa.RecordBatch] = []
-    group: list[pa.RecordBatch] = []
-    for batch in [*batches, None]:
-        if group and (batch is None or sum(part.num_rows for part in group) + batch.num_rows > _BATCH):
-            joined += group if len(group) == 1 else pa.Table.from_batches(group).combine_chunks().to_batches()
-            group = []
-        if batch is not None and batch.num_rows:
-            group.append(batch.replace_schema_metadata(schema.metadata))
-    return pa.Table.from_batches(joined, schema=schema)
-
-
-def _without(documents: Iterable[Document], names: Collection[str]) -> Iterator[Document]:
-    """The documents without some fields of their metadata."""
-    met: set[str] = set()
-    seen: set[str] = set()
-    for document in documents:
-        given: Any = document
-        if isinstance(given, Document):  # what is none is refused where it is written
-            seen.update(given.metadata)
-            given = Document(given.id, given.text, without_fields(given.metadata, names, met))
-        yield given
-    for name in sorted(set(names) - met):
-        logger.warning("no document has the field '%s' that is to be left out%s", name, did_you_mean(name, seen))
-
-
-def _documents(table: Any) -> list[Document]:
-    columns = (table.column(name).to_pylist() for name in ("id", "text", "metadata"))
-    return [
-        Document(id, text, json.loads(metadata) if metadata != "{}" else {})
-        for id, text, metadata in zip(*columns, strict=True)
-    ]
-
-
-def _row(document: Any, seen: set[str]) -> _Row:
-    """What is written of a document.
-
-    Raises:
-        DataError: It is none, or something of it cannot be written.
-    """
-    if not isinstance(document, Document):
-        raise DataError(f"expected a rag.Document, got {type(document).__name__}: {document!r:.80}")
-    if not isinstance(document.id, str) or not document.id:
-        raise DataError(f"a document's id must be a non-empty string, got {document.id!r}")
-    if not isinstance(document.text, str):
-        raise DataError(f"document '{document.id}': its text must be a string, got {type(document.text).__name__}")
-    if document.id in seen:
-        raise DataError(f"two documents have the id '{document.id}': ids must be unique in a corpus")
-    metadata = json_text(document.metadata, document.id)
-    row = (document.id, document.text, metadata)
-    try:
-        for text in row:
-            text.encode("utf-8")
-    except UnicodeEncodeError as error:
-        raise DataError(f"a document holds text that is not valid Unicode (a lone surrogate): {error}") from None
-    return row

@@ -14,7 +14,6 @@ from rag.candidates import Ints, Vectors
 from rag.component import Runtime
 from rag.embedders.base import TokenEmbedder, TokenVectors
 from rag.errors import ConfigError
-from rag.model_limits import check_length
 from rag.models import (
     Device,
     Precision,
@@ -24,6 +23,7 @@ from rag.models import (
     model_file,
     resolved_precision,
 )
+from rag.models.limits import check_length
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer

@@ -24,7 +24,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from rag.errors import ArtifactError
+from rag.errors import ArtifactError, system_message
 
 __all__ = [
     "FORMAT",
@@ -73,7 +73,7 @@ def locked(folder: Path) -> Iterator[None]:
     try:
         lock.acquire()
     except OSError as error:
-        raise ArtifactError(f"{folder}: cannot be written: {error.strerror}") from None
+        raise ArtifactError(f"{folder}: cannot be written: {system_message(error)}") from None
     try:
         yield
     finally:
@@ -99,7 +99,7 @@ def write_folder(folder: Path, kind: str, about: Mapping[str, Any], *, keep: int
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise ArtifactError(f"{folder}: cannot be written: {error.strerror}") from None
+        raise ArtifactError(f"{folder}: cannot be written: {system_message(error)}") from None
     with locked(folder):
         generation = folder / f"{_GENERATION}{uuid.uuid4().hex[:12]}"
         try:
@@ -292,7 +292,7 @@ def check_files(folder: Path, data: Path, files: Mapping[str, Any], *, verify: b
         except (FileNotFoundError, NotADirectoryError):
             raise ArtifactError(f"{folder}: damaged: {name} is missing") from None
         except OSError as error:
-            raise ArtifactError(f"{folder}: damaged: {name} cannot be read: {error.strerror}") from None
+            raise ArtifactError(f"{folder}: damaged: {name} cannot be read: {system_message(error)}") from None
 
 
 @contextmanager
@@ -318,7 +318,7 @@ def replaced_folder(folder: Path) -> Iterator[Path]:
             raise
         shutil.rmtree(old, ignore_errors=True)
     except OSError as error:
-        raise ArtifactError(f"{folder}: cannot be written: {error.strerror or error}") from None
+        raise ArtifactError(f"{folder}: cannot be written: {system_message(error)}") from None
     finally:
         shutil.rmtree(aside, ignore_errors=True)
 

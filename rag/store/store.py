@@ -21,7 +21,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from rag.errors import ArtifactError
+from rag.errors import ArtifactError, system_message
 from rag.store.folder import read_folder, write_folder
 from rag.store.pieces import Pieces
 from rag.store.users import Users
@@ -81,7 +81,7 @@ class Store:
         try:
             self.root.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise ArtifactError(f"{self.root}: cannot be the store: {error.strerror}") from None
+            raise ArtifactError(f"{self.root}: cannot be the store: {system_message(error)}") from None
 
     @property
     def writable(self) -> bool:
@@ -226,7 +226,7 @@ class Store:
         except Timeout:
             return False
         except OSError as error:
-            raise ArtifactError(f"{entry.path}: cannot be removed: {error.strerror}") from None
+            raise ArtifactError(f"{entry.path}: cannot be removed: {system_message(error)}") from None
         return True
 
     # -- within -----------------------------------------------------------------------------------------------------

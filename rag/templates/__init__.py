@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from rag.errors import DataError
+from rag.errors import DataError, system_message
 
 __all__ = ["write_starter"]
 
@@ -23,5 +23,5 @@ def write_starter(folder: Path) -> list[Path]:
     try:
         shutil.copytree(_STARTER, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
     except OSError as error:
-        raise DataError(f"{folder}: cannot be written: {error.strerror or error}") from None
+        raise DataError(f"{folder}: cannot be written: {system_message(error)}") from None
     return sorted(path for path in folder.rglob("*") if path.is_file())

@@ -141,11 +141,17 @@ def check_stemmer(name: str | None) -> None:
     from Stemmer import algorithms
 
     if name not in algorithms():
-        raise ConfigError(f"unknown stemmer '{name}'{did_you_mean(name, [AUTO, *algorithms()])}", parameter="stemmer")
+        hint = _nothing(name) or did_you_mean(name, [AUTO, *algorithms()])
+        raise ConfigError(f"unknown stemmer '{name}'{hint}", parameter="stemmer")
 
 
 def check_stop_words(given: str | Sequence[str] | None) -> None:
     """Refuse the name of no list of stop words."""
     if isinstance(given, str) and given not in (AUTO, *STOP_WORD_LISTS):
-        valid = did_you_mean(given, [AUTO, *STOP_WORD_LISTS])
-        raise ConfigError(f"no stop words for '{given}'{valid}, or give a list", parameter="stopwords")
+        hint = _nothing(given) or f"{did_you_mean(given, [AUTO, *STOP_WORD_LISTS])}, or give a list"
+        raise ConfigError(f"no stop words for '{given}'{hint}", parameter="stopwords")
+
+
+def _nothing(name: str) -> str:
+    """A hint for a word that means nothing at all; else empty."""
+    return ": for none give null (None in Python)" if name.lower() in ("none", "null", "off", "false", "") else ""

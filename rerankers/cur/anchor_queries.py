@@ -133,6 +133,6 @@ def _directions(scores: Floats, rank: int | None) -> Floats | None:
 
 def _read(path: str) -> str:
     try:
-        return Path(path).read_text(encoding="utf-8")
+        return Path(path).read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"anchor queries: {path} cannot be read: {error}") from None

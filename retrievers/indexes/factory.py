@@ -7,7 +7,7 @@ from typing import Any
 
 from rag.candidates import Vectors
 from rag.context import Progress, no_progress
-from rag.errors import ConfigError
+from rag.errors import ConfigError, first_line
 from rag.retrievers.indexes.faiss_index import FaissIndex
 from rag.retrievers.indexes.subset import Subset
 
@@ -61,5 +61,5 @@ class Factory(FaissIndex):
             raise self._refused(error) from None
 
     def _refused(self, error: RuntimeError) -> ConfigError:
-        reason = re.sub(r"^Error in .* at \S+:\d+: (Error: )?", "", str(error).strip().splitlines()[0])
+        reason = re.sub(r"^Error in .* at \S+:\d+: (Error: )?", "", first_line(error))
         return ConfigError(f"'factory': faiss does not accept '{self.description}': {reason}", parameter="description")

@@ -14,7 +14,7 @@ import numpy as np
 
 from rag.candidates import PADDING, Floats, Ints, Vectors
 from rag.context import Progress, no_progress
-from rag.errors import ArtifactError, DataError, NotFittedError
+from rag.errors import ArtifactError, DataError, NotFittedError, first_line
 from rag.retrievers.indexes.base import Index
 from rag.retrievers.indexes.scan import scan, scan_cost
 from rag.retrievers.indexes.subset import Subset, subset_of
@@ -134,7 +134,7 @@ class FaissIndex(Index):
         try:
             faiss.write_index(self._fitted(), str(path))
         except RuntimeError as error:  # the disk is full, for one
-            raise OSError(f"{path.name}: {str(error).splitlines()[0]}") from None
+            raise OSError(f"{path.name}: {first_line(error)}") from None
         (folder / "index.json").write_text(json.dumps({"build_seconds": self.build_seconds}), encoding="utf-8")
 
     def load_state(self, folder: Path, context: FitContext) -> None:
@@ -144,7 +144,7 @@ class FaissIndex(Index):
         try:
             index = faiss.read_index(str(path), faiss.IO_FLAG_MMAP_IFC)
         except RuntimeError as error:
-            raise ArtifactError(f"{path}: cannot be read: {str(error).splitlines()[0]}") from None
+            raise ArtifactError(f"{path}: cannot be read: {first_line(error)}") from None
         self._set(index)
         self._bytes = path.stat().st_size
         about = folder / "index.json"
@@ -228,7 +228,7 @@ class FaissIndex(Index):
         except RuntimeError as error:
             raise DataError(
                 f"{self.spec.label} cannot search among some keys only: faiss gives no vectors back: "
-                f"{str(error).strip().splitlines()[0]}"
+                f"{first_line(error)}"
             ) from None
 
     def _check_dimension(self, vectors: Vectors, what: str) -> None:

@@ -14,8 +14,8 @@ from rag.component import Runtime
 from rag.context import Progress
 from rag.conversation import conversation_text
 from rag.errors import MissingExtraError, NotFittedError
-from rag.model_limits import check_length
 from rag.models import Device, inference, load_sentence_transformer, model_content, quiet, resolve_device
+from rag.models.limits import check_length
 from rag.summarizers.students.base import Conversations, Student
 from rag.summarizers.students.losses import TEMPERATURE, Loss, torch_loss
 

@@ -59,6 +59,7 @@ class Runner:
 def rag(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Runner:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("NO_COLOR", "1")
+    monkeypatch.setattr("rag.progress.EVERY", 3600.0)  # a loaded machine may take seconds for anything
     return Runner(capsys, monkeypatch)
 
 
@@ -192,9 +193,11 @@ def test_compare_runs(rag: Runner, starter: Path, tmp_path: Path) -> None:
     assert (tmp_path / "compared" / "compare.html").exists()
     files = rag("compare", "a/run.trec", "y=b/run.trec", "--dataset", "start/data", "--json")
     folders = rag("compare", "run.trec=a", "y=b", "--measures", "nDCG@10", "--json")
-    known = json.loads(folders.out)
+    known, shown = json.loads(folders.out), json.loads(files.out)
     assert {"run.trec", "y"} == set(known["costs"])
-    assert json.loads(files.out) == known | {"costs": {}}
+    assert known["settings"] == {"retriever.top_k": {"run.trec": 100, "y": 1}}
+    assert all("looks no further than that" in note for note in shown["notes"])
+    assert shown == known | {"costs": {}, "settings": None, "notes": shown["notes"]}  # what a run file cannot tell
     assert "give judgements" in rag.refused("compare", "a/run.trec", "y=b/run.trec")
     assert "two are called 'a'" in rag.refused("compare", "a", "a")
 
@@ -209,7 +212,7 @@ def test_eval_against_a_scorers_own_ranking(rag: Runner, starter: Path, tmp_path
         "type: pipeline",
         "retriever: {type: bm25}",
         "stages:",
-        f"- {{type: cur, scorer: {{type: max_sim, embedder: {embedder}}}, budget: 10, rounds: 3,",
+        f"- {{type: cur, scorer: {{type: max_sim, embedder: {embedder}}}, budget: 10, rounds: 3, scores: scorer,",
         f"   factors: {{type: embeddings, embedder: {embedder}}}}}",
     ]
     (tmp_path / "cur.yaml").write_text("\n".join(lines))

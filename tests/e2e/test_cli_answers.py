@@ -43,7 +43,7 @@ def test_search_answers_first(rag, server, starter):  # noqa: F811
     out = rag("search", "kept", "send it back").out
     assert out.startswith("Within 30 days [1].\n\n 1. ")
     found = json.loads(rag("search", "kept", "send it back", "--json").out)
-    assert ["query", "answer", "hits", "costs"] == list(found)
+    assert ["query", "answer", "hits", "costs", "remarks"] == list(found)
     assert [{"rank": 1, "id": found["hits"][0]["id"]}] == found["answer"]["citations"]
     assert (1, False, "") == (found["costs"]["llm_calls"], found["answer"]["abstained"], found["answer"]["problem"])
     assert rag("search", "kept", "refuse to send it back").out.startswith("no answer: it refused: not this\n\n 1. ")

@@ -155,8 +155,9 @@ def test_a_saved_index_is_measured_as_it_is(rag: Runner, tmp_path: Path) -> None
     assert (
         f"the index does not hold the documents of data: of its {len(rows)}, 1 are not in the index, 1 have another "
         "text there, and it has 1 more"
-    ) == other["notes"][0]
-    assert "relevant documents of the questions are not in the index and count as not found" in other["notes"][1]
+    ) in other["notes"]
+    missing = "relevant documents of the questions are not in the index and count as not found"
+    assert any(missing in note for note in other["notes"])
     assert len(rows) == other["corpus"]["documents"]
     for option in (("--set", "retriever.top_k=3"), ("--save", "x"), ("--nulls", "0.5")):
         assert f"{option[0]}: index is a kept pipeline, which is measured as it is" in rag.refused(*measure, *option)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from rag.eval.report import write_report
+from rag.eval.reports.report import write_report
 from tests.e2e.chromium import COLLAPSED, SCROLLING, SHADED, Chromium, find_chromium
 from tests.fake_runs import MEASURES, fake_filter, fake_queries, write_fake_run
 

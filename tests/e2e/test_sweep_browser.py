@@ -16,7 +16,7 @@ from rag.hpo.results.report import render_report
 from rag.hpo.sweep import sweep_from_config
 from tests.e2e.chromium import COLLAPSED, SCROLLING, SHADED, Chromium, find_chromium
 from tests.e2e.test_report_browser import DRAWN, FILL, SCRIPTS, WORST_CONTRAST, complaints
-from tests.unit.eval.test_report import colours, data_of
+from tests.unit.eval.reports.test_report import colours, data_of
 
 BINARY = find_chromium()
 

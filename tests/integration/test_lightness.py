@@ -25,7 +25,7 @@ def modules_after(code):
 @pytest.mark.parametrize(
     "code",
     [
-        "import rag, retrievers, rerankers, summarizers",
+        "import rag, rag.retrievers, rag.rerankers, rag.summarizers",
         "import rag; rag.Pipeline, rag.LSA, rag.SentenceTransformerEmbedder, rag.LangChainEmbedder, rag.Document",
         "from rag.retrievers import *; from rag.rerankers import *; from rag.summarizers import *",
         "from rag.config.schema import json_schema; json_schema()",

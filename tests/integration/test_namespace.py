@@ -67,21 +67,29 @@ def test_foreign_modules_leave_imports_working(foreign: Path) -> None:
     ]
 
 
-def test_reports_find_their_templates_in_any_folder(foreign: Path) -> None:
-    code = (
-        "from pathlib import Path\n"
-        "import rag.templates\n"
-        "from rag.eval import load_dataset\n"
-        "from rag.hpo import Categorical, tune\n"
-        "retriever = {'type': 'bm25', 'top_k': Categorical(choices=[1, 5])}\n"
-        "data = load_dataset(Path(rag.templates.__file__).parent / 'starter' / 'data')\n"
-        "splits = {'tune': 'train', 'test': 'test'}\n"
-        "sweep = {'pipeline': {'type': 'pipeline', 'retriever': retriever, 'stages': []}, 'splits': splits}\n"
-        "tune(sweep, data, out='out', n_trials=1)\n"
-    )
-    result = run(sys.executable, "-c", code, cwd=foreign)
-    assert (result.returncode, result.stderr) == (0, "")
-    assert "<html" in (foreign / "out" / "report.html").read_text()
+SWEEP = """\
+type: sweep
+dataset: data
+pipeline: {type: pipeline, retriever: {type: bm25, k1: {tune: categorical, choices: [0.9, 1.2]}}}
+n_trials: 2
+"""
+
+
+def test_foreign_modules_leave_work_and_reports_working(foreign: Path) -> None:
+    start = foreign / "start"
+    commands = [
+        ["init", "start"],
+        ["eval", "start/pipeline.yaml", "--dataset", "start/data", "--out", "run"],
+        ["report", "run"],
+        ["tune", "start/sweep.yaml", "--out", "sweep"],
+        ["compare", "first=run", "second=run", "--out", "compared"],
+    ]
+    for command in commands:
+        result = run(RAG, *command, cwd=foreign, pythonpath=foreign)
+        assert result.returncode == 0, result.stderr
+        (start / "sweep.yaml").write_text(SWEEP, encoding="utf-8")
+    for page in ("run/report.html", "sweep/report.html", "compared/compare.html"):
+        assert (foreign / page).is_file()
 
 
 def test_a_foreign_rag_in_the_working_folder_is_not_imported(tmp_path: Path) -> None:

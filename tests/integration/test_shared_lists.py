@@ -12,7 +12,7 @@ import pytest
 
 from rag import ArtifactError, ConfigError, Document, Pipeline, Query, QueryBatch, Stage, Threshold, Training
 from rag.eval import Dataset, Split, evaluate
-from rag.eval.latency import time_alone
+from rag.eval.measures.latency import time_alone
 from rag.rerankers import Rerank, Scorer
 from rag.retrievers import BM25, Dense, Hybrid
 from rag.store.store import Store

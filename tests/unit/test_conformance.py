@@ -30,9 +30,11 @@ from rag import (
     Threshold,
     Training,
 )
-from rag.eval.claim_judge import ClaimJudge
 from rag.eval.datasets.file import DatasetFile
-from rag.eval.datasets.tables import CorpusTable, QrelsTable, QueriesTable
+from rag.eval.datasets.tables.corpus import CorpusTable
+from rag.eval.datasets.tables.qrels import QrelsTable
+from rag.eval.datasets.tables.queries import QueriesTable
+from rag.eval.judges.claims import ClaimJudge
 from rag.hpo import (
     GP,
     NSGA2,
@@ -112,6 +114,7 @@ from rag.testing import (
     EmbedderConformance,
     RetrieverConformance,
     StageConformance,
+    child,
 )
 from tests.fakes import CountingScorer, WordEmbedder
 
@@ -741,6 +744,48 @@ class TestThatTheyFail:
         case.make = Forgetful
         with pytest.raises(AssertionError, match="size"):
             case.test_arguments_are_kept_as_attributes()
+
+    def test_components_that_share_what_can_be_changed(self):
+        class Sharing(WordEmbedder):
+            counts = []
+
+            def __init__(self, *, size: int = 16) -> None:
+                self.size = size
+                self.seen = {"counts": self.counts}
+
+        case = EmbedderConformance()
+        case.make = Sharing
+        with pytest.raises(AssertionError, match=r"seen\.counts"):
+            case.test_two_made_alike_are_equal_and_share_nothing()
+        with pytest.raises(AssertionError, match=r"seen\.counts"):
+            case.test_a_clone_is_equal_and_shares_nothing()
+
+    def test_a_component_that_opens_files_or_loads_much_when_it_is_made(self, monkeypatch, tmp_path):
+        module = (
+            "from rag.rerankers.cross_encoder import CrossEncoderScorer\n"
+            "class Eager(CrossEncoderScorer):\n"
+            "    type = 'eager'\n"
+            "    def __init__(self, *, n: int = 1) -> None:\n"
+            "        import scipy\n"
+            "        self.n = n\n"
+            "        open(__file__).close()\n"
+        )
+        (tmp_path / "eager.py").write_text(module)
+        info = tmp_path / "eager-1.dist-info"
+        info.mkdir()
+        (info / "METADATA").write_text("Metadata-Version: 2.1\nName: eager\nVersion: 1\n")
+        (info / "entry_points.txt").write_text("[rag.components]\nscorer.eager = eager:Eager\n")
+        monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+        child._child.cache_clear()
+        try:
+            seen = child.in_another_process("scorer", {"type": "eager"})
+            with pytest.raises(AssertionError, match="must be"):
+                child.in_another_process("scorer", {"type": "eager", "n": "text"})
+            assert child.in_another_process("scorer", {"type": "eager"}) == seen | {"heavy": []}
+        finally:
+            child._child.cache_clear()
+        assert seen["heavy"] == ["scipy"]
+        assert seen["opened"] == [f"open {tmp_path / 'eager.py'}"]
 
     def test_a_stage_that_turns_lists_around(self):
         case = StageConformance()

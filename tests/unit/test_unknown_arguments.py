@@ -6,10 +6,9 @@ import inspect
 
 import pytest
 
-import eval as measuring
-import hpo
 import rag
-from rag import ConfigError, DataError, Document, Pipeline, Query, RagError
+from rag import ConfigError, DataError, Document, Pipeline, Query, RagError, hpo
+from rag import eval as measuring
 from rag.arguments import refuses_unknown
 from rag.retrievers import BM25
 

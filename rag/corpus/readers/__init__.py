@@ -28,13 +28,18 @@ fields become the document's metadata.
 What was not read, is empty or was skipped is in the ``remarks`` of the corpus.
 """
 
-from rag.corpus.readers.delimited import DELIMITED, header_of, other_separator
-from rag.corpus.readers.documents import ID_FIELDS, TEXT_FIELDS, documents_of
-from rag.corpus.readers.lines import format_of, iter_lines, read_text
-from rag.corpus.readers.objects import iter_jsonl
-from rag.corpus.readers.reading import OnError, Reading
-from rag.corpus.readers.rows import TABLES, iter_rows, lifted, row_id
-from rag.corpus.readers.sources import corpus_of, read_corpus, read_documents
+from typing import TYPE_CHECKING
+
+from rag._lazy import lazy_attributes
+
+if TYPE_CHECKING:
+    from rag.corpus.readers.delimited import DELIMITED, header_of, other_separator
+    from rag.corpus.readers.documents import ID_FIELDS, TEXT_FIELDS, documents_of
+    from rag.corpus.readers.lines import format_of, iter_lines, read_text
+    from rag.corpus.readers.objects import iter_jsonl
+    from rag.corpus.readers.reading import OnError, Reading
+    from rag.corpus.readers.rows import TABLES, iter_rows, lifted, row_id
+    from rag.corpus.readers.sources import corpus_of, read_corpus, read_documents
 
 __all__ = [
     "DELIMITED",
@@ -57,3 +62,28 @@ __all__ = [
     "read_text",
     "row_id",
 ]
+
+__getattr__, __dir__ = lazy_attributes(
+    __name__,
+    {
+        "DELIMITED": "rag.corpus.readers.delimited",
+        "header_of": "rag.corpus.readers.delimited",
+        "other_separator": "rag.corpus.readers.delimited",
+        "ID_FIELDS": "rag.corpus.readers.documents",
+        "TEXT_FIELDS": "rag.corpus.readers.documents",
+        "documents_of": "rag.corpus.readers.documents",
+        "format_of": "rag.corpus.readers.lines",
+        "iter_lines": "rag.corpus.readers.lines",
+        "read_text": "rag.corpus.readers.lines",
+        "iter_jsonl": "rag.corpus.readers.objects",
+        "OnError": "rag.corpus.readers.reading",
+        "Reading": "rag.corpus.readers.reading",
+        "TABLES": "rag.corpus.readers.rows",
+        "iter_rows": "rag.corpus.readers.rows",
+        "lifted": "rag.corpus.readers.rows",
+        "row_id": "rag.corpus.readers.rows",
+        "corpus_of": "rag.corpus.readers.sources",
+        "read_corpus": "rag.corpus.readers.sources",
+        "read_documents": "rag.corpus.readers.sources",
+    },
+)

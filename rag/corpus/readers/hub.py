@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from rag.errors import DataError
+from rag.errors import DataError, first_line
 
 __all__ = ["hub_rows"]
 
@@ -23,9 +23,7 @@ def hub_rows(name: str) -> Iterator[tuple[str, dict[str, Any]]]:
     try:
         loaded = load_dataset(repository, config or None, split=split or None)
     except Exception as error:  # the Hub's client raises many kinds
-        raise DataError(
-            f"{name}: cannot load the dataset: {(str(error).strip() or type(error).__name__).splitlines()[0]}"
-        ) from error
+        raise DataError(f"{name}: cannot load the dataset: {first_line(error)}") from error
     if not isinstance(loaded, Dataset):
         splits = list(loaded)
         if "train" not in splits and len(splits) != 1:

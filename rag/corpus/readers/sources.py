@@ -17,7 +17,7 @@ from rag.corpus.readers.hub import hub_rows
 from rag.corpus.readers.lines import format_of, read_text
 from rag.corpus.readers.reading import OnError, Reading
 from rag.corpus.readers.rows import TABLES, iter_rows
-from rag.errors import DataError
+from rag.errors import DataError, system_message
 from rag.remarks import Remarks
 from rag.types import Document
 
@@ -163,7 +163,7 @@ def _located(source: str | Path, reading: Reading) -> list[_File]:
     try:
         exists = path.exists()
     except OSError as error:  # a name that is too long, a folder that may not be entered
-        raise DataError(f"{str(path)[:200]}: cannot be read: {error.strerror}") from None
+        raise DataError(f"{str(path)[:200]}: cannot be read: {system_message(error)}") from None
     if path.is_dir():
         files = files_of(path, reading)
         return [(file, _below(file, path)) for file in files]

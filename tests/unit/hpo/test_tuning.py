@@ -16,7 +16,7 @@ import rag.templates
 from rag import ArtifactError, ConfigError, DataError, MissingExtraError, Pipeline
 from rag.eval import evaluate, load_dataset
 from rag.eval.datasets.base import Dataset
-from rag.eval.pages import number
+from rag.eval.reports.pages import number
 from rag.hpo import Categorical, FloatRange, IntRange, plan, tune
 from rag.hpo.execution.storage import open_storage
 from rag.hpo.execution.study import SweepStudy

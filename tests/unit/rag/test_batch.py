@@ -74,7 +74,7 @@ def test_identical_components_are_fitted_once_and_share_their_state():
 
 
 def test_passages_are_embedded_in_blocks_in_order(monkeypatch):
-    monkeypatch.setattr("rag.corpus.corpus._BATCH", 3)
+    monkeypatch.setattr("rag.corpus.documents_file.ROWS", 3)
     texts = [f"w{number}" for number in range(10)]
     corpus = Corpus.from_documents(Document(text, text) for text in texts)
     context = FitContext(corpus, Passages.whole(corpus))

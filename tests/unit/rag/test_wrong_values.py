@@ -17,7 +17,8 @@ import pytest
 from rag import LSA, ConfigError, Threshold
 from rag.component import Component, Parameter
 from rag.config import build, read_source
-from rag.eval.datasets.tables import CorpusTable, QueriesTable
+from rag.eval.datasets.tables.corpus import CorpusTable
+from rag.eval.datasets.tables.queries import QueriesTable
 from rag.registry import component_class, kinds, types_of
 from rag.rerankers import EmbeddingFactors
 from rag.retrievers import BM25, Flat, TextKey

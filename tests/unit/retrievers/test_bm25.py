@@ -163,6 +163,7 @@ def test_patterns_that_cannot_be_used_are_refused_at_once(arguments, expected):
     [
         ({"stemmer": "klingon"}, "unknown stemmer 'klingon'"),
         ({"stopwords": "klingon"}, "no stop words for 'klingon'"),
+        ({"stopwords": "none"}, r"no stop words for 'none': for none give null \(None in Python\)"),
     ],
 )
 def test_languages_that_nobody_knows_are_refused(arguments, expected):

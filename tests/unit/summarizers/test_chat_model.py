@@ -12,7 +12,8 @@ import pytest
 from langchain_core.language_models import FakeListChatModel
 
 from rag import ConfigError, IncompleteError, Ledger, MissingExtraError, ModelError, Source, Store, Turn
-from rag.calls import check_calls, too_many_failed
+from rag.calls import too_many_failed
+from rag.costs import check_calls
 from rag.summarizers import ChatModel, LangChainSummarizer
 from rag.summarizers.waiting import asked_to_wait
 from tests.chat_server import asked, chat_server, summary_of

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from rag.eval.significance import compare
+from rag.eval.comparison.significance import compare
 from rag.hpo.results.result import SweepResult
 
 

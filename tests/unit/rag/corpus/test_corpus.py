@@ -9,7 +9,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rag import ArtifactError, Corpus, Document, Passages
-from rag.corpus import corpus as module
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**60), 2**60) | st.floats(allow_nan=False) | st.text(),
@@ -27,7 +26,8 @@ DOCUMENTS = st.lists(
 @pytest.fixture(autouse=True)
 def small_batches(monkeypatch):
     """Corpora of a few documents have several batches, as large ones do."""
-    monkeypatch.setattr(module, "_BATCH", 3)
+    monkeypatch.setattr("rag.corpus.corpus.ROWS", 3)
+    monkeypatch.setattr("rag.corpus.documents_file.ROWS", 3)
 
 
 @given(DOCUMENTS, st.data())
@@ -63,7 +63,8 @@ def test_progress_is_told_by_batch(tmp_path):
 
 
 def test_texts_are_mapped_not_read(tmp_path, monkeypatch):
-    monkeypatch.setattr(module, "_BATCH", 64)
+    monkeypatch.setattr("rag.corpus.corpus.ROWS", 64)
+    monkeypatch.setattr("rag.corpus.documents_file.ROWS", 64)
     documents = (Document(str(number), "x" * 100_000) for number in range(300))
     before = pa.total_allocated_bytes()
     for corpus in (Corpus.from_documents(documents, path=tmp_path / "c.arrow"), Corpus.open(tmp_path / "c.arrow")):

@@ -138,7 +138,7 @@ def test_fewer_queries_than_asked_for(source, message):
 
 def test_anchor_queries_from_a_file_and_from_the_corpus(tmp_path):
     file = tmp_path / "queries.txt"
-    file.write_text("one\n\n two \nthree\n", encoding="utf-8")
+    file.write_text("one\n\n two \nthree\n", encoding="utf-8-sig")
     assert ["one", "two", "three"] == [query.text for query in anchor_queries(str(file), 3, context())]
     assert {"a", "b c"} == {query.text for query in anchor_queries("corpus_sample", 2, context(["a", "", "b c"]))}
     before = AnchorQueryFactors(queries=str(file)).spec.cache_key

@@ -8,7 +8,7 @@ import pytest
 from rag import Candidates, ConfigError, Corpus, Document, FitContext, ModelError, Passages, Query, QueryBatch
 from rag.rerankers import ADACUR, ANNCUR, AXN, Cur, EmbeddingFactors
 from rag.rerankers.cur.factors import of_length_one
-from rag.testing import _pieces
+from rag.testing.data import pieces
 from tests.fakes import BrokenScorer, TableFactors, TableScorer, WordEmbedder
 
 N, QUERIES = 60, 6
@@ -141,12 +141,12 @@ def test_adacur_is_axns_engine_with_the_score_matrix_as_vectors():
 
 def test_documents_come_once_with_their_best_passage():
     corpus = Corpus.from_documents(Document(f"d{n}", " ".join(f"w{n}-{i}" for i in range(10))) for n in range(N // 2))
-    pieces = _pieces(corpus)
-    assert N == len(pieces)
+    passages = pieces(corpus)
+    assert N == len(passages)
     scores = np.random.default_rng(4).normal(size=(QUERIES, N)).astype(np.float32)
     given = np.tile(np.arange(5), (QUERIES, 1))
     listed = Candidates.from_scores(given, np.zeros(given.shape), given * 2)
-    stage = fitted(table=scores, passages=pieces, budget=N)
+    stage = fitted(table=scores, passages=passages, budget=N)
     found = stage.process(batch(), listed)
     best = scores.reshape(QUERIES, -1, 2)
     order = np.argsort(-best.max(2), axis=1)

@@ -1,0 +1,111 @@
+"""``rag compare``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from rag.cli.options import JsonOption
+from rag.eval.cli.measures import measure_names
+
+if TYPE_CHECKING:
+    from rag.eval.comparison.compared import Compared
+
+Test = Literal["randomisation", "t", "wilcoxon"]
+Correction = Literal["holm", "bonferroni", "none"]
+
+__all__ = ["compare"]
+
+
+def compare(
+    runs: Annotated[
+        list[str], typer.Argument(metavar="RUN...", help="Run folders or TREC run files; NAME=PATH names one.")
+    ],
+    dataset: Annotated[
+        str | None, typer.Option(metavar="DIR|NAME", help="Whose judgements to measure by; run files need them.")
+    ] = None,
+    split: Annotated[str, typer.Option(help="Of the dataset.")] = "test",
+    qrels: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Judgements (BEIR or TREC columns) instead of a dataset's.")
+    ] = None,
+    measures: Annotated[
+        str, typer.Option(metavar="NAMES", help="By default those that all run folders have; nDCG@10 for run files.")
+    ] = "",
+    baseline: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Compare all others with this run, instead of all pairs.")
+    ] = None,
+    test: Annotated[Test, typer.Option(help="The paired test.")] = "randomisation",
+    correction: Annotated[Correction, typer.Option(help="For the number of pairs of a measure.")] = "holm",
+    strict: Annotated[bool, typer.Option("--strict", help="Refuse runs on different queries.")] = False,
+    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Of the test and the intervals.")] = 0,
+    folder: Annotated[
+        Path | None, typer.Option("--out", metavar="DIR", help="Write compare.html, .md, .tex and .json there.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Say which of several runs is better, by how much, and how sure that is."""
+    from rag.cli.console import out, print_json, progress
+    from rag.eval.comparison.comparing import compare_runs
+    from rag.eval.datasets.load import load_dataset
+    from rag.eval.datasets.qrels import read_qrels
+    from rag.eval.reports.comparison import write_comparison
+    from rag.eval.runs.reading import read_run_values
+
+    with progress("reading the judgements", None):
+        judged = read_qrels(qrels) if qrels else load_dataset(dataset).split(split).qrels if dataset else None
+    values = []
+    with progress("reading runs", len(runs)) as advance:
+        for one in runs:
+            name, given, path = one.partition("=")
+            named = bool(given) and not Path(one).exists()
+            file, title = Path(path if named else one), name if named else None
+            values.append(read_run_values(file, name=title, measures=measure_names(measures), qrels=judged))
+            advance(1)
+    with progress(f"comparing runs ({test})", None):
+        found = compare_runs(values, baseline=baseline, test=test, correction=correction, strict=strict, seed=seed)
+        if folder is not None:
+            write_comparison(found, folder)
+    if as_json:
+        print_json(found.to_json())
+        return
+    console = out()
+    console.print(_means(found))
+    if len(found.runs) > 2:
+        console.print(f"\n{found.verdict}\n", soft_wrap=True)
+    for pair in found.pairs:
+        console.print(pair.sentence, soft_wrap=True)
+    for loss in found.losses:
+        console.print(loss, soft_wrap=True)
+    _print_settings(found, console)
+    for note in found.notes:
+        console.print(f"note: {note}", soft_wrap=True)
+    if folder is not None:
+        console.print(f"report: {(folder / 'compare.html').resolve()}", soft_wrap=True)
+
+
+def _means(found: Compared) -> Any:
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0))
+    table.add_column("run")
+    for measure in found.measures:
+        table.add_column(measure, justify="right")
+    for name in found.runs:
+        table.add_row(name, *(f"{found.means[name][measure]:.4f}" for measure in found.measures))
+    return table
+
+
+def _print_settings(found: Compared, console: Any) -> None:
+    """The settings that differ between the runs' pipelines."""
+    from rag.eval.runs.settings import setting_text
+
+    if found.settings is None:
+        return
+    if not found.settings:
+        console.print("the pipelines have the same settings")
+    for path, values in found.settings.items():
+        console.print(
+            f"{path}: " + ", ".join(f"{name} {setting_text(values, name)}" for name in found.runs), soft_wrap=True
+        )

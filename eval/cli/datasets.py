@@ -1,0 +1,287 @@
+"""``rag datasets``: what can be evaluated on, and how to make more of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from rag.calls import MAX_FAILED
+from rag.cli.console import echo
+from rag.cli.documents import read_documents_of
+from rag.cli.options import (
+    CorpusOption,
+    EncodingOption,
+    IdFieldOption,
+    JsonOption,
+    MaxFailedOption,
+    OnErrorOption,
+    SeparatorOption,
+    StoreModeOption,
+    StoreOption,
+    TextFieldOption,
+    TitleFieldOption,
+)
+from rag.costs import check_calls
+
+if TYPE_CHECKING:
+    from rag.eval.datasets.base import Dataset, Split
+
+__all__ = ["app"]
+
+app = typer.Typer(help="What can be evaluated on; and datasets made, divided and converted.")
+
+SourceArgument = Annotated[
+    str, typer.Argument(metavar="SRC", help="A folder, a dataset file, or a name, as for `rag eval --dataset`.")
+]
+OutOption = Annotated[Path, typer.Option("--out", metavar="DIR", help="The folder to write, in BEIR's layout.")]
+SeedOption = Annotated[int, typer.Option(min=0, max=2**32 - 1, help="For everything random.")]
+
+_LOOKED_AT = 100
+"""Documents whose metadata are looked at, to say which fields there are."""
+_NAMES = {
+    "DIR": "a folder with corpus.jsonl, queries.jsonl and qrels/SPLIT.tsv (BEIR's layout)",
+    "FILE.yaml": "a dataset file: your own CSV, JSONL or Parquet tables, TREC topics and judgements",
+    "hf:owner/name": "a retrieval dataset on the Hugging Face Hub (MTEB's or BEIR's layout); hf:owner/name@de a subset",
+    "irds:ID": "a dataset of ir_datasets, such as irds:beir/scifact/test (extra ir-datasets)",
+}
+
+
+@app.callback(invoke_without_command=True)
+def _default(context: typer.Context, as_json: JsonOption = False) -> None:
+    if context.invoked_subcommand is None:
+        list_datasets(as_json)
+
+
+@app.command("list")
+def list_datasets(as_json: JsonOption = False) -> None:
+    """List the datasets that come along, and how to name others."""
+    from rag.cli.console import print_json
+    from rag.eval.datasets.load import BUILT_IN
+
+    if as_json:
+        print_json(BUILT_IN)
+        return
+    for name, what in (BUILT_IN | _NAMES).items():
+        echo(f"{name}: {what}")
+
+
+@app.command()
+def show(
+    source: SourceArgument,
+    near: Annotated[
+        float, typer.Option(min=0.01, max=1, help="Share of the words that makes two questions nearly one.")
+    ] = 0.8,
+    as_json: JsonOption = False,
+) -> None:
+    """Say what a dataset holds, and which questions its splits share."""
+    from rag.cli.console import print_json, progress
+
+    dataset = _loaded(source)
+    with progress("comparing questions", None):
+        about = _about(dataset, near)
+    if as_json:
+        print_json(about)
+        return
+    fields = "; their metadata: " + ", ".join(about["document_fields"]) if about["document_fields"] else ""
+    echo(f"{about['dataset']}: {about['documents']:,} documents{fields}")
+    for name, split in about["splits"].items():
+        grades = ", ".join(f"{grade}: {count:,}" for grade, count in split["grades"].items())
+        echo(
+            f"{name}: {split['queries']:,} queries, {split['relevant_per_query']:.1f} relevant documents each; "
+            f"judgements by grade: {grades or 'none'}"
+            + (f"; {split['unanswerable']:,} with nothing relevant" if split["unanswerable"] else "")
+            + (f"; {split['with_references']:,} with reference answers" if split["with_references"] else "")
+        )
+        if example := split["example"]:
+            echo(f"  such as {example['query']}: {example['text']}")
+            echo(f"  answered by {example['document']}: {example['title']}")
+    for note in about["notes"]:
+        echo(f"note: {note}")
+
+
+@app.command()
+def convert(source: SourceArgument, folder: OutOption) -> None:
+    """Write a dataset, from wherever it is, as a folder."""
+    from rag.cli.console import progress
+    from rag.eval.datasets.write import check_target, write_dataset
+
+    check_target(folder)
+    dataset = _loaded(source)
+    with progress("writing the dataset", None):
+        write_dataset(dataset, folder, about={"made_by": "rag datasets convert", "from": source})
+    _wrote(dataset, folder)
+
+
+@app.command()
+def split(
+    source: SourceArgument,
+    folder: OutOption,
+    train: Annotated[float, typer.Option(min=0, max=1, help="Share of the queries to learn from.")] = 0.6,
+    dev: Annotated[float, typer.Option(min=0, max=1, help="Share to tune on.")] = 0.2,
+    test: Annotated[float, typer.Option(min=0, max=1, help="Share to report on.")] = 0.2,
+    together: Annotated[
+        str | None,
+        typer.Option(metavar="FIELD", help="Keep queries with one value of this metadata field in one split."),
+    ] = None,
+    group_duplicates: Annotated[
+        bool, typer.Option("--group-duplicates", help="Keep duplicates in one split, instead of refusing.")
+    ] = False,
+    near: Annotated[
+        float, typer.Option(min=0.01, max=1, help="Share of the words that makes two queries duplicates.")
+    ] = 0.8,
+    seed: SeedOption = 0,
+) -> None:
+    """Divide a dataset's queries into train, dev and test; duplicates never end up in two of them."""
+    from rag.cli.console import progress
+    from rag.eval.datasets.split import split_dataset
+    from rag.eval.datasets.write import check_target, write_dataset
+
+    check_target(folder)
+    shares = {"train": train, "dev": dev, "test": test}
+    dataset = _loaded(source)
+    with progress("looking for duplicates", None):
+        dataset = split_dataset(
+            dataset, shares, seed=seed, near=near, group_duplicates=group_duplicates, together=together
+        )
+    about = {"made_by": "rag datasets split", "from": source, "shares": shares, "seed": seed, "near": near}
+    write_dataset(dataset, folder, about=about)
+    _wrote(dataset, folder)
+
+
+@app.command()
+def make(
+    corpus: CorpusOption,
+    writer: Annotated[
+        Path, typer.Option(metavar="FILE", help="A summarizer in YAML that writes questions: `task: questions`.")
+    ],
+    folder: OutOption,
+    n: Annotated[int, typer.Option("--n", min=1, help="Questions wanted.")] = 200,
+    id_field: IdFieldOption = None,
+    text_field: TextFieldOption = None,
+    title_field: TitleFieldOption = None,
+    separator: SeparatorOption = None,
+    encoding: EncodingOption = "utf-8",
+    on_error: OnErrorOption = "stop",
+    passage_size: Annotated[
+        int, typer.Option(min=1, help="Longest passage that questions are written for, in characters.")
+    ] = 1200,
+    most_asked: Annotated[
+        int | None,
+        typer.Option(min=1, help="Passages to ask about at most; by default three for each question wanted."),
+    ] = None,
+    round_trip: Annotated[
+        Path | None,
+        typer.Option(metavar="CONFIG", help="Keep only questions with which this pipeline finds the document again."),
+    ] = None,
+    within: Annotated[int, typer.Option(min=1, help="Among how many.")] = 20,
+    seed: SeedOption = 0,
+    max_failed: MaxFailedOption = MAX_FAILED,
+    store: StoreOption = None,
+    store_mode: StoreModeOption = "use",
+    as_json: JsonOption = False,
+) -> None:
+    """Have a language model write questions to your documents. Stopped and started again, it goes on."""
+    from rag.cli.console import print_json, progress
+    from rag.cli.store import open_store
+    from rag.config import load_component, load_pipeline
+    from rag.eval.datasets.make import make_dataset
+    from rag.eval.datasets.write import check_target, write_dataset
+    from rag.summarizer import Summarizer
+
+    check_target(folder)
+    author = load_component(writer, Summarizer)  # type: ignore[type-abstract]
+    pipeline = None if round_trip is None else load_pipeline(round_trip)
+    documents = read_documents_of(
+        corpus,
+        id_field=id_field,
+        text_field=text_field,
+        title_field=title_field,
+        separator=separator,
+        encoding=encoding,
+        on_error=on_error,
+    )
+    with open_store(store, store_mode) as kept:
+        made = make_dataset(
+            documents,
+            author,
+            n=n,
+            seed=seed,
+            name=folder.name,
+            passage_size=passage_size,
+            most_asked=most_asked,
+            round_trip=pipeline,
+            within=within,
+            store=kept,
+            progress=progress,
+        )
+    about = {"made_by": "rag datasets make", "corpus": ", ".join(corpus), **made.about}
+    write_dataset(made.dataset, folder, about=about)
+    if as_json:
+        print_json(about | {"dataset": str(folder)})
+    else:
+        _wrote(made.dataset, folder)
+        for query in made.dataset.split("test").queries[:3]:
+            echo(f"? {query.text}")
+    check_calls(made.costs, max_failed)
+
+
+def _loaded(source: str) -> Dataset:
+    from rag.cli.console import progress
+    from rag.eval.datasets.load import load_dataset
+
+    with progress(f"reading the dataset {source}", None):
+        return load_dataset(source)
+
+
+def _wrote(dataset: Dataset, folder: Path) -> None:
+    from rag.eval.datasets.write import about_of
+
+    sizes = {name: len(split.queries) for name, split in dataset.splits.items() if any(split.qrels.values())}
+    splits = ", ".join(f"{name} {size:,}" for name, size in sizes.items() if size)
+    echo(f"{folder}: {len(dataset.corpus):,} documents; queries: {splits}")
+    for note in about_of(folder)["notes"]:
+        echo(f"note: {note}")
+
+
+def _about(dataset: Dataset, near: float) -> dict[str, Any]:
+    from collections import Counter
+
+    from rag.eval.datasets.duplicates import shared_between
+    from rag.eval.measures.answers import references_of
+
+    splits = {}
+    for name, split in dataset.splits.items():
+        grades = Counter(grade for judged in split.qrels.values() for grade in judged.values())
+        relevant = sum(count for grade, count in grades.items() if grade > 0)
+        splits[name] = {
+            "queries": len(split.queries),
+            "unanswerable": sum(not any(g > 0 for g in split.qrels[query.id].values()) for query in split.queries),
+            "relevant_per_query": relevant / max(len(split.queries), 1),
+            "grades": {str(grade): grades[grade] for grade in sorted(grades)},
+            "with_references": sum(bool(references_of(query)) for query in split.queries),
+            "example": _example(dataset, split),
+        }
+    first = dataset.corpus.documents(list(range(min(len(dataset.corpus), _LOOKED_AT))))
+    return {
+        "dataset": dataset.name,
+        "documents": len(dataset.corpus),
+        "document_fields": sorted({name for document in first for name in document.metadata}),
+        "splits": splits,
+        "remarks": [remark.as_dict() for remark in dataset.remarks],
+        "notes": [*dataset.notes, *shared_between(dataset, near=near)],
+    }
+
+
+def _example(dataset: Dataset, split: Split) -> dict[str, str] | None:
+    """A query and a document that answers it, to see whether columns are what they were taken for."""
+    from rag.eval.reports.pages import excerpt
+    from rag.eval.runs.query_table import first_line
+
+    for query in split.queries:
+        for id, grade in split.qrels[query.id].items():
+            if grade > 0 and (position := dataset.corpus.position(id)) is not None:
+                title = first_line(dataset.corpus[position])
+                return {"query": query.id, "text": excerpt(query.text), "document": id, "title": excerpt(title)}
+    return None

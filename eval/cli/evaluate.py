@@ -1,0 +1,139 @@
+"""``rag eval``. Heavy modules are imported when the command runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from rag.calls import MAX_FAILED
+from rag.cli.options import JsonOption, MaxFailedOption, SetOption, StoreModeOption, StoreOption
+from rag.errors import IncompleteError
+from rag.eval.cli.measures import measure_names
+
+__all__ = ["evaluate"]
+
+
+def evaluate(
+    config: Annotated[
+        Path,
+        typer.Argument(metavar="CONFIG|DIR", help="A pipeline in YAML; or a kept one, which is measured as it is."),
+    ],
+    dataset: Annotated[
+        str, typer.Option(metavar="DIR|NAME", help="A folder, a dataset file, or a name: see `rag datasets`.")
+    ] = "python-reference",
+    split: Annotated[str, typer.Option(help="The judged queries to report on.")] = "test",
+    qrels: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Judgements (BEIR or TREC columns) instead of the folder's.")
+    ] = None,
+    measures: Annotated[
+        str, typer.Option(metavar="NAMES", help="As ir_measures spells them, separated by commas or spaces.")
+    ] = "nDCG@10,R@100,RR@10,AP,P@5",
+    overrides: SetOption = None,
+    folder: Annotated[
+        Path | None, typer.Option("--out", metavar="DIR", help="The run folder; by default one under runs/.")
+    ] = None,
+    saved: Annotated[
+        Path | None,
+        typer.Option("--save", metavar="DIR", help="Keep the fitted pipeline there too; `rag search DIR` asks it."),
+    ] = None,
+    as_json: JsonOption = False,
+    ignore_identical_ids: Annotated[
+        bool, typer.Option("--ignore-identical-ids", help="Leave out a document whose id is the query's.")
+    ] = False,
+    nulls: Annotated[
+        float | None,
+        typer.Option(
+            metavar="SHARE", help="Take the relevant documents of this share of the questions out of the corpus."
+        ),
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="For everything random.")] = 0,
+    against_exact: Annotated[
+        int | None,
+        typer.Option(
+            min=1, metavar="N", help="Have the last scorer score the whole corpus for N questions, and compare."
+        ),
+    ] = None,
+    judge: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="FILE", help="Has the answers judged as this YAML file says; may be repeated."),
+    ] = None,
+    labels: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Compares judges with people: query_id and label, in JSONL or CSV."),
+    ] = None,
+    max_failed: MaxFailedOption = MAX_FAILED,
+    store: StoreOption = None,
+    store_mode: StoreModeOption = "use",
+) -> None:
+    """Fit a pipeline, or take a kept one as it is; search a dataset's questions, measure, and write a report."""
+    from rag.cli.console import print_json, progress
+    from rag.cli.store import open_store
+    from rag.config import load_component, load_pipeline
+    from rag.errors import ConfigError
+    from rag.eval.cli.shown import print_evaluation
+    from rag.eval.datasets.load import load_dataset
+    from rag.eval.datasets.nulls import without_answers
+    from rag.eval.diagnostics.exact import against_exact as compared
+    from rag.eval.diagnostics.exact import scoring_stage
+    from rag.eval.evaluation import evaluate as run
+    from rag.eval.judges.base import Judge
+    from rag.eval.judges.judging import check_judges
+    from rag.eval.judges.labels import read_labels
+    from rag.eval.measures.names import parse_measures
+    from rag.eval.runs.folder import check_target, write_run
+    from rag.pipeline import Pipeline
+    from rag.store.folder import check_target as check_saved
+
+    # Everything that can be wrong with the request is found before any work.
+    fitted = config.is_dir()
+    if fitted:
+        for name, given in (("--set", overrides), ("--save", saved), ("--nulls", nulls)):
+            if given is not None:
+                raise ConfigError(f"{config} is a kept pipeline, which is measured as it is", parameter=name)
+    pipeline = Pipeline.load(config) if fitted else load_pipeline(config, overrides=overrides or ())
+    if against_exact:
+        scoring_stage(pipeline)
+    judges = [load_component(one, Judge) for one in judge or ()]  # type: ignore[type-abstract]
+    check_judges(pipeline, judges, None if labels is None else {})
+    names = measure_names(measures)
+    parse_measures(names)
+    with progress(f"reading the dataset {dataset}", None):
+        data = load_dataset(dataset, qrels=qrels)
+    if nulls is not None:
+        data = without_answers(data, nulls, seed=seed)
+    people = None if labels is None else read_labels(labels, known=data.split(split).qrels)
+    variant = f"-{pipeline.fingerprint[:8]}" if overrides else ""  # a run with --set is kept beside the one without
+    target = folder or Path("runs") / f"{config.resolve().stem}-{data.name.replace('/', '-')}-{split}{variant}"
+    check_target(target)
+    if saved is not None:
+        check_saved(saved, pipeline.kind)
+    with open_store(store, store_mode) as kept:
+        evaluation = run(
+            pipeline,
+            data,
+            split=split,
+            measures=names,
+            ignore_identical_ids=ignore_identical_ids,
+            seed=seed,
+            progress=progress,
+            store=kept,
+            judge=judges,
+            labels=people,
+            max_failed=max_failed,
+            fit=not fitted,
+        )
+        if against_exact:
+            evaluation = compared(evaluation, against_exact, seed=seed, store=kept, progress=progress)
+    with progress("writing the report", None):
+        write_run(evaluation, target)
+    if saved is not None:
+        with progress("saving the pipeline", None):
+            evaluation.pipeline.save(saved)
+    if as_json:
+        print_json({**evaluation.metrics, "run": str(target)})
+    else:
+        print_evaluation(evaluation, target)
+    if evaluation.record.incomplete is not None:
+        raise IncompleteError(evaluation.record.incomplete)

@@ -1,0 +1,1 @@
+"""Comparing runs query by query."""

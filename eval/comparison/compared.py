@@ -1,0 +1,110 @@
+"""What comes out of comparing runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+from rag.eval.comparison.pairs import Pair, short
+from rag.eval.comparison.significance import Correction, Test
+
+__all__ = ["Compared"]
+
+_RELATIONS = {
+    (True, -1): "beaten by",
+    (False, -1): "probably beaten (not proven) by",
+    (True, 1): "better than",
+    (False, 1): "probably better (not proven) than",
+    (False, 0): "without a sign of a difference to",
+}
+"""How one run stands to others, by whether that is proven, and by who is ahead."""
+
+
+@dataclass(frozen=True)
+class Compared:
+    """Runs on the same queries, all pairs or all against a baseline.
+
+    Args:
+        runs: Names, in the order they were given.
+        measures: Names.
+        means: Mean by run by measure.
+        ci95: Bootstrap interval of it; None with one query.
+        n_queries: Queries that all runs have.
+        pairs: Every comparison, by measure and then by pair.
+        test: Which test.
+        correction: Which correction, over the pairs of one measure.
+        seed: Of everything random.
+        notes: What a reader should know, one line each.
+        queries: (id, text) of the queries that were compared; the text is the id where no run knows it.
+        values: Their values by run by measure, in that order.
+        costs: What a query costs by name by run, of those runs that know it.
+        settings: Values by run, by path, of the settings in which the runs' pipelines differ; None where fewer than two
+            of the runs say what their pipeline was.
+    """
+
+    runs: Sequence[str]
+    measures: Sequence[str]
+    means: dict[str, dict[str, float]]
+    ci95: dict[str, dict[str, tuple[float, float] | None]]
+    n_queries: int
+    pairs: Sequence[Pair]
+    test: Test
+    correction: Correction
+    seed: int
+    notes: Sequence[str]
+    queries: Sequence[tuple[str, str]]
+    values: Mapping[str, Mapping[str, Sequence[float]]]
+    costs: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    settings: Mapping[str, Mapping[str, Any]] | None = None
+
+    @property
+    def verdict(self) -> str:
+        """The answer in a sentence or two, by the first measure."""
+        measure = self.measures[0]
+        pairs = [pair for pair in self.pairs if pair.measure == measure]
+        if len(pairs) == 1:
+            return pairs[0].sentence
+        baselines = {pair.baseline for pair in pairs}
+        if len(baselines) == 1:
+            named = baselines.pop()
+            said = f"By {measure} the baseline {named}"
+        else:
+            named = max(self.runs, key=lambda name: self.means[name][measure])
+            said = f"{named} has the highest {measure}, {short(self.means[named][measure])}; it"
+        others: dict[str, list[str]] = {}
+        for pair in pairs:
+            if named in (pair.run, pair.baseline):
+                ahead = 1 if pair.run == named else -1
+                words = _RELATIONS[pair.verdict.proven, ahead * pair.verdict.direction]
+                others.setdefault(words, []).append(pair.baseline if pair.run == named else pair.run)
+        parts = (f"{words} {_listed(others[words])}" for words in _RELATIONS.values() if words in others)
+        return f"{said} is {', '.join(parts)}."
+
+    @property
+    def losses(self) -> list[str]:
+        """What a run that is better by the first measure, proven or probably, loses on the others, a sentence each."""
+        winners = {
+            (pair.run, pair.baseline): pair.verdict.direction
+            for pair in self.pairs
+            if pair.measure == self.measures[0] and pair.verdict.direction
+        }
+        return [
+            f"What {self.measures[0]} wins is paid for: {pair.sentence}"
+            for pair in self.pairs
+            if pair.verdict.direction and pair.verdict.direction == -winners.get((pair.run, pair.baseline), 0)
+        ]
+
+    def to_json(self) -> dict[str, Any]:
+        """Everything but the queries one by one, as JSON takes it."""
+        without = ("pairs", "queries", "values")
+        own = {one.name: getattr(self, one.name) for one in fields(self) if one.name not in without}
+        return own | {
+            "pairs": [pair.to_json() for pair in self.pairs],
+            "verdict": self.verdict,
+            "losses": self.losses,
+        }
+
+
+def _listed(names: Sequence[str]) -> str:
+    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)

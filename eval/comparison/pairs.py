@@ -1,0 +1,119 @@
+"""Two runs on one measure, and what may be said of them."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from rag.eval.comparison.verdicts import Verdict, verdict
+
+__all__ = ["Pair", "short", "signed"]
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two runs on one measure.
+
+    Args:
+        run: The run.
+        baseline: What it is compared with.
+        measure: By what.
+        n_queries: Queries that both have.
+        mean: Of the run.
+        baseline_mean: Of the baseline.
+        difference: Mean over the queries, run minus baseline.
+        ci95: Bootstrap interval of that mean; None with one query, or where all differ alike.
+        p_value: Two-sided, of the paired test.
+        p_corrected: The same, corrected for the number of pairs that this measure compares.
+        effect_size: Mean difference in standard deviations of the differences.
+        detectable: The least difference that so many queries would show 4 times in 5; None with one query.
+        wins: Queries on which the run is better.
+        ties: Queries on which they are alike.
+        losses: Queries on which it is worse.
+        adjusted: Whether a correction was made; without one ``p_corrected`` is ``p_value``.
+        tests: Pairs that this measure compares.
+    """
+
+    run: str
+    baseline: str
+    measure: str
+    n_queries: int
+    mean: float
+    baseline_mean: float
+    difference: float
+    ci95: tuple[float, float] | None
+    p_value: float
+    p_corrected: float
+    effect_size: float
+    detectable: float | None
+    wins: int
+    ties: int
+    losses: int
+    adjusted: bool = True
+    tests: int = 1
+
+    @property
+    def verdict(self) -> Verdict:
+        """What may be said, by the rule that sweeps follow too."""
+        return verdict(
+            self.difference,
+            self.p_corrected,
+            effect_size=self.effect_size,
+            n_queries=self.n_queries,
+            tests=self.tests if self.adjusted else 1,
+            differ=bool(self.wins or self.losses),
+        )
+
+    @property
+    def significant(self) -> bool:
+        """Whether the runs are shown to differ."""
+        return self.verdict.proven
+
+    @property
+    def sentence(self) -> str:
+        """What may be said, in one sentence."""
+        said = self.verdict
+        if said.kind == "alike":
+            return f"{self.run} and {self.baseline} are alike in {self.measure} on every query."
+        size = short(abs(self.difference))
+        better, worse = (self.run, self.baseline) if self.difference > 0 else (self.baseline, self.run)
+        if said.proven:
+            claim = f"{better} beats {worse} on {self.measure} by {size}"
+        elif said.direction:
+            claim = f"{better} is probably better than {worse} on {self.measure}, not proven: +{size}"
+        else:
+            both = f"{self.run} and {self.baseline}"
+            claim = f"{both} show no sign of a difference on {self.measure}: {signed(self.difference)}"
+        p = "p < .001" if self.p_corrected < 0.001 else f"p = {short(self.p_corrected)}"
+        power = "" if self.detectable is None else f"{self.n_queries} queries can detect {short(self.detectable)}"
+        facts = [p + (" corrected" if self.adjusted else ""), power, said.settled_by]
+        bounds = self._bounds(flipped=bool(said.direction) and self.difference < 0)
+        return f"{claim}{bounds}, {'; '.join(fact for fact in facts if fact)}."
+
+    def _bounds(self, flipped: bool) -> str:
+        if self.ci95 is None:
+            return " (one query: no interval)" if self.n_queries == 1 else ""
+        low, high = (-self.ci95[1], -self.ci95[0]) if flipped else self.ci95
+        return f" [{signed(low)}, {signed(high)}]"
+
+    def to_json(self) -> dict[str, Any]:
+        """Everything as JSON takes it, with the verdict."""
+        said = self.verdict
+        finite = self.effect_size if math.isfinite(self.effect_size) else None
+        return asdict(self) | {
+            "effect_size": finite,
+            "verdict": said.kind,
+            "queries_to_settle": said.queries,
+            "sentence": self.sentence,
+        }
+
+
+def short(value: float) -> str:
+    """Three decimals without the 0 before the point, as p-values are written."""
+    return f"{value:.3f}".replace("0.", ".", 1) if abs(value) < 1 else f"{value:.3f}"
+
+
+def signed(value: float) -> str:
+    """The same with its sign."""
+    return ("+" if value >= 0 else "-") + short(abs(value))

@@ -1,0 +1,115 @@
+"""Which setting of a stage cut a document: its threshold, its budget, or its ``top_k``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from rag.batch import QueryBatch
+from rag.candidates import PADDING, Candidates
+from rag.eval.diagnostics.attribution import NOT_IN_CORPUS, Attribution
+from rag.filters.base import Filter
+
+if TYPE_CHECKING:
+    from rag.pipeline import Pipeline
+
+__all__ = ["CutMode", "Cuts"]
+
+CutMode = Literal["cut_threshold", "cut_budget", "cut_top_k", "cut"]
+"""``cut`` alone where it cannot be told which of several settings it was, or where the stage has none."""
+
+Key = tuple[str, str]
+
+
+@dataclass(frozen=True)
+class _Limits:
+    """What a step may cut by.
+
+    Args:
+        path: Where it stands in the configuration, such as ``stages.1``.
+        thresholds: Names of the arguments that set its threshold.
+        budget: Candidates that it scores; None for no limit.
+        top_k: Candidates that it leaves; None for no limit.
+        head: Whether the budget goes to the first candidates.
+    """
+
+    path: str
+    thresholds: tuple[str, ...] = ()
+    budget: int | None = None
+    top_k: int | None = None
+    head: bool = False
+
+
+class Cuts:
+    """Tells by which setting the steps of a pipeline cut documents.
+
+    Args:
+        pipeline: Fitted.
+    """
+
+    def __init__(self, pipeline: Pipeline) -> None:
+        steps = [pipeline.retriever, *pipeline.stages]
+        self.names = pipeline.step_names
+        self._filters = {
+            name: (self.names[place - 1], step)
+            for place, (name, step) in enumerate(zip(self.names, steps, strict=True))
+            if isinstance(step, Filter)
+        }
+        self._limits = {name: _limits(name, step) for name, step in zip(self.names, steps, strict=True)}
+
+    def passed(self, batch: QueryBatch) -> dict[str, Candidates]:
+        """What the threshold of each filter let pass of a batch that was traced."""
+        trace = batch.trace or {}
+        found = {}
+        for name, (before, step) in self._filters.items():
+            if before in trace:
+                given = trace[before]
+                positions = np.where(step.passes(batch, given), given.positions, PADDING)
+                found[name] = Candidates(positions, given.scores, given.passages)
+        return found
+
+    def modes(self, attribution: Attribution) -> dict[Key, CutMode]:
+        """Why each document that a step after the first lost was cut, by (query id, document id)."""
+        ranks, passed = attribution.ranks(), attribution.passed()
+        rows = {name: place for place, name in enumerate(attribution.lists or attribution.stages)}
+        modes: dict[Key, CutMode] = {}
+        for key, name in attribution.lost_at().items():
+            if name not in (NOT_IN_CORPUS, self.names[0]):
+                before = self.names[self.names.index(name) - 1]
+                modes[key] = self._mode(self._limits[name], ranks[key][rows[before]], passed.get(name, {}).get(key))
+        return modes
+
+    def setting(self, mode: str, stage: str | None) -> str | None:
+        """The setting to turn where documents are lost so, as a path of the configuration."""
+        if stage is None or stage not in self._limits:
+            return None
+        limits = self._limits[stage]
+        limited = tuple(name for name in ("budget", "top_k") if getattr(limits, name) is not None)
+        names = {
+            "cut_threshold": limits.thresholds,
+            "cut_budget": ("budget",),
+            "cut_top_k": ("top_k",),
+            "cut": limited,
+            "missed": limited,
+        }.get(mode, ())
+        return " or ".join(f"{limits.path}.{name}" for name in names) or None
+
+    def _mode(self, limits: _Limits, rank: int | None, passed: bool | None) -> CutMode:
+        if passed is not None:
+            return "cut_top_k" if passed else "cut_threshold"
+        if limits.budget is not None and limits.top_k is None:
+            return "cut_budget"
+        if limits.budget is None:
+            return "cut" if limits.top_k is None else "cut_top_k"
+        if limits.head and rank is not None:
+            return "cut_budget" if rank > limits.budget else "cut_top_k"
+        return "cut"
+
+
+def _limits(name: str, step: Any) -> _Limits:
+    """The limits of a step; budgets and ``top_k`` are conventions of names, which no base class holds."""
+    numbers = {key: value for key in ("budget", "top_k") if isinstance(value := getattr(step, key, None), int)}
+    thresholds = step.threshold_settings if isinstance(step, Filter) else ()
+    return _Limits(name.split(" ")[0], thresholds, head=bool(getattr(step, "scores_head", False)), **numbers)

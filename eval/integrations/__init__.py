@@ -1,0 +1,1 @@
+"""Other evaluation libraries: datasets from ir_datasets, pipelines in MTEB."""

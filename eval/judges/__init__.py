@@ -1,0 +1,1 @@
+"""Judges of answers, and how far they agree."""

@@ -1,0 +1,89 @@
+"""A run in Markdown, short enough for a pull request."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from rag.errors import ArtifactError
+from rag.eval.diagnostics.failures import words
+from rag.eval.metrics import Metrics, read_metrics
+from rag.eval.reports.answer_lines import answer_lines
+from rag.eval.reports.escaping import markdown
+
+__all__ = ["as_markdown"]
+
+
+def as_markdown(run: Path) -> str:
+    """Measures with intervals, stages with what they cost and lose, failure modes, answers with what judges say, and
+    notes.
+
+    Args:
+        run: A run folder.
+
+    Raises:
+        ArtifactError: There is no run, or it is damaged.
+    """
+    metrics = read_metrics(run)
+    try:
+        return _page(metrics)
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        raise ArtifactError(f"{run}: damaged: metrics.json cannot be used ({error!r})") from None
+
+
+def _page(metrics: Metrics) -> str:
+    n, corpus, latency = metrics.n_queries, metrics.corpus, metrics.latency_ms
+    lines = [
+        f"### {markdown(metrics.dataset)} / {markdown(metrics.split)}",
+        "",
+        f"{n} questions, {corpus.documents:,} documents in {corpus.passages:,} passages",
+        "",
+        "| measure | mean | 95 % interval |",
+        "|---|---|---|",
+    ]
+    for name, mean in metrics.measures.items():
+        bounds = f"{mean.ci95[0]:.4f} to {mean.ci95[1]:.4f}" if mean.ci95 else "-"
+        lines.append(f"| {markdown(name)} | {mean.mean:.4f} | {bounds} |")
+    losses = {stage.name: stage for stage in metrics.attribution.stages}
+    lines += [
+        "",
+        "| stage | ms per question | scorer calls | recall after it | relevant lost |",
+        "|---|---|---|---|---|",
+    ]
+    for stage in metrics.stages:
+        lost = losses.get(stage.name)
+        after = f"{lost.recall:.3f} | {lost.lost}" if lost else "- | -"
+        spent = f"{stage.seconds / n * 1e3:.1f} | {stage.scorer_calls / n:.1f}"
+        lines.append(f"| {markdown(stage.name)} | {spent} | {after} |")
+    lines += _failures(metrics)
+    if metrics.answers:
+        lines += ["", *(_item(line) for line in answer_lines(metrics.answers))]
+    alone = f"one question alone {latency.p50:.1f} ms (p50), {latency.p95:.1f} ms (p95); " if latency else ""
+    lines += ["", f"{alone}in batch {metrics.throughput_qps:.0f} per second"]
+    lines += ["", *(f"- {markdown(note)}" for note in metrics.notes)] if metrics.notes else []
+    pipeline = f"pipeline {markdown(metrics.config_fingerprint)}, seed {markdown(metrics.seed)}"
+    return "\n".join([*lines, "", pipeline]) + "\n"
+
+
+def _item(line: str) -> str:
+    """A line that is indented becomes part of a list inside the list."""
+    return " " * (len(line) - len(line.lstrip())) + "- " + markdown(line)
+
+
+def _failures(metrics: Metrics) -> list[str]:
+    """Rows of the failure modes, the most expensive first."""
+    if not metrics.failures:
+        return []
+    headline = markdown(metrics.headline)
+    lines = [
+        "",
+        f"| failure mode | relevant documents | share | {headline} lost | setting to turn | costs most |",
+        "|---|---|---|---|---|---|",
+    ]
+    for failure in metrics.failures:
+        setting = markdown(failure.setting) if failure.setting else "-"
+        worst = ", ".join(f"{markdown(query.query_id)} ({query.loss:.2f})" for query in failure.worst[:3])
+        lines.append(
+            f"| {markdown(words(failure.mode, failure.stage))} | {failure.documents} | {failure.share:.1%} | "
+            f"{failure.loss:.4f} | {setting} | {worst or '-'} |"
+        )
+    return lines

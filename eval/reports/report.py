@@ -1,0 +1,323 @@
+"""A run as one HTML file: what was measured, how sure that is, where the time went and which queries fail.
+
+Python shapes the numbers, ``templates/report.html.j2`` lays them out. What a script adds (figures by Plotly, and what
+every stage returned for any query) the page carries with it, compressed; without scripts the tables say the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from rag.arguments import refuses_unknown
+from rag.candidates import Ints
+from rag.errors import ArtifactError
+from rag.eval.diagnostics.failures import words
+from rag.eval.measures.answers import MEASURES
+from rag.eval.metrics import Mean, Metrics, StageCosts, StepCosts, read_metrics
+from rag.eval.outcome import Outcome
+from rag.eval.reports.figures import Figure, bars, label, stage_recall
+from rag.eval.reports.filter_view import filter_views
+from rag.eval.reports.pages import number, percent, render_page
+from rag.eval.reports.query_details import fault, query_details, with_metadata
+from rag.eval.runs.query_table import query_table
+from rag.eval.runs.settings import read_settings
+from rag.store.folder import replace_file
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+Floats = npt.NDArray[np.float64]
+
+__all__ = ["render_report", "write_report"]
+
+_WORST = 10
+"""Queries shown in full."""
+_ROWS = 5000
+"""Queries in the table of all, at most: keeps the file under 6 MB."""
+
+_MEANINGS = {
+    "nDCG": "how close the order of {among} is to the best possible one; 1 is perfect",
+    "R": "share of the relevant documents that are among {among}",
+    "RR": "1 / rank of the first relevant document, 0 when none is among {among}",
+    "AP": "precision at each relevant document among {among}, averaged",
+    "P": "share of {among} that is relevant",
+    "Success": "share of queries with a relevant document among {among}",
+    "SetP": "share of {among} that is relevant; where nothing is, 1 for returning nothing",
+    "SetR": "share of the relevant documents that is returned; where there is none, 1 for returning nothing",
+    "SetF": "harmonic mean of SetP and SetR; where nothing is relevant, 1 for returning nothing",
+    "Judged": "share of {among} that somebody has judged",
+}
+_COUNTERS = {
+    "scorer_calls": "scorer call{s}",
+    "texts_embedded": "text{s} embedded",
+    "llm_calls": "LLM call{s}",
+    "llm_tokens": "LLM token{s}",
+}
+
+
+@refuses_unknown
+def render_report(run: Path | Outcome) -> str:
+    """The report of a run as the text of one self-contained HTML file.
+
+    Args:
+        run: A folder with ``config.yaml``, ``metrics.json`` and ``per_query.parquet``; or an evaluation.
+
+    Raises:
+        ArtifactError: There is no run, or it is damaged.
+    """
+    from jinja2 import TemplateError
+
+    try:
+        view, figures, details = _view(_of_evaluation(run) if isinstance(run, Outcome) else _read(run))
+        return render_page(
+            "report.html.j2", view, scripts=["queries.js"], figures=figures, data=details, filters={"fault": fault}
+        )
+    except (ArithmeticError, AttributeError, LookupError, TemplateError, TypeError, ValueError) as error:
+        if isinstance(run, Outcome):
+            raise
+        raise ArtifactError(f"{run}: damaged: its files do not fit together ({error!r})") from None
+
+
+@refuses_unknown
+def write_report(run: Path) -> Path:
+    """Write ``report.html`` into a run folder, whole or not at all.
+
+    Returns:
+        Where it is.
+
+    Raises:
+        ArtifactError: There is no run, it is damaged, or the folder cannot be written.
+    """
+    path = run / "report.html"
+    text = render_report(run)
+    try:
+        replace_file(path, text)
+    except OSError as error:
+        raise ArtifactError(f"{path}: cannot be written: {error.strerror or error}") from None
+    return path
+
+
+# -- what the template gets --------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Measure:
+    """A mean with its interval. ``drawn``: it lies on the common scale from 0 to 1."""
+
+    name: str
+    mean: float
+    low: float | None
+    high: float | None
+    meaning: str
+
+    @property
+    def drawn(self) -> bool:
+        return all(0 <= value <= 1 for value in (self.mean, self.low, self.high) if value is not None)
+
+
+@dataclass(frozen=True, slots=True)
+class _Bin:
+    """A bar of the histogram: queries with a score from ``low`` to ``high``, their share of all, and how many of
+    them the table lists.
+    """
+
+    low: float
+    high: float
+    count: int
+    share: float
+    listed: int
+
+    @property
+    def words(self) -> list[str]:
+        return [number(self.low), number(self.high), number(self.count), percent(self.share)]
+
+
+@dataclass(frozen=True, slots=True)
+class _Spending:
+    """Where time and models went: stages, each with its ``share`` of the seconds in [0, 1], and their sum.
+
+    ``columns``: the counters that are not 0 everywhere, by key. ``words``: the sum of those counters.
+    """
+
+    stages: list[dict[str, Any]]
+    total: dict[str, float]
+    columns: dict[str, str]
+    words: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """The parts of a run that a report shows; ``pipeline`` is ``config`` as plain values."""
+
+    metrics: Metrics
+    queries: pa.Table
+    config: str
+    pipeline: Mapping[str, Any]
+
+
+def _view(run: _Run) -> tuple[dict[str, Any], dict[str, Figure], dict[str, Any]]:
+    """Values for the template, the figures by id, and the details of every query."""
+    metrics, queries = run.metrics, run.queries
+    measures = [_measure(name, mean) for name, mean in metrics.measures.items()]
+    names = [measure.name for measure in measures]
+    scores = {name: queries[name].to_numpy() for name in names}
+    primary = scores[names[0]]
+    unit = bool(((primary >= 0) & (primary <= 1)).all())
+    # Worst first; queries that the primary measure cannot tell apart are ordered by the others.
+    order = np.lexsort([scores[name] for name in reversed(names)])
+    rows = queries.take(order[:_ROWS]).to_pylist()
+    modes = [(failure.mode, failure.stage) for failure in metrics.failures]
+    bins, bin_of = _histogram(primary, order[:_ROWS])
+    for row, number_of_bin in zip(rows, bin_of.tolist(), strict=True):
+        row["bin"] = number_of_bin
+        row["modes"] = [modes.index((fault["mode"], fault["stage"])) for fault in row.get("failures") or ()]
+    numbers = {row["query_id"]: number for number, row in enumerate(rows)}
+    filters = filter_views(metrics.filters)
+    figures = {id: figure for view in filters for id, figure in view.figures.items()}
+    if len(primary) > 1:
+        figures["plot-distribution"] = _distribution(bins, measures[0])
+    losses = metrics.attribution
+    if losses.relevant and len(losses.stages) > 1:  # of a single one the table says it all
+        figures["plot-recall"] = stage_recall(losses, measures[0].mean)
+    view = {
+        "metrics": metrics,
+        "created": _when(metrics.created),
+        "measures": measures,
+        "outline": _outline(run.pipeline),
+        "config": run.config,
+        "search": _spending(metrics.stages),
+        "fit": _spending(metrics.fit),
+        "answer_meanings": MEASURES,
+        "filters": filters,
+        "histogram": bins,
+        "figures": figures,
+        "modes": [
+            {
+                **failure.model_dump(),
+                "name": words(failure.mode, failure.stage),
+                "listed": sum(number in row["modes"] for row in rows),
+                "worst": [{**worst.model_dump(), "number": numbers.get(worst.query_id)} for worst in failure.worst],
+            }
+            for number, failure in enumerate(metrics.failures)
+        ],
+        "lost": sum(failure.loss for failure in metrics.failures),
+        "n_zero": int((primary == 0).sum()),
+        # A measure that counts something has no perfect value.
+        "n_perfect": int((primary == 1).sum()) if unit else None,
+        "median": float(np.median(primary)),
+        "rows": rows,
+        "worst": [with_metadata(row) for row in rows[:_WORST] if not unit or row[names[0]] < 1],
+    }
+    return view, figures, query_details(rows, names, modes)
+
+
+def _read(run: Path) -> _Run:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    metrics = read_metrics(run)
+    try:
+        config = (run / "config.yaml").read_text(encoding="utf-8")
+        return _Run(metrics, pq.read_table(run / "per_query.parquet"), config, read_settings(run / "config.yaml"))
+    except (OSError, ValueError, pa.ArrowException) as error:
+        raise ArtifactError(f"{run}: damaged: {error}") from None
+
+
+def _of_evaluation(evaluation: Outcome) -> _Run:
+    pipeline = evaluation.pipeline
+    return _Run(evaluation.record, query_table(evaluation), pipeline.to_yaml(), pipeline.spec.to_config())
+
+
+def _measure(name: str, mean: Mean) -> _Measure:
+    low, high = mean.ci95 or (None, None)
+    kind, _, cutoff = name.partition("@")
+    among = f"the first {cutoff}" if cutoff else "all returned"
+    return _Measure(
+        name,
+        float("nan") if mean.mean is None else mean.mean,
+        low,
+        high,
+        _MEANINGS.get(kind.partition("(")[0], "").format(among=among),
+    )
+
+
+def _spending(steps: Sequence[StepCosts | StageCosts]) -> _Spending:
+    stages = [step.model_dump() for step in steps]
+    total = {key: sum(stage[key] for stage in stages) for key in ("seconds", *_COUNTERS)}
+    rows = [{**stage, "share": stage["seconds"] / total["seconds"] if total["seconds"] else 0.0} for stage in stages]
+    spent = [f"{number(total[key])} {name.format(s='' if total[key] == 1 else 's')}" for key, name in _used(total)]
+    columns = {key: name.format(s="s") for key, name in _used(total)}
+    return _Spending(rows, total, columns, ", ".join(spent) or "no model was asked")
+
+
+def _used(total: Mapping[str, float]) -> list[tuple[str, str]]:
+    return [(key, name) for key, name in _COUNTERS.items() if total[key]]
+
+
+def _histogram(scores: Floats, listed: Ints) -> tuple[list[_Bin], Ints]:
+    """Counts in equal bins, over [0, 1] when all scores lie there, and the bin of each score that is listed, -1 where
+    it is no number. The last bin includes its upper end.
+    """
+    known = np.isfinite(scores)
+    unit = ((scores[known] >= 0) & (scores[known] <= 1)).all()
+    n_bins = 20 if known.sum() >= 100 else 10
+    counts, edges = np.histogram(scores[known], bins=n_bins, range=(0, 1) if unit else None)
+    where = np.full(len(scores), -1, dtype=np.int64)
+    where[known] = np.clip(np.searchsorted(edges, scores[known], side="right") - 1, 0, n_bins - 1)
+    n, where = max(int(known.sum()), 1), where[listed]
+    bins = [
+        _Bin(float(edges[i]), float(edges[i + 1]), int(count), count / n, int((where == i).sum()))
+        for i, count in enumerate(counts)
+    ]
+    return bins, where
+
+
+def _distribution(bins: Sequence[_Bin], measure: _Measure) -> Figure:
+    """Queries by their score; the mean as a line."""
+    hover = [
+        f"{number(one.low)} to {number(one.high)}: {one.count:,} {'query' if one.count == 1 else 'queries'}"
+        f" ({percent(one.share)}){'<br>click to see them' if one.listed == one.count else ''}"
+        for one in bins
+    ]
+    middles = [(one.low + one.high) / 2 for one in bins]
+    figure = bars(middles, [one.count for one in bins], hover=hover, x=label(measure.name), y="queries")
+    mean = {"x0": measure.mean, "x1": measure.mean, "y0": 0, "y1": 1, "yref": "paper"}
+    dotted = {"type": "line", "line": {"color": "<ink>", "width": 1.5, "dash": "dot"}}
+    text = {"x": measure.mean, "y": 1, "yref": "paper", "yanchor": "bottom", "text": f"mean {measure.mean:.3f}"}
+    figure["layout"]["xaxis"] |= {"range": [bins[0].low, bins[-1].high]}
+    return {
+        "data": figure["data"],
+        "layout": figure["layout"]
+        | {"shapes": [mean | dotted], "annotations": [text | {"showarrow": False}], "margin": {"t": 28}},
+    }
+
+
+def _outline(pipeline: Mapping[str, Any]) -> list[tuple[str, list[str]]]:
+    """The pipeline in words: each step's type, with the types of the components inside it."""
+    steps = _components([pipeline.get("chunker"), pipeline.get("retriever"), pipeline.get("stages")])
+    return [
+        (step["type"], [part["type"] for part in _components(list(step.values()))])
+        for step in steps
+        if step["type"] != "none"  # the chunker that leaves documents whole
+    ]
+
+
+def _components(values: Sequence[Any]) -> Iterator[dict[str, Any]]:
+    for value in values:
+        if isinstance(value, list):
+            yield from _components(value)
+        elif isinstance(value, dict) and isinstance(value.get("type"), str):
+            yield value
+
+
+def _when(iso: str) -> str:
+    """An ISO time as people read it."""
+    time = datetime.fromisoformat(iso)
+    return f"{time.day} {time:%B %Y, %H:%M} {time.tzname() or ''}".strip()

@@ -1,0 +1,1 @@
+"""Runs: as lists of scores, as a folder, and read again."""

@@ -1,0 +1,89 @@
+"""The run folder: an evaluation as files that other tools read.
+
+===================== ==============================================================================================
+``config.yaml``       the pipeline, every default written out; runs as it is
+``run.trec``          what was returned, in TREC's six columns
+``per_query.parquet`` a row a judged query: its values, what was returned and what was expected
+``metrics.json``      means with intervals, latency, costs, versions
+``report.html``       the same for people, one self-contained file
+===================== ==============================================================================================
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+from rag.errors import ArtifactError
+from rag.eval.measures.values import Run
+from rag.eval.outcome import Outcome
+from rag.eval.runs.query_table import query_table
+from rag.metadata import strict_json
+from rag.store.folder import replaced_folder
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+__all__ = ["write_run"]
+
+_FILES = {"config.yaml", "metrics.json", "per_query.parquet", "report.html", "run.trec"}
+
+
+def write_run(evaluation: Outcome, folder: Path) -> Path:
+    """Write the run folder in one step: it is there completely or not at all. A run that was there is replaced.
+
+    Raises:
+        ArtifactError: The folder holds something else, or cannot be written.
+    """
+    from rag.eval.reports.report import write_report
+
+    folder = folder.resolve()
+    check_target(folder)
+    with replaced_folder(folder) as aside:
+        (aside / "config.yaml").write_text(evaluation.pipeline.to_yaml(), encoding="utf-8")
+        (aside / "run.trec").write_text(_trec(evaluation.run), encoding="utf-8")
+        (aside / "metrics.json").write_text(
+            json.dumps(strict_json(evaluation.metrics), indent=2, ensure_ascii=False) + "\n", encoding="utf-8"
+        )
+        _write_parquet(query_table(evaluation), aside / "per_query.parquet")
+        write_report(aside)
+    return folder
+
+
+def check_target(folder: Path) -> None:
+    """Refuse to write a run where something else is.
+
+    Raises:
+        ArtifactError: It is a file, or a folder that holds other things than a run.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise ArtifactError(f"{folder} is a file: name a folder to write the run to")
+    inside = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
+    if inside and ("metrics.json" not in inside or not inside <= _FILES):
+        raise ArtifactError(f"{folder} is not empty and holds other things than a run: choose a new folder")
+
+
+def _trec(run: Run) -> str:
+    lines = []
+    for query, scores in run.items():
+        # Ids go in as they are, except that columns are separated by white space.
+        for rank, (document, score) in enumerate(scores.items(), 1):
+            lines.append(f"{_token(query)} Q0 {_token(document)} {rank} {score!r} rag\n")
+    return "".join(lines)
+
+
+def _token(id: str) -> str:
+    return quote(id, safe="".join(c for c in id if not c.isspace() and c != "%")) if _has_space(id) else id
+
+
+def _has_space(id: str) -> bool:
+    return any(c.isspace() for c in id)
+
+
+def _write_parquet(table: pa.Table, path: Path) -> None:
+    import pyarrow.parquet as pq
+
+    # A passage stands in the lists of several stages and queries: with a dictionary of any size, once in the file.
+    pq.write_table(table, path, compression="zstd", dictionary_pagesize_limit=1 << 30)

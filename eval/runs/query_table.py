@@ -1,0 +1,150 @@
+"""The table of queries in a run folder: a row a judged query, with its values and what every stage did with it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from rag.eval.outcome import Outcome
+from rag.eval.runs.answer_rows import answer_row, answer_type
+from rag.types import Document, SearchResult
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import pyarrow as pa
+
+    from rag.eval.diagnostics.stage_tops import StageTop
+    from rag.pipeline import Pipeline
+
+__all__ = ["first_line", "query_table", "query_values"]
+
+_PASSAGE = 600
+"""Characters of a passage that is returned."""
+_PASSAGE_BETWEEN = 300
+"""Characters of one in the list of a stage."""
+
+
+def query_table(evaluation: Outcome) -> pa.Table:
+    """What ``per_query.parquet`` holds; see ``docs/run-folder.md``."""
+    import pyarrow as pa
+
+    corpus = evaluation.pipeline.corpus
+    wanted = {id for judged in evaluation.split.qrels.values() for id, grade in judged.items() if grade > 0}
+    positions = [place for id in wanted if (place := corpus.position(id)) is not None]
+    titles = {document.id: first_line(document) for document in corpus.documents(positions)}
+    stages = zip(*(_stage(one, evaluation.pipeline) for one in evaluation.stages), strict=True)
+    rows = [_row(evaluation, result, titles, after) for result, after in zip(evaluation.results, stages, strict=True)]
+    for name, values in (*evaluation.values.items(), *evaluation.answers.items()):
+        for row in rows:
+            row[name] = values[row["query_id"]]
+    if evaluation.answers:
+        for row, result in zip(rows, evaluation.results, strict=True):
+            row["answer"] = answer_row(result, evaluation.judged)
+    text, whole, real = pa.string(), pa.int64(), pa.float64()
+    hit = pa.struct([("id", text), ("title", text), ("passage", text), ("score", real), ("grade", whole)])
+    due = [("id", text), ("title", text), ("grade", whole), ("rank", whole), ("ranks", pa.list_(whole))]
+    schema = pa.schema(
+        [
+            ("query_id", text),
+            ("query", text),
+            ("metadata", text),
+            ("n_relevant", whole),
+            ("n_returned", whole),
+            *((name, real) for name in evaluation.values),
+            ("returned", pa.list_(hit)),
+            ("expected", pa.list_(pa.struct([*due, ("lost_at", text)]))),
+            ("stages", pa.list_(pa.struct([("name", text), ("candidates", whole), ("best", pa.list_(hit))]))),
+            (
+                "failures",
+                pa.list_(pa.struct([("mode", text), ("stage", text), ("documents", whole), ("loss", real)])),
+            ),
+            *((name, real) for name in evaluation.answers),
+            *([("answer", answer_type())] if evaluation.answers else []),
+        ]
+    )
+    return pa.Table.from_pylist(rows, schema=schema)
+
+
+def query_values(evaluation: Outcome) -> pd.DataFrame:
+    """The columns that hold a single text or number a query, for :meth:`rag.eval.Evaluation.to_dataframe`."""
+    names = ("query_id", "query", "n_relevant", "n_returned", *evaluation.values, *evaluation.answers)
+    frame: pd.DataFrame = query_table(evaluation).select(names).to_pandas()
+    return frame
+
+
+def first_line(document: Document) -> str:
+    """What a document is called: its title, or its first line with text."""
+    title = document.metadata.get("title")
+    if isinstance(title, str) and title.strip():
+        return title.strip()
+    return next((line.strip() for line in document.text.splitlines() if line.strip()), "")
+
+
+def _row(
+    evaluation: Outcome,
+    result: SearchResult,
+    titles: Mapping[str, str],
+    stages: tuple[dict[str, Any], ...],
+) -> dict[str, Any]:
+    query = result.query.id
+    judged, found = evaluation.split.qrels[query], list(evaluation.run[query])
+    place = {id: rank for rank, id in enumerate(found, 1)}
+    relevant = sorted(((id, grade) for id, grade in judged.items() if grade > 0), key=lambda one: (-one[1], one[0]))
+    for stage in stages:
+        for hit in stage["best"]:
+            hit["grade"] = judged.get(hit["id"])
+    return {
+        "query_id": query,
+        "query": result.query.text,
+        "metadata": json.dumps(dict(result.query.metadata), ensure_ascii=False),
+        "n_relevant": len(relevant),
+        "n_returned": len(found),
+        "returned": [
+            {
+                "id": hit.document.id,
+                "title": first_line(hit.document),
+                "passage": hit.passage[:_PASSAGE],
+                "score": hit.score,
+                "grade": judged.get(hit.document.id),
+            }
+            for hit in result
+        ],
+        "expected": [
+            {
+                "id": id,
+                "title": titles.get(id, ""),
+                "grade": grade,
+                "rank": place.get(id),
+                "ranks": evaluation.ranks.get((query, id)),
+                "lost_at": evaluation.lost_at.get((query, id)),
+            }
+            for id, grade in relevant
+        ],
+        "stages": stages,
+        "failures": evaluation.failures.get(query, []),
+    }
+
+
+def _stage(stage: StageTop, pipeline: Pipeline) -> Iterator[dict[str, Any]]:
+    """What a stage left of each query; the grades are filled in later."""
+    table, passages = stage.best, pipeline.passages
+    documents, where = np.unique(table.positions[table.mask], return_inverse=True)
+    objects = pipeline.corpus.documents(documents)
+    titles = [first_line(document) for document in objects]
+    spans = table.passages[table.mask]
+    hits = zip(
+        where.tolist(),
+        table.scores[table.mask].tolist(),
+        passages.start[spans].tolist(),
+        np.minimum(passages.end[spans], passages.start[spans] + _PASSAGE_BETWEEN).tolist(),
+        strict=True,
+    )
+    for candidates, shown in zip(stage.counts.tolist(), table.counts.tolist(), strict=True):
+        best = [
+            {"id": objects[n].id, "title": titles[n], "passage": objects[n].text[start:end], "score": score}
+            for _, (n, score, start, end) in zip(range(shown), hits, strict=False)
+        ]
+        yield {"name": stage.name, "candidates": candidates, "best": best}

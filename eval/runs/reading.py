@@ -1,0 +1,228 @@
+"""Runs to compare: a run folder of ours, or any TREC run file with judgements."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Container, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+import numpy as np
+
+from rag.arguments import refuses_unknown
+from rag.corpus.readers import iter_lines
+from rag.errors import ArtifactError, ConfigError, DataError
+from rag.eval.datasets.base import Qrels
+from rag.eval.diagnostics.remarks import nothing_relevant
+from rag.eval.measures.names import parse_measures
+from rag.eval.measures.values import per_query, short_lists
+from rag.eval.metrics import Metrics, read_metrics
+from rag.eval.outcome import Outcome
+from rag.eval.runs.settings import read_settings
+
+__all__ = ["RunValues", "read_run_values", "read_trec", "values_of_evaluation"]
+
+_OF_QUERIES = ("queries_without_text", "nothing_relevant")
+"""Remarks of a run that hold for whatever is compared on its queries."""
+
+
+@dataclass(frozen=True)
+class RunValues:
+    """What a run has on every query.
+
+    Args:
+        name: What it is called in comparisons.
+        values: Value by query id by measure name.
+        notes: What a reader should know, one line each.
+        dataset: What was measured, such as ``scifact / test``; empty where that is not known.
+        texts: What was asked, by query id; a run file does not know it.
+        queries: Fingerprint of queries and judgements; empty where it is not known.
+        documents: Fingerprint of the documents; empty likewise.
+        costs: What a query costs, by name with its unit; nothing where that is not known.
+        pipeline: Its configuration as plain values; empty where it is not known.
+    """
+
+    name: str
+    values: Mapping[str, Mapping[str, float]]
+    notes: Sequence[str] = ()
+    dataset: str = ""
+    texts: Mapping[str, str] = field(default_factory=dict)
+    queries: str = ""
+    documents: str = ""
+    costs: Mapping[str, float] = field(default_factory=dict)
+    pipeline: Mapping[str, Any] = field(default_factory=dict)
+
+
+@refuses_unknown
+def read_run_values(
+    source: Path, *, name: str | None = None, measures: Sequence[str] = (), qrels: Qrels | None = None
+) -> RunValues:
+    """The values of a run.
+
+    Args:
+        source: A run folder, or a TREC run file.
+        name: What to call it. None takes the folder's or file's name.
+        measures: Names as ir_measures spells them, or of measures of answers that every query has. None given takes
+            those of the folder, or nDCG@10 for a file.
+        qrels: Judgements to measure by. A folder has its measured values and needs none for those.
+
+    Raises:
+        ArtifactError: There is no run.
+        ConfigError: A measure that the folder does not have, and there are no judgements to compute it from.
+        DataError: A line of the file is wrong, or it names no query that is judged.
+    """
+    if not source.exists():
+        raise ArtifactError(f"{source}: there is no run: name a run folder or a TREC run file")
+    found = name or source.name
+    pipeline: Mapping[str, Any] = {}
+    if source.is_dir():
+        if qrels is None:
+            return _of_folder(source, found, measures)
+        pipeline, source = read_settings(source / "config.yaml"), source / "run.trec"
+    if qrels is None:
+        raise ConfigError(f"{source} is a run file: give judgements (--qrels FILE or --dataset)", parameter="qrels")
+    parsed = parse_measures(list(measures) or ["nDCG@10"])
+    run = read_trec(source, known={*qrels, *(document for judged in qrels.values() for document in judged)})
+    judged = {query: scores for query, scores in run.items() if query in qrels}
+    if not judged:
+        raise DataError(f"{source}: none of its {len(run)} queries is judged: are these its judgements?")
+    notes = []
+    if len(judged) < len(run):
+        notes.append(f"{found}: {len(run) - len(judged)} queries of the run are not judged and do not count")
+    if empty := sum(query not in judged for query, grades in qrels.items() if grades):
+        notes.append(f"{found}: {empty} of {len(qrels)} judged queries are not in the run file and count 0")
+    if not any(document in qrels[query] for query, scores in judged.items() for document in scores):
+        notes.append(f"{found}: none of the documents it lists is judged for its query: are these its judgements?")
+    notes += [remark.message for remark in nothing_relevant(qrels, "judgements")]
+    notes += [f"{found}: {note}" for note in short_lists(parsed, judged)]
+    return RunValues(found, per_query(parsed, qrels, judged), notes, pipeline=pipeline)
+
+
+def read_trec(path: Path, *, known: Container[str] = ()) -> dict[str, dict[str, float]]:
+    """Score by document by query of a run file: ``query Q0 document rank score tag``.
+
+    Documents are in trec_eval's order: by score, as float32, then by id, both falling; ranks are not read. The scores
+    that come back only stand for that order, so that every measure sees the same one.
+
+    Args:
+        path: The file.
+        known: Ids that are taken as they stand. In others, white space that a run folder's file has percent-encoded is
+            decoded, and nothing else.
+
+    Raises:
+        DataError: Unreadable, no line at all, or a line that is wrong; the message says which.
+    """
+    rows: dict[str, list[tuple[float, bytes]]] = {}
+    seen: set[tuple[str, str]] = set()
+    for where, line in iter_lines(path):
+        fields = line.split()
+        if len(fields) != 6:
+            raise DataError(f"{where}: expected 6 columns (query Q0 document rank score tag), got {len(fields)}")
+        query, _, document, _, score, _ = fields
+        try:
+            value = float(np.float32(score))
+        except ValueError:
+            raise DataError(f"{where}: the score must be a number, got '{score}'") from None
+        if not math.isfinite(value):
+            raise DataError(f"{where}: the score must be a finite float32, got '{score}'")
+        if (query, document) in seen:
+            raise DataError(f"{where}: document '{document}' is listed a second time for query '{query}'")
+        seen.add((query, document))
+        rows.setdefault(_id(query, known), []).append((value, document.encode()))
+    if not rows:
+        raise DataError(f"{path}: is empty: no run")
+    return {
+        query: {
+            _id(document.decode(), known): -float(place)
+            for place, (_, document) in enumerate(sorted(one, reverse=True))
+        }
+        for query, one in rows.items()
+    }
+
+
+def _id(token: str, known: Container[str]) -> str:
+    """What a run folder wrote as this token."""
+    decoded = unquote(token)
+    return decoded if token not in known and any(c.isspace() for c in decoded) else token
+
+
+def values_of_evaluation(evaluation: Outcome, name: str) -> RunValues:
+    """The values of an evaluation, as its run folder would have them.
+
+    Args:
+        evaluation: An evaluation of any pipeline.
+        name: Name of the run in comparisons.
+    """
+    record = evaluation.record
+    answers = {measure: _complete(evaluation.answers[measure]) for measure in _answer_measures(record)}
+    texts = {result.query.id: result.query.text for result in evaluation.results}
+    return _described(name, record, {**evaluation.values, **answers}, texts, evaluation.pipeline.spec.to_config())
+
+
+def _complete(values: Mapping[str, float | None]) -> dict[str, float]:
+    return {query: value for query, value in values.items() if value is not None}
+
+
+def _of_folder(folder: Path, name: str, measures: Sequence[str]) -> RunValues:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    record = read_metrics(folder)
+    try:
+        known = [*record.measures, *_answer_measures(record)]
+        wanted = [one if one in known else str(parse_measures([one])[0]) for one in measures] if measures else known
+        if missing := [measure for measure in wanted if measure not in known]:
+            raise ConfigError(
+                f"{folder} has no {', '.join(missing)} (it has {', '.join(known)}): give judgements to compute it from",
+                parameter="measures",
+            )
+        table = pq.read_table(folder / "per_query.parquet", columns=["query_id", "query", *wanted])
+        ids = table["query_id"].to_pylist()
+        values = {measure: dict(zip(ids, table[measure].to_pylist(), strict=True)) for measure in wanted}
+        texts = dict(zip(ids, table["query"].to_pylist(), strict=True))
+        return _described(name, record, values, texts, read_settings(folder / "config.yaml"))
+    except (OSError, ArithmeticError, AttributeError, KeyError, TypeError, ValueError, pa.ArrowException) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise ArtifactError(f"{folder}: is no run folder, or damaged: {reason}") from None
+
+
+def _described(
+    name: str,
+    record: Metrics,
+    values: Mapping[str, Mapping[str, float]],
+    texts: Mapping[str, str],
+    pipeline: Mapping[str, Any],
+) -> RunValues:
+    return RunValues(
+        name,
+        values,
+        [remark["message"] for remark in record.remarks if remark["code"] in _OF_QUERIES],
+        dataset=f"{record.dataset} / {record.split}",
+        texts=texts,
+        queries=record.queries_fingerprint,
+        documents=record.corpus.fingerprint,
+        costs=_costs(record),
+        pipeline=pipeline,
+    )
+
+
+def _answer_measures(record: Metrics) -> list[str]:
+    """Measures of written answers of which more is better and which every query has, so that all can be paired."""
+    answers = record.answers
+    if not answers:
+        return []
+    means = dict(answers["measures"])
+    for judge in answers["judges"]:
+        means |= {f"{name} ({judge['name']})": mean for name, mean in judge["measures"].items()}
+    n = record.n_queries
+    return [name for name, mean in means.items() if mean and mean["n_queries"] == n and name != "abstained"]
+
+
+def _costs(record: Metrics) -> dict[str, float]:
+    """Cost of a query by name with its unit; counters that are 0 are left out."""
+    latency, spent, n = record.latency_ms, record.costs, record.n_queries
+    costs = {"latency p50, ms": latency.p50, "latency p95, ms": latency.p95} if latency else {}
+    counters = {"scorer calls": spent.scorer_calls, "LLM calls": spent.llm_calls, "LLM tokens": spent.llm_tokens}
+    return costs | {words: count / n for words, count in counters.items() if count}

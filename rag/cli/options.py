@@ -1,0 +1,113 @@
+"""Options that several commands have, each written once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from rag.corpus.readers.reading import OnError
+
+__all__ = [
+    "CompactOption",
+    "ConfigArgument",
+    "CorpusOption",
+    "DropFieldOption",
+    "EncodingOption",
+    "FilterOption",
+    "FolderArgument",
+    "IdFieldOption",
+    "JsonOption",
+    "KeepOption",
+    "MaxFailedOption",
+    "OnErrorOption",
+    "SeparatorOption",
+    "SetOption",
+    "StoreModeOption",
+    "StoreOption",
+    "TextFieldOption",
+    "TitleFieldOption",
+]
+
+ConfigArgument = Annotated[Path, typer.Argument(metavar="CONFIG", help="A pipeline in YAML.")]
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="PATH=VALUE", help="Change a value, such as retriever.top_k=50. May be repeated."),
+]
+StoreOption = Annotated[
+    str | None,
+    typer.Option(
+        "--store",
+        metavar="DIR",
+        help="Where vectors and indexes are kept and found again; 'off' keeps nothing. "
+        "Default: $RAG_STORE, or rag in the user's cache folder.",
+    ),
+]
+StoreModeOption = Annotated[
+    Literal["use", "refresh", "only"],
+    typer.Option(
+        "--store-mode",
+        help="Use what the store has; refresh: compute all again and keep it; only: compute nothing, fail instead.",
+    ),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="One JSON object instead of text.")]
+MaxFailedOption = Annotated[
+    float,
+    typer.Option(
+        "--max-failed",
+        min=0.0,
+        max=1.0,
+        metavar="SHARE",
+        help="Exit code 1 when a language model failed for more than this share of what it was asked for.",
+    ),
+]
+
+# -- kept pipelines
+
+FolderArgument = Annotated[Path, typer.Argument(metavar="DIR", help="What `rag index` wrote.")]
+CompactOption = Annotated[
+    float,
+    typer.Option(
+        "--compact-at", min=0.0, max=1.0, help="Rewrite without deleted documents when more than this fraction is."
+    ),
+]
+KeepOption = Annotated[
+    int | None,
+    typer.Option(
+        min=0,
+        metavar="N",
+        help="Keep the N generations before, for `rag rollback`. By default as many as before: none.",
+    ),
+]
+FilterOption = Annotated[
+    str | None,
+    typer.Option("--filter", metavar="JSON", help="""Only documents like this: '{"year": {"gte": 1970}}'."""),
+]
+
+# -- documents
+
+CorpusOption = Annotated[
+    list[str],
+    typer.Option(
+        "--corpus",
+        metavar="PATH",
+        help="Documents: a JSONL, JSON, CSV, TSV or Parquet file (also .gz), a folder of texts or of parts, "
+        "'parts/*.jsonl', hf:NAME. May be repeated.",
+    ),
+]
+IdFieldOption = Annotated[str | None, typer.Option(help="Field that holds the id; a.b is the field b of an object a.")]
+TextFieldOption = Annotated[str | None, typer.Option(help="Field that holds the text.")]
+TitleFieldOption = Annotated[str | None, typer.Option(help="Field that holds the title, put before the text.")]
+SeparatorOption = Annotated[
+    str | None,
+    typer.Option(metavar="CHAR", help="Between cells of CSV and TSV files, such as ';' or tab.", show_default="comma"),
+]
+EncodingOption = Annotated[str, typer.Option(metavar="NAME", help="Of text files, such as cp1252 or utf-16.")]
+DropFieldOption = Annotated[
+    list[str] | None,
+    typer.Option("--drop-field", metavar="NAME", help="A field of the metadata to leave out. May be repeated."),
+]
+OnErrorOption = Annotated[
+    OnError, typer.Option(help="At a row or file that cannot be read: stop, or skip it and count.")
+]

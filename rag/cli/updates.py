@@ -1,0 +1,223 @@
+"""``rag add``, ``delete``, ``sync``, ``compact``, ``rollback``, ``verify``: keeping a pipeline current and whole."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from rag.calls import MAX_FAILED
+from rag.cli.console import echo, print_json, progress
+from rag.cli.documents import read_documents_of
+from rag.cli.options import (
+    CompactOption,
+    CorpusOption,
+    DropFieldOption,
+    EncodingOption,
+    FilterOption,
+    FolderArgument,
+    IdFieldOption,
+    JsonOption,
+    KeepOption,
+    MaxFailedOption,
+    OnErrorOption,
+    SeparatorOption,
+    StoreOption,
+    TextFieldOption,
+    TitleFieldOption,
+)
+from rag.cli.store import open_store
+from rag.costs import check_calls
+from rag.errors import ConfigError, DataError
+from rag.limits import MAX_DELETES, check_deletes
+
+if TYPE_CHECKING:
+    from rag.updates import Changes
+
+__all__ = ["add", "compact", "delete", "rollback", "sync", "verify"]
+
+
+def add(
+    folder: FolderArgument,
+    corpus: CorpusOption,
+    id_field: IdFieldOption = None,
+    text_field: TextFieldOption = None,
+    title_field: TitleFieldOption = None,
+    separator: SeparatorOption = None,
+    encoding: EncodingOption = "utf-8",
+    on_error: OnErrorOption = "stop",
+    drop_field: DropFieldOption = None,
+    compact_at: CompactOption = 0.2,
+    keep: KeepOption = None,
+    store: StoreOption = None,
+    max_failed: MaxFailedOption = MAX_FAILED,
+    as_json: JsonOption = False,
+) -> None:
+    """Add documents to a kept pipeline, or replace those whose ids it has. What did not change is skipped."""
+    from rag.pipeline import Pipeline
+
+    with open_store(store) as kept, Pipeline.editing(folder, keep=keep) as pipeline:
+        documents = read_documents_of(
+            corpus,
+            id_field=id_field,
+            text_field=text_field,
+            title_field=title_field,
+            separator=separator,
+            encoding=encoding,
+            on_error=on_error,
+            drop_fields=drop_field or (),
+        )
+        changes = pipeline.add(documents, store=kept, progress=progress, compact_at=compact_at)
+        check_calls(pipeline.fit_costs, max_failed)
+    _report(folder, changes, pipeline.corpus.n_alive, as_json)
+
+
+def delete(
+    folder: FolderArgument,
+    ids: Annotated[list[str] | None, typer.Argument(metavar="[ID...]", help="Documents to remove.")] = None,
+    condition: FilterOption = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")] = False,
+    compact_at: CompactOption = 0.2,
+    keep: KeepOption = None,
+    store: StoreOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Remove documents from a kept pipeline, by id or by a filter. Unknown ids are reported."""
+    from rag.conditions import read_condition
+    from rag.pipeline import Pipeline
+
+    if bool(ids) == (condition is not None):
+        raise ConfigError("give ids, or a condition with --filter")
+    wanted = None if condition is None else read_condition(condition)
+    if dry_run:
+        pipeline = Pipeline.load(folder)
+        changes = pipeline.delete(ids or None, filter=wanted, dry_run=True)
+        for remark in changes.remarks:
+            echo(f"{remark}", err=True)
+    else:
+        with open_store(store) as kept, Pipeline.editing(folder, keep=keep) as pipeline:
+            changes = pipeline.delete(ids or None, filter=wanted, store=kept, progress=progress, compact_at=compact_at)
+    _report(folder, changes, pipeline.corpus.n_alive, as_json, dry_run=dry_run)
+
+
+def sync(
+    folder: FolderArgument,
+    corpus: CorpusOption,
+    id_field: IdFieldOption = None,
+    text_field: TextFieldOption = None,
+    title_field: TitleFieldOption = None,
+    separator: SeparatorOption = None,
+    encoding: EncodingOption = "utf-8",
+    on_error: OnErrorOption = "stop",
+    drop_field: DropFieldOption = None,
+    max_deletes: Annotated[
+        str,
+        typer.Option(
+            metavar="N|SHARE", help="Refuse to delete more documents than this: 500, or 50% of what there is."
+        ),
+    ] = MAX_DELETES,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")] = False,
+    compact_at: CompactOption = 0.2,
+    keep: KeepOption = None,
+    store: StoreOption = None,
+    max_failed: MaxFailedOption = MAX_FAILED,
+    as_json: JsonOption = False,
+) -> None:
+    """Make a kept pipeline hold these documents and no others."""
+    from rag.pipeline import Pipeline
+
+    if dry_run:
+        documents = read_documents_of(
+            corpus,
+            id_field=id_field,
+            text_field=text_field,
+            title_field=title_field,
+            separator=separator,
+            encoding=encoding,
+            on_error=on_error,
+            drop_fields=drop_field or (),
+        )
+        pipeline = Pipeline.load(folder)
+        changes = pipeline.sync(documents, dry_run=True)
+        try:
+            check_deletes(changes.deleted, pipeline.corpus.n_alive, max_deletes)
+        except DataError as error:
+            echo(f"would be refused: {error}", err=True)
+    else:
+        with open_store(store) as kept, Pipeline.editing(folder, keep=keep) as pipeline:
+            documents = read_documents_of(
+                corpus,
+                id_field=id_field,
+                text_field=text_field,
+                title_field=title_field,
+                separator=separator,
+                encoding=encoding,
+                on_error=on_error,
+                drop_fields=drop_field or (),
+            )
+            changes = pipeline.sync(
+                documents, store=kept, progress=progress, compact_at=compact_at, max_deletes=max_deletes
+            )
+            check_calls(pipeline.fit_costs, max_failed)
+    _report(folder, changes, pipeline.corpus.n_alive, as_json, dry_run=dry_run)
+
+
+def compact(folder: FolderArgument, keep: KeepOption = None, store: StoreOption = None) -> None:
+    """Rewrite a kept pipeline without its deleted documents."""
+    from rag.pipeline import Pipeline
+
+    with open_store(store) as kept, Pipeline.editing(folder, keep=keep) as pipeline:
+        deleted = len(pipeline.corpus) - pipeline.corpus.n_alive
+        pipeline.compact(store=kept, progress=progress)
+    echo(f"{folder}: {deleted} deleted documents removed, {len(pipeline.corpus)} left")
+
+
+def rollback(
+    folder: FolderArgument,
+    steps: Annotated[int, typer.Option(min=1, help="How many generations to go back.")] = 1,
+    show: Annotated[bool, typer.Option("--list", help="Only show what can be gone back to.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Take back the last updates of a kept pipeline, as far as they were written with --keep."""
+    from rag.pipeline import Pipeline
+
+    if not show:
+        Pipeline.rollback(folder, steps=steps)
+    there = Pipeline.generations(folder)
+    if as_json:
+        print_json({"generations": [asdict(one) for one in there]})
+        return
+    for number, one in enumerate(there if show else there[:1]):
+        place = "now" if number == 0 else f"{number} back"
+        echo(f"{folder}: {place}: {one.documents} documents, written {one.written or 'by an older version'}")
+    if not show:
+        echo(f"{folder}: {len(there) - 1} earlier generations left")
+
+
+def verify(folder: FolderArgument) -> None:
+    """Read every file of a kept pipeline and compare checksums; exit code 2 when something is damaged."""
+    from rag.store.folder import check_files, read_folder
+
+    with progress("comparing checksums", None):
+        _, manifest = read_folder(folder, "pipeline", verify=True)
+        for one in manifest.get("earlier", ()):
+            check_files(folder, folder / one["data"], one["files"], verify=True)
+    files = manifest["files"].values()
+    echo(f"{folder}: whole ({len(files)} files, {sum(file['bytes'] for file in files)} bytes)")
+
+
+def _report(folder: Path, changes: Changes, n_documents: int, as_json: bool, *, dry_run: bool = False) -> None:
+    if as_json:
+        remarks = [remark.as_dict() for remark in changes.remarks]
+        print_json(asdict(changes) | {"remarks": remarks, "documents": n_documents, "dry_run": dry_run})
+        return
+    if changes.unknown:
+        echo(f"unknown ids: {', '.join(changes.unknown)}", err=True)
+    if changes.stale:
+        echo(f"stale: {changes.stale}; rag index (or rag eval --save) fits it again", err=True)
+    counts = ", ".join(f"{getattr(changes, name)} {name}" for name in ("added", "updated", "skipped", "deleted"))
+    would = "would be " if dry_run else ""
+    compacted = ", compacted" if changes.compacted else ""
+    echo(f"{folder}: {would}{counts}{compacted}; {n_documents} documents{' now' if dry_run else ''}")

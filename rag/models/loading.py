@@ -1,0 +1,75 @@
+"""Loading models, one copy per process."""
+
+from __future__ import annotations
+
+import functools
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from rag.errors import RagError
+from rag.models.names import resolve_model, unloadable
+from rag.models.precision import Device, resolve_device
+from rag.progress import loading
+
+if TYPE_CHECKING:
+    from sentence_transformers import CrossEncoder, SentenceTransformer
+
+__all__ = ["load_cross_encoder", "load_sentence_transformer", "quiet"]
+
+
+def load_sentence_transformer(
+    name: str, *, device: Device = "auto", revision: str | None = None, trust_remote_code: bool = False
+) -> SentenceTransformer:
+    """A sentence-transformers model; loaded once per process however many components name it.
+
+    Raises:
+        ModelError: It cannot be found or loaded.
+    """
+    from sentence_transformers import SentenceTransformer
+
+    return _load(SentenceTransformer, name, resolve_device(device), revision, trust_remote_code)  # type: ignore[no-any-return]
+
+
+def load_cross_encoder(
+    name: str, *, device: Device = "auto", revision: str | None = None, trust_remote_code: bool = False
+) -> CrossEncoder:
+    """A cross-encoder, likewise."""
+    from sentence_transformers import CrossEncoder
+
+    return _load(CrossEncoder, name, resolve_device(device), revision, trust_remote_code)  # type: ignore[no-any-return]
+
+
+@functools.cache
+def _load(model_class: Any, name: str, device: str, revision: str | None, trust_remote_code: bool) -> Any:
+    path = resolve_model(name)
+    with loading(name), quiet():
+        try:
+            model = model_class(path, device=device, revision=revision, trust_remote_code=trust_remote_code)
+            # Weights kept in half precision would be loaded as they are, and autocast on a CPU cannot mix them.
+            return model.float()
+        except RagError:
+            raise
+        except Exception as error:  # the loaders raise many kinds: OSError, ValueError, KeyError, hub errors, ...
+            raise unloadable(name, error) from error
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Loading and saving report to nobody: no progress bars of weights, no advice on standard error."""
+    from transformers.utils import logging as transformers_logging
+
+    bars = transformers_logging.is_progress_bar_enabled()
+    loggers = [logging.getLogger(name) for name in ("sentence_transformers", "transformers", "huggingface_hub")]
+    levels = [logger.level for logger in loggers]
+    transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        if bars:
+            transformers_logging.enable_progress_bar()  # type: ignore[no-untyped-call]
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)

@@ -1,0 +1,75 @@
+"""Devices, and the precision that models compute in."""
+
+from __future__ import annotations
+
+import functools
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from typing import Literal
+
+from rag.errors import ModelError, first_line
+
+__all__ = ["Device", "Precision", "has_fast_bfloat16", "inference", "resolve_device", "resolved_precision"]
+
+Precision = Literal["auto", "float32", "bfloat16"]
+"""``auto`` computes in bfloat16 where the processor multiplies it in hardware, else in float32."""
+
+Device = str
+"""``auto``, or a torch device such as ``cpu``, ``cuda`` or ``cuda:1``."""
+
+_ONE_AT_A_TIME = threading.RLock()
+
+
+@functools.cache
+def resolve_device(device: Device) -> str:
+    """``auto`` as the best device there is.
+
+    Raises:
+        ModelError: The device does not exist here.
+    """
+    import torch
+
+    if device == "auto":
+        if torch.cuda.is_available():
+            return "cuda"
+        return "mps" if torch.backends.mps.is_available() else "cpu"
+    try:
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise ModelError(f"device '{device}' cannot be used: {first_line(error)}") from None
+    return device
+
+
+def resolved_precision(precision: Precision, device: Device) -> Precision:
+    """What ``auto`` computes passages in on this machine."""
+    if precision != "auto":
+        return precision
+    return "bfloat16" if has_fast_bfloat16(resolve_device(device).partition(":")[0]) else "float32"
+
+
+@contextmanager
+def inference(precision: Precision, device_type: str) -> Iterator[None]:
+    """Around a forward pass: bfloat16 autocast where asked for and sensible, and one thread at a time.
+
+    Weights stay float32: normalisation and softmax are computed exactly, products of matrices in bfloat16. Tokenizers
+    must not be shared between threads (they raise "Already borrowed"), and a pass has all cores busy as it is.
+    """
+    import torch
+
+    fast = precision == "bfloat16" or (precision == "auto" and has_fast_bfloat16(device_type))
+    with _ONE_AT_A_TIME, torch.autocast(device_type, dtype=torch.bfloat16) if fast else nullcontext():
+        yield
+
+
+@functools.cache
+def has_fast_bfloat16(device_type: str) -> bool:
+    """Whether products of bfloat16 matrices are made in hardware: tensor cores, or AMX or AVX-512 BF16 on a CPU."""
+    import torch
+
+    if device_type == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    if device_type == "cpu":
+        capabilities: dict[str, object] = getattr(torch.cpu, "get_capabilities", dict)()
+        return bool(capabilities.get("amx_bf16") or capabilities.get("avx512_bf16"))
+    return False

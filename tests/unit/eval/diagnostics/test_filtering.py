@@ -1,0 +1,187 @@
+"""Measures of filters, against scikit-learn and plain Python; questions without an answer."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+from sklearn.metrics import average_precision_score, brier_score_loss
+
+from rag import ConfigError, Corpus, Document, Pipeline, Platt, Query, QueryBatch, Threshold
+from rag.eval import Dataset, Evaluation, Split, evaluate, without_answers
+from rag.eval.diagnostics.filtering import calibration_error, pooled_curve, precision_at_recall, share_kept
+from rag.eval.reports.report import render_report
+from rag.eval.runs.folder import write_run
+from rag.retrievers import BM25
+from tests.fake_runs import write_fake_run
+from tests.unit.eval.reports.test_report import check_figures
+
+PAIRS = st.lists(
+    st.tuples(st.sampled_from([0.0, 0.2, 0.5, 1.0]) | st.floats(0, 1, width=32), st.booleans()), min_size=1, max_size=30
+)
+
+
+def arrays(pairs: list[tuple[float, bool]]) -> tuple[Any, Any]:
+    values, relevant = zip(*pairs, strict=True)
+    return np.array(values, dtype=np.float32), np.array(relevant)
+
+
+@given(PAIRS, st.sampled_from([0.3, 0.5, 0.95, 0.99, 1.0]))
+def test_curves_are_those_of_all_thresholds(pairs: list[tuple[float, bool]], level: float) -> None:
+    values, relevant = arrays(pairs)
+    assume(relevant.any())
+    recall, precision, area = pooled_curve(values, relevant)
+    tried = []
+    for threshold in sorted(set(values.tolist()), reverse=True):
+        kept = [hit for value, hit in zip(values.tolist(), relevant.tolist(), strict=True) if value >= threshold]
+        tried.append((sum(kept) / relevant.sum(), sum(kept) / len(kept), len(kept) / len(values)))
+    np.testing.assert_allclose([one[:2] for one in tried], np.stack([recall, precision], axis=1))
+    assert average_precision_score(relevant, values) == pytest.approx(area)
+    enough = next(one for one in tried if one[0] >= level)
+    assert enough[1] == pytest.approx(precision_at_recall(values, relevant, level))
+    assert enough[2] == pytest.approx(share_kept(values, relevant, level))
+
+
+@given(PAIRS)
+def test_calibration_error_is_that_of_ten_bins(pairs: list[tuple[float, bool]]) -> None:
+    values, relevant = arrays(pairs)
+    bins: dict[int, list[tuple[float, bool]]] = {}
+    for value, hit in zip(values.tolist(), relevant.tolist(), strict=True):
+        bins.setdefault(min(int(np.float32(value) * np.float32(10)), 9), []).append((value, hit))
+    expected = sum(abs(sum(v for v, _ in one) - sum(h for _, h in one)) for one in bins.values()) / len(values)
+    error, found = calibration_error(values, relevant)
+    assert expected == pytest.approx(error, abs=1e-6)
+    assert [len(bins[number]) for number in sorted(bins)] == [one["pairs"] for one in found]
+
+
+WORDS = [f"word{number}" for number in range(12)]
+
+
+@pytest.fixture(scope="module")
+def dataset() -> Dataset:
+    """Each word has a document about it, relevant, and one that mentions it, not; queries of two words; two questions
+    that nothing answers, one of which shares a word.
+    """
+    documents = [Document(f"d{n}", f"{word} {word} {word}") for n, word in enumerate(WORDS)]
+    documents += [Document(f"e{n}", f"{word} {WORDS[n - 1]} other things") for n, word in enumerate(WORDS)]
+    queries = [Query(f"q{n}", f"{word} {WORDS[n - 3]}") for n, word in enumerate(WORDS)]
+    qrels: dict[str, dict[str, int]] = {f"q{n}": {f"d{n}": 1, f"e{n}": 0} for n in range(len(WORDS))}
+    nulls = [Query("null", "other"), Query("unheard", "of")]
+    train = Split(queries[:6], {query.id: qrels[query.id] for query in queries[:6]})
+    test = Split([*queries[6:], *nulls], {query.id: qrels.get(query.id, {}) for query in [*queries[6:], *nulls]})
+    return Dataset("words", Corpus.from_documents(documents), {"train": train, "test": test})
+
+
+@pytest.fixture(scope="module")
+def evaluation(dataset: Dataset) -> Evaluation:
+    pipeline = Pipeline(retriever=BM25(), stages=[Platt(keep={"precision": 0.5})])
+    return evaluate(pipeline, dataset, measures=["SetF", "SetP", "SetR", "nDCG@10"], timed=False)
+
+
+def test_what_a_filter_did_counted_one_by_one(dataset: Dataset, evaluation: Evaluation) -> None:
+    (found,) = evaluation.metrics["filters"]
+    batch = QueryBatch(dataset.split("test").queries, trace={})
+    evaluation.pipeline.run(batch)
+    ids = list(dataset.corpus.ids())
+    pairs = []
+    for row, query in enumerate(batch.queries):
+        left = {int(p) for p in batch.trace["stages.0 platt"].positions[row] if p >= 0}
+        given_ = batch.trace["retriever"]
+        (filter_,) = evaluation.pipeline.stages
+        values = filter_.values(batch, given_)
+        for column, place in enumerate(given_.positions[row].tolist()):
+            if place >= 0:
+                grade = dataset.split("test").qrels[query.id].get(ids[place])
+                pairs.append((values[row, column], grade, place in left, query.id))
+    relevant = np.array([bool(grade) for _, grade, _, _ in pairs])
+    kept = np.array([passed for _, _, passed, _ in pairs])
+    probabilities = np.array([value for value, *_ in pairs])
+    assert relevant.any()
+    assert kept.any()
+    assert not kept.all()
+    assert (len(pairs), relevant.sum()) == (found["pairs"], found["relevant"])
+    assert np.mean([grade is not None for _, grade, _, _ in pairs]) == pytest.approx(found["judged"])
+    assert 1 - kept.mean() == pytest.approx(found["removed"])
+    assert kept[relevant].mean() == pytest.approx(found["recall"])
+    assert relevant[kept].mean() == pytest.approx(found["precision"])
+    assert average_precision_score(relevant, probabilities) == pytest.approx(found["curve"]["pr_auc"])
+    assert brier_score_loss(relevant, probabilities) == pytest.approx(found["brier"])
+    answered = {id for _, _, passed, id in pairs if passed}
+    assert 1 - len(answered) / len(batch) == pytest.approx(found["empty"])
+    assert {"queries": 2, "empty": 1 - len(answered & {"null", "unheard"}) / 2} == found["unanswerable"]
+    assert len(batch) == sum(one["queries"] for one in found["kept"])
+    for what, hit in (("lost", True), ("cut", False)):
+        scores = [one["score"] for one in found["examples"][what]]
+        assert sorted(scores, reverse=True) == scores
+        assert all((one["grade"] or 0) > 0 for one in found["examples"][what]) is hit or not scores
+    json.dumps(found, allow_nan=False)
+
+
+def test_nothing_for_a_question_without_an_answer_counts_one(evaluation: Evaluation) -> None:
+    for measure in ("SetP", "SetR", "SetF"):
+        assert 1.0 == evaluation.values[measure]["unheard"]
+    assert 0.0 == evaluation.values["nDCG@10"]["unheard"]
+    returned = {id for id, found in evaluation.run.items() if found}
+    assert float("null" not in returned) == evaluation.values["SetF"]["null"]
+
+
+def test_a_filter_that_keeps_all_or_nothing(dataset: Dataset) -> None:
+    for least, removed, precision in ((-1.0, 0.0, True), (1e9, 1.0, False)):
+        pipeline = Pipeline(retriever=BM25(), stages=[Threshold(min_score=least)])
+        (found,) = evaluate(pipeline, dataset, measures=["SetF"], timed=False).metrics["filters"]
+        assert removed == found["removed"]
+        assert (found["precision"] is not None) is precision
+        assert "ece" not in found
+        assert found["calibration"] is None
+
+
+def test_the_report_shows_it(evaluation: Evaluation, tmp_path: Path) -> None:
+    html = (write_run(evaluation, tmp_path / "run") / "report.html").read_text(encoding="utf-8")
+    (found,) = evaluation.metrics["filters"]
+    for wanted in ("What the filter keeps", "Precision and recall", "Reliability", "Results kept per query", "Lost"):
+        assert wanted in html
+    assert f"{found['curve']['pr_auc']:.3f}" in html
+    assert 'href="#filters"' in html
+    figures = check_figures(html)
+    curve, threshold = figures["plot-curve-1"]["data"]  # one curve: platt moves no query against another
+    assert found["curve"]["points"] == [list(point) for point in zip(curve["x"], curve["y"], strict=True)]
+    assert [found["recall"], found["precision"]] == [threshold["x"][0], threshold["y"][0]]
+    assert (np.diff(curve["x"]) >= 0).all()
+    assert len(found["reliability"]) == len(figures["plot-reliability-1"]["data"][1]["x"])
+
+
+def test_without_filters_the_report_has_no_such_section(tmp_path: Path) -> None:
+    html = render_report(write_fake_run(tmp_path, filters=[]))
+    assert "What the filter" not in html
+    assert 'href="#filters"' not in html
+
+
+# -- questions without an answer --------------------------------------------------------------------------------------
+
+
+def test_relevant_documents_of_some_queries_are_taken_out(dataset: Dataset) -> None:
+    without = without_answers(dataset, 0.5, seed=3)
+    assert "words-nulls-0.5" == without.name
+    left = set(without.corpus.ids())
+    gone = set(dataset.corpus.ids()) - left
+    for name, split in without.splits.items():
+        before = dataset.splits[name]
+        assert [query.id for query in before.queries] == [query.id for query in split.queries]
+        nothing = [id for id, judged in split.qrels.items() if not any(judged.values())]
+        assert len(nothing) >= len(split.queries) // 2
+        for id, judged in split.qrels.items():
+            assert {one: grade for one, grade in before.qrels[id].items() if one in left} == judged
+    assert gone == {id for split in dataset.splits.values() for one in split.qrels.values() for id in one} - left
+    assert without.corpus.ids() == without_answers(dataset, 0.5, seed=3).corpus.ids()
+    assert without.corpus.ids() != without_answers(dataset, 0.5, seed=4).corpus.ids()
+
+
+@pytest.mark.parametrize("share", [0.0, 1.0, -0.5, float("nan")])
+def test_shares_that_are_none(dataset: Dataset, share: float) -> None:
+    with pytest.raises(ConfigError, match="must be above 0 and below 1"):
+        without_answers(dataset, share)

@@ -1,0 +1,67 @@
+"""Agreement against scikit-learn, and resampling against resampling pair by pair."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sklearn.metrics import cohen_kappa_score
+
+from rag.eval.judges.agreement import agreement, cohen_kappa
+
+PAIRS = st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from("abc")), min_size=1, max_size=30)
+
+
+def both(pairs):
+    return ({str(n): a for n, (a, _) in enumerate(pairs)}, {str(n): b for n, (_, b) in enumerate(pairs)})
+
+
+def theirs(one, other):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return cohen_kappa_score(one, other)
+
+
+@given(PAIRS)
+def test_it_is_what_sklearn_counts(pairs):
+    found = agreement(*both(pairs))
+    one, other = zip(*pairs, strict=True)
+    assert np.mean(np.array(one) == np.array(other)) == pytest.approx(found["percent"]["mean"])
+    expected = theirs(one, other)
+    if np.isnan(expected):
+        assert found["kappa"] is None
+    else:
+        assert expected == pytest.approx(found["kappa"]["mean"], abs=1e-12)
+        assert -1 <= found["kappa"]["mean"] <= 1
+        back = agreement(*reversed(both(pairs)))
+        assert back["kappa"]["mean"] == pytest.approx(found["kappa"]["mean"])
+
+
+def test_golden_values():
+    # Cohen 1960's measure on the table of many textbooks: 20 yes/yes, 5 yes/no, 10 no/yes, 15 no/no.
+    assert 0.4 == pytest.approx(cohen_kappa([[20, 5], [10, 15]]))
+    assert np.isnan(cohen_kappa([[7, 0], [0, 0]]))
+    assert -1.0 == cohen_kappa([[0, 5], [5, 0]])
+
+
+def test_the_interval_is_that_of_drawing_pairs_again():
+    random = np.random.default_rng(3)
+    one = random.integers(0, 2, 80)
+    other = np.where(random.random(80) < 0.8, one, 1 - one)
+    found = agreement(*both(list(zip(one, other, strict=True))))
+    drawn = random.integers(0, 80, (2000, 80))
+    kappas = [theirs(one[rows], other[rows]) for rows in drawn]
+    shares = [(one[rows] == other[rows]).mean() for rows in drawn]
+    assert np.quantile(kappas, [0.025, 0.975]) == pytest.approx(found["kappa"]["ci95"], abs=0.03)
+    assert np.quantile(shares, [0.025, 0.975]) == pytest.approx(found["percent"]["ci95"], abs=0.02)
+
+
+def test_only_what_both_have_labelled_counts():
+    found = agreement({"a": True, "b": False, "c": True}, {"b": False, "c": False, "d": True})
+    assert (2, 0.5) == (found["n"], found["percent"]["mean"])
+    assert {"n": 0, "percent": None, "kappa": None} == agreement({"a": True}, {"b": True})
+    alone = agreement({"a": True}, {"a": True})
+    assert ({"mean": 1.0, "ci95": None}, None) == (alone["percent"], alone["kappa"])

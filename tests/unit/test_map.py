@@ -1,0 +1,26 @@
+"""The drawing of the folders in docs/architecture.md is that of the code."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+SPEC = importlib.util.spec_from_file_location("map_of_folders", ROOT / "docs" / "map.py")
+map_of_folders = importlib.util.module_from_spec(SPEC)
+SPEC.loader.exec_module(map_of_folders)
+
+
+def test_the_drawing_is_up_to_date():
+    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    assert map_of_folders.with_drawing(page) == page, "run `make map`"
+
+
+def test_layers_stand_above_what_they_import_and_circles_together():
+    imported = {"a": {"b", "c"}, "b": {"d"}, "c": {"d"}, "d": {"e"}, "e": {"d"}, "f": set()}
+    assert map_of_folders.layers(imported) == [[["d", "e"], ["f"]], [["b"], ["c"]], [["a"]]]
+
+
+def test_an_import_inside_a_function_is_an_arrow():
+    assert "pipeline" in map_of_folders.arrows()["config"]
+    assert map_of_folders.arrows()["errors"] == set()

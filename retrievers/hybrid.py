@@ -40,7 +40,7 @@ class Hybrid(TakesFeedback):
     """
 
     type = "hybrid"
-    version = 2  # lists of bm25 with room left are scaled from 0
+    _state_version = 2  # bm25 lists with room left are scaled from 0: kept lists are others, saved indexes load
 
     def __init__(
         self,

@@ -136,7 +136,7 @@ def _concluded(sweep: Sweep, study: SweepStudy, bench: Bench, progress: Progress
     assert isinstance(sweep.sampler, Moves)
     goal = sweep.goals[0]
     best = sweep.sampler.walked(sweep.space, goal, trials).best
-    notes = [*sweep.sampler.notes(sweep.space, goal, trials), *remarks]
+    notes = [*sweep.sampler.told(sweep.space, goal, trials), *remarks]
     result = conclude(sweep, trials, bench, progress, notes, walked=best)
     return replace(result, win=won(result, bench.dataset, bench.store)) if result.tested else result
 

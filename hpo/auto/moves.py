@@ -137,7 +137,7 @@ class _Moves:
         into, options, labels = self.found.opened, [retriever], ["off"]
         weight = {"tune": "categorical", "name": "memory.weight", "choices": [0.25, 0.5, 1.0, 2.0], "default": 0.5}
         for score in ("like", "cover"):
-            remembers = opened(component_class("retriever", "query_memory")(score=score), f"memory.{score}", into)
+            remembers = opened(_made("retriever", "query_memory", score=score), f"memory.{score}", into)
             if score == "cover":
                 remembers["retriever"] = base
             labels.append(score)
@@ -194,10 +194,15 @@ _NO_ENCODER = "the pipeline has no encoder to tell which questions are alike"
 _SCORING = ("rerank", "cur", "adacur", "anncur", "axn", "graph_adaptive")
 
 
+def _made(kind: str, name: str, **arguments: Any) -> Any:
+    made: Any = component_class(kind, name)
+    return made(**arguments)
+
+
 def _refused(retriever: Retriever) -> tuple[bool, str]:
     """Whether feedback cannot ask it again, and why."""
     try:
-        component_class("retriever", "feedback")(target=retriever)
+        _made("retriever", "feedback", target=retriever)
     except ConfigError as error:
         return True, error.mistakes[0].message
     return False, ""

@@ -210,7 +210,7 @@ def _measured(
 def _evaluated(
     config: Mapping[str, Any], dataset: Dataset, measure: str, store: Store | None, *, timed: bool = True
 ) -> Evaluation:
-    return evaluate(Pipeline.from_config(config), dataset, measures=[measure], store=store, timed=timed)
+    return evaluate(Pipeline.from_config(dict(config)), dataset, measures=[measure], store=store, timed=timed)
 
 
 def _curve(
@@ -223,7 +223,7 @@ def _curve(
     train = dataset.split("train")
     order = np.random.default_rng(0).permutation(len(train.queries))
     sizes = [*(size for size in _SIZES if size < len(order)), len(order)]
-    points = []
+    points: list[tuple[int, float, tuple[float, float] | None]] = []
     for size in sizes:
         if time.monotonic() > deadline:
             left_out[f"learning curve from {size} questions on"] = "the budget was used up"
@@ -234,5 +234,5 @@ def _curve(
         found = _evaluated(learns.config, smaller, measure, store, timed=False)
         values = np.array([found.values[measure][query.id] for query in found.split.queries])
         bounds = interval(values[:, None], seed=0)
-        points.append((size, float(values.mean()), tuple(bounds[0]) if bounds else None))
+        points.append((size, float(values.mean()), bounds[0] if bounds else None))
     return tuple(points)

@@ -102,7 +102,7 @@ def auto_sweep(
     if dataset is None:
         raise ConfigError("say on which dataset", parameter="dataset")
     if isinstance(pipeline, Mapping):
-        pipeline = Pipeline.from_config(pipeline)
+        pipeline = Pipeline.from_config(dict(pipeline))
     elif isinstance(pipeline, (str, Path)):
         pipeline = Pipeline.from_yaml(pipeline)
     if not isinstance(pipeline, Pipeline):

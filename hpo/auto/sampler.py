@@ -84,7 +84,7 @@ class Moves(Sampler):
             by_point.setdefault(point_key(one.point), known if known is one else _at(known, one.point))
         return self._walk(space, goal, by_point)
 
-    def notes(self, space: Space, goal: Objective, trials: Sequence[Finished]) -> list[str]:
+    def told(self, space: Space, goal: Objective, trials: Sequence[Finished]) -> list[str]:
         done = self.walked(space, goal, trials)
         notes = [
             f"{step.name} {_said(step.before)} -> {_said(step.after)}: failed, or breaks a bound; left as it was"

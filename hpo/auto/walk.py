@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -187,7 +187,7 @@ def _gain(trial: Finished, best: Finished, goal: Objective) -> tuple[float, floa
     return float(difference.mean()), float(difference.std(ddof=1) / np.sqrt(n)) if n > 1 else 0.0
 
 
-def _climb(space: Space, point: Point, parameter: Parameter) -> Iterator[Any]:
+def _climb(space: Space, point: Point, parameter: Parameter) -> Generator[dict[str, Any], tuple[PointKey, float], None]:
     """Points that differ in one parameter; is sent the key and the gain of each, over the present one, in turn."""
     values = list(parameter.distribution.values(8) or [])
     here = point[parameter.name]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from rag._lazy import lazy_attributes
 
 if TYPE_CHECKING:
+    from rag.hpo.auto.recommend import recommend
     from rag.hpo.planning import plan
     from rag.hpo.results.result import SweepResult
     from rag.hpo.samplers.additive import Additive
@@ -35,6 +36,7 @@ __all__ = [
     "SweepResult",
     "plan",
     "read_sweep",
+    "recommend",
     "tune",
 ]
 
@@ -46,6 +48,7 @@ __getattr__, __dir__ = lazy_attributes(
         ),
         **dict.fromkeys(("GP", "NSGA2", "TPE"), "rag.hpo.samplers.optuna"),
         "Additive": "rag.hpo.samplers.additive",
+        "recommend": "rag.hpo.auto.recommend",
         "Greedy": "rag.hpo.samplers.greedy",
         "Grid": "rag.hpo.samplers.grid",
         "Random": "rag.hpo.samplers.random",

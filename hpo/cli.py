@@ -13,11 +13,13 @@ if TYPE_CHECKING:
     from rag.hpo.planning import Plan
     from rag.hpo.results.result import SweepResult
 
-__all__ = ["tune"]
+__all__ = ["print_result", "tune"]
 
 
 def tune(
-    sweep: Annotated[Path, typer.Argument(metavar="SWEEP", help="A sweep in YAML.")],
+    sweep: Annotated[
+        Path, typer.Argument(metavar="SWEEP|PIPELINE", help="A sweep in YAML; with --auto a pipeline in YAML.")
+    ],
     dataset: Annotated[
         str | None,
         typer.Option(metavar="DIR|NAME", help="A folder, a dataset file, or a name: see `rag datasets`."),
@@ -37,6 +39,22 @@ def tune(
     storage: Annotated[
         str | None, typer.Option(metavar="URL", help="Where trials are kept: journal:FILE, postgresql://...")
     ] = None,
+    auto: Annotated[
+        bool, typer.Option("--auto", help="Make the sweep from a pipeline: whatever pays on the dataset in the time.")
+    ] = False,
+    budget: Annotated[str | None, typer.Option(metavar="TIME", help="With --auto: 90s, 10m (default), 1h.")] = None,
+    objective: Annotated[
+        str | None, typer.Option(metavar="MEASURE", help="With --auto: what is tuned; nDCG@10 by default.")
+    ] = None,
+    write: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="With --auto: write the sweep to edit, and run nothing.")
+    ] = None,
+    scorer: Annotated[
+        list[str] | None, typer.Option(metavar="MODEL", help="With --auto: a cross-encoder to rerank with.")
+    ] = None,
+    encoder: Annotated[
+        list[str] | None, typer.Option(metavar="MODEL", help="With --auto: another encoder to try.")
+    ] = None,
     overrides: SetOption = None,
     as_json: JsonOption = False,
     store: StoreOption = None,
@@ -50,6 +68,17 @@ def tune(
     from rag.errors import ConfigError
     from rag.hpo.sweep import read_sweep
 
+    if auto:
+        from rag.hpo.auto_cli import Request, tune_auto
+
+        if trials is not None or workers > 1 or retry_failed:
+            raise ConfigError("--auto goes step by step: without --trials, --workers and --retry-failed")
+        asked = Request(sweep, dataset, budget or "10m", objective, plan, write, scorer or (), encoder or ())
+        tune_auto(asked, folder, list(overrides or ()), storage, trial_timeout, as_json, store)
+        return
+    given = {"--budget": budget, "--objective": objective, "--write": write, "--scorer": scorer, "--encoder": encoder}
+    if wrong := [name for name, value in given.items() if value is not None]:
+        raise ConfigError(f"{wrong[0]} goes with --auto")
     settings = list(overrides or ())
     if trials is not None:
         settings.append(f"n_trials={trials}")
@@ -90,7 +119,7 @@ def tune(
     if as_json:
         print_json({**summary(result), "folder": str(target)})
     else:
-        _print_result(result, target)
+        print_result(result, target)
 
 
 def _print_plan(plan: Plan, as_json: bool) -> None:
@@ -128,7 +157,7 @@ def _print_plan(plan: Plan, as_json: bool) -> None:
         console.print(f"{plan.refused[0]} of them are refused: {plan.refused[1]}", soft_wrap=True)
 
 
-def _print_result(result: SweepResult, target: Path) -> None:
+def print_result(result: SweepResult, target: Path) -> None:
     from rich.table import Table
     from rich.text import Text
 

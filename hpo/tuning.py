@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from rag.hpo.results.conclude import conclude
 from rag.hpo.results.outputs import check_target, write_outputs
 from rag.hpo.results.result import SweepResult
 from rag.hpo.sweep import Sweep, read_sweep, sweep_from_config
+from rag.pipeline import Pipeline
 from rag.progress import Progress, no_progress
 from rag.store.store import Store
 
@@ -34,9 +36,13 @@ logger = logging.getLogger("rag.tune")
 
 
 def tune(
-    sweep: Sweep | str | Path | Mapping[str, Any],
+    sweep: Sweep | Pipeline | str | Path | Mapping[str, Any],
     dataset: Dataset | str | Path | None = None,
     *,
+    auto: bool = False,
+    budget: str | float = "10m",
+    scorers: Sequence[Mapping[str, Any]] = (),
+    encoders: Sequence[Mapping[str, Any]] = (),
     out: str | Path | None = None,
     store: Store | None = None,
     workers: int = 1,
@@ -48,8 +54,13 @@ def tune(
     """Try configurations of a pipeline on a dataset's tuning queries, and report what holds on its test queries.
 
     Args:
-        sweep: A sweep, its file, or a mapping of a sweep or of a pipeline with distributions.
+        sweep: A sweep, its file, or a mapping of a sweep or of a pipeline with distributions. With ``auto`` a
+            pipeline, its file, or a mapping.
         dataset: Documents and judged queries; by default those that the sweep names.
+        auto: Make the sweep from the pipeline and the data, as ``rag tune --auto`` does.
+        budget: With ``auto``: time for all of it, such as ``10m`` or ``90s``.
+        scorers: With ``auto``: configurations of scorers to try reranking with.
+        encoders: With ``auto``: configurations of embedders to try in place of the pipeline's.
         out: The folder of the sweep: trials are kept there, and results written. A sweep that was stopped goes on
             there. None keeps nothing.
         store: The store that trials share their computations through. None computes everything for each trial.
@@ -70,7 +81,13 @@ def tune(
         DataError: The dataset cannot be used, or has no queries to tune or to test on.
         ArtifactError: The storage holds another sweep, or cannot be used.
     """
-    sweep = _sweep(sweep, settings)
+    if auto:
+        from rag.hpo.auto.run import auto_sweep
+
+        dataset = load_dataset(dataset) if isinstance(dataset, (str, Path)) else dataset
+        sweep = auto_sweep(sweep, dataset, budget=budget, scorers=scorers, encoders=encoders, settings=settings)
+    else:
+        sweep = _sweep(sweep, settings)
     source = dataset_source(sweep, dataset)
     if out is not None:
         check_target(Path(out))
@@ -102,10 +119,26 @@ def tune(
                 _run(study, bench, deadline, bar)
         if others := study.running():
             logger.warning("%d trials are still run by others; the result does not know them", len(others))
-        result = conclude(sweep, study.finished(), bench, progress, study.remarks.messages)
+        result = _concluded(sweep, study, bench, progress)
         if out is not None:
             write_outputs(result, folder)
         return result.checked()
+
+
+def _concluded(sweep: Sweep, study: SweepStudy, bench: Bench, progress: Progress) -> SweepResult:
+    """The result; of a walk with the trial that it has come to, and with what that has won."""
+    trials, remarks = study.finished(), study.remarks.messages
+    if sweep.sampler.type != "moves":
+        return conclude(sweep, trials, bench, progress, remarks)
+    from rag.hpo.auto.sampler import Moves
+    from rag.hpo.auto.win import won
+
+    assert isinstance(sweep.sampler, Moves)
+    goal = sweep.goals[0]
+    best = sweep.sampler.walked(sweep.space, goal, trials).best
+    notes = [*sweep.sampler.told(sweep.space, goal, trials), *remarks]
+    result = conclude(sweep, trials, bench, progress, notes, walked=best)
+    return replace(result, win=won(result, bench.dataset, bench.store)) if result.tested else result
 
 
 @contextmanager
@@ -184,7 +217,9 @@ def _gain(metric: str, sign: float, measured: Measured, rival: Finished) -> Any:
 # -- reading the request ----------------------------------------------------------------------------------------------
 
 
-def _sweep(given: Sweep | str | Path | Mapping[str, Any], settings: Mapping[str, Any]) -> Sweep:
+def _sweep(given: Sweep | Pipeline | str | Path | Mapping[str, Any], settings: Mapping[str, Any]) -> Sweep:
+    if isinstance(given, Pipeline):
+        raise ConfigError("a pipeline has nothing open: give a sweep, or auto=True", parameter="sweep")
     if isinstance(given, Mapping):
         config = dict(given)
         if "pipeline" not in config:

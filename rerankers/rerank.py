@@ -8,6 +8,7 @@ import numpy as np
 from pydantic import Field
 
 from rag.candidates import PADDING, Candidates
+from rag.component import Tunable
 from rag.rerankers.base import Scorer
 from rag.rerankers.scoring import Blend, Scores, ScoringStage
 
@@ -42,7 +43,7 @@ class Rerank(ScoringStage):
         self,
         *,
         scorer: Scorer,
-        budget: Annotated[int, Field(ge=1)] = 100,
+        budget: Annotated[int, Field(ge=1), Tunable(choices=(20, 50, 100, 200), gain=0.004)] = 100,
         blend: Blend = "auto",
         scores: Scores = "blended",
         top_k: Annotated[int, Field(ge=1)] | None = None,

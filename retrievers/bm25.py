@@ -12,8 +12,9 @@ import numpy as np
 from pydantic import Field
 
 from rag.candidates import PADDING, Candidates, Floats, Ints, top_k_of_scores
+from rag.component import Tunable
 from rag.corpus.passages import Passages
-from rag.errors import DataError, NotFittedError
+from rag.errors import ConfigError, DataError, NotFittedError
 from rag.retrievers.asked_again import Recipe, TakesFeedback
 from rag.retrievers.bm25_weights import bm25_weights
 from rag.retrievers.judged import lookup
@@ -31,6 +32,9 @@ __all__ = ["BM25"]
 
 logger = logging.getLogger("rag.bm25")
 
+_PRESETS = {"anserini": (0.9, 0.4), "lucene": (1.2, 0.75), "bm25s": (1.5, 0.75)}
+"""k1 and b."""
+
 _BLOCK = 1 << 24
 """Scores computed at a time, queries x passages: 64 MiB of float32."""
 
@@ -44,8 +48,10 @@ class BM25(TakesFeedback):
     language, :mod:`rag.text` says.
 
     Args:
-        k1: How much repeating a word counts. The default pair .9 / .4 is Anserini's, tuned on passages; Lucene's own is
-            1.2 / .75, bm25s' 1.5 / .75: nDCG@10 moves by up to .11 between them.
+        preset: Published ``k1`` and ``b``, instead of giving them: ``anserini`` .9 / .4, tuned on passages; ``lucene``
+            1.2 / .75; ``bm25s`` 1.5 / .75.
+        k1: How much repeating a word counts. The default pair 1.5 / .75 is the best of these three on each of five sets
+            (benchmarks/README.md).
         b: How much long passages are penalised, 0 to 1.
         variant: How term frequency and rarity are weighted (Kamphuis et al. 2020 compare them).
         delta: Lower bound of a matching term's weight; used by ``bm25l`` and ``bm25+``.
@@ -68,8 +74,9 @@ class BM25(TakesFeedback):
     def __init__(
         self,
         *,
-        k1: Annotated[float, Field(ge=0)] = 0.9,
-        b: Annotated[float, Field(ge=0, le=1)] = 0.4,
+        preset: Literal["anserini", "lucene", "bm25s"] | None = None,
+        k1: Annotated[float, Field(ge=0), Tunable(low=0.6, high=2.1, step=0.3, gain=0.006)] = 1.5,
+        b: Annotated[float, Field(ge=0, le=1), Tunable(choices=(0.2, 0.4, 0.6, 0.75, 0.9), gain=0.006)] = 0.75,
         variant: Literal["lucene", "robertson", "atire", "bm25l", "bm25+"] = "lucene",
         delta: Annotated[float, Field(ge=0)] = 0.5,
         language: str | None = AUTO,
@@ -77,8 +84,9 @@ class BM25(TakesFeedback):
         stopwords: str | list[str] | None = AUTO,
         token_pattern: str | None = None,
         lowercase: bool = True,
-        top_k: Annotated[int, Field(ge=1)] = 100,
+        top_k: Annotated[int, Field(ge=1), Tunable(choices=(50, 100, 200, 500), gain=0.002)] = 100,
     ) -> None:
+        self.preset = preset
         self.k1 = k1
         self.b = b
         self.variant = variant
@@ -100,9 +108,24 @@ class BM25(TakesFeedback):
         check_stemmer(stemmer)
         check_stop_words(stopwords)
 
+    @classmethod
+    def _completed(cls, values: dict[str, Any]) -> dict[str, Any]:
+        """``k1`` and ``b`` as the preset has them."""
+        if values["preset"] is None:
+            return values
+        pair = dict(zip(("k1", "b"), _PRESETS[values["preset"]], strict=True))
+        for name, value in pair.items():
+            if values[name] not in (value, cls.spec.parameters[name].default):
+                message = f"preset '{values['preset']}' has {value:g}, got {values[name]:g}: give one of them"
+                raise ConfigError(message, parameter=name)
+        return values | pair
+
     def _identity(self) -> dict[str, Any]:
-        """Without the language where it decides nothing: such are the arguments of indexes older than it is."""
+        """Without the preset, which only names ``k1`` and ``b``, and without the language where it decides nothing:
+        such are the arguments of indexes older than they are.
+        """
         identity = super()._identity()
+        del identity["preset"]
         if not self._uses_language:
             del identity["language"]
         return identity

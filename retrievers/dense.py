@@ -10,6 +10,7 @@ import numpy as np
 from pydantic import Field
 
 from rag.candidates import PADDING, Bools, Candidates, Floats, Ints, Vectors
+from rag.component import Tunable
 from rag.corpus.passages import Passages
 from rag.embedders.base import Embedder
 from rag.errors import ConfigError, NotFittedError
@@ -52,7 +53,7 @@ class Dense(TakesFeedback):
         embedder: Embedder,
         index: Index = Flat(),  # noqa: B008 - a default component is cloned for each instance
         metric: Literal["cosine", "inner_product"] = "cosine",
-        top_k: Annotated[int, Field(ge=1)] = 100,
+        top_k: Annotated[int, Field(ge=1), Tunable(choices=(50, 100, 200, 500), gain=0.002)] = 100,
     ) -> None:
         self.embedder = embedder
         self.index = index

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import Field
 
 from rag.candidates import Candidates, Floats, Ints
-from rag.component import Component, Need
+from rag.component import Component, Need, Tunable
 from rag.errors import ConfigError, NotFittedError
 from rag.retrievers.asked_again import Recipe, TakesFeedback
 from rag.stage import Retriever
@@ -51,11 +51,11 @@ class Feedback(Retriever):
         *,
         target: Retriever | None = None,
         retriever: Retriever | None = None,
-        documents: Annotated[int, Field(ge=1)] = 10,
+        documents: Annotated[int, Field(ge=1), Tunable(choices=(5, 10, 20), gain=0.002)] = 10,
         terms: Annotated[int, Field(ge=1)] = 30,
-        original_weight: Annotated[float, Field(ge=0, le=1)] = 0.5,
-        vectors: Annotated[int, Field(ge=1)] = 3,
-        vector_weight: Annotated[float, Field(ge=0, le=1)] = 0.5,
+        original_weight: Annotated[float, Field(ge=0, le=1), Tunable(choices=(0.3, 0.5, 0.7, 0.9), gain=0.004)] = 0.5,
+        vectors: Annotated[int, Field(ge=1), Tunable(choices=(2, 3, 5), gain=0.003)] = 3,
+        vector_weight: Annotated[float, Field(ge=0, le=1), Tunable(choices=(0.2, 0.35, 0.5, 0.65), gain=0.004)] = 0.5,
         top_k: Annotated[int, Field(ge=1)] = 100,
     ) -> None:
         if target is not None:

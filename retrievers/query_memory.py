@@ -13,7 +13,7 @@ from pydantic import Field
 
 from rag.batch import QueryBatch
 from rag.candidates import Candidates, Floats, Ints, Vectors, top_k_of_scores
-from rag.component import Need
+from rag.component import Need, Tunable
 from rag.corpus.passages import Passages
 from rag.embedders.base import Embedder
 from rag.errors import ArtifactError, ConfigError, DataError, NotFittedError
@@ -73,8 +73,8 @@ class QueryMemory(Retriever, Remembers):
         *,
         embedder: Embedder | None = None,
         score: Literal["like", "cover", "popular"] = "like",
-        neighbours: Annotated[int, Field(ge=1)] = 50,
-        power: Annotated[float, Field(ge=0)] = 4.0,
+        neighbours: Annotated[int, Field(ge=1), Tunable(choices=(10, 50, 200), gain=0.003)] = 50,
+        power: Annotated[float, Field(ge=0), Tunable(choices=(2.0, 4.0, 8.0), gain=0.003)] = 4.0,
         retriever: Retriever | None = None,
         top_k: Annotated[int, Field(ge=1)] = 100,
     ) -> None:

@@ -27,6 +27,7 @@ def conclude(
     bench: Bench,
     progress: Progress = no_progress,
     remarks: Sequence[str] = (),
+    walked: Finished | None = None,
 ) -> SweepResult:
     """Choose among the trials and measure the choice on the test queries.
 
@@ -36,6 +37,7 @@ def conclude(
         bench: The dataset and the store to measure with.
         progress: Shows the progress.
         remarks: Sentences about trials taken over from earlier starts; they go into the notes.
+        walked: The trial that the sampler has come to itself, instead of ``choice`` of the sweep.
     """
     dataset = bench.dataset
     test = sweep.split("test") or "test"
@@ -53,7 +55,9 @@ def conclude(
         return SweepResult(sweep, about, trials, None, (), None, problem=problem)
     front = best_of(sweep, trials)
     retested: list[Retested] = []
-    if len(sweep.goals) > 1:
+    if walked is not None:
+        chosen = [walked]
+    elif len(sweep.goals) > 1:
         first = sweep.goals[0]
         chosen = sorted(front, key=lambda trial: -first.sign * trial.metrics[first.metric])
     else:
@@ -64,9 +68,9 @@ def conclude(
         baseline = tester.baseline(trials)
         tested = [tester.test(trial, baseline) for trial in chosen]
         advance(1)
-        curve = tester.curve(trials) if len(sweep.goals) == 1 else []
+        curve = tester.curve(trials) if len(sweep.goals) == 1 and walked is None else []
     tuned = [remark.message for remark in split_remarks(dataset, bench.split_name) if remark.code != "queries_shared"]
-    notes = list(dict.fromkeys([*remarks, *dataset.notes, *tuned, *_notes(sweep, trials, about)]))
+    notes = list(dict.fromkeys([*remarks, *dataset.notes, *tuned, *_notes(sweep, trials, about, walked is None)]))
     return SweepResult(sweep, about, trials, chosen[0], tested, baseline, curve, retested, notes)
 
 
@@ -128,7 +132,7 @@ def _choose(sweep: Sweep, trials: Sequence[Finished], bench: Bench) -> tuple[Fin
     return usable[0], retested
 
 
-def _notes(sweep: Sweep, trials: Sequence[Finished], about: Mapping[str, Any]) -> list[str]:
+def _notes(sweep: Sweep, trials: Sequence[Finished], about: Mapping[str, Any], chosen: bool = True) -> list[str]:
     notes = []
     failed = [trial for trial in trials if trial.state == "failed"]
     if failed:
@@ -147,7 +151,7 @@ def _notes(sweep: Sweep, trials: Sequence[Finished], about: Mapping[str, Any]) -
             f"{len(trials)} of {sweep.n_trials} trials: the time limit of {sweep.timeout:g} s was reached, or there "
             "was nothing else to try; started again, it goes on"
         )
-    if len(sweep.goals) == 1 and sweep.choice == "best" and not sweep.retest:
+    if chosen and len(sweep.goals) == 1 and sweep.choice == "best" and not sweep.retest:
         goal = sweep.goals[0]
         values = [goal.sign * trial.metrics[goal.metric] for trial in trials if trial.feasible]
         if (alike := values.count(max(values))) > 1:

@@ -10,6 +10,7 @@ from rag.errors import ConfigError
 from rag.hpo.execution.trials import Finished
 from rag.hpo.results.tested import Retested, Tested
 from rag.hpo.results.verdict import sentence
+from rag.hpo.results.win import Win
 from rag.hpo.sweep import Sweep
 from rag.pipeline import Pipeline
 
@@ -33,6 +34,7 @@ class SweepResult:
         retested: The best few on the queries set aside, when that was asked.
         notes: Cautions for the reader, a sentence each.
         problem: The reason why nothing was chosen; empty when there is a choice.
+        win: What was won on the test queries, by what, at what latency; of a sweep by ``moves``.
     """
 
     sweep: Sweep
@@ -45,6 +47,7 @@ class SweepResult:
     retested: Sequence[Retested] = ()
     notes: Sequence[str] = ()
     problem: str = ""
+    win: Win | None = None
 
     @property
     def pipeline(self) -> Pipeline:
@@ -62,6 +65,8 @@ class SweepResult:
         """The choice against the baseline in a sentence, by the rule of all comparisons (:class:`rag.eval.Verdict`)."""
         if not self.tested or self.baseline is None:
             return self.problem
+        if self.win is not None:
+            return self.win.sentence
         return sentence(self.sweep, self.tested[0], self.baseline)
 
     def checked(self) -> SweepResult:

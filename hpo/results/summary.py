@@ -49,6 +49,7 @@ def summary(result: SweepResult) -> dict[str, Any]:
             "not_told": matter.reason,
         },
         "verdict": result.verdict,
+        "win": None if result.win is None else asdict(result.win),
         "problem": result.problem,
         "notes": list(result.notes),
     }

@@ -273,6 +273,7 @@ class Choice(Distribution):
 
     Args:
         options: Components, lists or values. The label of each is its ``type``, or its position in the list.
+        labels: Other labels, one for each option, all different.
         default: The option of the baseline, by that name; by default the first.
         name: The name in constraints and tables; by default the path in the pipeline.
     """
@@ -283,16 +284,20 @@ class Choice(Distribution):
         self,
         *,
         options: Annotated[list[Any], Field(min_length=1)],
+        labels: list[str] | None = None,
         default: str | None = None,
         name: Annotated[str, Field(min_length=1)] | None = None,
     ) -> None:
         self.options, self.default, self.name = options, default, name
+        if labels is not None and (len(labels) != len(options) or len(set(labels)) < len(labels)):
+            message = f"one for each of the {len(options)} options is needed, all different, got {', '.join(labels)}"
+            raise ConfigError(message, parameter="labels")
+        self.labels = labels or self._types()
         if default is not None and default not in self.labels:
             message = f"must be one of the options ({', '.join(self.labels)}), got '{default}'"
             raise ConfigError(message, parameter="default")
 
-    @property
-    def labels(self) -> list[str]:
+    def _types(self) -> list[str]:
         """A name of each option, all different."""
         labels: list[str] = []
         for number, option in enumerate(self.options):
@@ -311,8 +316,7 @@ class Choice(Distribution):
         return list(self.labels)
 
     def draw(self, rng: np.random.Generator) -> Any:
-        labels = self.labels
-        return labels[int(rng.integers(len(labels)))]
+        return self.labels[int(rng.integers(len(self.labels)))]
 
 
 class MaybePresent(Distribution):

@@ -3,6 +3,7 @@
 from rag.component.base import Component, Need, Spec
 from rag.component.checks import check_parts, wrong_parts
 from rag.component.parameters import REQUIRED, Inherited, Parameter, Runtime, Slot, describe_error
+from rag.component.tunable import Tunable
 
 __all__ = [
     "REQUIRED",
@@ -13,6 +14,7 @@ __all__ = [
     "Runtime",
     "Slot",
     "Spec",
+    "Tunable",
     "check_parts",
     "describe_error",
     "wrong_parts",

@@ -15,6 +15,8 @@ from typing import Any, Literal, TypeVar, Union, get_args, get_origin
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
+from rag.component.tunable import Tunable
+
 __all__ = [
     "REQUIRED",
     "ComponentMeta",
@@ -87,6 +89,7 @@ class Parameter:
     slot: Slot | None
     runtime: bool
     inherited: bool = False
+    tunable: Tunable | None = None
 
     @property
     def required(self) -> bool:
@@ -168,12 +171,11 @@ def read_parameters(cls: Any, reserved: frozenset[str]) -> Mapping[str, Paramete
         if name not in hints:
             raise TypeError(f"{cls.__name__}.__init__: argument '{name}' has no type")
         default = REQUIRED if argument.default is argument.empty else argument.default
-        slot, runtime, inherited = (
-            _slot(hints[name]),
-            _is_marked(hints[name], Runtime),
-            _is_marked(hints[name], Inherited),
-        )
-        parameters[name] = Parameter(name, hints[name], default, helps.get(name, ""), slot, runtime, inherited)
+        hint = hints[name]
+        runtime, inherited = (_mark(hint, mark) is not None for mark in (Runtime, Inherited))
+        tunable = _mark(hint, Tunable)
+        assert tunable is None or isinstance(tunable, Tunable)
+        parameters[name] = Parameter(name, hint, default, helps.get(name, ""), _slot(hint), runtime, inherited, tunable)
     return types.MappingProxyType(parameters)
 
 
@@ -200,13 +202,14 @@ def signature_of(cls: type[Any]) -> inspect.Signature:
     return inspect.signature(cls.__init__)
 
 
-def _is_marked(annotation: Any, mark: type[object]) -> bool:
-    """Whether it is marked, as a whole or, as ``Annotated[float, Runtime()] | None`` is, in part."""
+def _mark(annotation: Any, mark: type[T]) -> T | type[T] | None:
+    """The mark of a kind on it, as a whole or, as ``Annotated[float, Runtime()] | None`` has it, on a part."""
     if get_origin(annotation) in (Union, types.UnionType):
-        return any(_is_marked(option, mark) for option in get_args(annotation))
-    marks = getattr(annotation, "__metadata__", ())
-    inside = get_origin(annotation) is typing.Annotated and _is_marked(get_args(annotation)[0], mark)
-    return inside or any(isinstance(given, mark) or given is mark for given in marks)
+        return next((found for option in get_args(annotation) if (found := _mark(option, mark)) is not None), None)
+    for given in getattr(annotation, "__metadata__", ()):
+        if isinstance(given, mark) or given is mark:
+            return given
+    return _mark(get_args(annotation)[0], mark) if get_origin(annotation) is typing.Annotated else None
 
 
 def _slot(annotation: Any, *, container: Literal["one", "list"] = "one", optional: bool = False) -> Slot | None:

@@ -15,8 +15,13 @@ __all__ = ["dump"]
 _BREAKS = re.compile("[\x85\u2028\u2029\ufeff]")
 
 
-def dump(config: Mapping[str, Any]) -> str:
-    """A mapping as YAML in block style, keys in their order."""
+def dump(config: Mapping[str, Any], *, aliases: bool = False) -> str:
+    """A mapping as YAML in block style, keys in their order.
+
+    Args:
+        config: The mapping.
+        aliases: Write a mapping or list that is in it several times once, with an anchor.
+    """
     from ruamel.yaml import YAML
     from ruamel.yaml.representer import SafeRepresenter
 
@@ -34,14 +39,23 @@ def dump(config: Mapping[str, Any]) -> str:
     yaml.sort_base_mapping_type_on_output = False  # type: ignore[assignment]
     yaml.width = 4096
     stream = io.StringIO()
-    yaml.dump(_escaped(config), stream)
+    yaml.dump(_escaped(config, {} if aliases else None), stream)
     return stream.getvalue()
 
 
-def _escaped(value: Any) -> Any:
-    """The value with what would be read as a variable written as text."""
+def _escaped(value: Any, known: dict[int, Any] | None = None) -> Any:
+    """The value with what would be read as a variable written as text; ``known`` keeps what is one object one."""
+    if isinstance(value, str):
+        return escaped(value)
+    if not isinstance(value, (Mapping, list, tuple)):
+        return value
+    if known is not None and id(value) in known:
+        return known[id(value)]
+    made: Any
     if isinstance(value, Mapping):
-        return {name: _escaped(item) for name, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_escaped(item) for item in value]
-    return escaped(value) if isinstance(value, str) else value
+        made = {name: _escaped(item, known) for name, item in value.items()}
+    else:
+        made = [_escaped(item, known) for item in value]
+    if known is not None and made:
+        known[id(value)] = made
+    return made

@@ -11,6 +11,7 @@ import numpy as np
 from pydantic import Field
 
 from rag.candidates import Vectors
+from rag.component import Tunable
 from rag.embedders.base import Embedder
 from rag.errors import DataError, NotFittedError
 from rag.text.normal import normalised
@@ -47,7 +48,7 @@ class LSA(Embedder):
     def __init__(
         self,
         *,
-        dim: Annotated[int, Field(ge=2, le=4096)] = 256,
+        dim: Annotated[int, Field(ge=2, le=4096), Tunable(choices=(64, 128, 256), gain=0.01)] = 256,
         min_df: Annotated[int, Field(ge=1)] = 1,
         max_features: Annotated[int, Field(ge=2)] = 100_000,
         ngram_max: Annotated[int, Field(ge=1, le=3)] = 1,

@@ -13,6 +13,7 @@ from pydantic import Field
 
 from rag.batch import QueryBatch
 from rag.candidates import Candidates, Ints
+from rag.component import Tunable
 from rag.errors import NotFittedError
 from rag.learning.judgements import Gains
 from rag.learning.reports import ReportsLearning
@@ -67,9 +68,9 @@ class LearnedRank(Stage, ReportsLearning):
         self,
         *,
         sources: Sequence[Retriever] = (),
-        model: Kind = "linear_listwise",
+        model: Annotated[Kind, Tunable(choices=("linear_listwise", "mean"), gain=0.006)] = "linear_listwise",
         fields: Sequence[str] = (),
-        depth: Annotated[int, Field(ge=1)] = 60,
+        depth: Annotated[int, Field(ge=1), Tunable(choices=(30, 60, 100), gain=0.002)] = 60,
         max_queries: Annotated[int, Field(ge=1)] = 600,
         leave_out: LeaveOut = "duplicates",
         guard: bool = True,

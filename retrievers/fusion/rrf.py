@@ -8,6 +8,7 @@ import numpy as np
 from pydantic import Field
 
 from rag.candidates import Candidates
+from rag.component import Tunable
 from rag.retrievers.fusion.base import Doubles, Fusion
 
 __all__ = ["RRF"]
@@ -24,7 +25,9 @@ class RRF(Fusion):
 
     type = "rrf"
 
-    def __init__(self, *, k: Annotated[float, Field(ge=0)] = 60) -> None:
+    def __init__(
+        self, *, k: Annotated[float, Field(ge=0), Tunable(choices=(10.0, 30.0, 60.0, 100.0), gain=0.002)] = 60
+    ) -> None:
         self.k = k
 
     def contributions(self, candidates: Candidates) -> tuple[Doubles, Doubles]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, NamedTuple
 import numpy as np
 from pydantic import Field
 
-from rag.component import Component
+from rag.component import Component, Tunable
 from rag.corpus.corpus import Corpus
 from rag.corpus.passages import Passages
 from rag.errors import ConfigError
@@ -89,7 +89,7 @@ class SizedChunker(Chunker):
     def __init__(
         self,
         *,
-        size: Annotated[int, Field(ge=1, le=1_000_000)] = 256,
+        size: Annotated[int, Field(ge=1, le=1_000_000), Tunable(times=(0.5, 1, 2), gain=0.005)] = 256,
         overlap: Annotated[int, Field(ge=0, le=1_000_000)] = 0,
         unit: Unit = "tokens",
     ) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field
 
+from rag.component import Tunable
 from rag.corpus.chunkers.base import SizedChunker, Span, Unit, lengths
 from rag.corpus.chunkers.recursive import RecursiveChunker
 
@@ -34,7 +35,7 @@ class SentenceChunker(SizedChunker):
     def __init__(
         self,
         *,
-        size: Annotated[int, Field(ge=1, le=1_000_000)] = 256,
+        size: Annotated[int, Field(ge=1, le=1_000_000), Tunable(times=(0.5, 1, 2), gain=0.005)] = 256,
         overlap: Annotated[int, Field(ge=0, le=1_000_000)] = 0,
         unit: Unit = "tokens",
         language: Annotated[str, Field(pattern="^[a-z]{2,3}$")] = "en",

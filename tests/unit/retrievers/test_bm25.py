@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import Stemmer
 
-from rag import ConfigError, Corpus, DataError, Document, FitContext, Passages, Query, QueryBatch
+from rag import ConfigError, Corpus, DataError, Document, FitContext, Passages, Pipeline, Query, QueryBatch
 from rag.retrievers import BM25
 
 RNG = np.random.default_rng(3)
@@ -175,3 +175,14 @@ def test_languages_that_nobody_knows_are_refused(arguments, expected):
 def test_a_corpus_without_words_is_refused(texts):
     with pytest.raises(DataError, match="'bm25' found no words in the corpus"):
         fitted(texts)
+
+
+def test_presets_are_published_pairs():
+    assert (BM25().k1, BM25().b) == (1.5, 0.75)
+    named = BM25(preset="anserini")
+    assert (named.k1, named.b) == (0.9, 0.4)
+    assert named.fingerprint == BM25(k1=0.9, b=0.4).fingerprint
+    again = Pipeline.from_config(Pipeline(retriever=named).spec.to_config()).retriever
+    assert (again.preset, again.k1, again.b) == ("anserini", 0.9, 0.4)
+    with pytest.raises(ConfigError, match=r"k1: preset 'anserini' has 0.9, got 2: give one of them"):
+        BM25(preset="anserini", k1=2.0)

@@ -183,13 +183,13 @@ pipeline:
   retriever:
     type: bm25
     k1: {tune: float, low: 0.5, high: 2}
-    b: {tune: float, low: 0.5, high: 0.9}
+    b: {tune: float, low: 0.5, high: 0.7}
     top_k: {tune: int, low: 5, high: 500, default: 50}
   stages: [{tune: optional, default: true, of: {type: threshold, top_k: 3}}]
 """
     start = read_sweep(write(text)).space.start
-    # bm25 has k1 0.9, and b 0.4, which is not in the range: the middle.
-    assert (0.9, 0.7, 50, True) == (
+    # bm25 has k1 1.5, and b 0.75, which is not in the range: the middle.
+    assert (1.5, 0.6, 50, True) == (
         start["retriever.k1"],
         start["retriever.b"],
         start["retriever.top_k"],

@@ -9,11 +9,11 @@ import pytest
 from rag import ConfigError, Pipeline
 
 STAGES = (
-    "adacur, anncur, axn, conformal, cosine_adapter, cur, gap, generate, graph_adaptive, isotonic, platt, rerank, "
-    "score_adapter, threshold"
+    "adacur, anncur, axn, conformal, cosine_adapter, cur, gap, generate, graph_adaptive, isotonic, learned_rank, "
+    "platt, rerank, score_adapter, threshold"
 )
-BM25_ARGUMENTS = "b, delta, k1, language, lowercase, stemmer, stopwords, token_pattern, top_k, variant"
-RETRIEVERS = "bm25, dense, hybrid, keyed"
+BM25_ARGUMENTS = "b, delta, k1, language, lowercase, preset, stemmer, stopwords, token_pattern, top_k, variant"
+RETRIEVERS = "bm25, dense, feedback, hybrid, keyed, query_memory"
 
 
 @pytest.fixture

@@ -83,7 +83,7 @@ def test_bounds_choices_and_defaults_are_in_it():
     } == properties["top_k"]
     assert ["lucene", "robertson", "atire", "bm25l", "bm25+"] == properties["variant"]["enum"]
     assert {"type": "number", "minimum": 0, "maximum": 1} == properties["b"]["anyOf"][0]
-    assert 0.4 == properties["b"]["default"]
+    assert properties["b"]["default"] == 0.75
     assert ["type"] == component_schema(BM25)["required"]
 
 

@@ -1,0 +1,115 @@
+"""A pipeline's tree with what its signatures call tunable left open."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from rag.component import Component, Tunable
+
+__all__ = ["Cost", "Opened", "choice", "opened"]
+
+Cost = Literal["search", "learn", "encode", "score"]
+"""What a trial has to do anew after a parameter changed: search; also learn a ranking; also encode all passages; also
+have pairs scored by a model.
+"""
+
+_RATIOS = (0.25, 0.5, 0.75, 1.5, 2.0, 3.0, 5.0)
+"""Weights worth trying, of a later list of a ``hybrid`` against its first."""
+
+
+@dataclass
+class Opened:
+    """Parameters found while a tree is opened.
+
+    Args:
+        gains: Expected gain by name.
+        costs: What each costs, by name; ``search`` is left out.
+    """
+
+    gains: dict[str, float] = field(default_factory=dict)
+    costs: dict[str, Cost] = field(default_factory=dict)
+
+    def add(self, name: str, gain: float, cost: Cost) -> None:
+        self.gains[name] = gain
+        if cost != "search":
+            self.costs[name] = cost
+
+
+def opened(component: Component, path: str, into: Opened, cost: Cost = "search") -> dict[str, Any]:
+    """The configuration of a component with distributions in place of what is worth tuning, named by their places.
+
+    Args:
+        component: The component.
+        path: Its place in the pipeline.
+        into: Where parameters are noted.
+        cost: What changing something in it costs.
+    """
+    config = component.spec.to_config()
+    for name, value in component.spec.arguments.items():
+        place = f"{path}.{name}" if path else name
+        below = _cost(name, cost)
+        if isinstance(value, Component):
+            config[name] = opened(value, place, into, below)
+        elif isinstance(value, (list, tuple)) and any(isinstance(item, Component) for item in value):
+            config[name] = [opened(item, f"{place}.{n}", into, _cost_of(item, below)) for n, item in enumerate(value)]
+        mark = component.spec.parameters[name].tunable
+        if mark is not None and value is not None:
+            config[name] = _distribution(mark, value, config[name], place)
+            into.add(place, mark.gain, below)
+    if config.get("preset") is not None and any(
+        isinstance(value, dict) and "tune" in value for value in config.values()
+    ):
+        config["preset"] = None  # it names values that are open now
+    if component.type == "hybrid" and not component.fusion.weighs:  # type: ignore[attr-defined]
+        config["weights"] = _weights(component, path, into)
+    return config
+
+
+def choice(name: str, options: list[Any], labels: list[str] | None = None) -> dict[str, Any]:
+    """One of several subtrees; the first is what the baseline has."""
+    named = {} if labels is None else {"labels": labels}
+    return {"tune": "choice", "name": name, **named, "options": options}
+
+
+def _cost(name: str, cost: Cost) -> Cost:
+    if name in ("embedder", "chunker"):
+        return "encode"
+    return "score" if name == "scorer" else cost
+
+
+def _cost_of(component: Component, cost: Cost) -> Cost:
+    """Of an item of a list: stages that have more to do than to search."""
+    if component.kind != "stage":
+        return cost
+    if any(part.kind == "scorer" for _, part in component.spec.walk()):
+        return "score"
+    return "learn" if any("training" in part.needs for _, part in component.spec.walk()) else cost
+
+
+def _distribution(mark: Tunable, value: Any, config: Any, place: str) -> Mapping[str, Any]:
+    if isinstance(value, Component):
+        others = [{"type": one} for one in mark.choices if one != value.type]
+        return choice(place, [config, *others])
+    values = list(mark.values(value))
+    if isinstance(value, float) or any(isinstance(one, float) for one in values):
+        values, value = [float(one) for one in values], float(value)
+    if value not in values:
+        values.append(value)
+    if all(isinstance(one, (int, float)) for one in values):
+        values.sort()
+    return {"tune": "categorical", "name": place, "choices": values, "default": value}
+
+
+def _weights(hybrid: Any, path: str, into: Opened) -> list[Any]:
+    """The first stays, and the others are tuned: only ratios count."""
+    given = [float(one) for one in hybrid.weights or [1.0] * len(hybrid.retrievers)]
+    first = given[0] or 1.0
+    found: list[Any] = [given[0]]
+    for number, weight in enumerate(given[1:], 1):
+        name = f"{path}.weights.{number}"
+        values = sorted({weight, first, *(round(first * ratio, 6) for ratio in _RATIOS)})
+        found.append({"tune": "categorical", "name": name, "choices": values, "default": weight})
+        into.add(name, 0.025, "search")
+    return found

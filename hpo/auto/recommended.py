@@ -1,0 +1,116 @@
+"""A recommendation for people: a table on the terminal, and one HTML file with the learning curve."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rag.errors import ArtifactError
+from rag.eval.reports.figures import Figure, line
+from rag.eval.reports.pages import render_page
+from rag.hpo.auto.recommend import Measured, Recommendation
+from rag.metadata import strict_json
+from rag.store.folder import replace_file
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["print_table", "render_recommendation", "write_recommendation"]
+
+
+def write_recommendation(found: Recommendation, folder: Path) -> None:
+    """Write ``recommended.yaml``, ``recommend.json`` and ``report.html``.
+
+    Raises:
+        ArtifactError: The folder cannot be written, or holds something else.
+    """
+    from rag.config.writing import dump
+
+    if (folder / "report.html").exists() and not (folder / "recommend.json").exists():
+        raise ArtifactError(f"{folder} holds other things than a recommendation: choose a new folder")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        replace_file(folder / "recommended.yaml", dump(found.chosen.config))
+        replace_file(folder / "recommend.json", json.dumps(strict_json(found.to_json()), indent=2) + "\n")
+        replace_file(folder / "report.html", render_recommendation(found))
+    except OSError as error:
+        raise ArtifactError(f"{folder}: cannot be written: {error.strerror or error}") from None
+
+
+def render_recommendation(found: Recommendation) -> str:
+    """The text of one HTML file that needs no network."""
+    figures = {} if len(found.curve) < 2 else {"plot-curve": _curve(found)}
+    rows = [_row(one) for one in found.rungs]
+    points = [[f"{n:,}", f"{mean:.4f}", _interval(bounds)] for n, mean, bounds in found.curve]
+    view = {"found": found, "rows": rows, "points": points, "columns": _COLUMNS, "drawn": figures}
+    return render_page("recommend.html.j2", view, package="rag.hpo", style="sweep.css", figures=figures)
+
+
+_COLUMNS = ("", "test", "95 %", "ms a question, p50", "to build, s", "pairs scored", "MiB")
+
+
+def _row(one: Measured) -> list[str]:
+    return [
+        one.name,
+        f"{one.quality:.4f}",
+        _interval(one.ci95),
+        f"{one.latency_ms:.1f}",
+        f"{one.fit_s:.1f}",
+        f"{one.scorer_calls:.0f}",
+        f"{one.index_bytes / 2**20:.1f}",
+    ]
+
+
+def _interval(bounds: Sequence[float] | None) -> str:
+    return "" if bounds is None else f"{bounds[0]:.3f} to {bounds[1]:.3f}"
+
+
+def _curve(found: Recommendation) -> Figure:
+    sizes = [n for n, _, _ in found.curve]
+    means = [mean for _, mean, _ in found.curve]
+    trace = line(sizes, means, name="learned", mode="lines+markers")
+    if all(bounds is not None for _, _, bounds in found.curve):
+        above = [bounds[1] - mean for _, mean, bounds in found.curve if bounds]
+        below = [mean - bounds[0] for _, mean, bounds in found.curve if bounds]
+        trace["error_y"] = {"type": "data", "symmetric": False, "array": above, "arrayminus": below, "thickness": 1}
+    traces = [trace]
+    plain = next((one for one in found.rungs if one.name == "hybrid"), None)
+    if plain is not None:
+        traces.append(line([sizes[0], sizes[-1]], [plain.quality] * 2, name="hybrid", color="<muted>"))
+    axes = {
+        "xaxis": {"title": {"text": "judged questions"}, "type": "log"},
+        "yaxis": {"title": {"text": found.measure}},
+    }
+    return {"data": traces, "layout": {**axes, "showlegend": True}}
+
+
+def print_table(found: Recommendation, folder: Path) -> None:
+    """Write it to the terminal."""
+    from rich.table import Table
+    from rich.text import Text
+
+    from rag.cli.console import out
+
+    console = out()
+    console.print(Text.assemble((found.dataset, "bold"), f": {found.measure} on the test questions"))
+    table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0))
+    for heading in _COLUMNS:
+        table.add_column(heading, justify="right" if heading else "left")
+    table.add_column("")
+    for one in found.rungs:
+        table.add_row(*_row(one), "<- recommended" if one.name == found.choice else "")
+    console.print(table)
+    console.print(
+        Text(
+            f"recommended: {found.choice}, the first that is not worse than the best by more than one standard error "
+            f"(compared on {found.compared_on})"
+        ),
+        soft_wrap=True,
+    )
+    for n, mean, _ in found.curve:
+        console.print(Text(f"  with {n:,} judged questions: {mean:.4f}"))
+    for name, reason in found.left_out.items():
+        console.print(Text(f"left out: {name}: {reason}"), soft_wrap=True)
+    console.print(Text.assemble("pipeline: ", (str((folder / "recommended.yaml").resolve()), "bold")), soft_wrap=True)
+    console.print(Text.assemble("report: ", (str((folder / "report.html").resolve()), "bold")), soft_wrap=True)

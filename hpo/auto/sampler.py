@@ -1,0 +1,162 @@
+"""The sampler behind ``rag tune --auto``."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+
+from pydantic import Field
+
+from rag.errors import ConfigError
+from rag.hpo.auto.walk import Guesses, Walk, walk
+from rag.hpo.execution.trials import Finished, read_finished
+from rag.hpo.objectives import COSTS, Objective
+from rag.hpo.samplers.base import Sampler
+from rag.hpo.space.point import Point, PointKey, point_key
+from rag.hpo.space.space import Space
+
+if TYPE_CHECKING:
+    from optuna.samplers import BaseSampler
+    from optuna.study import Study
+    from optuna.trial import FrozenTrial
+
+    from rag.hpo.auto.opening import Cost
+
+__all__ = ["Moves"]
+
+
+class Moves(Sampler):
+    """One change at a time from the baseline, the largest expected gain a second first; a change is kept only where it
+    wins by more than one standard error of the paired difference on the tuning queries. What it comes to is the
+    sweep's choice, so the choice is never worse there than the baseline. One process, one objective, a measure.
+
+    Args:
+        gains: Expected gain of tuning a parameter, by name; those left out count .003.
+        costs: What a trial does anew after a parameter has changed, by name: ``learn``, ``encode``, ``score``; those
+            left out only search.
+        budget: Seconds that all trials may take together: a change whose trial is expected to take longer than what is
+            left is not tried. None tries everything.
+        left_out: What was not made part of the space, and why; goes into the notes.
+    """
+
+    type = "moves"
+    objectives: ClassVar[int | None] = 1
+
+    def __init__(
+        self,
+        *,
+        gains: dict[str, float] | None = None,
+        costs: dict[str, str] | None = None,
+        budget: Annotated[float, Field(gt=0)] | None = None,
+        left_out: dict[str, str] | None = None,
+    ) -> None:
+        self.gains, self.costs, self.budget, self.left_out = gains or {}, costs or {}, budget, left_out or {}
+        wrong = sorted({one for one in self.costs.values() if one not in ("search", "learn", "encode", "score")})
+        if wrong:
+            raise ConfigError(f"must be search, learn, encode or score, got '{wrong[0]}'", parameter="costs")
+
+    def check(self, space: Space, n_objectives: int) -> None:
+        super().check(space, n_objectives)
+        if space.start is None:
+            raise ConfigError("'moves' begins with the point of all defaults, which the constraints rule out")
+
+    def optuna(self, space: Space, *, seed: int, number: int) -> BaseSampler:
+        from rag.hpo.samplers.point_sampler import PointSampler
+
+        class Walking(PointSampler):
+            def before_trial(self, study: Study, trial: FrozenTrial) -> None:
+                self.propose = lambda history: sampler._next(space, study)
+                super().before_trial(study, trial)
+
+        sampler = self
+        return Walking(lambda history: None, space, seed)
+
+    def exhausted(self, space: Space, study: Study, *, seed: int) -> bool:
+        return self._next(space, study) is None
+
+    def walked(self, space: Space, goal: Objective, trials: Sequence[Finished]) -> Walk:
+        """How far the walk has come with these trials."""
+        numbered = {one.number: one for one in trials if one.state != "repeated"}
+        by_point: dict[PointKey, Finished | None] = {}
+        for one in trials:
+            known = numbered.get(one.number, one)
+            by_point.setdefault(point_key(one.point), known if known is one else _at(known, one.point))
+        return self._walk(space, goal, by_point)
+
+    def told(self, space: Space, goal: Objective, trials: Sequence[Finished]) -> list[str]:
+        done = self.walked(space, goal, trials)
+        notes = [
+            f"{step.name} {_said(step.before)} -> {_said(step.after)}: failed, or breaks a bound; left as it was"
+            if step.gain == -math.inf
+            else f"{step.name} {_said(step.before)} -> {_said(step.after)}: {step.gain:+.4f} on the tuning queries, "
+            f"standard error {step.error:.4f}, {'kept' if step.kept else 'left as it was'} ({step.trials} "
+            f"{'trial' if step.trials == 1 else 'trials'}, {step.seconds:.1f} s)"
+            for step in done.steps
+        ]
+        notes += [f"left out: {name}: {reason}" for name, reason in self.left_out.items()]
+        tried = {step.name for step in done.steps}
+        late = [f"{name} ({seconds:.0f} s)" for name, seconds in done.skipped.items() if name not in tried]
+        if late:
+            notes.append(f"left out: no time was left for a trial of {', '.join(late)}")
+        return notes
+
+    def plan(self, space: Space) -> list[tuple[str, list[Any], float, str]]:
+        """Name, values, expected gain and what is done anew, of each parameter in the order expected before anything is
+        timed.
+        """
+        times = {"search": 1.0, "learn": 30.0, "encode": 30.0, "score": 50.0}
+        rows = [
+            (
+                one.name,
+                one.distribution.values(8) or [],
+                self.gains.get(one.name, 0.003),
+                self.costs.get(one.name, "search"),
+            )
+            for one in space.parameters
+        ]
+        return sorted(rows, key=lambda row: -row[2] / (times[row[3]] * min(max(len(row[1]) - 1, 1), 3)))
+
+    def _walk(self, space: Space, goal: Objective, trials: Mapping[PointKey, Finished | None]) -> Walk:
+        costs: dict[str, Cost] = {n: cost for n, cost in self.costs.items() if cost != "search"}  # type: ignore[misc]
+        return walk(space, Guesses(self.gains, costs), goal, trials, self.budget)
+
+    def _next(self, space: Space, study: Study) -> Point | None:
+        from optuna.study import StudyDirection
+
+        metric = (study.metric_names or [""])[0]
+        if not metric or metric in COSTS:
+            raise ConfigError(f"'moves' compares query by query: the objective must be a measure, not {metric}")
+        goal = Objective(metric, "minimize" if study.directions[0] == StudyDirection.MINIMIZE else "maximize")
+        return self._walk(space, goal, _trials(space, study)).following
+
+
+def _at(trial: Finished, point: Point) -> Finished:
+    from dataclasses import replace
+
+    return replace(trial, point=point, seconds=0.0)
+
+
+def _said(value: Any) -> str:
+    words = {True: "on", False: "off", None: "none"}
+    return words[value] if value is None or isinstance(value, bool) else f"{value}"
+
+
+def _trials(space: Space, study: Study) -> dict[PointKey, Finished | None]:
+    """Trials by point; None for one that is running."""
+    states = {"COMPLETE": "complete", "PRUNED": "stopped", "FAIL": "failed"}
+    kept = study.get_trials(deepcopy=False)
+    found: dict[PointKey, Finished | None] = {}
+    for trial in kept:
+        if trial.state.name == "WAITING" or trial.user_attrs.get("died") or not trial.params:
+            continue
+        point = space.written(trial.params)
+        state = states.get(trial.state.name)
+        told = trial
+        if "repeats" in trial.user_attrs:
+            told = kept[int(trial.user_attrs["repeats"])]
+        finished = None if state is None else read_finished(told, state, point)
+        if finished is not None and told is not trial:
+            finished = _at(finished, point)
+        found.setdefault(point_key(point), finished)
+    return found

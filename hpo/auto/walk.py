@@ -1,0 +1,251 @@
+"""Walking from a pipeline to a better one, one change at a time; each is kept only where it helps surely enough."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Generator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from rag.hpo.auto.opening import Cost
+from rag.hpo.execution.trials import Finished
+from rag.hpo.objectives import Objective
+from rag.hpo.space.parameter import Parameter
+from rag.hpo.space.point import Point, PointKey, point_key
+from rag.hpo.space.space import Space
+
+__all__ = ["Guesses", "Step", "Walk", "walk"]
+
+_PAIRS = 30.0
+"""Pairs that a scorer scores a second, until one was timed; a small cross-encoder on one core."""
+
+_LEARNING = 30.0
+"""Times that a search takes longer where a ranking is learned, until that was timed."""
+
+_FITTING = 0.5
+"""Seconds of fitting where everything that takes long is in the store, until that was timed."""
+
+_ROUNDS = 3
+"""How often a parameter gets its turn at most; again only when something else has changed since."""
+
+
+@dataclass(frozen=True)
+class Guesses:
+    """What is known of parameters before they are tried.
+
+    Args:
+        gains: Expected gain of tuning each, by name.
+        costs: What a trial does anew, by name; ``search`` is left out.
+        default_gain: Of those without one.
+    """
+
+    gains: Mapping[str, float]
+    costs: Mapping[str, Cost]
+    default_gain: float = 0.003
+
+
+@dataclass(frozen=True)
+class Step:
+    """A parameter that had its turn.
+
+    Args:
+        name: Of the parameter.
+        before: Its value.
+        after: The best other value.
+        gain: Mean paired difference to what was best before, positive is better.
+        error: Standard error of that.
+        kept: Whether it was taken.
+        seconds: All its trials took.
+        trials: How many there were.
+    """
+
+    name: str
+    before: Any
+    after: Any
+    gain: float
+    error: float
+    kept: bool
+    seconds: float
+    trials: int
+
+
+@dataclass
+class Walk:
+    """Where a walk stands.
+
+    Args:
+        following: What to try next; None when it is over.
+        best: The trial that it has come to; None before the first is known.
+        steps: What was decided, in order.
+        skipped: Seconds that a trial was expected to take, by parameter that no time was left for.
+    """
+
+    following: Point | None = None
+    best: Finished | None = None
+    steps: list[Step] = field(default_factory=list)
+    skipped: dict[str, float] = field(default_factory=dict)
+
+
+def walk(
+    space: Space, guesses: Guesses, goal: Objective, trials: Mapping[PointKey, Finished | None], budget: float | None
+) -> Walk:
+    """Go over the trials so far, in the order in which they were proposed, up to the first that is missing.
+
+    The parameter with the largest expected gain a second comes next: the gain is what such a parameter usually brings,
+    the time that of trials that changed it, before any of those that did as much. Values that have an order are climbed
+    in both directions from the present one, others are all tried. The best is kept when it is better than what there
+    was by more than one standard error of their paired difference, so that what is simpler stays where nobody can tell.
+
+    Args:
+        space: What can be changed; its start is where the walk begins.
+        guesses: Gains and costs.
+        goal: What is measured, a measure by query.
+        trials: By point; None for one that runs elsewhere.
+        budget: Seconds that all trials may take together; None for no end.
+    """
+    found = Walk()
+    point = dict(space.start or {})
+    if point_key(point) not in trials:
+        found.following = point
+        return found
+    first = trials[point_key(point)]
+    if first is None or first.state != "complete":
+        return found
+    found.best = best = first
+    clock = _Clock(first, goal)
+    spent = sum(one.seconds for one in trials.values() if one is not None)
+    turns: dict[str, int] = {}
+    decided: dict[str, int] = {}
+    changes = 0
+    while True:
+        waiting = [
+            one
+            for one in space.existing(point)
+            if turns.get(one.name, 0) < _ROUNDS and decided.get(one.name, -1) < changes
+        ]
+        waiting.sort(key=lambda one: (turns.get(one.name, 0), -_worth(one, guesses, clock)))
+        found.skipped = {}
+        for parameter in waiting:
+            steps = _climb(space, point, parameter)
+            tried: list[Finished] = []
+            proposed = next(steps, None)
+            seconds = clock.expected(parameter.name, guesses)
+            while proposed is not None:
+                key = point_key(proposed)
+                if key not in trials and budget is not None and spent + seconds > budget:
+                    found.skipped[parameter.name] = seconds
+                    break
+                if key not in trials:
+                    found.following = proposed
+                    return found
+                trial = trials[key]
+                if trial is not None:
+                    tried.append(trial)
+                score = -np.inf if trial is None else _gain(trial, best, goal)[0]
+                try:
+                    proposed = steps.send((point_key(proposed), score))
+                except StopIteration:
+                    proposed = None
+            if parameter.name in found.skipped and not tried:
+                continue  # something cheaper may fit
+            turns[parameter.name] = turns.get(parameter.name, 0) + 1
+            decided[parameter.name] = changes
+            clock.add(parameter.name, tried)
+            if not tried:
+                continue
+            winner = max(tried, key=lambda one: _gain(one, best, goal)[0])
+            gain, error = _gain(winner, best, goal)
+            kept = gain > error
+            before, after = point.get(parameter.name), winner.point.get(parameter.name)
+            took = sum(one.seconds for one in tried)
+            found.steps.append(Step(parameter.name, before, after, gain, error, kept, took, len(tried)))
+            if kept:
+                point, best, changes = dict(winner.point), winner, changes + 1
+                decided[parameter.name] = changes
+                found.best = best
+            break
+        else:
+            return found
+
+
+def _worth(parameter: Parameter, guesses: Guesses, clock: _Clock) -> float:
+    n = min(len(parameter.distribution.values(8) or [0, 0]) - 1, 3)
+    gain = guesses.gains.get(parameter.name, guesses.default_gain)
+    return gain / (max(n, 1) * clock.expected(parameter.name, guesses))
+
+
+def _gain(trial: Finished, best: Finished, goal: Objective) -> tuple[float, float]:
+    """Mean paired difference and its standard error; minus infinity for what failed or breaks a bound."""
+    if not trial.feasible:
+        return -np.inf, 0.0
+    if not best.feasible:
+        return np.inf, 0.0
+    difference = goal.sign * (np.asarray(trial.values[goal.metric]) - np.asarray(best.values[goal.metric]))
+    n = len(difference)
+    return float(difference.mean()), float(difference.std(ddof=1) / np.sqrt(n)) if n > 1 else 0.0
+
+
+def _climb(space: Space, point: Point, parameter: Parameter) -> Generator[dict[str, Any], tuple[PointKey, float], None]:
+    """Points that differ in one parameter; is sent the key and the gain of each, over the present one, in turn."""
+    values = list(parameter.distribution.values(8) or [])
+    here = point[parameter.name]
+
+    def at(value: Any) -> dict[str, Any] | None:
+        changed = space.complete({**point, parameter.name: value})
+        return changed if space.allows(changed) else None
+
+    if not all(isinstance(one, (int, float)) and not isinstance(one, bool) for one in values):
+        for value in values:
+            if value != here and (changed := at(value)) is not None:
+                yield changed
+        return
+    if here not in values:
+        values = sorted([*values, here])
+    place = values.index(here)
+    for way in (range(place + 1, len(values)), range(place - 1, -1, -1)):
+        highest = 0.0
+        for number in way:
+            changed = at(values[number])
+            if changed is None:
+                continue
+            _, gain = yield changed
+            if gain < highest:
+                break
+            highest = gain
+
+
+class _Clock:
+    """Seconds that trials take, by what they do anew."""
+
+    def __init__(self, first: Finished, goal: Objective) -> None:
+        self.first, self.n = first, len(first.values[goal.metric])
+        self.by_name: dict[str, list[float]] = {}
+
+    def add(self, name: str, trials: Sequence[Finished]) -> None:
+        self.by_name.setdefault(name, []).extend(max(one.seconds, 0.01) for one in trials)
+
+    def expected(self, name: str, guesses: Guesses) -> float:
+        own = self.by_name.get(name)
+        if own:
+            return float(np.mean(own))
+        cost = guesses.costs.get(name, "search")
+        alike = [
+            seconds
+            for other, all_seconds in self.by_name.items()
+            if guesses.costs.get(other, "search") == cost
+            for seconds in all_seconds
+        ]
+        if alike:
+            return float(np.mean(alike))
+        searching = list(
+            itertools.chain(*(all for other, all in self.by_name.items() if guesses.costs.get(other) is None))
+        )
+        once = self.first.metrics.get("search_ms", 0.0) * self.n / 1e3  # the first trial has also built everything
+        search = float(np.mean(searching)) if searching else once + _FITTING
+        if cost == "learn":
+            return _LEARNING * search
+        if cost == "encode":
+            return max(self.first.alone, search)
+        return search + 50 * self.n / _PAIRS if cost == "score" else search

@@ -1,0 +1,57 @@
+"""``recommend``: the ladder, the choice and the learning curve."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from rag import ArtifactError, ConfigError, Pipeline
+from rag.eval import load_dataset
+from rag.eval.datasets.base import Dataset
+from rag.hpo import recommend
+from rag.hpo.auto.recommended import write_recommendation
+from rag.store.store import Store
+from tests.unit.hpo.auto.test_auto import parts
+
+
+@pytest.fixture(scope="module")
+def judged() -> Dataset:
+    whole = load_dataset("python-reference")
+    return Dataset(whole.name, whole.corpus, parts(whole.split("test"), train=0.6, test=0.4))
+
+
+def test_the_ladder_and_its_files(judged, tmp_path):
+    found = recommend(judged, encoder="lsa", budget="5m", store=Store(tmp_path / "store"))
+    assert [one.name for one in found.rungs][:4] == ["BM25", "dense", "hybrid", "+ feedback"]
+    assert found.left_out["hybrid + reranker"] == "no cross-encoder named (--scorer)"
+    assert found.compared_on == "train"
+    best = max(one.tuned for one in found.rungs)
+    assert found.chosen.tuned <= best
+    assert all(one.latency_ms > 0 for one in found.rungs)
+    write_recommendation(found, tmp_path / "out")
+    assert json.loads((tmp_path / "out" / "recommend.json").read_text())["choice"] == found.choice
+    assert Pipeline.from_yaml(tmp_path / "out" / "recommended.yaml").spec.to_config() == found.chosen.config
+    assert found.choice in (tmp_path / "out" / "report.html").read_text()
+    if "+ learned rank" not in found.left_out:
+        assert found.curve[-1][0] == len(judged.split("train").queries)
+
+
+def test_only_test_questions_are_told_apart_on_them(judged, tmp_path):
+    only = Dataset("d", judged.corpus, {"test": judged.splits["test"]})
+    found = recommend(only, encoder="lsa", budget="0.01s")
+    assert [one.name for one in found.rungs] == ["BM25"]  # the first is always measured
+    assert found.left_out["dense"] == "the budget was used up"
+    assert found.compared_on.startswith("test, since there is no other split")
+
+
+def test_what_is_no_measure_is_refused(judged):
+    with pytest.raises(ConfigError, match="objective: must be a measure of ranked lists"):
+        recommend(judged, objective="latency_p50_ms")
+
+
+def test_a_folder_of_something_else_is_left_alone(judged, tmp_path):
+    found = recommend(Dataset("d", judged.corpus, {"test": judged.splits["test"]}), encoder="lsa", budget="0.01s")
+    (tmp_path / "report.html").write_text("mine")
+    with pytest.raises(ArtifactError, match="holds other things than a recommendation"):
+        write_recommendation(found, tmp_path)

@@ -46,7 +46,7 @@ def tune_auto(
     from rag.errors import ConfigError
     from rag.eval.datasets.load import load_dataset
     from rag.hpo.auto.run import auto_config, seconds_of, written
-    from rag.hpo.cli import print_result
+    from rag.hpo.cli.shown import print_result
     from rag.hpo.results.summary import summary
     from rag.hpo.sweep import sweep_from_config
     from rag.hpo.tuning import tune

@@ -1,0 +1,1 @@
+"""Commands of tuning: ``rag tune`` and ``rag recommend``."""

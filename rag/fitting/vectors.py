@@ -97,7 +97,8 @@ class PassageVectors:
         """Remark on passages from ``start`` on that are longer than what the embedder reads, before any is embedded."""
         key = (embedder.fingerprint, start)
         if key not in self._windows:
-            values = None if start else embedder.spec.values_in(self.store, "windows")
+            unlimited = start or embedder.window is None
+            values = None if unlimited else embedder.spec.values_in(self.store, "windows")
             self._windows[key] = window_remark(embedder, self.passages, start=start, unit=self.unit, values=values)
         if remark := self._windows[key]:
             self.note(remark)

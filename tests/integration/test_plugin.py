@@ -63,7 +63,7 @@ def test_it_is_used_from_yaml(site, tmp_path):
     done = run(site, "-W", "error", "-c", USE, str(tmp_path / "p.yaml"), str(tmp_path / "p"))
     assert done.returncode == 0, done.stderr
     result = json.loads(done.stdout)
-    assert ["bm25", "broken", "dense", "hybrid", "keyed", "parrot"] == result["types"]
+    assert result["types"] == ["bm25", "broken", "dense", "feedback", "hybrid", "keyed", "parrot", "query_memory"]
     assert [
         ["a", ["retriever", "retriever.0 bm25", "retriever.1 parrot"]],
         ["b", ["retriever", "retriever.0 bm25", "retriever.1 parrot"]],

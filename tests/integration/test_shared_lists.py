@@ -10,7 +10,7 @@ from typing import ClassVar
 import numpy as np
 import pytest
 
-from rag import ArtifactError, ConfigError, Document, Pipeline, Query, QueryBatch, Stage, Threshold, Training
+from rag import ArtifactError, ConfigError, Corpus, Document, Pipeline, Query, QueryBatch, Stage, Threshold, Training
 from rag.eval import Dataset, Split, evaluate
 from rag.eval.measures.latency import time_alone
 from rag.rerankers import Rerank, Scorer
@@ -79,7 +79,7 @@ class Learner(Stage):
 
 
 def chain(budget: int = 20, k: int = 30, learner: bool = False) -> Pipeline:
-    stages: list[Stage] = [Rerank(scorer=LengthScorer(), budget=budget), Threshold(top_k=10)]
+    stages: list[Stage] = [Rerank(scorer=LengthScorer(), budget=budget, scores="scorer"), Threshold(top_k=10)]
     return Pipeline(
         retriever=Hybrid(retrievers=[BM25(), Dense(embedder=CountingWords(size=16))], top_k=k),
         stages=[*stages[:1], Learner(), *stages[1:]] if learner else stages,
@@ -158,7 +158,7 @@ def test_without_training_it_says_so() -> None:
 
 
 def test_an_evaluation_again_measures_nothing_anew(tmp_path: Path) -> None:
-    dataset = Dataset(name="d", corpus=DOCUMENTS, splits={"test": Split(QUERIES, QRELS)})
+    dataset = Dataset(name="d", corpus=Corpus.from_documents(DOCUMENTS), splits={"test": Split(QUERIES, QRELS)})
     first = evaluate(chain(), dataset, store=Store(tmp_path))
     counts = CountingWords.queries, LengthScorer.pairs
     second = evaluate(chain(), dataset, store=Store(tmp_path, mode="only"))
@@ -176,9 +176,10 @@ EVALUATE = """
 import sys
 sys.path.insert(0, sys.argv[2])
 import tests.integration.test_shared_lists as t
+from rag import Corpus
 from rag.eval import Dataset, Split, evaluate
 from rag.store.store import Store
-dataset = Dataset(name="d", corpus=t.DOCUMENTS, splits={"test": Split(t.QUERIES, t.QRELS)})
+dataset = Dataset(name="d", corpus=Corpus.from_documents(t.DOCUMENTS), splits={"test": Split(t.QUERIES, t.QRELS)})
 class Words(t.CountingWords):
     type = "fake_counting_words_2"
     documents = 0

@@ -127,8 +127,8 @@ def test_no_queries_no_answers():
 def test_the_best_chunk_speaks_for_its_document():
     pipeline = Pipeline(retriever=BM25(), chunker=SentenceChunker(size=20, unit="characters")).fit(DOCUMENTS)
     [first, *others] = pipeline.search("sleep open eyes").hits
-    assert ("fish", "They sleep with open eyes.") == (first.document.id, first.passage)
-    assert (11, 37) == (first.start, first.end)
+    assert (first.document.id, first.passage) == ("fish", "They sleep with open")
+    assert (first.start, first.end) == (11, 31)
     assert len({hit.document.id for hit in (first, *others)}) == len(others) + 1
 
 
@@ -336,7 +336,7 @@ def test_what_holds_a_python_object_cannot_be_kept_and_nothing_is_written(tmp_pa
             return [self.embed_query(text) for text in texts]
 
     pipeline = Pipeline(retriever=Dense(embedder=LangChainEmbedder(Embeddings(), name="n"))).fit(DOCUMENTS)
-    assert 5 == len(pipeline.search("cats"))
+    assert len(pipeline.search("cats")) == 4  # of five documents, of which one has no text
     with pytest.raises(ConfigError) as caught:
         pipeline.save(tmp_path / "p")
     assert "'langchain'.embeddings is a Python object (Embeddings): a YAML file cannot name it" == str(caught.value)

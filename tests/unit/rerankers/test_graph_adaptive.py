@@ -87,7 +87,7 @@ def test_one_graph_serves_all_budgets(tmp_path):
         stage = GraphAdaptive(scorer=scorer, embedder=Counting(), neighbours=2, budget=budget)
         stage.fit(FitContext(corpus, Passages.whole(corpus), store=Store(tmp_path)))
         assert 9 == Counting.calls
-    assert ["embeddings", "graph", "windows"] == sorted(entry.kind for entry in Store(tmp_path).entries())
+    assert ["embeddings", "graph"] == sorted(entry.kind for entry in Store(tmp_path).entries())
 
 
 def test_more_cannot_be_kept_than_was_paid_for():

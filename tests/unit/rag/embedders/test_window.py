@@ -107,5 +107,5 @@ def test_an_evaluation_reports_it(tmp_path: Path) -> None:
     split = Split([Query("q", "where is the key?")], {"q": {"long": 1}})
     metrics = evaluate(pipeline, Dataset("tiny", read_corpus(DOCUMENTS), {"test": split}), timed=False).metrics
     assert SENTENCE in metrics["notes"]
-    assert [remark["message"] for remark in metrics["remarks"]] == [SENTENCE]
+    assert SENTENCE in [remark["message"] for remark in metrics["remarks"]]
     json.dumps(metrics["remarks"])

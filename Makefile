@@ -5,13 +5,17 @@ BIN    := $(VENV)/bin
 # Bytecode is compiled when a module is first imported, not for everything that is installed: half the time.
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile -c constraints.txt
 
-.PHONY: quickstart test check map clean
+.PHONY: quickstart test test-all check map clean
 
 quickstart: $(VENV)/.quickstart
 	@HF_HUB_OFFLINE=1 $(BIN)/rag eval configs/quickstart.yaml --dataset python-reference
 
 test: $(VENV)/.dev
 	@HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -n 2
+
+# Those that wait for real processes to time out, too.
+test-all: $(VENV)/.dev
+	@HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -n 2 -m "slow or not slow"
 
 check: $(VENV)/.dev
 	@$(BIN)/ruff check .

@@ -51,8 +51,13 @@ class Moves(Sampler):
         budget: Annotated[float, Field(gt=0)] | None = None,
         left_out: dict[str, str] | None = None,
     ) -> None:
-        self.gains, self.costs, self.budget, self.left_out = gains or {}, costs or {}, budget, left_out or {}
-        wrong = sorted({one for one in self.costs.values() if one not in ("search", "learn", "encode", "score")})
+        self.gains = gains
+        self.costs = costs
+        self.budget = budget
+        self.left_out = left_out
+        wrong = sorted(
+            {one for one in (self.costs or {}).values() if one not in ("search", "learn", "encode", "score")}
+        )
         if wrong:
             raise ConfigError(f"must be search, learn, encode or score, got '{wrong[0]}'", parameter="costs")
 
@@ -94,7 +99,7 @@ class Moves(Sampler):
             f"{'trial' if step.trials == 1 else 'trials'}, {step.seconds:.1f} s)"
             for step in done.steps
         ]
-        notes += [f"left out: {name}: {reason}" for name, reason in self.left_out.items()]
+        notes += [f"left out: {name}: {reason}" for name, reason in (self.left_out or {}).items()]
         tried = {step.name for step in done.steps}
         late = [f"{name} ({seconds:.0f} s)" for name, seconds in done.skipped.items() if name not in tried]
         if late:
@@ -110,16 +115,16 @@ class Moves(Sampler):
             (
                 one.name,
                 one.distribution.values(8) or [],
-                self.gains.get(one.name, 0.003),
-                self.costs.get(one.name, "search"),
+                (self.gains or {}).get(one.name, 0.003),
+                (self.costs or {}).get(one.name, "search"),
             )
             for one in space.parameters
         ]
         return sorted(rows, key=lambda row: -row[2] / (times[row[3]] * min(max(len(row[1]) - 1, 1), 3)))
 
     def _walk(self, space: Space, goal: Objective, trials: Mapping[PointKey, Finished | None]) -> Walk:
-        costs: dict[str, Cost] = {n: cost for n, cost in self.costs.items() if cost != "search"}  # type: ignore[misc]
-        return walk(space, Guesses(self.gains, costs), goal, trials, self.budget)
+        costs: dict[str, Cost] = {n: cost for n, cost in (self.costs or {}).items() if cost != "search"}  # type: ignore[misc]
+        return walk(space, Guesses(self.gains or {}, costs), goal, trials, self.budget)
 
     def _next(self, space: Space, study: Study) -> Point | None:
         from optuna.study import StudyDirection

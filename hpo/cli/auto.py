@@ -113,7 +113,7 @@ def _print_plan(sweep: Sweep, as_json: bool) -> None:
     for name, values, gain, cost in rows:
         table.add_row(Text(name), Text(", ".join(map(str, values))), f"{gain:.3f}", cost)
     console.print(table)
-    for name, reason in sampler.left_out.items():
+    for name, reason in (sampler.left_out or {}).items():
         console.print(Text(f"left out: {name}: {reason}"), soft_wrap=True)
 
 

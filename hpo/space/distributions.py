@@ -292,9 +292,10 @@ class Choice(Distribution):
         if labels is not None and (len(labels) != len(options) or len(set(labels)) < len(labels)):
             message = f"one for each of the {len(options)} options is needed, all different, got {', '.join(labels)}"
             raise ConfigError(message, parameter="labels")
-        self.labels = labels or self._types()
-        if default is not None and default not in self.labels:
-            message = f"must be one of the options ({', '.join(self.labels)}), got '{default}'"
+        self.labels = labels
+        self.names = labels or self._types()
+        if default is not None and default not in self.names:
+            message = f"must be one of the options ({', '.join(self.names)}), got '{default}'"
             raise ConfigError(message, parameter="default")
 
     def _types(self) -> list[str]:
@@ -310,13 +311,13 @@ class Choice(Distribution):
     def optuna(self) -> BaseDistribution:
         from optuna.distributions import CategoricalDistribution
 
-        return CategoricalDistribution(self.labels)
+        return CategoricalDistribution(self.names)
 
     def values(self, most: int | None = None) -> list[Any] | None:
-        return list(self.labels)
+        return list(self.names)
 
     def draw(self, rng: np.random.Generator) -> Any:
-        return self.labels[int(rng.integers(len(self.labels)))]
+        return self.names[int(rng.integers(len(self.names)))]
 
 
 class MaybePresent(Distribution):

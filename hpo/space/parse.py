@@ -86,7 +86,7 @@ class Parser:
         if isinstance(built, Choice):
             return {
                 label: self.parse(option, f"{path}[{label}]", {**condition, name: label})
-                for label, option in zip(built.labels, node.value["options"].value, strict=True)
+                for label, option in zip(built.names, node.value["options"].value, strict=True)
             }
         if isinstance(built, Categorical):
             written = node.value["choices"].value

@@ -95,6 +95,7 @@ def rows(folder):
 
 
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.timeout(900),
     pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="looks at processes in /proc"),
 ]

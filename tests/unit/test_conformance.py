@@ -51,6 +51,7 @@ from rag.hpo import (
     Random,
     Sweep,
 )
+from rag.hpo.auto.sampler import Moves
 from rag.registry import kinds, types_of
 from rag.rerankers import (
     ADACUR,
@@ -707,6 +708,11 @@ class TestQrelsTable(ComponentConformance):
 class TestDatasetFile(ComponentConformance):
     def make(self):
         return DatasetFile(corpus=CorpusTable("d.jsonl"), queries=QueriesTable("q.jsonl"), qrels=QrelsTable("j.tsv"))
+
+
+class TestMoves(ComponentConformance):
+    def make(self):
+        return Moves(gains={"a": 0.1}, costs={"a": "search"}, budget=60.0, left_out={"b": "no training questions"})
 
 
 def test_every_registered_component_of_ours_is_tested():

@@ -107,10 +107,10 @@ def test_one_query_has_no_interval_and_nothing_found_counts_zero(tmp_path: Path)
     data = tiny(Document("a b", "cat"), query=Query("q 1", "dog"), relevant="a b")
     found = evaluate(Pipeline(retriever=BM25()), data, measures=["AP"])
     assert {"mean": 0.0, "ci95": None} == found.metrics["measures"]["AP"]
-    assert [
+    assert {
         "1 of 1 queries got no document; they count 0 (1 in SetP, SetR and SetF where nothing is relevant)",
         "one query only: no interval can be given",
-    ] == found.metrics["notes"]
+    } <= set(found.metrics["notes"])
     write_run(found, tmp_path / "run")
 
 

@@ -28,7 +28,7 @@ def test_what_is_registered():
     assert {"chunker", "embedder", "fusion", "index", "pipeline", "retriever", "scorer", "stage"} <= set(kinds())
     assert {"distribution", "sampler", "sweep"} <= set(kinds())
     assert {"key", "query", "student", "summarizer"} <= set(kinds())
-    assert ["bm25", "dense", "hybrid", "keyed"] == types_of("retriever")
+    assert types_of("retriever") == ["bm25", "dense", "feedback", "hybrid", "keyed", "query_memory"]
     assert [] == types_of("no such")
     assert (BM25, Pipeline) == (component_class("retriever", "bm25"), component_class("pipeline", "pipeline"))
 
@@ -47,13 +47,15 @@ def test_contracts_are_what_all_of_a_kind_share():
         (
             "retriever",
             "bm52",
-            "type: unknown retriever 'bm52'; did you mean 'bm25'? (valid: bm25, dense, hybrid, keyed)",
+            "type: unknown retriever 'bm52'; did you mean 'bm25'? (valid: bm25, dense, feedback, hybrid, keyed, "
+            "query_memory)",
         ),
         (
             "stage",
             "bm25",
             "type: unknown stage 'bm25' ('bm25' is a retriever) (valid: adacur, anncur, axn, conformal, "
-            "cosine_adapter, cur, gap, generate, graph_adaptive, isotonic, platt, rerank, score_adapter, threshold)",
+            "cosine_adapter, cur, gap, generate, graph_adaptive, isotonic, learned_rank, platt, rerank, score_adapter, "
+            "threshold)",
         ),
         ("nothing", "bm25", "type: unknown nothing 'bm25' ('bm25' is a retriever)"),
     ],

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import get_args
 
-from rag.eval import cli, significance
+from rag.eval.cli import compare as cli
+from rag.eval.comparison import significance
 
 
 def test_tests_and_corrections_are_those_that_there_are():

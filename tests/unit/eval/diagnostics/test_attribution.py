@@ -29,7 +29,10 @@ def measured(**options):
 
 
 def test_every_relevant_document_that_is_not_returned_has_a_stage_to_blame():
-    found = measured(retriever=BM25(top_k=10), stages=[Rerank(scorer=CountingScorer(), budget=6), Threshold(top_k=2)])
+    found = measured(
+        retriever=BM25(top_k=10),
+        stages=[Rerank(scorer=CountingScorer(), budget=6, scores="scorer"), Threshold(top_k=2)],
+    )
     returned = {query: set(documents) for query, documents in found.run.items()}
     relevant = {(q, d) for q, grades in QRELS.items() for d, grade in grades.items() if grade > 0}
     assert {pair for pair in relevant if pair[1] not in returned[pair[0]]} == set(found.lost_at)

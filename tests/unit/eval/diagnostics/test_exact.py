@@ -27,7 +27,7 @@ def letters(pairs):
 def test_recall_and_measures_are_those_of_a_plain_loop(chunked):
     dataset = load_dataset(DATA)
     chunker = {"chunker": RecursiveChunker(size=60, unit="characters")} if chunked else {}
-    stages = [Rerank(scorer=CallableScorer(letters), budget=3), Threshold(top_k=2)]
+    stages = [Rerank(scorer=CallableScorer(letters), budget=3, scores="scorer"), Threshold(top_k=2)]
     evaluation = evaluate(Pipeline(retriever=BM25(), stages=stages, **chunker), dataset, timed=False)
     found = against_exact(evaluation, 5, seed=1).metrics["against_exact"]
     chosen = np.sort(np.random.default_rng(1).permutation(8)[:5])
@@ -63,7 +63,9 @@ def test_a_pipeline_that_scores_everything_agrees_with_itself(tmp_path):
             keys = np.tile(np.arange(n), (len(batch), 1))
             return Candidates.from_scores(keys, np.zeros(keys.shape, dtype=np.float32), keys)
 
-    pipeline = Pipeline(retriever=Everything(), stages=[Rerank(scorer=CallableScorer(counting, name="x"), budget=100)])
+    pipeline = Pipeline(
+        retriever=Everything(), stages=[Rerank(scorer=CallableScorer(counting, name="x"), budget=100, scores="scorer")]
+    )
     store = Store(tmp_path)
     evaluation = evaluate(pipeline, load_dataset(DATA), timed=False, store=store)
     found = against_exact(evaluation, 100, store=store).metrics["against_exact"]
@@ -84,7 +86,7 @@ def test_what_a_filter_hides_is_not_missed():
     dataset = Dataset(
         "d", Corpus.from_documents(documents), {"test": Split(queries, {query.id: {"1": 1} for query in queries})}
     )
-    stages = [Rerank(scorer=CallableScorer(letters), budget=12)]
+    stages = [Rerank(scorer=CallableScorer(letters), budget=12, scores="scorer")]
     evaluation = evaluate(Pipeline(retriever=BM25(token_pattern="[a-z]+"), stages=stages), dataset, timed=False)
     evaluation = replace(evaluation, run=evaluation.run | {"q": {str(n): 1.0 for n in range(1, 12, 2)}})
     everything = replace(evaluation, run=evaluation.run | {"r": {str(n): 1.0 for n in range(12)}})

@@ -38,7 +38,7 @@ def measured(queries=QUERIES, qrels=QRELS, *, measures=("nDCG@2",), ignore=False
 
 
 def three_stages(**options):
-    stages = [Rerank(scorer=CountingScorer(), budget=6), Threshold(top_k=2)]
+    stages = [Rerank(scorer=CountingScorer(), budget=6, scores="scorer"), Threshold(top_k=2)]
     return measured(retriever=BM25(top_k=10), stages=stages, **options)
 
 
@@ -205,7 +205,9 @@ def test_words_name_the_stage():
 
 def modes_of(*stages, top_k=10):
     queries, qrels = [Query("apples", "apple")], {"apples": {f"d{n}": 1 for n in range(9)}}
-    evaluation = measured(queries, qrels, retriever=BM25(top_k=top_k), stages=list(stages), measures=["nDCG@10"])
+    evaluation = measured(
+        queries, qrels, retriever=BM25(k1=0.9, b=0.4, top_k=top_k), stages=list(stages), measures=["nDCG@10"]
+    )
     return {
         (one["mode"], one["stage"]): (one["documents"], one["setting"]) for one in evaluation.metrics["failures"]
     }  # fmt: skip
@@ -229,10 +231,10 @@ def test_threshold_budget_and_top_k_are_different_faults_with_a_setting_each():
 
 
 def test_what_a_reranker_never_scored_is_cut_by_its_budget():
-    found = modes_of(Rerank(scorer=CountingScorer(), budget=6, top_k=5))
+    found = modes_of(Rerank(scorer=CountingScorer(), budget=6, top_k=5, scores="scorer"))
     assert found["cut_budget", "stages.0 rerank"] == (3, "stages.0.budget")
     assert found["cut_top_k", "stages.0 rerank"] == (1, "stages.0.top_k")
-    assert modes_of(Rerank(scorer=CountingScorer(), budget=6))["cut_budget", "stages.0 rerank"][0] == 3
+    assert modes_of(Rerank(scorer=CountingScorer(), budget=6, scores="scorer"))["cut_budget", "stages.0 rerank"][0] == 3
 
 
 @pytest.mark.parametrize(

@@ -115,7 +115,7 @@ def test_negative_grades_are_as_trec_eval_has_them() -> None:
 def test_queries_judged_below_minus_one_only_do_not_crash() -> None:
     """pytrec_eval dies of a query whose highest grade is -2, once it has seen another."""
     code = (
-        "from rag.eval.measures.values import parse_measures, per_query\n"
+        "from rag.eval.measures.names import parse_measures\nfrom rag.eval.measures.values import per_query\n"
         "qrels = {'q': {'a': -2}, 'r': {'a': -3, 'b': -2147483648}, 's': {'a': -1}}\n"
         "run = {query: {'a': 1.0, 'b': 0.5} for query in qrels}\n"
         "for _ in range(100):\n"

@@ -210,7 +210,7 @@ def test_a_distribution_replaces_a_component_of_the_file_extended(write, tmp_pat
     options = "{tune: choice, options: [{type: bm25}, {type: bm25, k1: 2.0}]}"
     text = f"type: sweep\npipeline:\n  extends: base.yaml\n  retriever: {options}\n"
     space = read_sweep(write(text)).space
-    assert ["bm25", "bm25-2"] == space.parameters[0].distribution.labels
+    assert ["bm25", "bm25-2"] == space.parameters[0].distribution.names
     assert 2.0 == space.pipeline({"retriever": "bm25-2"}).retriever.k1
 
 

@@ -205,7 +205,7 @@ def test_a_training_query_is_moved_by_a_map_that_has_not_seen_it():
         unseen = QueryBatch(given.queries, unseen=Unseen.of(given))
         vectors.append(unseen.embeddings(embedder)[7])
         plain.append(QueryBatch(given.queries).embeddings(embedder)[7])
-        part = QueryBatch(given.queries, unseen=Unseen.of(given)).part(np.array([3, 7]))
+        part = QueryBatch(given.queries, unseen=Unseen.of(given)).view(rows=np.array([3, 7]))
         np.testing.assert_allclose(part.embeddings(embedder)[1], vectors[-1], rtol=1e-6)
     assert np.abs(plain[0] - plain[1]).max() > 1e-6
     if embedder.learned_report()["epoch"] == embedder.epochs:  # stopped alike

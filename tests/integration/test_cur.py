@@ -164,6 +164,7 @@ print("calls", calls)
 """
 
 
+@pytest.mark.slow
 def test_killed_while_scoring_it_goes_on_where_it_was(tmp_path):
     command = [sys.executable, "-c", _CHILD, str(tmp_path)]
     child = subprocess.Popen([*command, "slow"], stdout=subprocess.PIPE, text=True)

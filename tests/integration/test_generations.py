@@ -121,6 +121,7 @@ for number in range(10_000):
 SECONDS = 8.0
 
 
+@pytest.mark.slow
 def test_a_process_killed_while_it_writes_or_goes_back_leaves_a_whole_generation(tmp_path):
     rng = random.Random(7)
     folder = saved(tmp_path / "index", keep=3)

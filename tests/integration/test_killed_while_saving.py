@@ -15,6 +15,9 @@ WRITER = """
 import itertools, sys
 from rag import Document, Pipeline
 from rag.retrievers import BM25
+
+pytestmark = pytest.mark.slow
+
 pipelines = [
     Pipeline(retriever=BM25(top_k=k)).fit([Document(f"v{k}-{n}", f"version{k} word{n} " * 50) for n in range(300)])
     for k in (1, 2)

@@ -75,6 +75,7 @@ n_trials: 2
 """
 
 
+@pytest.mark.slow
 def test_foreign_modules_leave_work_and_reports_working(foreign: Path) -> None:
     start = foreign / "start"
     commands = [

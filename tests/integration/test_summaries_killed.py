@@ -11,8 +11,13 @@ from tests.chat_server import asked, chat_server, summary_of
 
 CHILD = """
 import sys
+import pytest
+
 from rag import Source, Store
 from rag.summarizers import ChatModel
+
+pytestmark = pytest.mark.slow
+
 url, folder = sys.argv[1:]
 sources = [Source(str(number), f"text {number}") for number in range(500)]
 found = ChatModel("tiny", base_url=url, concurrency=8).summarize(sources, store=Store(folder))

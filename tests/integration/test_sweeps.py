@@ -20,6 +20,9 @@ import pytest
 from rag.hpo.execution.storage import open_storage
 from tests.e2e.test_cli import rag  # noqa: F401 - a fixture
 
+pytestmark = pytest.mark.slow
+
+
 RAG = str(Path(sys.executable).parent / "rag")
 
 SWEEP = """\

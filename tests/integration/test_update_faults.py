@@ -60,6 +60,9 @@ PARENT = (
     COMMON
     + """
 import contextlib, importlib, os, sys, tempfile
+
+pytestmark = pytest.mark.slow
+
 out, into = os.pipe()
 if os.fork() == 0:
     with tempfile.TemporaryDirectory() as folder:

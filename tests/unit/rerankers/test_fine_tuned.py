@@ -109,6 +109,7 @@ def test_weights_are_an_artifact_and_passages_are_embedded_once_for_them(encoder
     assert again.run(batch).positions.tolist() == first.run(QueryBatch(QUERIES)).positions.tolist()
 
 
+@pytest.mark.slow
 def test_training_that_was_stopped_goes_on(encoder, tmp_path, monkeypatch):
     from sentence_transformers import SentenceTransformerTrainer
 

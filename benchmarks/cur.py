@@ -174,8 +174,8 @@ def static_max_sim(queries: list[Query], context: FitContext) -> np.ndarray:
 
 def firsts(n: int) -> dict[str, object]:
     top_k = min(n, 1000)
-    bm25, dense = BM25(top_k=top_k), Dense(embedder=MINILM, top_k=top_k)
-    both = [BM25(top_k=top_k), Dense(embedder=MINILM, top_k=top_k)]
+    bm25, dense = BM25(preset="anserini", top_k=top_k), Dense(embedder=MINILM, top_k=top_k)
+    both = [BM25(preset="anserini", top_k=top_k), Dense(embedder=MINILM, top_k=top_k)]
     return {"bm25": bm25, "dense": dense, "hybrid": Hybrid(retrievers=both, fusion=MinMax(), top_k=top_k)}
 
 
@@ -188,7 +188,7 @@ def methods(world: World) -> Iterator[tuple[str, str, dict[str, Make]]]:
     """Name, first stage and the settings to choose from on dev."""
     s, vectors = world.scorer, EmbeddingFactors(embedder=MINILM)
     for first in ("bm25", "dense", "hybrid"):
-        yield f"rerank of {first}", first, {"": lambda w, b: Rerank(scorer=s, budget=b)}
+        yield f"rerank of {first}", first, {"": lambda w, b: Rerank(scorer=s, budget=b, scores="scorer")}
     yield (
         "graph_adaptive",
         "hybrid",
@@ -221,13 +221,17 @@ def methods(world: World) -> Iterator[tuple[str, str, dict[str, Make]]]:
                 for share in (0.5, 1.0)
             },
         )
-        yield "cur, anchor_queries", "hybrid", {"": lambda w, b: Cur(scorer=s, factors=anchors, budget=b)}
+        yield (
+            "cur, anchor_queries",
+            "hybrid",
+            {"": lambda w, b: Cur(scorer=s, factors=anchors, budget=b, scores="scorer")},
+        )
         for variant in ("inductive", "transductive"):
             sparse = MatrixFactorisation(embedder=MINILM, variant=variant)
             yield (
                 f"cur, matrix_factorisation ({variant})",
                 "hybrid",
-                {"": lambda w, b, sparse=sparse: Cur(scorer=s, factors=sparse, budget=b)},
+                {"": lambda w, b, sparse=sparse: Cur(scorer=s, factors=sparse, budget=b, scores="scorer")},
             )
     yield (
         "axn",
@@ -240,7 +244,11 @@ def methods(world: World) -> Iterator[tuple[str, str, dict[str, Make]]]:
         },
     )
     for first in ("bm25", "dense", "hybrid"):
-        yield f"**cur** (default) after {first}", first, {"": lambda w, b: Cur(scorer=s, factors=vectors, budget=b)}
+        yield (
+            f"**cur** (default) after {first}",
+            first,
+            {"": lambda w, b: Cur(scorer=s, factors=vectors, budget=b, scores="scorer")},
+        )
 
 
 def run(world: World, make: Make, first: str, split: str, budget: int) -> tuple[np.ndarray, np.ndarray]:
@@ -302,7 +310,9 @@ def exploration(world: World) -> None:
         for budget in (50, 100, 200):
 
             def make(w: World, b: int, how: str = how, much: float = much) -> Stage:
-                return Cur(scorer=w.scorer, factors=vectors, budget=b, acquisition=how, exploration=much)
+                return Cur(
+                    scorer=w.scorer, factors=vectors, budget=b, acquisition=how, exploration=much, scores="scorer"
+                )
 
             recall, _ = run(world, make, "hybrid", "dev", budget)
             cells.append(f"{recall[:, 1].mean():.3f} / {recall[:, 2].mean():.3f}")

@@ -32,7 +32,7 @@ def main(data: Path) -> None:
     queries = [query.text for query in dataset.split("test").queries]
     store = Store()
     retrievers: dict[str, Callable[[int], BM25 | Dense]] = {
-        "bm25": lambda k: BM25(top_k=k),
+        "bm25": lambda k: BM25(preset="anserini", top_k=k),
         "dense, flat": lambda k: Dense(embedder=SentenceTransformerEmbedder(MINILM), top_k=k),
         "dense, hnsw": lambda k: Dense(embedder=SentenceTransformerEmbedder(MINILM), index=HNSW(), top_k=k),
     }

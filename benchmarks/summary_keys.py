@@ -71,7 +71,7 @@ def locomo(folder: Path, store: Store) -> None:
     matchers: dict[str, Callable[[], Retriever]] = {
         "bm25": BM25,
         "dense": dense,
-        "hybrid": lambda: Hybrid(retrievers=[BM25(), dense()], fusion=MinMax()),
+        "hybrid": lambda: Hybrid(retrievers=[BM25(preset="anserini"), dense()], fusion=MinMax()),
     }
     chunks = RecursiveChunker(size=800, unit="characters")
 
@@ -161,8 +161,8 @@ def multiwoz(folder: Path, work: Path, store: Store, sizes: Sequence[int], seeds
         return lambda: [summary(Distilled(embedder=embedder(), student=student.spec.clone()))]
 
     rows: list[tuple[str, Callable[[], list[Any]], list[Query]]] = [
-        ("bm25, last turn on last turn", lambda: [text(BM25(top_k=K), "last_turn")], spoken),
-        ("bm25, history on history", lambda: [text(BM25(top_k=K), "concatenate")], spoken),
+        ("bm25, last turn on last turn", lambda: [text(BM25(preset="anserini", top_k=K), "last_turn")], spoken),
+        ("bm25, history on history", lambda: [text(BM25(preset="anserini", top_k=K), "concatenate")], spoken),
         ("last turn on last turn", lambda: [text(dense(K), "last_turn")], spoken),
         ("history on history", lambda: [text(dense(K), "concatenate")], spoken),
         ("history, latest first, on the same", lambda: [text(dense(K), "latest_first_budget")], spoken),

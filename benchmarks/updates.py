@@ -153,9 +153,11 @@ def main(data: Path, n: int, days: int, model: str | None) -> None:
         return Hashed() if model is None else SentenceTransformerEmbedder(model=model)
 
     pipelines: dict[str, Callable[[], Retriever]] = {
-        "bm25": lambda: BM25(),
+        "bm25": lambda: BM25(preset="anserini"),
         "dense, flat": lambda: Dense(embedder=embedder(), index=Flat()),
-        "hybrid of bm25 and flat": lambda: Hybrid(retrievers=[BM25(), Dense(embedder=embedder(), index=Flat())]),
+        "hybrid of bm25 and flat": lambda: Hybrid(
+            retrievers=[BM25(preset="anserini"), Dense(embedder=embedder(), index=Flat())]
+        ),
         "dense, hnsw": lambda: Dense(embedder=embedder(), index=HNSW()),
     }
     if model is not None:

@@ -70,7 +70,7 @@ def main(source: str, split: str, n: int) -> None:
     dataset = load_dataset(source)
     pipeline = Pipeline(
         retriever=Hybrid(retrievers=[BM25(top_k=100), Dense(embedder=LSA(dim=128), top_k=100)], top_k=100),
-        stages=[Rerank(scorer=SharedWords(), budget=50), Threshold(min_relative=0.5)],
+        stages=[Rerank(scorer=SharedWords(), budget=50, scores="scorer"), Threshold(min_relative=0.5)],
     )
     chosen = Dataset(dataset.name, dataset.corpus, {split: take(dataset.split(split), n)})
     evaluation = evaluate(pipeline, chosen, split=split, timed=False)

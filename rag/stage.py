@@ -78,6 +78,11 @@ class Stage(Component):
         self._passages = context.passages
 
     @property
+    def ranks_only(self) -> bool:
+        """Whether its scores are an order and no more, such as those of a rank fusion: no bound on them means much."""
+        return False
+
+    @property
     def passages(self) -> Passages:
         """The passages of the corpus it was fitted on."""
         if self._passages is None:

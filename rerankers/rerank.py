@@ -37,7 +37,6 @@ class Rerank(ScoringStage):
     """
 
     type = "rerank"
-    scores_head = True
 
     def __init__(
         self,
@@ -54,6 +53,10 @@ class Rerank(ScoringStage):
         self.scores = scores
         self.top_k = top_k
         self._start()
+
+    @property
+    def scores_head(self) -> bool:  # type: ignore[override]
+        return not self.blends  # a blend keeps the rest of the list
 
     def fit(self, context: FitContext) -> None:
         super().fit(context)

@@ -81,6 +81,10 @@ class ScoringStage(Stage):
         return identity
 
     @property
+    def ranks_only(self) -> bool:
+        return self.blends
+
+    @property
     def needs(self) -> frozenset[Need]:  # type: ignore[override]
         if not self.blends or isinstance(self.blend, float | int):
             return frozenset()

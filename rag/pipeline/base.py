@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from typing import TYPE_CHECKING, ClassVar
 
 from rag.component import Component
@@ -12,6 +13,7 @@ from rag.corpus.passages import Passages
 from rag.costs import Ledger
 from rag.embedders.base import Embedder
 from rag.errors import ConfigError, NotFittedError
+from rag.filters.base import Filter
 from rag.pipeline.line import Line
 from rag.pipeline.state import Fitted
 from rag.remarks import Remark, Remarks
@@ -96,7 +98,19 @@ class PipelineBase(Component):
         An update adds remarks on what came with it; earlier ones stay as they were made.
         """
         notes = [Remark("note", note) for _, part in self.spec.walk() for note in part.notes()]
+        notes += [Remark("bound_on_ranks", message) for message in self._bounds_on_ranks()]
         return Remarks([*self.corpus.remarks, *self.fitted.remarks, *notes])
+
+    def _bounds_on_ranks(self) -> Iterator[str]:
+        """Filters that bound the scores of a stage whose scores are an order only."""
+        for number, (stage, following) in enumerate(pairwise(self.stages)):
+            settings = following.threshold_settings if isinstance(following, Filter) else ()
+            bounds = {"min_score", "min_relative"}.intersection(settings)
+            if stage.ranks_only and bounds:
+                yield (
+                    f"stages.{number + 1} {following.type} bounds scores ({', '.join(sorted(bounds))}), and those of "
+                    f"stages.{number} {stage.type} are ranks fused: 'scores: scorer' there gives the scorer's own"
+                )
 
     @property
     def fit_costs(self) -> Ledger:

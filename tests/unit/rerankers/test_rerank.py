@@ -7,8 +7,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rag import Candidates, ConfigError, Corpus, Document, FitContext, ModelError, Passages, Query, QueryBatch
+from rag import (
+    Candidates,
+    ConfigError,
+    Corpus,
+    Document,
+    FitContext,
+    ModelError,
+    Passages,
+    Pipeline,
+    Query,
+    QueryBatch,
+    Threshold,
+)
 from rag.rerankers import Rerank
+from rag.retrievers import BM25
 from tests.fakes import BrokenScorer, CountingScorer
 
 
@@ -108,3 +121,24 @@ def test_a_blend_keeps_every_candidate_and_the_order_of_those_not_scored(table, 
         fused = {p: (1 - weight) / (61 + by_scorer.index(p)) + weight / (61 + listed.index(p)) for p in listed[:budget]}
         got = [fused[p] for p in given_back[:budget]]
         assert got == pytest.approx(sorted(fused.values(), reverse=True), rel=1e-4)
+
+
+@pytest.mark.parametrize("bound", [{"min_score": 0.5}, {"min_relative": 0.6}, {"top_k": 3}])
+@pytest.mark.parametrize("scores", ["blended", "scorer"])
+def test_a_bound_on_fused_ranks_is_remarked(bound, scores):
+    stages = [Rerank(scorer=CountingScorer(), scores=scores), Threshold(**bound)]
+    pipeline = Pipeline(retriever=BM25(), stages=stages).fit([Document("a", "x"), Document("b", "y")])
+    said = [remark.message for remark in pipeline.remarks if remark.code == "bound_on_ranks"]
+    name = next(iter(bound))
+    expected = (
+        f"stages.1 threshold bounds scores ({name}), and those of stages.0 rerank are ranks fused: 'scores: scorer' "
+        "there gives the scorer's own"
+    )
+    assert said == ([expected] if scores == "blended" and name != "top_k" else [])
+
+
+def test_a_blend_cuts_nothing_by_its_budget():
+    assert (Rerank(scorer=CountingScorer()).scores_head, Rerank(scorer=CountingScorer(), blend=None).scores_head) == (
+        False,
+        True,
+    )

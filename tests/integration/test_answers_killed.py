@@ -8,21 +8,20 @@ import subprocess
 import sys
 import time
 
+import pytest
+
 from tests.chat_server import asked, chat_server
+
+pytestmark = pytest.mark.slow
 
 N = 120
 CHILD = f"""
 import sys
-import pytest
-
 from rag.eval import ClaimJudge, evaluate
 from rag.eval.datasets.base import Dataset, Split
 from rag import Corpus, Document, Pipeline, Query, Store
 from rag.retrievers import BM25
 from rag.summarizers import ChatModel, Generate
-
-pytestmark = pytest.mark.slow
-
 url, folder = sys.argv[1:]
 corpus = Corpus.from_documents([Document(f"d{{n}}", f"thing{{n}} is here") for n in range({N})])
 queries = [Query(f"q{{n}}", f"thing{{n}}") for n in range({N})]

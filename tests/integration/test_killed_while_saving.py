@@ -8,16 +8,17 @@ import subprocess
 import sys
 import time
 
-from rag import Document, Pipeline
-from rag.retrievers import BM25
+import pytest
 
-WRITER = """
-import itertools, sys
 from rag import Document, Pipeline
 from rag.retrievers import BM25
 
 pytestmark = pytest.mark.slow
 
+WRITER = """
+import itertools, sys
+from rag import Document, Pipeline
+from rag.retrievers import BM25
 pipelines = [
     Pipeline(retriever=BM25(top_k=k)).fit([Document(f"v{k}-{n}", f"version{k} word{n} " * 50) for n in range(300)])
     for k in (1, 2)

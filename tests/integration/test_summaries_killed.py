@@ -7,17 +7,16 @@ import subprocess
 import sys
 import time
 
-from tests.chat_server import asked, chat_server, summary_of
-
-CHILD = """
-import sys
 import pytest
 
-from rag import Source, Store
-from rag.summarizers import ChatModel
+from tests.chat_server import asked, chat_server, summary_of
 
 pytestmark = pytest.mark.slow
 
+CHILD = """
+import sys
+from rag import Source, Store
+from rag.summarizers import ChatModel
 url, folder = sys.argv[1:]
 sources = [Source(str(number), f"text {number}") for number in range(500)]
 found = ChatModel("tiny", base_url=url, concurrency=8).summarize(sources, store=Store(folder))

@@ -22,7 +22,6 @@ from tests.e2e.test_cli import rag  # noqa: F401 - a fixture
 
 pytestmark = pytest.mark.slow
 
-
 RAG = str(Path(sys.executable).parent / "rag")
 
 SWEEP = """\

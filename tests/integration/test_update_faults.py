@@ -19,6 +19,8 @@ import pytest
 
 from rag import ArtifactError, Document, Pipeline
 
+pytestmark = pytest.mark.slow
+
 COMMON = """
 from rag import LSA, Document, Pipeline, RecursiveChunker
 from rag.retrievers import BM25, Dense, Hybrid
@@ -60,9 +62,6 @@ PARENT = (
     COMMON
     + """
 import contextlib, importlib, os, sys, tempfile
-
-pytestmark = pytest.mark.slow
-
 out, into = os.pipe()
 if os.fork() == 0:
     with tempfile.TemporaryDirectory() as folder:

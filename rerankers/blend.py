@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,9 +11,12 @@ from rag.batch import QueryBatch
 from rag.candidates import Candidates, Floats, Ints, rank
 
 if TYPE_CHECKING:
+    from rag.corpus.corpus import Corpus
     from rag.fitting import FitContext
 
-__all__ = ["blended", "learned_weight", "training_sample"]
+__all__ = ["blended", "choosing_sample", "learned_weight", "training_sample"]
+
+Judgements = Mapping[str, Mapping[str, int]]
 
 _K = 60
 """Reciprocal rank fusion's constant (Cormack et al. 2009)."""
@@ -23,10 +27,22 @@ _DEPTH = 10
 
 def training_sample(context: FitContext, most: int) -> tuple[QueryBatch, Candidates]:
     """At most so many training queries, spread evenly over them, and what the steps before find for them."""
-    batch, candidates = context.training_run()
+    return _sample(*context.training_run(), context, most)
+
+
+def choosing_sample(context: FitContext, most: int) -> tuple[QueryBatch, Candidates, Judgements]:
+    """The same of dev queries, where there are some, which a scorer was hardly trained on; with the judgements."""
+    assert context.training is not None
+    run = context.dev_run()
+    if run is None or context.training.dev is None or not len(run[0]):
+        return *training_sample(context, most), context.training.judgements
+    return *_sample(*run, context, most), context.training.dev.judgements
+
+
+def _sample(batch: QueryBatch, candidates: Candidates, context: FitContext, most: int) -> tuple[QueryBatch, Candidates]:
     rows = np.unique(np.linspace(0, len(batch) - 1, min(most, len(batch))).astype(np.int64))
-    some = Candidates(candidates.positions[rows], candidates.scores[rows], candidates.passages[rows])
-    return QueryBatch([batch.queries[row] for row in rows.tolist()], store=batch.store, ledger=context.ledger), some
+    queries = [batch.queries[row] for row in rows.tolist()]
+    return QueryBatch(queries, store=batch.store, ledger=context.ledger), candidates.rows(rows)
 
 
 def blended(scored: Candidates, first: Candidates, weight: float) -> Candidates:
@@ -43,14 +59,15 @@ def blended(scored: Candidates, first: Candidates, weight: float) -> Candidates:
     return scored.rescored(_mixed(scored, first, weight))
 
 
-def learned_weight(scored: Candidates, first: Candidates, batch: QueryBatch, context: FitContext) -> float:
-    """The weight with the best mean nDCG@10 on training queries.
+def learned_weight(
+    scored: Candidates, first: Candidates, batch: QueryBatch, judgements: Judgements, corpus: Corpus
+) -> float:
+    """The weight with the best mean nDCG@10 on judged queries.
 
     Of several, the least. When the best is not better than the first stage alone by more than one standard error of
     the paired differences, the scorer has not shown that it helps: the weight is 1.
     """
-    assert context.training is not None
-    gains = _gains(scored.positions, batch, context)
+    gains = _gains(scored.positions, batch, judgements, corpus)
     values = [_ndcg(rank(scored.positions, _mixed(scored, first, float(weight))), gains) for weight in _WEIGHTS]
     best = int(np.argmax([value.mean() if len(value) else 0.0 for value in values]))
     difference = values[best] - values[-1]
@@ -80,13 +97,12 @@ def _ranks_in(positions: Ints, first: Candidates) -> Ints:
     return np.where(found, place % first.positions.shape[1] + 1, below)
 
 
-def _gains(positions: Ints, batch: QueryBatch, context: FitContext) -> Floats:
-    """Gain of each document by the training judgements, float32; 0 where there is none."""
-    assert context.training is not None
+def _gains(positions: Ints, batch: QueryBatch, judgements: Judgements, corpus: Corpus) -> Floats:
+    """Gain of each document by the judgements, float32; 0 where there is none."""
     gains = np.zeros(positions.shape, dtype=np.float32)
     for row, query in enumerate(batch.queries):
-        judged = context.training.judgements.get(query.id, {})
-        places = {context.corpus.position(document): max(grade, 0) for document, grade in judged.items()}
+        judged = judgements.get(query.id, {})
+        places = {corpus.position(document): max(grade, 0) for document, grade in judged.items()}
         places.pop(None, None)
         gains[row] = [places.get(position, 0) for position in positions[row].tolist()]
     return gains

@@ -14,7 +14,7 @@ from rag.candidates import Candidates
 from rag.component import Need
 from rag.errors import ConfigError
 from rag.rerankers.base import Scorer
-from rag.rerankers.blend import blended, learned_weight, training_sample
+from rag.rerankers.blend import blended, choosing_sample, learned_weight
 from rag.stage import Stage
 
 if TYPE_CHECKING:
@@ -59,6 +59,8 @@ class ScoringStage(Stage):
     scores: Scores
     top_k: int | None
     _weight: float | None = None
+    _why: str = ""
+    """Why no weight was learned, where it might have been."""
 
     def _start(self) -> None:
         """Check the shared arguments; the last call of a subclass' constructor."""
@@ -110,11 +112,16 @@ class ScoringStage(Stage):
     def _learn_weight(self, context: FitContext) -> None:
         """Learn the weight, where it is to be learned and there are training queries."""
         self._weight = self._fixed_weight()
-        if self.scorer.spec.learns:
-            return  # it knows the training queries, and would win on them whatever it is worth
-        if "candidates" in self.needs and context.training is not None and self.blend in _QUERIES:
-            batch, candidates = training_sample(context, _QUERIES[str(self.blend)])
-            self._weight = learned_weight(self.ranked(batch, candidates), candidates, batch, context)
+        self._why = ""
+        training = context.training
+        if "candidates" not in self.needs or training is None or self.blend not in _QUERIES:
+            return
+        if self.scorer.spec.learns and training.dev is None:
+            self._why = "the scorer was trained on the training queries, and there are no dev queries to learn it from"
+            return
+        batch, candidates, judgements = choosing_sample(context, _QUERIES[str(self.blend)])
+        ranked = self.ranked(batch, candidates)
+        self._weight = learned_weight(ranked, candidates, batch, judgements, context.corpus)
 
     def save_state(self, folder: Path) -> None:
         if self._weight != self._fixed_weight():
@@ -132,8 +139,13 @@ class ScoringStage(Stage):
             f"{self.spec.label} weighs the first stage's order {self._weight:g} and the scorer's {1 - self._weight:g}"
         )
         if self._weight == 1:
-            said += ": on training queries the scorer did not help"
-        return (said,)
+            said += ": on judged queries the scorer did not help"
+        return (said + (f": {self._why}" if self._why else ""),)
+
+    @property
+    def weight(self) -> float | None:
+        """Of the first stage's order in the blend, once it is fitted; None where there is no blend."""
+        return self._weight
 
     def _fixed_weight(self) -> float | None:
         if not self.blends:

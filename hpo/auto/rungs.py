@@ -48,7 +48,9 @@ def rungs(
         "weights": [1.0, 0.5],
         "retrievers": [feedback, cover],
     }
-    sources: list[dict[str, Any]] = [{"type": "feedback"}]
+    moved = vectors | {"embedder": {"type": "adapted", "embedder": dict(encoder)}}
+    adapted = hybrid | {"retrievers": [words, moved]}
+    sources: list[dict[str, Any]] = [{"type": "feedback"}, moved]
     sources += [{"type": "query_memory"}, {"type": "query_memory", "score": "cover"}] if shared else []
     learned = {"type": "learned_rank", "sources": sources}
     few = f"{n_learned} training questions, and {MIN_LEARNED} are needed" if n_learned < MIN_LEARNED else ""
@@ -64,6 +66,7 @@ def rungs(
         Rung("hybrid", pipeline(hybrid)),
         Rung("+ feedback", pipeline(feedback)),
         Rung("+ memory", None if unshared else pipeline(memory), unshared),
+        Rung("+ adapted queries", None if few else pipeline(adapted), few),
         Rung("+ learned rank", None if few else pipeline(hybrid, learned), few),
         Rung("hybrid + reranker", reranked, "" if scorer is not None else "no cross-encoder named (--scorer)"),
     ]

@@ -99,8 +99,8 @@ class Gatherer:
         features = assembled(parts, rising)
         from_memory = np.array([name in remembered for name in features.names], dtype=bool)
         akin = np.zeros(len(candidates), dtype=np.float32)
-        for part in self._memories():
-            akin = np.maximum(akin, part.akin(batch))
+        for memory in self._memories():
+            akin = np.maximum(akin, memory.akin(batch))
         return Gathered(candidates, _among(candidates, unlearned), features, from_memory, akin, first)
 
     def _roots(self) -> list[Component]:

@@ -158,7 +158,7 @@ def _remembering(
         loss = _outside(learned, strangers, gains, folds) - simpler.outside
         level = _level(loss, strangers.akin)
         learned = replace(learned, level=level)
-        told = len(loss), *paired_gain(np.where(learned.applies(strangers), loss, 0), np.zeros(len(loss)))
+        told = len(loss), *paired_gain(np.where(learned.applies(strangers), loss, 0), np.zeros_like(loss))
     scores = np.zeros(train.candidates.positions.shape, dtype=np.float32)
     scores[heard] = outside
     unseen = np.where(learned.applies(train), gains.ndcg(_ranked(scores, train, True)), simpler.outside)
@@ -169,7 +169,7 @@ def _remembering(
 def _level(loss: Floats, akin: Floats) -> float:
     """The lowest level from which on memory costs strangers no more than a standard error, or next to nothing."""
     for level in _LEVELS:
-        gain, error = paired_gain(np.where(akin >= max(level, 1e-9), loss, 0), np.zeros(len(loss)))
+        gain, error = paired_gain(np.where(akin >= max(level, 1e-9), loss, 0), np.zeros_like(loss))
         if gain >= -max(error, _NOTHING):
             return level
     return _LEVELS[-1]
@@ -177,7 +177,7 @@ def _level(loss: Floats, akin: Floats) -> float:
 
 def _outside(learned: Learned, gathered: Gathered, gains: Gains, folds: Ints) -> Floats:
     """nDCG@10 of each training query by the model with memory that has not seen it, float64 [n]."""
-    found = np.zeros(len(folds))
+    found: Floats = np.zeros(len(folds), dtype=np.float32)
     features, mask = used(gathered, learned.with_memory)
     for fold, model in enumerate(learned.folds):
         quality = gains.ndcg(_ranked(model.scores(features, mask), gathered, learned.with_memory))

@@ -211,11 +211,11 @@ class LearnedRank(Stage, ReportsLearning):
         rows, columns = places
         silent = ~learned.applies(gathered)[rows]
         if silent.any():
-            texts = np.full(len(rows), "as it came: no memory says anything", dtype=object)
+            told = np.full(len(rows), "as it came: no memory says anything", dtype=object)
             for part, model in ((~silent, learned), (silent, learned.otherwise)):
                 if model is not None and part.any():
-                    texts[part] = self._reasons(model, gathered, found, (rows[part], columns[part]))
-            return texts.tolist()
+                    told[part] = self._reasons(model, gathered, found, (rows[part], columns[part]))
+            return list(told)
         features, _ = used(gathered, learned.with_memory)
         wanted = found.positions[rows, columns]
         mask = np.zeros(gathered.candidates.positions.shape, dtype=bool)

@@ -19,11 +19,13 @@ class Rung:
         name: In the table.
         config: The pipeline; None where it makes no sense on these data.
         reason: Why, then.
+        embeds: Whether it has vectors made.
     """
 
     name: str
     config: dict[str, Any] | None
     reason: str = ""
+    embeds: bool = True
 
 
 def rungs(
@@ -61,7 +63,7 @@ def rungs(
 
     reranked = None if scorer is None else pipeline(hybrid, {"type": "rerank", "budget": 50, "scorer": dict(scorer)})
     return [
-        Rung("BM25", pipeline(words)),
+        Rung("BM25", pipeline(words), embeds=False),
         Rung("dense", pipeline(vectors)),
         Rung("hybrid", pipeline(hybrid)),
         Rung("+ feedback", pipeline(feedback)),

@@ -104,6 +104,30 @@ def test_memory_that_misleads_is_left_out():
     assert quality(forced, other) < quality(made, other)
 
 
+def test_questions_that_no_memory_knows_are_ranked_without_it(tmp_path, monkeypatch):
+    made = pipeline(sources=[QueryMemory()]).fit(CORPUS, training=questions(80))
+    assert "with memory" == made.stages[0].choice.chosen
+    batch = QueryBatch(questions(6, "q").queries)
+    heard = made.run(batch).positions.tolist()
+    monkeypatch.setattr(QueryMemory, "akin", lambda self, batch: np.zeros(len(batch), dtype=np.float32))
+    silent = made.run(QueryBatch(batch.queries)).positions.tolist()
+    otherwise = made.stages[0]._learned.otherwise
+    plain = pipeline().fit(CORPUS, training=questions(80))
+    assert (otherwise is None) == (plain.stages[0].choice.chosen == "as it came")
+    assert heard != silent
+    made.save(tmp_path / "kept")
+    loaded = Pipeline.load(tmp_path / "kept")
+    assert silent == loaded.run(QueryBatch(batch.queries)).positions.tolist()
+    assert "as it came" in made.search(batch.queries[0], explain=True)[0].keys["stages.0 learned_rank"] or otherwise
+
+
+def test_memories_that_know_the_same_are_features_once():
+    both = pipeline(sources=[QueryMemory(), QueryMemory(score="cover")], guard=False)
+    both.fit(CORPUS, training=questions(80))
+    names = both.stages[0].importances
+    assert not [name for name in names if name.startswith("sources.1 query_memory like")]
+
+
 def test_what_was_chosen_as_it_came_costs_nothing():
     never = Training(questions(30).queries, {f"t{n}": {str(n % 48): 1} for n in range(30)})
     made = pipeline(sources=[QueryMemory()]).fit(CORPUS, training=never)

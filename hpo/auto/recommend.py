@@ -16,8 +16,8 @@ from rag.eval.datasets.base import Dataset, Split
 from rag.eval.evaluation import evaluate
 from rag.eval.measures.interval import interval
 from rag.eval.result import Evaluation
-from rag.hpo.auto.data import FOLDS, Facts, facts_of
 from rag.hpo.auto.bounds import sampled, too_late
+from rag.hpo.auto.data import FOLDS, Facts, facts_of
 from rag.hpo.auto.run import seconds_of
 from rag.hpo.auto.rungs import Rung, rungs
 from rag.hpo.execution.trial import Bench, index_bytes

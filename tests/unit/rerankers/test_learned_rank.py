@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from rag import Corpus, DataError, Document, Pipeline, Query, QueryBatch, Training
+from rag import Corpus, DataError, Document, FitContext, Pipeline, Query, QueryBatch, Training
 from rag.rerankers import LearnedRank
 from rag.rerankers.learned_rank.stage import Gatherer
 from rag.retrievers import BM25, Dense, Feedback, Hybrid, QueryMemory
@@ -115,9 +115,15 @@ def test_questions_that_no_memory_knows_are_ranked_without_it(tmp_path, monkeypa
     plain = pipeline().fit(CORPUS, training=questions(80))
     assert (otherwise is None) == (plain.stages[0].choice.chosen == "as it came")
     assert heard != silent
-    made.save(tmp_path / "kept")
-    loaded = Pipeline.load(tmp_path / "kept")
-    assert silent == loaded.run(QueryBatch(batch.queries)).positions.tolist()
+    made.stages[0].save_state(tmp_path)
+    again = LearnedRank(sources=[QueryMemory()])
+    again.load_state(tmp_path, FitContext(CORPUS, made.passages, first=made.retriever))
+    kept = again._learned
+    assert (kept.with_memory, kept.level, kept.otherwise is None) == (
+        True,
+        made.stages[0]._learned.level,
+        otherwise is None,
+    )
     assert "as it came" in made.search(batch.queries[0], explain=True)[0].keys["stages.0 learned_rank"] or otherwise
 
 

@@ -57,7 +57,7 @@ class Attribution:
             queries: n of them.
             tables: Each list by name, without what is ignored.
             corpus: Whose documents.
-            qrels: Judgements.
+            qrels: Judgments.
             ignored: Position of a document that does not count, for each query, int64 [n].
             passed: Of each filter by name, what its threshold let pass, whatever it then kept.
         """
@@ -120,7 +120,7 @@ class Attribution:
 
         Args:
             measure: Parsed; the headline.
-            qrels: Judgements.
+            qrels: Judgments.
         """
         found, _ = self._tables()
         blamed = list(self.lost_at().values())
@@ -164,7 +164,7 @@ def oracle(measure: Any, qrels: Qrels, left: Iterable[tuple[str, str]]) -> dict[
 
     Args:
         measure: Parsed.
-        qrels: Judgements.
+        qrels: Judgments.
         left: (query id, document id) of relevant documents.
     """
     perfect: dict[str, dict[str, float]] = {}
@@ -175,7 +175,7 @@ def oracle(measure: Any, qrels: Qrels, left: Iterable[tuple[str, str]]) -> dict[
 
 def _ranks(table: Candidates, wanted: Ints, span: int) -> Ints:
     """Rank of each wanted (row, document), a key of row * span + position, from 1 on; 0 where it is not there."""
-    keys = (np.arange(len(table))[:, None] * span + table.positions)[table.mask]
+    keys = (np.arange(len(table))[:, None] * span + table.documents)[table.mask]
     rank = np.nonzero(table.mask)[1] + 1
     order = np.argsort(keys, kind="stable")
     place = np.searchsorted(keys[order], wanted)

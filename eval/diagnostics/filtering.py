@@ -99,7 +99,7 @@ class FilterLog:
         Args:
             batch: The queries.
             pipeline: Where they went.
-            qrels: Judgements.
+            qrels: Judgments.
             ignored: Position of a document that does not count, for each query.
         """
         assert batch.trace is not None
@@ -108,10 +108,10 @@ class FilterLog:
         values = self.filter.values(batch, given)
         mask = given.mask
         if ignored is not None:
-            mask = mask & (given.positions != ignored[:, None])
+            mask = mask & (given.documents != ignored[:, None])
         span = len(pipeline.corpus)
         keys = np.arange(len(given))[:, None] * span
-        passed = np.isin(keys + given.positions, (keys + left.positions)[left.mask]) & mask
+        passed = np.isin(keys + given.documents, (keys + left.documents)[left.mask]) & mask
         self._parts.append((values[mask], given.scores[mask], grades[mask], passed[mask]))
         self._kept.append(passed.sum(axis=1))
         judged = [qrels.get(query.id, {}) for query in batch.queries]
@@ -184,7 +184,7 @@ class FilterLog:
         for row in np.argsort(-top, kind="stable")[:_EXAMPLES].tolist():
             if np.isfinite(top[row]):
                 column = int(best[row])
-                (document,) = pipeline.corpus.documents([int(given.positions[row, column])])
+                (document,) = pipeline.corpus.documents([int(given.documents[row, column])])
                 title, grade = document.metadata.get("title"), int(grades[row, column])
                 self._examples[what].append(
                     {
@@ -224,7 +224,7 @@ def _grades(batch: QueryBatch, candidates: Candidates, pipeline: Pipeline, qrels
                 known[row * span + place] = grade
     keys = np.array(sorted(known), dtype=np.int64)
     grades = np.array([known[key] for key in keys.tolist()], dtype=np.int64)
-    wanted = np.arange(len(candidates))[:, None] * span + candidates.positions
+    wanted = np.arange(len(candidates))[:, None] * span + candidates.documents
     if not len(keys):
         return np.full(wanted.shape, _UNJUDGED)
     at = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)

@@ -117,7 +117,7 @@ class Filter(Stage):
         keep = np.arange(width) < counts
         scores = descending(values[:, :width]) if self.gives_probabilities else scores[:, :width]
         return Candidates(
-            np.where(keep, candidates.positions[:, :width], PADDING),
+            np.where(keep, candidates.documents[:, :width], PADDING),
             np.where(keep, scores, np.float32(-np.inf)),
             np.where(keep, candidates.passages[:, :width], PADDING),
         )
@@ -141,10 +141,10 @@ class Filter(Stage):
         n = len(context.corpus)
         keys = []
         for row, query in enumerate(batch.queries):
-            judged = context.training.judgements.get(query.id, {})
+            judged = context.training.qrels.get(query.id, {})
             places = (context.corpus.position(id) for id, grade in judged.items() if grade > 0)
             keys += [row * n + place for place in places if place is not None]
-        pairs = np.arange(len(candidates))[:, None] * n + candidates.positions
+        pairs = np.arange(len(candidates))[:, None] * n + candidates.documents
         return np.isin(pairs, keys) & candidates.mask
 
 

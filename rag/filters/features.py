@@ -6,7 +6,7 @@ import numpy as np
 
 from rag.candidates import Candidates, Floats
 
-__all__ = ["list_features", "standardised"]
+__all__ = ["list_features", "standardized"]
 
 _RANKS = np.array([1, 2, 3, 5, 10, 20, 50, 100, 200, 500, 1000]) - 1
 """Places in the list that are looked at."""
@@ -25,7 +25,7 @@ def list_features(candidates: Candidates, depth: int) -> Floats:
         candidates: The lists.
         depth: Length of the longest list of the training queries: ranks beyond it are not looked at.
     """
-    z, mean, spread = standardised(candidates)
+    z, mean, spread = standardized(candidates)
     counts = candidates.counts
     if not candidates.scores.size:
         z = np.zeros((len(candidates), 1), dtype=np.float32)
@@ -46,7 +46,7 @@ def list_features(candidates: Candidates, depth: int) -> Floats:
     return np.concatenate(parts, axis=1).astype(np.float32, copy=False)
 
 
-def standardised(candidates: Candidates) -> tuple[Floats, Floats, Floats]:
+def standardized(candidates: Candidates) -> tuple[Floats, Floats, Floats]:
     """Scores in standard deviations from the mean of their list, float32 [n, k], ``-inf`` at padding; and both,
     float32 [n, 1]. The order of a row stays.
     """
@@ -57,10 +57,10 @@ def standardised(candidates: Candidates) -> tuple[Floats, Floats, Floats]:
     else:
         scores, filled = candidates.scores, np.where(mask, candidates.scores, np.float32(0))
     mean = filled.sum(axis=1, keepdims=True) / n
-    centred = filled - mean
+    centered = filled - mean
     if filled is not scores:
-        centred *= mask
-    spread = np.sqrt(np.einsum("ij,ij->i", centred, centred)[:, None] / n)
+        centered *= mask
+    spread = np.sqrt(np.einsum("ij,ij->i", centered, centered)[:, None] / n)
     spread = np.maximum(spread, np.float32(_LEAST_SPREAD))
-    z = centred / spread
+    z = centered / spread
     return (z if filled is scores else np.where(mask, z, np.float32(-np.inf))), mean, spread

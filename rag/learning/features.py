@@ -60,7 +60,7 @@ def union(tables: Sequence[Candidates], depth: int) -> Candidates:
     heads = [table.head(depth) for table in tables]
     cells = [np.nonzero(head.mask) for head in heads]
     rows = np.concatenate([row for row, _ in cells])
-    positions = np.concatenate([head.positions[at] for head, at in zip(heads, cells, strict=True)])
+    positions = np.concatenate([head.documents[at] for head, at in zip(heads, cells, strict=True)])
     passages = np.concatenate([head.passages[at] for head, at in zip(heads, cells, strict=True)])
     order = np.lexsort((positions, rows))  # which keeps the order of the lists among equals
     rows, positions, passages = rows[order], positions[order], passages[order]
@@ -77,12 +77,12 @@ def in_list(table: Candidates, positions: Ints) -> tuple[Floats, Ints]:
         table: The list.
         positions: Documents, int64 [n, k]; below 0 for none.
     """
-    width = table.positions.shape[1]
+    width = table.documents.shape[1]
     if not width:
         return np.full(positions.shape, np.nan, dtype=np.float32), np.full(positions.shape, PADDING, dtype=np.int64)
-    span = int(max(positions.max(initial=0), table.positions.max(initial=0))) + 2
+    span = int(max(positions.max(initial=0), table.documents.max(initial=0))) + 2
     shift = np.arange(len(positions))[:, None] * span + 1
-    keys = (table.positions + shift).ravel()
+    keys = (table.documents + shift).ravel()
     order = np.argsort(keys, kind="stable")
     pairs = positions + shift
     cells = order[np.minimum(np.searchsorted(keys, pairs, sorter=order), len(keys) - 1)]
@@ -95,7 +95,7 @@ def from_list(table: Candidates, candidates: Candidates, head: int = 100) -> dic
     """What a list says of candidates: its score, the score scaled to 0..1 over the list's head, in standard deviations
     over the candidates, and 1 / (10 + rank). One that is not in the list counts as its last, with rank nothing.
     """
-    scores, ranks = in_list(table, candidates.positions)
+    scores, ranks = in_list(table, candidates.documents)
     top = table.head(head)
     lowest = np.where(top.mask, top.scores, np.inf).min(axis=1, initial=np.inf, keepdims=True)
     lowest = np.where(np.isfinite(lowest), lowest, 0).astype(np.float32)

@@ -73,7 +73,7 @@ class RankModel:
         parts = [part(values) for part in (self.linear, self.trees) if part is not None]
         if len(parts) == 1:
             return parts[0]
-        return np.asarray(sum(_standardised(part, mask) for part in parts), dtype=np.float32)
+        return np.asarray(sum(_standardized(part, mask) for part in parts), dtype=np.float32)
 
     def contributions(self, features: Features, rows: Bools) -> Floats:
         """What each feature adds for some candidates, float32 [m, features], given where they are, bool [n, k]."""
@@ -108,7 +108,7 @@ class RankModel:
         return cls(tuple(about["names"]), linear, trees)
 
 
-def _standardised(scores: Floats, mask: Bools) -> Floats:
+def _standardized(scores: Floats, mask: Bools) -> Floats:
     count = np.maximum(mask.sum(axis=1, keepdims=True), 1)
     mean = np.where(mask, scores, 0).sum(axis=1, keepdims=True) / count
     spread = np.sqrt((np.where(mask, scores - mean, 0) ** 2).sum(axis=1, keepdims=True) / count)

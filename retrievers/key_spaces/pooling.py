@@ -25,7 +25,7 @@ def log_sum_exp_per_document(keys: Candidates, temperature: float, top_k: int) -
     row, column = np.nonzero(keys.mask)
     if not len(row):
         return Candidates.empty(len(keys))
-    position, key = keys.positions[row, column], keys.passages[row, column]
+    position, key = keys.documents[row, column], keys.passages[row, column]
     score = keys.scores[row, column].astype(np.float64)
     order = np.lexsort((-score, position, row))
     row, position, key, score = row[order], position[order], key[order], score[order]

@@ -198,7 +198,7 @@ def test_compare_runs(rag: Runner, starter: Path, tmp_path: Path) -> None:
     assert known["settings"] == {"retriever.top_k": {"run.trec": 100, "y": 1}}
     assert all("looks no further than that" in note for note in shown["notes"])
     assert shown == known | {"costs": {}, "settings": None, "notes": shown["notes"]}  # what a run file cannot tell
-    assert "give judgements" in rag.refused("compare", "a/run.trec", "y=b/run.trec")
+    assert "give judgments" in rag.refused("compare", "a/run.trec", "y=b/run.trec")
     assert "two are called 'a'" in rag.refused("compare", "a", "a")
 
 

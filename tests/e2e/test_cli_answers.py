@@ -65,10 +65,10 @@ def test_a_run_without_its_summaries_is_no_success(rag, starter, command):  # no
     """Every call answered 429, and the exit code was 0 (case A1)."""
     failing = True
 
-    def summarise(request, number):
+    def summarize(request, number):
         return {"status": 429, "body": "slow down"} if failing else {"body": "in short"}
 
-    with chat_server(summarise) as server:
+    with chat_server(summarize) as server:
         (starter / "p.yaml").write_text(SUMMARIES.format(url=server.url))
         data = starter / "data"
         given = {"eval": ("--dataset", data), "index": ("--corpus", data / "corpus.jsonl")}[command]

@@ -1,4 +1,4 @@
-"""Conversations by the command line: indexed from rows with turns, summarised, asked with a file."""
+"""Conversations by the command line: indexed from rows with turns, summarized, asked with a file."""
 
 from __future__ import annotations
 

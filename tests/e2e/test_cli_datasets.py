@@ -61,7 +61,7 @@ def test_a_dataset_file_from_check_to_compare(rag: Runner, shop: Path) -> None: 
     assert {"query", "text", "document", "title"} == set(example)
     assert (
         "shop: 10 documents; their metadata: title\n"
-        "test: 10 queries, 1.0 relevant documents each; judgements by grade: 1: 10\n"
+        "test: 10 queries, 1.0 relevant documents each; judgments by grade: 1: 10\n"
         f"  such as {example['query']}: where is the harbour number 0 kept open in harbours?\n"
         "  answered by d0: All about the harbour\n"
     ) == rag("datasets", "show", "shop.yaml").out
@@ -154,7 +154,7 @@ def test_what_is_refused(rag: Runner, shop: Path) -> None:  # noqa: F811
     assert not (shop / "x").exists()
 
 
-def test_judgements_with_odd_grades(rag: Runner, shop: Path) -> None:  # noqa: F811
+def test_judgments_with_odd_grades(rag: Runner, shop: Path) -> None:  # noqa: F811
     for name, k1 in (("a", "1.2"), ("b", "0.1")):
         assert (
             0 == rag("eval", "bm25.yaml", "--dataset", "shop.yaml", "--set", f"retriever.k1={k1}", "--out", name).code
@@ -171,4 +171,4 @@ def test_judgements_with_odd_grades(rag: Runner, shop: Path) -> None:  # noqa: F
         assert "odd.qrels:2: the grade 2147483647 is out of range" in rag.refused(*command)
     odd.write_text("\n")
     for command in (("compare", *runs), ("eval", "bm25.yaml", "--dataset", "shop.yaml", "--qrels", "odd.qrels")):
-        assert "odd.qrels: is empty: no judgements" in rag.refused(*command)
+        assert "odd.qrels: is empty: no judgments" in rag.refused(*command)

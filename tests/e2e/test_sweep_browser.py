@@ -16,7 +16,7 @@ from rag.hpo.results.report import render_report
 from rag.hpo.sweep import sweep_from_config
 from tests.e2e.chromium import COLLAPSED, SCROLLING, SHADED, Chromium, find_chromium
 from tests.e2e.test_report_browser import DRAWN, FILL, SCRIPTS, WORST_CONTRAST, complaints
-from tests.unit.eval.reports.test_report import colours, data_of
+from tests.unit.eval.reports.test_report import colors, data_of
 
 BINARY = find_chromium()
 
@@ -84,7 +84,7 @@ def test_figures_are_what_plotly_takes_and_show_every_trial(page: tuple[str, str
     html = Path(url.removeprefix("file://")).read_text(encoding="utf-8")
     figures = data_of(html)["figures"]
     for figure in figures.values():
-        graph_objects.Figure(colours(figure))
+        graph_objects.Figure(colors(figure))
         assert {trace["type"] for trace in figure["data"]} <= {"scatter", "bar", "heatmap", "contour"}
     assert 12 == len(figures["plot-parallel"]["data"])
     assert 12 == len(figures["plot-map"]["data"][1]["x"])

@@ -1,4 +1,4 @@
-"""CUR search in whole pipelines: what is learnt from training queries, saved, loaded, killed and gone on with."""
+"""CUR search in whole pipelines: what is learned from training queries, saved, loaded, killed and gone on with."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import rag.templates
 from rag import LSA, ConfigError, Document, Pipeline, Query
 from rag.batch import QueryBatch
 from rag.eval import load_dataset
-from rag.rerankers import AXN, AnchorQueryFactors, CallableScorer, Cur, EmbeddingFactors, GraphAdaptive, MaxSim, Rerank
+from rag.rerankers import AXN, CUR, AnchorQueryFactors, CallableScorer, EmbeddingFactors, GraphAdaptive, MaxSim, Rerank
 from rag.retrievers import BM25, Dense
 from rag.store.store import Store
 from tests.fakes import WordEmbedder
@@ -40,7 +40,7 @@ def fitted(dataset, *stages, **arguments):
 def test_a_tuned_blend_takes_the_weight_that_ranks_training_queries_best(dataset):
     # A scorer that knows nothing: all weight goes to the first stage. One that is told the answers: none.
     training = dataset.training("test")
-    good = {query.text: training.judgements[query.id] for query in training.queries}
+    good = {query.text: training.qrels[query.id] for query in training.queries}
     texts = dict(zip(dataset.corpus.texts(), dataset.corpus.ids(range(len(dataset.corpus))), strict=True))
 
     def oracle(pairs):
@@ -55,7 +55,7 @@ def test_a_tuned_blend_takes_the_weight_that_ranks_training_queries_best(dataset
     assert 0 == weight(oracle)
     assert weight(liar) == 1
     embedder = LSA(dim=8)
-    cur = Cur(
+    cur = CUR(
         scorer=CallableScorer(liar), factors=EmbeddingFactors(embedder=embedder), budget=8, rounds=2, blend="tuned"
     )
     assert fitted(dataset, cur).stages[0]._weight == 1
@@ -77,7 +77,7 @@ def test_what_learns_from_training_queries_says_so(dataset):
     for stage in (
         Rerank(scorer=CallableScorer(overlap), blend="tuned"),
         AXN(scorer=CallableScorer(overlap), factors=EmbeddingFactors(embedder=LSA(dim=8))),
-        Cur(scorer=CallableScorer(overlap), factors=AnchorQueryFactors()),
+        CUR(scorer=CallableScorer(overlap), factors=AnchorQueryFactors()),
     ):
         with pytest.raises(ConfigError, match="learns from judged training queries: none were given"):
             Pipeline(retriever=BM25(), stages=[stage]).fit(dataset.corpus)
@@ -130,7 +130,7 @@ def test_a_saved_pipeline_finds_the_same(dataset, tmp_path):
     again = Pipeline.load(tmp_path / "index")
     batches = [QueryBatch([Query(q.id, q.text) for q in dataset.split("test").queries]) for _ in range(2)]
     one, other = pipeline.run(batches[0]), again.run(batches[1])
-    assert one.positions.tolist() == other.positions.tolist()
+    assert one.documents.tolist() == other.documents.tolist()
     assert one.scores.tolist() == other.scores.tolist()
     assert 7 * len(batches[0]) == batches[1].ledger.total.scorer_calls
 
@@ -190,8 +190,8 @@ def test_filters_hold_all_over_the_corpus():
     embedder = WordEmbedder(size=6)
     scorer = CallableScorer(overlap)
     for stage in (
-        Cur(scorer=scorer, factors=EmbeddingFactors(embedder=embedder), budget=12, rounds=3),
-        Cur(
+        CUR(scorer=scorer, factors=EmbeddingFactors(embedder=embedder), budget=12, rounds=3),
+        CUR(
             scorer=scorer,
             factors=EmbeddingFactors(embedder=embedder),
             budget=12,
@@ -206,6 +206,6 @@ def test_filters_hold_all_over_the_corpus():
             found = pipeline.search(["a b", "c d e"], filter={"year": year})
             for result in found:
                 assert {year} == {hit.document.metadata["year"] for hit in result}
-                assert len(result) >= (8 if isinstance(stage, Cur) and stage.strategy == "fixed" else 12)
+                assert len(result) >= (8 if isinstance(stage, CUR) and stage.strategy == "fixed" else 12)
         free = pipeline.search("a b")
         assert len({hit.document.metadata["year"] for hit in free}) > 1

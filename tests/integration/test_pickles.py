@@ -25,7 +25,7 @@ from rag import (
 )
 from rag.embedders.lsa import LSA
 from rag.errors import Mistake
-from rag.rerankers import Cur, EmbeddingFactors, GraphAdaptive, MaxSim, Rerank
+from rag.rerankers import CUR, EmbeddingFactors, GraphAdaptive, MaxSim, Rerank
 from rag.retrievers import (
     BM25,
     HNSW,
@@ -106,7 +106,7 @@ STAGES = {
     "threshold": lambda: [Threshold(min_relative=0.1)],
     "rerank": lambda: [Rerank(scorer=CountingScorer(), budget=6)],
     "max_sim": lambda: [Rerank(scorer=MaxSim(embedder=WORDS), budget=6)],
-    "cur": lambda: [Cur(scorer=CountingScorer(), factors=EmbeddingFactors(embedder=WORDS), budget=10, rounds=2)],
+    "cur": lambda: [CUR(scorer=CountingScorer(), factors=EmbeddingFactors(embedder=WORDS), budget=10, rounds=2)],
     "graph": lambda: [GraphAdaptive(scorer=CountingScorer(), embedder=WORDS, budget=10)],
 }
 

@@ -253,7 +253,7 @@ def test_lists_under_a_filter_are_of_the_metadata_they_were_made_with(tmp_path: 
         documents = [Document(one.id, one.text, {"year": first + n}) for n, one in enumerate(DOCUMENTS)]
         pipeline = Pipeline(retriever=BM25()).fit(documents, store=store)
         _, found = ask(pipeline, [query], store)
-        assert set(range(50 - first, 60)) == set(found.positions[0].tolist())  # type: ignore[attr-defined]
+        assert set(range(50 - first, 60)) == set(found.documents[0].tolist())  # type: ignore[attr-defined]
     store.close()
 
 
@@ -275,7 +275,7 @@ def test_what_is_learned_is_of_the_filters_and_turns_of_the_training_queries(tmp
 
 
 class Taught(WordEmbedder):
-    """Learns the sign of its vectors from the judgements.
+    """Learns the sign of its vectors from the judgments.
 
     Args:
         size: Length of the vectors.
@@ -285,16 +285,16 @@ class Taught(WordEmbedder):
     needs = frozenset({"training"})
 
     def fit(self, context):  # type: ignore[no-untyped-def]
-        self._sign = np.float32(1 if context.training.judgements else -1)
+        self._sign = np.float32(1 if context.training.qrels else -1)
 
     def embed_queries(self, texts):  # type: ignore[no-untyped-def]
         return self._sign * super().embed_queries(texts)
 
 
 def test_an_index_is_of_what_its_embedder_learned(tmp_path: Path) -> None:
-    for judgements in (QRELS, {}):
+    for judgments in (QRELS, {}):
         pipeline = Pipeline(retriever=Dense(embedder=Taught()))
-        pipeline.fit(DOCUMENTS, training=Training(QUERIES, judgements), store=Store(tmp_path))
+        pipeline.fit(DOCUMENTS, training=Training(QUERIES, judgments), store=Store(tmp_path))
         assert pipeline.search(QUERIES[0])[0].score == pytest.approx(1, abs=0.3)
 
 

@@ -27,7 +27,7 @@ from rag import (
     Threshold,
     Training,
 )
-from rag.rerankers import Cur, EmbeddingFactors, GraphAdaptive, MaxSim, Rerank
+from rag.rerankers import CUR, EmbeddingFactors, GraphAdaptive, MaxSim, Rerank
 from rag.retrievers import (
     BM25,
     HNSW,
@@ -174,8 +174,8 @@ MAKERS = {
     "hnsw": lambda: dense(HNSW(m=16, ef_search=500)),
     "factory": lambda: dense(Factory("Flat")),
     "hybrid with max_sim": hybrid,
-    "cur": lambda: whole_corpus(Cur),
-    "cur from anchors": lambda: whole_corpus(Cur, start="l2_greedy"),
+    "cur": lambda: whole_corpus(CUR),
+    "cur from anchors": lambda: whole_corpus(CUR, start="l2_greedy"),
     "graph_adaptive": graph_adaptive,
     "keyed": lambda: keyed("max"),
     "keyed, pooled": lambda: keyed("log_sum_exp"),
@@ -200,8 +200,8 @@ def test_any_sequence_of_changes_equals_a_new_index(name: str, on_disk: bool, tm
             known = rng.sample(sorted(living), 6)
             changed = documents(rng, known[:2])
             same = [living[id] for id in known[2:4]]
-            relabelled = [Document(id, living[id].text, {"year": 1900 + step}) for id in known[4:]]
-            given = [*fresh, *changed, *same, *relabelled]
+            relabeled = [Document(id, living[id].text, {"year": 1900 + step}) for id in known[4:]]
+            given = [*fresh, *changed, *same, *relabeled]
             rng.shuffle(given)
             if what == "sync":
                 stays = set(rng.sample(sorted(living), len(living) - 3)) | set(known)
@@ -457,7 +457,7 @@ def test_encoders_configured_alike_keep_what_each_has_learned(tmp_path: Path, gi
 
 def test_two_searches_with_the_same_factors_have_a_vector_for_each_passage(given: list[Document]) -> None:
     stages: list[Stage] = [
-        Cur(scorer=CountingScorer(), factors=EmbeddingFactors(embedder=WordEmbedder()), budget=budget, rounds=2)
+        CUR(scorer=CountingScorer(), factors=EmbeddingFactors(embedder=WordEmbedder()), budget=budget, rounds=2)
         for budget in (20, 10)
     ]
     pipeline = Pipeline(retriever=BM25(), stages=stages).fit(given)

@@ -197,7 +197,7 @@ def test_several_objectives_make_a_front(dataset, tmp_path):
         assert one.pipeline.fingerprint == Pipeline.from_yaml(path).fingerprint
 
 
-def test_costs_can_be_optimised(dataset):
+def test_costs_can_be_optimized(dataset):
     result = tune(
         sweep(n_trials=3, objectives=["latency_p50_ms", "index_bytes"], constraints=["texts_embedded <= 0"]), dataset
     )

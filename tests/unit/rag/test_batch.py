@@ -99,7 +99,7 @@ def test_a_view_of_some_rows_stands_for_itself():
     asked.record("x", table([1], [2], [3]))
     view = asked.view(rows=np.array([0, 2]))
     assert [query.id for query in view.queries] == ["0", "2"]
-    assert view.lists["x"].positions.tolist() == [[1], [3]]
+    assert view.lists["x"].documents.tolist() == [[1], [3]]
     view.record("y", table([4], [5]))
     assert list(asked.lists) == ["x"]
     view.embeddings(embedder)

@@ -18,7 +18,7 @@ def rows_of(table: Candidates) -> list[list[tuple[int, float, int]]]:
     """A table as lists of (position, score, passage), without padding."""
     return [
         [(p, s, q) for p, s, q in zip(*row, strict=True) if p >= 0]
-        for row in zip(table.positions.tolist(), table.scores.tolist(), table.passages.tolist(), strict=True)
+        for row in zip(table.documents.tolist(), table.scores.tolist(), table.passages.tolist(), strict=True)
     ]
 
 
@@ -118,7 +118,7 @@ def test_rescored_drops_minus_infinity_and_sorts_again():
     )
     new = table.rescored(np.array([[0.5, -np.inf, 7], [-np.inf] * 3], dtype=np.float32))
     assert [[(9, 7.0, 90), (4, 0.5, 40)], []] == rows_of(new)
-    assert [[9]] == table.rescored(np.array([[1, 2, 3], [0, 0, 0]], dtype=np.float32), top_k=1).positions[:1].tolist()
+    assert [[9]] == table.rescored(np.array([[1, 2, 3], [0, 0, 0]], dtype=np.float32), top_k=1).documents[:1].tolist()
 
 
 def test_rescored_does_not_revive_padding():
@@ -128,10 +128,10 @@ def test_rescored_does_not_revive_padding():
 
 def test_head_and_length():
     table = Candidates.from_scores(np.array([[3, 1, 2]]), np.array([[1.0, 9.0, 5.0]]), np.array([[3, 1, 2]]))
-    assert [[1, 2]] == table.head(2).positions.tolist()
-    assert [[1, 2, 3]] == table.head(10).positions.tolist()
+    assert [[1, 2]] == table.head(2).documents.tolist()
+    assert [[1, 2, 3]] == table.head(10).documents.tolist()
     assert (1, 0) == (len(table), len(Candidates.empty(0)))
-    assert (3, 0) == Candidates.empty(3).positions.shape
+    assert (3, 0) == Candidates.empty(3).documents.shape
 
 
 def test_tables_of_different_shape_are_refused():
@@ -143,4 +143,4 @@ def test_tables_of_different_shape_are_refused():
 
 def test_ties_are_those_of_float32():
     close = np.array([[1.0, 1.0 + 1e-12]])  # one number in float32
-    assert [[0, 1]] == Candidates.from_scores(np.array([[0, 1]]), close, np.array([[0, 1]])).positions.tolist()
+    assert [[0, 1]] == Candidates.from_scores(np.array([[0, 1]]), close, np.array([[0, 1]])).documents.tolist()

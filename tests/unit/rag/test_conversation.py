@@ -11,7 +11,7 @@ from langchain_core.messages import AIMessage, ChatMessage, HumanMessage, System
 
 from rag import DataError, Query, QueryBatch, Turn, read_documents
 from rag.conversation import conversation_text, last_turn, render, turns_of
-from rag.queries.identity import Identity
+from rag.queries.identity import IdentityQuery
 from rag.summarizer import Source
 from rag.types import Document
 from tests.fakes import WordEmbedder
@@ -104,14 +104,14 @@ def test_identity_asks_a_part_of_a_conversation():
     batch = QueryBatch([Query("a", turns=SPOKEN), Query("b", "plain")])
 
     def ask(**arguments):
-        return Identity(**arguments).encode(batch).texts
+        return IdentityQuery(**arguments).encode(batch).texts
 
     assert ["a room", "plain"] == ask()
     assert [render(SPOKEN), "plain"] == ask(history="concatenate")
     assert ["agent: ok\nuser: a room", "plain"] == ask(history="latest_first_budget", budget=6)
     assert ["agent: ok", "plain"] == ask(history="latest_first_budget", budget=12, embedder=Counted())
     plain = QueryBatch([Query("b", "plain")])
-    assert Identity().encode(plain) is plain
+    assert IdentityQuery().encode(plain) is plain
 
 
 def test_documents_may_be_conversations(tmp_path):

@@ -94,7 +94,7 @@ def test_hits_are_the_columns_as_objects(pipeline):
         count = int(table.counts[row])
         assert (count, str(row), QUESTIONS[row]) == (len(result), result.query.id, result.query.text)
         for column, hit in enumerate(result):
-            assert DOCUMENTS[table.positions[row, column]] == hit.document
+            assert DOCUMENTS[table.documents[row, column]] == hit.document
             assert float(table.scores[row, column]) == hit.score
             assert hit.document.text[hit.start : hit.end] == hit.passage
             assert pipeline.passages.texts([table.passages[row, column]]) == [hit.passage]
@@ -159,7 +159,7 @@ def test_every_hit_is_explained_by_stage():
             position = pipeline.corpus.position(hit.document.id)
             expected = {}
             for name, table in batch.trace.items():
-                scores = dict(zip(table.positions[row].tolist(), table.scores[row].tolist(), strict=True))
+                scores = dict(zip(table.documents[row].tolist(), table.scores[row].tolist(), strict=True))
                 if position in scores:
                     expected[name] = scores[position]
             assert expected == hit.explanation

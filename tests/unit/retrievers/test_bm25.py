@@ -61,7 +61,7 @@ def test_scores_are_those_of_the_librarys_own_retrieval(variant, stemmer):
                 expected[position] -= index.nonoccurrence_array[absent].sum()
             expected[expected < 1e-5] = 0
         assert (expected > 0).sum() == found.counts[row]
-        positions = found.positions[row][found.positions[row] >= 0]
+        positions = found.documents[row][found.documents[row] >= 0]
         np.testing.assert_allclose(expected[positions], found.scores[row][: len(positions)], rtol=1e-4)
 
 
@@ -69,7 +69,7 @@ def test_delta_makes_a_word_that_occurs_worth_more():
     texts = ["cat " + "x " * 50, "cat", "dog fish", "bird"]
     for variant in ("bm25l", "bm25+"):
         low, high = (fitted(texts, variant=variant, delta=delta).retrieve(batch("cat")) for delta in (0.0, 2.0))
-        assert [[1, 0]] == low.positions.tolist() == high.positions.tolist()
+        assert [[1, 0]] == low.documents.tolist() == high.documents.tolist()
         assert (low.scores[0] < high.scores[0]).all()
         assert high.scores[0][1] / high.scores[0][0] > low.scores[0][1] / low.scores[0][0]
 
@@ -92,7 +92,7 @@ def test_scores_are_those_of_the_formula():
                 )
             if score:
                 expected[position] = score
-        actual = dict(zip(found.positions[row].tolist(), found.scores[row].tolist(), strict=True))
+        actual = dict(zip(found.documents[row].tolist(), found.scores[row].tolist(), strict=True))
         actual.pop(-1, None)
         assert sorted(expected) == sorted(actual)
         np.testing.assert_allclose([expected[key] for key in actual], list(actual.values()), rtol=1e-4)
@@ -103,7 +103,7 @@ def test_words_are_told_as_the_arguments_say():
 
     def positions(query, **arguments):
         table = fitted(texts, **{"stemmer": None, "stopwords": None} | arguments).retrieve(batch(query))
-        return sorted(set(table.positions[0].tolist()) - {-1})
+        return sorted(set(table.documents[0].tolist()) - {-1})
 
     assert [0] == positions("running")
     assert [0] == positions("Running", lowercase=False)
@@ -135,7 +135,7 @@ def test_large_batches_are_scored_in_blocks(monkeypatch):
     )
     actual = retriever.retrieve(batch(*QUERIES))
     assert [3, 3, 3, 3, 3, 1] == blocks
-    assert expected.positions.tolist() == actual.positions.tolist()
+    assert expected.documents.tolist() == actual.documents.tolist()
     assert expected.scores.tolist() == actual.scores.tolist()
 
 

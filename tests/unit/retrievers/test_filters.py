@@ -108,7 +108,7 @@ def test_sorted_by_gives_the_same_and_windows_are_slices() -> None:
 
 def test_what_is_refused() -> None:
     fitted = pipeline("bm25", chunked=False).fit(DOCUMENTS)
-    with pytest.raises(DataError, match="no document has the field 'colour'"):
-        fitted.search("red", filter={"colour": "red"})
+    with pytest.raises(DataError, match="no document has the field 'color'"):
+        fitted.search("red", filter={"color": "red"})
     with pytest.raises(ConfigError, match="unknown test"):
         fitted.search("red", filter={"number": {"above": 3}})

@@ -102,9 +102,9 @@ def test_ridge_is_the_solution_of_the_normal_equations(n):
     said = conversations.utterances
     x = np.concatenate([said.rows(said.latest), said.rows(said.reply), said.rows(said.before), said.means()], axis=1)
     x, y = x.astype(np.float64), targets.astype(np.float64)
-    centred = x - x.mean(axis=0)
-    weights = np.linalg.solve(centred.T @ centred + 0.7 * np.eye(x.shape[1]), centred.T @ (y - y.mean(axis=0)))
-    expected = centred @ weights + y.mean(axis=0)
+    centered = x - x.mean(axis=0)
+    weights = np.linalg.solve(centered.T @ centered + 0.7 * np.eye(x.shape[1]), centered.T @ (y - y.mean(axis=0)))
+    expected = centered @ weights + y.mean(axis=0)
     expected /= np.linalg.norm(expected, axis=1, keepdims=True)
     np.testing.assert_allclose(expected, student.encode(conversations), atol=1e-4)
 
@@ -142,13 +142,13 @@ def test_soft_history_is_the_same_for_the_same_seed_and_leaves_the_others_random
     conversations = Conversations.latest(spoken, 12, embed)
     before = torch.random.get_rng_state()
 
-    def learnt(seed):
+    def learned(seed):
         student = SoftHistory(epochs=2, hidden=8)
         student.learn(conversations, embed(summaries), seed=seed, progress=no_progress)
         return student.encode(conversations)
 
-    np.testing.assert_array_equal(learnt(3), learnt(3))
-    assert np.abs(learnt(3) - learnt(4)).max() > 1e-3
+    np.testing.assert_array_equal(learned(3), learned(3))
+    assert np.abs(learned(3) - learned(4)).max() > 1e-3
     assert torch.equal(before, torch.random.get_rng_state())
 
 

@@ -89,7 +89,7 @@ def test_a_passage_can_neither_close_its_tags_nor_ask_for_more():
 
 
 @pytest.mark.parametrize("text", [NONE, f"**{NONE.upper()}**", f"  {NONE} [1]", f"{NONE[:-1]}[1].", f"{NONE}\nSorry."])
-def test_an_answer_that_abstains_is_recognised(text):
+def test_an_answer_that_abstains_is_recognized(text):
     with always(text) as server:
         assert pipeline(server).search("cat").answer.abstained
 

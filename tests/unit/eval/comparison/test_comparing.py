@@ -248,7 +248,7 @@ def test_sources_that_are_no_runs(tmp_path):
     with pytest.raises(ArtifactError, match="there is no run"):
         read_run_values(tmp_path / "none")
     (tmp_path / "run").write_text("q Q0 d 1 0.5 x\n")
-    with pytest.raises(ConfigError, match="is a run file: give judgements"):
+    with pytest.raises(ConfigError, match="is a run file: give judgments"):
         read_run_values(tmp_path / "run")
     with pytest.raises(DataError, match="none of its 1 queries is judged"):
         read_run_values(tmp_path / "run", qrels={"p": {"d": 1}})
@@ -279,7 +279,7 @@ def test_runs_that_are_alike_say_nothing_of_what_could_be_detected() -> None:
     assert "detect" not in pair.sentence
 
 
-def test_one_dataset_whose_judgements_were_changed_in_between_is_said(tmp_path: Path) -> None:
+def test_one_dataset_whose_judgments_were_changed_in_between_is_said(tmp_path: Path) -> None:
     corpus = Corpus.from_documents([Document("x", "one thing"), Document("y", "another thing")])
     queries = [Query("q1", "one"), Query("q2", "another")]
     for name, right in (("a", "x"), ("b", "y"), ("c", "x")):
@@ -288,7 +288,7 @@ def test_one_dataset_whose_judgements_were_changed_in_between_is_said(tmp_path: 
     a, b, c = (read_run_values(tmp_path / name) for name in "abc")
     assert not compare_runs([a, c], strict=True).notes
     (note,) = compare_runs([a, b]).notes
-    assert note.startswith("the runs are of one dataset, but its queries or judgements are not the same")
+    assert note.startswith("the runs are of one dataset, but its queries or judgments are not the same")
     with pytest.raises(DataError, match="of one dataset, but"):
         compare_runs([a, b], strict=True)
     edited = Corpus.from_documents([Document("x", "one thing"), Document("y", "another thing, edited")])

@@ -58,7 +58,7 @@ def test_tables_with_columns_of_any_name(mine: Path) -> None:
     assert {"1": {"a1": 1}, "2": {"a2": 1, "a3": 1}} == dataset.split("test").qrels
     assert {"4": {"a3": 1}} == dataset.split("train").qrels
     assert {"kind": "long"} == dataset.split("test").queries[1].metadata
-    assert ("1 of 4 queries have no judgement and are left out",) == dataset.notes
+    assert ("1 of 4 queries have no judgment and are left out",) == dataset.notes
 
 
 def test_it_is_measured_like_any_other(mine: Path) -> None:
@@ -151,7 +151,7 @@ def test_reference_answers(mine: Path) -> None:
         load_dataset(mine / "shop.yaml")
 
 
-def test_judgements_in_files_of_their_own(mine: Path) -> None:
+def test_judgments_in_files_of_their_own(mine: Path) -> None:
     base = "corpus: {path: documents.csv, id: sku, text: description}\nqueries: {path: questions.csv, id: nr}\n"
     (mine / "a.txt").write_text("1 0 a1 2\n2 0 a2 -1\n")
     (mine / "b.txt").write_text("4 0 a3 1\n")
@@ -170,7 +170,7 @@ def test_judgements_in_files_of_their_own(mine: Path) -> None:
     assert {"3": {"a2": 1}} == load_dataset(mine / "shop.yaml", qrels=other).split("test").qrels
 
 
-def test_splits_of_the_queries_divide_the_judgements(mine: Path) -> None:
+def test_splits_of_the_queries_divide_the_judgments(mine: Path) -> None:
     (mine / "a.txt").write_text("1 0 a1 2\n4 0 a3 1\n")
     (mine / "shop.yaml").write_text(FILE.split("  relevant")[0] + "  split: part\nqrels: {path: a.txt}\n")
     dataset = load_dataset(mine / "shop.yaml")
@@ -258,7 +258,7 @@ def test_wrong_topics_are_refused_with_their_line(tmp_path: Path, text: str, mes
         (("  relevant: answers\n", ""), ":7:14: queries.separator: is for the cells of 'relevant', which is not given"),
         (
             ("  split: part\n", "  split: part\nqrels: {path: x.txt}\n"),
-            ":10:8: qrels: the queries have their judgements",
+            ":10:8: qrels: the queries have their judgments",
         ),
         (("corpus: {path: documents.csv, ", "corpus: {"), ":2:9: corpus: missing argument 'path' of 'corpus'"),
         (
@@ -332,7 +332,7 @@ def test_what_check_says(mine: Path) -> None:
     file = mine / "shop.yaml"
     assert (
         f"{file}: ok (3 documents; test 2 queries, train 1 queries)\n"
-        "note: 1 of 4 queries have no judgement and are left out\n"
+        "note: 1 of 4 queries have no judgment and are left out\n"
     ) == check_dataset(file)
     resolved = mine / "resolved.yaml"
     resolved.write_text(check_dataset(file, resolved=True))
@@ -352,7 +352,7 @@ def test_what_a_person_overlooks_is_noted(mine: Path) -> None:
         "1 of 5 documents have no text; they are kept, but nothing in them can match",  # the other has a title
         f"2 documents have no text in 'description' (such as {mine}/documents.csv:6)",
         "'a2;a3' is 2 documents: several ids in one cell need 'separator: \";\"'",
-        "test: judgements name 2 documents, of 3, that are not in the corpus (such as "
+        "test: judgments name 2 documents, of 3, that are not in the corpus (such as "
         f"'A1' [{mine}/questions.csv:4; only case differs from 'a1'], 'a2;a3' [{mine}/questions.csv:3]); relevant ones "
         "count as missed; 2 queries have no other relevant document",
     ) == load_dataset(mine / "shop.yaml").notes

@@ -85,7 +85,7 @@ def test_the_same_rules_hold_wherever_it_comes_from(make: Any, tmp_path: Path) -
     assert {"q1": {"d1": 1}, "q2": {"d2 ": 2}, "q3": {"d3": 1}, "q4": {"d3": 1}, "q5": {}} == split.qrels
     assert [
         "test: 2 of 5 queries have no text (such as 'q3'): they find nothing and count 0",
-        "1 of 6 queries have no judgement and are left out",
+        "1 of 6 queries have no judgment and are left out",
         "1 of 6 documents have the text of another (such as 'd4' that of 'd3'): where only one is judged, the other "
         "counts as a miss",
     ] == [note for note in dataset.notes if "documents have no text" not in note]
@@ -93,7 +93,7 @@ def test_the_same_rules_hold_wherever_it_comes_from(make: Any, tmp_path: Path) -
 
 
 @pytest.mark.parametrize("make", [folder, table, hub])
-def test_a_dataset_whose_judgements_name_no_document_is_refused(make: Any, tmp_path: Path) -> None:
+def test_a_dataset_whose_judgments_name_no_document_is_refused(make: Any, tmp_path: Path) -> None:
     path = make(tmp_path / "mine", "query-id\tcorpus-id\tscore\nq1\td1 \t1\nq2\td2\t1\nq3\tD3\t1\n")
     with pytest.raises(DataError) as caught:
         load_dataset(path)
@@ -114,7 +114,7 @@ def test_ids_are_compared_as_they_are_written(tmp_path: Path) -> None:
     assert [
         "test: 1 judged queries are not among the queries and are left out (such as "
         f"'q1 ' [{path}:6; only blanks differ from 'q1']; 1 differ from one that is there only in blanks)",
-        "test: judgements name 1 documents, of 3, that are not in the corpus (such as "
+        "test: judgments name 1 documents, of 3, that are not in the corpus (such as "
         f"'d2' [{path}:3; only blanks differ from 'd2 ']; 1 differ from one that is there only in blanks); relevant "
         "ones count as missed; 1 queries have no other relevant document",
     ] == [note for note in dataset.notes if note.startswith("test: ")][:2]
@@ -142,7 +142,7 @@ def test_a_split_of_which_nothing_is_there_cannot_be_measured(tmp_path: Path) ->
         dataset.split("dev")
     with pytest.raises(DataError, match="split 'train' of dataset '.*' has no query with a text: nothing to measure"):
         dataset.split("train")
-    with pytest.raises(DataError, match="no query with a judgement: nothing to measure; .*only case differs from 'q1'"):
+    with pytest.raises(DataError, match="no query with a judgment: nothing to measure; .*only case differs from 'q1'"):
         dataset.split("old")
 
 
@@ -178,7 +178,7 @@ def test_grades_with_a_point_and_ids_with_blanks(tmp_path: Path, text: str, expe
         ("\ta\t1\n", ":1: the query has no id"),
     ],
 )
-def test_what_cannot_be_a_judgement(tmp_path: Path, text: str, message: str) -> None:
+def test_what_cannot_be_a_judgment(tmp_path: Path, text: str, message: str) -> None:
     (tmp_path / "qrels.tsv").write_text(text)
     with pytest.raises(DataError) as caught:
         read_qrels(tmp_path / "qrels.tsv")
@@ -192,7 +192,7 @@ def test_questions_that_nothing_answers_in_a_table(tmp_path: Path) -> None:
     (tmp_path / "x.yaml").write_text(text % "")
     dataset = load_dataset(tmp_path / "x.yaml")
     assert {"1": {"a": 1}, "3": {"a": 1, "b": 1}} == dataset.split("test").qrels
-    assert ("1 of 3 queries have no judgement and are left out",) == dataset.notes
+    assert ("1 of 3 queries have no judgment and are left out",) == dataset.notes
     (tmp_path / "x.yaml").write_text(text % ", empty: unanswerable")
     dataset = load_dataset(tmp_path / "x.yaml")
     assert {"1": {"a": 1}, "2": {}, "3": {"a": 1, "b": 1}} == dataset.split("test").qrels
@@ -280,7 +280,7 @@ def test_traces_of_parts_and_filters_have_a_row_for_every_query() -> None:
         assert 4 == len(ours.best)
         assert [0, 0] == ours.counts[[0, 2]].tolist()
         assert theirs.counts.tolist() == ours.counts[[1, 3]].tolist()
-        assert theirs.best.positions.tolist() == ours.best.rows(np.array([1, 3])).positions.tolist()
+        assert theirs.best.documents.tolist() == ours.best.rows(np.array([1, 3])).documents.tolist()
     assert {"1": alone.run["1"], "3": alone.run["3"], "0": {}, "2": {}} == found.run
 
 
@@ -306,9 +306,9 @@ def test_a_comparison_says_so_too(tmp_path: Path) -> None:
     runs = [read_run_values(tmp_path / f"{name}.trec", measures=["Accuracy", "RR"], qrels=qrels) for name in "ab"]
     found = compare_runs(runs)
     assert [
-        "judgements: 1 of 2 queries have nothing relevant (such as 'r'); measures of rankings count 0 for them, SetP, "
+        "judgments: 1 of 2 queries have nothing relevant (such as 'r'); measures of rankings count 0 for them, SetP, "
         "SetR and SetF 1 where nothing is returned",
         "b.trec: 1 of 2 judged queries are not in the run file and count 0",
-        "b.trec: none of the documents it lists is judged for its query: are these its judgements?",
+        "b.trec: none of the documents it lists is judged for its query: are these its judgments?",
     ] == found.notes
     assert {"Accuracy": 0.5, "RR": 0.5} == found.means["a.trec"]

@@ -36,7 +36,7 @@ def test_a_beir_folder(tmp_path: Path) -> None:
     assert ["q1"] == [query.id for query in split.queries]
     assert {"kind": "x"} == split.queries[0].metadata
     assert {"q1": {"a": 2}} == split.qrels
-    assert ("1 of 2 queries have no judgement and are left out",) == dataset.notes
+    assert ("1 of 2 queries have no judgment and are left out",) == dataset.notes
     assert dataset.training("test") is None
 
 
@@ -46,14 +46,14 @@ def test_train_is_for_learning_unless_it_is_reported(tmp_path: Path) -> None:
     dataset = load_dataset(folder)
     training = dataset.training("test")
     assert training is not None
-    assert {"q2": {"b": 1}} == training.judgements
+    assert {"q2": {"b": 1}} == training.qrels
     assert dataset.training("train") is None
 
 
 @pytest.mark.parametrize(
     "text", ["q1 0 a 2\nq1 0 b 0\n", "q1\t0\ta\t2\r\nq1\t0\tb\t0\r\n", "query-id corpus-id score\nq1 a 2\nq1 b 0"]
 )
-def test_judgements_in_three_or_four_columns(tmp_path: Path, text: str) -> None:
+def test_judgments_in_three_or_four_columns(tmp_path: Path, text: str) -> None:
     path = tmp_path / "qrels.txt"
     path.write_bytes(text.encode())
     assert {"q1": {"a": 2, "b": 0}} == read_qrels(path)
@@ -64,8 +64,8 @@ def test_judgements_in_three_or_four_columns(tmp_path: Path, text: str) -> None:
     [
         ("q1 a 1\nq1 b x\n", ":2: the grade must be a whole number, got 'x'"),
         ("q1 a 1.5\n", ":1: the grade must be a whole number, got '1.5'"),
-        ("", ": is empty: no judgements"),
-        ("query-id\tcorpus-id\tscore\n", ": is empty: no judgements"),
+        ("", ": is empty: no judgments"),
+        ("query-id\tcorpus-id\tscore\n", ": is empty: no judgments"),
         ("q1 a\n", ":1: expected 3 columns (query, document, grade) or TREC's 4, got 2"),
         ("q1 a 1\nq1 a 2\n", ":2: document 'a' is judged 2 for query 'q1', before 1"),
         (
@@ -75,7 +75,7 @@ def test_judgements_in_three_or_four_columns(tmp_path: Path, text: str) -> None:
         ),
     ],
 )
-def test_wrong_judgements_are_refused_with_their_line(tmp_path: Path, text: str, message: str) -> None:
+def test_wrong_judgments_are_refused_with_their_line(tmp_path: Path, text: str, message: str) -> None:
     path = tmp_path / "qrels.tsv"
     path.write_text(text, encoding="utf-8")
     with pytest.raises(DataError) as caught:
@@ -88,9 +88,9 @@ def test_what_does_not_fit_together_is_noted(tmp_path: Path) -> None:
     path = tmp_path / "qrels" / "test.tsv"
     assert (
         f"test: 1 judged queries are not among the queries and are left out (such as 'q9' [{path}:3])",
-        f"test: judgements name 1 documents, of 2, that are not in the corpus (such as 'gone' [{path}:2]); "
+        f"test: judgments name 1 documents, of 2, that are not in the corpus (such as 'gone' [{path}:2]); "
         "relevant ones count as missed",
-        "1 of 2 queries have no judgement and are left out",
+        "1 of 2 queries have no judgment and are left out",
     ) == dataset.notes
     assert [("queries_unknown", 1, 2), ("documents_absent", 1, 2), ("queries_unjudged", 1, 2)] == [
         (remark.code, remark.count, remark.total) for remark in dataset.remarks
@@ -98,7 +98,7 @@ def test_what_does_not_fit_together_is_noted(tmp_path: Path) -> None:
     assert {"q1": {"a": 1, "gone": 1}} == dataset.split("test").qrels
 
 
-def test_a_judgement_file_instead_of_the_folders(tmp_path: Path) -> None:
+def test_a_judgment_file_instead_of_the_folders(tmp_path: Path) -> None:
     other = tmp_path / "other.txt"
     other.write_text("q2 0 b 1\n", encoding="utf-8")
     dataset = load_dataset(write(tmp_path / "d"), qrels=other)
@@ -130,10 +130,10 @@ def test_missing_things_are_named(tmp_path: Path) -> None:
         load_dataset("python-referense")
     folder = write(tmp_path)
     (folder / "qrels" / "test.tsv").unlink()
-    with pytest.raises(DataError, match="there are no judgements"):
+    with pytest.raises(DataError, match="there are no judgments"):
         load_dataset(folder)
     dataset = load_dataset(write(tmp_path, qrels="q9\ta\t1\n"))
-    with pytest.raises(DataError, match="has no query with a judgement"):
+    with pytest.raises(DataError, match="has no query with a judgment"):
         dataset.split("test")
     with pytest.raises(DataError, match=r"has no split 'tset'; did you mean 'test'\?"):
         dataset.split("tset")

@@ -14,7 +14,7 @@ from rag import Corpus, Document, Pipeline, Query, Turn
 from rag.errors import ArtifactError, ConfigError, DataError
 from rag.eval import evaluate
 from rag.eval.datasets.base import Dataset, Split
-from rag.eval.datasets.duplicates import leaks, normalised, shared_between, similar
+from rag.eval.datasets.duplicates import leaks, normalized, shared_between, similar
 from rag.eval.datasets.load import load_dataset
 from rag.eval.datasets.split import split_dataset
 from rag.eval.datasets.write import write_dataset
@@ -37,7 +37,7 @@ def numbered(n: int) -> dict[str, str]:
     return {f"q{i}": f"question number {i} word{i} thing{i} more{i}" for i in range(n)}
 
 
-def test_shares_are_met_about_and_judgements_go_along() -> None:
+def test_shares_are_met_about_and_judgments_go_along() -> None:
     divided = split_dataset(dataset(numbered(2000)), SHARES)
     sizes = {name: len(split.queries) for name, split in divided.splits.items()}
     assert 2000 == sum(sizes.values())
@@ -57,7 +57,7 @@ def test_a_query_more_or_less_moves_no_other() -> None:
 def test_which_splits_name_documents_that_are_not_there_is_said_anew(tmp_path: Path) -> None:
     one = dataset(numbered(50))
     one.split("test").qrels["q7"]["gone"] = 1
-    old = "test: judgements name 1 documents, of 2, that are not in the corpus (such as 'gone'); "
+    old = "test: judgments name 1 documents, of 2, that are not in the corpus (such as 'gone'); "
     old += "relevant ones count as missed"
     remarks = [Remark("note", "something else"), Remark("documents_absent", old)]
     divided = split_dataset(replace(one, remarks=remarks), SHARES)
@@ -71,7 +71,7 @@ def test_which_splits_name_documents_that_are_not_there_is_said_anew(tmp_path: P
         one.message for one in read if one.code not in ("documents_absent", "queries_unjudged")
     ]
     (absent,) = (one for one in read if one.code == "documents_absent")
-    assert absent.message.startswith(f"{new}: judgements name 1 documents, of ")
+    assert absent.message.startswith(f"{new}: judgments name 1 documents, of ")
     assert f"'gone' [{tmp_path / 'd'}/qrels/{new}.tsv:" in absent.message
 
 
@@ -137,11 +137,11 @@ def test_near_pairs_are_all_found(texts: list[str], near: float) -> None:
     assert expected == {(pair.first, pair.second) for pair in similar(texts, near=near)}
 
 
-def test_equal_once_normalised() -> None:
-    assert "what is a stra\u00dfe".replace("\u00df", "ss") == normalised("What is\ta  STRASSE?!")
-    assert "???" == normalised(" ??? ")  # no words to compare: the text itself
+def test_equal_once_normalized() -> None:
+    assert "what is a stra\u00dfe".replace("\u00df", "ss") == normalized("What is\ta  STRASSE?!")
+    assert "???" == normalized(" ??? ")  # no words to compare: the text itself
     assert [(0, 1, 1.0), (0, 3, 1.0)] == similar(["A b.", "a  B", "c", "a b"])
-    assert "\u6771 \u4eac tower" == normalised("\u6771\u4eacTower")
+    assert "\u6771 \u4eac tower" == normalized("\u6771\u4eacTower")
     assert [(0, 1, 1.0)] == similar(["\u6771\u4eac\u306f\u3069\u3053\uff1f", "\u6771\u4eac\u306f\u3001\u3069\u3053"])
 
 
@@ -233,6 +233,6 @@ def test_nothing_else_is_overwritten(tmp_path: Path) -> None:
         write_dataset(rich(), tmp_path / "mine.txt")
     assert "precious" == (tmp_path / "mine.txt").read_text()
     odd = Dataset("d", CORPUS, {"test": Split([Query("a\tb", "x")], {"a\tb": {"a": 1}})})
-    with pytest.raises(DataError, match="has white space that a file of judgements has no place for"):
+    with pytest.raises(DataError, match="has white space that a file of judgments has no place for"):
         write_dataset(odd, tmp_path / "out")
     assert ["mine.txt"] == [path.name for path in tmp_path.iterdir()]

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rag import Corpus, Document, Gap, Pipeline, Query, Threshold
+from rag import Corpus, Document, GapFilter, Pipeline, Query, Threshold
 from rag.batch import QueryBatch
 from rag.candidates import Candidates
 from rag.eval import Dataset, Split, evaluate
@@ -93,7 +93,7 @@ def test_losses_and_value_add_up_to_the_best_possible(name, data):
     last = tables["third"]
     run = {
         query.id: {f"d{d}": -float(rank) for rank, d in enumerate(row[row >= 0].tolist())}
-        for query, row in zip(queries, last.positions, strict=True)
+        for query, row in zip(queries, last.documents, strict=True)
     }
     values = per_query([measure], qrels, run)[name]
     found = failure_modes(attribution, measure, qrels, values)
@@ -104,7 +104,7 @@ def test_losses_and_value_add_up_to_the_best_possible(name, data):
     for (query, document), ranks in attribution.ranks().items():
         row = [q.id for q in queries].index(query)
         for stage, rank in zip(stages, ranks, strict=True):
-            place = tables[stage].positions[row].tolist()
+            place = tables[stage].documents[row].tolist()
             known = document != "gone" and int(document[1:]) in place
             assert rank == (place.index(int(document[1:])) + 1 if known else None)
 
@@ -172,7 +172,7 @@ def test_a_document_that_does_not_count_is_in_no_list():
     found = measured(queries, qrels, retriever=BM25(top_k=10), measures=["nDCG@2"], ignore=True)
     (stage,) = found.stages
     assert [9] == stage.counts.tolist()
-    assert 3 not in stage.best.positions
+    assert 3 not in stage.best.documents
     assert found.ranks == {("d3", "d5"): [5]}  # the sixth, less the one left out
 
 
@@ -244,8 +244,8 @@ def test_what_a_reranker_never_scored_is_cut_by_its_budget():
         Threshold(min_score=0.1),
         Threshold(min_score=0.0, scale="z_score", top_k=5),
         Threshold(),
-        Gap(),
-        Gap(top_k=4),
+        GapFilter(),
+        GapFilter(top_k=4),
     ],
 )
 def test_what_passes_and_is_among_the_first_is_what_a_filter_keeps(filter):
@@ -256,12 +256,12 @@ def test_what_passes_and_is_among_the_first_is_what_a_filter_keeps(filter):
     passed = stage.passes(batch, given)
     first = np.cumsum(passed, axis=1) <= (stage.top_k or given.scores.shape[1])
     for row in range(len(QUERIES)):
-        expected = given.positions[row][(passed & first)[row]]
-        if isinstance(filter, Gap) and filter.top_k:
+        expected = given.documents[row][(passed & first)[row]]
+        if isinstance(filter, GapFilter) and filter.top_k:
             expected = expected[: filter.top_k]
-            assert set(kept.positions[row][kept.mask[row]]) <= set(expected)
+            assert set(kept.documents[row][kept.mask[row]]) <= set(expected)
         else:
-            assert kept.positions[row][kept.mask[row]].tolist() == expected.tolist()
+            assert kept.documents[row][kept.mask[row]].tolist() == expected.tolist()
 
 
 def test_a_measure_that_looks_below_every_list_says_so():

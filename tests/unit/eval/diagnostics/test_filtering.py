@@ -90,11 +90,11 @@ def test_what_a_filter_did_counted_one_by_one(dataset: Dataset, evaluation: Eval
     ids = list(dataset.corpus.ids())
     pairs = []
     for row, query in enumerate(batch.queries):
-        left = {int(p) for p in batch.trace["stages.0 platt"].positions[row] if p >= 0}
+        left = {int(p) for p in batch.trace["stages.0 platt"].documents[row] if p >= 0}
         given_ = batch.trace["retriever"]
         (filter_,) = evaluation.pipeline.stages
         values = filter_.values(batch, given_)
-        for column, place in enumerate(given_.positions[row].tolist()):
+        for column, place in enumerate(given_.documents[row].tolist()):
             if place >= 0:
                 grade = dataset.split("test").qrels[query.id].get(ids[place])
                 pairs.append((values[row, column], grade, place in left, query.id))

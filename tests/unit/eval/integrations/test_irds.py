@@ -77,7 +77,7 @@ def registered(tmp_path: Path):
         ir_datasets.registry._registered.pop(name)
 
 
-def test_documents_queries_and_judgements(registered) -> None:
+def test_documents_queries_and_judgments(registered) -> None:
     register, file = registered
     register("here/wings", Docs(), TrecQueries(file(TOPICS)), TrecQrels(file(QRELS), {}))
     dataset = load_dataset("irds:here/wings")
@@ -112,10 +112,10 @@ def test_what_cannot_be_used(registered, monkeypatch: pytest.MonkeyPatch) -> Non
     with pytest.raises(DataError, match=r"irds:beir/scifct: ir_datasets has no such id; did you mean 'beir/scifact"):
         load_dataset("irds:beir/scifct")
     register("here/bare", Docs())
-    with pytest.raises(DataError, match="irds:here/bare: has no judgements"):
+    with pytest.raises(DataError, match="irds:here/bare: has no judgments"):
         load_dataset("irds:here/bare")
     register("here/odd", Docs(), TrecQueries(file(TOPICS)), TrecQrels(file(b"1 0 d1 99999\n"), {}))
-    with pytest.raises(DataError, match="irds:here/odd: test judgement 0: the grade 99999 is out of range"):
+    with pytest.raises(DataError, match="irds:here/odd: test judgment 0: the grade 99999 is out of range"):
         load_dataset("irds:here/odd")
     monkeypatch.setitem(sys.modules, "ir_datasets", None)
     with pytest.raises(MissingExtraError, match=r"'irds:cranfield' needs the package 'ir_datasets'.*\[ir-datasets\]"):

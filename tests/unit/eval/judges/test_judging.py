@@ -209,7 +209,7 @@ def test_where_nobody_answers_nothing_is_judged():
     assert (0, None, 0) == (judge["n_judged"], judge["measures"]["faithfulness"], judge["costs"]["llm_calls"])
     (pair,) = found.metrics["answers"]["agreement"]
     assert (0, None) == (pair["n"], pair["kappa"])
-    assert "agreement of claims and labels: there is no answer that both have labelled" in answer_lines(
+    assert "agreement of claims and labels: there is no answer that both have labeled" in answer_lines(
         found.metrics["answers"]
     )
 
@@ -295,7 +295,7 @@ def test_labels_of_people(tmp_path):
         (
             "l.jsonl",
             '{"query_id": "a", "label": 1}\n{"query_id": "a", "label": 0}',
-            ":2: query 'a' is labelled a second",
+            ":2: query 'a' is labeled a second",
         ),
         ("l.jsonl", "[]", ":1: expected a JSON object"),
         ("l.jsonl", "", ": there are no labels"),

@@ -113,7 +113,7 @@ def test_lexical_faithfulness_counts_words_of_the_answer():
     assert 0.0 == lexical_faithfulness("cats", [])
 
 
-def test_citation_precision_is_by_the_judgements():
+def test_citation_precision_is_by_the_judgments():
     answer = Answer("x", (Citation(1, "a"), Citation(2, "b"), Citation(3, "c"), Citation(4, "d")))
     assert 0.25 == citation_precision(answer, {"a": 2, "b": 0, "c": -1})
     assert citation_precision(Answer("x"), {"a": 1}) is None

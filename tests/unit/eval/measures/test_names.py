@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from rag.errors import ConfigError, DataError
 from rag.eval.measures.names import parse_measures
-from rag.eval.measures.values import check_judgements, per_query
+from rag.eval.measures.values import check_qrels, per_query
 from rag.eval.runs.reading import read_run_values
 
 QRELS = {
@@ -92,7 +92,7 @@ VALUES: dict[str, dict[str, float]] = {
 }
 
 CWL = "it needs the package cwl_eval (pip install ir-measures[cwl_eval])"
-SUBTOPICS = "it measures diversity, and judgements here do not say which subtopic a document is about"
+SUBTOPICS = "it measures diversity, and judgments here do not say which subtopic a document is about"
 REFUSED = {
     "P": "needs a cutoff, such as P@10",
     "R": "needs a cutoff, such as R@10",
@@ -223,7 +223,7 @@ def test_high_grades_stay_finite_and_err_refuses_them() -> None:
     qrels, run = {"q": {"a": 10_000, "b": 1}}, {"q": {"a": 2.0, "b": 1.0}}
     assert {"q": 1.0} == per_query(measures[:1], qrels, run)["nDCG(dcg='exp-log2')@10"]
     with pytest.raises(DataError, match=r"the grade 10000 is out of range for ERR, which takes grades up to 4"):
-        check_judgements(measures, qrels)
+        check_qrels(measures, qrels)
 
 
 def test_runs_that_are_compared_have_the_same_values(tmp_path: Path) -> None:

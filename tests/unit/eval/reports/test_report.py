@@ -153,17 +153,17 @@ def data_of(html: str) -> dict[str, Any]:
     return found
 
 
-def colours(value: Any) -> Any:
-    """A figure with colours that Plotly knows in place of the style sheet's."""
+def colors(value: Any) -> Any:
+    """A figure with colors that Plotly knows in place of the style sheet's."""
     if isinstance(value, dict):
-        return {key: colours(one) for key, one in value.items()}
+        return {key: colors(one) for key, one in value.items()}
     if isinstance(value, list):
-        return [colours(one) for one in value]
+        return [colors(one) for one in value]
     return "#123456" if isinstance(value, str) and re.fullmatch("<[a-z-]+>", value) else value
 
 
 def check_figures(html: str) -> dict[str, Any]:
-    """Every figure has a place and is one that Plotly takes; types need no WebGL, colours are the page's."""
+    """Every figure has a place and is one that Plotly takes; types need no WebGL, colors are the page's."""
     figures: dict[str, Any] = data_of(html)["figures"]
     places = {one["id"]: one for one in Page(html).all("div") if "plot" in (one.get("class") or "").split()}
     assert set(figures) == set(places)
@@ -173,7 +173,7 @@ def check_figures(html: str) -> dict[str, Any]:
         assert places[id]["aria-label"]
         assert {trace["type"] for trace in figure["data"]} <= {"scatter", "bar", "heatmap", "contour"}
         assert set(re.findall(r'"<([a-z-]+)>"', json.dumps(figure))) <= known
-        graph_objects.Figure(colours(figure))  # refuses what it does not know
+        graph_objects.Figure(colors(figure))  # refuses what it does not know
     return figures
 
 

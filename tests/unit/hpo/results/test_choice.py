@@ -38,7 +38,7 @@ def test_the_volume_is_that_of_the_unit_cubes_covered(table):
     assert covered == pytest.approx(hypervolume(table, ["maximize"] * 3, [0, 0, 0]))
 
 
-def test_volume_of_what_is_minimised():
+def test_volume_of_what_is_minimized():
     assert 6.0 == hypervolume(np.array([[3.0, 8.0]]), ["maximize", "minimize"], [0.0, 10.0])
     assert 0.0 == hypervolume(np.array([[3.0, 11.0]]), ["maximize", "minimize"], [0.0, 10.0])
 

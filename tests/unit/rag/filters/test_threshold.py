@@ -30,7 +30,7 @@ def table(rows):
 def pairs_of(candidates):
     return [
         [(p, s) for p, s in zip(*row, strict=True) if p >= 0]
-        for row in zip(candidates.positions.tolist(), candidates.scores.tolist(), strict=True)
+        for row in zip(candidates.documents.tolist(), candidates.scores.tolist(), strict=True)
     ]
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from rag import Candidates, Corpus, Document, ModelError, Query, Training
 from rag.learning.features import assembled, from_list, from_scores, union
-from rag.learning.judgements import Gains, paired_gain
+from rag.learning.gains import Gains, paired_gain
 from rag.learning.lambdamart import LambdaMART, fit_lambdamart
 from rag.learning.listwise import Linear, Scaling, fit_linear
 from rag.learning.unseen import N_FOLDS, Unseen
@@ -46,7 +46,7 @@ def test_parts_are_of_like_size():
 
 def test_candidates_are_those_of_all_lists():
     found = union([table([[4, 2, 9]], [[3, 2, 1]]), table([[2, 7, -1]], [[9, 8, 0]])], 2)
-    assert [[2, 4, 7]] == found.positions.tolist()
+    assert [[2, 4, 7]] == found.documents.tolist()
 
 
 def test_a_list_says_what_a_plain_loop_says():

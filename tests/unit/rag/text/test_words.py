@@ -14,7 +14,7 @@ from rag.retrievers import BM25
 from rag.text.analyzer import Analyzer
 from rag.text.detect import read
 from rag.text.languages import LANGUAGES
-from rag.text.normal import is_blank, normalised
+from rag.text.normal import is_blank, normalized
 from rag.text.words import _NOT_ALPHABETIC, _WORD, _patterns, cut, words_of
 
 SENTENCES = {
@@ -70,16 +70,16 @@ def test_so_it_is_in_a_corpus_of_its_language(name):
 
 @given(TEXTS, st.booleans(), st.booleans())
 def test_a_normal_form_is_its_own_and_that_of_all_that_is_equal(text, fold, turkic):
-    expected = normalised(text, fold=fold, turkic=turkic)
-    assert expected == normalised(expected, fold=fold, turkic=turkic)
+    expected = normalized(text, fold=fold, turkic=turkic)
+    assert expected == normalized(expected, fold=fold, turkic=turkic)
     for form in ("NFC", "NFD"):
-        assert expected == normalised(unicodedata.normalize(form, text), fold=fold, turkic=turkic)
+        assert expected == normalized(unicodedata.normalize(form, text), fold=fold, turkic=turkic)
 
 
 def test_every_letter_has_a_normal_form_by_the_quick_way_too():
     for code in [*range(0xD800), *range(0xE000, 0x30000)]:
-        text = normalised(chr(code))
-        assert text == normalised(text), hex(code)
+        text = normalized(chr(code))
+        assert text == normalized(text), hex(code)
         if not _NOT_ALPHABETIC.search(text):
             assert _patterns()[1].findall(text) == _WORD.findall(text), hex(code)
 
@@ -87,7 +87,7 @@ def test_every_letter_has_a_normal_form_by_the_quick_way_too():
 @given(TEXTS, TEXTS, TEXTS)
 def test_the_words_of_a_query_are_among_those_of_a_text_that_contains_it(before, query, after):
     text = " ".join([before, query, after])
-    assert set(cut(normalised(query), singles=False)) <= set(cut(normalised(text)))
+    assert set(cut(normalized(query), singles=False)) <= set(cut(normalized(text)))
 
 
 @pytest.mark.parametrize(
@@ -101,7 +101,7 @@ def test_the_words_of_a_query_are_among_those_of_a_text_that_contains_it(before,
     ],
 )
 def test_words_are_cut(text, expected):
-    assert expected == cut(normalised(text))
+    assert expected == cut(normalized(text))
 
 
 def test_words_for_comparing_are_letters_where_there_are_no_spaces():

@@ -10,7 +10,7 @@ import pytest
 from rag import ConfigError, Corpus, Document, FitContext, ModelError, Passages, Query
 from rag.errors import DataError
 from rag.learning.training import Training
-from rag.rerankers import AnchorQueryFactors, CallableScorer, MatrixFactorisation
+from rag.rerankers import AnchorQueryFactors, CallableScorer, MatrixFactorization
 from rag.rerankers.cur.anchor_queries import anchor_queries, fold_in
 from rag.rerankers.cur.anchors import choose_anchors
 from rag.rerankers.cur.matrix import score_matrix
@@ -149,7 +149,7 @@ def test_anchor_queries_from_a_file_and_from_the_corpus(tmp_path):
 def test_what_it_needs_hangs_on_where_queries_come_from():
     assert {"corpus", "training"} == AnchorQueryFactors().needs
     assert {"corpus"} == AnchorQueryFactors(queries="corpus_sample").needs
-    assert {"corpus"} == MatrixFactorisation(embedder=WordEmbedder(), queries="corpus_sample").needs
+    assert {"corpus"} == MatrixFactorization(embedder=WordEmbedder(), queries="corpus_sample").needs
 
 
 def test_anchors_are_chosen_once_each_and_what_explains_most_comes_first():
@@ -202,7 +202,7 @@ def test_alternating_least_squares_completes_a_matrix_and_leaves_the_unscored_al
 @pytest.mark.parametrize("variant", ["inductive", "transductive"])
 def test_a_sparse_matrix_costs_what_it_says(variant):
     judge, given = Judge(), context()
-    factors = MatrixFactorisation(embedder=WordEmbedder(), variant=variant, count=5, per_query=7, rank=4)
+    factors = MatrixFactorization(embedder=WordEmbedder(), variant=variant, count=5, per_query=7, rank=4)
     fitted = CallableScorer(judge)
     given.fit(fitted)
     factors.build(given, fitted)
@@ -210,7 +210,7 @@ def test_a_sparse_matrix_costs_what_it_says(variant):
     assert (30, 4) == factors.vectors.shape
     assert np.isfinite(factors.vectors).all()
     with pytest.raises(ConfigError, match="scoring 35 "):
-        MatrixFactorisation(embedder=WordEmbedder(), count=5, per_query=7, max_calls=34).build(given, fitted)
+        MatrixFactorization(embedder=WordEmbedder(), count=5, per_query=7, max_calls=34).build(given, fitted)
 
 
 def test_passages_of_every_query_are_the_nearest_and_random_others():
@@ -224,7 +224,7 @@ def test_passages_of_every_query_are_the_nearest_and_random_others():
         assert set(near.tolist()) <= set(own)
 
 
-@pytest.mark.parametrize("factors", [AnchorQueryFactors, partial(MatrixFactorisation, embedder=WordEmbedder())])
+@pytest.mark.parametrize("factors", [AnchorQueryFactors, partial(MatrixFactorization, embedder=WordEmbedder())])
 def test_other_queries_in_the_file_make_other_factors(factors, tmp_path):
     file = tmp_path / "queries.txt"
     found = set()

@@ -123,7 +123,7 @@ def test_the_pseudo_inverse_is_that_of_numpy_and_cuts_small_values(offset):
     targets = (vectors @ weights[..., None])[..., 0]
     if offset:
         vectors -= vectors.mean(axis=1, keepdims=True)
-    solver = PseudoInverse(rcond=1e-4, centre=bool(offset))
+    solver = PseudoInverse(rcond=1e-4, center=bool(offset))
     grown(solver, [12, 8], (vectors, np.zeros((2, 20, 0)), targets + offset))
     _, found = solver.solve()
     level = targets.mean(axis=1, keepdims=True) if offset else 0

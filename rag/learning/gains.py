@@ -1,4 +1,4 @@
-"""Judgements of training queries laid over tables of candidates."""
+"""Judgments of training queries laid over tables of candidates."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ class Gains:
 
     Args:
         queries: The queries.
-        judgements: Grade by document id by query id.
-        corpus: Where the documents are; judgements of others, or of deleted ones, count for nothing.
+        judgments: Grade by document id by query id.
+        corpus: Where the documents are; judgments of others, or of deleted ones, count for nothing.
     """
 
-    def __init__(self, queries: Sequence[Query], judgements: Mapping[str, Mapping[str, int]], corpus: Corpus) -> None:
+    def __init__(self, queries: Sequence[Query], judgments: Mapping[str, Mapping[str, int]], corpus: Corpus) -> None:
         rows, positions, grades = [], [], []
         self.missing = 0
         """Relevant documents that the corpus does not have."""
         for row, query in enumerate(queries):
-            for id, grade in judgements.get(query.id, {}).items():
+            for id, grade in judgments.get(query.id, {}).items():
                 position = corpus.position(id) if grade > 0 else None
                 self.missing += grade > 0 and position is None
                 if position is not None:
@@ -46,13 +46,13 @@ class Gains:
 
     def of(self, candidates: Candidates) -> Floats:
         """Gain of each candidate, float32 [n, k]; 0 for what is not relevant, or that nobody judged."""
-        gains, _ = in_list(self.table, candidates.positions)
+        gains, _ = in_list(self.table, candidates.documents)
         return np.asarray(np.nan_to_num(gains, nan=0.0), dtype=np.float32)
 
     def ndcg(self, ranked: Candidates) -> Floats:
         """nDCG@10 of each query, float64 [n], linear gain as trec_eval has it; NaN where nothing is relevant."""
         head = ranked.head(_DEPTH)
-        got = self.of(head) @ _DISCOUNT[: head.positions.shape[1]]
+        got = self.of(head) @ _DISCOUNT[: head.documents.shape[1]]
         best = np.where(self.table.mask, self.table.scores, 0)[:, :_DEPTH]
         ideal = best @ _DISCOUNT[: best.shape[1]]
         return np.where(ideal > 0, got / np.where(ideal > 0, ideal, 1), np.nan)

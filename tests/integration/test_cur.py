@@ -52,7 +52,7 @@ def test_a_tuned_blend_takes_the_weight_that_ranks_training_queries_best(dataset
     def weight(scorer, **arguments):
         return fitted(dataset, Rerank(scorer=CallableScorer(scorer), blend="tuned"), **arguments).stages[0]._weight
 
-    assert 0 == weight(oracle)
+    assert weight(oracle) == 0
     assert weight(liar) == 1
     embedder = LSA(dim=8)
     cur = CUR(
@@ -101,8 +101,8 @@ def test_axn_puts_scores_on_the_encoders_scale(dataset):
     stage = AXN(scorer=Told(shifted), factors=factors, budget=6, rounds=2, interpolation=0.5)
     fitted(dataset, stage)
     kept["alpha"], kept["beta"] = stage._alignment
-    assert pytest.approx(-40, abs=0.05) == kept["alpha"]
-    assert pytest.approx(1 / 7, abs=1e-3) == kept["beta"]
+    assert kept["alpha"] == pytest.approx(-40, abs=0.05)
+    assert kept["beta"] == pytest.approx(1 / 7, abs=1e-3)
     falling = AXN(scorer=Told(lambda pairs: -shifted(pairs)), factors=EmbeddingFactors(embedder=embedder), rounds=2)
     with pytest.raises(ConfigError, match="alignment: 'training': the scorer's scores do not rise with the encoder's"):
         fitted(dataset, falling)
@@ -173,13 +173,13 @@ def test_killed_while_scoring_it_goes_on_where_it_was(tmp_path):
     child.kill()
     child.wait()
     child.stdout.close()
-    assert ["score_matrix unfinished"] == [f"{entry.kind} {entry.about}" for entry in Store(tmp_path).entries()]
+    assert [f"{entry.kind} {entry.about}" for entry in Store(tmp_path).entries()] == ["score_matrix unfinished"]
     again = subprocess.run([*command, "fast"], capture_output=True, text=True, check=False)
-    assert 0 == again.returncode, again.stderr
-    assert "calls 880" == again.stdout.strip()
+    assert again.returncode == 0, again.stderr
+    assert again.stdout.strip() == "calls 880"
     start = time.monotonic()
     third = subprocess.run([*command, "fast"], capture_output=True, text=True, check=False)
-    assert "calls 0" == third.stdout.strip(), third.stderr
+    assert third.stdout.strip() == "calls 0", third.stderr
     assert time.monotonic() - start < 60
 
 
@@ -205,7 +205,7 @@ def test_filters_hold_all_over_the_corpus():
         for year in (0, 3):
             found = pipeline.search(["a b", "c d e"], filter={"year": year})
             for result in found:
-                assert {year} == {hit.document.metadata["year"] for hit in result}
+                assert {hit.document.metadata["year"] for hit in result} == {year}
                 assert len(result) >= (8 if isinstance(stage, CUR) and stage.strategy == "fixed" else 12)
         free = pipeline.search("a b")
         assert len({hit.document.metadata["year"] for hit in free}) > 1

@@ -55,8 +55,8 @@ def test_it_is_evaluated_saved_updated_and_told(tmp_path):
     with Pipeline.editing(tmp_path / "index") as edited:
         gone = edited.corpus.ids([int(before.documents[0, 0])])[0]
         edited.delete([gone])
-        assert 1 == edited.add_qrels(
-            Training([Query("new", "what is a walrus")], {"new": {edited.corpus.ids([1])[0]: 1}})
+        assert (
+            edited.add_qrels(Training([Query("new", "what is a walrus")], {"new": {edited.corpus.ids([1])[0]: 1}})) == 1
         )
     changed = Pipeline.load(tmp_path / "index")
     assert gone not in {hit.document.id for hit in changed.search(batch.queries[0])}

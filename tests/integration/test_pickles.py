@@ -126,12 +126,12 @@ def check(pipeline):
     expected = answers(pipeline)
     assert any(expected)
     for twin in twins(pipeline):
-        assert expected == answers(twin)
+        assert answers(twin) == expected
         assert pipeline.fingerprint == twin.fingerprint
     for path, part in pipeline.spec.walk():
         for twin in twins(part):
             assert type(part) is type(twin), path
-    assert expected == answers(pipeline)  # and it is as it was
+    assert answers(pipeline) == expected  # and it is as it was
 
 
 @pytest.mark.parametrize("name", RETRIEVERS)

@@ -107,7 +107,7 @@ def test_asked_again_nothing_is_computed_and_all_is_alike(tmp_path: Path) -> Non
     batch, found = ask(chain().fit(DOCUMENTS, store=store), QUERIES, store)
     assert same(expected, found)
     computed = CountingWords.queries, LengthScorer.pairs
-    assert (2 * len(QUERIES), 2 * 20 * len(QUERIES)) == computed
+    assert computed == (2 * len(QUERIES), 2 * 20 * len(QUERIES))
     store.close()
 
     other = Store(tmp_path)
@@ -126,7 +126,7 @@ def test_lists_are_shared_by_query_and_scores_by_pair(tmp_path: Path) -> None:
     store = Store(tmp_path)
     pipeline = chain().fit(DOCUMENTS, store=store)
     ask(pipeline, QUERIES[:5], store)
-    assert 5 == CountingWords.queries
+    assert CountingWords.queries == 5
     _, found = ask(pipeline, QUERIES, store)
     assert len(QUERIES) == CountingWords.queries
     assert same(ask(chain().fit(DOCUMENTS), QUERIES, None)[1], found)
@@ -141,12 +141,12 @@ def test_a_stage_learns_from_what_comes_before_it(tmp_path: Path) -> None:
     plain = chain(learner=True).fit(DOCUMENTS, training=training)
     store = Store(tmp_path)
     first = chain(learner=True).fit(DOCUMENTS, training=training, store=store)
-    assert 2 == Learner.fitted
+    assert Learner.fitted == 2
     pairs = LengthScorer.pairs
     second = chain(learner=True).fit(DOCUMENTS, training=training, store=store)
     assert "stage fake_learner" in second.reused
     other = chain(budget=15, learner=True).fit(DOCUMENTS, training=training, store=store)
-    assert 3 == Learner.fitted  # behind another budget it is another
+    assert Learner.fitted == 3  # behind another budget it is another
     assert pairs == LengthScorer.pairs  # whose pairs were all known
     limits = [p.stages[1]._limit for p in (plain, first, second, other)]  # type: ignore[attr-defined]
     assert limits[0] == limits[1] == limits[2] != limits[3]
@@ -200,7 +200,7 @@ def test_processes_evaluating_at_once_compute_everything_exactly_once(tmp_path: 
     workers = [subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for _ in range(4)]
     for worker in workers:
         assert worker.stdout is not None
-        assert "ready\n" == worker.stdout.readline()
+        assert worker.stdout.readline() == "ready\n"
     for worker in workers:
         assert worker.stdin is not None
         worker.stdin.write("go\n")
@@ -208,8 +208,8 @@ def test_processes_evaluating_at_once_compute_everything_exactly_once(tmp_path: 
     rows = [worker.communicate(timeout=120)[0].split() for worker in workers]
     documents, queries, pairs, reused = (sum(int(row[n]) for row in rows) for n in range(4))
     assert (60, len(QUERIES), 20 * len(QUERIES)) == (documents, queries, pairs)
-    assert 3 * 2 == reused  # of BM25 and the index, one process made each, three found it
-    assert 1 == len({row[4] for row in rows})
+    assert reused == 3 * 2  # of BM25 and the index, one process made each, three found it
+    assert len({row[4] for row in rows}) == 1
 
 
 class Asker(Stage):
@@ -242,7 +242,7 @@ def test_vectors_that_a_kept_list_has_paid_for_are_not_booked_again(tmp_path: Pa
         pipeline.run(batch)
         texts.append({name: costs.texts_embedded for name, costs in batch.ledger.stages.items()})
     ten, all_ = ({"retriever": n, "stages.0 fake_asker": 0} for n in (10, len(QUERIES)))
-    assert [ten, ten, all_, all_] == texts
+    assert texts == [ten, ten, all_, all_]
     store.close()
 
 
@@ -266,12 +266,12 @@ def test_what_is_learned_is_of_the_filters_and_turns_of_the_training_queries(tmp
     ]
     for queries in trainings:
         chain(learner=True).fit(documents, training=Training(queries, QRELS), store=Store(tmp_path))
-    assert 4 == Learner.fitted
+    assert Learner.fitted == 4
     swapped = [Document(one.id, one.text, {"half": 1 - one.metadata["half"]}) for one in documents]
     chain(learner=True).fit(swapped, training=Training(trainings[1], QRELS), store=Store(tmp_path))
-    assert 5 == Learner.fitted
+    assert Learner.fitted == 5
     chain(learner=True).fit(documents, training=Training(trainings[1], QRELS), store=Store(tmp_path))
-    assert 5 == Learner.fitted
+    assert Learner.fitted == 5
 
 
 class Taught(WordEmbedder):

@@ -69,7 +69,7 @@ def test_neighbours_are_the_nearest_without_the_passage_itself():
     np.fill_diagonal(cosines, -np.inf)
     expected = np.argsort(-cosines, axis=1, kind="stable")[:, :5]
     assert expected.tolist() == nearest_neighbors(vectors, 5).tolist()
-    assert [[1, -1, -1], [0, -1, -1]] == nearest_neighbors(vectors[:2], 3).tolist()
+    assert nearest_neighbors(vectors[:2], 3).tolist() == [[1, -1, -1], [0, -1, -1]]
 
 
 def test_one_graph_serves_all_budgets(tmp_path):
@@ -86,8 +86,8 @@ def test_one_graph_serves_all_budgets(tmp_path):
         scorer = TableScorer()
         stage = GraphAdaptive(scorer=scorer, embedder=Counting(), neighbours=2, budget=budget)
         stage.fit(FitContext(corpus, Passages.whole(corpus), store=Store(tmp_path)))
-        assert 9 == Counting.calls
-    assert ["embeddings", "graph"] == sorted(entry.kind for entry in Store(tmp_path).entries())
+        assert Counting.calls == 9
+    assert sorted(entry.kind for entry in Store(tmp_path).entries()) == ["embeddings", "graph"]
 
 
 def test_more_cannot_be_kept_than_was_paid_for():

@@ -53,7 +53,7 @@ def test_it_learns_what_is_right_and_survives_saving(model, tmp_path):
     made = pipeline(sources=[Feedback(), QueryMemory()], model=model).fit(CORPUS, training=questions(80))
     test = questions(24, "q")
     plain = Pipeline(retriever=Hybrid(retrievers=[BM25(), Dense(embedder=WordEmbedder())])).fit(CORPUS)
-    assert "with memory" == made.stages[0].choice.chosen
+    assert made.stages[0].choice.chosen == "with memory"
     assert quality(made, test) > quality(plain, test) + 0.2
     batch = QueryBatch(test.queries)
     check_candidates(made.run(batch), made.passages, 24, 100)
@@ -63,7 +63,7 @@ def test_it_learns_what_is_right_and_survives_saving(model, tmp_path):
     assert "stages.0 learned_rank" in hit.keys
     assert sum(made.stages[0].importances.values()) == pytest.approx(1)
     report = made.stages[0].learned_report()
-    assert ["as it came", "without memory", "with memory"] == [one["name"] for one in report["options"]]
+    assert [one["name"] for one in report["options"]] == ["as it came", "without memory", "with memory"]
     assert report["dependence"]
 
 
@@ -98,7 +98,7 @@ def test_memory_that_misleads_is_left_out():
     other = questions(40, "d", right=lambda topic, number: topic + 16 + 8 * (number % 3))
     judged = Training(training.queries, training.qrels, other)
     made = pipeline(sources=[QueryMemory()]).fit(CORPUS, training=judged)
-    assert "with memory" != made.stages[0].choice.chosen
+    assert made.stages[0].choice.chosen != "with memory"
     assert "what does not win by a standard error is left out" in made.stages[0].notes()[0]
     forced = pipeline(sources=[QueryMemory()], guard=False).fit(CORPUS, training=judged)
     assert quality(forced, other) < quality(made, other)
@@ -115,7 +115,7 @@ def test_what_was_chosen_as_it_came_costs_nothing():
 
 def test_few_questions_leave_the_list_as_it_came():
     made = pipeline(sources=[QueryMemory()]).fit(CORPUS, training=questions(10))
-    assert "as it came" == made.stages[0].choice.chosen
+    assert made.stages[0].choice.chosen == "as it came"
     assert "10 of 10 training queries" in made.stages[0].notes()[0]
     assert made.search("about topic3")
 
@@ -131,7 +131,7 @@ def test_judgments_of_deleted_documents_count_for_nothing():
     training = questions(60)
     gone = Training(training.queries, {id: judged | {"gone": 1} for id, judged in training.qrels.items()})
     made = pipeline(sources=[QueryMemory()]).fit(CORPUS, training=gone)
-    assert 60 == made.stages[0].learned_report()["training"]["missing"]
+    assert made.stages[0].learned_report()["training"]["missing"] == 60
     made.delete(["3"])
     assert "3" not in {hit.document.id for hit in made.search("about topic3")}
 
@@ -144,5 +144,5 @@ def test_lists_weigh_what_questions_say():
     assert made.search("about topic3")
     few = Hybrid(retrievers=[BM25(), Dense(embedder=WordEmbedder())], fusion=Learned())
     Pipeline(retriever=few).fit(CORPUS, training=questions(5))
-    assert [[1.0, 0.0], [1.0, 0.0]] == few.fusion._weights.tolist()
+    assert few.fusion._weights.tolist() == [[1.0, 0.0], [1.0, 0.0]]
     assert "weighs all lists alike: 5 training queries" in few.fusion.notes()[0]

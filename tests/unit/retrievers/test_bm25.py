@@ -105,23 +105,23 @@ def test_words_are_told_as_the_arguments_say():
         table = fitted(texts, **{"stemmer": None, "stopwords": None} | arguments).retrieve(batch(query))
         return sorted(set(table.documents[0].tolist()) - {-1})
 
-    assert [0] == positions("running")
-    assert [0] == positions("Running", lowercase=False)
-    assert [] == positions("running", lowercase=False)
-    assert [0, 1] == positions("runs", stemmer="english")
-    assert [1] == positions("the")
-    assert [] == positions("the", stopwords="en")
-    assert [] == positions("the", stopwords=["the"])
-    assert [2] == positions("x")
-    assert [] == positions("x", token_pattern=r"\b\w\w+\b")
-    assert [3] == positions("co")
-    assert [] == positions("co", token_pattern=r"[\w-]+")
-    assert [3] == positions("co-op", token_pattern=r"([\w-]+)")
+    assert positions("running") == [0]
+    assert positions("Running", lowercase=False) == [0]
+    assert positions("running", lowercase=False) == []
+    assert positions("runs", stemmer="english") == [0, 1]
+    assert positions("the") == [1]
+    assert positions("the", stopwords="en") == []
+    assert positions("the", stopwords=["the"]) == []
+    assert positions("x") == [2]
+    assert positions("x", token_pattern=r"\b\w\w+\b") == []
+    assert positions("co") == [3]
+    assert positions("co", token_pattern=r"[\w-]+") == []
+    assert positions("co-op", token_pattern=r"([\w-]+)") == [3]
 
 
 def test_passages_without_a_shared_word_are_not_returned():
     found = fitted(["cat dog", "cat", "fish"]).retrieve(batch("cat", "bird", "fish bird", ""))
-    assert [2, 0, 1, 0] == found.counts.tolist()
+    assert found.counts.tolist() == [2, 0, 1, 0]
 
 
 def test_large_batches_are_scored_in_blocks(monkeypatch):
@@ -134,7 +134,7 @@ def test_large_batches_are_scored_in_blocks(monkeypatch):
         BM25, "_scores", lambda self, queries: blocks.append(queries.shape[0]) or original(self, queries)
     )
     actual = retriever.retrieve(batch(*QUERIES))
-    assert [3, 3, 3, 3, 3, 1] == blocks
+    assert blocks == [3, 3, 3, 3, 3, 1]
     assert expected.documents.tolist() == actual.documents.tolist()
     assert expected.scores.tolist() == actual.scores.tolist()
 
@@ -155,7 +155,7 @@ def test_large_batches_are_scored_in_blocks(monkeypatch):
 def test_patterns_that_cannot_be_used_are_refused_at_once(arguments, expected):
     with pytest.raises(ConfigError) as caught:
         BM25(**arguments)
-    assert expected == str(caught.value)
+    assert str(caught.value) == expected
 
 
 @pytest.mark.parametrize(

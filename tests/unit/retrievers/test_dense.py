@@ -124,8 +124,8 @@ def test_a_zero_vector_scores_zero_and_a_zero_query_finds_nothing():
     vectors = VECTORS.copy()
     vectors[3] = vectors[399] = 0
     found = ask(fitted(10, vectors, top_k=10), [398, 399])
-    assert [10, 0] == found.counts.tolist()
-    assert [0.0] == found.scores[0][found.documents[0] == 3].tolist()
+    assert found.counts.tolist() == [10, 0]
+    assert found.scores[0][found.documents[0] == 3].tolist() == [0.0]
     assert np.isfinite(found.scores[0]).all()
 
 
@@ -136,12 +136,12 @@ def test_vectors_that_are_not_finite_are_refused_with_the_documents_name(bad):
     with pytest.raises(ModelError) as caught:
         fitted(20, vectors)
     assert (
-        "the embedder 'fake_table' gave NaN or infinite values for 2 of 20 passages, the first one of document 'd7'"
-        == str(caught.value)
+        str(caught.value)
+        == "the embedder 'fake_table' gave NaN or infinite values for 2 of 20 passages, the first one of document 'd7'"
     )
     with pytest.raises(ModelError) as caught:
         ask(fitted(7, vectors), [1, 9])
-    assert "the embedder 'fake_table' gave NaN or infinite values for query 'q9'" == str(caught.value)
+    assert str(caught.value) == "the embedder 'fake_table' gave NaN or infinite values for query 'q9'"
 
 
 def test_vectors_of_the_wrong_shape_are_refused():
@@ -156,7 +156,7 @@ def test_vectors_of_the_wrong_shape_are_refused():
     corpus = Corpus.from_documents([Document("a", "0"), Document("b", "1")])
     with pytest.raises(ModelError) as caught:
         dense.fit(FitContext(corpus, Passages.whole(corpus)))
-    assert "the embedder 'short' gave an array of shape (1, 12) for 2 texts, expected (2, 12)" == str(caught.value)
+    assert str(caught.value) == "the embedder 'short' gave an array of shape (1, 12) for 2 texts, expected (2, 12)"
 
 
 def test_queries_of_another_dimension_are_refused():
@@ -177,7 +177,7 @@ def message_of(action):
 
 def test_more_clusters_than_vectors_are_refused():
     expected = "n_clusters: 'ivf_flat': n_clusters must be at most the number of vectors (20), got 21"
-    assert expected == message_of(lambda: IVFFlat(n_clusters=21).build(VECTORS[:20]))
+    assert message_of(lambda: IVFFlat(n_clusters=21).build(VECTORS[:20])) == expected
     exact_anyway = ask(fitted(20, index=IVFFlat(n_clusters=20, n_probe=20)), range(20))
     assert list(range(20)) == exact_anyway.documents[:, 0].tolist()
 
@@ -186,7 +186,7 @@ def test_more_clusters_than_vectors_are_refused():
 def test_clusters_are_as_many_as_the_vectors_can_fill(n, expected):
     index = IVFFlat()
     index.build(VECTORS[:n])
-    assert expected == index._index.nlist
+    assert index._index.nlist == expected
 
 
 @pytest.mark.parametrize(

@@ -116,7 +116,7 @@ def test_the_passage_is_that_of_the_list_that_contributes_most():
     other = Candidates.from_scores(np.array([[6, 5]]), np.array([[2.0, 1.0]]), np.array([[61, 51]]))
     found = fuse([one, other], [1.0, 1.0], RRF(), 10)
     assert ([[5, 6]], [[50, 61]]) == (found.documents.tolist(), found.passages.tolist())
-    assert [[51, 61]] == fuse([one, other], [1.0, 5.0], RRF(k=1), 10).passages[:, np.argsort([6, 5])].tolist()
+    assert fuse([one, other], [1.0, 5.0], RRF(k=1), 10).passages[:, np.argsort([6, 5])].tolist() == [[51, 61]]
 
 
 def test_retrievers_are_asked_and_told_apart_in_explanations():
@@ -126,11 +126,11 @@ def test_retrievers_are_asked_and_told_apart_in_explanations():
     context.fit(hybrid)
     batch = QueryBatch([Query("1", "cat"), Query("2", "bird")], trace={})
     found = hybrid.retrieve(batch)
-    assert [[1, 0], [-1, -1]] == found.documents.tolist()
+    assert found.documents.tolist() == [[1, 0], [-1, -1]]
     first, second = batch.trace["retriever.0 bm25"].scores[0]
     assert found.scores[0].tolist() == pytest.approx([3.0, 2 * second / first])  # the list has room: scaled from 0
-    assert ["retriever.0 bm25", "retriever.1 bm25"] == list(batch.trace)
-    assert [2, 1] == [int(table.counts[0]) for table in batch.trace.values()]
+    assert list(batch.trace) == ["retriever.0 bm25", "retriever.1 bm25"]
+    assert [int(table.counts[0]) for table in batch.trace.values()] == [2, 1]
 
 
 def test_identical_retrievers_are_fitted_once(monkeypatch):
@@ -140,8 +140,8 @@ def test_identical_retrievers_are_fitted_once(monkeypatch):
     corpus = Corpus.from_documents([Document("a", "cat dog"), Document("b", "cat")])
     hybrid = Hybrid(retrievers=[BM25(), BM25(), BM25(k1=2.0)])
     FitContext(corpus, Passages.whole(corpus)).fit(hybrid)
-    assert 2 == len(fits)
-    assert 2 == hybrid.retrieve(QueryBatch([Query("1", "cat")])).counts[0]
+    assert len(fits) == 2
+    assert hybrid.retrieve(QueryBatch([Query("1", "cat")])).counts[0] == 2
 
 
 @pytest.mark.parametrize("weights", [[1], [1, 2, 3]])

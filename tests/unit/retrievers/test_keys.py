@@ -76,7 +76,7 @@ def test_one_document_that_fills_the_list_does_not_hide_the_others():
     table = best_documents(
         lambda rows, k, allowed: top_k_of_scores(scores[rows], k), passages_of(owners), 5, batch_of(1)
     )
-    assert [[0, 1, 2, 3, 4]] == table.documents.tolist()
+    assert table.documents.tolist() == [[0, 1, 2, 3, 4]]
 
 
 def test_only_queries_that_came_up_short_are_asked_again():
@@ -91,9 +91,9 @@ def test_only_queries_that_came_up_short_are_asked_again():
         return top_k_of_scores(scores[rows], k)
 
     table = best_documents(search, passages_of(owners), 3, batch_of(3))
-    assert [[1, 2, 3], [0, 1, 2], [1, 2, 3]] == table.documents.tolist()
+    assert table.documents.tolist() == [[1, 2, 3], [0, 1, 2], [1, 2, 3]]
     assert slice(None) == asked[0]
-    assert {(1,)} == {tuple(rows) for rows in asked[1:]}
+    assert {tuple(rows) for rows in asked[1:]} == {(1,)}
 
 
 def test_an_index_that_gives_up_early_is_not_asked_for_ever():
@@ -107,7 +107,7 @@ def test_an_index_that_gives_up_early_is_not_asked_for_ever():
         return keys, np.where(keys >= 0, 1.0, -np.inf).astype(np.float32)
 
     table = best_documents(search, passages_of(owners), 2, batch_of(1))
-    assert [[0]] == table.documents.tolist()
+    assert table.documents.tolist() == [[0]]
     assert len(asked) <= 3
 
 
@@ -117,4 +117,4 @@ def test_more_than_there_is_gives_all(top_k):
     table = best_documents(
         lambda rows, k, allowed: top_k_of_scores(scores[rows], k), passages_of([0, 1, 2]), top_k, batch_of(1)
     )
-    assert [[0, 2, 1][:top_k]] == table.documents.tolist()
+    assert table.documents.tolist() == [[0, 2, 1][:top_k]]

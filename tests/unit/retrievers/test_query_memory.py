@@ -135,7 +135,7 @@ def test_filters_and_deleted_documents_are_honoured():
     memory = fitted(QueryMemory(embedder=WordEmbedder()), documents)
     queries = [Query("q", "warm cat dog", filter={"even": False}), Query("r", "warm cat dog fish")]
     found = memory.retrieve(QueryBatch(queries))
-    assert {1, 3} == set(as_dict(found, 0))
+    assert set(as_dict(found, 0)) == {1, 3}
     assert 0 not in as_dict(found, 1)
 
 
@@ -152,8 +152,8 @@ def test_documents_come_and_go_and_judgments_enter_at_once(tmp_path):
     found = as_dict(memory.retrieve(QueryBatch([Query("q", "warm cat")])), 0)
     assert made.corpus.position("0") in found
     more = Training([Query("u1", "small hamster")], {"u1": {"new": 1}})
-    assert 1 == made.add_qrels(more, weight=0.5)
-    assert 0 == made.add_qrels(more, weight=0.5)
+    assert made.add_qrels(more, weight=0.5) == 1
+    assert made.add_qrels(more, weight=0.5) == 0
     found = memory.retrieve(QueryBatch([Query("q", "small hamster")]))
     assert made.corpus.position("new") == found.documents[0, 0]
     assert found.scores[0, 0] == pytest.approx(0.5 * 0.5, rel=1e-5)
@@ -175,7 +175,7 @@ def test_what_is_saved_is_what_is_loaded(tmp_path):
     assert (judged.ids, judged.texts, judged.documents) == (again.ids, again.texts, again.documents)
     assert judged.gains.toarray().tolist() == again.gains.toarray().tolist()
     assert judged.vectors.tolist() == again.vectors.tolist()
-    assert ["t0", "t1", "t2", "t3"] == again.ids
+    assert again.ids == ["t0", "t1", "t2", "t3"]
 
 
 def test_another_model_is_noticed(tmp_path):
@@ -205,6 +205,8 @@ def test_values_are_looked_up():
 
     table = sp.csr_array(np.array([[0, 1.5, 0], [0, 0, 0], [2, 0, 3.0]]))
     table.sort_indices()
-    assert [[1.5, 0, 0], [0, 0, 0], [3.0, 2.0, 0]] == lookup(
-        table, np.array([[1, 0, -1], [0, 1, 2], [2, 0, -1]])
-    ).tolist()
+    assert lookup(table, np.array([[1, 0, -1], [0, 1, 2], [2, 0, -1]])).tolist() == [
+        [1.5, 0, 0],
+        [0, 0, 0],
+        [3.0, 2.0, 0],
+    ]

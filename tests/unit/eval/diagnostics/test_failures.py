@@ -48,8 +48,10 @@ def test_every_fault_is_booked_on_the_stage_that_made_it():
         (one["mode"], one["stage"]) for one in found["apples"]
     }
     missed = next(one for one in found["pears"] if one["mode"] == "missed")
-    assert {"mode": "missed", "stage": "retriever", "documents": 1} == {
-        k: missed[k] for k in ("mode", "stage", "documents")
+    assert {k: missed[k] for k in ("mode", "stage", "documents")} == {
+        "mode": "missed",
+        "stage": "retriever",
+        "documents": 1,
     }
     # With d9 alone in place nDCG@2 is 1 / (1 + 1/log2(3)): the rest is what d0 would have added.
     assert missed["loss"] == pytest.approx(1 - 1 / (1 + 1 / np.log2(3)))
@@ -123,11 +125,11 @@ def test_what_is_returned_below_others_or_below_the_cutoff_is_ranked_low():
     found = measured(retriever=BM25(top_k=10), measures=["nDCG@2"]).failures
     # Apples: d0, d1 on top, as good as it gets, but d8 is the ninth, below the cutoff; pears has d9 on top.
     low = {query: one for query, faults in found.items() for one in faults if one["mode"] == "low"}
-    assert {"apples": 1} == {query: one["documents"] for query, one in low.items()}
-    assert 0 == low["apples"]["loss"]
+    assert {query: one["documents"] for query, one in low.items()} == {"apples": 1}
+    assert low["apples"]["loss"] == 0
     queries, qrels = [Query("apples", "apple")], {"apples": {"d2": 1, "d1": 1}}
     found = measured(queries, qrels, retriever=BM25(top_k=10), measures=["nDCG@10"]).failures
-    assert [("low", 1)] == [(one["mode"], one["documents"]) for one in found["apples"]]  # 2 and 3, for 1 and 2
+    assert [(one["mode"], one["documents"]) for one in found["apples"]] == [("low", 1)]  # 2 and 3, for 1 and 2
 
 
 def test_a_measure_of_sets_knows_no_order_only_what_is_not_wanted():
@@ -137,12 +139,12 @@ def test_a_measure_of_sets_knows_no_order_only_what_is_not_wanted():
         for query, faults in evaluation.failures.items()
     }
     # Apple is in all but d9; for nothing anything is too much.
-    assert {"apples", "pears", "nothing"} == set(found)
-    assert {("unwanted", 0): 1.0} == found["nothing"]
-    assert {("unwanted", 0): pytest.approx(1 - 3 / 10)} == found["apples"]
+    assert set(found) == {"apples", "pears", "nothing"}
+    assert found["nothing"] == {("unwanted", 0): 1.0}
+    assert found["apples"] == {("unwanted", 0): pytest.approx(1 - 3 / 10)}
     modes = {one["mode"]: one for one in evaluation.metrics["failures"]}
     assert "low" not in modes
-    assert "returned with what is not relevant" == words("unwanted", None)
+    assert words("unwanted", None) == "returned with what is not relevant"
     assert evaluation.mean("SetP") + sum(one["loss"] for one in modes.values()) == pytest.approx(1)
 
 
@@ -151,9 +153,9 @@ def test_the_run_folder_has_what_every_stage_returned(tmp_path):
     folder = write_run(evaluation, tmp_path / "run")
     rows = {row["query_id"]: row for row in pq.read_table(folder / "per_query.parquet").to_pylist()}
     apples = rows["apples"]
-    assert ["retriever", "stages.0 rerank", "stages.1 threshold"] == [one["name"] for one in apples["stages"]]
-    assert [10, 6, 2] == [one["candidates"] for one in apples["stages"]]
-    assert [10, 6, 2] == [len(one["best"]) for one in apples["stages"]]
+    assert [one["name"] for one in apples["stages"]] == ["retriever", "stages.0 rerank", "stages.1 threshold"]
+    assert [one["candidates"] for one in apples["stages"]] == [10, 6, 2]
+    assert [len(one["best"]) for one in apples["stages"]] == [10, 6, 2]
     last = apples["stages"][-1]["best"]
     assert [(one["id"], one["score"], one["grade"]) for one in apples["returned"]] == [
         (one["id"], one["score"], one["grade"]) for one in last
@@ -164,14 +166,14 @@ def test_the_run_folder_has_what_every_stage_returned(tmp_path):
         assert document["ranks"][-1] == document["rank"]
     assert all(one["passage"].startswith("apple") for one in apples["stages"][0]["best"])
     assert evaluation.failures["apples"] == apples["failures"]
-    assert [] == rows["nothing"]["failures"]
+    assert rows["nothing"]["failures"] == []
 
 
 def test_a_document_that_does_not_count_is_in_no_list():
     queries, qrels = [Query("d3", "apple")], {"d3": {"d3": 1, "d5": 1}}
     found = measured(queries, qrels, retriever=BM25(top_k=10), measures=["nDCG@2"], ignore=True)
     (stage,) = found.stages
-    assert [9] == stage.counts.tolist()
+    assert stage.counts.tolist() == [9]
     assert 3 not in stage.best.documents
     assert found.ranks == {("d3", "d5"): [5]}  # the sixth, less the one left out
 
@@ -195,9 +197,9 @@ def test_markdown_of_a_run_from_before_there_were_modes(tmp_path):
 
 def test_words_name_the_stage():
     assert NOT_IN_CORPUS == words("not_in_corpus", None)
-    assert "missed by the first stage, retriever" == words("missed", "retriever")
-    assert "cut by stages.1 gap" == words("cut", "stages.1 gap")
-    assert "found but ranked low" == words("low", None)
+    assert words("missed", "retriever") == "missed by the first stage, retriever"
+    assert words("cut", "stages.1 gap") == "cut by stages.1 gap"
+    assert words("low", None) == "found but ranked low"
 
 
 # -- which setting cut a document ------------------------------------------------------------------------------------

@@ -157,7 +157,7 @@ def test_it_computes_the_right_value_for_every_query(name: str) -> None:
         expected = {v.query_id: v.value for v in ir_measures.iter_calc(measures, {"q": QRELS["q"]}, {"q": RUN["q"]})}
         assert expected["q"] == pytest.approx(values["q"])
         assert 0 < expected["q"] < 1
-        assert 0 == values["empty"]
+        assert values["empty"] == 0
         return
     assert dict.fromkeys(QRELS, 0.0) | VALUES[name] == pytest.approx(values, abs=1e-5)  # infAP smooths by so much
 
@@ -221,7 +221,7 @@ def test_graded_measures_agree_with_gdeval() -> None:
 def test_high_grades_stay_finite_and_err_refuses_them() -> None:
     measures = parse_measures(["nDCG(dcg='exp-log2')@10", "ERR@10"])
     qrels, run = {"q": {"a": 10_000, "b": 1}}, {"q": {"a": 2.0, "b": 1.0}}
-    assert {"q": 1.0} == per_query(measures[:1], qrels, run)["nDCG(dcg='exp-log2')@10"]
+    assert per_query(measures[:1], qrels, run)["nDCG(dcg='exp-log2')@10"] == {"q": 1.0}
     with pytest.raises(DataError, match=r"the grade 10000 is out of range for ERR, which takes grades up to 4"):
         check_qrels(measures, qrels)
 
@@ -230,5 +230,5 @@ def test_runs_that_are_compared_have_the_same_values(tmp_path: Path) -> None:
     (tmp_path / "all.trec").write_text("q Q0 a 1 2 x\nq Q0 d 2 1 x\n", encoding="utf-8")
     names = ["Accuracy", "ERR@10", "nDCG(dcg='exp-log2')@10", "Judged@10"]
     found = read_run_values(tmp_path / "all.trec", measures=names, qrels={"q": QRELS["q"]})
-    assert 1.0 == found.values["Accuracy"]["q"]
+    assert found.values["Accuracy"]["q"] == 1.0
     assert names == list(found.values)

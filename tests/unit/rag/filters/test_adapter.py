@@ -84,11 +84,11 @@ class TestWhatItLearns:
     def test_calibration_queries_are_not_those_that_a_network_saw(self):
         for n, networks in ((20, 1), (57, 10), (100, 4)):
             outside = left_out(n, networks, seed=3)
-            assert (networks, n) == outside.shape
+            assert outside.shape == (networks, n)
             assert 0.2 <= outside.mean() <= 0.4
             assert not outside.all(axis=1).any()
             if networks == 10:
-                assert [3] == np.unique(outside.sum(axis=0)).tolist()
+                assert np.unique(outside.sum(axis=0)).tolist() == [3]
 
     def test_the_prior_is_that_of_the_lists(self, world):
         adapter = ScoreAdapter(networks=2, negatives=3)  # learns from few of the irrelevant ones

@@ -63,7 +63,7 @@ def test_the_threshold_is_the_one_that_the_rule_names(pairs, target, value):
         at = next(one for one in tried if one[0] == cut.threshold)
         assert f(at) == pytest.approx(max(map(f, tried)))
     else:
-        assert expected == cut.threshold
+        assert cut.threshold == expected
     _, recall, precision, _ = next(one for one in tried if one[0] == cut.threshold)
     assert (recall, precision) == pytest.approx((cut.recall, cut.precision))
     kept = [[score for score, _ in row if score >= cut.threshold] for row in pairs]

@@ -64,8 +64,8 @@ def test_every_query_costs_the_budget_and_gets_exact_scores(arguments):
     stage = fitted(budget=30, **arguments)
     asked, given = batch(), table((20, 5, 1, 0, 20, 12))
     found = stage.process(asked, given)
-    assert [30, 30, 30, 0, 30, 30] == found.counts.tolist()
-    assert 150 == asked.ledger.total.scorer_calls
+    assert found.counts.tolist() == [30, 30, 30, 0, 30, 30]
+    assert asked.ledger.total.scorer_calls == 150
     pairs = [pair for rows, ids in stage.scorer.asked for pair in zip(rows, ids, strict=True)]
     assert 150 == len(set(pairs)) == len(pairs)
     for row in (0, 1, 2, 4, 5):
@@ -93,13 +93,13 @@ def test_little_memory_makes_smaller_batches_with_the_same_answer(monkeypatch):
     monkeypatch.setattr(module, "_MEMORY", 1)
     stage = fitted(budget=30)
     assert expected.documents.tolist() == stage.process(batch(), table()).documents.tolist()
-    assert [1] * 60 == [len(set(rows)) for rows, _ in stage.scorer.asked]
+    assert [len(set(rows)) for rows, _ in stage.scorer.asked] == [1] * 60
 
 
 def test_all_queries_advance_a_round_in_one_call():
     stage = fitted(budget=30, rounds=5)
     stage.process(batch(), table())
-    assert [36] * 5 == [len(rows) for rows, _ in stage.scorer.asked]
+    assert [len(rows) for rows, _ in stage.scorer.asked] == [36] * 5
 
 
 def test_it_finds_what_the_first_stage_missed():
@@ -115,8 +115,8 @@ def test_in_the_scope_of_a_list_nothing_else_is_scored():
     given = table((20, 5, 1, 0, 20, 12))
     asked = batch()
     found = fitted(budget=10, rounds=3, scope=15).process(asked, given)
-    assert [10, 5, 1, 0, 10, 10] == found.counts.tolist()
-    assert 36 == asked.ledger.total.scorer_calls
+    assert found.counts.tolist() == [10, 5, 1, 0, 10, 10]
+    assert asked.ledger.total.scorer_calls == 36
     for row in range(QUERIES):
         assert set(found.documents[row, : found.counts[row]]) <= set(given.documents[row, :15].tolist())
 
@@ -237,9 +237,9 @@ def test_embeddings_are_scaled_to_length_one_and_empty_texts_have_none():
     np.testing.assert_allclose([1, 0, 1], np.linalg.norm(factors.vectors, axis=1), atol=1e-6)
     np.testing.assert_allclose([[0.6, 0.8]], of_length_one(np.array([[3.0, 4.0]])))
     assert factors.offsets is None
-    assert pytest.approx(2 / 3) == factors.mean_square
+    assert factors.mean_square == pytest.approx(2 / 3)
 
 
 def test_axn_learns_the_scale_from_training_queries():
-    assert {"training", "candidates"} == AXN(scorer=TableScorer(), factors=TableFactors()).needs
+    assert AXN(scorer=TableScorer(), factors=TableFactors()).needs == {"training", "candidates"}
     assert CUR(scorer=TableScorer(), factors=TableFactors()).needs == {"candidates", "training_if_given"}

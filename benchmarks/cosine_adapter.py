@@ -72,7 +72,7 @@ def main(folder: Path, k: int, seeds: int, names: list[str]) -> None:
     def context(split: str, seed: int) -> FitContext:
         part = dataset.split(split)
         one = FitContext(pipeline.corpus, pipeline.passages, Training(part.queries, part.qrels), seed=seed, store=store)
-        one.after(Upstream(pipeline.run, None))
+        one.following(Upstream(pipeline.run, None))
         return one
 
     test = context("test", 0)

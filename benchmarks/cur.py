@@ -147,7 +147,7 @@ def world(data: Path, part: str, model: str, store: Store) -> World:
         splits = {"dev": dev, "test": test, "training": training}
         lists[label] = {split: pipeline.run(QueryBatch(some, store=store)) for split, some in splits.items()}
     context.training = Training(training, qrels)
-    context.after(Upstream(lambda batch: lists["hybrid"]["training"], None))
+    context.following(Upstream(lambda batch: lists["hybrid"]["training"], None))
     lookup.fit(context)
     return World(part, context, lookup, dev, test, qrels, lists)
 

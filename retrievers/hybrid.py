@@ -119,7 +119,7 @@ class Hybrid(TakesFeedback):
         for number, retriever in enumerate(self.retrievers):
             weight = 1.0 if self.weights is None else self.weights[number]
             if weight:
-                part = batch.inside(number, retriever.type)
+                part = batch.for_part(number, retriever.type)
                 tables.append(ask(part, retriever))
                 weights.append(weight)
                 scaled.append(retriever.scaled_by(tables[-1]) if self._from_zero else tables[-1])

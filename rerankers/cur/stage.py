@@ -178,7 +178,7 @@ class Cur(ScoringStage):
         self._passages = context.passages
         context.fit(self.scorer)
         inputs: dict[str, Component | str] = {"scorer": self.scorer}
-        context.build(self.factors, lambda: self.factors.build(context, self.scorer), inputs=inputs)
+        context.cached_fit(self.factors, lambda: self.factors.build(context, self.scorer), inputs=inputs)
         self._choose_anchors()
         if self.alignment == "training":
             self._alignment = aligned(context, self.scorer, self.factors)

@@ -63,7 +63,7 @@ class Gatherer:
         step = batch.step
         tables = {name: table for name, table in batch.lists.items() if not step.holds(name)} or {"first": first}
         for number, source in enumerate(self.sources):
-            inner = batch.inside(number, source.type)
+            inner = batch.for_part(number, source.type)
             inner.record(inner.step.name, inner.found_by(source))
         # Features have the same names wherever the stage stands, and while it is fitted.
         tables |= {

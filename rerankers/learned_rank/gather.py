@@ -14,6 +14,7 @@ from rag.corpus.passages import Passages
 from rag.errors import DataError
 from rag.learning.features import Features, assembled, from_list, from_scores, union
 from rag.stage import Retriever
+from rag.tables import in_list
 
 if TYPE_CHECKING:
     from rag.batch import QueryBatch
@@ -145,6 +146,4 @@ class Gatherer:
 
 def _among(candidates: Candidates, some: Candidates) -> Bools:
     """Which candidates are among others, bool [n, k]."""
-    from rag.learning.features import in_list
-
     return np.asarray(in_list(some, candidates.positions)[1] >= 0)

@@ -63,7 +63,7 @@ class Dense(TakesFeedback):
 
     def fit(self, context: FitContext) -> None:
         context.fit(self.embedder)
-        context.build(
+        context.cached_fit(
             self.index,
             lambda: self.index.build(self._scaled(context.embed_passages(self.embedder)), progress=context.progress),
             inputs={"embedder": self.embedder.base, "metric": self.metric},

@@ -13,11 +13,12 @@ from pydantic import Field
 
 from rag.candidates import PADDING, Candidates, Floats, Ints
 from rag.errors import NotFittedError
-from rag.learning.features import in_list, union
+from rag.learning.features import union
 from rag.learning.gains import Gains, paired_gain
 from rag.learning.listwise import fit_linear
 from rag.retrievers.fusion.base import Contributes, Doubles, Fusion
 from rag.retrievers.fusion.min_max import MinMax
+from rag.tables import in_list
 
 if TYPE_CHECKING:
     from rag.fitting import FitContext, UpdateContext

@@ -6,6 +6,7 @@ import textwrap
 
 import pytest
 
+from rag.registry import types_of
 from rag import ConfigError, Pipeline
 
 STAGES = (
@@ -13,7 +14,7 @@ STAGES = (
     "platt, rerank, score_adapter, threshold"
 )
 BM25_ARGUMENTS = "b, delta, k1, language, lowercase, preset, stemmer, stopwords, token_pattern, top_k, variant"
-RETRIEVERS = "bm25, dense, feedback, hybrid, keyed, query_memory"
+RETRIEVERS = ", ".join(sorted(types_of("retriever")))
 
 
 @pytest.fixture

@@ -26,7 +26,7 @@ from rag.filters.base import Filter
 from rag.filters.conformal import Conformal
 from rag.filters.cosine_adapter import CosineAdapter
 from rag.filters.curve import ThresholdCurve
-from rag.filters.gap import Gap
+from rag.filters.gap import GapFilter
 from rag.filters.isotonic import Isotonic
 from rag.filters.keep import choose_cut
 from rag.filters.platt import Platt
@@ -44,7 +44,7 @@ def filters() -> dict[str, Filter]:
         "threshold, raw": Threshold(keep={"recall": 0.95}),
         "threshold, max": Threshold(keep={"recall": 0.95}, scale="max"),
         "threshold, z_score": Threshold(keep={"recall": 0.95}, scale="z_score"),
-        "gap": Gap(keep={"recall": 0.95}),
+        "gap": GapFilter(keep={"recall": 0.95}),
         "platt": Platt(),
         "isotonic": Isotonic(),
         "conformal, z_score": Conformal(),
@@ -77,7 +77,7 @@ def main(folder: Path, k: int, seeds: int, names: list[str]) -> None:
 
     test = context("test", 0)
     batch, found = test.training_run()
-    relevant = Gap()._relevant(batch, found, test)
+    relevant = GapFilter()._relevant(batch, found, test)
     mask = found.mask
     few = QueryBatch(batch.queries[:BATCH])
     few.remember("embeddings", MINILM.fingerprint, lambda: batch.embeddings(MINILM)[:BATCH])

@@ -42,12 +42,12 @@ from rag.rerankers import (
     ADACUR,
     ANNCUR,
     AXN,
+    CUR,
     AnchorQueryFactors,
     CrossEncoderScorer,
-    Cur,
     EmbeddingFactors,
     GraphAdaptive,
-    MatrixFactorisation,
+    MatrixFactorization,
     Rerank,
     Scorer,
 )
@@ -225,14 +225,14 @@ def methods(world: World) -> Iterator[tuple[str, str, dict[str, Make]]]:
         yield (
             "cur, anchor_queries",
             "hybrid",
-            {"": lambda w, b: Cur(scorer=s, factors=anchors, budget=b, scores="scorer")},
+            {"": lambda w, b: CUR(scorer=s, factors=anchors, budget=b, scores="scorer")},
         )
         for variant in ("inductive", "transductive"):
-            sparse = MatrixFactorisation(embedder=MINILM, variant=variant)
+            sparse = MatrixFactorization(embedder=MINILM, variant=variant)
             yield (
                 f"cur, matrix_factorisation ({variant})",
                 "hybrid",
-                {"": lambda w, b, sparse=sparse: Cur(scorer=s, factors=sparse, budget=b, scores="scorer")},
+                {"": lambda w, b, sparse=sparse: CUR(scorer=s, factors=sparse, budget=b, scores="scorer")},
             )
     yield (
         "axn",
@@ -248,7 +248,7 @@ def methods(world: World) -> Iterator[tuple[str, str, dict[str, Make]]]:
         yield (
             f"**cur** (default) after {first}",
             first,
-            {"": lambda w, b: Cur(scorer=s, factors=vectors, budget=b, scores="scorer")},
+            {"": lambda w, b: CUR(scorer=s, factors=vectors, budget=b, scores="scorer")},
         )
 
 
@@ -260,11 +260,11 @@ def run(world: World, make: Make, first: str, split: str, budget: int) -> tuple[
     calls = batch.ledger.total.scorer_calls / len(batch)
     assert calls <= budget, (calls, budget)
     exact = np.argsort(-world.scores(split), axis=1, kind="stable")
-    recall = np.stack([is_in(exact[:, :k], found.positions).mean(axis=1) for k in DEPTHS], axis=1)
+    recall = np.stack([is_in(exact[:, :k], found.documents).mean(axis=1) for k in DEPTHS], axis=1)
     ids = world.context.corpus.ids(np.arange(len(world.context.corpus)))
     ranked = {
         query.id: {ids[p]: -float(place) for place, p in enumerate(row[row >= 0].tolist())}
-        for query, row in zip(batch.queries, found.positions, strict=True)
+        for query, row in zip(batch.queries, found.documents, strict=True)
     }
     qrels = {query.id: world.qrels[query.id] for query in batch.queries}
     ndcg = per_query(parse_measures(["nDCG@10"]), qrels, ranked)["nDCG@10"]
@@ -311,7 +311,7 @@ def exploration(world: World) -> None:
         for budget in (50, 100, 200):
 
             def make(w: World, b: int, how: str = how, much: float = much) -> Stage:
-                return Cur(
+                return CUR(
                     scorer=w.scorer, factors=vectors, budget=b, acquisition=how, exploration=much, scores="scorer"
                 )
 
@@ -325,7 +325,7 @@ def blending(world: World) -> None:
     weights = (None, 0.25, 0.5, 0.75, 1.0, "tuned")
     print("| | " + " | ".join(str(weight) for weight in weights) + " |\n|---|" + "---|" * len(weights))
     vectors = EmbeddingFactors(embedder=MINILM)
-    for label, of in (("rerank", Rerank), ("cur", lambda **given: Cur(factors=vectors, **given))):
+    for label, of in (("rerank", Rerank), ("cur", lambda **given: CUR(factors=vectors, **given))):
         for budget in (50, 200):
             cells = []
             for weight in weights:

@@ -72,7 +72,7 @@ class QueryBatch:
             only for those who want them: not to learn from, to time, or to tune the search.
         progress: Shows how far what takes long is.
         unseen: For training queries that something learns from: which judged queries are to be treated as if nobody had
-            judged them. What remembers judgements honours it.
+            judged them. What remembers judgments honors it.
         step: What is being asked: a step of the pipeline, or a part of one. A component records its own table under
             ``step.name``, and asks its parts with :meth:`for_part`.
         lists: The tables that :meth:`record` was given, also without a trace: what a later stage may look at.

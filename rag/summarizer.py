@@ -33,7 +33,7 @@ _LISTED = 10
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """What is to be summarised.
+    """What is to be summarized.
 
     Args:
         id: Of the document or the query.

@@ -54,7 +54,7 @@ def in_list(table: Candidates, wanted: Ints) -> tuple[Floats, Ints]:
         table: The list.
         wanted: Documents, int64 [n, m]; below 0 for none.
     """
-    columns = columns_of(table.positions, wanted)
+    columns = columns_of(table.documents, wanted)
     if not table.scores.size:
         return np.full(wanted.shape, np.nan, dtype=np.float32), columns
     scores = np.take_along_axis(table.scores, np.maximum(columns, 0), 1)

@@ -8,7 +8,7 @@ import numpy as np
 
 from rag.batch import QueryBatch
 from rag.candidates import Candidates, Floats, Ints, rank
-from rag.learning.judgements import Gains
+from rag.learning.gains import Gains
 from rag.tables import columns_of
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ def training_sample(context: FitContext, most: int) -> tuple[QueryBatch, Candida
     """At most so many training queries, spread evenly over them, and what the steps before find for them."""
     batch, candidates = context.training_run()
     rows = np.unique(np.linspace(0, len(batch) - 1, min(most, len(batch))).astype(np.int64))
-    some = Candidates(candidates.positions[rows], candidates.scores[rows], candidates.passages[rows])
+    some = Candidates(candidates.documents[rows], candidates.scores[rows], candidates.passages[rows])
     return QueryBatch([batch.queries[row] for row in rows.tolist()], store=batch.store, ledger=context.ledger), some
 
 
@@ -52,8 +52,8 @@ def learned_weight(scored: Candidates, first: Candidates, batch: QueryBatch, con
     the paired differences, the scorer has not shown that it helps: the weight is 1.
     """
     assert context.training is not None
-    gains = Gains(batch.queries, context.training.judgements, context.corpus).of(scored)
-    values = [_ndcg(rank(scored.positions, _mixed(scored, first, float(weight))), gains) for weight in _WEIGHTS]
+    gains = Gains(batch.queries, context.training.qrels, context.corpus).of(scored)
+    values = [_ndcg(rank(scored.documents, _mixed(scored, first, float(weight))), gains) for weight in _WEIGHTS]
     best = int(np.argmax([value.mean() if len(value) else 0.0 for value in values]))
     difference = values[best] - values[-1]
     error = difference.std(ddof=1) / np.sqrt(len(difference)) if len(difference) > 1 else np.inf
@@ -62,14 +62,14 @@ def learned_weight(scored: Candidates, first: Candidates, batch: QueryBatch, con
 
 def _mixed(scored: Candidates, first: Candidates, weight: float) -> Floats:
     """Fused score of each document of ``scored``, float32; ``-inf`` at padding."""
-    ranks = np.arange(1, scored.positions.shape[1] + 1)
-    mixed = (1 - weight) / (_K + ranks) + weight / (_K + _ranks_in(scored.positions, first))
+    ranks = np.arange(1, scored.documents.shape[1] + 1)
+    mixed = (1 - weight) / (_K + ranks) + weight / (_K + _ranks_in(scored.documents, first))
     return np.where(scored.mask, mixed, -np.inf).astype(np.float32)
 
 
 def _ranks_in(positions: Ints, first: Candidates) -> Ints:
     """Rank from 1 of each document in the first stage's list; one below the end for those that are not in it."""
-    columns = columns_of(first.positions, positions)
+    columns = columns_of(first.documents, positions)
     return np.where(columns >= 0, columns + 1, first.counts[:, None] + 1)
 
 

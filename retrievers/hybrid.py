@@ -156,7 +156,7 @@ def fuse(
         values, missing = part.contributions(seen)
         row, column = np.nonzero(table.mask)
         rows.append(row)
-        positions.append(table.positions[row, column])
+        positions.append(table.documents[row, column])
         passages.append(table.passages[row, column])
         gains.append(weight * (values[row, column] - missing[row]))
         baseline += weight * missing

@@ -66,7 +66,7 @@ class Keyed(Retriever):
         rows, columns = zip(*(np.nonzero(table.mask) for table in tables), strict=True)
         each = list(zip(tables, rows, columns, strict=True))
         row = np.concatenate(rows)
-        position = np.concatenate([table.positions[r, c] for table, r, c in each])
+        position = np.concatenate([table.documents[r, c] for table, r, c in each])
         passage = np.concatenate([table.passages[r, c] for table, r, c in each])
         score = np.concatenate([table.scores[r, c] for table, r, c in each]).astype(np.float64)
         kind = np.repeat(np.arange(len(tables)), [len(r) for r in rows])

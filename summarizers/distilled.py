@@ -31,7 +31,7 @@ __all__ = ["Distilled"]
 
 class Distilled(QueryEncoder):
     """Learns from the corpus how conversations map to their keys, and maps queries likewise: no language model is asked
-    at query time, and no relevance judgements are needed (CONVERSE, NAACL 2024).
+    at query time, and no relevance judgments are needed (CONVERSE, NAACL 2024).
 
     The pairs are the documents and the keys that were made of them, so it belongs to a ``summary`` key. Retrievers of
     that key that look at words get the last turn as it is.
@@ -85,13 +85,13 @@ class Distilled(QueryEncoder):
             self.student.learn(conversations, targets, seed=context.seed, progress=context.progress)
 
         turns = [[[turn.speaker, turn.text] for turn in source.turns] for source, _ in pairs]
-        learnt = fingerprint([self.max_turns, turns, [[source.text, texts] for source, texts in pairs]])
+        learned = fingerprint([self.max_turns, turns, [[source.text, texts] for source, texts in pairs]])
         if "corpus" in self.embedder.needs:  # whose vectors nothing kept on disk can be named after
             make()
         else:
             inputs: dict[str, Component | str] = {
                 "embedder": self.embedder,
-                "pairs": learnt,
+                "pairs": learned,
                 "max_turns": str(self.max_turns),
             }
             context.cached_fit(self.student, make, inputs=inputs)

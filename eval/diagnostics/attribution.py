@@ -58,7 +58,7 @@ class Attribution:
             queries: n of them.
             tables: Each list by name, without what is ignored.
             corpus: Whose documents.
-            qrels: Judgements.
+            qrels: Judgments.
             ignored: Position of a document that does not count, for each query, int64 [n].
             passed: Of each filter by name, what its threshold let pass, whatever it then kept.
         """
@@ -76,10 +76,10 @@ class Attribution:
                 self._document.append(document)
         row_of, position_of = np.asarray(rows, dtype=np.int64), np.asarray(positions, dtype=np.int64)
         self._known.append(position_of >= 0)
-        columns = [columns_of(tables[name].positions, position_of, row_of) for name in self._names]
+        columns = [columns_of(tables[name].documents, position_of, row_of) for name in self._names]
         self._ranks.append(np.stack(columns) + 1)
         for name, table in (passed or {}).items():
-            self._passed.setdefault(name, []).append(columns_of(table.positions, position_of, row_of) >= 0)
+            self._passed.setdefault(name, []).append(columns_of(table.documents, position_of, row_of) >= 0)
 
     @property
     def _names(self) -> Sequence[str]:
@@ -119,7 +119,7 @@ class Attribution:
 
         Args:
             measure: Parsed; the headline.
-            qrels: Judgements.
+            qrels: Judgments.
         """
         found, _ = self._tables()
         blamed = list(self.lost_at().values())
@@ -163,7 +163,7 @@ def oracle(measure: Any, qrels: Qrels, left: Iterable[tuple[str, str]]) -> dict[
 
     Args:
         measure: Parsed.
-        qrels: Judgements.
+        qrels: Judgments.
         left: (query id, document id) of relevant documents.
     """
     perfect: dict[str, dict[str, float]] = {}

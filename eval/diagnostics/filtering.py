@@ -19,7 +19,7 @@ from rag.candidates import Candidates
 from rag.eval.datasets.base import Qrels
 from rag.filters.base import Filter
 from rag.filters.curve import ThresholdCurve
-from rag.learning.judgements import judged_documents
+from rag.learning.gains import judged_documents
 from rag.tables import in_list, is_in
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ class FilterLog:
         Args:
             batch: The queries.
             pipeline: Where they went.
-            qrels: Judgements.
+            qrels: Judgments.
             ignored: Position of a document that does not count, for each query.
         """
         assert batch.trace is not None
@@ -82,8 +82,8 @@ class FilterLog:
         values = self.filter.values(batch, given)
         mask = given.mask
         if ignored is not None:
-            mask = mask & (given.positions != ignored[:, None])
-        passed = is_in(given.positions, left.positions) & mask
+            mask = mask & (given.documents != ignored[:, None])
+        passed = is_in(given.documents, left.documents) & mask
         self._parts.append((values[mask], given.scores[mask], grades[mask], passed[mask]))
         self._kept.append(passed.sum(axis=1))
         judged = [qrels.get(query.id, {}) for query in batch.queries]
@@ -157,7 +157,7 @@ class FilterLog:
         for row in np.argsort(-top, kind="stable")[:_EXAMPLES].tolist():
             if np.isfinite(top[row]):
                 column = int(best[row])
-                (document,) = pipeline.corpus.documents([int(given.positions[row, column])])
+                (document,) = pipeline.corpus.documents([int(given.documents[row, column])])
                 title, grade = document.metadata.get("title"), int(grades[row, column])
                 self._examples[what].append(
                     {
@@ -191,7 +191,7 @@ def _grades(batch: QueryBatch, candidates: Candidates, pipeline: Pipeline, qrels
     rows, documents, graded = judged_documents(batch.queries, qrels, pipeline.corpus)
     known = documents >= 0
     table = Candidates.from_rows(len(batch), rows[known], documents[known], graded[known], documents[known])
-    grades, column = in_list(table, candidates.positions)
+    grades, column = in_list(table, candidates.documents)
     return np.where(column >= 0, np.nan_to_num(grades, nan=0.0).astype(np.int64), _UNJUDGED)
 
 

@@ -19,8 +19,8 @@ Floats = npt.NDArray[np.float64]
 
 @refuses_unknown
 def agreement(one: Mapping[str, Hashable], other: Mapping[str, Hashable], *, seed: int = 0) -> dict[str, Any]:
-    """Share of what both have labelled that they label alike, and Cohen's kappa (1960), each with the percentile
-    bootstrap interval over what was labelled.
+    """Share of what both have labeled that they label alike, and Cohen's kappa (1960), each with the percentile
+    bootstrap interval over what was labeled.
 
     Kappa is null where both use one and the same label throughout: chance alone would agree then. Resamples of that
     kind do not count for its interval.

@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 __all__ = ["Component", "Need", "Spec"]
 
 Need = Literal["corpus", "training", "training_if_given", "candidates"]
-"""What fitting a component takes: the documents; queries with judgements to learn from, or these only where there are
+"""What fitting a component takes: the documents; queries with judgments to learn from, or these only where there are
 any; what the steps of the pipeline before it find for these queries (:meth:`rag.FitContext.training_run`)."""
 
 C = TypeVar("C", bound="Component")
@@ -135,7 +135,7 @@ class Spec(ClassSpec, Generic[C]):
         """The cache of a store for what the component computes from single texts.
 
         None without a store, for a component with live Python objects inside, and for one that was fitted on a corpus
-        or on judgements: what that computes is of no use to another.
+        or on judgments: what that computes is of no use to another.
         """
         if store is None or not self.is_serializable or any(part.needs for _, part in self.walk()):
             return None

@@ -215,12 +215,12 @@ class FitContext:
         return self._runs.batch()
 
     def unseen(self, leave_out: LeaveOut = "duplicates") -> Unseen:
-        """What training queries must not see of each other's judgements."""
+        """What training queries must not see of each other's judgments."""
         return self._runs.unseen(leave_out)
 
     @property
     def training_fingerprint(self) -> str:
-        """Hash of the training queries and judgements, and of the ids and metadata that judgements and filters mean;
+        """Hash of the training queries and judgments, and of the ids and metadata that judgments and filters mean;
         empty without any.
         """
         return self._runs.fingerprint

@@ -61,7 +61,7 @@ def union(tables: Sequence[Candidates], depth: int) -> Candidates:
     heads = [table.head(depth) for table in tables]
     cells = [np.nonzero(head.mask) for head in heads]
     rows = np.concatenate([row for row, _ in cells])
-    positions = np.concatenate([head.positions[at] for head, at in zip(heads, cells, strict=True)])
+    positions = np.concatenate([head.documents[at] for head, at in zip(heads, cells, strict=True)])
     passages = np.concatenate([head.passages[at] for head, at in zip(heads, cells, strict=True)])
     order, starts = grouped(rows, positions)  # which keeps the order of the lists among equals
     first = order[starts]
@@ -73,7 +73,7 @@ def from_list(table: Candidates, candidates: Candidates, head: int = 100) -> dic
     """What a list says of candidates: its score, the score scaled to 0..1 over the list's head, in standard deviations
     over the candidates, and 1 / (10 + rank). One that is not in the list counts as its last, with rank nothing.
     """
-    scores, ranks = in_list(table, candidates.positions)
+    scores, ranks = in_list(table, candidates.documents)
     top = table.head(head)
     lowest = np.where(top.mask, top.scores, np.inf).min(axis=1, initial=np.inf, keepdims=True)
     lowest = np.where(np.isfinite(lowest), lowest, 0).astype(np.float32)

@@ -23,7 +23,7 @@ def search_results(passages: Passages, batch: QueryBatch, candidates: Candidates
     """
     rows, columns = np.nonzero(candidates.mask)
     passage_of_hit = candidates.passages[rows, columns]
-    positions, document_of_hit = np.unique(candidates.positions[rows, columns], return_inverse=True)
+    positions, document_of_hit = np.unique(candidates.documents[rows, columns], return_inverse=True)
     documents = passages.corpus.documents(positions)
     explanations, keys = _explanations(batch, candidates)
     hits: list[list[Hit]] = [[] for _ in batch.queries]
@@ -53,11 +53,11 @@ def _explanations(batch: QueryBatch, final: Candidates) -> tuple[list[dict[str, 
     """For each hit of the final table in row order, its score in every table of the trace, and the key that matched."""
     trace = batch.trace or {}
     rows, columns = np.nonzero(final.mask)
-    documents = final.positions[rows, columns]
+    documents = final.documents[rows, columns]
     scores: list[dict[str, float]] = [{} for _ in rows]
     texts: list[dict[str, str]] = [{} for _ in rows]
     for name, table in trace.items():
-        column = columns_of(table.positions, documents, rows)
+        column = columns_of(table.documents, documents, rows)
         hits = np.flatnonzero(column >= 0)
         row, column = rows[hits], column[hits]
         for hit, score in zip(hits.tolist(), table.scores[row, column].tolist(), strict=True):

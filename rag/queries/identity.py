@@ -17,10 +17,10 @@ from rag.types import Query
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
-__all__ = ["Identity"]
+__all__ = ["IdentityQuery"]
 
 
-class Identity(QueryEncoder):
+class IdentityQuery(QueryEncoder):
     """Asks what was asked. Of a conversation, asks a part; a query without turns stays as it is.
 
     Args:

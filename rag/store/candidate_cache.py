@@ -94,7 +94,7 @@ def _packed(tables: dict[str, Candidates], row: int, more: dict[str, Any]) -> by
     parts = [len(header).to_bytes(4, "little"), header]
     for name, table in tables.items():
         rows = np.empty(counts[name], dtype=_TABLE)
-        rows["position"] = table.positions[row, : counts[name]]
+        rows["position"] = table.documents[row, : counts[name]]
         rows["score"] = table.scores[row, : counts[name]]
         rows["passage"] = table.passages[row, : counts[name]]
         parts.append(rows.tobytes())

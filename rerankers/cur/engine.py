@@ -62,7 +62,7 @@ class Prior:
 
     Args:
         listed: The first stage's candidates, int64 [q, c], -1 padding.
-        values: Their scores, standardised by query, float32 [q, c].
+        values: Their scores, standardized by query, float32 [q, c].
         missing: The value of all other items, float32 [q]: the least of the list, for they would stand below it.
         query_vectors: Of the encoder that the item vectors come from, float32 [q, d]; None when there is none.
     """
@@ -205,7 +205,7 @@ def _solver(
 ) -> tuple[Solver, int]:
     """The solver, and how many features it is given."""
     if plan.solver == "pinv":
-        return PseudoInverse(rcond=plan.rcond, centre=alignment is None and items.offsets is None), 0
+        return PseudoInverse(rcond=plan.rcond, center=alignment is None and items.offsets is None), 0
     features = 0 if alignment is not None else 2 if plan.solver == "prior_mean_ridge" else 1
     samples = noise = None
     if plan.acquisition == "thompson":

@@ -21,7 +21,7 @@ from rag.embedders.base import Embedder
 from rag.errors import DataError, NotFittedError
 from rag.fitting import FitContext, UpdateContext
 from rag.queries.base import QueryEncoder
-from rag.queries.identity import Identity
+from rag.queries.identity import IdentityQuery
 from rag.retrievers.key_spaces.pooling import deepened, log_sum_exp_per_document
 from rag.stage import Retriever
 from rag.summarizer import Source
@@ -90,7 +90,7 @@ class Key(Component):
         self,
         *,
         retriever: Retriever,
-        query: QueryEncoder = Identity(),  # noqa: B008 - a default component is cloned for each instance
+        query: QueryEncoder = IdentityQuery(),  # noqa: B008 - a default component is cloned for each instance
         pooling: Pooling = "max",
         temperature: Annotated[float, Field(gt=0)] = 0.05,
         weight: Annotated[float, Field(gt=0)] = 1.0,
@@ -237,12 +237,12 @@ class Key(Component):
             found = self.retriever.retrieve(asked)
             return found, found
         found = self._retriever(top_k).retrieve(asked)
-        owners = np.where(found.mask, space.owners[found.positions], PADDING)
+        owners = np.where(found.mask, space.owners[found.documents], PADDING)
         keys = Candidates(owners, found.scores, found.passages)
         if self.pooling == "log_sum_exp":
             keys = log_sum_exp_per_document(keys, self.temperature, top_k)
         speakers = np.where(keys.mask, space.speakers[keys.passages], PADDING)
-        return Candidates(keys.positions, keys.scores, speakers), keys
+        return Candidates(keys.documents, keys.scores, speakers), keys
 
     def _retriever(self, top_k: int) -> Retriever:
         """What searches the keys, deep enough: so many keys that they cannot be of less than ``top_k`` documents."""

@@ -26,7 +26,7 @@ def log_sum_exp_per_document(keys: Candidates, temperature: float, top_k: int) -
     row, column = np.nonzero(keys.mask)
     if not len(row):
         return Candidates.empty(len(keys))
-    position, key = keys.positions[row, column], keys.passages[row, column]
+    position, key = keys.documents[row, column], keys.passages[row, column]
     score = keys.scores[row, column].astype(np.float64)
     order, starts = grouped(row, position, -score)
     pooled = temperature * np.logaddexp.reduceat(score[order] / temperature, starts)

@@ -51,12 +51,12 @@ def test_any_damaged_file_of_the_store_is_computed_again_and_replaced(tmp_path, 
         if victim.suffix == ".sqlite":
             shutil.rmtree(tmp_path / "artifacts")  # what was built of them: else nobody looks at them
         with Store(tmp_path) as store:
-            assert expected == answers(build(WordEmbedder(size=16)).fit(DOCUMENTS, store=store))
+            assert answers(build(WordEmbedder(size=16)).fit(DOCUMENTS, store=store)) == expected
         with Store(tmp_path) as store:
             again = build(WordEmbedder(size=16)).fit(DOCUMENTS, store=store)
-            assert expected == answers(again)
-            assert ("retriever bm25", "index hnsw") == again.reused
-            assert [] == [one for one in store.verify() if ".damaged.sqlite" not in one]
+            assert answers(again) == expected
+            assert again.reused == ("retriever bm25", "index hnsw")
+            assert [one for one in store.verify() if ".damaged.sqlite" not in one] == []
             list(store.entries())
 
 
@@ -72,7 +72,7 @@ def test_any_damaged_file_of_a_saved_pipeline_is_named(tmp_path, how):
         victim.write_bytes(before)
     (tmp_path / "index" / "manifest.json").write_bytes(b"")
     build(LSA(dim=4)).fit(DOCUMENTS).save(tmp_path / "index")  # the way out
-    assert 60 == len(Pipeline.load(tmp_path / "index").corpus)
+    assert len(Pipeline.load(tmp_path / "index").corpus) == 60
 
 
 def test_a_damaged_manifest_among_files_of_others_is_not_replaced(tmp_path):
@@ -105,23 +105,23 @@ def test_damaged_pages_of_values_are_set_aside_and_computed_anew(tmp_path, caplo
     assert "set aside as v.damaged.sqlite, its values are computed again" in caplog.text
     assert (tmp_path / "v.damaged.sqlite").exists()
     values.close()
-    assert 0 == KeyValueCache(path, about="test").fill(KEYS, lambda missing: []).n_computed
+    assert KeyValueCache(path, about="test").fill(KEYS, lambda missing: []).n_computed == 0
 
 
 def test_damage_that_another_process_has_seen_first_is_set_aside_once(tmp_path):
     path = tmp_path / "v.sqlite"
     damaged_values(path)
     first, second = KeyValueCache(path, about="test"), KeyValueCache(path, about="test")
-    assert {} == first.get(KEYS)
+    assert first.get(KEYS) == {}
     first.put([(KEYS[0], b"new")])
-    assert {KEYS[0]: b"new"} == second.get(KEYS)
-    assert ["v.damaged.sqlite", "v.sqlite"] == sorted(one.name for one in tmp_path.glob("*.sqlite"))
+    assert second.get(KEYS) == {KEYS[0]: b"new"}
+    assert sorted(one.name for one in tmp_path.glob("*.sqlite")) == ["v.damaged.sqlite", "v.sqlite"]
 
 
 def test_damaged_values_where_nothing_may_be_written_or_computed(tmp_path, caplog):
     path = tmp_path / "v.sqlite"
     damaged_values(path)
-    assert {} == KeyValueCache(path, about="test", write=False).get(KEYS)
+    assert KeyValueCache(path, about="test", write=False).get(KEYS) == {}
     assert "what it held is computed again, and not kept" in caplog.text
     with pytest.raises(ArtifactError, match="v.sqlite: damaged: .*run once in store mode 'use'"):
         KeyValueCache(path, about="test", mode="only", write=False).get(KEYS)

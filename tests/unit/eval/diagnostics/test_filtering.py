@@ -92,11 +92,11 @@ def test_what_a_filter_did_counted_one_by_one(dataset: Dataset, evaluation: Eval
     ids = list(dataset.corpus.ids())
     pairs = []
     for row, query in enumerate(batch.queries):
-        left = {int(p) for p in batch.trace["stages.0 platt"].positions[row] if p >= 0}
+        left = {int(p) for p in batch.trace["stages.0 platt"].documents[row] if p >= 0}
         given_ = batch.trace["retriever"]
         (filter_,) = evaluation.pipeline.stages
         values = filter_.values(batch, given_)
-        for column, place in enumerate(given_.positions[row].tolist()):
+        for column, place in enumerate(given_.documents[row].tolist()):
             if place >= 0:
                 grade = dataset.split("test").qrels[query.id].get(ids[place])
                 pairs.append((values[row, column], grade, place in left, query.id))
@@ -115,7 +115,7 @@ def test_what_a_filter_did_counted_one_by_one(dataset: Dataset, evaluation: Eval
     assert brier_score_loss(relevant, probabilities) == pytest.approx(found["brier"])
     answered = {id for _, _, passed, id in pairs if passed}
     assert 1 - len(answered) / len(batch) == pytest.approx(found["empty"])
-    assert {"queries": 2, "empty": 1 - len(answered & {"null", "unheard"}) / 2} == found["unanswerable"]
+    assert found["unanswerable"] == {"queries": 2, "empty": 1 - len(answered & {"null", "unheard"}) / 2}
     assert len(batch) == sum(one["queries"] for one in found["kept"])
     for what, hit in (("lost", True), ("cut", False)):
         scores = [one["score"] for one in found["examples"][what]]
@@ -126,8 +126,8 @@ def test_what_a_filter_did_counted_one_by_one(dataset: Dataset, evaluation: Eval
 
 def test_nothing_for_a_question_without_an_answer_counts_one(evaluation: Evaluation) -> None:
     for measure in ("SetP", "SetR", "SetF"):
-        assert 1.0 == evaluation.values[measure]["unheard"]
-    assert 0.0 == evaluation.values["nDCG@10"]["unheard"]
+        assert evaluation.values[measure]["unheard"] == 1.0
+    assert evaluation.values["nDCG@10"]["unheard"] == 0.0
     returned = {id for id, found in evaluation.run.items() if found}
     assert float("null" not in returned) == evaluation.values["SetF"]["null"]
 
@@ -168,7 +168,7 @@ def test_without_filters_the_report_has_no_such_section(tmp_path: Path) -> None:
 
 def test_relevant_documents_of_some_queries_are_taken_out(dataset: Dataset) -> None:
     without = without_answers(dataset, 0.5, seed=3)
-    assert "words-nulls-0.5" == without.name
+    assert without.name == "words-nulls-0.5"
     left = set(without.corpus.ids())
     gone = set(dataset.corpus.ids()) - left
     for name, split in without.splits.items():

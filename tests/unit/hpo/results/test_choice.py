@@ -23,16 +23,16 @@ def beats(a, b, directions):
 def test_the_front_is_what_nothing_beats(table, directions):
     values = table[:, : len(directions)]
     expected = [n for n, row in enumerate(values) if not any(beats(other, row, directions) for other in values)]
-    assert expected == pareto(values, directions).tolist()
+    assert pareto(values, directions).tolist() == expected
 
 
 def test_one_standard_error_takes_the_cheapest_of_those_alike():
     rng = np.random.default_rng(0)
     queries = rng.normal(0.5, 0.3, size=200)
     values = np.stack([queries + rng.normal(gain, 0.05, size=200) for gain in (0.10, 0.099, 0.0)])
-    assert 1 == one_standard_error(values, np.array([3.0, 2.0, 1.0]))
+    assert one_standard_error(values, np.array([3.0, 2.0, 1.0])) == 1
     assert int(np.argmax(values.mean(axis=1))) == one_standard_error(values, np.array([0.0, 0.0, 0.0]))
 
 
 def test_one_query_is_no_evidence():
-    assert 1 == one_standard_error(np.array([[0.3], [0.4]]), np.array([1.0, 2.0]))
+    assert one_standard_error(np.array([[0.3], [0.4]]), np.array([1.0, 2.0])) == 1

@@ -1,4 +1,4 @@
-"""Judgements of training queries laid over tables of candidates."""
+"""Judgments of training queries laid over tables of candidates."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ _DISCOUNT = 1 / np.log2(np.arange(2, _DEPTH + 2))
 
 
 def judged_documents(
-    queries: Sequence[Query], judgements: Mapping[str, Mapping[str, int]], corpus: Corpus
+    queries: Sequence[Query], judgments: Mapping[str, Mapping[str, int]], corpus: Corpus
 ) -> tuple[Ints, Ints, Ints]:
-    """The judgements of some queries as a flat list: row of the query, ascending, position of the document, -1 where
+    """The judgments of some queries as a flat list: row of the query, ascending, position of the document, -1 where
     the corpus does not have it, and grade; int64 [m] each.
     """
     judged = [
         (row, position if (position := corpus.position(id)) is not None else PADDING, grade)
         for row, query in enumerate(queries)
-        for id, grade in judgements.get(query.id, {}).items()
+        for id, grade in judgments.get(query.id, {}).items()
     ]
     rows, documents, grades = np.array(judged, dtype=np.int64).reshape(-1, 3).T
     return rows, documents, grades
@@ -37,12 +37,12 @@ class Gains:
 
     Args:
         queries: The queries.
-        judgements: Grade by document id by query id.
-        corpus: Where the documents are; judgements of others, or of deleted ones, count for nothing.
+        judgments: Grade by document id by query id.
+        corpus: Where the documents are; judgments of others, or of deleted ones, count for nothing.
     """
 
-    def __init__(self, queries: Sequence[Query], judgements: Mapping[str, Mapping[str, int]], corpus: Corpus) -> None:
-        rows, documents, grades = judged_documents(queries, judgements, corpus)
+    def __init__(self, queries: Sequence[Query], judgments: Mapping[str, Mapping[str, int]], corpus: Corpus) -> None:
+        rows, documents, grades = judged_documents(queries, judgments, corpus)
         relevant = grades > 0
         self.missing = int((relevant & (documents < 0)).sum())
         """Relevant documents that the corpus does not have."""
@@ -54,13 +54,13 @@ class Gains:
 
     def of(self, candidates: Candidates) -> Floats:
         """Gain of each candidate, float32 [n, k]; 0 for what is not relevant, or that nobody judged."""
-        gains, _ = in_list(self.table, candidates.positions)
+        gains, _ = in_list(self.table, candidates.documents)
         return np.asarray(np.nan_to_num(gains, nan=0.0), dtype=np.float32)
 
     def ndcg(self, ranked: Candidates) -> Floats:
         """nDCG@10 of each query, float64 [n], linear gain as trec_eval has it; NaN where nothing is relevant."""
         head = ranked.head(_DEPTH)
-        got = self.of(head) @ _DISCOUNT[: head.positions.shape[1]]
+        got = self.of(head) @ _DISCOUNT[: head.documents.shape[1]]
         best = np.where(self.table.mask, self.table.scores, 0)[:, :_DEPTH]
         ideal = best @ _DISCOUNT[: best.shape[1]]
         return np.where(ideal > 0, got / np.where(ideal > 0, ideal, 1), np.nan)

@@ -97,7 +97,7 @@ def ask(pipeline: Pipeline, queries: list[Query], store: Store | None) -> tuple[
 
 
 def same(one, other) -> bool:  # type: ignore[no-untyped-def]
-    return all(np.array_equal(getattr(one, name), getattr(other, name)) for name in ("positions", "scores", "passages"))
+    return all(np.array_equal(getattr(one, name), getattr(other, name)) for name in ("documents", "scores", "passages"))
 
 
 def test_asked_again_nothing_is_computed_and_all_is_alike(tmp_path: Path) -> None:

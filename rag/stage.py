@@ -86,7 +86,7 @@ class Stage(Component):
     def passages(self) -> Passages:
         """The passages of the corpus it was fitted on."""
         if self._passages is None:
-            raise NotFittedError(f"the stage {self.spec.label} has not been fitted: fit the pipeline it is in first")
+            raise NotFittedError.of(self)
         return self._passages
 
     @abstractmethod

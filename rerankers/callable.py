@@ -43,7 +43,7 @@ class CallableScorer(Scorer):
 
     def score_pairs(self, batch: QueryBatch, rows: Ints, passages: Ints) -> Floats:
         if self._passages is None:
-            raise NotFittedError("'callable' has not been fitted: fit the pipeline it is in first")
+            raise NotFittedError.of(self)
         texts: Sequence[str] = self._passages.texts(passages)
         pairs = [(batch.texts[row], text) for row, text in zip(rows.tolist(), texts, strict=True)]
         return np.asarray(self.function(pairs), dtype=np.float32)

@@ -90,7 +90,7 @@ class CrossEncoderScorer(Scorer):
         import torch
 
         if self._passages is None:
-            raise NotFittedError("'cross_encoder' has not been fitted: fit the pipeline it is in first")
+            raise NotFittedError.of(self)
         texts = self._passages.texts(passages)
         pairs = [(batch.texts[row], text) for row, text in zip(rows.tolist(), texts, strict=True)]
         options: dict[str, Any] = {}

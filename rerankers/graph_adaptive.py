@@ -132,7 +132,7 @@ class GraphAdaptive(Stage):
 
     def _fitted(self) -> Ints:
         if self._graph is None:
-            raise NotFittedError("'graph_adaptive' has not been fitted: fit the pipeline it is in first")
+            raise NotFittedError.of(self)
         return self._graph
 
 

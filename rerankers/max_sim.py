@@ -96,5 +96,5 @@ class MaxSim(Scorer):
 
     def _fitted(self) -> TokenTable:
         if self._tokens is None:
-            raise NotFittedError("'max_sim' has not been fitted: fit the pipeline it is in first")
+            raise NotFittedError.of(self)
         return self._tokens

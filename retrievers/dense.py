@@ -79,7 +79,7 @@ class Dense(TakesFeedback):
 
     def update(self, context: UpdateContext, kept: Ints) -> None:
         if self._passages is None:
-            raise NotFittedError("'dense' has not been fitted: fit the pipeline it is in first")
+            raise NotFittedError.of(self)
         context.fit(self.embedder)
         n_new = len(context.passages) - len(kept)
         all_stay = len(kept) == len(self._passages)
@@ -105,7 +105,7 @@ class Dense(TakesFeedback):
 
     def retrieve(self, batch: QueryBatch) -> Candidates:
         if self._passages is None:
-            raise NotFittedError("'dense' has not been fitted: fit the pipeline it is in first")
+            raise NotFittedError.of(self)
         return self._nearest(batch, self._scaled(batch.embeddings(self.embedder)))
 
     def retrieve_again(self, batch: QueryBatch, trusted: Candidates, recipe: Recipe) -> Candidates:
@@ -115,7 +115,7 @@ class Dense(TakesFeedback):
             ConfigError: The index keeps no vectors as they were given.
         """
         if self._passages is None:
-            raise NotFittedError("'dense' has not been fitted: fit the pipeline it is in first")
+            raise NotFittedError.of(self)
         return self._nearest(batch, self._moved(batch, trusted, recipe))
 
     def scores_again(

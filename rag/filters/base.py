@@ -59,7 +59,7 @@ class Filter(Stage):
             NotFittedError: It has not been chosen yet.
         """
         if self.cut is None:
-            raise NotFittedError(f"the filter {self.spec.label} has not been fitted: fit the pipeline it is in first")
+            raise NotFittedError.of(self)
         return self.cut.threshold
 
     @property

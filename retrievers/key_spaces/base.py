@@ -133,7 +133,7 @@ class Key(Component):
         query encoder keeps what it learned.
         """
         if self._outer is None:
-            raise NotFittedError(f"the key {self.spec.label} has not been fitted: fit the pipeline it is in first")
+            raise NotFittedError.of(self)
         same = len(kept) == len(self._outer) == len(context.passages) and not context.metadata_changed
         if self._space is None or not same:
             self._make(context, learn=False)
@@ -225,7 +225,7 @@ class Key(Component):
             matched in place of passages.
         """
         if self._outer is None:
-            raise NotFittedError(f"the key {self.spec.label} has not been fitted: fit the pipeline it is in first")
+            raise NotFittedError.of(self)
         if not self.keeps_lists:
             batch.mark_uncacheable("keys")  # nor what later steps make of it
         learned = self.fingerprint if self.query.learns else ""

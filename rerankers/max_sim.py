@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from rag.candidates import Floats, Ints
@@ -10,18 +9,17 @@ from rag.component import Inherited
 from rag.component.inheritance import given
 from rag.embedders.base import TokenEmbedder
 from rag.embedders.max_similarity import max_similarity
-from rag.embedders.token_table import TokenStorage, TokenTable
-from rag.errors import NotFittedError
+from rag.embedders.token_table import TokenStorage
+from rag.on_tokens import OnTokens
 from rag.rerankers.base import Scorer
 
 if TYPE_CHECKING:
     from rag.batch import QueryBatch
-    from rag.fitting import FitContext, UpdateContext
 
 __all__ = ["MaxSim"]
 
 
-class MaxSim(Scorer):
+class MaxSim(OnTokens, Scorer):
     """For each token of the query, the best cosine among the passage's tokens (ColBERT: Khattab and Zaharia 2020).
 
     Works with any sentence-transformers checkpoint by its last hidden states; checkpoints trained for it do better.
@@ -50,7 +48,6 @@ class MaxSim(Scorer):
     ) -> None:
         self.embedder = embedder
         self.storage = storage
-        self._tokens: TokenTable | None = None
 
     def _identity(self) -> dict[str, Any]:
         identity = super()._identity()
@@ -59,42 +56,8 @@ class MaxSim(Scorer):
         return identity
 
     @property
-    def _encoder(self) -> TokenEmbedder:
+    def token_embedder(self) -> TokenEmbedder:
         return given(self.embedder, self)
 
-    def prepare(self, context: FitContext) -> None:
-        super().prepare(context)
-        context.fit(self._encoder)
-        if not context.is_cached(self) and context.n_kept < len(context.passages):
-            context.embed_passage_tokens(self._encoder, start=context.n_kept)
-
-    def fit(self, context: FitContext) -> None:
-        super().fit(context)
-        self._tokens = TokenTable.encode(context.embed_passage_tokens(self._encoder), self.storage)
-
-    def update(self, context: UpdateContext, kept: Ints) -> None:
-        tokens = self._fitted()
-        context.fit(self._encoder)
-        if len(kept) < len(tokens):
-            tokens = tokens.take(kept)
-        if len(kept) < len(context.passages):
-            new = context.embed_passage_tokens(self._encoder, start=len(kept))
-            tokens = tokens.joined(TokenTable.encode(new, self.storage, like=tokens))
-        if tokens is self._tokens:
-            context.keep(self)
-        self._tokens, self._passages = tokens, context.passages
-
     def score_pairs(self, batch: QueryBatch, rows: Ints, passages: Ints) -> Floats:
-        return max_similarity(batch.token_vectors(self._encoder), self._fitted(), rows, passages)
-
-    def save_state(self, folder: Path) -> None:
-        self._fitted().save(folder)
-
-    def load_state(self, folder: Any, context: FitContext) -> None:
-        super().load_state(folder, context)
-        self._tokens = TokenTable.load(folder, self.storage)
-
-    def _fitted(self) -> TokenTable:
-        if self._tokens is None:
-            raise NotFittedError.of(self)
-        return self._tokens
+        return max_similarity(batch.token_vectors(self.token_embedder), self.tokens, rows, passages)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
@@ -10,22 +9,20 @@ from pydantic import Field
 
 from rag.candidates import Candidates, Floats, Ints
 from rag.component import Tunable
-from rag.corpus.passages import Passages
 from rag.embedders.base import TokenEmbedder
 from rag.embedders.max_similarity import best_by_max_similarity, max_similarity
-from rag.embedders.token_table import TokenStorage, TokenTable
-from rag.errors import NotFittedError
+from rag.embedders.token_table import TokenStorage
+from rag.on_tokens import OnTokens
 from rag.retrievers.keys import best_documents
 from rag.stage import Retriever
 
 if TYPE_CHECKING:
     from rag.batch import QueryBatch
-    from rag.fitting import FitContext, UpdateContext
 
 __all__ = ["LateInteraction"]
 
 
-class LateInteraction(Retriever):
+class LateInteraction(OnTokens, Retriever):
     """Ranks documents by late interaction (ColBERT: Khattab and Zaharia 2020): for each token of the query the best
     cosine among a passage's tokens, and the mean of these; the best passage speaks for its document.
 
@@ -59,53 +56,28 @@ class LateInteraction(Retriever):
         self.n_candidates = n_candidates
         self.storage = storage
         self.top_k = top_k
-        self._tokens: TokenTable | None = None
-        self._passages: Passages | None = None
 
-    def prepare(self, context: FitContext) -> None:
-        super().prepare(context)
-        context.fit(self.embedder)
-        if not context.is_cached(self) and context.n_kept < len(context.passages):
-            context.embed_passage_tokens(self.embedder, start=context.n_kept)
-
-    def fit(self, context: FitContext) -> None:
-        super().fit(context)
-        self._tokens = TokenTable.encode(context.embed_passage_tokens(self.embedder), self.storage)
-        self._passages = context.passages
-
-    def update(self, context: UpdateContext, kept: Ints) -> None:
-        tokens = self._fitted()
-        for _, child in self.spec.children():
-            context.fit(child)
-        if len(kept) < len(tokens):
-            tokens = tokens.take(kept)
-        if len(kept) < len(context.passages):
-            new = context.embed_passage_tokens(self.embedder, start=len(kept))
-            tokens = tokens.joined(TokenTable.encode(new, self.storage, like=tokens))
-        if tokens is self._tokens:
-            context.keep(self)
-        self._tokens, self._passages = tokens, context.passages
+    @property
+    def token_embedder(self) -> TokenEmbedder:
+        return self.embedder
 
     def retrieve(self, batch: QueryBatch) -> Candidates:
-        tokens, passages = self._fitted(), self._passages
-        assert passages is not None
-        queries = batch.token_vectors(self.embedder)
         if self.candidates is not None:
-            return self._rescored(batch, tokens, passages)
+            return self._rescored(batch, self.candidates)
+        queries, tokens = batch.token_vectors(self.embedder), self.tokens
         every = np.arange(len(batch), dtype=np.int64)
 
         def search(rows: Any, k: int, allowed: Any) -> tuple[Ints, Floats]:
             return best_by_max_similarity(queries, every[rows], tokens, k, allowed)
 
-        return best_documents(search, passages, self.top_k, batch)
+        return best_documents(search, self.passages, self.top_k, batch)
 
-    def _rescored(self, batch: QueryBatch, tokens: TokenTable, passages: Passages) -> Candidates:
-        """Candidates' passages by late interaction."""
-        assert self.candidates is not None
-        part = batch.for_part("candidates", self.candidates.type)
-        table = part.found_by(self.candidates).head(self.n_candidates)
+    def _rescored(self, batch: QueryBatch, candidates: Retriever) -> Candidates:
+        """All passages of the candidates by late interaction."""
+        part = batch.for_part("candidates", candidates.type)
+        table = part.found_by(candidates).head(self.n_candidates)
         part.record(part.step.name, table)
-        queries = batch.token_vectors(self.embedder)
+        queries, passages = batch.token_vectors(self.embedder), self.passages
         row, column = np.nonzero(table.mask & (np.diff(queries.ends) > 0)[:, None])
         document = table.documents[row, column]
         first, last = (np.searchsorted(passages.document, document, side=side) for side in ("left", "right"))
@@ -115,18 +87,6 @@ class LateInteraction(Retriever):
         if len(passages.blank):
             some = ~np.isin(passage, passages.blank)
             row, passage = row[some], passage[some]
-        scores = max_similarity(queries, tokens, row, passage)
+        scores = max_similarity(queries, self.tokens, row, passage)
         flat = Candidates.from_rows(len(batch), row, passages.document[passage], scores, passage)
         return flat.best_per_document(self.top_k)
-
-    def save_state(self, folder: Path) -> None:
-        self._fitted().save(folder)
-
-    def load_state(self, folder: Path, context: FitContext) -> None:
-        self._tokens = TokenTable.load(folder, self.storage)
-        self._passages = context.passages
-
-    def _fitted(self) -> TokenTable:
-        if self._tokens is None:
-            raise NotFittedError("'late_interaction' has not been fitted: fit the pipeline it is in first")
-        return self._tokens

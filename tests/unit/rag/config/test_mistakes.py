@@ -6,8 +6,8 @@ import textwrap
 
 import pytest
 
-from rag.registry import types_of
 from rag import ConfigError, Pipeline
+from rag.registry import types_of
 
 STAGES = (
     "adacur, anncur, axn, conformal, cosine_adapter, cur, gap, generate, graph_adaptive, isotonic, learned_rank, "

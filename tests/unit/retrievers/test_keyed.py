@@ -388,8 +388,11 @@ def test_a_key_of_texts_of_any_name_gives_the_passage_shown():
 
         type = "fake_sentences"
 
+    # The title says it more strongly, and would speak by the document's first passage.
     document = Document("a", "cat dog. bird", {"title": "bird"})
-    keys = [TitleKey(retriever=BM25(), weight=9.0), Sentences(retriever=BM25())]
+    others = [Document(str(number), "bird", {"title": "fish"}) for number in range(5)]
+    keys = [TitleKey(retriever=BM25()), Sentences(retriever=BM25())]
     pipeline = Pipeline(chunker=SentenceChunker(size=8, unit="characters"), retriever=Keyed(keys=keys))
-    (hit,) = pipeline.fit([document, Document("b", "fish")]).search("bird")
-    assert hit.passage == "bird"
+    assert {hit.document.id: hit.passage for hit in pipeline.fit([document, *others]).search("bird")}["a"] == "bird"
+    Sentences.is_read = False
+    assert pipeline.search("bird")[0].passage == "cat dog."

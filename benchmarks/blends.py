@@ -7,7 +7,7 @@ DATA has folders in BEIR's layout, MODEL is a cross-encoder; its pairs are cut a
 query's words on the title alone, `projection` the cosine in a random projection of words to 16 numbers: both worse than
 the hybrid that comes before. Each stage has its defaults, once without judged questions (`blend: auto` takes a fixed
 weight) and once with them (`auto` learns it: on dev questions where there are some, else on training questions). Paired
-differences by question: bootstrap interval and randomisation test of ``rag.eval``. Prints Markdown.
+differences by question: bootstrap interval and randomization test of ``rag.eval``. Prints Markdown.
 """
 
 from __future__ import annotations

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from rag.embedders.base import Embedder
     from rag.embedders.langchain import LangChainEmbedder
     from rag.embedders.lsa import LSA
+    from rag.embedders.multi_vector import MultiVectorEmbedder
+    from rag.embedders.muvera import MUVERA
     from rag.embedders.sentence_transformer import SentenceTransformerEmbedder
     from rag.errors import (
         ArtifactError,
@@ -40,7 +42,7 @@ if TYPE_CHECKING:
     from rag.filters.base import Filter
     from rag.filters.conformal import Conformal
     from rag.filters.cosine_adapter import CosineAdapter
-    from rag.filters.gap import Gap
+    from rag.filters.gap import GapFilter
     from rag.filters.isotonic import Isotonic
     from rag.filters.platt import Platt
     from rag.filters.score_adapter import ScoreAdapter
@@ -49,7 +51,7 @@ if TYPE_CHECKING:
     from rag.learning.training import Training
     from rag.pipeline import Pipeline
     from rag.queries.base import QueryEncoder
-    from rag.queries.identity import Identity
+    from rag.queries.identity import IdentityQuery
     from rag.stage import Retriever, Stage
     from rag.store.store import Store
     from rag.summarizer import Source, Summarizer, Summary
@@ -73,13 +75,15 @@ _MODULES = {
     "Embedder": "rag.embedders.base",
     "Filter": "rag.filters.base",
     "FitContext": "rag.fitting",
-    "Gap": "rag.filters.gap",
+    "GapFilter": "rag.filters.gap",
     "Hit": "rag.types",
-    "Identity": "rag.queries.identity",
+    "IdentityQuery": "rag.queries.identity",
     "Isotonic": "rag.filters.isotonic",
     "LSA": "rag.embedders.lsa",
     "LangChainEmbedder": "rag.embedders.langchain",
     "Ledger": "rag.costs",
+    "MUVERA": "rag.embedders.muvera",
+    "MultiVectorEmbedder": "rag.embedders.multi_vector",
     "MarkdownChunker": "rag.corpus.chunkers.markdown",
     "MissingExtraError": "rag.errors",
     "ModelError": "rag.errors",
@@ -115,6 +119,7 @@ _MODULES = {
 
 __all__ = [
     "LSA",
+    "MUVERA",
     "Adapted",
     "Answer",
     "ArtifactError",
@@ -131,9 +136,9 @@ __all__ = [
     "Embedder",
     "Filter",
     "FitContext",
-    "Gap",
+    "GapFilter",
     "Hit",
-    "Identity",
+    "IdentityQuery",
     "IncompleteError",
     "Isotonic",
     "LangChainEmbedder",
@@ -141,6 +146,7 @@ __all__ = [
     "MarkdownChunker",
     "MissingExtraError",
     "ModelError",
+    "MultiVectorEmbedder",
     "NoChunker",
     "NotFittedError",
     "Passages",

@@ -9,6 +9,8 @@ import numpy as np
 
 from rag.batch import QueryBatch
 from rag.candidates import Candidates, Floats, Ints, rank
+from rag.learning.gains import Gains
+from rag.tables import columns_of
 
 if TYPE_CHECKING:
     from rag.corpus.corpus import Corpus
@@ -16,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["blended", "choosing_sample", "learned_weight", "training_sample"]
 
-Judgements = Mapping[str, Mapping[str, int]]
+Qrels = Mapping[str, Mapping[str, int]]
 
 _K = 60
 """Reciprocal rank fusion's constant (Cormack et al. 2009)."""
@@ -30,13 +32,13 @@ def training_sample(context: FitContext, most: int) -> tuple[QueryBatch, Candida
     return _sample(*context.training_run(), context, most)
 
 
-def choosing_sample(context: FitContext, most: int) -> tuple[QueryBatch, Candidates, Judgements]:
-    """The same of dev queries, where there are some, which a scorer was hardly trained on; with the judgements."""
+def choosing_sample(context: FitContext, most: int) -> tuple[QueryBatch, Candidates, Qrels]:
+    """The same of dev queries, where there are some, which a scorer was hardly trained on; with the judgments."""
     assert context.training is not None
     run = context.dev_run()
     if run is None or context.training.dev is None or not len(run[0]):
-        return *training_sample(context, most), context.training.judgements
-    return *_sample(*run, context, most), context.training.dev.judgements
+        return *training_sample(context, most), context.training.qrels
+    return *_sample(*run, context, most), context.training.dev.qrels
 
 
 def _sample(batch: QueryBatch, candidates: Candidates, context: FitContext, most: int) -> tuple[QueryBatch, Candidates]:
@@ -59,16 +61,14 @@ def blended(scored: Candidates, first: Candidates, weight: float) -> Candidates:
     return scored.rescored(_mixed(scored, first, weight))
 
 
-def learned_weight(
-    scored: Candidates, first: Candidates, batch: QueryBatch, judgements: Judgements, corpus: Corpus
-) -> float:
+def learned_weight(scored: Candidates, first: Candidates, batch: QueryBatch, qrels: Qrels, corpus: Corpus) -> float:
     """The weight with the best mean nDCG@10 on judged queries.
 
     Of several, the least. When the best is not better than the first stage alone by more than one standard error of
     the paired differences, the scorer has not shown that it helps: the weight is 1.
     """
-    gains = _gains(scored.positions, batch, judgements, corpus)
-    values = [_ndcg(rank(scored.positions, _mixed(scored, first, float(weight))), gains) for weight in _WEIGHTS]
+    gains = Gains(batch.queries, qrels, corpus).of(scored)
+    values = [_ndcg(rank(scored.documents, _mixed(scored, first, float(weight))), gains) for weight in _WEIGHTS]
     best = int(np.argmax([value.mean() if len(value) else 0.0 for value in values]))
     difference = values[best] - values[-1]
     error = difference.std(ddof=1) / np.sqrt(len(difference)) if len(difference) > 1 else np.inf
@@ -77,35 +77,15 @@ def learned_weight(
 
 def _mixed(scored: Candidates, first: Candidates, weight: float) -> Floats:
     """Fused score of each document of ``scored``, float32; ``-inf`` at padding."""
-    ranks = np.arange(1, scored.positions.shape[1] + 1)
-    mixed = (1 - weight) / (_K + ranks) + weight / (_K + _ranks_in(scored.positions, first))
+    ranks = np.arange(1, scored.documents.shape[1] + 1)
+    mixed = (1 - weight) / (_K + ranks) + weight / (_K + _ranks_in(scored.documents, first))
     return np.where(scored.mask, mixed, -np.inf).astype(np.float32)
 
 
 def _ranks_in(positions: Ints, first: Candidates) -> Ints:
     """Rank from 1 of each document in the first stage's list; one below the end for those that are not in it."""
-    width = int(max(positions.max(initial=0), first.positions.max(initial=0))) + 2
-    shift = np.arange(len(positions))[:, None] * width + 1
-    keys = (first.positions + shift).ravel()
-    below = first.counts[:, None] + 1
-    if not keys.size:
-        return np.broadcast_to(below, positions.shape)
-    order = np.argsort(keys, kind="stable")
-    wanted = positions + shift
-    place = order[np.minimum(np.searchsorted(keys, wanted, sorter=order), len(keys) - 1)]
-    found = (keys[place] == wanted) & (positions >= 0)
-    return np.where(found, place % first.positions.shape[1] + 1, below)
-
-
-def _gains(positions: Ints, batch: QueryBatch, judgements: Judgements, corpus: Corpus) -> Floats:
-    """Gain of each document by the judgements, float32; 0 where there is none."""
-    gains = np.zeros(positions.shape, dtype=np.float32)
-    for row, query in enumerate(batch.queries):
-        judged = judgements.get(query.id, {})
-        places = {corpus.position(document): max(grade, 0) for document, grade in judged.items()}
-        places.pop(None, None)
-        gains[row] = [places.get(position, 0) for position in positions[row].tolist()]
-    return gains
+    columns = columns_of(first.documents, positions)
+    return np.where(columns >= 0, columns + 1, first.counts[:, None] + 1)
 
 
 def _ndcg(order: Ints, gains: Floats) -> Floats:

@@ -66,7 +66,7 @@ class _Memory:
 
     @cached_property
     def identity(self) -> str:
-        """The same for memories of the same judgements of the same documents."""
+        """The same for memories of the same judgments of the same documents."""
         digest = hashlib.sha256(json.dumps([self.judged.ids, self.passages.corpus.fingerprint]).encode("utf-8"))
         for array in (self.judged.vectors, self.gains.data, self.gains.indices, self.gains.indptr):
             digest.update(np.ascontiguousarray(array).tobytes())
@@ -83,7 +83,7 @@ class QueryMemory(Retriever, Remembers):
     Worth much where documents are asked for again and again, and nothing where each is asked for once: let dev decide
     (``learned_rank`` does). A question
     that learns from it, as training questions do, is answered as if it, and what is the same question, had never been
-    judged. Documents come and go, and :meth:`~rag.Pipeline.add_judgements` adds judgements, without fitting anew.
+    judged. Documents come and go, and :meth:`~rag.Pipeline.add_qrels` adds judgments, without fitting anew.
 
     Args:
         embedder: Tells which questions are alike. None takes that of the pipeline's retriever.
@@ -177,7 +177,7 @@ class QueryMemory(Retriever, Remembers):
         self._memory = _Memory.on(memory.judged, context.passages, memory.kinship)
         context.keep(self)
 
-    def add_judgements(self, judged: Training, *, weight: float = 1.0) -> int:
+    def add_qrels(self, judged: Training, *, weight: float = 1.0) -> int:
         if weight <= 0:
             raise ConfigError(f"must be above 0, got {weight:g}", parameter="weight")
         memory = self._fitted()
@@ -193,7 +193,7 @@ class QueryMemory(Retriever, Remembers):
             return ()
         n, missing = memory.judged.gains.nnz, memory.judged.gains.nnz - memory.gains.nnz
         gone = f", {missing:,} of them of documents that are not in the corpus" if missing else ""
-        return (f"query_memory remembers {len(memory.judged.ids):,} judged questions with {n:,} judgements{gone}",)
+        return (f"query_memory remembers {len(memory.judged.ids):,} judged questions with {n:,} judgments{gone}",)
 
     def save_state(self, folder: Path) -> None:
         memory = self._fitted()
@@ -214,7 +214,7 @@ class QueryMemory(Retriever, Remembers):
 
     def _fitted(self) -> _Memory:
         if self._memory is None:
-            raise NotFittedError("'query_memory' has not been fitted: fit the pipeline it is in first")
+            raise NotFittedError.of(self)
         return self._memory
 
     # -- asking -----------------------------------------------------------------------------------------------------
@@ -237,8 +237,8 @@ class QueryMemory(Retriever, Remembers):
         named = {name: self._like(batch, memory, k, power) for name, (_, k, power) in tables.items()}
         if self._first is not None:
             named["cover"] = self._cover(batch, memory, self._first)
-        found = {name: lookup(table, candidates.positions) for name, table in named.items()}
-        found["popular"] = self._popularity(batch, memory, candidates.positions)
+        found = {name: lookup(table, candidates.documents) for name, table in named.items()}
+        found["popular"] = self._popularity(batch, memory, candidates.documents)
         speaks = (self.akin(batch) > 0)[:, None]
         return {name: np.where(speaks, scores, np.float32(0)) for name, scores in found.items()}
 
@@ -320,7 +320,7 @@ class QueryMemory(Retriever, Remembers):
             rows, columns = np.nonzero(head.mask)
             weights = scaled[rows, columns].astype(np.float32)
             shape = (len(batch), memory.gains.shape[1])
-            top = sp.csr_array((weights, (rows, head.positions[rows, columns])), shape=shape)
+            top = sp.csr_array((weights, (rows, head.documents[rows, columns])), shape=shape)
             covered = top @ memory.fair_by_document
             hidden = self._hidden(batch, memory)
             if hidden is not None:
@@ -365,7 +365,7 @@ class QueryMemory(Retriever, Remembers):
         cosines, right = self._cosines(batch, memory), memory.gains.tocsc()
         reasons = []
         for row, column in zip(*(side.tolist() for side in places), strict=True):
-            document = int(found.positions[row, column])
+            document = int(found.documents[row, column])
             judged = right.indices[right.indptr[document] : right.indptr[document + 1]]
             near = judged[np.argsort(-cosines[row, judged], kind="stable")]
             near = near[cosines[row, near] > 0]

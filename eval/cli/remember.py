@@ -1,4 +1,4 @@
-"""``rag remember``: judgements and clicks for a kept pipeline that remembers judged questions."""
+"""``rag remember``: judgments and clicks for a kept pipeline that remembers judged questions."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def remember(
         Path, typer.Option(metavar="FILE", help="Which documents were right: query-id, corpus-id, score, by tabs.")
     ],
     weight: Annotated[
-        float, typer.Option(metavar="W", help="What one counts beside a training judgement: less than 1 for clicks.")
+        float, typer.Option(metavar="W", help="What one counts beside a training judgment: less than 1 for clicks.")
     ] = 1.0,
     keep: KeepOption = None,
     as_json: JsonOption = False,
@@ -34,23 +34,23 @@ def remember(
     from rag.learning.training import Training
     from rag.pipeline import Pipeline
 
-    judgements = read_qrels(qrels)
+    judgments = read_qrels(qrels)
     asked = read_queries(queries)
     known = {query.id for query in asked}
-    unknown = [id for id in judgements if id not in known]
+    unknown = [id for id in judgments if id not in known]
     if unknown:
         raise DataError(
-            f"{qrels}: {len(unknown)} of {len(judgements)} judged queries, such as '{unknown[0]}', are not in {queries}"
+            f"{qrels}: {len(unknown)} of {len(judgments)} judged queries, such as '{unknown[0]}', are not in {queries}"
         )
-    useful = [query for query in asked if query.text.strip() and query.id in judgements]
+    useful = [query for query in asked if query.text.strip() and query.id in judgments]
     with Pipeline.editing(folder, keep=keep) as pipeline:
-        there = {id: pipeline.corpus.position(id) is not None for judged in judgements.values() for id in judged if id}
+        there = {id: pipeline.corpus.position(id) is not None for judged in judgments.values() for id in judged if id}
         if not any(there.values()):
             raise DataError(f"{qrels}: none of its {len(there)} documents is in {folder}")
-        changed = pipeline.add_judgements(Training(useful, judgements), weight=weight)
+        changed = pipeline.add_qrels(Training(useful, judgments), weight=weight)
     missing = sum(not here for here in there.values())
     if as_json:
         print_json({"folder": str(folder), "changed": changed, "queries": len(useful), "documents_missing": missing})
         return
-    said = f"{changed} judgements of {len(useful)} questions are new or changed"
+    said = f"{changed} judgments of {len(useful)} questions are new or changed"
     echo(said + (f"; {missing} of {len(there)} documents are not there, and count should they come" if missing else ""))

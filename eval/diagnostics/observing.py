@@ -27,7 +27,7 @@ class Observer:
 
     Args:
         pipeline: The fitted pipeline.
-        qrels: Judgements of the queries.
+        qrels: Judgments of the queries.
         headline: Parsed; the measure that stages are told apart by.
     """
 

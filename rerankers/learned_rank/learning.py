@@ -8,7 +8,7 @@ import numpy as np
 
 from rag.candidates import Bools, Candidates, Floats, Ints
 from rag.learning.features import Features
-from rag.learning.judgements import Gains, paired_gain
+from rag.learning.gains import Gains, paired_gain
 from rag.learning.unseen import N_FOLDS
 from rag.rerankers.learned_rank.gather import Gathered
 from rag.rerankers.learned_rank.model import Kind, Lists, RankModel, fit_model, tuned_l2
@@ -69,7 +69,7 @@ class Learned:
     Args:
         model: Fitted on all training queries.
         folds: Model for each part of them, fitted on the others.
-        with_memory: Whether candidates and features that come from judgements are used.
+        with_memory: Whether candidates and features that come from judgments are used.
         level: Probability of sharing a relevant document with a judged question from which on memory is used.
         otherwise: What ranks the queries below it; None leaves them as they came.
     """
@@ -101,7 +101,7 @@ def learn(
 
     Args:
         train: The training queries, as if none had been judged.
-        gains: Their judgements.
+        gains: Their judgments.
         folds: The part that each belongs to, int64 [n].
         dev: Other queries to choose with; None has the parts answer for each other.
         strangers: The training queries once more, as if none that shares a relevant document had been judged; None
@@ -159,7 +159,7 @@ def _remembering(
         level = _level(loss, strangers.akin)
         learned = replace(learned, level=level)
         told = len(loss), *paired_gain(np.where(learned.applies(strangers), loss, 0), np.zeros_like(loss))
-    scores = np.zeros(train.candidates.positions.shape, dtype=np.float32)
+    scores = np.zeros(train.candidates.documents.shape, dtype=np.float32)
     scores[heard] = outside
     unseen = np.where(learned.applies(train), gains.ndcg(_ranked(scores, train, True)), simpler.outside)
     quality = dev[1].ndcg(ranked(learned, dev[0])) if dev else unseen

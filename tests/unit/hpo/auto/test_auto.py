@@ -90,7 +90,7 @@ def test_adapted_queries_are_a_choice_and_a_source(judged):
 
 def test_only_test_is_never_tuned_on(dataset):
     only = Dataset("d", dataset.corpus, {"test": dataset.splits["test"]})
-    with pytest.raises(DataError, match="the test questions are never tuned on: split its judgements"):
+    with pytest.raises(DataError, match="the test questions are never tuned on: split its judgments"):
         tune(HYBRID, only, auto=True)
 
 

@@ -314,8 +314,8 @@ def _describe(
             *run_remarks(pipeline, split, search.run),
         ]
     )
-    short = short_lists(request.measures, search.run, len(pipeline.corpus))
-    for note in (*notes, *short, *(answers.notes if answers else ()), *untimed):
+    notes = (*notes, *short_lists(request.measures, search.run, len(pipeline.corpus)))
+    for note in (*notes, *(answers.notes if answers else ()), *untimed):
         remarks.add("note", note)
     for note in overlap_note(split, request.training):
         remarks.add("shared_with_training", note)

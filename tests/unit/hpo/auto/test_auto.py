@@ -13,7 +13,7 @@ from rag.eval import load_dataset
 from rag.eval.datasets.base import Dataset, Split
 from rag.hpo import tune
 from rag.hpo.auto.data import facts_of
-from rag.hpo.auto.moves import derive
+from rag.hpo.auto.moves import _nodes, derive
 from rag.hpo.auto.run import auto_config, seconds_of, written
 from rag.hpo.sweep import read_sweep, sweep_from_config
 from rag.store.store import Store
@@ -80,7 +80,7 @@ def test_adapted_queries_are_a_choice_and_a_source(judged):
     if "adapted" in found.left_out:
         assert found.left_out["adapted"] == found.left_out["learned_rank"]
         return
-    dense = found.config["retriever"]["options"][0]["retrievers"][1]
+    dense = next(node for node in _nodes(found.config["retriever"]) if node.get("type") == "dense")
     assert [option["type"] for option in dense["embedder"]["options"]] == ["lsa", "adapted"]
     sources = found.config["stages"][0]["of"]["sources"]
     assert "adapted" in [source.get("embedder", {}).get("type") for source in sources]

@@ -245,10 +245,9 @@ def _measure(request: _Request, search: _Search, store: Store | None, progress: 
     latencies = []
     if request.timed:
         latencies = time_alone(request.pipeline, split.queries, seed=seed, store=store, progress=progress)
-    answers = None
+    answers, spent = None, search.observer.ledger.stages
     if writing:
-        costs = search.observer.ledger.stages[writing]
-        answers = measure_answers(writing, search.results, split.qrels, costs, seed=seed)
+        answers = measure_answers(writing, search.results, split.qrels, spent[writing], seed=seed)
     with progress("measuring", None):
         values = per_query(request.measures, split.qrels, search.run)
     names = [str(measure) for measure in request.measures]

@@ -27,7 +27,24 @@ _WORDS = 32
 """Of a passage that serves as a query."""
 
 
-class AnchorQueryFactors(Factors):
+class FromAnchorQueries(Factors):
+    """Base of factors that are computed from scores for some anchor queries.
+
+    Attributes:
+        queries: ``train``, ``corpus_sample`` or a file.
+    """
+
+    queries: str
+
+    @property
+    def needs(self) -> frozenset[Need]:  # type: ignore[override]
+        return frozenset({"corpus", "training"} if self.queries == "train" else {"corpus"})
+
+    def _model_digest(self) -> Any:
+        return queries_content(self.queries)
+
+
+class AnchorQueryFactors(FromAnchorQueries):
     """Each item's vector is its scores for some anchor queries, less their mean, which is its offset (ANNCUR: Yadav et
     al., EMNLP 2022; ADACUR: EMNLP Findings 2023).
 
@@ -61,13 +78,6 @@ class AnchorQueryFactors(Factors):
         self.rank = rank
         self.precision = precision
         self.max_calls = max_calls
-
-    @property
-    def needs(self) -> frozenset[Need]:  # type: ignore[override]
-        return frozenset({"corpus", "training"} if self.queries == "train" else {"corpus"})
-
-    def _model_digest(self) -> Any:
-        return queries_content(self.queries)
 
     def make(self, context: FitContext, scorer: Scorer) -> tuple[Vectors, Floats | None]:
         asked = anchor_queries(self.queries, self.count, context)

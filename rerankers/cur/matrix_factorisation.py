@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import numpy as np
 from pydantic import Field
 
 from rag.batch import QueryBatch
 from rag.candidates import Floats, Ints, Vectors, top_k_of_scores
-from rag.component import Need, Runtime
+from rag.component import Runtime
 from rag.embedders.base import Embedder
-from rag.rerankers.cur.anchor_queries import anchor_queries, queries_content
-from rag.rerankers.cur.factors import Factors, of_length_one
+from rag.rerankers.cur.anchor_queries import FromAnchorQueries, anchor_queries
+from rag.rerankers.cur.factors import of_length_one
 from rag.rerankers.cur.matrix import check_calls
 from rag.rerankers.cur.solver import Doubles
 
@@ -25,7 +25,7 @@ __all__ = ["MatrixFactorization", "alternating_least_squares", "bilinear_form"]
 _BLOCK = 4096
 
 
-class MatrixFactorization(Factors):
+class MatrixFactorization(FromAnchorQueries):
     """Each item's vector comes from factorizing a sparse matrix of scores (AXN's MF: Yadav et al., ICLR 2024).
 
     ``count`` queries score ``per_query`` passages each, half the encoder's nearest, half at random; the price is paid
@@ -70,13 +70,6 @@ class MatrixFactorization(Factors):
         self.ridge = ridge
         self.iterations = iterations
         self.max_calls = max_calls
-
-    @property
-    def needs(self) -> frozenset[Need]:  # type: ignore[override]
-        return frozenset({"corpus", "training"} if self.queries == "train" else {"corpus"})
-
-    def _model_digest(self) -> Any:
-        return queries_content(self.queries)
 
     def make(self, context: FitContext, scorer: Scorer) -> tuple[Vectors, Floats | None]:
         context.fit(self.embedder)

@@ -11,12 +11,11 @@ from pydantic import Field
 
 from rag.candidates import Vectors
 from rag.component import Need, Tunable
+from rag.embedders.around import AroundEmbedder
 from rag.embedders.base import Embedder
 from rag.errors import ConfigError, NotFittedError
 
 if TYPE_CHECKING:
-    from tokenizers import Tokenizer
-
     from rag.fitting import FitContext
 
 __all__ = ["Reduced"]
@@ -25,7 +24,7 @@ _SAMPLE = 100_000
 """Passages whose principal directions are taken."""
 
 
-class Reduced(Embedder):
+class Reduced(AroundEmbedder):
     """Another embedder's vectors in fewer dimensions, of length 1: a smaller and faster index.
 
     The embedder's own vectors are computed once for all who use them, and found in a store. What is fitted here stays
@@ -65,10 +64,6 @@ class Reduced(Embedder):
         return frozenset({"corpus"} if self.method == "pca" else ())
 
     @property
-    def has_tokens(self) -> bool:  # type: ignore[override]
-        return self.embedder.has_tokens
-
-    @property
     def vector_source(self) -> Embedder:
         return self.embedder
 
@@ -81,17 +76,6 @@ class Reduced(Embedder):
                 parameter="dimensions",
             )
         return self.dimensions
-
-    @property
-    def window(self) -> int | None:
-        return self.embedder.window
-
-    @property
-    def prompt_for_documents(self) -> str:
-        return self.embedder.prompt_for_documents
-
-    def tokenizer(self) -> Tokenizer:
-        return self.embedder.tokenizer()
 
     def fit(self, context: FitContext) -> None:
         context.fit(self.embedder)

@@ -28,8 +28,7 @@ class Outcome:
         record: The content of ``metrics.json``; see ``docs/run-folder.md``.
         values: Value of each judged query by measure name by query id.
         run: Score by document id by query id, best first; ties are broken in the order returned, by the smallest step
-            of
-            float32.
+            of float32.
         results: The best ten documents of each judged query, in the order of the split.
         split: The queries and judgments it was measured on.
         lost_at: The stage to blame by (query id, document id), for relevant documents that were not returned.

@@ -60,8 +60,7 @@ class Evaluation(Outcome):
 
     def to_dataframe(self) -> pd.DataFrame:
         """Convert to a table with one row per query: its id and text, the numbers of relevant and returned documents,
-        and the
-        value of every measure.
+        and the value of every measure.
         """
         from rag.eval.runs.query_table import query_values
 

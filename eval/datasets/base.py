@@ -85,10 +85,8 @@ class Dataset:
 
     def training(self, reported: str) -> Training | None:
         """The training data for measuring on a split: the ``train`` split, or ``train-with-nulls`` where ``reported``
-        is a
-        split with nulls and the dataset has one; None where that split is the reported one. The ``dev`` split comes
-        with
-        it, for model selection, unless it is the reported one.
+        is a split with nulls and the dataset has one; None where that split is the reported one. The ``dev`` split
+        comes with it, for model selection, unless it is the reported one.
         """
         name = "train-with-nulls" if reported.endswith("-with-nulls") and "train-with-nulls" in self.splits else "train"
         if reported == name or name not in self.splits:

@@ -39,8 +39,7 @@ def query_of(
 
     Args:
         row: A mapping with a text or the ``turns`` of a conversation, and optionally an object ``metadata``. A query
-            with
-            an empty or missing text finds nothing.
+            with an empty or missing text finds nothing.
         id: Id of the query.
         location: File and row, for messages.
         text: Name of the text column.

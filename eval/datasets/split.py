@@ -42,8 +42,7 @@ def split_dataset(
         shares: Share of the queries by name of the split; they must sum to 1.
         seed: Seed of the hash; another seed divides differently.
         near: Queries are duplicates if they share at least this part of their words (Jaccard), or are equal but for
-            case
-            and punctuation; with 1 only the latter.
+            case and punctuation; with 1 only the latter.
         group_duplicates: Keep duplicates together: all go to the split of the smallest id. Otherwise duplicates in
             different splits are an error.
         together: A metadata field; queries with equal values stay together, such as the questions about one

@@ -20,8 +20,7 @@ __all__ = ["learned_parts", "nearest", "overlap_note", "overlap_of", "shares_doc
 
 def overlap_of(split: Split, training: Training | None) -> dict[str, Any] | None:
     """The entry ``overlap`` of ``metrics.json``: the numbers of relevant judgments, and of queries, that concern
-    documents
-    also relevant to a training query; None without training queries.
+    documents also relevant to a training query; None without training queries.
     """
     if training is None:
         return None

@@ -47,8 +47,7 @@ class ClaimJudge(Judge):
 
     Args:
         model: The language model: a summarizer of type ``chat_model``, ``langchain`` or ``transformers`` without task
-            or
-            prompts of its own. Its ``max_tokens`` must suffice for all claims of an answer; 1,000 is plenty.
+            or prompts of its own. Its ``max_tokens`` must suffice for all claims of an answer; 1,000 is plenty.
         passing: Share of supported claims from which an answer counts as faithful when judges are compared with each
             other or with people.
         decompose_prompt: Template with ``{question}`` and ``{answer}``; it must ask for a JSON list of texts.

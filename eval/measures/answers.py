@@ -144,8 +144,7 @@ def measure_answers(
     """Measure the answers of a pipeline.
 
     A failed or abstained answer contains none of a reference's words and has no faithfulness. Where there is known to
-    be
-    no answer, the measures against references are 1 for abstaining and 0 for anything else, as in SQuAD 2.0.
+    be no answer, the measures against references are 1 for abstaining and 0 for anything else, as in SQuAD 2.0.
 
     Args:
         stage: Name of the stage that writes answers.

@@ -77,9 +77,8 @@ def per_query(measures: Sequence[Any], qrels: Qrels, run: Run) -> dict[str, dict
 
 def _groups(measures: Sequence[Any]) -> list[list[Any]]:
     """Group measures that can be computed in one pass. Each measure with parameters has its own pass: ir_measures
-    merges
-    them into one call of trec_eval, where some would get the parameters of others (``NumRet`` of judged documents
-    only).
+    merges them into one call of trec_eval, where some would get the parameters of others (``NumRet`` of judged
+    documents only).
     """
     plain = [measure for measure in measures if measure.params.keys() <= {"cutoff"}]
     alone = [[measure] for measure in measures if not measure.params.keys() <= {"cutoff"}]
@@ -88,8 +87,7 @@ def _groups(measures: Sequence[Any]) -> list[list[Any]]:
 
 def _bounded(grades: Mapping[str, int]) -> Mapping[str, int]:
     """The grades, adapted to trec_eval: if a query's highest grade is below -1 it writes out of bounds, and it treats
-    all
-    negative grades alike; a query without grades would be left out.
+    all negative grades alike; a query without grades would be left out.
     """
     if not grades:
         return {_NO_DOCUMENT: 0}

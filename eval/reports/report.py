@@ -125,8 +125,7 @@ class _Measure:
 @dataclass(frozen=True, slots=True)
 class _Bin:
     """A bar of the histogram: queries with a score from ``low`` to ``high``, their share of all, and how many of them
-    the
-    table lists.
+    the table lists.
     """
 
     low: float
@@ -264,8 +263,7 @@ def _used(total: Mapping[str, float]) -> list[tuple[str, str]]:
 
 def _histogram(scores: Floats, listed: Ints) -> tuple[list[_Bin], Ints]:
     """Counts in equal bins, over [0, 1] if all scores lie there, and the bin of each listed score, -1 for NaN. The last
-    bin
-    includes its upper end.
+    bin includes its upper end.
     """
     finite = np.isfinite(scores)
     unit = ((scores[finite] >= 0) & (scores[finite] <= 1)).all()

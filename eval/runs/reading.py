@@ -65,8 +65,7 @@ def read_run_values(
         source: A run folder, or a TREC run file.
         name: Name of the run. None takes the name of the folder or file.
         measures: Names in the spelling of ir_measures, or of answer measures that every query has. None given takes
-            those
-            of the folder, or nDCG@10 for a file.
+            those of the folder, or nDCG@10 for a file.
         qrels: Judgments to measure by. A folder needs none for the measures it has.
 
     Raises:

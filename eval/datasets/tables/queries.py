@@ -30,12 +30,10 @@ class QueriesTable(Table):
             from 1.
         text: Column with the question; by default ``text``, ``question`` or ``query``, in topics also ``title``.
         relevant: Column with the id of the document that answers it, or of several: a list in JSONL and Parquet, in
-            text
-            separated by ``separator``. An object gives grades, ``{"d1": 2, "d7": 1}``; otherwise each has grade 1. Rows
-            with the same id and text are merged into one question with all their documents.
+            text separated by ``separator``. An object gives grades, ``{"d1": 2, "d7": 1}``; otherwise each has grade 1.
+            Rows with the same id and text are merged into one question with all their documents.
         separator: Separator of several ids in one cell, such as ``;``, with optional blanks around it. Without it a
-            cell
-            is taken as one id.
+            cell is taken as one id.
         empty: Meaning of an empty cell of ``relevant``: the question is ``unjudged`` and left out, or ``unanswerable``,
             so that nothing should be found.
         answer: Column with the reference answer, or a list of acceptable answers, for pipelines that write answers.
@@ -82,8 +80,7 @@ class QueriesTable(Table):
 
     def read(self, folder: Path) -> list[tuple[str, Query, str, dict[str, int]]]:
         """Read (location, query, split, grade by document) of every question; paths are relative to ``folder``. A
-        question
-        that nothing answers has the empty id with grade 0.
+        question that nothing answers has the empty id with grade 0.
         """
         path = folder / Path(self.path).expanduser()
         topics = format_of(path) not in TABLES

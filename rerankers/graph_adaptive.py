@@ -15,9 +15,10 @@ from rag.corpus.passages import Passages
 from rag.embedders.base import Embedder
 from rag.errors import ConfigError, NotFittedError
 from rag.rerankers.base import Scorer
-from rag.rerankers.cur.items import Mask, is_in
+from rag.rerankers.cur.items import Mask
 from rag.stage import Stage
 from rag.store.fingerprint import fingerprint
+from rag.tables import is_in
 
 if TYPE_CHECKING:
     from rag.batch import QueryBatch
@@ -131,7 +132,7 @@ class GraphAdaptive(Stage):
 
     def _fitted(self) -> Ints:
         if self._graph is None:
-            raise NotFittedError("'graph_adaptive' has not been fitted: fit the pipeline it is in first")
+            raise NotFittedError.of(self)
         return self._graph
 
 

@@ -63,7 +63,7 @@ class Dense(TakesFeedback):
 
     def fit(self, context: FitContext) -> None:
         context.fit(self.embedder)
-        context.build(
+        context.cached_fit(
             self.index,
             lambda: self.index.build(self._scaled(context.embed_passages(self.embedder)), progress=context.progress),
             inputs={"embedder": self.embedder.base, "metric": self.metric},
@@ -72,7 +72,7 @@ class Dense(TakesFeedback):
 
     def update(self, context: UpdateContext, kept: Ints) -> None:
         if self._passages is None:
-            raise NotFittedError("'dense' has not been fitted: fit the pipeline it is in first")
+            raise NotFittedError.of(self)
         context.fit(self.embedder)
         n_new = len(context.passages) - len(kept)
         all_stay = len(kept) == len(self._passages)
@@ -98,7 +98,7 @@ class Dense(TakesFeedback):
 
     def retrieve(self, batch: QueryBatch) -> Candidates:
         if self._passages is None:
-            raise NotFittedError("'dense' has not been fitted: fit the pipeline it is in first")
+            raise NotFittedError.of(self)
         return self._nearest(batch, self._scaled(batch.embeddings(self.embedder)))
 
     def retrieve_again(self, batch: QueryBatch, trusted: Candidates, recipe: Recipe) -> Candidates:
@@ -108,7 +108,7 @@ class Dense(TakesFeedback):
             ConfigError: The index keeps no vectors as they were given.
         """
         if self._passages is None:
-            raise NotFittedError("'dense' has not been fitted: fit the pipeline it is in first")
+            raise NotFittedError.of(self)
         return self._nearest(batch, self._moved(batch, trusted, recipe))
 
     def scores_again(

@@ -92,7 +92,7 @@ class Feedback(Retriever):
 
     def retrieve(self, batch: QueryBatch) -> Candidates:
         trusted = self._trusted(batch)
-        return self._fitted().retrieve_again(batch.inside("again"), trusted, self._recipe).head(self.top_k)
+        return self._fitted().retrieve_again(batch.for_part("again"), trusted, self._recipe).head(self.top_k)
 
     def features(self, batch: QueryBatch, candidates: Candidates, first: Candidates) -> Mapping[str, Floats]:
         """Scores of all candidates with the changed queries, also of those that the lists are too short for."""
@@ -101,7 +101,7 @@ class Feedback(Retriever):
 
     def _trusted(self, batch: QueryBatch) -> Candidates:
         own = self.target is None and self.retriever is None  # the pipeline's list, which has a name already
-        part = batch.inside("trusted")
+        part = batch.for_part("trusted")
         trusted = part.found_by(self._source, recorded=not own)
         if not own:
             part.record(part.step.name, trusted)
@@ -117,7 +117,7 @@ class Feedback(Retriever):
 
     def _fitted(self) -> TakesFeedback:
         if self._asked is None:
-            raise NotFittedError("'feedback' has not been fitted: fit the pipeline it is in first")
+            raise NotFittedError.of(self)
         return self._asked
 
 

@@ -94,7 +94,7 @@ class Distilled(QueryEncoder):
                 "pairs": learned,
                 "max_turns": str(self.max_turns),
             }
-            context.build(self.student, make, inputs=inputs)
+            context.cached_fit(self.student, make, inputs=inputs)
 
     def encode(self, batch: QueryBatch) -> QueryBatch:
         turns = [_turns(query.turns, query.text) for query in batch.queries]
@@ -104,7 +104,7 @@ class Distilled(QueryEncoder):
         def vectors(_: Embedder) -> Vectors:
             return self.student.encode(self._conversations(turns, partial(batch.embed_documents, self.embedder)))
 
-        return batch.asking(asked, vectors)
+        return batch.with_queries(asked, vectors)
 
     def _conversations(self, turns: Sequence[tuple[Turn, ...]], embed: Callable[[list[str]], Vectors]) -> Conversations:
         return Conversations.latest(turns, self.max_turns, embed)

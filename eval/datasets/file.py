@@ -10,7 +10,7 @@ from typing import Any, ClassVar, TypeVar
 from rag.component import Component
 from rag.config import build
 from rag.config.source import Node, dump, read_source
-from rag.errors import ConfigError, DataError, Location, Mistake, RagError
+from rag.errors import ConfigError, DataError, Mistake, Mistakes, RagError
 from rag.eval.datasets.base import Dataset
 from rag.eval.datasets.joined import joined
 from rag.eval.datasets.qrels import Judgments, read_qrels
@@ -25,7 +25,6 @@ __all__ = ["DatasetFile", "check_dataset", "read_dataset_file"]
 T = TypeVar("T")
 
 _TABLES = ("corpus", "queries", "qrels")
-_NOWHERE = Location("")
 
 
 class DatasetFile(Component):
@@ -147,11 +146,7 @@ class DatasetFile(Component):
         ]
         said = error.mistakes if isinstance(error, ConfigError) else (Mistake(str(error)),)
         mistakes += [mistake for mistake in said if mistake not in mistakes]
-        return (
-            error
-            if len(mistakes) == 1
-            else ConfigError(sorted(mistakes, key=lambda mistake: mistake.location or _NOWHERE))
-        )
+        return error if len(mistakes) == 1 else Mistakes(mistakes).error()
 
 
 def read_dataset_file(path: str | Path, *, overrides: Sequence[str] = ()) -> DatasetFile:
@@ -164,10 +159,10 @@ def read_dataset_file(path: str | Path, *, overrides: Sequence[str] = ()) -> Dat
     Raises:
         ConfigError: All mistakes, each with its location.
     """
-    mistakes: list[Mistake] = []
+    mistakes = Mistakes()
     node = read_source(Path(path), overrides=overrides, mistakes=mistakes)
     if node is None:
-        raise ConfigError(mistakes)
+        raise mistakes.error()
     if isinstance(node.value, dict):
         entries = {"type": Node("dataset", node.location)} | node.value
         before = len(mistakes)
@@ -179,19 +174,17 @@ def read_dataset_file(path: str | Path, *, overrides: Sequence[str] = ()) -> Dat
                 entries[name] = replace(table, value={"type": Node(name, table.location)} | table.value)
             else:
                 got = f", got '{table.value}'" if isinstance(table.value, str) else ""
-                mistakes.append(
-                    Mistake(f"expected a table, a mapping such as {{path: {name}.csv}}{got}", name, table.location)
-                )
+                mistakes.add(f"expected a table, a mapping such as {{path: {name}.csv}}{got}", name, table.location)
         wrong = {mistake.path for mistake in mistakes[before:]}
         entries = {name: item for name, item in entries.items() if name not in wrong}
         node = replace(node, value=entries)
-        others: list[Mistake] = []
+        others = Mistakes()
         build(node, DatasetFile, mistakes=others)
         missing = {f"missing argument '{name}' of 'dataset'" for name in wrong}
         mistakes += [mistake for mistake in others if mistake.message not in missing]
     dataset_file = build(node, DatasetFile, mistakes=mistakes) if not mistakes else None
     if mistakes or not isinstance(dataset_file, DatasetFile):
-        raise ConfigError(sorted(mistakes, key=lambda mistake: mistake.location or _NOWHERE))
+        raise mistakes.error()
     dataset_file.folder, dataset_file.written = Path(path).parent, node
     return dataset_file
 

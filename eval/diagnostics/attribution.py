@@ -13,6 +13,7 @@ from rag.corpus.corpus import Corpus
 from rag.eval.datasets.base import Qrels
 from rag.eval.measures.values import per_query
 from rag.eval.metrics import Losses, StageLosses
+from rag.tables import columns_of
 from rag.types import Query
 
 __all__ = ["NOT_IN_CORPUS", "Attribution", "oracle"]
@@ -75,12 +76,10 @@ class Attribution:
                 self._document.append(document)
         row_of, position_of = np.asarray(rows, dtype=np.int64), np.asarray(positions, dtype=np.int64)
         self._known.append(position_of >= 0)
-        span = len(corpus) + 1
-        keys = row_of * span + position_of
-        ranks = np.stack([_ranks(tables[name], keys, span) for name in self._names])
+        columns = [columns_of(tables[name].documents, position_of, row_of) for name in self._names]
+        self._ranks.append(np.stack(columns) + 1)
         for name, table in (passed or {}).items():
-            self._passed.setdefault(name, []).append(_ranks(table, keys, span) > 0)
-        self._ranks.append(np.where(position_of >= 0, ranks, 0))
+            self._passed.setdefault(name, []).append(columns_of(table.documents, position_of, row_of) >= 0)
 
     @property
     def _names(self) -> Sequence[str]:
@@ -171,15 +170,3 @@ def oracle(measure: Any, qrels: Qrels, left: Iterable[tuple[str, str]]) -> dict[
     for query, document in left:  # a perfect order: by grade
         perfect.setdefault(query, {})[document] = float(qrels[query][document])
     return per_query([measure], qrels, perfect)[str(measure)]
-
-
-def _ranks(table: Candidates, wanted_keys: Ints, span: int) -> Ints:
-    """Ranks, from 1, of wanted (row, document) pairs with keys row * span + position; 0 where missing."""
-    keys = (np.arange(len(table))[:, None] * span + table.documents)[table.mask]
-    rank = np.nonzero(table.mask)[1] + 1
-    order = np.argsort(keys, kind="stable")
-    index = np.searchsorted(keys[order], wanted_keys)
-    inside = np.minimum(index, max(len(keys) - 1, 0))
-    if not len(keys):
-        return np.zeros(len(wanted_keys), dtype=np.int64)
-    return np.where(keys[order][inside] == wanted_keys, rank[order][inside], 0)

@@ -18,11 +18,14 @@ from rag.batch import QueryBatch
 from rag.candidates import Candidates
 from rag.eval.datasets.base import Qrels
 from rag.filters.base import Filter
+from rag.filters.curve import ThresholdCurve
+from rag.learning.gains import judged_documents
+from rag.tables import in_list, is_in
 
 if TYPE_CHECKING:
     from rag.pipeline import Pipeline
 
-__all__ = ["FilterLog", "calibration_error", "filter_logs", "pooled_curve", "precision_at_recall", "share_kept"]
+__all__ = ["FilterLog", "calibration_error", "filter_logs"]
 
 _BINS = 10
 _CURVE = 60
@@ -30,35 +33,6 @@ _CURVE = 60
 _EXAMPLES = 5
 
 Array = npt.NDArray[Any]
-
-
-def pooled_curve(values: Array, relevant: Array) -> tuple[Array, Array, float]:
-    """Recall and precision at every threshold, from the highest down, and the area under the curve (average precision,
-    tied values counted together).
-
-    Args:
-        values: Values of the pairs [n].
-        relevant: Whether each pair is relevant, bool [n].
-    """
-    order = np.argsort(-values, kind="stable")
-    ranked = values[order]
-    last = np.append(np.flatnonzero(ranked[1:] != ranked[:-1]), len(ranked) - 1)
-    hits = np.cumsum(relevant[order])[last]
-    recall, precision = hits / max(hits[-1], 1), hits / (last + 1)
-    return recall, precision, float((np.diff(recall, prepend=0.0) * precision).sum())
-
-
-def precision_at_recall(values: Array, relevant: Array, recall: float) -> float:
-    """Precision at the largest threshold with at least this recall."""
-    recalls, precisions, _ = pooled_curve(values, relevant)
-    return float(precisions[np.argmax(recalls >= recall)])
-
-
-def share_kept(values: Array, relevant: Array, recall: float) -> float:
-    """Share of the pairs that the largest threshold with at least this recall keeps."""
-    hits = np.sort(values[relevant])[::-1]
-    threshold = hits[min(int(np.ceil(recall * len(hits) - 1e-9)), len(hits)) - 1]
-    return float((values >= threshold).mean())
 
 
 def calibration_error(probabilities: Array, relevant: Array) -> tuple[float, list[dict[str, float]]]:
@@ -109,9 +83,7 @@ class FilterLog:
         mask = candidates.mask
         if ignored is not None:
             mask = mask & (candidates.documents != ignored[:, None])
-        span = len(pipeline.corpus)
-        keys = np.arange(len(candidates))[:, None] * span
-        passed = np.isin(keys + candidates.documents, (keys + left.documents)[left.mask]) & mask
+        passed = is_in(candidates.documents, left.documents) & mask
         self._parts.append((values[mask], candidates.scores[mask], grades[mask], passed[mask]))
         self._kept.append(passed.sum(axis=1))
         judged = [qrels.get(query.id, {}) for query in batch.queries]
@@ -158,12 +130,13 @@ class FilterLog:
         if relevant[finite].any():
             entry["recall"] = float(passed[relevant].mean())
             for name, ranked_by in (("curve", values[finite]), ("curve_before", scores[finite])):
-                recall, precision, area = pooled_curve(ranked_by, relevant[finite])
+                curve = ThresholdCurve.of(ranked_by, relevant[finite])
+                recall, precision = curve.recall, curve.precision
                 points = np.unique(np.linspace(0, len(recall) - 1, _CURVE * 20).astype(int))
                 points = points[np.searchsorted(recall[points], np.linspace(0, recall[-1], _CURVE))]
                 entry[name] = {
-                    "pr_auc": area,
-                    "p_at_r95": precision_at_recall(ranked_by, relevant[finite], 0.95),
+                    "pr_auc": curve.area,
+                    "p_at_r95": float(precision[curve.at_recall(0.95)]),
                     "points": np.stack([recall, precision], axis=1)[np.unique(points)].round(4).tolist(),
                 }
         if self.filter.gives_probabilities and len(values):
@@ -220,21 +193,12 @@ _UNJUDGED = -(1 << 31)
 
 
 def _grades(batch: QueryBatch, candidates: Candidates, pipeline: Pipeline, qrels: Qrels) -> Array:
-    """Grades of candidates, int64 [n, k]; the smallest integer where unjudged."""
-    span = len(pipeline.corpus)
-    grade_by_key: dict[int, int] = {}
-    for row, query in enumerate(batch.queries):
-        for id, grade in qrels.get(query.id, {}).items():
-            position = pipeline.corpus.position(id)
-            if position is not None:
-                grade_by_key[row * span + position] = grade
-    keys = np.array(sorted(grade_by_key), dtype=np.int64)
-    grades = np.array([grade_by_key[key] for key in keys.tolist()], dtype=np.int64)
-    wanted_keys = np.arange(len(candidates))[:, None] * span + candidates.documents
-    if not len(keys):
-        return np.full(wanted_keys.shape, _UNJUDGED)
-    at = np.minimum(np.searchsorted(keys, wanted_keys), len(keys) - 1)
-    return np.where((keys[at] == wanted_keys) & candidates.mask, grades[at], _UNJUDGED)
+    """Grades of candidates, int64 [n, k]; the smallest 32-bit integer where unjudged."""
+    rows, documents, graded = judged_documents(batch.queries, qrels, pipeline.corpus)
+    present = documents >= 0
+    table = Candidates.from_rows(len(batch), rows[present], documents[present], graded[present], documents[present])
+    grades, column = in_list(table, candidates.documents)
+    return np.where(column >= 0, np.nan_to_num(grades, nan=0.0).astype(np.int64), _UNJUDGED)
 
 
 def _histogram(n_kept: Array) -> list[dict[str, int]]:

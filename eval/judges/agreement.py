@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from rag.arguments import refuses_unknown
 
-__all__ = ["agreement", "cohen_kappa"]
+__all__ = ["agreement"]
 
 _RESAMPLES = 10_000
 
@@ -56,19 +56,12 @@ def agreement(first: Mapping[str, Hashable], other: Mapping[str, Hashable], *, s
     return result
 
 
-def cohen_kappa(table: npt.ArrayLike) -> float:
-    """Cohen's kappa of a square table of counts, one labeler's labels by the other's; NaN where chance alone would
-    agree.
-    """
-    return float(_kappa(np.asarray(table, dtype=np.float64)[None])[0])
-
-
 def _percent(tables: npt.NDArray[Any]) -> Floats:
     return np.asarray(np.trace(tables, axis1=1, axis2=2) / tables.sum(axis=(1, 2)))
 
 
 def _kappa(tables: npt.NDArray[Any]) -> Floats:
-    """Kappa of each table of counts [n, k, k]."""
+    """Cohen's kappa of square tables of counts, [n, k, k]; NaN where chance alone would agree."""
     n = tables.sum(axis=(1, 2))
     chance = (tables.sum(axis=1) * tables.sum(axis=2)).sum(axis=1) / n**2
     with np.errstate(invalid="ignore", divide="ignore"):

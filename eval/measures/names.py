@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from rag.arguments import refuses_unknown
-from rag.errors import ConfigError, did_you_mean
+from rag.errors import ConfigError, did_you_mean, first_line
 from rag.eval.datasets.qrels import MOST
 from rag.eval.measures.own import computed_here
 from rag.eval.measures.values import per_query
@@ -48,8 +48,8 @@ def parse_measures(names: Sequence[str]) -> list[Any]:
         measure = _parsed(name)
         try:  # fail now rather than after an hour of searching
             per_query([measure], *_TRIAL)
-        except Exception as error:  # providers raise many kinds of errors
-            reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        except Exception as error:  # providers raise what they like
+            reason = first_line(error)
             raise ConfigError(f"measure '{name}' cannot be computed here: {reason}", parameter="measures") from None
         if measure not in measures:
             measures.append(measure)

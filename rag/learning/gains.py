@@ -6,15 +6,30 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from rag.candidates import Candidates, Floats
+from rag.candidates import PADDING, Candidates, Floats, Ints
 from rag.corpus.corpus import Corpus
-from rag.learning.features import in_list
+from rag.tables import in_list
 from rag.types import Query
 
-__all__ = ["Gains", "paired_gain"]
+__all__ = ["Gains", "judged_documents", "paired_gain"]
 
 _DEPTH = 10
 _DISCOUNT = 1 / np.log2(np.arange(2, _DEPTH + 2))
+
+
+def judged_documents(
+    queries: Sequence[Query], judgments: Mapping[str, Mapping[str, int]], corpus: Corpus
+) -> tuple[Ints, Ints, Ints]:
+    """The judgments of some queries as a flat list: row of the query, ascending, position of the document, -1 where
+    the corpus does not have it, and grade; int64 [m] each.
+    """
+    judged = [
+        (row, position if (position := corpus.position(id)) is not None else PADDING, grade)
+        for row, query in enumerate(queries)
+        for id, grade in judgments.get(query.id, {}).items()
+    ]
+    rows, documents, grades = np.array(judged, dtype=np.int64).reshape(-1, 3).T
+    return rows, documents, grades
 
 
 class Gains:
@@ -27,21 +42,14 @@ class Gains:
     """
 
     def __init__(self, queries: Sequence[Query], judgments: Mapping[str, Mapping[str, int]], corpus: Corpus) -> None:
-        rows, positions, grades = [], [], []
-        self.missing = 0
+        rows, documents, grades = judged_documents(queries, judgments, corpus)
+        relevant = grades > 0
+        self.missing = int((relevant & (documents < 0)).sum())
         """Relevant documents that the corpus does not have."""
-        for row, query in enumerate(queries):
-            for id, grade in judgments.get(query.id, {}).items():
-                position = corpus.position(id) if grade > 0 else None
-                self.missing += grade > 0 and position is None
-                if position is not None:
-                    rows.append(row)
-                    positions.append(position)
-                    grades.append(grade)
-        highest = max(grades, default=1)
-        documents = np.array(positions, dtype=np.int64)
-        gains = np.array(grades, dtype=np.float32) / np.float32(highest)
-        self.table = Candidates.from_rows(len(queries), np.array(rows, dtype=np.int64), documents, gains, documents)
+        there = relevant & (documents >= 0)
+        rows, documents, grades = rows[there], documents[there], grades[there]
+        gains = grades.astype(np.float32) / np.float32(grades.max(initial=1))
+        self.table = Candidates.from_rows(len(queries), rows, documents, gains, documents)
         """The relevant documents, best first."""
 
     def of(self, candidates: Candidates) -> Floats:

@@ -68,7 +68,7 @@ class Unseen:
         made_of = [ids, hidden.indices.tolist(), hidden.indptr.tolist()]
         return cls(ids, hidden, _folds(groups), fingerprint(made_of))
 
-    def part(self, rows: slice | Ints) -> Unseen:
+    def select(self, rows: slice | Ints) -> Unseen:
         """Of some of the rows."""
         return Unseen(self.ids, self.hidden[rows], self.folds[rows], self.fingerprint)
 

@@ -33,7 +33,7 @@ class StageConformance(ComponentConformance):
         """A stage fitted on passages, and on judged training queries when it learns."""
         component = self.make()
         context = FitContext(passages.corpus, passages, self.training())
-        context.after(Upstream(lambda batch: self.candidates(passages, len(batch)), None))
+        context.following(Upstream(lambda batch: self.candidates(passages, len(batch)), None))
         component.prepare(context)
         context.fit(component)
         return component

@@ -17,8 +17,9 @@ from rag.rerankers.cur.alignment import aligned
 from rag.rerankers.cur.anchors import choose_anchors
 from rag.rerankers.cur.engine import Acquisition, Outcome, Plan, Prior, round_sizes, search
 from rag.rerankers.cur.factors import EmbeddingFactors, Factors
-from rag.rerankers.cur.items import Everything, Items, Listed, Mask, is_in
+from rag.rerankers.cur.items import Everything, Items, Listed, Mask
 from rag.rerankers.scoring import Blend, Scores, ScoringStage
+from rag.tables import is_in
 
 if TYPE_CHECKING:
     from rag.batch import QueryBatch
@@ -178,7 +179,7 @@ class CUR(ScoringStage):
         self._passages = context.passages
         context.fit(self.scorer)
         inputs: dict[str, Component | str] = {"scorer": self.scorer}
-        context.build(self.factors, lambda: self.factors.build(context, self.scorer), inputs=inputs)
+        context.cached_fit(self.factors, lambda: self.factors.build(context, self.scorer), inputs=inputs)
         self._choose_anchors()
         if self.alignment == "training":
             self._alignment = aligned(context, self.scorer, self.factors)

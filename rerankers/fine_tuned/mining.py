@@ -9,8 +9,8 @@ import numpy as np
 
 from rag.candidates import PADDING, Candidates, Ints
 from rag.corpus.passages import Passages
-from rag.learning.features import in_list
 from rag.learning.gains import Gains
+from rag.tables import in_list
 
 __all__ = ["Mined", "mined"]
 

@@ -14,6 +14,7 @@ from rag.corpus.passages import Passages
 from rag.errors import DataError
 from rag.learning.features import Features, assembled, from_list, from_scores, union
 from rag.stage import Retriever
+from rag.tables import in_list
 
 if TYPE_CHECKING:
     from rag.batch import QueryBatch
@@ -63,7 +64,7 @@ class Gatherer:
         step = batch.step
         tables = {name: table for name, table in batch.lists.items() if not step.holds(name)} or {"first": first}
         for number, source in enumerate(self.sources):
-            inner = batch.inside(number, source.type)
+            inner = batch.for_part(number, source.type)
             inner.record(inner.step.name, inner.found_by(source))
         # Features have the same names wherever the stage stands, and while it is fitted.
         tables |= {
@@ -145,6 +146,4 @@ class Gatherer:
 
 def _among(candidates: Candidates, some: Candidates) -> Bools:
     """Which candidates are among others, bool [n, k]."""
-    from rag.learning.features import in_list
-
     return np.asarray(in_list(some, candidates.documents)[1] >= 0)

@@ -13,11 +13,12 @@ from pydantic import Field
 
 from rag.candidates import PADDING, Candidates, Floats, Ints
 from rag.errors import NotFittedError
-from rag.learning.features import in_list, union
+from rag.learning.features import union
 from rag.learning.gains import Gains, paired_gain
 from rag.learning.listwise import fit_linear
 from rag.retrievers.fusion.base import Contributes, Doubles, Fusion
 from rag.retrievers.fusion.min_max import MinMax
+from rag.tables import in_list
 
 if TYPE_CHECKING:
     from rag.fitting import FitContext, UpdateContext
@@ -59,7 +60,7 @@ class Learned(Fusion):
 
     def for_list(self, number: int) -> Contributes:
         if self._weights is None:
-            raise NotFittedError("the fusion 'learned' has not been fitted: fit the pipeline it is in first")
+            raise NotFittedError.of(self)
         return _Weighted(self._weights[number], self.smoothing)
 
     def learn(self, tables: Sequence[Candidates], context: FitContext) -> None:

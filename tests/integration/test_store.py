@@ -18,8 +18,8 @@ from rag import ArtifactError, Document, LangChainEmbedder, ModelError, Pipeline
 from rag.rerankers import MaxSim, Rerank
 from rag.retrievers import BM25, HNSW, Dense, Flat, Hybrid
 from rag.store.folder import read_folder
+from rag.store.key_value_cache import KeyValueCache, text_key
 from rag.store.store import Store
-from rag.store.values import Values, text_key
 from tests.fakes import WordEmbedder
 
 DOCUMENTS = [Document(str(n), f"section {n} is about item {n * 7}. " * (1 + n % 4)) for n in range(60)]
@@ -168,18 +168,18 @@ def test_damage_is_found_and_what_is_cut_off_is_made_again(tmp_path: Path) -> No
 
 def test_a_damaged_value_is_not_used(tmp_path: Path) -> None:
     path = tmp_path / "v.sqlite"
-    values = Values(path, about="test")
+    values = KeyValueCache(path, about="test")
     values.put((text_key(str(n)), np.full(64, n, dtype=np.float32).tobytes()) for n in range(20))
     values.close()
     data = path.read_bytes()
     place = data.index(np.full(8, 7, dtype=np.float32).tobytes())
     path.write_bytes(data[:place] + b"\xff" + data[place + 1 :])
-    values = Values(path, about="test")
+    values = KeyValueCache(path, about="test")
     found = values.get([text_key(str(n)) for n in range(20)])
     assert {text_key(str(n)) for n in range(20) if n != 7} == set(found)
     values.close()
     with pytest.raises(ArtifactError, match="checksum of 1 values is wrong"):
-        Values.check(path)
+        KeyValueCache.check(path)
 
 
 def test_gc_leaves_what_is_being_made(tmp_path: Path) -> None:
@@ -251,12 +251,12 @@ import sys
 sys.path.insert(0, sys.argv[2])
 from tests.integration.test_store import DOCUMENTS, build
 from rag.store.store import Store
-from rag.store.values import Values, text_key
+from rag.store.key_value_cache import KeyValueCache, text_key
 print("ready", flush=True)
 store = Store(sys.argv[1])
 for number in range(10_000):
     build(k1=0.1 + number / 100).fit(DOCUMENTS, store=store)
-    store.values("things", "a" * 32, about="things").put([(text_key(f"{number} {n}"), bytes(500)) for n in range(50)])
+    store.cache("things", "a" * 32, about="things").put([(text_key(f"{number} {n}"), bytes(500)) for n in range(50)])
 """
 
 

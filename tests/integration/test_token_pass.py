@@ -81,6 +81,6 @@ def test_a_piece_that_cannot_be_read_is_made_again(tmp_path: Path) -> None:
 def test_refresh_computes_all_again_and_a_store_not_to_be_written_keeps_nothing(tmp_path: Path) -> None:
     root = str(Path(__file__).parents[2])
     subprocess.run([sys.executable, "-c", KILLED, str(tmp_path), root], capture_output=True)
-    assert Store(tmp_path, mode="only").pieces("tokens", "any") is None
+    assert Store(tmp_path, mode="only").checkpoint("tokens", "any") is None
     fitted(Store(tmp_path, mode="refresh"))
     assert len(DOCUMENTS) == Counting.texts

@@ -22,7 +22,7 @@ from rag.corpus.readers import (
     other_separator,
 )
 from rag.corpus.readers.reading import OnError
-from rag.errors import ConfigError, DataError, Mistake, did_you_mean
+from rag.errors import ConfigError, DataError, Mistake, Mistakes, did_you_mean
 
 __all__ = ["Delimiter", "Rows", "Table", "cell_of"]
 
@@ -85,16 +85,16 @@ class Table(Component):
         """Check the named files and columns by their first rows and return the mistakes; paths are relative to
         ``folder``.
         """
-        path_argument = self.spec.arguments["path"]
-        mistakes: list[Mistake] = []
-        for at, name in {"path": path_argument}.items() if isinstance(path_argument, str) else path_argument.items():
+        paths = self.spec.arguments["path"]
+        mistakes = Mistakes()
+        for at, name in {"path": paths}.items() if isinstance(paths, str) else paths.items():
             path = folder / Path(name).expanduser()
             if name.startswith("hf:") or path.is_dir() or (path.is_file() and path.suffix.lower() not in TABLES):
                 continue
             try:
                 self._rows(path)
             except ConfigError as error:
-                key = at if isinstance(path_argument, str) else f"path.{at}"
+                key = at if isinstance(paths, str) else f"path.{at}"
                 mistakes += [
                     replace(mistake, path=key if mistake.path == "path" else mistake.path) for mistake in error.mistakes
                 ]

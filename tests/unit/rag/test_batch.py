@@ -89,8 +89,8 @@ def test_a_view_of_all_rows_shares_what_is_known_and_books_elsewhere():
     assert (ledger.total.texts_embedded, asked.ledger.total.texts_embedded) == (2, 0)
     assert (list(trace), list(asked.trace), list(asked.lists)) == (["x"], [], ["x"])
     assert (list(view.key_texts), list(asked.key_texts)) == (["x"], [])
-    view.doubt("why")
-    assert asked.is_doubtful
+    view.mark_uncacheable("why")
+    assert asked.is_uncacheable
     assert (asked.ledger is ledger, view.queries is asked.queries) == (False, True)
 
 
@@ -109,7 +109,7 @@ def test_a_view_of_some_rows_stands_for_itself():
 def test_vectors_that_replace_those_of_the_queries_are_booked_by_the_view():
     embedder, ledger = Counting(), Ledger()
     asked = batch("a", "b", "c")
-    other = asked.asking(asked.queries, lambda embedder: asked.view(ledger=ledger).embeddings(embedder) * 2)
+    other = asked.with_queries(asked.queries, lambda embedder: asked.view(ledger=ledger).embeddings(embedder) * 2)
     vectors = other.view(rows=slice(1, 3)).embeddings(embedder)
     np.testing.assert_allclose(vectors, embedder.embed_queries(["b", "c"]) * 2)
     assert (asked.ledger.total.texts_embedded, ledger.total.texts_embedded) == (0, 3)
@@ -146,7 +146,7 @@ def test_a_part_that_a_stage_asks_is_named_after_the_stage():
             self.source = source
 
         def process(self, batch, candidates):
-            part = batch.inside(0, self.source.type)
+            part = batch.for_part(0, self.source.type)
             part.record(part.step.name, part.found_by(self.source))
             return candidates
 

@@ -392,7 +392,7 @@ def test_before_building_it_says_so(name):
         lambda one: one.bytes,
         lambda one: one.search(QUERIES, K, slice(3)),
     ):
-        with pytest.raises(NotFittedError, match="has not been built"):
+        with pytest.raises(NotFittedError, match="has not been fitted"):
             action(FAMILIES[name]())
 
 

@@ -14,9 +14,10 @@ from sklearn.metrics import average_precision_score, brier_score_loss
 
 from rag import ConfigError, Corpus, Document, Pipeline, Platt, Query, QueryBatch, Threshold
 from rag.eval import Dataset, Evaluation, Split, evaluate, without_answers
-from rag.eval.diagnostics.filtering import calibration_error, pooled_curve, precision_at_recall, share_kept
+from rag.eval.diagnostics.filtering import calibration_error
 from rag.eval.reports.report import render_report
 from rag.eval.runs.folder import write_run
+from rag.filters.curve import ThresholdCurve
 from rag.retrievers import BM25
 from tests.fake_runs import write_fake_run
 from tests.unit.eval.reports.test_report import check_figures
@@ -35,16 +36,17 @@ def arrays(pairs: list[tuple[float, bool]]) -> tuple[Any, Any]:
 def test_curves_are_those_of_all_thresholds(pairs: list[tuple[float, bool]], level: float) -> None:
     values, relevant = arrays(pairs)
     assume(relevant.any())
-    recall, precision, area = pooled_curve(values, relevant)
+    curve = ThresholdCurve.of(values, relevant)
     tried = []
     for threshold in sorted(set(values.tolist()), reverse=True):
         kept = [hit for value, hit in zip(values.tolist(), relevant.tolist(), strict=True) if value >= threshold]
         tried.append((sum(kept) / relevant.sum(), sum(kept) / len(kept), len(kept) / len(values)))
-    np.testing.assert_allclose([one[:2] for one in tried], np.stack([recall, precision], axis=1))
-    assert average_precision_score(relevant, values) == pytest.approx(area)
+    kept = curve.kept / len(values)
+    np.testing.assert_allclose(np.stack([curve.recall, curve.precision, kept], axis=1), tried)
+    assert curve.thresholds.tolist() == sorted(set(values.tolist()), reverse=True)
+    assert curve.area == pytest.approx(average_precision_score(relevant, values))
     enough = next(one for one in tried if one[0] >= level)
-    assert enough[1] == pytest.approx(precision_at_recall(values, relevant, level))
-    assert enough[2] == pytest.approx(share_kept(values, relevant, level))
+    assert curve.precision[curve.at_recall(level)] == pytest.approx(enough[1])
 
 
 @given(PAIRS)

@@ -1,16 +1,13 @@
-"""Fronts, volumes and careful choice, against slow or simple references."""
+"""Fronts and careful choice, against slow or simple references."""
 
 from __future__ import annotations
 
-import itertools
-
 import numpy as np
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from rag.hpo.results.choice import hypervolume, one_standard_error, pareto
+from rag.hpo.results.choice import one_standard_error, pareto
 
 DIRECTIONS = st.lists(st.sampled_from(["maximize", "minimize"]), min_size=2, max_size=3)
 TABLES = arrays(np.float64, st.tuples(st.integers(1, 12), st.just(3)), elements=st.integers(0, 5).map(float))
@@ -27,20 +24,6 @@ def test_the_front_is_what_nothing_beats(table, directions):
     values = table[:, : len(directions)]
     expected = [n for n, row in enumerate(values) if not any(beats(other, row, directions) for other in values)]
     assert pareto(values, directions).tolist() == expected
-
-
-@given(TABLES)
-def test_the_volume_is_that_of_the_unit_cubes_covered(table):
-    """Whole numbers: count the cubes."""
-    covered = sum(
-        bool((table >= np.array(cube) + 1).all(axis=1).any()) for cube in itertools.product(range(5), repeat=3)
-    )
-    assert covered == pytest.approx(hypervolume(table, ["maximize"] * 3, [0, 0, 0]))
-
-
-def test_volume_of_what_is_minimized():
-    assert hypervolume(np.array([[3.0, 8.0]]), ["maximize", "minimize"], [0.0, 10.0]) == 6.0
-    assert hypervolume(np.array([[3.0, 11.0]]), ["maximize", "minimize"], [0.0, 10.0]) == 0.0
 
 
 def test_one_standard_error_takes_the_cheapest_of_those_alike():

@@ -14,7 +14,7 @@ from sklearn.metrics import average_precision_score
 from rag import ArtifactError, ConfigError, CosineAdapter, DataError, NotFittedError, QueryBatch, ScoreAdapter
 from rag.filters.base import descending
 from rag.filters.curves import logits, n_parameters, stretched
-from rag.filters.features import list_features, standardized
+from rag.filters.features import in_deviations, list_features
 from rag.filters.network import Bag, Recipe, forward, left_out
 from rag.filters.platt import fit_platt, sigmoid
 from rag.filters.score_adapter import _drawn
@@ -204,7 +204,7 @@ class TestInputs:
         assert (found[2, :1] == 0).all()
 
     def test_standardised_scores(self):
-        z, mean, spread = standardized(candidates_of([[3.0, 2.0, 1.0], [5.0]]))
+        z, mean, spread = in_deviations(candidates_of([[3.0, 2.0, 1.0], [5.0]]))
         np.testing.assert_allclose([[1.2247449, 0, -1.2247449], [0, -np.inf, -np.inf]], z, rtol=1e-6)
         np.testing.assert_allclose([[2.0], [5.0]], mean)
         assert spread[0] == pytest.approx(0.8164966)

@@ -50,7 +50,7 @@ class World:
             for query, row in zip(self.batch.queries, self.relevant, strict=True)
         }
         context = FitContext(corpus, Passages.whole(corpus), Training(self.batch.queries, judgments), seed=seed)
-        context.after(Upstream(lambda batch: self.candidates, None))
+        context.following(Upstream(lambda batch: self.candidates, None))
         return context
 
 

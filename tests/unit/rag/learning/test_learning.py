@@ -28,7 +28,7 @@ def test_a_query_hides_itself_and_what_is_the_same_question():
     unseen = Unseen.of(training)
     assert [row.nonzero()[0].tolist() for row in unseen.hidden.toarray()] == [[0, 1], [0, 1], [2], [3]]
     assert unseen.folds[0] == unseen.folds[1]
-    assert [row.nonzero()[0].tolist() for row in unseen.part(np.array([1])).hidden.toarray()] == [[0, 1]]
+    assert [row.nonzero()[0].tolist() for row in unseen.select(np.array([1])).hidden.toarray()] == [[0, 1]]
     assert unseen.among(["1", "x"]).toarray().tolist() == [[True, False], [True, False], [False, False], [False, False]]
 
 

@@ -11,7 +11,8 @@ import rag.rerankers.cur.items as blocks
 from rag.rerankers.cur.anchor_queries import fold_in
 from rag.rerankers.cur.anchors import choose_anchors
 from rag.rerankers.cur.engine import Plan, Prior, round_sizes, search
-from rag.rerankers.cur.items import Everything, Listed, is_in
+from rag.rerankers.cur.items import Everything, Listed
+from rag.tables import is_in
 
 SEEDS = st.integers(0, 2**32 - 1)
 

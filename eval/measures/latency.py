@@ -50,7 +50,7 @@ def time_alone(
     if store is None or key is None:
         return measure()
     machine = [platform.node(), platform.machine(), str(os.cpu_count())]
-    values = store.cache("latencies", key, about=f"{pipeline!r}")
+    values = store.cache("latencies", key, description=f"{pipeline!r}")
     asked = text_key(*machine, *(fingerprint(asdict(query)) for query in queries))
     (cached,) = values.fill([asked], lambda _: [[(0, json.dumps(measure()).encode())]]).values
     values.close()

@@ -139,7 +139,7 @@ class Spec(ClassSpec, Generic[C]):
         """
         if store is None or not self.is_serializable or any(part.needs for _, part in self.walk()):
             return None
-        return store.cache(name, self.cache_key, about=repr(self._component))
+        return store.cache(name, self.cache_key, description=repr(self._component))
 
     # -- copies and state ---------------------------------------------------------------------------------------------
 

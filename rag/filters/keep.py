@@ -116,23 +116,23 @@ def choose_cut(keep: Mapping[Target, float], scores: Any, relevant: npt.NDArray[
         f = (1 + value**2) * precision * recall / np.maximum(value**2 * precision + recall, 1e-12)
         threshold = float(curve.thresholds[f.argmax()])
     else:
-        wanted = value * len(scores)
-        if curve.found[-1] < wanted:
+        expected = value * len(scores)
+        if curve.found[-1] < expected:
             raise DataError(
                 f"{label}: keep.expected_relevant {value:g} cannot be met on the calibration queries: their candidates "
                 f"hold {curve.found[-1] / len(scores):.3f} relevant ones per query"
             )
-        threshold = float(curve.thresholds[np.argmax(curve.found >= wanted)])
-    kept = valid & (scores >= threshold)
-    n_kept = int(kept.sum())
+        threshold = float(curve.thresholds[np.argmax(curve.found >= expected)])
+    above = valid & (scores >= threshold)
+    n_kept = int(above.sum())
     return Cut(
         threshold=threshold,
         queries=len(scores),
         relevant=int(hits.sum()),
-        recall=float(relevant[kept].sum() / hits.sum()),
-        precision=float(relevant[kept].mean()) if n_kept else 1.0,
+        recall=float(relevant[above].sum() / hits.sum()),
+        precision=float(relevant[above].mean()) if n_kept else 1.0,
         kept=n_kept / len(flat),
-        empty=float((~kept.any(axis=1)).mean()),
+        empty=float((~above.any(axis=1)).mean()),
     )
 
 

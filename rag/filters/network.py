@@ -72,10 +72,14 @@ class Bag:
         r = self.recipe
         raw = forward(self.weights, features)
         if r.family == "power":
-            return np.asarray(sum(self._curve(one, x) for one in raw) / np.float32(len(raw)), dtype=np.float32)
+            return np.asarray(
+                sum(self._curve(raw_weights, x) for raw_weights in raw) / np.float32(len(raw)), dtype=np.float32
+            )
         # All other curves are linear in their parameters: the mean of the curves is the curve of the means.
         unit = np.array([[0.0, 1.0]], dtype=np.float32)
-        ends = np.stack([self._curve(one, unit) for one in raw]).mean(axis=0)  # at 0 and at 1, both fixed points
+        ends = np.stack([self._curve(raw_weights, unit) for raw_weights in raw]).mean(
+            axis=0
+        )  # at 0 and at 1, both fixed points
         a, b = ends[:, 1:] - ends[:, :1], ends[:, :1]
         return np.asarray(a * stretched(x, r.family, np) + b, dtype=np.float32)
 
@@ -85,7 +89,7 @@ class Bag:
         return np.asarray(curve, dtype=np.float32)
 
 
-def forward(weights: Mapping[str, Any], x: Any, drop: Callable[[Any, str], Any] = lambda x, where: x) -> Any:
+def forward(weights: Mapping[str, Any], x: Any, drop: Callable[[Any, str], Any] = lambda x, layer: x) -> Any:
     """Outputs [networks, n, parameters] of inputs [n, d] or [networks, n, d]; numpy or torch alike."""
     x = drop(x, "input")
     h = _layer_norm(x, weights, "1") if "g1" in weights else x
@@ -140,7 +144,7 @@ def train(
         learned = [_train(recipe, rate, features, x, relevant, weight, seed) for rate in rates]
     finally:
         torch.set_num_threads(threads)
-    _, weights = min(learned, key=lambda one: one[0])
+    _, weights = min(learned, key=lambda run: run[0])
     return Bag(recipe, weights), left_out(len(x), recipe.networks, seed)
 
 
@@ -159,14 +163,14 @@ def _train(
     generator = torch.Generator().manual_seed(seed)
     outside = left_out(len(x), recipe.networks, seed)
     rates = {"input": input_dropout, "hidden": 0.3 if recipe.size == "small" else 0.5}
-    given = (features, x, relevant, weight)
-    f, t, y, w = (torch.from_numpy(np.ascontiguousarray(one, dtype=np.float32)) for one in given)
+    inputs = (features, x, relevant, weight)
+    f, t, y, w = (torch.from_numpy(np.ascontiguousarray(array, dtype=np.float32)) for array in inputs)
     weights = _initial(recipe, f.shape[1], generator)
     optimizer = torch.optim.AdamW(weights.values(), lr=1e-3, weight_decay=_WEIGHT_DECAY)
 
-    def drop(h: Any, where: str) -> Any:
+    def drop(h: Any, layer: str) -> Any:
         # One mask for all networks: they see other queries, and drawing numbers is half of the time.
-        rate = rates[where]
+        rate = rates[layer]
         return h * ((torch.rand(h.shape[1:], generator=generator) >= rate) / (1 - rate)) if rate else h
 
     def loss(rows: Any, dropped: Callable[[Any, str], Any]) -> Any:
@@ -174,13 +178,13 @@ def _train(
         raw = forward(weights, f[rows], dropped)
         r = recipe
         z = logits(raw, t[rows], r.family, torch, slope=r.slope, offset=r.offset, monotone=r.monotone)
-        one = torch.nn.functional.binary_cross_entropy_with_logits(z, y[rows], weight=w[rows], reduction="none")
-        return one.sum((1, 2)) / w[rows].sum((1, 2)).clamp(min=1e-9)
+        losses = torch.nn.functional.binary_cross_entropy_with_logits(z, y[rows], weight=w[rows], reduction="none")
+        return losses.sum((1, 2)) / w[rows].sum((1, 2)).clamp(min=1e-9)
 
     seen = _rows(~outside)
     unseen = torch.from_numpy(_rows(outside))
     best = torch.full((recipe.networks,), torch.inf)
-    kept = {name: value.detach().clone() for name, value in weights.items()}
+    best_weights = {name: value.detach().clone() for name, value in weights.items()}
     worse = torch.zeros(recipe.networks)
     for _ in range(_EPOCHS):
         order = torch.rand(seen.shape, generator=generator).argsort(dim=1)
@@ -190,15 +194,15 @@ def _train(
             loss(shuffled[:, first : first + _BATCH], drop).sum().backward()
             optimizer.step()
         with torch.no_grad():
-            now = loss(unseen, lambda h, where: h)
+            now = loss(unseen, lambda h, layer: h)
             better = now < best
             best = torch.where(better, now, best)
             worse = torch.where(better, torch.zeros_like(worse), worse + 1)
             for name, value in weights.items():
-                kept[name][better] = value[better]
+                best_weights[name][better] = value[better]
         if bool((worse >= _PATIENCE).all()):
             break
-    return float(best.mean()), {name: value.numpy() for name, value in kept.items()}
+    return float(best.mean()), {name: value.numpy() for name, value in best_weights.items()}
 
 
 def _rows(which: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:

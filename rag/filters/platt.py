@@ -98,7 +98,7 @@ def fit_platt(scores: Any, relevant: npt.NDArray[np.bool_]) -> tuple[float, floa
         return float((np.logaddexp(0, logit) - targets * logit).mean()), np.array([(error * z).mean(), error.mean()])
 
     prior = targets.mean()
-    found = minimize(
+    optimum = minimize(
         loss,
         np.array([1.0, np.log(prior / (1 - prior))]),
         jac=True,
@@ -106,8 +106,8 @@ def fit_platt(scores: Any, relevant: npt.NDArray[np.bool_]) -> tuple[float, floa
         bounds=[(_LEAST_SLOPE, None), (None, None)],
         options={"gtol": 1e-9, "ftol": 1e-15},
     ).x
-    slope = float(found[0]) / spread
-    return slope, float(found[1]) - slope * float(center)
+    slope = float(optimum[0]) / spread
+    return slope, float(optimum[1]) - slope * float(center)
 
 
 def sigmoid(x: Any) -> Any:

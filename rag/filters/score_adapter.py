@@ -155,9 +155,9 @@ class ScoreAdapter(Filter):
 
         rows = np.flatnonzero(outside.any(axis=0))
         logits = np.zeros((len(rows), x.shape[1]), dtype=np.float32)
-        for one, unseen in enumerate(outside):
+        for member, unseen in enumerate(outside):
             mine = np.flatnonzero(unseen[rows])
-            alone = Bag(recipe, {name: value[one : one + 1] for name, value in self._bag.weights.items()})
+            alone = Bag(recipe, {name: value[member : member + 1] for name, value in self._bag.weights.items()})
             logits[mine] += alone(inputs[rows[mine]], x[rows[mine]])
         logits /= outside[:, rows].sum(axis=0, dtype=np.float32)[:, None]
         mask, relevant = mask[rows], relevant[rows]
@@ -215,7 +215,7 @@ class ScoreAdapter(Filter):
         if self.features == "query":
             x = (candidates.scores - np.float32(scaling.center)) / np.float32(scaling.unit)
         else:
-            mean, spread = (np.array(one, dtype=np.float32) for one in (scaling.mean, scaling.spread))
+            mean, spread = (np.array(array, dtype=np.float32) for array in (scaling.mean, scaling.spread))
             lists = (list_features(candidates, scaling.depth) - mean) / spread
             parts.append(np.clip(lists, -_FARTHEST, _FARTHEST))
             x, _, _ = in_deviations(candidates)
@@ -224,8 +224,10 @@ class ScoreAdapter(Filter):
 
     def _probabilities(self, logits: Floats, mask: npt.NDArray[np.bool_]) -> Floats:
         assert self._scaling is not None
-        found = sigmoid(logits * np.float32(self._scaling.slope) + np.float32(self._scaling.offset))
-        return np.asarray(found if mask.all() else np.where(mask, found, np.float32(-np.inf)), dtype=np.float32)
+        probabilities = sigmoid(logits * np.float32(self._scaling.slope) + np.float32(self._scaling.offset))
+        return np.asarray(
+            probabilities if mask.all() else np.where(mask, probabilities, np.float32(-np.inf)), dtype=np.float32
+        )
 
     # -- keeping ----------------------------------------------------------------------------------------------------
 
@@ -236,11 +238,11 @@ class ScoreAdapter(Filter):
         if self._bag is None or self._scaling is None:
             return
         save_file(
-            {name: np.ascontiguousarray(one) for name, one in self._bag.weights.items()},
+            {name: np.ascontiguousarray(array) for name, array in self._bag.weights.items()},
             folder / "networks.safetensors",
         )
-        about = {"recipe": asdict(self._bag.recipe), "scaling": asdict(self._scaling)}
-        (folder / "adapter.json").write_text(json.dumps(about), encoding="utf-8")
+        description = {"recipe": asdict(self._bag.recipe), "scaling": asdict(self._scaling)}
+        (folder / "adapter.json").write_text(json.dumps(description), encoding="utf-8")
 
     def load_state(self, folder: Path, context: FitContext) -> None:  # type: ignore[override]
         from safetensors.numpy import load_file
@@ -248,15 +250,15 @@ class ScoreAdapter(Filter):
         super().load_state(folder, context)
         if not (folder / "adapter.json").is_file():
             return
-        about = json.loads((folder / "adapter.json").read_text(encoding="utf-8"))
-        scaling = _Scaling(**about["scaling"])
+        description = json.loads((folder / "adapter.json").read_text(encoding="utf-8"))
+        scaling = _Scaling(**description["scaling"])
         if self.embedder is not None and self.embedder.spec.cache_key != scaling.embedder:
             raise ArtifactError(
                 f"{self.spec.label} was fitted with another embedder, or with other weights of it, than "
                 f"{self.embedder!r}: fit it again with this one"
             )
         self._scaling = scaling
-        self._bag = Bag(Recipe(**about["recipe"]), load_file(folder / "networks.safetensors"))
+        self._bag = Bag(Recipe(**description["recipe"]), load_file(folder / "networks.safetensors"))
 
 
 def _drawn(
@@ -271,9 +273,9 @@ def _drawn(
     weight = np.zeros(mask.shape, dtype=np.float32)
     for kind in (mask & relevant, mask & ~relevant):
         lots = np.where(kind, chance, 2.0)
-        place = np.argsort(np.argsort(lots, axis=1), axis=1)
+        rank = np.argsort(np.argsort(lots, axis=1), axis=1)
         n = kind.sum(axis=1, keepdims=True)
-        taken = kind & (place < most)
+        taken = kind & (rank < most)
         weight += taken * (n / np.maximum(np.minimum(n, most), 1)).astype(np.float32)
     width = int((weight > 0).sum(axis=1).max())
     columns = np.argsort(weight == 0, axis=1, kind="stable")[:, :width]

@@ -72,8 +72,8 @@ class Threshold(Filter):
 
     @property
     def threshold_settings(self) -> tuple[str, ...]:
-        given = (("keep", self.keep), ("min_score", self.min_score), ("min_relative", self.min_relative))
-        return tuple(name for name, value in given if value is not None)
+        arguments = (("keep", self.keep), ("min_score", self.min_score), ("min_relative", self.min_relative))
+        return tuple(name for name, value in arguments if value is not None)
 
     @property
     def rule(self) -> str:

@@ -50,7 +50,7 @@ class Artifacts:
             remarks.extend([remark])
 
     def cached_fit(
-        self, component: Component, key: str, about: str, make: Callable[[], None], load: Callable[[Path], None]
+        self, component: Component, key: str, description: str, make: Callable[[], None], load: Callable[[Path], None]
     ) -> None:
         """Have ``make`` build a component's state, or ``load`` read it from the store when it was built before. Costs
         and remarks come from there too, as they were.
@@ -76,7 +76,7 @@ class Artifacts:
             spent.seconds += time.perf_counter() - start  # the open stage's own time is not booked yet
             return spent.as_dict() | ({"remarks": recording.as_dicts()} if recording else {})
 
-        folder = self.store.artifact(component.kind, key, write, about=about)
+        folder = self.store.artifact(component.kind, key, write, about=description)
         if not built:
             load(folder)
             costs = dict(self.store.remarks(component.kind, key) or {})

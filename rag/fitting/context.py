@@ -114,8 +114,8 @@ class FitContext:
                 self.fit(child)
             component.load_state(folder, self)
 
-        about = f"{component!r} on {len(self.passages)} passages"
-        self._artifacts.cached_fit(component, self._key(component, inputs), about, make, load)
+        description = f"{component!r} on {len(self.passages)} passages"
+        self._artifacts.cached_fit(component, self._key(component, inputs), description, make, load)
 
     def is_cached(self, component: Component) -> bool:
         """Whether :meth:`fit` would find the component's state in the store."""
@@ -157,10 +157,12 @@ class FitContext:
 
     def _key(self, component: Component, inputs: Mapping[str, Component | str] | None) -> str:
         learned = self.training_fingerprint if any(part.spec.learns for part in _made_of(component, inputs)) else ""
-        given = {k: v if isinstance(v, str) else v.spec.cache_key for k, v in (inputs or {}).items()}
+        identities = {k: v if isinstance(v, str) else v.spec.cache_key for k, v in (inputs or {}).items()}
         before = self._runs.upstream
         upstream = before.key if before and _needs(component, "candidates") else None
-        return fingerprint([component.spec.cache_key, self.passages.fingerprint, learned, self.seed, given, upstream])
+        return fingerprint(
+            [component.spec.cache_key, self.passages.fingerprint, learned, self.seed, identities, upstream]
+        )
 
     # -- vectors ----------------------------------------------------------------------------------------------------
 
@@ -182,7 +184,7 @@ class FitContext:
 
     def embed_texts(self, embedder: Embedder, texts: Sequence[str]) -> Vectors:
         """Vectors of texts that are no passages, as of documents, float32 [n, d]; from the store where it has them."""
-        corpus = Corpus.from_documents(Document(str(number), text) for number, text in enumerate(texts))
+        corpus = Corpus.from_documents(Document(str(index), text) for index, text in enumerate(texts))
         return self.for_passages(Passages.whole(corpus)).embed_passages(embedder)
 
     # -- training data ----------------------------------------------------------------------------------------------

@@ -76,16 +76,16 @@ class PassageVectors:
             n = len(self.passages) - start
             pieces = self._checkpoint(embedder, start)
             with self.progress(f"embedding tokens ({embedder.type})", n) as advance:
-                for number, texts in enumerate(_split(self.passages.iter_texts(start), pieces is not None)):
-                    known = pieces and pieces.get(number, 3)
-                    if known:
-                        tokens, whole = TokenVectors(known[0], known[1]), known[2]
+                for piece, texts in enumerate(_split(self.passages.iter_texts(start), pieces is not None)):
+                    checkpointed = pieces and pieces.get(piece, 3)
+                    if checkpointed:
+                        tokens, whole = TokenVectors(checkpointed[0], checkpointed[1]), checkpointed[2]
                         advance(len(texts))
                     else:
                         tokens, whole = embedder.embed_document_tokens(texts, advance=advance)
                         whole = embedder.checked(whole, len(texts))
                         if pieces:
-                            pieces.put(number, [tokens.vectors, tokens.ends, whole])
+                            pieces.put(piece, [tokens.vectors, tokens.ends, whole])
                     parts.append(tokens)
                     vectors.append(whole)
             self.ledger.spend(texts_embedded=n)
@@ -107,9 +107,9 @@ class PassageVectors:
         """Length of the vectors; a vector in the store tells it without loading the model."""
         if values is not None:
             first = text_key(next(iter(self.passages.iter_texts(start)))[0])
-            known = values.get([first])
-            if known:
-                return len(known[first]) // 4
+            cached = values.get([first])
+            if cached:
+                return len(cached[first]) // 4
         return embedder.dimension
 
     def _block(

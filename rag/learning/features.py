@@ -36,15 +36,15 @@ class Features:
         """
         if tuple(names) == self.names:
             return self
-        column_of = {name: number for number, name in enumerate(self.names)}
+        column_of = {name: index for index, name in enumerate(self.names)}
         missing = [name for name in names if name not in column_of]
         if missing:
             raise ModelError(
                 f"the ranking model was fitted on {len(names)} features, of which {len(missing)} are not there, such "
                 f"as '{missing[0]}': fit it again behind the steps it stands behind now"
             )
-        kept = [column_of[name] for name in names]
-        return Features(tuple(names), self.values[:, :, kept], tuple(self.rising[number] for number in kept))
+        columns = [column_of[name] for name in names]
+        return Features(tuple(names), self.values[:, :, columns], tuple(self.rising[index] for index in columns))
 
 
 def assembled(parts: Mapping[str, Floats], rising: Mapping[str, bool]) -> Features:

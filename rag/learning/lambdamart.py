@@ -77,7 +77,7 @@ def fit_lambdamart(
         MissingExtraError: LightGBM is not installed.
     """
     lightgbm = _lightgbm()
-    given = {
+    parameters = {
         "objective": "lambdarank",
         "metric": "ndcg",
         "ndcg_eval_at": [10],
@@ -100,11 +100,11 @@ def fit_lambdamart(
     rows = _rows(*learned)
     data = lightgbm.Dataset(rows[0], rows[1], group=rows[2])
     if held_out is None:
-        return LambdaMART(lightgbm.train(given, data, trees).model_to_string())
+        return LambdaMART(lightgbm.train(parameters, data, trees).model_to_string())
     others = _rows(*held_out)
     valid = lightgbm.Dataset(others[0], others[1], group=others[2], reference=data)
     stop = lightgbm.early_stopping(25, verbose=False)
-    booster = lightgbm.train(given, data, trees, valid_sets=[valid], callbacks=[stop])
+    booster = lightgbm.train(parameters, data, trees, valid_sets=[valid], callbacks=[stop])
     return LambdaMART(booster.model_to_string(num_iteration=booster.best_iteration))
 
 

@@ -52,8 +52,8 @@ class Material:
         import scipy.sparse as sp
 
         rows, columns = np.nonzero(self.gains.table.mask)
-        wanted = self.gains.table.documents[rows, columns]
-        first, last = (np.searchsorted(pool.documents, wanted, side=side) for side in ("left", "right"))
+        documents = self.gains.table.documents[rows, columns]
+        first, last = (np.searchsorted(pool.documents, documents, side=side) for side in ("left", "right"))
         counts = last - first
         shift = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
         places = np.repeat(rows, counts), np.repeat(first, counts) + shift
@@ -71,7 +71,7 @@ class Material:
         mask = np.zeros((len(self.vectors), len(pool.passages)), dtype=bool)
         for rows, allowed in self.batch.groups(self._passages):
             if allowed is not None:
-                some = np.zeros(len(self._passages), dtype=bool)
-                some[allowed] = True
-                mask[rows] = ~some[pool.passages]
+                selected = np.zeros(len(self._passages), dtype=bool)
+                selected[allowed] = True
+                mask[rows] = ~selected[pool.passages]
         return sp.csr_array(mask)

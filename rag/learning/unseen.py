@@ -78,7 +78,7 @@ class Unseen:
             return self.hidden
         import scipy.sparse as sp
 
-        row_of = {id: number for number, id in enumerate(self.ids)}
+        row_of = {id: index for index, id in enumerate(self.ids)}
         pairs = [(row_of[id], column) for column, id in enumerate(ids) if id in row_of]
         old, new = np.array(pairs, dtype=np.int64).reshape(-1, 2).T
         moved = sp.csr_array((np.ones(len(old), dtype=np.int32), (old, new)), shape=(len(self.ids), len(ids)))

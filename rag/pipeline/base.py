@@ -43,7 +43,7 @@ class PipelineBase(Component):
     @property
     def steps(self) -> list[tuple[Step, Component]]:
         """The retriever and the stages, in order, each with its name."""
-        stages = [(Step.stage(number, stage.type), stage) for number, stage in enumerate(self.stages)]
+        stages = [(Step.stage(index, stage.type), stage) for index, stage in enumerate(self.stages)]
         return [(Step.retriever(), self.retriever), *stages]
 
     @property
@@ -103,13 +103,13 @@ class PipelineBase(Component):
 
     def _bounds_on_ranks(self) -> Iterator[str]:
         """Filters that bound the scores of a stage whose scores are an order only."""
-        for number, (stage, following) in enumerate(pairwise(self.stages)):
+        for index, (stage, following) in enumerate(pairwise(self.stages)):
             settings = following.threshold_settings if isinstance(following, Filter) else ()
             bounds = {"min_score", "min_relative"}.intersection(settings)
             if stage.ranks_only and bounds:
                 yield (
-                    f"stages.{number + 1} {following.type} bounds scores ({', '.join(sorted(bounds))}), and those of "
-                    f"stages.{number} {stage.type} are ranks fused: 'scores: scorer' there gives the scorer's own"
+                    f"stages.{index + 1} {following.type} bounds scores ({', '.join(sorted(bounds))}), and those of "
+                    f"stages.{index} {stage.type} are ranks fused: 'scores: scorer' there gives the scorer's own"
                 )
 
     @property

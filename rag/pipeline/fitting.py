@@ -56,9 +56,9 @@ def fit_steps(
     with ledger.stage("shared"):
         pipeline.prepare(context)
     line = Line(pipeline.steps, _step_keys(pipeline, context))
-    for number, (step, component) in enumerate(line.steps):
-        if number:
-            context.following(Upstream(partial(line.run, n_steps=number), line.keys[number - 1]))
+    for index, (step, component) in enumerate(line.steps):
+        if index:
+            context.following(Upstream(partial(line.run, n_steps=index), line.keys[index - 1]))
         with ledger.stage(step.name):
             context.fit(component)
     context.finish()

@@ -40,31 +40,31 @@ class Line:
         rows = batch.with_text()
         if len(rows) < len(batch):
             return self._run_with_text(batch, rows, n_steps)
-        for number in range(len(self.steps[:n_steps])):
-            candidates = self._run_step(number, batch, candidates)
+        for index in range(len(self.steps[:n_steps])):
+            candidates = self._run_step(index, batch, candidates)
         return candidates
 
-    def _run_step(self, number: int, batch: QueryBatch, before: Candidates) -> Candidates:
-        step, component = self.steps[number]
-        key = self._key(number, batch)
+    def _run_step(self, index: int, batch: QueryBatch, before: Candidates) -> Candidates:
+        step, component = self.steps[index]
+        key = self._key(index, batch)
         if batch.store is None or key is None or batch.is_uncacheable:
             with batch.ledger.stage(step.name):
                 candidates = _run(component, batch.view(step=step), before)
             batch.record(step.name, candidates)
         else:
-            about = ", then ".join(repr(earlier) for _, earlier in self.steps[: number + 1])
-            candidates = cached_step(batch.store, key, about, step, partial(_run, component), batch, before)
+            description = ", then ".join(repr(earlier) for _, earlier in self.steps[: index + 1])
+            candidates = cached_step(batch.store, key, description, step, partial(_run, component), batch, before)
         if isinstance(component, Retriever):
             batch.was_found(component, candidates)
         return candidates
 
-    def _key(self, number: int, batch: QueryBatch) -> str | None:
+    def _key(self, index: int, batch: QueryBatch) -> str | None:
         """Identity of what comes out of a step for a batch; None when a store is not to keep it."""
-        key = self.keys[number] if self.keys else None
-        _, component = self.steps[number]
+        key = self.keys[index] if self.keys else None
+        _, component = self.steps[index]
         if key is None or not all(getattr(part, "keeps_lists", True) for _, part in component.spec.walk()):
             return None
-        if batch.unseen is not None and any(earlier.spec.learns for _, earlier in self.steps[: number + 1]):
+        if batch.unseen is not None and any(earlier.spec.learns for _, earlier in self.steps[: index + 1]):
             return fingerprint([key, batch.unseen.fingerprint])
         return key
 

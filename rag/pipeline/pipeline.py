@@ -77,7 +77,7 @@ class Pipeline(SearchablePipeline, UpdatablePipeline):
                 )
             return fitting.spec.clone()
 
-        stages = [completed(stage, find, f"stages.{number}") for number, stage in enumerate(values["stages"])]
+        stages = [completed(stage, find, f"stages.{index}") for index, stage in enumerate(values["stages"])]
         return {**values, "stages": stages}
 
     # -- making -----------------------------------------------------------------------------------------------------

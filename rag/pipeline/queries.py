@@ -28,7 +28,7 @@ def read_queries(query: Any, filter: Condition | None) -> tuple[list[Query], boo
         raise _no_query(query)
     single = isinstance(query, (str, Query)) or not isinstance(query, Iterable)
     values: Sequence[Any] = [query] if single else query
-    queries = [_read(value, number) for number, value in enumerate(values)]
+    queries = [_read(value, index) for index, value in enumerate(values)]
     if filter is not None:
         queries = [query if query.filter is not None else replace(query, filter=filter) for query in queries]
     return queries, single
@@ -44,8 +44,8 @@ def check_top_k(top_k: Any) -> None:
         raise ConfigError(f"must be a whole number from 1 on, got {top_k!r}", parameter="top_k")
 
 
-def _read(value: Any, number: int) -> Query:
-    query = Query(str(number), value) if isinstance(value, str) else value
+def _read(value: Any, index: int) -> Query:
+    query = Query(str(index), value) if isinstance(value, str) else value
     if not isinstance(query, Query):
         raise _no_query(value)
     if not isinstance(query.text, str) or is_blank(query.text):

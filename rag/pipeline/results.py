@@ -27,7 +27,7 @@ def search_results(passages: Passages, batch: QueryBatch, candidates: Candidates
     documents = passages.corpus.documents(positions)
     explanations, keys = _explanations(batch, candidates)
     hits: list[list[Hit]] = [[] for _ in batch.queries]
-    for number, (row, index, score, start, end, passage) in enumerate(
+    for flat_index, (row, index, score, start, end, passage) in enumerate(
         zip(
             rows.tolist(),
             document_of_hit.tolist(),
@@ -41,7 +41,7 @@ def search_results(passages: Passages, batch: QueryBatch, candidates: Candidates
         document = documents[index]
         metadata = passages.metadata.get(passage, {})
         text = metadata.get("table_header", "") + document.text[start:end]
-        hits[row].append(Hit(document, score, text, start, end, metadata, explanations[number], keys[number]))
+        hits[row].append(Hit(document, score, text, start, end, metadata, explanations[flat_index], keys[flat_index]))
     shares = batch.ledger.total.shares(len(batch))
     return [
         SearchResult(query, tuple(row), share, batch.answer_to(query))

@@ -47,7 +47,7 @@ def save(pipeline: PipelineBase, folder: Path, *, keep: int | None) -> None:
     """See :meth:`rag.Pipeline.save`."""
     state = pipeline.fitted
     config = dump(pipeline.spec.to_config())
-    about = {
+    entries = {
         "fingerprint": pipeline.fingerprint,
         "documents": pipeline.corpus.n_alive,
         "version": version("rag-pipelines"),
@@ -55,7 +55,7 @@ def save(pipeline: PipelineBase, folder: Path, *, keep: int | None) -> None:
             path: digest for path, part in pipeline.spec.walk() if path and (digest := _model_digest(part)) is not None
         },
     }
-    with write_folder(folder, pipeline.kind, about, keep=keep) as data:
+    with write_folder(folder, pipeline.kind, entries, keep=keep) as data:
         linked = state.saved.linked_into(data) if state.saved else frozenset()
         (data / "pipeline.yaml").write_text(config, encoding="utf-8")
         _write_documents(state, data, linked)

@@ -52,8 +52,8 @@ def add(
     drop_fields: Collection[str],
 ) -> Changes:
     """See :meth:`rag.Pipeline.add`."""
-    given = named_as_before(read_corpus(documents, drop_fields=drop_fields), pipeline.corpus)
-    plan, changes, _ = plan_additions(pipeline.corpus, given)
+    corpus = named_as_before(read_corpus(documents, drop_fields=drop_fields), pipeline.corpus)
+    plan, changes, _ = plan_additions(pipeline.corpus, corpus)
     return _carry_out(pipeline, plan, changes, store=store, progress=progress, compact_at=compact_at)
 
 
@@ -89,8 +89,8 @@ def sync(
     """See :meth:`rag.Pipeline.sync`."""
     corpus = pipeline.corpus
     parse_limit(max_deletes, corpus.n_alive)  # a wrong one is said before the documents are read
-    plan, changes, known = plan_additions(corpus, read_corpus(documents, drop_fields=drop_fields))
-    gone = np.setdiff1d(np.arange(len(corpus)) if corpus.alive is None else np.flatnonzero(corpus.alive), known)
+    plan, changes, existing = plan_additions(corpus, read_corpus(documents, drop_fields=drop_fields))
+    gone = np.setdiff1d(np.arange(len(corpus)) if corpus.alive is None else np.flatnonzero(corpus.alive), existing)
     plan.dead += gone.tolist()
     changes = replace(changes, deleted=len(gone))
     if dry_run:
@@ -151,7 +151,7 @@ def _carry_out(
     ledger = Ledger()
     with ledger.stage("chunker"):
         new = _chunked(pipeline, plan)
-    passages, kept, compacted = _new_table(pipeline.passages, plan, new, compact_at)
+    passages, remaining, compacted = _new_table(pipeline.passages, plan, new, compact_at)
     if plan.append or plan.dead or plan.metadata or compacted:
         context = UpdateContext(
             passages.corpus,
@@ -159,7 +159,7 @@ def _carry_out(
             ledger=ledger,
             progress=progress,
             store=store,
-            kept=kept,
+            kept=remaining,
             metadata_changed=bool(plan.metadata),
         )
         with announced(progress):
@@ -186,12 +186,12 @@ def _new_table(old: Passages, plan: Plan, new: Passages | None, compact_at: floa
     n_dead = 0 if passages.living is None else len(passages) - len(passages.living)
     n_all = len(passages) + (0 if new is None else len(new))
     compacted = n_dead > compact_at * n_all
-    kept = np.arange(len(passages))
+    remaining = np.arange(len(passages))
     if compacted and passages.living is not None:
-        kept, passages = passages.living, passages.compacted()
+        remaining, passages = passages.living, passages.compacted()
     if new is not None:
         passages = passages.followed_by(new)
-    return passages, kept, compacted
+    return passages, remaining, compacted
 
 
 def _update(pipeline: PipelineBase, context: UpdateContext, *, moved: bool) -> None:

@@ -55,7 +55,11 @@ def normalized(text: str, *, fold: bool = True, turkic: bool = False) -> str:
 def _beyond_simple() -> re.Pattern[str]:
     """Finds a letter that does more than fold, or a combining mark: most texts in European languages have none."""
     letters = [chr(code) for code in (*range(0x250), *range(0x370, 0x530), *range(0x2010, 0x2060), 0x20AC)]
-    simple = [one for one in letters if not unicodedata.combining(one) and _step(one, True, False) == one.casefold()]
+    simple = [
+        letter
+        for letter in letters
+        if not unicodedata.combining(letter) and _step(letter, True, False) == letter.casefold()
+    ]
     return re.compile(f"[^{re.escape(''.join(simple))}]")
 
 

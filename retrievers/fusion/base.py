@@ -38,7 +38,7 @@ class Fusion(Component):
     def learn(self, tables: Sequence[Candidates], context: FitContext) -> None:
         """Learn from what each retriever finds for the training queries."""
 
-    def for_list(self, number: int) -> Contributes:
+    def for_list(self, index: int) -> Contributes:
         """What says what the list of a retriever, by its place, contributes: the same for all, unless it weighs."""
         return self
 

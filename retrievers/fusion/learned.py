@@ -58,10 +58,10 @@ class Learned(Fusion):
     def contributions(self, candidates: Candidates) -> tuple[Doubles, Doubles]:
         return self.for_list(0).contributions(candidates)
 
-    def for_list(self, number: int) -> Contributes:
+    def for_list(self, index: int) -> Contributes:
         if self._weights is None:
             raise NotFittedError.of(self)
-        return _Weighted(self._weights[number], self.smoothing)
+        return _Weighted(self._weights[index], self.smoothing)
 
     def learn(self, tables: Sequence[Candidates], context: FitContext) -> None:
         """Learn the weights of lists from what they have for the training queries.
@@ -84,10 +84,10 @@ class Learned(Fusion):
         start = equal.ravel().astype(np.float32) * _STEEPNESS
 
         def fitted(rows: Ints) -> Doubles:
-            found = fit_linear(
+            signed = fit_linear(
                 values[rows], candidates.mask[rows], relevant[rows], self.l2 / _STEEPNESS, prior=start
             ).reshape(len(tables), 2)
-            weights = np.maximum(found, 0).astype(np.float64)
+            weights = np.maximum(signed, 0).astype(np.float64)
             return weights / _STEEPNESS if weights.any() else equal
 
         unseen = np.zeros(candidates.documents.shape, dtype=np.float32)
@@ -98,7 +98,9 @@ class Learned(Fusion):
             weights = fitted(rest) if relevant[rest].any() else equal
             unseen[inside] = values[inside] @ weights.ravel().astype(np.float32)
         plain = values @ equal.ravel().astype(np.float32)
-        learned, alike = (gains.ndcg(candidates.rescored(_masked(one, candidates))) for one in (unseen, plain))
+        learned, alike = (
+            gains.ndcg(candidates.rescored(_masked(combined, candidates))) for combined in (unseen, plain)
+        )
         if paired_gain(learned, alike)[0] > 0:
             self._weights = fitted(np.arange(len(values)))
         else:
@@ -115,9 +117,9 @@ class Learned(Fusion):
         (folder / "weights.json").write_text(json.dumps({"weights": weights, "note": self._note}), encoding="utf-8")
 
     def load_state(self, folder: Path, context: FitContext) -> None:
-        about = json.loads((folder / "weights.json").read_text(encoding="utf-8"))
-        self._weights = None if about["weights"] is None else np.array(about["weights"], dtype=np.float64)
-        self._note = about["note"]
+        state = json.loads((folder / "weights.json").read_text(encoding="utf-8"))
+        self._weights = None if state["weights"] is None else np.array(state["weights"], dtype=np.float64)
+        self._note = state["note"]
 
     def fit(self, context: FitContext) -> None:
         """Nothing yet: ``hybrid`` has it learn when its retrievers are fitted."""

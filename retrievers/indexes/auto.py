@@ -90,16 +90,16 @@ class Auto(Index):
 
     def save_state(self, folder: Path) -> None:
         self.picked.save_state(folder)
-        about = {"picked": self.picked.spec.to_config(), "why": self._why}
-        (folder / "auto.json").write_text(json.dumps(about), encoding="utf-8")
+        description = {"picked": self.picked.spec.to_config(), "why": self._why}
+        (folder / "auto.json").write_text(json.dumps(description), encoding="utf-8")
 
     def load_state(self, folder: Path, context: FitContext) -> None:
-        about = json.loads((folder / "auto.json").read_text(encoding="utf-8"))
-        config = dict(about["picked"])
+        description = json.loads((folder / "auto.json").read_text(encoding="utf-8"))
+        config = dict(description["picked"])
         picked = component_class("index", config.pop("type"))(**config)
         assert isinstance(picked, FaissIndex)
         picked.load_state(folder, context)
-        self._picked, self._why, self.build_seconds = picked, str(about["why"]), picked.build_seconds
+        self._picked, self._why, self.build_seconds = picked, str(description["why"]), picked.build_seconds
 
 
 def pick(n: int, dimension: int, memory_mib: float) -> tuple[FaissIndex, str]:

@@ -152,17 +152,17 @@ class Key(Component):
         for name, child in self.spec.children():
             if name != "retriever":
                 context.fit(child)
-        known: list[Source] = []
+        collected: list[Source] = []
         self.keeps_lists = type(self).keeps_lists
 
         def sources() -> list[Source]:
-            if not known:
+            if not collected:
                 alive = context.corpus.alive
-                known.extend(
-                    Source.of_document(document) if alive is None or alive[place] else Source(document.id, "")
-                    for place, document in enumerate(context.corpus)  # nobody writes about what was deleted
+                collected.extend(
+                    Source.of_document(document) if alive is None or alive[position] else Source(document.id, "")
+                    for position, document in enumerate(context.corpus)  # nobody writes about what was deleted
                 )
-            return known
+            return collected
 
         texts = self.texts(context, sources)
         self._deep = None
@@ -187,26 +187,35 @@ class Key(Component):
 
     def _make_space(self, texts: Sequence[Sequence[str]], outer: Passages) -> KeySpace:
         if outer.alive is not None:  # what was deleted has no keys
-            texts = [one if alive else [""] * len(one) for one, alive in zip(texts, outer.alive, strict=True)]
-        kept_keys = np.asarray([not is_blank(text) for one in texts for text in one], dtype=bool)
+            texts = [
+                document_texts if alive else [""] * len(document_texts)
+                for document_texts, alive in zip(texts, outer.alive, strict=True)
+            ]
+        kept_keys = np.asarray([not is_blank(text) for document_texts in texts for text in document_texts], dtype=bool)
         if not kept_keys.any():
             raise DataError(f"the key {self.spec.label} found none in the corpus: no document has one")
-        owner_of_key = np.repeat(np.arange(len(texts)), [len(one) for one in texts])
+        owner_of_key = np.repeat(np.arange(len(texts)), [len(document_texts) for document_texts in texts])
         speakers = self.speakers(outer, owner_of_key)[kept_keys]
         owner_of_key = owner_of_key[kept_keys]
-        texts = [[text for text in one if not is_blank(text)] for one in texts]
-        flat = [text for one in texts for text in one]
+        texts = [[text for text in document_texts if not is_blank(text)] for document_texts in texts]
+        flat = [text for document_texts in texts for text in document_texts]
         # Keys carry the metadata of their documents, so that filters hold among them too.
-        metadata = [{k: v for k, v in one.metadata.items() if k != "turns"} for one in outer.corpus]
+        metadata = [{k: v for k, v in document.metadata.items() if k != "turns"} for document in outer.corpus]
         if self.pooling == "log_sum_exp":  # takes all keys that are found, so each is a document to the retriever
             pairs = zip(flat, owner_of_key.tolist(), strict=True)
-            keys = (Document(str(number), text, metadata[owner]) for number, (text, owner) in enumerate(pairs))
+            keys = (Document(str(index), text, metadata[owner]) for index, (text, owner) in enumerate(pairs))
             return KeySpace(Passages.whole(Corpus.from_documents(keys)), owner_of_key, speakers)
         owners = np.unique(owner_of_key)
-        kept = [texts[owner] for owner in owners.tolist()]
-        ids = zip(owners.tolist(), outer.corpus.ids(owners), kept, strict=True)
-        corpus = Corpus.from_documents(Document(id, "\n".join(one), metadata[owner]) for owner, id, one in ids)
-        starts = [at for one in kept for at in accumulate((len(text) + 1 for text in one[:-1]), initial=0)]
+        kept_texts = [texts[owner] for owner in owners.tolist()]
+        ids = zip(owners.tolist(), outer.corpus.ids(owners), kept_texts, strict=True)
+        corpus = Corpus.from_documents(
+            Document(id, "\n".join(document_texts), metadata[owner]) for owner, id, document_texts in ids
+        )
+        starts = [
+            at
+            for document_texts in kept_texts
+            for at in accumulate((len(text) + 1 for text in document_texts[:-1]), initial=0)
+        ]
         start = np.asarray(starts, dtype=np.int64)
         end = start + np.asarray([len(text) for text in flat], dtype=np.int64)
         document = np.searchsorted(owners, owner_of_key)
@@ -234,11 +243,11 @@ class Key(Component):
         asked = asked.without_lists().view(ledger=batch.ledger, step=batch.step)
         space, top_k = self._space, getattr(self.retriever, "top_k", top_k)
         if space is None:
-            found = self.retriever.retrieve(asked)
-            return found, found
-        found = self._retriever(top_k).retrieve(asked)
-        owners = np.where(found.mask, space.owners[found.documents], PADDING)
-        keys = Candidates(owners, found.scores, found.passages)
+            hits = self.retriever.retrieve(asked)
+            return hits, hits
+        hits = self._retriever(top_k).retrieve(asked)
+        owners = np.where(hits.mask, space.owners[hits.documents], PADDING)
+        keys = Candidates(owners, hits.scores, hits.passages)
         if self.pooling == "log_sum_exp":
             keys = log_sum_exp_per_document(keys, self.temperature, top_k)
         speakers = np.where(keys.mask, space.speakers[keys.passages], PADDING)

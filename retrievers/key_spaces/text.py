@@ -57,13 +57,14 @@ class TextKey(Key):
         if self.history is not None:
             history, budget = self.history, self.budget
             return [
-                [conversation_text(one.turns, history, budget=budget) if one.turns else one.text] for one in sources()
+                [conversation_text(source.turns, history, budget=budget) if source.turns else source.text]
+                for source in sources()
             ]
         if self.pooling == "max":
             return None
         passages = context.passages
         texts = (text for block in passages.iter_texts() for text in block)
-        pieces = groupby(zip(passages.document.tolist(), texts, strict=True), key=lambda one: one[0])
+        pieces = groupby(zip(passages.document.tolist(), texts, strict=True), key=lambda item: item[0])
         return [[text for _, text in piece] for _, piece in pieces]
 
     def speakers(self, passages: Passages, owners: Ints) -> Ints:

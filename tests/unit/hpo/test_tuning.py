@@ -264,7 +264,7 @@ def test_a_storage_of_another_sweep_is_not_touched(dataset, tmp_path):
 @pytest.mark.parametrize("name", ["metrics.json", "manifest.json", "report.html"])
 def test_a_folder_of_something_else_is_not_touched(dataset, tmp_path, name):
     (tmp_path / name).write_text("theirs")
-    with pytest.raises(ArtifactError, match=f"has other content than a sweep \\({name}\\)"):
+    with pytest.raises(ArtifactError, match=f"holds other things than a sweep \\({name}\\)"):
         tune(sweep(), dataset, out=tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == [name]
     with pytest.raises(ArtifactError, match="is a file"):

@@ -194,7 +194,7 @@ def test_files_for_people(tmp_path):
     write_comparison(found, folder)  # again is fine
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "mine.txt").write_text("x")
-    with pytest.raises(ArtifactError, match="has other content than a comparison"):
+    with pytest.raises(ArtifactError, match="holds other things than a comparison"):
         write_comparison(found, tmp_path / "other")
 
 

@@ -45,9 +45,10 @@ if TYPE_CHECKING:
 
 __all__ = ["Component", "Need", "Spec"]
 
-Need = Literal["corpus", "training", "training_if_given", "candidates"]
+Need = Literal["corpus", "training", "training_if_given", "candidates", "keys"]
 """Needs of a component for fitting: the documents; queries with judgments to learn from (perhaps only if available);
-the results of the previous pipeline steps for these queries (:meth:`rag.FitContext.training_run`)."""
+the results of the previous pipeline steps for these queries (:meth:`rag.FitContext.training_run`); the keys beside
+it."""
 
 C = TypeVar("C", bound="Component")
 
@@ -191,6 +192,9 @@ class Component(ABC, metaclass=ComponentMeta):
     """Version to raise when the same arguments give other results; part of the fingerprint."""
 
     needs: ClassVar[frozenset[Need]] = frozenset()
+
+    _keeps_lists: bool = True
+    """Whether a store may keep the candidates that it has a part in."""
 
     spec: ClassVar[_SpecOf] = _SpecOf()
     """Parameters, arguments, tree and identities, for introspection."""

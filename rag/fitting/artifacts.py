@@ -76,7 +76,7 @@ class Artifacts:
             spent.seconds += time.perf_counter() - start  # the open stage's own time is not booked yet
             return spent.as_dict() | ({"remarks": recording.as_dicts()} if recording else {})
 
-        folder = self.store.artifact(component.kind, key, write, about=description)
+        folder = self.store.artifact(component.kind, key, write, description=description)
         if not built:
             load(folder)
             costs = dict(self.store.remarks(component.kind, key) or {})

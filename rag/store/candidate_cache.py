@@ -55,7 +55,7 @@ def cached_step(
         before: The candidates of the step before.
     """
     keys = [_query_key(query) for query in batch.queries]
-    values = store.cache("lists", key, about=description)
+    values = store.cache("lists", key, description=description)
 
     def compute(missing: list[int]) -> Iterator[list[tuple[int, bytes]]]:
         rows = slice(None) if len(missing) == len(batch) else np.array(missing)

@@ -151,7 +151,7 @@ class Store:
                     target.parent.mkdir(parents=True, exist_ok=True)
                     os.link(path, target)
 
-        artifact = self.artifact(kind, key, finish, about=description)
+        artifact = self.artifact(kind, key, finish, description=description)
         shutil.rmtree(unfinished, ignore_errors=True)
         return artifact
 
@@ -176,7 +176,7 @@ class Store:
             if writable:
                 self._leases.note(key)
             values = KeyValueCache(
-                path, about=description, mode=self.mode, write=writable, lock=lambda: self._lock(key)
+                path, description=description, mode=self.mode, write=writable, lock=lambda: self._lock(key)
             )
             if len(self._values) >= _OPEN_FILES:
                 next(iter(self._values.values())).close()  # the least recently used; opened again when needed

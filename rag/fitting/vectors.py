@@ -1,4 +1,4 @@
-"""Vectors of passages, computed once, whoever asks."""
+"""Vectors of passages, computed once for all components."""
 
 from __future__ import annotations
 

@@ -130,7 +130,7 @@ def _open(cls: type[P], folder: Path, data: Path, manifest: dict[str, Any]) -> P
 
 def _model_digest(component: Component) -> str | None:
     """Hash of the model behind an embedder: an index can only be searched with the model that built it. None for other
-    components, and for a model that is not on this machine: whoever needs it will say so.
+    components, and for a model that is not on this machine: its first use reports it.
     """
     if not isinstance(component, Embedder):
         return None

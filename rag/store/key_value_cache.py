@@ -316,7 +316,7 @@ def _writable(path: Path, description: str) -> sqlite3.Connection:
                 f"{path}: written in format {version} by a newer version; this one reads up to {_FORMAT}"
             )
         if version < _FORMAT:
-            with connection:  # in one transaction, whoever comes first
+            with connection:  # in one transaction, by the first process
                 connection.execute("BEGIN IMMEDIATE")
                 _migrate(connection, description)
     except BaseException:

@@ -80,7 +80,7 @@ def in_another_process(kind: str, config: dict[str, Any]) -> dict[str, Any]:
 @functools.cache
 def _child() -> subprocess.Popen[str]:
     arguments = json.dumps([sorted(HEAVY), _EVENTS])
-    child = subprocess.Popen(  # noqa: S603 - this interpreter, text of ours
+    child = subprocess.Popen(  # noqa: S603 - this interpreter, fixed text
         [sys.executable, "-c", _PROGRAM, arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
     atexit.register(_end, child)

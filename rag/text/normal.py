@@ -33,7 +33,7 @@ def normalized(text: str, *, fold: bool = True, turkic: bool = False) -> str:
     """A text as it is compared: NFKC, without invisible characters and optional vowel points, case folded.
 
     Texts of one meaning to Unicode (NFC and NFD, full and half width) have one normal form, and a normal form is its
-    own. Dotted and dotless I are one letter, ``i``, unless they are told apart as Turkish does.
+    own. Dotted and dotless I are one letter, ``i``, unless they are distinguished as in Turkish.
 
     Args:
         text: Any.

@@ -299,7 +299,7 @@ def _gumbel(random: Sequence[np.random.Generator], temperature: Doubles) -> Extr
 
 
 def _deviations(solver: GrowingRidge, exploration: float) -> Extra:
-    """Standard deviations of the predictions: one product with all scored items' rows a query, so dear."""
+    """Standard deviations of the predictions: one product with all scored items' rows per query, so expensive."""
     scale = exploration * np.sqrt(solver.variance())
     rows = solver.rows.astype(np.float32)
 

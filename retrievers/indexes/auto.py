@@ -35,7 +35,7 @@ _SCANNED = 20_000_000
 class Auto(Index):
     """Picks a family by the number of vectors, their dimension and the memory, says which and why, and is that one.
 
-    The choice hangs on the arguments and the vectors' shape only, never on the machine, so that it is the same
+    The choice depends only on the arguments and the vectors' shape, never on the machine, so that it is the same
     everywhere. It stays when vectors are added.
 
     Args:
@@ -73,7 +73,7 @@ class Auto(Index):
         return self.picked.search(vectors, k, allowed)
 
     def add(self, vectors: Vectors) -> None:
-        grown = self.picked.spec.clone()  # whoever shares the old one keeps it
+        grown = self.picked.spec.clone()  # others may share the old one
         grown.spec.copy_state_from(self.picked)
         grown.add(vectors)
         self._picked = grown

@@ -95,7 +95,7 @@ class FaissIndex(Index):
 
         vectors = self._finite(vectors, "vectors")
         self._check_dimension(vectors, "vectors to add")
-        # A copy: what was loaded is mapped and cannot grow, and whoever shares the old one keeps it as it is.
+        # A copy: a loaded index is mapped and cannot grow, and others may share the old one.
         index = faiss.deserialize_index(faiss.serialize_index(self._fitted()))
         index.add(vectors)
         self._set(index)

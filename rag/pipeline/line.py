@@ -1,4 +1,4 @@
-"""The steps of a pipeline, one after another."""
+"""Run the steps of a pipeline in order."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ class Line:
     """The retriever and the stages, in order.
 
     Args:
-        steps: Each with its name.
-        keys: For each step, the identity of what comes out of it; None where it means nothing to another process. Empty
-            when nothing may be taken from a store.
+        steps: The steps with their names.
+        keys: For each step, the identity of its output; None where it is not valid in other processes. Empty when
+            nothing may be read from a store.
     """
 
     steps: Sequence[tuple[Step, Component]]
     keys: Sequence[str | None] = ()
 
     def run(self, batch: QueryBatch, n_steps: int | None = None) -> Candidates:
-        """Send a batch through the first ``n_steps``, or through all, and return the table that comes out."""
+        """Run a batch through the first ``n_steps`` steps, or all, and return the resulting table."""
         candidates = Candidates.empty(len(batch))
         batch.lists.clear()  # of an earlier run
         if not len(batch):
@@ -59,7 +59,7 @@ class Line:
         return candidates
 
     def _key(self, index: int, batch: QueryBatch) -> str | None:
-        """Identity of what comes out of a step for a batch; None when a store is not to keep it."""
+        """Identity of the output of a step for a batch; None when it must not be cached."""
         key = self.keys[index] if self.keys else None
         _, component = self.steps[index]
         if key is None or not all(part._keeps_lists for _, part in component.spec.walk()):
@@ -69,7 +69,7 @@ class Line:
         return key
 
     def _run_with_text(self, batch: QueryBatch, rows: Ints, n_steps: int | None) -> Candidates:
-        """Run a batch in which only some queries have a text: the others find nothing, and have no answer."""
+        """Run a batch in which only some queries have a text: the others get no results and no answer."""
         candidates = batch.spread(self.run(batch.view(rows=rows), n_steps), rows)
         steps = self.steps[:n_steps]
         for step, _ in steps if not len(rows) else ():

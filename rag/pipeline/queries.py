@@ -1,4 +1,4 @@
-"""What a caller may ask with, checked."""
+"""Validate the queries of a caller."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ __all__ = ["check_top_k", "read_queries"]
 
 
 def read_queries(query: Any, filter: Condition | None) -> tuple[list[Query], bool]:
-    """The queries of a search, and whether it was a single one.
+    """The queries of a search, and whether it was a single query.
 
     Args:
         query: A text or a :class:`~rag.Query`, or a sequence of them.
-        filter: The condition of queries that have none of their own.
+        filter: Condition for queries without one of their own.
 
     Raises:
-        DataError: A query without text, or an object that is no query.
+        DataError: A query has no text, or an object is no query.
     """
     if isinstance(query, (Mapping, Set, bytes, bytearray, memoryview)):
         raise _no_query(query)

@@ -1,4 +1,4 @@
-"""A bag of small networks that give a curve's parameters for each query; learned with torch, asked with numpy."""
+"""A bag of small networks that predict a curve's parameters for each query; trained with torch, run with numpy."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Size = Literal["small", "paper"]
 
 _FOLDS = 10
 _LEFT_OUT = 3
-"""Tenths of the training queries that a network does not see: they stop its training, and calibrate the whole."""
+"""Tenths of the training queries held out from each network, for early stopping and for calibration."""
 
 _HIDDEN = 64
 _INPUT_DROPOUT = (0.5, 0.1)
@@ -30,16 +30,16 @@ _WEIGHT_DECAY = 1e-4
 
 @dataclass(frozen=True)
 class Recipe:
-    """What is learned.
+    """Settings of the networks.
 
     Args:
-        family: The curve.
+        family: Family of the curve.
         monotone: Whether slopes stay positive.
         size: ``small``: 64 hidden units twice beside a linear path, dropout .3; ``paper``: layer norm and 4 d hidden
             units twice, dropout .5 (Rossi et al. 2024).
-        networks: How many, each on other training queries.
-        slope: Of the curve before anything is learned.
-        offset: Likewise: the log-odds of the share of relevant candidates, so that learning starts at the prior.
+        networks: Number of networks, each trained on a different part of the training queries.
+        slope: Initial slope of the curve.
+        offset: Initial offset: the log-odds of the share of relevant candidates, so that learning starts at the prior.
     """
 
     family: Family
@@ -55,8 +55,8 @@ class Bag:
     """Networks of one recipe.
 
     Args:
-        recipe: How they were learned.
-        weights: By name, the first axis is the network.
+        recipe: Settings of the networks.
+        weights: Weights by name; the first axis is the network.
     """
 
     recipe: Recipe
@@ -66,8 +66,8 @@ class Bag:
         """Mean logit of the networks, float32 [n, k].
 
         Args:
-            features: Float32 [n, d].
-            x: Scores as the curve takes them, float32 [n, k], finite.
+            features: Features of the queries, float32 [n, d].
+            x: Scores as inputs of the curve, float32 [n, k], finite.
         """
         r = self.recipe
         raw = forward(self.weights, features)
@@ -110,7 +110,7 @@ def _layer_norm(x: Any, weights: Mapping[str, Any], which: str) -> Any:
 
 
 def left_out(n: int, networks: int, seed: int) -> npt.NDArray[np.bool_]:
-    """Which queries each network does not see, bool [networks, n]: three tenths, another three for each of ten."""
+    """Whether each network holds out each query, bool [networks, n]: three tenths each, all different for ten networks."""
     fold = np.random.default_rng(seed).permutation(n) % _FOLDS
     return np.asarray((fold - np.arange(networks)[:, None]) % _FOLDS < _LEFT_OUT)
 
@@ -118,25 +118,26 @@ def left_out(n: int, networks: int, seed: int) -> npt.NDArray[np.bool_]:
 def train(
     recipe: Recipe, features: Floats, x: Floats, relevant: npt.NDArray[np.bool_], weight: Floats, seed: int
 ) -> tuple[Bag, npt.NDArray[np.bool_]]:
-    """Learn a bag by binary cross-entropy; each network stops when the queries it does not see get no better.
+    """Train a bag by binary cross-entropy; each network stops when its held-out queries no longer improve.
 
-    A small network is learned twice, with half of its inputs dropped and with a tenth, and what is better on queries
-    not seen is kept: of embeddings and some hundred queries the first, where the inputs say more the second.
+    A small network is trained twice, with input dropout of a half and of a tenth, and the better one on held-out
+    queries is kept: with embeddings and some hundred queries usually the first, with more informative inputs the
+    second.
 
     Args:
-        recipe: What is learned.
-        features: Of the queries, float32 [n, d].
-        x: Scores as the curve takes them, float32 [n, k], finite.
-        relevant: Bool [n, k].
-        weight: Of the pairs, float32 [n, k]; 0 at padding.
-        seed: Of everything random.
+        recipe: Settings of the networks.
+        features: Features of the queries, float32 [n, d].
+        x: Scores as inputs of the curve, float32 [n, k], finite.
+        relevant: Whether each candidate is relevant, bool [n, k].
+        weight: Weights of the pairs, float32 [n, k]; 0 at padding.
+        seed: Seed of all random draws.
 
     Returns:
-        The bag, and which queries each network has not seen, bool [networks, n].
+        The bag, and whether each network has held out each query, bool [networks, n].
     """
     import torch
 
-    # One thread: matrices this small gain nothing from more, and sums come out the same on every machine.
+    # One thread: matrices this small gain nothing from more, and sums are then equal on every machine.
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -157,7 +158,7 @@ def _train(
     weight: Floats,
     seed: int,
 ) -> tuple[float, dict[str, Floats]]:
-    """The least loss on queries not seen, mean over the networks, and the weights that have it."""
+    """The lowest held-out loss, averaged over the networks, and its weights."""
     import torch
 
     generator = torch.Generator().manual_seed(seed)
@@ -169,7 +170,7 @@ def _train(
     optimizer = torch.optim.AdamW(weights.values(), lr=1e-3, weight_decay=_WEIGHT_DECAY)
 
     def drop(h: Any, layer: str) -> Any:
-        # One mask for all networks: they see other queries, and drawing numbers is half of the time.
+        # One mask for all networks: they see different queries, and drawing numbers takes half of the time.
         rate = rates[layer]
         return h * ((torch.rand(h.shape[1:], generator=generator) >= rate) / (1 - rate)) if rate else h
 
@@ -206,7 +207,7 @@ def _train(
 
 
 def _rows(which: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
-    """Rows that are true in each line, int64 [networks, m]; of lines with more than others, the first m."""
+    """Indices of true entries in each row, int64 [networks, m]; of rows with more, the first m."""
     m = int(which.sum(axis=1).min())
     return np.stack([np.flatnonzero(line)[:m] for line in which])
 

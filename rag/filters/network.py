@@ -110,7 +110,7 @@ def _layer_norm(x: Any, weights: Mapping[str, Any], which: str) -> Any:
 
 
 def left_out(n: int, networks: int, seed: int) -> npt.NDArray[np.bool_]:
-    """Whether each network holds out each query, bool [networks, n]: three tenths each, all different for ten networks."""
+    """Whether each network holds out each query, bool [networks, n]: three tenths, all different for ten networks."""
     fold = np.random.default_rng(seed).permutation(n) % _FOLDS
     return np.asarray((fold - np.arange(networks)[:, None]) % _FOLDS < _LEFT_OUT)
 

@@ -107,7 +107,7 @@ def _fault(measure: Any) -> str:
             if not is_number or not 0 < value < 1:
                 return f"p must be above 0 and below 1, got {value!r}"
         elif key == "gains":
-            numbers = isinstance(value, dict) and all(type(number) is int for pair in value.items() for number in pair)
+            numbers = isinstance(value, dict) and all(type(part) is int for pair in value.items() for part in pair)
             if not numbers or not all(0 <= gain <= MOST for gain in value.values()):
                 return f"gains must be whole numbers by grade, from 0 to {MOST}, got {value!r}"
             if params.get("dcg") == "exp-log2":

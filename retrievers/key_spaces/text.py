@@ -1,4 +1,4 @@
-"""Documents found by their own text."""
+"""Keys that are the document's own text."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ __all__ = ["TextKey"]
 
 
 class TextKey(Key):
-    """The text itself: the passages that the chunker made, or a part of each conversation.
+    """The text itself: the passages of the chunker, or a part of each conversation.
 
     Args:
-        retriever: Searches the texts. Its ``top_k`` counts documents.
-        query: What is asked.
-        history: What of a conversation is its key, as in ``identity``; documents without turns keep their whole text.
-            None takes the passages, of conversations too.
+        retriever: Retriever over the texts. Its ``top_k`` counts documents.
+        query: Query encoder.
+        history: The part of a conversation that is its key, as in ``identity``; documents without turns keep their
+            whole text. None uses the passages, also of conversations.
         budget: Longest text of ``latest_first_budget``, in words.
-        pooling: How several passages of one document make its score.
-        temperature: Of ``log_sum_exp``, in units of the score.
-        weight: How much this kind counts beside the others.
+        pooling: How several passages of a document give its score.
+        temperature: Temperature of ``log_sum_exp``, in units of the score.
+        weight: Weight of this kind relative to the others.
     """
 
     type = "text"

@@ -145,7 +145,7 @@ class QueryMemory(Retriever, Remembers):
             raise DataError("'query_memory': none of the training queries has a relevant document: nothing to remember")
         unseen = context.unseen()
         row_of = {id: row for row, id in enumerate(unseen.ids)}
-        hidden = unseen.part(np.array([row_of[id] for id in judged.ids], dtype=np.int64)).among(judged.ids)
+        hidden = unseen.select(np.array([row_of[id] for id in judged.ids], dtype=np.int64)).among(judged.ids)
         memory = _Memory.on(judged, context.passages)
         self._memory = replace(memory, kinship=Kinship.of(judged, memory.gains, hidden, context.seed))
 

@@ -201,7 +201,7 @@ def test_compare_runs(rag: Runner, starter: Path, tmp_path: Path) -> None:
     assert all("looks no further than that" in note for note in shown["notes"])
     assert shown == known | {"costs": {}, "settings": None, "notes": shown["notes"]}  # what a run file cannot tell
     assert "give judgments" in rag.refused("compare", "a/run.trec", "y=b/run.trec")
-    assert "two are called 'a'" in rag.refused("compare", "a", "a")
+    assert "two runs are called 'a'" in rag.refused("compare", "a", "a")
 
 
 def test_eval_against_a_scorers_own_ranking(rag: Runner, starter: Path, tmp_path: Path) -> None:
@@ -424,7 +424,7 @@ def test_the_store(rag: Runner, starter: Path, tmp_path: Path) -> None:
     assert len(listed) == len(json.loads(rag("store", "ls", "--store", "s", "--json").out))  # nothing new was made
     evaluated = rag("eval", "start/pipeline.yaml", "--dataset", "start/data", "--store", "s", "--out", "run")
     assert (
-        "note: found in the store, with the cost of making it: retriever bm25, embedder lsa, index flat"
+        "note: reused from the store, with its original cost: retriever bm25, embedder lsa, index flat"
         in evaluated.out
     )
     usage = json.loads(rag("store", "du", "--store", "s", "--json").out)

@@ -5,13 +5,20 @@ from __future__ import annotations
 from functools import cached_property
 from typing import TYPE_CHECKING, Annotated, Any
 
-import numpy as np
 from pydantic import Field
 
 from rag.candidates import Floats, Ints
 from rag.component import Runtime
 from rag.errors import ModelError, NotFittedError
-from rag.models import Device, Precision, inference, load_cross_encoder, model_content, resolved_precision
+from rag.models import (
+    Device,
+    PairEncoder,
+    Precision,
+    load_cross_encoder,
+    load_pair_encoder,
+    model_content,
+    resolved_precision,
+)
 from rag.models.limits import check_length
 from rag.rerankers.base import Scorer
 
@@ -35,7 +42,9 @@ class CrossEncoderScorer(Scorer):
         revision: Commit, tag or branch on the Hub; None takes the main branch.
         max_length: Longest pair in tokens; longer passages are cut. None takes the model's own.
         precision: ``auto`` is bfloat16 autocast where the processor has it in hardware, else float32.
-        batch_size: Pairs per forward pass; they are sorted by length first.
+        batch_tokens: Most tokens of a forward pass, padding included; pairs of all queries of a batch are sorted by
+            tokens first. None takes what suits the processor.
+        batch_size: Most pairs of a forward pass; None has no limit but ``batch_tokens``.
         device: ``auto``, or a torch device such as ``cpu`` or ``cuda:0``.
         trust_remote_code: Let the model's repository run its own Python code here.
     """
@@ -49,7 +58,8 @@ class CrossEncoderScorer(Scorer):
         revision: str | None = None,
         max_length: Annotated[int, Field(ge=8, le=1_000_000)] | None = None,
         precision: Precision = "auto",
-        batch_size: Annotated[int, Field(ge=1, le=4096), Runtime()] = 32,
+        batch_tokens: Annotated[int, Field(ge=1), Runtime()] | None = None,
+        batch_size: Annotated[int, Field(ge=1), Runtime()] | None = None,
         device: Annotated[Device, Runtime()] = "auto",
         trust_remote_code: bool = False,
     ) -> None:
@@ -57,6 +67,7 @@ class CrossEncoderScorer(Scorer):
         self.revision = revision
         self.max_length = max_length
         self.precision = precision
+        self.batch_tokens = batch_tokens
         self.batch_size = batch_size
         self.device = device
         self.trust_remote_code = trust_remote_code
@@ -73,6 +84,13 @@ class CrossEncoderScorer(Scorer):
             )
         return encoder
 
+    @cached_property
+    def _reader(self) -> PairEncoder:
+        self.encoder  # noqa: B018 - refuses what is no cross-encoder for ranking
+        return load_pair_encoder(
+            self.model, device=self.device, revision=self.revision, trust_remote_code=self.trust_remote_code
+        )
+
     def prepare(self, context: FitContext) -> None:
         super().prepare(context)
         self._model_digest()  # a model that is not there is better missed now than at the first question
@@ -87,22 +105,14 @@ class CrossEncoderScorer(Scorer):
         return resolved_precision(self.precision, self.device)
 
     def score_pairs(self, batch: QueryBatch, rows: Ints, passages: Ints) -> Floats:
-        import torch
-
         if self._passages is None:
             raise NotFittedError("'cross_encoder' has not been fitted: fit the pipeline it is in first")
         texts = self._passages.texts(passages)
         pairs = [(batch.texts[row], text) for row, text in zip(rows.tolist(), texts, strict=True)]
-        options: dict[str, Any] = {}
-        if self.max_length is not None:
-            options["processing_kwargs"] = {"text": {"max_length": self.max_length, "truncation": True}}
-        with inference(self.precision, self.encoder.device.type):
-            scores = self.encoder.predict(
-                pairs,
-                batch_size=self.batch_size,
-                activation_fn=torch.nn.Identity(),
-                show_progress_bar=False,
-                convert_to_tensor=True,
-                **options,
-            )
-        return np.asarray(scores.float().cpu().numpy(), dtype=np.float32)
+        return self._reader.score(
+            pairs,
+            max_length=self.max_length,
+            precision=resolved_precision(self.precision, self.device),
+            budget=self.batch_tokens,
+            most=self.batch_size,
+        )

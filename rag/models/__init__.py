@@ -2,8 +2,15 @@
 
 from rag.models.content import model_content
 from rag.models.limits import check_length, is_encoder_decoder, model_limit
-from rag.models.loading import load_cross_encoder, load_sentence_transformer, quiet
+from rag.models.loading import (
+    load_cross_encoder,
+    load_pair_encoder,
+    load_sentence_encoder,
+    load_sentence_transformer,
+    quiet,
+)
 from rag.models.names import model_file, resolve_model
+from rag.models.pairs import PairEncoder
 from rag.models.precision import (
     Device,
     Precision,
@@ -12,15 +19,22 @@ from rag.models.precision import (
     resolve_device,
     resolved_precision,
 )
+from rag.models.sentences import Encoded, Reading, SentenceEncoder
 
 __all__ = [
     "Device",
+    "Encoded",
+    "PairEncoder",
     "Precision",
+    "Reading",
+    "SentenceEncoder",
     "check_length",
     "has_fast_bfloat16",
     "inference",
     "is_encoder_decoder",
     "load_cross_encoder",
+    "load_pair_encoder",
+    "load_sentence_encoder",
     "load_sentence_transformer",
     "model_content",
     "model_file",

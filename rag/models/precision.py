@@ -10,7 +10,15 @@ from typing import Literal
 
 from rag.errors import ModelError, first_line
 
-__all__ = ["Device", "Precision", "has_fast_bfloat16", "inference", "resolve_device", "resolved_precision"]
+__all__ = [
+    "Device",
+    "Precision",
+    "exclusive",
+    "has_fast_bfloat16",
+    "inference",
+    "resolve_device",
+    "resolved_precision",
+]
 
 Precision = Literal["auto", "float32", "bfloat16"]
 """``auto`` computes in bfloat16 where the processor multiplies it in hardware, else in float32."""
@@ -49,16 +57,24 @@ def resolved_precision(precision: Precision, device: Device) -> Precision:
 
 
 @contextmanager
-def inference(precision: Precision, device_type: str) -> Iterator[None]:
-    """Around a forward pass: bfloat16 autocast where asked for and sensible, and one thread at a time.
+def exclusive() -> Iterator[None]:
+    """Around tokenizing and forward passes: one thread at a time. Tokenizers must not be shared between threads (they
+    raise "Already borrowed"), and a pass has all cores busy as it is.
+    """
+    with _ONE_AT_A_TIME:
+        yield
 
-    Weights stay float32: normalisation and softmax are computed exactly, products of matrices in bfloat16. Tokenizers
-    must not be shared between threads (they raise "Already borrowed"), and a pass has all cores busy as it is.
+
+@contextmanager
+def inference(precision: Precision, device_type: str) -> Iterator[None]:
+    """Around a forward pass of a library: bfloat16 autocast where asked for and sensible, and :func:`exclusive`.
+
+    Weights stay float32: normalisation and softmax are computed exactly, products of matrices in bfloat16.
     """
     import torch
 
     fast = precision == "bfloat16" or (precision == "auto" and has_fast_bfloat16(device_type))
-    with _ONE_AT_A_TIME, torch.autocast(device_type, dtype=torch.bfloat16) if fast else nullcontext():
+    with exclusive(), torch.autocast(device_type, dtype=torch.bfloat16) if fast else nullcontext():
         yield
 
 

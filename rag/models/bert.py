@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from rag.candidates import Ints
 from rag.models.linear import linear
 
 if TYPE_CHECKING:
@@ -59,7 +60,6 @@ class BertForward:
         self._heads = int(config.num_attention_heads)
         self._width = int(config.hidden_size)
         self._padding = config.pad_token_id if _ALIKE[type(model).__name__] else None
-        self._offset = 0 if self._padding is None else self._padding + 1
         self._made: dict[str, _Weights] = {}
 
     @classmethod
@@ -138,11 +138,10 @@ class BertForward:
 
         table = self._model.embeddings
         flat = torch.from_numpy(np.fromiter(itertools.chain.from_iterable(ids), np.int64, total))
-        if len(ids) == 1:
-            positions = table.position_embeddings.weight[self._offset : self._offset + total]
+        if len(ids) == 1 and self._padding is None:
+            positions = table.position_embeddings.weight[:total]
         else:
-            starts = np.repeat(np.cumsum(lengths) - lengths, lengths)
-            places = torch.from_numpy(np.arange(total) - starts + self._offset)
+            places = torch.from_numpy(self._places(flat.numpy(), np.asarray(lengths)))
             positions = functional.embedding(places, table.position_embeddings.weight)
         kinds = table.token_type_embeddings.weight
         if types is None:
@@ -152,6 +151,17 @@ class BertForward:
         x = functional.embedding(flat, table.word_embeddings.weight) + kind + positions
         norm = table.LayerNorm
         return functional.layer_norm(x, (self._width,), norm.weight, norm.bias, norm.eps)
+
+    def _places(self, flat: Ints, lengths: Ints) -> Ints:
+        """Row of each token in the table of positions. Models that count from behind the padding's do not count a
+        padding that a text spells out.
+        """
+        starts = np.repeat(np.cumsum(lengths) - lengths, lengths)
+        if self._padding is None:
+            return np.arange(len(flat)) - starts
+        real = flat != self._padding
+        before = np.concatenate([[0], np.cumsum(real)])
+        return np.where(real, before[1:] - before[starts], 0) + self._padding
 
     @functools.cached_property
     def _activation(self) -> Callable[[Tensor], Tensor]:

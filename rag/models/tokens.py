@@ -30,7 +30,8 @@ class Tokenizing:
         """Whether the model reads what its fast tokenizer gives, and nothing else: no chat template, no images, no
         queries made longer.
         """
-        body, tokenizer = self._body, self._tokenizer
+        body: Any = self._body
+        tokenizer: Any = self._tokenizer
         return (
             type(body).__name__ == "Transformer"
             and type(body).__module__.startswith("sentence_transformers.")

@@ -161,7 +161,8 @@ class BertForward:
             return np.arange(len(flat)) - starts
         real = flat != self._padding
         before = np.concatenate([[0], np.cumsum(real)])
-        return np.where(real, before[1:] - before[starts], 0) + self._padding
+        places: Ints = np.where(real, before[1:] - before[starts], 0) + self._padding
+        return places
 
     @functools.cached_property
     def _activation(self) -> Callable[[Tensor], Tensor]:

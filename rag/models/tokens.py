@@ -35,8 +35,9 @@ class Tokenizing:
         return (
             type(body).__name__ == "Transformer"
             and type(body).__module__.startswith("sentence_transformers.")
+            and tokenizer is not None
             and bool(getattr(tokenizer, "is_fast", False))
-            and getattr(body, "processor", None) is tokenizer
+            and body.processor is tokenizer
             and tokenizer.num_special_tokens_to_add() > 0
             and set(getattr(body, "modality_config", {})) == {"text"}
             and not any(

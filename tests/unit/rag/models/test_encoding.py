@@ -220,6 +220,4 @@ def test_scores_are_those_of_the_library_whatever_runs(kind, forward, tmp_path):
         for budget in (1, 50, 10_000):
             actual = encoder.score(pairs, max_length=length, budget=budget)
             np.testing.assert_allclose(actual, expected, atol=1e-5)
-    near = encoder.score(pairs, precision="bfloat16")
-    assert np.corrcoef(near, encoder.score(pairs))[0, 1] > 0.95  # random weights, most of the scores alike
     assert encoder.score([]).shape == (0,)

@@ -16,7 +16,7 @@ from rag.models.linear import linear
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["BertForward"]
+__all__ = ["BertForward", "places_of"]
 
 _ALIKE = {"BertModel": False, "RobertaModel": True, "XLMRobertaModel": True, "CamembertModel": True}
 """Classes of transformers that are BERT, to whether positions are counted from the padding's on."""
@@ -55,11 +55,11 @@ class BertForward:
     """
 
     def __init__(self, model: Any) -> None:
-        self._model = model
+        self.model = model
         config = model.config
         self._heads = int(config.num_attention_heads)
         self._width = int(config.hidden_size)
-        self._padding = config.pad_token_id if _ALIKE[type(model).__name__] else None
+        self.padding = config.pad_token_id if _ALIKE[type(model).__name__] else None
         self._made: dict[str, _Weights] = {}
 
     @classmethod
@@ -136,12 +136,12 @@ class BertForward:
         import torch
         from torch.nn import functional
 
-        table = self._model.embeddings
+        table = self.model.embeddings
         flat = torch.from_numpy(np.fromiter(itertools.chain.from_iterable(ids), np.int64, total))
-        if len(ids) == 1 and self._padding is None:
+        if len(ids) == 1 and self.padding is None:
             positions = table.position_embeddings.weight[:total]
         else:
-            places = torch.from_numpy(self._places(flat.numpy(), np.asarray(lengths)))
+            places = torch.from_numpy(places_of(flat.numpy(), np.asarray(lengths), self.padding))
             positions = functional.embedding(places, table.position_embeddings.weight)
         kinds = table.token_type_embeddings.weight
         if types is None:
@@ -152,21 +152,32 @@ class BertForward:
         norm = table.LayerNorm
         return functional.layer_norm(x, (self._width,), norm.weight, norm.bias, norm.eps)
 
-    def _places(self, flat: Ints, lengths: Ints) -> Ints:
-        """Row of each token in the table of positions. Models that count from behind the padding's do not count a
-        padding that a text spells out.
-        """
-        starts = np.repeat(np.cumsum(lengths) - lengths, lengths)
-        if self._padding is None:
-            return np.arange(len(flat)) - starts
-        real = flat != self._padding
-        before = np.concatenate([[0], np.cumsum(real)])
-        places: Ints = np.where(real, before[1:] - before[starts], 0) + self._padding
-        return places
+    @property
+    def vocabulary(self) -> int:
+        """How many tokens there are."""
+        return int(self.model.config.vocab_size)
+
+    @property
+    def longest(self) -> int:
+        """Tokens of the longest text."""
+        rows = int(self.model.embeddings.position_embeddings.weight.shape[0])
+        return rows - (0 if self.padding is None else self.padding + 1)
+
+    @property
+    def bytes(self) -> int:
+        """Size of the weights."""
+        return sum(one.numel() * one.element_size() for one in self.model.parameters())
+
+    @property
+    def shape(self) -> dict[str, Any]:
+        """Class and sizes, JSON-able."""
+        config = self.model.config
+        names = ("hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size", "vocab_size")
+        return {"class": type(self.model).__name__} | {name: getattr(config, name) for name in names}
 
     @functools.cached_property
     def _activation(self) -> Callable[[Tensor], Tensor]:
-        activation: Callable[[Tensor], Tensor] = self._model.encoder.layer[0].intermediate.intermediate_act_fn
+        activation: Callable[[Tensor], Tensor] = self.model.encoder.layer[0].intermediate.intermediate_act_fn
         return activation
 
     def _weights(self, precision: str) -> _Weights:
@@ -177,7 +188,7 @@ class BertForward:
             return self._made[precision]
         layers = []
         with torch.inference_mode():
-            for layer in self._model.encoder.layer:
+            for layer in self.model.encoder.layer:
                 own, after = layer.attention.self, layer.attention.output
                 three = [(one.weight.detach(), one.bias.detach()) for one in (own.query, own.key, own.value)]
                 weight, bias = (torch.cat(parts) for parts in zip(*three, strict=True))
@@ -193,6 +204,23 @@ class BertForward:
             last = make(weight[:width], bias[:width]), make(weight[width:], bias[width:])
         self._made[precision] = _Weights(layers, *last)
         return self._made[precision]
+
+
+def places_of(flat: Ints, lengths: Ints, padding: int | None) -> Ints:
+    """Row of each token in the table of positions, int64.
+
+    Args:
+        flat: Tokens of all texts, one after another.
+        lengths: Tokens of each text.
+        padding: The padding, of models that count from behind it, and do not count a padding that a text spells out.
+    """
+    starts = np.repeat(np.cumsum(lengths) - lengths, lengths)
+    if padding is None:
+        return np.arange(len(flat)) - starts
+    real = flat != padding
+    before = np.concatenate([[0], np.cumsum(real)])
+    places: Ints = np.where(real, before[1:] - before[starts], 0) + padding
+    return places
 
 
 class _Layout:

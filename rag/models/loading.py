@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from rag.errors import RagError
+from rag.models.content import model_content
 from rag.models.names import resolve_model, unloadable
 from rag.models.pairs import PairEncoder
 from rag.models.precision import Device, resolve_device
@@ -65,12 +66,14 @@ def load_pair_encoder(
 
 @functools.cache
 def _sentence_encoder(name: str, device: str, revision: str | None, trust: bool) -> SentenceEncoder:
-    return SentenceEncoder(load_sentence_transformer(name, device=device, revision=revision, trust_remote_code=trust))
+    model = load_sentence_transformer(name, device=device, revision=revision, trust_remote_code=trust)
+    return SentenceEncoder(model, name, lambda: model_content(name, revision))
 
 
 @functools.cache
 def _pair_encoder(name: str, device: str, revision: str | None, trust: bool) -> PairEncoder:
-    return PairEncoder(load_cross_encoder(name, device=device, revision=revision, trust_remote_code=trust))
+    model = load_cross_encoder(name, device=device, revision=revision, trust_remote_code=trust)
+    return PairEncoder(model, name, lambda: model_content(name, revision))
 
 
 @functools.cache

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,6 +10,7 @@ import numpy as np
 from rag.candidates import Floats
 from rag.models.batching import default_budget, token_batches
 from rag.models.bert import BertForward
+from rag.models.forwards import Backend, Body, Forwards
 from rag.models.precision import Precision, exclusive, inference
 from rag.models.tokens import Tokenizing
 
@@ -38,19 +39,18 @@ class PairEncoder:
 
     Args:
         model: The loaded model; of one output.
+        name: What it is called, for messages.
+        content: Gives the identity of its weights, under which exports are kept.
     """
 
-    def __init__(self, model: CrossEncoder) -> None:
+    def __init__(self, model: CrossEncoder, name: str = "", content: Callable[[], str] | None = None) -> None:
         self.model = model
         self._tokenizing = Tokenizing(model)
-        self._lean = self._lean_body()
-        if self._lean is not None and not self._agrees():
-            self._lean = None
-
-    @property
-    def forward(self) -> str:
-        """Which forward pass runs, in words."""
-        return "torch (lean BERT)" if self._lean is not None else "torch (sentence-transformers)"
+        lean = self._lean_body()
+        if lean is not None and not self._agrees(lean):
+            lean = None
+        kind = type(getattr(model[0], "model", model[0])).__name__
+        self._forwards = Forwards(name, kind, lean, content)
 
     def score(
         self,
@@ -58,6 +58,7 @@ class PairEncoder:
         *,
         max_length: int | None = None,
         precision: Precision = "float32",
+        backend: Backend = "torch",
         budget: int | None = None,
         most: int | None = None,
     ) -> Floats:
@@ -67,27 +68,34 @@ class PairEncoder:
             pairs: Any number.
             max_length: Longest pair in tokens; None takes the model's own.
             precision: What to compute in; ``auto`` is not taken.
+            backend: What computes it.
             budget: Most tokens of a forward pass; None takes what suits the processor.
             most: Most pairs of a forward pass; None has no limit but the budget.
         """
         with exclusive():
-            if self._lean is not None:
-                return self._by_lean(pairs, max_length, precision, budget, most)
-            return self._by_library(pairs, max_length, precision, budget, most)
+            if self._forwards.lean is None:
+                self._forwards.of(backend, precision, 0)
+                return self._by_library(pairs, max_length, precision, budget, most)
+            ids, types = self._tokens(pairs, max_length)
+            body = self._forwards.of(backend, precision, sum(map(len, ids)))
+            if body is None:
+                return self._by_library(pairs, max_length, precision, budget, most)
+            return self._by_body(body, ids, types, precision, budget, most)
 
-    def _by_lean(
-        self, pairs: Sequence[tuple[str, str]], max_length: int | None, precision: str, budget: Any, most: int | None
+    def _tokens(self, pairs: Sequence[tuple[str, str]], max_length: int | None) -> Any:
+        return self._tokenizing([a for a, _ in pairs], max_length, [b for _, b in pairs])
+
+    def _by_body(
+        self, body: Body, ids: Any, types: Any, precision: str, budget: int | None = None, most: int | None = None
     ) -> Floats:
         import torch
 
-        assert self._lean is not None
-        ids, types = self._tokenizing([a for a, _ in pairs], max_length, [b for _, b in pairs])
-        scores = np.empty(len(pairs), dtype=np.float32)
+        scores = np.empty(len(ids), dtype=np.float32)
         for rows in token_batches([len(one) for one in ids], budget or default_budget("cpu"), most):
             places = rows.tolist()
             kinds = None if types is None else [types[place] for place in places]
             with torch.inference_mode():
-                hidden = self._lean.hidden([ids[place] for place in places], kinds, precision, first=True)
+                hidden = body.hidden([ids[place] for place in places], kinds, precision, first=True)
                 scores[rows] = self._head(hidden[:, None]).float().numpy()[:, 0]
         return scores
 
@@ -131,9 +139,10 @@ class PairEncoder:
         model: Any = self.model[0].model
         return model.classifier(model.bert.pooler(first) if hasattr(model, "bert") else first)
 
-    def _agrees(self) -> bool:
+    def _agrees(self, lean: BertForward) -> bool:
         with exclusive():
             expected = self._by_library(_SAMPLE, None, "float32", None, None)
-            actual = self._by_lean(_SAMPLE, None, "float32", None, None)
+            ids, types = self._tokens(_SAMPLE, None)
+            actual = self._by_body(lean, ids, types, "float32")
         largest = max(float(np.abs(expected).max()), 1.0)
         return bool(np.abs(expected - actual).max() < _EQUAL * largest) or not np.isfinite(expected).all()

@@ -20,8 +20,9 @@ __all__ = [
     "resolved_precision",
 ]
 
-Precision = Literal["auto", "float32", "bfloat16"]
-"""``auto`` computes in bfloat16 where the processor multiplies it in hardware, else in float32."""
+Precision = Literal["auto", "float32", "bfloat16", "float16", "int8"]
+"""``auto`` computes in bfloat16 where the processor multiplies it in hardware, else in float32; ``float16`` is for
+GPUs, ``int8`` for CPUs."""
 
 Device = str
 """``auto``, or a torch device such as ``cpu``, ``cuda`` or ``cuda:1``."""
@@ -67,14 +68,16 @@ def exclusive() -> Iterator[None]:
 
 @contextmanager
 def inference(precision: Precision, device_type: str) -> Iterator[None]:
-    """Around a forward pass of a library: bfloat16 autocast where asked for and sensible, and :func:`exclusive`.
+    """Around a forward pass of a library: autocast where asked for and sensible, and :func:`exclusive`.
 
-    Weights stay float32: normalisation and softmax are computed exactly, products of matrices in bfloat16.
+    Weights stay float32: normalisation and softmax are computed exactly, products of matrices in 16 bits.
     """
     import torch
 
-    fast = precision == "bfloat16" or (precision == "auto" and has_fast_bfloat16(device_type))
-    with exclusive(), torch.autocast(device_type, dtype=torch.bfloat16) if fast else nullcontext():
+    half = {"bfloat16": torch.bfloat16, "float16": torch.float16}.get(precision)
+    if precision == "auto" and has_fast_bfloat16(device_type):
+        half = torch.bfloat16
+    with exclusive(), nullcontext() if half is None else torch.autocast(device_type, dtype=half):
         yield
 
 

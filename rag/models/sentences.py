@@ -11,6 +11,7 @@ import numpy as np
 from rag.candidates import Ints, Vectors
 from rag.models.batching import TokenProgress, default_budget, token_batches
 from rag.models.bert import BertForward
+from rag.models.forwards import Backend, Body, Forwards
 from rag.models.precision import Precision, exclusive, inference
 from rag.models.tokens import Tokenizing
 
@@ -44,6 +45,7 @@ class Reading:
         truncate_dim: Keep only the first dimensions; None keeps all.
         normalize: Scale vectors to length 1.
         precision: What to compute in; ``auto`` is not taken.
+        backend: What computes it.
         budget: Most tokens of a forward pass; None takes what suits the processor.
         most: Most texts of a forward pass; None has no limit but the budget.
     """
@@ -54,6 +56,7 @@ class Reading:
     truncate_dim: int | None = None
     normalize: bool = True
     precision: Precision = "float32"
+    backend: Backend = "torch"
     budget: int | None = None
     most: int | None = None
 
@@ -80,35 +83,40 @@ class SentenceEncoder:
 
     Args:
         model: The loaded model.
+        name: What it is called, for messages.
+        content: Gives the identity of its weights, under which exports are kept.
     """
 
-    def __init__(self, model: SentenceTransformer) -> None:
+    def __init__(self, model: SentenceTransformer, name: str = "", content: Callable[[], str] | None = None) -> None:
         self.model = model
         self._tokenizing = Tokenizing(model)
         self._last: tuple[Sequence[str], Reading, list[Vectors]] | None = None
-        self._lean = _lean_body(model)
-        if self._lean is not None and not self._agrees():
-            self._lean = None
-
-    @property
-    def forward(self) -> str:
-        """Which forward pass runs, in words."""
-        return "torch (lean BERT)" if self._lean is not None else "torch (sentence-transformers)"
+        lean = _lean_body(model)
+        if lean is not None and not self._agrees(lean):
+            lean = None
+        kind = type(getattr(model[0], "auto_model", model[0])).__name__
+        self._forwards = Forwards(name, kind, lean, content)
 
     def encode(
-        self, texts: Sequence[str], how: Reading, *, tokens: bool = False, advance: Callable[[int], None] | None = None
+        self,
+        texts: Sequence[str],
+        how: Reading,
+        *,
+        tokens: bool | None = False,
+        advance: Callable[[int], None] | None = None,
     ) -> Encoded:
         """Vectors of texts, in their order.
 
         Args:
             texts: Any number.
             how: How to read them.
-            tokens: Whether vectors of tokens are wanted, too.
+            tokens: Whether vectors of tokens are wanted, too; None for where they cost nothing more, and are few.
             advance: Called with the number of texts done since the last call, each text counted by its tokens.
         """
         with exclusive():
-            lean = self._lean is not None
-            read = self._lean_reader(texts, how) if lean else self._library_reader(texts, how)
+            read = self._reader(texts, how)
+            if tokens is None:
+                tokens = read.has_tokens and sum(read.lengths) * self._width < _KEPT
             dimension = self._dimension(how)
             vectors = np.empty((len(texts), dimension), dtype=np.float32)
             kept: list[Any] | None = [None] * len(texts) if tokens else None
@@ -126,10 +134,7 @@ class SentenceEncoder:
         """Vectors of queries. Those of their tokens are kept until :meth:`query_tokens` asks for them, or other queries
         are encoded, where that costs nothing more: late interaction reads the same queries next.
         """
-        remember = (
-            self._lean is not None and len(texts) * self._tokenizing.longest(how.max_length) * self._width < _KEPT
-        )
-        encoded = self.encode(texts, how, tokens=remember)
+        encoded = self.encode(texts, how, tokens=None)
         self._last = (list(texts), how, encoded.tokens) if encoded.tokens is not None else None
         return encoded.vectors
 
@@ -142,13 +147,19 @@ class SentenceEncoder:
         assert tokens is not None
         return tokens
 
-    # -- by a lean forward pass ---------------------------------------------------------------------------------------
+    def _reader(self, texts: Sequence[str], how: Reading) -> _BodyReader | _LibraryReader:
+        if self._forwards.lean is None:
+            self._forwards.of(how.backend, how.precision, 0)
+            return _LibraryReader(self.model, texts, self._tokenizing.lengths(texts, how.max_length), how)
+        ids = self._tokens(texts, how)
+        body = self._forwards.of(how.backend, how.precision, sum(map(len, ids)))
+        if body is None:
+            return _LibraryReader(self.model, texts, [len(one) for one in ids], how)
+        return _BodyReader(body, self.model, ids, how)
 
-    def _lean_reader(self, texts: Sequence[str], how: Reading) -> _LeanReader:
-        assert self._lean is not None
+    def _tokens(self, texts: Sequence[str], how: Reading) -> list[list[int]]:
         prompt = self._prompt(how)
-        ids, _ = self._tokenizing(texts if not prompt else [prompt + text for text in texts], how.max_length)
-        return _LeanReader(self._lean, self.model, ids, how)
+        return self._tokenizing(texts if not prompt else [prompt + text for text in texts], how.max_length)[0]
 
     def _prompt(self, how: Reading) -> str | None:
         if how.prompt is not None:
@@ -158,19 +169,15 @@ class SentenceEncoder:
         name = next((name for name in names if name in prompts), self.model.default_prompt_name)
         return None if name is None else prompts.get(name)
 
-    def _agrees(self) -> bool:
-        """Whether the lean pass gives the library's vectors."""
-        how = Reading(query=False, normalize=True, prompt="")
+    def _agrees(self, lean: BertForward) -> bool:
+        """Whether a lean pass gives the library's vectors."""
+        how, rows = Reading(query=False, prompt=""), np.arange(len(_SAMPLE))
         with exclusive():
-            expected = self._library_reader(_SAMPLE, how).batch(np.arange(len(_SAMPLE)), True)
-            actual = self._lean_reader(_SAMPLE, how).batch(np.arange(len(_SAMPLE)), True)
+            ids = self._tokens(_SAMPLE, how)
+            expected = _LibraryReader(self.model, _SAMPLE, [len(one) for one in ids], how).batch(rows, True)
+            actual = _BodyReader(lean, self.model, ids, how).batch(rows, True)
         pairs = [(expected[0], actual[0]), *zip(expected[1], actual[1], strict=True)]
         return all(a.shape == b.shape and bool(np.abs(a - b).max() < _EQUAL) for a, b in pairs)
-
-    # -- by the library -----------------------------------------------------------------------------------------------
-
-    def _library_reader(self, texts: Sequence[str], how: Reading) -> _LibraryReader:
-        return _LibraryReader(self.model, texts, self._tokenizing.lengths(texts, how.max_length), how)
 
     @property
     def _width(self) -> int:
@@ -181,13 +188,14 @@ class SentenceEncoder:
         return min(full, how.truncate_dim) if how.truncate_dim else full
 
 
-class _LeanReader:
-    """Reads batches of texts by a lean forward pass; pooling is own, what comes after it the model's."""
+class _BodyReader:
+    """Reads batches of texts by a forward pass that gives hidden states; pooling is own, what follows the model's."""
 
-    def __init__(self, lean: BertForward, model: SentenceTransformer, ids: list[list[int]], how: Reading) -> None:
-        self._lean, self._ids, self._how = lean, ids, how
+    def __init__(self, body: Body, model: SentenceTransformer, ids: list[list[int]], how: Reading) -> None:
+        self._body, self._ids, self._how = body, ids, how
         self._mean = model[1].pooling_mode == "mean"
         self._after = list(model)[2:]
+        self.has_tokens = self._mean  # else only first tokens are finished
         self.lengths = [len(one) for one in ids]
 
     def batch(self, rows: Ints, tokens: bool) -> tuple[Vectors, list[Vectors]]:
@@ -198,7 +206,7 @@ class _LeanReader:
         first = not self._mean and not tokens
         with torch.inference_mode():
             ids = [self._ids[place] for place in places]
-            hidden = self._lean.hidden(ids, None, self._how.precision, first=first)
+            hidden = self._body.hidden(ids, None, self._how.precision, first=first)
             vectors = _finished(self._pooled(hidden, lengths, first), self._after, self._how)
             return vectors, _unit(hidden, lengths) if tokens else []
 
@@ -218,6 +226,8 @@ class _LeanReader:
 
 class _LibraryReader:
     """Reads batches of texts by sentence-transformers itself."""
+
+    has_tokens = False
 
     def __init__(self, model: SentenceTransformer, texts: Sequence[str], lengths: list[int], how: Reading) -> None:
         self._model, self._texts, self._how = model, texts, how

@@ -14,6 +14,7 @@ from rag.models import (
     load_pair_encoder,
     load_sentence_encoder,
     load_sentence_transformer,
+    ran,
 )
 from rag.models.batching import TokenProgress, token_batches
 from rag.models.bert import BertForward
@@ -65,7 +66,6 @@ def build(kind, folder, *, pooling="mean", dense=False):
 def test_vectors_are_those_of_the_library_whatever_runs(kind, options, forward, tmp_path):
     path = build(kind, tmp_path, **options)
     encoder, library = load_sentence_encoder(path, device="cpu"), load_sentence_transformer(path, device="cpu")
-    assert encoder.forward == forward
     for normalize, truncate in ((True, None), (False, None), (True, 8)):
         expected = library.encode(TEXTS, normalize_embeddings=normalize, truncate_dim=truncate)
         for budget in (1, 20, 10_000):
@@ -73,6 +73,7 @@ def test_vectors_are_those_of_the_library_whatever_runs(kind, options, forward, 
             actual = encoder.encode(TEXTS, how).vectors
             np.testing.assert_allclose(actual, expected, atol=2e-6)
             assert actual.dtype == np.float32
+    assert f"{forward}, float32" in ran()[path]
     states = library.encode(TEXTS, output_value="token_embeddings")
     both = encoder.encode(TEXTS, Reading(query=False, budget=50), tokens=True)
     np.testing.assert_allclose(both.vectors, library.encode(TEXTS, normalize_embeddings=True), atol=2e-6)
@@ -96,7 +97,8 @@ def test_a_lean_pass_that_differs_is_not_used(tmp_path, monkeypatch):
     hidden = BertForward.hidden
     monkeypatch.setattr(BertForward, "hidden", lambda self, *given, **options: hidden(self, *given, **options) + 0.01)
     encoder = load_sentence_encoder(path, device="cpu")
-    assert encoder.forward == "torch (sentence-transformers)"
+    assert encoder.encode(TEXTS, Reading(query=False)).vectors.shape == (len(TEXTS), 32)
+    assert "torch (sentence-transformers), float32" in ran()[path]
 
 
 @pytest.mark.parametrize("precision", ["bfloat16", "int8"])
@@ -212,7 +214,6 @@ def test_scores_are_those_of_the_library_whatever_runs(kind, forward, tmp_path):
 
     path = cross_encoder(kind, tmp_path)
     encoder, library = load_pair_encoder(path, device="cpu"), load_cross_encoder(path, device="cpu")
-    assert encoder.forward == forward
     pairs = [(query, text) for query in TEXTS[:4] for text in TEXTS]
     for length in (None, 12):
         options = {} if length is None else {"processing_kwargs": {"text": {"max_length": length, "truncation": True}}}
@@ -220,4 +221,5 @@ def test_scores_are_those_of_the_library_whatever_runs(kind, forward, tmp_path):
         for budget in (1, 50, 10_000):
             actual = encoder.score(pairs, max_length=length, budget=budget)
             np.testing.assert_allclose(actual, expected, atol=1e-5)
+    assert f"{forward}, float32" in ran()[path]
     assert encoder.score([]).shape == (0,)

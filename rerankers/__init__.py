@@ -9,6 +9,7 @@ from rag._lazy import lazy_attributes
 if TYPE_CHECKING:
     from rag.rerankers.base import Scorer
     from rag.rerankers.callable import CallableScorer
+    from rag.rerankers.cascade import Cascade
     from rag.rerankers.cross_encoder import CrossEncoderScorer
     from rag.rerankers.cur.anchor_queries import AnchorQueryFactors
     from rag.rerankers.cur.factors import EmbeddingFactors, Factors
@@ -28,6 +29,7 @@ __all__ = [
     "AXN",
     "AnchorQueryFactors",
     "CallableScorer",
+    "Cascade",
     "CrossEncoderScorer",
     "Cur",
     "EmbeddingFactors",
@@ -50,6 +52,7 @@ __getattr__, __dir__ = lazy_attributes(
         "AXN": "rag.rerankers.cur.presets",
         "AnchorQueryFactors": "rag.rerankers.cur.anchor_queries",
         "CallableScorer": "rag.rerankers.callable",
+        "Cascade": "rag.rerankers.cascade",
         "CrossEncoderScorer": "rag.rerankers.cross_encoder",
         "Cur": "rag.rerankers.cur.stage",
         "EmbeddingFactors": "rag.rerankers.cur.factors",

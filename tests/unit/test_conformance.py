@@ -212,6 +212,11 @@ class TestSentenceTransformerEmbedder(EmbedderConformance):
         return SentenceTransformerEmbedder(MINILM, precision="float32", max_length=64, batch_size=4, device="cpu")
 
 
+class TestStatic(EmbedderConformance):
+    def make(self):
+        return Static(embedder=LSA(stop_words=False, dim=8), dim=4)
+
+
 class TestMinMax(ComponentConformance):
     def make(self):
         return MinMax()
@@ -602,6 +607,11 @@ class TestCallableScorer(ComponentConformance):
 
     def make(self):
         return CallableScorer(common_words, name="common words")
+
+
+class TestCascade(ComponentConformance):
+    def make(self):
+        return Cascade(first=MaxSim(embedder=MODEL), second=CrossEncoderScorer(MINILM), keep=3)
 
 
 class TestCrossEncoderScorer(ComponentConformance):

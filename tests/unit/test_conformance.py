@@ -31,6 +31,7 @@ from rag import (
     Threshold,
     Training,
 )
+from rag.embedders.static import Static
 from rag.eval.datasets.file import DatasetFile
 from rag.eval.datasets.tables.corpus import CorpusTable
 from rag.eval.datasets.tables.qrels import QrelsTable
@@ -59,6 +60,7 @@ from rag.rerankers import (
     AXN,
     AnchorQueryFactors,
     CallableScorer,
+    Cascade,
     CrossEncoderScorer,
     Cur,
     EmbeddingFactors,

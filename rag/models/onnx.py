@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
 import itertools
 import json
@@ -36,7 +37,7 @@ _NEAR, _ALIKE = 0.95, 0.7
 """Of an export in int8, the least mean cosine, and the least share of texts with the same nearest one."""
 
 _kept_in: dict[str, Any] = {}
-"""Where exports are kept: folder and mode of the store that was fitted with last."""
+"""The store that was fitted with last."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,7 @@ def has_vnni() -> bool:
 def keep_exports_in(store: Any) -> None:
     """Have exports kept in a store from now on; None leaves it as it is. Without one, they are made in each process."""
     if store is not None:
-        _kept_in.update(root=store.root, mode=store.mode)
+        _kept_in["store"] = store
 
 
 def onnx_forward(lean: BertForward, content: str, precision: str) -> OnnxForward:
@@ -110,15 +111,12 @@ def onnx_forward(lean: BertForward, content: str, precision: str) -> OnnxForward
     def load(folder: Path) -> OnnxForward:
         return OnnxForward(folder / _FILE, lean, Agreement(**json.loads((folder / _ABOUT).read_text("utf-8"))))
 
-    if _kept_in.get("root") is not None and _kept_in["mode"] == "use":
-        from rag.store.fingerprint import fingerprint
-        from rag.store.store import Store
-
-        made_by = [content, precision, reduced, GRAPH_VERSION, version("onnxruntime"), lean.shape]
-        with Store(_kept_in["root"]) as store:
-            if store.writable:
-                about = f"{lean.shape['class']} in {precision} for ONNX Runtime {version('onnxruntime')}"
-                return load(store.artifact("onnx", fingerprint(made_by), make, about=about))
+    store = _kept_in.get("store")
+    if store is not None and store.mode == "use" and store.writable:
+        made_by = json.dumps([content, precision, reduced, GRAPH_VERSION, version("onnxruntime"), lean.shape])
+        key = hashlib.sha256(made_by.encode()).hexdigest()[:32]
+        about = f"{lean.shape['class']} in {precision} for ONNX Runtime {version('onnxruntime')}"
+        return load(store.artifact("onnx", key, make, about=about))
     with tempfile.TemporaryDirectory(prefix="rag-onnx-", ignore_cleanup_errors=True) as folder:
         make(Path(folder))
         return load(Path(folder))

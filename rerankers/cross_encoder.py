@@ -9,7 +9,7 @@ from pydantic import Field
 
 from rag.candidates import Floats, Ints
 from rag.component import Runtime
-from rag.errors import ModelError, NotFittedError
+from rag.errors import ModelError
 from rag.models import (
     Backend,
     Device,
@@ -117,9 +117,7 @@ class CrossEncoderScorer(Scorer):
         return environment(self.backend, self.precision, self.device)
 
     def score_pairs(self, batch: QueryBatch, rows: Ints, passages: Ints) -> Floats:
-        if self._passages is None:
-            raise NotFittedError("'cross_encoder' has not been fitted: fit the pipeline it is in first")
-        texts = self._passages.texts(passages)
+        texts = self.passages.texts(passages)
         pairs = [(batch.texts[row], text) for row, text in zip(rows.tolist(), texts, strict=True)]
         return self._reader.score(
             pairs,

@@ -10,7 +10,7 @@ from pydantic import Field
 from rag.candidates import PADDING, Candidates
 from rag.component import Tunable
 from rag.rerankers.base import Scorer
-from rag.rerankers.scoring import Blend, Scores, ScoringStage
+from rag.rerankers.scoring import Blend, BlendingStage, Scores
 
 if TYPE_CHECKING:
     from rag.batch import QueryBatch
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["Rerank"]
 
 
-class Rerank(ScoringStage):
+class Rerank(BlendingStage):
     """Scores the best ``budget`` candidates with a scorer and answers with a blend of its order and the first stage's;
     candidates that were not scored follow, as the first stage had them.
 
@@ -76,9 +76,9 @@ def followed(scored: Candidates, candidates: Candidates, budget: int) -> Candida
     0, -1, -2 ...
     """
     tail = slice(budget, None)
-    pad = ((0, 0), (0, min(budget, candidates.positions.shape[1]) - scored.positions.shape[1]))
+    pad = ((0, 0), (0, min(budget, candidates.documents.shape[1]) - scored.documents.shape[1]))
     positions = np.concatenate(
-        [np.pad(scored.positions, pad, constant_values=PADDING), candidates.positions[:, tail]], axis=1
+        [np.pad(scored.documents, pad, constant_values=PADDING), candidates.documents[:, tail]], axis=1
     )
     passages = np.concatenate(
         [np.pad(scored.passages, pad, constant_values=PADDING), candidates.passages[:, tail]], axis=1

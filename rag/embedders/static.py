@@ -14,7 +14,7 @@ from rag.candidates import Vectors
 from rag.component import Tunable
 from rag.embedders.base import Embedder
 from rag.errors import DataError, NotFittedError
-from rag.text.normal import normalised
+from rag.text.normal import normalized
 from rag.text.words import cut
 
 if TYPE_CHECKING:
@@ -111,7 +111,7 @@ class Static(Embedder):
         from sklearn.feature_extraction.text import CountVectorizer
 
         return CountVectorizer(
-            preprocessor=normalised,
+            preprocessor=normalized,
             tokenizer=_words,
             token_pattern=None,
             min_df=self.min_df,
@@ -122,7 +122,7 @@ class Static(Embedder):
 
     def _fitted(self) -> Vectors:
         if self._table is None:
-            raise NotFittedError("'static' has not been fitted: fit the pipeline it is in first")
+            raise NotFittedError.of(self)
         return self._table
 
 
@@ -138,5 +138,5 @@ def _components(vectors: Vectors, dim: int) -> Vectors:
 
 
 def _words(text: str) -> list[str]:
-    """The words of a normalised text."""
+    """The words of a normalized text."""
     return list(cut(text, singles=False))

@@ -70,7 +70,7 @@ def exclusive() -> Iterator[None]:
 def inference(precision: Precision, device_type: str) -> Iterator[None]:
     """Around a forward pass of a library: autocast where asked for and sensible, and :func:`exclusive`.
 
-    Weights stay float32: normalisation and softmax are computed exactly, products of matrices in 16 bits.
+    Weights stay float32: normalization and softmax are computed exactly, products of matrices in 16 bits.
     """
     import torch
 

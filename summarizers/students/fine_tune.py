@@ -129,7 +129,7 @@ class FineTune(Student):
 
     def encode(self, conversations: Conversations) -> Vectors:
         if self._encoder is None:
-            raise NotFittedError("'fine_tune' has not been fitted: fit the pipeline it is in first")
+            raise NotFittedError.of(self)
         if self._reader is None or self._reader.model is not self._encoder:
             self._reader = SentenceEncoder(self._encoder)
         return self._reader.encode(self._texts(conversations), Reading(query=False, prompt="")).vectors

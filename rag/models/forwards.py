@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from rag.errors import ConfigError, MissingExtraError, ModelError, RagError, first_line
 from rag.models.bert import BertForward
-from rag.models.onnx import OnnxForward, has_onnx, has_vnni, onnx_forward
-from rag.models.precision import Device, Precision, resolve_device, resolved_precision
+from rag.models.onnx import OnnxForward, has_onnx, onnx_forward
+from rag.models.precision import Device, Precision, has_vnni, resolve_device, resolved_precision
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -168,4 +168,4 @@ def environment(backend: Backend, precision: Precision, device: Device) -> Any:
     if precision != "int8":
         return precision
     by = "onnx" if backend == "onnx" or (backend == "auto" and has_onnx()) else "torch"
-    return ["int8", by, "7 bits" if by == "onnx" and not has_vnni() else "8 bits"]
+    return ["int8", by, "8 bits" if has_vnni() else "7 bits"]

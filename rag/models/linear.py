@@ -6,6 +6,8 @@ import functools
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from rag.models.precision import has_vnni
+
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -25,7 +27,7 @@ def linear(precision: str, weight: Tensor, bias: Tensor) -> Callable[[Tensor], T
     from torch.nn import functional
 
     if precision == "int8":
-        scale = weight.abs().amax(dim=1).clamp_min(1e-12) / 127
+        scale = weight.abs().amax(dim=1).clamp_min(1e-12) / (127 if has_vnni() else 63)
         whole = (weight / scale[:, None]).round().to(torch.int8).t()
         return functools.partial(_int8, whole, scale, bias)
     dtype = torch.bfloat16 if precision == "bfloat16" else torch.float32

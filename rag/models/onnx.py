@@ -20,11 +20,12 @@ from rag.candidates import Floats, Vectors
 from rag.errors import MissingExtraError, ModelError
 from rag.models.bert import BertForward, places_of
 from rag.models.onnx_graph import GRAPH_VERSION, INPUTS, bert_graph
+from rag.models.precision import has_vnni
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["Agreement", "OnnxForward", "has_onnx", "has_vnni", "keep_exports_in", "onnx_forward"]
+__all__ = ["Agreement", "OnnxForward", "has_onnx", "keep_exports_in", "onnx_forward"]
 
 logger = logging.getLogger("rag.models")
 
@@ -63,14 +64,6 @@ class Agreement:
 def has_onnx() -> bool:
     """Whether the packages of the extra ``onnx`` are installed; nothing is imported."""
     return all(importlib.util.find_spec(name) is not None for name in ("onnx", "onnxruntime"))
-
-
-def has_vnni() -> bool:
-    """Whether the processor adds products of 8 bits in 32: then int8 needs no bit of reserve."""
-    import torch
-
-    found: dict[str, object] = getattr(torch.cpu, "get_capabilities", dict)()
-    return bool(found.get("avx512_vnni") or found.get("avx_vnni") or found.get("amx_int8") or found.get("dot"))
 
 
 def keep_exports_in(store: Any) -> None:

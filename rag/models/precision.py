@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import platform
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
@@ -15,6 +16,7 @@ __all__ = [
     "Precision",
     "exclusive",
     "has_fast_bfloat16",
+    "has_vnni",
     "inference",
     "resolve_device",
     "resolved_precision",
@@ -92,3 +94,15 @@ def has_fast_bfloat16(device_type: str) -> bool:
         capabilities: dict[str, object] = getattr(torch.cpu, "get_capabilities", dict)()
         return bool(capabilities.get("amx_bf16") or capabilities.get("avx512_bf16"))
     return False
+
+
+@functools.cache
+def has_vnni() -> bool:
+    """Whether the processor adds products of 8 bits in 32. Where it adds two of them in 16, they may not fit, and
+    weights leave one of their bits unused.
+    """
+    import torch
+
+    found: dict[str, object] = getattr(torch.cpu, "get_capabilities", dict)()
+    added_wide = found.get("avx512_vnni") or found.get("avx_vnni") or found.get("amx_int8")
+    return bool(added_wide) or platform.machine() in ("arm64", "aarch64")

@@ -107,7 +107,7 @@ class Forwards:
         if precision not in self._onnx:
             try:
                 return self._exported(precision)
-            except (RagError, OSError, RuntimeError, ValueError) as error:
+            except (RagError, OSError) as error:
                 logger.info("model %s: torch computes it: %s", self._name, first_line(error))
                 self._onnx[precision] = None
         return self._onnx[precision]

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rag.candidates import Floats, Vectors
-from rag.errors import MissingExtraError, ModelError
+from rag.errors import MissingExtraError, ModelError, RagError, first_line
 from rag.models.bert import BertForward, places_of
 from rag.models.onnx_graph import GRAPH_VERSION, INPUTS, bert_graph
 from rag.models.precision import has_vnni
@@ -86,6 +86,17 @@ def onnx_forward(lean: BertForward, content: str, precision: str) -> OnnxForward
     """
     if not has_onnx():
         raise MissingExtraError("backend 'onnx'", package="onnxruntime", extra="onnx")
+    try:
+        return _exported(lean, content, precision)
+    except (RagError, OSError):
+        raise
+    except Exception as error:  # ONNX and its runtime raise many kinds
+        raise ModelError(
+            f"cannot be exported to ONNX in {precision}: {first_line(error)}: use backend torch"
+        ) from error
+
+
+def _exported(lean: BertForward, content: str, precision: str) -> OnnxForward:
     reduced = precision == "int8" and not has_vnni()
 
     def make(folder: Path) -> dict[str, float]:

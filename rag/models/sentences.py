@@ -67,7 +67,8 @@ class Encoded:
 
     Args:
         vectors: Of the texts, float32 [n, d].
-        tokens: Of each text's tokens, of length 1, float32 [tokens, width]; None where they were not asked for.
+        tokens: Of each text's tokens, of length 1, float32 of queries, float16 of documents [tokens, width]; None where
+            they were not asked for.
     """
 
     vectors: Vectors
@@ -126,7 +127,7 @@ class SentenceEncoder:
                 vectors[rows], hidden = read.batch(rows, tokens)
                 if kept is not None:
                     for row, one in zip(rows.tolist(), hidden, strict=True):
-                        kept[row] = one
+                        kept[row] = one if how.query else one.astype(np.float16)
                 progress.done(rows)
             return Encoded(vectors, kept)
 

@@ -79,7 +79,7 @@ def test_vectors_are_those_of_the_library_whatever_runs(kind, options, forward, 
     np.testing.assert_allclose(both.vectors, library.encode(TEXTS, normalize_embeddings=True), atol=2e-6)
     for mine, state in zip(both.tokens, states, strict=True):
         unit = state.numpy() / np.linalg.norm(state.numpy(), axis=1, keepdims=True)
-        np.testing.assert_allclose(mine, unit, atol=5e-6)
+        np.testing.assert_allclose(mine, unit, atol=1e-3)  # float16
 
 
 def test_prompts_and_lengths_are_those_of_the_library(tmp_path):

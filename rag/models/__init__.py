@@ -5,6 +5,7 @@ from rag.models.forwards import Backend, check_backend, computed_in, environment
 from rag.models.limits import check_length, is_encoder_decoder, model_limit
 from rag.models.loading import (
     load_cross_encoder,
+    load_multi_vector_encoder,
     load_pair_encoder,
     load_sentence_encoder,
     load_sentence_transformer,
@@ -15,6 +16,7 @@ from rag.models.onnx import keep_exports_in
 from rag.models.pairs import PairEncoder
 from rag.models.precision import (
     Device,
+    LibraryPrecision,
     Precision,
     has_fast_bfloat16,
     inference,
@@ -27,6 +29,7 @@ __all__ = [
     "Backend",
     "Device",
     "Encoded",
+    "LibraryPrecision",
     "PairEncoder",
     "Precision",
     "Reading",
@@ -40,6 +43,7 @@ __all__ = [
     "is_encoder_decoder",
     "keep_exports_in",
     "load_cross_encoder",
+    "load_multi_vector_encoder",
     "load_pair_encoder",
     "load_sentence_encoder",
     "load_sentence_transformer",

@@ -17,10 +17,11 @@ from rag.models.sentences import SentenceEncoder
 from rag.progress import loading
 
 if TYPE_CHECKING:
-    from sentence_transformers import CrossEncoder, SentenceTransformer
+    from sentence_transformers import CrossEncoder, MultiVectorEncoder, SentenceTransformer
 
 __all__ = [
     "load_cross_encoder",
+    "load_multi_vector_encoder",
     "load_pair_encoder",
     "load_sentence_encoder",
     "load_sentence_transformer",
@@ -74,6 +75,15 @@ def _sentence_encoder(name: str, device: str, revision: str | None, trust: bool)
 def _pair_encoder(name: str, device: str, revision: str | None, trust: bool) -> PairEncoder:
     model = load_cross_encoder(name, device=device, revision=revision, trust_remote_code=trust)
     return PairEncoder(model, name, lambda: model_content(name, revision))
+
+
+def load_multi_vector_encoder(
+    name: str, *, device: Device = "auto", revision: str | None = None, trust_remote_code: bool = False
+) -> MultiVectorEncoder:
+    """A late-interaction encoder, likewise."""
+    from sentence_transformers import MultiVectorEncoder
+
+    return _load(MultiVectorEncoder, name, resolve_device(device), revision, trust_remote_code)  # type: ignore[no-any-return]
 
 
 @functools.cache

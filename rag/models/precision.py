@@ -13,6 +13,7 @@ from rag.errors import ModelError, first_line
 
 __all__ = [
     "Device",
+    "LibraryPrecision",
     "Precision",
     "exclusive",
     "has_fast_bfloat16",
@@ -25,6 +26,9 @@ __all__ = [
 Precision = Literal["auto", "float32", "bfloat16", "float16", "int8"]
 """``auto`` computes in bfloat16 where the processor multiplies it in hardware, else in float32; ``float16`` is for
 GPUs, ``int8`` for CPUs."""
+
+LibraryPrecision = Literal["auto", "float32", "bfloat16"]
+"""What models are computed in that only sentence-transformers reads."""
 
 Device = str
 """``auto``, or a torch device such as ``cpu``, ``cuda`` or ``cuda:1``."""

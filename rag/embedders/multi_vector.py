@@ -48,7 +48,8 @@ class MultiVectorEmbedder(TokenEmbedder):
         pool_factor: Merge the tokens of a document into one vector for every ``pool_factor`` of them: Ward clusters of
             cosine distances, the first token apart (token pooling, Clavie et al. 2024). 2 costs next to nothing in
             quality, 4 some points; 1 keeps all.
-        precision: ``auto``, ``float32`` or ``bfloat16``: see ``sentence_transformer``; queries are always encoded in float32 with ``auto``.
+        precision: ``auto``, ``float32`` or ``bfloat16``: see ``sentence_transformer``; with ``auto`` queries are always
+            encoded in float32.
         batch_size: Texts per forward pass.
         device: ``auto``, or a torch device such as ``cpu`` or ``cuda:0``.
         trust_remote_code: Let the model's repository run its own Python code here.

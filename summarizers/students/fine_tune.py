@@ -1,4 +1,4 @@
-"""The encoder itself, trained on."""
+"""A student that trains the encoder itself."""
 
 from __future__ import annotations
 
@@ -37,19 +37,19 @@ __all__ = ["FineTune"]
 
 
 class FineTune(Student):
-    """A sentence-transformers model trained on, by its own trainer, until the raw conversation's vector is that of the
-    summary. The summaries' vectors stay those of the frozen embedder, so the index is not touched. For those with a
-    GPU; the conversation is read as one text, its latest turns first.
+    """Trains a sentence-transformers model, with its own trainer, until a raw conversation's vector matches that of the
+    summary. The summaries' vectors stay those of the frozen embedder, so the index is unchanged. Needs a GPU in
+    practice; the conversation is read as one text, its latest turns first.
 
     Args:
-        model: What to start from: best the embedder's own model. Its vectors must have as many dimensions as the
+        model: Model to start from, preferably the embedder's own. Its vectors must have the dimension of the
             embedder's.
-        budget: Words of a conversation that are read.
-        loss: ``info_nce`` with the others of the batch as negatives, ``cosine`` or ``mse``.
-        temperature: Of the cosines in ``info_nce``.
+        budget: Number of words read of a conversation.
+        loss: ``info_nce`` with the rest of the batch as negatives, ``cosine`` or ``mse``.
+        temperature: Temperature of the cosines in ``info_nce``.
         epochs: Passes over the pairs.
         batch_size: Pairs per step.
-        learning_rate: Of AdamW, after a warm-up over the first tenth of the steps.
+        learning_rate: Learning rate of AdamW, after a warm-up over the first tenth of the steps.
         device: ``auto``, or a torch device such as ``cpu`` or ``cuda:0``.
     """
 
@@ -80,7 +80,7 @@ class FineTune(Student):
         self._reader: SentenceEncoder | None = None
 
     def _preflight(self) -> None:
-        check_length("budget", self.budget, self.model)  # words: each is a token at least
+        check_length("budget", self.budget, self.model)  # in words, each of which is at least a token
 
     def _model_digest(self) -> Any:
         return model_content(self.model, None)
@@ -97,7 +97,7 @@ class FineTune(Student):
         from sentence_transformers.sentence_transformer.model_card import SentenceTransformerModelCardCallback
         from transformers import PrinterCallback
 
-        # The loaded model is shared by all who name it: only a copy is trained.
+        # The loaded model is shared by all components that name it, so a copy is trained.
         encoder = copy.deepcopy(load_sentence_transformer(self.model, device=self.device))
         data = Dataset.from_dict({"text": self._texts(conversations), "label": np.asarray(targets, np.float32)})
         steps = -(-len(data) // self.batch_size) * self.epochs
@@ -130,9 +130,11 @@ class FineTune(Student):
     def encode(self, conversations: Conversations) -> Vectors:
         if self._encoder is None:
             raise NotFittedError.of(self)
-        if self._reader is None or self._reader.model is not self._encoder:
-            self._reader = SentenceEncoder(self._encoder)
-        return self._reader.encode(self._texts(conversations), Reading(query=False, prompt="")).vectors
+        encoder = self._encoder
+        if self._reader is None or self._reader.model is not encoder:
+            self._reader = SentenceEncoder(encoder)
+        prompt = (encoder.prompts or {}).get(encoder.default_prompt_name or "", "")
+        return self._reader.encode(self._texts(conversations), Reading(query=False, prompt=prompt)).vectors
 
     def save_state(self, folder: Path) -> None:
         if self._encoder is not None:
@@ -144,7 +146,7 @@ class FineTune(Student):
             self._encoder = load_sentence_transformer(str((folder / "encoder").resolve()), device=self.device)
 
     def _texts(self, conversations: Conversations) -> list[str]:
-        return [conversation_text(one, "latest_first_budget", budget=self.budget) for one in conversations.turns]
+        return [conversation_text(turns, "latest_first_budget", budget=self.budget) for turns in conversations.turns]
 
     def _loss_module(self, encoder: SentenceTransformer) -> torch.nn.Module:
         import torch
@@ -152,15 +154,15 @@ class FineTune(Student):
         loss, temperature = self.loss, self.temperature
 
         class ToSummaries(torch.nn.Module):
-            """Compares with vectors that are given as labels."""
+            """Compares outputs with vectors given as labels."""
 
             def __init__(self) -> None:
                 super().__init__()
                 self.model = encoder
 
             def forward(self, sentence_features: Any, labels: torch.Tensor) -> torch.Tensor:
-                found = self.model(next(iter(sentence_features)))["sentence_embedding"]
-                found = torch.nn.functional.normalize(found.float(), dim=1)
-                return torch_loss(loss, found, labels.to(found.device).float(), temperature)
+                outputs = self.model(next(iter(sentence_features)))["sentence_embedding"]
+                outputs = torch.nn.functional.normalize(outputs.float(), dim=1)
+                return torch_loss(loss, outputs, labels.to(outputs.device).float(), temperature)
 
         return ToSummaries()

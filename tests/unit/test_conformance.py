@@ -31,6 +31,7 @@ from rag import (
     Platt,
     Query,
     RecursiveChunker,
+    Reduced,
     ScoreAdapter,
     SentenceChunker,
     SentenceTransformerEmbedder,
@@ -237,6 +238,16 @@ class TestSentenceTransformerEmbedder(EmbedderConformance):
 class TestStatic(EmbedderConformance):
     def make(self):
         return Static(embedder=LSA(stop_words=False, dim=8), dim=4)
+
+
+class TestReduced(EmbedderConformance):
+    def make(self):
+        return Reduced(embedder=MODEL.spec.clone(), dimensions=6)
+
+
+class TestReducedAtRandom(EmbedderConformance):
+    def make(self):
+        return Reduced(embedder=LSA(dim=6, stop_words=False), dimensions=3, method="random", seed=4)
 
 
 class TestMUVERA(EmbedderConformance):

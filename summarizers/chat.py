@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import time
 from abc import abstractmethod
@@ -15,12 +16,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Self
 
 from pydantic import Field
 
+from rag import tracing
 from rag.component import Runtime
 from rag.errors import ConfigError, ModelError
 from rag.summarizer import Source, Summarizer, Summary
-from rag.summarizers.answers import Unusable, read_answer, tokens_of, wants_structure
+from rag.summarizers.answers import Unusable, read_answer, text_of, tokens_of, wants_structure
 from rag.summarizers.prompts import Task, check_template, messages, prompted, template_of
 from rag.summarizers.waiting import LONGEST_WAIT, Pause, asked_to_wait
+from rag.tracing import names
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
@@ -133,6 +136,7 @@ class ChatSummarizer(Summarizer):
             )
 
         stop, reached, pause = Event(), Event(), Pause()
+        context = tracing.current()
         todo = iter(enumerate(sources))
         under_way: dict[Future[Summary], int] = {}
         with self.chat_model() as chat, ThreadPoolExecutor(self.concurrency, "summarizer") as threads:
@@ -141,7 +145,9 @@ class ChatSummarizer(Summarizer):
                 while True:
                     # Not more are handed to the threads than they have hands: an error stops the run at once.
                     for number, source in islice(todo, self.concurrency - len(under_way)):
-                        under_way[threads.submit(self._ask, model, source, limiter, stop, reached, pause)] = number
+                        under_way[
+                            threads.submit(self._ask_under, context, model, source, limiter, stop, reached, pause)
+                        ] = number
                     if not under_way:
                         return
                     done, _ = wait(under_way, return_when=FIRST_COMPLETED)
@@ -151,11 +157,29 @@ class ChatSummarizer(Summarizer):
                 stop.set()  # nobody waits to ask again
                 threads.shutdown(wait=False, cancel_futures=True)
 
+    def _ask_under(self, context: Any, *arguments: Any) -> Summary:
+        with tracing.under(context):
+            return self._ask(*arguments)
+
     # -- one request ------------------------------------------------------------------------------------------------
 
     def _messages(self, source: Source) -> list[tuple[str, str]]:
         template = template_of(self.task, source, self.prompt, self.conversation_prompt)
         return messages(template, source, self.n_texts, self.examples or [], self.max_input)
+
+    def _invoked(self, model: Any, messages: list[tuple[str, str]]) -> Any:
+        """What the model answers, with a span of the GenAI conventions around the request."""
+        name = self.spec.arguments.get("model")
+        about = {names.OPERATION: "chat", names.MODEL: str(name or self.type)}
+        with tracing.span(f"chat {name or self.type}", "LLM", about) as span:
+            span.content(lambda: {names.INPUT_MESSAGES: json.dumps(messages), names.INPUT: messages[-1][1]})
+            answer = model.invoke(messages)
+            total, written = tokens_of(answer)
+            read = total - written
+            span.set({names.INPUT_TOKENS: read, names.OUTPUT_TOKENS: written, names.MONEY: self.price(read, written)})
+            span.set(dict(zip(names.OPENINFERENCE_TOKENS, (read, written), strict=True)))
+            span.content(lambda: {names.OUTPUT: text_of(answer)})
+        return answer
 
     def _ask(self, model: Any, source: Source, limiter: Any, stop: Event, reached: Event, pause: Pause) -> Summary:
         """One summary, with its problem when there is none; ``reached`` is set as soon as anything was answered."""
@@ -181,7 +205,7 @@ class ChatSummarizer(Summarizer):
                 limiter.acquire(blocking=True)
             calls += 1
             try:
-                answer = model.invoke(self._messages(source))
+                answer = self._invoked(model, self._messages(source))
             except Exception as error:
                 if not _nobody_there(error):
                     reached.set()

@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from rag import tracing
 from rag.candidates import Ints, Vectors
 from rag.errors import ModelError
 from rag.store.values import text_key
+from rag.tracing import names
 
 if TYPE_CHECKING:
     from rag.costs import Ledger
@@ -86,7 +88,11 @@ def embed_query_texts(
     method = embedder.embed_queries if role == "queries" else embedder.embed_documents
 
     def embed(positions: Sequence[int]) -> Vectors:
-        vectors = embedder.checked(method([texts[position] for position in positions]), len(positions))
+        model = embedder.spec.arguments.get("model")
+        about = {names.OPERATION: "embeddings", names.MODEL: str(model or embedder.type), names.N_TEXTS: len(positions)}
+        with tracing.span(f"embeddings {model or embedder.type}", "EMBEDDING", about) as span:
+            vectors = embedder.checked(method([texts[position] for position in positions]), len(positions))
+            span.set(lambda: {names.DIMENSIONS: int(vectors.shape[1])})
         bad = not_finite(vectors)
         if len(bad):
             which = name(positions[int(bad[0])])

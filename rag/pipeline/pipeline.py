@@ -20,6 +20,7 @@ from rag.errors import ConfigError
 from rag.learning.training import Training
 from rag.pipeline import saving, updates
 from rag.pipeline.fitting import check_training, fit_steps
+from rag.pipeline.following import Following
 from rag.pipeline.searching import SearchablePipeline
 from rag.pipeline.updating import UpdatablePipeline
 from rag.progress import Progress, announced, no_progress
@@ -39,6 +40,11 @@ class Pipeline(SearchablePipeline, UpdatablePipeline):
         stages: Rerank or filter them, one after another.
         sorted_by: A field of the documents' metadata, one number each. Documents are kept in its order, so that a
             filter on a window of it is a slice: the fastest there is. None keeps them in the order they came.
+
+    Threads: any number may call :meth:`search`, :meth:`asearch` and :meth:`document` of one pipeline at once. What
+    changes it (:meth:`fit`, :meth:`add`, :meth:`delete`, :meth:`sync`, :meth:`compact`, :meth:`add_judgements`) may run
+    neither beside these nor beside each other; change what is saved instead, through :meth:`editing`, which lets one
+    writer in at a time, in whatever process, and :meth:`follow` it.
     """
 
     type = "pipeline"
@@ -188,6 +194,24 @@ class Pipeline(SearchablePipeline, UpdatablePipeline):
             ArtifactError: Nothing there, damaged, written by a newer version, or a model it was built with has changed.
         """
         return saving.load(cls, Path(folder), verify=verify)
+
+    @classmethod
+    @refuses_unknown
+    def follow(cls, folder: str | Path, *, every: float | None = 1.0) -> Following:
+        """Open a saved pipeline and follow its folder: a handle that always has the newest generation, loaded and
+        asked once before it takes the place of the one before::
+
+            with Pipeline.follow("index") as index:
+                index.search("how long is the warranty?")
+
+        Args:
+            folder: What :meth:`save` wrote.
+            every: Seconds between two looks at the folder; None looks only when :meth:`Following.refresh` is called.
+
+        Raises:
+            ArtifactError: As :meth:`load`.
+        """
+        return Following(cls, Path(folder), every)
 
     @staticmethod
     @refuses_unknown

@@ -95,7 +95,7 @@ class Line:
 def _kind(component: Component) -> Kind:
     if isinstance(component, Retriever):
         return "RETRIEVER"
-    return "RERANKER" if any(parameter.name == "scorer" for parameter in component.spec.parameters) else "CHAIN"
+    return "RERANKER" if "scorer" in component.spec.arguments else "CHAIN"
 
 
 def _run(component: Component, batch: QueryBatch, before: Candidates) -> Candidates:

@@ -62,6 +62,8 @@ def create_app(
         raise MissingExtraError("serving", package="fastapi", extra="serve") from None
     from rag.serving.guard import Guard
     from rag.serving.handlers import add_handlers
+    from rag.serving.judgements import Judgements
+    from rag.serving.pages import add_judgements, add_pages
     from rag.serving.routes import make_router
     from rag.serving.service import Service
     from rag.serving.updating import Updates
@@ -94,11 +96,17 @@ def create_app(
         description=_ABOUT,
         version=_version(),
         lifespan=lifespan,
+        docs_url=None,  # FastAPI's own is fetched from the network
         redoc_url=None,
         separate_input_output_schemas=False,
     )
     app.state.service, app.state.close = service, close
-    app.include_router(make_router(service, updates, keys))
+    router = make_router(service, updates, keys)
+    marks = None if judgements is None else Judgements(judgements)
+    if marks is not None:
+        add_judgements(router, marks, keys)
+    add_pages(router, {"mode": "search", "judging": marks is not None, "answers": service.writes_answers})
+    app.include_router(router)
     add_handlers(app)
     if mcp:
         from starlette.routing import Route
@@ -115,7 +123,7 @@ def create_app(
         app.add_middleware(
             CORSMiddleware, allow_origins=list(cors_origins), allow_methods=methods, allow_headers=headers
         )
-    app.add_middleware(Guard, limits=limits, metrics=service.metrics, hosts=allowed_hosts)  # type: ignore[arg-type]
+    app.add_middleware(Guard, limits=limits, metrics=service.metrics, hosts=allowed_hosts)
     return app
 
 

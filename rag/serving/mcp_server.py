@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar, cast
 from urllib.parse import quote
 
 from pydantic import BaseModel, Field
@@ -51,7 +51,7 @@ class SearchFound(BaseModel):
 
     results: list[FoundDocument]
     generation: str = Field(description="Version of the index that answered.")
-    remarks: list[RemarkOut] = Field([], description="What is odd about the question or the filter.")
+    remarks: list[RemarkOut] = Field(default=[], description="What is odd about the question or the filter.")
 
 
 class FetchedDocument(BaseModel):
@@ -108,7 +108,7 @@ def make_mcp_server(service: Service) -> MCPServer[Any]:
         version=__version__,
         log_level="WARNING",
         resource_security=security,
-        middleware=[_refuse_unknown],
+        middleware=[cast("Any", _refuse_unknown)],
     )
     reading = ToolAnnotations(read_only_hint=True, open_world_hint=False, idempotent_hint=True)
 
@@ -267,24 +267,24 @@ async def _told(work: Callable[[], Awaitable[T]]) -> T:
         raise ToolError(problem_of(error).detail) from None
 
 
-async def _refuse_unknown(context: Any, call_next: Callable[[Any], Awaitable[Any]]) -> Any:
+async def _refuse_unknown(ctx: Any, call_next: Callable[[Any], Awaitable[Any]]) -> Any:
     """Refuse arguments that a tool does not have: one that is ignored would answer another question."""
     from mcp_types import CallToolResult, TextContent
 
-    if context.method == "tools/call" and isinstance(context.params, dict):
-        name, given = context.params.get("name"), context.params.get("arguments") or {}
+    if ctx.method == "tools/call" and isinstance(ctx.params, dict):
+        name, given = ctx.params.get("name"), ctx.params.get("arguments") or {}
         valid = _ARGUMENTS.get(name, given) if isinstance(name, str) else given
         unknown = [argument for argument in given if argument not in valid]
         if unknown:
             text = f"unknown argument '{unknown[0][:100]}' of {name} (valid: {', '.join(valid)})"
             return CallToolResult(content=[TextContent(type="text", text=text)], is_error=True)
-    return await call_next(context)
+    return await call_next(ctx)
 
 
 _ARGUMENTS = {"search": ("query", "top_k", "filter"), "fetch": ("id",), "answer": ("query", "filter")}
 
 
-def _url(id: str, metadata: dict[str, Any]) -> str:
+def _url(id: str, metadata: Mapping[str, Any]) -> str:
     """Where a document is: what its metadata say, or our own resource."""
     url = strict_json(metadata).get("url")
     return url if isinstance(url, str) and url else f"document://{quote(id, safe='/')}"

@@ -34,7 +34,7 @@ __all__ = [
     "result_json",
 ]
 
-_FILTER = {"year": {"gte": 1970}, "lang": "en"}
+_FILTER: dict[str, Any] = {"year": {"gte": 1970}, "lang": "en"}
 TopK = Annotated[int, Field(ge=1, description="At most this many documents; all that the pipeline leaves by default.")]
 Filter = Annotated[
     dict[str, Any],
@@ -58,8 +58,10 @@ class TurnIn(_In):
 class AskedQuery(_In):
     """A question, or a conversation that asks for something."""
 
-    query: str | None = Field(None, description="The question.", examples=["how long do I have to send it back?"])
-    conversation: list[TurnIn] | None = Field(None, description="Turns, oldest first, instead of a question.")
+    query: str | None = Field(
+        default=None, description="The question.", examples=["how long do I have to send it back?"]
+    )
+    conversation: list[TurnIn] | None = Field(default=None, description="Turns, oldest first, instead of a question.")
     top_k: TopK | None = None
     filter: Filter | None = None
 
@@ -78,7 +80,8 @@ class SearchRequest(AskedQuery):
         },
     )
     queries: list[str | AskedQuery] | None = Field(
-        None, description="Several at once; `top_k` and `filter` hold for those that have none of their own."
+        default=None,
+        description="Several at once; `top_k` and `filter` hold for those that have none of their own.",
     )
     explain: bool = Field(default=False, description="Give each hit's score by stage.")
 
@@ -98,15 +101,15 @@ class HitOut(BaseModel):
 
     rank: int
     id: str
-    title: str | None = Field(None, description="The document's, where it has one.")
+    title: str | None = Field(default=None, description="The document's, where it has one.")
     score: float
     passage: str = Field(description="The text that matched.")
     start: int = Field(description="Offset of the passage in the document's text, in characters.")
     end: int
     metadata: dict[str, Any] = {}
     passage_metadata: dict[str, Any] = {}
-    scores: dict[str, float] | None = Field(None, description="By stage, with `explain`.")
-    keys: dict[str, str] | None = Field(None, description="What matched where documents are found by keys.")
+    scores: dict[str, float] | None = Field(default=None, description="By stage, with `explain`.")
+    keys: dict[str, str] | None = Field(default=None, description="What matched where documents are found by keys.")
 
 
 class ResultOut(BaseModel):
@@ -138,8 +141,8 @@ class AnswerOut(BaseModel):
     text: str
     citations: list[CitationOut] = []
     abstained: bool = Field(default=False, description="It says that the passages do not hold the answer.")
-    problem: str = Field("", description="Why there is no answer.")
-    n_dropped: int = Field(0, description="Citations of passages that it was not given.")
+    problem: str = Field(default="", description="Why there is no answer.")
+    n_dropped: int = Field(default=0, description="Citations of passages that it was not given.")
     money: float | None = None
     generation: str = ""
 
@@ -182,8 +185,8 @@ class DocumentIn(_In):
 
     id: str = Field(min_length=1, examples=["returns"])
     text: str = Field(examples=["You can send anything back within 30 days of delivery."])
-    title: str | None = Field(None, description="Put before the text, and into the metadata.")
-    metadata: dict[str, Any] = Field({}, examples=[{"year": 2026, "lang": "en"}])
+    title: str | None = Field(default=None, description="Put before the text, and into the metadata.")
+    metadata: dict[str, Any] = Field(default={}, examples=[{"year": 2026, "lang": "en"}])
 
     def document(self) -> Document:
         """The same as the readers make it of a row."""
@@ -217,7 +220,7 @@ class ChangesOut(BaseModel):
     updated: int
     skipped: int
     deleted: int
-    unknown: list[str] = Field([], description="Ids to delete that were not there.")
+    unknown: list[str] = Field(default=[], description="Ids to delete that were not there.")
     compacted: bool = False
     stale: str = ""
     remarks: list[RemarkOut] = []
@@ -231,8 +234,10 @@ class FieldOut(BaseModel):
     name: str
     kinds: list[str] = Field(description="`numbers`, `texts`, `truth values`, `dates`.")
     documents: int = Field(description="How many have it.")
-    values: list[Any] | None = Field(None, description="All values, the most frequent first, where they are few.")
-    minimum: Any = Field(None, description="Of numbers or dates.")
+    values: list[Any] | None = Field(
+        default=None, description="All values, the most frequent first, where they are few."
+    )
+    minimum: Any = Field(default=None, description="Of numbers or dates.")
     maximum: Any = None
 
 
@@ -261,7 +266,7 @@ class Ready(BaseModel):
     documents: int
     answers: bool = Field(description="Whether POST /answer is there.")
     writable: bool = Field(description="Whether documents can be changed.")
-    refused: str = Field("", description="Whether a newer generation was refused.")
+    refused: str = Field(default="", description="Whether a newer generation was refused.")
 
 
 class ProblemOut(BaseModel):

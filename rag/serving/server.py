@@ -17,7 +17,7 @@ from rag.serving.guard import Receive, Scope, Send
 from rag.serving.limits import Limits
 from rag.serving.problems import MEDIA_TYPE, Problem
 
-__all__ = ["listen", "run"]
+__all__ = ["Loading", "listen", "make_server", "run"]
 
 _GRACE = 10
 """Seconds that requests have to be finished when the server is to end."""
@@ -50,10 +50,20 @@ def run(make: Callable[[], Any], listening: socket.socket, limits: Limits, ready
     Raises:
         RagError: The application could not be made.
     """
+    loading = Loading(make, ready)
+    server = make_server(loading, limits)
+    loading.stop = lambda: setattr(server, "should_exit", True)
+    with contextlib.suppress(KeyboardInterrupt):
+        server.run(sockets=[listening])
+    if loading.error is not None:
+        raise loading.error
+
+
+def make_server(app: Any, limits: Limits) -> uvicorn.Server:
+    """A server of HTTP/1.1 for an ASGI application, with its bounds on heads and connections."""
     _allow_files(limits.max_connections)
-    loading = _Loading(make, ready)
     config = uvicorn.Config(
-        loading,
+        app,
         http=_protocol(limits.header_timeout),
         ws="none",
         loop="asyncio",
@@ -64,15 +74,10 @@ def run(make: Callable[[], Any], listening: socket.socket, limits: Limits, ready
         timeout_graceful_shutdown=_GRACE,
         h11_max_incomplete_event_size=_HEAD,
     )
-    server = uvicorn.Server(config)
-    loading.stop = lambda: setattr(server, "should_exit", True)
-    with contextlib.suppress(KeyboardInterrupt):
-        server.run(sockets=[listening])
-    if loading.error is not None:
-        raise loading.error
+    return uvicorn.Server(config)
 
 
-class _Loading:
+class Loading:
     """The application before it is there: alive, but not ready."""
 
     def __init__(self, make: Callable[[], Any], ready: Callable[[], object]) -> None:

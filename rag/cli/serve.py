@@ -9,12 +9,11 @@ from typing import Annotated, Literal
 import typer
 
 from rag.cli.console import echo
-from rag.cli.options import FolderArgument, KeepOption
+from rag.cli.options import FolderArgument, KeepOption, StoreOption
+from rag.cli.store import open_store
 from rag.errors import ConfigError, MissingExtraError
 
 __all__ = ["serve"]
-
-_LOCAL = ("localhost", "127.0.0.1", "[::1]", "::1")
 
 
 def serve(
@@ -43,6 +42,7 @@ def serve(
         bool, typer.Option("--follow", help="Use new generations that other processes write into DIR.")
     ] = False,
     keep: KeepOption = None,
+    store: StoreOption = None,
     judgements: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Let readers mark results, and keep the marks as qrels (TSV).")
     ] = None,
@@ -83,30 +83,33 @@ def serve(
     except ImportError:
         raise MissingExtraError("rag serve", package="uvicorn", extra="serve") from None
     from rag.serving import create_app
+    from rag.serving.guard import LOCAL
 
     # Without keys only the own machine may ask, and a name that a stranger's page points here is not its own.
-    hosts = None if keys or not _is_local(host) else [*_LOCAL, host, *(allow_host or ())]
+    hosts = None if keys or not _is_local(host) else [*LOCAL, host, *(allow_host or ())]
     if allow_host and hosts is None:
         hosts = list(allow_host)
     listening = listen(host, port)
     shown = f"http://{f'[{host}]' if ':' in host else host}:{listening.getsockname()[1]}"
-    run(
-        lambda: create_app(
-            folder,
-            keys=keys,
-            limits=limits,
-            read_only=read_only,
-            follow=follow,
-            keep=keep,
-            mcp=mcp == "http",
-            judgements=judgements,
-            allowed_hosts=hosts,
-            cors_origins=cors or (),
-        ),
-        listening,
-        limits,
-        lambda: echo(f"{folder}: served on {shown} (documentation: {shown}/docs)", err=True),
-    )
+    with open_store(store) as kept:
+        run(
+            lambda: create_app(
+                folder,
+                keys=keys,
+                limits=limits,
+                read_only=read_only,
+                follow=follow,
+                keep=keep,
+                store=kept,
+                mcp=mcp == "http",
+                judgements=judgements,
+                allowed_hosts=hosts,
+                cors_origins=cors or (),
+            ),
+            listening,
+            limits,
+            lambda: echo(f"{folder}: served on {shown} (documentation: {shown}/docs)", err=True),
+        )
 
 
 def _is_local(host: str) -> bool:

@@ -11,6 +11,7 @@ from rag.errors import ConfigError, MissingExtraError
 from rag.pipeline import Following, Pipeline, Snapshot
 from rag.serving.keys import Keys
 from rag.serving.limits import Limits
+from rag.store.store import Store
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -28,6 +29,7 @@ def create_app(
     read_only: bool = False,
     follow: bool = False,
     keep: int | None = None,
+    store: Store | str | Path | None = None,
     mcp: bool = False,
     judgements: Path | None = None,
     allowed_hosts: Collection[str] | None = None,
@@ -46,6 +48,7 @@ def create_app(
         read_only: Refuse to change documents.
         follow: Use new generations that other processes write into the folder.
         keep: How many generations before it each update keeps.
+        store: Where updates find and keep vectors of texts: a store, or its folder. None computes all.
         mcp: Serve the Model Context Protocol at ``/mcp`` as well (extra ``mcp``).
         judgements: A file that keeps what people who use the page mark as relevant or not; None has no marks.
         allowed_hosts: Names that the ``Host`` header may have; None allows any.
@@ -70,9 +73,10 @@ def create_app(
 
     limits = limits or Limits()
     keys = keys if isinstance(keys, Keys) else Keys(keys)
+    store = store if store is None or isinstance(store, Store) else Store(store)
     source = _source(pipeline, follow)
     service = Service(source, limits)
-    updates = None if read_only or not isinstance(source, Following) else Updates(service, keep=keep)
+    updates = None if read_only or not isinstance(source, Following) else Updates(service, keep=keep, store=store)
     closing: list[Callable[[], object]] = [service.close]
     if updates is not None:
         closing.insert(0, updates.close)
@@ -123,7 +127,7 @@ def create_app(
         app.add_middleware(
             CORSMiddleware, allow_origins=list(cors_origins), allow_methods=methods, allow_headers=headers
         )
-    app.add_middleware(Guard, limits=limits, metrics=service.metrics, hosts=allowed_hosts)
+    app.add_middleware(Guard, limits=limits, count=service.metrics.request, hosts=allowed_hosts)
     return app
 
 

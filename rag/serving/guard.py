@@ -9,16 +9,19 @@ from typing import Any, TypeVar
 
 from rag import tracing
 from rag.serving.limits import Limits
-from rag.serving.metrics import Metrics
 from rag.serving.problems import MEDIA_TYPE, Problem, problem_of
 
-__all__ = ["Guard", "unless_gone"]
+__all__ = ["LOCAL", "App", "Guard", "Receive", "Scope", "Send", "unless_gone"]
+
+LOCAL = ("localhost", "127.0.0.1", "[::1]")
+"""Names of the own machine."""
 
 T = TypeVar("T")
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
+Count = Callable[[str, str, int, float], object]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 _GONE = 499
@@ -31,13 +34,13 @@ class Guard:
     Args:
         app: What it guards.
         limits: Bounds on bodies.
-        metrics: Takes each request.
+        count: Called with the method, route, status and seconds of each request.
         hosts: Names that the ``Host`` header may have; None allows any. A page of a stranger can have its own name
             point to 127.0.0.1 and so ask a server there; its name gives it away.
     """
 
-    def __init__(self, app: App, *, limits: Limits, metrics: Metrics, hosts: Collection[str] | None) -> None:
-        self.app, self.limits, self.metrics = app, limits, metrics
+    def __init__(self, app: App, *, limits: Limits, count: Count, hosts: Collection[str] | None) -> None:
+        self.app, self.limits, self.count = app, limits, count
         self.hosts = None if hosts is None else {host.lower() for host in hosts}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -77,7 +80,7 @@ class Guard:
             route = _route(scope)
             span.set({"http.route": route, "http.response.status_code": status})
             span.rename(f"{scope['method']} {route}")
-        self.metrics.request(scope["method"], route, status, time.perf_counter() - start)
+        self.count(scope["method"], route, status, time.perf_counter() - start)
 
     def _limit(self, scope: Scope) -> int:
         """Bytes that the body of a request may have: only documents that are put need many."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import threading
+from collections.abc import Mapping
 from pathlib import Path
 
 from rag.errors import DataError, system_message
@@ -24,18 +25,21 @@ class Judgements:
 
     Args:
         file: New, or one that was written earlier: then it is added to.
-        queries: Texts by id of queries that have ids; None makes ids of texts.
+        known: Judgements of queries that have ids of their own, to begin with; None makes ids of texts.
 
     Raises:
         DataError: The file is there and holds something else.
     """
 
-    def __init__(self, file: Path, queries: dict[str, str] | None = None) -> None:
+    def __init__(self, file: Path, known: Mapping[str, Mapping[str, int]] | None = None) -> None:
         self.file, self._texts_file = file, file.with_suffix(".queries.jsonl")
         self._lock = threading.Lock()
-        self._known = queries
-        self._texts: dict[str, str] = {} if queries is not None else _read_texts(self._texts_file)
-        self._grades = _read_grades(file)
+        self._named = known is not None
+        self._texts: dict[str, str] = {} if self._named else _read_texts(self._texts_file)
+        begun = _read_grades(file)
+        self._grades = {
+            query: {**(known or {}).get(query, {}), **begun.get(query, {})} for query in [*(known or {}), *begun]
+        }
         file.parent.mkdir(parents=True, exist_ok=True)
 
     def __len__(self) -> int:
@@ -72,7 +76,7 @@ class Judgements:
             else:
                 grades.setdefault(query, {})[document] = grade
             try:
-                if self._known is None and query not in self._texts:
+                if not self._named and query not in self._texts:
                     texts = {**self._texts, query: text}
                     rows = (json.dumps({"_id": id, "text": said}, ensure_ascii=False) for id, said in texts.items())
                     replace_file(self._texts_file, "".join(f"{row}\n" for row in rows))

@@ -103,6 +103,17 @@ def make_router(service: Service, updates: Updates | None, keys: Keys) -> APIRou
         """A document as it is indexed, with its passages."""
         return _json(service.document(id).model_dump())
 
+    @router.get(
+        "/documents",
+        response_model=DocumentOut,
+        responses=_READ | _problems(404),
+        dependencies=[reads],
+        tags=["documents"],
+    )
+    async def document_by_query(id: str) -> Response:
+        """The same for ids that a path cannot hold: a client may resolve `..` in it by itself."""
+        return _json(service.document(id).model_dump())
+
     @router.get("/fields", response_model=FieldsOut, responses=_READ, dependencies=[reads], tags=["documents"])
     async def fields() -> Response:
         """What filters can name."""

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 
 from rag.costs import check_calls
 from rag.pipeline import Following, Pipeline
 from rag.pipeline.changes import Changes
 from rag.serving.problems import Problem
 from rag.serving.schemas import ChangesOut, DeleteRequest, PutRequest
-from rag.serving.service import Service, within
+from rag.serving.service import Service
+from rag.store.store import Store
 
 __all__ = ["Updates"]
 
@@ -25,10 +26,11 @@ class Updates:
     Args:
         service: Whose folder.
         keep: How many generations before it each update keeps; None keeps as many as the one before.
+        store: Where vectors of texts are found and kept; None computes all.
     """
 
-    def __init__(self, service: Service, *, keep: int | None = None) -> None:
-        self._service, self._keep = service, keep
+    def __init__(self, service: Service, *, keep: int | None = None, store: Store | None = None) -> None:
+        self._service, self._keep, self._store = service, keep, store
         self._writer = ThreadPoolExecutor(1, "rag-updates")
         self._waiting = 0
 
@@ -45,7 +47,7 @@ class Updates:
         """
         self._check_count(len(request.documents), "documents")
         documents = [document.document() for document in request.documents]
-        return await self._update("put", lambda pipeline: pipeline.add(documents))
+        return await self._update("put", lambda pipeline: pipeline.add(documents, store=self._store))
 
     async def delete(self, request: DeleteRequest) -> ChangesOut:
         """Remove documents by id or by a filter.
@@ -63,7 +65,7 @@ class Updates:
             condition = self._service.filter(condition)
 
         def remove(pipeline: Pipeline) -> Changes:
-            return pipeline.delete(ids, filter=condition, dry_run=request.dry_run)
+            return pipeline.delete(ids, filter=condition, store=self._store, dry_run=request.dry_run)
 
         if request.dry_run:
             snapshot = self._service.current
@@ -80,12 +82,18 @@ class Updates:
             raise Problem(429, "busy", busy, headers={"Retry-After": "5"})
         self._waiting += 1
         task = self._writer.submit(_carried_out, source, change, self._keep)
+        task.add_done_callback(self._done)
         try:
-            changes = await within(asyncio.wrap_future(task), limits.update_timeout, "an update")
-        finally:
-            self._waiting -= 1
+            changes = await asyncio.wait_for(asyncio.wrap_future(task), limits.update_timeout)
+        except TimeoutError:
+            late = f"the update took longer than {limits.update_timeout:g} s"
+            rest = "and was given up" if task.cancelled() else "and goes on: /ready tells of a new generation"
+            raise Problem(504, "timeout", f"{late} {rest}") from None
         self._service.metrics.updates.labels(verb).inc()
         return changes
+
+    def _done(self, task: Future[ChangesOut]) -> None:
+        self._waiting -= 1
 
     def _check_count(self, count: int, name: str) -> None:
         limit = self._service.limits.max_documents

@@ -164,8 +164,9 @@ function showDocument(found, hit) {
 
 async function openDocument(hit) {
   try {
-    const path = hit.id.split("/").map(encodeURIComponent).join("/");
-    showDocument(about.mode === "judge" ? hit : await get(`documents/${path}`), hit);
+    // As a parameter: browsers resolve ".." in paths, and an id may hold it.
+    const path = `documents?id=${encodeURIComponent(hit.id)}`;
+    showDocument(about.mode === "judge" ? hit : await get(path), hit);
   } catch (error) {
     failed(error);
   }

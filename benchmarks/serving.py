@@ -2,8 +2,8 @@
 
     python benchmarks/serving.py DATA [--documents 500] [--part latency|closed|open|memory|updates] [--pipeline bm25]
 
-DATA has a folder ``scifact`` in BEIR's layout. CPU is that of the server's process; latencies are those that its clients
-see, on one machine.
+DATA has a folder ``scifact`` in BEIR's layout. CPU is that of the server's process; latencies are what its clients see,
+on one machine.
 """
 
 from __future__ import annotations
@@ -233,9 +233,8 @@ def part_updates(folders: dict[str, Path], queries: Sequence[str], n: int = 1_00
     print("| | answers | failed | stale | mixed | ms p50 | p95 | p99 | RSS MiB |\n" + "|---" * 9 + "|")
     with server(folders["bm25"]) as (pid, port):
         asyncio.run(closed(port, queries, 8, 500))
-        print(
-            f"| no updates | 2,000 | 0 | | | {quantiles(asyncio.run(closed(port, queries, 8, 2000)))} | {rss(pid):.0f} |"
-        )
+        quiet = asyncio.run(closed(port, queries, 8, 2000))
+        print(f"| no updates | 2,000 | 0 | | | {quantiles(quiet)} | {rss(pid):.0f} |", flush=True)
         state: dict[str, Any] = {"written": 0, "stop": False, "failed": 0, "stale": 0, "mixed": 0}
         times = []
         upserts: list[float] = []

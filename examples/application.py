@@ -1,4 +1,4 @@
-"""A pipeline inside an application of one's own: ``uvicorn examples.application:app``; ``RAG_INDEX`` names the folder."""
+"""A pipeline inside an application of one's own: ``uvicorn examples.application:app``, ``RAG_INDEX`` is the folder."""
 
 from __future__ import annotations
 

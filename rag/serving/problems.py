@@ -26,6 +26,7 @@ __all__ = ["MEDIA_TYPE", "Problem", "problem_of"]
 logger = logging.getLogger("rag.serving")
 
 MEDIA_TYPE = "application/problem+json"
+_PHRASES = {status.value: status.phrase for status in HTTPStatus}
 _LONGEST = 500
 """Characters of a message: what a client sent is in it, and need not come back whole."""
 
@@ -61,7 +62,7 @@ class Problem(Exception):  # noqa: N818 - RFC 9457 calls it so
         """The problem as JSON values."""
         about = {
             "type": f"urn:rag:problem:{self.code}",
-            "title": HTTPStatus(self.status).phrase,
+            "title": _PHRASES.get(self.status, "Refused"),
             "status": self.status,
             "detail": self.detail,
         }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from typing import Any
@@ -42,6 +43,8 @@ def _problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
 
 _READ = _problems(400, 401, 403, 408, 413, 415, 422, 429, 503, 504)
 _WRITE = _READ | _problems(507)
+_SIGN_OF_LIFE = 15.0
+"""Seconds between two signs of life in a stream: proxies close those that are silent."""
 _EVENTS = {
     200: {
         "description": "Server-sent events: `found` with the result, then `answer`, or `problem`. With `Accept: "
@@ -83,12 +86,15 @@ def make_router(service: Service, updates: Updates | None, keys: Keys) -> APIRou
 
         async def events() -> AsyncIterator[bytes]:
             yield _event("found", {"generation": snapshot.generation, "result": result})
+            writing = asyncio.ensure_future(service.answer(snapshot, found))
             try:
-                written = await service.answer(snapshot, found)
+                while not (await asyncio.wait({writing}, timeout=_SIGN_OF_LIFE))[0]:
+                    yield b": the answer is being written\n\n"
+                yield _event("answer", answer_json(writing.result(), snapshot.generation))
             except Exception as error:
                 yield _event("problem", problem_of(error).as_dict())
-            else:
-                yield _event("answer", answer_json(written, snapshot.generation))
+            finally:
+                writing.cancel()
 
         return StreamingResponse(events(), media_type="text/event-stream")
 

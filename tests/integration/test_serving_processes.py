@@ -106,6 +106,17 @@ def test_slow_and_idle_clients_hold_up_nobody(folder):
             connection.close()
 
 
+def test_an_answer_waits_for_nothing(folder):
+    """Not for the 40 ms after which a receiver acknowledges what Nagle's algorithm waits for."""
+    with serving(create_app(folder)) as url, httpx.Client() as client:
+        times = []
+        for _ in range(20):
+            start = time.perf_counter()
+            client.post(f"{url}/search", json={"query": "word3"})
+            times.append(time.perf_counter() - start)
+        assert min(times) < 0.03
+
+
 @pytest.mark.parametrize("chunked", [False, True])
 def test_a_body_that_is_too_long_is_not_read_to_its_end(folder, chunked):
     with serving(create_app(folder)) as url:
@@ -155,6 +166,7 @@ def test_a_client_that_goes_away_is_not_computed_for(folder, monkeypatch):
         time.sleep(0.1)
         going.set()
         assert (first.result(20)[1], last.result(20)[1]) == (["d1"], ["d3"])
+        assert 'rag_requests_total{method="POST",route="/search",status="499"} 1.0' in httpx.get(f"{url}/metrics").text
     assert asked == ["word1", "word3"]
 
 

@@ -6,7 +6,6 @@ import importlib.util
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -136,5 +135,3 @@ def test_the_files_of_a_container():
     known = {name.replace("_", "-") for name in inspect.signature(serve).parameters}
     for option in [*options, *search["command"]]:
         assert not option.startswith("--") or option[2:] in known
-    if shutil.which("docker"):
-        subprocess.run(["docker", "compose", "-f", EXAMPLES / "compose.yaml", "config", "-q"], check=True)

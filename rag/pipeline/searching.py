@@ -131,7 +131,7 @@ class SearchablePipeline(PipelineBase):
     def _answered(self, batch: QueryBatch, top_k: Sequence[int | None]) -> list[SearchResult]:
         candidates = self.run(batch)
         if any(k is not None for k in top_k):
-            candidates = candidates.cut([candidates.positions.shape[1] if k is None else k for k in top_k])
+            candidates = candidates.cut([candidates.documents.shape[1] if k is None else k for k in top_k])
         results = self.results(batch, candidates)
         return [self._remarked(result, k) for result, k in zip(results, top_k, strict=True)]
 

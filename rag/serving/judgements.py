@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from rag.errors import DataError, system_message
-from rag.store.folder import replace_file
+from rag.store.writing import replace_file
 
 __all__ = ["Judgements"]
 

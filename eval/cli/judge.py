@@ -24,10 +24,12 @@ def judge(
     runs: Annotated[
         list[Path], typer.Option("--runs", metavar="RUN", help="A run folder or a TREC run file. May be repeated.")
     ],
-    judgements: Annotated[
+    judgments: Annotated[
         Path,
         typer.Option(
-            metavar="FILE", help="Where to keep them: the qrels of the split, with what is judged already (TSV)."
+            "--judgements",
+            metavar="FILE",
+            help="Where to keep them: the qrels of the split, with what is judged already (TSV).",
         ),
     ],
     split: Annotated[str, typer.Option(help="Whose questions.")] = "test",
@@ -39,8 +41,8 @@ def judge(
     """Judge the best documents of several runs, pooled and in random order, with the keys 0, 1 and 2."""
     from rag.eval.datasets.load import load_dataset
     from rag.eval.runs.reading import read_trec
-    from rag.serving.judgements import Judgements
     from rag.serving.judging import create_judging_app
+    from rag.serving.judgments import Judgments
     from rag.serving.limits import Limits
 
     try:
@@ -52,7 +54,7 @@ def judge(
         dataset = load_dataset(source)
     known = {query.id for query in dataset.split(split).queries} | set(dataset.corpus.ids())
     read = [read_trec(one / "run.trec" if one.is_dir() else one, known=known) for one in runs]
-    kept = Judgements(judgements, dataset.split(split).qrels)
+    kept = Judgments(judgments, dataset.split(split).qrels)
     tasks = pooled(dataset, split, read, depth=depth, judged=None if again else kept.of, seed=seed)
     n_documents = sum(len(task.documents) for task in tasks)
     if not n_documents:
@@ -61,12 +63,12 @@ def judge(
             "--depth"
         )
     listening = listen("127.0.0.1", port)
-    about = f"{dataset.name} / {split}: {n_documents} documents of {len(tasks)} questions, kept in {judgements.name}"
+    about = f"{dataset.name} / {split}: {n_documents} documents of {len(tasks)} questions, kept in {judgments.name}"
     app = create_judging_app(tasks, kept, about=about)
     app.state.close = lambda: None
     address = f"http://127.0.0.1:{listening.getsockname()[1]}"
     run(lambda: app, listening, Limits(), lambda: echo(f"{about}; judge at {address}", err=True))
-    echo(f"{judgements}: {len(kept)} judgements")
+    echo(f"{judgments}: {len(kept)} judgments")
 
 
 def pooled(

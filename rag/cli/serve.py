@@ -43,8 +43,11 @@ def serve(
     ] = False,
     keep: KeepOption = None,
     store: StoreOption = None,
-    judgements: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Let readers mark results, and keep the marks as qrels (TSV).")
+    judgments: Annotated[
+        Path | None,
+        typer.Option(
+            "--judgements", metavar="FILE", help="Let readers mark results, and keep the marks as qrels (TSV)."
+        ),
     ] = None,
     allow_host: Annotated[
         list[str] | None,
@@ -102,7 +105,7 @@ def serve(
                 keep=keep,
                 store=kept,
                 mcp=mcp == "http",
-                judgements=judgements,
+                judgments=judgments,
                 allowed_hosts=hosts,
                 cors_origins=cors or (),
             ),

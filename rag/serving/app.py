@@ -31,7 +31,7 @@ def create_app(
     keep: int | None = None,
     store: Store | str | Path | None = None,
     mcp: bool = False,
-    judgements: Path | None = None,
+    judgments: Path | None = None,
     allowed_hosts: Collection[str] | None = None,
     cors_origins: Sequence[str] = (),
 ) -> FastAPI:
@@ -50,7 +50,7 @@ def create_app(
         keep: How many generations before it each update keeps.
         store: Where updates find and keep vectors of texts: a store, or its folder. None computes all.
         mcp: Serve the Model Context Protocol at ``/mcp`` as well (extra ``mcp``).
-        judgements: A file that keeps what people who use the page mark as relevant or not; None has no marks.
+        judgments: A file that keeps what people who use the page mark as relevant or not; None has no marks.
         allowed_hosts: Names that the ``Host`` header may have; None allows any.
         cors_origins: Pages of which origins a browser lets ask; none by default.
 
@@ -65,8 +65,8 @@ def create_app(
         raise MissingExtraError("serving", package="fastapi", extra="serve") from None
     from rag.serving.guard import Guard
     from rag.serving.handlers import add_handlers
-    from rag.serving.judgements import Judgements
-    from rag.serving.pages import add_judgements, add_pages
+    from rag.serving.judgments import Judgments
+    from rag.serving.pages import add_judgments, add_pages
     from rag.serving.routes import make_router
     from rag.serving.service import Service
     from rag.serving.updating import Updates
@@ -106,9 +106,9 @@ def create_app(
     )
     app.state.service, app.state.close = service, close
     router = make_router(service, updates, keys)
-    marks = None if judgements is None else Judgements(judgements)
+    marks = None if judgments is None else Judgments(judgments)
     if marks is not None:
-        add_judgements(router, marks, keys)
+        add_judgments(router, marks, keys)
     add_pages(router, {"mode": "search", "judging": marks is not None, "answers": service.writes_answers})
     app.include_router(router)
     add_handlers(app)

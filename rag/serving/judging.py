@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from rag.errors import MissingExtraError
 from rag.metadata import strict_json
-from rag.serving.judgements import Judgements
+from rag.serving.judgments import Judgments
 from rag.serving.keys import Keys
 from rag.serving.limits import Limits
 from rag.types import Document
@@ -34,12 +34,12 @@ class JudgingTask:
     documents: Sequence[Document]
 
 
-def create_judging_app(tasks: Sequence[JudgingTask], judgements: Judgements, *, about: str = "") -> FastAPI:
+def create_judging_app(tasks: Sequence[JudgingTask], judgments: Judgments, *, about: str = "") -> FastAPI:
     """The page of :func:`create_app`, with queries to judge instead of a search. It answers to this machine alone.
 
     Args:
         tasks: What is to be judged.
-        judgements: Keeps the marks.
+        judgments: Keeps the marks.
         about: A line at the foot of the page.
 
     Raises:
@@ -51,17 +51,17 @@ def create_judging_app(tasks: Sequence[JudgingTask], judgements: Judgements, *, 
         raise MissingExtraError("judging in a browser", package="fastapi", extra="serve") from None
     from rag.serving.guard import LOCAL, Guard
     from rag.serving.handlers import add_handlers
-    from rag.serving.pages import add_judgements, add_pages
+    from rag.serving.pages import add_judgments, add_pages
 
     app = FastAPI(title="rag-pipelines judging", docs_url=None, redoc_url=None, openapi_url=None)
     router = APIRouter()
 
     @router.get("/tasks", response_model=None)
     def all_tasks() -> dict[str, Any]:
-        return {"tasks": [_shown(task, judgements.of(task.id)) for task in tasks]}
+        return {"tasks": [_shown(task, judgments.of(task.id)) for task in tasks]}
 
     add_pages(router, {"mode": "judge", "judging": True, "answers": False, "about": about})
-    add_judgements(router, judgements, Keys([]))
+    add_judgments(router, judgments, Keys([]))
     app.include_router(router)
     add_handlers(app)
     app.add_middleware(Guard, limits=Limits(), count=lambda *request: None, hosts=LOCAL)

@@ -10,11 +10,11 @@ from fastapi.responses import Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from rag.serving.access import requires
-from rag.serving.judgements import Judgements
+from rag.serving.judgments import Judgments
 from rag.serving.keys import Keys
 from rag.serving.problems import Problem
 
-__all__ = ["add_judgements", "add_pages"]
+__all__ = ["add_judgments", "add_pages"]
 
 _TYPES = {"html": "text/html; charset=utf-8", "css": "text/css; charset=utf-8", "js": "text/javascript; charset=utf-8"}
 _POLICY = (
@@ -23,7 +23,7 @@ _POLICY = (
 )
 
 
-class JudgementIn(BaseModel):
+class JudgmentIn(BaseModel):
     """A mark of a person."""
 
     model_config = ConfigDict(extra="forbid")
@@ -64,24 +64,24 @@ def add_pages(router: APIRouter, about: dict[str, Any]) -> None:
     router.add_api_route("/page.json", lambda: about, methods=["GET"], include_in_schema=False, response_model=None)
 
 
-def add_judgements(router: APIRouter, judgements: Judgements, keys: Keys) -> None:
+def add_judgments(router: APIRouter, judgments: Judgments, keys: Keys) -> None:
     """Add the routes that keep and give marks."""
     writes, reads = requires(keys, "write"), requires(keys, "read")
 
-    @router.post("/judgements", response_model=Grades, dependencies=[writes], tags=["judgements"])
-    def mark(body: JudgementIn) -> Grades:
+    @router.post("/judgments", response_model=Grades, dependencies=[writes], tags=["judgments"])
+    def mark(body: JudgmentIn) -> Grades:
         """Keep a mark. It is on the disk when this answers."""
         if (body.query is None) == (body.query_id is None):
             raise Problem(422, "invalid", "give the query's text or its id, one of them")
         text = body.query or ""
-        query = body.query_id or judgements.id_of(text)
-        judgements.mark(query, body.document, body.grade, text=text)
-        return Grades(grades=judgements.of(query))
+        query = body.query_id or judgments.id_of(text)
+        judgments.mark(query, body.document, body.grade, text=text)
+        return Grades(grades=judgments.of(query))
 
-    @router.post("/judgements/of", response_model=Grades, dependencies=[reads], tags=["judgements"])
+    @router.post("/judgments/of", response_model=Grades, dependencies=[reads], tags=["judgments"])
     def marks(body: JudgedQuery) -> Grades:
         """The marks of a query."""
-        return Grades(grades=judgements.of(judgements.id_of(body.query)))
+        return Grades(grades=judgments.of(judgments.id_of(body.query)))
 
 
 def _file(name: str) -> Any:

@@ -53,7 +53,7 @@ def judged(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def url(judged: Path) -> Iterator[str]:
-    with serving(create_app(Pipeline(retriever=BM25()).fit(DOCUMENTS), judgements=judged)) as url:
+    with serving(create_app(Pipeline(retriever=BM25()).fit(DOCUMENTS), judgments=judged)) as url:
         yield url
 
 

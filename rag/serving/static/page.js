@@ -96,7 +96,7 @@ function choose(number, focus = true) {
 async function judge(hit, grade, item) {
   try {
     const sent = asked.id ? { query_id: asked.id } : { query: asked.text };
-    await post("judgements", { ...sent, document: hit.id, grade });
+    await post("judgments", { ...sent, document: hit.id, grade });
     hit.grade = grade ?? undefined;
     item.querySelector(".judge").replaceWith(judgeButtons(hit, item));
     say(grade === null ? "taken back" : `kept: ${hit.id} is ${GRADES[grade][1]}`);
@@ -123,7 +123,7 @@ async function search() {
     asked = { text };
     const [result] = results;
     if (about.judging) {
-      const { grades } = await post("judgements/of", { query: text }, signal);
+      const { grades } = await post("judgments/of", { query: text }, signal);
       for (const hit of result.hits) hit.grade = grades[hit.id];
     }
     show(result.hits, text);

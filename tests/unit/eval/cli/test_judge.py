@@ -11,8 +11,8 @@ from rag import DataError
 from rag.eval import load_dataset
 from rag.eval.cli.judge import pooled
 from rag.eval.datasets.qrels import read_qrels
-from rag.serving.judgements import Judgements
 from rag.serving.judging import create_judging_app
+from rag.serving.judgments import Judgments
 
 
 @pytest.fixture
@@ -44,7 +44,7 @@ def test_the_best_of_every_run_each_once_in_an_order_that_tells_nothing(dataset)
 
 def test_what_is_judged_already_is_left_out(dataset, tmp_path):
     loaded = load_dataset(str(dataset))
-    kept = Judgements(tmp_path / "test.tsv", loaded.split("test").qrels)
+    kept = Judgments(tmp_path / "test.tsv", loaded.split("test").qrels)
     [task] = pooled(loaded, "test", RUNS, depth=2, judged=kept.of, seed=0)
     assert (task.id, sorted(document.id for document in task.documents)) == ("q1", ["d1", "d4"])
 
@@ -52,25 +52,25 @@ def test_what_is_judged_already_is_left_out(dataset, tmp_path):
 def test_marks_join_what_was_judged(dataset, tmp_path):
     loaded = load_dataset(str(dataset))
     file = tmp_path / "kept" / "test.tsv"
-    kept = Judgements(file, loaded.split("test").qrels)
+    kept = Judgments(file, loaded.split("test").qrels)
     tasks = pooled(loaded, "test", RUNS, depth=2, judged=kept.of, seed=0)
     with TestClient(create_judging_app(tasks, kept), base_url="http://localhost") as client:
         assert client.get("/page.json").json()["mode"] == "judge"
         [task] = client.get("/tasks").json()["tasks"]
         assert {document["grade"] for document in task["documents"]} == {None}
         for document, grade in (("d1", 2), ("d4", 0), ("d1", None), ("d1", 1)):
-            answer = client.post("/judgements", json={"query_id": "q1", "document": document, "grade": grade})
+            answer = client.post("/judgments", json={"query_id": "q1", "document": document, "grade": grade})
             assert answer.status_code == 200
-        assert client.post("/judgements", json={"query_id": "q1", "document": "d1", "grade": 3}).status_code == 422
+        assert client.post("/judgments", json={"query_id": "q1", "document": "d1", "grade": 3}).status_code == 422
         grades = {one["id"]: one["grade"] for one in client.get("/tasks").json()["tasks"][0]["documents"]}
         assert grades == {"d1": 1, "d4": 0}
         assert client.get("/tasks", headers={"Host": "evil.example"}).status_code == 421
     assert dict(read_qrels(file)) == {"q1": {"d0": 1, "d1": 1, "d4": 0}, "q2": {"d3": 3}}
-    assert Judgements(file, {}).of("q1") == {"d0": 1, "d1": 1, "d4": 0}
+    assert Judgments(file, {}).of("q1") == {"d0": 1, "d1": 1, "d4": 0}
 
 
 def test_ids_that_no_qrels_can_hold(tmp_path):
-    kept = Judgements(tmp_path / "judged.tsv")
+    kept = Judgments(tmp_path / "judged.tsv")
     for document in ("a\tb", "a\nb", ""):
         with pytest.raises(DataError, match="cannot be written into qrels"):
             kept.mark("q", document, 1, text="question")
@@ -80,6 +80,6 @@ def test_ids_that_no_qrels_can_hold(tmp_path):
 def test_a_file_of_something_else_is_left_alone(tmp_path):
     file = tmp_path / "judged.tsv"
     file.write_text("a shopping list\n")
-    with pytest.raises(DataError, match=r"judged\.tsv:1: no line of judgements"):
-        Judgements(file)
+    with pytest.raises(DataError, match=r"judged\.tsv:1: no line of judgments"):
+        Judgments(file)
     assert file.read_text() == "a shopping list\n"

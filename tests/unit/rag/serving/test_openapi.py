@@ -63,8 +63,8 @@ simple = st.sampled_from(["/fields", "/ready", "/metrics", "/", "/docs"])
 request = st.one_of(
     st.tuples(st.just("POST"), st.just("/search"), search | value),
     st.tuples(st.just("POST"), st.just("/answer"), asked),
-    st.tuples(st.just("POST"), st.just("/judgements"), mark),
-    st.tuples(st.just("POST"), st.just("/judgements/of"), mapping(query=text)),
+    st.tuples(st.just("POST"), st.just("/judgments"), mark),
+    st.tuples(st.just("POST"), st.just("/judgments/of"), mapping(query=text)),
     st.tuples(st.just("PUT"), st.just("/documents"), put | value),
     st.tuples(st.just("DELETE"), st.just("/documents"), delete | value),
     st.tuples(st.just("GET"), text.map(path_of) | st.sampled_from(["/documents", "/documents?id=%ff"]), st.none()),
@@ -76,7 +76,7 @@ request = st.one_of(
 def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
     folder = tmp_path_factory.mktemp("secret-place")
     Pipeline(retriever=BM25()).fit(DOCUMENTS).save(folder / "index")
-    app = create_app(folder / "index", judgements=folder / "judged.tsv", limits=Limits(timeout=20))
+    app = create_app(folder / "index", judgments=folder / "judged.tsv", limits=Limits(timeout=20))
     with TestClient(app) as client:
         yield client
 
@@ -114,7 +114,7 @@ def test_no_request_breaks_the_server(client, schemas, request):
 
 
 @settings(max_examples=N_REQUESTS)
-@given(st.sampled_from(["/search", "/documents", "/judgements", "/answer"]), st.binary(max_size=60), text)
+@given(st.sampled_from(["/search", "/documents", "/judgments", "/answer"]), st.binary(max_size=60), text)
 def test_no_bytes_break_the_server(client, schemas, path, body, kind):
     headers = {"Content-Type": kind.encode("utf-8", "replace")} if kind.isprintable() else {}
     method = "PUT" if path == "/documents" else "POST"

@@ -11,13 +11,13 @@ from pathlib import Path
 from rag.errors import DataError, system_message
 from rag.store.writing import replace_file
 
-__all__ = ["Judgements"]
+__all__ = ["Judgments"]
 
 _HEADER = "query-id\tcorpus-id\tscore\n"
 _SEPARATORS = ("\t", "\n", "\r")
 
 
-class Judgements:
+class Judgments:
     """Grades by query and document in a file of BEIR's three columns. Each mark writes it anew, whole or not at all.
 
     The texts of queries without an id of their own are kept beside it, in ``NAME.queries.jsonl``; their ids are made of
@@ -25,7 +25,7 @@ class Judgements:
 
     Args:
         file: New, or one that was written earlier: then it is added to.
-        known: Judgements of queries that have ids of their own, to begin with; None makes ids of texts.
+        known: Judgments of queries that have ids of their own, to begin with; None makes ids of texts.
 
     Raises:
         DataError: The file is there and holds something else.
@@ -54,12 +54,12 @@ class Judgements:
         return dict(self._grades.get(query, {}))
 
     def mark(self, query: str, document: str, grade: int | None, *, text: str = "") -> None:
-        """Keep a judgement. It is on the disk when this returns.
+        """Keep a judgment. It is on the disk when this returns.
 
         Args:
             query: The query's id.
             document: The document's id.
-            grade: 0 for not relevant, 1 and 2 for relevant and very much so; None takes a judgement back.
+            grade: 0 for not relevant, 1 and 2 for relevant and very much so; None takes a judgment back.
             text: Of the query, where its id was made of it.
 
         Raises:
@@ -83,7 +83,7 @@ class Judgements:
                     self._texts = texts
                 replace_file(self.file, _HEADER + "".join(_lines(grades)))
             except OSError as error:
-                raise DataError(f"the judgement cannot be kept: {system_message(error)}") from None
+                raise DataError(f"the judgment cannot be kept: {system_message(error)}") from None
             self._grades = grades
 
 
@@ -102,7 +102,7 @@ def _read_grades(file: Path) -> dict[str, dict[str, int]]:
                     continue
                 cells = line.rstrip("\r\n").split("\t")
                 if len(cells) != 3 or not cells[2].lstrip("-").isdigit():
-                    raise DataError(f"{file}:{number}: no line of judgements (query-id, corpus-id, score)")
+                    raise DataError(f"{file}:{number}: no line of judgments (query-id, corpus-id, score)")
                 grades.setdefault(cells[0], {})[cells[1]] = int(cells[2])
     except (OSError, UnicodeDecodeError) as error:
         why = system_message(error) if isinstance(error, OSError) else "it is no text in UTF-8"

@@ -16,7 +16,7 @@ from rag.metadata import strict_json
 from rag.serving.guard import Receive, Scope, Send
 from rag.serving.limits import Limits
 from rag.serving.problems import problem_of
-from rag.serving.schemas import Filter, RemarkOut, SearchRequest, answer_json, result_json
+from rag.serving.schemas import RemarkOut, SearchRequest, answer_json, result_json
 from rag.serving.service import Service
 
 if TYPE_CHECKING:
@@ -27,6 +27,13 @@ __all__ = ["MCPApplication", "make_mcp_server", "run_stdio"]
 T = TypeVar("T")
 
 _TOP_K = 10
+Filter = Annotated[
+    dict[str, Any],
+    Field(
+        description='Only documents whose metadata pass, such as {"year": {"gte": 1970}, "lang": "en"}. '
+        "The resource schema://fields says what there is."
+    ),
+]
 _INSTRUCTIONS = (
     "Search finds passages of the indexed documents; fetch gives the whole text of a document by the id that search "
     "returned. A filter narrows a search to documents with certain metadata; read schema://fields before writing one."

@@ -281,6 +281,7 @@ def test_a_thousand_idle_connections(folder):
             connection.close()
 
 
+@pytest.mark.slow
 async def test_mcp_over_standard_input_and_output(folder):
     from mcp import Client, StdioServerParameters
     from mcp.client.stdio import stdio_client

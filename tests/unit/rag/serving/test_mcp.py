@@ -129,8 +129,17 @@ async def test_over_http_with_a_key(tmp_path: Path):
     def ask_without_a_key(url: str) -> int:
         return httpx.post(f"{url}/mcp", json={"jsonrpc": "2.0", "id": 1, "method": "ping"}).status_code
 
+    def send_what_is_none(url: str) -> set[bool]:
+        accept = "application/json, text/event-stream"
+        headers = {"Authorization": "Bearer reader-secret", "Content-Type": "application/json", "Accept": accept}
+        bodies = [b"", b"{", b"[]", b"null", b"[" * 5000, b'{"jsonrpc": "2.0", "id": 1, "method": "no/such"}', b"\xff"]
+        bodies.append(b'{"jsonrpc": "2.0", "id": "\\ud800", "method": "tools/call", "params": {"name": 5}}')
+        answers = [httpx.post(f"{url}/mcp", content=body, headers=headers) for body in bodies]
+        return {answer.status_code < 500 and "Traceback" not in answer.text for answer in answers}
+
     with serving(create_app(tmp_path / "index", keys=["read:reader-secret"], mcp=True)) as url:
         assert await asyncio.to_thread(ask_without_a_key, url) == 401
+        assert await asyncio.to_thread(send_what_is_none, url) == {True}
         import httpx2
 
         headers = {"Authorization": "Bearer reader-secret"}

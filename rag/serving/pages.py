@@ -7,12 +7,13 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter
 from fastapi.responses import Response
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from rag.serving.access import requires
 from rag.serving.judgments import Judgments
 from rag.serving.keys import Keys
 from rag.serving.problems import Problem
+from rag.serving.schemas import Body
 
 __all__ = ["add_judgments", "add_pages"]
 
@@ -23,10 +24,8 @@ _POLICY = (
 )
 
 
-class JudgmentIn(BaseModel):
+class JudgmentIn(Body):
     """A mark of a person."""
-
-    model_config = ConfigDict(extra="forbid")
 
     query: str | None = Field(default=None, min_length=1, max_length=10_000, description="What was asked.")
     query_id: str | None = Field(default=None, min_length=1, description="Its id, where it has one.")
@@ -36,10 +35,8 @@ class JudgmentIn(BaseModel):
     )
 
 
-class JudgedQuery(BaseModel):
+class JudgedQuery(Body):
     """A query whose marks are wanted."""
-
-    model_config = ConfigDict(extra="forbid")
 
     query: str = Field(min_length=1, max_length=10_000)
 

@@ -54,6 +54,7 @@ class Problem(Exception):  # noqa: N818 - RFC 9457 calls it so
         super().__init__(detail)
         self.status = status
         self.code = code
+        detail = detail.encode("utf-8", "backslashreplace").decode()  # what was sent is in it, and may be no text
         self.detail = detail if len(detail) <= _LONGEST else detail[: _LONGEST - 3] + "..."
         self.headers = dict(headers or {})
         self.errors = list(errors)

@@ -4,9 +4,10 @@ them.
 
 from __future__ import annotations
 
+import json
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from rag.metadata import strict_json
 from rag.types import Answer, Document, IndexedDocument, SearchResult
@@ -14,6 +15,7 @@ from rag.types import Answer, Document, IndexedDocument, SearchResult
 __all__ = [
     "AnswerOut",
     "AskedQuery",
+    "Body",
     "ChangesOut",
     "DeleteRequest",
     "DocumentIn",
@@ -48,6 +50,21 @@ class _In(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
+class Body(_In):
+    """A whole body. JSON can write half of a character (a lone surrogate), which no text holds and no answer could say
+    again: it is refused wherever it stands.
+    """
+
+    @model_validator(mode="before")
+    @classmethod
+    def _is_text(cls, data: Any) -> Any:
+        try:
+            json.dumps(data, ensure_ascii=False).encode()
+        except UnicodeEncodeError:
+            raise ValueError("it holds a lone surrogate, which is no text") from None
+        return data
+
+
 class TurnIn(_In):
     """A turn of a conversation."""
 
@@ -55,7 +72,7 @@ class TurnIn(_In):
     text: str = Field(examples=["And how long is the warranty?"])
 
 
-class AskedQuery(_In):
+class AskedQuery(Body):
     """A question, or a conversation that asks for something."""
 
     query: str | None = Field(
@@ -196,13 +213,13 @@ class DocumentIn(_In):
         return Document(self.id, text, {"title": self.title, **self.metadata})
 
 
-class PutRequest(_In):
+class PutRequest(Body):
     """Documents to add or replace. What did not change is skipped."""
 
     documents: list[DocumentIn] = Field(min_length=1)
 
 
-class DeleteRequest(_In):
+class DeleteRequest(Body):
     """Documents to remove: by id, or all that pass a filter."""
 
     model_config = ConfigDict(

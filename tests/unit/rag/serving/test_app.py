@@ -256,6 +256,22 @@ def test_documents_that_mean_harm(client, folder, content):
     assert ids(client.post("/search", json={"query": "apples"})) == [["a"]]
 
 
+@pytest.mark.parametrize(
+    ("method", "path", "content"),
+    [
+        ("DELETE", "/documents", b'{"ids": ["\\ud800"]}'),
+        ("DELETE", "/documents", b'{"filter": {"lang": "\\ud800"}}'),
+        ("POST", "/search", b'{"queries": ["a", {"query": "b\\udfff"}]}'),
+        ("POST", "/search", b'{"conversation": [{"speaker": "\\ud800", "text": "a"}]}'),
+        ("POST", "/search", b'{"query": "a", "filter": {"\\ud800": 1}}'),
+        ("POST", "/search", b'{"\\ud800": "a"}'),
+    ],
+)
+def test_half_a_character_is_no_text(client, method, path, content):
+    answer = client.request(method, path, content=content, headers={"Content-Type": "application/json"})
+    assert "lone surrogate" in problem(answer, 422, "invalid")
+
+
 def test_not_all_documents_can_go(client):
     body = {"filter": {"year": {"gte": 0}}}
     assert "no document would be left" in problem(client.request("DELETE", "/documents", json=body), 422, "invalid")

@@ -134,6 +134,10 @@ async def test_over_http_with_a_key(tmp_path: Path):
         headers = {"Authorization": "Bearer reader-secret", "Content-Type": "application/json", "Accept": accept}
         bodies = [b"", b"{", b"[]", b"null", b"[" * 5000, b'{"jsonrpc": "2.0", "id": 1, "method": "no/such"}', b"\xff"]
         bodies.append(b'{"jsonrpc": "2.0", "id": "\\ud800", "method": "tools/call", "params": {"name": 5}}')
+        calls = [("fetch", {"id": "\ud800"}), ("search", {"query": "\ud800"}), ("search", {"\ud800": 1})]
+        for name, arguments in calls:
+            params = {"name": name, "arguments": arguments}
+            bodies.append(json.dumps({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params}).encode())
         answers = [httpx.post(f"{url}/mcp", content=body, headers=headers) for body in bodies]
         return {answer.status_code < 500 and "Traceback" not in answer.text for answer in answers}
 

@@ -19,6 +19,8 @@ from rag import Document, Pipeline
 from rag.retrievers import BM25
 from rag.serving import Limits, create_app
 
+pytestmark = pytest.mark.filterwarnings("ignore:Generating overly large repr")
+
 N_REQUESTS = int(os.environ.get("RAG_FUZZ_REQUESTS", "100"))
 """Requests of each test."""
 

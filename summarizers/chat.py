@@ -9,6 +9,7 @@ from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import AbstractContextManager
+from contextvars import copy_context
 from itertools import islice
 from socket import gaierror
 from threading import Event
@@ -136,7 +137,6 @@ class ChatSummarizer(Summarizer):
             )
 
         stop, reached, pause = Event(), Event(), Pause()
-        context = tracing.current()
         todo = iter(enumerate(sources))
         under_way: dict[Future[Summary], int] = {}
         with self.chat_model() as chat, ThreadPoolExecutor(self.concurrency, "summarizer") as threads:
@@ -156,10 +156,6 @@ class ChatSummarizer(Summarizer):
             finally:
                 stop.set()  # nobody waits to ask again
                 threads.shutdown(wait=False, cancel_futures=True)
-
-    def _ask_under(self, context: Any, *arguments: Any) -> Summary:
-        with tracing.under(context):
-            return self._ask(*arguments)
 
     # -- one request ------------------------------------------------------------------------------------------------
 

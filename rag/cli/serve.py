@@ -89,9 +89,8 @@ def serve(
     from rag.serving.guard import LOCAL
 
     # Without keys only the own machine may ask, and a name that a stranger's page points here is not its own.
-    hosts = None if keys or not _is_local(host) else [*LOCAL, host, *(allow_host or ())]
-    if allow_host and hosts is None:
-        hosts = list(allow_host)
+    checked = allow_host or (_is_local(host) and not keys)
+    hosts = [*LOCAL, host, *(allow_host or ())] if checked else None
     listening = listen(host, port)
     shown = f"http://{f'[{host}]' if ':' in host else host}:{listening.getsockname()[1]}"
     with open_store(store) as kept:

@@ -145,9 +145,8 @@ class ChatSummarizer(Summarizer):
                 while True:
                     # Not more are handed to the threads than they have hands: an error stops the run at once.
                     for number, source in islice(todo, self.concurrency - len(under_way)):
-                        under_way[
-                            threads.submit(self._ask_under, context, model, source, limiter, stop, reached, pause)
-                        ] = number
+                        task = (self._ask, model, source, limiter, stop, reached, pause)
+                        under_way[threads.submit(copy_context().run, *task)] = number  # spans go below the caller's
                     if not under_way:
                         return
                     done, _ = wait(under_way, return_when=FIRST_COMPLETED)

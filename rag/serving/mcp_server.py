@@ -130,7 +130,7 @@ def make_mcp_server(service: Service) -> MCPServer[Any]:
         async def ask() -> SearchFound:
             request = SearchRequest(query=query, top_k=top_k, filter=filter)
             snapshot, [found] = await service.search(request)
-            shown = result_json(found.result, explain=False)
+            shown = strict_json(result_json(found.result, explain=False))
             hits = [
                 FoundDocument(
                     id=hit["id"],

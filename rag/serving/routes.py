@@ -160,7 +160,11 @@ def _writable(updates: Updates | None) -> Updates:
 
 
 def _json(value: Any) -> Response:
-    return Response(json.dumps(strict_json(value), ensure_ascii=False, allow_nan=False), media_type="application/json")
+    try:
+        text = json.dumps(value, ensure_ascii=False, allow_nan=False)
+    except ValueError:  # a number in somebody's metadata that JSON does not have: seldom, so it is looked for then
+        text = json.dumps(strict_json(value), ensure_ascii=False, allow_nan=False)
+    return Response(text, media_type="application/json")
 
 
 def _event(name: str, value: Any) -> bytes:

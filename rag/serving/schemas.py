@@ -297,7 +297,7 @@ class ProblemOut(BaseModel):
 
 
 def result_json(result: SearchResult, *, explain: bool) -> dict[str, Any]:
-    """A result as JSON values, as :class:`ResultOut` says."""
+    """A result as JSON values, as :class:`ResultOut` says. Numbers may be NaN or infinite in metadata."""
     hits = []
     for rank, hit in enumerate(result, 1):
         title = hit.document.metadata.get("title")
@@ -309,8 +309,8 @@ def result_json(result: SearchResult, *, explain: bool) -> dict[str, Any]:
             "passage": hit.passage,
             "start": hit.start,
             "end": hit.end,
-            "metadata": strict_json(hit.document.metadata),
-            "passage_metadata": strict_json(hit.passage_metadata),
+            "metadata": dict(hit.document.metadata),
+            "passage_metadata": dict(hit.passage_metadata),
         }
         hits.append(shown | ({"scores": dict(hit.explanation), "keys": dict(hit.keys)} if explain else {}))
     remarks = [remark.as_dict() for remark in result.remarks]

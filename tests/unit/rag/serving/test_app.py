@@ -86,6 +86,15 @@ def test_scores_by_stage(client):
     assert result["hits"][0]["scores"] == {"retriever": pytest.approx(result["hits"][0]["score"])}
 
 
+def test_numbers_that_json_does_not_have():
+    pipeline = Pipeline(retriever=BM25()).fit([Document("a", "apples", {"price": float("nan"), "most": float("inf")})])
+    with TestClient(create_app(pipeline)) as client:
+        [result] = client.post("/search", json={"query": "apples"}).json()["results"]
+        assert result["hits"][0]["metadata"] == {"price": None, "most": None}
+        assert client.get("/documents/a").json()["metadata"] == {"price": None, "most": None}
+        assert client.get("/fields").status_code == 200
+
+
 def test_remarks_are_told(client):
     [result] = client.post("/search", json={"query": "apples", "filter": {"lang": "fr"}}).json()["results"]
     assert result["remarks"][0]["code"] == "filter_value_unknown"

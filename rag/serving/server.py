@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
+import sys
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -21,6 +22,10 @@ __all__ = ["Loading", "listen", "make_server", "run"]
 
 _GRACE = 10
 """Seconds that requests have to be finished when the server is to end."""
+_SWITCH = 0.001
+"""Seconds after which a thread that computes, such as an update's, lets others run. A question changes threads four
+times, and would wait for Python's 5 ms each time.
+"""
 _HEAD = 1 << 16
 """Longest head of a request in bytes."""
 
@@ -57,6 +62,7 @@ def run(make: Callable[[], Any], listening: socket.socket, limits: Limits, ready
     Raises:
         RagError: The application could not be made.
     """
+    sys.setswitchinterval(_SWITCH)
     loading = Loading(make, ready)
     server = make_server(loading, limits)
     loading.stop = lambda: setattr(server, "should_exit", True)

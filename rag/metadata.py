@@ -9,6 +9,7 @@ offset they are in UTC, and a day is its midnight.
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from datetime import UTC, date, datetime, time, timedelta
@@ -159,7 +160,7 @@ def without_fields(metadata: Mapping[str, Any], names: Collection[str], met: set
 def strict_json(value: Any) -> Any:
     """A value as strict JSON has it: null in place of NaN and infinite numbers, text for keys."""
     if isinstance(value, float):
-        return value if value - value == 0 else None
+        return value if math.isfinite(value) else None
     if isinstance(value, Mapping):
         return {str(key): strict_json(inner) for key, inner in value.items()}
     if isinstance(value, (list, tuple)):

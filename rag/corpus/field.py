@@ -168,7 +168,8 @@ class Field:
                 sizes = np.diff(np.append(starts, len(values))).tolist()
                 counts |= dict(zip([(kind, value) for value in values[starts].tolist()], sizes, strict=True))
             if kind == "numbers" and len(values):
-                bounds = _whole(values[0]), _whole(values[-1])
+                least, greatest = values[[0, -1]].tolist()
+                bounds = _whole(least), _whole(greatest)
         documents, moments = self._columns["dates"]
         moments = moments if alive is None else moments[alive[documents]]
         if bounds is None and "dates" in self.kinds and len(moments):

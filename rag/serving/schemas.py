@@ -62,6 +62,8 @@ class Body(_In):
             json.dumps(data, ensure_ascii=False).encode()
         except UnicodeEncodeError:
             raise ValueError("it holds a lone surrogate, which is no text") from None
+        except TypeError:
+            pass  # bytes, where the body was not sent as JSON: that is told by its kind
         return data
 
 

@@ -52,7 +52,10 @@ def _invalid(request: Request, error: Exception) -> Response:
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != "application/json" and not kind.endswith("+json") and any(m["loc"] == ("body",) for m in mistakes):
         return _problem(request, Problem(415, "media-type", "the body must be JSON: Content-Type: application/json"))
-    listed = [{"pointer": _pointer(m["loc"]), "detail": str(m["msg"])} for m in mistakes[:_MISTAKES]]
+    listed = [
+        {"pointer": _pointer(m["loc"]), "detail": str(m["msg"]).removeprefix("Value error, ")}
+        for m in mistakes[:_MISTAKES]
+    ]
     said = "; ".join(f"{one['pointer'] or 'body'}: {one['detail']}" for one in listed[:3])
     return _problem(request, Problem(422, "invalid", said, errors=listed))
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeVar, cast
 
 import numpy as np
 
+from rag import tracing
 from rag.candidates import Candidates, Ints, Vectors
 from rag.conditions import condition_key
 from rag.costs import Ledger
@@ -259,7 +260,9 @@ class QueryBatch:
         known = self._tables.get(retriever.fingerprint)
         if known is None:
             earlier = set(self.lists)
-            table = retriever.retrieve(self)
+            with tracing.span(self.step.name, "RETRIEVER") as span:
+                table = retriever.retrieve(self)
+                span.set(lambda: {tracing.names.N_QUERIES: len(self), tracing.names.N_FOUND: int(table.counts.sum())})
             new = {name: self.lists[name] for name in self.lists if name not in earlier}
             self._tables[retriever.fingerprint] = table, self._below(self.step, new)
             return table

@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
+from rag import tracing
 from rag.candidates import Floats, Ints
 from rag.errors import ModelError
 from rag.on_passages import OnPassages
 from rag.store.key_value_cache import text_key
+from rag.tracing import names
 
 if TYPE_CHECKING:
     from rag.batch import QueryBatch
@@ -73,7 +75,10 @@ class Scorer(OnPassages):
         return np.frombuffer(b"".join(filled.values), dtype="<f4").astype(np.float32)
 
     def _checked(self, batch: QueryBatch, rows: Ints, passages: Ints) -> Floats:
-        scores = np.asarray(self.score_pairs(batch, rows, passages), dtype=np.float32)
+        model = self.spec.arguments.get("model")
+        about = {names.MODEL: str(model or self.type), names.N_PAIRS: len(rows)}
+        with tracing.span(f"score {model or self.type}", "RERANKER", about):
+            scores = np.asarray(self.score_pairs(batch, rows, passages), dtype=np.float32)
         if scores.shape != (len(rows),):
             raise ModelError(f"the scorer {self.spec.label} gave scores of shape {scores.shape} for {len(rows)} pairs")
         bad = np.flatnonzero(~np.isfinite(scores))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Collection, Mapping
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -14,14 +14,28 @@ from rag.candidates import Bools, Ints
 from rag.conditions import Mask
 from rag.corpus.nearest import nearest
 from rag.errors import DataError
-from rag.metadata import instant
+from rag.metadata import date_of, instant
 
-__all__ = ["Field", "Kind"]
+__all__ = ["Field", "FieldSummary", "Kind"]
 
 Kind = Literal["numbers", "texts", "truth values", "dates"]
 _KINDS: tuple[Kind, ...] = ("numbers", "texts", "truth values", "dates")
 
 _PART_OF_A_DATE = re.compile(r"\d{4}(-\d\d)?", re.ASCII)
+
+
+class FieldSummary(NamedTuple):
+    """What a field holds.
+
+    Args:
+        documents: How many have it.
+        values: All that there are, the most frequent first; None where they are too many.
+        bounds: The least and the greatest number, or date; None where there is neither.
+    """
+
+    documents: int
+    values: list[Any] | None
+    bounds: tuple[Any, Any] | None
 
 
 class Field:
@@ -133,6 +147,36 @@ class Field:
         key[documents] = np.arange(len(values))
         return np.argsort(key, kind="stable")
 
+    def summary(self, alive: Bools | None, *, most: int = 50) -> FieldSummary:
+        """What it holds among the documents that were not deleted.
+
+        Args:
+            alive: Which documents were not deleted, bool [n_documents]; None when none was.
+            most: More values than this are not listed.
+        """
+        present = self.present if alive is None else self.present & alive
+        counts: dict[Any, int] | None = {}
+        bounds = None
+        for kind in ("numbers", "texts", "truth values"):
+            documents, values = self._columns[kind]
+            values = values if alive is None else values[alive[documents]]
+            first = np.flatnonzero(values[1:] != values[:-1]) + 1
+            starts = np.concatenate([np.zeros(min(len(values), 1), dtype=np.int64), first])
+            if counts is None or len(counts) + len(starts) > most:
+                counts = None
+            else:
+                sizes = np.diff(np.append(starts, len(values))).tolist()
+                counts |= dict(zip([(kind, value) for value in values[starts].tolist()], sizes, strict=True))
+            if kind == "numbers" and len(values):
+                least, greatest = values[[0, -1]].tolist()
+                bounds = _whole(least), _whole(greatest)
+        documents, moments = self._columns["dates"]
+        moments = moments if alive is None else moments[alive[documents]]
+        if bounds is None and "dates" in self.kinds and len(moments):
+            bounds = date_of(int(moments[0])), date_of(int(moments[-1]))
+        ordered = None if counts is None else sorted(counts, key=lambda key: -counts[key])
+        return FieldSummary(int(present.sum()), ordered and [_whole(value) for _, value in ordered], bounds)
+
     def has(self, value: Any, alive: Bools | None) -> bool:
         """Whether a document that was not deleted has this value.
 
@@ -188,6 +232,11 @@ class Field:
 def _is_exact(number: Any) -> bool:
     """Whether float64 has this very number: ids and nanoseconds may be too large, and are compared as Python does."""
     return isinstance(number, float) or -(1 << 53) <= number <= 1 << 53
+
+
+def _whole(value: Any) -> Any:
+    """A value as it was written: numbers are kept as float64."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def _sorted(pairs: list[tuple[int, Any]], dtype: Any) -> tuple[Ints, npt.NDArray[Any]]:

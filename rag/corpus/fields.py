@@ -126,7 +126,10 @@ def _matching(condition: Condition, fields: Fields) -> Mask:
             for one in value:
                 mask &= _matching(one, fields)
         elif name == "or":
-            mask &= np.logical_or.reduce([_matching(one, fields) for one in value])
+            passing = np.zeros(fields.n_documents, dtype=bool)
+            for one in value:  # one mask at a time: there may be thousands, of a byte a document each
+                passing |= _matching(one, fields)
+            mask &= passing
         elif name == "not":
             mask &= ~_matching(value, fields)
         else:

@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from rag import tracing
 from rag.candidates import Ints, Vectors
 from rag.errors import ModelError
 from rag.store.key_value_cache import text_key
+from rag.tracing import names
 
 if TYPE_CHECKING:
     from rag.costs import Ledger
@@ -92,11 +94,15 @@ def embed_query_texts(
 
     def embed(positions: Sequence[int]) -> Vectors:
         asked = [texts[position] for position in positions]
-        if remembers and recent is not None and asked:
-            found = recent.through(embedder.fingerprint, asked, lambda new: embedder.checked(method(new), len(new)))
-        else:
-            found = method(asked)
-        vectors = embedder.checked(found, len(positions))
+        model = embedder.spec.arguments.get("model")
+        about = {names.OPERATION: "embeddings", names.MODEL: str(model or embedder.type), names.N_TEXTS: len(asked)}
+        with tracing.span(f"embeddings {model or embedder.type}", "EMBEDDING", about) as span:
+            if remembers and recent is not None and asked:
+                found = recent.through(embedder.fingerprint, asked, lambda new: embedder.checked(method(new), len(new)))
+            else:
+                found = method(asked)
+            vectors = embedder.checked(found, len(positions))
+            span.set(lambda: {names.DIMENSIONS: int(vectors.shape[1])})
         bad = not_finite(vectors)
         if len(bad):
             which = name(positions[int(bad[0])])

@@ -21,6 +21,7 @@ from rag.errors import ConfigError
 from rag.learning.training import Training
 from rag.pipeline import saving, updates
 from rag.pipeline.fitting import check_training, fit_steps
+from rag.pipeline.following import Following
 from rag.pipeline.searching import SearchablePipeline
 from rag.pipeline.updating import UpdatablePipeline
 from rag.progress import Progress, announced, no_progress
@@ -40,6 +41,11 @@ class Pipeline(SearchablePipeline, UpdatablePipeline):
         stages: Rerank or filter candidates, one after another.
         sorted_by: A metadata field with one number per document. Documents are stored in its order, so that a filter on
             a range of it is a slice, the fastest filter. None keeps the given order.
+
+    Threads: any number may call :meth:`search`, :meth:`asearch` and :meth:`document` of one pipeline at once. What
+    changes it (:meth:`fit`, :meth:`add`, :meth:`delete`, :meth:`sync`, :meth:`compact`, :meth:`add_qrels`) may run
+    neither beside these nor beside each other; change what is saved instead, through :meth:`editing`, which lets one
+    writer in at a time, in whatever process, and :meth:`follow` it.
     """
 
     type = "pipeline"
@@ -189,6 +195,24 @@ class Pipeline(SearchablePipeline, UpdatablePipeline):
             ArtifactError: The pipeline is missing, damaged, written by a newer version, or its model has changed.
         """
         return saving.load(cls, Path(folder), verify=verify)
+
+    @classmethod
+    @refuses_unknown
+    def follow(cls, folder: str | Path, *, every: float | None = 1.0) -> Following:
+        """Open a saved pipeline and follow its folder: a handle that always has the newest generation, loaded and
+        asked once before it takes the place of the one before::
+
+            with Pipeline.follow("index") as index:
+                index.search("how long is the warranty?")
+
+        Args:
+            folder: What :meth:`save` wrote.
+            every: Seconds between two looks at the folder; None looks only when :meth:`Following.refresh` is called.
+
+        Raises:
+            ArtifactError: As :meth:`load`.
+        """
+        return Following(cls, Path(folder), every)
 
     @staticmethod
     @refuses_unknown

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeVar, cast
 import numpy as np
 
 from rag.candidates import Candidates, Ints, Vectors
-from rag.conditions import condition_key
+from rag.conditions import Condition, condition_key
 from rag.costs import Ledger
 from rag.embedders.cache import embed_query_texts
 from rag.step import Step
@@ -215,6 +216,21 @@ class QueryBatch:
         """
         return self.remember("groups", str(id(passages)), lambda: self._groups(passages))
 
+    def conditions(self) -> list[tuple[Ints | slice, Condition | None]]:
+        """The queries by their filter, for whatever holds the documents' fields itself: rows, or a slice of all, and
+        the condition of plain values, None for no filter.
+
+        Raises:
+            ConfigError: A filter is no condition.
+        """
+        rows: dict[str, list[int]] = {}
+        for row, query in enumerate(self.queries):
+            rows.setdefault("" if query.filter is None else condition_key(query.filter), []).append(row)
+        return [
+            (slice(None) if len(rows) == 1 else np.array(members), json.loads(key) if key else None)
+            for key, members in rows.items()
+        ]
+
     def asking(self, queries: Sequence[Query], vectors: Callable[[Embedder], Vectors] | None = None) -> QueryBatch:
         """A batch that asks something else in place of each query and books its costs here. It is not traced: what is
         found with it is recorded by whoever asks.
@@ -306,18 +322,14 @@ class QueryBatch:
         return bool(self._doubts)
 
     def _groups(self, passages: Passages) -> list[Group]:
-        rows: dict[str, list[int]] = {}
-        for row, query in enumerate(self.queries):
-            rows.setdefault("" if query.filter is None else condition_key(query.filter), []).append(row)
         groups = []
-        for members in rows.values():
-            condition = self.queries[members[0]].filter
+        for rows, condition in self.conditions():
             if condition is None:
                 allowed: Ints | slice | None = passages.findable
             else:
                 mask = passages.corpus.fields.mask(condition)
                 allowed = passages.where(mask if passages.alive is None else mask & passages.alive)
-            groups.append(Group(slice(None) if len(rows) == 1 else np.array(members), allowed))
+            groups.append(Group(rows, allowed))
         return groups
 
     def _embed(self, embedder: Embedder) -> Vectors:

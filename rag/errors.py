@@ -8,6 +8,7 @@
     ├── ModelError          a model cannot be found, loaded or gives unusable output
     │   └── IncompleteError a model failed for so many texts that the result is not what was asked for
     ├── ArtifactError       something saved is damaged, incomplete or of another format
+    ├── ServerError         a server that holds vectors, or does work, cannot be reached or refuses
     ├── NotFittedError      a component was asked before it was fitted
     └── MissingExtraError   an optional dependency is not installed
 
@@ -32,6 +33,7 @@ __all__ = [
     "ModelError",
     "NotFittedError",
     "RagError",
+    "ServerError",
     "did_you_mean",
     "first_line",
     "system_message",
@@ -109,6 +111,10 @@ class ModelError(RagError):
 
 class IncompleteError(ModelError):
     """A model that failed for so many texts that the result is not what was asked for; the CLI exits 1."""
+
+
+class ServerError(RagError):
+    """A server that cannot be reached, or that refuses what it is asked. No message has a password in it."""
 
 
 class ArtifactError(RagError):

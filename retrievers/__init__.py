@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from rag.retrievers.indexes.ivf_pq import IVFPQ
     from rag.retrievers.indexes.lsh import LSH
     from rag.retrievers.indexes.nsg import NSG
+    from rag.retrievers.indexes.pgvector import PgVector
     from rag.retrievers.indexes.rabitq import RaBitQ
     from rag.retrievers.indexes.scalar_quantized import ScalarQuantized
     from rag.retrievers.indexes.truncate import Truncate
@@ -57,6 +58,7 @@ __all__ = [
     "Keyed",
     "Learned",
     "MinMax",
+    "PgVector",
     "PseudoQueriesKey",
     "QueryMemory",
     "RaBitQ",
@@ -84,6 +86,7 @@ __getattr__, __dir__ = lazy_attributes(
         "IVFFastScan": "rag.retrievers.indexes.ivf_fastscan",
         "LSH": "rag.retrievers.indexes.lsh",
         "NSG": "rag.retrievers.indexes.nsg",
+        "PgVector": "rag.retrievers.indexes.pgvector",
         "RaBitQ": "rag.retrievers.indexes.rabitq",
         "ScalarQuantized": "rag.retrievers.indexes.scalar_quantized",
         "Truncate": "rag.retrievers.indexes.truncate",

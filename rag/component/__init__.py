@@ -2,19 +2,24 @@
 
 from rag.component.base import Component, Need, Spec
 from rag.component.checks import check_parts, wrong_parts
-from rag.component.parameters import REQUIRED, Inherited, Parameter, Runtime, Slot, describe_error
+from rag.component.elsewhere import HoldsElsewhere
+from rag.component.parameters import REQUIRED, Inherited, Parameter, Runtime, Secret, Slot, describe_error
 from rag.component.tunable import Tunable
+from rag.component.values import Unexpanded
 
 __all__ = [
     "REQUIRED",
     "Component",
+    "HoldsElsewhere",
     "Inherited",
     "Need",
     "Parameter",
     "Runtime",
+    "Secret",
     "Slot",
     "Spec",
     "Tunable",
+    "Unexpanded",
     "check_parts",
     "describe_error",
     "wrong_parts",

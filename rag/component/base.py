@@ -33,7 +33,7 @@ from pydantic_core import core_schema
 
 from rag.component.class_spec import ClassSpec, checked_arguments
 from rag.component.parameters import ComponentMeta, signature_of
-from rag.component.values import is_plain, leaves, mapped
+from rag.component.values import Unexpanded, is_plain, leaves, mapped
 from rag.errors import ConfigError
 from rag.store.fingerprint import fingerprint
 
@@ -101,7 +101,9 @@ class Spec(ClassSpec, Generic[C]):
 
         config: dict[str, Any] = {"type": self._cls.type}
         for name, value in self.arguments.items():
-            config[name] = mapped(value, partial(configured, f"{self.label}.{name}"), as_json=True)
+            written = mapped(value, partial(configured, f"{self.label}.{name}"), as_json=True)
+            is_secret = isinstance(written, str) and self.parameters[name].secret
+            config[name] = Unexpanded(written) if is_secret else written
         return config
 
     # -- identity -----------------------------------------------------------------------------------------------------

@@ -23,6 +23,7 @@ __all__ = [
     "Inherited",
     "Parameter",
     "Runtime",
+    "Secret",
     "Slot",
     "describe_error",
     "read_docstring",
@@ -46,6 +47,12 @@ REQUIRED = _Required()
 
 class Runtime:
     """Marks a parameter that changes speed but no result, ``Annotated[int, Runtime()]``; not in the fingerprint."""
+
+
+class Secret:
+    """Marks a text that may hold credentials, ``Annotated[str, Secret()]``: its variables (``${NAME}``) stay as they
+    are written, in the component and in every file, until whoever connects asks :func:`rag.config.revealed`.
+    """
 
 
 class Inherited:
@@ -90,6 +97,7 @@ class Parameter:
     runtime: bool
     inherited: bool = False
     tunable: Tunable | None = None
+    secret: bool = False
 
     @property
     def required(self) -> bool:
@@ -172,10 +180,13 @@ def read_parameters(cls: Any, reserved: frozenset[str]) -> Mapping[str, Paramete
             raise TypeError(f"{cls.__name__}.__init__: argument '{name}' has no type")
         default = REQUIRED if argument.default is argument.empty else argument.default
         hint = hints[name]
-        runtime, inherited = (_mark(hint, mark) is not None for mark in (Runtime, Inherited))
+        runtime, inherited, secret = (_mark(hint, mark) is not None for mark in (Runtime, Inherited, Secret))
         tunable = _mark(hint, Tunable)
         assert tunable is None or isinstance(tunable, Tunable)
-        parameters[name] = Parameter(name, hint, default, helps.get(name, ""), _slot(hint), runtime, inherited, tunable)
+        slot = _slot(hint)
+        parameters[name] = Parameter(
+            name, hint, default, helps.get(name, ""), slot, runtime, inherited, tunable, secret
+        )
     return types.MappingProxyType(parameters)
 
 

@@ -5,7 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-__all__ = ["is_plain", "leaves", "mapped", "without_numpy"]
+__all__ = ["Unexpanded", "is_plain", "leaves", "mapped", "without_numpy"]
+
+
+class Unexpanded(str):
+    """A text whose variables are to stay as they are written, also in a file: see :class:`rag.component.Secret`."""
+
+    __slots__ = ()
 
 
 def mapped(value: Any, leaf: Callable[[Any], Any], *, as_json: bool = False) -> Any:

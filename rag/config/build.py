@@ -91,7 +91,7 @@ def _argument(node: Node, parameter: Parameter, mistakes: list[Mistake], path: s
         if len(mistakes) == before:  # what concerns the list as a whole
             mistakes.extend(Mistake(message, path, node.location) for _, message in parameter.errors(built))
         return built
-    value = node.plain()
+    value = node.plain() if not parameter.secret or node.written is None else node.written.replace("$$", "$")
     wrong = misread(node, parameter)
     if wrong is not None:
         mistakes.append(Mistake(wrong, path, node.location))

@@ -94,7 +94,8 @@ class _Converter:
             self._check_tag(composed, "seq", path)
             items = [self.convert(item, (*path, str(n)), None, above) for n, item in enumerate(composed.value)]
             return Node(items, location, key)
-        return Node(self._scalar(composed, path), location, key, composed.style is None)
+        written = unmasked(composed.value) if "$" in composed.value else None
+        return Node(self._scalar(composed, path), location, key, composed.style is None, written)
 
     def _mapping(self, composed: Any, path: tuple[str, ...], above: tuple[int, ...]) -> dict[str, Node]:
         entries: dict[str, Node] = {}

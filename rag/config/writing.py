@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from rag.component import Unexpanded
 from rag.config.environment import escaped
 from rag.config.words import WORDS
 
@@ -45,6 +46,8 @@ def dump(config: Mapping[str, Any], *, aliases: bool = False) -> str:
 
 def _escaped(value: Any, known: dict[int, Any] | None = None) -> Any:
     """The value with what would be read as a variable written as text; ``known`` keeps what is one object one."""
+    if isinstance(value, Unexpanded):
+        return str(value)
     if isinstance(value, str):
         return escaped(value)
     if not isinstance(value, (Mapping, list, tuple)):

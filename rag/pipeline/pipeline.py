@@ -19,6 +19,7 @@ from rag.embedders.base import Embedder
 from rag.errors import ConfigError
 from rag.learning.training import Training
 from rag.pipeline import saving, updates
+from rag.pipeline.elsewhere import held_elsewhere, settle
 from rag.pipeline.fitting import check_training, fit_steps
 from rag.pipeline.searching import SearchablePipeline
 from rag.pipeline.updating import UpdatablePipeline
@@ -231,4 +232,8 @@ class Pipeline(SearchablePipeline, UpdatablePipeline):
         Raises:
             ArtifactError: No generation so early was kept, or it is damaged; nothing is changed then.
         """
-        return roll_back(Path(folder), Pipeline.kind, steps)
+        before = held_elsewhere(Path(folder))
+        holds = roll_back(Path(folder), Pipeline.kind, steps)
+        if before:
+            settle(saving.load(Pipeline, Path(folder), verify=False), Path(folder), before)
+        return holds

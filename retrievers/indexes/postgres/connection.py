@@ -65,14 +65,17 @@ class Server:
         address = revealed(self.url, "url")
         if address.startswith("postgresql+psycopg://"):  # as SQLAlchemy has it
             address = "postgresql" + address.removeprefix("postgresql+psycopg")
-        try:
-            return dict(conninfo_to_dict(address))
-        except psycopg.Error:  # its message quotes the address
-            raise ConfigError(
+        known: dict[str, Any] = {}
+        with contextlib.suppress(psycopg.Error):  # its message quotes the address
+            known = dict(conninfo_to_dict(address))
+        shown = "".join(str(known.get(name) or "") for name in ("host", "dbname", "user"))
+        if not known or "@" in shown or not str(known.get("port") or 5432).replace(",", "").isdecimal():
+            raise ConfigError(  # a password with special characters may be anywhere in it
                 "is no address of a database: write postgresql://USER@HOST:PORT/DATABASE, with %-codes for special "
                 "characters",
                 parameter="url",
-            ) from None
+            )
+        return known
 
     def __getstate__(self) -> dict[str, Any]:
         return {"url": self.url, "timeout": self.timeout}

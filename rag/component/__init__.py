@@ -3,6 +3,7 @@
 from rag.component.base import Component, Need, Spec
 from rag.component.checks import check_parts, wrong_parts
 from rag.component.elsewhere import HoldsElsewhere
+from rag.component.live import WrapsObject
 from rag.component.parameters import REQUIRED, Inherited, Parameter, Runtime, Secret, Slot, describe_error
 from rag.component.tunable import Tunable
 from rag.component.values import Unexpanded
@@ -20,6 +21,7 @@ __all__ = [
     "Spec",
     "Tunable",
     "Unexpanded",
+    "WrapsObject",
     "check_parts",
     "describe_error",
     "wrong_parts",

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from rag.retrievers.indexes.pgvector import PgVector
     from rag.retrievers.indexes.rabitq import RaBitQ
     from rag.retrievers.indexes.scalar_quantized import ScalarQuantized
+    from rag.retrievers.indexes.sharded import Sharded
     from rag.retrievers.indexes.truncate import Truncate
     from rag.retrievers.key_spaces.base import Key
     from rag.retrievers.key_spaces.summary import PseudoQueriesKey, SummaryKey
@@ -63,6 +64,7 @@ __all__ = [
     "QueryMemory",
     "RaBitQ",
     "ScalarQuantized",
+    "Sharded",
     "SummaryKey",
     "TextKey",
     "TitleKey",
@@ -89,6 +91,7 @@ __getattr__, __dir__ = lazy_attributes(
         "PgVector": "rag.retrievers.indexes.pgvector",
         "RaBitQ": "rag.retrievers.indexes.rabitq",
         "ScalarQuantized": "rag.retrievers.indexes.scalar_quantized",
+        "Sharded": "rag.retrievers.indexes.sharded",
         "Truncate": "rag.retrievers.indexes.truncate",
         "Hybrid": "rag.retrievers.hybrid",
         "Index": "rag.retrievers.indexes.base",

@@ -19,6 +19,7 @@ from rag.retrievers.indexes.base import Index
 from rag.retrievers.indexes.flat import Flat
 from rag.retrievers.indexes.remote import RemoteIndex
 from rag.retrievers.keys import best_documents, best_documents_where
+from rag.store.spill import blocks, mapped_rows
 
 if TYPE_CHECKING:
     from rag.batch import QueryBatch
@@ -200,8 +201,16 @@ class Dense(TakesFeedback):
     def _scaled(self, vectors: Vectors) -> Vectors:
         if self.metric == "inner_product":
             return vectors
-        norms = np.sqrt(np.einsum("ij,ij->i", vectors, vectors))
-        if np.abs(norms - 1.0).max(initial=0.0) < 1e-6:
-            return vectors
-        norms[norms == 0] = 1.0
-        return vectors / norms[:, None]  # type: ignore[no-any-return]
+        far = max((float(np.abs(_norms(block) - 1.0).max(initial=0.0)) for _, block in blocks(vectors)), default=0.0)
+        return vectors if far < 1e-6 else mapped_rows(vectors, _of_length_1)
+
+
+def _norms(vectors: Vectors) -> Floats:
+    return np.sqrt(np.einsum("ij,ij->i", vectors, vectors))
+
+
+def _of_length_1(vectors: Vectors) -> Vectors:
+    """Vectors scaled to length 1; those that are zero stay so."""
+    norms = _norms(vectors)
+    norms[norms == 0] = 1.0
+    return vectors / norms[:, None]  # type: ignore[no-any-return]

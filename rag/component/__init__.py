@@ -4,7 +4,7 @@ from rag.component.base import Component, Need, Spec
 from rag.component.checks import check_parts, wrong_parts
 from rag.component.elsewhere import HoldsElsewhere
 from rag.component.live import WrapsObject
-from rag.component.parameters import REQUIRED, Inherited, Parameter, Runtime, Secret, Slot, describe_error
+from rag.component.parameters import REQUIRED, Inherited, Parameter, Pattern, Runtime, Secret, Slot, describe_error
 from rag.component.tunable import Tunable
 from rag.component.values import Unexpanded
 
@@ -15,6 +15,7 @@ __all__ = [
     "Inherited",
     "Need",
     "Parameter",
+    "Pattern",
     "Runtime",
     "Secret",
     "Slot",

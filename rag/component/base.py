@@ -72,6 +72,8 @@ class Spec(ClassSpec, Generic[C]):
     def children(self) -> Iterator[tuple[str, Component]]:
         """Components held directly, with their path: ``index``, ``retrievers.0``."""
         for name, value in self._component._arguments.items():
+            if self.parameters[name].pattern:
+                continue
             if isinstance(value, Component):
                 yield name, value
             elif isinstance(value, (list, tuple)):

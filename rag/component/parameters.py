@@ -22,6 +22,7 @@ __all__ = [
     "ComponentMeta",
     "Inherited",
     "Parameter",
+    "Pattern",
     "Runtime",
     "Secret",
     "Slot",
@@ -47,6 +48,12 @@ REQUIRED = _Required()
 
 class Runtime:
     """Marks a parameter that changes speed but no result, ``Annotated[int, Runtime()]``; not in the fingerprint."""
+
+
+class Pattern:
+    """Marks a component-valued parameter that others are made like, ``Annotated[Index, Pattern()]``: it is never fitted
+    itself, and no part of the tree.
+    """
 
 
 class Secret:
@@ -98,6 +105,7 @@ class Parameter:
     inherited: bool = False
     tunable: Tunable | None = None
     secret: bool = False
+    pattern: bool = False
 
     @property
     def required(self) -> bool:
@@ -180,12 +188,13 @@ def read_parameters(cls: Any, reserved: frozenset[str]) -> Mapping[str, Paramete
             raise TypeError(f"{cls.__name__}.__init__: argument '{name}' has no type")
         default = REQUIRED if argument.default is argument.empty else argument.default
         hint = hints[name]
-        runtime, inherited, secret = (_mark(hint, mark) is not None for mark in (Runtime, Inherited, Secret))
+        marks = (_mark(hint, mark) is not None for mark in (Runtime, Inherited, Secret, Pattern))
+        runtime, inherited, secret, pattern = marks
         tunable = _mark(hint, Tunable)
         assert tunable is None or isinstance(tunable, Tunable)
         slot = _slot(hint)
         parameters[name] = Parameter(
-            name, hint, default, helps.get(name, ""), slot, runtime, inherited, tunable, secret
+            name, hint, default, helps.get(name, ""), slot, runtime, inherited, tunable, secret, pattern
         )
     return types.MappingProxyType(parameters)
 

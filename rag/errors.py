@@ -145,7 +145,16 @@ class IncompleteError(ModelError):
 
 
 class ServerError(RagError):
-    """A server that cannot be reached, or that refuses what it is asked. No message has a password in it."""
+    """A server that cannot be reached, or that refuses what it is asked. No message has a password in it.
+
+    Args:
+        message: What is wrong.
+        lost: Whether the connection was lost, so that asking again may help.
+    """
+
+    def __init__(self, message: str, *, lost: bool = False) -> None:
+        self.lost = lost
+        super().__init__(message)
 
 
 class ArtifactError(RagError):

@@ -1,4 +1,4 @@
-"""Where work on texts is done: here, or by many machines. What comes out is the same, so no name of anything says it."""
+"""Where work on texts is done: here, or by many machines. What comes out is the same, so no fingerprint says it."""
 
 from __future__ import annotations
 

@@ -98,7 +98,8 @@ class Server:
         try:
             yield
         except psycopg.Error as error:
-            raise ServerError(f"{self}: {doing}: {self._said(error)}") from None
+            lost = isinstance(error, psycopg.OperationalError) and (error.sqlstate or "08")[:3] in ("08", "080", "57P")
+            raise ServerError(f"{self}: {doing}: {self._said(error)}", lost=lost) from None
 
     @contextmanager
     def connected(self, *, seconds: float | None = None) -> Iterator[Connection[Any]]:

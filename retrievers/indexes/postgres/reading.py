@@ -236,8 +236,10 @@ class Reader:
         parameters = {**(where.parameters if where else {}), "queries": queries, "k": k}
         try:
             rows = self._rows(sql, parameters, settings)
-        except ServerError:
-            rows = self._rows(sql, parameters, settings)  # a connection may have died with the server; asked once more
+        except ServerError as error:
+            if not error.lost:
+                raise
+            rows = self._rows(sql, parameters, settings)
         lists: Lists = [(np.empty(0, dtype=np.int64), np.empty(0, dtype=np.float32))] * len(vectors)
         for number, packed in rows:
             if not 1 <= number <= len(vectors):

@@ -19,6 +19,7 @@ from rag.retrievers.indexes.postgres.conditions import TYPES
 from rag.retrievers.indexes.postgres.records import Generation
 from rag.retrievers.indexes.remote import RowMap
 from rag.retrievers.indexes.row_fields import Layout, Values, corpus_kinds, document_values
+from rag.store.spill import blocks, released
 
 __all__ = ["BLOCK", "COPY_TYPES", "Held", "Storage", "extended", "row_hash", "rows_of"]
 
@@ -61,9 +62,8 @@ class Storage:
                 f"{vectors.shape[1]}" + (": set storage to halfvec" if vectors.shape[1] <= 4000 else "")
             )
         largest = 65504.0 if self.type == "halfvec" else np.inf
-        for first in range(0, len(vectors), BLOCK):
-            block = np.abs(vectors[first : first + BLOCK])
-            if not np.isfinite(block).all() or block.max(initial=0.0) > largest:
+        for _, block in blocks(vectors):
+            if not np.isfinite(block).all() or np.abs(block).max(initial=0.0) > largest:
                 raise DataError(
                     "index 'pgvector': vectors have NaN or infinite values"
                     + (", or some beyond 65504, which halfvec has not" if self.type == "halfvec" else "")
@@ -112,48 +112,50 @@ class Held:
         return hashlib.blake2b(ids[order].tobytes() + hashes[order].tobytes(), digest_size=16).hexdigest()
 
 
-def extended(layout: Layout, passages: Passages, documents: Ints) -> tuple[Layout, list[Values]]:
-    """The layout with room for documents, and what each of these has.
+def extended(layout: Layout, passages: Passages, documents: Ints) -> Layout:
+    """The layout with room for documents.
 
     Args:
         layout: As it was.
         passages: Over the corpus.
         documents: Positions of documents, ascending.
     """
-    corpus = passages.corpus
-    metadata = corpus.metadata_texts(documents)
-    values = list(document_values(corpus.ids(documents), metadata))
-    return layout.extended(corpus_kinds(metadata), values), values
+    for first in range(0, len(documents), BLOCK):
+        metadata, values = _values(passages, documents[first : first + BLOCK])
+        layout = layout.extended(corpus_kinds(metadata), values)
+    return layout
 
 
 def rows_of(
-    layout: Layout,
-    documents: Ints,
-    values: Mapping[int, Values],
-    vectors: Vectors,
-    at: Ints,
-    storage: Storage,
+    layout: Layout, passages: Passages, positions: Ints, vectors: Vectors, at: Ints, storage: Storage
 ) -> Iterator[tuple[list[Any], bytes]]:
     """What is written of each passage beside its number and lifetime (the vector first, then the columns of the
     layout in order), and its hash.
 
     Args:
         layout: Of the table.
-        documents: Of each passage, int64 [m].
-        values: By document.
+        passages: All.
+        positions: Of those to write, int64 [m].
         vectors: Of these passages and others, float32 [n, d].
         at: Where among them those of these passages are, int64 [m].
         storage: How vectors are stored.
     """
     flat = list(layout.flat().values())
-    known: tuple[int, list[Any], bytes] = (-1, [], b"")
-    for first in range(0, len(documents), BLOCK):
+    for first in range(0, len(positions), BLOCK):
+        documents, places = np.unique(passages.document[positions[first : first + BLOCK]], return_inverse=True)
+        _, values = _values(passages, documents)
+        known = [([own.get(key) for key in flat], _text(layout.named(own))) for own in values]
         packed = storage.packed(vectors[at[first : first + BLOCK]])
-        for document, vector in zip(documents[first : first + BLOCK].tolist(), packed, strict=True):
-            if known[0] != document:
-                own = values[document]
-                known = document, [own.get(key) for key in flat], _text(layout.named(own))
-            yield [vector, *known[1]], hashlib.blake2b(known[2] + vector, digest_size=16).digest()
+        released(vectors)
+        for place, vector in zip(places.tolist(), packed, strict=True):
+            columns, text = known[place]
+            yield [vector, *columns], hashlib.blake2b(text + vector, digest_size=16).digest()
+
+
+def _values(passages: Passages, documents: Ints) -> tuple[list[str], list[Values]]:
+    """Metadata of documents, as JSON, and what they have for columns."""
+    metadata = passages.corpus.metadata_texts(documents)
+    return metadata, list(document_values(passages.corpus.ids(documents), metadata))
 
 
 def row_hash(columns: Mapping[str, Any], vector: bytes) -> bytes:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,7 +16,7 @@ from rag.retrievers.indexes.postgres.conditions import TYPES
 from rag.retrievers.indexes.postgres.connection import Server
 from rag.retrievers.indexes.postgres.records import LIVING, Name, check_open, clean, is_idle, record, writing
 from rag.retrievers.indexes.postgres.rows import COPY_TYPES, Held, Storage, extended, rows_of
-from rag.retrievers.indexes.row_fields import Layout, Values
+from rag.retrievers.indexes.row_fields import Layout
 
 if TYPE_CHECKING:
     from psycopg import Connection
@@ -61,8 +61,7 @@ class Writer:
         if not len(positions):
             raise DataError("index 'pgvector': there are no vectors to index")
         documents = np.unique(passages.document[positions])
-        layout, values = extended(Layout(), passages, documents)
-        by_document = dict(zip(documents.tolist(), values, strict=True))
+        layout = extended(Layout(), passages, documents)
         with writing(self.server, self.name) as connection:
             clean(connection, self.name, self.keep_hours)
             with connection.transaction():
@@ -76,7 +75,6 @@ class Writer:
                     layout,
                     passages,
                     positions,
-                    by_document,
                     vectors,
                     positions,
                     1,
@@ -126,8 +124,7 @@ class Writer:
             self.storage.check(came)
         positions = np.concatenate([moved, added])
         documents = np.unique(new.document[positions])
-        layout, values = extended(held.layout, new, documents)
-        by_document = dict(zip(documents.tolist(), values, strict=True))
+        layout = extended(held.layout, new, documents)
         dimension = held.generation.dimension
         with writing(self.server, self.name) as connection:
             check_open(connection, self.server, self.name, held.generation)
@@ -146,7 +143,6 @@ class Writer:
                     layout,
                     new,
                     positions,
-                    by_document,
                     vectors,
                     np.arange(len(positions)),
                     number,
@@ -261,7 +257,6 @@ class Writer:
         layout: Layout,
         passages: Passages,
         positions: Ints,
-        values: Mapping[int, Values],
         vectors: Vectors,
         at: Ints,
         generation: int,
@@ -281,7 +276,7 @@ class Writer:
             cursor.copy(f"copy {table} ({names}) from stdin (format binary)") as copy,
         ):
             copy.set_types(types)
-            rows = rows_of(layout, passages.document[positions], values, vectors, at, self.storage)
+            rows = rows_of(layout, passages, positions, vectors, at, self.storage)
             for number, (row, digest) in enumerate(rows):
                 copy.write_row([next_id + number, generation, LIVING, *row])
                 digests.append(digest)

@@ -14,7 +14,7 @@ from rag.errors import ServerError
 from rag.execution import Execution, executed_elsewhere
 from rag.rerankers import CrossEncoderScorer, Rerank
 from rag.retrievers import BM25, Dense
-from tests.tiny_models import tiny_cross_encoder, tiny_encoder
+from tests.tiny_models import cross_encoder, encoder, words_of
 
 DOCUMENTS = [Document(f"d{n}", f"thing {n} of red and {'green ' * (n % 5)}") for n in range(150)]
 
@@ -35,12 +35,13 @@ class Elsewhere(Execution):
 
 
 def test_an_index_and_its_answers_are_the_same(tmp_path):
-    encoder, judge = tiny_encoder(tmp_path / "encoder"), tiny_cross_encoder(tmp_path / "judge")
+    words = words_of(document.text for document in DOCUMENTS)
+    model, judge = encoder(words, tmp_path / "encoder"), cross_encoder(words, tmp_path / "judge")
 
     def make():
         return Pipeline(
-            retriever=Dense(embedder=SentenceTransformerEmbedder(str(encoder)), top_k=300),
-            stages=[Rerank(scorer=CrossEncoderScorer(str(judge)), budget=300, blend=None)],
+            retriever=Dense(embedder=SentenceTransformerEmbedder(model), top_k=300),
+            stages=[Rerank(scorer=CrossEncoderScorer(judge), budget=300, blend=None)],
         )
 
     here, elsewhere = make().fit(DOCUMENTS), Elsewhere()

@@ -206,11 +206,11 @@ class Dense(TakesFeedback):
 
 
 def _norms(vectors: Vectors) -> Floats:
-    return np.sqrt(np.einsum("ij,ij->i", vectors, vectors))
+    return np.sqrt(np.einsum("ij,ij->i", vectors, vectors))  # type: ignore[no-any-return]
 
 
 def _of_length_1(vectors: Vectors) -> Vectors:
     """Vectors scaled to length 1; those that are zero stay so."""
     norms = _norms(vectors)
     norms[norms == 0] = 1.0
-    return vectors / norms[:, None]  # type: ignore[no-any-return]
+    return vectors / norms[:, None]

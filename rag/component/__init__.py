@@ -6,11 +6,12 @@ from rag.component.elsewhere import HoldsElsewhere
 from rag.component.live import WrapsObject
 from rag.component.parameters import REQUIRED, Inherited, Parameter, Pattern, Runtime, Secret, Slot, describe_error
 from rag.component.tunable import Tunable
-from rag.component.values import Unexpanded
+from rag.component.values import Expanded, Unexpanded
 
 __all__ = [
     "REQUIRED",
     "Component",
+    "Expanded",
     "HoldsElsewhere",
     "Inherited",
     "Need",

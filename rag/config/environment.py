@@ -12,11 +12,13 @@ from collections.abc import Callable, Iterator
 
 from rag.errors import ConfigError
 
-__all__ = ["escaped", "expanded", "masked", "revealed", "unmasked"]
+__all__ = ["escaped", "expanded", "has_credentials", "masked", "revealed", "unmasked"]
 
 _BEGIN = re.compile(r"\$(?:\$|\{([A-Za-z_][A-Za-z0-9_]*)(\}|:-))")
 _ELSEWHERE = re.compile(r"\$\{[A-Za-z_][A-Za-z0-9_]*(?:[-+?=]|:[?+=])")
 """What shells have besides and files here do not."""
+
+_CREDENTIALS = re.compile(r"(?i)password\s*=|://[^/@\s]*:[^/@\s]+@")
 
 _HIDDEN = {mark: chr(0xF8E0 + number) for number, mark in enumerate("{}[],:#")}
 """What YAML would read as its own inside ``${NAME:-default}``, replaced while it parses; columns stay what they are."""
@@ -54,6 +56,11 @@ def expanded(text: str, wrong: Callable[[str], None]) -> str:
         wrong: Called with a message for each variable that cannot be read.
     """
     return "".join(_value(part, wrong) if is_variable else _checked(part, wrong) for part, is_variable in _parts(text))
+
+
+def has_credentials(text: str) -> bool:
+    """Whether a text, apart from plain variables in it, holds what looks like a password in an address."""
+    return _CREDENTIALS.search(re.sub(r"\$\{\w+\}", "", text)) is not None
 
 
 def revealed(text: str, parameter: str) -> str:

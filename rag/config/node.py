@@ -20,14 +20,12 @@ class Node:
         location: Where the value begins.
         key: Where its key begins, for a value in a mapping.
         bare: Whether it is a scalar that was written without quotes, so that YAML decided what it is.
-        written: The text of a scalar before its variables were replaced; None where it has none.
     """
 
     value: Any
     location: Location
     key: Location | None = None
     bare: bool = False
-    written: str | None = None
 
     @property
     def type(self) -> str | None:

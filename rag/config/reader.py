@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from typing import Any, cast
 
+from rag.component import Expanded
 from rag.config.environment import expanded, masked, unmasked
 from rag.config.node import Node
 from rag.errors import Location, Mistakes
@@ -92,8 +93,7 @@ class _Converter:
             self._check_tag(composed, "seq", path)
             items = [self.convert(item, (*path, str(n)), None, above) for n, item in enumerate(composed.value)]
             return Node(items, location, key)
-        written = unmasked(composed.value) if "$" in composed.value else None
-        return Node(self._scalar(composed, path), location, key, composed.style is None, written)
+        return Node(self._scalar(composed, path), location, key, composed.style is None)
 
     def _mapping(self, composed: Any, path: tuple[str, ...], above: tuple[int, ...]) -> dict[str, Node]:
         entries: dict[str, Node] = {}
@@ -124,7 +124,7 @@ class _Converter:
             if plain and text != written:
                 tag = str(self.yaml.resolver.resolve(type(composed), text, (True, False)))
         if tag.endswith((":str", ":timestamp")):
-            return text
+            return text if text == written else Expanded(text, written)
         from ruamel.yaml.nodes import ScalarNode
 
         node = ScalarNode(tag, text, composed.start_mark, composed.end_mark)

@@ -7,8 +7,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from rag.component import Unexpanded
-from rag.config.environment import escaped
+from rag.component import Expanded, Unexpanded
+from rag.config.environment import escaped, has_credentials
 from rag.config.words import WORDS
 
 __all__ = ["dump"]
@@ -48,8 +48,10 @@ def _escaped(value: Any, known: dict[int, Any] | None = None) -> Any:
     """The value with what would be read as a variable written as text; ``known`` keeps what is one object one."""
     if isinstance(value, Unexpanded):
         return str(value)
+    if isinstance(value, Expanded) and has_credentials(value):
+        return value.written
     if isinstance(value, str):
-        return escaped(value)
+        return escaped(str(value))
     if not isinstance(value, (Mapping, list, tuple)):
         return value
     if known is not None and id(value) in known:

@@ -9,11 +9,13 @@ import os
 import random
 import signal
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
 
-from rag import Document, Pipeline
+from rag import LSA, Document, Pipeline
+from rag.retrievers import Dense
 from tests.unit.retrievers.test_filters import DOCUMENTS
 
 
@@ -64,7 +66,22 @@ def forked(call: Callable[[], None], seconds: float | None = None) -> int:
     return status
 
 
+def warm() -> None:
+    """Import everything that clients need."""
+    import filelock
+    import psycopg_pool
+
+    import rag.retrievers.indexes.pgvector
+
+    assert filelock, psycopg_pool
+    assert rag.retrievers.indexes.pgvector
+    with tempfile.TemporaryDirectory() as name:
+        Pipeline(retriever=Dense(embedder=LSA(dim=8))).fit(DOCUMENTS).save(name)
+        Pipeline.load(name).delete(["d1"])
+
+
 def main(folder: Path, times: int, seed: int) -> None:
+    warm()
     draw = random.Random(seed)
     start = time.perf_counter()
     assert forked(lambda: change(folder, 0)) == 0

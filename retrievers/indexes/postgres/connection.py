@@ -11,21 +11,21 @@ import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from rag.config import revealed
+from rag.config import has_credentials, revealed
 from rag.errors import ConfigError, MissingExtraError, ServerError
 
 if TYPE_CHECKING:
     from psycopg import Connection
     from psycopg_pool import ConnectionPool
 
+T = TypeVar("T")
+
 __all__ = ["Pool", "Server", "check_url"]
 
 _OLDEST = (0, 8)
 """The first pgvector that goes on scanning when a filter leaves too few rows."""
-
-_SECRET = re.compile(r"(?i)password\s*=|://[^/@]*:[^/@]+@")
 
 logging.getLogger("psycopg.pool").addHandler(logging.NullHandler())  # what fails is said by ServerError
 
@@ -36,7 +36,7 @@ def check_url(url: str) -> None:
     Raises:
         ConfigError: It is one.
     """
-    if _SECRET.search(re.sub(r"\$\{\w+\}", "", url)):
+    if has_credentials(url):
         raise ConfigError(
             "has a password in it, which would stand in files: write ${DATABASE_URL}, with the address in that "
             "environment variable (or leave the password to PGPASSWORD or ~/.pgpass)",
@@ -184,28 +184,44 @@ class Pool:
         self._pool: tuple[int, ConnectionPool[Any]] | None = None
         self._lock = threading.Lock()
 
-    @contextmanager
-    def connection(self, doing: str) -> Iterator[Connection[Any]]:
-        """A connection in a transaction.
+    def run(self, doing: str, read: Callable[[Connection[Any]], T]) -> T:
+        """What ``read`` gives with a connection, which is in autocommit. It is called again where the connection was
+        lost, since those that are kept idle die with a server that is restarted.
 
         Raises:
             ServerError: The database cannot be reached, or refuses.
         """
+        try:
+            return self._run(doing, read)
+        except ServerError as error:
+            if not error.lost:
+                raise
+        self._probe()
+        self._open().check()
+        return self._run(doing, read)
+
+    def _run(self, doing: str, read: Callable[[Connection[Any]], T]) -> T:
         from psycopg_pool import PoolTimeout
 
-        with contextlib.ExitStack() as stack, self.server.translated(doing):
+        with self.server.translated(doing):
             pool = self._open()
             try:
-                connection = stack.enter_context(pool.connection())
+                taken = pool.getconn()
             except PoolTimeout:
-                with self.server.connected() as probe:  # says why, unless they were busy
-                    self._configure(probe)
+                self._probe()
                 raise ServerError(
                     f"{self.server}: {doing}: all connections were busy for {self.server.timeout:g} s: raise "
                     "'connections' or 'timeout'"
                 ) from None
-            with connection.transaction():
-                yield connection
+            try:
+                return read(taken)
+            finally:
+                pool.putconn(taken)
+
+    def _probe(self) -> None:
+        """Connect anew, to hear what is wrong, if anything."""
+        with self.server.connected() as connection:
+            self._configure(connection)
 
     def open(self) -> None:
         """Connect, to hear at once what is wrong.
@@ -213,8 +229,7 @@ class Pool:
         Raises:
             RagError: The database cannot be reached, or what ``configure`` raises.
         """
-        with self.connection("cannot be connected to"):
-            pass
+        self.run("cannot be connected to", lambda connection: None)
 
     def close(self) -> None:
         """Close all connections."""
@@ -236,7 +251,6 @@ class Pool:
                         timeout=self.server.timeout,
                         reconnect_timeout=self.server.timeout,
                         configure=self._prepare,
-                        check=ConnectionPool.check_connection,
                         open=True,
                         name="rag",
                     )

@@ -130,21 +130,21 @@ class Reader:
             ArtifactError: A row is not there.
         """
         wanted, where = np.unique(rows, return_inverse=True)
-        with self._pool.connection("cannot be read") as connection:
-            there = connection.execute(
-                f"select {self.storage.type}_send(v) from unnest(%s::int8[]) with ordinality w(id, n) "
-                f"join {self._table} r on r.id = w.id order by w.n",
-                [wanted.tolist()],
-                binary=True,
-            ).fetchall()
+        sql = (
+            f"select {self.storage.type}_send(v) from unnest(%s::int8[]) with ordinality w(id, n) "
+            f"join {self._table} r on r.id = w.id order by w.n"
+        )
+        there = self._pool.run(
+            "cannot be read", lambda connection: connection.execute(sql, [wanted.tolist()], binary=True).fetchall()
+        )
         if len(there) != len(wanted):
             raise ArtifactError(f"{self._label} lacks {len(wanted) - len(there)} rows: 'rag verify' says which")
         return self.storage.unpacked([bytes(vector) for (vector,) in there], self.held.generation.dimension)[where]
 
     def bytes(self) -> int:
         """Size of the table and its indexes."""
-        with self._pool.connection("cannot be read") as connection:
-            row = connection.execute("select pg_total_relation_size(%s::regclass)", [self._table]).fetchone()
+        sql = "select pg_total_relation_size(%s::regclass)"
+        row = self._pool.run("cannot be read", lambda connection: connection.execute(sql, [self._table]).fetchone())
         return int(row[0]) if row else 0
 
     def verify(self) -> None:
@@ -158,20 +158,20 @@ class Reader:
         known = {id: (hashes[place].tobytes(), place) for place, id in enumerate(ids) if id >= 0}
         foreign, changed = 0, []
         names = "".join(f", {name}" for name in layout)
-        with self._pool.connection("cannot be read") as connection:
-            connection.execute("set local statement_timeout = 0")
-            with connection.cursor(name="verify", binary=True) as cursor:
-                cursor.itersize = 2000
-                cursor.execute(
-                    f"select id, {self.storage.type}_send(v){names} from {self._table} "
-                    f"where {self.held.generation.visible}"
-                )
-                for id, vector, *values in cursor:
-                    digest, place = known.pop(id, (None, -1))
-                    if digest is None:
-                        foreign += 1
-                    elif row_hash(dict(zip(layout, values, strict=True)), bytes(vector)) != digest:
-                        changed.append(place)
+        sql = f"select id, {self.storage.type}_send(v){names} from {self._table} where {self.held.generation.visible}"
+        with (
+            self.server.connected() as connection,
+            self.server.translated("cannot be read"),
+            connection.transaction(),
+            connection.cursor(name="verify", binary=True) as cursor,
+        ):
+            cursor.itersize = 2000
+            for id, vector, *values in cursor.execute(sql):
+                digest, place = known.pop(id, (None, -1))
+                if digest is None:
+                    foreign += 1
+                elif row_hash(dict(zip(layout, values, strict=True)), bytes(vector)) != digest:
+                    changed.append(place)
         wrong = [
             f"{count} rows {what}"
             for count, what in ((len(known), "are missing"), (foreign, "are not ours"), (len(changed), "were changed"))
@@ -203,58 +203,46 @@ class Reader:
         """How many rows pass a condition, as the server's statistics have it."""
         where = Where(json.loads(key), self.held.layout)
         visible = self.held.generation.visible
-        with self._pool.connection("cannot be asked") as connection:
-            row = connection.execute(
-                f"explain (format json) select 1 from {self._table} where {visible} and ({where.sql})", where.parameters
-            ).fetchone()
+        sql = f"explain (format json) select 1 from {self._table} where {visible} and ({where.sql})"
+        row = self._pool.run("cannot be asked", lambda connection: connection.execute(sql, where.parameters).fetchone())
         assert row is not None
         return int(row[0][0]["Plan"]["Plan Rows"])
 
     def _exact(self, vectors: Vectors, k: int, where: Where | None) -> Lists:
-        return self._asked(_EXACT if len(vectors) >= _SHARED else _EXACT_ALONE, vectors, k, where, ())
+        return self._asked(_EXACT if len(vectors) >= _SHARED else _EXACT_ALONE, vectors, k, where, None)
 
     def _graph(self, vectors: Vectors, k: int, where: Where | None) -> Lists:
         ef = min(_LARGEST_EF, max(self.ef_search, k))
-        settings = (("hnsw.ef_search", str(ef)), ("enable_sort", "off"), ("enable_seqscan", "off"))
-        lists = self._asked(_GRAPH, vectors, k, where, settings)
+        lists = self._asked(_GRAPH, vectors, k, where, None if ef == self.ef_search else ef)
         short = [row for row, (ids, _) in enumerate(lists) if len(ids) < k]
         if short:  # fewer pass than was thought, or they lie far from the query
             for row, again in zip(short, self._exact(vectors[short], k, where), strict=True):
                 lists[row] = again
         return lists
 
-    def _asked(
-        self, statement: str, vectors: Vectors, k: int, where: Where | None, settings: tuple[tuple[str, str], ...]
-    ) -> Lists:
+    def _asked(self, statement: str, vectors: Vectors, k: int, where: Where | None, ef: int | None) -> Lists:
         sql = statement.format(
             table=self._table,
             visible=self.held.generation.visible,
             where="true" if where is None else where.sql,
             type=self.storage.type,
         )
-        queries = QueryVectors(self.storage, vectors)
-        parameters = {**(where.parameters if where else {}), "queries": queries, "k": k}
-        try:
-            rows = self._rows(sql, parameters, settings)
-        except ServerError as error:
-            if not error.lost:
-                raise
-            rows = self._rows(sql, parameters, settings)
+        parameters = {**(where.parameters if where else {}), "queries": QueryVectors(self.storage, vectors), "k": k}
+
+        def read(connection: Connection[Any]) -> list[Any]:
+            if ef is None:
+                return connection.cursor(binary=True).execute(sql, parameters).fetchall()
+            with connection.transaction():
+                connection.execute("select set_config('hnsw.ef_search', %s, true)", [str(ef)])
+                return connection.cursor(binary=True).execute(sql, parameters).fetchall()
+
         lists: Lists = [(np.empty(0, dtype=np.int64), np.empty(0, dtype=np.float32))] * len(vectors)
-        for number, packed in rows:
+        for number, packed in self._pool.run("cannot be searched", read):
             if not 1 <= number <= len(vectors):
                 raise ArtifactError(f"{self._label} answered a query that nobody asked")
             table = np.frombuffer(packed or b"", dtype=_EMPTY.dtype)
             lists[number - 1] = table["id"].astype(np.int64), table["score"].astype(np.float32)
         return lists
-
-    def _rows(self, sql: str, parameters: Any, settings: tuple[tuple[str, str], ...]) -> list[Any]:
-        with self._pool.connection("cannot be searched") as connection, connection.pipeline():
-            for setting in settings:
-                connection.execute("select set_config(%s, %s, true)", setting)
-            cursor = connection.cursor(binary=True)
-            cursor.execute(sql, parameters)
-            return cursor.fetchall()
 
     def _check_all_there(self, lists: Lists, k: int, condition: Condition | None) -> None:
         wanted = min(k, self.held.generation.rows)
@@ -290,10 +278,19 @@ class _Configured:
     def __init__(self, reader: Reader) -> None:
         self.server, self.name, self.held = reader.server, reader.name, reader.held.generation
         self.type = reader.storage.type
+        self.settings = {
+            "hnsw.iterative_scan": "relaxed_order",
+            "hnsw.ef_search": str(reader.ef_search),
+            # Where the graph is asked, nothing else is to answer; and what compares all rows has no other way anyway.
+            "enable_sort": "off",
+            "enable_seqscan": "off",
+            "jit": "off",
+            "plan_cache_mode": "force_custom_plan",
+        }
 
     def __call__(self, connection: Connection[Any]) -> None:
         check_open(connection, self.server, self.name, self.held)
-        for name, value in (("hnsw.iterative_scan", "relaxed_order"), ("jit", "off")):
+        for name, value in self.settings.items():
             connection.execute("select set_config(%s, %s, false)", [name, value])
         row = connection.execute("show hnsw.iterative_scan").fetchone()
         if row != ("relaxed_order",):  # a wrong value is a warning there, and gives short lists

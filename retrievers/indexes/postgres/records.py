@@ -28,8 +28,11 @@ FORMAT = 1
 LIVING = 2**31 - 1
 """``died`` of rows that are there still."""
 
-_READERS, _WRITERS = 0x7261_6701, 0x7261_6702
-"""Classes of advisory locks."""
+_WRITERS = 0x7261_6702
+"""Class of the advisory locks of writers."""
+
+_READERS = "hashint8(to_regclass(%s)::oid::int8)"
+"""Class of those of readers, of the table of the generations; they are numbered as these are."""
 
 _CREATE = """
 create table if not exists {records} (
@@ -140,7 +143,7 @@ def record(
         [name.own, base, generation, FORMAT, rows, next_id, dimension, digest],
     ).fetchone()
     assert row is not None
-    connection.execute("select pg_advisory_lock_shared(%s, %s)", [_READERS, row[0]])
+    connection.execute(f"select pg_advisory_lock_shared({_READERS}, %s)", [name.records, row[0]])
     return Generation(row[0], base, generation, rows, next_id, dimension, digest)
 
 
@@ -150,7 +153,7 @@ def check_open(connection: Connection[Any], server: Server, name: Name, known: G
     Raises:
         ArtifactError: It is not there any more, or is another's, or of a newer format.
     """
-    connection.execute("select pg_advisory_lock_shared(%s, %s)", [_READERS, known.key])
+    connection.execute(f"select pg_advisory_lock_shared({_READERS}, %s)", [name.records, known.key])
     there = connection.execute("select to_regclass(%s), to_regclass(%s)", [name.records, name.base(known.base)])
     records, table = there.fetchone() or (None, None)
     row = None
@@ -173,9 +176,9 @@ def check_open(connection: Connection[Any], server: Server, name: Name, known: G
         raise ArtifactError(f"{what} is gone, though its record is there: index again")
 
 
-def is_idle(connection: Connection[Any], key: int) -> bool:
+def is_idle(connection: Connection[Any], name: Name, key: int) -> bool:
     """Whether nobody has a generation open. Nobody opens it until the transaction ends, if so."""
-    row = connection.execute("select pg_try_advisory_xact_lock(%s, %s)", [_READERS, key]).fetchone()
+    row = connection.execute(f"select pg_try_advisory_xact_lock({_READERS}, %s)", [name.records, key]).fetchone()
     return bool(row and row[0])
 
 
@@ -208,7 +211,7 @@ def clean(connection: Connection[Any], name: Name, hours: float, *, but: int | N
     if not unneeded:
         return
     with connection.transaction():
-        gone = [(key, base) for key, base in unneeded if is_idle(connection, key)]
+        gone = [(key, base) for key, base in unneeded if is_idle(connection, name, key)]
         keys = [key for key, _ in gone]
         connection.execute(f"delete from {name.records} where key = any(%s)", [keys])
         for base in sorted({base for _, base in gone}):

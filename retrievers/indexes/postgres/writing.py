@@ -187,7 +187,7 @@ class Writer:
             [self.name.own, own.base, own.generation],
         ).fetchall()
         table = self.name.base(own.base)
-        if any(in_use for _, in_use in later) or not all(is_idle(connection, key) for key, _ in later):
+        if any(in_use for _, in_use in later) or not all(is_idle(connection, self.name, key) for key, _ in later):
             logger.warning(
                 "another folder, or a process, has a later generation of %s: its rows are copied to a table of their "
                 "own",

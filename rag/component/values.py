@@ -23,8 +23,8 @@ class Expanded(str):
         made.written = written
         return made
 
-    def __getnewargs__(self) -> tuple[str, str]:
-        return str(self), self.written
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Expanded, (str(self), self.written)
 
 
 class Unexpanded(str):

@@ -48,6 +48,7 @@ def forgotten(pipe, postgres) -> None:
     """Close what a pipeline has open, as the end of its process does; the server hears of it a moment later."""
     reader = pipe.retriever.index._fitted()
     reader.close()
+    gc.collect()
     mine = "classid::int8 = mod(hashint8('rag_generations'::regclass::oid::int8)::int8 + 4294967296, 4294967296)"
     for _ in range(200):
         if not in_schema(postgres, f"select 1 from pg_locks where {mine} and objid = {reader.held.generation.key}"):

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import pickle
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 
 from rag import LSA, ConfigError, DataError, Document, Pipeline
 from rag.retrievers import HNSW, IVFPQ, Auto, Dense, Flat, PgVector, Sharded
+from rag.retrievers.indexes import sharded
 from rag.store import spill
 
 VECTORS = np.random.default_rng(0).normal(size=(1000, 16)).astype(np.float32)
@@ -36,7 +38,10 @@ def test_exact_parts_give_what_one_index_gives(shards):
     assert np.array_equal(several.reconstruct(keys), VECTORS[keys])
 
 
-def test_built_by_processes_it_is_the_same():
+@pytest.mark.parametrize("real", [False, pytest.param(True, marks=pytest.mark.slow)])
+def test_built_by_processes_it_is_the_same(monkeypatch, real):
+    if not real:
+        monkeypatch.setattr(sharded, "ProcessPoolExecutor", lambda n, mp_context: ThreadPoolExecutor(n))
     here, there = built(Sharded(shards=2)), built(Sharded(shards=2, processes=2))
     assert there.fingerprint == here.fingerprint
     assert np.array_equal(there.search(QUERIES, 20)[0], here.search(QUERIES, 20)[0])

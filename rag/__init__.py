@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from rag.embedders.base import Embedder
     from rag.embedders.langchain import LangChainEmbedder
     from rag.embedders.lsa import LSA
+    from rag.embedders.multi_vector import MultiVectorEmbedder
+    from rag.embedders.muvera import MUVERA
     from rag.embedders.sentence_transformer import SentenceTransformerEmbedder
     from rag.errors import (
         ArtifactError,
@@ -80,6 +82,8 @@ _MODULES = {
     "LSA": "rag.embedders.lsa",
     "LangChainEmbedder": "rag.embedders.langchain",
     "Ledger": "rag.costs",
+    "MUVERA": "rag.embedders.muvera",
+    "MultiVectorEmbedder": "rag.embedders.multi_vector",
     "MarkdownChunker": "rag.corpus.chunkers.markdown",
     "MissingExtraError": "rag.errors",
     "ModelError": "rag.errors",
@@ -115,6 +119,7 @@ _MODULES = {
 
 __all__ = [
     "LSA",
+    "MUVERA",
     "Adapted",
     "Answer",
     "ArtifactError",
@@ -141,6 +146,7 @@ __all__ = [
     "MarkdownChunker",
     "MissingExtraError",
     "ModelError",
+    "MultiVectorEmbedder",
     "NoChunker",
     "NotFittedError",
     "Passages",

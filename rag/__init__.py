@@ -38,6 +38,7 @@ if TYPE_CHECKING:
         ModelError,
         NotFittedError,
         RagError,
+        ServerError,
     )
     from rag.filters.base import Filter
     from rag.filters.conformal import Conformal
@@ -96,6 +97,7 @@ _MODULES = {
     "QueryBatch": "rag.batch",
     "QueryEncoder": "rag.queries.base",
     "RagError": "rag.errors",
+    "ServerError": "rag.errors",
     "RecursiveChunker": "rag.corpus.chunkers.recursive",
     "Retriever": "rag.stage",
     "Runtime": "rag.component",
@@ -163,6 +165,7 @@ __all__ = [
     "SearchResult",
     "SentenceChunker",
     "SentenceTransformerEmbedder",
+    "ServerError",
     "SizedChunker",
     "Source",
     "Span",

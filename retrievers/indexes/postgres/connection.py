@@ -10,7 +10,7 @@ import threading
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from rag.config import has_credentials, revealed
@@ -250,7 +250,7 @@ class Pool:
                         max_size=self.size,
                         timeout=self.server.timeout,
                         reconnect_timeout=self.server.timeout,
-                        configure=self._prepare,
+                        configure=partial(_prepare, self.server, self._configure),
                         open=True,
                         name="rag",
                     )
@@ -259,12 +259,12 @@ class Pool:
                 self._pool = os.getpid(), pool
             return self._pool[1]
 
-    def _prepare(self, connection: Connection[Any]) -> None:
-        self.server.check(connection)
-        connection.execute(
-            "select set_config('statement_timeout', %s, false)", [f"{int(self.server.timeout * 1000)}ms"]
-        )
-        self._configure(connection)
+
+def _prepare(server: Server, configure: Callable[[Connection[Any]], None], connection: Connection[Any]) -> None:
+    """Make a new connection one of a pool. Knows nothing of the pool, which could not be forgotten otherwise."""
+    server.check(connection)
+    connection.execute("select set_config('statement_timeout', %s, false)", [f"{int(server.timeout * 1000)}ms"])
+    configure(connection)
 
 
 def _close(process: int, pool: ConnectionPool[Any]) -> None:

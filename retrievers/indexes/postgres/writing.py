@@ -216,6 +216,8 @@ class Writer:
         )
         # Where a row fits a page, its vector stays in it: one that lies outside is fetched for each comparison.
         connection.execute(f"alter table {table} alter column v set storage main")
+        # Room for a row that dies in its own page: its vector need not be put into the graph again.
+        connection.execute(f"alter table {table} set (fillfactor = 80)")
         self._comment(connection, table, layout, layout.flat())
 
     def _comment(self, connection: Connection[Any], table: str, layout: Layout, names: Iterable[str]) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 from rag.candidates import Vectors
 from rag.errors import ConfigError
 from rag.retrievers.indexes.subset import Subset
-from rag.store.spill import released
+from rag.store.spill import blocks
 
 __all__ = ["clusters_for", "probe_cost", "probe_parameters", "repeated", "sampled", "trained_quietly"]
 
@@ -51,9 +51,13 @@ def sampled(vectors: Vectors, n_clusters: int) -> Vectors:
     if len(vectors) <= n:
         return vectors
     rows = np.sort(np.random.default_rng(0).choice(len(vectors), n, replace=False))
-    chosen = vectors[rows]
-    released(vectors)
-    return chosen
+    # By blocks: rows from all over a mapped table would bring all of it into memory.
+    return np.concatenate(
+        [
+            block[rows[slice(*np.searchsorted(rows, (first, first + len(block))))] - first]
+            for first, block in blocks(vectors)
+        ]
+    )
 
 
 def repeated(vectors: Vectors, least: int) -> Vectors:

@@ -111,6 +111,7 @@ def test_a_reader_keeps_its_generation_and_others_go_when_nobody_needs_them(data
         writer.add([Document("newer", "blue blue 8")])
     generations = in_schema(postgres, "select generation, saved, released is null from rag_generations order by 1")
     assert generations == [(3, True, False), (4, True, True)]  # the one before was open while this was written
+    forgotten(writer, postgres)
     saved(database, tmp_path / "a", DOCUMENTS[:50], keep_hours=0)  # everything anew
     saved(database, tmp_path / "a", DOCUMENTS[:60], keep_hours=0)
     assert tables(postgres) == ["papers_2", "papers_3"]

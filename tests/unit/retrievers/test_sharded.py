@@ -10,7 +10,7 @@ import pytest
 
 from rag import LSA, ConfigError, DataError, Document, Pipeline
 from rag.retrievers import HNSW, IVFPQ, Auto, Dense, Flat, PgVector, Sharded
-from rag.retrievers.indexes import sharded
+from rag.retrievers.indexes import clusters, sharded
 from rag.store import spill
 
 VECTORS = np.random.default_rng(0).normal(size=(1000, 16)).astype(np.float32)
@@ -117,3 +117,14 @@ def test_a_pipeline_over_a_mapped_table_is_the_same(monkeypatch):
         )
     one, other = ([(hit.document.id, hit.score) for hit in pipe.search("thing 3 of 5", top_k=20)] for pipe in pipes)
     assert other == one
+
+
+def test_training_looks_at_a_sample_of_a_large_table(monkeypatch):
+    monkeypatch.setattr(clusters, "_TRAINED", 100)
+    monkeypatch.setattr(clusters, "_SAMPLE_PER_CLUSTER", 10)
+    monkeypatch.setattr(spill, "_BLOCK", 4000)
+    chosen = clusters.sampled(VECTORS, 30)
+    assert chosen.shape == (300, 16)
+    assert len(np.unique(chosen, axis=0)) == 300
+    assert set(map(bytes, chosen)) <= set(map(bytes, VECTORS))
+    assert clusters.sampled(VECTORS, 100) is VECTORS

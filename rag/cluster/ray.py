@@ -47,6 +47,7 @@ class Ray(Execution):
         self.address = address
         self.workers = workers
         self._actors: dict[str, list[Any]] = {}
+        self._there: set[int] = set()
         self._ray: Any = None
 
     def __enter__(self) -> Self:
@@ -62,46 +63,52 @@ class Ray(Execution):
                 with contextlib.suppress(Exception):
                     self._ray.kill(actor)
             self._ray.shutdown()
-        self._actors, self._ray = {}, None
+        self._actors, self._there, self._ray = {}, set(), None
 
     def done(self, component: Component, calls: Sequence[Call]) -> Iterator[tuple[int, Any]]:
         ray = self._connected()
         actors = self._actors_of(component)
         waiting = deque(range(len(calls)))
         attempts = [0] * len(calls)
-        idle = deque(actors)
-        busy: dict[Any, tuple[int | None, Any]] = {}  # None: whether a worker that was lost is back
+        # Blocks go only to workers that have answered: one that finds no core, or whose machine is gone, gets none.
+        idle = deque(sorted(self._there))
+        busy: dict[Any, tuple[int, int | None]] = {
+            actor.ready.remote(): (place, None) for place, actor in enumerate(actors) if place not in self._there
+        }
         left = len(calls)
         while left:
             while waiting and idle:
-                number, actor = waiting.popleft(), idle.popleft()
+                number, place = waiting.popleft(), idle.popleft()
                 method, arguments = calls[number]
-                busy[getattr(actor, method).remote(*arguments)] = number, actor
+                busy[getattr(actors[place], method).remote(*arguments)] = place, number
             ready, _ = ray.wait(list(busy), num_returns=1, timeout=_SECONDS)
             if not ready:
                 raise ServerError(f"{self}: no worker has answered for {_SECONDS:g} s")
-            number_, actor = busy.pop(ready[0])
+            place, done = busy.pop(ready[0])
             try:
                 value = ray.get(ready[0])
             except ray.exceptions.RayTaskError as error:
                 raise ServerError(f"{self}: {component.spec.label} failed on a worker: {_reason(error)}") from None
             except ray.exceptions.RayError as error:  # the worker, or its machine, is gone
-                if number_ is not None:
-                    attempts[number_] += 1
-                    if attempts[number_] >= _ATTEMPTS:
-                        raise ServerError(
-                            f"{self}: a block of {component.spec.label} failed {_ATTEMPTS} times: {_reason(error)}"
-                        ) from None
-                    logger.warning("a worker of %s was lost, its block is given to another", component.spec.label)
-                    waiting.appendleft(number_)
-                    busy[actor.ready.remote()] = None, actor
-                elif not busy and not idle:
-                    raise ServerError(f"{self}: no worker is left: {_reason(error)}") from None
+                self._there.discard(place)
+                if done is None:
+                    if not busy and not idle:
+                        raise ServerError(f"{self}: no worker is left: {_reason(error)}") from None
+                    continue
+                attempts[done] += 1
+                if attempts[done] >= _ATTEMPTS:
+                    raise ServerError(
+                        f"{self}: a block of {component.spec.label} failed {_ATTEMPTS} times: {_reason(error)}"
+                    ) from None
+                logger.warning("a worker of %s was lost, its block is given to another", component.spec.label)
+                waiting.appendleft(done)
+                busy[actors[place].ready.remote()] = place, None
                 continue
-            idle.append(actor)
-            if number_ is not None:
+            self._there.add(place)
+            idle.append(place)
+            if done is not None:
                 left -= 1
-                yield number_, value
+                yield done, value
 
     def __str__(self) -> str:
         return f"Ray at {self.address}"
@@ -150,6 +157,7 @@ class Ray(Execution):
             for others in self._actors.values():  # they hold the cores
                 for other in others:
                     ray.kill(other)
+            self._there = set()
             self._actors = {key: [actor.remote(component.kind, component.spec.to_config()) for _ in range(n)]}
         return self._actors[key]
 

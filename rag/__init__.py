@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from rag.embedders.lsa import LSA
     from rag.embedders.multi_vector import MultiVectorEmbedder
     from rag.embedders.muvera import MUVERA
+    from rag.embedders.reduced import Reduced
     from rag.embedders.sentence_transformer import SentenceTransformerEmbedder
     from rag.errors import (
         ArtifactError,
@@ -99,6 +100,7 @@ _MODULES = {
     "RagError": "rag.errors",
     "ServerError": "rag.errors",
     "RecursiveChunker": "rag.corpus.chunkers.recursive",
+    "Reduced": "rag.embedders.reduced",
     "Retriever": "rag.stage",
     "Runtime": "rag.component",
     "ScoreAdapter": "rag.filters.score_adapter",
@@ -159,6 +161,7 @@ __all__ = [
     "QueryEncoder",
     "RagError",
     "RecursiveChunker",
+    "Reduced",
     "Retriever",
     "Runtime",
     "ScoreAdapter",

@@ -1,8 +1,9 @@
-"""Watching a search batch by batch: what every stage left, lost and spent."""
+"""Observe a search batch by batch: candidates left, documents lost and costs at every stage."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from rag.candidates import Candidates
 from rag.costs import Ledger
@@ -11,41 +12,44 @@ from rag.eval.diagnostics.attribution import Attribution
 from rag.eval.diagnostics.cuts import Cuts
 from rag.eval.diagnostics.filtering import filter_logs
 from rag.eval.diagnostics.stage_tops import StageTops
+from rag.eval.diagnostics.stage_values import StageValues
 from rag.eval.searching import SearchedBatch
 from rag.pipeline import Pipeline
 
 __all__ = ["SHOWN", "Observer"]
 
 SHOWN = 10
-"""Documents per query that an evaluation keeps as objects."""
+"""Number of documents per query that an evaluation keeps as objects."""
 
 
 class Observer:
-    """Looks at batches that went through a pipeline with a trace.
+    """Collects diagnostics from batches that went through a pipeline with a trace.
 
     Args:
         pipeline: The fitted pipeline.
         qrels: Judgments of the queries.
+        headline: Parsed; the measure that stages are told apart by.
     """
 
-    def __init__(self, pipeline: Pipeline, qrels: Qrels) -> None:
+    def __init__(self, pipeline: Pipeline, qrels: Qrels, headline: Any) -> None:
         self.pipeline = pipeline
         self.qrels = qrels
         self.ledger = Ledger()
         self.filters = filter_logs(pipeline)
         self.cuts = Cuts(pipeline)
         self.attribution = Attribution(pipeline.step_names)
+        self.values = StageValues(pipeline.step_names, headline)
         self.tops = StageTops(pipeline.step_names, SHOWN)
         self._n_queries = 0
         self._n_candidates: dict[str, int] = {}
 
     def add(self, searched: SearchedBatch) -> None:
-        """Look at a batch."""
+        """Add a batch."""
         batch, trace = searched.batch, searched.batch.trace or {}
         self.ledger.add(batch.ledger)
         for log in self.filters:
             log.add(batch, self.pipeline, self.qrels, searched.ignored)
-        if not self._n_queries:  # the parts of a retriever are known once they were asked
+        if not self._n_queries:  # a retriever's parts are only known after a search
             self.attribution.lists = self.tops.stages = _lists(trace, self.pipeline.step_names)
         self._n_queries += len(batch)
         for name, table in trace.items():
@@ -54,6 +58,7 @@ class Observer:
         tables = {name: searched.counted(trace.get(name, empty)) for name in self.tops.stages}
         passed = self.cuts.passed(batch)
         self.attribution.add(searched.queries, tables, self.pipeline.corpus, self.qrels, searched.ignored, passed)
+        self.values.add(searched.queries, tables, self.pipeline.corpus, self.qrels)
         self.tops.add(tables)
 
     def candidates_after(self, stage: str) -> float:
@@ -62,5 +67,5 @@ class Observer:
 
 
 def _lists(trace: Mapping[str, Candidates], steps: Sequence[str]) -> list[str]:
-    """The steps and their parts, such as ``retriever.0 bm25``, each part before its step, as they were recorded."""
+    """Names of the recorded steps and their parts, such as ``retriever.0 bm25``, each part before its step."""
     return [name for name in trace if name in steps or name.startswith(tuple(f"{step}." for step in steps))]

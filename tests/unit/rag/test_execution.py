@@ -11,7 +11,7 @@ from rag import LSA, ConfigError, Document, Pipeline, SentenceTransformerEmbedde
 from rag.cli.execution import executed_on
 from rag.cluster import Ray, Work
 from rag.errors import ServerError
-from rag.execution import Execution, executed_elsewhere
+from rag.execution import Execution, embed_documents, executed_elsewhere
 from rag.rerankers import CrossEncoderScorer, Rerank
 from rag.retrievers import BM25, Dense
 from tests.tiny_models import cross_encoder, encoder, words_of
@@ -82,4 +82,10 @@ def test_places_that_are_none():
         Ray(workers=0)
     with executed_on("local"):
         assert executed_elsewhere(SentenceTransformerEmbedder("x")) is None
-    assert issubclass(ServerError, Exception)
+    for address, kind, message in [
+        ("127.0.0.1:1", ServerError, "Ray at 127.0.0.1:1: cannot be reached: Connection refused"),
+        ("ray://127.0.0.1:1", ServerError, "Ray at ray://127.0.0.1:1: cannot be reached: Connection refused"),
+        ("ray://moon", ConfigError, "address: must be local, HOST:PORT or ray://HOST:PORT, got 'ray://moon'"),
+    ]:
+        with Ray(address) as ray, ray.used(), pytest.raises(kind, match=message):
+            embed_documents(SentenceTransformerEmbedder("x"), ["a"])

@@ -135,6 +135,18 @@ class Candidates:
         """The best ``k`` of every query."""
         return Candidates(self.documents[:, :k], self.scores[:, :k], self.passages[:, :k])
 
+    def cut(self, counts: Sequence[int]) -> Candidates:
+        """The best few of every query, for each as many as its count says."""
+        wide = self.head(max(counts, default=0))
+        beyond = np.arange(wide.documents.shape[1]) >= np.asarray(counts, dtype=np.int64)[:, None]
+        if not beyond.any():
+            return wide
+        return Candidates(
+            np.where(beyond, PADDING, wide.documents),
+            np.where(beyond, np.float32(-np.inf), wide.scores),
+            np.where(beyond, PADDING, wide.passages),
+        )
+
     def filled(self, width: int, score: float) -> Candidates:
         """Rows made ``width`` long by documents that do not exist, all of this score: how a list looks to whoever
         scales scores, where documents that are not in it are known to have that score. Not to be returned.

@@ -45,7 +45,7 @@ from rag.eval.metrics import (
     StepCosts,
 )
 from rag.eval.result import Evaluation
-from rag.eval.runs.provenance import documents_fingerprint, machine, queries_fingerprint, versions
+from rag.eval.runs.provenance import documents_fingerprint, machine, models_of, queries_fingerprint, versions
 from rag.eval.runs.ranking import as_run
 from rag.eval.searching import search_split
 from rag.learning.training import Training
@@ -355,6 +355,7 @@ def _describe(
         queries_fingerprint=queries_fingerprint(split),
         versions=versions(),
         machine=machine(),
+        models=models_of(pipeline),
         seed=request.seed,
         ignore_identical_ids=request.ignore_identical_ids,
         **called(calls, request.max_failed),

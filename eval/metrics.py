@@ -196,6 +196,7 @@ class Metrics(_Entry):
     queries_fingerprint: str = ""
     versions: Mapping[str, str]
     machine: str = ""
+    models: Mapping[str, Sequence[str]] = {}
     seed: int
     ignore_identical_ids: bool = False
     calls: Sequence[Mapping[str, Any]] = ()

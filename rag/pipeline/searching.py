@@ -27,6 +27,7 @@ from rag.tracing import names
 from rag.types import Answer, IndexedDocument, Query, SearchResult
 
 if TYPE_CHECKING:
+    from rag.embedders.recent import RecentVectors
     from rag.langchain import PipelineRetriever
 
 __all__ = ["SearchablePipeline"]
@@ -42,6 +43,9 @@ class SearchablePipeline(PipelineBase):
 
     _said: set[str]
     """Remarks that were logged."""
+
+    _recent: RecentVectors
+    """Vectors of the questions that were asked last."""
 
     @overload
     def search(  # type: ignore[overload-overlap]  # a str is a sequence of str
@@ -123,6 +127,7 @@ class SearchablePipeline(PipelineBase):
         """
         about = {names.OPERATION: "retrieval", names.TOP_K: max(filter(None, top_k), default=None)}
         with tracing.span("retrieval", "RETRIEVER", about) as span:
+            batch.recent = self._recent if batch.recent is None else batch.recent
             results = self._answered(batch, top_k)
             span.costs(batch.ledger.total if tracing.is_on() else None)
             span.found(results)

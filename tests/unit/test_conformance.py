@@ -38,6 +38,7 @@ from rag import (
     Threshold,
     Training,
 )
+from rag.embedders.static import Static
 from rag.eval.datasets.file import DatasetFile
 from rag.eval.datasets.tables.corpus import CorpusTable
 from rag.eval.datasets.tables.qrels import QrelsTable
@@ -69,6 +70,7 @@ from rag.rerankers import (
     MMR,
     AnchorQueryFactors,
     CallableScorer,
+    Cascade,
     CrossEncoderScorer,
     EmbeddingFactors,
     FacilityLocation,
@@ -231,6 +233,11 @@ class TestLangChainEmbedder(EmbedderConformance):
 class TestSentenceTransformerEmbedder(EmbedderConformance):
     def make(self):
         return SentenceTransformerEmbedder(MINILM, precision="float32", max_length=64, batch_size=4, device="cpu")
+
+
+class TestStatic(EmbedderConformance):
+    def make(self):
+        return Static(embedder=LSA(stop_words=False, dim=8), dim=4)
 
 
 class TestReduced(EmbedderConformance):
@@ -675,6 +682,11 @@ class TestCallableScorer(ComponentConformance):
 
     def make(self):
         return CallableScorer(common_words, name="common words")
+
+
+class TestCascade(ComponentConformance):
+    def make(self):
+        return Cascade(first=MaxSim(embedder=MODEL), second=CrossEncoderScorer(MINILM), keep=3)
 
 
 class TestCrossEncoderScorer(ComponentConformance):

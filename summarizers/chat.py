@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import AbstractContextManager
 from contextvars import copy_context
+from functools import partial
 from itertools import islice
 from socket import gaierror
 from threading import Event
@@ -145,8 +146,8 @@ class ChatSummarizer(Summarizer):
                     # Submit at most `concurrency` requests at a time, so that an error stops the run at once. Spans go
                     # below the caller's.
                     for index, source in islice(todo, self.concurrency - len(under_way)):
-                        task = (self._ask, model, source, limiter, stop, reached, pause)
-                        under_way[threads.submit(copy_context().run, *task)] = index
+                        ask = partial(self._ask, model, source, limiter, stop, reached, pause)
+                        under_way[threads.submit(copy_context().run, ask)] = index
                     if not under_way:
                         return
                     done, _ = wait(under_way, return_when=FIRST_COMPLETED)

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
         ModelError,
         NotFittedError,
         RagError,
+        ServerError,
     )
     from rag.filters.base import Filter
     from rag.filters.conformal import Conformal
@@ -97,6 +98,7 @@ _MODULES = {
     "QueryBatch": "rag.batch",
     "QueryEncoder": "rag.queries.base",
     "RagError": "rag.errors",
+    "ServerError": "rag.errors",
     "RecursiveChunker": "rag.corpus.chunkers.recursive",
     "Reduced": "rag.embedders.reduced",
     "Retriever": "rag.stage",
@@ -166,6 +168,7 @@ __all__ = [
     "SearchResult",
     "SentenceChunker",
     "SentenceTransformerEmbedder",
+    "ServerError",
     "SizedChunker",
     "Source",
     "Span",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -12,7 +13,7 @@ import numpy as np
 
 from rag import tracing
 from rag.candidates import Candidates, Ints, Vectors
-from rag.conditions import condition_key
+from rag.conditions import Condition, condition_key
 from rag.costs import Ledger
 from rag.embedders.base import TokenVectors
 from rag.embedders.cache import embed_query_texts
@@ -223,6 +224,21 @@ class QueryBatch:
         """
         return self.remember("groups", str(id(passages)), lambda: self._groups(passages))
 
+    def conditions(self) -> list[tuple[Ints | slice, Condition | None]]:
+        """The queries by their filter, for whatever holds the documents' fields itself: rows, or a slice of all, and
+        the condition of plain values, None for no filter.
+
+        Raises:
+            ConfigError: A filter is no condition.
+        """
+        rows: dict[str, list[int]] = {}
+        for row, query in enumerate(self.queries):
+            rows.setdefault("" if query.filter is None else condition_key(query.filter), []).append(row)
+        return [
+            (slice(None) if len(rows) == 1 else np.array(members), json.loads(key) if key else None)
+            for key, members in rows.items()
+        ]
+
     def with_queries(
         self, queries: Sequence[Query], vectors: Callable[[Embedder], Vectors] | None = None
     ) -> QueryBatch:
@@ -318,18 +334,14 @@ class QueryBatch:
         return bool(self._uncacheable)
 
     def _groups(self, passages: Passages) -> list[Group]:
-        rows: dict[str, list[int]] = {}
-        for row, query in enumerate(self.queries):
-            rows.setdefault("" if query.filter is None else condition_key(query.filter), []).append(row)
         groups = []
-        for members in rows.values():
-            condition = self.queries[members[0]].filter
+        for rows, condition in self.conditions():
             if condition is None:
                 allowed: Ints | slice | None = passages.findable
             else:
                 mask = passages.corpus.fields.mask(condition)
                 allowed = passages.where(mask if passages.alive is None else mask & passages.alive)
-            groups.append(Group(slice(None) if len(rows) == 1 else np.array(members), allowed))
+            groups.append(Group(rows, allowed))
         return groups
 
     def _embed(self, embedder: Embedder) -> Vectors:

@@ -52,8 +52,8 @@ def judge(
 
     with progress(f"reading the dataset {source}", None):
         dataset = load_dataset(source)
-    known = {query.id for query in dataset.split(split).queries} | set(dataset.corpus.ids())
-    read = [read_trec(one / "run.trec" if one.is_dir() else one, literal_ids=known) for one in runs]
+    ids = {query.id for query in dataset.split(split).queries} | set(dataset.corpus.ids())
+    read = [read_trec(run / "run.trec" if run.is_dir() else run, literal_ids=ids) for run in runs]
     kept = Judgments(judgments, dataset.split(split).qrels)
     tasks = pooled(dataset, split, read, depth=depth, judged=None if again else kept.of, seed=seed)
     n_documents = sum(len(task.documents) for task in tasks)

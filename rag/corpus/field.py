@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Collection, Mapping
 from typing import Any, Literal, NamedTuple
@@ -12,16 +11,12 @@ import numpy.typing as npt
 
 from rag.candidates import Bools, Ints
 from rag.conditions import Mask
+from rag.corpus.field_kinds import KINDS, FieldKinds, Kind
 from rag.corpus.nearest import nearest
 from rag.errors import DataError
-from rag.metadata import date_of, instant
+from rag.metadata import date_of
 
-__all__ = ["Field", "FieldSummary", "Kind"]
-
-Kind = Literal["numbers", "texts", "truth values", "dates"]
-_KINDS: tuple[Kind, ...] = ("numbers", "texts", "truth values", "dates")
-
-_PART_OF_A_DATE = re.compile(r"\d{4}(-\d\d)?", re.ASCII)
+__all__ = ["Field", "FieldSummary", "Kind", "is_exact"]
 
 
 class FieldSummary(NamedTuple):
@@ -38,7 +33,7 @@ class FieldSummary(NamedTuple):
     bounds: tuple[Any, Any] | None
 
 
-class Field:
+class Field(FieldKinds):
     """The values of one field, each with the document it is of.
 
     Args:
@@ -58,16 +53,14 @@ class Field:
         others: list[int],
         known: Collection[str] = (),
     ) -> None:
-        self.name = name
         self.n_documents = n_documents
-        pairs = {kind: columns.get(kind, []) for kind in _KINDS}
-        exact = all(_is_exact(value) for _, value in pairs["numbers"])
+        pairs = {kind: columns.get(kind, []) for kind in KINDS}
+        exact = all(is_exact(value) for _, value in pairs["numbers"])
         types = (np.float64 if exact else object, np.dtypes.StringDType(), np.bool_, np.int64)
-        self._columns = {kind: _sorted(pairs[kind], dtype) for kind, dtype in zip(_KINDS, types, strict=True)}
+        self._columns = {kind: _sorted(pairs[kind], dtype) for kind, dtype in zip(KINDS, types, strict=True)}
         only_dates = 0 < len(pairs["texts"]) == len(pairs["dates"])
-        held = {kind for kind in _KINDS if pairs[kind] and not (kind == "texts" and only_dates)}
-        self.kinds = [kind for kind in _KINDS if kind in held or kind in known]
-        """What it holds, or held: ``numbers``, ``texts``, ``truth values``, ``dates``."""
+        held = {kind for kind in KINDS if pairs[kind] and not (kind == "texts" and only_dates)}
+        super().__init__(name, {*held, *known})
         self.present = np.zeros(n_documents, dtype=bool)
         for documents, _ in self._columns.values():
             self.present[documents] = True
@@ -140,8 +133,7 @@ class Field:
         documents, values = self._columns[kind]
         if self.kinds != [kind] or len(np.unique(documents)) < len(documents):
             raise DataError(
-                f"cannot sort by '{self.name}': it must be one number a document, or one date, and holds "
-                f"{self._holds()}"
+                f"cannot sort by '{self.name}': it must be one number a document, or one date, and holds {self.holds()}"
             )
         key = np.full(self.n_documents, np.inf)
         key[documents] = np.arange(len(values))
@@ -188,48 +180,25 @@ class Field:
 
     def nearest(self, value: Any) -> Any:
         """The value of the same kind that is most like this one; None for none."""
-        kind = self._kind(value)
+        kind = self.kind_of(value)
         return nearest(value, self._columns["texts" if kind == "dates" else kind][1])
 
     def _with(self, value: Any) -> Ints:
         documents, values, value = self._column(value)
         return documents[_place(values, value, "left") : _place(values, value, "right")]
 
-    def _kind(self, value: Any) -> Kind:
-        if isinstance(value, bool):
-            return "truth values"
-        if not isinstance(value, str):
-            return "numbers"
-        return "dates" if "dates" in self.kinds and instant(value) is not None else "texts"
-
     def _column(self, value: Any, *, order: bool = False) -> tuple[Ints, npt.NDArray[Any], Any]:
         """Documents and values to compare a value with, and the value as they are."""
-        kind = self._kind(value)
-        if order and kind == "texts" and self.kinds == ["dates"] and _PART_OF_A_DATE.fullmatch(value):
-            kind, value = "dates", value + "-01-01"[3 * (len(value) > 4) :]
-        allowed = self.kinds if order or "dates" not in self.kinds else [*self.kinds, "texts"]
-        if kind not in allowed:
-            hint = ": write it as 2024-01-31 or 2024-01-31T20:00:00+01:00" if "dates" in self.kinds else ""
-            raise DataError(
-                f"filter: the field '{self.name}' holds {self._holds()}, it cannot be compared with {value!r}{hint}"
-            )
+        kind, value = self.compared(value, order=order)
         documents, values = self._columns[kind]
-        if kind == "dates":
-            return documents, values, instant(value)
-        return documents, values if isinstance(value, str) or _is_exact(value) else values.astype(object), value
+        return documents, values if isinstance(value, str) or is_exact(value) else values.astype(object), value
 
     def _texts(self, wanted: str) -> tuple[Ints, npt.NDArray[Any]]:
-        if "texts" not in self.kinds and "dates" not in self.kinds:
-            raise DataError(
-                f"filter: the field '{self.name}' holds {self._holds()}, it has no texts to look for {wanted!r} in"
-            )
+        self.check_texts(wanted)
         return self._columns["texts"]
 
-    def _holds(self) -> str:
-        return " and ".join(self.kinds) or "nothing that can be compared"
 
-
-def _is_exact(number: Any) -> bool:
+def is_exact(number: Any) -> bool:
     """Whether float64 has this very number: ids and nanoseconds may be too large, and are compared as Python does."""
     return isinstance(number, float) or -(1 << 53) <= number <= 1 << 53
 

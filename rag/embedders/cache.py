@@ -95,7 +95,7 @@ def embed_query_texts(
     def embed(positions: Sequence[int]) -> Vectors:
         asked = [texts[position] for position in positions]
         model = embedder.spec.arguments.get("model")
-        about = {names.OPERATION: "embeddings", names.MODEL: str(model or embedder.type), names.N_TEXTS: len(positions)}
+        about = {names.OPERATION: "embeddings", names.MODEL: str(model or embedder.type), names.N_TEXTS: len(asked)}
         with tracing.span(f"embeddings {model or embedder.type}", "EMBEDDING", about) as span:
             if remembers and recent is not None and asked:
                 found = recent.through(embedder.fingerprint, asked, lambda new: embedder.checked(method(new), len(new)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Collection, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -18,8 +19,10 @@ from rag.costs import Ledger
 from rag.embedders.base import Embedder
 from rag.embedders.recent import RecentVectors
 from rag.errors import ConfigError
+from rag.execution import Execution
 from rag.learning.training import Training
 from rag.pipeline import saving, updates
+from rag.pipeline.elsewhere import held_elsewhere, settle
 from rag.pipeline.fitting import check_training, fit_steps
 from rag.pipeline.following import Following
 from rag.pipeline.searching import SearchablePipeline
@@ -129,6 +132,7 @@ class Pipeline(SearchablePipeline, UpdatablePipeline):
         seed: int = 0,
         store: Store | str | Path | None = None,
         drop_fields: Collection[str] = (),
+        execution: Execution | None = None,
     ) -> Pipeline:
         """Chunk, embed and index the documents, and train the components that learn.
 
@@ -139,6 +143,7 @@ class Pipeline(SearchablePipeline, UpdatablePipeline):
             seed: Seed of all random draws.
             store: Cache of everything that is built, as a store or its folder. None caches nothing.
             drop_fields: Metadata fields of the documents to leave out, with dots for nested mappings.
+            execution: Does the work of models on other machines, such as :class:`rag.cluster.Ray`; None does it here.
 
         Returns:
             The fitted pipeline itself.
@@ -153,7 +158,7 @@ class Pipeline(SearchablePipeline, UpdatablePipeline):
         check_training(self, training)
         check_parts(self)
         ledger = Ledger()
-        with announced(progress):
+        with announced(progress), contextlib.nullcontext() if execution is None else execution.used():
             with ledger.stage("corpus"):
                 corpus = read_corpus(corpus, drop_fields=drop_fields)
             self._fitted = None  # in case anything below fails
@@ -256,4 +261,8 @@ class Pipeline(SearchablePipeline, UpdatablePipeline):
         Raises:
             ArtifactError: No such early generation was kept, or it is damaged; nothing is changed then.
         """
-        return roll_back(Path(folder), Pipeline.kind, steps)
+        before = held_elsewhere(Path(folder))
+        holds = roll_back(Path(folder), Pipeline.kind, steps)
+        if before:
+            settle(saving.load(Pipeline, Path(folder), verify=False), Path(folder), before)
+        return holds

@@ -101,10 +101,12 @@ from rag.retrievers import (
     LateInteraction,
     Learned,
     MinMax,
+    PgVector,
     PseudoQueriesKey,
     QueryMemory,
     RaBitQ,
     ScalarQuantized,
+    Sharded,
     SummaryKey,
     TextKey,
     TitleKey,
@@ -333,6 +335,16 @@ class TestRaBitQ(ComponentConformance):
 class TestScalarQuantized(ComponentConformance):
     def make(self):
         return ScalarQuantized(bits="fp16", refine=None)
+
+
+class TestPgVector(ComponentConformance):
+    def make(self):
+        return PgVector(url="postgresql://localhost/search", table="papers", m=8, storage="halfvec")
+
+
+class TestSharded(ComponentConformance):
+    def make(self):
+        return Sharded(shards=3, index=HNSW(m=8))
 
 
 class TestTruncate(ComponentConformance):

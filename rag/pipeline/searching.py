@@ -97,7 +97,7 @@ class SearchablePipeline(PipelineBase):
         """
         check_top_k(top_k)
         queries, single = read_queries(query, filter)
-        batch = QueryBatch(queries, trace={} if explain else None, answers={} if answer else None, recent=self._recent)
+        batch = QueryBatch(queries, trace={} if explain else None, answers={} if answer else None)
         results = self.search_batch(batch, [top_k] * len(queries))
         return results[0] if single else results
 
@@ -127,6 +127,7 @@ class SearchablePipeline(PipelineBase):
         """
         about = {names.OPERATION: "retrieval", names.TOP_K: max(filter(None, top_k), default=None)}
         with tracing.span("retrieval", "RETRIEVER", about) as span:
+            batch.recent = self._recent if batch.recent is None else batch.recent
             results = self._answered(batch, top_k)
             span.costs(batch.ledger.total if tracing.is_on() else None)
             span.found(results)

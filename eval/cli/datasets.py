@@ -163,7 +163,7 @@ def make(
     title_field: TitleFieldOption = None,
     separator: SeparatorOption = None,
     encoding: EncodingOption = "utf-8",
-    on_error: OnErrorOption = "stop",
+    on_error: OnErrorOption = "report",
     passage_size: Annotated[
         int, typer.Option(min=1, help="Longest passage that questions are written for, in characters.")
     ] = 1200,

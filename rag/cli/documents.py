@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING
 
 from rag.cli.console import echo, progress
 from rag.corpus.readers.reading import OnError
+from rag.formats.units import Unit
 
 if TYPE_CHECKING:
     from rag.corpus.corpus import Corpus
     from rag.remarks import Remark
+    from rag.store.store import Store
 
-__all__ = ["print_notes", "read_documents_of"]
+__all__ = ["end_with_losses", "print_notes", "read_documents_of"]
 
 
 def read_documents_of(
@@ -23,7 +25,10 @@ def read_documents_of(
     title_field: str | None = None,
     separator: str | None = None,
     encoding: str = "utf-8",
-    on_error: OnError = "stop",
+    on_error: OnError = "report",
+    unit: Unit = "file",
+    fold_duplicates: bool = False,
+    store: Store | None = None,
     drop_fields: Collection[str] = (),
 ) -> Corpus:
     """What ``--corpus`` and the options beside it name."""
@@ -38,6 +43,9 @@ def read_documents_of(
             separator=separator,
             encoding=encoding,
             on_error=on_error,
+            unit=unit,
+            fold_duplicates=fold_duplicates,
+            store=store,
             advance=advance,
             drop_fields=drop_fields,
         )
@@ -48,3 +56,11 @@ def print_notes(remarks: Iterable[Remark]) -> None:
     for remark in remarks:
         if remark.code == "note":
             echo(f"note: {remark}", err=True)
+
+
+def end_with_losses(remarks: Iterable[Remark], on_error: OnError) -> None:
+    """Exit with code 1 when files could not be read, and were not to be skipped."""
+    if on_error != "skip" and any(remark.code == "files_skipped" for remark in remarks):
+        import typer
+
+        raise typer.Exit(1)

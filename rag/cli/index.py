@@ -9,12 +9,13 @@ import typer
 
 from rag.calls import MAX_FAILED
 from rag.cli.console import echo, print_json, progress
-from rag.cli.documents import print_notes, read_documents_of
+from rag.cli.documents import end_with_losses, print_notes, read_documents_of
 from rag.cli.options import (
     ConfigArgument,
     CorpusOption,
     DropFieldOption,
     EncodingOption,
+    FoldOption,
     IdFieldOption,
     JsonOption,
     KeepOption,
@@ -26,6 +27,7 @@ from rag.cli.options import (
     StoreOption,
     TextFieldOption,
     TitleFieldOption,
+    UnitOption,
 )
 from rag.cli.store import open_store
 from rag.costs import check_calls
@@ -42,7 +44,9 @@ def index(
     title_field: TitleFieldOption = None,
     separator: SeparatorOption = None,
     encoding: EncodingOption = "utf-8",
-    on_error: OnErrorOption = "stop",
+    on_error: OnErrorOption = "report",
+    unit: UnitOption = "file",
+    fold_duplicates: FoldOption = False,
     drop_field: DropFieldOption = None,
     overrides: SetOption = None,
     keep: KeepOption = None,
@@ -57,17 +61,20 @@ def index(
 
     pipeline = Pipeline.from_yaml(config, overrides=overrides or ())
     check_target(folder, pipeline.kind)
-    documents = read_documents_of(
-        corpus,
-        id_field=id_field,
-        text_field=text_field,
-        title_field=title_field,
-        separator=separator,
-        encoding=encoding,
-        on_error=on_error,
-        drop_fields=drop_field or (),
-    )
     with open_store(store, store_mode) as kept:
+        documents = read_documents_of(
+            corpus,
+            id_field=id_field,
+            text_field=text_field,
+            title_field=title_field,
+            separator=separator,
+            encoding=encoding,
+            on_error=on_error,
+            unit=unit,
+            fold_duplicates=fold_duplicates,
+            store=kept,
+            drop_fields=drop_field or (),
+        )
         pipeline.fit(documents, progress=progress, store=kept)
     check_calls(pipeline.fit_costs, max_failed)
     with progress("saving", None):
@@ -77,6 +84,7 @@ def index(
     if as_json:
         about = {"folder": str(folder), "documents": n_documents, "passages": n_passages, "seconds": seconds}
         print_json(about | {"remarks": pipeline.remarks.as_dicts()})
-        return
-    print_notes(pipeline.remarks)
-    echo(f"{folder}: {n_documents} documents, {n_passages} passages, {seconds:.1f} s")
+    else:
+        print_notes(pipeline.remarks)
+        echo(f"{folder}: {n_documents} documents, {n_passages} passages, {seconds:.1f} s")
+    end_with_losses(documents.remarks, on_error)

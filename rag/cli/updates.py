@@ -10,7 +10,7 @@ import typer
 
 from rag.calls import MAX_FAILED
 from rag.cli.console import echo, print_json, progress
-from rag.cli.documents import read_documents_of
+from rag.cli.documents import end_with_losses, read_documents_of
 from rag.cli.options import (
     CompactOption,
     CorpusOption,
@@ -18,6 +18,7 @@ from rag.cli.options import (
     EncodingOption,
     FilterOption,
     FolderArgument,
+    FoldOption,
     IdFieldOption,
     JsonOption,
     KeepOption,
@@ -27,6 +28,7 @@ from rag.cli.options import (
     StoreOption,
     TextFieldOption,
     TitleFieldOption,
+    UnitOption,
 )
 from rag.cli.store import open_store
 from rag.costs import check_calls
@@ -34,6 +36,7 @@ from rag.errors import ConfigError, DataError
 from rag.limits import MAX_DELETES, check_deletes
 
 if TYPE_CHECKING:
+    from rag.corpus.corpus import Corpus
     from rag.pipeline.changes import Changes
 
 __all__ = ["add", "compact", "delete", "rollback", "sync", "verify"]
@@ -47,7 +50,9 @@ def add(
     title_field: TitleFieldOption = None,
     separator: SeparatorOption = None,
     encoding: EncodingOption = "utf-8",
-    on_error: OnErrorOption = "stop",
+    on_error: OnErrorOption = "report",
+    unit: UnitOption = "file",
+    fold_duplicates: FoldOption = False,
     drop_field: DropFieldOption = None,
     compact_at: CompactOption = 0.2,
     keep: KeepOption = None,
@@ -67,11 +72,15 @@ def add(
             separator=separator,
             encoding=encoding,
             on_error=on_error,
+            unit=unit,
+            fold_duplicates=fold_duplicates,
+            store=kept,
             drop_fields=drop_field or (),
         )
         changes = pipeline.add(documents, store=kept, progress=progress, compact_at=compact_at)
         check_calls(pipeline.fit_costs, max_failed)
     _report(folder, changes, pipeline.corpus.n_alive, as_json)
+    end_with_losses(documents.remarks, on_error)
 
 
 def delete(
@@ -110,7 +119,9 @@ def sync(
     title_field: TitleFieldOption = None,
     separator: SeparatorOption = None,
     encoding: EncodingOption = "utf-8",
-    on_error: OnErrorOption = "stop",
+    on_error: OnErrorOption = "report",
+    unit: UnitOption = "file",
+    fold_duplicates: FoldOption = False,
     drop_field: DropFieldOption = None,
     max_deletes: Annotated[
         str,
@@ -128,26 +139,10 @@ def sync(
     """Make a kept pipeline hold these documents and no others."""
     from rag.pipeline import Pipeline
 
-    if dry_run:
-        documents = read_documents_of(
-            corpus,
-            id_field=id_field,
-            text_field=text_field,
-            title_field=title_field,
-            separator=separator,
-            encoding=encoding,
-            on_error=on_error,
-            drop_fields=drop_field or (),
-        )
-        pipeline = Pipeline.load(folder)
-        changes = pipeline.sync(documents, dry_run=True)
-        try:
-            check_deletes(changes.deleted, pipeline.corpus.n_alive, max_deletes)
-        except DataError as error:
-            echo(f"would be refused: {error}", err=True)
-    else:
-        with open_store(store) as kept, Pipeline.editing(folder, keep=keep) as pipeline:
-            documents = read_documents_of(
+    with open_store(store) as kept:
+
+        def read() -> Corpus:
+            return read_documents_of(
                 corpus,
                 id_field=id_field,
                 text_field=text_field,
@@ -155,13 +150,29 @@ def sync(
                 separator=separator,
                 encoding=encoding,
                 on_error=on_error,
+                unit=unit,
+                fold_duplicates=fold_duplicates,
+                store=kept,
                 drop_fields=drop_field or (),
             )
-            changes = pipeline.sync(
-                documents, store=kept, progress=progress, compact_at=compact_at, max_deletes=max_deletes
-            )
-            check_calls(pipeline.fit_costs, max_failed)
+
+        if dry_run:
+            documents = read()
+            pipeline = Pipeline.load(folder)
+            changes = pipeline.sync(documents, dry_run=True)
+            try:
+                check_deletes(changes.deleted, pipeline.corpus.n_alive, max_deletes)
+            except DataError as error:
+                echo(f"would be refused: {error}", err=True)
+        else:
+            with Pipeline.editing(folder, keep=keep) as pipeline:
+                documents = read()
+                changes = pipeline.sync(
+                    documents, store=kept, progress=progress, compact_at=compact_at, max_deletes=max_deletes
+                )
+                check_calls(pipeline.fit_costs, max_failed)
     _report(folder, changes, pipeline.corpus.n_alive, as_json, dry_run=dry_run)
+    end_with_losses(documents.remarks, on_error)
 
 
 def compact(folder: FolderArgument, keep: KeepOption = None, store: StoreOption = None) -> None:

@@ -42,7 +42,7 @@ class Table(Component):
     delimiter: str | None
     encoding: str
 
-    def _reading(self, on_error: OnError = "stop") -> Reading:
+    def _reading(self, on_error: OnError = "report") -> Reading:
         """How the file is read."""
         try:
             return Reading(self.delimiter, self.encoding, self.columns, on_error)

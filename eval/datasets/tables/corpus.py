@@ -45,7 +45,7 @@ class CorpusTable(Table):
         columns: Sequence[str] | None = None,
         delimiter: Delimiter = None,
         encoding: str = "utf-8",
-        on_error: OnError = "stop",
+        on_error: OnError = "report",
     ) -> None:
         self.path = path
         self.id = id

@@ -90,7 +90,8 @@ def _document(row: Mapping[str, Any], columns: Fields, where: str) -> Document:
     if title_column is not None and title_column in metadata:
         metadata["title"] = metadata.pop(title_column)
     title = metadata.get("title")
-    if isinstance(title, str) and title:
+    converted = "format" in metadata and "path" in metadata  # by `rag convert`: the text is as its reader wrote it
+    if isinstance(title, str) and title and not converted:
         text = f"{title}\n{text}" if text else title
     return Document(id, text, metadata)
 

@@ -7,15 +7,14 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from rag.corpus.readers.lines import format_of
+from rag.corpus.readers.converting import is_document
 from rag.corpus.readers.reading import Reading
 from rag.corpus.readers.rows import TABLES
 from rag.errors import DataError
+from rag.formats.base import format_of
+from rag.formats.registry import is_code
 
-__all__ = ["TEXT_SUFFIXES", "files_of"]
-
-TEXT_SUFFIXES = {".txt", ".md", ".markdown", ".rst"}
-"""Suffixes of files that are a document each."""
+__all__ = ["files_of"]
 
 _CORPUS = tuple(f"corpus.jsonl{packed}" for packed in ("", ".gz", ".bz2"))
 _BESIDE_A_CORPUS = {"queries.jsonl", "dataset.json"}
@@ -33,8 +32,9 @@ def files_of(folder: Path, reading: Reading) -> list[Path]:
     """The files of a folder that hold documents, in order; hidden ones never do. Of files that are not read there is a
     remark.
 
-    ``corpus.jsonl`` where there is one; else all texts; else, where the only texts tell about tables (``README.md``),
-    the tables, which are parts of one: of a dataset in splits, those of ``corpus`` or ``train``.
+    ``corpus.jsonl`` where there is one; else all documents that some reader reads, source code only where there is
+    nothing else; else, where the only texts tell about tables (``README.md``), the tables, which are parts of one: of a
+    dataset in splits, those of ``corpus`` or ``train``. Links that lead out of the folder are not followed.
 
     Raises:
         DataError: Nothing there can be read, or it is not clear what should be.
@@ -45,11 +45,18 @@ def files_of(folder: Path, reading: Reading) -> list[Path]:
         if path.is_symlink() and not path.exists() and _is_readable(path):
             reading.fail(DataError(f"{path}: is a link to nothing: is the download complete?"), unit="files")
     files = [path for path in files if path.is_file()]
+    root = folder.resolve()
+    root = root.parent.parent if root.parent.name == "snapshots" else root  # there all files are links to `blobs`
+    away = {path for path in files if path.is_symlink() and not path.resolve().is_relative_to(root)}
+    if away:
+        names = sorted(path.relative_to(folder).as_posix() for path in away)
+        message = f"{folder}: {len(away)} links lead out of the folder and were not followed: {', '.join(names[:3])}"
+        reading.remarks.add("links_not_followed", message, count=len(away), total=len(files), examples=names)
+        files = [path for path in files if path not in away]
     chosen = _chosen(folder, files)
     if not chosen:
         has = f"; it has {_by_suffix(files)}" if files else ""
-        suffixes = ", ".join(sorted(TEXT_SUFFIXES))
-        raise DataError(f"{folder}: the folder has neither a corpus.jsonl nor any {suffixes} file, nor a table{has}")
+        raise DataError(f"{folder}: the folder has neither a corpus.jsonl nor any document, nor a table{has}")
     read = set(chosen)
     if left := [path for path in files if path not in read and not _belongs_to_corpus(path, chosen)]:
         names = [path.relative_to(folder).as_posix() for path in left]
@@ -72,7 +79,8 @@ def _chosen(folder: Path, files: Sequence[Path]) -> list[Path]:
     for name in _CORPUS:
         if folder / name in files:
             return [folder / name]
-    texts = [path for path in files if format_of(path) in TEXT_SUFFIXES]
+    texts = [path for path in files if is_document(path.name)]
+    texts = [path for path in texts if not is_code(format_of(path))] or texts
     tables = [path for path in files if format_of(path) in TABLES and path.name not in _ABOUT_A_DATASET]
     if not tables or any(path.stem.lower() not in _ABOUT for path in texts):
         return texts
@@ -114,7 +122,7 @@ def _by_suffix(files: Iterable[Path]) -> str:
 
 
 def _is_readable(path: Path) -> bool:
-    return format_of(path) in TEXT_SUFFIXES or format_of(path) in TABLES
+    return is_document(path.name) or format_of(path) in TABLES
 
 
 def _is_hidden(path: Path) -> bool:

@@ -118,12 +118,12 @@ def test_folder_of_texts_takes_relative_paths_as_ids(tmp_path):
         "a.md": "# ä",
         "sub/c.rst": "see",
         "sub/deep/d.MARKDOWN": "dee",
-        "sub/x.html": "<p>",
+        "sub/x.dat": "<p>",
         "e.TXT": "",
     }
     for name, text in files.items():
         (tmp_path / name).write_text(text, encoding="utf-8")
-    expected = {name: text for name, text in files.items() if not name.endswith("html")}
+    expected = {name: text for name, text in files.items() if not name.endswith("dat")}
     found = list(read_corpus(tmp_path))
     assert expected == {document.id: document.text for document in found}
     assert sorted(expected) == [document.id for document in found]
@@ -132,7 +132,8 @@ def test_folder_of_texts_takes_relative_paths_as_ids(tmp_path):
 
 def test_one_text_file(tmp_path):
     (tmp_path / "x.md").write_text("# one")
-    assert [Document("x.md", "# one", {"path": str(tmp_path / "x.md")})] == list(read_corpus(tmp_path / "x.md"))
+    metadata = {"title": "one", "path": str(tmp_path / "x.md"), "format": "markdown"}
+    assert [Document("x.md", "# one", metadata)] == list(read_corpus(tmp_path / "x.md"))
 
 
 def test_documents_corpora_and_generators():
@@ -201,7 +202,6 @@ def test_a_line_of_a_megabyte(tmp_path):
         ("x.csv", b"id,text\n1,\xe9\n", "{}:2: not valid UTF-8: byte 0xe9 at offset 2; save it as UTF-8"),
         ("x.tsv", "id\ttext\n".encode("utf-16"), "{}:1: not valid UTF-8: byte 0xff at offset 0 (it looks like UTF-16)"),
         ("x.yaml", b"type: dataset", "{}: documents are wanted; of a dataset file, rag datasets convert"),
-        ("x.txt", b"ab\xc3", "{}: not valid UTF-8: byte 0xc3 at offset 2"),
         ("x.jsonl", '{"text": "x"}', "{}:1: no id field '_id or id or doc_id or docid' (--id-field"),
         ("x.jsonl", '{"id": "1", "txt": "x"}', "{}:1: no text field 'text or contents or content or body' (--text"),
         ("x.jsonl", '{"id": "1", "text": "x"}\n{"_id": "2", "text": "y"}', "{}:2: the id 'id' is missing"),
@@ -223,7 +223,8 @@ def test_a_line_of_a_megabyte(tmp_path):
         ("x.csv", "id,text\n\n1,x\n\n2,x,y\n", "{}:5: more values than the first line has columns"),
         ("x.csv", "id,text\n,x\n", "{}:2: the id 'id' must be a non-empty string, got ''"),
         ("x.parquet", "no parquet", "{}: cannot be read as Parquet: "),
-        ("x.docx", "", "{}: unknown format '.docx' (valid: .csv, .json, .jsonl, .markdown, .md, .ndjson, .parquet, "),
+        ("x.docx", "", "{}: is empty"),
+        ("x.dat", "", "{}: unknown format '.dat' (valid: .1, .2, "),
         ("x", "", "{}: unknown format '' (valid: "),
     ],
 )  # fmt: skip
@@ -239,10 +240,9 @@ def test_paths_that_are_wrong(tmp_path):
     assert f"{tmp_path}/no.jsonl: no such file or folder (a dataset on the Hub is written hf:owner/name)" == message_of(
         tmp_path / "no.jsonl"
     )
-    (tmp_path / "x.html").write_text("")
+    (tmp_path / "x.dat").write_text("")
     assert message_of(tmp_path) == (
-        f"{tmp_path}: the folder has neither a corpus.jsonl nor any .markdown, .md, .rst, .txt file, nor a table; "
-        "it has 1 .html"
+        f"{tmp_path}: the folder has neither a corpus.jsonl nor any document, nor a table; it has 1 .dat"
     )
     assert re.fullmatch("a{200}: cannot be read: File name too long", message_of("a" * 5000))
 

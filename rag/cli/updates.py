@@ -228,7 +228,8 @@ def _report(folder: Path, changes: Changes, n_documents: int, as_json: bool, *, 
         echo(f"unknown ids: {', '.join(changes.unknown)}", err=True)
     if changes.stale:
         echo(f"stale: {changes.stale}; rag index (or rag eval --save) fits it again", err=True)
-    counts = ", ".join(f"{getattr(changes, name)} {name}" for name in ("added", "updated", "skipped", "deleted"))
+    verbs = ("added", "updated", *(["moved"] if changes.moved else []), "skipped", "deleted")
+    counts = ", ".join(f"{getattr(changes, verb)} {verb}" for verb in verbs)
     would = "would be " if dry_run else ""
     compacted = ", compacted" if changes.compacted else ""
     echo(f"{folder}: {would}{counts}{compacted}; {n_documents} documents{' now' if dry_run else ''}")

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 
 __all__ = ["cell", "code_span", "escaped", "fence", "heading", "item", "joined", "paragraph", "quote", "table"]
 
-_SPACES = re.compile(r"[ \t\r\n\v\f\x85\u2028\u2029]+")
+_SPACES = re.compile(r"[ \t\r\n\v\f\x85\u00a0\u2028\u2029]+")
 _BLOCK_START = re.compile(
     r"""(?mx)^([ ]{0,3})
     (?: ( \#{1,6}(?=\s|$) | [>|] | [-+*](?=\s|$) | (?:=+|-+|\*+|_+)[ ]*$ | `{3} | ~{3}

@@ -51,9 +51,9 @@ class PipelineBase(Component):
         """The retriever and the stages, in order, as ledgers and traces name them."""
         return [step.name for step, _ in self.steps]
 
-    def tokenizer(self) -> Tokenizer | None:
-        """What the chunker counts tokens with: that of the first embedder in the tree that has any."""
-        if not self.chunker.needs_tokenizer:
+    def tokenizer(self, corpus: Corpus) -> Tokenizer | None:
+        """What the chunker counts tokens of these documents with: that of the first embedder in the tree that has any."""
+        if not self.chunker.uses_tokenizer(corpus):
             return None
         embedder = next((part for _, part in self.spec.walk() if isinstance(part, Embedder) and part.has_tokens), None)
         return embedder.tokenizer() if embedder else None

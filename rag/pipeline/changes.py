@@ -36,6 +36,7 @@ class Changes:
         compacted: Whether everything was rewritten without deleted documents.
         stale: What of the pipeline was fitted on documents too different from those it has now, in words; empty for
             nothing.
+        moved: Files that were found elsewhere, with the same text: they keep their id.
         remarks: What was left out of the documents given, and of the index; what is odd about the documents, or about
             the filter that chose them.
     """
@@ -47,6 +48,7 @@ class Changes:
     unknown: tuple[str, ...] = ()
     compacted: bool = False
     stale: str = ""
+    moved: int = 0
     remarks: tuple[Remark, ...] = ()
 
 

@@ -11,8 +11,8 @@ from rag.arguments import refuses_unknown
 from rag.component import Component, Parameter, check_parts
 from rag.component.inheritance import completed
 from rag.config import build_component, dump, load_component
+from rag.corpus.chunkers.auto import AutoChunker
 from rag.corpus.chunkers.base import Chunker
-from rag.corpus.chunkers.none import NoChunker
 from rag.corpus.readers import read_corpus
 from rag.costs import Ledger
 from rag.embedders.base import Embedder
@@ -34,7 +34,8 @@ class Pipeline(SearchablePipeline, UpdatablePipeline):
     """Documents are cut by the chunker, found by the retriever and worked on by the stages, in order.
 
     Args:
-        chunker: Cuts documents into passages. Whatever it does, results are documents, each with its best passage.
+        chunker: Cuts documents into passages. Whatever it does, results are documents, each with its best passage. By
+            default those that were read from files such as PDF and HTML are cut as Markdown, and rows of tables are not.
         retriever: Finds candidates.
         stages: Rerank or filter them, one after another.
         sorted_by: A field of the documents' metadata, one number each. Documents are kept in its order, so that a
@@ -48,7 +49,7 @@ class Pipeline(SearchablePipeline, UpdatablePipeline):
         self,
         *,
         retriever: Retriever,
-        chunker: Chunker = NoChunker(),  # noqa: B008 - a default component is cloned for each instance
+        chunker: Chunker = AutoChunker(),  # noqa: B008 - a default component is cloned for each instance
         stages: Sequence[Stage] = (),
         sorted_by: str | None = None,
     ) -> None:

@@ -98,7 +98,7 @@ def _by_tree(text: str, language: Language) -> list[_Part] | None:
     except ImportError:
         return None
     try:
-        root = get_parser(language.name).parse(text.encode()).root_node  # type: ignore[arg-type]
+        root = get_parser(language.name).parse(text.encode()).root_node
     except Exception:
         return None
     lines = text.split("\n")

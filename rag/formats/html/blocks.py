@@ -45,7 +45,7 @@ _LANGUAGES = {
     "plaintext": "",
     "source": "",
 }
-_SPACES = re.compile(r"[ \t\r\n\f]+")
+_SPACES = re.compile(r"[ \t\r\n\f\u00a0]+")
 _NOT_MARKS = re.compile("[\u00b6\uf0c1\U0001f517]$")
 
 

@@ -68,6 +68,15 @@ def _code_styles(root: Element) -> set[str]:
     }
 
 
+def _rows_of(table: Element) -> Iterator[Element]:
+    """Rows of the table itself, not of those inside of its cells."""
+    for element in table:
+        if _name(element) == "table-row":
+            yield element
+        elif _name(element) in ("table-header-rows", "table-rows", "table-row-group"):
+            yield from _rows_of(element)
+
+
 class _Writer:
     def __init__(self, code: set[str]) -> None:
         self._code = code
@@ -123,9 +132,7 @@ class _Writer:
 
     def _rows(self, element: Element, depth: int) -> list[list[str]]:
         rows: list[list[str]] = []
-        for row in element.iter():
-            if _name(row) != "table-row" or not self._belongs(element, row):
-                continue
+        for row in _rows_of(element):
             cells: list[str] = []
             for place in row:
                 if _name(place) not in ("table-cell", "covered-table-cell"):
@@ -136,19 +143,6 @@ class _Writer:
                 cells += [text] * min(n if text else min(n, 64), _WIDEST)
             rows.append(cells)
         return rows
-
-    def _belongs(self, table: Element, row: Element) -> bool:
-        """Whether a row is one of the table itself, not of one inside a cell."""
-        if not hasattr(self, "_inner") or self._inner[0] is not table:
-            inner = {
-                id(row)
-                for cell in table.iter()
-                if _name(cell) == "table-cell"
-                for row in cell.iter()
-                if _name(row) == "table-row"
-            }
-            self._inner = (table, inner)
-        return id(row) not in self._inner[1]
 
     def _inline(self, element: Element, depth: int = 0) -> str:
         """The text of a paragraph; frames in it are blocks of their own."""

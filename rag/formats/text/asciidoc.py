@@ -162,12 +162,12 @@ class _Parser:
         while place < len(lines):
             line = lines[place].rstrip()
             bullet, number = _BULLET.match(line), _NUMBERED.match(line)
-            if bullet or number:
-                mark = (bullet[1] if bullet else (number[1] or ".")) if bullet or number else ""
+            if marker := bullet or number:
+                mark = marker[1] or "."
                 depth = len(mark) - 1 if mark != "-" else 0
                 numbers = {level: n for level, n in numbers.items() if level <= depth}
                 numbers[depth] = numbers.get(depth, 0) + 1
-                end = (bullet or number).end()  # type: ignore[union-attr]
+                end = marker.end()
                 sign = "-" if bullet else f"{numbers[depth]}."
                 written.append(f"{'   ' * depth}{sign} {self._plain(line[end:])}")
             elif (

@@ -38,7 +38,7 @@ class NotebookReader(Reader):
             ]
         if not isinstance(cells, list):
             raise DataError("is no notebook: it has no cells")
-        about = book.get("metadata") if isinstance(book.get("metadata"), dict) else {}
+        about = _mapping(book.get("metadata"))
         language = next(
             (
                 _text(part.get("name"))
@@ -73,11 +73,15 @@ class NotebookReader(Reader):
 
 
 def _output(output: dict[str, Any]) -> str:
-    data = output.get("data") if isinstance(output.get("data"), dict) else {}
+    data = _mapping(output.get("data"))
     if markdown := _text(data.get("text/markdown")):
         return markdown[:_OUTPUT]
     text = _text(output.get("text")) or _text(data.get("text/plain"))
     return fence(_ESCAPES.sub("", text)[:_OUTPUT])
+
+
+def _mapping(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
 
 
 def _text(value: Any) -> str:

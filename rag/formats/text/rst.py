@@ -99,9 +99,9 @@ class _Parser:
         n = len(list(takewhile(lambda row: row.strip() and not row.startswith(".. "), lines[at:]))) or 1
         if n > 1 and lines[at + 1].startswith(" ") and not line.rstrip().endswith("::"):  # a term and its definition
             n = 1 + _indented(lines, at + 1)
-            first, *rest = self.blocks(_dedented(lines[at + 1 : at + n]), depth + 1) or [""]
+            first, *others = self.blocks(_dedented(lines[at + 1 : at + n]), depth + 1) or [""]
             term = paragraph(_plain(line))
-            return n, [term, first, *rest] if first[:1] in "#>|`-" else [f"{term}\n{first}", *rest]
+            return n, [term, first, *others] if first[:1] in "#>|`-" else [f"{term}\n{first}", *others]
         text = "\n".join(lines[at : at + n])
         if text.rstrip().endswith("::"):
             after = at + n
@@ -139,11 +139,10 @@ class _Parser:
             return []  # a comment or a target
         name, argument = match[1].lower(), match[2].strip()
         body = _dedented(lines[1:])
-        options = dict(
-            option.groups() for option in takewhile(bool, (_FIELD.match(line) for line in body if line.strip()))
-        )
+        options: dict[str, str] = {}
         start = 0
-        while start < len(body) and _FIELD.match(body[start]):
+        while start < len(body) and (option := _FIELD.match(body[start])):
+            options[option[1]] = option[2] or ""
             start += 1
         content = body[start:]
         if name in _CODE:

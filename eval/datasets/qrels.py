@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Container, Sequence
 from pathlib import Path
 from typing import Any
 
-from rag.corpus.readers import iter_lines
+from rag.corpus.readers import Reading, iter_lines
 from rag.errors import DataError
 
 __all__ = ["MOST", "Judgements", "grade_of", "read_qrels"]
@@ -44,11 +44,11 @@ class Judgements(dict[str, dict[str, int]]):
             DataError: The grade is no whole number, or something else was said of the same pair.
         """
         value = grade_of((1 if document else 0) if grade is None else grade, where)
+        if not document and value > 0:
+            raise DataError(f"{where}: query '{query}' has a grade above 0, {value}, for a document without an id")
         judged = self.setdefault(query, {})
         self.queries_at.setdefault(query, where)
         if not document:
-            if value > 0:
-                raise DataError(f"{where}: query '{query}' has a grade above 0, {value}, for a document without an id")
             return
         earlier = judged.setdefault(document, value)
         if earlier != value:
@@ -63,41 +63,53 @@ class Judgements(dict[str, dict[str, int]]):
         return some
 
 
-def read_qrels(path: Path) -> Judgements:
+def read_qrels(path: Path, reading: Reading | None = None) -> Judgements:
     """Judgements of a file: ``query document grade`` (BEIR, with a header) or ``query 0 document grade`` (TREC).
 
     Columns are separated by tabs, and then ids are taken as they are written, blanks included; in a line without a tab
     by blanks. Between tabs the document may be left out, with grade 0: nothing answers the query.
 
+    Args:
+        path: The file.
+        reading: What to do at a line that is wrong; None stops.
+
     Raises:
         DataError: Unreadable, no judgement at all, or a line that is neither; the message says which.
     """
-    found = Judgements()
-    for number, (where, line) in enumerate(iter_lines(path)):
+    reading = reading or Reading()
+    judgements = Judgements()
+    for number, (where, line) in enumerate(iter_lines(path, reading=reading)):
         fields = line.rstrip("\r\n").split("\t") if "\t" in line else line.split()
-        grade = fields[-1].strip()
-        if number == 0 and grade.lower() in _HEADERS:
+        if number == 0 and fields[-1].strip().lower() in _HEADERS:
             continue
-        if len(fields) not in (3, 4):
-            commas = "; they are separated by tabs or blanks, not by commas" if line.count(",") in (2, 3) else ""
-            raise DataError(
-                f"{where}: expected 3 columns (query, document, grade) or TREC's 4, got {len(fields)}{commas}"
-            )
-        query, document = fields[0], fields[-2]
-        if not query.strip():
-            raise DataError(f"{where}: the query has no id")
         try:
-            found.add(query, document, grade, where)
+            _add_line(judgements, fields, line, where, first=number == 0)
         except DataError as error:
-            if number == 0 and grade.isidentifier() and grade.lower() not in ("nan", "inf", "infinity"):
-                raise DataError(
-                    f"{error}; the line looks like a header: call its last column {', '.join(_HEADERS[:-1])} or "
-                    f"{_HEADERS[-1]}, or leave it out"
-                ) from None
-            raise
-    if not found:
+            reading.fail(error)
+        else:
+            reading.n_read += 1
+    if not judgements:
         raise DataError(f"{path}: is empty: no judgements")
-    return found
+    return judgements
+
+
+def _add_line(judgements: Judgements, fields: Sequence[str], line: str, where: str, *, first: bool) -> None:
+    grade = fields[-1].strip()
+    if len(fields) not in (3, 4):
+        commas = "; they are separated by tabs or blanks, not by commas" if line.count(",") in (2, 3) else ""
+        raise DataError(f"{where}: expected 3 columns (query, document, grade) or TREC's 4, got {len(fields)}{commas}")
+    query, document = fields[0], fields[-2]
+    if not query.strip():
+        raise DataError(f"{where}: the query has no id")
+    try:
+        judgements.add(query, document, grade, where)
+    except DataError as error:
+        if first and grade.isidentifier() and grade.lower() not in ("nan", "inf", "infinity"):
+            raise DataError(
+                f"{error}; the line looks like a header: call its last column {', '.join(_HEADERS[:-1])} or "
+                f"{_HEADERS[-1]}, or leave it out"
+            ) from None
+        raise
 
 
 def grade_of(value: Any, where: str) -> int:

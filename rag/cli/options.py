@@ -95,8 +95,8 @@ CorpusOption = Annotated[
     typer.Option(
         "--corpus",
         metavar="PATH",
-        help="Documents: a folder of PDF, HTML, Office, Markdown and other files or such a file, an archive; a JSONL, JSON, "
-        "CSV, TSV or Parquet file (also .gz) or a folder of parts; 'parts/*.jsonl', hf:NAME. May be repeated.",
+        help="Documents: a folder of PDF, HTML, Office, Markdown and other files, such a file, an archive; a JSONL, "
+        "JSON, CSV, TSV or Parquet file (also .gz) or a folder of parts; 'parts/*.jsonl', hf:NAME. May be repeated.",
     ),
 ]
 IdFieldOption = Annotated[str | None, typer.Option(help="Field that holds the id; a.b is the field b of an object a.")]
@@ -114,8 +114,8 @@ DropFieldOption = Annotated[
 OnErrorOption = Annotated[
     OnError,
     typer.Option(
-        help="At what cannot be read. report: a row stops, a file that is a document is left out, counted, and exit code 1 "
-        "says so; stop: either stops; skip: either is left out and counted."
+        help="At what cannot be read. report: a row stops, a file that is a document is left out, counted, and exit "
+        "code 1 says so; stop: either stops; skip: either is left out and counted."
     ),
 ]
 UnitOption = Annotated[

@@ -5,6 +5,7 @@ from __future__ import annotations
 import email.policy
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from email.message import EmailMessage, Message
 from email.parser import BytesParser
 from email.utils import parsedate_to_datetime
@@ -84,10 +85,8 @@ def _message(message: EmailMessage) -> Converted:
     ):
         if value := _header(message, header):
             metadata[field] = value
-    try:
+    with suppress(ValueError, TypeError, IndexError, AttributeError):  # of headers written against the rules
         metadata["date"] = parsedate_to_datetime(str(message["date"])).isoformat()
-    except (ValueError, TypeError, IndexError, AttributeError):
-        pass
     counts: dict[str, int] = {}
     body = message.get_body(preferencelist=("plain", "html"))
     blocks: list[str] = []

@@ -52,7 +52,7 @@ class PipelineBase(Component):
         return [step.name for step, _ in self.steps]
 
     def tokenizer(self, corpus: Corpus) -> Tokenizer | None:
-        """What the chunker counts tokens of these documents with: that of the first embedder in the tree that has any."""
+        """What the chunker counts tokens of these documents with: that of the first embedder that has any."""
         if not self.chunker.uses_tokenizer(corpus):
             return None
         embedder = next((part for _, part in self.spec.walk() if isinstance(part, Embedder) and part.has_tokens), None)

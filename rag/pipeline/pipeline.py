@@ -35,7 +35,7 @@ class Pipeline(SearchablePipeline, UpdatablePipeline):
 
     Args:
         chunker: Cuts documents into passages. Whatever it does, results are documents, each with its best passage. By
-            default those that were read from files such as PDF and HTML are cut as Markdown, and rows of tables are not.
+            default those read from files such as PDF and HTML are cut as Markdown, and rows of tables are not.
         retriever: Finds candidates.
         stages: Rerank or filter them, one after another.
         sorted_by: A field of the documents' metadata, one number each. Documents are kept in its order, so that a

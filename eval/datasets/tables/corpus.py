@@ -30,7 +30,8 @@ class CorpusTable(Table):
         columns: Names of the columns of a CSV or TSV file whose first line is a document already.
         delimiter: Between the columns of a CSV file, such as ``;`` or ``tab``; by default a comma, in TSV a tab.
         encoding: Of a text file, one of Python's names.
-        on_error: At a row or file that cannot be read: ``stop``, or ``skip`` it and count it.
+        on_error: At a row or file that cannot be read: ``stop``, or ``skip`` it and count it; ``report`` stops at a row
+            and goes past a file that is one of several documents.
     """
 
     type = "corpus"

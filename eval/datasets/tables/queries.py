@@ -10,11 +10,13 @@ from pathlib import Path
 from typing import Any, Literal
 
 from rag.corpus.readers import TABLES, format_of, iter_rows, row_id
+from rag.corpus.readers.reading import OnError
 from rag.errors import ConfigError, DataError
 from rag.eval.datasets.qrels import grade_of
 from rag.eval.datasets.queries import query_of
 from rag.eval.datasets.tables.base import Delimiter, Table, cell_of
 from rag.eval.datasets.topics import read_topics
+from rag.remarks import Remarks
 from rag.types import Query
 
 __all__ = ["QueriesTable"]
@@ -42,6 +44,7 @@ class QueriesTable(Table):
         columns: Names of the columns of a CSV or TSV file whose first line is a question already.
         delimiter: Between the columns of a CSV file, such as ``;`` or ``tab``; by default a comma, in TSV a tab.
         encoding: Of a text file, one of Python's names.
+        on_error: At a row that cannot be read: ``stop``, or ``skip`` it and count it; ``report`` stops.
     """
 
     type = "queries"
@@ -60,6 +63,7 @@ class QueriesTable(Table):
         columns: Sequence[str] | None = None,
         delimiter: Delimiter = None,
         encoding: str = "utf-8",
+        on_error: OnError = "report",
     ) -> None:
         if separator is not None and relevant is None:
             raise ConfigError("is for the cells of 'relevant', which is not given", parameter="separator")
@@ -78,14 +82,16 @@ class QueriesTable(Table):
         self.columns = columns
         self.delimiter = delimiter
         self.encoding = encoding
+        self.on_error = on_error
 
-    def read(self, folder: Path) -> list[tuple[str, Query, str, dict[str, int]]]:
+    def read(self, folder: Path, remarks: Remarks) -> list[tuple[str, Query, str, dict[str, int]]]:
         """(where, query, split, grade by document) of every question; paths are relative to ``folder``. A question that
-        nothing answers has the empty id with grade 0.
+        nothing answers has the empty id with grade 0. What is skipped goes into ``remarks``.
         """
+        reading = self._reading(self.on_error)
         path = folder / Path(self.path).expanduser()
         topics = format_of(path) not in TABLES
-        rows = self._rows(path, read_topics if topics else iter_rows)
+        rows = self._rows(path, read_topics if topics else iter_rows, reading)
         at, first = next(rows)
         id = self.id or next((name for name in ("_id", "id", "query_id", "qid") if name in first), None)
         usual = ("text", "question", "query", *(["title"] if topics else []))
@@ -98,27 +104,33 @@ class QueriesTable(Table):
         used = {id, text, self.relevant, self.answer, self.split, "metadata", "turns"}
         found: dict[str, tuple[str, Query, str, dict[str, int]]] = {}
         for number, (where, row) in enumerate(chain([(at, first)], rows), 1):
-            name = str(number) if id is None else row_id(row, id, where)
-            others = [str(one) for one in row if one not in used]
-            query = query_of(row, name, where, text=text, others=others)
-            if self.answer is not None:
-                query = replace(query, metadata={**query.metadata, **_answers(row.get(self.answer), where)})
-            split = "test" if self.split is None else cell_of(row, self.split, where, "split")
-            grades = {} if self.relevant is None else self._grades(row, where)
-            if name in found:
-                _, earlier, in_split, judged = found[name]
-                if self.relevant is None or (earlier.text, in_split) != (query.text, split):
-                    raise DataError(f"{where}: two queries have the id '{name}'")
-                for document, grade in grades.items():
-                    if judged.setdefault(document, grade) != grade:
-                        raise DataError(
-                            f"{where}: document '{document}' is judged {grade} for query '{name}', before "
-                            f"{judged[document]}"
-                        )
-                if len(judged) > 1:
-                    judged.pop("", None)
+            try:
+                name = str(number) if id is None else row_id(row, id, where)
+                others = [str(one) for one in row if one not in used]
+                query = query_of(row, name, where, text=text, others=others)
+                if self.answer is not None:
+                    query = replace(query, metadata={**query.metadata, **_answers(row.get(self.answer), where)})
+                split = "test" if self.split is None else cell_of(row, self.split, where, "split")
+                grades = {} if self.relevant is None else self._grades(row, where)
+                if name in found:
+                    _, earlier, in_split, judged = found[name]
+                    if self.relevant is None or (earlier.text, in_split) != (query.text, split):
+                        raise DataError(f"{where}: two queries have the id '{name}'")
+                    for document, grade in grades.items():
+                        if judged.setdefault(document, grade) != grade:
+                            raise DataError(
+                                f"{where}: document '{document}' is judged {grade} for query '{name}', before "
+                                f"{judged[document]}"
+                            )
+                    if len(judged) > 1:
+                        judged.pop("", None)
+                else:
+                    found[name] = (where, query, split, grades)
+            except DataError as error:
+                reading.fail(error)
             else:
-                found[name] = (where, query, split, grades)
+                reading.n_read += 1
+        remarks.extend(reading.finish())
         return list(found.values())
 
     def _grades(self, row: Mapping[str, Any], where: str) -> dict[str, int]:

@@ -104,6 +104,8 @@ class SizedChunker(Chunker):
             document; title and ``headings`` above it; or ``none``. A quarter of ``size`` is kept free for it.
     """
 
+    context: Context = "none"
+
     def __init__(
         self,
         *,
@@ -122,7 +124,7 @@ class SizedChunker(Chunker):
     def _identity(self) -> dict[str, Any]:
         identity = super()._identity()
         if self.context == "none":  # as before there was any
-            del identity["context"]
+            identity.pop("context", None)
         return identity
 
     def contexts(self, tokenizer: Tokenizer | None) -> Contexts | None:

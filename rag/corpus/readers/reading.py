@@ -23,8 +23,8 @@ logger = logging.getLogger("rag.corpus")
 
 OnError = Literal["report", "stop", "skip"]
 """At what cannot be read. ``report``: a row ends with an error; a document, which is a file of its own, is left out and
-counted, and the command goes on to its end and exit code 1. ``stop``: either ends with an error. ``skip``: either is left
-out and counted."""
+counted, and the command goes on to its end and exit code 1. ``stop``: either ends with an error. ``skip``: either is
+left out and counted."""
 
 _SEPARATORS = {"tab": "\t", "\\t": "\t"}
 """What a shell or a YAML file may call a character that is hard to type."""
@@ -68,7 +68,7 @@ class Reading:
 
     def __post_init__(self) -> None:
         self._counts: dict[str, tuple[int, list[str]]] = {}
-        self._left: dict[str, tuple[int, list[str]]] = {}
+        self._hidden: dict[str, tuple[int, list[str]]] = {}
         self.given_encoding = None if self.encoding == "utf-8" else self.encoding
         """The encoding of texts where the user has named one; None leaves it to readers."""
         self._skipped: dict[str, list[str]] = {"rows": [], "files": []}
@@ -110,6 +110,11 @@ class Reading:
         total, examples = self._counts.setdefault(code, (0, []))
         self._counts[code] = (total + n, examples if len(examples) >= MAX_EXAMPLES else [*examples, where])
 
+    def hide(self, column: str, where: str) -> None:
+        """Count a column whose value gives way to that of a field of the same name under ``metadata``."""
+        n, examples = self._hidden.setdefault(column, (0, []))
+        self._hidden[column] = (n + 1, examples if len(examples) >= MAX_EXAMPLES else [*examples, where])
+
     def left_out(self, path: str, names: Sequence[str], n_all: int) -> None:
         """Remark on files in an archive or folder that no reader reads."""
         by_suffix = Counter(format_of(name) or "without suffix" for name in names)
@@ -134,6 +139,10 @@ class Reading:
         for code, (n, examples) in self._counts.items():
             such = f" (in {', '.join(examples[:3])}{', ...' if len(examples) > 3 else ''})"
             self.remarks.add(code, f"{n} {NOTICES.get(code, code)}{such}", count=n, examples=examples)
+        for column, (n, examples) in self._hidden.items():
+            message = f"in {n} rows the column '{column}' gave way to a field of that name under 'metadata'"
+            message += f" (such as {examples[0]}): give one of them another name"
+            self.remarks.add("columns_hidden", message, count=n, total=self.n_read, examples=examples)
         if self.n_blank:
             self.remarks.add(
                 "rows_blank", f"{self.n_blank} rows have only empty cells and were left out", count=self.n_blank

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import glob
 import os
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +15,7 @@ from rag.corpus.corpus import Corpus
 from rag.corpus.readers.converting import converted_documents, is_document
 from rag.corpus.readers.documents import Fields, documents_of
 from rag.corpus.readers.folders import files_of
+from rag.corpus.readers.given import documents_given, is_table
 from rag.corpus.readers.hub import hub_rows
 from rag.corpus.readers.reading import OnError, Reading
 from rag.corpus.readers.rows import TABLES, iter_rows
@@ -51,8 +52,8 @@ def read_corpus(
 ) -> Corpus:
     """Read documents into a :class:`Corpus`, whose ``remarks`` say what was not read or has no text.
 
-    The arguments are those of :func:`read_documents` and :meth:`Corpus.from_documents`; ``fold_duplicates`` keeps one of
-    documents that are almost the same: see :func:`rag.corpus.copies.folded`.
+    The arguments are those of :func:`read_documents` and :meth:`Corpus.from_documents`; ``fold_duplicates`` keeps one
+    of documents that are almost the same: see :func:`rag.corpus.copies.folded`.
 
     Raises:
         DataError: Something cannot be read, two documents have one id, or there is none.
@@ -157,19 +158,11 @@ def _documents(source: Any, fields: Fields, reading: Reading) -> Iterator[Docume
         if str(source).startswith("hf:"):
             return documents_of(hub_rows(str(source)), *fields, reading)
         return _of_files(_located(source, reading), fields, reading)
-    if hasattr(source, "features") and hasattr(source, "column_names"):  # datasets.Dataset, without importing it
-        return documents_of(((f"row {number}", row) for number, row in enumerate(source)), *fields, reading)
     if isinstance(source, (list, tuple)) and source and all(isinstance(item, (str, Path)) for item in source):
         return _of_files(_listed(source, reading), fields, reading)
-    if isinstance(source, Iterable):
-        return _counted(source, reading)
+    if is_table(source) or (isinstance(source, Iterable) and not isinstance(source, (bytes, Mapping))):
+        return documents_given(source, fields, reading)
     raise DataError(f"cannot read documents from a {type(source).__name__}")
-
-
-def _counted(documents: Iterable[Any], reading: Reading) -> Iterator[Any]:
-    for document in documents:
-        reading.n_read += 1
-        yield document
 
 
 # -- from paths to files --------------------------------------------------------------------------------------------

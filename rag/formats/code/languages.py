@@ -8,6 +8,9 @@ from typing import NamedTuple
 __all__ = ["LANGUAGES", "Language"]
 
 
+_SLASHES = ("//", "/*", "*")
+
+
 class Language(NamedTuple):
     """A language: its name in fences, the start of a definition, and how comments begin."""
 
@@ -22,8 +25,10 @@ def _language(name: str, definition: str, *comment: str) -> Language:
 
 _C = _language(
     "c",
-    r"^(?:template\s*<|(?:class|struct|enum|union|namespace|interface|trait|impl|mod)\b|[\w:<>*&,\[\]~ ]+?\b[\w:~]+\s*\([^;]*$|(?:public|private|protected|static|export|abstract|final|async|pub|fn|func|fun|def|sub)\b)",
-    "//", "/*", "*", "#",
+    r"""(?x)^(?: template\s*< | (?:class|struct|enum|union|namespace|interface|trait|impl|mod)\b
+    | [\w:<>*&,\[\]~ ]+?\b[\w:~]+\s*\([^;]*$
+    | (?:public|private|protected|static|export|abstract|final|async|pub|fn|func|fun|def|sub)\b )""",
+    *_SLASHES, "#",
 )  # fmt: skip
 
 
@@ -33,10 +38,10 @@ def _like_c(name: str) -> Language:
 
 _SCRIPT = _language(
     "javascript",
-    r"^(?:export\s+)?(?:default\s+)?(?:async\s+)?(?:function|class|interface|type|enum|namespace)\b|^(?:export\s+)?(?:const|let|var)\s+\w+\s*=\s*(?:async\s*)?(?:\(|function|\w+\s*=>)",
-    "//",
-    "/*",
-    "*",
+    r"""(?x)^(?:export\s+)?
+    (?: (?:default\s+)?(?:async\s+)?(?:function|class|interface|type|enum|namespace)\b
+    | (?:const|let|var)\s+\w+\s*=\s*(?:async\s*)?(?:\(|function|\w+\s*=>) )""",
+    *_SLASHES,
     "@",
 )
 
@@ -50,7 +55,11 @@ LANGUAGES = {
     ".tsx": _SCRIPT._replace(name="tsx"),
     ".java": _like_c("java"),
     ".kt": _like_c("kotlin"),
-    ".scala": _language("scala", r"^(?:\s{0,2})(?:(?:private|protected|final|sealed|abstract|case|implicit|override)\s+)*(?:def|class|object|trait)\b", "//", "/*", "*", "@"),
+    ".scala": _language(
+        "scala",
+        r"^(?:\s{0,2})(?:(?:private|protected|final|sealed|abstract|case|implicit|override)\s+)*(?:def|class|object|trait)\b",
+        *_SLASHES, "@",
+    ),
     ".c": _C,
     ".h": _C,
     ".cc": _like_c("cpp"),
@@ -58,10 +67,22 @@ LANGUAGES = {
     ".hpp": _like_c("cpp"),
     ".cs": _like_c("csharp"),
     ".go": _language("go", r"^(?:func|type)\b", "//", "/*"),
-    ".rs": _language("rust", r"^(?:pub(?:\([^)]*\))?\s+)?(?:async\s+)?(?:unsafe\s+)?(?:fn|struct|enum|trait|impl|mod|macro_rules!)", "//", "/*", "#["),
+    ".rs": _language(
+        "rust",
+        r"^(?:pub(?:\([^)]*\))?\s+)?(?:async\s+)?(?:unsafe\s+)?(?:fn|struct|enum|trait|impl|mod|macro_rules!)",
+        "//", "/*", "#[",
+    ),
     ".rb": _language("ruby", r"^\s{0,2}(?:def|class|module)\b", "#"),
-    ".php": _language("php", r"^\s{0,4}(?:(?:abstract|final|public|private|protected|static)\s+)*(?:function|class|interface|trait)\b", "//", "/*", "*", "#"),
-    ".swift": _language("swift", r"^(?:(?:public|private|internal|open|final|@\w+)\s+)*(?:func|class|struct|enum|protocol|extension)\b", "//", "/*", "*", "@"),
+    ".php": _language(
+        "php",
+        r"^\s{0,4}(?:(?:abstract|final|public|private|protected|static)\s+)*(?:function|class|interface|trait)\b",
+        *_SLASHES, "#",
+    ),
+    ".swift": _language(
+        "swift",
+        r"^(?:(?:public|private|internal|open|final|@\w+)\s+)*(?:func|class|struct|enum|protocol|extension)\b",
+        *_SLASHES, "@",
+    ),
     ".sh": _language("bash", r"^(?:function\s+)?[\w:.-]+\s*\(\)|^function\s+\w+", "#"),
     ".bash": _language("bash", r"^(?:function\s+)?[\w:.-]+\s*\(\)|^function\s+\w+", "#"),
     ".pl": _language("perl", r"^sub\s", "#"),

@@ -30,8 +30,8 @@ _SKIPPED = frozenset(
     """.split()  # noqa: SIM905
 )
 _BLOCKS = (
-    "p, div, ul, ol, dl, table, pre, blockquote, section, article, h1, h2, h3, h4, h5, h6, li, figure, details, header, "
-    "footer, aside, main, center, form, fieldset, address, hr"
+    "p, div, ul, ol, dl, table, pre, blockquote, section, article, h1, h2, h3, h4, h5, h6, li, figure, details, "
+    "header, footer, aside, main, center, form, fieldset, address, hr"
 )
 _LANGUAGE = re.compile(
     r"(?:^|\s)(?:language|lang|highlight|brush|sourceCode|src|code)[-: ]{1,2}([a-z][\w+#]*)", re.IGNORECASE

@@ -119,5 +119,5 @@ def _words(node: LexborNode) -> int:
 
 
 def _holds_most(node: LexborNode, main: LexborNode) -> bool:
-    """Whether an element called navigation holds the content, as where a framework calls the page's frame ``sidebar``."""
+    """Whether an element called navigation holds the content, as where the frame of a page is called ``sidebar``."""
     return node.css_first("h1, article, main") is not None and _words(node) > 0.5 * _words(main)

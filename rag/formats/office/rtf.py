@@ -26,7 +26,8 @@ _LEFT_OUT = frozenset(
 )
 _LETTERS = {
     "emdash": "\u2014", "endash": "\u2013", "lquote": "\u2018", "rquote": "\u2019", "ldblquote": "\u201c",
-    "rdblquote": "\u201d", "bullet": "\u2022", "tab": "\t", "line": "\n", "emspace": " ", "enspace": " ", "qmspace": " ",
+    "rdblquote": "\u201d", "bullet": "\u2022", "tab": "\t", "line": "\n",
+    "emspace": " ", "enspace": " ", "qmspace": " ",
 }  # fmt: skip
 _SYMBOLS = {"~": " ", "_": "-", "-": "", "\\": "\\", "{": "{", "}": "}", "\n": "\n", "\r": "\n"}
 _DEEPEST = 1000

@@ -82,9 +82,9 @@ def _slide(package: Package, name: str) -> str:
             blocks.append(paragraph(about.get("descr", "") if about is not None else ""))
     notes = next((target for target in _targets(package, name).values() if "/notesSlide" in target), "")
     if notes in package.zip.NameToInfo:
-        for shape in package.xml(notes).iter(f"{_SHOW}sp"):
-            if any(mark.get("type") == "body" for mark in shape.iter(f"{_SHOW}ph")):
-                blocks.append(_text(_lines(shape), is_list=False))
+        shapes = package.xml(notes).iter(f"{_SHOW}sp")
+        spoken = (shape for shape in shapes if any(mark.get("type") == "body" for mark in shape.iter(f"{_SHOW}ph")))
+        blocks += [_text(_lines(shape), is_list=False) for shape in spoken]
     return joined([heading(2, title), *blocks])
 
 

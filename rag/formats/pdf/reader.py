@@ -24,7 +24,7 @@ _JUNK_TITLE = re.compile(
 
 
 class PDFReader(Reader):
-    """PDF: text by page in reading order; words that lines cut are joined, headers, footers and page numbers are gone."""
+    """PDF: text by page in reading order; words cut by lines are joined, headers, footers and page numbers are gone."""
 
     name = "pdf"
     libraries = ("pypdfium2",)

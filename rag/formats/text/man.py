@@ -17,14 +17,13 @@ _FONTS = re.compile(
     r"\\f(?:\[[^\]]*\]|\(..|.)|\\s[-+]?\d{1,2}|\\[&|^%/,:)~](?!\()|\\[mM]\[[^\]]*\]|\\h'[^']*'|\\v'[^']*'"
 )
 _SPECIAL = re.compile(r"\\\((..)|\\\[([^\]\s]+)\]|\\\*\(?(..)|\\\*(.)")
-_LETTERS = {
-    "em": "\u2014", "en": "\u2013", "hy": "-", "bu": "\u2022", "lq": "\u201c", "rq": "\u201d", "oq": "\u2018", "cq": "\u2019",
-    "aq": "'", "dq": '"', "co": "\u00a9", "rg": "\u00ae", "tm": "\u2122", "ti": "~", "ha": "^", "ga": "`", "bv": "|", "ba": "|",
-    "rs": "\\", "sl": "/", "<=": "\u2264", ">=": "\u2265", "!=": "\u2260", "->": "\u2192", "<-": "\u2190", "mu": "\u00d7",
-    "la": "\u27e8", "ra": "\u27e9", "lB": "[", "rB": "]", "lC": "{", "rC": "}", "at": "@", "sh": "#", "Do": "$", "ul": "_",
-    "de": "\u00b0", "+-": "\u00b1", "mc": "\u00b5", "ss": "\u00df", "Tm": "\u2122", "R": "\u00ae", "fo": "\u2039", "fc": "\u203a",
-    "Fo": "\u00ab", "Fc": "\u00bb", ":a": "\u00e4", ":o": "\u00f6", ":u": "\u00fc", "'e": "\u00e9", "`e": "\u00e8", "-": "-",
-}  # fmt: skip
+_NAMES = """
+    em — en – hy - bu • lq “ rq ” oq ‘ cq ’ aq ' dq " co © rg ® tm ™ ti ~ ha ^ ga ` bv | ba | rs \\ sl / <= ≤
+    >= ≥ != ≠ -> → <- ← mu × la ⟨ ra ⟩ lB [ rB ] lC { rC } at @ sh # Do $ ul _ de ° +- ± mc µ ss ß Tm ™ R ® fo
+    ‹ fc › Fo « Fc » :a ä :o ö :u ü 'e é `e è - -
+""".split()  # noqa: SIM905
+_LETTERS = dict(zip(_NAMES[::2], _NAMES[1::2], strict=True))
+"""Letters by the name that a page gives them."""
 _ARGUMENT = re.compile(r'"((?:[^"]|"")*)"?|((?:\\ |\S)+)')
 _INLINE = frozenset(["B", "I", "R", "SM", "SB", "BI", "IB", "BR", "RB", "IR", "RI"])
 _MDOC = frozenset(

@@ -14,7 +14,10 @@ __all__ = ["MarkdownReader", "TextReader", "front_matter"]
 _FRONT = re.compile(r"\A---[ \t]*\n(.*?)^(?:---|\.\.\.)[ \t]*(?:\n|\Z)", re.DOTALL | re.MULTILINE)
 _TITLE = re.compile(r"^# +(.+?)[ #]*$|^(\S.*)\n=+[ \t]*$", re.MULTILINE)
 _CHAT = re.compile(
-    r"^\u200e?\[?(\d{1,4}[./-]\d{1,2}[./-]\d{1,4},? \d{1,2}[:.]\d\d(?:[:.]\d\d)?(?:[ \u202f][AaPp]\.?[Mm]\.?)?)\]?(?: -)? ([^:\n]{1,60}): (.*)$"
+    r"""^\u200e?\[?\d{1,4}[./-]\d{1,2}[./-]\d{1,4},?[ ]  # a date
+    \d{1,2}[:.]\d\d(?:[:.]\d\d)?(?:[ \u202f][AaPp]\.?[Mm]\.?)?\]?(?:[ ]-)?[ ]  # a time
+    ([^:\n]{1,60}):[ ](.*)$""",
+    re.VERBOSE,
 )
 
 
@@ -75,7 +78,7 @@ def _conversation(text: str) -> str:
     for line in lines:
         match = _CHAT.match(line)
         if match:
-            turns.append(f"{match[2].strip()}: {match[3].strip()}")
+            turns.append(f"{match[1].strip()}: {match[2].strip()}")
         elif turns and line.strip() and not re.match(r"^\u200e?\[?\d{1,4}[./-]\d{1,2}[./-]\d{1,4},? \d", line):
             turns[-1] += f" {line.strip()}"
     return "\n".join(turns)

@@ -180,11 +180,10 @@ class _Parser:
 
 def _indented(lines: list[str], at: int, at_least: int = 1) -> int:
     """How many lines from here on are blank or indented; blank ones at the end are not counted."""
-    n = last = 0
-    for line in lines[at:]:
+    last = 0
+    for n, line in enumerate(lines[at:], 1):
         if line.strip() and len(line) - len(line.lstrip()) < at_least:
             break
-        n += 1
         last = n if line.strip() else last
     return last
 

@@ -8,7 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import PurePath, PurePosixPath
 from typing import Any, ClassVar
 
-__all__ = ["NOTICES", "PAGE_END", "Converted", "File", "Reader", "format_of"]
+from rag.errors import DataError, MissingExtraError, first_line
+
+__all__ = ["NOTICES", "PAGE_END", "Converted", "File", "Reader", "documents_by", "format_of"]
 
 PAGE_END = "\f"
 """Ends a page in a text, as ``pdftotext`` writes it: the page of any place is one more than there are of these before
@@ -105,3 +107,22 @@ class Reader(ABC):
         Raises:
             DataError: The file is damaged, encrypted or of another format: a sentence that goes on after its name.
         """
+
+
+def documents_by(reader: Reader, file: File) -> list[Converted]:
+    """What a reader makes of a file, whatever is in it.
+
+    Raises:
+        DataError: The file cannot be read; also where the reader, or the engine behind it, raised something else.
+        MissingExtraError: The reader needs a distribution that is not installed.
+    """
+    try:
+        converted = list(reader.read(file))
+    except (DataError, MissingExtraError):
+        raise
+    except Exception as error:  # what no engine expects costs this file only
+        raise DataError(f"cannot be read as {reader.name}: {type(error).__name__}: {first_line(error)}") from error
+    for one in converted:
+        if any("\ud800" <= letter <= "\udfff" for letter in set(one.text)):
+            one.text = one.text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return converted

@@ -13,9 +13,9 @@ from pathlib import Path, PurePosixPath
 
 from rag.corpus.readers.lines import format_of
 from rag.corpus.readers.reading import Reading
-from rag.errors import DataError, MissingExtraError, first_line, system_message
+from rag.errors import DataError, MissingExtraError, system_message
 from rag.formats.archives import MAX_DEPTH, archive_suffix, members, unpacked
-from rag.formats.base import Converted, File, Reader
+from rag.formats.base import Converted, File, Reader, documents_by
 from rag.formats.packed import MAX_BYTES
 from rag.formats.registry import is_code, reader_of, suffixes
 from rag.formats.units import pieces_of
@@ -109,33 +109,17 @@ def _converted(file: File, suffix: str, reading: Reading) -> list[Converted]:
         raise DataError("is empty")
     reading.n_converted += 1
     if reading.store is None:
-        return _read(reader, file)
+        return documents_by(reader, file)
     values = reading.store.values("conversion", _key(reader), about=f"documents read by {reader.name} {reader.version}")
     key = sha256(f"{file.name}\0{file.encoding}\0".encode("utf-8", "surrogatepass") + file.content).digest()
     kept = values.get([key]).get(key)
     if kept is not None:
         reading.n_kept += 1
         return [Converted(**fields) for fields in json.loads(zlib.decompress(kept))]
-    converted = _read(reader, file)
+    converted = documents_by(reader, file)
     fields = [vars(one) for one in converted]
     values.put([(key, zlib.compress(json.dumps(fields, ensure_ascii=False).encode("utf-8", "surrogatepass")))])
     return converted
-
-
-def _read(reader: Reader, file: File) -> list[Converted]:
-    try:
-        converted = list(reader.read(file))
-    except (DataError, MissingExtraError):
-        raise
-    except (Exception, RecursionError) as error:  # a file that no reader expects costs itself only
-        raise DataError(f"cannot be read as {reader.name}: {type(error).__name__}: {first_line(error)}") from error
-    for one in converted:
-        one.text = one.text.encode("utf-8", "replace").decode("utf-8") if _has_surrogates(one.text) else one.text
-    return converted
-
-
-def _has_surrogates(text: str) -> bool:
-    return any("\ud800" <= letter <= "\udfff" for letter in set(text))
 
 
 def _key(reader: Reader) -> str:

@@ -71,7 +71,14 @@ def _check(documents: list[Converted]) -> None:
 
 def _damaged(content: bytes, n: int) -> list[bytes]:
     draw = random.Random(0)  # noqa: S311
-    damaged = [b"", b"\0" * 64, b"%PDF-1.7\n", b"PK\x03\x04", "\u00e9\u732b".encode("utf-16"), content[: len(content) // 2]]
+    damaged = [
+        b"",
+        b"\0" * 64,
+        b"%PDF-1.7\n",
+        b"PK\x03\x04",
+        "\u00e9\u732b".encode("utf-16"),
+        content[: len(content) // 2],
+    ]
     while len(damaged) < n:
         changed = bytearray(content)
         for _ in range(draw.choice([1, 3, 30])):

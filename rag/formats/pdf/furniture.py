@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections import Counter, defaultdict
 from collections.abc import Sequence
+from itertools import pairwise
+from statistics import median_low
 
 from rag.formats.pdf.lines import Line
 
@@ -12,10 +14,16 @@ __all__ = ["furniture_of"]
 
 _EDGE = 2
 """Lines at the head and at the foot of a page that may be furniture."""
+_APART = 1.25
+"""Times the page's usual distance of lines that furniture stands away from the text; what is nearer is furniture only
+where it is the same to the letter."""
 _NUMBER = re.compile(r"^\W*(\d{1,5})\b|(?<![\d.])(\d{1,5})\W*$")
 _ROMAN = re.compile(r"\b[ivxlc]{1,8}\b|\b[IVXLC]{1,8}\b")
 _NEAR = 4.0
 """Points by which the place of a header may differ from page to page."""
+
+_Key = tuple[str, int]
+"""A text, and its height on the page."""
 
 
 def furniture_of(pages: Sequence[Sequence[Line]]) -> list[set[int]]:
@@ -24,54 +32,54 @@ def furniture_of(pages: Sequence[Sequence[Line]]) -> list[set[int]]:
     A line at the edge is, if the same one, numbers aside, stands at the same height on three pages (on both, of two),
     or if it has a number that counts the pages.
     """
-    edges = [_edge(lines) for lines in pages]
-    least = 2 if len(pages) == 2 else 3
-    same: Counter[tuple[str, int]] = Counter()
+    edges = [_edges(lines) for lines in pages]
+    same: Counter[_Key] = Counter()
     counts: defaultdict[int, Counter[int]] = defaultdict(Counter)
     for number, (lines, edge) in enumerate(zip(pages, edges, strict=True)):
-        same.update({_key(lines[place]) for place in edge})
-        for place in edge:
-            for value in _numbers(lines[place].text):
+        same.update({_key(lines[place], apart) for place, apart in edge.items()})
+        for place, apart in edge.items():
+            for value in _numbers(lines[place].text) if apart else ():
                 counts[_height(lines[place])][value - number] += 1
-    counted = {
-        (height, shift)
-        for height, shifts in counts.items()
-        for shift, n in shifts.items()
-        if n >= max(3, 0.1 * len(pages))
-    }
-    removed: list[set[int]] = []
-    for number, (lines, edge) in enumerate(zip(pages, edges, strict=True)):
-        removed.append(
-            {
-                place
-                for place in edge
-                if (text := lines[place].text)
-                and (
-                    (same[_key(lines[place])] >= least and len(pages) > 1)
-                    or any((_height(lines[place]), value - number) in counted for value in _numbers(text))
-                )
-            }
-        )
-    return removed
+    least = max(3, 0.1 * len(pages))
+    counted = {(height, shift) for height, shifts in counts.items() for shift, n in shifts.items() if n >= least}
+    often = 2 if len(pages) == 2 else 3
+
+    def is_furniture(line: Line, apart: bool, number: int) -> bool:
+        if len(pages) > 1 and same[_key(line, apart)] >= often:
+            return True
+        return apart and any((_height(line), value - number) in counted for value in _numbers(line.text))
+
+    return [
+        {place for place, apart in edge.items() if is_furniture(lines[place], apart, number)}
+        for number, (lines, edge) in enumerate(zip(pages, edges, strict=True))
+    ]
 
 
-def _edge(lines: Sequence[Line]) -> list[int]:
-    """Lines at the head and the foot of a page, as long as what is between them and the text is not just a line's
-    distance.
-    """
+def _edges(lines: Sequence[Line]) -> dict[int, bool]:
+    """Lines at the head and the foot of a page, each with whether it stands apart from the text."""
     order = sorted(range(len(lines)), key=lambda place: -lines[place].y)
-    if len(order) <= 2 * _EDGE:
-        return order[:1] + order[-1:] if len(order) > 1 else order
-    return [*order[:_EDGE], *order[-_EDGE:]]
+    if len(order) < 2:
+        return dict.fromkeys(order, True)
+    gaps = [lines[above].y - lines[below].y for above, below in pairwise(order)]
+    apart = _APART * max(median_low(gaps), 1.0)
+    edges: dict[int, bool] = {}
+    for ordered, distances in ((order, gaps), (order[::-1], gaps[::-1])):
+        last = next((n for n in reversed(range(min(_EDGE, len(distances)))) if distances[n] > apart), -1)
+        for n, place in enumerate(ordered[: max(last + 1, 1)]):
+            edges[place] = edges.get(place, False) or n <= last
+    return edges
 
 
 def _height(line: Line) -> int:
     return round(line.y / _NEAR)
 
 
-def _key(line: Line) -> tuple[str, int]:
-    text = re.sub(r"\d+", "#", line.text.strip())
-    return (_ROMAN.sub("#", text) if len(text) < 9 else text, _height(line))
+def _key(line: Line, apart: bool) -> _Key:
+    text = line.text.strip()
+    if apart:
+        text = re.sub(r"\d+", "#", text)
+        text = _ROMAN.sub("#", text) if len(text) < 9 else text
+    return text, _height(line)
 
 
 def _numbers(text: str) -> set[int]:

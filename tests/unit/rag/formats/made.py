@@ -44,7 +44,9 @@ def pdf(
     names = ("Helvetica", "Courier", "Helvetica-Bold")
     fonts = [add(f"<< /Type /Font /Subtype /Type1 /BaseFont /{name} /Encoding /WinAnsiEncoding >>") for name in names]
     resources = "<< /Font << " + " ".join(f"/F{n} {id} 0 R" for n, id in enumerate(fonts, 1)) + " >> "
-    image = add(b"<< /Type /XObject /Subtype /Image /Width 1 /Height 1 /ColorSpace /DeviceGray /BitsPerComponent 8 /Length 1 >>\nstream\n\x00\nendstream")
+    image = add(
+        b"<< /Type /XObject /Subtype /Image /Width 1 /Height 1 /ColorSpace /DeviceGray /BitsPerComponent 8 /Length 1 >>\nstream\n\x00\nendstream"
+    )
     kids = []
     for lines in pages:
         if lines is None:
@@ -57,7 +59,11 @@ def pdf(
             stream = "\n".join(commands).encode("cp1252")
         content = add(b"<< /Length %d >>\nstream\n%s\nendstream" % (len(stream), stream))
         inner = resources + f"/XObject << /I1 {image} 0 R >> >>"
-        kids.append(add(f"<< /Type /Page /Parent {tree} 0 R /MediaBox [0 0 595 842] /Resources {inner} /Contents {content} 0 R >>"))
+        kids.append(
+            add(
+                f"<< /Type /Page /Parent {tree} 0 R /MediaBox [0 0 595 842] /Resources {inner} /Contents {content} 0 R >>"
+            )
+        )
     entries = len(objects) + 1
     root = ""
     if outline:
@@ -70,11 +76,13 @@ def pdf(
             add(f"<< /Title ({title}) /Parent {entries} 0 R /Dest [{kids[page]} 0 R /Fit]{near} >>")
         root = f" /Outlines {entries} 0 R"
     about = add(f"<< {info} >>")
-    lock = add(
-        "<< /Filter /Standard /V 1 /R 2 /O <" + "28" * 32 + "> /U <" + "11" * 32 + "> /P -4 >>"
-    ) if encrypted else 0
+    lock = (
+        add("<< /Filter /Standard /V 1 /R 2 /O <" + "28" * 32 + "> /U <" + "11" * 32 + "> /P -4 >>") if encrypted else 0
+    )
     objects[catalog - 1] = f"<< /Type /Catalog /Pages {tree} 0 R{root} >>".encode()
-    objects[tree - 1] = f"<< /Type /Pages /Kids [{' '.join(f'{kid} 0 R' for kid in kids)}] /Count {len(kids)} >>".encode()
+    objects[tree - 1] = (
+        f"<< /Type /Pages /Kids [{' '.join(f'{kid} 0 R' for kid in kids)}] /Count {len(kids)} >>".encode()
+    )
     out = bytearray(b"%PDF-1.4\n")
     places = []
     for number, body in enumerate(objects, 1):
@@ -148,7 +156,9 @@ def pptx(slides: list[str]) -> bytes:
         + "</Relationships>",
     }
     for number, body in enumerate(slides):
-        files[f"ppt/slides/slide{number}.xml"] = f"<p:sld {DRAWING}><p:cSld><p:spTree>{body}</p:spTree></p:cSld></p:sld>"
+        files[f"ppt/slides/slide{number}.xml"] = (
+            f"<p:sld {DRAWING}><p:cSld><p:spTree>{body}</p:spTree></p:cSld></p:sld>"
+        )
     return zipped(files)
 
 

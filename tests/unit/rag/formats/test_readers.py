@@ -117,7 +117,9 @@ class TestRST(Sampled):
 class TestAsciiDoc(Sampled):
     name = "a.adoc"
     content = "= One\n:lang: en\n\nSome `code`, link:x[a link].\n\n[source,python]\n----\nx = 1\n----\n\n* a\n** b\n\n|===\n|a |b\n|1 |2\n|===\n"
-    markdown = "# One\n\nSome `code`, a link.\n\n```python\nx = 1\n```\n\n- a\n   - b\n\n| a | b |\n| --- | --- |\n| 1 | 2 |"
+    markdown = (
+        "# One\n\nSome `code`, a link.\n\n```python\nx = 1\n```\n\n- a\n   - b\n\n| a | b |\n| --- | --- |\n| 1 | 2 |"
+    )
 
 
 class TestMan(Sampled):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,8 +13,10 @@ from langchain_core.language_models import FakeListChatModel
 from rag import (
     LSA,
     Adapted,
+    AutoChunker,
     Candidates,
     Conformal,
+    Corpus,
     CosineAdapter,
     Gap,
     Identity,
@@ -153,7 +156,18 @@ class TestSentenceChunkerOfTokens(ChunkerConformance):
 
 class TestMarkdownChunker(ChunkerConformance):
     def make(self):
-        return MarkdownChunker(size=30, unit="characters")
+        return MarkdownChunker(size=30, unit="characters", context="headings")
+
+
+class TestAutoChunker(ChunkerConformance):
+    def make(self):
+        return AutoChunker(size=16)
+
+    def corpus(self):
+        return Corpus.from_documents(
+            replace(document, metadata={**document.metadata, "format": "markdown"} if number % 2 else document.metadata)
+            for number, document in enumerate(super().corpus())
+        )
 
 
 class TestLSA(EmbedderConformance):

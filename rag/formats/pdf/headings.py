@@ -74,7 +74,9 @@ def _matches(texts: Sequence[str], first: int, title: str, lines: Sequence[Line]
 
 
 def by_size(pages: Sequence[Sequence[Line]]) -> list[dict[int, Found]]:
-    """Of each page the lines that are set larger than most of the text, and are short."""
+    """Of each page the lines that are set larger than most of the text and are short, and, a level below, those that
+    are bold and stand by themselves at the left edge.
+    """
     letters: Counter[float] = Counter()
     for lines in pages:
         for line in lines:
@@ -96,9 +98,22 @@ def by_size(pages: Sequence[Sequence[Line]]) -> list[dict[int, Found]]:
                 words = sum(len(line.text.split()) for line in lines[place : place + n])
                 if n <= _LONGEST and words <= 25 and any(c.isalpha() for c in lines[place].text):
                     here[place] = Found(level_of[size], n)
+            elif _stands_out(lines, place):
+                here[place] = Found(max(2, min(len(larger), _LEVELS) + 1), 1)
             place += n
         headings.append(here)
     return headings
+
+
+def _stands_out(lines: Sequence[Line], place: int) -> bool:
+    """Whether a line is bold, short, at the left edge, with more room above it than a line has, and text below."""
+    line = lines[place]
+    if not line.bold or line.code or place + 1 >= len(lines) or lines[place + 1].bold:
+        return False
+    if len(line.text.split()) > 10 or re.search(r"[.,;:]\s*$|^\W*$", line.text):
+        return False
+    apart = place == 0 or lines[place - 1].last_y - line.y > 1.5 * line.size or lines[place - 1].y < line.y
+    return apart and line.left <= min(other.left for other in lines) + 1
 
 
 def _plain(text: Any) -> str:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from rag.errors import DataError, MissingExtraError, first_line
 from rag.formats.base import Converted, File, Reader
 from rag.formats.pdf.blocks import markdown_of
 from rag.formats.pdf.furniture import furniture_of
-from rag.formats.pdf.headings import by_outline, by_size
+from rag.formats.pdf.headings import Found, by_outline, by_size
 from rag.formats.pdf.lines import Line, lines_of
 
 if TYPE_CHECKING:
@@ -83,12 +83,18 @@ def _converted(document: PdfDocument) -> Converted:
     if sum(map(len, headings)) < 0.5 * len(outline) or not outline:
         headings = by_size(pages)
     metadata = _about(document) | {"pages": len(pages)}
-    if "title" not in metadata:
-        first = next(((lines, here) for lines, here in zip(pages[:3], headings, strict=False) if here), None)
-        if first is not None:
-            place, heading = min(first[1].items(), key=lambda entry: entry[1].level)
-            metadata["title"] = " ".join(line.text.strip() for line in first[0][place : place + heading.n_lines])
+    if "title" not in metadata and (title := _title(pages, headings)):
+        metadata["title"] = title
     return Converted(markdown_of(pages, headings), metadata, counts={code: n for code, n in counts.items() if n})
+
+
+def _title(pages: Sequence[Sequence[Line]], headings: Sequence[Mapping[int, Found]]) -> str:
+    """The first heading of the first level on the first pages; empty for none."""
+    for lines, here in list(zip(pages, headings, strict=True))[:3]:
+        for place, heading in sorted(here.items()):
+            if heading.level == 1:
+                return " ".join(line.text.strip() for line in lines[place : place + heading.n_lines])
+    return ""
 
 
 def _outline(document: PdfDocument) -> list[tuple[int, int, str]]:

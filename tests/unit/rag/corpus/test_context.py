@@ -30,15 +30,15 @@ def test_pages_of_a_section_are_counted_from_its_own():
 
 
 @pytest.mark.parametrize(
-    ("context", "expected"),
+    ("context", "size", "expected"),
     [
-        ("none", ["# Guide", "## Setup", "## Use"]),
-        ("title", ["The Guide", "The Guide", "The Guide"]),
-        ("headings", ["The Guide", "The Guide > Guide", "The Guide > Guide"]),
+        ("none", 50, ["# Guide", "## Setup", "## Use"]),
+        ("title", 62, ["The Guide", "The Guide", "The Guide"]),
+        ("headings", 72, ["The Guide", "The Guide > Guide", "The Guide > Guide"]),
     ],
 )
-def test_contexts_are_matched_and_not_shown(context, expected):
-    chunker = MarkdownChunker(size=100, unit="characters", context=context)
+def test_contexts_are_matched_and_not_shown(context, size, expected):
+    chunker = MarkdownChunker(size=size, unit="characters", context=context)
     passages = chunker.chunk(Corpus.from_documents(CORPUS))
     texts = passages.texts(range(len(passages)))
     assert [text.splitlines()[0] for text in texts[: len(expected)]] == expected

@@ -29,7 +29,7 @@ __all__ = ["Delimiter", "Rows", "Table", "cell_of"]
 Rows = Iterator[tuple[str, Mapping[str, Any]]]
 Delimiter = Annotated[str, Field(min_length=1, max_length=3)] | None
 
-_NO_COLUMNS = {"path", "separator", "empty", "columns", "delimiter", "encoding", "on_error"}
+_NO_COLUMNS = {"path", "separator", "empty", "columns", "delimiter", "encoding", "on_error", "unit"}
 """Arguments of tables that are no names of columns."""
 
 

@@ -12,6 +12,7 @@ from rag.corpus.readers import ID_FIELDS, TABLES, TEXT_FIELDS, corpus_of, docume
 from rag.corpus.readers.reading import OnError
 from rag.errors import ConfigError
 from rag.eval.datasets.tables.base import Delimiter, Rows, Table
+from rag.formats.units import Unit
 from rag.remarks import Remarks
 
 __all__ = ["CorpusTable"]
@@ -32,6 +33,7 @@ class CorpusTable(Table):
         encoding: Of a text file, one of Python's names.
         on_error: At a row or file that cannot be read: ``stop``, or ``skip`` it and count it; ``report`` stops at a row
             and goes past a file that is one of several documents.
+        unit: What is one document of PDF, HTML and other files: a ``file``, a ``section`` of it, or a ``page``.
     """
 
     type = "corpus"
@@ -47,6 +49,7 @@ class CorpusTable(Table):
         delimiter: Delimiter = None,
         encoding: str = "utf-8",
         on_error: OnError = "report",
+        unit: Unit = "file",
     ) -> None:
         self.path = path
         self.id = id
@@ -56,6 +59,7 @@ class CorpusTable(Table):
         self.delimiter = delimiter
         self.encoding = encoding
         self.on_error = on_error
+        self.unit = unit
 
     def read(self, folder: Path, remarks: Remarks) -> Corpus:
         """The documents; paths are relative to ``folder``. What is noticed goes into ``remarks``."""
@@ -103,4 +107,5 @@ class CorpusTable(Table):
             encoding=self.encoding,
             columns=self.columns,
             on_error=self.on_error,
+            unit=self.unit,
         )

@@ -103,9 +103,7 @@ def joined_hyphens(page: str) -> str:
 
 
 def pdfs(root: Path) -> None:
-    print(
-        "\n| manual | pages | reader | words kept | junk words | headings | lines of code | ms a page |\n|---|---|---|---|---|---|---|---|"
-    )
+    header("manual", "pages", "reader", "words kept", "junk words", "headings", "lines of code", "ms a page")
     for name, (file, furniture) in PDFS.items():
         path = root / file
         gold_pages = [joined_hyphens(without_furniture(page, furniture)) for page in pdftotext(path)]
@@ -214,10 +212,9 @@ def htmls(root: Path, n_pages: int) -> None:
                     kept(Counter(plain(cell) for line in rows for cell in re.split(r"(?<!\\)\|", line)), tabled)
                 )
                 code.append(kept(Counter(plain(line) for line in fenced(text)), lines))
-            row(
-                name, len(paths), reader, share((one[0], one[1]) for one in counts), share((one[2], one[3]) for one in counts),
-                share(headings), share(cells), share(code), f"{1000 * seconds / len(paths):.1f}",
-            )  # fmt: skip
+            all_words = [one[:2] for one in counts], [one[2:] for one in counts]
+            shares = map(share, (*all_words, headings, cells, code))
+            row(name, len(paths), reader, *shares, f"{1000 * seconds / len(paths):.1f}")
 
 
 def data_cell(node: object) -> bool:
@@ -259,9 +256,7 @@ def memory(root: Path, scratch: Path) -> None:
     large.save(path)
     done = subprocess.run([sys.executable, "-c", _MEASURE, str(path)], capture_output=True, text=True, check=True)
     n, before, after = done.stdout.split()
-    print(
-        f"\nA PDF of {n} pages ({path.stat().st_size >> 20} MiB): {after} MiB at most, {before} of them before it is opened."
-    )
+    print(f"\nA PDF of {n} pages ({path.stat().st_size >> 20} MiB): {after} MiB at most, {before} before it is opened.")
     path.unlink()
 
 

@@ -9,10 +9,11 @@ import typer
 
 from rag.calls import MAX_FAILED
 from rag.cli.console import echo
-from rag.cli.documents import read_documents_of
+from rag.cli.documents import end_with_losses, read_documents_of
 from rag.cli.options import (
     CorpusOption,
     EncodingOption,
+    FoldOption,
     IdFieldOption,
     JsonOption,
     MaxFailedOption,
@@ -22,6 +23,7 @@ from rag.cli.options import (
     StoreOption,
     TextFieldOption,
     TitleFieldOption,
+    UnitOption,
 )
 from rag.costs import check_calls
 
@@ -164,6 +166,8 @@ def make(
     separator: SeparatorOption = None,
     encoding: EncodingOption = "utf-8",
     on_error: OnErrorOption = "report",
+    unit: UnitOption = "file",
+    fold_duplicates: FoldOption = False,
     passage_size: Annotated[
         int, typer.Option(min=1, help="Longest passage that questions are written for, in characters.")
     ] = 1200,
@@ -194,16 +198,19 @@ def make(
     check_target(folder)
     author = load_component(writer, Summarizer)  # type: ignore[type-abstract]
     pipeline = None if round_trip is None else Pipeline.from_yaml(round_trip)
-    documents = read_documents_of(
-        corpus,
-        id_field=id_field,
-        text_field=text_field,
-        title_field=title_field,
-        separator=separator,
-        encoding=encoding,
-        on_error=on_error,
-    )
     with open_store(store, store_mode) as kept:
+        documents = read_documents_of(
+            corpus,
+            id_field=id_field,
+            text_field=text_field,
+            title_field=title_field,
+            separator=separator,
+            encoding=encoding,
+            on_error=on_error,
+            unit=unit,
+            fold_duplicates=fold_duplicates,
+            store=kept,
+        )
         made = make_dataset(
             documents,
             author,
@@ -226,6 +233,7 @@ def make(
         for query in made.dataset.split("test").queries[:3]:
             echo(f"? {query.text}")
     check_calls(made.costs, max_failed)
+    end_with_losses(documents.remarks, on_error)
 
 
 def _loaded(source: str) -> Dataset:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
@@ -17,6 +18,8 @@ from rag.remarks import Remark, Remarks
 from rag.types import Document
 
 __all__ = ["NEAR", "folded", "note_copies", "originals"]
+
+logger = logging.getLogger("rag.corpus")
 
 NEAR = 0.85
 """Part of all runs of words that two documents must share to be copies."""
@@ -101,6 +104,7 @@ def folded(corpus: Corpus) -> Corpus:
 def _remark(corpus: Corpus, copies: Ints, first: Ints, then: str) -> Remark:
     names = [f"{a} of {b}" for a, b in zip(corpus.ids(copies[:10]), corpus.ids(first[copies[:10]]), strict=True)]
     message = f"{len(copies)} of {len(corpus)} documents are almost the same as another (such as {names[0]}): {then}"
+    logger.warning("%s", message)
     return Remark("near_duplicates", message, len(copies), len(corpus), tuple(names))
 
 

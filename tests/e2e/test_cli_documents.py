@@ -22,7 +22,7 @@ def docs(tmp_path: Path) -> Path:
     pages = [text_page(["Opening words."]), text_page(["The warranty covers two years."])]
     (folder / "manual.pdf").write_bytes(pdf(pages, outline=[("Opening words.", 0)]))
     (folder / "broken.pdf").write_bytes(b"%PDF nothing")
-    Path("p.yaml").write_text("type: pipeline\nretriever: {type: bm25}\n")
+    Path("p.yaml").write_text("type: pipeline\nchunker: {type: auto, size: 16}\nretriever: {type: bm25}\n")
     return folder
 
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["AutoChunker"]
 
-_CONVERTED = re.compile(r'"format": "')
+_CONVERTED = re.compile(r'(?=.*"format": ").*"path": "', re.DOTALL)
 _BLOCK = 2048
 _LETTERS = 4
 """Characters that a token stands for where no embedder counts tokens."""

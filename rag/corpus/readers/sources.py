@@ -67,7 +67,7 @@ def read_corpus(
     corpus = corpus_of(documents, reading, path=path, advance=advance, drop_fields=drop_fields)
     if fold_duplicates:
         return folded(corpus)
-    if reading.n_converted:
+    if reading.n_converted and unit == "file":  # short sections are often the same
         note_copies(corpus)
     return corpus
 

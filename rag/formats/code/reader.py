@@ -17,6 +17,8 @@ __all__ = ["CodeReader"]
 
 _LONGEST = 120
 """Lines of a class beyond which its methods stand for themselves."""
+_WIDEST = 400
+"""Characters of a line that may begin a definition: longer ones are written by machines."""
 
 
 class _Part(NamedTuple):
@@ -123,7 +125,7 @@ def _by_lines(lines: Sequence[str], language: Language) -> list[_Part]:
     starts = [
         number
         for number, line in enumerate(lines)
-        if language.definition.match(line) and not line.startswith(language.comment)
+        if len(line) <= _WIDEST and language.definition.match(line) and not line.startswith(language.comment)
     ]
     parts: list[_Part] = []
     for place, number in enumerate(starts):

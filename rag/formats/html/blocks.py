@@ -50,11 +50,7 @@ _NOT_MARKS = re.compile("[\u00b6\uf0c1\U0001f517]$")
 
 
 class Blocks:
-    """Blocks of Markdown of an element.
-
-    Args:
-        code_in_cells: Whether code in cells of tables is marked as such.
-    """
+    """Writes elements as blocks of Markdown."""
 
     def __init__(self) -> None:
         self.n_deep = 0

@@ -27,7 +27,7 @@ def is_layout(node: LexborNode) -> bool:
 def data_rows(node: LexborNode, text_of: Callable[[LexborNode], str]) -> list[list[str]]:
     """Texts of the cells by row; those that span several columns or rows stand in the first, the others are empty.
 
-    The first row is the table's header. Where no row looks like one, and the first column names the rows, it is empty.
+    The first row is the table's header, as Markdown has it.
     """
     rows: list[list[str]] = []
     taken: dict[tuple[int, int], bool] = {}

@@ -6,14 +6,12 @@ from abc import abstractmethod
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, ClassVar
 
-from rag.candidates import Candidates, Floats, Ints
+from rag.candidates import Candidates, Floats
 from rag.component import Component
-from rag.corpus.passages import Passages
-from rag.errors import NotFittedError
+from rag.on_passages import OnPassages
 
 if TYPE_CHECKING:
     from rag.batch import QueryBatch
-    from rag.fitting import FitContext, UpdateContext
 
 __all__ = ["Retriever", "Stage"]
 
@@ -50,7 +48,7 @@ class Retriever(Component):
         return {}
 
 
-class Stage(Component):
+class Stage(OnPassages):
     """Works on candidates: reranks, filters, adds. Rows stay in the order of the queries."""
 
     kind: ClassVar[str] = "stage"
@@ -64,30 +62,10 @@ class Stage(Component):
     writes_answers: ClassVar[bool] = False
     """Whether it records answers on batches that want them."""
 
-    _passages: Passages | None = None
-
-    def fit(self, context: FitContext) -> None:
-        super().fit(context)
-        self._passages = context.passages
-
-    def update(self, context: UpdateContext, kept: Ints) -> None:
-        super().update(context, kept)
-        self._passages = context.passages
-
-    def load_state(self, folder: object, context: FitContext) -> None:
-        self._passages = context.passages
-
     @property
     def ranks_only(self) -> bool:
         """Whether its scores are an order and no more, such as those of a rank fusion: no bound on them means much."""
         return False
-
-    @property
-    def passages(self) -> Passages:
-        """The passages of the corpus it was fitted on."""
-        if self._passages is None:
-            raise NotFittedError(f"the stage {self.spec.label} has not been fitted: fit the pipeline it is in first")
-        return self._passages
 
     @abstractmethod
     def process(self, batch: QueryBatch, candidates: Candidates) -> Candidates:

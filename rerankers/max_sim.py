@@ -54,7 +54,7 @@ class MaxSim(Scorer):
     def prepare(self, context: FitContext) -> None:
         super().prepare(context)
         context.fit(self._encoder)
-        if not context.is_built(self) and context.n_kept < len(context.passages):
+        if not context.is_cached(self) and context.n_kept < len(context.passages):
             context.embed_passage_tokens(self._encoder, start=context.n_kept)
 
     def fit(self, context: FitContext) -> None:
@@ -105,5 +105,5 @@ class MaxSim(Scorer):
 
     def _fitted(self) -> TokenVectors:
         if self._tokens is None:
-            raise NotFittedError("'max_sim' has not been fitted: fit the pipeline it is in first")
+            raise NotFittedError.of(self)
         return self._tokens

@@ -52,7 +52,7 @@ class BM25(TakesFeedback):
             1.2 / .75; ``bm25s`` 1.5 / .75.
         k1: How much repeating a word counts. The default pair 1.5 / .75 is the best of these three on each of five sets
             (benchmarks/README.md).
-        b: How much long passages are penalised, 0 to 1.
+        b: How much long passages are penalized, 0 to 1.
         variant: How term frequency and rarity are weighted (Kamphuis et al. 2020 compare them).
         delta: Lower bound of a matching term's weight; used by ``bm25l`` and ``bm25+``.
         language: Whose stemmer and stop words are used: an ISO 639-1 code such as ``en`` or an English name, ``none``
@@ -61,7 +61,7 @@ class BM25(TakesFeedback):
             language's.
         stopwords: Words that are dropped: a list's name (``en``, ``de``, ``fr``, ...), a list of words, or None.
             ``auto``: the language's.
-        token_pattern: Regular expression of a word, taken at its word: texts are not normalised and scripts without
+        token_pattern: Regular expression of a word, taken at its word: texts are not normalized and scripts without
             spaces not cut. None cuts words by Unicode.
         lowercase: Fold case.
         top_k: Documents returned.
@@ -206,7 +206,7 @@ class BM25(TakesFeedback):
 
     def _scores_of(self, queries: Any, candidates: Candidates) -> Floats:
         """Scores of the candidates' passages for weighted words, float32 [n, k]."""
-        found = np.zeros(candidates.positions.shape, dtype=np.float32)
+        found = np.zeros(candidates.documents.shape, dtype=np.float32)
         step = max(1, _BLOCK // self._fitted().shape[1])
         for start in range(0, len(found), step):
             rows = slice(start, start + step)
@@ -338,12 +338,12 @@ class BM25(TakesFeedback):
 
     def _fitted(self) -> Any:
         if self._frequencies is None:
-            raise NotFittedError("'bm25' has not been fitted: fit the pipeline it is in first")
+            raise NotFittedError.of(self)
         return self._frequencies
 
     def _words(self) -> Vocabulary:
         if self._vocabulary is None:
-            raise NotFittedError("'bm25' has not been fitted: fit the pipeline it is in first")
+            raise NotFittedError.of(self)
         return self._vocabulary
 
     def _analyzer(self, language: str | None) -> Analyzer:

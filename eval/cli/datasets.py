@@ -9,21 +9,12 @@ import typer
 
 from rag.calls import MAX_FAILED
 from rag.cli.console import echo
-from rag.cli.documents import end_with_losses, read_documents_of
+from rag.cli.documents import Reading, reads_documents
 from rag.cli.options import (
-    CorpusOption,
-    EncodingOption,
-    FoldOption,
-    IdFieldOption,
     JsonOption,
     MaxFailedOption,
-    OnErrorOption,
-    SeparatorOption,
     StoreModeOption,
     StoreOption,
-    TextFieldOption,
-    TitleFieldOption,
-    UnitOption,
 )
 from rag.costs import check_calls
 
@@ -44,7 +35,7 @@ _LOOKED_AT = 100
 """Documents whose metadata are looked at, to say which fields there are."""
 _NAMES = {
     "DIR": "a folder with corpus.jsonl, queries.jsonl and qrels/SPLIT.tsv (BEIR's layout)",
-    "FILE.yaml": "a dataset file: your own CSV, JSONL or Parquet tables, TREC topics and judgements",
+    "FILE.yaml": "a dataset file: your own CSV, JSONL or Parquet tables, TREC topics and judgments",
     "hf:owner/name": "a retrieval dataset on the Hugging Face Hub (MTEB's or BEIR's layout); hf:owner/name@de a subset",
     "irds:ID": "a dataset of ir_datasets, such as irds:beir/scifact/test (extra ir-datasets)",
 }
@@ -92,7 +83,7 @@ def show(
         grades = ", ".join(f"{grade}: {count:,}" for grade, count in split["grades"].items())
         echo(
             f"{name}: {split['queries']:,} queries, {split['relevant_per_query']:.1f} relevant documents each; "
-            f"judgements by grade: {grades or 'none'}"
+            f"judgments by grade: {grades or 'none'}"
             + (f"; {split['unanswerable']:,} with nothing relevant" if split["unanswerable"] else "")
             + (f"; {split['with_references']:,} with reference answers" if split["with_references"] else "")
         )
@@ -153,21 +144,14 @@ def split(
 
 
 @app.command()
+@reads_documents
 def make(
-    corpus: CorpusOption,
+    reading: Reading,
     writer: Annotated[
         Path, typer.Option(metavar="FILE", help="A summarizer in YAML that writes questions: `task: questions`.")
     ],
     folder: OutOption,
     n: Annotated[int, typer.Option("--n", min=1, help="Questions wanted.")] = 200,
-    id_field: IdFieldOption = None,
-    text_field: TextFieldOption = None,
-    title_field: TitleFieldOption = None,
-    separator: SeparatorOption = None,
-    encoding: EncodingOption = "utf-8",
-    on_error: OnErrorOption = "report",
-    unit: UnitOption = "file",
-    fold_duplicates: FoldOption = False,
     passage_size: Annotated[
         int, typer.Option(min=1, help="Longest passage that questions are written for, in characters.")
     ] = 1200,
@@ -199,18 +183,7 @@ def make(
     author = load_component(writer, Summarizer)  # type: ignore[type-abstract]
     pipeline = None if round_trip is None else Pipeline.from_yaml(round_trip)
     with open_store(store, store_mode) as kept:
-        documents = read_documents_of(
-            corpus,
-            id_field=id_field,
-            text_field=text_field,
-            title_field=title_field,
-            separator=separator,
-            encoding=encoding,
-            on_error=on_error,
-            unit=unit,
-            fold_duplicates=fold_duplicates,
-            store=kept,
-        )
+        documents = reading.documents(kept)
         made = make_dataset(
             documents,
             author,
@@ -224,7 +197,7 @@ def make(
             store=kept,
             progress=progress,
         )
-    about = {"made_by": "rag datasets make", "corpus": ", ".join(corpus), **made.about}
+    about = {"made_by": "rag datasets make", "corpus": ", ".join(reading.corpus), **made.about}
     write_dataset(made.dataset, folder, about=about)
     if as_json:
         print_json(about | {"dataset": str(folder)})
@@ -233,7 +206,7 @@ def make(
         for query in made.dataset.split("test").queries[:3]:
             echo(f"? {query.text}")
     check_calls(made.costs, max_failed)
-    end_with_losses(documents.remarks, on_error)
+    reading.end(documents.remarks)
 
 
 def _loaded(source: str) -> Dataset:

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from rag.arguments import refuses_unknown
-from rag.errors import ArtifactError, DataError
+from rag.errors import DataError
 from rag.eval.datasets.base import Dataset
 from rag.eval.datasets.joined import FOUND_AGAIN
 from rag.metadata import strict_json
-from rag.store.folder import replaced_folder
+from rag.store.writing import check_place, replaced_folder
 from rag.types import Document, Query
 
 __all__ = ["about_of", "check_target", "write_dataset"]
@@ -30,11 +30,11 @@ def check_target(folder: Path) -> None:
     Raises:
         ArtifactError: It is a file, or a folder that holds other things than a dataset written here.
     """
-    if folder.exists() and not folder.is_dir():
-        raise ArtifactError(f"{folder} is a file: name a folder to write the dataset to")
-    inside = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
-    if inside and not (inside <= _FILES and about_of(folder)):
-        raise ArtifactError(f"{folder} is not empty and was not written by `rag datasets`: choose a new folder")
+    check_place(
+        folder,
+        "dataset written by `rag datasets`",
+        lambda names: names - _FILES or (() if about_of(folder) else names),
+    )
 
 
 def about_of(folder: Path) -> dict[str, Any]:
@@ -60,7 +60,7 @@ def write_dataset(dataset: Dataset, folder: Path, *, about: Mapping[str, Any] | 
     """Write a dataset in one step: it is there completely or not at all. One that was written there is replaced.
 
     A title that stands before the text goes into a field of its own, from where it is put back. A query without any
-    judgement has a line without a document: nothing answers it.
+    judgment has a line without a document: nothing answers it.
 
     Args:
         dataset: What to write.
@@ -84,7 +84,7 @@ def write_dataset(dataset: Dataset, folder: Path, *, about: Mapping[str, Any] | 
         if any(split.qrels.values()):
             splits[name] = lines
     if not splits:
-        raise DataError(f"dataset '{dataset.name}' has no judgement to write")
+        raise DataError(f"dataset '{dataset.name}' has no judgment to write")
     queries = {query.id: query for _, split in sorted(dataset.splits.items()) for query in split.queries}
     with replaced_folder(folder) as aside:
         (aside / "qrels").mkdir()
@@ -132,5 +132,5 @@ def _query(query: Query) -> dict[str, Any]:
 
 def _token(id: str) -> str:
     if any(mark in id for mark in "\t\r\n"):
-        raise DataError(f"the id {id!r} has white space that a file of judgements has no place for")
+        raise DataError(f"the id {id!r} has white space that a file of judgments has no place for")
     return id

@@ -4,44 +4,28 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from rag.cli.console import echo, print_json
-from rag.cli.documents import end_with_losses, read_documents_of
-from rag.cli.options import (
-    DropFieldOption,
-    EncodingOption,
-    FoldOption,
-    IdFieldOption,
-    JsonOption,
-    OnErrorOption,
-    SeparatorOption,
-    StoreOption,
-    TextFieldOption,
-    TitleFieldOption,
-    UnitOption,
-)
+from rag.cli.documents import Reading, reads_documents
+from rag.cli.options import JsonOption, StoreOption
 from rag.cli.store import open_store
 from rag.errors import DataError, system_message
 
 __all__ = ["convert"]
 
 
+SourceArgument = Annotated[list[str], typer.Argument(metavar="SRC...", help="What --corpus of other commands takes.")]
+
+
+@partial(reads_documents, corpus=SourceArgument)
 def convert(
-    sources: Annotated[list[str], typer.Argument(metavar="SRC...", help="What --corpus of other commands takes.")],
+    reading: Reading,
     out: Annotated[Path, typer.Option("--out", metavar="FILE", help="Where to write the documents: a JSONL file.")],
-    id_field: IdFieldOption = None,
-    text_field: TextFieldOption = None,
-    title_field: TitleFieldOption = None,
-    separator: SeparatorOption = None,
-    encoding: EncodingOption = "utf-8",
-    on_error: OnErrorOption = "report",
-    unit: UnitOption = "file",
-    fold_duplicates: FoldOption = False,
-    drop_field: DropFieldOption = None,
     store: StoreOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -49,19 +33,7 @@ def convert(
     if out.suffix != ".jsonl":
         raise DataError(f"--out: {out} must end in .jsonl")
     with open_store(store) as kept:
-        documents = read_documents_of(
-            sources,
-            id_field=id_field,
-            text_field=text_field,
-            title_field=title_field,
-            separator=separator,
-            encoding=encoding,
-            on_error=on_error,
-            unit=unit,
-            fold_duplicates=fold_duplicates,
-            store=kept,
-            drop_fields=drop_field or (),
-        )
+        documents = reading.documents(kept)
     formats: Counter[str] = Counter()
     part = out.with_name(f"{out.name}.part")
     try:
@@ -82,4 +54,4 @@ def convert(
     else:
         kinds = ", ".join(f"{count} {name}" for name, count in formats.most_common())
         echo(f"{out}: {len(documents)} documents ({kinds})")
-    end_with_losses(documents.remarks, on_error)
+    reading.end(documents.remarks)

@@ -9,25 +9,15 @@ import typer
 
 from rag.calls import MAX_FAILED
 from rag.cli.console import echo, print_json, progress
-from rag.cli.documents import end_with_losses, print_notes, read_documents_of
+from rag.cli.documents import Reading, print_notes, reads_documents
 from rag.cli.options import (
     ConfigArgument,
-    CorpusOption,
-    DropFieldOption,
-    EncodingOption,
-    FoldOption,
-    IdFieldOption,
     JsonOption,
     KeepOption,
     MaxFailedOption,
-    OnErrorOption,
-    SeparatorOption,
     SetOption,
     StoreModeOption,
     StoreOption,
-    TextFieldOption,
-    TitleFieldOption,
-    UnitOption,
 )
 from rag.cli.store import open_store
 from rag.costs import check_calls
@@ -35,19 +25,11 @@ from rag.costs import check_calls
 __all__ = ["index"]
 
 
+@reads_documents
 def index(
     config: ConfigArgument,
-    corpus: CorpusOption,
+    reading: Reading,
     folder: Annotated[Path, typer.Option("--out", metavar="DIR", help="Where to keep the index.")],
-    id_field: IdFieldOption = None,
-    text_field: TextFieldOption = None,
-    title_field: TitleFieldOption = None,
-    separator: SeparatorOption = None,
-    encoding: EncodingOption = "utf-8",
-    on_error: OnErrorOption = "report",
-    unit: UnitOption = "file",
-    fold_duplicates: FoldOption = False,
-    drop_field: DropFieldOption = None,
     overrides: SetOption = None,
     keep: KeepOption = None,
     store: StoreOption = None,
@@ -62,19 +44,7 @@ def index(
     pipeline = Pipeline.from_yaml(config, overrides=overrides or ())
     check_target(folder, pipeline.kind)
     with open_store(store, store_mode) as kept:
-        documents = read_documents_of(
-            corpus,
-            id_field=id_field,
-            text_field=text_field,
-            title_field=title_field,
-            separator=separator,
-            encoding=encoding,
-            on_error=on_error,
-            unit=unit,
-            fold_duplicates=fold_duplicates,
-            store=kept,
-            drop_fields=drop_field or (),
-        )
+        documents = reading.documents(kept)
         pipeline.fit(documents, progress=progress, store=kept)
     check_calls(pipeline.fit_costs, max_failed)
     with progress("saving", None):
@@ -87,4 +57,4 @@ def index(
     else:
         print_notes(pipeline.remarks)
         echo(f"{folder}: {n_documents} documents, {n_passages} passages, {seconds:.1f} s")
-    end_with_losses(documents.remarks, on_error)
+    reading.end(documents.remarks)

@@ -10,25 +10,15 @@ import typer
 
 from rag.calls import MAX_FAILED
 from rag.cli.console import echo, print_json, progress
-from rag.cli.documents import end_with_losses, read_documents_of
+from rag.cli.documents import Reading, reads_documents
 from rag.cli.options import (
     CompactOption,
-    CorpusOption,
-    DropFieldOption,
-    EncodingOption,
     FilterOption,
     FolderArgument,
-    FoldOption,
-    IdFieldOption,
     JsonOption,
     KeepOption,
     MaxFailedOption,
-    OnErrorOption,
-    SeparatorOption,
     StoreOption,
-    TextFieldOption,
-    TitleFieldOption,
-    UnitOption,
 )
 from rag.cli.store import open_store
 from rag.costs import check_calls
@@ -36,24 +26,15 @@ from rag.errors import ConfigError, DataError
 from rag.limits import MAX_DELETES, check_deletes
 
 if TYPE_CHECKING:
-    from rag.corpus.corpus import Corpus
     from rag.pipeline.changes import Changes
 
 __all__ = ["add", "compact", "delete", "rollback", "sync", "verify"]
 
 
+@reads_documents
 def add(
     folder: FolderArgument,
-    corpus: CorpusOption,
-    id_field: IdFieldOption = None,
-    text_field: TextFieldOption = None,
-    title_field: TitleFieldOption = None,
-    separator: SeparatorOption = None,
-    encoding: EncodingOption = "utf-8",
-    on_error: OnErrorOption = "report",
-    unit: UnitOption = "file",
-    fold_duplicates: FoldOption = False,
-    drop_field: DropFieldOption = None,
+    reading: Reading,
     compact_at: CompactOption = 0.2,
     keep: KeepOption = None,
     store: StoreOption = None,
@@ -64,23 +45,11 @@ def add(
     from rag.pipeline import Pipeline
 
     with open_store(store) as kept, Pipeline.editing(folder, keep=keep) as pipeline:
-        documents = read_documents_of(
-            corpus,
-            id_field=id_field,
-            text_field=text_field,
-            title_field=title_field,
-            separator=separator,
-            encoding=encoding,
-            on_error=on_error,
-            unit=unit,
-            fold_duplicates=fold_duplicates,
-            store=kept,
-            drop_fields=drop_field or (),
-        )
+        documents = reading.documents(kept)
         changes = pipeline.add(documents, store=kept, progress=progress, compact_at=compact_at)
         check_calls(pipeline.fit_costs, max_failed)
     _report(folder, changes, pipeline.corpus.n_alive, as_json)
-    end_with_losses(documents.remarks, on_error)
+    reading.end(documents.remarks)
 
 
 def delete(
@@ -111,18 +80,10 @@ def delete(
     _report(folder, changes, pipeline.corpus.n_alive, as_json, dry_run=dry_run)
 
 
+@reads_documents
 def sync(
     folder: FolderArgument,
-    corpus: CorpusOption,
-    id_field: IdFieldOption = None,
-    text_field: TextFieldOption = None,
-    title_field: TitleFieldOption = None,
-    separator: SeparatorOption = None,
-    encoding: EncodingOption = "utf-8",
-    on_error: OnErrorOption = "report",
-    unit: UnitOption = "file",
-    fold_duplicates: FoldOption = False,
-    drop_field: DropFieldOption = None,
+    reading: Reading,
     max_deletes: Annotated[
         str,
         typer.Option(
@@ -140,24 +101,8 @@ def sync(
     from rag.pipeline import Pipeline
 
     with open_store(store) as kept:
-
-        def read() -> Corpus:
-            return read_documents_of(
-                corpus,
-                id_field=id_field,
-                text_field=text_field,
-                title_field=title_field,
-                separator=separator,
-                encoding=encoding,
-                on_error=on_error,
-                unit=unit,
-                fold_duplicates=fold_duplicates,
-                store=kept,
-                drop_fields=drop_field or (),
-            )
-
         if dry_run:
-            documents = read()
+            documents = reading.documents(kept)
             pipeline = Pipeline.load(folder)
             changes = pipeline.sync(documents, dry_run=True)
             try:
@@ -166,13 +111,13 @@ def sync(
                 echo(f"would be refused: {error}", err=True)
         else:
             with Pipeline.editing(folder, keep=keep) as pipeline:
-                documents = read()
+                documents = reading.documents(kept)
                 changes = pipeline.sync(
                     documents, store=kept, progress=progress, compact_at=compact_at, max_deletes=max_deletes
                 )
                 check_calls(pipeline.fit_costs, max_failed)
     _report(folder, changes, pipeline.corpus.n_alive, as_json, dry_run=dry_run)
-    end_with_losses(documents.remarks, on_error)
+    reading.end(documents.remarks)
 
 
 def compact(folder: FolderArgument, keep: KeepOption = None, store: StoreOption = None) -> None:

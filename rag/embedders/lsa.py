@@ -14,7 +14,7 @@ from rag.candidates import Vectors
 from rag.component import Tunable
 from rag.embedders.base import Embedder
 from rag.errors import DataError, NotFittedError
-from rag.text.normal import normalised
+from rag.text.normal import normalized
 from rag.text.words import cut
 
 if TYPE_CHECKING:
@@ -145,7 +145,7 @@ class LSA(Embedder):
 
         words: dict[str, Any] = {}
         if self._words_of_any_script:
-            words = {"preprocessor": normalised, "tokenizer": _terms, "token_pattern": None}
+            words = {"preprocessor": normalized, "tokenizer": _terms, "token_pattern": None}
         return TfidfVectorizer(
             **words,
             min_df=self.min_df,
@@ -159,10 +159,10 @@ class LSA(Embedder):
 
     def _fitted(self) -> Vectors:
         if self._components is None:
-            raise NotFittedError("'lsa' has not been fitted: fit the pipeline it is in first")
+            raise NotFittedError.of(self)
         return self._components
 
 
 def _terms(text: str) -> list[str]:
-    """The words of a normalised text; of one letter only where a letter can be a word."""
+    """The words of a normalized text; of one letter only where a letter can be a word."""
     return [word for word in cut(text, singles=False) if len(word) > 1 or not word.isascii()]

@@ -12,7 +12,7 @@ from pydantic import Field
 
 from rag.candidates import Floats, Vectors
 from rag.component import Need, Runtime
-from rag.errors import DataError
+from rag.errors import DataError, first_line
 from rag.rerankers.cur.factors import Factors
 from rag.rerankers.cur.matrix import score_matrix
 from rag.types import Query
@@ -122,12 +122,12 @@ def anchor_queries(source: str, count: int, context: FitContext) -> Sequence[Que
 
 
 def _directions(scores: Floats, rank: int | None) -> Floats | None:
-    """The principal directions of the centred scores over items, float32 [k_q, rank]."""
+    """The principal directions of the centered scores over items, float32 [k_q, rank]."""
     if rank is None or rank >= len(scores):
         return None
-    centred = np.asarray(scores, dtype=np.float64)
-    centred = centred - centred.mean(axis=0)
-    _, vectors = np.linalg.eigh(centred @ centred.T)  # ascending
+    centered = np.asarray(scores, dtype=np.float64)
+    centered = centered - centered.mean(axis=0)
+    _, vectors = np.linalg.eigh(centered @ centered.T)  # ascending
     return np.asarray(vectors[:, ::-1][:, :rank], dtype=np.float32)
 
 
@@ -135,4 +135,4 @@ def _read(path: str) -> str:
     try:
         return Path(path).read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"anchor queries: {path} cannot be read: {error}") from None
+        raise DataError(f"anchor queries: {path} cannot be read: {first_line(error)}") from None

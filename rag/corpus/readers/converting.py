@@ -110,15 +110,15 @@ def _converted(file: File, suffix: str, reading: Reading) -> list[Converted]:
     reading.n_converted += 1
     if reading.store is None:
         return documents_by(reader, file)
-    values = reading.store.values("conversion", _key(reader), about=f"documents read by {reader.name} {reader.version}")
+    cache = reading.store.cache("conversion", _key(reader), about=f"documents read by {reader.name} {reader.version}")
     key = sha256(f"{file.name}\0{file.encoding}\0".encode("utf-8", "surrogatepass") + file.content).digest()
-    kept = values.get([key]).get(key)
+    kept = cache.get([key]).get(key)
     if kept is not None:
         reading.n_kept += 1
         return [Converted(**fields) for fields in json.loads(zlib.decompress(kept))]
     converted = documents_by(reader, file)
     fields = [vars(one) for one in converted]
-    values.put([(key, zlib.compress(json.dumps(fields, ensure_ascii=False).encode("utf-8", "surrogatepass")))])
+    cache.put([(key, zlib.compress(json.dumps(fields, ensure_ascii=False).encode("utf-8", "surrogatepass")))])
     return converted
 
 

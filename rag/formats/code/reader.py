@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import ast
+import functools
+import importlib
 import re
 import warnings
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from rag.formats.base import Converted, File, Reader
 from rag.formats.code.languages import LANGUAGES, Language
@@ -17,6 +19,12 @@ __all__ = ["CodeReader"]
 
 _LONGEST = 120
 """Lines of a class beyond which its methods stand for themselves."""
+_DEFINITION = re.compile(
+    r"function|method|class|struct|enum|trait|impl_|interface|module|namespace|type_(?:declaration|alias|definition)|"
+    r"constructor|_definition$|^lexical_declaration$"
+)
+"""Kinds of nodes that are definitions, in the grammars of all languages."""
+_MODULES = {"csharp": "c_sharp", "jsx": "javascript", "tsx": "typescript"}
 _WIDEST = 400
 """Characters of a line that may begin a definition: longer ones are written by machines."""
 
@@ -31,12 +39,13 @@ class _Part(NamedTuple):
 class CodeReader(Reader):
     """Source code: a section for each function or class, with the comment before it and its code as a block.
 
-    Python is parsed. Other languages are by ``tree-sitter`` where ``tree-sitter-language-pack`` is installed (extra
-    ``code``), else cut where a line at the left edge begins a definition.
+    Python is parsed. Others are parsed by ``tree-sitter`` where its grammar is installed (extra ``code``), else
+    cut where a line at the left edge begins a definition.
     """
 
     name = "code"
     is_code = True
+    libraries = ("tree-sitter",)
 
     def read(self, file: File) -> Iterator[Converted]:
         text, counts = decoded(file.content, encoding=file.encoding)
@@ -94,28 +103,34 @@ def _parsed_python(text: str) -> list[_Part] | None:
 
 
 def _by_tree(text: str, language: Language) -> list[_Part] | None:
-    """Definitions by tree-sitter; None where it is not installed or does not know the language."""
-    try:
-        from tree_sitter_language_pack import get_parser
-    except ImportError:
-        return None
-    try:
-        root = get_parser(language.name).parse(text.encode()).root_node
-    except Exception:
+    """Definitions by tree-sitter; None where it, or its grammar of the language, is not installed."""
+    parser = _parser(language.name)
+    if parser is None:
         return None
     lines = text.split("\n")
     parts = []
-    for node in root.children:
-        name = node.child_by_field_name("name") or node.child_by_field_name("declarator")
-        if name is None or not re.search(
-            r"function|method|class|struct|enum|trait|impl|interface|module|definition", node.type
-        ):
-            continue
-        start = _with_comments(lines, node.start_point[0], language.comment)
-        parts.append(
-            _Part(start, node.end_point[0] + 1, " ".join((name.text or b"").decode("utf-8", "replace").split()), 2)
-        )
+    for node in parser.parse(text.encode("utf-8", "surrogatepass")).root_node.children:
+        inner = node.child_by_field_name("declaration") or node  # of an export
+        if _DEFINITION.search(inner.type):
+            first, last = node.start_point[0], node.end_point[0] + 1
+            parts.append(_Part(_with_comments(lines, first, language.comment), last, _title_of(lines[first]), 2))
     return parts
+
+
+@functools.cache
+def _parser(name: str) -> Any:
+    try:
+        from tree_sitter import Language as Grammar
+        from tree_sitter import Parser
+
+        module = importlib.import_module(f"tree_sitter_{_MODULES.get(name, name)}")
+    except ImportError:
+        return None
+    make = getattr(module, f"language_{name}", None) or module.language
+    try:
+        return Parser(Grammar(make()))
+    except (ValueError, TypeError):  # a grammar of another generation
+        return None
 
 
 def _by_lines(lines: Sequence[str], language: Language) -> list[_Part]:
@@ -138,8 +153,12 @@ def _by_lines(lines: Sequence[str], language: Language) -> list[_Part]:
             n + 1 for n in range(number, stop) if lines[n][:1] in ("}", ")") or lines[n].rstrip() in ("end", "end;")
         )
         end = next(closing, stop)
-        parts.append(_Part(start, end, lines[number].strip().rstrip("{:").strip()[:100], 2))
+        parts.append(_Part(start, end, _title_of(lines[number]), 2))
     return parts
+
+
+def _title_of(line: str) -> str:
+    return line.strip().rstrip("{:").strip()[:100]
 
 
 def _with_comments(lines: Sequence[str], first: int, comment: tuple[str, ...]) -> int:

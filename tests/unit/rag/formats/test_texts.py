@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from rag.formats import File, reader_of
+from rag.formats.code import reader as code
 from rag.formats.units import pieces_of
 
 
@@ -60,10 +61,14 @@ def test_mail_in_html_with_an_attachment():
     assert (note.part, note.text.strip()) == ("n.md", "# Note")
 
 
-def test_code_by_function():
-    (go,) = read("x.go", "package x\n\n// Add adds.\nfunc Add(a int) int {\n\treturn a\n}\n\nfunc B() {}\n")
-    assert go.text.count("## `func") == 2
+def test_code_by_function(monkeypatch):
+    source = "package x\n\n// Add adds.\nfunc Add(a int) int {\n\treturn a\n}\n\ntype T struct {\n\tA int\n}\n"
+    (go,) = read("x.go", source)
+    parsed = ["## `func Add(a int) int`", "## `type T struct`"]
+    assert [line for line in go.text.splitlines() if line.startswith("## ")] == parsed
     assert "// Add adds.\nfunc Add" in go.text
+    monkeypatch.setattr(code, "_parser", lambda name: None)
+    assert read("x.go", source)[0].text == go.text
     (broken,) = read("x.py", "def f(:\n  pass\n\ndef g():\n  pass\n")
     assert "## `def g()`" in broken.text
 

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from rag.embedders.base import Embedder
     from rag.embedders.langchain import LangChainEmbedder
     from rag.embedders.lsa import LSA
+    from rag.embedders.multi_vector import MultiVectorEmbedder
+    from rag.embedders.muvera import MUVERA
     from rag.embedders.sentence_transformer import SentenceTransformerEmbedder
     from rag.errors import (
         ArtifactError,
@@ -82,6 +84,8 @@ _MODULES = {
     "LSA": "rag.embedders.lsa",
     "LangChainEmbedder": "rag.embedders.langchain",
     "Ledger": "rag.costs",
+    "MUVERA": "rag.embedders.muvera",
+    "MultiVectorEmbedder": "rag.embedders.multi_vector",
     "MarkdownChunker": "rag.corpus.chunkers.markdown",
     "MissingExtraError": "rag.errors",
     "ModelError": "rag.errors",
@@ -117,6 +121,7 @@ _MODULES = {
 
 __all__ = [
     "LSA",
+    "MUVERA",
     "Adapted",
     "Answer",
     "ArtifactError",
@@ -144,6 +149,7 @@ __all__ = [
     "MarkdownChunker",
     "MissingExtraError",
     "ModelError",
+    "MultiVectorEmbedder",
     "NoChunker",
     "NotFittedError",
     "Passages",

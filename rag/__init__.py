@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from rag.embedders.lsa import LSA
     from rag.embedders.multi_vector import MultiVectorEmbedder
     from rag.embedders.muvera import MUVERA
+    from rag.embedders.reduced import Reduced
     from rag.embedders.sentence_transformer import SentenceTransformerEmbedder
     from rag.errors import (
         ArtifactError,
@@ -99,6 +100,7 @@ _MODULES = {
     "QueryEncoder": "rag.queries.base",
     "RagError": "rag.errors",
     "RecursiveChunker": "rag.corpus.chunkers.recursive",
+    "Reduced": "rag.embedders.reduced",
     "Retriever": "rag.stage",
     "Runtime": "rag.component",
     "ScoreAdapter": "rag.filters.score_adapter",
@@ -160,6 +162,7 @@ __all__ = [
     "QueryEncoder",
     "RagError",
     "RecursiveChunker",
+    "Reduced",
     "Retriever",
     "Runtime",
     "ScoreAdapter",

@@ -1,4 +1,4 @@
-"""Tables as documents with scores: the edge of a pipeline, where objects are made."""
+"""Convert tables to documents with scores, at the edge of a pipeline."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ __all__ = ["search_results"]
 
 
 def search_results(passages: Passages, batch: QueryBatch, candidates: Candidates) -> list[SearchResult]:
-    """A result for each query of a batch, in order, each with an equal share of the batch's costs.
+    """Make a result for each query of a batch, in order, each with an equal share of the batch's costs.
 
     Args:
-        passages: What candidates are positions of.
-        batch: The queries, with the trace where scores by stage are wanted.
+        passages: The passages to which candidates refer.
+        batch: The queries, with the trace if scores by stage are wanted.
         candidates: The final table.
     """
     rows, columns = np.nonzero(candidates.mask)
@@ -27,7 +27,7 @@ def search_results(passages: Passages, batch: QueryBatch, candidates: Candidates
     documents = passages.corpus.documents(positions)
     explanations, keys = _explanations(batch, candidates)
     hits: list[list[Hit]] = [[] for _ in batch.queries]
-    for number, (row, index, score, start, end, passage) in enumerate(
+    for flat_index, (row, index, score, start, end, passage) in enumerate(
         zip(
             rows.tolist(),
             document_of_hit.tolist(),
@@ -41,7 +41,7 @@ def search_results(passages: Passages, batch: QueryBatch, candidates: Candidates
         document = documents[index]
         metadata = passages.metadata.get(passage, {})
         text = metadata.get("table_header", "") + document.text[start:end]
-        hits[row].append(Hit(document, score, text, start, end, metadata, explanations[number], keys[number]))
+        hits[row].append(Hit(document, score, text, start, end, metadata, explanations[flat_index], keys[flat_index]))
     shares = batch.ledger.total.shares(len(batch))
     return [
         SearchResult(query, tuple(row), share, batch.answer_to(query))

@@ -34,6 +34,7 @@ from rag import (
     Platt,
     Query,
     RecursiveChunker,
+    Reduced,
     ScoreAdapter,
     SentenceChunker,
     SentenceTransformerEmbedder,
@@ -244,6 +245,16 @@ class TestLangChainEmbedder(EmbedderConformance):
 class TestSentenceTransformerEmbedder(EmbedderConformance):
     def make(self):
         return SentenceTransformerEmbedder(MINILM, precision="float32", max_length=64, batch_size=4, device="cpu")
+
+
+class TestReduced(EmbedderConformance):
+    def make(self):
+        return Reduced(embedder=MODEL.spec.clone(), dimensions=6)
+
+
+class TestReducedAtRandom(EmbedderConformance):
+    def make(self):
+        return Reduced(embedder=LSA(dim=6, stop_words=False), dimensions=3, method="random", seed=4)
 
 
 class TestMUVERA(EmbedderConformance):

@@ -16,11 +16,11 @@ __all__ = ["QrelsTable"]
 
 
 class QrelsTable(Table):
-    """Judgments: which document answers which question, and how well.
+    """Judgments: which documents answer which question, and how well.
 
     Args:
-        path: A file of BEIR's three columns (query, document, grade) or TREC's four, or any table whose columns are
-            named below; relative to the dataset file. A mapping names a file for each split.
+        path: A file with BEIR's three columns (query, document, grade) or TREC's four, or any table whose columns are
+            named below; relative to the dataset file. A mapping gives a file for each split.
         query: Column with the query's id.
         document: Column with the document's id. Where it is empty, nothing answers the query.
         grade: Column with the grade, a whole number, relevant when above 0. Without it every pair listed has grade 1.
@@ -69,14 +69,14 @@ class QrelsTable(Table):
         """
         if isinstance(self.path, str):
             return self._read(folder / Path(self.path).expanduser(), None, remarks)
-        found: dict[str | None, Judgments] = {}
+        by_split: dict[str | None, Judgments] = {}
         for split, path in self.path.items():
             try:
-                found |= self._read(folder / Path(path).expanduser(), split, remarks)
+                by_split |= self._read(folder / Path(path).expanduser(), split, remarks)
             except ConfigError as error:
-                place = f"path.{split}" if error.parameter == "path" else error.parameter
-                raise ConfigError(error.mistakes[0].message, parameter=place) from None
-        return found
+                parameter = f"path.{split}" if error.parameter == "path" else error.parameter
+                raise ConfigError(error.mistakes[0].message, parameter=parameter) from None
+        return by_split
 
     def _read(self, path: Path, split: str | None, remarks: Remarks) -> dict[str | None, Judgments]:
         reading = self._reading(self.on_error)
@@ -86,7 +86,7 @@ class QrelsTable(Table):
             judged = read_qrels(path, reading)
             remarks.extend(reading.finish())
             return {split: judged}
-        found: dict[str | None, Judgments] = {}
+        by_split: dict[str | None, Judgments] = {}
         for where, row in self._rows(path, reading=reading):
             try:
                 bare = self.document in row and row[self.document] in (None, "")
@@ -95,7 +95,7 @@ class QrelsTable(Table):
                 if self.grade is not None and grade is None and not bare:
                     raise DataError(f"{where}: the grade '{self.grade}' is empty")
                 name = split if self.split is None else cell_of(row, self.split, where, "split")
-                judged = found.setdefault(name, Judgments())
+                judged = by_split.setdefault(name, Judgments())
                 given = None if bare and grade in (None, "") else grade
                 judged.add(row_id(row, self.query, where), document, given, where)
             except DataError as error:
@@ -103,4 +103,4 @@ class QrelsTable(Table):
             else:
                 reading.n_read += 1
         remarks.extend(reading.finish())
-        return found
+        return by_split

@@ -110,7 +110,9 @@ def _converted(file: File, suffix: str, reading: Reading) -> list[Converted]:
     reading.n_converted += 1
     if reading.store is None:
         return documents_by(reader, file)
-    cache = reading.store.cache("conversion", _key(reader), about=f"documents read by {reader.name} {reader.version}")
+    cache = reading.store.cache(
+        "conversion", _key(reader), description=f"documents read by {reader.name} {reader.version}"
+    )
     key = sha256(f"{file.name}\0{file.encoding}\0".encode("utf-8", "surrogatepass") + file.content).digest()
     kept = cache.get([key]).get(key)
     if kept is not None:

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
         ModelError,
         NotFittedError,
         RagError,
+        ServerError,
     )
     from rag.filters.base import Filter
     from rag.filters.conformal import Conformal
@@ -99,6 +100,7 @@ _MODULES = {
     "QueryBatch": "rag.batch",
     "QueryEncoder": "rag.queries.base",
     "RagError": "rag.errors",
+    "ServerError": "rag.errors",
     "RecursiveChunker": "rag.corpus.chunkers.recursive",
     "Reduced": "rag.embedders.reduced",
     "Retriever": "rag.stage",
@@ -169,6 +171,7 @@ __all__ = [
     "SearchResult",
     "SentenceChunker",
     "SentenceTransformerEmbedder",
+    "ServerError",
     "SizedChunker",
     "Source",
     "Span",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -10,8 +11,9 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeVar, cast
 
 import numpy as np
 
+from rag import tracing
 from rag.candidates import Candidates, Ints, Vectors
-from rag.conditions import condition_key
+from rag.conditions import Condition, condition_key
 from rag.costs import Ledger
 from rag.embedders.base import TokenVectors
 from rag.embedders.cache import embed_query_texts
@@ -21,6 +23,7 @@ from rag.types import Answer, Query
 if TYPE_CHECKING:
     from rag.corpus.passages import Passages
     from rag.embedders.base import Embedder, TokenEmbedder
+    from rag.embedders.recent import RecentVectors
     from rag.learning.unseen import Unseen
     from rag.progress import Progress
     from rag.store.store import Store
@@ -77,6 +80,7 @@ class QueryBatch:
         step: What is being asked: a step of the pipeline, or a part of one. A component records its own table under
             ``step.name``, and asks its parts with :meth:`for_part`.
         lists: The tables that :meth:`record` was given, also without a trace: what a later stage may look at.
+        recent: Remembers vectors of queries that may be asked again; None remembers none beyond the batch.
     """
 
     queries: Sequence[Query]
@@ -89,6 +93,7 @@ class QueryBatch:
     unseen: Unseen | None = None
     step: Step = field(default_factory=Step.retriever)
     lists: dict[str, Candidates] = field(default_factory=dict)
+    recent: RecentVectors | None = None
     _tables: dict[str, tuple[Candidates, dict[str, Candidates]]] = field(default_factory=dict)
     """By a retriever's fingerprint, its table and those of its parts, by what their names add to its own."""
     _vectors: Callable[[Embedder], Vectors] | None = None
@@ -182,7 +187,8 @@ class QueryBatch:
         def embed() -> TokenVectors:
             if not len(self):
                 return TokenVectors(np.empty((0, embedder.dimension), dtype=np.float32), np.zeros(1, dtype=np.int64))
-            self.ledger.spend(texts_embedded=len(self))
+            if ("embeddings", embedder.fingerprint) not in self._remembered:  # else the same texts are counted already
+                self.ledger.spend(texts_embedded=len(self))
             return embedder.embed_query_tokens(self.texts)
 
         return self.remember("tokens", embedder.fingerprint, embed)
@@ -217,6 +223,21 @@ class QueryBatch:
             DataError: A filter names a field that no document has, or compares it with something of another kind.
         """
         return self.remember("groups", str(id(passages)), lambda: self._groups(passages))
+
+    def conditions(self) -> list[tuple[Ints | slice, Condition | None]]:
+        """The queries by their filter, for whatever holds the documents' fields itself: rows, or a slice of all, and
+        the condition of plain values, None for no filter.
+
+        Raises:
+            ConfigError: A filter is no condition.
+        """
+        rows: dict[str, list[int]] = {}
+        for row, query in enumerate(self.queries):
+            rows.setdefault("" if query.filter is None else condition_key(query.filter), []).append(row)
+        return [
+            (slice(None) if len(rows) == 1 else np.array(members), json.loads(key) if key else None)
+            for key, members in rows.items()
+        ]
 
     def with_queries(
         self, queries: Sequence[Query], vectors: Callable[[Embedder], Vectors] | None = None
@@ -255,7 +276,9 @@ class QueryBatch:
         known = self._tables.get(retriever.fingerprint)
         if known is None:
             earlier = set(self.lists)
-            table = retriever.retrieve(self)
+            with tracing.span(self.step.name, "RETRIEVER") as span:
+                table = retriever.retrieve(self)
+                span.set(lambda: {tracing.names.N_QUERIES: len(self), tracing.names.N_FOUND: int(table.counts.sum())})
             new = {name: self.lists[name] for name in self.lists if name not in earlier}
             self._tables[retriever.fingerprint] = table, self._below(self.step, new)
             return table
@@ -311,18 +334,14 @@ class QueryBatch:
         return bool(self._uncacheable)
 
     def _groups(self, passages: Passages) -> list[Group]:
-        rows: dict[str, list[int]] = {}
-        for row, query in enumerate(self.queries):
-            rows.setdefault("" if query.filter is None else condition_key(query.filter), []).append(row)
         groups = []
-        for members in rows.values():
-            condition = self.queries[members[0]].filter
+        for rows, condition in self.conditions():
             if condition is None:
                 allowed: Ints | slice | None = passages.findable
             else:
                 mask = passages.corpus.fields.mask(condition)
                 allowed = passages.where(mask if passages.alive is None else mask & passages.alive)
-            groups.append(Group(slice(None) if len(rows) == 1 else np.array(members), allowed))
+            groups.append(Group(rows, allowed))
         return groups
 
     def _embed(self, embedder: Embedder) -> Vectors:
@@ -339,7 +358,12 @@ class QueryBatch:
                 embedder.from_tokens(self.token_vectors(embedder.token_source), query=True), len(self)
             )
         ids = [query.id for query in self.queries]
-        ledger = Ledger() if embedder.fingerprint in self._paid else self.ledger
+        counted = embedder.fingerprint in self._paid or ("tokens", embedder.fingerprint) in self._remembered
         return embed_query_texts(
-            embedder, self.texts, store=self.store, ledger=ledger, name=lambda position: f"query '{ids[position]}'"
+            embedder,
+            self.texts,
+            store=self.store,
+            ledger=Ledger() if counted else self.ledger,
+            name=lambda position: f"query '{ids[position]}'",
+            recent=self.recent,
         )

@@ -126,9 +126,26 @@ class Candidates:
         positions[rows], scores[rows], passages[rows] = self.documents, self.scores, self.passages
         return Candidates(positions, scores, passages)
 
+    def where(self, mine: Bools, others: Candidates) -> Candidates:
+        """The rows of this table where ``mine``, bool [n], is true, and those of another elsewhere."""
+        both = Candidates.stacked([self, others])
+        return both.rows(np.arange(len(self)) + np.where(mine, 0, len(self)))
+
     def head(self, k: int) -> Candidates:
         """The best ``k`` of every query."""
         return Candidates(self.documents[:, :k], self.scores[:, :k], self.passages[:, :k])
+
+    def cut(self, counts: Sequence[int]) -> Candidates:
+        """The best few of every query, for each as many as its count says."""
+        wide = self.head(max(counts, default=0))
+        beyond = np.arange(wide.documents.shape[1]) >= np.asarray(counts, dtype=np.int64)[:, None]
+        if not beyond.any():
+            return wide
+        return Candidates(
+            np.where(beyond, PADDING, wide.documents),
+            np.where(beyond, np.float32(-np.inf), wide.scores),
+            np.where(beyond, PADDING, wide.passages),
+        )
 
     def filled(self, width: int, score: float) -> Candidates:
         """Rows made ``width`` long by documents that do not exist, all of this score: how a list looks to whoever

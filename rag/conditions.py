@@ -27,7 +27,7 @@ import numpy.typing as npt
 from rag.errors import ConfigError, did_you_mean
 from rag.metadata import plain_value
 
-__all__ = ["ORDERS", "Condition", "Mask", "check_condition", "condition_key", "read_condition", "values_asked"]
+__all__ = ["ORDERS", "TESTS", "Condition", "Mask", "check_condition", "condition_key", "read_condition", "values_asked"]
 
 Condition = Mapping[str, Any]
 """A filter as users write it."""
@@ -35,7 +35,12 @@ Condition = Mapping[str, Any]
 Mask = npt.NDArray[np.bool_]
 """Documents that pass, bool [n_documents]."""
 
-_TESTS = ("eq", "ne", "in", "nin", "gt", "gte", "lt", "lte", "prefix", "contains", "exists")
+TESTS = ("eq", "ne", "in", "nin", "gt", "gte", "lt", "lte", "prefix", "contains", "exists")
+"""What a field can be tested for."""
+
+MAX_DEPTH = 50
+"""How deep conditions may be nested: a person writes three or four, and what walks them is recursive."""
+
 ORDERS: dict[str, Callable[[Any, Any], Any]] = {
     "gt": operator.gt,
     "gte": operator.ge,
@@ -54,15 +59,22 @@ def condition_key(condition: Condition) -> str:
     return json.dumps(check_condition(condition), sort_keys=True, separators=(",", ":"))
 
 
-def check_condition(condition: Any) -> dict[str, Any]:
+def check_condition(condition: Any, *, depth: int = 0) -> dict[str, Any]:
     """Look at a condition without any documents.
+
+    Args:
+        condition: A filter as users write it.
+        depth: How deep it stands in another one.
 
     Returns:
         The same of plain values: dates as ISO text, numbers of NumPy and decimals as Python's.
 
     Raises:
-        ConfigError: It is none: an unknown test, a value that documents cannot hold, an empty list.
+        ConfigError: It is none: an unknown test, a value that documents cannot hold, an empty list; or it is nested
+            deeper than :data:`MAX_DEPTH`.
     """
+    if depth > MAX_DEPTH:
+        raise _wrong(f"'and', 'or' and 'not' may stand in each other {MAX_DEPTH} deep, this filter goes deeper")
     if not isinstance(condition, Mapping):
         raise _wrong(f"must be a mapping such as {{'year': {{'gte': 1970}}}}, got {condition!r}")
     plain: dict[str, Any] = {}
@@ -70,14 +82,14 @@ def check_condition(condition: Any) -> dict[str, Any]:
         if name in ("and", "or"):
             if not isinstance(value, (list, tuple)) or not value:
                 raise _wrong(f"'{name}' takes a list of conditions, got {value!r}")
-            plain[name] = [check_condition(part) for part in value]
+            plain[name] = [check_condition(part, depth=depth + 1) for part in value]
         elif name == "not":
-            plain[name] = check_condition(value)
+            plain[name] = check_condition(value, depth=depth + 1)
         elif not isinstance(name, str):
             raise _wrong(f"a field's name is a text, got {name!r}")
         elif isinstance(value, Mapping):
             if not value:
-                raise _wrong(f"'{name}' has no test: choose from {', '.join(_TESTS)}")
+                raise _wrong(f"'{name}' has no test: choose from {', '.join(TESTS)}")
             plain[name] = {test: _checked_test(name, test, wanted) for test, wanted in value.items()}
         else:
             plain[name] = _checked_test(name, "eq", value)
@@ -112,8 +124,8 @@ def values_asked(condition: Condition) -> Iterator[tuple[str, Any]]:
 
 def _checked_test(field: str, test: Any, wanted: Any) -> Any:
     """What a test wants, of plain values."""
-    if test not in _TESTS:
-        raise _wrong(f"unknown test '{test}' of '{field}'{did_you_mean(str(test), _TESTS)}")
+    if test not in TESTS:
+        raise _wrong(f"unknown test '{test}' of '{field}'{did_you_mean(str(test), TESTS)}")
     wanted = _plain(wanted)
     if test == "exists":
         if not isinstance(wanted, bool):

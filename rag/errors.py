@@ -8,6 +8,7 @@
     ├── ModelError          a model cannot be found, loaded or gives unusable output
     │   └── IncompleteError a model failed for so many texts that the result is not what was asked for
     ├── ArtifactError       something saved is damaged, incomplete or of another format
+    ├── ServerError         a server that holds vectors, or does work, cannot be reached or refuses
     ├── NotFittedError      a component was asked before it was fitted
     └── MissingExtraError   an optional dependency is not installed
 
@@ -34,6 +35,7 @@ __all__ = [
     "ModelError",
     "NotFittedError",
     "RagError",
+    "ServerError",
     "cannot_be",
     "did_you_mean",
     "first_line",
@@ -140,6 +142,19 @@ class ModelError(RagError):
 
 class IncompleteError(ModelError):
     """A model that failed for so many texts that the result is not what was asked for; the CLI exits 1."""
+
+
+class ServerError(RagError):
+    """A server that cannot be reached, or that refuses what it is asked. No message has a password in it.
+
+    Args:
+        message: What is wrong.
+        lost: Whether the connection was lost, so that asking again may help.
+    """
+
+    def __init__(self, message: str, *, lost: bool = False) -> None:
+        self.lost = lost
+        super().__init__(message)
 
 
 class ArtifactError(RagError):

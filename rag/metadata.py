@@ -9,15 +9,19 @@ offset they are in UTC, and a day is its midnight.
 from __future__ import annotations
 
 import json
+import math
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Any
 
 from rag.errors import DataError
 
-__all__ = ["instant", "json_text", "plain_value", "strict_json", "without_fields"]
+__all__ = ["date_of", "instant", "json_text", "plain_value", "strict_json", "without_fields"]
+
+MAX_DEPTH = 100
+"""How deep metadata may be nested: what walks them is recursive."""
 
 _ISO = re.compile(
     r"\d{4}-\d\d-\d\d([Tt ]\d\d:\d\d(:\d\d([.,]\d{1,9})?)?([Zz]|[+-]\d\d:?\d\d)?)?",
@@ -42,6 +46,20 @@ def instant(text: str) -> int | None:
     except ValueError:  # a 13th month
         return None
     return ((value if value.tzinfo else value.replace(tzinfo=UTC)) - _EPOCH) // _MICROSECOND
+
+
+def date_of(moment: int) -> str:
+    """A point in time as ISO 8601, a day alone where it is its midnight.
+
+    Args:
+        moment: Microseconds since 1970 in UTC, as :func:`instant` gives them.
+
+    Example:
+        >>> date_of(86_400_000_000), date_of(1_000_000)
+        ('1970-01-02', '1970-01-01T00:00:01+00:00')
+    """
+    text = (_EPOCH + moment * _MICROSECOND).isoformat()
+    return text.removesuffix("T00:00:00+00:00")
 
 
 def plain_value(value: Any) -> Any:
@@ -75,7 +93,11 @@ def json_text(metadata: Mapping[str, Any], document: str) -> str:
     if not metadata:
         return "{}"
     try:
-        return json.dumps(dict(metadata), ensure_ascii=False, default=plain_value)
+        text = json.dumps(dict(metadata), ensure_ascii=False, default=plain_value)
+        # Deep things have many brackets: most metadata need no second look.
+        if text.count("{") + text.count("[") > MAX_DEPTH and _deeper(json.loads(text), MAX_DEPTH):
+            raise DataError(f"document '{document}': its metadata is nested more than {MAX_DEPTH} deep")
+        return text
     except (TypeError, ValueError, RecursionError) as error:
         for name, value in _leaves(metadata) if isinstance(metadata, Mapping) else ():
             try:
@@ -86,6 +108,13 @@ def json_text(metadata: Mapping[str, Any], document: str) -> str:
                     f"it as text, or leave it out (--drop-field {name}; in Python drop_fields=['{name}'])"
                 ) from None
         raise DataError(f"document '{document}': its metadata is not JSON: {error}") from None
+
+
+def _deeper(value: Any, depth: int) -> bool:
+    """Whether mappings and lists stand in each other deeper than this."""
+    inside: Iterable[Any] = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    nested = [inner for inner in inside if isinstance(inner, (dict, list))]
+    return any(depth <= 1 or _deeper(inner, depth - 1) for inner in nested)
 
 
 def _leaves(metadata: Mapping[Any, Any], prefix: str = "", depth: int = 0) -> Iterator[tuple[str, Any]]:
@@ -131,7 +160,7 @@ def without_fields(metadata: Mapping[str, Any], names: Collection[str], met: set
 def strict_json(value: Any) -> Any:
     """A value as strict JSON has it: null in place of NaN and infinite numbers, text for keys."""
     if isinstance(value, float):
-        return value if value - value == 0 else None
+        return value if math.isfinite(value) else None
     if isinstance(value, Mapping):
         return {str(key): strict_json(inner) for key, inner in value.items()}
     if isinstance(value, (list, tuple)):

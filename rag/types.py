@@ -15,7 +15,7 @@ from rag.costs import Costs
 from rag.origin import Origin, origin_of
 from rag.remarks import Remark
 
-__all__ = ["Answer", "Document", "Hit", "Query", "SearchResult"]
+__all__ = ["Answer", "Document", "Hit", "IndexedDocument", "IndexedPassage", "Query", "SearchResult"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +31,34 @@ class Document:
     id: str
     text: str
     metadata: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class IndexedPassage:
+    """A passage of a document that is indexed.
+
+    Args:
+        text: As it is matched: the slice of the document, with the table header that the chunker put before it.
+        start: Offset in the document's text, in characters.
+        end: End of the slice (exclusive), in characters.
+        metadata: What the chunker knows about it, such as its headings.
+    """
+
+    text: str
+    start: int
+    end: int
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class IndexedDocument(Document):
+    """A document as a pipeline holds it.
+
+    Args:
+        passages: What it was cut into.
+    """
+
+    passages: tuple[IndexedPassage, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,10 +8,13 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
+from rag import tracing
 from rag.candidates import Floats, Ints
 from rag.errors import ModelError
+from rag.execution import executed_elsewhere, score_texts
 from rag.on_passages import OnPassages
 from rag.store.key_value_cache import text_key
+from rag.tracing import names
 
 if TYPE_CHECKING:
     from rag.batch import QueryBatch
@@ -72,8 +75,19 @@ class Scorer(OnPassages):
         batch.ledger.spend(seconds=filled.seconds)
         return np.frombuffer(b"".join(filled.values), dtype="<f4").astype(np.float32)
 
+    def _computed(self, batch: QueryBatch, rows: Ints, passages: Ints) -> Floats:
+        """Scores of pairs, wherever they are computed."""
+        execution = executed_elsewhere(self) if self.keeps_scores and self._passages is not None else None
+        if execution is None or self._passages is None:
+            return self.score_pairs(batch, rows, passages)
+        queries = batch.texts
+        return score_texts(execution, self, [queries[row] for row in rows.tolist()], self._passages.texts(passages))
+
     def _checked(self, batch: QueryBatch, rows: Ints, passages: Ints) -> Floats:
-        scores = np.asarray(self.score_pairs(batch, rows, passages), dtype=np.float32)
+        model = self.spec.arguments.get("model")
+        about = {names.MODEL: str(model or self.type), names.N_PAIRS: len(rows)}
+        with tracing.span(f"score {model or self.type}", "RERANKER", about):
+            scores = np.asarray(self._computed(batch, rows, passages), dtype=np.float32)
         if scores.shape != (len(rows),):
             raise ModelError(f"the scorer {self.spec.label} gave scores of shape {scores.shape} for {len(rows)} pairs")
         bad = np.flatnonzero(~np.isfinite(scores))

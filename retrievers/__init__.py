@@ -26,8 +26,10 @@ if TYPE_CHECKING:
     from rag.retrievers.indexes.ivf_pq import IVFPQ
     from rag.retrievers.indexes.lsh import LSH
     from rag.retrievers.indexes.nsg import NSG
+    from rag.retrievers.indexes.pgvector import PgVector
     from rag.retrievers.indexes.rabitq import RaBitQ
     from rag.retrievers.indexes.scalar_quantized import ScalarQuantized
+    from rag.retrievers.indexes.sharded import Sharded
     from rag.retrievers.indexes.truncate import Truncate
     from rag.retrievers.key_spaces.base import Key
     from rag.retrievers.key_spaces.summary import PseudoQueriesKey, SummaryKey
@@ -59,10 +61,12 @@ __all__ = [
     "LateInteraction",
     "Learned",
     "MinMax",
+    "PgVector",
     "PseudoQueriesKey",
     "QueryMemory",
     "RaBitQ",
     "ScalarQuantized",
+    "Sharded",
     "SummaryKey",
     "TextKey",
     "TitleKey",
@@ -86,8 +90,10 @@ __getattr__, __dir__ = lazy_attributes(
         "IVFFastScan": "rag.retrievers.indexes.ivf_fastscan",
         "LSH": "rag.retrievers.indexes.lsh",
         "NSG": "rag.retrievers.indexes.nsg",
+        "PgVector": "rag.retrievers.indexes.pgvector",
         "RaBitQ": "rag.retrievers.indexes.rabitq",
         "ScalarQuantized": "rag.retrievers.indexes.scalar_quantized",
+        "Sharded": "rag.retrievers.indexes.sharded",
         "Truncate": "rag.retrievers.indexes.truncate",
         "Hybrid": "rag.retrievers.hybrid",
         "Index": "rag.retrievers.indexes.base",

@@ -17,7 +17,9 @@ from rag.errors import ConfigError, NotFittedError
 from rag.retrievers.asked_again import Recipe, TakesFeedback
 from rag.retrievers.indexes.base import Index
 from rag.retrievers.indexes.flat import Flat
-from rag.retrievers.keys import best_documents
+from rag.retrievers.indexes.remote import RemoteIndex
+from rag.retrievers.keys import best_documents, best_documents_where
+from rag.store.spill import blocks, mapped_rows
 
 if TYPE_CHECKING:
     from rag.batch import QueryBatch
@@ -70,6 +72,11 @@ class Dense(TakesFeedback):
 
     def fit(self, context: FitContext) -> None:
         context.fit(self.embedder)
+        if isinstance(self.index, RemoteIndex):
+            vectors = self._scaled(context.embed_passages(self.embedder))
+            self.index.hold(context.passages, vectors, progress=context.progress)
+            self._passages = context.passages
+            return
         context.cached_fit(
             self.index,
             lambda: self.index.build(self._scaled(context.embed_passages(self.embedder)), progress=context.progress),
@@ -83,7 +90,18 @@ class Dense(TakesFeedback):
         context.fit(self.embedder)
         n_new = len(context.passages) - len(kept)
         all_stay = len(kept) == len(self._passages)
-        if all_stay and not n_new:
+        if isinstance(self.index, RemoteIndex):
+            came = self._scaled(context.embed_passages(self.embedder, start=len(kept))) if n_new else None
+            if not self.index.change(
+                self._passages,
+                context.passages,
+                kept,
+                came,
+                relabelled=context.metadata_changed,
+                progress=context.progress,
+            ):
+                context.keep(self.index)
+        elif all_stay and not n_new:
             context.keep(self.index)
         elif all_stay and self.index.can_add:
             self.index.add(self._scaled(context.embed_passages(self.embedder, start=len(kept))))
@@ -175,19 +193,31 @@ class Dense(TakesFeedback):
         meaning = np.asarray(vectors.any(axis=1))
         all_meaningful = bool(meaning.all())
 
-        def search(rows: Any, k: int, allowed: Any) -> tuple[Ints, Floats]:
-            keys, scores = self.index.search(vectors[rows], k, allowed)
+        index = self.index
+        search_within = index.search_where if isinstance(index, RemoteIndex) else index.search
+
+        def search(rows: Any, k: int, within: Any) -> tuple[Ints, Floats]:
+            keys, scores = search_within(vectors[rows], k, within)
             if not all_meaningful:
                 keys[~meaning[rows]] = PADDING
             return keys, scores
 
-        return best_documents(search, self._passages, self.top_k, batch)
+        best = best_documents_where if isinstance(index, RemoteIndex) else best_documents
+        return best(search, self._passages, self.top_k, batch)
 
     def _scaled(self, vectors: Vectors) -> Vectors:
         if self.metric == "inner_product":
             return vectors
-        norms = np.sqrt(np.einsum("ij,ij->i", vectors, vectors))
-        if np.abs(norms - 1.0).max(initial=0.0) < 1e-6:
-            return vectors
-        norms[norms == 0] = 1.0
-        return vectors / norms[:, None]  # type: ignore[no-any-return]
+        far = max((float(np.abs(_norms(block) - 1.0).max(initial=0.0)) for _, block in blocks(vectors)), default=0.0)
+        return vectors if far < 1e-6 else mapped_rows(vectors, _of_length_1)
+
+
+def _norms(vectors: Vectors) -> Floats:
+    return np.sqrt(np.einsum("ij,ij->i", vectors, vectors))  # type: ignore[no-any-return]
+
+
+def _of_length_1(vectors: Vectors) -> Vectors:
+    """Vectors scaled to length 1; those that are zero stay so."""
+    norms = _norms(vectors)
+    norms[norms == 0] = 1.0
+    return vectors / norms[:, None]

@@ -7,15 +7,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rag.candidates import PADDING, Candidates, Floats, Ints
+from rag.candidates import PADDING, Bools, Candidates, Floats, Ints
 from rag.corpus.passages import Passages
 
 if TYPE_CHECKING:
     from rag.batch import QueryBatch
 
-__all__ = ["best_documents"]
+__all__ = ["best_documents", "best_documents_where"]
 
 Search = Callable[[Any, int, Any], tuple[Ints, Floats]]
+
+_MOST_ASKED = 1 << 14
+"""Passages asked of a server for one query."""
 
 
 def best_documents(search: Search, passages: Passages, top_k: int, batch: QueryBatch) -> Candidates:
@@ -42,6 +45,45 @@ def best_documents(search: Search, passages: Passages, top_k: int, batch: QueryB
         table = _best(search, passages, top_k, rows, allowed)
         found = table if isinstance(rows, slice) else _replace_rows(found, rows, table)
     return found
+
+
+def best_documents_where(search: Search, passages: Passages, top_k: int, batch: QueryBatch) -> Candidates:
+    """The same by something that holds the documents' fields itself: it is given conditions, not positions.
+
+    Args:
+        search: Called with row numbers (or a slice) of queries, k, and the condition of plain values or None. A list
+            shorter than k says that there are no more that pass.
+        passages: What the keys are positions in.
+        top_k: Documents wanted.
+        batch: The queries.
+
+    Raises:
+        DataError: A query's filter names a field that no document has, or another kind of value than it holds.
+    """
+    n = len(passages)
+    found = Candidates.empty(len(batch))
+    for rows, condition in batch.conditions():
+        if passages.one_per_document:
+            keys, scores = search(rows, min(top_k, n), condition)
+            table = Candidates.from_scores(keys, scores, keys)
+        else:
+            average = -(-n // len(passages.corpus))
+            k = min(top_k * min(2 * average, passages.most_per_document), n)
+            keys, scores = search(rows, k, condition)
+            table = _documents(keys, scores, passages, top_k)
+            more = _full(keys, k)
+            while k < min(n, _MOST_ASKED) and len(short := np.flatnonzero((table.counts < top_k) & more)):
+                k = min(2 * k, n)
+                keys, scores = search(short if isinstance(rows, slice) else rows[short], k, condition)
+                table = _replace_rows(table, short, _documents(keys, scores, passages, top_k))
+                more[short] = _full(keys, k)
+        found = table if isinstance(rows, slice) else _replace_rows(found, rows, table)
+    return found
+
+
+def _full(keys: Ints, k: int) -> Bools:
+    """Which lists have k keys, so that there may be more."""
+    return np.asarray((keys != PADDING).sum(axis=1) >= k)
 
 
 def _best(search: Search, passages: Passages, top_k: int, rows: Any, allowed: Any) -> Candidates:

@@ -6,7 +6,7 @@ import json
 import re
 from typing import Any
 
-__all__ = ["Unusable", "read_answer", "several", "tokens_of", "wants_structure", "without_thoughts"]
+__all__ = ["Unusable", "read_answer", "several", "text_of", "tokens_of", "wants_structure", "without_thoughts"]
 
 _SCHEMA: dict[str, Any] = {
     "title": "texts",
@@ -37,6 +37,11 @@ class Unusable(Exception):  # noqa: N818 - a finding about an answer, caught in 
     def __init__(self, why: str, *, again: bool = False) -> None:
         super().__init__(why)
         self.again = again
+
+
+def text_of(answer: Any) -> str:
+    """The text of an answer as it came."""
+    return _text(_message(answer))
 
 
 def wants_structure(model: Any, n_texts: int) -> Any:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import re
 import time
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import AbstractContextManager
+from contextvars import copy_context
+from functools import partial
 from itertools import islice
 from socket import gaierror
 from threading import Event
@@ -15,12 +18,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Self
 
 from pydantic import Field
 
+from rag import tracing
 from rag.component import Runtime
 from rag.errors import ConfigError, ModelError
 from rag.summarizer import Source, Summarizer, Summary
-from rag.summarizers.answers import Unusable, read_answer, tokens_of, wants_structure
+from rag.summarizers.answers import Unusable, read_answer, text_of, tokens_of, wants_structure
 from rag.summarizers.prompts import Task, check_template, messages, prompted, template_of
 from rag.summarizers.waiting import LONGEST_WAIT, Pause, asked_to_wait
+from rag.tracing import names
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
@@ -138,9 +143,11 @@ class ChatSummarizer(Summarizer):
             model = wants_structure(chat, self.n_texts)
             try:
                 while True:
-                    # Submit at most `concurrency` requests at a time, so that an error stops the run at once.
+                    # Submit at most `concurrency` requests at a time, so that an error stops the run at once. Spans go
+                    # below the caller's.
                     for index, source in islice(todo, self.concurrency - len(under_way)):
-                        under_way[threads.submit(self._ask, model, source, limiter, stop, reached, pause)] = index
+                        ask = partial(self._ask, model, source, limiter, stop, reached, pause)
+                        under_way[threads.submit(copy_context().run, ask)] = index
                     if not under_way:
                         return
                     done, _ = wait(under_way, return_when=FIRST_COMPLETED)
@@ -155,6 +162,20 @@ class ChatSummarizer(Summarizer):
     def _messages(self, source: Source) -> list[tuple[str, str]]:
         template = template_of(self.task, source, self.prompt, self.conversation_prompt)
         return messages(template, source, self.n_texts, self.examples or [], self.max_input)
+
+    def _invoked(self, model: Any, messages: list[tuple[str, str]]) -> Any:
+        """What the model answers, with a span of the GenAI conventions around the request."""
+        name = self.spec.arguments.get("model")
+        about = {names.OPERATION: "chat", names.MODEL: str(name or self.type)}
+        with tracing.span(f"chat {name or self.type}", "LLM", about) as span:
+            span.content(lambda: {names.INPUT_MESSAGES: json.dumps(messages), names.INPUT: messages[-1][1]})
+            answer = model.invoke(messages)
+            total, written = tokens_of(answer)
+            read = total - written
+            span.set({names.INPUT_TOKENS: read, names.OUTPUT_TOKENS: written, names.MONEY: self.price(read, written)})
+            span.set(dict(zip(names.OPENINFERENCE_TOKENS, (read, written), strict=True)))
+            span.content(lambda: {names.OUTPUT: text_of(answer)})
+        return answer
 
     def _ask(self, model: Any, source: Source, limiter: Any, stop: Event, reached: Event, pause: Pause) -> Summary:
         """One summary, or its problem; ``reached`` is set as soon as the server has replied."""
@@ -180,7 +201,7 @@ class ChatSummarizer(Summarizer):
                 limiter.acquire(blocking=True)
             calls += 1
             try:
-                answer = model.invoke(self._messages(source))
+                answer = self._invoked(model, self._messages(source))
             except Exception as error:
                 if not _nobody_there(error):
                     reached.set()

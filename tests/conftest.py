@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import os
+import uuid
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
@@ -13,6 +15,8 @@ from importlib.metadata import EntryPoint, entry_points
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+from tests.postgres import PostgresServer, postgres_server
 
 settings.register_profile(
     "tests",
@@ -45,3 +49,22 @@ def _own_components() -> Iterator[None]:
         rag.registry._entries.cache_clear()
         yield
     rag.registry._entries.cache_clear()
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """A PostgreSQL server with pgvector; each process of the tests that needs one starts its own."""
+    with postgres_server() as server:
+        yield server
+
+
+@pytest.fixture
+def database(postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The name of an environment variable with the URL of an empty schema, as pipelines name it."""
+    schema = f"s{uuid.uuid4().hex[:12]}"
+    postgres.execute(f"create schema {schema}")
+    monkeypatch.setenv("RAG_TEST_DATABASE", postgres.url(schema=schema))
+    monkeypatch.setenv("RAG_TEST_SCHEMA", schema)
+    yield "${RAG_TEST_DATABASE}"
+    gc.collect()  # closes connections
+    postgres.execute(f"drop schema {schema} cascade")

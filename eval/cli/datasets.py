@@ -17,6 +17,7 @@ from rag.cli.options import (
     StoreOption,
 )
 from rag.costs import check_calls
+from rag.eval.cli.judge import judge
 
 if TYPE_CHECKING:
     from rag.eval.datasets.base import Dataset, Split
@@ -39,6 +40,9 @@ _NAMES = {
     "hf:owner/name": "a retrieval dataset on the Hugging Face Hub (MTEB's or BEIR's layout); hf:owner/name@de a subset",
     "irds:ID": "a dataset of ir_datasets, such as irds:beir/scifact/test (extra ir-datasets)",
 }
+
+
+app.command()(judge)
 
 
 @app.callback(invoke_without_command=True)

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from rag.calls import MAX_FAILED
+from rag.cli.execution import OnOption, executed_on
 from rag.cli.options import JsonOption, MaxFailedOption, SetOption, StoreModeOption, StoreOption
 from rag.errors import IncompleteError
 from rag.eval.cli.measures import measure_names
@@ -63,6 +64,7 @@ def evaluate(
         Path | None,
         typer.Option(metavar="FILE", help="Labels by people (query_id, label) in JSONL or CSV, to check the judges."),
     ] = None,
+    on: OnOption = "local",
     max_failed: MaxFailedOption = MAX_FAILED,
     store: StoreOption = None,
     store_mode: StoreModeOption = "use",
@@ -109,7 +111,7 @@ def evaluate(
     check_target(target)
     if saved is not None:
         check_saved(saved, pipeline.kind)
-    with open_store(store, store_mode) as opened:
+    with open_store(store, store_mode) as opened, executed_on(on):
         evaluation = run(
             pipeline,
             data,

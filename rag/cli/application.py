@@ -22,6 +22,7 @@ from rag.cli.convert import convert
 from rag.cli.index import index
 from rag.cli.init import init
 from rag.cli.search import search
+from rag.cli.serve import serve
 from rag.cli.store import app as store
 from rag.cli.updates import add, compact, delete, rollback, sync, verify
 from rag.errors import IncompleteError, RagError
@@ -60,7 +61,22 @@ def _common(
     announce(progress)
 
 
-for command in (init, check, convert, index, search, add, delete, sync, compact, rollback, verify, components, schema):
+for command in (
+    init,
+    check,
+    convert,
+    index,
+    search,
+    serve,
+    add,
+    delete,
+    sync,
+    compact,
+    rollback,
+    verify,
+    components,
+    schema,
+):
     app.command()(command)
 app.add_typer(store, name="store")
 

@@ -10,6 +10,7 @@ import typer
 from rag.calls import MAX_FAILED
 from rag.cli.console import echo, print_json, progress
 from rag.cli.documents import Reading, print_notes, reads_documents
+from rag.cli.execution import OnOption, executed_on
 from rag.cli.options import (
     ConfigArgument,
     JsonOption,
@@ -34,6 +35,7 @@ def index(
     keep: KeepOption = None,
     store: StoreOption = None,
     store_mode: StoreModeOption = "use",
+    on: OnOption = "local",
     max_failed: MaxFailedOption = MAX_FAILED,
     as_json: JsonOption = False,
 ) -> None:
@@ -43,9 +45,9 @@ def index(
 
     pipeline = Pipeline.from_yaml(config, overrides=overrides or ())
     check_target(folder, pipeline.kind)
-    with open_store(store, store_mode) as kept:
-        documents = reading.documents(kept)
-        pipeline.fit(documents, progress=progress, store=kept)
+    with open_store(store, store_mode) as opened, executed_on(on):
+        documents = reading.documents(opened)
+        pipeline.fit(documents, progress=progress, store=opened)
     check_calls(pipeline.fit_costs, max_failed)
     with progress("saving", None):
         pipeline.save(folder, keep=keep)

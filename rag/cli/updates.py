@@ -165,6 +165,14 @@ def verify(folder: FolderArgument) -> None:
         _, manifest = read_folder(folder, "pipeline", verify=True)
         for generation in manifest.get("earlier", ()):
             check_files(folder, folder / generation["data"], generation["files"], verify=True)
+    if any(name.endswith("/elsewhere.json") for name in manifest["files"]):
+        from rag.component import HoldsElsewhere
+        from rag.pipeline import Pipeline
+
+        with progress("comparing what is on servers", None):
+            for _, part in Pipeline.load(folder).spec.walk():
+                if isinstance(part, HoldsElsewhere):
+                    part.verify_elsewhere()
     files = manifest["files"].values()
     echo(f"{folder}: whole ({len(files)} files, {sum(file['bytes'] for file in files)} bytes)")
 

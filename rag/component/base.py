@@ -33,7 +33,7 @@ from pydantic_core import core_schema
 
 from rag.component.class_spec import ClassSpec, checked_arguments
 from rag.component.parameters import ComponentMeta, signature_of
-from rag.component.values import is_plain, leaves, mapped
+from rag.component.values import Unexpanded, is_plain, leaves, mapped
 from rag.errors import ConfigError
 from rag.store.fingerprint import fingerprint
 
@@ -73,6 +73,8 @@ class Spec(ClassSpec, Generic[C]):
     def children(self) -> Iterator[tuple[str, Component]]:
         """Components held directly, with their path: ``index``, ``retrievers.0``."""
         for name, value in self._component._arguments.items():
+            if self.parameters[name].pattern:
+                continue
             if isinstance(value, Component):
                 yield name, value
             elif isinstance(value, (list, tuple)):
@@ -102,7 +104,9 @@ class Spec(ClassSpec, Generic[C]):
 
         config: dict[str, Any] = {"type": self._cls.type}
         for name, value in self.arguments.items():
-            config[name] = mapped(value, partial(configured, f"{self.label}.{name}"), as_json=True)
+            written = mapped(value, partial(configured, f"{self.label}.{name}"), as_json=True)
+            is_secret = isinstance(written, str) and self.parameters[name].secret
+            config[name] = Unexpanded(written) if is_secret else written
         return config
 
     # -- identity -----------------------------------------------------------------------------------------------------

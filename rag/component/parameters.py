@@ -22,7 +22,9 @@ __all__ = [
     "ComponentMeta",
     "Inherited",
     "Parameter",
+    "Pattern",
     "Runtime",
+    "Secret",
     "Slot",
     "describe_error",
     "read_docstring",
@@ -46,6 +48,18 @@ REQUIRED = _Required()
 
 class Runtime:
     """Marks a parameter that changes speed but no result, ``Annotated[int, Runtime()]``; not in the fingerprint."""
+
+
+class Pattern:
+    """Marks a component-valued parameter that others are made like, ``Annotated[Index, Pattern()]``: it is never fitted
+    itself, and no part of the tree.
+    """
+
+
+class Secret:
+    """Marks a text that may hold credentials, ``Annotated[str, Secret()]``: its variables (``${NAME}``) stay as they
+    are written, in the component and in every file, until whoever connects asks :func:`rag.config.revealed`.
+    """
 
 
 class Inherited:
@@ -90,6 +104,8 @@ class Parameter:
     runtime: bool
     inherited: bool = False
     tunable: Tunable | None = None
+    secret: bool = False
+    pattern: bool = False
 
     @property
     def required(self) -> bool:
@@ -170,10 +186,14 @@ def read_parameters(cls: Any, reserved: frozenset[str]) -> Mapping[str, Paramete
             raise TypeError(f"{cls.__name__}.__init__: argument '{name}' has no type")
         default = REQUIRED if argument.default is argument.empty else argument.default
         hint = hints[name]
-        runtime, inherited = (_mark(hint, mark) is not None for mark in (Runtime, Inherited))
+        marks = (_mark(hint, mark) is not None for mark in (Runtime, Inherited, Secret, Pattern))
+        runtime, inherited, secret, pattern = marks
         tunable = _mark(hint, Tunable)
         assert tunable is None or isinstance(tunable, Tunable)
-        parameters[name] = Parameter(name, hint, default, helps.get(name, ""), _slot(hint), runtime, inherited, tunable)
+        slot = _slot(hint)
+        parameters[name] = Parameter(
+            name, hint, default, helps.get(name, ""), slot, runtime, inherited, tunable, secret, pattern
+        )
     return types.MappingProxyType(parameters)
 
 

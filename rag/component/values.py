@@ -3,9 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from typing import Any, Self
 
-__all__ = ["is_plain", "leaves", "mapped", "without_numpy"]
+__all__ = ["Expanded", "Unexpanded", "is_plain", "leaves", "mapped", "without_numpy"]
+
+
+class Expanded(str):
+    """A text of a file whose variables were replaced.
+
+    Args:
+        text: Afterwards.
+        written: Before.
+    """
+
+    written: str
+
+    def __new__(cls, text: str, written: str) -> Self:
+        made = super().__new__(cls, text)
+        made.written = written
+        return made
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Expanded, (str(self), self.written)
+
+
+class Unexpanded(str):
+    """A text whose variables are to stay as they are written, also in a file: see :class:`rag.component.Secret`."""
+
+    __slots__ = ()
 
 
 def mapped(value: Any, leaf: Callable[[Any], Any], *, as_json: bool = False) -> Any:

@@ -8,12 +8,13 @@ from typing import Any, TypeVar, cast
 
 from rag.component import Component, wrong_parts
 from rag.config.build import build
+from rag.config.environment import has_credentials, revealed
 from rag.config.node import Node, node_from_python
 from rag.config.source import read_source
 from rag.config.writing import dump
 from rag.errors import Mistakes
 
-__all__ = ["Node", "build", "build_component", "dump", "load_component", "read_source"]
+__all__ = ["Node", "build", "build_component", "dump", "has_credentials", "load_component", "read_source", "revealed"]
 
 C = TypeVar("C", bound=Component)
 

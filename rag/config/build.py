@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from rag.component import Component, Parameter, Slot
+from rag.component import Component, Expanded, Parameter, Slot
 from rag.config.node import Node
 from rag.config.words import misread
 from rag.errors import ConfigError, Mistakes, did_you_mean
@@ -94,6 +94,8 @@ def _argument(node: Node, parameter: Parameter, mistakes: Mistakes, path: str) -
                 mistakes.add(message, path, node.location)
         return built
     value = node.plain()
+    if isinstance(value, Expanded):
+        value = value.written.replace("$$", "$") if parameter.secret else str(value)
     wrong = misread(node, parameter)
     if wrong is not None:
         mistakes.add(wrong, path, node.location)

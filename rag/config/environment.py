@@ -10,11 +10,15 @@ import os
 import re
 from collections.abc import Callable, Iterator
 
-__all__ = ["escaped", "expanded", "masked", "unmasked"]
+from rag.errors import ConfigError
+
+__all__ = ["escaped", "expanded", "has_credentials", "masked", "revealed", "unmasked"]
 
 _BEGIN = re.compile(r"\$(?:\$|\{([A-Za-z_][A-Za-z0-9_]*)(\}|:-))")
 _ELSEWHERE = re.compile(r"\$\{[A-Za-z_][A-Za-z0-9_]*(?:[-+?=]|:[?+=])")
 """Syntax of shells that is not supported."""
+
+_CREDENTIALS = re.compile(r"(?i)password\s*=|://[^/@\s]*:[^/@\s]+@")
 
 _HIDDEN = {mark: chr(0xF8E0 + offset) for offset, mark in enumerate("{}[],:#")}
 """YAML syntax inside ``${NAME:-default}``, replaced by placeholders while parsing, so that columns stay the same."""
@@ -52,6 +56,28 @@ def expanded(text: str, wrong: Callable[[str], None]) -> str:
         wrong: Called with a message for each variable that cannot be read.
     """
     return "".join(_value(part, wrong) if is_variable else _checked(part, wrong) for part, is_variable in _parts(text))
+
+
+def has_credentials(text: str) -> bool:
+    """Whether a text, apart from plain variables in it, holds what looks like a password in an address."""
+    return _CREDENTIALS.search(re.sub(r"\$\{\w+\}", "", text)) is not None
+
+
+def revealed(text: str, parameter: str) -> str:
+    """The value of a :class:`rag.component.Secret`: for who connects with it, and nobody else.
+
+    Args:
+        text: As it was written.
+        parameter: What messages call it.
+
+    Raises:
+        ConfigError: A variable in it is not set, or cannot be read.
+    """
+    mistakes: list[str] = []
+    value = expanded(text, mistakes.append)
+    if mistakes:
+        raise ConfigError("; ".join(mistakes), parameter=parameter)
+    return value
 
 
 def _value(variable: str, wrong: Callable[[str], None]) -> str:

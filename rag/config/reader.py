@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from typing import Any, cast
 
+from rag.component import Expanded
 from rag.config.environment import expanded, masked, unmasked
 from rag.config.node import Node
 from rag.errors import Location, Mistakes
@@ -123,7 +124,7 @@ class _Converter:
             if plain and text != written:
                 tag = str(self.yaml.resolver.resolve(type(composed), text, (True, False)))
         if tag.endswith((":str", ":timestamp")):
-            return text
+            return text if text == written else Expanded(text, written)
         from ruamel.yaml.nodes import ScalarNode
 
         node = ScalarNode(tag, text, composed.start_mark, composed.end_mark)

@@ -7,7 +7,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from rag.config.environment import escaped
+from rag.component import Expanded, Unexpanded
+from rag.config.environment import escaped, has_credentials
 from rag.config.words import WORDS
 
 __all__ = ["dump"]
@@ -45,8 +46,12 @@ def dump(config: Mapping[str, Any], *, aliases: bool = False) -> str:
 
 def _escaped(value: Any, seen: dict[int, Any] | None = None) -> Any:
     """Escape texts that would be read as variables; ``seen`` preserves the identity of repeated objects."""
+    if isinstance(value, Unexpanded):
+        return str(value)
+    if isinstance(value, Expanded) and has_credentials(value):
+        return value.written
     if isinstance(value, str):
-        return escaped(value)
+        return escaped(str(value))
     if not isinstance(value, (Mapping, list, tuple)):
         return value
     if seen is not None and id(value) in seen:

@@ -2,29 +2,38 @@
 
 from __future__ import annotations
 
-import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Collection, Mapping
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from rag.candidates import Bools, Ints
 from rag.conditions import Mask
+from rag.corpus.field_kinds import KINDS, FieldKinds, Kind
 from rag.corpus.nearest import nearest
 from rag.errors import DataError
-from rag.metadata import instant
+from rag.metadata import date_of
 
-__all__ = ["Field", "Kind"]
-
-Kind = Literal["numbers", "texts", "truth values", "dates"]
-_KINDS: tuple[Kind, ...] = ("numbers", "texts", "truth values", "dates")
-
-_PART_OF_A_DATE = re.compile(r"\d{4}(-\d\d)?", re.ASCII)
+__all__ = ["Field", "FieldSummary", "Kind", "is_exact"]
 
 
-class Field:
+class FieldSummary(NamedTuple):
+    """What a field holds.
+
+    Args:
+        documents: How many have it.
+        values: All that there are, the most frequent first; None where they are too many.
+        bounds: The least and the greatest number, or date; None where there is neither.
+    """
+
+    documents: int
+    values: list[Any] | None
+    bounds: tuple[Any, Any] | None
+
+
+class Field(FieldKinds):
     """The values of one field, each with the document it is of.
 
     Args:
@@ -44,16 +53,14 @@ class Field:
         others: list[int],
         known: Collection[str] = (),
     ) -> None:
-        self.name = name
         self.n_documents = n_documents
-        pairs = {kind: columns.get(kind, []) for kind in _KINDS}
-        exact = all(_is_exact(value) for _, value in pairs["numbers"])
+        pairs = {kind: columns.get(kind, []) for kind in KINDS}
+        exact = all(is_exact(value) for _, value in pairs["numbers"])
         types = (np.float64 if exact else object, np.dtypes.StringDType(), np.bool_, np.int64)
-        self._columns = {kind: _sorted(pairs[kind], dtype) for kind, dtype in zip(_KINDS, types, strict=True)}
+        self._columns = {kind: _sorted(pairs[kind], dtype) for kind, dtype in zip(KINDS, types, strict=True)}
         only_dates = 0 < len(pairs["texts"]) == len(pairs["dates"])
-        held = {kind for kind in _KINDS if pairs[kind] and not (kind == "texts" and only_dates)}
-        self.kinds = [kind for kind in _KINDS if kind in held or kind in known]
-        """What it holds, or held: ``numbers``, ``texts``, ``truth values``, ``dates``."""
+        held = {kind for kind in KINDS if pairs[kind] and not (kind == "texts" and only_dates)}
+        super().__init__(name, {*held, *known})
         self.present = np.zeros(n_documents, dtype=bool)
         for documents, _ in self._columns.values():
             self.present[documents] = True
@@ -126,12 +133,41 @@ class Field:
         documents, values = self._columns[kind]
         if self.kinds != [kind] or len(np.unique(documents)) < len(documents):
             raise DataError(
-                f"cannot sort by '{self.name}': it must be one number a document, or one date, and holds "
-                f"{self._holds()}"
+                f"cannot sort by '{self.name}': it must be one number a document, or one date, and holds {self.holds()}"
             )
         key = np.full(self.n_documents, np.inf)
         key[documents] = np.arange(len(values))
         return np.argsort(key, kind="stable")
+
+    def summary(self, alive: Bools | None, *, most: int = 50) -> FieldSummary:
+        """What it holds among the documents that were not deleted.
+
+        Args:
+            alive: Which documents were not deleted, bool [n_documents]; None when none was.
+            most: More values than this are not listed.
+        """
+        present = self.present if alive is None else self.present & alive
+        counts: dict[Any, int] | None = {}
+        bounds = None
+        for kind in ("numbers", "texts", "truth values"):
+            documents, values = self._columns[kind]
+            values = values if alive is None else values[alive[documents]]
+            first = np.flatnonzero(values[1:] != values[:-1]) + 1
+            starts = np.concatenate([np.zeros(min(len(values), 1), dtype=np.int64), first])
+            if counts is None or len(counts) + len(starts) > most:
+                counts = None
+            else:
+                sizes = np.diff(np.append(starts, len(values))).tolist()
+                counts |= dict(zip([(kind, value) for value in values[starts].tolist()], sizes, strict=True))
+            if kind == "numbers" and len(values):
+                least, greatest = values[[0, -1]].tolist()
+                bounds = _whole(least), _whole(greatest)
+        documents, moments = self._columns["dates"]
+        moments = moments if alive is None else moments[alive[documents]]
+        if bounds is None and "dates" in self.kinds and len(moments):
+            bounds = date_of(int(moments[0])), date_of(int(moments[-1]))
+        ordered = None if counts is None else sorted(counts, key=lambda key: -counts[key])
+        return FieldSummary(int(present.sum()), ordered and [_whole(value) for _, value in ordered], bounds)
 
     def has(self, value: Any, alive: Bools | None) -> bool:
         """Whether a document that was not deleted has this value.
@@ -144,50 +180,32 @@ class Field:
 
     def nearest(self, value: Any) -> Any:
         """The value of the same kind that is most like this one; None for none."""
-        kind = self._kind(value)
+        kind = self.kind_of(value)
         return nearest(value, self._columns["texts" if kind == "dates" else kind][1])
 
     def _with(self, value: Any) -> Ints:
         documents, values, value = self._column(value)
         return documents[_place(values, value, "left") : _place(values, value, "right")]
 
-    def _kind(self, value: Any) -> Kind:
-        if isinstance(value, bool):
-            return "truth values"
-        if not isinstance(value, str):
-            return "numbers"
-        return "dates" if "dates" in self.kinds and instant(value) is not None else "texts"
-
     def _column(self, value: Any, *, order: bool = False) -> tuple[Ints, npt.NDArray[Any], Any]:
         """Documents and values to compare a value with, and the value as they are."""
-        kind = self._kind(value)
-        if order and kind == "texts" and self.kinds == ["dates"] and _PART_OF_A_DATE.fullmatch(value):
-            kind, value = "dates", value + "-01-01"[3 * (len(value) > 4) :]
-        allowed = self.kinds if order or "dates" not in self.kinds else [*self.kinds, "texts"]
-        if kind not in allowed:
-            hint = ": write it as 2024-01-31 or 2024-01-31T20:00:00+01:00" if "dates" in self.kinds else ""
-            raise DataError(
-                f"filter: the field '{self.name}' holds {self._holds()}, it cannot be compared with {value!r}{hint}"
-            )
+        kind, value = self.compared(value, order=order)
         documents, values = self._columns[kind]
-        if kind == "dates":
-            return documents, values, instant(value)
-        return documents, values if isinstance(value, str) or _is_exact(value) else values.astype(object), value
+        return documents, values if isinstance(value, str) or is_exact(value) else values.astype(object), value
 
     def _texts(self, wanted: str) -> tuple[Ints, npt.NDArray[Any]]:
-        if "texts" not in self.kinds and "dates" not in self.kinds:
-            raise DataError(
-                f"filter: the field '{self.name}' holds {self._holds()}, it has no texts to look for {wanted!r} in"
-            )
+        self.check_texts(wanted)
         return self._columns["texts"]
 
-    def _holds(self) -> str:
-        return " and ".join(self.kinds) or "nothing that can be compared"
 
-
-def _is_exact(number: Any) -> bool:
+def is_exact(number: Any) -> bool:
     """Whether float64 has this very number: ids and nanoseconds may be too large, and are compared as Python does."""
     return isinstance(number, float) or -(1 << 53) <= number <= 1 << 53
+
+
+def _whole(value: Any) -> Any:
+    """A value as it was written: numbers are kept as float64."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def _sorted(pairs: list[tuple[int, Any]], dtype: Any) -> tuple[Ints, npt.NDArray[Any]]:

@@ -12,11 +12,11 @@ import numpy as np
 from rag.candidates import Bools
 from rag.conditions import ORDERS, Condition, Mask, condition_key, values_asked
 from rag.corpus.field import Field, Kind
-from rag.errors import DataError, did_you_mean
+from rag.corpus.field_kinds import no_such_field
 from rag.metadata import instant
 from rag.remarks import Remark
 
-__all__ = ["Field", "Fields", "Kind", "kinds_by_field"]
+__all__ = ["Field", "Fields", "Kind", "field_values", "kinds_by_field"]
 
 _REMEMBERED = 256
 """Masks kept: a byte per document each."""
@@ -45,7 +45,7 @@ class Fields:
         document = -1
         for document, text in enumerate(metadata):
             if text != "{}":
-                for name, kind, value in _values(json.loads(text)):
+                for name, kind, value in field_values(json.loads(text)):
                     field = columns.setdefault(name, ({}, []))
                     if kind is None:
                         field[1].append(document)
@@ -76,8 +76,7 @@ class Fields:
         if name == "metadata.id" and name not in self._fields:
             name = "id"
         if name not in self._fields:
-            known = f"; there are {', '.join(sorted(self._fields))}" if self._fields else "; there is no metadata"
-            raise DataError(f"filter: no document has the field '{name}'{did_you_mean(name, self._fields) or known}")
+            raise no_such_field(name, self._fields)
         return self._fields[name]
 
     def mask(self, condition: Condition) -> Mask:
@@ -126,7 +125,10 @@ def _matching(condition: Condition, fields: Fields) -> Mask:
             for one in value:
                 mask &= _matching(one, fields)
         elif name == "or":
-            mask &= np.logical_or.reduce([_matching(one, fields) for one in value])
+            passing = np.zeros(fields.n_documents, dtype=bool)
+            for one in value:  # one mask at a time: there may be thousands, of a byte a document each
+                passing |= _matching(one, fields)
+            mask &= passing
         elif name == "not":
             mask &= ~_matching(value, fields)
         else:
@@ -161,7 +163,7 @@ def kinds_by_field(metadata: Iterable[str]) -> dict[str, dict[str, int]]:
     fields: dict[str, dict[str, int]] = {}
     for document, text in enumerate(metadata):
         if text != "{}":
-            values = list(_values(json.loads(text)))
+            values = list(field_values(json.loads(text)))
             dates = {(name, value) for name, kind, value in values if kind == "dates"}
             for name, kind, value in values:
                 if kind is not None and not (kind == "texts" and (name, instant(value)) in dates):
@@ -169,12 +171,12 @@ def kinds_by_field(metadata: Iterable[str]) -> dict[str, dict[str, int]]:
     return fields
 
 
-def _values(metadata: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Kind | None, Any]]:
+def field_values(metadata: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Kind | None, Any]]:
     """(field, kind, value) of all values of a document's metadata; kind None for what cannot be compared."""
     for key, held in metadata.items():
         name = prefix + key
         if isinstance(held, Mapping):
-            yield from _values(held, f"{name}.")
+            yield from field_values(held, f"{name}.")
             continue
         if held is None:
             continue  # as if it were not there

@@ -16,6 +16,7 @@ from rag.conditions import Mask
 from rag.corpus.corpus import Corpus
 from rag.store.fingerprint import fingerprint_texts
 from rag.text.normal import is_blank
+from rag.types import IndexedPassage
 
 __all__ = ["Passages"]
 
@@ -126,6 +127,14 @@ class Passages:
         starts, ends = self.start[positions].tolist(), self.end[positions].tolist()
         texts = [full[w][s:e] for w, s, e in zip(where.tolist(), starts, ends, strict=True)]
         return self._headed(texts, positions.tolist()) if self._headers else texts
+
+    def of(self, document: int) -> Iterator[IndexedPassage]:
+        """The passages of the document at a position, in the order of its text."""
+        first, last = np.searchsorted(self.document, [document, document + 1]).tolist()
+        positions = range(first, last)
+        for position, text in zip(positions, self.texts(np.arange(first, last)), strict=True):
+            metadata = self.metadata.get(position, {})
+            yield IndexedPassage(text, int(self.start[position]), int(self.end[position]), metadata)
 
     @cached_property
     def _headers(self) -> Mapping[int, str]:

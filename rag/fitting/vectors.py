@@ -14,11 +14,13 @@ from rag.embedders.base import Embedder, TokenEmbedder, TokenVectors
 from rag.embedders.cache import EMBEDDED_TOGETHER, cached_vectors, not_finite
 from rag.embedders.window import window_remark
 from rag.errors import ModelError
+from rag.execution import embed_documents
 from rag.progress import Progress
 from rag.remarks import Remark
 from rag.store.checkpoint import Checkpoint
 from rag.store.fingerprint import fingerprint
 from rag.store.key_value_cache import KeyValueCache, text_key
+from rag.store.spill import VectorTable, blocks
 from rag.store.store import Store
 
 __all__ = ["PassageVectors"]
@@ -63,14 +65,14 @@ class PassageVectors:
         if key not in self._embedded:
             values = embedder.spec.values_in(self.store, "embeddings")
             n = len(self.passages) - start
-            vectors = np.empty((n, self._dimension(embedder, values, start)), dtype=np.float32)
+            table = VectorTable(n, self._dimension(embedder, values, start))
             done = 0
             with self.progress(f"embedding passages ({embedder.type})", n) as advance:
                 # Blocks of some thousand texts: enough to sort by length, with visible progress.
                 for block in self.passages.iter_texts(start):
-                    vectors[done : done + len(block)] = self._block(embedder, block, values, start + done, advance)
+                    table.append(self._block(embedder, block, values, start + done, advance))
                     done += len(block)
-            self._keep(embedder, vectors, start)
+            self._keep(embedder, table.vectors(), start)
         return self._embedded[key]
 
     def embed_tokens(self, embedder: TokenEmbedder, start: int) -> TokenVectors:
@@ -129,10 +131,10 @@ class PassageVectors:
         """Vectors of the passages from ``start`` on."""
 
         def embed_all(positions: Sequence[int]) -> Vectors:
-            return embedder.checked(embedder.embed_documents(texts, advance=advance), len(texts))
+            return embedder.checked(embed_documents(embedder, texts, advance), len(texts))
 
         def embed_some(positions: Sequence[int]) -> Vectors:
-            vectors = embedder.embed_documents([texts[position] for position in positions])
+            vectors = embed_documents(embedder, [texts[position] for position in positions])
             vectors = embedder.checked(vectors, len(positions))
             self._check_finite(embedder, vectors, start + np.array(positions))  # values that are not must not be cached
             advance(len(positions))
@@ -153,7 +155,8 @@ class PassageVectors:
         return pieces
 
     def _keep(self, embedder: Embedder, vectors: Vectors, start: int) -> None:
-        self._check_finite(embedder, vectors, start + np.arange(len(vectors)))
+        for first, block in blocks(vectors):
+            self._check_finite(embedder, block, start + first + np.arange(len(block)))
         self._embedded[embedder.fingerprint, start] = vectors
 
     def _check_finite(self, embedder: Embedder, vectors: Vectors, passages: Ints) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 
+from rag import tracing
 from rag.batch import QueryBatch
 from rag.candidates import Candidates, Ints
 from rag.component import Component
@@ -13,6 +14,7 @@ from rag.stage import Retriever, Stage
 from rag.step import Step
 from rag.store.candidate_cache import cached_step
 from rag.store.fingerprint import fingerprint
+from rag.tracing import Kind, names
 from rag.types import Answer
 
 __all__ = ["Line"]
@@ -45,6 +47,14 @@ class Line:
         return candidates
 
     def _run_step(self, index: int, batch: QueryBatch, before: Candidates) -> Candidates:
+        step, component = self.steps[index]
+        with tracing.span(step.name, _kind(component)) as span:
+            candidates = self._run_alone(index, batch, before)
+            span.costs(batch.ledger.stages.get(step.name))
+            span.set(lambda: {names.N_QUERIES: len(batch), names.N_FOUND: int(candidates.counts.sum())})
+        return candidates
+
+    def _run_alone(self, index: int, batch: QueryBatch, before: Candidates) -> Candidates:
         step, component = self.steps[index]
         key = self._key(index, batch)
         if batch.store is None or key is None or batch.is_uncacheable:
@@ -80,6 +90,12 @@ class Line:
                 if not query.text.strip():
                     batch.answered(query, Answer("", problem="the query has no text", money=0.0))
         return candidates
+
+
+def _kind(component: Component) -> Kind:
+    if isinstance(component, Retriever):
+        return "RETRIEVER"
+    return "RERANKER" if "scorer" in component.spec.arguments else "CHAIN"
 
 
 def _run(component: Component, batch: QueryBatch, before: Candidates) -> Candidates:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Collection, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -16,10 +17,14 @@ from rag.corpus.chunkers.base import Chunker
 from rag.corpus.readers import read_corpus
 from rag.costs import Ledger
 from rag.embedders.base import Embedder
+from rag.embedders.recent import RecentVectors
 from rag.errors import ConfigError
+from rag.execution import Execution
 from rag.learning.training import Training
 from rag.pipeline import saving, updates
+from rag.pipeline.elsewhere import held_elsewhere, settle
 from rag.pipeline.fitting import check_training, fit_steps
+from rag.pipeline.following import Following
 from rag.pipeline.searching import SearchablePipeline
 from rag.pipeline.updating import UpdatablePipeline
 from rag.progress import Progress, announced, no_progress
@@ -40,6 +45,11 @@ class Pipeline(SearchablePipeline, UpdatablePipeline):
         stages: Rerank or filter candidates, one after another.
         sorted_by: A metadata field with one number per document. Documents are stored in its order, so that a filter on
             a range of it is a slice, the fastest filter. None keeps the given order.
+
+    Threads: any number may call :meth:`search`, :meth:`asearch` and :meth:`document` of one pipeline at once. What
+    changes it (:meth:`fit`, :meth:`add`, :meth:`delete`, :meth:`sync`, :meth:`compact`, :meth:`add_qrels`) may run
+    neither beside these nor beside each other; change what is saved instead, through :meth:`editing`, which lets one
+    writer in at a time, in whatever process, and :meth:`follow` it.
     """
 
     type = "pipeline"
@@ -59,6 +69,7 @@ class Pipeline(SearchablePipeline, UpdatablePipeline):
         self.sorted_by = sorted_by
         self._fitted = None
         self._said = set()
+        self._recent = RecentVectors()
 
         self._check_chunker()
         self._check_answers()
@@ -122,6 +133,7 @@ class Pipeline(SearchablePipeline, UpdatablePipeline):
         seed: int = 0,
         store: Store | str | Path | None = None,
         drop_fields: Collection[str] = (),
+        execution: Execution | None = None,
     ) -> Pipeline:
         """Chunk, embed and index the documents, and train the components that learn.
 
@@ -132,6 +144,7 @@ class Pipeline(SearchablePipeline, UpdatablePipeline):
             seed: Seed of all random draws.
             store: Cache of everything that is built, as a store or its folder. None caches nothing.
             drop_fields: Metadata fields of the documents to leave out, with dots for nested mappings.
+            execution: Does the work of models on other machines, such as :class:`rag.cluster.Ray`; None does it here.
 
         Returns:
             The fitted pipeline itself.
@@ -146,7 +159,7 @@ class Pipeline(SearchablePipeline, UpdatablePipeline):
         check_training(self, training)
         check_parts(self)
         ledger = Ledger()
-        with announced(progress):
+        with announced(progress), contextlib.nullcontext() if execution is None else execution.used():
             with ledger.stage("corpus"):
                 corpus = read_corpus(corpus, drop_fields=drop_fields)
             self._fitted = None  # in case anything below fails
@@ -188,6 +201,24 @@ class Pipeline(SearchablePipeline, UpdatablePipeline):
             ArtifactError: The pipeline is missing, damaged, written by a newer version, or its model has changed.
         """
         return saving.load(cls, Path(folder), verify=verify)
+
+    @classmethod
+    @refuses_unknown
+    def follow(cls, folder: str | Path, *, every: float | None = 1.0) -> Following:
+        """Open a saved pipeline and follow its folder: a handle that always has the newest generation, loaded and
+        asked once before it takes the place of the one before::
+
+            with Pipeline.follow("index") as index:
+                index.search("how long is the warranty?")
+
+        Args:
+            folder: What :meth:`save` wrote.
+            every: Seconds between two looks at the folder; None looks only when :meth:`Following.refresh` is called.
+
+        Raises:
+            ArtifactError: As :meth:`load`.
+        """
+        return Following(cls, Path(folder), every)
 
     @staticmethod
     @refuses_unknown
@@ -231,4 +262,8 @@ class Pipeline(SearchablePipeline, UpdatablePipeline):
         Raises:
             ArtifactError: No such early generation was kept, or it is damaged; nothing is changed then.
         """
-        return roll_back(Path(folder), Pipeline.kind, steps)
+        before = held_elsewhere(Path(folder))
+        holds = roll_back(Path(folder), Pipeline.kind, steps)
+        if before:
+            settle(saving.load(Pipeline, Path(folder), verify=False), Path(folder), before)
+        return holds

@@ -18,6 +18,7 @@ from rag.embedders.base import Embedder
 from rag.errors import ArtifactError, ConfigError, MissingExtraError, ModelError, RagError
 from rag.fitting import FitContext
 from rag.pipeline.base import PipelineBase
+from rag.pipeline.elsewhere import held_elsewhere, settle
 from rag.pipeline.state import Fitted, Saved
 from rag.remarks import Remark, Remarks
 from rag.store.fingerprint import fingerprint
@@ -55,6 +56,7 @@ def save(pipeline: PipelineBase, folder: Path, *, keep: int | None) -> None:
             path: digest for path, part in pipeline.spec.walk() if path and (digest := _model_digest(part)) is not None
         },
     }
+    before = held_elsewhere(folder)
     with write_folder(folder, pipeline.kind, entries, keep=keep) as data:
         linked = state.saved.linked_into(data) if state.saved else frozenset()
         (data / "pipeline.yaml").write_text(config, encoding="utf-8")
@@ -63,6 +65,7 @@ def save(pipeline: PipelineBase, folder: Path, *, keep: int | None) -> None:
             if path and f"state/{path}" not in linked:
                 _write_component(component, data / "state" / path)
     pipeline._fitted = replace(state, saved=Saved(data, parts_of(pipeline)))
+    settle(pipeline, folder, before)
 
 
 def load(cls: type[P], folder: Path, *, verify: bool) -> P:

@@ -2,23 +2,32 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from operator import itemgetter
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any, cast, overload
 
+from rag import tracing
 from rag.arguments import refuses_unknown
 from rag.batch import QueryBatch
 from rag.candidates import Candidates
 from rag.conditions import Condition
+from rag.costs import Costs
+from rag.errors import ConfigError, DataError
 from rag.pipeline.base import PipelineBase
 from rag.pipeline.queries import check_top_k, read_queries
 from rag.pipeline.results import search_results
 from rag.remarks import Remark
-from rag.types import Query, SearchResult
+from rag.stage import Stage
+from rag.step import Step
+from rag.tracing import names
+from rag.types import Answer, IndexedDocument, Query, SearchResult
 
 if TYPE_CHECKING:
+    from rag.embedders.recent import RecentVectors
     from rag.langchain import PipelineRetriever
 
 __all__ = ["SearchablePipeline"]
@@ -34,6 +43,9 @@ class SearchablePipeline(PipelineBase):
 
     _said: set[str]
     """Remarks that were logged."""
+
+    _recent: RecentVectors
+    """Vectors of the questions that were asked last."""
 
     @overload
     def search(  # type: ignore[overload-overlap]  # a str is a sequence of str
@@ -85,12 +97,83 @@ class SearchablePipeline(PipelineBase):
         """
         check_top_k(top_k)
         queries, single = read_queries(query, filter)
-        batch = QueryBatch(queries, trace={} if explain else None, answers={} if answer else None)
-        candidates = self.run(batch)
-        if top_k is not None:
-            candidates = candidates.head(top_k)
-        results = [self._remarked(result, top_k) for result in self.results(batch, candidates)]
+        batch = QueryBatch(queries, trace={} if explain else None, answers={} if answer else None, recent=self._recent)
+        results = self.search_batch(batch, [top_k] * len(queries))
         return results[0] if single else results
+
+    async def asearch(
+        self,
+        query: str | Query | Sequence[str | Query],
+        *,
+        top_k: int | None = None,
+        filter: Condition | None = None,
+        explain: bool = False,
+        answer: bool = True,
+    ) -> SearchResult | list[SearchResult]:
+        """:meth:`search` in a thread, so that an event loop goes on meanwhile.
+
+        Models and indexes keep a processor busy, so concurrent calls do not make it faster: ask many queries in one
+        call, or let :mod:`rag.serving` put those that wait together.
+        """
+        ask: Any = partial(self.search, query, top_k=top_k, filter=filter, explain=explain, answer=answer)
+        return cast("SearchResult | list[SearchResult]", await asyncio.to_thread(ask))
+
+    def search_batch(self, batch: QueryBatch, top_k: Sequence[int | None]) -> list[SearchResult]:
+        """Answer a batch in which every query may want another number of hits; for the rest as :meth:`search`.
+
+        Args:
+            batch: Checked queries, with the trace and the answers that are wanted.
+            top_k: For each query; None takes all that the last stage left.
+        """
+        about = {names.OPERATION: "retrieval", names.TOP_K: max(filter(None, top_k), default=None)}
+        with tracing.span("retrieval", "RETRIEVER", about) as span:
+            results = self._answered(batch, top_k)
+            span.costs(batch.ledger.total if tracing.is_on() else None)
+            span.found(results)
+        return results
+
+    def _answered(self, batch: QueryBatch, top_k: Sequence[int | None]) -> list[SearchResult]:
+        candidates = self.run(batch)
+        if any(k is not None for k in top_k):
+            candidates = candidates.cut([candidates.documents.shape[1] if k is None else k for k in top_k])
+        results = self.results(batch, candidates)
+        return [self._remarked(result, k) for result, k in zip(results, top_k, strict=True)]
+
+    def document(self, id: str) -> IndexedDocument:
+        """A document as it is indexed, with its passages.
+
+        Raises:
+            DataError: There is no such document, or it was deleted.
+            NotFittedError: The pipeline has not been fitted.
+        """
+        passages = self.passages
+        position = passages.corpus.position(id)
+        if position is None:
+            raise DataError(f"there is no document '{id}'")
+        document = passages.corpus[position]
+        return IndexedDocument(document.id, document.text, document.metadata, tuple(passages.of(position)))
+
+    @property
+    def answering(self) -> tuple[Step, Stage] | None:
+        """The stage that writes answers, with its name; None where there is none."""
+        return next(
+            ((step, part) for step, part in self.steps if isinstance(part, Stage) and part.writes_answers), None
+        )
+
+    def answer(self, query: Query, candidates: Candidates) -> tuple[Answer | None, Costs]:
+        """Have the pipeline's language model answer one query from what was found, and say what that has cost.
+
+        Args:
+            query: What is asked.
+            candidates: One row: the table of the answering stage in ``QueryBatch.lists`` of a search.
+        """
+        if self.answering is None:
+            raise ConfigError("this pipeline writes no answers: it has no stage such as generate")
+        step, stage = self.answering
+        batch = QueryBatch([query], answers={}, step=step)
+        with tracing.span(step.name), batch.ledger.stage(step.name):
+            stage.process(batch, candidates)
+        return batch.answer_to(query), batch.ledger.total
 
     def run(self, batch: QueryBatch) -> Candidates:
         """Run a batch through all steps and return the resulting table: the columnar form of :meth:`search`."""

@@ -20,6 +20,9 @@ class Index(Component):
     can_add: ClassVar[bool] = False
     """Whether :meth:`add` works. An index that cannot is built again."""
 
+    pushes_down: ClassVar[bool] = False
+    """Whether it is given conditions instead of positions (:class:`rag.retrievers.indexes.remote.RemoteIndex`)."""
+
     build_seconds: float = 0.0
     """How long :meth:`build` took, also after loading."""
 

@@ -10,11 +10,16 @@ import numpy as np
 from rag.candidates import Vectors
 from rag.errors import ConfigError
 from rag.retrievers.indexes.subset import Subset
+from rag.store.spill import blocks
 
-__all__ = ["clusters_for", "probe_cost", "probe_parameters", "repeated", "trained_quietly"]
+__all__ = ["clusters_for", "probe_cost", "probe_parameters", "repeated", "sampled", "trained_quietly"]
 
 POINTS_PER_CLUSTER = 39
 """faiss warns below this: clusters from fewer training vectors are poor."""
+
+_SAMPLE_PER_CLUSTER = 64
+_TRAINED = 200_000
+"""Vectors that training looks at, beyond which a table is sampled. faiss itself takes up to 256 for each cluster."""
 
 _CHECK = 0.03
 """What looking up whether a key is allowed costs, in comparisons of full vectors one by one."""
@@ -36,8 +41,23 @@ def clusters_for(n: int, asked: int | None, label: str) -> int:
 def trained_quietly(ivf: Any, vectors: Vectors, wrapper: Any = None) -> Any:
     """Train an inverted file, or what is wrapped around it. Small corpora are fine: faiss need not say otherwise."""
     ivf.cp.min_points_per_centroid = 1
-    (wrapper or ivf).train(vectors)
+    (wrapper or ivf).train(sampled(vectors, ivf.nlist))
     return wrapper or ivf
+
+
+def sampled(vectors: Vectors, n_clusters: int) -> Vectors:
+    """Vectors to train with: all, or so many of a large table that every cluster has enough of them."""
+    n = max(_TRAINED, _SAMPLE_PER_CLUSTER * n_clusters)
+    if len(vectors) <= n:
+        return vectors
+    rows = np.sort(np.random.default_rng(0).choice(len(vectors), n, replace=False))
+    # By blocks: rows from all over a mapped table would bring all of it into memory.
+    return np.concatenate(
+        [
+            block[rows[slice(*np.searchsorted(rows, (first, first + len(block))))] - first]
+            for first, block in blocks(vectors)
+        ]
+    )
 
 
 def repeated(vectors: Vectors, least: int) -> Vectors:

@@ -18,6 +18,7 @@ from rag.progress import Progress, no_progress
 from rag.retrievers.indexes.base import Index
 from rag.retrievers.indexes.scan import scan, scan_cost
 from rag.retrievers.indexes.subset import Subset, subset_of
+from rag.store.spill import blocks, released
 
 if TYPE_CHECKING:
     from rag.fitting import FitContext
@@ -84,6 +85,7 @@ class FaissIndex(Index):
         with progress(f"building the index ({self.type})", len(vectors)) as advance:
             for first in range(0, len(vectors), step):
                 index.add(vectors[first : first + step])
+                released(vectors)
                 advance(min(step, len(vectors) - first))
         self._set(index)
         self.build_seconds = time.perf_counter() - start
@@ -237,7 +239,8 @@ class FaissIndex(Index):
 
     def _finite(self, vectors: Vectors, subject: str) -> Vectors:
         vectors = np.ascontiguousarray(vectors, dtype=np.float32)
-        if not np.isfinite(vectors.sum(dtype=np.float64)):  # an array of truth values only when needed
+        # Arrays of truth values only when needed.
+        if not all(np.isfinite(block.sum(dtype=np.float64)) for _, block in blocks(vectors)):
             bad = np.flatnonzero(~np.isfinite(vectors).all(axis=1))
             raise DataError(
                 f"{self.spec.label}: {len(bad)} of {len(vectors)} {subject} have NaN or infinite values, "

@@ -41,6 +41,7 @@ from rag import (
     Threshold,
     Training,
 )
+from rag.embedders.static import Static
 from rag.eval.datasets.file import DatasetFile
 from rag.eval.datasets.tables.corpus import CorpusTable
 from rag.eval.datasets.tables.qrels import QrelsTable
@@ -72,6 +73,7 @@ from rag.rerankers import (
     MMR,
     AnchorQueryFactors,
     CallableScorer,
+    Cascade,
     CrossEncoderScorer,
     EmbeddingFactors,
     FacilityLocation,
@@ -102,10 +104,12 @@ from rag.retrievers import (
     LateInteraction,
     Learned,
     MinMax,
+    PgVector,
     PseudoQueriesKey,
     QueryMemory,
     RaBitQ,
     ScalarQuantized,
+    Sharded,
     SummaryKey,
     TextKey,
     TitleKey,
@@ -247,6 +251,11 @@ class TestSentenceTransformerEmbedder(EmbedderConformance):
         return SentenceTransformerEmbedder(MINILM, precision="float32", max_length=64, batch_size=4, device="cpu")
 
 
+class TestStatic(EmbedderConformance):
+    def make(self):
+        return Static(embedder=LSA(stop_words=False, dim=8), dim=4)
+
+
 class TestReduced(EmbedderConformance):
     def make(self):
         return Reduced(embedder=MODEL.spec.clone(), dimensions=6)
@@ -340,6 +349,16 @@ class TestRaBitQ(ComponentConformance):
 class TestScalarQuantized(ComponentConformance):
     def make(self):
         return ScalarQuantized(bits="fp16", refine=None)
+
+
+class TestPgVector(ComponentConformance):
+    def make(self):
+        return PgVector(url="postgresql://localhost/search", table="papers", m=8, storage="halfvec")
+
+
+class TestSharded(ComponentConformance):
+    def make(self):
+        return Sharded(shards=3, index=HNSW(m=8))
 
 
 class TestTruncate(ComponentConformance):
@@ -689,6 +708,11 @@ class TestCallableScorer(ComponentConformance):
 
     def make(self):
         return CallableScorer(common_words, name="common words")
+
+
+class TestCascade(ComponentConformance):
+    def make(self):
+        return Cascade(first=MaxSim(embedder=MODEL), second=CrossEncoderScorer(MINILM), keep=3)
 
 
 class TestCrossEncoderScorer(ComponentConformance):

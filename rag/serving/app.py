@@ -1,0 +1,153 @@
+"""A pipeline as an ASGI application."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rag.errors import ConfigError, MissingExtraError
+from rag.pipeline import Following, Pipeline, Snapshot
+from rag.serving.keys import Keys
+from rag.serving.limits import Limits
+from rag.store.store import Store
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+
+__all__ = ["create_app"]
+
+_ABOUT = """Searches a retrieval pipeline. Errors are problem details of RFC 9457."""
+
+
+def create_app(
+    pipeline: Pipeline | Following | str | Path,
+    *,
+    keys: Keys | Sequence[str] = (),
+    limits: Limits | None = None,
+    read_only: bool = False,
+    follow: bool = False,
+    keep: int | None = None,
+    store: Store | str | Path | None = None,
+    mcp: bool = False,
+    judgments: Path | None = None,
+    allowed_hosts: Collection[str] | None = None,
+    cors_origins: Sequence[str] = (),
+) -> FastAPI:
+    """An application of FastAPI that serves a pipeline: to be run by a server, or mounted into one's own.
+
+    Queries that wait are answered together, in a thread of their own. ``app.state.close()`` ends the threads; the
+    application's own shutdown calls it, which is not called where it is mounted into another one.
+
+    Args:
+        pipeline: A folder with a saved pipeline, or what :meth:`rag.Pipeline.follow` gives: its documents can be
+            changed. Or a fitted pipeline: it is served as it is.
+        keys: Who may ask: see :class:`rag.serving.Keys`. Empty lets everybody in, to write as well.
+        limits: Bounds on what a client may ask.
+        read_only: Refuse to change documents.
+        follow: Use new generations that other processes write into the folder.
+        keep: How many generations before it each update keeps.
+        store: Where updates find and keep vectors of texts: a store, or its folder. None computes all.
+        mcp: Serve the Model Context Protocol at ``/mcp`` as well (extra ``mcp``).
+        judgments: A file that keeps what people who use the page mark as relevant or not; None has no marks.
+        allowed_hosts: Names that the ``Host`` header may have; None allows any.
+        cors_origins: Pages of which origins a browser lets ask; none by default.
+
+    Raises:
+        MissingExtraError: The extra ``serve`` is not installed.
+        NotFittedError: The pipeline has not been fitted.
+        ArtifactError: The folder cannot be opened.
+    """
+    try:
+        from fastapi import FastAPI
+    except ImportError:
+        raise MissingExtraError("serving", package="fastapi", extra="serve") from None
+    from rag.serving.guard import Guard
+    from rag.serving.handlers import add_handlers
+    from rag.serving.judgments import Judgments
+    from rag.serving.pages import add_judgments, add_pages
+    from rag.serving.routes import make_router
+    from rag.serving.service import Service
+    from rag.serving.updating import Updates
+
+    limits = limits or Limits()
+    keys = keys if isinstance(keys, Keys) else Keys(keys)
+    store = store if store is None or isinstance(store, Store) else Store(store)
+    source = _source(pipeline, follow)
+    service = Service(source, limits)
+    updates = None if read_only or not isinstance(source, Following) else Updates(service, keep=keep, store=store)
+    closing: list[Callable[[], object]] = [service.close]
+    if updates is not None:
+        closing.insert(0, updates.close)
+    if isinstance(source, Following) and source is not pipeline:
+        closing.append(source.close)
+
+    def close() -> None:
+        while closing:
+            closing.pop(0)()
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        yield
+        if mcp:
+            await tools.close()
+        close()
+
+    app = FastAPI(
+        title="rag-pipelines",
+        summary="Search, answers and documents.",
+        description=_ABOUT,
+        version=_version(),
+        lifespan=lifespan,
+        docs_url=None,  # FastAPI's own is fetched from the network
+        redoc_url=None,
+        separate_input_output_schemas=False,
+    )
+    app.state.service, app.state.close = service, close
+    router = make_router(service, updates, keys)
+    marks = None if judgments is None else Judgments(judgments)
+    if marks is not None:
+        add_judgments(router, marks, keys)
+    add_pages(router, {"mode": "search", "judging": marks is not None, "answers": service.writes_answers})
+    app.include_router(router)
+    add_handlers(app)
+    if mcp:
+        from starlette.routing import Route
+
+        from rag.serving.access import WithKey
+        from rag.serving.mcp_server import MCPApplication, make_mcp_server
+
+        tools = MCPApplication(make_mcp_server(service), limits)
+        app.router.routes.append(Route("/mcp", WithKey(tools, keys, "read"), include_in_schema=False))
+    if cors_origins:
+        from fastapi.middleware.cors import CORSMiddleware
+
+        methods, headers = ["GET", "POST", "PUT", "DELETE"], ["Authorization", "Content-Type"]
+        app.add_middleware(
+            CORSMiddleware, allow_origins=list(cors_origins), allow_methods=methods, allow_headers=headers
+        )
+    app.add_middleware(Guard, limits=limits, count=service.metrics.request, hosts=allowed_hosts)
+    return app
+
+
+def _source(pipeline: Any, follow: bool) -> Following | Snapshot:
+    if isinstance(pipeline, (str, Path)):
+        return Pipeline.follow(pipeline, every=1.0 if follow else None)
+    if follow:
+        raise ConfigError("takes a folder: a pipeline in memory has nothing to follow", parameter="follow")
+    if isinstance(pipeline, Following):
+        return pipeline
+    if not isinstance(pipeline, Pipeline):
+        raise ConfigError(
+            f"takes a fitted pipeline, or the folder of a saved one, got {type(pipeline).__name__}",
+            parameter="pipeline",
+        )
+    _ = pipeline.fitted
+    return Snapshot(pipeline)
+
+
+def _version() -> str:
+    from rag import __version__
+
+    return __version__

@@ -1,0 +1,66 @@
+"""Errors of routes as problems."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import HTTPException as FastAPIHTTPException
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import Response
+from starlette.exceptions import HTTPException
+
+from rag.errors import RagError
+from rag.serving.problems import MEDIA_TYPE, Problem, problem_of
+
+__all__ = ["add_handlers"]
+
+_MISTAKES = 10
+"""Mistakes of one body that are listed."""
+_CODES = {400: "malformed", 404: "no-such-path", 405: "method", 413: "too-large", 415: "media-type"}
+
+
+def add_handlers(app: FastAPI) -> None:
+    """Have an application answer every error with a problem."""
+    app.add_exception_handler(Problem, _problem)
+    app.add_exception_handler(RagError, _problem)
+    app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(FastAPIHTTPException, _http)
+
+
+def _problem(request: Request, error: Exception) -> Response:
+    problem = problem_of(error)
+    return Response(problem.body(), problem.status, problem.headers, MEDIA_TYPE)
+
+
+def _http(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    if isinstance(error.__cause__, Problem):  # raised while the body was read
+        return _problem(request, error.__cause__)
+    headers = dict(error.headers or {})
+    code = _CODES.get(error.status_code, "refused")
+    return _problem(request, Problem(error.status_code, code, str(error.detail), headers=headers))
+
+
+def _invalid(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    mistakes: list[dict[str, Any]] = list(error.errors())
+    if any(mistake["type"] == "json_invalid" for mistake in mistakes):
+        why = mistakes[0].get("ctx", {}).get("error", "")
+        return _problem(request, Problem(400, "malformed", f"the body is not JSON: {why}"))
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind != "application/json" and not kind.endswith("+json") and any(m["loc"] == ("body",) for m in mistakes):
+        return _problem(request, Problem(415, "media-type", "the body must be JSON: Content-Type: application/json"))
+    listed = [
+        {"pointer": _pointer(m["loc"]), "detail": str(m["msg"]).removeprefix("Value error, ")}
+        for m in mistakes[:_MISTAKES]
+    ]
+    said = "; ".join(f"{one['pointer'] or 'body'}: {one['detail']}" for one in listed[:3])
+    return _problem(request, Problem(422, "invalid", said, errors=listed))
+
+
+def _pointer(location: tuple[Any, ...]) -> str:
+    """Where a mistake is, as a JSON pointer into the body, or the name of a parameter."""
+    parts = location[1:] if location and location[0] in ("body", "path", "query") else location
+    return "".join(f"/{str(part).replace('~', '~0').replace('/', '~1')[:100]}" for part in parts)

@@ -1,0 +1,297 @@
+"""The Model Context Protocol: the pipeline as tools and resources for agents."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar, cast
+from urllib.parse import quote
+
+from pydantic import BaseModel, Field
+
+from rag.errors import MissingExtraError
+from rag.metadata import strict_json
+from rag.serving.guard import Receive, Scope, Send
+from rag.serving.limits import Limits
+from rag.serving.problems import problem_of
+from rag.serving.schemas import RemarkOut, SearchRequest, answer_json, result_json
+from rag.serving.service import Service
+
+if TYPE_CHECKING:
+    from mcp.server import MCPServer
+
+__all__ = ["MCPApplication", "make_mcp_server", "run_stdio"]
+
+T = TypeVar("T")
+
+_TOP_K = 10
+Filter = Annotated[
+    dict[str, Any],
+    Field(
+        description='Only documents whose metadata pass, such as {"year": {"gte": 1970}, "lang": "en"}. '
+        "The resource schema://fields says what there is."
+    ),
+]
+_INSTRUCTIONS = (
+    "Search finds passages of the indexed documents; fetch gives the whole text of a document by the id that search "
+    "returned. A filter narrows a search to documents with certain metadata; read schema://fields before writing one."
+)
+
+
+class FoundDocument(BaseModel):
+    """A document that was found."""
+
+    id: str = Field(description="What fetch takes.")
+    title: str
+    text: str = Field(description="The passage that matched.")
+    url: str = Field(description="Where the document is, to cite it.")
+    score: float
+    start: int = Field(description="Offset of the passage in the document, in characters.")
+    end: int
+    metadata: dict[str, Any] = {}
+
+
+class SearchFound(BaseModel):
+    """What a search found, best first."""
+
+    results: list[FoundDocument]
+    generation: str = Field(description="Version of the index that answered.")
+    remarks: list[RemarkOut] = Field(default=[], description="What is odd about the question or the filter.")
+
+
+class FetchedDocument(BaseModel):
+    """A whole document."""
+
+    id: str
+    title: str
+    text: str
+    url: str
+    metadata: dict[str, Any] = {}
+    generation: str
+
+
+class CitedPassage(BaseModel):
+    """A passage that an answer cites."""
+
+    rank: int = Field(description="Its number in the answer, as in [1].")
+    id: str
+    url: str
+
+
+class WrittenAnswer(BaseModel):
+    """An answer from the documents."""
+
+    text: str
+    citations: list[CitedPassage]
+    abstained: bool = Field(description="The documents do not hold the answer.")
+    problem: str = ""
+    generation: str
+
+
+def make_mcp_server(service: Service) -> MCPServer[Any]:
+    """An MCP server for a service: tools ``search``, ``fetch`` and, where the pipeline writes answers, ``answer``;
+    resources ``document://{id}`` and ``schema://fields``.
+
+    Raises:
+        MissingExtraError: The extra ``mcp`` is not installed.
+    """
+    try:
+        from mcp.server import MCPServer
+        from mcp.server.mcpserver.exceptions import ResourceError, ResourceNotFoundError
+        from mcp.server.mcpserver.resources import ResourceSecurity
+        from mcp_types import ToolAnnotations
+    except ImportError:
+        raise MissingExtraError("serving MCP", package="mcp", extra="mcp") from None
+    from rag import __version__
+
+    # Ids are looked up among the documents and open no file, so they may look like paths.
+    security = ResourceSecurity(exempt_params={"id"})
+    server: MCPServer[Any] = MCPServer(
+        "rag-pipelines",
+        title="Document search",
+        instructions=_INSTRUCTIONS,
+        version=__version__,
+        log_level="WARNING",
+        resource_security=security,
+        middleware=[cast("Any", _refuse_unknown)],
+    )
+    reading = ToolAnnotations(read_only_hint=True, open_world_hint=False, idempotent_hint=True)
+
+    @server.tool(title="Search documents", annotations=reading)
+    async def search(
+        query: Annotated[str, Field(description="The question, in plain words.")],
+        top_k: Annotated[int, Field(ge=1, description="How many documents at most.")] = _TOP_K,
+        filter: Filter | None = None,
+    ) -> SearchFound:
+        """Find the documents, and in each the passage, that answer a question best."""
+
+        async def ask() -> SearchFound:
+            request = SearchRequest(query=query, top_k=top_k, filter=filter)
+            snapshot, [found] = await service.search(request)
+            shown = strict_json(result_json(found.result, explain=False))
+            hits = [
+                FoundDocument(
+                    id=hit["id"],
+                    title=hit["title"] or hit["id"],
+                    text=hit["passage"],
+                    url=_url(hit["id"], hit["metadata"]),
+                    score=hit["score"],
+                    start=hit["start"],
+                    end=hit["end"],
+                    metadata=hit["metadata"],
+                )
+                for hit in shown["hits"]
+            ]
+            remarks = [RemarkOut.model_validate(remark) for remark in shown["remarks"]]
+            return SearchFound(results=hits, generation=snapshot.generation, remarks=remarks)
+
+        return await _told(ask)
+
+    @server.tool(title="Fetch a document", annotations=reading)
+    async def fetch(id: Annotated[str, Field(description="The id that search returned.")]) -> FetchedDocument:
+        """Get the whole text and the metadata of a document."""
+
+        async def read() -> FetchedDocument:
+            document = service.document(id)
+            title = document.metadata.get("title")
+            return FetchedDocument(
+                id=document.id,
+                title=title if isinstance(title, str) else document.id,
+                text=document.text,
+                url=_url(document.id, document.metadata),
+                metadata=document.metadata,
+                generation=document.generation,
+            )
+
+        return await _told(read)
+
+    if service.writes_answers:
+
+        @server.tool(title="Answer a question", annotations=reading)
+        async def answer(
+            query: Annotated[str, Field(description="The question, in plain words.")],
+            filter: Filter | None = None,
+        ) -> WrittenAnswer:
+            """Have a language model answer from the documents, citing passages like [1]."""
+
+            async def write() -> WrittenAnswer:
+                snapshot, [found] = await service.search(SearchRequest(query=query, filter=filter))
+                written = answer_json(await service.answer(snapshot, found), snapshot.generation)
+                urls = {hit.document.id: _url(hit.document.id, hit.document.metadata) for hit in found.result}
+                for citation in written["citations"]:
+                    citation["url"] = urls.get(citation["id"], _url(citation["id"], {}))
+                return WrittenAnswer.model_validate(written)
+
+            return await _told(write)
+
+    @server.resource("document://{+id}", name="document", mime_type="text/plain", security=security)
+    async def document_text(id: str) -> str:
+        """The whole text of a document."""
+        try:
+            return service.document(id).text
+        except Exception as error:
+            problem = problem_of(error)
+            kind = ResourceNotFoundError if problem.status == 404 else ResourceError
+            raise kind(problem.detail) from None
+
+    @server.resource("schema://fields", name="fields", mime_type="application/json")
+    async def fields() -> str:
+        """The metadata fields that filters can name, with the values they hold, and the tests there are."""
+        return service.fields().model_dump_json()
+
+    return server
+
+
+class MCPApplication:
+    """An MCP server over streamable HTTP, as an ASGI application without sessions. It needs no lifespan: it starts with
+    the first request.
+
+    Args:
+        server: The MCP server.
+        limits: Bounds on bodies.
+    """
+
+    def __init__(self, server: MCPServer[Any], limits: Limits) -> None:
+        from mcp.server.transport_security import TransportSecuritySettings
+
+        # The host is checked before, for all routes alike.
+        security = TransportSecuritySettings(enable_dns_rebinding_protection=False)
+        server.streamable_http_app(
+            stateless_http=True,
+            json_response=True,
+            max_request_body_size=limits.max_question,
+            transport_security=security,
+        )
+        self._manager = server.session_manager
+        self._running: asyncio.Task[None] | None = None
+        self._started = asyncio.Event()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if self._running is None:
+            self._running = asyncio.create_task(self._run())
+        await self._started.wait()
+        await self._manager.handle_request(scope, receive, send)
+
+    async def _run(self) -> None:
+        async with self._manager.run():
+            self._started.set()
+            await asyncio.Event().wait()
+
+    async def close(self) -> None:
+        """End what is running."""
+        if self._running is not None:
+            self._running.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._running
+
+
+def run_stdio(folder: Path, limits: Limits, *, follow: bool) -> None:
+    """Serve a folder on standard input and output until the client goes.
+
+    Raises:
+        MissingExtraError: The extra ``mcp`` is not installed.
+        ArtifactError: The folder cannot be opened.
+    """
+    from rag.pipeline import Pipeline
+
+    with Pipeline.follow(folder, every=1.0 if follow else None) as source:
+        service = Service(source, limits)
+        try:
+            make_mcp_server(service).run("stdio")
+        finally:
+            service.close()
+
+
+async def _told(work: Callable[[], Awaitable[T]]) -> T:
+    """What some work gives; an error as the tool's, in our words."""
+    from mcp.server.mcpserver.exceptions import ToolError
+
+    try:
+        return await work()
+    except Exception as error:
+        raise ToolError(problem_of(error).detail) from None
+
+
+async def _refuse_unknown(ctx: Any, call_next: Callable[[Any], Awaitable[Any]]) -> Any:
+    """Refuse arguments that a tool does not have: one that is ignored would answer another question."""
+    from mcp_types import CallToolResult, TextContent
+
+    if ctx.method == "tools/call" and isinstance(ctx.params, dict):
+        name, given = ctx.params.get("name"), ctx.params.get("arguments") or {}
+        valid = _ARGUMENTS.get(name, given) if isinstance(name, str) else given
+        unknown = [argument for argument in given if argument not in valid]
+        if unknown:
+            text = f"unknown argument '{unknown[0][:100]}' of {name} (valid: {', '.join(valid)})"
+            return CallToolResult(content=[TextContent(type="text", text=text)], is_error=True)
+    return await call_next(ctx)
+
+
+_ARGUMENTS = {"search": ("query", "top_k", "filter"), "fetch": ("id",), "answer": ("query", "filter")}
+
+
+def _url(id: str, metadata: Mapping[str, Any]) -> str:
+    """Where a document is: what its metadata say, or our own resource."""
+    url = strict_json(metadata).get("url")
+    return url if isinstance(url, str) and url else f"document://{quote(id, safe='/')}"

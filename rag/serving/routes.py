@@ -1,0 +1,171 @@
+"""The routes of REST."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+from fastapi import APIRouter, Request
+from fastapi.responses import Response, StreamingResponse
+
+from rag.metadata import strict_json
+from rag.serving.access import requires
+from rag.serving.guard import unless_gone
+from rag.serving.keys import Keys
+from rag.serving.problems import MEDIA_TYPE, Problem, problem_of
+from rag.serving.schemas import (
+    AskedQuery,
+    ChangesOut,
+    DeleteRequest,
+    DocumentOut,
+    FieldsOut,
+    Health,
+    ProblemOut,
+    PutRequest,
+    Ready,
+    SearchRequest,
+    SearchResponse,
+    answer_json,
+    result_json,
+)
+from rag.serving.service import Service
+from rag.serving.updating import Updates
+
+__all__ = ["make_router"]
+
+
+def _problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/ProblemOut"}}}
+    return {status: {"model": ProblemOut, "content": content} for status in statuses}
+
+
+_READ = _problems(400, 401, 403, 408, 413, 415, 422, 429, 503, 504)
+_WRITE = _READ | _problems(507)
+_SIGN_OF_LIFE = 15.0
+"""Seconds between two signs of life in a stream: proxies close those that are silent."""
+_EVENTS = {
+    200: {
+        "description": "Server-sent events: `found` with the result, then `answer`, or `problem`. With `Accept: "
+        "application/json` one object with both.",
+        "content": {"text/event-stream": {}, "application/json": {}},
+    }
+}
+
+
+def make_router(service: Service, updates: Updates | None, keys: Keys) -> APIRouter:
+    """The routes of a service.
+
+    Args:
+        service: What answers.
+        updates: What changes documents; None for a server that only reads.
+        keys: Who may ask.
+    """
+    router = APIRouter()
+    reads, writes = requires(keys, "read"), requires(keys, "write")
+
+    @router.post("/search", response_model=SearchResponse, responses=_READ, dependencies=[reads], tags=["search"])
+    async def search(request: Request, body: SearchRequest) -> Response:
+        """Find documents: for one query, a conversation, or many queries at once."""
+        snapshot, found = await unless_gone(request.receive, service.search(body))
+        results = [result_json(one.result, explain=body.explain) for one in found]
+        return _json({"generation": snapshot.generation, "results": results})
+
+    @router.post("/answer", responses=_READ | _EVENTS | _problems(404), dependencies=[reads], tags=["search"])
+    async def answer(request: Request, body: AskedQuery) -> Response:
+        """Find documents and have the pipeline's language model answer from them, with citations."""
+        if not service.writes_answers:
+            raise Problem(404, "no-answers", "this pipeline writes no answers: it has no stage such as generate")
+        asked = SearchRequest.model_validate(body.model_dump())
+        snapshot, [found] = await unless_gone(request.receive, service.search(asked))
+        result = result_json(found.result, explain=False)
+        if "text/event-stream" not in request.headers.get("accept", "*/*").replace("*/*", "text/event-stream"):
+            written = await unless_gone(request.receive, service.answer(snapshot, found))
+            return _json({"result": result, "answer": answer_json(written, snapshot.generation)})
+
+        async def events() -> AsyncIterator[bytes]:
+            yield _event("found", {"generation": snapshot.generation, "result": result})
+            writing = asyncio.ensure_future(service.answer(snapshot, found))
+            try:
+                while not (await asyncio.wait({writing}, timeout=_SIGN_OF_LIFE))[0]:
+                    yield b": the answer is being written\n\n"
+                yield _event("answer", answer_json(writing.result(), snapshot.generation))
+            except Exception as error:
+                yield _event("problem", problem_of(error).as_dict())
+            finally:
+                writing.cancel()
+
+        return StreamingResponse(events(), media_type="text/event-stream")
+
+    @router.get(
+        "/documents/{id:path}",
+        response_model=DocumentOut,
+        responses=_READ | _problems(404),
+        dependencies=[reads],
+        tags=["documents"],
+    )
+    async def document(id: str) -> Response:
+        """A document as it is indexed, with its passages."""
+        return _json(service.document(id).model_dump())
+
+    @router.get(
+        "/documents",
+        response_model=DocumentOut,
+        responses=_READ | _problems(404),
+        dependencies=[reads],
+        tags=["documents"],
+    )
+    async def document_by_query(id: str) -> Response:
+        """The same for ids that a path cannot hold: a client may resolve `..` in it by itself."""
+        return _json(service.document(id).model_dump())
+
+    @router.get("/fields", response_model=FieldsOut, responses=_READ, dependencies=[reads], tags=["documents"])
+    async def fields() -> Response:
+        """What filters can name."""
+        return _json(service.fields().model_dump())
+
+    @router.put("/documents", response_model=ChangesOut, responses=_WRITE, dependencies=[writes], tags=["documents"])
+    async def put(request: Request, body: PutRequest) -> Response:
+        """Add documents, or replace those whose ids are known. They are on the disk, and found, when this answers."""
+        return _json((await unless_gone(request.receive, _writable(updates).put(body))).model_dump())
+
+    @router.delete("/documents", response_model=ChangesOut, responses=_WRITE, dependencies=[writes], tags=["documents"])
+    async def delete(request: Request, body: DeleteRequest) -> Response:
+        """Remove documents by id, or all that pass a filter."""
+        return _json((await unless_gone(request.receive, _writable(updates).delete(body))).model_dump())
+
+    @router.get("/health", response_model=Health, tags=["server"])
+    async def health() -> Response:
+        """The process is alive; whether it answers queries says /ready."""
+        return _json({"status": "alive"})
+
+    @router.get("/ready", response_model=Ready, responses=_problems(503), tags=["server"])
+    async def ready() -> Response:
+        """It answers queries, and from which generation of the index."""
+        return _json(service.ready(writable=updates is not None).model_dump())
+
+    @router.get("/metrics", dependencies=[reads], responses=_problems(401, 403), tags=["server"])
+    async def metrics() -> Response:
+        """Requests, latencies by stage, batch sizes, costs and the generation in Prometheus' format."""
+        return Response(service.metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
+
+    return router
+
+
+def _writable(updates: Updates | None) -> Updates:
+    if updates is None:
+        raise Problem(403, "read-only", "this server only reads")
+    return updates
+
+
+def _json(value: Any) -> Response:
+    try:
+        text = json.dumps(value, ensure_ascii=False, allow_nan=False)
+    except ValueError:  # a number in somebody's metadata that JSON does not have: seldom, so it is looked for then
+        text = json.dumps(strict_json(value), ensure_ascii=False, allow_nan=False)
+    return Response(text, media_type="application/json")
+
+
+def _event(name: str, value: Any) -> bytes:
+    return f"event: {name}\ndata: {json.dumps(strict_json(value))}\n\n".encode("ascii")

@@ -1,0 +1,127 @@
+"""Changing the documents of a served folder: one writer, durable before the answer."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+
+from rag.costs import check_calls
+from rag.pipeline import Following, Pipeline
+from rag.pipeline.changes import Changes
+from rag.serving.problems import Problem
+from rag.serving.schemas import ChangesOut, DeleteRequest, PutRequest
+from rag.serving.service import Service
+from rag.store.store import Store
+
+__all__ = ["Updates"]
+
+
+class Updates:
+    """Carries out the updates of a folder one after another, each as a generation of its own.
+
+    Other processes may update the folder as well: a lock lets one in at a time. When a method returns, the new
+    generation is on the disk and in use.
+
+    Args:
+        service: Whose folder.
+        keep: How many generations before it each update keeps; None keeps as many as the one before.
+        store: Where vectors of texts are found and kept; None computes all.
+    """
+
+    def __init__(self, service: Service, *, keep: int | None = None, store: Store | None = None) -> None:
+        self._service, self._keep, self._store = service, keep, store
+        self._writer = ThreadPoolExecutor(1, "rag-updates")
+        self._waiting = 0
+
+    def close(self) -> None:
+        """Finish the update that is being written, drop those that wait, and end the thread."""
+        self._writer.shutdown(wait=True, cancel_futures=True)
+
+    async def put(self, request: PutRequest) -> ChangesOut:
+        """Add documents, or replace those whose ids are known.
+
+        Raises:
+            Problem: Too many documents, too many updates wait, or nothing can be written here.
+            DataError: The documents cannot be used.
+        """
+        self._check_count(len(request.documents), "documents")
+        documents = [document.document() for document in request.documents]
+        return await self._update("put", lambda pipeline: pipeline.add(documents, store=self._store))
+
+    async def delete(self, request: DeleteRequest) -> ChangesOut:
+        """Remove documents by id or by a filter.
+
+        Raises:
+            Problem: As :meth:`put`.
+            DataError: No document would be left, or the filter names an unknown field.
+        """
+        if (request.ids is None) == (request.filter is None):
+            raise Problem(422, "invalid", "give ids or a filter, one of them")
+        ids, condition = request.ids, request.filter
+        if ids is not None:
+            self._check_count(len(ids), "ids")
+        if condition is not None:
+            condition = self._service.filter(condition)
+
+        def remove(pipeline: Pipeline) -> Changes:
+            return pipeline.delete(ids, filter=condition, store=self._store, dry_run=request.dry_run)
+
+        if request.dry_run:
+            snapshot = self._service.current
+            changes = await asyncio.to_thread(remove, snapshot.pipeline)
+            return _changes(changes, snapshot.pipeline.corpus.n_alive, snapshot.generation)
+        return await self._update("delete", remove)
+
+    async def _update(self, verb: str, change: Callable[[Pipeline], Changes]) -> ChangesOut:
+        source, limits = self._service.source, self._service.limits
+        if not isinstance(source, Following):
+            raise Problem(403, "read-only", "this pipeline is served from memory: nothing could be written down")
+        if self._waiting >= limits.max_updates_waiting:
+            busy = f"{self._waiting} updates are waiting already"
+            raise Problem(429, "busy", busy, headers={"Retry-After": "5"})
+        self._waiting += 1
+        task = self._writer.submit(_carried_out, source, change, self._keep)
+        task.add_done_callback(self._done)
+        try:
+            changes = await asyncio.wait_for(asyncio.wrap_future(task), limits.update_timeout)
+        except TimeoutError:
+            late = f"the update took longer than {limits.update_timeout:g} s"
+            rest = "and was given up" if task.cancelled() else "and goes on: /ready tells of a new generation"
+            raise Problem(504, "timeout", f"{late} {rest}") from None
+        self._service.metrics.updates.labels(verb).inc()
+        return changes
+
+    def _done(self, task: Future[ChangesOut]) -> None:
+        self._waiting -= 1
+
+    def _check_count(self, count: int, name: str) -> None:
+        limit = self._service.limits.max_documents
+        if not 1 <= count <= limit:
+            raise Problem(422, "invalid", f"{name}: from 1 to {limit:,} at once, got {count:,}")
+
+
+def _carried_out(source: Following, change: Callable[[Pipeline], Changes], keep: int | None) -> ChangesOut:
+    with Pipeline.editing(source.folder, keep=keep) as pipeline:
+        changes = change(pipeline)
+        check_calls(pipeline.fit_costs)
+    source.refresh()
+    saved = pipeline.fitted.saved
+    return _changes(changes, pipeline.corpus.n_alive, saved.data.name if saved else "")
+
+
+def _changes(changes: Changes, n_documents: int, generation: str) -> ChangesOut:
+    return ChangesOut.model_validate(
+        {
+            "added": changes.added,
+            "updated": changes.updated,
+            "skipped": changes.skipped,
+            "deleted": changes.deleted,
+            "unknown": list(changes.unknown),
+            "compacted": changes.compacted,
+            "stale": changes.stale,
+            "remarks": [remark.as_dict() for remark in changes.remarks],
+            "documents": n_documents,
+            "generation": generation,
+        }
+    )

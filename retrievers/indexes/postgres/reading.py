@@ -1,0 +1,315 @@
+"""Searching a generation: exactly where few rows pass, by the graph where many do."""
+
+from __future__ import annotations
+
+import json
+import math
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from rag.candidates import Floats, Ints, Vectors
+from rag.conditions import Condition, condition_key
+from rag.errors import ArtifactError, ServerError
+from rag.retrievers.indexes.postgres.conditions import Where
+from rag.retrievers.indexes.postgres.connection import Pool, Server
+from rag.retrievers.indexes.postgres.records import Name, check_open
+from rag.retrievers.indexes.postgres.rows import Held, Storage, row_hash
+from rag.retrievers.indexes.remote import Lists, checked_lists
+
+if TYPE_CHECKING:
+    from psycopg import Connection
+
+__all__ = ["Reader"]
+
+_TOGETHER = 256
+"""Queries in one statement."""
+
+_SHARED = 4
+"""From this many queries on the rows that pass are collected once for all of them."""
+
+_VISITED = 40
+"""Rows that a graph compares for each candidate kept, as :class:`rag.retrievers.HNSW` counts them."""
+
+_LARGEST_EF = 1000
+"""That pgvector takes."""
+
+_EMPTY = np.empty(0, dtype=np.dtype([("id", ">i8"), ("score", ">f8")]))
+
+_EXACT_ALONE = """
+select q.n, (select string_agg(int8send(r.id) || float8send(r.score), ''::bytea) from (
+    select id, -(v <#> q.v) as score from {table} where {visible} and ({where})
+    order by (v <#> q.v) + 0, id limit %(k)s) r)
+from unnest(%(queries)s::{type}[]) with ordinality q(v, n)
+"""
+
+_EXACT = """
+with passing as materialized (select id, v from {table} where {visible} and ({where}))
+select q.n, (select string_agg(int8send(r.id) || float8send(r.score), ''::bytea) from (
+    select id, -(v <#> q.v) as score from passing order by v <#> q.v, id limit %(k)s) r)
+from unnest(%(queries)s::{type}[]) with ordinality q(v, n)
+"""
+
+_GRAPH = """
+select q.n, (select string_agg(int8send(r.id) || float8send(r.score), ''::bytea) from (
+    select id, -(v <#> q.v) as score from {table} where {visible} and ({where}) order by v <#> q.v limit %(k)s) r)
+from unnest(%(queries)s::{type}[]) with ordinality q(v, n)
+"""
+
+
+class Reader:
+    """A generation that is open.
+
+    Args:
+        server: The database.
+        name: The table.
+        storage: How vectors are stored.
+        held: What is there.
+        ef_search: Candidates kept by a search.
+        connections: Most at a time.
+    """
+
+    def __init__(
+        self, server: Server, name: Name, storage: Storage, held: Held, *, ef_search: int, connections: int
+    ) -> None:
+        self.server, self.name, self.storage, self.held = server, name, storage, held
+        self.ef_search, self.connections = ef_search, connections
+        self._start()
+
+    def _start(self) -> None:
+        self._pool = Pool(self.server, self.connections, _Configured(self))
+        self._passing = lru_cache(maxsize=1024)(self._estimated)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in self.__dict__.items() if name not in ("_pool", "_passing")}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._start()
+
+    def open(self) -> None:
+        """Connect.
+
+        Raises:
+            ServerError: The database cannot be reached.
+            ArtifactError: The generation is not there.
+        """
+        self._pool.open()
+
+    def close(self) -> None:
+        """Give up the connections, and with them the generation."""
+        self._pool.close()
+
+    def search(self, vectors: Vectors, k: int, condition: Condition | None) -> tuple[Ints, Floats]:
+        """Nearest keys int64 [q, k'] and inner products float32, best first; see
+        :meth:`rag.retrievers.indexes.remote.RemoteIndex.search_where`.
+        """
+        where = Where(condition, self.held.layout) if condition else None
+        few = self._passing(condition_key(condition)) if condition else self.held.generation.rows
+        lists: Lists = []
+        for first in range(0, len(vectors), _TOGETHER):
+            block = vectors[first : first + _TOGETHER]
+            lists += self._exact(block, k, where) if self._is_few(few, k) else self._graph(block, k, where)
+        self._check_all_there(lists, k, condition)
+        return checked_lists(self._label, lists, k, self.held.rows)
+
+    def search_among(self, vectors: Vectors, k: int, rows: Ints) -> tuple[Ints, Floats]:
+        """The same among given rows, exactly."""
+        where = Where({}, self.held.layout)
+        where.sql, where.parameters = "id = any(%(among)s::int8[])", {"among": rows.tolist()}
+        lists: Lists = []
+        for first in range(0, len(vectors), _TOGETHER):
+            lists += self._exact(vectors[first : first + _TOGETHER], k, where)
+        return checked_lists(self._label, lists, k, self.held.rows)
+
+    def vectors(self, rows: Ints) -> Vectors:
+        """Vectors of rows, as they are stored, float32 [n, d].
+
+        Raises:
+            ArtifactError: A row is not there.
+        """
+        wanted, where = np.unique(rows, return_inverse=True)
+        sql = (
+            f"select {self.storage.type}_send(v) from unnest(%s::int8[]) with ordinality w(id, n) "
+            f"join {self._table} r on r.id = w.id order by w.n"
+        )
+        there = self._pool.run(
+            "cannot be read", lambda connection: connection.execute(sql, [wanted.tolist()], binary=True).fetchall()
+        )
+        if len(there) != len(wanted):
+            raise ArtifactError(f"{self._label} lacks {len(wanted) - len(there)} rows: 'rag verify' says which")
+        return self.storage.unpacked([bytes(vector) for (vector,) in there], self.held.generation.dimension)[where]
+
+    def bytes(self) -> int:
+        """Size of the table and its indexes."""
+        sql = "select pg_total_relation_size(%s::regclass)"
+        row = self._pool.run("cannot be read", lambda connection: connection.execute(sql, [self._table]).fetchone())
+        return int(row[0]) if row else 0
+
+    def verify(self) -> None:
+        """Read all rows and compare them with what was written.
+
+        Raises:
+            ArtifactError: Rows are missing, were added or changed.
+        """
+        layout = self.held.layout.flat()
+        ids, hashes = self.held.ids.tolist(), self.held.hashes
+        known = {id: (hashes[place].tobytes(), place) for place, id in enumerate(ids) if id >= 0}
+        foreign, changed = 0, []
+        names = "".join(f", {name}" for name in layout)
+        sql = f"select id, {self.storage.type}_send(v){names} from {self._table} where {self.held.generation.visible}"
+        with (
+            self.server.connected() as connection,
+            self.server.translated("cannot be read"),
+            connection.transaction(),
+            connection.cursor(name="verify", binary=True) as cursor,
+        ):
+            cursor.itersize = 2000
+            for id, vector, *values in cursor.execute(sql):
+                digest, place = known.pop(id, (None, -1))
+                if digest is None:
+                    foreign += 1
+                elif row_hash(dict(zip(layout, values, strict=True)), bytes(vector)) != digest:
+                    changed.append(place)
+        wrong = [
+            f"{count} rows {what}"
+            for count, what in ((len(known), "are missing"), (foreign, "are not ours"), (len(changed), "were changed"))
+            if count
+        ]
+        if wrong:
+            raise ArtifactError(
+                f"{self._label} is damaged: of {self.held.generation.rows} rows {', '.join(wrong)}: index again"
+            )
+
+    # -- within -------------------------------------------------------------------------------------------------------
+
+    @property
+    def _table(self) -> str:
+        return self.name.base(self.held.generation.base)
+
+    @property
+    def _label(self) -> str:
+        return f"{self.server}: the table {self._table}"
+
+    def _is_few(self, passing: int, k: int) -> bool:
+        """Whether comparing all rows that pass costs less than following links to them: a graph visits some rows for
+        each candidate, and as many more as fewer pass.
+        """
+        visited = _VISITED * max(self.ef_search, k)
+        return passing <= math.sqrt(visited * max(self.held.generation.rows, 1))
+
+    def _estimated(self, key: str) -> int:
+        """How many rows pass a condition, as the server's statistics have it."""
+        where = Where(json.loads(key), self.held.layout)
+        visible = self.held.generation.visible
+        sql = f"explain (format json) select 1 from {self._table} where {visible} and ({where.sql})"
+        row = self._pool.run("cannot be asked", lambda connection: connection.execute(sql, where.parameters).fetchone())
+        assert row is not None
+        return int(row[0][0]["Plan"]["Plan Rows"])
+
+    def _exact(self, vectors: Vectors, k: int, where: Where | None) -> Lists:
+        return self._asked(_EXACT if len(vectors) >= _SHARED else _EXACT_ALONE, vectors, k, where, None)
+
+    def _graph(self, vectors: Vectors, k: int, where: Where | None) -> Lists:
+        ef = min(_LARGEST_EF, max(self.ef_search, k))
+        lists = self._asked(_GRAPH, vectors, k, where, None if ef == self.ef_search else ef)
+        short = [row for row, (ids, _) in enumerate(lists) if len(ids) < k]
+        if short:  # fewer pass than was thought, or they lie far from the query
+            for row, again in zip(short, self._exact(vectors[short], k, where), strict=True):
+                lists[row] = again
+        return lists
+
+    def _asked(self, statement: str, vectors: Vectors, k: int, where: Where | None, ef: int | None) -> Lists:
+        sql = statement.format(
+            table=self._table,
+            visible=self.held.generation.visible,
+            where="true" if where is None else where.sql,
+            type=self.storage.type,
+        )
+        parameters = {**(where.parameters if where else {}), "queries": QueryVectors(self.storage, vectors), "k": k}
+
+        def read(connection: Connection[Any]) -> list[Any]:
+            if ef is None:
+                return connection.cursor(binary=True).execute(sql, parameters).fetchall()
+            with connection.transaction():
+                connection.execute("select set_config('hnsw.ef_search', %s, true)", [str(ef)])
+                return connection.cursor(binary=True).execute(sql, parameters).fetchall()
+
+        lists: Lists = [(np.empty(0, dtype=np.int64), np.empty(0, dtype=np.float32))] * len(vectors)
+        for number, packed in self._pool.run("cannot be searched", read):
+            if not 1 <= number <= len(vectors):
+                raise ArtifactError(f"{self._label} answered a query that nobody asked")
+            table = np.frombuffer(packed or b"", dtype=_EMPTY.dtype)
+            lists[number - 1] = table["id"].astype(np.int64), table["score"].astype(np.float32)
+        return lists
+
+    def _check_all_there(self, lists: Lists, k: int, condition: Condition | None) -> None:
+        wanted = min(k, self.held.generation.rows)
+        if condition is None and any(len(ids) < wanted for ids, _ in lists):
+            raise ArtifactError(f"{self._label} has fewer rows than were written: 'rag verify' says more")
+
+
+class QueryVectors:
+    """Vectors that go to the server as one array.
+
+    Args:
+        storage: How they are stored there.
+        vectors: Float32 [q, d].
+    """
+
+    def __init__(self, storage: Storage, vectors: Vectors) -> None:
+        self.storage, self.vectors = storage, vectors
+
+    def packed(self, element: int) -> bytes:
+        """The array in the server's binary form, of elements with this number of a type."""
+        n, dimension = self.vectors.shape
+        head = np.array([1, 0, element, n, 1], dtype=">i4").tobytes()
+        size = 4 + dimension * np.dtype(self.storage.dtype).itemsize
+        fields = [("size", ">i4"), ("d", ">i2"), ("zero", ">i2"), ("v", self.storage.dtype, (dimension,))]
+        table = np.empty(n, dtype=fields)
+        table["size"], table["d"], table["zero"], table["v"] = size, dimension, 0, self.vectors
+        return head + table.tobytes()
+
+
+class _Configured:
+    """Makes a new connection one of a reader: settings, types, and the generation held open."""
+
+    def __init__(self, reader: Reader) -> None:
+        self.server, self.name, self.held = reader.server, reader.name, reader.held.generation
+        self.type = reader.storage.type
+        self.settings = {
+            "hnsw.iterative_scan": "relaxed_order",
+            "hnsw.ef_search": str(reader.ef_search),
+            # Where the graph is asked, nothing else is to answer; and what compares all rows has no other way anyway.
+            "enable_sort": "off",
+            "enable_seqscan": "off",
+            "jit": "off",
+            "plan_cache_mode": "force_custom_plan",
+        }
+
+    def __call__(self, connection: Connection[Any]) -> None:
+        check_open(connection, self.server, self.name, self.held)
+        for name, value in self.settings.items():
+            connection.execute("select set_config(%s, %s, false)", [name, value])
+        row = connection.execute("show hnsw.iterative_scan").fetchone()
+        if row != ("relaxed_order",):  # a wrong value is a warning there, and gives short lists
+            raise ServerError(f"{self.server}: does not take hnsw.iterative_scan = relaxed_order, but has {row}")
+        known = connection.execute("select oid, typarray from pg_type where typname = %s", [self.type]).fetchone()
+        if known is None:
+            raise ServerError(f"{self.server}: its pgvector has no type {self.type}")
+        connection.adapters.register_dumper(QueryVectors, _dumper(*known))
+
+
+def _dumper(element: int, array: int) -> Any:
+    from psycopg.adapt import Dumper
+    from psycopg.pq import Format
+
+    class QueryVectorsDumper(Dumper):
+        oid = array
+        format = Format.BINARY
+
+        def dump(self, obj: QueryVectors) -> bytes:
+            return obj.packed(element)
+
+    return QueryVectorsDumper

@@ -1,0 +1,315 @@
+"""Writing generations: each in one transaction, so that it is there whole or not at all."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from rag.candidates import PADDING, Ints, Vectors
+from rag.corpus.passages import Passages
+from rag.errors import DataError
+from rag.progress import Progress
+from rag.retrievers.indexes.postgres.conditions import TYPES
+from rag.retrievers.indexes.postgres.connection import Server
+from rag.retrievers.indexes.postgres.records import LIVING, Name, check_open, clean, is_idle, record, writing
+from rag.retrievers.indexes.postgres.rows import COPY_TYPES, Held, Storage, extended, rows_of
+from rag.retrievers.indexes.row_fields import Layout
+
+if TYPE_CHECKING:
+    from psycopg import Connection
+
+__all__ = ["Writer"]
+
+logger = logging.getLogger("rag.retrievers.indexes")
+
+_BUILD_MEMORY = 1 << 30
+"""Bytes that building a graph may take on the server; a larger one is built on disk from there on."""
+
+
+class Writer:
+    """Writes the table of an index.
+
+    Args:
+        server: The database.
+        name: The table.
+        storage: How vectors are stored.
+        m: Links of the graph.
+        ef_construction: Candidates kept while it is built.
+        keep_hours: How long generations stay that folders gave up.
+    """
+
+    def __init__(
+        self, server: Server, name: Name, storage: Storage, *, m: int, ef_construction: int, keep_hours: float
+    ) -> None:
+        self.server, self.name, self.storage = server, name, storage
+        self.m, self.ef_construction, self.keep_hours = m, ef_construction, keep_hours
+
+    def build(self, passages: Passages, vectors: Vectors, progress: Progress, opened: Any) -> Held:
+        """Write passages to a base of their own.
+
+        Args:
+            passages: All.
+            vectors: Of all, float32 [n, d].
+            progress: Shows how far it is.
+            opened: Called with what is held, before the writer gives it up.
+        """
+        self.storage.check(vectors)
+        positions = np.arange(len(passages)) if passages.findable is None else passages.findable
+        if not len(positions):
+            raise DataError("index 'pgvector': there are no vectors to index")
+        documents = np.unique(passages.document[positions])
+        layout = extended(Layout(), passages, documents)
+        with writing(self.server, self.name) as connection:
+            clean(connection, self.name, self.keep_hours)
+            with connection.transaction():
+                base = self._next_base(connection)
+                table = self.name.base(base)
+                self._create(connection, table, layout, vectors.shape[1])
+                ids, hashes = _empty(len(passages))
+                self._copy(
+                    connection,
+                    table,
+                    layout,
+                    passages,
+                    positions,
+                    vectors,
+                    positions,
+                    1,
+                    0,
+                    ids,
+                    hashes,
+                    progress,
+                )
+                with progress("building the index (pgvector)", None):
+                    self._index(connection, table, layout, len(positions), vectors.shape[1])
+                digest = Held.digest(ids, hashes)
+                made = record(connection, self.name, base, 1, len(positions), len(positions), vectors.shape[1], digest)
+            connection.execute(f"analyze {table}")
+            held = Held(made, layout, ids, hashes)
+            opened(held)
+        return held
+
+    def change(
+        self,
+        held: Held,
+        old: Passages,
+        new: Passages,
+        kept: Ints,
+        came: Vectors | None,
+        *,
+        relabelled: bool,
+        progress: Progress,
+        opened: Any,
+    ) -> Held | None:
+        """Write the next generation; None when nothing is to be written or known anew."""
+        ids, hashes = _empty(len(new))
+        ids[: len(kept)], hashes[: len(kept)] = held.ids[kept], held.hashes[kept]
+        findable = np.ones(len(new), dtype=bool)
+        if new.findable is not None:
+            findable[:] = False
+            findable[new.findable] = True
+        ids[~findable] = PADDING
+        moved = self._relabelled(old, new, kept, ids) if relabelled else np.empty(0, dtype=np.int64)
+        moved_from = ids[moved].copy()
+        ids[moved] = PADDING
+        gone = np.setdiff1d(held.ids[held.ids >= 0], ids[ids >= 0])
+        added = len(kept) + np.flatnonzero(findable[len(kept) :])
+        if not len(gone) and not len(added):
+            same = len(kept) == len(old)
+            return None if same else Held(held.generation, held.layout, ids, hashes)
+        if came is not None:
+            self.storage.check(came)
+        positions = np.concatenate([moved, added])
+        documents = np.unique(new.document[positions])
+        layout = extended(held.layout, new, documents)
+        dimension = held.generation.dimension
+        with writing(self.server, self.name) as connection:
+            check_open(connection, self.server, self.name, held.generation)
+            clean(connection, self.name, self.keep_hours, but=held.generation.key)
+            with connection.transaction():
+                base, number = self._following(connection, held)
+                table = self.name.base(base)
+                self._widen(connection, table, held.layout, layout)
+                vectors = self._vectors(connection, table, moved_from, dimension)
+                if len(added) and came is not None:
+                    vectors = np.concatenate([vectors, came[added - len(kept)]])
+                connection.execute(f"update {table} set died = %s where id = any(%s)", [number, gone.tolist()])
+                next_id = self._copy(
+                    connection,
+                    table,
+                    layout,
+                    new,
+                    positions,
+                    vectors,
+                    np.arange(len(positions)),
+                    number,
+                    held.generation.next_id,
+                    ids,
+                    hashes,
+                    progress,
+                )
+                made = record(
+                    connection,
+                    self.name,
+                    base,
+                    number,
+                    int((ids >= 0).sum()),
+                    next_id,
+                    dimension,
+                    Held.digest(ids, hashes),
+                )
+            if len(positions) + len(gone) > 0.1 * held.generation.rows:
+                connection.execute(f"analyze {table}")
+            changed = Held(made, layout, ids, hashes)
+            opened(changed)
+        return changed
+
+    # -- within -------------------------------------------------------------------------------------------------------
+
+    def _next_base(self, connection: Connection[Any]) -> int:
+        row = connection.execute(
+            f"select coalesce(max(base), 0) + 1 from {self.name.records} where name = %s", [self.name.own]
+        ).fetchone()
+        assert row is not None
+        return int(row[0])
+
+    def _following(self, connection: Connection[Any], held: Held) -> tuple[int, int]:
+        """Base and number of the generation after ours. Where another came after ours already, it is taken back when
+        no folder and nobody has it, and else our rows are copied to a base of their own.
+        """
+        own = held.generation
+        later = connection.execute(
+            f"select key, saved and released is null from {self.name.records} "
+            "where name = %s and base = %s and generation > %s",
+            [self.name.own, own.base, own.generation],
+        ).fetchall()
+        table = self.name.base(own.base)
+        if any(in_use for _, in_use in later) or not all(is_idle(connection, self.name, key) for key, _ in later):
+            logger.warning(
+                "another folder, or a process, has a later generation of %s: its rows are copied to a table of their "
+                "own",
+                table,
+            )
+            base = self._next_base(connection)
+            copy = self.name.base(base)
+            connection.execute(f"create table {copy} (like {table} including defaults including storage)")
+            connection.execute(f"insert into {copy} select * from {table} where {own.visible}")
+            connection.execute(f"update {copy} set died = %s where died < %s", [LIVING, LIVING])
+            self._index(connection, copy, held.layout, own.rows, own.dimension)
+            return base, own.generation + 1
+        if later:
+            connection.execute(f"delete from {self.name.records} where key = any(%s)", [[key for key, _ in later]])
+            connection.execute(f"delete from {table} where born > %s", [own.generation])
+            connection.execute(
+                f"update {table} set died = %s where died > %s and died < %s", [LIVING, own.generation, LIVING]
+            )
+        return own.base, own.generation + 1
+
+    def _create(self, connection: Connection[Any], table: str, layout: Layout, dimension: int) -> None:
+        fields = "".join(f", {name} {TYPES[suffix]}" for name, (_, suffix) in layout.flat().items())
+        connection.execute(
+            f"create table {table} (id int8 not null, born int4 not null, died int4 not null, "
+            f"v {self.storage.type}({dimension}) not null{fields})"
+        )
+        # Where a row fits a page, its vector stays in it: one that lies outside is fetched for each comparison.
+        connection.execute(f"alter table {table} alter column v set storage main")
+        # Room for a row that dies in its own page: its vector need not be put into the graph again.
+        connection.execute(f"alter table {table} set (fillfactor = 80)")
+        self._comment(connection, table, layout, layout.flat())
+
+    def _comment(self, connection: Connection[Any], table: str, layout: Layout, names: Iterable[str]) -> None:
+        from psycopg import sql
+
+        for name in names:
+            field = sql.Literal(repr(layout.flat()[name][0])).as_string(connection)
+            connection.execute(f"comment on column {table}.{name} is {field}")
+
+    def _index(self, connection: Connection[Any], table: str, layout: Layout, rows: int, dimension: int) -> None:
+        each = dimension * (4 if self.storage.type == "vector" else 2) + 8 * self.m + 200
+        memory = min(max(64 << 20, int(1.3 * rows * each)), _BUILD_MEMORY)
+        connection.execute(f"set local maintenance_work_mem = '{memory >> 10}kB'")
+        connection.execute(f"create unique index on {table} (id)")
+        for name, (_, suffix) in layout.flat().items():
+            self._field_index(connection, table, name, suffix)
+        connection.execute(
+            f"create index on {table} using hnsw (v {self.storage.type}_ip_ops) "
+            f"with (m = {self.m}, ef_construction = {self.ef_construction})"
+        )
+
+    def _field_index(self, connection: Connection[Any], table: str, name: str, suffix: str) -> None:
+        if suffix in ("tl", "o"):
+            return
+        method = "gin" if suffix.endswith("a") else "btree"
+        connection.execute(f"create index on {table} using {method} ({name})")
+
+    def _widen(self, connection: Connection[Any], table: str, before: Layout, after: Layout) -> None:
+        new = {name: suffix for name, (_, suffix) in after.flat().items() if name not in before.flat()}
+        for name, suffix in new.items():
+            connection.execute(f"alter table {table} add column if not exists {name} {TYPES[suffix]}")
+            self._field_index(connection, table, name, suffix)
+        self._comment(connection, table, after, new)
+
+    def _copy(
+        self,
+        connection: Connection[Any],
+        table: str,
+        layout: Layout,
+        passages: Passages,
+        positions: Ints,
+        vectors: Vectors,
+        at: Ints,
+        generation: int,
+        next_id: int,
+        ids: Ints,
+        hashes: Any,
+        progress: Progress,
+    ) -> int:
+        """Write rows; gives the number of the next one."""
+        flat = layout.flat()
+        names = ", ".join(["id", "born", "died", "v", *flat])
+        types = ["int8", "int4", "int4", "bytea", *(COPY_TYPES[suffix] for _, suffix in flat.values())]
+        digests = []
+        with (
+            progress("writing vectors (pgvector)", len(positions)) as advance,
+            connection.cursor() as cursor,
+            cursor.copy(f"copy {table} ({names}) from stdin (format binary)") as copy,
+        ):
+            copy.set_types(types)
+            rows = rows_of(layout, passages, positions, vectors, at, self.storage)
+            for number, (row, digest) in enumerate(rows):
+                copy.write_row([next_id + number, generation, LIVING, *row])
+                digests.append(digest)
+                if not number % 1024:
+                    advance(min(1024, len(positions) - number))
+        ids[positions] = next_id + np.arange(len(positions))
+        hashes[positions] = np.frombuffer(b"".join(digests), dtype=np.uint8).reshape(-1, 16)
+        return next_id + len(positions)
+
+    def _vectors(self, connection: Connection[Any], table: str, ids: Ints, dimension: int) -> Vectors:
+        """Vectors of rows that get new fields, as they are stored, float32 [n, d]."""
+        if not len(ids):
+            return np.empty((0, dimension), dtype=np.float32)
+        rows = connection.execute(
+            f"select w.n, {self.storage.type}_send(v) from unnest(%s::int8[]) with ordinality w(id, n) "
+            f"join {table} r on r.id = w.id order by w.n",
+            [ids.tolist()],
+            binary=True,
+        ).fetchall()
+        if len(rows) != len(ids):
+            raise DataError(f"{self.server}: {table} lacks {len(ids) - len(rows)} rows: see 'rag verify'")
+        return self.storage.unpacked([bytes(vector) for _, vector in rows], dimension)
+
+    @staticmethod
+    def _relabelled(old: Passages, new: Passages, kept: Ints, ids: Ints) -> Ints:
+        """Positions of passages that stay, of documents whose metadata has changed."""
+        staying = np.flatnonzero(ids[: len(kept)] >= 0)
+        before = old.corpus.metadata_texts(old.document[kept[staying]])
+        after = new.corpus.metadata_texts(new.document[staying])
+        return staying[[first != second for first, second in zip(before, after, strict=True)]]
+
+
+def _empty(n: int) -> tuple[Ints, Any]:
+    return np.full(n, PADDING, dtype=np.int64), np.zeros((n, 16), dtype=np.uint8)

@@ -93,7 +93,7 @@ class _Work:
         self.n_documents, self.n_queries = len(corpus), len(bench.queries)
         self.answered = bool(bench.sweep.answer_measures)
         rows = np.random.default_rng(0).permutation(self.n_documents)[:_DOCUMENTS]
-        self.sample = corpus.texts(rows)
+        self.sample = corpus.rows(rows)
         self._passages: dict[str, int] = {}
         self._needed: dict[str, int] = {}
         self._distinct: dict[str, dict[str, int]] = {}
@@ -102,8 +102,8 @@ class _Work:
         steps = dict.fromkeys(key for step, key in _artifacts(pipeline) if step == "vectors")
         chunks = _chunks(pipeline)
         if chunks not in self._passages:
-            cut = pipeline.chunker.spans(self.sample, pipeline.tokenizer())
-            share = sum(max(1, len(spans)) for spans in cut) / max(1, len(self.sample))
+            cut = pipeline.chunker.chunk(self.sample, pipeline.tokenizer(self.sample))
+            share = len(cut) / max(1, len(self.sample))
             self._passages[chunks] = round(share * self.n_documents)
         for key in steps:
             self._count("texts embedded", key, self._passages[chunks])

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from rag.candidates import Candidates
     from rag.component import Component, Runtime
     from rag.conversation import Turn
+    from rag.corpus.chunkers.auto import AutoChunker
     from rag.corpus.chunkers.base import Chunker, SizedChunker, Span
     from rag.corpus.chunkers.markdown import MarkdownChunker
     from rag.corpus.chunkers.none import NoChunker
@@ -64,6 +65,7 @@ _MODULES = {
     "Answer": "rag.answer",
     "ArtifactError": "rag.errors",
     "Candidates": "rag.candidates",
+    "AutoChunker": "rag.corpus.chunkers.auto",
     "Chunker": "rag.corpus.chunkers.base",
     "Component": "rag.component",
     "ConfigError": "rag.errors",
@@ -127,6 +129,7 @@ __all__ = [
     "Adapted",
     "Answer",
     "ArtifactError",
+    "AutoChunker",
     "Candidates",
     "Chunker",
     "Component",

@@ -28,7 +28,8 @@ class Searchable(Protocol):
 
 class PipelineRetriever(BaseRetriever):
     """Answers with LangChain documents: the passage as ``page_content``; in the metadata the document's own, and
-    ``document_id``, ``score``, ``start`` and ``end`` of the passage in the document, and what the chunker knows.
+    ``document_id``, ``score``, ``start`` and ``end`` of the passage in the document, what the chunker knows, and of
+    documents read from files ``source`` (address or path), ``page`` (from 1) and ``headings``.
 
     Args:
         pipeline: A fitted pipeline.
@@ -96,6 +97,10 @@ class PipelineRetriever(BaseRetriever):
 
     def _document(self, hit: Hit) -> LangChainDocument:
         metadata: dict[str, Any] = dict(hit.document.metadata) | dict(hit.passage_metadata)
+        origin = hit.origin
+        metadata |= {"source": origin.source} if origin.source else {}
+        metadata |= {"page": origin.page} if origin.page is not None else {}
+        metadata |= {"headings": list(origin.headings)} if origin.headings else {}
         metadata |= {"document_id": hit.document.id, "score": hit.score, "start": hit.start, "end": hit.end}
         text = hit.document.text if self.whole_documents else hit.passage
         return LangChainDocument(id=hit.document.id, page_content=text, metadata=metadata)

@@ -12,6 +12,7 @@ from typing import Any, overload
 from rag.answer import Answer
 from rag.conversation import Turn, render, turns_of
 from rag.costs import Costs
+from rag.origin import Origin, origin_of
 from rag.remarks import Remark
 
 __all__ = ["Answer", "Document", "Hit", "IndexedDocument", "IndexedPassage", "Query", "SearchResult"]
@@ -109,6 +110,11 @@ class Hit:
     passage_metadata: Mapping[str, Any] = field(default_factory=dict)
     explanation: Mapping[str, float] = field(default_factory=dict)
     keys: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def origin(self) -> Origin:
+        """Where the passage stands: source, page, headings, and a link that opens there."""
+        return origin_of(self.document.metadata, self.passage_metadata)
 
 
 @dataclass(frozen=True, slots=True)

@@ -186,8 +186,8 @@ def make(
     check_target(folder)
     author = load_component(writer, Summarizer)  # type: ignore[type-abstract]
     pipeline = None if round_trip is None else Pipeline.from_yaml(round_trip)
-    documents = reading.documents()
     with open_store(store, store_mode) as opened:
+        documents = reading.documents(opened)
         made = make_dataset(
             documents,
             author,
@@ -210,6 +210,7 @@ def make(
         for query in made.dataset.split("test").queries[:3]:
             echo(f"? {query.text}")
     check_calls(made.costs, max_failed)
+    reading.end(documents.remarks)
 
 
 def _loaded(source: str) -> Dataset:

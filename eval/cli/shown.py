@@ -114,5 +114,7 @@ def _print_examples(evaluation: Evaluation, console: Any) -> None:
         console.print(
             Padding(Text.assemble((best.document.id, "bold"), f"  {best.score:.3f}  ({judged})"), (0, 0, 0, 2))
         )
+        if where := str(best.origin):
+            console.print(Padding(Text(where, "dim"), (0, 0, 0, 2)), soft_wrap=True)
         lines = [line.strip() for line in best.passage.splitlines() if line.strip()][:3]
         console.print(Padding(Text("\n".join(lines), "dim"), (0, 0, 0, 2)))

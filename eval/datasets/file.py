@@ -76,7 +76,7 @@ class DatasetFile(Component):
         """
         remarks = Remarks()
         corpus = self._placed("corpus", lambda: self.corpus.read(self.folder, remarks))
-        rows = self._placed("queries", lambda: self.queries.read(self.folder))
+        rows = self._placed("queries", lambda: self.queries.read(self.folder, remarks))
         queries = [query for _, query, _, _ in rows]
         if not queries:
             raise DataError(f"{self.queries.path}: there are no queries")
@@ -85,7 +85,7 @@ class DatasetFile(Component):
             parts["test"] = (queries, read_qrels(qrels))
         elif self.qrels is not None:
             table = self.qrels
-            by_split = self._placed("qrels", lambda: table.read(self.folder))
+            by_split = self._placed("qrels", lambda: table.read(self.folder, remarks))
             for name, judged in by_split.items():
                 for own, part in _by_split(rows, name).items():
                     part_ids = {query.id for query in part}

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Container, Sequence
 from pathlib import Path
 from typing import Any
 
-from rag.corpus.readers import iter_lines
+from rag.corpus.readers import Reading, iter_lines
 from rag.errors import DataError
 
 __all__ = ["MOST", "Judgments", "grade_of", "read_qrels"]
@@ -44,13 +44,11 @@ class Judgments(dict[str, dict[str, int]]):
             DataError: The grade is no whole number, or the pair was judged differently before.
         """
         value = grade_of((1 if document else 0) if grade is None else grade, location)
+        if not document and value > 0:
+            raise DataError(f"{location}: query '{query}' has a grade above 0, {value}, for a document without an id")
         judged = self.setdefault(query, {})
         self.queries_at.setdefault(query, location)
         if not document:
-            if value > 0:
-                raise DataError(
-                    f"{location}: query '{query}' has a grade above 0, {value}, for a document without an id"
-                )
             return
         earlier = judged.setdefault(document, value)
         if earlier != value:
@@ -67,41 +65,53 @@ class Judgments(dict[str, dict[str, int]]):
         return selected
 
 
-def read_qrels(path: Path) -> Judgments:
-    """Read a judgment file: ``query document grade`` (BEIR, with a header) or ``query 0 document grade`` (TREC).
+def read_qrels(path: Path, reading: Reading | None = None) -> Judgments:
+    """Judgments of a file: ``query document grade`` (BEIR, with a header) or ``query 0 document grade`` (TREC).
 
     Columns are separated by tabs, or by blanks in a line without tabs. Between tabs, ids are taken literally, blanks
     included, and the document may be empty with grade 0: nothing answers the query.
 
+    Args:
+        path: The file.
+        reading: What to do at a line that is wrong; None stops.
+
     Raises:
         DataError: The file is unreadable or empty, or a line is malformed; the message names the line.
     """
+    reading = reading or Reading()
     judgments = Judgments()
-    for line_number, (location, line) in enumerate(iter_lines(path)):
+    for number, (where, line) in enumerate(iter_lines(path, reading=reading)):
         fields = line.rstrip("\r\n").split("\t") if "\t" in line else line.split()
-        grade = fields[-1].strip()
-        if line_number == 0 and grade.lower() in _HEADERS:
+        if number == 0 and fields[-1].strip().lower() in _HEADERS:
             continue
-        if len(fields) not in (3, 4):
-            commas = "; they are separated by tabs or blanks, not by commas" if line.count(",") in (2, 3) else ""
-            raise DataError(
-                f"{location}: expected 3 columns (query, document, grade) or TREC's 4, got {len(fields)}{commas}"
-            )
-        query, document = fields[0], fields[-2]
-        if not query.strip():
-            raise DataError(f"{location}: the query has no id")
         try:
-            judgments.add(query, document, grade, location)
+            _add_line(judgments, fields, line, where, first=number == 0)
         except DataError as error:
-            if line_number == 0 and grade.isidentifier() and grade.lower() not in ("nan", "inf", "infinity"):
-                raise DataError(
-                    f"{error}; the line looks like a header: call its last column {', '.join(_HEADERS[:-1])} or "
-                    f"{_HEADERS[-1]}, or leave it out"
-                ) from None
-            raise
+            reading.fail(error)
+        else:
+            reading.n_read += 1
     if not judgments:
         raise DataError(f"{path}: is empty: no judgments")
     return judgments
+
+
+def _add_line(judgments: Judgments, fields: Sequence[str], line: str, where: str, *, first: bool) -> None:
+    grade = fields[-1].strip()
+    if len(fields) not in (3, 4):
+        commas = "; they are separated by tabs or blanks, not by commas" if line.count(",") in (2, 3) else ""
+        raise DataError(f"{where}: expected 3 columns (query, document, grade) or TREC's 4, got {len(fields)}{commas}")
+    query, document = fields[0], fields[-2]
+    if not query.strip():
+        raise DataError(f"{where}: the query has no id")
+    try:
+        judgments.add(query, document, grade, where)
+    except DataError as error:
+        if first and grade.isidentifier() and grade.lower() not in ("nan", "inf", "infinity"):
+            raise DataError(
+                f"{error}; the line looks like a header: call its last column {', '.join(_HEADERS[:-1])} or "
+                f"{_HEADERS[-1]}, or leave it out"
+            ) from None
+        raise
 
 
 def grade_of(value: Any, location: str) -> int:

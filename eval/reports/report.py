@@ -305,7 +305,7 @@ def _outline(pipeline: Mapping[str, Any]) -> list[tuple[str, list[str]]]:
     return [
         (step["type"], [part["type"] for part in _components(list(step.values()))])
         for step in steps
-        if step["type"] != "none"  # the chunker that keeps whole documents
+        if step["type"] not in ("none", "auto")  # chunkers that leave documents whole, or rows of tables
     ]
 
 

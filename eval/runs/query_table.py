@@ -10,6 +10,7 @@ import numpy as np
 
 from rag.eval.outcome import Outcome
 from rag.eval.runs.answer_rows import answer_row, answer_type
+from rag.origin import Origin, origin_of
 from rag.types import Document, SearchResult
 
 if TYPE_CHECKING:
@@ -105,7 +106,7 @@ def _row(
         "returned": [
             {
                 "id": hit.document.id,
-                "title": first_line(hit.document),
+                "title": _placed(first_line(hit.document), hit.origin),
                 "passage": hit.passage[:_PASSAGE],
                 "score": hit.score,
                 "grade": judged.get(hit.document.id),
@@ -128,6 +129,13 @@ def _row(
     }
 
 
+def _placed(title: str, origin: Origin) -> str:
+    """A title, with the page and the nearest heading of the passage, where there are any."""
+    page = "" if origin.page is None else f"p. {origin.page}"
+    heading = origin.headings[-1] if origin.headings and origin.headings[-1] != title else ""
+    return " \u00b7 ".join(part for part in (title, page, heading) if part)
+
+
 def _stage(stage: StageTop, pipeline: Pipeline) -> Iterator[dict[str, Any]]:
     """The results of a stage for each query; the grades are filled in later."""
     table, passages = stage.best, pipeline.passages
@@ -138,13 +146,19 @@ def _stage(stage: StageTop, pipeline: Pipeline) -> Iterator[dict[str, Any]]:
     hits = zip(
         index_of.tolist(),
         table.scores[table.mask].tolist(),
+        spans.tolist(),
         passages.start[spans].tolist(),
         np.minimum(passages.end[spans], passages.start[spans] + _PASSAGE_BETWEEN).tolist(),
         strict=True,
     )
     for candidates, shown in zip(stage.counts.tolist(), table.counts.tolist(), strict=True):
         best = [
-            {"id": objects[n].id, "title": titles[n], "passage": objects[n].text[start:end], "score": score}
-            for _, (n, score, start, end) in zip(range(shown), hits, strict=False)
+            {
+                "id": objects[n].id,
+                "title": _placed(titles[n], origin_of(objects[n].metadata, passages.metadata.get(passage, {}))),
+                "passage": objects[n].text[start:end],
+                "score": score,
+            }
+            for _, (n, score, passage, start, end) in zip(range(shown), hits, strict=False)
         ]
         yield {"name": stage.name, "candidates": candidates, "best": best}

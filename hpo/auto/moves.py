@@ -107,7 +107,7 @@ class _Moves:
 
     def chunker(self) -> None:
         config = self.found.config
-        if config["chunker"]["type"] != "none":
+        if config["chunker"]["type"] not in ("none", "auto"):
             return
         sentences = {"type": "sentence", "size": 1000, "overlap": 0, "unit": "characters"}
         config["chunker"] = choice("chunker", [config["chunker"], sentences])

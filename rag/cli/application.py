@@ -18,6 +18,7 @@ import typer
 from rag.cli.check import check
 from rag.cli.components import components, schema
 from rag.cli.console import echo, progress, quiet_libraries, stderr
+from rag.cli.convert import convert
 from rag.cli.index import index
 from rag.cli.init import init
 from rag.cli.search import search
@@ -60,7 +61,22 @@ def _common(
     announce(progress)
 
 
-for command in (init, check, index, search, serve, add, delete, sync, compact, rollback, verify, components, schema):
+for command in (
+    init,
+    check,
+    convert,
+    index,
+    search,
+    serve,
+    add,
+    delete,
+    sync,
+    compact,
+    rollback,
+    verify,
+    components,
+    schema,
+):
     app.command()(command)
 app.add_typer(store, name="store")
 

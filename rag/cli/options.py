@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 from rag.corpus.readers.reading import OnError
+from rag.formats.units import Unit
 
 __all__ = [
     "CompactOption",
@@ -16,6 +17,7 @@ __all__ = [
     "DropFieldOption",
     "EncodingOption",
     "FilterOption",
+    "FoldOption",
     "FolderArgument",
     "IdFieldOption",
     "JsonOption",
@@ -28,6 +30,7 @@ __all__ = [
     "StoreOption",
     "TextFieldOption",
     "TitleFieldOption",
+    "UnitOption",
 ]
 
 ConfigArgument = Annotated[Path, typer.Argument(metavar="CONFIG", help="A pipeline in YAML.")]
@@ -92,8 +95,8 @@ CorpusOption = Annotated[
     typer.Option(
         "--corpus",
         metavar="PATH",
-        help="Documents: a JSONL, JSON, CSV, TSV or Parquet file (also .gz), a folder of texts or of parts, "
-        "'parts/*.jsonl', hf:NAME. May be repeated.",
+        help="Documents: a folder of PDF, HTML, Office, Markdown and other files, such a file, an archive; a JSONL, "
+        "JSON, CSV, TSV or Parquet file (also .gz) or a folder of parts; 'parts/*.jsonl', hf:NAME. May be repeated.",
     ),
 ]
 IdFieldOption = Annotated[str | None, typer.Option(help="Field that holds the id; a.b is the field b of an object a.")]
@@ -109,5 +112,16 @@ DropFieldOption = Annotated[
     typer.Option("--drop-field", metavar="NAME", help="A field of the metadata to leave out. May be repeated."),
 ]
 OnErrorOption = Annotated[
-    OnError, typer.Option(help="At a row or file that cannot be read: stop, or skip it and count.")
+    OnError,
+    typer.Option(
+        help="At what cannot be read. report: a row stops, a file that is a document is left out, counted, and exit "
+        "code 1 says so; stop: either stops; skip: either is left out and counted."
+    ),
+]
+UnitOption = Annotated[
+    Unit, typer.Option(help="What is one document of PDF, HTML, Markdown, ...: a file, a section of it, or a page.")
+]
+FoldOption = Annotated[
+    bool,
+    typer.Option("--fold-duplicates", help="Keep one of documents that are almost the same; it names the others."),
 ]

@@ -48,6 +48,8 @@ def search(
 
 
 def _result_json(result: SearchResult, explain: bool) -> dict[str, Any]:
+    from rag.text.matches import matches
+
     hits = []
     for rank, hit in enumerate(result, 1):
         entry: dict[str, Any] = {
@@ -59,6 +61,8 @@ def _result_json(result: SearchResult, explain: bool) -> dict[str, Any]:
             "end": hit.end,
             "metadata": dict(hit.document.metadata),
             "passage_metadata": dict(hit.passage_metadata),
+            "origin": hit.origin.as_dict(),
+            "matches": matches(result.query.text, hit.passage),
         }
         hits.append(entry | ({"scores": dict(hit.explanation), "keys": dict(hit.keys)} if explain else {}))
     answer = {} if result.answer is None else {"answer": _answer_json(result.answer)}
@@ -87,6 +91,8 @@ def _print_result(result: SearchResult, explain: bool) -> None:
     from rich.padding import Padding
     from rich.text import Text
 
+    from rag.text.matches import excerpt, matches
+
     console = out()
     if result.answer is not None:
         written, problem = result.answer.text.strip(), result.answer.problem
@@ -100,12 +106,18 @@ def _print_result(result: SearchResult, explain: bool) -> None:
         if isinstance(title, str):
             line.append(f"  {title}")
         console.print(line)
-        text = " ".join(hit.passage.split())
-        console.print(Padding(Text(text if len(text) <= 240 else text[:237] + "..."), (0, 0, 0, 4)))
+        if where := str(hit.origin):
+            console.print(Padding(Text(where, "dim"), (0, 0, 0, 4)), soft_wrap=True)
+        passage = " ".join(hit.passage.split())
+        start, end = excerpt(passage, matches(result.query.text, passage), 240)
+        shown = Text(f"{'...' if start else ''}{passage[start:end]}{'...' if end < len(passage) else ''}")
+        for first, last in matches(result.query.text, shown.plain):
+            shown.stylize("bold", first, last)
+        console.print(Padding(shown, (0, 0, 0, 4)))
         if explain:
             scores = "  ".join(f"{name}={score:.4f}" for name, score in hit.explanation.items())
             console.print(Padding(Text(scores, "dim"), (0, 0, 0, 4)))
             for name, key in hit.keys.items():
-                shown = " ".join(key.split())
-                matched = f"{name}: {shown if len(shown) <= 240 else shown[:237] + '...'}"
+                text = " ".join(key.split())
+                matched = f"{name}: {text if len(text) <= 240 else text[:237] + '...'}"
                 console.print(Padding(Text(matched, "dim"), (0, 0, 0, 4)))

@@ -44,11 +44,12 @@ def add(
     """Add documents to a kept pipeline, or replace those whose ids it has. What did not change is skipped."""
     from rag.pipeline import Pipeline
 
-    with open_store(store) as opened, Pipeline.editing(folder, keep=keep) as pipeline:
-        documents = reading.documents()
-        changes = pipeline.add(documents, store=opened, progress=progress, compact_at=compact_at)
+    with open_store(store) as kept, Pipeline.editing(folder, keep=keep) as pipeline:
+        documents = reading.documents(kept)
+        changes = pipeline.add(documents, store=kept, progress=progress, compact_at=compact_at)
         check_calls(pipeline.fit_costs, max_failed)
     _report(folder, changes, pipeline.corpus.n_alive, as_json)
+    reading.end(documents.remarks)
 
 
 def delete(
@@ -101,22 +102,24 @@ def sync(
     """Make a kept pipeline hold these documents and no others."""
     from rag.pipeline import Pipeline
 
-    if dry_run:
-        documents = reading.documents()
-        pipeline = Pipeline.load(folder)
-        changes = pipeline.sync(documents, dry_run=True)
-        try:
-            check_deletes(changes.deleted, pipeline.corpus.n_alive, max_deletes)
-        except DataError as error:
-            echo(f"would be refused: {error}", err=True)
-    else:
-        with open_store(store) as opened, Pipeline.editing(folder, keep=keep) as pipeline:
-            documents = reading.documents()
-            changes = pipeline.sync(
-                documents, store=opened, progress=progress, compact_at=compact_at, max_deletes=max_deletes
-            )
-            check_calls(pipeline.fit_costs, max_failed)
+    with open_store(store) as kept:
+        if dry_run:
+            documents = reading.documents(kept)
+            pipeline = Pipeline.load(folder)
+            changes = pipeline.sync(documents, dry_run=True)
+            try:
+                check_deletes(changes.deleted, pipeline.corpus.n_alive, max_deletes)
+            except DataError as error:
+                echo(f"would be refused: {error}", err=True)
+        else:
+            with Pipeline.editing(folder, keep=keep) as pipeline:
+                documents = reading.documents(kept)
+                changes = pipeline.sync(
+                    documents, store=kept, progress=progress, compact_at=compact_at, max_deletes=max_deletes
+                )
+                check_calls(pipeline.fit_costs, max_failed)
     _report(folder, changes, pipeline.corpus.n_alive, as_json, dry_run=dry_run)
+    reading.end(documents.remarks)
 
 
 def compact(folder: FolderArgument, keep: KeepOption = None, store: StoreOption = None) -> None:
@@ -183,7 +186,8 @@ def _report(folder: Path, changes: Changes, n_documents: int, as_json: bool, *, 
         echo(f"unknown ids: {', '.join(changes.unknown)}", err=True)
     if changes.stale:
         echo(f"stale: {changes.stale}; rag index (or rag eval --save) fits it again", err=True)
-    counts = ", ".join(f"{getattr(changes, name)} {name}" for name in ("added", "updated", "skipped", "deleted"))
+    verbs = ("added", "updated", *(["moved"] if changes.moved else []), "skipped", "deleted")
+    counts = ", ".join(f"{getattr(changes, verb)} {verb}" for verb in verbs)
     would = "would be " if dry_run else ""
     compacted = ", compacted" if changes.compacted else ""
     echo(f"{folder}: {would}{counts}{compacted}; {n_documents} documents{' now' if dry_run else ''}")

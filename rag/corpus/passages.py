@@ -27,8 +27,8 @@ _BLOCK = 2048
 class Passages:
     """Slices of documents, in the order of the corpus; every document has at least one.
 
-    Texts are not copied: a passage is ``document.text[start:end]``, after the ``table_header`` that its metadata may
-    have.
+    Texts are not copied: a passage is ``document.text[start:end]``, after the ``context`` and the ``table_header`` that
+    its metadata may have.
 
     Args:
         corpus: Whose documents.
@@ -139,7 +139,12 @@ class Passages:
     @cached_property
     def _headers(self) -> Mapping[int, str]:
         """What is repeated before some passages, by position."""
-        return {number: about["table_header"] for number, about in self.metadata.items() if "table_header" in about}
+        headers: dict[int, str] = {}
+        for number, about in self.metadata.items():
+            if "context" in about or "table_header" in about:
+                context = about.get("context", "")
+                headers[number] = (f"{context}\n" if context else "") + about.get("table_header", "")
+        return headers
 
     def _headed(self, texts: list[str], positions: Sequence[int]) -> list[str]:
         headers = (self._headers.get(position, "") for position in positions)

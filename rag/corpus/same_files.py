@@ -1,9 +1,11 @@
-"""Files that are in an index already, under the id that they have in the folder it was made of."""
+"""Files that are in an index already: under the id that they have in the folder it was made of, wherever they went."""
 
 from __future__ import annotations
 
 import json
 import os
+from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path, PurePath
 from typing import Any
 
@@ -12,7 +14,7 @@ import numpy as np
 from rag.corpus.corpus import Corpus
 from rag.types import Document
 
-__all__ = ["named_as_before"]
+__all__ = ["named_as_before", "with_moved_files"]
 
 _BLOCK = 2048
 
@@ -27,30 +29,78 @@ def named_as_before(given: Corpus, old: Corpus) -> Corpus:
         given: Documents that come.
         old: Those of the index.
     """
-    coming = {key: place for place, id, path in _files(given) if (key := _key(path)) and old.position(id) is None}
+    coming = {(_key(path), part): place for place, id, path, part in _files(given) if old.position(id) is None}
     if not coming:
         return given
     known: dict[int, tuple[str, str]] = {}
-    for place, id, path in _files(old):
+    for place, id, path, part in _files(old):
         if old.alive is not None and not old.alive[place]:
             continue
-        key = _key(path)
-        match = coming.get(key)
+        match = coming.get((_key(path), part))
         if match is None and not Path(path).is_absolute() and not Path(path).exists():
             # Indexed from another working directory: the path as it was given there is the end of this one's.
             ending = os.sep + str(PurePath(*(part for part in PurePath(path).parts if part != "..")))
-            ends = [number for other, number in coming.items() if other.endswith(ending)]
+            ends = [number for (other, piece), number in coming.items() if piece == part and other.endswith(ending)]
             match = ends[0] if len(ends) == 1 else None
         if match is not None:
             known[match] = (id, path)
-    if not known:
-        return given
-    return Corpus.from_documents(
+    return _renamed(given, known) if known else given
+
+
+def with_moved_files(given: Corpus, old: Corpus) -> tuple[Corpus, int]:
+    """All documents there are to be, files that were moved or renamed under the ids they had; and how many moved now.
+
+    A file is another one's successor if it lies where that was found the last time, or if that is gone and has the same
+    text, and only these two have it.
+
+    Args:
+        given: Documents that are to be in the index, all of them.
+        old: Those of the index.
+    """
+    new = [(place, path, part) for place, id, path, part in _files(given) if old.position(id) is None]
+    if not new:
+        return given, 0
+    ids = set(given.ids())
+    gone = {
+        (path, part): (place, id)
+        for place, id, path, part in _files(old)
+        if id not in ids and (old.alive is None or old.alive[place])
+    }
+    if not gone:
+        return given, 0
+    known: dict[int, tuple[str, str]] = {}
+    for place, path, part in new:
+        if before := gone.pop((path, part), None):
+            known[place] = (before[1], path)
+    left = [(place, path) for place, path, _ in new if place not in known]
+    texts = _once(given.texts([place for place, _ in left]))
+    by_text = _once(old.texts([place for place, _ in gone.values()]))
+    before_of = list(gone.values())
+    n_moved = 0
+    for text, number in texts.items():
+        if text in by_text and text.strip():
+            place, path = left[number]
+            known[place] = (before_of[by_text[text]][1], path)
+            n_moved += 1
+    return (_renamed(given, known) if known else given), n_moved
+
+
+def _once(texts: list[str]) -> dict[str, int]:
+    """Places of the texts that are there once."""
+    counts = Counter(texts)
+    return {text: place for place, text in enumerate(texts) if counts[text] == 1}
+
+
+def _renamed(given: Corpus, known: Mapping[int, tuple[str, str]]) -> Corpus:
+    """The documents, some with another id and path."""
+    renamed = Corpus.from_documents(
         document
         if place not in known
         else Document(known[place][0], document.text, {**document.metadata, "path": known[place][1]})
         for place, document in enumerate(given)
     )
+    renamed.remarks = given.remarks
+    return renamed
 
 
 def _key(path: str) -> str:
@@ -58,13 +108,16 @@ def _key(path: str) -> str:
 
 
 def _files(corpus: Corpus) -> Any:
-    """(position, id, path) of documents that are whole files: whose id is the end of their path."""
+    """(position, id, path, part) of documents that are files, or parts of them: what their id has behind a ``#``."""
     for first in range(0, len(corpus), _BLOCK):
         places = np.arange(first, min(first + _BLOCK, len(corpus)))
         texts = corpus.metadata_texts(places)
         if not any('"path"' in text for text in texts):
             continue
         for place, id, text in zip(places.tolist(), corpus.ids(places), texts, strict=True):
-            path = json.loads(text).get("path")
-            if isinstance(path, str) and (path == id or path.endswith(f"/{id}")):
-                yield place, id, path
+            metadata = json.loads(text)
+            path, name, part = metadata.get("path"), id, ""
+            if "format" in metadata:
+                name, _, part = id.partition("#")
+            if isinstance(path, str) and ("format" in metadata or path == name or path.endswith(f"/{name}")):
+                yield place, id, path, part

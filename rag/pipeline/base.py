@@ -51,9 +51,9 @@ class PipelineBase(Component):
         """Names of the retriever and the stages, in order, as in ledgers and traces."""
         return [step.name for step, _ in self.steps]
 
-    def tokenizer(self) -> Tokenizer | None:
-        """The chunker's tokenizer: that of the first embedder in the tree that has one."""
-        if not self.chunker.needs_tokenizer:
+    def tokenizer(self, corpus: Corpus) -> Tokenizer | None:
+        """What the chunker counts tokens of these documents with: that of the first embedder that has any."""
+        if not self.chunker.uses_tokenizer(corpus):
             return None
         embedder = next((part for _, part in self.spec.walk() if isinstance(part, Embedder) and part.has_tokens), None)
         return embedder.tokenizer() if embedder else None

@@ -34,9 +34,11 @@ class Changes:
         deleted: Number of documents removed.
         unknown: Ids to delete that were not indexed.
         compacted: Whether everything was rewritten without deleted documents.
-        stale: Components fitted on documents too different from the current ones, in words; empty for none.
-        remarks: What was left out of the given documents and of the index; oddities of the documents, or of the filter
-            that selected them.
+        stale: What of the pipeline was fitted on documents too different from those it has now, in words; empty for
+            nothing.
+        moved: Files that were found elsewhere, with the same text: they keep their id.
+        remarks: What was left out of the documents given, and of the index; what is odd about the documents, or about
+            the filter that chose them.
     """
 
     added: int = 0
@@ -46,6 +48,7 @@ class Changes:
     unknown: tuple[str, ...] = ()
     compacted: bool = False
     stale: str = ""
+    moved: int = 0
     remarks: tuple[Remark, ...] = ()
 
 

@@ -51,7 +51,7 @@ def fit_steps(
         if pipeline.sorted_by is not None:
             corpus = corpus.sorted_by(pipeline.sorted_by)
     with ledger.stage("chunker"):
-        passages = pipeline.chunker.chunk(corpus, pipeline.tokenizer())
+        passages = pipeline.chunker.chunk(corpus, pipeline.tokenizer(corpus))
     context = FitContext(corpus, passages, training, ledger, progress, seed, store, first=pipeline.retriever)
     with ledger.stage("shared"):
         pipeline.prepare(context)

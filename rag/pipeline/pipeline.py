@@ -12,8 +12,8 @@ from rag.arguments import refuses_unknown
 from rag.component import Component, Parameter, check_parts
 from rag.component.inheritance import completed
 from rag.config import build_component, dump, load_component
+from rag.corpus.chunkers.auto import AutoChunker
 from rag.corpus.chunkers.base import Chunker
-from rag.corpus.chunkers.none import NoChunker
 from rag.corpus.readers import read_corpus
 from rag.costs import Ledger
 from rag.embedders.base import Embedder
@@ -39,7 +39,8 @@ class Pipeline(SearchablePipeline, UpdatablePipeline):
     """Documents are split by the chunker, retrieved by the retriever and processed by the stages, in order.
 
     Args:
-        chunker: Splits documents into passages. Results are always documents, each with its best passage.
+        chunker: Cuts documents into passages. Whatever it does, results are documents, each with its best passage. By
+            default those read from files such as PDF and HTML are cut as Markdown, and rows of tables are not.
         retriever: Finds candidates.
         stages: Rerank or filter candidates, one after another.
         sorted_by: A metadata field with one number per document. Documents are stored in its order, so that a filter on
@@ -58,7 +59,7 @@ class Pipeline(SearchablePipeline, UpdatablePipeline):
         self,
         *,
         retriever: Retriever,
-        chunker: Chunker = NoChunker(),  # noqa: B008 - a default component is cloned for each instance
+        chunker: Chunker = AutoChunker(),  # noqa: B008 - a default component is cloned for each instance
         stages: Sequence[Stage] = (),
         sorted_by: str | None = None,
     ) -> None:

@@ -19,7 +19,7 @@ from rag.candidates import Ints
 from rag.conditions import Condition
 from rag.corpus.passages import Passages
 from rag.corpus.readers import read_corpus
-from rag.corpus.same_files import named_as_before
+from rag.corpus.same_files import named_as_before, with_moved_files
 from rag.costs import Ledger
 from rag.errors import ConfigError
 from rag.fitting import UpdateContext
@@ -88,11 +88,12 @@ def sync(
 ) -> Changes:
     """See :meth:`rag.Pipeline.sync`."""
     corpus = pipeline.corpus
-    parse_limit(max_deletes, corpus.n_alive)  # report a mistake before the documents are read
-    plan, changes, existing = plan_additions(corpus, read_corpus(documents, drop_fields=drop_fields))
-    gone = np.setdiff1d(np.arange(len(corpus)) if corpus.alive is None else np.flatnonzero(corpus.alive), existing)
+    parse_limit(max_deletes, corpus.n_alive)  # a wrong one is said before the documents are read
+    given, n_moved = with_moved_files(read_corpus(documents, drop_fields=drop_fields), corpus)
+    plan, changes, known = plan_additions(corpus, given)
+    gone = np.setdiff1d(np.arange(len(corpus)) if corpus.alive is None else np.flatnonzero(corpus.alive), known)
     plan.dead += gone.tolist()
-    changes = replace(changes, deleted=len(gone))
+    changes = replace(changes, deleted=len(gone), moved=n_moved, updated=changes.updated - n_moved)
     if dry_run:
         noticed = plan.given.remarks if plan.given is not None else ()
         return replace(changes, remarks=(*noticed, *check_plan(corpus, plan)))
@@ -172,7 +173,7 @@ def _chunked(pipeline: PipelineBase, plan: Plan) -> Passages | None:
     if plan.given is None or not plan.append:
         return None
     rows = plan.given if len(plan.append) == len(plan.given) else plan.given.rows(np.array(plan.append))
-    return pipeline.chunker.chunk(rows, pipeline.tokenizer())
+    return pipeline.chunker.chunk(rows, pipeline.tokenizer(rows))
 
 
 def _new_table(old: Passages, plan: Plan, new: Passages | None, compact_at: float) -> tuple[Passages, Ints, bool]:

@@ -17,6 +17,7 @@ from rag.testing.candidates import check_candidates
 from rag.testing.chunker import ChunkerConformance
 from rag.testing.component import ComponentConformance
 from rag.testing.embedder import EmbedderConformance
+from rag.testing.reader import ReaderConformance
 from rag.testing.retriever import RetrieverConformance
 from rag.testing.stage import StageConformance
 
@@ -24,6 +25,7 @@ __all__ = [
     "ChunkerConformance",
     "ComponentConformance",
     "EmbedderConformance",
+    "ReaderConformance",
     "RetrieverConformance",
     "StageConformance",
     "check_candidates",

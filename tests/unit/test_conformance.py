@@ -7,6 +7,7 @@ import functools
 import inspect
 import sys
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,8 +18,10 @@ from rag import (
     LSA,
     MUVERA,
     Adapted,
+    AutoChunker,
     Candidates,
     Conformal,
+    Corpus,
     CosineAdapter,
     GapFilter,
     IdentityQuery,
@@ -178,7 +181,18 @@ class TestSentenceChunkerOfTokens(ChunkerConformance):
 
 class TestMarkdownChunker(ChunkerConformance):
     def make(self):
-        return MarkdownChunker(size=30, unit="characters")
+        return MarkdownChunker(size=30, unit="characters", context="headings")
+
+
+class TestAutoChunker(ChunkerConformance):
+    def make(self):
+        return AutoChunker(size=16)
+
+    def corpus(self):
+        return Corpus.from_documents(
+            replace(document, metadata={**document.metadata, "format": "markdown"} if number % 2 else document.metadata)
+            for number, document in enumerate(super().corpus())
+        )
 
 
 class TestLSA(EmbedderConformance):

@@ -29,8 +29,8 @@ __all__ = ["Delimiter", "Rows", "Table", "cell_of"]
 Rows = Iterator[tuple[str, Mapping[str, Any]]]
 Delimiter = Annotated[str, Field(min_length=1, max_length=3)] | None
 
-_NO_COLUMNS = {"path", "separator", "empty", "columns", "delimiter", "encoding", "on_error"}
-"""Arguments of tables that do not name columns."""
+_NO_COLUMNS = {"path", "separator", "empty", "columns", "delimiter", "encoding", "on_error", "unit"}
+"""Arguments of tables that are no names of columns."""
 
 
 class Table(Component):
@@ -42,8 +42,8 @@ class Table(Component):
     delimiter: str | None
     encoding: str
 
-    def _reading(self, on_error: OnError = "stop") -> Reading:
-        """The settings for reading the file."""
+    def _reading(self, on_error: OnError = "report") -> Reading:
+        """How the file is read."""
         try:
             return Reading(self.delimiter, self.encoding, self.columns, on_error)
         except ConfigError as error:

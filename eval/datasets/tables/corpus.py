@@ -12,6 +12,7 @@ from rag.corpus.readers import ID_FIELDS, TABLES, TEXT_FIELDS, corpus_of, docume
 from rag.corpus.readers.reading import OnError
 from rag.errors import ConfigError
 from rag.eval.datasets.tables.base import Delimiter, Rows, Table
+from rag.formats.units import Unit
 from rag.remarks import Remarks
 
 __all__ = ["CorpusTable"]
@@ -25,11 +26,13 @@ class CorpusTable(Table):
             or a list of files (see :mod:`rag.corpus.readers`); relative to the dataset file.
         id: Column with the id; by default ``_id``, ``id``, ``doc_id`` or ``docid``.
         text: Column with the text; by default ``text``, ``contents``, ``content`` or ``body``.
-        title: Column with the title, which is put before the text; by default ``title``, if it exists.
-        columns: Names of the columns of a CSV or TSV file without a header line.
-        delimiter: Separator of the columns of a CSV file, such as ``;`` or ``tab``; by default a comma, in TSV a tab.
-        encoding: Encoding of a text file, by Python's name.
-        on_error: Action at a row or file that cannot be read: ``stop``, or ``skip`` it and count it.
+        title: Column with the title, which is put before the text; by default ``title``, where there is one.
+        columns: Names of the columns of a CSV or TSV file whose first line is a document already.
+        delimiter: Between the columns of a CSV file, such as ``;`` or ``tab``; by default a comma, in TSV a tab.
+        encoding: Of a text file, one of Python's names.
+        on_error: At a row or file that cannot be read: ``stop``, or ``skip`` it and count it; ``report`` stops at a row
+            and goes past a file that is one of several documents.
+        unit: What is one document of PDF, HTML and other files: a ``file``, a ``section`` of it, or a ``page``.
     """
 
     type = "corpus"
@@ -44,7 +47,8 @@ class CorpusTable(Table):
         columns: Sequence[str] | None = None,
         delimiter: Delimiter = None,
         encoding: str = "utf-8",
-        on_error: OnError = "stop",
+        on_error: OnError = "report",
+        unit: Unit = "file",
     ) -> None:
         self.path = path
         self.id = id
@@ -54,6 +58,7 @@ class CorpusTable(Table):
         self.delimiter = delimiter
         self.encoding = encoding
         self.on_error = on_error
+        self.unit = unit
 
     def read(self, folder: Path, remarks: Remarks) -> Corpus:
         """Read the documents; paths are relative to ``folder``. Remarks are added to ``remarks``."""
@@ -101,4 +106,5 @@ class CorpusTable(Table):
             encoding=self.encoding,
             columns=self.columns,
             on_error=self.on_error,
+            unit=self.unit,
         )

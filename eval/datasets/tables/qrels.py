@@ -6,9 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from rag.corpus.readers import row_id
+from rag.corpus.readers.reading import OnError
 from rag.errors import ConfigError, DataError
 from rag.eval.datasets.qrels import Judgments, read_qrels
 from rag.eval.datasets.tables.base import Delimiter, Table, cell_of
+from rag.remarks import Remarks
 
 __all__ = ["QrelsTable"]
 
@@ -20,12 +22,13 @@ class QrelsTable(Table):
         path: A file with BEIR's three columns (query, document, grade) or TREC's four, or any table whose columns are
             named below; relative to the dataset file. A mapping gives a file for each split.
         query: Column with the query's id.
-        document: Column with the document's id. An empty cell says that nothing answers the query.
-        grade: Column with the grade, a whole number, relevant if above 0. Without it every listed pair has grade 1.
-        split: Column with the name of the split. Without it all are ``test``, or in the splits of the queries.
-        columns: Names of the columns of a CSV or TSV file without a header line.
-        delimiter: Separator of the columns of a CSV file, such as ``;`` or ``tab``; by default a comma, in TSV a tab.
-        encoding: Encoding of a text file, by Python's name.
+        document: Column with the document's id. Where it is empty, nothing answers the query.
+        grade: Column with the grade, a whole number, relevant when above 0. Without it every pair listed has grade 1.
+        split: Column with the name of the split. Without it all are ``test``, or what the queries say.
+        columns: Names of the columns of a CSV or TSV file whose first line is a judgment already.
+        delimiter: Between the columns of a CSV file, such as ``;`` or ``tab``; by default a comma, in TSV a tab.
+        encoding: Of a text file, one of Python's names.
+        on_error: At a row that cannot be read: ``stop``, or ``skip`` it and count it; ``report`` stops.
     """
 
     type = "qrels"
@@ -41,6 +44,7 @@ class QrelsTable(Table):
         columns: Sequence[str] | None = None,
         delimiter: Delimiter = None,
         encoding: str = "utf-8",
+        on_error: OnError = "report",
     ) -> None:
         if (query is None) != (document is None):
             raise ConfigError("name both columns, 'query' and 'document', or neither", parameter="query")
@@ -57,34 +61,46 @@ class QrelsTable(Table):
         self.columns = columns
         self.delimiter = delimiter
         self.encoding = encoding
+        self.on_error = on_error
 
-    def read(self, folder: Path) -> dict[str | None, Judgments]:
-        """Read judgments by split; the key None holds those without a split. Paths are relative to ``folder``."""
+    def read(self, folder: Path, remarks: Remarks) -> dict[str | None, Judgments]:
+        """Judgments by split; None is the key of those without one. Paths are relative to ``folder``; what is skipped
+        goes into ``remarks``.
+        """
         if isinstance(self.path, str):
-            return self._read(folder / Path(self.path).expanduser(), None)
+            return self._read(folder / Path(self.path).expanduser(), None, remarks)
         by_split: dict[str | None, Judgments] = {}
         for split, path in self.path.items():
             try:
-                by_split |= self._read(folder / Path(path).expanduser(), split)
+                by_split |= self._read(folder / Path(path).expanduser(), split, remarks)
             except ConfigError as error:
                 parameter = f"path.{split}" if error.parameter == "path" else error.parameter
                 raise ConfigError(error.mistakes[0].message, parameter=parameter) from None
         return by_split
 
-    def _read(self, path: Path, split: str | None) -> dict[str | None, Judgments]:
+    def _read(self, path: Path, split: str | None, remarks: Remarks) -> dict[str | None, Judgments]:
+        reading = self._reading(self.on_error)
         if self.query is None or self.document is None:
             if not path.is_file():
                 raise ConfigError(f"there is no file '{path}'", parameter="path")
-            return {split: read_qrels(path)}
+            judged = read_qrels(path, reading)
+            remarks.extend(reading.finish())
+            return {split: judged}
         by_split: dict[str | None, Judgments] = {}
-        for location, row in self._rows(path):
-            bare = self.document in row and row[self.document] in (None, "")
-            document = "" if bare else row_id(row, self.document, location)
-            grade = None if self.grade is None else row.get(self.grade)
-            if self.grade is not None and grade is None and not bare:
-                raise DataError(f"{location}: the grade '{self.grade}' is empty")
-            name = split if self.split is None else cell_of(row, self.split, location, "split")
-            by_split.setdefault(name, Judgments()).add(
-                row_id(row, self.query, location), document, None if bare and grade in (None, "") else grade, location
-            )
+        for where, row in self._rows(path, reading=reading):
+            try:
+                bare = self.document in row and row[self.document] in (None, "")
+                document = "" if bare else row_id(row, self.document, where)
+                grade = None if self.grade is None else row.get(self.grade)
+                if self.grade is not None and grade is None and not bare:
+                    raise DataError(f"{where}: the grade '{self.grade}' is empty")
+                name = split if self.split is None else cell_of(row, self.split, where, "split")
+                judged = by_split.setdefault(name, Judgments())
+                given = None if bare and grade in (None, "") else grade
+                judged.add(row_id(row, self.query, where), document, given, where)
+            except DataError as error:
+                reading.fail(error)
+            else:
+                reading.n_read += 1
+        remarks.extend(reading.finish())
         return by_split

@@ -10,11 +10,13 @@ from pathlib import Path
 from typing import Any, Literal
 
 from rag.corpus.readers import TABLES, format_of, iter_rows, row_id
+from rag.corpus.readers.reading import OnError
 from rag.errors import ConfigError, DataError
 from rag.eval.datasets.qrels import grade_of
 from rag.eval.datasets.queries import query_of
 from rag.eval.datasets.tables.base import Delimiter, Table, cell_of
 from rag.eval.datasets.topics import read_topics
+from rag.remarks import Remarks
 from rag.types import Query
 
 __all__ = ["QueriesTable"]
@@ -38,9 +40,10 @@ class QueriesTable(Table):
             so that nothing should be found.
         answer: Column with the reference answer, or a list of acceptable answers, for pipelines that write answers.
         split: Column with the name of the split. Without it all are ``test``.
-        columns: Names of the columns of a CSV or TSV file without a header line.
-        delimiter: Separator of the columns of a CSV file, such as ``;`` or ``tab``; by default a comma, in TSV a tab.
-        encoding: Encoding of a text file, by Python's name.
+        columns: Names of the columns of a CSV or TSV file whose first line is a question already.
+        delimiter: Between the columns of a CSV file, such as ``;`` or ``tab``; by default a comma, in TSV a tab.
+        encoding: Of a text file, one of Python's names.
+        on_error: At a row that cannot be read: ``stop``, or ``skip`` it and count it; ``report`` stops.
     """
 
     type = "queries"
@@ -59,6 +62,7 @@ class QueriesTable(Table):
         columns: Sequence[str] | None = None,
         delimiter: Delimiter = None,
         encoding: str = "utf-8",
+        on_error: OnError = "report",
     ) -> None:
         if separator is not None and relevant is None:
             raise ConfigError("applies to the cells of 'relevant', which is not set", parameter="separator")
@@ -77,14 +81,16 @@ class QueriesTable(Table):
         self.columns = columns
         self.delimiter = delimiter
         self.encoding = encoding
+        self.on_error = on_error
 
-    def read(self, folder: Path) -> list[tuple[str, Query, str, dict[str, int]]]:
-        """Read (location, query, split, grade by document) of every question; paths are relative to ``folder``. A
-        question that nothing answers has the empty id with grade 0.
+    def read(self, folder: Path, remarks: Remarks) -> list[tuple[str, Query, str, dict[str, int]]]:
+        """(where, query, split, grade by document) of every question; paths are relative to ``folder``. A question that
+        nothing answers has the empty id with grade 0. What is skipped goes into ``remarks``.
         """
+        reading = self._reading(self.on_error)
         path = folder / Path(self.path).expanduser()
         topics = format_of(path) not in TABLES
-        rows = self._rows(path, read_topics if topics else iter_rows)
+        rows = self._rows(path, read_topics if topics else iter_rows, reading)
         at, first = next(rows)
         id = self.id or next((name for name in ("_id", "id", "query_id", "qid") if name in first), None)
         usual = ("text", "question", "query", *(["title"] if topics else []))
@@ -95,30 +101,36 @@ class QueriesTable(Table):
                 parameter="text",
             )
         used = {id, text, self.relevant, self.answer, self.split, "metadata", "turns"}
-        by_id: dict[str, tuple[str, Query, str, dict[str, int]]] = {}
-        for row_number, (location, row) in enumerate(chain([(at, first)], rows), 1):
-            name = str(row_number) if id is None else row_id(row, id, location)
-            others = [str(column) for column in row if column not in used]
-            query = query_of(row, name, location, text=text, others=others)
-            if self.answer is not None:
-                query = replace(query, metadata={**query.metadata, **_answers(row.get(self.answer), location)})
-            split = "test" if self.split is None else cell_of(row, self.split, location, "split")
-            grades = {} if self.relevant is None else self._grades(row, location)
-            if name in by_id:
-                _, earlier, in_split, judged = by_id[name]
-                if self.relevant is None or (earlier.text, in_split) != (query.text, split):
-                    raise DataError(f"{location}: two queries have the id '{name}'")
-                for document, grade in grades.items():
-                    if judged.setdefault(document, grade) != grade:
-                        raise DataError(
-                            f"{location}: document '{document}' is judged {grade} for query '{name}', before "
-                            f"{judged[document]}"
-                        )
-                if len(judged) > 1:
-                    judged.pop("", None)
+        found: dict[str, tuple[str, Query, str, dict[str, int]]] = {}
+        for number, (where, row) in enumerate(chain([(at, first)], rows), 1):
+            try:
+                name = str(number) if id is None else row_id(row, id, where)
+                others = [str(one) for one in row if one not in used]
+                query = query_of(row, name, where, text=text, others=others)
+                if self.answer is not None:
+                    query = replace(query, metadata={**query.metadata, **_answers(row.get(self.answer), where)})
+                split = "test" if self.split is None else cell_of(row, self.split, where, "split")
+                grades = {} if self.relevant is None else self._grades(row, where)
+                if name in found:
+                    _, earlier, in_split, judged = found[name]
+                    if self.relevant is None or (earlier.text, in_split) != (query.text, split):
+                        raise DataError(f"{where}: two queries have the id '{name}'")
+                    for document, grade in grades.items():
+                        if judged.setdefault(document, grade) != grade:
+                            raise DataError(
+                                f"{where}: document '{document}' is judged {grade} for query '{name}', before "
+                                f"{judged[document]}"
+                            )
+                    if len(judged) > 1:
+                        judged.pop("", None)
+                else:
+                    found[name] = (where, query, split, grades)
+            except DataError as error:
+                reading.fail(error)
             else:
-                by_id[name] = (location, query, split, grades)
-        return list(by_id.values())
+                reading.n_read += 1
+        remarks.extend(reading.finish())
+        return list(found.values())
 
     def _grades(self, row: Mapping[str, Any], location: str) -> dict[str, int]:
         value = row.get(self.relevant or "")

@@ -35,11 +35,12 @@ from rag._lazy import lazy_attributes
 if TYPE_CHECKING:
     from rag.corpus.readers.delimited import DELIMITED, header_of, other_separator
     from rag.corpus.readers.documents import ID_FIELDS, TEXT_FIELDS, documents_of
-    from rag.corpus.readers.lines import format_of, iter_lines, read_text
+    from rag.corpus.readers.lines import iter_lines, read_text
     from rag.corpus.readers.objects import iter_jsonl
     from rag.corpus.readers.reading import OnError, Reading
     from rag.corpus.readers.rows import TABLES, iter_rows, lifted, row_id
     from rag.corpus.readers.sources import corpus_of, read_corpus, read_documents
+    from rag.formats.base import format_of
 
 __all__ = [
     "DELIMITED",
@@ -72,7 +73,7 @@ __getattr__, __dir__ = lazy_attributes(
         "ID_FIELDS": "rag.corpus.readers.documents",
         "TEXT_FIELDS": "rag.corpus.readers.documents",
         "documents_of": "rag.corpus.readers.documents",
-        "format_of": "rag.corpus.readers.lines",
+        "format_of": "rag.formats.base",
         "iter_lines": "rag.corpus.readers.lines",
         "read_text": "rag.corpus.readers.lines",
         "iter_jsonl": "rag.corpus.readers.objects",

@@ -42,7 +42,7 @@ def documents_of(
         reading.where = where
         try:
             columns = columns or _columns(row, wanted, where)
-            document = _document(row, columns, where)
+            document = _document(row, columns, where, reading)
         except DataError as error:
             reading.fail(error)
         else:
@@ -68,7 +68,7 @@ def _column(row: Mapping[str, Any], wanted: str | None, usual: tuple[str, ...], 
     raise DataError(f"{where}: no {role} field '{tried}' (--{role}-field names another); it has: {has}")
 
 
-def _document(row: Mapping[str, Any], columns: Fields, where: str) -> Document:
+def _document(row: Mapping[str, Any], columns: Fields, where: str, reading: Reading) -> Document:
     id_column, text_column, title_column = str(columns.id), str(columns.text), columns.title
     id = row_id(row, id_column, where)
     text = row.get(text_column)
@@ -86,11 +86,16 @@ def _document(row: Mapping[str, Any], columns: Fields, where: str) -> Document:
             raise DataError(f"{where}: '{text_column}' {got}{hint}")
         text = ""
     metadata = {k: v for k, v in row.items() if k not in (id_column, text_column, "metadata") and v not in (None, "")}
-    metadata |= _own_metadata(row.get("metadata")) if "metadata" not in (id_column, text_column) else {}
+    own = _own_metadata(row.get("metadata")) if "metadata" not in (id_column, text_column) else {}
+    for name in own.keys() & metadata.keys():
+        if own[name] != metadata[name]:
+            reading.hide(name, where)
+    metadata |= own
     if title_column is not None and title_column in metadata:
         metadata["title"] = metadata.pop(title_column)
     title = metadata.get("title")
-    if isinstance(title, str) and title:
+    converted = "format" in metadata and "path" in metadata  # by `rag convert`: the text is as its reader wrote it
+    if isinstance(title, str) and title and not converted:
         text = f"{title}\n{text}" if text else title
     return Document(id, text, metadata)
 

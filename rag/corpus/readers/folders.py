@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from rag.corpus.readers.lines import format_of
+from rag.corpus.readers.converting import is_document
 from rag.corpus.readers.reading import Reading
 from rag.corpus.readers.rows import TABLES
-from rag.errors import DataError
+from rag.errors import DataError, system_message
+from rag.formats.base import format_of
+from rag.formats.registry import is_code
 
-__all__ = ["TEXT_SUFFIXES", "files_of"]
-
-TEXT_SUFFIXES = {".txt", ".md", ".markdown", ".rst"}
-"""Suffixes of files that are a document each."""
+__all__ = ["files_of"]
 
 _CORPUS = tuple(f"corpus.jsonl{packed}" for packed in ("", ".gz", ".bz2"))
 _BESIDE_A_CORPUS = {"queries.jsonl", "dataset.json"}
@@ -33,23 +33,19 @@ def files_of(folder: Path, reading: Reading) -> list[Path]:
     """The files of a folder that hold documents, in order; hidden ones never do. Of files that are not read there is a
     remark.
 
-    ``corpus.jsonl`` where there is one; else all texts; else, where the only texts tell about tables (``README.md``),
-    the tables, which are parts of one: of a dataset in splits, those of ``corpus`` or ``train``.
+    ``corpus.jsonl`` where there is one; else all documents that some reader reads, source code only where there is
+    nothing else; else, where the only texts tell about tables (``README.md``), the tables, which are parts of one: of a
+    dataset in splits, those of ``corpus`` or ``train``. Links that lead out of the folder are not followed.
 
     Raises:
         DataError: Nothing there can be read, or it is not clear what should be.
     """
     folder = _snapshot(folder)
-    files = [path for path in sorted(folder.rglob("*")) if not _is_hidden(path.relative_to(folder))]
-    for path in files:
-        if path.is_symlink() and not path.exists() and _is_readable(path):
-            reading.fail(DataError(f"{path}: is a link to nothing: is the download complete?"), unit="files")
-    files = [path for path in files if path.is_file()]
+    files = _files_below(folder, reading)
     chosen = _chosen(folder, files)
     if not chosen:
         has = f"; it has {_by_suffix(files)}" if files else ""
-        suffixes = ", ".join(sorted(TEXT_SUFFIXES))
-        raise DataError(f"{folder}: the folder has neither a corpus.jsonl nor any {suffixes} file, nor a table{has}")
+        raise DataError(f"{folder}: the folder has neither a corpus.jsonl nor any document, nor a table{has}")
     read = set(chosen)
     if left := [path for path in files if path not in read and not _belongs_to_corpus(path, chosen)]:
         names = [path.relative_to(folder).as_posix() for path in left]
@@ -58,6 +54,44 @@ def files_of(folder: Path, reading: Reading) -> list[Path]:
         message = f"{folder}: {len(left)} of {n} files were not read: {_by_suffix(left)} (read were: {formats})"
         reading.remarks.add("files_not_read", message, count=len(left), total=n, examples=names)
     return chosen
+
+
+def _files_below(folder: Path, reading: Reading) -> list[Path]:
+    """All files that are not hidden, in order. Links that lead out, or to folders, are counted and not followed."""
+
+    def refuse(error: OSError) -> None:
+        where = error.filename or folder
+        reading.fail(DataError(f"{where}: cannot be read: {system_message(error)}"), unit="documents")
+
+    files: list[Path] = []
+    links: list[Path] = []
+    others: list[Path] = []
+    root = folder.resolve()
+    root = root.parent.parent if root.parent.name == "snapshots" else root  # there all files are links to `blobs`
+    for base, folders, names in os.walk(folder, onerror=refuse):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        links += [path for name in folders if (path := Path(base, name)).is_symlink()]
+        for path in (Path(base, name) for name in names if not name.startswith(".")):
+            if path.is_symlink() and not path.exists():
+                if _is_readable(path):
+                    error = DataError(f"{path}: is a link to nothing: is the download complete?")
+                    reading.fail(error, unit="documents" if is_document(path.name) else "files")
+            elif path.is_symlink() and not path.resolve().is_relative_to(root):
+                links.append(path)
+            elif path.is_file():
+                files.append(path)
+            else:
+                others.append(path)
+    if others:
+        names = sorted(path.relative_to(folder).as_posix() for path in others)
+        message = f"{folder}: {len(names)} pipes, sockets or devices were not read: {', '.join(names[:3])}"
+        reading.remarks.add("files_not_regular", message, count=len(names), examples=names)
+    if links:
+        names = sorted(path.relative_to(folder).as_posix() for path in links)
+        message = f"{folder}: {len(names)} links lead out of the folder, or to folders, and were not followed: "
+        message += ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
+        reading.remarks.add("links_not_followed", message, count=len(names), examples=names)
+    return sorted(files)
 
 
 def _snapshot(folder: Path) -> Path:
@@ -72,7 +106,8 @@ def _chosen(folder: Path, files: Sequence[Path]) -> list[Path]:
     for name in _CORPUS:
         if folder / name in files:
             return [folder / name]
-    texts = [path for path in files if format_of(path) in TEXT_SUFFIXES]
+    texts = [path for path in files if is_document(path.name)]
+    texts = [path for path in texts if not is_code(format_of(path))] or texts
     tables = [path for path in files if format_of(path) in TABLES and path.name not in _ABOUT_A_DATASET]
     if not tables or any(path.stem.lower() not in _ABOUT for path in texts):
         return texts
@@ -114,12 +149,7 @@ def _by_suffix(files: Iterable[Path]) -> str:
 
 
 def _is_readable(path: Path) -> bool:
-    return format_of(path) in TEXT_SUFFIXES or format_of(path) in TABLES
-
-
-def _is_hidden(path: Path) -> bool:
-    """By its name, as what lies under ``.git`` is."""
-    return any(part.startswith(".") for part in path.parts)
+    return is_document(path.name) or format_of(path) in TABLES
 
 
 def _belongs_to_corpus(path: Path, chosen: Sequence[Path]) -> bool:

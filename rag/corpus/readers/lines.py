@@ -11,6 +11,7 @@ from typing import BinaryIO, cast
 
 from rag.corpus.readers.reading import Reading
 from rag.errors import DataError, system_message
+from rag.formats.base import format_of
 
 __all__ = ["format_of", "iter_lines", "open_binary", "read_text"]
 
@@ -18,13 +19,6 @@ _PACKED = (".gz", ".bz2")
 _MARK = b"\xef\xbb\xbf"
 _WIDE = ("utf-16", "utf-32")
 """Encodings in which the byte of a line end may be half of another character."""
-
-
-def format_of(path: str | Path) -> str:
-    """Suffix that says what is in a file, in lower case: ``.csv`` of ``a.CSV`` and of ``a.csv.gz``."""
-    path = Path(path)
-    suffix = path.suffix.lower()
-    return Path(path.stem).suffix.lower() if suffix in _PACKED else suffix
 
 
 @contextmanager

@@ -4,19 +4,27 @@ from __future__ import annotations
 
 import codecs
 import logging
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Literal, get_args
+from typing import TYPE_CHECKING, Literal, get_args
 
 from rag.errors import ConfigError, DataError, did_you_mean
+from rag.formats.base import NOTICES, format_of
+from rag.formats.units import Unit
 from rag.remarks import MAX_EXAMPLES, Remarks
+
+if TYPE_CHECKING:
+    from rag.store.store import Store
 
 __all__ = ["OnError", "Reading"]
 
 logger = logging.getLogger("rag.corpus")
 
-OnError = Literal["stop", "skip"]
-"""At a row or file that cannot be read: ``stop`` with an error, or ``skip`` and count it."""
+OnError = Literal["report", "stop", "skip"]
+"""At what cannot be read. ``report``: a row ends with an error; a document, which is a file of its own, is left out and
+counted, and the command goes on to its end and exit code 1. ``stop``: either ends with an error. ``skip``: either is
+left out and counted."""
 
 _SEPARATORS = {"tab": "\t", "\\t": "\t"}
 """What a shell or a YAML file may call a character that is hard to type."""
@@ -31,7 +39,9 @@ class Reading:
             tab.
         encoding: Encoding of text files, one of Python's names. A byte order mark is dropped whatever it is.
         columns: Names of the columns of a CSV or TSV file whose first line is a row already.
-        on_error: ``stop`` raises at the first row or file that cannot be read; ``skip`` goes past it and counts it.
+        on_error: What happens at a row or file that cannot be read: see :data:`OnError`.
+        unit: What is one document of a file that holds texts: see :data:`rag.formats.units.Unit`.
+        store: Where conversions of files are kept and found.
         remarks: Where :meth:`finish` and the readers put what was left out.
 
     Raises:
@@ -41,7 +51,9 @@ class Reading:
     separator: str | None = None
     encoding: str = "utf-8"
     columns: Sequence[str] | None = None
-    on_error: OnError = "stop"
+    on_error: OnError = "report"
+    unit: Unit = "file"
+    store: Store | None = None
     remarks: Remarks = field(default_factory=Remarks)
     where: str = ""
     """Origin of the document that was read last, as ``file:line``."""
@@ -49,8 +61,16 @@ class Reading:
     """Documents read so far."""
     n_blank: int = 0
     """Rows so far in which every cell is empty."""
+    n_converted: int = 0
+    """Files so far that readers have made documents of, or had before."""
+    n_kept: int = 0
+    """Files so far whose documents were taken from the store."""
 
     def __post_init__(self) -> None:
+        self._counts: dict[str, tuple[int, list[str]]] = {}
+        self._hidden: dict[str, tuple[int, list[str]]] = {}
+        self.given_encoding = None if self.encoding == "utf-8" else self.encoding
+        """The encoding of texts where the user has named one; None leaves it to readers."""
         self._skipped: dict[str, list[str]] = {"rows": [], "files": []}
         self._n_skipped = {"rows": 0, "files": 0}
         if self.separator is not None:
@@ -67,15 +87,40 @@ class Reading:
         # The mark is dropped anyway; this codec would drop one at the start of every line.
         self.encoding = "utf-8" if known.name == "utf-8-sig" else known.name
         if self.on_error not in get_args(OnError):
-            raise ConfigError(f"must be 'stop' or 'skip', got {self.on_error!r}", parameter="on_error")
+            raise ConfigError(f"must be 'report', 'stop' or 'skip', got {self.on_error!r}", parameter="on_error")
+        if self.unit not in get_args(Unit):
+            raise ConfigError(f"must be 'file', 'section' or 'page', got {self.unit!r}", parameter="unit")
 
-    def fail(self, error: DataError, *, unit: Literal["rows", "files"] = "rows") -> None:
-        """Raise the error, or count the row or file that it is about and let reading go on."""
-        if self.on_error == "stop":
+    def fail(self, error: DataError, *, unit: Literal["rows", "files", "documents"] = "rows") -> None:
+        """Raise the error, or count the row or file that it is about and let reading go on.
+
+        Args:
+            error: What is wrong.
+            unit: What with: a row, a file of rows, or a file that is one of many documents.
+        """
+        if self.on_error == "stop" or (self.on_error == "report" and unit != "documents"):
             raise error
+        unit = "files" if unit == "documents" else unit
         self._n_skipped[unit] += 1
         if len(self._skipped[unit]) < MAX_EXAMPLES:
             self._skipped[unit].append(str(error))
+
+    def count(self, code: str, n: int, where: str) -> None:
+        """Count what a reader could not read of a file: see :data:`rag.formats.base.NOTICES`."""
+        total, examples = self._counts.setdefault(code, (0, []))
+        self._counts[code] = (total + n, examples if len(examples) >= MAX_EXAMPLES else [*examples, where])
+
+    def hide(self, column: str, where: str) -> None:
+        """Count a column whose value gives way to that of a field of the same name under ``metadata``."""
+        n, examples = self._hidden.setdefault(column, (0, []))
+        self._hidden[column] = (n + 1, examples if len(examples) >= MAX_EXAMPLES else [*examples, where])
+
+    def left_out(self, path: str, names: Sequence[str], n_all: int) -> None:
+        """Remark on files in an archive or folder that no reader reads."""
+        by_suffix = Counter(format_of(name) or "without suffix" for name in names)
+        kinds = ", ".join(f"{count} {suffix}" for suffix, count in by_suffix.most_common())
+        message = f"{path}: {len(names)} of {n_all} files were not read: {kinds}"
+        self.remarks.add("files_not_read", message, count=len(names), total=n_all, examples=names)
 
     @property
     def n_skipped(self) -> int:
@@ -91,6 +136,13 @@ class Reading:
                 message = f"{n}{of} {unit} could not be read{partly} and were skipped: "
                 message += "; ".join(examples) + ("; ..." if n > len(examples) else "")
                 self.remarks.add(f"{unit}_skipped", message, count=n, total=total, examples=examples)
+        for code, (n, examples) in self._counts.items():
+            such = f" (in {', '.join(examples[:3])}{', ...' if len(examples) > 3 else ''})"
+            self.remarks.add(code, f"{n} {NOTICES.get(code, code)}{such}", count=n, examples=examples)
+        for column, (n, examples) in self._hidden.items():
+            message = f"in {n} rows the column '{column}' gave way to a field of that name under 'metadata'"
+            message += f" (such as {examples[0]}): give one of them another name"
+            self.remarks.add("columns_hidden", message, count=n, total=self.n_read, examples=examples)
         if self.n_blank:
             self.remarks.add(
                 "rows_blank", f"{self.n_blank} rows have only empty cells and were left out", count=self.n_blank

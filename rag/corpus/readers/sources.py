@@ -4,22 +4,30 @@ from __future__ import annotations
 
 import glob
 import os
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rag.arguments import refuses_unknown
+from rag.corpus.copies import folded, note_copies
 from rag.corpus.corpus import Corpus
+from rag.corpus.readers.converting import converted_documents, is_document
 from rag.corpus.readers.documents import Fields, documents_of
-from rag.corpus.readers.folders import TEXT_SUFFIXES, files_of
+from rag.corpus.readers.folders import files_of
+from rag.corpus.readers.given import documents_given, is_table
 from rag.corpus.readers.hub import hub_rows
-from rag.corpus.readers.lines import format_of, read_text
 from rag.corpus.readers.reading import OnError, Reading
 from rag.corpus.readers.rows import TABLES, iter_rows
 from rag.errors import DataError, system_message
+from rag.formats.base import format_of
+from rag.formats.registry import suffixes
+from rag.formats.units import Unit
 from rag.remarks import Remarks
 from rag.types import Document
+
+if TYPE_CHECKING:
+    from rag.store.store import Store
 
 __all__ = ["corpus_of", "read_corpus", "read_documents"]
 
@@ -34,14 +42,18 @@ def read_corpus(
     separator: str | None = None,
     encoding: str = "utf-8",
     columns: Sequence[str] | None = None,
-    on_error: OnError = "stop",
+    on_error: OnError = "report",
+    unit: Unit = "file",
+    store: Store | None = None,
+    fold_duplicates: bool = False,
     path: Path | None = None,
     advance: Callable[[int], None] | None = None,
     drop_fields: Collection[str] = (),
 ) -> Corpus:
     """Read documents into a :class:`Corpus`, whose ``remarks`` say what was not read or has no text.
 
-    The arguments are those of :func:`read_documents` and :meth:`Corpus.from_documents`.
+    The arguments are those of :func:`read_documents` and :meth:`Corpus.from_documents`; ``fold_duplicates`` keeps one
+    of documents that are almost the same: see :func:`rag.corpus.copies.folded`.
 
     Raises:
         DataError: Something cannot be read, two documents have one id, or there is none.
@@ -50,9 +62,14 @@ def read_corpus(
         if not drop_fields:
             return source
         source = source.documents(range(len(source)))
-    reading = Reading(separator, encoding, columns, on_error)
+    reading = Reading(separator, encoding, columns, on_error, unit=unit, store=store)
     documents = _documents(source, Fields(id_field, text_field, title_field), reading)
-    return corpus_of(documents, reading, path=path, advance=advance, drop_fields=drop_fields)
+    corpus = corpus_of(documents, reading, path=path, advance=advance, drop_fields=drop_fields)
+    if fold_duplicates:
+        return folded(corpus)
+    if reading.n_converted and unit == "file":  # short sections are often the same
+        note_copies(corpus)
+    return corpus
 
 
 def corpus_of(
@@ -100,7 +117,9 @@ def read_documents(
     separator: str | None = None,
     encoding: str = "utf-8",
     columns: Sequence[str] | None = None,
-    on_error: OnError = "stop",
+    on_error: OnError = "report",
+    unit: Unit = "file",
+    store: Store | None = None,
     remarks: Remarks | None = None,
 ) -> Iterator[Document]:
     """Documents of a source, one at a time.
@@ -113,7 +132,9 @@ def read_documents(
         separator: Character between the cells of CSV and TSV files; a comma, in TSV a tab, by default.
         encoding: Encoding of text files, one of Python's names.
         columns: Names of the columns of a CSV or TSV file whose first line is a row already.
-        on_error: ``skip`` goes past a row or file that cannot be read; ``stop`` raises.
+        on_error: What happens at a row or file that cannot be read: see :data:`~rag.corpus.readers.reading.OnError`.
+        unit: What is one document: a ``file``, a ``section`` of it, or a ``page``.
+        store: Where conversions of PDF, HTML and other formats are kept, so that a file is read once.
         remarks: Gets, once all documents were taken, what was left out.
 
     Raises:
@@ -121,7 +142,8 @@ def read_documents(
         DataError: The source is missing, unreadable or of no known format, or one of its rows is wrong (the message
             says which line).
     """
-    reading = Reading(separator, encoding, columns, on_error, Remarks() if remarks is None else remarks)
+    noticed = Remarks() if remarks is None else remarks
+    reading = Reading(separator, encoding, columns, on_error, unit, store, noticed)
     documents = _documents(source, Fields(id_field, text_field, title_field), reading)
 
     def until_the_end() -> Iterator[Document]:
@@ -136,19 +158,11 @@ def _documents(source: Any, fields: Fields, reading: Reading) -> Iterator[Docume
         if str(source).startswith("hf:"):
             return documents_of(hub_rows(str(source)), *fields, reading)
         return _of_files(_located(source, reading), fields, reading)
-    if hasattr(source, "features") and hasattr(source, "column_names"):  # datasets.Dataset, without importing it
-        return documents_of(((f"row {number}", row) for number, row in enumerate(source)), *fields, reading)
     if isinstance(source, (list, tuple)) and source and all(isinstance(item, (str, Path)) for item in source):
         return _of_files(_listed(source, reading), fields, reading)
-    if isinstance(source, Iterable):
-        return _counted(source, reading)
+    if is_table(source) or (isinstance(source, Iterable) and not isinstance(source, (bytes, Mapping))):
+        return documents_given(source, fields, reading)
     raise DataError(f"cannot read documents from a {type(source).__name__}")
-
-
-def _counted(documents: Iterable[Any], reading: Reading) -> Iterator[Any]:
-    for document in documents:
-        reading.n_read += 1
-        yield document
 
 
 # -- from paths to files --------------------------------------------------------------------------------------------
@@ -202,25 +216,21 @@ def _below(file: Path, folder: Path) -> str:
 
 
 def _of_files(files: Sequence[_File], fields: Fields, reading: Reading) -> Iterator[Document]:
-    return chain.from_iterable(_of_file(file, name, fields, reading) for file, name in files)
+    return chain.from_iterable(_of_file(file, name, fields, reading, len(files) == 1) for file, name in files)
 
 
-def _of_file(path: Path, name: str, fields: Fields, reading: Reading) -> Iterator[Document]:
+def _of_file(path: Path, name: str, fields: Fields, reading: Reading, alone: bool) -> Iterator[Document]:
     try:
         suffix = format_of(path)
         if suffix in TABLES:
             yield from documents_of(iter_rows(path, reading), *fields, reading)
-        elif suffix in TEXT_SUFFIXES:
-            document = Document(name, read_text(path, reading), {"path": str(path)})
-            reading.where, reading.n_read = "", reading.n_read + 1
-            yield document
+        elif is_document(name):
+            yield from converted_documents(path, name, reading)
         elif suffix in (".yaml", ".yml"):
             raise DataError(
                 f"{path}: documents are wanted; of a dataset file, rag datasets convert makes a folder of them"
             )
         else:
-            raise DataError(
-                f"{path}: unknown format '{suffix}' (valid: {', '.join(sorted({*TABLES, *TEXT_SUFFIXES}))})"
-            )
+            raise DataError(f"{path}: unknown format '{suffix}' (valid: {', '.join(sorted({*TABLES, *suffixes()}))})")
     except DataError as error:  # of rows that are skipped there is none
-        reading.fail(error, unit="files")
+        reading.fail(error, unit="documents" if is_document(name) and not alone else "files")

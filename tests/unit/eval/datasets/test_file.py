@@ -386,3 +386,20 @@ def test_documents_that_cannot_be_read_are_skipped_where_that_is_asked_for(tmp_p
         dataset = load_dataset(tmp_path / "x.yaml")
         assert dataset.corpus.ids() == ["a", "c"]
         assert [(one.count, one.total) for one in dataset.remarks if one.code == "rows_skipped"] == [(1, 3)]
+
+
+def test_queries_and_judgments_that_cannot_be_read_are_skipped_where_that_is_asked_for(tmp_path: Path) -> None:
+    (tmp_path / "d.csv").write_text("id,text\na,wing\nb,heat\n", encoding="utf-8")
+    (tmp_path / "q.csv").write_text("id,text\n1,wing?\n2\n3,heat?\n", encoding="utf-8")
+    (tmp_path / "j.csv").write_text("q,d,g\n1,a,1\n1,b,much\n3,b,1\n", encoding="utf-8")
+    (tmp_path / "j.tsv").write_text("query\tdocument\tscore\n1\ta\t1\n1\tb\tmuch\n3\tb\t1\n", encoding="utf-8")
+    tables = "type: dataset\ncorpus: {path: d.csv}\nqueries: {path: q.csv%s}\nqrels: {path: %s%s}\n"
+    for qrels in ("j.csv, query: q, document: d, grade: g", "j.tsv"):
+        for skipped, expected in (("", "q.csv:3: fewer values"), (", on_error: skip", "j.[ct]sv:3: ")):
+            (tmp_path / "x.yaml").write_text(tables % (skipped, qrels, ""), encoding="utf-8")
+            with pytest.raises(DataError, match=expected):
+                load_dataset(tmp_path / "x.yaml")
+        (tmp_path / "x.yaml").write_text(tables % (", on_error: skip", qrels, ", on_error: skip"), encoding="utf-8")
+        dataset = load_dataset(tmp_path / "x.yaml")
+        assert dataset.splits["test"].qrels == {"1": {"a": 1}, "3": {"b": 1}}
+        assert [(one.count, one.total) for one in dataset.remarks if one.code == "rows_skipped"] == [(1, 3), (1, 3)]

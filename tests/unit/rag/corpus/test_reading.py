@@ -119,7 +119,7 @@ def test_separators_and_encodings(tmp_path):
         ({"separator": '"'}, "separator: must be one character"),
         ({"encoding": "utf-9"}, "encoding: unknown encoding 'utf-9'; did you mean 'utf-"),
         ({"encoding": "base64"}, "encoding: unknown encoding 'base64'"),
-        ({"on_error": "ignore"}, "on_error: must be 'stop' or 'skip', got 'ignore'"),
+        ({"on_error": "ignore"}, "on_error: must be 'report', 'stop' or 'skip', got 'ignore'"),
     ],
 )
 def test_options_that_are_wrong(options, message):
@@ -192,16 +192,16 @@ def test_texts_of_a_pattern_and_a_list_have_ids_of_their_own(tmp_path):
 
 def test_a_folder_says_what_it_did_not_read(tmp_path, caplog):
     for number in range(22):
-        file(tmp_path, f"{number:02}.html", "<p>")
+        file(tmp_path, f"{number:02}.dat", "<p>")
     file(tmp_path, "LICENSE", "free")
     file(tmp_path, ".git/x.txt", "hidden")
-    message = f"{tmp_path}: the folder has neither a corpus.jsonl nor any .markdown, .md, .rst, .txt file, nor a table"
-    assert message_of(tmp_path) == f"{message}; it has 22 .html, 1 without suffix"
+    message = f"{tmp_path}: the folder has neither a corpus.jsonl nor any document, nor a table"
+    assert message_of(tmp_path) == f"{message}; it has 22 .dat, 1 without suffix"
     file(tmp_path, "x.md", "read")
     corpus = read_corpus(tmp_path)
     (remark,) = corpus.remarks
-    assert remark.message == f"{tmp_path}: 23 of 24 files were not read: 22 .html, 1 without suffix (read were: .md)"
-    assert (remark.code, remark.count, remark.total, remark.examples[0]) == ("files_not_read", 23, 24, "00.html")
+    assert remark.message == f"{tmp_path}: 23 of 24 files were not read: 22 .dat, 1 without suffix (read were: .md)"
+    assert (remark.code, remark.count, remark.total, remark.examples[0]) == ("files_not_read", 23, 24, "00.dat")
     assert caplog.messages == [remark.message]
     corpus.write(tmp_path / "kept.arrow")
     assert list(Corpus.open(tmp_path / "kept.arrow").remarks) == [remark]

@@ -1,0 +1,123 @@
+"""A page: parsed, cleared of what is there on every page, and what it says of itself."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+from rag.errors import MissingExtraError
+
+if TYPE_CHECKING:
+    from selectolax.lexbor import LexborHTMLParser, LexborNode
+
+__all__ = ["about", "body_of", "declared_encoding", "parse"]
+
+_CHARSET = re.compile(
+    rb"""<meta[^>]{0,200}?charset\s*=\s*["']?\s*([\w.:-]+)|<\?xml[^>]{0,100}?encoding=["']([\w.:-]+)""", re.IGNORECASE
+)
+_HIDDEN = (
+    "script, style, noscript, template, iframe, object, embed, svg, canvas, audio, video, dialog, "
+    "[hidden], [aria-hidden=true], head"
+)
+_CONTROLS = "button, input, select, textarea, datalist"
+_NAVIGATION = (
+    "nav, [role=navigation], [role=banner], [role=contentinfo], [role=search], [role=menu], [role=menubar], "
+    "[role=toolbar], [role=dialog], .headerlink, .skip-link, .skip-nav, .sr-only, .visually-hidden, .screen-reader-text"
+)
+_JUNK = frozenset(
+    """
+    nav navbar nav-bar navigation nav-panel navpanel navheader navfooter nav-links topnav sidenav leftnav
+    sidebar side-bar sphinxsidebar sidebar-wrapper left-sidebar right-sidebar breadcrumb breadcrumbs footer
+    site-footer page-footer footer-wrapper site-header page-header-nav topbar top-bar menu menubar dropdown-menu
+    related related-links related-articles related-posts cookie-banner cookie-notice cookie-consent cookies
+    share share-buttons social social-links social-share pagination pager prev-next prevnext page-nav edit-page
+    edit-link edit-this-page noprint mw-editsection mw-jump-link printfooter catlinks mw-navigation searchbox
+    search-box search-form advert advertisement ads ad-banner newsletter subscribe feedback helpful
+    was-this-helpful article-votes copybtn copy-button skiptocontent skip-to-content back-to-top
+    """.split()  # noqa: SIM905
+)
+"""Classes and ids of what stands on every page."""
+_CONTENTS = "#toc, .toc, .table-of-contents, .tableofcontents, #table-of-contents, .contents_toc, details.toc"
+_MAIN = ("main", "[role=main]", "article", "[itemprop=articleBody]", "#content", "#main-content", "#bodyContent")
+_LEAST = 0.3
+"""Part of the page's words that an element called main must hold to be believed."""
+
+
+def parse(text: str) -> LexborHTMLParser:
+    """The tree of a page.
+
+    Raises:
+        MissingExtraError: There is no parser.
+    """
+    try:
+        from selectolax.lexbor import LexborHTMLParser
+    except ImportError:
+        raise MissingExtraError("reading HTML", package="selectolax", extra="documents") from None
+    return LexborHTMLParser(text)
+
+
+def declared_encoding(content: bytes) -> str | None:
+    """The encoding that a page says it has."""
+    match = _CHARSET.search(content[:4096])
+    return (match[1] or match[2]).decode("ascii", "replace") if match else None
+
+
+def about(tree: LexborHTMLParser) -> dict[str, Any]:
+    """Title, language, canonical address, author and date, as far as the page says so."""
+    head: dict[str, Any] = {}
+    title = tree.css_first("head > title") or tree.css_first("title")
+    if title is not None:
+        head["title"] = " ".join(title.text().split())
+    root = tree.css_first("html")
+    language = (root.attributes.get("lang") or root.attributes.get("xml:lang")) if root is not None else None
+    if language:
+        head["language"] = language.strip().lower()
+    for field, attribute, selector in (
+        ("url", "href", "link[rel=canonical]"),
+        ("url", "content", "meta[property='og:url']"),
+        ("author", "content", "meta[name=author]"),
+        ("date", "content", "meta[property='article:modified_time']"),
+        ("date", "content", "meta[property='article:published_time']"),
+        ("date", "content", "meta[name=date]"),
+    ):
+        node = tree.css_first(selector)
+        value = (node.attributes.get(attribute) or "").strip() if node is not None else ""
+        if value and field not in head and (field != "url" or re.match(r"https?://", value)):
+            head[field] = value
+    return {name: value for name, value in head.items() if value}
+
+
+def body_of(tree: LexborHTMLParser) -> LexborNode | None:
+    """The element with the content. What is on every page is taken out of the tree."""
+    body = tree.body or tree.root
+    if body is None:
+        return None
+    for node in body.css(f"{_HIDDEN}, {_CONTROLS}"):
+        node.decompose()
+    whole = _words(body)
+    main = next(
+        (node for node in map(body.css_first, _MAIN) if node is not None and _words(node) >= _LEAST * whole), body
+    )
+    for node in main.css(_NAVIGATION):
+        node.decompose()
+    for node in main.css("[class], [id]"):
+        names = f"{node.attributes.get('class') or ''} {node.attributes.get('id') or ''}".lower().split()
+        if not _JUNK.isdisjoint(names) and node.mem_id != main.mem_id and not _holds_most(node, main):
+            node.decompose()
+    for node in main.css("header, footer, aside"):
+        if node.tag == "footer" or node.css_first("h1, h2, h3") is None:
+            node.decompose()
+    contents = main.css(_CONTENTS)
+    if contents and _words(main) - sum(map(_words, contents)) > 40:  # else the page is nothing else
+        for node in contents:
+            node.decompose()
+    return main
+
+
+def _words(node: LexborNode) -> int:
+    return len(node.text(separator=" ").split())
+
+
+def _holds_most(node: LexborNode, main: LexborNode) -> bool:
+    """Whether an element called navigation holds the content, as where the frame of a page is called ``sidebar``."""
+    return node.css_first("h1, article, main") is not None and _words(node) > 0.5 * _words(main)

@@ -1,0 +1,86 @@
+"""Headers, footers and page numbers: lines at the edge of pages that repeat."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from itertools import pairwise
+from statistics import median_low
+
+from rag.formats.pdf.lines import Line
+
+__all__ = ["furniture_of"]
+
+_EDGE = 2
+"""Lines at the head and at the foot of a page that may be furniture."""
+_APART = 1.25
+"""Times the page's usual distance of lines that furniture stands away from the text; what is nearer is furniture only
+where it is the same to the letter."""
+_NUMBER = re.compile(r"^\W*(\d{1,5})\b|(?<![\d.])(\d{1,5})\W*$")
+_ROMAN = re.compile(r"\b[ivxlc]{1,8}\b|\b[IVXLC]{1,8}\b")
+_NEAR = 4.0
+"""Points by which the place of a header may differ from page to page."""
+
+_Key = tuple[str, int]
+"""A text, and its height on the page."""
+
+
+def furniture_of(pages: Sequence[Sequence[Line]]) -> list[set[int]]:
+    """Of each page the numbers of the lines that are furniture.
+
+    A line at the edge is, if the same one, numbers aside, stands at the same height on three pages (on both, of two),
+    or if it has a number that counts the pages.
+    """
+    edges = [_edges(lines) for lines in pages]
+    same: Counter[_Key] = Counter()
+    counts: defaultdict[int, Counter[int]] = defaultdict(Counter)
+    for number, (lines, edge) in enumerate(zip(pages, edges, strict=True)):
+        same.update({_key(lines[place], apart) for place, apart in edge.items()})
+        for place, apart in edge.items():
+            for value in _numbers(lines[place].text) if apart else ():
+                counts[_height(lines[place])][value - number] += 1
+    least = max(3, 0.1 * len(pages))
+    counted = {(height, shift) for height, shifts in counts.items() for shift, n in shifts.items() if n >= least}
+    often = 2 if len(pages) == 2 else 3
+
+    def is_furniture(line: Line, apart: bool, number: int) -> bool:
+        if len(pages) > 1 and same[_key(line, apart)] >= often:
+            return True
+        return apart and any((_height(line), value - number) in counted for value in _numbers(line.text))
+
+    return [
+        {place for place, apart in edge.items() if is_furniture(lines[place], apart, number)}
+        for number, (lines, edge) in enumerate(zip(pages, edges, strict=True))
+    ]
+
+
+def _edges(lines: Sequence[Line]) -> dict[int, bool]:
+    """Lines at the head and the foot of a page, each with whether it stands apart from the text."""
+    order = sorted(range(len(lines)), key=lambda place: -lines[place].y)
+    if len(order) < 2:
+        return dict.fromkeys(order, True)
+    gaps = [lines[above].y - lines[below].y for above, below in pairwise(order)]
+    apart = _APART * max(median_low(gaps), 1.0)
+    edges: dict[int, bool] = {}
+    for ordered, distances in ((order, gaps), (order[::-1], gaps[::-1])):
+        last = next((n for n in reversed(range(min(_EDGE, len(distances)))) if distances[n] > apart), -1)
+        for n, place in enumerate(ordered[: max(last + 1, 1)]):
+            edges[place] = edges.get(place, False) or n <= last
+    return edges
+
+
+def _height(line: Line) -> int:
+    return round(line.y / _NEAR)
+
+
+def _key(line: Line, apart: bool) -> _Key:
+    text = line.text.strip()
+    if apart:
+        text = re.sub(r"\d+", "#", text)
+        text = _ROMAN.sub("#", text) if len(text) < 9 else text
+    return text, _height(line)
+
+
+def _numbers(text: str) -> set[int]:
+    return {int(value) for match in _NUMBER.finditer(text.strip()) for value in match.groups() if value}

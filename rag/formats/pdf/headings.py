@@ -1,0 +1,120 @@
+"""Which lines of pages are headings: those of the outline, or else those set larger than the text."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
+
+from rag.formats.pdf.lines import Line
+
+__all__ = ["Found", "by_outline", "by_size"]
+
+_LONGEST = 3
+"""Lines that a heading may take."""
+_LETTERS = re.compile(r"[\W_]+")
+_LEVELS = 4
+
+
+class Found(NamedTuple):
+    """A heading: its level, and how many lines it takes."""
+
+    level: int
+    n_lines: int
+
+
+def by_outline(pages: Sequence[Sequence[Line]], outline: Iterable[tuple[int, int, str]]) -> list[dict[int, Found]]:
+    """Of each page the headings of the outline by the number of their first line.
+
+    Args:
+        pages: Lines of each page.
+        outline: Level from 1, number of the page from 0, title.
+    """
+    wanted: defaultdict[int, list[tuple[int, str]]] = defaultdict(list)
+    for level, number, title in outline:
+        if text := _plain(title):
+            wanted[number].append((level, text))
+    headings: list[dict[int, Found]] = []
+    for number, lines in enumerate(pages):
+        here: dict[int, Found] = {}
+        if number in wanted:
+            texts = [_plain(line.text) for line in lines]
+            start = 0
+            for level, title in wanted[number]:
+                for first in (*range(start, len(lines)), *range(start)):
+                    if first not in here and (n := _matches(texts, first, title, lines)):
+                        here[first] = Found(level, n)
+                        start = first + n
+                        break
+        headings.append(here)
+    return headings
+
+
+def _matches(texts: Sequence[str], first: int, title: str, lines: Sequence[Line]) -> int:
+    """How many lines from this one on are the title, numbers before it aside; 0 for none."""
+    text = ""
+    for n in range(1, _LONGEST + 1):
+        if first + n > len(texts) or (n > 1 and abs(lines[first + n - 1].size - lines[first].size) > 0.5):
+            return 0
+        text += texts[first + n - 1]
+        if text == title or (
+            text.endswith(title) and re.fullmatch(r"(?:chapter|appendix|part)?[0-9a-z]{0,6}", text.removesuffix(title))
+        ):
+            return n
+        if (
+            title.endswith(text)
+            and re.fullmatch(r"(?:chapter|appendix|part)?[0-9a-z]{1,4}", title.removesuffix(text))
+            and len(text) > 4
+        ):
+            return n
+        if len(text) > len(title) + 8:
+            return 0
+    return 0
+
+
+def by_size(pages: Sequence[Sequence[Line]]) -> list[dict[int, Found]]:
+    """Of each page the lines that are set larger than most of the text and are short, and, a level below, those that
+    are bold and stand by themselves at the left edge.
+    """
+    letters: Counter[float] = Counter()
+    for lines in pages:
+        for line in lines:
+            letters[line.size] += len(line.text)
+    if not letters:
+        return [{} for _ in pages]
+    body = letters.most_common(1)[0][0]
+    larger = sorted((size for size in letters if size > 1.12 * body), reverse=True)
+    level_of = {size: min(number, _LEVELS) for number, size in enumerate(larger, 1)}
+    headings: list[dict[int, Found]] = []
+    for lines in pages:
+        here: dict[int, Found] = {}
+        place = 0
+        while place < len(lines):
+            n = 1
+            if (size := lines[place].size) in level_of:
+                while place + n < len(lines) and lines[place + n].size == size:
+                    n += 1
+                words = sum(len(line.text.split()) for line in lines[place : place + n])
+                if n <= _LONGEST and words <= 25 and any(c.isalpha() for c in lines[place].text):
+                    here[place] = Found(level_of[size], n)
+            elif _stands_out(lines, place):
+                here[place] = Found(max(2, min(len(larger), _LEVELS) + 1), 1)
+            place += n
+        headings.append(here)
+    return headings
+
+
+def _stands_out(lines: Sequence[Line], place: int) -> bool:
+    """Whether a line is bold, short, at the left edge, with more room above it than a line has, and text below."""
+    line = lines[place]
+    if not line.bold or line.code or place + 1 >= len(lines) or lines[place + 1].bold:
+        return False
+    if len(line.text.split()) > 10 or re.search(r"[.,;:]\s*$|^\W*$", line.text):
+        return False
+    apart = place == 0 or lines[place - 1].last_y - line.y > 1.5 * line.size or lines[place - 1].y < line.y
+    return apart and line.left <= min(other.left for other in lines) + 1
+
+
+def _plain(text: Any) -> str:
+    return _LETTERS.sub("", str(text).lower())

@@ -1,0 +1,1 @@
+"""Formats that are texts: Markdown, reStructuredText, AsciiDoc, man pages, notebooks, subtitles."""

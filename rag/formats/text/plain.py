@@ -1,0 +1,84 @@
+"""Texts and Markdown."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from rag.formats.base import Converted, File, Reader
+from rag.formats.decode import decoded
+
+__all__ = ["MarkdownReader", "TextReader", "front_matter"]
+
+_FRONT = re.compile(r"\A---[ \t]*\n(.*?)^(?:---|\.\.\.)[ \t]*(?:\n|\Z)", re.DOTALL | re.MULTILINE)
+_TITLE = re.compile(r"^# +(.+?)[ #]*$|^(\S.*)\n=+[ \t]*$", re.MULTILINE)
+_CHAT = re.compile(
+    r"""^\u200e?\[?\d{1,4}[./-]\d{1,2}[./-]\d{1,4},?[ ]  # a date
+    \d{1,2}[:.]\d\d(?:[:.]\d\d)?(?:[ \u202f][AaPp]\.?[Mm]\.?)?\]?(?:[ ]-)?[ ]  # a time
+    ([^:\n]{1,60}):[ ](.*)$""",
+    re.VERBOSE,
+)
+
+
+class TextReader(Reader):
+    """Texts. One that a messenger has exported as a chat is read as a conversation, a turn a line."""
+
+    name = "text"
+
+    def read(self, file: File) -> Iterator[Converted]:
+        text, counts = decoded(file.content, encoding=file.encoding)
+        yield Converted(_conversation(text) or text, counts=counts)
+
+
+class MarkdownReader(Reader):
+    """Markdown as it is; the fields of YAML front matter become metadata."""
+
+    name = "markdown"
+
+    def read(self, file: File) -> Iterator[Converted]:
+        text, counts = decoded(file.content, encoding=file.encoding)
+        fields, body = front_matter(text)
+        match = _TITLE.search(body[:4000]) if "title" not in fields else None
+        title = {"title": (match[1] or match[2]).strip()} if match else {}
+        yield Converted(body, title | fields, counts=counts)
+
+
+def front_matter(text: str) -> tuple[dict[str, Any], str]:
+    """Fields at the head of a text, and the text without them; one whose head cannot be read is left as it is."""
+    match = _FRONT.match(text.replace("\r\n", "\n")) if text.startswith("---") else None
+    if match is None:
+        return {}, text
+    import json
+
+    from ruamel.yaml import YAML
+    from ruamel.yaml.error import YAMLError
+
+    from rag.metadata import plain_value
+
+    try:
+        fields = YAML(typ="safe", pure=True).load(match[1])
+        known = json.loads(json.dumps(fields, default=plain_value)) if isinstance(fields, dict) else None
+    except (YAMLError, ValueError, TypeError, RecursionError):
+        known = None
+    if known is None:
+        return {}, text
+    return {str(name): value for name, value in known.items() if value not in (None, "")}, text.replace("\r\n", "\n")[
+        match.end() :
+    ].lstrip("\n")
+
+
+def _conversation(text: str) -> str:
+    """A chat as turns, ``SPEAKER: TEXT`` a line; empty for any other text."""
+    lines = text.splitlines()
+    head = [line for line in lines[:40] if line.strip()]
+    if len(head) < 3 or sum(_CHAT.match(line) is not None for line in head) < 0.6 * len(head):
+        return ""
+    turns: list[str] = []
+    for line in lines:
+        match = _CHAT.match(line)
+        if match:
+            turns.append(f"{match[1].strip()}: {match[2].strip()}")
+        elif turns and line.strip() and not re.match(r"^\u200e?\[?\d{1,4}[./-]\d{1,2}[./-]\d{1,4},? \d", line):
+            turns[-1] += f" {line.strip()}"
+    return "\n".join(turns)

@@ -1,0 +1,136 @@
+"""PDF: reading order, furniture, hyphens, headings, pages, and files that cannot be read."""
+
+from __future__ import annotations
+
+import pytest
+
+from rag import DataError
+from rag.formats import File, reader_of
+from rag.formats.pdf.blocks import markdown_of
+from rag.formats.pdf.lines import HYPHEN, Line
+
+from .made import pdf, text_page
+
+
+def read(content: bytes):
+    return next(iter(reader_of(".pdf").read(File("x.pdf", content))))
+
+
+def page(number: int, *lines: str) -> list[tuple]:
+    head = [("Annual Report", 72, 815, 9, "F1")]
+    return [*head, *text_page(list(lines)), (f"Page {number}", 280, 30, 9, "F1")]
+
+
+def line(text: str, y: float, *, left: float = 72, code: bool = False) -> Line:
+    return Line(text, left, left + 5 * len(text), y, y, 10, code, False)
+
+
+def test_headers_footers_and_page_numbers_are_left_out():
+    pages = [
+        page(n, f"Text {n} of the report goes", "on here, and ends.", "Another line follows.", "And one.")
+        for n in (7, 8, 9)
+    ]
+    text = read(pdf(pages)).text
+    assert "Annual Report" not in text
+    assert "Page" not in text
+    assert [part.strip()[:6] for part in text.split("\f")] == ["Text 7", "Text 8", "Text 9"]
+
+
+def test_a_line_at_the_edge_that_does_not_repeat_stays():
+    pages = [
+        text_page([f"{start} of its own", "Middle one.", "Middle two.", "Middle three.", f"{start} foot"])
+        for start in ("First", "Second", "Third")
+    ]
+    text = read(pdf(pages)).text
+    assert all(f"{start} of its own" in text and f"{start} foot" in text for start in ("First", "Second", "Third"))
+
+
+def test_words_that_lines_cut_are_whole():
+    lines = [line(f"the condi{HYPHEN}tion and the well{HYPHEN}known and the well-known", 700)]
+    assert markdown_of([lines], [{}]) == "the condition and the well-known and the well-known"
+
+
+def test_a_word_cut_by_the_end_of_a_page_is_whole():
+    first, second = [line(f"it is a condi{HYPHEN}", 100)], [line("tion of use.", 700)]
+    assert markdown_of([first, second], [{}, {}]) == "it is a condition \fof use."
+
+
+def test_a_paragraph_goes_on_across_pages_and_others_do_not():
+    ends = markdown_of([[line("An end.", 100)], [line("A start.", 700)]], [{}, {}])
+    goes_on = markdown_of([[line("It goes on", 100)], [line("over here.", 700)]], [{}, {}])
+    assert ends == "An end. \f\n\nA start."
+    assert goes_on == "It goes on \f\nover here."
+
+
+def test_the_outline_gives_headings():
+    lines = [
+        ("1 Setting up", 72, 780, 12, "F3"),
+        *text_page(["Install it."], top=750),
+        ("Details", 72, 700, 11, "F3"),
+        *text_page(["More."], top=670),
+    ]
+    found = read(pdf([lines, text_page(["Last page."])], outline=[("Setting up", 0), ("Details", 0)]))
+    assert found.text == "# 1 Setting up\n\nInstall it.\n\n# Details\n\nMore. \f\n\nLast page."
+
+
+def test_without_an_outline_sizes_give_headings():
+    lines = [
+        ("Title", 72, 780, 20, "F1"),
+        ("Section", 72, 740, 14, "F1"),
+        *text_page(["Body text that is long enough.", "More of it."], top=710),
+    ]
+    found = read(pdf([lines]))
+    assert found.text == "# Title\n\n## Section\n\nBody text that is long enough. More of it."
+    assert found.metadata["title"] == "Title"
+
+
+def test_code_keeps_its_lines_and_indentation():
+    lines = [
+        ("Run this:", 72, 780, 10, "F1"),
+        ("if x:", 90, 764, 10, "F2"),
+        ("y()", 114, 750, 10, "F2"),
+        ("Done.", 72, 720, 10, "F1"),
+    ]
+    assert read(pdf([lines])).text == "Run this:\n\n```\nif x:\n    y()\n```\n\nDone."
+
+
+def test_lists_and_what_looks_like_markup():
+    lines = text_page(["\u2022 one", "\u2022 two", "# no heading"])
+    assert read(pdf([lines])).text.splitlines()[0] == "- one"
+    assert "\\# no heading" in read(pdf([text_page(["# no heading"])])).text
+
+
+def test_metadata_and_titles_that_programs_write():
+    about = read(pdf([text_page(["x"])], info="/Title (Guide) /Author (Ann) /ModDate (D:20230102030405)")).metadata
+    assert about == {"title": "Guide", "author": "Ann", "date": "2023-01-02", "pages": 1}
+    assert "title" not in read(pdf([text_page(["x"])], info="/Title (Microsoft Word - a.docx)")).metadata
+
+
+def test_scanned_pages_are_counted():
+    found = read(pdf([text_page(["Words."]), None, None]))
+    assert found.counts == {"pages_without_text": 2}
+    assert found.metadata["pages"] == 3
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (pdf([None, None]), "has no text: its 2 pages are images (scanned?)"),
+        (pdf([text_page(["x"])], encrypted=True), "is encrypted, and opens with a password only"),
+        (b"%PDF-1.4 nothing", "is no PDF, or damaged: "),
+        (b"<html>", "is no PDF, or damaged: "),
+    ],
+)
+def test_files_that_cannot_be_read(content, expected):
+    with pytest.raises(DataError, match=expected.replace("(", "\\(").replace(")", "\\)").replace("?", "\\?")):
+        read(content)
+
+
+def test_a_file_that_is_cut_off_is_read_as_far_as_it_goes_or_refused():
+    whole = pdf([text_page([f"Page {n} here."]) for n in range(5)])
+    for end in range(100, len(whole), 211):
+        try:
+            text = read(whole[:end]).text
+        except DataError:
+            continue
+        assert isinstance(text, str)

@@ -58,7 +58,7 @@ class Ours:
 
     def ask(self, questions: Sequence[str]) -> list[list[int]]:
         batch = QueryBatch([Query(str(number), text) for number, text in enumerate(questions)])
-        return self.retriever.retrieve(batch).positions.tolist()
+        return self.retriever.retrieve(batch).documents.tolist()
 
 
 class BM25S:

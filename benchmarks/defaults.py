@@ -3,7 +3,7 @@
     python benchmarks/defaults.py DATA [--sets scifact,nfcorpus,cacm,cranfield] [--dense MODEL|lsa] [--store DIR]
 
 DATA has folders in BEIR's layout. nDCG@10 and R@100 on the test questions, and the paired difference to the first row
-of each group: bootstrap interval and randomisation test. Prints Markdown.
+of each group: bootstrap interval and randomization test. Prints Markdown.
 """
 
 from __future__ import annotations

@@ -25,7 +25,7 @@ import numpy as np
 from rag import (
     Corpus,
     Document,
-    Identity,
+    IdentityQuery,
     NoChunker,
     Pipeline,
     Query,
@@ -152,7 +152,7 @@ def multiwoz(folder: Path, work: Path, store: Store, sizes: Sequence[int], seeds
     ]
 
     def text(match: Retriever, history: Any, asked: Any = None) -> TextKey:
-        return TextKey(retriever=match, history=history, query=Identity(history=asked or history))
+        return TextKey(retriever=match, history=history, query=IdentityQuery(history=asked or history))
 
     def summary(query: Any) -> SummaryKey:
         return SummaryKey(summarizer=Precomputed(str(summaries)), retriever=dense(K), query=query)
@@ -166,12 +166,12 @@ def multiwoz(folder: Path, work: Path, store: Store, sizes: Sequence[int], seeds
         ("last turn on last turn", lambda: [text(dense(K), "last_turn")], spoken),
         ("history on history", lambda: [text(dense(K), "concatenate")], spoken),
         ("history, latest first, on the same", lambda: [text(dense(K), "latest_first_budget")], spoken),
-        ("last turn on summaries", lambda: [summary(Identity())], spoken),
-        ("history on summaries", lambda: [summary(Identity(history="concatenate"))], spoken),
+        ("last turn on summaries", lambda: [summary(IdentityQuery())], spoken),
+        ("history on summaries", lambda: [summary(IdentityQuery(history="concatenate"))], spoken),
         ("**ridge** on summaries", distilled(Ridge()), spoken),
         ("**soft_history** on summaries", distilled(SoftHistory()), spoken),
         ("*gold previous state and last turn*, on the same", lambda: [TextKey(retriever=dense(K))], gold_before),
-        ("*oracle: gold summary* on summaries", lambda: [summary(Identity())], gold_change),
+        ("*oracle: gold summary* on summaries", lambda: [summary(IdentityQuery())], gold_change),
     ]
     for size in sizes:
         figures: dict[str, list[np.ndarray]] = {name: [] for name, _, _ in rows}
@@ -194,7 +194,7 @@ def multiwoz(folder: Path, work: Path, store: Store, sizes: Sequence[int], seeds
                 candidates = pipeline.run(batch)
                 assert batch.ledger.total.llm_calls == 0
                 ids = pipeline.corpus.ids()
-                found = [[chosen[ids[p]] for p in row if p >= 0] for row in candidates.positions.tolist()]
+                found = [[chosen[ids[p]] for p in row if p >= 0] for row in candidates.documents.tolist()]
                 figures[name].append(agreement(test, found))
         means = {name: np.mean(values, axis=0) for name, values in figures.items()}
         raw, oracle = means["last turn on last turn"][0], means["*oracle: gold summary* on summaries"][0]
@@ -223,7 +223,7 @@ def cost(folder: Path, work: Path, store: Store) -> None:
         key = SummaryKey(summarizer=Precomputed(str(summaries)), retriever=Dense(embedder=embedder()), query=query)
         return Pipeline(retriever=Keyed(keys=[key])).fit(documents, store=store)
 
-    plain = keyed(Identity(history="concatenate"))
+    plain = keyed(IdentityQuery(history="concatenate"))
     students: dict[str, Pipeline] = {}
     for student in (Ridge(), SoftHistory()):
         keyed(Distilled(embedder=embedder(), student=student.spec.clone()))  # embeds; the next one only learns
@@ -249,7 +249,7 @@ def cost(folder: Path, work: Path, store: Store) -> None:
 
 
 def _other(student: Student) -> dict[str, Any]:
-    """An argument a little different, so that what was learnt before is not found in the store."""
+    """An argument a little different, so that what was learned before is not found in the store."""
     return {"penalties": [0.011, *student.penalties[1:]]} if isinstance(student, Ridge) else {"weight_decay": 0.011}
 
 

@@ -30,8 +30,8 @@ class Stored(Embedder):
     def __init__(self) -> None:
         generator = np.random.default_rng(0)
         # Clusters, as real embeddings have them: a graph index on pure noise says nothing.
-        centres = generator.normal(size=(500, DIMENSION))
-        vectors = centres[generator.integers(500, size=N + QUERIES)] + generator.normal(size=(N + QUERIES, DIMENSION))
+        centers = generator.normal(size=(500, DIMENSION))
+        vectors = centers[generator.integers(500, size=N + QUERIES)] + generator.normal(size=(N + QUERIES, DIMENSION))
         self.vectors = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
 
     @property

@@ -77,7 +77,7 @@ def negative(qrels: Qrels, path: Path) -> dict[str, dict[str, int]]:
 
 
 def main(data: Path) -> None:
-    print("| dataset | documents | queries | judgements | grades | as returned | tied documents | ties | negative |")
+    print("| dataset | documents | queries | judgments | grades | as returned | tied documents | ties | negative |")
     print("|---|---|---|---|---|---|---|---|---|")
     for name in SETS:
         dataset = load_dataset(data / name if (data / name).is_dir() else name)

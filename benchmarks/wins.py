@@ -6,7 +6,7 @@
 DATA has folders in BEIR's layout. The hybrid's weight and that of the lists asked again are chosen on dev (where there
 is none, on a fifth of the training queries, which then train nothing); everything is measured once on test. Each size
 is a sample of the training queries, one for each seed. Paired differences to the hybrid, query by query: 95 % bootstrap
-interval and randomisation test of ``rag.eval``. A row that shares relevant documents with training is told apart from
+interval and randomization test of ``rag.eval``. A row that shares relevant documents with training is told apart from
 one that does not. Prints Markdown.
 """
 
@@ -155,7 +155,7 @@ def _values(pipeline: Pipeline, split: Split, store: Store | None) -> Any:
 
 
 def _shares(test: Split, training: Training) -> Any:
-    known = {id for judged in training.judgements.values() for id, grade in judged.items() if grade > 0}
+    known = {id for judged in training.qrels.values() for id, grade in judged.items() if grade > 0}
     return np.array([any(g > 0 and id in known for id, g in test.qrels[query.id].items()) for query in test.queries])
 
 

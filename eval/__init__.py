@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from rag.eval.diagnostics.exact import against_exact
     from rag.eval.evaluation import evaluate
     from rag.eval.judges.agreement import agreement
-    from rag.eval.judges.base import Case, Claim, Judge, Judgement
+    from rag.eval.judges.base import Case, Claim, Judge, Judgment
     from rag.eval.judges.claims import ClaimJudge
     from rag.eval.judges.judging import judge_answers
     from rag.eval.measures.names import parse_measures
@@ -40,7 +40,7 @@ __all__ = [
     "Dataset",
     "Evaluation",
     "Judge",
-    "Judgement",
+    "Judgment",
     "Metrics",
     "Pair",
     "RunValues",
@@ -76,7 +76,7 @@ __getattr__, __dir__ = lazy_attributes(
         "Dataset": "rag.eval.datasets.base",
         "Evaluation": "rag.eval.result",
         "Judge": "rag.eval.judges.base",
-        "Judgement": "rag.eval.judges.base",
+        "Judgment": "rag.eval.judges.base",
         "Metrics": "rag.eval.metrics",
         "Pair": "rag.eval.comparison.pairs",
         "RunValues": "rag.eval.runs.reading",

@@ -30,7 +30,7 @@ from rag.eval.measures.answers import Answers, measure_answers
 from rag.eval.measures.interval import means
 from rag.eval.measures.latency import time_alone
 from rag.eval.measures.names import DEFAULT_MEASURES, parse_measures
-from rag.eval.measures.values import Run, check_judgements, per_query, short_lists
+from rag.eval.measures.values import Run, check_qrels, per_query, short_lists
 from rag.eval.metrics import (
     CorpusSize,
     FailureMode,
@@ -124,7 +124,7 @@ def evaluate(
         max_failed=max_failed,
         fit=fit,
     )
-    check_judgements(parsed, request.split.qrels)
+    check_qrels(parsed, request.split.qrels)
     if fit:
         pipeline.fit(dataset.corpus, training=request.training, progress=progress, seed=seed, store=store)
     notes = [] if fit else differences(pipeline, dataset, request.split)
@@ -178,7 +178,7 @@ class _Request:
 
     @cached_property
     def training(self) -> Training | None:
-        """Queries and judgements that the pipeline may learn from."""
+        """Queries and judgments that the pipeline may learn from."""
         return self.dataset.training(self.split_name)
 
 

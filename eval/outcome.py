@@ -9,7 +9,7 @@ from typing import Any
 
 from rag.eval.datasets.base import Split
 from rag.eval.diagnostics.stage_tops import StageTop
-from rag.eval.judges.base import Judgement
+from rag.eval.judges.base import Judgment
 from rag.eval.measures.answers import Values
 from rag.eval.measures.values import Run
 from rag.eval.metrics import Metrics
@@ -29,7 +29,7 @@ class Outcome:
         values: Value of each judged query by measure name by query id.
         run: Score by document id by query id, best first; ties broken as returned, by the least step of float32.
         results: The best ten documents of each judged query, in the order of the split.
-        split: The queries and judgements it was measured on.
+        split: The queries and judgments it was measured on.
         lost_at: The stage to blame by (query id, document id), for relevant documents that were not returned.
         ranks: Rank in each of the lists of ``stages`` by (query id, document id), for relevant documents; None where it
             is not there.
@@ -51,7 +51,7 @@ class Outcome:
     failures: Mapping[str, Sequence[Mapping[str, Any]]]
     stages: Sequence[StageTop]
     answers: Values = field(default_factory=dict)
-    judged: Mapping[str, Mapping[str, Judgement]] = field(default_factory=dict)
+    judged: Mapping[str, Mapping[str, Judgment]] = field(default_factory=dict)
 
     @cached_property
     def metrics(self) -> Mapping[str, Any]:

@@ -1,4 +1,4 @@
-"""Metrics that can be optimised or bounded, and the direction in which each is better."""
+"""Metrics that can be optimized or bounded, and the direction in which each is better."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ Direction = Literal["maximize", "minimize"]
 
 @dataclass(frozen=True)
 class Objective:
-    """A metric to optimise.
+    """A metric to optimize.
 
     Args:
         metric: A measure in ir_measures' spelling, or one of :data:`ANSWERS` or :data:`COSTS`.

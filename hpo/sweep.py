@@ -35,9 +35,9 @@ class Sweep(Component):
     Args:
         pipeline: A pipeline in which any value may be a distribution; ``extends: FILE`` takes the rest from a pipeline
             file.
-        objectives: The metrics to optimise: measures as ir_measures spells them; of written answers ``token_recall``,
+        objectives: The metrics to optimize: measures as ir_measures spells them; of written answers ``token_recall``,
             ``token_f1``, ``exact_match``; ``latency_p50_ms``, ``latency_p95_ms``, ``scorer_calls``, ``llm_calls``,
-            ``llm_tokens``, ``texts_embedded`` (a query), ``index_bytes``. Measures are maximised and costs minimised
+            ``llm_tokens``, ``texts_embedded`` (a query), ``index_bytes``. Measures are maximized and costs minimized
             unless it is said (``minimize AP``). With several, the result is a Pareto front.
         constraints: Between parameters (``overlap < size``), or on metrics (``latency_p95_ms < 50``).
         sampler: The sampler, which decides the configuration to try next; its name, or a mapping with arguments.

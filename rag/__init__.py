@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from rag.filters.base import Filter
     from rag.filters.conformal import Conformal
     from rag.filters.cosine_adapter import CosineAdapter
-    from rag.filters.gap import Gap
+    from rag.filters.gap import GapFilter
     from rag.filters.isotonic import Isotonic
     from rag.filters.platt import Platt
     from rag.filters.score_adapter import ScoreAdapter
@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     from rag.learning.training import Training
     from rag.pipeline import Pipeline
     from rag.queries.base import QueryEncoder
-    from rag.queries.identity import Identity
+    from rag.queries.identity import IdentityQuery
     from rag.stage import Retriever, Stage
     from rag.store.store import Store
     from rag.summarizer import Source, Summarizer, Summary
@@ -73,9 +73,9 @@ _MODULES = {
     "Embedder": "rag.embedders.base",
     "Filter": "rag.filters.base",
     "FitContext": "rag.fitting",
-    "Gap": "rag.filters.gap",
+    "GapFilter": "rag.filters.gap",
     "Hit": "rag.types",
-    "Identity": "rag.queries.identity",
+    "IdentityQuery": "rag.queries.identity",
     "Isotonic": "rag.filters.isotonic",
     "LSA": "rag.embedders.lsa",
     "LangChainEmbedder": "rag.embedders.langchain",
@@ -131,9 +131,9 @@ __all__ = [
     "Embedder",
     "Filter",
     "FitContext",
-    "Gap",
+    "GapFilter",
     "Hit",
-    "Identity",
+    "IdentityQuery",
     "IncompleteError",
     "Isotonic",
     "LangChainEmbedder",

@@ -72,9 +72,9 @@ class QueryBatch:
             only for those who want them: not to learn from, to time, or to tune the search.
         progress: Shows how far what takes long is.
         unseen: For training queries that something learns from: which judged queries are to be treated as if nobody had
-            judged them. What remembers judgements honours it.
+            judged them. What remembers judgments honors it.
         step: What is being asked: a step of the pipeline, or a part of one. A component records its own table under
-            ``step.name``, and asks its parts with :meth:`inside`.
+            ``step.name``, and asks its parts with :meth:`for_part`.
         lists: The tables that :meth:`record` was given, also without a trace: what a later stage may look at.
     """
 
@@ -94,7 +94,7 @@ class QueryBatch:
     _remembered: dict[tuple[str, str], object] = field(default_factory=dict)
     _paid: set[str] = field(default_factory=set)
     """Embedders whose vectors of these queries are among the costs of a list that came from the store."""
-    _doubts: set[str] = field(default_factory=set)
+    _uncacheable: set[str] = field(default_factory=set)
 
     def __len__(self) -> int:
         return len(self.queries)
@@ -133,14 +133,14 @@ class QueryBatch:
         return replace(
             whole,
             queries=chosen,
-            unseen=None if self.unseen is None else self.unseen.part(rows),
+            unseen=None if self.unseen is None else self.unseen.select(rows),
             lists={name: table.rows(rows) for name, table in self.lists.items()},
             _tables=tables,
             _vectors=None if self._vectors is None else lambda embedder: whole.embeddings(embedder)[rows],
             _remembered={},
         )
 
-    def inside(self, key: int | str, component: str = "") -> QueryBatch:
+    def for_part(self, key: int | str, component: str = "") -> QueryBatch:
         """The same batch, asked of a part of what is being asked: see :meth:`rag.step.Step.part`."""
         return self.view(step=self.step.part(key, component))
 
@@ -215,7 +215,9 @@ class QueryBatch:
         """
         return self.remember("groups", str(id(passages)), lambda: self._groups(passages))
 
-    def asking(self, queries: Sequence[Query], vectors: Callable[[Embedder], Vectors] | None = None) -> QueryBatch:
+    def with_queries(
+        self, queries: Sequence[Query], vectors: Callable[[Embedder], Vectors] | None = None
+    ) -> QueryBatch:
         """A batch that asks something else in place of each query and books its costs here. It is not traced: what is
         found with it is recorded by whoever asks.
 
@@ -235,7 +237,7 @@ class QueryBatch:
             _paid=set(),
         )
 
-    def elsewhere(self) -> QueryBatch:
+    def without_lists(self) -> QueryBatch:
         """The same queries, asked of something that is no corpus of the pipeline's, such as its keys: what is known of
         the queries is shared, lists are not.
         """
@@ -292,18 +294,18 @@ class QueryBatch:
         """Fingerprints of the embedders that these queries' vectors have been asked of."""
         return self._paid | {fingerprint for name, fingerprint in self._remembered if name == "embeddings"}
 
-    def paid(self, fingerprints: set[str]) -> None:
+    def mark_paid(self, fingerprints: set[str]) -> None:
         """Vectors by these embedders are booked already; whoever asks for them books them no more."""
         self._paid |= fingerprints
 
-    def doubt(self, why: str) -> None:
-        """Say that what is found hangs on something that failed this time, such as a summary: no store keeps it."""
-        self._doubts.add(why)
+    def mark_uncacheable(self, why: str) -> None:
+        """Say that what is found depends on something that failed this time, such as a summary: no store keeps it."""
+        self._uncacheable.add(why)
 
     @property
-    def is_doubtful(self) -> bool:
-        """Whether :meth:`doubt` was said of this batch, or of one made from it."""
-        return bool(self._doubts)
+    def is_uncacheable(self) -> bool:
+        """Whether :meth:`mark_uncacheable` was said of this batch, or of one made from it."""
+        return bool(self._uncacheable)
 
     def _groups(self, passages: Passages) -> list[Group]:
         rows: dict[str, list[int]] = {}

@@ -1,6 +1,6 @@
 """The table that walks down the pipeline: candidates of a batch of queries, and the sorting of it.
 
-Everything here is vectorised over the batch; nothing loops over hits.
+Everything here is vectorized over the batch; nothing loops over hits.
 """
 
 from __future__ import annotations
@@ -31,20 +31,20 @@ class Candidates:
     """Candidates of ``n`` queries, at most ``k`` each, best first, ties broken by position.
 
     Args:
-        positions: Documents as positions in the corpus, int64 [n, k]; -1 is padding, always at the end of a row.
+        documents: Positions in the corpus, int64 [n, k]; -1 is padding, always at the end of a row.
         scores: float32 [n, k], higher is better; ``-inf`` at padding.
         passages: The passage that speaks for each document, as a position among the passages,
             int64 [n, k]; -1 at padding.
     """
 
-    positions: Ints
+    documents: Ints
     scores: Floats
     passages: Ints
 
     def __post_init__(self) -> None:
-        if not self.positions.shape == self.scores.shape == self.passages.shape or self.positions.ndim != 2:
+        if not self.documents.shape == self.scores.shape == self.passages.shape or self.documents.ndim != 2:
             raise ValueError(
-                f"positions {self.positions.shape}, scores {self.scores.shape} and passages "
+                f"documents {self.documents.shape}, scores {self.scores.shape} and passages "
                 f"{self.passages.shape} must share one shape [n_queries, k]"
             )
 
@@ -75,13 +75,13 @@ class Candidates:
         """The rows of several tables, one below the other."""
         if len(tables) <= 1:
             return tables[0] if tables else cls.empty(0)
-        width = max(table.positions.shape[1] for table in tables)
+        width = max(table.documents.shape[1] for table in tables)
 
         def padded(array: Any, fill: float) -> Any:
             return np.pad(array, ((0, 0), (0, width - array.shape[1])), constant_values=fill)
 
         return cls(
-            np.concatenate([padded(table.positions, PADDING) for table in tables]),
+            np.concatenate([padded(table.documents, PADDING) for table in tables]),
             np.concatenate([padded(table.scores, -np.inf) for table in tables]),
             np.concatenate([padded(table.passages, PADDING) for table in tables]),
         )
@@ -104,7 +104,7 @@ class Candidates:
     @property
     def mask(self) -> npt.NDArray[np.bool_]:
         """Where there is a candidate, bool [n, k]."""
-        return self.positions >= 0
+        return self.documents >= 0
 
     @property
     def counts(self) -> Ints:
@@ -112,31 +112,31 @@ class Candidates:
         return np.asarray(self.mask.sum(axis=1), dtype=np.int64)
 
     def __len__(self) -> int:
-        return len(self.positions)
+        return len(self.documents)
 
     def rows(self, rows: Ints | slice) -> Candidates:
         """The candidates of these queries."""
-        return Candidates(self.positions[rows], self.scores[rows], self.passages[rows])
+        return Candidates(self.documents[rows], self.scores[rows], self.passages[rows])
 
     def spread(self, rows: Ints, n: int) -> Candidates:
         """A table of ``n`` queries, of which these are the ``rows`` and the others have no candidate."""
-        width = self.positions.shape[1]
+        width = self.documents.shape[1]
         positions, passages = np.full((2, n, width), PADDING, dtype=np.int64)
         scores = np.full((n, width), -np.inf, dtype=np.float32)
-        positions[rows], scores[rows], passages[rows] = self.positions, self.scores, self.passages
+        positions[rows], scores[rows], passages[rows] = self.documents, self.scores, self.passages
         return Candidates(positions, scores, passages)
 
     def head(self, k: int) -> Candidates:
         """The best ``k`` of every query."""
-        return Candidates(self.positions[:, :k], self.scores[:, :k], self.passages[:, :k])
+        return Candidates(self.documents[:, :k], self.scores[:, :k], self.passages[:, :k])
 
     def filled(self, width: int, score: float) -> Candidates:
         """Rows made ``width`` long by documents that do not exist, all of this score: how a list looks to whoever
         scales scores, where documents that are not in it are known to have that score. Not to be returned.
         """
-        added = max(width - self.positions.shape[1], 0)
+        added = max(width - self.documents.shape[1], 0)
         wide = [
-            np.pad(table, ((0, 0), (0, added)), constant_values=PADDING) for table in (self.positions, self.passages)
+            np.pad(table, ((0, 0), (0, added)), constant_values=PADDING) for table in (self.documents, self.passages)
         ]
         empty = wide[0] < 0
         scores = np.pad(self.scores, ((0, 0), (0, added)))
@@ -145,21 +145,21 @@ class Candidates:
 
     def rescored(self, scores: Floats, *, top_k: int | None = None) -> Candidates:
         """The same candidates under new scores (``-inf`` drops one), sorted again and cut."""
-        positions = np.where(np.isneginf(scores), PADDING, self.positions)
+        positions = np.where(np.isneginf(scores), PADDING, self.documents)
         return Candidates.from_scores(positions, scores, self.passages, top_k=top_k)
 
     def best_per_document(self, top_k: int) -> Candidates:
         """Keep the best-scored row of each document (several passages of one document may be candidates), cut."""
-        if not self.positions.size:
+        if not self.documents.size:
             return self
         # Rows are best first, so the first of each (row, document) is the best: a stable sort by document finds it.
-        by_document = np.argsort(self.positions, axis=1, kind="stable")
-        ordered = np.take_along_axis(self.positions, by_document, 1)
+        by_document = np.argsort(self.documents, axis=1, kind="stable")
+        ordered = np.take_along_axis(self.documents, by_document, 1)
         again = np.zeros_like(ordered, dtype=bool)
         again[:, 1:] = ordered[:, 1:] == ordered[:, :-1]
         duplicate = np.empty_like(again)
         np.put_along_axis(duplicate, by_document, again, 1)
-        positions = np.where(duplicate, PADDING, self.positions)
+        positions = np.where(duplicate, PADDING, self.documents)
         return Candidates.from_scores(positions, self.scores, self.passages, top_k=top_k)
 
 

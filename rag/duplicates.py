@@ -10,7 +10,7 @@ import numpy as np
 from rag.candidates import Ints
 from rag.text.words import words_of
 
-__all__ = ["Pair", "groups_of", "normalised", "similar"]
+__all__ = ["Pair", "groups_of", "normalized", "similar"]
 
 
 class Pair(NamedTuple):
@@ -21,13 +21,13 @@ class Pair(NamedTuple):
     similarity: float
 
 
-def normalised(text: str) -> str:
-    """A text as it is compared: its words, normalised, one space between them."""
+def normalized(text: str) -> str:
+    """A text as it is compared: its words, normalized, one space between them."""
     return " ".join(words_of(text)) or text.strip()
 
 
 def similar(texts: Sequence[str], *, near: float = 1.0) -> list[Pair]:
-    """Pairs of texts that are equal once normalised, or share at least this part of their words. An empty text is like
+    """Pairs of texts that are equal once normalized, or share at least this part of their words. An empty text is like
     no other.
 
     Of equal texts each is paired with the first only. Near ones are found exactly, without comparing all pairs: two
@@ -40,7 +40,7 @@ def similar(texts: Sequence[str], *, near: float = 1.0) -> list[Pair]:
     """
     first: dict[str, int] = {}
     pairs = []
-    for number, text in enumerate(map(normalised, texts)):
+    for number, text in enumerate(map(normalized, texts)):
         if not text:
             continue
         earlier = first.setdefault(text, number)
@@ -53,7 +53,7 @@ def similar(texts: Sequence[str], *, near: float = 1.0) -> list[Pair]:
 
 
 def _near(texts: Sequence[str], least: float) -> list[Pair]:
-    """Near pairs of normalised, different texts."""
+    """Near pairs of normalized, different texts."""
     import scipy.sparse as sp
 
     words: dict[str, int] = {}

@@ -4,7 +4,7 @@
 
     RagError                something a user can put right; the CLI prints it and exits 2
     ├── ConfigError         a pipeline, a component argument or a config file is wrong
-    ├── DataError           documents, queries or judgements are wrong
+    ├── DataError           documents, queries or judgments are wrong
     ├── ModelError          a model cannot be found, loaded or gives unusable output
     │   └── IncompleteError a model failed for so many texts that the result is not what was asked for
     ├── ArtifactError       something saved is damaged, incomplete or of another format
@@ -100,7 +100,7 @@ class ConfigError(RagError):
 
 
 class DataError(RagError):
-    """Documents, queries or judgements that cannot be used."""
+    """Documents, queries or judgments that cannot be used."""
 
 
 class ModelError(RagError):

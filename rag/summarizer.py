@@ -15,7 +15,7 @@ from rag.component import Component
 from rag.conversation import Turn, turns_of
 from rag.errors import ArtifactError, ConfigError, DataError, ModelError
 from rag.progress import Progress, no_progress
-from rag.store.values import Values, text_key
+from rag.store.key_value_cache import KeyValueCache, text_key
 from rag.text.normal import is_blank
 from rag.types import Document, Query
 
@@ -33,7 +33,7 @@ _LISTED = 10
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """What is to be summarised.
+    """What is to be summarized.
 
     Args:
         id: Of the document or the query.
@@ -235,7 +235,11 @@ class Summarizer(Component):
         return [made.get(key) for key in keys]
 
     def _write(
-        self, missing: Mapping[bytes, Source], made: dict[bytes, Summary], values: Values | None, progress: Progress
+        self,
+        missing: Mapping[bytes, Source],
+        made: dict[bytes, Summary],
+        values: KeyValueCache | None,
+        progress: Progress,
     ) -> None:
         """Write what is missing into ``made``, and what is no failure into the store."""
         keys, sources = list(missing), list(missing.values())
@@ -279,7 +283,7 @@ def _source_key(source: Source, *, by_id: bool, repetition: int = 0) -> bytes:
     return text_key(source.id if by_id else json.dumps([source.text, turns, *again], ensure_ascii=False))
 
 
-def _read(values: Values | None, keys: Sequence[bytes]) -> tuple[dict[bytes, Summary], float]:
+def _read(values: KeyValueCache | None, keys: Sequence[bytes]) -> tuple[dict[bytes, Summary], float]:
     """What is kept, and the seconds it took then."""
     if values is None:
         return {}, 0.0

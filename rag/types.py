@@ -37,7 +37,7 @@ class Query:
     """A question, or a conversation that asks for something.
 
     Args:
-        id: What judgements and runs call it.
+        id: What judgments and runs call it.
         text: The question itself. Of a conversation the turns in order, one a line, unless given.
         metadata: Anything JSON can hold.
         filter: Only documents whose metadata pass this condition are found: see :mod:`rag.conditions`.

@@ -12,9 +12,9 @@ if TYPE_CHECKING:
     from rag.rerankers.cross_encoder import CrossEncoderScorer
     from rag.rerankers.cur.anchor_queries import AnchorQueryFactors
     from rag.rerankers.cur.factors import EmbeddingFactors, Factors
-    from rag.rerankers.cur.matrix_factorisation import MatrixFactorisation
+    from rag.rerankers.cur.matrix_factorisation import MatrixFactorization
     from rag.rerankers.cur.presets import ADACUR, ANNCUR, AXN
-    from rag.rerankers.cur.stage import Cur
+    from rag.rerankers.cur.stage import CUR
     from rag.rerankers.fine_tuned.embedder import FineTunedEmbedder
     from rag.rerankers.fine_tuned.scorer import FineTunedScorer
     from rag.rerankers.graph_adaptive import GraphAdaptive
@@ -26,17 +26,17 @@ __all__ = [
     "ADACUR",
     "ANNCUR",
     "AXN",
+    "CUR",
     "AnchorQueryFactors",
     "CallableScorer",
     "CrossEncoderScorer",
-    "Cur",
     "EmbeddingFactors",
     "Factors",
     "FineTunedEmbedder",
     "FineTunedScorer",
     "GraphAdaptive",
     "LearnedRank",
-    "MatrixFactorisation",
+    "MatrixFactorization",
     "MaxSim",
     "Rerank",
     "Scorer",
@@ -51,14 +51,14 @@ __getattr__, __dir__ = lazy_attributes(
         "AnchorQueryFactors": "rag.rerankers.cur.anchor_queries",
         "CallableScorer": "rag.rerankers.callable",
         "CrossEncoderScorer": "rag.rerankers.cross_encoder",
-        "Cur": "rag.rerankers.cur.stage",
+        "CUR": "rag.rerankers.cur.stage",
         "EmbeddingFactors": "rag.rerankers.cur.factors",
         "Factors": "rag.rerankers.cur.factors",
         "FineTunedEmbedder": "rag.rerankers.fine_tuned.embedder",
         "FineTunedScorer": "rag.rerankers.fine_tuned.scorer",
         "GraphAdaptive": "rag.rerankers.graph_adaptive",
         "LearnedRank": "rag.rerankers.learned_rank.stage",
-        "MatrixFactorisation": "rag.rerankers.cur.matrix_factorisation",
+        "MatrixFactorization": "rag.rerankers.cur.matrix_factorisation",
         "MaxSim": "rag.rerankers.max_sim",
         "Rerank": "rag.rerankers.rerank",
         "Scorer": "rag.rerankers.base",

@@ -12,7 +12,7 @@ from rag.candidates import Floats, Ints
 from rag.component import Component
 from rag.corpus.passages import Passages
 from rag.errors import ModelError
-from rag.store.values import text_key
+from rag.store.key_value_cache import text_key
 
 if TYPE_CHECKING:
     from rag.batch import QueryBatch

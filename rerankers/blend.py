@@ -8,6 +8,8 @@ import numpy as np
 
 from rag.batch import QueryBatch
 from rag.candidates import Candidates, Floats, Ints, rank
+from rag.learning.gains import Gains
+from rag.tables import columns_of
 
 if TYPE_CHECKING:
     from rag.fitting import FitContext
@@ -25,7 +27,7 @@ def training_sample(context: FitContext, most: int) -> tuple[QueryBatch, Candida
     """At most so many training queries, spread evenly over them, and what the steps before find for them."""
     batch, candidates = context.training_run()
     rows = np.unique(np.linspace(0, len(batch) - 1, min(most, len(batch))).astype(np.int64))
-    some = Candidates(candidates.positions[rows], candidates.scores[rows], candidates.passages[rows])
+    some = Candidates(candidates.documents[rows], candidates.scores[rows], candidates.passages[rows])
     return QueryBatch([batch.queries[row] for row in rows.tolist()], store=batch.store, ledger=context.ledger), some
 
 
@@ -50,8 +52,8 @@ def learned_weight(scored: Candidates, first: Candidates, batch: QueryBatch, con
     the paired differences, the scorer has not shown that it helps: the weight is 1.
     """
     assert context.training is not None
-    gains = _gains(scored.positions, batch, context)
-    values = [_ndcg(rank(scored.positions, _mixed(scored, first, float(weight))), gains) for weight in _WEIGHTS]
+    gains = Gains(batch.queries, context.training.qrels, context.corpus).of(scored)
+    values = [_ndcg(rank(scored.documents, _mixed(scored, first, float(weight))), gains) for weight in _WEIGHTS]
     best = int(np.argmax([value.mean() if len(value) else 0.0 for value in values]))
     difference = values[best] - values[-1]
     error = difference.std(ddof=1) / np.sqrt(len(difference)) if len(difference) > 1 else np.inf
@@ -60,36 +62,15 @@ def learned_weight(scored: Candidates, first: Candidates, batch: QueryBatch, con
 
 def _mixed(scored: Candidates, first: Candidates, weight: float) -> Floats:
     """Fused score of each document of ``scored``, float32; ``-inf`` at padding."""
-    ranks = np.arange(1, scored.positions.shape[1] + 1)
-    mixed = (1 - weight) / (_K + ranks) + weight / (_K + _ranks_in(scored.positions, first))
+    ranks = np.arange(1, scored.documents.shape[1] + 1)
+    mixed = (1 - weight) / (_K + ranks) + weight / (_K + _ranks_in(scored.documents, first))
     return np.where(scored.mask, mixed, -np.inf).astype(np.float32)
 
 
 def _ranks_in(positions: Ints, first: Candidates) -> Ints:
     """Rank from 1 of each document in the first stage's list; one below the end for those that are not in it."""
-    width = int(max(positions.max(initial=0), first.positions.max(initial=0))) + 2
-    shift = np.arange(len(positions))[:, None] * width + 1
-    keys = (first.positions + shift).ravel()
-    below = first.counts[:, None] + 1
-    if not keys.size:
-        return np.broadcast_to(below, positions.shape)
-    order = np.argsort(keys, kind="stable")
-    wanted = positions + shift
-    place = order[np.minimum(np.searchsorted(keys, wanted, sorter=order), len(keys) - 1)]
-    found = (keys[place] == wanted) & (positions >= 0)
-    return np.where(found, place % first.positions.shape[1] + 1, below)
-
-
-def _gains(positions: Ints, batch: QueryBatch, context: FitContext) -> Floats:
-    """Gain of each document by the training judgements, float32; 0 where there is none."""
-    assert context.training is not None
-    gains = np.zeros(positions.shape, dtype=np.float32)
-    for row, query in enumerate(batch.queries):
-        judged = context.training.judgements.get(query.id, {})
-        places = {context.corpus.position(document): max(grade, 0) for document, grade in judged.items()}
-        places.pop(None, None)
-        gains[row] = [places.get(position, 0) for position in positions[row].tolist()]
-    return gains
+    columns = columns_of(first.documents, positions)
+    return np.where(columns >= 0, columns + 1, first.counts[:, None] + 1)
 
 
 def _ndcg(order: Ints, gains: Floats) -> Floats:

@@ -15,15 +15,16 @@ from rag.corpus.passages import Passages
 from rag.embedders.base import Embedder
 from rag.errors import ConfigError, NotFittedError
 from rag.rerankers.base import Scorer
-from rag.rerankers.cur.items import Mask, is_in
+from rag.rerankers.cur.items import Mask
 from rag.stage import Stage
 from rag.store.fingerprint import fingerprint
+from rag.tables import is_in
 
 if TYPE_CHECKING:
     from rag.batch import QueryBatch
     from rag.fitting import FitContext, UpdateContext
 
-__all__ = ["GraphAdaptive", "nearest_neighbours"]
+__all__ = ["GraphAdaptive", "nearest_neighbors"]
 
 _EXACT = 100_000
 """Passages up to which neighbours are found by comparing all with all."""
@@ -76,7 +77,7 @@ class GraphAdaptive(Stage):
         embedder = given(self.embedder, self)
 
         def make() -> Ints:
-            return nearest_neighbours(context.embed_passages(embedder), self.neighbours)
+            return nearest_neighbors(context.embed_passages(embedder), self.neighbours)
 
         if context.store is None or not embedder.spec.is_serializable:
             self._graph = make()
@@ -135,7 +136,7 @@ class GraphAdaptive(Stage):
         return self._graph
 
 
-def nearest_neighbours(vectors: Vectors, k: int) -> Ints:
+def nearest_neighbors(vectors: Vectors, k: int) -> Ints:
     """The ``k`` passages with the largest cosines to each, itself left out: int32 [n, k], -1 where there are fewer.
 
     All are compared with all up to 100,000 passages; above that HNSW finds nearly all of them.
@@ -183,7 +184,7 @@ def _frontier(graph: Ints, taken: Ints, exact: Floats, size: int, allowed: list[
     near = np.where(is_in(near, taken), PADDING, near)
     for rows, mask in allowed:
         near[rows] = np.where(mask[np.maximum(near[rows], 0)], near[rows], PADDING)
-    return Candidates.from_scores(near, scores, near).best_per_document(size).positions
+    return Candidates.from_scores(near, scores, near).best_per_document(size).documents
 
 
 def _first_of(one: Ints, other: Ints, size: int) -> Ints:

@@ -54,7 +54,7 @@ class MaxSim(Scorer):
     def prepare(self, context: FitContext) -> None:
         super().prepare(context)
         context.fit(self._encoder)
-        if not context.is_built(self) and context.n_kept < len(context.passages):
+        if not context.is_cached(self) and context.n_kept < len(context.passages):
             context.embed_passage_tokens(self._encoder, start=context.n_kept)
 
     def fit(self, context: FitContext) -> None:

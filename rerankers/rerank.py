@@ -76,9 +76,9 @@ def followed(scored: Candidates, candidates: Candidates, budget: int) -> Candida
     0, -1, -2 ...
     """
     tail = slice(budget, None)
-    pad = ((0, 0), (0, min(budget, candidates.positions.shape[1]) - scored.positions.shape[1]))
+    pad = ((0, 0), (0, min(budget, candidates.documents.shape[1]) - scored.documents.shape[1]))
     positions = np.concatenate(
-        [np.pad(scored.positions, pad, constant_values=PADDING), candidates.positions[:, tail]], axis=1
+        [np.pad(scored.documents, pad, constant_values=PADDING), candidates.documents[:, tail]], axis=1
     )
     passages = np.concatenate(
         [np.pad(scored.passages, pad, constant_values=PADDING), candidates.passages[:, tail]], axis=1

@@ -50,7 +50,7 @@ class BM25(TakesFeedback):
             1.2 / .75; ``bm25s`` 1.5 / .75.
         k1: How much repeating a word counts. The default pair 1.5 / .75 is the best of these three on each of five sets
             (benchmarks/README.md).
-        b: How much long passages are penalised, 0 to 1.
+        b: How much long passages are penalized, 0 to 1.
         variant: How term frequency and rarity are weighted (Kamphuis et al. 2020 compare them).
         delta: Lower bound of a matching term's weight; used by ``bm25l`` and ``bm25+``.
         language: Whose stemmer and stop words are used: an ISO 639-1 code such as ``en`` or an English name, ``none``
@@ -59,7 +59,7 @@ class BM25(TakesFeedback):
             language's.
         stopwords: Words that are dropped: a list's name (``en``, ``de``, ``fr``, ...), a list of words, or None.
             ``auto``: the language's.
-        token_pattern: Regular expression of a word, taken at its word: texts are not normalised and scripts without
+        token_pattern: Regular expression of a word, taken at its word: texts are not normalized and scripts without
             spaces not cut. None cuts words by Unicode.
         lowercase: Fold case.
         top_k: Documents returned.
@@ -221,7 +221,7 @@ class BM25(TakesFeedback):
             queries,
             trusted_words,
             lengths,
-            Candidates(trusted.positions, trusted.scores, numbers),
+            Candidates(trusted.documents, trusted.scores, numbers),
             terms=recipe.terms,
             original_weight=recipe.original_weight,
         )

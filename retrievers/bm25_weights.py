@@ -64,7 +64,7 @@ class BM25Weights:
         alive: Which passages count, bool [passages]; None for all.
         variant: One of :data:`VARIANTS`.
         k1: How much repeating a word counts.
-        b: How much long passages are penalised.
+        b: How much long passages are penalized.
         delta: Lower bound of a word that occurs, in ``bm25l`` and ``bm25+``.
     """
 

@@ -63,7 +63,7 @@ class Dense(TakesFeedback):
 
     def fit(self, context: FitContext) -> None:
         context.fit(self.embedder)
-        context.build(
+        context.cached_fit(
             self.index,
             lambda: self.index.build(self._scaled(context.embed_passages(self.embedder)), progress=context.progress),
             inputs={"embedder": self.embedder.base, "metric": self.metric},
@@ -130,7 +130,7 @@ class Dense(TakesFeedback):
         """Cosine with the query, and mean cosine with the first documents of the list (centrality); nothing where the
         index keeps no full vectors.
         """
-        if not candidates.positions.size or self.index.reconstruct(np.zeros(1, dtype=np.int64)) is None:
+        if not candidates.documents.size or self.index.reconstruct(np.zeros(1, dtype=np.int64)) is None:
             return {}
         heads, inside = self.vectors_of(first.head(_CENTER))
         center = heads.sum(axis=1) / np.maximum(inside.sum(axis=1, keepdims=True), 1)
@@ -139,7 +139,7 @@ class Dense(TakesFeedback):
 
     def _products(self, vectors: Vectors, candidates: Candidates) -> Floats:
         """Inner products of each query's vector with those of its candidates' passages, float32 [n, k]."""
-        found = np.zeros(candidates.positions.shape, dtype=np.float32)
+        found = np.zeros(candidates.documents.shape, dtype=np.float32)
         for start in range(0, len(found), _TOGETHER):
             rows = slice(start, start + _TOGETHER)
             found[rows] = np.einsum("nkd,nd->nk", self.vectors_of(candidates.rows(rows))[0], vectors[rows])

@@ -1,4 +1,4 @@
-"""Relevance feedback without judgements: the best passages of one list change what is asked next."""
+"""Relevance feedback without judgments: the best passages of one list change what is asked next."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Feedback(Retriever):
     vector moved towards theirs (Rocchio 1971; vector feedback, Li et al. 2021), from the vectors that its index keeps;
     a ``hybrid`` has each of its retrievers asked again and fuses their lists. Trusting the fused list of a hybrid
     brings the words' evidence into the vector, and the other way round: on nfcorpus nDCG@10 rises from .360 to .382
-    without any judgement. Where questions have one right document among look-alikes it may cost a little: so tune it,
+    without any judgment. Where questions have one right document among look-alikes it may cost a little: so tune it,
     and let tuning leave it out.
 
     Args:
@@ -92,7 +92,7 @@ class Feedback(Retriever):
 
     def retrieve(self, batch: QueryBatch) -> Candidates:
         trusted = self._trusted(batch)
-        return self._fitted().retrieve_again(batch.inside("again"), trusted, self._recipe).head(self.top_k)
+        return self._fitted().retrieve_again(batch.for_part("again"), trusted, self._recipe).head(self.top_k)
 
     def features(self, batch: QueryBatch, candidates: Candidates, first: Candidates) -> Mapping[str, Floats]:
         """Scores of all candidates with the changed queries, also of those that the lists are too short for."""
@@ -101,7 +101,7 @@ class Feedback(Retriever):
 
     def _trusted(self, batch: QueryBatch) -> Candidates:
         own = self.target is None and self.retriever is None  # the pipeline's list, which has a name already
-        part = batch.inside("trusted")
+        part = batch.for_part("trusted")
         trusted = part.found_by(self._source, recorded=not own)
         if not own:
             part.record(part.step.name, trusted)

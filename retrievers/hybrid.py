@@ -17,6 +17,7 @@ from rag.retrievers.asked_again import Recipe, TakesFeedback
 from rag.retrievers.fusion.base import Contributes, Fusion
 from rag.retrievers.fusion.z_score import ZScore
 from rag.stage import Retriever
+from rag.tables import grouped
 
 if TYPE_CHECKING:
     from rag.batch import QueryBatch
@@ -119,7 +120,7 @@ class Hybrid(TakesFeedback):
         for number, retriever in enumerate(self.retrievers):
             weight = 1.0 if self.weights is None else self.weights[number]
             if weight:
-                part = batch.inside(number, retriever.type)
+                part = batch.for_part(number, retriever.type)
                 tables.append(ask(part, retriever))
                 weights.append(weight)
                 scaled.append(retriever.scaled_by(tables[-1]) if self._from_zero else tables[-1])
@@ -155,7 +156,7 @@ def fuse(
         values, missing = part.contributions(seen)
         row, column = np.nonzero(table.mask)
         rows.append(row)
-        positions.append(table.positions[row, column])
+        positions.append(table.documents[row, column])
         passages.append(table.passages[row, column])
         gains.append(weight * (values[row, column] - missing[row]))
         baseline += weight * missing
@@ -164,11 +165,8 @@ def fuse(
     if not len(row):
         return Candidates.empty(n)
     # Group by (query, document); within a group the largest gain comes first and gives the passage.
-    order = np.lexsort((-gain, position, row))
-    row, position, passage, gain = row[order], position[order], passage[order], gain[order]
-    first = np.ones(len(row), dtype=bool)
-    first[1:] = (row[1:] != row[:-1]) | (position[1:] != position[:-1])
-    starts = np.flatnonzero(first)
-    total = np.add.reduceat(gain, starts) + baseline[row[starts]]
-    row, position, passage = row[starts], position[starts], passage[starts]
+    order, starts = grouped(row, position, -gain)
+    best = order[starts]
+    row, position, passage = row[best], position[best], passage[best]
+    total = np.add.reduceat(gain[order], starts) + baseline[row]
     return Candidates.from_rows(n, row, position, total, passage, top_k=top_k)

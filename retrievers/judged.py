@@ -28,7 +28,7 @@ class Judged:
         vectors: Of the queries, scaled to length 1, float32 [n, d].
         documents: Ids of the documents that are relevant to any of them.
         gains: How relevant, CSR array float32 [n, documents]: the grade divided by the highest, above 0.
-        highest: The highest grade of the training judgements.
+        highest: The highest grade of the training judgments.
     """
 
     ids: list[str]
@@ -43,17 +43,17 @@ class Judged:
         """Those training queries that have a relevant document.
 
         Args:
-            training: Queries and judgements.
+            training: Queries and judgments.
             vectors: Of all training queries, float32 [n, d].
         """
         import scipy.sparse as sp
 
-        highest = max((g for judged in training.judgements.values() for g in judged.values()), default=1)
+        highest = max((g for judged in training.qrels.values() for g in judged.values()), default=1)
         empty = cls([], [], vectors[:0], [], sp.csr_array((0, 0), dtype=np.float32), float(max(highest, 1)))
         return empty.with_more(training, vectors, 1.0)[0]
 
     def with_more(self, more: Training, vectors: Vectors, weight: float) -> tuple[Judged, int]:
-        """These and others, and how many judgements are new or have another weight."""
+        """These and others, and how many judgments are new or have another weight."""
         import scipy.sparse as sp
 
         queries, texts = {id: row for row, id in enumerate(self.ids)}, list(self.texts)
@@ -63,7 +63,7 @@ class Judged:
         added: list[int] = []
         changed = 0
         for number, query in enumerate(more.queries):
-            relevant = {id: grade for id, grade in more.judgements.get(query.id, {}).items() if grade > 0}
+            relevant = {id: grade for id, grade in more.qrels.get(query.id, {}).items() if grade > 0}
             if not relevant:
                 continue
             if query.id not in queries:

@@ -13,6 +13,7 @@ from rag.candidates import PADDING, Candidates, Ints
 from rag.retrievers.fusion.base import Doubles
 from rag.retrievers.key_spaces.base import Key
 from rag.stage import Retriever
+from rag.tables import grouped
 
 if TYPE_CHECKING:
     from rag.batch import QueryBatch
@@ -54,7 +55,7 @@ class Keyed(Retriever):
     def retrieve(self, batch: QueryBatch) -> Candidates:
         tables = []
         for number, key in enumerate(self.keys):
-            part = batch.inside(number, key.type)
+            part = batch.for_part(number, key.type)
             table, keys = key.retrieve(part, self.top_k)
             part.record(part.step.name, table, partial(_texts, key, keys))
             tables.append(table)
@@ -65,19 +66,19 @@ class Keyed(Retriever):
         rows, columns = zip(*(np.nonzero(table.mask) for table in tables), strict=True)
         each = list(zip(tables, rows, columns, strict=True))
         row = np.concatenate(rows)
-        position = np.concatenate([table.positions[r, c] for table, r, c in each])
+        position = np.concatenate([table.documents[r, c] for table, r, c in each])
         passage = np.concatenate([table.passages[r, c] for table, r, c in each])
         score = np.concatenate([table.scores[r, c] for table, r, c in each]).astype(np.float64)
         kind = np.repeat(np.arange(len(tables)), [len(r) for r in rows])
         if not len(row):
             return Candidates.empty(n)
-        span = int(position.max()) + 1
-        pairs, group = np.unique(row * span + position, return_inverse=True)
-        row, position = np.divmod(pairs, span)
-        scores = np.full((len(pairs), len(tables)), -np.inf)
-        scores[group, kind] = score
-        passages = np.full((len(pairs), len(tables)), PADDING, dtype=np.int64)
-        passages[group, kind] = passage
+        order, starts = grouped(row, position)
+        group = np.repeat(np.arange(len(starts)), np.diff(starts, append=len(order)))
+        scores = np.full((len(starts), len(tables)), -np.inf)
+        scores[group, kind[order]] = score[order]
+        passages = np.full((len(starts), len(tables)), PADDING, dtype=np.int64)
+        passages[group, kind[order]] = passage[order]
+        row, position = row[order[starts]], position[order[starts]]
         return Candidates.from_rows(n, row, position, self._total(scores, row, tables), self._speaker(scores, passages))
 
     def _total(self, scores: Doubles, row: Ints, tables: Sequence[Candidates]) -> Doubles:

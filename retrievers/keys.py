@@ -78,7 +78,7 @@ def _documents(keys: Ints, scores: Floats, passages: Passages, top_k: int) -> Ca
 
 
 def _replace_rows(table: Candidates, rows: Ints, new: Candidates) -> Candidates:
-    width = max(table.positions.shape[1], new.positions.shape[1])
+    width = max(table.documents.shape[1], new.documents.shape[1])
 
     def merged(old: Any, fresh: Any, fill: float) -> Any:
         wide = np.full((len(table), width), fill, dtype=old.dtype)
@@ -88,7 +88,7 @@ def _replace_rows(table: Candidates, rows: Ints, new: Candidates) -> Candidates:
         return wide
 
     return Candidates(
-        merged(table.positions, new.positions, PADDING),
+        merged(table.documents, new.documents, PADDING),
         merged(table.scores, new.scores, -np.inf),
         merged(table.passages, new.passages, PADDING),
     )

@@ -52,7 +52,7 @@ class QueryMemory(Retriever, Remembers):
     Worth much where documents are asked for again and again, and nothing where each is asked for once: let dev decide
     (``learned_rank`` does). A question
     that learns from it, as training questions do, is answered as if it, and what is the same question, had never been
-    judged. Documents come and go, and :meth:`~rag.Pipeline.add_judgements` adds judgements, without fitting anew.
+    judged. Documents come and go, and :meth:`~rag.Pipeline.add_qrels` adds judgments, without fitting anew.
 
     Args:
         embedder: Tells which questions are alike. None takes that of the pipeline's retriever.
@@ -136,7 +136,7 @@ class QueryMemory(Retriever, Remembers):
         self._memory = _Memory.on(memory.judged, context.passages)
         context.keep(self)
 
-    def add_judgements(self, judged: Training, *, weight: float = 1.0) -> int:
+    def add_qrels(self, judged: Training, *, weight: float = 1.0) -> int:
         if weight <= 0:
             raise ConfigError(f"must be above 0, got {weight:g}", parameter="weight")
         memory = self._fitted()
@@ -152,7 +152,7 @@ class QueryMemory(Retriever, Remembers):
             return ()
         n, missing = memory.judged.gains.nnz, memory.judged.gains.nnz - memory.gains.nnz
         gone = f", {missing:,} of them of documents that are not in the corpus" if missing else ""
-        return (f"query_memory remembers {len(memory.judged.ids):,} judged questions with {n:,} judgements{gone}",)
+        return (f"query_memory remembers {len(memory.judged.ids):,} judged questions with {n:,} judgments{gone}",)
 
     def save_state(self, folder: Path) -> None:
         memory = self._fitted()
@@ -195,8 +195,8 @@ class QueryMemory(Retriever, Remembers):
         named = {name: self._like(batch, memory, k, power) for name, (_, k, power) in tables.items()}
         if self._first is not None:
             named["cover"] = self._cover(batch, memory, self._first)
-        found = {name: lookup(table, candidates.positions) for name, table in named.items()}
-        return found | {"popular": self._popularity(batch, memory, candidates.positions)}
+        found = {name: lookup(table, candidates.documents) for name, table in named.items()}
+        return found | {"popular": self._popularity(batch, memory, candidates.documents)}
 
     def query_features(self, batch: QueryBatch) -> Mapping[str, Floats]:
         nearest = self._cosines(batch, self._fitted()).max(axis=1, initial=-1)
@@ -262,7 +262,7 @@ class QueryMemory(Retriever, Remembers):
             rows, columns = np.nonzero(head.mask)
             weights = scaled[rows, columns].astype(np.float32)
             shape = (len(batch), memory.gains.shape[1])
-            top = sp.csr_array((weights, (rows, head.positions[rows, columns])), shape=shape)
+            top = sp.csr_array((weights, (rows, head.documents[rows, columns])), shape=shape)
             size = np.sqrt(np.maximum(np.asarray(memory.gains.sum(axis=1)), 1))
             fair = sp.csr_array(memory.gains.multiply(1 / size[:, None]), dtype=np.float32)
             covered = sp.csr_array(top @ fair.T)
@@ -308,7 +308,7 @@ class QueryMemory(Retriever, Remembers):
         cosines, right = self._cosines(batch, memory), memory.gains.tocsc()
         reasons = []
         for row, column in zip(*(side.tolist() for side in places), strict=True):
-            document = int(found.positions[row, column])
+            document = int(found.documents[row, column])
             judged = right.indices[right.indptr[document] : right.indptr[document + 1]]
             near = judged[np.argsort(-cosines[row, judged], kind="stable")]
             near = near[cosines[row, near] > 0]

@@ -31,7 +31,7 @@ __all__ = ["Distilled"]
 
 class Distilled(QueryEncoder):
     """Learns from the corpus how conversations map to their keys, and maps queries likewise: no language model is asked
-    at query time, and no relevance judgements are needed (CONVERSE, NAACL 2024).
+    at query time, and no relevance judgments are needed (CONVERSE, NAACL 2024).
 
     The pairs are the documents and the keys that were made of them, so it belongs to a ``summary`` key. Retrievers of
     that key that look at words get the last turn as it is.
@@ -85,16 +85,16 @@ class Distilled(QueryEncoder):
             self.student.learn(conversations, targets, seed=context.seed, progress=context.progress)
 
         turns = [[[turn.speaker, turn.text] for turn in source.turns] for source, _ in pairs]
-        learnt = fingerprint([self.max_turns, turns, [[source.text, texts] for source, texts in pairs]])
+        learned = fingerprint([self.max_turns, turns, [[source.text, texts] for source, texts in pairs]])
         if "corpus" in self.embedder.needs:  # whose vectors nothing kept on disk can be named after
             make()
         else:
             inputs: dict[str, Component | str] = {
                 "embedder": self.embedder,
-                "pairs": learnt,
+                "pairs": learned,
                 "max_turns": str(self.max_turns),
             }
-            context.build(self.student, make, inputs=inputs)
+            context.cached_fit(self.student, make, inputs=inputs)
 
     def encode(self, batch: QueryBatch) -> QueryBatch:
         turns = [_turns(query.turns, query.text) for query in batch.queries]
@@ -104,7 +104,7 @@ class Distilled(QueryEncoder):
         def vectors(_: Embedder) -> Vectors:
             return self.student.encode(self._conversations(turns, partial(batch.embed_documents, self.embedder)))
 
-        return batch.asking(asked, vectors)
+        return batch.with_queries(asked, vectors)
 
     def _conversations(self, turns: Sequence[tuple[Turn, ...]], embed: Callable[[list[str]], Vectors]) -> Conversations:
         return Conversations.latest(turns, self.max_turns, embed)

@@ -126,7 +126,7 @@ class Generate(Stage):
     def _given(self, best: Candidates) -> list[tuple[list[str], list[str]]]:
         """Ids of the documents and texts of the passages of each query."""
         found = best.passages[best.mask]
-        ids = iter(self.passages.corpus.ids(best.positions[best.mask]))
+        ids = iter(self.passages.corpus.ids(best.documents[best.mask]))
         texts = iter(self.passages.texts(found))
         given = []
         for count in best.counts.tolist():

@@ -19,7 +19,7 @@ _PLACE = "{text}"
 
 _DOCUMENT: Mapping[Task, str] = {
     "summary": (
-        "Summarise the text below in two or three sentences, so that it is found by anyone who looks for what it "
+        "Summarize the text below in two or three sentences, so that it is found by anyone who looks for what it "
         "says. Name who and what it is about, and its facts and figures. Write the summary only.\n\n{text}"
     ),
     "questions": (

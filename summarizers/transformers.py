@@ -27,7 +27,7 @@ class TransformersSummarizer(Summarizer):
     installed package; greedy decoding in batches of texts of like length.
 
     Models with a chat template are asked by the prompts of ``chat_model``, others get the prompt as plain text. For a
-    model trained to summarise whatever it reads, such as BART on news, set ``prompt: "{text}"``.
+    model trained to summarize whatever it reads, such as BART on news, set ``prompt: "{text}"``.
 
     Args:
         model: Hub name, path of a folder, or ``package:NAME/SUBPATH``.

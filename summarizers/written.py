@@ -37,12 +37,12 @@ class SummaryQuery(QueryEncoder):
             [Source.of_query(query) for query in batch.queries], store=batch.store, ledger=batch.ledger
         )
         if written.problems:
-            batch.doubt("summaries of queries")
+            batch.mark_uncacheable("summaries of queries")
         queries = [
             replace(query, text="\n".join([query.text, *texts] if self.with_question else texts))
             for query, texts in zip(batch.queries, written.texts, strict=True)
         ]
-        return batch.asking(queries, partial(self._vectors, batch, written.texts))
+        return batch.with_queries(queries, partial(self._vectors, batch, written.texts))
 
     def _vectors(self, batch: QueryBatch, texts: list[tuple[str, ...]], embedder: Embedder) -> Vectors:
         """Means over what was written for each query, float32 [n, d]."""

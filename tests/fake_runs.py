@@ -171,7 +171,7 @@ def _query(number: int, random: np.random.Generator) -> dict[str, Any]:
     gone = {"rank": None, "ranks": [None] * 3, "lost_at": _STAGES[0]}
     expected = [
         {"id": returned[1]["id"], "title": returned[1]["title"], "grade": 1} | found,
-        {"id": "d9001", "title": f"{subject.capitalize()}: results of a randomised trial", "grade": 1} | gone,
+        {"id": "d9001", "title": f"{subject.capitalize()}: results of a randomized trial", "grade": 1} | gone,
     ]
     faults = [{"mode": "missed", "stage": _STAGES[0], "documents": 1, "loss": 0.4 * (1 - score)}]
     if not score:

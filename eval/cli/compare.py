@@ -13,7 +13,7 @@ from rag.eval.cli.measures import measure_names
 if TYPE_CHECKING:
     from rag.eval.comparison.compared import Compared
 
-Test = Literal["randomisation", "t", "wilcoxon"]
+Test = Literal["randomization", "t", "wilcoxon"]
 Correction = Literal["holm", "bonferroni", "none"]
 
 __all__ = ["compare"]
@@ -24,11 +24,11 @@ def compare(
         list[str], typer.Argument(metavar="RUN...", help="Run folders or TREC run files; NAME=PATH names one.")
     ],
     dataset: Annotated[
-        str | None, typer.Option(metavar="DIR|NAME", help="Whose judgements to measure by; run files need them.")
+        str | None, typer.Option(metavar="DIR|NAME", help="Whose judgments to measure by; run files need them.")
     ] = None,
     split: Annotated[str, typer.Option(help="Of the dataset.")] = "test",
     qrels: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Judgements (BEIR or TREC columns) instead of a dataset's.")
+        Path | None, typer.Option(metavar="FILE", help="Judgments (BEIR or TREC columns) instead of a dataset's.")
     ] = None,
     measures: Annotated[
         str, typer.Option(metavar="NAMES", help="By default those that all run folders have; nDCG@10 for run files.")
@@ -36,7 +36,7 @@ def compare(
     baseline: Annotated[
         str | None, typer.Option(metavar="NAME", help="Compare all others with this run, instead of all pairs.")
     ] = None,
-    test: Annotated[Test, typer.Option(help="The paired test.")] = "randomisation",
+    test: Annotated[Test, typer.Option(help="The paired test.")] = "randomization",
     correction: Annotated[Correction, typer.Option(help="For the number of pairs of a measure.")] = "holm",
     strict: Annotated[bool, typer.Option("--strict", help="Refuse runs on different queries.")] = False,
     seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Of the test and the intervals.")] = 0,
@@ -53,7 +53,7 @@ def compare(
     from rag.eval.reports.comparison import write_comparison
     from rag.eval.runs.reading import read_run_values
 
-    with progress("reading the judgements", None):
+    with progress("reading the judgments", None):
         judged = read_qrels(qrels) if qrels else load_dataset(dataset).split(split).qrels if dataset else None
     values = []
     with progress("reading runs", len(runs)) as advance:

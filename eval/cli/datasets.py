@@ -42,7 +42,7 @@ _LOOKED_AT = 100
 """Documents whose metadata are looked at, to say which fields there are."""
 _NAMES = {
     "DIR": "a folder with corpus.jsonl, queries.jsonl and qrels/SPLIT.tsv (BEIR's layout)",
-    "FILE.yaml": "a dataset file: your own CSV, JSONL or Parquet tables, TREC topics and judgements",
+    "FILE.yaml": "a dataset file: your own CSV, JSONL or Parquet tables, TREC topics and judgments",
     "hf:owner/name": "a retrieval dataset on the Hugging Face Hub (MTEB's or BEIR's layout); hf:owner/name@de a subset",
     "irds:ID": "a dataset of ir_datasets, such as irds:beir/scifact/test (extra ir-datasets)",
 }
@@ -90,7 +90,7 @@ def show(
         grades = ", ".join(f"{grade}: {count:,}" for grade, count in split["grades"].items())
         echo(
             f"{name}: {split['queries']:,} queries, {split['relevant_per_query']:.1f} relevant documents each; "
-            f"judgements by grade: {grades or 'none'}"
+            f"judgments by grade: {grades or 'none'}"
             + (f"; {split['unanswerable']:,} with nothing relevant" if split["unanswerable"] else "")
             + (f"; {split['with_references']:,} with reference answers" if split["with_references"] else "")
         )

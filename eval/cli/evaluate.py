@@ -25,7 +25,7 @@ def evaluate(
     ] = "python-reference",
     split: Annotated[str, typer.Option(help="The judged queries to report on.")] = "test",
     qrels: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Judgements (BEIR or TREC columns) instead of the folder's.")
+        Path | None, typer.Option(metavar="FILE", help="Judgments (BEIR or TREC columns) instead of the folder's.")
     ] = None,
     measures: Annotated[
         str, typer.Option(metavar="NAMES", help="As ir_measures spells them, separated by commas or spaces.")

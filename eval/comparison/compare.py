@@ -27,7 +27,7 @@ def compare(
     *,
     qrels: Qrels | None = None,
     baseline: str | None = None,
-    test: Test = "randomisation",
+    test: Test = "randomization",
     correction: Correction = "holm",
     strict: bool = False,
     seed: int = 0,
@@ -37,7 +37,7 @@ def compare(
     Args:
         runs: At least two, by name; without names an evaluation is called by the types of its pipeline's steps, such as
             ``hybrid + rerank``, and a folder or file by its own name.
-        qrels: Judgements to measure run files by. Evaluations and run folders keep the values they have.
+        qrels: Judgments to measure run files by. Evaluations and run folders keep the values they have.
         baseline: The run that all others are compared with. None compares all pairs.
         test: The paired test.
         correction: Correction for the number of pairs of one measure.
@@ -46,7 +46,7 @@ def compare(
 
     Raises:
         ConfigError: Fewer than two runs, two of one name, an unknown baseline, no measure in common, or a run file
-            without judgements.
+            without judgments.
         ArtifactError: A path holds no run.
         DataError: No query in common, or with ``strict`` different ones.
 

@@ -36,7 +36,7 @@ def compare_runs(
     runs: Sequence[RunValues],
     *,
     baseline: str | None = None,
-    test: Test = "randomisation",
+    test: Test = "randomization",
     correction: Correction = "holm",
     strict: bool = False,
     resamples: int = 10_000,
@@ -47,11 +47,11 @@ def compare_runs(
     Args:
         runs: At least two, of different names.
         baseline: The run that all others are compared with. None compares all pairs.
-        test: The paired test. ``randomisation`` is exact for few queries and assumes nothing about the differences.
+        test: The paired test. ``randomization`` is exact for few queries and assumes nothing about the differences.
         correction: For the number of pairs of one measure. Measures are not corrected for: they say nearly the same,
             and one of them should be the one that decides.
         strict: Refuse runs on different queries; else the queries that all have are compared, and that is said.
-        resamples: Of the randomisation test.
+        resamples: Of the randomization test.
         seed: Of the test and the intervals.
 
     Raises:
@@ -81,7 +81,7 @@ def compare_runs(
     first, second = np.asarray(indices).T
     differences = (values[second] - values[first]).transpose(2, 1, 0)  # [n, m, pairs]
     flat = differences.reshape(len(queries), -1)
-    run_test = partial(randomisation_test, resamples=resamples, seed=seed) if test == "randomisation" else TESTS[test]
+    run_test = partial(randomisation_test, resamples=resamples, seed=seed) if test == "randomization" else TESTS[test]
     p_values = run_test(flat).reshape(len(measures), -1)
     effects, least = (f(flat).reshape(len(measures), -1) for f in (effect_size, detectable))
     bounds = interval(flat, seed=seed)
@@ -148,7 +148,7 @@ def _common(runs: Sequence[RunValues], measure: str, strict: bool, notes: list[s
     elif changed := [
         what
         for what, seen in (
-            ("queries or judgements", {run.queries for run in runs if run.queries}),
+            ("queries or judgments", {run.queries for run in runs if run.queries}),
             ("documents", {run.documents for run in runs if run.documents}),
         )
         if len(seen) > 1

@@ -28,8 +28,8 @@ __all__ = [
     "wilcoxon_test",
 ]
 
-Test = Literal["randomisation", "t", "wilcoxon"]
-"""``randomisation`` assumes nothing about how differences are spread; the others are there for comparison."""
+Test = Literal["randomization", "t", "wilcoxon"]
+"""``randomization`` assumes nothing about how differences are spread; the others are there for comparison."""
 
 Correction = Literal["holm", "bonferroni", "none"]
 """What keeps the chance of any false alarm among several tests at its level. Holm's never finds less."""
@@ -50,7 +50,7 @@ class Comparison:
     Args:
         difference: Mean over the queries, run minus baseline.
         ci95: Bootstrap interval of that mean; None with fewer than two queries.
-        p_value: Two-sided, of the paired randomisation test.
+        p_value: Two-sided, of the paired randomization test.
         wins: Queries on which the run is better.
         losses: Queries on which it is worse.
         n_queries: All queries.
@@ -89,7 +89,7 @@ def compare(values: Floats, baseline: Floats, *, resamples: int = 10_000, seed: 
     Args:
         values: Value of each query [n].
         baseline: Value of each query of the baseline [n], in the same order.
-        resamples: Of the randomisation test.
+        resamples: Of the randomization test.
         seed: Of the resampling.
 
     Raises:
@@ -113,7 +113,7 @@ def compare(values: Floats, baseline: Floats, *, resamples: int = 10_000, seed: 
 
 
 def randomisation_test(differences: Floats, *, resamples: int = 10_000, seed: int = 0) -> Floats:
-    """Two-sided p-values of Fisher's paired randomisation test of the mean (Smucker, Allan and Carterette, CIKM 2007).
+    """Two-sided p-values of Fisher's paired randomization test of the mean (Smucker, Allan and Carterette, CIKM 2007).
 
     If the two runs were alike, the sign of each query's difference would be a coin's. The p-value is the share of coin
     tosses whose mean difference is at least as far from 0 as the one seen. Few queries are counted out exactly; else
@@ -187,7 +187,7 @@ def wilcoxon_test(differences: Floats) -> Floats:
 
 
 TESTS: dict[Test, Callable[[Floats], Floats]] = {
-    "randomisation": randomisation_test,
+    "randomization": randomisation_test,
     "t": paired_t_test,
     "wilcoxon": wilcoxon_test,
 }

@@ -1,1 +1,1 @@
-"""Datasets: documents, questions, and judgements of which documents answer them."""
+"""Datasets: documents, questions, and judgments of which documents answer them."""

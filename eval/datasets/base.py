@@ -19,11 +19,11 @@ Qrels = Mapping[str, Mapping[str, int]]
 
 @dataclass(frozen=True)
 class Split:
-    """Queries with their judgements.
+    """Queries with their judgments.
 
     Args:
         queries: Those that are judged; measures are means over them.
-        qrels: Their judgements; none for a query that is known to have nothing relevant.
+        qrels: Their judgments; none for a query that is known to have nothing relevant.
     """
 
     queries: Sequence[Query]
@@ -31,7 +31,7 @@ class Split:
 
     @property
     def training(self) -> Training:
-        """What can be learned from: the queries that have a text, and their judgements."""
+        """What can be learned from: the queries that have a text, and their judgments."""
         return Training([query for query in self.queries if query.text.strip()], self.qrels)
 
 
@@ -71,7 +71,7 @@ class Dataset:
         split = self.splits[name]
         fault = ""
         if not split.queries:
-            fault = "has no query with a judgement"
+            fault = "has no query with a judgment"
         elif not any(query.text.strip() for query in split.queries):
             fault = "has no query with a text"
         else:
@@ -95,4 +95,4 @@ class Dataset:
         if not training.queries:
             return None
         dev = self.splits["dev"].training if "dev" in self.splits and reported != "dev" else None
-        return Training(training.queries, training.judgements, dev if dev is not None and dev.queries else None)
+        return Training(training.queries, training.qrels, dev if dev is not None and dev.queries else None)

@@ -25,7 +25,7 @@ def read_beir(folder: Path, *, qrels: Path | None = None) -> Dataset:
 
     Args:
         folder: Where they are.
-        qrels: A judgement file to use instead of those in the folder: one split, ``test``.
+        qrels: A judgment file to use instead of those in the folder: one split, ``test``.
 
     Raises:
         DataError: A file is missing or wrong.
@@ -42,7 +42,7 @@ def read_beir(folder: Path, *, qrels: Path | None = None) -> Dataset:
         there = [p for p in sorted((folder / "qrels").glob("*")) if not p.name.startswith(".")]
         files = {p.stem: p for p in there if p.suffix in _SUFFIXES}
         if unread := [f"qrels/{p.name}" for p in there if p not in files.values()]:
-            message = f"{len(unread)} files of qrels are not read ({', '.join(unread[:3])}): judgements are"
+            message = f"{len(unread)} files of qrels are not read ({', '.join(unread[:3])}): judgments are"
             remarks.add(
                 "files_not_read",
                 f"{message} one {', '.join(_SUFFIXES)} file a split",
@@ -52,7 +52,7 @@ def read_beir(folder: Path, *, qrels: Path | None = None) -> Dataset:
             )
         if not files:
             said = "".join(f"; {message}" for message in remarks.messages)
-            raise DataError(f"{folder}: there are no judgements (qrels/SPLIT.tsv){said}")
+            raise DataError(f"{folder}: there are no judgments (qrels/SPLIT.tsv){said}")
     corpus = read_corpus(folder)
     queries = read_queries(folder / "queries.jsonl")
     parts = {name: (queries, read_qrels(path)) for name, path in files.items()}

@@ -6,10 +6,10 @@ import numpy as np
 
 from rag.candidates import Ints
 from rag.corpus.corpus import Corpus
-from rag.duplicates import Pair, groups_of, normalised, similar
+from rag.duplicates import Pair, groups_of, normalized, similar
 from rag.eval.datasets.base import Dataset
 
-__all__ = ["Pair", "groups_of", "leaks", "normalised", "repeated_documents", "shared_between", "similar"]
+__all__ = ["Pair", "groups_of", "leaks", "normalized", "repeated_documents", "shared_between", "similar"]
 
 _SHOWN = 3
 
@@ -32,7 +32,7 @@ def leaks(dataset: Dataset, split: str) -> list[str]:
     A split ``NAME-with-nulls`` has the queries of ``NAME`` by design.
     """
     found = []
-    mine = {query.id: normalised(query.text) for query in dataset.splits[split].queries}
+    mine = {query.id: normalized(query.text) for query in dataset.splits[split].queries}
     texts = {text for text in mine.values() if text}
     for name, other in sorted(dataset.splits.items()):
         if name.removesuffix("-with-nulls") == split.removesuffix("-with-nulls"):
@@ -40,7 +40,7 @@ def leaks(dataset: Dataset, split: str) -> list[str]:
         ids = sorted(query.id for query in other.queries if query.id in mine)
         if ids:
             found.append(f"{len(ids)} queries of '{split}' are in '{name}' too (such as '{ids[0]}')")
-        same = [query.text for query in other.queries if query.id not in mine and normalised(query.text) in texts]
+        same = [query.text for query in other.queries if query.id not in mine and normalized(query.text) in texts]
         if same:
             found.append(f"{len(same)} queries of '{name}' have the text of one in '{split}' (such as '{same[0]:.80}')")
     return found

@@ -13,7 +13,7 @@ from rag.config.source import Node, dump, read_source
 from rag.errors import ConfigError, DataError, Location, Mistake, RagError
 from rag.eval.datasets.base import Dataset
 from rag.eval.datasets.joined import joined
-from rag.eval.datasets.qrels import Judgements, read_qrels
+from rag.eval.datasets.qrels import Judgments, read_qrels
 from rag.eval.datasets.tables.corpus import CorpusTable
 from rag.eval.datasets.tables.qrels import QrelsTable
 from rag.eval.datasets.tables.queries import QueriesTable
@@ -29,12 +29,12 @@ _NOWHERE = Location("")
 
 
 class DatasetFile(Component):
-    """Documents, questions and judgements from files of your own, whatever their columns are called.
+    """Documents, questions and judgments from files of your own, whatever their columns are called.
 
     Args:
         corpus: The documents.
         queries: The questions; perhaps with the documents that answer them.
-        qrels: The judgements, where they are in files of their own.
+        qrels: The judgments, where they are in files of their own.
         name: What it is called in reports; by default the file's name, or the folder's of a ``dataset.yaml``.
     """
 
@@ -55,7 +55,7 @@ class DatasetFile(Component):
                 parameter="queries",
             )
         if qrels is not None and queries.relevant is not None:
-            raise ConfigError("the queries have their judgements already, in 'relevant'", parameter="qrels")
+            raise ConfigError("the queries have their judgments already, in 'relevant'", parameter="qrels")
         self.corpus = corpus
         self.queries = queries
         self.qrels = qrels
@@ -69,7 +69,7 @@ class DatasetFile(Component):
         """Read the files.
 
         Args:
-            qrels: A judgement file to use instead: one split, ``test``.
+            qrels: A judgment file to use instead: one split, ``test``.
 
         Raises:
             ConfigError: A file is not there, or has no such column.
@@ -81,7 +81,7 @@ class DatasetFile(Component):
         queries = [query for _, query, _, _ in rows]
         if not queries:
             raise DataError(f"{self.queries.path}: there are no queries")
-        parts: dict[str, tuple[list[Query], Judgements]] = {}
+        parts: dict[str, tuple[list[Query], Judgments]] = {}
         if qrels is not None:
             parts["test"] = (queries, read_qrels(qrels))
         elif self.qrels is not None:
@@ -93,7 +93,7 @@ class DatasetFile(Component):
                     parts[own] = (some, judged if len(kept) == len(queries) else judged.of(kept))
         else:
             for name, some in _by_split(rows, None).items():
-                parts[name] = (some, Judgements())
+                parts[name] = (some, Judgments())
             for where, query, name, grades in rows:
                 for document, grade in grades.items():
                     parts[name][1].add(query.id, document, grade, where)
@@ -107,11 +107,11 @@ class DatasetFile(Component):
         stem = Path(self.written.location.file).stem if self.written else "dataset"
         return stem if stem != "dataset" else self.folder.resolve().name
 
-    def _several(self, parts: Mapping[str, tuple[Any, Judgements]], known: Collection[str], remarks: Remarks) -> None:
+    def _several(self, parts: Mapping[str, tuple[Any, Judgments]], known: Collection[str], remarks: Remarks) -> None:
         """Say when cells that are no id hold several, which nobody has said."""
         if self.queries.separator is not None:
             return
-        cells = [id for _, judgements in parts.values() for id in judgements.documents_at if id not in known]
+        cells = [id for _, judgments in parts.values() for id in judgments.documents_at if id not in known]
         for mark in ";,| ":
             held = [id for id in cells if _all_in(known, id.split(mark))]
             if held:

@@ -9,14 +9,14 @@ from rag.corpus.readers import read_corpus, row_id
 from rag.errors import DataError
 from rag.eval.datasets.base import Dataset
 from rag.eval.datasets.joined import joined
-from rag.eval.datasets.qrels import Judgements, grade_of
+from rag.eval.datasets.qrels import Judgments, grade_of
 from rag.eval.datasets.queries import query_of
 
 __all__ = ["read_hub"]
 
 
 def read_hub(name: str) -> Dataset:
-    """Read ``hf:owner/name``: configurations ``corpus`` and ``queries``, judgements in ``default`` or ``qrels`` (MTEB)
+    """Read ``hf:owner/name``: configurations ``corpus`` and ``queries``, judgments in ``default`` or ``qrels`` (MTEB)
     or in a repository of the same name with ``-qrels`` behind it (BEIR). ``hf:owner/name@de`` reads ``de-corpus``,
     ``de-queries`` and ``de-qrels``, as MTEB's sets in several languages have them.
 
@@ -32,13 +32,13 @@ def read_hub(name: str) -> Dataset:
         others = [column for column in row if column not in ("_id", "id", "text", "title")]
         queries.append(query_of(row, row_id(row, id, where), where, others=others))
     parts = {}
-    for split, rows in _judgements(repository, before).items():
-        judgements = Judgements()
+    for split, rows in _judgments(repository, before).items():
+        judgments = Judgments()
         for number, row in enumerate(rows):
             where = f"{name}: {split} row {number}"
             document = "" if row.get("corpus-id") == "" else row_id(row, "corpus-id", where)
-            judgements.add(row_id(row, "query-id", where), document, grade_of(row.get("score"), where), where)
-        parts[split] = (queries, judgements)
+            judgments.add(row_id(row, "query-id", where), document, grade_of(row.get("score"), where), where)
+        parts[split] = (queries, judgments)
     return joined(f"{repository}@{subset}" if subset else repository, corpus, parts)
 
 
@@ -49,7 +49,7 @@ def _rows(repository: str, config: str) -> Any:
     return next(iter(loaded.values()))
 
 
-def _judgements(repository: str, before: str) -> dict[str, Iterable[dict[str, Any]]]:
+def _judgments(repository: str, before: str) -> dict[str, Iterable[dict[str, Any]]]:
     places: list[tuple[str, str | None]] = [(repository, f"{before}qrels")]
     if not before:
         places = [(repository, "default"), *places, (f"{repository}-qrels", None)]

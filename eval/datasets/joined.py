@@ -1,4 +1,4 @@
-"""A dataset from documents, queries and judgements that were read apart: what fits together, and what does not.
+"""A dataset from documents, queries and judgments that were read apart: what fits together, and what does not.
 
 All readers end here, so that the same rules hold for folders, tables, the Hub and ``ir_datasets``.
 """
@@ -14,7 +14,7 @@ from rag.corpus.corpus import Corpus
 from rag.errors import DataError
 from rag.eval.datasets.base import Dataset, Split
 from rag.eval.datasets.duplicates import repeated_documents
-from rag.eval.datasets.qrels import Judgements
+from rag.eval.datasets.qrels import Judgments
 from rag.remarks import MAX_EXAMPLES, Remark, Remarks
 from rag.types import Query
 
@@ -33,17 +33,17 @@ _COMPARED = 2_000
 def joined(
     name: str,
     corpus: Corpus,
-    parts: Mapping[str, tuple[Sequence[Query], Judgements]],
+    parts: Mapping[str, tuple[Sequence[Query], Judgments]],
     *,
     remarks: Iterable[Remark] = (),
     hint: str = "",
 ) -> Dataset:
-    """Queries with their judgements by split; what is left out or does not fit together is counted.
+    """Queries with their judgments by split; what is left out or does not fit together is counted.
 
     Args:
         name: What the dataset is called.
         corpus: The documents.
-        parts: Queries, also unjudged ones, and judgements of each split.
+        parts: Queries, also unjudged ones, and judgments of each split.
         remarks: What was noticed before.
         hint: Goes to the message when nothing fits together.
 
@@ -53,21 +53,21 @@ def joined(
     known = frozenset(corpus.ids())
     found = Remarks([*corpus.remarks, *remarks])
     splits = {}
-    for split, (queries, judgements) in parts.items():
-        judged = [query for query in queries if query.id in judgements]
+    for split, (queries, judgments) in parts.items():
+        judged = [query for query in queries if query.id in judgments]
         asked = {query.id for query in judged}
-        splits[split] = Split(judged, {query.id: judgements[query.id] for query in judged})
-        if lost := [query for query in judgements if query not in asked]:
-            near = _near(lost, {query.id for query in queries}, judgements.queries_at)
+        splits[split] = Split(judged, {query.id: judgments[query.id] for query in judged})
+        if lost := [query for query in judgments if query not in asked]:
+            near = _near(lost, {query.id for query in queries}, judgments.queries_at)
             message = f"{split}: {len(lost)} judged queries are not among the queries and are left out ({near})"
-            found.add("queries_unknown", message, count=len(lost), total=len(judgements), examples=lost[:MAX_EXAMPLES])
-        found.extend(absent(splits[split], known, split, judgements.documents_at))
+            found.add("queries_unknown", message, count=len(lost), total=len(judgments), examples=lost[:MAX_EXAMPLES])
+        found.extend(absent(splits[split], known, split, judgments.documents_at))
         found.extend(without_text(splits[split], split))
     everyone = {query.id: query for queries, _ in parts.values() for query in queries}
     if unjudged := [id for id in everyone if not any(id in split.qrels for split in splits.values())]:
-        message = f"{len(unjudged)} of {len(everyone)} queries have no judgement and are left out"
+        message = f"{len(unjudged)} of {len(everyone)} queries have no judgment and are left out"
         found.add("queries_unjudged", message, count=len(unjudged), total=len(everyone), examples=unjudged)
-    named = {id: at for _, judgements in parts.values() for id, at in judgements.documents_at.items()}
+    named = {id: at for _, judgments in parts.values() for id, at in judgments.documents_at.items()}
     if named and known.isdisjoint(named):
         near = _near(list(named), known, named)
         raise DataError(f"no document that is judged, {near}, is in the corpus, with ids such as '{min(known)}'{hint}")
@@ -76,10 +76,10 @@ def joined(
 
 
 def absent(split: Split, known: Collection[str], name: str, at: Mapping[str, str] | None = None) -> list[Remark]:
-    """A remark when judgements of a split name documents that are not there.
+    """A remark when judgments of a split name documents that are not there.
 
     Args:
-        split: The queries and judgements.
+        split: The queries and judgments.
         known: Ids of the documents.
         name: Of the split.
         at: Where each id was read, if that is known.
@@ -95,7 +95,7 @@ def absent(split: Split, known: Collection[str], name: str, at: Mapping[str, str
     )
     lone = f"; {without} queries have no other relevant document" if without else ""
     message = (
-        f"{name}: judgements name {len(gone)} documents, of {len(named)}, that are not in the corpus "
+        f"{name}: judgments name {len(gone)} documents, of {len(named)}, that are not in the corpus "
         f"({_near(gone, known, at or {})}); relevant ones count as missed{lone}"
     )
     return [Remark("documents_absent", message, len(gone), len(named), tuple(gone[:MAX_EXAMPLES]))]

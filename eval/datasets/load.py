@@ -23,7 +23,7 @@ def load_dataset(source: str | Path, *, qrels: str | Path | None = None) -> Data
     Args:
         source: A BEIR folder, a dataset file (YAML), the name of a built-in dataset, ``hf:owner/name``
             (``@SUBSET`` behind it), or ``irds:ID``.
-        qrels: A judgement file (BEIR or TREC columns) to use instead of the folder's.
+        qrels: A judgment file (BEIR or TREC columns) to use instead of the folder's.
 
     Raises:
         DataError: It is not there or cannot be used.
@@ -41,7 +41,7 @@ def load_dataset(source: str | Path, *, qrels: str | Path | None = None) -> Data
 
         return read_dataset_file(folder).load(qrels=None if qrels is None else Path(qrels))
     if qrels is not None:
-        raise DataError(f"a judgement file goes with a dataset folder, and '{name}' is none")
+        raise DataError(f"a judgment file goes with a dataset folder, and '{name}' is none")
     if name.startswith("hf:"):
         from rag.eval.datasets.hub import read_hub
 

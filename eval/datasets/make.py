@@ -104,7 +104,7 @@ def make_dataset(
 ) -> Made:
     """Have questions written for passages drawn at random, and keep those that measure something.
 
-    The judgement is the document of the passage. Others may answer a question as well; nobody has looked, so they
+    The judgment is the document of the passage. Others may answer a question as well; nobody has looked, so they
     count as misses, for all pipelines alike.
 
     Dropped are questions that are too short, that speak of "the text", that copy a long run of words from it, near
@@ -114,7 +114,7 @@ def make_dataset(
     On top of that, a pipeline may be given that has to find the document again (``round_trip``), as Promptagator does
     (Dai et al. 2023, there with a retriever trained on the questions themselves and ``within`` = 1) where InPars
     (Bonifacio et al. 2022) keeps what the language model found likeliest. It cleans what is to train on. It is off by
-    default, since a test set that one retriever has chosen favours that retriever, and its kin.
+    default, since a test set that one retriever has chosen favors that retriever, and its kin.
 
     Passages are drawn in an order that hangs on their texts and the seed, one of each document before the second of
     any: more documents change the order of the others only by what comes between. With a store, every question is kept
@@ -253,7 +253,7 @@ def _ranks(
         return []
     found = pipeline.run(QueryBatch([Query(one.id, one.text) for one in written], store=store)).head(within)
     due = np.array([corpus.position(one.document) for one in written], dtype=np.int64)
-    hit = found.positions == due[:, None]
+    hit = found.documents == due[:, None]
     return [int(row.argmax()) + 1 if row.any() else None for row in hit]
 
 

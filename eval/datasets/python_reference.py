@@ -24,7 +24,7 @@ def read_python_reference() -> Dataset:
 
     The splits ``train-with-nulls``, ``dev-with-nulls`` and ``test-with-nulls`` hold the questions that no topic answers
     too.
-    Topics differ a little between versions of Python; judgements of topics that this one lacks are left out and noted.
+    Topics differ a little between versions of Python; judgments of topics that this one lacks are left out and noted.
     """
     from pydoc_data.topics import topics
 
@@ -35,13 +35,13 @@ def read_python_reference() -> Dataset:
     remarks = Remarks()
     parts = {}
     for path in sorted((_DATA / "qrels").glob("*.tsv")):
-        split, judgements = path.stem, read_qrels(path)
-        for query, judged in judgements.items():
-            judgements[query] = {topic: grade for topic, grade in judged.items() if topic in topics}
-        left = judgements.of({query for query, judged in judgements.items() if any(g > 0 for g in judged.values())})
-        if gone := len(judgements) - len(left):
+        split, judgments = path.stem, read_qrels(path)
+        for query, judged in judgments.items():
+            judgments[query] = {topic: grade for topic, grade in judged.items() if topic in topics}
+        left = judgments.of({query for query, judged in judgments.items() if any(g > 0 for g in judged.values())})
+        if gone := len(judgments) - len(left):
             message = f"{split}: {gone} questions are about topics this Python does not have"
-            remarks.add("topics_missing", message, count=gone, total=len(judgements))
+            remarks.add("topics_missing", message, count=gone, total=len(judgments))
         mine = [query for query in queries if query.metadata["split"] == split]
         parts[split] = ([query for query in mine if query.id in left], left)
         unanswerable = [query for query in mine if not query.metadata["answerable"]]

@@ -1,4 +1,4 @@
-"""Judgement files: BEIR's three columns or TREC's four."""
+"""Judgment files: BEIR's three columns or TREC's four."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 from rag.corpus.readers import iter_lines
 from rag.errors import DataError
 
-__all__ = ["MOST", "Judgements", "grade_of", "read_qrels"]
+__all__ = ["MOST", "Judgments", "grade_of", "read_qrels"]
 
 MOST = 10_000
 """The highest grade. trec_eval goes through all levels up to the highest one: for a grade of 10^5 its nDCG takes two
@@ -20,7 +20,7 @@ _HEADERS = ("score", "relevance", "grade", "rel")
 """What the last column of a header is called."""
 
 
-class Judgements(dict[str, dict[str, int]]):
+class Judgments(dict[str, dict[str, int]]):
     """Grade by document id by query id, as they are read, and where each id was first named.
 
     A query with no document at all is known to have nothing relevant.
@@ -32,7 +32,7 @@ class Judgements(dict[str, dict[str, int]]):
         self.documents_at: dict[str, str] = {}
 
     def add(self, query: str, document: str, grade: Any, where: str) -> None:
-        """Add a judgement.
+        """Add a judgment.
 
         Args:
             query: The query's id.
@@ -55,24 +55,24 @@ class Judgements(dict[str, dict[str, int]]):
             raise DataError(f"{where}: document '{document}' is judged {value} for query '{query}', before {earlier}")
         self.documents_at.setdefault(document, where)
 
-    def of(self, queries: Container[str]) -> Judgements:
+    def of(self, queries: Container[str]) -> Judgments:
         """Those of some queries."""
-        some = Judgements()
+        some = Judgments()
         some.update({query: judged for query, judged in self.items() if query in queries})
         some.queries_at, some.documents_at = self.queries_at, self.documents_at
         return some
 
 
-def read_qrels(path: Path) -> Judgements:
-    """Judgements of a file: ``query document grade`` (BEIR, with a header) or ``query 0 document grade`` (TREC).
+def read_qrels(path: Path) -> Judgments:
+    """Judgments of a file: ``query document grade`` (BEIR, with a header) or ``query 0 document grade`` (TREC).
 
     Columns are separated by tabs, and then ids are taken as they are written, blanks included; in a line without a tab
     by blanks. Between tabs the document may be left out, with grade 0: nothing answers the query.
 
     Raises:
-        DataError: Unreadable, no judgement at all, or a line that is neither; the message says which.
+        DataError: Unreadable, no judgment at all, or a line that is neither; the message says which.
     """
-    found = Judgements()
+    found = Judgments()
     for number, (where, line) in enumerate(iter_lines(path)):
         fields = line.rstrip("\r\n").split("\t") if "\t" in line else line.split()
         grade = fields[-1].strip()
@@ -96,7 +96,7 @@ def read_qrels(path: Path) -> Judgements:
                 ) from None
             raise
     if not found:
-        raise DataError(f"{path}: is empty: no judgements")
+        raise DataError(f"{path}: is empty: no judgments")
     return found
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from difflib import SequenceMatcher
 
-from rag.eval.datasets.duplicates import normalised
+from rag.eval.datasets.duplicates import normalized
 
 __all__ = ["copied", "why_trivial"]
 
@@ -36,7 +36,7 @@ def why_trivial(question: str, text: str, *, most_copied: float = 0.5) -> str | 
         text: What it was written for.
         most_copied: Part of the question's words that may stand in the text in one run.
     """
-    words = normalised(question).split()
+    words = normalized(question).split()
     if len(words) < _LEAST_WORDS and len("".join(words)) < _LEAST_CHARACTERS:  # Thai puts no spaces, German few
         return "too short"
     if question.rstrip().endswith(":"):
@@ -51,5 +51,5 @@ def why_trivial(question: str, text: str, *, most_copied: float = 0.5) -> str | 
 
 def copied(question: str, text: str) -> int:
     """The number of words in the longest run that stands in both."""
-    words, source = normalised(question).split(), normalised(text).split()
+    words, source = normalized(question).split(), normalized(text).split()
     return SequenceMatcher(None, source, words, autojunk=False).find_longest_match().size

@@ -60,7 +60,7 @@ def write_dataset(dataset: Dataset, folder: Path, *, about: Mapping[str, Any] | 
     """Write a dataset in one step: it is there completely or not at all. One that was written there is replaced.
 
     A title that stands before the text goes into a field of its own, from where it is put back. A query without any
-    judgement has a line without a document: nothing answers it.
+    judgment has a line without a document: nothing answers it.
 
     Args:
         dataset: What to write.
@@ -84,7 +84,7 @@ def write_dataset(dataset: Dataset, folder: Path, *, about: Mapping[str, Any] | 
         if any(split.qrels.values()):
             splits[name] = lines
     if not splits:
-        raise DataError(f"dataset '{dataset.name}' has no judgement to write")
+        raise DataError(f"dataset '{dataset.name}' has no judgment to write")
     queries = {query.id: query for _, split in sorted(dataset.splits.items()) for query in split.queries}
     with replaced_folder(folder) as aside:
         (aside / "qrels").mkdir()
@@ -132,5 +132,5 @@ def _query(query: Query) -> dict[str, Any]:
 
 def _token(id: str) -> str:
     if any(mark in id for mark in "\t\r\n"):
-        raise DataError(f"the id {id!r} has white space that a file of judgements has no place for")
+        raise DataError(f"the id {id!r} has white space that a file of judgments has no place for")
     return id

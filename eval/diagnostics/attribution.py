@@ -13,6 +13,7 @@ from rag.corpus.corpus import Corpus
 from rag.eval.datasets.base import Qrels
 from rag.eval.measures.values import per_query
 from rag.eval.metrics import Losses, StageLosses
+from rag.tables import columns_of
 from rag.types import Query
 
 __all__ = ["NOT_IN_CORPUS", "Attribution", "oracle"]
@@ -57,7 +58,7 @@ class Attribution:
             queries: n of them.
             tables: Each list by name, without what is ignored.
             corpus: Whose documents.
-            qrels: Judgements.
+            qrels: Judgments.
             ignored: Position of a document that does not count, for each query, int64 [n].
             passed: Of each filter by name, what its threshold let pass, whatever it then kept.
         """
@@ -75,12 +76,10 @@ class Attribution:
                 self._document.append(document)
         row_of, position_of = np.asarray(rows, dtype=np.int64), np.asarray(positions, dtype=np.int64)
         self._known.append(position_of >= 0)
-        span = len(corpus) + 1
-        wanted = row_of * span + position_of
-        ranks = np.stack([_ranks(tables[name], wanted, span) for name in self._names])
+        columns = [columns_of(tables[name].documents, position_of, row_of) for name in self._names]
+        self._ranks.append(np.stack(columns) + 1)
         for name, table in (passed or {}).items():
-            self._passed.setdefault(name, []).append(_ranks(table, wanted, span) > 0)
-        self._ranks.append(np.where(position_of >= 0, ranks, 0))
+            self._passed.setdefault(name, []).append(columns_of(table.documents, position_of, row_of) >= 0)
 
     @property
     def _names(self) -> Sequence[str]:
@@ -120,7 +119,7 @@ class Attribution:
 
         Args:
             measure: Parsed; the headline.
-            qrels: Judgements.
+            qrels: Judgments.
         """
         found, _ = self._tables()
         blamed = list(self.lost_at().values())
@@ -164,22 +163,10 @@ def oracle(measure: Any, qrels: Qrels, left: Iterable[tuple[str, str]]) -> dict[
 
     Args:
         measure: Parsed.
-        qrels: Judgements.
+        qrels: Judgments.
         left: (query id, document id) of relevant documents.
     """
     perfect: dict[str, dict[str, float]] = {}
     for query, document in left:  # a perfect order: by grade
         perfect.setdefault(query, {})[document] = float(qrels[query][document])
     return per_query([measure], qrels, perfect)[str(measure)]
-
-
-def _ranks(table: Candidates, wanted: Ints, span: int) -> Ints:
-    """Rank of each wanted (row, document), a key of row * span + position, from 1 on; 0 where it is not there."""
-    keys = (np.arange(len(table))[:, None] * span + table.positions)[table.mask]
-    rank = np.nonzero(table.mask)[1] + 1
-    order = np.argsort(keys, kind="stable")
-    place = np.searchsorted(keys[order], wanted)
-    inside = np.minimum(place, max(len(keys) - 1, 0))
-    if not len(keys):
-        return np.zeros(len(wanted), dtype=np.int64)
-    return np.where(keys[order][inside] == wanted, rank[order][inside], 0)

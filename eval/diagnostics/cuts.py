@@ -66,7 +66,7 @@ class Cuts:
         for name, (before, step) in self._filters.items():
             if before in trace:
                 given = trace[before]
-                positions = np.where(step.passes(batch, given), given.positions, PADDING)
+                positions = np.where(step.passes(batch, given), given.documents, PADDING)
                 found[name] = Candidates(positions, given.scores, given.passages)
         return found
 

@@ -45,7 +45,7 @@ def failure_modes(
     Args:
         attribution: Of all queries.
         measure: The headline, parsed.
-        qrels: Judgements.
+        qrels: Judgments.
         values: Of the headline measure, by query id.
         cuts: By which setting a document was cut, by (query id, document id); see
             :class:`rag.eval.diagnostics.cuts.Cuts`.

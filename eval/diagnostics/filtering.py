@@ -18,11 +18,14 @@ from rag.batch import QueryBatch
 from rag.candidates import Candidates
 from rag.eval.datasets.base import Qrels
 from rag.filters.base import Filter
+from rag.filters.curve import ThresholdCurve
+from rag.learning.gains import judged_documents
+from rag.tables import in_list, is_in
 
 if TYPE_CHECKING:
     from rag.pipeline import Pipeline
 
-__all__ = ["FilterLog", "calibration_error", "filter_logs", "pooled_curve", "precision_at_recall", "share_kept"]
+__all__ = ["FilterLog", "calibration_error", "filter_logs"]
 
 _BINS = 10
 _CURVE = 60
@@ -30,35 +33,6 @@ _CURVE = 60
 _EXAMPLES = 5
 
 Array = npt.NDArray[Any]
-
-
-def pooled_curve(values: Array, relevant: Array) -> tuple[Array, Array, float]:
-    """Recall and precision at every threshold, from the highest on, and the area under them (average precision, ties
-    counted at once).
-
-    Args:
-        values: [n] pairs.
-        relevant: Bool [n].
-    """
-    order = np.argsort(-values, kind="stable")
-    ranked = values[order]
-    last = np.append(np.flatnonzero(ranked[1:] != ranked[:-1]), len(ranked) - 1)
-    found = np.cumsum(relevant[order])[last]
-    recall, precision = found / max(found[-1], 1), found / (last + 1)
-    return recall, precision, float((np.diff(recall, prepend=0.0) * precision).sum())
-
-
-def precision_at_recall(values: Array, relevant: Array, recall: float) -> float:
-    """Precision at the largest threshold with at least this recall."""
-    recalls, precisions, _ = pooled_curve(values, relevant)
-    return float(precisions[np.argmax(recalls >= recall)])
-
-
-def share_kept(values: Array, relevant: Array, recall: float) -> float:
-    """Share of the pairs that the largest threshold with at least this recall keeps."""
-    hits = np.sort(values[relevant])[::-1]
-    threshold = hits[min(int(np.ceil(recall * len(hits) - 1e-9)), len(hits)) - 1]
-    return float((values >= threshold).mean())
 
 
 def calibration_error(probabilities: Array, relevant: Array) -> tuple[float, list[dict[str, float]]]:
@@ -99,7 +73,7 @@ class FilterLog:
         Args:
             batch: The queries.
             pipeline: Where they went.
-            qrels: Judgements.
+            qrels: Judgments.
             ignored: Position of a document that does not count, for each query.
         """
         assert batch.trace is not None
@@ -108,10 +82,8 @@ class FilterLog:
         values = self.filter.values(batch, given)
         mask = given.mask
         if ignored is not None:
-            mask = mask & (given.positions != ignored[:, None])
-        span = len(pipeline.corpus)
-        keys = np.arange(len(given))[:, None] * span
-        passed = np.isin(keys + given.positions, (keys + left.positions)[left.mask]) & mask
+            mask = mask & (given.documents != ignored[:, None])
+        passed = is_in(given.documents, left.documents) & mask
         self._parts.append((values[mask], given.scores[mask], grades[mask], passed[mask]))
         self._kept.append(passed.sum(axis=1))
         judged = [qrels.get(query.id, {}) for query in batch.queries]
@@ -152,12 +124,13 @@ class FilterLog:
         if relevant[finite].any():
             found["recall"] = float(passed[relevant].mean())
             for name, one in (("curve", values[finite]), ("curve_before", scores[finite])):
-                recall, precision, area = pooled_curve(one, relevant[finite])
+                curve = ThresholdCurve.of(one, relevant[finite])
+                recall, precision = curve.recall, curve.precision
                 some = np.unique(np.linspace(0, len(recall) - 1, _CURVE * 20).astype(int))
                 some = some[np.searchsorted(recall[some], np.linspace(0, recall[-1], _CURVE))]
                 found[name] = {
-                    "pr_auc": area,
-                    "p_at_r95": precision_at_recall(one, relevant[finite], 0.95),
+                    "pr_auc": curve.area,
+                    "p_at_r95": float(precision[curve.at_recall(0.95)]),
                     "points": np.stack([recall, precision], axis=1)[np.unique(some)].round(4).tolist(),
                 }
         if self.filter.gives_probabilities and len(values):
@@ -184,7 +157,7 @@ class FilterLog:
         for row in np.argsort(-top, kind="stable")[:_EXAMPLES].tolist():
             if np.isfinite(top[row]):
                 column = int(best[row])
-                (document,) = pipeline.corpus.documents([int(given.positions[row, column])])
+                (document,) = pipeline.corpus.documents([int(given.documents[row, column])])
                 title, grade = document.metadata.get("title"), int(grades[row, column])
                 self._examples[what].append(
                     {
@@ -215,20 +188,11 @@ _UNJUDGED = -(1 << 31)
 
 def _grades(batch: QueryBatch, candidates: Candidates, pipeline: Pipeline, qrels: Qrels) -> Array:
     """Grades of candidates, int64 [n, k]; the least there is where nobody judged."""
-    span = len(pipeline.corpus)
-    known: dict[int, int] = {}
-    for row, query in enumerate(batch.queries):
-        for id, grade in qrels.get(query.id, {}).items():
-            place = pipeline.corpus.position(id)
-            if place is not None:
-                known[row * span + place] = grade
-    keys = np.array(sorted(known), dtype=np.int64)
-    grades = np.array([known[key] for key in keys.tolist()], dtype=np.int64)
-    wanted = np.arange(len(candidates))[:, None] * span + candidates.positions
-    if not len(keys):
-        return np.full(wanted.shape, _UNJUDGED)
-    at = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
-    return np.where((keys[at] == wanted) & candidates.mask, grades[at], _UNJUDGED)
+    rows, documents, graded = judged_documents(batch.queries, qrels, pipeline.corpus)
+    known = documents >= 0
+    table = Candidates.from_rows(len(batch), rows[known], documents[known], graded[known], documents[known])
+    grades, column = in_list(table, candidates.documents)
+    return np.where(column >= 0, np.nan_to_num(grades, nan=0.0).astype(np.int64), _UNJUDGED)
 
 
 def _histogram(kept: Array) -> list[dict[str, int]]:

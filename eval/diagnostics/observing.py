@@ -25,7 +25,7 @@ class Observer:
 
     Args:
         pipeline: The fitted pipeline.
-        qrels: Judgements of the queries.
+        qrels: Judgments of the queries.
     """
 
     def __init__(self, pipeline: Pipeline, qrels: Qrels) -> None:

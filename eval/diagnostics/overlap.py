@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from rag.duplicates import normalised
+from rag.duplicates import normalized
 from rag.eval.datasets.base import Split
 from rag.learning.reports import ReportsLearning
 from rag.learning.training import Training
@@ -19,7 +19,7 @@ __all__ = ["learned_parts", "nearest", "overlap_note", "overlap_of", "shares_doc
 
 
 def overlap_of(split: Split, training: Training | None) -> dict[str, Any] | None:
-    """The entry ``overlap`` of ``metrics.json``: how many of the relevant judgements measured on are of documents that
+    """The entry ``overlap`` of ``metrics.json``: how many of the relevant judgments measured on are of documents that
     are relevant to a training query too, and how many queries have one; None without training queries.
     """
     if training is None:
@@ -28,8 +28,8 @@ def overlap_of(split: Split, training: Training | None) -> dict[str, Any] | None
     judged = [id for query in split.queries for id, grade in split.qrels.get(query.id, {}).items() if grade > 0]
     shared = sum(id in known for id in judged)
     return {
-        "judgements": len(judged),
-        "shared_judgements": shared,
+        "judgments": len(judged),
+        "shared_judgments": shared,
         "shared_queries": int(shares_document(split, training).sum()),
         "training_queries": len(training.queries),
     }
@@ -38,13 +38,13 @@ def overlap_of(split: Split, training: Training | None) -> dict[str, Any] | None
 def overlap_note(split: Split, training: Training | None) -> list[str]:
     """The same in words, where there is anything to say."""
     found = overlap_of(split, training)
-    if found is None or not found["judgements"]:
+    if found is None or not found["judgments"]:
         return []
-    share = found["shared_judgements"] / found["judgements"]
+    share = found["shared_judgments"] / found["judgments"]
     queries = f"{found['shared_queries']} of {len(split.queries)} queries"
     return [
-        f"{share:.1%} of the relevant judgements are of documents that are relevant to a training query too (for "
-        f"{queries}): what is learned from judgements may remember these"
+        f"{share:.1%} of the relevant judgments are of documents that are relevant to a training query too (for "
+        f"{queries}): what is learned from judgments may remember these"
     ]
 
 
@@ -66,7 +66,7 @@ def nearest(queries: Sequence[Query], training: Sequence[Query]) -> npt.NDArray[
     """
     import scipy.sparse as sp
 
-    texts = [normalised(query.text).split() for query in (*training, *queries)]
+    texts = [normalized(query.text).split() for query in (*training, *queries)]
     places: dict[str, int] = {}
     columns = np.array([places.setdefault(word, len(places)) for words in texts for word in words], dtype=np.int64)
     rows = np.repeat(np.arange(len(texts)), [len(words) for words in texts])
@@ -91,4 +91,4 @@ def learned_parts(pipeline: Pipeline) -> list[dict[str, Any]]:
 
 
 def _relevant(training: Training) -> set[str]:
-    return {id for judged in training.judgements.values() for id, grade in judged.items() if grade > 0}
+    return {id for judged in training.qrels.values() for id, grade in judged.items() if grade > 0}

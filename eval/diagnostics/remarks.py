@@ -13,7 +13,7 @@ __all__ = ["nothing_relevant", "run_remarks", "split_remarks", "unknown_values"]
 
 
 def split_remarks(dataset: Dataset, split: str) -> Remarks:
-    """Queries without a text, judgements of documents that are not there, queries with nothing relevant, and questions
+    """Queries without a text, judgments of documents that are not there, queries with nothing relevant, and questions
     that other splits share.
     """
     chosen, said = dataset.split(split), {remark.code for remark in dataset.remarks}
@@ -30,7 +30,7 @@ def nothing_relevant(qrels: Qrels, name: str) -> list[Remark]:
     """A remark when queries have no relevant document.
 
     Args:
-        qrels: Judgements of every query that is measured.
+        qrels: Judgments of every query that is measured.
         name: What they belong to.
     """
     bare = [query for query, grades in qrels.items() if not any(grade > 0 for grade in grades.values())]

@@ -9,7 +9,7 @@ from rag.corpus.corpus import Corpus
 from rag.errors import DataError, MissingExtraError, did_you_mean
 from rag.eval.datasets.base import Dataset
 from rag.eval.datasets.joined import joined
-from rag.eval.datasets.qrels import Judgements
+from rag.eval.datasets.qrels import Judgments
 from rag.types import Document, Query
 
 __all__ = ["read_irds"]
@@ -20,15 +20,15 @@ _SPLITS = {"train": "train", "dev": "dev", "val": "dev", "valid": "dev", "valida
 def read_irds(name: str) -> Dataset:
     """Read ``irds:ID``.
 
-    An id with judgements (``irds:beir/scifact/test``) gives one split, called by its last part where that is the name
+    An id with judgments (``irds:beir/scifact/test``) gives one split, called by its last part where that is the name
     of one, else ``test``. An id that only groups others (``irds:beir/scifact``) gives a split for each that has
-    judgements.
+    judgments.
 
     The package downloads what it needs into its own folder (``IR_DATASETS_HOME``) and says so itself.
 
     Raises:
         MissingExtraError: ir_datasets is not installed.
-        DataError: There is no such id, it has no documents or judgements, or it cannot be downloaded.
+        DataError: There is no such id, it has no documents or judgments, or it cannot be downloaded.
     """
     try:
         import ir_datasets
@@ -43,15 +43,15 @@ def read_irds(name: str) -> Dataset:
         parts = {_SPLITS.get(one.rpartition("/")[2], one.rpartition("/")[2]): _load(ir_datasets, one) for one in below}
         parts = {split: one for split, one in parts.items() if one.has_qrels() and one.has_queries()}
     if not whole.has_docs() or not parts:
-        raise DataError(f"{name}: has no {'judgements' if whole.has_docs() else 'documents'}: nothing to measure on")
+        raise DataError(f"{name}: has no {'judgments' if whole.has_docs() else 'documents'}: nothing to measure on")
     try:
         corpus = Corpus.from_documents(_document(one) for one in whole.docs_iter())
         read = {}
         for split, part in parts.items():
-            judgements = Judgements()
+            judgments = Judgments()
             for number, one in enumerate(part.qrels_iter()):
-                judgements.add(one.query_id, one.doc_id, one.relevance, f"{name}: {split} judgement {number}")
-            read[split] = (list(_queries(part)), judgements)
+                judgments.add(one.query_id, one.doc_id, one.relevance, f"{name}: {split} judgment {number}")
+            read[split] = (list(_queries(part)), judgments)
     except DataError:
         raise
     except Exception as error:  # downloads and parsers raise many kinds

@@ -130,7 +130,7 @@ class PipelineSearch:
 def mteb_task(dataset: Dataset, *, split: str = "test", ignore_identical_ids: bool = False) -> AbsTaskRetrieval:
     """A split of a dataset as a task for ``mteb.evaluate``, whatever its models.
 
-    Queries without a judgement are left out by mteb. It hands negative grades to trec_eval, which may die of those
+    Queries without a judgment are left out by mteb. It hands negative grades to trec_eval, which may die of those
     below -1; they become -1.
 
     Args:

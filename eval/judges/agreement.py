@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from rag.arguments import refuses_unknown
 
-__all__ = ["agreement", "cohen_kappa"]
+__all__ = ["agreement"]
 
 _RESAMPLES = 10_000
 
@@ -19,8 +19,8 @@ Floats = npt.NDArray[np.float64]
 
 @refuses_unknown
 def agreement(one: Mapping[str, Hashable], other: Mapping[str, Hashable], *, seed: int = 0) -> dict[str, Any]:
-    """Share of what both have labelled that they label alike, and Cohen's kappa (1960), each with the percentile
-    bootstrap interval over what was labelled.
+    """Share of what both have labeled that they label alike, and Cohen's kappa (1960), each with the percentile
+    bootstrap interval over what was labeled.
 
     Kappa is null where both use one and the same label throughout: chance alone would agree then. Resamples of that
     kind do not count for its interval.
@@ -56,19 +56,12 @@ def agreement(one: Mapping[str, Hashable], other: Mapping[str, Hashable], *, see
     return found
 
 
-def cohen_kappa(table: npt.ArrayLike) -> float:
-    """Cohen's kappa of a square table of counts, one labeller's labels by the other's; NaN where chance alone would
-    agree.
-    """
-    return float(_kappa(np.asarray(table, dtype=np.float64)[None])[0])
-
-
 def _percent(tables: npt.NDArray[Any]) -> Floats:
     return np.asarray(np.trace(tables, axis1=1, axis2=2) / tables.sum(axis=(1, 2)))
 
 
 def _kappa(tables: npt.NDArray[Any]) -> Floats:
-    """Of tables of counts, [n, k, k]."""
+    """Cohen's kappa of square tables of counts, [n, k, k]; NaN where chance alone would agree."""
     n = tables.sum(axis=(1, 2))
     chance = (tables.sum(axis=1) * tables.sum(axis=2)).sum(axis=1) / n**2
     with np.errstate(invalid="ignore", divide="ignore"):

@@ -14,7 +14,7 @@ from rag.config import dump, load_component
 from rag.progress import Progress, no_progress
 from rag.store.store import Store
 
-__all__ = ["UNREADABLE", "Case", "Claim", "Judge", "Judgement", "Judgements", "Spent", "check_judge"]
+__all__ = ["UNREADABLE", "Case", "Claim", "Judge", "Judgment", "Judgments", "Spent", "check_judge"]
 
 Verdict = Literal["supported", "contradicted", "not there", "unreadable"]
 UNREADABLE: Verdict = "unreadable"
@@ -54,7 +54,7 @@ class Claim:
 
 
 @dataclass(frozen=True, slots=True)
-class Judgement:
+class Judgment:
     """What a judge makes of one answer.
 
     Args:
@@ -86,7 +86,7 @@ class Spent:
 
 
 @dataclass(frozen=True, slots=True)
-class Judgements:
+class Judgments:
     """Of all cases.
 
     Args:
@@ -95,7 +95,7 @@ class Judgements:
         calls: What the model was asked for, and how often it failed.
     """
 
-    judged: Sequence[Judgement]
+    judged: Sequence[Judgment]
     costs: Spent
     calls: Sequence[Calls] = ()
 
@@ -116,7 +116,7 @@ class Judge(Component):
         store: Store | None = None,
         progress: Progress = no_progress,
         repetition: int = 0,
-    ) -> Judgements:
+    ) -> Judgments:
         """Judge answers.
 
         Args:

@@ -12,7 +12,7 @@ from pydantic import Field
 
 from rag.costs import Ledger
 from rag.errors import ConfigError
-from rag.eval.judges.base import UNREADABLE, Case, Claim, Judge, Judgement, Judgements, Spent, Verdict
+from rag.eval.judges.base import UNREADABLE, Case, Claim, Judge, Judgment, Judgments, Spent, Verdict
 from rag.progress import Progress, no_progress
 from rag.store.store import Store
 from rag.summarizer import Summarizer, Summary
@@ -88,7 +88,7 @@ class ClaimJudge(Judge):
         store: Store | None = None,
         progress: Progress = no_progress,
         repetition: int = 0,
-    ) -> Judgements:
+    ) -> Judgments:
         ledger, replies = Ledger(), dict[str, Summary]()
         model = self.model.prompted()
 
@@ -111,8 +111,8 @@ class ClaimJudge(Judge):
         of_case: list[list[_Statement]] = [[] for _ in cases]
         for one in statements:
             of_case[one.row].append(one)
-        return Judgements(
-            [_judgement(some) for some in of_case], self._costs(ledger, replies.values()), [*ledger.calls.values()]
+        return Judgments(
+            [_judgment(some) for some in of_case], self._costs(ledger, replies.values()), [*ledger.calls.values()]
         )
 
     def _costs(self, ledger: Ledger, replies: Iterable[Summary]) -> Spent:
@@ -178,7 +178,7 @@ def _statements(row: int, case: Case) -> Iterator[_Statement]:
         yield _Statement(row, reference, f"Question: {case.question}\nAnswer: {case.answer}", True)
 
 
-def _judgement(statements: Sequence[_Statement]) -> Judgement:
+def _judgment(statements: Sequence[_Statement]) -> Judgment:
     answer, *references = statements
     best = max((one for one in references if one.share is not None), key=lambda one: one.share or 0.0, default=None)
     shown = [answer, *([best] if best else [])]
@@ -188,7 +188,7 @@ def _judgement(statements: Sequence[_Statement]) -> Judgement:
         for claim, verdict in zip(one.claims, one.verdicts, strict=True)
     )
     problems = [answer.problem] + ([] if best else [one.problem for one in references])
-    return Judgement(
+    return Judgment(
         answer.share, best.share if best else None, claims, "; ".join(dict.fromkeys(filter(None, problems)))
     )
 

@@ -13,7 +13,7 @@ from rag.calls import Calls, remarks_on
 from rag.errors import ConfigError
 from rag.eval.diagnostics.calls import called
 from rag.eval.judges.agreement import agreement
-from rag.eval.judges.base import Case, Judge, Judgement, Verdict
+from rag.eval.judges.base import Case, Judge, Judgment, Verdict
 from rag.eval.measures.answers import means_of, references_of
 from rag.eval.result import Evaluation
 from rag.pipeline import Pipeline
@@ -84,7 +84,7 @@ def judge_answers(
     record = evaluation.record
     entries: list[dict[str, Any]] = []
     values: dict[str, Mapping[str, float | None]] = dict(evaluation.answers)
-    judged: dict[str, Mapping[str, Judgement]] = {}
+    judged: dict[str, Mapping[str, Judgment]] = {}
     faithful: dict[str, Mapping[str, bool]] = {}
     said = [one for one in evaluation.results if _says_something(one)]
     qrels = evaluation.split.qrels
@@ -99,9 +99,7 @@ def judge_answers(
         given = judge.judge(cases, store=store, progress=progress, repetition=repetition)
         of = {result.query.id: one for result, one in zip(said, given.judged, strict=True)}
         measures = {
-            "faithfulness": {
-                one.query.id: of.get(one.query.id, Judgement()).faithfulness for one in evaluation.results
-            },
+            "faithfulness": {one.query.id: of.get(one.query.id, Judgment()).faithfulness for one in evaluation.results},
             "correctness": {
                 one.query.id: _correctness(one, due[one.query.id], of.get(one.query.id)) for one in evaluation.results
             },
@@ -159,14 +157,14 @@ def _case(result: SearchResult, references: Sequence[str] | None) -> Case:
     return Case(result.query.text, result.answer.plain, result.answer.passages, references or ())
 
 
-def _correctness(result: SearchResult, references: Sequence[str] | None, judgement: Judgement | None) -> float | None:
+def _correctness(result: SearchResult, references: Sequence[str] | None, judgment: Judgment | None) -> float | None:
     if references is None or result.answer is None:
         return None
     if not references:
         return float(result.answer.abstained)
-    return 0.0 if judgement is None else judgement.correctness
+    return 0.0 if judgment is None else judgment.correctness
 
 
-def _counts(judged: Sequence[Judgement], *, of_reference: bool) -> dict[str, int]:
+def _counts(judged: Sequence[Judgment], *, of_reference: bool) -> dict[str, int]:
     counts = Counter(claim.verdict for one in judged for claim in one.claims if claim.of_reference == of_reference)
     return {verdict.replace(" ", "_"): counts[verdict] for verdict in get_args(Verdict)}

@@ -42,7 +42,7 @@ def read_labels(path: Path, *, known: Container[str]) -> dict[str, bool]:
         if id not in known:
             raise DataError(f"{where}: there is no query '{id}'")
         if id in found:
-            raise DataError(f"{where}: query '{id}' is labelled a second time")
+            raise DataError(f"{where}: query '{id}' is labeled a second time")
         found[id] = label
     if not found:
         raise DataError(f"{path}: there are no labels")

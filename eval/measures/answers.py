@@ -1,4 +1,4 @@
-"""Measures of answers: against references, against what they were written from, against judgements.
+"""Measures of answers: against references, against what they were written from, against judgments.
 
 References are in the metadata of a query: ``answers``, a list of texts any of which is right, or ``answer``. An empty
 list says that there is no answer; then abstaining is right. So it is where nothing is judged to be relevant.
@@ -20,7 +20,7 @@ from rag.answer import Answer
 from rag.costs import Costs
 from rag.eval.datasets.base import Qrels
 from rag.eval.measures.interval import interval
-from rag.text.normal import normalised as normal_form
+from rag.text.normal import normalized as normal_form
 from rag.text.words import split_spaceless
 from rag.types import Query, SearchResult
 
@@ -33,7 +33,7 @@ __all__ = [
     "lexical_faithfulness",
     "means_of",
     "measure_answers",
-    "normalised",
+    "normalized",
     "references_of",
     "token_f1",
     "token_recall",
@@ -55,7 +55,7 @@ Values = Mapping[str, Mapping[str, float | None]]
 """Value by query id by measure; None where it has none, such as token recall without references."""
 
 
-def normalised(text: str) -> str:
+def normalized(text: str) -> str:
     """A text as SQuAD compares it (Rajpurkar et al. 2016): small letters, without punctuation, articles and extra white
     space; beyond English in its normal form, and letters of scripts without spaces as words, as MLQA has them (Lewis et
     al. 2020).
@@ -67,21 +67,21 @@ def normalised(text: str) -> str:
 
 
 def exact_match(answer: str, references: Sequence[str]) -> float:
-    """1 when the answer is one of the references once both are :func:`normalised`, else 0."""
-    return float(any(normalised(answer) == normalised(one) for one in references))
+    """1 when the answer is one of the references once both are :func:`normalized`, else 0."""
+    return float(any(normalized(answer) == normalized(one) for one in references))
 
 
 def token_f1(answer: str, references: Sequence[str]) -> float:
     """F1 of the words that answer and reference share, as SQuAD 2.0 counts it; of the best reference."""
-    return max(_f1(normalised(answer).split(), normalised(one).split()) for one in references)
+    return max(_f1(normalized(answer).split(), normalized(one).split()) for one in references)
 
 
 def token_recall(answer: str, references: Sequence[str]) -> float:
     """Share of a reference's words that the answer has (Adlakha et al. 2024), of the best reference. For long answers:
     what else they say does not count against them.
     """
-    words = Counter(normalised(answer).split())
-    return max(_share(Counter(normalised(one).split()), words) for one in references)
+    words = Counter(normalized(answer).split())
+    return max(_share(Counter(normalized(one).split()), words) for one in references)
 
 
 def lexical_faithfulness(answer: str, passages: Sequence[str]) -> float | None:
@@ -89,8 +89,8 @@ def lexical_faithfulness(answer: str, passages: Sequence[str]) -> float | None:
 
     K-precision (Adlakha et al. 2024), except that a word may be used more often than the passages have it.
     """
-    words = normalised(answer).split()
-    known = {word for passage in passages for word in normalised(passage).split()}
+    words = normalized(answer).split()
+    known = {word for passage in passages for word in normalized(passage).split()}
     return sum(word in known for word in words) / len(words) if words else None
 
 
@@ -109,7 +109,7 @@ def references_of(query: Query, grades: Mapping[str, int] | None = None) -> list
 
     Args:
         query: With its metadata.
-        grades: Judgements of documents for it. Where none is relevant, no answer can be right.
+        grades: Judgments of documents for it. Where none is relevant, no answer can be right.
     """
     given = query.metadata.get("answers")
     if given is None:
@@ -149,7 +149,7 @@ def measure_answers(
     Args:
         stage: What wrote them.
         results: Of all queries.
-        qrels: Judgements.
+        qrels: Judgments.
         costs: What the stage has spent.
         seed: Of the intervals.
     """

@@ -15,8 +15,8 @@ import numpy as np
 from rag.pipeline import Pipeline
 from rag.progress import Progress, no_progress
 from rag.store.fingerprint import fingerprint
+from rag.store.key_value_cache import text_key
 from rag.store.store import Store
-from rag.store.values import text_key
 from rag.types import Query
 
 __all__ = ["time_alone"]
@@ -50,7 +50,7 @@ def time_alone(
     if store is None or key is None:
         return measure()
     machine = [platform.node(), platform.machine(), str(os.cpu_count())]
-    values = store.values("latencies", key, about=f"{pipeline!r}")
+    values = store.cache("latencies", key, about=f"{pipeline!r}")
     asked = text_key(*machine, *(fingerprint(asdict(query)) for query in queries))
     (kept,) = values.fill([asked], lambda _: [[(0, json.dumps(measure()).encode())]]).values
     values.close()

@@ -26,10 +26,10 @@ _TRIAL = (
     },
     {"q": {"a": 2.0, "b": 1.0}, "no": {"a": 1.0}, "all": {"b": 2.0, "a": 1.0}, "empty": {}, "bare": {"a": 1.0}},
 )
-"""Judgements and a run with all that can be odd about a query."""
+"""Judgments and a run with all that can be odd about a query."""
 
 _OF_SUBTOPICS = {"ERR_IA", "nERR_IA", "alpha_DCG", "alpha_nDCG", "NRBP", "nNRBP", "AP_IA", "P_IA", "StRecall"}
-"""Measures of diversity: their judgements say which subtopic of a query a document is about."""
+"""Measures of diversity: their judgments say which subtopic of a query a document is about."""
 
 
 @refuses_unknown
@@ -127,7 +127,7 @@ def _missing(measure: Any) -> str:
     import ir_measures
 
     if measure.NAME in _OF_SUBTOPICS:
-        return "it measures diversity, and judgements here do not say which subtopic a document is about"
+        return "it measures diversity, and judgments here do not say which subtopic a document is about"
     offered = [one for one in ir_measures.DefaultPipeline.providers if one.supports(measure) and one.NAME != "gdeval"]
     if any(one.is_available() for one in offered):
         return ""

@@ -34,7 +34,7 @@ def computed_here(measure: Any) -> Compute | None:
 
 
 def _exponential_ndcg(measure: Any, grades: Mapping[str, int], ranked: Sequence[str]) -> float:
-    """Normalised discounted cumulative gain of gains ``2^grade - 1`` (Burges et al. 2005)."""
+    """Normalized discounted cumulative gain of gains ``2^grade - 1`` (Burges et al. 2005)."""
     if measure["judged_only"]:
         ranked = [document for document in ranked if document in grades]
     best = np.sort(np.array([grade for grade in grades.values() if grade > 0], dtype=np.int64))[::-1]
@@ -93,7 +93,7 @@ def _counted(measure: Any, grades: Mapping[str, int], ranked: Sequence[str]) -> 
 
 
 def _grades(grades: Mapping[str, int], ranked: Sequence[str], cutoff: int | None) -> Ints:
-    """Grades of the returned documents in order, int64 [n]; 0 where there is no judgement."""
+    """Grades of the returned documents in order, int64 [n]; 0 where there is no judgment."""
     return np.array([grades.get(document, 0) for document in ranked[:cutoff]], dtype=np.int64)
 
 

@@ -11,7 +11,7 @@ from rag.eval.datasets.base import Qrels
 from rag.eval.datasets.qrels import MOST
 from rag.eval.measures.own import ERR_HIGHEST, computed_here
 
-__all__ = ["SET_MEASURES", "Run", "check_judgements", "per_query", "short_lists"]
+__all__ = ["SET_MEASURES", "Run", "check_qrels", "per_query", "short_lists"]
 
 Run = Mapping[str, Mapping[str, float]]
 """Score by document id by query id."""
@@ -20,11 +20,11 @@ SET_MEASURES = {"SetP", "SetR", "SetF"}
 """Measures of what is returned, whatever its order."""
 
 _NO_DOCUMENT = ""
-"""Stands among the judgements of a query that has none: no document has this id."""
+"""Stands among the judgments of a query that has none: no document has this id."""
 
 
-def check_judgements(measures: Sequence[Any], qrels: Qrels) -> None:
-    """Refuse judgements that a measure cannot take, before there is any work.
+def check_qrels(measures: Sequence[Any], qrels: Qrels) -> None:
+    """Refuse judgments that a measure cannot take, before there is any work.
 
     Raises:
         DataError: A grade is out of range.
@@ -52,7 +52,7 @@ def per_query(measures: Sequence[Any], qrels: Qrels, run: Run) -> dict[str, dict
     """
     import ir_measures
 
-    check_judgements(measures, qrels)
+    check_qrels(measures, qrels)
     values: dict[str, dict[str, float]] = {str(measure): dict.fromkeys(qrels, 0.0) for measure in measures}
     here = [(measure, compute) for measure in measures if (compute := computed_here(measure))]
     if here:

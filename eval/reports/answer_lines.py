@@ -22,7 +22,7 @@ def answer_lines(found: Mapping[str, Any]) -> list[str]:
 
 def _agreement(found: Mapping[str, Any]) -> str:
     if found["percent"] is None:
-        return "there is no answer that both have labelled"
+        return "there is no answer that both have labeled"
     kappa = (
         f"Cohen's kappa {_mean(found['kappa'])}" if found["kappa"] else "no kappa: one and the same label throughout"
     )

@@ -168,7 +168,7 @@ def _settings_lines(compared: Compared) -> list[str]:
 
 def _method(compared: Compared) -> str:
     test = {
-        "randomisation": "paired randomisation test",
+        "randomization": "paired randomization test",
         "t": "paired t test",
         "wilcoxon": "Wilcoxon's signed-rank test",
     }[compared.test]

@@ -1,6 +1,6 @@
 """Figures of the pages, as Plotly's JSON: ``data`` and ``layout``.
 
-Only what draws as SVG is used (scatter, bar, heatmap, contour), since WebGL is not everywhere. Colours are names from
+Only what draws as SVG is used (scatter, bar, heatmap, contour), since WebGL is not everywhere. Colors are names from
 the style sheet, such as ``"<accent>"``, so that a figure follows the page into the dark and onto paper; ``plots.js``
 knows them, and sets fonts and axes.
 """

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from rag.eval.judges.base import Judgement
+from rag.eval.judges.base import Judgment
 from rag.eval.measures.answers import references_of
 from rag.types import SearchResult
 
@@ -43,12 +43,12 @@ def answer_type() -> pa.DataType:
     )
 
 
-def answer_row(result: SearchResult, judged: Mapping[str, Mapping[str, Judgement]]) -> dict[str, Any] | None:
+def answer_row(result: SearchResult, judged: Mapping[str, Mapping[str, Judgment]]) -> dict[str, Any] | None:
     """The answer to a query with what judges made of it; None when nobody answered."""
     answer = result.answer
     if answer is None:
         return None
-    judgements = {name: of[result.query.id] for name, of in judged.items() if result.query.id in of}
+    judgments = {name: of[result.query.id] for name, of in judged.items() if result.query.id in of}
     return {
         "text": answer.text,
         "abstained": answer.abstained,
@@ -59,10 +59,10 @@ def answer_row(result: SearchResult, judged: Mapping[str, Mapping[str, Judgement
         "references": references_of(result.query),
         "claims": [
             {"judge": name, "claim": one.text, "verdict": one.verdict, "of_reference": one.of_reference}
-            for name, judgement in judgements.items()
-            for one in judgement.claims
+            for name, judgment in judgments.items()
+            for one in judgment.claims
         ],
-        "judge_problems": [{"judge": name, "problem": one.problem} for name, one in judgements.items() if one.problem],
+        "judge_problems": [{"judge": name, "problem": one.problem} for name, one in judgments.items() if one.problem],
         "llm_calls": answer.llm_calls,
         "llm_tokens": answer.llm_tokens,
         "money": answer.money,

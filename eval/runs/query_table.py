@@ -131,7 +131,7 @@ def _row(
 def _stage(stage: StageTop, pipeline: Pipeline) -> Iterator[dict[str, Any]]:
     """What a stage left of each query; the grades are filled in later."""
     table, passages = stage.best, pipeline.passages
-    documents, where = np.unique(table.positions[table.mask], return_inverse=True)
+    documents, where = np.unique(table.documents[table.mask], return_inverse=True)
     objects = pipeline.corpus.documents(documents)
     titles = [first_line(document) for document in objects]
     spans = table.passages[table.mask]

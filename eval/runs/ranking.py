@@ -34,7 +34,7 @@ def as_run(queries: Sequence[Query], candidates: Candidates, corpus: Corpus) -> 
 
 def _names(candidates: Candidates, corpus: Corpus) -> list[list[str]]:
     """Ids of the candidates of each query, in order."""
-    documents, where = np.unique(candidates.positions[candidates.mask], return_inverse=True)
+    documents, where = np.unique(candidates.documents[candidates.mask], return_inverse=True)
     ids = corpus.ids(documents)
     flat = iter(where.tolist())
     return [[ids[next(flat)] for _ in range(count)] for count in candidates.counts.tolist()]
@@ -53,5 +53,5 @@ def without(candidates: Candidates, documents: Ints) -> Candidates:
         candidates: Of n queries.
         documents: The positions of the documents, int64 [n].
     """
-    dropped = candidates.positions == documents[:, None]
+    dropped = candidates.documents == documents[:, None]
     return candidates.rescored(np.where(dropped, np.float32(-np.inf), candidates.scores))

@@ -1,4 +1,4 @@
-"""Runs to compare: a run folder of ours, or any TREC run file with judgements."""
+"""Runs to compare: a run folder of ours, or any TREC run file with judgments."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class RunValues:
         notes: What a reader should know, one line each.
         dataset: What was measured, such as ``scifact / test``; empty where that is not known.
         texts: What was asked, by query id; a run file does not know it.
-        queries: Fingerprint of queries and judgements; empty where it is not known.
+        queries: Fingerprint of queries and judgments; empty where it is not known.
         documents: Fingerprint of the documents; empty likewise.
         costs: What a query costs, by name with its unit; nothing where that is not known.
         pipeline: Its configuration as plain values; empty where it is not known.
@@ -66,11 +66,11 @@ def read_run_values(
         name: What to call it. None takes the folder's or file's name.
         measures: Names as ir_measures spells them, or of measures of answers that every query has. None given takes
             those of the folder, or nDCG@10 for a file.
-        qrels: Judgements to measure by. A folder has its measured values and needs none for those.
+        qrels: Judgments to measure by. A folder has its measured values and needs none for those.
 
     Raises:
         ArtifactError: There is no run.
-        ConfigError: A measure that the folder does not have, and there are no judgements to compute it from.
+        ConfigError: A measure that the folder does not have, and there are no judgments to compute it from.
         DataError: A line of the file is wrong, or it names no query that is judged.
     """
     if not source.exists():
@@ -82,20 +82,20 @@ def read_run_values(
             return _of_folder(source, found, measures)
         pipeline, source = read_settings(source / "config.yaml"), source / "run.trec"
     if qrels is None:
-        raise ConfigError(f"{source} is a run file: give judgements (--qrels FILE or --dataset)", parameter="qrels")
+        raise ConfigError(f"{source} is a run file: give judgments (--qrels FILE or --dataset)", parameter="qrels")
     parsed = parse_measures(list(measures) or ["nDCG@10"])
     run = read_trec(source, known={*qrels, *(document for judged in qrels.values() for document in judged)})
     judged = {query: scores for query, scores in run.items() if query in qrels}
     if not judged:
-        raise DataError(f"{source}: none of its {len(run)} queries is judged: are these its judgements?")
+        raise DataError(f"{source}: none of its {len(run)} queries is judged: are these its judgments?")
     notes = []
     if len(judged) < len(run):
         notes.append(f"{found}: {len(run) - len(judged)} queries of the run are not judged and do not count")
     if empty := sum(query not in judged for query, grades in qrels.items() if grades):
         notes.append(f"{found}: {empty} of {len(qrels)} judged queries are not in the run file and count 0")
     if not any(document in qrels[query] for query, scores in judged.items() for document in scores):
-        notes.append(f"{found}: none of the documents it lists is judged for its query: are these its judgements?")
-    notes += [remark.message for remark in nothing_relevant(qrels, "judgements")]
+        notes.append(f"{found}: none of the documents it lists is judged for its query: are these its judgments?")
+    notes += [remark.message for remark in nothing_relevant(qrels, "judgments")]
     notes += [f"{found}: {note}" for note in short_lists(parsed, judged)]
     return RunValues(found, per_query(parsed, qrels, judged), notes, pipeline=pipeline)
 
@@ -175,7 +175,7 @@ def _of_folder(folder: Path, name: str, measures: Sequence[str]) -> RunValues:
         wanted = [one if one in known else str(parse_measures([one])[0]) for one in measures] if measures else known
         if missing := [measure for measure in wanted if measure not in known]:
             raise ConfigError(
-                f"{folder} has no {', '.join(missing)} (it has {', '.join(known)}): give judgements to compute it from",
+                f"{folder} has no {', '.join(missing)} (it has {', '.join(known)}): give judgments to compute it from",
                 parameter="measures",
             )
         table = pq.read_table(folder / "per_query.parquet", columns=["query_id", "query", *wanted])

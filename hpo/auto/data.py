@@ -29,7 +29,7 @@ class Facts:
         split: What is tuned on.
         n_tuned: Questions in it.
         n_learned: Questions to learn from while it is measured; 0 where there are none.
-        shared: Share of the relevant judgements to learn from whose document is relevant for another question, too.
+        shared: Share of the relevant judgments to learn from whose document is relevant for another question, too.
     """
 
     split: str
@@ -49,7 +49,7 @@ def facts_of(dataset: Dataset) -> Facts:
     if split is None:
         raise DataError(
             f"dataset '{dataset.name}' has no split to tune on (dev, or train), only {', '.join(dataset.splits)}, and "
-            "the test questions are never tuned on: split its judgements (rag datasets split)"
+            "the test questions are never tuned on: split its judgments (rag datasets split)"
         )
     n = len(dataset.split(split).queries)
     if n < MIN_TUNED:
@@ -60,7 +60,7 @@ def facts_of(dataset: Dataset) -> Facts:
     training = dataset.splits["train"].training if "train" in dataset.splits else None
     n_learned = 0 if training is None else len(training.queries)
     counts: dict[str, int] = {}
-    for judged in training.judgements.values() if training is not None else ():
+    for judged in training.qrels.values() if training is not None else ():
         for id, grade in judged.items():
             counts[id] = counts.get(id, 0) + (grade > 0)
     relevant = sum(counts.values())

@@ -29,7 +29,7 @@ def identity_of(sweep: Sweep, bench: Bench) -> dict[str, Any]:
 
 
 _OTHER_DATA = {
-    "queries": "tuned on other queries or judgements",
+    "queries": "tuned on other queries or judgments",
     "documents": "tuned on other documents",
     "training": "whose pipelines learned from other training queries",
 }

@@ -40,7 +40,7 @@ _REPEATS = 200
 """Configurations in a row that are not new, after which nothing is taken to be left."""
 _STUCK = 5
 """Configurations in a row that are not new, after which one is drawn at random: samplers that model the scores, a
-Gaussian process above all, come back to their favourite for ever when a repetition tells them nothing.
+Gaussian process above all, come back to their favorite for ever when a repetition tells them nothing.
 """
 
 

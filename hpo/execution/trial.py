@@ -21,7 +21,7 @@ from rag.eval.datasets.base import Dataset, Split
 from rag.eval.measures.answers import against_references, references_of
 from rag.eval.measures.latency import time_alone
 from rag.eval.measures.names import parse_measures
-from rag.eval.measures.values import check_judgements, per_query
+from rag.eval.measures.values import check_qrels, per_query
 from rag.eval.runs.provenance import documents_fingerprint
 from rag.eval.runs.ranking import as_run
 from rag.eval.searching import search_split
@@ -118,7 +118,7 @@ class Bench:
         # Without early stopping the order of the split is kept, as `rag eval` has it.
         self.split = _subset(whole, kept.tolist() if sweep.early_stopping else sorted(kept.tolist()))
         self.parsed = parse_measures(sweep.measures) if sweep.measures else []
-        check_judgements(self.parsed, whole.qrels)
+        check_qrels(self.parsed, whole.qrels)
 
     @property
     def queries(self) -> Sequence[str]:
@@ -127,7 +127,7 @@ class Bench:
 
     @cached_property
     def fingerprint(self) -> str:
-        """Identity of what is tuned on: the documents' number, the queries and their judgements."""
+        """Identity of what is tuned on: the documents' number, the queries and their judgments."""
         judged = {query.id: dict(self.split.qrels[query.id]) for query in self.split.queries}
         queries = [[query.id, query.text] for query in self.split.queries]
         if self.sweep.answer_measures:
@@ -140,7 +140,7 @@ class Bench:
         training = self.dataset.training(self.split_name)
         learned = ""
         if training is not None:
-            judged = {id: dict(grades) for id, grades in training.judgements.items()}
+            judged = {id: dict(grades) for id, grades in training.qrels.items()}
             learned = fingerprint([[[query.id, query.text] for query in training.queries], judged])
         return {"documents": documents_fingerprint(read_corpus(self.dataset.corpus)), "training": learned}
 
@@ -288,7 +288,7 @@ def _tuning_split(sweep: Sweep, dataset: Dataset) -> str:
             return name
     raise DataError(
         f"dataset '{dataset.name}' has no split to tune on (dev, or train), only {', '.join(dataset.splits)}: "
-        "split its judgements (rag datasets split), and name the parts in 'splits' if they are called otherwise"
+        "split its judgments (rag datasets split), and name the parts in 'splits' if they are called otherwise"
     )
 
 

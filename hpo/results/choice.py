@@ -11,7 +11,7 @@ from rag.hpo.execution.trials import Finished
 from rag.hpo.objectives import Direction
 from rag.hpo.sweep import Sweep
 
-__all__ = ["best_of", "hypervolume", "one_standard_error", "pareto"]
+__all__ = ["best_of", "one_standard_error", "pareto"]
 
 Floats = npt.NDArray[np.float64]
 
@@ -38,31 +38,6 @@ def pareto(values: Floats, directions: Sequence[Direction]) -> npt.NDArray[np.in
     as_good = (better[:, None, :] >= better[None, :, :]).all(axis=2)
     beaten = as_good & ~as_good.T
     return np.flatnonzero(~beaten.any(axis=0))
-
-
-def hypervolume(values: Floats, directions: Sequence[Direction], reference: Sequence[float]) -> float:
-    """Exact volume of the region between a reference point and the rows.
-
-    Args:
-        values: [n, n_objectives].
-        directions: Direction of each objective.
-        reference: Value of each objective at the reference point; rows that are not better in all of them add nothing.
-    """
-    signs = _signs(directions)
-    above = np.maximum(values * signs - np.asarray(reference) * signs, 0.0)
-    return _volume(above)
-
-
-def _volume(points: Floats) -> float:
-    """By slicing along the last objective (While et al. 2006, HSO)."""
-    points = points[(points > 0).all(axis=1)]
-    if not len(points):
-        return 0.0
-    if points.shape[1] == 1:
-        return float(points.max())
-    points = points[np.argsort(-points[:, -1])]
-    depth = points[:, -1] - np.append(points[1:, -1], 0.0)
-    return float(sum(d * _volume(points[: n + 1, :-1]) for n, d in enumerate(depth) if d > 0))
 
 
 def _signs(directions: Sequence[Direction]) -> Floats:

@@ -253,7 +253,7 @@ def _hover(trials: Sequence[Finished]) -> dict[str, Any]:
 
 
 def _places(parameter: Parameter, trials: Sequence[Finished]) -> tuple[list[float | None], list[tuple[float, str]]]:
-    """Where each trial's value lies in [0, 1], None where the parameter does not exist; and labelled ticks."""
+    """Where each trial's value lies in [0, 1], None where the parameter does not exist; and labeled ticks."""
     distribution, name = parameter.distribution, parameter.name
     if isinstance(distribution, (IntRange, FloatRange)):
         places = [unit(distribution, trial.point[name]) if name in trial.point else None for trial in trials]

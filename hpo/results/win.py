@@ -17,12 +17,12 @@ class Win:
         tuned: The same of the choice.
         difference: Of the two.
         ci95: Bootstrap interval of the difference, paired by question.
-        p_value: Of the paired randomisation test.
+        p_value: Of the paired randomization test.
         by: The changes, in the order they were made.
         latency_ms: Median time of a question asked alone: before and after.
         tried: Parameters that had their turn.
         first_s: Seconds that measuring the pipeline as it was given took.
-        remembered: Where the choice learns from judgements: mean difference and number of the test questions that share
+        remembered: Where the choice learns from judgments: mean difference and number of the test questions that share
             a relevant document with training, and of those that do not; else empty.
     """
 
@@ -68,4 +68,4 @@ class Win:
         (there, n_there), (not_there, n_not) = self.remembered
         shared = f"{there:+.4f} on the {n_there} questions that share a relevant document with training"
         others = f"{not_there:+.4f} on the {n_not} that do not" if n_not else "no test question shares none"
-        return f" It learns from judgements: {shared}, {others}."
+        return f" It learns from judgments: {shared}, {others}."

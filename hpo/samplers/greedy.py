@@ -30,7 +30,7 @@ class Greedy(ProposingSampler):
     one is kept. Parameters whose turn has not come have values drawn at random. After the last parameter it begins anew
     from the best point with the first, until nothing is left near it; then come points at random.
 
-    The paper minimises in its published code although its scores are higher-is-better; here the best is the best.
+    The paper minimizes in its published code although its scores are higher-is-better; here the best is the best.
 
     Args:
         order: Which parameter is first. ``models_first``: models, the last of the pipeline first, then the rest in the

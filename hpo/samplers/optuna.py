@@ -25,7 +25,7 @@ def _seed(seed: int, number: int) -> int:
 class TPE(Sampler):
     """Tree-structured Parzen estimator: tries what is likelier among the good trials than among the rest.
 
-    Parameters are modelled together, those of one branch among the trials that have it; parallel trials are told
+    Parameters are modeled together, those of one branch among the trials that have it; parallel trials are told
     apart by taking running ones for bad (Optuna's ``multivariate``, ``group`` and ``constant_liar``). For any number of
     objectives.
 
@@ -54,7 +54,7 @@ class TPE(Sampler):
 
 
 class GP(Sampler):
-    """Bayesian optimisation with a Gaussian process. For few parameters, most of them numbers, and expensive trials.
+    """Bayesian optimization with a Gaussian process. For few parameters, most of them numbers, and expensive trials.
 
     Args:
         startup: Trials at random before the model is used.

@@ -40,7 +40,7 @@ _quiet = False
 
 
 def out() -> Console:
-    """Standard output, for results. Colour only on a terminal and without ``NO_COLOR``."""
+    """Standard output, for results. Color only on a terminal and without ``NO_COLOR``."""
     if sys.stdout.isatty():
         return _console_class()(highlight=False, markup=False, emoji=False)
     # For a file or a pipe: as wide as asked, without the blanks that fill table cells.

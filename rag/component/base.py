@@ -40,13 +40,13 @@ from rag.store.fingerprint import fingerprint
 if TYPE_CHECKING:
     from rag.candidates import Ints
     from rag.fitting import FitContext, UpdateContext
+    from rag.store.key_value_cache import KeyValueCache
     from rag.store.store import Store
-    from rag.store.values import Values
 
 __all__ = ["Component", "Need", "Spec"]
 
 Need = Literal["corpus", "training", "training_if_given", "candidates"]
-"""What fitting a component takes: the documents; queries with judgements to learn from, or these only where there are
+"""What fitting a component takes: the documents; queries with judgments to learn from, or these only where there are
 any; what the steps of the pipeline before it find for these queries (:meth:`rag.FitContext.training_run`)."""
 
 C = TypeVar("C", bound="Component")
@@ -131,15 +131,15 @@ class Spec(ClassSpec, Generic[C]):
         """Whether the store keeps what it saves. Not for what is learned again in no time."""
         return self._component._caches_state
 
-    def values_in(self, store: Store | None, name: str) -> Values | None:
+    def values_in(self, store: Store | None, name: str) -> KeyValueCache | None:
         """The cache of a store for what the component computes from single texts.
 
         None without a store, for a component with live Python objects inside, and for one that was fitted on a corpus
-        or on judgements: what that computes is of no use to another.
+        or on judgments: what that computes is of no use to another.
         """
         if store is None or not self.is_serializable or any(part.needs for _, part in self.walk()):
             return None
-        return store.values(name, self.cache_key, about=repr(self._component))
+        return store.cache(name, self.cache_key, about=repr(self._component))
 
     # -- copies and state ---------------------------------------------------------------------------------------------
 

@@ -245,7 +245,7 @@ class Corpus:
 
     @cached_property
     def fingerprint(self) -> str:
-        """Hash of ids and metadata: of all that filters and judgements know of the documents. Not of the texts."""
+        """Hash of ids and metadata: of all that filters and judgments know of the documents. Not of the texts."""
         columns = (batch.column(name) for name in ("id", "metadata") for batch in self._batches)
         return fingerprint_texts(text for column in columns for text in column.to_pylist())
 

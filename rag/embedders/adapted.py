@@ -13,7 +13,7 @@ from pydantic import Field
 from rag.candidates import Floats, Ints, Vectors
 from rag.embedders.base import EmbeddedQueries, Embedder
 from rag.errors import ConfigError, ModelError, NotFittedError
-from rag.learning.judgements import paired_gain
+from rag.learning.gains import paired_gain
 from rag.learning.material import Material, useful_rows
 from rag.learning.query_map import MapTrainer, Pool, moved, ranked
 from rag.learning.reports import ReportsLearning
@@ -42,7 +42,7 @@ _POOLED = 50
 
 class Adapted(Embedder, ReportsLearning):
     """Moves the queries of another embedder to where judged questions had their relevant documents:
-    ``q' = normalise(q + q W)``. Vectors of passages stay as they are, and so does an index of them.
+    ``q' = normalize(q + q W)``. Vectors of passages stay as they are, and so does an index of them.
 
     W starts at 0 and learns by a softmax over all passages, or the hardest of them: minus the log of the probability
     of all relevant ones together. The epoch that ranks best on the ``dev`` queries is kept (without any, on training
@@ -246,9 +246,9 @@ class Adapted(Embedder, ReportsLearning):
             return everything
         kept = np.zeros(len(findable), dtype=bool)
         for material in materials:
-            kept |= np.isin(everything.documents, material.gains.table.positions)
+            kept |= np.isin(everything.documents, material.gains.table.documents)
             near = ranked(material.vectors, everything, material.barred(everything), _POOLED)
-            kept |= np.isin(everything.documents, near.positions)
+            kept |= np.isin(everything.documents, near.documents)
         others = np.flatnonzero(~kept)
         room = max(self.max_passages - int(kept.sum()), 0)
         kept[np.random.default_rng(context.seed).permutation(others)[:room]] = True

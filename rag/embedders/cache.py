@@ -9,13 +9,13 @@ import numpy as np
 
 from rag.candidates import Ints, Vectors
 from rag.errors import ModelError
-from rag.store.values import text_key
+from rag.store.key_value_cache import text_key
 
 if TYPE_CHECKING:
     from rag.costs import Ledger
     from rag.embedders.base import Embedder
+    from rag.store.key_value_cache import KeyValueCache
     from rag.store.store import Store
-    from rag.store.values import Values
 
 __all__ = ["EMBEDDED_TOGETHER", "cached_vectors", "embed_query_texts", "not_finite"]
 
@@ -26,7 +26,7 @@ EMBEDDED_TOGETHER = 512
 def cached_vectors(
     texts: Sequence[str],
     embed: Callable[[Sequence[int]], Vectors],
-    values: Values | None,
+    values: KeyValueCache | None,
     ledger: Ledger,
     *,
     longest_first: bool = False,

@@ -14,7 +14,7 @@ from rag.candidates import Vectors
 from rag.component import Tunable
 from rag.embedders.base import Embedder
 from rag.errors import DataError, NotFittedError
-from rag.text.normal import normalised
+from rag.text.normal import normalized
 from rag.text.words import cut
 
 if TYPE_CHECKING:
@@ -145,7 +145,7 @@ class LSA(Embedder):
 
         words: dict[str, Any] = {}
         if self._words_of_any_script:
-            words = {"preprocessor": normalised, "tokenizer": _terms, "token_pattern": None}
+            words = {"preprocessor": normalized, "tokenizer": _terms, "token_pattern": None}
         return TfidfVectorizer(
             **words,
             min_df=self.min_df,
@@ -164,5 +164,5 @@ class LSA(Embedder):
 
 
 def _terms(text: str) -> list[str]:
-    """The words of a normalised text; of one letter only where a letter can be a word."""
+    """The words of a normalized text; of one letter only where a letter can be a word."""
     return [word for word in cut(text, singles=False) if len(word) > 1 or not word.isascii()]

@@ -10,14 +10,14 @@ import numpy as np
 
 from rag.errors import ConfigError
 from rag.remarks import MAX_EXAMPLES, Remark
-from rag.store.values import text_key
+from rag.store.key_value_cache import text_key
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
     from rag.corpus.passages import Passages
     from rag.embedders.base import Embedder
-    from rag.store.values import Values
+    from rag.store.key_value_cache import KeyValueCache
 
 __all__ = ["beyond_window", "window_remark"]
 
@@ -65,7 +65,12 @@ def beyond_window(embedder: Embedder, blocks: Iterable[Sequence[str]]) -> list[i
 
 
 def window_remark(
-    embedder: Embedder, passages: Passages, *, start: int = 0, unit: str = "passages", values: Values | None = None
+    embedder: Embedder,
+    passages: Passages,
+    *,
+    start: int = 0,
+    unit: str = "passages",
+    values: KeyValueCache | None = None,
 ) -> Remark | None:
     """What to say of passages that are longer than an embedder's window; None when no passage is.
 

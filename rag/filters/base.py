@@ -13,6 +13,7 @@ import numpy.typing as npt
 from rag.candidates import PADDING, Candidates, Floats
 from rag.errors import NotFittedError
 from rag.filters.keep import Cut, Keep, choose_cut
+from rag.learning.gains import Gains
 from rag.stage import Stage
 
 if TYPE_CHECKING:
@@ -117,7 +118,7 @@ class Filter(Stage):
         keep = np.arange(width) < counts
         scores = descending(values[:, :width]) if self.gives_probabilities else scores[:, :width]
         return Candidates(
-            np.where(keep, candidates.positions[:, :width], PADDING),
+            np.where(keep, candidates.documents[:, :width], PADDING),
             np.where(keep, scores, np.float32(-np.inf)),
             np.where(keep, candidates.passages[:, :width], PADDING),
         )
@@ -138,14 +139,7 @@ class Filter(Stage):
     def _relevant(self, batch: QueryBatch, candidates: Candidates, context: FitContext) -> npt.NDArray[np.bool_]:
         """Which candidates of the training queries are relevant, bool [n, k]; what nobody judged is not."""
         assert context.training is not None
-        n = len(context.corpus)
-        keys = []
-        for row, query in enumerate(batch.queries):
-            judged = context.training.judgements.get(query.id, {})
-            places = (context.corpus.position(id) for id, grade in judged.items() if grade > 0)
-            keys += [row * n + place for place in places if place is not None]
-        pairs = np.arange(len(candidates))[:, None] * n + candidates.positions
-        return np.isin(pairs, keys) & candidates.mask
+        return Gains(batch.queries, context.training.qrels, context.corpus).of(candidates) > 0
 
 
 def descending(probabilities: Floats) -> Floats:

@@ -41,7 +41,7 @@ class CosineAdapter(ScoreAdapter):
     Args:
         embedder: The retriever's, taken from there when none is given: its query embeddings are there already.
         features: What the curve is predicted from: ``query_and_scores``, ``query`` or ``scores``. With the list, the
-            curve is one of the standardised cosine, else of the cosine itself.
+            curve is one of the standardized cosine, else of the cosine itself.
     """
 
     type = "cosine_adapter"

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from rag.candidates import Candidates, Floats
+from rag.tables import centered
 
-__all__ = ["list_features", "standardised"]
+__all__ = ["in_deviations", "list_features"]
 
 _RANKS = np.array([1, 2, 3, 5, 10, 20, 50, 100, 200, 500, 1000]) - 1
 """Places in the list that are looked at."""
@@ -25,7 +26,7 @@ def list_features(candidates: Candidates, depth: int) -> Floats:
         candidates: The lists.
         depth: Length of the longest list of the training queries: ranks beyond it are not looked at.
     """
-    z, mean, spread = standardised(candidates)
+    z, mean, spread = in_deviations(candidates)
     counts = candidates.counts
     if not candidates.scores.size:
         z = np.zeros((len(candidates), 1), dtype=np.float32)
@@ -46,21 +47,12 @@ def list_features(candidates: Candidates, depth: int) -> Floats:
     return np.concatenate(parts, axis=1).astype(np.float32, copy=False)
 
 
-def standardised(candidates: Candidates) -> tuple[Floats, Floats, Floats]:
+def in_deviations(candidates: Candidates) -> tuple[Floats, Floats, Floats]:
     """Scores in standard deviations from the mean of their list, float32 [n, k], ``-inf`` at padding; and both,
-    float32 [n, 1]. The order of a row stays.
+    float32 [n, 1], the deviation at least a millionth. The order of a row stays.
     """
     mask = candidates.mask
-    n = np.maximum(mask.sum(axis=1, keepdims=True, dtype=np.float32), np.float32(1))
-    if mask.all():
-        scores = filled = candidates.scores
-    else:
-        scores, filled = candidates.scores, np.where(mask, candidates.scores, np.float32(0))
-    mean = filled.sum(axis=1, keepdims=True) / n
-    centred = filled - mean
-    if filled is not scores:
-        centred *= mask
-    spread = np.sqrt(np.einsum("ij,ij->i", centred, centred)[:, None] / n)
+    deviations, mean, spread = centered(candidates.scores, mask)
     spread = np.maximum(spread, np.float32(_LEAST_SPREAD))
-    z = centred / spread
-    return (z if filled is scores else np.where(mask, z, np.float32(-np.inf))), mean, spread
+    z = deviations / spread
+    return (z if mask.all() else np.where(mask, z, np.float32(-np.inf))), mean, spread

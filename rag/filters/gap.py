@@ -16,10 +16,10 @@ from rag.filters.keep import Keep, check_keep
 if TYPE_CHECKING:
     from rag.batch import QueryBatch
 
-__all__ = ["Gap"]
+__all__ = ["GapFilter"]
 
 
-class Gap(Filter):
+class GapFilter(Filter):
     """Cuts each list after its last large drop from one score to the next; by default, at the largest.
 
     A candidate's value is the largest drop at it or below it, as a share of the list's largest drop; so keeping values

@@ -15,6 +15,7 @@ import numpy.typing as npt
 from pydantic import Field
 
 from rag.errors import ConfigError, DataError
+from rag.filters.curve import ThresholdCurve
 
 __all__ = ["Cut", "Keep", "Target", "check_keep", "choose_cut", "target_of"]
 
@@ -96,15 +97,12 @@ def choose_cut(keep: Mapping[Target, float], scores: Any, relevant: npt.NDArray[
     valid = ~np.isneginf(scores)
     check_classes(relevant[valid], label)
     flat, hits = scores[valid], relevant[valid]
-    order = np.argsort(-flat, kind="stable")
-    ranked = flat[order]
-    last = np.append(np.flatnonzero(ranked[1:] != ranked[:-1]), len(ranked) - 1)  # the last of each run of ties
-    found = np.cumsum(hits[order])[last]
-    recall, precision = found / found[-1], found / (last + 1)
+    curve = ThresholdCurve.of(flat, hits)
+    recall, precision = curve.recall, curve.precision
     if target == "threshold":
         threshold = float(value)
     elif target == "recall":
-        threshold = float(ranked[last[np.argmax(recall >= value)]])
+        threshold = float(curve.thresholds[curve.at_recall(value)])
     elif target == "precision":
         meeting = np.flatnonzero(precision >= value)
         if not len(meeting):
@@ -113,17 +111,18 @@ def choose_cut(keep: Mapping[Target, float], scores: Any, relevant: npt.NDArray[
                 f"{label}: keep.precision {value:g} cannot be met on the calibration queries: the best there is "
                 f"{precision[best]:.3f}, at recall {recall[best]:.3f}"
             )
-        threshold = float(ranked[last[meeting[-1]]])
+        threshold = float(curve.thresholds[meeting[-1]])
     elif target == "f_beta":
         f = (1 + value**2) * precision * recall / np.maximum(value**2 * precision + recall, 1e-12)
-        threshold = float(ranked[last[f.argmax()]])
+        threshold = float(curve.thresholds[f.argmax()])
     else:
-        if found[-1] < value * len(scores):
+        wanted = value * len(scores)
+        if curve.found[-1] < wanted:
             raise DataError(
                 f"{label}: keep.expected_relevant {value:g} cannot be met on the calibration queries: their candidates "
-                f"hold {found[-1] / len(scores):.3f} relevant ones per query"
+                f"hold {curve.found[-1] / len(scores):.3f} relevant ones per query"
             )
-        threshold = float(ranked[last[np.argmax(found >= value * len(scores))]])
+        threshold = float(curve.thresholds[np.argmax(curve.found >= wanted)])
     kept = valid & (scores >= threshold)
     n_kept = int(kept.sum())
     return Cut(

@@ -100,9 +100,9 @@ def forward(weights: Mapping[str, Any], x: Any, drop: Callable[[Any, str], Any] 
 
 
 def _layer_norm(x: Any, weights: Mapping[str, Any], which: str) -> Any:
-    centred = x - x.mean(-1, keepdims=True)
-    scale = ((centred * centred).mean(-1, keepdims=True) + 1e-5) ** 0.5
-    return centred / scale * weights["g" + which] + weights["c" + which]
+    centered = x - x.mean(-1, keepdims=True)
+    scale = ((centered * centered).mean(-1, keepdims=True) + 1e-5) ** 0.5
+    return centered / scale * weights["g" + which] + weights["c" + which]
 
 
 def left_out(n: int, networks: int, seed: int) -> npt.NDArray[np.bool_]:
@@ -162,7 +162,7 @@ def _train(
     given = (features, x, relevant, weight)
     f, t, y, w = (torch.from_numpy(np.ascontiguousarray(one, dtype=np.float32)) for one in given)
     weights = _initial(recipe, f.shape[1], generator)
-    optimiser = torch.optim.AdamW(weights.values(), lr=1e-3, weight_decay=_WEIGHT_DECAY)
+    optimizer = torch.optim.AdamW(weights.values(), lr=1e-3, weight_decay=_WEIGHT_DECAY)
 
     def drop(h: Any, where: str) -> Any:
         # One mask for all networks: they see other queries, and drawing numbers is half of the time.
@@ -186,9 +186,9 @@ def _train(
         order = torch.rand(seen.shape, generator=generator).argsort(dim=1)
         shuffled = torch.from_numpy(seen).gather(1, order)
         for first in range(0, seen.shape[1], _BATCH):
-            optimiser.zero_grad()
+            optimizer.zero_grad()
             loss(shuffled[:, first : first + _BATCH], drop).sum().backward()
-            optimiser.step()
+            optimizer.step()
         with torch.no_grad():
             now = loss(unseen, lambda h, where: h)
             better = now < best

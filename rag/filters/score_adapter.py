@@ -16,7 +16,7 @@ from rag.embedders.base import Embedder
 from rag.errors import ArtifactError, ConfigError, DataError, NotFittedError
 from rag.filters.base import Filter
 from rag.filters.curves import Family, stretched
-from rag.filters.features import list_features, standardised
+from rag.filters.features import in_deviations, list_features
 from rag.filters.keep import Keep, check_classes, check_keep
 from rag.filters.network import Bag, Recipe, Size, train
 from rag.filters.platt import fit_platt, sigmoid
@@ -218,7 +218,7 @@ class ScoreAdapter(Filter):
             mean, spread = (np.array(one, dtype=np.float32) for one in (scaling.mean, scaling.spread))
             lists = (list_features(candidates, scaling.depth) - mean) / spread
             parts.append(np.clip(lists, -_FARTHEST, _FARTHEST))
-            x, _, _ = standardised(candidates)
+            x, _, _ = in_deviations(candidates)
         x = x if candidates.mask.all() else np.where(candidates.mask, x, np.float32(0))
         return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1), x
 

@@ -49,7 +49,7 @@ class Artifacts:
         for remarks in (self.remarks, *self._recordings):
             remarks.extend([remark])
 
-    def build(
+    def cached_fit(
         self, component: Component, key: str, about: str, make: Callable[[], None], load: Callable[[Path], None]
     ) -> None:
         """Have ``make`` build a component's state, or ``load`` read it from the store when it was built before. Costs

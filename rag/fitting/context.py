@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from rag.stage import Retriever
-    from rag.store.pieces import Pieces
+    from rag.store.checkpoint import Checkpoint
 
 __all__ = ["FitContext"]
 
@@ -68,7 +68,7 @@ class FitContext:
     _unit: str = "passages"
     """What the texts that are fitted on are called."""
     _fitted: dict[_Identity, Component] = field(default_factory=dict)
-    _unfinished: list[Pieces] = field(default_factory=list)
+    _unfinished: list[Checkpoint] = field(default_factory=list)
     _artifacts: Artifacts = field(init=False)
     _runs: TrainingRuns = field(init=False)
     _vectors: PassageVectors = field(init=False)
@@ -92,7 +92,7 @@ class FitContext:
         elif twin is not component:
             self._share(component, twin)
 
-    def build(
+    def cached_fit(
         self, component: Component, make: Callable[[], None], *, inputs: Mapping[str, Component | str] | None = None
     ) -> None:
         """Have ``make`` build a component's state, or load it from the store when it was built before; then the
@@ -115,9 +115,9 @@ class FitContext:
             component.load_state(folder, self)
 
         about = f"{component!r} on {len(self.passages)} passages"
-        self._artifacts.build(component, self._key(component, inputs), about, make, load)
+        self._artifacts.cached_fit(component, self._key(component, inputs), about, make, load)
 
-    def is_built(self, component: Component) -> bool:
+    def is_cached(self, component: Component) -> bool:
         """Whether :meth:`fit` would find the component's state in the store."""
         return (
             self.store is not None
@@ -143,7 +143,7 @@ class FitContext:
     def _fit_first(self, component: Component) -> None:
         """Fit a component that no other one here is identical to."""
         if component.spec.caches_state:
-            self.build(component, lambda: component.fit(self))
+            self.cached_fit(component, lambda: component.fit(self))
         else:
             component.fit(self)
 
@@ -183,11 +183,11 @@ class FitContext:
     def embed_texts(self, embedder: Embedder, texts: Sequence[str]) -> Vectors:
         """Vectors of texts that are no passages, as of documents, float32 [n, d]; from the store where it has them."""
         corpus = Corpus.from_documents(Document(str(number), text) for number, text in enumerate(texts))
-        return self.over(Passages.whole(corpus)).embed_passages(embedder)
+        return self.for_passages(Passages.whole(corpus)).embed_passages(embedder)
 
     # -- training data ----------------------------------------------------------------------------------------------
 
-    def after(self, upstream: Upstream) -> None:
+    def following(self, upstream: Upstream) -> None:
         """What is fitted from now on comes after these steps of the pipeline."""
         self._runs.following(upstream)
 
@@ -215,19 +215,19 @@ class FitContext:
         return self._runs.batch()
 
     def unseen(self, leave_out: LeaveOut = "duplicates") -> Unseen:
-        """What training queries must not see of each other's judgements."""
+        """What training queries must not see of each other's judgments."""
         return self._runs.unseen(leave_out)
 
     @property
     def training_fingerprint(self) -> str:
-        """Hash of the training queries and judgements, and of the ids and metadata that judgements and filters mean;
+        """Hash of the training queries and judgments, and of the ids and metadata that judgments and filters mean;
         empty without any.
         """
         return self._runs.fingerprint
 
     # -- other passages ---------------------------------------------------------------------------------------------
 
-    def over(self, passages: Passages, shared: Iterable[Component] = (), *, stored: bool = True) -> FitContext:
+    def for_passages(self, passages: Passages, shared: Iterable[Component] = (), *, stored: bool = True) -> FitContext:
         """The same, over other passages, such as keys: nothing that is fitted there is taken for what is fitted here.
 
         Args:

@@ -38,7 +38,7 @@ class TrainingRuns:
 
     Args:
         training: The queries; None where there are none.
-        corpus: The documents that judgements and filters mean.
+        corpus: The documents that judgments and filters mean.
         ledger: Costs of fitting.
         store: Where lists and vectors are kept; None keeps nothing.
         upstream: The steps before; None outside a pipeline.
@@ -100,7 +100,7 @@ class TrainingRuns:
 
     @property
     def fingerprint(self) -> str:
-        """Hash of the training queries and judgements, and of the ids and metadata that judgements and filters mean;
+        """Hash of the training queries and judgments, and of the ids and metadata that judgments and filters mean;
         empty without any.
         """
         if self.training is None:

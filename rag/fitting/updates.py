@@ -36,7 +36,7 @@ class UpdateContext(FitContext):
             return
         super().fit(component)
 
-    def is_built(self, component: Component) -> bool:
+    def is_cached(self, component: Component) -> bool:
         """Never: an update starts from what is there."""
         return False
 
@@ -52,10 +52,10 @@ class UpdateContext(FitContext):
         """Whether :meth:`keep` was said of it."""
         return any(unchanged is component for unchanged in self._unchanged)
 
-    def over_updated(
+    def for_updated_passages(
         self, passages: Passages, kept: Ints, shared: Iterable[Component] = (), *, stored: bool = True
     ) -> UpdateContext:
-        """The same as :meth:`over`, for components that were fitted on such passages before.
+        """The same as :meth:`for_passages`, for components that were fitted on such passages before.
 
         Args:
             passages: What is fitted on.

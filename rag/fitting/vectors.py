@@ -16,10 +16,10 @@ from rag.embedders.window import window_remark
 from rag.errors import ModelError
 from rag.progress import Progress
 from rag.remarks import Remark
+from rag.store.checkpoint import Checkpoint
 from rag.store.fingerprint import fingerprint
-from rag.store.pieces import Pieces
+from rag.store.key_value_cache import KeyValueCache, text_key
 from rag.store.store import Store
-from rag.store.values import Values, text_key
 
 __all__ = ["PassageVectors"]
 
@@ -44,7 +44,7 @@ class PassageVectors:
     progress: Progress
     note: Callable[[Remark], None]
     unit: str
-    unfinished: list[Pieces]
+    unfinished: list[Checkpoint]
     _windows: dict[tuple[str, int], Remark | None] = field(default_factory=dict)
     _embedded: dict[tuple[str, int], Vectors] = field(default_factory=dict)
     _tokens: dict[tuple[str, int], TokenVectors] = field(default_factory=dict)
@@ -74,7 +74,7 @@ class PassageVectors:
         if key not in self._tokens:
             parts, vectors = [], []
             n = len(self.passages) - start
-            pieces = self._pieces(embedder, start)
+            pieces = self._checkpoint(embedder, start)
             with self.progress(f"embedding tokens ({embedder.type})", n) as advance:
                 for number, texts in enumerate(_split(self.passages.iter_texts(start), pieces is not None)):
                     known = pieces and pieces.get(number, 3)
@@ -103,7 +103,7 @@ class PassageVectors:
         if remark := self._windows[key]:
             self.note(remark)
 
-    def _dimension(self, embedder: Embedder, values: Values | None, start: int) -> int:
+    def _dimension(self, embedder: Embedder, values: KeyValueCache | None, start: int) -> int:
         """Length of the vectors; a vector in the store tells it without loading the model."""
         if values is not None:
             first = text_key(next(iter(self.passages.iter_texts(start)))[0])
@@ -113,7 +113,12 @@ class PassageVectors:
         return embedder.dimension
 
     def _block(
-        self, embedder: Embedder, texts: list[str], values: Values | None, start: int, advance: Callable[[int], None]
+        self,
+        embedder: Embedder,
+        texts: list[str],
+        values: KeyValueCache | None,
+        start: int,
+        advance: Callable[[int], None],
     ) -> Vectors:
         """Vectors of the passages from ``start`` on."""
 
@@ -132,11 +137,11 @@ class PassageVectors:
         self.ledger.spend(texts_embedded=len(texts))
         return vectors
 
-    def _pieces(self, embedder: TokenEmbedder, start: int) -> Pieces | None:
+    def _checkpoint(self, embedder: TokenEmbedder, start: int) -> Checkpoint | None:
         if self.store is None or not embedder.spec.is_serializable:
             return None
         key = fingerprint([embedder.spec.cache_key, self.passages.fingerprint, start])
-        pieces = self.store.pieces("tokens", key)
+        pieces = self.store.checkpoint("tokens", key)
         if pieces is not None:
             self.unfinished.append(pieces)
         return pieces

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rag.candidates import PADDING, Bools, Candidates, Floats, Ints
+from rag.candidates import Bools, Candidates, Floats
 from rag.errors import ModelError
+from rag.tables import grouped, in_list, standardized
 
-__all__ = ["Features", "assembled", "from_list", "from_scores", "in_list", "union"]
+__all__ = ["Features", "assembled", "from_list", "from_scores", "union"]
 
 
 @dataclass(frozen=True)
@@ -60,42 +61,19 @@ def union(tables: Sequence[Candidates], depth: int) -> Candidates:
     heads = [table.head(depth) for table in tables]
     cells = [np.nonzero(head.mask) for head in heads]
     rows = np.concatenate([row for row, _ in cells])
-    positions = np.concatenate([head.positions[at] for head, at in zip(heads, cells, strict=True)])
+    positions = np.concatenate([head.documents[at] for head, at in zip(heads, cells, strict=True)])
     passages = np.concatenate([head.passages[at] for head, at in zip(heads, cells, strict=True)])
-    order = np.lexsort((positions, rows))  # which keeps the order of the lists among equals
-    rows, positions, passages = rows[order], positions[order], passages[order]
-    first = np.ones(len(rows), dtype=bool)
-    first[1:] = (rows[1:] != rows[:-1]) | (positions[1:] != positions[:-1])
+    order, starts = grouped(rows, positions)  # which keeps the order of the lists among equals
+    first = order[starts]
     rows, positions, passages = rows[first], positions[first], passages[first]
     return Candidates.from_rows(n, rows, positions, np.zeros(len(rows)), passages)
-
-
-def in_list(table: Candidates, positions: Ints) -> tuple[Floats, Ints]:
-    """Score and rank of documents in a list, float32 and int64 [n, k]; NaN and -1 where they are not in it.
-
-    Args:
-        table: The list.
-        positions: Documents, int64 [n, k]; below 0 for none.
-    """
-    width = table.positions.shape[1]
-    if not width:
-        return np.full(positions.shape, np.nan, dtype=np.float32), np.full(positions.shape, PADDING, dtype=np.int64)
-    span = int(max(positions.max(initial=0), table.positions.max(initial=0))) + 2
-    shift = np.arange(len(positions))[:, None] * span + 1
-    keys = (table.positions + shift).ravel()
-    order = np.argsort(keys, kind="stable")
-    pairs = positions + shift
-    cells = order[np.minimum(np.searchsorted(keys, pairs, sorter=order), len(keys) - 1)]
-    there = (keys[cells] == pairs) & (positions >= 0)
-    scores = np.where(there, table.scores.ravel()[cells], np.nan).astype(np.float32)
-    return scores, np.where(there, cells % width, PADDING)
 
 
 def from_list(table: Candidates, candidates: Candidates, head: int = 100) -> dict[str, Floats]:
     """What a list says of candidates: its score, the score scaled to 0..1 over the list's head, in standard deviations
     over the candidates, and 1 / (10 + rank). One that is not in the list counts as its last, with rank nothing.
     """
-    scores, ranks = in_list(table, candidates.positions)
+    scores, ranks = in_list(table, candidates.documents)
     top = table.head(head)
     lowest = np.where(top.mask, top.scores, np.inf).min(axis=1, initial=np.inf, keepdims=True)
     lowest = np.where(np.isfinite(lowest), lowest, 0).astype(np.float32)
@@ -119,8 +97,5 @@ def from_scores(scores: Floats, candidates: Candidates) -> dict[str, Floats]:
 def _scaled(scores: Floats, mask: Bools, lowest: Floats, highest: Floats) -> dict[str, Floats]:
     spread = highest - lowest
     share = np.where(spread > 1e-9, (scores - lowest) / np.where(spread > 1e-9, spread, 1), 0)
-    count = np.maximum(mask.sum(axis=1, keepdims=True), 1)
-    mean = np.where(mask, scores, 0).sum(axis=1, keepdims=True) / count
-    deviation = np.sqrt((np.where(mask, scores - mean, 0) ** 2).sum(axis=1, keepdims=True) / count)
-    z = np.where(deviation > 1e-9, (scores - mean) / np.where(deviation > 1e-9, deviation, 1), 0)
+    z = standardized(scores, mask)
     return {"score": scores, "share": np.clip(share, -1, None).astype(np.float32), "z": z.astype(np.float32)}

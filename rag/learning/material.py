@@ -8,7 +8,7 @@ import numpy as np
 
 from rag.batch import QueryBatch
 from rag.candidates import Floats, Ints, Vectors
-from rag.learning.judgements import Gains
+from rag.learning.gains import Gains
 from rag.learning.query_map import Pool, ranked
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ _DEPTH = 10
 
 def useful_rows(judged: Training, context: FitContext) -> Ints:
     """Rows of the queries that have something relevant in the corpus."""
-    return np.flatnonzero(Gains(judged.queries, judged.judgements, context.corpus).table.counts)
+    return np.flatnonzero(Gains(judged.queries, judged.qrels, context.corpus).table.counts)
 
 
 class Material:
@@ -32,7 +32,7 @@ class Material:
     Args:
         context: Gives corpus and passages.
         embedder: Makes the vectors.
-        judged: The queries and their judgements.
+        judged: The queries and their judgments.
         rows: Which of them.
     """
 
@@ -40,7 +40,7 @@ class Material:
         queries = [judged.queries[row] for row in rows.tolist()]
         self.batch = QueryBatch(queries, store=context.store, ledger=context.ledger)
         self.vectors = self.batch.embeddings(embedder)
-        self.gains = Gains(queries, judged.judgements, context.corpus)
+        self.gains = Gains(queries, judged.qrels, context.corpus)
         self._passages = context.passages
 
     def quality(self, vectors: Vectors, pool: Pool) -> Floats:
@@ -52,7 +52,7 @@ class Material:
         import scipy.sparse as sp
 
         rows, columns = np.nonzero(self.gains.table.mask)
-        wanted = self.gains.table.positions[rows, columns]
+        wanted = self.gains.table.documents[rows, columns]
         first, last = (np.searchsorted(pool.documents, wanted, side=side) for side in ("left", "right"))
         counts = last - first
         shift = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)

@@ -18,7 +18,7 @@ _TOGETHER = 256
 
 
 def moved(vectors: Vectors, weights: Floats) -> Vectors:
-    """``normalise(q + q W)`` at the length that each query had, float32 [n, d]; the zero vector stays as it is.
+    """``normalize(q + q W)`` at the length that each query had, float32 [n, d]; the zero vector stays as it is.
 
     Args:
         vectors: Of queries, float32 [n, d].

@@ -12,16 +12,16 @@ __all__ = ["Remembers"]
 
 
 class Remembers(ABC):
-    """A component to which judgements can be added once it is fitted, without anything being fitted again."""
+    """A component to which judgments can be added once it is fitted, without anything being fitted again."""
 
     @abstractmethod
-    def add_judgements(self, judged: Training, *, weight: float = 1.0) -> int:
+    def add_qrels(self, judged: Training, *, weight: float = 1.0) -> int:
         """Remember more judged queries from now on.
 
         Args:
-            judged: Queries and their judgements. A query whose id is known gets these judgements beside those it has.
-            weight: What one of them counts beside one of the training judgements: less than 1 for clicks.
+            judged: Queries and their judgments. A query whose id is known gets these judgments beside those it has.
+            weight: What one of them counts beside one of the training judgments: less than 1 for clicks.
 
         Returns:
-            How many judgements were new or changed.
+            How many judgments were new or changed.
         """

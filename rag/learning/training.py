@@ -17,19 +17,19 @@ class Training:
 
     Args:
         queries: The queries.
-        judgements: Grade by document id by query id; a grade above 0 is relevant.
+        qrels: Grade by document id by query id; a grade above 0 is relevant.
         dev: Other judged queries, to choose with between what was learned and what was not; nothing learns from them.
             None where there are none: then a part of the training queries is kept from learning for that.
     """
 
     queries: Sequence[Query]
-    judgements: Mapping[str, Mapping[str, int]]
+    qrels: Mapping[str, Mapping[str, int]]
     dev: Training | None = None
 
     def as_plain(self) -> list[Any]:
-        """The queries and the judgements, without ``dev``, as JSON values: what a fingerprint is made of."""
+        """The queries and the judgments, without ``dev``, as JSON values: what a fingerprint is made of."""
         queries = [
             [query.id, query.text, query.filter, [[turn.speaker, turn.text] for turn in query.turns]]
             for query in self.queries
         ]
-        return [queries, {query: dict(judged) for query, judged in self.judgements.items()}]
+        return [queries, {query: dict(judged) for query, judged in self.qrels.items()}]

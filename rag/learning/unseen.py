@@ -1,4 +1,4 @@
-"""No learner sees the query it is scored on: which judgements are hidden from which training query."""
+"""No learner sees the query it is scored on: which judgments are hidden from which training query."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["N_FOLDS", "LeaveOut", "Unseen"]
 
 LeaveOut = Literal["duplicates", "documents"]
-"""What else is hidden from a training query beside its own judgements: those of questions that are the same or nearly
+"""What else is hidden from a training query beside its own judgments: those of questions that are the same or nearly
 so; or of all that share a relevant document with it, too."""
 
 N_FOLDS = 4
@@ -68,7 +68,7 @@ class Unseen:
         made_of = [ids, hidden.indices.tolist(), hidden.indptr.tolist()]
         return cls(ids, hidden, _folds(groups), fingerprint(made_of))
 
-    def part(self, rows: slice | Ints) -> Unseen:
+    def select(self, rows: slice | Ints) -> Unseen:
         """Of some of the rows."""
         return Unseen(self.ids, self.hidden[rows], self.folds[rows], self.fingerprint)
 
@@ -92,7 +92,7 @@ def _relevant(training: Training) -> Any:
     documents: dict[str, int] = {}
     rows, columns = [], []
     for row, query in enumerate(training.queries):
-        for id, grade in training.judgements.get(query.id, {}).items():
+        for id, grade in training.qrels.get(query.id, {}).items():
             if grade > 0:
                 rows.append(row)
                 columns.append(documents.setdefault(id, len(documents)))

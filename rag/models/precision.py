@@ -52,7 +52,7 @@ def resolved_precision(precision: Precision, device: Device) -> Precision:
 def inference(precision: Precision, device_type: str) -> Iterator[None]:
     """Around a forward pass: bfloat16 autocast where asked for and sensible, and one thread at a time.
 
-    Weights stay float32: normalisation and softmax are computed exactly, products of matrices in bfloat16. Tokenizers
+    Weights stay float32: normalization and softmax are computed exactly, products of matrices in bfloat16. Tokenizers
     must not be shared between threads (they raise "Already borrowed"), and a pass has all cores busy as it is.
     """
     import torch

@@ -125,8 +125,8 @@ def check_plan(corpus: Corpus, plan: Plan) -> list[Remark]:
     alive = np.ones(len(corpus), dtype=bool) if corpus.alive is None else corpus.alive.copy()
     alive[plan.dead] = False
     alive[list(plan.metadata)] = False
-    relabelled = {row for row, id in enumerate(plan.given.ids()) if corpus.position(id) in plan.metadata}
-    rows = np.array(sorted(relabelled.union(plan.append)), dtype=np.int64)
+    relabeled = {row for row, id in enumerate(plan.given.ids()) if corpus.position(id) in plan.metadata}
+    rows = np.array(sorted(relabeled.union(plan.append)), dtype=np.int64)
     return other_kinds(corpus, np.flatnonzero(alive), plan.given, rows)
 
 

@@ -58,7 +58,7 @@ def fit_steps(
     line = Line(pipeline.steps, _step_keys(pipeline, context))
     for number, (step, component) in enumerate(line.steps):
         if number:
-            context.after(Upstream(partial(line.run, n_steps=number), line.keys[number - 1]))
+            context.following(Upstream(partial(line.run, n_steps=number), line.keys[number - 1]))
         with ledger.stage(step.name):
             context.fit(component)
     context.finish()

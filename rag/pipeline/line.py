@@ -11,8 +11,8 @@ from rag.candidates import Candidates, Ints
 from rag.component import Component
 from rag.stage import Retriever, Stage
 from rag.step import Step
+from rag.store.candidate_cache import cached_step
 from rag.store.fingerprint import fingerprint
-from rag.store.lists import cached_step
 from rag.types import Answer
 
 __all__ = ["Line"]
@@ -47,7 +47,7 @@ class Line:
     def _run_step(self, number: int, batch: QueryBatch, before: Candidates) -> Candidates:
         step, component = self.steps[number]
         key = self._key(number, batch)
-        if batch.store is None or key is None or batch.is_doubtful:
+        if batch.store is None or key is None or batch.is_uncacheable:
             with batch.ledger.stage(step.name):
                 candidates = _run(component, batch.view(step=step), before)
             batch.record(step.name, candidates)

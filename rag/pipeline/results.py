@@ -7,6 +7,7 @@ import numpy as np
 from rag.batch import QueryBatch
 from rag.candidates import Candidates
 from rag.corpus.passages import Passages
+from rag.tables import columns_of
 from rag.types import Hit, SearchResult
 
 __all__ = ["search_results"]
@@ -22,7 +23,7 @@ def search_results(passages: Passages, batch: QueryBatch, candidates: Candidates
     """
     rows, columns = np.nonzero(candidates.mask)
     passage_of_hit = candidates.passages[rows, columns]
-    positions, document_of_hit = np.unique(candidates.positions[rows, columns], return_inverse=True)
+    positions, document_of_hit = np.unique(candidates.documents[rows, columns], return_inverse=True)
     documents = passages.corpus.documents(positions)
     explanations, keys = _explanations(batch, candidates)
     hits: list[list[Hit]] = [[] for _ in batch.queries]
@@ -52,19 +53,13 @@ def _explanations(batch: QueryBatch, final: Candidates) -> tuple[list[dict[str, 
     """For each hit of the final table in row order, its score in every table of the trace, and the key that matched."""
     trace = batch.trace or {}
     rows, columns = np.nonzero(final.mask)
-    span = 1 + max((int(table.positions.max(initial=0)) for table in trace.values()), default=0)
-    pairs_of_hits = rows * span + final.positions[rows, columns]
+    documents = final.documents[rows, columns]
     scores: list[dict[str, float]] = [{} for _ in rows]
     texts: list[dict[str, str]] = [{} for _ in rows]
     for name, table in trace.items():
-        row, column = np.nonzero(table.mask)
-        if not len(row):
-            continue
-        pairs = row * span + table.positions[row, column]
-        order = np.argsort(pairs)
-        nearest = order[np.minimum(np.searchsorted(pairs, pairs_of_hits, sorter=order), len(pairs) - 1)]
-        hits = np.flatnonzero(pairs[nearest] == pairs_of_hits)
-        row, column = row[nearest[hits]], column[nearest[hits]]
+        column = columns_of(table.documents, documents, rows)
+        hits = np.flatnonzero(column >= 0)
+        row, column = rows[hits], column[hits]
         for hit, score in zip(hits.tolist(), table.scores[row, column].tolist(), strict=True):
             scores[hit][name] = score
         if name in batch.key_texts:

@@ -35,7 +35,7 @@ from rag.remarks import Remarks
 from rag.store.folder import locked, read_folder
 from rag.store.store import Store
 
-__all__ = ["add", "add_judgements", "compact", "delete", "editing", "sync"]
+__all__ = ["add", "add_qrels", "compact", "delete", "editing", "sync"]
 
 P = TypeVar("P", bound=PipelineBase)
 
@@ -105,13 +105,13 @@ def compact(pipeline: PipelineBase, *, store: Any, progress: Progress) -> Change
     return _carry_out(pipeline, Plan(), Changes(), store=store, progress=progress, compact_at=0.0)
 
 
-def add_judgements(pipeline: PipelineBase, judged: Training, weight: float) -> int:
-    """See :meth:`rag.Pipeline.add_judgements`."""
+def add_qrels(pipeline: PipelineBase, judged: Training, weight: float) -> int:
+    """See :meth:`rag.Pipeline.add_qrels`."""
     state = pipeline.fitted
     parts = {path: part for path, part in pipeline.spec.walk() if isinstance(part, Remembers)}
     if not parts:
-        raise ConfigError("no part of this pipeline remembers judgements: it takes a query_memory")
-    changed = max(part.add_judgements(judged, weight=weight) for part in parts.values())
+        raise ConfigError("no part of this pipeline remembers judgments: it takes a query_memory")
+    changed = max(part.add_qrels(judged, weight=weight) for part in parts.values())
     saved = state.saved
     if saved is not None:
         saved = replace(saved, unchanged=saved.unchanged - {f"state/{path}" for path in parts})

@@ -118,20 +118,20 @@ class UpdatablePipeline(PipelineBase):
         )
 
     @refuses_unknown
-    def add_judgements(self, judged: Training, *, weight: float = 1.0) -> int:
+    def add_qrels(self, judged: Training, *, weight: float = 1.0) -> int:
         """Have those parts that remember judged queries, such as ``query_memory``, remember more of them at once.
 
         Args:
-            judged: Queries and their judgements, of documents by their ids.
-            weight: What one of them counts beside one of the training judgements: less than 1 for clicks.
+            judged: Queries and their judgments, of documents by their ids.
+            weight: What one of them counts beside one of the training judgments: less than 1 for clicks.
 
         Returns:
-            How many judgements were new or changed.
+            How many judgments were new or changed.
 
         Raises:
             ConfigError: Nothing in the pipeline remembers any.
         """
-        return updates.add_judgements(self, judged, weight)
+        return updates.add_qrels(self, judged, weight)
 
     @refuses_unknown
     def compact(self, *, store: Store | str | Path | None = None, progress: Progress = no_progress) -> Changes:

@@ -17,10 +17,10 @@ from rag.types import Query
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
-__all__ = ["Identity"]
+__all__ = ["IdentityQuery"]
 
 
-class Identity(QueryEncoder):
+class IdentityQuery(QueryEncoder):
     """Asks what was asked. Of a conversation, asks a part; a query without turns stays as it is.
 
     Args:
@@ -54,7 +54,7 @@ class Identity(QueryEncoder):
             text = conversation_text(query.turns, self.history, budget=self.budget, count=count)
             return replace(query, text=text)
 
-        return batch.asking([asked(query) if query.turns else query for query in batch.queries])
+        return batch.with_queries([asked(query) if query.turns else query for query in batch.queries])
 
     def _counter(self) -> Callable[[str], int] | None:
         if self.embedder is None or self.history != "latest_first_budget":

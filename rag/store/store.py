@@ -22,10 +22,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 from rag.errors import ArtifactError, system_message
+from rag.store.checkpoint import Checkpoint
 from rag.store.folder import read_folder, write_folder
-from rag.store.pieces import Pieces
-from rag.store.users import Users
-from rag.store.values import Values
+from rag.store.key_value_cache import KeyValueCache
+from rag.store.leases import Leases
 
 __all__ = ["Entry", "Mode", "Store"]
 
@@ -76,8 +76,8 @@ class Store:
         self.root = Path(root).expanduser() if root is not None else default_root()
         self.mode = mode
         self._fresh: set[str] = set()
-        self._values: dict[tuple[str, str], Values] = {}
-        self._users = Users(self.root / "locks")
+        self._values: dict[tuple[str, str], KeyValueCache] = {}
+        self._leases = Leases(self.root / "locks")
         try:
             self.root.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -153,27 +153,27 @@ class Store:
         shutil.rmtree(unfinished, ignore_errors=True)
         return found
 
-    def pieces(self, kind: str, key: str) -> Pieces | None:
+    def checkpoint(self, kind: str, key: str) -> Checkpoint | None:
         """Where a long pass may keep what it has done until all of it is in an artifact. Listed as unfinished. None
         when this store may not be written.
         """
         if not self.writable or self.mode == "only":
             return None
-        found = Pieces(self.root / _UNFINISHED / kind / key)
+        found = Checkpoint(self.root / _UNFINISHED / kind / key)
         if self.mode == "refresh" and key not in self._fresh:
             found.remove()
             self._fresh.add(key)
         return found
 
-    def values(self, kind: str, key: str, *, about: str) -> Values:
+    def cache(self, kind: str, key: str, *, about: str) -> KeyValueCache:
         """The values of one maker, such as all vectors of one embedder."""
         values = self._values.pop((kind, key), None)
         if values is None:
             path = self.root / "values" / kind / f"{key}.sqlite"
             writable = self.writable and self.mode != "only"
             if writable:
-                self._users.note(key)
-            values = Values(path, about=about, mode=self.mode, write=writable, lock=lambda: self._lock(key))
+                self._leases.note(key)
+            values = KeyValueCache(path, about=about, mode=self.mode, write=writable, lock=lambda: self._lock(key))
             if len(self._values) >= _OPEN_FILES:
                 next(iter(self._values.values())).close()  # the least recently used; opened again when needed
         self._values[kind, key] = values
@@ -184,7 +184,7 @@ class Store:
         for values in self._values.values():
             values.close()
         self._values.clear()
-        self._users.close()
+        self._leases.close()
 
     def __enter__(self) -> Store:
         return self
@@ -209,7 +209,7 @@ class Store:
                 if entry.path.is_dir():
                     read_folder(entry.path, _KIND, verify=True)
                 else:
-                    Values.check(entry.path)
+                    KeyValueCache.check(entry.path)
             except ArtifactError as error:
                 damaged.append(str(error))
         return damaged
@@ -219,7 +219,7 @@ class Store:
         from filelock import Timeout
 
         try:
-            with self._lock(entry.key, timeout=0), self._users.unless_used(entry.key) as unused:
+            with self._lock(entry.key, timeout=0), self._leases.unless_used(entry.key) as unused:
                 if not unused:
                     return False
                 if entry.path.is_dir():
@@ -254,7 +254,7 @@ class Store:
             return None
         writable = self.writable
         if writable:
-            self._users.note(key)  # before looking again: from now on nobody removes it
+            self._leases.note(key)  # before looking again: from now on nobody removes it
         try:
             data, _ = read_folder(folder, _KIND)
         except ArtifactError as error:
@@ -284,7 +284,7 @@ class Store:
     def _value_files(self) -> Iterator[Entry]:
         for path in self.root.glob("values/*/*.sqlite"):
             try:
-                about = Values.about(path)
+                about = KeyValueCache.about(path)
             except ArtifactError as error:
                 about = f"damaged: {error}"
             yield Entry(path.parent.name, path.stem, path.stat().st_size, _used(path), about, path)

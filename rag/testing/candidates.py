@@ -15,7 +15,7 @@ __all__ = ["check_candidates", "check_same", "stacked_rows"]
 
 def check_candidates(candidates: Candidates, passages: Passages, n_queries: int, top_k: int | None = None) -> None:
     """Assert that a table keeps every promise of :class:`~rag.candidates.Candidates`."""
-    positions, scores, speakers = candidates.positions, candidates.scores, candidates.passages
+    positions, scores, speakers = candidates.documents, candidates.scores, candidates.passages
     assert [table.dtype.name for table in (positions, scores, speakers)] == ["int64", "float32", "int64"]
     assert len(candidates) == n_queries
     assert positions.shape == scores.shape == speakers.shape
@@ -38,8 +38,8 @@ def check_same(one: Candidates, other: Candidates) -> None:
     """Equal up to what floating point does to batches of different size."""
     assert one.counts.tolist() == other.counts.tolist()
     for a, b in zip(range(len(one)), range(len(other)), strict=True):
-        mine = dict(zip(one.positions[a].tolist(), one.scores[a].tolist(), strict=True))
-        theirs = dict(zip(other.positions[b].tolist(), other.scores[b].tolist(), strict=True))
+        mine = dict(zip(one.documents[a].tolist(), one.scores[a].tolist(), strict=True))
+        theirs = dict(zip(other.documents[b].tolist(), other.scores[b].tolist(), strict=True))
         mine.pop(PADDING, None), theirs.pop(PADDING, None)
         assert sorted(mine) == sorted(theirs)
         np.testing.assert_allclose([mine[key] for key in mine], [theirs[key] for key in mine], rtol=1e-3, atol=1e-4)
@@ -47,13 +47,13 @@ def check_same(one: Candidates, other: Candidates) -> None:
 
 def stacked_rows(tables: Sequence[Candidates]) -> Candidates:
     """Tables below each other, as one."""
-    width = max(table.positions.shape[1] for table in tables)
+    width = max(table.documents.shape[1] for table in tables)
 
     def padded(array: Any, fill: float) -> Any:
         return np.pad(array, ((0, 0), (0, width - array.shape[1])), constant_values=fill)
 
     return Candidates(
-        np.concatenate([padded(table.positions, PADDING) for table in tables]),
+        np.concatenate([padded(table.documents, PADDING) for table in tables]),
         np.concatenate([padded(table.scores, -np.inf) for table in tables]),
         np.concatenate([padded(table.passages, PADDING) for table in tables]),
     )

@@ -52,7 +52,7 @@ class RetrieverConformance(ComponentConformance):
         retriever = self.fitted(passages)
         again = self.saved_and_loaded(retriever, passages, tmp_path)
         expected, actual = (one.retrieve(QueryBatch(self.queries())) for one in (retriever, again))
-        assert expected.positions.tolist() == actual.positions.tolist()
+        assert expected.documents.tolist() == actual.documents.tolist()
         assert expected.scores.tolist() == actual.scores.tolist()
         assert expected.passages.tolist() == actual.passages.tolist()
 
@@ -75,7 +75,7 @@ class RetrieverConformance(ComponentConformance):
             context.fit(retriever)
             found = retriever.retrieve(QueryBatch(self.queries()))
             check_candidates(found, passages, len(self.queries()), getattr(self.make(), "top_k", None))
-            ids = [passages.corpus.ids(row[row >= 0]) for row in found.positions]
+            ids = [passages.corpus.ids(row[row >= 0]) for row in found.documents]
             assert not any(corpus.ids([0])[0] in row for row in ids)
             assert any(corpus.ids([last])[0] in row for row in ids)
 
@@ -87,7 +87,7 @@ class RetrieverConformance(ComponentConformance):
         passages = Passages.whole(Corpus.from_documents([DOCUMENTS[0]]))
         found = self.fitted(passages).retrieve(QueryBatch(self.queries()[:1]))
         check_candidates(found, passages, 1)
-        assert found.positions.tolist() == [[0]]
+        assert found.documents.tolist() == [[0]]
 
     def test_asked_before_it_is_fitted_it_says_so(self) -> None:
         try:

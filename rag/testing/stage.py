@@ -33,7 +33,7 @@ class StageConformance(ComponentConformance):
         """A stage fitted on passages, and on judged training queries when it learns."""
         component = self.make()
         context = FitContext(passages.corpus, passages, self.training())
-        context.after(Upstream(lambda batch: self.candidates(passages, len(batch)), None))
+        context.following(Upstream(lambda batch: self.candidates(passages, len(batch)), None))
         component.prepare(context)
         context.fit(component)
         return component
@@ -68,16 +68,16 @@ class StageConformance(ComponentConformance):
         alone = []
         for row, query in enumerate(self.queries()):
             only = slice(row, row + 1)
-            mine = Candidates(candidates.positions[only], candidates.scores[only], candidates.passages[only])
+            mine = Candidates(candidates.documents[only], candidates.scores[only], candidates.passages[only])
             alone.append(stage.process(QueryBatch([query]), mine))
         check_same(stage.process(QueryBatch(self.queries()), candidates), stacked_rows(alone))
 
     def test_it_leaves_what_it_is_given_as_it_was(self) -> None:
         passages = self.passages()
         candidates = self.candidates(passages)
-        before = [table.copy() for table in (candidates.positions, candidates.scores, candidates.passages)]
+        before = [table.copy() for table in (candidates.documents, candidates.scores, candidates.passages)]
         self.fitted(passages).process(QueryBatch(self.queries()), candidates)
-        for old, new in zip(before, (candidates.positions, candidates.scores, candidates.passages), strict=True):
+        for old, new in zip(before, (candidates.documents, candidates.scores, candidates.passages), strict=True):
             np.testing.assert_array_equal(old, new)
 
     def test_saved_and_loaded_it_gives_the_same(self, tmp_path: Path) -> None:
@@ -85,7 +85,7 @@ class StageConformance(ComponentConformance):
         stage, candidates = self.fitted(passages), self.candidates(passages)
         again = self.saved_and_loaded(stage, passages, tmp_path)
         expected, actual = (one.process(QueryBatch(self.queries()), candidates) for one in (stage, again))
-        assert expected.positions.tolist() == actual.positions.tolist()
+        assert expected.documents.tolist() == actual.documents.tolist()
         assert expected.scores.tolist() == actual.scores.tolist()
 
     def test_pickled_and_copied_it_gives_the_same(self) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 from rag.errors import ConfigError, did_you_mean
 from rag.text.blocks import WordBlock, cut_block, word_block
 from rag.text.languages import LANGUAGES, STOP_WORD_LISTS, language_named, stop_words
-from rag.text.normal import normalised
+from rag.text.normal import normalized
 from rag.text.words import cut
 
 __all__ = ["AUTO", "Analyzer", "check_language", "check_pattern", "check_stemmer", "check_stop_words"]
@@ -31,8 +31,8 @@ class Analyzer:
         language: Code, or None for none: it says which stemmer and stop words ``auto`` means.
         stemmer: Snowball algorithm, ``auto`` or None.
         stopwords: A list's name, words, ``auto`` or None.
-        pattern: Regular expression of a word, taken at its word: nothing is normalised and no run is cut into bigrams.
-            None has texts normalised and cut by Unicode.
+        pattern: Regular expression of a word, taken at its word: nothing is normalized and no run is cut into bigrams.
+            None has texts normalized and cut by Unicode.
         fold: Fold case.
 
     Example:
@@ -61,30 +61,30 @@ class Analyzer:
         self._turkic = language in _TURKIC
         self._find = None if pattern is None else re.compile(pattern).findall
         words = stop_words(stopwords) if isinstance(stopwords, str) else stopwords or ()
-        self._stopped = frozenset(words if pattern is not None else map(self.normalised, words))
+        self._stopped = frozenset(words if pattern is not None else map(self.normalized, words))
 
     def __reduce__(self) -> tuple[Any, ...]:  # the stemmer cannot be pickled
         return _made, (self.language, self.stemmer, self.stop_list, self._stopped, self.pattern, self.fold)
 
-    def normalised(self, text: str) -> str:
+    def normalized(self, text: str) -> str:
         """A text as its words are cut from it."""
         if self._find is not None:
             return text.lower() if self.fold else text
-        return normalised(text, fold=self.fold, turkic=self._turkic)
+        return normalized(text, fold=self.fold, turkic=self._turkic)
 
     def words(self, text: str) -> list[str]:
         """The words of a text that is searched, with the letters of spaceless scripts besides their bigrams."""
-        text = self.normalised(text)
+        text = self.normalized(text)
         return cut(text) if self._find is None else self._find(text)
 
     def block(self, texts: Sequence[str]) -> WordBlock:
         """The words of many texts that are searched, as :meth:`words` gives them, without Python per word."""
-        normal = [self.normalised(text) for text in texts]
+        normal = [self.normalized(text) for text in texts]
         return cut_block(normal) if self._find is None else word_block([self._find(text) for text in normal])
 
     def query_words(self, text: str) -> list[str]:
         """The words of a query."""
-        text = self.normalised(text)
+        text = self.normalized(text)
         return cut(text, singles=False) if self._find is None else self._find(text)
 
     def term(self, word: str) -> str | None:

@@ -31,7 +31,7 @@ class WordBlock(NamedTuple):
 
 
 def cut_block(texts: Sequence[str]) -> WordBlock:
-    """What :func:`rag.text.words.cut` makes of each of these normalised texts.
+    """What :func:`rag.text.words.cut` makes of each of these normalized texts.
 
     In texts of alphabets all other characters become spaces, in arrays; what Arrow then splits and numbers are whole
     blocks. Other texts are cut one by one.

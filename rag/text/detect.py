@@ -8,7 +8,7 @@ from functools import cache
 from typing import Any, NamedTuple
 
 from rag.text.languages import LANGUAGES
-from rag.text.normal import normalised
+from rag.text.normal import normalized
 from rag.text.words import words_of
 
 __all__ = ["Reading", "read"]
@@ -82,7 +82,7 @@ def _common(code: str) -> frozenset[str]:
 def _letters(texts: Sequence[str]) -> Counter[str]:
     """How many letters of each script."""
     found: Counter[str] = Counter()
-    for letter, count in Counter(normalised("\n".join(texts))).items():
+    for letter, count in Counter(normalized("\n".join(texts))).items():
         if letter.isalpha():
             match = _scripts().match(letter)
             found[match.lastgroup if match else "other"] += count

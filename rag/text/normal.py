@@ -6,7 +6,7 @@ import re
 import unicodedata
 from functools import cache
 
-__all__ = ["is_blank", "normalised"]
+__all__ = ["is_blank", "normalized"]
 
 _INVISIBLE = (
     "\u00ad\u034f\u061c\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufe00-\ufe0f\ufeff"
@@ -29,7 +29,7 @@ def is_blank(text: str) -> bool:
     return _VISIBLE.search(text) is None
 
 
-def normalised(text: str, *, fold: bool = True, turkic: bool = False) -> str:
+def normalized(text: str, *, fold: bool = True, turkic: bool = False) -> str:
     """A text as it is compared: NFKC, without invisible characters and optional vowel points, case folded.
 
     Texts of one meaning to Unicode (NFC and NFD, full and half width) have one normal form, and a normal form is its
@@ -41,7 +41,7 @@ def normalised(text: str, *, fold: bool = True, turkic: bool = False) -> str:
         turkic: Tell dotted and dotless I apart.
 
     Example:
-        >>> normalised("İSTANBUL"), normalised("CAFE" + chr(0x301)), normalised(f"micro{chr(0xAD)}scope")
+        >>> normalized("İSTANBUL"), normalized("CAFE" + chr(0x301)), normalized(f"micro{chr(0xAD)}scope")
         ('istanbul', 'café', 'microscope')
     """
     if text.isascii() and not turkic:

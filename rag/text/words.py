@@ -7,7 +7,7 @@ from functools import cache
 from itertools import pairwise
 from typing import Any
 
-from rag.text.normal import normalised
+from rag.text.normal import normalized
 
 __all__ = ["SPACELESS", "cut", "is_alphabetic", "is_spaceless", "split_spaceless", "words_of"]
 
@@ -21,7 +21,7 @@ particles."""
 _ASCII_WORD = re.compile(r"\w+", re.ASCII)
 _WORD = re.compile(r"\w+")
 _NOT_ALPHABETIC = re.compile(r"[^\x00-\u02ff\u0370-\u0482\u048a-\u052f\u1e00-\u1fff\u2000-\u206f\u20a0-\u22ff]")
-"""Of normalised texts in Latin, Greek and Cyrillic without combining marks, Python's own ``\\w+`` gives the same words,
+"""Of normalized texts in Latin, Greek and Cyrillic without combining marks, Python's own ``\\w+`` gives the same words,
 in a fifth of the time."""
 
 
@@ -43,7 +43,7 @@ def _patterns() -> tuple[Any, Any, Any, Any]:
 
 
 def _parts(text: str) -> list[str] | list[tuple[str, str]]:
-    """The words of a normalised text; where it has letters of spaceless scripts, pairs of which one is empty: a run of
+    """The words of a normalized text; where it has letters of spaceless scripts, pairs of which one is empty: a run of
     such letters, another word.
     """
     if text.isascii():
@@ -55,7 +55,7 @@ def _parts(text: str) -> list[str] | list[tuple[str, str]]:
 
 
 def is_alphabetic(text: str) -> bool:
-    r"""Whether a normalised text has only letters of alphabets, and no combining marks: its words are all ``\w+``."""
+    r"""Whether a normalized text has only letters of alphabets, and no combining marks: its words are all ``\w+``."""
     return _NOT_ALPHABETIC.search(text) is None
 
 
@@ -65,14 +65,14 @@ def is_spaceless(letter: str) -> bool:
 
 
 def cut(text: str, *, singles: bool = True) -> list[str]:
-    """The words of a normalised text.
+    """The words of a normalized text.
 
     A word is a letter, digit or underscore and all letters, marks, digits and underscores behind it. Runs of
     :data:`SPACELESS` scripts are cut into pairs of neighbouring letters (bigrams) and, with ``singles``, into
     letters too. A run of one letter is that letter.
 
     Args:
-        text: Normalised.
+        text: Normalized.
         singles: Give the letters of longer runs besides their pairs: for texts that are searched, so that a word of one
             letter is found. A query goes without: its words then are always among those of a text that contains it.
 
@@ -96,13 +96,13 @@ def cut(text: str, *, singles: bool = True) -> list[str]:
 
 
 def words_of(text: str) -> list[str]:
-    """The words of a text for comparing it with another: normalised, in order; letters of spaceless scripts singly.
+    """The words of a text for comparing it with another: normalized, in order; letters of spaceless scripts singly.
 
     Example:
         >>> words_of("Don't panic: 冷静")
         ['don', 't', 'panic', '冷', '静']
     """
-    parts = _parts(normalised(text))
+    parts = _parts(normalized(text))
     if not parts or isinstance(parts[0], str):
         return parts  # type: ignore[return-value]
     unit = _patterns()[-1]

@@ -1,1 +1,1 @@
-"""Search by a few scorer calls and a factorisation of the rest: ANNCUR, ADACUR and AXN in one engine."""
+"""Search by a few scorer calls and a factorization of the rest: ANNCUR, ADACUR and AXN in one engine."""

@@ -34,7 +34,7 @@ def aligned(context: FitContext, scorer: Scorer, factors: Factors) -> tuple[floa
             f"'training' needs factors with vectors for queries, which {factors.spec.label} have not",
             parameter="alignment",
         )
-    columns = np.unique(np.linspace(0, candidates.positions.shape[1] - 1, _CANDIDATES).astype(np.int64))
+    columns = np.unique(np.linspace(0, candidates.documents.shape[1] - 1, _CANDIDATES).astype(np.int64))
     rows, picked = np.nonzero(candidates.mask[:, columns])
     passages = candidates.passages[:, columns][rows, picked]
     scores = scorer.score(batch, rows, passages).astype(np.float64)

@@ -122,12 +122,12 @@ def anchor_queries(source: str, count: int, context: FitContext) -> Sequence[Que
 
 
 def _directions(scores: Floats, rank: int | None) -> Floats | None:
-    """The principal directions of the centred scores over items, float32 [k_q, rank]."""
+    """The principal directions of the centered scores over items, float32 [k_q, rank]."""
     if rank is None or rank >= len(scores):
         return None
-    centred = np.asarray(scores, dtype=np.float64)
-    centred = centred - centred.mean(axis=0)
-    _, vectors = np.linalg.eigh(centred @ centred.T)  # ascending
+    centered = np.asarray(scores, dtype=np.float64)
+    centered = centered - centered.mean(axis=0)
+    _, vectors = np.linalg.eigh(centered @ centered.T)  # ascending
     return np.asarray(vectors[:, ::-1][:, :rank], dtype=np.float32)
 
 

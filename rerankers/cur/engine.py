@@ -20,6 +20,7 @@ import numpy as np
 from rag.candidates import Floats, Ints, Vectors
 from rag.rerankers.cur.items import Extra, Items, Listed, gathered
 from rag.rerankers.cur.solver import Doubles, GrowingRidge, PseudoInverse, Solver
+from rag.tables import columns_of, standardized
 
 __all__ = ["Acquisition", "Outcome", "Plan", "Prior", "Score", "round_sizes", "search"]
 
@@ -61,7 +62,7 @@ class Prior:
 
     Args:
         listed: The first stage's candidates, int64 [q, c], -1 padding.
-        values: Their scores, standardised by query, float32 [q, c].
+        values: Their scores, standardized by query, float32 [q, c].
         missing: The value of all other items, float32 [q]: the least of the list, for they would stand below it.
         query_vectors: Of the encoder that the item vectors come from, float32 [q, d]; None when there is none.
     """
@@ -75,12 +76,7 @@ class Prior:
     def of(cls, listed: Ints, scores: Floats, query_vectors: Vectors | None = None) -> Prior:
         """From the first stage's table."""
         there = listed >= 0
-        count = np.maximum(there.sum(axis=1), 1)
-        known = np.where(there, scores, 0).astype(np.float64)
-        mean = known.sum(axis=1) / count
-        spread = np.sqrt((np.where(there, known - mean[:, None], 0) ** 2).sum(axis=1) / count)
-        spread = np.where(spread > 1e-9 * np.maximum(1.0, np.abs(mean)), spread, 1.0)
-        values = np.where(there, (known - mean[:, None]) / spread[:, None], np.inf)
+        values = np.where(there, standardized(scores, there), np.inf)
         missing = np.where(there.any(axis=1), values.min(axis=1, initial=np.inf), 0.0)
         return cls(
             listed,
@@ -91,17 +87,11 @@ class Prior:
 
     def of_items(self, ids: Ints) -> Doubles:
         """The prior's value of each item, float64 [q, b]; 0 where there is none."""
-        width = int(max(self.listed.max(initial=0), ids.max(initial=0))) + 2
-        shift = np.arange(len(ids))[:, None] * width + 1
-        keys = (self.listed + shift).ravel()
-        order = np.argsort(keys, kind="stable")
-        wanted = ids + shift
-        place = (
-            order[np.minimum(np.searchsorted(keys, wanted, sorter=order), max(len(keys) - 1, 0))] if len(keys) else 0
-        )
-        found = keys[place] == wanted if len(keys) else np.zeros(ids.shape, dtype=bool)
-        values = self.values.ravel()[place] if len(keys) else np.zeros(ids.shape)
-        return np.where(ids < 0, 0.0, np.where(found, values, self.missing[:, None])).astype(np.float64)
+        columns = columns_of(self.listed, ids)
+        values = np.broadcast_to(self.missing[:, None], ids.shape)
+        if self.values.size:
+            values = np.where(columns >= 0, np.take_along_axis(self.values, np.maximum(columns, 0), 1), values)
+        return np.where(ids < 0, 0.0, values).astype(np.float64)
 
 
 class Outcome(NamedTuple):
@@ -215,7 +205,7 @@ def _solver(
 ) -> tuple[Solver, int]:
     """The solver, and how many features it is given."""
     if plan.solver == "pinv":
-        return PseudoInverse(rcond=plan.rcond, centre=alignment is None and items.offsets is None), 0
+        return PseudoInverse(rcond=plan.rcond, center=alignment is None and items.offsets is None), 0
     features = 0 if alignment is not None else 2 if plan.solver == "prior_mean_ridge" else 1
     samples = noise = None
     if plan.acquisition == "thompson":

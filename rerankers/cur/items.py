@@ -11,8 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 from rag.candidates import PADDING, Floats, Ints, Vectors, rank, top_k_of_scores
+from rag.tables import is_in
 
-__all__ = ["Everything", "Extra", "Items", "Listed", "Mask", "gathered", "is_in"]
+__all__ = ["Everything", "Extra", "Items", "Listed", "Mask", "gathered"]
 
 Extra = Callable[[Vectors], Floats]
 """Something added to the scores of a block of items: given vectors [b, d], or [q, b, d] where every query has its own,
@@ -119,13 +120,6 @@ def gathered(vectors: Vectors, ids: Ints) -> Vectors:
     rows = vectors[np.maximum(ids, 0)]
     rows[ids < 0] = 0.0
     return rows
-
-
-def is_in(ids: Ints, among: Ints) -> Mask:
-    """Whether each item of a row stands in the same row of ``among``: bool, shape of ``ids``."""
-    width = int(max(ids.max(initial=-1), among.max(initial=-1))) + 2
-    shift = np.arange(len(ids))[:, None] * width + 1
-    return np.isin(ids + shift, among + shift) & (ids >= 0)
 
 
 def _merged(found: Ints, values: Floats, scores: Floats, first: int, k: int) -> tuple[Ints, Floats]:

@@ -20,13 +20,13 @@ if TYPE_CHECKING:
     from rag.fitting import FitContext
     from rag.rerankers.base import Scorer
 
-__all__ = ["MatrixFactorisation", "alternating_least_squares", "bilinear_form"]
+__all__ = ["MatrixFactorization", "alternating_least_squares", "bilinear_form"]
 
 _BLOCK = 4096
 
 
-class MatrixFactorisation(Factors):
-    """Each item's vector comes from factorising a sparse matrix of scores (AXN's MF: Yadav et al., ICLR 2024).
+class MatrixFactorization(Factors):
+    """Each item's vector comes from factorizing a sparse matrix of scores (AXN's MF: Yadav et al., ICLR 2024).
 
     ``count`` queries score ``per_query`` passages each, half the encoder's nearest, half at random; the price is paid
     once, when the pipeline is fitted. Departs from the paper, which trains with gradient descent: both variants are
@@ -197,6 +197,6 @@ def _scored(scorer: Scorer, batch: QueryBatch, rows: Ints, columns: Ints, contex
 
 def _principal(items: Vectors, rank: int) -> Vectors:
     """Principal directions of the items, float32 [d, rank]."""
-    centred = items - items.mean(axis=0)
-    _, vectors = np.linalg.eigh(centred.T.astype(np.float64) @ centred)
+    centered = items - items.mean(axis=0)
+    _, vectors = np.linalg.eigh(centered.T.astype(np.float64) @ centered)
     return np.ascontiguousarray(vectors[:, ::-1][:, :rank], dtype=np.float32)

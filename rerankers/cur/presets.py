@@ -8,12 +8,12 @@ from pydantic import Field
 
 from rag.rerankers.base import Scorer
 from rag.rerankers.cur.factors import EmbeddingFactors, Factors
-from rag.rerankers.cur.stage import Cur
+from rag.rerankers.cur.stage import CUR
 
 __all__ = ["ADACUR", "ANNCUR", "AXN"]
 
 
-class ANNCUR(Cur):
+class ANNCUR(CUR):
     """The same anchor items for every query, then all the rest of the budget on the best predictions (Yadav et al.,
     EMNLP 2022). Meant for ``anchor_queries`` factors.
 
@@ -57,7 +57,7 @@ class ANNCUR(Cur):
         )
 
 
-class ADACUR(Cur):
+class ADACUR(CUR):
     """Anchor items chosen in rounds by the scores so far, then the rest of the budget on the best predictions (Yadav et
     al., EMNLP Findings 2023). Meant for ``anchor_queries`` factors.
 
@@ -104,8 +104,8 @@ class ADACUR(Cur):
         self.selection = selection
 
 
-class AXN(Cur):
-    """The whole budget in rounds, with the vectors of an encoder or of a sparse factorisation (Yadav et al., ICLR
+class AXN(CUR):
+    """The whole budget in rounds, with the vectors of an encoder or of a sparse factorization (Yadav et al., ICLR
     2024).
 
     Args:

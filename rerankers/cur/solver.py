@@ -40,11 +40,11 @@ class GrowingRidge:
     With ``K = V V^T + ridge I = L L^T`` over the scored items, what is kept is not ``L`` but ``T = L^-1 V`` and
     ``L^-1 [targets, features]``: a new block needs the old ``T`` only, and
 
-    - ``b`` is the generalised least-squares fit of the features under ``K``, slopes at least 0,
+    - ``b`` is the generalized least-squares fit of the features under ``K``, slopes at least 0,
     - ``w = T^T L^-1 (targets - features b)``, the posterior mean of a Gaussian process with kernel ``V V^T``,
     - its covariance is ``I - T^T T`` in units of :meth:`variance`.
 
-    A block of ``b`` items after ``m`` costs ``O(b m d)``; nothing is factorised twice.
+    A block of ``b`` items after ``m`` costs ``O(b m d)``; nothing is factorized twice.
 
     Args:
         queries: How many are solved at once.
@@ -130,12 +130,12 @@ class PseudoInverse:
 
     Args:
         rcond: Where singular values are cut.
-        centre: Take the mean of a query's scores out first: for vectors that know nothing of the scores' level.
+        center: Take the mean of a query's scores out first: for vectors that know nothing of the scores' level.
     """
 
-    def __init__(self, *, rcond: float, centre: bool) -> None:
+    def __init__(self, *, rcond: float, center: bool) -> None:
         self.rcond = rcond
-        self.centre = centre
+        self.center = center
         self._vectors: list[Doubles] = []
         self._targets: list[Doubles] = []
 
@@ -145,7 +145,7 @@ class PseudoInverse:
 
     def solve(self) -> tuple[Doubles, Doubles]:
         vectors, targets = np.concatenate(self._vectors, axis=1), np.concatenate(self._targets, axis=1)
-        if self.centre:
+        if self.center:
             there = vectors.any(axis=2)
             mean = (targets * there).sum(axis=1) / np.maximum(there.sum(axis=1), 1)
             targets = (targets - mean[:, None]) * there

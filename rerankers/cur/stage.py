@@ -17,14 +17,15 @@ from rag.rerankers.cur.alignment import aligned
 from rag.rerankers.cur.anchors import choose_anchors
 from rag.rerankers.cur.engine import Acquisition, Outcome, Plan, Prior, round_sizes, search
 from rag.rerankers.cur.factors import EmbeddingFactors, Factors
-from rag.rerankers.cur.items import Everything, Items, Listed, Mask, is_in
+from rag.rerankers.cur.items import Everything, Items, Listed, Mask
 from rag.rerankers.scoring import Blend, Scores, ScoringStage
+from rag.tables import is_in
 
 if TYPE_CHECKING:
     from rag.batch import QueryBatch
     from rag.fitting import FitContext, UpdateContext
 
-__all__ = ["Cur"]
+__all__ = ["CUR"]
 
 _LEAST = -1e30
 """Stands for a prediction that is below all others."""
@@ -33,7 +34,7 @@ _MEMORY = 1 << 28
 """Bytes that the solved systems of the queries that advance together may take."""
 
 
-class Cur(ScoringStage):
+class CUR(ScoringStage):
     """Finds the documents a scorer likes best, all over the corpus, with a fixed number of scorer calls per query.
 
     Instead of scoring the first stage's list from the top, it scores some, predicts the scores of all documents from
@@ -50,7 +51,7 @@ class Cur(ScoringStage):
         strategy: ``adaptive``: each round is chosen by the scores before it. ``fixed``: ``anchors`` are the same for
             every query, and all the rest of the budget is chosen by their scores (ANNCUR).
         start: The items of the first round: the head of the first stage's list, or anchors chosen once for all: at
-            ``random``, nearest to the centres of ``k_means``, or by ``l2_greedy`` each the one that those before
+            ``random``, nearest to the centers of ``k_means``, or by ``l2_greedy`` each the one that those before
             explain worst.
         rounds: Rounds that the budget (or the ``anchors``, when given) is spent in.
         anchors: Calls spent on learning before the rest is spent at once on the best predictions; None spends all in
@@ -158,7 +159,7 @@ class Cur(ScoringStage):
 
     @property
     def needs(self) -> frozenset[Need]:  # type: ignore[override]
-        """Training queries, and what the first stage finds for them, where something is learnt from them."""
+        """Training queries, and what the first stage finds for them, where something is learned from them."""
         aligned: frozenset[Need] = frozenset({"training", "candidates"} if self.alignment == "training" else set())
         return aligned | super().needs
 
@@ -178,14 +179,14 @@ class Cur(ScoringStage):
         self._passages = context.passages
         context.fit(self.scorer)
         inputs: dict[str, Component | str] = {"scorer": self.scorer}
-        context.build(self.factors, lambda: self.factors.build(context, self.scorer), inputs=inputs)
+        context.cached_fit(self.factors, lambda: self.factors.build(context, self.scorer), inputs=inputs)
         self._choose_anchors()
         if self.alignment == "training":
             self._alignment = aligned(context, self.scorer, self.factors)
         self._learn_weight(context)
 
     def update(self, context: UpdateContext, kept: Ints) -> None:
-        """What was learnt from judged queries stays; item vectors and anchors become those of the new passages."""
+        """What was learned from judged queries stays; item vectors and anchors become those of the new passages."""
         same = len(kept) == len(self.passages) == len(context.passages)
         self._passages = context.passages
         context.fit(self.scorer)
@@ -208,17 +209,17 @@ class Cur(ScoringStage):
 
     def save_state(self, folder: Path) -> None:
         super().save_state(folder)
-        learnt = {"anchors": self._anchors, "alignment": self._alignment}
-        for name, value in learnt.items():
+        learned = {"anchors": self._anchors, "alignment": self._alignment}
+        for name, value in learned.items():
             if value is not None:
                 np.save(folder / f"{name}.npy", np.asarray(value))
 
     def load_state(self, folder: Any, context: FitContext) -> None:
         super().load_state(folder, context)
-        learnt = {path.stem: np.load(path) for path in Path(folder).glob("*.npy")}
-        self._anchors = learnt.get("anchors")
-        if "alignment" in learnt:
-            self._alignment = (float(learnt["alignment"][0]), float(learnt["alignment"][1]))
+        learned = {path.stem: np.load(path) for path in Path(folder).glob("*.npy")}
+        self._anchors = learned.get("anchors")
+        if "alignment" in learned:
+            self._alignment = (float(learned["alignment"][0]), float(learned["alignment"][1]))
 
     # -- asking -----------------------------------------------------------------------------------------------------
 
@@ -228,7 +229,7 @@ class Cur(ScoringStage):
         scores = np.full((len(batch), budget), -np.inf, dtype=np.float32)
         rest = Candidates.empty(len(batch)) if not self.blends else candidates
         # Beyond the scope there is no prediction: below all others, in the first stage's order.
-        columns = np.arange(rest.positions.shape[1]) / max(1, rest.positions.shape[1])
+        columns = np.arange(rest.documents.shape[1]) / max(1, rest.documents.shape[1])
         predicted = np.tile(np.float32(_LEAST) * (1 + columns).astype(np.float32), (len(batch), 1))
         step = max(1, _MEMORY // (8 * budget * self.factors.vectors.shape[1]))
         for group in batch.groups(self.passages):
@@ -245,7 +246,7 @@ class Cur(ScoringStage):
                 if allowed is not None:  # anchors are the same for all, and may have been others
                     found = np.where(allowed[np.maximum(found, 0)], found, PADDING)
                 ids[rows], scores[rows] = found[:, :budget], exact[:, :budget]
-        if rest.positions.size:
+        if rest.documents.size:
             known = is_in(rest.passages, ids) | ~rest.mask
             ids = np.concatenate([ids, np.where(known, PADDING, rest.passages)], axis=1)
             scores = np.concatenate([scores, np.where(known, -np.inf, predicted)], axis=1)

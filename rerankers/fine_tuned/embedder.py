@@ -53,7 +53,7 @@ class FineTunedEmbedder(Embedder, ReportsLearning):
         margin: A negative's cosine is at most (1 - margin) times that of the relevant passage.
         dimensions: Train the first so many dimensions to be of use alone, too (Matryoshka, Kusupati et al. 2022), for
             the index ``truncate``. None trains the whole.
-        distilled_from: A scorer whose differences between passages are learned instead of judgements alone
+        distilled_from: A scorer whose differences between passages are learned instead of judgments alone
             (MarginMSE, Hofstaetter et al. 2020).
         temperature: Of the cosines in the softmax.
         epochs: Passes over the data.

@@ -9,8 +9,8 @@ import numpy as np
 
 from rag.candidates import PADDING, Candidates, Ints
 from rag.corpus.passages import Passages
-from rag.learning.features import in_list
-from rag.learning.judgements import Gains
+from rag.learning.gains import Gains
+from rag.tables import in_list
 
 __all__ = ["Mined", "mined"]
 
@@ -58,12 +58,12 @@ def mined(
 ) -> Mined:
     """The relevant documents of each question, by grade and then by rank, and the first of a list that are not.
 
-    What stands highest without a judgement is often relevant, so the first ranks are passed over, and what scores
+    What stands highest without a judgment is often relevant, so the first ranks are passed over, and what scores
     nearly as high as the relevant passage is, too.
 
     Args:
         candidates: A list for each question.
-        gains: The judgements.
+        gains: The judgments.
         passages: To know the passage of a document that the list does not have.
         n_positives: Relevant documents of a question, at most.
         n_negatives: Passages that are not, for each of these, at most.
@@ -72,7 +72,7 @@ def mined(
             similarities.
     """
     relevant = gains.table
-    order = in_list(candidates, relevant.positions)
+    order = in_list(candidates, relevant.documents)
     rank = np.where(order[1] >= 0, order[1], np.iinfo(np.int64).max)
     wrong = candidates.mask & (gains.of(candidates) == 0)
     wrong[:, :skip] = False
@@ -91,7 +91,7 @@ def mined(
             if place >= 0:
                 passage = int(candidates.passages[row, place])
             elif passages.one_per_document:
-                passage = int(relevant.positions[row, column])
+                passage = int(relevant.documents[row, column])
             else:
                 left_out += 1
                 continue

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from rag.component import Component
 from rag.errors import ConfigError, DataError, MissingExtraError
-from rag.learning.judgements import Gains
+from rag.learning.gains import Gains
 from rag.models import quiet, resolve_device
 from rag.store.fingerprint import fingerprint
 
@@ -30,7 +30,7 @@ MODEL, _ABOUT, _CHECKPOINTS = "model", "about.json", "checkpoints"
 
 
 def judged(component: Component, context: FitContext) -> tuple[Training, Gains]:
-    """The training queries and their judgements.
+    """The training queries and their judgments.
 
     Raises:
         ConfigError: There are none.
@@ -38,7 +38,7 @@ def judged(component: Component, context: FitContext) -> tuple[Training, Gains]:
     """
     if context.training is None:
         raise ConfigError(f"{component.spec.label} learns from judged training queries: none were given")
-    gains = Gains(context.training.queries, context.training.judgements, context.corpus)
+    gains = Gains(context.training.queries, context.training.qrels, context.corpus)
     n = int((gains.table.counts > 0).sum())
     if n < MIN_QUERIES:
         raise DataError(

@@ -14,6 +14,7 @@ from rag.corpus.passages import Passages
 from rag.errors import DataError
 from rag.learning.features import Features, assembled, from_list, from_scores, union
 from rag.stage import Retriever
+from rag.tables import in_list
 
 if TYPE_CHECKING:
     from rag.batch import QueryBatch
@@ -27,9 +28,9 @@ class Gathered:
 
     Args:
         candidates: From all lists, by document; scores say nothing.
-        plain: Which of them a list has that remembers no judgement, bool [n, k].
+        plain: Which of them a list has that remembers no judgment, bool [n, k].
         features: Of the candidates.
-        remembered: Whether a feature comes from judgements, bool [features].
+        remembered: Whether a feature comes from judgments, bool [features].
         first: The list that came in, best first.
     """
 
@@ -63,7 +64,7 @@ class Gatherer:
         step = batch.step
         tables = {name: table for name, table in batch.lists.items() if not step.holds(name)} or {"first": first}
         for number, source in enumerate(self.sources):
-            inner = batch.inside(number, source.type)
+            inner = batch.for_part(number, source.type)
             inner.record(inner.step.name, inner.found_by(source))
         # Features have the same names wherever the stage stands, and while it is fitted.
         tables |= {
@@ -86,7 +87,7 @@ class Gatherer:
                 self._put(parts, rising, from_scores(scores, candidates), f"{place} {what}")
             remembered |= set(parts) - before if "training" in part.needs else set()
             for what, values in part.query_features(batch).items():
-                parts[f"{place} {what}"] = np.broadcast_to(values[:, None], candidates.positions.shape)
+                parts[f"{place} {what}"] = np.broadcast_to(values[:, None], candidates.documents.shape)
                 rising[f"{place} {what}"] = False
         for what, values in self._texts(batch, candidates).items():
             parts[what], rising[what] = values, False
@@ -121,7 +122,7 @@ class Gatherer:
         words = np.array([len(text.split()) for text in batch.texts], dtype=np.float32)
         return {
             "passage length": np.log1p(length).astype(np.float32),
-            "query length": np.broadcast_to(np.log1p(words)[:, None], candidates.positions.shape),
+            "query length": np.broadcast_to(np.log1p(words)[:, None], candidates.documents.shape),
         }
 
     def _metadata(self, candidates: Candidates) -> dict[str, Floats]:
@@ -129,7 +130,7 @@ class Gatherer:
         found = {}
         for name in self.fields:
             column = self.passages.corpus.fields.field(name).numbers()
-            found[f"metadata {name}"] = column[np.maximum(candidates.positions, 0)].astype(np.float32)
+            found[f"metadata {name}"] = column[np.maximum(candidates.documents, 0)].astype(np.float32)
         return found
 
     def check(self) -> None:
@@ -145,6 +146,4 @@ class Gatherer:
 
 def _among(candidates: Candidates, some: Candidates) -> Bools:
     """Which candidates are among others, bool [n, k]."""
-    from rag.learning.features import in_list
-
-    return np.asarray(in_list(some, candidates.positions)[1] >= 0)
+    return np.asarray(in_list(some, candidates.documents)[1] >= 0)

@@ -8,7 +8,7 @@ import numpy as np
 
 from rag.candidates import Bools, Candidates, Floats, Ints
 from rag.learning.features import Features
-from rag.learning.judgements import Gains, paired_gain
+from rag.learning.gains import Gains, paired_gain
 from rag.learning.unseen import N_FOLDS
 from rag.rerankers.learned_rank.gather import Gathered
 from rag.rerankers.learned_rank.model import Kind, Lists, RankModel, fit_model, tuned_l2
@@ -60,7 +60,7 @@ class Learned:
     Args:
         model: Fitted on all training queries.
         folds: Model for each part of them, fitted on the others.
-        with_memory: Whether candidates and features that come from judgements are used.
+        with_memory: Whether candidates and features that come from judgments are used.
     """
 
     model: RankModel
@@ -82,7 +82,7 @@ def learn(
 
     Args:
         train: The training queries, as if none had been judged.
-        gains: Their judgements.
+        gains: Their judgments.
         folds: The part that each belongs to, int64 [n].
         dev: Other queries to choose with; None has the parts answer for each other.
         kind: Of model.

@@ -13,6 +13,7 @@ from rag.candidates import Bools, Floats
 from rag.learning.features import Features
 from rag.learning.lambdamart import MOST_TREES, LambdaMART, fit_lambdamart
 from rag.learning.listwise import Linear, Scaling, fit_linear
+from rag.tables import standardized
 
 __all__ = ["Kind", "Lists", "RankModel", "fit_model", "tuned_l2"]
 
@@ -73,7 +74,7 @@ class RankModel:
         parts = [part(values) for part in (self.linear, self.trees) if part is not None]
         if len(parts) == 1:
             return parts[0]
-        return np.asarray(sum(_standardised(part, mask) for part in parts), dtype=np.float32)
+        return np.asarray(sum(standardized(part, mask) for part in parts), dtype=np.float32)
 
     def contributions(self, features: Features, rows: Bools) -> Floats:
         """What each feature adds for some candidates, float32 [m, features], given where they are, bool [n, k]."""
@@ -106,13 +107,6 @@ class RankModel:
         trees = LambdaMART(file.read_text(encoding="utf-8")) if file.is_file() else None
         linear = None if about["linear"] is None else Linear.from_dict(about["linear"])
         return cls(tuple(about["names"]), linear, trees)
-
-
-def _standardised(scores: Floats, mask: Bools) -> Floats:
-    count = np.maximum(mask.sum(axis=1, keepdims=True), 1)
-    mean = np.where(mask, scores, 0).sum(axis=1, keepdims=True) / count
-    spread = np.sqrt((np.where(mask, scores - mean, 0) ** 2).sum(axis=1, keepdims=True) / count)
-    return np.asarray((scores - mean) / np.where(spread > 1e-9, spread, 1), dtype=np.float32)
 
 
 def tuned_l2(learned: Lists, held_out: Lists) -> float:

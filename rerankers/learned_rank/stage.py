@@ -15,7 +15,7 @@ from rag.batch import QueryBatch
 from rag.candidates import Candidates, Ints
 from rag.component import Tunable
 from rag.errors import NotFittedError
-from rag.learning.judgements import Gains
+from rag.learning.gains import Gains
 from rag.learning.reports import ReportsLearning
 from rag.learning.unseen import N_FOLDS, LeaveOut
 from rag.rerankers.learned_rank.gather import Gathered, Gatherer
@@ -53,7 +53,7 @@ class LearnedRank(Stage, ReportsLearning):
         fields: Number fields of the documents' metadata, such as a date or clicks, taken as features.
         depth: Candidates from each list.
         max_queries: Training queries learned from, at most, drawn at random; a memory has them all. More hardly help.
-        leave_out: What is hidden from a training query beside its own judgements: those of ``duplicates``, or also
+        leave_out: What is hidden from a training query beside its own judgments: those of ``duplicates``, or also
             those of questions that share a relevant one of the ``documents`` with it: for collections whose test
             questions never do.
         guard: Whether to leave out what does not win. False takes the richest model.
@@ -100,12 +100,12 @@ class LearnedRank(Stage, ReportsLearning):
         rows = self._drawn(batch, context)
         batch, candidates = batch.view(rows=rows), candidates.rows(rows)
         assert batch.unseen is not None
-        gains = Gains(batch.queries, context.training.judgements, context.corpus)
+        gains = Gains(batch.queries, context.training.qrels, context.corpus)
         train = self._learning(batch, candidates)
         dev = None
         run = context.dev_run() if self.guard else None
         if run is not None and context.training.dev is not None:
-            others = Gains(run[0].queries, context.training.dev.judgements, context.corpus)
+            others = Gains(run[0].queries, context.training.dev.qrels, context.corpus)
             dev = self._learning(*run), others
         folds = batch.unseen.folds
         self._learned, self._choice = learn(
@@ -119,7 +119,7 @@ class LearnedRank(Stage, ReportsLearning):
     def _drawn(self, batch: QueryBatch, context: FitContext) -> Ints:
         """Training queries with something relevant, at most so many, in their order."""
         assert context.training is not None
-        judged = context.training.judgements
+        judged = context.training.qrels
         useful = [
             row for row, query in enumerate(batch.queries) if any(g > 0 for g in judged.get(query.id, {}).values())
         ]
@@ -163,7 +163,7 @@ class LearnedRank(Stage, ReportsLearning):
         if learned is None or not len(batch):
             return candidates.head(self.top_k)
         gathered = self._gathered(batch, candidates)
-        if not gathered.candidates.positions.size:
+        if not gathered.candidates.documents.size:
             return candidates.head(self.top_k)
         found = ranked(learned.model, gathered, learned.with_memory)
         if batch.unseen is not None:
@@ -196,9 +196,9 @@ class LearnedRank(Stage, ReportsLearning):
         """What decided about documents at (rows, columns) of the ranking."""
         features, _ = used(gathered, learned.with_memory)
         rows, columns = places
-        wanted = found.positions[rows, columns]
-        mask = np.zeros(gathered.candidates.positions.shape, dtype=bool)
-        where = (gathered.candidates.positions[rows] == wanted[:, None]).argmax(axis=1)
+        wanted = found.documents[rows, columns]
+        mask = np.zeros(gathered.candidates.documents.shape, dtype=bool)
+        where = (gathered.candidates.documents[rows] == wanted[:, None]).argmax(axis=1)
         mask[rows, where] = True
         parts = learned.model.contributions(features, mask)
         place = np.cumsum(mask.ravel()).reshape(mask.shape)[rows, where] - 1

@@ -13,11 +13,12 @@ from pydantic import Field
 
 from rag.candidates import PADDING, Candidates, Floats, Ints
 from rag.errors import NotFittedError
-from rag.learning.features import in_list, union
-from rag.learning.judgements import Gains, paired_gain
+from rag.learning.features import union
+from rag.learning.gains import Gains, paired_gain
 from rag.learning.listwise import fit_linear
 from rag.retrievers.fusion.base import Contributes, Doubles, Fusion
 from rag.retrievers.fusion.min_max import MinMax
+from rag.tables import in_list
 
 if TYPE_CHECKING:
     from rag.fitting import FitContext, UpdateContext
@@ -67,12 +68,12 @@ class Learned(Fusion):
 
         Args:
             tables: Of each retriever, as its scores are to be scaled.
-            context: Gives the judgements.
+            context: Gives the judgments.
         """
         assert context.training is not None
-        gains = Gains(context.training.queries, context.training.judgements, context.corpus)
+        gains = Gains(context.training.queries, context.training.qrels, context.corpus)
         candidates = _all_of(tables)
-        values = np.concatenate([_values(table, candidates.positions, self.smoothing) for table in tables], axis=2)
+        values = np.concatenate([_values(table, candidates.documents, self.smoothing) for table in tables], axis=2)
         relevant = gains.of(candidates)
         n = int((relevant > 0).any(axis=1).sum())
         equal = np.tile([1.0, 0.0], (len(tables), 1))
@@ -89,7 +90,7 @@ class Learned(Fusion):
             weights = np.maximum(found, 0).astype(np.float64)
             return weights / _STEEPNESS if weights.any() else equal
 
-        unseen = np.zeros(candidates.positions.shape, dtype=np.float32)
+        unseen = np.zeros(candidates.documents.shape, dtype=np.float32)
         folds = context.unseen().folds
         for fold in np.unique(folds):
             inside = folds == fold
@@ -148,7 +149,7 @@ class _Weighted:
 
 
 def _all_of(tables: Sequence[Candidates]) -> Candidates:
-    return union([_real(table) for table in tables], max(table.positions.shape[1] for table in tables))
+    return union([_real(table) for table in tables], max(table.documents.shape[1] for table in tables))
 
 
 def _real(table: Candidates) -> Candidates:
@@ -161,7 +162,7 @@ def _values(table: Candidates, positions: Ints, smoothing: float) -> Floats:
     values, _ = MinMax().contributions(table)
     real = table.passages >= 0  # the others only make a list long
     scores = np.where(real, values, -np.inf).astype(np.float32)
-    scaled = Candidates(np.where(real, table.positions, PADDING), scores, table.passages)
+    scaled = Candidates(np.where(real, table.documents, PADDING), scores, table.passages)
     scores, ranks = in_list(scaled, positions)
     reciprocal = np.where(ranks >= 0, 1 / (smoothing + 1 + ranks), 0)
     return np.stack([np.nan_to_num(scores, nan=0.0), reciprocal], axis=2).astype(np.float32)

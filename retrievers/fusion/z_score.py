@@ -6,6 +6,7 @@ import numpy as np
 
 from rag.candidates import Candidates
 from rag.retrievers.fusion.base import Doubles, Fusion
+from rag.tables import standardized
 
 __all__ = ["ZScore"]
 
@@ -22,9 +23,5 @@ class ZScore(Fusion):
         n, width = mask.shape
         if not width:
             return np.zeros((n, 0)), np.zeros(n)
-        scores = np.where(mask, candidates.scores, 0.0).astype(np.float64)
-        count = np.maximum(mask.sum(axis=1, keepdims=True), 1)
-        mean = scores.sum(axis=1, keepdims=True) / count
-        deviation = np.sqrt((np.where(mask, scores - mean, 0.0) ** 2).sum(axis=1, keepdims=True) / count)
-        values = np.where(mask, scores - mean, 0.0) / np.where(deviation > 1e-12, deviation, np.inf)
+        values = standardized(candidates.scores, mask)
         return values, values.min(axis=1)

@@ -16,7 +16,7 @@ __all__ = ["RaBitQ"]
 
 class RaBitQ(RefinedIndex):
     """Inverted file of RaBitQ codes (Gao and Long 2024): one bit for each dimension of the randomly rotated distance to
-    the centre, d / 8 + 8 bytes a vector in memory, with an unbiased estimate of the inner product. Nothing is trained
+    the center, d / 8 + 8 bytes a vector in memory, with an unbiased estimate of the inner product. Nothing is trained
     but the clusters: choose it for little memory and a quick build.
 
     Args:

@@ -21,7 +21,7 @@ from rag.embedders.base import Embedder
 from rag.errors import DataError, NotFittedError
 from rag.fitting import FitContext, UpdateContext
 from rag.queries.base import QueryEncoder
-from rag.queries.identity import Identity
+from rag.queries.identity import IdentityQuery
 from rag.retrievers.key_spaces.pooling import deepened, log_sum_exp_per_document
 from rag.stage import Retriever
 from rag.summarizer import Source
@@ -90,7 +90,7 @@ class Key(Component):
         self,
         *,
         retriever: Retriever,
-        query: QueryEncoder = Identity(),  # noqa: B008 - a default component is cloned for each instance
+        query: QueryEncoder = IdentityQuery(),  # noqa: B008 - a default component is cloned for each instance
         pooling: Pooling = "max",
         temperature: Annotated[float, Field(gt=0)] = 0.05,
         weight: Annotated[float, Field(gt=0)] = 1.0,
@@ -145,7 +145,7 @@ class Key(Component):
         self._outer, self._deep, self._space = context.passages, None, self._space.of(context.corpus)
         embedders, stored = self._fit_embedders(context)
         kept_keys = np.arange(len(self._space.passages))
-        inner = context.over_updated(self._space.passages, kept_keys, embedders, stored=stored)
+        inner = context.for_updated_passages(self._space.passages, kept_keys, embedders, stored=stored)
         inner.fit(self.retriever)
 
     def _make(self, context: FitContext, *, learn: bool) -> None:
@@ -169,7 +169,7 @@ class Key(Component):
         self._outer = context.passages
         self._space = None if texts is None else self._make_space(texts, context.passages)
         embedders, stored = self._fit_embedders(context)
-        inner = context if self._space is None else context.over(self._space.passages, embedders, stored=stored)
+        inner = context if self._space is None else context.for_passages(self._space.passages, embedders, stored=stored)
         inner.fit(self.retriever)
         if learn and self.query.learns:
             pairs = [[text] for block in context.passages.iter_texts() for text in block] if texts is None else texts
@@ -213,7 +213,7 @@ class Key(Component):
         return KeySpace(Passages(corpus, document, start, end, {}), owners, speakers)
 
     def _child_context(self, context: FitContext) -> FitContext:
-        return context if self._space is None else context.over(self._space.passages)
+        return context if self._space is None else context.for_passages(self._space.passages)
 
     # -- asking -----------------------------------------------------------------------------------------------------
 
@@ -227,22 +227,22 @@ class Key(Component):
         if self._outer is None:
             raise NotFittedError(f"the key {self.spec.label} has not been fitted: fit the pipeline it is in first")
         if not self.keeps_lists:
-            batch.doubt("keys")  # nor what later steps make of it
+            batch.mark_uncacheable("keys")  # nor what later steps make of it
         learned = self.fingerprint if self.query.learns else ""
         asked = batch.remember("asked", self.query.fingerprint + learned, lambda: self.query.encode(batch))
         # Lists of keys are no lists of documents: only what comes out is shown.
-        asked = asked.elsewhere().view(ledger=batch.ledger, step=batch.step)
+        asked = asked.without_lists().view(ledger=batch.ledger, step=batch.step)
         space, top_k = self._space, getattr(self.retriever, "top_k", top_k)
         if space is None:
             found = self.retriever.retrieve(asked)
             return found, found
         found = self._retriever(top_k).retrieve(asked)
-        owners = np.where(found.mask, space.owners[found.positions], PADDING)
+        owners = np.where(found.mask, space.owners[found.documents], PADDING)
         keys = Candidates(owners, found.scores, found.passages)
         if self.pooling == "log_sum_exp":
             keys = log_sum_exp_per_document(keys, self.temperature, top_k)
         speakers = np.where(keys.mask, space.speakers[keys.passages], PADDING)
-        return Candidates(keys.positions, keys.scores, speakers), keys
+        return Candidates(keys.documents, keys.scores, speakers), keys
 
     def _retriever(self, top_k: int) -> Retriever:
         """What searches the keys, deep enough: so many keys that they cannot be of less than ``top_k`` documents."""

@@ -8,6 +8,7 @@ import numpy as np
 
 from rag.candidates import Candidates
 from rag.stage import Retriever
+from rag.tables import grouped
 
 __all__ = ["deepened", "log_sum_exp_per_document"]
 
@@ -25,15 +26,12 @@ def log_sum_exp_per_document(keys: Candidates, temperature: float, top_k: int) -
     row, column = np.nonzero(keys.mask)
     if not len(row):
         return Candidates.empty(len(keys))
-    position, key = keys.positions[row, column], keys.passages[row, column]
+    position, key = keys.documents[row, column], keys.passages[row, column]
     score = keys.scores[row, column].astype(np.float64)
-    order = np.lexsort((-score, position, row))
-    row, position, key, score = row[order], position[order], key[order], score[order]
-    first = np.ones(len(row), dtype=bool)
-    first[1:] = (row[1:] != row[:-1]) | (position[1:] != position[:-1])
-    starts = np.flatnonzero(first)
-    pooled = temperature * np.logaddexp.reduceat(score / temperature, starts)
-    return Candidates.from_rows(len(keys), row[starts], position[starts], pooled, key[starts], top_k=top_k)
+    order, starts = grouped(row, position, -score)
+    pooled = temperature * np.logaddexp.reduceat(score[order] / temperature, starts)
+    best = order[starts]
+    return Candidates.from_rows(len(keys), row[best], position[best], pooled, key[best], top_k=top_k)
 
 
 def deepened(retriever: R, depth: int) -> R:

@@ -10,7 +10,7 @@ from pydantic import Field
 from rag.component import Runtime
 from rag.fitting import FitContext
 from rag.queries.base import QueryEncoder
-from rag.queries.identity import Identity
+from rag.queries.identity import IdentityQuery
 from rag.retrievers.key_spaces.base import Key, Pooling
 from rag.stage import Retriever
 from rag.summarizer import Source, Summarizer
@@ -26,7 +26,7 @@ class SummaryKey(Key):
         retriever: Searches them. Its ``top_k`` counts documents.
         query: What is asked. A conversation on summaries finds less than on raw text, unless it is mapped: by
             ``distilled`` or ``summary``.
-        strict: Stop when a document cannot be summarised, instead of keying it by its own text.
+        strict: Stop when a document cannot be summarized, instead of keying it by its own text.
         pooling: How several summaries of one document make its score.
         temperature: Of ``log_sum_exp``, in units of the score.
         weight: How much this kind counts beside the others.
@@ -39,7 +39,7 @@ class SummaryKey(Key):
         *,
         summarizer: Summarizer,
         retriever: Retriever,
-        query: QueryEncoder = Identity(),  # noqa: B008 - a default component is cloned for each instance
+        query: QueryEncoder = IdentityQuery(),  # noqa: B008 - a default component is cloned for each instance
         strict: Annotated[bool, Runtime()] = False,
         pooling: Pooling = "max",
         temperature: Annotated[float, Field(gt=0)] = 0.05,

@@ -14,7 +14,7 @@ from rag.conversation import History, conversation_text
 from rag.corpus.passages import Passages
 from rag.fitting import FitContext
 from rag.queries.base import QueryEncoder
-from rag.queries.identity import Identity
+from rag.queries.identity import IdentityQuery
 from rag.retrievers.key_spaces.base import Key, Pooling
 from rag.stage import Retriever
 from rag.summarizer import Source
@@ -42,7 +42,7 @@ class TextKey(Key):
         self,
         *,
         retriever: Retriever,
-        query: QueryEncoder = Identity(),  # noqa: B008 - a default component is cloned for each instance
+        query: QueryEncoder = IdentityQuery(),  # noqa: B008 - a default component is cloned for each instance
         history: History | None = None,
         budget: Annotated[int, Field(ge=1)] = 256,
         pooling: Pooling = "max",

@@ -23,7 +23,7 @@ _NEGATIVES = 4096
 
 
 def held_out_loss(loss: Loss, found: Vectors, targets: Vectors) -> float:
-    """The loss over pairs that were not learnt from; both float32 [n, d], of length 1. In ``info_nce``, summaries that
+    """The loss over pairs that were not learned from; both float32 [n, d], of length 1. In ``info_nce``, summaries that
     are alike count as one.
     """
     if loss == "mse":

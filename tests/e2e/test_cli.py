@@ -70,7 +70,7 @@ def starter(rag: Runner, tmp_path: Path) -> Path:
 
 
 def test_init_writes_what_runs(rag: Runner, starter: Path) -> None:
-    assert {"pipeline.yaml", "sweep.yaml", "data"} == {path.name for path in starter.iterdir()}
+    assert {path.name for path in starter.iterdir()} == {"pipeline.yaml", "sweep.yaml", "data"}
     assert "is not empty; nothing was written" in rag.refused("init", "start")
     checked = rag("check", "start/pipeline.yaml")
     assert (0, "") == (checked.code, checked.err)
@@ -97,8 +97,8 @@ def test_eval_writes_a_run_and_prints_it(rag: Runner, starter: Path, tmp_path: P
         "eval", "start/pipeline.yaml", "--dataset", "start/data", "--json", "--out", "r", "--measures", "P@1 AP(rel=2)"
     )
     metrics = json.loads(again.out)
-    assert ["P@1", "AP(rel=2)"] == list(metrics["measures"])
-    assert "r" == metrics["run"]
+    assert list(metrics["measures"]) == ["P@1", "AP(rel=2)"]
+    assert metrics["run"] == "r"
 
 
 def test_eval_takes_overrides_and_other_splits(rag: Runner, starter: Path) -> None:
@@ -106,7 +106,7 @@ def test_eval_takes_overrides_and_other_splits(rag: Runner, starter: Path) -> No
     metrics = json.loads(rag(*arguments, "--set", "stages.0.top_k=1", "--set", "retriever.top_k=7").out)
     found, kept = (stage["candidates"] for stage in metrics["stages"])
     assert 1.0 == kept < found <= 7.0
-    assert 6 == metrics["n_queries"]
+    assert metrics["n_queries"] == 6
 
 
 FILTERED = """\
@@ -121,14 +121,16 @@ def test_a_filter_is_learned_measured_kept_and_asked(rag: Runner, tmp_path: Path
     (tmp_path / "filter.yaml").write_text(FILTERED, encoding="utf-8")
     arguments = ("eval", "filter.yaml", "--split", "test-with-nulls", "--measures", "SetF,R@20", "--save", "index")
     outcome = rag(*arguments)
-    assert 0 == outcome.code
+    assert outcome.code == 0
     assert "filter stages.0 cosine_adapter: removes " in outcome.out
     found = json.loads((tmp_path / "runs" / "filter-python-reference-test-with-nulls" / "metrics.json").read_text())
     (filtered,) = found["filters"]
     assert filtered["calibration"]["recall"] >= 0.9
     assert 0 < filtered["unanswerable"]["queries"] < found["n_queries"]
-    assert {"networks.safetensors", "adapter.json", "cut.json"} == {
-        path.name for path in (tmp_path / "index").glob("*/state/stages.0/*")
+    assert {path.name for path in (tmp_path / "index").glob("*/state/stages.0/*")} == {
+        "networks.safetensors",
+        "adapter.json",
+        "cut.json",
     }
     asked = rag("search", "index", "how do I leave a loop early?", "--json")
     hits = json.loads(asked.out)["hits"]
@@ -141,7 +143,7 @@ def test_questions_can_lose_their_answers(rag: Runner, tmp_path: Path) -> None:
     (tmp_path / "filter.yaml").write_text(config, encoding="utf-8")
     outcome = rag("eval", "filter.yaml", "--nulls", "0.2", "--measures", "SetF", "--json", "--store", "off")
     found = json.loads(outcome.out)
-    assert "python-reference-nulls-0.2" == found["dataset"]
+    assert found["dataset"] == "python-reference-nulls-0.2"
     assert found["filters"][0]["unanswerable"]["queries"] >= 0.2 * found["n_queries"]
     assert "nulls: must be above 0 and below 1, got 1" in rag.refused("eval", "filter.yaml", "--nulls", "1")
 
@@ -194,11 +196,11 @@ def test_compare_runs(rag: Runner, starter: Path, tmp_path: Path) -> None:
     files = rag("compare", "a/run.trec", "y=b/run.trec", "--dataset", "start/data", "--json")
     folders = rag("compare", "run.trec=a", "y=b", "--measures", "nDCG@10", "--json")
     known, shown = json.loads(folders.out), json.loads(files.out)
-    assert {"run.trec", "y"} == set(known["costs"])
+    assert set(known["costs"]) == {"run.trec", "y"}
     assert known["settings"] == {"retriever.top_k": {"run.trec": 100, "y": 1}}
     assert all("looks no further than that" in note for note in shown["notes"])
     assert shown == known | {"costs": {}, "settings": None, "notes": shown["notes"]}  # what a run file cannot tell
-    assert "give judgements" in rag.refused("compare", "a/run.trec", "y=b/run.trec")
+    assert "give judgments" in rag.refused("compare", "a/run.trec", "y=b/run.trec")
     assert "two are called 'a'" in rag.refused("compare", "a", "a")
 
 
@@ -217,7 +219,7 @@ def test_eval_against_a_scorers_own_ranking(rag: Runner, starter: Path, tmp_path
     ]
     (tmp_path / "cur.yaml").write_text("\n".join(lines))
     done = rag("eval", "cur.yaml", "--dataset", "start/data", "--against-exact", "3")
-    assert 0 == done.code, done.err
+    assert done.code == 0, done.err
     assert "against the scorer's own ranking of the whole corpus, 3 questions, 10.0 calls each: " in done.out
     found = json.loads((tmp_path / "runs" / "cur-data-test" / "metrics.json").read_text())["against_exact"]
     assert (3, 10.0) == (found["n_queries"], found["calls_per_query"])
@@ -230,11 +232,11 @@ def test_index_and_search(rag: Runner, starter: Path) -> None:
     text = rag("search", "kept", "where is the bluetooth list of my phone", "--top-k", "2").out
     assert text.lstrip().startswith("1. pairing")
     found = json.loads(rag("search", "kept", "bluetooth", "--json", "--explain").out)
-    assert "pairing" == found["hits"][0]["id"]
+    assert found["hits"][0]["id"] == "pairing"
     assert {"retriever", "retriever.0 bm25", "stages.0 threshold"} <= set(found["hits"][0]["scores"])
-    assert "nothing found\n" == rag("search", "kept", "zzz qqq").out
+    assert rag("search", "kept", "zzz qqq").out == "nothing found\n"
     again = rag("index", "start/pipeline.yaml", "--corpus", "start/data", "--out", "kept")
-    assert 0 == again.code  # an index replaces an index
+    assert again.code == 0  # an index replaces an index
 
 
 def test_components_and_schema(rag: Runner, tmp_path: Path) -> None:
@@ -248,7 +250,7 @@ def test_components_and_schema(rag: Runner, tmp_path: Path) -> None:
     assert "int >= 2 <= 512" in rag("components", "index", "hnsw").out
     schema = json.loads(rag("schema").out)
     jsonschema.Draft7Validator.check_schema(schema)
-    assert 0 == rag("schema", "--out", "s.json").code
+    assert rag("schema", "--out", "s.json").code == 0
     assert schema == json.loads((tmp_path / "s.json").read_text())
 
 
@@ -268,13 +270,13 @@ def test_every_mistake_of_a_file_at_once(rag: Runner, tmp_path: Path) -> None:
         "stages:\n- {type: rerank, budget: 1}\n- {type: bm25}\n"
     )
     lines = rag.refused("check", "bad.yaml").splitlines()
-    assert [
+    assert [line.partition(" (valid")[0] for line in lines[:-1]] == [
         "error: bad.yaml:2:29: retriever.k1: must be greater than or equal to 0, got -1",
         "error: bad.yaml:2:33: retriever: unknown argument 'topk' of 'bm25'; did you mean 'top_k'?",
         "error: bad.yaml:4:3: stages.0: missing argument 'scorer' of 'rerank'",
         "error: bad.yaml:5:10: stages.1: unknown stage 'bm25' ('bm25' is a retriever)",
-    ] == [line.partition(" (valid")[0] for line in lines[:-1]]
-    assert "4 mistakes" == lines[-1]
+    ]
+    assert lines[-1] == "4 mistakes"
 
 
 BM25 = "type: pipeline\nretriever: {type: bm25}\n"
@@ -347,7 +349,7 @@ def test_bad_input_gets_one_message(
     before = set(tmp_path.rglob("*"))
     error = rag.refused(*arguments)
     assert message in error
-    assert 1 == error.count("error: ")
+    assert error.count("error: ") == 1
     assert before == set(tmp_path.rglob("*"))  # nothing half-written
 
 
@@ -379,7 +381,7 @@ def real(*arguments: str | Path, cwd: Path, **environment: str) -> subprocess.Co
 
 
 def test_the_installed_command(tmp_path: Path) -> None:
-    assert 2 == real("no-such-verb", cwd=tmp_path).returncode
+    assert real("no-such-verb", cwd=tmp_path).returncode == 2
     done = real("init", "start", cwd=tmp_path)
     assert (0, "") == (done.returncode, done.stderr)
     bad = real("check", "none.yaml", cwd=tmp_path)
@@ -398,7 +400,7 @@ def test_help_loads_nothing_heavy(tmp_path: Path) -> None:
         "print(sorted(heavy))"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
-    assert "[]" == done.stdout.splitlines()[-1]
+    assert done.stdout.splitlines()[-1] == "[]"
 
 
 def test_a_reader_that_stops_reading_is_no_error(tmp_path: Path) -> None:
@@ -413,12 +415,12 @@ def test_colour_is_for_terminals(tmp_path: Path) -> None:
 
 def test_the_store(rag: Runner, starter: Path, tmp_path: Path) -> None:
     index = ("index", "start/pipeline.yaml", "--corpus", "start/data", "--store", "s", "--out")
-    assert 0 == rag(*index, "one").code
+    assert rag(*index, "one").code == 0
     listed = json.loads(rag("store", "ls", "--store", "s", "--json").out)
-    assert {"retriever", "embedder", "index"} == {entry["kind"] for entry in listed}
+    assert {entry["kind"] for entry in listed} == {"retriever", "embedder", "index"}
     refused = rag.refused("eval", "start/pipeline.yaml", "--store", "off", "--store-mode", "only")
     assert "--store-mode only takes everything from the store, and the store is 'off'" in refused
-    assert 0 == rag(*index, "two").code
+    assert rag(*index, "two").code == 0
     assert len(listed) == len(json.loads(rag("store", "ls", "--store", "s", "--json").out))  # nothing new was made
     evaluated = rag("eval", "start/pipeline.yaml", "--dataset", "start/data", "--store", "s", "--out", "run")
     assert (
@@ -427,7 +429,7 @@ def test_the_store(rag: Runner, starter: Path, tmp_path: Path) -> None:
     )
     usage = json.loads(rag("store", "du", "--store", "s", "--json").out)
     listed = json.loads(rag("store", "ls", "--store", "s", "--json").out)
-    assert {"retriever", "embedder", "index", "lists", "latencies"} == set(usage["bytes"])
+    assert set(usage["bytes"]) == {"retriever", "embedder", "index", "lists", "latencies"}
     assert sum(entry["bytes"] for entry in listed) == usage["total"]
     assert "all whole" in rag("store", "verify", "--store", "s").out
     victim = next((tmp_path / "s").glob("artifacts/index/*/data-*/index.faiss"))
@@ -436,8 +438,8 @@ def test_the_store(rag: Runner, starter: Path, tmp_path: Path) -> None:
     victim.write_bytes(data)
     assert "the checksum of index.faiss is wrong" in rag.refused("store", "verify", "--store", "s")
     again = ("eval", "start/pipeline.yaml", "--dataset", "start/data", "--store", "s", "--out", "run")
-    assert 0 == rag(*again).code  # which makes it again
-    assert 0 == rag(*again, "--store-mode", "only").code
+    assert rag(*again).code == 0  # which makes it again
+    assert rag(*again, "--store-mode", "only").code == 0
     assert "nothing may be computed" in rag.refused(*again, "--store-mode", "only", "--set", "retriever.top_k=3")
     n = len(listed)
     assert f"removed 0 of {n}" in rag("store", "gc", "--older-than", "1d", "--store", "s").out
@@ -449,8 +451,8 @@ def test_the_store(rag: Runner, starter: Path, tmp_path: Path) -> None:
         assert "typo: there is no store" in rag.refused("store", verb, "--store", "typo")
     assert not Path("typo").exists()
     off = rag("index", "start/pipeline.yaml", "--corpus", "start/data", "--store", "off", "--out", "three")
-    assert 0 == off.code
-    assert [] == json.loads(rag("store", "ls", "--store", "s", "--json").out)
+    assert off.code == 0
+    assert json.loads(rag("store", "ls", "--store", "s", "--json").out) == []
 
 
 def test_columns_of_other_names(rag) -> None:
@@ -458,8 +460,8 @@ def test_columns_of_other_names(rag) -> None:
     Path("one.csv").write_text("nr,name,body\n1,Zebras,They have stripes.\n")
     Path("two.csv").write_text("nr,name,body\n2,Okapis,They have stripes too.\n")
     columns = ("--id-field", "nr", "--text-field", "body", "--title-field", "name")
-    assert 0 == rag("index", "bm25.yaml", "--corpus", "one.csv", "--out", "index", *columns).code
-    assert 0 == rag("add", "index", "--corpus", "two.csv", *columns).code
+    assert rag("index", "bm25.yaml", "--corpus", "one.csv", "--out", "index", *columns).code == 0
+    assert rag("add", "index", "--corpus", "two.csv", *columns).code == 0
     (hit,) = json.loads(rag("search", "index", "okapis", "--json").out)["hits"]
     assert ("2", "Okapis\nThey have stripes too.") == (hit["id"], hit["passage"])
     assert "no title field 'nam'" in rag.refused("sync", "index", "--corpus", "one.csv", *columns[:-1], "nam")

@@ -39,12 +39,12 @@ def server(starter):  # noqa: F811
 
 def test_search_answers_first(rag, server, starter):  # noqa: F811
     corpus = starter / "data" / "corpus.jsonl"
-    assert 0 == rag("index", starter / "p.yaml", "--corpus", corpus, "--out", "kept").code
+    assert rag("index", starter / "p.yaml", "--corpus", corpus, "--out", "kept").code == 0
     out = rag("search", "kept", "send it back").out
     assert out.startswith("Within 30 days [1].\n\n 1. ")
     found = json.loads(rag("search", "kept", "send it back", "--json").out)
-    assert ["query", "answer", "hits", "costs", "remarks"] == list(found)
-    assert [{"rank": 1, "id": found["hits"][0]["id"]}] == found["answer"]["citations"]
+    assert list(found) == ["query", "answer", "hits", "costs", "remarks"]
+    assert found["answer"]["citations"] == [{"rank": 1, "id": found["hits"][0]["id"]}]
     assert (1, False, "") == (found["costs"]["llm_calls"], found["answer"]["abstained"], found["answer"]["problem"])
     assert rag("search", "kept", "refuse to send it back").out.startswith("no answer: it refused: not this\n\n 1. ")
 
@@ -65,10 +65,10 @@ def test_a_run_without_its_summaries_is_no_success(rag, starter, command):  # no
     """Every call answered 429, and the exit code was 0 (case A1)."""
     failing = True
 
-    def summarise(request, number):
+    def summarize(request, number):
         return {"status": 429, "body": "slow down"} if failing else {"body": "in short"}
 
-    with chat_server(summarise) as server:
+    with chat_server(summarize) as server:
         (starter / "p.yaml").write_text(SUMMARIES.format(url=server.url))
         data = starter / "data"
         given = {"eval": ("--dataset", data), "index": ("--corpus", data / "corpus.jsonl")}[command]
@@ -84,7 +84,7 @@ def test_a_run_without_its_summaries_is_no_success(rag, starter, command):  # no
             assert [n, n] == [sum(calls["problems"].values()), metrics["remarks"][0]["count"]]
             assert said in metrics["incomplete"]
             assert said in Path("out/report.html").read_text().replace("&#39;", "'")
-            assert 0 == rag(*call, "--max-failed", "1").code
+            assert rag(*call, "--max-failed", "1").code == 0
         else:
             assert not Path("out").exists()
         failing = False
@@ -105,7 +105,7 @@ def test_eval_measures_judges_and_compares_with_people(rag, server, starter, tmp
     found = json.loads(rag(*command, "--json").out)
     assert asked_for == len(server.requests)  # all of it was in the store
     between = [one["between"] for one in found["answers"]["agreement"]]
-    assert [["claims", "claims 2"], ["claims", "labels"], ["claims 2", "labels"]] == between
+    assert between == [["claims", "claims 2"], ["claims", "labels"], ["claims 2", "labels"]]
     assert "As judged by claims 2" in (tmp_path / found["run"] / "report.html").read_text(encoding="utf-8")
     markdown = rag("report", found["run"], "--markdown").out
     assert "\n\n- answers of stages.0 generate: 8 calls, 96 tokens; 0 problems\n  - lexical faithfulness: " in markdown
@@ -119,13 +119,13 @@ def test_runs_are_compared_by_their_answers(rag, server, starter, tmp_path):  # 
     data, judge = ("--dataset", starter / "data"), ("--judge", starter / "judge.yaml")
     for name, n in (("one", 1), ("two", 2)):
         setting = ("--set", f"stages.0.n_passages={n}", "--out", name)
-        assert 0 == rag("eval", starter / "p.yaml", *data, *judge, *setting, "--measures", "AP").code
+        assert rag("eval", starter / "p.yaml", *data, *judge, *setting, "--measures", "AP").code == 0
     found = json.loads(rag("compare", "one", "two", "--json").out)
-    assert "AP" == found["measures"][0]
+    assert found["measures"][0] == "AP"
     assert {"lexical_faithfulness", "citation_precision", "faithfulness (claims)"} <= set(found["measures"])
     assert not {"abstained", "token_f1"} & set(found["measures"])  # neither good nor bad; no reference
     chosen = json.loads(rag("compare", "one", "two", "--measures", "citation_precision", "--json").out)
-    assert ["citation_precision"] == chosen["measures"]
+    assert chosen["measures"] == ["citation_precision"]
     assert "one has no nDCG@10 (it has AP, " in rag.refused("compare", "one", "two", "--measures", "nDCG@10")
 
 
@@ -142,7 +142,7 @@ def test_what_is_wrong_is_said_before_any_work(rag, server, starter, tmp_path): 
     (tmp_path / "bad.yaml").write_text("type: claims\nmodle: 1\n")
     err = rag.refused("eval", pipeline, *data, "--judge", "bad.yaml")
     assert re.search(r"bad.yaml:2:1: unknown argument 'modle' of 'claims'; did you mean 'model'", err)
-    assert [] == server.requests
+    assert server.requests == []
     assert not (tmp_path / "runs").exists()
 
 

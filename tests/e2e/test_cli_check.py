@@ -33,15 +33,15 @@ def test_all_mistakes_of_a_dataset_file_are_told_at_once(rag, tmp_path):  # noqa
         "qrels: {path: j.tsv}\n"
     )
     places = [line.partition("s.yaml:")[2][:5] for line in rag("check", "s.yaml").err.splitlines()]
-    assert ["2:27:", "2:39:", "3:30:", "4:15:"] == [one.strip() for one in places if one]
+    assert [one.strip() for one in places if one] == ["2:27:", "2:39:", "3:30:", "4:15:"]
 
 
 def test_a_table_that_is_none_does_not_hide_the_others(rag, tmp_path):  # noqa: F811
     (tmp_path / "s.yaml").write_text("type: dataset\ncorpus: d.csv\nqueries: {pth: q.csv, relevant: a}\nnmae: x\n")
     said = rag("check", "s.yaml").err
-    assert [True] * 3 == [text in said for text in ("2:9: corpus: expected a table", "3:11: queries", "4:1: unknown")]
+    assert [text in said for text in ("2:9: corpus: expected a table", "3:11: queries", "4:1: unknown")] == [True] * 3
 
 
 @pytest.mark.parametrize("kind", ["pipeline", "sweep", "dataset", "judge", "summarizer"])
 def test_every_kind_of_file_has_a_schema(rag, kind):  # noqa: F811
-    assert f"rag {kind}" == json.loads(rag("schema", kind).out)["title"]
+    assert json.loads(rag("schema", kind).out)["title"] == f"rag {kind}"

@@ -1,4 +1,4 @@
-"""Conversations by the command line: indexed from rows with turns, summarised, asked with a file."""
+"""Conversations by the command line: indexed from rows with turns, summarized, asked with a file."""
 
 from __future__ import annotations
 
@@ -42,15 +42,15 @@ def written(tmp_path):
 def test_from_turns_to_the_answer(rag, written):  # noqa: F811
     with chat_server(answer) as server:
         (written / "p.yaml").write_text(PIPELINE.format(url=server.url))
-        assert 0 == rag("index", "p.yaml", "--corpus", "corpus.jsonl", "--out", "kept").code
-        assert 2 == len(server.requests)
+        assert rag("index", "p.yaml", "--corpus", "corpus.jsonl", "--out", "kept").code == 0
+        assert len(server.requests) == 2
         talk = json.dumps([["user", "hi"], ["agent", "yes?"], ["user", "some hotel"]])
         (written / "talk.json").write_text(talk, encoding="utf-8-sig")  # a mark that editors leave is dropped
         found = json.loads(rag("search", "kept", "--conversation", "talk.json", "--explain", "--json").out)
-        assert ["room"] == [hit["id"] for hit in found["hits"]]
-        assert {"retriever.0 summary": "wants a hotel bed"} == found["hits"][0]["keys"]
+        assert [hit["id"] for hit in found["hits"]] == ["room"]
+        assert found["hits"][0]["keys"] == {"retriever.0 summary": "wants a hotel bed"}
         assert "retriever.0 summary: wants a hotel bed" in rag("search", "kept", "hotel", "--explain").out
-        assert 2 == len(server.requests)
+        assert len(server.requests) == 2
 
 
 def test_strict_stops_and_leaves_nothing_half_written(rag, written):  # noqa: F811
@@ -66,7 +66,7 @@ def test_strict_stops_and_leaves_nothing_half_written(rag, written):  # noqa: F8
         assert outcome.code == 0
         assert "they are keyed by their own text" in " ".join(outcome.err.split())
         found = json.loads(rag("search", "kept", "cab", "--json").out)
-        assert ["taxi"] == [hit["id"] for hit in found["hits"]]
+        assert [hit["id"] for hit in found["hits"]] == ["taxi"]
 
 
 @pytest.mark.parametrize(

@@ -42,38 +42,38 @@ def shop(tmp_path: Path) -> Path:
 def test_listing(rag: Runner) -> None:  # noqa: F811
     assert rag("datasets").out == rag("datasets", "list").out
     assert "irds:ID" in rag("datasets").out
-    assert ["python-reference"] == list(json.loads(rag("datasets", "list", "--json").out))
+    assert list(json.loads(rag("datasets", "list", "--json").out)) == ["python-reference"]
     assert "make" in rag("datasets", "--help").out
 
 
 def test_a_dataset_file_from_check_to_compare(rag: Runner, shop: Path) -> None:  # noqa: F811
-    assert "shop.yaml: ok (10 documents; test 10 queries)\n" == rag("check", "shop.yaml").out
+    assert rag("check", "shop.yaml").out == "shop.yaml: ok (10 documents; test 10 queries)\n"
     found = json.loads(rag("eval", "bm25.yaml", "--dataset", "shop.yaml", "--out", "a", "--json").out)
     assert ("shop", 10, 1.0) == (found["dataset"], found["n_queries"], found["measures"]["R@100"]["mean"])
-    assert 0 == rag("eval", "bm25.yaml", "--dataset", "shop.yaml", "--set", "retriever.k1=0.1", "--out", "b").code
+    assert rag("eval", "bm25.yaml", "--dataset", "shop.yaml", "--set", "retriever.k1=0.1", "--out", "b").code == 0
     compared = rag("compare", "a/run.trec", "other=b/run.trec", "--dataset", "shop.yaml")
     assert "nDCG@10" in compared.out
     about = json.loads(rag("datasets", "show", "shop.yaml", "--json").out)
     test = about["splits"]["test"]
     example, n = test.pop("example"), test.pop("with_references")
-    assert {"queries": 10, "unanswerable": 0, "relevant_per_query": 1.0, "grades": {"1": 10}} == test
-    assert 0 == n
-    assert {"query", "text", "document", "title"} == set(example)
-    assert (
+    assert test == {"queries": 10, "unanswerable": 0, "relevant_per_query": 1.0, "grades": {"1": 10}}
+    assert n == 0
+    assert set(example) == {"query", "text", "document", "title"}
+    assert (rag("datasets", "show", "shop.yaml").out) == (
         "shop: 10 documents; their metadata: title\n"
-        "test: 10 queries, 1.0 relevant documents each; judgements by grade: 1: 10\n"
+        "test: 10 queries, 1.0 relevant documents each; judgments by grade: 1: 10\n"
         f"  such as {example['query']}: where is the harbour number 0 kept open in harbours?\n"
         "  answered by d0: All about the harbour\n"
-    ) == rag("datasets", "show", "shop.yaml").out
+    )
 
 
 def test_split_convert_and_tune_on_them(rag: Runner, shop: Path) -> None:  # noqa: F811
     done = rag("datasets", "split", "shop.yaml", "--out", "divided", "--train", "0", "--dev", ".5", "--test", ".5")
-    assert 0 == done.code
+    assert done.code == 0
     assert done.out.startswith("divided: 10 documents; queries: dev ")
     about = json.loads((shop / "divided" / "dataset.json").read_text())
     assert ("rag datasets split", "shop.yaml", 0) == (about["made_by"], about["from"], about["seed"])
-    assert 0 == rag("datasets", "convert", "divided", "--out", "copy").code
+    assert rag("datasets", "convert", "divided", "--out", "copy").code == 0
     known = rag("datasets", "convert", "python-reference", "--out", "reference").out
     assert known.startswith("reference: ")
     assert "test 150, test-with-nulls 165, " in known  # those that nothing answers too
@@ -87,7 +87,7 @@ def test_split_convert_and_tune_on_them(rag: Runner, shop: Path) -> None:  # noq
         "pipeline: {type: pipeline, retriever: {type: bm25, k1: {tune: float, low: 0.5, high: 2.0}}}\n"
     )
     tuned = rag("tune", "sweep.yaml", "--out", "tuned", "--json")
-    assert 0 == tuned.code, tuned.err
+    assert tuned.code == 0, tuned.err
 
 
 def test_questions_made_for_documents(rag: Runner, shop: Path) -> None:  # noqa: F811
@@ -107,16 +107,16 @@ def test_questions_made_for_documents(rag: Runner, shop: Path) -> None:  # noqa:
         request = ("datasets", "make", "--corpus", "long.jsonl", "--id-field", "nr", "--text-field", "body")
         request += ("--writer", "writer.yaml", "--out", "made", "--n", "10", "--round-trip", "bm25.yaml")
         done = rag(*request)
-        assert 0 == done.code, done.err
+        assert done.code == 0, done.err
         assert done.out.startswith(
             "made: 10 documents; queries: test 9\nnote: questions written by chat_model 'tiny', 9 of 10"
         )
         about = json.loads(rag(*request, "--json").out)
-        assert {"too short": 1} == about["dropped"]
-        assert 10 == len(server.requests)  # the second run took all from the store
-        assert "rag datasets make" == about["made_by"]
+        assert about["dropped"] == {"too short": 1}
+        assert len(server.requests) == 10  # the second run took all from the store
+        assert about["made_by"] == "rag datasets make"
     report = json.loads(rag("eval", "bm25.yaml", "--dataset", "made", "--json", "--out", "run").out)
-    assert 9 == report["n_queries"]
+    assert report["n_queries"] == 9
     assert about["notes"] == report["notes"][:3]
 
 
@@ -154,21 +154,21 @@ def test_what_is_refused(rag: Runner, shop: Path) -> None:  # noqa: F811
     assert not (shop / "x").exists()
 
 
-def test_judgements_with_odd_grades(rag: Runner, shop: Path) -> None:  # noqa: F811
+def test_judgments_with_odd_grades(rag: Runner, shop: Path) -> None:  # noqa: F811
     for name, k1 in (("a", "1.2"), ("b", "0.1")):
         assert (
-            0 == rag("eval", "bm25.yaml", "--dataset", "shop.yaml", "--set", f"retriever.k1={k1}", "--out", name).code
+            rag("eval", "bm25.yaml", "--dataset", "shop.yaml", "--set", f"retriever.k1={k1}", "--out", name).code == 0
         )
     runs = ("a=a/run.trec", "b=b/run.trec", "--qrels", "odd.qrels")
     odd = shop / "odd.qrels"
     odd.write_text("1 0 d0 -2\n2 0 d1 -2147483648\n3 0 d2 -1\n")
     for command in (("compare", *runs), ("eval", "bm25.yaml", "--dataset", "shop.yaml", "--qrels", "odd.qrels")):
         done = rag(*command, "--json")
-        assert 0 == done.code
-    assert 0.0 == json.loads(done.out)["measures"]["nDCG@10"]["mean"]
+        assert done.code == 0
+    assert json.loads(done.out)["measures"]["nDCG@10"]["mean"] == 0.0
     odd.write_text("1 0 d0 1\n2 0 d1 2147483647\n")
     for command in (("compare", *runs), ("eval", "bm25.yaml", "--dataset", "shop.yaml", "--qrels", "odd.qrels")):
         assert "odd.qrels:2: the grade 2147483647 is out of range" in rag.refused(*command)
     odd.write_text("\n")
     for command in (("compare", *runs), ("eval", "bm25.yaml", "--dataset", "shop.yaml", "--qrels", "odd.qrels")):
-        assert "odd.qrels: is empty: no judgements" in rag.refused(*command)
+        assert "odd.qrels: is empty: no judgments" in rag.refused(*command)

@@ -52,11 +52,11 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> str:
 def test_it_opens_within_the_page_and_asks_for_nothing(browser: Chromium, page: str, width: int, dark: bool) -> None:
     browser.open(page, width=width, dark=dark)
     assert browser.evaluate(DRAWN)
-    assert [] == complaints(browser)
+    assert complaints(browser) == []
     urls = [request["request"]["url"] for request in browser.seen("Network.requestWillBeSent")]
-    assert [page] == [url for url in urls if not url.startswith("data:")]
+    assert [url for url in urls if not url.startswith("data:")] == [page]
     assert width == browser.evaluate("document.documentElement.scrollWidth")
-    assert [2, 0] == browser.evaluate(f"[{SCRIPTS}, document.images.length]")  # ours and Plotly
+    assert browser.evaluate(f"[{SCRIPTS}, document.images.length]") == [2, 0]  # ours and Plotly
     contrast, text = browser.evaluate(WORST_CONTRAST)
     assert contrast >= 4.5, text
 
@@ -69,7 +69,7 @@ def test_tables_sort_by_number_and_by_text(browser: Chromium, page: str) -> None
         browser.evaluate(click.format(3))
         values = [float(value) for value in browser.evaluate(cells.format(3))]
         assert sorted(values, reverse=direction) == values
-        assert 3 == len(values)
+        assert len(values) == 3
     browser.evaluate(click.format(1))
     names = browser.evaluate(cells.format(1))
     assert sorted(names) == names
@@ -82,10 +82,10 @@ def test_differences_by_query_follow_what_is_chosen(browser: Chromium, page: str
     column = "[...document.querySelectorAll('#differences tbody tr')].map(row => Number(row.cells[3].textContent))"
     heads = "[...document.querySelectorAll('#differences th')].map(one => one.textContent)"
     first = browser.evaluate(f"{bars}.y")
-    assert 80 == len(first)
+    assert len(first) == 80
     assert sorted(first, reverse=True) == first
     assert first == pytest.approx(browser.evaluate(column), abs=0.001)
-    assert ["Query", "bm25", "dense", "Difference"] == browser.evaluate(heads)
+    assert browser.evaluate(heads) == ["Query", "bm25", "dense", "Difference"]
     browser.evaluate(FILL.format(field="#pair", value="2", event="change"))
     browser.evaluate(FILL.format(field="#measure", value="1", event="change"))
     chosen = browser.evaluate(f"{bars}.y")
@@ -94,8 +94,8 @@ def test_differences_by_query_follow_what_is_chosen(browser: Chromium, page: str
     assert EVIL[:30] in browser.evaluate(f"{bars}.hovertext[0]").replace("&lt;", "<").replace("&gt;", ">")
     assert "<script" not in browser.evaluate(f"{bars}.hovertext[0]")
     browser.evaluate(FILL.format(field="#differences-filter", value="q17", event="input"))
-    assert "1 of 80" == browser.evaluate("document.querySelector('.tools output').textContent")
-    assert [] == complaints(browser)
+    assert browser.evaluate("document.querySelector('.tools output').textContent") == "1 of 80"
+    assert complaints(browser) == []
 
 
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])

@@ -78,7 +78,7 @@ def test_opens_without_complaint_and_asks_the_network_for_nothing(browser: Chrom
     assert browser.evaluate("document.title") == "scifact / test"
     assert complaints(browser) == []
     urls = [request["request"]["url"] for request in browser.seen("Network.requestWillBeSent")]
-    assert [report] == [url for url in urls if not url.startswith("data:")]
+    assert [url for url in urls if not url.startswith("data:")] == [report]
 
 
 def test_hostile_text_runs_nothing(browser: Chromium, tmp_path: Path) -> None:
@@ -153,7 +153,7 @@ def test_table_filters_by_words_in_any_order(browser: Chromium, report: str) -> 
     found = browser.evaluate(CELLS.format(column=1))
     assert found
     assert all("stroke" in text and "Aspirin" in text for text in found)
-    assert f"{len(found)} of 120" == browser.evaluate("document.querySelector('.tools output').textContent")
+    assert browser.evaluate("document.querySelector('.tools output').textContent") == f"{len(found)} of 120"
     browser.evaluate("document.querySelectorAll('#all th button')[2].click()")
     assert len(found) == len(browser.evaluate(CELLS.format(column=1)))
     browser.evaluate(FILL.format(field="#all-filter", value="", event="input"))
@@ -177,7 +177,7 @@ def test_on_paper_the_long_table_is_cut_and_says_so(browser: Chromium, report: s
     browser.open(report, media="print", dark=True)
     shown = "[...document.querySelectorAll('#all tbody tr')].filter(row => row.checkVisibility()).length"
     assert browser.evaluate(shown) == 40
-    assert "none" == browser.evaluate("getComputedStyle(document.querySelector('#all th button'), '::after').display")
+    assert browser.evaluate("getComputedStyle(document.querySelector('#all th button'), '::after').display") == "none"
     assert "Printed: the first 40 rows." in browser.evaluate("document.querySelector('.print-only').innerText")
     assert browser.evaluate("getComputedStyle(document.documentElement).backgroundColor") == "rgb(255, 255, 255)"
 
@@ -223,8 +223,12 @@ def test_figures_fill_their_frames(browser: Chromium, report: str, width: int) -
           return [plot.id, frame.width, drawn.width, frame.height, frame.right, marks];
         })"""
     )
-    assert ["plot-distribution", "plot-curve-1", "plot-reliability-1", "plot-kept-1", "plot-recall"] == [
-        frame[0] for frame in frames
+    assert [frame[0] for frame in frames] == [
+        "plot-distribution",
+        "plot-curve-1",
+        "plot-reliability-1",
+        "plot-kept-1",
+        "plot-recall",
     ]
     for _, wide, drawn, high, right, marks in frames:
         assert wide == pytest.approx(drawn, abs=1)
@@ -238,17 +242,17 @@ def test_figures_follow_the_colours_of_the_page(browser: Chromium, report: str) 
     browser.open(report)
     assert browser.evaluate(DRAWN)
     fill = "getComputedStyle(document.querySelector('#plot-distribution .point path')).fill"
-    assert "rgb(36, 86, 166)" == browser.evaluate(fill)
+    assert browser.evaluate(fill) == "rgb(36, 86, 166)"
     browser.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": "dark"}])
     browser.evaluate("new Promise(done => setTimeout(done, 200))")
-    assert "rgb(138, 180, 245)" == browser.evaluate(fill)
+    assert browser.evaluate(fill) == "rgb(138, 180, 245)"
     browser.evaluate("dispatchEvent(new Event('beforeprint'))")  # paper is white
-    assert "rgb(36, 86, 166)" == browser.evaluate(fill)
-    assert 640 == browser.evaluate(
-        "document.querySelector('#plot-distribution .main-svg').getBoundingClientRect().width"
+    assert browser.evaluate(fill) == "rgb(36, 86, 166)"
+    assert (
+        browser.evaluate("document.querySelector('#plot-distribution .main-svg').getBoundingClientRect().width") == 640
     )
     browser.evaluate("dispatchEvent(new Event('afterprint'))")
-    assert "rgb(138, 180, 245)" == browser.evaluate(fill)
+    assert browser.evaluate(fill) == "rgb(138, 180, 245)"
     assert complaints(browser) == []
 
 
@@ -262,12 +266,12 @@ def test_any_query_opens_by_click_to_what_every_stage_returned(browser: Chromium
         asked = browser.evaluate(f"document.querySelectorAll('#all tbody .question')[{row}].textContent")
         assert asked == browser.evaluate("document.getElementById('query-title').textContent")
         stages = browser.evaluate("[...document.querySelectorAll('.stages-of h3')].map(one => one.textContent)")
-        assert ["retriever", "stages.0 rerank", "stages.1 threshold"] == stages
+        assert stages == ["retriever", "stages.0 rerank", "stages.1 threshold"]
         lists = browser.evaluate("[...document.querySelectorAll('.stages-of ol')].map(one => one.children.length)")
-        assert 3 == len(lists)
+        assert len(lists) == 3
         assert set(lists) <= {4, 10}
         heads = browser.evaluate("[...document.querySelectorAll('#query thead th')].map(one => one.textContent)")
-        assert ["Document", "Grade", *stages] == heads
+        assert heads == ["Document", "Grade", *stages]
         browser.evaluate("document.querySelector('#query .close').click()")
         assert not browser.evaluate(OPENED)
     assert complaints(browser) == []
@@ -308,10 +312,10 @@ def test_keys_reach_a_query_at_either_end_of_the_table(browser: Chromium, report
     browser.press("Enter")
     assert browser.evaluate(OPENED)
     browser.press("Tab")  # from Previous on to Next, which ends at the last
-    assert "Next →" == browser.evaluate("document.activeElement.textContent")
+    assert browser.evaluate("document.activeElement.textContent") == "Next →"
     browser.press("Enter")
     assert texts[119] == browser.evaluate(title)
-    assert "← Previous" == browser.evaluate("document.activeElement.textContent")
+    assert browser.evaluate("document.activeElement.textContent") == "← Previous"
     browser.press("ArrowLeft")
     assert texts[118] == browser.evaluate(title)
     # A table that has the focus scrolls; it does not step.
@@ -334,12 +338,13 @@ def test_table_filters_by_failure_mode_and_by_a_bar_of_the_histogram(browser: Ch
     assert browser.evaluate(DRAWN)
     count = "document.querySelector('.tools output').textContent"
     cut = sum(any(one["mode"] == "cut" for one in query["failures"]) for query in fake_queries())
-    assert f"cut by stages.0 rerank ({cut})" == browser.evaluate(
-        "document.querySelector('select[name=modes] option:nth-child(3)').textContent"
+    assert (
+        browser.evaluate("document.querySelector('select[name=modes] option:nth-child(3)').textContent")
+        == f"cut by stages.0 rerank ({cut})"
     )
     browser.evaluate(FILL.format(field="select[name=modes]", value="1", event="change"))
-    assert f"{cut} of 120" == browser.evaluate(count)
-    assert {"0.000"} == set(browser.evaluate(CELLS.format(column=2)))
+    assert browser.evaluate(count) == f"{cut} of 120"
+    assert set(browser.evaluate(CELLS.format(column=2))) == {"0.000"}
     browser.evaluate(FILL.format(field="select[name=modes]", value="", event="change"))
     x, y = browser.evaluate("""(() => {
       document.getElementById("plot-distribution").scrollIntoView({ block: "center" });
@@ -351,7 +356,7 @@ def test_table_filters_by_failure_mode_and_by_a_bar_of_the_histogram(browser: Ch
         browser.call("Input.dispatchMouseEvent", type=type, buttons=buttons, **where)
         browser.evaluate("new Promise(done => setTimeout(done, 150))")
     best = sum(query["nDCG@10"] >= 0.95 for query in fake_queries())
-    assert f"{best} of 120" == browser.evaluate(count)
+    assert browser.evaluate(count) == f"{best} of 120"
     assert complaints(browser) == []
 
 
@@ -360,7 +365,7 @@ def test_an_opened_query_fits_a_telephone(browser: Chromium, report: str, tmp_pa
     browser.evaluate("document.querySelector('#all tbody button.open').click()")
     assert browser.evaluate(OPENED)
     assert browser.evaluate("(one => one.scrollWidth <= one.clientWidth)(document.getElementById('query'))")
-    assert 390 == browser.evaluate("document.documentElement.scrollWidth")
+    assert browser.evaluate("document.documentElement.scrollWidth") == 390
     contrast, text = browser.evaluate(WORST_CONTRAST.replace("document.body", "document.getElementById('query')"))
     assert contrast >= 4.5, text
 
@@ -369,9 +374,9 @@ def test_a_run_without_stages_opens_too(browser: Chromium, tmp_path: Path) -> No
     browser.open(write_report(write_fake_run(tmp_path, old=True)).as_uri())
     browser.evaluate("document.querySelectorAll('#all tbody button.open')[100].click()")
     assert browser.evaluate(OPENED)
-    assert ["returned"] == browser.evaluate(
-        "[...document.querySelectorAll('.stages-of h3')].map(one => one.textContent)"
-    )
+    assert browser.evaluate("[...document.querySelectorAll('.stages-of h3')].map(one => one.textContent)") == [
+        "returned"
+    ]
     assert complaints(browser) == []
 
 
@@ -379,12 +384,12 @@ def test_without_scripts_the_page_is_complete(browser: Chromium, report: str) ->
     browser.call("Emulation.setScriptExecutionDisabled", value=True)
     try:
         browser.open(report)
-        assert 0 == browser.evaluate("document.querySelectorAll('button:not(dialog *)').length")
-        assert 10 == browser.evaluate("document.querySelectorAll('details.case').length")
-        assert 120 == browser.evaluate("document.querySelectorAll('#all tbody tr').length")
+        assert browser.evaluate("document.querySelectorAll('button:not(dialog *)').length") == 0
+        assert browser.evaluate("document.querySelectorAll('details.case').length") == 10
+        assert browser.evaluate("document.querySelectorAll('#all tbody tr').length") == 120
         assert browser.evaluate("[...document.querySelectorAll('.tools')].every(one => !one.checkVisibility())")
         assert browser.evaluate("[...document.querySelectorAll('.plot')].every(one => !one.checkVisibility())")
-        assert 5 == browser.evaluate("document.querySelectorAll('details.numbers, #lost ~ .scroll table').length - 1")
+        assert browser.evaluate("document.querySelectorAll('details.numbers, #lost ~ .scroll table').length - 1") == 5
     finally:
         browser.call("Emulation.setScriptExecutionDisabled", value=False)
 

@@ -16,7 +16,7 @@ from rag.hpo.results.report import render_report
 from rag.hpo.sweep import sweep_from_config
 from tests.e2e.chromium import COLLAPSED, SCROLLING, SHADED, Chromium, find_chromium
 from tests.e2e.test_report_browser import DRAWN, FILL, SCRIPTS, WORST_CONTRAST, complaints
-from tests.unit.eval.reports.test_report import colours, data_of
+from tests.unit.eval.reports.test_report import colors, data_of
 
 BINARY = find_chromium()
 
@@ -66,15 +66,15 @@ def test_figures_are_drawn_within_the_page(browser: Chromium, page: tuple[str, s
     which, url = page
     browser.open(url, width=width, dark=dark)
     assert browser.evaluate(DRAWN)
-    assert [] == complaints(browser)
+    assert complaints(browser) == []
     urls = [request["request"]["url"] for request in browser.seen("Network.requestWillBeSent")]
-    assert [url] == [one for one in urls if not one.startswith("data:")]
+    assert [one for one in urls if not one.startswith("data:")] == [url]
     assert width == browser.evaluate("document.documentElement.scrollWidth")
     drawn = browser.evaluate(
         "[...document.querySelectorAll('.plot')].filter(one => one.querySelector('.main-svg')).map(one => one.id)"
     )
     assert FIGURES[which] <= set(drawn)
-    assert [2, 0] == browser.evaluate(f"[{SCRIPTS}, document.images.length]")
+    assert browser.evaluate(f"[{SCRIPTS}, document.images.length]") == [2, 0]
     contrast, text = browser.evaluate(WORST_CONTRAST)
     assert contrast >= 4.5, text
 
@@ -84,17 +84,17 @@ def test_figures_are_what_plotly_takes_and_show_every_trial(page: tuple[str, str
     html = Path(url.removeprefix("file://")).read_text(encoding="utf-8")
     figures = data_of(html)["figures"]
     for figure in figures.values():
-        graph_objects.Figure(colours(figure))
+        graph_objects.Figure(colors(figure))
         assert {trace["type"] for trace in figure["data"]} <= {"scatter", "bar", "heatmap", "contour"}
-    assert 12 == len(figures["plot-parallel"]["data"])
-    assert 12 == len(figures["plot-map"]["data"][1]["x"])
+    assert len(figures["plot-parallel"]["data"]) == 12
+    assert len(figures["plot-map"]["data"][1]["x"]) == 12
     if which == "one":
-        assert 12 == len(figures["plot-progress"]["data"][1]["x"])
+        assert len(figures["plot-progress"]["data"][1]["x"]) == 12
         line = figures["plot-progress"]["data"][0]["y"]
         assert sorted(line) == line  # the best so far only rises
     else:
         dots, _, front, rings = figures["plot-front"]["data"]
-        assert 12 == len(dots["x"]) + len(front["x"])
+        assert len(dots["x"]) + len(front["x"]) == 12
         assert len(rings["x"]) == len(front["x"]) > 0
 
 
@@ -106,7 +106,7 @@ def test_the_trials_sort_and_filter(browser: Chromium, page: tuple[str, str]) ->
     browser.evaluate(FILL.format(field="#trials-table-filter", value="stemmer: none", event="input"))
     found = browser.evaluate(numbers)
     assert 0 < len(found) < 12
-    assert f"{len(found)} of 12" == browser.evaluate("document.querySelector('.tools output').textContent")
+    assert browser.evaluate("document.querySelector('.tools output').textContent") == f"{len(found)} of 12"
 
 
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])

@@ -60,7 +60,7 @@ def test_killed_in_the_middle_it_goes_on(tmp_path):
             child.communicate()
             assert -signal.SIGKILL == child.returncode
         output, _ = start(server, tmp_path).communicate(timeout=120)
-        assert "1.0\n" == output
+        assert output == "1.0\n"
         assert 3 * N == len({asked(request) for request in server.requests})
         # 8 may have been under way at each kill, and as many answered but not yet written down.
         assert 3 * N <= len(server.requests) <= 3 * N + 2 * 16

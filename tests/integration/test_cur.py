@@ -1,4 +1,4 @@
-"""CUR search in whole pipelines: what is learnt from training queries, saved, loaded, killed and gone on with."""
+"""CUR search in whole pipelines: what is learned from training queries, saved, loaded, killed and gone on with."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import rag.templates
 from rag import LSA, ConfigError, Document, Pipeline, Query
 from rag.batch import QueryBatch
 from rag.eval import load_dataset
-from rag.rerankers import AXN, AnchorQueryFactors, CallableScorer, Cur, EmbeddingFactors, GraphAdaptive, MaxSim, Rerank
+from rag.rerankers import AXN, CUR, AnchorQueryFactors, CallableScorer, EmbeddingFactors, GraphAdaptive, MaxSim, Rerank
 from rag.retrievers import BM25, Dense
 from rag.store.store import Store
 from tests.fakes import WordEmbedder
@@ -40,7 +40,7 @@ def fitted(dataset, *stages, **arguments):
 def test_a_tuned_blend_takes_the_weight_that_ranks_training_queries_best(dataset):
     # A scorer that knows nothing: all weight goes to the first stage. One that is told the answers: none.
     training = dataset.training("test")
-    good = {query.text: training.judgements[query.id] for query in training.queries}
+    good = {query.text: training.qrels[query.id] for query in training.queries}
     texts = dict(zip(dataset.corpus.texts(), dataset.corpus.ids(range(len(dataset.corpus))), strict=True))
 
     def oracle(pairs):
@@ -52,10 +52,10 @@ def test_a_tuned_blend_takes_the_weight_that_ranks_training_queries_best(dataset
     def weight(scorer, **arguments):
         return fitted(dataset, Rerank(scorer=CallableScorer(scorer), blend="tuned"), **arguments).stages[0]._weight
 
-    assert 0 == weight(oracle)
+    assert weight(oracle) == 0
     assert weight(liar) == 1
     embedder = LSA(dim=8)
-    cur = Cur(
+    cur = CUR(
         scorer=CallableScorer(liar), factors=EmbeddingFactors(embedder=embedder), budget=8, rounds=2, blend="tuned"
     )
     assert fitted(dataset, cur).stages[0]._weight == 1
@@ -77,7 +77,7 @@ def test_what_learns_from_training_queries_says_so(dataset):
     for stage in (
         Rerank(scorer=CallableScorer(overlap), blend="tuned"),
         AXN(scorer=CallableScorer(overlap), factors=EmbeddingFactors(embedder=LSA(dim=8))),
-        Cur(scorer=CallableScorer(overlap), factors=AnchorQueryFactors()),
+        CUR(scorer=CallableScorer(overlap), factors=AnchorQueryFactors()),
     ):
         with pytest.raises(ConfigError, match="learns from judged training queries: none were given"):
             Pipeline(retriever=BM25(), stages=[stage]).fit(dataset.corpus)
@@ -101,8 +101,8 @@ def test_axn_puts_scores_on_the_encoders_scale(dataset):
     stage = AXN(scorer=Told(shifted), factors=factors, budget=6, rounds=2, interpolation=0.5)
     fitted(dataset, stage)
     kept["alpha"], kept["beta"] = stage._alignment
-    assert pytest.approx(-40, abs=0.05) == kept["alpha"]
-    assert pytest.approx(1 / 7, abs=1e-3) == kept["beta"]
+    assert kept["alpha"] == pytest.approx(-40, abs=0.05)
+    assert kept["beta"] == pytest.approx(1 / 7, abs=1e-3)
     falling = AXN(scorer=Told(lambda pairs: -shifted(pairs)), factors=EmbeddingFactors(embedder=embedder), rounds=2)
     with pytest.raises(ConfigError, match="alignment: 'training': the scorer's scores do not rise with the encoder's"):
         fitted(dataset, falling)
@@ -130,7 +130,7 @@ def test_a_saved_pipeline_finds_the_same(dataset, tmp_path):
     again = Pipeline.load(tmp_path / "index")
     batches = [QueryBatch([Query(q.id, q.text) for q in dataset.split("test").queries]) for _ in range(2)]
     one, other = pipeline.run(batches[0]), again.run(batches[1])
-    assert one.positions.tolist() == other.positions.tolist()
+    assert one.documents.tolist() == other.documents.tolist()
     assert one.scores.tolist() == other.scores.tolist()
     assert 7 * len(batches[0]) == batches[1].ledger.total.scorer_calls
 
@@ -173,13 +173,13 @@ def test_killed_while_scoring_it_goes_on_where_it_was(tmp_path):
     child.kill()
     child.wait()
     child.stdout.close()
-    assert ["score_matrix unfinished"] == [f"{entry.kind} {entry.about}" for entry in Store(tmp_path).entries()]
+    assert [f"{entry.kind} {entry.about}" for entry in Store(tmp_path).entries()] == ["score_matrix unfinished"]
     again = subprocess.run([*command, "fast"], capture_output=True, text=True, check=False)
-    assert 0 == again.returncode, again.stderr
-    assert "calls 880" == again.stdout.strip()
+    assert again.returncode == 0, again.stderr
+    assert again.stdout.strip() == "calls 880"
     start = time.monotonic()
     third = subprocess.run([*command, "fast"], capture_output=True, text=True, check=False)
-    assert "calls 0" == third.stdout.strip(), third.stderr
+    assert third.stdout.strip() == "calls 0", third.stderr
     assert time.monotonic() - start < 60
 
 
@@ -190,8 +190,8 @@ def test_filters_hold_all_over_the_corpus():
     embedder = WordEmbedder(size=6)
     scorer = CallableScorer(overlap)
     for stage in (
-        Cur(scorer=scorer, factors=EmbeddingFactors(embedder=embedder), budget=12, rounds=3),
-        Cur(
+        CUR(scorer=scorer, factors=EmbeddingFactors(embedder=embedder), budget=12, rounds=3),
+        CUR(
             scorer=scorer,
             factors=EmbeddingFactors(embedder=embedder),
             budget=12,
@@ -205,7 +205,7 @@ def test_filters_hold_all_over_the_corpus():
         for year in (0, 3):
             found = pipeline.search(["a b", "c d e"], filter={"year": year})
             for result in found:
-                assert {year} == {hit.document.metadata["year"] for hit in result}
-                assert len(result) >= (8 if isinstance(stage, Cur) and stage.strategy == "fixed" else 12)
+                assert {hit.document.metadata["year"] for hit in result} == {year}
+                assert len(result) >= (8 if isinstance(stage, CUR) and stage.strategy == "fixed" else 12)
         free = pipeline.search("a b")
         assert len({hit.document.metadata["year"] for hit in free}) > 1

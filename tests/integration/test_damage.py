@@ -11,9 +11,9 @@ import pytest
 
 from rag import LSA, ArtifactError, Document, Embedder, Pipeline
 from rag.retrievers import BM25, HNSW, Dense, Hybrid
+from rag.store.key_value_cache import KeyValueCache, text_key
+from rag.store.leases import Leases
 from rag.store.store import Store
-from rag.store.users import Users
-from rag.store.values import Values, text_key
 from tests.fakes import WordEmbedder
 
 DOCUMENTS = [Document(str(n), f"section {n} is about item {n * 7}. " * (1 + n % 4)) for n in range(60)]
@@ -51,12 +51,12 @@ def test_any_damaged_file_of_the_store_is_computed_again_and_replaced(tmp_path, 
         if victim.suffix == ".sqlite":
             shutil.rmtree(tmp_path / "artifacts")  # what was built of them: else nobody looks at them
         with Store(tmp_path) as store:
-            assert expected == answers(build(WordEmbedder(size=16)).fit(DOCUMENTS, store=store))
+            assert answers(build(WordEmbedder(size=16)).fit(DOCUMENTS, store=store)) == expected
         with Store(tmp_path) as store:
             again = build(WordEmbedder(size=16)).fit(DOCUMENTS, store=store)
-            assert expected == answers(again)
-            assert ("retriever bm25", "index hnsw") == again.reused
-            assert [] == [one for one in store.verify() if ".damaged.sqlite" not in one]
+            assert answers(again) == expected
+            assert again.reused == ("retriever bm25", "index hnsw")
+            assert [one for one in store.verify() if ".damaged.sqlite" not in one] == []
             list(store.entries())
 
 
@@ -72,7 +72,7 @@ def test_any_damaged_file_of_a_saved_pipeline_is_named(tmp_path, how):
         victim.write_bytes(before)
     (tmp_path / "index" / "manifest.json").write_bytes(b"")
     build(LSA(dim=4)).fit(DOCUMENTS).save(tmp_path / "index")  # the way out
-    assert 60 == len(Pipeline.load(tmp_path / "index").corpus)
+    assert len(Pipeline.load(tmp_path / "index").corpus) == 60
 
 
 def test_a_damaged_manifest_among_files_of_others_is_not_replaced(tmp_path):
@@ -86,7 +86,7 @@ KEYS = [text_key(str(n)) for n in range(2000)]
 
 
 def damaged_values(path: Path) -> None:
-    values = Values(path, about="test")
+    values = KeyValueCache(path, about="test")
     values.put((key, np.full(64, n, dtype=np.float32).tobytes()) for n, key in enumerate(KEYS))
     values.close()
     data = bytearray(path.read_bytes())
@@ -98,38 +98,38 @@ def damaged_values(path: Path) -> None:
 def test_damaged_pages_of_values_are_set_aside_and_computed_anew(tmp_path, caplog):
     path = tmp_path / "v.sqlite"
     damaged_values(path)
-    values = Values(path, about="test")
+    values = KeyValueCache(path, about="test")
     filled = values.fill(KEYS, lambda missing: [[(n, str(n).encode()) for n in missing]])
     assert [str(n).encode() for n in range(2000)] == filled.values
     assert 2000 == filled.n_computed == len(values)
     assert "set aside as v.damaged.sqlite, its values are computed again" in caplog.text
     assert (tmp_path / "v.damaged.sqlite").exists()
     values.close()
-    assert 0 == Values(path, about="test").fill(KEYS, lambda missing: []).n_computed
+    assert KeyValueCache(path, about="test").fill(KEYS, lambda missing: []).n_computed == 0
 
 
 def test_damage_that_another_process_has_seen_first_is_set_aside_once(tmp_path):
     path = tmp_path / "v.sqlite"
     damaged_values(path)
-    first, second = Values(path, about="test"), Values(path, about="test")
-    assert {} == first.get(KEYS)
+    first, second = KeyValueCache(path, about="test"), KeyValueCache(path, about="test")
+    assert first.get(KEYS) == {}
     first.put([(KEYS[0], b"new")])
-    assert {KEYS[0]: b"new"} == second.get(KEYS)
-    assert ["v.damaged.sqlite", "v.sqlite"] == sorted(one.name for one in tmp_path.glob("*.sqlite"))
+    assert second.get(KEYS) == {KEYS[0]: b"new"}
+    assert sorted(one.name for one in tmp_path.glob("*.sqlite")) == ["v.damaged.sqlite", "v.sqlite"]
 
 
 def test_damaged_values_where_nothing_may_be_written_or_computed(tmp_path, caplog):
     path = tmp_path / "v.sqlite"
     damaged_values(path)
-    assert {} == Values(path, about="test", write=False).get(KEYS)
+    assert KeyValueCache(path, about="test", write=False).get(KEYS) == {}
     assert "what it held is computed again, and not kept" in caplog.text
     with pytest.raises(ArtifactError, match="v.sqlite: damaged: .*run once in store mode 'use'"):
-        Values(path, about="test", mode="only", write=False).get(KEYS)
+        KeyValueCache(path, about="test", mode="only", write=False).get(KEYS)
 
 
 def test_a_locked_file_of_values_is_no_damaged_one(tmp_path, monkeypatch):
     path = tmp_path / "v.sqlite"
-    values = Values(path, about="test")
+    values = KeyValueCache(path, about="test")
     other = sqlite3.connect(path)
     other.execute("BEGIN IMMEDIATE")
     values._connection.execute("PRAGMA busy_timeout=10")
@@ -141,7 +141,7 @@ def test_a_locked_file_of_values_is_no_damaged_one(tmp_path, monkeypatch):
 
 
 def test_a_damaged_note_of_a_user_stops_nobody(tmp_path):
-    alive, other = Users(tmp_path), Users(tmp_path)
+    alive, other = Leases(tmp_path), Leases(tmp_path)
     alive.note("a")
     with alive._file.open("ab") as file:
         file.write(b"\xff\xfe")

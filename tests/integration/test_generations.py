@@ -36,7 +36,7 @@ def generations_on_disk(folder: Path) -> list[str]:
 def test_as_many_are_kept_as_were_asked_for(tmp_path):
     folder = saved(tmp_path / "index", keep=2)
     there = Pipeline.generations(folder)
-    assert [4, 3, 2] == [one.documents for one in there]
+    assert [one.documents for one in there] == [4, 3, 2]
     assert sorted(one.name for one in there) == generations_on_disk(folder)
     assert there[0].written >= there[1].written >= there[2].written
     Pipeline.load(folder, verify=True)
@@ -44,8 +44,8 @@ def test_as_many_are_kept_as_were_asked_for(tmp_path):
 
 def test_none_are_kept_unless_asked_for(tmp_path):
     folder = saved(tmp_path / "index")
-    assert [4] == [one.documents for one in Pipeline.generations(folder)]
-    assert 1 == len(generations_on_disk(folder))
+    assert [one.documents for one in Pipeline.generations(folder)] == [4]
+    assert len(generations_on_disk(folder)) == 1
     with pytest.raises(ArtifactError, match="cannot go back 1: of earlier generations there are none kept"):
         Pipeline.rollback(folder)
 
@@ -53,28 +53,28 @@ def test_none_are_kept_unless_asked_for(tmp_path):
 def test_back_one_by_one_and_several_at_once(tmp_path):
     folder = saved(tmp_path / "index", keep=3)
     opened = Pipeline.load(folder)
-    assert 3 == Pipeline.rollback(folder).documents
-    assert ["v1", "v2", "v3"] == ids(Pipeline.load(folder, verify=True))
-    assert 1 == Pipeline.rollback(folder, steps=2).documents
-    assert ["v1"] == ids(Pipeline.load(folder, verify=True))
-    assert ["v1", "v2", "v3", "v4"] == ids(opened)  # who has it open keeps it
-    assert 1 == len(generations_on_disk(folder))
+    assert Pipeline.rollback(folder).documents == 3
+    assert ids(Pipeline.load(folder, verify=True)) == ["v1", "v2", "v3"]
+    assert Pipeline.rollback(folder, steps=2).documents == 1
+    assert ids(Pipeline.load(folder, verify=True)) == ["v1"]
+    assert ids(opened) == ["v1", "v2", "v3", "v4"]  # who has it open keeps it
+    assert len(generations_on_disk(folder)) == 1
     with pytest.raises(ArtifactError, match="there are none kept"):
         Pipeline.rollback(folder)
     with Pipeline.editing(folder) as pipeline:  # still keeps as many as were asked for
         pipeline.add([Document("again", "word")])
-    assert [2, 1] == [one.documents for one in Pipeline.generations(folder)]
+    assert [one.documents for one in Pipeline.generations(folder)] == [2, 1]
 
 
 def test_fewer_from_now_on(tmp_path):
     folder = saved(tmp_path / "index", keep=3)
     with Pipeline.editing(folder, keep=1) as pipeline:
         pipeline.delete(["v1"])
-    assert [3, 4] == [one.documents for one in Pipeline.generations(folder)]
+    assert [one.documents for one in Pipeline.generations(folder)] == [3, 4]
     with Pipeline.editing(folder, keep=0) as pipeline:
         pipeline.delete(["v2"])
-    assert [2] == [one.documents for one in Pipeline.generations(folder)]
-    assert 1 == len(generations_on_disk(folder))
+    assert [one.documents for one in Pipeline.generations(folder)] == [2]
+    assert len(generations_on_disk(folder)) == 1
 
 
 def test_a_damaged_one_is_not_gone_back_to(tmp_path):
@@ -85,7 +85,7 @@ def test_a_damaged_one_is_not_gone_back_to(tmp_path):
     with pytest.raises(ArtifactError, match=r"damaged: the checksum of corpus\.arrow is wrong"):
         Pipeline.rollback(folder, steps=2)
     assert before == (folder / "manifest.json").read_bytes()
-    assert 3 == Pipeline.rollback(folder).documents
+    assert Pipeline.rollback(folder).documents == 3
 
 
 @pytest.mark.parametrize("keep", [-1, True, 1.5, "2"])
@@ -143,7 +143,7 @@ def test_a_process_killed_while_it_writes_or_goes_back_leaves_a_whole_generation
             assert (folder / one.name / "corpus.arrow").is_file()
         pipeline = Pipeline.load(folder, verify=True)
         expected = sorted(f"v{n + 1}" for n in range(pipeline.corpus.n_alive))
-        assert expected == sorted(id for id in pipeline.corpus.ids())
+        assert sorted(id for id in pipeline.corpus.ids()) == expected
         rounds += 1
     with Pipeline.editing(folder) as pipeline:  # the next writer clears up
         pipeline.add([Document("last", "word")])

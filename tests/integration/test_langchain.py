@@ -51,8 +51,11 @@ class TestStandard(RetrieversIntegrationTests):
 def test_documents_carry_score_and_place(pipeline: Pipeline) -> None:
     first = pipeline.as_langchain_retriever(k=1).invoke("red fox sleeps")[0]
     assert ("fox", "The red fox sleeps.") == (first.id, first.page_content)
-    assert {"title": "Fox", "document_id": "fox", "start": 0, "end": 19} == {
-        key: value for key, value in first.metadata.items() if key != "score"
+    assert {key: value for key, value in first.metadata.items() if key != "score"} == {
+        "title": "Fox",
+        "document_id": "fox",
+        "start": 0,
+        "end": 19,
     }
     assert pipeline.search("red fox sleeps")[0].score == first.metadata["score"]
     whole = pipeline.as_langchain_retriever(k=1, whole_documents=True).invoke("red fox sleeps")[0]
@@ -67,7 +70,7 @@ def test_async_in_parallel_and_in_a_chain(pipeline: Pipeline) -> None:
 
     assert [retriever.invoke(text) for text in ("honey", "geese", "wolf")] == asyncio.run(ask())
     chain = retriever | RunnableLambda(lambda documents: [document.id for document in documents])
-    assert ["bear"] == chain.invoke("honey")
+    assert chain.invoke("honey") == ["bear"]
 
 
 def test_a_bad_k_is_refused(pipeline: Pipeline) -> None:
@@ -81,7 +84,7 @@ def test_any_embeddings_object() -> None:
     embedder = LangChainEmbedder(DeterministicFakeEmbedding(size=24), name="fake-24", batch_size=3)
     pipeline = Pipeline(retriever=Dense(embedder=embedder)).fit(DOCUMENTS)
     result = pipeline.search(DOCUMENTS[2].text)
-    assert "goose" == result[0].document.id
+    assert result[0].document.id == "goose"
     assert 1.0 == pytest.approx(result[0].score, abs=1e-5)
     with pytest.raises(ConfigError, match="is a Python object"):
         pipeline.to_yaml()

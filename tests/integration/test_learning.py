@@ -34,7 +34,7 @@ def test_it_is_evaluated_saved_updated_and_told(tmp_path):
     found = evaluate(pipeline, dataset, timed=False, store=store)
     notes = "\n".join(found.metrics["notes"])
     assert "learned_rank" in notes
-    assert "relevant judgements are of documents that are relevant to a training query too" in notes
+    assert "relevant judgments are of documents that are relevant to a training query too" in notes
     assert found.metrics["overlap"]["training_queries"] == len(dataset.splits["train"].queries)
     ways = [slice["by"] for slice in found.metrics["slices"]]
     assert "similarity to the nearest training query" in ways
@@ -49,14 +49,14 @@ def test_it_is_evaluated_saved_updated_and_told(tmp_path):
     pipeline.save(tmp_path / "index")
     opened = Pipeline.load(tmp_path / "index")
     after = opened.run(QueryBatch(batch.queries))
-    assert before.positions.tolist() == after.positions.tolist()
+    assert before.documents.tolist() == after.documents.tolist()
     np.testing.assert_allclose(before.scores[before.mask], after.scores[after.mask], rtol=1e-5)
 
     with Pipeline.editing(tmp_path / "index") as edited:
-        gone = edited.corpus.ids([int(before.positions[0, 0])])[0]
+        gone = edited.corpus.ids([int(before.documents[0, 0])])[0]
         edited.delete([gone])
-        assert 1 == edited.add_judgements(
-            Training([Query("new", "what is a walrus")], {"new": {edited.corpus.ids([1])[0]: 1}})
+        assert (
+            edited.add_qrels(Training([Query("new", "what is a walrus")], {"new": {edited.corpus.ids([1])[0]: 1}})) == 1
         )
     changed = Pipeline.load(tmp_path / "index")
     assert gone not in {hit.document.id for hit in changed.search(batch.queries[0])}

@@ -118,8 +118,8 @@ def test_a_pipeline_of_real_models_finds_saves_and_explains(tmp_path):
     ).fit([Document(str(number), text) for number, text in enumerate(TEXTS)])
     assert len(pipeline.passages) == pipeline.fit_costs.total.texts_embedded  # one pass for both
     found = pipeline.search(QUERIES, explain=True)
-    assert ["0", "1"] == [result[0].document.id for result in found]
-    assert {"retriever", "stages.0 rerank"} == set(found[0][0].explanation)
+    assert [result[0].document.id for result in found] == ["0", "1"]
+    assert set(found[0][0].explanation) == {"retriever", "stages.0 rerank"}
     pipeline.save(tmp_path / "p")
     again = Pipeline.load(tmp_path / "p").search(QUERIES, explain=True)
     assert [result.hits for result in found] == [result.hits for result in again]
@@ -185,8 +185,8 @@ def test_a_cross_encoder_in_a_pipeline(cross_encoder, tmp_path):
     pipeline = Pipeline(retriever=BM25(), stages=[rerank]).fit([Document(str(n), text) for n, text in enumerate(TEXTS)])
     expected = pipeline.search("cat sleeps").hits
     pipeline.save(tmp_path / "p")
-    assert 2 == len(expected)
-    assert expected == Pipeline.load(tmp_path / "p").search("cat sleeps").hits
+    assert len(expected) == 2
+    assert Pipeline.load(tmp_path / "p").search("cat sleeps").hits == expected
 
 
 # -- what is wrong ------------------------------------------------------------------------------------------------
@@ -210,7 +210,7 @@ def test_a_cross_encoder_in_a_pipeline(cross_encoder, tmp_path):
 def test_models_that_are_not_there(name, expected):
     with pytest.raises(ModelError) as caught:
         resolve_model(name)
-    assert expected == str(caught.value)
+    assert str(caught.value) == expected
 
 
 @pytest.mark.parametrize("kind", [SentenceTransformerEmbedder, CrossEncoderScorer])
@@ -220,7 +220,7 @@ def test_a_model_that_cannot_be_had_offline_is_told_in_one_line(kind, capfd):
     message = str(caught.value)
     assert message.startswith("cannot load the model 'no-such-owner/no-such-model' (HF_HUB_OFFLINE is set: ")
     assert "\n" not in message
-    assert ("", "") == capfd.readouterr()
+    assert capfd.readouterr() == ("", "")
 
 
 def test_a_folder_that_holds_no_model(tmp_path):

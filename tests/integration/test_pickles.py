@@ -25,7 +25,7 @@ from rag import (
 )
 from rag.embedders.lsa import LSA
 from rag.errors import Mistake
-from rag.rerankers import Cur, EmbeddingFactors, GraphAdaptive, MaxSim, Rerank
+from rag.rerankers import CUR, EmbeddingFactors, GraphAdaptive, MaxSim, Rerank
 from rag.retrievers import (
     BM25,
     HNSW,
@@ -106,7 +106,7 @@ STAGES = {
     "threshold": lambda: [Threshold(min_relative=0.1)],
     "rerank": lambda: [Rerank(scorer=CountingScorer(), budget=6)],
     "max_sim": lambda: [Rerank(scorer=MaxSim(embedder=WORDS), budget=6)],
-    "cur": lambda: [Cur(scorer=CountingScorer(), factors=EmbeddingFactors(embedder=WORDS), budget=10, rounds=2)],
+    "cur": lambda: [CUR(scorer=CountingScorer(), factors=EmbeddingFactors(embedder=WORDS), budget=10, rounds=2)],
     "graph": lambda: [GraphAdaptive(scorer=CountingScorer(), embedder=WORDS, budget=10)],
 }
 
@@ -126,12 +126,12 @@ def check(pipeline):
     expected = answers(pipeline)
     assert any(expected)
     for twin in twins(pipeline):
-        assert expected == answers(twin)
+        assert answers(twin) == expected
         assert pipeline.fingerprint == twin.fingerprint
     for path, part in pipeline.spec.walk():
         for twin in twins(part):
             assert type(part) is type(twin), path
-    assert expected == answers(pipeline)  # and it is as it was
+    assert answers(pipeline) == expected  # and it is as it was
 
 
 @pytest.mark.parametrize("name", RETRIEVERS)

@@ -64,10 +64,10 @@ def test_it_is_used_from_yaml(site, tmp_path):
     assert done.returncode == 0, done.stderr
     result = json.loads(done.stdout)
     assert result["types"] == ["bm25", "broken", "dense", "feedback", "hybrid", "keyed", "parrot", "query_memory"]
-    assert [
+    assert result["found"] == [
         ["a", ["retriever", "retriever.0 bm25", "retriever.1 parrot"]],
         ["b", ["retriever", "retriever.0 bm25", "retriever.1 parrot"]],
-    ] == result["found"]
+    ]
 
 
 def test_its_mistakes_are_told_like_ours(site, tmp_path):
@@ -77,11 +77,11 @@ def test_its_mistakes_are_told_like_ours(site, tmp_path):
     )
     done = run(site, "-c", code, str(tmp_path / "p.yaml"))
     where = f"{tmp_path}/p.yaml:6:"
-    assert [
+    assert done.stdout.splitlines() == [
         f"{where}22: retriever.retrievers.1: unknown argument 'folt' of 'parrot'; did you mean 'fold'? "
         "(valid: fold, top_k)",
         f"{where}41: retriever.retrievers.1.top_k: must be greater than or equal to 1, got 0",
-    ] == done.stdout.splitlines()
+    ]
 
 
 @pytest.mark.parametrize(
@@ -105,7 +105,7 @@ def test_a_plug_in_that_does_not_work_is_told_in_one_line(site, tmp_path, config
     code = (
         "import sys; from rag import *\ntry: Pipeline.from_yaml(sys.argv[1])\nexcept ConfigError as error: print(error)"
     )
-    assert [f"{tmp_path}/{expected}"] == run(site, "-c", code, str(tmp_path / "p.yaml")).stdout.splitlines()
+    assert run(site, "-c", code, str(tmp_path / "p.yaml")).stdout.splitlines() == [f"{tmp_path}/{expected}"]
 
 
 def test_its_author_runs_the_conformance_tests(site, tmp_path):

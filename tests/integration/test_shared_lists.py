@@ -97,7 +97,7 @@ def ask(pipeline: Pipeline, queries: list[Query], store: Store | None) -> tuple[
 
 
 def same(one, other) -> bool:  # type: ignore[no-untyped-def]
-    return all(np.array_equal(getattr(one, name), getattr(other, name)) for name in ("positions", "scores", "passages"))
+    return all(np.array_equal(getattr(one, name), getattr(other, name)) for name in ("documents", "scores", "passages"))
 
 
 def test_asked_again_nothing_is_computed_and_all_is_alike(tmp_path: Path) -> None:
@@ -107,7 +107,7 @@ def test_asked_again_nothing_is_computed_and_all_is_alike(tmp_path: Path) -> Non
     batch, found = ask(chain().fit(DOCUMENTS, store=store), QUERIES, store)
     assert same(expected, found)
     computed = CountingWords.queries, LengthScorer.pairs
-    assert (2 * len(QUERIES), 2 * 20 * len(QUERIES)) == computed
+    assert computed == (2 * len(QUERIES), 2 * 20 * len(QUERIES))
     store.close()
 
     other = Store(tmp_path)
@@ -126,7 +126,7 @@ def test_lists_are_shared_by_query_and_scores_by_pair(tmp_path: Path) -> None:
     store = Store(tmp_path)
     pipeline = chain().fit(DOCUMENTS, store=store)
     ask(pipeline, QUERIES[:5], store)
-    assert 5 == CountingWords.queries
+    assert CountingWords.queries == 5
     _, found = ask(pipeline, QUERIES, store)
     assert len(QUERIES) == CountingWords.queries
     assert same(ask(chain().fit(DOCUMENTS), QUERIES, None)[1], found)
@@ -141,12 +141,12 @@ def test_a_stage_learns_from_what_comes_before_it(tmp_path: Path) -> None:
     plain = chain(learner=True).fit(DOCUMENTS, training=training)
     store = Store(tmp_path)
     first = chain(learner=True).fit(DOCUMENTS, training=training, store=store)
-    assert 2 == Learner.fitted
+    assert Learner.fitted == 2
     pairs = LengthScorer.pairs
     second = chain(learner=True).fit(DOCUMENTS, training=training, store=store)
     assert "stage fake_learner" in second.reused
     other = chain(budget=15, learner=True).fit(DOCUMENTS, training=training, store=store)
-    assert 3 == Learner.fitted  # behind another budget it is another
+    assert Learner.fitted == 3  # behind another budget it is another
     assert pairs == LengthScorer.pairs  # whose pairs were all known
     limits = [p.stages[1]._limit for p in (plain, first, second, other)]  # type: ignore[attr-defined]
     assert limits[0] == limits[1] == limits[2] != limits[3]
@@ -200,7 +200,7 @@ def test_processes_evaluating_at_once_compute_everything_exactly_once(tmp_path: 
     workers = [subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for _ in range(4)]
     for worker in workers:
         assert worker.stdout is not None
-        assert "ready\n" == worker.stdout.readline()
+        assert worker.stdout.readline() == "ready\n"
     for worker in workers:
         assert worker.stdin is not None
         worker.stdin.write("go\n")
@@ -208,8 +208,8 @@ def test_processes_evaluating_at_once_compute_everything_exactly_once(tmp_path: 
     rows = [worker.communicate(timeout=120)[0].split() for worker in workers]
     documents, queries, pairs, reused = (sum(int(row[n]) for row in rows) for n in range(4))
     assert (60, len(QUERIES), 20 * len(QUERIES)) == (documents, queries, pairs)
-    assert 3 * 2 == reused  # of BM25 and the index, one process made each, three found it
-    assert 1 == len({row[4] for row in rows})
+    assert reused == 3 * 2  # of BM25 and the index, one process made each, three found it
+    assert len({row[4] for row in rows}) == 1
 
 
 class Asker(Stage):
@@ -242,7 +242,7 @@ def test_vectors_that_a_kept_list_has_paid_for_are_not_booked_again(tmp_path: Pa
         pipeline.run(batch)
         texts.append({name: costs.texts_embedded for name, costs in batch.ledger.stages.items()})
     ten, all_ = ({"retriever": n, "stages.0 fake_asker": 0} for n in (10, len(QUERIES)))
-    assert [ten, ten, all_, all_] == texts
+    assert texts == [ten, ten, all_, all_]
     store.close()
 
 
@@ -253,7 +253,7 @@ def test_lists_under_a_filter_are_of_the_metadata_they_were_made_with(tmp_path: 
         documents = [Document(one.id, one.text, {"year": first + n}) for n, one in enumerate(DOCUMENTS)]
         pipeline = Pipeline(retriever=BM25()).fit(documents, store=store)
         _, found = ask(pipeline, [query], store)
-        assert set(range(50 - first, 60)) == set(found.positions[0].tolist())  # type: ignore[attr-defined]
+        assert set(range(50 - first, 60)) == set(found.documents[0].tolist())  # type: ignore[attr-defined]
     store.close()
 
 
@@ -266,16 +266,16 @@ def test_what_is_learned_is_of_the_filters_and_turns_of_the_training_queries(tmp
     ]
     for queries in trainings:
         chain(learner=True).fit(documents, training=Training(queries, QRELS), store=Store(tmp_path))
-    assert 4 == Learner.fitted
+    assert Learner.fitted == 4
     swapped = [Document(one.id, one.text, {"half": 1 - one.metadata["half"]}) for one in documents]
     chain(learner=True).fit(swapped, training=Training(trainings[1], QRELS), store=Store(tmp_path))
-    assert 5 == Learner.fitted
+    assert Learner.fitted == 5
     chain(learner=True).fit(documents, training=Training(trainings[1], QRELS), store=Store(tmp_path))
-    assert 5 == Learner.fitted
+    assert Learner.fitted == 5
 
 
 class Taught(WordEmbedder):
-    """Learns the sign of its vectors from the judgements.
+    """Learns the sign of its vectors from the judgments.
 
     Args:
         size: Length of the vectors.
@@ -285,16 +285,16 @@ class Taught(WordEmbedder):
     needs = frozenset({"training"})
 
     def fit(self, context):  # type: ignore[no-untyped-def]
-        self._sign = np.float32(1 if context.training.judgements else -1)
+        self._sign = np.float32(1 if context.training.qrels else -1)
 
     def embed_queries(self, texts):  # type: ignore[no-untyped-def]
         return self._sign * super().embed_queries(texts)
 
 
 def test_an_index_is_of_what_its_embedder_learned(tmp_path: Path) -> None:
-    for judgements in (QRELS, {}):
+    for judgments in (QRELS, {}):
         pipeline = Pipeline(retriever=Dense(embedder=Taught()))
-        pipeline.fit(DOCUMENTS, training=Training(QUERIES, judgements), store=Store(tmp_path))
+        pipeline.fit(DOCUMENTS, training=Training(QUERIES, judgments), store=Store(tmp_path))
         assert pipeline.search(QUERIES[0])[0].score == pytest.approx(1, abs=0.3)
 
 

@@ -18,8 +18,8 @@ from rag import ArtifactError, Document, LangChainEmbedder, ModelError, Pipeline
 from rag.rerankers import MaxSim, Rerank
 from rag.retrievers import BM25, HNSW, Dense, Flat, Hybrid
 from rag.store.folder import read_folder
+from rag.store.key_value_cache import KeyValueCache, text_key
 from rag.store.store import Store
-from rag.store.values import Values, text_key
 from tests.fakes import WordEmbedder
 
 DOCUMENTS = [Document(str(n), f"section {n} is about item {n * 7}. " * (1 + n % 4)) for n in range(60)]
@@ -67,11 +67,11 @@ def test_a_second_fit_computes_nothing_and_answers_alike(tmp_path: Path) -> None
     store = Store(tmp_path)
     plain = answers(build().fit(DOCUMENTS))
     first = build().fit(DOCUMENTS, store=store)
-    assert () == first.reused
+    assert first.reused == ()
     Counting.embedded = 0
     second = build().fit(DOCUMENTS, store=Store(tmp_path))
-    assert ("retriever bm25", "index hnsw") == second.reused
-    assert 0 == Counting.embedded
+    assert second.reused == ("retriever bm25", "index hnsw")
+    assert Counting.embedded == 0
     # Costs are those of when it was made.
     assert 0 < first.fit_costs.total.texts_embedded == second.fit_costs.total.texts_embedded
     assert plain == answers(first) == answers(second)
@@ -88,8 +88,8 @@ def test_late_interaction_is_kept_too(tmp_path: Path) -> None:
     first = late().fit(DOCUMENTS, store=Store(tmp_path))
     Counting.embedded = 0
     second = late().fit(DOCUMENTS, store=Store(tmp_path))
-    assert 0 == Counting.embedded
-    assert ("index flat", "scorer max_sim") == second.reused
+    assert Counting.embedded == 0
+    assert second.reused == ("index flat", "scorer max_sim")
     assert answers(first) == answers(second)
 
 
@@ -99,8 +99,8 @@ def test_vectors_are_kept_by_text_so_what_is_alike_is_shared(tmp_path: Path) -> 
     assert len({document.text for document in DOCUMENTS}) == Counting.embedded
     more = [*DOCUMENTS[:50], Document("new", "something else"), Document("twin", DOCUMENTS[3].text)]
     again = Pipeline(retriever=Dense(embedder=Counting(size=16))).fit(more, store=Store(tmp_path))
-    assert 61 == Counting.embedded  # only the new text
-    assert "new" == again.search("something else")[0].document.id
+    assert Counting.embedded == 61  # only the new text
+    assert again.search("something else")[0].document.id == "new"
 
 
 @pytest.mark.parametrize(
@@ -120,27 +120,27 @@ def test_what_changes_is_computed_again_and_nothing_else(tmp_path: Path, change:
 def test_other_documents_other_artifacts(tmp_path: Path) -> None:
     store = Store(tmp_path)
     build().fit(DOCUMENTS, store=store)
-    assert () == build().fit(DOCUMENTS[:-1], store=store).reused
+    assert build().fit(DOCUMENTS[:-1], store=store).reused == ()
     # Ids are not part of passages: the same texts under other names are the same work.
-    assert 2 == len(build().fit([Document(f"x{d.id}", d.text) for d in DOCUMENTS], store=store).reused)
+    assert len(build().fit([Document(f"x{d.id}", d.text) for d in DOCUMENTS], store=store).reused) == 2
 
 
 def test_modes(tmp_path: Path) -> None:
     with pytest.raises(ArtifactError, match="nothing may be computed"):
         build().fit(DOCUMENTS, store=Store(tmp_path, mode="only"))
     build().fit(DOCUMENTS, store=Store(tmp_path))
-    assert 2 == len(build().fit(DOCUMENTS, store=Store(tmp_path, mode="only")).reused)
+    assert len(build().fit(DOCUMENTS, store=Store(tmp_path, mode="only")).reused) == 2
     Counting.embedded = 0
     refreshing = Store(tmp_path, mode="refresh")
-    assert () == build().fit(DOCUMENTS, store=refreshing).reused
+    assert build().fit(DOCUMENTS, store=refreshing).reused == ()
     assert Counting.embedded > 0
-    assert 2 == len(build().fit(DOCUMENTS, store=refreshing).reused)  # refreshed once is enough
+    assert len(build().fit(DOCUMENTS, store=refreshing).reused) == 2  # refreshed once is enough
 
 
 def test_a_read_only_store_serves_what_it_has(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     build().fit(DOCUMENTS, store=Store(tmp_path))
     monkeypatch.setattr(os, "access", lambda path, mode: mode != os.W_OK)  # root may write anywhere
-    assert 2 == len(build().fit(DOCUMENTS, store=Store(tmp_path)).reused)
+    assert len(build().fit(DOCUMENTS, store=Store(tmp_path)).reused) == 2
     with pytest.raises(ArtifactError, match="may not be written"):
         build(k1=1.9).fit(DOCUMENTS, store=Store(tmp_path))
 
@@ -155,31 +155,31 @@ def test_damage_is_found_and_what_is_cut_off_is_made_again(tmp_path: Path) -> No
     store = Store(tmp_path)
     first = answers(build().fit(DOCUMENTS, store=store))
     store.close()
-    assert [] == store.verify()
+    assert store.verify() == []
     victim = next(tmp_path.glob("artifacts/retriever/*/data-*/frequencies.npy"))
     flip(victim)
-    assert ["the checksum of frequencies.npy is wrong"] == [line.rpartition(": ")[2] for line in store.verify()]
+    assert [line.rpartition(": ")[2] for line in store.verify()] == ["the checksum of frequencies.npy is wrong"]
     victim.write_bytes(b"")
     again = build().fit(DOCUMENTS, store=Store(tmp_path))
-    assert ("index hnsw",) == again.reused
+    assert again.reused == ("index hnsw",)
     assert first == answers(again)
-    assert [] == store.verify()
+    assert store.verify() == []
 
 
 def test_a_damaged_value_is_not_used(tmp_path: Path) -> None:
     path = tmp_path / "v.sqlite"
-    values = Values(path, about="test")
+    values = KeyValueCache(path, about="test")
     values.put((text_key(str(n)), np.full(64, n, dtype=np.float32).tobytes()) for n in range(20))
     values.close()
     data = path.read_bytes()
     place = data.index(np.full(8, 7, dtype=np.float32).tobytes())
     path.write_bytes(data[:place] + b"\xff" + data[place + 1 :])
-    values = Values(path, about="test")
+    values = KeyValueCache(path, about="test")
     found = values.get([text_key(str(n)) for n in range(20)])
     assert {text_key(str(n)) for n in range(20) if n != 7} == set(found)
     values.close()
     with pytest.raises(ArtifactError, match="checksum of 1 values is wrong"):
-        Values.check(path)
+        KeyValueCache.check(path)
 
 
 def test_gc_leaves_what_is_being_made(tmp_path: Path) -> None:
@@ -193,8 +193,8 @@ def test_gc_leaves_what_is_being_made(tmp_path: Path) -> None:
     with FileLock(tmp_path / "locks" / f"{entries[0].key}.lock"):
         assert not store.remove(entries[0])
     assert all(store.remove(entry) for entry in entries)
-    assert [] == list(store.entries())
-    assert [] == store.verify()
+    assert list(store.entries()) == []
+    assert store.verify() == []
 
 
 USER = """
@@ -216,7 +216,7 @@ def test_gc_leaves_what_a_living_process_uses(tmp_path: Path) -> None:
     user.stdout.readline()
     store = Store(tmp_path)
     entries = list(store.entries())
-    assert 3 == len(entries)
+    assert len(entries) == 3
     assert not any(store.remove(entry) for entry in entries)
     user.kill()  # kill -9: it cannot say goodbye
     user.communicate()
@@ -242,8 +242,8 @@ for number in range(5):
 def test_processes_that_want_one_artifact_make_it_once(tmp_path: Path) -> None:
     command = [sys.executable, "-c", WORKER, str(tmp_path / "store"), str(tmp_path / "log")]
     workers = [subprocess.Popen(command) for _ in range(4)]
-    assert [0] * 4 == [worker.wait(60) for worker in workers]
-    assert 5 == len((tmp_path / "log").read_text().splitlines())
+    assert [worker.wait(60) for worker in workers] == [0] * 4
+    assert len((tmp_path / "log").read_text().splitlines()) == 5
 
 
 FILLER = """
@@ -251,12 +251,12 @@ import sys
 sys.path.insert(0, sys.argv[2])
 from tests.integration.test_store import DOCUMENTS, build
 from rag.store.store import Store
-from rag.store.values import Values, text_key
+from rag.store.key_value_cache import KeyValueCache, text_key
 print("ready", flush=True)
 store = Store(sys.argv[1])
 for number in range(10_000):
     build(k1=0.1 + number / 100).fit(DOCUMENTS, store=store)
-    store.values("things", "a" * 32, about="things").put([(text_key(f"{number} {n}"), bytes(500)) for n in range(50)])
+    store.cache("things", "a" * 32, about="things").put([(text_key(f"{number} {n}"), bytes(500)) for n in range(50)])
 """
 
 
@@ -271,7 +271,7 @@ def test_killed_at_any_moment_the_store_is_whole(tmp_path: Path) -> None:
         time.sleep(generator.uniform(0.02, 0.6))
         worker.send_signal(signal.SIGKILL)
         worker.communicate()
-        assert [] == Store(tmp_path).verify()
+        assert Store(tmp_path).verify() == []
     # and it goes on from there
     store = Store(tmp_path)
     assert answers(build().fit(DOCUMENTS, store=store)) == answers(build().fit(DOCUMENTS))
@@ -300,10 +300,10 @@ def test_vectors_that_are_not_finite_are_not_kept(tmp_path: Path) -> None:
 def test_live_objects_without_a_name_fill_no_store(tmp_path: Path) -> None:
     embedder = LangChainEmbedder(DeterministicFakeEmbedding(size=8))
     Pipeline(retriever=Dense(embedder=embedder)).fit(DOCUMENTS, store=Store(tmp_path))
-    assert [] == list(Store(tmp_path).entries())
+    assert list(Store(tmp_path).entries()) == []
     named = LangChainEmbedder(DeterministicFakeEmbedding(size=8), name="fake")
     Pipeline(retriever=Dense(embedder=named)).fit(DOCUMENTS, store=Store(tmp_path))
-    assert {"embeddings", "index"} == {entry.kind for entry in Store(tmp_path).entries()}
+    assert {entry.kind for entry in Store(tmp_path).entries()} == {"embeddings", "index"}
 
 
 def test_writers_of_one_folder_take_turns(tmp_path: Path) -> None:
@@ -318,6 +318,6 @@ def test_writers_of_one_folder_take_turns(tmp_path: Path) -> None:
     while any(writer.poll() is None for writer in writers):
         if (tmp_path / "f" / "manifest.json").exists():
             seen.add(tuple(read_folder(tmp_path / "f", "thing")[1]["files"]))
-    assert [0, 0, 0] == [writer.returncode for writer in writers]
-    assert {("x",)} == seen
-    assert 1 == len(list((tmp_path / "f").glob("data-*")))
+    assert [writer.returncode for writer in writers] == [0, 0, 0]
+    assert seen == {("x",)}
+    assert len(list((tmp_path / "f").glob("data-*"))) == 1

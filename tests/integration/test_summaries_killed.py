@@ -41,15 +41,15 @@ def test_killed_in_the_middle_of_500_summaries(tmp_path):
         before = len(server.requests)
         assert 250 <= before < 500
         output, _ = start(server, tmp_path).communicate(timeout=120)
-        assert "done\n" == output
+        assert output == "done\n"
         again = len(server.requests) - before
         # 8 may have been under way, and as many answered but not yet written down.
         assert 500 - before <= again <= 500 - before + 16
-        assert 500 == len({asked(request) for request in server.requests})
+        assert len({asked(request) for request in server.requests}) == 500
 
 
 def test_two_processes_do_not_pay_twice(tmp_path):
     with chat_server(lambda request, number: {"body": summary_of(request)}) as server:
         children = [start(server, tmp_path) for _ in range(2)]
-        assert ["done\n"] * 2 == [child.communicate(timeout=120)[0] for child in children]
-        assert 500 == len(server.requests)
+        assert [child.communicate(timeout=120)[0] for child in children] == ["done\n"] * 2
+        assert len(server.requests) == 500

@@ -112,7 +112,7 @@ def test_workers_end_with_their_parent(folder, how):
         process = begin(folder, server, "--workers", "2")
         assert until(lambda: len({one["model"] for one in server.requests}) == 2, 200)
         pids = workers(process.pid)
-        assert 2 == len(pids)
+        assert len(pids) == 2
         process.send_signal(how)  # to the parent alone
         assert until(lambda: not any(map(lives, pids)), 10)
         assert until(lambda: process.poll() is not None, 10)
@@ -123,10 +123,13 @@ def test_workers_end_with_their_parent(folder, how):
         assert asked == len(server.requests)
         slow["delay"] = 0.0
         finished(begin(folder, server, "--workers", "2"))
-    assert [("a", "complete"), ("b", "complete"), ("c", "complete"), ("d", "complete")] == sorted(
-        (model, state) for _, model, state, _ in rows(folder)
-    )
-    assert [0, 1, 2, 3] == [number for number, *_ in rows(folder)]
+    assert sorted((model, state) for _, model, state, _ in rows(folder)) == [
+        ("a", "complete"),
+        ("b", "complete"),
+        ("c", "complete"),
+        ("d", "complete"),
+    ]
+    assert [number for number, *_ in rows(folder)] == [0, 1, 2, 3]
 
 
 def test_a_trial_that_takes_too_long_is_ended(folder):
@@ -138,17 +141,17 @@ def test_a_trial_that_takes_too_long_is_ended(folder):
     with chat_server(answer) as server:
         _, said = finished(begin(folder, server, "--trial-timeout", "20"))
         assert "took longer than trial_timeout, 20 s: it was ended" in said
-        assert [(2, "c", "failed", "took longer than trial_timeout, 20 s")] == [
-            row for row in rows(folder) if row[2] != "complete"
+        assert [row for row in rows(folder) if row[2] != "complete"] == [
+            (2, "c", "failed", "took longer than trial_timeout, 20 s")
         ]
-        assert ["a", "b", "c", "d"] == [model for _, model, *_ in rows(folder)]
+        assert [model for _, model, *_ in rows(folder)] == ["a", "b", "c", "d"]
         _, said = finished(begin(folder, server, "--trial-timeout", "10"))  # still too long: not tried
-        assert 4 == len(rows(folder))
+        assert len(rows(folder)) == 4
         slow.clear()
         _, said = finished(begin(folder, server, "--trial-timeout", "100"))
         assert "1 trial that failed is run again: trial_timeout was raised" in said
-    assert [(0, "a"), (1, "b"), (3, "d"), (4, "c")] == [(number, model) for number, model, *_ in rows(folder)]
-    assert {"complete"} == {state for _, _, state, _ in rows(folder)}
+    assert [(number, model) for number, model, *_ in rows(folder)] == [(0, "a"), (1, "b"), (3, "d"), (4, "c")]
+    assert {state for _, _, state, _ in rows(folder)} == {"complete"}
 
 
 def test_a_trial_that_kills_its_process_fails_and_the_sweep_goes_on(folder):
@@ -167,10 +170,10 @@ def test_a_trial_that_kills_its_process_fails_and_the_sweep_goes_on(folder):
         process = begin(folder, server, "--trial-timeout", "100")
         _, said = finished(process)
     assert "a worker died (signal 9); trial 2 is run again" in said
-    assert 2 == len(victims)
+    assert len(victims) == 2
     (failed,) = [row for row in rows(folder) if row[2] == "failed"]
     assert ("c", "its process died twice (signal 9): out of memory?") == (failed[1], failed[3])
-    assert ["a", "b", "c", "d"] == sorted(model for _, model, *_ in rows(folder))
+    assert sorted(model for _, model, *_ in rows(folder)) == ["a", "b", "c", "d"]
 
 
 def test_the_best_so_far_and_the_time_left_are_said_by_time(folder):
@@ -185,7 +188,7 @@ def test_every_call_of_the_language_model_fails(folder):
     with chat_server(lambda request, number: {"status": 400, "body": "no"}) as server:
         process = begin(folder, server, "--workers", "2", "--json")
         _, said = process.communicate(timeout=200)
-    assert 2 == process.returncode
+    assert process.returncode == 2
     assert "gave nothing for" in said
     assert not (folder / "out" / "best.yaml").exists()
-    assert {"failed": 4} == json.loads((folder / "out" / "sweep.json").read_text())["trials"]
+    assert json.loads((folder / "out" / "sweep.json").read_text())["trials"] == {"failed": 4}

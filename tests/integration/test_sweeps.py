@@ -98,8 +98,8 @@ def test_two_workers_share_and_compute_nothing_twice(folder, tmp_path):
     out = tmp_path / "two"
     said = finished(command(folder, out, "--workers", "2", "--json"))
     result = json.loads(said)
-    assert {"complete": 9} == result["trials"]
-    assert 9 == len({one for one, _ in tried(out)})
+    assert result["trials"] == {"complete": 9}
+    assert len({one for one, _ in tried(out)}) == 9
     listing = [RAG, "store", "ls", "--store", str(folder / "store"), "--json"]
     listed = subprocess.run(listing, check=True, capture_output=True, text=True)
     kinds = [entry["kind"] for entry in json.loads(listed.stdout)]
@@ -160,7 +160,7 @@ def test_two_workers_share_a_server(folder, tmp_path, postgresql):
     assert not (tmp_path / "there" / "study.journal").exists()
     lost = command(folder, tmp_path / "lost", "--storage", postgresql.removesuffix("postgres") + "nothere")
     _, said = lost.communicate(timeout=60)
-    assert 2 == lost.returncode
+    assert lost.returncode == 2
     assert 'database "nothere" does not exist' in said
     assert "Traceback" not in said
 

@@ -21,4 +21,4 @@ def test_threads_get_the_answers_that_one_gets() -> None:
     expected = [[hit.document.id for hit in pipeline.search(query)] for query in queries]
     with ThreadPoolExecutor(8) as pool:
         actual = [[hit.document.id for hit in result] for result in pool.map(pipeline.search, queries)]
-    assert expected == actual
+    assert actual == expected

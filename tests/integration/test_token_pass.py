@@ -56,17 +56,17 @@ def counts():
 def test_killed_it_goes_on_where_it_was(tmp_path: Path) -> None:
     root = str(Path(__file__).parents[2])
     done = subprocess.run([sys.executable, "-c", KILLED, str(tmp_path), root], capture_output=True, text=True)
-    assert -9 == done.returncode, done.stderr
-    assert 2 == len(list(tmp_path.glob("unfinished/tokens/*/*.npy")))
+    assert done.returncode == -9, done.stderr
+    assert len(list(tmp_path.glob("unfinished/tokens/*/*.npy"))) == 2
     store = Store(tmp_path)
     assert "unfinished" in {entry.about for entry in store.entries()}
     found = fitted(store)
     assert len(DOCUMENTS) - 1024 == Counting.texts
-    assert [] == list(tmp_path.glob("unfinished/tokens/*"))
+    assert list(tmp_path.glob("unfinished/tokens/*")) == []
     whole = fitted(None)
     for query in ("red thing 7", "blue 1499"):
         expected = [(hit.document.id, hit.score) for hit in whole.search(query)]
-        assert expected == [(hit.document.id, hit.score) for hit in found.search(query)]
+        assert [(hit.document.id, hit.score) for hit in found.search(query)] == expected
 
 
 def test_a_piece_that_cannot_be_read_is_made_again(tmp_path: Path) -> None:
@@ -81,6 +81,6 @@ def test_a_piece_that_cannot_be_read_is_made_again(tmp_path: Path) -> None:
 def test_refresh_computes_all_again_and_a_store_not_to_be_written_keeps_nothing(tmp_path: Path) -> None:
     root = str(Path(__file__).parents[2])
     subprocess.run([sys.executable, "-c", KILLED, str(tmp_path), root], capture_output=True)
-    assert Store(tmp_path, mode="only").pieces("tokens", "any") is None
+    assert Store(tmp_path, mode="only").checkpoint("tokens", "any") is None
     fitted(Store(tmp_path, mode="refresh"))
     assert len(DOCUMENTS) == Counting.texts

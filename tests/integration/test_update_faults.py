@@ -176,7 +176,7 @@ def test_killed_at_any_moment_it_is_as_before_or_after(forks: Forks, tmp_path: P
                 continue
             assert forks(what, folder)
             assert states[what] == seen(folder)
-            assert 1 == len(list(folder.glob("data-*")))
+            assert len(list(folder.glob("data-*"))) == 1
         shutil.rmtree(folder, ignore_errors=True)
     assert killed > MOMENTS // 2
     assert 0 < finished
@@ -246,7 +246,7 @@ def test_threads_of_one_process_wait_for_each_other(tmp_path: Path) -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    assert {"t0", "t1", "t2", "t3"} == set(Pipeline.load(tmp_path).corpus.ids()[240:])
+    assert set(Pipeline.load(tmp_path).corpus.ids()[240:]) == {"t0", "t1", "t2", "t3"}
 
 
 def test_a_flipped_byte_anywhere_is_refused(tmp_path: Path) -> None:
@@ -300,11 +300,11 @@ def test_a_full_disk_leaves_the_old_pipeline(small_disk: Path) -> None:
         full = pytest.raises(ArtifactError, match="cannot be written: .*[Nn]o space left on device")
         with full, Pipeline.editing(folder) as pipeline:
             pipeline.add([Document(f"big{n}", f"much text {n} " * 30) for n in range(900)])
-        assert 1 == len(list(folder.glob("data-*")))
+        assert len(list(folder.glob("data-*"))) == 1
         assert before == seen(folder)
     (small_disk / "filler").unlink()
     add(folder)
-    assert 280 == Pipeline.load(folder, verify=True).corpus.n_alive
+    assert Pipeline.load(folder, verify=True).corpus.n_alive == 280
 
 
 def test_read_only_is_enough_for_reading(small_disk: Path) -> None:

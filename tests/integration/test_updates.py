@@ -27,7 +27,7 @@ from rag import (
     Threshold,
     Training,
 )
-from rag.rerankers import Cur, EmbeddingFactors, GraphAdaptive, MaxSim, Rerank
+from rag.rerankers import CUR, EmbeddingFactors, GraphAdaptive, MaxSim, Rerank
 from rag.retrievers import (
     BM25,
     HNSW,
@@ -174,8 +174,8 @@ MAKERS = {
     "hnsw": lambda: dense(HNSW(m=16, ef_search=500)),
     "factory": lambda: dense(Factory("Flat")),
     "hybrid with max_sim": hybrid,
-    "cur": lambda: whole_corpus(Cur),
-    "cur from anchors": lambda: whole_corpus(Cur, start="l2_greedy"),
+    "cur": lambda: whole_corpus(CUR),
+    "cur from anchors": lambda: whole_corpus(CUR, start="l2_greedy"),
     "graph_adaptive": graph_adaptive,
     "keyed": lambda: keyed("max"),
     "keyed, pooled": lambda: keyed("log_sum_exp"),
@@ -200,8 +200,8 @@ def test_any_sequence_of_changes_equals_a_new_index(name: str, on_disk: bool, tm
             known = rng.sample(sorted(living), 6)
             changed = documents(rng, known[:2])
             same = [living[id] for id in known[2:4]]
-            relabelled = [Document(id, living[id].text, {"year": 1900 + step}) for id in known[4:]]
-            given = [*fresh, *changed, *same, *relabelled]
+            relabeled = [Document(id, living[id].text, {"year": 1900 + step}) for id in known[4:]]
+            given = [*fresh, *changed, *same, *relabeled]
             rng.shuffle(given)
             if what == "sync":
                 stays = set(rng.sample(sorted(living), len(living) - 3)) | set(known)
@@ -243,14 +243,14 @@ def test_only_what_is_new_is_embedded(tmp_path: Path, given: list[Document]) -> 
     with Pipeline.editing(tmp_path / "index") as pipeline:
         changes = pipeline.add([*given[:10], Document("new", "word1 word2"), Document("d20", "word7")])
     assert (1, 1, 10) == (changes.added, changes.updated, changes.skipped)
-    assert 2 == Counting.embedded
+    assert Counting.embedded == 2
     with Pipeline.editing(tmp_path / "index") as pipeline:
         pipeline.delete(["d1", "d2"])
         assert pipeline.compact().compacted  # the flat index has the vectors
-        assert 1 == pipeline.add([Document("d5", given[5].text, {"year": 1})]).updated
-    assert 2 == Counting.embedded
+        assert pipeline.add([Document("d5", given[5].text, {"year": 1})]).updated == 1
+    assert Counting.embedded == 2
     loaded = Pipeline.load(tmp_path / "index", verify=True)
-    assert {"year": 1} == loaded.corpus[loaded.corpus.position("d5")].metadata
+    assert loaded.corpus[loaded.corpus.position("d5")].metadata == {"year": 1}
     assert (29, 29) == (len(loaded.corpus), loaded.corpus.n_alive)
 
 
@@ -259,8 +259,8 @@ def test_vectors_come_from_the_store(tmp_path: Path, given: list[Document]) -> N
     dense().fit(given, store=store)
     pipeline = dense().fit(given[:20])
     Counting.embedded = 0
-    assert 10 == pipeline.add(given, store=store).added
-    assert 0 == Counting.embedded
+    assert pipeline.add(given, store=store).added == 10
+    assert Counting.embedded == 0
     check_alike(dense().fit(given), pipeline)
 
 
@@ -273,7 +273,7 @@ def test_deleting_writes_next_to_nothing(tmp_path: Path, given: list[Document]) 
     hybrid().fit(given).save(tmp_path)
     before = files_of(tmp_path)
     with Pipeline.editing(tmp_path) as pipeline:
-        assert 2 == pipeline.delete(["d1", "d2"]).deleted
+        assert pipeline.delete(["d1", "d2"]).deleted == 2
     after = files_of(tmp_path)
     assert {name for name in after if before.get(name) != after[name]} <= {
         "deleted.npy",
@@ -287,8 +287,8 @@ def test_what_changed_nothing_writes_nothing(tmp_path: Path, given: list[Documen
     dense().fit(given).save(tmp_path)
     before = (tmp_path / "manifest.json").stat()
     with Pipeline.editing(tmp_path) as pipeline:
-        assert 30 == pipeline.add(given).skipped
-        assert ("x", "y") == pipeline.delete(["x", "y"]).unknown
+        assert pipeline.add(given).skipped == 30
+        assert pipeline.delete(["x", "y"]).unknown == ("x", "y")
     assert before == (tmp_path / "manifest.json").stat()
 
 
@@ -306,7 +306,7 @@ def test_deleted_documents_may_come_back(given: list[Document]) -> None:
     before = answers(pipeline)
     pipeline.delete(["d29"])
     assert pipeline.corpus.position("d29") is None
-    assert 1 == pipeline.add([given[29]]).added
+    assert pipeline.add([given[29]]).added == 1
     check_alike(hybrid().fit(given), pipeline)
     assert before == answers(hybrid().fit(given))
 
@@ -334,7 +334,7 @@ def test_lists_are_filled_around_deleted_documents() -> None:
         best = [hit.document.id for hit in pipeline.search("cat")]
         pipeline.delete(best, compact_at=1.0)
         found = [hit.document.id for hit in pipeline.search("cat")]
-        assert 10 == len(found)
+        assert len(found) == 10
         assert not set(best) & set(found)
 
 
@@ -409,17 +409,17 @@ def test_what_was_learned_is_kept_refitted_or_refused_by_rule(given: list[Docume
     training = Training([], {})
     kept = Pipeline(retriever=BM25(), stages=[Learned()]).fit(given, training=training)
     kept.add([Document("new", "word1")])
-    assert 30 == kept.stages[0].number
-    assert 31 == len(kept.stages[0].passages)
+    assert kept.stages[0].number == 30
+    assert len(kept.stages[0].passages) == 31
     again = Pipeline(retriever=BM25(), stages=[LearnedFromDocuments()]).fit(given)
     again.add([Document("new", "word1")])
-    assert 31 == again.stages[0].number
+    assert again.stages[0].number == 31
     both = Pipeline(retriever=dense().retriever, stages=[LearnedFromBoth()]).fit(given, training=training)
     before = answers(both)
     with pytest.raises(ConfigError, match="learned from the documents and from judged queries together: index again"):
         both.add([Document("new", "word1 word2 word3")])
     assert before == answers(both)  # the index, which was brought up to date first, is the old one
-    assert 30 == len(both.corpus)
+    assert len(both.corpus) == 30
 
 
 # -- what is refused ----------------------------------------------------------------------------------------------
@@ -457,7 +457,7 @@ def test_encoders_configured_alike_keep_what_each_has_learned(tmp_path: Path, gi
 
 def test_two_searches_with_the_same_factors_have_a_vector_for_each_passage(given: list[Document]) -> None:
     stages: list[Stage] = [
-        Cur(scorer=CountingScorer(), factors=EmbeddingFactors(embedder=WordEmbedder()), budget=budget, rounds=2)
+        CUR(scorer=CountingScorer(), factors=EmbeddingFactors(embedder=WordEmbedder()), budget=budget, rounds=2)
         for budget in (20, 10)
     ]
     pipeline = Pipeline(retriever=BM25(), stages=stages).fit(given)
@@ -473,10 +473,10 @@ def test_two_searches_with_the_same_factors_have_a_vector_for_each_passage(given
 def test_metadata_that_python_takes_for_equal_is_not(given: list[Document]) -> None:
     mixed = [Document("a", "word1", {"x": 1}), Document("b", "word2", {"x": True}), *given]
     pipeline = Pipeline(retriever=BM25()).fit(mixed)
-    assert 1 == pipeline.add([Document("a", "word1", {"x": True})]).updated
-    assert {"a", "b"} == {hit.document.id for hit in pipeline.search("word1 word2", filter={"x": True})}
-    assert 1 == pipeline.add([Document("a", "word1", {"x": True, "y": float("nan")})]).updated
-    assert 1 == pipeline.add([Document("a", "word1", {"y": float("nan"), "x": True})]).skipped
+    assert pipeline.add([Document("a", "word1", {"x": True})]).updated == 1
+    assert {hit.document.id for hit in pipeline.search("word1 word2", filter={"x": True})} == {"a", "b"}
+    assert pipeline.add([Document("a", "word1", {"x": True, "y": float("nan")})]).updated == 1
+    assert pipeline.add([Document("a", "word1", {"y": float("nan"), "x": True})]).skipped == 1
 
 
 def test_an_error_on_the_way_changes_nothing(given: list[Document]) -> None:
@@ -494,7 +494,7 @@ def test_an_error_on_the_way_changes_nothing(given: list[Document]) -> None:
         with pytest.raises(Broken):
             pipeline.add([Document("new", "word1 word2"), Document("d3", "word9")])
     assert before == answers(pipeline)
-    assert 1 == pipeline.add([Document("new", "word1 word2")]).added
+    assert pipeline.add([Document("new", "word1 word2")]).added == 1
 
 
 def test_wrong_documents_change_nothing(given: list[Document]) -> None:
@@ -521,14 +521,14 @@ def test_another_kind_of_metadata_is_said(given: list[Document]) -> None:
     changes = pipeline.add(
         [Document("early", "word1", {"year": 3, "other": "y"}), Document("late", "x", {"year": "x"})]
     )
-    assert 2 == changes.added
+    assert changes.added == 2
     (remark,) = changes.remarks
     assert ("metadata_kinds", ("late",)) == (remark.code, remark.examples)
     assert "the metadata field 'year' holds texts in document 'late', but numbers in all documents" in remark.message
-    assert ["early"] == [hit.document.id for hit in pipeline.search("word1", filter={"year": {"lt": 4}})]
-    assert () == pipeline.add([Document("later", "x", {"year": "y"})]).remarks  # mixed ones may stay mixed
-    assert 1 == len(bm25().fit(given).add([Document("d3", given[3].text, {"year": True})]).remarks)
-    assert () == pipeline.add([Document("none", "x", {"year": None, "other": [1, "z"]})]).remarks[1:]
+    assert [hit.document.id for hit in pipeline.search("word1", filter={"year": {"lt": 4}})] == ["early"]
+    assert pipeline.add([Document("later", "x", {"year": "y"})]).remarks == ()  # mixed ones may stay mixed
+    assert len(bm25().fit(given).add([Document("d3", given[3].text, {"year": True})]).remarks) == 1
+    assert pipeline.add([Document("none", "x", {"year": None, "other": [1, "z"]})]).remarks[1:] == ()
 
 
 # -- other formats, other models ----------------------------------------------------------------------------------
@@ -558,10 +558,10 @@ def test_the_older_format_is_read_and_rewritten_at_the_next_update(tmp_path: Pat
     pipeline.save(tmp_path)
     as_format_1(tmp_path)
     assert answers(pipeline) == answers(Pipeline.load(tmp_path, verify=True))
-    assert 1 == json.loads((tmp_path / "manifest.json").read_text())["format"]
+    assert json.loads((tmp_path / "manifest.json").read_text())["format"] == 1
     with Pipeline.editing(tmp_path) as old:
         old.delete(["d0"])
-    assert 2 == json.loads((tmp_path / "manifest.json").read_text())["format"]
+    assert json.loads((tmp_path / "manifest.json").read_text())["format"] == 2
     assert "state/retriever/frequencies.npy" in files_of(tmp_path)
     pipeline.delete(["d0"])
     assert answers(pipeline) == answers(Pipeline.load(tmp_path, verify=True))
@@ -603,4 +603,4 @@ def test_an_index_of_another_model_is_refused(
     with pytest.raises(ArtifactError, match=refused), Pipeline.editing(tmp_path) as pipeline:
         pipeline.add([Document("new", "x")])
     monkeypatch.setattr(Weights, "weights", "first")
-    assert 30 == len(Pipeline.load(tmp_path, verify=True).corpus)
+    assert len(Pipeline.load(tmp_path, verify=True).corpus) == 30

@@ -15,8 +15,8 @@ from rag import (
     Candidates,
     Conformal,
     CosineAdapter,
-    Gap,
-    Identity,
+    GapFilter,
+    IdentityQuery,
     Isotonic,
     LangChainEmbedder,
     MarkdownChunker,
@@ -57,16 +57,16 @@ from rag.rerankers import (
     ADACUR,
     ANNCUR,
     AXN,
+    CUR,
     AnchorQueryFactors,
     CallableScorer,
     CrossEncoderScorer,
-    Cur,
     EmbeddingFactors,
     FineTunedEmbedder,
     FineTunedScorer,
     GraphAdaptive,
     LearnedRank,
-    MatrixFactorisation,
+    MatrixFactorization,
     MaxSim,
     Rerank,
 )
@@ -378,7 +378,7 @@ class TestKeyedByAllKeysOfADocument(RetrieverConformance):
 class TestTextKey(ComponentConformance):
     def make(self):
         return TextKey(
-            retriever=BM25(), history="latest_first_budget", budget=100, query=Identity(history="concatenate")
+            retriever=BM25(), history="latest_first_budget", budget=100, query=IdentityQuery(history="concatenate")
         )
 
 
@@ -402,7 +402,7 @@ class TestPseudoQueriesKey(ComponentConformance):
 
 class TestIdentity(ComponentConformance):
     def make(self):
-        return Identity(history="latest_first_budget", embedder=LSA())
+        return IdentityQuery(history="latest_first_budget", embedder=LSA())
 
 
 class TestSummaryQuery(ComponentConformance):
@@ -480,13 +480,13 @@ class TestCosineAdapter(StageConformance):
     def candidates(self, passages, n_queries=None):
         found = super().candidates(passages, n_queries)
         return Candidates(
-            found.positions, np.tanh(found.scores) * found.mask - np.where(found.mask, 0, np.inf), found.passages
+            found.documents, np.tanh(found.scores) * found.mask - np.where(found.mask, 0, np.inf), found.passages
         )
 
 
 class TestGap(StageConformance):
     def make(self):
-        return Gap(keep={"f_beta": 0.5}, top_k=5)
+        return GapFilter(keep={"f_beta": 0.5}, top_k=5)
 
 
 class TestIsotonic(StageConformance):
@@ -526,7 +526,7 @@ class TestMaxSim(ComponentConformance):
 
 class TestCur(StageConformance):
     def make(self):
-        return Cur(
+        return CUR(
             scorer=MaxSim(embedder=MODEL),
             factors=EmbeddingFactors(embedder=MODEL),
             budget=6,
@@ -538,7 +538,7 @@ class TestCur(StageConformance):
 
 class TestCurOverAList(StageConformance):
     def make(self):
-        return Cur(
+        return CUR(
             scorer=MaxSim(embedder=MODEL), factors=EmbeddingFactors(embedder=LSA(dim=4)), budget=4, rounds=2, scope=6
         )
 
@@ -557,7 +557,7 @@ class TestADACUR(StageConformance):
 
 class TestAXN(ComponentConformance):
     def make(self):
-        factors = MatrixFactorisation(embedder=LSA(dim=4), variant="transductive", count=3, per_query=4, rank=2)
+        factors = MatrixFactorization(embedder=LSA(dim=4), variant="transductive", count=3, per_query=4, rank=2)
         return AXN(scorer=MaxSim(embedder=MODEL), factors=factors, budget=6, rounds=2, interpolation=0.5)
 
 
@@ -588,9 +588,9 @@ class TestAnchorQueryFactors(ComponentConformance):
         return AnchorQueryFactors(count=5, rank=4, max_calls=1000)
 
 
-class TestMatrixFactorisation(ComponentConformance):
+class TestMatrixFactorization(ComponentConformance):
     def make(self):
-        return MatrixFactorisation(embedder=LSA(dim=4), queries="corpus_sample", ridge=0.5)
+        return MatrixFactorization(embedder=LSA(dim=4), queries="corpus_sample", ridge=0.5)
 
 
 def common_words(pairs):
@@ -743,7 +743,7 @@ class Reversed(Rerank):
 
     def process(self, batch, candidates):
         found = super().process(batch, candidates)
-        return type(found)(found.positions[:, ::-1], found.scores[:, ::-1], found.passages[:, ::-1])
+        return type(found)(found.documents[:, ::-1], found.scores[:, ::-1], found.passages[:, ::-1])
 
 
 class TestThatTheyFail:

@@ -40,7 +40,7 @@ def test_the_nearest_is_named():
     def search(query, *, top_k=10):
         return query, top_k
 
-    assert ("cats", 5) == search("cats", top_k=5)
+    assert search("cats", top_k=5) == ("cats", 5)
     with pytest.raises(ConfigError, match=r"unknown argument 'topk' of search; did you mean 'top_k'"):
         search("cats", topk=5)
 
@@ -70,9 +70,9 @@ def test_a_langchain_retriever_takes_what_it_knows(given, message):
 def test_its_own_arguments_and_those_of_langchain_are_taken():
     pipeline = Pipeline(retriever=BM25()).fit(DOCUMENTS)
     retriever = pipeline.as_langchain_retriever(k=1, filter={"tenant": "A"}, tags=["mine"], name="finder")
-    assert ["a"] == [one.id for one in retriever.invoke("refund")]
-    assert ["b"] == [one.id for one in retriever.invoke("refund", filter={"tenant": "B"})]
-    assert ["b"] == [one.id for one in retriever.invoke(Query("q", "refund", filter={"tenant": "B"}))]
+    assert [one.id for one in retriever.invoke("refund")] == ["a"]
+    assert [one.id for one in retriever.invoke("refund", filter={"tenant": "B"})] == ["b"]
+    assert [one.id for one in retriever.invoke(Query("q", "refund", filter={"tenant": "B"}))] == ["b"]
 
 
 @pytest.mark.parametrize(
@@ -106,7 +106,7 @@ def test_more_than_a_step_gives_is_said(caplog):
     for _ in range(2):
         result = pipeline.search("refund", top_k=5)
         assert (3, [said]) == (len(result), [remark.message for remark in result.remarks])
-    assert [said] == [record.message for record in caplog.records]  # the log has it once
-    assert () == pipeline.search("number4", top_k=5).remarks  # there are no more to find
-    assert () == pipeline.search("refund", top_k=3).remarks
-    assert () == pipeline.search("refund").remarks
+    assert [record.message for record in caplog.records] == [said]  # the log has it once
+    assert pipeline.search("number4", top_k=5).remarks == ()  # there are no more to find
+    assert pipeline.search("refund", top_k=3).remarks == ()
+    assert pipeline.search("refund").remarks == ()

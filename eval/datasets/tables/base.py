@@ -1,4 +1,4 @@
-"""The tables that a dataset file names: documents, queries and judgements, with the columns that hold what."""
+"""The tables that a dataset file names: documents, queries and judgments, with the columns that hold what."""
 
 from __future__ import annotations
 

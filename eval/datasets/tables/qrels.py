@@ -1,4 +1,4 @@
-"""Tables of judgements."""
+"""Tables of judgments."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from pathlib import Path
 
 from rag.corpus.readers import row_id
 from rag.errors import ConfigError, DataError
-from rag.eval.datasets.qrels import Judgements, read_qrels
+from rag.eval.datasets.qrels import Judgments, read_qrels
 from rag.eval.datasets.tables.base import Delimiter, Table, cell_of
 
 __all__ = ["QrelsTable"]
 
 
 class QrelsTable(Table):
-    """Judgements: which document answers which question, and how well.
+    """Judgments: which document answers which question, and how well.
 
     Args:
         path: A file of BEIR's three columns (query, document, grade) or TREC's four, or any table whose columns are
@@ -23,7 +23,7 @@ class QrelsTable(Table):
         document: Column with the document's id. Where it is empty, nothing answers the query.
         grade: Column with the grade, a whole number, relevant when above 0. Without it every pair listed has grade 1.
         split: Column with the name of the split. Without it all are ``test``, or what the queries say.
-        columns: Names of the columns of a CSV or TSV file whose first line is a judgement already.
+        columns: Names of the columns of a CSV or TSV file whose first line is a judgment already.
         delimiter: Between the columns of a CSV file, such as ``;`` or ``tab``; by default a comma, in TSV a tab.
         encoding: Of a text file, one of Python's names.
     """
@@ -58,11 +58,11 @@ class QrelsTable(Table):
         self.delimiter = delimiter
         self.encoding = encoding
 
-    def read(self, folder: Path) -> dict[str | None, Judgements]:
-        """Judgements by split; None is the key of those without one. Paths are relative to ``folder``."""
+    def read(self, folder: Path) -> dict[str | None, Judgments]:
+        """Judgments by split; None is the key of those without one. Paths are relative to ``folder``."""
         if isinstance(self.path, str):
             return self._read(folder / Path(self.path).expanduser(), None)
-        found: dict[str | None, Judgements] = {}
+        found: dict[str | None, Judgments] = {}
         for split, path in self.path.items():
             try:
                 found |= self._read(folder / Path(path).expanduser(), split)
@@ -71,12 +71,12 @@ class QrelsTable(Table):
                 raise ConfigError(error.mistakes[0].message, parameter=place) from None
         return found
 
-    def _read(self, path: Path, split: str | None) -> dict[str | None, Judgements]:
+    def _read(self, path: Path, split: str | None) -> dict[str | None, Judgments]:
         if self.query is None or self.document is None:
             if not path.is_file():
                 raise ConfigError(f"there is no file '{path}'", parameter="path")
             return {split: read_qrels(path)}
-        found: dict[str | None, Judgements] = {}
+        found: dict[str | None, Judgments] = {}
         for where, row in self._rows(path):
             bare = self.document in row and row[self.document] in (None, "")
             document = "" if bare else row_id(row, self.document, where)
@@ -84,7 +84,7 @@ class QrelsTable(Table):
             if self.grade is not None and grade is None and not bare:
                 raise DataError(f"{where}: the grade '{self.grade}' is empty")
             name = split if self.split is None else cell_of(row, self.split, where, "split")
-            found.setdefault(name, Judgements()).add(
+            found.setdefault(name, Judgments()).add(
                 row_id(row, self.query, where), document, None if bare and grade in (None, "") else grade, where
             )
         return found

@@ -1,5 +1,5 @@
-// Unpacks what the page carries and draws its figures in the page's own colours. A figure is Plotly's JSON, with the
-// style sheet's colours by name, such as "<accent>"; texts of data have no "<" in them. Without this there are the tables.
+// Unpacks what the page carries and draws its figures in the page's own colors. A figure is Plotly's JSON, with the
+// style sheet's colors by name, such as "<accent>"; texts of data have no "<" in them. Without this there are the tables.
 const unpack = async (id) => {
   const packed = atob(document.getElementById(id).textContent);
   const bytes = new Uint8Array(packed.length);

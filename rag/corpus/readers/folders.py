@@ -20,7 +20,7 @@ TEXT_SUFFIXES = {".txt", ".md", ".markdown", ".rst"}
 _CORPUS = tuple(f"corpus.jsonl{packed}" for packed in ("", ".gz", ".bz2"))
 _BESIDE_A_CORPUS = {"queries.jsonl", "dataset.json"}
 _ABOUT_A_DATASET = {"dataset_info.json", "dataset_infos.json", "state.json", "dataset_dict.json"}
-_ABOUT = {"readme", "license", "licence", "notice", "citation", "changelog"}
+_ABOUT = {"readme", "license", "notice", "citation", "changelog"}
 """Names of texts that tell about the tables beside them."""
 
 _SHARD = re.compile(r"[-_.]?\d+(?:-of-\d+)?$")

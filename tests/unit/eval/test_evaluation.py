@@ -38,12 +38,12 @@ def evaluation(dataset: Dataset) -> Evaluation:
 def test_metrics_have_the_documented_keys(evaluation: Evaluation) -> None:
     metrics = evaluation.metrics
     assert ("data", "test", 8) == (metrics["dataset"], metrics["split"], metrics["n_queries"])
-    assert ["nDCG@10", "R@5"] == list(metrics["measures"])
+    assert list(metrics["measures"]) == ["nDCG@10", "R@5"]
     low, high = metrics["measures"]["nDCG@10"]["ci95"]
     assert 0 <= low <= metrics["measures"]["nDCG@10"]["mean"] <= high <= 1
-    assert {"p50", "p95", "n_queries"} == set(metrics["latency_ms"])
+    assert set(metrics["latency_ms"]) == {"p50", "p95", "n_queries"}
     assert 0 < metrics["latency_ms"]["p50"] <= metrics["latency_ms"]["p95"]
-    assert ["retriever"] == [stage["name"] for stage in metrics["stages"]]
+    assert [stage["name"] for stage in metrics["stages"]] == ["retriever"]
     assert (12, 12, 32) == (*list(metrics["corpus"].values())[:2], len(metrics["corpus"]["fingerprint"]))
     assert evaluation.pipeline.fingerprint == metrics["config_fingerprint"]
     assert "python" in metrics["versions"]
@@ -58,10 +58,14 @@ def test_means_are_over_all_judged_queries(evaluation: Evaluation) -> None:
 
 def test_the_run_folder(evaluation: Evaluation, tmp_path: Path) -> None:
     folder = write_run(evaluation, tmp_path / "runs" / "one")
-    assert {"config.yaml", "run.trec", "metrics.json", "per_query.parquet", "report.html"} == {
-        path.name for path in folder.iterdir()
+    assert {path.name for path in folder.iterdir()} == {
+        "config.yaml",
+        "run.trec",
+        "metrics.json",
+        "per_query.parquet",
+        "report.html",
     }
-    assert ["one"] == [path.name for path in folder.parent.iterdir()]  # nothing half-written beside it
+    assert [path.name for path in folder.parent.iterdir()] == ["one"]  # nothing half-written beside it
     assert evaluation.metrics == json.loads((folder / "metrics.json").read_text())
     assert evaluation.pipeline.fingerprint == Pipeline.from_yaml(folder / "config.yaml").fingerprint
     run = list(ir_measures.read_trec_run(str(folder / "run.trec")))
@@ -70,8 +74,10 @@ def test_the_run_folder(evaluation: Evaluation, tmp_path: Path) -> None:
     rows = pq.read_table(folder / "per_query.parquet").to_pylist()
     first = next(row for row in rows if row["query_id"] == "q1")
     assert evaluation.values["R@5"]["q1"] == first["R@5"]
-    assert {"id": "returns", "title": "Returning goods", "grade": 2} == {
-        key: value for key, value in first["expected"][0].items() if key not in ("rank", "ranks", "lost_at")
+    assert {key: value for key, value in first["expected"][0].items() if key not in ("rank", "ranks", "lost_at")} == {
+        "id": "returns",
+        "title": "Returning goods",
+        "grade": 2,
     }
     assert [hit.document.id for hit in evaluation.results[0]] == [one["id"] for one in rows[0]["returned"]]
 
@@ -87,7 +93,7 @@ def test_a_run_replaces_a_run_and_nothing_else(evaluation: Evaluation, tmp_path:
     (other / "mine.txt").write_text("keep")
     with pytest.raises(ArtifactError, match="is not empty and holds other things than a run"):
         write_run(evaluation, other)
-    assert ["mine.txt"] == [path.name for path in other.iterdir()]
+    assert [path.name for path in other.iterdir()] == ["mine.txt"]
     with pytest.raises(ArtifactError, match="is a file"):
         write_run(evaluation, other / "mine.txt")
 
@@ -99,14 +105,14 @@ def tiny(*documents: Document, query: Query, relevant: str) -> Dataset:
 def test_a_document_that_is_the_query_can_be_left_out() -> None:
     data = tiny(Document("q", "red fox"), Document("d", "fox"), query=Query("q", "red fox"), relevant="d")
     pipeline = Pipeline(retriever=BM25())
-    assert 0.5 == evaluate(pipeline, data, measures=["RR"]).mean("RR")
-    assert 1.0 == evaluate(pipeline, data, measures=["RR"], ignore_identical_ids=True).mean("RR")
+    assert evaluate(pipeline, data, measures=["RR"]).mean("RR") == 0.5
+    assert evaluate(pipeline, data, measures=["RR"], ignore_identical_ids=True).mean("RR") == 1.0
 
 
 def test_one_query_has_no_interval_and_nothing_found_counts_zero(tmp_path: Path) -> None:
     data = tiny(Document("a b", "cat"), query=Query("q 1", "dog"), relevant="a b")
     found = evaluate(Pipeline(retriever=BM25()), data, measures=["AP"])
-    assert {"mean": 0.0, "ci95": None} == found.metrics["measures"]["AP"]
+    assert found.metrics["measures"]["AP"] == {"mean": 0.0, "ci95": None}
     assert {
         "1 of 1 queries got no document; they count 0 (1 in SetP, SetR and SetF where nothing is relevant)",
         "one query only: no interval can be given",
@@ -118,8 +124,8 @@ def test_white_space_in_ids_does_not_break_the_columns(tmp_path: Path) -> None:
     data = tiny(Document("a b", "cat"), query=Query("q 1", "cat"), relevant="a b")
     folder = write_run(evaluate(Pipeline(retriever=BM25()), data, measures=["AP"]), tmp_path / "run")
     fields = (folder / "run.trec").read_text().split()
-    assert ["q%201", "Q0", "a%20b", "1"] == fields[:4]
-    assert 6 == len(fields)
+    assert fields[:4] == ["q%201", "Q0", "a%20b", "1"]
+    assert len(fields) == 6
 
 
 class Learner(Stage):
@@ -166,7 +172,7 @@ def test_a_folder_that_only_looks_like_a_run_is_left_alone(evaluation: Evaluatio
     (tmp_path / "thesis.tex").write_text("mine")
     with pytest.raises(ArtifactError, match="holds other things than a run"):
         write_run(evaluation, tmp_path)
-    assert "mine" == (tmp_path / "thesis.tex").read_text()
+    assert (tmp_path / "thesis.tex").read_text() == "mine"
 
 
 class Slow(WordEmbedder):
@@ -190,7 +196,7 @@ def test_seconds_that_were_spent_earlier_are_said_to_be(dataset: Dataset, tmp_pa
         return [one for one in found["notes"] if "were spent earlier" in one], found["costs"]["seconds"]
 
     first, again = note(), note()
-    assert [] == first[0]
+    assert first[0] == []
     assert again[1] >= 0.3
     (said,) = again[0]
     assert said.startswith(f"of the {again[1]:.3g} s that searching is booked with, most were")

@@ -55,18 +55,18 @@ def test_the_model_that_answers_is_tuned(dataset, tmp_path):
         assert n == len(server.requests)
     values = [[one.metrics[name] for name in ("token_recall", "llm_tokens")] for one in result.trials]
     assert values == [[one.metrics[name] for name in ("token_recall", "llm_tokens")] for one in again.trials]
-    assert {"good": {1.0}, "bad": {0.0}} == {
+    assert {
         model: {one.metrics["token_recall"] for one in result.trials if one.point["model"] == model}
         for model in ("good", "bad")
-    }
-    assert {12.0} == {one.metrics["llm_tokens"] for one in result.trials}
+    } == {"good": {1.0}, "bad": {0.0}}
+    assert {one.metrics["llm_tokens"] for one in result.trials} == {12.0}
     chosen = result.tested[0]
-    assert "good" == result.best.point["model"]
+    assert result.best.point["model"] == "good"
     assert (1.0, 0.0) == (chosen.metrics["token_recall"], result.baseline.metrics["token_recall"])
     against = chosen.against["token_recall"]
     assert (1.0, 2, 0) == (against.difference, against.wins, against.losses)
     written = json.loads((tmp_path / "out" / "sweep.json").read_text())
-    assert 1.0 == written["tested"][0]["measures"]["token_recall"]["mean"]
+    assert written["tested"][0]["measures"]["token_recall"]["mean"] == 1.0
     page = (tmp_path / "out" / "report.html").read_text()
     assert "token_recall of the choice minus that of the baseline" in page
     assert "2 better, 0 worse" in page
@@ -75,13 +75,13 @@ def test_the_model_that_answers_is_tuned(dataset, tmp_path):
 def test_without_such_an_objective_no_answer_is_paid_for(dataset):
     with chat_server(answer) as server:
         result = tune(pipeline(server.url), dataset, sampler="grid", n_trials=4)
-    assert [] == server.requests
-    assert {"complete"} == {one.state for one in result.trials}
+    assert server.requests == []
+    assert {one.state for one in result.trials} == {"complete"}
 
 
 def test_a_plan_says_how_many_answers_are_paid_for(dataset):
     sweep = Sweep(pipeline=pipeline("http://h/v1"), n_trials=4, objectives=["token_recall"])
-    assert (4 * 2, 4 * 2) == plan(sweep, dataset).work["answers written, at most"]
+    assert plan(sweep, dataset).work["answers written, at most"] == (4 * 2, 4 * 2)
     sweep = Sweep(pipeline=pipeline("http://h/v1"), n_trials=4)
     assert "answers written, at most" not in plan(sweep, dataset).work
 
@@ -90,10 +90,10 @@ def test_an_objective_of_answers_and_early_stopping(dataset):
     with chat_server(answer) as server:
         settings = {"objectives": ["exact_match"], "constraints": ["llm_calls <= 1"], "early_stopping": 0.1}
         result = tune(pipeline(server.url), dataset, sampler="grid", n_trials=4, **settings)
-    assert [0.0] * 4 == [one.metrics["exact_match"] for one in result.trials]
+    assert [one.metrics["exact_match"] for one in result.trials] == [0.0] * 4
     alike = "4 trials are equally good on the tuning queries: the earliest of them is the choice"
     assert alike in result.notes
-    assert "Nothing better than the baseline was found: the baseline itself is the choice." == result.verdict
+    assert result.verdict == "Nothing better than the baseline was found: the baseline itself is the choice."
 
 
 def test_a_server_that_is_gone_is_no_result(dataset):
@@ -102,7 +102,7 @@ def test_a_server_that_is_gone_is_no_result(dataset):
 
     with chat_server(gone) as server:
         result = tune(pipeline(server.url), dataset, objectives=["token_recall"], sampler="grid", n_trials=4)
-    assert {("good", "complete"), ("bad", "failed")} == {(one.point["model"], one.state) for one in result.trials}
+    assert {(one.point["model"], one.state) for one in result.trials} == {("good", "complete"), ("bad", "failed")}
     (reason,) = {one.reason for one in result.trials if one.state == "failed"}
     assert "none of 2 queries was answered" in reason
     assert "out of order" in reason

@@ -54,10 +54,10 @@ def points(result):
 
 def test_a_sweep_and_its_files(dataset, tmp_path):
     result = tune(sweep(), dataset, out=tmp_path / "out", store=Store(tmp_path / "store"))
-    assert ["complete"] * 6 == [one.state for one in result.trials]
-    assert {"retriever.k1": 0.9, "retriever.top_k": 3} == points(result)[0]  # the baseline comes first
+    assert [one.state for one in result.trials] == ["complete"] * 6
+    assert points(result)[0] == {"retriever.k1": 0.9, "retriever.top_k": 3}  # the baseline comes first
     names = {path.name for path in (tmp_path / "out").iterdir() if not path.name.startswith(".")}
-    assert {
+    assert names == {
         "best.yaml",
         "report.html",
         "study.journal",
@@ -65,7 +65,7 @@ def test_a_sweep_and_its_files(dataset, tmp_path):
         "sweep.json",
         "trials.parquet",
         "workers",
-    } == names
+    }
 
     best = max(result.trials, key=lambda one: one.metrics["nDCG@10"])
     assert best.metrics["nDCG@10"] == result.best.metrics["nDCG@10"]
@@ -82,10 +82,10 @@ def test_a_sweep_and_its_files(dataset, tmp_path):
     assert result.best.number == written["best"]["trial"]
     assert (6, 8) == (written["dataset"]["n_tune"], written["dataset"]["n_test"])
     page = (tmp_path / "out" / "report.html").read_text()
-    assert ["plot-progress", "plot-parallel"] == re.findall('class="plot [^"]*" id="([^"]*)"', page)
+    assert re.findall('class="plot [^"]*" id="([^"]*)"', page) == ["plot-progress", "plot-parallel"]
     assert "not said: 6 complete trials are too few to tell: it takes 10" in page
     table = page[page.index('id="trials-table"') :]
-    assert 6 == table[: table.index("</tbody>")].count("<td>complete")
+    assert table[: table.index("</tbody>")].count("<td>complete") == 6
 
 
 def test_the_report_says_what_the_choice_costs_and_keeps_ties_apart(dataset):
@@ -93,17 +93,17 @@ def test_the_report_says_what_the_choice_costs_and_keeps_ties_apart(dataset):
     result = tune(sweep(pipeline=bad, n_trials=2, sampler="grid", objectives=["nDCG@10", "index_bytes"]), dataset)
     view, drawn = _view(result)
     best, baseline = result.tested[0], result.baseline
-    assert {"retriever.top_k": 10} == dict(result.best.point)
+    assert dict(result.best.point) == {"retriever.top_k": 10}
     price = f"It has index_bytes {number(best.metrics['index_bytes'])} instead of "
     assert view["verdict"].endswith(price + f"{number(baseline.metrics['index_bytes'])}.")
     bins = view["queries"]["bins"]
-    assert 21 == len(bins)
+    assert len(bins) == 21
     (middle,) = (count for low, high, count in bins if low < 0 < high)
     gain = values_of(best.evaluation, "nDCG@10") - values_of(baseline.evaluation, "nDCG@10")
     assert view["queries"]["ties"]
     assert middle == int((abs(gain) < 0.05).sum())
     assert sum(count for low, _, count in bins if low > 0) == int((gain > 0.05).sum())
-    assert "hv" == drawn["plot-front"]["data"][2]["line"]["shape"]
+    assert drawn["plot-front"]["data"][2]["line"]["shape"] == "hv"
 
 
 def test_every_value_by_query_is_that_of_an_evaluation(dataset):
@@ -113,7 +113,7 @@ def test_every_value_by_query_is_that_of_an_evaluation(dataset):
             sweep().space.pipeline(trial.point), dataset, split="dev", measures=["nDCG@10"], timed=False
         )
         expected = [evaluation.values["nDCG@10"][query.id] for query in dataset.splits["dev"].queries]
-        assert expected == trial.values["nDCG@10"].tolist()
+        assert trial.values["nDCG@10"].tolist() == expected
 
 
 def test_a_sweep_goes_on_where_it_was(dataset, tmp_path):
@@ -135,7 +135,7 @@ def test_any_sampler_goes_on_as_if_it_had_not_stopped(dataset, tmp_path, sampler
 
 def test_a_small_space_is_used_up(dataset):
     result = tune(sweep(n_trials=100), dataset)
-    assert 12 == len(result.trials)
+    assert len(result.trials) == 12
 
 
 def test_a_sampler_that_repeats_itself_does_not_end_the_sweep(dataset):
@@ -151,7 +151,7 @@ def test_trials_that_fail_are_told_and_the_sweep_goes_on(dataset, tmp_path):
                       "top_k": IntRange(low=1, high=2)},
     }  # fmt: skip
     result = tune(sweep(pipeline=config, sampler="grid", n_trials=10), dataset, out=tmp_path / "out")
-    assert ["complete", "complete", "failed", "failed"] == sorted(one.state for one in result.trials)
+    assert sorted(one.state for one in result.trials) == ["complete", "complete", "failed", "failed"]
     failed = [one for one in result.trials if one.state == "failed"]
     assert all(one.reason for one in failed)
     assert f"2 trials failed; the first, trial {failed[0].number}" in result.notes[-2] + result.notes[-1]
@@ -197,7 +197,7 @@ def test_several_objectives_make_a_front(dataset, tmp_path):
         assert one.pipeline.fingerprint == Pipeline.from_yaml(path).fingerprint
 
 
-def test_costs_can_be_optimised(dataset):
+def test_costs_can_be_optimized(dataset):
     result = tune(
         sweep(n_trials=3, objectives=["latency_p50_ms", "index_bytes"], constraints=["texts_embedded <= 0"]), dataset
     )
@@ -213,7 +213,7 @@ def test_minimising_takes_the_least(dataset):
 
 def test_tuned_on_train_where_there_is_no_dev():
     result = tune(sweep(n_trials=2), load_dataset(DATA))
-    assert "train" == result.dataset["tune"]
+    assert result.dataset["tune"] == "train"
     assert "tuned on the training queries" in result.notes[0]
 
 
@@ -230,7 +230,7 @@ def test_what_learns_is_cross_validated(dataset, monkeypatch):
     whole = load_dataset(DATA)
     bench = Bench(sweep(folds=3), whole, None)
     measured = bench.measure(Pipeline(retriever=BM25(top_k=4)))
-    assert 3 == len(seen)
+    assert len(seen) == 3
     learned = [{query.id for query in one.queries} for one in seen]
     everything = {query.id for query in whole.splits["train"].queries}
     assert all(len(one) == 4 for one in learned)
@@ -266,7 +266,7 @@ def test_a_folder_of_something_else_is_not_touched(dataset, tmp_path, name):
     (tmp_path / name).write_text("theirs")
     with pytest.raises(ArtifactError, match=f"holds other things than a sweep \\({name}\\)"):
         tune(sweep(), dataset, out=tmp_path)
-    assert [name] == [path.name for path in tmp_path.iterdir()]
+    assert [path.name for path in tmp_path.iterdir()] == [name]
     with pytest.raises(ArtifactError, match="is a file"):
         tune(sweep(), dataset, out=tmp_path / name)
 
@@ -279,7 +279,7 @@ def test_a_changed_space_keeps_what_still_fits(dataset, tmp_path):
     second = tune(sweep(pipeline=wider, n_trials=18), dataset, out=tmp_path)
     kept = [point for point in points(first) if point["retriever.k1"] != 3.0]
     ran = [one for one in second.trials if one.state == "complete"]
-    assert 18 == len(ran)
+    assert len(ran) == 18
     assert all(point in [dict(one.point) for one in ran] for point in kept)
     old = {json.dumps(dict(one.point), sort_keys=True): one.seconds for one in first.trials}
     same = [one for one in ran if old.get(json.dumps(dict(one.point), sort_keys=True)) == one.seconds]
@@ -288,7 +288,7 @@ def test_a_changed_space_keeps_what_still_fits(dataset, tmp_path):
 
 def test_points_to_try_first(dataset):
     result = tune(sweep(n_trials=3, enqueue=[{"top_k": 4}, {"k1": 3.0}]), dataset)
-    assert [(0.9, 3), (0.9, 4), (3.0, 3)] == [(p["retriever.k1"], p["retriever.top_k"]) for p in points(result)]
+    assert [(p["retriever.k1"], p["retriever.top_k"]) for p in points(result)] == [(0.9, 3), (0.9, 4), (3.0, 3)]
     with pytest.raises(ConfigError, match=r"enqueue.0: \{'top_k': 9\} is no point of the space"):
         tune(sweep(enqueue=[{"top_k": 9}]), dataset)
     with pytest.raises(ConfigError, match="there is no parameter 'topk'"):
@@ -308,7 +308,7 @@ def test_the_baseline_may_be_a_pipeline(dataset, tmp_path):
 
 def test_the_best_few_again_on_queries_set_aside(dataset):
     result = tune(sweep(n_trials=8, retest=3, fresh=0.34), dataset)
-    assert 3 == len(result.retested)
+    assert len(result.retested) == 3
     assert (4, 2) == (result.dataset["n_tune"], result.dataset["n_fresh"])
     assert max(one.fresh for one in result.retested) == next(
         one.fresh for one in result.retested if one.trial == result.best.number
@@ -343,7 +343,7 @@ def test_time_runs_out(dataset):
 
 def test_a_pipeline_with_distributions_is_enough(dataset):
     result = tune(PIPELINE, dataset, n_trials=2, sampler="grid", objectives=["AP"])
-    assert ["maximize AP"] == [str(one) for one in result.sweep.goals]
+    assert [str(one) for one in result.sweep.goals] == ["maximize AP"]
     assert "0.1" not in repr(result.pipeline.retriever.top_k)
 
 
@@ -351,7 +351,7 @@ def test_other_storages(dataset, tmp_path):
     url = f"sqlite:///{tmp_path / 'study.db'}"
     tune(sweep(n_trials=2, storage=url), dataset)
     result = tune(sweep(n_trials=4, storage=url), dataset)
-    assert 4 == len(result.trials)
+    assert len(result.trials) == 4
     with pytest.raises(ConfigError, match="'study.db' is no storage: write journal:FILE"):
         tune(sweep(storage="study.db"), dataset)
     with pytest.raises(ArtifactError, match="cannot be the sweep's storage"):
@@ -428,7 +428,7 @@ def test_the_study_opens_in_optuna(dataset, tmp_path):
     (name,) = optuna.get_all_study_names(storage)
     study = optuna.load_study(study_name=name, storage=storage)
     assert result.best.metrics["nDCG@10"] == study.best_value
-    assert ["nDCG@10"] == study.metric_names
+    assert study.metric_names == ["nDCG@10"]
 
 
 def test_a_plan_counts_what_is_shared(dataset):
@@ -444,19 +444,19 @@ def test_a_plan_counts_what_is_shared(dataset):
     }  # fmt: skip
     found = plan(sweep(pipeline=config, n_trials=100))
     assert (24, 24) == (found.n_points, found.n_trials)
-    assert {
+    assert {step: counts for step, counts in found.steps.items() if not step.startswith("indexes")} == {
         "passages": (24, 2),
         "vectors": (24, 6),
         "candidates after retriever": (24, 12),
         "candidates after stages.0": (24, 24),
-    } == {step: counts for step, counts in found.steps.items() if not step.startswith("indexes")}
-    assert {} == found.work
+    }
+    assert found.work == {}
     n = [len(space_pipeline(config, size).chunker.chunk(dataset.corpus)) for size in (100, 200)]
     queries = len(dataset.split("dev").queries)
-    assert {
+    assert plan(sweep(pipeline=config, n_trials=100), dataset).work == {
         "texts embedded": (12 * sum(n), 3 * sum(n)),
         "queries searched": (24 * queries, 24 * queries),
-    } == plan(sweep(pipeline=config, n_trials=100), dataset).work
+    }
 
 
 def space_pipeline(config, size):
@@ -473,7 +473,7 @@ def test_a_plan_counts_pairs_once_for_the_largest_budget(dataset):
         "stages": [{"type": "rerank", "scorer": scorer, "budget": Categorical(choices=[2, 5, 3])}],
     }  # fmt: skip
     queries = len(dataset.split("dev").queries)
-    assert (10 * queries, 5 * queries) == plan(sweep(pipeline=config), dataset).work["pairs scored, at most"]
+    assert plan(sweep(pipeline=config), dataset).work["pairs scored, at most"] == (10 * queries, 5 * queries)
 
 
 def test_nothing_is_concluded_from_nothing(dataset):
@@ -494,8 +494,8 @@ def test_answers_are_neither_written_nor_paid_for(dataset):
         writer = {"type": "chat_model", "model": "tiny", "base_url": server.url}
         pipeline = {**PIPELINE, "stages": [{"type": "generate", "writer": writer}]}
         result = tune(sweep(pipeline=pipeline, n_trials=3), dataset)
-        assert [] == server.requests
-    assert 3 == len(result.trials)
+        assert server.requests == []
+    assert len(result.trials) == 3
 
 
 @pytest.mark.parametrize(("timeout", "n_trials", "said"), [(5.0, 9, True), (5.0, 1, False), (None, 9, False)])

@@ -54,15 +54,15 @@ def test_equal_embedders_embed_a_batch_once():
     asked, one, twin, other = batch("a", "b"), Counting(), Counting(), Counting(size=5)
     first = asked.embeddings(one)
     assert first is asked.embeddings(twin) is asked.embeddings(one)
-    assert (2, 5) == asked.embeddings(other).shape
+    assert asked.embeddings(other).shape == (2, 5)
     assert (["a", "b"], [], ["a", "b"]) == (one.seen, twin.seen, other.seen)
-    assert 4 == asked.ledger.total.texts_embedded
+    assert asked.ledger.total.texts_embedded == 4
 
 
 def test_an_empty_batch_embeds_nothing():
     asked, one = batch(), Counting()
     assert ((0, 4), []) == (asked.embeddings(one).shape, one.seen)
-    assert {} == asked.ledger.stages
+    assert asked.ledger.stages == {}
 
 
 def test_tables_are_kept_only_when_asked_for():
@@ -71,7 +71,7 @@ def test_tables_are_kept_only_when_asked_for():
     assert asked.trace is None
     asked.trace = {}
     asked.record("x", Candidates.empty(1))
-    assert ["x"] == list(asked.trace)
+    assert list(asked.trace) == ["x"]
 
 
 def table(*positions):
@@ -89,8 +89,8 @@ def test_a_view_of_all_rows_shares_what_is_known_and_books_elsewhere():
     assert (ledger.total.texts_embedded, asked.ledger.total.texts_embedded) == (2, 0)
     assert (list(trace), list(asked.trace), list(asked.lists)) == (["x"], [], ["x"])
     assert (list(view.key_texts), list(asked.key_texts)) == (["x"], [])
-    view.doubt("why")
-    assert asked.is_doubtful
+    view.mark_uncacheable("why")
+    assert asked.is_uncacheable
     assert (asked.ledger is ledger, view.queries is asked.queries) == (False, True)
 
 
@@ -99,7 +99,7 @@ def test_a_view_of_some_rows_stands_for_itself():
     asked.record("x", table([1], [2], [3]))
     view = asked.view(rows=np.array([0, 2]))
     assert [query.id for query in view.queries] == ["0", "2"]
-    assert view.lists["x"].positions.tolist() == [[1], [3]]
+    assert view.lists["x"].documents.tolist() == [[1], [3]]
     view.record("y", table([4], [5]))
     assert list(asked.lists) == ["x"]
     view.embeddings(embedder)
@@ -109,7 +109,7 @@ def test_a_view_of_some_rows_stands_for_itself():
 def test_vectors_that_replace_those_of_the_queries_are_booked_by_the_view():
     embedder, ledger = Counting(), Ledger()
     asked = batch("a", "b", "c")
-    other = asked.asking(asked.queries, lambda embedder: asked.view(ledger=ledger).embeddings(embedder) * 2)
+    other = asked.with_queries(asked.queries, lambda embedder: asked.view(ledger=ledger).embeddings(embedder) * 2)
     vectors = other.view(rows=slice(1, 3)).embeddings(embedder)
     np.testing.assert_allclose(vectors, embedder.embed_queries(["b", "c"]) * 2)
     assert (asked.ledger.total.texts_embedded, ledger.total.texts_embedded) == (0, 3)
@@ -146,7 +146,7 @@ def test_a_part_that_a_stage_asks_is_named_after_the_stage():
             self.source = source
 
         def process(self, batch, candidates):
-            part = batch.inside(0, self.source.type)
+            part = batch.for_part(0, self.source.type)
             part.record(part.step.name, part.found_by(self.source))
             return candidates
 
@@ -179,7 +179,7 @@ def test_identical_components_are_fitted_once_and_share_their_state():
     assert one._components is twin._components
     assert one._components is not other._components
     assert context.embed_passages(one) is context.embed_passages(twin)
-    assert 2 == context.ledger.total.texts_embedded
+    assert context.ledger.total.texts_embedded == 2
     context.fit(one)  # again: nothing to do
     assert one._components is twin._components
 
@@ -207,7 +207,7 @@ def test_token_vectors_are_joined(parts):
     joined = TokenVectors.concatenate(tables)
     expected = [one.vectors[a:b].tolist() for one in tables for a, b in zip(one.ends[:-1], one.ends[1:], strict=True)]
     actual = [joined.vectors[a:b].tolist() for a, b in zip(joined.ends[:-1], joined.ends[1:], strict=True)]
-    assert expected == actual
+    assert actual == expected
 
 
 def test_costs_go_to_the_stage_that_is_open():
@@ -225,15 +225,15 @@ def test_costs_go_to_the_stage_that_is_open():
         name: {k: v for k, v in costs.as_dict().items() if k != "seconds" and v}
         for name, costs in ledger.stages.items()
     }
-    assert {
+    assert counts == {
         "other": {"llm_calls": 2},
         "outer": {"scorer_calls": 7},
         "inner": {"texts_embedded": 3, "llm_tokens": 4},
-    } == counts
+    }
     total = ledger.total
     assert (3, 7, 2, 4) == (total.texts_embedded, total.scorer_calls, total.llm_calls, total.llm_tokens)
     assert total.seconds == sum(costs.seconds for costs in ledger.stages.values()) > 0
-    assert {"seconds", "texts_embedded", "scorer_calls", "llm_calls", "llm_tokens"} == set(Costs().as_dict())
+    assert set(Costs().as_dict()) == {"seconds", "texts_embedded", "scorer_calls", "llm_calls", "llm_tokens"}
 
 
 def test_a_component_without_state_is_still_told_apart():

@@ -18,7 +18,7 @@ def rows_of(table: Candidates) -> list[list[tuple[int, float, int]]]:
     """A table as lists of (position, score, passage), without padding."""
     return [
         [(p, s, q) for p, s, q in zip(*row, strict=True) if p >= 0]
-        for row in zip(table.positions.tolist(), table.scores.tolist(), table.passages.tolist(), strict=True)
+        for row in zip(table.documents.tolist(), table.scores.tolist(), table.passages.tolist(), strict=True)
     ]
 
 
@@ -53,7 +53,7 @@ def test_from_scores_sorts_pads_and_cuts_as_plain_python_does(columns, top_k):
     for row in given_rows:
         found = naive_order([one for one in zip(*row, strict=True) if one[0] >= 0])[:top_k]
         expected.append([(p, s) for p, s, _ in found])
-    assert expected == [[(p, s) for p, s, _ in row] for row in rows_of(table)]
+    assert [[(p, s) for p, s, _ in row] for row in rows_of(table)] == expected
     assert padded_ok(table)
     allowed = [set(zip(*(column[n].tolist() for column in columns), strict=True)) for n in range(len(table))]
     assert all(one in allowed[n] for n, row in enumerate(rows_of(table)) for one in row)
@@ -70,7 +70,7 @@ def test_best_per_document_keeps_each_document_once_with_its_best_score(columns,
             best[position] = max(score, best.get(position, NOTHING))
         expected.append(sorted(best.items(), key=lambda one: (-one[1], one[0]))[:top_k])
     found = table.best_per_document(top_k)
-    assert expected == [[(p, s) for p, s, _ in row] for row in rows_of(found)]
+    assert [[(p, s) for p, s, _ in row] for row in rows_of(found)] == expected
     assert padded_ok(found)
 
 
@@ -97,7 +97,7 @@ def test_top_k_of_scores_is_the_head_of_a_full_sort(scores, top_k):
 def test_top_k_of_scores_takes_the_lowest_columns_of_a_tie_at_the_cut():
     scores = np.array([[1, 5, 1, 1, 5, 1], [0, 0, 0, 0, 0, 0]], dtype=np.float32)
     columns, _ = top_k_of_scores(scores, 4)
-    assert [[1, 4, 0, 2], [0, 1, 2, 3]] == columns.tolist()
+    assert columns.tolist() == [[1, 4, 0, 2], [0, 1, 2, 3]]
 
 
 @given(tables())
@@ -107,7 +107,7 @@ def test_rank_orders_every_row_and_puts_padding_last(columns):
     order = rank(positions, scores)
     for row, (position, score) in enumerate(zip(positions.tolist(), scores.tolist(), strict=True)):
         expected = sorted(range(len(position)), key=lambda c: (-score[c], position[c] if position[c] >= 0 else 10**9))
-        assert expected == order[row].tolist()
+        assert order[row].tolist() == expected
 
 
 def test_rescored_drops_minus_infinity_and_sorts_again():
@@ -117,21 +117,21 @@ def test_rescored_drops_minus_infinity_and_sorts_again():
         np.array([[40, 20, 90], [10, -1, -1]]),
     )
     new = table.rescored(np.array([[0.5, -np.inf, 7], [-np.inf] * 3], dtype=np.float32))
-    assert [[(9, 7.0, 90), (4, 0.5, 40)], []] == rows_of(new)
-    assert [[9]] == table.rescored(np.array([[1, 2, 3], [0, 0, 0]], dtype=np.float32), top_k=1).positions[:1].tolist()
+    assert rows_of(new) == [[(9, 7.0, 90), (4, 0.5, 40)], []]
+    assert table.rescored(np.array([[1, 2, 3], [0, 0, 0]], dtype=np.float32), top_k=1).documents[:1].tolist() == [[9]]
 
 
 def test_rescored_does_not_revive_padding():
     table = Candidates.from_scores(np.array([[3, -1]]), np.array([[1.0, 9.0]]), np.array([[3, 8]]))
-    assert [[(3, 1.0, 3)]] == rows_of(table)
+    assert rows_of(table) == [[(3, 1.0, 3)]]
 
 
 def test_head_and_length():
     table = Candidates.from_scores(np.array([[3, 1, 2]]), np.array([[1.0, 9.0, 5.0]]), np.array([[3, 1, 2]]))
-    assert [[1, 2]] == table.head(2).positions.tolist()
-    assert [[1, 2, 3]] == table.head(10).positions.tolist()
+    assert table.head(2).documents.tolist() == [[1, 2]]
+    assert table.head(10).documents.tolist() == [[1, 2, 3]]
     assert (1, 0) == (len(table), len(Candidates.empty(0)))
-    assert (3, 0) == Candidates.empty(3).positions.shape
+    assert Candidates.empty(3).documents.shape == (3, 0)
 
 
 def test_tables_of_different_shape_are_refused():
@@ -143,4 +143,4 @@ def test_tables_of_different_shape_are_refused():
 
 def test_ties_are_those_of_float32():
     close = np.array([[1.0, 1.0 + 1e-12]])  # one number in float32
-    assert [[0, 1]] == Candidates.from_scores(np.array([[0, 1]]), close, np.array([[0, 1]])).positions.tolist()
+    assert Candidates.from_scores(np.array([[0, 1]]), close, np.array([[0, 1]])).documents.tolist() == [[0, 1]]

@@ -91,12 +91,12 @@ class FastPart(Part):
 
 def test_parameters_come_from_signature_and_docstring():
     found = Machine.spec.parameters
-    assert ["name", "part", "parts", "spare", "mode", "ratio", "options"] == list(found)
+    assert list(found) == ["name", "part", "parts", "spare", "mode", "ratio", "options"]
     assert REQUIRED is found["name"].default
     assert (True, False) == (found["name"].required, found["mode"].required)
-    assert "fast" == found["mode"].default
-    assert "How it runs." == found["mode"].help
-    assert "How deep, and over two lines." == Part.spec.parameters["depth"].help
+    assert found["mode"].default == "fast"
+    assert found["mode"].help == "How it runs."
+    assert Part.spec.parameters["depth"].help == "How deep, and over two lines."
     assert (False, True) == (Part.spec.parameters["depth"].runtime, Part.spec.parameters["speed"].runtime)
 
 
@@ -105,7 +105,7 @@ def test_slots_are_the_parameters_that_hold_components():
         name: p.slot and (p.slot.contract, p.slot.container, p.slot.optional)
         for name, p in Machine.spec.parameters.items()
     }
-    assert {
+    assert found == {
         "name": None,
         "part": (Part, "one", False),
         "parts": (Part, "list", False),
@@ -113,14 +113,14 @@ def test_slots_are_the_parameters_that_hold_components():
         "mode": None,
         "ratio": None,
         "options": None,
-    } == found
+    }
 
 
 def test_the_docstring_is_told_apart():
-    assert "A part." == Part.spec.summary
-    assert "A part. It has a long story.\n\nTold here." == Part.spec.doc
-    assert {"depth", "speed"} == set(FastPart.spec.parameters)
-    assert "How fast." == FastPart.spec.parameters["speed"].help
+    assert Part.spec.summary == "A part."
+    assert Part.spec.doc == "A part. It has a long story.\n\nTold here."
+    assert set(FastPart.spec.parameters) == {"depth", "speed"}
+    assert FastPart.spec.parameters["speed"].help == "How fast."
 
 
 @pytest.mark.parametrize(
@@ -179,15 +179,15 @@ def message_of(make) -> str:
     ],
 )
 def test_a_wrong_argument_is_named_with_rule_and_value(make, expected):
-    assert expected == message_of(make)
+    assert message_of(make) == expected
 
 
 def test_every_wrong_argument_is_told_at_once():
-    assert [
+    assert message_of(lambda: Machine(mode=1, ratio="2")).splitlines() == [
         "'machine': missing argument 'name'",
         "'machine': mode must be 'fast' or 'exact', got 1",
         "'machine': ratio must be a valid number, got '2'",
-    ] == message_of(lambda: Machine(mode=1, ratio="2")).splitlines()
+    ]
 
 
 def test_a_long_value_is_cut_in_the_message():
@@ -217,8 +217,8 @@ def test_numpy_numbers_become_python_numbers_in_lists_too():
     parts = [BM25(), BM25()]
     weights = list(np.linspace(0.25, 1, 2))
     hybrid = Hybrid(retrievers=parts, weights=weights)
-    assert [0.25, 1.0] == hybrid.weights
-    assert {float} == {type(weight) for weight in hybrid.weights}
+    assert hybrid.weights == [0.25, 1.0]
+    assert {type(weight) for weight in hybrid.weights} == {float}
     assert "0.25" in Pipeline(retriever=hybrid).to_yaml()
     assert "name must be a valid string" in message_of(lambda: Machine(np.int64(3)))
     assert "depth must be a valid integer" in message_of(lambda: Part(depth=np.float64(3)))
@@ -232,7 +232,7 @@ def test_a_list_that_was_given_may_be_changed_afterwards():
     parts.append(Part(depth=7))
     options["a"].append(2)
     options["b"] = 3
-    assert [Part] == [type(one) for _, one in machine.spec.children() if one.depth == 2]
+    assert [type(one) for _, one in machine.spec.children() if one.depth == 2] == [Part]
     assert before == (machine.spec.clone().fingerprint, machine.spec.to_config())
 
 
@@ -254,26 +254,26 @@ def tree() -> Machine:
 
 def test_the_tree_is_walked_with_places():
     machine = tree()
-    assert [
+    assert list(machine.spec.walk()) == [
         ("", machine),
         ("part", machine.part),
         ("parts.0", machine.parts[0]),
         ("parts.1", machine.parts[1]),
         ("spare", machine.spare),
-    ] == list(machine.spec.walk())
+    ]
     assert [(f"x.{path}" if path else "x", one) for path, one in machine.spec.walk()] == list(machine.spec.walk("x"))
 
 
 def test_repr_shows_what_is_not_default():
-    assert "Machine(name='m', part=Part(depth=2), parts=[Part(depth=4), FastPart()], spare=Part(depth=5))" == repr(
-        tree()
+    assert (
+        repr(tree()) == "Machine(name='m', part=Part(depth=2), parts=[Part(depth=4), FastPart()], spare=Part(depth=5))"
     )
-    assert "Machine(name='m')" == repr(Machine("m"))
-    assert "Part()" == repr(Part(depth=3))
+    assert repr(Machine("m")) == "Machine(name='m')"
+    assert repr(Part(depth=3)) == "Part()"
 
 
 def test_to_config_writes_every_argument():
-    assert {
+    assert Machine("m", ratio=0.5, options={"a": (1, {"b": None})}).spec.to_config() == {
         "type": "machine",
         "name": "m",
         "part": {"type": "part", "depth": 3, "speed": 1},
@@ -282,13 +282,14 @@ def test_to_config_writes_every_argument():
         "mode": "fast",
         "ratio": 0.5,
         "options": {"a": [1, {"b": None}]},
-    } == Machine("m", ratio=0.5, options={"a": (1, {"b": None})}).spec.to_config()
+    }
 
 
 def test_an_argument_that_yaml_cannot_hold_is_named():
     machine = Machine("m", options={"a": [object()]})
-    assert "'machine'.options is a Python object (object): a YAML file cannot name it" == message_of(
-        machine.spec.to_config
+    assert (
+        message_of(machine.spec.to_config)
+        == "'machine'.options is a Python object (object): a YAML file cannot name it"
     )
 
 
@@ -297,7 +298,7 @@ def test_a_clone_is_new_all_the_way_down():
     machine.fitted.append(1)
     clone = machine.spec.clone()
     assert (machine.fingerprint, repr(machine)) == (clone.fingerprint, repr(clone))
-    assert [] == clone.fitted
+    assert clone.fitted == []
     assert {id(one) for _, one in machine.spec.walk()}.isdisjoint({id(one) for _, one in clone.spec.walk()})
 
 
@@ -308,7 +309,7 @@ def test_adopting_shares_what_was_fitted_and_keeps_what_was_given():
     own_part = mine.part
     mine.spec.copy_state_from(twin)
     assert twin.fitted is mine.fitted
-    assert "deep" == mine.parts[1].state
+    assert mine.parts[1].state == "deep"
     assert own_part is mine.part
     assert mine.spec.arguments["part"] is own_part
 
@@ -442,13 +443,14 @@ def test_any_pipeline_is_built_again_from_its_configuration_and_its_yaml(pipelin
 
 
 def test_a_rule_between_two_arguments_is_told_like_any_other():
-    assert "top_k: must be at most the budget (3), got 5" == message_of(
-        lambda: Rerank(scorer=MaxSim(embedder=WordEmbedder()), budget=3, top_k=5, scores="scorer")
+    assert (
+        message_of(lambda: Rerank(scorer=MaxSim(embedder=WordEmbedder()), budget=3, top_k=5, scores="scorer"))
+        == "top_k: must be at most the budget (3), got 5"
     )
     mistakes = []
     node = node_from_python({"type": "hybrid", "retrievers": [{"type": "bm25"}] * 2, "weights": [0.0, 0.0]})
-    assert None is build(node, Hybrid, mistakes=mistakes)
-    assert ["weights: at least one weight must be above 0"] == list(map(str, mistakes))
+    assert build(node, Hybrid, mistakes=mistakes) is None
+    assert list(map(str, mistakes)) == ["weights: at least one weight must be above 0"]
 
 
 def test_the_contract_fits_a_page():

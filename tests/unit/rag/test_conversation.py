@@ -11,7 +11,7 @@ from langchain_core.messages import AIMessage, ChatMessage, HumanMessage, System
 
 from rag import DataError, Query, QueryBatch, Turn, read_documents
 from rag.conversation import conversation_text, last_turn, render, turns_of
-from rag.queries.identity import Identity
+from rag.queries.identity import IdentityQuery
 from rag.summarizer import Source
 from rag.types import Document
 from tests.fakes import WordEmbedder
@@ -37,7 +37,7 @@ def test_every_form_gives_the_same_turns():
     ]
     assert [expected] * len(forms) == [turns_of(form) for form in forms]
     # said by a speaker of that name, not the instructions of a model
-    assert (Turn("system", "b"),) == turns_of([{"speaker": "system", "text": "b"}])
+    assert turns_of([{"speaker": "system", "text": "b"}]) == (Turn("system", "b"),)
 
 
 @pytest.mark.parametrize(
@@ -58,16 +58,16 @@ def test_what_is_no_conversation_is_refused(given, message):
 
 
 def test_what_stands_for_a_conversation():
-    assert "a room" == conversation_text(SPOKEN, "last_turn")
+    assert conversation_text(SPOKEN, "last_turn") == "a room"
     assert render(SPOKEN) == conversation_text(SPOKEN, "concatenate")
-    assert "agent: ok\nuser: a room" == conversation_text(SPOKEN, "latest_first_budget", budget=6)
-    assert "agent: ok" == conversation_text(SPOKEN, "latest_first_budget", budget=1)
-    assert "agent: ok\nuser: a room" == conversation_text(SPOKEN, "latest_first_budget", budget=25, count=len)
+    assert conversation_text(SPOKEN, "latest_first_budget", budget=6) == "agent: ok\nuser: a room"
+    assert conversation_text(SPOKEN, "latest_first_budget", budget=1) == "agent: ok"
+    assert conversation_text(SPOKEN, "latest_first_budget", budget=25, count=len) == "agent: ok\nuser: a room"
 
 
 def test_without_a_user_the_last_turn_asks():
-    assert 1 == last_turn([Turn("Ann", "hi"), Turn("Bob", "hello")])
-    assert 0 == last_turn([Turn("Customer", "hi"), Turn("Bob", "hello")])
+    assert last_turn([Turn("Ann", "hi"), Turn("Bob", "hello")]) == 1
+    assert last_turn([Turn("Customer", "hi"), Turn("Bob", "hello")]) == 0
 
 
 turns = st.lists(
@@ -87,9 +87,9 @@ def test_a_budget_takes_as_many_of_the_latest_turns_as_fit(spoken, budget):
 
 def test_a_query_may_be_a_conversation():
     query = Query("q", turns=[HumanMessage("a room"), AIMessage("where?")])
-    assert (Turn("user", "a room"), Turn("assistant", "where?")) == query.turns
-    assert "user: a room\nassistant: where?" == query.text
-    assert "other" == Query("q", "other", turns=[("user", "a")]).text
+    assert query.turns == (Turn("user", "a room"), Turn("assistant", "where?"))
+    assert query.text == "user: a room\nassistant: where?"
+    assert Query("q", "other", turns=[("user", "a")]).text == "other"
 
 
 def test_identity_asks_a_part_of_a_conversation():
@@ -104,14 +104,14 @@ def test_identity_asks_a_part_of_a_conversation():
     batch = QueryBatch([Query("a", turns=SPOKEN), Query("b", "plain")])
 
     def ask(**arguments):
-        return Identity(**arguments).encode(batch).texts
+        return IdentityQuery(**arguments).encode(batch).texts
 
-    assert ["a room", "plain"] == ask()
-    assert [render(SPOKEN), "plain"] == ask(history="concatenate")
-    assert ["agent: ok\nuser: a room", "plain"] == ask(history="latest_first_budget", budget=6)
-    assert ["agent: ok", "plain"] == ask(history="latest_first_budget", budget=12, embedder=Counted())
+    assert ask() == ["a room", "plain"]
+    assert ask(history="concatenate") == [render(SPOKEN), "plain"]
+    assert ask(history="latest_first_budget", budget=6) == ["agent: ok\nuser: a room", "plain"]
+    assert ask(history="latest_first_budget", budget=12, embedder=Counted()) == ["agent: ok", "plain"]
     plain = QueryBatch([Query("b", "plain")])
-    assert Identity().encode(plain) is plain
+    assert IdentityQuery().encode(plain) is plain
 
 
 def test_documents_may_be_conversations(tmp_path):
@@ -120,7 +120,7 @@ def test_documents_may_be_conversations(tmp_path):
         '{"_id": "a", "text": "x"}\n{"_id": "b", "text": null, "turns": [{"speaker": "user", "text": "hi"}]}\n'
     )
     plain, spoken = read_documents(file)
-    assert "user: hi" == spoken.text
+    assert spoken.text == "user: hi"
     assert Source("b", "user: hi", (Turn("user", "hi"),)) == Source.of_document(spoken)
     assert Source("a", "x") == Source.of_document(plain)
     with pytest.raises(DataError, match="document 'c': turn 0 of a conversation must be"):

@@ -7,7 +7,7 @@ import pytest
 from rag import LSA, ConfigError, CosineAdapter, Document, FitContext, Pipeline
 from rag.corpus.corpus import Corpus
 from rag.corpus.passages import Passages
-from rag.rerankers import Cur, EmbeddingFactors, GraphAdaptive, MaxSim, Rerank
+from rag.rerankers import CUR, EmbeddingFactors, GraphAdaptive, MaxSim, Rerank
 from rag.retrievers import BM25, Dense, Hybrid
 from tests.fakes import CountingScorer, WordEmbedder
 
@@ -17,7 +17,7 @@ SCORER = CountingScorer()
 @pytest.mark.parametrize(
     ("bare", "full"),
     [
-        (lambda: Cur(scorer=SCORER), lambda e: Cur(scorer=SCORER, factors=EmbeddingFactors(embedder=e))),
+        (lambda: CUR(scorer=SCORER), lambda e: CUR(scorer=SCORER, factors=EmbeddingFactors(embedder=e))),
         (lambda: Rerank(scorer=MaxSim()), lambda e: Rerank(scorer=MaxSim(embedder=e))),
         (lambda: GraphAdaptive(scorer=SCORER), lambda e: GraphAdaptive(scorer=SCORER, embedder=e)),
         (lambda: CosineAdapter(), lambda e: CosineAdapter(embedder=e)),
@@ -34,7 +34,7 @@ def test_the_same_pipeline_as_with_the_embedder_written_out(bare, full):
 
 def test_an_embedder_of_its_own_is_left_alone():
     own = WordEmbedder()
-    stage = Cur(scorer=SCORER, factors=EmbeddingFactors(embedder=own))
+    stage = CUR(scorer=SCORER, factors=EmbeddingFactors(embedder=own))
     pipeline = Pipeline(retriever=Dense(embedder=LSA(dim=3)), stages=[stage])
     assert pipeline.stages[0] is stage
 
@@ -48,7 +48,7 @@ def test_the_first_embedder_that_fits_is_taken():
 
 def test_a_retriever_without_an_embedder_is_named():
     with pytest.raises(ConfigError, match="stages.1.factors.embedder is not given, and the retriever has no Embedder"):
-        Pipeline(retriever=BM25(), stages=[Rerank(scorer=SCORER), Cur(scorer=SCORER)])
+        Pipeline(retriever=BM25(), stages=[Rerank(scorer=SCORER), CUR(scorer=SCORER)])
 
 
 def test_in_a_file_too():

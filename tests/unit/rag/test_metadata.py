@@ -61,7 +61,7 @@ def passing(corpus, condition):
 )
 def test_what_becomes_of_a_value(value, expected):
     (document,) = corpus_of({"x": value})
-    assert expected == document.metadata["x"]
+    assert document.metadata["x"] == expected
     assert type(expected) is type(document.metadata["x"])
 
 
@@ -85,11 +85,11 @@ def test_what_is_no_json_is_named_and_can_be_left_out(metadata, field, kind):
         Pipeline(retriever=BM25()).fit(documents)
     assert message == str(caught.value)
     pipeline = Pipeline(retriever=BM25()).fit(documents, drop_fields=[field])
-    assert {"kept": 1} == {name: value for name, value in pipeline.corpus[1].metadata.items() if value != {}}
+    assert {name: value for name, value in pipeline.corpus[1].metadata.items() if value != {}} == {"kept": 1}
     with pytest.raises(DataError):
         pipeline.add(documents)
-    assert 2 == pipeline.add(documents, drop_fields=[field]).skipped
-    assert 2 == pipeline.sync(documents, drop_fields=[field]).skipped
+    assert pipeline.add(documents, drop_fields=[field]).skipped == 2
+    assert pipeline.sync(documents, drop_fields=[field]).skipped == 2
     assert documents[1].metadata.keys() == {"kept", *metadata}  # what was given is as it was
 
 
@@ -124,7 +124,7 @@ def test_a_field_to_leave_out_that_is_not_there_is_said(caplog):
     ],
 )
 def test_points_in_time(text, expected):
-    assert expected == instant(text)
+    assert instant(text) == expected
 
 
 moments = st.datetimes(
@@ -140,7 +140,7 @@ def test_dates_compare_as_points_in_time_however_they_are_written(given, wanted)
     for test, compare in (("gt", "__gt__"), ("gte", "__ge__"), ("lt", "__lt__"), ("lte", "__le__"), ("eq", "__eq__")):
         expected = [n for n, one in enumerate(given) if getattr(one.astimezone(dt.UTC), compare)(wanted)]
         for written in (wanted, wanted.isoformat(), wanted.astimezone(dt.UTC).isoformat().replace("+00:00", "Z")):
-            assert expected == passing(corpus, {"t": {test: written}})
+            assert passing(corpus, {"t": {test: written}}) == expected
 
 
 @pytest.mark.parametrize(
@@ -161,7 +161,7 @@ def test_dates_in_filters(condition, expected):
     corpus = corpus_of(
         {"t": "2024-01-01T23:00:00Z"}, {"t": "2024-01-02T01:00:00+09:00"}, {"t": dt.date(2024, 1, 2)}, {}
     )
-    assert expected == passing(corpus, condition)
+    assert passing(corpus, condition) == expected
 
 
 def test_dates_are_not_compared_with_other_things():
@@ -171,14 +171,14 @@ def test_dates_are_not_compared_with_other_things():
             corpus.fields.mask(condition)
     with pytest.raises(DataError, match="the field 'n' holds numbers, it cannot be compared with '2024-01-01'"):
         corpus.fields.mask({"n": dt.date(2024, 1, 1)})
-    assert [1] == passing(corpus, {"mixed": "never"})
-    assert [0] == passing(corpus, {"mixed": {"gte": "2023-01-01"}})
-    assert ["numbers"] == corpus.fields.field("n").kinds
+    assert passing(corpus, {"mixed": "never"}) == [1]
+    assert passing(corpus, {"mixed": {"gte": "2023-01-01"}}) == [0]
+    assert corpus.fields.field("n").kinds == ["numbers"]
 
 
 def test_sorted_by_a_date():
     corpus = corpus_of({"t": "2024-01-02"}, {}, {"t": "2024-01-02T03:00:00+09:00"}, {"t": "2023-05-05"})
-    assert ["d3", "d2", "d0", "d1"] == corpus.sorted_by("t").ids()
+    assert corpus.sorted_by("t").ids() == ["d3", "d2", "d0", "d1"]
 
 
 def test_files_of_every_kind_hold_the_same_dates_and_numbers(tmp_path):
@@ -198,11 +198,11 @@ def test_files_of_every_kind_hold_the_same_dates_and_numbers(tmp_path):
     documents = [Document(row["id"], "word", {"price": row["price"], "t": row["t"]}) for row in rows]
     for source in (tmp_path / "c.parquet", tmp_path / "c.jsonl", documents):
         corpus = read_corpus(source)
-        assert [1] == passing(corpus, {"price": {"gte": 10}})
-        assert [1] == passing(corpus, {"price": decimal.Decimal(10)})
-        assert [0] == passing(corpus, {"t": {"gte": "2024-01-01T20:00:00Z"}})
-        assert [0] == passing(corpus, {"t": {"gte": dt.datetime(2024, 1, 1, 20, tzinfo=dt.UTC)}})
-        assert [1] == passing(corpus, {"t": "2024-01-01T16:00Z"})
+        assert passing(corpus, {"price": {"gte": 10}}) == [1]
+        assert passing(corpus, {"price": decimal.Decimal(10)}) == [1]
+        assert passing(corpus, {"t": {"gte": "2024-01-01T20:00:00Z"}}) == [0]
+        assert passing(corpus, {"t": {"gte": dt.datetime(2024, 1, 1, 20, tzinfo=dt.UTC)}}) == [0]
+        assert passing(corpus, {"t": "2024-01-01T16:00Z"}) == [1]
 
 
 # -- ids, parts of texts, values that are not there ------------------------------------------------------------------
@@ -233,7 +233,7 @@ PAGES = [
 )
 def test_ids_and_parts_of_texts(condition, expected):
     corpus = Corpus.from_documents(PAGES)
-    assert expected == passing(corpus, condition)
+    assert passing(corpus, condition) == expected
 
 
 @given(st.lists(st.text(max_size=20), min_size=1, max_size=8), st.text(max_size=4))
@@ -265,11 +265,11 @@ def test_a_value_that_no_document_has_is_said_with_the_nearest(caplog):
         ({"or": [{"lang": {"ne": "zzz"}}, {"year": 1970}]}, "no document has lang = 'zzz'"),
         ({"not": {"tags": "red cat"}}, "no document has tags = 'red cat'; the nearest value is 'red car'"),
     ):
-        assert [f"filter: {message}"] == [one.message for one in pipeline.search("word", filter=condition).remarks]
-    assert () == pipeline.search("word", filter={"lang": "english", "year": {"gt": 1800}}).remarks
+        assert [one.message for one in pipeline.search("word", filter=condition).remarks] == [f"filter: {message}"]
+    assert pipeline.search("word", filter={"lang": "english", "year": {"gt": 1800}}).remarks == ()
     pipeline.delete(["notes"])
     (remark,) = pipeline.search("word", filter={"lang": "english"}).remarks
-    assert "filter: no document has lang = 'english'" == remark.message
+    assert remark.message == "filter: no document has lang = 'english'"
 
 
 def test_the_nearest_of_very_many_texts_is_soon_known():
@@ -293,7 +293,7 @@ def test_a_field_filters_as_before_when_its_last_document_went(tmp_path):
             ({"year": {"ne": 1}}, 9),
             ({"by.name": "Z"}, 0),
         ):
-            assert expected == len(pipeline.search("cat", filter=condition, top_k=50))
+            assert len(pipeline.search("cat", filter=condition, top_k=50)) == expected
         with pytest.raises(DataError, match="the field 'year' holds numbers, it cannot be compared with 'x'"):
             pipeline.search("cat", filter={"year": "x"})
         with pytest.raises(DataError, match="no document has the field 'yeer'; did you mean 'year'"):
@@ -314,10 +314,10 @@ def test_a_field_filters_as_before_when_its_last_document_went(tmp_path):
 
 def test_a_field_that_changed_metadata_no_longer_have_filters_as_before(tmp_path):
     pipeline = Pipeline(retriever=BM25()).fit([Document("a", "cat", {"year": 1}), Document("b", "cat")])
-    assert 1 == pipeline.add([Document("a", "cat")]).updated
-    assert 2 == len(pipeline.search("cat", filter={"year": {"exists": False}}))
+    assert pipeline.add([Document("a", "cat")]).updated == 1
+    assert len(pipeline.search("cat", filter={"year": {"exists": False}})) == 2
     pipeline.save(tmp_path / "index")
-    assert 2 == len(Pipeline.load(tmp_path / "index").search("cat", filter={"year": {"ne": 1}}))
+    assert len(Pipeline.load(tmp_path / "index").search("cat", filter={"year": {"ne": 1}})) == 2
 
 
 @pytest.mark.parametrize(
@@ -338,14 +338,14 @@ def test_add_takes_what_fit_takes(first, second):
     documents = [Document("a", "cat", {"tags": first}), Document("b", "cat", {"tags": second})]
     fitted = Pipeline(retriever=BM25()).fit(documents)
     added = Pipeline(retriever=BM25()).fit(documents[:1])
-    assert 1 == added.add(documents[1:]).added
+    assert added.add(documents[1:]).added == 1
     assert list(fitted.corpus) == list(added.corpus)
     for condition in ({"tags": "x"}, {"tags": 1}, {"tags": {"exists": True}}):
         try:
             expected = passing(fitted.corpus, condition)
         except DataError:
             continue
-        assert expected == passing(added.corpus, condition)
+        assert passing(added.corpus, condition) == expected
 
 
 # -- strict JSON -----------------------------------------------------------------------------------------------------
@@ -353,4 +353,4 @@ def test_add_takes_what_fit_takes(first, second):
 
 def test_strict_json_has_no_nan():
     value = {"a": float("nan"), "b": [float("inf"), -float("inf"), 1.5], 3: ("x", None, True, 10**400)}
-    assert {"a": None, "b": [None, None, 1.5], "3": ["x", None, True, 10**400]} == strict_json(value)
+    assert strict_json(value) == {"a": None, "b": [None, None, 1.5], "3": ["x", None, True, 10**400]}

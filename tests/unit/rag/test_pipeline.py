@@ -94,7 +94,7 @@ def test_hits_are_the_columns_as_objects(pipeline):
         count = int(table.counts[row])
         assert (count, str(row), QUESTIONS[row]) == (len(result), result.query.id, result.query.text)
         for column, hit in enumerate(result):
-            assert DOCUMENTS[table.positions[row, column]] == hit.document
+            assert DOCUMENTS[table.documents[row, column]] == hit.document
             assert float(table.scores[row, column]) == hit.score
             assert hit.document.text[hit.start : hit.end] == hit.passage
             assert pipeline.passages.texts([table.passages[row, column]]) == [hit.passage]
@@ -121,7 +121,7 @@ def test_top_k_cuts_what_the_last_stage_left(top_k, expected):
 
 
 def test_no_queries_no_answers():
-    assert [] == Pipeline(retriever=BM25()).fit(DOCUMENTS).search([])
+    assert Pipeline(retriever=BM25()).fit(DOCUMENTS).search([]) == []
 
 
 def test_the_best_chunk_speaks_for_its_document():
@@ -138,7 +138,7 @@ def test_chunk_metadata_comes_with_the_hit(tmp_path):
     pipeline = Pipeline(retriever=BM25(), chunker=MarkdownChunker(size=20, unit="characters"))
     pipeline.fit([Document("m", "# Ä\n\nabout cats\n\n# B\n\nabout dogs")]).save(tmp_path / "p")
     for one in (pipeline, Pipeline.load(tmp_path / "p")):
-        assert {"headings": ["B"]} == one.search("dogs")[0].passage_metadata
+        assert one.search("dogs")[0].passage_metadata == {"headings": ["B"]}
 
 
 # -- explanations and costs ---------------------------------------------------------------------------------------
@@ -159,28 +159,28 @@ def test_every_hit_is_explained_by_stage():
             position = pipeline.corpus.position(hit.document.id)
             expected = {}
             for name, table in batch.trace.items():
-                scores = dict(zip(table.positions[row].tolist(), table.scores[row].tolist(), strict=True))
+                scores = dict(zip(table.documents[row].tolist(), table.scores[row].tolist(), strict=True))
                 if position in scores:
                     expected[name] = scores[position]
-            assert expected == hit.explanation
+            assert hit.explanation == expected
             assert hit.score == hit.explanation["stages.1 threshold"]
-    assert {} == pipeline.search(QUESTIONS[0])[0].explanation
+    assert pipeline.search(QUESTIONS[0])[0].explanation == {}
 
 
 def test_costs_are_booked_where_they_arise():
     pipeline = Pipeline(
         retriever=Dense(embedder=WordEmbedder()), stages=[Rerank(scorer=CountingScorer(), budget=3), Threshold()]
     ).fit(DOCUMENTS)
-    assert 5 == pipeline.fit_costs.total.texts_embedded
-    assert 5 == pipeline.fit_costs.stages["retriever"].texts_embedded
+    assert pipeline.fit_costs.total.texts_embedded == 5
+    assert pipeline.fit_costs.stages["retriever"].texts_embedded == 5
     batch = QueryBatch([Query("0", "cats"), Query("1", "dogs")])
     pipeline.run(batch)
     stages = batch.ledger.stages
-    assert ["retriever", "stages.0 rerank", "stages.1 threshold"] == list(stages)
+    assert list(stages) == ["retriever", "stages.0 rerank", "stages.1 threshold"]
     assert (2, 0) == (stages["retriever"].texts_embedded, stages["retriever"].scorer_calls)
     assert (0, 6) == (stages["stages.0 rerank"].texts_embedded, stages["stages.0 rerank"].scorer_calls)
     assert all(costs.seconds > 0 for costs in stages.values())
-    assert 3 == pipeline.search("cats").costs.scorer_calls
+    assert pipeline.search("cats").costs.scorer_calls == 3
 
 
 def test_each_result_has_its_share_of_the_costs_of_the_batch():
@@ -232,7 +232,7 @@ def test_before_it_is_fitted(tmp_path):
             action()
     with pytest.raises(NotFittedError):
         pipeline.save(tmp_path / "p")
-    assert [] == list(tmp_path.iterdir())
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(
@@ -252,7 +252,7 @@ def test_before_it_is_fitted(tmp_path):
 def test_what_is_no_query_is_refused(query, expected):
     with pytest.raises(DataError) as caught:
         Pipeline(retriever=BM25()).fit(DOCUMENTS).search(query)
-    assert expected == str(caught.value)
+    assert str(caught.value) == expected
 
 
 @pytest.mark.parametrize("top_k", [0, -1])
@@ -267,7 +267,7 @@ def test_a_chunker_of_tokens_needs_an_embedder_that_has_some():
     for retriever in (BM25(), Dense(embedder=LSA())):
         with pytest.raises(ConfigError) as caught:
             Pipeline(retriever=retriever, chunker=RecursiveChunker())
-        assert expected == str(caught.value)
+        assert str(caught.value) == expected
 
 
 class Learner(Threshold):
@@ -293,9 +293,9 @@ def test_training_data_are_asked_for_before_any_work():
         pipeline.fit(documents())
     expected = "stages.1 ('fake_learner') learns from judged training queries: none were given (rag eval has"
     assert str(caught.value).startswith(expected)
-    assert [] == read
+    assert read == []
     pipeline.fit(documents(), training=Training([Query("1", "cats")], {"1": {"cats": 1}}))
-    assert "cats" == pipeline.search("cats sleep")[0].document.id
+    assert pipeline.search("cats sleep")[0].document.id == "cats"
 
 
 def test_after_a_fit_that_failed_it_is_not_fitted():
@@ -339,15 +339,15 @@ def test_what_holds_a_python_object_cannot_be_kept_and_nothing_is_written(tmp_pa
     assert len(pipeline.search("cats")) == 4  # of five documents, of which one has no text
     with pytest.raises(ConfigError) as caught:
         pipeline.save(tmp_path / "p")
-    assert "'langchain'.embeddings is a Python object (Embeddings): a YAML file cannot name it" == str(caught.value)
-    assert [] == list(tmp_path.iterdir())
+    assert str(caught.value) == "'langchain'.embeddings is a Python object (Embeddings): a YAML file cannot name it"
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_folder_of_others_is_left_alone(tmp_path):
     (tmp_path / "thesis.tex").write_text("mine")
     with pytest.raises(ArtifactError, match="is not empty and holds no pipeline of ours"):
         Pipeline(retriever=BM25()).fit(DOCUMENTS).save(tmp_path)
-    assert ["thesis.tex"] == [path.name for path in tmp_path.iterdir()]
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
 
 
 def test_every_damaged_or_missing_file_is_told(tmp_path):
@@ -406,9 +406,13 @@ def test_texts_that_look_like_variables_survive(tmp_path, monkeypatch):
 def test_a_pipeline_is_a_component_of_components():
     pipeline = pipelines()[2]
     assert isinstance(pipeline, Component)
-    assert ["", "retriever", "retriever.retrievers.0", "retriever.retrievers.1", "retriever.retrievers.1.embedder"] == [
-        path for path, _ in pipeline.spec.walk()
-    ][:5]
+    assert [path for path, _ in pipeline.spec.walk()][:5] == [
+        "",
+        "retriever",
+        "retriever.retrievers.0",
+        "retriever.retrievers.1",
+        "retriever.retrievers.1.embedder",
+    ]
 
 
 def test_a_corpus_object_is_taken_as_it_is():

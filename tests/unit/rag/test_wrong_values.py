@@ -240,7 +240,7 @@ def test_python_refuses_exactly_the_wrong_values(cls: Any, parameter: Parameter)
             assert ", got " in line
     for value in values:
         if accepts(parameter.annotation, value):
-            assert [] == parameter.errors(value)
+            assert parameter.errors(value) == []
 
 
 def written(value: Any) -> str:
@@ -269,7 +269,7 @@ def test_yaml_refuses_exactly_the_wrong_values_and_says_where(cls: Any, paramete
         file.write_text("\n".join(head) + written(value), encoding="utf-8")
         mistakes: list[Any] = []
         node = read_source(file, mistakes=mistakes)
-        assert None is build(node, cls, mistakes=mistakes), value
+        assert build(node, cls, mistakes=mistakes) is None, value
         assert mistakes
         for mistake in mistakes:
             assert re.match(rf"{re.escape(str(file))}:{len(head)}:\d+: {parameter.name}[.:]", str(mistake)), str(
@@ -293,18 +293,18 @@ def test_unknown_names_are_refused(cls: Any, tmp_path):
     lines = [f"type: {cls.type}", *(f"{n}: {written(v)}" for n, v in required(cls, "", REQUIRED_IN_YAML).items())]
     file.write_text("\n".join([*lines, "no_such: 1"]), encoding="utf-8")
     mistakes: list[Any] = []
-    assert None is build(read_source(file, mistakes=mistakes), cls, mistakes=mistakes)
+    assert build(read_source(file, mistakes=mistakes), cls, mistakes=mistakes) is None
     valid = f" (valid: {', '.join(sorted(cls.spec.parameters))})" if cls.spec.parameters else ""
-    assert [f"{file}:{len(lines) + 1}:1: unknown argument 'no_such' of '{cls.type}'{valid}"] == list(map(str, mistakes))
+    assert list(map(str, mistakes)) == [f"{file}:{len(lines) + 1}:1: unknown argument 'no_such' of '{cls.type}'{valid}"]
 
 
 @pytest.mark.parametrize(("cls", "parameter"), [(cls, one) for cls, one in PARAMETERS if one.required], ids=name_of)
 def test_missing_arguments_are_named(cls: Any, parameter: Parameter, tmp_path):
     with pytest.raises(ConfigError) as caught:
         cls(**required(cls, parameter.name, REQUIRED_IN_PYTHON))
-    assert f"'{cls.type}': missing argument '{parameter.name}'" == str(caught.value)
+    assert str(caught.value) == f"'{cls.type}': missing argument '{parameter.name}'"
     file = tmp_path / "component.yaml"
     file.write_text(f"type: {cls.type}\n", encoding="utf-8")
     mistakes: list[Any] = []
-    assert None is build(read_source(file, mistakes=mistakes), cls, mistakes=mistakes)
+    assert build(read_source(file, mistakes=mistakes), cls, mistakes=mistakes) is None
     assert f"{file}:1:1: missing argument '{parameter.name}' of '{cls.type}'" in list(map(str, mistakes))

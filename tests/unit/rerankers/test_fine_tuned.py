@@ -19,7 +19,7 @@ from rag import (
     Store,
     Training,
 )
-from rag.learning.judgements import Gains
+from rag.learning.gains import Gains
 from rag.rerankers import CrossEncoderScorer, FineTunedEmbedder, FineTunedScorer, Rerank
 from rag.rerankers.fine_tuned.mining import mined
 from rag.retrievers import BM25, Dense
@@ -90,8 +90,8 @@ def test_an_encoder_learns_and_survives_saving(encoder, tmp_path, more):
     made.save(tmp_path / "made")
     again = Pipeline.load(tmp_path / "made")
     expected = made.run(QueryBatch(QUERIES))
-    assert again.run(QueryBatch(QUERIES)).positions.tolist() == expected.positions.tolist()
-    assert np.mean(expected.positions[:, 0] == np.arange(N)) > 0.6
+    assert again.run(QueryBatch(QUERIES)).documents.tolist() == expected.documents.tolist()
+    assert np.mean(expected.documents[:, 0] == np.arange(N)) > 0.6
     again.add([Document("new", "answer3 common")])
     assert "new" in [hit.document.id for hit in again.search("ask3 common", top_k=4)]
 
@@ -106,7 +106,7 @@ def test_weights_are_an_artifact_and_passages_are_embedded_once_for_them(encoder
     monkeypatch.setattr("rag.rerankers.fine_tuned.embedder.train", lambda *a, **k: pytest.fail("trained again"))
     again = Pipeline(retriever=Dense(embedder=embedder(encoder, epochs=1))).fit(CORPUS, training=TRAINING, store=store)
     batch = QueryBatch(QUERIES)
-    assert again.run(batch).positions.tolist() == first.run(QueryBatch(QUERIES)).positions.tolist()
+    assert again.run(batch).documents.tolist() == first.run(QueryBatch(QUERIES)).documents.tolist()
 
 
 @pytest.mark.slow
@@ -152,7 +152,7 @@ def test_a_cross_encoder_learns_and_survives_saving(cross_encoder, tmp_path, mor
         return
     made.save(tmp_path / "made")
     again = Pipeline.load(tmp_path / "made")
-    np.testing.assert_array_equal(again.run(QueryBatch(QUERIES)).positions, made.run(QueryBatch(QUERIES)).positions)
+    np.testing.assert_array_equal(again.run(QueryBatch(QUERIES)).documents, made.run(QueryBatch(QUERIES)).documents)
 
 
 # -- bad input --------------------------------------------------------------------------------------------------------
@@ -164,7 +164,7 @@ def test_without_training_queries_it_says_so(encoder):
 
 
 def test_ten_questions_are_too_few(encoder):
-    few = Training(QUERIES[:10], TRAINING.judgements)
+    few = Training(QUERIES[:10], TRAINING.qrels)
     with pytest.raises(DataError, match="10 of 10 training queries have a relevant document .* 20 are needed"):
         Pipeline(retriever=Dense(embedder=embedder(encoder))).fit(CORPUS, training=few)
 

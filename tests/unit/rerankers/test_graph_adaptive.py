@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from rag import Candidates, ConfigError, Corpus, Document, FitContext, Passages, Query, QueryBatch
 from rag.rerankers import GraphAdaptive
-from rag.rerankers.graph_adaptive import nearest_neighbours
+from rag.rerankers.graph_adaptive import nearest_neighbors
 from rag.store.store import Store
 from tests.fakes import TableEmbedder, TableScorer, WordEmbedder
 
@@ -53,11 +53,11 @@ def test_it_scores_what_a_plain_loop_scores(seed, neighbours, budget, size):
     stage.fit(FitContext(corpus, Passages.whole(corpus)))
     batch = QueryBatch([Query(f"q{row}", str(row)) for row in range(3)])
     found = stage.process(batch, given)
-    graph = nearest_neighbours(embedder.rows, neighbours)
+    graph = nearest_neighbors(embedder.rows, neighbours)
     for row in range(3):
         taken = by_hand(graph, lists[row], table[row], budget, size)
         order = sorted(taken, key=lambda item: (-table[row, item], item))
-        assert order == [item for item in found.positions[row].tolist() if item >= 0]
+        assert order == [item for item in found.documents[row].tolist() if item >= 0]
     assert found.counts.sum() == batch.ledger.total.scorer_calls
 
 
@@ -68,8 +68,8 @@ def test_neighbours_are_the_nearest_without_the_passage_itself():
     cosines = scaled @ scaled.T
     np.fill_diagonal(cosines, -np.inf)
     expected = np.argsort(-cosines, axis=1, kind="stable")[:, :5]
-    assert expected.tolist() == nearest_neighbours(vectors, 5).tolist()
-    assert [[1, -1, -1], [0, -1, -1]] == nearest_neighbours(vectors[:2], 3).tolist()
+    assert expected.tolist() == nearest_neighbors(vectors, 5).tolist()
+    assert nearest_neighbors(vectors[:2], 3).tolist() == [[1, -1, -1], [0, -1, -1]]
 
 
 def test_one_graph_serves_all_budgets(tmp_path):
@@ -86,8 +86,8 @@ def test_one_graph_serves_all_budgets(tmp_path):
         scorer = TableScorer()
         stage = GraphAdaptive(scorer=scorer, embedder=Counting(), neighbours=2, budget=budget)
         stage.fit(FitContext(corpus, Passages.whole(corpus), store=Store(tmp_path)))
-        assert 9 == Counting.calls
-    assert ["embeddings", "graph"] == sorted(entry.kind for entry in Store(tmp_path).entries())
+        assert Counting.calls == 9
+    assert sorted(entry.kind for entry in Store(tmp_path).entries()) == ["embeddings", "graph"]
 
 
 def test_more_cannot_be_kept_than_was_paid_for():

@@ -1,4 +1,4 @@
-"""Learning to rank as a stage: nothing sees its own judgements, and what does not win is left out."""
+"""Learning to rank as a stage: nothing sees its own judgments, and what does not win is left out."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def pipeline(**arguments):
 
 def quality(made, asked):
     found = made.search(asked.queries, top_k=10)
-    ranks = [[hit.document.id in asked.judgements[r.query.id] for hit in r] for r in found]
+    ranks = [[hit.document.id in asked.qrels[r.query.id] for hit in r] for r in found]
     return float(np.mean([1 / (1 + hits.index(True)) if True in hits else 0 for hits in ranks]))
 
 
@@ -53,21 +53,21 @@ def test_it_learns_what_is_right_and_survives_saving(model, tmp_path):
     made = pipeline(sources=[Feedback(), QueryMemory()], model=model).fit(CORPUS, training=questions(80))
     test = questions(24, "q")
     plain = Pipeline(retriever=Hybrid(retrievers=[BM25(), Dense(embedder=WordEmbedder())])).fit(CORPUS)
-    assert "with memory" == made.stages[0].choice.chosen
+    assert made.stages[0].choice.chosen == "with memory"
     assert quality(made, test) > quality(plain, test) + 0.2
     batch = QueryBatch(test.queries)
     check_candidates(made.run(batch), made.passages, 24, 100)
-    alone = [made.run(QueryBatch([query])).positions[0, :5].tolist() for query in test.queries[:5]]
-    assert alone == made.run(batch).positions[:5, :5].tolist()
+    alone = [made.run(QueryBatch([query])).documents[0, :5].tolist() for query in test.queries[:5]]
+    assert alone == made.run(batch).documents[:5, :5].tolist()
     hit = made.search(test.queries[0], explain=True)[0]
     assert "stages.0 learned_rank" in hit.keys
     assert sum(made.stages[0].importances.values()) == pytest.approx(1)
     report = made.stages[0].learned_report()
-    assert ["as it came", "without memory", "with memory"] == [one["name"] for one in report["options"]]
+    assert [one["name"] for one in report["options"]] == ["as it came", "without memory", "with memory"]
     assert report["dependence"]
 
 
-def test_a_querys_own_judgement_changes_nothing_it_is_given(monkeypatch):
+def test_a_querys_own_judgment_changes_nothing_it_is_given(monkeypatch):
     """Poison one training query: its candidates and features while fitting are those of the healthy one."""
     given = []
     original = Gatherer.__call__
@@ -79,14 +79,14 @@ def test_a_querys_own_judgement_changes_nothing_it_is_given(monkeypatch):
 
     monkeypatch.setattr(Gatherer, "__call__", kept)
     healthy = questions(40)
-    poisoned = Training(healthy.queries, healthy.judgements | {"t7": {"40": 1, "41": 1}})
+    poisoned = Training(healthy.queries, healthy.qrels | {"t7": {"40": 1, "41": 1}})
     rows = []
     for training in (healthy, poisoned):
         given.clear()
         pipeline(sources=[Feedback(), QueryMemory(), QueryMemory(score="cover")]).fit(CORPUS, training=training)
         batch, gathered = given[0]
         row = [query.id for query in batch.queries].index("t7")
-        rows.append((gathered.candidates.positions[row].tolist(), gathered.features.values[row]))
+        rows.append((gathered.candidates.documents[row].tolist(), gathered.features.values[row]))
     assert [p for p in rows[0][0] if p >= 0] == [p for p in rows[1][0] if p >= 0]
     n = sum(p >= 0 for p in rows[0][0])
     np.testing.assert_array_equal(rows[0][1][:n], rows[1][1][:n])
@@ -96,9 +96,9 @@ def test_memory_that_misleads_is_left_out():
     """Questions of dev are about documents that were never judged, while training questions repeat theirs."""
     training = questions(80, right=lambda topic, number: topic + 8 * (number % 2))
     other = questions(40, "d", right=lambda topic, number: topic + 16 + 8 * (number % 3))
-    judged = Training(training.queries, training.judgements, other)
+    judged = Training(training.queries, training.qrels, other)
     made = pipeline(sources=[QueryMemory()]).fit(CORPUS, training=judged)
-    assert "with memory" != made.stages[0].choice.chosen
+    assert made.stages[0].choice.chosen != "with memory"
     assert "what does not win by a standard error is left out" in made.stages[0].notes()[0]
     forced = pipeline(sources=[QueryMemory()], guard=False).fit(CORPUS, training=judged)
     assert quality(forced, other) < quality(made, other)
@@ -110,12 +110,12 @@ def test_what_was_chosen_as_it_came_costs_nothing():
     if made.stages[0].choice.chosen == "as it came":
         batch = QueryBatch(never.queries[:3])
         found = made.run(batch)
-        assert found.positions.tolist() == batch.lists["retriever"].positions.tolist()
+        assert found.documents.tolist() == batch.lists["retriever"].documents.tolist()
 
 
 def test_few_questions_leave_the_list_as_it_came():
     made = pipeline(sources=[QueryMemory()]).fit(CORPUS, training=questions(10))
-    assert "as it came" == made.stages[0].choice.chosen
+    assert made.stages[0].choice.chosen == "as it came"
     assert "10 of 10 training queries" in made.stages[0].notes()[0]
     assert made.search("about topic3")
 
@@ -127,11 +127,11 @@ def test_fields_are_features_and_bad_ones_are_said():
         pipeline(fields=["click"]).fit(CORPUS, training=questions(60))
 
 
-def test_judgements_of_deleted_documents_count_for_nothing():
+def test_judgments_of_deleted_documents_count_for_nothing():
     training = questions(60)
-    gone = Training(training.queries, {id: judged | {"gone": 1} for id, judged in training.judgements.items()})
+    gone = Training(training.queries, {id: judged | {"gone": 1} for id, judged in training.qrels.items()})
     made = pipeline(sources=[QueryMemory()]).fit(CORPUS, training=gone)
-    assert 60 == made.stages[0].learned_report()["training"]["missing"]
+    assert made.stages[0].learned_report()["training"]["missing"] == 60
     made.delete(["3"])
     assert "3" not in {hit.document.id for hit in made.search("about topic3")}
 
@@ -144,5 +144,5 @@ def test_lists_weigh_what_questions_say():
     assert made.search("about topic3")
     few = Hybrid(retrievers=[BM25(), Dense(embedder=WordEmbedder())], fusion=Learned())
     Pipeline(retriever=few).fit(CORPUS, training=questions(5))
-    assert [[1.0, 0.0], [1.0, 0.0]] == few.fusion._weights.tolist()
+    assert few.fusion._weights.tolist() == [[1.0, 0.0], [1.0, 0.0]]
     assert "weighs all lists alike: 5 training queries" in few.fusion.notes()[0]

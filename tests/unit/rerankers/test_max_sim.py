@@ -56,8 +56,8 @@ def test_scores_are_those_of_a_plain_loop(texts, queries, data, block):
 def test_a_passage_that_has_every_word_scores_one():
     scorer = fitted(["dog bird", "the cat sat", "cat"])
     scores = scorer.score(batch(["cat sat"]), np.zeros(3, dtype=np.int64), np.arange(3))
-    assert 1 == int(scores.argmax())
-    assert pytest.approx(1.0, abs=1e-3) == scores[1]
+    assert int(scores.argmax()) == 1
+    assert scores[1] == pytest.approx(1.0, abs=1e-3)
 
 
 def test_a_query_without_tokens_is_told():
@@ -105,10 +105,10 @@ def test_one_pass_serves_a_dense_retriever_and_queries_are_embedded_once(monkeyp
         one.prepare(context)
     for one in (dense, scorer):
         context.fit(one)
-    assert ["fit", "tokens 2"] == Counting.log
-    assert 2 == context.ledger.total.texts_embedded
+    assert Counting.log == ["fit", "tokens 2"]
+    assert context.ledger.total.texts_embedded == 2
     asked = batch(["cat", "dog"])
     for _ in range(3):
         scorer.score(asked, np.zeros(1, dtype=np.int64), np.zeros(1, dtype=np.int64))
-    assert ["fit", "tokens 2", "query tokens 2"] == Counting.log
-    assert 2 == asked.ledger.total.texts_embedded
+    assert Counting.log == ["fit", "tokens 2", "query tokens 2"]
+    assert asked.ledger.total.texts_embedded == 2

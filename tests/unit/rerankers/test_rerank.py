@@ -47,12 +47,12 @@ def test_the_head_is_scored_and_sorted_and_the_rest_dropped(table, budget, top_k
     stage.fit(corpus_of())
     batch = QueryBatch([Query(str(row), "q") for row in range(len(table))])
     found = stage.process(batch, table)
-    heads = [[p for p in row if p >= 0][:budget] for row in table.positions.tolist()]
+    heads = [[p for p in row if p >= 0][:budget] for row in table.documents.tolist()]
     for row, head in enumerate(heads):
         scored = [(sign * float((p * 7 + row * 3) % 11), p) for p in head]
         expected = sorted(scored, key=lambda one: (-one[0], one[1]))[:top_k]
-        actual = zip(found.scores[row].tolist(), found.positions[row].tolist(), strict=True)
-        assert expected == [one for one in actual if one[1] >= 0]
+        actual = zip(found.scores[row].tolist(), found.documents[row].tolist(), strict=True)
+        assert [one for one in actual if one[1] >= 0] == expected
     calls = sum(map(len, heads))
     assert calls == batch.ledger.total.scorer_calls
     pairs = [pair for rows, passages in stage.scorer.asked for pair in zip(rows, passages, strict=True)]
@@ -65,8 +65,8 @@ def test_the_passage_that_matched_is_what_is_scored():
     stage.fit(corpus_of())
     table = Candidates.from_scores(np.array([[3, 4]]), np.array([[2.0, 1.0]]), np.array([[17, 23]]))
     found = stage.process(QueryBatch([Query("0", "q")]), table)
-    assert [([0, 0], [17, 23])] == stage.scorer.asked
-    assert {3: 17, 4: 23} == dict(zip(found.positions[0].tolist(), found.passages[0].tolist(), strict=True))
+    assert stage.scorer.asked == [([0, 0], [17, 23])]
+    assert dict(zip(found.documents[0].tolist(), found.passages[0].tolist(), strict=True)) == {3: 17, 4: 23}
 
 
 @pytest.mark.parametrize(
@@ -92,7 +92,7 @@ def test_scores_that_cannot_be_used_are_refused(answer, expected):
     table = Candidates.from_scores(np.array([[3, -1], [4, 5]]), np.zeros((2, 2)), np.array([[3, -1], [4, 5]]))
     with pytest.raises(ModelError) as caught:
         stage.process(QueryBatch([Query("q0", "x"), Query("q1", "y")]), table)
-    assert expected == str(caught.value)
+    assert str(caught.value) == expected
 
 
 def test_nothing_to_score_asks_nobody():
@@ -114,8 +114,8 @@ def test_a_blend_keeps_every_candidate_and_the_order_of_those_not_scored(table, 
     stage.fit(corpus_of())
     answer = stage.process(QueryBatch([Query(str(row), "q") for row in range(len(table))]), table)
     for row in range(len(table)):
-        listed = [position for position in table.positions[row].tolist() if position >= 0]
-        given_back = [position for position in answer.positions[row].tolist() if position >= 0]
+        listed = [position for position in table.documents[row].tolist() if position >= 0]
+        given_back = [position for position in answer.documents[row].tolist() if position >= 0]
         assert given_back[budget:] == listed[budget:]
         by_scorer = sorted(listed[:budget], key=lambda p: (-((p * 7 + row * 3) % 11), p))
         fused = {p: (1 - weight) / (61 + by_scorer.index(p)) + weight / (61 + listed.index(p)) for p in listed[:budget]}

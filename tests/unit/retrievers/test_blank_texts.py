@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from rag import Corpus, Document, Passages, Pipeline
-from rag.rerankers import CallableScorer, Cur, EmbeddingFactors, GraphAdaptive
+from rag.rerankers import CUR, CallableScorer, EmbeddingFactors, GraphAdaptive
 from rag.retrievers import (
     BM25,
     HNSW,
@@ -75,7 +75,7 @@ RETRIEVERS = {
 }
 STAGES = {
     "graph_adaptive": lambda: GraphAdaptive(scorer=scorer(), embedder=Everywhere(), budget=400),
-    "cur": lambda: Cur(scorer=scorer(), factors=EmbeddingFactors(embedder=Everywhere()), budget=250, alignment="none"),
+    "cur": lambda: CUR(scorer=scorer(), factors=EmbeddingFactors(embedder=Everywhere()), budget=250, alignment="none"),
 }
 
 
@@ -84,8 +84,8 @@ def test_blank_documents_are_not_found(name):
     pipeline = Pipeline(retriever=RETRIEVERS[name]()).fit(DOCUMENTS)
     for condition in (None, {"even": {"exists": False}}, {"even": True}):
         found = {hit.document.id for hit in pipeline.search("word7", filter=condition)}
-        assert set() == {id for id in found if id.startswith(("blank", "last"))}
-    assert [] != list(pipeline.search("word7"))
+        assert {id for id in found if id.startswith(("blank", "last"))} == set()
+    assert list(pipeline.search("word7")) != []
 
 
 @pytest.mark.parametrize("known", [True, False], ids=["kept", "of an older index"])
@@ -94,7 +94,7 @@ def test_they_are_known_after_loading(tmp_path, known):
     passages.save(tmp_path)
     if not known:
         (tmp_path / "blank.npy").unlink()
-    assert [0, 1, 2, 3, 4, 5, 306] == Passages.load(tmp_path, passages.corpus).blank.tolist()
+    assert Passages.load(tmp_path, passages.corpus).blank.tolist() == [0, 1, 2, 3, 4, 5, 306]
 
 
 @pytest.mark.parametrize("name", STAGES)
@@ -102,23 +102,23 @@ def test_stages_do_not_bring_them_back(name):
     pipeline = Pipeline(retriever=dense(top_k=20), stages=[STAGES[name]()]).fit(DOCUMENTS)
     found = {hit.document.id for hit in pipeline.search("word7")}
     assert len(found) > 20
-    assert set() == {id for id in found if id.startswith(("blank", "last"))}
+    assert {id for id in found if id.startswith(("blank", "last"))} == set()
 
 
 def test_they_are_counted_also_after_changes():
     pipeline = Pipeline(retriever=dense()).fit(DOCUMENTS)
-    assert ("7 of 307 passages have no text: no query finds them",) == pipeline.notes()
+    assert pipeline.notes() == ("7 of 307 passages have no text: no query finds them",)
     pipeline.add([Document("more", " "), Document("blank0", "now with a text")])
-    assert ("7 of 308 passages have no text: no query finds them",) == pipeline.notes()
+    assert pipeline.notes() == ("7 of 308 passages have no text: no query finds them",)
     assert "blank0" in {hit.document.id for hit in pipeline.search("now with a text")}
     pipeline.delete([f"blank{number}" for number in range(1, 6)] + ["last"], compact_at=1.0)
-    assert ("1 of 302 passages have no text: no query finds them",) == pipeline.notes()
+    assert pipeline.notes() == ("1 of 302 passages have no text: no query finds them",)
     pipeline.compact()
-    assert ("1 of 302 passages have no text: no query finds them",) == pipeline.notes()
+    assert pipeline.notes() == ("1 of 302 passages have no text: no query finds them",)
 
 
 def test_a_corpus_of_blanks_has_nothing_to_find():
-    assert [] == list(Pipeline(retriever=dense()).fit([Document("a", ""), Document("b", " ")]).search("x"))
+    assert list(Pipeline(retriever=dense()).fit([Document("a", ""), Document("b", " ")]).search("x")) == []
 
 
 def test_a_document_without_text_is_found_by_a_title():

@@ -56,9 +56,9 @@ def test_flat_is_the_product_of_matrices(metric, top_k):
     found = ask(fitted(300, metric=metric, top_k=top_k))
     scores = exact(VECTORS[:300], VECTORS[-N_QUERIES:], metric)
     expected = np.argsort(-scores, axis=1)[:, :top_k]
-    assert expected.tolist() == found.positions.tolist()
+    assert expected.tolist() == found.documents.tolist()
     np.testing.assert_allclose(np.take_along_axis(scores, expected, 1), found.scores, rtol=1e-4, atol=1e-5)
-    assert found.positions.tolist() == found.passages.tolist()
+    assert found.documents.tolist() == found.passages.tolist()
 
 
 @pytest.mark.parametrize("metric", ["cosine", "inner_product"])
@@ -71,7 +71,7 @@ def test_documents_are_ranked_by_their_best_passage(metric):
         best = np.full(owners.max() + 1, -np.inf)
         np.maximum.at(best, owners, scores[row])
         expected = np.argsort(-best)[:8]
-        assert expected.tolist() == found.positions[row].tolist()
+        assert expected.tolist() == found.documents[row].tolist()
         np.testing.assert_allclose(best[expected], found.scores[row], rtol=1e-4, atol=1e-5)
         np.testing.assert_allclose(scores[row][found.passages[row]], found.scores[row], rtol=1e-4, atol=1e-5)
 
@@ -80,7 +80,7 @@ def test_equal_vectors_are_returned_in_the_order_of_the_corpus():
     vectors = np.repeat(VECTORS[:2], 50, axis=0)
     for n_queries in (1, 30):  # faiss goes other ways for many
         found = ask(fitted(100, vectors, top_k=7), [0] * n_queries)
-        assert [[0, 1, 2, 3, 4, 5, 6]] * n_queries == found.positions.tolist()
+        assert [[0, 1, 2, 3, 4, 5, 6]] * n_queries == found.documents.tolist()
 
 
 RANDOM = [
@@ -96,15 +96,15 @@ RANDOM += [(Factory("Flat"), 1.0), (Factory("HNSW16,Flat"), 0.9), (Factory("SQ8"
 def test_recall_of_indexes_on_random_vectors(index, recall):
     vectors = np.random.default_rng(5).normal(size=(2100, 12)).astype(np.float32)
     rows = range(2000, 2100)
-    expected = ask(fitted(2000, vectors, top_k=10), rows).positions
+    expected = ask(fitted(2000, vectors, top_k=10), rows).documents
     found = ask(fitted(2000, vectors, index=index, top_k=10), rows)
     shared = np.mean(
-        [len(set(a) & set(b)) / 10 for a, b in zip(expected.tolist(), found.positions.tolist(), strict=True)]
+        [len(set(a) & set(b)) / 10 for a, b in zip(expected.tolist(), found.documents.tolist(), strict=True)]
     )
     assert shared >= recall
     if not isinstance(index, Factory):  # scores are exact whatever is missed
         scores = exact(vectors[:2000], vectors[2000:], "cosine")
-        np.testing.assert_allclose(np.take_along_axis(scores, found.positions, 1), found.scores, rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(np.take_along_axis(scores, found.documents, 1), found.scores, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -112,9 +112,9 @@ def test_recall_of_indexes_on_random_vectors(index, recall):
 )
 def test_approximate_indexes_pad_what_they_did_not_find(index):
     found = ask(fitted(50, index=index, top_k=1000))
-    assert found.positions.shape[1] <= 50
+    assert found.documents.shape[1] <= 50
     assert (found.counts >= 1).all()
-    assert all(len(set(row)) == len(row) for row in ([p for p in row if p >= 0] for row in found.positions.tolist()))
+    assert all(len(set(row)) == len(row) for row in ([p for p in row if p >= 0] for row in found.documents.tolist()))
 
 
 # -- vectors that are no good -------------------------------------------------------------------------------------
@@ -124,8 +124,8 @@ def test_a_zero_vector_scores_zero_and_a_zero_query_finds_nothing():
     vectors = VECTORS.copy()
     vectors[3] = vectors[399] = 0
     found = ask(fitted(10, vectors, top_k=10), [398, 399])
-    assert [10, 0] == found.counts.tolist()
-    assert [0.0] == found.scores[0][found.positions[0] == 3].tolist()
+    assert found.counts.tolist() == [10, 0]
+    assert found.scores[0][found.documents[0] == 3].tolist() == [0.0]
     assert np.isfinite(found.scores[0]).all()
 
 
@@ -136,12 +136,12 @@ def test_vectors_that_are_not_finite_are_refused_with_the_documents_name(bad):
     with pytest.raises(ModelError) as caught:
         fitted(20, vectors)
     assert (
-        "the embedder 'fake_table' gave NaN or infinite values for 2 of 20 passages, the first one of document 'd7'"
-        == str(caught.value)
+        str(caught.value)
+        == "the embedder 'fake_table' gave NaN or infinite values for 2 of 20 passages, the first one of document 'd7'"
     )
     with pytest.raises(ModelError) as caught:
         ask(fitted(7, vectors), [1, 9])
-    assert "the embedder 'fake_table' gave NaN or infinite values for query 'q9'" == str(caught.value)
+    assert str(caught.value) == "the embedder 'fake_table' gave NaN or infinite values for query 'q9'"
 
 
 def test_vectors_of_the_wrong_shape_are_refused():
@@ -156,7 +156,7 @@ def test_vectors_of_the_wrong_shape_are_refused():
     corpus = Corpus.from_documents([Document("a", "0"), Document("b", "1")])
     with pytest.raises(ModelError) as caught:
         dense.fit(FitContext(corpus, Passages.whole(corpus)))
-    assert "the embedder 'short' gave an array of shape (1, 12) for 2 texts, expected (2, 12)" == str(caught.value)
+    assert str(caught.value) == "the embedder 'short' gave an array of shape (1, 12) for 2 texts, expected (2, 12)"
 
 
 def test_queries_of_another_dimension_are_refused():
@@ -177,16 +177,16 @@ def message_of(action):
 
 def test_more_clusters_than_vectors_are_refused():
     expected = "n_clusters: 'ivf_flat': n_clusters must be at most the number of vectors (20), got 21"
-    assert expected == message_of(lambda: IVFFlat(n_clusters=21).build(VECTORS[:20]))
+    assert message_of(lambda: IVFFlat(n_clusters=21).build(VECTORS[:20])) == expected
     exact_anyway = ask(fitted(20, index=IVFFlat(n_clusters=20, n_probe=20)), range(20))
-    assert list(range(20)) == exact_anyway.positions[:, 0].tolist()
+    assert list(range(20)) == exact_anyway.documents[:, 0].tolist()
 
 
 @pytest.mark.parametrize(("n", "expected"), [(1, 1), (38, 1), (100, 2), (400, 10)])
 def test_clusters_are_as_many_as_the_vectors_can_fill(n, expected):
     index = IVFFlat()
     index.build(VECTORS[:n])
-    assert expected == index._index.nlist
+    assert index._index.nlist == expected
 
 
 @pytest.mark.parametrize(

@@ -35,7 +35,7 @@ def table(rows, scores):
 
 def test_trust_is_the_share_of_a_score():
     found = trust(table([[0, 1, 2], [3, 4, -1], [5, -1, -1]], [[3.0, 1.0, 0.0], [1.0, -1.0, 0.0], [0.0, 0.0, 0.0]]))
-    assert [[0.75, 0.25, 0.0], [1.0, 0.0, 0.0], [1.0, 0.0, 0.0]] == found.tolist()
+    assert found.tolist() == [[0.75, 0.25, 0.0], [1.0, 0.0, 0.0], [1.0, 0.0, 0.0]]
 
 
 def test_words_are_added_as_a_plain_loop_adds_them():
@@ -49,7 +49,7 @@ def test_words_are_added_as_a_plain_loop_adds_them():
         sp.csr_array(queries), sp.csr_array(passages), lengths, trusted, terms=3, original_weight=0.4
     ).toarray()
     for row in range(3):
-        pairs = [(p, s) for p, s in zip(trusted.positions[row], trusted.scores[row], strict=True) if p >= 0]
+        pairs = [(p, s) for p, s in zip(trusted.documents[row], trusted.scores[row], strict=True) if p >= 0]
         if not pairs:
             assert queries[row].tolist() == actual[row].tolist()
             continue
@@ -65,9 +65,9 @@ def test_words_are_added_as_a_plain_loop_adds_them():
 def test_bm25_finds_what_shares_words_with_what_was_found():
     batch = QueryBatch([Query("q", "statin")])
     plain, again = fitted(BM25()).retrieve(batch), fitted(Feedback(target=BM25())).retrieve(batch)
-    assert {0, 5} == set(plain.positions[0].tolist())
-    assert {0, 5, 1} <= set(again.positions[0].tolist())  # by cholesterol
-    assert 3 not in again.positions[0].tolist()
+    assert set(plain.documents[0].tolist()) == {0, 5}
+    assert {0, 5, 1} <= set(again.documents[0].tolist())  # by cholesterol
+    assert 3 not in again.documents[0].tolist()
 
 
 def test_vectors_are_moved_as_a_plain_loop_moves_them():
@@ -80,9 +80,9 @@ def test_vectors_are_moved_as_a_plain_loop_moves_them():
     documents = embedder.embed_documents(TEXTS)
     moved = 0.75 * embedder.embed_queries(["statin pain"])[0] + 0.25 * (documents[1] + documents[2]) / 2
     expected = documents @ (moved / np.linalg.norm(moved))
-    assert np.argsort(-expected).tolist() == found.positions[0].tolist()
+    assert np.argsort(-expected).tolist() == found.documents[0].tolist()
     np.testing.assert_allclose(found.scores[0], np.sort(expected)[::-1], rtol=1e-5)
-    assert 0 == found.counts[1]
+    assert found.counts[1] == 0
     scores = dense.scores_again(batch, trusted, recipe, found)["dense"]
     np.testing.assert_allclose(scores[0], found.scores[0], rtol=1e-5)
 
@@ -95,10 +95,10 @@ def test_a_hybrid_has_its_parts_asked_again_and_another_list_may_be_trusted():
     names = ["retriever.trusted", "retriever.again.0 bm25", "retriever.again.1 dense"]
     assert names == list(batch.trace)
     scores = feedback.features(batch, found, found)
-    assert ["0 bm25", "1 dense"] == list(scores)
-    listed = dict(zip(*(side[0].tolist() for side in (found.positions, scores["1 dense"])), strict=True))
+    assert list(scores) == ["0 bm25", "1 dense"]
+    listed = dict(zip(*(side[0].tolist() for side in (found.documents, scores["1 dense"])), strict=True))
     asked = batch.trace["retriever.again.1 dense"]
-    for document, score in zip(asked.positions[0].tolist(), asked.scores[0].tolist(), strict=True):
+    for document, score in zip(asked.documents[0].tolist(), asked.scores[0].tolist(), strict=True):
         assert score == pytest.approx(listed[document], abs=1e-5)
 
 
@@ -106,8 +106,8 @@ def test_filters_hold_when_it_is_asked_again():
     feedback = fitted(Feedback(target=Hybrid(retrievers=[BM25(), Dense(embedder=WordEmbedder())])))
     queries = [Query("q", "statin cholesterol", filter={"even": True}), Query("r", "statin cholesterol")]
     found = feedback.retrieve(QueryBatch(queries))
-    assert all(position % 2 == 0 for position in found.positions[0] if position >= 0)
-    assert any(position % 2 for position in found.positions[1] if position >= 0)
+    assert all(position % 2 == 0 for position in found.documents[0] if position >= 0)
+    assert any(position % 2 for position in found.documents[1] if position >= 0)
 
 
 @pytest.mark.parametrize(

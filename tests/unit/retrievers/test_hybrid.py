@@ -50,7 +50,7 @@ def naive(fusion, pairs):
 
 
 def pairs_of(table, row):
-    return [(p, s) for p, s in zip(table.positions[row].tolist(), table.scores[row].tolist(), strict=True) if p >= 0]
+    return [(p, s) for p, s in zip(table.documents[row].tolist(), table.scores[row].tolist(), strict=True) if p >= 0]
 
 
 FUSIONS = st.sampled_from([RRF(), RRF(k=0), RRF(k=7.5), MinMax(), ZScore()])
@@ -74,14 +74,14 @@ def test_fused_scores_are_those_of_a_plain_loop(tables, fusion, data):
         np.testing.assert_allclose([expected[d] for d in actual], list(actual.values()), rtol=1e-5, atol=1e-5)
         keys = [(-score, document) for document, score in pairs_of(found, row)]
         assert sorted(keys) == keys
-    assert (found.passages[found.mask] == found.positions[found.mask] * 10).all()
+    assert (found.passages[found.mask] == found.documents[found.mask] * 10).all()
 
 
 @given(st.lists(lists(), min_size=2, max_size=3), FUSIONS, st.integers(1, 8))
 def test_a_cut_is_the_head_of_the_whole(tables, fusion, top_k):
     weights = [1.0] * len(tables)
     whole, cut = fuse(tables, weights, fusion, 100), fuse(tables, weights, fusion, top_k)
-    assert whole.positions[:, :top_k].tolist() == cut.positions.tolist()
+    assert whole.documents[:, :top_k].tolist() == cut.documents.tolist()
     assert whole.scores[:, :top_k].tolist() == cut.scores.tolist()
 
 
@@ -99,7 +99,7 @@ def test_the_order_of_the_lists_does_not_matter(tables, fusion):
 def test_scaled_scores_fuse_alike(table, factor, shift):
     """Min-max and z-score take the scale away, whatever it is."""
     scaled = Candidates(
-        table.positions,
+        table.documents,
         np.where(table.mask, table.scores * np.float32(factor) + np.float32(shift), -np.inf),
         table.passages,
     )
@@ -115,8 +115,8 @@ def test_the_passage_is_that_of_the_list_that_contributes_most():
     one = Candidates.from_scores(np.array([[5, 6]]), np.array([[2.0, 1.0]]), np.array([[50, 60]]))
     other = Candidates.from_scores(np.array([[6, 5]]), np.array([[2.0, 1.0]]), np.array([[61, 51]]))
     found = fuse([one, other], [1.0, 1.0], RRF(), 10)
-    assert ([[5, 6]], [[50, 61]]) == (found.positions.tolist(), found.passages.tolist())
-    assert [[51, 61]] == fuse([one, other], [1.0, 5.0], RRF(k=1), 10).passages[:, np.argsort([6, 5])].tolist()
+    assert ([[5, 6]], [[50, 61]]) == (found.documents.tolist(), found.passages.tolist())
+    assert fuse([one, other], [1.0, 5.0], RRF(k=1), 10).passages[:, np.argsort([6, 5])].tolist() == [[51, 61]]
 
 
 def test_retrievers_are_asked_and_told_apart_in_explanations():
@@ -126,11 +126,11 @@ def test_retrievers_are_asked_and_told_apart_in_explanations():
     context.fit(hybrid)
     batch = QueryBatch([Query("1", "cat"), Query("2", "bird")], trace={})
     found = hybrid.retrieve(batch)
-    assert [[1, 0], [-1, -1]] == found.positions.tolist()
+    assert found.documents.tolist() == [[1, 0], [-1, -1]]
     first, second = batch.trace["retriever.0 bm25"].scores[0]
     assert found.scores[0].tolist() == pytest.approx([3.0, 2 * second / first])  # the list has room: scaled from 0
-    assert ["retriever.0 bm25", "retriever.1 bm25"] == list(batch.trace)
-    assert [2, 1] == [int(table.counts[0]) for table in batch.trace.values()]
+    assert list(batch.trace) == ["retriever.0 bm25", "retriever.1 bm25"]
+    assert [int(table.counts[0]) for table in batch.trace.values()] == [2, 1]
 
 
 def test_identical_retrievers_are_fitted_once(monkeypatch):
@@ -140,8 +140,8 @@ def test_identical_retrievers_are_fitted_once(monkeypatch):
     corpus = Corpus.from_documents([Document("a", "cat dog"), Document("b", "cat")])
     hybrid = Hybrid(retrievers=[BM25(), BM25(), BM25(k1=2.0)])
     FitContext(corpus, Passages.whole(corpus)).fit(hybrid)
-    assert 2 == len(fits)
-    assert 2 == hybrid.retrieve(QueryBatch([Query("1", "cat")])).counts[0]
+    assert len(fits) == 2
+    assert hybrid.retrieve(QueryBatch([Query("1", "cat")])).counts[0] == 2
 
 
 @pytest.mark.parametrize("weights", [[1], [1, 2, 3]])

@@ -136,7 +136,7 @@ def test_among_some_keys_all_are_allowed_none_is_missing_and_recall_stays(name, 
     for allowed in fractions():
         keys, scores = index.search(queries, K, allowed)
         check_table(keys, scores, K)
-        assert (n_queries, min(K, len(allowed))) == keys.shape
+        assert keys.shape == (n_queries, min(K, len(allowed)))
         assert np.isin(keys, allowed).all()
         assert all(len(set(row)) == len(row) for row in keys.tolist())
         least = 0.0 if "rabitq without" in name else whole - (0.2 if name in LOSSY else 0.05)
@@ -152,7 +152,7 @@ def test_a_window_is_the_table_of_its_keys(name, window):
     assert expected[0].tolist() == actual[0].tolist()
     np.testing.assert_allclose(expected[1], actual[1], rtol=1e-6)
     assert np.isin(actual[0], allowed).all()
-    assert (5, min(K, len(allowed))) == actual[0].shape
+    assert actual[0].shape == (5, min(K, len(allowed)))
 
 
 @given(seed=st.integers(0, 10**6), count=st.integers(0, N), n_queries=st.integers(0, 9), k=st.integers(1, 40))
@@ -161,7 +161,7 @@ def test_flat_is_exact_among_any_keys(seed, count, n_queries, k):
     allowed = np.sort(rng.choice(N, count, replace=False)).astype(np.int64)
     queries = unit(rng.normal(size=(n_queries, D)) + 1e-9)
     keys, scores = built("flat").search(queries, k, allowed)
-    assert (n_queries, min(k, count)) == keys.shape
+    assert keys.shape == (n_queries, min(k, count))
     products = np.sort(queries @ VECTORS[allowed].T, axis=1)[:, ::-1][:, :k]
     np.testing.assert_allclose(products, scores, atol=1e-5)
     np.testing.assert_allclose(np.take_along_axis(queries @ VECTORS.T, keys, 1), scores, atol=1e-5)
@@ -173,7 +173,7 @@ def test_whatever_is_allowed_the_count_is_full(seed, count, n_queries, k):
     allowed = np.sort(rng.choice(N, count, replace=False)).astype(np.int64)
     for name in ("hnsw", "ivf_flat", "ivf_pq", "ivf_pq without vectors", "nsg", "truncate, binary"):
         keys, _ = built(name).search(QUERIES[:n_queries], k, allowed)
-        assert (n_queries, min(k, count)) == keys.shape
+        assert keys.shape == (n_queries, min(k, count))
         assert np.isin(keys, allowed).all()
         assert all(len(set(row)) == len(row) for row in keys.tolist())
 
@@ -243,7 +243,7 @@ def test_what_is_added_is_found(name, tmp_path):
     if not (index.picked if isinstance(index, Auto) else index).can_add:
         with pytest.raises(DataError) as caught:
             index.add(VECTORS[2000:])
-        assert "'nsg' cannot take more vectors: build it again from all of them" == str(caught.value)
+        assert str(caught.value) == "'nsg' cannot take more vectors: build it again from all of them"
         return
     before = index.bytes
     index.add(VECTORS[2000:2500])
@@ -295,7 +295,7 @@ def test_an_index_of_before_build_seconds_loads(tmp_path):
     (tmp_path / "index.json").unlink()
     again = Flat()
     again.load_state(tmp_path, CONTEXT)
-    assert 0.0 == again.build_seconds
+    assert again.build_seconds == 0.0
     assert built("flat").search(QUERIES, 3)[0].tolist() == again.search(QUERIES, 3)[0].tolist()
 
 
@@ -375,7 +375,7 @@ def test_another_dimension_is_refused(name):
     expected = f"the queries' vectors have {D - 1} dimensions, the index has {D}"
     with pytest.raises(DataError) as caught:
         built(name).search(QUERIES[:, 1:], K)
-    assert expected == str(caught.value)
+    assert str(caught.value) == expected
     if name != "nsg":
         with pytest.raises(DataError, match=f"vectors to add have {D - 1} dimensions, the index has {D}"):
             built(name).add(VECTORS[:, 1:])
@@ -401,7 +401,7 @@ def test_more_clusters_than_vectors_are_refused(family):
     with pytest.raises(ConfigError) as caught:
         family(n_clusters=21).build(VECTORS[:20])
     expected = f"n_clusters: '{family.type}': n_clusters must be at most the number of vectors (20), got 21"
-    assert expected == str(caught.value)
+    assert str(caught.value) == expected
 
 
 @pytest.mark.parametrize(
@@ -422,7 +422,7 @@ def test_more_clusters_than_vectors_are_refused(family):
 def test_more_than_the_vectors_have_is_refused(index, expected):
     with pytest.raises(ConfigError) as caught:
         index.build(VECTORS)
-    assert expected == str(caught.value)
+    assert str(caught.value) == expected
 
 
 # -- auto -----------------------------------------------------------------------------------------------------------
@@ -444,7 +444,7 @@ def test_more_than_the_vectors_have_is_refused(index, expected):
 )
 def test_auto_picks_by_size_and_memory(n, d, memory, expected):
     picked, why = pick(n, d, memory)
-    assert expected == picked.type
+    assert picked.type == expected
     assert f"{n} vectors of {d} dimensions" in why
     assert expected in why
 

@@ -17,7 +17,7 @@ from rag import (
     DataError,
     Document,
     FitContext,
-    Identity,
+    IdentityQuery,
     Passages,
     Pipeline,
     Query,
@@ -91,7 +91,7 @@ def expected_lists(owners, queries, top_k, pool, depth):
 
 
 def check_against(found, expected):
-    for positions, scores, wanted in zip(found.positions, found.scores, expected, strict=True):
+    for positions, scores, wanted in zip(found.documents, found.scores, expected, strict=True):
         assert [owner for _, owner in wanted] == [p for p in positions.tolist() if p >= 0]
         np.testing.assert_allclose([score for score, _ in wanted], scores[positions >= 0], rtol=1e-5, atol=1e-5)
 
@@ -130,7 +130,7 @@ def test_kinds_of_keys_are_brought_together(tmp_path, fusion):
         "log_sum_exp": 0.2 * np.logaddexp(both[0] / 0.2, both[1] / 0.2),
     }[fusion]
     expected = np.argsort(-scores, axis=1)[:, :7]
-    assert expected.tolist() == found.positions.tolist()
+    assert expected.tolist() == found.documents.tolist()
     np.testing.assert_allclose(np.take_along_axis(scores, expected, 1), found.scores, rtol=1e-5)
 
 
@@ -141,12 +141,12 @@ def test_what_a_list_lacks_counts_as_its_last_or_as_nothing(tmp_path):
     mine, other = VECTORS[390] @ VECTORS[:N].T, VECTORS[390] @ VECTORS[100 : 100 + N].T
     lowest = np.sort(mine)[-5]
     scores = 0.5 * np.maximum(mine, lowest) + 0.5 * other
-    assert np.argsort(-scores).tolist() == found.positions[0].tolist()
+    assert np.argsort(-scores).tolist() == found.documents[0].tolist()
     titled = [Document("a", "cat", {"title": "dog"}), Document("b", "dog"), Document("c", "cat dog", {"title": ""})]
     pipeline = Pipeline(retriever=Keyed(keys=[TextKey(retriever=BM25()), TitleKey(retriever=BM25())])).fit(titled)
     alone = {hit.document.id: hit.score for hit in Pipeline(retriever=BM25()).fit(titled).search("dog")}
     found = {hit.document.id: hit.score for hit in pipeline.search("dog")}
-    assert {"a", "b", "c"} == set(found)
+    assert set(found) == {"a", "b", "c"}
     np.testing.assert_allclose([alone["b"] / 2, alone["c"] / 2], [found["b"], found["c"]], rtol=1e-5)
 
 
@@ -158,7 +158,7 @@ def test_lists_are_as_long_however_keys_are_pooled(tmp_path, top_k):
     for pooling in ("max", "log_sum_exp"):
         keys = [TextKey(retriever=Dense(embedder=table())), summary_key(path, top_k=20, pooling=pooling)]
         found.append(ask(fitted(Keyed(keys=keys, top_k=top_k)), range(390, 400)))
-    assert found[0].positions.tolist() == found[1].positions.tolist()
+    assert found[0].documents.tolist() == found[1].documents.tolist()
     np.testing.assert_allclose(found[0].scores, found[1].scores, rtol=1e-5)
 
 
@@ -173,12 +173,12 @@ def test_the_key_that_matched_is_explained(tmp_path):
     pipeline = Pipeline(retriever=keyed, chunker=RecursiveChunker(size=14, unit="characters")).fit(documents)
     for one in (pipeline, saved(pipeline, tmp_path)):
         hits = one.search("feline purrs", explain=True)
-        assert ["a"] == [hit.document.id for hit in hits]
-        assert {"retriever.0 text": "It purrs a lot", "retriever.1 pseudo_queries": "feline matters"} == hits[0].keys
-        assert {"retriever", "retriever.0 text", "retriever.1 pseudo_queries"} == set(hits[0].explanation)
-        assert "It purrs a lot" == hits[0].passage  # what was read, not the key
-        assert {} == one.search("feline")[0].keys
-        assert "It sleeps." == one.search("feline")[0].passage  # found by a key only: its beginning
+        assert [hit.document.id for hit in hits] == ["a"]
+        assert hits[0].keys == {"retriever.0 text": "It purrs a lot", "retriever.1 pseudo_queries": "feline matters"}
+        assert set(hits[0].explanation) == {"retriever", "retriever.0 text", "retriever.1 pseudo_queries"}
+        assert hits[0].passage == "It purrs a lot"  # what was read, not the key
+        assert one.search("feline")[0].keys == {}
+        assert one.search("feline")[0].passage == "It sleeps."  # found by a key only: its beginning
 
 
 def saved(pipeline, folder):
@@ -206,9 +206,9 @@ def test_an_index_answers_after_reload_without_its_summarizer(tmp_path, pooling)
     expected = [
         [(hit.document.id, hit.score, hit.keys) for hit in one] for one in pipeline.search(queries, explain=True)
     ]
-    assert expected == [
+    assert [
         [(hit.document.id, hit.score, hit.keys) for hit in one] for one in again.search(queries, explain=True)
-    ]
+    ] == expected
     assert sum(map(len, expected)) > N
 
 
@@ -244,10 +244,10 @@ def test_conversations_are_keyed_and_asked_by_their_last_turn():
     }
     documents = [Document("talk", "a cat a dog", spoken), Document("other", "no cat here")]
     for history, expected in (("last_turn", ["talk"]), ("concatenate", ["talk", "other"])):
-        key = TextKey(retriever=BM25(), history="last_turn", query=Identity(history=history))
+        key = TextKey(retriever=BM25(), history="last_turn", query=IdentityQuery(history=history))
         pipeline = Pipeline(retriever=Keyed(keys=[key])).fit(documents)
         query = Query("q", turns=[("user", "some cat"), ("agent", "which?"), ("user", "the dog")])
-        assert expected == [hit.document.id for hit in pipeline.search(query)]
+        assert [hit.document.id for hit in pipeline.search(query)] == expected
 
 
 @pytest.mark.parametrize("pooling", ["max", "log_sum_exp"])
@@ -278,14 +278,14 @@ def test_lists_in_the_store_are_not_those_of_summaries_that_failed(tmp_path):
         keyed = Keyed(keys=[SummaryKey(summarizer=Precomputed(str(file)), retriever=BM25())])
         pipeline = Pipeline(retriever=keyed).fit(documents, store=store)
         candidates = pipeline.run(QueryBatch(queries, store=store))
-        return keyed.keys[0].keeps_lists, candidates.positions.tolist()
+        return keyed.keys[0].keeps_lists, candidates.documents.tolist()
 
     file = tmp_path / "s.jsonl"
     file.write_text('{"_id": "a", "summary": "short"}')
-    assert (False, [[0]]) == found(file)
+    assert found(file) == (False, [[0]])
     file.write_text('{"_id": "a", "summary": "short"}\n{"_id": "b", "summary": "short too"}')
-    assert (True, [[0, 1]]) == found(file)
-    assert (True, [[0, 1]]) == found(file)
+    assert found(file) == (True, [[0, 1]])
+    assert found(file) == (True, [[0, 1]])
 
 
 def test_what_later_steps_make_of_failed_summaries_is_not_kept_either(tmp_path):
@@ -300,12 +300,12 @@ def test_what_later_steps_make_of_failed_summaries_is_not_kept_either(tmp_path):
     def found():
         keyed = Keyed(keys=[SummaryKey(summarizer=Fleeting(str(file)), retriever=BM25())])
         pipeline = Pipeline(retriever=keyed, stages=[Rerank(scorer=CountingScorer())]).fit(documents, store=store)
-        return sorted(pipeline.run(QueryBatch([Query("q", "short")], store=store)).positions[0].tolist())
+        return sorted(pipeline.run(QueryBatch([Query("q", "short")], store=store)).documents[0].tolist())
 
     file.write_text('{"_id": "a", "summary": "short"}')
-    assert [0] == found()
+    assert found() == [0]
     file.write_text('{"_id": "a", "summary": "short"}\n{"_id": "b", "summary": "short too"}')
-    assert [0, 1] == found()
+    assert found() == [0, 1]
 
 
 def test_lists_of_queries_whose_summaries_failed_are_not_kept(tmp_path):
@@ -324,15 +324,15 @@ def test_lists_of_queries_whose_summaries_failed_are_not_kept(tmp_path):
 
     def found():
         candidates = pipeline.run(QueryBatch([Query("q", "cat"), Query("r", "mouse")], store=store))
-        return [row[row >= 0].tolist() for row in candidates.positions]
+        return [row[row >= 0].tolist() for row in candidates.documents]
 
-    assert [[0], []] == found()
+    assert found() == [[0], []]
     summaries |= {"cat": "dog"}
-    assert [[1], []] == found()
+    assert found() == [[1], []]
     summaries |= {"mouse": "cat", "cat": "forgotten"}
-    assert [[1], [0]] == found()
+    assert found() == [[1], [0]]
     summaries.clear()
-    assert [[1], [0]] == found()  # now kept
+    assert found() == [[1], [0]]  # now kept
 
 
 def test_nothing_is_written_about_deleted_documents():
@@ -349,9 +349,9 @@ def test_nothing_is_written_about_deleted_documents():
     pipeline.delete(["a"], compact_at=1.0)
     asked.clear()
     pipeline.add([Document("b", "dog")], compact_at=1.0)
-    assert ["cat c", "cat d", "dog"] == asked
-    assert ["b"] == [hit.document.id for hit in pipeline.search("dog")]
-    assert {"c", "d"} == {hit.document.id for hit in pipeline.search("cat a")}
+    assert asked == ["cat c", "cat d", "dog"]
+    assert [hit.document.id for hit in pipeline.search("dog")] == ["b"]
+    assert {hit.document.id for hit in pipeline.search("cat a")} == {"c", "d"}
 
 
 def test_lists_by_title_are_of_the_titles_they_were_made_with(tmp_path):
@@ -363,7 +363,7 @@ def test_lists_by_title_are_of_the_titles_they_were_made_with(tmp_path):
         )
         pipeline.fit(documents, store=store)
         found = pipeline.run(QueryBatch([Query("q", "cat")], store=store))
-        assert [[titles.index("cat")]] == found.positions.tolist()
+        assert found.documents.tolist() == [[titles.index("cat")]]
 
 
 def test_no_document_with_such_a_key():

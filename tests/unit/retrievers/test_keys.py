@@ -36,7 +36,7 @@ def brute_force(scores, owners, top_k):
 def rows_of(table):
     return [
         [(p, s) for p, s in zip(positions, scores, strict=True) if p >= 0]
-        for positions, scores in zip(table.positions.tolist(), table.scores.tolist(), strict=True)
+        for positions, scores in zip(table.documents.tolist(), table.scores.tolist(), strict=True)
     ]
 
 
@@ -62,7 +62,7 @@ def test_the_best_documents_are_those_of_brute_force(case, top_k):
 
     table = best_documents(search, passages, top_k, batch_of(len(scores)))
     assert brute_force(scores, owners, top_k) == rows_of(table)
-    for row, (positions, speakers) in enumerate(zip(table.positions, table.passages, strict=True)):
+    for row, (positions, speakers) in enumerate(zip(table.documents, table.passages, strict=True)):
         for column, (position, speaker) in enumerate(zip(positions, speakers, strict=True)):
             if position >= 0:
                 assert owners[speaker] == position
@@ -76,7 +76,7 @@ def test_one_document_that_fills_the_list_does_not_hide_the_others():
     table = best_documents(
         lambda rows, k, allowed: top_k_of_scores(scores[rows], k), passages_of(owners), 5, batch_of(1)
     )
-    assert [[0, 1, 2, 3, 4]] == table.positions.tolist()
+    assert table.documents.tolist() == [[0, 1, 2, 3, 4]]
 
 
 def test_only_queries_that_came_up_short_are_asked_again():
@@ -91,9 +91,9 @@ def test_only_queries_that_came_up_short_are_asked_again():
         return top_k_of_scores(scores[rows], k)
 
     table = best_documents(search, passages_of(owners), 3, batch_of(3))
-    assert [[1, 2, 3], [0, 1, 2], [1, 2, 3]] == table.positions.tolist()
+    assert table.documents.tolist() == [[1, 2, 3], [0, 1, 2], [1, 2, 3]]
     assert slice(None) == asked[0]
-    assert {(1,)} == {tuple(rows) for rows in asked[1:]}
+    assert {tuple(rows) for rows in asked[1:]} == {(1,)}
 
 
 def test_an_index_that_gives_up_early_is_not_asked_for_ever():
@@ -107,7 +107,7 @@ def test_an_index_that_gives_up_early_is_not_asked_for_ever():
         return keys, np.where(keys >= 0, 1.0, -np.inf).astype(np.float32)
 
     table = best_documents(search, passages_of(owners), 2, batch_of(1))
-    assert [[0]] == table.positions.tolist()
+    assert table.documents.tolist() == [[0]]
     assert len(asked) <= 3
 
 
@@ -117,4 +117,4 @@ def test_more_than_there_is_gives_all(top_k):
     table = best_documents(
         lambda rows, k, allowed: top_k_of_scores(scores[rows], k), passages_of([0, 1, 2]), top_k, batch_of(1)
     )
-    assert [[0, 2, 1][:top_k]] == table.positions.tolist()
+    assert table.documents.tolist() == [[0, 2, 1][:top_k]]

@@ -1,4 +1,4 @@
-"""The memory of judged questions against plain loops, with filters, deletions and judgements that come later."""
+"""The memory of judged questions against plain loops, with filters, deletions and judgments that come later."""
 
 from __future__ import annotations
 
@@ -68,8 +68,8 @@ def cosines(texts):
 
 
 def as_dict(table, row):
-    valid = table.positions[row] >= 0
-    return dict(zip(table.positions[row][valid].tolist(), table.scores[row][valid].tolist(), strict=True))
+    valid = table.documents[row] >= 0
+    return dict(zip(table.documents[row][valid].tolist(), table.scores[row][valid].tolist(), strict=True))
 
 
 @pytest.mark.parametrize(("k", "power"), [(2, 1.0), (3, 4.0), (50, 8.0)])
@@ -111,7 +111,7 @@ def test_what_is_unseen_is_not_remembered():
     rest = [row for row in QUESTIONS if row[0] != "t2"]
     asked = [Query(id, text) for id, text, _ in QUESTIONS]
     tables = []
-    for judged in ({"1": 2, "3": 2}, {"4": 2, "5": 2}):  # poisoned: other judgements for the same query
+    for judged in ({"1": 2, "3": 2}, {"4": 2, "5": 2}):  # poisoned: other judgments for the same query
         rows = [row if row[0] != "t2" else ("t2", row[1], judged) for row in QUESTIONS]
         memory = QueryMemory(embedder=WordEmbedder(), retriever=BM25())
         FitContext(corpus(), Passages.whole(corpus()), training(rows)).fit(memory)
@@ -135,7 +135,7 @@ def test_filters_and_deleted_documents_are_honoured():
     memory = fitted(QueryMemory(embedder=WordEmbedder()), documents)
     queries = [Query("q", "warm cat dog", filter={"even": False}), Query("r", "warm cat dog fish")]
     found = memory.retrieve(QueryBatch(queries))
-    assert {1, 3} == set(as_dict(found, 0))
+    assert set(as_dict(found, 0)) == {1, 3}
     assert 0 not in as_dict(found, 1)
 
 
@@ -143,7 +143,7 @@ def pipeline():
     return Pipeline(retriever=Hybrid(retrievers=[BM25(), Dense(embedder=WordEmbedder()), QueryMemory()]))
 
 
-def test_documents_come_and_go_and_judgements_enter_at_once(tmp_path):
+def test_documents_come_and_go_and_judgments_enter_at_once(tmp_path):
     made = pipeline().fit(corpus(), training=training())
     memory = made.retriever.retrievers[2]
     made.delete(["0"])
@@ -152,14 +152,14 @@ def test_documents_come_and_go_and_judgements_enter_at_once(tmp_path):
     found = as_dict(memory.retrieve(QueryBatch([Query("q", "warm cat")])), 0)
     assert made.corpus.position("0") in found
     more = Training([Query("u1", "small hamster")], {"u1": {"new": 1}})
-    assert 1 == made.add_judgements(more, weight=0.5)
-    assert 0 == made.add_judgements(more, weight=0.5)
+    assert made.add_qrels(more, weight=0.5) == 1
+    assert made.add_qrels(more, weight=0.5) == 0
     found = memory.retrieve(QueryBatch([Query("q", "small hamster")]))
-    assert made.corpus.position("new") == found.positions[0, 0]
+    assert made.corpus.position("new") == found.documents[0, 0]
     assert found.scores[0, 0] == pytest.approx(0.5 * 0.5, rel=1e-5)
     made.compact()
     again = memory.retrieve(QueryBatch([Query("q", "small hamster")]))
-    assert made.corpus.position("new") == again.positions[0, 0]
+    assert made.corpus.position("new") == again.documents[0, 0]
 
 
 def test_it_says_why():
@@ -175,7 +175,7 @@ def test_what_is_saved_is_what_is_loaded(tmp_path):
     assert (judged.ids, judged.texts, judged.documents) == (again.ids, again.texts, again.documents)
     assert judged.gains.toarray().tolist() == again.gains.toarray().tolist()
     assert judged.vectors.tolist() == again.vectors.tolist()
-    assert ["t0", "t1", "t2", "t3"] == again.ids
+    assert again.ids == ["t0", "t1", "t2", "t3"]
 
 
 def test_another_model_is_noticed(tmp_path):
@@ -191,8 +191,8 @@ def test_bad_input_is_said():
         FitContext(corpus(), Passages.whole(corpus()), nothing).fit(QueryMemory(embedder=WordEmbedder()))
     with pytest.raises(ConfigError, match="learns from judged training queries"):
         Pipeline(retriever=QueryMemory(embedder=WordEmbedder())).fit(corpus())
-    with pytest.raises(ConfigError, match="no part of this pipeline remembers judgements"):
-        Pipeline(retriever=BM25()).fit(corpus()).add_judgements(training())
+    with pytest.raises(ConfigError, match="no part of this pipeline remembers judgments"):
+        Pipeline(retriever=BM25()).fit(corpus()).add_qrels(training())
     with pytest.raises(ConfigError, match="embedder"):
         Pipeline(retriever=Hybrid(retrievers=[BM25(), QueryMemory()])).fit(corpus(), training=training())
     assert (
@@ -205,6 +205,8 @@ def test_values_are_looked_up():
 
     table = sp.csr_array(np.array([[0, 1.5, 0], [0, 0, 0], [2, 0, 3.0]]))
     table.sort_indices()
-    assert [[1.5, 0, 0], [0, 0, 0], [3.0, 2.0, 0]] == lookup(
-        table, np.array([[1, 0, -1], [0, 1, 2], [2, 0, -1]])
-    ).tolist()
+    assert lookup(table, np.array([[1, 0, -1], [0, 1, 2], [2, 0, -1]])).tolist() == [
+        [1.5, 0, 0],
+        [0, 0, 0],
+        [3.0, 2.0, 0],
+    ]

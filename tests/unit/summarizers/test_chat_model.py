@@ -37,10 +37,10 @@ def test_every_text_has_its_summary_and_calls_and_tokens_are_counted(server, str
     ledger = Ledger()
     found = chat(server, streaming=streaming).summarize(SOURCES, ledger=ledger)
     assert [(f"summary of text {number}",) for number in range(20)] == found.texts
-    assert {} == found.problems
+    assert found.problems == {}
     assert (20, 240) == (ledger.total.llm_calls, ledger.total.llm_tokens)
-    assert {streaming} == {bool(request.get("stream")) for request in server.requests}
-    assert {("tiny", 0.0)} == {(request["model"], request["temperature"]) for request in server.requests}
+    assert {bool(request.get("stream")) for request in server.requests} == {streaming}
+    assert {(request["model"], request["temperature"]) for request in server.requests} == {("tiny", 0.0)}
 
 
 def test_what_is_in_the_store_is_not_asked_for_again(server, tmp_path):
@@ -48,8 +48,8 @@ def test_what_is_in_the_store_is_not_asked_for_again(server, tmp_path):
     first = chat(server).summarize(SOURCES[:8], store=store)
     again = chat(server, concurrency=2, retries=0).summarize(SOURCES, store=store, ledger=ledger)
     assert first.texts == again.texts[:8]
-    assert 20 == len(server.requests)
-    assert 20 == ledger.total.llm_calls  # as they were when they were written
+    assert len(server.requests) == 20
+    assert ledger.total.llm_calls == 20  # as they were when they were written
     for other in ({"prompt": "Short: {text}"}, {"temperature": 0.5}, {"n_texts": 2}, {"examples": []}):
         before = len(server.requests)
         chat(server, **other).summarize(SOURCES[:2], store=store)
@@ -58,8 +58,8 @@ def test_what_is_in_the_store_is_not_asked_for_again(server, tmp_path):
 
 def test_texts_that_are_alike_are_asked_for_once(server):
     found = chat(server).summarize([Source("a", "same"), Source("b", "same"), Source("c", " ")])
-    assert [("summary of same",), ("summary of same",), (" ",)] == found.texts
-    assert 1 == len(server.requests)
+    assert found.texts == [("summary of same",), ("summary of same",), (" ",)]
+    assert len(server.requests) == 1
 
 
 def test_prompts_examples_and_conversations(server):
@@ -74,16 +74,17 @@ def test_prompts_examples_and_conversations(server):
     one.summarize([Source("a", "x" * 50), Source("b", "", turns), Source("c", "user: hello", turns)])
     spoken = "user: hello\nsystem: yes?\nuser: a {room} please"[-30:]
     expected = {f"P 1 {'x' * 30}", f"C {spoken}"}
-    assert expected == {asked(request) for request in server.requests}
-    assert {("P 1 long", "short"), ("C long", "short")} == {
-        tuple(message["content"] for message in request["messages"][:2]) for request in server.requests
+    assert {asked(request) for request in server.requests} == expected
+    assert {tuple(message["content"] for message in request["messages"][:2]) for request in server.requests} == {
+        ("P 1 long", "short"),
+        ("C long", "short"),
     }
 
 
 def test_no_more_requests_are_under_way_than_allowed():
     with chat_server(lambda request, number: {"body": "x", "delay": 0.05}) as server:
         chat(server, concurrency=3).summarize(SOURCES)
-        assert 3 == server.most_busy
+        assert server.most_busy == 3
 
 
 def test_no_more_requests_are_begun_than_the_rate_allows(server):
@@ -108,7 +109,7 @@ def test_what_passes_is_asked_for_again(fault):
     with chat_server(lambda request, number: fault if number < 2 else {"body": summary_of(request)}) as server:
         ledger = Ledger()
         found = chat(server, timeout=0.3).summarize(SOURCES[:1], ledger=ledger)
-        assert [("summary of text 0",)] == found.texts
+        assert found.texts == [("summary of text 0",)]
         assert 3 == len(server.requests) == ledger.total.llm_calls
 
 
@@ -138,10 +139,10 @@ def test_what_fails_for_good_is_keyed_by_its_own_text_and_listed(fault, why, cal
         one = chat(server, retries=2, timeout=0.3)
         store = Store(tmp_path)
         found = one.summarize(SOURCES[:6], store=store)
-        assert ("text 3",) == found.texts[3]
-        assert ["d3"] == list(found.problems)
+        assert found.texts[3] == ("text 3",)
+        assert list(found.problems) == ["d3"]
         assert why in found.problems["d3"]
-        assert ("summary of text 5",) == found.texts[5]
+        assert found.texts[5] == ("summary of text 5",)
         assert f"made nothing of 1 of 6 texts: 'd3' ({found.problems['d3']}); they are keyed" in caplog.text
         assert 5 + calls == len(server.requests)
         with pytest.raises(ModelError, match="made nothing of 1 of 6 texts: 'd3'"):
@@ -159,10 +160,10 @@ def test_a_server_that_says_when_is_not_asked_before():
 
     with chat_server(answer) as server:
         found = chat(server, concurrency=3).summarize(SOURCES[:6])
-    assert {} == found.problems
+    assert found.problems == {}
     first, later = moments[:3], moments[3:]
     assert min(later) - max(first) >= 0.95  # nobody, also not for other texts
-    assert 9 == len(moments)
+    assert len(moments) == 9
 
 
 def test_a_date_is_read_by_the_servers_clock():
@@ -175,7 +176,7 @@ def test_a_date_is_read_by_the_servers_clock():
         return {"status": 503, "headers": headers} if number < 1 else {"body": summary_of(request)}
 
     with chat_server(answer) as server:
-        assert {} == chat(server).summarize(SOURCES[:1]).problems
+        assert chat(server).summarize(SOURCES[:1]).problems == {}
     assert 0.95 <= moments[1] - moments[0] < 5
 
 
@@ -183,7 +184,7 @@ def test_a_server_that_asks_for_too_long_is_not_asked_again():
     fault = {"status": 429, "body": "quota", "headers": {"Retry-After": "86400"}}
     with chat_server(lambda request, number: fault) as server:
         found = chat(server).summarize(SOURCES[:1])
-        assert 1 == len(server.requests)
+        assert len(server.requests) == 1
     assert found.problems["d0"].endswith("(it asks to wait 86,400 s)")
 
 
@@ -213,7 +214,7 @@ def test_what_a_header_asks_for(headers, expected):
             raise httpx.HTTPStatusError("no", request=httpx.Request("GET", "http://x"), response=response)
         except httpx.HTTPStatusError:
             raise OfAClient from None
-    assert expected == asked_to_wait(caught.value)
+    assert asked_to_wait(caught.value) == expected
 
 
 @pytest.mark.parametrize("provider", ["openai", "ollama"])
@@ -230,7 +231,7 @@ def test_every_provider_waits(provider):
     with chat_server(answer) as server:
         url = server.url.removesuffix("/v1") if provider == "ollama" else server.url
         model = ChatModel("tiny", provider=provider, base_url=url, backoff=0.0)
-        assert [("done",)] == model.summarize(SOURCES[:1]).texts
+        assert model.summarize(SOURCES[:1]).texts == [("done",)]
     assert moments[1] - moments[0] >= 0.95
 
 
@@ -249,7 +250,7 @@ def test_what_failed_is_counted_by_stage_and_model():
         calls.failed,
         calls.examples,
     )
-    assert None is too_many_failed([calls], 0.2)
+    assert too_many_failed([calls], 0.2) is None
     with pytest.raises(IncompleteError, match=r"chat_model 'tiny' gave nothing for 2 of 10 texts \(retriever\): "):
         check_calls(ledger, 0.19)
 
@@ -272,7 +273,7 @@ def test_a_server_that_nobody_reaches_stops_the_run():
         gone = server.url
     with pytest.raises(ModelError) as caught:
         ChatModel("tiny", base_url=gone, backoff=0.0, retries=1).summarize(SOURCES)
-    assert f"'chat_model': no connection to {gone}, tried 2 times: Connection error." == str(caught.value)
+    assert str(caught.value) == f"'chat_model': no connection to {gone}, tried 2 times: Connection error."
 
 
 def test_a_server_that_goes_away_later_is_the_problem_of_the_texts_left():
@@ -284,15 +285,15 @@ def test_a_server_that_goes_away_later_is_the_problem_of_the_texts_left():
 
     model = Leaving(responses=["one", "two", "three"])
     found = LangChainSummarizer(model, concurrency=1, retries=0).summarize(SOURCES[:5])
-    assert [("one",), ("two",), ("text 2",), ("text 3",), ("text 4",)] == found.texts
-    assert {"ConnectionRefusedError: gone"} == set(found.problems.values())
+    assert found.texts == [("one",), ("two",), ("text 2",), ("text 3",), ("text 4",)]
+    assert set(found.problems.values()) == {"ConnectionRefusedError: gone"}
 
 
 def test_several_texts_are_asked_for_as_structured_output():
     with chat_server(lambda request, number: {"body": json.dumps({"texts": ["one", "two ", ""]})}) as server:
         found = chat(server, task="questions", n_texts=3).summarize(SOURCES[:1])
-        assert [("one", "two")] == found.texts
-        assert "json_schema" == server.requests[0]["response_format"]["type"]
+        assert found.texts == [("one", "two")]
+        assert server.requests[0]["response_format"]["type"] == "json_schema"
         assert "Write 3 questions" in asked(server.requests[0])
 
 
@@ -301,18 +302,18 @@ def test_several_texts_are_asked_for_as_structured_output():
 )
 def test_a_model_without_structured_output_may_answer_with_any_list(body):
     found = LangChainSummarizer(FakeListChatModel(responses=[body]), n_texts=2).summarize(SOURCES[:1])
-    assert [("a?", "b?")] == found.texts
+    assert found.texts == [("a?", "b?")]
 
 
 def test_any_langchain_chat_model_will_do(tmp_path):
     one = LangChainSummarizer(FakeListChatModel(responses=["short"]), concurrency=1)
-    assert [("short",)] * 20 == one.summarize(SOURCES, store=Store(tmp_path)).texts
+    assert one.summarize(SOURCES, store=Store(tmp_path)).texts == [("short",)] * 20
     other = LangChainSummarizer(FakeListChatModel(responses=["other"]), concurrency=1)
-    assert [("other",)] == other.summarize(SOURCES[:1], store=Store(tmp_path)).texts  # nobody knows it: nothing is kept
+    assert other.summarize(SOURCES[:1], store=Store(tmp_path)).texts == [("other",)]  # nobody knows it: nothing is kept
     named = LangChainSummarizer(FakeListChatModel(responses=["short"]), name="fake 1")
     named.summarize(SOURCES[:1], store=Store(tmp_path))
     again = LangChainSummarizer(FakeListChatModel(responses=["other"]), name="fake 1")
-    assert [("short",)] == again.summarize(SOURCES[:1], store=Store(tmp_path)).texts
+    assert again.summarize(SOURCES[:1], store=Store(tmp_path)).texts == [("short",)]
 
 
 # -- keys ---------------------------------------------------------------------------------------------------------
@@ -323,7 +324,7 @@ def test_the_key_comes_from_the_environment_and_is_written_nowhere(server, tmp_p
     one = chat(server, api_key_variable="MY_KEY")
     with caplog.at_level(logging.DEBUG):
         one.summarize(SOURCES[:3], store=Store(tmp_path))
-    assert {"Bearer sk-very-secret-0123456789"} == set(server.keys)
+    assert set(server.keys) == {"Bearer sk-very-secret-0123456789"}
     written = b"".join(path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
     for text in (written.decode("latin1"), json.dumps(one.spec.to_config()), repr(one), caplog.text):
         assert "very-secret" not in text
@@ -347,7 +348,7 @@ def test_a_key_of_any_shape_is_cut_out_of_what_a_server_says(status, monkeypatch
 def test_a_server_of_ones_own_needs_no_key(server, monkeypatch):
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
     chat(server).summarize(SOURCES[:1])
-    assert ["Bearer none"] == server.keys
+    assert server.keys == ["Bearer none"]
     with pytest.raises(ModelError, match="OPENAI_API_KEY"):
         ChatModel("tiny").summarize(SOURCES[:1])
 
@@ -389,7 +390,7 @@ def test_an_option_that_the_client_does_not_take_is_told_in_one_line(server):
 def test_what_it_will_take_is_told_first():
     one = ChatModel("tiny", prompt="{text}", max_output=400, price_input=2.0, price_output=10.0)
     text = one.estimate([Source(str(number), "x" * 4000) for number in range(100)])
-    assert "chat_model: 100 calls, about 110,000 tokens, about 0.30" == text
-    assert "chat_model: 1 calls, about 110 tokens" == ChatModel("tiny", prompt="{text}").estimate(
-        [Source("a", "x" * 40)]
+    assert text == "chat_model: 100 calls, about 110,000 tokens, about 0.30"
+    assert (
+        ChatModel("tiny", prompt="{text}").estimate([Source("a", "x" * 40)]) == "chat_model: 1 calls, about 110 tokens"
     )

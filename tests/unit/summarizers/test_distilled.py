@@ -79,15 +79,15 @@ def test_turns_and_their_places():
         return embed(texts)
 
     said = Conversations.latest(spoken, 4, remembered).utterances
-    assert [["b", "c", "d", "a"]] == asked_for  # each text once; nothing after the turn that asks
+    assert asked_for == [["b", "c", "d", "a"]]  # each text once; nothing after the turn that asks
     texts = ["b", "c", "b", "d", "a", "a", "c"]
     np.testing.assert_array_equal(embed(texts), said.vectors)
-    assert [0, 4, 5, 7] == said.ends.tolist()
-    assert [3, 4, 6] == said.latest.tolist()
-    assert [2, -1, -1] == said.reply.tolist()
-    assert [1, -1, 5] == said.before.tolist()
+    assert said.ends.tolist() == [0, 4, 5, 7]
+    assert said.latest.tolist() == [3, 4, 6]
+    assert said.reply.tolist() == [2, -1, -1]
+    assert said.before.tolist() == [1, -1, 5]
     np.testing.assert_allclose(embed(["b", "c", "b", "d"]).mean(axis=0), said.means()[0], rtol=1e-6)
-    assert 0 == np.abs(said.rows(said.reply)[1:]).sum()
+    assert np.abs(said.rows(said.reply)[1:]).sum() == 0
 
 
 # -- students -----------------------------------------------------------------------------------------------------
@@ -102,9 +102,9 @@ def test_ridge_is_the_solution_of_the_normal_equations(n):
     said = conversations.utterances
     x = np.concatenate([said.rows(said.latest), said.rows(said.reply), said.rows(said.before), said.means()], axis=1)
     x, y = x.astype(np.float64), targets.astype(np.float64)
-    centred = x - x.mean(axis=0)
-    weights = np.linalg.solve(centred.T @ centred + 0.7 * np.eye(x.shape[1]), centred.T @ (y - y.mean(axis=0)))
-    expected = centred @ weights + y.mean(axis=0)
+    centered = x - x.mean(axis=0)
+    weights = np.linalg.solve(centered.T @ centered + 0.7 * np.eye(x.shape[1]), centered.T @ (y - y.mean(axis=0)))
+    expected = centered @ weights + y.mean(axis=0)
     expected /= np.linalg.norm(expected, axis=1, keepdims=True)
     np.testing.assert_allclose(expected, student.encode(conversations), atol=1e-4)
 
@@ -115,7 +115,7 @@ def test_ridge_takes_the_penalty_that_is_best_on_pairs_held_out(loss):
     noisy = unit(embed(summaries) + 0.3 * np.random.default_rng(1).normal(size=(300, 48)).astype(np.float32))
     student = Ridge(penalties=[1e-4, 1.0, 1e5], loss=loss)
     student.learn(Conversations.latest(spoken, 12, embed), noisy, seed=0, progress=no_progress)
-    assert 1.0 == student.penalty
+    assert student.penalty == 1.0
 
 
 def nearest_own(student):
@@ -142,13 +142,13 @@ def test_soft_history_is_the_same_for_the_same_seed_and_leaves_the_others_random
     conversations = Conversations.latest(spoken, 12, embed)
     before = torch.random.get_rng_state()
 
-    def learnt(seed):
+    def learned(seed):
         student = SoftHistory(epochs=2, hidden=8)
         student.learn(conversations, embed(summaries), seed=seed, progress=no_progress)
         return student.encode(conversations)
 
-    np.testing.assert_array_equal(learnt(3), learnt(3))
-    assert np.abs(learnt(3) - learnt(4)).max() > 1e-3
+    np.testing.assert_array_equal(learned(3), learned(3))
+    assert np.abs(learned(3) - learned(4)).max() > 1e-3
     assert torch.equal(before, torch.random.get_rng_state())
 
 
@@ -167,7 +167,7 @@ def test_summaries_that_are_alike_are_no_negatives():
         expected, float(torch_loss("info_nce", torch.from_numpy(found), torch.from_numpy(targets), 0.05)), rtol=1e-4
     )
     alike = torch.from_numpy(np.repeat(targets[:1], 5, axis=0))
-    assert 0.0 == float(torch_loss("info_nce", torch.from_numpy(found[:5]), alike, 0.05))
+    assert float(torch_loss("info_nce", torch.from_numpy(found[:5]), alike, 0.05)) == 0.0
 
 
 # -- in a pipeline ------------------------------------------------------------------------------------------------
@@ -208,7 +208,7 @@ def test_a_distilled_query_finds_what_is_wanted_and_survives_saving(student, tal
     results = pipeline.search(queries, explain=True)
     right = [query.id in one[0].keys.values() for query, one in zip(queries, results, strict=True)]
     assert np.mean(right) > 0.7
-    assert 0 == results[0].costs.llm_calls
+    assert results[0].costs.llm_calls == 0
     for again in (
         Pipeline.load(tmp_path / "index"),
         pipeline_of(file, student.spec.clone()).fit(documents, store=tmp_path / "store"),
@@ -241,7 +241,7 @@ def test_the_encoder_itself_may_be_trained_on(tmp_path, capfd):
     again = FineTune(model, device="cpu")
     again.load_state(folder, None)
     np.testing.assert_allclose(found, again.encode(conversations), atol=1e-5)
-    assert "" == capfd.readouterr().out
+    assert capfd.readouterr().out == ""
 
 
 def test_no_language_model_is_asked_at_query_time(talks, tmp_path):
@@ -277,11 +277,11 @@ def test_vectors_of_what_was_written_for_a_query():
     dog, fish, cat = embedder.embed_documents(["dog", "fish", "cat"])
     asked_as = SummaryQuery(summarizer=writer).encode(batch)
     np.testing.assert_allclose([(dog + fish) / 2], asked_as.embeddings(embedder), rtol=1e-5)
-    assert ["dog\nfish"] == asked_as.texts
+    assert asked_as.texts == ["dog\nfish"]
     asked_as = HyDE(summarizer=writer).encode(batch)
     np.testing.assert_allclose([(dog + fish + cat) / 3], asked_as.embeddings(embedder), rtol=1e-5)
-    assert ["cat\ndog\nfish"] == asked_as.texts
-    assert 2 == batch.ledger.total.llm_calls
+    assert asked_as.texts == ["cat\ndog\nfish"]
+    assert batch.ledger.total.llm_calls == 2
 
 
 def test_pairs_are_needed_and_one_embedder(talks):

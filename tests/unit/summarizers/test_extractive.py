@@ -42,18 +42,18 @@ def test_sentences_are_those_of_the_plain_rule(n, position, redundancy):
     clean = [sentence.strip() for sentence in SENTENCES]
     gains = np.linspace(position, 0, len(clean))
     expected = " ".join(plain(clean, n, redundancy, gains))
-    assert [(expected,)] == one.summarize([Source("a", TEXT)]).texts
+    assert one.summarize([Source("a", TEXT)]).texts == [(expected,)]
 
 
 def test_redundancy_position_and_the_latest_turn_matter():
     def of(source, **arguments):
         return Extractive(embedder=WordEmbedder(size=32), sentences=1, **arguments).summarize([source]).texts[0][0]
 
-    assert "The cat sleeps here." == of(Source("a", TEXT), position=5.0)
+    assert of(Source("a", TEXT), position=5.0) == "The cat sleeps here."
     spoken = tuple(
         Turn(speaker, text) for speaker, text in zip(["user", "agent", "user", "agent"], SENTENCES, strict=False)
     )
-    assert "user: Dogs bark at night." == of(Source("a", "x", spoken[:3]), latest=5.0)
+    assert of(Source("a", "x", spoken[:3]), latest=5.0) == "user: Dogs bark at night."
     assert of(Source("a", "x", spoken), latest=5.0) in {"user: Dogs bark at night.", "agent: The cat sleeps."}
     assert of(Source("a", "x", spoken), latest=0.0) != "user: Dogs bark at night."
 
@@ -61,7 +61,7 @@ def test_redundancy_position_and_the_latest_turn_matter():
 def test_a_text_that_has_no_more_is_its_own_summary_and_one_without_a_sentence_stays():
     one = Extractive(embedder=WordEmbedder(), sentences=3, block=2)
     found = one.summarize([Source("a", "One. Two."), Source("b", ""), Source("c", "Three.")])
-    assert [("One. Two.",), ("",), ("Three.",)] == found.texts
+    assert found.texts == [("One. Two.",), ("",), ("Three.",)]
 
 
 def test_extracts_are_kept(tmp_path, monkeypatch):
@@ -92,8 +92,8 @@ def test_summaries_come_by_id_and_missing_ones_are_listed(tmp_path, caplog):
     )
     with caplog.at_level(logging.WARNING, "rag"):
         found = Precomputed(file).summarize(SOURCES, store=Store(tmp_path / "store"))
-    assert [("A",), ("B1", "B2"), ("long c",)] == found.texts
-    assert {"c": f"{file} has no such id; 1 of its ids are of no document"} == found.problems
+    assert found.texts == [("A",), ("B1", "B2"), ("long c",)]
+    assert found.problems == {"c": f"{file} has no such id; 1 of its ids are of no document"}
     assert "made nothing of 1 of 3 texts: 'c' (" in caplog.text
     with pytest.raises(ModelError, match="made nothing of 1 of 3 texts: 'c'"):
         Precomputed(file).summarize(SOURCES, strict=True)

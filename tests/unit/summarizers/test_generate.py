@@ -45,9 +45,9 @@ def test_an_answer_cites_documents_and_its_calls_are_counted():
     assert ids == [hit.document.id for hit in result]
     assert [hit.score for hit in plain] == [hit.score for hit in result]
     answer = result.answer
-    assert "They sleep [2], and watch [1][1], say [9] and [0]." == answer.text
-    assert "They sleep , and watch , say and ." == answer.plain
-    assert (Citation(2, ids[1]), Citation(1, ids[0])) == answer.citations
+    assert answer.text == "They sleep [2], and watch [1][1], say [9] and [0]."
+    assert answer.plain == "They sleep , and watch , say and ."
+    assert answer.citations == (Citation(2, ids[1]), Citation(1, ids[0]))
     assert (2, False, "") == (answer.n_dropped, answer.abstained, answer.problem)
     assert tuple(ids) == answer.documents
     assert tuple(hit.passage for hit in plain) == answer.passages
@@ -61,11 +61,11 @@ def test_the_prompt_holds_the_best_passages_and_the_question():
         pipeline(server, n_passages=1, max_passage=9, abstention="No idea!").search("dog postman")
         (text,) = map(asked, server.requests)
         assert '<passage number="1">\nA dog bar\n</passage>' in text
-        assert 1 == text.count("</passage>")
+        assert text.count("</passage>") == 1
         assert text.endswith("Question: dog postman")
         assert "write exactly this and nothing more: No idea!" in text
         pipeline(server, prompt="{question}|{passages}|{abstention}|{n}", n_passages=1).search("stove")
-        assert f'stove|<passage number="1">\n{DOCUMENTS[0].text}\n</passage>|{NONE}|{{n}}' == asked(server.requests[-1])
+        assert asked(server.requests[-1]) == f'stove|<passage number="1">\n{DOCUMENTS[0].text}\n</passage>|{NONE}|{{n}}'
 
 
 def test_conversations_are_shown_whole():
@@ -89,7 +89,7 @@ def test_a_passage_can_neither_close_its_tags_nor_ask_for_more():
 
 
 @pytest.mark.parametrize("text", [NONE, f"**{NONE.upper()}**", f"  {NONE} [1]", f"{NONE[:-1]}[1].", f"{NONE}\nSorry."])
-def test_an_answer_that_abstains_is_recognised(text):
+def test_an_answer_that_abstains_is_recognized(text):
     with always(text) as server:
         assert pipeline(server).search("cat").answer.abstained
 
@@ -134,14 +134,14 @@ def test_what_two_queries_ask_alike_is_paid_once():
     with always("x") as server:
         found = pipeline(server, chat={"price_input": 1e6, "price_output": 2e6})
         results = found.search([again, "dog", again, "cat"])
-    assert 2 == len(server.requests)
-    assert ["x"] * 4 == [one.answer.text for one in results]
+    assert len(server.requests) == 2
+    assert [one.answer.text for one in results] == ["x"] * 4
     assert (
         sum(result.costs.llm_calls for result in results)
         == 2
         == sum(one.answer.llm_calls for one in (*results[:2], results[3]))
     )
-    assert 2 * (7 + 10) == sum(one.answer.money for one in (*results[:2], results[3]))
+    assert sum(one.answer.money for one in (*results[:2], results[3])) == 2 * (7 + 10)
 
 
 def test_a_server_that_fails_once_does_not_hide_what_the_others_cost():
@@ -166,7 +166,7 @@ def test_where_nothing_is_found_nobody_is_asked():
     with always("x") as server:
         result = pipeline(server).search("zzyzx")
         assert (NONE, True, 0) == (result.answer.text, result.answer.abstained, result.costs.llm_calls)
-        assert [] == server.requests
+        assert server.requests == []
 
 
 def test_only_those_who_want_answers_pay_for_them():
@@ -177,14 +177,14 @@ def test_only_those_who_want_answers_pay_for_them():
         found.run(batch)
         assert batch.answer_to(batch.queries[0]) is None
         found.as_langchain_retriever().invoke("cat")
-        assert [] == server.requests
-        assert ["x", "x"] == [one.answer.text for one in found.search(["cat", "dog"])]
+        assert server.requests == []
+        assert [one.answer.text for one in found.search(["cat", "dog"])] == ["x", "x"]
 
 
 def test_queries_of_one_id_have_their_own_answers():
     with chat_server(lambda request, number: {"body": asked(request).splitlines()[-1]}) as server:
         results = pipeline(server).search([Query("q", "cat"), Query("q", "dog")])
-    assert ["Question: cat", "Question: dog"] == [one.answer.text for one in results]
+    assert [one.answer.text for one in results] == ["Question: cat", "Question: dog"]
 
 
 def test_a_stage_behind_it_goes_on():
@@ -219,7 +219,7 @@ def test_what_fails_for_one_query_is_its_problem(fault, why, tmp_path, caplog):
         ask(found, store, "cat", "dog")
         before = len(server.requests)
         ask(found, store, "cat", "dog")
-        assert {"dog"} == {asked(request).split()[-1] for request in server.requests[before:]}  # failures are not kept
+        assert {asked(request).split()[-1] for request in server.requests[before:]} == {"dog"}  # failures are not kept
     with pytest.raises(ArtifactError, match=r"lacks 1 of 2 texts of 'chat_model' \(those that failed are never kept\)"):
         ask(found, Store(tmp_path, mode="only"), "cat", "dog")
 
@@ -236,7 +236,7 @@ def test_a_refusal_in_words_is_an_answer_and_kept(tmp_path):
         for _ in range(2):
             batch = ask(pipeline(server), Store(tmp_path), "cat")
             assert text == batch.answer_to(batch.queries[0]).text
-        assert 1 == len(server.requests)
+        assert len(server.requests) == 1
 
 
 def test_a_key_that_is_not_accepted_stops():
@@ -253,10 +253,10 @@ def test_what_is_in_the_store_is_not_paid_for_again_and_is_booked_as_it_was(tmp_
         start = time.perf_counter()
         batch = ask(pipeline(server), Store(tmp_path), "dog", "cat")
         took, again = time.perf_counter() - start, batch.ledger.stages["stages.0 generate"]
-        assert 2 == len(server.requests)
+        assert len(server.requests) == 2
         assert (2, 24) == (again.llm_calls, again.llm_tokens) == (first.llm_calls, first.llm_tokens)
         assert took < 0.1 <= again.seconds <= first.seconds + took
-        assert "x" == batch.answer_to(batch.queries[0]).text
+        assert batch.answer_to(batch.queries[0]).text == "x"
         runtime = {
             "price_input": 1.0,
             "requests_per_minute": 1e6,
@@ -266,7 +266,7 @@ def test_what_is_in_the_store_is_not_paid_for_again_and_is_booked_as_it_was(tmp_
         }
         for name, value in runtime.items():
             ask(pipeline(server, chat={name: value}), Store(tmp_path), "cat")
-            assert 2 == len(server.requests), name
+            assert len(server.requests) == 2, name
         for other in ({"n_passages": 1}, {"prompt": "{passages}{question}"}, {"chat": {"model": "other"}}):
             before = len(server.requests)
             ask(pipeline_of(server, **other), Store(tmp_path), "cat")
@@ -302,7 +302,7 @@ def test_any_langchain_model_and_local_ones(tmp_path):
 def test_saved_and_loaded_it_answers(tmp_path):
     with always("x [1]") as server:
         pipeline(server).save(tmp_path / "index")
-        assert "x [1]" == Pipeline.load(tmp_path / "index").search("stove").answer.text
+        assert Pipeline.load(tmp_path / "index").search("stove").answer.text == "x [1]"
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from rag import ConfigError, Ledger, ModelError, Source, Store, Turn
 from rag.summarizers import TransformersSummarizer
 from tests import tiny_models
 
-WORDS = tiny_models.words_of(["user agent : cat dog fish tree house car train summarise the text below write"])
+WORDS = tiny_models.words_of(["user agent : cat dog fish tree house car train summarize the text below write"])
 TEMPLATE = "{% for m in messages %}{{ m['role'] }} : {{ m['content'] }} {% endfor %}agent :"
 SOURCES = [Source(str(number), " ".join((WORDS * 3)[number : number + 2 + number % 5])) for number in range(9)]
 
@@ -46,11 +46,11 @@ def alone(path, prompt, max_tokens):
 @pytest.mark.parametrize("kind", ["seq2seq", "causal", "chat"])
 def test_batches_give_what_one_text_gives(kind, models):
     path = models[kind]
-    one = TransformersSummarizer(path, prompt="summarise {text}", max_tokens=6, batch_size=4, device="cpu")
+    one = TransformersSummarizer(path, prompt="summarize {text}", max_tokens=6, batch_size=4, device="cpu")
     ledger = Ledger()
     found = one.summarize(SOURCES, ledger=ledger)
     for source, (text,) in zip(SOURCES, found.texts, strict=True):
-        prompt = f"summarise {source.text}"
+        prompt = f"summarize {source.text}"
         expected = alone(path, f"user : {prompt} agent :" if kind == "chat" else prompt, 6)
         assert (expected or source.text) == text
     assert any(text != source.text for source, (text,) in zip(SOURCES, found.texts, strict=True))
@@ -59,13 +59,13 @@ def test_batches_give_what_one_text_gives(kind, models):
 
 
 def test_a_long_text_loses_its_end_and_a_long_conversation_its_beginning(models):
-    prompts = {"prompt": "summarise {text}", "conversation_prompt": "{text}"}
+    prompts = {"prompt": "summarize {text}", "conversation_prompt": "{text}"}
     one = TransformersSummarizer(models["causal"], **prompts, max_input=12)
     from transformers import AutoTokenizer
 
     tokenizer = AutoTokenizer.from_pretrained(models["causal"])
     tokens = tokenizer.decode(one._prompt(Source("a", "cat " * 3 + "dog " * 500), tokenizer), skip_special_tokens=True)
-    assert tokens.startswith("summarise cat cat cat dog")
+    assert tokens.startswith("summarize cat cat cat dog")
     assert len(tokens.split()) <= 10
     spoken = tuple(Turn("user", "dog dog dog") for _ in range(50)) + (Turn("user", "cat"),)
     tokens = tokenizer.decode(one._prompt(Source("a", "", spoken), tokenizer), skip_special_tokens=True)

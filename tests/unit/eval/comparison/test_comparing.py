@@ -76,9 +76,9 @@ def test_no_difference_is_not_called_one():
 
 def test_all_pairs_or_all_against_one():
     runs = [noisy(name, 0.01 * number) for number, name in enumerate("abcd")]
-    assert 6 == len(compare_runs(runs).pairs)
+    assert len(compare_runs(runs).pairs) == 6
     against = compare_runs(runs, baseline="c").pairs
-    assert [("a", "c"), ("b", "c"), ("d", "c")] == [(pair.run, pair.baseline) for pair in against]
+    assert [(pair.run, pair.baseline) for pair in against] == [("a", "c"), ("b", "c"), ("d", "c")]
     holm = compare_runs(runs).pairs
     plain = compare_runs(runs, correction="none").pairs
     assert all(one.p_corrected >= other.p_corrected == other.p_value for one, other in zip(holm, plain, strict=True))
@@ -86,12 +86,12 @@ def test_all_pairs_or_all_against_one():
 
 def test_queries_that_all_have_are_compared():
     found = compare_runs([run("a"), run("b", queries=QUERIES[10:]), run("c", queries=QUERIES[:40])])
-    assert 30 == found.n_queries
-    assert [
+    assert found.n_queries == 30
+    assert found.notes == [
         "a: 20 of its 50 queries are not in every run and are left out",
         "b: 10 of its 40 queries are not in every run and are left out",
         "c: 10 of its 40 queries are not in every run and are left out",
-    ] == found.notes
+    ]
     with pytest.raises(DataError, match="a: 20 of its 50 queries are not in every run: the runs are of different"):
         compare_runs([run("a"), run("b", queries=QUERIES[10:]), run("c", queries=QUERIES[:40])], strict=True)
 
@@ -161,7 +161,7 @@ def test_of_very_many_queries_those_that_differ_most_are_listed(monkeypatch):
         compare_runs([RunValues("a", {"AP": dict.fromkeys(queries, 0.5)}), RunValues("b", {"AP": ours})])
     )
     listed = re.findall(r'<td class="question" dir="auto">(q\d+)', page)
-    assert ["q19", "q18", "q2", "q1", "q0"] == listed  # gains and losses
+    assert listed == ["q19", "q18", "q2", "q1", "q0"]  # gains and losses
     assert "of 20 queries the 5 on which the runs differ most by AP" in page
 
 
@@ -181,7 +181,7 @@ def test_files_for_people(tmp_path):
     assert "ours\\_100\\% & \\textbf{0." in latex
     assert "$^\\dagger$" in latex
     folder = write_comparison(found, tmp_path / "out")
-    assert {"compare.html", "compare.json", "compare.md", "compare.tex"} == {path.name for path in folder.iterdir()}
+    assert {path.name for path in folder.iterdir()} == {"compare.html", "compare.json", "compare.md", "compare.tex"}
     written = json.loads((folder / "compare.json").read_text())
     assert found.pairs[0].sentence == written["pairs"][0]["sentence"] == written["verdict"]
     page = (folder / "compare.html").read_text()
@@ -200,13 +200,13 @@ def test_files_for_people(tmp_path):
 def test_judged_queries_that_a_run_file_lacks_count_0_and_that_is_said(tmp_path):
     (tmp_path / "part.trec").write_text("a Q0 d 1 0.5 x\nother Q0 d 1 0.5 x\n")
     found = read_run_values(tmp_path / "part.trec", qrels={"a": {"d": 1}, "b": {"d": 1}, "c": {"d": 1}})
-    assert {"a": 1.0, "b": 0.0, "c": 0.0} == found.values["nDCG@10"]
-    assert [
+    assert found.values["nDCG@10"] == {"a": 1.0, "b": 0.0, "c": 0.0}
+    assert found.notes == [
         "part.trec: 1 queries of the run are not judged and do not count",
         "part.trec: 2 of 3 judged queries are not in the run file and count 0",
         "part.trec: the longest list has 1 document, so nDCG@10 looks no further than that: what is below was never "
         "returned",
-    ] == found.notes
+    ]
 
 
 @pytest.mark.parametrize(
@@ -248,7 +248,7 @@ def test_sources_that_are_no_runs(tmp_path):
     with pytest.raises(ArtifactError, match="there is no run"):
         read_run_values(tmp_path / "none")
     (tmp_path / "run").write_text("q Q0 d 1 0.5 x\n")
-    with pytest.raises(ConfigError, match="is a run file: give judgements"):
+    with pytest.raises(ConfigError, match="is a run file: give judgments"):
         read_run_values(tmp_path / "run")
     with pytest.raises(DataError, match="none of its 1 queries is judged"):
         read_run_values(tmp_path / "run", qrels={"p": {"d": 1}})
@@ -259,7 +259,7 @@ def test_sources_that_are_no_runs(tmp_path):
     with pytest.raises(ArtifactError, match="damaged"):
         read_run_values(tmp_path / "folder")
     partly = read_run_values(tmp_path / "run", qrels={"q": {"d": 1}, "unanswered": {"d": 1}})
-    assert {"q": 1.0, "unanswered": 0.0} == partly.values["nDCG@10"]
+    assert partly.values["nDCG@10"] == {"q": 1.0, "unanswered": 0.0}
 
 
 def test_ids_come_back_as_they_were(tmp_path):
@@ -269,7 +269,7 @@ def test_ids_come_back_as_they_were(tmp_path):
         found = evaluate(Pipeline(retriever=BM25()), Dataset("d", Corpus.from_documents(documents), {"test": split}))
         folder = write_run(found, tmp_path / "run")
         again = read_run_values(folder, measures=["R@100", "nDCG@10"], qrels=split.qrels).values
-        assert {"R@100": {query_id: 1.0}, "nDCG@10": {query_id: 1.0}} == again
+        assert again == {"R@100": {query_id: 1.0}, "nDCG@10": {query_id: 1.0}}
 
 
 def test_runs_that_are_alike_say_nothing_of_what_could_be_detected() -> None:
@@ -279,7 +279,7 @@ def test_runs_that_are_alike_say_nothing_of_what_could_be_detected() -> None:
     assert "detect" not in pair.sentence
 
 
-def test_one_dataset_whose_judgements_were_changed_in_between_is_said(tmp_path: Path) -> None:
+def test_one_dataset_whose_judgments_were_changed_in_between_is_said(tmp_path: Path) -> None:
     corpus = Corpus.from_documents([Document("x", "one thing"), Document("y", "another thing")])
     queries = [Query("q1", "one"), Query("q2", "another")]
     for name, right in (("a", "x"), ("b", "y"), ("c", "x")):
@@ -288,15 +288,15 @@ def test_one_dataset_whose_judgements_were_changed_in_between_is_said(tmp_path: 
     a, b, c = (read_run_values(tmp_path / name) for name in "abc")
     assert not compare_runs([a, c], strict=True).notes
     (note,) = compare_runs([a, b]).notes
-    assert note.startswith("the runs are of one dataset, but its queries or judgements are not the same")
+    assert note.startswith("the runs are of one dataset, but its queries or judgments are not the same")
     with pytest.raises(DataError, match="of one dataset, but"):
         compare_runs([a, b], strict=True)
     edited = Corpus.from_documents([Document("x", "one thing"), Document("y", "another thing, edited")])
     split = Split(queries, {"q1": {"x": 1}, "q2": {"y": 1}})
     write_run(evaluate(Pipeline(retriever=BM25()), Dataset("d", edited, {"test": split})), tmp_path / "d")
-    assert ["the runs are of one dataset, but its documents are not the same in all of them"] == compare_runs(
-        [a, read_run_values(tmp_path / "d")]
-    ).notes
+    assert (compare_runs([a, read_run_values(tmp_path / "d")]).notes) == [
+        "the runs are of one dataset, but its documents are not the same in all of them"
+    ]
 
 
 def test_what_a_query_costs_is_compared_where_it_is_known(tmp_path):
@@ -304,8 +304,8 @@ def test_what_a_query_costs_is_compared_where_it_is_known(tmp_path):
     write_fake_run(tmp_path / "a", latency_ms=latency)
     write_fake_run(tmp_path / "b", latency_ms=None, costs={"seconds": 1.0, "scorer_calls": 0, "llm_tokens": 1200})
     runs = [read_run_values(tmp_path / name) for name in "ab"]
-    assert {"latency p50, ms": 41.3, "latency p95, ms": 78.9, "scorer calls": 60} == runs[0].costs
-    assert {"LLM tokens": 10} == runs[1].costs
+    assert runs[0].costs == {"latency p50, ms": 41.3, "latency p95, ms": 78.9, "scorer calls": 60}
+    assert runs[1].costs == {"LLM tokens": 10}
     found = compare_runs(runs)
     assert runs[0].costs == found.to_json()["costs"]["a"]
     lines = as_markdown(found).splitlines()

@@ -55,13 +55,13 @@ def test_false_alarms_are_as_rare_as_promised(name):
 def test_what_is_the_same_does_not_differ():
     nothing = np.zeros((5, 1))
     for test in TESTS.values():
-        assert [1.0] == test(nothing).tolist()
-    assert [0.0] == effect_size(nothing).tolist()
+        assert test(nothing).tolist() == [1.0]
+    assert effect_size(nothing).tolist() == [0.0]
     always = np.full((5, 1), 0.5)
-    assert [0.0] == paired_t_test(always).tolist()
-    assert [2 / 32] == randomisation_test(always).tolist()
-    assert [np.inf] == effect_size(always).tolist()
-    assert [1.0] == paired_t_test(np.ones((1, 1))).tolist()
+    assert paired_t_test(always).tolist() == [0.0]
+    assert randomisation_test(always).tolist() == [2 / 32]
+    assert effect_size(always).tolist() == [np.inf]
+    assert paired_t_test(np.ones((1, 1))).tolist() == [1.0]
     assert np.isnan(detectable(np.ones((1, 1)))).all()
 
 

@@ -50,21 +50,21 @@ def mine(tmp_path: Path) -> Path:
 
 def test_tables_with_columns_of_any_name(mine: Path) -> None:
     dataset = load_dataset(mine / "shop.yaml")
-    assert "shop" == dataset.name
-    assert ["a1", "a2", "a3"] == dataset.corpus.ids()
-    assert "Returns\nYou can send anything back\nwithin 30 days." == dataset.corpus[0].text
-    assert {"title": "Returns", "year": "2020"} == dict(dataset.corpus[0].metadata)
-    assert {"test", "train"} == set(dataset.splits)
-    assert {"1": {"a1": 1}, "2": {"a2": 1, "a3": 1}} == dataset.split("test").qrels
-    assert {"4": {"a3": 1}} == dataset.split("train").qrels
-    assert {"kind": "long"} == dataset.split("test").queries[1].metadata
-    assert ("1 of 4 queries have no judgement and are left out",) == dataset.notes
+    assert dataset.name == "shop"
+    assert dataset.corpus.ids() == ["a1", "a2", "a3"]
+    assert dataset.corpus[0].text == "Returns\nYou can send anything back\nwithin 30 days."
+    assert dict(dataset.corpus[0].metadata) == {"title": "Returns", "year": "2020"}
+    assert set(dataset.splits) == {"test", "train"}
+    assert dataset.split("test").qrels == {"1": {"a1": 1}, "2": {"a2": 1, "a3": 1}}
+    assert dataset.split("train").qrels == {"4": {"a3": 1}}
+    assert dataset.split("test").queries[1].metadata == {"kind": "long"}
+    assert dataset.notes == ("1 of 4 queries have no judgment and are left out",)
 
 
 def test_it_is_measured_like_any_other(mine: Path) -> None:
     pipeline = Pipeline.from_config({"type": "pipeline", "retriever": {"type": "bm25"}})
     found = evaluate(pipeline, load_dataset(str(mine / "shop.yaml")), measures=["R@1"], timed=False)
-    assert 1.0 == found.values["R@1"]["1"]
+    assert found.values["R@1"]["1"] == 1.0
 
 
 def test_a_file_called_dataset_is_named_after_its_folder(mine: Path) -> None:
@@ -77,7 +77,7 @@ def test_from_python(mine: Path) -> None:
         corpus=CorpusTable(str(mine / "documents.csv"), id="sku", text="description"),
         queries=QueriesTable(str(mine / "questions.csv"), text="question", relevant="answers", separator=";"),
     )
-    assert {"1": {"a1": 1}, "2": {"a2": 1, "a3": 1}, "4": {"a3": 1}} == file.load().split("test").qrels
+    assert file.load().split("test").qrels == {"1": {"a1": 1}, "2": {"a2": 1, "a3": 1}, "4": {"a3": 1}}
 
 
 def test_jsonl_with_lists_and_grades_and_parquet(mine: Path) -> None:
@@ -94,12 +94,12 @@ def test_jsonl_with_lists_and_grades_and_parquet(mine: Path) -> None:
     (mine / "shop.yaml").write_text(
         "corpus: {path: documents.csv, id: sku, text: description}\nqueries: {path: q.jsonl, text: q, relevant: docs}\n"
     )
-    assert {"1": {"a1": 1, "a2": 1}, "2": {"a2": 2, "a3": 0}, "3": {"a3": 1}} == (
-        load_dataset(mine / "shop.yaml").split("test").qrels
+    assert load_dataset(mine / "shop.yaml").split("test").qrels == (
+        {"1": {"a1": 1, "a2": 1}, "2": {"a2": 2, "a3": 0}, "3": {"a3": 1}}
     )
     pq.write_table(pa.table({"text": ["back?"], "docs": [[7]]}), mine / "q.parquet")
     (mine / "shop.yaml").write_text("corpus: {path: d.parquet}\nqueries: {path: q.parquet, relevant: docs}\n")
-    assert {"1": {"7": 1}} == load_dataset(mine / "shop.yaml").split("test").qrels
+    assert load_dataset(mine / "shop.yaml").split("test").qrels == {"1": {"7": 1}}
 
 
 def test_a_row_for_each_pair(mine: Path) -> None:
@@ -110,8 +110,8 @@ def test_a_row_for_each_pair(mine: Path) -> None:
         "queries: {path: q.tsv, columns: [id, text, doc], relevant: doc}\n"
     )
     dataset = load_dataset(mine / "shop.yaml")
-    assert {"4": {"a1": 1, "a2": 1}, "5": {"a2": 1}} == dataset.split("test").qrels
-    assert ["Returns\ntext one", "text two"] == dataset.corpus.texts()
+    assert dataset.split("test").qrels == {"4": {"a1": 1, "a2": 1}, "5": {"a2": 1}}
+    assert dataset.corpus.texts() == ["Returns\ntext one", "text two"]
     (mine / "q.tsv").write_text("4\tback?\ta1\n4\tforth?\ta2\n")
     with pytest.raises(DataError, match=r"q\.tsv:2: two queries have the id '4'"):
         load_dataset(mine / "shop.yaml")
@@ -125,7 +125,7 @@ def test_tables_as_spreadsheets_write_them(mine: Path) -> None:
     with pytest.raises(ConfigError, match=r":2:30: queries\.text: .* no column 'Frage' .*separated by ';'\?"):
         load_dataset(mine / "shop.yaml")
     (mine / "shop.yaml").write_text(base + ", delimiter: ;}\n")
-    assert ["Wo, und wann?"] == [query.text for query in load_dataset(mine / "shop.yaml").split("test").queries]
+    assert [query.text for query in load_dataset(mine / "shop.yaml").split("test").queries] == ["Wo, und wann?"]
     (mine / "shop.yaml").write_text(base.replace("q.csv", "q.jsonl") + ", delimiter: ;}\n")
     (mine / "q.csv").rename(mine / "q.jsonl")
     with pytest.raises(ConfigError, match=r"queries\.delimiter: is for CSV and TSV files"):
@@ -145,37 +145,37 @@ def test_reference_answers(mine: Path) -> None:
     )
     queries = load_dataset(mine / "shop.yaml").split("test").queries
     wanted = [{"answers": ["within 30 days"]}, {"answers": ["1 to 3 days", "three days"]}, {}]
-    assert wanted == [query.metadata for query in queries]
+    assert [query.metadata for query in queries] == wanted
     (mine / "q.jsonl").write_text(json.dumps({"q": "x", "docs": "a1", "said": {"is": 7}}))
     with pytest.raises(DataError, match=r"q\.jsonl:1: the answer must be a text or a list of texts, got {'is': 7}"):
         load_dataset(mine / "shop.yaml")
 
 
-def test_judgements_in_files_of_their_own(mine: Path) -> None:
+def test_judgments_in_files_of_their_own(mine: Path) -> None:
     base = "corpus: {path: documents.csv, id: sku, text: description}\nqueries: {path: questions.csv, id: nr}\n"
     (mine / "a.txt").write_text("1 0 a1 2\n2 0 a2 -1\n")
     (mine / "b.txt").write_text("4 0 a3 1\n")
     (mine / "shop.yaml").write_text(base + "qrels: {path: {test: a.txt, train: b.txt}}\n")
     dataset = load_dataset(mine / "shop.yaml")
-    assert {"1": {"a1": 2}, "2": {"a2": -1}} == dataset.split("test").qrels
-    assert {"4": {"a3": 1}} == dataset.split("train").qrels
+    assert dataset.split("test").qrels == {"1": {"a1": 2}, "2": {"a2": -1}}
+    assert dataset.split("train").qrels == {"4": {"a3": 1}}
     (mine / "j.csv").write_text("frage,doc,note,set\n1,a1,3,dev\n4,a3,1,test\n")
     columns = "query: frage, document: doc, grade: note, split: set"
     (mine / "shop.yaml").write_text(base + f"qrels: {{path: j.csv, {columns}}}\n")
     dataset = load_dataset(mine / "shop.yaml")
-    assert {"1": {"a1": 3}} == dataset.split("dev").qrels
-    assert {"4": {"a3": 1}} == dataset.split("test").qrels
+    assert dataset.split("dev").qrels == {"1": {"a1": 3}}
+    assert dataset.split("test").qrels == {"4": {"a3": 1}}
     other = mine / "other.qrels"
     other.write_text("3 0 a2 1\n")
-    assert {"3": {"a2": 1}} == load_dataset(mine / "shop.yaml", qrels=other).split("test").qrels
+    assert load_dataset(mine / "shop.yaml", qrels=other).split("test").qrels == {"3": {"a2": 1}}
 
 
-def test_splits_of_the_queries_divide_the_judgements(mine: Path) -> None:
+def test_splits_of_the_queries_divide_the_judgments(mine: Path) -> None:
     (mine / "a.txt").write_text("1 0 a1 2\n4 0 a3 1\n")
     (mine / "shop.yaml").write_text(FILE.split("  relevant")[0] + "  split: part\nqrels: {path: a.txt}\n")
     dataset = load_dataset(mine / "shop.yaml")
-    assert {"1": {"a1": 2}} == dataset.split("test").qrels
-    assert {"4": {"a3": 1}} == dataset.split("train").qrels
+    assert dataset.split("test").qrels == {"1": {"a1": 2}}
+    assert dataset.split("train").qrels == {"4": {"a3": 1}}
 
 
 TOPICS = """
@@ -205,13 +205,13 @@ def test_trec_topics(mine: Path) -> None:
     )
     (mine / "shop.yaml").write_text(text % "")
     split = load_dataset(mine / "shop.yaml").split("test")
-    assert ["International & Organized Crime", "Polio"] == [query.text for query in split.queries]
-    assert {"301": {"a1": 2}, "302": {"a2": -2, "a3": 1}} == split.qrels
+    assert [query.text for query in split.queries] == ["International & Organized Crime", "Polio"]
+    assert split.qrels == {"301": {"a1": 2}, "302": {"a2": -2, "a3": 1}}
     wanted = "Identify organizations that participate in international criminal activity."
-    assert wanted == split.queries[0].metadata["desc"]
+    assert split.queries[0].metadata["desc"] == wanted
     (mine / "shop.yaml").write_text(text % ", text: desc")
     dataset = load_dataset(mine / "shop.yaml")
-    assert [wanted, ""] == [query.text for query in dataset.split("test").queries]
+    assert [query.text for query in dataset.split("test").queries] == [wanted, ""]
     assert "test: 1 of 2 queries have no text (such as '302'): they find nothing and count 0" in dataset.notes
 
 
@@ -221,10 +221,10 @@ def test_topics_in_xml(tmp_path: Path) -> None:
         '<topics>\n<topic number="1"><query>origin</query>\n<question>where from?</question></topic>\n'
         '<topic number="2" type="faceted"><query>weather</query></topic></topics>'
     )
-    assert [
+    assert list(read_topics(path)) == [
         (f"{path}:2", {"id": "1", "query": "origin", "question": "where from?"}),
         (f"{path}:4", {"id": "2", "query": "weather"}),
-    ] == list(read_topics(path))
+    ]
 
 
 @pytest.mark.parametrize(
@@ -258,7 +258,7 @@ def test_wrong_topics_are_refused_with_their_line(tmp_path: Path, text: str, mes
         (("  relevant: answers\n", ""), ":7:14: queries.separator: is for the cells of 'relevant', which is not given"),
         (
             ("  split: part\n", "  split: part\nqrels: {path: x.txt}\n"),
-            ":10:8: qrels: the queries have their judgements",
+            ":10:8: qrels: the queries have their judgments",
         ),
         (("corpus: {path: documents.csv, ", "corpus: {"), ":2:9: corpus: missing argument 'path' of 'corpus'"),
         (
@@ -330,15 +330,15 @@ def test_grades_that_are_none(mine: Path) -> None:
 
 def test_what_check_says(mine: Path) -> None:
     file = mine / "shop.yaml"
-    assert (
+    assert (check_dataset(file)) == (
         f"{file}: ok (3 documents; test 2 queries, train 1 queries)\n"
-        "note: 1 of 4 queries have no judgement and are left out\n"
-    ) == check_dataset(file)
+        "note: 1 of 4 queries have no judgment and are left out\n"
+    )
     resolved = mine / "resolved.yaml"
     resolved.write_text(check_dataset(file, resolved=True))
     assert read_dataset_file(file).fingerprint == read_dataset_file(resolved).fingerprint
     set_other = read_dataset_file(file, overrides=["name=mine"])
-    assert "mine" == set_other.load().name
+    assert set_other.load().name == "mine"
 
 
 def test_what_a_person_overlooks_is_noted(mine: Path) -> None:
@@ -348,24 +348,24 @@ def test_what_a_person_overlooks_is_noted(mine: Path) -> None:
     )
     text = FILE.replace('  separator: ";"\n', "").replace("  split: part\n", "")
     mine.joinpath("shop.yaml").write_text(text, encoding="utf-8")
-    assert (
+    assert load_dataset(mine / "shop.yaml").notes == (
         "1 of 5 documents have no text; they are kept, but nothing in them can match",  # the other has a title
         f"2 documents have no text in 'description' (such as {mine}/documents.csv:6)",
         "'a2;a3' is 2 documents: several ids in one cell need 'separator: \";\"'",
-        "test: judgements name 2 documents, of 3, that are not in the corpus (such as "
+        "test: judgments name 2 documents, of 3, that are not in the corpus (such as "
         f"'A1' [{mine}/questions.csv:4; only case differs from 'a1'], 'a2;a3' [{mine}/questions.csv:3]); relevant ones "
         "count as missed; 2 queries have no other relevant document",
-    ) == load_dataset(mine / "shop.yaml").notes
+    )
 
 
 def test_tables_that_are_none_and_files_that_are_no_dataset(mine: Path) -> None:
     mine.joinpath("shop.yaml").write_text("type: dataset\ncorpus: documents.csv\nqueries:\n", encoding="utf-8")
     with pytest.raises(ConfigError) as caught:
         load_dataset(mine / "shop.yaml")
-    assert [
+    assert [f"{one.path}: {one.message}" for one in caught.value.mistakes] == [
         "corpus: expected a table, a mapping such as {path: corpus.csv}, got 'documents.csv'",
         "queries: expected a table, a mapping such as {path: queries.csv}",
-    ] == [f"{one.path}: {one.message}" for one in caught.value.mistakes]
+    ]
     with pytest.raises(DataError, match="is a file, but no dataset file"):
         load_dataset(mine / "documents.csv")
 

@@ -81,19 +81,19 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_same_rules_hold_wherever_it_comes_from(make: Any, tmp_path: Path) -> None:
     dataset = load_dataset(make(tmp_path / "mine"))
     split = dataset.split("test")
-    assert ["q1", "q2", "q3", "q4", "q5"] == [query.id for query in split.queries]
-    assert {"q1": {"d1": 1}, "q2": {"d2 ": 2}, "q3": {"d3": 1}, "q4": {"d3": 1}, "q5": {}} == split.qrels
-    assert [
+    assert [query.id for query in split.queries] == ["q1", "q2", "q3", "q4", "q5"]
+    assert split.qrels == {"q1": {"d1": 1}, "q2": {"d2 ": 2}, "q3": {"d3": 1}, "q4": {"d3": 1}, "q5": {}}
+    assert [note for note in dataset.notes if "documents have no text" not in note] == [
         "test: 2 of 5 queries have no text (such as 'q3'): they find nothing and count 0",
-        "1 of 6 queries have no judgement and are left out",
+        "1 of 6 queries have no judgment and are left out",
         "1 of 6 documents have the text of another (such as 'd4' that of 'd3'): where only one is judged, the other "
         "counts as a miss",
-    ] == [note for note in dataset.notes if "documents have no text" not in note]
-    assert ["q1", "q2", "q5"] == [query.id for query in split.training.queries]
+    ]
+    assert [query.id for query in split.training.queries] == ["q1", "q2", "q5"]
 
 
 @pytest.mark.parametrize("make", [folder, table, hub])
-def test_a_dataset_whose_judgements_name_no_document_is_refused(make: Any, tmp_path: Path) -> None:
+def test_a_dataset_whose_judgments_name_no_document_is_refused(make: Any, tmp_path: Path) -> None:
     path = make(tmp_path / "mine", "query-id\tcorpus-id\tscore\nq1\td1 \t1\nq2\td2\t1\nq3\tD3\t1\n")
     with pytest.raises(DataError) as caught:
         load_dataset(path)
@@ -111,13 +111,13 @@ def test_a_dataset_whose_judgements_name_no_document_is_refused(make: Any, tmp_p
 def test_ids_are_compared_as_they_are_written(tmp_path: Path) -> None:
     dataset = load_dataset(folder(tmp_path, QRELS.replace("d2 ", "d2").replace("q5\t", "q1 \t")))
     path = tmp_path / "qrels" / "test.tsv"
-    assert [
+    assert [note for note in dataset.notes if note.startswith("test: ")][:2] == [
         "test: 1 judged queries are not among the queries and are left out (such as "
         f"'q1 ' [{path}:6; only blanks differ from 'q1']; 1 differ from one that is there only in blanks)",
-        "test: judgements name 1 documents, of 3, that are not in the corpus (such as "
+        "test: judgments name 1 documents, of 3, that are not in the corpus (such as "
         f"'d2' [{path}:3; only blanks differ from 'd2 ']; 1 differ from one that is there only in blanks); relevant "
         "ones count as missed; 1 queries have no other relevant document",
-    ] == [note for note in dataset.notes if note.startswith("test: ")][:2]
+    ]
 
 
 def test_the_nearest_of_many_ids_is_named(tmp_path: Path) -> None:
@@ -142,7 +142,7 @@ def test_a_split_of_which_nothing_is_there_cannot_be_measured(tmp_path: Path) ->
         dataset.split("dev")
     with pytest.raises(DataError, match="split 'train' of dataset '.*' has no query with a text: nothing to measure"):
         dataset.split("train")
-    with pytest.raises(DataError, match="no query with a judgement: nothing to measure; .*only case differs from 'q1'"):
+    with pytest.raises(DataError, match="no query with a judgment: nothing to measure; .*only case differs from 'q1'"):
         dataset.split("old")
 
 
@@ -156,7 +156,7 @@ def test_a_split_of_which_nothing_is_there_cannot_be_measured(tmp_path: Path) ->
 )
 def test_grades_with_a_point_and_ids_with_blanks(tmp_path: Path, text: str, expected: dict[str, int]) -> None:
     (tmp_path / "qrels.tsv").write_text(text)
-    assert {"q": expected} == read_qrels(tmp_path / "qrels.tsv")
+    assert read_qrels(tmp_path / "qrels.tsv") == {"q": expected}
 
 
 @pytest.mark.parametrize(
@@ -178,11 +178,11 @@ def test_grades_with_a_point_and_ids_with_blanks(tmp_path: Path, text: str, expe
         ("\ta\t1\n", ":1: the query has no id"),
     ],
 )
-def test_what_cannot_be_a_judgement(tmp_path: Path, text: str, message: str) -> None:
+def test_what_cannot_be_a_judgment(tmp_path: Path, text: str, message: str) -> None:
     (tmp_path / "qrels.tsv").write_text(text)
     with pytest.raises(DataError) as caught:
         read_qrels(tmp_path / "qrels.tsv")
-    assert f"{tmp_path}/qrels.tsv{message}" == str(caught.value)
+    assert str(caught.value) == f"{tmp_path}/qrels.tsv{message}"
 
 
 def test_questions_that_nothing_answers_in_a_table(tmp_path: Path) -> None:
@@ -191,12 +191,12 @@ def test_questions_that_nothing_answers_in_a_table(tmp_path: Path) -> None:
     text = 'corpus: {path: d.csv}\nqueries: {path: q.csv, relevant: docs, separator: ";"%s}\n'
     (tmp_path / "x.yaml").write_text(text % "")
     dataset = load_dataset(tmp_path / "x.yaml")
-    assert {"1": {"a": 1}, "3": {"a": 1, "b": 1}} == dataset.split("test").qrels
-    assert ("1 of 3 queries have no judgement and are left out",) == dataset.notes
+    assert dataset.split("test").qrels == {"1": {"a": 1}, "3": {"a": 1, "b": 1}}
+    assert dataset.notes == ("1 of 3 queries have no judgment and are left out",)
     (tmp_path / "x.yaml").write_text(text % ", empty: unanswerable")
     dataset = load_dataset(tmp_path / "x.yaml")
-    assert {"1": {"a": 1}, "2": {}, "3": {"a": 1, "b": 1}} == dataset.split("test").qrels
-    assert () == dataset.notes
+    assert dataset.split("test").qrels == {"1": {"a": 1}, "2": {}, "3": {"a": 1, "b": 1}}
+    assert dataset.notes == ()
     rows = [{"id": 1, "text": "a", "docs": {"a": grade}} for grade in (1, 2)]
     (tmp_path / "q.jsonl").write_text("\n".join(map(json.dumps, rows)))
     (tmp_path / "x.yaml").write_text("corpus: {path: d.csv}\nqueries: {path: q.jsonl, relevant: docs}\n")
@@ -209,15 +209,15 @@ def test_what_was_left_out_reaches_the_run(tmp_path: Path) -> None:
     pipeline = Pipeline(retriever=BM25(top_k=3))
     dataset = load_dataset(folder(tmp_path / "mine"))
     found = evaluate(pipeline, dataset, measures=["R@3", "SetP", "NumQ"])
-    assert {"q1": 1.0, "q2": 1.0, "q3": 0.0, "q4": 0.0, "q5": 0.0} == found.values["R@3"]
-    assert {} == found.run["q3"]
-    assert 0.4 == found.metrics["measures"]["R@3"]["mean"]
-    assert ["q1", "q2", "q3", "q4", "q5"] == [result.query.id for result in found.results]
+    assert found.values["R@3"] == {"q1": 1.0, "q2": 1.0, "q3": 0.0, "q4": 0.0, "q5": 0.0}
+    assert found.run["q3"] == {}
+    assert found.metrics["measures"]["R@3"]["mean"] == 0.4
+    assert [result.query.id for result in found.results] == ["q1", "q2", "q3", "q4", "q5"]
     remarks = {one["code"]: one for one in found.metrics["remarks"]}
-    assert (2, 5, ["q3", "q4"]) == tuple(remarks["queries_without_text"][key] for key in ("count", "total", "examples"))
-    assert (1, 5, ["q5"]) == tuple(remarks["nothing_relevant"][key] for key in ("count", "total", "examples"))
-    assert (1, 6) == tuple(remarks["queries_unjudged"][key] for key in ("count", "total"))
-    assert (1, 6) == tuple(remarks["documents_equal"][key] for key in ("count", "total"))
+    assert tuple(remarks["queries_without_text"][key] for key in ("count", "total", "examples")) == (2, 5, ["q3", "q4"])
+    assert tuple(remarks["nothing_relevant"][key] for key in ("count", "total", "examples")) == (1, 5, ["q5"])
+    assert tuple(remarks["queries_unjudged"][key] for key in ("count", "total")) == (1, 6)
+    assert tuple(remarks["documents_equal"][key] for key in ("count", "total")) == (1, 6)
     assert [one["message"] for one in found.metrics["remarks"]] == found.metrics["notes"]
     run = write_run(found, tmp_path / "run")
     for note in ("2 of 5 queries have no text", "1 of 5 queries have nothing relevant"):
@@ -254,15 +254,15 @@ def test_it_is_asked_in_a_batch_as_if_it_were_not_there() -> None:
     ]
     blank = "test: 2 of 4 queries have no text (such as '0'): they find nothing and count 0"
     assert blank == found.metrics["notes"][0]
-    assert 2 == len(time_alone(found.pipeline, queries))
+    assert len(time_alone(found.pipeline, queries)) == 2
 
 
 def test_equal_documents_are_found_but_not_empty_or_deleted_ones() -> None:
     texts = ["x", "y", "x", "", " ", "x", "y"]
     corpus = Corpus.from_documents([Document(str(n), text) for n, text in enumerate(texts)])
-    assert [[0, 2], [0, 5], [1, 6]] == repeated_documents(corpus).tolist()
+    assert repeated_documents(corpus).tolist() == [[0, 2], [0, 5], [1, 6]]
     alive = [True, True, False, True, True, True, False]
-    assert [[0, 5]] == repeated_documents(corpus.with_alive(np.array(alive))).tolist()
+    assert repeated_documents(corpus.with_alive(np.array(alive))).tolist() == [[0, 5]]
 
 
 def test_traces_of_parts_and_filters_have_a_row_for_every_query() -> None:
@@ -277,11 +277,11 @@ def test_traces_of_parts_and_filters_have_a_row_for_every_query() -> None:
     alone = evaluate(pipeline, Dataset("d", corpus, {"test": only}), timed=False)
     assert [one.name for one in alone.stages] == [one.name for one in found.stages]
     for ours, theirs in zip(found.stages, alone.stages, strict=True):
-        assert 4 == len(ours.best)
-        assert [0, 0] == ours.counts[[0, 2]].tolist()
+        assert len(ours.best) == 4
+        assert ours.counts[[0, 2]].tolist() == [0, 0]
         assert theirs.counts.tolist() == ours.counts[[1, 3]].tolist()
-        assert theirs.best.positions.tolist() == ours.best.rows(np.array([1, 3])).positions.tolist()
-    assert {"1": alone.run["1"], "3": alone.run["3"], "0": {}, "2": {}} == found.run
+        assert theirs.best.documents.tolist() == ours.best.rows(np.array([1, 3])).documents.tolist()
+    assert found.run == {"1": alone.run["1"], "3": alone.run["3"], "0": {}, "2": {}}
 
 
 def test_a_batch_of_queries_without_text_and_keys_that_matched() -> None:
@@ -290,13 +290,13 @@ def test_a_batch_of_queries_without_text_and_keys_that_matched() -> None:
     pipeline.fit(corpus)
     batch = QueryBatch([Query("0"), Query("1", "lift"), Query("2")], trace={})
     found = pipeline.run(batch)
-    assert [0, 1, 0] == found.counts.tolist()
+    assert found.counts.tolist() == [0, 1, 0]
     hit = pipeline.results(batch, found)[1][0]
-    assert "a" == hit.document.id
+    assert hit.document.id == "a"
     assert {"retriever"} <= set(hit.explanation)
     bare = QueryBatch([Query("0"), Query("1", " ")], trace={})
-    assert [0, 0] == pipeline.run(bare).counts.tolist()
-    assert ["retriever"] == list(bare.trace or {})
+    assert pipeline.run(bare).counts.tolist() == [0, 0]
+    assert list(bare.trace or {}) == ["retriever"]
 
 
 def test_a_comparison_says_so_too(tmp_path: Path) -> None:
@@ -305,10 +305,10 @@ def test_a_comparison_says_so_too(tmp_path: Path) -> None:
     qrels = {"q": {"a": 1}, "r": {"a": 0}}
     runs = [read_run_values(tmp_path / f"{name}.trec", measures=["Accuracy", "RR"], qrels=qrels) for name in "ab"]
     found = compare_runs(runs)
-    assert [
-        "judgements: 1 of 2 queries have nothing relevant (such as 'r'); measures of rankings count 0 for them, SetP, "
+    assert found.notes == [
+        "judgments: 1 of 2 queries have nothing relevant (such as 'r'); measures of rankings count 0 for them, SetP, "
         "SetR and SetF 1 where nothing is returned",
         "b.trec: 1 of 2 judged queries are not in the run file and count 0",
-        "b.trec: none of the documents it lists is judged for its query: are these its judgements?",
-    ] == found.notes
-    assert {"Accuracy": 0.5, "RR": 0.5} == found.means["a.trec"]
+        "b.trec: none of the documents it lists is judged for its query: are these its judgments?",
+    ]
+    assert found.means["a.trec"] == {"Accuracy": 0.5, "RR": 0.5}

@@ -56,14 +56,14 @@ def writer(url: str, **arguments: object) -> ChatModel:
 def test_questions_with_their_documents(tmp_path: Path) -> None:
     with chat_server(good) as server:
         made = make_dataset(corpus(), writer(server.url), n=10)
-        assert 10 == len(server.requests)
+        assert len(server.requests) == 10
         assert "Write 1 questions that the text below answers" in asked(server.requests[0])
     split = made.dataset.split("test")
     assert 10 == len(split.queries) == len({query.id for query in split.queries})
     for query in split.queries:
         ((document, grade),) = split.qrels[query.id].items()
         assert f"berth{document[1:]} " in query.text
-        assert 1 == grade
+        assert grade == 1
         start, end = query.metadata["passage"]
         assert corpus().documents([int(document[1:])])[0].text[start:end].startswith("Harbour")
     found = made.about
@@ -74,7 +74,7 @@ def test_questions_with_their_documents(tmp_path: Path) -> None:
         found["dropped"],
     )
     assert (10, 120) == (found["llm_calls"], found["llm_tokens"])
-    assert "tiny" == found["writer"]["model"]
+    assert found["writer"]["model"] == "tiny"
     again = load_dataset(write_dataset(made.dataset, tmp_path / "out", about=found))
     assert split.qrels == again.split("test").qrels
     assert again.notes[0].startswith("questions written by chat_model 'tiny', 10 of 10 kept")
@@ -101,15 +101,15 @@ def test_what_is_dropped_and_why() -> None:
 
     with chat_server(answer) as server:
         made = make_dataset(corpus(20), writer(server.url), n=16)
-    assert (20, 20, 16) == tuple(made.about[one] for one in ("passages_asked", "questions_written", "questions_kept"))
-    assert {"about the text itself": 1, "copied from the text": 1, "no question": 1, "too short": 1} == (
-        made.about["dropped"]
+    assert tuple(made.about[one] for one in ("passages_asked", "questions_written", "questions_kept")) == (20, 20, 16)
+    assert made.about["dropped"] == (
+        {"about the text itself": 1, "copied from the text": 1, "no question": 1, "too short": 1}
     )
-    assert ["why?"] == made.about["dropped_examples"]["too short"]
+    assert made.about["dropped_examples"]["too short"] == ["why?"]
     with chat_server(answer_all_the_same) as server:
         made = make_dataset(corpus(20), writer(server.url), n=16)
-    assert {"asked of several documents": 10} == made.about["dropped"]
-    assert 10 == len(made.dataset.split("test").queries)
+    assert made.about["dropped"] == {"asked of several documents": 10}
+    assert len(made.dataset.split("test").queries) == 10
     assert "16 questions were wanted: 20 passages gave no more" in made.about["notes"]
 
 
@@ -121,8 +121,8 @@ def test_several_questions_a_passage_and_repetitions() -> None:
 
     with chat_server(answer) as server:
         made = make_dataset(corpus(4), writer(server.url, n_texts=3), n=8)
-    assert {"asked twice": 4} == made.about["dropped"]
-    assert 8 == made.about["questions_kept"]
+    assert made.about["dropped"] == {"asked twice": 4}
+    assert made.about["questions_kept"] == 8
 
 
 def test_a_pipeline_must_find_the_document_again() -> None:
@@ -134,7 +134,7 @@ def test_a_pipeline_must_find_the_document_again() -> None:
     bm25 = Pipeline.from_config({"type": "pipeline", "retriever": {"type": "bm25"}})
     with chat_server(answer) as server:
         made = make_dataset(corpus(20), writer(server.url), n=10, round_trip=bm25, within=5)
-    assert {"not found again among the first 5": 10} == made.about["dropped"]
+    assert made.about["dropped"] == {"not found again among the first 5": 10}
     assert {f"d{i}" for i in range(10)} == {id for one in made.dataset.split("test").qrels.values() for id in one}
 
 
@@ -145,7 +145,7 @@ def test_a_langchain_model_and_failures() -> None:
     texts = [f"what does berth{i} cost a guest{i} overnight{i}?" for i in range(6)]
     chat = GenericFakeChatModel(messages=iter([AIMessage("I can't"), *map(AIMessage, texts)]))
     made = make_dataset(corpus(6), LangChainSummarizer(chat, task="questions", retries=0, concurrency=1), n=5)
-    assert 5 == made.about["questions_kept"]
+    assert made.about["questions_kept"] == 5
     assert "nothing was written for 1 passages (it refused: I can't)" in made.about["notes"]
     assert "LangChainSummarizer" in made.about["writer"]
     chat = FakeListChatModel(responses=["why?"])
@@ -158,7 +158,7 @@ def test_the_same_again_costs_nothing_and_more_documents_little(tmp_path: Path) 
         first = make_dataset(corpus(), writer(server.url), n=10, store=store)
         again = make_dataset(corpus(), writer(server.url), n=10, store=store)
         assert first.dataset.splits == again.dataset.splits
-        assert 10 == len(server.requests)
+        assert len(server.requests) == 10
         make_dataset(corpus(31), writer(server.url), n=10, store=store)
         assert len(server.requests) <= 11
         other = make_dataset(corpus(), writer(server.url), n=10, seed=1, store=store)
@@ -171,7 +171,7 @@ def test_a_writer_that_writes_nothing_is_not_asked_on_and_on(caplog: pytest.LogC
         pytest.raises(DataError, match="nothing was written for 20 passages"),
     ):
         make_dataset(corpus(), writer(server.url), n=20)
-    assert 20 == len(server.requests)
+    assert len(server.requests) == 20
     assert "no question is asked about them" in caplog.text
 
 
@@ -205,8 +205,8 @@ def test_trivial_questions(question: str, reason: str | None) -> None:
 
 
 def test_the_longest_run_in_words() -> None:
-    assert 4 == copied("Who issues Mooring, PERMITS for a Boat?", "he issues mooring permits for boats; for a boat")
-    assert 0 == copied("one two", "three")
+    assert copied("Who issues Mooring, PERMITS for a Boat?", "he issues mooring permits for boats; for a boat") == 4
+    assert copied("one two", "three") == 0
 
 
 COMMAND = """
@@ -237,7 +237,7 @@ def test_killed_half_way_it_goes_on(tmp_path: Path) -> None:
         assert done.stdout.startswith("made: 80 documents; queries: test 60")
         again = len(server.requests) - before
         assert 60 - before <= again <= 60 - before + 8  # 4 under way, and 4 answered and not yet written down
-    assert 60 == len(load_dataset(tmp_path / "made").split("test").queries)
+    assert len(load_dataset(tmp_path / "made").split("test").queries) == 60
 
 
 CONFIGS = sorted((Path(__file__).parents[4] / "configs" / "writers").glob("*.yaml"))
@@ -247,4 +247,4 @@ def test_writers_that_come_along_write_questions() -> None:
     assert CONFIGS
     for path in CONFIGS:
         author = load_component(path, Summarizer)  # type: ignore[type-abstract]
-        assert "questions" == author.spec.arguments["task"]
+        assert author.spec.arguments["task"] == "questions"

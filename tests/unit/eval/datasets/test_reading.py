@@ -30,13 +30,13 @@ def write(folder: Path, qrels: str = "query-id\tcorpus-id\tscore\nq1\ta\t2\n", *
 
 def test_a_beir_folder(tmp_path: Path) -> None:
     dataset = load_dataset(write(tmp_path / "mine"))
-    assert "mine" == dataset.name
-    assert ["A\none", "two"] == dataset.corpus.texts()
+    assert dataset.name == "mine"
+    assert dataset.corpus.texts() == ["A\none", "two"]
     split = dataset.split("test")
-    assert ["q1"] == [query.id for query in split.queries]
-    assert {"kind": "x"} == split.queries[0].metadata
-    assert {"q1": {"a": 2}} == split.qrels
-    assert ("1 of 2 queries have no judgement and are left out",) == dataset.notes
+    assert [query.id for query in split.queries] == ["q1"]
+    assert split.queries[0].metadata == {"kind": "x"}
+    assert split.qrels == {"q1": {"a": 2}}
+    assert dataset.notes == ("1 of 2 queries have no judgment and are left out",)
     assert dataset.training("test") is None
 
 
@@ -46,17 +46,17 @@ def test_train_is_for_learning_unless_it_is_reported(tmp_path: Path) -> None:
     dataset = load_dataset(folder)
     training = dataset.training("test")
     assert training is not None
-    assert {"q2": {"b": 1}} == training.judgements
+    assert training.qrels == {"q2": {"b": 1}}
     assert dataset.training("train") is None
 
 
 @pytest.mark.parametrize(
     "text", ["q1 0 a 2\nq1 0 b 0\n", "q1\t0\ta\t2\r\nq1\t0\tb\t0\r\n", "query-id corpus-id score\nq1 a 2\nq1 b 0"]
 )
-def test_judgements_in_three_or_four_columns(tmp_path: Path, text: str) -> None:
+def test_judgments_in_three_or_four_columns(tmp_path: Path, text: str) -> None:
     path = tmp_path / "qrels.txt"
     path.write_bytes(text.encode())
-    assert {"q1": {"a": 2, "b": 0}} == read_qrels(path)
+    assert read_qrels(path) == {"q1": {"a": 2, "b": 0}}
 
 
 @pytest.mark.parametrize(
@@ -64,8 +64,8 @@ def test_judgements_in_three_or_four_columns(tmp_path: Path, text: str) -> None:
     [
         ("q1 a 1\nq1 b x\n", ":2: the grade must be a whole number, got 'x'"),
         ("q1 a 1.5\n", ":1: the grade must be a whole number, got '1.5'"),
-        ("", ": is empty: no judgements"),
-        ("query-id\tcorpus-id\tscore\n", ": is empty: no judgements"),
+        ("", ": is empty: no judgments"),
+        ("query-id\tcorpus-id\tscore\n", ": is empty: no judgments"),
         ("q1 a\n", ":1: expected 3 columns (query, document, grade) or TREC's 4, got 2"),
         ("q1 a 1\nq1 a 2\n", ":2: document 'a' is judged 2 for query 'q1', before 1"),
         (
@@ -75,34 +75,36 @@ def test_judgements_in_three_or_four_columns(tmp_path: Path, text: str) -> None:
         ),
     ],
 )
-def test_wrong_judgements_are_refused_with_their_line(tmp_path: Path, text: str, message: str) -> None:
+def test_wrong_judgments_are_refused_with_their_line(tmp_path: Path, text: str, message: str) -> None:
     path = tmp_path / "qrels.tsv"
     path.write_text(text, encoding="utf-8")
     with pytest.raises(DataError) as caught:
         read_qrels(path)
-    assert f"{path}{message}" == str(caught.value)
+    assert str(caught.value) == f"{path}{message}"
 
 
 def test_what_does_not_fit_together_is_noted(tmp_path: Path) -> None:
     dataset = load_dataset(write(tmp_path, qrels="q1\ta\t1\nq1\tgone\t1\nq9\ta\t1\n"))
     path = tmp_path / "qrels" / "test.tsv"
-    assert (
+    assert dataset.notes == (
         f"test: 1 judged queries are not among the queries and are left out (such as 'q9' [{path}:3])",
-        f"test: judgements name 1 documents, of 2, that are not in the corpus (such as 'gone' [{path}:2]); "
+        f"test: judgments name 1 documents, of 2, that are not in the corpus (such as 'gone' [{path}:2]); "
         "relevant ones count as missed",
-        "1 of 2 queries have no judgement and are left out",
-    ) == dataset.notes
-    assert [("queries_unknown", 1, 2), ("documents_absent", 1, 2), ("queries_unjudged", 1, 2)] == [
-        (remark.code, remark.count, remark.total) for remark in dataset.remarks
+        "1 of 2 queries have no judgment and are left out",
+    )
+    assert [(remark.code, remark.count, remark.total) for remark in dataset.remarks] == [
+        ("queries_unknown", 1, 2),
+        ("documents_absent", 1, 2),
+        ("queries_unjudged", 1, 2),
     ]
-    assert {"q1": {"a": 1, "gone": 1}} == dataset.split("test").qrels
+    assert dataset.split("test").qrels == {"q1": {"a": 1, "gone": 1}}
 
 
-def test_a_judgement_file_instead_of_the_folders(tmp_path: Path) -> None:
+def test_a_judgment_file_instead_of_the_folders(tmp_path: Path) -> None:
     other = tmp_path / "other.txt"
     other.write_text("q2 0 b 1\n", encoding="utf-8")
     dataset = load_dataset(write(tmp_path / "d"), qrels=other)
-    assert {"q2": {"b": 1}} == dataset.split("test").qrels
+    assert dataset.split("test").qrels == {"q2": {"b": 1}}
     with pytest.raises(DataError, match="goes with a dataset folder"):
         load_dataset("python-reference", qrels=other)
 
@@ -130,10 +132,10 @@ def test_missing_things_are_named(tmp_path: Path) -> None:
         load_dataset("python-referense")
     folder = write(tmp_path)
     (folder / "qrels" / "test.tsv").unlink()
-    with pytest.raises(DataError, match="there are no judgements"):
+    with pytest.raises(DataError, match="there are no judgments"):
         load_dataset(folder)
     dataset = load_dataset(write(tmp_path, qrels="q9\ta\t1\n"))
-    with pytest.raises(DataError, match="has no query with a judgement"):
+    with pytest.raises(DataError, match="has no query with a judgment"):
         dataset.split("test")
     with pytest.raises(DataError, match=r"has no split 'tset'; did you mean 'test'\?"):
         dataset.split("tset")
@@ -155,8 +157,8 @@ def test_the_hub_layout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
         encoding="utf-8",
     )
     dataset = load_dataset(f"hf:{tmp_path}")
-    assert ["A\none", "two"] == dataset.corpus.texts()
-    assert {"q1": {"a": 1}} == dataset.split("test").qrels
+    assert dataset.corpus.texts() == ["A\none", "two"]
+    assert dataset.split("test").qrels == {"q1": {"a": 1}}
     with pytest.raises(DataError, match="hf:nobody/nothing: cannot load 'corpus'"):
         load_dataset("hf:nobody/nothing")
 
@@ -176,9 +178,9 @@ def test_a_language_of_a_hub_dataset(tmp_path: Path) -> None:
         )
         (tmp_path / "README.md").write_text(f"---\nconfigs:\n{listed}---\n", encoding="utf-8")
         dataset = load_dataset(f"hf:{tmp_path}{'@de' if before else ''}")
-        assert ["eins", "zwei"] == dataset.corpus.texts()
-        assert {"q1": {"b": 1}} == dataset.split("test").qrels
-        assert {"kind": "short"} == dataset.split("test").queries[0].metadata
+        assert dataset.corpus.texts() == ["eins", "zwei"]
+        assert dataset.split("test").qrels == {"q1": {"b": 1}}
+        assert dataset.split("test").queries[0].metadata == {"kind": "short"}
     with pytest.raises(DataError, match="cannot load 'fr-corpus'"):
         load_dataset(f"hf:{tmp_path}@fr")
 
@@ -186,7 +188,7 @@ def test_a_language_of_a_hub_dataset(tmp_path: Path) -> None:
 def test_every_built_in_dataset_loads() -> None:
     for name in BUILT_IN:
         dataset = load_dataset(name)
-        assert {"train", "dev", "test"} == {split for split in dataset.splits if not split.endswith("-with-nulls")}
+        assert {split for split in dataset.splits if not split.endswith("-with-nulls")} == {"train", "dev", "test"}
         known = set(dataset.corpus.ids())
         seen: set[str] = set()
         for name, split in dataset.splits.items():

@@ -14,7 +14,7 @@ from rag import Corpus, Document, Pipeline, Query, Turn
 from rag.errors import ArtifactError, ConfigError, DataError
 from rag.eval import evaluate
 from rag.eval.datasets.base import Dataset, Split
-from rag.eval.datasets.duplicates import leaks, normalised, shared_between, similar
+from rag.eval.datasets.duplicates import leaks, normalized, shared_between, similar
 from rag.eval.datasets.load import load_dataset
 from rag.eval.datasets.split import split_dataset
 from rag.eval.datasets.write import write_dataset
@@ -37,10 +37,10 @@ def numbered(n: int) -> dict[str, str]:
     return {f"q{i}": f"question number {i} word{i} thing{i} more{i}" for i in range(n)}
 
 
-def test_shares_are_met_about_and_judgements_go_along() -> None:
+def test_shares_are_met_about_and_judgments_go_along() -> None:
     divided = split_dataset(dataset(numbered(2000)), SHARES)
     sizes = {name: len(split.queries) for name, split in divided.splits.items()}
-    assert 2000 == sum(sizes.values())
+    assert sum(sizes.values()) == 2000
     for name, share in SHARES.items():  # within four standard deviations
         assert abs(sizes[name] - 2000 * share) < 4 * (2000 * share * (1 - share)) ** 0.5
         assert {query.id: {"a": 1} for query in divided.splits[name].queries} == divided.splits[name].qrels
@@ -57,27 +57,27 @@ def test_a_query_more_or_less_moves_no_other() -> None:
 def test_which_splits_name_documents_that_are_not_there_is_said_anew(tmp_path: Path) -> None:
     one = dataset(numbered(50))
     one.split("test").qrels["q7"]["gone"] = 1
-    old = "test: judgements name 1 documents, of 2, that are not in the corpus (such as 'gone'); "
+    old = "test: judgments name 1 documents, of 2, that are not in the corpus (such as 'gone'); "
     old += "relevant ones count as missed"
     remarks = [Remark("note", "something else"), Remark("documents_absent", old)]
     divided = split_dataset(replace(one, remarks=remarks), SHARES)
     new = places(divided)["q7"]
     assert new != "test"
-    assert "something else" == divided.notes[0]
-    assert [f"{new}{old[4:]}"] == [note for note in divided.notes if "gone" in note]
+    assert divided.notes[0] == "something else"
+    assert [note for note in divided.notes if "gone" in note] == [f"{new}{old[4:]}"]
     write_dataset(divided, tmp_path / "d")
     read = load_dataset(tmp_path / "d").remarks
     assert [one.message for one in divided.remarks if one.code != "documents_absent"] == [
         one.message for one in read if one.code not in ("documents_absent", "queries_unjudged")
     ]
     (absent,) = (one for one in read if one.code == "documents_absent")
-    assert absent.message.startswith(f"{new}: judgements name 1 documents, of ")
+    assert absent.message.startswith(f"{new}: judgments name 1 documents, of ")
     assert f"'gone' [{tmp_path / 'd'}/qrels/{new}.tsv:" in absent.message
 
 
 def test_two_splits() -> None:
     divided = split_dataset(dataset(numbered(50)), {"train": 0.5, "dev": 0.0, "test": 0.5})
-    assert ["train", "test"] == list(divided.splits)
+    assert list(divided.splits) == ["train", "test"]
 
 
 def test_duplicates_across_splits_are_refused_and_listed() -> None:
@@ -91,8 +91,8 @@ def test_duplicates_across_splits_are_refused_and_listed() -> None:
     where = places(divided)
     assert all(where[f"again{i}"] == where[f"q{i}"] for i in range(10))
     assert "10 pairs of duplicates together" in divided.notes[0]
-    assert [] == [line for name in divided.splits for line in leaks(divided, name)]
-    assert [] == shared_between(divided)
+    assert [line for name in divided.splits for line in leaks(divided, name)] == []
+    assert shared_between(divided) == []
 
 
 def test_near_duplicates_are_refused_too() -> None:
@@ -108,7 +108,7 @@ def test_queries_about_one_thing_stay_together() -> None:
     fields = {f"q{i}": {"conversation": i % 15} for i in range(60)}
     where = places(split_dataset(dataset(texts, **fields), SHARES, together="conversation"))
     for i in range(15):
-        assert 1 == len({where[f"q{j}"] for j in range(i, 60, 15)})
+        assert len({where[f"q{j}"] for j in range(i, 60, 15)}) == 1
     with pytest.raises(DataError, match="query 'q0' has no value in its metadata field 'speaker'"):
         split_dataset(dataset(texts, **fields), SHARES, together="speaker")
 
@@ -134,15 +134,15 @@ def test_near_pairs_are_all_found(texts: list[str], near: float) -> None:
         mine, theirs = set(a.split()), set(b.split())
         if len(mine & theirs) / len(mine | theirs) >= near - 1e-9:
             expected.add((one, other))
-    assert expected == {(pair.first, pair.second) for pair in similar(texts, near=near)}
+    assert {(pair.first, pair.second) for pair in similar(texts, near=near)} == expected
 
 
-def test_equal_once_normalised() -> None:
-    assert "what is a stra\u00dfe".replace("\u00df", "ss") == normalised("What is\ta  STRASSE?!")
-    assert "???" == normalised(" ??? ")  # no words to compare: the text itself
-    assert [(0, 1, 1.0), (0, 3, 1.0)] == similar(["A b.", "a  B", "c", "a b"])
-    assert "\u6771 \u4eac tower" == normalised("\u6771\u4eacTower")
-    assert [(0, 1, 1.0)] == similar(["\u6771\u4eac\u306f\u3069\u3053\uff1f", "\u6771\u4eac\u306f\u3001\u3069\u3053"])
+def test_equal_once_normalized() -> None:
+    assert "what is a stra\u00dfe".replace("\u00df", "ss") == normalized("What is\ta  STRASSE?!")
+    assert normalized(" ??? ") == "???"  # no words to compare: the text itself
+    assert similar(["A b.", "a  B", "c", "a b"]) == [(0, 1, 1.0), (0, 3, 1.0)]
+    assert normalized("\u6771\u4eacTower") == "\u6771 \u4eac tower"
+    assert similar(["\u6771\u4eac\u306f\u3069\u3053\uff1f", "\u6771\u4eac\u306f\u3001\u3069\u3053"]) == [(0, 1, 1.0)]
 
 
 def test_a_report_says_what_leaks() -> None:
@@ -192,7 +192,7 @@ def test_what_is_written_is_read_again(tmp_path: Path) -> None:
     assert list(wanted.corpus) == list(found.corpus)
     for name, split in wanted.splits.items():
         assert (list(split.queries), split.qrels) == (list(found.splits[name].queries), found.splits[name].qrels)
-    assert ["out"] == [path.name for path in tmp_path.iterdir()]
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
     again = write_dataset(found, folder)
     assert list(wanted.corpus) == list(load_dataset(again).corpus)
 
@@ -204,7 +204,7 @@ def test_notes_and_unanswerable_queries_come_along(tmp_path: Path) -> None:
     wanted = Dataset("d", CORPUS, {"test": split}, [Remark("note", "made up")])
     found = load_dataset(write_dataset(wanted, tmp_path / "out"))
     blank = "test: 1 of 3 queries have no text (such as '3 '): they find nothing and count 0"
-    assert ("made up", blank) == found.notes
+    assert found.notes == ("made up", blank)
     assert split == found.split("test")
     assert "2\t\t0\n" in (tmp_path / "out" / "qrels" / "test.tsv").read_text()
     about = tmp_path / "out" / "dataset.json"
@@ -213,7 +213,7 @@ def test_notes_and_unanswerable_queries_come_along(tmp_path: Path) -> None:
         load_dataset(tmp_path / "out")
     for text in ("[]", '{"name": "somebody else\'s"}', "{"):
         about.write_text(text)
-        assert (blank,) == load_dataset(tmp_path / "out").notes
+        assert load_dataset(tmp_path / "out").notes == (blank,)
         with pytest.raises(ArtifactError, match="was not written by `rag datasets`"):
             write_dataset(Dataset("d", CORPUS, {"test": split}), tmp_path / "out")
 
@@ -231,8 +231,8 @@ def test_nothing_else_is_overwritten(tmp_path: Path) -> None:
         write_dataset(rich(), tmp_path)
     with pytest.raises(ArtifactError, match="is a file"):
         write_dataset(rich(), tmp_path / "mine.txt")
-    assert "precious" == (tmp_path / "mine.txt").read_text()
+    assert (tmp_path / "mine.txt").read_text() == "precious"
     odd = Dataset("d", CORPUS, {"test": Split([Query("a\tb", "x")], {"a\tb": {"a": 1}})})
-    with pytest.raises(DataError, match="has white space that a file of judgements has no place for"):
+    with pytest.raises(DataError, match="has white space that a file of judgments has no place for"):
         write_dataset(odd, tmp_path / "out")
-    assert ["mine.txt"] == [path.name for path in tmp_path.iterdir()]
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]

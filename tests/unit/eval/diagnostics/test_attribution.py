@@ -40,9 +40,9 @@ def test_every_relevant_document_that_is_not_returned_has_a_stage_to_blame():
     assert found.lost_at["pears", "d0"] == "retriever"  # it does not have the word
     assert found.lost_at["apples", "d8"] == "stages.0 rerank"  # it stands below the budget
     lost = found.metrics["attribution"]
-    assert 6 == lost["relevant"]
-    assert 1 == lost["not_in_corpus"]
-    assert ["retriever", "stages.0 rerank", "stages.1 threshold"] == [one["name"] for one in lost["stages"]]
+    assert lost["relevant"] == 6
+    assert lost["not_in_corpus"] == 1
+    assert [one["name"] for one in lost["stages"]] == ["retriever", "stages.0 rerank", "stages.1 threshold"]
     left = [one["found"] for one in lost["stages"]]
     assert left[0] == 4
     assert sorted(left, reverse=True) == left
@@ -66,8 +66,11 @@ def test_it_is_in_the_run_folder(tmp_path):
     found = measured(retriever=BM25(top_k=1))
     folder = write_run(found, tmp_path / "run")
     rows = {row["query_id"]: row for row in pq.read_table(folder / "per_query.parquet").to_pylist()}
-    assert {"d0": None, "d1": "retriever", "d8": "retriever", "gone": NOT_IN_CORPUS} == {
-        one["id"]: one["lost_at"] for one in rows["apples"]["expected"]
+    assert {one["id"]: one["lost_at"] for one in rows["apples"]["expected"]} == {
+        "d0": None,
+        "d1": "retriever",
+        "d8": "retriever",
+        "gone": NOT_IN_CORPUS,
     }
     page = (folder / "report.html").read_text()
     assert "Where relevant documents are lost" in page
@@ -82,12 +85,12 @@ def test_a_hybrid_shows_what_each_of_its_retrievers_found(tmp_path):
         found = evaluate(Pipeline(retriever=hybrid, stages=stages), dataset, measures=["AP"], timed=False, store=store)
         names = ["retriever.0 bm25", "retriever.1 bm25", "retriever", "stages.0 threshold"]
         assert names == [one.name for one in found.stages]
-        assert [10, 3, 4, 2] == [int(one.counts[0]) for one in found.stages]
+        assert [int(one.counts[0]) for one in found.stages] == [10, 3, 4, 2]
         alone = [hit.document.id for hit in Pipeline(retriever=BM25(top_k=10)).fit(DOCUMENTS).search("apple")]
         assert alone.index("d8") + 1 == found.ranks["apples", "d8"][0] == 9
-        assert [None] * 3 == found.ranks["apples", "d8"][1:]
-        assert "retriever" == found.lost_at["apples", "d8"]
-        assert ["retriever", "stages.0 threshold"] == [one["name"] for one in found.metrics["attribution"]["stages"]]
+        assert found.ranks["apples", "d8"][1:] == [None] * 3
+        assert found.lost_at["apples", "d8"] == "retriever"
+        assert [one["name"] for one in found.metrics["attribution"]["stages"]] == ["retriever", "stages.0 threshold"]
     table = pq.read_table(write_run(found, tmp_path / "run") / "per_query.parquet").to_pylist()
     assert names == [one["name"] for one in table[0]["stages"]]
-    assert {len(names)} == {len(one["ranks"]) for row in table for one in row["expected"] if one["ranks"]}
+    assert {len(one["ranks"]) for row in table for one in row["expected"] if one["ranks"]} == {len(names)}

@@ -40,10 +40,10 @@ def test_recall_and_measures_are_those_of_a_plain_loop(chunked):
         order = sorted(best, key=lambda position: (-np.float32(best[position]), position))
         ids = evaluation.pipeline.corpus.ids(order)
         shares.append([np.mean([one in evaluation.run[query.id] for one in ids[:k]]) for k in (1, 10, 100)])
-    assert 5 == found["n_queries"]
+    assert found["n_queries"] == 5
     assert 3 >= found["calls_per_query"] > 0
     for number, k in enumerate(("1", "10", "100")):
-        assert pytest.approx(np.mean(shares, axis=0)[number]) == found["recall"][k]["mean"]
+        assert found["recall"][k]["mean"] == pytest.approx(np.mean(shares, axis=0)[number])
     assert set(evaluation.metrics["measures"]) == set(found["measures"])
     assert evaluation.metrics.get("against_exact") is None
 
@@ -69,10 +69,10 @@ def test_a_pipeline_that_scores_everything_agrees_with_itself(tmp_path):
     store = Store(tmp_path)
     evaluation = evaluate(pipeline, load_dataset(DATA), timed=False, store=store)
     found = against_exact(evaluation, 100, store=store).metrics["against_exact"]
-    assert {"1": 1.0, "10": 1.0, "100": 1.0} == {k: one["mean"] for k, one in found["recall"].items()}
+    assert {k: one["mean"] for k, one in found["recall"].items()} == {"1": 1.0, "10": 1.0, "100": 1.0}
     for one in found["measures"].values():
         assert one["pipeline"] == pytest.approx(one["exact"])
-    assert 8 * 12 == len(asked)  # every pair once: the second pass is answered by the store
+    assert len(asked) == 8 * 12  # every pair once: the second pass is answered by the store
 
 
 def test_without_a_scorer_there_is_nothing_to_compare_with():
@@ -91,4 +91,4 @@ def test_what_a_filter_hides_is_not_missed():
     evaluation = replace(evaluation, run=evaluation.run | {"q": {str(n): 1.0 for n in range(1, 12, 2)}})
     everything = replace(evaluation, run=evaluation.run | {"r": {str(n): 1.0 for n in range(12)}})
     found = against_exact(everything, 3).metrics["against_exact"]
-    assert {"1": 1.0, "10": 1.0, "100": 1.0} == {k: one["mean"] for k, one in found["recall"].items()}
+    assert {k: one["mean"] for k, one in found["recall"].items()} == {"1": 1.0, "10": 1.0, "100": 1.0}

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rag import Corpus, Document, Gap, Pipeline, Query, Threshold
+from rag import Corpus, Document, GapFilter, Pipeline, Query, Threshold
 from rag.batch import QueryBatch
 from rag.candidates import Candidates
 from rag.eval import Dataset, Split, evaluate
@@ -48,8 +48,10 @@ def test_every_fault_is_booked_on_the_stage_that_made_it():
         (one["mode"], one["stage"]) for one in found["apples"]
     }
     missed = next(one for one in found["pears"] if one["mode"] == "missed")
-    assert {"mode": "missed", "stage": "retriever", "documents": 1} == {
-        k: missed[k] for k in ("mode", "stage", "documents")
+    assert {k: missed[k] for k in ("mode", "stage", "documents")} == {
+        "mode": "missed",
+        "stage": "retriever",
+        "documents": 1,
     }
     # With d9 alone in place nDCG@2 is 1 / (1 + 1/log2(3)): the rest is what d0 would have added.
     assert missed["loss"] == pytest.approx(1 - 1 / (1 + 1 / np.log2(3)))
@@ -93,7 +95,7 @@ def test_losses_and_value_add_up_to_the_best_possible(name, data):
     last = tables["third"]
     run = {
         query.id: {f"d{d}": -float(rank) for rank, d in enumerate(row[row >= 0].tolist())}
-        for query, row in zip(queries, last.positions, strict=True)
+        for query, row in zip(queries, last.documents, strict=True)
     }
     values = per_query([measure], qrels, run)[name]
     found = failure_modes(attribution, measure, qrels, values)
@@ -104,7 +106,7 @@ def test_losses_and_value_add_up_to_the_best_possible(name, data):
     for (query, document), ranks in attribution.ranks().items():
         row = [q.id for q in queries].index(query)
         for stage, rank in zip(stages, ranks, strict=True):
-            place = tables[stage].positions[row].tolist()
+            place = tables[stage].documents[row].tolist()
             known = document != "gone" and int(document[1:]) in place
             assert rank == (place.index(int(document[1:])) + 1 if known else None)
 
@@ -123,11 +125,11 @@ def test_what_is_returned_below_others_or_below_the_cutoff_is_ranked_low():
     found = measured(retriever=BM25(top_k=10), measures=["nDCG@2"]).failures
     # Apples: d0, d1 on top, as good as it gets, but d8 is the ninth, below the cutoff; pears has d9 on top.
     low = {query: one for query, faults in found.items() for one in faults if one["mode"] == "low"}
-    assert {"apples": 1} == {query: one["documents"] for query, one in low.items()}
-    assert 0 == low["apples"]["loss"]
+    assert {query: one["documents"] for query, one in low.items()} == {"apples": 1}
+    assert low["apples"]["loss"] == 0
     queries, qrels = [Query("apples", "apple")], {"apples": {"d2": 1, "d1": 1}}
     found = measured(queries, qrels, retriever=BM25(top_k=10), measures=["nDCG@10"]).failures
-    assert [("low", 1)] == [(one["mode"], one["documents"]) for one in found["apples"]]  # 2 and 3, for 1 and 2
+    assert [(one["mode"], one["documents"]) for one in found["apples"]] == [("low", 1)]  # 2 and 3, for 1 and 2
 
 
 def test_a_measure_of_sets_knows_no_order_only_what_is_not_wanted():
@@ -137,12 +139,12 @@ def test_a_measure_of_sets_knows_no_order_only_what_is_not_wanted():
         for query, faults in evaluation.failures.items()
     }
     # Apple is in all but d9; for nothing anything is too much.
-    assert {"apples", "pears", "nothing"} == set(found)
-    assert {("unwanted", 0): 1.0} == found["nothing"]
-    assert {("unwanted", 0): pytest.approx(1 - 3 / 10)} == found["apples"]
+    assert set(found) == {"apples", "pears", "nothing"}
+    assert found["nothing"] == {("unwanted", 0): 1.0}
+    assert found["apples"] == {("unwanted", 0): pytest.approx(1 - 3 / 10)}
     modes = {one["mode"]: one for one in evaluation.metrics["failures"]}
     assert "low" not in modes
-    assert "returned with what is not relevant" == words("unwanted", None)
+    assert words("unwanted", None) == "returned with what is not relevant"
     assert evaluation.mean("SetP") + sum(one["loss"] for one in modes.values()) == pytest.approx(1)
 
 
@@ -151,9 +153,9 @@ def test_the_run_folder_has_what_every_stage_returned(tmp_path):
     folder = write_run(evaluation, tmp_path / "run")
     rows = {row["query_id"]: row for row in pq.read_table(folder / "per_query.parquet").to_pylist()}
     apples = rows["apples"]
-    assert ["retriever", "stages.0 rerank", "stages.1 threshold"] == [one["name"] for one in apples["stages"]]
-    assert [10, 6, 2] == [one["candidates"] for one in apples["stages"]]
-    assert [10, 6, 2] == [len(one["best"]) for one in apples["stages"]]
+    assert [one["name"] for one in apples["stages"]] == ["retriever", "stages.0 rerank", "stages.1 threshold"]
+    assert [one["candidates"] for one in apples["stages"]] == [10, 6, 2]
+    assert [len(one["best"]) for one in apples["stages"]] == [10, 6, 2]
     last = apples["stages"][-1]["best"]
     assert [(one["id"], one["score"], one["grade"]) for one in apples["returned"]] == [
         (one["id"], one["score"], one["grade"]) for one in last
@@ -164,15 +166,15 @@ def test_the_run_folder_has_what_every_stage_returned(tmp_path):
         assert document["ranks"][-1] == document["rank"]
     assert all(one["passage"].startswith("apple") for one in apples["stages"][0]["best"])
     assert evaluation.failures["apples"] == apples["failures"]
-    assert [] == rows["nothing"]["failures"]
+    assert rows["nothing"]["failures"] == []
 
 
 def test_a_document_that_does_not_count_is_in_no_list():
     queries, qrels = [Query("d3", "apple")], {"d3": {"d3": 1, "d5": 1}}
     found = measured(queries, qrels, retriever=BM25(top_k=10), measures=["nDCG@2"], ignore=True)
     (stage,) = found.stages
-    assert [9] == stage.counts.tolist()
-    assert 3 not in stage.best.positions
+    assert stage.counts.tolist() == [9]
+    assert 3 not in stage.best.documents
     assert found.ranks == {("d3", "d5"): [5]}  # the sixth, less the one left out
 
 
@@ -195,9 +197,9 @@ def test_markdown_of_a_run_from_before_there_were_modes(tmp_path):
 
 def test_words_name_the_stage():
     assert NOT_IN_CORPUS == words("not_in_corpus", None)
-    assert "missed by the first stage, retriever" == words("missed", "retriever")
-    assert "cut by stages.1 gap" == words("cut", "stages.1 gap")
-    assert "found but ranked low" == words("low", None)
+    assert words("missed", "retriever") == "missed by the first stage, retriever"
+    assert words("cut", "stages.1 gap") == "cut by stages.1 gap"
+    assert words("low", None) == "found but ranked low"
 
 
 # -- which setting cut a document ------------------------------------------------------------------------------------
@@ -244,8 +246,8 @@ def test_what_a_reranker_never_scored_is_cut_by_its_budget():
         Threshold(min_score=0.1),
         Threshold(min_score=0.0, scale="z_score", top_k=5),
         Threshold(),
-        Gap(),
-        Gap(top_k=4),
+        GapFilter(),
+        GapFilter(top_k=4),
     ],
 )
 def test_what_passes_and_is_among_the_first_is_what_a_filter_keeps(filter):
@@ -256,12 +258,12 @@ def test_what_passes_and_is_among_the_first_is_what_a_filter_keeps(filter):
     passed = stage.passes(batch, given)
     first = np.cumsum(passed, axis=1) <= (stage.top_k or given.scores.shape[1])
     for row in range(len(QUERIES)):
-        expected = given.positions[row][(passed & first)[row]]
-        if isinstance(filter, Gap) and filter.top_k:
+        expected = given.documents[row][(passed & first)[row]]
+        if isinstance(filter, GapFilter) and filter.top_k:
             expected = expected[: filter.top_k]
-            assert set(kept.positions[row][kept.mask[row]]) <= set(expected)
+            assert set(kept.documents[row][kept.mask[row]]) <= set(expected)
         else:
-            assert kept.positions[row][kept.mask[row]].tolist() == expected.tolist()
+            assert kept.documents[row][kept.mask[row]].tolist() == expected.tolist()
 
 
 def test_a_measure_that_looks_below_every_list_says_so():

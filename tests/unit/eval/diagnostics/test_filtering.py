@@ -14,9 +14,10 @@ from sklearn.metrics import average_precision_score, brier_score_loss
 
 from rag import ConfigError, Corpus, Document, Pipeline, Platt, Query, QueryBatch, Threshold
 from rag.eval import Dataset, Evaluation, Split, evaluate, without_answers
-from rag.eval.diagnostics.filtering import calibration_error, pooled_curve, precision_at_recall, share_kept
+from rag.eval.diagnostics.filtering import calibration_error
 from rag.eval.reports.report import render_report
 from rag.eval.runs.folder import write_run
+from rag.filters.curve import ThresholdCurve
 from rag.retrievers import BM25
 from tests.fake_runs import write_fake_run
 from tests.unit.eval.reports.test_report import check_figures
@@ -35,16 +36,17 @@ def arrays(pairs: list[tuple[float, bool]]) -> tuple[Any, Any]:
 def test_curves_are_those_of_all_thresholds(pairs: list[tuple[float, bool]], level: float) -> None:
     values, relevant = arrays(pairs)
     assume(relevant.any())
-    recall, precision, area = pooled_curve(values, relevant)
+    curve = ThresholdCurve.of(values, relevant)
     tried = []
     for threshold in sorted(set(values.tolist()), reverse=True):
         kept = [hit for value, hit in zip(values.tolist(), relevant.tolist(), strict=True) if value >= threshold]
         tried.append((sum(kept) / relevant.sum(), sum(kept) / len(kept), len(kept) / len(values)))
-    np.testing.assert_allclose([one[:2] for one in tried], np.stack([recall, precision], axis=1))
-    assert average_precision_score(relevant, values) == pytest.approx(area)
+    kept = curve.kept / len(values)
+    np.testing.assert_allclose(np.stack([curve.recall, curve.precision, kept], axis=1), tried)
+    assert curve.thresholds.tolist() == sorted(set(values.tolist()), reverse=True)
+    assert curve.area == pytest.approx(average_precision_score(relevant, values))
     enough = next(one for one in tried if one[0] >= level)
-    assert enough[1] == pytest.approx(precision_at_recall(values, relevant, level))
-    assert enough[2] == pytest.approx(share_kept(values, relevant, level))
+    assert curve.precision[curve.at_recall(level)] == pytest.approx(enough[1])
 
 
 @given(PAIRS)
@@ -90,11 +92,11 @@ def test_what_a_filter_did_counted_one_by_one(dataset: Dataset, evaluation: Eval
     ids = list(dataset.corpus.ids())
     pairs = []
     for row, query in enumerate(batch.queries):
-        left = {int(p) for p in batch.trace["stages.0 platt"].positions[row] if p >= 0}
+        left = {int(p) for p in batch.trace["stages.0 platt"].documents[row] if p >= 0}
         given_ = batch.trace["retriever"]
         (filter_,) = evaluation.pipeline.stages
         values = filter_.values(batch, given_)
-        for column, place in enumerate(given_.positions[row].tolist()):
+        for column, place in enumerate(given_.documents[row].tolist()):
             if place >= 0:
                 grade = dataset.split("test").qrels[query.id].get(ids[place])
                 pairs.append((values[row, column], grade, place in left, query.id))
@@ -113,7 +115,7 @@ def test_what_a_filter_did_counted_one_by_one(dataset: Dataset, evaluation: Eval
     assert brier_score_loss(relevant, probabilities) == pytest.approx(found["brier"])
     answered = {id for _, _, passed, id in pairs if passed}
     assert 1 - len(answered) / len(batch) == pytest.approx(found["empty"])
-    assert {"queries": 2, "empty": 1 - len(answered & {"null", "unheard"}) / 2} == found["unanswerable"]
+    assert found["unanswerable"] == {"queries": 2, "empty": 1 - len(answered & {"null", "unheard"}) / 2}
     assert len(batch) == sum(one["queries"] for one in found["kept"])
     for what, hit in (("lost", True), ("cut", False)):
         scores = [one["score"] for one in found["examples"][what]]
@@ -124,8 +126,8 @@ def test_what_a_filter_did_counted_one_by_one(dataset: Dataset, evaluation: Eval
 
 def test_nothing_for_a_question_without_an_answer_counts_one(evaluation: Evaluation) -> None:
     for measure in ("SetP", "SetR", "SetF"):
-        assert 1.0 == evaluation.values[measure]["unheard"]
-    assert 0.0 == evaluation.values["nDCG@10"]["unheard"]
+        assert evaluation.values[measure]["unheard"] == 1.0
+    assert evaluation.values["nDCG@10"]["unheard"] == 0.0
     returned = {id for id, found in evaluation.run.items() if found}
     assert float("null" not in returned) == evaluation.values["SetF"]["null"]
 
@@ -166,7 +168,7 @@ def test_without_filters_the_report_has_no_such_section(tmp_path: Path) -> None:
 
 def test_relevant_documents_of_some_queries_are_taken_out(dataset: Dataset) -> None:
     without = without_answers(dataset, 0.5, seed=3)
-    assert "words-nulls-0.5" == without.name
+    assert without.name == "words-nulls-0.5"
     left = set(without.corpus.ids())
     gone = set(dataset.corpus.ids()) - left
     for name, split in without.splits.items():

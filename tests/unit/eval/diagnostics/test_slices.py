@@ -23,28 +23,30 @@ def test_every_way_to_divide_and_its_means():
     table = np.array([[1.0, 0.1], [0.5, 0.2], [0.0, 0.3], [0.25, 0.4]])
     found = {one.by: one.kinds for one in slices_of(Split(QUERIES, QRELS), ["P@1", "AP"], table)}
     # Neither the id, which names a query, nor a list.
-    assert ["metadata category", "metadata n", "relevant documents", "words in the query"] == list(found)
-    assert [("long", 1), ("short", 2)] == [(one.kind, one.n_queries) for one in found["metadata category"]]
-    assert 0.75 == found["metadata category"][1].measures["P@1"].mean
+    assert list(found) == ["metadata category", "metadata n", "relevant documents", "words in the query"]
+    assert [(one.kind, one.n_queries) for one in found["metadata category"]] == [("long", 1), ("short", 2)]
+    assert found["metadata category"][1].measures["P@1"].mean == 0.75
     assert found["metadata category"][0].measures["P@1"].ci95 is None
-    assert ["1", "2"] == [one.kind for one in found["metadata n"]]
+    assert [one.kind for one in found["metadata n"]] == ["1", "2"]
     low, high = found["metadata category"][1].measures["AP"].ci95
     assert 0.1 <= low <= 0.15 <= high <= 0.2
-    assert ["none", "1", "2 to 5", "more than 5"] == [one.kind for one in found["relevant documents"]]
-    assert [("1 to 3", 2), ("4 to 8", 1), ("more than 20", 1)] == [
-        (one.kind, one.n_queries) for one in found["words in the query"]
+    assert [one.kind for one in found["relevant documents"]] == ["none", "1", "2 to 5", "more than 5"]
+    assert [(one.kind, one.n_queries) for one in found["words in the query"]] == [
+        ("1 to 3", 2),
+        ("4 to 8", 1),
+        ("more than 20", 1),
     ]
 
 
 def test_numbers_are_in_their_order():
     queries = [Query(f"q{n}", "one", metadata={"k": kind}) for n, kind in enumerate([10, 9, "nan", "b", 10, 9, 2, 2.5])]
     (by, *_) = slices_of(Split(queries + queries, {}), ["AP"], np.zeros((16, 1)))
-    assert ["2", "2.5", "9", "10", "b", "nan"] == [one.kind for one in by.kinds]
+    assert [one.kind for one in by.kinds] == ["2", "2.5", "9", "10", "b", "nan"]
 
 
 def test_queries_that_are_all_alike_are_not_divided():
     queries = [Query("a", "one", metadata={"k": "v"}), Query("b", "two", metadata={"k": "v"})]
-    assert [] == slices_of(Split(queries, {"a": {"x": 1}, "b": {"x": 1}}), ["AP"], np.ones((2, 1)))
+    assert slices_of(Split(queries, {"a": {"x": 1}, "b": {"x": 1}}), ["AP"], np.ones((2, 1))) == []
 
 
 def test_they_are_in_the_run_and_its_report(tmp_path):
@@ -52,8 +54,9 @@ def test_they_are_in_the_run_and_its_report(tmp_path):
     dataset = Dataset("d", Corpus.from_documents(documents), {"test": Split(QUERIES[:3], QRELS)})
     found = evaluate(Pipeline(retriever=BM25()), dataset, measures=["nDCG@10"], timed=False)
     kinds = found.metrics["slices"][0]["kinds"]
-    assert {"long": 0.0, "short": (found.values["nDCG@10"]["a"] + found.values["nDCG@10"]["b"]) / 2} == {
-        one["kind"]: one["measures"]["nDCG@10"]["mean"] for one in kinds
+    assert {one["kind"]: one["measures"]["nDCG@10"]["mean"] for one in kinds} == {
+        "long": 0.0,
+        "short": (found.values["nDCG@10"]["a"] + found.values["nDCG@10"]["b"]) / 2,
     }
     page = (write_run(found, tmp_path / "run") / "report.html").read_text()
     assert "By metadata category" in page

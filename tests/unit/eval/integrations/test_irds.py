@@ -77,17 +77,17 @@ def registered(tmp_path: Path):
         ir_datasets.registry._registered.pop(name)
 
 
-def test_documents_queries_and_judgements(registered) -> None:
+def test_documents_queries_and_judgments(registered) -> None:
     register, file = registered
     register("here/wings", Docs(), TrecQueries(file(TOPICS)), TrecQrels(file(QRELS), {}))
     dataset = load_dataset("irds:here/wings")
-    assert "here/wings" == dataset.name
-    assert ["Wings\nlift and drag", "heat"] == dataset.corpus.texts()
-    assert {"title": "Wings", "author": "Prandtl", "year": 1904} == dict(dataset.corpus[0].metadata)
+    assert dataset.name == "here/wings"
+    assert dataset.corpus.texts() == ["Wings\nlift and drag", "heat"]
+    assert dict(dataset.corpus[0].metadata) == {"title": "Wings", "author": "Prandtl", "year": 1904}
     split = dataset.split("test")
-    assert ["lift of a wing"] == [query.text for query in split.queries]
-    assert "How much?" == str(split.queries[0].metadata["description"]).strip()
-    assert {"1": {"d1": 2, "d2": -1}} == split.qrels
+    assert [query.text for query in split.queries] == ["lift of a wing"]
+    assert str(split.queries[0].metadata["description"]).strip() == "How much?"
+    assert split.qrels == {"1": {"d1": 2, "d2": -1}}
     (note,) = dataset.notes
     assert note.startswith("test: 1 judged queries are not among the queries and are left out (such as '2' [irds:here")
 
@@ -100,9 +100,9 @@ def test_an_id_that_groups_others(registered) -> None:
     register("here/many/val", docs, TsvQueries(file(b"8\thot?\n")), TrecQrels(file(b"8 0 d2 1\n"), {}))
     register("here/many/raw", docs, TsvQueries(file(b"9\tcold?\n")))
     dataset = load_dataset("irds:here/many")
-    assert {"train", "dev"} == set(dataset.splits)
-    assert {"8": {"d2": 1}} == dataset.split("dev").qrels
-    assert ["train"] == list(load_dataset("irds:here/many/train").splits)
+    assert set(dataset.splits) == {"train", "dev"}
+    assert dataset.split("dev").qrels == {"8": {"d2": 1}}
+    assert list(load_dataset("irds:here/many/train").splits) == ["train"]
 
 
 def test_what_cannot_be_used(registered, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -112,10 +112,10 @@ def test_what_cannot_be_used(registered, monkeypatch: pytest.MonkeyPatch) -> Non
     with pytest.raises(DataError, match=r"irds:beir/scifct: ir_datasets has no such id; did you mean 'beir/scifact"):
         load_dataset("irds:beir/scifct")
     register("here/bare", Docs())
-    with pytest.raises(DataError, match="irds:here/bare: has no judgements"):
+    with pytest.raises(DataError, match="irds:here/bare: has no judgments"):
         load_dataset("irds:here/bare")
     register("here/odd", Docs(), TrecQueries(file(TOPICS)), TrecQrels(file(b"1 0 d1 99999\n"), {}))
-    with pytest.raises(DataError, match="irds:here/odd: test judgement 0: the grade 99999 is out of range"):
+    with pytest.raises(DataError, match="irds:here/odd: test judgment 0: the grade 99999 is out of range"):
         load_dataset("irds:here/odd")
     monkeypatch.setitem(sys.modules, "ir_datasets", None)
     with pytest.raises(MissingExtraError, match=r"'irds:cranfield' needs the package 'ir_datasets'.*\[ir-datasets\]"):

@@ -41,7 +41,7 @@ def test_mteb_and_we_say_the_same(mteb) -> None:
     (scores,) = result.task_results[0].scores["dev"]
     for measure, key in {"nDCG@10": "ndcg_at_10", "R@20": "recall_at_20", "P@5": "precision_at_5"}.items():
         assert math.isclose(ours.mean(measure), scores[key], abs_tol=5e-6)  # mteb rounds to five digits
-    assert "python-reference-dev" == result.task_results[0].task_name
+    assert result.task_results[0].task_name == "python-reference-dev"
 
 
 @pytest.mark.filterwarnings("ignore")
@@ -68,14 +68,14 @@ def test_what_mteb_hands_over(mteb) -> None:
 
     search = PipelineSearch(Pipeline.from_config(BM25), name="me/words")
     assert isinstance(search, SearchProtocol)
-    assert "me/words" == search.mteb_model_meta.name
+    assert search.mteb_model_meta.name == "me/words"
     other = Pipeline.from_config({"type": "pipeline", "retriever": {"type": "bm25", "k1": 2.0}})
     assert PipelineSearch(other, name="me/words").mteb_model_meta.revision != search.mteb_model_meta.revision
     with pytest.raises(NotFittedError, match="index a corpus"):
         search.search(table(id=["q"], text=["apple"]), top_k=3)
     corpus = table(id=["a", "b", "c"], title=["Apples", "", "Cherries"], text=["red fruit", "apple pear", ""])
     search.index(corpus, task_metadata=None, hf_split="test", hf_subset="default", encode_kwargs={}, num_proc=None)
-    assert ["Apples\nred fruit", "apple pear", "Cherries"] == search.pipeline.corpus.texts()
+    assert search.pipeline.corpus.texts() == ["Apples\nred fruit", "apple pear", "Cherries"]
     fitted = search.pipeline.passages
     search.index(corpus)
     assert fitted is search.pipeline.passages  # the same corpus again
@@ -83,17 +83,17 @@ def test_what_mteb_hands_over(mteb) -> None:
     assert (1, 0) == (len(found["q"]), len(found["r"]))
     assert {"a", "b"} >= set(found["q"])
     only = search.search(table(id=["q", "r"], text=["apple", "cherries"]), top_k=9, top_ranked={"q": ["b", "c"]})
-    assert {"q": ["b"], "r": []} == {id: list(scores) for id, scores in only.items()}
+    assert {id: list(scores) for id, scores in only.items()} == {"q": ["b"], "r": []}
 
 
 def test_instructions_and_conversations() -> None:
     search = PipelineSearch(Pipeline.from_config(BM25))
     search.index(table(id=["a", "b"], text=["apple tart", "pear cake"]))
     found = search.search(table(id=["q"], text=["sweets"], instruction=["of pears"]), top_k=5)
-    assert ["b"] == list(found["q"])
+    assert list(found["q"]) == ["b"]
     spoken = [[{"role": "user", "content": "a pear"}, {"role": "assistant", "content": "yes?"}]]
-    assert ["b"] == list(search.search(table(id=["q"], text=spoken), top_k=5)["q"])
-    assert ["a"] == list(search.search(table(id=["q"], text=[["hello", "an apple"]]), top_k=5)["q"])
+    assert list(search.search(table(id=["q"], text=spoken), top_k=5)["q"]) == ["b"]
+    assert list(search.search(table(id=["q"], text=[["hello", "an apple"]]), top_k=5)["q"]) == ["a"]
 
 
 def test_without_mteb(monkeypatch: pytest.MonkeyPatch) -> None:

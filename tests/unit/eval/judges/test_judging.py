@@ -61,14 +61,14 @@ CASES = [
 def test_claims_are_verified_against_the_passages_and_references_against_the_answer():
     with chat_server(by_words) as server:
         given = ClaimJudge(model=model(server, price_input=1e6, price_output=2e6)).judge(CASES)
-        assert 8 == len(server.requests)  # four texts to split, four to verify
+        assert len(server.requests) == 8  # four texts to split, four to verify
     one, other = given.judged
-    assert [
+    assert [(claim.text, claim.verdict, claim.of_reference) for claim in one.claims] == [
         ("Cats sleep", "supported", False),
         ("Cats fly", "not there", False),
         ("Cats do not sleep", "contradicted", False),
         ("sleep", "supported", True),  # of the reference that is covered best
-    ] == [(claim.text, claim.verdict, claim.of_reference) for claim in one.claims]
+    ]
     assert (1 / 3, 1.0, "") == (one.faithfulness, one.correctness, one.problem)
     assert (1.0, None, "") == (other.faithfulness, other.correctness, other.problem)
     assert (8, 96, 8 * (7 * 1.0 + 5 * 2.0)) == (given.costs.llm_calls, given.costs.llm_tokens, given.costs.money)
@@ -81,7 +81,7 @@ def test_calls_are_kept_by_prompt_and_a_repetition_asks_again(tmp_path):
             assert requests == len(server.requests)
             assert (8, None) == (given.costs.llm_calls, given.costs.money)  # as they were
         ClaimJudge(model=model(server), verify_prompt="{text}{claims}").judge(CASES, store=Store(tmp_path))
-        assert 20 == len(server.requests)
+        assert len(server.requests) == 20
 
 
 REPLIES = {
@@ -119,7 +119,7 @@ def test_a_claim_without_a_verdict_is_in_no_share():
 def test_a_model_that_fails_for_an_answer_says_why_and_one_that_cannot_work_stops():
     with chat_server(lambda request, number: {"refusal": "no"}) as server:
         (one,) = ClaimJudge(model=model(server)).judge([CASES[1]]).judged
-        assert "it refused: no" == one.problem
+        assert one.problem == "it refused: no"
     with chat_server(lambda request, number: {"status": 403}) as server, pytest.raises(ModelError, match="may not use"):
         ClaimJudge(model=model(server)).judge(CASES)
 
@@ -128,7 +128,7 @@ def test_a_model_that_fails_for_an_answer_says_why_and_one_that_cannot_work_stop
 def test_no_text_closes_the_tags_around_it_or_is_filled_in(text, evil):
     filled = _filled("<answer>\n{answer}\n</answer>{question}", answer=text + evil + text, question="Q")
     assert filled.endswith("\n</answer>Q")
-    assert 1 == len(re.findall(r"<\s*/\s*answer", filled, re.IGNORECASE))
+    assert len(re.findall(r"<\s*/\s*answer", filled, re.IGNORECASE)) == 1
     assert filled.count("{question}") == (text + evil + text).count("{question}")
 
 
@@ -157,18 +157,18 @@ def test_an_evaluation_has_its_answers_judged(tmp_path):
     # Said: on the warm stove; the postman; stove and whiskers; no. Abstained: do fish fly. Failed: warm.
     assert (4, {"supported": 2, "contradicted": 0, "not_there": 2, "unreadable": 0}) == (one["n_judged"], one["claims"])
     values = {name: list(of.values()) for name, of in found.answers.items()}
-    assert [1.0, 1.0, None, 0.0, 0.0, None] == values["faithfulness (claims)"]
+    assert values["faithfulness (claims)"] == [1.0, 1.0, None, 0.0, 0.0, None]
     # No reference for q4; right to abstain in q2, wrong to answer in q3; nothing in q5.
-    assert [1.0, 1.0, 1.0, 0.0, None, 0.0] == values["correctness (claims)"]
-    assert {"mean": 0.5, "n_queries": 4} == {k: v for k, v in one["measures"]["faithfulness"].items() if k != "ci95"}
+    assert values["correctness (claims)"] == [1.0, 1.0, 1.0, 0.0, None, 0.0]
+    assert {k: v for k, v in one["measures"]["faithfulness"].items() if k != "ci95"} == {"mean": 0.5, "n_queries": 4}
     assert (14, 168) == (one["costs"]["llm_calls"], one["costs"]["llm_tokens"])
     assert 168e-6 == pytest.approx(one["costs"]["money"])
     pairs = {tuple(pair["between"]): pair for pair in metrics["agreement"]}
-    assert [("claims", "claims 2"), ("claims", "labels"), ("claims 2", "labels")] == list(pairs)
-    assert (4, 1.0, 1.0) == tuple(
+    assert list(pairs) == [("claims", "claims 2"), ("claims", "labels"), ("claims 2", "labels")]
+    assert tuple(
         pairs["claims", "claims 2"][k] if k == "n" else pairs["claims", "claims 2"][k]["mean"]
         for k in ("n", "percent", "kappa")
-    )
+    ) == (4, 1.0, 1.0)
     with_people = pairs["claims", "labels"]  # q0, q1, q3: faithful, faithful, not; people: faithful, not, not
     assert (3, 2 / 3, pytest.approx(0.4)) == (
         with_people["n"], with_people["percent"]["mean"], with_people["kappa"]["mean"],
@@ -178,9 +178,12 @@ def test_an_evaluation_has_its_answers_judged(tmp_path):
     assert "agreement of claims and labels: 66.7% of 3 answers, Cohen's kappa 0.4000 (" in text
     folder = write_run(found, tmp_path / "run")
     rows = {row["query_id"]: row for row in pq.read_table(folder / "per_query.parquet").to_pylist()}
-    assert {"judge": "claims", "claim": "On the warm stove", "verdict": "supported", "of_reference": False} == rows[
-        "q0"
-    ]["answer"]["claims"][0]
+    assert rows["q0"]["answer"]["claims"][0] == {
+        "judge": "claims",
+        "claim": "On the warm stove",
+        "verdict": "supported",
+        "of_reference": False,
+    }
     assert (1.0, None) == (rows["q0"]["faithfulness (claims)"], rows["q5"]["faithfulness (claims 2)"])
     html = render_report(folder)
     for wanted in (
@@ -198,7 +201,7 @@ def test_two_judges_that_differ_are_compared():
         found = run(server, [strict, mild])
     (pair,) = found.metrics["answers"]["agreement"]
     assert (4, 0.5, 0.0) == (pair["n"], pair["percent"]["mean"], pair["kappa"]["mean"])
-    assert [0, 0] == [one["repetition"] for one in found.metrics["answers"]["judges"]]
+    assert [one["repetition"] for one in found.metrics["answers"]["judges"]] == [0, 0]
 
 
 def test_where_nobody_answers_nothing_is_judged():
@@ -209,7 +212,7 @@ def test_where_nobody_answers_nothing_is_judged():
     assert (0, None, 0) == (judge["n_judged"], judge["measures"]["faithfulness"], judge["costs"]["llm_calls"])
     (pair,) = found.metrics["answers"]["agreement"]
     assert (0, None) == (pair["n"], pair["kappa"])
-    assert "agreement of claims and labels: there is no answer that both have labelled" in answer_lines(
+    assert "agreement of claims and labels: there is no answer that both have labeled" in answer_lines(
         found.metrics["answers"]
     )
 
@@ -242,13 +245,13 @@ def test_a_judge_is_a_file(tmp_path):
     path.write_text("type: claims\npassing: 0.5\nmodel: {type: chat_model, model: m}\n")
     judge = load_component(path, Judge)
     assert (0.5, "m") == (judge.passing, judge.model.model)
-    assert f"{path}: ok (a judge, fingerprint {judge.fingerprint})\n" == check_judge(path)
+    assert check_judge(path) == f"{path}: ok (a judge, fingerprint {judge.fingerprint})\n"
     path.write_text(check_judge(path, resolved=True))
     assert judge.fingerprint == load_component(path, Judge).fingerprint
     path.write_text("type: claims\npassing: 2\nmodel: {type: chat_model, model: m}\nx: 1\n")
     with pytest.raises(ConfigError) as caught:
         load_component(path, Judge)
-    assert [f"{path}:2:10", f"{path}:4:1"] == [line.partition(": ")[0] for line in str(caught.value).splitlines()]
+    assert [line.partition(": ")[0] for line in str(caught.value).splitlines()] == [f"{path}:2:10", f"{path}:4:1"]
 
 
 CONFIGS = sorted((Path(__file__).parents[4] / "configs" / "judges").glob("*.yaml"))
@@ -295,7 +298,7 @@ def test_labels_of_people(tmp_path):
         (
             "l.jsonl",
             '{"query_id": "a", "label": 1}\n{"query_id": "a", "label": 0}',
-            ":2: query 'a' is labelled a second",
+            ":2: query 'a' is labeled a second",
         ),
         ("l.jsonl", "[]", ":1: expected a JSON object"),
         ("l.jsonl", "", ": there are no labels"),

@@ -107,21 +107,21 @@ def test_golden_values(answer, references, exact, f1, recall):
 
 def test_lexical_faithfulness_counts_words_of_the_answer():
     passages = ["Cats sleep on the stove.", "Dogs don't."]
-    assert 1.0 == lexical_faithfulness("The cats sleep; cats SLEEP!", passages)
-    assert 0.5 == lexical_faithfulness("cats fly", passages)
+    assert lexical_faithfulness("The cats sleep; cats SLEEP!", passages) == 1.0
+    assert lexical_faithfulness("cats fly", passages) == 0.5
     assert lexical_faithfulness("the ...", passages) is None
-    assert 0.0 == lexical_faithfulness("cats", [])
+    assert lexical_faithfulness("cats", []) == 0.0
 
 
-def test_citation_precision_is_by_the_judgements():
+def test_citation_precision_is_by_the_judgments():
     answer = Answer("x", (Citation(1, "a"), Citation(2, "b"), Citation(3, "c"), Citation(4, "d")))
-    assert 0.25 == citation_precision(answer, {"a": 2, "b": 0, "c": -1})
+    assert citation_precision(answer, {"a": 2, "b": 0, "c": -1}) == 0.25
     assert citation_precision(Answer("x"), {"a": 1}) is None
 
 
 def test_where_nothing_is_relevant_no_answer_is_right():
     query = Query("q", "x", {"answer": "Paris"})
-    assert ["Paris"] == references_of(query, {"a": 0, "b": 1})
+    assert references_of(query, {"a": 0, "b": 1}) == ["Paris"]
     assert [] == references_of(query, {"a": 0, "b": -1}) == references_of(query, {})
     assert references_of(Query("q", "x"), {}) is None
 
@@ -146,7 +146,7 @@ def test_where_nothing_is_relevant_no_answer_is_right():
     ],
 )
 def test_references_are_in_the_metadata(metadata, expected):
-    assert expected == references_of(Query("q", "x", metadata))
+    assert references_of(Query("q", "x", metadata)) == expected
 
 
 # -- through an evaluation ------------------------------------------------------------------------------------------
@@ -186,26 +186,26 @@ def run(server, data, **options):
 def test_an_evaluation_measures_answers_and_pays_for_each_once(tmp_path):
     with chat_server(answered) as server:
         found = run(server, dataset(), store=Store(tmp_path / "store"))
-        assert 6 == len(server.requests)  # none more to time queries
+        assert len(server.requests) == 6  # none more to time queries
         again = run(server, dataset(), store=Store(tmp_path / "store"))
-        assert 7 == len(server.requests)  # the refusal is asked for again
+        assert len(server.requests) == 7  # the refusal is asked for again
     values = {name: list(of.values()) for name, of in found.answers.items()}
-    assert [1.0, 1.0, 1.0, 0.0, None, 0.0] == values["token_recall"]
-    assert [0.0, 1.0, 1.0, 0.0, None, 0.0] == values["exact_match"]
-    assert [pytest.approx(0.8), 1.0, 1.0, 0.0, None, 0.0] == values["token_f1"]
-    assert [1.0, 1.0, None, pytest.approx(1 / 3), 0.0, None] == values["lexical_faithfulness"]
-    assert [1.0, 0.0, None, None, None, None] == values["citation_precision"]
-    assert [0.0, 0.0, 1.0, 0.0, 0.0, 0.0] == values["abstained"]
-    assert [None, None, 1.0, None, None, None] == values["abstained_rightly"]
+    assert values["token_recall"] == [1.0, 1.0, 1.0, 0.0, None, 0.0]
+    assert values["exact_match"] == [0.0, 1.0, 1.0, 0.0, None, 0.0]
+    assert values["token_f1"] == [pytest.approx(0.8), 1.0, 1.0, 0.0, None, 0.0]
+    assert values["lexical_faithfulness"] == [1.0, 1.0, None, pytest.approx(1 / 3), 0.0, None]
+    assert values["citation_precision"] == [1.0, 0.0, None, None, None, None]
+    assert values["abstained"] == [0.0, 0.0, 1.0, 0.0, 0.0, 0.0]
+    assert values["abstained_rightly"] == [None, None, 1.0, None, None, None]
     metrics = found.metrics["answers"]
     recall = metrics["measures"]["token_recall"]
     some = np.array([[1.0], [1.0], [1.0], [0.0], [0.0]])
-    assert {"mean": 0.6, "ci95": list(interval(some)[0]), "n_queries": 5} == recall
+    assert recall == {"mean": 0.6, "ci95": list(interval(some)[0]), "n_queries": 5}
     assert ("stages.0 generate", 6, 5) == (metrics["stage"], metrics["n_queries"], metrics["with_references"])
     assert (2, 1, 1) == (metrics["citations"], metrics["dropped_citations"], metrics["failed"])
-    assert {"it refused: I will not": 1} == metrics["problems"]
-    assert {"llm_calls": 6, "llm_tokens": 72, "money": pytest.approx(72e-6)} == metrics["costs"]
-    assert 72 == found.metrics["costs"]["llm_tokens"]
+    assert metrics["problems"] == {"it refused: I will not": 1}
+    assert metrics["costs"] == {"llm_calls": 6, "llm_tokens": 72, "money": pytest.approx(72e-6)}
+    assert found.metrics["costs"]["llm_tokens"] == 72
     assert found.answers == again.answers
     assert again.metrics["answers"]["costs"] == metrics["costs"]
     notes = found.metrics["notes"]
@@ -222,11 +222,11 @@ def test_the_run_folder_and_the_report_have_them(tmp_path):
         folder = write_run(run(server, dataset()), tmp_path / "run")
     rows = {row["query_id"]: row for row in pq.read_table(folder / "per_query.parquet").to_pylist()}
     assert (1.0, None) == (rows["q0"]["token_recall"], rows["q4"]["token_recall"])
-    assert "On the warm stove [1]." == rows["q0"]["answer"]["text"]
-    assert [{"rank": 1, "id": "cats"}] == rows["q0"]["answer"]["citations"]
-    assert ["on the stove", "the oven"] == rows["q0"]["answer"]["references"]
+    assert rows["q0"]["answer"]["text"] == "On the warm stove [1]."
+    assert rows["q0"]["answer"]["citations"] == [{"rank": 1, "id": "cats"}]
+    assert rows["q0"]["answer"]["references"] == ["on the stove", "the oven"]
     assert (None, []) == (rows["q4"]["answer"]["references"], rows["q2"]["answer"]["references"])
-    assert "it refused: I will not" == rows["q5"]["answer"]["problem"]
+    assert rows["q5"]["answer"]["problem"] == "it refused: I will not"
     html = render_report(folder)
     for wanted in (
         "Answers</h2>",
@@ -242,8 +242,8 @@ def test_without_references_those_measures_are_left_out_and_it_is_said():
     with chat_server(lambda request, number: {"body": "yes"}) as server:
         found = run(server, dataset({"cold": QUERIES["cold"]}), timed=False)
     measures = found.metrics["answers"]["measures"]
-    assert [None] * 4 == [measures[name] for name in ("token_recall", "token_f1", "exact_match", "citation_precision")]
-    assert {"mean": 0.0, "ci95": None, "n_queries": 1} == measures["lexical_faithfulness"]
+    assert [measures[name] for name in ("token_recall", "token_f1", "exact_match", "citation_precision")] == [None] * 4
+    assert measures["lexical_faithfulness"] == {"mean": 0.0, "ci95": None, "n_queries": 1}
     (note,) = [note for note in found.metrics["notes"] if "reference" in note]
     assert "token recall, token F1 and exact match are left out" in note
     assert not any("latencies" in note for note in found.metrics["notes"])
@@ -286,7 +286,7 @@ def test_a_query_without_text_is_not_asked_and_counts_as_not_answered():
     texts = {"": ({"answer": "yes"}, "Never asked.", {"cats": 1}), "cold": QUERIES["cold"]}
     with chat_server(answered) as server:
         found = run(server, dataset(texts), timed=False)
-        assert 1 == len(server.requests)
-    assert {"q0": 0.0, "q1": None} == found.answers["token_f1"]
-    assert {"the query has no text": 1} == found.metrics["answers"]["problems"]
-    assert {"llm_calls": 1, "llm_tokens": 12, "money": pytest.approx(12e-6)} == found.metrics["answers"]["costs"]
+        assert len(server.requests) == 1
+    assert found.answers["token_f1"] == {"q0": 0.0, "q1": None}
+    assert found.metrics["answers"]["problems"] == {"the query has no text": 1}
+    assert found.metrics["answers"]["costs"] == {"llm_calls": 1, "llm_tokens": 12, "money": pytest.approx(12e-6)}

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from rag.errors import ConfigError, DataError
 from rag.eval.measures.names import parse_measures
-from rag.eval.measures.values import check_judgements, per_query
+from rag.eval.measures.values import check_qrels, per_query
 from rag.eval.runs.reading import read_run_values
 
 QRELS = {
@@ -92,7 +92,7 @@ VALUES: dict[str, dict[str, float]] = {
 }
 
 CWL = "it needs the package cwl_eval (pip install ir-measures[cwl_eval])"
-SUBTOPICS = "it measures diversity, and judgements here do not say which subtopic a document is about"
+SUBTOPICS = "it measures diversity, and judgments here do not say which subtopic a document is about"
 REFUSED = {
     "P": "needs a cutoff, such as P@10",
     "R": "needs a cutoff, such as R@10",
@@ -157,7 +157,7 @@ def test_it_computes_the_right_value_for_every_query(name: str) -> None:
         expected = {v.query_id: v.value for v in ir_measures.iter_calc(measures, {"q": QRELS["q"]}, {"q": RUN["q"]})}
         assert expected["q"] == pytest.approx(values["q"])
         assert 0 < expected["q"] < 1
-        assert 0 == values["empty"]
+        assert values["empty"] == 0
         return
     assert dict.fromkeys(QRELS, 0.0) | VALUES[name] == pytest.approx(values, abs=1e-5)  # infAP smooths by so much
 
@@ -221,14 +221,14 @@ def test_graded_measures_agree_with_gdeval() -> None:
 def test_high_grades_stay_finite_and_err_refuses_them() -> None:
     measures = parse_measures(["nDCG(dcg='exp-log2')@10", "ERR@10"])
     qrels, run = {"q": {"a": 10_000, "b": 1}}, {"q": {"a": 2.0, "b": 1.0}}
-    assert {"q": 1.0} == per_query(measures[:1], qrels, run)["nDCG(dcg='exp-log2')@10"]
+    assert per_query(measures[:1], qrels, run)["nDCG(dcg='exp-log2')@10"] == {"q": 1.0}
     with pytest.raises(DataError, match=r"the grade 10000 is out of range for ERR, which takes grades up to 4"):
-        check_judgements(measures, qrels)
+        check_qrels(measures, qrels)
 
 
 def test_runs_that_are_compared_have_the_same_values(tmp_path: Path) -> None:
     (tmp_path / "all.trec").write_text("q Q0 a 1 2 x\nq Q0 d 2 1 x\n", encoding="utf-8")
     names = ["Accuracy", "ERR@10", "nDCG(dcg='exp-log2')@10", "Judged@10"]
     found = read_run_values(tmp_path / "all.trec", measures=names, qrels={"q": QRELS["q"]})
-    assert 1.0 == found.values["Accuracy"]["q"]
+    assert found.values["Accuracy"]["q"] == 1.0
     assert names == list(found.values)

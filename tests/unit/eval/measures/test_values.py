@@ -38,12 +38,12 @@ def test_values_are_those_of_trec_eval_ties_included(queries: list[tuple[dict[st
 
 def test_a_query_without_results_counts_zero() -> None:
     values = per_query(parse_measures(["AP"]), {"a": {"x": 1}, "b": {"y": 1}}, {"a": {"x": 1.0}})
-    assert {"AP": {"a": 1.0, "b": 0.0}} == values
+    assert values == {"AP": {"a": 1.0, "b": 0.0}}
 
 
 def test_a_perfect_ranking_with_one_relevant_document_is_one() -> None:
     run = {"a": {f"d{n}": float(-n) for n in range(10)}}
-    assert 1.0 == per_query(parse_measures(["nDCG@10"]), {"a": {"d0": 1}}, run)["nDCG@10"]["a"]
+    assert per_query(parse_measures(["nDCG@10"]), {"a": {"d0": 1}}, run)["nDCG@10"]["a"] == 1.0
 
 
 @pytest.mark.parametrize(
@@ -67,7 +67,7 @@ def test_bad_names_are_refused(name: str, message: str) -> None:
 def test_no_name_is_refused_and_repeated_ones_count_once() -> None:
     with pytest.raises(ConfigError, match="name at least one"):
         parse_measures([])
-    assert ["AP", "P@5"] == [str(measure) for measure in parse_measures(["AP", "P@5", "AP"])]
+    assert [str(measure) for measure in parse_measures(["AP", "P@5", "AP"])] == ["AP", "P@5"]
 
 
 def test_interval_agrees_with_scipy() -> None:
@@ -129,6 +129,6 @@ def test_queries_judged_below_minus_one_only_do_not_crash() -> None:
 
 def test_huge_grades_are_refused() -> None:
     (measure,) = parse_measures(["nDCG"])
-    assert 1.0 == per_query([measure], {"q": {"a": 10_000}}, {"q": {"a": 1.0}})["nDCG"]["q"]
+    assert per_query([measure], {"q": {"a": 10_000}}, {"q": {"a": 1.0}})["nDCG"]["q"] == 1.0
     with pytest.raises(DataError, match="the grade 10001 is out of range"):
         per_query([measure], {"q": {"a": 10_001}}, {"q": {"a": 1.0}})

@@ -153,17 +153,17 @@ def data_of(html: str) -> dict[str, Any]:
     return found
 
 
-def colours(value: Any) -> Any:
-    """A figure with colours that Plotly knows in place of the style sheet's."""
+def colors(value: Any) -> Any:
+    """A figure with colors that Plotly knows in place of the style sheet's."""
     if isinstance(value, dict):
-        return {key: colours(one) for key, one in value.items()}
+        return {key: colors(one) for key, one in value.items()}
     if isinstance(value, list):
-        return [colours(one) for one in value]
+        return [colors(one) for one in value]
     return "#123456" if isinstance(value, str) and re.fullmatch("<[a-z-]+>", value) else value
 
 
 def check_figures(html: str) -> dict[str, Any]:
-    """Every figure has a place and is one that Plotly takes; types need no WebGL, colours are the page's."""
+    """Every figure has a place and is one that Plotly takes; types need no WebGL, colors are the page's."""
     figures: dict[str, Any] = data_of(html)["figures"]
     places = {one["id"]: one for one in Page(html).all("div") if "plot" in (one.get("class") or "").split()}
     assert set(figures) == set(places)
@@ -173,14 +173,14 @@ def check_figures(html: str) -> dict[str, Any]:
         assert places[id]["aria-label"]
         assert {trace["type"] for trace in figure["data"]} <= {"scatter", "bar", "heatmap", "contour"}
         assert set(re.findall(r'"<([a-z-]+)>"', json.dumps(figure))) <= known
-        graph_objects.Figure(colours(figure))  # refuses what it does not know
+        graph_objects.Figure(colors(figure))  # refuses what it does not know
     return figures
 
 
 def test_histogram_counts_every_query_and_the_table_says_the_same(html: str) -> None:
     figure = check_figures(html)["plot-distribution"]
     (bars,) = figure["data"]
-    assert 120 == sum(bars["y"])
+    assert sum(bars["y"]) == 120
     start = html.index('id="plot-distribution"')
     table = html[start : html.index("</details>", start)]
     cells = re.findall(r'<td class="n">([^<]*)</td>', table)
@@ -202,11 +202,11 @@ def test_filters_are_shown_with_figures(page: Page, html: str) -> None:
     ):
         assert wanted in text
     figures = check_figures(html)
-    assert 120 == sum(figures["plot-kept-1"]["data"][0]["y"])
+    assert sum(figures["plot-kept-1"]["data"][0]["y"]) == 120
     before, curve, dot = figures["plot-curve-1"]["data"]
-    assert [1, 20, 20] == [len(one["x"]) for one in (dot, curve, before)]
+    assert [len(one["x"]) for one in (dot, curve, before)] == [1, 20, 20]
     assert (0.941, 0.0871) == (dot["x"][0], dot["y"][0])
-    assert 10 == len(figures["plot-reliability-1"]["data"][1]["x"])
+    assert len(figures["plot-reliability-1"]["data"][1]["x"]) == 10
     assert "What the filter keeps" in html
     assert "What the filters keep" in render_report_of(fake_filter(), fake_filter(name="stages.2 gap"))
 
@@ -288,7 +288,7 @@ def test_hostile_text_stays_text(tmp_path: Path) -> None:
     html = render_report(run)
     page = Page(html)
     assert page.open == []
-    assert [None, "text/plain", "text/plain"] == sorted((one.get("type") for one in page.all("script")), key=str)
+    assert sorted((one.get("type") for one in page.all("script")), key=str) == [None, "text/plain", "text/plain"]
     assert page.all("img") == []
     carried = data_of(html)
     assert "<script>alert(1)</script>" in carried["queries"][0]["text"]
@@ -331,15 +331,15 @@ def test_every_query_of_the_table_opens_to_all_stages(html: str) -> None:
     carried = data_of(html)
     queries = carried["queries"]
     assert 120 == len(queries) == len(re.findall(r'<tr data-n="', html))
-    assert ["retriever", "stages.0 rerank", "stages.1 threshold"] == carried["stages"]
+    assert carried["stages"] == ["retriever", "stages.0 rerank", "stages.1 threshold"]
     first, last = queries[0], queries[-1]
-    assert [200, 50] == [stage[0] for stage in first["stages"]][:2]
+    assert [stage[0] for stage in first["stages"]][:2] == [200, 50]
     candidates, texts, scores, grades = first["stages"][2]
     assert candidates == len(texts) == len(scores) == len(grades)
     assert all("cohort study" in carried["texts"][n][0] for n in texts)
-    assert [[14, None, None], [None] * 3] == [document[2] for document in first["expected"]]
-    assert ["lost at stages.0 rerank", "lost at retriever"] == [document[3] for document in first["expected"]]
-    assert [7, 3, 2] == last["expected"][0][2]
+    assert [document[2] for document in first["expected"]] == [[14, None, None], [None] * 3]
+    assert [document[3] for document in first["expected"]] == ["lost at stages.0 rerank", "lost at retriever"]
+    assert last["expected"][0][2] == [7, 3, 2]
     assert "category: claim" in first["about"]
     assert len(carried["texts"]) == len({tuple(one) for one in carried["texts"]})
 
@@ -358,20 +358,20 @@ def test_an_answer_opens_with_its_query() -> None:
     found, none = query_details(rows, MEASURES, modes)["queries"]
     assert none["answer"] is None
     assert ("Within 30 days [1].", "Cites [1] returns.") == (found["answer"]["text"], found["answer"]["facts"])
-    assert ["30 days"] == found["answer"]["references"]
-    assert ("supported", "good", "claims") == found["answer"]["claims"][0][1:]
+    assert found["answer"]["references"] == ["30 days"]
+    assert found["answer"]["claims"][0][1:] == ("supported", "good", "claims")
     failed = answer | {"text": "", "problem": "it refused", "citations": [], "claims": []}
     (query,) = query_details([fake_queries(1)[0] | {"answer": failed}], MEASURES, modes)["queries"]
-    assert "None: it refused" == query["answer"]["text"]
+    assert query["answer"]["text"] == "None: it refused"
 
 
 def test_failure_modes_are_listed_and_mark_the_rows(page: Page, html: str) -> None:
     text = text_of(page)
     assert "missed by the first stage, retriever" in text
     assert "cut by stages.0 rerank: the queries it costs most" in text
-    assert ["missed by the first stage, retriever", "cut by stages.0 rerank"] == data_of(html)["modes"]
+    assert data_of(html)["modes"] == ["missed by the first stage, retriever", "cut by stages.0 rerank"]
     rows = re.findall(r'<tr data-n="(\d+)" data-bin="\d+" data-modes="([\d ]+)"', html)
-    assert 120 == len(rows)
+    assert len(rows) == 120
     zero = sum(query["nDCG@10"] == 0 for query in fake_queries())
     assert zero == sum(modes == "0 1" for _, modes in rows)
     opened = [one["data-n"] for one in page.all("span") if one.get("class") == "opens"]
@@ -394,7 +394,7 @@ def test_a_document_that_the_corpus_lacks_is_lost_at_no_stage(tmp_path: Path) ->
         query["expected"][1]["lost_at"] = NOT_IN_CORPUS
     html = render_report(write_fake_run(tmp_path, queries))
     assert '<span class="badge bad">not in the corpus</span>' in html
-    assert {"not in the corpus"} == {query["expected"][1][3] for query in data_of(html)["queries"]}
+    assert {query["expected"][1][3] for query in data_of(html)["queries"]} == {"not in the corpus"}
 
 
 def test_a_single_stage_has_a_table_and_no_figure(tmp_path: Path) -> None:
@@ -409,9 +409,9 @@ def test_a_single_stage_has_a_table_and_no_figure(tmp_path: Path) -> None:
 def test_a_run_from_before_there_were_stages_and_failure_modes(tmp_path: Path) -> None:
     html = render_report(write_fake_run(tmp_path, old=True))
     carried = data_of(html)
-    assert ["returned"] == carried["stages"]
-    assert 120 == len(carried["queries"])
-    assert [2] == carried["queries"][-1]["expected"][0][2]
+    assert carried["stages"] == ["returned"]
+    assert len(carried["queries"]) == 120
+    assert carried["queries"][-1]["expected"][0][2] == [2]
     assert "Failure modes" not in html
     check_figures(html)
 
@@ -449,7 +449,7 @@ def test_a_measure_that_counts_has_no_perfect_value(tmp_path: Path) -> None:
     html = render_report(write_fake_run(tmp_path, queries))
     assert "a perfect 1" not in html
     assert "1 query scores 0 (8 %)." in text_of(Page(html))
-    assert 10 == html.count('<details class="case"')
+    assert html.count('<details class="case"') == 10
 
 
 def test_a_thousand_queries_are_a_small_file(tmp_path: Path) -> None:
@@ -466,10 +466,10 @@ def test_very_many_queries_are_listed_in_part_and_the_page_says_so(tmp_path: Pat
     queries = [query | {"query_id": f"q{number}"} for number in range(5500)]
     html = render_report(write_fake_run(tmp_path, queries))
     assert html.count('<td class="id">') == 5000
-    assert 5000 == len(data_of(html)["queries"])
+    assert len(data_of(html)["queries"]) == 5000
     assert "The 5,000 lowest by nDCG@10 of 5,500" in html
     # What is chosen among is what is listed; the figure counts all.
-    assert ["5,000"] == re.findall(r'<option value="\d+">[\d.]+ to [\d.]+ \((5,\d+)\)', html)
+    assert re.findall(r'<option value="\d+">[\d.]+ to [\d.]+ \((5,\d+)\)', html) == ["5,000"]
     assert "missed by the first stage, retriever (5,000)" in html
     counts = data_of(html)["figures"]["plot-distribution"]["data"][0]
     (hover,) = (text for text, count in zip(counts["hovertext"], counts["y"], strict=True) if count)

@@ -76,7 +76,7 @@ def test_what_data_do_not_allow_is_said(judged):
 
 def test_only_test_is_never_tuned_on(dataset):
     only = Dataset("d", dataset.corpus, {"test": dataset.splits["test"]})
-    with pytest.raises(DataError, match="the test questions are never tuned on: split its judgements"):
+    with pytest.raises(DataError, match="the test questions are never tuned on: split its judgments"):
         tune(HYBRID, only, auto=True)
 
 

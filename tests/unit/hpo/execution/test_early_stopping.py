@@ -8,8 +8,8 @@ from rag.hpo.execution.early_stopping import blocks, hopeless, optimistic_gain
 
 
 def test_blocks_grow_to_the_end():
-    assert [20, 35, 55, 80, 100] == blocks(100)
-    assert [12] == blocks(12)
+    assert blocks(100) == [20, 35, 55, 80, 100]
+    assert blocks(12) == [12]
     for n in range(1, 400):
         ends = blocks(n)
         assert n == ends[-1]

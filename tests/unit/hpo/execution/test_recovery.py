@@ -67,15 +67,15 @@ def test_a_file_that_changed_behind_its_path_has_its_trials_run_again(dataset, t
     write(a, dataset, good=False)
     write(b, dataset, good=True)
     first = run(by_summary(a, b), dataset, tmp_path / "out")
-    assert [(0, "complete", str(a)), (1, "complete", str(b))] == rows(first)
+    assert rows(first) == [(0, "complete", str(a)), (1, "complete", str(b))]
     assert str(b) == first.best.point["file"]
     write(a, dataset, good=True)
     write(b, dataset, good=False)
     second = run(by_summary(a, b), dataset, tmp_path / "out")
-    assert [(2, "complete", str(a)), (3, "complete", str(b))] == rows(second)
+    assert rows(second) == [(2, "complete", str(a)), (3, "complete", str(b))]
     assert str(a) == second.best.point["file"]
     assert "2 trials are run again: what their paths name has changed since" in second.notes
-    assert {(str(a),): values(first)[str(b),], (str(b),): values(first)[str(a),]} == values(second)
+    assert values(second) == {(str(a),): values(first)[str(b),], (str(b),): values(first)[str(a),]}
     third = run(by_summary(a, b), dataset, tmp_path / "out")
     assert rows(second) == rows(third)
     assert not any("run again" in note for note in third.notes)
@@ -89,8 +89,9 @@ def test_only_trials_of_what_changed_are_run_again(dataset, tmp_path):
     run(pipeline, dataset, tmp_path / "out", n_trials=4)
     write(b, dataset, good=False)
     second = run(pipeline, dataset, tmp_path / "out", n_trials=4)
-    assert [(0, 1), (4, 5)] == [
-        tuple(one.number for one in second.trials if one.point["file"] == str(path)) for path in (a, b)
+    assert [tuple(one.number for one in second.trials if one.point["file"] == str(path)) for path in (a, b)] == [
+        (0, 1),
+        (4, 5),
     ]
 
 
@@ -107,12 +108,12 @@ def test_a_trial_that_lacked_a_file_is_tried_again_when_it_is_there(dataset, tmp
     a, b = tmp_path / "a.jsonl", tmp_path / "b.jsonl"
     write(a, dataset, good=False)
     first = run(by_summary(a, b), dataset, tmp_path / "out")
-    assert ["complete", "failed"] == [one.state for one in first.trials]
+    assert [one.state for one in first.trials] == ["complete", "failed"]
     same = run(by_summary(a, b), dataset, tmp_path / "out")
     assert rows(first) == rows(same)
     write(b, dataset, good=True)
     second = run(by_summary(a, b), dataset, tmp_path / "out")
-    assert [(0, "complete", str(a)), (2, "complete", str(b))] == rows(second)
+    assert rows(second) == [(0, "complete", str(a)), (2, "complete", str(b))]
     assert str(b) == second.best.point["file"]
     assert "1 trial that failed is run again: what they lacked may be there now" in second.notes
 
@@ -121,20 +122,20 @@ def test_failed_trials_are_tried_again_on_request(dataset, tmp_path, heard):
     embedder = {"type": "lsa", "min_df": Categorical(choices=[1, 10**6], name="min_df")}
     pipeline = {"type": "pipeline", "retriever": {"type": "dense", "embedder": embedder}}
     first = run(pipeline, dataset, tmp_path)
-    assert [(0, "complete", 1), (1, "failed", 10**6)] == rows(first)
+    assert rows(first) == [(0, "complete", 1), (1, "failed", 10**6)]
     assert rows(first) == rows(run(pipeline, dataset, tmp_path))
     again = run(pipeline, dataset, tmp_path, retry_failed=True)
-    assert [(0, "complete", 1), (2, "failed", 10**6)] == rows(again)
+    assert rows(again) == [(0, "complete", 1), (2, "failed", 10**6)]
     assert "1 trial that failed is run again: --retry-failed" in again.notes
     assert "1 trial that failed is run again: --retry-failed" in heard.text
 
 
 def test_a_changed_space_tries_as_many_new_points(dataset, tmp_path):
     first = run(by_words(k1=Categorical(choices=[0.9, 0.1])), dataset, tmp_path)
-    assert [(0, "complete", 0.9), (1, "complete", 0.1)] == rows(first)
+    assert rows(first) == [(0, "complete", 0.9), (1, "complete", 0.1)]
     wider = by_words(k1=Categorical(choices=[0.9, 0.1, 1.5, 2.0, 3.0]))
     second = run(wider, dataset, tmp_path)
-    assert [*rows(first), (2, "complete", 1.5), (3, "complete", 2.0)] == rows(second)
+    assert rows(second) == [*rows(first), (2, "complete", 1.5), (3, "complete", 2.0)]
     said = (
         "the space has changed: 2 earlier trials still lie in it and are taken over; up to 2 new ones are tried "
         "(n_trials)"
@@ -143,18 +144,18 @@ def test_a_changed_space_tries_as_many_new_points(dataset, tmp_path):
     assert [one.seconds for one in first.trials] == [one.seconds for one in second.trials[:2]]
     assert rows(second) == rows(run(wider, dataset, tmp_path))
     more = run(wider, dataset, tmp_path, n_trials=3)
-    assert [*rows(second), (4, "complete", 3.0)] == rows(more)
+    assert rows(more) == [*rows(second), (4, "complete", 3.0)]
 
 
 def test_points_added_later_are_tried_next(dataset, tmp_path):
     space = by_words(top_k=IntRange(low=1, high=50, name="k"))
     first = run(space, dataset, tmp_path)
     second = run(space, dataset, tmp_path, enqueue=[{"k": 33}])
-    assert [*rows(first), (2, "complete", 33)] == rows(second)
+    assert rows(second) == [*rows(first), (2, "complete", 33)]
     assert "1 point added to 'enqueue' is tried next" in second.notes
     third = run(space, dataset, tmp_path, n_trials=3, enqueue=[{"k": 33}, {"k": 44}])
-    assert [*rows(second), (3, "complete", 44)] == rows(third)[:4]
-    assert 5 == len(third.trials)  # n_trials are those that nobody has asked for by name
+    assert rows(third)[:4] == [*rows(second), (3, "complete", 44)]
+    assert len(third.trials) == 5  # n_trials are those that nobody has asked for by name
     assert rows(third) == rows(run(space, dataset, tmp_path, n_trials=3, enqueue=[{"k": 44}, {"k": 33}]))
 
 
@@ -188,7 +189,7 @@ def test_a_trial_without_its_summaries_is_no_result_and_is_tried_again(dataset, 
         key = {"type": "summary", "summarizer": writer, "retriever": {"type": "bm25"}}
         pipeline = {"type": "pipeline", "retriever": {"type": "keyed", "keys": [key]}}
         first = run(pipeline, dataset, tmp_path / "out", store=Store(tmp_path / "store"))
-        assert [(0, "complete", "good"), (1, "failed", "bad")] == rows(first)
+        assert rows(first) == [(0, "complete", "good"), (1, "failed", "bad")]
         n = len(dataset.corpus)
         (reason,) = (one.reason for one in first.trials if one.state == "failed")
         assert f"gave nothing for {n} of {n} texts (fit retriever)" in reason
@@ -200,7 +201,7 @@ def test_a_trial_without_its_summaries_is_no_result_and_is_tried_again(dataset, 
         assert any(note.startswith(f"{n} of {n} texts of language models are missing in 1") for note in lenient.notes)
         down.clear()
         second = run(pipeline, dataset, tmp_path / "out", store=Store(tmp_path / "store"))
-    assert [(0, "complete", "good"), (2, "complete", "bad")] == rows(second)
+    assert rows(second) == [(0, "complete", "good"), (2, "complete", "bad")]
     assert "1 trial that failed is run again: calls of a language model had failed" in second.notes
 
 
@@ -218,7 +219,7 @@ def test_trials_are_numbered_as_they_ran(dataset):
     space = by_words(b=Categorical(choices=[0.7, 0.1]), k1=Categorical(choices=[0.9, 0.1]))
     result = tune(space, dataset, sampler="tpe", n_trials=50, enqueue=[{"k1": 0.1, "b": 0.1}])
     ran = [one for one in result.trials if one.state == "complete"]
-    assert [0, 1, 2, 3] == [one.number for one in ran]
+    assert [one.number for one in ran] == [0, 1, 2, 3]
     assert (0.1, 0.1) == (ran[1].point["retriever.k1"], ran[1].point["retriever.b"])
     assert {one.number for one in result.trials if one.state == "repeated"} <= {0, 1, 2, 3}
 

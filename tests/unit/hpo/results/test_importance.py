@@ -32,10 +32,10 @@ def trials(score, n, seed=0):
 
 def test_what_matters_is_told():
     found = importance(SWEEP, trials(lambda point, rng: point["k"] / 20 + rng.normal(0, 0.02), 20))
-    assert ["k", "k1"] == [parameter.name for parameter, _ in found.shares]
+    assert [parameter.name for parameter, _ in found.shares] == ["k", "k1"]
     assert 0.9 < found.shares[0][1] <= 1.0
     assert 1.0 == pytest.approx(sum(share for _, share in found.shares))
-    assert "" == found.reason
+    assert found.reason == ""
 
 
 def test_few_trials_tell_nothing():
@@ -51,4 +51,4 @@ def test_noise_tells_nothing():
 
 
 def test_equal_trials_tell_nothing():
-    assert "all trials are equally good in nDCG@10" == importance(SWEEP, trials(lambda p, rng: 0.5, 20)).reason
+    assert importance(SWEEP, trials(lambda p, rng: 0.5, 20)).reason == "all trials are equally good in nDCG@10"

@@ -19,7 +19,7 @@ def test_what_was_won():
 def test_what_was_learned_is_told_apart():
     said = replace(WON, remembered=((0.2, 171), (-0.01, 129))).sentence
     assert said.endswith(
-        " It learns from judgements: +0.2000 on the 171 questions that share a relevant document with training, "
+        " It learns from judgments: +0.2000 on the 171 questions that share a relevant document with training, "
         "-0.0100 on the 129 that do not."
     )
 

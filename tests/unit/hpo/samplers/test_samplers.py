@@ -86,7 +86,7 @@ def test_a_branch_that_is_not_chosen_is_not_asked_for(sampler):
     space = branched_space()
     _, points = run(sampler, space, lambda point: point.get("only_x", 0.1 * point.get("only_y", 0)), 14)
     assert all(space.contains(point) for point in points)
-    assert {"x", "y"} == {point["kind"] for point in points}
+    assert {point["kind"] for point in points} == {"x", "y"}
 
 
 @pytest.mark.parametrize("sampler", [Greedy(), Greedy(redraw=True), Additive(), TPE(startup=4)], ids=repr)
@@ -115,8 +115,8 @@ def test_additive_tries_every_value_before_it_trusts_its_model():
         Parameter("k", "k", IntRange(low=1, high=100), EVERYWHERE),
     )
     _, points = run(Additive(), Space(node_from_python({}), parameters), lambda point: point["fusion"] == "e", 12)
-    assert set("abcdef") == {point["fusion"] for point in points[:6]}
-    assert {"e"} == {point["fusion"] for point in points[6:]}
+    assert {point["fusion"] for point in points[:6]} == set("abcdef")
+    assert {point["fusion"] for point in points[6:]} == {"e"}
 
 
 @pytest.mark.parametrize("sampler", [Greedy(), Additive()], ids=repr)
@@ -147,10 +147,10 @@ def test_failures_count_as_the_worst():
 def test_greedy_goes_through_models_first():
     space = plain_space()
     _, points = run(Greedy(), space, easy, 3)
-    assert {"a", "b", "c"} == {point["model"] for point in points}
-    assert 1 == len({(point["size"], point["k"]) for point in points})
+    assert {point["model"] for point in points} == {"a", "b", "c"}
+    assert len({(point["size"], point["k"]) for point in points}) == 1
     _, points = run(Greedy(order="pipeline_order"), space, easy, 4)
-    assert {1, 2, 3, 4} == {point["size"] for point in points}
+    assert {point["size"] for point in points} == {1, 2, 3, 4}
 
 
 def test_a_group_at_random_is_in_the_order_of_the_tree():

@@ -63,7 +63,7 @@ def refused(path) -> list[str]:
 
 
 def test_parameters_are_named_by_their_place(space):
-    assert [
+    assert [one.name for one in space.parameters] == [
         "chunker.size",
         "chunker.overlap",
         "retriever",
@@ -73,7 +73,7 @@ def test_parameters_are_named_by_their_place(space):
         "retriever[dense].index[hnsw].m",
         "stages.0",
         "stages.0.min_relative",
-    ] == [one.name for one in space.parameters]
+    ]
 
 
 def test_every_point_is_counted_once(space):
@@ -147,9 +147,9 @@ pipeline:
       - {type: dense, embedder: {type: lsa}, top_k: *depth}
 """
     space = read_sweep(write(text)).space
-    assert ["retriever.retrievers.0.top_k"] == [one.name for one in space.parameters]
+    assert [one.name for one in space.parameters] == ["retriever.retrievers.0.top_k"]
     hybrid = space.pipeline({"retriever.retrievers.0.top_k": 7}).retriever
-    assert [7, 7] == [one.top_k for one in hybrid.retrievers]
+    assert [one.top_k for one in hybrid.retrievers] == [7, 7]
 
 
 def test_a_name_given_twice_is_one_parameter_or_a_mistake(write):
@@ -162,10 +162,10 @@ pipeline:
     k1: {tune: float, low: 0, high: 1, name: x}
     b: {tune: float, low: 0, high: %s, name: x}
 """
-    assert ["x"] == [one.name for one in read_sweep(write(text % 1)).space.parameters]
-    assert ["sweep.yaml:7:8: pipeline.retriever.b: two different distributions are called 'x'"] == refused(
-        write(text % 0.5)
-    )
+    assert [one.name for one in read_sweep(write(text % 1)).space.parameters] == ["x"]
+    assert refused(write(text % 0.5)) == [
+        "sweep.yaml:7:8: pipeline.retriever.b: two different distributions are called 'x'"
+    ]
 
 
 def test_the_baseline_has_defaults_given_the_components_own_and_first_choices(space, write):
@@ -202,7 +202,7 @@ def test_a_pipeline_file_may_be_extended(write, tmp_path):
     sweep = read_sweep(
         write("type: sweep\npipeline:\n  extends: base.yaml\n  retriever: {b: {tune: float, low: 0, high: 1}}\n")
     )
-    assert (1.3, 0.25) == (lambda r: (r.k1, r.b))(sweep.space.pipeline({"retriever.b": 0.25}).retriever)
+    assert (lambda r: (r.k1, r.b))(sweep.space.pipeline({"retriever.b": 0.25}).retriever) == (1.3, 0.25)
 
 
 def test_a_distribution_replaces_a_component_of_the_file_extended(write, tmp_path):
@@ -210,18 +210,18 @@ def test_a_distribution_replaces_a_component_of_the_file_extended(write, tmp_pat
     options = "{tune: choice, options: [{type: bm25}, {type: bm25, k1: 2.0}]}"
     text = f"type: sweep\npipeline:\n  extends: base.yaml\n  retriever: {options}\n"
     space = read_sweep(write(text)).space
-    assert ["bm25", "bm25-2"] == space.parameters[0].distribution.names
-    assert 2.0 == space.pipeline({"retriever": "bm25-2"}).retriever.k1
+    assert space.parameters[0].distribution.names == ["bm25", "bm25-2"]
+    assert space.pipeline({"retriever": "bm25-2"}).retriever.k1 == 2.0
 
 
 def test_mistakes_have_their_places(write):
     text = SWEEP.replace("low: 100, high: 400", "low: 500, high: 400")
-    assert ["sweep.yaml:6:28: pipeline.chunker.size.low: low (500) is above high (400)"] == refused(write(text))
+    assert refused(write(text)) == ["sweep.yaml:6:28: pipeline.chunker.size.low: low (500) is above high (400)"]
     text = SWEEP.replace("{type: lsa, dim", "{type: lsa, dimm").replace("choices: [0.9, 1.5]", "choices: [0.9, -1]")
     found = refused(write(text))
-    assert [
+    assert found[:1] == [
         "sweep.yaml:12:61: pipeline.retriever.k1: must be greater than or equal to 0, got -1",
-    ] == found[:1]
+    ]
     assert "14:31: pipeline.retriever.embedder: unknown argument 'dimm' of 'lsa'; did you mean 'dim'?" in found[1]
 
 
@@ -282,7 +282,7 @@ def test_every_mistake_is_told_at_once(write):
         "type: sweep\n", "type: sweep\nobjectives: [nDCH@10]\nn_trials: 0\n"
     )
     found = refused(write(text))
-    assert [2, 3, 16] == [int(one.split(":")[1]) for one in found]
+    assert [int(one.split(":")[1]) for one in found] == [2, 3, 16]
 
 
 def test_check_says_what_is_in_it(write):
@@ -321,7 +321,7 @@ def test_whole_numbers_stay_in_range(low, span, step, log, seed):
 
 
 def test_floats_with_a_step_are_written_as_people_do():
-    assert [0.1, 0.2, 0.3, 0.4] == FloatRange(low=0.1, high=0.45, step=0.1).values()
+    assert FloatRange(low=0.1, high=0.45, step=0.1).values() == [0.1, 0.2, 0.3, 0.4]
     assert FloatRange(low=0.1, high=0.4, step=0.1).contains(0.3)
 
 
@@ -332,9 +332,9 @@ def test_what_may_be_absent_may_be_a_choice(write):
     )
     space = read_sweep(write(text)).space
     names = [one.name for one in space.parameters]
-    assert ["stages.0", "stages.0[of]", "stages.0[of][threshold].top_k"] == names[-3:]
+    assert names[-3:] == ["stages.0", "stages.0[of]", "stages.0[of][threshold].top_k"]
     found = {str([stage.spec.to_config()["type"] for stage in space.pipeline(point).stages]) for point in space.points}
-    assert {"[]", "['threshold']", "['gap']"} == found
+    assert found == {"[]", "['threshold']", "['gap']"}
 
 
 def test_a_number_may_be_left_at_its_default(write):

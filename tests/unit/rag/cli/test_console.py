@@ -30,7 +30,7 @@ def test_work_inside_other_work_has_a_line_below(screen):
                 assert "1/2" in lines[-2]
                 assert f"inside {number}" in lines[-1]
                 assert "3/3" in lines[-1]
-        assert ["outside"] == [task.description for task in console._screen.tasks]
+        assert [task.description for task in console._screen.tasks] == ["outside"]
     assert console._screen is None
     assert screen.getvalue().endswith("\x1b[2K\x1b[?25h\r")  # the bars are gone, the cursor is back
 

@@ -52,7 +52,7 @@ def test_every_mistake_is_told_in_one_run(mistakes):
         extra: 1
         """
     )
-    assert [
+    assert found == [
         "p.yaml:2:34: chunker.size: must be greater than or equal to 1, got 0",
         "p.yaml:2:43: chunker.unit: must be 'tokens' or 'characters', got 'words'",
         "p.yaml:5:23: retriever.fusion: unknown argument 'K' of 'rrf'; did you mean 'k'? (valid: k)",
@@ -68,7 +68,7 @@ def test_every_mistake_is_told_in_one_run(mistakes):
         "p.yaml:15:33: stages.1: duplicate key 'top_k', first given in line 15",
         f"p.yaml:16:5: stages.2: missing 'type': which stage is it? (valid: {STAGES})",
         "p.yaml:17:1: unknown argument 'extra' of 'pipeline' (valid: chunker, retriever, sorted_by, stages)",
-    ] == found
+    ]
 
 
 BM = "type: pipeline\nretriever: {type: bm25"
@@ -233,34 +233,34 @@ BM = "type: pipeline\nretriever: {type: bm25"
     ],
 )
 def test_a_mistake_is_told_with_its_place(mistakes, text, expected):
-    assert expected == mistakes(text)
+    assert mistakes(text) == expected
 
 
 def test_aliases_that_multiply_each_other_are_stopped(mistakes):
     lines = ["type: pipeline", "a0: &a0 [x, x]"]
     lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 12)]
     found = mistakes("\n".join(lines))
-    assert 1 == sum("expands to more than 100000 values" in line for line in found)
+    assert sum("expands to more than 100000 values" in line for line in found) == 1
 
 
 def test_a_file_that_is_not_there_or_is_a_folder(tmp_path):
     with pytest.raises(ConfigError) as caught:
         Pipeline.from_yaml(tmp_path / "no.yaml")
-    assert f"{tmp_path}/no.yaml: cannot be read: No such file or directory" == str(caught.value)
+    assert str(caught.value) == f"{tmp_path}/no.yaml: cannot be read: No such file or directory"
     with pytest.raises(ConfigError) as caught:
         Pipeline.from_yaml(tmp_path)
-    assert f"{tmp_path}: cannot be read: Is a directory" == str(caught.value)
+    assert str(caught.value) == f"{tmp_path}: cannot be read: Is a directory"
 
 
 def test_a_mapping_has_no_places_but_paths():
     with pytest.raises(ConfigError) as caught:
         Pipeline.from_config({"type": "pipeline", "retriever": {"type": "bm25", "topk": 5, "b": 2}, "stages": [3]})
-    assert [
+    assert str(caught.value).splitlines() == [
         f"retriever: unknown argument 'topk' of 'bm25'; did you mean 'top_k'? (valid: {BM25_ARGUMENTS})",
         "retriever.b: must be less than or equal to 1, got 2",
         "stages.0: expected a stage, a mapping such as {type: adacur}, got 3",
-    ] == str(caught.value).splitlines()
-    assert [None] * 3 == [mistake.location and mistake.location.line or None for mistake in caught.value.mistakes]
+    ]
+    assert [mistake.location and mistake.location.line or None for mistake in caught.value.mistakes] == [None] * 3
 
 
 def test_overrides_that_are_wrong_name_the_option(mistakes):
@@ -276,7 +276,7 @@ def test_overrides_that_are_wrong_name_the_option(mistakes):
         "nonsense",
         "=5",
     )
-    assert {
+    assert set(found) == {
         "--set retriever.top_k=many: retriever.top_k: must be a valid integer, got 'many'",
         f"--set retriever.topk=5: retriever: unknown argument 'topk' of 'bm25'; did you mean 'top_k'? "
         f"(valid: {BM25_ARGUMENTS})",
@@ -289,8 +289,8 @@ def test_overrides_that_are_wrong_name_the_option(mistakes):
         "while parsing a flow sequence",
         "--set nonsense: must be PATH=VALUE, such as retriever.top_k=50",
         "--set =5: must be PATH=VALUE, such as retriever.top_k=50",
-    } == set(found)
-    assert 9 == len(found)
+    }
+    assert len(found) == 9
 
 
 @pytest.mark.parametrize(
@@ -311,15 +311,15 @@ def test_overrides_that_are_wrong_name_the_option(mistakes):
 )
 def test_words_that_may_mean_nothing_are_refused_where_a_text_is_meant(mistakes, text, expected):
     (found,) = mistakes(f"type: pipeline\nretriever: {text}\n")
-    assert f"p.yaml:{expected}" == found[: len(expected) + 7]
+    assert found[: len(expected) + 7] == f"p.yaml:{expected}"
 
 
 def test_quoted_words_are_what_they_are_and_so_are_words_that_an_argument_lists(tmp_path):
     file = tmp_path / "p.yaml"
     file.write_text('type: pipeline\nretriever: {type: bm25, stopwords: "no"}\n')
     pipeline = Pipeline.from_yaml(file)
-    assert "no" == pipeline.retriever.stopwords
+    assert pipeline.retriever.stopwords == "no"
     (tmp_path / "again.yaml").write_text(pipeline.to_yaml())
     assert pipeline.fingerprint == Pipeline.from_yaml(tmp_path / "again.yaml").fingerprint
     file.write_text("type: pipeline\nretriever: {type: bm25, stopwords: [no, off]}\n")
-    assert ["no", "off"] == Pipeline.from_yaml(file).retriever.stopwords
+    assert Pipeline.from_yaml(file).retriever.stopwords == ["no", "off"]

@@ -31,7 +31,7 @@ def plain(file, *overrides):
     """A file's values; nothing may be wrong with it."""
     mistakes: list[object] = []
     node = read_source(file, overrides=overrides, mistakes=mistakes)
-    assert [] == mistakes
+    assert mistakes == []
     return node.plain()
 
 
@@ -86,13 +86,13 @@ def test_a_byte_order_mark_is_no_part_of_the_text(tmp_path):
     file = tmp_path / "bom.yaml"
     file.write_bytes(b"\xef\xbb\xbfa: 1\nb: {c: ${NO_SUCH}}\n")
     message = "bom.yaml:2:8: b.c: the environment variable NO_SUCH is not set (a default: ${NO_SUCH:-...})"
-    assert [message] == wrong(file)
+    assert wrong(file) == [message]
 
 
 def test_anchors_and_aliases(write):
     file = write("a.yaml", "a: &one {x: [1]}\nb: *one\nc: [*one, *one]\n")
     one = {"x": [1]}
-    assert {"a": one, "b": one, "c": [one, one]} == plain(file)
+    assert plain(file) == {"a": one, "b": one, "c": [one, one]}
 
 
 # -- variables ----------------------------------------------------------------------------------------------------
@@ -143,18 +143,18 @@ def test_variables_take_the_environments_value_and_yamls_type(write, monkeypatch
 
 def test_what_a_variable_holds_is_text_and_no_yaml(write, monkeypatch):
     monkeypatch.setenv("RAG_X", "{a: 1}\n- ${RAG_N} *alias !!tag")
-    assert "{a: 1}\n- ${RAG_N} *alias !!tag" == plain(write("a.yaml", "key: ${RAG_X}\n"))["key"]
+    assert plain(write("a.yaml", "key: ${RAG_X}\n"))["key"] == "{a: 1}\n- ${RAG_N} *alias !!tag"
 
 
 def test_keys_are_not_interpolated(write, monkeypatch):
     monkeypatch.setenv("RAG_X", "key")
-    assert {"${RAG_X}": 1} == plain(write("a.yaml", "${RAG_X}: 1\n"))
+    assert plain(write("a.yaml", "${RAG_X}: 1\n")) == {"${RAG_X}": 1}
 
 
 def test_a_variable_that_is_not_set_is_a_mistake(write, monkeypatch):
     monkeypatch.delenv("RAG_NO", raising=False)
     file = write("a.yaml", "a:\n  - x\n  - pre ${RAG_NO}\n")
-    assert ["a.yaml:3:5: a.1: the environment variable RAG_NO is not set (a default: ${RAG_NO:-...})"] == wrong(file)
+    assert wrong(file) == ["a.yaml:3:5: a.1: the environment variable RAG_NO is not set (a default: ${RAG_NO:-...})"]
 
 
 # -- extends ------------------------------------------------------------------------------------------------------
@@ -163,17 +163,17 @@ def test_a_variable_that_is_not_set_is_a_mistake(write, monkeypatch):
 def test_extends_merges_mappings_and_replaces_everything_else(write):
     write("base.yaml", "a: {x: 1, y: {z: 2}}\nlist: [1, 2, 3]\nkeep: 5\n")
     file = write("a.yaml", "extends: base.yaml\na: {y: {w: 3}, x: 7}\nlist: [9]\nmore: 6\n")
-    assert {"a": {"x": 7, "y": {"z": 2, "w": 3}}, "list": [9], "keep": 5, "more": 6} == plain(file)
+    assert plain(file) == {"a": {"x": 7, "y": {"z": 2, "w": 3}}, "list": [9], "keep": 5, "more": 6}
 
 
 def test_a_mapping_of_another_type_replaces_the_one_below(write):
     write("base.yaml", "r: {type: bm25, k1: 1.2}\nsame: {type: bm25, k1: 1.2}\nuntyped: {type: bm25, k1: 1.2}\n")
     file = write("a.yaml", "extends: base.yaml\nr: {type: dense, m: 1}\nsame: {type: bm25, b: 1}\nuntyped: {b: 1}\n")
-    assert {
+    assert plain(file) == {
         "r": {"type": "dense", "m": 1},
         "same": {"type": "bm25", "k1": 1.2, "b": 1},
         "untyped": {"type": "bm25", "k1": 1.2, "b": 1},
-    } == plain(file)
+    }
 
 
 def test_files_extend_each_other_in_a_chain_relative_to_themselves(tmp_path):
@@ -181,7 +181,7 @@ def test_files_extend_each_other_in_a_chain_relative_to_themselves(tmp_path):
     (tmp_path / "one.yaml").write_text("a: 1\nb: 1\nc: 1\n")
     (tmp_path / "sub" / "two.yaml").write_text("extends: ../one.yaml\nb: 2\nc: 2\n")
     (tmp_path / "three.yaml").write_text("extends: sub/two.yaml\nc: 3\n")
-    assert {"a": 1, "b": 2, "c": 3} == plain(tmp_path / "three.yaml")
+    assert plain(tmp_path / "three.yaml") == {"a": 1, "b": 2, "c": 3}
 
 
 @pytest.mark.parametrize("replace", [True, False])
@@ -192,7 +192,7 @@ def test_a_mistake_is_placed_in_the_file_it_was_written_in(write, replace):
         Pipeline.from_yaml(file)
     below = "base.yaml:4:28: stages.0.top_k: must be greater than or equal to 1, got 0"
     mine = "a.yaml:2:20: retriever.top_k: must be greater than or equal to 1, got -1"
-    assert [mine, *([] if replace else [below])] == str(caught.value).replace(f"{file.parent}/", "").splitlines()
+    assert str(caught.value).replace(f"{file.parent}/", "").splitlines() == [mine, *([] if replace else [below])]
 
 
 @pytest.mark.parametrize(
@@ -227,14 +227,14 @@ def test_what_cannot_be_extended(write, files, expected):
     for name, text in files.items():
         write(f"{name}.yaml", text)
     file = write("a.yaml", files["a"])
-    assert expected == wrong(file)
+    assert wrong(file) == expected
 
 
 def test_of_several_files_the_later_holds_and_the_file_itself_last(write):
     write("one.yaml", "a: 1\nb: 1\nc: {x: 1, y: 1}\n")
     write("two.yaml", "b: 2\nc: {y: 2}\nd: 2\n")
     file = write("a.yaml", "extends: [one.yaml, two.yaml]\nd: 3\n")
-    assert {"a": 1, "b": 2, "c": {"x": 1, "y": 2}, "d": 3} == plain(file)
+    assert plain(file) == {"a": 1, "b": 2, "c": {"x": 1, "y": 2}, "d": 3}
 
 
 def test_extends_works_anywhere_in_the_tree(tmp_path):
@@ -244,15 +244,15 @@ def test_extends_works_anywhere_in_the_tree(tmp_path):
     file = tmp_path / "a.yaml"
     file.write_text("type: pipeline\nretrievers:\n- {type: bm25}\n- {extends: parts/dense.yaml, top_k: 7}\n")
     dense = {"type": "dense", "embedder": {"type": "sentence_transformer", "model": "m"}, "top_k": 7}
-    assert {"type": "pipeline", "retrievers": [{"type": "bm25"}, dense]} == plain(file)
+    assert plain(file) == {"type": "pipeline", "retrievers": [{"type": "bm25"}, dense]}
     assert dense["embedder"] == plain(file, f"retrievers.0={{extends: {tmp_path}/parts/minilm.yaml}}")["retrievers"][0]
 
 
 def test_what_is_inherited_can_be_unset(write):
     write("base.yaml", "type: t\na: {type: u, x: 1, y: {z: 2, w: 3}}\nb: 1\nc: 2\n")
     file = write("a.yaml", "extends: base.yaml\nunset: [b, a.y.z]\na: {unset: x}\nc: 5\n")
-    assert {"type": "t", "a": {"type": "u", "y": {"w": 3}}, "c": 5} == plain(file)
-    assert {"type": "u", "x": 1} == plain(write("b.yaml", "extends: base.yaml\n"), "a={unset: [y]}")["a"]
+    assert plain(file) == {"type": "t", "a": {"type": "u", "y": {"w": 3}}, "c": 5}
+    assert plain(write("b.yaml", "extends: base.yaml\n"), "a={unset: [y]}")["a"] == {"type": "u", "x": 1}
 
 
 @pytest.mark.parametrize(
@@ -272,7 +272,7 @@ def test_what_is_not_inherited_cannot_be_unset(write, text, expected):
     write("base.yaml", "top_k: 1\nr: {type: t, k: 1}\n")
     found = wrong(write("a.yaml", text))
     assert len(expected) == len(found)
-    assert expected == [one[: len(want)] for one, want in zip(found, expected, strict=True)]
+    assert [one[: len(want)] for one, want in zip(found, expected, strict=True)] == expected
 
 
 def test_keys_for_anchors_are_left_out_and_checked_where_they_are_used(write):
@@ -285,18 +285,18 @@ def test_keys_for_anchors_are_left_out_and_checked_where_they_are_used(write):
         retriever: {type: dense, x-k: &k 5, top_k: *k, options: {x-kept: 1}}
         """,
     )
-    assert {"type": "pipeline", "retriever": {"type": "dense", "top_k": 5, "options": {"x-kept": 1}}} == plain(file)
+    assert plain(file) == {"type": "pipeline", "retriever": {"type": "dense", "top_k": 5, "options": {"x-kept": 1}}}
     used = write("b.yaml", "x-e: &e {m: '${RAG_NOT_THERE}'}\na: *e\n")
-    assert ["b.yaml:1:13: a.m: the environment variable RAG_NOT_THERE is not set"] == [
-        one.partition(" (")[0] for one in wrong(used)
+    assert [one.partition(" (")[0] for one in wrong(used)] == [
+        "b.yaml:1:13: a.m: the environment variable RAG_NOT_THERE is not set"
     ]
 
 
 def test_what_has_no_end_in_a_comment_hides_nothing(write, monkeypatch):
     monkeypatch.delenv("RAG_NO", raising=False)
     file = write("a.yaml", "# such as ${RAG_A:-5\nkey: [${RAG_NO:-a, b}]  # ${\nmore: {x: ${RAG_NO:-7}}\n")
-    assert {"key": ["a, b"], "more": {"x": 7}} == plain(file)
-    assert {"options": {"x-kept": 1}} == plain(write("b.yaml", "options: {}\n"), "options={x-kept: 1}")
+    assert plain(file) == {"key": ["a, b"], "more": {"x": 7}}
+    assert plain(write("b.yaml", "options: {}\n"), "options={x-kept: 1}") == {"options": {"x-kept": 1}}
 
 
 @pytest.mark.parametrize(
@@ -315,7 +315,7 @@ def test_what_has_no_end_in_a_comment_hides_nothing(write, monkeypatch):
     ],
 )
 def test_what_only_looks_like_a_variable_is_a_mistake(write, written, expected):
-    assert [f"a.yaml:1:4: a: {expected}"] == wrong(write("a.yaml", f"a: {written}\n"))
+    assert wrong(write("a.yaml", f"a: {written}\n")) == [f"a.yaml:1:4: a: {expected}"]
 
 
 # -- overrides ----------------------------------------------------------------------------------------------------
@@ -339,20 +339,20 @@ def test_what_only_looks_like_a_variable_is_a_mistake(write, written, expected):
 )
 def test_overrides_set_values_by_path(write, override, expected):
     file = write("a.yaml", "a: {x: 1, y: [1, {z: 2}]}\nb: t\n")
-    assert expected == plain(file, override)
+    assert plain(file, override) == expected
 
 
 def test_an_override_of_a_component_keeps_what_it_does_not_say(write):
     file = write("a.yaml", "a: {type: t, x: 1, keep: {recall: 0.9}}\n")
-    assert {"a": {"type": "t", "x": 7, "keep": {"recall": 0.9}}} == plain(file, "a={x: 7}")
-    assert {"a": {"type": "new"}} == plain(file, "a={type: new}")
-    assert {"a": {"type": "t", "x": 1, "keep": {"precision": 0.3}}} == plain(file, "a.keep={precision: 0.3}")
+    assert plain(file, "a={x: 7}") == {"a": {"type": "t", "x": 7, "keep": {"recall": 0.9}}}
+    assert plain(file, "a={type: new}") == {"a": {"type": "new"}}
+    assert plain(file, "a.keep={precision: 0.3}") == {"a": {"type": "t", "x": 1, "keep": {"precision": 0.3}}}
 
 
 def test_overrides_are_made_in_order_after_extends(write):
     write("base.yaml", "a: {x: 1}\n")
     file = write("a.yaml", "extends: base.yaml\nb: 2\n")
-    assert {"a": {"x": 9}, "b": 3} == plain(file, "a.x=8", "b=3", "a.x=9")
+    assert plain(file, "a.x=8", "b=3", "a.x=9") == {"a": {"x": 9}, "b": 3}
 
 
 def test_an_override_reaches_the_pipeline(write):
@@ -445,4 +445,4 @@ def test_variables_inside_flow_mappings(tmp_path, monkeypatch):
     path.write_text("type: pipeline\nretriever: {type: bm25, top_k: ${RAG_TEST_K}, b: ${RAG_TEST_NONE:-2}}\n")
     with pytest.raises(ConfigError) as caught:
         Pipeline.from_yaml(path)
-    assert f"{path}:2:50: retriever.b: must be less than or equal to 1, got 2" == str(caught.value)
+    assert str(caught.value) == f"{path}:2:50: retriever.b: must be less than or equal to 1, got 2"

@@ -35,14 +35,14 @@ def validator(schema):
 def content(name):
     mistakes: list[object] = []
     node = read_source(CONFIGS / name, mistakes=mistakes)
-    assert [] == mistakes
+    assert mistakes == []
     return node.plain()
 
 
 def test_it_is_valid_draft_7_and_json(schema):
     Draft7Validator.check_schema(schema)
     assert schema == json.loads(json.dumps(schema, allow_nan=False))
-    assert "http://json-schema.org/draft-07/schema#" == schema["$schema"]
+    assert schema["$schema"] == "http://json-schema.org/draft-07/schema#"
 
 
 def test_every_reference_leads_somewhere(schema):
@@ -57,7 +57,7 @@ def test_every_reference_leads_somewhere(schema):
 
     found = set(references(schema))
     assert "#/definitions/retriever" in found
-    assert [] == [one for one in found if one.removeprefix("#/definitions/") not in schema["definitions"]]
+    assert [one for one in found if one.removeprefix("#/definitions/") not in schema["definitions"]] == []
 
 
 def test_every_component_that_can_stand_in_a_file_has_a_definition_with_help(schema):
@@ -76,21 +76,21 @@ def test_every_component_that_can_stand_in_a_file_has_a_definition_with_help(sch
 def test_bounds_choices_and_defaults_are_in_it():
     properties = component_schema(BM25)["properties"]
     variable = {"type": "string", "pattern": r"^\$\{"}
-    assert {
+    assert properties["top_k"] == {
         "anyOf": [{"type": "integer", "minimum": 1}, variable],
         "default": 100,
         "description": "Documents returned.",
-    } == properties["top_k"]
-    assert ["lucene", "robertson", "atire", "bm25l", "bm25+"] == properties["variant"]["enum"]
-    assert {"type": "number", "minimum": 0, "maximum": 1} == properties["b"]["anyOf"][0]
+    }
+    assert properties["variant"]["enum"] == ["lucene", "robertson", "atire", "bm25l", "bm25+"]
+    assert properties["b"]["anyOf"][0] == {"type": "number", "minimum": 0, "maximum": 1}
     assert properties["b"]["default"] == 0.75
-    assert ["type"] == component_schema(BM25)["required"]
+    assert component_schema(BM25)["required"] == ["type"]
 
 
 @pytest.mark.parametrize("name", sorted(file.name for file in CONFIGS.glob("*.yaml")))
 def test_our_configurations_are_accepted_as_they_are_and_complete(validator, name):
-    assert [] == [error.message for error in validator.iter_errors(content(name))]
-    assert [] == [error.message for error in validator.iter_errors(Pipeline.from_yaml(CONFIGS / name).spec.to_config())]
+    assert [error.message for error in validator.iter_errors(content(name))] == []
+    assert [error.message for error in validator.iter_errors(Pipeline.from_yaml(CONFIGS / name).spec.to_config())] == []
 
 
 def broken(path, value):
@@ -148,7 +148,7 @@ def _validator(kind):
 def _read(file):
     mistakes: list[object] = []
     node = read_source(file, mistakes=mistakes)
-    assert [] == mistakes
+    assert mistakes == []
     return node.plain()
 
 
@@ -158,8 +158,8 @@ def _raw(file):
 
 @pytest.mark.parametrize("file", sorted((CONFIGS / "sweeps").glob("*.yaml")), ids=lambda file: file.name)
 def test_our_sweeps_are_accepted(file):
-    assert [] == [error.message for error in _validator("sweep").iter_errors(_raw(file))]
-    assert [] == [error.message for error in _validator("sweep").iter_errors(_read(file))]
+    assert [error.message for error in _validator("sweep").iter_errors(_raw(file))] == []
+    assert [error.message for error in _validator("sweep").iter_errors(_read(file))] == []
 
 
 @pytest.mark.parametrize(
@@ -177,16 +177,16 @@ def test_broken_sweeps_are_rejected(sweep):
 
 def test_dataset_files_judges_and_writers_have_schemas():
     tables = {"corpus": {"path": "d.csv"}, "queries": {"path": "q.csv", "relevant": "answers"}}
-    assert [] == list(_validator("dataset").iter_errors({"type": "dataset", **tables}))
+    assert list(_validator("dataset").iter_errors({"type": "dataset", **tables})) == []
     assert list(_validator("dataset").iter_errors({"type": "dataset", **tables, "corpus": {"pth": "d.csv"}}))
     for folder, kind in (("judges", "judge"), ("writers", "summarizer")):
         for file in (CONFIGS / folder).glob("*.yaml"):
-            assert [] == [error.message for error in _validator(kind).iter_errors(_raw(file))]
+            assert [error.message for error in _validator(kind).iter_errors(_raw(file))] == []
 
 
 def test_extends_unset_and_anchors_are_accepted_anywhere(validator):
     part = {"extends": ["a.yaml", "b.yaml"], "unset": ["top_k"], "x-note": 1}
-    assert [] == list(validator.iter_errors({"type": "pipeline", "x-a": [], "retriever": part, "stages": [part]}))
+    assert list(validator.iter_errors({"type": "pipeline", "x-a": [], "retriever": part, "stages": [part]})) == []
 
 
 def test_a_kind_that_there_is_not():

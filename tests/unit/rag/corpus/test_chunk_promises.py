@@ -34,12 +34,12 @@ def test_blocks_that_fit_are_not_cut(text, size, overlap, long):
     for block in fit:
         end = block.start + len(text[block.start : block.end].rstrip())
         inside = [span for span in spans if block.start < span.start < end or block.start < span.end < end]
-        assert [] == inside, text[block.start : end]
+        assert inside == [], text[block.start : end]
     for span in spans:
         header = (span.metadata or {}).get("table_header", "")
         assert len(header) + span.end - span.start <= size
     covered = set().union(*(range(span.start, span.end) for span in spans)) if spans else set()
-    assert [] == [place for place, letter in enumerate(text) if not letter.isspace() and place not in covered]
+    assert [place for place, letter in enumerate(text) if not letter.isspace() and place not in covered] == []
 
 
 def test_a_table_in_parts_repeats_its_header():
@@ -51,7 +51,7 @@ def test_a_table_in_parts_repeats_its_header():
     texts = pipeline.passages.texts(range(len(pipeline.passages)))
     parts = [part for part in texts if "place" in part]
     assert 8 < len(parts)
-    assert {header} == {part[: len(header)] for part in parts}
+    assert {part[: len(header)] for part in parts} == {header}
     assert [row.strip() for row in rows] == [line for part in parts for line in part[len(header) :].splitlines()]
     assert texts == [part for block in pipeline.passages.iter_texts() for part in block]
     [hit] = pipeline.search("place33 people")
@@ -63,7 +63,7 @@ def test_a_row_that_does_not_fit_is_cut_and_nothing_lost():
     text = "| a | b |\n|---|---|\n| 1 | " + "word " * 40 + "|\n| 2 | x |\n"
     spans = MarkdownChunker(size=60, unit="characters").spans([text], None)[0]
     covered = set().union(*(range(span.start, span.end) for span in spans))
-    assert [] == [place for place, letter in enumerate(text) if not letter.isspace() and place not in covered]
+    assert [place for place, letter in enumerate(text) if not letter.isspace() and place not in covered] == []
     assert all(span.end - span.start <= 60 for span in spans)
 
 
@@ -72,18 +72,18 @@ def test_front_matter_is_metadata(newline):
     lines = ["---", "title: Returns", "date: 2024-05-01", "tags: [a, b]", "---", "", "# Back", "", "Send it.", ""]
     [span] = MarkdownChunker(size=300, unit="characters").spans([newline.join(lines)], None)[0]
     expected = {"title": "Returns", "date": "2024-05-01", "tags": ["a", "b"]}
-    assert expected == span.metadata["front_matter"]
+    assert span.metadata["front_matter"] == expected
     assert "headings" not in span.metadata  # none above its beginning
 
 
 @pytest.mark.parametrize("text", ["---\n\nA rule.\n\n---\n\nAnother.", "--- no\nkey: value\n---\n", "---\nopen: yes\n"])
 def test_rules_are_no_front_matter(text):
-    assert {} == dict(structure_of(text).front_matter)
+    assert dict(structure_of(text).front_matter) == {}
 
 
 def test_headings_are_plain_text():
     text = "# A [link](https://a.b/c) and *some* **`code`** ![alt *text*](x.png) <b>bold</b> &amp; more\n"
-    assert ["A link and some code alt text bold & more"] == [one.title for one in structure_of(text).headings]
+    assert [one.title for one in structure_of(text).headings] == ["A link and some code alt text bold & more"]
 
 
 @given(st.lists(st.text("ab. \n!?。字", max_size=200), max_size=4), st.integers(1, 50), st.integers(0, 10))
@@ -93,13 +93,13 @@ def test_sentences_keep_their_promise_on_size(texts, size, overlap):
     for text, spans in zip(texts, chunker.spans(texts, None), strict=True):
         assert all(0 < span.end - span.start <= size for span in spans)
         covered = set().union(*(range(span.start, span.end) for span in spans)) if spans else set()
-        assert [] == [place for place, letter in enumerate(text) if not letter.isspace() and place not in covered]
+        assert [place for place, letter in enumerate(text) if not letter.isspace() and place not in covered] == []
 
 
 def test_a_long_sentence_becomes_several_passages():
     text = "Short one. " + "word " * 50 + "end. Last one."
     passages = SentenceChunker(size=60, unit="characters").chunk(Corpus.from_documents([Document("a", text)]))
     found = passages.texts(range(len(passages)))
-    assert "Short one." == found[0]
+    assert found[0] == "Short one."
     assert max(map(len, found)) <= 60
     assert text.split() == " ".join(found).split()

@@ -52,7 +52,7 @@ def test_passages_lie_in_the_text_in_order_and_lose_no_word(make, text, size, ov
     assert len(set(spans)) == len(spans)
     covered = {place for start, end in spans for place in range(start, end)}
     assert (
-        "" == "".join(letter for place, letter in enumerate(text) if place not in covered).replace("\u200b", "").strip()
+        "".join(letter for place, letter in enumerate(text) if place not in covered).replace("\u200b", "").strip() == ""
     )
     assert spans == [(0, 0)] or all(piece == piece.strip() and piece for piece in pieces)
 
@@ -107,40 +107,41 @@ def test_sentences_hold_the_size_in_tokens(text, size, overlap):
 def test_sentences_are_whole_and_abbreviations_do_not_end_them():
     text = "Dr. Smith lives in the U.S. today. He likes cats! Does he?  Yes."
     expected = ["Dr. Smith lives in the U.S. today.", "He likes cats! Does he?  Yes."]
-    assert expected == cut(SentenceChunker(size=34, unit="characters"), text)[0]
+    assert cut(SentenceChunker(size=34, unit="characters"), text)[0] == expected
 
 
 def test_overlap_repeats_whole_sentences():
     text = "One one one. Two two. Three. Four four four four."
     expected = ["One one one. Two two. Three.", "Two two. Three. Four four four four."]
-    assert expected == cut(SentenceChunker(size=36, overlap=15, unit="characters"), text)[0]
+    assert cut(SentenceChunker(size=36, overlap=15, unit="characters"), text)[0] == expected
 
 
 def test_a_language_has_its_own_abbreviations():
     text = "Das gilt z.B. hier. Und dort."
-    assert ["Das gilt z.B. hier.", "Und dort."] == cut(
-        SentenceChunker(size=20, unit="characters", language="de"), text
-    )[0]
+    assert cut(SentenceChunker(size=20, unit="characters", language="de"), text)[0] == [
+        "Das gilt z.B. hier.",
+        "Und dort.",
+    ]
 
 
 def test_recursive_cuts_at_the_largest_boundary():
     text = "First paragraph. It has two.\n\nSecond paragraph\nwith a line."
     cutter = RecursiveChunker(size=30, unit="characters")
-    assert ["First paragraph. It has two.", "Second paragraph\nwith a line."] == cut(cutter, text)[0]
+    assert cut(cutter, text)[0] == ["First paragraph. It has two.", "Second paragraph\nwith a line."]
 
 
 def test_overlap_repeats_words():
     pieces, spans = cut(RecursiveChunker(size=11, overlap=5, unit="characters"), "aaa bbb ccc ddd eee fff")
-    assert ["aaa bbb ccc", "ccc ddd eee", "eee fff"] == pieces
-    assert [(0, 11), (8, 19), (16, 23)] == spans
+    assert pieces == ["aaa bbb ccc", "ccc ddd eee", "eee fff"]
+    assert spans == [(0, 11), (8, 19), (16, 23)]
 
 
 def test_crlf_texts_keep_their_offsets():
     text = "Ä one.\r\n\r\nB two.\r\n\r\nC three."
     for chunker in (RecursiveChunker(size=8, unit="characters"), SentenceChunker(size=8, unit="characters")):
         pieces, spans = cut(chunker, text)
-        assert ["Ä one.", "B two.", "C three."] == pieces
-        assert [(0, 6), (10, 16), (20, 28)] == spans
+        assert pieces == ["Ä one.", "B two.", "C three."]
+        assert spans == [(0, 6), (10, 16), (20, 28)]
 
 
 @pytest.mark.parametrize("chunker", [make(10, 0, "characters") for make in CHUNKERS.values()] + [NoChunker()], ids=repr)
@@ -148,13 +149,13 @@ def test_crlf_texts_keep_their_offsets():
 def test_a_text_without_words_keeps_one_passage(chunker, text):
     corpus = Corpus.from_documents([Document("a", "words"), Document("b", text), Document("c", "words")])
     passages = chunker.chunk(corpus)
-    assert [0, 1, 2] == passages.document.tolist()
-    assert "" == passages.texts([1])[0].strip()
+    assert passages.document.tolist() == [0, 1, 2]
+    assert passages.texts([1])[0].strip() == ""
 
 
 def test_none_keeps_texts_whole():
     text = "  a\n\nb " * 100
-    assert ([text], [(0, len(text))]) == cut(NoChunker(), text)
+    assert cut(NoChunker(), text) == ([text], [(0, len(text))])
 
 
 # -- headings -----------------------------------------------------------------------------------------------------
@@ -229,4 +230,4 @@ def test_headings_are_those_of_a_naive_reader(blocks, newline, size):
             if offset <= start:
                 stack = [one for one in stack if one[0] < level] + [(level, title)]
         expected = {"headings": [title for _, title in stack]} if stack else {}
-        assert expected == passages.metadata.get(number, {})
+        assert passages.metadata.get(number, {}) == expected

@@ -59,7 +59,7 @@ def test_a_corpus_is_the_same_after_writing(tmp_path_factory, documents):
 def test_progress_is_told_by_batch(tmp_path):
     steps: list[int] = []
     Corpus.from_documents([Document(str(n), "x") for n in range(8)], path=tmp_path / "c.arrow", advance=steps.append)
-    assert [3, 3, 2] == steps
+    assert steps == [3, 3, 2]
 
 
 def test_texts_are_mapped_not_read(tmp_path, monkeypatch):
@@ -68,14 +68,14 @@ def test_texts_are_mapped_not_read(tmp_path, monkeypatch):
     documents = (Document(str(number), "x" * 100_000) for number in range(300))
     before = pa.total_allocated_bytes()
     for corpus in (Corpus.from_documents(documents, path=tmp_path / "c.arrow"), Corpus.open(tmp_path / "c.arrow")):
-        assert 300 * 100_000 == corpus.lengths().sum()
+        assert corpus.lengths().sum() == 300 * 100_000
         assert corpus.documents([299])[0].id == "299"
         assert pa.total_allocated_bytes() - before < 1_000_000
 
 
 def test_a_temporary_corpus_is_mapped_too_and_outlives_its_handle():
     corpus = Corpus.from_documents([Document(str(number), "x" * 1000) for number in range(100)])
-    assert ["x" * 1000] == corpus.texts([99])
+    assert corpus.texts([99]) == ["x" * 1000]
 
 
 @pytest.mark.parametrize("content", [b"", b"ARROW1", b"x" * 1000])
@@ -120,7 +120,7 @@ def test_passages_are_slices(cut, data):
     positions = data.draw(st.lists(st.integers(0, len(rows) - 1), max_size=20))
     assert [expected[one] for one in positions] == passages.texts(positions)
     blocks = list(passages.iter_texts())
-    assert expected == [text for block in blocks for text in block]
+    assert [text for block in blocks for text in block] == expected
     assert len(blocks) == -(-len(texts) // 3)
     assert len(rows) == len(passages)
     assert (len(rows) == len(texts)) == passages.one_per_document

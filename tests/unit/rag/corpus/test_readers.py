@@ -66,7 +66,7 @@ def test_jsonl(tmp_path, suffix):
 def test_jsonl_with_blank_lines_a_byte_order_mark_and_crlf(tmp_path):
     path = tmp_path / "x.jsonl"
     path.write_bytes(b'\xef\xbb\xbf{"id": "a", "text": "x"}\r\n\r\n  \n{"id": "b", "text": "y"}')
-    assert [Document("a", "x"), Document("b", "y")] == list(read_corpus(path))
+    assert list(read_corpus(path)) == [Document("a", "x"), Document("b", "y")]
 
 
 @pytest.mark.parametrize("delimiter", [",", ";", "\t"])
@@ -85,7 +85,7 @@ def test_in_tsv_a_line_is_a_row(tmp_path):
 def test_csv_with_blank_lines_between_rows(tmp_path):
     path = tmp_path / "x.csv"
     path.write_text("id,text\n\n1,one\n   \n2,two\n\n")
-    assert [Document("1", "one"), Document("2", "two")] == list(read_corpus(path))
+    assert list(read_corpus(path)) == [Document("1", "one"), Document("2", "two")]
 
 
 @given(st.lists(st.text(min_size=1), min_size=1, max_size=5))
@@ -93,8 +93,8 @@ def test_any_text_goes_through_csv_and_jsonl(tmp_path_factory, texts):
     folder = tmp_path_factory.getbasetemp()
     rows = [{"_id": str(number), "text": text} for number, text in enumerate(texts)]
     expected = [Document(row["_id"], row["text"]) for row in rows]
-    assert expected == list(read_corpus(jsonl(folder / "any.jsonl", rows)))
-    assert expected == list(read_corpus(table(folder / "any.csv", ",", rows)))
+    assert list(read_corpus(jsonl(folder / "any.jsonl", rows))) == expected
+    assert list(read_corpus(table(folder / "any.csv", ",", rows))) == expected
 
 
 def test_parquet(tmp_path):
@@ -125,14 +125,14 @@ def test_folder_of_texts_takes_relative_paths_as_ids(tmp_path):
         (tmp_path / name).write_text(text, encoding="utf-8")
     expected = {name: text for name, text in files.items() if not name.endswith("html")}
     found = list(read_corpus(tmp_path))
-    assert expected == {document.id: document.text for document in found}
+    assert {document.id: document.text for document in found} == expected
     assert sorted(expected) == [document.id for document in found]
     assert str(tmp_path / "a.md") == found[0].metadata["path"]
 
 
 def test_one_text_file(tmp_path):
     (tmp_path / "x.md").write_text("# one")
-    assert [Document("x.md", "# one", {"path": str(tmp_path / "x.md")})] == list(read_corpus(tmp_path / "x.md"))
+    assert list(read_corpus(tmp_path / "x.md")) == [Document("x.md", "# one", {"path": str(tmp_path / "x.md")})]
 
 
 def test_documents_corpora_and_generators():
@@ -145,25 +145,26 @@ def test_documents_corpora_and_generators():
 @pytest.mark.parametrize("field", ["_id", "id", "doc_id", "docid"])
 @pytest.mark.parametrize("text_field", ["text", "contents", "content", "body"])
 def test_usual_names_of_fields(tmp_path, field, text_field):
-    assert [Document("1", "x")] == list(read_corpus(jsonl(tmp_path / "x.jsonl", [{field: "1", text_field: "x"}])))
+    assert list(read_corpus(jsonl(tmp_path / "x.jsonl", [{field: "1", text_field: "x"}]))) == [Document("1", "x")]
 
 
 def test_named_fields(tmp_path):
     path = jsonl(tmp_path / "x.jsonl", [{"id": "1", "key": "k", "text": "x", "abstract": "y"}])
     found = read_corpus(path, id_field="key", text_field="abstract")
-    assert [Document("k", "y", {"id": "1", "text": "x"})] == list(found)
+    assert list(found) == [Document("k", "y", {"id": "1", "text": "x"})]
 
 
 def test_whole_numbers_become_ids_as_written(tmp_path):
     path = jsonl(tmp_path / "x.jsonl", [{"id": 7, "text": "x"}, {"id": "007", "text": "y"}])
-    assert ["7", "007"] == read_corpus(path).ids()
+    assert read_corpus(path).ids() == ["7", "007"]
 
 
 def test_a_title_stands_before_the_text(tmp_path):
     rows = [{"id": "1", "title": "T", "text": None}, {"id": "2", "title": 5, "text": "x"}]
-    assert [Document("1", "T", {"title": "T"}), Document("2", "x", {"title": 5})] == list(
-        read_corpus(jsonl(tmp_path / "x.jsonl", rows))
-    )
+    assert list(read_corpus(jsonl(tmp_path / "x.jsonl", rows))) == [
+        Document("1", "T", {"title": "T"}),
+        Document("2", "x", {"title": 5}),
+    ]
 
 
 def test_documents_are_read_as_they_are_asked_for(tmp_path):
@@ -181,7 +182,7 @@ def test_a_line_of_a_megabyte(tmp_path):
         jsonl(tmp_path / "x.jsonl", [{"_id": "1", "text": text}]),
         table(tmp_path / "x.csv", ",", [{"_id": "1", "text": text}]),
     ):
-        assert [Document("1", text)] == list(read_corpus(path))
+        assert list(read_corpus(path)) == [Document("1", text)]
 
 
 # -- bad input ----------------------------------------------------------------------------------------------------
@@ -236,8 +237,9 @@ def test_files_that_are_wrong(tmp_path, name, content, expected):
 
 
 def test_paths_that_are_wrong(tmp_path):
-    assert f"{tmp_path}/no.jsonl: no such file or folder (a dataset on the Hub is written hf:owner/name)" == message_of(
-        tmp_path / "no.jsonl"
+    assert (
+        message_of(tmp_path / "no.jsonl")
+        == f"{tmp_path}/no.jsonl: no such file or folder (a dataset on the Hub is written hf:owner/name)"
     )
     (tmp_path / "x.html").write_text("")
     assert message_of(tmp_path) == (
@@ -250,7 +252,7 @@ def test_paths_that_are_wrong(tmp_path):
 @pytest.mark.parametrize("name", ["x.jsonl", "x.csv", "x.txt"])
 def test_a_file_that_cannot_be_read(tmp_path, name):
     (tmp_path / name).symlink_to("/proc/self/mem")  # opens, and fails when read, for root too
-    assert f"{tmp_path / name}: cannot be read: Input/output error" == message_of(tmp_path / name)
+    assert message_of(tmp_path / name) == f"{tmp_path / name}: cannot be read: Input/output error"
 
 
 @pytest.mark.parametrize(
@@ -284,12 +286,12 @@ def test_a_dataset_on_the_hub_that_cannot_be_had_offline():
 
 def test_documents_without_text_are_told_in_one_line(caplog):
     read_corpus([Document("a", "x"), Document("b", ""), Document("c", " \n")])
-    assert ["2 of 3 documents have no text; they are kept, but nothing in them can match"] == caplog.messages
+    assert caplog.messages == ["2 of 3 documents have no text; they are kept, but nothing in them can match"]
 
 
 def test_nothing_half_written_is_left(tmp_path):
     path = tmp_path / "corpus.arrow"
     message_of([Document("a", "x"), Document("a", "y")], path=path)
-    assert [] == list(tmp_path.iterdir())
+    assert list(tmp_path.iterdir()) == []
     Corpus.from_documents([Document("a", "x")], path=path)
-    assert [path] == list(tmp_path.iterdir())
+    assert list(tmp_path.iterdir()) == [path]

@@ -33,7 +33,7 @@ CORPUS = Corpus.from_documents(
 
 
 def questions(n, prefix="t", first=0, right=lambda topic: topic):
-    """Questions whose words are in no document: only judgements tell that ``ask3`` means ``answer3``."""
+    """Questions whose words are in no document: only judgments tell that ``ask3`` means ``answer3``."""
     queries = [
         Query(f"{prefix}{k}", f"ask{k % N_TOPICS} {prefix}word{k} {prefix}other{k}") for k in range(first, first + n)
     ]
@@ -55,10 +55,7 @@ def pipeline(embedder=None):
 
 def hits(made, asked):
     return np.mean(
-        [
-            asked.judgements[result.query.id].get(result[0].document.id, 0)
-            for result in made.search(asked.queries, top_k=5)
-        ]
+        [asked.qrels[result.query.id].get(result[0].document.id, 0) for result in made.search(asked.queries, top_k=5)]
     )
 
 
@@ -131,7 +128,7 @@ def test_the_identity_leaves_vectors_as_they_are_and_lengths_stay():
 def test_documents_are_ranked_by_their_best_passage():
     pool = Pool(np.arange(4), np.array([2, 2, 5, 7]), np.eye(4, dtype=np.float32))
     found = ranked(np.array([[0.1, 0.9, 0.5, 0.0]], dtype=np.float32), pool, None, 2)
-    assert found.positions.tolist() == [[2, 5]]
+    assert found.documents.tolist() == [[2, 5]]
     np.testing.assert_allclose(found.scores, [[0.9, 0.5]])
 
 
@@ -168,16 +165,16 @@ def test_dev_queries_decide_where_there_are_any():
 
 
 def test_what_does_not_win_leaves_queries_as_they_are():
-    """Judgements at random, and others on dev: nothing carries over."""
+    """Judgments at random, and others on dev: nothing carries over."""
     rng = np.random.default_rng(0)
     training = questions(60)
     for one in (training, dev := questions(30, "d", 300)):
-        for id in one.judgements:
-            one.judgements[id] = {str(rng.integers(60)): 1}
+        for id in one.qrels:
+            one.qrels[id] = {str(rng.integers(60)): 1}
     made = pipeline().fit(CORPUS, training=dataclasses.replace(training, dev=dev))
     plain = pipeline(WordEmbedder(size=48)).fit(CORPUS)
     asked = questions(10, "q", 700).queries
-    assert made.run(QueryBatch(asked)).positions.tolist() == plain.run(QueryBatch(asked)).positions.tolist()
+    assert made.run(QueryBatch(asked)).documents.tolist() == plain.run(QueryBatch(asked)).documents.tolist()
     assert made.retriever.embedder.notes()[0].startswith("adapted leaves queries as they are: it does not win")
 
 
@@ -196,9 +193,9 @@ def test_passages_are_embedded_and_indexed_once(tmp_path, monkeypatch):
 
 
 def test_a_training_query_is_moved_by_a_map_that_has_not_seen_it():
-    """Poison one training query's judgements: its vector, for whoever learns from it, is that of the healthy one."""
+    """Poison one training query's judgments: its vector, for whoever learns from it, is that of the healthy one."""
     training = questions(60)
-    poisoned = Training(training.queries, training.judgements | {"t7": {"59": 1}})
+    poisoned = Training(training.queries, training.qrels | {"t7": {"59": 1}})
     vectors, plain = [], []
     for given in (training, poisoned):
         embedder = pipeline().fit(CORPUS, training=given).retriever.embedder
@@ -227,7 +224,7 @@ def test_documents_come_and_go():
 def test_filters_hold_while_learning_and_asking():
     training = questions(96)
     queries = [dataclasses.replace(query, filter={"even": True}) for query in training.queries]
-    training = Training(queries, {id: judged | {"1": 1} for id, judged in training.judgements.items()})
+    training = Training(queries, {id: judged | {"1": 1} for id, judged in training.qrels.items()})
     made = pipeline().fit(CORPUS, training=training)
     found = made.search(Query("q", "ask3 qword", filter={"even": True}), top_k=5)
     assert all(int(hit.document.id) % 2 == 0 for hit in found)
@@ -273,9 +270,9 @@ def test_ten_questions_are_too_few():
     assert len(made.search("answer3", top_k=3)) == 3
 
 
-def test_judgements_of_documents_that_are_not_there_count_for_nothing():
+def test_judgments_of_documents_that_are_not_there_count_for_nothing():
     training = questions(30)
-    training = Training(training.queries, {id: {"gone": 1} for id in training.judgements})
+    training = Training(training.queries, {id: {"gone": 1} for id in training.qrels})
     note = pipeline().fit(CORPUS, training=training).retriever.embedder.notes()[0]
     assert "0 of 30 training queries have a relevant document" in note
 

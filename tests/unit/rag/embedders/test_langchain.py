@@ -69,7 +69,7 @@ def test_what_is_no_embeddings_object_is_refused():
 def test_vectors_of_the_wrong_length_are_refused(vector, expected):
     with pytest.raises(ModelError) as caught:
         LangChainEmbedder(Fake(vector)).embed_documents(["a", "bb"])
-    assert expected == str(caught.value)
+    assert str(caught.value) == expected
 
 
 def test_too_few_vectors_are_refused():

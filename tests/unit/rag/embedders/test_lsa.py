@@ -30,8 +30,8 @@ def test_cosines_are_those_of_the_exact_decomposition(ngram_max):
 
 
 def test_it_has_no_more_dimensions_than_there_are_documents_or_words():
-    assert 2 == fitted(["a1 b1 c1", "a1 d1 e1"], dim=256).dimension
-    assert 3 == fitted(["aa bb cc"] * 10, dim=256).dimension
+    assert fitted(["a1 b1 c1", "a1 d1 e1"], dim=256).dimension == 2
+    assert fitted(["aa bb cc"] * 10, dim=256).dimension == 3
 
 
 def test_unknown_words_and_no_words_give_the_zero_vector():
@@ -43,10 +43,10 @@ def test_arguments_reach_the_vocabulary():
     def words(**arguments):
         return set(fitted(["the cat sat", "the cat ran", "the dog"], dim=2, **arguments)._vectorizer.vocabulary_)
 
-    assert {"the", "cat", "sat", "ran", "dog"} == words()
-    assert {"cat", "sat", "ran", "dog"} == words(stop_words=True)
-    assert {"the", "cat"} == words(min_df=2)
-    assert {"the", "cat"} == words(max_features=2)
+    assert words() == {"the", "cat", "sat", "ran", "dog"}
+    assert words(stop_words=True) == {"cat", "sat", "ran", "dog"}
+    assert words(min_df=2) == {"the", "cat"}
+    assert words(max_features=2) == {"the", "cat"}
     assert {"the cat", "cat sat", "cat ran", "the dog"} < words(ngram_max=2)
 
 

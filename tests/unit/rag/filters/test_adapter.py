@@ -14,7 +14,7 @@ from sklearn.metrics import average_precision_score
 from rag import ArtifactError, ConfigError, CosineAdapter, DataError, NotFittedError, QueryBatch, ScoreAdapter
 from rag.filters.base import descending
 from rag.filters.curves import logits, n_parameters, stretched
-from rag.filters.features import list_features, standardised
+from rag.filters.features import in_deviations, list_features
 from rag.filters.network import Bag, Recipe, forward, left_out
 from rag.filters.platt import fit_platt, sigmoid
 from rag.filters.score_adapter import _drawn
@@ -49,7 +49,7 @@ class TestWhatItLearns:
         unit = 1 / np.abs(seen.candidates.scores).max()
         for one in (seen, new):
             one.candidates = type(one.candidates)(
-                one.candidates.positions, np.clip(one.candidates.scores * unit, -1, 1), one.candidates.passages
+                one.candidates.documents, np.clip(one.candidates.scores * unit, -1, 1), one.candidates.passages
             )
         adapter.fit(seen.context())
         seen.embedder.rows = new.embedder.rows
@@ -84,11 +84,11 @@ class TestWhatItLearns:
     def test_calibration_queries_are_not_those_that_a_network_saw(self):
         for n, networks in ((20, 1), (57, 10), (100, 4)):
             outside = left_out(n, networks, seed=3)
-            assert (networks, n) == outside.shape
+            assert outside.shape == (networks, n)
             assert 0.2 <= outside.mean() <= 0.4
             assert not outside.all(axis=1).any()
             if networks == 10:
-                assert [3] == np.unique(outside.sum(axis=0)).tolist()
+                assert np.unique(outside.sum(axis=0)).tolist() == [3]
 
     def test_the_prior_is_that_of_the_lists(self, world):
         adapter = ScoreAdapter(networks=2, negatives=3)  # learns from few of the irrelevant ones
@@ -135,10 +135,10 @@ class TestOrder:
         everything = copy.copy(adapter)
         everything.cut = replace(adapter.cut, threshold=0.0)
         found = everything.process(batch, given_)
-        assert given_.positions.tolist() == found.positions.tolist()
+        assert given_.documents.tolist() == found.documents.tolist()
         assert ((found.scores >= 0) & (found.scores <= 1))[found.mask].all()
         cut = adapter.process(batch, given_)
-        for before, after in zip(given_.positions.tolist(), cut.positions.tolist(), strict=True):
+        for before, after in zip(given_.documents.tolist(), cut.documents.tolist(), strict=True):
             kept = [one for one in after if one >= 0]
             assert before[: len(kept)] == kept
 
@@ -204,7 +204,7 @@ class TestInputs:
         assert (found[2, :1] == 0).all()
 
     def test_standardised_scores(self):
-        z, mean, spread = standardised(candidates_of([[3.0, 2.0, 1.0], [5.0]]))
+        z, mean, spread = in_deviations(candidates_of([[3.0, 2.0, 1.0], [5.0]]))
         np.testing.assert_allclose([[1.2247449, 0, -1.2247449], [0, -np.inf, -np.inf]], z, rtol=1e-6)
         np.testing.assert_allclose([[2.0], [5.0]], mean)
         assert spread[0] == pytest.approx(0.8164966)

@@ -16,7 +16,7 @@ from rag import (
     CosineAdapter,
     DataError,
     Document,
-    Gap,
+    GapFilter,
     Isotonic,
     Pipeline,
     Platt,
@@ -42,7 +42,7 @@ def batch_of(rows) -> QueryBatch:
 
 
 def lists(candidates):
-    return [[p for p in row if p >= 0] for row in candidates.positions.tolist()]
+    return [[p for p in row if p >= 0] for row in candidates.documents.tolist()]
 
 
 @pytest.fixture(scope="module")
@@ -61,18 +61,18 @@ class TestGap:
             # the last of those that are equally large in float32; a list without any is kept whole
             at = max(n for n, drop in enumerate(drops) if np.float32(drop / largest) == 1) + 1 if largest else len(row)
             expected.append(row[:at])
-        assert expected == lists(Gap().process(batch_of(rows), candidates))
+        assert lists(GapFilter().process(batch_of(rows), candidates)) == expected
 
     def test_a_lower_share_cuts_later(self):
         candidates = candidates_of([[10.0, 9.0, 4.0, 3.0, 0.5, 0.4]])
         for share, expected in ((1.0, 2), (0.5, 4), (0.2, 4), (0.01, 5)):
-            gap = Gap(keep={"threshold": share})
+            gap = GapFilter(keep={"threshold": share})
             values = gap.values(batch_of([0]), candidates)
-            assert expected == int((values >= share).sum())
+            assert int((values >= share).sum()) == expected
 
     def test_it_looks_at_the_head_only(self):
         candidates = candidates_of([[10.0, 9.0, 8.5, 0.0]])
-        assert [[0]] == lists(Gap(top_k=3).process(batch_of([0]), candidates))
+        assert lists(GapFilter(top_k=3).process(batch_of([0]), candidates)) == [[0]]
 
 
 class TestThreshold:
@@ -179,7 +179,7 @@ TRAINING = Training(QUERIES[:18], {subject: {f"{subject}-0": 1, f"{subject}-1": 
 def stages():
     return [
         Threshold(keep={"recall": 0.9}),
-        Gap(keep={"f_beta": 1.0}),
+        GapFilter(keep={"f_beta": 1.0}),
         Platt(keep={"precision": 0.5}),
         Isotonic(keep={"expected_relevant": 1.0}),
         Conformal(keep={"recall": 0.8}),
@@ -206,7 +206,7 @@ def test_fitted_through_a_store_saved_and_loaded(stage, tmp_path):
     explained = [hit for one in first.search(asked, explain=True) for hit in one]
     assert explained
     for hit in explained:  # the cosine beside what the filter made of it
-        assert {"retriever", f"stages.0 {stage.type}"} == set(hit.explanation)
+        assert set(hit.explanation) == {"retriever", f"stages.0 {stage.type}"}
         assert hit.score == hit.explanation[f"stages.0 {stage.type}"]
         if not first.stages[0].gives_probabilities:
             assert hit.score == hit.explanation["retriever"]
@@ -219,7 +219,7 @@ def test_behind_scores_of_any_kind_and_other_filters():
         stages=[
             ScoreAdapter(networks=1, keep={"threshold": 1e-6}),
             Threshold(keep={"recall": 0.9}),
-            Gap(),
+            GapFilter(),
         ],
     )
     pipeline.fit(DOCUMENTS, training=TRAINING)
@@ -229,8 +229,8 @@ def test_behind_scores_of_any_kind_and_other_filters():
 def test_nothing_relevant_nothing_returned():
     pipeline = Pipeline(retriever=BM25(top_k=12), stages=[Threshold(keep={"precision": 0.9})])
     pipeline.fit(DOCUMENTS, training=TRAINING)
-    assert [] == list(pipeline.search("filler"))
-    assert [] == list(pipeline.search("unheard of"))
+    assert list(pipeline.search("filler")) == []
+    assert list(pipeline.search("unheard of")) == []
     assert "topic20-0" in [hit.document.id for hit in pipeline.search("topic20 word0")]
 
 
@@ -238,5 +238,5 @@ def test_without_judged_queries_it_says_so():
     pipeline = Pipeline(retriever=BM25(), stages=[Platt()])
     with pytest.raises(ConfigError, match=r"stages\.0 \('platt'\) learns from judged training queries"):
         pipeline.fit(DOCUMENTS)
-    pipeline = Pipeline(retriever=BM25(), stages=[Threshold(min_score=0.1), Gap()])
+    pipeline = Pipeline(retriever=BM25(), stages=[Threshold(min_score=0.1), GapFilter()])
     pipeline.fit(DOCUMENTS)  # these need none

@@ -8,7 +8,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from rag import ConfigError, DataError
-from rag.filters.gap import Gap
+from rag.filters.gap import GapFilter
 from rag.filters.keep import choose_cut
 
 SCORES = st.sampled_from([-1.0, 0.0, 0.25, 0.5, 0.75]) | st.floats(-2, 2, width=32)
@@ -63,7 +63,7 @@ def test_the_threshold_is_the_one_that_the_rule_names(pairs, target, value):
         at = next(one for one in tried if one[0] == cut.threshold)
         assert f(at) == pytest.approx(max(map(f, tried)))
     else:
-        assert expected == cut.threshold
+        assert cut.threshold == expected
     _, recall, precision, _ = next(one for one in tried if one[0] == cut.threshold)
     assert (recall, precision) == pytest.approx((cut.recall, cut.precision))
     kept = [[score for score, _ in row if score >= cut.threshold] for row in pairs]
@@ -97,10 +97,10 @@ def test_one_kind_of_candidates_is_not_enough(pairs, message):
 def test_values_that_a_target_cannot_have(keep):
     (target,) = keep
     with pytest.raises(ConfigError, match=f"'gap': keep.{target} must be above 0.*, got"):
-        Gap(keep=keep)
+        GapFilter(keep=keep)
 
 
 @pytest.mark.parametrize("keep", [{}, {"recal": 0.9}, {"recall": 0.9, "precision": 0.5}, {"recall": "much"}])
 def test_what_is_no_target(keep):
     with pytest.raises(ConfigError, match="'gap': keep"):
-        Gap(keep=keep)
+        GapFilter(keep=keep)

@@ -30,7 +30,7 @@ def table(rows):
 def pairs_of(candidates):
     return [
         [(p, s) for p, s in zip(*row, strict=True) if p >= 0]
-        for row in zip(candidates.positions.tolist(), candidates.scores.tolist(), strict=True)
+        for row in zip(candidates.documents.tolist(), candidates.scores.tolist(), strict=True)
     ]
 
 
@@ -49,16 +49,16 @@ def test_conditions_hold_as_in_plain_python(rows, min_score, min_relative, top_k
         kept = [pair for pair in row if (min_score is None or pair[1] >= min_score) and pair[1] >= floor]
         expected.append(kept[:top_k])
     threshold = Threshold(min_score=min_score, min_relative=min_relative, top_k=top_k)
-    assert expected == pairs_of(threshold.process(QueryBatch([]), candidates))
+    assert pairs_of(threshold.process(QueryBatch([]), candidates)) == expected
 
 
 @pytest.mark.parametrize("best", [8.0, 0.0, -2.0])
 @pytest.mark.parametrize("min_relative", [0.0, 0.8, 1.0])
 def test_the_best_always_passes_a_relative_threshold(best, min_relative):
     found = Threshold(min_relative=min_relative).process(QueryBatch([]), table([[best, best - 100]]))
-    assert (0, best) == pairs_of(found)[0][0]
+    assert pairs_of(found)[0][0] == (0, best)
 
 
 def test_below_zero_relative_still_means_near_the_best():
     found = Threshold(min_relative=0.5).process(QueryBatch([]), table([[-2.0, -2.9, -3.1]]))
-    assert [0, 1] == [position for position, _ in pairs_of(found)[0]]
+    assert [position for position, _ in pairs_of(found)[0]] == [0, 1]

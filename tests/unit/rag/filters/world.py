@@ -45,12 +45,12 @@ class World:
         """What a stage behind these lists is fitted with."""
         k = self.relevant.shape[1]
         corpus = Corpus.from_documents(Document(f"d{number}", f"text {number}") for number in range(k))
-        judgements = {
+        judgments = {
             query.id: {f"d{place}": 1 for place in np.flatnonzero(row).tolist()} if judged else {}
             for query, row in zip(self.batch.queries, self.relevant, strict=True)
         }
-        context = FitContext(corpus, Passages.whole(corpus), Training(self.batch.queries, judgements), seed=seed)
-        context.after(Upstream(lambda batch: self.candidates, None))
+        context = FitContext(corpus, Passages.whole(corpus), Training(self.batch.queries, judgments), seed=seed)
+        context.following(Upstream(lambda batch: self.candidates, None))
         return context
 
 

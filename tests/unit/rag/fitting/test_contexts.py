@@ -22,11 +22,11 @@ def test_over_other_passages_nothing_is_taken_for_what_is_fitted_here(tmp_path):
     context = FitContext(table.corpus, table, store=Store(tmp_path))
     here, there = LSA(dim=2), LSA(dim=2)
     context.fit(here)
-    inner = context.over(keys)
+    inner = context.for_passages(keys)
     assert len(inner.embed_passages(WordEmbedder())) == 1
     assert (inner.store is context.store, inner.ledger is context.ledger) == (True, True)
-    assert context.over(keys, stored=False).store is None
-    shared = context.over(keys, shared=[here])
+    assert context.for_passages(keys, stored=False).store is None
+    shared = context.for_passages(keys, shared=[here])
     shared.fit(there)
     assert there._components is here._components
 
@@ -36,16 +36,16 @@ def test_an_update_is_never_found_in_the_store(tmp_path):
     BM25().fit(FitContext(table.corpus, table))
     context = FitContext(table.corpus, table, store=Store(tmp_path))
     context.fit(BM25())
-    assert (context.is_built(BM25()), context.n_kept) == (True, 0)
+    assert (context.is_cached(BM25()), context.n_kept) == (True, 0)
     update = UpdateContext(table.corpus, table, store=Store(tmp_path), kept=np.arange(2))
-    assert (update.is_built(BM25()), update.n_kept) == (False, 2)
+    assert (update.is_cached(BM25()), update.n_kept) == (False, 2)
 
 
 def test_what_is_over_kept_passages_is_an_update_and_what_is_over_new_ones_is_not():
     table, keys = passages(), passages(Document("k", "cat"))
     update = UpdateContext(table.corpus, table, kept=np.arange(2), metadata_changed=True)
-    again = update.over_updated(keys, np.arange(1))
-    assert (again.n_kept, again.metadata_changed, type(update.over(keys))) == (1, True, FitContext)
+    again = update.for_updated_passages(keys, np.arange(1))
+    assert (again.n_kept, again.metadata_changed, type(update.for_passages(keys))) == (1, True, FitContext)
     component = BM25()
     again.keep(component)
     assert update.is_kept(component)

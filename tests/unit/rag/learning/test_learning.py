@@ -7,7 +7,7 @@ import pytest
 
 from rag import Candidates, Corpus, Document, ModelError, Query, Training
 from rag.learning.features import assembled, from_list, from_scores, union
-from rag.learning.judgements import Gains, paired_gain
+from rag.learning.gains import Gains, paired_gain
 from rag.learning.lambdamart import LambdaMART, fit_lambdamart
 from rag.learning.listwise import Linear, Scaling, fit_linear
 from rag.learning.unseen import N_FOLDS, Unseen
@@ -26,17 +26,17 @@ def questions(texts, judged=None):
 def test_a_query_hides_itself_and_what_is_the_same_question():
     training = questions(["How to sort a list?", "how to SORT a list", "read a file", "sort a big list in place now"])
     unseen = Unseen.of(training)
-    assert [[0, 1], [0, 1], [2], [3]] == [row.nonzero()[0].tolist() for row in unseen.hidden.toarray()]
+    assert [row.nonzero()[0].tolist() for row in unseen.hidden.toarray()] == [[0, 1], [0, 1], [2], [3]]
     assert unseen.folds[0] == unseen.folds[1]
-    assert [[0, 1]] == [row.nonzero()[0].tolist() for row in unseen.part(np.array([1])).hidden.toarray()]
-    assert [[True, False], [True, False], [False, False], [False, False]] == unseen.among(["1", "x"]).toarray().tolist()
+    assert [row.nonzero()[0].tolist() for row in unseen.select(np.array([1])).hidden.toarray()] == [[0, 1]]
+    assert unseen.among(["1", "x"]).toarray().tolist() == [[True, False], [True, False], [False, False], [False, False]]
 
 
 def test_questions_that_share_a_document_are_hidden_where_that_is_wanted():
     judged = {"0": {"a": 1}, "1": {"a": 1, "b": 1}, "2": {"b": 1, "c": 0}, "3": {"c": 1}}
     training = questions(["one", "two", "three", "four"], judged)
     hidden = Unseen.of(training, "documents").hidden.toarray()
-    assert [[0, 1], [0, 1, 2], [1, 2], [3]] == [row.nonzero()[0].tolist() for row in hidden]
+    assert [row.nonzero()[0].tolist() for row in hidden] == [[0, 1], [0, 1, 2], [1, 2], [3]]
 
 
 def test_parts_are_of_like_size():
@@ -46,7 +46,7 @@ def test_parts_are_of_like_size():
 
 def test_candidates_are_those_of_all_lists():
     found = union([table([[4, 2, 9]], [[3, 2, 1]]), table([[2, 7, -1]], [[9, 8, 0]])], 2)
-    assert [[2, 4, 7]] == found.positions.tolist()
+    assert found.documents.tolist() == [[2, 4, 7]]
 
 
 def test_a_list_says_what_a_plain_loop_says():
@@ -54,7 +54,7 @@ def test_a_list_says_what_a_plain_loop_says():
     candidates = table([[2, 4, 7], [1, 3, -1]], [[0, 0, 0], [0, 0, 0]])
     found = from_list(listed, candidates)
     assert [[2.0, 3.0, 1.0], [5.0, 5.0]] == [found["score"][0].tolist(), found["score"][1, :2].tolist()]
-    assert [0.5, 1.0, 0.0] == found["share"][0].tolist()
+    assert found["share"][0].tolist() == [0.5, 1.0, 0.0]
     np.testing.assert_allclose(found["z"][0], (np.array([2, 3, 1]) - 2) / np.std([1, 2, 3]), rtol=1e-6)
     np.testing.assert_allclose(found["1/rank"], [[1 / 12, 1 / 11, 0], [1 / 11, 0, 0]], rtol=1e-6)
 
@@ -62,14 +62,14 @@ def test_a_list_says_what_a_plain_loop_says():
 def test_scores_of_all_say_the_same_kind_of_thing():
     candidates = table([[2, 4, 7]], [[0, 0, 0]])
     found = from_scores(np.array([[1.0, 4.0, 0.0]], dtype=np.float32), candidates)
-    assert [[0.25, 1.0, 0.0]] == found["share"].tolist()
+    assert found["share"].tolist() == [[0.25, 1.0, 0.0]]
     np.testing.assert_allclose(found["1/rank"], [[1 / 12, 1 / 11, 0]], rtol=1e-6)
 
 
 def test_features_are_taken_by_name():
     values = {"a": np.zeros((1, 2), np.float32), "b": np.ones((1, 2), np.float32)}
     features = assembled(values, {"a": True, "b": False})
-    assert [[[1.0, 0.0], [1.0, 0.0]]] == features.take(["b", "a"]).values.tolist()
+    assert features.take(["b", "a"]).values.tolist() == [[[1.0, 0.0], [1.0, 0.0]]]
     with pytest.raises(ModelError, match="fitted on 2 features, of which 1 are not there, such as 'c'"):
         features.take(["a", "c"])
 
@@ -112,7 +112,7 @@ def test_what_is_not_known_counts_as_the_mean():
     values, mask, _ = lists()
     linear = Linear(Scaling.of(values, mask), np.array([1.0, 0, 0, 0], dtype=np.float32))
     unknown = np.full((1, 1, 4), np.nan, dtype=np.float32)
-    assert [[0.0]] == linear(unknown).tolist()
+    assert linear(unknown).tolist() == [[0.0]]
     assert linear(values).tolist() == Linear.from_dict(linear.as_dict())(values).tolist()
     np.testing.assert_allclose(linear.contributions(values).sum(axis=2), linear(values), rtol=1e-5)
 
@@ -147,5 +147,5 @@ def test_ndcg_is_that_of_a_plain_loop():
     assert found[0] == pytest.approx((0.5 + 1 / np.log2(4)) / ideal)
     assert found[1] == pytest.approx(1.0)
     assert np.isnan(found[2])
-    assert 1 == gains.missing
-    assert (0.5, 0.5) == paired_gain(np.array([1.0, 0.0, np.nan]), np.array([0.0, 0.0, 1.0]))
+    assert gains.missing == 1
+    assert paired_gain(np.array([1.0, 0.0, np.nan]), np.array([0.0, 0.0, 1.0])) == (0.5, 0.5)

@@ -35,12 +35,12 @@ def model(tmp_path):
     ],
 )
 def test_the_limit_is_that_of_the_architecture(model, config, expected):
-    assert expected == model_limit(model(**config))
+    assert model_limit(model(**config)) == expected
 
 
 def test_a_model_that_is_not_here_or_not_to_be_read_has_no_limit(tmp_path):
     (tmp_path / "config.json").write_text("[")
-    assert [None, None, None] == [model_limit(name) for name in (str(tmp_path), "no/such-model", "package:no_such/x")]
+    assert [model_limit(name) for name in (str(tmp_path), "no/such-model", "package:no_such/x")] == [None, None, None]
 
 
 @pytest.mark.parametrize(

@@ -45,7 +45,7 @@ def tree(folder):
 def test_what_is_written_is_read(tmp_path):
     folder = tmp_path / "new" / "deep"
     save(folder, a="1", sub__b="żółw", empty="")
-    assert {"a": "1", "sub/b": "żółw", "empty": ""} == load(folder, verify=True)
+    assert load(folder, verify=True) == {"a": "1", "sub/b": "żółw", "empty": ""}
     _, manifest = read_folder(folder, "thing")
     assert ("thing", FORMAT, "é", 3) == (manifest["kind"], manifest["format"], manifest["note"], len(manifest["files"]))
 
@@ -53,8 +53,8 @@ def test_what_is_written_is_read(tmp_path):
 def test_a_new_generation_replaces_the_old_one_and_leaves_nothing(tmp_path):
     save(tmp_path / "f", a="1", b="2")
     save(tmp_path / "f", a="3")
-    assert {"a": "3"} == load(tmp_path / "f")
-    assert 2 == len(list((tmp_path / "f").glob("[!.]*")))
+    assert load(tmp_path / "f") == {"a": "3"}
+    assert len(list((tmp_path / "f").glob("[!.]*"))) == 2
 
 
 def test_who_has_the_old_generation_open_keeps_it(tmp_path):
@@ -62,7 +62,7 @@ def test_who_has_the_old_generation_open_keeps_it(tmp_path):
     data, _ = read_folder(tmp_path, "thing")
     with (data / "a").open() as file:
         save(tmp_path, a="new")
-        assert "old" == file.read()
+        assert file.read() == "old"
 
 
 class Interrupted(BaseException):
@@ -98,8 +98,8 @@ def test_a_folder_with_other_things_is_refused_and_left_alone(tmp_path, name):
     place.parent.mkdir(exist_ok=True)
     place.write_text("mine")
     before = tree(tmp_path)
-    assert f"{tmp_path} is not empty and holds no thing of ours: choose a new folder" == message_of(
-        save, tmp_path, a="1"
+    assert (
+        message_of(save, tmp_path, a="1") == f"{tmp_path} is not empty and holds no thing of ours: choose a new folder"
     )
     assert before == tree(tmp_path)
 
@@ -109,7 +109,7 @@ def test_a_folder_of_another_kind_is_refused(tmp_path):
         (data / "a").write_text("1")
     before = tree(tmp_path)
     assert "holds no thing of ours" in message_of(save, tmp_path, a="2")
-    assert f"{tmp_path}: holds a other, not a thing" == message_of(load, tmp_path)
+    assert message_of(load, tmp_path) == f"{tmp_path}: holds a other, not a thing"
     assert before == tree(tmp_path)
 
 
@@ -118,16 +118,16 @@ def test_things_that_others_put_beside_ours_are_left_alone(tmp_path):
     (tmp_path / "data-2024").mkdir()
     (tmp_path / "notes.txt").write_text("mine")
     save(tmp_path, a="2")
-    assert {"a": "2"} == load(tmp_path)
+    assert load(tmp_path) == {"a": "2"}
     assert (tmp_path / "data-2024").is_dir()
-    assert "mine" == (tmp_path / "notes.txt").read_text()
+    assert (tmp_path / "notes.txt").read_text() == "mine"
 
 
 def test_a_file_in_the_way(tmp_path):
     (tmp_path / "f").write_text("mine")
-    assert f"{tmp_path / 'f'} is a file: name a folder to write to" == message_of(save, tmp_path / "f", a="1")
-    assert f"{tmp_path / 'f' / 'g'}: cannot be written: Not a directory" == message_of(
-        save, tmp_path / "f" / "g", a="1"
+    assert message_of(save, tmp_path / "f", a="1") == f"{tmp_path / 'f'} is a file: name a folder to write to"
+    assert (
+        message_of(save, tmp_path / "f" / "g", a="1") == f"{tmp_path / 'f' / 'g'}: cannot be written: Not a directory"
     )
 
 
@@ -135,11 +135,11 @@ def test_what_a_killed_writer_left_is_cleaned_up(tmp_path):
     (tmp_path / "data-0123456789ab").mkdir()
     (tmp_path / "data-0123456789ab" / "a").write_text("half")
     (tmp_path / ".manifest.json.01234567").write_text("{")
-    assert f"{tmp_path}: there is no saved thing (no manifest.json)" == message_of(load, tmp_path)
+    assert message_of(load, tmp_path) == f"{tmp_path}: there is no saved thing (no manifest.json)"
     for text in ("1", "2"):
         save(tmp_path, a=text)
-        assert {"a": text} == load(tmp_path)
-        assert 2 == len(list(tmp_path.glob("[!.]*")))
+        assert load(tmp_path) == {"a": text}
+        assert len(list(tmp_path.glob("[!.]*"))) == 2
         (tmp_path / "data-ba9876543210").mkdir()
         (tmp_path / ".manifest.json.76543210").write_text("{")
 
@@ -155,12 +155,12 @@ def test_missing_and_shortened_files_are_found(tmp_path):
     save(tmp_path, a="12345", sub__b="1")
     place = data_of(tmp_path) / "a"
     place.write_text("1234")
-    assert f"{tmp_path}: damaged: a has 4 bytes, expected 5" == message_of(load, tmp_path)
+    assert message_of(load, tmp_path) == f"{tmp_path}: damaged: a has 4 bytes, expected 5"
     place.unlink()
-    assert f"{tmp_path}: damaged: a is missing" == message_of(load, tmp_path)
+    assert message_of(load, tmp_path) == f"{tmp_path}: damaged: a is missing"
     place.write_text("12345")
     (data_of(tmp_path) / "sub" / "b").rename(data_of(tmp_path) / "b")
-    assert f"{tmp_path}: damaged: sub/b is missing" == message_of(load, tmp_path)
+    assert message_of(load, tmp_path) == f"{tmp_path}: damaged: sub/b is missing"
 
 
 def test_changed_files_are_found_by_their_time_or_when_asked_to_verify(tmp_path, monkeypatch):
@@ -169,22 +169,22 @@ def test_changed_files_are_found_by_their_time_or_when_asked_to_verify(tmp_path,
     file = data_of(tmp_path) / "a"
     about = file.stat()
     file.write_text("12344")
-    assert f"{tmp_path}: damaged: the checksum of a is wrong" == message_of(load, tmp_path)
+    assert message_of(load, tmp_path) == f"{tmp_path}: damaged: the checksum of a is wrong"
     os.utime(file, ns=(about.st_atime_ns, about.st_mtime_ns))
-    assert {"a": "12344"} == load(tmp_path)
-    assert f"{tmp_path}: damaged: the checksum of a is wrong" == message_of(load, tmp_path, verify=True)
+    assert load(tmp_path) == {"a": "12344"}
+    assert message_of(load, tmp_path, verify=True) == f"{tmp_path}: damaged: the checksum of a is wrong"
 
 
 def test_nothing_there(tmp_path):
     expected = f"{tmp_path / 'no'}: there is no saved thing (no manifest.json)"
-    assert expected == message_of(load, tmp_path / "no")
+    assert message_of(load, tmp_path / "no") == expected
 
 
 def test_a_newer_format_is_refused_whatever_it_looks_like(tmp_path):
     for manifest in ({"files": {}, "data": "x"}, {"blobs": [1]}, {"files": ["a"]}):
         (tmp_path / "manifest.json").write_text(json.dumps({"kind": "thing", "format": FORMAT + 1} | manifest))
         expected = f"{tmp_path}: written in format {FORMAT + 1} by a newer version; this one reads up to {FORMAT}"
-        assert expected == message_of(load, tmp_path)
+        assert message_of(load, tmp_path) == expected
 
 
 @pytest.mark.parametrize(
@@ -200,7 +200,7 @@ def test_a_newer_format_is_refused_whatever_it_looks_like(tmp_path):
 def test_a_manifest_that_cannot_be_read(tmp_path, text):
     (tmp_path / "manifest.json").write_text(text, encoding="utf-8", errors="surrogateescape")
     said = "its manifest.json cannot be read: write it again into the same folder, or put a copy back"
-    assert f"{tmp_path}: {said}" == message_of(load, tmp_path)
+    assert message_of(load, tmp_path) == f"{tmp_path}: {said}"
 
 
 def test_replacing_a_file_leaves_no_other(tmp_path):
@@ -223,7 +223,7 @@ JSON = st.recursive(
 @given(st.dictionaries(st.text(), JSON, min_size=2, max_size=5))
 def test_a_fingerprint_knows_no_order_of_keys(value):
     assert fingerprint(value) == fingerprint(dict(reversed(value.items())))
-    assert 32 == len(fingerprint(value))
+    assert len(fingerprint(value)) == 32
 
 
 @given(JSON, JSON)
@@ -241,7 +241,7 @@ def test_the_fingerprint_of_what_json_cannot_hold_is_not_guessed():
     with pytest.raises(TypeError):
         fingerprint({"a": object()})
     assert fingerprint_texts(["ab"]) != fingerprint_texts(["a", "b"])
-    assert "44136fa355b3678a1146ad16f7e8649e" == fingerprint({})  # never changes
+    assert fingerprint({}) == "44136fa355b3678a1146ad16f7e8649e"  # never changes
 
 
 def test_a_folder_takes_the_place_of_another_whole_or_not_at_all(tmp_path, monkeypatch):
@@ -249,7 +249,7 @@ def test_a_folder_takes_the_place_of_another_whole_or_not_at_all(tmp_path, monke
     for text in ("one", "two"):
         with replaced_folder(folder) as new:
             (new / "a.txt").write_text(text)
-    assert "two" == (folder / "a.txt").read_text()
+    assert (folder / "a.txt").read_text() == "two"
     with pytest.raises(ValueError), replaced_folder(folder) as new:
         (new / "a.txt").write_text("three")
         raise ValueError
@@ -263,5 +263,5 @@ def test_a_folder_takes_the_place_of_another_whole_or_not_at_all(tmp_path, monke
     monkeypatch.setattr(Path, "rename", full)
     with pytest.raises(ArtifactError, match="cannot be written: No space left"), replaced_folder(folder) as new:
         (new / "a.txt").write_text("four")
-    assert "two" == (folder / "a.txt").read_text()
-    assert ["run"] == [path.name for path in folder.parent.iterdir()]
+    assert (folder / "a.txt").read_text() == "two"
+    assert [path.name for path in folder.parent.iterdir()] == ["run"]

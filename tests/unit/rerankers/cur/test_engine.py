@@ -11,7 +11,8 @@ import rag.rerankers.cur.items as blocks
 from rag.rerankers.cur.anchor_queries import fold_in
 from rag.rerankers.cur.anchors import choose_anchors
 from rag.rerankers.cur.engine import Plan, Prior, round_sizes, search
-from rag.rerankers.cur.items import Everything, Listed, is_in
+from rag.rerankers.cur.items import Everything, Listed
+from rag.tables import is_in
 
 SEEDS = st.integers(0, 2**32 - 1)
 
@@ -211,8 +212,8 @@ def test_scores_that_are_all_one_are_spent_on_all_the_same(solver):
         first=world.listed,
         prior=world.prior,
     )
-    assert 12 == len(set(taken[0].tolist()))
-    assert {-3.25} == set(exact.ravel().tolist())
+    assert len(set(taken[0].tolist())) == 12
+    assert set(exact.ravel().tolist()) == {-3.25}
 
 
 def test_fewer_items_than_the_budget_are_all_scored():
@@ -225,7 +226,7 @@ def test_fewer_items_than_the_budget_are_all_scored():
         prior=world.prior,
     )
     assert [list(range(10))] * 3 == [sorted(row[row >= 0].tolist()) for row in taken]
-    assert 30 == len(world.asked)
+    assert len(world.asked) == 30
 
 
 def test_only_what_is_allowed_is_scored():
@@ -260,8 +261,8 @@ def test_the_best_of_blocks_are_the_best_of_all(seed, k, block):
 
 
 def test_rounds_share_a_budget():
-    assert [4, 3, 3] == round_sizes(10, 3)
-    assert [1, 1] == round_sizes(2, 2)
+    assert round_sizes(10, 3) == [4, 3, 3]
+    assert round_sizes(2, 2) == [1, 1]
 
 
 def test_the_prior_of_unlisted_items_is_the_least_of_the_list():

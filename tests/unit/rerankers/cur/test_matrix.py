@@ -10,7 +10,7 @@ import pytest
 from rag import ConfigError, Corpus, Document, FitContext, ModelError, Passages, Query
 from rag.errors import DataError
 from rag.learning.training import Training
-from rag.rerankers import AnchorQueryFactors, CallableScorer, MatrixFactorisation
+from rag.rerankers import AnchorQueryFactors, CallableScorer, MatrixFactorization
 from rag.rerankers.cur.anchor_queries import anchor_queries, fold_in
 from rag.rerankers.cur.anchors import choose_anchors
 from rag.rerankers.cur.matrix import score_matrix
@@ -57,7 +57,7 @@ def test_every_pair_is_scored_once_and_kept(tmp_path, monkeypatch, dtype):
         np.testing.assert_allclose(expected(), scores, rtol=1e-3)
         assert dtype == scores.dtype
         assert len(TEXTS) * len(QUERIES) == len(judge.pairs)
-    assert 0 == given.ledger.total.scorer_calls
+    assert given.ledger.total.scorer_calls == 0
 
 
 def test_without_a_store_it_is_in_memory():
@@ -72,13 +72,13 @@ def test_stopped_and_started_again_it_goes_on(tmp_path, monkeypatch):
     first, second = Judge(fail_after=150), Judge()
     with pytest.raises(KeyboardInterrupt):
         score_matrix(CallableScorer(first, name="judge"), QUERIES, context(store=Store(tmp_path)))
-    assert ["score_matrix unfinished"] == [f"{one.kind} {one.about}" for one in Store(tmp_path).entries()]
-    assert [] == Store(tmp_path).verify()
+    assert [f"{one.kind} {one.about}" for one in Store(tmp_path).entries()] == ["score_matrix unfinished"]
+    assert Store(tmp_path).verify() == []
     scores = score_matrix(CallableScorer(second, name="judge"), QUERIES, context(store=Store(tmp_path)))
     np.testing.assert_allclose(expected(), scores)
-    assert 128 == len(first.pairs)
+    assert len(first.pairs) == 128
     assert len(TEXTS) * len(QUERIES) == len(first.pairs) + len(second.pairs)
-    assert ["score_matrix"] == [one.kind for one in Store(tmp_path).entries()]
+    assert [one.kind for one in Store(tmp_path).entries()] == ["score_matrix"]
 
 
 def test_a_new_document_costs_one_score_per_anchor_query_and_changes_no_other_vector(tmp_path):
@@ -89,7 +89,7 @@ def test_a_new_document_costs_one_score_per_anchor_query_and_changes_no_other_ve
     before = len(judge.pairs)
     more = [*TEXTS, "w1 w4 something new"]
     new.build(context(more, store=Store(tmp_path)), scorer)
-    assert 6 == len(judge.pairs) - before
+    assert len(judge.pairs) - before == 6
     np.testing.assert_array_equal(old.vectors, new.vectors[:-1])
     rebuilt = AnchorQueryFactors(count=6)
     rebuilt.build(context(more), CallableScorer(Judge()))
@@ -139,26 +139,26 @@ def test_fewer_queries_than_asked_for(source, message):
 def test_anchor_queries_from_a_file_and_from_the_corpus(tmp_path):
     file = tmp_path / "queries.txt"
     file.write_text("one\n\n two \nthree\n", encoding="utf-8-sig")
-    assert ["one", "two", "three"] == [query.text for query in anchor_queries(str(file), 3, context())]
-    assert {"a", "b c"} == {query.text for query in anchor_queries("corpus_sample", 2, context(["a", "", "b c"]))}
+    assert [query.text for query in anchor_queries(str(file), 3, context())] == ["one", "two", "three"]
+    assert {query.text for query in anchor_queries("corpus_sample", 2, context(["a", "", "b c"]))} == {"a", "b c"}
     before = AnchorQueryFactors(queries=str(file)).spec.cache_key
     file.write_text("one\ntwo\nfour\n", encoding="utf-8")
     assert before != AnchorQueryFactors(queries=str(file)).spec.cache_key
 
 
 def test_what_it_needs_hangs_on_where_queries_come_from():
-    assert {"corpus", "training"} == AnchorQueryFactors().needs
-    assert {"corpus"} == AnchorQueryFactors(queries="corpus_sample").needs
-    assert {"corpus"} == MatrixFactorisation(embedder=WordEmbedder(), queries="corpus_sample").needs
+    assert AnchorQueryFactors().needs == {"corpus", "training"}
+    assert AnchorQueryFactors(queries="corpus_sample").needs == {"corpus"}
+    assert MatrixFactorization(embedder=WordEmbedder(), queries="corpus_sample").needs == {"corpus"}
 
 
 def test_anchors_are_chosen_once_each_and_what_explains_most_comes_first():
     rng = np.random.default_rng(2)
     vectors = np.concatenate([rng.normal(size=(4, 6)) * 10, np.zeros((20, 6))]).astype(np.float32)
-    assert {0, 1, 2, 3} == set(choose_anchors(vectors, "l2_greedy", 4).tolist())
+    assert set(choose_anchors(vectors, "l2_greedy", 4).tolist()) == {0, 1, 2, 3}
     for how in ("random", "k_means", "l2_greedy"):
         chosen = choose_anchors(vectors, how, 12, seed=3)
-        assert 12 == len(set(chosen.tolist()))
+        assert len(set(chosen.tolist())) == 12
         assert chosen.tolist() == choose_anchors(vectors, how, 12, seed=3).tolist()
     with pytest.raises(ConfigError, match="anchors: 25 anchor items of 24 passages"):
         choose_anchors(vectors, "random", 25)
@@ -202,15 +202,15 @@ def test_alternating_least_squares_completes_a_matrix_and_leaves_the_unscored_al
 @pytest.mark.parametrize("variant", ["inductive", "transductive"])
 def test_a_sparse_matrix_costs_what_it_says(variant):
     judge, given = Judge(), context()
-    factors = MatrixFactorisation(embedder=WordEmbedder(), variant=variant, count=5, per_query=7, rank=4)
+    factors = MatrixFactorization(embedder=WordEmbedder(), variant=variant, count=5, per_query=7, rank=4)
     fitted = CallableScorer(judge)
     given.fit(fitted)
     factors.build(given, fitted)
     assert 35 == len(judge.pairs) == len(set(judge.pairs))
-    assert (30, 4) == factors.vectors.shape
+    assert factors.vectors.shape == (30, 4)
     assert np.isfinite(factors.vectors).all()
     with pytest.raises(ConfigError, match="scoring 35 "):
-        MatrixFactorisation(embedder=WordEmbedder(), count=5, per_query=7, max_calls=34).build(given, fitted)
+        MatrixFactorization(embedder=WordEmbedder(), count=5, per_query=7, max_calls=34).build(given, fitted)
 
 
 def test_passages_of_every_query_are_the_nearest_and_random_others():
@@ -220,15 +220,15 @@ def test_passages_of_every_query_are_the_nearest_and_random_others():
     assert np.repeat(np.arange(6), 10).tolist() == rows.tolist()
     for row, near in enumerate(np.argsort(-(queries @ items.T), axis=1)[:, :5]):
         own = columns[rows == row].tolist()
-        assert 10 == len(set(own))
+        assert len(set(own)) == 10
         assert set(near.tolist()) <= set(own)
 
 
-@pytest.mark.parametrize("factors", [AnchorQueryFactors, partial(MatrixFactorisation, embedder=WordEmbedder())])
+@pytest.mark.parametrize("factors", [AnchorQueryFactors, partial(MatrixFactorization, embedder=WordEmbedder())])
 def test_other_queries_in_the_file_make_other_factors(factors, tmp_path):
     file = tmp_path / "queries.txt"
     found = set()
     for text in ("one\ntwo", "one\nthree"):
         file.write_text(text)
         found.add(factors(queries=str(file)).spec.cache_key)
-    assert 2 == len(found)
+    assert len(found) == 2

@@ -57,7 +57,7 @@ def test_without_features_it_is_the_textbook_ridge():
     coefficients, weights = solver.solve()
     gram = vectors.transpose(0, 2, 1) @ vectors + 0.3 * np.eye(5)
     expected = np.linalg.solve(gram, vectors.transpose(0, 2, 1) @ targets[..., None])[..., 0]
-    assert (4, 0) == coefficients.shape
+    assert coefficients.shape == (4, 0)
     np.testing.assert_allclose(weights, expected, atol=1e-12)
 
 
@@ -108,7 +108,7 @@ def test_draws_have_the_posteriors_covariance():
 def test_a_slope_is_never_below_zero_and_zero_where_nothing_tells_it():
     features = np.stack([np.stack([np.ones(6), column], axis=1) for column in (np.arange(6.0), np.full(6, 3.0))])
     falling = least_squares_with_slopes_from_zero(features, np.stack([-np.arange(6.0), np.arange(6.0)]))
-    assert 0 == falling[0, 1]
+    assert falling[0, 1] == 0
     np.testing.assert_allclose(falling[0, 0], -2.5)
     np.testing.assert_allclose(features[1] @ falling[1], 2.5, atol=1e-4)
     rising = least_squares_with_slopes_from_zero(features[:1], 2 + 3 * np.arange(6.0)[None])
@@ -123,7 +123,7 @@ def test_the_pseudo_inverse_is_that_of_numpy_and_cuts_small_values(offset):
     targets = (vectors @ weights[..., None])[..., 0]
     if offset:
         vectors -= vectors.mean(axis=1, keepdims=True)
-    solver = PseudoInverse(rcond=1e-4, centre=bool(offset))
+    solver = PseudoInverse(rcond=1e-4, center=bool(offset))
     grown(solver, [12, 8], (vectors, np.zeros((2, 20, 0)), targets + offset))
     _, found = solver.solve()
     level = targets.mean(axis=1, keepdims=True) if offset else 0

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from rag import Candidates, ConfigError, Corpus, Document, FitContext, ModelError, Passages, Query, QueryBatch
-from rag.rerankers import ADACUR, ANNCUR, AXN, Cur, EmbeddingFactors
+from rag.rerankers import ADACUR, ANNCUR, AXN, CUR, EmbeddingFactors
 from rag.rerankers.cur.factors import of_length_one
 from rag.testing.data import pieces
 from tests.fakes import BrokenScorer, TableFactors, TableScorer, WordEmbedder
@@ -22,8 +22,8 @@ def context(n=N):
     return FitContext(corpus, Passages.whole(corpus))
 
 
-def fitted(cls=Cur, *, table=TABLE, vectors=VECTORS, levels=None, passages=None, **arguments):
-    if cls is Cur and "blend" not in arguments:
+def fitted(cls=CUR, *, table=TABLE, vectors=VECTORS, levels=None, passages=None, **arguments):
+    if cls is CUR and "blend" not in arguments:
         arguments.setdefault("scores", "scorer")
     scorer, factors = TableScorer(), TableFactors()
     scorer.table, factors.table, factors.levels = table, vectors, levels
@@ -64,13 +64,13 @@ def test_every_query_costs_the_budget_and_gets_exact_scores(arguments):
     stage = fitted(budget=30, **arguments)
     asked, given = batch(), table((20, 5, 1, 0, 20, 12))
     found = stage.process(asked, given)
-    assert [30, 30, 30, 0, 30, 30] == found.counts.tolist()
-    assert 150 == asked.ledger.total.scorer_calls
+    assert found.counts.tolist() == [30, 30, 30, 0, 30, 30]
+    assert asked.ledger.total.scorer_calls == 150
     pairs = [pair for rows, ids in stage.scorer.asked for pair in zip(rows, ids, strict=True)]
     assert 150 == len(set(pairs)) == len(pairs)
     for row in (0, 1, 2, 4, 5):
-        np.testing.assert_array_equal(TABLE[row, found.positions[row]], found.scores[row])
-    assert found.positions.tolist() == found.passages.tolist()
+        np.testing.assert_array_equal(TABLE[row, found.documents[row]], found.scores[row])
+    assert found.documents.tolist() == found.passages.tolist()
 
 
 @pytest.mark.parametrize("arguments", SETTINGS, ids=str)
@@ -80,10 +80,10 @@ def test_a_query_gets_the_same_alone_and_among_others(arguments):
     for row in range(QUERIES):
         stage = fitted(budget=30, **arguments)
         only = slice(row, row + 1)
-        mine = Candidates(given.positions[only], given.scores[only], given.passages[only])
+        mine = Candidates(given.documents[only], given.scores[only], given.passages[only])
         alone = stage.process(QueryBatch([Query("x", str(row))]), mine)
         count = together.counts[row]
-        assert together.positions[row, :count].tolist() == alone.positions[0].tolist()
+        assert together.documents[row, :count].tolist() == alone.documents[0].tolist()
 
 
 def test_little_memory_makes_smaller_batches_with_the_same_answer(monkeypatch):
@@ -92,22 +92,22 @@ def test_little_memory_makes_smaller_batches_with_the_same_answer(monkeypatch):
     expected = fitted(budget=30).process(batch(), table())
     monkeypatch.setattr(module, "_MEMORY", 1)
     stage = fitted(budget=30)
-    assert expected.positions.tolist() == stage.process(batch(), table()).positions.tolist()
-    assert [1] * 60 == [len(set(rows)) for rows, _ in stage.scorer.asked]
+    assert expected.documents.tolist() == stage.process(batch(), table()).documents.tolist()
+    assert [len(set(rows)) for rows, _ in stage.scorer.asked] == [1] * 60
 
 
 def test_all_queries_advance_a_round_in_one_call():
     stage = fitted(budget=30, rounds=5)
     stage.process(batch(), table())
-    assert [36] * 5 == [len(rows) for rows, _ in stage.scorer.asked]
+    assert [len(rows) for rows, _ in stage.scorer.asked] == [36] * 5
 
 
 def test_it_finds_what_the_first_stage_missed():
     best = np.argsort(-TABLE, axis=1)[:, :10]
     given = table((8,) * QUERIES)
-    listed = np.mean([np.isin(best[row], given.positions[row]).mean() for row in range(QUERIES)])
+    listed = np.mean([np.isin(best[row], given.documents[row]).mean() for row in range(QUERIES)])
     found = fitted(budget=30).process(batch(), given)
-    reached = np.mean([np.isin(best[row], found.positions[row]).mean() for row in range(QUERIES)])
+    reached = np.mean([np.isin(best[row], found.documents[row]).mean() for row in range(QUERIES)])
     assert listed < 0.7 < 0.95 < reached
 
 
@@ -115,17 +115,17 @@ def test_in_the_scope_of_a_list_nothing_else_is_scored():
     given = table((20, 5, 1, 0, 20, 12))
     asked = batch()
     found = fitted(budget=10, rounds=3, scope=15).process(asked, given)
-    assert [10, 5, 1, 0, 10, 10] == found.counts.tolist()
-    assert 36 == asked.ledger.total.scorer_calls
+    assert found.counts.tolist() == [10, 5, 1, 0, 10, 10]
+    assert asked.ledger.total.scorer_calls == 36
     for row in range(QUERIES):
-        assert set(found.positions[row, : found.counts[row]]) <= set(given.positions[row, :15].tolist())
+        assert set(found.documents[row, : found.counts[row]]) <= set(given.documents[row, :15].tolist())
 
 
 def test_anncur_is_adacur_with_one_round_and_the_same_anchors():
     shared = {"budget": 30, "anchors": 12, "start": "random", "seed": 5, "levels": TABLE.mean(0)}
     anncur, adacur = fitted(ANNCUR, **shared), fitted(ADACUR, rounds=1, **shared)
     one, other = (stage.process(batch(), table()) for stage in (anncur, adacur))
-    assert one.positions.tolist() == other.positions.tolist()
+    assert one.documents.tolist() == other.documents.tolist()
     assert anncur.scorer.asked == adacur.scorer.asked
 
 
@@ -133,7 +133,7 @@ def test_adacur_is_axns_engine_with_the_score_matrix_as_vectors():
     offline = (np.random.default_rng(3).normal(size=(25, 8)) @ VECTORS.T).astype(np.float32)
     matrix = {"vectors": np.ascontiguousarray((offline - offline.mean(0)).T), "levels": offline.mean(0)}
     adacur = fitted(ADACUR, budget=30, rounds=5, **matrix)
-    engine = fitted(Cur, budget=30, rounds=5, solver="pinv", **matrix)
+    engine = fitted(CUR, budget=30, rounds=5, solver="pinv", **matrix)
     adacur.process(batch(), table())
     engine.process(batch(), table())
     assert adacur.scorer.asked == engine.scorer.asked
@@ -150,7 +150,7 @@ def test_documents_come_once_with_their_best_passage():
     found = stage.process(batch(), listed)
     best = scores.reshape(QUERIES, -1, 2)
     order = np.argsort(-best.max(2), axis=1)
-    assert order.tolist() == found.positions.tolist()
+    assert order.tolist() == found.documents.tolist()
     assert (order * 2 + np.take_along_axis(best.argmax(2), order, 1)).tolist() == found.passages.tolist()
 
 
@@ -159,17 +159,17 @@ def test_twins_are_both_found_lowest_position_first():
     vectors[30:], scores[:, 30:] = vectors[:30], scores[:, :30]
     found = fitted(vectors=vectors, table=scores, budget=N).process(batch(), table())
     for row in range(QUERIES):
-        assert found.positions[row, 0] + 30 == found.positions[row, 1]
+        assert found.documents[row, 0] + 30 == found.documents[row, 1]
 
 
 def test_a_blend_mixes_the_orders_by_rank():
     given = table()
     model, first = (fitted(budget=20, rounds=1, blend=weight).process(batch(), given) for weight in (0.0, 1.0))
-    assert given.positions.tolist() == first.positions.tolist()
+    assert given.documents.tolist() == first.documents.tolist()
     mixed = fitted(budget=20, rounds=1, blend=0.25).process(batch(), given)
     for row in range(QUERIES):
-        for position, score in zip(mixed.positions[row].tolist(), mixed.scores[row].tolist(), strict=True):
-            a, b = model.positions[row].tolist().index(position), given.positions[row].tolist().index(position)
+        for position, score in zip(mixed.documents[row].tolist(), mixed.scores[row].tolist(), strict=True):
+            a, b = model.documents[row].tolist().index(position), given.documents[row].tolist().index(position)
             assert score == pytest.approx(0.75 / (61 + a) + 0.25 / (61 + b), rel=1e-5)
 
 
@@ -180,17 +180,17 @@ def test_what_was_not_scored_stays_where_the_model_predicts_it(arguments):
     answer = stage.process(asked, given)
     scored = {(row, item) for rows, items in stage.scorer.asked for row, item in zip(rows, items, strict=True)}
     for row in range(QUERIES):
-        listed = set(given.positions[row][given.mask[row]].tolist())
+        listed = set(given.documents[row][given.mask[row]].tolist())
         own = {item for query, item in scored if query == row}
-        assert set(answer.positions[row, : answer.counts[row]].tolist()) == listed | own
-        exact = [position for position in answer.positions[row].tolist() if position in own]
+        assert set(answer.documents[row, : answer.counts[row]].tolist()) == listed | own
+        exact = [position for position in answer.documents[row].tolist() if position in own]
         assert exact == sorted(exact, key=lambda item: (-TABLE[row, item], item))  # the scored keep the scorer's order
 
 
 def test_null_is_the_scorers_own_answer():
     given = table()
     own, null = fitted(budget=20), fitted(budget=20, blend=None, scores="blended")
-    assert own.process(batch(), given).positions.tolist() == null.process(batch(), given).positions.tolist()
+    assert own.process(batch(), given).documents.tolist() == null.process(batch(), given).documents.tolist()
 
 
 @pytest.mark.parametrize(
@@ -210,7 +210,7 @@ def test_null_is_the_scorers_own_answer():
 )
 def test_settings_that_contradict_each_other_are_refused(arguments, message):
     with pytest.raises(ConfigError, match=message):
-        Cur(scorer=TableScorer(), factors=TableFactors(), **arguments)
+        CUR(scorer=TableScorer(), factors=TableFactors(), **arguments)
 
 
 def test_more_anchors_than_passages_score_all_of_them():
@@ -237,9 +237,9 @@ def test_embeddings_are_scaled_to_length_one_and_empty_texts_have_none():
     np.testing.assert_allclose([1, 0, 1], np.linalg.norm(factors.vectors, axis=1), atol=1e-6)
     np.testing.assert_allclose([[0.6, 0.8]], of_length_one(np.array([[3.0, 4.0]])))
     assert factors.offsets is None
-    assert pytest.approx(2 / 3) == factors.mean_square
+    assert factors.mean_square == pytest.approx(2 / 3)
 
 
 def test_axn_learns_the_scale_from_training_queries():
-    assert {"training", "candidates"} == AXN(scorer=TableScorer(), factors=TableFactors()).needs
-    assert Cur(scorer=TableScorer(), factors=TableFactors()).needs == {"candidates", "training_if_given"}
+    assert AXN(scorer=TableScorer(), factors=TableFactors()).needs == {"training", "candidates"}
+    assert CUR(scorer=TableScorer(), factors=TableFactors()).needs == {"candidates", "training_if_given"}

@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Pieces"]
+__all__ = ["Checkpoint"]
 
 
-class Pieces:
+class Checkpoint:
     """A folder that outlasts a kill; who goes on with the pass finds what was done.
 
     Args:

@@ -14,11 +14,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-__all__ = ["Users"]
+__all__ = ["Leases"]
 
 
-class Users:
-    """This process among the users of a store.
+class Leases:
+    """What this process uses of a store.
 
     Args:
         folder: Where the files lie.

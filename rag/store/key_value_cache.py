@@ -17,7 +17,7 @@ from zlib import crc32
 
 from rag.errors import ArtifactError
 
-__all__ = ["Filled", "Passing", "Values", "text_key"]
+__all__ = ["FillResult", "KeyValueCache", "Transient", "text_key"]
 
 logger = logging.getLogger("rag.store")
 
@@ -39,7 +39,7 @@ T = TypeVar("T")
 Blocks = Iterable[Sequence[tuple[int, bytes]]]
 
 
-class Passing(list[tuple[int, bytes]]):
+class Transient(list[tuple[int, bytes]]):
     """A block of values that are used this time and not kept."""
 
 
@@ -52,8 +52,8 @@ def text_key(*texts: str) -> bytes:
 
 
 @dataclass(frozen=True)
-class Filled:
-    """What :meth:`Values.fill` gives.
+class FillResult:
+    """What :meth:`KeyValueCache.fill` gives.
 
     Args:
         values: One for each key asked for, in order.
@@ -66,7 +66,7 @@ class Filled:
     seconds: float
 
 
-class Values:
+class KeyValueCache:
     """A map of bytes to bytes that several processes read and write at once; each value has a checksum.
 
     Written in WAL mode: a writer does not stop readers, and what was committed survives the death of the process.
@@ -107,14 +107,14 @@ class Values:
         if write:
             os.utime(path)  # when it was last used, for gc
 
-    def fill(self, keys: Sequence[bytes], make: Callable[[list[int]], Blocks]) -> Filled:
+    def fill(self, keys: Sequence[bytes], make: Callable[[list[int]], Blocks]) -> FillResult:
         """The values of these keys; those that are not there are computed and kept.
 
         Args:
             keys: Any number of times the same.
             make: Called with the places in ``keys`` of what is missing, each key once, unless nothing is; yields blocks
                 of (place, value). Each block is kept as it comes, so a kill loses at most one, unless it is
-                :class:`Passing`.
+                :class:`Transient`.
 
         Raises:
             ArtifactError: Something is missing and ``mode`` is ``only``.
@@ -139,12 +139,12 @@ class Values:
                 for block in make(missing) if missing else ():
                     took = (time.perf_counter() - start) / max(len(block), 1)
                     fresh = {keys[place]: value for place, value in block}
-                    if not isinstance(block, Passing):
+                    if not isinstance(block, Transient):
                         self.put(fresh.items(), seconds=took)
                     known |= fresh
                     start = time.perf_counter()
                 n_computed = len(missing)
-        return Filled([known[key] for key in keys], n_computed, seconds)
+        return FillResult([known[key] for key in keys], n_computed, seconds)
 
     def computing(self) -> AbstractContextManager[object]:
         """Held by the one process that computes what is missing; the others wait, then look again."""

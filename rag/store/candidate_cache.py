@@ -17,7 +17,7 @@ from rag.candidates import PADDING, Candidates
 from rag.costs import Costs, Ledger
 from rag.step import Step
 from rag.store.fingerprint import fingerprint
-from rag.store.values import Passing
+from rag.store.key_value_cache import Transient
 
 if TYPE_CHECKING:
     from rag.store.store import Store
@@ -39,7 +39,7 @@ def cached_step(
     before: Candidates,
 ) -> Candidates:
     """The candidates of a step for a batch: from the store for queries that it was run on before, else computed and
-    kept, unless the batch is in doubt by then.
+    kept, unless the batch was marked uncacheable by then.
 
     Costs and the trace come from there too, as they were when it was computed; a batch's costs are shared equally
     among its queries. Vectors of queries that the step made are paid for with it: a later step that asks for them finds
@@ -55,7 +55,7 @@ def cached_step(
         before: The candidates of the step before.
     """
     keys = [_query_key(query) for query in batch.queries]
-    values = store.values("lists", key, about=about)
+    values = store.cache("lists", key, about=about)
 
     def compute(missing: list[int]) -> Iterator[list[tuple[int, bytes]]]:
         rows = slice(None) if len(missing) == len(batch) else np.array(missing)
@@ -71,12 +71,12 @@ def cached_step(
         shares = {name: cost / len(missing) for name, cost in costs.as_dict().items()}
         header = {"costs": shares, "embedded": sorted(view.embedded_by())}
         values_of = [(position, _packed(tables, row, header)) for row, position in enumerate(missing)]
-        yield Passing(values_of) if view.is_doubtful else values_of
+        yield Transient(values_of) if view.is_uncacheable else values_of
 
     filled = values.fill(keys, compute)
     values.close()
     tables, costs, embedded = _unpacked(filled.values)
-    batch.paid(embedded)
+    batch.mark_paid(embedded)
     for name, table in tables.items():
         batch.record(name, table)
     booked = batch.ledger.stages.setdefault(step.name, Costs())
@@ -94,7 +94,7 @@ def _packed(tables: dict[str, Candidates], row: int, more: dict[str, Any]) -> by
     parts = [len(header).to_bytes(4, "little"), header]
     for name, table in tables.items():
         rows = np.empty(counts[name], dtype=_TABLE)
-        rows["position"] = table.positions[row, : counts[name]]
+        rows["position"] = table.documents[row, : counts[name]]
         rows["score"] = table.scores[row, : counts[name]]
         rows["passage"] = table.passages[row, : counts[name]]
         parts.append(rows.tobytes())

@@ -178,23 +178,31 @@ def link_file(source: Path, target: Path) -> None:
 
 def _entries(folder: Path, generation: Path) -> dict[str, Any]:
     """What a manifest says about the files of a new generation. All of them are on the disk then."""
+    from concurrent.futures import ThreadPoolExecutor
+
     known: Mapping[str, Any] = {}
     before = folder
     if (folder / _MANIFEST).is_file():
         with contextlib.suppress(ArtifactError):
             manifest = _read_manifest(folder)
             known, before = manifest.get("files", {}), folder / str(manifest.get("data", ""))
-    files = {}
+    files, new = {}, []
     for path in sorted(generation.rglob("*")):
         if path.is_file():
             name = path.relative_to(generation).as_posix()
             old = before / name
             if name in known and old.is_file() and path.samefile(old):
                 files[name] = known[name]
-                continue
-            checksum = _sha256_synced(path)
+            else:
+                new.append((name, path))
+    with ThreadPoolExecutor(1) as pool:
+        synced = pool.map(_sync_file, [path for _, path in new])  # while the checksums are computed
+        for name, path in new:
             about = path.stat()
-            files[name] = {"bytes": about.st_size, "sha256": checksum, "time": about.st_mtime_ns}
+            files[name] = {"bytes": about.st_size, "sha256": _sha256(path), "time": about.st_mtime_ns}
+        for _ in synced:
+            pass  # raises what went wrong
+    files = dict(sorted(files.items()))
     for made in [*(path for path in generation.rglob("*") if path.is_dir()), generation]:
         _sync_folder(made)
     return files
@@ -339,7 +347,11 @@ def replace_file(path: Path, text: str) -> None:
 
 def _sync_folder(folder: Path) -> None:
     """Have the names in a folder on the disk."""
-    handle = os.open(folder, os.O_RDONLY)
+    _sync_file(folder)
+
+
+def _sync_file(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
     finally:
@@ -364,9 +376,3 @@ def _read_manifest(folder: Path) -> dict[str, Any]:
 def _sha256(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _sha256_synced(path: Path) -> str:
-    with path.open("rb") as file:
-        os.fsync(file.fileno())
-    return _sha256(path)

@@ -28,7 +28,17 @@ import faiss
 import numpy as np
 
 import rag.registry
-from rag import Corpus, Document, Embedder, FitContext, Pipeline, Query, Retriever, SentenceTransformerEmbedder
+from rag import (
+    Corpus,
+    Document,
+    Embedder,
+    FitContext,
+    Passages,
+    Pipeline,
+    Query,
+    Retriever,
+    SentenceTransformerEmbedder,
+)
 from rag.retrievers import BM25, HNSW, Dense, Flat, Hybrid
 from rag.store.folder import write_folder
 
@@ -152,7 +162,7 @@ def flat_index(n: int) -> None:
     vectors = np.random.default_rng(0).standard_normal((n, DIMENSION)).astype(np.float32)
     more = vectors[: round(FRACTION * n)].copy()
     times: dict[str, list[tuple[float, float]]] = {}
-    built = Flat()
+    built, corpus = Flat(), Corpus.from_documents([Document("a", "a")])
     built.build(vectors)
 
     def timed_as(name: str, run: Callable[[], object]) -> None:
@@ -164,7 +174,7 @@ def flat_index(n: int) -> None:
         with tempfile.TemporaryDirectory() as folder:
             built.save_state(Path(folder))
             ours = Flat()
-            ours.load_state(Path(folder), FitContext(Corpus.from_documents([Document("a", "a")])))
+            ours.load_state(Path(folder), FitContext(corpus, Passages.whole(corpus)))
             raw = faiss.read_index(f"{folder}/index.faiss")
             timed_as("add 1 %, ours", partial(ours.add, more))
             timed_as("add 1 %, faiss", partial(raw.add, more))

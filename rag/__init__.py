@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from rag.embedders.langchain import LangChainEmbedder
     from rag.embedders.lsa import LSA
     from rag.embedders.sentence_transformer import SentenceTransformerEmbedder
+    from rag.embedders.sparse.base import SparseEmbedder
+    from rag.embedders.sparse.transformer import SparseTransformerEmbedder
     from rag.errors import (
         ArtifactError,
         ConfigError,
@@ -99,6 +101,8 @@ _MODULES = {
     "SearchResult": "rag.types",
     "SentenceChunker": "rag.corpus.chunkers.sentence",
     "SentenceTransformerEmbedder": "rag.embedders.sentence_transformer",
+    "SparseEmbedder": "rag.embedders.sparse.base",
+    "SparseTransformerEmbedder": "rag.embedders.sparse.transformer",
     "SizedChunker": "rag.corpus.chunkers.base",
     "Source": "rag.summarizer",
     "Span": "rag.corpus.chunkers.base",
@@ -160,6 +164,8 @@ __all__ = [
     "SizedChunker",
     "Source",
     "Span",
+    "SparseEmbedder",
+    "SparseTransformerEmbedder",
     "Stage",
     "Store",
     "Summarizer",

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from rag.retrievers.key_spaces.title import TitleKey
     from rag.retrievers.keyed import Keyed
     from rag.retrievers.query_memory import QueryMemory
+    from rag.retrievers.sparse import Sparse
 
 __all__ = [
     "BM25",
@@ -61,6 +62,7 @@ __all__ = [
     "QueryMemory",
     "RaBitQ",
     "ScalarQuantized",
+    "Sparse",
     "SummaryKey",
     "TextKey",
     "TitleKey",
@@ -96,6 +98,7 @@ __getattr__, __dir__ = lazy_attributes(
         "PseudoQueriesKey": "rag.retrievers.key_spaces.summary",
         "QueryMemory": "rag.retrievers.query_memory",
         "RRF": "rag.retrievers.fusion.rrf",
+        "Sparse": "rag.retrievers.sparse",
         "SummaryKey": "rag.retrievers.key_spaces.summary",
         "TextKey": "rag.retrievers.key_spaces.text",
         "TitleKey": "rag.retrievers.key_spaces.title",

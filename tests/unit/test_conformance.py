@@ -34,6 +34,7 @@ from rag import (
     SentenceChunker,
     SentenceTransformerEmbedder,
     SparseTransformerEmbedder,
+    TermWeights,
     Threshold,
     Training,
 )
@@ -231,6 +232,11 @@ def tiny_splade():
 class TestSparseTransformerEmbedder(ComponentConformance):
     def make(self):
         return SparseTransformerEmbedder(tiny_splade(), batch_size=4, device="cpu")
+
+
+class TestTermWeights(ComponentConformance):
+    def make(self):
+        return TermWeights(embedder=MODEL.spec.clone(), epochs=2, target_active_dims=20)
 
 
 class TestSparse(RetrieverConformance):

@@ -106,7 +106,11 @@ class SparseTransformerEmbedder(SparseEmbedder):
 
     @property
     def dimension(self) -> int:
-        return int(self.encoder.get_embedding_dimension() or 0)
+        return self._dimension
+
+    @cached_property
+    def _dimension(self) -> int:  # the library's own is another one before the first text than after it
+        return int(self.encoder.encode_document(["a"], show_progress_bar=False).shape[1])
 
     def terms(self, columns: Sequence[int]) -> list[str]:
         tokenizer: Any = self.encoder.tokenizer

@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import pytest
 
-from rag import LSA, ConfigError, SentenceTransformerEmbedder, Threshold
+from rag import LSA, ConfigError, SentenceTransformerEmbedder, SparseTransformerEmbedder, Threshold
 from rag.component import Component, Parameter
 from rag.config import build, read_source
 from rag.eval.datasets.tables.corpus import CorpusTable
@@ -57,14 +57,17 @@ REQUIRED_IN_PYTHON: dict[tuple[str, str], Any] = {
     ("sentence_transformer", "model"): "some/model",
     ("cosine_adapter", "embedder"): LSA(),
     ("cross_encoder", "model"): "some/model",
+    ("sparse", "model"): "some/model",
     ("adapted", "embedder"): LSA(),
     ("fine_tuned", "embedder"): SentenceTransformerEmbedder("some/model"),
     ("fine_tuned", "scorer"): CrossEncoderScorer("some/model"),
     ("factory", "description"): "Flat",
     ("pipeline", "retriever"): BM25(),
     ("dense", "embedder"): LSA(),
+    ("sparse", "embedder"): SparseTransformerEmbedder("some/model"),
     ("hybrid", "retrievers"): [BM25(), BM25()],
     ("max_sim", "embedder"): WordEmbedder(),
+    ("term_weights", "embedder"): WordEmbedder(),
     ("rerank", "scorer"): CountingScorer(),
     ("int", "low"): 1,
     ("int", "high"): 2,
@@ -112,6 +115,8 @@ REQUIRED_IN_YAML: dict[tuple[str, str], Any] = {
     ("generate", "writer"): {"type": "chat_model", "model": "some/model"},
     ("claims", "model"): {"type": "chat_model", "model": "some/model"},
     ("dense", "embedder"): {"type": "lsa"},
+    ("sparse", "embedder"): {"type": "sparse", "model": "some/model"},
+    ("term_weights", "embedder"): MINILM,
     ("hybrid", "retrievers"): [{"type": "bm25"}, {"type": "bm25"}],
     ("max_sim", "embedder"): MINILM,
     ("rerank", "scorer"): {"type": "max_sim", "embedder": MINILM},

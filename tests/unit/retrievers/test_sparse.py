@@ -20,12 +20,16 @@ QUERIES = [" ".join(RNG.choice(WORDS, size=4)) for _ in range(10)] + ["nothing k
 
 
 @pytest.fixture(autouse=True)
-def registered(monkeypatch):
+def _registered(monkeypatch):
     entry = EntryPoint("sparse_embedder.counted", f"{__name__}:Counted", "rag.components")
     ours = rag.registry.entry_points
     monkeypatch.setattr(
-        rag.registry, "entry_points", lambda group: [*ours(group=group), *([entry] if group == entry.group else [])]
+        rag.registry, "entry_points", lambda group: [*ours(group), *([entry] if group == entry.group else [])]
     )
+    rag.registry._entries.cache_clear()
+    yield
+    monkeypatch.undo()
+    rag.registry._entries.cache_clear()
 
 
 class Counted(SparseEmbedder):

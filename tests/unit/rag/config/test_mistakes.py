@@ -13,7 +13,7 @@ STAGES = (
     "platt, rerank, score_adapter, threshold"
 )
 BM25_ARGUMENTS = "b, delta, k1, language, lowercase, preset, stemmer, stopwords, token_pattern, top_k, variant"
-RETRIEVERS = "bm25, dense, feedback, hybrid, keyed, query_memory"
+RETRIEVERS = "bm25, dense, feedback, hybrid, keyed, query_memory, sparse"
 
 
 @pytest.fixture

@@ -1,0 +1,123 @@
+"""Learns what a token is worth where it stands, by a softmax over all passages."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from rag.candidates import Floats, Ints
+from rag.embedders.sparse.token_pairs import TokenPairs
+from rag.learning.query_map import loss_and_slope
+
+__all__ = ["TermTrainer", "worth"]
+
+_DECAYS = (0.9, 0.999)
+_TINY = 1e-8
+
+
+def worth(pairs: TokenPairs, parameters: Floats) -> Floats:
+    """``max(0, 1 + h u + b)`` of each pair, float32 [m]: 1 everywhere to begin with.
+
+    Args:
+        pairs: Have the vectors h.
+        parameters: u, then b, float32 [d + 1].
+    """
+    product = pairs.vectors.astype(np.float32) @ parameters[:-1]
+    return np.maximum(1 + product + parameters[-1], 0).astype(np.float32)
+
+
+class TermTrainer:
+    """Adam (Kingma and Ba 2015) on ``-log p(relevant)`` and the FLOPS of the weights (Paria et al. 2020).
+
+    Args:
+        pairs: Of all passages and the tokens that training queries have.
+        base: What each pair weighs with a worth of 1, float32 [m].
+        queries: Weights of tokens, CSR array float32 [n, tokens].
+        relevant: Which passages are relevant, CSR array of bool [n, passages], some in every row.
+        sample: All pairs of some passages, for the FLOPS.
+        sample_base: As ``base``.
+        learning_rate: Of Adam.
+        batch_size: Queries per step.
+        seed: Of the order of the queries.
+    """
+
+    def __init__(
+        self,
+        pairs: TokenPairs,
+        base: Floats,
+        queries: Any,
+        relevant: Any,
+        sample: TokenPairs,
+        sample_base: Floats,
+        *,
+        learning_rate: float,
+        batch_size: int,
+        seed: int,
+    ) -> None:
+        self._pairs, self._base, self._queries, self._relevant = pairs, base, queries, relevant
+        self._sample, self._sample_base = sample, sample_base
+        self._rate, self._batch = learning_rate, batch_size
+        self._random = np.random.default_rng(seed)
+        self.parameters = np.zeros(pairs.vectors.shape[1] + 1, dtype=np.float32)
+        self._means = np.zeros((2, len(self.parameters)))
+        self._steps = 0
+
+    def epoch(self, flops: float) -> float:
+        """Look at every query once; the mean loss on the way, the FLOPS aside."""
+        losses = 0.0
+        n = self._queries.shape[0]
+        order = self._random.permutation(n)
+        for start in range(0, n, self._batch):
+            rows = order[start : start + self._batch]
+            losses += self._step(rows, flops) * len(rows)
+        return losses / max(n, 1)
+
+    def weights(self) -> Any:
+        """Of the training queries' tokens in all passages, CSR array float32 [tokens, passages]."""
+        import scipy.sparse
+
+        shape = (self._queries.shape[1], len(self._pairs.lengths))
+        values = self._base * worth(self._pairs, self.parameters)
+        return scipy.sparse.csr_array((values, (self._pairs.tokens, self._pairs.texts)), shape=shape)
+
+    def active(self) -> float:
+        """Tokens of a passage that have a weight, on average."""
+        texts = len(np.unique(self._sample.texts))
+        return float(np.count_nonzero(worth(self._sample, self.parameters)) / max(texts, 1))
+
+    def _step(self, rows: Ints, flops: float) -> float:
+        queries = self._queries[rows]
+        logits = np.asarray((queries @ self.weights()).toarray(), dtype=np.float32)
+        loss, slope = loss_and_slope(logits, self._relevant[rows].toarray(), None)
+        tokens = np.unique(queries.indices)
+        by_weight = np.asarray(queries[:, tokens].T @ slope, dtype=np.float32)  # [tokens, passages]
+        place = np.full(self._queries.shape[1], -1)
+        place[tokens] = np.arange(len(tokens))
+        asked = np.flatnonzero(place[self._pairs.tokens] >= 0)
+        pairs = self._pairs.only(asked)
+        slopes = by_weight[place[pairs.tokens], pairs.texts] * self._base[asked]
+        total = self._slope(pairs, slopes)
+        if flops:
+            total = total + flops * self._flops_slope()
+        self._descend(total)
+        return loss
+
+    def _slope(self, pairs: TokenPairs, by_worth: Floats) -> Floats:
+        by_worth = np.where(worth(pairs, self.parameters) > 0, by_worth, 0).astype(np.float32)
+        return np.append(by_worth @ pairs.vectors.astype(np.float32), by_worth.sum())
+
+    def _flops_slope(self) -> Floats:
+        """Of the sum over tokens of the square of their mean weight."""
+        values = self._sample_base * worth(self._sample, self.parameters)
+        n = max(len(np.unique(self._sample.texts)), 1)
+        means = np.bincount(self._sample.tokens, weights=values) / n
+        return self._slope(self._sample, (2 * means[self._sample.tokens] / n * self._sample_base).astype(np.float32))
+
+    def _descend(self, slope: Floats) -> None:
+        self._steps += 1
+        for mean, decay, value in zip(self._means, _DECAYS, (slope, slope * slope), strict=True):
+            mean *= decay
+            mean += (1 - decay) * value
+        first, second = (mean / (1 - decay**self._steps) for mean, decay in zip(self._means, _DECAYS, strict=True))
+        self.parameters -= (self._rate * first / (np.sqrt(second) + _TINY)).astype(np.float32)

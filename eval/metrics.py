@@ -13,7 +13,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from rag.errors import ArtifactError
+from rag.errors import ArtifactError, system_message
 
 __all__ = [
     "CorpusSize",
@@ -212,7 +212,7 @@ def read_metrics(folder: Path) -> Metrics:
     except FileNotFoundError:
         raise ArtifactError(f"{folder}: there is no run (no metrics.json)") from None
     except OSError as error:
-        raise ArtifactError(f"{folder}: damaged: {error.strerror or error}") from None
+        raise ArtifactError(f"{folder}: damaged: {system_message(error)}") from None
     except ValueError as error:
         raise ArtifactError(f"{folder}: damaged: {error}") from None
     try:

@@ -111,11 +111,10 @@ class _Work:
         if self.answered and any(stage.writes_answers for stage in pipeline.stages):
             self._count("answers written, at most", last, self.n_queries)
         for stage in pipeline.stages:
-            for _, child in stage.spec.children():
-                budget = getattr(stage, "budget", None)
-                if child.kind == "scorer" and isinstance(budget, int):
-                    key = fingerprint([chunks, pipeline.retriever.fingerprint, child.fingerprint])
-                    self._count("pairs scored, at most", key, budget * self.n_queries)
+            if stage.spends:
+                scorer, budget = stage.spends
+                key = fingerprint([chunks, pipeline.retriever.fingerprint, scorer.fingerprint])
+                self._count("pairs scored, at most", key, budget * self.n_queries)
 
     def _count(self, work: str, key: str, n: int) -> None:
         self._needed[work] = self._needed.get(work, 0) + n

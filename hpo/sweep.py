@@ -14,7 +14,7 @@ from rag.arguments import refuses_unknown
 from rag.component import Component
 from rag.config import build
 from rag.config.source import Node, extended, node_from_python, read_source
-from rag.errors import ConfigError, Location, Mistake, did_you_mean
+from rag.errors import ConfigError, Mistake, Mistakes, did_you_mean
 from rag.hpo.objectives import ANSWERS, COSTS, Objective, parse_metric, parse_objectives
 from rag.hpo.samplers.base import Sampler
 from rag.hpo.samplers.optuna import TPE
@@ -25,8 +25,6 @@ from rag.hpo.storage_url import check_url
 from rag.registry import component_class, types_of
 
 __all__ = ["Sweep", "check_sweep", "read_sweep"]
-
-_NOWHERE = Location("")
 
 
 class Sweep(Component):
@@ -152,7 +150,7 @@ class Sweep(Component):
         Raises:
             ConfigError: Every mistake in it.
         """
-        return self._parsed([])
+        return self._parsed(Mistakes())
 
     @cached_property
     def metrics(self) -> tuple[str, ...]:
@@ -211,16 +209,10 @@ class Sweep(Component):
 
     def _placed(self, mistake: Mistake) -> Mistake:
         """A mistake with the place of the value that its path names, as far as the file has it."""
-        node = self.written
-        if node is None or mistake.location is not None:
+        if self.written is None or mistake.location is not None:
             return mistake
-        for step in mistake.path.split("."):
-            inside = node.value
-            if isinstance(inside, dict) and step in inside:
-                node = inside[step]
-            elif isinstance(inside, list) and step.isdecimal() and int(step) < len(inside):
-                node = inside[int(step)]
-        return replace(mistake, location=node.location if node.location.file else None)
+        location = self.written.deepest(mistake.path).location
+        return replace(mistake, location=location if location.file else None)
 
     def with_settings(self, settings: Mapping[str, Any]) -> Sweep:
         """A copy with other arguments, over the same space unless the pipeline or the constraints are among them.
@@ -248,7 +240,7 @@ class Sweep(Component):
         constraints = self.written.value.get("constraints")
         return self.written.value["pipeline"], [] if constraints is None else constraints.value
 
-    def _parsed(self, mistakes: list[Mistake]) -> Space:
+    def _parsed(self, mistakes: Mistakes) -> Space:
         """The space, unless there are mistakes, those given among them."""
         pipeline, constraints = self._nodes()
         rules = [node for node in constraints if _bound(str(node.value)) is None]
@@ -258,10 +250,8 @@ class Sweep(Component):
                 self.sampler.check(space, len(self.goals))
             except ConfigError as error:
                 path = ".".join(part for part in ("sampler", error.parameter) if part)
-                mistakes.append(Mistake(error.mistakes[0].message, path))
-        if mistakes:
-            placed = [self._placed(mistake) for mistake in mistakes]
-            raise ConfigError(sorted(placed, key=lambda mistake: mistake.location or _NOWHERE))
+                mistakes.add(error.mistakes[0].message, path)
+        Mistakes(self._placed(mistake) for mistake in mistakes).check()
         assert space is not None
         return space
 
@@ -277,16 +267,16 @@ def read_sweep(path: str | Path, *, overrides: Sequence[str] = ()) -> Sweep:
     Raises:
         ConfigError: All mistakes, each with its location.
     """
-    mistakes: list[Mistake] = []
+    mistakes = Mistakes()
     node = read_source(Path(path), overrides=overrides, mistakes=mistakes)
     if node is None:
-        raise ConfigError(mistakes)
+        raise mistakes.error()
     return _sweep(node, mistakes, Path(path).parent)
 
 
 def sweep_from_config(config: Mapping[str, Any], *, folder: Path = Path()) -> Sweep:
     """The sweep that a mapping describes; distributions may be objects."""
-    return _sweep(node_from_python(config), [], folder)
+    return _sweep(node_from_python(config), Mistakes(), folder)
 
 
 def check_sweep(path: Path, *, overrides: Sequence[str] = (), resolved: bool = False) -> str:
@@ -303,7 +293,7 @@ def check_sweep(path: Path, *, overrides: Sequence[str] = (), resolved: bool = F
     return f"{path}: ok ({len(space.parameters)} parameters, {size}: {names})\n"
 
 
-def _sweep(node: Node, mistakes: list[Mistake], folder: Path) -> Sweep:
+def _sweep(node: Node, mistakes: Mistakes, folder: Path) -> Sweep:
     pipeline = None
     if isinstance(node.value, dict):
         entries = dict(node.value)
@@ -312,7 +302,7 @@ def _sweep(node: Node, mistakes: list[Mistake], folder: Path) -> Sweep:
         if pipeline is not None and isinstance(pipeline.value, dict) and not pipeline.location.file:
             pipeline = extended(pipeline, folder, mistakes)
             if pipeline is None:
-                raise ConfigError(mistakes)
+                raise mistakes.error()
             entries["pipeline"] = pipeline
         if "sampler" in entries and isinstance(entries["sampler"].value, str):
             name = entries["sampler"]
@@ -325,7 +315,7 @@ def _sweep(node: Node, mistakes: list[Mistake], folder: Path) -> Sweep:
             Space.parse(pipeline, mistakes=mistakes)
         if isinstance(node.value, dict) and not any(mistake.path.startswith("objectives") for mistake in mistakes):
             mistakes += _wrong_objectives(node.value.get("objectives"))
-        raise ConfigError(sorted(mistakes, key=lambda mistake: mistake.location or _NOWHERE))
+        raise mistakes.error()
     sweep.folder, sweep.written = folder, node
     sweep.space = sweep._parsed(mistakes)
     return sweep

@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from rag.errors import ArtifactError, ConfigError, RagError
+from rag.errors import ArtifactError, ConfigError, RagError, first_line
 from rag.eval.datasets.base import Dataset
 from rag.eval.datasets.load import load_dataset
 from rag.hpo.execution.early_stopping import hopeless
@@ -149,7 +149,7 @@ def _storage_explained() -> Iterator[None]:
     try:
         yield
     except StorageInternalError as error:
-        reason = str(error.__cause__ or error).strip().splitlines()[0]
+        reason = first_line(error.__cause__ or error)
         raise ArtifactError(f"the sweep's storage failed: {reason}; start again to go on") from None
 
 

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from rag.embedders.base import Embedder
     from rag.embedders.langchain import LangChainEmbedder
     from rag.embedders.lsa import LSA
+    from rag.embedders.multi_vector import MultiVectorEmbedder
+    from rag.embedders.muvera import MUVERA
     from rag.embedders.sentence_transformer import SentenceTransformerEmbedder
     from rag.embedders.sparse.base import SparseEmbedder
     from rag.embedders.sparse.term_weights import TermWeights
@@ -83,6 +85,8 @@ _MODULES = {
     "LSA": "rag.embedders.lsa",
     "LangChainEmbedder": "rag.embedders.langchain",
     "Ledger": "rag.costs",
+    "MUVERA": "rag.embedders.muvera",
+    "MultiVectorEmbedder": "rag.embedders.multi_vector",
     "MarkdownChunker": "rag.corpus.chunkers.markdown",
     "MissingExtraError": "rag.errors",
     "ModelError": "rag.errors",
@@ -121,6 +125,7 @@ _MODULES = {
 
 __all__ = [
     "LSA",
+    "MUVERA",
     "Adapted",
     "Answer",
     "ArtifactError",
@@ -147,6 +152,7 @@ __all__ = [
     "MarkdownChunker",
     "MissingExtraError",
     "ModelError",
+    "MultiVectorEmbedder",
     "NoChunker",
     "NotFittedError",
     "Passages",

@@ -13,13 +13,14 @@ import numpy as np
 from rag.candidates import Candidates, Ints, Vectors
 from rag.conditions import condition_key
 from rag.costs import Ledger
+from rag.embedders.base import TokenVectors
 from rag.embedders.cache import embed_query_texts
 from rag.step import Step
 from rag.types import Answer, Query
 
 if TYPE_CHECKING:
     from rag.corpus.passages import Passages
-    from rag.embedders.base import Embedder, TokenEmbedder, TokenVectors
+    from rag.embedders.base import Embedder, TokenEmbedder
     from rag.learning.unseen import Unseen
     from rag.progress import Progress
     from rag.store.store import Store
@@ -179,6 +180,8 @@ class QueryBatch:
         """Vectors of the queries' tokens by this embedder; computed once, whoever asks."""
 
         def embed() -> TokenVectors:
+            if not len(self):
+                return TokenVectors(np.empty((0, embedder.dimension), dtype=np.float32), np.zeros(1, dtype=np.int64))
             self.ledger.spend(texts_embedded=len(self))
             return embedder.embed_query_tokens(self.texts)
 
@@ -329,6 +332,10 @@ class QueryBatch:
             return embedder.checked(self._vectors(embedder), len(self))
         if embedder.base is not embedder:
             return embedder.of_queries(self)
+        if embedder.token_source is not None:
+            return embedder.checked(
+                embedder.from_tokens(self.token_vectors(embedder.token_source), query=True), len(self)
+            )
         ids = [query.id for query in self.queries]
         ledger = Ledger() if embedder.fingerprint in self._paid else self.ledger
         return embed_query_texts(

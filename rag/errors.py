@@ -17,9 +17,10 @@ A message names the parameter, the rule and the value, and what is available.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar, Protocol
 
 __all__ = [
     "ArtifactError",
@@ -29,13 +30,22 @@ __all__ = [
     "Location",
     "MissingExtraError",
     "Mistake",
+    "Mistakes",
     "ModelError",
     "NotFittedError",
     "RagError",
+    "cannot_be",
     "did_you_mean",
     "first_line",
     "system_message",
 ]
+
+
+class Fitted(Protocol):
+    """What has a kind and a type: a component."""
+
+    kind: ClassVar[str]
+    type: ClassVar[str]
 
 
 class RagError(Exception):
@@ -99,6 +109,27 @@ class ConfigError(RagError):
         super().__init__("\n".join(map(str, self.mistakes)))
 
 
+class Mistakes(list[Mistake]):
+    """Everything wrong that is found in one pass; told together, in the order of places."""
+
+    def add(self, message: str, path: str = "", location: Location | None = None) -> None:
+        """Add a mistake; a location without a file is none."""
+        self.append(Mistake(message, path, location if location and location.file else None))
+
+    def error(self) -> ConfigError:
+        """All of them as one error."""
+        return ConfigError(sorted(self, key=lambda mistake: mistake.location or Location("")))
+
+    def check(self) -> None:
+        """Go on where there are none.
+
+        Raises:
+            ConfigError: All of them.
+        """
+        if self:
+            raise self.error()
+
+
 class DataError(RagError):
     """Documents, queries or judgments that cannot be used."""
 
@@ -117,6 +148,11 @@ class ArtifactError(RagError):
 
 class NotFittedError(RagError):
     """A component that was asked for answers before :meth:`fit` or :meth:`load`."""
+
+    @classmethod
+    def of(cls, component: Fitted) -> NotFittedError:
+        """The error of a component inside a pipeline."""
+        return cls(f"the {component.kind} '{component.type}' has not been fitted: fit the pipeline it is in first")
 
 
 class MissingExtraError(RagError):
@@ -145,14 +181,29 @@ def first_line(error: BaseException) -> str:
     return next(iter(str(error).strip().splitlines()), type(error).__name__)
 
 
-def system_message(error: OSError) -> str:
+def system_message(error: Exception) -> str:
     """Why the system refused something, without the name of the file.
 
     Example:
         >>> system_message(FileNotFoundError(2, "No such file or directory", "a.txt"))
         'No such file or directory'
     """
-    return error.strerror or first_line(error)
+    return (error.strerror if isinstance(error, OSError) else None) or first_line(error)
+
+
+@contextmanager
+def cannot_be(done: str, path: object, kind: type[RagError] = ArtifactError) -> Iterator[None]:
+    """Tell what the system refuses inside as one message: ``DIR: cannot be written: No space left on device``.
+
+    Args:
+        done: Such as ``read`` or ``written``.
+        path: The file or folder.
+        kind: What is raised.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise kind(f"{path}: cannot be {done}: {system_message(error)}") from None
 
 
 def did_you_mean(name: str, valid: Iterable[str]) -> str:

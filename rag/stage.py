@@ -4,18 +4,36 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Protocol
 
 from rag.candidates import Candidates, Floats, Ints
 from rag.component import Component
-from rag.corpus.passages import Passages
-from rag.errors import NotFittedError
+from rag.on_passages import OnPassages
 
 if TYPE_CHECKING:
     from rag.batch import QueryBatch
-    from rag.fitting import FitContext, UpdateContext
 
-__all__ = ["Retriever", "Stage"]
+__all__ = ["PairScorer", "Retriever", "Stage"]
+
+
+class PairScorer(Protocol):
+    """What a stage spends calls of: a ``Scorer``."""
+
+    kind: ClassVar[str]
+    type: ClassVar[str]
+
+    @property
+    def fingerprint(self) -> str:
+        """Identity of its scores."""
+
+    def score(self, batch: QueryBatch, rows: Ints, passages: Ints) -> Floats:
+        """Relevance of pairs (row of a query, passage), float32 [n]."""
+        ...
+
+
+def _top_k(component: Component) -> int | None:
+    top_k = component.spec.arguments.get("top_k")
+    return top_k if isinstance(top_k, int) else None
 
 
 class Retriever(Component):
@@ -24,9 +42,14 @@ class Retriever(Component):
     kind: ClassVar[str] = "retriever"
     needs = frozenset({"corpus"})
 
+    @property
+    def limit(self) -> int | None:
+        """Documents of a query at most: its argument ``top_k``; None where it has none, or sets no limit."""
+        return _top_k(self)
+
     @abstractmethod
     def retrieve(self, batch: QueryBatch) -> Candidates:
-        """The best documents of every query, each once, at most the retriever's ``top_k``."""
+        """The best documents of every query, each once, at most :attr:`limit`."""
 
     def scaled_by(self, found: Candidates) -> Candidates:
         """A table it gave as those should see it who scale its scores by lowest, mean or spread: the same, or longer
@@ -50,13 +73,10 @@ class Retriever(Component):
         return {}
 
 
-class Stage(Component):
+class Stage(OnPassages):
     """Works on candidates: reranks, filters, adds. Rows stay in the order of the queries."""
 
     kind: ClassVar[str] = "stage"
-
-    keeps_lists: ClassVar[bool] = True
-    """Whether a store should keep its candidates; not where computing them is quicker than reading them."""
 
     scores_head: ClassVar[bool] = False
     """Whether its ``budget`` goes to the first candidates in the order of the stage before: it cuts those behind."""
@@ -64,30 +84,22 @@ class Stage(Component):
     writes_answers: ClassVar[bool] = False
     """Whether it records answers on batches that want them."""
 
-    _passages: Passages | None = None
+    @property
+    def limit(self) -> int | None:
+        """Candidates that it leaves of a query at most: its argument ``top_k``; None where it has none, or sets no
+        limit.
+        """
+        return _top_k(self)
 
-    def fit(self, context: FitContext) -> None:
-        super().fit(context)
-        self._passages = context.passages
-
-    def update(self, context: UpdateContext, kept: Ints) -> None:
-        super().update(context, kept)
-        self._passages = context.passages
-
-    def load_state(self, folder: object, context: FitContext) -> None:
-        self._passages = context.passages
+    @property
+    def spends(self) -> tuple[PairScorer, int] | None:
+        """The scorer whose calls it spends, and how many for a query at most; None for a stage that scores no pairs."""
+        return None
 
     @property
     def ranks_only(self) -> bool:
         """Whether its scores are an order and no more, such as those of a rank fusion: no bound on them means much."""
         return False
-
-    @property
-    def passages(self) -> Passages:
-        """The passages of the corpus it was fitted on."""
-        if self._passages is None:
-            raise NotFittedError(f"the stage {self.spec.label} has not been fitted: fit the pipeline it is in first")
-        return self._passages
 
     @abstractmethod
     def process(self, batch: QueryBatch, candidates: Candidates) -> Candidates:

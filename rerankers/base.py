@@ -9,14 +9,12 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 
 from rag.candidates import Floats, Ints
-from rag.component import Component
-from rag.corpus.passages import Passages
 from rag.errors import ModelError
+from rag.on_passages import OnPassages
 from rag.store.key_value_cache import text_key
 
 if TYPE_CHECKING:
     from rag.batch import QueryBatch
-    from rag.fitting import FitContext, UpdateContext
 
 __all__ = ["Scorer"]
 
@@ -27,26 +25,13 @@ _ALIKE = 8
 """Texts whose lengths in characters share all but these lowest bits are of like length."""
 
 
-class Scorer(Component):
+class Scorer(OnPassages):
     """Judges (query, passage) pairs, at a price per pair."""
 
     kind: ClassVar[str] = "scorer"
 
     keeps_scores: ClassVar[bool] = True
     """Whether a store should keep its scores, by text of query and passage; not where computing them is quicker."""
-
-    _passages: Passages | None = None
-
-    def fit(self, context: FitContext) -> None:
-        super().fit(context)
-        self._passages = context.passages
-
-    def update(self, context: UpdateContext, kept: Ints) -> None:
-        super().update(context, kept)
-        self._passages = context.passages
-
-    def load_state(self, folder: object, context: FitContext) -> None:
-        self._passages = context.passages
 
     @abstractmethod
     def score_pairs(self, batch: QueryBatch, rows: Ints, passages: Ints) -> Floats:

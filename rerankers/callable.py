@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from rag.candidates import Floats, Ints
-from rag.errors import NotFittedError
+from rag.component import WrapsObject
 from rag.rerankers.base import Scorer
 
 if TYPE_CHECKING:
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["CallableScorer"]
 
 
-class CallableScorer(Scorer):
+class CallableScorer(WrapsObject, Scorer):
     """Wraps a function of (query, passage) pairs. From Python only: a YAML file cannot hold the object.
 
     Args:
@@ -32,18 +31,8 @@ class CallableScorer(Scorer):
     def __init__(self, function: Callable[..., Any], *, name: str | None = None) -> None:
         self.function = function
         self.name = name
-        self._token = uuid.uuid4().hex
-
-    def _identity(self) -> dict[str, Any]:
-        return {"kind": self.kind, "type": self.type, "version": self.version, "name": self.name or self._token}
-
-    @property
-    def _is_serializable(self) -> bool:
-        return self.name is not None
 
     def score_pairs(self, batch: QueryBatch, rows: Ints, passages: Ints) -> Floats:
-        if self._passages is None:
-            raise NotFittedError("'callable' has not been fitted: fit the pipeline it is in first")
-        texts: Sequence[str] = self._passages.texts(passages)
+        texts: Sequence[str] = self.passages.texts(passages)
         pairs = [(batch.texts[row], text) for row, text in zip(rows.tolist(), texts, strict=True)]
         return np.asarray(self.function(pairs), dtype=np.float32)

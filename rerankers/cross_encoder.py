@@ -10,7 +10,7 @@ from pydantic import Field
 
 from rag.candidates import Floats, Ints
 from rag.component import Runtime
-from rag.errors import ModelError, NotFittedError
+from rag.errors import ModelError
 from rag.models import Device, Precision, inference, load_cross_encoder, model_content, resolved_precision
 from rag.models.limits import check_length
 from rag.rerankers.base import Scorer
@@ -89,9 +89,7 @@ class CrossEncoderScorer(Scorer):
     def score_pairs(self, batch: QueryBatch, rows: Ints, passages: Ints) -> Floats:
         import torch
 
-        if self._passages is None:
-            raise NotFittedError("'cross_encoder' has not been fitted: fit the pipeline it is in first")
-        texts = self._passages.texts(passages)
+        texts = self.passages.texts(passages)
         pairs = [(batch.texts[row], text) for row, text in zip(rows.tolist(), texts, strict=True)]
         options: dict[str, Any] = {}
         if self.max_length is not None:

@@ -13,10 +13,10 @@ from rag.component import Inherited
 from rag.component.inheritance import given
 from rag.corpus.passages import Passages
 from rag.embedders.base import Embedder
-from rag.errors import ConfigError, NotFittedError
+from rag.errors import NotFittedError
 from rag.rerankers.base import Scorer
 from rag.rerankers.cur.items import Mask
-from rag.stage import Stage
+from rag.rerankers.scoring import ScoringStage
 from rag.store.fingerprint import fingerprint
 from rag.tables import is_in
 
@@ -30,7 +30,7 @@ _EXACT = 100_000
 """Passages up to which neighbours are found by comparing all with all."""
 
 
-class GraphAdaptive(Stage):
+class GraphAdaptive(ScoringStage):
     """Scores the first stage's list and the neighbours of what scored best in turns (GAR: MacAvaney, Tonellotto and
     Macdonald, CIKM 2022).
 
@@ -61,14 +61,13 @@ class GraphAdaptive(Stage):
         batch_size: Annotated[int, Field(ge=1)] = 16,
         top_k: Annotated[int, Field(ge=1)] | None = None,
     ) -> None:
-        if top_k is not None and top_k > budget:
-            raise ConfigError(f"must be at most the budget ({budget}), got {top_k}", parameter="top_k")
         self.scorer = scorer
         self.embedder = embedder
         self.neighbours = neighbours
         self.budget = budget
         self.batch_size = batch_size
         self.top_k = top_k
+        self._check_top_k()
         self._graph: Ints | None = None
 
     def fit(self, context: FitContext) -> None:
@@ -132,7 +131,7 @@ class GraphAdaptive(Stage):
 
     def _fitted(self) -> Ints:
         if self._graph is None:
-            raise NotFittedError("'graph_adaptive' has not been fitted: fit the pipeline it is in first")
+            raise NotFittedError.of(self)
         return self._graph
 
 

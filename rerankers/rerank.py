@@ -10,7 +10,7 @@ from pydantic import Field
 from rag.candidates import PADDING, Candidates
 from rag.component import Tunable
 from rag.rerankers.base import Scorer
-from rag.rerankers.scoring import Blend, Scores, ScoringStage
+from rag.rerankers.scoring import Blend, BlendingStage, Scores
 
 if TYPE_CHECKING:
     from rag.batch import QueryBatch
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["Rerank"]
 
 
-class Rerank(ScoringStage):
+class Rerank(BlendingStage):
     """Scores the best ``budget`` candidates with a scorer and answers with a blend of its order and the first stage's;
     candidates that were not scored follow, as the first stage had them.
 

@@ -15,12 +15,12 @@ from rag.component import Need
 from rag.errors import ConfigError
 from rag.rerankers.base import Scorer
 from rag.rerankers.blend import blended, learned_weight, training_sample
-from rag.stage import Stage
+from rag.stage import PairScorer, Stage
 
 if TYPE_CHECKING:
     from rag.fitting import FitContext
 
-__all__ = ["Blend", "Scores", "ScoringStage"]
+__all__ = ["Blend", "BlendingStage", "Scores", "ScoringStage"]
 
 Blend = Annotated[float, Field(ge=0, le=1)] | Literal["auto", "tuned"] | None
 """Weight of the first stage: a number; ``tuned``, learned from training queries; ``auto``, the same where there are
@@ -41,29 +41,46 @@ _FILE = "blend.json"
 class ScoringStage(Stage):
     """Base of stages that have a scorer judge some documents.
 
-    A scorer may be worse than what comes before it, and what it has not scored is not worthless. So by default a stage
-    answers with a blend of two orders, its own and the first stage's, fused by reciprocal rank, and documents that were
-    not scored stay in the list. A subclass gives its own order of all of them (:meth:`ranked`).
-
     Attributes:
         scorer: Judges pairs.
         budget: Scorer calls per query, at most.
-        blend: See :data:`Blend`.
-        scores: See :data:`Scores`.
         top_k: Documents kept; None keeps all.
     """
 
     scorer: Scorer
     budget: int
+    top_k: int | None
+
+    @property
+    def spends(self) -> tuple[PairScorer, int]:
+        return self.scorer, self.budget
+
+    def _check_top_k(self) -> None:
+        """Refuse to keep more than is scored."""
+        if self.top_k is not None and self.top_k > self.budget:
+            raise ConfigError(f"must be at most the budget ({self.budget}), got {self.top_k}", parameter="top_k")
+
+
+class BlendingStage(ScoringStage):
+    """Base of scoring stages that answer with a blend.
+
+    A scorer may be worse than what comes before it, and what it has not scored is not worthless. So by default a stage
+    answers with a blend of two orders, its own and the first stage's, fused by reciprocal rank, and documents that were
+    not scored stay in the list. A subclass gives its own order of all of them (:meth:`ranked`).
+
+    Attributes:
+        blend: See :data:`Blend`.
+        scores: See :data:`Scores`.
+    """
+
     blend: Blend
     scores: Scores
-    top_k: int | None
     _weight: float | None = None
 
     def _start(self) -> None:
         """Check the shared arguments; the last call of a subclass' constructor."""
-        if self.top_k is not None and self.top_k > self.budget and not self.blends:
-            raise ConfigError(f"must be at most the budget ({self.budget}), got {self.top_k}", parameter="top_k")
+        if not self.blends:
+            self._check_top_k()
         self._weight = self._fixed_weight()
 
     @property

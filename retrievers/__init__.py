@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from rag.retrievers.key_spaces.text import TextKey
     from rag.retrievers.key_spaces.title import TitleKey
     from rag.retrievers.keyed import Keyed
+    from rag.retrievers.late_interaction import LateInteraction
     from rag.retrievers.query_memory import QueryMemory
     from rag.retrievers.sparse import Sparse
 
@@ -56,6 +57,7 @@ __all__ = [
     "Index",
     "Key",
     "Keyed",
+    "LateInteraction",
     "Learned",
     "MinMax",
     "PseudoQueriesKey",
@@ -93,6 +95,7 @@ __getattr__, __dir__ = lazy_attributes(
         "Index": "rag.retrievers.indexes.base",
         "Key": "rag.retrievers.key_spaces.base",
         "Keyed": "rag.retrievers.keyed",
+        "LateInteraction": "rag.retrievers.late_interaction",
         "Learned": "rag.retrievers.fusion.learned",
         "MinMax": "rag.retrievers.fusion.min_max",
         "PseudoQueriesKey": "rag.retrievers.key_spaces.summary",

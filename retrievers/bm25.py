@@ -302,12 +302,12 @@ class BM25(TakesFeedback):
 
     def _fitted(self) -> WordCounts:
         if self._word_counts is None:
-            raise NotFittedError("'bm25' has not been fitted: fit the pipeline it is in first")
+            raise NotFittedError.of(self)
         return self._word_counts
 
     def _words(self) -> Vocabulary:
         if self._vocabulary is None:
-            raise NotFittedError("'bm25' has not been fitted: fit the pipeline it is in first")
+            raise NotFittedError.of(self)
         return self._vocabulary
 
     def _analyzer(self, language: str | None) -> Analyzer:

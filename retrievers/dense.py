@@ -61,6 +61,13 @@ class Dense(TakesFeedback):
         self.top_k = top_k
         self._passages: Passages | None = None
 
+    def _preflight(self) -> None:
+        if self.embedder.token_source is not None and self.metric == "cosine":
+            raise ConfigError(
+                f"must be inner_product with {self.embedder.spec.label}: the length of its vectors counts",
+                parameter="metric",
+            )
+
     def fit(self, context: FitContext) -> None:
         context.fit(self.embedder)
         context.cached_fit(
@@ -72,7 +79,7 @@ class Dense(TakesFeedback):
 
     def update(self, context: UpdateContext, kept: Ints) -> None:
         if self._passages is None:
-            raise NotFittedError("'dense' has not been fitted: fit the pipeline it is in first")
+            raise NotFittedError.of(self)
         context.fit(self.embedder)
         n_new = len(context.passages) - len(kept)
         all_stay = len(kept) == len(self._passages)
@@ -98,7 +105,7 @@ class Dense(TakesFeedback):
 
     def retrieve(self, batch: QueryBatch) -> Candidates:
         if self._passages is None:
-            raise NotFittedError("'dense' has not been fitted: fit the pipeline it is in first")
+            raise NotFittedError.of(self)
         return self._nearest(batch, self._scaled(batch.embeddings(self.embedder)))
 
     def retrieve_again(self, batch: QueryBatch, trusted: Candidates, recipe: Recipe) -> Candidates:
@@ -108,7 +115,7 @@ class Dense(TakesFeedback):
             ConfigError: The index keeps no vectors as they were given.
         """
         if self._passages is None:
-            raise NotFittedError("'dense' has not been fitted: fit the pipeline it is in first")
+            raise NotFittedError.of(self)
         return self._nearest(batch, self._moved(batch, trusted, recipe))
 
     def scores_again(

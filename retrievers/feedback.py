@@ -117,7 +117,7 @@ class Feedback(Retriever):
 
     def _fitted(self) -> TakesFeedback:
         if self._asked is None:
-            raise NotFittedError("'feedback' has not been fitted: fit the pipeline it is in first")
+            raise NotFittedError.of(self)
         return self._asked
 
 

@@ -172,7 +172,7 @@ class QueryMemory(Retriever, Remembers):
 
     def _fitted(self) -> _Memory:
         if self._memory is None:
-            raise NotFittedError("'query_memory' has not been fitted: fit the pipeline it is in first")
+            raise NotFittedError.of(self)
         return self._memory
 
     # -- asking -----------------------------------------------------------------------------------------------------

@@ -181,7 +181,7 @@ class Sparse(Retriever):
 
     def _fitted(self) -> Any:
         if self._postings is None:
-            raise NotFittedError("'sparse' has not been fitted: fit the pipeline it is in first")
+            raise NotFittedError.of(self)
         return self._postings
 
 

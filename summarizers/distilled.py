@@ -43,7 +43,7 @@ class Distilled(QueryEncoder):
     """
 
     type = "distilled"
-    learns = True
+    needs = frozenset({"keys"})
 
     def __init__(
         self,

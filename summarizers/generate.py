@@ -66,7 +66,7 @@ class Generate(Stage):
     """
 
     type = "generate"
-    keeps_lists = False
+    _keeps_lists = False
     writes_answers = True
 
     def __init__(

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import uuid
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Annotated, Any, Protocol, cast, runtime_checkable
 
 from pydantic import Field
 
-from rag.component import Runtime
+from rag.component import Runtime, WrapsObject
 from rag.summarizers.chat import ChatSummarizer
 from rag.summarizers.prompts import Task
 
@@ -26,7 +25,7 @@ class LangChainChatModel(Protocol):
     def with_structured_output(self, schema: Any) -> Any: ...
 
 
-class LangChainSummarizer(ChatSummarizer):
+class LangChainSummarizer(WrapsObject, ChatSummarizer):
     """Wraps a LangChain ``BaseChatModel`` object. From Python only: a YAML file cannot hold the object.
 
     Args:
@@ -69,14 +68,9 @@ class LangChainSummarizer(ChatSummarizer):
         )
         self.chat = chat
         self.name = name
-        self._token = uuid.uuid4().hex
 
     def _identity(self) -> dict[str, Any]:
-        return super()._identity() | {"chat": self.name or self._token, "name": self.name}
-
-    @property
-    def _is_serializable(self) -> bool:
-        return self.name is not None
+        return ChatSummarizer._identity(self) | {"chat": self._known_as, "name": self.name}
 
     def chat_model(self) -> AbstractContextManager[BaseChatModel]:
         return nullcontext(cast("BaseChatModel", self.chat))

@@ -104,6 +104,20 @@ def sparse_autoencoder(words: list[str], folder: Path) -> str:
     return str(folder / "csr")
 
 
+def multi_vector(words: list[str], folder: Path, *, dimension: int = 8) -> str:
+    """A late-interaction checkpoint, as ``MultiVectorEncoder`` saves it: a projection of 32 to 8 dimensions."""
+    from sentence_transformers import MultiVectorEncoder, SentenceTransformer
+    from sentence_transformers.base.modules.dense import Dense
+    from sentence_transformers.multi_vector_encoder.modules import MultiVectorMask
+    from sentence_transformers.sentence_transformer.modules import Normalize
+
+    transformer = SentenceTransformer(encoder(words, folder), device="cpu")[0]
+    project = Dense(32, dimension, bias=False, activation_function=None, module_input_name="token_embeddings")
+    modules = [transformer, project, MultiVectorMask(), Normalize(module_input_name="token_embeddings")]
+    MultiVectorEncoder(modules=modules, device="cpu").save(str(folder / "colbert"), create_model_card=False)
+    return str(folder / "colbert")
+
+
 def cross_encoder(words: list[str], folder: Path) -> str:
     """A cross-encoder of 32 dimensions."""
     import torch

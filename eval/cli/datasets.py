@@ -9,19 +9,12 @@ import typer
 
 from rag.calls import MAX_FAILED
 from rag.cli.console import echo
-from rag.cli.documents import read_documents_of
+from rag.cli.documents import Reading, reads_documents
 from rag.cli.options import (
-    CorpusOption,
-    EncodingOption,
-    IdFieldOption,
     JsonOption,
     MaxFailedOption,
-    OnErrorOption,
-    SeparatorOption,
     StoreModeOption,
     StoreOption,
-    TextFieldOption,
-    TitleFieldOption,
 )
 from rag.costs import check_calls
 
@@ -151,19 +144,14 @@ def split(
 
 
 @app.command()
+@reads_documents
 def make(
-    corpus: CorpusOption,
+    reading: Reading,
     writer: Annotated[
         Path, typer.Option(metavar="FILE", help="A summarizer in YAML that writes questions: `task: questions`.")
     ],
     folder: OutOption,
     n: Annotated[int, typer.Option("--n", min=1, help="Questions wanted.")] = 200,
-    id_field: IdFieldOption = None,
-    text_field: TextFieldOption = None,
-    title_field: TitleFieldOption = None,
-    separator: SeparatorOption = None,
-    encoding: EncodingOption = "utf-8",
-    on_error: OnErrorOption = "stop",
     passage_size: Annotated[
         int, typer.Option(min=1, help="Longest passage that questions are written for, in characters.")
     ] = 1200,
@@ -194,15 +182,7 @@ def make(
     check_target(folder)
     author = load_component(writer, Summarizer)  # type: ignore[type-abstract]
     pipeline = None if round_trip is None else Pipeline.from_yaml(round_trip)
-    documents = read_documents_of(
-        corpus,
-        id_field=id_field,
-        text_field=text_field,
-        title_field=title_field,
-        separator=separator,
-        encoding=encoding,
-        on_error=on_error,
-    )
+    documents = reading.documents()
     with open_store(store, store_mode) as kept:
         made = make_dataset(
             documents,
@@ -217,7 +197,7 @@ def make(
             store=kept,
             progress=progress,
         )
-    about = {"made_by": "rag datasets make", "corpus": ", ".join(corpus), **made.about}
+    about = {"made_by": "rag datasets make", "corpus": ", ".join(reading.corpus), **made.about}
     write_dataset(made.dataset, folder, about=about)
     if as_json:
         print_json(about | {"dataset": str(folder)})

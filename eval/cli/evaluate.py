@@ -76,7 +76,7 @@ def evaluate(
     from rag.eval.datasets.load import load_dataset
     from rag.eval.datasets.nulls import without_answers
     from rag.eval.diagnostics.exact import against_exact as compared
-    from rag.eval.diagnostics.exact import scoring_stage
+    from rag.eval.diagnostics.exact import last_scorer
     from rag.eval.evaluation import evaluate as run
     from rag.eval.judges.base import Judge
     from rag.eval.judges.judging import check_judges
@@ -94,7 +94,7 @@ def evaluate(
                 raise ConfigError(f"{config} is a kept pipeline, which is measured as it is", parameter=name)
     pipeline = Pipeline.load(config) if fitted else Pipeline.from_yaml(config, overrides=overrides or ())
     if against_exact:
-        scoring_stage(pipeline)
+        last_scorer(pipeline)
     judges = [load_component(one, Judge) for one in judge or ()]  # type: ignore[type-abstract]
     check_judges(pipeline, judges, None if labels is None else {})
     names = measure_names(measures)

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, TypeVar
 from rag.component import Component
 from rag.config import build
 from rag.config.source import Node, dump, read_source
-from rag.errors import ConfigError, DataError, Location, Mistake, RagError
+from rag.errors import ConfigError, DataError, Mistake, Mistakes, RagError
 from rag.eval.datasets.base import Dataset
 from rag.eval.datasets.joined import joined
 from rag.eval.datasets.qrels import Judgments, read_qrels
@@ -25,7 +25,6 @@ __all__ = ["DatasetFile", "check_dataset", "read_dataset_file"]
 T = TypeVar("T")
 
 _TABLES = ("corpus", "queries", "qrels")
-_NOWHERE = Location("")
 
 
 class DatasetFile(Component):
@@ -145,7 +144,7 @@ class DatasetFile(Component):
         ]
         said = error.mistakes if isinstance(error, ConfigError) else (Mistake(str(error)),)
         found += [one for one in said if one not in found]
-        return error if len(found) == 1 else ConfigError(sorted(found, key=lambda one: one.location or _NOWHERE))
+        return error if len(found) == 1 else Mistakes(found).error()
 
 
 def read_dataset_file(path: str | Path, *, overrides: Sequence[str] = ()) -> DatasetFile:
@@ -158,10 +157,10 @@ def read_dataset_file(path: str | Path, *, overrides: Sequence[str] = ()) -> Dat
     Raises:
         ConfigError: Every mistake found, each with its place.
     """
-    mistakes: list[Mistake] = []
+    mistakes = Mistakes()
     node = read_source(Path(path), overrides=overrides, mistakes=mistakes)
     if node is None:
-        raise ConfigError(mistakes)
+        raise mistakes.error()
     if isinstance(node.value, dict):
         entries = {"type": Node("dataset", node.location)} | node.value
         before = len(mistakes)
@@ -173,19 +172,17 @@ def read_dataset_file(path: str | Path, *, overrides: Sequence[str] = ()) -> Dat
                 entries[name] = replace(table, value={"type": Node(name, table.location)} | table.value)
             else:
                 got = f", got '{table.value}'" if isinstance(table.value, str) else ""
-                mistakes.append(
-                    Mistake(f"expected a table, a mapping such as {{path: {name}.csv}}{got}", name, table.location)
-                )
+                mistakes.add(f"expected a table, a mapping such as {{path: {name}.csv}}{got}", name, table.location)
         wrong = {mistake.path for mistake in mistakes[before:]}
         entries = {name: item for name, item in entries.items() if name not in wrong}
         node = replace(node, value=entries)
-        others: list[Mistake] = []
+        others = Mistakes()
         build(node, DatasetFile, mistakes=others)
         missing = {f"missing argument '{name}' of 'dataset'" for name in wrong}
         mistakes += [one for one in others if one.message not in missing]
     found = build(node, DatasetFile, mistakes=mistakes) if not mistakes else None
     if mistakes or not isinstance(found, DatasetFile):
-        raise ConfigError(sorted(mistakes, key=lambda mistake: mistake.location or _NOWHERE))
+        raise mistakes.error()
     found.folder, found.written = Path(path).parent, node
     return found
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from rag.corpus.readers import read_corpus, row_id
-from rag.errors import DataError
+from rag.errors import DataError, first_line
 from rag.eval.datasets.base import Dataset
 from rag.eval.datasets.joined import joined
 from rag.eval.datasets.qrels import Judgments, grade_of
@@ -70,5 +70,5 @@ def _load(repository: str, config: str | None) -> Any:
     try:
         return load_dataset(repository, config)
     except Exception as error:  # the Hub's client raises many kinds
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        reason = first_line(error)
         raise DataError(f"hf:{repository}: cannot load '{config or 'default'}': {reason}") from error

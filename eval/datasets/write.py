@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from rag.arguments import refuses_unknown
-from rag.errors import ArtifactError, DataError
+from rag.errors import DataError
 from rag.eval.datasets.base import Dataset
 from rag.eval.datasets.joined import FOUND_AGAIN
 from rag.metadata import strict_json
-from rag.store.folder import replaced_folder
+from rag.store.writing import check_place, replaced_folder
 from rag.types import Document, Query
 
 __all__ = ["about_of", "check_target", "write_dataset"]
@@ -30,11 +30,11 @@ def check_target(folder: Path) -> None:
     Raises:
         ArtifactError: It is a file, or a folder that holds other things than a dataset written here.
     """
-    if folder.exists() and not folder.is_dir():
-        raise ArtifactError(f"{folder} is a file: name a folder to write the dataset to")
-    inside = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
-    if inside and not (inside <= _FILES and about_of(folder)):
-        raise ArtifactError(f"{folder} is not empty and was not written by `rag datasets`: choose a new folder")
+    check_place(
+        folder,
+        "dataset written by `rag datasets`",
+        lambda names: names - _FILES or (() if about_of(folder) else names),
+    )
 
 
 def about_of(folder: Path) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -11,6 +11,7 @@ from rag.batch import QueryBatch
 from rag.candidates import PADDING, Candidates
 from rag.eval.diagnostics.attribution import NOT_IN_CORPUS, Attribution
 from rag.filters.base import Filter
+from rag.stage import Retriever, Stage
 
 if TYPE_CHECKING:
     from rag.pipeline import Pipeline
@@ -50,7 +51,7 @@ class Cuts:
     """
 
     def __init__(self, pipeline: Pipeline) -> None:
-        steps = [pipeline.retriever, *pipeline.stages]
+        steps: list[Retriever | Stage] = [pipeline.retriever, *pipeline.stages]
         self.names = pipeline.step_names
         self._filters = {
             name: (self.names[place - 1], step)
@@ -86,7 +87,7 @@ class Cuts:
         if stage is None or stage not in self._limits:
             return None
         limits = self._limits[stage]
-        limited = tuple(name for name in ("budget", "top_k") if getattr(limits, name) is not None)
+        limited = tuple(name for name, n in (("budget", limits.budget), ("top_k", limits.top_k)) if n is not None)
         names = {
             "cut_threshold": limits.thresholds,
             "cut_budget": ("budget",),
@@ -108,8 +109,10 @@ class Cuts:
         return "cut"
 
 
-def _limits(name: str, step: Any) -> _Limits:
-    """The limits of a step; budgets and ``top_k`` are conventions of names, which no base class holds."""
-    numbers = {key: value for key in ("budget", "top_k") if isinstance(value := getattr(step, key, None), int)}
+def _limits(name: str, step: Retriever | Stage) -> _Limits:
+    path = name.split(" ")[0]
+    if isinstance(step, Retriever):
+        return _Limits(path, top_k=step.limit)
     thresholds = step.threshold_settings if isinstance(step, Filter) else ()
-    return _Limits(name.split(" ")[0], thresholds, head=bool(getattr(step, "scores_head", False)), **numbers)
+    budget = step.spends[1] if step.spends else None
+    return _Limits(path, thresholds, budget=budget, top_k=step.limit, head=step.scores_head)

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 
 from rag.arguments import refuses_unknown
 from rag.batch import QueryBatch
 from rag.candidates import Floats, Ints, top_k_of_scores
-from rag.component import Component
 from rag.errors import ConfigError
 from rag.eval.measures.interval import means
 from rag.eval.measures.names import parse_measures
@@ -19,11 +17,11 @@ from rag.eval.measures.values import per_query
 from rag.eval.result import Evaluation
 from rag.pipeline import Pipeline
 from rag.progress import Progress, no_progress
-from rag.stage import Stage
+from rag.stage import PairScorer
 from rag.store.store import Store
 from rag.types import Query
 
-__all__ = ["against_exact", "scoring_stage"]
+__all__ = ["against_exact", "last_scorer"]
 
 DEPTHS = (1, 10, 100)
 _RANKED = 1000
@@ -33,15 +31,15 @@ _TOGETHER = 4096
 """Pairs asked for at a time."""
 
 
-def scoring_stage(pipeline: Pipeline) -> Stage:
-    """The last stage that spends a scorer.
+def last_scorer(pipeline: Pipeline) -> PairScorer:
+    """The scorer of the last stage that spends one.
 
     Raises:
         ConfigError: There is none.
     """
     for stage in reversed(pipeline.stages):
-        if getattr(getattr(stage, "scorer", None), "kind", None) == "scorer":
-            return stage
+        if stage.spends:
+            return stage.spends[0]
     raise ConfigError("to compare with the exact ranking of a scorer, the pipeline needs a stage that has one")
 
 
@@ -76,7 +74,7 @@ def against_exact(
     if n < 1:
         raise ConfigError(f"must be at least 1, got {n}", parameter="against_exact")
     pipeline, split = evaluation.pipeline, evaluation.split
-    scorer: Any = scoring_stage(pipeline).scorer  # type: ignore[attr-defined]
+    scorer = last_scorer(pipeline)
     asked = [query for query in split.queries if query.text.strip()]
     chosen = np.sort(np.random.default_rng(seed).permutation(len(asked))[:n])
     queries = [asked[number] for number in chosen.tolist()]
@@ -111,12 +109,11 @@ def against_exact(
 
 
 def _exact(
-    scorer: Component, pipeline: Pipeline, queries: Sequence[Query], store: Store | None, progress: Progress
+    scorer: PairScorer, pipeline: Pipeline, queries: Sequence[Query], store: Store | None, progress: Progress
 ) -> Floats:
     """Every document's score by its best passage, float32 [n_queries, n_documents]; ``-inf`` for those that the query's
     filter hides.
     """
-    asked: Any = scorer
     batch, passages = QueryBatch(queries, store=store), pipeline.passages
     scores = np.empty((len(queries), len(passages)), dtype=np.float32)
     step = max(1, _TOGETHER // len(queries))
@@ -126,7 +123,7 @@ def _exact(
         for first in range(0, len(order), step):
             some = np.sort(order[first : first + step])
             rows, columns = np.repeat(np.arange(len(queries)), len(some)), np.tile(some, len(queries))
-            scores[:, some] = asked.score(batch, rows, columns).reshape(len(queries), -1)
+            scores[:, some] = scorer.score(batch, rows, columns).reshape(len(queries), -1)
             advance(len(rows))
     for group in batch.groups(passages):
         if group.allowed is not None:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from rag.arguments import refuses_unknown
-from rag.errors import ConfigError, did_you_mean
+from rag.errors import ConfigError, did_you_mean, first_line
 from rag.eval.datasets.qrels import MOST
 from rag.eval.measures.own import computed_here
 from rag.eval.measures.values import per_query
@@ -49,7 +49,7 @@ def parse_measures(names: Sequence[str]) -> list[Any]:
         try:  # what cannot be computed is found now, not after an hour of searching
             per_query([measure], *_TRIAL)
         except Exception as error:  # providers raise what they like
-            reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+            reason = first_line(error)
             raise ConfigError(f"measure '{name}' cannot be computed here: {reason}", parameter="measures") from None
         if measure not in found:
             found.append(measure)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from rag.arguments import refuses_unknown
-from rag.errors import ArtifactError
+from rag.errors import cannot_be
 from rag.eval.comparison.compared import Compared
 from rag.eval.comparison.pairs import Pair
 from rag.eval.reports.escaping import latex, markdown
@@ -18,7 +18,7 @@ from rag.eval.reports.figures import bars, label
 from rag.eval.reports.pages import excerpt, number, render_page
 from rag.eval.runs.settings import setting_text
 from rag.metadata import strict_json
-from rag.store.folder import replace_file
+from rag.store.writing import check_place, replace_file
 
 __all__ = ["as_latex", "as_markdown", "render_comparison", "write_comparison"]
 
@@ -139,20 +139,17 @@ def write_comparison(compared: Compared, folder: Path) -> Path:
     Raises:
         ArtifactError: The folder holds other things, or cannot be written.
     """
-    if folder.exists() and (not folder.is_dir() or {path.name for path in folder.iterdir()} - set(_FILES)):
-        raise ArtifactError(f"{folder} holds other things than a comparison: choose a new folder")
+    check_place(folder, "comparison", lambda names: names - set(_FILES))
     texts = {
         "compare.html": render_comparison(compared),
         "compare.json": json.dumps(strict_json(compared.to_json()), indent=2, ensure_ascii=False) + "\n",
         "compare.md": as_markdown(compared),
         "compare.tex": as_latex(compared),
     }
-    try:
+    with cannot_be("written", folder):
         folder.mkdir(parents=True, exist_ok=True)
         for name, text in texts.items():
             replace_file(folder / name, text)
-    except OSError as error:
-        raise ArtifactError(f"{folder}: cannot be written: {error.strerror or error}") from None
     return folder
 
 

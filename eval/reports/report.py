@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from rag.arguments import refuses_unknown
 from rag.candidates import Ints
-from rag.errors import ArtifactError
+from rag.errors import ArtifactError, cannot_be
 from rag.eval.diagnostics.failures import words
 from rag.eval.measures.answers import MEASURES
 from rag.eval.metrics import Mean, Metrics, StageCosts, StepCosts, read_metrics
@@ -28,7 +28,7 @@ from rag.eval.reports.pages import number, percent, render_page
 from rag.eval.reports.query_details import fault, query_details, with_metadata
 from rag.eval.runs.query_table import query_table
 from rag.eval.runs.settings import read_settings
-from rag.store.folder import replace_file
+from rag.store.writing import replace_file
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -97,10 +97,8 @@ def write_report(run: Path) -> Path:
     """
     path = run / "report.html"
     text = render_report(run)
-    try:
+    with cannot_be("written", path):
         replace_file(path, text)
-    except OSError as error:
-        raise ArtifactError(f"{path}: cannot be written: {error.strerror or error}") from None
     return path
 
 

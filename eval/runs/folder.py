@@ -16,12 +16,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from rag.errors import ArtifactError
 from rag.eval.measures.values import Run
 from rag.eval.outcome import Outcome
 from rag.eval.runs.query_table import query_table
 from rag.metadata import strict_json
-from rag.store.folder import replaced_folder
+from rag.store.writing import check_place, replaced_folder
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -58,11 +57,7 @@ def check_target(folder: Path) -> None:
     Raises:
         ArtifactError: It is a file, or a folder that holds other things than a run.
     """
-    if folder.exists() and not folder.is_dir():
-        raise ArtifactError(f"{folder} is a file: name a folder to write the run to")
-    inside = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
-    if inside and ("metrics.json" not in inside or not inside <= _FILES):
-        raise ArtifactError(f"{folder} is not empty and holds other things than a run: choose a new folder")
+    check_place(folder, "run", lambda names: names - _FILES if "metrics.json" in names else names)
 
 
 def _trec(run: Run) -> str:

@@ -13,7 +13,7 @@ import numpy as np
 
 from rag.arguments import refuses_unknown
 from rag.corpus.readers import iter_lines
-from rag.errors import ArtifactError, ConfigError, DataError
+from rag.errors import ArtifactError, ConfigError, DataError, first_line
 from rag.eval.datasets.base import Qrels
 from rag.eval.diagnostics.remarks import nothing_relevant
 from rag.eval.measures.names import parse_measures
@@ -184,7 +184,7 @@ def _of_folder(folder: Path, name: str, measures: Sequence[str]) -> RunValues:
         texts = dict(zip(ids, table["query"].to_pylist(), strict=True))
         return _described(name, record, values, texts, read_settings(folder / "config.yaml"))
     except (OSError, ArithmeticError, AttributeError, KeyError, TypeError, ValueError, pa.ArrowException) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        reason = first_line(error)
         raise ArtifactError(f"{folder}: is no run folder, or damaged: {reason}") from None
 
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rag.config.source import read_source
+from rag.errors import Mistakes
 
 __all__ = ["UNSET", "differing_settings", "read_settings", "setting_text"]
 
@@ -18,7 +19,7 @@ def read_settings(path: Any) -> Mapping[str, Any]:
     """The pipeline of a run's ``config.yaml`` as plain values; empty where the file is not there or cannot be read."""
     if not path.is_file():
         return {}
-    node = read_source(path, mistakes=[])
+    node = read_source(path, mistakes=Mistakes())
     tree = node.plain() if node else {}
     return tree if isinstance(tree, dict) else {}
 

@@ -6,12 +6,12 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rag.errors import ArtifactError
+from rag.errors import cannot_be
 from rag.eval.reports.figures import Figure, line
 from rag.eval.reports.pages import render_page
 from rag.hpo.auto.recommend import Measured, Recommendation
 from rag.metadata import strict_json
-from rag.store.folder import replace_file
+from rag.store.writing import check_place, replace_file
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,15 +27,12 @@ def write_recommendation(found: Recommendation, folder: Path) -> None:
     """
     from rag.config.writing import dump
 
-    if (folder / "report.html").exists() and not (folder / "recommend.json").exists():
-        raise ArtifactError(f"{folder} holds other things than a recommendation: choose a new folder")
-    try:
+    check_place(folder, "recommendation", lambda names: set() if "recommend.json" in names else names & {"report.html"})
+    with cannot_be("written", folder):
         folder.mkdir(parents=True, exist_ok=True)
         replace_file(folder / "recommended.yaml", dump(found.chosen.config))
         replace_file(folder / "recommend.json", json.dumps(strict_json(found.to_json()), indent=2) + "\n")
         replace_file(folder / "report.html", render_recommendation(found))
-    except OSError as error:
-        raise ArtifactError(f"{folder}: cannot be written: {error.strerror or error}") from None
 
 
 def render_recommendation(found: Recommendation) -> str:

@@ -51,7 +51,7 @@ def tune_auto(
     from rag.hpo.sweep import sweep_from_config
     from rag.hpo.tuning import tune
     from rag.pipeline import Pipeline
-    from rag.store.folder import replace_file
+    from rag.store.writing import replace_file
 
     seconds_of(request.budget)
     if request.dataset is None:

@@ -14,7 +14,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rag.errors import ArtifactError, MissingExtraError
+from rag.errors import ArtifactError, MissingExtraError, first_line
 from rag.hpo.optuna_private import journal_lock
 from rag.hpo.storage_url import without_password
 
@@ -64,7 +64,7 @@ def open_storage(url: str | None, folder: Path) -> BaseStorage:
     try:
         return RDBStorage(url)
     except Exception as error:  # SQLAlchemy and drivers raise what they like
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        reason = first_line(error)
         raise ArtifactError(f"{without_password(url)}: cannot be the sweep's storage: {reason}") from None
 
 

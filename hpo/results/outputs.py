@@ -13,17 +13,15 @@
 from __future__ import annotations
 
 import json
-import os
-import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rag.errors import ArtifactError
+from rag.errors import cannot_be
 from rag.hpo.results.report import render_report
 from rag.hpo.results.result import SweepResult
 from rag.hpo.results.summary import summary
 from rag.metadata import strict_json
-from rag.store.folder import replace_file
+from rag.store.writing import check_place, replace_file, replaced_file
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -40,13 +38,9 @@ def check_target(folder: Path) -> None:
     Raises:
         ArtifactError: It is a file, or a folder that holds a run, a saved pipeline or a report of something else.
     """
-    if folder.exists() and not folder.is_dir():
-        raise ArtifactError(f"{folder} is a file: name a folder to write the sweep to")
-    other = [name for name in _OTHERS if (folder / name).exists()]
-    if (folder / "report.html").exists() and not (folder / "sweep.json").exists():
-        other.append("report.html")
-    if other:
-        raise ArtifactError(f"{folder} holds other things than a sweep ({', '.join(other)}): choose a new folder")
+    check_place(
+        folder, "sweep", lambda names: names & ({*_OTHERS} if "sweep.json" in names else {*_OTHERS, "report.html"})
+    )
 
 
 def write_outputs(result: SweepResult, folder: Path) -> None:
@@ -55,7 +49,7 @@ def write_outputs(result: SweepResult, folder: Path) -> None:
     Raises:
         ArtifactError: The folder cannot be written.
     """
-    try:
+    with cannot_be("written", folder):
         _replace_parquet(trials_table(result), folder / "trials.parquet")
         replace_file(
             folder / "sweep.json", json.dumps(strict_json(summary(result)), indent=2, ensure_ascii=False) + "\n"
@@ -69,8 +63,6 @@ def write_outputs(result: SweepResult, folder: Path) -> None:
             for place, tested in enumerate(result.tested):
                 replace_file(folder / "pareto" / f"{place:02}-trial-{tested.trial}.yaml", tested.pipeline.to_yaml())
         replace_file(folder / "report.html", render_report(result))
-    except OSError as error:
-        raise ArtifactError(f"{folder}: cannot be written: {error.strerror or error}") from None
 
 
 def trials_table(result: SweepResult) -> pa.Table:
@@ -104,9 +96,5 @@ def trials_table(result: SweepResult) -> pa.Table:
 def _replace_parquet(table: pa.Table, path: Path) -> None:
     import pyarrow.parquet as pq
 
-    aside = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
-    try:
+    with replaced_file(path) as aside:
         pq.write_table(table, aside)
-        os.replace(aside, path)  # noqa: PTH105
-    finally:
-        aside.unlink(missing_ok=True)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from rag.config.source import Node
-from rag.errors import Mistake, did_you_mean
+from rag.errors import Mistakes, did_you_mean
 from rag.hpo.objectives import ANSWERS, COSTS
 from rag.hpo.space.parameter import Parameter
 
@@ -94,13 +94,12 @@ class Rule:
     names: Mapping[str, tuple[str, ...]]
 
     @classmethod
-    def parse(cls, node: Node, parameters: Sequence[Parameter], mistakes: list[Mistake]) -> Rule | None:
+    def parse(cls, node: Node, parameters: Sequence[Parameter], mistakes: Mistakes) -> Rule | None:
         """The condition that a text states; a mistake in it is added to ``mistakes``, and None returned."""
         text = str(node.value)
-        location = node.location if node.location.file else None
 
         def wrong(message: str) -> None:
-            mistakes.append(Mistake(f"'{text}': {message}", "constraints", location))
+            mistakes.add(f"'{text}': {message}", "constraints", node.location)
 
         try:
             tree = ast.parse(text, mode="eval").body

@@ -8,7 +8,7 @@ from typing import Any
 
 from rag.config import build
 from rag.config.source import Node, node_from_python
-from rag.errors import Location, Mistake
+from rag.errors import Mistakes
 from rag.hpo.space.distributions import Categorical, Choice, Distribution, MaybePresent
 from rag.hpo.space.parameter import ABSENT, Parameter, Tuned, typed
 
@@ -23,7 +23,7 @@ class Parser:
         root: The path of the tree, for messages.
     """
 
-    def __init__(self, mistakes: list[Mistake], root: str) -> None:
+    def __init__(self, mistakes: Mistakes, root: str) -> None:
         self.mistakes = mistakes
         self.root = root
         self.parameters: dict[str, Parameter] = {}
@@ -56,7 +56,7 @@ class Parser:
         arguments = {"type" if name == "tune" else name: item for name, item in node.value.items()}
         if "type" in node.value:
             message = "a distribution has 'tune' where a component has 'type': give one of them"
-            self.mistakes.append(Mistake(message, _join(self.root, path), node.value["type"].location))
+            self.mistakes.add(message, _join(self.root, path), node.value["type"].location)
             return node
         built = build(replace(node, value=arguments), Distribution, mistakes=self.mistakes, path=_join(self.root, path))
         if not isinstance(built, Distribution):
@@ -66,7 +66,7 @@ class Parser:
         known = self.parameters.get(name)
         if known is not None and known.distribution.fingerprint != built.fingerprint:
             message = f"two different distributions are called '{name}'"
-            self.mistakes.append(Mistake(message, _join(self.root, path), _place(node)))
+            self.mistakes.add(message, _join(self.root, path), node.location)
             return node
         if known is None:
             self.parameters[name] = Parameter(name, path, built, (dict(condition),))
@@ -105,7 +105,3 @@ class Parser:
 
 def _join(path: str, name: str) -> str:
     return f"{path}.{name}" if path else name
-
-
-def _place(node: Node) -> Location | None:
-    return node.location if node.location.file else None

@@ -17,7 +17,7 @@ import numpy as np
 from rag.component import Component
 from rag.config import build
 from rag.config.source import Node
-from rag.errors import ConfigError, Mistake
+from rag.errors import Mistakes
 from rag.hpo.space.constraints import Rule
 from rag.hpo.space.distributions import FloatRange, IntRange, MaybePresent
 from rag.hpo.space.parameter import ABSENT, Parameter, Tuned, typed
@@ -54,7 +54,7 @@ class Space:
 
     @classmethod
     def parse(
-        cls, node: Node, *, constraints: Sequence[Node] = (), mistakes: list[Mistake], path: str = "pipeline"
+        cls, node: Node, *, constraints: Sequence[Node] = (), mistakes: Mistakes, path: str = "pipeline"
     ) -> Space | None:
         """Read a tree, and check every value that it can take by building pipelines with it.
 
@@ -72,7 +72,7 @@ class Space:
                 "the space is empty: put a distribution in place of at least one value, such as "
                 "{tune: int, low: 10, high: 100}"
             )
-            mistakes.append(Mistake(message, path, node.location if node.location.file else None))
+            mistakes.add(message, path, node.location)
         parameters = parser.ordered()
         if len(mistakes) > before:
             return None  # what constraints name may be what could not be read
@@ -182,7 +182,7 @@ class Space:
             if other.exists(point):
                 first = (other.distribution.values(2) or [ABSENT])[0]
                 point[other.name] = ABSENT if other is parameter else given.get(other.name, first)
-        node, mistakes = self.resolve(point), list[Mistake]()
+        node, mistakes = self.resolve(point), Mistakes()
         built = build(node, Pipeline, mistakes=mistakes)
         if built is None:
             return None
@@ -222,10 +222,9 @@ class Space:
         Raises:
             ConfigError: A component refuses its arguments together.
         """
-        mistakes: list[Mistake] = []
+        mistakes = Mistakes()
         built = build(self.resolve(point), Pipeline, mistakes=mistakes)
-        if mistakes:
-            raise ConfigError(mistakes)
+        mistakes.check()
         assert isinstance(built, Pipeline)
         return built
 
@@ -237,15 +236,15 @@ class Space:
 
     # -- checking -----------------------------------------------------------------------------------------------------
 
-    def _check(self, mistakes: list[Mistake], path: str) -> None:
+    def _check(self, mistakes: Mistakes, path: str) -> None:
         rng = np.random.default_rng(0)
         if self.rules and self.draw(rng) is None:
             texts = "; ".join(rule.text for rule in self.rules)
-            mistakes.append(Mistake(f"the space is empty: no point meets the constraints ({texts})", "constraints"))
+            mistakes.add(f"the space is empty: no point meets the constraints ({texts})", "constraints")
             return
         seen: set[tuple[str, Any]] = set()
         for point in self._covering(rng):
-            problems: list[Mistake] = []
+            problems = Mistakes()
             build(self.resolve(point), Pipeline, mistakes=problems, path=path)
             for mistake in problems:
                 if (mistake.message, mistake.location) not in seen:

@@ -12,7 +12,7 @@ import typer
 
 from rag.cli.console import echo, print_file
 from rag.cli.options import ConfigArgument, SetOption
-from rag.errors import ConfigError, Mistake
+from rag.errors import ConfigError, Mistake, Mistakes
 
 if TYPE_CHECKING:
     from rag.component import Component
@@ -48,7 +48,7 @@ def _checker_of(config: Path, overrides: Sequence[str]) -> Callable[..., str] | 
     from rag.config import read_source
     from rag.registry import component_class, kinds, types_of
 
-    mistakes: list[Mistake] = []
+    mistakes = Mistakes()
     node = read_source(config, overrides=overrides, mistakes=mistakes)
     entries = entry_points(group="rag.files")
     if node is not None and isinstance(node.value, dict) and "type" not in node.value and not mistakes:

@@ -54,7 +54,7 @@ def schema(
 ) -> None:
     """Print the JSON Schema (draft 7) of files of a kind, for completion and checks in editors."""
     from rag.config.schema import json_schema
-    from rag.store.folder import replace_file
+    from rag.store.writing import replace_file
 
     text = json.dumps(json_schema(kind), indent=2, ensure_ascii=False) + "\n"
     if path is None:

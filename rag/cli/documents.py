@@ -2,45 +2,77 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
-from typing import TYPE_CHECKING
+import functools
+import inspect
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from rag.cli.console import echo, progress
-from rag.corpus.readers.reading import OnError
+from rag.cli.options import (
+    CorpusOption,
+    DropFieldOption,
+    EncodingOption,
+    IdFieldOption,
+    OnErrorOption,
+    SeparatorOption,
+    TextFieldOption,
+    TitleFieldOption,
+)
 
 if TYPE_CHECKING:
     from rag.corpus.corpus import Corpus
     from rag.remarks import Remark
 
-__all__ = ["print_notes", "read_documents_of"]
+__all__ = ["Reading", "print_notes", "reads_documents"]
 
 
-def read_documents_of(
-    sources: Sequence[str],
-    *,
-    id_field: str | None = None,
-    text_field: str | None = None,
-    title_field: str | None = None,
-    separator: str | None = None,
-    encoding: str = "utf-8",
-    on_error: OnError = "stop",
-    drop_fields: Collection[str] = (),
-) -> Corpus:
-    """What ``--corpus`` and the options beside it name."""
-    from rag.corpus.readers import read_corpus
+@dataclass(frozen=True)
+class Reading:
+    """Documents, and how to read them: ``--corpus`` and the options beside it."""
 
-    with progress("reading documents", None) as advance:
-        return read_corpus(
-            sources[0] if len(sources) == 1 else list(sources),
-            id_field=id_field,
-            text_field=text_field,
-            title_field=title_field,
-            separator=separator,
-            encoding=encoding,
-            on_error=on_error,
-            advance=advance,
-            drop_fields=drop_fields,
-        )
+    corpus: CorpusOption
+    id_field: IdFieldOption = None
+    text_field: TextFieldOption = None
+    title_field: TitleFieldOption = None
+    separator: SeparatorOption = None
+    encoding: EncodingOption = "utf-8"
+    on_error: OnErrorOption = "stop"
+    drop_field: DropFieldOption = None
+
+    def documents(self) -> Corpus:
+        """Read them, with a bar."""
+        from rag.corpus.readers import read_corpus
+
+        with progress("reading documents", None) as advance:
+            return read_corpus(
+                self.corpus[0] if len(self.corpus) == 1 else list(self.corpus),
+                id_field=self.id_field,
+                text_field=self.text_field,
+                title_field=self.title_field,
+                separator=self.separator,
+                encoding=self.encoding,
+                on_error=self.on_error,
+                advance=advance,
+                drop_fields=self.drop_field or (),
+            )
+
+
+def reads_documents(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the options of :class:`Reading` in place of its parameter ``reading``."""
+    own = inspect.signature(command, eval_str=True).parameters
+    options = inspect.signature(Reading, eval_str=True).parameters
+    parameters = [part for one in own.values() for part in (options.values() if one.name == "reading" else [one])]
+
+    @functools.wraps(command)
+    def wrapped(**given: Any) -> None:
+        reading = Reading(**{name: given.pop(name) for name in options})
+        command(reading=reading, **given)
+
+    keyword = [one.replace(kind=inspect.Parameter.KEYWORD_ONLY) for one in parameters]
+    wrapped.__dict__["__signature__"] = inspect.Signature(keyword)
+    wrapped.__annotations__ = {one.name: one.annotation for one in parameters}
+    return wrapped
 
 
 def print_notes(remarks: Iterable[Remark]) -> None:

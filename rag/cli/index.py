@@ -9,23 +9,15 @@ import typer
 
 from rag.calls import MAX_FAILED
 from rag.cli.console import echo, print_json, progress
-from rag.cli.documents import print_notes, read_documents_of
+from rag.cli.documents import Reading, print_notes, reads_documents
 from rag.cli.options import (
     ConfigArgument,
-    CorpusOption,
-    DropFieldOption,
-    EncodingOption,
-    IdFieldOption,
     JsonOption,
     KeepOption,
     MaxFailedOption,
-    OnErrorOption,
-    SeparatorOption,
     SetOption,
     StoreModeOption,
     StoreOption,
-    TextFieldOption,
-    TitleFieldOption,
 )
 from rag.cli.store import open_store
 from rag.costs import check_calls
@@ -33,17 +25,11 @@ from rag.costs import check_calls
 __all__ = ["index"]
 
 
+@reads_documents
 def index(
     config: ConfigArgument,
-    corpus: CorpusOption,
+    reading: Reading,
     folder: Annotated[Path, typer.Option("--out", metavar="DIR", help="Where to keep the index.")],
-    id_field: IdFieldOption = None,
-    text_field: TextFieldOption = None,
-    title_field: TitleFieldOption = None,
-    separator: SeparatorOption = None,
-    encoding: EncodingOption = "utf-8",
-    on_error: OnErrorOption = "stop",
-    drop_field: DropFieldOption = None,
     overrides: SetOption = None,
     keep: KeepOption = None,
     store: StoreOption = None,
@@ -57,16 +43,7 @@ def index(
 
     pipeline = Pipeline.from_yaml(config, overrides=overrides or ())
     check_target(folder, pipeline.kind)
-    documents = read_documents_of(
-        corpus,
-        id_field=id_field,
-        text_field=text_field,
-        title_field=title_field,
-        separator=separator,
-        encoding=encoding,
-        on_error=on_error,
-        drop_fields=drop_field or (),
-    )
+    documents = reading.documents()
     with open_store(store, store_mode) as kept:
         pipeline.fit(documents, progress=progress, store=kept)
     check_calls(pipeline.fit_costs, max_failed)

@@ -10,23 +10,15 @@ import typer
 
 from rag.calls import MAX_FAILED
 from rag.cli.console import echo, print_json, progress
-from rag.cli.documents import read_documents_of
+from rag.cli.documents import Reading, reads_documents
 from rag.cli.options import (
     CompactOption,
-    CorpusOption,
-    DropFieldOption,
-    EncodingOption,
     FilterOption,
     FolderArgument,
-    IdFieldOption,
     JsonOption,
     KeepOption,
     MaxFailedOption,
-    OnErrorOption,
-    SeparatorOption,
     StoreOption,
-    TextFieldOption,
-    TitleFieldOption,
 )
 from rag.cli.store import open_store
 from rag.costs import check_calls
@@ -39,16 +31,10 @@ if TYPE_CHECKING:
 __all__ = ["add", "compact", "delete", "rollback", "sync", "verify"]
 
 
+@reads_documents
 def add(
     folder: FolderArgument,
-    corpus: CorpusOption,
-    id_field: IdFieldOption = None,
-    text_field: TextFieldOption = None,
-    title_field: TitleFieldOption = None,
-    separator: SeparatorOption = None,
-    encoding: EncodingOption = "utf-8",
-    on_error: OnErrorOption = "stop",
-    drop_field: DropFieldOption = None,
+    reading: Reading,
     compact_at: CompactOption = 0.2,
     keep: KeepOption = None,
     store: StoreOption = None,
@@ -59,16 +45,7 @@ def add(
     from rag.pipeline import Pipeline
 
     with open_store(store) as kept, Pipeline.editing(folder, keep=keep) as pipeline:
-        documents = read_documents_of(
-            corpus,
-            id_field=id_field,
-            text_field=text_field,
-            title_field=title_field,
-            separator=separator,
-            encoding=encoding,
-            on_error=on_error,
-            drop_fields=drop_field or (),
-        )
+        documents = reading.documents()
         changes = pipeline.add(documents, store=kept, progress=progress, compact_at=compact_at)
         check_calls(pipeline.fit_costs, max_failed)
     _report(folder, changes, pipeline.corpus.n_alive, as_json)
@@ -102,16 +79,10 @@ def delete(
     _report(folder, changes, pipeline.corpus.n_alive, as_json, dry_run=dry_run)
 
 
+@reads_documents
 def sync(
     folder: FolderArgument,
-    corpus: CorpusOption,
-    id_field: IdFieldOption = None,
-    text_field: TextFieldOption = None,
-    title_field: TitleFieldOption = None,
-    separator: SeparatorOption = None,
-    encoding: EncodingOption = "utf-8",
-    on_error: OnErrorOption = "stop",
-    drop_field: DropFieldOption = None,
+    reading: Reading,
     max_deletes: Annotated[
         str,
         typer.Option(
@@ -129,16 +100,7 @@ def sync(
     from rag.pipeline import Pipeline
 
     if dry_run:
-        documents = read_documents_of(
-            corpus,
-            id_field=id_field,
-            text_field=text_field,
-            title_field=title_field,
-            separator=separator,
-            encoding=encoding,
-            on_error=on_error,
-            drop_fields=drop_field or (),
-        )
+        documents = reading.documents()
         pipeline = Pipeline.load(folder)
         changes = pipeline.sync(documents, dry_run=True)
         try:
@@ -147,16 +109,7 @@ def sync(
             echo(f"would be refused: {error}", err=True)
     else:
         with open_store(store) as kept, Pipeline.editing(folder, keep=keep) as pipeline:
-            documents = read_documents_of(
-                corpus,
-                id_field=id_field,
-                text_field=text_field,
-                title_field=title_field,
-                separator=separator,
-                encoding=encoding,
-                on_error=on_error,
-                drop_fields=drop_field or (),
-            )
+            documents = reading.documents()
             changes = pipeline.sync(
                 documents, store=kept, progress=progress, compact_at=compact_at, max_deletes=max_deletes
             )

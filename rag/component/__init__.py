@@ -2,6 +2,7 @@
 
 from rag.component.base import Component, Need, Spec
 from rag.component.checks import check_parts, wrong_parts
+from rag.component.live import WrapsObject
 from rag.component.parameters import REQUIRED, Inherited, Parameter, Runtime, Slot, describe_error
 from rag.component.tunable import Tunable
 
@@ -15,6 +16,7 @@ __all__ = [
     "Slot",
     "Spec",
     "Tunable",
+    "WrapsObject",
     "check_parts",
     "describe_error",
     "wrong_parts",

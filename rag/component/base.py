@@ -45,9 +45,10 @@ if TYPE_CHECKING:
 
 __all__ = ["Component", "Need", "Spec"]
 
-Need = Literal["corpus", "training", "training_if_given", "candidates"]
+Need = Literal["corpus", "training", "training_if_given", "candidates", "keys"]
 """What fitting a component takes: the documents; queries with judgments to learn from, or these only where there are
-any; what the steps of the pipeline before it find for these queries (:meth:`rag.FitContext.training_run`)."""
+any; what the steps of the pipeline before it find for these queries (:meth:`rag.FitContext.training_run`); the keys
+beside it."""
 
 C = TypeVar("C", bound="Component")
 
@@ -192,6 +193,9 @@ class Component(ABC, metaclass=ComponentMeta):
     """Raised when the same arguments begin to give other results; part of the fingerprint."""
 
     needs: ClassVar[frozenset[Need]] = frozenset()
+
+    _keeps_lists: bool = True
+    """Whether a store may keep the candidates that it has a part in."""
 
     spec: ClassVar[_SpecOf] = _SpecOf()
     """Parameters, arguments, the tree and identities, for whoever looks at a component from outside."""

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from rag.component.base import Component
-from rag.errors import ConfigError, Mistake
+from rag.errors import ConfigError, Mistakes
 
 __all__ = ["check_parts", "wrong_parts"]
 
 
-def wrong_parts(component: Component) -> list[Mistake]:
+def wrong_parts(component: Component) -> Mistakes:
     """Mistakes that the components of a tree find in their arguments (``Component._preflight``), with paths."""
-    mistakes = []
+    mistakes = Mistakes()
     for path, part in component.spec.walk():
         try:
             part._preflight()
         except ConfigError as error:
             at = ".".join(step for step in (path, error.parameter) if step)
-            mistakes += [Mistake(mistake.message, at) for mistake in error.mistakes]
+            for mistake in error.mistakes:
+                mistakes.add(mistake.message, at)
     return mistakes
 
 
@@ -27,5 +28,4 @@ def check_parts(component: Component) -> None:
         ConfigError: Every mistake.
     """
     mistakes = wrong_parts(component)
-    if mistakes:
-        raise ConfigError(mistakes)
+    mistakes.check()

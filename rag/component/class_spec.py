@@ -9,7 +9,7 @@ from typing import Any
 
 from rag.component.parameters import ComponentMeta, Parameter, read_docstring, read_parameters
 from rag.component.values import mapped, without_numpy
-from rag.errors import ConfigError, Mistake, did_you_mean
+from rag.errors import ConfigError, Mistakes, did_you_mean
 
 __all__ = ["ClassSpec", "checked_arguments"]
 
@@ -70,21 +70,20 @@ def checked_arguments(
             raise ConfigError(message, parameter=unknown[0]) from None
         raise ConfigError(f"{label}: {error}") from None
     values: dict[str, Any] = {}
-    mistakes: list[Mistake] = []
+    mistakes = Mistakes()
     for parameter in parameters.values():
         if parameter.name in given:
             value = mapped(given[parameter.name], without_numpy)
             for inner, message in parameter.errors(value):
                 path = ".".join(map(str, (parameter.name, *inner)))
-                mistakes.append(Mistake(f"{label}: {path} {message}", path=""))
+                mistakes.add(f"{label}: {path} {message}", path="")
         elif parameter.required:
-            mistakes.append(Mistake(f"{label}: missing argument '{parameter.name}'"))
+            mistakes.add(f"{label}: missing argument '{parameter.name}'")
             continue
         else:
             value = mapped(parameter.default, fresh)
         values[parameter.name] = value
-    if mistakes:
-        raise ConfigError(mistakes)
+    mistakes.check()
     return values
 
 

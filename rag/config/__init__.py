@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -12,13 +11,11 @@ from rag.config.build import build
 from rag.config.node import Node, node_from_python
 from rag.config.source import read_source
 from rag.config.writing import dump
-from rag.errors import ConfigError, Location, Mistake
+from rag.errors import Mistakes
 
 __all__ = ["Node", "build", "build_component", "dump", "load_component", "read_source"]
 
 C = TypeVar("C", bound=Component)
-
-_NOWHERE = Location("")
 
 
 def load_component(path: str | Path, contract: type[C], *, overrides: Sequence[str] = ()) -> C:
@@ -32,10 +29,10 @@ def load_component(path: str | Path, contract: type[C], *, overrides: Sequence[s
     Raises:
         ConfigError: Every mistake found, each with its place.
     """
-    mistakes: list[Mistake] = []
+    mistakes = Mistakes()
     node = read_source(Path(path), overrides=overrides, mistakes=mistakes)
     if node is None:
-        raise ConfigError(mistakes)
+        raise mistakes.error()
     return _build(node, contract, mistakes)
 
 
@@ -49,26 +46,13 @@ def build_component(config: Mapping[str, Any], contract: type[C]) -> C:
     Raises:
         ConfigError: Every mistake found.
     """
-    return _build(node_from_python(config), contract, [])
+    return _build(node_from_python(config), contract, Mistakes())
 
 
-def _placed(mistake: Mistake, node: Node) -> Mistake:
-    """A mistake with the place of the deepest value on its path that the file has."""
-    for step in mistake.path.split("."):
-        inside = node.value
-        if isinstance(inside, dict) and step in inside:
-            node = inside[step]
-        elif isinstance(inside, list) and step.isdecimal() and int(step) < len(inside):
-            node = inside[int(step)]
-        else:
-            break
-    return replace(mistake, location=node.location if node.location != _NOWHERE else None)
-
-
-def _build(node: Node, contract: type[C], mistakes: list[Mistake]) -> C:
+def _build(node: Node, contract: type[C], mistakes: Mistakes) -> C:
     component = build(node, contract, mistakes=mistakes)
     if component is not None and not mistakes:
-        mistakes += [_placed(mistake, node) for mistake in wrong_parts(component)]
-    if mistakes:
-        raise ConfigError(sorted(mistakes, key=lambda mistake: mistake.location or _NOWHERE))
+        for mistake in wrong_parts(component):
+            mistakes.add(mistake.message, mistake.path, node.deepest(mistake.path).location)
+    mistakes.check()
     return cast("C", component)

@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from rag.config.node import Node
-from rag.errors import Mistake, did_you_mean
+from rag.errors import Mistakes, did_you_mean
 
 __all__ = ["check_unset", "merged", "resolved"]
 
@@ -21,7 +21,7 @@ _Read = Callable[[Path], "Node | None"]
 
 
 def resolved(
-    node: Node, folder: Path, above: Sequence[Path], read: _Read, mistakes: list[Mistake], path: str = ""
+    node: Node, folder: Path, above: Sequence[Path], read: _Read, mistakes: Mistakes, path: str = ""
 ) -> Node | None:
     """A tree in which every mapping with ``extends`` is merged over the files it names.
 
@@ -56,16 +56,16 @@ def resolved(
     for name in _names(node.value["extends"], at, mistakes):
         file = folder / name.value
         if file.resolve() in above:
-            mistakes.append(Mistake(f"'{name.value}' extends itself in a circle", at, name.location))
+            mistakes.add(f"'{name.value}' extends itself in a circle", at, name.location)
         elif not file.is_file():
-            mistakes.append(Mistake(f"there is no file '{file}'", at, name.location))
+            mistakes.add(f"there is no file '{file}'", at, name.location)
         else:
             found = read(file)
             if found is None:
                 own = None
             elif not isinstance(found.value, dict):
                 message = f"'{name.value}' holds no mapping: there is nothing to extend"
-                mistakes.append(Mistake(message, at, name.location))
+                mistakes.add(message, at, name.location)
             else:
                 base = merged(base, found, mistakes, path)
     if own is None or any(one.path == at for one in mistakes[before:]):
@@ -73,7 +73,7 @@ def resolved(
     return merged(base, own, mistakes, path)
 
 
-def merged(base: Node, over: Node, mistakes: list[Mistake], path: str = "") -> Node:
+def merged(base: Node, over: Node, mistakes: Mistakes, path: str = "") -> Node:
     """A value laid over an inherited one."""
     if not (isinstance(base.value, dict) and isinstance(over.value, dict)):
         return over
@@ -92,7 +92,7 @@ def merged(base: Node, over: Node, mistakes: list[Mistake], path: str = "") -> N
     return Node(entries, over.location, over.key)
 
 
-def check_unset(node: Node, mistakes: list[Mistake], path: str = "") -> Node:
+def check_unset(node: Node, mistakes: Mistakes, path: str = "") -> Node:
     """The tree without any ``unset`` that has met nothing inherited; each is a mistake."""
     if isinstance(node.value, list):
         return replace(node, value=[check_unset(one, mistakes, f"{path}.{n}") for n, one in enumerate(node.value)])
@@ -103,32 +103,30 @@ def check_unset(node: Node, mistakes: list[Mistake], path: str = "") -> Node:
         inner = f"{path}.{name}" if path else name
         if name == "unset":
             message = "nothing is inherited here: 'unset' stands beside 'extends', or below one, in a mapping of the "
-            mistakes.append(Mistake(f"{message}same type", inner, item.key or item.location))
+            mistakes.add(f"{message}same type", inner, item.key or item.location)
         else:
             entries[name] = check_unset(item, mistakes, inner)
     return replace(node, value=entries)
 
 
-def _without(
-    entries: dict[str, Node], steps: list[str], name: Node, path: str, mistakes: list[Mistake]
-) -> dict[str, Node]:
+def _without(entries: dict[str, Node], steps: list[str], name: Node, path: str, mistakes: Mistakes) -> dict[str, Node]:
     """The mapping without what a dotted name says."""
     step, *rest = steps
     below = entries.get(step)
     if below is None or (rest and not isinstance(below.value, dict)):
         message = f"'{name.value}' is not inherited: there is no '{step}'"
-        mistakes.append(Mistake(f"{message}{did_you_mean(step, entries)}", path, name.location))
+        mistakes.add(f"{message}{did_you_mean(step, entries)}", path, name.location)
         return entries
     if not rest:
         return {key: item for key, item in entries.items() if key != step}
     return entries | {step: replace(below, value=_without(below.value, rest, name, path, mistakes))}
 
 
-def _names(node: Node, path: str, mistakes: list[Mistake], *, are_files: bool = True) -> list[Node]:
+def _names(node: Node, path: str, mistakes: Mistakes, *, are_files: bool = True) -> list[Node]:
     """The names that a value lists, or is."""
     items = node.value if isinstance(node.value, list) else [node]
     if items and all(isinstance(item.value, str) and item.value for item in items):
         return list(items)
     wanted = "the path of a YAML file, or a list of them" if are_files else "an inherited name, or a list of them"
-    mistakes.append(Mistake(f"must be {wanted}", path, node.location))
+    mistakes.add(f"must be {wanted}", path, node.location)
     return []

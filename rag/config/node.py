@@ -34,6 +34,19 @@ class Node:
             return self.value["type"].value
         return None
 
+    def deepest(self, path: str) -> Node:
+        """The deepest value on a path, such as ``stages.0.budget``, that there is."""
+        node = self
+        for step in path.split("."):
+            inside = node.value
+            if isinstance(inside, dict) and step in inside:
+                node = inside[step]
+            elif isinstance(inside, list) and step.isdecimal() and int(step) < len(inside):
+                node = inside[int(step)]
+            else:
+                break
+        return node
+
     def plain(self) -> Any:
         """The value without places."""
         if isinstance(self.value, dict):

@@ -9,12 +9,12 @@ from dataclasses import replace
 from rag.config.extends import merged
 from rag.config.node import Node
 from rag.config.reader import parse
-from rag.errors import Location, Mistake
+from rag.errors import Location, Mistakes
 
 __all__ = ["overridden"]
 
 
-def overridden(node: Node, assignment: str, resolve: Callable[[Node], Node | None], mistakes: list[Mistake]) -> Node:
+def overridden(node: Node, assignment: str, resolve: Callable[[Node], Node | None], mistakes: Mistakes) -> Node:
     """A tree with one value changed.
 
     Args:
@@ -27,15 +27,16 @@ def overridden(node: Node, assignment: str, resolve: Callable[[Node], Node | Non
     place = Location(f"--set {assignment}")
     steps = [step for step in re.split(r"[.\[\]]+", name.strip()) if step]
     if not equals or not steps:
-        mistakes.append(Mistake("must be PATH=VALUE, such as retriever.top_k=50", location=place))
+        mistakes.add("must be PATH=VALUE, such as retriever.top_k=50", location=place)
         return node
     if steps[-1] in ("extends", "unset"):
         message = f"'{steps[-1]}' stands in files, and what is set comes after it: set the value itself"
-        mistakes.append(Mistake(message, location=place))
+        mistakes.add(message, location=place)
         return node
-    found: list[Mistake] = []
+    found = Mistakes()
     value = parse(text, place.file, found, is_file=False) if text.strip() else Node(None, place)
-    mistakes.extend(Mistake(mistake.message, mistake.path, place) for mistake in found)
+    for mistake in found:
+        mistakes.add(mistake.message, mistake.path, place)
     whole = None if value is None else resolve(_placed(value, place))
     return node if whole is None else _assign(node, steps, whole, name, mistakes)
 
@@ -49,7 +50,7 @@ def _placed(node: Node, place: Location) -> Node:
     return replace(node, value=value, location=place, key=place)
 
 
-def _assign(node: Node, steps: list[str], value: Node, name: str, mistakes: list[Mistake]) -> Node:
+def _assign(node: Node, steps: list[str], value: Node, name: str, mistakes: Mistakes) -> Node:
     if not steps:
         # Of a component, what is not said stays.
         return value if node.type is None else merged(node, value, mistakes, name)
@@ -65,5 +66,5 @@ def _assign(node: Node, steps: list[str], value: Node, name: str, mistakes: list
         message = f"'{step}' is no item of the list, which has {len(node.value)} (numbered from 0)"
     else:
         message = f"there is nothing below it to set '{step}' in: it is {node.value!r}"
-    mistakes.append(Mistake(message, name, value.location))
+    mistakes.add(message, name, value.location)
     return node

@@ -13,7 +13,7 @@ from typing import Any, cast
 
 from rag.config.environment import expanded, masked, unmasked
 from rag.config.node import Node
-from rag.errors import Location, Mistake
+from rag.errors import Location, Mistakes
 
 __all__ = ["parse"]
 
@@ -21,7 +21,7 @@ _MAX_NODES = 100_000
 """More than any pipeline has; aliases that multiply each other reach it at once."""
 
 
-def parse(text: str, name: str, mistakes: list[Mistake], *, is_file: bool = True) -> Node | None:
+def parse(text: str, name: str, mistakes: Mistakes, *, is_file: bool = True) -> Node | None:
     """The nodes of a text; None when it is no YAML at all.
 
     Args:
@@ -41,23 +41,21 @@ def parse(text: str, name: str, mistakes: list[Mistake], *, is_file: bool = True
         mark = error.problem_mark or error.context_mark
         place = Location(name, mark.line + 1, mark.column + 1) if mark else Location(name)
         parts = [part for part in (error.problem, error.context) if part]
-        mistakes.append(Mistake(f"not valid YAML: {'; '.join(parts)}", location=place))
+        mistakes.add(f"not valid YAML: {'; '.join(parts)}", location=place)
         return None
     except ReaderError as error:
         before = text[: error.position]
         place = Location(name, before.count("\n") + 1, len(before) - before.rfind("\n"))
-        mistakes.append(
-            Mistake(f"not valid YAML: the character {chr(error.character)!r} is not allowed", location=place)
-        )
+        mistakes.add(f"not valid YAML: the character {chr(error.character)!r} is not allowed", location=place)
         return None
     except YAMLError as error:
-        mistakes.append(Mistake(f"not valid YAML: {error}", location=Location(name)))
+        mistakes.add(f"not valid YAML: {error}", location=Location(name))
         return None
     except RecursionError:
-        mistakes.append(Mistake("not valid YAML: nested too deeply", location=Location(name)))
+        mistakes.add("not valid YAML: nested too deeply", location=Location(name))
         return None
     if composed is None:
-        mistakes.append(Mistake("the file is empty", location=Location(name)))
+        mistakes.add("the file is empty", location=Location(name))
         return None
     return _Converter(name, mistakes, is_file).convert(composed, (), None)
 
@@ -65,7 +63,7 @@ def parse(text: str, name: str, mistakes: list[Mistake], *, is_file: bool = True
 class _Converter:
     """Composed YAML nodes to :class:`Node`, with duplicate keys and foreign tags found."""
 
-    def __init__(self, file: str, mistakes: list[Mistake], is_file: bool) -> None:
+    def __init__(self, file: str, mistakes: Mistakes, is_file: bool) -> None:
         from ruamel.yaml import YAML
 
         self.file = file
@@ -144,4 +142,4 @@ class _Converter:
         return Location(self.file, composed.start_mark.line + 1, composed.start_mark.column + 1)
 
     def _mistake(self, message: str, path: tuple[str, ...], location: Location) -> None:
-        self.mistakes.append(Mistake(message, ".".join(path), location))
+        self.mistakes.add(message, ".".join(path), location)

@@ -13,12 +13,12 @@ from rag.config.node import Node, node_from_python
 from rag.config.overrides import overridden
 from rag.config.reader import parse
 from rag.config.writing import dump
-from rag.errors import Location, Mistake, system_message
+from rag.errors import Location, Mistakes, system_message
 
 __all__ = ["Node", "dump", "extended", "node_from_python", "read_source"]
 
 
-def read_source(path: Path, *, overrides: Sequence[str] = (), mistakes: list[Mistake]) -> Node | None:
+def read_source(path: Path, *, overrides: Sequence[str] = (), mistakes: Mistakes) -> Node | None:
     """Read a file with what it extends, then apply overrides.
 
     Args:
@@ -37,7 +37,7 @@ def read_source(path: Path, *, overrides: Sequence[str] = (), mistakes: list[Mis
     return check_unset(node, mistakes)
 
 
-def extended(node: Node, folder: Path, mistakes: list[Mistake]) -> Node | None:
+def extended(node: Node, folder: Path, mistakes: Mistakes) -> Node | None:
     """A tree that was not read from a file, with what its mappings extend; None when a file cannot be read.
 
     Args:
@@ -49,18 +49,18 @@ def extended(node: Node, folder: Path, mistakes: list[Mistake]) -> Node | None:
     return None if whole is None else check_unset(whole, mistakes)
 
 
-def _read(path: Path, above: tuple[Path, ...], mistakes: list[Mistake]) -> Node | None:
+def _read(path: Path, above: tuple[Path, ...], mistakes: Mistakes) -> Node | None:
     try:
         text = path.read_bytes().decode("utf-8-sig")
     except OSError as error:
-        mistakes.append(Mistake(f"cannot be read: {system_message(error)}", location=Location(str(path))))
+        mistakes.add(f"cannot be read: {system_message(error)}", location=Location(str(path)))
         return None
     except UnicodeDecodeError as error:
-        mistakes.append(Mistake(f"not valid UTF-8 at byte {error.start}", location=Location(str(path))))
+        mistakes.add(f"not valid UTF-8 at byte {error.start}", location=Location(str(path)))
         return None
     node = parse(text, str(path), mistakes)
     return None if node is None else _extended(node, path.parent, (*above, path.resolve()), mistakes)
 
 
-def _extended(node: Node, folder: Path, above: tuple[Path, ...], mistakes: list[Mistake]) -> Node | None:
+def _extended(node: Node, folder: Path, above: tuple[Path, ...], mistakes: Mistakes) -> Node | None:
     return resolved(node, folder, above, lambda path: _read(path, above, mistakes), mistakes)

@@ -140,7 +140,7 @@ class Adapted(Embedder, ReportsLearning):
 
     def _fitted(self) -> Floats | None:
         if not self._about:
-            raise NotFittedError("'adapted' has not been fitted: fit the pipeline it is in first")
+            raise NotFittedError.of(self)
         return self._maps
 
     # -- learning -----------------------------------------------------------------------------------------------------

@@ -71,6 +71,17 @@ class Embedder(Component):
         """
         return batch.embeddings(self.base)
 
+    @property
+    def token_source(self) -> TokenEmbedder | None:
+        """The embedder of whose token vectors this one makes its own, in :meth:`from_tokens`; so they are embedded once
+        for all who use them. None for an embedder of texts.
+        """
+        return None
+
+    def from_tokens(self, tokens: TokenVectors, *, query: bool) -> Vectors:
+        """Vectors of texts, float32 [n, d], from those of their tokens by the :attr:`token_source`."""
+        raise NotImplementedError(f"{self.spec.label} reads texts: it has no token_source")
+
     @abstractmethod
     def embed_queries(self, texts: Sequence[str]) -> Vectors:
         """Vectors of queries, float32 [n, d], in the order of ``texts``."""
@@ -136,6 +147,9 @@ class TokenVectors:
 
 class TokenEmbedder(Embedder):
     """An embedder that can give a vector for every token, for late interaction."""
+
+    trained_for_max_sim: ClassVar[bool] = False
+    """Whether its token vectors were trained to be compared one by one."""
 
     @abstractmethod
     def embed_query_tokens(self, texts: Sequence[str]) -> TokenVectors:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Callable, Sequence
-from typing import Annotated, Any, Protocol, runtime_checkable
+from typing import Annotated, Protocol, runtime_checkable
 
 import numpy as np
 from pydantic import Field
 
 from rag.candidates import Vectors
-from rag.component import Runtime
+from rag.component import Runtime, WrapsObject
 from rag.embedders.base import Embedder
 from rag.errors import ModelError
 
@@ -25,7 +24,7 @@ class LangChainEmbeddings(Protocol):
     def embed_query(self, text: str) -> list[float]: ...
 
 
-class LangChainEmbedder(Embedder):
+class LangChainEmbedder(WrapsObject, Embedder):
     """Wraps a LangChain ``Embeddings`` object. From Python only: a YAML file cannot hold the object.
 
     Args:
@@ -47,15 +46,7 @@ class LangChainEmbedder(Embedder):
         self.embeddings = embeddings
         self.name = name
         self.batch_size = batch_size
-        self._token = uuid.uuid4().hex
         self._dimension = 0
-
-    def _identity(self) -> dict[str, Any]:
-        return {"kind": self.kind, "type": self.type, "version": self.version, "name": self.name or self._token}
-
-    @property
-    def _is_serializable(self) -> bool:
-        return self.name is not None
 
     @property
     def dimension(self) -> int:

@@ -159,7 +159,7 @@ class LSA(Embedder):
 
     def _fitted(self) -> Vectors:
         if self._components is None:
-            raise NotFittedError("'lsa' has not been fitted: fit the pipeline it is in first")
+            raise NotFittedError.of(self)
         return self._components
 
 

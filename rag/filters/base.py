@@ -36,7 +36,7 @@ class Filter(Stage):
     """
 
     needs = frozenset({"training", "candidates"})
-    keeps_lists = False
+    _keeps_lists = False
 
     gives_probabilities: ClassVar[bool] = False
     """Whether :meth:`values` are probabilities of relevance, which then become the candidates' scores."""
@@ -59,7 +59,7 @@ class Filter(Stage):
             NotFittedError: It has not been chosen yet.
         """
         if self.cut is None:
-            raise NotFittedError(f"the filter {self.spec.label} has not been fitted: fit the pipeline it is in first")
+            raise NotFittedError.of(self)
         return self.cut.threshold
 
     @property

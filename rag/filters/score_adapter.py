@@ -190,7 +190,7 @@ class ScoreAdapter(Filter):
 
     def values(self, batch: QueryBatch, candidates: Candidates) -> Floats:
         if self._bag is None:
-            raise NotFittedError(f"the filter {self.spec.label} has not been fitted: fit the pipeline it is in first")
+            raise NotFittedError.of(self)
         if not candidates.scores.size:
             return candidates.scores
         self._check(batch, candidates)

@@ -84,4 +84,4 @@ class UpdateContext(FitContext):
 
 def _learns_from_place(component: Component) -> bool:
     """Whether what a component learns depends on its place: on the steps before it, or on the keys beside it."""
-    return "candidates" in component.needs or getattr(component, "learns", False)
+    return not component.needs.isdisjoint({"candidates", "keys"})

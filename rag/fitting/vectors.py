@@ -54,6 +54,9 @@ class PassageVectors:
         embedder = embedder.base
         key = (embedder.fingerprint, start)
         self._check_window(embedder, start)
+        if key not in self._embedded and embedder.token_source is not None:
+            vectors = embedder.from_tokens(self.embed_tokens(embedder.token_source, start), query=False)
+            self._keep(embedder, embedder.checked(vectors, len(self.passages) - start), start)
         if key not in self._embedded:
             values = embedder.spec.values_in(self.store, "embeddings")
             n = len(self.passages) - start

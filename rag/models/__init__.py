@@ -2,7 +2,13 @@
 
 from rag.models.content import model_content
 from rag.models.limits import check_length, is_encoder_decoder, model_limit
-from rag.models.loading import load_cross_encoder, load_sentence_transformer, load_sparse_encoder, quiet
+from rag.models.loading import (
+    load_cross_encoder,
+    load_multi_vector_encoder,
+    load_sentence_transformer,
+    load_sparse_encoder,
+    quiet,
+)
 from rag.models.names import model_file, resolve_model
 from rag.models.precision import (
     Device,
@@ -21,6 +27,7 @@ __all__ = [
     "inference",
     "is_encoder_decoder",
     "load_cross_encoder",
+    "load_multi_vector_encoder",
     "load_sentence_transformer",
     "load_sparse_encoder",
     "model_content",

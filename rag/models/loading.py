@@ -14,9 +14,15 @@ from rag.models.precision import Device, resolve_device
 from rag.progress import loading
 
 if TYPE_CHECKING:
-    from sentence_transformers import CrossEncoder, SentenceTransformer, SparseEncoder
+    from sentence_transformers import CrossEncoder, MultiVectorEncoder, SentenceTransformer, SparseEncoder
 
-__all__ = ["load_cross_encoder", "load_sentence_transformer", "load_sparse_encoder", "quiet"]
+__all__ = [
+    "load_cross_encoder",
+    "load_multi_vector_encoder",
+    "load_sentence_transformer",
+    "load_sparse_encoder",
+    "quiet",
+]
 
 
 def load_sentence_transformer(
@@ -48,6 +54,15 @@ def load_sparse_encoder(
     from sentence_transformers import SparseEncoder
 
     return _load(SparseEncoder, name, resolve_device(device), revision, trust_remote_code)  # type: ignore[no-any-return]
+
+
+def load_multi_vector_encoder(
+    name: str, *, device: Device = "auto", revision: str | None = None, trust_remote_code: bool = False
+) -> MultiVectorEncoder:
+    """A late-interaction encoder, likewise."""
+    from sentence_transformers import MultiVectorEncoder
+
+    return _load(MultiVectorEncoder, name, resolve_device(device), revision, trust_remote_code)  # type: ignore[no-any-return]
 
 
 @functools.cache

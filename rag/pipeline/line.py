@@ -62,7 +62,7 @@ class Line:
         """Identity of what comes out of a step for a batch; None when a store is not to keep it."""
         key = self.keys[number] if self.keys else None
         _, component = self.steps[number]
-        if key is None or not all(getattr(part, "keeps_lists", True) for _, part in component.spec.walk()):
+        if key is None or not all(part._keeps_lists for _, part in component.spec.walk()):
             return None
         if batch.unseen is not None and any(earlier.spec.learns for _, earlier in self.steps[: number + 1]):
             return fingerprint([key, batch.unseen.fingerprint])

@@ -22,9 +22,6 @@ class QueryEncoder(Component):
 
     kind: ClassVar[str] = "query"
 
-    learns: ClassVar[bool] = False
-    """Whether it learns from keys; then two that are alike differ when their keys do."""
-
     def check(self, retriever: Retriever) -> None:
         """Refuse a retriever that it cannot work for; the default works for any.
 
@@ -33,7 +30,8 @@ class QueryEncoder(Component):
         """
 
     def learn(self, context: FitContext, sources: Sequence[Source], keys: Sequence[Sequence[str]]) -> None:
-        """Learn how sources are mapped to their keys. Called once the keys are made; the default learns nothing.
+        """Learn how sources are mapped to their keys. Called once the keys are made, where it ``needs`` keys: then two
+        that are alike differ when their keys do.
 
         Args:
             context: What fitting is given.

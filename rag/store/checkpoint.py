@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import uuid
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
+from rag.store.writing import replaced_file
 
 __all__ = ["Checkpoint"]
 
@@ -35,17 +36,11 @@ class Checkpoint:
 
     def put(self, number: int, arrays: Sequence[npt.NDArray[Any]]) -> None:
         """Keep a piece: it is there whole or not at all. A full disk is no reason to stop."""
-        aside = self.folder / f".{number}.{uuid.uuid4().hex[:8]}"
-        try:
+        with suppress(OSError):
             self.folder.mkdir(parents=True, exist_ok=True)
-            with aside.open("wb") as file:
+            with replaced_file(self.folder / f"{number}.npy") as aside, aside.open("wb") as file:
                 for array in arrays:
                     np.save(file, array, allow_pickle=False)
-                file.flush()
-                os.fsync(file.fileno())
-            aside.replace(self.folder / f"{number}.npy")
-        except OSError:
-            aside.unlink(missing_ok=True)
 
     def remove(self) -> None:
         """All of it is somewhere else now."""

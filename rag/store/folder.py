@@ -24,7 +24,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from rag.errors import ArtifactError, system_message
+from rag.errors import ArtifactError, cannot_be, system_message
+from rag.store.writing import check_place, replace_file, sync
 
 __all__ = [
     "FORMAT",
@@ -36,9 +37,7 @@ __all__ = [
     "locked",
     "read_folder",
     "remove_leftovers",
-    "replace_file",
     "replace_manifest",
-    "replaced_folder",
     "write_folder",
 ]
 
@@ -70,10 +69,8 @@ def locked(folder: Path) -> Iterator[None]:
 
     # One object for each path, so that the thread that holds it may ask again.
     lock = FileLock(folder.absolute() / _LOCK, is_singleton=True)
-    try:
+    with cannot_be("written", folder):
         lock.acquire()
-    except OSError as error:
-        raise ArtifactError(f"{folder}: cannot be written: {system_message(error)}") from None
     try:
         yield
     finally:
@@ -96,10 +93,8 @@ def write_folder(folder: Path, kind: str, about: Mapping[str, Any], *, keep: int
     """
     check_target(folder, kind)
     made = not folder.exists()
-    try:
+    with cannot_be("written", folder):
         folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ArtifactError(f"{folder}: cannot be written: {system_message(error)}") from None
     with locked(folder):
         generation = folder / f"{_GENERATION}{uuid.uuid4().hex[:12]}"
         try:
@@ -196,7 +191,7 @@ def _entries(folder: Path, generation: Path) -> dict[str, Any]:
             else:
                 new.append((name, path))
     with ThreadPoolExecutor(1) as pool:
-        synced = pool.map(_sync_file, [path for _, path in new])  # while the checksums are computed
+        synced = pool.map(sync, [path for _, path in new])  # while the checksums are computed
         for name, path in new:
             about = path.stat()
             files[name] = {"bytes": about.st_size, "sha256": _sha256(path), "time": about.st_mtime_ns}
@@ -204,7 +199,7 @@ def _entries(folder: Path, generation: Path) -> dict[str, Any]:
             pass  # raises what went wrong
     files = dict(sorted(files.items()))
     for made in [*(path for path in generation.rglob("*") if path.is_dir()), generation]:
-        _sync_folder(made)
+        sync(made)
     return files
 
 
@@ -224,20 +219,20 @@ def check_target(folder: Path, kind: str) -> None:
     Raises:
         ArtifactError: It is a file, or a folder that holds other things than a ``kind``.
     """
-    if folder.exists() and not folder.is_dir():
-        raise ArtifactError(f"{folder} is a file: name a folder to write to")
-    if folder.is_dir() and any(folder.iterdir()):
+
+    def foreign(names: set[str]) -> set[str]:
         ours = {_LOCK}
         manifest: dict[str, Any] = {}
-        if (folder / _MANIFEST).is_file():
+        if _MANIFEST in names:
             try:
                 manifest = _read_manifest(folder)
             except ArtifactError:  # damaged: replaced, where all around it is ours
                 ours.add(_MANIFEST)
-        if manifest.get("kind") != kind and not all(
-            p.name in ours or _OURS.fullmatch(p.name) for p in folder.iterdir()
-        ):
-            raise ArtifactError(f"{folder} is not empty and holds no {kind} of ours: choose a new folder")
+        if manifest.get("kind") == kind:
+            return set()
+        return {name for name in names if name not in ours and not _OURS.fullmatch(name)}
+
+    check_place(folder, kind, foreign)
 
 
 def read_folder(folder: Path, kind: str, *, verify: bool = False) -> tuple[Path, dict[str, Any]]:
@@ -301,61 +296,6 @@ def check_files(folder: Path, data: Path, files: Mapping[str, Any], *, verify: b
             raise ArtifactError(f"{folder}: damaged: {name} is missing") from None
         except OSError as error:
             raise ArtifactError(f"{folder}: damaged: {name} cannot be read: {system_message(error)}") from None
-
-
-@contextmanager
-def replaced_folder(folder: Path) -> Iterator[Path]:
-    """A new folder to fill, which takes the place of ``folder`` on leaving, unless an error was raised: it is there
-    whole or not at all.
-
-    Raises:
-        ArtifactError: It cannot be written.
-    """
-    token = uuid.uuid4().hex[:8]
-    aside, old = (folder.with_name(f".{folder.name}.{name}") for name in (token, f"old.{token}"))
-    try:
-        aside.mkdir(parents=True)
-        yield aside
-        if folder.exists():
-            folder.rename(old)
-        try:
-            aside.rename(folder)
-        except OSError:
-            if old.exists():
-                old.rename(folder)
-            raise
-        shutil.rmtree(old, ignore_errors=True)
-    except OSError as error:
-        raise ArtifactError(f"{folder}: cannot be written: {system_message(error)}") from None
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
-
-
-def replace_file(path: Path, text: str) -> None:
-    """Write a text file so that readers see the old text or the new one, also after a power cut."""
-    aside = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
-    try:
-        with aside.open("w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        aside.replace(path)
-    finally:
-        aside.unlink(missing_ok=True)
-    _sync_folder(path.parent)
-
-
-def _sync_folder(folder: Path) -> None:
-    """Have the names in a folder on the disk."""
-    _sync_file(folder)
-
-
-def _sync_file(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _read_manifest(folder: Path) -> dict[str, Any]:

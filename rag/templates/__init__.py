@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from rag.errors import DataError, system_message
+from rag.errors import DataError, cannot_be
 
 __all__ = ["write_starter"]
 
@@ -20,8 +20,6 @@ def write_starter(folder: Path) -> list[Path]:
     """
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise DataError(f"{folder}: exists and is not empty; nothing was written")
-    try:
+    with cannot_be("written", folder, DataError):
         shutil.copytree(_STARTER, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
-    except OSError as error:
-        raise DataError(f"{folder}: cannot be written: {system_message(error)}") from None
     return sorted(path for path in folder.rglob("*") if path.is_file())

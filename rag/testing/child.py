@@ -23,7 +23,8 @@ import json, sys, traceback
 heavy, events = (set(names) for names in json.loads(sys.argv[1]))
 answers, sys.stdout = sys.stdout, sys.stderr
 from rag.config import build
-from rag.config.source import node_from_python
+from rag.config.node import node_from_python
+from rag.errors import Mistakes
 from rag.registry import component_class
 
 opened = None
@@ -31,7 +32,7 @@ sys.addaudithook(lambda event, args: opened.append(f"{event} {args[0]}")
                  if opened is not None and event in events else None)
 
 def make(kind, config):
-    mistakes = []
+    mistakes = Mistakes()
     component = build(node_from_python(config), component_class(kind, config["type"]), mistakes=mistakes)
     assert not mistakes, mistakes
     return component

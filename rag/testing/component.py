@@ -18,7 +18,7 @@ from rag.config.schema import component_schema, json_schema
 from rag.config.source import node_from_python
 from rag.corpus.corpus import Corpus
 from rag.corpus.passages import Passages
-from rag.errors import Mistake
+from rag.errors import Mistakes
 from rag.fitting import FitContext
 from rag.learning.training import Training
 from rag.registry import component_class
@@ -131,7 +131,7 @@ class ComponentConformance:
         component = self.make()
         file = tmp_path / "component.yaml"
         file.write_text(dump(component.spec.to_config()), encoding="utf-8")
-        mistakes: list[Mistake] = []
+        mistakes = Mistakes()
         from_file = read_source(file, mistakes=mistakes)
         for node in (node_from_python(component.spec.to_config()), from_file):
             assert node is not None, mistakes

@@ -31,7 +31,7 @@ class RetrieverConformance(ComponentConformance):
         for chunked in (False, True):
             passages = self.passages(chunked=chunked)
             found = self.fitted(passages).retrieve(QueryBatch(self.queries()))
-            check_candidates(found, passages, len(self.queries()), getattr(self.make(), "top_k", None))
+            check_candidates(found, passages, len(self.queries()), self.make().limit)
             assert found.counts.sum() > 0
 
     def test_one_query_at_a_time_finds_the_same(self) -> None:
@@ -74,7 +74,7 @@ class RetrieverConformance(ComponentConformance):
             retriever.prepare(context)
             context.fit(retriever)
             found = retriever.retrieve(QueryBatch(self.queries()))
-            check_candidates(found, passages, len(self.queries()), getattr(self.make(), "top_k", None))
+            check_candidates(found, passages, len(self.queries()), self.make().limit)
             ids = [passages.corpus.ids(row[row >= 0]) for row in found.documents]
             assert not any(corpus.ids([0])[0] in row for row in ids)
             assert any(corpus.ids([last])[0] in row for row in ids)

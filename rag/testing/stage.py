@@ -59,7 +59,7 @@ class StageConformance(ComponentConformance):
             passages = self.passages(chunked=chunked)
             candidates = self.candidates(passages)
             found = self.fitted(passages).process(QueryBatch(self.queries()), candidates)
-            check_candidates(found, passages, len(self.queries()), getattr(self.make(), "top_k", None))
+            check_candidates(found, passages, len(self.queries()), self.make().limit)
             assert found.counts[0] > 0
 
     def test_one_query_at_a_time_gives_the_same(self) -> None:

@@ -12,7 +12,7 @@ from pydantic import Field
 
 from rag.candidates import Floats, Vectors
 from rag.component import Need, Runtime
-from rag.errors import DataError
+from rag.errors import DataError, first_line
 from rag.rerankers.cur.factors import Factors
 from rag.rerankers.cur.matrix import score_matrix
 from rag.types import Query
@@ -135,4 +135,4 @@ def _read(path: str) -> str:
     try:
         return Path(path).read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"anchor queries: {path} cannot be read: {error}") from None
+        raise DataError(f"anchor queries: {path} cannot be read: {first_line(error)}") from None

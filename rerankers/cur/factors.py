@@ -60,9 +60,7 @@ class Factors(Component):
     @property
     def vectors(self) -> Vectors:
         if self._vectors is None:
-            raise NotFittedError(
-                f"the factors {self.spec.label} have not been built: fit the pipeline they are in first"
-            )
+            raise NotFittedError.of(self)
         return self._vectors
 
     @property

@@ -18,7 +18,7 @@ from rag.rerankers.cur.anchors import choose_anchors
 from rag.rerankers.cur.engine import Acquisition, Outcome, Plan, Prior, round_sizes, search
 from rag.rerankers.cur.factors import EmbeddingFactors, Factors
 from rag.rerankers.cur.items import Everything, Items, Listed, Mask
-from rag.rerankers.scoring import Blend, Scores, ScoringStage
+from rag.rerankers.scoring import Blend, BlendingStage, Scores
 from rag.tables import is_in
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ _MEMORY = 1 << 28
 """Bytes that the solved systems of the queries that advance together may take."""
 
 
-class CUR(ScoringStage):
+class CUR(BlendingStage):
     """Finds the documents a scorer likes best, all over the corpus, with a fixed number of scorer calls per query.
 
     Instead of scoring the first stage's list from the top, it scores some, predicts the scores of all documents from

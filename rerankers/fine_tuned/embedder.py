@@ -98,7 +98,7 @@ class FineTunedEmbedder(Embedder, ReportsLearning):
     @property
     def base(self) -> Embedder:
         if self._tuned is None:
-            raise NotFittedError("'fine_tuned' has not been fitted: fit the pipeline it is in first")
+            raise NotFittedError.of(self)
         return self._tuned
 
     @property

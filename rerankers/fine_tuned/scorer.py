@@ -153,7 +153,7 @@ class FineTunedScorer(Scorer, ReportsLearning):
 
     def _trained(self) -> _Tuned:
         if self._tuned is None:
-            raise NotFittedError("'fine_tuned' has not been fitted: fit the pipeline it is in first")
+            raise NotFittedError.of(self)
         return self._tuned
 
     def score_pairs(self, batch: QueryBatch, rows: Ints, passages: Ints) -> Floats:

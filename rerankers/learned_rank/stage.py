@@ -135,7 +135,7 @@ class LearnedRank(Stage, ReportsLearning):
 
     def save_state(self, folder: Path) -> None:
         if self._choice is None:
-            raise NotFittedError("'learned_rank' has not been fitted: fit the pipeline it is in first")
+            raise NotFittedError.of(self)
         about: dict[str, Any] = {"choice": asdict(self._choice), "about": self._about}
         if self._learned is not None:
             about["with_memory"] = self._learned.with_memory
@@ -158,7 +158,7 @@ class LearnedRank(Stage, ReportsLearning):
 
     def process(self, batch: QueryBatch, candidates: Candidates) -> Candidates:
         if self._choice is None:
-            raise NotFittedError("'learned_rank' has not been fitted: fit the pipeline it is in first")
+            raise NotFittedError.of(self)
         learned = self._learned
         if learned is None or not len(batch):
             return candidates.head(self.top_k)

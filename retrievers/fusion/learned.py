@@ -60,7 +60,7 @@ class Learned(Fusion):
 
     def for_list(self, number: int) -> Contributes:
         if self._weights is None:
-            raise NotFittedError("the fusion 'learned' has not been fitted: fit the pipeline it is in first")
+            raise NotFittedError.of(self)
         return _Weighted(self._weights[number], self.smoothing)
 
     def learn(self, tables: Sequence[Candidates], context: FitContext) -> None:

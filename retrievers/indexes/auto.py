@@ -60,7 +60,7 @@ class Auto(Index):
             NotFittedError: Nothing has been built.
         """
         if self._picked is None:
-            raise NotFittedError("the index 'auto' has not been built: fit the pipeline it is in first")
+            raise NotFittedError.of(self)
         return self._picked
 
     def build(self, vectors: Vectors, *, progress: Progress = no_progress) -> None:

@@ -182,7 +182,7 @@ class FaissIndex(Index):
 
     def _fitted(self) -> Any:
         if self._index is None:
-            raise NotFittedError(f"the index {self.spec.label} has not been built: fit the pipeline it is in first")
+            raise NotFittedError.of(self)
         return self._index
 
     def _search(self, vectors: Vectors, k: int, subset: Subset | None) -> tuple[Ints, Floats]:

@@ -82,9 +82,8 @@ class Key(Component):
     kind: ClassVar[str] = "key"
     needs = frozenset({"corpus"})
 
-    keeps_lists: bool = True
-    """Whether a store may keep what it finds: not when keys hang on what no fingerprint tells, such as a summary that
-    failed this time."""
+    is_read: ClassVar[bool] = False
+    """Whether its keys are the texts of passages: then what matched is what a reader is shown."""
 
     def __init__(
         self,
@@ -133,7 +132,7 @@ class Key(Component):
         query encoder keeps what it learned.
         """
         if self._outer is None:
-            raise NotFittedError(f"the key {self.spec.label} has not been fitted: fit the pipeline it is in first")
+            raise NotFittedError.of(self)
         same = len(kept) == len(self._outer) == len(context.passages) and not context.metadata_changed
         if self._space is None or not same:
             self._make(context, learn=False)
@@ -153,7 +152,7 @@ class Key(Component):
             if name != "retriever":
                 context.fit(child)
         known: list[Source] = []
-        self.keeps_lists = type(self).keeps_lists
+        self._keeps_lists = type(self)._keeps_lists
 
         def sources() -> list[Source]:
             if not known:
@@ -171,7 +170,7 @@ class Key(Component):
         embedders, stored = self._fit_embedders(context)
         inner = context if self._space is None else context.for_passages(self._space.passages, embedders, stored=stored)
         inner.fit(self.retriever)
-        if learn and self.query.learns:
+        if learn and "keys" in self.query.needs:
             pairs = [[text] for block in context.passages.iter_texts() for text in block] if texts is None else texts
             self.query.learn(context, sources(), pairs)
 
@@ -225,14 +224,14 @@ class Key(Component):
             matched in place of passages.
         """
         if self._outer is None:
-            raise NotFittedError(f"the key {self.spec.label} has not been fitted: fit the pipeline it is in first")
-        if not self.keeps_lists:
+            raise NotFittedError.of(self)
+        if not self._keeps_lists:
             batch.mark_uncacheable("keys")  # nor what later steps make of it
-        learned = self.fingerprint if self.query.learns else ""
+        learned = self.fingerprint if "keys" in self.query.needs else ""
         asked = batch.remember("asked", self.query.fingerprint + learned, lambda: self.query.encode(batch))
         # Lists of keys are no lists of documents: only what comes out is shown.
         asked = asked.without_lists().view(ledger=batch.ledger, step=batch.step)
-        space, top_k = self._space, getattr(self.retriever, "top_k", top_k)
+        space, top_k = self._space, self.retriever.limit or top_k
         if space is None:
             found = self.retriever.retrieve(asked)
             return found, found

@@ -53,7 +53,7 @@ class SummaryKey(Key):
         summaries = self.summarizer.summarize(
             sources(), store=context.store, ledger=context.ledger, progress=context.progress, strict=self.strict
         )
-        self.keeps_lists = not summaries.problems
+        self._keeps_lists = not summaries.problems
         return list(summaries.texts)
 
 

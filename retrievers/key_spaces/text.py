@@ -37,6 +37,7 @@ class TextKey(Key):
     """
 
     type = "text"
+    is_read = True
 
     def __init__(
         self,

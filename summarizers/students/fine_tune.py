@@ -120,7 +120,7 @@ class FineTune(Student):
 
     def encode(self, conversations: Conversations) -> Vectors:
         if self._encoder is None:
-            raise NotFittedError("'fine_tune' has not been fitted: fit the pipeline it is in first")
+            raise NotFittedError.of(self)
         with inference("float32", self._encoder.device.type):
             found = self._encoder.encode(
                 self._texts(conversations), normalize_embeddings=True, show_progress_bar=False, convert_to_numpy=True

@@ -78,7 +78,7 @@ class Ridge(Student):
 
     def encode(self, conversations: Conversations) -> Vectors:
         if self._map is None:
-            raise NotFittedError("'ridge' has not been fitted: fit the pipeline it is in first")
+            raise NotFittedError.of(self)
         return _apply(_features(conversations), self._map)
 
     def save_state(self, folder: Path) -> None:

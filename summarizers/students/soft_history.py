@@ -117,7 +117,7 @@ class SoftHistory(Student):
         import torch
 
         if self._network is None:
-            raise NotFittedError("'soft_history' has not been fitted: fit the pipeline it is in first")
+            raise NotFittedError.of(self)
         with torch.no_grad():
             found: Any = self._network(*(torch.from_numpy(one) for one in _padded(conversations)))
         return np.asarray(found.numpy(), dtype=np.float32)

@@ -127,7 +127,7 @@ def test_what_is_refused(rag: Runner, shop: Path) -> None:  # noqa: F811
     (shop / "mine").mkdir()
     (shop / "mine" / "precious.txt").write_text("x")
     for command in (("split", "shop.yaml"), ("convert", "shop.yaml")):
-        assert "is not empty and was not written by `rag datasets`" in rag.refused(
+        assert "holds other things than a dataset written by `rag datasets`" in rag.refused(
             "datasets", *command, "--out", "mine"
         )
     assert "the shares must be 0 or more and sum to 1, got train 0.9" in rag.refused(

@@ -40,6 +40,16 @@ def test_one_top_level_package_is_installed() -> None:
     assert top_level.split() == ["rag"]
 
 
+def test_the_license_is_a_notice_that_the_distribution_carries() -> None:
+    about = distribution("rag-pipelines")
+    (file,) = [file for file in about.files or () if file.name == "LICENSE"]
+    text = file.read_text()
+    assert "SPDX-License-Identifier: Apache-2.0" in text
+    assert "Copyright 20" in text
+    assert "https://www.apache.org/licenses/LICENSE-2.0" in text
+    assert about.metadata["License-Expression"] == "Apache-2.0"
+
+
 def test_version_is_stated_once() -> None:
     assert rag.__version__ == distribution("rag-pipelines").version
 

@@ -220,7 +220,7 @@ class Asker(Stage):
     """
 
     type = "fake_asker"
-    keeps_lists = False
+    _keeps_lists = False
 
     def __init__(self, *, embedder: WordEmbedder) -> None:
         self.embedder = embedder

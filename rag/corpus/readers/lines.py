@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import BinaryIO, cast
 
 from rag.corpus.readers.reading import Reading
-from rag.errors import DataError
+from rag.errors import DataError, system_message
 
 __all__ = ["format_of", "iter_lines", "open_binary", "read_text"]
 
@@ -40,7 +40,7 @@ def open_binary(path: Path) -> Iterator[BinaryIO]:
     except EOFError:
         raise DataError(f"{path}: cannot be read: it ends in the middle of what is packed in it") from None
     except (OSError, zlib.error) as error:
-        raise DataError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from None
+        raise DataError(f"{path}: cannot be read: {system_message(error)}") from None
 
 
 def _opened(path: Path) -> object:

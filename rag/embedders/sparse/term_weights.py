@@ -136,7 +136,7 @@ class TermWeights(SparseEmbedder):
 
     def _fitted(self) -> Floats:
         if self._parameters is None:
-            raise NotFittedError("'term_weights' has not been fitted: fit the pipeline it is in first")
+            raise NotFittedError.of(self)
         return self._parameters
 
     # -- learning -----------------------------------------------------------------------------------------------------

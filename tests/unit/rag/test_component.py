@@ -17,6 +17,7 @@ from rag import LSA, Component, ConfigError, NoChunker, Pipeline, Runtime, Thres
 from rag.component import REQUIRED
 from rag.config import build
 from rag.config.source import node_from_python
+from rag.errors import Mistakes
 from rag.rerankers import MaxSim, Rerank
 from rag.retrievers import BM25, HNSW, RRF, Dense, Flat, Hybrid, MinMax
 from tests.fakes import WordEmbedder
@@ -447,7 +448,7 @@ def test_a_rule_between_two_arguments_is_told_like_any_other():
         message_of(lambda: Rerank(scorer=MaxSim(embedder=WordEmbedder()), budget=3, top_k=5, scores="scorer"))
         == "top_k: must be at most the budget (3), got 5"
     )
-    mistakes = []
+    mistakes = Mistakes()
     node = node_from_python({"type": "hybrid", "retrievers": [{"type": "bm25"}] * 2, "weights": [0.0, 0.0]})
     assert build(node, Hybrid, mistakes=mistakes) is None
     assert list(map(str, mistakes)) == ["weights: at least one weight must be above 0"]

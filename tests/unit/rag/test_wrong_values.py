@@ -17,6 +17,7 @@ import pytest
 from rag import LSA, ConfigError, SentenceTransformerEmbedder, SparseTransformerEmbedder, Threshold
 from rag.component import Component, Parameter
 from rag.config import build, read_source
+from rag.errors import Mistakes
 from rag.eval.datasets.tables.corpus import CorpusTable
 from rag.eval.datasets.tables.queries import QueriesTable
 from rag.registry import component_class, kinds, types_of
@@ -66,8 +67,8 @@ REQUIRED_IN_PYTHON: dict[tuple[str, str], Any] = {
     ("dense", "embedder"): LSA(),
     ("sparse", "embedder"): SparseTransformerEmbedder("some/model"),
     ("hybrid", "retrievers"): [BM25(), BM25()],
-    ("max_sim", "embedder"): WordEmbedder(),
-    ("term_weights", "embedder"): WordEmbedder(),
+    **{(name, "embedder"): WordEmbedder() for name in ("max_sim", "muvera", "late_interaction", "term_weights")},
+    ("multi_vector", "model"): "some/model",
     ("rerank", "scorer"): CountingScorer(),
     ("int", "low"): 1,
     ("int", "high"): 2,
@@ -118,7 +119,7 @@ REQUIRED_IN_YAML: dict[tuple[str, str], Any] = {
     ("sparse", "embedder"): {"type": "sparse", "model": "some/model"},
     ("term_weights", "embedder"): MINILM,
     ("hybrid", "retrievers"): [{"type": "bm25"}, {"type": "bm25"}],
-    ("max_sim", "embedder"): MINILM,
+    **{(name, "embedder"): MINILM for name in ("max_sim", "muvera", "late_interaction")},
     ("rerank", "scorer"): {"type": "max_sim", "embedder": MINILM},
     ("keyed", "keys"): [{"type": "text", "retriever": {"type": "bm25"}}],
     **{(name, "retriever"): {"type": "bm25"} for name in ("text", "title", "summary", "pseudo_queries")},
@@ -272,7 +273,7 @@ def test_yaml_refuses_exactly_the_wrong_values_and_says_where(cls: Any, paramete
             continue
         refused += 1
         file.write_text("\n".join(head) + written(value), encoding="utf-8")
-        mistakes: list[Any] = []
+        mistakes = Mistakes()
         node = read_source(file, mistakes=mistakes)
         assert build(node, cls, mistakes=mistakes) is None, value
         assert mistakes
@@ -297,7 +298,7 @@ def test_unknown_names_are_refused(cls: Any, tmp_path):
     file = tmp_path / "component.yaml"
     lines = [f"type: {cls.type}", *(f"{n}: {written(v)}" for n, v in required(cls, "", REQUIRED_IN_YAML).items())]
     file.write_text("\n".join([*lines, "no_such: 1"]), encoding="utf-8")
-    mistakes: list[Any] = []
+    mistakes = Mistakes()
     assert build(read_source(file, mistakes=mistakes), cls, mistakes=mistakes) is None
     valid = f" (valid: {', '.join(sorted(cls.spec.parameters))})" if cls.spec.parameters else ""
     assert list(map(str, mistakes)) == [f"{file}:{len(lines) + 1}:1: unknown argument 'no_such' of '{cls.type}'{valid}"]
@@ -310,6 +311,6 @@ def test_missing_arguments_are_named(cls: Any, parameter: Parameter, tmp_path):
     assert str(caught.value) == f"'{cls.type}': missing argument '{parameter.name}'"
     file = tmp_path / "component.yaml"
     file.write_text(f"type: {cls.type}\n", encoding="utf-8")
-    mistakes: list[Any] = []
+    mistakes = Mistakes()
     assert build(read_source(file, mistakes=mistakes), cls, mistakes=mistakes) is None
     assert f"{file}:1:1: missing argument '{parameter.name}' of '{cls.type}'" in list(map(str, mistakes))

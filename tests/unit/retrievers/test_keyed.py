@@ -23,6 +23,7 @@ from rag import (
     Query,
     QueryBatch,
     RecursiveChunker,
+    SentenceChunker,
     Store,
 )
 from rag.rerankers import Rerank
@@ -278,7 +279,7 @@ def test_lists_in_the_store_are_not_those_of_summaries_that_failed(tmp_path):
         keyed = Keyed(keys=[SummaryKey(summarizer=Precomputed(str(file)), retriever=BM25())])
         pipeline = Pipeline(retriever=keyed).fit(documents, store=store)
         candidates = pipeline.run(QueryBatch(queries, store=store))
-        return keyed.keys[0].keeps_lists, candidates.documents.tolist()
+        return keyed.keys[0]._keeps_lists, candidates.documents.tolist()
 
     file = tmp_path / "s.jsonl"
     file.write_text('{"_id": "a", "summary": "short"}')
@@ -379,3 +380,19 @@ def test_arguments_that_are_no_good():
     ):
         with pytest.raises(ConfigError, match=message):
             make()
+
+
+def test_a_key_of_texts_of_any_name_gives_the_passage_shown():
+    class Sentences(TextKey):
+        """Texts under another name."""
+
+        type = "fake_sentences"
+
+    # The title says it more strongly, and would speak by the document's first passage.
+    document = Document("a", "cat dog. bird", {"title": "bird"})
+    others = [Document(str(number), "bird", {"title": "fish"}) for number in range(5)]
+    keys = [TitleKey(retriever=BM25()), Sentences(retriever=BM25())]
+    pipeline = Pipeline(chunker=SentenceChunker(size=8, unit="characters"), retriever=Keyed(keys=keys))
+    assert {hit.document.id: hit.passage for hit in pipeline.fit([document, *others]).search("bird")}["a"] == "bird"
+    Sentences.is_read = False
+    assert pipeline.search("bird")[0].passage == "cat dog."

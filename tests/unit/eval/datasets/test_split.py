@@ -214,7 +214,7 @@ def test_notes_and_unanswerable_queries_come_along(tmp_path: Path) -> None:
     for text in ("[]", '{"name": "somebody else\'s"}', "{"):
         about.write_text(text)
         assert load_dataset(tmp_path / "out").notes == (blank,)
-        with pytest.raises(ArtifactError, match="was not written by `rag datasets`"):
+        with pytest.raises(ArtifactError, match="than a dataset written by `rag datasets`"):
             write_dataset(Dataset("d", CORPUS, {"test": split}), tmp_path / "out")
 
 
@@ -227,7 +227,7 @@ def test_the_built_in_dataset_survives(tmp_path: Path) -> None:
 
 def test_nothing_else_is_overwritten(tmp_path: Path) -> None:
     (tmp_path / "mine.txt").write_text("precious")
-    with pytest.raises(ArtifactError, match="is not empty and was not written by `rag datasets`"):
+    with pytest.raises(ArtifactError, match="holds other things than a dataset written by `rag datasets`"):
         write_dataset(rich(), tmp_path)
     with pytest.raises(ArtifactError, match="is a file"):
         write_dataset(rich(), tmp_path / "mine.txt")

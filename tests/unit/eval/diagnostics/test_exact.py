@@ -11,7 +11,7 @@ import pytest
 import rag.templates
 from rag import ConfigError, Corpus, Document, Pipeline, Query, RecursiveChunker, Threshold
 from rag.eval import Dataset, Split, against_exact, evaluate, load_dataset
-from rag.eval.diagnostics.exact import scoring_stage
+from rag.eval.diagnostics.exact import last_scorer
 from rag.rerankers import CallableScorer, Rerank
 from rag.retrievers import BM25
 from rag.store.store import Store
@@ -77,7 +77,7 @@ def test_a_pipeline_that_scores_everything_agrees_with_itself(tmp_path):
 
 def test_without_a_scorer_there_is_nothing_to_compare_with():
     with pytest.raises(ConfigError, match="the pipeline needs a stage that has one"):
-        scoring_stage(Pipeline(retriever=BM25(), stages=[Threshold(top_k=3)]))
+        last_scorer(Pipeline(retriever=BM25(), stages=[Threshold(top_k=3)]))
 
 
 def test_what_a_filter_hides_is_not_missed():

@@ -7,13 +7,14 @@ import textwrap
 import pytest
 
 from rag import ConfigError, Pipeline
+from rag.registry import types_of
 
 STAGES = (
     "adacur, anncur, axn, conformal, cosine_adapter, cur, gap, generate, graph_adaptive, isotonic, learned_rank, "
     "platt, rerank, score_adapter, threshold"
 )
 BM25_ARGUMENTS = "b, delta, k1, language, lowercase, preset, stemmer, stopwords, token_pattern, top_k, variant"
-RETRIEVERS = "bm25, dense, feedback, hybrid, keyed, query_memory, sparse"
+RETRIEVERS = ", ".join(sorted(types_of("retriever")))
 
 
 @pytest.fixture

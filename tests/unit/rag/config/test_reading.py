@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from rag import ConfigError, Pipeline
 from rag.config import dump, read_source
 from rag.config.source import node_from_python
+from rag.errors import Mistakes
 
 CONFIGS = Path(__file__).parents[4] / "configs"
 BM25 = "type: pipeline\nretriever: {type: bm25}\n"
@@ -29,14 +30,14 @@ def write(tmp_path):
 
 def plain(file, *overrides):
     """A file's values; nothing may be wrong with it."""
-    mistakes: list[object] = []
+    mistakes = Mistakes()
     node = read_source(file, overrides=overrides, mistakes=mistakes)
     assert mistakes == []
     return node.plain()
 
 
 def wrong(file, *overrides):
-    mistakes: list[object] = []
+    mistakes = Mistakes()
     read_source(file, overrides=overrides, mistakes=mistakes)
     return [str(mistake).replace(f"{file.parent}/", "") for mistake in mistakes]
 

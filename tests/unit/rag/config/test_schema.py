@@ -14,6 +14,7 @@ from rag import ConfigError, Pipeline
 from rag.config import read_source
 from rag.config.schema import component_schema, json_schema
 from rag.embedders.langchain import LangChainEmbedder
+from rag.errors import Mistakes
 from rag.registry import component_class, kinds, types_of
 from rag.rerankers import CallableScorer
 from rag.retrievers import BM25
@@ -33,7 +34,7 @@ def validator(schema):
 
 
 def content(name):
-    mistakes: list[object] = []
+    mistakes = Mistakes()
     node = read_source(CONFIGS / name, mistakes=mistakes)
     assert mistakes == []
     return node.plain()
@@ -146,7 +147,7 @@ def _validator(kind):
 
 
 def _read(file):
-    mistakes: list[object] = []
+    mistakes = Mistakes()
     node = read_source(file, mistakes=mistakes)
     assert mistakes == []
     return node.plain()

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from rag import ArtifactError
 from rag.store.fingerprint import fingerprint, fingerprint_texts
-from rag.store.folder import FORMAT, read_folder, replace_file, replaced_folder, write_folder
+from rag.store.folder import FORMAT, read_folder, write_folder
+from rag.store.writing import replace_file, replaced_folder
 
 
 def save(folder, **files):
@@ -98,9 +99,9 @@ def test_a_folder_with_other_things_is_refused_and_left_alone(tmp_path, name):
     place.parent.mkdir(exist_ok=True)
     place.write_text("mine")
     before = tree(tmp_path)
-    assert (
-        message_of(save, tmp_path, a="1") == f"{tmp_path} is not empty and holds no thing of ours: choose a new folder"
-    )
+    first = name.partition("/")[0]
+    expected = f"{tmp_path} holds other things than a thing ({first}): choose a new folder"
+    assert message_of(save, tmp_path, a="1") == expected
     assert before == tree(tmp_path)
 
 
@@ -108,7 +109,7 @@ def test_a_folder_of_another_kind_is_refused(tmp_path):
     with write_folder(tmp_path, "other", {}) as data:
         (data / "a").write_text("1")
     before = tree(tmp_path)
-    assert "holds no thing of ours" in message_of(save, tmp_path, a="2")
+    assert "holds other things than a thing" in message_of(save, tmp_path, a="2")
     assert message_of(load, tmp_path) == f"{tmp_path}: holds a other, not a thing"
     assert before == tree(tmp_path)
 
@@ -125,7 +126,7 @@ def test_things_that_others_put_beside_ours_are_left_alone(tmp_path):
 
 def test_a_file_in_the_way(tmp_path):
     (tmp_path / "f").write_text("mine")
-    assert message_of(save, tmp_path / "f", a="1") == f"{tmp_path / 'f'} is a file: name a folder to write to"
+    assert message_of(save, tmp_path / "f", a="1") == f"{tmp_path / 'f'} is a file: name a folder to write the thing to"
     assert (
         message_of(save, tmp_path / "f" / "g", a="1") == f"{tmp_path / 'f' / 'g'}: cannot be written: Not a directory"
     )

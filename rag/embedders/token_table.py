@@ -1,0 +1,196 @@
+"""Token vectors of a whole corpus, in fewer bytes: halves, bytes, or residuals of centroids in 4 or 2 bits."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from rag.candidates import Ints, Vectors
+from rag.embedders.base import TokenVectors
+
+__all__ = ["TokenStorage", "TokenTable", "rows_of"]
+
+TokenStorage = Literal["float16", "int8", "residual4", "residual2"]
+"""How a token's vector is kept: 2 bytes a dimension, 1, a half, or a quarter, and a few bytes beside."""
+
+_BITS = {"residual4": 4, "residual2": 2}
+_RESIDUAL = ("codes", "nearest", "centroids", "cuts", "steps")
+_ARRAYS = {"float16": ("vectors",), "int8": ("codes", "scale"), "residual4": _RESIDUAL, "residual2": _RESIDUAL}
+_TRAINED_ON = 256
+"""Tokens that each centroid is trained on, and the fewest tokens for each: more centroids would be noise."""
+
+
+@dataclass(frozen=True)
+class TokenTable:
+    """Vectors of every token of some passages, one passage after another, as they are kept.
+
+    Args:
+        storage: How.
+        ends: Where each passage's tokens end, int64 [n + 1]; passage ``i`` has rows ``ends[i]`` to ``ends[i + 1]``.
+        arrays: What the vectors are decoded from, by name; may be mapped from disk.
+    """
+
+    storage: TokenStorage
+    ends: Ints
+    arrays: Mapping[str, npt.NDArray[Any]]
+
+    @classmethod
+    def encode(cls, tokens: TokenVectors, storage: TokenStorage, *, like: TokenTable | None = None) -> TokenTable:
+        """Vectors of length 1 in a storage.
+
+        Args:
+            tokens: The vectors, float16 or float32.
+            storage: How to keep them. Residuals follow PLAID (Santhanam et al. 2022): the nearest of
+                ``2 ** floor(log2(16 sqrt(tokens)))`` centroids, at most one for 256 tokens, and in each dimension the
+                quantile that the rest lies in.
+            like: A table whose centroids are used, so that the two can be joined; None trains new ones.
+        """
+        vectors = tokens.vectors
+        if storage == "float16":
+            return cls(storage, tokens.ends, {"vectors": vectors.astype(np.float16, copy=False)})
+        full = vectors.astype(np.float32)
+        if storage == "int8":
+            scale = np.abs(full).max(axis=1, initial=1e-12) / 127
+            codes = np.rint(full / scale[:, None]).astype(np.int8)
+            return cls(storage, tokens.ends, {"codes": codes, "scale": scale.astype(np.float32)})
+        bits = _BITS[storage]
+        if like is None:
+            centroids = _centroids(full)
+            nearest = _nearest(full, centroids)
+            rest = full - centroids[nearest]
+            shares = np.arange(1, 2**bits) / 2**bits
+            middles = (np.arange(2**bits) + 0.5) / 2**bits
+            sample = rest.ravel()[:: max(1, rest.size // 1_000_000)]
+            cuts = np.quantile(sample, shares).astype(np.float32) if len(sample) else np.zeros(len(shares), np.float32)
+            steps = (
+                np.quantile(sample, middles).astype(np.float32) if len(sample) else np.zeros(len(middles), np.float32)
+            )
+        else:
+            centroids, cuts, steps = (like.arrays[name] for name in ("centroids", "cuts", "steps"))
+            nearest = _nearest(full, centroids)
+            rest = full - centroids[nearest]
+        codes = _packed(np.searchsorted(cuts, rest).astype(np.uint8), bits)
+        arrays: dict[str, npt.NDArray[Any]] = {"codes": codes, "nearest": nearest.astype(np.int32)}
+        return cls(storage, tokens.ends, arrays | {"centroids": centroids, "cuts": cuts, "steps": steps})
+
+    def __len__(self) -> int:
+        return len(self.ends) - 1
+
+    @property
+    def dimension(self) -> int:
+        """Length of the vectors."""
+        if self.storage in _BITS:
+            return int(self.arrays["centroids"].shape[1])
+        return int(next(iter(self.arrays.values())).shape[1])
+
+    @property
+    def bytes(self) -> int:
+        """Size in memory or on disk."""
+        return self.ends.nbytes + sum(array.nbytes for array in self.arrays.values())
+
+    def vectors(self, rows: slice | Ints) -> Vectors:
+        """Vectors of these tokens, float32 [m, d], of length 1 but for rounding."""
+        if self.storage == "float16":
+            return np.asarray(self.arrays["vectors"][rows]).astype(np.float32)
+        codes = np.asarray(self.arrays["codes"][rows])
+        if self.storage == "int8":
+            scaled: Vectors = codes.astype(np.float32) * np.asarray(self.arrays["scale"][rows])[:, None]
+            return scaled
+        steps = self.arrays["steps"][_unpacked(codes, _BITS[self.storage], self.dimension)]
+        vectors: Vectors = self.arrays["centroids"][np.asarray(self.arrays["nearest"][rows])] + steps
+        vectors /= np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
+        return vectors
+
+    def take(self, passages: Ints) -> TokenTable:
+        """The tokens of some passages, in this order."""
+        ends, rows = rows_of(self.ends, passages)
+        return TokenTable(self.storage, ends, {name: self._part(name, rows) for name in self.arrays})
+
+    def joined(self, other: TokenTable) -> TokenTable:
+        """Followed by the tokens of another table, which was encoded ``like`` this one."""
+        arrays = {
+            name: array if self._is_shared(name) else np.concatenate([array, other.arrays[name]])
+            for name, array in self.arrays.items()
+        }
+        return TokenTable(self.storage, np.concatenate([self.ends, self.ends[-1] + other.ends[1:]]), arrays)
+
+    def _part(self, name: str, rows: Ints) -> npt.NDArray[Any]:
+        return self.arrays[name] if self._is_shared(name) else np.asarray(self.arrays[name][rows])
+
+    @staticmethod
+    def _is_shared(name: str) -> bool:
+        return name in {"centroids", "cuts", "steps"}
+
+    def save(self, folder: Path) -> None:
+        """Write the arrays into a folder, one file each."""
+        np.save(folder / "ends.npy", self.ends)
+        for name, array in self.arrays.items():
+            np.save(folder / _file(name), array)
+
+    @classmethod
+    def load(cls, folder: Path, storage: TokenStorage) -> TokenTable:
+        """Map the arrays that :meth:`save` wrote; the small ones are read."""
+        arrays = {name: np.load(folder / _file(name), mmap_mode="r") for name in _ARRAYS[storage]}
+        arrays |= {name: np.array(array) for name, array in arrays.items() if cls._is_shared(name)}
+        return cls(storage, np.load(folder / "ends.npy"), arrays)
+
+
+def _file(name: str) -> str:
+    return "tokens.npy" if name == "vectors" else f"token_{name}.npy"
+
+
+def rows_of(ends: Ints, passages: Ints) -> tuple[Ints, Ints]:
+    """Tokens of some passages: where each passage's end, int64 [m + 1], and their rows in the table, int64."""
+    lengths = np.diff(ends)[passages]
+    new = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+    rows = np.repeat(ends[passages] - new[:-1], lengths) + np.arange(new[-1])
+    return new, rows
+
+
+def _centroids(vectors: Vectors) -> Vectors:
+    """K-means centers of unit vectors; seeded."""
+    import faiss
+
+    n = len(vectors)
+    if not n:
+        return np.zeros((1, vectors.shape[1]), dtype=np.float32)
+    k = max(1, min(2 ** int(np.log2(16 * np.sqrt(n))), n // _TRAINED_ON))
+    kmeans = faiss.Kmeans(
+        vectors.shape[1],
+        k,
+        niter=4,
+        seed=42,
+        spherical=True,
+        max_points_per_centroid=_TRAINED_ON,
+        min_points_per_centroid=1,
+    )
+    kmeans.train(np.ascontiguousarray(vectors))
+    return np.asarray(kmeans.centroids, dtype=np.float32).reshape(k, -1)
+
+
+def _nearest(vectors: Vectors, centroids: Vectors) -> Ints:
+    nearest = np.empty(len(vectors), dtype=np.int64)
+    step = max(1, (1 << 24) // len(centroids))
+    for first in range(0, len(vectors), step):
+        nearest[first : first + step] = (vectors[first : first + step] @ centroids.T).argmax(axis=1)
+    return nearest
+
+
+def _packed(codes: npt.NDArray[np.uint8], bits: int) -> npt.NDArray[np.uint8]:
+    """Codes of ``bits`` bits side by side in bytes, [n, ceil(d * bits / 8)]."""
+    each = 8 // bits
+    wide = np.pad(codes, ((0, 0), (0, -codes.shape[1] % each))).reshape(len(codes), -(-codes.shape[1] // each), each)
+    packed: npt.NDArray[np.uint8] = np.bitwise_or.reduce(wide << (np.arange(each, dtype=np.uint8) * bits), axis=2)
+    return packed
+
+
+def _unpacked(packed: npt.NDArray[np.uint8], bits: int, dimension: int) -> npt.NDArray[np.uint8]:
+    each = 8 // bits
+    codes = (packed[:, :, None] >> (np.arange(each, dtype=np.uint8) * bits)) & np.uint8(2**bits - 1)
+    unpacked: npt.NDArray[np.uint8] = codes.reshape(len(packed), packed.shape[1] * each)[:, :dimension]
+    return unpacked

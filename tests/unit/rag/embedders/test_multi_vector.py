@@ -1,0 +1,69 @@
+"""Late-interaction checkpoints, against the library's own encoding."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from rag import ModelError, MultiVectorEmbedder
+from rag.rerankers import MaxSim
+from tests import tiny_models
+
+WORDS = ["a", "the", "cat", "dog", "fish", "tree", "warm", "cold", "water", "sat", "on", "mat"]
+TEXTS = ["the cat sat on the mat", "cold water", "fish", "a dog on a warm tree the cat"]
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory):
+    return tiny_models.multi_vector(WORDS, tmp_path_factory.mktemp("model"))
+
+
+def test_tokens_are_those_of_the_library(checkpoint):
+    from sentence_transformers import MultiVectorEncoder
+
+    embedder = MultiVectorEmbedder(checkpoint, precision="float32", batch_size=2, device="cpu")
+    library = MultiVectorEncoder(checkpoint, device="cpu")
+    tokens, pooled = embedder.embed_document_tokens(TEXTS)
+    for row, expected in enumerate(library.encode_document(TEXTS, convert_to_numpy=True)):
+        actual = tokens.vectors[tokens.ends[row] : tokens.ends[row + 1]]
+        np.testing.assert_allclose(actual, expected, atol=1e-3)
+        mean = expected.sum(axis=0) / np.linalg.norm(expected.sum(axis=0))
+        np.testing.assert_allclose(pooled[row], mean, atol=1e-5)
+    assert embedder.dimension == 8
+    queries = embedder.embed_query_tokens(["the cat"])
+    expected = library.encode_query(["the cat"], convert_to_numpy=True)[0]
+    np.testing.assert_allclose(queries.vectors, expected, atol=1e-6)
+
+
+def test_pooled_tokens_are_fewer(checkpoint):
+    whole = MultiVectorEmbedder(checkpoint, device="cpu").embed_document_tokens(TEXTS)[0]
+    pooled = MultiVectorEmbedder(checkpoint, pool_factor=2, device="cpu").embed_document_tokens(TEXTS)[0]
+    lengths, fewer = np.diff(whole.ends), np.diff(pooled.ends)
+    assert (fewer <= lengths // 2 + 1).all()
+    np.testing.assert_allclose(np.linalg.norm(pooled.vectors.astype(np.float32), axis=1), 1.0, atol=1e-3)
+
+
+def test_no_random_projection(tmp_path):
+    encoder = tiny_models.encoder(WORDS, tmp_path)
+    embedder = MultiVectorEmbedder(encoder, device="cpu")
+    with pytest.raises(ModelError, match="is no late-interaction checkpoint"):
+        embedder.embed_queries(["cat"])
+
+
+def test_max_sim_takes_it(checkpoint):
+    from rag import Pipeline
+    from rag.rerankers import Rerank
+    from rag.retrievers import BM25, LateInteraction
+
+    embedder = MultiVectorEmbedder(checkpoint, device="cpu")
+    documents = [{"id": str(number), "text": text} for number, text in enumerate(TEXTS)]
+    stage = Rerank(scorer=MaxSim(embedder=embedder.spec.clone()), budget=10, scores="scorer")
+    from rag import Document
+
+    made = [Document(one["id"], one["text"]) for one in documents]
+    exact = Pipeline(retriever=LateInteraction(embedder=embedder)).fit(made)
+    again = Pipeline(retriever=BM25(stopwords=None), stages=[stage]).fit(made)
+    assert [hit.score for hit in again.search("cat water")] == pytest.approx(
+        [exact_hit.score for exact_hit in exact.search("cat water") if exact_hit.document.id in
+         {hit.document.id for hit in again.search("cat water")}], abs=1e-5,
+    )  # fmt: skip

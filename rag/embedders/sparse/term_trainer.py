@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from rag.candidates import Floats, Ints
+from rag.candidates import Floats, Ints, Vectors
 from rag.embedders.sparse.token_pairs import TokenPairs
 from rag.learning.query_map import loss_and_slope
 
@@ -16,15 +16,14 @@ _DECAYS = (0.9, 0.999)
 _TINY = 1e-8
 
 
-def worth(pairs: TokenPairs, parameters: Floats) -> Floats:
+def worth(vectors: Vectors, parameters: Floats) -> Floats:
     """``max(0, 1 + h u + b)`` of each pair, float32 [m]: 1 everywhere to begin with.
 
     Args:
-        pairs: Have the vectors h.
+        vectors: h of each, float32 [m, d].
         parameters: u, then b, float32 [d + 1].
     """
-    product = pairs.vectors.astype(np.float32) @ parameters[:-1]
-    return np.maximum(1 + product + parameters[-1], 0).astype(np.float32)
+    return np.asarray(np.maximum(1 + vectors @ parameters[:-1] + parameters[-1], 0), dtype=np.float32)
 
 
 class TermTrainer:
@@ -57,6 +56,7 @@ class TermTrainer:
     ) -> None:
         self._pairs, self._base, self._queries, self._relevant = pairs, base, queries, relevant
         self._sample, self._sample_base = sample, sample_base
+        self._vectors, self._sample_vectors = (some.vectors.astype(np.float32) for some in (pairs, sample))
         self._rate, self._batch = learning_rate, batch_size
         self._random = np.random.default_rng(seed)
         self.parameters = np.zeros(pairs.vectors.shape[1] + 1, dtype=np.float32)
@@ -75,44 +75,42 @@ class TermTrainer:
 
     def weights(self) -> Any:
         """Of the training queries' tokens in all passages, CSR array float32 [tokens, passages]."""
+        return self._table(worth(self._vectors, self.parameters))
+
+    def _table(self, worths: Floats) -> Any:
         import scipy.sparse
 
         shape = (self._queries.shape[1], len(self._pairs.lengths))
-        values = self._base * worth(self._pairs, self.parameters)
-        return scipy.sparse.csr_array((values, (self._pairs.tokens, self._pairs.texts)), shape=shape)
+        return scipy.sparse.csr_array((self._base * worths, (self._pairs.tokens, self._pairs.texts)), shape=shape)
 
     def active(self) -> float:
         """Tokens of a passage that have a weight, on average."""
         texts = len(np.unique(self._sample.texts))
-        return float(np.count_nonzero(worth(self._sample, self.parameters)) / max(texts, 1))
+        return float(np.count_nonzero(worth(self._sample_vectors, self.parameters)) / max(texts, 1))
 
     def _step(self, rows: Ints, flops: float) -> float:
         queries = self._queries[rows]
-        logits = np.asarray((queries @ self.weights()).toarray(), dtype=np.float32)
+        worths = worth(self._vectors, self.parameters)
+        logits = np.asarray((queries @ self._table(worths)).toarray(), dtype=np.float32)
         loss, slope = loss_and_slope(logits, self._relevant[rows].toarray(), None)
         tokens = np.unique(queries.indices)
         by_weight = np.asarray(queries[:, tokens].T @ slope, dtype=np.float32)  # [tokens, passages]
         place = np.full(self._queries.shape[1], -1)
         place[tokens] = np.arange(len(tokens))
-        asked = np.flatnonzero(place[self._pairs.tokens] >= 0)
-        pairs = self._pairs.only(asked)
-        slopes = by_weight[place[pairs.tokens], pairs.texts] * self._base[asked]
-        total = self._slope(pairs, slopes)
-        if flops:
-            total = total + flops * self._flops_slope()
-        self._descend(total)
+        asked = np.flatnonzero((place[self._pairs.tokens] >= 0) & (worths > 0))
+        by_worth = np.zeros_like(worths)
+        by_worth[asked] = by_weight[place[self._pairs.tokens[asked]], self._pairs.texts[asked]] * self._base[asked]
+        total = _slope(by_worth, self._vectors)
+        self._descend(total + flops * self._flops_slope() if flops else total)
         return loss
-
-    def _slope(self, pairs: TokenPairs, by_worth: Floats) -> Floats:
-        by_worth = np.where(worth(pairs, self.parameters) > 0, by_worth, 0).astype(np.float32)
-        return np.append(by_worth @ pairs.vectors.astype(np.float32), by_worth.sum())
 
     def _flops_slope(self) -> Floats:
         """Of the sum over tokens of the square of their mean weight."""
-        values = self._sample_base * worth(self._sample, self.parameters)
+        worths = worth(self._sample_vectors, self.parameters)
         n = max(len(np.unique(self._sample.texts)), 1)
-        means = np.bincount(self._sample.tokens, weights=values) / n
-        return self._slope(self._sample, (2 * means[self._sample.tokens] / n * self._sample_base).astype(np.float32))
+        means = np.bincount(self._sample.tokens, weights=self._sample_base * worths) / n
+        by_worth = 2 * means[self._sample.tokens] / n * self._sample_base
+        return _slope(np.where(worths > 0, by_worth, 0).astype(np.float32), self._sample_vectors)
 
     def _descend(self, slope: Floats) -> None:
         self._steps += 1
@@ -121,3 +119,8 @@ class TermTrainer:
             mean += (1 - decay) * value
         first, second = (mean / (1 - decay**self._steps) for mean, decay in zip(self._means, _DECAYS, strict=True))
         self.parameters -= (self._rate * first / (np.sqrt(second) + _TINY)).astype(np.float32)
+
+
+def _slope(by_worth: Floats, vectors: Vectors) -> Floats:
+    """By u and b, of what has this slope by each worth."""
+    return np.append(by_worth @ vectors, by_worth.sum())

@@ -115,7 +115,7 @@ class TermWeights(SparseEmbedder):
         if not parts:
             return scipy.sparse.csr_array((0, self.dimension), dtype=np.float32)
         pairs = TokenPairs.joined(parts)
-        values = self._base(pairs) * worth(pairs, self._fitted())
+        values = self._base(pairs) * worth(pairs.vectors.astype(np.float32), self._fitted())
         table = scipy.sparse.csr_array((values, (pairs.texts, pairs.tokens)), shape=(n, self.dimension))
         table.eliminate_zeros()
         return strongest_terms(self.checked(table, n), self.target_active_dims)
@@ -224,14 +224,15 @@ class TermWeights(SparseEmbedder):
                 trainer.epoch(flops)
                 advance(1)
                 if target and trainer.active() > target:
-                    flops *= 1.5
+                    flops *= 2
+                    if best < 0:  # for when the target is never reached
+                        self._parameters = trainer.parameters.copy()
+                    continue
                 found = quality()
+                waited = 0 if found > best else waited + 1
                 if found > best:
-                    best, waited = found, 0
-                    self._parameters = trainer.parameters.copy()
-                else:
-                    waited += 1
-                if waited >= self.patience and not (target and trainer.active() > target):
+                    best, self._parameters = found, trainer.parameters.copy()
+                if waited >= self.patience:
                     break
 
     def save_state(self, folder: Path) -> None:

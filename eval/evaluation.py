@@ -80,32 +80,32 @@ def evaluate(
 ) -> Evaluation:
     """Fit a pipeline on a dataset's corpus (training queries are its ``train`` split) and measure it on a split.
 
-    Quality is measured on one pass in large batches, which also gives the throughput; latency one query at a time on up
-    to 100 of them, until 5 seconds have passed. Nothing that a store has is computed again: candidate lists by query
-    and by the steps that made them, with their cost at that time; latencies as this machine measured them.
+    Quality is measured in one pass in large batches, which also gives the throughput; latency with single queries, up
+    to 100 of them, for at most 5 seconds. Cached results are not computed again: candidate lists by query and by the
+    steps that made them, with their original cost; latencies as measured on this machine.
 
     Args:
-        pipeline: Fitted here, also when it was fitted before; see ``fit``.
+        pipeline: The pipeline, fitted here even if it was fitted before; see ``fit``.
         dataset: Documents and judged queries.
         split: The queries that are reported on. Never tune on these.
         measures: Names as ir_measures spells them; the first one is the headline.
-        ignore_identical_ids: Leave a document out whose id is the query's (as ArguAna's queries are documents).
+        ignore_identical_ids: Leave out documents whose id is the query's (in ArguAna the queries are documents).
         seed: Seed of fitting, of the resampling behind intervals, and of the choice of queries that are timed.
-        progress: Shows how far each step is.
+        progress: Callback that shows progress.
         store: Cache of vectors, candidate lists, answers and latencies; None caches nothing.
-        timed: Whether to measure latency, for which queries are asked again one by one, without having them answered.
-        answer: Whether a stage such as ``generate`` writes its answers, which costs calls of a language model.
+        timed: Whether to measure latency: queries are asked again one by one, without writing answers.
+        answer: Whether stages such as ``generate`` write answers, which costs calls of a language model.
         judge: Judges the answers of the pipeline; see :func:`rag.eval.judges.judging.judge_answers`, also for several.
-        labels: Whether people call an answer faithful, by query id.
-        max_failed: Share of the texts asked of a language model that may be missing, in [0, 1]; with more,
-            ``incomplete`` of the metrics says why the figures do not stand for the pipeline.
-        fit: False measures a fitted pipeline, such as a loaded one, as it is; documents in which it differs from the
-            dataset's are counted in the notes.
+        labels: Whether people consider each answer faithful, by query id.
+        max_failed: Share of the requested language model texts that may be missing, in [0, 1]; above it,
+            ``incomplete`` of the metrics says why the figures are not valid for the pipeline.
+        fit: Whether to fit the pipeline. False measures a fitted pipeline, such as a loaded one, as it is; the notes
+            count documents that differ from the dataset's.
 
     Raises:
-        NotFittedError: It is to be measured as it is, and was not fitted.
-        ConfigError: An unknown measure, a judge of a pipeline that writes no answers, or a component that learns while
-            there is no ``train`` split to learn from.
+        NotFittedError: ``fit`` is False and the pipeline is not fitted.
+        ConfigError: An unknown measure, a judge for a pipeline that writes no answers, or a component that needs
+            training data without a ``train`` split.
         DataError: The dataset has no such split, or no judged query in it.
     """
     parsed = parse_measures(measures)
@@ -187,7 +187,7 @@ class _Request:
 
 @dataclass(frozen=True)
 class _Search:
-    """Everything that was returned, what was seen on the way, and the wall time in seconds."""
+    """All results, the diagnostics collected on the way, and the wall time in seconds."""
 
     run: Run
     results: Sequence[SearchResult]
@@ -365,10 +365,10 @@ def _describe(
 
 
 def _untimed(request: _Request, search: _Search, stored: bool) -> list[str]:
-    """Notes on what the times leave out."""
+    """Notes on the limits of the reported times."""
     notes = []
     if request.writing and request.timed:
-        notes.append(f"latencies are without {request.writing}: no answer is asked for again to be timed")
+        notes.append(f"latencies exclude {request.writing}: answers are not written again for timing")
     booked = search.observer.ledger.total.seconds
     if stored and booked > 2 * search.seconds:
         notes.append(

@@ -1,7 +1,6 @@
-"""The record behind ``metrics.json``: typed where it is written, and where it is read again.
+"""The typed record behind ``metrics.json``, for writing and reading.
 
-``docs/run-folder.md`` says what each entry means. Entries with a default were added over time; a run written before has
-the default.
+``docs/run-folder.md`` explains each entry. Entries with a default were added over time; older runs get the default.
 """
 
 from __future__ import annotations
@@ -39,7 +38,7 @@ class _Entry(BaseModel):
 
 
 class Mean(_Entry):
-    """A mean over queries. ``ci95``: its bootstrap interval; None with fewer than two queries."""
+    """A mean over queries. ``ci95`` is its bootstrap interval, or None with fewer than two queries."""
 
     mean: float | None
     ci95: tuple[float, float] | None = None
@@ -54,7 +53,7 @@ class Latency(_Entry):
 
 
 class Spending(_Entry):
-    """What was spent; see :class:`rag.costs.Costs`."""
+    """Counted costs; see :class:`rag.costs.Costs`."""
 
     seconds: float
     texts_embedded: int = 0
@@ -68,7 +67,7 @@ class _Step(_Entry):
 
 
 class StepCosts(Spending, _Step):
-    """What a step of fitting spent."""
+    """Costs of a step of fitting."""
 
 
 class _Left(_Step):
@@ -76,11 +75,11 @@ class _Left(_Step):
 
 
 class StageCosts(Spending, _Left):
-    """What a stage spent on searching, and the mean number of ``candidates`` that it leaves of a query."""
+    """Search costs of a stage, and the mean number of ``candidates`` it leaves per query."""
 
 
 class StageLosses(_Step):
-    """Relevant documents after a stage."""
+    """Relevant documents left and lost at a stage."""
 
     found: int
     recall: float
@@ -89,7 +88,7 @@ class StageLosses(_Step):
 
 
 class Losses(_Entry):
-    """What became of the relevant documents."""
+    """Losses of relevant documents, by stage."""
 
     relevant: int = 0
     measure: str = ""
@@ -98,7 +97,7 @@ class Losses(_Entry):
 
 
 class WorstQuery(_Entry):
-    """A query that a failure mode costs much."""
+    """A query with a large loss by a failure mode."""
 
     query_id: str
     query: str
@@ -107,7 +106,7 @@ class WorstQuery(_Entry):
 
 
 class FailureMode(_Entry):
-    """What keeps the headline measure from its best; see :mod:`rag.eval.diagnostics.failures`."""
+    """A reason for a headline measure below its best value; see :mod:`rag.eval.diagnostics.failures`."""
 
     mode: str
     stage: str | None
@@ -128,7 +127,7 @@ class Kind(_Entry):
 
 
 class Slice(_Entry):
-    """The kinds of queries that one criterion tells apart."""
+    """The kinds of queries separated by one criterion."""
 
     by: str
     kinds: Sequence[Kind]
@@ -145,7 +144,7 @@ class IndexSize(_Entry):
 
 
 class CorpusSize(_Entry):
-    """What was searched."""
+    """Size of the corpus searched."""
 
     documents: int
     passages: int
@@ -153,7 +152,7 @@ class CorpusSize(_Entry):
 
 
 class Metrics(_Entry):
-    """What was measured, and what made it."""
+    """Measures of a run, and its provenance."""
 
     dataset: str
     split: str
@@ -189,11 +188,11 @@ class Metrics(_Entry):
 
     @property
     def headline(self) -> str:
-        """Name of the first measure, by which failures are told."""
+        """Name of the first measure, by which losses are reported."""
         return next(iter(self.measures))
 
     def to_json(self) -> dict[str, Any]:
-        """Everything as JSON takes it; ``against_exact`` only where it was measured."""
+        """All fields as JSON-compatible objects; ``against_exact`` only if measured."""
         values = self.model_dump(mode="json")
         if self.against_exact is None:
             del values["against_exact"]
@@ -204,7 +203,7 @@ def read_metrics(folder: Path) -> Metrics:
     """Read the record of a run folder.
 
     Raises:
-        ArtifactError: There is no run, its ``metrics.json`` cannot be read, or lacks what every run has.
+        ArtifactError: There is no run, or its ``metrics.json`` is unreadable or incomplete.
     """
     path = folder / "metrics.json"
     try:
@@ -219,6 +218,6 @@ def read_metrics(folder: Path) -> Metrics:
         return Metrics.model_validate(values)
     except ValidationError as error:
         mistake = error.errors()[0]
-        where = ".".join(map(str, mistake["loc"]))
-        message = f"its files do not fit together (metrics.json: {where}: {mistake['msg']})"
+        location = ".".join(map(str, mistake["loc"]))
+        message = f"its files do not fit together (metrics.json: {location}: {mistake['msg']})"
         raise ArtifactError(f"{folder}: damaged: {message}") from None

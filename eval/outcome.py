@@ -1,4 +1,4 @@
-"""What evaluating a pipeline came to, as data: run folders, reports and comparisons are made of it."""
+"""The result of an evaluation as data, from which run folders, reports and comparisons are made."""
 
 from __future__ import annotations
 
@@ -21,21 +21,22 @@ __all__ = ["Outcome"]
 
 @dataclass(frozen=True)
 class Outcome:
-    """Measures of a pipeline on a split, and what they were computed from.
+    """Measures of a pipeline on a split, with the data behind them.
 
     Args:
         pipeline: The fitted pipeline.
-        record: Everything that ``metrics.json`` holds; see ``docs/run-folder.md``.
+        record: The content of ``metrics.json``; see ``docs/run-folder.md``.
         values: Value of each judged query by measure name by query id.
-        run: Score by document id by query id, best first; ties broken as returned, by the least step of float32.
+        run: Score by document id by query id, best first; ties are broken in the order returned, by the smallest step
+            of float32.
         results: The best ten documents of each judged query, in the order of the split.
         split: The queries and judgments it was measured on.
         lost_at: The stage to blame by (query id, document id), for relevant documents that were not returned.
-        ranks: Rank in each of the lists of ``stages`` by (query id, document id), for relevant documents; None where it
-            is not there.
-        failures: Faults of each query, by query id; see :func:`rag.eval.diagnostics.failures.failure_modes`.
-        stages: The best ten after each stage, and before it of each part of a hybrid or keyed retriever; a row a query
-            in the order of ``results``.
+        ranks: Rank in each of the lists of ``stages`` by (query id, document id), for relevant documents; None where
+            missing.
+        failures: Failures of each query, by query id; see :func:`rag.eval.diagnostics.failures.failure_modes`.
+        stages: The best ten after each stage, and before it after each part of a hybrid or keyed retriever; rows in the
+            order of ``results``.
         answers: Measures of the answers by name, by query id; empty where the pipeline writes none.
         judged: Verdict of each judge, by its name, by query id.
     """
@@ -55,5 +56,5 @@ class Outcome:
 
     @cached_property
     def metrics(self) -> Mapping[str, Any]:
-        """The record as ``metrics.json`` has it, in plain values."""
+        """The record as plain values, like ``metrics.json``."""
         return self.record.to_json()

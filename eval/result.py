@@ -1,4 +1,4 @@
-"""What :func:`rag.eval.evaluate` returns."""
+"""The result of :func:`rag.eval.evaluate`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["Evaluation"]
 
 @dataclass(frozen=True)
 class Evaluation(Outcome):
-    """Measures of a pipeline on a split, to be read, saved, shown and compared.
+    """Measures of a pipeline on a split, with methods to save, show and compare them.
 
     Example:
         .. code-block:: python
@@ -37,30 +37,30 @@ class Evaluation(Outcome):
         return float("nan") if mean is None else mean
 
     def save(self, folder: str | Path) -> Path:
-        """Write the run folder (see ``docs/run-folder.md``), completely or not at all, replacing a run that was there.
+        """Write the run folder (see ``docs/run-folder.md``) atomically, replacing an earlier run.
 
         Args:
-            folder: Folder that is new, empty, or holds a run.
+            folder: A new or empty folder, or one with a run.
 
         Returns:
             The folder's absolute path.
 
         Raises:
-            ArtifactError: The folder holds something else, or cannot be written.
+            ArtifactError: The folder has other content, or cannot be written.
         """
         from rag.eval.runs.folder import write_run
 
         return write_run(self, Path(folder))
 
     def report(self) -> str:
-        """Text of the report, one self-contained HTML file; the same as ``report.html`` of the run folder."""
+        """Render the report as one self-contained HTML file, like ``report.html`` of the run folder."""
         from rag.eval.reports.report import render_report
 
         return render_report(self)
 
     def to_dataframe(self) -> pd.DataFrame:
-        """Table with a row a query: its id and text, how much is relevant and was returned, and the value of every
-        measure.
+        """Convert to a table with one row per query: its id and text, the numbers of relevant and returned documents,
+        and the value of every measure.
         """
         from rag.eval.runs.query_table import query_values
 

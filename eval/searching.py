@@ -1,4 +1,4 @@
-"""The search loop: a pipeline asked all queries of a split, batch by batch."""
+"""The search loop: search all queries of a split, batch by batch."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from rag.types import Query
 __all__ = ["BATCH", "SearchedBatch", "search_split"]
 
 BATCH = 512
-"""Queries searched together. One size for evaluation, sweeps and MTEB, as scores may differ in the last digit between
-sizes.
+"""Number of queries searched together: the same for evaluation, sweeps and MTEB, since scores may differ in the last
+digit between batch sizes.
 """
 
 
 @dataclass(frozen=True)
 class SearchedBatch:
-    """Queries that went through a pipeline together.
+    """Queries that were searched together.
 
     Args:
-        batch: The queries, with what searching spent, traced and answered.
+        batch: The queries, with their costs, trace and answers.
         candidates: Documents returned for each query, without ``ignored``.
-        ignored: Position of a document that does not count, for each query, int64 [n]; None where every document does.
+        ignored: Position of a document to leave out for each query, int64 [n]; None to leave out nothing.
     """
 
     batch: QueryBatch
@@ -41,7 +41,7 @@ class SearchedBatch:
         return self.batch.queries
 
     def counted(self, candidates: Candidates) -> Candidates:
-        """Candidates of these queries without the ignored documents."""
+        """Remove the ignored documents from candidates of these queries."""
         return candidates if self.ignored is None else without(candidates, self.ignored)
 
 
@@ -58,13 +58,13 @@ def search_split(
     """Search queries in batches of :data:`BATCH`, in their order.
 
     Args:
-        pipeline: Fitted.
-        queries: Any number of them.
+        pipeline: The fitted pipeline.
+        queries: Any number of queries.
         store: Cache of candidate lists, by query and by the steps that made them; None caches nothing.
         trace: Whether each batch records the candidates after every step.
         answer: Whether stages such as ``generate`` write answers.
-        ignore_identical_ids: Whether a document whose id is the query's does not count.
-        progress: Shows what the steps of a batch report.
+        ignore_identical_ids: Whether to leave out documents whose id is the query's.
+        progress: Callback for the progress of each batch.
 
     Raises:
         NotFittedError: The pipeline was not fitted.

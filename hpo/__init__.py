@@ -1,4 +1,4 @@
-"""Sweeps: tuning the whole pipeline, sharing every common step, reporting what holds on unseen queries."""
+"""Sweeps: tune a whole pipeline, share every common step, and report results on unseen queries."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Metrics that can be optimized or bounded, and the direction in which each is better."""
+"""Metrics that can be optimized or bounded, and their better direction."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from rag.eval.measures.names import parse_measures
 __all__ = ["ANSWERS", "COSTS", "Objective", "parse_metric", "parse_objectives"]
 
 ANSWERS = ("token_recall", "token_f1", "exact_match")
-"""Measures of written answers against references, see :mod:`rag.eval.measures.answers`. Its others have no value for
-some queries, so that configurations would be compared on different ones.
+"""Measures of written answers against references, see :mod:`rag.eval.measures.answers`. The other ones there have no
+value for some queries, so configurations would be compared on different queries.
 """
 
 COSTS = {
     "latency_p50_ms": "median time of one query asked alone, in milliseconds",
     "latency_p95_ms": "95th percentile of the time of one query asked alone, in milliseconds",
-    "scorer_calls": "pairs that a scorer such as a cross-encoder reads, a query",
-    "llm_calls": "requests to a language model, a query",
-    "llm_tokens": "tokens read and written by language models, a query",
-    "texts_embedded": "texts embedded, a query",
-    "index_bytes": "size of everything fitting has built, on disk",
+    "scorer_calls": "pairs read by a scorer such as a cross-encoder, per query",
+    "llm_calls": "requests to a language model, per query",
+    "llm_tokens": "tokens read and written by language models, per query",
+    "texts_embedded": "texts embedded, per query",
+    "index_bytes": "size on disk of all fitted parts",
 }
-"""Costs measured besides quality, with descriptions; less is better in all of them."""
+"""Cost metrics with descriptions; lower is better for all of them."""
 
 Direction = Literal["maximize", "minimize"]
 
@@ -36,7 +36,7 @@ class Objective:
 
     Args:
         metric: A measure in ir_measures' spelling, or one of :data:`ANSWERS` or :data:`COSTS`.
-        direction: The direction that is better.
+        direction: The better direction.
     """
 
     metric: str
@@ -44,7 +44,7 @@ class Objective:
 
     @property
     def sign(self) -> float:
-        """1 where higher is better, -1 where lower is."""
+        """1 if higher is better, -1 if lower is better."""
         return 1.0 if self.direction == "maximize" else -1.0
 
     def __str__(self) -> str:
@@ -52,7 +52,7 @@ class Objective:
 
 
 def parse_metric(name: str) -> str:
-    """A metric by its usual spelling.
+    """Parse a metric in its usual spelling.
 
     Raises:
         ConfigError: No such metric.
@@ -62,15 +62,15 @@ def parse_metric(name: str) -> str:
     try:
         return str(parse_measures([name])[0])
     except ConfigError as error:
-        # Measures of lists are written large, all else is small: the list that was not meant is left out.
+        # Measures of rankings start with capitals, all others do not: suggest only from the other group.
         small = f"{name!r}{did_you_mean(name, [*ANSWERS, *COSTS])}, or a measure such as nDCG@10"
         message = small if name.islower() else error.mistakes[0].message
         raise ConfigError(message) from None
 
 
 def parse_objectives(texts: Sequence[str]) -> list[Objective]:
-    """Objectives from texts such as ``nDCG@10``, ``latency_p95_ms`` or ``minimize nDCG@10``: of measures more is
-    better, of costs less, unless it is said.
+    """Parse objectives such as ``nDCG@10``, ``latency_p95_ms`` or ``minimize nDCG@10``; by default measures are
+    maximized and costs minimized.
 
     Raises:
         ConfigError: An unknown or repeated metric, or no text at all.
@@ -79,7 +79,7 @@ def parse_objectives(texts: Sequence[str]) -> list[Objective]:
     for text in texts:
         words = text.split()
         said = words.pop(0) if len(words) == 2 and words[0] in ("maximize", "minimize") else None
-        if len(words) != 1 and "(" not in text:  # parameters of a measure may have spaces between them
+        if len(words) != 1 and "(" not in text:  # parameters of a measure may contain spaces
             raise ConfigError(
                 f"'{text}' is no objective: write nDCG@10, or minimize latency_p95_ms", parameter="objectives"
             )

@@ -14,11 +14,11 @@ if TYPE_CHECKING:
 __all__ = ["FIXED", "contains", "fail_trial", "fixed_params", "journal_lock", "set_attribute"]
 
 FIXED = "fixed_params"
-"""System attribute under which :meth:`optuna.Study.enqueue_trial` keeps the ordered values."""
+"""System attribute in which :meth:`optuna.Study.enqueue_trial` keeps the enqueued values."""
 
 
 def contains(distribution: BaseDistribution, value: Any) -> bool:
-    """Whether a distribution can give a value.
+    """Whether a distribution contains a value.
 
     Args:
         distribution: An Optuna distribution.

@@ -21,24 +21,25 @@ from rag.store.fingerprint import fingerprint
 __all__ = ["Plan", "plan"]
 
 _SAMPLE = 2_000
-"""Points looked at in a space with more."""
+"""Points sampled in a space with more."""
 _DOCUMENTS = 100
-"""Documents cut to estimate how many passages there will be."""
+"""Documents chunked to estimate the number of passages."""
 
 
 @dataclass(frozen=True)
 class Plan:
     """The size of a space and of a sweep in it.
 
-    Args:
+    n_points: Configurations in the space; None when infinite, or too many to list.
         n_points: Configurations in the space; None when they are endless, or too many to list.
         n_trials: Configurations that would be tried.
-        steps: By step of the pipeline: how often the trials need what it makes, and how many different ones there are,
-            were the trials drawn at random. What is not different is computed once.
-        refused: Configurations that a component refuses, with the reason of the first.
-        work: The same in texts, queries, answers and pairs, estimated for a dataset; empty without one. Pairs that a
-            scorer reads are a bound: candidates may be fewer than its budget, and different lists name the same
-            passages. So are answers: the same passages may be found.
+        steps: By step of the pipeline: the number of trials that need its output, and the number of distinct outputs,
+            for trials drawn at random. Equal outputs are computed once.
+        refused: Number of configurations that a component refuses, with the first reason.
+        work: The same in texts, queries, answers and pairs, estimated for a dataset; empty without one. Pairs to score
+            are an upper bound: there may be fewer candidates than the budget, and different lists share passages. So
+            are
+            answers: equal passages give equal answers.
     """
 
     n_points: int | None
@@ -50,8 +51,8 @@ class Plan:
 
 @refuses_unknown
 def plan(sweep: Sweep, dataset: Dataset | None = None) -> Plan:
-    """Count what the trials of a sweep have in common: the whole space when it is small enough, else as many points at
-    random as there are trials. Nothing is embedded or searched; of the dataset a sample is cut into passages.
+    """Count the work that trials of a sweep share: over the whole space if it is small enough, else over as many random
+    points as there are trials. Nothing is embedded or searched; a sample of the dataset is chunked.
 
     Raises:
         DataError: The dataset has no queries to tune on.
@@ -85,7 +86,7 @@ def plan(sweep: Sweep, dataset: Dataset | None = None) -> Plan:
 
 
 class _Work:
-    """Adds up what pipelines have to do with a dataset, with and without sharing."""
+    """Sums up the work of pipelines on a dataset, with and without sharing."""
 
     def __init__(self, bench: Bench) -> None:
         corpus = bench.dataset.corpus
@@ -118,8 +119,8 @@ class _Work:
 
     def _count(self, work: str, key: str, n: int) -> None:
         self._needed[work] = self._needed.get(work, 0) + n
-        known = self._distinct.setdefault(work, {})
-        known[key] = max(known.get(key, 0), n)  # a scorer with the larger budget has read what the smaller one needs
+        largest = self._distinct.setdefault(work, {})
+        largest[key] = max(largest.get(key, 0), n)  # the larger budget includes the pairs of the smaller one
 
     @property
     def work(self) -> dict[str, tuple[int, int]]:
@@ -155,7 +156,7 @@ def _artifacts(pipeline: Pipeline) -> list[tuple[str, str]]:
 
 
 def _pairs(component: Any) -> list[tuple[Any, Any]]:
-    """Components with the one that holds them."""
+    """Components with their parent component."""
     pairs: list[tuple[Any, Any]] = [(component, component)]
     stack = [component]
     while stack:
@@ -167,5 +168,5 @@ def _pairs(component: Any) -> list[tuple[Any, Any]]:
 
 
 def _below(parent: Any) -> list[str]:
-    """The embedders that an index beside them is built from."""
+    """Fingerprints of the embedders beside an index, from which it is built."""
     return sorted(part.fingerprint for _, part in parent.spec.children() if isinstance(part, Embedder))

@@ -11,7 +11,7 @@ __all__ = ["absolute", "check_url", "without_password"]
 
 
 def check_url(url: str | None) -> None:
-    """Refuse a text that cannot name a storage, before anything is made for a sweep.
+    """Refuse a text that cannot name a storage, before anything is written.
 
     Raises:
         ConfigError: Not a URL.
@@ -24,7 +24,7 @@ def check_url(url: str | None) -> None:
 
 
 def absolute(url: str | None, folder: Path) -> str | None:
-    """A storage's URL, the path of a journal taken relative to a folder."""
+    """A storage's URL, with the path of a journal made absolute from a folder."""
     if url is not None and url.startswith("journal:"):
         path = Path(url.removeprefix("journal:").removeprefix("//")).expanduser()
         return f"journal:{path if path.is_absolute() else folder / path}"
@@ -32,5 +32,5 @@ def absolute(url: str | None, folder: Path) -> str | None:
 
 
 def without_password(url: str) -> str:
-    """A URL for messages, with dots in place of its password."""
+    """A URL for messages, with the password replaced by dots."""
     return re.sub(r"(?<=password=)[^&]*", "...", re.sub(r"//([^:/@]*):.*@", r"//\1:...@", url))

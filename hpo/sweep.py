@@ -35,35 +35,35 @@ class Sweep(Component):
             file.
         objectives: The metrics to optimize: measures as ir_measures spells them; of written answers ``token_recall``,
             ``token_f1``, ``exact_match``; ``latency_p50_ms``, ``latency_p95_ms``, ``scorer_calls``, ``llm_calls``,
-            ``llm_tokens``, ``texts_embedded`` (a query), ``index_bytes``. Measures are maximized and costs minimized
-            unless it is said (``minimize AP``). With several, the result is a Pareto front.
-        constraints: Between parameters (``overlap < size``), or on metrics (``latency_p95_ms < 50``).
-        sampler: The sampler, which decides the configuration to try next; its name, or a mapping with arguments.
-        n_trials: Configurations to try. One that comes up again reuses its result and is not counted.
-        timeout: Seconds after which no trial is begun.
-        trial_timeout: Seconds after which a trial is ended, whatever it does, and counts as failed. Trials run in
-            processes of their own then, since nothing else can be ended at any moment. None lets them run.
-        max_failed: Share of the texts asked of a language model (summaries, rewritten queries, answers) that may be
-            missing in any step of a trial; with more, it counts as failed. The default lets a few refusals pass, which
-            are part of what a model does, and no outage.
-        seed: The seed of everything random.
+            ``llm_tokens``, ``texts_embedded`` (per query), ``index_bytes``. Measures are maximized and costs minimized
+            unless stated otherwise (``minimize AP``). With several, the result is a Pareto front.
+        constraints: Constraints between parameters (``overlap < size``), or on metrics (``latency_p95_ms < 50``).
+        sampler: The sampler that decides which configuration to try next; its name, or a mapping with arguments.
+        n_trials: Number of configurations to try. Repeated ones reuse their result and do not count.
+        timeout: Seconds after which no trial is started.
+        trial_timeout: Seconds after which a trial is ended and counts as failed. Trials then run in separate processes,
+            which can be ended at any moment. None sets no limit.
+        max_failed: Share of the texts requested from a language model (summaries, rewritten queries, answers) that may
+            be missing in any step of a trial; above it the trial fails. The default allows occasional refusals, which
+            are normal for a model, but no outage.
+        seed: Seed of all random draws.
         dataset: A folder, a dataset file, or a name: see ``rag datasets``.
         splits: The splits to ``tune`` on and to ``test`` the result on. By default ``dev``, or
             ``train`` where there is no ``dev``, and ``test``.
-        folds: When tuning on ``train``, a pipeline that learns is cross-validated in so many parts.
+        folds: Number of cross-validation folds for a pipeline that learns, when tuning on ``train``.
         baseline: The pipeline that the result is compared with: a file, or a mapping. By default the point of the space
-            that has all defaults.
-        enqueue: Points to try first, values by parameter; what is left out is as in the baseline. The baseline's own
-            point always comes first of all.
-        early_stopping: Risk at which a trial that would become the best is stopped early, such as .05: queries are
-            searched in growing random blocks, and a trial stops when a test says that it will not reach the best one.
-            None searches all queries for all trials.
-        choice: ``best`` on the tuning queries; or ``one_standard_error``, the cheapest that is not worse than the best
-            by more than the standard error of their difference, which over-fits small sets of queries less.
-        retest: Measure so many of the best again on queries set aside, and choose by those. 0 does not.
-        fresh: Share of the tuning queries that is set aside for that.
-        ignore_identical_ids: Leave a document out whose id is the query's (as ArguAna's queries are documents).
-        name: The name of the sweep in its storage.
+            with all defaults.
+        enqueue: Points to try first, values by parameter; others are as in the baseline. The baseline's own point
+            always comes first.
+        early_stopping: Risk, such as .05, of stopping a trial that would become the best: queries are searched in
+            growing random blocks, and a trial stops when a test shows that it will not reach the best one. None
+            searches all queries in all trials.
+        choice: ``best`` on the tuning queries; or ``one_standard_error``, the cheapest not worse than the best by more
+            than the standard error of their difference, which overfits small sets of queries less.
+        retest: Number of best trials to measure again on queries set aside, and choose by these. 0 for none.
+        fresh: Share of the tuning queries that is set aside for ``retest``.
+        ignore_identical_ids: Leave out documents whose id is the query's (in ArguAna the queries are documents).
+        name: Name of the sweep in its storage.
         storage: The URL of the storage of trials: ``journal:FILE``, ``sqlite:///FILE`` (one process), ``postgresql://...``,
             ``mysql://...``. By default a journal file in the output folder.
     """
@@ -120,9 +120,9 @@ class Sweep(Component):
         self.storage = storage
         self.bounds = _bounds(self.constraints)
         self.folder = Path()
-        """The folder that paths in the sweep are relative to: that of its file."""
+        """The folder of the sweep's file, to which paths in it are relative."""
         self.written: Node | None = None
-        """The tree it was read from, with the location of each value."""
+        """The parsed tree, with the location of each value."""
         check_url(storage)
         if len(self.goals) > 1 and (choice != "best" or retest):
             raise ConfigError(
@@ -148,60 +148,60 @@ class Sweep(Component):
         """The space of the pipeline.
 
         Raises:
-            ConfigError: Every mistake in it.
+            ConfigError: The space has mistakes; all are listed.
         """
         return self._parsed(Mistakes())
 
     @cached_property
     def metrics(self) -> tuple[str, ...]:
-        """The metrics that a trial measures: objectives, then those that constraints bound."""
+        """The metrics measured by a trial: objectives, then those in constraints."""
         return tuple(dict.fromkeys([o.metric for o in self.goals] + [b.metric for b in self.bounds]))
 
     def split(self, name: Literal["tune", "test"]) -> str | None:
-        """The split that the file names."""
+        """The split named in the file."""
         return (self.splits or {}).get(name)
 
     @property
     def measures(self) -> tuple[str, ...]:
-        """The metrics of ranked lists, by ir_measures."""
+        """The metrics of rankings, by ir_measures."""
         return tuple(name for name in self.metrics if name not in COSTS and name not in ANSWERS)
 
     @property
     def answer_measures(self) -> tuple[str, ...]:
-        """The metrics of written answers; without any, no trial writes one."""
+        """The metrics of written answers; without any, trials write none."""
         return tuple(name for name in self.metrics if name in ANSWERS)
 
     @property
     def first(self) -> Objective:
-        """The objective that intervals and tests are about: the first that is a measure, else the first."""
+        """The objective for intervals and tests: the first that is a measure, else the first."""
         return next((goal for goal in self.goals if goal.metric not in COSTS), self.goals[0])
 
     def enqueued(self) -> list[dict[str, Any]]:
         """The points to try first.
 
         Raises:
-            ConfigError: A point names an unknown parameter, has a value that it cannot take, or breaks a constraint.
+            ConfigError: A point has an unknown parameter or an impossible value, or breaks a constraint.
         """
         space = self.space
         points = [] if space.start is None else [dict(space.start)]
-        for number, given in enumerate(self.enqueue):
-            where = f"enqueue.{number}"
+        for index, enqueued_values in enumerate(self.enqueue):
+            path_of_point = f"enqueue.{index}"
 
-            def wrong(message: str, path: str = where) -> ConfigError:
+            def wrong(message: str, path: str = path_of_point) -> ConfigError:
                 return ConfigError([self._placed(Mistake(message, path))])
 
             named: dict[str, Any] = {}
-            for name, value in given.items():
+            for name, value in enqueued_values.items():
                 meant = [p for p in space.parameters if p.name == name] or [
                     p for p in space.parameters if p.name.endswith(f".{name}")
                 ]
                 if not meant:
                     hint = did_you_mean(name, [p.name for p in space.parameters])
-                    raise wrong(f"there is no parameter '{name}'{hint}", f"{where}.{name}")
+                    raise wrong(f"there is no parameter '{name}'{hint}", f"{path_of_point}.{name}")
                 named |= {parameter.name: value for parameter in meant}
             point = space.complete(named)
             if not space.contains(point):
-                raise wrong(f"{dict(given)} is no point of the space")
+                raise wrong(f"{dict(enqueued_values)} is no point of the space")
             if not space.allows(point):
                 raise wrong(f"breaks {'; '.join(space.broken(point))}")
             points.append(point)
@@ -215,13 +215,13 @@ class Sweep(Component):
         return replace(mistake, location=location if location.file else None)
 
     def with_settings(self, settings: Mapping[str, Any]) -> Sweep:
-        """A copy with other arguments, over the same space unless the pipeline or the constraints are among them.
+        """A copy with other arguments; the space is reused unless the pipeline or the constraints change.
 
         Args:
-            settings: Arguments by name; a sampler may be given by its name alone.
+            settings: Arguments by name; a sampler may be given by its name.
 
         Raises:
-            ConfigError: An argument is wrong, or the sampler cannot handle the space.
+            ConfigError: An argument is invalid, or the sampler cannot handle the space.
         """
         settings = dict(settings)
         if isinstance(settings.get("sampler"), str):
@@ -234,7 +234,7 @@ class Sweep(Component):
         return changed
 
     def _nodes(self) -> tuple[Node, list[Node]]:
-        """The pipeline and the constraints, with locations where the sweep was read from a file."""
+        """The pipeline and the constraints, with locations if the sweep was read from a file."""
         if self.written is None:
             return node_from_python(self.pipeline), [node_from_python(text) for text in self.constraints]
         constraints = self.written.value.get("constraints")
@@ -258,11 +258,11 @@ class Sweep(Component):
 
 @refuses_unknown
 def read_sweep(path: str | Path, *, overrides: Sequence[str] = ()) -> Sweep:
-    """The sweep that a file describes.
+    """Read a sweep from a file.
 
     Args:
-        path: A YAML file of ``type: sweep``.
-        overrides: Assignments such as ``n_trials=20``, made before anything is checked.
+        path: A YAML file with ``type: sweep``.
+        overrides: Assignments such as ``n_trials=20``, applied before validation.
 
     Raises:
         ConfigError: All mistakes, each with its location.
@@ -280,7 +280,7 @@ def sweep_from_config(config: Mapping[str, Any], *, folder: Path = Path()) -> Sw
 
 
 def check_sweep(path: Path, *, overrides: Sequence[str] = (), resolved: bool = False) -> str:
-    """The output of ``rag check`` for a sweep file."""
+    """Check a sweep file for ``rag check``, and return the message to print."""
     sweep = read_sweep(path, overrides=overrides)
     sweep.enqueued()
     space = sweep.space
@@ -310,7 +310,7 @@ def _sweep(node: Node, mistakes: Mistakes, folder: Path) -> Sweep:
         node = replace(node, value=entries)
     sweep = build(node, Sweep, mistakes=mistakes)
     if not isinstance(sweep, Sweep):
-        # Mistakes in the space and in the objectives are found in the same pass.
+        # Report mistakes in the space and in the objectives in the same pass.
         if pipeline is not None and isinstance(pipeline.value, dict):
             Space.parse(pipeline, mistakes=mistakes)
         if isinstance(node.value, dict) and not any(mistake.path.startswith("objectives") for mistake in mistakes):
@@ -321,18 +321,18 @@ def _sweep(node: Node, mistakes: Mistakes, folder: Path) -> Sweep:
     return sweep
 
 
-def _wrong_objectives(given: Node | None) -> list[Mistake]:
-    if given is None:
+def _wrong_objectives(objectives: Node | None) -> list[Mistake]:
+    if objectives is None:
         return []
     try:
-        parse_objectives([str(text.value) for text in given.value])
+        parse_objectives([str(text.value) for text in objectives.value])
     except ConfigError as error:
-        return [replace(mistake, path="objectives", location=given.location) for mistake in error.mistakes]
+        return [replace(mistake, path="objectives", location=objectives.location) for mistake in error.mistakes]
     return []
 
 
 def _bound(text: str) -> Bound | None:
-    """The limit on something measured that a text states, if its left side is anything that is measured."""
+    """The bound on a measured metric that a text states, if its left side is such a metric."""
     bound = Bound.parse(text)
     if bound is None:
         return None

@@ -1,4 +1,4 @@
-"""Running a sweep: trials by one process or several, sharing one store, then the choice."""
+"""Run a sweep: trials by one process or several, sharing one store, then the choice."""
 
 from __future__ import annotations
 
@@ -51,34 +51,33 @@ def tune(
     status: Status | None = None,
     **settings: Any,
 ) -> SweepResult:
-    """Try configurations of a pipeline on a dataset's tuning queries, and report what holds on its test queries.
+    """Try configurations of a pipeline on a dataset's tuning queries, and report the result on its test queries.
 
     Args:
-        sweep: A sweep, its file, or a mapping of a sweep or of a pipeline with distributions. With ``auto`` a
-            pipeline, its file, or a mapping.
-        dataset: Documents and judged queries; by default those that the sweep names.
+        sweep: A sweep, its file, or a mapping of a sweep or of a pipeline with distributions. With ``auto`` a pipeline,
+            its file, or a mapping.
+        dataset: Documents and judged queries; by default those named in the sweep.
         auto: Make the sweep from the pipeline and the data, as ``rag tune --auto`` does.
-        budget: With ``auto``: time for all of it, such as ``10m`` or ``90s``.
-        scorers: With ``auto``: configurations of scorers to try reranking with.
+        budget: With ``auto``: total time, such as ``10m`` or ``90s``.
+        scorers: With ``auto``: configurations of scorers for reranking.
         encoders: With ``auto``: configurations of embedders to try in place of the pipeline's.
-        out: The folder of the sweep: trials are kept there, and results written. A sweep that was stopped goes on
-            there. None keeps nothing.
-        store: The store that trials share their computations through. None computes everything for each trial.
-        workers: Processes that run trials; they share the store and the storage. From two on, and with a
-            ``trial_timeout``, trials run in processes of their own, which a script starts below
-            ``if __name__ == "__main__":``, as Python's :mod:`multiprocessing` asks for.
-        retry_failed: Run failed trials of earlier starts again. Those whose reason is gone are in any case.
-        progress: Shows the progress.
-        status: Opened while trials run, and given a line every few seconds: trials done, the best so far, time left.
-            It takes the place of a bar of ``progress``.
+        out: Folder of the sweep, for trials and results. A stopped sweep resumes from there. None writes nothing.
+        store: Cache shared by all trials. None computes everything in each trial.
+        workers: Number of processes that run trials; they share the store and the storage. From two on, and with a
+            ``trial_timeout``, trials run in separate processes, so a script must guard its main code by
+            ``if __name__ == "__main__":``, as required by Python's :mod:`multiprocessing`.
+        retry_failed: Run failed trials of earlier starts again. Those whose reason has gone are always run again.
+        progress: Callback that shows progress.
+        status: Context manager used while trials run, with a line every few seconds: trials done, the best so far, time
+            left. It replaces the bar of ``progress``.
         settings: Arguments of :class:`~rag.hpo.sweep.Sweep` that replace those of the file or mapping.
 
     Returns:
-        The trials, the choice, and how it fares on the test queries.
+        The trials, the choice, and its values on the test queries.
 
     Raises:
-        ConfigError: The sweep is wrong; or no configuration could be run, or meets the constraints.
-        DataError: The dataset cannot be used, or has no queries to tune or to test on.
+        ConfigError: The sweep is invalid, no configuration could be run, or none meets the constraints.
+        DataError: The dataset cannot be used, or lacks queries to tune or test on.
         ArtifactError: The storage holds another sweep, or cannot be used.
     """
     if auto:
@@ -92,7 +91,7 @@ def tune(
     if out is not None:
         check_target(Path(out))
     if source is None:
-        raise ConfigError("say on which dataset: name one in the sweep, or give one", parameter="dataset")
+        raise ConfigError("must be given, or named in the sweep", parameter="dataset")
     data = source if isinstance(source, Dataset) else load_dataset(source)
     data.split(sweep.split("test") or "test")
     bench = Bench(sweep, data, store)
@@ -118,7 +117,7 @@ def tune(
             else:
                 _run(study, bench, deadline, bar)
         if others := study.running():
-            logger.warning("%d trials are still run by others; the result does not know them", len(others))
+            logger.warning("%d trials are still run by other processes and are not in the result", len(others))
         result = _concluded(sweep, study, bench, progress)
         if out is not None:
             write_outputs(result, folder)
@@ -126,7 +125,7 @@ def tune(
 
 
 def _concluded(sweep: Sweep, study: SweepStudy, bench: Bench, progress: Progress) -> SweepResult:
-    """The result; of a walk with the trial that it has come to, and with what that has won."""
+    """The result; for a walk with the trial it ended at, and its gain."""
     trials, remarks = study.finished(), study.remarks.messages
     if sweep.sampler.type != "moves":
         return conclude(sweep, trials, bench, progress, remarks)
@@ -143,7 +142,7 @@ def _concluded(sweep: Sweep, study: SweepStudy, bench: Bench, progress: Progress
 
 @contextmanager
 def _storage_explained() -> Iterator[None]:
-    """Turns the failure of a storage, locked or gone, into one message; results told before are in the storage."""
+    """Turn a storage failure into one message; results told before are in the storage."""
     from optuna.exceptions import StorageInternalError
 
     try:
@@ -154,7 +153,7 @@ def _storage_explained() -> Iterator[None]:
 
 
 class _Bar:
-    """Brings a bar to the number of trials."""
+    """Advances a progress bar to the number of trials."""
 
     def __init__(self, study: SweepStudy, advance: Callable[[int], None]) -> None:
         self.study, self.advance, self.shown = study, advance, 0
@@ -166,7 +165,7 @@ class _Bar:
 
 
 def _run(study: SweepStudy, bench: Bench, deadline: float | None, after: Callable[[], None] = lambda: None) -> None:
-    """Run trials until there are enough."""
+    """Run trials until the sweep is complete."""
     while deadline is None or time.monotonic() < deadline:
         asked = study.ask()
         if asked is None:
@@ -181,7 +180,7 @@ def _run_one(study: SweepStudy, bench: Bench, asked: Asked) -> None:
     except KeyboardInterrupt:
         study.give_up(asked.trial)
         raise
-    except Exception as error:  # whatever a component or a library raises: the sweep goes on without it
+    except Exception as error:  # any error of a component or library fails only this trial
         reason = str(error).strip().splitlines()[:1]
         kind = "" if isinstance(error, RagError) else f"{type(error).__name__}: "
         study.fail(asked.trial, kind + (reason[0] if reason else "no message"), error)
@@ -217,21 +216,21 @@ def _gain(metric: str, sign: float, measured: Measured, rival: Finished) -> Any:
 # -- reading the request ----------------------------------------------------------------------------------------------
 
 
-def _sweep(given: Sweep | Pipeline | str | Path | Mapping[str, Any], settings: Mapping[str, Any]) -> Sweep:
-    if isinstance(given, Pipeline):
+def _sweep(source: Sweep | Pipeline | str | Path | Mapping[str, Any], settings: Mapping[str, Any]) -> Sweep:
+    if isinstance(source, Pipeline):
         raise ConfigError("a pipeline has nothing open: give a sweep, or auto=True", parameter="sweep")
-    if isinstance(given, Mapping):
-        config = dict(given)
+    if isinstance(source, Mapping):
+        config = dict(source)
         if "pipeline" not in config:
             config = {"pipeline": config}
         return sweep_from_config(config | dict(settings))
-    sweep = given if isinstance(given, Sweep) else read_sweep(given)
+    sweep = source if isinstance(source, Sweep) else read_sweep(source)
     return sweep.with_settings(settings) if settings else sweep
 
 
-def dataset_source(sweep: Sweep, given: Dataset | str | Path | None) -> Dataset | str | Path | None:
-    """The dataset given, else the one that the sweep names: a folder or file relative to its file when it is there."""
-    if given is not None or sweep.dataset is None:
-        return given
+def dataset_source(sweep: Sweep, dataset: Dataset | str | Path | None) -> Dataset | str | Path | None:
+    """The dataset given, else the one named in the sweep: a path relative to the sweep's file if it exists."""
+    if dataset is not None or sweep.dataset is None:
+        return dataset
     beside = sweep.folder / Path(sweep.dataset).expanduser()
     return beside if beside.exists() else sweep.dataset

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from rag.embedders.lsa import LSA
     from rag.embedders.multi_vector import MultiVectorEmbedder
     from rag.embedders.muvera import MUVERA
+    from rag.embedders.reduced import Reduced
     from rag.embedders.sentence_transformer import SentenceTransformerEmbedder
     from rag.embedders.sparse.base import SparseEmbedder
     from rag.embedders.sparse.term_weights import TermWeights
@@ -100,6 +101,7 @@ _MODULES = {
     "QueryEncoder": "rag.queries.base",
     "RagError": "rag.errors",
     "RecursiveChunker": "rag.corpus.chunkers.recursive",
+    "Reduced": "rag.embedders.reduced",
     "Retriever": "rag.stage",
     "Runtime": "rag.component",
     "ScoreAdapter": "rag.filters.score_adapter",
@@ -163,6 +165,7 @@ __all__ = [
     "QueryEncoder",
     "RagError",
     "RecursiveChunker",
+    "Reduced",
     "Retriever",
     "Runtime",
     "ScoreAdapter",

@@ -332,6 +332,8 @@ class QueryBatch:
             return embedder.checked(self._vectors(embedder), len(self))
         if embedder.base is not embedder:
             return embedder.of_queries(self)
+        if embedder.vector_source is not None:
+            return embedder.checked(embedder.from_vectors(self.embeddings(embedder.vector_source)), len(self))
         if embedder.token_source is not None:
             return embedder.checked(
                 embedder.from_tokens(self.token_vectors(embedder.token_source), query=True), len(self)

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from rag.rerankers.cur.matrix_factorisation import MatrixFactorization
     from rag.rerankers.cur.presets import ADACUR, ANNCUR, AXN
     from rag.rerankers.cur.stage import CUR
+    from rag.rerankers.diversity.dpp import DPP
+    from rag.rerankers.diversity.facility_location import FacilityLocation
+    from rag.rerankers.diversity.mmr import MMR
     from rag.rerankers.fine_tuned.embedder import FineTunedEmbedder
     from rag.rerankers.fine_tuned.scorer import FineTunedScorer
     from rag.rerankers.graph_adaptive import GraphAdaptive
@@ -27,10 +30,13 @@ __all__ = [
     "ANNCUR",
     "AXN",
     "CUR",
+    "DPP",
+    "MMR",
     "AnchorQueryFactors",
     "CallableScorer",
     "CrossEncoderScorer",
     "EmbeddingFactors",
+    "FacilityLocation",
     "Factors",
     "FineTunedEmbedder",
     "FineTunedScorer",
@@ -51,6 +57,9 @@ __getattr__, __dir__ = lazy_attributes(
         "AnchorQueryFactors": "rag.rerankers.cur.anchor_queries",
         "CallableScorer": "rag.rerankers.callable",
         "CrossEncoderScorer": "rag.rerankers.cross_encoder",
+        "DPP": "rag.rerankers.diversity.dpp",
+        "FacilityLocation": "rag.rerankers.diversity.facility_location",
+        "MMR": "rag.rerankers.diversity.mmr",
         "CUR": "rag.rerankers.cur.stage",
         "EmbeddingFactors": "rag.rerankers.cur.factors",
         "Factors": "rag.rerankers.cur.factors",

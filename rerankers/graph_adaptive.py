@@ -84,7 +84,9 @@ class GraphAdaptive(ScoringStage):
         # The graph is the same whatever scorer and budget it is walked with.
         key = fingerprint([embedder.spec.cache_key, context.passages.fingerprint, self.neighbours])
         about = f"{self.neighbours} neighbours of {len(context.passages)} passages by {embedder!r}"
-        folder = context.store.artifact("graph", key, lambda path: np.save(path / "graph.npy", make()), about=about)
+        folder = context.store.artifact(
+            "graph", key, lambda path: np.save(path / "graph.npy", make()), description=about
+        )
         self._graph = np.load(folder / "graph.npy", mmap_mode="r")
 
     def update(self, context: UpdateContext, kept: Ints) -> None:

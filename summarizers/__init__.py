@@ -1,5 +1,5 @@
-"""Texts and conversations to key texts: by a language model, a local model, sentence selection, or from a file; the
-query encoder that is distilled from them; and answers.
+"""Language models and key texts: summarizers (a chat model, a local model, sentence selection, or a file), the query
+encoder distilled from them, and generated answers.
 """
 
 from __future__ import annotations

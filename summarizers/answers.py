@@ -1,4 +1,4 @@
-"""Reading what a chat model answered."""
+"""Parse the replies of chat models."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ _REFUSAL = re.compile(
     r"i (can['\u2019]t|cannot|can not|won['\u2019]t|will not|must decline)|as an ai\b",
     re.IGNORECASE,
 )
-"""How refusals begin that come as text."""
+"""Beginnings of refusals given as text."""
 _FENCE = re.compile(r"^\s*```\w*\n(.*?)\n?```\s*$", re.DOTALL)
 _BULLET = re.compile(r"^\s*(?:[-*\u2022]|\d+[.)])\s+")
 
 
 class Unusable(Exception):  # noqa: N818 - a finding about an answer, caught in this package
-    """An answer that no key can be made of.
+    """A reply from which no key can be made.
 
     Args:
-        why: What is wrong with it.
-        again: Whether asking again may help.
+        why: The reason.
+        again: Whether another request may help.
     """
 
     def __init__(self, why: str, *, again: bool = False) -> None:
@@ -40,34 +40,34 @@ class Unusable(Exception):  # noqa: N818 - a finding about an answer, caught in 
 
 
 def wants_structure(model: Any, n_texts: int) -> Any:
-    """The model, asked for a list by its structured output when several texts are wanted and it has that."""
+    """The model, with structured output of a list if several texts are wanted and it supports that."""
     if n_texts == 1:
         return model
     try:
         return model.with_structured_output(_SCHEMA, include_raw=True)
     except NotImplementedError:
-        return model  # the prompt asks for one a line
+        return model  # the prompt asks for one text per line
 
 
 def tokens_of(answer: Any) -> tuple[int, int]:
-    """Tokens read and written for an answer, and those of them that were written, as the provider counts them; 0 when
-    it does not say.
+    """Tokens read and written for a reply, and the written ones alone, as counted by the provider; 0 when it reports
+    none.
     """
     usage = getattr(_message(answer), "usage_metadata", None) or {}
     return int(usage.get("total_tokens", 0)), int(usage.get("output_tokens", 0))
 
 
 def read_answer(answer: Any, n_texts: int, *, in_words: bool = True) -> tuple[str, ...]:
-    """The texts of an answer.
+    """The texts of a reply.
 
     Args:
-        answer: What the model gave.
-        n_texts: How many are wanted.
-        in_words: Whether "I'm sorry, ..." is a refusal too, besides those that a provider marks as such. Not where the
-            text may be an answer to somebody.
+        answer: The reply of the model.
+        n_texts: Number of texts wanted.
+        in_words: Whether a text such as "I'm sorry, ..." counts as a refusal, besides those marked by the provider. Not
+            where the text may be an answer to a user.
 
     Raises:
-        Unusable: A refusal, nothing, or cut off.
+        Unusable: The reply is a refusal, empty, or cut off.
     """
     message, structured = _message(answer), isinstance(answer, dict)
     text = without_thoughts(_text(message))
@@ -80,18 +80,18 @@ def read_answer(answer: Any, n_texts: int, *, in_words: bool = True) -> tuple[st
     if n_texts == 1:
         texts = [text.strip()]
     elif structured and isinstance(answer.get("parsed"), dict):
-        texts = [str(one).strip() for one in answer["parsed"].get("texts", [])]
+        texts = [str(text_item).strip() for text_item in answer["parsed"].get("texts", [])]
     else:
         texts = several(text)
-    texts = [one.encode("utf-8", "replace").decode() for one in texts if one][:n_texts]
+    texts = [item.encode("utf-8", "replace").decode() for item in texts if item][:n_texts]
     if not texts:
         raise Unusable("it answered with nothing", again=True)
     return tuple(texts)
 
 
 def without_thoughts(text: str) -> str:
-    """What a reasoning model wrote, without the thoughts that some servers leave before it. Their first tag may be
-    missing: it is in the prompt of some models.
+    """The reply of a reasoning model without its thoughts, which some servers include. Their opening tag may be
+    missing, since some models have it in the prompt.
     """
     thoughts, tag, answer = text.partition("</think>")
     return answer if tag and "<think>" not in thoughts.lstrip().removeprefix("<think>") else text
@@ -105,11 +105,11 @@ def _text(message: Any) -> str:
     content = message.content
     if isinstance(content, str):
         return content
-    return "".join(one if isinstance(one, str) else str(one.get("text", "")) for one in content)
+    return "".join(block if isinstance(block, str) else str(block.get("text", "")) for block in content)
 
 
 def several(text: str) -> list[str]:
-    """A list in a text: JSON, or one a line with or without bullets."""
+    """Parse a list from a text: JSON, or one item per line, with or without bullets."""
     fenced = _FENCE.match(text)
     text = fenced[1] if fenced else text
     try:
@@ -117,5 +117,5 @@ def several(text: str) -> list[str]:
     except ValueError:
         return [_BULLET.sub("", line).strip() for line in text.splitlines() if line.strip()]
     if isinstance(value, dict):
-        value = next((one for one in value.values() if isinstance(one, list)), [])
-    return [one.strip() for one in value if isinstance(one, str)] if isinstance(value, list) else []
+        value = next((member for member in value.values() if isinstance(member, list)), [])
+    return [item.strip() for item in value if isinstance(item, str)] if isinstance(value, list) else []

@@ -1,4 +1,4 @@
-"""Asking chat models for key texts: many at once, again when that may help, and counted."""
+"""Ask chat models for key texts, in parallel, with retries and counts."""
 
 from __future__ import annotations
 
@@ -28,41 +28,40 @@ if TYPE_CHECKING:
 __all__ = ["ChatSummarizer"]
 
 _REFUSED = {401: "the key was not accepted", 403: "the key may not use it", 404: "there is no such model or address"}
-"""What no other text would change: the run stops."""
+"""Status codes that no other text would change: the run stops."""
 _NOT_AGAIN = frozenset({400, 413, 422})
-"""What the same request would get again: the text is too long, or not to the provider's liking."""
+"""Status codes that the same request would get again: the text is too long, or was refused by the provider."""
 _SECRET = re.compile(r"key|token$|secret|password|authorization|headers", re.IGNORECASE)
 _HEADERS = re.compile(r"headers", re.IGNORECASE)
 _NO_CONNECTION = {"ConnectError", "ConnectTimeout"}
-"""Of httpx."""
+"""Exceptions of httpx for which no connection was made."""
 _WITH_PASSWORD = re.compile(r"\w+://[^/\s]*@")
 _CHARACTERS_PER_TOKEN = 4
-"""Of English, about; for estimates only."""
+"""Approximate characters per token of English, for estimates only."""
 
 
 class ChatSummarizer(Summarizer):
-    """Asks a LangChain chat model. What goes wrong with one text (a refusal, nothing, too much, no answer in time) is
-    that text's problem, and the others go on; a key that is not accepted, a model that is not there, or a server that
-    nobody reaches, stops the run.
+    """Asks a LangChain chat model. A problem with one text (a refusal, an empty or cut reply, a timeout) affects only
+    that text; a rejected key, an unknown model or an unreachable server stops the run.
 
     Args:
-        task: What is asked for when no prompt is given: a ``summary`` (of a conversation: what the user wants at its
-            end), ``questions`` that the text answers, or the ``answer`` a text might give to a question (HyDE, Gao et
-            al. 2023). With ``prompt`` the text is the whole prompt.
-        prompt: Template for texts, with ``{text}`` where the text goes and ``{n}`` for how many are wanted.
+        task: Kind of text to write when no prompt is given: a ``summary`` (of a conversation: what the user wants at
+            its end), ``questions`` that the text answers, or the ``answer`` that a text might give to a question (HyDE,
+            Gao et al. 2023). With ``prompt`` the text is the whole prompt.
+        prompt: Template for texts, with ``{text}`` for the text and ``{n}`` for the number of texts wanted.
         conversation_prompt: Template for conversations.
-        examples: Shown before every text, each with an ``input`` and the ``output`` that was wanted.
-        n_texts: Key texts for each text; more than one are asked for as structured output, where the model has it.
+        examples: Examples shown before every text, each with an ``input`` and its ``output``.
+        n_texts: Key texts per text; several are requested as structured output if the model supports it.
         max_input: Longest input in characters: a longer text loses its end, a longer conversation its beginning; a
             longer prompt (task ``prompt``) is not sent.
-        max_output: Longest key text in characters; a model that writes more has not understood.
-        concurrency: Requests under way at once.
-        requests_per_minute: No more than so many are begun; None sets no limit.
-        retries: How often a request is made again after an overload, an error of the server, a broken connection, no
-            answer in time or an answer that cannot be read.
-        backoff: Longest wait in seconds before the first of them; it doubles each time, up to a minute, at random below
-            it. A server that says how long to wait (``Retry-After``) is waited for at least so long, by all requests;
-            one that asks for more than ten minutes is not asked again.
+        max_output: Longest key text in characters; a longer one is discarded as a misunderstanding.
+        concurrency: Number of concurrent requests.
+        requests_per_minute: Maximum number of requests started per minute; None sets no limit.
+        retries: Number of retries of a request after an overload, a server error, a broken connection, a timeout or an
+            unreadable reply.
+        backoff: Longest wait in seconds before the first retry; it doubles each time, up to a minute, and is drawn at
+            random below that. If a server states a time (``Retry-After``), all requests wait at least that long; if it
+            is more than ten minutes, there is no retry.
     """
 
     _libraries = ()
@@ -84,9 +83,9 @@ class ChatSummarizer(Summarizer):
     ) -> None:
         check_template(prompt, "prompt")
         check_template(conversation_prompt, "conversation_prompt")
-        for one in examples or []:
-            if set(one) != {"input", "output"}:
-                raise ConfigError(f"each must have an input and an output, got {sorted(one)}", parameter="examples")
+        for example in examples or []:
+            if set(example) != {"input", "output"}:
+                raise ConfigError(f"each must have an input and an output, got {sorted(example)}", parameter="examples")
         self.task: Task = task
         self.prompt = prompt
         self.conversation_prompt = conversation_prompt
@@ -101,22 +100,22 @@ class ChatSummarizer(Summarizer):
 
     @abstractmethod
     def chat_model(self) -> AbstractContextManager[BaseChatModel]:
-        """The model, whose connections are closed on leaving.
+        """The model, whose connections are closed on exit.
 
         Raises:
             MissingExtraError: The provider's package is not installed.
-            ModelError: It cannot be made, such as without a key.
+            ModelError: It cannot be created, for example without a key.
         """
 
     def secret(self) -> str | None:
-        """The key that requests are made with, which no message may show."""
+        """The key of the requests, which must not appear in messages."""
         return None
 
     def prompted(self) -> Self:
         return prompted(self)
 
     def estimate(self, sources: Sequence[Source]) -> str:
-        characters = sum(len(text) for one in sources for _, text in self._messages(one))
+        characters = sum(len(text) for source in sources for _, text in self._messages(source))
         tokens_in = characters / _CHARACTERS_PER_TOKEN
         tokens_out = len(sources) * self.n_texts * min(self.max_output / _CHARACTERS_PER_TOKEN, 100)
         money = self.price(tokens_in, tokens_out)
@@ -139,16 +138,16 @@ class ChatSummarizer(Summarizer):
             model = wants_structure(chat, self.n_texts)
             try:
                 while True:
-                    # Not more are handed to the threads than they have hands: an error stops the run at once.
-                    for number, source in islice(todo, self.concurrency - len(under_way)):
-                        under_way[threads.submit(self._ask, model, source, limiter, stop, reached, pause)] = number
+                    # Submit at most `concurrency` requests at a time, so that an error stops the run at once.
+                    for index, source in islice(todo, self.concurrency - len(under_way)):
+                        under_way[threads.submit(self._ask, model, source, limiter, stop, reached, pause)] = index
                     if not under_way:
                         return
                     done, _ = wait(under_way, return_when=FIRST_COMPLETED)
                     for future in done:
                         yield under_way.pop(future), future.result()
             finally:
-                stop.set()  # nobody waits to ask again
+                stop.set()  # ends the waits for retries
                 threads.shutdown(wait=False, cancel_futures=True)
 
     # -- one request ------------------------------------------------------------------------------------------------
@@ -158,7 +157,7 @@ class ChatSummarizer(Summarizer):
         return messages(template, source, self.n_texts, self.examples or [], self.max_input)
 
     def _ask(self, model: Any, source: Source, limiter: Any, stop: Event, reached: Event, pause: Pause) -> Summary:
-        """One summary, with its problem when there is none; ``reached`` is set as soon as anything was answered."""
+        """One summary, or its problem; ``reached`` is set as soon as the server has replied."""
         from tenacity import (
             Retrying,
             retry_if_exception,
@@ -189,8 +188,8 @@ class ChatSummarizer(Summarizer):
                     pause.ask(seconds)
                 raise
             reached.set()
-            some, of_these = tokens_of(answer)
-            tokens, written = tokens + some, written + of_these
+            used, of_these = tokens_of(answer)
+            tokens, written = tokens + used, written + of_these
             texts = read_answer(answer, self.n_texts, in_words=self.task != "prompt")
             if any(len(text) > self.max_output for text in texts):
                 raise Unusable(f"it wrote {max(map(len, texts))} characters, more than max_output ({self.max_output})")
@@ -216,15 +215,15 @@ class ChatSummarizer(Summarizer):
                 raise ModelError(f"{self.spec.label}: {_REFUSED[status]} ({status}): {said}") from None
             if _nobody_there(error) and not reached.is_set():
                 url = self.spec.arguments.get("base_url")
-                where = f" to {url}" if isinstance(url, str) else ""
-                raise ModelError(f"{self.spec.label}: no connection{where}, tried {calls} times: {said}") from None
+                address = f" to {url}" if isinstance(url, str) else ""
+                raise ModelError(f"{self.spec.label}: no connection{address}, tried {calls} times: {said}") from None
             seconds = asked_to_wait(error)
             later = f" (it asks to wait {seconds:,.0f} s)" if seconds > LONGEST_WAIT else ""
             return done((), f"{type(error).__name__}: {said}{later}")
 
 
 def _may_help(error: BaseException) -> bool:
-    """Whether asking again may."""
+    """Whether a retry may help."""
     if isinstance(error, Unusable):
         return error.again
     if asked_to_wait(error) > LONGEST_WAIT:
@@ -233,7 +232,7 @@ def _may_help(error: BaseException) -> bool:
 
 
 def _nobody_there(error: BaseException | None) -> bool:
-    """Whether no connection was made at all: what a client raises says so, or what that was caused by."""
+    """Whether no connection was made at all, according to the exception or its causes."""
     while error is not None:
         if isinstance(error, (ConnectionRefusedError, gaierror)) or type(error).__name__ in _NO_CONNECTION:
             return True
@@ -242,33 +241,33 @@ def _nobody_there(error: BaseException | None) -> bool:
 
 
 def _one_line(error: Exception, secret: str | None) -> str:
-    """What an error says, without what may be a key: providers quote it back."""
+    """The message of an error without possible keys, which providers quote back."""
     text = str(error).replace(secret, "[key]") if secret else str(error)
     text = next(iter(text.strip().splitlines()), "")
     return re.sub(r"\b(sk|key|Bearer)[-_ ][\w*-]{6,}", "[key]", text)[:200]
 
 
 def secret_free(options: Mapping[str, Any] | None, parameter: str) -> None:
-    """Refuse keys and passwords among options, at any depth: they would be written into resolved files and the store.
+    """Refuse keys and passwords in options, at any depth: they would be written into resolved files and the store.
 
     Raises:
-        ConfigError: Naming the first.
+        ConfigError: An option may be a secret; the message names the first.
     """
-    for place, value in _places(options or {}):
-        name = place.rpartition(".")[2]
-        # Deeper in, a mapping may be a schema, whose properties have any name; a secret is a text.
-        suspect = _SECRET if "." not in place or isinstance(value, str) else _HEADERS
+    for path, value in _places(options or {}):
+        name = path.rpartition(".")[2]
+        # Deeper mappings may be a schema, whose properties have any name; a secret is a text.
+        suspect = _SECRET if "." not in path or isinstance(value, str) else _HEADERS
         if suspect.search(name) or (isinstance(value, str) and _WITH_PASSWORD.match(value)):
             raise ConfigError(
-                f"'{place}' may hold a secret: keys come from the environment (api_key_variable names the variable)",
+                f"'{path}' may hold a secret: keys come from the environment (api_key_variable names the variable)",
                 parameter=parameter,
             )
 
 
-def _places(value: Any, place: str = "") -> Iterator[tuple[str, Any]]:
-    """Everything inside mappings and lists, with where it is."""
+def _places(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    """All values inside mappings and lists, with their paths."""
     inside: Iterable[tuple[Any, Any]] = enumerate(value) if isinstance(value, (list, tuple)) else ()
     for name, inner in value.items() if isinstance(value, Mapping) else inside:
-        where = f"{place}.{name}" if place else str(name)
-        yield where, inner
-        yield from _places(inner, where)
+        inner_path = f"{path}.{name}" if path else str(name)
+        yield inner_path, inner
+        yield from _places(inner, inner_path)

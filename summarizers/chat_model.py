@@ -1,4 +1,4 @@
-"""Chat models by provider and name."""
+"""Chat models by provider and model name."""
 
 from __future__ import annotations
 
@@ -24,29 +24,30 @@ __all__ = ["ChatModel"]
 Provider = Literal["openai", "ollama"]
 _CLASSES = {"openai": ("langchain_openai", "ChatOpenAI"), "ollama": ("langchain_ollama", "ChatOllama")}
 _NO_KEY = "none"
-"""Sent to servers of one's own, which ask for no key, to clients that insist on one."""
+"""Placeholder key for own servers that need none, since some clients insist on one."""
 
 
 class ChatModel(ChatSummarizer):
-    """A language model of a provider, or of a server of your own that speaks OpenAI's protocol (vLLM, llama.cpp,
-    Ollama, ...): give its ``base_url``.
+    """A language model of a provider, or of your own server with OpenAI's protocol (vLLM, llama.cpp, Ollama, ...),
+    given by ``base_url``.
 
-    Keys come from the environment, under the name the provider uses (``OPENAI_API_KEY``) or that
-    ``api_key_variable`` says; they are in no file that is written. Every summary is kept in the store by text, prompt,
-    model and parameters.
+    Keys come from the environment, from the provider's variable (``OPENAI_API_KEY``) or the one named by
+    ``api_key_variable``; they are never written to files. Every summary is cached in the store by text, prompt, model
+    and parameters.
 
     Args:
-        model: The model's name.
-        provider: Whose client is used; each comes with an extra of its name. Others: ``langchain``, from Python.
-        base_url: Address of another server that speaks the provider's protocol, such as ``http://localhost:8000/v1``.
+        model: Name of the model.
+        provider: Provider whose client is used; each has an extra of its name. For others use ``langchain``, from
+            Python.
+        base_url: Address of another server with the provider's protocol, such as ``http://localhost:8000/v1``.
         api_key_variable: Name of the environment variable that holds the key.
-        temperature: Randomness of the answers; 0 for the likeliest words.
-        max_tokens: Longest answer in tokens.
+        temperature: Randomness of the replies; 0 always takes the likeliest token.
+        max_tokens: Longest reply in tokens.
         options: Other arguments of the provider's LangChain class, such as ``seed`` or ``reasoning_effort``.
-        timeout: Seconds after which a request counts as lost.
-        streaming: Have answers sent word by word: for servers that drop silent connections.
-        price_input: What a million tokens read cost, in your currency; for the estimate.
-        price_output: What a million tokens written cost.
+        timeout: Seconds after which a request fails.
+        streaming: Receive replies token by token, for servers that drop silent connections.
+        price_input: Price of a million tokens read, in your currency, for estimates.
+        price_output: Price of a million tokens written.
     """
 
     type = "chat_model"
@@ -138,7 +139,7 @@ class ChatModel(ChatSummarizer):
                 arguments |= {"num_predict": self.max_tokens, "client_kwargs": {"timeout": self.timeout}}
             try:
                 model: BaseChatModel = chat_class(**(arguments | (self.options or {})))
-            except Exception as error:  # clients raise many kinds, pydantic's among them
+            except Exception as error:  # clients raise many kinds of errors, also pydantic's
                 said = " ".join(str(error).split("\n")[:3]) or type(error).__name__
                 raise ModelError(f"chat_model '{self.model}' of '{self.provider}' cannot be used: {said}") from None
             if self.provider == "ollama":  # the class has no way to close its connections
@@ -153,7 +154,7 @@ class ChatModel(ChatSummarizer):
         return {
             "max_tokens": self.max_tokens,
             "timeout": self.timeout,
-            "max_retries": 0,  # retries are ours, and so is the count of them
+            "max_retries": 0,  # retries are made and counted by this package
             "streaming": self.streaming,
             "stream_usage": True,
             "http_client": client,

@@ -1,4 +1,4 @@
-"""A light query encoder that lands a raw conversation in the space of its summary."""
+"""A light query encoder that maps raw conversations into the space of their summaries."""
 
 from __future__ import annotations
 
@@ -30,16 +30,16 @@ __all__ = ["Distilled"]
 
 
 class Distilled(QueryEncoder):
-    """Learns from the corpus how conversations map to their keys, and maps queries likewise: no language model is asked
-    at query time, and no relevance judgments are needed (CONVERSE, NAACL 2024).
+    """Learns from the corpus how conversations map to their keys, and maps queries in the same way: it needs no
+    language model at query time and no relevance judgments (CONVERSE, NAACL 2024).
 
-    The pairs are the documents and the keys that were made of them, so it belongs to a ``summary`` key. Retrievers of
-    that key that look at words get the last turn as it is.
+    The training pairs are documents and their keys, so it belongs to a ``summary`` key. Retrievers of that key that
+    match words get the last turn unchanged.
 
     Args:
-        embedder: The one that the key's retriever uses; it stays as it is.
-        student: What learns the map.
-        max_turns: Latest turns that are read.
+        embedder: The embedder of the key's retriever; it stays unchanged.
+        student: The model that learns the map.
+        max_turns: Number of latest turns to read.
     """
 
     type = "distilled"
@@ -57,21 +57,21 @@ class Distilled(QueryEncoder):
         self.max_turns = max_turns
 
     def check(self, retriever: Retriever) -> None:
-        embedders = [one for _, one in retriever.spec.walk() if isinstance(one, Embedder)]
-        if not embedders or any(one.fingerprint != self.embedder.fingerprint for one in embedders):
+        embedders = [component for _, component in retriever.spec.walk() if isinstance(component, Embedder)]
+        if not embedders or any(embedder.fingerprint != self.embedder.fingerprint for embedder in embedders):
             raise ConfigError(
-                "maps into the space of its own embedder: the key's retriever must use the same one, and no other",
+                "must equal the only embedder of the key's retriever, since queries are mapped into its space",
                 parameter="query.embedder",
             )
 
     def fit(self, context: FitContext) -> None:
-        context.fit(self.embedder)  # the student learns when there are keys
+        context.fit(self.embedder)  # the student learns later, once keys exist
 
     def learn(self, context: FitContext, sources: Sequence[Source], keys: Sequence[Sequence[str]]) -> None:
         pairs = [(s, [k for k in texts if k.strip()]) for s, texts in zip(sources, keys, strict=True)]
         pairs = [(source, texts) for source, texts in pairs if texts and source.text.strip()]
         if len(pairs) < 2:
-            raise DataError(f"'distilled' learns from pairs of a text and its key: there are {len(pairs)}")
+            raise DataError(f"'distilled' learns from pairs of a text and its key: it needs more than {len(pairs)}")
 
         def make() -> None:
             flat = [text for _, texts in pairs for text in texts]
@@ -86,7 +86,7 @@ class Distilled(QueryEncoder):
 
         turns = [[[turn.speaker, turn.text] for turn in source.turns] for source, _ in pairs]
         learned = fingerprint([self.max_turns, turns, [[source.text, texts] for source, texts in pairs]])
-        if "corpus" in self.embedder.needs:  # whose vectors nothing kept on disk can be named after
+        if "corpus" in self.embedder.needs:  # its vectors have no stable key for the store
             make()
         else:
             inputs: dict[str, Component | str] = {
@@ -99,7 +99,10 @@ class Distilled(QueryEncoder):
     def encode(self, batch: QueryBatch) -> QueryBatch:
         turns = [_turns(query.turns, query.text) for query in batch.queries]
 
-        asked = [replace(query, text=one[last_turn(one)].text) for query, one in zip(batch.queries, turns, strict=True)]
+        asked = [
+            replace(query, text=query_turns[last_turn(query_turns)].text)
+            for query, query_turns in zip(batch.queries, turns, strict=True)
+        ]
 
         def vectors(_: Embedder) -> Vectors:
             return self.student.encode(self._conversations(turns, partial(batch.embed_documents, self.embedder)))

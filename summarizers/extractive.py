@@ -1,4 +1,4 @@
-"""Summaries made of the text's own sentences."""
+"""Summaries from the text's own sentences."""
 
 from __future__ import annotations
 
@@ -21,24 +21,24 @@ Doubles = npt.NDArray[np.float64]
 
 
 class Extractive(Summarizer):
-    """Picks sentences by the pipeline's own embeddings: nothing to download, no language model.
+    """Selects sentences by the pipeline's own embeddings: no download, no language model.
 
-    A sentence is worth its centrality, the mean cosine to all sentences of the text (degree centrality of LexRank,
-    Erkan and Radev 2004, without its threshold), and where it stands: sentences of a text gain by being early, turns
-    of a conversation by being late. Sentences are taken best first, each less what it repeats of those taken (maximal
-    marginal relevance, Carbonell and Goldstein 1998), and put back into their order. In conversations a sentence keeps
-    its speaker's name.
+    A sentence scores by centrality, its mean cosine to all sentences of the text (degree centrality of LexRank, Erkan
+    and Radev 2004, without its threshold), and by position: early sentences of a text and late turns of a conversation
+    gain. Sentences are taken best first, with a penalty for similarity to those already taken (maximal marginal
+    relevance, Carbonell and Goldstein 1998), and restored to their order. In conversations each sentence keeps its
+    speaker's name.
 
     Args:
-        embedder: Embeds the sentences.
-        sentences: Sentences of a summary; a text that has no more is its own summary.
-        redundancy: How much being like a sentence already taken costs, 0 to 1.
-        position: What the first sentence of a text gains over the last one, in units of the cosine.
-        latest: What the user's last turn gains over the first turn of a conversation, likewise. Turns after it, which
-            answer it, gain as much.
-        language: Whose rules say where sentences end: a code such as ``en``, ``de``, ``ja``.
-        max_sentences: Sentences looked at; of longer texts, the first of them (of conversations, the last).
-        block: Texts whose sentences are embedded together: what a kill can lose.
+        embedder: Embedder of the sentences.
+        sentences: Number of sentences in a summary; a text with no more is its own summary.
+        redundancy: Penalty for similarity to a sentence already taken, 0 to 1.
+        position: Gain of the first sentence of a text over the last one, in units of the cosine.
+        latest: Gain of the user's last turn over the first turn of a conversation, in units of the cosine. Turns after
+            it, which answer it, gain as much.
+        language: Language of the rules for sentence ends: a code such as ``en``, ``de``, ``ja``.
+        max_sentences: Number of sentences considered; of longer texts the first, of longer conversations the last.
+        block: Number of texts embedded together, and thus lost when the process is killed.
     """
 
     type = "extractive"
@@ -71,28 +71,30 @@ class Extractive(Summarizer):
             texts = [text for parts, _ in split for text in parts]
             vectors = self.embedder.checked(self.embedder.embed_documents(texts), len(texts))
             done = 0
-            for number, (parts, prior) in enumerate(split):
-                some = vectors[done : done + len(parts)]
+            for index, (parts, prior) in enumerate(split):
+                text_vectors = vectors[done : done + len(parts)]
                 done += len(parts)
-                chosen = sorted(self._choose(some, prior)) if len(parts) > self.sentences else range(len(parts))
-                joined = ("\n" if sources[first + number].turns else " ").join(parts[one] for one in chosen)
-                yield first + number, Summary((joined,) if joined else (), "" if joined else "it has no sentence")
+                chosen = sorted(self._choose(text_vectors, prior)) if len(parts) > self.sentences else range(len(parts))
+                joined = ("\n" if sources[first + index].turns else " ").join(parts[part] for part in chosen)
+                yield first + index, Summary((joined,) if joined else (), "" if joined else "it has no sentence")
 
     def _split(self, source: Source) -> tuple[list[str], Doubles]:
-        """Sentences, and what each gains by where it stands."""
+        """Split into sentences, with the gain of each by its position."""
         from sentencex import segment
 
         if not source.turns:
-            parts = [one.strip() for one in segment(self.language, source.text) if one.strip()][: self.max_sentences]
+            parts = [sentence.strip() for sentence in segment(self.language, source.text) if sentence.strip()][
+                : self.max_sentences
+            ]
             return parts, np.linspace(self.position, 0.0, len(parts))
-        wanted = last_turn(source.turns)
+        last = last_turn(source.turns)
         parts, gains = [], []
-        for place, turn in enumerate(source.turns):
+        for position, turn in enumerate(source.turns):
             speaker = render([turn]).removesuffix(turn.text)
             for sentence in segment(self.language, turn.text):
                 if sentence.strip():
                     parts.append(speaker + sentence.strip())
-                    gains.append(self.latest * min(1.0, place / wanted if wanted else 1.0))
+                    gains.append(self.latest * min(1.0, position / last if last else 1.0))
         return parts[-self.max_sentences :], np.asarray(gains[-self.max_sentences :])
 
     def _choose(self, vectors: Vectors, prior: Doubles) -> list[int]:

@@ -1,4 +1,4 @@
-"""Answers to queries, written by a language model from the passages that were found."""
+"""Answers to queries, written by a language model from the retrieved passages."""
 
 from __future__ import annotations
 
@@ -39,30 +39,30 @@ _CONVERSATION = (
 _PLACE = re.compile(r"\{(passages|question|abstention)\}")
 _OUR_TAG = re.compile(r"<(?=\s*/?\s*passage)", re.IGNORECASE)
 _LISTED = 5
-"""Reasons named in a warning."""
+"""Number of reasons listed in a warning."""
 
 
 class Generate(Stage):
-    """Has a language model answer each query from the best passages, with citations like [1]; mostly the last stage.
+    """Has a language model answer each query from the best passages, with citations like [1]; usually the last stage.
 
-    Candidates go on as they came. The answer is :attr:`rag.types.SearchResult.answer`: its text, the documents it
-    cites, or the problem when there is none; queries that are asked to learn, to time or to tune the search are not
-    answered.
-    With a store, answers are kept by exact prompt and model. Where nothing was found the model is not asked: the answer
-    is the ``abstention``.
+    Candidates pass unchanged. The answer is :attr:`rag.types.SearchResult.answer`: its text, the documents it cites, or
+    the problem when there is none. No answers are written while learning, timing or tuning.
+    With a store, answers are cached by exact prompt and model. Without any candidates the model is not asked, and the
+    answer is the ``abstention``.
 
     Passages stand between tags that their text cannot close, and the prompt says that they give no instructions. That
-    keeps them apart; it does not make a model immune to what they say.
+    separates them from the instructions but does not make a model immune to prompt injection.
 
     Args:
         writer: The language model: a summarizer of type ``chat_model``, ``langchain`` or ``transformers`` without task
             or prompts of its own. Its ``max_tokens`` must leave room for an answer, its ``max_input`` for the passages.
-        n_passages: Passages that it is given, the best of as many documents.
+        n_passages: Number of passages given to the model, the best of as many documents.
         max_passage: Longest passage in characters; a longer one loses its end.
-        prompt: Template for questions, with ``{passages}`` and ``{question}`` where they go, and ``{abstention}``.
-        conversation_prompt: Template for conversations, with the same places.
-        abstention: What the model is to write when the passages do not hold the answer. An answer that begins with it,
-            whatever its case and punctuation, is taken to abstain.
+        prompt: Template for questions, with the placeholders ``{passages}``, ``{question}`` and optionally
+            ``{abstention}``.
+        conversation_prompt: Template for conversations, with the same placeholders.
+        abstention: Text for the model to write when the passages do not contain the answer. An answer that begins with
+            it, ignoring case and punctuation, counts as an abstention.
     """
 
     type = "generate"
@@ -85,7 +85,7 @@ class Generate(Stage):
             raise ConfigError(str(error), parameter="writer") from None
         for name, template in (("prompt", prompt), ("conversation_prompt", conversation_prompt)):
             if template is not None and (lacking := {"passages", "question"} - set(_PLACE.findall(template))):
-                places = " and ".join(f"{{{one}}}" for one in sorted(lacking))
+                places = " and ".join(f"{{{name}}}" for name in sorted(lacking))
                 raise ConfigError(f"must have {places}, got '{template[:60]}'", parameter=name)
         if not words_of(abstention):
             raise ConfigError(f"must have a word in it, got '{abstention}'", parameter="abstention")
@@ -100,9 +100,9 @@ class Generate(Stage):
         if batch.answers is None or not len(batch):
             return candidates
         best = candidates.head(self.n_passages)
-        given = self._given(best)
-        asked = [row for row, (_, passages) in enumerate(given) if passages]
-        prompts = [self._prompt(batch.queries[row], given[row][1]) for row in asked]
+        sources = self._given(best)
+        asked = [row for row, (_, passages) in enumerate(sources) if passages]
+        prompts = [self._prompt(batch.queries[row], sources[row][1]) for row in asked]
         written = self.writer.prompted().ask(
             prompts,
             ids=[batch.queries[row].id for row in asked],
@@ -113,7 +113,7 @@ class Generate(Stage):
         answers = dict(zip(asked, _paid_once(prompts, written), strict=True))
         problems: Counter[str] = Counter()
         for row, query in enumerate(batch.queries):
-            answer = self._answer(answers[row], *given[row]) if row in answers else self._nothing()
+            answer = self._answer(answers[row], *sources[row]) if row in answers else self._nothing()
             problems.update([answer.problem] if answer.problem else [])
             batch.answered(query, answer)
         if problems:
@@ -124,15 +124,15 @@ class Generate(Stage):
         return candidates
 
     def _given(self, best: Candidates) -> list[tuple[list[str], list[str]]]:
-        """Ids of the documents and texts of the passages of each query."""
-        found = best.passages[best.mask]
+        """Ids of the documents and texts of the passages for each query."""
+        passages = best.passages[best.mask]
         ids = iter(self.passages.corpus.ids(best.documents[best.mask]))
-        texts = iter(self.passages.texts(found))
-        given = []
+        texts = iter(self.passages.texts(passages))
+        sources = []
         for count in best.counts.tolist():
             documents = [next(ids) for _ in range(count)]
-            given.append((documents, [next(texts)[: self.max_passage] for _ in range(count)]))
-        return given
+            sources.append((documents, [next(texts)[: self.max_passage] for _ in range(count)]))
+        return sources
 
     def _prompt(self, query: Query, passages: Sequence[str]) -> str:
         if query.turns:
@@ -140,31 +140,31 @@ class Generate(Stage):
         else:
             template, question = self.prompt or _QUESTION, query.text
         shown = "\n".join(
-            f'<passage number="{number}">\n{_OUR_TAG.sub("&lt;", text)}\n</passage>'
-            for number, text in enumerate(passages, 1)
+            f'<passage number="{index}">\n{_OUR_TAG.sub("&lt;", text)}\n</passage>'
+            for index, text in enumerate(passages, 1)
         )
-        # All at once: a passage that says {question} is not to be filled in.
+        # Fill in all placeholders at once: a passage that contains {question} must not be filled in.
         values = {"passages": shown, "question": question, "abstention": self.abstention}
-        return _PLACE.sub(lambda place: values[place[1]], template)
+        return _PLACE.sub(lambda match: values[match[1]], template)
 
     def _answer(self, summary: Summary, documents: Sequence[str], passages: Sequence[str]) -> Answer:
         text = summary.texts[0] if summary.texts else ""
         citations, n_dropped = citations_in(text, documents)
-        words, wanted = words_of(text), words_of(self.abstention)
-        # A provider that counts no tokens has not worked for nothing; one that was not reached has.
-        known = summary.llm_tokens or not summary.llm_calls or summary.problem
+        words, abstaining = words_of(text), words_of(self.abstention)
+        # Tokens that the provider did not count have no known price, unless the provider was not reached.
+        counted = summary.llm_tokens or not summary.llm_calls or summary.problem
         read = summary.llm_tokens - summary.llm_tokens_written
         return Answer(
             text,
             citations,
-            words[: len(wanted)] == wanted,
+            words[: len(abstaining)] == abstaining,
             summary.problem,
             n_dropped,
             tuple(documents),
             tuple(passages),
             summary.llm_calls,
             summary.llm_tokens,
-            self.writer.price(read, summary.llm_tokens_written) if known else None,
+            self.writer.price(read, summary.llm_tokens_written) if counted else None,
             summary.seconds,
         )
 
@@ -173,7 +173,7 @@ class Generate(Stage):
 
 
 def _paid_once(prompts: Sequence[str], written: Sequence[Summary]) -> Iterator[Summary]:
-    """What was asked once for several queries has cost the first of them."""
+    """Attribute the cost of a prompt shared by several queries to the first of them."""
     seen: set[str] = set()
     for prompt, summary in zip(prompts, written, strict=True):
         again = prompt in seen

@@ -1,4 +1,4 @@
-"""Any LangChain chat model object."""
+"""Summarizer over any LangChain chat model object."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ __all__ = ["LangChainSummarizer"]
 
 @runtime_checkable
 class LangChainChatModel(Protocol):
-    """What is used of ``langchain_core.language_models.BaseChatModel``."""
+    """The used part of ``langchain_core.language_models.BaseChatModel``."""
 
     def invoke(self, input: Any) -> Any: ...
     def with_structured_output(self, schema: Any) -> Any: ...
 
 
 class LangChainSummarizer(WrapsObject, ChatSummarizer):
-    """Wraps a LangChain ``BaseChatModel`` object. From Python only: a YAML file cannot hold the object.
+    """Wraps a LangChain ``BaseChatModel`` object. Only available from Python: a YAML file cannot hold the object.
 
     Args:
-        chat: The object. Its own retries come on top of ours: set them to 0.
-        name: What identifies its results (provider, model, parameters). Without it nothing it writes is ever found
-            again, since nobody can tell whether two objects are alike.
+        chat: The object. Set its own retries to 0, since they multiply with ``retries``.
+        name: Identity of its results (provider, model, parameters). Without a name nothing is reused from the store,
+            since objects cannot be compared.
     """
 
     type = "langchain"

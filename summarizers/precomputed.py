@@ -1,4 +1,4 @@
-"""Summaries made elsewhere."""
+"""Summaries read from a file."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ _TEXT_FIELDS = ("summary", "summaries", "text", "texts")
 
 
 class Precomputed(Summarizer):
-    """Takes summaries from a JSONL file: one object a line with the document's id (``_id`` or ``id``) and its
+    """Reads summaries from a JSONL file with one object per line: the document's id (``_id`` or ``id``) and its
     ``summary``, a text or a list of texts.
 
-    Ids that the file lacks are listed, and those documents keyed by their own text. The file is read when fitting; a
-    saved index answers without it.
+    Documents missing from the file are listed, and get their own text as key. The file is read when fitting; a saved
+    index does not need it.
 
     Args:
         path: The file.
@@ -41,27 +41,28 @@ class Precomputed(Summarizer):
             raise DataError(f"{path}: the summaries cannot be read: {system_message(error)}") from None
 
     def write(self, sources: Sequence[Source]) -> Iterator[tuple[int, Summary]]:
-        known = self._read()
+        summaries = self._read()
         ids = {source.id for source in sources}
-        if ids.isdisjoint(known):
+        if ids.isdisjoint(summaries):
             raise DataError(
-                f"{self.path}: none of its {len(known)} ids is that of a document (such as '{next(iter(known), '')}'; "
-                f"the documents' are such as '{sources[0].id}'): it belongs to another corpus"
+                f"{self.path}: none of its {len(summaries)} ids is that of a document (such as "
+                f"'{next(iter(summaries), '')}'; documents have ids such as '{sources[0].id}'): "
+                "it belongs to another corpus"
             )
-        foreign = len(known.keys() - ids)
-        also = f"; {foreign} of its ids are of no document" if foreign else ""
-        for number, source in enumerate(sources):
-            yield number, Summary(known.get(source.id, ()), f"{self.path} has no such id{also}")
+        foreign = len(summaries.keys() - ids)
+        also = f"; {foreign} of its ids belong to no document" if foreign else ""
+        for index, source in enumerate(sources):
+            yield index, Summary(summaries.get(source.id, ()), f"{self.path} has no such id{also}")
 
     def _read(self) -> dict[str, tuple[str, ...]]:
-        found: dict[str, tuple[str, ...]] = {}
-        for where, row in iter_jsonl(Path(self.path).expanduser()):
-            id = row_id(row, "_id" if "_id" in row else "id", where)
+        summaries: dict[str, tuple[str, ...]] = {}
+        for location, row in iter_jsonl(Path(self.path).expanduser()):
+            id = row_id(row, "_id" if "_id" in row else "id", location)
             column = next((name for name in _TEXT_FIELDS if name in row), None)
             texts = [row[column]] if column and isinstance(row[column], str) else row.get(column or "")
             if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
-                raise DataError(f"{where}: the summary of '{id}' must be a text or a list of texts under 'summary'")
-            if id in found:
-                raise DataError(f"{where}: two summaries have the id '{id}'")
-            found[id] = tuple(texts)
-        return found
+                raise DataError(f"{location}: the summary of '{id}' must be a text or a list of texts under 'summary'")
+            if id in summaries:
+                raise DataError(f"{location}: two summaries have the id '{id}'")
+            summaries[id] = tuple(texts)
+        return summaries

@@ -1,4 +1,4 @@
-"""What language models are asked, by task."""
+"""Prompts for language models, by task."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from rag.summarizer import Source, Summarizer
 __all__ = ["Task", "check_template", "messages", "prompted", "template_of"]
 
 Task = Literal["summary", "questions", "answer", "prompt"]
-"""``summary`` of the text, ``questions`` that it answers, or an ``answer`` that a text found for it might give. With
-``prompt`` the text is all that is asked; it is never cut."""
+"""``summary`` of the text, ``questions`` that it answers, or an ``answer`` that a matching text might give. With
+``prompt`` the text is the whole prompt; it is never cut."""
 
 _PLACE = "{text}"
 
@@ -50,56 +50,58 @@ _CONVERSATION: Mapping[Task, str] = {
 }
 
 _OWN = ("task", "prompt", "conversation_prompt", "examples", "n_texts")
-"""Arguments that say what a summarizer asks for."""
+"""Arguments with the content of prompts."""
 
 
 def template_of(task: Task, source: Source, document: str | None, conversation: str | None) -> str:
-    """The template for a source: the one given, or the task's own."""
+    """The template for a source: the given one, or the task's default."""
     if source.turns:
         return conversation or _CONVERSATION[task]
     return document or _DOCUMENT[task]
 
 
 def check_template(template: str | None, parameter: str) -> None:
-    """Refuse a template that the text has no place in."""
+    """Refuse a template without a placeholder for the text."""
     if template is not None and _PLACE not in template:
-        raise ConfigError(f"must have {_PLACE} where the text goes, got '{template[:60]}'", parameter=parameter)
+        raise ConfigError(f"must have the placeholder {_PLACE}, got '{template[:60]}'", parameter=parameter)
 
 
 S = TypeVar("S", bound=Summarizer)
 
 
 def prompted(writer: S) -> S:
-    """The same model with the task ``prompt``.
+    """A copy of a model with the task ``prompt``.
 
     Raises:
-        ConfigError: It was told what to ask for.
+        ConfigError: It has prompt arguments of its own.
     """
-    given = dict(writer.spec.arguments)
-    if given["task"] == "prompt":
+    arguments = dict(writer.spec.arguments)
+    if arguments["task"] == "prompt":
         return writer
-    told = [name for name in _OWN if name in given and given[name] != writer.spec.parameters[name].default]
+    told = [name for name in _OWN if name in arguments and arguments[name] != writer.spec.parameters[name].default]
     if told:
-        raise ConfigError(f"{writer.spec.label} is given whole prompts here: leave out its {', '.join(told)}")
-    return type(writer)(**given | {"task": "prompt"})
+        raise ConfigError(f"{writer.spec.label} gets whole prompts here: leave out its {', '.join(told)}")
+    return type(writer)(**arguments | {"task": "prompt"})
 
 
 def messages(
     template: str, source: Source, n: int, examples: Sequence[Mapping[str, str]], max_characters: int
 ) -> list[tuple[str, str]]:
-    """(role, text) pairs: the examples as turns that went before, then the source.
+    """(role, text) pairs: the examples as earlier turns, then the source.
 
     Args:
-        template: Has ``{text}``, perhaps ``{n}``; other braces are left alone.
-        source: Longer than ``max_characters``, a text loses its end and a conversation its beginning.
-        n: How many texts are wanted.
-        examples: Each with ``input`` and ``output``.
-        max_characters: Longest input.
+        template: Text with ``{text}``, optionally ``{n}``; other braces are kept.
+        source: The source. If longer than ``max_characters``, a text loses its end and a conversation its beginning.
+        n: Number of texts wanted.
+        examples: Examples with ``input`` and ``output``.
+        max_characters: Longest input, in characters.
     """
 
     def filled(text: str) -> str:
         return template.replace("{n}", str(n)).replace(_PLACE, text)
 
     text = render(source.turns)[-max_characters:] if source.turns else source.text[:max_characters]
-    shown = [pair for one in examples for pair in (("user", filled(one["input"])), ("assistant", one["output"]))]
+    shown = [
+        pair for example in examples for pair in (("user", filled(example["input"])), ("assistant", example["output"]))
+    ]
     return [*shown, ("user", filled(text))]

@@ -1,4 +1,4 @@
-"""Language models that run here."""
+"""Language models that run locally."""
 
 from __future__ import annotations
 
@@ -24,22 +24,22 @@ __all__ = ["TransformersSummarizer"]
 
 class TransformersSummarizer(Summarizer):
     """A sequence-to-sequence model (T5, BART, Pegasus, ...) or a causal one, from the Hugging Face Hub, a folder or an
-    installed package; greedy decoding in batches of texts of like length.
+    installed package; with greedy decoding, in batches of texts of similar length.
 
-    Models with a chat template are asked by the prompts of ``chat_model``, others get the prompt as plain text. For a
-    model trained to summarize whatever it reads, such as BART on news, set ``prompt: "{text}"``.
+    Models with a chat template get the prompts of ``chat_model``, others get the prompt as plain text. For a model
+    trained to summarize all input, such as BART on news, set ``prompt: "{text}"``.
 
     Args:
         model: Hub name, path of a folder, or ``package:NAME/SUBPATH``.
         revision: Commit, tag or branch on the Hub; None takes the main branch.
-        task: What is asked for when no prompt is given; with ``prompt`` the text is the whole prompt.
-        prompt: Template for texts, with ``{text}`` where the text goes and ``{n}`` for how many are wanted.
+        task: Kind of text to write when no prompt is given; with ``prompt`` the text is the whole prompt.
+        prompt: Template for texts, with ``{text}`` for the text and ``{n}`` for the number of texts wanted.
         conversation_prompt: Template for conversations.
-        n_texts: Key texts for each text, one a line of the answer.
-        max_input: Longest prompt in tokens: a longer text loses its end, a longer conversation its beginning; with the
-            task ``prompt`` nothing is written for it.
-        max_tokens: Longest answer in tokens.
-        batch_size: Texts per pass.
+        n_texts: Key texts per text, one per line of the reply.
+        max_input: Longest prompt in tokens: a longer text loses its end, a longer conversation its beginning; a longer
+            prompt of the task ``prompt`` gets no reply.
+        max_tokens: Longest reply in tokens.
+        batch_size: Number of texts per pass.
         device: ``auto``, or a torch device such as ``cpu`` or ``cuda:0``.
     """
 
@@ -77,7 +77,7 @@ class TransformersSummarizer(Summarizer):
         if is_encoder_decoder(self.model, self.revision):
             check_length("max_input", self.max_input, self.model, self.revision)
             check_length("max_tokens", self.max_tokens, self.model, self.revision)
-        else:  # prompt and answer are one text
+        else:  # prompt and reply share the context
             both = f" (max_input {self.max_input:,} and max_tokens {self.max_tokens:,})"
             check_length("max_input", self.max_input + self.max_tokens, self.model, self.revision, of=both)
 
@@ -86,30 +86,30 @@ class TransformersSummarizer(Summarizer):
 
     def write(self, sources: Sequence[Source]) -> Iterator[tuple[int, Summary]]:
         model, tokenizer = _loaded(self.model, self.revision, resolve_device(self.device))
-        order = sorted(range(len(sources)), key=lambda number: len(sources[number].text), reverse=True)
+        order = sorted(range(len(sources)), key=lambda index: len(sources[index].text), reverse=True)
         for first in range(0, len(order), self.batch_size):
-            some = order[first : first + self.batch_size]
-            prompts = {number: self._prompt(sources[number], tokenizer) for number in some}
-            for number, prompt in list(prompts.items()):
+            indices = order[first : first + self.batch_size]
+            prompts = {index: self._prompt(sources[index], tokenizer) for index in indices}
+            for index, prompt in list(prompts.items()):
                 if len(prompt) > self.max_input:
                     why = f"the prompt has {len(prompt):,} tokens, more than max_input ({self.max_input:,})"
-                    yield number, Summary((), why)
-                    del prompts[number]
+                    yield index, Summary((), why)
+                    del prompts[index]
             if not prompts:
                 continue
             start = time.perf_counter()
             written = self._generate(list(prompts.values()), model, tokenizer)
             took = (time.perf_counter() - start) / len(prompts)
-            for (number, prompt), (answer, n_written) in zip(prompts.items(), written, strict=True):
+            for (index, prompt), (answer, n_written) in zip(prompts.items(), written, strict=True):
                 texts = [answer.strip()] if self.n_texts == 1 else several(answer)[: self.n_texts]
                 problem = "" if any(texts) else "the model wrote nothing"
-                yield number, Summary(tuple(texts), problem, 1, len(prompt) + n_written, n_written, took)
+                yield index, Summary(tuple(texts), problem, 1, len(prompt) + n_written, n_written, took)
 
     def prompted(self) -> Self:
         return prompted(self)
 
     def _prompt(self, source: Source, tokenizer: Any) -> list[int]:
-        """Tokens of the prompt; the text gives way until it fits, unless it is the prompt itself."""
+        """Tokens of the prompt; the text is shortened until it fits, unless it is the prompt itself."""
         template = template_of(self.task, source, self.prompt, self.conversation_prompt)
         characters = len(render(source.turns) if source.turns else source.text)
         while True:
@@ -128,7 +128,7 @@ class TransformersSummarizer(Summarizer):
         return list(tokenizer(asked[-1][1])["input_ids"])
 
     def _generate(self, prompts: list[list[int]], model: Any, tokenizer: Any) -> list[tuple[str, int]]:
-        """Answers, and the tokens written for each."""
+        """Replies, with the number of tokens written for each."""
         import torch
 
         inputs = tokenizer.pad({"input_ids": prompts}, padding=True, return_tensors="pt").to(model.device)
@@ -145,10 +145,10 @@ class TransformersSummarizer(Summarizer):
 
 @functools.cache
 def _loaded(name: str, revision: str | None, device: str) -> tuple[Any, Any]:
-    """Model and tokenizer, loaded once per process.
+    """The model and tokenizer, loaded once per process.
 
     Raises:
-        ModelError: They cannot be.
+        ModelError: They cannot be loaded.
     """
     from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSeq2SeqLM, AutoTokenizer
 
@@ -159,7 +159,7 @@ def _loaded(name: str, revision: str | None, device: str) -> tuple[Any, Any]:
             cls: Any = AutoModelForSeq2SeqLM if config.is_encoder_decoder else AutoModelForCausalLM
             tokenizer = AutoTokenizer.from_pretrained(path, revision=revision, padding_side="left")
             model: Any = cls.from_pretrained(path, revision=revision).to(device).eval()
-    except Exception as error:  # the loaders raise many kinds
+    except Exception as error:  # the loaders raise many kinds of errors
         first = next(iter(str(error).strip().splitlines()), type(error).__name__)
         raise ModelError(f"cannot load the model '{name}' to write summaries: {first}") from error
     if config.is_encoder_decoder:

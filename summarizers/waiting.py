@@ -1,4 +1,4 @@
-"""How long to wait before a chat model is asked again."""
+"""Waiting times before a chat model is asked again."""
 
 from __future__ import annotations
 
@@ -12,31 +12,31 @@ from typing import Any
 __all__ = ["LONGEST_WAIT", "Pause", "asked_to_wait"]
 
 LONGEST_WAIT = 600.0
-"""Seconds that a server may ask for before it is taken to have none left for us today."""
+"""Longest wait in seconds that is followed; a server that asks for more counts as out of quota for now."""
 
 
 class Pause:
-    """What all threads that ask one server keep to once it has told one of them to wait."""
+    """A pause shared by all threads that use one server, when it has told one of them to wait."""
 
     def __init__(self) -> None:
         self._until = 0.0
         self._lock = Lock()
 
     def ask(self, seconds: float) -> None:
-        """Nobody asks for so many seconds from now."""
+        """Start no request in the next ``seconds``."""
         with self._lock:
             self._until = max(self._until, time.monotonic() + seconds)
 
     def keep(self, stop: Event) -> None:
-        """Wait until it is over, or ``stop`` is set."""
+        """Wait until the pause is over, or ``stop`` is set."""
         while (left := self._until - time.monotonic()) > 0 and not stop.wait(left):
             pass
 
 
 def asked_to_wait(error: BaseException | None) -> float:
-    """Seconds that a server asks to wait with an error, by its header ``Retry-After`` (RFC 9110: seconds or a date) or
-    ``retry-after-ms``; 0 when it says nothing. Whatever the client: the headers are those of the response that the
-    error, or what it was caused by, holds.
+    """Seconds to wait after an error according to the server's header ``Retry-After`` (RFC 9110: seconds or a date) or
+    ``retry-after-ms``; 0 without one. Works for any client whose exception, or its cause, holds the response with its
+    headers.
     """
     while error is not None:
         for headers in _headers(error):
@@ -65,13 +65,13 @@ def _seconds(headers: Mapping[str, str]) -> float | None:
     due = _date(headers.get("retry-after"))
     if due is None:
         return None
-    now = _date(headers.get("date")) or datetime.now(UTC)  # the server's clock, not ours
+    now = _date(headers.get("date")) or datetime.now(UTC)  # by the server's clock
     return max(0.0, (due - now).total_seconds())
 
 
 def _date(text: str | None) -> datetime | None:
     try:
-        found = parsedate_to_datetime(text or "")
+        date = parsedate_to_datetime(text or "")
     except ValueError:
         return None
-    return found if found.tzinfo is not None else found.replace(tzinfo=UTC)
+    return date if date.tzinfo is not None else date.replace(tzinfo=UTC)

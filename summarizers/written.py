@@ -1,4 +1,4 @@
-"""Queries as a summarizer puts them."""
+"""Query encoders that ask a summarizer."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ __all__ = ["HyDE", "SummaryQuery"]
 
 
 class SummaryQuery(QueryEncoder):
-    """Asks with a summary of the query, embedded as keys are. With a language model that is a call for every query:
-    ``distilled`` learns to do without. A query that nothing can be made of is asked as it is.
+    """Searches with a summary of the query, embedded like keys. With a language model this takes a call per query,
+    which ``distilled`` avoids. A query without a summary is searched unchanged.
 
     Args:
-        summarizer: Best the one that wrote the keys.
+        summarizer: The summarizer, preferably the one that wrote the keys.
     """
 
     type = "summary"
 
     with_question = False
-    """Whether the question's own vector counts too."""
+    """Whether to include the question's own vector in the mean."""
 
     def __init__(self, *, summarizer: Summarizer) -> None:
         self.summarizer = summarizer
@@ -45,10 +45,10 @@ class SummaryQuery(QueryEncoder):
         return batch.with_queries(queries, partial(self._vectors, batch, written.texts))
 
     def _vectors(self, batch: QueryBatch, texts: list[tuple[str, ...]], embedder: Embedder) -> Vectors:
-        """Means over what was written for each query, float32 [n, d]."""
-        flat = [text for one in texts for text in one]
+        """Means over the texts written for each query, float32 [n, d]."""
+        flat = [text for query_texts in texts for text in query_texts]
         vectors = batch.embed_documents(embedder, flat)
-        counts = np.asarray([len(one) for one in texts])
+        counts = np.asarray([len(query_texts) for query_texts in texts])
         sums = np.add.reduceat(vectors, np.cumsum(counts) - counts)
         if self.with_question:
             sums, counts = sums + batch.embeddings(embedder), counts + 1
@@ -56,11 +56,11 @@ class SummaryQuery(QueryEncoder):
 
 
 class HyDE(SummaryQuery):
-    """Asks with made-up answers: the mean of their vectors and the question's own (hypothetical document embeddings,
-    Gao, Ma, Lin and Callan 2023). Retrievers that look at words get question and answers.
+    """Searches with made-up answers: the mean of their vectors and the question's own (hypothetical document
+    embeddings, Gao, Ma, Lin and Callan 2023). Retrievers that match words get question and answers.
 
     Args:
-        summarizer: Writes the answers: one with the task ``answer``.
+        summarizer: Summarizer with the task ``answer``.
     """
 
     type = "hyde"

@@ -1,4 +1,4 @@
-"""``rag datasets``: what can be evaluated on, and how to make more of it."""
+"""``rag datasets``: lists, shows, converts, divides and makes datasets."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ if TYPE_CHECKING:
 
 __all__ = ["app"]
 
-app = typer.Typer(help="What can be evaluated on; and datasets made, divided and converted.")
+app = typer.Typer(help="List, show, convert, divide and make datasets.")
 
 SourceArgument = Annotated[
     str, typer.Argument(metavar="SRC", help="A folder, a dataset file, or a name, as for `rag eval --dataset`.")
 ]
 OutOption = Annotated[Path, typer.Option("--out", metavar="DIR", help="The folder to write, in BEIR's layout.")]
-SeedOption = Annotated[int, typer.Option(min=0, max=2**32 - 1, help="For everything random.")]
+SeedOption = Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Seed of all random draws.")]
 
 _LOOKED_AT = 100
-"""Documents whose metadata are looked at, to say which fields there are."""
+"""Documents whose metadata are read to list the metadata fields."""
 _NAMES = {
     "DIR": "a folder with corpus.jsonl, queries.jsonl and qrels/SPLIT.tsv (BEIR's layout)",
     "FILE.yaml": "a dataset file: your own CSV, JSONL or Parquet tables, TREC topics and judgments",
@@ -49,37 +49,37 @@ def _default(context: typer.Context, as_json: JsonOption = False) -> None:
 
 @app.command("list")
 def list_datasets(as_json: JsonOption = False) -> None:
-    """List the datasets that come along, and how to name others."""
+    """List the built-in datasets, and how to name others."""
     from rag.cli.console import print_json
     from rag.eval.datasets.load import BUILT_IN
 
     if as_json:
         print_json(BUILT_IN)
         return
-    for name, what in (BUILT_IN | _NAMES).items():
-        echo(f"{name}: {what}")
+    for name, description in (BUILT_IN | _NAMES).items():
+        echo(f"{name}: {description}")
 
 
 @app.command()
 def show(
     source: SourceArgument,
     near: Annotated[
-        float, typer.Option(min=0.01, max=1, help="Share of the words that makes two questions nearly one.")
+        float, typer.Option(min=0.01, max=1, help="Share of common words that makes two questions near duplicates.")
     ] = 0.8,
     as_json: JsonOption = False,
 ) -> None:
-    """Say what a dataset holds, and which questions its splits share."""
+    """Describe a dataset: its size, its judgments, and the questions that its splits share."""
     from rag.cli.console import print_json, progress
 
     dataset = _loaded(source)
     with progress("comparing questions", None):
-        about = _about(dataset, near)
+        description = _about(dataset, near)
     if as_json:
-        print_json(about)
+        print_json(description)
         return
-    fields = "; their metadata: " + ", ".join(about["document_fields"]) if about["document_fields"] else ""
-    echo(f"{about['dataset']}: {about['documents']:,} documents{fields}")
-    for name, split in about["splits"].items():
+    fields = "; their metadata: " + ", ".join(description["document_fields"]) if description["document_fields"] else ""
+    echo(f"{description['dataset']}: {description['documents']:,} documents{fields}")
+    for name, split in description["splits"].items():
         grades = ", ".join(f"{grade}: {count:,}" for grade, count in split["grades"].items())
         echo(
             f"{name}: {split['queries']:,} queries, {split['relevant_per_query']:.1f} relevant documents each; "
@@ -90,13 +90,13 @@ def show(
         if example := split["example"]:
             echo(f"  such as {example['query']}: {example['text']}")
             echo(f"  answered by {example['document']}: {example['title']}")
-    for note in about["notes"]:
+    for note in description["notes"]:
         echo(f"note: {note}")
 
 
 @app.command()
 def convert(source: SourceArgument, folder: OutOption) -> None:
-    """Write a dataset, from wherever it is, as a folder."""
+    """Write any dataset as a folder in BEIR's layout."""
     from rag.cli.console import progress
     from rag.eval.datasets.write import check_target, write_dataset
 
@@ -112,21 +112,21 @@ def split(
     source: SourceArgument,
     folder: OutOption,
     train: Annotated[float, typer.Option(min=0, max=1, help="Share of the queries to learn from.")] = 0.6,
-    dev: Annotated[float, typer.Option(min=0, max=1, help="Share to tune on.")] = 0.2,
-    test: Annotated[float, typer.Option(min=0, max=1, help="Share to report on.")] = 0.2,
+    dev: Annotated[float, typer.Option(min=0, max=1, help="Share of the queries to tune on.")] = 0.2,
+    test: Annotated[float, typer.Option(min=0, max=1, help="Share of the queries to report on.")] = 0.2,
     together: Annotated[
         str | None,
-        typer.Option(metavar="FIELD", help="Keep queries with one value of this metadata field in one split."),
+        typer.Option(metavar="FIELD", help="Keep queries with the same value of this metadata field in one split."),
     ] = None,
     group_duplicates: Annotated[
         bool, typer.Option("--group-duplicates", help="Keep duplicates in one split, instead of refusing.")
     ] = False,
     near: Annotated[
-        float, typer.Option(min=0.01, max=1, help="Share of the words that makes two queries duplicates.")
+        float, typer.Option(min=0.01, max=1, help="Share of common words from which two queries count as duplicates.")
     ] = 0.8,
     seed: SeedOption = 0,
 ) -> None:
-    """Divide a dataset's queries into train, dev and test; duplicates never end up in two of them."""
+    """Divide a dataset's queries into train, dev and test; duplicates stay in one split."""
     from rag.cli.console import progress
     from rag.eval.datasets.split import split_dataset
     from rag.eval.datasets.write import check_target, write_dataset
@@ -138,8 +138,8 @@ def split(
         dataset = split_dataset(
             dataset, shares, seed=seed, near=near, group_duplicates=group_duplicates, together=together
         )
-    about = {"made_by": "rag datasets split", "from": source, "shares": shares, "seed": seed, "near": near}
-    write_dataset(dataset, folder, about=about)
+    description = {"made_by": "rag datasets split", "from": source, "shares": shares, "seed": seed, "near": near}
+    write_dataset(dataset, folder, about=description)
     _wrote(dataset, folder)
 
 
@@ -151,26 +151,26 @@ def make(
         Path, typer.Option(metavar="FILE", help="A summarizer in YAML that writes questions: `task: questions`.")
     ],
     folder: OutOption,
-    n: Annotated[int, typer.Option("--n", min=1, help="Questions wanted.")] = 200,
+    n: Annotated[int, typer.Option("--n", min=1, help="Number of questions wanted.")] = 200,
     passage_size: Annotated[
         int, typer.Option(min=1, help="Longest passage that questions are written for, in characters.")
     ] = 1200,
     most_asked: Annotated[
         int | None,
-        typer.Option(min=1, help="Passages to ask about at most; by default three for each question wanted."),
+        typer.Option(min=1, help="Maximum number of passages to ask about; by default three per question wanted."),
     ] = None,
     round_trip: Annotated[
         Path | None,
-        typer.Option(metavar="CONFIG", help="Keep only questions with which this pipeline finds the document again."),
+        typer.Option(metavar="CONFIG", help="Keep only questions for which this pipeline finds the document again."),
     ] = None,
-    within: Annotated[int, typer.Option(min=1, help="Among how many.")] = 20,
+    within: Annotated[int, typer.Option(min=1, help="Results among which the document must be found.")] = 20,
     seed: SeedOption = 0,
     max_failed: MaxFailedOption = MAX_FAILED,
     store: StoreOption = None,
     store_mode: StoreModeOption = "use",
     as_json: JsonOption = False,
 ) -> None:
-    """Have a language model write questions to your documents. Stopped and started again, it goes on."""
+    """Have a language model write questions about your documents. An interrupted run resumes where it stopped."""
     from rag.cli.console import print_json, progress
     from rag.cli.store import open_store
     from rag.config import load_component
@@ -183,7 +183,7 @@ def make(
     author = load_component(writer, Summarizer)  # type: ignore[type-abstract]
     pipeline = None if round_trip is None else Pipeline.from_yaml(round_trip)
     documents = reading.documents()
-    with open_store(store, store_mode) as kept:
+    with open_store(store, store_mode) as opened:
         made = make_dataset(
             documents,
             author,
@@ -194,13 +194,13 @@ def make(
             most_asked=most_asked,
             round_trip=pipeline,
             within=within,
-            store=kept,
+            store=opened,
             progress=progress,
         )
-    about = {"made_by": "rag datasets make", "corpus": ", ".join(reading.corpus), **made.about}
-    write_dataset(made.dataset, folder, about=about)
+    description = {"made_by": "rag datasets make", "corpus": ", ".join(reading.corpus), **made.about}
+    write_dataset(made.dataset, folder, about=description)
     if as_json:
-        print_json(about | {"dataset": str(folder)})
+        print_json(description | {"dataset": str(folder)})
     else:
         _wrote(made.dataset, folder)
         for query in made.dataset.split("test").queries[:3]:
@@ -256,7 +256,7 @@ def _about(dataset: Dataset, near: float) -> dict[str, Any]:
 
 
 def _example(dataset: Dataset, split: Split) -> dict[str, str] | None:
-    """A query and a document that answers it, to see whether columns are what they were taken for."""
+    """A query and a document that answers it, as a check that the columns were read correctly."""
     from rag.eval.reports.pages import excerpt
     from rag.eval.runs.query_table import first_line
 

@@ -18,17 +18,17 @@ __all__ = ["evaluate"]
 def evaluate(
     config: Annotated[
         Path,
-        typer.Argument(metavar="CONFIG|DIR", help="A pipeline in YAML; or a kept one, which is measured as it is."),
+        typer.Argument(metavar="CONFIG|DIR", help="A pipeline in YAML, or a saved one, which is measured as it is."),
     ],
     dataset: Annotated[
         str, typer.Option(metavar="DIR|NAME", help="A folder, a dataset file, or a name: see `rag datasets`.")
     ] = "python-reference",
     split: Annotated[str, typer.Option(help="The judged queries to report on.")] = "test",
     qrels: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Judgments (BEIR or TREC columns) instead of the folder's.")
+        Path | None, typer.Option(metavar="FILE", help="Judgments (BEIR or TREC columns) instead of the dataset's.")
     ] = None,
     measures: Annotated[
-        str, typer.Option(metavar="NAMES", help="As ir_measures spells them, separated by commas or spaces.")
+        str, typer.Option(metavar="NAMES", help="Measures as ir_measures spells them, separated by commas or spaces.")
     ] = "nDCG@10,R@100,RR@10,AP,P@5",
     overrides: SetOption = None,
     folder: Annotated[
@@ -36,19 +36,19 @@ def evaluate(
     ] = None,
     saved: Annotated[
         Path | None,
-        typer.Option("--save", metavar="DIR", help="Keep the fitted pipeline there too; `rag search DIR` asks it."),
+        typer.Option("--save", metavar="DIR", help="Save the fitted pipeline there; `rag search DIR` searches it."),
     ] = None,
     as_json: JsonOption = False,
     ignore_identical_ids: Annotated[
-        bool, typer.Option("--ignore-identical-ids", help="Leave out a document whose id is the query's.")
+        bool, typer.Option("--ignore-identical-ids", help="Leave out documents whose id equals the query's id.")
     ] = False,
     nulls: Annotated[
         float | None,
         typer.Option(
-            metavar="SHARE", help="Take the relevant documents of this share of the questions out of the corpus."
+            metavar="SHARE", help="Remove the relevant documents of this share of the questions from the corpus."
         ),
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="For everything random.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Seed of all random draws.")] = 0,
     against_exact: Annotated[
         int | None,
         typer.Option(
@@ -57,17 +57,17 @@ def evaluate(
     ] = None,
     judge: Annotated[
         list[Path] | None,
-        typer.Option(metavar="FILE", help="Has the answers judged as this YAML file says; may be repeated."),
+        typer.Option(metavar="FILE", help="YAML file of a judge of the answers; may be repeated."),
     ] = None,
     labels: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Compares judges with people: query_id and label, in JSONL or CSV."),
+        typer.Option(metavar="FILE", help="Labels by people (query_id, label) in JSONL or CSV, to check the judges."),
     ] = None,
     max_failed: MaxFailedOption = MAX_FAILED,
     store: StoreOption = None,
     store_mode: StoreModeOption = "use",
 ) -> None:
-    """Fit a pipeline, or take a kept one as it is; search a dataset's questions, measure, and write a report."""
+    """Fit a pipeline (or load a saved one), search a dataset's questions, measure, and write a report."""
     from rag.cli.console import print_json, progress
     from rag.cli.store import open_store
     from rag.config import load_component
@@ -86,16 +86,16 @@ def evaluate(
     from rag.pipeline import Pipeline
     from rag.store.folder import check_target as check_saved
 
-    # Everything that can be wrong with the request is found before any work.
+    # Check the whole request before any work starts.
     fitted = config.is_dir()
     if fitted:
-        for name, given in (("--set", overrides), ("--save", saved), ("--nulls", nulls)):
-            if given is not None:
+        for name, value in (("--set", overrides), ("--save", saved), ("--nulls", nulls)):
+            if value is not None:
                 raise ConfigError(f"{config} is a kept pipeline, which is measured as it is", parameter=name)
     pipeline = Pipeline.load(config) if fitted else Pipeline.from_yaml(config, overrides=overrides or ())
     if against_exact:
         last_scorer(pipeline)
-    judges = [load_component(one, Judge) for one in judge or ()]  # type: ignore[type-abstract]
+    judges = [load_component(path, Judge) for path in judge or ()]  # type: ignore[type-abstract]
     check_judges(pipeline, judges, None if labels is None else {})
     names = measure_names(measures)
     parse_measures(names)
@@ -103,13 +103,13 @@ def evaluate(
         data = load_dataset(dataset, qrels=qrels)
     if nulls is not None:
         data = without_answers(data, nulls, seed=seed)
-    people = None if labels is None else read_labels(labels, known=data.split(split).qrels)
-    variant = f"-{pipeline.fingerprint[:8]}" if overrides else ""  # a run with --set is kept beside the one without
+    people = None if labels is None else read_labels(labels, query_ids=data.split(split).qrels)
+    variant = f"-{pipeline.fingerprint[:8]}" if overrides else ""  # a run with --set gets a folder of its own
     target = folder or Path("runs") / f"{config.resolve().stem}-{data.name.replace('/', '-')}-{split}{variant}"
     check_target(target)
     if saved is not None:
         check_saved(saved, pipeline.kind)
-    with open_store(store, store_mode) as kept:
+    with open_store(store, store_mode) as opened:
         evaluation = run(
             pipeline,
             data,
@@ -118,14 +118,14 @@ def evaluate(
             ignore_identical_ids=ignore_identical_ids,
             seed=seed,
             progress=progress,
-            store=kept,
+            store=opened,
             judge=judges,
             labels=people,
             max_failed=max_failed,
             fit=not fitted,
         )
         if against_exact:
-            evaluation = compared(evaluation, against_exact, seed=seed, store=kept, progress=progress)
+            evaluation = compared(evaluation, against_exact, seed=seed, store=opened, progress=progress)
     with progress("writing the report", None):
         write_run(evaluation, target)
     if saved is not None:

@@ -1,4 +1,4 @@
-"""Names of measures in one option of the command line."""
+"""Parse the names of measures given in one command line option."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ __all__ = ["measure_names"]
 
 
 def measure_names(text: str) -> list[str]:
-    """The names in a text, separated by commas or spaces; those inside parentheses separate nothing.
+    """Split a text into names at commas and spaces, except inside parentheses.
 
     Example:
         >>> measure_names("nDCG@10, RBP(p=0.8, rel=1) AP")

@@ -18,7 +18,7 @@ def report(
         bool, typer.Option("--markdown", help="Print a short summary, for a pull request, and write nothing.")
     ] = False,
 ) -> None:
-    """Write a run's report again, from the run's files."""
+    """Write the report of a run again from the run's files."""
     if markdown:
         from rag.eval.reports.markdown import as_markdown
 

@@ -1,4 +1,4 @@
-"""What ``rag eval`` prints of an evaluation."""
+"""The terminal output of ``rag eval``."""
 
 from __future__ import annotations
 
@@ -83,18 +83,18 @@ def _filter_line(log: Mapping[str, Any]) -> str:
     )
 
 
-def _against_exact(found: Mapping[str, Any]) -> str:
-    shares = ", ".join(f"{mean['mean']:.3f} of its best {depth}" for depth, mean in found["recall"].items())
-    name, means = next(iter(found["measures"].items()))
+def _against_exact(exact: Mapping[str, Any]) -> str:
+    shares = ", ".join(f"{mean['mean']:.3f} of its best {depth}" for depth, mean in exact["recall"].items())
+    name, means = next(iter(exact["measures"].items()))
     return (
-        f"against the scorer's own ranking of the whole corpus, {found['n_queries']} questions, "
-        f"{found['calls_per_query']:.1f} calls each: {shares}; {name} {means['pipeline']:.4f}, of that ranking "
+        f"against the scorer's own ranking of the whole corpus, {exact['n_queries']} questions, "
+        f"{exact['calls_per_query']:.1f} calls each: {shares}; {name} {means['pipeline']:.4f}, of that ranking "
         f"{means['exact']:.4f}"
     )
 
 
 def _print_examples(evaluation: Evaluation, console: Any) -> None:
-    """Three questions, spread over the split, with the best answer's first lines."""
+    """Print three questions, spread over the split, with the first lines of their best results."""
     from rich.padding import Padding
     from rich.text import Text
 

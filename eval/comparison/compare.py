@@ -1,4 +1,4 @@
-"""Comparing evaluations, run folders and run files in one call."""
+"""Compare evaluations, run folders and run files in one call."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from rag.eval.runs.reading import RunValues, read_run_values, values_of_evaluati
 __all__ = ["Comparable", "compare"]
 
 Comparable = Outcome | RunValues | str | Path
-"""An evaluation; a run folder or a TREC run file, by its path; or values that were read from one."""
+"""An evaluation, the path of a run folder or TREC run file, or values already read from one."""
 
 
 @refuses_unknown
@@ -32,16 +32,16 @@ def compare(
     strict: bool = False,
     seed: int = 0,
 ) -> Compared:
-    """Say which of several runs is better, by how much, and how sure that is.
+    """Compare runs: which is better, by how much, and how certain that is.
 
     Args:
-        runs: At least two, by name; without names an evaluation is called by the types of its pipeline's steps, such as
-            ``hybrid + rerank``, and a folder or file by its own name.
-        qrels: Judgments to measure run files by. Evaluations and run folders keep the values they have.
+        runs: At least two runs, by name. Without names an evaluation is named after the types of its pipeline's steps,
+            such as ``hybrid + rerank``, and a folder or file after itself.
+        qrels: Judgments to measure run files by. Evaluations and run folders keep their values.
         baseline: The run that all others are compared with. None compares all pairs.
         test: The paired test.
         correction: Correction for the number of pairs of one measure.
-        strict: Refuse runs on different queries; else the queries that all have are compared, and that is noted.
+        strict: Refuse runs on different queries; otherwise compare the queries they share and note the difference.
         seed: Seed of the test and the intervals.
 
     Raises:
@@ -62,7 +62,7 @@ def compare(
 
 
 def _names(runs: Sequence[Comparable]) -> list[str]:
-    """A name for each run; of several evaluations of one name the later ones are numbered."""
+    """A name for each run; evaluations of the same name are numbered from the second on."""
     names: list[str] = []
     seen: Counter[str] = Counter()
     for run in runs:

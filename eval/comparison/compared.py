@@ -1,4 +1,4 @@
-"""What comes out of comparing runs."""
+"""The result of comparing runs."""
 
 from __future__ import annotations
 
@@ -18,29 +18,29 @@ _RELATIONS = {
     (False, 1): "probably better (not proven) than",
     (False, 0): "without a sign of a difference to",
 }
-"""How one run stands to others, by whether that is proven, and by who is ahead."""
+"""The wording of a relation, by whether it is proven and by the sign of the difference."""
 
 
 @dataclass(frozen=True)
 class Compared:
-    """Runs on the same queries, all pairs or all against a baseline.
+    """Runs compared on the same queries: all pairs, or all against a baseline.
 
     Args:
-        runs: Names, in the order they were given.
-        measures: Names.
-        means: Mean by run by measure.
-        ci95: Bootstrap interval of it; None with one query.
-        n_queries: Queries that all runs have.
-        pairs: Every comparison, by measure and then by pair.
-        test: Which test.
-        correction: Which correction, over the pairs of one measure.
-        seed: Of everything random.
-        notes: What a reader should know, one line each.
-        queries: (id, text) of the queries that were compared; the text is the id where no run knows it.
-        values: Their values by run by measure, in that order.
-        costs: What a query costs by name by run, of those runs that know it.
+        runs: Names of the runs, in the order given.
+        measures: Names of the measures.
+        means: Mean value by run by measure.
+        ci95: Bootstrap interval of each mean; None with one query.
+        n_queries: Number of queries that all runs have.
+        pairs: All comparisons, by measure and then by pair.
+        test: Name of the paired test.
+        correction: Name of the correction, over the pairs of one measure.
+        seed: Seed of all random draws.
+        notes: Remarks for the reader, one line each.
+        queries: (id, text) of the queries compared; the text is the id where no run has the text.
+        values: Values of those queries by run by measure, in the same order.
+        costs: Costs per query by name by run, for the runs that report them.
         settings: Values by run, by path, of the settings in which the runs' pipelines differ; None where fewer than two
-            of the runs say what their pipeline was.
+            runs have a description of their pipeline.
     """
 
     runs: Sequence[str]
@@ -60,7 +60,7 @@ class Compared:
 
     @property
     def verdict(self) -> str:
-        """The answer in a sentence or two, by the first measure."""
+        """A summary in a sentence or two, by the first measure."""
         measure = self.measures[0]
         pairs = [pair for pair in self.pairs if pair.measure == measure]
         if len(pairs) == 1:
@@ -83,22 +83,22 @@ class Compared:
 
     @property
     def losses(self) -> list[str]:
-        """What a run that is better by the first measure, proven or probably, loses on the others, a sentence each."""
+        """Sentences about runs that are better by the first measure, proven or probably, but worse by another one."""
         winners = {
             (pair.run, pair.baseline): pair.verdict.direction
             for pair in self.pairs
             if pair.measure == self.measures[0] and pair.verdict.direction
         }
         return [
-            f"What {self.measures[0]} wins is paid for: {pair.sentence}"
+            f"The gain in {self.measures[0]} has a price: {pair.sentence}"
             for pair in self.pairs
             if pair.verdict.direction and pair.verdict.direction == -winners.get((pair.run, pair.baseline), 0)
         ]
 
     def to_json(self) -> dict[str, Any]:
-        """Everything but the queries one by one, as JSON takes it."""
+        """All fields except the values by query, as JSON-compatible objects."""
         without = ("pairs", "queries", "values")
-        own = {one.name: getattr(self, one.name) for one in fields(self) if one.name not in without}
+        own = {field.name: getattr(self, field.name) for field in fields(self) if field.name not in without}
         return own | {
             "pairs": [pair.to_json() for pair in self.pairs],
             "verdict": self.verdict,

@@ -1,4 +1,4 @@
-"""Which of several runs is better, by how much, and how sure that is."""
+"""Compare runs query by query: which is better, by how much, and how certain that is."""
 
 from __future__ import annotations
 
@@ -45,14 +45,14 @@ def compare_runs(
     """Compare runs query by query, on the measures that all of them have.
 
     Args:
-        runs: At least two, of different names.
+        runs: At least two runs with different names.
         baseline: The run that all others are compared with. None compares all pairs.
         test: The paired test. ``randomization`` is exact for few queries and assumes nothing about the differences.
-        correction: For the number of pairs of one measure. Measures are not corrected for: they say nearly the same,
-            and one of them should be the one that decides.
-        strict: Refuse runs on different queries; else the queries that all have are compared, and that is said.
-        resamples: Of the randomization test.
-        seed: Of the test and the intervals.
+        correction: Correction for the number of pairs of one measure. Several measures are not corrected for: they are
+            strongly correlated, and one of them should decide.
+        strict: Refuse runs on different queries; otherwise compare the queries they share and note the difference.
+        resamples: Number of resamples of the randomization test.
+        seed: Seed of the test and the intervals.
 
     Raises:
         ConfigError: Fewer than two runs, two of one name, an unknown baseline, or no measure in common.
@@ -60,15 +60,15 @@ def compare_runs(
     """
     names = [run.name for run in runs]
     if len(names) < 2:
-        raise ConfigError(f"at least two are needed, got {len(names)}", parameter="runs")
+        raise ConfigError(f"at least two runs are needed, got {len(names)}", parameter="runs")
     if twice := {name for name in names if names.count(name) > 1}:
-        raise ConfigError(f"two are called '{min(twice)}': give names, NAME=PATH", parameter="runs")
+        raise ConfigError(f"two runs are called '{min(twice)}': name them with NAME=PATH", parameter="runs")
     if baseline is not None and baseline not in names:
         raise ConfigError(f"no run is called '{baseline}'{did_you_mean(baseline, names)}", parameter="baseline")
-    measures = [one for one in runs[0].values if all(one in run.values for run in runs)]
+    measures = [measure for measure in runs[0].values if all(measure in run.values for run in runs)]
     if not measures:
         offered = "; ".join(f"{run.name}: {', '.join(run.values)}" for run in runs)
-        raise ConfigError(f"the runs have none in common ({offered})", parameter="measures")
+        raise ConfigError(f"the runs have no measure in common ({offered})", parameter="measures")
     notes = list(dict.fromkeys(note for run in runs for note in run.notes))
     queries = _common(runs, measures[0], strict, notes)
     texts = {query: text for run in runs for query, text in run.texts.items()}
@@ -88,24 +88,24 @@ def compare_runs(
     pairs = []
     for m, measure in enumerate(measures):
         adjusted = corrected(p_values[m], correction)
-        for number, (one, other) in enumerate(indices):
-            column = differences[:, m, number]
+        for column_index, (first_run, other) in enumerate(indices):
+            column = differences[:, m, column_index]
             pairs.append(
                 Pair(
                     run=names[other],
-                    baseline=names[one],
+                    baseline=names[first_run],
                     measure=measure,
                     n_queries=len(queries),
                     mean=float(values[other, m].mean()),
-                    baseline_mean=float(values[one, m].mean()),
+                    baseline_mean=float(values[first_run, m].mean()),
                     difference=float(column.mean()),
-                    ci95=bounds[m * len(indices) + number] if bounds else None,
-                    p_value=float(p_values[m, number]),
-                    p_corrected=float(adjusted[number]),
-                    effect_size=float(effects[m, number]),
-                    detectable=float(least[m, number])
-                    if least[m, number] > 0
-                    else None,  # nan: one query; 0: all alike
+                    ci95=bounds[m * len(indices) + column_index] if bounds else None,
+                    p_value=float(p_values[m, column_index]),
+                    p_corrected=float(adjusted[column_index]),
+                    effect_size=float(effects[m, column_index]),
+                    detectable=float(least[m, column_index])
+                    if least[m, column_index] > 0
+                    else None,  # nan: one query; 0: all differences equal
                     wins=int((column > 0).sum()),
                     ties=int((column == 0).sum()),
                     losses=int((column < 0).sum()),
@@ -113,7 +113,7 @@ def compare_runs(
                     tests=len(indices),
                 )
             )
-    known = {run.name: run.pipeline for run in runs if run.pipeline}
+    pipelines = {run.name: run.pipeline for run in runs if run.pipeline}
     own = interval(values.reshape(-1, len(queries)).T, seed=seed)
     return Compared(
         names,
@@ -132,28 +132,28 @@ def compare_runs(
         [(query, texts.get(query, query)) for query in queries],
         {name: {m: values[r, i].tolist() for i, m in enumerate(measures)} for r, name in enumerate(names)},
         {run.name: dict(run.costs) for run in runs if run.costs},
-        differing_settings(known) if len(known) > 1 else None,
+        differing_settings(pipelines) if len(pipelines) > 1 else None,
     )
 
 
 def _common(runs: Sequence[RunValues], measure: str, strict: bool, notes: list[str]) -> list[str]:
     """The queries that all runs have, in the order of the first."""
     if len({run.dataset for run in runs if run.dataset}) > 1:
-        note = "the runs are of different datasets: " + ", ".join(
-            f"{run.name} of {run.dataset}" for run in runs if run.dataset
+        note = "the runs are on different datasets: " + ", ".join(
+            f"{run.name} on {run.dataset}" for run in runs if run.dataset
         )
         if strict:
             raise DataError(note)
         notes.append(note)
     elif changed := [
-        what
-        for what, seen in (
+        part
+        for part, seen in (
             ("queries or judgments", {run.queries for run in runs if run.queries}),
             ("documents", {run.documents for run in runs if run.documents}),
         )
         if len(seen) > 1
     ]:
-        note = f"the runs are of one dataset, but its {' and '.join(changed)} are not the same in all of them"
+        note = f"the runs are on one dataset, but its {' and '.join(changed)} differ between them"
         if strict:
             raise DataError(note)
         notes.append(note)
@@ -163,7 +163,7 @@ def _common(runs: Sequence[RunValues], measure: str, strict: bool, notes: list[s
         if extra := len(own - shared):
             note = f"{run.name}: {extra} of its {len(own)} queries are not in every run"
             if strict:
-                raise DataError(f"{note}: the runs are of different queries")
+                raise DataError(f"{note}: the runs are on different queries")
             notes.append(f"{note} and are left out")
     if not shared:
         raise DataError("the runs have no query in common")

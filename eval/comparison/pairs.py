@@ -1,4 +1,4 @@
-"""Two runs on one measure, and what may be said of them."""
+"""The comparison of two runs on one measure."""
 
 from __future__ import annotations
 
@@ -13,26 +13,26 @@ __all__ = ["Pair", "short", "signed"]
 
 @dataclass(frozen=True)
 class Pair:
-    """Two runs on one measure.
+    """The comparison of two runs on one measure.
 
     Args:
-        run: The run.
-        baseline: What it is compared with.
-        measure: By what.
-        n_queries: Queries that both have.
-        mean: Of the run.
-        baseline_mean: Of the baseline.
-        difference: Mean over the queries, run minus baseline.
-        ci95: Bootstrap interval of that mean; None with one query, or where all differ alike.
-        p_value: Two-sided, of the paired test.
-        p_corrected: The same, corrected for the number of pairs that this measure compares.
+        run: Name of the run.
+        baseline: Name of the run it is compared with.
+        measure: Name of the measure.
+        n_queries: Number of queries that both have.
+        mean: Mean of the run.
+        baseline_mean: Mean of the baseline.
+        difference: Mean over the queries of run minus baseline.
+        ci95: Bootstrap interval of that mean; None with one query, or where all differences are equal.
+        p_value: Two-sided p-value of the paired test.
+        p_corrected: The p-value corrected for the number of pairs compared by this measure.
         effect_size: Mean difference in standard deviations of the differences.
-        detectable: The least difference that so many queries would show 4 times in 5; None with one query.
-        wins: Queries on which the run is better.
-        ties: Queries on which they are alike.
-        losses: Queries on which it is worse.
-        adjusted: Whether a correction was made; without one ``p_corrected`` is ``p_value``.
-        tests: Pairs that this measure compares.
+        detectable: The smallest difference that this many queries would show 4 times in 5; None with one query.
+        wins: Number of queries on which the run is better.
+        ties: Number of queries on which both are equal.
+        losses: Number of queries on which the run is worse.
+        adjusted: Whether a correction was made; without it ``p_corrected`` is ``p_value``.
+        tests: Number of pairs compared by this measure.
     """
 
     run: str
@@ -55,7 +55,7 @@ class Pair:
 
     @property
     def verdict(self) -> Verdict:
-        """What may be said, by the rule that sweeps follow too."""
+        """The verdict, by the same rule as in sweeps."""
         return verdict(
             self.difference,
             self.p_corrected,
@@ -72,7 +72,7 @@ class Pair:
 
     @property
     def sentence(self) -> str:
-        """What may be said, in one sentence."""
+        """The verdict with its numbers, in one sentence."""
         said = self.verdict
         if said.kind == "alike":
             return f"{self.run} and {self.baseline} are alike in {self.measure} on every query."
@@ -98,7 +98,7 @@ class Pair:
         return f" [{signed(low)}, {signed(high)}]"
 
     def to_json(self) -> dict[str, Any]:
-        """Everything as JSON takes it, with the verdict."""
+        """All fields and the verdict, as JSON-compatible objects."""
         said = self.verdict
         finite = self.effect_size if math.isfinite(self.effect_size) else None
         return asdict(self) | {
@@ -110,10 +110,10 @@ class Pair:
 
 
 def short(value: float) -> str:
-    """Three decimals without the 0 before the point, as p-values are written."""
+    """Format a value with three decimals and no 0 before the point, as p-values are written."""
     return f"{value:.3f}".replace("0.", ".", 1) if abs(value) < 1 else f"{value:.3f}"
 
 
 def signed(value: float) -> str:
-    """The same with its sign."""
+    """Format a value like :func:`short`, with its sign."""
     return ("+" if value >= 0 else "-") + short(abs(value))

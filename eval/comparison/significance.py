@@ -1,4 +1,4 @@
-"""Is a difference between two runs on the same queries more than luck? Paired tests and intervals."""
+"""Paired tests and intervals: whether a difference between two runs on the same queries may be chance."""
 
 from __future__ import annotations
 
@@ -29,31 +29,31 @@ __all__ = [
 ]
 
 Test = Literal["randomization", "t", "wilcoxon"]
-"""``randomization`` assumes nothing about how differences are spread; the others are there for comparison."""
+"""``randomization`` makes no assumption about the distribution of differences; the others serve comparison."""
 
 Correction = Literal["holm", "bonferroni", "none"]
-"""What keeps the chance of any false alarm among several tests at its level. Holm's never finds less."""
+"""Corrections that control the chance of any false alarm among several tests. Holm's is never less powerful."""
 
 Floats = npt.NDArray[np.float64]
 
 _EXACT = 14
-"""Differences that are not 0, up to which every assignment of signs is counted instead of a sample."""
+"""Number of nonzero differences up to which all sign assignments are enumerated instead of sampled."""
 
 _BLOCK = 4_000_000
-"""Signs drawn at a time: bounds the memory."""
+"""Sign assignments drawn at a time, to bound the memory."""
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """A run against a baseline on the same queries.
+    """A run compared with a baseline on the same queries.
 
     Args:
-        difference: Mean over the queries, run minus baseline.
+        difference: Mean over the queries of run minus baseline.
         ci95: Bootstrap interval of that mean; None with fewer than two queries.
-        p_value: Two-sided, of the paired randomization test.
-        wins: Queries on which the run is better.
-        losses: Queries on which it is worse.
-        n_queries: All queries.
+        p_value: Two-sided p-value of the paired randomization test.
+        wins: Number of queries on which the run is better.
+        losses: Number of queries on which the run is worse.
+        n_queries: Number of queries.
         effect_size: Mean difference in standard deviations of the differences.
     """
 
@@ -67,7 +67,7 @@ class Comparison:
 
     @property
     def verdict(self) -> Verdict:
-        """What may be said, by the rule that :class:`rag.eval.comparison.pairs.Pair` follows too."""
+        """The verdict, by the same rule as :class:`rag.eval.comparison.pairs.Pair`."""
         return verdict(
             self.difference,
             self.p_value,
@@ -77,7 +77,7 @@ class Comparison:
         )
 
     def to_json(self) -> dict[str, Any]:
-        """Everything as JSON takes it, with the verdict."""
+        """All fields and the verdict, as JSON-compatible objects."""
         said = self.verdict
         finite = self.effect_size if math.isfinite(self.effect_size) else None
         return asdict(self) | {"effect_size": finite, "verdict": said.kind, "queries_to_settle": said.queries}
@@ -89,8 +89,8 @@ def compare(values: Floats, baseline: Floats, *, resamples: int = 10_000, seed: 
     Args:
         values: Value of each query [n].
         baseline: Value of each query of the baseline [n], in the same order.
-        resamples: Of the randomization test.
-        seed: Of the resampling.
+        resamples: Number of resamples of the randomization test.
+        seed: Seed of the resampling.
 
     Raises:
         ValueError: The shapes differ, or there is no query.
@@ -115,26 +115,25 @@ def compare(values: Floats, baseline: Floats, *, resamples: int = 10_000, seed: 
 def randomisation_test(differences: Floats, *, resamples: int = 10_000, seed: int = 0) -> Floats:
     """Two-sided p-values of Fisher's paired randomization test of the mean (Smucker, Allan and Carterette, CIKM 2007).
 
-    If the two runs were alike, the sign of each query's difference would be a coin's. The p-value is the share of coin
-    tosses whose mean difference is at least as far from 0 as the one seen. Few queries are counted out exactly; else
-    tosses are drawn, and the one seen counts as one of them, so that no p-value is 0.
+    If the two runs were equally good, the sign of each query's difference would be random. The p-value is the share
+    of sign assignments whose mean difference is at least as far from 0 as the observed one. With few queries all
+    assignments are enumerated; otherwise some are drawn, and the observed one counts as one of them, so that no
+    p-value is 0.
 
     Args:
-        differences: Of the two runs by query and comparison [n_queries, n_comparisons]; all comparisons see the same
-            tosses.
-        resamples: Tosses drawn.
-        seed: Of the tosses.
+        differences: Differences of the two runs by query and comparison [n_queries, n_comparisons]; all comparisons use
+            the same sign assignments.
+        resamples: Number of sign assignments drawn.
+        seed: Seed of the draw.
 
     Returns:
         A p-value of each comparison [n_comparisons].
     """
     differences = np.asarray(differences, dtype=np.float64)
-    used = differences[(differences != 0).any(axis=1)]  # a tie is a tie whatever the coin says
+    used = differences[(differences != 0).any(axis=1)]  # ties do not depend on the sign
     n = len(used)
     seen = np.abs(used.sum(axis=0))
-    bound = seen - 1e-9 * np.maximum(
-        np.abs(used).sum(axis=0), 1e-300
-    )  # sums in another order differ in the last digits
+    bound = seen - 1e-9 * np.maximum(np.abs(used).sum(axis=0), 1e-300)  # the order of a sum changes its last digits
     if n <= _EXACT:
         codes = np.arange(1 << n)
         signs = 1.0 - 2.0 * ((codes[:, None] >> np.arange(n)) & 1)
@@ -152,10 +151,10 @@ def paired_t_test(differences: Floats) -> Floats:
     """Two-sided p-values of Student's paired t test of the mean.
 
     Args:
-        differences: [n_queries, n_comparisons]. Where all are equal the p-value is 1 when they are 0, else 0.
+        differences: Differences [n_queries, n_comparisons]. Where all are equal the p-value is 1 if they are 0, else 0.
 
     Returns:
-        [n_comparisons]; 1 with fewer than two queries.
+        P-values [n_comparisons]; 1 with fewer than two queries.
     """
     from scipy.stats import ttest_1samp
 
@@ -163,27 +162,27 @@ def paired_t_test(differences: Floats) -> Floats:
     if len(differences) < 2:
         return np.ones(differences.shape[1])
     with warnings.catch_warnings(), np.errstate(divide="ignore", invalid="ignore"):
-        warnings.simplefilter("ignore", RuntimeWarning)  # equal differences have no spread to compare with
+        warnings.simplefilter("ignore", RuntimeWarning)  # equal differences have no variance
         p_values = np.asarray(ttest_1samp(differences, 0.0).pvalue, dtype=np.float64)
     return np.where(differences.any(axis=0), p_values, 1.0)
 
 
 def wilcoxon_test(differences: Floats) -> Floats:
-    """Two-sided p-values of Wilcoxon's signed-rank test, ties left out.
+    """Two-sided p-values of Wilcoxon's signed-rank test, without ties.
 
     Args:
-        differences: [n_queries, n_comparisons].
+        differences: Differences [n_queries, n_comparisons].
 
     Returns:
-        [n_comparisons]; 1 where all differences are 0.
+        P-values [n_comparisons]; 1 where all differences are 0.
     """
     from scipy.stats import wilcoxon
 
-    found = [
+    p_values = [
         float(wilcoxon(column[column != 0]).pvalue) if column.any() else 1.0
         for column in np.asarray(differences, dtype=np.float64).T
     ]
-    return np.asarray(found)
+    return np.asarray(p_values)
 
 
 TESTS: dict[Test, Callable[[Floats], Floats]] = {
@@ -194,12 +193,12 @@ TESTS: dict[Test, Callable[[Floats], Floats]] = {
 
 
 def corrected(p_values: Floats, correction: Correction) -> Floats:
-    """P-values of several tests, so that rejecting those below a level keeps the chance of any false alarm below it.
+    """Correct p-values so that rejecting those below a level keeps the chance of any false alarm below that level.
 
     Args:
-        p_values: Of the tests [m].
-        correction: ``bonferroni`` multiplies by m; ``holm`` (1979) the least by m, the next by m - 1 and so on, each
-            at least the one before.
+        p_values: P-values of the tests [m].
+        correction: ``bonferroni`` multiplies by m; ``holm`` (1979) multiplies the smallest by m, the next by m - 1 and
+            so on, each at least as large as the one before.
     """
     p_values = np.asarray(p_values, dtype=np.float64)
     if correction == "none":
@@ -209,14 +208,14 @@ def corrected(p_values: Floats, correction: Correction) -> Floats:
         return np.minimum(p_values * m, 1.0)
     order = np.argsort(p_values, kind="stable")
     stepped = np.minimum(np.maximum.accumulate(p_values[order] * (m - np.arange(m))), 1.0)
-    found = np.empty(m)
-    found[order] = stepped
-    return found
+    adjusted = np.empty(m)
+    adjusted[order] = stepped
+    return adjusted
 
 
 def effect_size(differences: Floats) -> Floats:
     """Mean difference in standard deviations of the differences (Cohen's d for pairs) [n_comparisons]; 0 where all
-    are 0, infinite where they are equal otherwise.
+    differences are 0, infinite where they are equal but not 0.
     """
     mean = differences.mean(axis=0)
     spread = differences.std(axis=0, ddof=1) if len(differences) > 1 else np.zeros_like(mean)
@@ -225,13 +224,13 @@ def effect_size(differences: Floats) -> Floats:
 
 
 def detectable(differences: Floats, *, level: float = 0.05, power: float = 0.8) -> Floats:
-    """The least mean difference that so many queries, differing as much as these, would show with this power.
+    """The smallest mean difference that this many queries with this variance would show with this power.
 
     By the normal approximation, ``(z_{1 - level / 2} + z_power) sd / sqrt(n)`` (Sakai, Laboratory Experiments in
     Information Retrieval, 2018, chapter 6).
 
     Returns:
-        [n_comparisons]; NaN with fewer than two queries.
+        Differences [n_comparisons]; NaN with fewer than two queries.
     """
     from scipy.stats import norm
 

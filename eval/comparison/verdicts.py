@@ -1,6 +1,6 @@
-"""One rule for "better": what a paired comparison allows to be said, and how many queries would settle it.
+"""Verdicts on paired comparisons, and the number of queries that would settle them.
 
-`rag compare` and `rag tune` say the same of the same numbers, on the terminal, in HTML, Markdown and JSON.
+`rag compare` and `rag tune` use the same rule on the terminal, in HTML, Markdown and JSON.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ __all__ = ["LEVEL", "SUGGESTIVE", "Kind", "Verdict", "queries_to_settle", "round
 Kind = Literal["better", "worse", "probably_better", "probably_worse", "no_sign", "alike"]
 
 LEVEL = 0.05
-"""P-values below this prove a difference."""
+"""P-values below this level prove a difference."""
 SUGGESTIVE = 0.2
-"""P-values below this speak for a difference without proving it: where either sign was as likely before, the one that
-is seen is right 9 times in 10.
+"""P-values below this level suggest a difference without proving it: if both signs were equally likely before, the
+observed sign is right 9 times in 10.
 """
 POWER = 0.8
-"""Chance that the queries which settle a difference show it."""
+"""Probability that the queries needed to settle a difference do show it."""
 
 _FEWEST = 6
-"""With fewer queries no assignment of signs is rare enough: 2 of 2^5 are more than 5 %."""
+"""Fewest queries for a verdict: with fewer, even the rarest sign assignment (2 of 2^5) has more than 5 %."""
 _WORDS: dict[Kind, str] = {
     "better": "better",
     "worse": "worse",
@@ -38,13 +38,13 @@ _WORDS: dict[Kind, str] = {
 
 @dataclass(frozen=True)
 class Verdict:
-    """What may be said of a run against another.
+    """The verdict on a run compared with another.
 
     Args:
         kind: ``better`` or ``worse`` (the corrected p-value is below .05), ``probably_better`` or ``probably_worse``
             (below .2: not proven), ``no_sign``, or ``alike``: the same value on every query.
-        queries: About how many queries, differing as these do, would settle a difference of this size 4 times in 5;
-            None where it is settled, where there is none, or where more than a million would be needed.
+        queries: Approximate number of queries that would settle a difference of this size 4 times in 5; None where it
+            is settled, where there is no difference, or where more than a million would be needed.
     """
 
     kind: Kind
@@ -52,7 +52,7 @@ class Verdict:
 
     @property
     def words(self) -> str:
-        """The verdict as people read it."""
+        """The verdict in words."""
         return _WORDS[self.kind]
 
     @property
@@ -67,7 +67,7 @@ class Verdict:
 
     @property
     def settled_by(self) -> str:
-        """How many queries would settle it, as a clause; empty where there is nothing to settle."""
+        """A clause with the number of queries that would settle the verdict; empty where nothing is to settle."""
         return "" if self.queries is None else f"about {rounded(self.queries):,} queries like these would settle it"
 
 
@@ -78,11 +78,11 @@ def verdict(
     """The verdict on a mean difference.
 
     Args:
-        difference: Run minus baseline, mean over the queries; more is better.
-        p_value: Two-sided, of a paired test; corrected, where several pairs are compared.
+        difference: Mean over the queries of run minus baseline; positive is better.
+        p_value: Two-sided p-value of a paired test; corrected, where several pairs are compared.
         effect_size: The mean difference in standard deviations of the differences.
         n_queries: Number of queries.
-        tests: Pairs among which ``p_value`` was corrected.
+        tests: Number of pairs for which ``p_value`` was corrected.
         differ: Whether the runs differ on any query.
 
     Example:
@@ -100,19 +100,19 @@ def verdict(
 
 
 def queries_to_settle(effect_size: float, n_queries: int, *, level: float = LEVEL, power: float = POWER) -> int | None:
-    """How many queries a paired test needs to show an effect of this size with this power.
+    """The number of queries that a paired test needs to show an effect of this size with this power.
 
     By the normal approximation, ``((z_{1 - level / 2} + z_power) / effect_size)^2`` (Sakai, Laboratory Experiments in
-    Information Retrieval, 2018, chapter 6); more than there were, since those have not shown it.
+    Information Retrieval, 2018, chapter 6); at least one more than ``n_queries``, which have not shown it.
 
     Args:
         effect_size: Mean difference in standard deviations of the differences.
-        n_queries: Queries that have not shown it.
-        level: Of the test.
-        power: Chance that the effect is shown.
+        n_queries: Number of queries that have not shown it.
+        level: Significance level of the test.
+        power: Probability that the effect is shown.
 
     Returns:
-        None for no effect, for one query (whose spread nobody knows), and for more than a million.
+        None without an effect, with one query (its variance is unknown), and for more than a million queries.
     """
     from scipy.stats import norm
 
@@ -124,6 +124,6 @@ def queries_to_settle(effect_size: float, n_queries: int, *, level: float = LEVE
 
 
 def rounded(n: int) -> int:
-    """Two digits that count, upwards: an estimate knows no more."""
+    """Round up to two significant digits, the precision of the estimate."""
     unit: int = 10 ** max(len(str(n)) - 2, 0)
     return math.ceil(n / unit) * unit

@@ -1,4 +1,4 @@
-"""What a dataset is."""
+"""The data types of a dataset: documents, queries, judgments and splits."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from rag.types import Query
 __all__ = ["Dataset", "Qrels", "Split"]
 
 Qrels = Mapping[str, Mapping[str, int]]
-"""Grade by document id by query id. A grade above 0 is relevant."""
+"""Grades by document id by query id. A grade above 0 is relevant."""
 
 
 @dataclass(frozen=True)
@@ -22,8 +22,8 @@ class Split:
     """Queries with their judgments.
 
     Args:
-        queries: Those that are judged; measures are means over them.
-        qrels: Their judgments; none for a query that is known to have nothing relevant.
+        queries: The judged queries; measures are means over them.
+        qrels: Their judgments; an empty mapping for a query known to have nothing relevant.
     """
 
     queries: Sequence[Query]
@@ -31,7 +31,7 @@ class Split:
 
     @property
     def training(self) -> Training:
-        """What can be learned from: the queries that have a text, and their judgments."""
+        """The queries that have a text, with their judgments, as training data."""
         return Training([query for query in self.queries if query.text.strip()], self.qrels)
 
 
@@ -40,10 +40,10 @@ class Dataset:
     """A corpus and judged queries in splits.
 
     Args:
-        name: What it is called in reports.
+        name: Name of the dataset in reports.
         corpus: The documents.
-        splits: By name: ``train``, ``dev``, ``test``, ...
-        remarks: What was left out or looked odd while reading; goes into reports.
+        splits: Splits by name: ``train``, ``dev``, ``test``, ...
+        remarks: What was left out or conspicuous while reading; shown in reports.
     """
 
     name: str
@@ -56,15 +56,15 @@ class Dataset:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """The sentences of the remarks."""
+        """The messages of the remarks."""
         return tuple(remark.message for remark in self.remarks)
 
     def split(self, name: str) -> Split:
-        """A split by name.
+        """Return the split of a name.
 
         Raises:
-            DataError: There is none of that name, it has no judged query, none of them has a text, or no document that
-                is judged is in the corpus.
+            DataError: There is no such split, it has no judged query, none of its queries has a text, or none of the
+                judged documents is in the corpus.
         """
         if name not in self.splits:
             raise DataError(f"dataset '{self.name}' has no split '{name}'{did_you_mean(name, self.splits)}")
@@ -84,9 +84,9 @@ class Dataset:
         return split
 
     def training(self, reported: str) -> Training | None:
-        """The ``train`` split to learn from, unless it is the one that is reported on; ``train-with-nulls`` for a split
-        of that kind, where the dataset has it. The ``dev`` split comes with it, to choose with, unless it is the one
-        reported on.
+        """The training data for measuring on a split: the ``train`` split, or ``train-with-nulls`` where ``reported``
+        is a split with nulls and the dataset has one; None where that split is the reported one. The ``dev`` split
+        comes with it, for model selection, unless it is the reported one.
         """
         name = "train-with-nulls" if reported.endswith("-with-nulls") and "train-with-nulls" in self.splits else "train"
         if reported == name or name not in self.splits:

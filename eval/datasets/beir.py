@@ -1,4 +1,4 @@
-"""Folders in the layout of BEIR."""
+"""Reader of folders in BEIR's layout."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ _SUFFIXES = (".tsv", ".txt", ".qrels", ".trec")
 def read_beir(folder: Path, *, qrels: Path | None = None) -> Dataset:
     """Read ``corpus.jsonl``, ``queries.jsonl`` and ``qrels/SPLIT.tsv`` (or ``.txt``, ``.qrels``, ``.trec``).
 
-    The notes of a ``dataset.json`` that ``rag datasets`` wrote come along.
+    The notes in a ``dataset.json`` written by ``rag datasets`` are kept.
 
     Args:
-        folder: Where they are.
-        qrels: A judgment file to use instead of those in the folder: one split, ``test``.
+        folder: The dataset folder.
+        qrels: Judgment file to use instead of those in the folder, as the split ``test``.
 
     Raises:
-        DataError: A file is missing or wrong.
+        DataError: A file is missing or malformed.
     """
     for name in ("corpus.jsonl", "queries.jsonl"):
         if not (folder / name).is_file():
-            raise DataError(f"{folder}: a dataset folder has a {name}, this one does not")
+            raise DataError(f"{folder}: a dataset folder needs a {name}")
     remarks = Remarks()
     for note in about_of(folder).get("notes", ()):
         remarks.add("made", note)

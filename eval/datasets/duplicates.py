@@ -15,8 +15,8 @@ _SHOWN = 3
 
 
 def repeated_documents(corpus: Corpus) -> Ints:
-    """Documents with the text of an earlier one, int64 [n, 2]: the first with that text, and the one that has it again,
-    as positions. Texts without content and deleted documents are left out.
+    """Pairs of documents with the same text, as positions, int64 [n, 2]: the first document with that text and a later
+    one. Texts without content and deleted documents are left out.
     """
     hashes = np.concatenate([np.fromiter(map(hash, texts), np.int64, len(texts)) for texts in corpus.iter_texts()])
     blank = np.concatenate([[not text or text.isspace() for text in texts] for texts in corpus.iter_texts()])
@@ -27,11 +27,11 @@ def repeated_documents(corpus: Corpus) -> Ints:
 
 
 def leaks(dataset: Dataset, split: str) -> list[str]:
-    """A line for each other split that has queries of this one, by their ids or by their texts.
+    """Sentences about queries of a split that other splits have too, by id or by text; one or two for each such split.
 
     A split ``NAME-with-nulls`` has the queries of ``NAME`` by design.
     """
-    found = []
+    lines = []
     mine = {query.id: normalized(query.text) for query in dataset.splits[split].queries}
     texts = {text for text in mine.values() if text}
     for name, other in sorted(dataset.splits.items()):
@@ -39,28 +39,28 @@ def leaks(dataset: Dataset, split: str) -> list[str]:
             continue
         ids = sorted(query.id for query in other.queries if query.id in mine)
         if ids:
-            found.append(f"{len(ids)} queries of '{split}' are in '{name}' too (such as '{ids[0]}')")
+            lines.append(f"{len(ids)} queries of '{split}' are in '{name}' too (such as '{ids[0]}')")
         same = [query.text for query in other.queries if query.id not in mine and normalized(query.text) in texts]
         if same:
-            found.append(f"{len(same)} queries of '{name}' have the text of one in '{split}' (such as '{same[0]:.80}')")
-    return found
+            lines.append(f"{len(same)} queries of '{name}' have the text of one in '{split}' (such as '{same[0]:.80}')")
+    return lines
 
 
 def shared_between(dataset: Dataset, *, near: float = 0.8) -> list[str]:
-    """A line for each two splits that share questions, with how many pairs are equal and how many nearly so."""
+    """Sentences about questions that two splits share, with the number of equal and of nearly equal pairs."""
     splits = {name: split for name, split in sorted(dataset.splits.items()) if not name.endswith("-with-nulls")}
     queries = [(name, query) for name, split in splits.items() for query in split.queries]
-    found: dict[tuple[str, str], list[Pair]] = {}
+    shared: dict[tuple[str, str], list[Pair]] = {}
     for pair in similar([query.text for _, query in queries], near=near):
-        one, other = queries[pair.first][0], queries[pair.second][0]
-        if one != other:
-            found.setdefault((one, other), []).append(pair)
+        first_split, other = queries[pair.first][0], queries[pair.second][0]
+        if first_split != other:
+            shared.setdefault((first_split, other), []).append(pair)
     lines = []
-    for (one, other), pairs in found.items():
+    for (first_split, other), pairs in shared.items():
         equal = sum(pair.similarity == 1 for pair in pairs)
-        shown = " | ".join(queries[place][1].text[:80] for place in max(pairs, key=lambda pair: pair.similarity)[:2])
+        shown = " | ".join(queries[index][1].text[:80] for index in max(pairs, key=lambda pair: pair.similarity)[:2])
         lines.append(
-            f"'{one}' and '{other}' share questions: {equal} pairs have the same words, {len(pairs) - equal} more at "
-            f"least {near:.0%} of them, such as: {shown}"
+            f"'{first_split}' and '{other}' share questions: {equal} pairs have the same words, "
+            f"{len(pairs) - equal} more at least {near:.0%} of them, such as: {shown}"
         )
     return lines

@@ -1,4 +1,4 @@
-"""Dataset files: your own tables as a dataset, in YAML."""
+"""Dataset files: YAML files that describe your own tables as a dataset."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ _TABLES = ("corpus", "queries", "qrels")
 
 
 class DatasetFile(Component):
-    """Documents, questions and judgments from files of your own, whatever their columns are called.
+    """Documents, questions and judgments from your own files, with any column names.
 
     Args:
         corpus: The documents.
-        queries: The questions; perhaps with the documents that answer them.
-        qrels: The judgments, where they are in files of their own.
-        name: What it is called in reports; by default the file's name, or the folder's of a ``dataset.yaml``.
+        queries: The questions; optionally with the documents that answer them.
+        qrels: The judgments, if they are in files of their own.
+        name: Name of the dataset in reports; by default the file's name, or the folder's for a ``dataset.yaml``.
     """
 
     kind: ClassVar[str] = "dataset"
@@ -60,19 +60,19 @@ class DatasetFile(Component):
         self.qrels = qrels
         self.name = name
         self.folder = Path()
-        """What paths in it are relative to: where the file lies."""
+        """The folder of the file; paths in the file are relative to it."""
         self.written: Node | None = None
-        """What it was read from, for the places of mistakes."""
+        """The YAML node that was read, for the locations of mistakes."""
 
     def load(self, *, qrels: Path | None = None) -> Dataset:
         """Read the files.
 
         Args:
-            qrels: A judgment file to use instead: one split, ``test``.
+            qrels: Judgment file to use instead, as the split ``test``.
 
         Raises:
-            ConfigError: A file is not there, or has no such column.
-            DataError: A row is wrong, or nothing fits together.
+            ConfigError: A file is missing, or lacks a column.
+            DataError: A row is malformed, or none of the judged documents is in the corpus.
         """
         remarks = Remarks()
         corpus = self._placed("corpus", lambda: self.corpus.read(self.folder, remarks))
@@ -87,48 +87,50 @@ class DatasetFile(Component):
             table = self.qrels
             by_split = self._placed("qrels", lambda: table.read(self.folder))
             for name, judged in by_split.items():
-                for own, some in _by_split(rows, name).items():
-                    kept = {one.id for one in some}
-                    parts[own] = (some, judged if len(kept) == len(queries) else judged.of(kept))
+                for own, part in _by_split(rows, name).items():
+                    part_ids = {query.id for query in part}
+                    parts[own] = (part, judged if len(part_ids) == len(queries) else judged.of(part_ids))
         else:
-            for name, some in _by_split(rows, None).items():
-                parts[name] = (some, Judgments())
-            for where, query, name, grades in rows:
+            for name, part in _by_split(rows, None).items():
+                parts[name] = (part, Judgments())
+            for location, query, name, grades in rows:
                 for document, grade in grades.items():
-                    parts[name][1].add(query.id, document, grade, where)
+                    parts[name][1].add(query.id, document, grade, location)
             self._several(parts, frozenset(corpus.ids()), remarks)
         bare = self.qrels is None and self.queries.relevant is not None and self.queries.separator is None
         hint = "; several ids in one cell need 'separator'" if bare else ""
         return joined(self.name or self._called(), corpus, parts, remarks=remarks, hint=hint)
 
     def _called(self) -> str:
-        """The file's name; the folder's, where it is just called a dataset."""
+        """The file's name, or the folder's if the file is named ``dataset``."""
         stem = Path(self.written.location.file).stem if self.written else "dataset"
         return stem if stem != "dataset" else self.folder.resolve().name
 
-    def _several(self, parts: Mapping[str, tuple[Any, Judgments]], known: Collection[str], remarks: Remarks) -> None:
-        """Say when cells that are no id hold several, which nobody has said."""
+    def _several(
+        self, parts: Mapping[str, tuple[Any, Judgments]], document_ids: Collection[str], remarks: Remarks
+    ) -> None:
+        """Add a remark when cells that are no id hold several ids although no separator is set."""
         if self.queries.separator is not None:
             return
-        cells = [id for _, judgments in parts.values() for id in judgments.documents_at if id not in known]
+        cells = [id for _, judgments in parts.values() for id in judgments.documents_at if id not in document_ids]
         for mark in ";,| ":
-            held = [id for id in cells if _all_in(known, id.split(mark))]
+            held = [id for id in cells if _all_in(document_ids, id.split(mark))]
             if held:
                 n = len(held[0].split(mark))
                 message = f"'{held[0]}' is {n} documents: several ids in one cell need 'separator: \"{mark}\"'"
                 remarks.add("cells_of_several", message, count=len(held), total=len(cells), examples=held)
 
     def _placed(self, table: str, read: Callable[[], T]) -> T:
-        """What reading gives; a mistake in the table's arguments with its place in the file."""
+        """Call a reader; a mistake in the table's arguments gets its location in the file."""
         try:
             return read()
         except ConfigError as error:
             raise ConfigError(
-                [self._at(table, replace(one, path=error.parameter)) for one in error.mistakes[:1]]
+                [self._at(table, replace(mistake, path=error.parameter)) for mistake in error.mistakes[:1]]
             ) from None
 
     def _at(self, table: str, mistake: Mistake) -> Mistake:
-        """A mistake in a table's arguments with its place in the file."""
+        """A mistake in a table's arguments with its location in the file."""
         node = self.written
         steps = [step for step in (table, *mistake.path.split(".")) if step]
         for step in steps:
@@ -137,25 +139,25 @@ class DatasetFile(Component):
         return Mistake(mistake.message, ".".join(steps), node.location if node and node.location.file else None)
 
     def with_others(self, error: RagError) -> RagError:
-        """An error in reading the files, with everything else that is wrong with the tables."""
+        """Combine an error in reading the files with all other mistakes in the tables."""
         tables = {"corpus": self.corpus, "queries": self.queries, "qrels": self.qrels}
-        found = [
+        mistakes = [
             self._at(name, mistake) for name, table in tables.items() if table for mistake in table.look(self.folder)
         ]
         said = error.mistakes if isinstance(error, ConfigError) else (Mistake(str(error)),)
-        found += [one for one in said if one not in found]
-        return error if len(found) == 1 else Mistakes(found).error()
+        mistakes += [mistake for mistake in said if mistake not in mistakes]
+        return error if len(mistakes) == 1 else Mistakes(mistakes).error()
 
 
 def read_dataset_file(path: str | Path, *, overrides: Sequence[str] = ()) -> DatasetFile:
-    """The dataset that a file describes, not yet read.
+    """Parse a dataset file, without reading the tables it names.
 
     Args:
-        path: A YAML file of ``type: dataset``.
-        overrides: Assignments such as ``queries.split=part``, made before anything is checked.
+        path: A YAML file with ``type: dataset``.
+        overrides: Assignments such as ``queries.split=part``, applied before validation.
 
     Raises:
-        ConfigError: Every mistake found, each with its place.
+        ConfigError: All mistakes, each with its location.
     """
     mistakes = Mistakes()
     node = read_source(Path(path), overrides=overrides, mistakes=mistakes)
@@ -168,7 +170,7 @@ def read_dataset_file(path: str | Path, *, overrides: Sequence[str] = ()) -> Dat
             table = entries.get(name)
             if table is None or (table.value is None and name == "qrels"):
                 continue
-            if isinstance(table.value, dict):  # which table it is, its place says
+            if isinstance(table.value, dict):  # the key says which table it is
                 entries[name] = replace(table, value={"type": Node(name, table.location)} | table.value)
             else:
                 got = f", got '{table.value}'" if isinstance(table.value, str) else ""
@@ -179,16 +181,16 @@ def read_dataset_file(path: str | Path, *, overrides: Sequence[str] = ()) -> Dat
         others = Mistakes()
         build(node, DatasetFile, mistakes=others)
         missing = {f"missing argument '{name}' of 'dataset'" for name in wrong}
-        mistakes += [one for one in others if one.message not in missing]
-    found = build(node, DatasetFile, mistakes=mistakes) if not mistakes else None
-    if mistakes or not isinstance(found, DatasetFile):
+        mistakes += [mistake for mistake in others if mistake.message not in missing]
+    dataset_file = build(node, DatasetFile, mistakes=mistakes) if not mistakes else None
+    if mistakes or not isinstance(dataset_file, DatasetFile):
         raise mistakes.error()
-    found.folder, found.written = Path(path).parent, node
-    return found
+    dataset_file.folder, dataset_file.written = Path(path).parent, node
+    return dataset_file
 
 
 def check_dataset(path: Path, *, overrides: Sequence[str] = (), resolved: bool = False) -> str:
-    """What ``rag check`` says of a dataset file. The files it names are read too: that is what may be wrong with it."""
+    """Check a dataset file for ``rag check``, with the files it names, and return the message to print."""
     file = read_dataset_file(path, overrides=overrides)
     try:
         dataset = file.load()
@@ -201,17 +203,17 @@ def check_dataset(path: Path, *, overrides: Sequence[str] = (), resolved: bool =
     return f"{path}: ok ({len(dataset.corpus):,} documents; {splits})\n{notes}"
 
 
-def _all_in(known: Collection[str], parts: Sequence[str]) -> bool:
-    """Whether there are several, and all of them are ids."""
+def _all_in(document_ids: Collection[str], parts: Sequence[str]) -> bool:
+    """Whether there are several parts and all of them are document ids."""
     named = [part.strip() for part in parts if part.strip()]
-    return len(named) > 1 and all(part in known for part in named)
+    return len(named) > 1 and all(part in document_ids for part in named)
 
 
 def _by_split(rows: Sequence[tuple[str, Query, str, Any]], name: str | None) -> dict[str, list[Query]]:
-    """Queries by split: all of them under the name that is given, else by what they say."""
+    """Group queries by split: all under ``name`` if it is given, else by the split in each row."""
     if name is not None:
         return {name: [query for _, query, _, _ in rows]}
-    found: dict[str, list[Query]] = {}
+    by_split: dict[str, list[Query]] = {}
     for _, query, split, _ in rows:
-        found.setdefault(split, []).append(query)
-    return found
+        by_split.setdefault(split, []).append(query)
+    return by_split

@@ -1,4 +1,4 @@
-"""Retrieval datasets on the Hugging Face Hub, in the layouts of MTEB and BEIR."""
+"""Reader of retrieval datasets on the Hugging Face Hub, in the layouts of MTEB and BEIR."""
 
 from __future__ import annotations
 
@@ -16,28 +16,28 @@ __all__ = ["read_hub"]
 
 
 def read_hub(name: str) -> Dataset:
-    """Read ``hf:owner/name``: configurations ``corpus`` and ``queries``, judgments in ``default`` or ``qrels`` (MTEB)
-    or in a repository of the same name with ``-qrels`` behind it (BEIR). ``hf:owner/name@de`` reads ``de-corpus``,
-    ``de-queries`` and ``de-qrels``, as MTEB's sets in several languages have them.
+    """Read ``hf:owner/name``: configurations ``corpus`` and ``queries``, with judgments in ``default`` or ``qrels``
+    (MTEB) or in a repository with the suffix ``-qrels`` (BEIR). ``hf:owner/name@de`` reads ``de-corpus``,
+    ``de-queries`` and ``de-qrels``, as in MTEB's multilingual datasets.
 
     Raises:
-        DataError: It cannot be loaded or has another layout.
+        DataError: The dataset cannot be loaded or has another layout.
     """
     repository, _, subset = name.removeprefix("hf:").partition("@")
     before = f"{subset}-" if subset else ""
     corpus = read_corpus(_rows(repository, f"{before}corpus"))
     queries = []
-    for number, row in enumerate(_rows(repository, f"{before}queries")):
-        where, id = f"{name}: queries row {number}", "_id" if "_id" in row else "id"
+    for row_number, row in enumerate(_rows(repository, f"{before}queries")):
+        location, id = f"{name}: queries row {row_number}", "_id" if "_id" in row else "id"
         others = [column for column in row if column not in ("_id", "id", "text", "title")]
-        queries.append(query_of(row, row_id(row, id, where), where, others=others))
+        queries.append(query_of(row, row_id(row, id, location), location, others=others))
     parts = {}
     for split, rows in _judgments(repository, before).items():
         judgments = Judgments()
-        for number, row in enumerate(rows):
-            where = f"{name}: {split} row {number}"
-            document = "" if row.get("corpus-id") == "" else row_id(row, "corpus-id", where)
-            judgments.add(row_id(row, "query-id", where), document, grade_of(row.get("score"), where), where)
+        for row_number, row in enumerate(rows):
+            location = f"{name}: {split} row {row_number}"
+            document = "" if row.get("corpus-id") == "" else row_id(row, "corpus-id", location)
+            judgments.add(row_id(row, "query-id", location), document, grade_of(row.get("score"), location), location)
         parts[split] = (queries, judgments)
     return joined(f"{repository}@{subset}" if subset else repository, corpus, parts)
 
@@ -45,7 +45,9 @@ def read_hub(name: str) -> Dataset:
 def _rows(repository: str, config: str) -> Any:
     loaded = _load(repository, config)
     if len(loaded) != 1:
-        raise DataError(f"hf:{repository}: configuration '{config}' has splits {', '.join(loaded)}; expected one")
+        raise DataError(
+            f"hf:{repository}: configuration '{config}' has splits {', '.join(loaded)}; expected exactly one"
+        )
     return next(iter(loaded.values()))
 
 
@@ -53,11 +55,11 @@ def _judgments(repository: str, before: str) -> dict[str, Iterable[dict[str, Any
     places: list[tuple[str, str | None]] = [(repository, f"{before}qrels")]
     if not before:
         places = [(repository, "default"), *places, (f"{repository}-qrels", None)]
-    for number, (one, config) in enumerate(places, 1):
+    for attempt, (name, config) in enumerate(places, 1):
         try:
-            loaded = _load(one, config)
+            loaded = _load(name, config)
         except DataError:
-            if number == len(places):
+            if attempt == len(places):
                 raise
             continue
         break

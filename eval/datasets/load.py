@@ -1,4 +1,4 @@
-"""Finding a dataset by what a user calls it."""
+"""Load a dataset by its name or path."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["BUILT_IN", "load_dataset"]
 BUILT_IN = {
     "python-reference": "questions to Python's own language reference; ships with Python, needs no network",
 }
-"""Datasets that come with this project, and what they are."""
+"""Built-in datasets, with a description of each."""
 
 
 @refuses_unknown
@@ -21,14 +21,14 @@ def load_dataset(source: str | Path, *, qrels: str | Path | None = None) -> Data
     """Load a dataset.
 
     Args:
-        source: A BEIR folder, a dataset file (YAML), the name of a built-in dataset, ``hf:owner/name``
-            (``@SUBSET`` behind it), or ``irds:ID``.
-        qrels: A judgment file (BEIR or TREC columns) to use instead of the folder's.
+        source: A BEIR folder, a dataset file (YAML), the name of a built-in dataset, ``hf:owner/name`` (or
+            ``hf:owner/name@SUBSET``), or ``irds:ID``.
+        qrels: Judgment file (BEIR or TREC columns) to use instead of the folder's.
 
     Raises:
-        DataError: It is not there or cannot be used.
-        ConfigError: A dataset file is wrong.
-        MissingExtraError: ``irds:`` without the package ir_datasets.
+        DataError: The dataset does not exist or cannot be used.
+        ConfigError: The dataset file is invalid.
+        MissingExtraError: ``irds:`` needs the package ir_datasets.
     """
     name = str(source)
     folder = Path(source).expanduser()
@@ -41,7 +41,7 @@ def load_dataset(source: str | Path, *, qrels: str | Path | None = None) -> Data
 
         return read_dataset_file(folder).load(qrels=None if qrels is None else Path(qrels))
     if qrels is not None:
-        raise DataError(f"a judgment file goes with a dataset folder, and '{name}' is none")
+        raise DataError(f"a judgment file needs a dataset folder, and '{name}' is no folder")
     if name.startswith("hf:"):
         from rag.eval.datasets.hub import read_hub
 
@@ -55,7 +55,7 @@ def load_dataset(source: str | Path, *, qrels: str | Path | None = None) -> Data
 
         return read_python_reference()
     if folder.is_file():
-        raise DataError(f"'{name}' is a file, but no dataset file: a small YAML file says what its columns are")
+        raise DataError(f"'{name}' is not a dataset file: describe its columns in a small YAML file")
     raise DataError(
         f"there is no folder, no dataset file and no built-in dataset '{name}'{did_you_mean(name, BUILT_IN)}"
     )

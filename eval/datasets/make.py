@@ -1,4 +1,4 @@
-"""Datasets from documents alone: a language model writes questions, the document each was written for is relevant."""
+"""Make datasets from documents alone: a language model writes questions; each has its source document as relevant."""
 
 from __future__ import annotations
 
@@ -33,19 +33,19 @@ __all__ = ["Made", "make_dataset"]
 
 _NEAR = 0.8
 _HOPELESS = 20
-"""When nothing was written for so many passages, no more are asked about."""
+"""Number of passages after which the run stops if the writer has not written a single question."""
 _SHOWN = 3
-"""Dropped questions kept as examples, for each reason."""
+"""Number of dropped questions kept as examples, for each reason."""
 
 
 @dataclass(frozen=True)
 class Made:
-    """Questions that were written for documents.
+    """A dataset of questions written about documents.
 
     Args:
-        dataset: The documents, and the questions as split ``test``.
-        about: What ``dataset.json`` says: what was asked, kept and dropped, and why.
-        costs: What was spent, and what was asked for.
+        dataset: The documents, with the questions as the split ``test``.
+        about: Content of ``dataset.json``: questions written, kept and dropped, with reasons.
+        costs: Costs and counts of all calls.
     """
 
     dataset: Dataset
@@ -55,7 +55,7 @@ class Made:
 
 @dataclass
 class _Written:
-    """A question, where it comes from, and why it is dropped."""
+    """A question, its source, and the reason for dropping it."""
 
     text: str
     document: str
@@ -64,7 +64,7 @@ class _Written:
     source: str
     reason: str | None = None
     found: bool = False
-    """Whether the pipeline of the round trip has found its document."""
+    """Whether the round trip pipeline has found the question's document."""
 
     @property
     def id(self) -> str:
@@ -74,7 +74,7 @@ class _Written:
 
 @dataclass
 class _Work:
-    """What was asked so far."""
+    """The state of the run: questions written, and passages asked about."""
 
     asked: int = 0
     failed: dict[str, str] = field(default_factory=dict)
@@ -82,7 +82,7 @@ class _Work:
 
     @property
     def kept(self) -> list[_Written]:
-        return [one for one in self.written if one.reason is None]
+        return [question for question in self.written if question.reason is None]
 
 
 @refuses_unknown
@@ -102,43 +102,43 @@ def make_dataset(
     store: Store | None = None,
     progress: Progress = no_progress,
 ) -> Made:
-    """Have questions written for passages drawn at random, and keep those that measure something.
+    """Have questions written about randomly drawn passages, and keep the useful ones.
 
-    The judgment is the document of the passage. Others may answer a question as well; nobody has looked, so they
-    count as misses, for all pipelines alike.
+    The only document judged relevant is the one with the passage. Other documents may answer the question too; they
+    are unjudged and count as misses, for all pipelines alike.
 
-    Dropped are questions that are too short, that speak of "the text", that copy a long run of words from it, near
-    duplicates of another question to the same document, and those that were written for two documents in the same
-    words: these have no single answer, so all of them go.
+    Dropped are questions that are too short, that mention "the text", that copy a long run of words from the passage,
+    near duplicates of another question about the same document, and questions written in the same words for two
+    documents (both, since they have no single answer).
 
-    On top of that, a pipeline may be given that has to find the document again (``round_trip``), as Promptagator does
-    (Dai et al. 2023, there with a retriever trained on the questions themselves and ``within`` = 1) where InPars
-    (Bonifacio et al. 2022) keeps what the language model found likeliest. It cleans what is to train on. It is off by
-    default, since a test set that one retriever has chosen favors that retriever, and its kin.
+    Optionally, a pipeline must find the document again (``round_trip``), as in Promptagator (Dai et al. 2023, with a
+    retriever trained on the questions themselves and ``within`` = 1); InPars (Bonifacio et al. 2022) instead keeps the
+    questions likeliest by the language model. This is useful for training data. It is off by default, since a test set
+    chosen by one retriever favors that retriever and similar ones.
 
-    Passages are drawn in an order that hangs on their texts and the seed, one of each document before the second of
-    any: more documents change the order of the others only by what comes between. With a store, every question is kept
-    as soon as it is written; stopped and begun again, nothing is paid for twice.
+    Passages are drawn in an order that depends only on their texts and the seed, one passage per document before the
+    second of any: adding documents leaves the relative order of the others unchanged. With a store, each question is
+    cached as soon as it is written; a run that is stopped and restarted pays for nothing twice.
 
     Args:
         corpus: The documents.
-        writer: A summarizer with ``task: questions``, or a prompt of its own.
-        n: Questions wanted.
-        seed: Of the draw.
-        name: Of the dataset.
+        writer: A summarizer with ``task: questions``, or with a prompt of its own.
+        n: Number of questions wanted.
+        seed: Seed of the draw.
+        name: Name of the dataset.
         passage_size: Longest passage that questions are written for, in characters.
-        least: Shorter passages, such as lone headings, are passed over.
-        most_asked: Passages that questions are asked for at most; by default three for each question wanted.
-        most_copied: Part of a question's words that may stand in its passage in one run (of five words or more).
-        round_trip: A pipeline that must find the document.
-        within: Among how many.
-        store: Where what is written is kept.
-        progress: Shows how far it is.
+        least: Shorter passages, such as lone headings, are skipped; in characters.
+        most_asked: Maximum number of passages to ask about; by default three per question wanted.
+        most_copied: Maximum share of a question's words that may be one run of words of the passage (if five or more).
+        round_trip: A pipeline that must find the document again.
+        within: Number of first results in which it must be.
+        store: Cache of the questions written.
+        progress: Callback that shows progress.
 
     Raises:
-        ConfigError: The writer's task is another.
-        DataError: No passage is long enough, or no question is left; the message says why.
-        ModelError: The writer cannot work at all.
+        ConfigError: The writer has another task.
+        DataError: No passage is long enough, or no question is left; the message gives the reasons.
+        ModelError: The model cannot be called at all.
     """
     task = writer.spec.arguments.get("task", "questions")
     if task != "questions" and writer.spec.arguments.get("prompt") is None:
@@ -165,15 +165,15 @@ def make_dataset(
     if not work.kept:
         raise DataError(_nothing_left(work))
     chosen = work.kept[:n]
-    queries = [Query(one.id, one.text, {"passage": [one.start, one.end]}) for one in chosen]
-    split = Split(queries, {one.id: {one.document: 1} for one in chosen})
-    about = _about(work, chosen, corpus, writer, n, seed, ledger, store, progress)
-    remarks = [Remark("made", note) for note in about["notes"]]
-    return Made(Dataset(name, corpus, {"test": split}, remarks), about, ledger)
+    queries = [Query(question.id, question.text, {"passage": [question.start, question.end]}) for question in chosen]
+    split = Split(queries, {question.id: {question.document: 1} for question in chosen})
+    description = _about(work, chosen, corpus, writer, n, seed, ledger, store, progress)
+    remarks = [Remark("made", note) for note in description["notes"]]
+    return Made(Dataset(name, corpus, {"test": split}, remarks), description, ledger)
 
 
 def _order(passages: Passages, seed: int, least: int) -> Ints:
-    """Positions of the passages that are long enough: one of each document first, in an order of their hashes."""
+    """Positions of the passages that are long enough: one per document first, ordered by hash."""
     texts = (text for block in passages.iter_texts() for text in block)
     salt = str(seed).encode()
     hashes = np.fromiter(
@@ -209,51 +209,53 @@ def _ask(
     ):
         title, text = document.metadata.get("title"), document.text[start:end]
         if start and isinstance(title, str) and title:
-            text = f"{title}\n{text}"  # what the passage is about may be said nowhere else
+            text = f"{title}\n{text}"  # the topic of the passage may only be in the title
         sources.append(Source(f"{document.id}#{start}", text))
         places.append((document.id, start, end))
-    found = writer.summarize(
+    replies = writer.summarize(
         sources, store=store, ledger=ledger, progress=progress, otherwise="no question is asked about them"
     )
     work.asked += len(sources)
-    work.failed |= found.problems
-    for source, (id, start, end), texts in zip(sources, places, found.texts, strict=True):
-        if source.id not in found.problems:
+    work.failed |= replies.problems
+    for source, (id, start, end), texts in zip(sources, places, replies.texts, strict=True):
+        if source.id not in replies.problems:
             work.written += [_Written(" ".join(text.split()), id, start, end, source.text) for text in texts]
 
 
 def _sift(written: Sequence[_Written], most_copied: float) -> None:
-    """Say of each question why it is dropped, if it is."""
-    for one in written:
-        one.reason = one.reason or why_trivial(one.text, one.source, most_copied=most_copied)
-    left = [one for one in written if one.reason in (None, "asked twice", "asked of several documents")]
-    for pair in similar([one.text for one in left], near=_NEAR):
+    """Set the reason of each question that is to be dropped."""
+    for question in written:
+        question.reason = question.reason or why_trivial(question.text, question.source, most_copied=most_copied)
+    left = [question for question in written if question.reason in (None, "asked twice", "asked of several documents")]
+    for pair in similar([question.text for question in left], near=_NEAR):
         first, second = left[pair.first], left[pair.second]
         if first.document == second.document:
             second.reason = second.reason or "asked twice"
-        elif pair.similarity == 1:  # with one word in ten another, it may well ask for something else
+        elif pair.similarity == 1:  # questions that are only similar may ask for different things
             first.reason = second.reason = "asked of several documents"
 
 
 def _find_again(
     written: Sequence[_Written], corpus: Corpus, pipeline: Pipeline, within: int, store: Store | None
 ) -> None:
-    new = [one for one in written if not one.found]
-    for one, rank in zip(new, _ranks(new, corpus, pipeline, within, store), strict=True):
-        one.found = rank is not None
+    new = [question for question in written if not question.found]
+    for question, rank in zip(new, _ranks(new, corpus, pipeline, within, store), strict=True):
+        question.found = rank is not None
         if rank is None:
-            one.reason = f"not found again among the first {within}"
+            question.reason = f"not found again among the first {within}"
 
 
 def _ranks(
     written: Sequence[_Written], corpus: Corpus, pipeline: Pipeline, within: int, store: Store | None
 ) -> list[int | None]:
-    """At which rank a fitted pipeline finds the document of each question, from 1; None where it does not."""
+    """Ranks, from 1, at which a fitted pipeline finds the document of each question; None where it does not."""
     if not written:
         return []
-    found = pipeline.run(QueryBatch([Query(one.id, one.text) for one in written], store=store)).head(within)
-    due = np.array([corpus.position(one.document) for one in written], dtype=np.int64)
-    hit = found.documents == due[:, None]
+    results = pipeline.run(QueryBatch([Query(question.id, question.text) for question in written], store=store)).head(
+        within
+    )
+    due = np.array([corpus.position(question.document) for question in written], dtype=np.int64)
+    hit = results.documents == due[:, None]
     return [int(row.argmax()) + 1 if row.any() else None for row in hit]
 
 
@@ -268,9 +270,10 @@ def _about(
     store: Store | None,
     progress: Progress,
 ) -> dict[str, Any]:
-    dropped = Counter(one.reason for one in work.written if one.reason is not None)
+    dropped = Counter(question.reason for question in work.written if question.reason is not None)
     examples = {
-        reason: [one.text for one in work.written if one.reason == reason][:_SHOWN] for reason in sorted(dropped)
+        reason: [question.text for question in work.written if question.reason == reason][:_SHOWN]
+        for reason in sorted(dropped)
     }
     bm25 = Pipeline.from_config({"type": "pipeline", "retriever": {"type": "bm25", "top_k": 10}})
     bm25.fit(corpus, store=store, progress=progress)
@@ -306,7 +309,7 @@ def _about(
 def _config(writer: Summarizer) -> Any:
     try:
         return writer.spec.to_config()
-    except ConfigError:  # with a Python object inside
+    except ConfigError:  # contains a Python object
         return repr(writer)
 
 
@@ -314,6 +317,6 @@ def _nothing_left(work: _Work) -> str:
     if not work.written:
         why: Iterable[str] = dict.fromkeys(work.failed.values())
         return f"nothing was written for {work.asked} passages: {'; '.join(why)}"
-    dropped = Counter(str(one.reason) for one in work.written)
+    dropped = Counter(str(question.reason) for question in work.written)
     shown = "; ".join(f"{count} {reason}" for reason, count in dropped.most_common())
     return f"none of the {len(work.written)} questions is of use: {shown}; the first: '{work.written[0].text:.100}'"

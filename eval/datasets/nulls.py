@@ -1,4 +1,4 @@
-"""Questions that have no answer: what a filter should return nothing for."""
+"""Questions without an answer, for which a filter should return nothing."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ __all__ = ["without_answers"]
 
 @refuses_unknown
 def without_answers(dataset: Dataset, share: float, *, seed: int = 0) -> Dataset:
-    """Take the relevant documents of some queries out of the corpus, so that nothing relevant is there to be found.
+    """Remove the relevant documents of some queries from the corpus, so that these queries have no answer.
 
-    The queries stay in their splits, judged to have nothing relevant. A document may be relevant to others too: they
-    lose it, and who loses the last has nothing relevant either. So this is for sets with few relevant documents per
-    query (scifact); of others (nfcorpus) little would be left.
+    The queries stay in their splits, judged to have nothing relevant. Other queries lose these documents too, and a
+    query that loses its last relevant document has nothing relevant either. So this suits datasets with few relevant
+    documents per query (scifact); little would be left of others (nfcorpus).
 
     Args:
         dataset: Documents and judged queries.
-        share: Of the queries of every split, drawn at random.
-        seed: Of the draw.
+        share: Share of the queries of each split, drawn at random.
+        seed: Seed of the draw.
 
     Raises:
         ConfigError: The share is not between 0 and 1, or no document would be left.
@@ -40,7 +40,9 @@ def without_answers(dataset: Dataset, share: float, *, seed: int = 0) -> Dataset
             gone |= {id for id, grade in split.qrels[split.queries[row].id].items() if grade > 0}
     left = [document for document in dataset.corpus if document.id not in gone]
     if not left:
-        message = f"every document is relevant to one of {share:g} of the queries: none would be left"
+        message = (
+            f"every document is relevant to some of the drawn queries ({share:g} of all): no document would be left"
+        )
         raise ConfigError(message, parameter="nulls")
     splits = {
         name: Split(

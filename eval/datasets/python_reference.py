@@ -1,4 +1,4 @@
-"""The built-in dataset: questions to the language reference that every Python brings along."""
+"""The built-in dataset: questions about the language reference that comes with Python."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ _DATA = Path(__file__).parent.parent / "data" / "python_reference"
 
 
 def read_python_reference() -> Dataset:
-    """The topics of ``help()`` as documents, with questions in a working programmer's words.
+    """Read the topics of ``help()`` as documents, with questions in a working programmer's words.
 
-    The splits ``train-with-nulls``, ``dev-with-nulls`` and ``test-with-nulls`` hold the questions that no topic answers
-    too.
-    Topics differ a little between versions of Python; judgments of topics that this one lacks are left out and noted.
+    The splits ``train-with-nulls``, ``dev-with-nulls`` and ``test-with-nulls`` also hold the questions that no topic
+    answers. Topics differ a little between Python versions; judgments of topics missing from this one are left out
+    and noted.
     """
     from pydoc_data.topics import topics
 

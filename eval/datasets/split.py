@@ -1,4 +1,4 @@
-"""Dividing a dataset's queries into training, tuning and test queries."""
+"""Divide a dataset's queries into training, tuning and test queries."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from rag.types import Query
 __all__ = ["split_dataset"]
 
 _LISTED = 5
-"""Duplicates that a message lists."""
+"""Maximum number of duplicates listed in a message."""
 
 
 @refuses_unknown
@@ -30,31 +30,31 @@ def split_dataset(
     group_duplicates: bool = False,
     together: str | None = None,
 ) -> Dataset:
-    """The same documents, with the queries of all splits divided anew.
+    """Divide the queries of all splits anew; the documents stay the same.
 
-    Where a query goes hangs on its id and the seed only: a hash of both is a number from 0 to 1, and the shares cut
-    that range. So a query that is added or taken away moves no other one, and a test query never becomes a training
-    query in a later version of the data. The price: shares are met on average, with a standard deviation of
+    The split of a query depends only on its id and the seed: a hash of both is a number from 0 to 1, and the shares
+    divide that range. So adding or removing a query moves no other query, and a test query never becomes a training
+    query in a later version of the data. The price: shares are met on average only, with a standard deviation of
     sqrt(s (1 - s) / n).
 
     Args:
         dataset: Documents and judged queries; a query that is in several splits counts once.
-        shares: Share of the queries by name of the split; they sum to 1.
-        seed: Another one divides differently.
-        near: Queries are one question when they share at least this part of their words (Jaccard), or are equal but for
-            case and punctuation; 1 takes only these.
-        group_duplicates: Keep queries that are one question together: all go where the one with the smallest id goes.
-            Otherwise it is an error that some would be parted.
-        together: A metadata field of the queries; those with equal values stay together, such as the questions about
-            one conversation.
+        shares: Share of the queries by name of the split; they must sum to 1.
+        seed: Seed of the hash; another seed divides differently.
+        near: Queries are duplicates if they share at least this part of their words (Jaccard), or are equal but for
+            case and punctuation; with 1 only the latter.
+        group_duplicates: Keep duplicates together: all go to the split of the smallest id. Otherwise duplicates in
+            different splits are an error.
+        together: A metadata field; queries with equal values stay together, such as the questions about one
+            conversation.
 
     Raises:
         ConfigError: The shares do not sum to 1, or no query has the field.
-        DataError: One question would be in two splits, a query lacks the field, or a split would have no query.
+        DataError: Duplicates would be in two splits, a query lacks the field, or a split would have no query.
     """
     if any(share < 0 for share in shares.values()) or abs(sum(shares.values()) - 1) > 1e-6:
-        given = ", ".join(f"{name} {share:g}" for name, share in shares.items())
-        raise ConfigError(f"the shares must be 0 or more and sum to 1, got {given}", parameter="shares")
+        total = ", ".join(f"{name} {share:g}" for name, share in shares.items())
+        raise ConfigError(f"the shares must be 0 or more and sum to 1, got {total}", parameter="shares")
     if not 0 < near <= 1:
         raise ConfigError(f"must be above 0, up to 1, got {near:g}", parameter="near")
     queries = {query.id: query for _, split in sorted(dataset.splits.items()) for query in split.queries}
@@ -69,7 +69,7 @@ def split_dataset(
     bound = list(pairs) if group_duplicates else []
     if together is not None:
         firsts: dict[str, int] = {}
-        bound += [Pair(firsts.setdefault(key, place), place, 1.0) for place, key in enumerate(keys)]
+        bound += [Pair(firsts.setdefault(key, index), index, 1.0) for index, key in enumerate(keys)]
     if bound:
         leader: dict[int, str] = {}
         groups = groups_of(len(ids), bound).tolist()
@@ -82,7 +82,7 @@ def split_dataset(
         raise DataError(_parted(parted, [queries[id] for id in ids], places))
     splits = {}
     for name, share in shares.items():
-        chosen = [queries[id] for id, place in zip(ids, places, strict=True) if place == name]
+        chosen = [queries[id] for id, assigned in zip(ids, places, strict=True) if assigned == name]
         if share and not chosen:
             raise DataError(
                 f"split '{name}' would have none of the {len(ids)} queries: there are too few, or all stay together"
@@ -90,14 +90,20 @@ def split_dataset(
         if share:
             splits[name] = Split(chosen, {query.id: judged[query.id] for query in chosen})
     sizes = ", ".join(f"{name} {len(split.queries)}" for name, split in splits.items())
-    kept = f"; equal values of '{together}' together" if together is not None else ""
+    grouping = f"; equal values of '{together}' together" if together is not None else ""
     if group_duplicates:
-        kept += f"; {len(pairs)} pairs of duplicates together"
-    note = f"queries divided at random (seed {seed}): {sizes}{kept}"
-    # What was said of single splits is said anew: they are others now.
-    kept_remarks = [one for one in dataset.remarks if one.code not in ("documents_absent", "queries_without_text")]
-    known = frozenset(dataset.corpus.ids())
-    new = [one for name, split in splits.items() for one in (*absent(split, known, name), *without_text(split, name))]
+        grouping += f"; {len(pairs)} pairs of duplicates together"
+    note = f"queries divided at random (seed {seed}): {sizes}{grouping}"
+    # Remarks on single splits are made anew, since the splits have changed.
+    kept_remarks = [
+        remark for remark in dataset.remarks if remark.code not in ("documents_absent", "queries_without_text")
+    ]
+    document_ids = frozenset(dataset.corpus.ids())
+    new = [
+        remark
+        for name, split in splits.items()
+        for remark in (*absent(split, document_ids, name), *without_text(split, name))
+    ]
     return replace(dataset, splits=splits, remarks=[*kept_remarks, *new, Remark("divided", note, len(ids))])
 
 
@@ -113,18 +119,18 @@ def _key(query: Query, together: str | None) -> str:
 
 def _place(key: str, shares: Mapping[str, float], seed: int) -> str:
     digest = hashlib.blake2b(f"{seed}\0{key}".encode("utf-8", "surrogatepass"), digest_size=8).digest()
-    number, end = int.from_bytes(digest, "big") / 2**64, 0.0
+    fraction, end = int.from_bytes(digest, "big") / 2**64, 0.0
     for name, share in shares.items():
         end += share
-        if number < end:
+        if fraction < end:
             return name
     return next(name for name in reversed(list(shares)) if shares[name])  # sums may end a little below 1
 
 
 def _parted(parted: list[Pair], queries: list[Query], places: list[str]) -> str:
     shown = []
-    for one, other, similarity in sorted(parted, key=lambda pair: -pair.similarity)[:_LISTED]:
-        both = " and ".join(f"'{queries[at].id}' in {places[at]} ({queries[at].text:.60})" for at in (one, other))
+    for first, other, similarity in sorted(parted, key=lambda pair: -pair.similarity)[:_LISTED]:
+        both = " and ".join(f"'{queries[at].id}' in {places[at]} ({queries[at].text:.60})" for at in (first, other))
         shown.append(f"{both}: {similarity:.2f}")
     more = f"; and {len(parted) - _LISTED} more" if len(parted) > _LISTED else ""
     return (

@@ -1,4 +1,4 @@
-"""Questions that measure nothing: copies of the text they were written for, questions about "the text", repetitions."""
+"""Detect useless questions: copies of their source text, questions about "the text", non-questions."""
 
 from __future__ import annotations
 
@@ -21,23 +21,25 @@ _ABOUT_TEXT = re.compile(
     r"|\b(?:above|below)[ -]mentioned\b",
     re.IGNORECASE,
 )
-"""English. "What did the authors find?" makes sense to nobody who has not the text before them."""
+"""English patterns. "What did the authors find?" is meaningless without the text."""
 
 _LEAST_WORDS, _LEAST_CHARACTERS = 3, 10
 _LEAST_RUN = 5
-"""Names and terms of fewer words are no copies."""
+"""Fewest words of a copied run; shorter ones may be names and terms."""
 
 
 def why_trivial(question: str, text: str, *, most_copied: float = 0.5) -> str | None:
-    """What is wrong with a question that was written for a text, or None.
+    """The reason why a question written for a text is useless, or None.
 
     Args:
         question: The question.
-        text: What it was written for.
-        most_copied: Part of the question's words that may stand in the text in one run.
+        text: The text it was written for.
+        most_copied: Maximum share of the question's words that may be one run of words of the text.
     """
     words = normalized(question).split()
-    if len(words) < _LEAST_WORDS and len("".join(words)) < _LEAST_CHARACTERS:  # Thai puts no spaces, German few
+    if (
+        len(words) < _LEAST_WORDS and len("".join(words)) < _LEAST_CHARACTERS
+    ):  # Thai writes no spaces, German long words
         return "too short"
     if question.rstrip().endswith(":"):
         return "no question"  # "Here are the questions:"
@@ -50,6 +52,6 @@ def why_trivial(question: str, text: str, *, most_copied: float = 0.5) -> str | 
 
 
 def copied(question: str, text: str) -> int:
-    """The number of words in the longest run that stands in both."""
+    """The number of words in the longest run common to both."""
     words, source = normalized(question).split(), normalized(text).split()
     return SequenceMatcher(None, source, words, autojunk=False).find_longest_match().size

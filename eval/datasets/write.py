@@ -1,4 +1,4 @@
-"""Datasets as folders in BEIR's layout, with a ``dataset.json`` that says how they were made."""
+"""Write datasets as folders in BEIR's layout, with a ``dataset.json`` about their origin."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from rag.types import Document, Query
 __all__ = ["about_of", "check_target", "write_dataset"]
 
 ABOUT = "dataset.json"
-"""What a dataset is made of; its ``notes`` go into reports."""
+"""Name of the file with a dataset's origin; its ``notes`` are shown in reports."""
 
 _FILES = {ABOUT, "corpus.jsonl", "queries.jsonl", "qrels"}
 
 
 def check_target(folder: Path) -> None:
-    """Refuse to write a dataset where something else is.
+    """Refuse to write a dataset over other files.
 
     Raises:
-        ArtifactError: It is a file, or a folder that holds other things than a dataset written here.
+        ArtifactError: The path is a file, or a folder with other content than a dataset written here.
     """
     check_place(
         folder,
@@ -38,38 +38,38 @@ def check_target(folder: Path) -> None:
 
 
 def about_of(folder: Path) -> dict[str, Any]:
-    """What the ``dataset.json`` of a folder written here says; nothing of anybody else's.
+    """Read the ``dataset.json`` of a folder written here; empty for files from elsewhere.
 
     Raises:
-        DataError: It is ours, but somebody has broken its notes.
+        DataError: The file was written here, but its notes are malformed.
     """
     try:
-        about = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
+        record = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
-    if not isinstance(about, dict) or "made_by" not in about:
+    if not isinstance(record, dict) or "made_by" not in record:
         return {}
-    notes = about.get("notes")
+    notes = record.get("notes")
     if not (isinstance(notes, list) and all(isinstance(note, str) for note in notes)):
         raise DataError(f"{folder / ABOUT}: 'notes' must be a list of texts")
-    return about
+    return record
 
 
 @refuses_unknown
 def write_dataset(dataset: Dataset, folder: Path, *, about: Mapping[str, Any] | None = None) -> Path:
-    """Write a dataset in one step: it is there completely or not at all. One that was written there is replaced.
+    """Write a dataset in one atomic step, replacing an earlier one.
 
-    A title that stands before the text goes into a field of its own, from where it is put back. A query without any
-    judgment has a line without a document: nothing answers it.
+    A title at the start of the text is moved into a field of its own and put back by reading. A query without
+    judgments has a line without a document: nothing answers it.
 
     Args:
-        dataset: What to write.
-        folder: Where.
-        about: Goes into ``dataset.json``.
+        dataset: The dataset to write.
+        folder: Target folder.
+        about: Entries of ``dataset.json``.
 
     Raises:
-        ArtifactError: The folder holds something else, or cannot be written.
-        DataError: An id has a tab or a line break, which the layout has no place for.
+        ArtifactError: The folder has other content, or cannot be written.
+        DataError: An id contains a tab or a line break, which the format cannot represent.
     """
     folder = folder.resolve()
     check_target(folder)
@@ -88,13 +88,13 @@ def write_dataset(dataset: Dataset, folder: Path, *, about: Mapping[str, Any] | 
     queries = {query.id: query for _, split in sorted(dataset.splits.items()) for query in split.queries}
     with replaced_folder(folder) as aside:
         (aside / "qrels").mkdir()
-        _write(aside / "corpus.jsonl", (_document(one) for one in dataset.corpus))
-        _write(aside / "queries.jsonl", (_query(one) for one in queries.values()))
+        _write(aside / "corpus.jsonl", (_document(document) for document in dataset.corpus))
+        _write(aside / "queries.jsonl", (_query(query) for query in queries.values()))
         for name, lines in splits.items():
             text = "query-id\tcorpus-id\tscore\n" + "".join(lines)
             (aside / "qrels" / f"{name}.tsv").write_text(text, encoding="utf-8")
-        known = {"made_by": "rag datasets", **(about or {}), "notes": notes}
-        (aside / ABOUT).write_text(json.dumps(known, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        record = {"made_by": "rag datasets", **(about or {}), "notes": notes}
+        (aside / ABOUT).write_text(json.dumps(record, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     return folder
 
 
@@ -118,7 +118,7 @@ def _document(document: Document) -> dict[str, Any]:
             row["title"], text = title, rest
         elif title not in text.lstrip().partition("\n")[0].replace('"', ""):
             row["title"] = title
-        # A title that the text begins with in other words stays where it is: it would come twice.
+        # Keep a title that the text does not start with literally in the text, or it would be doubled.
     row["text"] = text
     return row | ({"metadata": metadata} if metadata else {})
 
@@ -132,5 +132,5 @@ def _query(query: Query) -> dict[str, Any]:
 
 def _token(id: str) -> str:
     if any(mark in id for mark in "\t\r\n"):
-        raise DataError(f"the id {id!r} has white space that a file of judgments has no place for")
+        raise DataError(f"the id {id!r} has white space that a judgment file cannot represent")
     return id

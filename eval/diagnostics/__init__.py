@@ -1,1 +1,1 @@
-"""Where a pipeline loses what it should find, and what else a reader of a run should know."""
+"""Diagnostics of a run: where a pipeline loses relevant documents, and which remarks a reader needs."""

@@ -1,4 +1,4 @@
-"""Where relevant documents are lost: after which stage each is gone, and what a perfect stage could still win."""
+"""Attribution of lost relevant documents to stages, and the best value a perfect later stage could reach."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ from rag.types import Query
 __all__ = ["NOT_IN_CORPUS", "Attribution", "oracle"]
 
 NOT_IN_CORPUS = "not in the corpus"
-"""Stands for a stage where a document is to blame that no stage could find."""
+"""Pseudo-stage to blame for documents that are not in the corpus."""
 
 
 @dataclass
 class Attribution:
     """Follows every relevant document through the stages, batch by batch.
 
-    A document is lost at the first stage after which it is gone and does not come back: the retriever has not found it,
-    a filter has cut it, a reranker's budget has left it out. A stage that searches on (``cur``) may find again what the
-    retriever missed; then nothing is lost there.
+    A document is lost at the first stage after which it is missing to the end: the retriever did not return it, a
+    filter cut it, or a reranker's budget left it out. A stage that searches again (``cur``) may return a document that
+    the retriever missed; then nothing is lost there.
 
     Args:
-        stages: The pipeline's steps by name, in order, as in a trace.
-        lists: Everything whose ranks are wanted: the stages, and before each what its parts found. None: the stages.
+        stages: Names of the pipeline's steps in order, as in a trace.
+        lists: Names of all lists to rank in: the stages, each preceded by its parts. None for the stages only.
     """
 
     stages: Sequence[str]
@@ -52,15 +52,15 @@ class Attribution:
         ignored: Ints | None = None,
         passed: Mapping[str, Candidates] | None = None,
     ) -> None:
-        """Look at queries that went through the pipeline.
+        """Add a batch of queries that went through the pipeline.
 
         Args:
-            queries: n of them.
-            tables: Each list by name, without what is ignored.
-            corpus: Whose documents.
-            qrels: Judgments.
-            ignored: Position of a document that does not count, for each query, int64 [n].
-            passed: Of each filter by name, what its threshold let pass, whatever it then kept.
+            queries: The n queries.
+            tables: Each list by name, without ignored documents.
+            corpus: The corpus of the documents.
+            qrels: Judgments of the queries.
+            ignored: Position of a document to leave out for each query, int64 [n].
+            passed: Candidates that passed each filter's threshold, by name, before its ``top_k``.
         """
         rows, positions = [], []
         for row, query in enumerate(queries):
@@ -87,51 +87,51 @@ class Attribution:
 
     @property
     def keys(self) -> list[tuple[str, str]]:
-        """(query id, document id) of every relevant document."""
+        """(query id, document id) of each relevant document."""
         return list(zip(self._query, self._document, strict=True))
 
     def ranks(self) -> dict[tuple[str, str], list[int | None]]:
-        """Rank in each list by (query id, document id) of a relevant document; None where it is not there."""
+        """Ranks in each list by (query id, document id) of a relevant document; None where it is missing."""
         nothing = np.zeros((len(self._names), 0), dtype=np.int64)
         ranks = np.concatenate([nothing, *self._ranks], axis=1)
         columns = ([rank or None for rank in column] for column in ranks.T.tolist())
         return dict(zip(self.keys, columns, strict=True))
 
     def passed(self) -> dict[str, dict[tuple[str, str], bool]]:
-        """Of each filter, which relevant documents its threshold let pass, by (query id, document id)."""
+        """By filter, whether its threshold passed each relevant document, by (query id, document id)."""
         return {
             name: dict(zip(self.keys, np.concatenate(parts).tolist(), strict=True))
             for name, parts in self._passed.items()
         }
 
     def lost_at(self) -> dict[tuple[str, str], str]:
-        """The stage to blame by (query id, document id), for relevant documents that the pipeline does not return."""
-        found, known = self._tables()
+        """The stage to blame by (query id, document id), for each relevant document that was not returned."""
+        present, in_corpus = self._tables()
         blamed: dict[tuple[str, str], str] = {}
-        for column in np.flatnonzero(~found[-1]).tolist():
-            there = np.flatnonzero(found[:, column])
-            stage = self.stages[int(there[-1]) + 1 if len(there) else 0] if known[column] else NOT_IN_CORPUS
+        for column in np.flatnonzero(~present[-1]).tolist():
+            there = np.flatnonzero(present[:, column])
+            stage = self.stages[int(there[-1]) + 1 if len(there) else 0] if in_corpus[column] else NOT_IN_CORPUS
             blamed[self._query[column], self._document[column]] = stage
         return blamed
 
     def summary(self, measure: Any, qrels: Qrels) -> Losses:
-        """Count the relevant documents that are left and lost, stage by stage.
+        """Count the relevant documents left and lost at each stage.
 
         Args:
-            measure: Parsed; the headline.
-            qrels: Judgments.
+            measure: The parsed headline measure.
+            qrels: Judgments of the queries.
         """
-        found, _ = self._tables()
+        present, _ = self._tables()
         blamed = list(self.lost_at().values())
         stages = []
-        for number, name in enumerate(self.stages):
-            left = [key for key, there in zip(self.keys, found[number].tolist(), strict=True) if there]
+        for index, name in enumerate(self.stages):
+            left = [key for key, there in zip(self.keys, present[index].tolist(), strict=True) if there]
             values = list(oracle(measure, qrels, left).values())
             stages.append(
                 StageLosses(
                     name=name,
-                    found=int(found[number].sum()),
-                    recall=self._recall(found[number], qrels),
+                    found=int(present[index].sum()),
+                    recall=self._recall(present[index], qrels),
                     lost=blamed.count(name),
                     oracle=float(np.mean(values)),
                 )
@@ -144,26 +144,26 @@ class Attribution:
         )
 
     def _tables(self) -> tuple[Bools, Bools]:
-        """What is there after each stage, bool [stages, relevant]; what the corpus has, bool [relevant]."""
+        """Presence after each stage, bool [stages, relevant], and in the corpus, bool [relevant]."""
         nothing = np.zeros((len(self.stages), 0), dtype=bool)
         rows = [self._names.index(name) for name in self.stages]
-        found = np.concatenate([nothing, *(ranks[rows] > 0 for ranks in self._ranks)], axis=1)
-        return found, np.concatenate([nothing[0], *self._known])
+        present = np.concatenate([nothing, *(ranks[rows] > 0 for ranks in self._ranks)], axis=1)
+        return present, np.concatenate([nothing[0], *self._known])
 
-    def _recall(self, found: Bools, qrels: Qrels) -> float:
-        """Mean over the queries that have anything relevant."""
+    def _recall(self, present: Bools, qrels: Qrels) -> float:
+        """Mean recall over the queries that have relevant documents."""
         share: dict[str, list[bool]] = {}
-        for query, there in zip(self._query, found.tolist(), strict=True):
+        for query, there in zip(self._query, present.tolist(), strict=True):
             share.setdefault(query, []).append(there)
-        return float(np.mean([np.mean(one) for one in share.values()])) if share else 0.0
+        return float(np.mean([np.mean(flags) for flags in share.values()])) if share else 0.0
 
 
 def oracle(measure: Any, qrels: Qrels, left: Iterable[tuple[str, str]]) -> dict[str, float]:
-    """Value of a measure by query id if nothing but these relevant documents were there, in perfect order.
+    """Value of a measure by query id for a perfect ranking of only these relevant documents.
 
     Args:
-        measure: Parsed.
-        qrels: Judgments.
+        measure: The parsed measure.
+        qrels: Judgments of the queries.
         left: (query id, document id) of relevant documents.
     """
     perfect: dict[str, dict[str, float]] = {}

@@ -1,4 +1,4 @@
-"""What an evaluation says of the language models that it asked."""
+"""Counts of an evaluation's calls of language models."""
 
 from __future__ import annotations
 
@@ -13,31 +13,31 @@ __all__ = ["called", "calls_of"]
 
 
 def calls_of(fitting: Ledger, searching: Ledger, n_queries: int, writing: str | None) -> list[Calls]:
-    """All that was asked for.
+    """All calls, of fitting and searching.
 
     Args:
-        fitting: What fitting has spent.
-        searching: What searching has. Queries whose lists came from the store count as asked for and answered: no list
-            is kept that lacks a text.
-        n_queries: How many were searched for.
-        writing: The stage that writes answers, whose lists are never kept, and which is not asked where nothing was
-            found.
+        fitting: Ledger of fitting.
+        searching: Ledger of searching. Queries with cached lists count as asked and answered: lists with missing texts
+            are not cached.
+        n_queries: Number of queries searched.
+        writing: The stage that writes answers; its lists are never cached, and it asks nothing for queries without
+            results.
     """
-    found = [replace(one, stage=f"fitting {one.stage}") for one in fitting.calls.values()]
-    for one in searching.calls.values():
-        asked = one.asked if one.stage == writing else max(one.asked, n_queries)
-        found += [replace(one, stage=f"searching {one.stage}", asked=asked)]
-    return found
+    calls = [replace(stage_calls, stage=f"fitting {stage_calls.stage}") for stage_calls in fitting.calls.values()]
+    for stage_calls in searching.calls.values():
+        asked = stage_calls.asked if stage_calls.stage == writing else max(stage_calls.asked, n_queries)
+        calls += [replace(stage_calls, stage=f"searching {stage_calls.stage}", asked=asked)]
+    return calls
 
 
 def called(calls: Sequence[Calls], max_failed: float) -> dict[str, Any]:
-    """The entries of ``metrics.json``.
+    """The entries about calls in ``metrics.json``.
 
     Args:
-        calls: Of an evaluation.
-        max_failed: Share that may fail.
+        calls: Calls of an evaluation.
+        max_failed: Share of calls that may fail.
 
     Returns:
-        ``calls``; ``incomplete``, why too many failed, or None.
+        ``calls``; ``incomplete``, the reason when too many failed, or None.
     """
-    return {"calls": [one.as_dict() for one in calls], "incomplete": too_many_failed(calls, max_failed)}
+    return {"calls": [stage_calls.as_dict() for stage_calls in calls], "incomplete": too_many_failed(calls, max_failed)}

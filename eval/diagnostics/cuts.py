@@ -1,4 +1,4 @@
-"""Which setting of a stage cut a document: its threshold, its budget, or its ``top_k``."""
+"""Find the setting of a stage that cut a document: its threshold, its budget, or its ``top_k``."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ if TYPE_CHECKING:
 __all__ = ["CutMode", "Cuts"]
 
 CutMode = Literal["cut_threshold", "cut_budget", "cut_top_k", "cut"]
-"""``cut`` alone where it cannot be told which of several settings it was, or where the stage has none."""
+"""``cut`` alone where the setting is ambiguous, or where the stage has none."""
 
 Key = tuple[str, str]
 
 
 @dataclass(frozen=True)
 class _Limits:
-    """What a step may cut by.
+    """The settings by which a step may cut.
 
     Args:
-        path: Where it stands in the configuration, such as ``stages.1``.
+        path: Path of the step in the configuration, such as ``stages.1``.
         thresholds: Names of the arguments that set its threshold.
-        budget: Candidates that it scores; None for no limit.
-        top_k: Candidates that it leaves; None for no limit.
-        head: Whether the budget goes to the first candidates.
+        budget: Number of candidates that it scores; None for no limit.
+        top_k: Number of candidates that it returns; None for no limit.
+        head: Whether the budget is spent on the first candidates.
     """
 
     path: str
@@ -44,37 +44,37 @@ class _Limits:
 
 
 class Cuts:
-    """Tells by which setting the steps of a pipeline cut documents.
+    """Finds the settings by which a pipeline's steps cut documents.
 
     Args:
-        pipeline: Fitted.
+        pipeline: The fitted pipeline.
     """
 
     def __init__(self, pipeline: Pipeline) -> None:
         steps: list[Retriever | Stage] = [pipeline.retriever, *pipeline.stages]
         self.names = pipeline.step_names
         self._filters = {
-            name: (self.names[place - 1], step)
-            for place, (name, step) in enumerate(zip(self.names, steps, strict=True))
+            name: (self.names[index - 1], step)
+            for index, (name, step) in enumerate(zip(self.names, steps, strict=True))
             if isinstance(step, Filter)
         }
         self._limits = {name: _limits(name, step) for name, step in zip(self.names, steps, strict=True)}
 
     def passed(self, batch: QueryBatch) -> dict[str, Candidates]:
-        """What the threshold of each filter let pass of a batch that was traced."""
+        """The candidates that passed each filter's threshold in a traced batch."""
         trace = batch.trace or {}
-        found = {}
+        passed = {}
         for name, (before, step) in self._filters.items():
             if before in trace:
-                given = trace[before]
-                positions = np.where(step.passes(batch, given), given.documents, PADDING)
-                found[name] = Candidates(positions, given.scores, given.passages)
-        return found
+                candidates = trace[before]
+                positions = np.where(step.passes(batch, candidates), candidates.documents, PADDING)
+                passed[name] = Candidates(positions, candidates.scores, candidates.passages)
+        return passed
 
     def modes(self, attribution: Attribution) -> dict[Key, CutMode]:
-        """Why each document that a step after the first lost was cut, by (query id, document id)."""
+        """The mode of each document's cut by a step after the first, by (query id, document id)."""
         ranks, passed = attribution.ranks(), attribution.passed()
-        rows = {name: place for place, name in enumerate(attribution.lists or attribution.stages)}
+        rows = {name: index for index, name in enumerate(attribution.lists or attribution.stages)}
         modes: dict[Key, CutMode] = {}
         for key, name in attribution.lost_at().items():
             if name not in (NOT_IN_CORPUS, self.names[0]):
@@ -83,7 +83,7 @@ class Cuts:
         return modes
 
     def setting(self, mode: str, stage: str | None) -> str | None:
-        """The setting to turn where documents are lost so, as a path of the configuration."""
+        """The setting to change for documents lost this way, as a path of the configuration."""
         if stage is None or stage not in self._limits:
             return None
         limits = self._limits[stage]

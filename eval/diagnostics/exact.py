@@ -1,4 +1,4 @@
-"""How much of a scorer's own ranking of the whole corpus a pipeline finds with its budget."""
+"""Compare a pipeline with its scorer's own ranking of the whole corpus."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ __all__ = ["against_exact", "last_scorer"]
 
 DEPTHS = (1, 10, 100)
 _RANKED = 1000
-"""Documents of the exact ranking that measures are computed on."""
+"""Documents of the exact ranking on which measures are computed."""
 
 _TOGETHER = 4096
-"""Pairs asked for at a time."""
+"""Pairs scored at a time."""
 
 
 def last_scorer(pipeline: Pipeline) -> PairScorer:
-    """The scorer of the last stage that spends one.
+    """The scorer of the last stage that uses one.
 
     Raises:
-        ConfigError: There is none.
+        ConfigError: No stage uses one.
     """
     for stage in reversed(pipeline.stages):
         if stage.spends:
@@ -54,19 +54,19 @@ def against_exact(
 ) -> Evaluation:
     """Score all passages for some queries with the scorer of the pipeline's last scoring stage, and compare.
 
-    Top-k-Recall@cost (Yadav et al., EMNLP 2022): the share of the scorer's best ``k`` documents of the whole corpus, of
-    those that pass the query's filter, that the pipeline returned, at the scorer calls it spent per query. Scores are
-    kept in the store, so that it can be stopped and asked again.
+    Top-k-Recall@cost (Yadav et al., EMNLP 2022): the share of the scorer's best ``k`` documents of the whole corpus
+    (those that pass the query's filter) that the pipeline returned, at the scorer calls it spent per query. Scores are
+    cached in the store, so that an interrupted run can resume.
 
     Args:
-        evaluation: What was measured; its pipeline is fitted.
-        n: Queries with a text, drawn at random from the split; all when there are fewer.
-        seed: Of the drawing.
-        store: Where scores are kept and found again.
-        progress: Shows how far it is.
+        evaluation: An evaluation with its fitted pipeline.
+        n: Number of queries with a text, drawn at random from the split; all when there are fewer.
+        seed: Seed of the draw.
+        store: Cache of the scores.
+        progress: Callback that shows progress.
 
     Returns:
-        The evaluation with ``against_exact`` among its metrics; see ``docs/run-folder.md``.
+        The evaluation with ``against_exact`` in its metrics; see ``docs/run-folder.md``.
 
     Raises:
         ConfigError: The pipeline has no scorer, or ``n`` is below 1.
@@ -77,13 +77,13 @@ def against_exact(
     scorer = last_scorer(pipeline)
     asked = [query for query in split.queries if query.text.strip()]
     chosen = np.sort(np.random.default_rng(seed).permutation(len(asked))[:n])
-    queries = [asked[number] for number in chosen.tolist()]
+    queries = [asked[index] for index in chosen.tolist()]
     scores = _exact(scorer, pipeline, queries, store, progress)
     if evaluation.record.ignore_identical_ids:
         for row, query in enumerate(queries):
-            place = pipeline.corpus.position(query.id)
-            if place is not None:
-                scores[row, place] = -np.inf
+            position = pipeline.corpus.position(query.id)
+            if position is not None:
+                scores[row, position] = -np.inf
     positions, _ = top_k_of_scores(scores, _RANKED)
     pairs = list(zip(queries, positions, strict=True))
     recall = np.array([[_found(evaluation.run[query.id], row[:k], pipeline) for k in DEPTHS] for query, row in pairs])
@@ -92,7 +92,7 @@ def against_exact(
     measures = parse_measures(list(evaluation.record.measures))
     ranking = {query.id: _ranked(pipeline, row) for query, row in pairs}
     exact = per_query(measures, qrels, ranking)
-    found = {
+    comparison = {
         "scorer": repr(scorer),
         "n_queries": len(queries),
         "calls_per_query": evaluation.record.costs.scorer_calls / evaluation.record.n_queries,
@@ -105,25 +105,25 @@ def against_exact(
             for name, values_of in exact.items()
         },
     }
-    return replace(evaluation, record=evaluation.record.model_copy(update={"against_exact": found}))
+    return replace(evaluation, record=evaluation.record.model_copy(update={"against_exact": comparison}))
 
 
 def _exact(
     scorer: PairScorer, pipeline: Pipeline, queries: Sequence[Query], store: Store | None, progress: Progress
 ) -> Floats:
-    """Every document's score by its best passage, float32 [n_queries, n_documents]; ``-inf`` for those that the query's
-    filter hides.
+    """Score of every document by its best passage, float32 [n_queries, n_documents]; ``-inf`` where the query's
+    filter excludes it.
     """
     batch, passages = QueryBatch(queries, store=store), pipeline.passages
     scores = np.empty((len(queries), len(passages)), dtype=np.float32)
     step = max(1, _TOGETHER // len(queries))
     lengths = passages.end - passages.start
-    order = np.argsort(-lengths, kind="stable")  # of one length together, the longest first
+    order = np.argsort(-lengths, kind="stable")  # similar lengths together, the longest first
     with progress(f"scoring everything ({scorer.type})", scores.size) as advance:
         for first in range(0, len(order), step):
-            some = np.sort(order[first : first + step])
-            rows, columns = np.repeat(np.arange(len(queries)), len(some)), np.tile(some, len(queries))
-            scores[:, some] = scorer.score(batch, rows, columns).reshape(len(queries), -1)
+            block = np.sort(order[first : first + step])
+            rows, columns = np.repeat(np.arange(len(queries)), len(block)), np.tile(block, len(queries))
+            scores[:, block] = scorer.score(batch, rows, columns).reshape(len(queries), -1)
             advance(len(rows))
     for group in batch.groups(passages):
         if group.allowed is not None:
@@ -135,12 +135,12 @@ def _exact(
 
 
 def _found(run: Mapping[str, float], best: Ints, pipeline: Pipeline) -> float:
-    """Share of these documents that were returned; 1 when there are none."""
+    """Share of these documents that were returned; 1 without any."""
     ids = pipeline.corpus.ids(best[best >= 0])
     return float(np.mean([identity in run for identity in ids])) if ids else 1.0
 
 
 def _ranked(pipeline: Pipeline, positions: Ints) -> dict[str, float]:
-    """A run in this order; steps of one, so that ties stay as they are broken."""
+    """A run in this order, with strictly decreasing scores so that ties stay broken."""
     ids = pipeline.corpus.ids(positions[positions >= 0])
-    return {identity: float(len(ids) - place) for place, identity in enumerate(ids)}
+    return {identity: float(len(ids) - rank) for rank, identity in enumerate(ids)}

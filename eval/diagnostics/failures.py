@@ -1,9 +1,9 @@
-"""Failure modes: what keeps the headline measure from its best, which stage is to blame, and what that costs.
+"""Failure modes: the reasons why the headline measure is below its best value, with stage and cost of each.
 
 A relevant document that is not returned is lost at one stage
-(:meth:`rag.eval.diagnostics.attribution.Attribution.lost_at`). Taking what the stages lose away one after the other,
+(:meth:`rag.eval.diagnostics.attribution.Attribution.lost_at`). Removing the losses of the stages one after the other,
 from all that is relevant in perfect order, splits the distance to the best possible value into what each of them costs;
-the rest is order or, where order does not count, what else is returned.
+the rest is the ranking or, for measures of sets, irrelevant results.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from rag.types import Query
 __all__ = ["failure_modes", "summary_of_failures", "words"]
 
 _SHOWN = 5
-"""Queries named of each mode."""
+"""Number of example queries of each mode."""
 _CUTS = ("cut_threshold", "cut_budget", "cut_top_k", "cut")
 _LEAST = 1e-9
-"""A smaller loss is rounding."""
+"""Losses below this are rounding errors."""
 
 
 def failure_modes(
@@ -33,27 +33,26 @@ def failure_modes(
     values: Mapping[str, float],
     cuts: Mapping[tuple[str, str], str] | None = None,
 ) -> dict[str, list[dict[str, Any]]]:
-    """What went wrong with each query that has a fault, by query id.
+    """Failures of each query that has any, by query id.
 
-    Each entry has ``mode`` (``not_in_corpus``, ``missed`` by the first stage, ``cut_threshold``,
-    ``cut_budget`` or ``cut_top_k`` by a later one, ``cut`` where the setting is not known, or ``low``:
-    returned, but below the places that the relevant documents would take in perfect order, or below the measure's
-    cutoff; for a measure of sets instead of ``low`` ``unwanted``: something is returned that is not relevant), the
-    ``stage`` to blame or None, the number of relevant ``documents``, and ``loss``: by how much the measure is lower for
-    it. The losses of a query and its value add up to the best possible value.
+    Each entry has ``mode``: ``not_in_corpus``; ``missed`` by the first stage; ``cut_threshold``, ``cut_budget`` or
+    ``cut_top_k`` by a later one, ``cut`` where the setting is unknown; ``low``: returned, but below the ranks that the
+    relevant documents have in a perfect ranking, or below the measure's cutoff; or, for measures of sets,
+    ``unwanted``: irrelevant documents are returned. Further keys are the ``stage`` to blame or None, the number of
+    relevant ``documents``, and ``loss``: the decrease of the measure. The losses of a query and its value add up to the
+    best possible value.
 
     Args:
-        attribution: Of all queries.
-        measure: The headline, parsed.
-        qrels: Judgments.
-        values: Of the headline measure, by query id.
-        cuts: By which setting a document was cut, by (query id, document id); see
-            :class:`rag.eval.diagnostics.cuts.Cuts`.
+        attribution: The attribution of all queries.
+        measure: The parsed headline measure.
+        qrels: Judgments of the queries.
+        values: Value of the headline measure by query id.
+        cuts: Mode of each cut document, by (query id, document id); see :class:`rag.eval.diagnostics.cuts.Cuts`.
     """
     lost, ranks = attribution.lost_at(), attribution.ranks()
     left, reasons = attribution.keys, cuts or {}
     best = oracle(measure, qrels, left)
-    found: dict[str, list[dict[str, Any]]] = {}
+    by_query: dict[str, list[dict[str, Any]]] = {}
 
     def add(mode: str, stage: str | None, gone: Sequence[tuple[str, str]], after: Mapping[str, float]) -> None:
         documents: dict[str, int] = {}
@@ -63,10 +62,10 @@ def failure_modes(
             loss = max(best[query] - after[query], 0.0)
             if query in documents or loss > _LEAST:
                 entry = {"mode": mode, "stage": stage, "documents": documents.get(query, 0), "loss": loss}
-                found.setdefault(query, []).append(entry)
+                by_query.setdefault(query, []).append(entry)
 
-    for number, blamed in enumerate([NOT_IN_CORPUS, *attribution.stages]):
-        modes = ("not_in_corpus",) if number == 0 else ("missed",) if number == 1 else _CUTS
+    for index, blamed in enumerate([NOT_IN_CORPUS, *attribution.stages]):
+        modes = ("not_in_corpus",) if index == 0 else ("missed",) if index == 1 else _CUTS
         for mode in modes:
             gone = [
                 key
@@ -77,18 +76,18 @@ def failure_modes(
                 taken = set(gone)
                 left = [key for key in left if key not in taken]
                 after = oracle(measure, qrels, left)
-                add(mode, blamed if number else None, gone, after)
+                add(mode, blamed if index else None, gone, after)
                 best = after
     if measure.NAME in SET_MEASURES:
         add("unwanted", None, [], values)
-        return found
+        return by_query
     places: dict[str, int] = {}
     for query, _ in left:
         places[query] = places.get(query, 0) + 1
     cutoff = measure.params.get("cutoff") or len(ranks)
     low = [key for key in left if (ranks[key][-1] or 0) > min(places[key[0]], cutoff)]
     add("low", None, low, values)
-    return found
+    return by_query
 
 
 def summary_of_failures(
@@ -100,10 +99,10 @@ def summary_of_failures(
     """Sum up the failure modes, the most expensive first.
 
     Args:
-        faults: Faults by query id, from :func:`failure_modes`.
+        faults: Failures by query id, from :func:`failure_modes`.
         queries: All queries that were searched.
-        relevant: Number of relevant documents of all of them.
-        setting: The setting to turn for a mode of a stage.
+        relevant: Number of relevant documents of all queries.
+        setting: Function from a mode and its stage to the setting to change.
     """
     texts = {query.id: query.text for query in queries}
     modes: dict[tuple[str, str | None], list[tuple[str, Mapping[str, Any]]]] = {}
@@ -134,7 +133,7 @@ def summary_of_failures(
 
 
 def words(mode: str, stage: str | None) -> str:
-    """What a mode is called."""
+    """A mode in words."""
     return {
         "not_in_corpus": NOT_IN_CORPUS,
         "missed": f"missed by the first stage, {stage}",

@@ -1,7 +1,7 @@
-"""What filters do: measures over all (query, candidate) pairs together, before and after the cut.
+"""Effect of filters: measures over all (query, candidate) pairs together, before and after the cut.
 
-Measures of rankings compare candidates of one query; a filter's threshold compares those of all. So everything here is
-pooled: a pair is a candidate of some query, and relevant when it is judged so.
+Ranking measures compare candidates of one query; a filter's threshold compares candidates of all queries. So all
+figures here are pooled: a pair is a candidate of some query, and relevant if judged so.
 """
 
 from __future__ import annotations
@@ -29,19 +29,19 @@ __all__ = ["FilterLog", "calibration_error", "filter_logs"]
 
 _BINS = 10
 _CURVE = 60
-"""Points of a curve that are kept."""
+"""Number of points stored of a curve."""
 _EXAMPLES = 5
 
 Array = npt.NDArray[Any]
 
 
 def calibration_error(probabilities: Array, relevant: Array) -> tuple[float, list[dict[str, float]]]:
-    """Expected calibration error over ten bins of equal width (Naeini et al. 2015), and the bins that hold any pair."""
-    place = np.minimum((probabilities * _BINS).astype(int), _BINS - 1)
-    counts = np.bincount(place, minlength=_BINS)
-    mean = np.bincount(place, probabilities, _BINS) / np.maximum(counts, 1)
-    share = np.bincount(place, relevant, _BINS) / np.maximum(counts, 1)
-    error = float((counts * np.abs(mean - share)).sum() / max(len(place), 1))
+    """Expected calibration error over ten bins of equal width (Naeini et al. 2015), and the nonempty bins."""
+    bin_of = np.minimum((probabilities * _BINS).astype(int), _BINS - 1)
+    counts = np.bincount(bin_of, minlength=_BINS)
+    mean = np.bincount(bin_of, probabilities, _BINS) / np.maximum(counts, 1)
+    share = np.bincount(bin_of, relevant, _BINS) / np.maximum(counts, 1)
+    error = float((counts * np.abs(mean - share)).sum() / max(len(bin_of), 1))
     bins = [
         {"pairs": int(counts[n]), "probability": float(mean[n]), "relevant": float(share[n])}
         for n in np.flatnonzero(counts).tolist()
@@ -51,12 +51,12 @@ def calibration_error(probabilities: Array, relevant: Array) -> tuple[float, lis
 
 @dataclass
 class FilterLog:
-    """What one filter of a pipeline was given and what it made of it, batch by batch.
+    """The input and output of one filter, batch by batch.
 
     Args:
-        name: Of the stage.
-        before: Of the stage before, whose scores it was given.
-        filter: The filter, fitted.
+        name: Name of the filter's stage.
+        before: Name of the stage before it, which gives its input.
+        filter: The fitted filter.
     """
 
     name: str
@@ -68,37 +68,43 @@ class FilterLog:
     _examples: dict[str, list[dict[str, Any]]] = field(default_factory=lambda: {"lost": [], "cut": []})
 
     def add(self, batch: QueryBatch, pipeline: Pipeline, qrels: Qrels, ignored: Array | None = None) -> None:
-        """Look at a batch that went through the pipeline with a trace.
+        """Add a batch that went through the pipeline with a trace.
 
         Args:
-            batch: The queries.
-            pipeline: Where they went.
-            qrels: Judgments.
-            ignored: Position of a document that does not count, for each query.
+            batch: The queries, with their trace.
+            pipeline: The pipeline.
+            qrels: Judgments of the queries.
+            ignored: Position of a document to leave out for each query.
         """
         assert batch.trace is not None
-        given, left = batch.trace[self.before], batch.trace[self.name]
-        grades = _grades(batch, given, pipeline, qrels)
-        values = self.filter.values(batch, given)
-        mask = given.mask
+        candidates, left = batch.trace[self.before], batch.trace[self.name]
+        grades = _grades(batch, candidates, pipeline, qrels)
+        values = self.filter.values(batch, candidates)
+        mask = candidates.mask
         if ignored is not None:
-            mask = mask & (given.documents != ignored[:, None])
-        passed = is_in(given.documents, left.documents) & mask
-        self._parts.append((values[mask], given.scores[mask], grades[mask], passed[mask]))
+            mask = mask & (candidates.documents != ignored[:, None])
+        passed = is_in(candidates.documents, left.documents) & mask
+        self._parts.append((values[mask], candidates.scores[mask], grades[mask], passed[mask]))
         self._kept.append(passed.sum(axis=1))
         judged = [qrels.get(query.id, {}) for query in batch.queries]
-        self._answerable.append(np.array([any(grade > 0 for grade in one.values()) for one in judged], dtype=bool))
-        for what, which in (("lost", ~passed & (grades > 0)), ("cut", ~passed & (grades <= 0))):
-            self._note(what, batch, given, values, grades, np.where(which & mask, given.scores, -np.inf), pipeline)
+        self._answerable.append(
+            np.array([any(grade > 0 for grade in judgments.values()) for judgments in judged], dtype=bool)
+        )
+        for outcome, which in (("lost", ~passed & (grades > 0)), ("cut", ~passed & (grades <= 0))):
+            self._note(
+                outcome, batch, candidates, values, grades, np.where(which & mask, candidates.scores, -np.inf), pipeline
+            )
 
     def summary(self) -> dict[str, Any]:
         """The filter's entry in ``metrics.json``."""
         empty = (np.zeros(0), np.zeros(0), np.zeros(0), np.zeros(0))
-        values, scores, grades, passed = (np.concatenate(one) for one in zip(*(self._parts or [empty]), strict=True))
-        kept = np.concatenate(self._kept or [np.zeros(0, dtype=int)])
+        values, scores, grades, passed = (
+            np.concatenate(arrays) for arrays in zip(*(self._parts or [empty]), strict=True)
+        )
+        n_kept = np.concatenate(self._kept or [np.zeros(0, dtype=int)])
         nothing = ~np.concatenate(self._answerable or [np.zeros(0, dtype=bool)])
         relevant, passed = grades > 0, passed.astype(bool)
-        found: dict[str, Any] = {
+        entry: dict[str, Any] = {
             "name": self.name,
             "before": self.before,
             "threshold": _finite(self.filter.threshold),
@@ -110,46 +116,46 @@ class FilterLog:
             "relevant": int(relevant.sum()),
             "judged": float((grades != _UNJUDGED).mean()) if len(values) else 0.0,
             "removed": float(1 - passed.mean()) if len(values) else 0.0,
-            "empty": float((kept == 0).mean()) if len(kept) else 0.0,
+            "empty": float((n_kept == 0).mean()) if len(n_kept) else 0.0,
             "unanswerable": {
                 "queries": int(nothing.sum()),
-                "empty": float((kept[nothing] == 0).mean()) if nothing.any() else None,
+                "empty": float((n_kept[nothing] == 0).mean()) if nothing.any() else None,
             },
             "recall": None,
             "precision": float(relevant[passed].mean()) if passed.any() else None,
-            "kept": _histogram(kept),
+            "kept": _histogram(n_kept),
             "examples": self._examples,
         }
-        finite = np.isfinite(values)  # a filter may not rate what it never keeps
+        finite = np.isfinite(values)  # a filter may give no value to candidates it never keeps
         if relevant[finite].any():
-            found["recall"] = float(passed[relevant].mean())
-            for name, one in (("curve", values[finite]), ("curve_before", scores[finite])):
-                curve = ThresholdCurve.of(one, relevant[finite])
+            entry["recall"] = float(passed[relevant].mean())
+            for name, ranked_by in (("curve", values[finite]), ("curve_before", scores[finite])):
+                curve = ThresholdCurve.of(ranked_by, relevant[finite])
                 recall, precision = curve.recall, curve.precision
-                some = np.unique(np.linspace(0, len(recall) - 1, _CURVE * 20).astype(int))
-                some = some[np.searchsorted(recall[some], np.linspace(0, recall[-1], _CURVE))]
-                found[name] = {
+                points = np.unique(np.linspace(0, len(recall) - 1, _CURVE * 20).astype(int))
+                points = points[np.searchsorted(recall[points], np.linspace(0, recall[-1], _CURVE))]
+                entry[name] = {
                     "pr_auc": curve.area,
                     "p_at_r95": float(precision[curve.at_recall(0.95)]),
-                    "points": np.stack([recall, precision], axis=1)[np.unique(some)].round(4).tolist(),
+                    "points": np.stack([recall, precision], axis=1)[np.unique(points)].round(4).tolist(),
                 }
         if self.filter.gives_probabilities and len(values):
             error, bins = calibration_error(values, relevant)
-            found["ece"], found["reliability"] = error, bins
-            found["brier"] = float(((values - relevant) ** 2).mean())
-        return found
+            entry["ece"], entry["reliability"] = error, bins
+            entry["brier"] = float(((values - relevant) ** 2).mean())
+        return entry
 
     def _note(
         self,
-        what: str,
+        outcome: str,
         batch: QueryBatch,
-        given: Candidates,
+        candidates: Candidates,
         values: Array,
         grades: Array,
         scores: Array,
         pipeline: Pipeline,
     ) -> None:
-        """Keep the highest-scored of what was cut, one for each query."""
+        """Keep the highest-scored cut candidates as examples, at most one per query."""
         if not scores.size:
             return
         best = scores.argmax(axis=1)
@@ -157,9 +163,9 @@ class FilterLog:
         for row in np.argsort(-top, kind="stable")[:_EXAMPLES].tolist():
             if np.isfinite(top[row]):
                 column = int(best[row])
-                (document,) = pipeline.corpus.documents([int(given.documents[row, column])])
+                (document,) = pipeline.corpus.documents([int(candidates.documents[row, column])])
                 title, grade = document.metadata.get("title"), int(grades[row, column])
-                self._examples[what].append(
+                self._examples[outcome].append(
                     {
                         "query": batch.queries[row].text,
                         "document": document.id,
@@ -170,15 +176,15 @@ class FilterLog:
                         "rank": column + 1,
                     }
                 )
-        self._examples[what] = sorted(self._examples[what], key=lambda one: -one["score"])[:_EXAMPLES]
+        self._examples[outcome] = sorted(self._examples[outcome], key=lambda example: -example["score"])[:_EXAMPLES]
 
 
 def filter_logs(pipeline: Pipeline) -> list[FilterLog]:
     """A log for each filter of a pipeline."""
-    names = ["retriever", *(f"stages.{number} {stage.type}" for number, stage in enumerate(pipeline.stages))]
+    names = ["retriever", *(f"stages.{index} {stage.type}" for index, stage in enumerate(pipeline.stages))]
     return [
-        FilterLog(names[number + 1], names[number], stage)
-        for number, stage in enumerate(pipeline.stages)
+        FilterLog(names[index + 1], names[index], stage)
+        for index, stage in enumerate(pipeline.stages)
         if isinstance(stage, Filter)
     ]
 
@@ -187,20 +193,20 @@ _UNJUDGED = -(1 << 31)
 
 
 def _grades(batch: QueryBatch, candidates: Candidates, pipeline: Pipeline, qrels: Qrels) -> Array:
-    """Grades of candidates, int64 [n, k]; the least there is where nobody judged."""
+    """Grades of candidates, int64 [n, k]; the smallest 32-bit integer where unjudged."""
     rows, documents, graded = judged_documents(batch.queries, qrels, pipeline.corpus)
-    known = documents >= 0
-    table = Candidates.from_rows(len(batch), rows[known], documents[known], graded[known], documents[known])
+    present = documents >= 0
+    table = Candidates.from_rows(len(batch), rows[present], documents[present], graded[present], documents[present])
     grades, column = in_list(table, candidates.documents)
     return np.where(column >= 0, np.nan_to_num(grades, nan=0.0).astype(np.int64), _UNJUDGED)
 
 
-def _histogram(kept: Array) -> list[dict[str, int]]:
-    """Queries by the number of results they keep: none, 1, 2 to 3, 4 to 7, ..."""
-    edges: Sequence[int] = [0, 1, *(2**n for n in range(1, 32) if 2**n <= max(int(kept.max(initial=0)), 1))]
+def _histogram(n_kept: Array) -> list[dict[str, int]]:
+    """Number of queries by the number of results kept: none, 1, 2 to 3, 4 to 7, ..."""
+    edges: Sequence[int] = [0, 1, *(2**n for n in range(1, 32) if 2**n <= max(int(n_kept.max(initial=0)), 1))]
     bounds = [*edges, 2 * max(edges[-1], 1)]
     return [
-        {"low": low, "high": high - 1, "queries": int(((kept >= low) & (kept < high)).sum())}
+        {"low": low, "high": high - 1, "queries": int(((n_kept >= low) & (n_kept < high)).sum())}
         for low, high in pairwise(bounds)
     ]
 

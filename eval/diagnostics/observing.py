@@ -1,4 +1,4 @@
-"""Watching a search batch by batch: what every stage left, lost and spent."""
+"""Observe a search batch by batch: candidates left, documents lost and costs at every stage."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from rag.pipeline import Pipeline
 __all__ = ["SHOWN", "Observer"]
 
 SHOWN = 10
-"""Documents per query that an evaluation keeps as objects."""
+"""Number of documents per query that an evaluation keeps as objects."""
 
 
 class Observer:
-    """Looks at batches that went through a pipeline with a trace.
+    """Collects diagnostics from batches that went through a pipeline with a trace.
 
     Args:
         pipeline: The fitted pipeline.
@@ -40,12 +40,12 @@ class Observer:
         self._n_candidates: dict[str, int] = {}
 
     def add(self, searched: SearchedBatch) -> None:
-        """Look at a batch."""
+        """Add a batch."""
         batch, trace = searched.batch, searched.batch.trace or {}
         self.ledger.add(batch.ledger)
         for log in self.filters:
             log.add(batch, self.pipeline, self.qrels, searched.ignored)
-        if not self._n_queries:  # the parts of a retriever are known once they were asked
+        if not self._n_queries:  # a retriever's parts are only known after a search
             self.attribution.lists = self.tops.stages = _lists(trace, self.pipeline.step_names)
         self._n_queries += len(batch)
         for name, table in trace.items():
@@ -62,5 +62,5 @@ class Observer:
 
 
 def _lists(trace: Mapping[str, Candidates], steps: Sequence[str]) -> list[str]:
-    """The steps and their parts, such as ``retriever.0 bm25``, each part before its step, as they were recorded."""
+    """Names of the recorded steps and their parts, such as ``retriever.0 bm25``, each part before its step."""
     return [name for name in trace if name in steps or name.startswith(tuple(f"{step}." for step in steps))]

@@ -1,4 +1,4 @@
-"""What test queries have in common with training queries: without it nobody can tell memory from understanding."""
+"""Overlap of test queries with training queries: needed to tell memorized from generalized results."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ __all__ = ["learned_parts", "nearest", "overlap_note", "overlap_of", "shares_doc
 
 
 def overlap_of(split: Split, training: Training | None) -> dict[str, Any] | None:
-    """The entry ``overlap`` of ``metrics.json``: how many of the relevant judgments measured on are of documents that
-    are relevant to a training query too, and how many queries have one; None without training queries.
+    """The entry ``overlap`` of ``metrics.json``: the numbers of relevant judgments, and of queries, that concern
+    documents also relevant to a training query; None without training queries.
     """
     if training is None:
         return None
-    known = _relevant(training)
+    trained_ids = _relevant(training)
     judged = [id for query in split.queries for id, grade in split.qrels.get(query.id, {}).items() if grade > 0]
-    shared = sum(id in known for id in judged)
+    shared = sum(id in trained_ids for id in judged)
     return {
         "judgments": len(judged),
         "shared_judgments": shared,
@@ -36,24 +36,24 @@ def overlap_of(split: Split, training: Training | None) -> dict[str, Any] | None
 
 
 def overlap_note(split: Split, training: Training | None) -> list[str]:
-    """The same in words, where there is anything to say."""
-    found = overlap_of(split, training)
-    if found is None or not found["judgments"]:
+    """The overlap in a sentence; empty without overlap to report."""
+    overlap = overlap_of(split, training)
+    if overlap is None or not overlap["judgments"]:
         return []
-    share = found["shared_judgments"] / found["judgments"]
-    queries = f"{found['shared_queries']} of {len(split.queries)} queries"
+    share = overlap["shared_judgments"] / overlap["judgments"]
+    queries = f"{overlap['shared_queries']} of {len(split.queries)} queries"
     return [
-        f"{share:.1%} of the relevant judgments are of documents that are relevant to a training query too (for "
-        f"{queries}): what is learned from judgments may remember these"
+        f"{share:.1%} of the relevant judgments are of documents also relevant to a training query (for "
+        f"{queries}): components that learn from judgments may have memorized these"
     ]
 
 
 def shares_document(split: Split, training: Training) -> npt.NDArray[np.bool_]:
-    """Whether each query has a relevant document that a training query has, bool [n]."""
-    known = _relevant(training)
+    """Whether each query shares a relevant document with a training query, bool [n]."""
+    trained_ids = _relevant(training)
     return np.array(
         [
-            any(grade > 0 and id in known for id, grade in split.qrels.get(query.id, {}).items())
+            any(grade > 0 and id in trained_ids for id, grade in split.qrels.get(query.id, {}).items())
             for query in split.queries
         ],
         dtype=bool,
@@ -61,8 +61,8 @@ def shares_document(split: Split, training: Training) -> npt.NDArray[np.bool_]:
 
 
 def nearest(queries: Sequence[Query], training: Sequence[Query]) -> npt.NDArray[np.float64]:
-    """Similarity of each query to the training query most like it, 0 to 1, float64 [n]: the cosine of their words,
-    weighted by how rare these are among all. No model is asked.
+    """Cosine similarity, 0 to 1, of each query to the most similar training query, float64 [n], by their words
+    weighted by rarity (idf). No model is used.
     """
     import scipy.sparse as sp
 
@@ -78,13 +78,13 @@ def nearest(queries: Sequence[Query], training: Sequence[Query]) -> npt.NDArray[
     table = table.multiply(idf).tocsr()
     norms = np.sqrt(np.asarray(table.power(2).sum(axis=1)))
     table = table.multiply(1 / np.where(norms > 0, norms, 1)[:, None]).tocsr()
-    known, asked = table[: len(training)], table[len(training) :]
-    best = [(asked[row : row + 256] @ known.T).max(axis=1).toarray().ravel() for row in range(0, len(queries), 256)]
+    trained, asked = table[: len(training)], table[len(training) :]
+    best = [(asked[row : row + 256] @ trained.T).max(axis=1).toarray().ravel() for row in range(0, len(queries), 256)]
     return np.clip(np.concatenate(best), 0, 1) if best else np.zeros(0)
 
 
 def learned_parts(pipeline: Pipeline) -> list[dict[str, Any]]:
-    """The entry ``learned`` of ``metrics.json``: what each part of a pipeline says of what it has learned."""
+    """The entry ``learned`` of ``metrics.json``: descriptions of what the parts of a pipeline have learned."""
     parts = ((path, part) for path, part in pipeline.spec.walk() if isinstance(part, ReportsLearning))
     told = ((path, part, part.learned_report()) for path, part in parts)
     return [{"name": path, "type": part.type} | dict(report) for path, part, report in told if report]

@@ -1,4 +1,4 @@
-"""What is said of a run: of the split it is measured on, whoever made the dataset, and of what the pipeline did."""
+"""Remarks on a run: on its dataset split and on the behavior of the pipeline."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ __all__ = ["nothing_relevant", "run_remarks", "split_remarks", "unknown_values"]
 
 
 def split_remarks(dataset: Dataset, split: str) -> Remarks:
-    """Queries without a text, judgments of documents that are not there, queries with nothing relevant, and questions
-    that other splits share.
+    """Remarks on queries without a text, judgments of missing documents, queries with nothing relevant, and questions
+    shared with other splits.
     """
     chosen, said = dataset.split(split), {remark.code for remark in dataset.remarks}
     remarks = Remarks(without_text(chosen, split))
-    if "documents_absent" not in said:  # where it was read, with the line
+    if "documents_absent" not in said:  # already made while reading, with the line
         remarks.extend(absent(chosen, frozenset(dataset.corpus.ids()), split))
     remarks.extend(nothing_relevant({query.id: chosen.qrels[query.id] for query in chosen.queries}, split))
     for note in leaks(dataset, split):
@@ -27,11 +27,11 @@ def split_remarks(dataset: Dataset, split: str) -> Remarks:
 
 
 def nothing_relevant(qrels: Qrels, name: str) -> list[Remark]:
-    """A remark when queries have no relevant document.
+    """Remark on queries that have no relevant document.
 
     Args:
-        qrels: Judgments of every query that is measured.
-        name: What they belong to.
+        qrels: Judgments of all measured queries.
+        name: Name of the split, for the message.
     """
     bare = [query for query, grades in qrels.items() if not any(grade > 0 for grade in grades.values())]
     if not bare:
@@ -44,7 +44,7 @@ def nothing_relevant(qrels: Qrels, name: str) -> list[Remark]:
 
 
 def unknown_values(pipeline: Pipeline, split: Split) -> list[Remark]:
-    """A remark when filters of queries ask for values that no document has."""
+    """Remark on query filters that ask for values no document has."""
     said: dict[str, str] = {}
     for query in split.queries:
         if query.filter is not None and (odd := pipeline.corpus.fields.remarks(query.filter)):
@@ -57,14 +57,14 @@ def unknown_values(pipeline: Pipeline, split: Split) -> list[Remark]:
 
 
 def run_remarks(pipeline: Pipeline, split: Split, run: Run) -> Remarks:
-    """What the store had already, what components note, values that no document has, and queries without a result."""
+    """Remarks on reused artifacts, on components, on filter values no document has, and on queries without results."""
     remarks = Remarks()
     if pipeline.reused:
-        found = ", ".join(dict.fromkeys(pipeline.reused))
-        remarks.add("reused", f"found in the store, with the cost of making it: {found}", count=len(pipeline.reused))
+        names = ", ".join(dict.fromkeys(pipeline.reused))
+        remarks.add("reused", f"reused from the store, with its original cost: {names}", count=len(pipeline.reused))
     remarks.extend(pipeline.remarks)
     remarks.extend(unknown_values(pipeline, split))
-    empty = [query for query, found in run.items() if not found]
+    empty = [query for query, results in run.items() if not results]
     if empty:
         message = f"{len(empty)} of {len(run)} queries got no document; they count 0"
         remarks.add(

@@ -1,4 +1,4 @@
-"""Measures for kinds of queries: by their metadata, by length, by how much is relevant."""
+"""Measures by kinds of queries: by metadata, length, and number of relevant documents."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from rag.types import Query
 __all__ = ["slices_of"]
 
 _MOST_VALUES = 20
-"""A field with more values names queries rather than kinds of them."""
+"""Most distinct values of a usable field; more would name queries rather than kinds of queries."""
 
 NEAREST = "similarity to the nearest training query"
-"""Cosine of their words, weighted by rarity."""
+"""The cosine of their words, weighted by rarity."""
 
 _RANGES: dict[str, tuple[tuple[str, float, float], ...]] = {
     "relevant documents": (("none", 0, 0), ("1", 1, 1), ("2 to 5", 2, 5), ("more than 5", 6, np.inf)),
@@ -41,16 +41,16 @@ Floats = npt.NDArray[np.float64]
 def slices_of(
     split: Split, names: Sequence[str], table: Floats, *, training: Training | None = None, seed: int = 0
 ) -> list[Slice]:
-    """The entry ``slices`` of ``metrics.json``: for each way to divide the queries that gives at least two kinds, the
-    kinds with their means. Intervals tell whether kinds differ: with few queries they are wide.
+    """The entry ``slices`` of ``metrics.json``: for each way to divide the queries into at least two kinds, the kinds
+    with their means. Kinds differ if their intervals do; with few queries intervals are wide.
 
     Args:
         split: The queries.
-        names: Of the measures.
-        table: Their values, float64 [n_queries, n_measures].
-        training: What the pipeline may have learned from: queries that share a relevant document with it, or are like
-            one of its, are told apart.
-        seed: Of the intervals.
+        names: Names of the measures.
+        table: Values of the measures, float64 [n_queries, n_measures].
+        training: Training data of the pipeline, to separate queries that share a relevant document with it or resemble
+            its queries.
+        seed: Seed of the intervals.
     """
     relevant = {query.id: sum(grade > 0 for grade in split.qrels.get(query.id, {}).values()) for query in split.queries}
     ways: dict[str, Callable[[Query], str | None]] = {
@@ -75,7 +75,7 @@ def slices_of(
 
 
 def _by_training(split: Split, training: Training) -> dict[str, Callable[[Query], str | None]]:
-    row = {query.id: number for number, query in enumerate(split.queries)}
+    row = {query.id: index for index, query in enumerate(split.queries)}
     shares, near = shares_document(split, training), nearest(split.queries, training.queries)
     return {
         "shares a relevant document with training": lambda query: "yes" if shares[row[query.id]] else "no",
@@ -88,7 +88,7 @@ def _kind(name: str, rows: list[int], names: Sequence[str], table: Floats, seed:
 
 
 def _fields(queries: Sequence[Query]) -> list[str]:
-    """Metadata fields that divide the queries: texts, numbers or truth values, not a different one for each query."""
+    """Metadata fields that divide the queries: texts, numbers or booleans, not distinct for every query."""
     values: dict[str, set[str]] = {}
     for query in queries:
         for field in query.metadata:
@@ -96,7 +96,7 @@ def _fields(queries: Sequence[Query]) -> list[str]:
             if value is not None:
                 values.setdefault(field, set()).add(value)
     return sorted(
-        field for field, some in values.items() if 2 <= len(some) <= min(_MOST_VALUES, (len(queries) + 1) // 2)
+        field for field, distinct in values.items() if 2 <= len(distinct) <= min(_MOST_VALUES, (len(queries) + 1) // 2)
     )
 
 
@@ -106,7 +106,7 @@ def _value(query: Query, field: str) -> str | None:
 
 
 def _natural(kind: str) -> tuple[float, str]:
-    """Numbers by their value, before everything else."""
+    """Sort key: numbers by value, before everything else."""
     try:
         value = float(kind)
     except ValueError:

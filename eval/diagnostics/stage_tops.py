@@ -1,4 +1,4 @@
-"""What each stage returned: the best ten of every query after it."""
+"""The best ten results of each stage for every query."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ __all__ = ["StageTop", "StageTops"]
 
 @dataclass(frozen=True)
 class StageTop:
-    """What a stage left.
+    """The results of a stage.
 
     Args:
-        name: As in a trace.
+        name: Name of the list in a trace.
         counts: Number of candidates of each query, int64 [n].
-        best: The best of them.
+        best: The best candidates.
     """
 
     name: str
@@ -29,11 +29,11 @@ class StageTop:
 
 @dataclass
 class StageTops:
-    """Keeps the best of every stage, batch by batch.
+    """Collects the best results of every stage, batch by batch.
 
     Args:
-        stages: Names of lists, in order, as in a trace: the pipeline's steps, and what parts of them found.
-        k: How many of each query.
+        stages: Names of lists in order, as in a trace: the pipeline's steps and their parts.
+        k: Number of results kept per query.
     """
 
     stages: Sequence[str]
@@ -42,15 +42,15 @@ class StageTops:
     _counts: dict[str, list[Ints]] = field(default_factory=dict)
 
     def add(self, tables: Mapping[str, Candidates]) -> None:
-        """Look at what each stage left of a batch, by name."""
+        """Add the tables of a batch, by name."""
         for name in self.stages:
-            # Taken by rows: a copy, so that the whole table can go.
+            # Index by rows: this copies, so that the whole table can be freed.
             best = tables[name].head(self.k).rows(np.arange(len(tables[name])))
             self._best.setdefault(name, []).append(best)
             self._counts.setdefault(name, []).append(tables[name].counts)
 
     def all(self) -> list[StageTop]:
-        """Every stage, over all batches."""
+        """The results of every stage over all batches."""
         return [
             StageTop(name, np.concatenate(self._counts[name]), Candidates.stacked(self._best[name]))
             for name in self.stages

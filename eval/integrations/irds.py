@@ -1,4 +1,4 @@
-"""Datasets of the catalogue of ``ir_datasets`` (MacAvaney et al. 2021), by their ids."""
+"""Datasets from the catalog of ``ir_datasets`` (MacAvaney et al. 2021), by id."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ _SPLITS = {"train": "train", "dev": "dev", "val": "dev", "valid": "dev", "valida
 def read_irds(name: str) -> Dataset:
     """Read ``irds:ID``.
 
-    An id with judgments (``irds:beir/scifact/test``) gives one split, called by its last part where that is the name
-    of one, else ``test``. An id that only groups others (``irds:beir/scifact``) gives a split for each that has
+    An id with judgments (``irds:beir/scifact/test``) gives one split, named after its last part if that is a split's
+    name, else ``test``. An id that only groups others (``irds:beir/scifact``) gives a split for each id below it with
     judgments.
 
-    The package downloads what it needs into its own folder (``IR_DATASETS_HOME``) and says so itself.
+    The package downloads files into its own folder (``IR_DATASETS_HOME``) and reports that itself.
 
     Raises:
         MissingExtraError: ir_datasets is not installed.
@@ -39,22 +39,25 @@ def read_irds(name: str) -> Dataset:
     if whole.has_qrels():
         parts = {_SPLITS.get(id.rpartition("/")[2], "test"): whole}
     else:
-        below = (one for one in sorted(ir_datasets.registry) if one.rpartition("/")[0] == id)
-        parts = {_SPLITS.get(one.rpartition("/")[2], one.rpartition("/")[2]): _load(ir_datasets, one) for one in below}
-        parts = {split: one for split, one in parts.items() if one.has_qrels() and one.has_queries()}
+        below = (dataset_id for dataset_id in sorted(ir_datasets.registry) if dataset_id.rpartition("/")[0] == id)
+        parts = {
+            _SPLITS.get(dataset_id.rpartition("/")[2], dataset_id.rpartition("/")[2]): _load(ir_datasets, dataset_id)
+            for dataset_id in below
+        }
+        parts = {split: part for split, part in parts.items() if part.has_qrels() and part.has_queries()}
     if not whole.has_docs() or not parts:
         raise DataError(f"{name}: has no {'judgments' if whole.has_docs() else 'documents'}: nothing to measure on")
     try:
-        corpus = Corpus.from_documents(_document(one) for one in whole.docs_iter())
+        corpus = Corpus.from_documents(_document(record) for record in whole.docs_iter())
         read = {}
         for split, part in parts.items():
             judgments = Judgments()
-            for number, one in enumerate(part.qrels_iter()):
-                judgments.add(one.query_id, one.doc_id, one.relevance, f"{name}: {split} judgment {number}")
+            for index, qrel in enumerate(part.qrels_iter()):
+                judgments.add(qrel.query_id, qrel.doc_id, qrel.relevance, f"{name}: {split} judgment {index}")
             read[split] = (list(_queries(part)), judgments)
     except DataError:
         raise
-    except Exception as error:  # downloads and parsers raise many kinds
+    except Exception as error:  # downloads and parsers raise many kinds of errors
         first = str(error.args[0] if error.args else error).strip() or type(error).__name__
         reason = first.splitlines()[0][:200]
         raise DataError(f"{name}: cannot be read: {reason}") from error
@@ -65,32 +68,32 @@ def _load(library: Any, id: str) -> Any:
     try:
         return library.load(id)
     except KeyError:
-        near = [one for one in library.registry if one.partition("/")[0] == id.partition("/")[0]]
+        near = [dataset_id for dataset_id in library.registry if dataset_id.partition("/")[0] == id.partition("/")[0]]
         hint = did_you_mean(id, near) if near else "; see https://ir-datasets.com"
         raise DataError(f"irds:{id}: ir_datasets has no such id{hint}") from None
 
 
-def _document(one: Any) -> Document:
-    """A document; its title, where it has one, stands before the text as everywhere here."""
-    fields = one._asdict()
+def _document(record: Any) -> Document:
+    """Convert a document; its title, if any, is put before the text as everywhere in this package."""
+    fields = record._asdict()
     title, text = fields.get("title"), fields.get("text")
     if isinstance(title, str) and isinstance(text, str):
         text = f"{title}\n{text}" if title and text else title or text
     else:
-        text = one.default_text()
-    kept = {k: v for k, v in fields.items() if isinstance(v, (str, int, float)) and v not in ("", text)}
+        text = record.default_text()
+    scalars = {k: v for k, v in fields.items() if isinstance(v, (str, int, float)) and v not in ("", text)}
     nested = fields.get("metadata")
-    metadata = (nested if isinstance(nested, dict) else {}) | kept
+    metadata = (nested if isinstance(nested, dict) else {}) | scalars
     for name in ("doc_id", "text"):
         metadata.pop(name, None)
-    return Document(one.doc_id, text, metadata)
+    return Document(record.doc_id, text, metadata)
 
 
 def _queries(part: Any) -> Iterator[Query]:
-    for one in part.queries_iter():
-        text = one.default_text()
-        fields = one._asdict()
+    for record in part.queries_iter():
+        text = record.default_text()
+        fields = record._asdict()
         metadata = {
             k: v for k, v in fields.items() if k != "query_id" and isinstance(v, (str, int, float)) and v != text
         }
-        yield Query(one.query_id, text, metadata)
+        yield Query(record.query_id, text, metadata)

@@ -8,7 +8,7 @@
     search = PipelineSearch(Pipeline.from_yaml("pipeline.yaml"), name="me/hybrid")
     mteb.evaluate(search, mteb.get_task("SciFact"))
 
-What a task says about queries whose own document is in the corpus (``ignore_identical_ids``) is done by mteb.
+The option ``ignore_identical_ids`` of a task is applied by mteb.
 """
 
 from __future__ import annotations
@@ -35,27 +35,27 @@ if TYPE_CHECKING:
 __all__ = ["PipelineSearch", "mteb_task"]
 
 _ID = "mteb_id"
-"""Metadata field by which a reranking task's candidates are chosen."""
+"""Metadata field that holds the ids by which a reranking task restricts the candidates."""
 
 
 class PipelineSearch:
-    """A pipeline as mteb's ``SearchProtocol`` wants it: ``index`` fits it on a task's corpus, ``search`` runs it.
+    """A pipeline as mteb's ``SearchProtocol``: ``index`` fits it on a task's corpus, ``search`` searches it.
 
-    A title stands before the text, as everywhere here; a conversation is asked as one, an instruction follows the query
-    as mteb has it. Of reranking tasks, each query searches only its candidates. A pipeline that returns fewer documents
-    than mteb asks for (1,000) is measured on these.
+    A title is put before the text, as everywhere in this package; a conversation stays a conversation, and an
+    instruction is put after the query as in mteb. In reranking tasks each query searches only its candidates. A
+    pipeline that returns fewer documents than mteb asks for (1,000) is measured on those it returns.
 
     Args:
-        pipeline: Fitted anew for each corpus that differs from the last one.
-        name: What mteb calls it in its results, ``owner/model``. Its revision is the pipeline's fingerprint, so that
-            mteb's cache never takes one pipeline's results for another's.
-        training: Judged queries, for pipelines that learn. mteb gives none.
-        store: Where what is computed is kept and found again; None keeps nothing.
-        seed: Of fitting.
-        progress: Shows how far fitting is.
+        pipeline: The pipeline, fitted anew for each corpus that differs from the last one.
+        name: Name in mteb's results, ``owner/model``. The revision is the pipeline's fingerprint, so that mteb's cache
+            never mixes up pipelines.
+        training: Judged queries for pipelines that learn; mteb provides none.
+        store: Cache of what is computed; None caches nothing.
+        seed: Seed of fitting.
+        progress: Callback that shows the progress of fitting.
 
     Raises:
-        ConfigError: The name is not of this form.
+        ConfigError: The name is not ``owner/model``.
     """
 
     def __init__(
@@ -80,7 +80,7 @@ class PipelineSearch:
 
     @property
     def mteb_model_meta(self) -> ModelMeta:
-        """What mteb writes beside results.
+        """The metadata that mteb writes beside results.
 
         Raises:
             MissingExtraError: mteb is not installed.
@@ -90,11 +90,11 @@ class PipelineSearch:
 
         return ModelMeta.create_empty({"name": self.name, "revision": self.pipeline.spec.cache_key[:32]})
 
-    def index(self, corpus: Any, **about: Any) -> None:
+    def index(self, corpus: Any, **metadata: Any) -> None:
         """Fit the pipeline on a corpus with columns ``id``, ``text`` and perhaps ``title``.
 
         Raises:
-            DataError: The corpus is not of texts.
+            DataError: The corpus has no texts.
         """
         documents = Corpus.from_documents(_documents(corpus))
         if self._corpus == documents.fingerprint:
@@ -109,13 +109,13 @@ class PipelineSearch:
         *,
         top_k: int,
         top_ranked: Mapping[str, list[str]] | None = None,
-        **about: Any,
+        **metadata: Any,
     ) -> dict[str, dict[str, float]]:
-        """Score by document id by query id, best first, at most ``top_k`` each. Ties are broken as they are returned.
+        """Scores by document id by query id, best first, at most ``top_k`` each. Ties keep the order of the pipeline.
 
         Raises:
             NotFittedError: Before ``index``.
-            DataError: A query is no text.
+            DataError: A query has no text.
         """
         if self._corpus is None:
             raise NotFittedError("index a corpus before searching it")
@@ -128,15 +128,15 @@ class PipelineSearch:
 
 
 def mteb_task(dataset: Dataset, *, split: str = "test", ignore_identical_ids: bool = False) -> AbsTaskRetrieval:
-    """A split of a dataset as a task for ``mteb.evaluate``, whatever its models.
+    """Make a task for ``mteb.evaluate`` from a split of a dataset, for any model.
 
-    Queries without a judgment are left out by mteb. It hands negative grades to trec_eval, which may die of those
-    below -1; they become -1.
+    mteb leaves out queries without judgments. It passes negative grades to trec_eval, which may crash on grades below
+    -1; they become -1.
 
     Args:
         dataset: Documents and judged queries.
-        split: The queries.
-        ignore_identical_ids: Leave a document out whose id is the query's.
+        split: Name of the split.
+        ignore_identical_ids: Leave out documents whose id is the query's.
 
     Raises:
         DataError: There is no such split.
@@ -178,7 +178,9 @@ def mteb_task(dataset: Dataset, *, split: str = "test", ignore_identical_ids: bo
                 return
             queries = [{"id": query.id, "text": query.text} for query in chosen.queries]
             data = RetrievalSplitData(
-                corpus=Table.from_list([{"id": one.id, "title": "", "text": one.text} for one in corpus]),
+                corpus=Table.from_list(
+                    [{"id": document.id, "title": "", "text": document.text} for document in corpus]
+                ),
                 queries=Table.from_list(queries),
                 relevant_docs={
                     query: {id: max(grade, -1) for id, grade in judged.items()}
@@ -206,10 +208,10 @@ def _query(row: Mapping[str, Any], top_ranked: Mapping[str, list[str]] | None) -
     only = None if top_ranked is None else {_ID: {"in": list(top_ranked[id])}}
     if isinstance(text, list):
         turns = [
-            Turn("user", one)
-            if isinstance(one, str)
-            else Turn(str(one.get("role", "user")), str(one.get("content", "")))
-            for one in text
+            Turn("user", turn)
+            if isinstance(turn, str)
+            else Turn(str(turn.get("role", "user")), str(turn.get("content", "")))
+            for turn in text
         ]
         if instruction:
             turns = [Turn("user", instruction), *turns]
@@ -219,8 +221,8 @@ def _query(row: Mapping[str, Any], top_ranked: Mapping[str, list[str]] | None) -
     return Query(id, f"{text} {instruction}".strip(), filter=only)
 
 
-def _mteb(what: str) -> None:
+def _mteb(name: str) -> None:
     try:
         import mteb  # noqa: F401
     except ImportError:
-        raise MissingExtraError(f"rag.eval.integrations.mteb.{what}", package="mteb", extra="mteb") from None
+        raise MissingExtraError(f"rag.eval.integrations.mteb.{name}", package="mteb", extra="mteb") from None

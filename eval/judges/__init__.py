@@ -1,1 +1,1 @@
-"""Judges of answers, and how far they agree."""
+"""Judges of answers, and the agreement between them."""

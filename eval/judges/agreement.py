@@ -1,4 +1,4 @@
-"""Whether two who label the same things agree, beyond chance."""
+"""Chance-corrected agreement between two labelers."""
 
 from __future__ import annotations
 
@@ -18,42 +18,42 @@ Floats = npt.NDArray[np.float64]
 
 
 @refuses_unknown
-def agreement(one: Mapping[str, Hashable], other: Mapping[str, Hashable], *, seed: int = 0) -> dict[str, Any]:
-    """Share of what both have labeled that they label alike, and Cohen's kappa (1960), each with the percentile
-    bootstrap interval over what was labeled.
+def agreement(first: Mapping[str, Hashable], other: Mapping[str, Hashable], *, seed: int = 0) -> dict[str, Any]:
+    """Share of common items that both label alike, and Cohen's kappa (1960), each with a percentile bootstrap interval
+    over the items.
 
-    Kappa is null where both use one and the same label throughout: chance alone would agree then. Resamples of that
-    kind do not count for its interval.
+    Kappa is None where both use only one and the same label: chance alone would agree then. Such resamples are excluded
+    from its interval.
 
     Args:
-        one: Label by id.
-        other: Label by id.
-        seed: Of the resampling.
+        first: Labels by id.
+        other: Labels by id.
+        seed: Seed of the resampling.
 
     Returns:
-        ``n``, ``percent`` and ``kappa``, both of ``mean`` and ``ci95``; None for what cannot be said.
+        ``n``, ``percent`` and ``kappa``, the latter two with ``mean`` and ``ci95``; None where undefined.
     """
-    both = [id for id in one if id in other]
-    labels = sorted({one[id] for id in both} | {other[id] for id in both}, key=repr)
-    place = {label: number for number, label in enumerate(labels)}
+    both = [id for id in first if id in other]
+    labels = sorted({first[id] for id in both} | {other[id] for id in both}, key=repr)
+    index_of = {label: index for index, label in enumerate(labels)}
     table = np.zeros((len(labels), len(labels)))
     for id in both:
-        table[place[one[id]], place[other[id]]] += 1
-    found: dict[str, Any] = {"n": len(both), "percent": None, "kappa": None}
+        table[index_of[first[id]], index_of[other[id]]] += 1
+    result: dict[str, Any] = {"n": len(both), "percent": None, "kappa": None}
     if not both:
-        return found
+        return result
     n = len(both)
-    # Drawing n of the pairs again is drawing how many fall into each cell of the table.
+    # Drawing n pairs with replacement equals drawing the counts of the table's cells.
     drawn = np.random.default_rng(seed).multinomial(n, table.ravel() / n, size=_RESAMPLES if n > 1 else 0)
     drawn = drawn.reshape(-1, *table.shape)
     for name, measure in (("percent", _percent), ("kappa", _kappa)):
         value = float(measure(table[None])[0])
         if not np.isnan(value):
-            some = measure(drawn)
-            some = some[~np.isnan(some)]
-            bounds = [float(one) for one in np.quantile(some, [0.025, 0.975])] if len(some) else None
-            found[name] = {"mean": value, "ci95": bounds}
-    return found
+            resampled = measure(drawn)
+            resampled = resampled[~np.isnan(resampled)]
+            bounds = [float(bound) for bound in np.quantile(resampled, [0.025, 0.975])] if len(resampled) else None
+            result[name] = {"mean": value, "ci95": bounds}
+    return result
 
 
 def _percent(tables: npt.NDArray[Any]) -> Floats:

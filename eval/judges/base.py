@@ -18,7 +18,7 @@ __all__ = ["UNREADABLE", "Case", "Claim", "Judge", "Judgment", "Judgments", "Spe
 
 Verdict = Literal["supported", "contradicted", "not there", "unreadable"]
 UNREADABLE: Verdict = "unreadable"
-"""What a judge has said that is none of the verdicts: counted, never guessed."""
+"""Reply of a judge that is none of the verdicts: counted, never guessed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,10 +26,10 @@ class Case:
     """An answer to be judged.
 
     Args:
-        question: What was asked.
-        answer: What was answered, without citations.
-        passages: What it was written from.
-        references: Right answers, any of them; none when nobody says.
+        question: The question.
+        answer: The answer, without citations.
+        passages: The passages it was written from.
+        references: Acceptable answers; empty when unknown.
     """
 
     question: str
@@ -40,12 +40,12 @@ class Case:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """One thing that a text says.
+    """One statement of a text.
 
     Args:
-        text: A sentence.
-        verdict: Of the passages about it; for a claim of a reference, of the answer.
-        of_reference: Whether it is the reference that says it.
+        text: The statement as a sentence.
+        verdict: The passages' verdict on it; for a statement of a reference, the answer's.
+        of_reference: Whether it is a statement of the reference.
     """
 
     text: str
@@ -55,13 +55,13 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class Judgment:
-    """What a judge makes of one answer.
+    """The judgment of one answer.
 
     Args:
         faithfulness: Share of the answer's claims that the passages support, in [0, 1]; None without a readable one.
-        correctness: Share of the claims of the reference that the answer covers, of the best reference; None likewise.
-        claims: Of the answer, then of that reference.
-        problem: Why something of this is missing.
+        correctness: Share of the reference's claims that the answer covers, for the best reference; None without any.
+        claims: Claims of the answer, then of that reference.
+        problem: The reason why something is missing.
     """
 
     faithfulness: float | None = None
@@ -72,12 +72,12 @@ class Judgment:
 
 @dataclass(frozen=True, slots=True)
 class Spent:
-    """What judging has cost; what came from the store as it was then.
+    """Costs of judging; cached replies count with their original cost.
 
     Args:
-        llm_calls: Requests.
-        llm_tokens: Tokens read and written.
-        money: In the currency of the prices; None where they, or the tokens, are not known.
+        llm_calls: Number of requests.
+        llm_tokens: Number of tokens read and written.
+        money: Price in the currency of the price list; None where prices or tokens are unknown.
     """
 
     llm_calls: int = 0
@@ -87,12 +87,12 @@ class Spent:
 
 @dataclass(frozen=True, slots=True)
 class Judgments:
-    """Of all cases.
+    """The judgments of all cases.
 
     Args:
-        judged: In their order.
-        costs: Of all of them.
-        calls: What the model was asked for, and how often it failed.
+        judged: Judgments in the order of the cases.
+        costs: Costs of all cases.
+        calls: Calls of the model, and the failed ones.
     """
 
     judged: Sequence[Judgment]
@@ -101,12 +101,12 @@ class Judgments:
 
 
 class Judge(Component):
-    """Says how faithful answers are to what they were written from, and how right."""
+    """Judges how faithful answers are to their passages, and how correct."""
 
     kind: ClassVar[str] = "judge"
 
     passing: float = 1.0
-    """Faithfulness from which an answer is called faithful where two who judge are compared."""
+    """Faithfulness from which an answer counts as faithful when labelers are compared."""
 
     @abstractmethod
     def judge(
@@ -120,18 +120,18 @@ class Judge(Component):
         """Judge answers.
 
         Args:
-            cases: Answers that say something.
-            store: Where calls are kept, by exact prompt and model.
-            progress: Shows how far it is.
-            repetition: Another number judges again instead of finding what was judged before.
+            cases: The nonempty answers.
+            store: Cache of calls, by exact prompt and model.
+            progress: Callback that shows progress.
+            repetition: Number of the repetition; a new one judges again instead of reading the cache.
 
         Raises:
-            ModelError: The model cannot work at all.
+            ModelError: The model cannot be called at all.
         """
 
 
 def check_judge(path: Path, *, overrides: Sequence[str] = (), resolved: bool = False) -> str:
-    """What ``rag check`` says of a judge's file."""
+    """Check a judge's file for ``rag check`` and return the message to print."""
     judge = load_component(path, Judge, overrides=overrides)  # type: ignore[type-abstract]
     if resolved:
         return dump(judge.spec.to_config())

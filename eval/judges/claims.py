@@ -1,4 +1,4 @@
-"""A judge that splits answers into claims and has each verified."""
+"""A judge that splits answers into claims and verifies each claim."""
 
 from __future__ import annotations
 
@@ -34,22 +34,22 @@ _VERIFY = (
 )
 _PLACE = re.compile(r"\{(question|answer|text|claims)\}")
 _OUR_TAG = re.compile(r"<(?=\s*/?\s*(?:question|answer|text|claims))", re.IGNORECASE)
-_VERDICTS: Mapping[str, Verdict] = {one: one for one in get_args(Verdict) if one != UNREADABLE}
+_VERDICTS: Mapping[str, Verdict] = {verdict: verdict for verdict in get_args(Verdict) if verdict != UNREADABLE}
 
 
 class ClaimJudge(Judge):
-    """Has a language model split an answer into claims, then say of each whether the passages that the answer was
-    written from support it (as FActScore, Min et al. 2023, and RAGAS, Es et al. 2024, do). The claims of references are
-    held against the answer in the same way. Two calls an answer, and two more for each reference.
+    """Has a language model split an answer into claims and judge whether the answer's passages support each claim (like
+    FActScore, Min et al. 2023, and RAGAS, Es et al. 2024). The claims of references are verified against the answer in
+    the same way. This takes two calls per answer, and two more per reference.
 
-    A reply that cannot be read is counted and never guessed; such claims are in no share. Calls are kept in the store
-    by exact prompt and model.
+    Unreadable replies are counted, never guessed; their claims are left out of all shares. Calls are cached in the
+    store by exact prompt and model.
 
     Args:
         model: The language model: a summarizer of type ``chat_model``, ``langchain`` or ``transformers`` without task
-            or prompts of its own. Its ``max_tokens`` must leave room for all claims of an answer: 1,000 is plenty.
-        passing: Share of supported claims from which an answer is called faithful, where judges are compared with
-            each other or with people.
+            or prompts of its own. Its ``max_tokens`` must suffice for all claims of an answer; 1,000 is plenty.
+        passing: Share of supported claims from which an answer counts as faithful when judges are compared with each
+            other or with people.
         decompose_prompt: Template with ``{question}`` and ``{answer}``; it must ask for a JSON list of texts.
         verify_prompt: Template with ``{text}`` and ``{claims}``; it must ask for a JSON object from the number of each
             claim to ``supported``, ``contradicted`` or ``not there``.
@@ -69,12 +69,12 @@ class ClaimJudge(Judge):
             model.prompted()
         except ConfigError as error:
             raise ConfigError(str(error), parameter="model") from None
-        for name, template, wanted in (
+        for name, template, required in (
             ("decompose_prompt", decompose_prompt, {"question", "answer"}),
             ("verify_prompt", verify_prompt, {"text", "claims"}),
         ):
-            if template is not None and (lacking := wanted - set(_PLACE.findall(template))):
-                places = " and ".join(f"{{{one}}}" for one in sorted(lacking))
+            if template is not None and (lacking := required - set(_PLACE.findall(template))):
+                places = " and ".join(f"{{{name}}}" for name in sorted(lacking))
                 raise ConfigError(f"must have {places}, got '{template[:60]}'", parameter=name)
         self.model = model
         self.passing = passing
@@ -93,46 +93,48 @@ class ClaimJudge(Judge):
         model = self.model.prompted()
 
         def ask(prompts: Sequence[str]) -> list[Summary]:
-            found = model.ask(prompts, store=store, ledger=ledger, progress=progress, repetition=repetition)
-            replies.update(zip(prompts, found, strict=True))
-            return found
+            asked_replies = model.ask(prompts, store=store, ledger=ledger, progress=progress, repetition=repetition)
+            replies.update(zip(prompts, asked_replies, strict=True))
+            return asked_replies
 
-        statements = [one for row, case in enumerate(cases) for one in _statements(row, case)]
+        statements = [statement for row, case in enumerate(cases) for statement in _statements(row, case)]
         asked = [
             _filled(self.decompose_prompt or _DECOMPOSE, question=cases[s.row].question, answer=s.says)
             for s in statements
         ]
-        for one, reply in zip(statements, ask(asked), strict=True):
-            one.decomposed(reply)
-        claiming = [one for one in statements if one.claims]
+        for statement, reply in zip(statements, ask(asked), strict=True):
+            statement.decomposed(reply)
+        claiming = [statement for statement in statements if statement.claims]
         asked = [_filled(self.verify_prompt or _VERIFY, text=s.against, claims=_numbered(s.claims)) for s in claiming]
-        for one, reply in zip(claiming, ask(asked), strict=True):
-            one.verified(reply)
+        for statement, reply in zip(claiming, ask(asked), strict=True):
+            statement.verified(reply)
         of_case: list[list[_Statement]] = [[] for _ in cases]
-        for one in statements:
-            of_case[one.row].append(one)
+        for statement in statements:
+            of_case[statement.row].append(statement)
         return Judgments(
-            [_judgment(some) for some in of_case], self._costs(ledger, replies.values()), [*ledger.calls.values()]
+            [_judgment(of_one_case) for of_one_case in of_case],
+            self._costs(ledger, replies.values()),
+            [*ledger.calls.values()],
         )
 
     def _costs(self, ledger: Ledger, replies: Iterable[Summary]) -> Spent:
         spent = ledger.total
-        written = sum(one.llm_tokens_written for one in replies)
-        # A provider that counts no tokens has not worked for nothing.
-        known = spent.llm_tokens or not spent.llm_calls
-        money = self.model.price(spent.llm_tokens - written, written) if known else None
+        written = sum(reply.llm_tokens_written for reply in replies)
+        # Tokens that the provider did not count have no known price, which is not a price of 0.
+        counted = spent.llm_tokens or not spent.llm_calls
+        money = self.model.price(spent.llm_tokens - written, written) if counted else None
         return Spent(spent.llm_calls, spent.llm_tokens, money)
 
 
 @dataclass
 class _Statement:
-    """A text whose claims are held against another.
+    """A text whose claims are verified against another text.
 
     Args:
-        row: Of its case.
+        row: Row of its case.
         says: The text.
-        against: The other one.
-        of_reference: Whether it is a reference, held against the answer.
+        against: The text it is verified against.
+        of_reference: Whether the text is a reference, verified against the answer.
     """
 
     row: int
@@ -144,20 +146,20 @@ class _Statement:
     problem: str = ""
 
     def decomposed(self, reply: Summary) -> None:
-        found = _json(reply, "[", "]")
-        if isinstance(found, list) and all(isinstance(one, str) for one in found):
-            # An escape may stand for half a character.
-            found = [" ".join(one.encode("utf-8", "replace").decode().split()) for one in found]
-            self.claims = [one for one in found if one]
+        parsed = _json(reply, "[", "]")
+        if isinstance(parsed, list) and all(isinstance(claim, str) for claim in parsed):
+            # An escape may encode half a surrogate pair.
+            parsed = [" ".join(claim.encode("utf-8", "replace").decode().split()) for claim in parsed]
+            self.claims = [claim for claim in parsed if claim]
             self.problem = "" if self.claims else f"{self._what} claims nothing"
         else:
             self.problem = reply.problem or f"the claims of {self._what} cannot be read"
 
     def verified(self, reply: Summary) -> None:
-        found = _json(reply, "{", "}")
-        said = found if isinstance(found, dict) else {}
-        self.verdicts = [_verdict(said.get(str(number))) for number, _ in enumerate(self.claims, 1)]
-        if all(one == UNREADABLE for one in self.verdicts):
+        parsed = _json(reply, "{", "}")
+        said = parsed if isinstance(parsed, dict) else {}
+        self.verdicts = [_verdict(said.get(str(index))) for index, _ in enumerate(self.claims, 1)]
+        if all(verdict == UNREADABLE for verdict in self.verdicts):
             self.problem = reply.problem or f"no verdict on {self._what} can be read"
 
     @property
@@ -166,44 +168,48 @@ class _Statement:
 
     @property
     def share(self) -> float | None:
-        """Of its readable verdicts, those that support it."""
-        readable = [one for one in self.verdicts if one != UNREADABLE]
-        return sum(one == "supported" for one in readable) / len(readable) if readable else None
+        """Share of the readable verdicts that support the text; None without any."""
+        readable = [verdict for verdict in self.verdicts if verdict != UNREADABLE]
+        return sum(verdict == "supported" for verdict in readable) / len(readable) if readable else None
 
 
 def _statements(row: int, case: Case) -> Iterator[_Statement]:
     yield _Statement(row, case.answer, "\n\n".join(case.passages), False)
     for reference in dict.fromkeys(case.references):
-        # With the question, a word may be an answer.
+        # A single word may be an answer, so include the question.
         yield _Statement(row, reference, f"Question: {case.question}\nAnswer: {case.answer}", True)
 
 
 def _judgment(statements: Sequence[_Statement]) -> Judgment:
     answer, *references = statements
-    best = max((one for one in references if one.share is not None), key=lambda one: one.share or 0.0, default=None)
+    best = max(
+        (reference for reference in references if reference.share is not None),
+        key=lambda reference: reference.share or 0.0,
+        default=None,
+    )
     shown = [answer, *([best] if best else [])]
     claims = tuple(
-        Claim(claim, verdict, one.of_reference)
-        for one in shown
-        for claim, verdict in zip(one.claims, one.verdicts, strict=True)
+        Claim(claim, verdict, statement.of_reference)
+        for statement in shown
+        for claim, verdict in zip(statement.claims, statement.verdicts, strict=True)
     )
-    problems = [answer.problem] + ([] if best else [one.problem for one in references])
+    problems = [answer.problem] + ([] if best else [reference.problem for reference in references])
     return Judgment(
         answer.share, best.share if best else None, claims, "; ".join(dict.fromkeys(filter(None, problems)))
     )
 
 
 def _filled(template: str, **values: str) -> str:
-    """All places at once, and no text can close the tags around it."""
-    return _PLACE.sub(lambda place: _OUR_TAG.sub("&lt;", values.get(place[1], place[0])), template)
+    """Fill in all placeholders at once; no text can close the tags around it."""
+    return _PLACE.sub(lambda match: _OUR_TAG.sub("&lt;", values.get(match[1], match[0])), template)
 
 
 def _numbered(claims: Sequence[str]) -> str:
-    return "\n".join(f"{number}. {claim}" for number, claim in enumerate(claims, 1))
+    return "\n".join(f"{index}. {claim}" for index, claim in enumerate(claims, 1))
 
 
 def _json(reply: Summary, first: str, last: str) -> object:
-    """What stands between the outermost brackets of a reply, whatever is around them; None when that is not JSON."""
+    """The JSON value between the outermost brackets of a reply; None when it is not JSON."""
     text = reply.texts[0] if reply.texts else ""
     try:
         return json.loads(text[text.index(first) : text.rindex(last) + 1])

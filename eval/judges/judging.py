@@ -1,4 +1,4 @@
-"""Having the answers of a run judged, and how far those who judge agree."""
+"""Judging the answers of a run, and the agreement between judges."""
 
 from __future__ import annotations
 
@@ -26,16 +26,18 @@ __all__ = ["check_judges", "judge_answers"]
 
 
 def check_judges(pipeline: Pipeline, judges: Sequence[Judge], labels: Mapping[str, bool] | None = None) -> str | None:
-    """Name of the stage that writes a pipeline's answers; None when none does.
+    """Check judges and labels, and return the name of the stage that writes answers; None without such a stage.
 
     Raises:
-        ConfigError: None does, and there is a judge; there are labels, and nobody who judges; or one of these is none.
+        ConfigError: There is a judge but no such stage, labels but no judge, or a value that is no judge or label.
     """
     steps = zip(pipeline.step_names[1:], pipeline.stages, strict=True)
     writing = next((name for name, stage in steps if stage.writes_answers), None)
-    for one in judges:
-        if not isinstance(one, Judge):
-            raise ConfigError(f"must be a judge, such as eval.ClaimJudge(model=...), got {one!r}", parameter="judge")
+    for judge in judges:
+        if not isinstance(judge, Judge):
+            raise ConfigError(
+                f"must be a judge, such as rag.eval.ClaimJudge(model=...), got {judge!r}", parameter="judge"
+            )
     if judges and writing is None:
         raise ConfigError(
             "there is nothing to judge: the pipeline has no stage that writes answers, such as generate",
@@ -59,26 +61,25 @@ def judge_answers(
     store: Store | None = None,
     progress: Progress = no_progress,
 ) -> Evaluation:
-    """Have the answers of an evaluation judged.
+    """Have judges judge the answers of an evaluation.
 
-    An answer that failed or abstained is not shown to a judge: it has no faithfulness; its correctness is 0 where there
-    is a reference, and where there is known to be no answer, 1 for abstaining and 0 for anything else.
+    Failed or abstained answers are not shown to a judge: they have no faithfulness, and correctness 0 where there is a
+    reference; where there is known to be no answer, correctness is 1 for abstaining and 0 for anything else.
 
     Args:
-        evaluation: Of a pipeline that writes answers.
-        judges: One or several. A judge that is listed again judges again, so that its agreement with itself shows.
-        labels: Whether an answer is faithful by query id, as people see it; agreement of each judge with them is
-            reported.
-        seed: Of the intervals.
-        store: Where calls are kept, by exact prompt and model.
-        progress: Shows how far it is.
+        evaluation: The evaluation of a pipeline that writes answers.
+        judges: One or several judges. A judge listed twice judges again, to show its agreement with itself.
+        labels: Whether people consider an answer faithful, by query id, to report each judge's agreement with them.
+        seed: Seed of the intervals.
+        store: Cache of calls, by exact prompt and model.
+        progress: Callback that shows progress.
 
     Returns:
         The evaluation with ``judges`` and ``agreement`` in ``answers`` of its metrics; see ``docs/run-folder.md``.
 
     Raises:
         ConfigError: The pipeline writes no answers.
-        ModelError: A judge's model cannot work at all.
+        ModelError: A judge's model cannot be called at all.
     """
     check_judges(evaluation.pipeline, judges, labels)
     record = evaluation.record
@@ -86,26 +87,31 @@ def judge_answers(
     values: dict[str, Mapping[str, float | None]] = dict(evaluation.answers)
     judged: dict[str, Mapping[str, Judgment]] = {}
     faithful: dict[str, Mapping[str, bool]] = {}
-    said = [one for one in evaluation.results if _says_something(one)]
+    said = [result for result in evaluation.results if _says_something(result)]
     qrels = evaluation.split.qrels
-    due = {one.query.id: references_of(one.query, qrels.get(one.query.id, {})) for one in evaluation.results}
-    cases = [_case(one, due[one.query.id]) for one in said]
+    due = {
+        result.query.id: references_of(result.query, qrels.get(result.query.id, {})) for result in evaluation.results
+    }
+    cases = [_case(result, due[result.query.id]) for result in said]
     before: Counter[str] = Counter()
     calls: list[Calls] = []
-    for number, judge in enumerate(judges, 1):
-        name = judge.type if number == 1 else f"{judge.type} {number}"
+    for index, judge in enumerate(judges, 1):
+        name = judge.type if index == 1 else f"{judge.type} {index}"
         repetition = before[judge.fingerprint]
         before[judge.fingerprint] += 1
-        given = judge.judge(cases, store=store, progress=progress, repetition=repetition)
-        of = {result.query.id: one for result, one in zip(said, given.judged, strict=True)}
+        judgments = judge.judge(cases, store=store, progress=progress, repetition=repetition)
+        of = {result.query.id: judgment for result, judgment in zip(said, judgments.judged, strict=True)}
         measures = {
-            "faithfulness": {one.query.id: of.get(one.query.id, Judgment()).faithfulness for one in evaluation.results},
+            "faithfulness": {
+                result.query.id: of.get(result.query.id, Judgment()).faithfulness for result in evaluation.results
+            },
             "correctness": {
-                one.query.id: _correctness(one, due[one.query.id], of.get(one.query.id)) for one in evaluation.results
+                result.query.id: _correctness(result, due[result.query.id], of.get(result.query.id))
+                for result in evaluation.results
             },
         }
-        calls += [replace(one, stage=f"judge {name}") for one in given.calls]
-        problems = Counter(one.problem for one in given.judged if one.problem)
+        calls += [replace(stage_calls, stage=f"judge {name}") for stage_calls in judgments.calls]
+        problems = Counter(judgment.problem for judgment in judgments.judged if judgment.problem)
         entries.append(
             {
                 "name": name,
@@ -113,14 +119,14 @@ def judge_answers(
                 "repetition": repetition,
                 "n_judged": len(cases),
                 "measures": means_of(measures, seed=seed),
-                "claims": _counts(given.judged, of_reference=False),
-                "reference_claims": _counts(given.judged, of_reference=True),
+                "claims": _counts(judgments.judged, of_reference=False),
+                "reference_claims": _counts(judgments.judged, of_reference=True),
                 "problems": dict(problems.most_common(10)),
                 "n_problems": problems.total(),
-                "costs": asdict(given.costs),
+                "costs": asdict(judgments.costs),
             }
         )
-        values |= {f"{what} ({name})": some for what, some in measures.items()}
+        values |= {f"{measure} ({name})": by_query for measure, by_query in measures.items()}
         judged[name] = of
         shares = {id: share for id, share in measures["faithfulness"].items() if share is not None}
         faithful[name] = {id: share >= judge.passing for id, share in shares.items()}
@@ -129,8 +135,8 @@ def judge_answers(
         **(record.answers or {}),
         "judges": entries,
         "agreement": [
-            {"between": [one, other], **agreement(who[one], who[other], seed=seed)}
-            for one, other in combinations(who, 2)
+            {"between": [first, other], **agreement(who[first], who[other], seed=seed)}
+            for first, other in combinations(who, 2)
         ],
     }
     judging = called(calls, record.max_failed)
@@ -166,5 +172,7 @@ def _correctness(result: SearchResult, references: Sequence[str] | None, judgmen
 
 
 def _counts(judged: Sequence[Judgment], *, of_reference: bool) -> dict[str, int]:
-    counts = Counter(claim.verdict for one in judged for claim in one.claims if claim.of_reference == of_reference)
+    counts = Counter(
+        claim.verdict for judgment in judged for claim in judgment.claims if claim.of_reference == of_reference
+    )
     return {verdict.replace(" ", "_"): counts[verdict] for verdict in get_args(Verdict)}

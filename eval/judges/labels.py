@@ -1,4 +1,4 @@
-"""Labels that people gave to answers."""
+"""Labels of answers by people."""
 
 from __future__ import annotations
 
@@ -16,34 +16,34 @@ _WORDS = {
 }
 
 
-def read_labels(path: Path, *, known: Container[str]) -> dict[str, bool]:
-    """Whether an answer is faithful, by query id: of a table with columns ``query_id`` and ``label``. Labels
-    are ``faithful`` or ``unfaithful``, ``true`` or ``false``, ``yes`` or ``no``, 1 or 0.
+def read_labels(path: Path, *, query_ids: Container[str]) -> dict[str, bool]:
+    """Read whether answers are faithful, by query id, from a table with columns ``query_id`` and ``label``. Labels are
+    ``faithful`` or ``unfaithful``, ``true`` or ``false``, ``yes`` or ``no``, 1 or 0.
 
     Args:
         path: A file with one of the suffixes :data:`rag.corpus.readers.TABLES`; any other is read as JSONL.
-        known: Ids of queries.
+        query_ids: Ids of the queries.
 
     Raises:
-        DataError: Unreadable, no label at all, or a line that is wrong, with its number: no such query, no such label,
-            or the query's second one.
+        DataError: The file is unreadable or empty, or a line (given by number) has an unknown query, an unknown label
+            or the second label of a query.
     """
-    found: dict[str, bool] = {}
-    for where, row in iter_rows(path) if format_of(path) in TABLES else iter_jsonl(path):
+    labels: dict[str, bool] = {}
+    for location, row in iter_rows(path) if format_of(path) in TABLES else iter_jsonl(path):
         for name in ("query_id", "label"):
             if row.get(name) is None:
-                raise DataError(f"{where}: has no '{name}'; it needs query_id and label")
+                raise DataError(f"{location}: has no '{name}'; it needs query_id and label")
         id, said = str(row["query_id"]), row["label"]
         label = _WORDS.get(" ".join(str(said).lower().replace("_", " ").split()))
         if label is None:
             raise DataError(
-                f"{where}: the label must be faithful or unfaithful (or true or false, 1 or 0), got {said!r}"
+                f"{location}: the label must be faithful or unfaithful (or true or false, 1 or 0), got {said!r}"
             )
-        if id not in known:
-            raise DataError(f"{where}: there is no query '{id}'")
-        if id in found:
-            raise DataError(f"{where}: query '{id}' is labeled a second time")
-        found[id] = label
-    if not found:
+        if id not in query_ids:
+            raise DataError(f"{location}: there is no query '{id}'")
+        if id in labels:
+            raise DataError(f"{location}: query '{id}' is labeled a second time")
+        labels[id] = label
+    if not labels:
         raise DataError(f"{path}: there are no labels")
-    return found
+    return labels

@@ -1,4 +1,4 @@
-"""Intervals of means over queries, by the bootstrap."""
+"""Bootstrap intervals of means over queries."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ _RESAMPLES = 10_000
 def interval(
     values: npt.NDArray[np.float64], *, seed: int = 0, level: float = 0.95
 ) -> list[tuple[float, float]] | None:
-    """Percentile bootstrap interval of the mean over queries.
+    """Percentile bootstrap intervals of means over queries.
 
     Args:
-        values: [n_queries, n_measures]; queries are resampled whole, so all measures see the same samples.
-        seed: Of the resampling.
-        level: Confidence.
+        values: Values [n_queries, n_measures]; whole queries are resampled, so all measures share the same samples.
+        seed: Seed of the resampling.
+        level: Confidence level.
 
     Returns:
         (low, high) of each measure; None with fewer than two queries.
@@ -31,7 +31,9 @@ def interval(
     if n < 2:
         return None
     generator = np.random.default_rng(seed)
-    resamples = max(1_000, min(_RESAMPLES, 20_000_000 // n))  # with many queries fewer do, and each costs more
+    resamples = max(
+        1_000, min(_RESAMPLES, 20_000_000 // n)
+    )  # with many queries fewer suffice, and each is more expensive
     step = max(1, 2_000_000 // n)
     means = np.concatenate(
         [
@@ -50,7 +52,7 @@ def means(names: Sequence[str], table: npt.NDArray[np.float64], *, seed: int = 0
     Args:
         names: Names of the measures.
         table: Their values, float64 [n_queries, n_measures].
-        seed: Of the resampling.
+        seed: Seed of the resampling.
     """
     bounds = interval(table, seed=seed)
     return {

@@ -1,4 +1,4 @@
-"""How long one query takes that is asked alone."""
+"""Single-query latency."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ def time_alone(
     store: Store | None = None,
     progress: Progress = no_progress,
 ) -> list[float]:
-    """Seconds of single queries that have a text, up to 100 of them; from the store when this machine has measured them
-    for this pipeline before.
+    """Seconds of single queries with a text, up to 100 of them; from the store if already measured on this machine for
+    this pipeline.
     """
     queries = [query for query in queries if query.text.strip()]
     order = np.random.default_rng(seed).permutation(len(queries))[:_QUERIES]
@@ -50,19 +50,19 @@ def time_alone(
     if store is None or key is None:
         return measure()
     machine = [platform.node(), platform.machine(), str(os.cpu_count())]
-    values = store.cache("latencies", key, about=f"{pipeline!r}")
+    values = store.cache("latencies", key, description=f"{pipeline!r}")
     asked = text_key(*machine, *(fingerprint(asdict(query)) for query in queries))
-    (kept,) = values.fill([asked], lambda _: [[(0, json.dumps(measure()).encode())]]).values
+    (cached,) = values.fill([asked], lambda _: [[(0, json.dumps(measure()).encode())]]).values
     values.close()
-    return list(json.loads(kept))
+    return list(json.loads(cached))
 
 
 def _time_queries(pipeline: Pipeline, queries: Sequence[Query], limit: float, advance: Any = None) -> list[float]:
-    """Seconds of each query asked alone, until the limit has passed (at least five are asked)."""
+    """Seconds of each query, searched alone, until the time limit (but at least five queries)."""
     seconds: list[float] = []
     for query in queries:
         start = time.perf_counter()
-        pipeline.search(query, answer=False)  # nobody pays twice for an answer
+        pipeline.search(query, answer=False)  # answers are not paid for twice
         seconds.append(time.perf_counter() - start)
         if advance:
             advance(1)

@@ -1,4 +1,4 @@
-"""Measures by their names: trec_eval's, through ir_measures and in its spelling."""
+"""Measures by name: trec_eval's, through ir_measures and in its spelling."""
 
 from __future__ import annotations
 
@@ -26,46 +26,46 @@ _TRIAL = (
     },
     {"q": {"a": 2.0, "b": 1.0}, "no": {"a": 1.0}, "all": {"b": 2.0, "a": 1.0}, "empty": {}, "bare": {"a": 1.0}},
 )
-"""Judgments and a run with all that can be odd about a query."""
+"""Judgments and a run with all edge cases of a query."""
 
 _OF_SUBTOPICS = {"ERR_IA", "nERR_IA", "alpha_DCG", "alpha_nDCG", "NRBP", "nNRBP", "AP_IA", "P_IA", "StRecall"}
-"""Measures of diversity: their judgments say which subtopic of a query a document is about."""
+"""Measures of diversity; their judgments need the subtopic of a query that a document is about."""
 
 
 @refuses_unknown
 def parse_measures(names: Sequence[str]) -> list[Any]:
-    """Measures by their usual names, such as ``nDCG@10``, ``R@100``, ``RR@10``, ``AP``, ``P@5``, ``AP(rel=2)``.
+    """Parse measures by their usual names, such as ``nDCG@10``, ``R@100``, ``RR@10``, ``AP``, ``P@5``, ``AP(rel=2)``.
 
-    Every measure that comes back can be computed for any query; all else is refused here, before there is any work.
+    Every measure returned can be computed for any query; all others are refused here, before any work.
 
     Raises:
-        ConfigError: An unknown name, a parameter out of range, or a measure this installation cannot compute.
+        ConfigError: A name is unknown, a parameter out of range, or a measure cannot be computed by this installation.
     """
     if not names:
         raise ConfigError("name at least one, such as nDCG@10", parameter="measures")
-    found = []
+    measures = []
     for name in names:
         measure = _parsed(name)
-        try:  # what cannot be computed is found now, not after an hour of searching
+        try:  # fail now rather than after an hour of searching
             per_query([measure], *_TRIAL)
         except Exception as error:  # providers raise what they like
             reason = first_line(error)
             raise ConfigError(f"measure '{name}' cannot be computed here: {reason}", parameter="measures") from None
-        if measure not in found:
-            found.append(measure)
-    return found
+        if measure not in measures:
+            measures.append(measure)
+    return measures
 
 
 def _parsed(name: str) -> Any:
-    """A measure whose parameters are in range and which something here computes."""
+    """Parse one measure, with its parameters in range and a provider that computes it."""
     import ir_measures
 
-    known = ir_measures.measures.registry
+    registry = ir_measures.measures.registry
     try:
         measure = ir_measures.parse_measure(name)
     except (NameError, ValueError, SyntaxError, AssertionError, KeyError, TypeError) as error:
         base = name.partition("@")[0].partition("(")[0]
-        hint = did_you_mean(base, known) if base not in known else f": {error}"
+        hint = did_you_mean(base, registry) if base not in registry else f": {error}"
         raise ConfigError(f"unknown measure '{name}'{hint}", parameter="measures") from None
     if fault := _fault(measure):
         raise ConfigError(f"measure '{name}': {fault}", parameter="measures")
@@ -81,39 +81,39 @@ def _real(measure: Any, key: str) -> bool:
 
 
 def _fault(measure: Any) -> str:
-    """What is wrong with the parameters of a measure, or nothing."""
-    supported, given = measure.SUPPORTED_PARAMS, measure.params
-    for key in given:
+    """The mistake in the parameters of a measure; empty without one."""
+    supported, params = measure.SUPPORTED_PARAMS, measure.params
+    for key in params:
         if key not in supported:
             return f"has no parameter '{key}'{did_you_mean(key, supported)}"
     for key, info in supported.items():
-        if key not in given:
+        if key not in params:
             if not info.required:
                 continue
             example = f"{measure}@{'0.5' if key == 'recall' else '10'}" if key == measure.AT_PARAM else f"{key}=1"
             return f"needs a {key}, such as {example}"
-        value, choices = given[key], info.choices
-        number = isinstance(value, (int, float)) and not isinstance(value, bool)
+        value, choices = params[key], info.choices
+        is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
         if key == "cutoff":
-            if type(value) is not int or not 1 <= value < 1 << 31:  # trec_eval ends the process
+            if type(value) is not int or not 1 <= value < 1 << 31:  # else trec_eval would end the process
                 return "the cutoff must be a whole number from 1 on"
         elif key == "rel":
             if type(value) is not int or not 1 <= value <= MOST:
                 return f"rel must be a whole number from 1 to {MOST}, got {value!r}"
         elif key == "recall":
-            if not number or not 0 <= value <= 1 or round(value, 2) != value:
+            if not is_number or not 0 <= value <= 1 or round(value, 2) != value:
                 return f"the recall must be from 0 to 1 with at most two decimals, as trec_eval has it, got {value!r}"
         elif key == "p":
-            if not number or not 0 < value < 1:
+            if not is_number or not 0 < value < 1:
                 return f"p must be above 0 and below 1, got {value!r}"
         elif key == "gains":
-            numbers = isinstance(value, dict) and all(type(one) is int for pair in value.items() for one in pair)
+            numbers = isinstance(value, dict) and all(type(part) is int for pair in value.items() for part in pair)
             if not numbers or not all(0 <= gain <= MOST for gain in value.values()):
                 return f"gains must be whole numbers by grade, from 0 to {MOST}, got {value!r}"
-            if given.get("dcg") == "exp-log2":
+            if params.get("dcg") == "exp-log2":
                 return "gains and dcg='exp-log2' say the same thing in two ways: give one of them"
         elif info.dtype is float:
-            if not number or value < 0:
+            if not is_number or value < 0:
                 return f"{key} must be a number from 0 on, got {value!r}"
         elif type(value) is not info.dtype:
             return f"{key} must be of type {info.dtype.__name__}, got {value!r}"
@@ -123,17 +123,21 @@ def _fault(measure: Any) -> str:
 
 
 def _missing(measure: Any) -> str:
-    """Why ir_measures cannot compute a measure here; nothing when it can."""
+    """The reason why a measure cannot be computed here; empty when it can."""
     import ir_measures
 
     if measure.NAME in _OF_SUBTOPICS:
         return "it measures diversity, and judgments here do not say which subtopic a document is about"
-    offered = [one for one in ir_measures.DefaultPipeline.providers if one.supports(measure) and one.NAME != "gdeval"]
-    if any(one.is_available() for one in offered):
+    offered = [
+        provider
+        for provider in ir_measures.DefaultPipeline.providers
+        if provider.supports(measure) and provider.NAME != "gdeval"
+    ]
+    if any(provider.is_available() for provider in offered):
         return ""
     if measure.NAME == "RBP":
         return "it needs the grade from which a document is relevant, such as RBP(rel=1)"
     if offered:
-        packages = " or ".join(one.NAME for one in offered)
+        packages = " or ".join(provider.NAME for provider in offered)
         return f"it needs the package {packages} ({offered[0].install_instructions()})"
     return "nothing in ir_measures computes it with these parameters"

@@ -1,9 +1,9 @@
-"""Measures that ir_measures names but computes not here, wrongly, or not for every query.
+"""Measures that ir_measures defines but cannot compute here, computes wrongly, or not for every query.
 
-Each is a function of one query: of the measure with its parameters, the grades by document id, and the ids of the
-documents in the order they were returned. ``ERR`` and ``nDCG(dcg='exp-log2')`` are gdeval's, which ir_measures starts
-as a Perl script that knows numeric query ids only; ``RBP`` is cwl_eval's; ``Accuracy`` and ``Judged`` divide by zero
-there where nothing, or nothing irrelevant, was returned.
+Each is a function of one query: of the measure with its parameters, the grades by document id, and the returned
+document ids in order. ``ERR`` and ``nDCG(dcg='exp-log2')`` are gdeval's, which ir_measures runs as a Perl script that
+only accepts numeric query ids; ``RBP`` is cwl_eval's; for ``Accuracy`` and ``Judged`` ir_measures divides by zero
+where nothing, or nothing irrelevant, was returned.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from rag.candidates import Ints
 __all__ = ["ERR_HIGHEST", "Compute", "computed_here"]
 
 Compute = Callable[[Any, Mapping[str, int], Sequence[str]], float]
-"""Value of a measure for a query: (measure, grade by document id, ids as returned)."""
+"""Function for the value of a measure for a query, of (measure, grade by document id, ids as returned)."""
 
 ERR_HIGHEST = 4
-"""The highest grade that ``ERR`` takes: gdeval has a document of this grade satisfy with probability 15/16."""
+"""The highest grade of ``ERR``: in gdeval a document with it satisfies with probability 15/16."""
 
 
 def computed_here(measure: Any) -> Compute | None:
-    """What computes a parsed measure, if it is one of these."""
+    """The function that computes a parsed measure, if it is one of those in this module."""
     if measure.NAME == "nDCG" and measure["dcg"] != "exp-log2":
         return None
     if measure.NAME == "RBP" and "rel" not in measure.params:
@@ -46,17 +46,17 @@ def _exponential_ndcg(measure: Any, grades: Mapping[str, int], ranked: Sequence[
 
 
 def _gain(grades: Ints, highest: int) -> float:
-    """Discounted gain in units of ``2^highest``, which keeps high grades finite."""
+    """Discounted gain in units of ``2^highest``, to keep high grades finite."""
     gains = np.exp2(np.maximum(grades, 0) - float(highest)) - np.exp2(-float(highest))
     return float((gains / np.log2(np.arange(len(grades)) + 2)).sum())
 
 
 def _err(measure: Any, grades: Mapping[str, int], ranked: Sequence[str]) -> float:
     """Expected reciprocal rank (Chapelle et al. 2009)."""
-    found = np.maximum(_grades(grades, ranked, measure.params.get("cutoff")), 0)
-    satisfied = (np.exp2(found) - 1) / 2.0**ERR_HIGHEST
-    not_before = np.concatenate([[1.0], np.cumprod(1 - satisfied)[:-1]]) if len(found) else satisfied
-    return float((satisfied * not_before / (np.arange(len(found)) + 1)).sum())
+    gains = np.maximum(_grades(grades, ranked, measure.params.get("cutoff")), 0)
+    satisfied = (np.exp2(gains) - 1) / 2.0**ERR_HIGHEST
+    not_before = np.concatenate([[1.0], np.cumprod(1 - satisfied)[:-1]]) if len(gains) else satisfied
+    return float((satisfied * not_before / (np.arange(len(gains)) + 1)).sum())
 
 
 def _rbp(measure: Any, grades: Mapping[str, int], ranked: Sequence[str]) -> float:
@@ -66,8 +66,8 @@ def _rbp(measure: Any, grades: Mapping[str, int], ranked: Sequence[str]) -> floa
 
 
 def _accuracy(measure: Any, grades: Mapping[str, int], ranked: Sequence[str]) -> float:
-    """Share of the pairs of a relevant and another returned document that are in order: 1 when there is no other, 0
-    when nothing relevant was returned.
+    """Share of pairs of a relevant and an irrelevant returned document that are in order; 1 without an irrelevant one,
+    0 without a relevant one.
     """
     relevant = _grades(grades, ranked, measure.params.get("cutoff")) >= measure["rel"]
     others = int((~relevant).sum())
@@ -78,8 +78,8 @@ def _accuracy(measure: Any, grades: Mapping[str, int], ranked: Sequence[str]) ->
 
 def _judged(measure: Any, grades: Mapping[str, int], ranked: Sequence[str]) -> float:
     """Share of the returned documents that are judged; 0 when nothing was returned."""
-    some = ranked[: measure.params.get("cutoff")]
-    return sum(document in grades for document in some) / len(some) if some else 0.0
+    top = ranked[: measure.params.get("cutoff")]
+    return sum(document in grades for document in top) / len(top) if top else 0.0
 
 
 def _n_relevant(measure: Any, grades: Mapping[str, int], ranked: Sequence[str]) -> float:

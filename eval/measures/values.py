@@ -17,14 +17,14 @@ Run = Mapping[str, Mapping[str, float]]
 """Score by document id by query id."""
 
 SET_MEASURES = {"SetP", "SetR", "SetF"}
-"""Measures of what is returned, whatever its order."""
+"""Measures of the returned set, regardless of its order."""
 
 _NO_DOCUMENT = ""
-"""Stands among the judgments of a query that has none: no document has this id."""
+"""Placeholder in the judgments of queries without any; no document has this id."""
 
 
 def check_qrels(measures: Sequence[Any], qrels: Qrels) -> None:
-    """Refuse judgments that a measure cannot take, before there is any work.
+    """Refuse judgments that a measure cannot process, before any work.
 
     Raises:
         DataError: A grade is out of range.
@@ -41,11 +41,11 @@ def check_qrels(measures: Sequence[Any], qrels: Qrels) -> None:
 
 @refuses_unknown
 def per_query(measures: Sequence[Any], qrels: Qrels, run: Run) -> dict[str, dict[str, float]]:
-    """Value by query id by measure name, for every judged query; one without results has 0.
+    """Value by query id by measure name, for every judged query; queries without results have 0.
 
-    A query that has nothing relevant should get nothing: the set measures ``SetP``, ``SetR`` and ``SetF`` count 1 when
-    it does, and 0 when anything is returned (as SQuAD 2.0 counts questions without an answer). Measures of rankings
-    have no value for it, and count 0.
+    The correct result for a query with nothing relevant is empty: the set measures ``SetP``, ``SetR`` and ``SetF`` are
+    1 for it, and 0 when anything is returned (as in SQuAD 2.0 for questions without an answer). Ranking measures are
+    undefined for such queries, and count 0.
 
     Raises:
         DataError: A grade is out of range.
@@ -76,8 +76,9 @@ def per_query(measures: Sequence[Any], qrels: Qrels, run: Run) -> dict[str, dict
 
 
 def _groups(measures: Sequence[Any]) -> list[list[Any]]:
-    """Measures that are computed in one pass. One with parameters has its own: ir_measures puts several into one call
-    of trec_eval, where some would be computed with the parameters of others (``NumRet`` of judged documents only).
+    """Group measures that can be computed in one pass. Each measure with parameters has its own pass: ir_measures
+    merges them into one call of trec_eval, where some would get the parameters of others (``NumRet`` of judged
+    documents only).
     """
     plain = [measure for measure in measures if measure.params.keys() <= {"cutoff"}]
     alone = [[measure] for measure in measures if not measure.params.keys() <= {"cutoff"}]
@@ -85,8 +86,8 @@ def _groups(measures: Sequence[Any]) -> list[list[Any]]:
 
 
 def _bounded(grades: Mapping[str, int]) -> Mapping[str, int]:
-    """The grades, as trec_eval can take them: where a query's highest is below -1 it writes where it must not, and all
-    of its measures treat negative grades alike; where there is none at all, it leaves the query out.
+    """The grades, adapted to trec_eval: if a query's highest grade is below -1 it writes out of bounds, and it treats
+    all negative grades alike; a query without grades would be left out.
     """
     if not grades:
         return {_NO_DOCUMENT: 0}
@@ -94,12 +95,12 @@ def _bounded(grades: Mapping[str, int]) -> Mapping[str, int]:
 
 
 def short_lists(measures: Sequence[Any], run: Run, n_documents: int | None = None) -> list[str]:
-    """A note where a measure looks further down than any list goes, as R@100 does of lists of ten.
+    """Remark on measures whose cutoff is below the end of every list, such as R@100 with lists of ten.
 
     Args:
-        measures: Parsed.
-        run: Score by document id by query id.
-        n_documents: Of the corpus, which bounds every list; None where that is not known.
+        measures: The parsed measures.
+        run: Scores by document id by query id.
+        n_documents: Size of the corpus, which bounds every list; None if unknown.
     """
     longest = max(map(len, run.values()), default=0)
     beyond = [str(measure) for measure in measures if longest < (measure.params.get("cutoff") or 0)]

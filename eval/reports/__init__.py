@@ -1,1 +1,1 @@
-"""Runs and comparisons as pages, Markdown and LaTeX."""
+"""Reports of runs and comparisons as HTML, Markdown and LaTeX."""

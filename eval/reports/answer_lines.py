@@ -8,25 +8,26 @@ from typing import Any
 __all__ = ["answer_lines"]
 
 
-def answer_lines(found: Mapping[str, Any]) -> list[str]:
-    """The entry ``answers`` of ``metrics.json`` in words; what belongs to the line above is indented."""
-    lines = [f"answers of {found['stage']}: {_costs(found['costs'])}; {_count(found['failed'], 'problem')}"]
-    lines += [f"  {name.replace('_', ' ')}: {_mean(value)}" for name, value in found["measures"].items() if value]
-    for judge in found["judges"]:
+def answer_lines(answers: Mapping[str, Any]) -> list[str]:
+    """The entry ``answers`` of ``metrics.json`` in words; lines that belong to the line above are indented."""
+    lines = [f"answers of {answers['stage']}: {_costs(answers['costs'])}; {_count(answers['failed'], 'problem')}"]
+    lines += [f"  {name.replace('_', ' ')}: {_mean(value)}" for name, value in answers["measures"].items() if value]
+    for judge in answers["judges"]:
         claims = ", ".join(f"{n} {verdict.replace('_', ' ')}" for verdict, n in judge["claims"].items())
         lines.append(f"judge {judge['name']}: {judge['n_judged']} answers, {_costs(judge['costs'])}; claims: {claims}")
         lines += [f"  {name}: {_mean(value)}" for name, value in judge["measures"].items() if value]
-    lines += [f"agreement of {' and '.join(one['between'])}: {_agreement(one)}" for one in found["agreement"]]
+    lines += [
+        f"agreement of {' and '.join(agreement['between'])}: {_agreement(agreement)}"
+        for agreement in answers["agreement"]
+    ]
     return lines
 
 
-def _agreement(found: Mapping[str, Any]) -> str:
-    if found["percent"] is None:
-        return "there is no answer that both have labeled"
-    kappa = (
-        f"Cohen's kappa {_mean(found['kappa'])}" if found["kappa"] else "no kappa: one and the same label throughout"
-    )
-    return f"{found['percent']['mean']:.1%} of {_count(found['n'], 'answer')}, {kappa}"
+def _agreement(agreement: Mapping[str, Any]) -> str:
+    if agreement["percent"] is None:
+        return "no answer was labeled by both"
+    kappa = f"Cohen's kappa {_mean(agreement['kappa'])}" if agreement["kappa"] else "no kappa: only one label occurs"
+    return f"{agreement['percent']['mean']:.1%} of {_count(agreement['n'], 'answer')}, {kappa}"
 
 
 def _mean(value: Mapping[str, Any]) -> str:
@@ -40,5 +41,5 @@ def _costs(costs: Mapping[str, Any]) -> str:
     return f"{_count(costs['llm_calls'], 'call')}, {_count(costs['llm_tokens'], 'token')}{money}"
 
 
-def _count(n: int, what: str) -> str:
-    return f"{n:,} {what}{'' if n == 1 else 's'}"
+def _count(n: int, noun: str) -> str:
+    return f"{n:,} {noun}{'' if n == 1 else 's'}"

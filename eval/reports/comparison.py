@@ -1,4 +1,4 @@
-"""A comparison for people: HTML that needs no network, Markdown for a pull request, a LaTeX table."""
+"""Reports of a comparison: HTML that needs no network, Markdown for a pull request, a LaTeX table."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ __all__ = ["as_latex", "as_markdown", "render_comparison", "write_comparison"]
 
 _FILES = ("compare.html", "compare.json", "compare.md", "compare.tex")
 _ROWS = 5000
-"""Queries that are drawn and listed, at most."""
+"""Maximum number of queries drawn and listed."""
 
 
 def as_markdown(compared: Compared) -> str:
-    """The answer, means and costs, and every pair in a sentence and a row."""
+    """Write the verdict, means and costs, and every pair as a sentence and a row."""
     costs = _costs(compared)
     lines = [f"**{markdown(compared.verdict)}**\n"]
     lines += [f"- {markdown(loss)}" for loss in compared.losses]
@@ -61,8 +61,8 @@ def as_markdown(compared: Compared) -> str:
 
 
 def as_latex(compared: Compared) -> str:
-    """A ``tabular`` of means (with ``booktabs``), the best of each measure bold; with a baseline, a dagger at runs that
-    differ from it.
+    """Write a ``tabular`` of means (with ``booktabs``), the best of each measure in bold; with a baseline, runs that
+    differ from it get a dagger.
     """
     rows = []
     against = {(pair.run, pair.measure): pair for pair in compared.pairs}
@@ -94,11 +94,11 @@ def as_latex(compared: Compared) -> str:
 
 
 def render_comparison(compared: Compared) -> str:
-    """One self-contained HTML file: means with intervals, every pair, each query, and what was done."""
+    """Write one self-contained HTML file: means with intervals, every pair, each query, and the method."""
     pairs = list(dict.fromkeys((pair.run, pair.baseline) for pair in compared.pairs))
     shown = _shown(compared)
     values = {
-        name: {measure: [round(one[n], 6) for n in shown] for measure, one in values.items()}
+        name: {measure: [round(column[n], 6) for n in shown] for measure, column in values.items()}
         for name, values in compared.values.items()
     }
     queries = [compared.queries[n] for n in shown]
@@ -125,7 +125,7 @@ def render_comparison(compared: Compared) -> str:
         "labels": {name: label(name) for name in (*compared.runs, *compared.measures)},
         "texts": [label(text, 100) for _, text in queries],
     }
-    # Which pair is drawn is chosen in the page, so the page fills the bars in.
+    # The pair to draw is chosen in the page, so a script fills in the bars.
     figure = bars([], [], hover=[], x="queries, by difference", y="", bargap=0, xaxis={"showticklabels": False})
     return render_page(
         "comparison.html.j2", view, scripts=["comparison.js"], figures={"plot-differences": figure}, data=data
@@ -134,10 +134,10 @@ def render_comparison(compared: Compared) -> str:
 
 @refuses_unknown
 def write_comparison(compared: Compared, folder: Path) -> Path:
-    """Write ``compare.html``, ``.json``, ``.md`` and ``.tex`` into a folder, each whole or not at all.
+    """Write ``compare.html``, ``.json``, ``.md`` and ``.tex`` into a folder, each atomically.
 
     Raises:
-        ArtifactError: The folder holds other things, or cannot be written.
+        ArtifactError: The folder has other content, or cannot be written.
     """
     check_place(folder, "comparison", lambda names: names - set(_FILES))
     texts = {
@@ -183,27 +183,27 @@ def _mean(compared: Compared, name: str, measure: str) -> str:
 
 
 def _shown(compared: Compared) -> list[int]:
-    """Places of the queries that are listed: of very many, those on which the runs differ most by the first measure."""
+    """Indices of the queries to list; of very many, those on which the runs differ most by the first measure."""
     values = np.array([compared.values[name][compared.measures[0]] for name in compared.runs])
     return sorted(np.argsort(-np.ptp(values, axis=0), kind="stable")[:_ROWS].tolist())
 
 
 def _rows(queries: Sequence[tuple[str, str]], run: Sequence[float], baseline: Sequence[float]) -> list[dict[str, Any]]:
-    """Each query with the values of both and the difference, the largest gain first."""
+    """Each query with both values and their difference, the largest gain first."""
     rows: list[dict[str, Any]] = [
-        {"number": number, "id": id, "text": text, "run": ours, "baseline": theirs, "difference": ours - theirs}
-        for number, ((id, text), ours, theirs) in enumerate(zip(queries, run, baseline, strict=True))
+        {"number": index, "id": id, "text": text, "run": ours, "baseline": theirs, "difference": ours - theirs}
+        for index, ((id, text), ours, theirs) in enumerate(zip(queries, run, baseline, strict=True))
     ]
     return sorted(rows, key=lambda row: -row["difference"])
 
 
 def _costs(compared: Compared) -> list[str]:
-    """What is known of what a query costs, with its unit."""
+    """Names of the known costs per query, with their units."""
     return list(dict.fromkeys(name for costs in compared.costs.values() for name in costs))
 
 
 def _whisker(compared: Compared) -> dict[str, float]:
-    """Where the scale of differences ends, by measure: the same for all pairs of one."""
+    """The end of the difference scale, by measure: the same for all pairs."""
 
     def reach(pair: Pair) -> float:
         return max(map(abs, pair.ci95)) if pair.ci95 else abs(pair.difference)

@@ -1,4 +1,4 @@
-"""Texts of data in Markdown and LaTeX: shown as they are, whatever they hold. In HTML the templates escape them."""
+"""Escape data texts for Markdown and LaTeX, so that they show literally. In HTML the templates escape them."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ __all__ = ["latex", "markdown"]
 
 _ACTIVE = re.compile(
     r"[\\`*~|$]"  # escapes, code, emphasis, strikethrough, cells, formulas
-    r"|\[(?![-+.\d])|\](?=[(\[:])"  # links and images; intervals are none
-    r"|(?<![^\W_])_|_(?![^\W_])"  # emphasis; inside a word it is a character
+    r"|\[(?![-+.\d])|\](?=[(\[:])"  # links and images; but not intervals
+    r"|(?<![^\W_])_|_(?![^\W_])"  # emphasis; not inside a word
     r"|<(?=[a-zA-Z/!?])"  # HTML
     r"|&(?=#?\w+;)"  # entities
     r"|\A(?:[-+>=#]|\d+(?=[.)](?:\s|\Z)))"  # lists, quotations and headings
@@ -25,7 +25,7 @@ _LATEX_NAMES = {
     ">": r"\textgreater{}",
     "|": r"\textbar{}",
     '"': "''",
-    # At the start of a row these would be arguments of the line break before it.
+    # At the start of a row these would become arguments of the preceding line break.
     "[": "{[}",
     "]": "{]}",
     "*": "{*}",
@@ -34,14 +34,14 @@ _LATEX_NAMES = {
 
 
 def markdown(text: object) -> str:
-    r"""A text on one line, in a table or a paragraph, that starts no markup, no HTML and no mention of anybody.
+    r"""Escape a text onto one line of a table or paragraph, so that it starts no markup, HTML or mention.
 
     Example:
         >>> markdown("<img src=x> | *d1*")
         '\\<img src=x> \\| \\*d1\\*'
     """
     escaped = _ACTIVE.sub(_escape, " ".join(plain(str(text)).split()))
-    # Hosts of code make links of names after @ and of numbers after #, which no backslash prevents.
+    # Code hosting sites link names after @ and numbers after #, which no backslash prevents.
     return re.sub(r"(?<!\w)([@#])(?=\w)", "\\1\N{WORD JOINER}", escaped)
 
 
@@ -50,7 +50,7 @@ def _escape(match: re.Match[str]) -> str:
 
 
 def latex(text: object) -> str:
-    r"""A text on one line that LaTeX sets as it is.
+    r"""Escape a text onto one line so that LaTeX sets it literally.
 
     Example:
         >>> latex("50 % of a_b")

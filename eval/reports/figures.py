@@ -1,8 +1,8 @@
 """Figures of the pages, as Plotly's JSON: ``data`` and ``layout``.
 
-Only what draws as SVG is used (scatter, bar, heatmap, contour), since WebGL is not everywhere. Colors are names from
-the style sheet, such as ``"<accent>"``, so that a figure follows the page into the dark and onto paper; ``plots.js``
-knows them, and sets fonts and axes.
+Only trace types drawn as SVG are used (scatter, bar, heatmap, contour), since WebGL is not available everywhere. Colors
+are names from the style sheet, such as ``"<accent>"``, so that figures adapt to dark mode and print; ``plots.js``
+resolves them, and sets fonts and axes.
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ from rag.eval.reports.pages import excerpt
 __all__ = ["Figure", "bars", "label", "line", "lines_layout", "stage_recall", "unit_axis"]
 
 Figure = dict[str, Any]
-"""``data`` and ``layout``."""
+"""A figure with ``data`` and ``layout``."""
 
 
 def label(text: object, length: int = 60) -> str:
-    """A text of data, cut, that Plotly shows as it is: it takes tags and entities in texts for formatting."""
+    """Shorten a data text and escape it so that Plotly shows it literally (it interprets tags and entities)."""
     return html.escape(excerpt(str(text), length), quote=False)
 
 
 def bars(
     names: Sequence[Any], values: Sequence[Any], *, hover: Sequence[str], x: str = "", y: str = "", **layout: Any
 ) -> Figure:
-    """A bar a name."""
+    """Draw one bar per name."""
     trace = {
         "type": "bar",
         "x": list(names),
@@ -45,17 +45,17 @@ def bars(
 def line(
     x: Sequence[Any], y: Sequence[Any], *, name: str = "", color: str = "<accent>", mode: str = "lines", **more: Any
 ) -> dict[str, Any]:
-    """A trace of a line or of points."""
-    found: dict[str, Any] = {"type": "scatter", "mode": mode, "x": list(x), "y": list(y), "name": name}
+    """Draw a line or points as a trace."""
+    trace: dict[str, Any] = {"type": "scatter", "mode": mode, "x": list(x), "y": list(y), "name": name}
     if "lines" in mode:
-        found["line"] = {"color": color, "width": 2.5}
+        trace["line"] = {"color": color, "width": 2.5}
     if "markers" in mode:
-        found["marker"] = {"color": color, "size": 8}
-    return found | more
+        trace["marker"] = {"color": color, "size": 8}
+    return trace | more
 
 
 def unit_axis(title: str) -> dict[str, Any]:
-    """An axis from 0 to 1, with a little room."""
+    """An axis from 0 to 1, with a small margin."""
     return {"title": {"text": title}, "range": [-0.02, 1.02], "tickvals": [0, 0.25, 0.5, 0.75, 1]}
 
 
@@ -65,11 +65,11 @@ def lines_layout(x: str, y: str, **more: Any) -> dict[str, Any]:
 
 
 def stage_recall(losses: Losses, reached: float | None) -> Figure:
-    """Recall after each stage, what a perfect order of what is left would reach, and what is reached.
+    """Recall after each stage, the best value of a perfect ranking of what is left, and the value reached.
 
     Args:
         losses: Relevant documents after each stage.
-        reached: Mean of the headline measure; None where it is no number.
+        reached: Mean of the headline measure; None where it is undefined.
     """
     stages = losses.stages
     names = [label(stage.name, 28) for stage in stages]
@@ -82,7 +82,7 @@ def stage_recall(losses: Losses, reached: float | None) -> Figure:
             "y": [getattr(stage, key) for stage in stages],
             "marker": {"color": color, "line": {"color": "<accent>", "width": 1}},
             "text": [f"{getattr(stage, key):.3f}" for stage in stages],
-            "textposition": "inside",  # above the bars the line would strike it through
+            "textposition": "inside",  # above the bars the line would cross it
             "insidetextanchor": "start",
             "insidetextfont": {"color": ink},
             "textangle": 0,

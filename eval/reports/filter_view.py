@@ -1,4 +1,4 @@
-"""What the report shows of a filter: the entries of ``metrics.json``, as figures with their numbers."""
+"""Views of filters for the report: the entries of ``metrics.json`` as figures and tables."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ from rag.eval.reports.pages import score
 __all__ = ["FilterView", "filter_views"]
 
 _POINTS = 21
-"""Points of a curve in the table of its numbers."""
+"""Number of points of a curve in its table."""
 
 Rows = Sequence[Sequence[str]]
 
 
 @dataclass(frozen=True, slots=True)
 class FilterView:
-    """A filter of the pipeline.
+    """The report's view of a filter.
 
     Args:
-        number: From 1 on; makes ids unique.
-        found: Its entry in ``metrics.json``.
-        target: What it was asked to keep, in words; empty when its threshold was given.
-        figures: By id: precision over recall, reliability, and results kept per query; those that there are.
-        curve: Numbers of precision over recall: recall, precision, and of the scores it was given, where these differ.
-        reliability: Numbers of the reliability diagram: probability, share, candidates.
-        kept: Numbers of the histogram of results kept: results, queries.
-        examples: (heading, why, entries).
+        number: Number of the filter from 1 on, which makes ids unique.
+        found: The filter's entry in ``metrics.json``.
+        target: Its calibration target in words; empty when its threshold was set directly.
+        figures: Figures by id: precision over recall, reliability, and results kept per query, as available.
+        curve: Table of precision over recall: recall, precision, and that of the input scores where it differs.
+        reliability: Table of the reliability diagram: probability, share, candidates.
+        kept: Table of the histogram of results kept: results, queries.
+        examples: Examples as (heading, explanation, entries).
     """
 
     number: int
@@ -46,38 +46,38 @@ class FilterView:
 
 def filter_views(filters: Sequence[Mapping[str, Any]]) -> list[FilterView]:
     """Views of all filters of a run, from their entries in ``metrics.json``."""
-    return [_view(number, entry) for number, entry in enumerate(filters, 1)]
+    return [_view(index, entry) for index, entry in enumerate(filters, 1)]
 
 
-def _view(number: int, found: Mapping[str, Any]) -> FilterView:
+def _view(index: int, entry: Mapping[str, Any]) -> FilterView:
     figures, curve = {}, []
-    if "curve" in found:
-        figures[f"plot-curve-{number}"] = _curves(found)
-        both = ["curve", "curve_before"] if _differ(found) else ["curve"]
+    if "curve" in entry:
+        figures[f"plot-curve-{index}"] = _curves(entry)
+        both = ["curve", "curve_before"] if _differ(entry) else ["curve"]
         recall = np.linspace(0, 1, _POINTS)
-        columns = [np.interp(recall, *_ascending(found[which])) for which in both]
+        columns = [np.interp(recall, *_ascending(entry[which])) for which in both]
         curve = [[f"{at:.2f}", *map(score, row)] for at, *row in zip(recall, *columns, strict=True)]
-    bins = found.get("reliability", ())
+    bins = entry.get("reliability", ())
     if bins:
-        figures[f"plot-reliability-{number}"] = _reliability(bins)
-    kept = [(_range(one), one["queries"]) for one in found["kept"]]
-    figures[f"plot-kept-{number}"] = bars(
-        [name for name, _ in kept],
-        [count for _, count in kept],
-        hover=[f"{name} results: {count:,} queries" for name, count in kept],
+        figures[f"plot-reliability-{index}"] = _reliability(bins)
+    histogram = [(_range(bar), bar["queries"]) for bar in entry["kept"]]
+    figures[f"plot-kept-{index}"] = bars(
+        [name for name, _ in histogram],
+        [count for _, count in histogram],
+        hover=[f"{name} results: {count:,} queries" for name, count in histogram],
         x="results",
         y="queries",
         xaxis={"type": "category"},
     )
-    lost, cut = found["examples"]["lost"], found["examples"]["cut"]
+    lost, cut = entry["examples"]["lost"], entry["examples"]["cut"]
     return FilterView(
-        number,
-        found,
-        ", ".join(f"{name.replace('_', ' ')} {value:g}" for name, value in (found["keep"] or {}).items()),
+        index,
+        entry,
+        ", ".join(f"{name.replace('_', ' ')} {value:g}" for name, value in (entry["keep"] or {}).items()),
         figures,
         curve,
-        [[score(one["probability"]), score(one["relevant"]), f"{one['pairs']:,}"] for one in bins],
-        [[name, f"{count:,}"] for name, count in kept],
+        [[score(bin["probability"]), score(bin["relevant"]), f"{bin['pairs']:,}"] for bin in bins],
+        [[name, f"{count:,}"] for name, count in histogram],
         [
             ("Lost", "Relevant and cut; the highest-scored first.", lost),
             ("Cut", "Not known to be relevant, and cut; the highest-scored first.", cut),
@@ -85,30 +85,30 @@ def _view(number: int, found: Mapping[str, Any]) -> FilterView:
     )
 
 
-def _differ(found: Mapping[str, Any]) -> bool:
-    return bool(found["curve"]["pr_auc"] != found["curve_before"]["pr_auc"])
+def _differ(entry: Mapping[str, Any]) -> bool:
+    return bool(entry["curve"]["pr_auc"] != entry["curve_before"]["pr_auc"])
 
 
-def _curves(found: Mapping[str, Any]) -> Figure:
+def _curves(entry: Mapping[str, Any]) -> Figure:
     hover = "recall %{x:.3f}, precision %{y:.3f}<extra></extra>"
-    recall, precision = zip(*found["curve"]["points"], strict=True)
-    data = [line(recall, precision, name=label(found["name"]), hovertemplate=hover)]
-    if _differ(found):
-        recall, precision = zip(*found["curve_before"]["points"], strict=True)
-        before = line(recall, precision, name=f"scores of {label(found['before'])}", hovertemplate=hover)
+    recall, precision = zip(*entry["curve"]["points"], strict=True)
+    data = [line(recall, precision, name=label(entry["name"]), hovertemplate=hover)]
+    if _differ(entry):
+        recall, precision = zip(*entry["curve_before"]["points"], strict=True)
+        before = line(recall, precision, name=f"scores of {label(entry['before'])}", hovertemplate=hover)
         data.insert(0, before | {"line": {"color": "<soft>", "width": 1.5, "dash": "dash"}})
-    if found["recall"] is not None and found["precision"] is not None:
-        dot = line([found["recall"]], [found["precision"]], name="in use", mode="markers", hovertemplate=hover)
+    if entry["recall"] is not None and entry["precision"] is not None:
+        dot = line([entry["recall"]], [entry["precision"]], name="in use", mode="markers", hovertemplate=hover)
         data.append(dot | {"marker": {"color": "<accent>", "size": 11, "line": {"color": "<paper>", "width": 2}}})
     return {"data": data, "layout": lines_layout("recall", "precision", showlegend=True)}
 
 
 def _reliability(bins: Sequence[Mapping[str, Any]]) -> Figure:
-    most = max(one["pairs"] for one in bins)
-    sizes = [6 + 20 * (one["pairs"] / most) ** 0.5 for one in bins]
-    dots = line([one["probability"] for one in bins], [one["relevant"] for one in bins], mode="markers")
+    most = max(bin["pairs"] for bin in bins)
+    sizes = [6 + 20 * (bin["pairs"] / most) ** 0.5 for bin in bins]
+    dots = line([bin["probability"] for bin in bins], [bin["relevant"] for bin in bins], mode="markers")
     dots["marker"] = {"color": "<accent>", "size": sizes, "line": {"color": "<paper>", "width": 1.5}}
-    dots["customdata"] = [one["pairs"] for one in bins]
+    dots["customdata"] = [bin["pairs"] for bin in bins]
     dots["hovertemplate"] = "said %{x:.2f}, are %{y:.2f}; %{customdata:,} candidates<extra></extra>"
     exact = line([0, 1], [0, 1], color="<soft>", hoverinfo="skip")
     exact["line"] = {"color": "<soft>", "width": 1.5, "dash": "dot"}
@@ -120,5 +120,5 @@ def _ascending(curve: Mapping[str, Any]) -> tuple[list[float], list[float]]:
     return [recall for recall, _ in points], [precision for _, precision in points]
 
 
-def _range(one: Mapping[str, Any]) -> str:
-    return f"{one['low']}–{one['high']}" if one["high"] > one["low"] else str(one["low"])
+def _range(bar: Mapping[str, Any]) -> str:
+    return f"{bar['low']}–{bar['high']}" if bar["high"] > bar["low"] else str(bar["low"])

@@ -1,4 +1,4 @@
-"""A run in Markdown, short enough for a pull request."""
+"""A run summarized in Markdown, short enough for a pull request."""
 
 from __future__ import annotations
 
@@ -14,8 +14,7 @@ __all__ = ["as_markdown"]
 
 
 def as_markdown(run: Path) -> str:
-    """Measures with intervals, stages with what they cost and lose, failure modes, answers with what judges say, and
-    notes.
+    """Summarize measures with intervals, stages with costs and losses, failure modes, answers with verdicts, and notes.
 
     Args:
         run: A run folder.
@@ -65,12 +64,12 @@ def _page(metrics: Metrics) -> str:
 
 
 def _item(line: str) -> str:
-    """A line that is indented becomes part of a list inside the list."""
+    """Format a line; an indented one becomes an item of a nested list."""
     return " " * (len(line) - len(line.lstrip())) + "- " + markdown(line)
 
 
 def _failures(metrics: Metrics) -> list[str]:
-    """Rows of the failure modes, the most expensive first."""
+    """Table rows of the failure modes, the most expensive first."""
     if not metrics.failures:
         return []
     headline = markdown(metrics.headline)

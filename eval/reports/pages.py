@@ -1,4 +1,4 @@
-"""Pages: one self-contained HTML file each, with how numbers and texts are written in them."""
+"""Self-contained HTML pages, and the format of numbers and texts in them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from rag.text.plain import plain
 __all__ = ["clean", "excerpt", "fine", "number", "percent", "render_page", "score", "seconds"]
 
 _EXCERPT = 240
-"""Characters of a passage that are shown."""
+"""Number of characters shown of a passage."""
 
 
 def render_page(
@@ -31,19 +31,19 @@ def render_page(
     data: Mapping[str, Any] | None = None,
     filters: Mapping[str, Callable[..., str]] | None = None,
 ) -> str:
-    """The text of one HTML file that needs no network.
+    """Render one HTML file that needs no network.
 
-    Plotly is put in where there is a figure to draw, and by their hashes it and our scripts are all that may run.
+    Plotly is included if there is a figure. Only it and the scripts of this package may run, by their hashes.
 
     Args:
-        template: Among ``package``'s templates, in Jinja's language; it extends ``page.html.j2``.
-        view: What it shows; all of it is escaped.
-        package: Whose templates; ours are there too.
-        style: A file of its own beside the template, after the style that all pages share.
-        scripts: Files among our templates, after those that sort tables and draw figures.
-        figures: Plotly figures by the id of the element they are drawn in; see :mod:`rag.eval.reports.figures`.
-        data: What the scripts show when they are asked to, as JSON takes it.
-        filters: Jinja filters of its own, by name.
+        template: Name of a Jinja template of ``package`` that extends ``page.html.j2``.
+        view: Values for the template; all of them are escaped.
+        package: Package with the templates, in addition to those of this package.
+        style: Style sheet beside the template, added to the shared style.
+        scripts: Scripts of this package, added to those that sort tables and draw figures.
+        figures: Plotly figures by the id of their element; see :mod:`rag.eval.reports.figures`.
+        data: JSON-compatible data that the scripts show on demand.
+        filters: Additional Jinja filters by name.
     """
     from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
     from markupsafe import Markup
@@ -56,7 +56,7 @@ def render_page(
         lstrip_blocks=True,
     )
     ours = (number, score, fine, seconds, percent, excerpt, clean)
-    environment.filters |= {one.__name__: one for one in ours} | dict(filters or {})
+    environment.filters |= {filter.__name__: filter for filter in ours} | dict(filters or {})
     assets = files("rag.eval.reports") / "templates"
     styles = [(assets / "report.css").read_text(encoding="utf-8")]
     if style is not None:
@@ -68,8 +68,8 @@ def render_page(
     if figures:
         packed["plotly"], library = plotly()
         runs.append(library)
-    hashes = " ".join(f"'sha256-{base64.b64encode(hashlib.sha256(one).digest()).decode()}'" for one in runs)
-    # Our own files are the only text that goes in as it is.
+    hashes = " ".join(f"'sha256-{base64.b64encode(hashlib.sha256(script).digest()).decode()}'" for script in runs)
+    # The package's own files are the only text included without escaping.
     return environment.get_template(template).render(
         view,
         style=Markup("\n".join(styles)),  # noqa: S704
@@ -80,19 +80,19 @@ def render_page(
 
 
 def pack(data: bytes) -> str:
-    """Compressed, as text that may stand in HTML; ``plots.js`` unpacks it."""
+    """Compress bytes into text that is safe in HTML; ``plots.js`` unpacks it."""
     return base64.b64encode(gzip.compress(data, 9, mtime=0)).decode()
 
 
 @functools.cache
 def plotly() -> tuple[str, bytes]:
-    """Plotly's JavaScript, packed and as it is: 2 and 4.8 MB."""
+    """Plotly's JavaScript, packed (2 MB) and plain (4.8 MB)."""
     library = (files("plotly") / "package_data" / "plotly.min.js").read_bytes()
     return pack(library), library
 
 
 def number(value: float | None) -> str:
-    """1234567 -> 1,234,567; 12.345 -> 12.3; 0.1234 -> 0.12."""
+    """Format a number: 1234567 as 1,234,567; 12.345 as 12.3; 0.1234 as 0.12."""
     if value is None or not math.isfinite(value):
         return "–"
     if abs(value) >= 100 or value == int(value):
@@ -105,12 +105,12 @@ def score(value: float | None) -> str:
 
 
 def fine(value: float | None) -> str:
-    """Three digits that count: thresholds may be small."""
+    """Format with three significant digits, since thresholds may be small."""
     return "–" if value is None or not math.isfinite(value) else f"{value:.3g}"
 
 
 def percent(share: float) -> str:
-    """0.123 -> 12 %. Never says 0 % or 100 % of what is not."""
+    """Format 0.123 as 12 %. Only exact values become 0 % or 100 %."""
     if 0 < share < 0.005:
         return "<\u00a01\u00a0%"
     if 0.995 <= share < 1:
@@ -119,7 +119,7 @@ def percent(share: float) -> str:
 
 
 def seconds(value: float | None) -> str:
-    """A duration in the unit that suits it, to three digits."""
+    """Format a duration in a suitable unit, with three digits."""
     if value is None or not math.isfinite(value):
         return "–"
     if value >= 3600:
@@ -134,12 +134,12 @@ def seconds(value: float | None) -> str:
 
 
 def clean(text: object) -> str:
-    """Text without characters that HTML does not allow, or that deceive; the same as on a terminal."""
+    """Remove characters that HTML forbids or that mislead, as on the terminal."""
     return plain(str(text))
 
 
 def excerpt(text: str | None, length: int = _EXCERPT) -> str:
-    """The beginning of a text, cut between words."""
+    """The beginning of a text, cut at a word boundary."""
     text = " ".join((text or "")[: 4 * length].split())
     if len(text) <= length:
         return clean(text)

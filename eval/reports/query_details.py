@@ -1,4 +1,4 @@
-"""What a report carries of every query, to be shown when it is opened: what each stage returned, and what was due."""
+"""Details of every query, shown on demand in the report: results of each stage, and expected documents."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ __all__ = ["fault", "query_details", "with_metadata"]
 _EXCERPT = 240
 _ANSWER = 1200
 _WHOLE = 1000
-"""So many queries have their passages shown in full length; of more of them the excerpts are shorter, so that the file
-stays below 6 MB."""
+"""Number of queries up to which passages are stored in full length; with more queries excerpts get shorter, so that
+the file stays below 6 MB."""
 
 
 def query_details(
     rows: Sequence[Mapping[str, Any]], measures: Sequence[str], modes: Sequence[tuple[str, str | None]]
 ) -> dict[str, Any]:
-    """For ``queries.js``, in the order of the rows. Texts stand there once and are named by their number.
+    """Data for ``queries.js``, in the order of the rows. Each text is stored once and referred to by number.
 
     Args:
-        rows: Of ``per_query.parquet``; those of older runs have no stages but what was returned.
+        rows: Rows of ``per_query.parquet``; those of older runs have no stages but the final results.
         measures: Names of the measures.
         modes: (mode, stage) of the failure modes.
     """
     texts = _Texts(min(_EXCERPT, _EXCERPT * _WHOLE // max(len(rows), 1)))
     first = rows[0].get("stages") if rows else None
-    names = [one["name"] for one in first] if first else ["returned"]
+    names = [stage["name"] for stage in first] if first else ["returned"]
     return {
         "stages": [clean(name) for name in names],
         "measures": [clean(name) for name in measures],
@@ -43,14 +43,14 @@ def query_details(
 
 
 def with_metadata(row: Mapping[str, Any]) -> dict[str, Any]:
-    """A row with its metadata as texts by name."""
+    """A row with its metadata converted to texts by name."""
     metadata = json.loads(row["metadata"] or "{}")
     texts = {name: value if isinstance(value, str) else json.dumps(value) for name, value in metadata.items()}
     return {**row, "metadata": texts}
 
 
 def fault(document: Mapping[str, Any]) -> str:
-    """What became of a relevant document that is not returned."""
+    """The fate of a relevant document that was not returned."""
     if document["rank"] is not None:
         return ""
     stage = document.get("lost_at")
@@ -60,7 +60,7 @@ def fault(document: Mapping[str, Any]) -> str:
 
 
 class _Texts:
-    """Titles with passages, each pair once."""
+    """Titles with passages, each pair stored once."""
 
     def __init__(self, length: int) -> None:
         self.all: list[tuple[str, str]] = []
@@ -84,55 +84,55 @@ def _query(
 ) -> dict[str, Any]:
     stages = row["stages"] if staged else [{"candidates": row["n_returned"], "best": row["returned"]}]
     metadata = with_metadata(row)["metadata"].items()
-    about = [f"Query {excerpt(row['query_id'])}", *(f"{excerpt(name)}: {excerpt(value)}" for name, value in metadata)]
+    header = [f"Query {excerpt(row['query_id'])}", *(f"{excerpt(name)}: {excerpt(value)}" for name, value in metadata)]
     return {
         "text": excerpt(row["query"], 600) or f"(query {excerpt(row['query_id'])} has no text)",
-        "about": " · ".join(about),
+        "about": " · ".join(header),
         "values": [_number(row[name]) for name in measures],
         "failures": [
-            (modes.index((one["mode"], one["stage"])), _number(one["loss"]))
-            for one in sorted(row.get("failures") or (), key=lambda one: -one["loss"])
+            (modes.index((failure["mode"], failure["stage"])), _number(failure["loss"]))
+            for failure in sorted(row.get("failures") or (), key=lambda failure: -failure["loss"])
         ],
         "answer": _answer(row.get("answer")),
         "expected": [
             (
-                texts.number(one["title"] or one["id"]),
-                one["grade"],
-                one.get("ranks") or ([None] * len(stages) if staged else [one["rank"]]),
-                clean(fault(one)),
+                texts.number(document["title"] or document["id"]),
+                document["grade"],
+                document.get("ranks") or ([None] * len(stages) if staged else [document["rank"]]),
+                clean(fault(document)),
             )
-            for one in row["expected"]
+            for document in row["expected"]
         ],
         "stages": [
             (
-                one["candidates"],
-                [texts.number(hit["title"] or hit["id"], hit["passage"]) for hit in one["best"]],
-                [_number(hit["score"]) for hit in one["best"]],
-                [hit["grade"] for hit in one["best"]],
+                stage["candidates"],
+                [texts.number(hit["title"] or hit["id"], hit["passage"]) for hit in stage["best"]],
+                [_number(hit["score"]) for hit in stage["best"]],
+                [hit["grade"] for hit in stage["best"]],
             )
-            for one in stages
+            for stage in stages
         ],
     }
 
 
 def _answer(answer: Mapping[str, Any] | None) -> dict[str, Any] | None:
-    """What was written, its references, and claims with whether they are supported; None where nobody wrote."""
+    """The answer with its references and verified claims; None without an answer."""
     if answer is None:
         return None
     facts = ["Abstained."] if answer["abstained"] else []
     if answer["citations"]:
-        cited = (f"[{one['rank']}] {excerpt(one['id'], 60)}" for one in answer["citations"])
+        cited = (f"[{citation['rank']}] {excerpt(citation['id'], 60)}" for citation in answer["citations"])
         facts.append(f"Cites {', '.join(cited)}.")
     return {
-        "text": excerpt(answer["text"], _ANSWER) or f"None: {excerpt(answer['problem'] or 'nobody knows why')}",
+        "text": excerpt(answer["text"], _ANSWER) or f"None: {excerpt(answer['problem'] or 'unknown reason')}",
         "facts": " ".join(facts),
-        "references": [excerpt(one) for one in answer["references"] or ()],
-        "claims": [(excerpt(one["claim"]), *_verdict(one)) for one in answer["claims"] or ()],
+        "references": [excerpt(reference) for reference in answer["references"] or ()],
+        "claims": [(excerpt(claim["claim"]), *_verdict(claim)) for claim in answer["claims"] or ()],
     }
 
 
 def _verdict(claim: Mapping[str, Any]) -> tuple[str, str, str]:
-    """What a judge says of a claim, whether that is good, bad or neither, and who says it."""
+    """A verdict on a claim, its class (good, bad or neutral), and the judge."""
     judge = clean(claim["judge"]) + (", of the reference" if claim["of_reference"] else "")
     if claim["verdict"] == "supported":
         return "covered" if claim["of_reference"] else "supported", "good", judge
@@ -140,5 +140,5 @@ def _verdict(claim: Mapping[str, Any]) -> tuple[str, str, str]:
 
 
 def _number(value: float | None) -> float | None:
-    """To four digits that count, which is more than is shown."""
+    """Round to four significant digits, more than is shown."""
     return float(f"{value:.4g}") if value is not None and math.isfinite(value) else None

@@ -1,7 +1,7 @@
-"""A run as one HTML file: what was measured, how sure that is, where the time went and which queries fail.
+"""A run as one HTML file: measures, their certainty, times and costs, and failing queries.
 
-Python shapes the numbers, ``templates/report.html.j2`` lays them out. What a script adds (figures by Plotly, and what
-every stage returned for any query) the page carries with it, compressed; without scripts the tables say the same.
+Python computes the numbers, ``templates/report.html.j2`` lays them out. Data for scripts (Plotly figures, and the
+results of every stage for any query) is embedded compressed; without scripts, tables show the same.
 """
 
 from __future__ import annotations
@@ -38,9 +38,9 @@ Floats = npt.NDArray[np.float64]
 __all__ = ["render_report", "write_report"]
 
 _WORST = 10
-"""Queries shown in full."""
+"""Number of queries shown in full."""
 _ROWS = 5000
-"""Queries in the table of all, at most: keeps the file under 6 MB."""
+"""Maximum number of queries in the table, to keep the file under 6 MB."""
 
 _MEANINGS = {
     "nDCG": "how close the order of {among} is to the best possible one; 1 is perfect",
@@ -52,7 +52,7 @@ _MEANINGS = {
     "SetP": "share of {among} that is relevant; where nothing is, 1 for returning nothing",
     "SetR": "share of the relevant documents that is returned; where there is none, 1 for returning nothing",
     "SetF": "harmonic mean of SetP and SetR; where nothing is relevant, 1 for returning nothing",
-    "Judged": "share of {among} that somebody has judged",
+    "Judged": "share of {among} that is judged",
 }
 _COUNTERS = {
     "scorer_calls": "scorer call{s}",
@@ -64,10 +64,10 @@ _COUNTERS = {
 
 @refuses_unknown
 def render_report(run: Path | Outcome) -> str:
-    """The report of a run as the text of one self-contained HTML file.
+    """Render the report of a run as one self-contained HTML file.
 
     Args:
-        run: A folder with ``config.yaml``, ``metrics.json`` and ``per_query.parquet``; or an evaluation.
+        run: A folder with ``config.yaml``, ``metrics.json`` and ``per_query.parquet``, or an evaluation.
 
     Raises:
         ArtifactError: There is no run, or it is damaged.
@@ -87,10 +87,10 @@ def render_report(run: Path | Outcome) -> str:
 
 @refuses_unknown
 def write_report(run: Path) -> Path:
-    """Write ``report.html`` into a run folder, whole or not at all.
+    """Write ``report.html`` into a run folder, atomically.
 
     Returns:
-        Where it is.
+        Path of the report.
 
     Raises:
         ArtifactError: There is no run, it is damaged, or the folder cannot be written.
@@ -102,12 +102,12 @@ def write_report(run: Path) -> Path:
     return path
 
 
-# -- what the template gets --------------------------------------------------------------------------------------------
+# -- values for the template -------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
 class _Measure:
-    """A mean with its interval. ``drawn``: it lies on the common scale from 0 to 1."""
+    """A mean with its interval. ``drawn`` says whether it lies on the common scale from 0 to 1."""
 
     name: str
     mean: float
@@ -122,8 +122,8 @@ class _Measure:
 
 @dataclass(frozen=True, slots=True)
 class _Bin:
-    """A bar of the histogram: queries with a score from ``low`` to ``high``, their share of all, and how many of
-    them the table lists.
+    """A bar of the histogram: queries with a score from ``low`` to ``high``, their share of all, and how many of them
+    the table lists.
     """
 
     low: float
@@ -139,9 +139,9 @@ class _Bin:
 
 @dataclass(frozen=True, slots=True)
 class _Spending:
-    """Where time and models went: stages, each with its ``share`` of the seconds in [0, 1], and their sum.
+    """Costs in time and models: stages, each with its ``share`` of the seconds in [0, 1], and their total.
 
-    ``columns``: the counters that are not 0 everywhere, by key. ``words``: the sum of those counters.
+    ``columns`` has the counters that are not 0 everywhere, by key; ``words`` their totals in words.
     """
 
     stages: list[dict[str, Any]]
@@ -152,7 +152,7 @@ class _Spending:
 
 @dataclass(frozen=True, slots=True)
 class _Run:
-    """The parts of a run that a report shows; ``pipeline`` is ``config`` as plain values."""
+    """The data of a run that a report shows; ``pipeline`` is ``config`` as plain values."""
 
     metrics: Metrics
     queries: pa.Table
@@ -168,7 +168,7 @@ def _view(run: _Run) -> tuple[dict[str, Any], dict[str, Figure], dict[str, Any]]
     scores = {name: queries[name].to_numpy() for name in names}
     primary = scores[names[0]]
     unit = bool(((primary >= 0) & (primary <= 1)).all())
-    # Worst first; queries that the primary measure cannot tell apart are ordered by the others.
+    # Worst first; queries with equal values of the primary measure are ordered by the others.
     order = np.lexsort([scores[name] for name in reversed(names)])
     rows = queries.take(order[:_ROWS]).to_pylist()
     modes = [(failure.mode, failure.stage) for failure in metrics.failures]
@@ -176,13 +176,13 @@ def _view(run: _Run) -> tuple[dict[str, Any], dict[str, Figure], dict[str, Any]]
     for row, number_of_bin in zip(rows, bin_of.tolist(), strict=True):
         row["bin"] = number_of_bin
         row["modes"] = [modes.index((fault["mode"], fault["stage"])) for fault in row.get("failures") or ()]
-    numbers = {row["query_id"]: number for number, row in enumerate(rows)}
+    numbers = {row["query_id"]: index for index, row in enumerate(rows)}
     filters = filter_views(metrics.filters)
     figures = {id: figure for view in filters for id, figure in view.figures.items()}
     if len(primary) > 1:
         figures["plot-distribution"] = _distribution(bins, measures[0])
     losses = metrics.attribution
-    if losses.relevant and len(losses.stages) > 1:  # of a single one the table says it all
+    if losses.relevant and len(losses.stages) > 1:  # for a single stage the table suffices
         figures["plot-recall"] = stage_recall(losses, measures[0].mean)
     view = {
         "metrics": metrics,
@@ -200,14 +200,14 @@ def _view(run: _Run) -> tuple[dict[str, Any], dict[str, Figure], dict[str, Any]]
             {
                 **failure.model_dump(),
                 "name": words(failure.mode, failure.stage),
-                "listed": sum(number in row["modes"] for row in rows),
+                "listed": sum(index in row["modes"] for row in rows),
                 "worst": [{**worst.model_dump(), "number": numbers.get(worst.query_id)} for worst in failure.worst],
             }
-            for number, failure in enumerate(metrics.failures)
+            for index, failure in enumerate(metrics.failures)
         ],
         "lost": sum(failure.loss for failure in metrics.failures),
         "n_zero": int((primary == 0).sum()),
-        # A measure that counts something has no perfect value.
+        # Measures that count something have no perfect value.
         "n_perfect": int((primary == 1).sum()) if unit else None,
         "median": float(np.median(primary)),
         "rows": rows,
@@ -260,32 +260,32 @@ def _used(total: Mapping[str, float]) -> list[tuple[str, str]]:
 
 
 def _histogram(scores: Floats, listed: Ints) -> tuple[list[_Bin], Ints]:
-    """Counts in equal bins, over [0, 1] when all scores lie there, and the bin of each score that is listed, -1 where
-    it is no number. The last bin includes its upper end.
+    """Counts in equal bins, over [0, 1] if all scores lie there, and the bin of each listed score, -1 for NaN. The last
+    bin includes its upper end.
     """
-    known = np.isfinite(scores)
-    unit = ((scores[known] >= 0) & (scores[known] <= 1)).all()
-    n_bins = 20 if known.sum() >= 100 else 10
-    counts, edges = np.histogram(scores[known], bins=n_bins, range=(0, 1) if unit else None)
-    where = np.full(len(scores), -1, dtype=np.int64)
-    where[known] = np.clip(np.searchsorted(edges, scores[known], side="right") - 1, 0, n_bins - 1)
-    n, where = max(int(known.sum()), 1), where[listed]
+    finite = np.isfinite(scores)
+    unit = ((scores[finite] >= 0) & (scores[finite] <= 1)).all()
+    n_bins = 20 if finite.sum() >= 100 else 10
+    counts, edges = np.histogram(scores[finite], bins=n_bins, range=(0, 1) if unit else None)
+    bin_of = np.full(len(scores), -1, dtype=np.int64)
+    bin_of[finite] = np.clip(np.searchsorted(edges, scores[finite], side="right") - 1, 0, n_bins - 1)
+    n, bin_of = max(int(finite.sum()), 1), bin_of[listed]
     bins = [
-        _Bin(float(edges[i]), float(edges[i + 1]), int(count), count / n, int((where == i).sum()))
+        _Bin(float(edges[i]), float(edges[i + 1]), int(count), count / n, int((bin_of == i).sum()))
         for i, count in enumerate(counts)
     ]
-    return bins, where
+    return bins, bin_of
 
 
 def _distribution(bins: Sequence[_Bin], measure: _Measure) -> Figure:
-    """Queries by their score; the mean as a line."""
+    """Histogram of queries by score, with the mean as a line."""
     hover = [
-        f"{number(one.low)} to {number(one.high)}: {one.count:,} {'query' if one.count == 1 else 'queries'}"
-        f" ({percent(one.share)}){'<br>click to see them' if one.listed == one.count else ''}"
-        for one in bins
+        f"{number(bin.low)} to {number(bin.high)}: {bin.count:,} {'query' if bin.count == 1 else 'queries'}"
+        f" ({percent(bin.share)}){'<br>click to see them' if bin.listed == bin.count else ''}"
+        for bin in bins
     ]
-    middles = [(one.low + one.high) / 2 for one in bins]
-    figure = bars(middles, [one.count for one in bins], hover=hover, x=label(measure.name), y="queries")
+    middles = [(bin.low + bin.high) / 2 for bin in bins]
+    figure = bars(middles, [bin.count for bin in bins], hover=hover, x=label(measure.name), y="queries")
     mean = {"x0": measure.mean, "x1": measure.mean, "y0": 0, "y1": 1, "yref": "paper"}
     dotted = {"type": "line", "line": {"color": "<ink>", "width": 1.5, "dash": "dot"}}
     text = {"x": measure.mean, "y": 1, "yref": "paper", "yanchor": "bottom", "text": f"mean {measure.mean:.3f}"}
@@ -298,12 +298,12 @@ def _distribution(bins: Sequence[_Bin], measure: _Measure) -> Figure:
 
 
 def _outline(pipeline: Mapping[str, Any]) -> list[tuple[str, list[str]]]:
-    """The pipeline in words: each step's type, with the types of the components inside it."""
+    """The pipeline in words: each step's type, with the types of its inner components."""
     steps = _components([pipeline.get("chunker"), pipeline.get("retriever"), pipeline.get("stages")])
     return [
         (step["type"], [part["type"] for part in _components(list(step.values()))])
         for step in steps
-        if step["type"] != "none"  # the chunker that leaves documents whole
+        if step["type"] != "none"  # the chunker that keeps whole documents
     ]
 
 
@@ -316,6 +316,6 @@ def _components(values: Sequence[Any]) -> Iterator[dict[str, Any]]:
 
 
 def _when(iso: str) -> str:
-    """An ISO time as people read it."""
+    """Format an ISO time for reading."""
     time = datetime.fromisoformat(iso)
     return f"{time.day} {time:%B %Y, %H:%M} {time.tzname() or ''}".strip()

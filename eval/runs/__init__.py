@@ -1,1 +1,1 @@
-"""Runs: as lists of scores, as a folder, and read again."""
+"""Runs as scores, as folders, and read from files."""

@@ -1,4 +1,4 @@
-"""An answer as a value of the column ``answer`` in ``per_query.parquet``."""
+"""Answers as values of the column ``answer`` in ``per_query.parquet``."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["answer_row", "answer_type"]
 
 
 def answer_type() -> pa.DataType:
-    """Of the column."""
+    """The Arrow type of the column."""
     import pyarrow as pa
 
     citation = pa.struct([("rank", pa.int64()), ("id", pa.string())])
@@ -44,7 +44,7 @@ def answer_type() -> pa.DataType:
 
 
 def answer_row(result: SearchResult, judged: Mapping[str, Mapping[str, Judgment]]) -> dict[str, Any] | None:
-    """The answer to a query with what judges made of it; None when nobody answered."""
+    """The answer to a query with its judgments; None without an answer."""
     answer = result.answer
     if answer is None:
         return None
@@ -53,16 +53,18 @@ def answer_row(result: SearchResult, judged: Mapping[str, Mapping[str, Judgment]
         "text": answer.text,
         "abstained": answer.abstained,
         "problem": answer.problem or None,
-        "citations": [{"rank": one.rank, "id": one.document} for one in answer.citations],
+        "citations": [{"rank": citation.rank, "id": citation.document} for citation in answer.citations],
         "dropped_citations": answer.n_dropped,
         "given": list(answer.documents),
         "references": references_of(result.query),
         "claims": [
-            {"judge": name, "claim": one.text, "verdict": one.verdict, "of_reference": one.of_reference}
+            {"judge": name, "claim": claim.text, "verdict": claim.verdict, "of_reference": claim.of_reference}
             for name, judgment in judgments.items()
-            for one in judgment.claims
+            for claim in judgment.claims
         ],
-        "judge_problems": [{"judge": name, "problem": one.problem} for name, one in judgments.items() if one.problem],
+        "judge_problems": [
+            {"judge": name, "problem": judgment.problem} for name, judgment in judgments.items() if judgment.problem
+        ],
         "llm_calls": answer.llm_calls,
         "llm_tokens": answer.llm_tokens,
         "money": answer.money,

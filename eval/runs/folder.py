@@ -1,11 +1,11 @@
-"""The run folder: an evaluation as files that other tools read.
+"""The run folder: an evaluation as files for other tools.
 
 ===================== ==============================================================================================
-``config.yaml``       the pipeline, every default written out; runs as it is
-``run.trec``          what was returned, in TREC's six columns
-``per_query.parquet`` a row a judged query: its values, what was returned and what was expected
+``config.yaml``       the pipeline with all defaults written out
+``run.trec``          the results, in TREC's six columns
+``per_query.parquet`` one row per judged query: its values, results and expected documents
 ``metrics.json``      means with intervals, latency, costs, versions
-``report.html``       the same for people, one self-contained file
+``report.html``       the report, one self-contained HTML file
 ===================== ==============================================================================================
 """
 
@@ -31,10 +31,10 @@ _FILES = {"config.yaml", "metrics.json", "per_query.parquet", "report.html", "ru
 
 
 def write_run(evaluation: Outcome, folder: Path) -> Path:
-    """Write the run folder in one step: it is there completely or not at all. A run that was there is replaced.
+    """Write the run folder atomically, replacing an earlier run.
 
     Raises:
-        ArtifactError: The folder holds something else, or cannot be written.
+        ArtifactError: The folder has other content, or cannot be written.
     """
     from rag.eval.reports.report import write_report
 
@@ -52,10 +52,10 @@ def write_run(evaluation: Outcome, folder: Path) -> Path:
 
 
 def check_target(folder: Path) -> None:
-    """Refuse to write a run where something else is.
+    """Refuse to write a run over other files.
 
     Raises:
-        ArtifactError: It is a file, or a folder that holds other things than a run.
+        ArtifactError: The path is a file, or a folder with other content than a run.
     """
     check_place(folder, "run", lambda names: names - _FILES if "metrics.json" in names else names)
 
@@ -63,7 +63,7 @@ def check_target(folder: Path) -> None:
 def _trec(run: Run) -> str:
     lines = []
     for query, scores in run.items():
-        # Ids go in as they are, except that columns are separated by white space.
+        # Ids are written literally, except for white space, which separates columns.
         for rank, (document, score) in enumerate(scores.items(), 1):
             lines.append(f"{_token(query)} Q0 {_token(document)} {rank} {score!r} rag\n")
     return "".join(lines)
@@ -80,5 +80,5 @@ def _has_space(id: str) -> bool:
 def _write_parquet(table: pa.Table, path: Path) -> None:
     import pyarrow.parquet as pq
 
-    # A passage stands in the lists of several stages and queries: with a dictionary of any size, once in the file.
+    # A passage occurs in the lists of several stages and queries; an unbounded dictionary stores it once per file.
     pq.write_table(table, path, compression="zstd", dictionary_pagesize_limit=1 << 30)

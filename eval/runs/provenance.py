@@ -1,4 +1,4 @@
-"""What made a run: of which documents, queries and versions, on what machine."""
+"""The provenance of a run: its documents, queries, versions and machine."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _PACKAGES = (
 
 
 def queries_fingerprint(split: Split) -> str:
-    """Hash of what was asked and how it is judged, whatever the order: equal where runs can be compared."""
+    """Hash of queries and judgments, regardless of order: equal where runs can be compared."""
     return fingerprint_texts(
         json.dumps([query.id, query.text, sorted(split.qrels[query.id].items())], ensure_ascii=False)
         for query in sorted(split.queries, key=lambda query: query.id)
@@ -38,25 +38,25 @@ def queries_fingerprint(split: Split) -> str:
 
 
 def documents_fingerprint(corpus: Corpus) -> str:
-    """Hash of everything the documents hold."""
+    """Hash of the whole content of the documents."""
     return fingerprint([corpus.fingerprint, fingerprint_texts(chain.from_iterable(corpus.iter_texts()))])
 
 
 def machine() -> str:
-    """What the times were measured on; not which one of its kind."""
+    """The kind of machine on which times were measured."""
     name = platform.processor() or platform.machine()
-    with suppress(OSError):  # where Linux says it
+    with suppress(OSError):  # only on Linux
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
         name = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), name)
     return f"{name}, {os.cpu_count()} cores, {platform.system()}"
 
 
 def versions() -> dict[str, str]:
-    """Of Python and of the packages that results hang on, as far as they are installed."""
-    found = {"python": platform.python_version()}
+    """Versions of Python and of the installed packages on which results depend."""
+    versions = {"python": platform.python_version()}
     for package in _PACKAGES:
         try:
-            found[package] = version(package)
+            versions[package] = version(package)
         except PackageNotFoundError:
             continue
-    return found
+    return versions

@@ -1,4 +1,4 @@
-"""The table of queries in a run folder: a row a judged query, with its values and what every stage did with it."""
+"""The table of queries in a run folder: a row per judged query, with its values and the results of every stage."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ if TYPE_CHECKING:
 __all__ = ["first_line", "query_table", "query_values"]
 
 _PASSAGE = 600
-"""Characters of a passage that is returned."""
+"""Characters stored of a returned passage."""
 _PASSAGE_BETWEEN = 300
-"""Characters of one in the list of a stage."""
+"""Characters stored of a passage in the list of a stage."""
 
 
 def query_table(evaluation: Outcome) -> pa.Table:
-    """What ``per_query.parquet`` holds; see ``docs/run-folder.md``."""
+    """The table in ``per_query.parquet``; see ``docs/run-folder.md``."""
     import pyarrow as pa
 
     corpus = evaluation.pipeline.corpus
-    wanted = {id for judged in evaluation.split.qrels.values() for id, grade in judged.items() if grade > 0}
-    positions = [place for id in wanted if (place := corpus.position(id)) is not None]
+    relevant = {id for judged in evaluation.split.qrels.values() for id, grade in judged.items() if grade > 0}
+    positions = [position for id in relevant if (position := corpus.position(id)) is not None]
     titles = {document.id: first_line(document) for document in corpus.documents(positions)}
-    stages = zip(*(_stage(one, evaluation.pipeline) for one in evaluation.stages), strict=True)
+    stages = zip(*(_stage(stage, evaluation.pipeline) for stage in evaluation.stages), strict=True)
     rows = [_row(evaluation, result, titles, after) for result, after in zip(evaluation.results, stages, strict=True)]
     for name, values in (*evaluation.values.items(), *evaluation.answers.items()):
         for row in rows:
@@ -69,14 +69,14 @@ def query_table(evaluation: Outcome) -> pa.Table:
 
 
 def query_values(evaluation: Outcome) -> pd.DataFrame:
-    """The columns that hold a single text or number a query, for :meth:`rag.eval.Evaluation.to_dataframe`."""
+    """The columns with a single text or number per query, for :meth:`rag.eval.Evaluation.to_dataframe`."""
     names = ("query_id", "query", "n_relevant", "n_returned", *evaluation.values, *evaluation.answers)
     frame: pd.DataFrame = query_table(evaluation).select(names).to_pandas()
     return frame
 
 
 def first_line(document: Document) -> str:
-    """What a document is called: its title, or its first line with text."""
+    """A label of a document: its title, or its first nonempty line."""
     title = document.metadata.get("title")
     if isinstance(title, str) and title.strip():
         return title.strip()
@@ -90,9 +90,9 @@ def _row(
     stages: tuple[dict[str, Any], ...],
 ) -> dict[str, Any]:
     query = result.query.id
-    judged, found = evaluation.split.qrels[query], list(evaluation.run[query])
-    place = {id: rank for rank, id in enumerate(found, 1)}
-    relevant = sorted(((id, grade) for id, grade in judged.items() if grade > 0), key=lambda one: (-one[1], one[0]))
+    judged, returned = evaluation.split.qrels[query], list(evaluation.run[query])
+    rank_of = {id: rank for rank, id in enumerate(returned, 1)}
+    relevant = sorted(((id, grade) for id, grade in judged.items() if grade > 0), key=lambda item: (-item[1], item[0]))
     for stage in stages:
         for hit in stage["best"]:
             hit["grade"] = judged.get(hit["id"])
@@ -101,7 +101,7 @@ def _row(
         "query": result.query.text,
         "metadata": json.dumps(dict(result.query.metadata), ensure_ascii=False),
         "n_relevant": len(relevant),
-        "n_returned": len(found),
+        "n_returned": len(returned),
         "returned": [
             {
                 "id": hit.document.id,
@@ -117,7 +117,7 @@ def _row(
                 "id": id,
                 "title": titles.get(id, ""),
                 "grade": grade,
-                "rank": place.get(id),
+                "rank": rank_of.get(id),
                 "ranks": evaluation.ranks.get((query, id)),
                 "lost_at": evaluation.lost_at.get((query, id)),
             }
@@ -129,14 +129,14 @@ def _row(
 
 
 def _stage(stage: StageTop, pipeline: Pipeline) -> Iterator[dict[str, Any]]:
-    """What a stage left of each query; the grades are filled in later."""
+    """The results of a stage for each query; the grades are filled in later."""
     table, passages = stage.best, pipeline.passages
-    documents, where = np.unique(table.documents[table.mask], return_inverse=True)
+    documents, index_of = np.unique(table.documents[table.mask], return_inverse=True)
     objects = pipeline.corpus.documents(documents)
     titles = [first_line(document) for document in objects]
     spans = table.passages[table.mask]
     hits = zip(
-        where.tolist(),
+        index_of.tolist(),
         table.scores[table.mask].tolist(),
         passages.start[spans].tolist(),
         np.minimum(passages.end[spans], passages.start[spans] + _PASSAGE_BETWEEN).tolist(),

@@ -16,8 +16,8 @@ __all__ = ["as_run", "identical", "without"]
 def as_run(queries: Sequence[Query], candidates: Candidates, corpus: Corpus) -> dict[str, dict[str, float]]:
     """Score by document by query, in the order of the ranking.
 
-    Measures sort by score and break ties each in its own way. What a user gets is an order, so ties are broken as
-    returned: a score that is not below the one before it is lowered to the next smaller float32.
+    Measures sort by score and break ties in different ways. To keep the order that users get, a score that is not below
+    the one before it is lowered to the next smaller float32.
     """
     scores = candidates.scores.copy()
     for column in range(1, scores.shape[1]):
@@ -34,23 +34,23 @@ def as_run(queries: Sequence[Query], candidates: Candidates, corpus: Corpus) -> 
 
 def _names(candidates: Candidates, corpus: Corpus) -> list[list[str]]:
     """Ids of the candidates of each query, in order."""
-    documents, where = np.unique(candidates.documents[candidates.mask], return_inverse=True)
+    documents, index_of = np.unique(candidates.documents[candidates.mask], return_inverse=True)
     ids = corpus.ids(documents)
-    flat = iter(where.tolist())
+    flat = iter(index_of.tolist())
     return [[ids[next(flat)] for _ in range(count)] for count in candidates.counts.tolist()]
 
 
 def identical(queries: Sequence[Query], corpus: Corpus) -> Ints:
-    """Position of the document whose id is the query's, int64 [n]; -2 where there is none."""
+    """Position of the document whose id equals the query's, int64 [n]; -2 where there is none."""
     own = (corpus.position(query.id) for query in queries)
-    return np.array([-2 if place is None else place for place in own], dtype=np.int64)
+    return np.array([-2 if position is None else position for position in own], dtype=np.int64)
 
 
 def without(candidates: Candidates, documents: Ints) -> Candidates:
     """Drop one document from each query's candidates.
 
     Args:
-        candidates: Of n queries.
+        candidates: Candidates of n queries.
         documents: The positions of the documents, int64 [n].
     """
     dropped = candidates.documents == documents[:, None]

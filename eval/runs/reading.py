@@ -1,4 +1,4 @@
-"""Runs to compare: a run folder of ours, or any TREC run file with judgments."""
+"""Read runs for comparison: run folders, or any TREC run files with judgments."""
 
 from __future__ import annotations
 
@@ -25,23 +25,23 @@ from rag.eval.runs.settings import read_settings
 __all__ = ["RunValues", "read_run_values", "read_trec", "values_of_evaluation"]
 
 _OF_QUERIES = ("queries_without_text", "nothing_relevant")
-"""Remarks of a run that hold for whatever is compared on its queries."""
+"""Codes of remarks that also hold for comparisons on the same queries."""
 
 
 @dataclass(frozen=True)
 class RunValues:
-    """What a run has on every query.
+    """A run's values for every query.
 
     Args:
-        name: What it is called in comparisons.
+        name: Name of the run in comparisons.
         values: Value by query id by measure name.
-        notes: What a reader should know, one line each.
-        dataset: What was measured, such as ``scifact / test``; empty where that is not known.
-        texts: What was asked, by query id; a run file does not know it.
-        queries: Fingerprint of queries and judgments; empty where it is not known.
-        documents: Fingerprint of the documents; empty likewise.
-        costs: What a query costs, by name with its unit; nothing where that is not known.
-        pipeline: Its configuration as plain values; empty where it is not known.
+        notes: Remarks for the reader, one line each.
+        dataset: Dataset and split, such as ``scifact / test``; empty if unknown.
+        texts: Texts of the queries by id; a run file has none.
+        queries: Fingerprint of queries and judgments; empty if unknown.
+        documents: Fingerprint of the documents; empty if unknown.
+        costs: Costs per query, by name with unit; empty if unknown.
+        pipeline: The pipeline's configuration as plain values; empty if unknown.
     """
 
     name: str
@@ -59,97 +59,97 @@ class RunValues:
 def read_run_values(
     source: Path, *, name: str | None = None, measures: Sequence[str] = (), qrels: Qrels | None = None
 ) -> RunValues:
-    """The values of a run.
+    """Read the values of a run.
 
     Args:
         source: A run folder, or a TREC run file.
-        name: What to call it. None takes the folder's or file's name.
-        measures: Names as ir_measures spells them, or of measures of answers that every query has. None given takes
+        name: Name of the run. None takes the name of the folder or file.
+        measures: Names in the spelling of ir_measures, or of answer measures that every query has. None given takes
             those of the folder, or nDCG@10 for a file.
-        qrels: Judgments to measure by. A folder has its measured values and needs none for those.
+        qrels: Judgments to measure by. A folder needs none for the measures it has.
 
     Raises:
         ArtifactError: There is no run.
-        ConfigError: A measure that the folder does not have, and there are no judgments to compute it from.
-        DataError: A line of the file is wrong, or it names no query that is judged.
+        ConfigError: The folder lacks a measure, and there are no judgments to compute it.
+        DataError: A line of the file is malformed, or it has no judged query.
     """
     if not source.exists():
         raise ArtifactError(f"{source}: there is no run: name a run folder or a TREC run file")
-    found = name or source.name
+    run_name = name or source.name
     pipeline: Mapping[str, Any] = {}
     if source.is_dir():
         if qrels is None:
-            return _of_folder(source, found, measures)
+            return _of_folder(source, run_name, measures)
         pipeline, source = read_settings(source / "config.yaml"), source / "run.trec"
     if qrels is None:
         raise ConfigError(f"{source} is a run file: give judgments (--qrels FILE or --dataset)", parameter="qrels")
     parsed = parse_measures(list(measures) or ["nDCG@10"])
-    run = read_trec(source, known={*qrels, *(document for judged in qrels.values() for document in judged)})
+    run = read_trec(source, literal_ids={*qrels, *(document for judged in qrels.values() for document in judged)})
     judged = {query: scores for query, scores in run.items() if query in qrels}
     if not judged:
         raise DataError(f"{source}: none of its {len(run)} queries is judged: are these its judgments?")
     notes = []
     if len(judged) < len(run):
-        notes.append(f"{found}: {len(run) - len(judged)} queries of the run are not judged and do not count")
+        notes.append(f"{run_name}: {len(run) - len(judged)} queries of the run are not judged and do not count")
     if empty := sum(query not in judged for query, grades in qrels.items() if grades):
-        notes.append(f"{found}: {empty} of {len(qrels)} judged queries are not in the run file and count 0")
+        notes.append(f"{run_name}: {empty} of {len(qrels)} judged queries are not in the run file and count 0")
     if not any(document in qrels[query] for query, scores in judged.items() for document in scores):
-        notes.append(f"{found}: none of the documents it lists is judged for its query: are these its judgments?")
+        notes.append(f"{run_name}: none of the documents it lists is judged for its query: are these its judgments?")
     notes += [remark.message for remark in nothing_relevant(qrels, "judgments")]
-    notes += [f"{found}: {note}" for note in short_lists(parsed, judged)]
-    return RunValues(found, per_query(parsed, qrels, judged), notes, pipeline=pipeline)
+    notes += [f"{run_name}: {note}" for note in short_lists(parsed, judged)]
+    return RunValues(run_name, per_query(parsed, qrels, judged), notes, pipeline=pipeline)
 
 
-def read_trec(path: Path, *, known: Container[str] = ()) -> dict[str, dict[str, float]]:
-    """Score by document by query of a run file: ``query Q0 document rank score tag``.
+def read_trec(path: Path, *, literal_ids: Container[str] = ()) -> dict[str, dict[str, float]]:
+    """Read scores by document by query from a run file: ``query Q0 document rank score tag``.
 
-    Documents are in trec_eval's order: by score, as float32, then by id, both falling; ranks are not read. The scores
-    that come back only stand for that order, so that every measure sees the same one.
+    Documents are ordered as in trec_eval: by score, as float32, then by id, both descending; ranks are ignored. The
+    returned scores only encode that order, so that every measure sees the same one.
 
     Args:
         path: The file.
-        known: Ids that are taken as they stand. In others, white space that a run folder's file has percent-encoded is
-            decoded, and nothing else.
+        literal_ids: Ids that are taken literally. In others, percent-encoded white space, as written in run folders, is
+            decoded.
 
     Raises:
-        DataError: Unreadable, no line at all, or a line that is wrong; the message says which.
+        DataError: The file is unreadable or empty, or a line is malformed; the message names the line.
     """
     rows: dict[str, list[tuple[float, bytes]]] = {}
     seen: set[tuple[str, str]] = set()
-    for where, line in iter_lines(path):
+    for location, line in iter_lines(path):
         fields = line.split()
         if len(fields) != 6:
-            raise DataError(f"{where}: expected 6 columns (query Q0 document rank score tag), got {len(fields)}")
+            raise DataError(f"{location}: expected 6 columns (query Q0 document rank score tag), got {len(fields)}")
         query, _, document, _, score, _ = fields
         try:
             value = float(np.float32(score))
         except ValueError:
-            raise DataError(f"{where}: the score must be a number, got '{score}'") from None
+            raise DataError(f"{location}: the score must be a number, got '{score}'") from None
         if not math.isfinite(value):
-            raise DataError(f"{where}: the score must be a finite float32, got '{score}'")
+            raise DataError(f"{location}: the score must be a finite float32, got '{score}'")
         if (query, document) in seen:
-            raise DataError(f"{where}: document '{document}' is listed a second time for query '{query}'")
+            raise DataError(f"{location}: document '{document}' is listed a second time for query '{query}'")
         seen.add((query, document))
-        rows.setdefault(_id(query, known), []).append((value, document.encode()))
+        rows.setdefault(_id(query, literal_ids), []).append((value, document.encode()))
     if not rows:
         raise DataError(f"{path}: is empty: no run")
     return {
         query: {
-            _id(document.decode(), known): -float(place)
-            for place, (_, document) in enumerate(sorted(one, reverse=True))
+            _id(document.decode(), literal_ids): -float(rank)
+            for rank, (_, document) in enumerate(sorted(scored, reverse=True))
         }
-        for query, one in rows.items()
+        for query, scored in rows.items()
     }
 
 
-def _id(token: str, known: Container[str]) -> str:
-    """What a run folder wrote as this token."""
+def _id(token: str, literal_ids: Container[str]) -> str:
+    """The id that a run folder has written as this token."""
     decoded = unquote(token)
-    return decoded if token not in known and any(c.isspace() for c in decoded) else token
+    return decoded if token not in literal_ids and any(c.isspace() for c in decoded) else token
 
 
 def values_of_evaluation(evaluation: Outcome, name: str) -> RunValues:
-    """The values of an evaluation, as its run folder would have them.
+    """The values of an evaluation, equal to those of its run folder.
 
     Args:
         evaluation: An evaluation of any pipeline.
@@ -171,16 +171,20 @@ def _of_folder(folder: Path, name: str, measures: Sequence[str]) -> RunValues:
 
     record = read_metrics(folder)
     try:
-        known = [*record.measures, *_answer_measures(record)]
-        wanted = [one if one in known else str(parse_measures([one])[0]) for one in measures] if measures else known
-        if missing := [measure for measure in wanted if measure not in known]:
+        available = [*record.measures, *_answer_measures(record)]
+        chosen = (
+            [measure if measure in available else str(parse_measures([measure])[0]) for measure in measures]
+            if measures
+            else available
+        )
+        if missing := [measure for measure in chosen if measure not in available]:
             raise ConfigError(
-                f"{folder} has no {', '.join(missing)} (it has {', '.join(known)}): give judgments to compute it from",
+                f"{folder} has no {', '.join(missing)} (it has {', '.join(available)}): give judgments to compute it",
                 parameter="measures",
             )
-        table = pq.read_table(folder / "per_query.parquet", columns=["query_id", "query", *wanted])
+        table = pq.read_table(folder / "per_query.parquet", columns=["query_id", "query", *chosen])
         ids = table["query_id"].to_pylist()
-        values = {measure: dict(zip(ids, table[measure].to_pylist(), strict=True)) for measure in wanted}
+        values = {measure: dict(zip(ids, table[measure].to_pylist(), strict=True)) for measure in chosen}
         texts = dict(zip(ids, table["query"].to_pylist(), strict=True))
         return _described(name, record, values, texts, read_settings(folder / "config.yaml"))
     except (OSError, ArithmeticError, AttributeError, KeyError, TypeError, ValueError, pa.ArrowException) as error:
@@ -209,7 +213,7 @@ def _described(
 
 
 def _answer_measures(record: Metrics) -> list[str]:
-    """Measures of written answers of which more is better and which every query has, so that all can be paired."""
+    """Measures of answers for which higher is better and every query has a value, so that all can be paired."""
     answers = record.answers
     if not answers:
         return []
@@ -221,7 +225,7 @@ def _answer_measures(record: Metrics) -> list[str]:
 
 
 def _costs(record: Metrics) -> dict[str, float]:
-    """Cost of a query by name with its unit; counters that are 0 are left out."""
+    """Costs per query by name with unit; counters of 0 are left out."""
     latency, spent, n = record.latency_ms, record.costs, record.n_queries
     costs = {"latency p50, ms": latency.p50, "latency p95, ms": latency.p95} if latency else {}
     counters = {"scorer calls": spent.scorer_calls, "LLM calls": spent.llm_calls, "LLM tokens": spent.llm_tokens}

@@ -12,11 +12,11 @@ from rag.errors import Mistakes
 __all__ = ["UNSET", "differing_settings", "read_settings", "setting_text"]
 
 UNSET = "–"
-"""Stands for a setting that a pipeline does not have."""
+"""Placeholder for a setting that a pipeline does not have."""
 
 
 def read_settings(path: Any) -> Mapping[str, Any]:
-    """The pipeline of a run's ``config.yaml`` as plain values; empty where the file is not there or cannot be read."""
+    """The pipeline of a run's ``config.yaml`` as plain values; empty if the file is missing or unreadable."""
     if not path.is_file():
         return {}
     node = read_source(path, mistakes=Mistakes())
@@ -25,24 +25,24 @@ def read_settings(path: Any) -> Mapping[str, Any]:
 
 
 def differing_settings(pipelines: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """The settings that are not the same in all pipelines, by path, by name of the pipeline.
+    """The settings that differ between pipelines, by path, by name of the pipeline.
 
-    A component of another type differs as a whole, and so do lists of different length. A pipeline that lacks a setting
-    has none under its path.
+    Components of different types differ as a whole, as do lists of different lengths. A pipeline without a setting is
+    missing under its path.
 
     Args:
-        pipelines: Plain values by name, as :func:`read_settings` gives them.
+        pipelines: Plain values by name, as read by :func:`read_settings`.
 
     Example:
         >>> differing_settings({"a": {"retriever": {"type": "bm25", "k1": 1.2}}, "b": {"retriever": {"type": "bm25"}}})
         {'retriever.k1': {'a': 1.2}}
     """
-    found: dict[str, dict[str, Any]] = {}
-    _compare("", dict(pipelines), len(pipelines), found)
-    return found
+    differing: dict[str, dict[str, Any]] = {}
+    _compare("", dict(pipelines), len(pipelines), differing)
+    return differing
 
 
-def _compare(path: str, values: Mapping[str, Any], n: int, found: dict[str, dict[str, Any]]) -> None:
+def _compare(path: str, values: Mapping[str, Any], n: int, differing: dict[str, dict[str, Any]]) -> None:
     there = list(values.values())
     if len(there) == n and all(value == there[0] and type(value) is type(there[0]) for value in there):
         return
@@ -51,17 +51,17 @@ def _compare(path: str, values: Mapping[str, Any], n: int, found: dict[str, dict
         if len(types) == 1:
             for name in dict.fromkeys(key for value in there for key in value):
                 own = {run: value[name] for run, value in values.items() if name in value}
-                _compare(f"{path}.{name}" if path else str(name), own, n, found)
+                _compare(f"{path}.{name}" if path else str(name), own, n, differing)
             return
     if len(there) == n and all(isinstance(value, list) for value in there) and len({len(v) for v in there}) == 1:
-        for place in range(len(there[0])):
-            _compare(f"{path}.{place}", {run: value[place] for run, value in values.items()}, n, found)
+        for index in range(len(there[0])):
+            _compare(f"{path}.{index}", {run: value[index] for run, value in values.items()}, n, differing)
         return
-    found[path] = dict(values)
+    differing[path] = dict(values)
 
 
 def setting_text(values: Mapping[str, Any], run: str) -> str:
-    """A setting of a run as a line of YAML's flow style reads."""
+    """A setting of a run, as one line of YAML in flow style."""
     return _flow(values[run]) if run in values else UNSET
 
 

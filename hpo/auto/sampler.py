@@ -66,7 +66,7 @@ class Moves(Sampler):
         if space.start is None:
             raise ConfigError("'moves' begins with the point of all defaults, which the constraints rule out")
 
-    def optuna(self, space: Space, *, seed: int, number: int) -> BaseSampler:
+    def optuna(self, space: Space, *, seed: int, n_begun: int) -> BaseSampler:
         from rag.hpo.samplers.point_sampler import PointSampler
 
         class Walking(PointSampler):

@@ -19,7 +19,7 @@ __all__ = ["Request", "recommend", "tune_auto"]
 
 @dataclass(frozen=True)
 class Request:
-    """What ``rag tune --auto`` was asked for."""
+    """The arguments of ``rag tune --auto``."""
 
     pipeline: Path
     dataset: str | None
@@ -55,7 +55,7 @@ def tune_auto(
 
     seconds_of(request.budget)
     if request.dataset is None:
-        raise ConfigError("say on which dataset: --dataset")
+        raise ConfigError("name a dataset: --dataset")
     pipeline = Pipeline.from_yaml(request.pipeline, overrides=overrides)
     data = load_dataset(request.dataset)
     settings: dict[str, Any] = {} if request.objective is None else {"objectives": [request.objective]}
@@ -65,8 +65,8 @@ def tune_auto(
         pipeline,
         data,
         budget=request.budget,
-        scorers=[{"type": "cross_encoder", "model": one} for one in request.scorers],
-        encoders=[{"type": "sentence_transformer", "model": one} for one in request.encoders],
+        scorers=[{"type": "cross_encoder", "model": model} for model in request.scorers],
+        encoders=[{"type": "sentence_transformer", "model": model} for model in request.encoders],
         **settings,
     )
     sweep = sweep_from_config(config)
@@ -79,8 +79,8 @@ def tune_auto(
         return
     name = Path(request.dataset).name.replace("/", "-").replace(":", "-")
     target = folder or Path("sweeps") / f"{request.pipeline.stem}-{name}-auto"
-    with open_store(store) as kept:
-        result = tune(sweep, data, out=target, store=kept, progress=progress, status=status)
+    with open_store(store) as opened:
+        result = tune(sweep, data, out=target, store=opened, progress=progress, status=status)
     if as_json:
         print_json({**summary(result), "folder": str(target)})
     else:
@@ -103,12 +103,12 @@ def _print_plan(sweep: Sweep, as_json: bool) -> None:
         return
     console = out()
     console.print(
-        f"tuned on {sweep.split('tune')}, in {sweep.timeout:g} s; one change at a time, kept where it wins by more "
-        "than one standard error. As expected before anything is timed:",
+        f"tuned on {sweep.split('tune')}, in {sweep.timeout:g} s; one change at a time, kept if it wins by more "
+        "than one standard error. Estimates before any measurement:",
         soft_wrap=True,
     )
     table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0))
-    for heading in ("parameter", "values", "expected gain", "anew in each trial"):
+    for heading in ("parameter", "values", "expected gain", "computed in each trial"):
         table.add_column(heading, justify="right" if heading == "expected gain" else "left")
     for name, values, gain, cost in rows:
         table.add_row(Text(name), Text(", ".join(map(str, values))), f"{gain:.3f}", cost)
@@ -119,18 +119,18 @@ def _print_plan(sweep: Sweep, as_json: bool) -> None:
 
 def recommend(
     dataset: Annotated[str, typer.Argument(metavar="DIR|NAME", help="A dataset: see `rag datasets`.")],
-    budget: Annotated[str, typer.Option(metavar="TIME", help="After which no further rung is begun.")] = "10m",
+    budget: Annotated[str, typer.Option(metavar="TIME", help="Time after which no further rung is started.")] = "10m",
     encoder: Annotated[
         str | None,
-        typer.Option(metavar="MODEL", help="Or lsa, which needs none. By default RAG_EMBEDDER, else all-MiniLM-L6-v2."),
+        typer.Option(metavar="MODEL", help="Encoder, or lsa (no model). Default: RAG_EMBEDDER, else all-MiniLM-L6-v2."),
     ] = None,
     scorer: Annotated[str | None, typer.Option(metavar="MODEL", help="A cross-encoder to rerank with.")] = None,
-    objective: Annotated[str, typer.Option(metavar="MEASURE", help="What decides.")] = "nDCG@10",
-    folder: Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Where the report goes.")] = None,
+    objective: Annotated[str, typer.Option(metavar="MEASURE", help="Measure to decide by.")] = "nDCG@10",
+    folder: Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Folder of the report.")] = None,
     as_json: JsonOption = False,
     store: StoreOption = None,
 ) -> None:
-    """Measure a ladder of pipelines, from plain words to everything learned, and say which rung is worth its cost."""
+    """Measure a ladder of pipelines, from words alone to everything learned, and say which rung is worth its cost."""
     from rag.cli.console import print_json, progress
     from rag.cli.store import open_store
     from rag.eval.datasets.load import load_dataset
@@ -138,14 +138,14 @@ def recommend(
     from rag.hpo.auto.recommended import print_table, write_recommendation
 
     data = load_dataset(dataset)
-    with open_store(store) as kept:
-        found = run(
-            data, budget=budget, encoder=encoder, scorer=scorer, objective=objective, store=kept, progress=progress
+    with open_store(store) as opened:
+        recommendation = run(
+            data, budget=budget, encoder=encoder, scorer=scorer, objective=objective, store=opened, progress=progress
         )
     name = Path(dataset).name.replace("/", "-").replace(":", "-")
     target = folder or Path("sweeps") / f"recommend-{name}"
-    write_recommendation(found, target)
+    write_recommendation(recommendation, target)
     if as_json:
-        print_json({**found.to_json(), "folder": str(target)})
+        print_json({**recommendation.to_json(), "folder": str(target)})
     else:
-        print_table(found, target)
+        print_table(recommendation, target)

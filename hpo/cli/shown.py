@@ -1,4 +1,4 @@
-"""Sweeps on the terminal."""
+"""Terminal output about sweeps."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["print_plan", "print_result"]
 
 
 def print_plan(plan: Plan, as_json: bool) -> None:
-    """Print what a sweep would compute."""
+    """Print the computations that a sweep would need."""
     from rich.table import Table
 
     from rag.cli.console import out, print_json
@@ -35,7 +35,7 @@ def print_plan(plan: Plan, as_json: bool) -> None:
         return
     console = out()
     size = "more configurations than can be listed" if plan.n_points is None else f"{plan.n_points:,} configurations"
-    how = "all of them" if plan.n_points == plan.n_trials else "these drawn at random, to count what they share"
+    how = "all of them" if plan.n_points == plan.n_trials else "drawn at random, to count what they share"
     console.print(f"the space has {size}; {plan.n_trials:,} trials ({how})")
     table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0))
     table.add_column("step")
@@ -49,22 +49,22 @@ def print_plan(plan: Plan, as_json: bool) -> None:
 
 
 def print_result(result: SweepResult, target: Path) -> None:
-    """Print the outcome of a sweep, and where its files are."""
+    """Print the outcome of a sweep, and the paths of its files."""
     from rich.table import Table
     from rich.text import Text
 
     from rag.cli.console import out
 
     console = out()
-    about, sweep = result.dataset, result.sweep
+    dataset, sweep = result.dataset, result.sweep
     done = [trial for trial in result.trials if trial.state != "repeated"]
     stopped, failed = (sum(trial.state == state for trial in done) for state in ("stopped", "failed"))
-    also = "".join(f", {n} {what}" for n, what in ((stopped, "stopped early"), (failed, "failed")) if n)
+    also = "".join(f", {n} {outcome}" for n, outcome in ((stopped, "stopped early"), (failed, "failed")) if n)
     console.print(
         Text.assemble(
-            (f"{about['name']}", "bold"),
-            f": {len(done)} trials{also}, tuned on {about['tune']} ({about['n_tune']} questions), "
-            f"tested on {about['test']} ({about['n_test']})",
+            (f"{dataset['name']}", "bold"),
+            f": {len(done)} trials{also}, tuned on {dataset['tune']} ({dataset['n_tune']} questions), "
+            f"tested on {dataset['test']} ({dataset['n_test']})",
         )
     )
     metrics = [*sweep.metrics]

@@ -20,27 +20,27 @@ def tune(
         str | None,
         typer.Option(metavar="DIR|NAME", help="A folder, a dataset file, or a name: see `rag datasets`."),
     ] = None,
-    trials: Annotated[int | None, typer.Option(min=1, help="Configurations to try, instead of the file's.")] = None,
+    trials: Annotated[int | None, typer.Option(min=1, help="Number of configurations, instead of the file's.")] = None,
     folder: Annotated[
         Path | None, typer.Option("--out", metavar="DIR", help="The sweep's folder; by default one under sweeps/.")
     ] = None,
-    workers: Annotated[int, typer.Option(min=1, help="Processes that run trials.")] = 1,
+    workers: Annotated[int, typer.Option(min=1, help="Number of processes that run trials.")] = 1,
     trial_timeout: Annotated[
         float | None, typer.Option(metavar="SECONDS", help="End a trial that takes longer; it counts as failed.")
     ] = None,
     retry_failed: Annotated[
         bool, typer.Option("--retry-failed", help="Run failed trials of earlier starts again.")
     ] = False,
-    plan: Annotated[bool, typer.Option("--plan", help="Say what would be computed, and compute nothing.")] = False,
+    plan: Annotated[bool, typer.Option("--plan", help="Print what would be computed, and compute nothing.")] = False,
     storage: Annotated[
-        str | None, typer.Option(metavar="URL", help="Where trials are kept: journal:FILE, postgresql://...")
+        str | None, typer.Option(metavar="URL", help="Storage of the trials: journal:FILE, postgresql://...")
     ] = None,
     auto: Annotated[
-        bool, typer.Option("--auto", help="Make the sweep from a pipeline: whatever pays on the dataset in the time.")
+        bool, typer.Option("--auto", help="Make the sweep from a pipeline: the changes likely to pay in the time.")
     ] = False,
     budget: Annotated[str | None, typer.Option(metavar="TIME", help="With --auto: 90s, 10m (default), 1h.")] = None,
     objective: Annotated[
-        str | None, typer.Option(metavar="MEASURE", help="With --auto: what is tuned; nDCG@10 by default.")
+        str | None, typer.Option(metavar="MEASURE", help="With --auto: the measure to tune; nDCG@10 by default.")
     ] = None,
     write: Annotated[
         Path | None, typer.Option(metavar="FILE", help="With --auto: write the sweep to edit, and run nothing.")
@@ -57,7 +57,7 @@ def tune(
 ) -> None:
     """Try configurations of a pipeline, choose on the tuning queries, report on the test queries.
 
-    Stopped and started again with the same --out it goes on.
+    With the same --out a stopped sweep resumes.
     """
     from rag.cli.console import print_json, progress, status
     from rag.cli.store import open_store
@@ -69,13 +69,19 @@ def tune(
         from rag.hpo.cli.auto import Request, tune_auto
 
         if trials is not None or workers > 1 or retry_failed:
-            raise ConfigError("--auto goes step by step: without --trials, --workers and --retry-failed")
+            raise ConfigError("--auto excludes --trials, --workers and --retry-failed")
         asked = Request(sweep, dataset, budget or "10m", objective, plan, write, scorer or (), encoder or ())
         tune_auto(asked, folder, list(overrides or ()), storage, trial_timeout, as_json, store)
         return
-    given = {"--budget": budget, "--objective": objective, "--write": write, "--scorer": scorer, "--encoder": encoder}
-    if wrong := [name for name, value in given.items() if value is not None]:
-        raise ConfigError(f"{wrong[0]} goes with --auto")
+    auto_options = {
+        "--budget": budget,
+        "--objective": objective,
+        "--write": write,
+        "--scorer": scorer,
+        "--encoder": encoder,
+    }
+    if wrong := [name for name, value in auto_options.items() if value is not None]:
+        raise ConfigError(f"{wrong[0]} needs --auto")
     settings = list(overrides or ())
     if trials is not None:
         settings.append(f"n_trials={trials}")
@@ -96,18 +102,18 @@ def tune(
         print_plan(make_plan(request, data), as_json)
         return
     if dataset is None and request.dataset is None:
-        raise ConfigError("say on which dataset: --dataset, or 'dataset' in the sweep")
+        raise ConfigError("name a dataset: --dataset, or 'dataset' in the sweep")
     from rag.hpo.results.summary import summary
     from rag.hpo.tuning import tune as run
 
     name = str(dataset or request.dataset)
     target = folder or Path("sweeps") / f"{sweep.stem}-{Path(name).name.replace('/', '-').replace(':', '-')}"
-    with open_store(store) as kept:
+    with open_store(store) as opened:
         result = run(
             request,
             dataset,
             out=target,
-            store=kept,
+            store=opened,
             workers=workers,
             retry_failed=retry_failed,
             progress=progress,

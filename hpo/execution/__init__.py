@@ -1,1 +1,1 @@
-"""Running trials: measuring one configuration, the study in Optuna's storage, recovery after a kill, and workers."""
+"""Run trials: measure one configuration, keep the study in Optuna's storage, recover after a kill, run workers."""

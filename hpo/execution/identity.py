@@ -1,4 +1,4 @@
-"""The identity of a sweep: trials of two starts are comparable when it is the same, else the storage is refused."""
+"""The identity of a sweep: trials of two starts are comparable if it is equal; otherwise the storage is refused."""
 
 from __future__ import annotations
 
@@ -40,11 +40,11 @@ def check_identity(theirs: Mapping[str, Any], ours: Mapping[str, Any], name: str
     """Refuse to mix trials that cannot be compared.
 
     Raises:
-        ArtifactError: The sweeps differ; the message says in what.
+        ArtifactError: The sweeps differ; the message names the difference.
     """
     advice = "give this one another --out folder, name or storage"
     for entry, value in ours.items():
-        if entry not in theirs or theirs[entry] == value:  # sweeps of older versions do not have all
+        if entry not in theirs or theirs[entry] == value:  # sweeps of older versions lack some entries
             continue
         if entry in _OTHER_DATA:
             raise ArtifactError(f"the storage holds another sweep called '{name}', {_OTHER_DATA[entry]}; {advice}")

@@ -1,4 +1,4 @@
-"""Opening a sweep's study: the one an earlier start has left, or a new one that takes over the trials that hold."""
+"""Open a sweep's study: the one of an earlier start, or a new one that takes over the trials that are still valid."""
 
 from __future__ import annotations
 
@@ -23,25 +23,25 @@ __all__ = ["Opening"]
 
 
 class Opening:
-    """Opens the study of a sweep, alone with its storage.
+    """Opens the study of a sweep, while no other process uses its storage.
 
     Args:
         sweep: The sweep.
         storage: The storage.
-        worker: This process, which tells what trials have died.
-        remarks: Takes a remark for each group of trials taken over or run again.
+        worker: This process, which recognizes dead trials.
+        remarks: Receives a remark for each group of trials taken over or run again.
     """
 
     def __init__(self, sweep: Sweep, storage: BaseStorage, worker: Worker, remarks: Remarks) -> None:
         self.sweep, self.storage, self.worker, self.remarks = sweep, storage, worker, remarks
 
     def open(self, identity: Mapping[str, Any], *, retry_failed: bool) -> optuna.Study:
-        """The study to continue: the newest of this space when all its trials hold, else a new one that takes over
-        those that do.
+        """Open the study to continue: the newest of this space if all its trials are valid, otherwise a new one that
+        takes over the valid ones.
 
         Args:
             identity: See :func:`~rag.hpo.execution.identity.identity_of`.
-            retry_failed: Whether failed trials are run again.
+            retry_failed: Whether to run failed trials again.
 
         Raises:
             ArtifactError: The storage holds another sweep of this name.
@@ -93,8 +93,8 @@ class Opening:
         else:
             for _, leave in old:
                 for trial, _ in leave.trials:
-                    about = {} if counts(trial) else {"extra": True}
-                    study.enqueue_trial(dict(trial.params), user_attrs=about)
+                    attributes = {} if counts(trial) else {"extra": True}
+                    study.enqueue_trial(dict(trial.params), user_attrs=attributes)
                 for sentence in leave.sentences:
                     self.remarks.add("trials_again", sentence, count=len(leave.trials))
             for trial in old[0][0].get_trials(deepcopy=False):
@@ -102,15 +102,15 @@ class Opening:
                     study.enqueue_trial(dict(fixed_params(trial) or {}), user_attrs=dict(trial.user_attrs))
                 elif trial.state.name == "RUNNING" and self.worker.has_died(trial) and trial.params:
                     study.enqueue_trial(dict(trial.params))
-        known = points_of(self.sweep, study)
+        tried = points_of(self.sweep, study)
         for point in self.sweep.enqueued():
-            if point_key(point) not in known:
+            if point_key(point) not in tried:
                 study.enqueue_trial(point, user_attrs={} if changed_space else {"extra": True})
 
     def _enqueue_later(self, study: optuna.Study) -> None:
-        """Points that were written into the sweep after it had begun are tried next, besides its ``n_trials``."""
-        known = points_of(self.sweep, study)
-        new = [point for point in self.sweep.enqueued() if point_key(point) not in known]
+        """Queue the points that were added to the sweep after its start; they do not count in ``n_trials``."""
+        tried = points_of(self.sweep, study)
+        new = [point for point in self.sweep.enqueued() if point_key(point) not in tried]
         for point in new:
             study.enqueue_trial(point, user_attrs={"extra": True})
         if new:
@@ -119,7 +119,7 @@ class Opening:
             self.remarks.add("points_added", message, count=n)
 
     def _next_number(self, summaries: Sequence[Any]) -> int:
-        """The first number that no trial of these studies has."""
+        """The first number that is free in all of these studies."""
         import optuna
 
         trials = [

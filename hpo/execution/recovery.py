@@ -1,8 +1,8 @@
-"""Continuing a sweep: which of its earlier trials still hold, which are run again, and why.
+"""Continue a sweep: find which of its earlier trials are still valid, and run the others again.
 
-A trial holds for its point, for the pipeline it made and for the content behind that: models, files. So nothing is ever
-changed in a study that has trials: where some hold no more, a new study takes over the others and has those in its
-queue. It is the same with a space that was changed.
+A trial is valid for its point, for the pipeline built from it and for the content behind that: models, files. A study
+with trials is never changed: if some are no longer valid, a new study takes over the others and queues those. The same
+happens when the space changes.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ if TYPE_CHECKING:
 __all__ = ["Again", "TrialTimeoutError", "again", "config_of", "content_of", "failure_of", "inherit", "points_of"]
 
 _WHY = {
-    "changed": "what their paths name has changed since",
-    "there": "what they lacked may be there now",
+    "changed": "files or models they name have changed since",
+    "there": "something they lacked may exist now",
     "calls": "calls of a language model had failed",
     "package": "a package they lacked is installed now",
     "timeout": "trial_timeout was raised",
     "asked": "--retry-failed",
 }
-"""Reasons for which trials are run again, in words."""
+"""Reasons for running trials again, in words."""
 
 
 class TrialTimeoutError(RagError):
@@ -42,13 +42,13 @@ class TrialTimeoutError(RagError):
 
 
 def config_of(pipeline: Pipeline) -> str:
-    """Identity of the pipeline as it is written: parameters may make the same one in two ways."""
+    """Identity of the pipeline's configuration: different points may build the same pipeline."""
     return fingerprint(pipeline.spec.to_config())
 
 
 def content_of(pipeline: Pipeline) -> dict[str, Any]:
-    """Identity of the models and files that the pipeline's arguments name, and of the versions of its components; with
-    ``lacks`` when any is missing.
+    """Identity of the models and files named by the pipeline's arguments, and of the versions of its components; with
+    ``lacks`` if any is missing.
     """
     contents: list[Any] = [pipeline.fingerprint]
     lacks = ""
@@ -62,7 +62,7 @@ def content_of(pipeline: Pipeline) -> dict[str, Any]:
 
 
 def failure_of(error: BaseException, sweep: Sweep) -> dict[str, Any]:
-    """A failure as JSON values that show, at the next start, whether its reason is gone."""
+    """A failure as JSON values from which the next start can tell whether its reason has gone."""
     if isinstance(error, IncompleteError):
         return {"kind": "calls"}
     if isinstance(error, MissingExtraError):
@@ -74,7 +74,7 @@ def failure_of(error: BaseException, sweep: Sweep) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Again:
-    """Trials that are run again.
+    """Trials to run again.
 
     Args:
         trials: Each trial with its reason.
@@ -90,7 +90,7 @@ class Again:
         """A sentence for each reason."""
         said = []
         for reason, why in _WHY.items():
-            n = sum(given == reason for _, given in self.trials)
+            n = sum(trial_reason == reason for _, trial_reason in self.trials)
             which = f"{n} {'trial' if n == 1 else 'trials'}{'' if reason == 'changed' else ' that failed'}"
             if n:
                 said.append(f"{which} {'is' if n == 1 else 'are'} run again: {why}")
@@ -98,7 +98,7 @@ class Again:
 
 
 def again(sweep: Sweep, trials: Iterable[FrozenTrial], *, retry_failed: bool) -> Again:
-    """The trials of a study that hold no more, in the order they ran."""
+    """The invalid trials of a study, in the order they ran."""
     repeated = []
     for trial in trials:
         if not has_begun(trial) or trial.state.name == "RUNNING" or not trial.user_attrs.get("counts", True):
@@ -111,11 +111,11 @@ def again(sweep: Sweep, trials: Iterable[FrozenTrial], *, retry_failed: bool) ->
 
 
 def _reason(sweep: Sweep, trial: FrozenTrial, content: Mapping[str, Any] | None, retry_failed: bool) -> str:
-    """Why a trial is run again; empty when it holds."""
+    """The reason for running a trial again; empty when it is valid."""
     failed = trial.state.name == "FAIL"
     before = trial.user_attrs.get("content")
     if content is None or before is None or content["lacks"]:
-        pass  # nobody can tell
+        pass  # unknown
     elif content["key"] != before["key"]:
         return "there" if failed else "changed"
     if not failed:
@@ -132,26 +132,26 @@ def _reason(sweep: Sweep, trial: FrozenTrial, content: Mapping[str, Any] | None,
 
 
 def inherit(sweep: Sweep, study: optuna.Study, old: optuna.Study, *, leave: Again, changed_space: bool) -> int:
-    """Take over the trials of another study that hold in this one: points of the space that make the same pipeline.
+    """Take over the valid trials of another study: points of the space that build the same pipeline.
 
     Args:
-        sweep: The sweep as it is now.
-        study: The study that takes them over.
-        old: The study that has them.
-        leave: The trials that are run again.
-        changed_space: Whether the other study is of another space; then they do not count.
+        sweep: The current sweep.
+        study: The new study.
+        old: The other study.
+        leave: Trials to run again, which are not taken over.
+        changed_space: Whether the other study has another space; then its trials do not count.
 
     Returns:
-        The number of trials taken over.
+        Number of trials taken over.
     """
     space = sweep.space
-    known = points_of(sweep, study)
+    tried = points_of(sweep, study)
     left = {trial.number for trial, _ in leave.trials}
     n = 0
     for trial in old.get_trials(deepcopy=False):
         over = has_begun(trial) and trial.state.name != "RUNNING" and trial.user_attrs.get("counts", True)
         point = space.written(trial.params)
-        if not over or trial.number in left or point_key(point) in known:
+        if not over or trial.number in left or point_key(point) in tried:
             continue
         if not space.contains(point) or not space.allows(point):
             continue
@@ -161,7 +161,7 @@ def inherit(sweep: Sweep, study: optuna.Study, old: optuna.Study, *, leave: Agai
             same = trial.state.name == "FAIL"
         if not same:
             continue
-        known.add(point_key(point))
+        tried.add(point_key(point))
         _copy(sweep, study, trial, point, taken_over=changed_space)
         n += 1
     return n
@@ -170,15 +170,15 @@ def inherit(sweep: Sweep, study: optuna.Study, old: optuna.Study, *, leave: Agai
 def _copy(sweep: Sweep, study: optuna.Study, old: FrozenTrial, point: Mapping[str, Any], *, taken_over: bool) -> None:
     from optuna.trial import create_trial
 
-    about = dict(old.user_attrs) | {"ran": old.user_attrs.get("ran", old.number)}
+    attributes = dict(old.user_attrs) | {"ran": old.user_attrs.get("ran", old.number)}
     if taken_over:
-        about["taken_over"] = True
+        attributes["taken_over"] = True
     trial = create_trial(
         state=old.state,
         params=dict(point),
         distributions={parameter.name: parameter.distribution.optuna() for parameter in sweep.space.existing(point)},
         values=old.values if old.state.name == "COMPLETE" else None,
-        user_attrs=about,
+        user_attrs=attributes,
         system_attrs={name: value for name, value in old.system_attrs.items() if name != FIXED},
         intermediate_values=old.intermediate_values,
     )
@@ -187,17 +187,17 @@ def _copy(sweep: Sweep, study: optuna.Study, old: FrozenTrial, point: Mapping[st
 
 
 def points_of(sweep: Sweep, study: optuna.Study) -> set[Any]:
-    """Identity of every point that a study has tried, tries or has in its queue."""
+    """Identity of every point in a study: finished, running or queued."""
     points = set()
     for trial in study.get_trials(deepcopy=False):
-        given = trial.params if trial.state.name != "WAITING" else fixed_params(trial)
-        if given and not trial.user_attrs.get("died"):
-            points.add(point_key(sweep.space.written(given)))
+        params = trial.params if trial.state.name != "WAITING" else fixed_params(trial)
+        if params and not trial.user_attrs.get("died"):
+            points.add(point_key(sweep.space.written(params)))
     return points
 
 
 def _current(sweep: Sweep, point: Mapping[str, Any]) -> dict[str, Any] | None:
-    """The content behind a point now; None where it makes no pipeline, or is not in the space."""
+    """The current content behind a point; None where it builds no pipeline, or is not in the space."""
     if not sweep.space.contains(point):
         return None
     try:

@@ -1,4 +1,4 @@
-"""How far a sweep is, said every few seconds, however long its trials take."""
+"""Report the progress of a sweep every few seconds, however long its trials take."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from rag.hpo.execution.trials import Finished
 __all__ = ["Status", "reporting", "status_line"]
 
 Status = Callable[[], AbstractContextManager[Callable[[str], None]]]
-"""Opens something that is given lines, such as :func:`rag.cli.console.status`."""
+"""Context manager that yields a function for lines, such as :func:`rag.cli.console.status`."""
 
 _EVERY = 5.0
 """Seconds between two lines."""
@@ -23,12 +23,12 @@ _EVERY = 5.0
 def reporting(
     study: SweepStudy, status: Status | None, deadline: float | None, every: float = _EVERY
 ) -> Iterator[None]:
-    """Say how far a sweep is while something else runs its trials.
+    """Report the progress of a sweep while other code runs its trials.
 
     Args:
         study: The study.
-        status: Takes the lines; None shows nothing.
-        deadline: When no trial is begun any more, by :func:`time.monotonic`.
+        status: Receives the lines; None reports nothing.
+        deadline: Time after which no trial is started, by :func:`time.monotonic`.
         every: Seconds between two lines.
     """
     if status is None:
@@ -57,15 +57,15 @@ def reporting(
 def status_line(
     study: SweepStudy, trials: list[Finished], *, done: int, new: int, seconds: float, limit: float | None
 ) -> str:
-    """Trials, the best so far and the time left in a line.
+    """Trials, the best so far and the time left in one line.
 
     Args:
         study: The study.
         trials: The finished trials.
         done: Trials that count and are over.
-        new: The trials among them that this start has run; the time left is estimated from these.
-        seconds: The time that the new trials took.
-        limit: Seconds until no trial is begun any more, or None.
+        new: The trials among them run by this start, from which the time left is estimated.
+        seconds: Time that the new trials took.
+        limit: Seconds until no trial is started, or None.
     """
     goal, n = study.sweep.goals[0], study.sweep.n_trials
     usable = [trial for trial in trials if trial.feasible]

@@ -28,16 +28,16 @@ __all__ = ["Explained", "Worker", "locked", "open_storage"]
 logger = logging.getLogger("rag.tune")
 
 _DRIVERS = {"postgresql": "psycopg", "mysql": "pymysql"}
-"""The driver for a server when the URL names none; each comes with the extra of the server's name."""
+"""Default database drivers; each comes with the extra named after the server."""
 _SECONDS = 120.0
-"""Time to wait for a lock that others hold; each holds it for milliseconds."""
+"""Seconds to wait for a lock; each process holds it for milliseconds."""
 
 
 def open_storage(url: str | None, folder: Path) -> BaseStorage:
-    """A storage by URL; None is a journal file in the folder.
+    """Open a storage by URL; None is a journal file in the folder.
 
     Raises:
-        ArtifactError: It cannot be opened: damaged, no such server, no right to write.
+        ArtifactError: The storage cannot be opened: damaged, no such server, no permission.
         MissingExtraError: The driver for such a server is not installed.
     """
     from optuna.storages import RDBStorage
@@ -79,7 +79,7 @@ def _journal(path: Path) -> Any:
 
 
 def _cut_torn_line(path: Path) -> None:
-    """Drop what a process killed while writing left behind its last complete line."""
+    """Remove the incomplete last line left by a process that was killed while writing."""
     if not path.exists():
         return
     with path.open("rb+") as file:
@@ -112,7 +112,7 @@ def locked(path: Path) -> Iterator[None]:
         path: The lock file.
 
     Raises:
-        ArtifactError: Another process has held the lock for longer than any needs.
+        ArtifactError: Another process has held the lock far longer than usual.
     """
     from filelock import Timeout
 
@@ -124,11 +124,11 @@ def locked(path: Path) -> Iterator[None]:
 
 
 class Worker:
-    """A process that runs trials, known to others by a lock that the system frees when it dies.
+    """A process that runs trials, marked as alive by a lock that the system frees when it dies.
 
     Args:
-        folder: The folder of the sweep.
-        id: The id of this worker; None makes one.
+        folder: Folder of the sweep.
+        id: Id of this worker; None generates one.
     """
 
     def __init__(self, folder: Path, id: str | None = None) -> None:
@@ -141,7 +141,7 @@ class Worker:
 
     @staticmethod
     def new_id() -> str:
-        """An id that no worker has."""
+        """A unique id."""
         return f"{socket.gethostname()}-{uuid.uuid4().hex[:12]}"
 
     def close(self) -> None:
@@ -150,11 +150,11 @@ class Worker:
             (self.folder / f"{self.id}.lock").unlink(missing_ok=True)
 
     def has_died(self, trial: FrozenTrial) -> bool:
-        """Whether the worker of a running trial is gone. Of a worker on another machine nobody here can tell."""
+        """Whether the worker of a running trial is gone; always False for a worker on another machine."""
         from filelock import FileLock, Timeout
 
         owner = trial.user_attrs.get("worker")
-        if owner is None:  # killed between taking a number and signing for it, which happens under the sweep's lock
+        if owner is None:  # killed between creating the trial and signing it, both under the sweep's lock
             return True
         if owner == self.id or trial.user_attrs.get("host") != self.host:
             return False
@@ -171,7 +171,7 @@ class Worker:
 
 
 class Explained:
-    """Turns the errors of a storage into one message."""
+    """Turns errors of a storage into one clear message."""
 
     def __enter__(self) -> None:
         return None

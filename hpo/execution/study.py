@@ -1,4 +1,4 @@
-"""The trials of a sweep in Optuna's storage: the next one, what came of it, and going on after a kill or a change."""
+"""The trials of a sweep in Optuna's storage: ask for the next, tell results, and resume after a kill or a change."""
 
 from __future__ import annotations
 
@@ -37,26 +37,25 @@ if TYPE_CHECKING:
 __all__ = ["SweepStudy"]
 
 _REPEATS = 200
-"""Configurations in a row that are not new, after which nothing is taken to be left."""
+"""Repeated configurations in a row after which the space counts as exhausted."""
 _STUCK = 5
-"""Configurations in a row that are not new, after which one is drawn at random: samplers that model the scores, a
-Gaussian process above all, come back to their favorite for ever when a repetition tells them nothing.
+"""Repeated configurations in a row after which one is drawn at random: samplers that model the scores, especially
+Gaussian processes, would otherwise return to their favorite forever, since a repetition adds no information.
 """
 
 
 class SweepStudy:
     """The trials of one sweep.
 
-    Opened at a start, it finds what earlier starts have left: trials that hold are kept, those that do not are put into
-    the queue again, and :attr:`remarks` says so.
+    Valid trials of earlier starts are kept, invalid ones are queued again, with a sentence in :attr:`remarks`.
 
     Args:
         sweep: The sweep.
-        bench: The data it is tuned on; part of its identity.
-        folder: The folder of locks, and of the journal by default.
-        name: The name in the storage of a study that another process has opened. None opens the study of the sweep.
-        worker: The id of this process among the workers; None makes one.
-        retry_failed: Whether failed trials are run again.
+        bench: The tuning data, which is part of the sweep's identity.
+        folder: Folder of the locks, and by default of the journal.
+        name: Name in the storage of a study that another process has opened. None opens the sweep's study.
+        worker: Id of this process among the workers; None generates one.
+        retry_failed: Whether to run failed trials again.
 
     Raises:
         ArtifactError: The storage holds another sweep of this name, or cannot be used.
@@ -89,7 +88,7 @@ class SweepStudy:
 
     @property
     def name(self) -> str:
-        """The name of the study in the storage."""
+        """Name of the study in the storage."""
         return str(self.study.study_name)
 
     def close(self) -> None:
@@ -98,10 +97,10 @@ class SweepStudy:
     # -- asking -----------------------------------------------------------------------------------------------------
 
     def ask(self) -> Asked | None:
-        """The next configuration to run; None when there were enough, or nothing is left to try.
+        """The next configuration to run; None when the sweep is complete or nothing is left to try.
 
-        What breaks a constraint between parameters is not run, and what was run before is given the same result;
-        neither counts.
+        Points that break a constraint between parameters are skipped, and repeated ones get the earlier result; neither
+        counts.
         """
         with self._alone():
             self._bury()
@@ -119,13 +118,13 @@ class SweepStudy:
 
     @property
     def n_counted(self) -> int:
-        """Trials that count: run, stopped, failed, or running."""
+        """Number of trials that count: complete, stopped, failed or running."""
         return sum(map(counts, self._trials()))
 
     def _ask_once(self, trials: Sequence[FrozenTrial]) -> Asked | None:
-        number = sum(map(has_begun, trials))
+        n_begun = sum(map(has_begun, trials))
         sampler = Random() if _is_stuck(trials) else self.sweep.sampler
-        self.study.sampler = sampler.optuna(self.space, seed=self.sweep.seed, number=number)
+        self.study.sampler = sampler.optuna(self.space, seed=self.sweep.seed, n_begun=n_begun)
         trial = self.study.ask()
         point = self.space.suggest(trial)
         broken = self.space.broken(point)
@@ -160,12 +159,12 @@ class SweepStudy:
     def _sign(self, trial: optuna.Trial) -> int:
         """Assign a trial to this worker, under the next number; returns the number."""
         ran = [number_of(other) for other in self._trials() if is_numbered(other) and other.number != trial.number]
-        number = max([*(n + 1 for n in ran), int(self.study.user_attrs.get("numbers_from", 0))])
-        trial.set_user_attr("ran", number)
+        ran_as = max([*(n + 1 for n in ran), int(self.study.user_attrs.get("numbers_from", 0))])
+        trial.set_user_attr("ran", ran_as)
         trial.set_user_attr("began", time.time())
         trial.set_user_attr("host", self.worker.host)
         trial.set_user_attr("worker", self.worker.id)
-        return number
+        return ran_as
 
     def _skip(self, trial: optuna.Trial, reason: str) -> None:
         from optuna.trial import TrialState
@@ -188,11 +187,11 @@ class SweepStudy:
         """Record the measurements of a trial."""
         from optuna.trial import TrialState
 
-        about = about_measured(measured)
-        trial.set_user_attr("measured", about)
+        attributes = about_measured(measured)
+        trial.set_user_attr("measured", attributes)
         if measured.stopped:
             if len(self.sweep.goals) == 1:
-                trial.report(measured.metrics[self.sweep.goals[0].metric], about["n_queries"])
+                trial.report(measured.metrics[self.sweep.goals[0].metric], attributes["n_queries"])
             self.study.tell(trial, state=TrialState.PRUNED)
             return
         for bound in self.sweep.bounds:
@@ -200,12 +199,12 @@ class SweepStudy:
         self.study.tell(trial, [measured.metrics[goal.metric] for goal in self.sweep.goals])
 
     def fail(self, trial: optuna.Trial | FrozenTrial, reason: str, error: BaseException) -> None:
-        """Record why a trial could not be run, in a form that shows at the next start whether the reason is gone.
+        """Record why a trial failed, in a form from which the next start can tell whether the reason has gone.
 
         Args:
-            trial: A trial that is running, here or in a process that has ended.
-            reason: The reason, for people.
-            error: The cause.
+            trial: A running trial, of this process or of one that has ended.
+            reason: The reason in words.
+            error: The error.
         """
         from optuna.trial import TrialState
 
@@ -214,7 +213,7 @@ class SweepStudy:
         self.study.tell(trial.number, state=TrialState.FAIL)
 
     def give_up(self, trial: optuna.Trial) -> None:
-        """A trial was interrupted: it is run again when the sweep goes on."""
+        """Release an interrupted trial, so that it is run again when the sweep resumes."""
         with self._alone():
             frozen = next(frozen for frozen in self._trials() if frozen.number == trial.number)
             self._bury_one(frozen)
@@ -222,7 +221,7 @@ class SweepStudy:
     # -- reading ----------------------------------------------------------------------------------------------------
 
     def finished(self) -> list[Finished]:
-        """Every trial that is over, in the order they ran; repeated ones after those they repeat."""
+        """All finished trials, in the order they ran; repeated ones after those they repeat."""
         finished = []
         for trial in self._trials():
             if trial.state.name == "RUNNING" or not has_begun(trial):
@@ -236,12 +235,12 @@ class SweepStudy:
         return sorted(finished, key=lambda trial: trial.number)
 
     def running(self, worker: str | None = None) -> list[FrozenTrial]:
-        """Trials that are being run, by anyone or by one worker."""
+        """The running trials, of all workers or of one."""
         trials = [trial for trial in self._trials() if trial.state.name == "RUNNING"]
         return [trial for trial in trials if worker is None or trial.user_attrs.get("worker") == worker]
 
     def waiting(self) -> bool:
-        """Whether the queue has anything that would be run."""
+        """Whether the queue holds a trial that would be run."""
         waiting = [trial for trial in self._trials() if trial.state.name == "WAITING"]
         return bool(waiting) and (self.n_counted < self.sweep.n_trials or any(map(is_extra, waiting)))
 
@@ -256,14 +255,14 @@ class SweepStudy:
                 self._bury_one(trial)
 
     def lost(self, worker: str, how: str) -> list[int]:
-        """A worker died by itself: its trial is run again, once; the second process that dies of one fails it.
+        """Handle a worker's death: its trial is run again once; it fails when a second process dies of it.
 
         Args:
-            worker: The id of the worker.
-            how: How it ended: its signal or exit code.
+            worker: Id of the worker.
+            how: Its signal or exit code.
 
         Returns:
-            The numbers of the trials that are run again.
+            Numbers of the trials to run again.
         """
         retried = []
         with self._alone():
@@ -276,14 +275,14 @@ class SweepStudy:
         return retried
 
     def _bury_one(self, dead: FrozenTrial, *, deaths: int | None = None) -> None:
-        """Take a trial whose process is gone out of the count, and have its configuration run again."""
+        """Take a trial whose process is gone out of the count, and queue its configuration again."""
         set_attribute(self.storage, dead, "died", True)
         fail_trial(self.storage, dead)
-        # One that had not been signed would be drawn again as it was, unless it had been ordered.
+        # An unsigned trial would be drawn again anyway, unless it was enqueued.
         once_more = dict(dead.params) if "worker" in dead.user_attrs else fixed_params(dead)
         if once_more:
-            about = {"deaths": deaths or dead.user_attrs.get("deaths"), "extra": is_extra(dead)}
-            self.study.enqueue_trial(once_more, user_attrs={name: value for name, value in about.items() if value})
+            attributes = {"deaths": deaths or dead.user_attrs.get("deaths"), "extra": is_extra(dead)}
+            self.study.enqueue_trial(once_more, user_attrs={name: value for name, value in attributes.items() if value})
 
     def _alone(self) -> Any:
         return locked(self.folder / "study.lock")

@@ -1,4 +1,4 @@
-"""Measuring one configuration on the tuning queries."""
+"""Measure one configuration on the tuning queries."""
 
 from __future__ import annotations
 
@@ -39,18 +39,17 @@ Floats = npt.NDArray[np.float64]
 
 @dataclass
 class Measured:
-    """What is known of a configuration.
+    """The measurements of a configuration.
 
     Args:
-        values: Value of each query by measure, in the order of :attr:`Bench.queries`; of all, or of those that were
-            searched before it was stopped.
-        metrics: Every metric of the sweep, and what searching costs a query; means are over the queries searched.
+        values: Value of each query by measure, in the order of :attr:`Bench.queries`; with early stopping only of the
+            queries searched.
+        metrics: All metrics of the sweep, and search costs per query; means are over the queries searched.
         seconds: Wall time.
-        alone: Seconds it would have taken without the store: what was found is counted with what making it has cost.
-        reused: What came from the store.
+        alone: Seconds without the store: reused artifacts count with their original cost.
+        reused: Names of the artifacts reused from the store.
         stopped: Whether it was stopped early.
-        calls: Texts that were asked of language models, by model and step, for documents (``fit``) or queries
-            (``search``).
+        calls: Texts requested from language models, by model and step, for documents (``fit``) or queries (``search``).
     """
 
     values: dict[str, Floats] = field(default_factory=dict)
@@ -62,13 +61,13 @@ class Measured:
     calls: dict[tuple[str, str], Calls] = field(default_factory=dict)
 
     def check_calls(self, max_failed: float) -> None:
-        """Refuse what was measured without too many of its texts.
+        """Refuse measurements with too many missing texts.
 
         Args:
             max_failed: Share of the texts of any one model in one step that may be missing, in [0, 1].
 
         Raises:
-            IncompleteError: More are missing.
+            IncompleteError: More texts are missing.
         """
         problem = too_many_failed(self.calls.values(), max_failed)
         if problem is not None:
@@ -76,28 +75,28 @@ class Measured:
 
 
 Judge = Callable[[Measured], bool]
-"""Says whether a trial need not go on."""
+"""Function that decides whether to stop a trial."""
 
 
 @dataclass(frozen=True)
 class _Part:
-    """Queries measured with one fitted pipeline, and what that one learns from."""
+    """Queries to measure with one fitted pipeline, and its training data."""
 
     split: Split
     training: Training | None
 
 
 class Bench:
-    """The tuning queries, and measuring on them.
+    """The tuning queries, and the measurement of pipelines on them.
 
     Args:
-        sweep: Says what is measured.
+        sweep: The sweep with its metrics.
         dataset: Documents and judged queries.
-        store: Where what is computed is kept and found again.
+        store: Cache of all computations.
 
     Raises:
-        DataError: There is no split to tune on, or no query in it; or answers are measured, and a query has none to
-            compare with.
+        DataError: There is no split to tune on, or it has no query; or answers are measured, and a query lacks
+            references.
     """
 
     def __init__(self, sweep: Sweep, dataset: Dataset, store: Store | None) -> None:
@@ -114,9 +113,9 @@ class Bench:
                 f"split '{self.split_name}' has {len(order)} queries: too few to set aside {sweep.fresh:g} of them"
             )
         self.fresh = _subset(whole, sorted(order[:n_fresh].tolist()))
-        kept = order[n_fresh:]
-        # Without early stopping the order of the split is kept, as `rag eval` has it.
-        self.split = _subset(whole, kept.tolist() if sweep.early_stopping else sorted(kept.tolist()))
+        remaining = order[n_fresh:]
+        # Without early stopping, keep the order of the split, as `rag eval` does.
+        self.split = _subset(whole, remaining.tolist() if sweep.early_stopping else sorted(remaining.tolist()))
         self.parsed = parse_measures(sweep.measures) if sweep.measures else []
         check_qrels(self.parsed, whole.qrels)
 
@@ -127,16 +126,16 @@ class Bench:
 
     @cached_property
     def fingerprint(self) -> str:
-        """Identity of what is tuned on: the documents' number, the queries and their judgments."""
+        """Identity of the tuning data: the number of documents, the queries and their judgments."""
         judged = {query.id: dict(self.split.qrels[query.id]) for query in self.split.queries}
         queries = [[query.id, query.text] for query in self.split.queries]
         if self.sweep.answer_measures:
-            queries += [[*(references_of(one, self.split.qrels[one.id]) or ())] for one in self.split.queries]
+            queries += [[*(references_of(query, self.split.qrels[query.id]) or ())] for query in self.split.queries]
         return fingerprint([self.dataset.name, len(self.dataset.corpus), queries, judged])
 
     @cached_property
     def content(self) -> dict[str, str]:
-        """Identity of what trials work on besides the tuning queries: the documents, and what is learned from."""
+        """Identity of the other data: the documents, and the training data."""
         training = self.dataset.training(self.split_name)
         learned = ""
         if training is not None:
@@ -146,7 +145,7 @@ class Bench:
 
     @cached_property
     def looks(self) -> int:
-        """How often a trial may be stopped."""
+        """Number of points at which a trial may be stopped."""
         return max(1, len(blocks(len(self.split.queries))) - 1)
 
     def measure(self, pipeline: Pipeline, judge: Judge | None = None) -> Measured:
@@ -154,12 +153,12 @@ class Bench:
 
         Args:
             pipeline: The configuration.
-            judge: Asked after each block of queries whether to stop.
+            judge: Called after each block of queries to decide whether to stop.
         """
         return self._measure(pipeline, self._parts(pipeline, self.split, self.split_name), judge)
 
     def measure_fresh(self, pipeline: Pipeline) -> Measured:
-        """The same on the queries set aside."""
+        """Measure a configuration on the queries set aside."""
         training = self.dataset.training(self.split_name)
         if training is None and _learns(pipeline):
             training = self.split.training
@@ -172,12 +171,12 @@ class Bench:
         folds = np.array_split(
             np.random.default_rng([self.sweep.seed, 2]).permutation(len(split.queries)), self.sweep.folds
         )
-        found = []
+        parts = []
         for fold in folds:
             inside = set(fold.tolist())
             rest = _subset(split, [n for n in range(len(split.queries)) if n not in inside])
-            found.append(_Part(_subset(split, sorted(inside)), rest.training))
-        return found
+            parts.append(_Part(_subset(split, sorted(inside)), rest.training))
+        return parts
 
     def _measure(self, pipeline: Pipeline, parts: Sequence[_Part], judge: Judge | None) -> Measured:
         if self.sweep.answer_measures and not any(stage.writes_answers for stage in pipeline.stages):
@@ -186,43 +185,43 @@ class Bench:
                 parameter="stages",
             )
         start = time.perf_counter()
-        found, spent, by_query = Measured(), Costs(), dict[str, dict[str, float]]()
-        wanted = set(self.sweep.metrics)
+        measured, spent, by_query = Measured(), Costs(), dict[str, dict[str, float]]()
+        metrics = set(self.sweep.metrics)
         n_all = sum(len(part.split.queries) for part in parts)
-        for number, part in enumerate(parts):
+        for index, part in enumerate(parts):
             pipeline.fit(self.dataset.corpus, training=part.training, seed=self.sweep.seed, store=self.store)
-            found.reused += pipeline.reused
-            found.alone += pipeline.fit_costs.total.seconds
-            _count(found, pipeline.fit_costs, "fit")
-            found.check_calls(self.sweep.max_failed)  # before anything is paid for the queries
-            if not number:
-                found.metrics |= self._once(pipeline, part, wanted)
+            measured.reused += pipeline.reused
+            measured.alone += pipeline.fit_costs.total.seconds
+            _count(measured, pipeline.fit_costs, "fit")
+            measured.check_calls(self.sweep.max_failed)  # before the queries cost anything
+            if not index:
+                measured.metrics |= self._once(pipeline, part, metrics)
             for queries in _blocks(part.split, judge is not None and len(parts) == 1):
-                costs = self._search(pipeline, _subset_of(part.split, queries), by_query, found)
+                costs = self._search(pipeline, _subset_of(part.split, queries), by_query, measured)
                 spent += costs
-                found.alone += costs.seconds
+                measured.alone += costs.seconds
                 n = len(by_query)
-                found.metrics |= {name: value / n for name, value in spent.as_dict().items() if name != "seconds"}
-                found.metrics["search_ms"] = spent.seconds / n * 1e3
+                measured.metrics |= {name: value / n for name, value in spent.as_dict().items() if name != "seconds"}
+                measured.metrics["search_ms"] = spent.seconds / n * 1e3
                 ids = [id for id in (self.queries if part.split is not self.fresh else by_query) if id in by_query]
                 names = [*map(str, self.parsed), *self.sweep.answer_measures]
-                found.values = {name: np.array([by_query[id][name] for id in ids]) for name in names}
-                found.metrics |= {name: float(values.mean()) for name, values in found.values.items()}
-                if judge is not None and LEAST <= n < n_all and judge(found):
-                    found.stopped = True
-                    return _finished(found, start, self.sweep)
-        return _finished(found, start, self.sweep)
+                measured.values = {name: np.array([by_query[id][name] for id in ids]) for name in names}
+                measured.metrics |= {name: float(values.mean()) for name, values in measured.values.items()}
+                if judge is not None and LEAST <= n < n_all and judge(measured):
+                    measured.stopped = True
+                    return _finished(measured, start, self.sweep)
+        return _finished(measured, start, self.sweep)
 
-    def _once(self, pipeline: Pipeline, part: _Part, wanted: set[str]) -> dict[str, float]:
-        """What hangs on no particular query."""
-        found = {}
-        if wanted & {"latency_p50_ms", "latency_p95_ms"}:
+    def _once(self, pipeline: Pipeline, part: _Part, metrics: set[str]) -> dict[str, float]:
+        """Metrics that do not depend on single queries."""
+        values = {}
+        if metrics & {"latency_p50_ms", "latency_p95_ms"}:
             seconds = time_alone(pipeline, part.split.queries, seed=self.sweep.seed, store=self.store)
-            found["latency_p50_ms"] = float(np.percentile(seconds, 50) * 1e3)
-            found["latency_p95_ms"] = float(np.percentile(seconds, 95) * 1e3)
-        if "index_bytes" in wanted:
-            found["index_bytes"] = float(index_bytes(pipeline))
-        return {name: value for name, value in found.items() if name in wanted}
+            values["latency_p50_ms"] = float(np.percentile(seconds, 50) * 1e3)
+            values["latency_p95_ms"] = float(np.percentile(seconds, 95) * 1e3)
+        if "index_bytes" in metrics:
+            values["index_bytes"] = float(index_bytes(pipeline))
+        return {name: value for name, value in values.items() if name in metrics}
 
     def _search(
         self, pipeline: Pipeline, split: Split, by_query: dict[str, dict[str, float]], measured: Measured
@@ -252,26 +251,26 @@ class Bench:
         return spent
 
 
-def _count(found: Measured, ledger: Ledger, phase: str) -> None:
+def _count(measured: Measured, ledger: Ledger, phase: str) -> None:
     for (step, model), calls in ledger.calls.items():
         stage = f"{phase} {step}"
-        found.calls.setdefault((stage, model), Calls(model, stage, is_model=calls.is_model)).join(calls)
+        measured.calls.setdefault((stage, model), Calls(model, stage, is_model=calls.is_model)).join(calls)
 
 
-def _finished(found: Measured, start: float, sweep: Sweep) -> Measured:
-    found.check_calls(sweep.max_failed)
-    found.seconds = time.perf_counter() - start
-    found.alone = max(found.alone, found.seconds)  # judging and bookkeeping would be no less
-    return found
+def _finished(measured: Measured, start: float, sweep: Sweep) -> Measured:
+    measured.check_calls(sweep.max_failed)
+    measured.seconds = time.perf_counter() - start
+    measured.alone = max(measured.alone, measured.seconds)  # judging and bookkeeping take time either way
+    return measured
 
 
 def index_bytes(pipeline: Pipeline) -> int:
-    """Size on disk of what fitting has built; documents not counted."""
+    """Size on disk of all fitted parts, without documents."""
     with tempfile.TemporaryDirectory() as folder:
-        for number, (_, component) in enumerate(pipeline.spec.walk()):
-            place = Path(folder) / str(number)
-            place.mkdir()
-            component.save_state(place)
+        for index, (_, component) in enumerate(pipeline.spec.walk()):
+            part_folder = Path(folder) / str(index)
+            part_folder.mkdir()
+            component.save_state(part_folder)
         return sum(path.stat().st_size for path in Path(folder).rglob("*") if path.is_file())
 
 
@@ -280,7 +279,7 @@ def _tuning_split(sweep: Sweep, dataset: Dataset) -> str:
     test = sweep.split("test") or "test"
     if asked is not None:
         if asked == test:
-            raise DataError(f"the sweep tunes and tests on one split, '{asked}': its result would say nothing")
+            raise DataError(f"the sweep tunes and tests on one split, '{asked}': its result would be meaningless")
         dataset.split(asked)
         return asked
     for name in ("dev", "train"):
@@ -302,9 +301,9 @@ def _check_references(split: Split, name: str, measure: str) -> None:
 
 
 def _check_answers(batch: QueryBatch) -> None:
-    """A server that is gone says nothing about a configuration: its trial fails at once, instead of asking for more."""
+    """Raise if no answer was written: an unreachable server says nothing about a configuration, so its trial fails."""
     answers = [batch.answer_to(query) for query in batch.queries]
-    problems = [one.problem for one in answers if one is not None and one.problem]
+    problems = [answer.problem for answer in answers if answer is not None and answer.problem]
     if len(problems) == len(answers):
         raise IncompleteError(f"none of {len(answers)} queries was answered: {problems[0]}")
 

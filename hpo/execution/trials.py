@@ -50,11 +50,11 @@ class Finished:
     """A trial that was run.
 
     Args:
-        number: Trials are numbered as they ran, from 0, over all starts of the sweep; a repeated one has the number of
-            the trial whose result it has.
+        number: Trials are numbered in the order they ran, from 0, over all starts of the sweep; a repeated one has the
+            number of the trial that it repeats.
         state: ``complete``, ``stopped`` (early), ``failed``, or ``repeated`` (of another trial).
         point: Value by parameter.
-        metrics: Value by metric; of a stopped trial on the queries searched.
+        metrics: Value by metric; for a stopped trial over the queries searched.
         values: Value of each query by measure, float64 [n_queries].
         n_queries: Queries searched.
         seconds: Wall time in seconds.
@@ -63,7 +63,7 @@ class Finished:
         excess: By how much it breaks each bound; 0 or below is within.
         reused: Names of the artifacts that came from the store.
         texts_wanted: Texts requested from language models.
-        texts_missing: Texts requested that did not come.
+        texts_missing: Texts requested but not received.
     """
 
     number: int
@@ -82,35 +82,37 @@ class Finished:
 
     @property
     def feasible(self) -> bool:
-        """Complete, and within all bounds."""
+        """Whether the trial is complete, and within all bounds."""
         return self.state == "complete" and all(excess <= 0 for excess in self.excess.values())
 
 
 def has_begun(trial: FrozenTrial) -> bool:
-    """Whether it is being run or was, by a process that did not die of it or was interrupted."""
+    """Whether the trial runs or has run, except if its process died or was interrupted."""
     return trial.state.name != "WAITING" and not trial.user_attrs.get("died")
 
 
 def counts(trial: FrozenTrial) -> bool:
-    """Whether it is one of the sweep's ``n_trials``: no repetition, none taken over from another space, and none that
-    was added to a sweep that had begun.
+    """Whether the trial counts in the sweep's ``n_trials``: it is no repetition, not taken over from another space, and
+    not added after the start of the sweep.
     """
-    about = trial.user_attrs
-    return has_begun(trial) and about.get("counts", True) and not about.get("taken_over") and not is_extra(trial)
+    attributes = trial.user_attrs
+    return (
+        has_begun(trial) and attributes.get("counts", True) and not attributes.get("taken_over") and not is_extra(trial)
+    )
 
 
 def is_extra(trial: FrozenTrial) -> bool:
-    """Whether it was enqueued after the sweep had begun."""
+    """Whether the trial was enqueued after the start of the sweep."""
     return bool(trial.user_attrs.get("extra"))
 
 
 def is_numbered(trial: FrozenTrial) -> bool:
-    """Whether it has run under a number of its own."""
+    """Whether the trial ran under its own number."""
     return has_begun(trial) and trial.user_attrs.get("counts", True)
 
 
 def number_of(trial: FrozenTrial) -> int:
-    """Its number as people see it."""
+    """The number shown to users."""
     return int(trial.user_attrs.get("ran", trial.number))
 
 
@@ -129,30 +131,30 @@ def about_measured(measured: Measured) -> dict[str, Any]:
 
 
 def read_finished(trial: FrozenTrial, state: str, point: Point) -> Finished:
-    """A trial that is over, as :func:`about_measured` has it."""
-    about = trial.user_attrs.get("measured", {})
+    """A finished trial, from the values of :func:`about_measured`."""
+    measured = trial.user_attrs.get("measured", {})
     return Finished(
         number_of(trial),
         state,
         point,
-        about.get("metrics", {}),
-        {name: unpacked(text) for name, text in about.get("values", {}).items()},
-        about.get("n_queries", 0),
-        about.get("seconds", 0.0),
-        about.get("alone", 0.0),
+        measured.get("metrics", {}),
+        {name: unpacked(text) for name, text in measured.get("values", {}).items()},
+        measured.get("n_queries", 0),
+        measured.get("seconds", 0.0),
+        measured.get("alone", 0.0),
         trial.user_attrs.get("reason", ""),
         dict(trial.constraints) if state == "complete" else {},
-        about.get("reused", ()),
-        about.get("texts_wanted", 0),
-        about.get("texts_missing", 0),
+        measured.get("reused", ()),
+        measured.get("texts_wanted", 0),
+        measured.get("texts_missing", 0),
     )
 
 
 def _packed(values: Floats) -> str:
-    """Numbers to the last digit in few letters: databases bound the length of a text."""
+    """Pack numbers without loss into a short text, since databases limit text lengths."""
     return base64.b64encode(zlib.compress(values.astype("<f8").tobytes())).decode()
 
 
 def unpacked(text: str) -> Floats:
-    """The numbers that :func:`about_measured` has written, float64 [n]."""
+    """The numbers written by :func:`about_measured`, float64 [n]."""
     return np.frombuffer(zlib.decompress(base64.b64decode(text)), dtype="<f8")

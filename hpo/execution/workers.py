@@ -1,8 +1,8 @@
-"""Processes that run the trials of a sweep, and the one that looks after them.
+"""Worker processes that run the trials of a sweep, and their supervisor.
 
-The parent runs no trial itself, so that it can always act: it ends a trial that takes too long, starts a worker anew
-where one has died, and ends all of them when it is told to end. A worker whose parent is gone, however it went, ends at
-once: the system closes the pipe between them.
+The parent runs no trial itself, so that it can always act: it ends trials that take too long, replaces workers that
+have died, and ends all of them when terminated. A worker ends immediately when its parent is gone for any reason,
+because the system closes the pipe between them.
 """
 
 from __future__ import annotations
@@ -36,26 +36,26 @@ __all__ = ["Job", "supervise"]
 logger = logging.getLogger("rag.tune")
 
 _LOOK_EVERY = 0.2
-"""Seconds between two looks at the workers."""
+"""Seconds between two checks of the workers."""
 _GRACE = 3.0
 """Seconds that a worker has to end before it is killed."""
 _STARTS = 3
-"""Workers in a row that may die before they have taken a trial."""
+"""Workers in a row that may die before taking a trial."""
 
 
 @dataclass(frozen=True)
 class Job:
-    """The work of a worker.
+    """The task of a worker.
 
     Args:
         sweep: The sweep.
         dataset: The dataset, or its folder, file or name.
-        folder: The folder of the sweep.
-        store: The folder of the store; None without a store.
-        mode: The mode of the store.
-        deadline: When no trial is begun any more, by :func:`time.monotonic`, which all processes of a machine share.
-        study: The name of the study in the storage.
-        run: Runs trials until there are enough.
+        folder: Folder of the sweep.
+        store: Folder of the store; None without a store.
+        mode: Mode of the store.
+        deadline: Time after which no trial is started, by :func:`time.monotonic`, shared by all processes of a machine.
+        study: Name of the study in the storage.
+        run: Function that runs trials until the sweep is complete.
     """
 
     sweep: Sweep
@@ -69,16 +69,16 @@ class Job:
 
 
 def supervise(study: SweepStudy, job: Job, n: int, tick: Callable[[], None]) -> None:
-    """Have workers run trials until there are enough.
+    """Have workers run trials until the sweep is complete.
 
     Args:
         study: The study that they work on.
-        job: The work of each.
-        n: The number of workers at a time.
-        tick: Called several times a second.
+        job: The task of each worker.
+        n: Number of workers at a time.
+        tick: Called several times per second.
 
     Raises:
-        ArtifactError: Workers die before they have taken a trial.
+        ArtifactError: Workers die before taking a trial.
     """
     with _Team(study, job, n) as team, _terminated():
         while team.look():
@@ -88,7 +88,7 @@ def supervise(study: SweepStudy, job: Job, n: int, tick: Callable[[], None]) -> 
 
 
 class _Team:
-    """The workers that are alive, by id."""
+    """The live workers, by id."""
 
     def __init__(self, study: SweepStudy, job: Job, n: int) -> None:
         self.study, self.job, self.n = study, job, n
@@ -102,7 +102,7 @@ class _Team:
         return self
 
     def __exit__(self, *error: object) -> None:
-        """End all that are left: none in the normal course."""
+        """End all remaining workers; normally there are none."""
         for process in self.workers.values():
             process.terminate()
         end = time.monotonic() + _GRACE
@@ -113,7 +113,7 @@ class _Team:
                 process.join()
 
     def look(self) -> bool:
-        """Do what is to be done about each; whether any is left."""
+        """Check each worker; returns whether any is left."""
         for id, process in list(self.workers.items()):
             if not process.is_alive():
                 process.join()
@@ -122,7 +122,7 @@ class _Team:
                     self._died(id, process.exitcode)
         self._end_long_trials()
         if not self.workers and self._in_time() and self.study.waiting():
-            self._start()  # what was put into the queue when the last one had gone
+            self._start()  # for trials queued after the last worker ended
         return bool(self.workers)
 
     def _start(self) -> None:
@@ -158,7 +158,7 @@ class _Team:
             process.kill()
             process.join()
             del self.workers[id]
-            for trial in self.study.running(id):  # unless it was over a moment ago
+            for trial in self.study.running(id):  # empty if it has just finished
                 error = TrialTimeoutError(f"took longer than trial_timeout, {limit:g} s")
                 self.study.fail(trial, str(error), error)
                 logger.warning("trial %d %s: it was ended", trial.user_attrs.get("ran", trial.number), error)
@@ -171,7 +171,7 @@ class _Team:
 
 @contextmanager
 def _threads(n: int) -> Iterator[None]:
-    """Processes started inside use so many threads each for arithmetic."""
+    """Limit the arithmetic threads of processes started inside."""
     before = os.environ.get("OMP_NUM_THREADS")
     os.environ["OMP_NUM_THREADS"] = str(n)
     try:
@@ -185,13 +185,13 @@ def _threads(n: int) -> Iterator[None]:
 
 @contextmanager
 def _terminated() -> Iterator[None]:
-    """SIGTERM ends this process by way of its ``finally`` blocks, where signals can be had: in the main thread."""
+    """Let SIGTERM end this process through its ``finally`` blocks, if in the main thread, which receives signals."""
     if threading.current_thread() is not threading.main_thread():
-        yield  # the default kills this process, and its workers see that
+        yield  # the default kills this process, which its workers notice
         return
 
-    def end(number: int, frame: FrameType | None) -> None:
-        raise SystemExit(128 + number)
+    def end(signal_number: int, frame: FrameType | None) -> None:
+        raise SystemExit(128 + signal_number)
 
     before = signal.signal(signal.SIGTERM, end)
     try:
@@ -224,6 +224,6 @@ def _end_with_parent() -> None:
 
     def watch() -> None:
         wait([parent.sentinel])
-        os._exit(1)  # whatever it is doing: its trial is run again, and what is kept is whole
+        os._exit(1)  # at any moment: its trial is run again, and all writes are atomic
 
     threading.Thread(target=watch, daemon=True).start()

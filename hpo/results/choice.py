@@ -1,4 +1,4 @@
-"""Choosing among trials, and how sure the choice is."""
+"""Choose among trials."""
 
 from __future__ import annotations
 
@@ -17,9 +17,7 @@ Floats = npt.NDArray[np.float64]
 
 
 def best_of(sweep: Sweep, trials: Sequence[Finished]) -> list[Finished]:
-    """The feasible trials that no other beats: the best with one objective (several if they tie), else the Pareto
-    front.
-    """
+    """The feasible trials not beaten by another: the best ones with one objective, otherwise the Pareto front."""
     usable = [trial for trial in trials if trial.feasible]
     if not usable:
         return []
@@ -28,10 +26,10 @@ def best_of(sweep: Sweep, trials: Sequence[Finished]) -> list[Finished]:
 
 
 def pareto(values: Floats, directions: Sequence[Direction]) -> npt.NDArray[np.int64]:
-    """Rows that no other row beats: none is as good everywhere and better somewhere. Equal rows all stay.
+    """Rows not dominated by another row that is as good everywhere and better somewhere. Equal rows all stay.
 
     Args:
-        values: [n, n_objectives].
+        values: Values [n, n_objectives].
         directions: Direction of each objective.
     """
     better = values * _signs(directions)
@@ -47,8 +45,8 @@ def _signs(directions: Sequence[Direction]) -> Floats:
 def one_standard_error(values: Floats, cost: Floats) -> int:
     """The cheapest row that is not worse than the best by more than one standard error of their paired difference.
 
-    The usual rule of tree pruning (Breiman et al. 1984) with the standard error of the *difference* on the same
-    queries, which is much smaller than that of a mean: queries differ far more than pipelines do.
+    The usual rule of tree pruning (Breiman et al. 1984), but with the standard error of the *difference* on the same
+    queries, which is much smaller than that of a mean: queries differ far more than pipelines.
 
     Args:
         values: Value of each trial and query, higher is better [n_trials, n_queries].

@@ -1,4 +1,4 @@
-"""Concluding a sweep: choosing among its trials, and measuring the choice on the test queries."""
+"""Conclude a sweep: choose among its trials, and measure the choice on the test queries."""
 
 from __future__ import annotations
 
@@ -33,15 +33,15 @@ def conclude(
 
     Args:
         sweep: The sweep that was run.
-        trials: The trials that are over.
+        trials: The finished trials.
         bench: The dataset and the store to measure with.
-        progress: Shows the progress.
-        remarks: Sentences about trials taken over from earlier starts; they go into the notes.
-        walked: The trial that the sampler has come to itself, instead of ``choice`` of the sweep.
+        progress: Callback that shows progress.
+        remarks: Sentences about trials taken over from earlier starts, for the notes.
+        walked: The trial chosen by the sampler itself, which replaces ``choice`` of the sweep.
     """
     dataset = bench.dataset
     test = sweep.split("test") or "test"
-    about = {
+    description = {
         "name": dataset.name,
         "tune": bench.split_name,
         "n_tune": len(bench.split.queries),
@@ -52,7 +52,7 @@ def conclude(
     }
     problem = _problem(sweep, trials)
     if problem:
-        return SweepResult(sweep, about, trials, None, (), None, problem=problem)
+        return SweepResult(sweep, description, trials, None, (), None, problem=problem)
     front = best_of(sweep, trials)
     retested: list[Retested] = []
     if walked is not None:
@@ -70,8 +70,8 @@ def conclude(
         advance(1)
         curve = tester.curve(trials) if len(sweep.goals) == 1 and walked is None else []
     tuned = [remark.message for remark in split_remarks(dataset, bench.split_name) if remark.code != "queries_shared"]
-    notes = list(dict.fromkeys([*remarks, *dataset.notes, *tuned, *_notes(sweep, trials, about, walked is None)]))
-    return SweepResult(sweep, about, trials, chosen[0], tested, baseline, curve, retested, notes)
+    notes = list(dict.fromkeys([*remarks, *dataset.notes, *tuned, *_notes(sweep, trials, description, walked is None)]))
+    return SweepResult(sweep, description, trials, chosen[0], tested, baseline, curve, retested, notes)
 
 
 def _problem(sweep: Sweep, trials: Sequence[Finished]) -> str:
@@ -101,7 +101,7 @@ def _problem(sweep: Sweep, trials: Sequence[Finished]) -> str:
 
 
 def _choose(sweep: Sweep, trials: Sequence[Finished], bench: Bench) -> tuple[Finished, list[Retested]]:
-    """The best trial, or the cheapest that is as good, by the tuning queries or by those set aside."""
+    """The best trial, or the cheapest equally good one, by the tuning queries or by those set aside."""
     objective = sweep.goals[0]
     usable = [trial for trial in trials if trial.feasible]
     usable.sort(key=lambda trial: (-objective.sign * trial.metrics[objective.metric], trial.number))
@@ -124,15 +124,15 @@ def _choose(sweep: Sweep, trials: Sequence[Finished], bench: Bench) -> tuple[Fin
             tuple(trial.metrics.get(name, 0.0) for name in ("llm_tokens", "scorer_calls", "search_ms"))
             for trial in usable
         ]
-        rank = {cost: number for number, cost in enumerate(sorted(set(costs)))}
-        place = one_standard_error(
+        rank = {cost: position for position, cost in enumerate(sorted(set(costs)))}
+        chosen = one_standard_error(
             np.stack(values) * objective.sign, np.array([rank[cost] for cost in costs], dtype=float)
         )
-        return usable[place], retested
+        return usable[chosen], retested
     return usable[0], retested
 
 
-def _notes(sweep: Sweep, trials: Sequence[Finished], about: Mapping[str, Any], chosen: bool = True) -> list[str]:
+def _notes(sweep: Sweep, trials: Sequence[Finished], description: Mapping[str, Any], chosen: bool = True) -> list[str]:
     notes = []
     failed = [trial for trial in trials if trial.state == "failed"]
     if failed:
@@ -140,9 +140,11 @@ def _notes(sweep: Sweep, trials: Sequence[Finished], about: Mapping[str, Any], c
         notes.append(f"{many}, trial {failed[0].number}: {failed[0].reason}")
     lacking = [trial for trial in trials if trial.texts_missing and trial.state != "repeated"]
     if lacking:
-        missing, wanted = (sum(getattr(trial, name) for trial in lacking) for name in ("texts_missing", "texts_wanted"))
+        missing, requested = (
+            sum(getattr(trial, name) for trial in lacking) for name in ("texts_missing", "texts_wanted")
+        )
         notes.append(
-            f"{missing} of {wanted} texts of language models are missing in {len(lacking)} "
+            f"{missing} of {requested} texts of language models are missing in {len(lacking)} "
             f"{'trial' if len(lacking) == 1 else 'trials'}, the first trial {lacking[0].number}: less than max_failed "
             f"({sweep.max_failed:g}), so they count"
         )
@@ -156,8 +158,8 @@ def _notes(sweep: Sweep, trials: Sequence[Finished], about: Mapping[str, Any], c
         values = [goal.sign * trial.metrics[goal.metric] for trial in trials if trial.feasible]
         if (alike := values.count(max(values))) > 1:
             notes.append(f"{alike} trials are equally good on the tuning queries: the earliest of them is the choice")
-    if about["tune"] == "train":
+    if description["tune"] == "train":
         notes.append("tuned on the training queries: there was no other split, or it was asked for")
-    if about["n_tune"] < 50:
-        notes.append(f"{about['n_tune']} tuning queries are few: what is best on them is best partly by luck")
+    if description["n_tune"] < 50:
+        notes.append(f"{description['n_tune']} tuning queries are few: what is best on them is best partly by luck")
     return notes

@@ -20,24 +20,24 @@ from rag.hpo.space.parameter import Parameter
 __all__ = ["Cells", "contour", "front", "gains", "importance_bars", "parallel", "progress", "value_text"]
 
 _LINES = 150
-"""Trials in the parallel coordinates, the best first."""
+"""Trials shown in the parallel coordinates, the best ones."""
 _CELLS = 6
-"""Cells of a range in the map of two parameters."""
+"""Cells per axis in the map of two parameters."""
 _ABSENT = -0.12
-"""Where the parallel coordinates put a parameter that does not exist."""
+"""Height at which the parallel coordinates show a parameter that does not exist."""
 
 _RING = {"color": "<paper>", "size": 9, "line": {"color": "<good>", "width": 2}}
 
 
 def value_text(value: Any) -> str:
-    """A parameter's value as people read it."""
+    """Format a parameter's value for reading."""
     if isinstance(value, bool):
         return "yes" if value else "no"
     return f"{value:.4g}" if isinstance(value, float) else "none" if value is None else str(value)
 
 
 def progress(result: SweepResult, done: Sequence[Finished]) -> Figure:
-    """Every trial, the best so far, and how the trials that were best fare on the test queries."""
+    """Show every trial, the best so far, and the test values of trials that were the best."""
     objective = result.sweep.goals[0]
     steps: list[tuple[int, float]] = []
     for trial in done:
@@ -48,7 +48,7 @@ def progress(result: SweepResult, done: Sequence[Finished]) -> Figure:
         steps.append((max(trial.number for trial in done), steps[-1][1]))
     best = line([n for n, _ in steps], [v for _, v in steps], name="the best so far", hoverinfo="skip")
     best["line"]["shape"] = "hv"
-    tests = {number: test for number, _, test in result.progress}
+    tests = {trial_number: test for trial_number, _, test in result.progress}
     rings = line(list(tests), list(tests.values()), name=f"on {label(result.dataset['test'])}", mode="markers")
     rings |= {"marker": _RING, "hovertemplate": "trial %{x} on the test queries: %{y:.3f}<extra></extra>"}
     dots = _trials(done, [trial.number for trial in done], [trial.metrics[objective.metric] for trial in done])
@@ -57,14 +57,16 @@ def progress(result: SweepResult, done: Sequence[Finished]) -> Figure:
 
 
 def front(result: SweepResult, done: Sequence[Finished]) -> Figure:
-    """The first two objectives, the front on the tuning queries, and where its points are on the test queries."""
+    """Show the first two objectives, the front on the tuning queries, and its points on the test queries."""
     up, across = (goal.metric for goal in result.sweep.goals[:2])
     tested = {test.trial: test for test in result.tested}
     chosen = sorted((trial for trial in done if trial.number in tested), key=lambda trial: trial.metrics[across])
     others = [trial for trial in done if trial.number not in tested]
     best = line([trial.metrics[across] for trial in chosen], [trial.metrics[up] for trial in chosen], name="the front")
     best |= _hover(chosen) | {"mode": "lines+markers", "marker": {"color": "<accent>", "size": 9}}
-    best["line"]["shape"] = "hv" if result.sweep.goals[1].sign < 0 else "vh"  # what can be had: nothing lies between
+    best["line"]["shape"] = (
+        "hv" if result.sweep.goals[1].sign < 0 else "vh"
+    )  # the attainable region, without interpolation
     moves: tuple[list[float | None], list[float | None]] = ([], [])
     for trial in chosen:
         after = tested[trial.number].metrics
@@ -80,7 +82,7 @@ def front(result: SweepResult, done: Sequence[Finished]) -> Figure:
 
 
 def importance_bars(weights: Sequence[tuple[Parameter, float]]) -> Figure:
-    """A bar a parameter, the most important on top."""
+    """Show one bar per parameter, the most important on top."""
     names = [label(parameter.name, 40) for parameter, _ in weights]
     shares = [share for _, share in weights]
     figure = bars(shares, names, hover=[f"{n}: {s:.1%}" for n, s in zip(names, shares, strict=True)])
@@ -93,7 +95,7 @@ def importance_bars(weights: Sequence[tuple[Parameter, float]]) -> Figure:
 
 
 def parallel(result: SweepResult, done: Sequence[Finished]) -> Figure | None:
-    """A line a trial through its values, each axis from its least to its largest; the better, the darker.
+    """Show each trial as a line through its values, with axes from the least to the largest; darker is better.
 
     Plotly's own parallel coordinates need WebGL.
     """
@@ -111,13 +113,13 @@ def parallel(result: SweepResult, done: Sequence[Finished]) -> Figure | None:
     data = [
         line(
             list(range(len(columns))),
-            [_ABSENT if (at := places[number]) is None else at for places, _ in columns],
-            opacity=round(0.08 + 0.8 * float(shade[number]) ** 3, 2),
+            [_ABSENT if (at := places[row]) is None else at for places, _ in columns],
+            opacity=round(0.08 + 0.8 * float(shade[row]) ** 3, 2),
             line={"color": "<accent>", "width": 1.5},
-            hovertext=words[number],
+            hovertext=words[row],
             hoverinfo="text",
         )
-        for number in range(len(trials))
+        for row in range(len(trials))
     ]
     ticks = [
         {
@@ -171,7 +173,7 @@ class Cells:
 
     @property
     def numbers(self) -> list[list[str]]:
-        """For a table: both values, the mean, and how many trials."""
+        """Rows of a table: both values, the mean, and the number of trials."""
         filled = zip(*np.nonzero(self.counts), strict=True)
         return [
             [self.columns[c], self.rows[r], f"{self.means[r, c]:.3f}", f"{self.counts[r, c]:.0f}"] for r, c in filled
@@ -181,8 +183,8 @@ class Cells:
 def contour(
     result: SweepResult, done: Sequence[Finished], weights: Sequence[tuple[Parameter, float]]
 ) -> tuple[Figure, Cells] | None:
-    """The first objective over the two parameters that matter most, and its numbers; None where there are too few
-    trials. Contours between ranges, else a map of cells; the dots are the trials.
+    """Show the first objective over the two most important parameters, with its numbers; None with too few trials.
+    Contours for two ranges, otherwise a map of cells; dots are the trials.
     """
     if len(weights) < 2 or weights[1][1] <= 0:
         return None
@@ -228,7 +230,7 @@ def contour(
 
 
 def gains(bins: Sequence[tuple[float, float, int]], metric: str) -> Figure:
-    """How many test queries gain how much over the baseline."""
+    """Show a histogram of the gains of test queries over the baseline."""
     middles = [(low + high) / 2 for low, high, _ in bins]
     hover = [f"{low:+.2f} to {high:+.2f}: {count:,} queries" for low, high, count in bins]
     return bars(middles, [c for *_, c in bins], hover=hover, x=f"{label(metric)}, choice minus baseline", y="queries")
@@ -253,7 +255,7 @@ def _hover(trials: Sequence[Finished]) -> dict[str, Any]:
 
 
 def _places(parameter: Parameter, trials: Sequence[Finished]) -> tuple[list[float | None], list[tuple[float, str]]]:
-    """Where each trial's value lies in [0, 1], None where the parameter does not exist; and labeled ticks."""
+    """Position of each trial's value in [0, 1], None where the parameter does not exist; and labeled ticks."""
     distribution, name = parameter.distribution, parameter.name
     if isinstance(distribution, (IntRange, FloatRange)):
         places = [unit(distribution, trial.point[name]) if name in trial.point else None for trial in trials]
@@ -264,7 +266,7 @@ def _places(parameter: Parameter, trials: Sequence[Finished]) -> tuple[list[floa
         values.index((type(trial.point[name]), trial.point[name])) / room if name in trial.point else None
         for trial in trials
     ]
-    return places, [(number / room, value_text(value)) for number, (_, value) in enumerate(values)]
+    return places, [(index / room, value_text(value)) for index, (_, value) in enumerate(values)]
 
 
 def _thinned(ticks: list[tuple[float, str]], most: int = 8) -> list[tuple[float, str]]:
@@ -272,13 +274,13 @@ def _thinned(ticks: list[tuple[float, str]], most: int = 8) -> list[tuple[float,
 
 
 def _scale(parameter: Parameter, trials: Sequence[Finished]) -> tuple[npt.NDArray[np.float64], list[str]]:
-    """Where each trial lies among the cells of a parameter, cell n from n - .5 to n + .5; and the cells' names."""
+    """Position of each trial among the cells of a parameter, cell n from n - .5 to n + .5; and the cells' names."""
     values = parameter.distribution.values()
     if isinstance(parameter.distribution, (IntRange, FloatRange)) and (values is None or len(values) > _CELLS):
         places = np.array([unit(parameter.distribution, trial.point[parameter.name]) for trial in trials], dtype=float)
         ends = parameter.distribution.values(_CELLS + 1) or []
         names = [f"{value_text(low)} – {value_text(high)}" for low, high in itertools.pairwise(ends)]
         return places * len(names) - 0.5, names
-    known = [(type(value), value) for value in values or []]
-    positions = [known.index((type(trial.point[parameter.name]), trial.point[parameter.name])) for trial in trials]
-    return np.array(positions, dtype=float), [value_text(value) for _, value in known]
+    keys = [(type(value), value) for value in values or []]
+    positions = [keys.index((type(trial.point[parameter.name]), trial.point[parameter.name])) for trial in trials]
+    return np.array(positions, dtype=float), [value_text(value) for _, value in keys]

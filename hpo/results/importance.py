@@ -1,4 +1,4 @@
-"""How much each parameter matters in a sweep, where there are enough trials to tell."""
+"""Importance of each parameter of a sweep, if there are enough trials."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from rag.hpo.sweep import Sweep
 __all__ = ["LEAST", "Importance", "importance"]
 
 LEAST = 10
-"""The least number of complete trials, however few the parameters: shares of fewer change with every trial."""
+"""Fewest complete trials: with fewer, shares change with every trial."""
 
 _PER_PARAMETER = 3
-"""Complete trials wanted for each parameter."""
+"""Complete trials required per parameter."""
 
 
 @dataclass(frozen=True)
 class Importance:
-    """Shares of the parameters, or the reason why they are not given.
+    """Shares of the parameters, or the reason why there are none.
 
     Args:
-        shares: Parameter and share of the variance that its part explains, most first; empty without enough trials.
+        shares: Parameters with the share of the variance they explain, largest first; empty without enough trials.
         reason: The reason why ``shares`` is empty.
     """
 
@@ -37,22 +37,21 @@ class Importance:
 
 
 def importance(sweep: Sweep, trials: Sequence[Finished]) -> Importance:
-    """Share of the variance of the first objective that each parameter's part explains in an additive model, most
-    first.
+    """Share of the variance of the first objective explained by each parameter in an additive model, largest first.
 
-    The same ridge regression as the sampler ``additive`` has, over all complete trials. Interactions are not in it. It
-    is told only when the model predicts trials that it has not seen better than their mean does (leave-one-out, in
-    closed form for ridge regression), and when there are at least :data:`LEAST` trials and three a parameter.
+    The model is the ridge regression of the sampler ``additive``, over all complete trials, without interactions.
+    Shares are only given if it predicts held-out trials better than their mean does (leave-one-out, in closed form for
+    ridge regression), and with at least :data:`LEAST` trials and three per parameter.
 
     Args:
-        sweep: The sweep, which has the space and the objective.
-        trials: The trials that are over.
+        sweep: The sweep with its space and objective.
+        trials: The finished trials.
     """
     space, objective = sweep.space, sweep.goals[0]
     done = [trial for trial in trials if trial.state == "complete"]
-    wanted = max(LEAST, _PER_PARAMETER * len(space.parameters))
-    if len(done) < wanted:
-        return Importance(reason=f"{len(done)} complete trials are too few to tell: it takes {wanted}")
+    required = max(LEAST, _PER_PARAMETER * len(space.parameters))
+    if len(done) < required:
+        return Importance(reason=f"{len(done)} complete trials are too few: it takes {required}")
     scores = np.array([trial.metrics[objective.metric] for trial in done])
     if np.ptp(scores) == 0:
         return Importance(reason=f"all trials are equally good in {objective.metric}")
@@ -65,13 +64,13 @@ def _shares(space: Space, done: Sequence[Finished], scores: npt.NDArray[np.float
     features = np.concatenate(parts, axis=1)
     inverse = np.linalg.inv(features.T @ features + model.ridge * np.eye(features.shape[1]))
     weights = inverse @ features.T @ scores
-    leverage = np.einsum("ij,jk,ik->i", features, inverse, features) + 1 / len(done)  # and of the mean
+    leverage = np.einsum("ij,jk,ik->i", features, inverse, features) + 1 / len(done)  # plus that of the mean
     unseen = (scores - features @ weights) / np.maximum(1 - leverage, 1e-9)
     by_mean = scores * len(done) / (len(done) - 1)
     if (unseen**2).sum() >= (by_mean**2).sum():
         return Importance(
-            reason=f"a sum of one part a parameter does not predict {metric} of trials it has not seen: {len(done)} "
-            "trials show no share that would last"
+            reason=f"an additive model does not predict {metric} of held-out trials: {len(done)} "
+            "trials give no stable shares"
         )
     ends = np.cumsum([part.shape[1] for part in parts])[:-1]
     spread = [float((part @ own).var()) for part, own in zip(parts, np.split(weights, ends), strict=True)]

@@ -1,12 +1,12 @@
-"""Files that a sweep writes to its folder.
+"""The files of a sweep's folder.
 
 ===================== ==============================================================================================
 ``study.journal``     the trials, in Optuna's journal storage (unless another storage was named)
-``best.yaml``         the chosen pipeline, every default written out; runs as it is
+``best.yaml``         the chosen pipeline with all defaults written out
 ``pareto/*.yaml``     with several objectives: the pipelines of the front, best in the first objective first
-``trials.parquet``    a row a trial: state, parameters, metrics, seconds, why it failed
-``sweep.json``        what was chosen, on the tuning and on the test queries, against the baseline
-``report.html``       the same for people, one self-contained file
+``trials.parquet``    one row per trial: state, parameters, metrics, seconds, reason of failure
+``sweep.json``        the choice, on the tuning and test queries, against the baseline
+``report.html``       the report, one self-contained HTML file
 ===================== ==============================================================================================
 """
 
@@ -29,14 +29,14 @@ if TYPE_CHECKING:
 __all__ = ["check_target", "trials_table", "write_outputs"]
 
 _OTHERS = ("config.yaml", "manifest.json", "metrics.json")
-"""Files by which a run or a saved pipeline is known."""
+"""Files that identify a run or a saved pipeline."""
 
 
 def check_target(folder: Path) -> None:
-    """Refuse to write a sweep where something else is.
+    """Refuse to write a sweep over other files.
 
     Raises:
-        ArtifactError: It is a file, or a folder that holds a run, a saved pipeline or a report of something else.
+        ArtifactError: The path is a file, or a folder with a run, a saved pipeline or another report.
     """
     check_place(
         folder, "sweep", lambda names: names & ({*_OTHERS} if "sweep.json" in names else {*_OTHERS, "report.html"})
@@ -44,7 +44,7 @@ def check_target(folder: Path) -> None:
 
 
 def write_outputs(result: SweepResult, folder: Path) -> None:
-    """Write all files but the storage, each whole or not at all; those of an earlier run are replaced.
+    """Write all files but the storage, each atomically, replacing those of an earlier run.
 
     Raises:
         ArtifactError: The folder cannot be written.
@@ -60,13 +60,13 @@ def write_outputs(result: SweepResult, folder: Path) -> None:
             replace_file(folder / "best.yaml", result.pipeline.to_yaml())
         if len(result.sweep.goals) > 1 and result.tested:
             (folder / "pareto").mkdir(exist_ok=True)
-            for place, tested in enumerate(result.tested):
-                replace_file(folder / "pareto" / f"{place:02}-trial-{tested.trial}.yaml", tested.pipeline.to_yaml())
+            for position, tested in enumerate(result.tested):
+                replace_file(folder / "pareto" / f"{position:02}-trial-{tested.trial}.yaml", tested.pipeline.to_yaml())
         replace_file(folder / "report.html", render_report(result))
 
 
 def trials_table(result: SweepResult) -> pa.Table:
-    """A row a trial; a parameter that does not exist in a trial is null there."""
+    """Make a table with one row per trial; parameters that do not exist in a trial are null."""
     import pyarrow as pa
 
     parameters = [parameter.name for parameter in result.sweep.space.parameters]

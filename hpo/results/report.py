@@ -1,6 +1,6 @@
-"""The report of a sweep as one HTML file: the choice, how sure it is, the parameters that mattered, savings.
+"""The report of a sweep as one HTML file: the choice, its certainty, important parameters, savings.
 
-Python shapes the numbers, :mod:`rag.hpo.results.figures` draws them, ``templates/sweep.html.j2`` lays them out.
+Python computes the numbers, :mod:`rag.hpo.results.figures` draws them, ``templates/sweep.html.j2`` lays them out.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from rag.hpo.results.tested import intervals_of, values_of
 __all__ = ["render_report"]
 
 _QUERIES = 8
-"""Queries shown of the largest gains, and of the largest losses."""
+"""Number of queries shown, of the largest gains and of the largest losses."""
 
 
 def render_report(result: SweepResult) -> str:
-    """The report of a sweep as the text of one self-contained HTML file."""
+    """Render the report of a sweep as one self-contained HTML file."""
     view, drawings = _view(result)
     return render_page(
         "sweep.html.j2",
@@ -43,7 +43,7 @@ def render_report(result: SweepResult) -> str:
 
 
 def _view(result: SweepResult) -> tuple[dict[str, Any], dict[str, Figure]]:
-    """The variables of the template, and the figures by id."""
+    """Variables for the template, and the figures by id."""
     sweep = result.sweep
     ran = [trial for trial in result.trials if trial.state != "repeated"]
     done = [trial for trial in ran if trial.state == "complete"]
@@ -85,7 +85,7 @@ def _view(result: SweepResult) -> tuple[dict[str, Any], dict[str, Figure]]:
 
 
 def _rows(result: SweepResult) -> list[dict[str, Any]]:
-    """The baseline and the choice, with their metrics on the tuning and on the test queries."""
+    """The baseline and the choice, with their metrics on the tuning and test queries."""
     by_number = {trial.number: trial for trial in result.trials if trial.state != "repeated"}
     measured = [*([result.baseline] if result.baseline else []), *result.tested]
     rows = []
@@ -116,7 +116,7 @@ def _sharing(ran: Sequence[Finished]) -> dict[str, Any]:
 
 
 def _queries(result: SweepResult) -> dict[str, Any] | None:
-    """The test queries on which the choice gains or loses the most."""
+    """The test queries with the largest gains and losses of the choice."""
     if not result.tested or result.baseline is None:
         return None
     name = result.sweep.first.metric
@@ -130,7 +130,7 @@ def _queries(result: SweepResult) -> dict[str, Any] | None:
     shown = [*order[:_QUERIES][gain[order[:_QUERIES]] > 0], *order[-_QUERIES:][gain[order[-_QUERIES:]] < 0]]
     rows = [(queries[n], float(theirs[n]), float(ours[n]), float(gain[n])) for n in shown]
     most = max(float(np.abs(gain).max()), 1.0)
-    # An odd number: what has not changed is in the middle, neither with the gains nor with the losses.
+    # An odd number, so that unchanged queries are in the middle bin, with neither gains nor losses.
     counts, edges = np.histogram(gain, bins=21, range=(-1.05 * most, 1.05 * most))
     bins = [(float(edges[n]), float(edges[n + 1]), int(count)) for n, count in enumerate(counts)]
     return {

@@ -1,4 +1,4 @@
-"""The result of a sweep: the choice, how sure it is, and how it does on queries it was not chosen by."""
+"""The result of a sweep: the choice, its certainty, and its values on unseen queries."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ class SweepResult:
 
     Args:
         sweep: The sweep that was run.
-        dataset: The name of the dataset, its splits and the number of queries in each.
-        trials: The trials that are over, in order.
-        best: The chosen trial; with several objectives the one of the front that is best in the first. None when none
-            could be chosen.
+        dataset: Name of the dataset, its splits and their numbers of queries.
+        trials: The finished trials, in order.
+        best: The chosen trial; with several objectives the one on the front with the best first objective. None if
+            none could be chosen.
         tested: The chosen trial on the test queries; with several objectives the whole front.
         baseline: The baseline on the test queries.
-        progress: Trial number, mean on the tuning queries, mean on the test queries, of each trial that was the best
-            when it ended. For the picture only: nothing is chosen by it.
-        retested: The best few on the queries set aside, when that was asked.
-        notes: Cautions for the reader, a sentence each.
-        problem: The reason why nothing was chosen; empty when there is a choice.
-        win: What was won on the test queries, by what, at what latency; of a sweep by ``moves``.
+        progress: Trial number, mean on the tuning queries and mean on the test queries, of each trial that was the best
+            when it ended. Only for the figure: nothing is chosen by it.
+        retested: The best few on the queries set aside, if requested.
+        notes: Cautions for the reader, one sentence each.
+        problem: The reason why nothing was chosen; empty if there is a choice.
+        win: The gain on the test queries, its changes and latency; only for a sweep by ``moves``.
     """
 
     sweep: Sweep
@@ -62,7 +62,7 @@ class SweepResult:
 
     @property
     def verdict(self) -> str:
-        """The choice against the baseline in a sentence, by the rule of all comparisons (:class:`rag.eval.Verdict`)."""
+        """The choice compared with the baseline in a sentence, by the rule of :class:`rag.eval.Verdict`."""
         if not self.tested or self.baseline is None:
             return self.problem
         if self.win is not None:
@@ -70,7 +70,7 @@ class SweepResult:
         return sentence(self.sweep, self.tested[0], self.baseline)
 
     def checked(self) -> SweepResult:
-        """This result, when it has a choice.
+        """Return this result if it has a choice.
 
         Raises:
             ConfigError: Nothing could be chosen.

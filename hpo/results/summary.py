@@ -13,7 +13,7 @@ __all__ = ["summary"]
 
 
 def summary(result: SweepResult) -> dict[str, Any]:
-    """A sweep's result as JSON values: the choice, its test, and the trials in numbers."""
+    """A sweep's result as JSON values: the choice, its test, and trial counts."""
     sweep = result.sweep
     states: dict[str, int] = {}
     for trial in result.trials:

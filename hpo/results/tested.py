@@ -1,4 +1,4 @@
-"""Configurations measured again, on the test queries or on queries set aside."""
+"""Configurations measured on the test queries or on queries set aside."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ __all__ = ["Retested", "Tested", "intervals_of", "values_of"]
 
 @dataclass(frozen=True)
 class Tested:
-    """A configuration on the test queries.
+    """A configuration measured on the test queries.
 
     Args:
         name: ``trial 7``, or ``baseline``.
-        trial: The number of the trial; None for a baseline that is no point of the space.
-        pipeline: The configuration, fitted.
+        trial: Number of the trial; None for a baseline that is no point of the space.
+        pipeline: The fitted pipeline.
         evaluation: The evaluation on the test queries.
         metrics: The sweep's metrics on the test queries.
-        against: Comparison with the baseline by measure: difference, interval, p-value.
+        against: Comparisons with the baseline by measure.
     """
 
     name: str
@@ -39,10 +39,10 @@ class Tested:
 
 @dataclass(frozen=True)
 class Retested:
-    """One of the best trials on the queries set aside.
+    """One of the best trials, measured on the queries set aside.
 
     Args:
-        trial: The number of the trial.
+        trial: Number of the trial.
         tuned: The first objective on the tuning queries.
         fresh: The first objective on the queries set aside.
     """
@@ -53,13 +53,13 @@ class Retested:
 
 
 def intervals_of(evaluation: Evaluation) -> Mapping[str, Any]:
-    """Mean and interval by measure, of ranked lists and of answers."""
+    """Means and intervals by measure, of rankings and of answers."""
     answers = evaluation.metrics["answers"]
     of_answers = {name: value for name, value in answers["measures"].items() if value} if answers else {}
     return {**evaluation.metrics["measures"], **of_answers}
 
 
 def values_of(evaluation: Evaluation, measure: str) -> Any:
-    """Value of each query by a measure of ranked lists or of answers, float64 [n], in the order of the split."""
+    """Value of each query by a measure of rankings or answers, float64 [n], in the order of the split."""
     values = evaluation.answers[measure] if measure in ANSWERS else evaluation.values[measure]
     return np.array([values[query.id] for query in evaluation.split.queries], dtype=np.float64)

@@ -1,4 +1,4 @@
-"""Measuring configurations on the test queries."""
+"""Measure configurations on the test queries."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ __all__ = ["Tester"]
 
 
 class Tester:
-    """Measures configurations on the test queries, each once.
+    """Measures configurations on the test queries, each only once.
 
     Args:
-        sweep: Has the measures, the baseline and the space.
+        sweep: The sweep with its measures, baseline and space.
         dataset: The dataset.
-        split: The name of the test split.
-        store: The store to compute through; None computes everything.
+        split: Name of the test split.
+        store: Cache of all computations; None caches nothing.
     """
 
     def __init__(self, sweep: Sweep, dataset: Dataset, split: str, store: Store | None) -> None:
@@ -39,7 +39,7 @@ class Tester:
         self._known: dict[str, tuple[Evaluation, dict[str, float]]] = {}
 
     def evaluate(self, pipeline: Pipeline) -> tuple[Evaluation, dict[str, float]]:
-        """The evaluation of a pipeline, and the sweep's metrics from it."""
+        """Evaluate a pipeline, and compute the sweep's metrics."""
         if pipeline.fingerprint not in self._known:
             evaluation = evaluate(
                 pipeline,
@@ -53,21 +53,21 @@ class Tester:
                 answer=bool(self.sweep.answer_measures),
             )
             n = evaluation.metrics["n_queries"]
-            known = {name: value["mean"] for name, value in evaluation.metrics["measures"].items()}
-            known |= {name: float(values_of(evaluation, name).mean()) for name in self.sweep.answer_measures}
-            known |= {name: value / n for name, value in evaluation.metrics["costs"].items()}
+            values = {name: value["mean"] for name, value in evaluation.metrics["measures"].items()}
+            values |= {name: float(values_of(evaluation, name).mean()) for name in self.sweep.answer_measures}
+            values |= {name: value / n for name, value in evaluation.metrics["costs"].items()}
             if self.timed:
-                known |= {f"latency_{name}_ms": evaluation.metrics["latency_ms"][name] for name in ("p50", "p95")}
+                values |= {f"latency_{name}_ms": evaluation.metrics["latency_ms"][name] for name in ("p50", "p95")}
             if "index_bytes" in self.sweep.metrics:
-                known["index_bytes"] = float(index_bytes(pipeline))
-            self._known[pipeline.fingerprint] = evaluation, {name: known[name] for name in self.sweep.metrics}
+                values["index_bytes"] = float(index_bytes(pipeline))
+            self._known[pipeline.fingerprint] = evaluation, {name: values[name] for name in self.sweep.metrics}
         return self._known[pipeline.fingerprint]
 
     def baseline(self, trials: Sequence[Finished]) -> Tested:
-        """The baseline: the pipeline that the sweep names; else the point of all defaults; else, where constraints rule
-        that out, the first trial.
+        """The baseline: the pipeline named by the sweep, else the point of all defaults, else, if constraints exclude
+        that, the first trial.
         """
-        sweep, number = self.sweep, None
+        sweep, trial_number = self.sweep, None
         if isinstance(sweep.baseline, str):
             pipeline = Pipeline.from_yaml(sweep.folder / Path(sweep.baseline).expanduser())
         elif sweep.baseline is not None:
@@ -75,12 +75,12 @@ class Tester:
         else:
             first = next(trial for trial in trials if trial.state == "complete")
             pipeline = sweep.space.pipeline(sweep.space.start or first.point)
-            number = first.number if sweep.space.start in (None, first.point) else None
+            trial_number = first.number if sweep.space.start in (None, first.point) else None
         evaluation, metrics = self.evaluate(pipeline)
-        return Tested("baseline", number, pipeline, evaluation, metrics)
+        return Tested("baseline", trial_number, pipeline, evaluation, metrics)
 
     def test(self, trial: Finished, baseline: Tested) -> Tested:
-        """A trial's pipeline, compared with the baseline by every measure."""
+        """A trial's pipeline compared with the baseline by every measure."""
         pipeline = self.sweep.space.pipeline(trial.point)
         evaluation, metrics = self.evaluate(pipeline)
         against = {}
@@ -90,7 +90,7 @@ class Tester:
         return Tested(f"trial {trial.number}", trial.number, evaluation.pipeline, evaluation, metrics, against)
 
     def curve(self, trials: Sequence[Finished]) -> list[tuple[int, float, float]]:
-        """Each trial that was the best so far, with its mean on the tuning and on the test queries."""
+        """Each trial that was the best so far, with its means on the tuning and test queries."""
         objective = self.sweep.goals[0]
         best, steps = -np.inf, []
         for trial in trials:

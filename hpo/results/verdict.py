@@ -16,7 +16,7 @@ def sentence(sweep: Sweep, best: Tested, baseline: Tested) -> str:
     """The choice against the baseline, by the rule of all comparisons (:mod:`rag.eval.comparison.verdicts`).
 
     Args:
-        sweep: Has the objectives.
+        sweep: The sweep with its objectives.
         best: The choice on the test queries.
         baseline: The baseline on the test queries.
     """
@@ -52,7 +52,7 @@ def _claim(against: Comparison, measure: str) -> str:
 
 
 def _losses(against: Mapping[str, Comparison], first: str) -> str:
-    """The losses on other measures of a choice that is better, proven or probably."""
+    """The losses on other measures of a better choice, proven or probably."""
     if against[first].verdict.direction <= 0:
         return ""
     lost = [

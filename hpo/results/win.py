@@ -1,4 +1,4 @@
-"""What tuning has brought on questions that nothing was chosen by, in a sentence."""
+"""The gain of tuning on unseen questions, in a sentence."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ __all__ = ["Win"]
 
 @dataclass(frozen=True)
 class Win:
-    """What tuning has brought on questions that nothing was chosen by.
+    """The gain of tuning on questions that played no part in the choice.
 
     Args:
         measure: The objective.
-        baseline: Its mean on the test questions, of the pipeline as it was given.
-        tuned: The same of the choice.
-        difference: Of the two.
+        baseline: Mean of the original pipeline on the test questions.
+        tuned: Mean of the choice.
+        difference: Difference of both.
         ci95: Bootstrap interval of the difference, paired by question.
-        p_value: Of the paired randomization test.
-        by: The changes, in the order they were made.
-        latency_ms: Median time of a question asked alone: before and after.
-        tried: Parameters that had their turn.
-        first_s: Seconds that measuring the pipeline as it was given took.
-        remembered: Where the choice learns from judgments: mean difference and number of the test questions that share
-            a relevant document with training, and of those that do not; else empty.
+        p_value: P-value of the paired randomization test.
+        by: The changes, in the order made.
+        latency_ms: Median single-query latency, before and after.
+        tried: Parameters that were tried.
+        first_s: Seconds taken to measure the original pipeline.
+        remembered: If the choice learns from judgments: mean difference and number of the test questions that share a
+            relevant document with training, and of the others; otherwise empty.
     """
 
     measure: str
@@ -40,7 +40,7 @@ class Win:
 
     @property
     def sentence(self) -> str:
-        """In words."""
+        """The gain in words."""
         before, after = self.latency_ms
         if not self.tried:
             return (
@@ -49,7 +49,7 @@ class Win:
             )
         if not self.by:
             return (
-                f"Nothing was found that surely helps: the pipeline stays as it is ({self.measure} {self.baseline:.4f} "
+                f"No change is sure to help: the pipeline stays as it is ({self.measure} {self.baseline:.4f} "
                 f"on the test questions, {before:.1f} ms a question)."
             )
         bounds = f", 95 % {self.ci95[0]:+.4f} to {self.ci95[1]:+.4f}" if self.ci95 else ""
@@ -67,5 +67,5 @@ class Win:
             return ""
         (there, n_there), (not_there, n_not) = self.remembered
         shared = f"{there:+.4f} on the {n_there} questions that share a relevant document with training"
-        others = f"{not_there:+.4f} on the {n_not} that do not" if n_not else "no test question shares none"
+        others = f"{not_there:+.4f} on the {n_not} that do not" if n_not else "every test question shares one"
         return f" It learns from judgments: {shared}, {others}."

@@ -1,4 +1,4 @@
-"""An additive model of the scores: every value of every parameter adds its part."""
+"""A sampler with an additive model of the scores: each value of each parameter adds its part."""
 
 from __future__ import annotations
 
@@ -20,18 +20,17 @@ __all__ = ["Additive"]
 
 
 class Additive(ProposingSampler):
-    """Fits a ridge regression on one-hot parameters to the scores so far and tries the point predicted to be best.
+    """Fits a ridge regression on one-hot parameters to the scores so far and tries the point with the best prediction.
 
-    It learns which embedder is good whatever the chunk size was, so a handful of trials is enough, and nobody has to
-    say which parameter matters. Interactions it cannot see. Numbers get a piecewise linear part.
+    It learns which embedder is good regardless of the chunk size, so a handful of trials is enough, without hints on
+    which parameters matter. It cannot see interactions. Numbers get a piecewise linear part.
 
     Args:
-        covering: Trials before the model is used; each has as many values that were not tried yet as possible. None: as
-            many as it takes to try each value once, since the model takes one that it has not seen for middling, and
-            would stay with what is better than that.
+        covering: Trials before the model is used, each with as many untried values as possible. None: as many as needed
+            to try each value once, since the model rates an untried value as average and would stick to better ones.
         ridge: Strength of the penalty: a value tried n times gets n / (n + ridge) of its mean deviation.
-        levels: Knots of a number's part.
-        candidates: Points compared when the space has too many to list.
+        levels: Number of knots of a number's part.
+        candidates: Number of points compared if the space has too many to list.
     """
 
     type = "additive"
@@ -58,25 +57,27 @@ class Additive(ProposingSampler):
             return None
         rng.shuffle(left)  # ties are broken at random
         features = self._features(space, [*left, *(entry.point for entry in history.tried)])
-        new, known = features[: len(left)], features[len(left) :]
-        fresh = ((new > 0.5) & ~(known > 0.5).any(axis=0)).sum(axis=1)
+        new, tried = features[: len(left)], features[len(left) :]
+        fresh = ((new > 0.5) & ~(tried > 0.5).any(axis=0)).sum(axis=1)
         if len(history) < self.covering if self.covering is not None else fresh.any():
             return left[int(np.argmax(fresh))]
         scores = np.array([np.nan if entry.score is None else entry.score for entry in history.tried])
         usable = np.isfinite(scores)
         if not usable.any():
             return left[0]
-        # One that failed counts as the worst there was; one that runs says nothing yet.
+        # A failed trial counts as the worst score; a running one has no score yet.
         scores[scores == -np.inf] = scores[usable].min()
         usable = np.isfinite(scores)
-        part, mean = known[usable], scores[usable].mean()
+        part, mean = tried[usable], scores[usable].mean()
         gram = part.T @ part + self.ridge * np.eye(part.shape[1])
         weights = np.linalg.solve(gram, part.T @ (scores[usable] - mean))
         predicted = np.round(new @ weights, 12)
         return left[int(np.argmax(predicted))]
 
     def _features(self, space: Space, points: Sequence[Point]) -> npt.NDArray[np.float64]:
-        """[n_points, n_features]: one-hot, or hats over the knots; 0 where a parameter does not exist."""
+        """Features [n_points, n_features]: one-hot, or hat functions over the knots; 0 where a parameter does not
+        exist.
+        """
         return np.concatenate([self.part(parameter, points) for parameter in space.parameters], axis=1)
 
     def part(self, parameter: Parameter, points: Sequence[Point]) -> npt.NDArray[np.float64]:
@@ -89,7 +90,7 @@ class Additive(ProposingSampler):
             knots = np.linspace(0, 1, self.levels)
             hats = np.clip(1 - np.abs(at[:, None] - knots) * (self.levels - 1), 0, 1)
             return np.asarray(np.nan_to_num(hats), dtype=np.float64)
-        places = {(type(value), value): number for number, value in enumerate(values or [])}
+        places = {(type(value), value): index for index, value in enumerate(values or [])}
         onehot = np.zeros((len(points), len(places)))
         for row, point in enumerate(points):
             if name in point and (type(point[name]), point[name]) in places:

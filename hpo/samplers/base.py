@@ -1,7 +1,7 @@
 """The contract of a sampler.
 
-A sampler keeps no state: a new one is made for every trial, and its proposals depend only on the seed and on the trials
-so far. So a sweep that was killed goes on as if nothing had happened, and the same seed gives the same trials.
+A sampler keeps no state: a new one is made for every trial, and its proposals depend only on the seed and the trials
+so far. So a killed sweep resumes unchanged, and the same seed gives the same trials.
 """
 
 from __future__ import annotations
@@ -22,18 +22,18 @@ __all__ = ["Sampler"]
 
 
 class Sampler(Component):
-    """Decides which point of the space is tried next."""
+    """Decides which point of the space to try next."""
 
     kind: ClassVar[str] = "sampler"
 
     objectives: ClassVar[int | None] = None
-    """The largest number of objectives that the sampler can take; None for any number."""
+    """Maximum number of objectives; None for any number."""
 
     def check(self, space: Space, n_objectives: int) -> None:
         """Refuse a sweep that the sampler cannot handle.
 
         Raises:
-            ConfigError: Too many objectives, or a space it cannot handle.
+            ConfigError: There are too many objectives, or the sampler cannot handle the space.
         """
         if self.objectives is not None and n_objectives > self.objectives:
             raise ConfigError(
@@ -41,15 +41,15 @@ class Sampler(Component):
             )
 
     @abstractmethod
-    def optuna(self, space: Space, *, seed: int, number: int) -> BaseSampler:
-        """The Optuna sampler of one trial.
+    def optuna(self, space: Space, *, seed: int, n_begun: int) -> BaseSampler:
+        """Make the Optuna sampler of one trial.
 
         Args:
             space: The space to search.
             seed: The seed of the sweep.
-            number: The number of trials that have begun before this one.
+            n_begun: Number of trials begun before this one.
         """
 
     def exhausted(self, space: Space, study: Study, *, seed: int) -> bool:
-        """Whether there is nothing left to try."""
+        """Whether nothing is left to try."""
         return space.points is not None and len(History.of(study, space)) >= len(space.points)

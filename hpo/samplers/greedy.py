@@ -1,4 +1,4 @@
-"""One parameter at a time: all its values are tried, the best is kept (Orbach et al. 2025, arXiv 2505.03452)."""
+"""Tune one parameter at a time: try all its values, keep the best (Orbach et al. 2025, arXiv 2505.03452)."""
 
 from __future__ import annotations
 
@@ -19,26 +19,26 @@ from rag.hpo.space.space import Space
 __all__ = ["Greedy"]
 
 _MODELS = ("model", "embedder", "scorer", "summarizer", "encoder", "generator")
-"""Last steps of the places where models are chosen."""
+"""Last path steps at which models are chosen."""
 
 _STEPS = ("chunker", "retriever", "stages")
-"""The way data goes."""
+"""The order of data flow."""
 
 
 class Greedy(ProposingSampler):
-    """Coordinate ascent: in the given order, all values of a parameter are tried with the others fixed, and the best
-    one is kept. Parameters whose turn has not come have values drawn at random. After the last parameter it begins anew
-    from the best point with the first, until nothing is left near it; then come points at random.
+    """Coordinate ascent: in the given order, try all values of a parameter with the others fixed, and keep the best
+    one. Parameters whose turn has not come have random values. After the last parameter it starts again from the best
+    point with the first, until no neighbor is untried; then it draws random points.
 
-    The paper minimizes in its published code although its scores are higher-is-better; here the best is the best.
+    The paper's published code minimizes although its scores are higher-is-better; here the best is the highest.
 
     Args:
-        order: Which parameter is first. ``models_first``: models, the last of the pipeline first, then the rest in the
-            order of the pipeline, which the paper found best. ``pipeline_order``: chunker, retriever, stages. Or names;
-            those left out follow in the order of the pipeline.
-        levels: Values tried of a range that has more.
-        redraw: Draw the values of parameters whose turn has not come anew for each step, as the paper does. By default
-            they are kept: then a step repeats the best configuration of the step before, which is not tried again.
+        order: Order of the parameters. ``models_first``: models from the last to the first in the pipeline, then the
+            rest in pipeline order, which the paper found best. ``pipeline_order``: chunker, retriever, stages. Or a
+            list of names; the others follow in pipeline order.
+        levels: Number of values tried of a longer range.
+        redraw: Redraw the values of parameters whose turn has not come in each step, as in the paper. By default they
+            are kept: then a step includes the best configuration of the previous step, which is not tried again.
     """
 
     type = "greedy"
@@ -63,7 +63,7 @@ class Greedy(ProposingSampler):
         """The parameters in the order in which they are decided.
 
         Raises:
-            ConfigError: A name in ``order`` is not one of a parameter.
+            ConfigError: A name in ``order`` is no parameter.
         """
         pipeline = sorted(space.parameters, key=_place)
         if self.order == "pipeline_order":
@@ -77,8 +77,8 @@ class Greedy(ProposingSampler):
                 parameter for parameter in pipeline if parameter.name == name or parameter.name.endswith(f".{name}")
             ]
             if not meant:
-                known = [parameter.name for parameter in pipeline]
-                raise ConfigError(f"there is no parameter '{name}'{did_you_mean(name, known)}", parameter="order")
+                names = [parameter.name for parameter in pipeline]
+                raise ConfigError(f"there is no parameter '{name}'{did_you_mean(name, names)}", parameter="order")
             first += [parameter for parameter in meant if parameter not in first]
         return first + [parameter for parameter in pipeline if parameter not in first]
 
@@ -89,13 +89,13 @@ class Greedy(ProposingSampler):
             return None
         for turn in itertools.count():
             start = point
-            for number, parameter in enumerate(order):
+            for index, parameter in enumerate(order):
                 if not parameter.exists(point):
                     continue
                 if self.redraw and turn == 0:
-                    decided = {other.name for other in order[:number]}
-                    kept = {name: value for name, value in point.items() if name in decided}
-                    point = space.draw(np.random.default_rng([seed, number]), kept) or point
+                    decided = {other.name for other in order[:index]}
+                    decided_values = {name: value for name, value in point.items() if name in decided}
+                    point = space.draw(np.random.default_rng([seed, index]), decided_values) or point
                 step = self._step(space, point, parameter, seed)
                 following = next((point for point in step if point not in history), None)
                 if following is not None:
@@ -106,13 +106,13 @@ class Greedy(ProposingSampler):
         return unseen(space, history, np.random.default_rng([seed, len(history)]))
 
     def _step(self, space: Space, point: Point, parameter: Parameter, seed: int) -> list[dict[str, Any]]:
-        """The point with every value of a parameter; what exists only with that value is drawn."""
+        """The point with every value of a parameter; parameters that only exist with that value are drawn."""
         values = parameter.distribution.values(self.levels) or []
         if not any(value == point[parameter.name] for value in values):
             values = [point[parameter.name], *values]
         neighbors = []
-        for number, value in enumerate(values):
-            rng = np.random.default_rng([seed, space.parameters.index(parameter), number])
+        for index, value in enumerate(values):
+            rng = np.random.default_rng([seed, space.parameters.index(parameter), index])
             neighbor = space.complete({**point, parameter.name: value}, rng)
             if space.allows(neighbor):
                 neighbors.append(neighbor)

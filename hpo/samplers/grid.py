@@ -1,4 +1,4 @@
-"""Every point, in the order of the tree."""
+"""A sampler that tries every point, in the order of the tree."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["Grid"]
 
 
 class Grid(ProposingSampler):
-    """Every point of the space, in the order of the tree, so that neighbours follow each other."""
+    """Tries every point of the space, in the order of the tree, so that neighbors follow each other."""
 
     type = "grid"
 

@@ -1,4 +1,4 @@
-"""The trials of a study as samplers see them: points with scores."""
+"""The trials of a study as seen by samplers: points with scores."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class History:
 
     @classmethod
     def of(cls, study: Study, space: Space) -> History:
-        """The history of a study in a space; the first objective is the score."""
+        """Make the history of a study in a space; the first objective is the score."""
         from optuna.study import StudyDirection
         from optuna.trial import TrialState
 

@@ -1,4 +1,4 @@
-"""Optuna's samplers, with the settings that suit sweeps of tens of trials."""
+"""Optuna's samplers, with settings that suit sweeps of tens of trials."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ if TYPE_CHECKING:
 __all__ = ["GP", "NSGA2", "TPE"]
 
 
-def _seed(seed: int, number: int) -> int:
-    """A seed of its own for every trial: samplers are made anew and would else all draw the same."""
-    return int(np.random.SeedSequence([seed, number]).generate_state(1)[0])
+def _seed(seed: int, n_begun: int) -> int:
+    """A separate seed for each trial, since a new sampler is made for each and all would draw the same."""
+    return int(np.random.SeedSequence([seed, n_begun]).generate_state(1)[0])
 
 
 class TPE(Sampler):
-    """Tree-structured Parzen estimator: tries what is likelier among the good trials than among the rest.
+    """Tree-structured Parzen estimator: tries points that are likelier among the good trials than among the rest.
 
-    Parameters are modeled together, those of one branch among the trials that have it; parallel trials are told
-    apart by taking running ones for bad (Optuna's ``multivariate``, ``group`` and ``constant_liar``). For any number of
+    Parameters are modeled jointly, those of a branch on the trials that have it; parallel trials are kept apart by
+    rating running trials as bad (Optuna's ``multivariate``, ``group`` and ``constant_liar``). For any number of
     objectives.
 
     Args:
-        startup: Trials at random before the model is used. Optuna's default is 10, as many as a short sweep has.
+        startup: Random trials before the model is used. Optuna's default is 10, as many as a whole short sweep.
     """
 
     type = "tpe"
@@ -38,7 +38,7 @@ class TPE(Sampler):
     def __init__(self, *, startup: Annotated[int, Field(ge=1)] = 5) -> None:
         self.startup = startup
 
-    def optuna(self, space: Space, *, seed: int, number: int) -> BaseSampler:
+    def optuna(self, space: Space, *, seed: int, n_begun: int) -> BaseSampler:
         from optuna.exceptions import ExperimentalWarning
         from optuna.samplers import TPESampler
 
@@ -49,7 +49,7 @@ class TPE(Sampler):
                 multivariate=True,
                 group=any(parameter.conditions != ({},) for parameter in space.parameters),
                 constant_liar=True,
-                seed=_seed(seed, number),
+                seed=_seed(seed, n_begun),
             )
 
 
@@ -57,7 +57,7 @@ class GP(Sampler):
     """Bayesian optimization with a Gaussian process. For few parameters, most of them numbers, and expensive trials.
 
     Args:
-        startup: Trials at random before the model is used.
+        startup: Random trials before the model is used.
     """
 
     type = "gp"
@@ -65,20 +65,20 @@ class GP(Sampler):
     def __init__(self, *, startup: Annotated[int, Field(ge=1)] = 5) -> None:
         self.startup = startup
 
-    def optuna(self, space: Space, *, seed: int, number: int) -> BaseSampler:
+    def optuna(self, space: Space, *, seed: int, n_begun: int) -> BaseSampler:
         from optuna.exceptions import ExperimentalWarning
         from optuna.samplers import GPSampler
 
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ExperimentalWarning)
-            return GPSampler(n_startup_trials=self.startup, warn_independent_sampling=False, seed=_seed(seed, number))
+            return GPSampler(n_startup_trials=self.startup, warn_independent_sampling=False, seed=_seed(seed, n_begun))
 
 
 class NSGA2(Sampler):
     """Genetic algorithm for several objectives, in generations. For hundreds of trials.
 
     Args:
-        population: Trials of a generation.
+        population: Trials per generation.
     """
 
     type = "nsga2"
@@ -87,7 +87,7 @@ class NSGA2(Sampler):
     def __init__(self, *, population: Annotated[int, Field(ge=2)] = 20) -> None:
         self.population = population
 
-    def optuna(self, space: Space, *, seed: int, number: int) -> BaseSampler:
+    def optuna(self, space: Space, *, seed: int, n_begun: int) -> BaseSampler:
         from optuna.samplers import NSGAIISampler
 
-        return NSGAIISampler(population_size=self.population, seed=_seed(seed, number))
+        return NSGAIISampler(population_size=self.population, seed=_seed(seed, n_begun))

@@ -1,4 +1,4 @@
-"""Optuna's view of a proposing sampler: the whole point is chosen before the trial, then given out name by name."""
+"""Optuna's view of a proposing sampler: the whole point is chosen before the trial, then served name by name."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ __all__ = ["PointSampler"]
 
 
 class PointSampler(BaseSampler):
-    """Works in any study whose objective asks for the parameters of the space.
+    """Optuna sampler for any study whose objective asks for the parameters of the space.
 
     Args:
-        propose: Gives the next point, or None when there is nothing left to try.
+        propose: Function for the next point, or None when nothing is left to try.
         space: The space to search.
         seed: The seed of the sweep.
     """

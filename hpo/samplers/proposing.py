@@ -1,4 +1,4 @@
-"""Samplers that propose whole points, knowing the tree."""
+"""Base class of samplers that propose whole points from their knowledge of the tree."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ __all__ = ["ProposingSampler", "unseen"]
 
 
 class ProposingSampler(Sampler):
-    """A sampler that proposes whole points, knowing the tree."""
+    """A sampler that proposes whole points from its knowledge of the tree."""
 
     @abstractmethod
     def propose(self, space: Space, history: History, *, seed: int) -> Point | None:
-        """The next point; None when there is nothing left to try.
+        """The next point; None when nothing is left to try.
 
         Args:
             space: The space to search.
@@ -33,7 +33,7 @@ class ProposingSampler(Sampler):
             seed: The seed of the sweep.
         """
 
-    def optuna(self, space: Space, *, seed: int, number: int) -> BaseSampler:
+    def optuna(self, space: Space, *, seed: int, n_begun: int) -> BaseSampler:
         from rag.hpo.samplers.point_sampler import PointSampler
 
         return PointSampler(partial(self.propose, space, seed=seed), space, seed)
@@ -43,13 +43,13 @@ class ProposingSampler(Sampler):
 
 
 def unseen(space: Space, history: History, rng: np.random.Generator, tries: int = 1_000) -> dict[str, Any] | None:
-    """A random point that was not tried; None when there seems to be none.
+    """A random untried point; None when there seems to be none.
 
     Args:
         space: The space to draw from.
         history: The points tried so far.
-        rng: The source of randomness.
-        tries: Draws before giving up, in a space with too many points to list.
+        rng: Random generator.
+        tries: Number of draws before giving up, in a space with too many points to list.
     """
     if space.points is not None:
         left = space.untried(history.scores)

@@ -1,4 +1,4 @@
-"""Points at random, none twice."""
+"""A sampler that draws random points without repetition."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ __all__ = ["Random"]
 
 
 class Random(ProposingSampler):
-    """Points at random, none twice: hard to beat when many workers run, and the yardstick for the others.
+    """Draws random points without repetition: hard to beat with many workers, and the baseline for other samplers.
 
     Args:
-        group: Draw so many points at a time and try them in the order of the tree, so that neighbours, which share
-            their first steps, follow each other.
+        group: Number of points to draw at a time and try in the order of the tree, so that neighbors, which share their
+            first steps, follow each other.
     """
 
     type = "random"
@@ -33,7 +33,7 @@ class Random(ProposingSampler):
             return unseen(space, history, np.random.default_rng([seed, len(history)]))
         order = np.random.default_rng(seed).permutation(len(space.points))
         for first in range(0, len(order), self.group):
-            for number in sorted(order[first : first + self.group].tolist()):
-                if space.keys[number] not in history.scores:
-                    return dict(space.points[number])
+            for index in sorted(order[first : first + self.group].tolist()):
+                if space.keys[index] not in history.scores:
+                    return dict(space.points[index])
         return None

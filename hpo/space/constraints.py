@@ -55,7 +55,7 @@ class Bound:
 
     @classmethod
     def parse(cls, text: str) -> Bound | None:
-        """The limit that a text states, whichever side the number is on; None for any other text."""
+        """Parse a text such as ``latency_p95_ms <= 50``, with the number on either side; None for any other text."""
         match = _BOUND.fullmatch(text)
         sign = match["sign"] if match is not None else ""
         if match is None:
@@ -69,8 +69,8 @@ class Bound:
             return None
 
     def excess(self, value: float) -> float:
-        """By how much a value breaks it; 0 or below means that it holds. Exactly at a strict limit it is the least
-        positive number.
+        """Amount by which a value breaks the bound; 0 or below means that it holds. Exactly at a strict limit it is the
+        smallest positive number.
         """
         by = value - self.limit if self.sign.startswith("<") else self.limit - value
         return math.ulp(0.0) if by == 0 and not self.sign.endswith("=") else by
@@ -81,12 +81,12 @@ class Bound:
 
 @dataclass(frozen=True)
 class Rule:
-    """A condition on the parameters of one trial. It holds where a parameter that it names does not exist.
+    """A condition on the parameters of one trial. It holds where one of its parameters does not exist.
 
     Args:
-        text: The condition as it is written.
+        text: The condition as written.
         tree: The parsed expression.
-        names: The parameters that each name in the expression may mean.
+        names: Possible parameters of each name in the expression.
     """
 
     text: str
@@ -115,8 +115,8 @@ class Rule:
                     wrong(f"{name} is measured, not chosen: bound it by a number alone, such as {name} <= 50")
                     return None
                 if not meant:
-                    known = [*(parameter.name for parameter in parameters), *ANSWERS, *COSTS]
-                    wrong(f"there is no parameter '{name}'{did_you_mean(name, known)}")
+                    available = [*(parameter.name for parameter in parameters), *ANSWERS, *COSTS]
+                    wrong(f"there is no parameter '{name}'{did_you_mean(name, available)}")
                     return None
                 if len({re.sub(r"\[[^\]]*\]", "", full_name) for full_name in meant}) > 1:
                     wrong(f"'{name}' may be {' or '.join(meant)}: say more of the path, or give it a name")
@@ -155,7 +155,7 @@ def _meant(name: str, parameters: Sequence[Parameter]) -> tuple[str, ...]:
 
 
 def _parts(tree: ast.expr) -> list[ast.expr]:
-    """The expressions that a condition is made of; a dotted name is one."""
+    """The subexpressions of a condition; a dotted name counts as one."""
     if isinstance(tree, ast.Attribute):
         return [tree]
     inside = [part for child in ast.iter_child_nodes(tree) if isinstance(child, ast.expr) for part in _parts(child)]

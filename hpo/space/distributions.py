@@ -1,7 +1,7 @@
-"""Distributions, which stand in a sweep in place of a value: ``{tune: int, low: 8, high: 256, log: true}``.
+"""Distributions, which replace values in a sweep: ``{tune: int, low: 8, high: 256, log: true}``.
 
-Distributions are components of kind ``distribution``, so their arguments are checked and documented like any other's;
-in a sweep their type stands under ``tune``.
+Distributions are components of kind ``distribution``, so their arguments are checked and documented like all others;
+in a sweep their type is under ``tune``.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ if TYPE_CHECKING:
 __all__ = ["Categorical", "Choice", "Distribution", "FloatRange", "IntRange", "MaybePresent", "Scalar", "unit"]
 
 Scalar = str | int | float | bool | None
-"""Types of a tuned value; for mappings and lists there is :class:`Choice`."""
+"""Types of a tuned value; for mappings and lists use :class:`Choice`."""
 
 _MOST = 100_000
-"""The most values of a distribution that are listed; one with more counts as a continuum."""
+"""Maximum number of values to list; a distribution with more counts as continuous."""
 
 
 class Distribution(Component):
@@ -43,14 +43,14 @@ class Distribution(Component):
 
     @abstractmethod
     def values(self, most: int | None = None) -> list[Any] | None:
-        """All values in order; with ``most``, at most that many, evenly spread. None when they cannot be listed."""
+        """All values in order, or at most ``most`` evenly spread ones. None when they cannot be listed."""
 
     @abstractmethod
     def draw(self, rng: np.random.Generator) -> Any:
-        """A value at random."""
+        """Draw a random value."""
 
     def suggest(self, trial: Trial, name: str) -> Any:
-        """A value by a trial's sampler."""
+        """Let a trial's sampler suggest a value."""
         from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
         distribution = self.optuna()
@@ -68,15 +68,15 @@ class Distribution(Component):
         return trial.suggest_categorical(name, distribution.choices)
 
     def written(self, value: Any) -> Any:
-        """A value without rounding noise: .3 where sums of steps give .30000000000000004."""
+        """A value without rounding noise: .3 instead of .30000000000000004."""
         return value
 
     def contains(self, value: Any) -> bool:
-        """Whether it is one of the values."""
+        """Whether it contains a value."""
         return contains(self.optuna(), value)
 
     def edges(self) -> list[Any]:
-        """Values to check: when these are valid arguments, all values are. The ends of a range."""
+        """Values to validate, such as the ends of a range: if they are valid arguments, all values are."""
         return self.values() or []
 
 
@@ -107,13 +107,13 @@ class IntRange(_Range):
     Args:
         low: The least value.
         high: The greatest value.
-        step: Distance of neighbouring values, counted from ``low``.
-        log: Whether to draw on a logarithmic scale: as many values between 8 and 16 as between 16 and 32. Not with a
+        step: Distance between neighboring values, counted from ``low``.
+        log: Whether to draw on a logarithmic scale: as many values between 8 and 16 as between 16 and 32. Excludes
             ``step``.
-        default: The value of the baseline; by default the component's own default, where it lies in the range, else
-            the middle.
-        name: The name in constraints and tables; by default the path in the pipeline. Two distributions of one name
-            are one parameter, as are those that a YAML alias repeats.
+        default: The value of the baseline; by default the component's own default if it lies in the range, else the
+            middle.
+        name: The name in constraints and tables; by default the path in the pipeline. Distributions with the same name
+            are one parameter, as are copies by a YAML alias.
     """
 
     type = "int"
@@ -163,12 +163,12 @@ class FloatRange(_Range):
     Args:
         low: The least value.
         high: The greatest value.
-        step: Distance of neighbouring values, counted from ``low``; None makes it a continuum.
-        log: Whether to draw on a logarithmic scale. Not with a ``step``.
-        default: The value of the baseline; by default the component's own default, where it lies in the range, else
-            the middle.
-        name: The name in constraints and tables; by default the path in the pipeline. Two distributions of one name
-            are one parameter, as are those that a YAML alias repeats.
+        step: Distance between neighboring values, counted from ``low``; None for a continuous range.
+        log: Whether to draw on a logarithmic scale. Excludes ``step``.
+        default: The value of the baseline; by default the component's own default if it lies in the range, else the
+            middle.
+        name: The name in constraints and tables; by default the path in the pipeline. Distributions with the same name
+            are one parameter, as are copies by a YAML alias.
     """
 
     type = "float"
@@ -222,13 +222,13 @@ class FloatRange(_Range):
 
 
 class Categorical(Distribution):
-    """One of several values without an order.
+    """One of several values without order.
 
     Args:
         choices: Texts, numbers, true, false or null.
         default: The value of the baseline; by default the first.
-        name: The name in constraints and tables; by default the path in the pipeline. Two distributions of one name
-            are one parameter, as are those that a YAML alias repeats.
+        name: The name in constraints and tables; by default the path in the pipeline. Distributions with the same name
+            are one parameter, as are copies by a YAML alias.
     """
 
     type = "categorical"
@@ -245,7 +245,7 @@ class Categorical(Distribution):
 
     def _check(self) -> None:
         shown = [f"{type(option).__name__} {option!r}" for option in self.choices]
-        twice = [label for number, label in enumerate(shown) if label in shown[:number]]
+        twice = [label for index, label in enumerate(shown) if label in shown[:index]]
         if twice:
             raise ConfigError(f"{twice[0].partition(' ')[2]} is given twice", parameter="choices")
         if self.default is not None and not any(
@@ -269,12 +269,12 @@ class Categorical(Distribution):
 
 
 class Choice(Distribution):
-    """One of several whole subtrees, each perhaps with distributions inside: those exist only where it is chosen.
+    """One of several subtrees, optionally with distributions inside, which exist only where the subtree is chosen.
 
     Args:
-        options: Components, lists or values. The label of each is its ``type``, or its position in the list.
-        labels: Other labels, one for each option, all different.
-        default: The option of the baseline, by that name; by default the first.
+        options: Components, lists or values. The label of each is its ``type``, or its index in the list.
+        labels: Other labels, one per option, all different.
+        default: Label of the baseline's option; by default the first.
         name: The name in constraints and tables; by default the path in the pipeline.
     """
 
@@ -299,11 +299,11 @@ class Choice(Distribution):
             raise ConfigError(message, parameter="default")
 
     def _types(self) -> list[str]:
-        """A name of each option, all different."""
+        """Distinct names of the options."""
         labels: list[str] = []
-        for number, option in enumerate(self.options):
+        for index, option in enumerate(self.options):
             type = option.get("type") if isinstance(option, dict) else option
-            label = str(type) if isinstance(type, (str, int, float, bool)) else str(number)
+            label = str(type) if isinstance(type, (str, int, float, bool)) else str(index)
             same = sum(other == label or other.startswith(f"{label}-") for other in labels)
             labels.append(f"{label}-{same + 1}" if same else label)
         return labels
@@ -324,7 +324,7 @@ class MaybePresent(Distribution):
     """A value that may be absent: a stage of the list, or an argument that falls back to its default.
 
     Args:
-        of: The value when it is present, perhaps with distributions inside.
+        of: The value when present, optionally with distributions inside.
         default: Whether it is present in the baseline.
         name: The name in constraints and tables; by default the path in the pipeline.
     """

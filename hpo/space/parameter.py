@@ -14,20 +14,20 @@ __all__ = ["ABSENT", "Parameter", "Tuned", "typed"]
 
 
 class _Absent(Enum):
-    ABSENT = "absent"  # a member, so that it is itself in another process too
+    ABSENT = "absent"  # an enum member, so that it keeps its identity across processes
 
 
 ABSENT = _Absent.ABSENT
-"""The value of an item that is left out of the tree."""
+"""Value of an item that is left out of the tree."""
 
 
 @dataclass(frozen=True)
 class Tuned:
-    """Placeholder in the tree for a value that the point gives.
+    """Placeholder in the tree for a value given by the point.
 
     Args:
         name: The name of the parameter.
-        options: Subtree by label, for a choice; None when the point's value is the value.
+        options: Subtrees by label, for a choice; None when the point's value is inserted itself.
     """
 
     name: str
@@ -40,9 +40,9 @@ class Parameter:
 
     Args:
         name: The name, unique in the space.
-        path: The first path in the tree at which it stands.
+        path: The first path in the tree at which it occurs.
         distribution: The values it can take.
-        conditions: Sets of choices by parameter name; it exists where all choices of one set were made. ``({},)`` is
+        conditions: Sets of choices by parameter name; it exists where all choices of one set are made. ``({},)`` means
             everywhere.
     """
 
@@ -57,5 +57,5 @@ class Parameter:
 
 
 def typed(value: Any) -> Any:
-    """A key under which 1, 1.0 and true are three values."""
+    """A key that distinguishes 1, 1.0 and true."""
     return (type(value).__name__, value)

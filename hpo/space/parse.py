@@ -1,4 +1,4 @@
-"""Parsing the tree of a sweep: distributions become parameters, each with the conditions under which it exists."""
+"""Parse the tree of a sweep: distributions become parameters, with the conditions under which they exist."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ __all__ = ["Parser"]
 
 
 class Parser:
-    """Takes the distributions out of one tree.
+    """Replaces the distributions in a tree.
 
     Args:
-        mistakes: Takes every mistake.
-        root: The path of the tree, for messages.
+        mistakes: Receives all mistakes.
+        root: Path of the tree, for messages.
     """
 
     def __init__(self, mistakes: Mistakes, root: str) -> None:
@@ -28,15 +28,15 @@ class Parser:
         self.root = root
         self.parameters: dict[str, Parameter] = {}
         self.names: dict[Any, str] = {}
-        """Name by location of the distribution: those that an alias repeats are one parameter."""
+        """Names by location of the distribution: copies by an alias are one parameter."""
 
     def parse(self, node: Node, path: str, condition: Mapping[str, Any]) -> Node:
         """The tree with a :class:`~rag.hpo.space.parameter.Tuned` in place of each distribution.
 
         Args:
             node: The tree.
-            path: The path of the node below the root.
-            condition: The choices by parameter name that must have been made for the node to exist.
+            path: Path of the node below the root.
+            condition: Choices by parameter name under which the node exists.
         """
         identity: Any = node.location if node.location.line else id(node.value)
         if isinstance(node.value, Distribution):
@@ -63,15 +63,15 @@ class Parser:
             return node
         name = built.name or self.names.get(identity) or path
         self.names[identity] = name
-        known = self.parameters.get(name)
-        if known is not None and known.distribution.fingerprint != built.fingerprint:
+        earlier = self.parameters.get(name)
+        if earlier is not None and earlier.distribution.fingerprint != built.fingerprint:
             message = f"two different distributions are called '{name}'"
             self.mistakes.add(message, _join(self.root, path), node.location)
             return node
-        if known is None:
+        if earlier is None:
             self.parameters[name] = Parameter(name, path, built, (dict(condition),))
-        elif dict(condition) not in known.conditions:
-            self.parameters[name] = replace(known, conditions=(*known.conditions, dict(condition)))
+        elif dict(condition) not in earlier.conditions:
+            self.parameters[name] = replace(earlier, conditions=(*earlier.conditions, dict(condition)))
         return replace(node, value=Tuned(name, self._options(node, name, path, built, condition)))
 
     def _options(
@@ -79,7 +79,7 @@ class Parser:
     ) -> dict[Any, Any] | None:
         if isinstance(built, MaybePresent):
             of = node.value["of"]
-            # A value that may be absent and has alternatives is two questions, so two names.
+            # An optional value with alternatives is two decisions, so two names.
             below = f"{path}[of]" if isinstance(of.value, dict) and "tune" in of.value else path
             inside = self.parse(of, below, {**condition, name: True})
             return {True: inside, False: ABSENT}
@@ -94,7 +94,7 @@ class Parser:
         return None
 
     def ordered(self) -> tuple[Parameter, ...]:
-        """The parameters, each after those that decide whether it exists."""
+        """The parameters, each after those on which its existence depends."""
         left, done = list(self.parameters.values()), dict[str, Parameter]()
         while left:
             ready = next((p for p in left if all(n in done for choices in p.conditions for n in choices)), left[0])

@@ -15,5 +15,5 @@ PointKey = frozenset[tuple[str, type, Any]]
 
 
 def point_key(point: Point) -> PointKey:
-    """Identity of a point: its names, values and their types, whatever the order."""
+    """Identity of a point: its names, values and their types, in any order."""
     return frozenset((name, type(value), value) for name, value in point.items())

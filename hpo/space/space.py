@@ -1,7 +1,7 @@
-"""The search space: a pipeline's tree in which some values are distributions.
+"""The search space: a pipeline's tree with distributions in place of some values.
 
-Parameters are named by their path (``retriever.index[hnsw].m``) or by the ``name`` given. Parameters inside an option
-of a choice exist only in trials that chose the option, so a point of the space holds no value without an effect.
+Parameters are named by their path (``retriever.index[hnsw].m``) or by their ``name``. Parameters inside an option of a
+choice exist only in trials with that option, so a point of the space holds no value without effect.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ if TYPE_CHECKING:
 __all__ = ["MOST_POINTS", "Space"]
 
 MOST_POINTS = 100_000
-"""The most points that are listed; a space with more counts as endless."""
+"""Maximum number of points to list; a larger space counts as infinite."""
 
 _TRIES = 1_000
-"""Draws after which the constraints are taken to leave nothing."""
+"""Number of draws after which the constraints are assumed to allow no point."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,7 +44,7 @@ class Space:
 
     Args:
         template: The tree, with :class:`Tuned` in place of distributions.
-        parameters: In the order of the tree, each after those that decide whether it exists.
+        parameters: Parameters in the order of the tree, each after those on which its existence depends.
         rules: Constraints between parameters.
     """
 
@@ -56,13 +56,13 @@ class Space:
     def parse(
         cls, node: Node, *, constraints: Sequence[Node] = (), mistakes: Mistakes, path: str = "pipeline"
     ) -> Space | None:
-        """Read a tree, and check every value that it can take by building pipelines with it.
+        """Parse a tree, and check every possible value by building pipelines.
 
         Args:
             node: The pipeline.
             constraints: Texts such as ``overlap < size``.
-            mistakes: Takes every mistake.
-            path: The path of the pipeline, for messages.
+            mistakes: Receives all mistakes.
+            path: Path of the pipeline, for messages.
         """
         before = len(mistakes)
         parser = Parser(mistakes, path)
@@ -75,7 +75,7 @@ class Space:
             mistakes.add(message, path, node.location)
         parameters = parser.ordered()
         if len(mistakes) > before:
-            return None  # what constraints name may be what could not be read
+            return None  # constraints may name parameters that could not be parsed
         rules = [rule for text in constraints if (rule := Rule.parse(text, parameters, mistakes)) is not None]
         if len(mistakes) > before:
             return None
@@ -94,39 +94,39 @@ class Space:
         return all(rule.holds(point) for rule in self.rules)
 
     def broken(self, point: Point) -> list[str]:
-        """The constraints that a point does not meet."""
+        """The constraints that a point breaks."""
         return [rule.text for rule in self.rules if not rule.holds(point)]
 
     def contains(self, point: Point) -> bool:
-        """Whether it is a point of this space: the right parameters with values that they can take."""
+        """Whether a point is in this space: the right parameters with possible values."""
         names = [parameter.name for parameter in self.existing(point)]
-        known = {parameter.name: parameter for parameter in self.parameters}
-        return set(names) == set(point) and all(known[n].distribution.contains(point[n]) for n in names)
+        by_name = {parameter.name: parameter for parameter in self.parameters}
+        return set(names) == set(point) and all(by_name[n].distribution.contains(point[n]) for n in names)
 
-    def complete(self, given: Point, rng: np.random.Generator | None = None) -> dict[str, Any]:
-        """A point with the given values where they exist; the rest as the baseline has it, or at random."""
+    def complete(self, values: Point, rng: np.random.Generator | None = None) -> dict[str, Any]:
+        """A point with the given values where they exist; others are defaults, or random with ``rng``."""
         point: dict[str, Any] = {}
         for parameter in self.parameters:
             if parameter.exists(point):
-                if parameter.name in given:
-                    point[parameter.name] = given[parameter.name]
+                if parameter.name in values:
+                    point[parameter.name] = values[parameter.name]
                 elif rng is None:
                     point[parameter.name] = self.defaults[parameter.name]
                 else:
                     point[parameter.name] = parameter.distribution.draw(rng)
         return point
 
-    def draw(self, rng: np.random.Generator, given: Point | None = None) -> dict[str, Any] | None:
-        """A point at random that meets the constraints and has the given values; None when there seems to be none."""
+    def draw(self, rng: np.random.Generator, values: Point | None = None) -> dict[str, Any] | None:
+        """A random point that meets the constraints and has the given values; None when there seems to be none."""
         for _ in range(_TRIES):
-            point = self.complete(given or {}, rng)
+            point = self.complete(values or {}, rng)
             if self.allows(point):
                 return point
         return None
 
     @cached_property
     def points(self) -> tuple[dict[str, Any], ...] | None:
-        """Every point that meets the constraints, neighbours in the tree together; None when they are too many."""
+        """All points that meet the constraints, neighbors in the tree together; None when there are too many."""
         partial: list[dict[str, Any]] = [{}]
         for parameter in self.parameters:
             values = parameter.distribution.values()
@@ -147,19 +147,19 @@ class Space:
         return tuple(point_key(point) for point in self.points or ())
 
     def untried(self, tried: Container[PointKey]) -> list[dict[str, Any]]:
-        """Those of :attr:`points` that are not among ``tried``."""
+        """The :attr:`points` that are not in ``tried``."""
         return [point for point, key in zip(self.points or (), self.keys, strict=True) if key not in tried]
 
     @cached_property
     def start(self) -> dict[str, Any] | None:
-        """The point of the defaults; None when the constraints rule it out."""
+        """The point of the defaults; None when the constraints exclude it."""
         point = self.complete({})
         return point if self.allows(point) else None
 
     @cached_property
     def defaults(self) -> Mapping[str, Any]:
-        """The value of each parameter in the baseline: the default given, else the component's own where it is among
-        the values, else the first choice, no stage, the middle of a range.
+        """The baseline value of each parameter: the default given, else the component's own if it is a possible value,
+        else the first choice, no stage, or the middle of a range.
         """
         defaults: dict[str, Any] = {}
         for parameter in self.parameters:
@@ -174,14 +174,14 @@ class Space:
                 defaults[parameter.name] = (distribution.values() or [None])[0]
         return defaults
 
-    def _own_default(self, parameter: Parameter, known: Mapping[str, Any]) -> Any:
-        """The component's own default of an argument, with the values of other parameters known so far."""
+    def _own_default(self, parameter: Parameter, defaults: Mapping[str, Any]) -> Any:
+        """The component's own default of an argument, given the defaults of other parameters."""
         point: dict[str, Any] = {}
-        given = {**known, **parameter.conditions[0]}
+        values = {**defaults, **parameter.conditions[0]}
         for other in self.parameters:
             if other.exists(point):
                 first = (other.distribution.values(2) or [ABSENT])[0]
-                point[other.name] = ABSENT if other is parameter else given.get(other.name, first)
+                point[other.name] = ABSENT if other is parameter else values.get(other.name, first)
         node, mistakes = self.resolve(point), Mistakes()
         built = build(node, Pipeline, mistakes=mistakes)
         if built is None:
@@ -198,7 +198,7 @@ class Space:
     # -- from points to pipelines -------------------------------------------------------------------------------------
 
     def suggest(self, trial: Trial) -> dict[str, Any]:
-        """A point by Optuna: asks for the parameters that exist and no others."""
+        """A point suggested by Optuna, which is asked only for the parameters that exist."""
         point: dict[str, Any] = {}
         for parameter in self.parameters:
             if parameter.exists(point):
@@ -206,12 +206,15 @@ class Space:
         return point
 
     def written(self, params: Mapping[str, Any]) -> dict[str, Any]:
-        """A trial's parameters as a point: two ways to a value give one point."""
-        known = {parameter.name: parameter.distribution for parameter in self.parameters}
-        return {name: known[name].written(value) if name in known else value for name, value in params.items()}
+        """A trial's parameters as a point, with each value in normal form."""
+        distributions = {parameter.name: parameter.distribution for parameter in self.parameters}
+        return {
+            name: distributions[name].written(value) if name in distributions else value
+            for name, value in params.items()
+        }
 
     def resolve(self, point: Point) -> Node:
-        """The pipeline's tree at a point, each value with the place it was written at."""
+        """The pipeline's tree at a point, with the location of each value."""
         node = _resolved(self.template, point)
         assert isinstance(node, Node)
         return node
@@ -220,7 +223,7 @@ class Space:
         """The pipeline at a point.
 
         Raises:
-            ConfigError: A component refuses its arguments together.
+            ConfigError: A component refuses the combination of arguments.
         """
         mistakes = Mistakes()
         built = build(self.resolve(point), Pipeline, mistakes=mistakes)
@@ -230,7 +233,7 @@ class Space:
 
     @cached_property
     def fingerprint(self) -> str:
-        """Identity of the space: parameters with their values, the tree around them, and the constraints."""
+        """Identity of the space: parameters with their values, the surrounding tree, and the constraints."""
         parameters = [[p.name, p.distribution.fingerprint, list(p.conditions)] for p in self.parameters]
         return fingerprint([_marked(self.template), parameters, [rule.text for rule in self.rules]])
 
@@ -252,17 +255,19 @@ class Space:
                     mistakes.append(mistake)
 
     def _covering(self, rng: np.random.Generator) -> Iterator[dict[str, Any]]:
-        """Points that together have every choice and both ends of every range, in each of the parameter's places."""
+        """Points that together cover every choice and both ends of every range, under each of the parameter's
+        conditions.
+        """
         start = self.start or self.draw(rng)
         if start is not None:
             yield start
         for parameter in self.parameters:
             for condition, value in itertools.product(parameter.conditions, parameter.distribution.edges()):
-                given = {**condition, parameter.name: value}
-                point: dict[str, Any] | None = self.complete(given)
+                values = {**condition, parameter.name: value}
+                point: dict[str, Any] | None = self.complete(values)
                 assert point is not None
                 if not self.allows(point):
-                    point = self.draw(rng, given)
+                    point = self.draw(rng, values)
                 if point is not None:
                     yield point
 
@@ -302,5 +307,5 @@ def _marked(node: Node) -> Any:
 
 
 def _steps(path: str, point: Point) -> list[str]:
-    """A place in the space as steps through the built tree, where absent neighbours have moved items of lists up."""
+    """A path as steps through the built tree, where absent neighbors have shifted list items."""
     return [step.partition("[")[0] for step in path.split(".")]

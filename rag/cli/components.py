@@ -28,10 +28,10 @@ def components(
     from rag.registry import component_class, kinds, types_of
 
     if kind is not None and kind not in kinds():
-        known = [f"rag components {one} {kind}" for one in kinds() if kind in types_of(one)]
-        hint = f"; you may mean: {' or '.join(known)}" if known else did_you_mean(kind, kinds())
+        suggestions = [f"rag components {other_kind} {kind}" for other_kind in kinds() if kind in types_of(other_kind)]
+        hint = f"; you may mean: {' or '.join(suggestions)}" if suggestions else did_you_mean(kind, kinds())
         raise ConfigError(f"unknown kind '{kind}'{hint}")
-    wanted = [kind] if kind else kinds()
+    selected = [kind] if kind else kinds()
     if name is not None and kind is not None:
         cls = component_class(kind, name)
         if as_json:
@@ -39,11 +39,14 @@ def components(
         else:
             _print_component(cls)
         return
-    found = {one: {name: _summary(one, name) for name in types_of(one)} for one in wanted}
+    summaries = {
+        selected_kind: {name: _summary(selected_kind, name) for name in types_of(selected_kind)}
+        for selected_kind in selected
+    }
     if as_json:
-        print_json(found)
+        print_json(summaries)
     else:
-        _print_table(found)
+        _print_table(summaries)
 
 
 def schema(
@@ -77,13 +80,13 @@ def _summary(kind: str, name: str) -> str:
         return f"(cannot be used: {error})"
 
 
-def _print_table(found: dict[str, dict[str, str]]) -> None:
+def _print_table(summaries: dict[str, dict[str, str]]) -> None:
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False)
     for heading in ("kind", "type", "what it is"):
         table.add_column(heading, no_wrap=heading != "what it is")
-    for kind, types in found.items():
+    for kind, types in summaries.items():
         for name, summary in types.items():
             table.add_row(kind, name, summary)
     out().print(table)

@@ -157,7 +157,7 @@ def progress(title: str, total: int | None) -> Iterator[Callable[[int], None]]:
     def advance(done: int) -> None:
         if time.monotonic() - start > _DELAY:
             begin()
-        speed = next((one.speed for one in bar.tasks if one.id == task), None)
+        speed = next((entry.speed for entry in bar.tasks if entry.id == task), None)
         bar.update(task, advance=done, rate=f"{speed:,.1f}/s" if speed else "")
 
     try:

@@ -62,16 +62,20 @@ def reads_documents(command: Callable[..., None]) -> Callable[..., None]:
     """Give a command the options of :class:`Reading` in place of its parameter ``reading``."""
     own = inspect.signature(command, eval_str=True).parameters
     options = inspect.signature(Reading, eval_str=True).parameters
-    parameters = [part for one in own.values() for part in (options.values() if one.name == "reading" else [one])]
+    parameters = [
+        part
+        for parameter in own.values()
+        for part in (options.values() if parameter.name == "reading" else [parameter])
+    ]
 
     @functools.wraps(command)
-    def wrapped(**given: Any) -> None:
-        reading = Reading(**{name: given.pop(name) for name in options})
-        command(reading=reading, **given)
+    def wrapped(**arguments: Any) -> None:
+        reading = Reading(**{name: arguments.pop(name) for name in options})
+        command(reading=reading, **arguments)
 
-    keyword = [one.replace(kind=inspect.Parameter.KEYWORD_ONLY) for one in parameters]
+    keyword = [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in parameters]
     wrapped.__dict__["__signature__"] = inspect.Signature(keyword)
-    wrapped.__annotations__ = {one.name: one.annotation for one in parameters}
+    wrapped.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
     return wrapped
 
 

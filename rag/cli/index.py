@@ -44,16 +44,16 @@ def index(
     pipeline = Pipeline.from_yaml(config, overrides=overrides or ())
     check_target(folder, pipeline.kind)
     documents = reading.documents()
-    with open_store(store, store_mode) as kept:
-        pipeline.fit(documents, progress=progress, store=kept)
+    with open_store(store, store_mode) as opened:
+        pipeline.fit(documents, progress=progress, store=opened)
     check_calls(pipeline.fit_costs, max_failed)
     with progress("saving", None):
         pipeline.save(folder, keep=keep)
     seconds = pipeline.fit_costs.total.seconds
     n_documents, n_passages = len(pipeline.corpus), len(pipeline.passages)
     if as_json:
-        about = {"folder": str(folder), "documents": n_documents, "passages": n_passages, "seconds": seconds}
-        print_json(about | {"remarks": pipeline.remarks.as_dicts()})
+        description = {"folder": str(folder), "documents": n_documents, "passages": n_passages, "seconds": seconds}
+        print_json(description | {"remarks": pipeline.remarks.as_dicts()})
         return
     print_notes(pipeline.remarks)
     echo(f"{folder}: {n_documents} documents, {n_passages} passages, {seconds:.1f} s")

@@ -39,8 +39,8 @@ def search(
         raise ConfigError("give a question, or a conversation with --conversation FILE")
     asked = query if conversation is None else Query("query", turns=_read_conversation(conversation))
 
-    wanted = None if condition is None else read_condition(condition)
-    result = Pipeline.load(folder).search(asked, top_k=top_k, filter=wanted, explain=explain)
+    filter_condition = None if condition is None else read_condition(condition)
+    result = Pipeline.load(folder).search(asked, top_k=top_k, filter=filter_condition, explain=explain)
     if as_json:
         print_json(_result_json(result, explain))
     else:
@@ -50,7 +50,7 @@ def search(
 def _result_json(result: SearchResult, explain: bool) -> dict[str, Any]:
     hits = []
     for rank, hit in enumerate(result, 1):
-        one: dict[str, Any] = {
+        entry: dict[str, Any] = {
             "rank": rank,
             "id": hit.document.id,
             "score": hit.score,
@@ -60,15 +60,15 @@ def _result_json(result: SearchResult, explain: bool) -> dict[str, Any]:
             "metadata": dict(hit.document.metadata),
             "passage_metadata": dict(hit.passage_metadata),
         }
-        hits.append(one | ({"scores": dict(hit.explanation), "keys": dict(hit.keys)} if explain else {}))
+        hits.append(entry | ({"scores": dict(hit.explanation), "keys": dict(hit.keys)} if explain else {}))
     answer = {} if result.answer is None else {"answer": _answer_json(result.answer)}
     remarks = [remark.as_dict() for remark in result.remarks]
     return {"query": result.query.text} | answer | {"hits": hits, "costs": result.costs.as_dict(), "remarks": remarks}
 
 
 def _answer_json(answer: Answer) -> dict[str, Any]:
-    about = {name: getattr(answer, name) for name in ("text", "abstained", "problem", "n_dropped", "money")}
-    return about | {"citations": [{"rank": one.rank, "id": one.document} for one in answer.citations]}
+    fields = {name: getattr(answer, name) for name in ("text", "abstained", "problem", "n_dropped", "money")}
+    return fields | {"citations": [{"rank": citation.rank, "id": citation.document} for citation in answer.citations]}
 
 
 def _read_conversation(file: Path) -> Any:

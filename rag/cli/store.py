@@ -89,7 +89,7 @@ def du(folder: StoreFolder = None, as_json: JsonOption = False) -> None:
     if as_json:
         print_json({"store": str(store.root), "bytes": sums, "total": sum(sums.values())})
         return
-    for kind, size in sorted(sums.items(), key=lambda one: -one[1]):
+    for kind, size in sorted(sums.items(), key=lambda item: -item[1]):
         echo(f"{size_text(size):>10}  {kind}")
     echo(f"{size_text(sum(sums.values())):>10}  {store.root}")
 

@@ -44,9 +44,9 @@ def add(
     """Add documents to a kept pipeline, or replace those whose ids it has. What did not change is skipped."""
     from rag.pipeline import Pipeline
 
-    with open_store(store) as kept, Pipeline.editing(folder, keep=keep) as pipeline:
+    with open_store(store) as opened, Pipeline.editing(folder, keep=keep) as pipeline:
         documents = reading.documents()
-        changes = pipeline.add(documents, store=kept, progress=progress, compact_at=compact_at)
+        changes = pipeline.add(documents, store=opened, progress=progress, compact_at=compact_at)
         check_calls(pipeline.fit_costs, max_failed)
     _report(folder, changes, pipeline.corpus.n_alive, as_json)
 
@@ -67,15 +67,17 @@ def delete(
 
     if bool(ids) == (condition is not None):
         raise ConfigError("give ids, or a condition with --filter")
-    wanted = None if condition is None else read_condition(condition)
+    filter_condition = None if condition is None else read_condition(condition)
     if dry_run:
         pipeline = Pipeline.load(folder)
-        changes = pipeline.delete(ids or None, filter=wanted, dry_run=True)
+        changes = pipeline.delete(ids or None, filter=filter_condition, dry_run=True)
         for remark in changes.remarks:
             echo(f"{remark}", err=True)
     else:
-        with open_store(store) as kept, Pipeline.editing(folder, keep=keep) as pipeline:
-            changes = pipeline.delete(ids or None, filter=wanted, store=kept, progress=progress, compact_at=compact_at)
+        with open_store(store) as opened, Pipeline.editing(folder, keep=keep) as pipeline:
+            changes = pipeline.delete(
+                ids or None, filter=filter_condition, store=opened, progress=progress, compact_at=compact_at
+            )
     _report(folder, changes, pipeline.corpus.n_alive, as_json, dry_run=dry_run)
 
 
@@ -108,10 +110,10 @@ def sync(
         except DataError as error:
             echo(f"would be refused: {error}", err=True)
     else:
-        with open_store(store) as kept, Pipeline.editing(folder, keep=keep) as pipeline:
+        with open_store(store) as opened, Pipeline.editing(folder, keep=keep) as pipeline:
             documents = reading.documents()
             changes = pipeline.sync(
-                documents, store=kept, progress=progress, compact_at=compact_at, max_deletes=max_deletes
+                documents, store=opened, progress=progress, compact_at=compact_at, max_deletes=max_deletes
             )
             check_calls(pipeline.fit_costs, max_failed)
     _report(folder, changes, pipeline.corpus.n_alive, as_json, dry_run=dry_run)
@@ -121,9 +123,9 @@ def compact(folder: FolderArgument, keep: KeepOption = None, store: StoreOption 
     """Rewrite a kept pipeline without its deleted documents."""
     from rag.pipeline import Pipeline
 
-    with open_store(store) as kept, Pipeline.editing(folder, keep=keep) as pipeline:
+    with open_store(store) as opened, Pipeline.editing(folder, keep=keep) as pipeline:
         deleted = len(pipeline.corpus) - pipeline.corpus.n_alive
-        pipeline.compact(store=kept, progress=progress)
+        pipeline.compact(store=opened, progress=progress)
     echo(f"{folder}: {deleted} deleted documents removed, {len(pipeline.corpus)} left")
 
 
@@ -140,11 +142,14 @@ def rollback(
         Pipeline.rollback(folder, steps=steps)
     there = Pipeline.generations(folder)
     if as_json:
-        print_json({"generations": [asdict(one) for one in there]})
+        print_json({"generations": [asdict(generation) for generation in there]})
         return
-    for number, one in enumerate(there if show else there[:1]):
-        place = "now" if number == 0 else f"{number} back"
-        echo(f"{folder}: {place}: {one.documents} documents, written {one.written or 'by an older version'}")
+    for steps_back, generation in enumerate(there if show else there[:1]):
+        label = "now" if steps_back == 0 else f"{steps_back} back"
+        echo(
+            f"{folder}: {label}: {generation.documents} documents, "
+            f"written {generation.written or 'by an older version'}"
+        )
     if not show:
         echo(f"{folder}: {len(there) - 1} earlier generations left")
 
@@ -155,8 +160,8 @@ def verify(folder: FolderArgument) -> None:
 
     with progress("comparing checksums", None):
         _, manifest = read_folder(folder, "pipeline", verify=True)
-        for one in manifest.get("earlier", ()):
-            check_files(folder, folder / one["data"], one["files"], verify=True)
+        for generation in manifest.get("earlier", ()):
+            check_files(folder, folder / generation["data"], generation["files"], verify=True)
     files = manifest["files"].values()
     echo(f"{folder}: whole ({len(files)} files, {sum(file['bytes'] for file in files)} bytes)")
 

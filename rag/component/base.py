@@ -46,18 +46,18 @@ if TYPE_CHECKING:
 __all__ = ["Component", "Need", "Spec"]
 
 Need = Literal["corpus", "training", "training_if_given", "candidates", "keys"]
-"""What fitting a component takes: the documents; queries with judgments to learn from, or these only where there are
-any; what the steps of the pipeline before it find for these queries (:meth:`rag.FitContext.training_run`); the keys
-beside it."""
+"""Needs of a component for fitting: the documents; queries with judgments to learn from (perhaps only if available);
+the results of the previous pipeline steps for these queries (:meth:`rag.FitContext.training_run`); the keys beside
+it."""
 
 C = TypeVar("C", bound="Component")
 
 _PROCESS = secrets.token_hex(8)
-"""Makes identities of live objects those of this process."""
+"""Token that makes identities of live objects unique to this process."""
 
 
 class Spec(ClassSpec, Generic[C]):
-    """A component as introspection sees it, ``component.spec``: its arguments, the tree below it, its identity."""
+    """Introspection of a component, ``component.spec``: its arguments, the tree below it, its identity."""
 
     def __init__(self, component: C) -> None:
         super().__init__(type(component))
@@ -67,7 +67,7 @@ class Spec(ClassSpec, Generic[C]):
 
     @property
     def arguments(self) -> Mapping[str, Any]:
-        """Every constructor argument with its value, defaults included."""
+        """All constructor arguments with their values, defaults included."""
         return types.MappingProxyType(self._component._arguments)
 
     def children(self) -> Iterator[tuple[str, Component]]:
@@ -76,9 +76,9 @@ class Spec(ClassSpec, Generic[C]):
             if isinstance(value, Component):
                 yield name, value
             elif isinstance(value, (list, tuple)):
-                for number, item in enumerate(value):
+                for index, item in enumerate(value):
                     if isinstance(item, Component):
-                        yield f"{name}.{number}", item
+                        yield f"{name}.{index}", item
 
     def walk(self, path: str = "") -> Iterator[tuple[str, Component]]:
         """The component and all below it, with their paths; the root's is the empty string."""
@@ -87,7 +87,7 @@ class Spec(ClassSpec, Generic[C]):
             yield from child.spec.walk(f"{path}.{name}" if path else name)
 
     def to_config(self) -> dict[str, Any]:
-        """The tree as YAML would have it, every default written out.
+        """The tree as a YAML mapping, with all defaults written out.
 
         Raises:
             ConfigError: An argument is a Python object that YAML cannot name.
@@ -109,47 +109,47 @@ class Spec(ClassSpec, Generic[C]):
 
     @property
     def cache_key(self) -> str:
-        """The fingerprint with the models and the libraries behind it: the key of what is kept on disk."""
+        """The fingerprint including models and libraries: the key of cached artifacts on disk."""
         return self._component._cache_key
 
     @property
     def is_serializable(self) -> bool:
-        """Whether its identity means anything to another process; not with live Python objects inside."""
+        """Whether its identity is valid in other processes; False with live Python objects inside."""
         return self._component._is_serializable
 
     @property
     def saves_state(self) -> bool:
-        """Whether there is anything to save once it is fitted."""
+        """Whether it has state to save once fitted."""
         return type(self._component).save_state is not Component.save_state
 
     @property
     def learns(self) -> bool:
-        """Whether what it computes may depend on judged queries, its own or those of a component below it."""
+        """Whether its results may depend on judged queries, of its own or of a component below it."""
         return any(not part.needs.isdisjoint({"training", "training_if_given"}) for _, part in self.walk())
 
     @property
     def caches_state(self) -> bool:
-        """Whether the store keeps what it saves. Not for what is learned again in no time."""
+        """Whether the store caches its state; False for state that is learned again in no time."""
         return self._component._caches_state
 
     def values_in(self, store: Store | None, name: str) -> KeyValueCache | None:
-        """The cache of a store for what the component computes from single texts.
+        """The store's cache for values that the component computes from single texts.
 
-        None without a store, for a component with live Python objects inside, and for one that was fitted on a corpus
-        or on judgments: what that computes is of no use to another.
+        None without a store, for components with live Python objects inside, and for those fitted on a corpus or on
+        judgments, whose values are useless elsewhere.
         """
         if store is None or not self.is_serializable or any(part.needs for _, part in self.walk()):
             return None
-        return store.cache(name, self.cache_key, about=repr(self._component))
+        return store.cache(name, self.cache_key, description=repr(self._component))
 
     # -- copies and state ---------------------------------------------------------------------------------------------
 
     def clone(self) -> C:
-        """The same component, not fitted."""
+        """A copy that is not fitted."""
         return type(self._component)(**{name: mapped(value, _fresh) for name, value in self.arguments.items()})
 
     def copy_state_from(self, twin: Component) -> None:
-        """Share what an identical component has fitted, all the way down."""
+        """Share the fitted state of an identical component, for the whole tree."""
         mine = self._component
         state = {k: v for k, v in twin.__dict__.items() if k not in mine._arguments and k != "_arguments"}
         mine.__dict__.update(state)
@@ -157,7 +157,7 @@ class Spec(ClassSpec, Generic[C]):
             child.spec.copy_state_from(other)
 
     def restore(self, folder: Path, context: FitContext, path: str = "") -> None:
-        """Load the states of the whole tree, each from the folder named after its path."""
+        """Load the states of the whole tree, each from the folder named by its path."""
         if path:
             self._component.load_state(folder / path, context)
         inner = self._component._child_context(context)
@@ -166,7 +166,7 @@ class Spec(ClassSpec, Generic[C]):
 
 
 class _SpecOf:
-    """Gives ``Component.spec``: of the class, or of the instance."""
+    """Descriptor for ``Component.spec``, of the class or of an instance."""
 
     @overload
     def __get__(self, instance: None, owner: type[Component]) -> ClassSpec: ...
@@ -177,10 +177,9 @@ class _SpecOf:
 
 
 class Component(ABC, metaclass=ComponentMeta):
-    """Base of all components. See the module's text for how to write one.
+    """Base of all components. See the module docstring for how to write one.
 
-    The attributes whose names begin with an underscore below are hooks for rare cases; an override is a promise to the
-    store.
+    The attributes below that begin with an underscore are hooks for rare cases; the store relies on their overrides.
     """
 
     kind: ClassVar[str] = ""
@@ -190,7 +189,7 @@ class Component(ABC, metaclass=ComponentMeta):
     """The second half of the registered name, and ``type:`` in YAML."""
 
     version: ClassVar[int] = 1
-    """Raised when the same arguments begin to give other results; part of the fingerprint."""
+    """Version to raise when the same arguments give other results; part of the fingerprint."""
 
     needs: ClassVar[frozenset[Need]] = frozenset()
 
@@ -198,13 +197,13 @@ class Component(ABC, metaclass=ComponentMeta):
     """Whether a store may keep the candidates that it has a part in."""
 
     spec: ClassVar[_SpecOf] = _SpecOf()
-    """Parameters, arguments, the tree and identities, for whoever looks at a component from outside."""
+    """Parameters, arguments, tree and identities, for introspection."""
 
     _state_version: ClassVar[int] = 1
-    """Raised when :meth:`save_state` begins to write something else for the same results."""
+    """Version to raise when :meth:`save_state` writes other files for the same results."""
 
     _libraries: ClassVar[tuple[str, ...]] = ()
-    """Distributions whose version changes what :meth:`fit` builds; they go into the key of what is kept."""
+    """Distributions whose version changes the result of :meth:`fit`; part of the key of cached artifacts."""
 
     _arguments: dict[str, Any]
 
@@ -217,16 +216,16 @@ class Component(ABC, metaclass=ComponentMeta):
 
     @classmethod
     def _refine_schema(cls, schema: dict[str, Any]) -> None:
-        """Change the JSON Schema of its mapping where a file may say it shorter than the arguments do."""
+        """Change the JSON Schema of its mapping if files may use a shorter form than the arguments."""
 
     @classmethod
     def _completed(cls, values: dict[str, Any]) -> dict[str, Any]:
-        """The arguments, checked, with what they take from each other filled in."""
+        """The validated arguments, with defaults derived from other arguments."""
         return values
 
     def __getstate__(self) -> dict[str, Any]:
-        """What ``pickle``, ``copy.deepcopy`` and other processes take: everything but what is computed, or loaded,
-        when it is first asked for, such as models. Extended by components that hold what cannot be pickled.
+        """State for ``pickle``, ``copy.deepcopy`` and other processes: without lazily computed or loaded values, such
+        as models. Extend it in components with members that cannot be pickled.
         """
         lazy = (functools.cached_property, property)
         return {k: v for k, v in self.__dict__.items() if not isinstance(getattr(type(self), k, None), lazy)}
@@ -242,35 +241,36 @@ class Component(ABC, metaclass=ComponentMeta):
     # -- life ---------------------------------------------------------------------------------------------------------
 
     def prepare(self, context: FitContext) -> None:
-        """Ask for expensive work that others may share, before anything is fitted. Called once for every component of
+        """Request expensive work that others may share, before anything is fitted. Called once for every component of
         the tree.
         """
         for _, child in self.spec.children():
             child.prepare(context)
 
     def fit(self, context: FitContext) -> None:
-        """Build what is needed to answer. Called once, before any batch; fits the components it holds by
+        """Build what is needed to answer. Called once, before any batch; fits child components by
         ``context.fit(child)``.
         """
         for _, child in self.spec.children():
             context.fit(child)
 
     def update(self, context: UpdateContext, kept: Ints) -> None:
-        """Make what was fitted fit other passages: some of the old ones, then new ones, over the same arguments.
+        """Adapt the fitted state to other passages: some of the old ones, then new ones, with the same arguments.
 
-        This default does no more than it must. A component without state is fitted again, which binds it to the new
-        passages. One that learned from judged queries keeps what it learned. Any other is fitted again. Overridden by
-        components that can do with less work; they bring those they hold up to date by ``context.fit(child)``.
+        This default does the minimum. A component without state is fitted again, which binds it to the new passages.
+        One that learned from judged queries keeps what it learned. All others are fitted again. Override it in
+        components that can do with less work; they update child components by ``context.fit(child)``.
 
-        An override leaves alone arrays and objects that others may have: it replaces them.
+        An override must replace arrays and objects rather than change them, since others may share them.
 
         Args:
-            context: Gives the new passages; ``context.embed_passages(embedder, start=len(kept))`` those that came.
-            kept: The passages that stay, as positions in the old table, int64, ascending. In the new table they
-                come first, in this order. Which documents are deleted may have changed with all passages kept.
+            context: The context with the new passages; ``context.embed_passages(embedder, start=len(kept))`` embeds
+                only the added ones.
+            kept: Positions in the old table of the passages that stay, int64, ascending. In the new table they come
+                first, in this order. Documents may have been deleted even if all passages are kept.
 
         Raises:
-            ConfigError: It learned from the documents and from judged queries, so it can only be fitted again.
+            ConfigError: It learned from the documents and from judged queries, so it can only be fitted from scratch.
         """
         if self.spec.saves_state and "corpus" in self.needs and len(self.needs) > 1:
             raise ConfigError(
@@ -284,26 +284,26 @@ class Component(ABC, metaclass=ComponentMeta):
             self.fit(context)
 
     def save_state(self, folder: Path) -> None:
-        """Write what :meth:`fit` built, not the arguments, as files under ``folder`` (which exists). Not the
-        children's: they are asked themselves.
+        """Write what :meth:`fit` built, without the arguments, as files under ``folder`` (which exists). Child
+        components are saved separately.
         """
 
     def load_state(self, folder: Path, context: FitContext) -> None:
-        """Read what :meth:`save_state` wrote. ``context`` gives the corpus and the passages that were fitted on."""
+        """Read what :meth:`save_state` wrote. ``context`` has the corpus and the passages of fitting."""
 
     def notes(self) -> tuple[str, ...]:
-        """Remarks for the reader of an evaluation once it is fitted, such as a choice it made."""
+        """Remarks about the fitted component for readers of an evaluation, such as a choice it made."""
         return ()
 
     # -- identity -----------------------------------------------------------------------------------------------------
 
     @functools.cached_property
     def fingerprint(self) -> str:
-        """Identity of what this component computes: type, version and arguments of the whole tree below it."""
+        """Identity of the component's results: type, version and arguments of the whole tree below it."""
         return fingerprint(self._identity())
 
     def _identity(self) -> dict[str, Any]:
-        """The content of the fingerprint. Extended by components whose results depend on more than their arguments."""
+        """Content of the fingerprint. Extend it if results depend on more than the arguments."""
         arguments = {
             name: mapped(self._arguments[name], _identified, as_json=True)
             for name, parameter in self.spec.parameters.items()
@@ -312,14 +312,14 @@ class Component(ABC, metaclass=ComponentMeta):
         return {"kind": self.kind, "type": self.type or type(self).__qualname__, "version": self.version} | arguments
 
     def _model_digest(self) -> Any:
-        """Identity of what the arguments only point at, such as the weights of a model; JSON-able. May look at files,
+        """JSON-able identity of content that the arguments only refer to, such as a model's weights. May read files but
         loads nothing. A saved pipeline is refused when it has changed.
         """
         return None
 
     def _environment(self) -> Any:
-        """How this machine computes it, such as the precision that ``auto`` means here; JSON-able. Part of the key of
-        what is kept, but what was saved elsewhere may still be used.
+        """JSON-able description of how this machine computes, such as the precision chosen by ``auto``. Part of the key
+        of cached artifacts; artifacts saved elsewhere may still be used.
         """
         return None
 
@@ -346,20 +346,20 @@ class Component(ABC, metaclass=ComponentMeta):
         return self.spec.saves_state
 
     def _preflight(self) -> None:
-        """Check the arguments against the files that they name, such as the longest text against a model's limit. Loads
-        nothing; what is not on this machine is not checked. Called before anything runs.
+        """Check the arguments against the files they name, such as the longest text against a model's limit. Loads
+        nothing and skips files missing on this machine. Called before anything runs.
 
         Raises:
-            ConfigError: They do not go together; with the parameter at fault.
+            ConfigError: Arguments and files do not match; the mistake names the parameter.
         """
 
     def _stale(self) -> str | None:
-        """Why what it learned may no longer suit the documents, or None. Only fitting again helps."""
+        """The reason why its learned state may no longer suit the documents, or None. Only a new fit helps."""
         return None
 
     def _child_context(self, context: FitContext) -> FitContext:
-        """The context that the components it holds were fitted in, known once its own state is loaded: the same, unless
-        it has them search something of its own, such as keys.
+        """The context in which child components were fitted, available once its own state is loaded: the same, unless
+        they search something else, such as keys.
         """
         return context
 
@@ -380,7 +380,7 @@ def _fresh(leaf: Any) -> Any:
 
 
 def _as_list(value: Any) -> Any:
-    """A tuple as the list that a file would have."""
+    """A tuple as the list in a file."""
     return list(value) if isinstance(value, tuple) else value
 
 
@@ -388,8 +388,8 @@ def _identified(leaf: Any) -> Any:
     if isinstance(leaf, Component):
         return leaf.fingerprint
     if isinstance(leaf, float) and leaf.is_integer():
-        return int(leaf)  # `k: 60` and `k: 60.0` are the same argument
+        return int(leaf)  # `k: 60` and `k: 60.0` are the same value
     if is_plain(leaf):
         return leaf
-    # A live Python object has no identity beyond this process: it never matches anything kept on disk.
+    # A live Python object has no identity beyond this process: it never matches cached artifacts.
     return f"{type(leaf).__module__}.{type(leaf).__qualname__}@{_PROCESS}.{id(leaf)}"

@@ -9,7 +9,7 @@ __all__ = ["check_parts", "wrong_parts"]
 
 
 def wrong_parts(component: Component) -> Mistakes:
-    """Mistakes that the components of a tree find in their arguments (``Component._preflight``), with paths."""
+    """Collect mistakes that the components of a tree find in their arguments (``Component._preflight``), with paths."""
     mistakes = Mistakes()
     for path, part in component.spec.walk():
         try:
@@ -22,10 +22,10 @@ def wrong_parts(component: Component) -> Mistakes:
 
 
 def check_parts(component: Component) -> None:
-    """Raise what :func:`wrong_parts` finds.
+    """Raise the mistakes found by :func:`wrong_parts`.
 
     Raises:
-        ConfigError: Every mistake.
+        ConfigError: All mistakes.
     """
     mistakes = wrong_parts(component)
     mistakes.check()

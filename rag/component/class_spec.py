@@ -1,4 +1,4 @@
-"""A component class as introspection sees it, and the check of what its constructor is given."""
+"""Introspection of a component class, and the check of its constructor's arguments."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["ClassSpec", "checked_arguments"]
 
 
 class ClassSpec:
-    """A component class as introspection sees it, ``Flat.spec``: its parameters and its documentation."""
+    """Introspection of a component class, ``Flat.spec``: its parameters and its documentation."""
 
     def __init__(self, cls: Any) -> None:
         self._cls = cls
@@ -37,7 +37,7 @@ class ClassSpec:
 
     @property
     def label(self) -> str:
-        """How messages name it: its registered type, or the class's name."""
+        """Name in messages: its registered type, or the class's name."""
         return f"'{self._cls.type}'" if self._cls.type else self._cls.__name__
 
 
@@ -48,21 +48,21 @@ def checked_arguments(
     kwargs: dict[str, Any],
     fresh: Callable[[Any], Any],
 ) -> dict[str, Any]:
-    """Values of all arguments of a constructor by name, defaults filled in.
+    """Validate the arguments of a constructor and fill in defaults.
 
     Args:
-        spec: The class.
+        spec: Introspection of the class.
         signature: Signature of its constructor, ``self`` included.
         args: Arguments by position.
         kwargs: Arguments by name.
-        fresh: Gives what stands for a leaf of a default, which no two components share.
+        fresh: Function that copies a leaf of a default, so that no two components share it.
 
     Raises:
-        ConfigError: Every mistake in the values; or the first argument that the constructor does not have.
+        ConfigError: All mistakes in the values; or the first unknown argument.
     """
     label, parameters = spec.label, spec.parameters
     try:
-        given = signature.bind_partial(None, *args, **kwargs).arguments
+        bound = signature.bind_partial(None, *args, **kwargs).arguments
     except TypeError as error:
         unknown = [name for name in kwargs if name not in parameters]
         if unknown:
@@ -72,8 +72,8 @@ def checked_arguments(
     values: dict[str, Any] = {}
     mistakes = Mistakes()
     for parameter in parameters.values():
-        if parameter.name in given:
-            value = mapped(given[parameter.name], without_numpy)
+        if parameter.name in bound:
+            value = mapped(bound[parameter.name], without_numpy)
             for inner, message in parameter.errors(value):
                 path = ".".join(map(str, (parameter.name, *inner)))
                 mistakes.add(f"{label}: {path} {message}", path="")

@@ -1,4 +1,4 @@
-"""Arguments that a component takes from the pipeline around it when they are not given."""
+"""Arguments that a component inherits from the surrounding pipeline when they are not given."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ C = TypeVar("C", bound=Component)
 
 
 def given(value: C | None, owner: Component) -> C:
-    """An inherited argument that is needed now.
+    """Return an inherited argument that is needed now.
 
     Raises:
         ConfigError: It was neither given nor taken from a pipeline.
@@ -30,11 +30,11 @@ def given(value: C | None, owner: Component) -> C:
 
 
 def completed(component: Component, find: Callable[[Parameter, str], Component], path: str) -> Component:
-    """The component with every inherited argument of its tree filled in; the same object when none is missing.
+    """Fill in every inherited argument of a tree; returns the same object when none is missing.
 
     Args:
         component: Root of the tree.
-        find: Gives the value of an inherited parameter, for the path of its owner.
+        find: Function for the value of an inherited parameter, from the parameter and the path of its owner.
         path: Path of the root, for messages.
     """
     arguments = component.spec.arguments

@@ -1,4 +1,4 @@
-"""What components have in common that wrap a live Python object, which no file can hold."""
+"""Base of components that wrap a live Python object, which no file can hold."""
 
 from __future__ import annotations
 
@@ -12,9 +12,7 @@ __all__ = ["WrapsObject"]
 
 
 class WrapsObject(Component):
-    """Is known by the name it is given; without one by a name that no other object has, here or in another process,
-    since nobody can tell whether two objects are alike.
-    """
+    """Component identified by its ``name``; without one by a unique token, since objects cannot be compared."""
 
     name: str | None
 

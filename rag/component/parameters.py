@@ -109,12 +109,10 @@ class Parameter:
 
 
 def describe_error(error: ValidationError, parameter: Parameter, value: Any) -> list[tuple[tuple[str | int, ...], str]]:
-    """Pydantic's errors in this project's words, as (path inside the value, message) pairs; the alternatives of a
-    union share a message.
-    """
+    """Translate pydantic's errors, as (path inside the value, message) pairs; alternatives of a union share one."""
     messages: dict[tuple[str | int, ...], list[str]] = {}
     for detail in error.errors(include_url=False):
-        # Inside unions pydantic adds the branch's name to the path; keep what is a path in the value.
+        # Inside unions pydantic adds the branch's name to the path; keep only steps that exist in the value.
         path: list[str | int] = []
         inner: Any = value
         for step in detail["loc"]:
@@ -127,8 +125,8 @@ def describe_error(error: ValidationError, parameter: Parameter, value: Any) -> 
         if detail["type"] == "is_instance_of" and parameter.slot is not None:
             contract = parameter.slot.contract
             same_kind = isinstance(type(inner), ComponentMeta) and inner.kind == contract.kind
-            wanted = contract.__name__ if same_kind else f"component of kind '{contract.kind}'"
-            message = f"expected a {wanted}"
+            expected = contract.__name__ if same_kind else f"component of kind '{contract.kind}'"
+            message = f"expected a {expected}"
         else:
             message = re.sub(r"^\w+ should ", "must ", message).replace(" after validation", "")
         shown = repr(inner)
@@ -137,9 +135,9 @@ def describe_error(error: ValidationError, parameter: Parameter, value: Any) -> 
         if text not in texts:
             texts.append(text)
     merged = []
-    for where, texts in messages.items():
+    for inner_path, texts in messages.items():
         ending = texts[0].rpartition(", got ")[2]
-        merged.append((where, " or ".join(t.rpartition(", got ")[0] for t in texts) + f", got {ending}"))
+        merged.append((inner_path, " or ".join(t.rpartition(", got ")[0] for t in texts) + f", got {ending}"))
     return merged
 
 
@@ -147,11 +145,11 @@ def describe_error(error: ValidationError, parameter: Parameter, value: Any) -> 
 
 
 def read_parameters(cls: Any, reserved: frozenset[str]) -> Mapping[str, Parameter]:
-    """The parameters of a component class by name.
+    """Read the parameters of a component class by name.
 
     Args:
         cls: The class.
-        reserved: Names that every component has as attributes: no parameter may bear one.
+        reserved: Attribute names of all components, which no parameter may have.
 
     Raises:
         TypeError: The constructor has an untyped argument, ``*args``, ``**kwargs`` or a reserved name.
@@ -181,7 +179,7 @@ def read_parameters(cls: Any, reserved: frozenset[str]) -> Mapping[str, Paramete
 
 @functools.cache
 def read_docstring(cls: Any) -> tuple[str, str, dict[str, str]]:
-    """Summary, description without the arguments, and help by argument. Help is inherited with the constructor."""
+    """Summary, description without arguments, and help by argument. Help is inherited with the constructor."""
     from docstring_parser import parse
 
     helps: dict[str, str] = {}
@@ -197,18 +195,20 @@ def read_docstring(cls: Any) -> tuple[str, str, dict[str, str]]:
 
 def signature_of(cls: type[Any]) -> inspect.Signature:
     """Signature of a class's constructor, ``self`` included."""
-    if cls.__init__ is object.__init__:  # whose own signature takes anything
+    if cls.__init__ is object.__init__:  # its own signature accepts anything
         return inspect.Signature([inspect.Parameter("self", inspect.Parameter.POSITIONAL_ONLY)])
     return inspect.signature(cls.__init__)
 
 
 def _mark(annotation: Any, mark: type[T]) -> T | type[T] | None:
-    """The mark of a kind on it, as a whole or, as ``Annotated[float, Runtime()] | None`` has it, on a part."""
+    """The mark of a type on an annotation, or on a member of a union such as ``Annotated[float, Runtime()] | None``."""
     if get_origin(annotation) in (Union, types.UnionType):
-        return next((found for option in get_args(annotation) if (found := _mark(option, mark)) is not None), None)
-    for given in getattr(annotation, "__metadata__", ()):
-        if isinstance(given, mark) or given is mark:
-            return given
+        return next(
+            (found_mark for option in get_args(annotation) if (found_mark := _mark(option, mark)) is not None), None
+        )
+    for annotation_mark in getattr(annotation, "__metadata__", ()):
+        if isinstance(annotation_mark, mark) or annotation_mark is mark:
+            return annotation_mark
     return _mark(get_args(annotation)[0], mark) if get_origin(annotation) is typing.Annotated else None
 
 

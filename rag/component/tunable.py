@@ -1,4 +1,4 @@
-"""What a parameter says about being tuned: the values worth trying, beside those that are allowed."""
+"""Marks for parameters worth tuning: the values worth trying, among those allowed."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ __all__ = ["Tunable"]
 class Tunable:
     """Marks a parameter worth tuning, beside ``Field``: ``Annotated[float, Field(ge=0), Tunable(choices=(0.5, 1.0))]``.
 
-    ``rag tune --auto`` makes its search space of these marks. ``Field`` says what is allowed; the mark says what is
-    worth the time.
+    ``rag tune --auto`` builds its search space from these marks. ``Field`` states what is allowed; the mark states what
+    is worth the time.
 
     Args:
         low: The least number worth trying.
-        high: The greatest.
-        step: Distance of neighboring numbers, counted from ``low``.
-        choices: Values instead of a range; of a parameter that holds a component, names of its alternatives, each taken
+        high: The greatest number worth trying.
+        step: Distance between neighboring numbers, counted from ``low``.
+        choices: Values instead of a range; for a parameter that holds a component, names of alternatives, each taken
             with its default arguments.
-        times: Numbers that the present value is multiplied by, where its unit is another argument.
-        gain: What tuning it usually adds to nDCG@10: decides with the measured cost what is tried first.
+        times: Factors of the current value, for a unit given by another argument.
+        gain: Usual gain in nDCG@10 by tuning it; with the measured cost it decides the order of trials.
     """
 
     low: float | None = None
@@ -33,12 +33,12 @@ class Tunable:
     gain: float = 0.003
 
     def __post_init__(self) -> None:
-        numbers = [one for one in (self.low, self.high, self.step) if one is not None]
+        numbers = [bound for bound in (self.low, self.high, self.step) if bound is not None]
         if len(numbers) not in (0, 3) or (bool(numbers) + bool(self.choices) + bool(self.times)) != 1:
             raise TypeError("Tunable takes low, high and step, or choices, or times")
 
     def values(self, present: Any) -> tuple[Any, ...]:
-        """Everything worth trying, in order, where an argument is now ``present``."""
+        """All values worth trying, in order, for an argument with the value ``present``."""
         if self.choices:
             return self.choices
         if self.times:
@@ -47,6 +47,6 @@ class Tunable:
         assert self.high is not None
         assert self.step is not None
         n = round((self.high - self.low) / self.step) + 1
-        found = [round(self.low + k * self.step, 12) for k in range(n)]
-        whole = all(isinstance(one, int) for one in (self.low, self.high, self.step))
-        return tuple(int(one) for one in found) if whole else tuple(float(one) for one in found)
+        levels = [round(self.low + k * self.step, 12) for k in range(n)]
+        whole = all(isinstance(bound, int) for bound in (self.low, self.high, self.step))
+        return tuple(int(level) for level in levels) if whole else tuple(float(level) for level in levels)

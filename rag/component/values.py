@@ -9,11 +9,11 @@ __all__ = ["is_plain", "leaves", "mapped", "without_numpy"]
 
 
 def mapped(value: Any, leaf: Callable[[Any], Any], *, as_json: bool = False) -> Any:
-    """Rebuild a nested value with ``leaf`` applied to everything that is no container.
+    """Rebuild a nested value with ``leaf`` applied to everything that is not a container.
 
     Args:
         value: The value; its containers are copied, never changed.
-        leaf: Gives the new leaf.
+        leaf: Function for the new leaf.
         as_json: Makes every sequence a list and every key a string; otherwise tuples stay tuples.
     """
     if isinstance(value, (list, tuple)):
@@ -25,7 +25,7 @@ def mapped(value: Any, leaf: Callable[[Any], Any], *, as_json: bool = False) -> 
 
 
 def leaves(value: Any) -> Iterator[Any]:
-    """Everything in a nested value that is no container."""
+    """Everything in a nested value that is not a container."""
     if isinstance(value, (list, tuple)):
         for item in value:
             yield from leaves(item)
@@ -37,10 +37,10 @@ def leaves(value: Any) -> Iterator[Any]:
 
 
 def is_plain(leaf: Any) -> bool:
-    """Whether YAML can write a leaf as it is."""
+    """Whether YAML can represent a leaf."""
     return leaf is None or isinstance(leaf, (str, int, float, bool))
 
 
 def without_numpy(leaf: Any) -> Any:
-    """A numpy scalar as the Python number it is, since arguments are compared, hashed and written to YAML."""
+    """Convert a numpy scalar to a Python number, since arguments are compared, hashed and written to YAML."""
     return leaf.item() if type(leaf).__module__ == "numpy" and getattr(leaf, "ndim", None) == 0 else leaf

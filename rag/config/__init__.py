@@ -19,15 +19,15 @@ C = TypeVar("C", bound=Component)
 
 
 def load_component(path: str | Path, contract: type[C], *, overrides: Sequence[str] = ()) -> C:
-    """The component that a file describes.
+    """Load a component from a file.
 
     Args:
         path: A YAML file.
-        contract: What it must be, such as ``Summarizer``.
-        overrides: Assignments, made before anything is checked.
+        contract: The class it must be of, such as ``Summarizer``.
+        overrides: Assignments applied before validation.
 
     Raises:
-        ConfigError: Every mistake found, each with its place.
+        ConfigError: All mistakes, each with its location.
     """
     mistakes = Mistakes()
     node = read_source(Path(path), overrides=overrides, mistakes=mistakes)
@@ -37,14 +37,14 @@ def load_component(path: str | Path, contract: type[C], *, overrides: Sequence[s
 
 
 def build_component(config: Mapping[str, Any], contract: type[C]) -> C:
-    """The component that a mapping describes, as :meth:`Component.spec.to_config` gives it.
+    """Build a component from a mapping, such as made by :meth:`Component.spec.to_config`.
 
     Args:
         config: The mapping.
-        contract: What it must be, such as ``Pipeline``.
+        contract: The class it must be of, such as ``Pipeline``.
 
     Raises:
-        ConfigError: Every mistake found.
+        ConfigError: All mistakes.
     """
     return _build(node_from_python(config), contract, Mistakes())
 

@@ -1,4 +1,4 @@
-"""A tree of nodes to a tree of components, with every mistake found in one pass."""
+"""Convert a tree of nodes to a tree of components, and collect all mistakes in one pass."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ __all__ = ["build"]
 
 
 def build(node: Node, contract: Any, *, mistakes: Mistakes, path: str = "") -> Component | None:
-    """Build the component that a mapping describes.
+    """Build a component from a mapping.
 
     Args:
         node: The mapping.
         contract: The class it must be of, such as ``Retriever``.
-        mistakes: Everything wrong is added here.
-        path: Where in the tree the mapping is.
+        mistakes: Receives all mistakes.
+        path: Path of the mapping in the tree.
 
     Returns:
-        The component; None when it or something below it is wrong.
+        The component; None when it or a part of it is wrong.
     """
     before = len(mistakes)
     kind = contract.kind
@@ -41,12 +41,12 @@ def build(node: Node, contract: Any, *, mistakes: Mistakes, path: str = "") -> C
     for name, item in node.value.items():
         if name == "type":
             continue
-        where = f"{path}.{name}" if path else name
+        inner_path = f"{path}.{name}" if path else name
         if name not in parameters:
             message = f"unknown argument '{name}' of {cls.spec.label}{did_you_mean(name, parameters)}"
             mistakes.add(message, path, item.key or item.location)
         else:
-            arguments[name] = _argument(item, parameters[name], mistakes, where)
+            arguments[name] = _argument(item, parameters[name], mistakes, inner_path)
     for parameter in parameters.values():
         if parameter.required and parameter.name not in node.value:
             mistakes.add(f"missing argument '{parameter.name}' of {cls.spec.label}", path, node.location)
@@ -79,7 +79,7 @@ def _class_of(node: Node, contract: Any, mistakes: Mistakes, path: str) -> Any:
             mistakes.add(mistake.message, path, type_node.location)
         return None
     if not issubclass(cls, contract):
-        mistakes.add(f"expected a {contract.__name__}, and '{type_node.value}' is none", path, type_node.location)
+        mistakes.add(f"expected a {contract.__name__}, and '{type_node.value}' is not one", path, type_node.location)
         return None
     return cls
 
@@ -89,7 +89,7 @@ def _argument(node: Node, parameter: Parameter, mistakes: Mistakes, path: str) -
     if slot is not None and not (node.value is None and slot.optional):
         before = len(mistakes)
         built = _components(node, slot, mistakes, path)
-        if len(mistakes) == before:  # what concerns the list as a whole
+        if len(mistakes) == before:  # checks of the list as a whole
             for _, message in parameter.errors(built):
                 mistakes.add(message, path, node.location)
         return built
@@ -115,7 +115,7 @@ def _components(node: Node, slot: Slot, mistakes: Mistakes, path: str) -> Any:
         )
         return None
     items = enumerate(node.value)
-    return [build(item, slot.contract, mistakes=mistakes, path=f"{path}.{number}") for number, item in items]
+    return [build(item, slot.contract, mistakes=mistakes, path=f"{path}.{index}") for index, item in items]
 
 
 def _shown(node: Node) -> str:

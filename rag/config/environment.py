@@ -1,6 +1,6 @@
 """Variables in values: ``${NAME}`` and ``${NAME:-default}``, as a shell reads them.
 
-The default is taken where NAME is not set or empty, and may hold variables itself: ``${A:-${B:-30}}``. ``$$`` is one
+The default applies if NAME is not set or empty, and may contain variables itself: ``${A:-${B:-30}}``. ``$$`` is a
 dollar sign.
 """
 
@@ -14,19 +14,19 @@ __all__ = ["escaped", "expanded", "masked", "unmasked"]
 
 _BEGIN = re.compile(r"\$(?:\$|\{([A-Za-z_][A-Za-z0-9_]*)(\}|:-))")
 _ELSEWHERE = re.compile(r"\$\{[A-Za-z_][A-Za-z0-9_]*(?:[-+?=]|:[?+=])")
-"""What shells have besides and files here do not."""
+"""Syntax of shells that is not supported."""
 
-_HIDDEN = {mark: chr(0xF8E0 + number) for number, mark in enumerate("{}[],:#")}
-"""What YAML would read as its own inside ``${NAME:-default}``, replaced while it parses; columns stay what they are."""
+_HIDDEN = {mark: chr(0xF8E0 + offset) for offset, mark in enumerate("{}[],:#")}
+"""YAML syntax inside ``${NAME:-default}``, replaced by placeholders while parsing, so that columns stay the same."""
 _MASK = str.maketrans(_HIDDEN)
 _UNMASK = str.maketrans({hidden: mark for mark, hidden in _HIDDEN.items()})
 
 
 def masked(text: str) -> str:
-    """A file's text in which YAML sees nothing of its own inside variables."""
+    """A file's text with the YAML syntax inside variables masked."""
     if any(mark in text for mark in _HIDDEN.values()):
         return text
-    # Line by line: one that has no end, in a comment perhaps, hides none of the others.
+    # Line by line, so that an unclosed variable, perhaps in a comment, hides no others.
     return "".join(
         part.translate(_MASK) if is_variable else part
         for line in text.splitlines(keepends=True)
@@ -35,20 +35,20 @@ def masked(text: str) -> str:
 
 
 def unmasked(text: str) -> str:
-    """What was written, of something that YAML read of a masked text."""
+    """The original of a text that YAML parsed from masked text."""
     return text.translate(_UNMASK)
 
 
 def escaped(text: str) -> str:
-    """A text such that :func:`expanded` gives it back."""
+    """Escape a text so that :func:`expanded` returns it unchanged."""
     return text.replace("$", "$$") if _BEGIN.search(text) or _ELSEWHERE.search(text) else text
 
 
 def expanded(text: str, wrong: Callable[[str], None]) -> str:
-    """A text with the values of its variables.
+    """A text with its variables replaced by their values.
 
     Args:
-        text: As it was written.
+        text: The text as written.
         wrong: Called with a message for each variable that cannot be read.
     """
     return "".join(_value(part, wrong) if is_variable else _checked(part, wrong) for part, is_variable in _parts(text))
@@ -66,7 +66,7 @@ def _value(variable: str, wrong: Callable[[str], None]) -> str:
 
 
 def _checked(text: str, wrong: Callable[[str], None]) -> str:
-    """A text between variables; what looks like one and is none is said."""
+    """A text between variables; reports things that look like variables but are not."""
     unclosed, foreign = _BEGIN.search(text), _ELSEWHERE.search(text)
     if unclosed:
         wrong(f"'{text[unclosed.start() :][:40]}' has no end: a '}}' is missing (write $$ for a dollar sign)")
@@ -76,7 +76,7 @@ def _checked(text: str, wrong: Callable[[str], None]) -> str:
 
 
 def _parts(text: str) -> Iterator[tuple[str, bool]]:
-    """The text in parts, each with whether it is a variable (or ``$$``), the outermost ones only."""
+    """Split a text into parts, each with whether it is an outermost variable (or ``$$``)."""
     done = 0
     while (begin := _BEGIN.search(text, done)) is not None:
         end = begin.end() if begin[2] != ":-" else _end(text, begin.end())
@@ -89,7 +89,7 @@ def _parts(text: str) -> Iterator[tuple[str, bool]]:
 
 
 def _end(text: str, start: int) -> int | None:
-    """Where the default that begins at ``start`` and its closing bracket end; None where there is none."""
+    """The end of the default that begins at ``start``, with its closing brace; None without one."""
     depth = 1
     for mark in re.finditer(r"\$\$|\$\{|\}", text[start:]):
         depth += {"${": 1, "}": -1}.get(mark[0], 0)

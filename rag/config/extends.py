@@ -1,9 +1,9 @@
-"""Mappings that build on other files.
+"""Mappings that extend other files.
 
-``extends: base.yaml`` or ``extends: [base.yaml, other.yaml]``, in any mapping, relative to the file it stands in: what
-the files say holds where the mapping says nothing, of several files the later. Mappings are merged, everything else
-replaces; a mapping whose ``type`` differs replaces the one it overrides. ``unset: [name, retriever.top_k]`` takes away
-what is inherited, so that the default holds again.
+``extends: base.yaml`` or ``extends: [base.yaml, other.yaml]``, in any mapping, relative to its file: values of these
+files apply where the mapping has none; later files win over earlier ones. Mappings are merged, all other values
+replaced; a mapping whose ``type`` differs replaces the inherited one. ``unset: [name, retriever.top_k]`` removes
+inherited values, so that the defaults apply again.
 """
 
 from __future__ import annotations
@@ -23,32 +23,32 @@ _Read = Callable[[Path], "Node | None"]
 def resolved(
     node: Node, folder: Path, above: Sequence[Path], read: _Read, mistakes: Mistakes, path: str = ""
 ) -> Node | None:
-    """A tree in which every mapping with ``extends`` is merged over the files it names.
+    """Merge every mapping with ``extends`` over the files it names.
 
     Args:
         node: The tree.
-        folder: What paths in it are relative to.
-        above: The files that are being read, resolved: extending one of them again would never end.
-        read: Reads a file and what it extends; None when that is not possible, which it has reported.
-        mistakes: Everything else that is wrong is added here.
-        path: Where in its file the tree stands.
+        folder: Folder to which paths in the tree are relative.
+        above: Resolved paths of the files being read: extending one of them again would never end.
+        read: Function that reads a file with what it extends; returns None for mistakes it has reported.
+        mistakes: Receives all other mistakes.
+        path: Path of the tree in its file.
 
     Returns:
-        The tree; None when something that it extends cannot be read.
+        The tree; None when a file that it extends cannot be read.
     """
 
     def inner(item: Node, step: object) -> Node | None:
         return resolved(item, folder, above, read, mistakes, f"{path}.{step}" if path else str(step))
 
     if isinstance(node.value, list):
-        items = [inner(item, number) for number, item in enumerate(node.value)]
+        items = [inner(item, index) for index, item in enumerate(node.value)]
         whole = [item for item in items if item is not None]
         return replace(node, value=whole) if len(whole) == len(items) else None
     if not isinstance(node.value, dict):
         return node
     entries = {name: inner(item, name) for name, item in node.value.items() if name != "extends"}
-    known = {name: item for name, item in entries.items() if item is not None}
-    own = replace(node, value=known) if len(known) == len(entries) else None
+    complete = {name: item for name, item in entries.items() if item is not None}
+    own = replace(node, value=complete) if len(complete) == len(entries) else None
     if "extends" not in node.value:
         return own
     before, base = len(mistakes), Node({}, node.location)
@@ -60,42 +60,42 @@ def resolved(
         elif not file.is_file():
             mistakes.add(f"there is no file '{file}'", at, name.location)
         else:
-            found = read(file)
-            if found is None:
+            parent = read(file)
+            if parent is None:
                 own = None
-            elif not isinstance(found.value, dict):
+            elif not isinstance(parent.value, dict):
                 message = f"'{name.value}' holds no mapping: there is nothing to extend"
                 mistakes.add(message, at, name.location)
             else:
-                base = merged(base, found, mistakes, path)
-    if own is None or any(one.path == at for one in mistakes[before:]):
+                base = merged(base, parent, mistakes, path)
+    if own is None or any(mistake.path == at for mistake in mistakes[before:]):
         return None
     return merged(base, own, mistakes, path)
 
 
 def merged(base: Node, over: Node, mistakes: Mistakes, path: str = "") -> Node:
-    """A value laid over an inherited one."""
+    """Merge a value over an inherited one."""
     if not (isinstance(base.value, dict) and isinstance(over.value, dict)):
         return over
     if base.value and over.type is not None and over.type != base.type:
         return over
-    if "tune" in over.value:  # a distribution stands for a whole value
+    if "tune" in over.value:  # a distribution replaces a whole value
         return over
-    entries, given = dict(base.value), dict(over.value)
-    if "unset" in given:
+    entries, overriding = dict(base.value), dict(over.value)
+    if "unset" in overriding:
         at = f"{path}.unset" if path else "unset"
-        for name in _names(given.pop("unset"), at, mistakes, are_files=False):
+        for name in _names(overriding.pop("unset"), at, mistakes, are_files=False):
             entries = _without(entries, name.value.split("."), name, at, mistakes)
-    for name, node in given.items():
+    for name, node in overriding.items():
         inner = f"{path}.{name}" if path else name
         entries[name] = merged(entries[name], node, mistakes, inner) if name in entries else node
     return Node(entries, over.location, over.key)
 
 
 def check_unset(node: Node, mistakes: Mistakes, path: str = "") -> Node:
-    """The tree without any ``unset`` that has met nothing inherited; each is a mistake."""
+    """The tree without ``unset`` entries beside nothing inherited; each is a mistake."""
     if isinstance(node.value, list):
-        return replace(node, value=[check_unset(one, mistakes, f"{path}.{n}") for n, one in enumerate(node.value)])
+        return replace(node, value=[check_unset(item, mistakes, f"{path}.{n}") for n, item in enumerate(node.value)])
     if not isinstance(node.value, dict):
         return node
     entries = {}
@@ -110,7 +110,7 @@ def check_unset(node: Node, mistakes: Mistakes, path: str = "") -> Node:
 
 
 def _without(entries: dict[str, Node], steps: list[str], name: Node, path: str, mistakes: Mistakes) -> dict[str, Node]:
-    """The mapping without what a dotted name says."""
+    """The mapping without the value at a dotted name."""
     step, *rest = steps
     below = entries.get(step)
     if below is None or (rest and not isinstance(below.value, dict)):
@@ -123,10 +123,10 @@ def _without(entries: dict[str, Node], steps: list[str], name: Node, path: str, 
 
 
 def _names(node: Node, path: str, mistakes: Mistakes, *, are_files: bool = True) -> list[Node]:
-    """The names that a value lists, or is."""
+    """The names that a value lists, or the single one it is."""
     items = node.value if isinstance(node.value, list) else [node]
     if items and all(isinstance(item.value, str) and item.value for item in items):
         return list(items)
-    wanted = "the path of a YAML file, or a list of them" if are_files else "an inherited name, or a list of them"
-    mistakes.add(f"must be {wanted}", path, node.location)
+    expected = "the path of a YAML file, or a list of them" if are_files else "an inherited name, or a list of them"
+    mistakes.add(f"must be {expected}", path, node.location)
     return []

@@ -1,4 +1,4 @@
-"""Values of a file with the places they were written at."""
+"""Values of a file with their locations."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ class Node:
 
     Args:
         value: ``dict[str, Node]``, ``list[Node]`` or a scalar.
-        location: Where the value begins.
-        key: Where its key begins, for a value in a mapping.
-        bare: Whether it is a scalar that was written without quotes, so that YAML decided what it is.
+        location: Location where the value begins.
+        key: Location where its key begins, for a value in a mapping.
+        bare: Whether it is an unquoted scalar, so that YAML decided its type.
     """
 
     value: Any
@@ -29,13 +29,13 @@ class Node:
 
     @property
     def type(self) -> str | None:
-        """The ``type`` of a mapping that has one."""
+        """The ``type`` of a mapping, if it has one."""
         if isinstance(self.value, dict) and "type" in self.value and isinstance(self.value["type"].value, str):
             return self.value["type"].value
         return None
 
     def deepest(self, path: str) -> Node:
-        """The deepest value on a path, such as ``stages.0.budget``, that there is."""
+        """The deepest existing value on a path such as ``stages.0.budget``."""
         node = self
         for step in path.split("."):
             inside = node.value
@@ -48,7 +48,7 @@ class Node:
         return node
 
     def plain(self) -> Any:
-        """The value without places."""
+        """The value without locations."""
         if isinstance(self.value, dict):
             return {name: node.plain() for name, node in self.value.items()}
         if isinstance(self.value, list):
@@ -57,7 +57,7 @@ class Node:
 
 
 def node_from_python(value: Any, location: Location = Location("")) -> Node:  # noqa: B008 - immutable
-    """A tree of nodes without places."""
+    """Make a tree of nodes without locations."""
     if isinstance(value, Mapping):
         return Node({str(name): node_from_python(item, location) for name, item in value.items()}, location)
     if isinstance(value, (list, tuple)):

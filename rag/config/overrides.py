@@ -1,4 +1,6 @@
-"""Values from the command line: ``a.b=value``, the value in YAML; items of lists by number (``stages.0.budget=20``)."""
+"""Values from the command line: ``a.b=value``, with the value in YAML and list items by number
+(``stages.0.budget=20``).
+"""
 
 from __future__ import annotations
 
@@ -15,44 +17,44 @@ __all__ = ["overridden"]
 
 
 def overridden(node: Node, assignment: str, resolve: Callable[[Node], Node | None], mistakes: Mistakes) -> Node:
-    """A tree with one value changed.
+    """Change one value of a tree.
 
     Args:
         node: The tree, resolved.
-        assignment: Such as ``retriever.top_k=50``.
-        resolve: Merges files that the value extends.
-        mistakes: Everything wrong is added here.
+        assignment: Assignment such as ``retriever.top_k=50``.
+        resolve: Function that merges files extended by the value.
+        mistakes: Receives all mistakes.
     """
     name, equals, text = assignment.partition("=")
-    place = Location(f"--set {assignment}")
+    location = Location(f"--set {assignment}")
     steps = [step for step in re.split(r"[.\[\]]+", name.strip()) if step]
     if not equals or not steps:
-        mistakes.add("must be PATH=VALUE, such as retriever.top_k=50", location=place)
+        mistakes.add("must be PATH=VALUE, such as retriever.top_k=50", location=location)
         return node
     if steps[-1] in ("extends", "unset"):
         message = f"'{steps[-1]}' stands in files, and what is set comes after it: set the value itself"
-        mistakes.add(message, location=place)
+        mistakes.add(message, location=location)
         return node
-    found = Mistakes()
-    value = parse(text, place.file, found, is_file=False) if text.strip() else Node(None, place)
-    for mistake in found:
-        mistakes.add(mistake.message, mistake.path, place)
-    whole = None if value is None else resolve(_placed(value, place))
+    parse_mistakes = Mistakes()
+    value = parse(text, location.file, parse_mistakes, is_file=False) if text.strip() else Node(None, location)
+    for mistake in parse_mistakes:
+        mistakes.add(mistake.message, mistake.path, location)
+    whole = None if value is None else resolve(_placed(value, location))
     return node if whole is None else _assign(node, steps, whole, name, mistakes)
 
 
-def _placed(node: Node, place: Location) -> Node:
+def _placed(node: Node, location: Location) -> Node:
     value = node.value
     if isinstance(value, dict):
-        value = {name: _placed(item, place) for name, item in value.items()}
+        value = {name: _placed(item, location) for name, item in value.items()}
     elif isinstance(value, list):
-        value = [_placed(item, place) for item in value]
-    return replace(node, value=value, location=place, key=place)
+        value = [_placed(item, location) for item in value]
+    return replace(node, value=value, location=location, key=location)
 
 
 def _assign(node: Node, steps: list[str], value: Node, name: str, mistakes: Mistakes) -> Node:
     if not steps:
-        # Of a component, what is not said stays.
+        # Of a component, other arguments stay.
         return value if node.type is None else merged(node, value, mistakes, name)
     step, *rest = steps
     if isinstance(node.value, dict):

@@ -1,10 +1,10 @@
-"""YAML text to nodes.
+"""Parse YAML text to nodes.
 
 YAML 1.2 by ruamel.yaml, composed to nodes only: no Python object is ever constructed from a tag. Variables are
-replaced in every value; an unquoted value that results is read as YAML reads it, so ``${TOP_K:-50}`` is a number.
+replaced in every value; an unquoted result is parsed as YAML, so ``${TOP_K:-50}`` is a number.
 
-Keys that begin with ``x-`` are left out at the top of a file and in mappings with a ``type`` (or an ``extends``): what
-stands there is for anchors, and is checked where an alias puts it.
+Keys that begin with ``x-`` are ignored at the top of a file and in mappings with a ``type`` (or ``extends``): they
+hold anchors, whose values are checked where an alias inserts them.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ from rag.errors import Location, Mistakes
 __all__ = ["parse"]
 
 _MAX_NODES = 100_000
-"""More than any pipeline has; aliases that multiply each other reach it at once."""
+"""Limit far above any pipeline; aliases that multiply each other reach it quickly."""
 
 
 def parse(text: str, name: str, mistakes: Mistakes, *, is_file: bool = True) -> Node | None:
-    """The nodes of a text; None when it is no YAML at all.
+    """Parse a text to nodes; None when it is not YAML.
 
     Args:
-        text: YAML.
-        name: What places call the file.
-        mistakes: Everything wrong is added here.
-        is_file: Whether it is a whole file, in whose outermost mapping ``x-`` keys are left out.
+        text: YAML text.
+        name: Name of the file in locations.
+        mistakes: Receives all mistakes.
+        is_file: Whether it is a whole file, in whose outermost mapping ``x-`` keys are ignored.
     """
     from ruamel.yaml import YAML
     from ruamel.yaml.error import MarkedYAMLError, YAMLError
@@ -39,14 +39,14 @@ def parse(text: str, name: str, mistakes: Mistakes, *, is_file: bool = True) -> 
         composed = YAML(typ="safe", pure=True).compose(text)
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        place = Location(name, mark.line + 1, mark.column + 1) if mark else Location(name)
+        location = Location(name, mark.line + 1, mark.column + 1) if mark else Location(name)
         parts = [part for part in (error.problem, error.context) if part]
-        mistakes.add(f"not valid YAML: {'; '.join(parts)}", location=place)
+        mistakes.add(f"not valid YAML: {'; '.join(parts)}", location=location)
         return None
     except ReaderError as error:
         before = text[: error.position]
-        place = Location(name, before.count("\n") + 1, len(before) - before.rfind("\n"))
-        mistakes.add(f"not valid YAML: the character {chr(error.character)!r} is not allowed", location=place)
+        location = Location(name, before.count("\n") + 1, len(before) - before.rfind("\n"))
+        mistakes.add(f"not valid YAML: the character {chr(error.character)!r} is not allowed", location=location)
         return None
     except YAMLError as error:
         mistakes.add(f"not valid YAML: {error}", location=Location(name))
@@ -61,7 +61,7 @@ def parse(text: str, name: str, mistakes: Mistakes, *, is_file: bool = True) -> 
 
 
 class _Converter:
-    """Composed YAML nodes to :class:`Node`, with duplicate keys and foreign tags found."""
+    """Converts composed YAML nodes to :class:`Node`, and finds duplicate keys and foreign tags."""
 
     def __init__(self, file: str, mistakes: Mistakes, is_file: bool) -> None:
         from ruamel.yaml import YAML
@@ -77,12 +77,12 @@ class _Converter:
 
         location = self._location(composed)
         if key is not None and composed.start_mark.index == composed.end_mark.index:
-            location = key  # nothing is written: YAML places it after whatever comes next
+            location = key  # an empty value: YAML places it after the next token
         self.count += 1
         if id(composed) in above or self.count > _MAX_NODES:
-            what = "contains itself" if id(composed) in above else f"expands to more than {_MAX_NODES} values"
+            problem = "contains itself" if id(composed) in above else f"expands to more than {_MAX_NODES} values"
             if self.count <= _MAX_NODES + 1:
-                self._mistake(f"the alias {what}", path, location)
+                self._mistake(f"the alias {problem}", path, location)
             return Node(None, location, key)
         above = (*above, id(composed))
         if isinstance(composed, MappingNode):
@@ -98,17 +98,17 @@ class _Converter:
         entries: dict[str, Node] = {}
         has_anchors = (self.is_file and not path) or any(key.value in ("type", "extends") for key, _ in composed.value)
         for key_node, value_node in composed.value:
-            where = self._location(key_node)
+            location = self._location(key_node)
             name = unmasked(key_node.value) if isinstance(key_node.value, str) else key_node.value
             if not isinstance(name, str):
-                self._mistake("a key must be a plain name", path, where)
+                self._mistake("a key must be a plain name", path, location)
             elif key_node.tag and str(key_node.tag).endswith(":merge"):
-                self._mistake("merge keys (<<) are not supported: use 'extends', or repeat the keys", path, where)
+                self._mistake("merge keys (<<) are not supported: use 'extends', or repeat the keys", path, location)
             elif name in entries:
                 first = cast("Location", entries[name].key)
-                self._mistake(f"duplicate key '{name}', first given in line {first.line}", path, where)
+                self._mistake(f"duplicate key '{name}', first given in line {first.line}", path, location)
             elif not (has_anchors and name.startswith("x-")):
-                entries[name] = self.convert(value_node, (*path, name), where, above)
+                entries[name] = self.convert(value_node, (*path, name), location, above)
         return entries
 
     def _scalar(self, composed: Any, path: tuple[str, ...]) -> Any:

@@ -1,4 +1,4 @@
-"""JSON Schema of pipeline files, for editors: completion, hover texts and squiggles."""
+"""JSON Schema of pipeline files, for completion, hover texts and validation in editors."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ __all__ = ["component_schema", "json_schema", "type_name", "yaml_text"]
 _INHERITED: dict[str, Any] = {
     "extends": {
         "anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}],
-        "description": "Other files, relative to this one, whose values hold where this one has none; of several files "
-        "the later.",
+        "description": "Other files, relative to this one, whose values apply where this one has none; later files "
+        "win.",
     },
     "unset": {
         "anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}],
-        "description": "Inherited values, by dotted names, that are taken away, so that the default holds.",
+        "description": "Inherited values, by dotted names, to remove, so that the defaults apply.",
     },
 }
-"""What any mapping of a component may have besides its arguments."""
+"""Properties that any component's mapping may have besides its arguments."""
 
 
 def json_schema(kind: str = "pipeline") -> dict[str, Any]:
-    """Schema (draft 7, the newest that YAML language servers read) of a file that holds a component of this kind.
+    """Schema (draft 7, the newest supported by YAML language servers) of a file with a component of this kind.
 
     Raises:
         ConfigError: There is no such kind.
@@ -51,9 +51,11 @@ def json_schema(kind: str = "pipeline") -> dict[str, Any]:
     }
     reference = f"#/definitions/{OPEN}"
     if reference in json.dumps(definitions.get(named)):
-        definitions |= {f"{OPEN}{name}": _opened(one) for name, one in definitions.items() if name != named}
+        definitions |= {
+            f"{OPEN}{name}": _opened(definition) for name, definition in definitions.items() if name != named
+        }
         return schema
-    text = json.dumps(schema)  # what is open stands in other files: no need to define it in this one
+    text = json.dumps(schema)  # this file has no open values, so omit their definitions
     return dict(json.loads(text.replace(reference, "#/definitions/")))
 
 
@@ -65,7 +67,7 @@ def _definitions() -> dict[str, Any]:
             try:
                 cls = component_class(kind, name)
                 schema = component_schema(cls)
-            except ConfigError as error:  # of somebody else's package: ours must not fail with it
+            except ConfigError as error:  # a plugin must not break the schema
                 logger.warning("left out of the schema: %s", error)
                 continue
             if schema is not None:
@@ -81,24 +83,24 @@ def _definitions() -> dict[str, Any]:
 
 
 OPEN = "open."
-"""Begins the names of definitions in which any value may be left open (``{tune: int, low: 1, high: 9}``) or out."""
+"""Prefix of definitions in which any value may be open (``{tune: int, low: 1, high: 9}``) or missing."""
 
 
 def _opened(schema: dict[str, Any]) -> dict[str, Any]:
-    """A definition with every value possibly left open, and none required: what is extended may have it."""
+    """A definition in which any value may be open and none is required, since it may be inherited."""
     if "properties" not in schema:
         return dict(_opened_references(schema))
     properties = {}
     for name, value in schema["properties"].items():
-        kept = {key: value[key] for key in ("description", "default") if key in value}
-        inner = {key: item for key, item in _opened_references(value).items() if key not in kept}
+        documented = {key: value[key] for key in ("description", "default") if key in value}
+        inner = {key: item for key, item in _opened_references(value).items() if key not in documented}
         is_value = name not in ("type", *_INHERITED)
-        properties[name] = {"anyOf": [inner, _DISTRIBUTION]} | kept if is_value else value
+        properties[name] = {"anyOf": [inner, _DISTRIBUTION]} | documented if is_value else value
     return {key: item for key, item in schema.items() if key != "anyOf"} | {"properties": properties}
 
 
 _DISTRIBUTION = {"type": "object", "required": ["tune"], "properties": {"tune": {"type": "string"}}}
-"""Stands for a value in a sweep; ``rag check`` knows its arguments."""
+"""Schema of a distribution in a sweep; ``rag check`` validates its arguments."""
 
 
 def _opened_references(schema: Any) -> Any:
@@ -107,16 +109,16 @@ def _opened_references(schema: Any) -> Any:
             name = schema["$ref"].removeprefix("#/definitions/")
             own = {"$ref": f"#/definitions/{OPEN}{name}"}
             return own if "." in name else {"anyOf": [own, _DISTRIBUTION]}
-        found = {key: _opened_references(value) for key, value in schema.items()}
-        for key in ("items", "additionalProperties"):  # what lists and mappings hold
-            if isinstance(found.get(key), dict):
-                found[key] = {"anyOf": [found[key], _DISTRIBUTION]}
-        return found
+        opened = {key: _opened_references(value) for key, value in schema.items()}
+        for key in ("items", "additionalProperties"):  # elements of lists and mappings
+            if isinstance(opened.get(key), dict):
+                opened[key] = {"anyOf": [opened[key], _DISTRIBUTION]}
+        return opened
     return [_opened_references(item) for item in schema] if isinstance(schema, list) else schema
 
 
 def component_schema(cls: Any) -> dict[str, Any] | None:
-    """Schema of one component's mapping; None when it takes a Python object and so cannot stand in a file."""
+    """Schema of one component's mapping; None when it takes a Python object and thus cannot be in a file."""
     properties: dict[str, Any] = {"type": {"const": cls.type, "description": cls.spec.doc}}
     required = ["type"]
     for parameter in cls.spec.parameters.values():
@@ -142,7 +144,7 @@ def _parameter_schema(parameter: Parameter) -> dict[str, Any]:
     schema: dict[str, Any] = _referenced(parameter.adapter.json_schema())
     schema.pop("title", None)
     if "$ref" in schema:
-        schema = {"allOf": [schema]}  # draft 7 ignores what stands beside a $ref
+        schema = {"allOf": [schema]}  # draft 7 ignores siblings of a $ref
     elif schema.get("type") in ("integer", "number", "boolean"):
         schema = {"anyOf": [schema, _VARIABLE]}
     if parameter.help:
@@ -153,11 +155,11 @@ def _parameter_schema(parameter: Parameter) -> dict[str, Any]:
 
 
 _VARIABLE = {"type": "string", "pattern": r"^\$\{"}
-"""A value that the environment gives, such as ``${TOP_K:-50}``."""
+"""Schema of a value from the environment, such as ``${TOP_K:-50}``."""
 
 
 def _referenced(schema: Any) -> Any:
-    """Slots for components as references to the definition of their kind."""
+    """Replace slots for components by references to the definition of their kind."""
     if isinstance(schema, dict):
         if "x-kind" in schema:
             return {"$ref": f"#/definitions/{schema['x-kind']}"}
@@ -177,11 +179,11 @@ def _json_default(default: Any) -> Any:
 
 
 def yaml_text(value: Any) -> str:
-    """A default as a pipeline file would have it."""
+    """Format a default as in a pipeline file."""
     if isinstance(value, Component):
-        given = value.spec.to_config()
+        config = value.spec.to_config()
         defaults = {name: _json_default(parameter.default) for name, parameter in value.spec.parameters.items()}
-        shown = {name: item for name, item in given.items() if name == "type" or item != defaults[name]}
+        shown = {name: item for name, item in config.items() if name == "type" or item != defaults[name]}
         return "{" + ", ".join(f"{name}: {yaml_text(item)}" for name, item in shown.items()) + "}"
     if isinstance(value, (list, tuple)):
         return "[" + ", ".join(map(yaml_text, value)) + "]"
@@ -189,7 +191,7 @@ def yaml_text(value: Any) -> str:
 
 
 def type_name(parameter: Parameter) -> str:
-    """A parameter's type with its bounds in a few words, such as ``int >= 1 or null``."""
+    """A parameter's type with its bounds in short, such as ``int >= 1 or null``."""
     if parameter.slot is not None:
         kind = parameter.slot.contract.kind
         name = f"list of {kind}" if parameter.slot.container == "list" else kind
@@ -202,7 +204,7 @@ def type_name(parameter: Parameter) -> str:
 
 def _schema_name(schema: dict[str, Any]) -> str:
     if "anyOf" in schema:
-        return " or ".join(_schema_name(one) for one in schema["anyOf"])
+        return " or ".join(_schema_name(option) for option in schema["anyOf"])
     if "enum" in schema:
         return " | ".join(map(str, schema["enum"]))
     name = str(schema.get("type", "anything"))

@@ -1,4 +1,4 @@
-"""Files as trees of nodes: YAML read, with what it extends, and changed from the command line.
+"""Read files as trees of nodes, merge the files they extend, and apply overrides from the command line.
 
 See :mod:`rag.config.reader`, :mod:`rag.config.environment`, :mod:`rag.config.extends`, :mod:`rag.config.overrides`.
 """
@@ -23,11 +23,11 @@ def read_source(path: Path, *, overrides: Sequence[str] = (), mistakes: Mistakes
 
     Args:
         path: The file.
-        overrides: Assignments such as ``retriever.top_k=50``. Paths in their values are relative to the working folder.
-        mistakes: Everything wrong is added here.
+        overrides: Assignments such as ``retriever.top_k=50``. Paths in values are relative to the working folder.
+        mistakes: Receives all mistakes.
 
     Returns:
-        The tree; None when the file, or one that it extends, cannot be read at all.
+        The tree; None when the file, or one that it extends, cannot be read.
     """
     node = _read(path, (), mistakes)
     if node is None:
@@ -38,12 +38,12 @@ def read_source(path: Path, *, overrides: Sequence[str] = (), mistakes: Mistakes
 
 
 def extended(node: Node, folder: Path, mistakes: Mistakes) -> Node | None:
-    """A tree that was not read from a file, with what its mappings extend; None when a file cannot be read.
+    """A tree from another source, merged over the files it extends; None when a file cannot be read.
 
     Args:
         node: The tree.
-        folder: What paths in it are relative to.
-        mistakes: Everything wrong is added here.
+        folder: Folder to which paths in the tree are relative.
+        mistakes: Receives all mistakes.
     """
     whole = _extended(node, folder, (), mistakes)
     return None if whole is None else check_unset(whole, mistakes)

@@ -1,4 +1,4 @@
-"""Mappings to YAML text."""
+"""Write mappings as YAML text."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ _BREAKS = re.compile("[\x85\u2028\u2029\ufeff]")
 
 
 def dump(config: Mapping[str, Any], *, aliases: bool = False) -> str:
-    """A mapping as YAML in block style, keys in their order.
+    """Write a mapping as YAML in block style, keeping the order of keys.
 
     Args:
         config: The mapping.
-        aliases: Write a mapping or list that is in it several times once, with an anchor.
+        aliases: Write repeated mappings or lists once, with an anchor.
     """
     from ruamel.yaml import YAML
     from ruamel.yaml.representer import SafeRepresenter
 
     class Representer(SafeRepresenter):
         def represent_str(self, data: Any) -> Any:
-            # Line breaks of old YAML are escaped, which only double quotes can; elsewhere they are read as blanks.
-            # Words that a file must quote to mean themselves are quoted.
+            # Line breaks of old YAML must be escaped in double quotes; elsewhere they are read as spaces.
+            # Words that need quotes to stay texts are quoted.
             style = '"' if _BREAKS.search(data) or data.lower() in WORDS else None
             return self.represent_scalar("tag:yaml.org,2002:str", data, style=style)
 
@@ -43,19 +43,19 @@ def dump(config: Mapping[str, Any], *, aliases: bool = False) -> str:
     return stream.getvalue()
 
 
-def _escaped(value: Any, known: dict[int, Any] | None = None) -> Any:
-    """The value with what would be read as a variable written as text; ``known`` keeps what is one object one."""
+def _escaped(value: Any, seen: dict[int, Any] | None = None) -> Any:
+    """Escape texts that would be read as variables; ``seen`` preserves the identity of repeated objects."""
     if isinstance(value, str):
         return escaped(value)
     if not isinstance(value, (Mapping, list, tuple)):
         return value
-    if known is not None and id(value) in known:
-        return known[id(value)]
+    if seen is not None and id(value) in seen:
+        return seen[id(value)]
     made: Any
     if isinstance(value, Mapping):
-        made = {name: _escaped(item, known) for name, item in value.items()}
+        made = {name: _escaped(item, seen) for name, item in value.items()}
     else:
-        made = [_escaped(item, known) for item in value]
-    if known is not None and made:
-        known[id(value)] = made
+        made = [_escaped(item, seen) for item in value]
+    if seen is not None and made:
+        seen[id(value)] = made
     return made

@@ -11,6 +11,7 @@ import numpy as np
 from pydantic import Field
 
 from rag.candidates import Floats, Ints, Vectors
+from rag.embedders.around import AroundEmbedder
 from rag.embedders.base import EmbeddedQueries, Embedder
 from rag.errors import ConfigError, ModelError, NotFittedError
 from rag.learning.gains import paired_gain
@@ -21,8 +22,6 @@ from rag.learning.unseen import N_FOLDS
 from rag.remarks import Remark
 
 if TYPE_CHECKING:
-    from tokenizers import Tokenizer
-
     from rag.fitting import FitContext
 
 __all__ = ["MIN_QUERIES", "Adapted"]
@@ -40,7 +39,7 @@ _POOLED = 50
 """Nearest passages of every query that are in a pool which not all passages fit in."""
 
 
-class Adapted(Embedder, ReportsLearning):
+class Adapted(AroundEmbedder, ReportsLearning):
     """Moves the queries of another embedder to where judged questions had their relevant documents:
     ``q' = normalize(q + q W)``. Vectors of passages stay as they are, and so does an index of them.
 
@@ -105,17 +104,6 @@ class Adapted(Embedder, ReportsLearning):
     @property
     def dimension(self) -> int:
         return self.embedder.dimension
-
-    @property
-    def window(self) -> int | None:
-        return self.embedder.window
-
-    @property
-    def prompt_for_documents(self) -> str:
-        return self.embedder.prompt_for_documents
-
-    def tokenizer(self) -> Tokenizer:
-        return self.embedder.tokenizer()
 
     def embed_documents(self, texts: Sequence[str], *, advance: Callable[[int], None] | None = None) -> Vectors:
         return self.embedder.embed_documents(texts, advance=advance)

@@ -72,6 +72,17 @@ class Embedder(Component):
         return batch.embeddings(self.base)
 
     @property
+    def vector_source(self) -> Embedder | None:
+        """The embedder of whose vectors this one makes its own, in :meth:`from_vectors`; so they are computed once for
+        all who use them. None for any other.
+        """
+        return None
+
+    def from_vectors(self, vectors: Vectors) -> Vectors:
+        """Vectors of texts, float32 [n, d], from those of the :attr:`vector_source`."""
+        raise NotImplementedError(f"{self.spec.label} has no vector_source")
+
+    @property
     def token_source(self) -> TokenEmbedder | None:
         """The embedder of whose token vectors this one makes its own, in :meth:`from_tokens`; so they are embedded once
         for all who use them. None for an embedder of texts.

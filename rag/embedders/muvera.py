@@ -11,7 +11,8 @@ from pydantic import Field
 
 from rag.candidates import Vectors
 from rag.component import Need, Tunable
-from rag.embedders.base import Embedder, TokenEmbedder, TokenVectors
+from rag.embedders.around import AroundEmbedder
+from rag.embedders.base import TokenEmbedder, TokenVectors
 from rag.embedders.fixed_dimensional import FixedDimensional
 from rag.errors import ConfigError, NotFittedError
 from rag.remarks import Remark
@@ -25,7 +26,7 @@ _SAMPLE = 100_000
 """Tokens whose principal directions are taken."""
 
 
-class MUVERA(Embedder):
+class MUVERA(AroundEmbedder):
     """Fixed dimensional encodings of token vectors (MUVERA: Dhulipala et al. 2024): one vector for each text, whose
     inner product with a query's estimates their late-interaction score. So any index finds candidates for
     ``late_interaction``, in ``dense`` with ``metric: inner_product``.
@@ -49,6 +50,7 @@ class MUVERA(Embedder):
     """
 
     type = "muvera"
+    embedder: TokenEmbedder
 
     def __init__(
         self,
@@ -118,7 +120,7 @@ class MUVERA(Embedder):
                 projection = signs / np.sqrt(np.float32(width))
             elif self.projection == "svd":
                 if self._directions is None:
-                    raise NotFittedError("the embedder 'muvera' has not been fitted: fit the pipeline it is in first")
+                    raise NotFittedError.of(self)
                 projection = self._directions[None]
             self._space = FixedDimensional(
                 full,
@@ -135,14 +137,6 @@ class MUVERA(Embedder):
         if self.final_dimension is not None:
             return self.final_dimension
         return int(self.repetitions * 2**self.k_sim * self._width())
-
-    @property
-    def window(self) -> int | None:
-        return self.embedder.window
-
-    @property
-    def prompt_for_documents(self) -> str:
-        return self.embedder.prompt_for_documents
 
     def from_tokens(self, tokens: TokenVectors, *, query: bool) -> Vectors:
         return self.space.queries(tokens) if query else self.space.documents(tokens, fill=self.fill)

@@ -23,16 +23,16 @@ if TYPE_CHECKING:
 __all__ = ["Filter", "descending"]
 
 _LEAST = 1e-30
-"""Probabilities below this are given as this: float32 has finer steps above it than any list is long."""
+"""Smallest probability returned: float32 has more distinct steps above it than any list is long."""
 
 
 class Filter(Stage):
-    """Puts the candidates of all queries on one scale and cuts there, at one threshold; what falls below is dropped,
-    also when nothing is left.
+    """Puts the candidates of all queries on one scale and cuts there at one threshold; candidates below it are dropped,
+    even if none is left.
 
-    A filter whose scale is a probability gives it as the candidates' score. The score of the stage before stays where
-    every stage's is, in the trace: ``explain`` and reports show both. Within a query the order stays as it was, unless
-    :attr:`keeps_order` is false.
+    A filter whose scale is a probability returns it as the candidates' score. The score of the previous stage stays in
+    the trace: ``explain`` and reports show both. Within a query the order stays the same, unless :attr:`keeps_order` is
+    false.
     """
 
     needs = frozenset({"training", "candidates"})
@@ -44,16 +44,16 @@ class Filter(Stage):
     keep: Keep | None
     top_k: int | None
     cut: Cut | None = None
-    """What the threshold achieved on the calibration queries; None where none was chosen."""
+    """Results of the threshold on the calibration queries; None if none was calibrated."""
 
     @property
     def keeps_order(self) -> bool:
-        """Whether the order of a query's candidates on this scale is always that of their scores."""
+        """Whether candidates of a query always have the order of their scores on this scale."""
         return True
 
     @property
     def threshold(self) -> float:
-        """Candidates whose value is at least this are kept.
+        """Smallest value of a candidate that is kept.
 
         Raises:
             NotFittedError: It has not been chosen yet.
@@ -64,16 +64,16 @@ class Filter(Stage):
 
     @property
     def threshold_settings(self) -> tuple[str, ...]:
-        """Names of the arguments that set the threshold; none where nothing is cut by one."""
+        """Names of the arguments that set the threshold; empty if there is no threshold."""
         return ("keep",)
 
     @property
     def rule(self) -> str:
-        """What its threshold keeps, in words that follow "Keeps"; empty where it has none."""
+        """The rule in words that follow "Keeps"; empty without a threshold."""
         return f"what it rates at least {self.threshold:.3g}"
 
     def passes(self, batch: QueryBatch, candidates: Candidates) -> npt.NDArray[np.bool_]:
-        """Which candidates the threshold lets pass, whatever ``top_k`` leaves of them, bool [n, k]."""
+        """Whether the threshold passes each candidate, before ``top_k``, bool [n, k]."""
         values = self.values(batch, candidates)
         if self.keeps_order and values.size:
             values = np.minimum.accumulate(values, axis=1)
@@ -81,7 +81,7 @@ class Filter(Stage):
 
     @abstractmethod
     def values(self, batch: QueryBatch, candidates: Candidates) -> Floats:
-        """The candidates on the filter's own scale, which is cut: float32 [n, k], ``-inf`` at padding."""
+        """The candidates on the filter's own scale, float32 [n, k], ``-inf`` at padding."""
 
     def learn(
         self, batch: QueryBatch, candidates: Candidates, relevant: npt.NDArray[np.bool_], context: FitContext
@@ -89,8 +89,8 @@ class Filter(Stage):
         """Learn the scale from the candidates of training queries.
 
         Returns:
-            The calibration queries, as rows, and their :meth:`values` by something that has not seen them, ``-inf`` at
-            padding. A scale that learns nothing has seen none.
+            The calibration queries, as rows, and their :meth:`values` by a model that has not seen them, ``-inf`` at
+            padding. A scale without learning has seen none.
         """
         return np.arange(len(candidates)), self.values(batch, candidates)
 
@@ -111,7 +111,7 @@ class Filter(Stage):
         scores = values if self.gives_probabilities else candidates.scores
         if not self.keeps_order:
             return candidates.rescored(np.where(values >= threshold, scores, -np.inf), top_k=self.top_k)
-        # What is kept stands at the head of its row: nothing has to be sorted.
+        # Kept candidates are at the head of their row, so nothing has to be sorted.
         values = np.minimum.accumulate(values, axis=1)  # rounding in exp may lift one by its last bit
         counts = (values >= threshold).sum(axis=1, keepdims=True)
         width = min(int(counts.max()), self.top_k or candidates.scores.shape[1])
@@ -137,16 +137,16 @@ class Filter(Stage):
             self.cut = Cut(**json.loads((folder / "cut.json").read_text(encoding="utf-8")))
 
     def _relevant(self, batch: QueryBatch, candidates: Candidates, context: FitContext) -> npt.NDArray[np.bool_]:
-        """Which candidates of the training queries are relevant, bool [n, k]; what nobody judged is not."""
+        """Whether each candidate of the training queries is relevant, bool [n, k]; unjudged ones are not."""
         assert context.training is not None
         return Gains(batch.queries, context.training.qrels, context.corpus).of(candidates) > 0
 
 
 def descending(probabilities: Floats) -> Floats:
-    """Rows made strictly descending: one that is not below the one before it is lowered by the least step of float32.
+    """Make rows strictly descending: a value not below the one before it is lowered by the smallest step of float32.
 
-    Without it a list of sure things, all 1.0, would be sorted by position. The order of positive float32 is that of
-    their bits as integers, so no loop is needed.
+    Otherwise a list of certain candidates, all 1.0, would be sorted by position. Positive float32 values are ordered
+    like their bits as integers, so no loop is needed.
     """
     steps = np.arange(probabilities.shape[1], dtype=np.int32)
     bits = np.maximum(probabilities, np.float32(_LEAST)).view(np.int32) + steps

@@ -1,4 +1,4 @@
-"""A recall that holds on average for the next query: conformal risk control."""
+"""Conformal risk control: an expected recall for the next query."""
 
 from __future__ import annotations
 
@@ -23,21 +23,21 @@ __all__ = ["Conformal"]
 
 
 class Conformal(Filter):
-    """Cuts the scale of another filter where the expected recall of a new query is at least the target: conformal risk
-    control (Angelopoulos et al. 2022, Theorem 1).
+    """Cuts the scale of another filter so that the expected recall of a new query is at least the target: conformal
+    risk control (Angelopoulos et al. 2022, Theorem 1).
 
-    ``keep: {recall: 0.95}`` elsewhere means 95 % of the relevant candidates of the training queries, all pairs
-    together, and promises nothing of new ones. Here the share is that of each query's own relevant candidates, averaged
-    over queries (one without any counts as 1), and chosen a little on the safe side: with n training queries the loss
-    1 - recall is at most ``(n + 1) / n * (1 - target) - 1 / n`` on them. If new queries are drawn as the training
-    queries were, their expected recall is at least the target. Exact for a ``filter`` that learns nothing, such as
-    ``threshold``; for one that learns, the calibration queries are those that its networks have not seen, and the
-    promise holds as far as these behave like new ones.
+    In other filters ``keep: {recall: 0.95}`` means 95 % of the relevant candidates of all training queries together,
+    without a guarantee for new ones. Here the share is that of each query's own relevant candidates, averaged over
+    queries (a query without any counts as 1), with a small safety margin: with n training queries the loss 1 - recall
+    is at most ``(n + 1) / n * (1 - target) - 1 / n`` on them. If new queries are drawn like the training queries, their
+    expected recall is at least the target. This is exact for a ``filter`` that learns nothing, such as ``threshold``;
+    for one that learns, the calibration queries are those that its networks have not seen, and the guarantee holds as
+    far as these resemble new queries.
 
     Args:
-        filter: Whose scale is cut; its own ``keep`` is not used, nor its ``top_k``.
-        keep: ``recall``, the only target with such a promise.
-        top_k: Keep at most this many, which may break the promise.
+        filter: The filter whose scale is cut; its own ``keep`` and ``top_k`` are ignored.
+        keep: Target ``recall``, the only one with this guarantee.
+        top_k: Maximum number of candidates to keep, which may break the guarantee.
     """
 
     type = "conformal"
@@ -73,15 +73,15 @@ class Conformal(Filter):
 
     def fit(self, context: FitContext) -> None:
         self._passages = context.passages
-        Stage.fit(self.filter, context)  # what it holds; its own threshold is not asked for
+        Stage.fit(self.filter, context)  # fit its child components; its own threshold is not used
         batch, candidates = context.training_run()
         relevant = self._relevant(batch, candidates, context)
         rows, values = self.filter.learn(batch, candidates, relevant, context)
         self.cut = self._safe_cut(values, relevant[rows])
 
     def _safe_cut(self, values: Any, relevant: npt.NDArray[np.bool_]) -> Cut:
-        """The largest threshold whose mean loss on the calibration queries, one more of loss 1 counted in, is at most
-        1 - target.
+        """The largest threshold whose mean loss on the calibration queries, plus one query of loss 1, is at most 1 -
+        target.
         """
         assert self.keep is not None
         n, target = len(values), target_of(self.keep)[1]

@@ -1,4 +1,4 @@
-"""The Cosine Adapter: a calibrated cut-off after dense retrieval."""
+"""The Cosine Adapter: a calibrated cutoff after dense retrieval."""
 
 from __future__ import annotations
 
@@ -22,26 +22,26 @@ if TYPE_CHECKING:
 __all__ = ["CosineAdapter"]
 
 _ROUNDING = 1e-3
-"""How far above 1 a cosine computed in reduced precision may lie."""
+"""Tolerance above 1 for cosines computed in reduced precision."""
 
 
 class CosineAdapter(ScoreAdapter):
     """Learns, for each query, the curve from cosine to probability of relevance, and cuts there (Rossi et al., CIKM
     2024).
 
-    Dense retrieval always returns its k documents, relevant or not, and a cosine of 0.5 means something else for every
-    query. Here the encoder stays as it is; a network maps the query to the parameters of a curve that gives all queries
-    one scale, and one threshold serves them all.
+    Dense retrieval always returns its k documents, relevant or not, and a cosine of 0.5 has a different meaning for
+    each query. Here the encoder stays unchanged; a network maps the query to the parameters of a curve that puts all
+    queries on one scale, so that one threshold suits them all.
 
     With ``features: query`` this is the paper's adapter: a curve of the cosine, predicted from the query embedding. The
-    default, ``query_and_scores``, is ours: the network also sees the shape of the list (mean, spread, leading scores
-    and gaps), and the curve is one of the cosine in standard deviations from the mean of its list. Learned and
-    calibrated as ``score_adapter`` says.
+    default, ``query_and_scores``, is an extension: the network also sees the shape of the list (mean, spread, leading
+    scores and gaps), and the curve is a function of the cosine in standard deviations from the mean of its list.
+    Learning and calibration are those of ``score_adapter``.
 
     Args:
-        embedder: The retriever's, taken from there when none is given: its query embeddings are there already.
-        features: What the curve is predicted from: ``query_and_scores``, ``query`` or ``scores``. With the list, the
-            curve is one of the standardized cosine, else of the cosine itself.
+        embedder: The embedder, by default the retriever's, whose query embeddings are already computed.
+        features: Inputs of the prediction: ``query_and_scores``, ``query`` or ``scores``. With scores, the curve is a
+            function of the standardized cosine, else of the cosine itself.
     """
 
     type = "cosine_adapter"

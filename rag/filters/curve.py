@@ -1,4 +1,4 @@
-"""What every threshold would keep, over all (query, candidate) pairs together."""
+"""Recall and precision of every threshold, over all (query, candidate) pairs together."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ __all__ = ["ThresholdCurve"]
 
 @dataclass(frozen=True)
 class ThresholdCurve:
-    """What is kept at each threshold, from the highest on; ties are kept together.
+    """Pairs kept at each threshold, from the highest down; ties are kept together.
 
-    The same curve as scikit-learn's ``precision_recall_curve``, from the other end: without importing it, which takes
-    longer than a filter takes to fit.
+    The same curve as scikit-learn's ``precision_recall_curve``, from the other end, but without importing scikit-learn,
+    which takes longer than fitting a filter.
 
     Args:
-        thresholds: Different values, highest first [m].
-        kept: Pairs of at least that value, int64 [m].
-        found: Relevant pairs among them, int64 [m].
+        thresholds: Distinct values, highest first [m].
+        kept: Number of pairs with at least that value, int64 [m].
+        found: Number of relevant pairs among them, int64 [m].
     """
 
     thresholds: npt.NDArray[Any]
@@ -30,7 +30,7 @@ class ThresholdCurve:
 
     @classmethod
     def of(cls, values: npt.NDArray[Any], relevant: npt.NDArray[np.bool_]) -> ThresholdCurve:
-        """The curve of n pairs with these values, of which these are relevant; at least one."""
+        """Make the curve of n pairs, at least one, from their values and relevance."""
         order = np.argsort(-values, kind="stable")
         ranked = values[order]
         last = np.append(np.flatnonzero(ranked[1:] != ranked[:-1]), len(ranked) - 1)  # the last of each run of ties
@@ -38,7 +38,7 @@ class ThresholdCurve:
 
     @property
     def recall(self) -> npt.NDArray[np.float64]:
-        """Share of the relevant pairs that is kept; 0 where there are none."""
+        """Share of the relevant pairs that is kept; 0 without any."""
         return np.asarray(self.found / max(int(self.found[-1]), 1))
 
     @property
@@ -48,9 +48,9 @@ class ThresholdCurve:
 
     @property
     def area(self) -> float:
-        """Average precision: the area under precision by recall, ties counted at once."""
+        """Average precision: the area under precision by recall, with ties counted together."""
         return float((np.diff(self.recall, prepend=0.0) * self.precision).sum())
 
     def at_recall(self, recall: float) -> int:
-        """Number of the largest threshold with at least this recall."""
+        """Index of the largest threshold with at least this recall."""
         return int(np.argmax(self.recall >= recall))

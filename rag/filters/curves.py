@@ -1,6 +1,6 @@
-"""From a score to a logit: families of curves with parameters that a network gives for each query.
+"""Families of curves from score to logit, with parameters predicted by a network for each query.
 
-The same code runs on numpy arrays, when searching, and on torch tensors, when learning: ``xp`` is the module.
+The code runs on numpy arrays for search and on torch tensors for learning: ``xp`` is the module.
 """
 
 from __future__ import annotations
@@ -12,18 +12,18 @@ __all__ = ["LEAST", "Family", "logits", "n_parameters", "softplus", "stretched"]
 Family = Literal["linear", "sqrt", "quadratic", "power"]
 
 LEAST = 1e-6
-"""Scores nearer to 0 count as this far from it, where a root or a power would have no finite slope."""
+"""Minimum distance of scores from 0, where a root or a power would have no finite slope."""
 
 _EXPONENT = {"linear": 1.0, "sqrt": 0.5, "quadratic": 2.0}
 
 
 def n_parameters(family: Family) -> int:
-    """Slope and offset; ``power`` has an exponent too."""
+    """Number of parameters: slope and offset, and an exponent for ``power``."""
     return 3 if family == "power" else 2
 
 
 def stretched(x: Any, family: Family, xp: Any, exponent: Any = None) -> Any:
-    """``sgn(x) |x|^k``: odd and increasing for every k > 0, so negative scores are no trouble."""
+    """Compute ``sgn(x) |x|^k``: odd and increasing for every k > 0, so it accepts negative scores."""
     if family == "linear":
         return x
     size = xp.clip(xp.abs(x), LEAST, None)
@@ -32,15 +32,15 @@ def stretched(x: Any, family: Family, xp: Any, exponent: Any = None) -> Any:
 
 
 def logits(raw: Any, x: Any, family: Family, xp: Any, *, slope: float, offset: float, monotone: bool) -> Any:
-    """``a sgn(x) |x|^k + b`` (Rossi et al. 2024).
+    """Compute ``a sgn(x) |x|^k + b`` (Rossi et al. 2024).
 
     Args:
-        raw: What the network gives, [..., parameters]: for zeros the curve is ``slope x + offset``, ``k = 1``.
+        raw: Outputs of the network, [..., parameters]: for zeros the curve is ``slope x + offset``, ``k = 1``.
         x: Scores [..., k].
-        family: Which curve.
+        family: Family of the curve.
         xp: numpy or torch.
-        slope: ``a`` before anything is learned.
-        offset: ``b`` before anything is learned.
+        slope: Initial value of ``a``.
+        offset: Initial value of ``b``.
         monotone: Whether ``a`` is kept above 0 by a softplus.
     """
     # softplus(0.5413) is 1

@@ -1,4 +1,4 @@
-"""What a list of scores says about itself before any cut."""
+"""Features of the shape of a list of scores."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from rag.tables import centered
 __all__ = ["in_deviations", "list_features"]
 
 _RANKS = np.array([1, 2, 3, 5, 10, 20, 50, 100, 200, 500, 1000]) - 1
-"""Places in the list that are looked at."""
+"""Ranks whose scores are features."""
 
 _LEAST_SPREAD = 1e-6
 
@@ -18,13 +18,13 @@ _LEAST_SPREAD = 1e-6
 def list_features(candidates: Candidates, depth: int) -> Floats:
     """The shape of each list, float32 [n, features].
 
-    Mean, standard deviation and its logarithm; the scores at ranks 1, 2, 3, 5, 10, 20, ..., as they are and in standard
-    deviations from the mean; how far each lies below the first and below the one before; the logarithm of the length.
-    A list that ends before a rank shows its last score there; an empty one shows zeros.
+    Mean, standard deviation and its logarithm; the scores at ranks 1, 2, 3, 5, 10, 20, ..., raw and in standard
+    deviations from the mean; the distance of each from the first and from the one before; the logarithm of the length.
+    Beyond its end, a list repeats its last score; an empty list has zeros.
 
     Args:
         candidates: The lists.
-        depth: Length of the longest list of the training queries: ranks beyond it are not looked at.
+        depth: Length of the longest list of the training queries: ranks beyond it are ignored.
     """
     z, mean, spread = in_deviations(candidates)
     counts = candidates.counts

@@ -1,4 +1,4 @@
-"""Cutting at a drop of the score."""
+"""A filter that cuts at a drop of the score."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ class GapFilter(Filter):
     """Cuts each list after its last large drop from one score to the next; by default, at the largest.
 
     A candidate's value is the largest drop at it or below it, as a share of the list's largest drop; so keeping values
-    of at least 1 is cutting at the largest, and a lower threshold cuts later. Needs no scale that queries share, and
-    never gives an empty list where there are candidates: the baseline that other tools call autocut.
+    of at least 1 cuts at the largest drop, and a lower threshold cuts later. It needs no common scale of queries, and
+    never empties a list: the baseline known in other tools as autocut.
 
     Args:
-        keep: What to reach on the training queries: ``recall``, ``precision``, ``f_beta``, ``expected_relevant``
-            (relevant documents per query) or ``threshold``. None cuts at the largest drop and learns nothing.
-        top_k: Look at this many candidates; the others are dropped. Drops far down the list are noise.
+        keep: Target on the training queries: ``recall``, ``precision``, ``f_beta``, ``expected_relevant`` (relevant
+            documents per query) or ``threshold``. None cuts at the largest drop and learns nothing.
+        top_k: Number of candidates considered; the others are dropped. Drops far down the list are noise.
     """
 
     type = "gap"
@@ -56,7 +56,7 @@ class GapFilter(Filter):
         passed = super().passes(batch, candidates)
         if self.top_k is None:
             return passed
-        return passed | (candidates.mask & (np.arange(passed.shape[1]) >= self.top_k))  # not looked at
+        return passed | (candidates.mask & (np.arange(passed.shape[1]) >= self.top_k))  # not considered
 
     def values(self, batch: QueryBatch, candidates: Candidates) -> Floats:
         mask = candidates.mask
@@ -68,6 +68,6 @@ class GapFilter(Filter):
         drops[:, :-1][both] = (scores[:, :-1] - scores[:, 1:])[both]
         below = np.maximum.accumulate(drops[:, ::-1], axis=1)[:, ::-1]
         largest = below[:, :1]
-        # A list without any drop, such as one of a single candidate, is kept whole.
+        # A list without any drop, such as of a single candidate, is kept whole.
         shares = np.where(largest > 0, below / np.where(largest > 0, largest, 1.0), 1.0)
         return np.where(mask, shares, -np.inf).astype(np.float32)

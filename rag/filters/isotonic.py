@@ -23,15 +23,15 @@ _FOLDS = 5
 
 
 class Isotonic(Filter):
-    """One rising staircase for all queries, from score to probability of relevance (Zadrozny & Elkan 2002).
+    """An increasing step function for all queries, from score to probability of relevance (Zadrozny & Elkan 2002).
 
-    Follows any rising curve where ``platt`` has one of a single form. The threshold is chosen on probabilities that
-    come from staircases of the other queries, in five parts; the last one is of all.
+    Follows any increasing curve, unlike ``platt`` with its fixed form. The threshold is chosen on probabilities from
+    functions of the other queries, in five folds; the final function is fitted on all.
 
     Args:
-        keep: What to reach on the training queries: ``recall``, ``precision``, ``f_beta``, ``expected_relevant``
-            (relevant documents per query) or ``threshold``.
-        top_k: Keep at most this many.
+        keep: Target on the training queries: ``recall``, ``precision``, ``f_beta``, ``expected_relevant`` (relevant
+            documents per query) or ``threshold``.
+        top_k: Maximum number of candidates to keep.
     """
 
     type = "isotonic"
@@ -76,7 +76,7 @@ class Isotonic(Filter):
 
 
 def _steps(scores: Any, relevant: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64]:
-    """Corners of the staircase: scores and probabilities, float64 [2, corners]."""
+    """Corners of the step function: scores and probabilities, float64 [2, corners]."""
     from sklearn.isotonic import IsotonicRegression
 
     if not len(scores):

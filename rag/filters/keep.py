@@ -1,7 +1,7 @@
-"""What a filter is asked to keep, and the threshold that does it.
+"""Targets of filters, and the thresholds that meet them.
 
-The threshold is one number for all queries, chosen on judged queries whose scores come from nothing that was trained on
-them, and compared with ``>=``.
+The threshold is one number for all queries, chosen on judged queries scored by models not trained on them, and compared
+with ``>=``.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ __all__ = ["Cut", "Keep", "Target", "check_keep", "choose_cut", "target_of"]
 Target = Literal["recall", "precision", "f_beta", "threshold", "expected_relevant"]
 
 Keep = Annotated[dict[Target, float], Field(min_length=1, max_length=1)]
-"""One target with its value, such as ``{recall: 0.95}``."""
+"""A target with its value, such as ``{recall: 0.95}``."""
 
 _RULES: dict[Target, tuple[float, float, str]] = {
     "recall": (0.0, 1.0, "above 0 and at most 1"),
@@ -35,14 +35,14 @@ _RULES: dict[Target, tuple[float, float, str]] = {
 
 @dataclass(frozen=True)
 class Cut:
-    """A threshold and what it achieved on the calibration queries, over all their (query, candidate) pairs.
+    """A threshold and its results on the calibration queries, over all their (query, candidate) pairs.
 
     Args:
-        threshold: Scores of at least this are kept.
-        queries: Calibration queries.
-        relevant: Relevant candidates among theirs; what the stage before did not find does not count.
+        threshold: Smallest score that is kept.
+        queries: Number of calibration queries.
+        relevant: Number of relevant candidates; relevant documents missed by the previous stage do not count.
         recall: Share of the relevant candidates that is kept.
-        precision: Share of the kept candidates that is relevant; 1 when none is kept.
+        precision: Share of the kept candidates that is relevant; 1 if none is kept.
         kept: Share of the candidates that is kept.
         empty: Share of the queries that keep none.
     """
@@ -60,15 +60,15 @@ class Cut:
 
 
 def target_of(keep: Mapping[Target, float]) -> tuple[Target, float]:
-    """The one target with its value."""
+    """The single target with its value."""
     return next(iter(keep.items()))
 
 
 def check_keep(label: str, keep: Mapping[Target, float]) -> None:
-    """Refuse a value that the target cannot have.
+    """Refuse a value that is invalid for its target.
 
     Raises:
-        ConfigError: It cannot.
+        ConfigError: The value is invalid.
     """
     target, value = target_of(keep)
     low, high, rule = _RULES[target]
@@ -77,21 +77,21 @@ def check_keep(label: str, keep: Mapping[Target, float]) -> None:
 
 
 def choose_cut(keep: Mapping[Target, float], scores: Any, relevant: npt.NDArray[np.bool_], label: str) -> Cut:
-    """The threshold that meets a target on the calibration queries.
+    """Choose the threshold that meets a target on the calibration queries.
 
     ``recall``: the largest threshold with at least this share of the relevant candidates; ``precision``: the smallest
-    with at least this share of relevant ones among the kept, so that most is kept; ``f_beta``: that of the best F;
-    ``expected_relevant``: the largest that keeps so many relevant candidates per query on average; ``threshold``: the
-    one given. Recall, precision and F are over all pairs together, as in the paper.
+    with at least this share of relevant ones among the kept, so that most are kept; ``f_beta``: the one with the best
+    F; ``expected_relevant``: the largest that keeps this many relevant candidates per query on average; ``threshold``:
+    the given one. Recall, precision and F are over all pairs together, as in the paper.
 
     Args:
         keep: The target.
-        scores: [n_queries, k]; ``-inf`` at padding.
-        relevant: bool [n_queries, k].
-        label: How messages name the filter.
+        scores: Scores [n_queries, k]; ``-inf`` at padding.
+        relevant: Whether each candidate is relevant, bool [n_queries, k].
+        label: Name of the filter in messages.
 
     Raises:
-        DataError: There is nothing to learn from, or the target cannot be met; says what can.
+        DataError: There is nothing to learn from, or the target cannot be met; the message says what can.
     """
     target, value = target_of(keep)
     valid = ~np.isneginf(scores)
@@ -116,28 +116,28 @@ def choose_cut(keep: Mapping[Target, float], scores: Any, relevant: npt.NDArray[
         f = (1 + value**2) * precision * recall / np.maximum(value**2 * precision + recall, 1e-12)
         threshold = float(curve.thresholds[f.argmax()])
     else:
-        wanted = value * len(scores)
-        if curve.found[-1] < wanted:
+        expected = value * len(scores)
+        if curve.found[-1] < expected:
             raise DataError(
                 f"{label}: keep.expected_relevant {value:g} cannot be met on the calibration queries: their candidates "
                 f"hold {curve.found[-1] / len(scores):.3f} relevant ones per query"
             )
-        threshold = float(curve.thresholds[np.argmax(curve.found >= wanted)])
-    kept = valid & (scores >= threshold)
-    n_kept = int(kept.sum())
+        threshold = float(curve.thresholds[np.argmax(curve.found >= expected)])
+    above = valid & (scores >= threshold)
+    n_kept = int(above.sum())
     return Cut(
         threshold=threshold,
         queries=len(scores),
         relevant=int(hits.sum()),
-        recall=float(relevant[kept].sum() / hits.sum()),
-        precision=float(relevant[kept].mean()) if n_kept else 1.0,
+        recall=float(relevant[above].sum() / hits.sum()),
+        precision=float(relevant[above].mean()) if n_kept else 1.0,
         kept=n_kept / len(flat),
-        empty=float((~kept.any(axis=1)).mean()),
+        empty=float((~above.any(axis=1)).mean()),
     )
 
 
 def check_classes(relevant: npt.NDArray[np.bool_], label: str) -> None:
-    """Refuse pairs of which none or all are relevant.
+    """Refuse pairs that are all relevant, or all not.
 
     Raises:
         DataError: There is nothing to learn from.

@@ -1,4 +1,4 @@
-"""A bag of small networks that give a curve's parameters for each query; learned with torch, asked with numpy."""
+"""A bag of small networks that predict a curve's parameters for each query; trained with torch, run with numpy."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Size = Literal["small", "paper"]
 
 _FOLDS = 10
 _LEFT_OUT = 3
-"""Tenths of the training queries that a network does not see: they stop its training, and calibrate the whole."""
+"""Tenths of the training queries held out from each network, for early stopping and for calibration."""
 
 _HIDDEN = 64
 _INPUT_DROPOUT = (0.5, 0.1)
@@ -30,16 +30,16 @@ _WEIGHT_DECAY = 1e-4
 
 @dataclass(frozen=True)
 class Recipe:
-    """What is learned.
+    """Settings of the networks.
 
     Args:
-        family: The curve.
+        family: Family of the curve.
         monotone: Whether slopes stay positive.
         size: ``small``: 64 hidden units twice beside a linear path, dropout .3; ``paper``: layer norm and 4 d hidden
             units twice, dropout .5 (Rossi et al. 2024).
-        networks: How many, each on other training queries.
-        slope: Of the curve before anything is learned.
-        offset: Likewise: the log-odds of the share of relevant candidates, so that learning starts at the prior.
+        networks: Number of networks, each trained on a different part of the training queries.
+        slope: Initial slope of the curve.
+        offset: Initial offset: the log-odds of the share of relevant candidates, so that learning starts at the prior.
     """
 
     family: Family
@@ -55,8 +55,8 @@ class Bag:
     """Networks of one recipe.
 
     Args:
-        recipe: How they were learned.
-        weights: By name, the first axis is the network.
+        recipe: Settings of the networks.
+        weights: Weights by name; the first axis is the network.
     """
 
     recipe: Recipe
@@ -66,16 +66,20 @@ class Bag:
         """Mean logit of the networks, float32 [n, k].
 
         Args:
-            features: Float32 [n, d].
-            x: Scores as the curve takes them, float32 [n, k], finite.
+            features: Features of the queries, float32 [n, d].
+            x: Scores as inputs of the curve, float32 [n, k], finite.
         """
         r = self.recipe
         raw = forward(self.weights, features)
         if r.family == "power":
-            return np.asarray(sum(self._curve(one, x) for one in raw) / np.float32(len(raw)), dtype=np.float32)
+            return np.asarray(
+                sum(self._curve(raw_weights, x) for raw_weights in raw) / np.float32(len(raw)), dtype=np.float32
+            )
         # All other curves are linear in their parameters: the mean of the curves is the curve of the means.
         unit = np.array([[0.0, 1.0]], dtype=np.float32)
-        ends = np.stack([self._curve(one, unit) for one in raw]).mean(axis=0)  # at 0 and at 1, both fixed points
+        ends = np.stack([self._curve(raw_weights, unit) for raw_weights in raw]).mean(
+            axis=0
+        )  # at 0 and at 1, both fixed points
         a, b = ends[:, 1:] - ends[:, :1], ends[:, :1]
         return np.asarray(a * stretched(x, r.family, np) + b, dtype=np.float32)
 
@@ -85,7 +89,7 @@ class Bag:
         return np.asarray(curve, dtype=np.float32)
 
 
-def forward(weights: Mapping[str, Any], x: Any, drop: Callable[[Any, str], Any] = lambda x, where: x) -> Any:
+def forward(weights: Mapping[str, Any], x: Any, drop: Callable[[Any, str], Any] = lambda x, layer: x) -> Any:
     """Outputs [networks, n, parameters] of inputs [n, d] or [networks, n, d]; numpy or torch alike."""
     x = drop(x, "input")
     h = _layer_norm(x, weights, "1") if "g1" in weights else x
@@ -106,7 +110,7 @@ def _layer_norm(x: Any, weights: Mapping[str, Any], which: str) -> Any:
 
 
 def left_out(n: int, networks: int, seed: int) -> npt.NDArray[np.bool_]:
-    """Which queries each network does not see, bool [networks, n]: three tenths, another three for each of ten."""
+    """Whether each network holds out each query, bool [networks, n]: three tenths, all different for ten networks."""
     fold = np.random.default_rng(seed).permutation(n) % _FOLDS
     return np.asarray((fold - np.arange(networks)[:, None]) % _FOLDS < _LEFT_OUT)
 
@@ -114,25 +118,26 @@ def left_out(n: int, networks: int, seed: int) -> npt.NDArray[np.bool_]:
 def train(
     recipe: Recipe, features: Floats, x: Floats, relevant: npt.NDArray[np.bool_], weight: Floats, seed: int
 ) -> tuple[Bag, npt.NDArray[np.bool_]]:
-    """Learn a bag by binary cross-entropy; each network stops when the queries it does not see get no better.
+    """Train a bag by binary cross-entropy; each network stops when its held-out queries no longer improve.
 
-    A small network is learned twice, with half of its inputs dropped and with a tenth, and what is better on queries
-    not seen is kept: of embeddings and some hundred queries the first, where the inputs say more the second.
+    A small network is trained twice, with input dropout of a half and of a tenth, and the better one on held-out
+    queries is kept: with embeddings and some hundred queries usually the first, with more informative inputs the
+    second.
 
     Args:
-        recipe: What is learned.
-        features: Of the queries, float32 [n, d].
-        x: Scores as the curve takes them, float32 [n, k], finite.
-        relevant: Bool [n, k].
-        weight: Of the pairs, float32 [n, k]; 0 at padding.
-        seed: Of everything random.
+        recipe: Settings of the networks.
+        features: Features of the queries, float32 [n, d].
+        x: Scores as inputs of the curve, float32 [n, k], finite.
+        relevant: Whether each candidate is relevant, bool [n, k].
+        weight: Weights of the pairs, float32 [n, k]; 0 at padding.
+        seed: Seed of all random draws.
 
     Returns:
-        The bag, and which queries each network has not seen, bool [networks, n].
+        The bag, and whether each network has held out each query, bool [networks, n].
     """
     import torch
 
-    # One thread: matrices this small gain nothing from more, and sums come out the same on every machine.
+    # One thread: matrices this small gain nothing from more, and sums are then equal on every machine.
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -140,7 +145,7 @@ def train(
         learned = [_train(recipe, rate, features, x, relevant, weight, seed) for rate in rates]
     finally:
         torch.set_num_threads(threads)
-    _, weights = min(learned, key=lambda one: one[0])
+    _, weights = min(learned, key=lambda run: run[0])
     return Bag(recipe, weights), left_out(len(x), recipe.networks, seed)
 
 
@@ -153,20 +158,20 @@ def _train(
     weight: Floats,
     seed: int,
 ) -> tuple[float, dict[str, Floats]]:
-    """The least loss on queries not seen, mean over the networks, and the weights that have it."""
+    """The lowest held-out loss, averaged over the networks, and its weights."""
     import torch
 
     generator = torch.Generator().manual_seed(seed)
     outside = left_out(len(x), recipe.networks, seed)
     rates = {"input": input_dropout, "hidden": 0.3 if recipe.size == "small" else 0.5}
-    given = (features, x, relevant, weight)
-    f, t, y, w = (torch.from_numpy(np.ascontiguousarray(one, dtype=np.float32)) for one in given)
+    inputs = (features, x, relevant, weight)
+    f, t, y, w = (torch.from_numpy(np.ascontiguousarray(array, dtype=np.float32)) for array in inputs)
     weights = _initial(recipe, f.shape[1], generator)
     optimizer = torch.optim.AdamW(weights.values(), lr=1e-3, weight_decay=_WEIGHT_DECAY)
 
-    def drop(h: Any, where: str) -> Any:
-        # One mask for all networks: they see other queries, and drawing numbers is half of the time.
-        rate = rates[where]
+    def drop(h: Any, layer: str) -> Any:
+        # One mask for all networks: they see different queries, and drawing numbers takes half of the time.
+        rate = rates[layer]
         return h * ((torch.rand(h.shape[1:], generator=generator) >= rate) / (1 - rate)) if rate else h
 
     def loss(rows: Any, dropped: Callable[[Any, str], Any]) -> Any:
@@ -174,13 +179,13 @@ def _train(
         raw = forward(weights, f[rows], dropped)
         r = recipe
         z = logits(raw, t[rows], r.family, torch, slope=r.slope, offset=r.offset, monotone=r.monotone)
-        one = torch.nn.functional.binary_cross_entropy_with_logits(z, y[rows], weight=w[rows], reduction="none")
-        return one.sum((1, 2)) / w[rows].sum((1, 2)).clamp(min=1e-9)
+        losses = torch.nn.functional.binary_cross_entropy_with_logits(z, y[rows], weight=w[rows], reduction="none")
+        return losses.sum((1, 2)) / w[rows].sum((1, 2)).clamp(min=1e-9)
 
     seen = _rows(~outside)
     unseen = torch.from_numpy(_rows(outside))
     best = torch.full((recipe.networks,), torch.inf)
-    kept = {name: value.detach().clone() for name, value in weights.items()}
+    best_weights = {name: value.detach().clone() for name, value in weights.items()}
     worse = torch.zeros(recipe.networks)
     for _ in range(_EPOCHS):
         order = torch.rand(seen.shape, generator=generator).argsort(dim=1)
@@ -190,19 +195,19 @@ def _train(
             loss(shuffled[:, first : first + _BATCH], drop).sum().backward()
             optimizer.step()
         with torch.no_grad():
-            now = loss(unseen, lambda h, where: h)
+            now = loss(unseen, lambda h, layer: h)
             better = now < best
             best = torch.where(better, now, best)
             worse = torch.where(better, torch.zeros_like(worse), worse + 1)
             for name, value in weights.items():
-                kept[name][better] = value[better]
+                best_weights[name][better] = value[better]
         if bool((worse >= _PATIENCE).all()):
             break
-    return float(best.mean()), {name: value.numpy() for name, value in kept.items()}
+    return float(best.mean()), {name: value.numpy() for name, value in best_weights.items()}
 
 
 def _rows(which: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
-    """Rows that are true in each line, int64 [networks, m]; of lines with more than others, the first m."""
+    """Indices of true entries in each row, int64 [networks, m]; of rows with more, the first m."""
     m = int(which.sum(axis=1).min())
     return np.stack([np.flatnonzero(line)[:m] for line in which])
 

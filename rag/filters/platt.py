@@ -26,14 +26,14 @@ _LEAST_SLOPE = 1e-3
 class Platt(Filter):
     """One logistic curve for all queries, from score to probability of relevance (Platt 1999).
 
-    Two numbers learned from thousands of pairs: what it says of the training queries holds for others, so they are the
-    calibration queries too. It moves no query against another: the same documents are kept as by ``threshold`` with the
-    same target, but their scores are probabilities.
+    Its two numbers are learned from thousands of pairs, so results on the training queries hold for others, and they
+    serve as calibration queries too. It does not shift queries against each other: it keeps the same documents as
+    ``threshold`` with the same target, but their scores are probabilities.
 
     Args:
-        keep: What to reach on the training queries: ``recall``, ``precision``, ``f_beta``, ``expected_relevant``
-            (relevant documents per query) or ``threshold``.
-        top_k: Keep at most this many.
+        keep: Target on the training queries: ``recall``, ``precision``, ``f_beta``, ``expected_relevant`` (relevant
+            documents per query) or ``threshold``.
+        top_k: Maximum number of candidates to keep.
     """
 
     type = "platt"
@@ -74,14 +74,14 @@ class Platt(Filter):
 
 
 def fit_platt(scores: Any, relevant: npt.NDArray[np.bool_]) -> tuple[float, float]:
-    """Slope and offset of the logistic curve of greatest likelihood, the slope positive so that no order turns round.
+    """Slope and offset of the maximum likelihood logistic curve, with a positive slope so that no order is reversed.
 
-    The offset is free, so the mean probability is the share of relevant pairs: the correction of the prior. Targets
-    are Platt's, drawn in from 0 and 1 by one pseudo-count, so that separable scores give a finite slope.
+    The offset is free, so the mean probability is the share of relevant pairs, which corrects the prior. Targets are
+    Platt's, moved away from 0 and 1 by a pseudo-count, so that separable scores give a finite slope.
 
     Args:
-        scores: [n].
-        relevant: Bool [n], of both kinds.
+        scores: Scores [n].
+        relevant: Whether each is relevant, bool [n], with both classes.
     """
     from scipy.optimize import minimize
 
@@ -98,7 +98,7 @@ def fit_platt(scores: Any, relevant: npt.NDArray[np.bool_]) -> tuple[float, floa
         return float((np.logaddexp(0, logit) - targets * logit).mean()), np.array([(error * z).mean(), error.mean()])
 
     prior = targets.mean()
-    found = minimize(
+    optimum = minimize(
         loss,
         np.array([1.0, np.log(prior / (1 - prior))]),
         jac=True,
@@ -106,8 +106,8 @@ def fit_platt(scores: Any, relevant: npt.NDArray[np.bool_]) -> tuple[float, floa
         bounds=[(_LEAST_SLOPE, None), (None, None)],
         options={"gtol": 1e-9, "ftol": 1e-15},
     ).x
-    slope = float(found[0]) / spread
-    return slope, float(found[1]) - slope * float(center)
+    slope = float(optimum[0]) / spread
+    return slope, float(optimum[1]) - slope * float(center)
 
 
 def sigmoid(x: Any) -> Any:

@@ -1,4 +1,4 @@
-"""A calibrated cut-off for any score: the Cosine Adapter's mechanism."""
+"""A calibrated cutoff for any score, by the mechanism of the Cosine Adapter."""
 
 from __future__ import annotations
 
@@ -30,23 +30,23 @@ __all__ = ["Features", "ScoreAdapter"]
 Features = Literal["query_and_scores", "query", "scores"]
 
 _FARTHEST = 5.0
-"""Features lie within so many standard deviations of the training queries; beyond, a network only guesses."""
+"""Limit of features in standard deviations of the training queries; beyond it a network only guesses."""
 
 
 @dataclass(frozen=True)
 class _Scaling:
-    """How inputs are scaled, from the training queries.
+    """Scaling of inputs, measured on the training queries.
 
     Args:
-        mean: Of the list features; empty without any.
-        spread: Likewise.
-        center: Subtracted from scores, where the curve takes them as they are.
-        unit: What they are divided by then.
+        mean: Means of the list features; empty without any.
+        spread: Their standard deviations.
+        center: Subtrahend of scores, where the curve takes raw scores.
+        unit: Divisor of scores in that case.
         depth: Length of the longest list.
-        slope: Of the logits, so that they are those of probabilities.
-        offset: Likewise.
+        slope: Calibration slope of the logits.
+        offset: Calibration offset of the logits.
         embedder: Content fingerprint of the embedder; empty without one.
-        dimension: Of the query embeddings; 0 without.
+        dimension: Dimension of the query embeddings; 0 without.
     """
 
     mean: list[float]
@@ -64,16 +64,15 @@ class ScoreAdapter(Filter):
     """Learns, for each query, the curve from the scores of the stage before to a probability of relevance, and cuts
     there: after a cross-encoder, a fusion, anything that scores.
 
-    Scores have no common scale across queries; the parameters of the curve, predicted for each query, give them one.
-    They are predicted from the shape of its list of scores (mean, spread, leading scores and the gaps between them) by
-    a bag of small networks, and from the query's embedding where an embedder is given. The network learns from all that
-    the stages before retrieve for the training queries, so its prior is the served one. Each network leaves out three
-    tenths of them; on those it is stopped, its logits are calibrated (see ``platt``: this corrects the prior too) and
-    the threshold is chosen.
+    Scores have no common scale across queries; a curve with parameters predicted for each query gives them one. The
+    parameters are predicted by a bag of small networks from the shape of the list of scores (mean, spread, leading
+    scores and gaps), and from the query's embedding if an embedder is given. The networks learn from everything that
+    the previous stages retrieve for the training queries, so their prior is that of actual use. Each network holds out
+    three tenths of these queries, for early stopping, for calibration of its logits (see ``platt``, which also corrects
+    the prior) and for choosing the threshold.
 
     Args:
-        embedder: Makes the query embedding; the retriever's own costs nothing more. Needed by ``features`` with a
-            query.
+        embedder: Embedder of the query; the retriever's own costs nothing extra. Required by ``features`` with a query.
         features: What the curve is predicted from: ``scores`` (the list alone), ``query`` (the embedding alone; the
             paper's form) or ``query_and_scores``. With the list, the curve is one of the score in standard deviations
             from the mean of its list, else of the score itself.
@@ -81,14 +80,15 @@ class ScoreAdapter(Filter):
             (a sgn(x) abs(x)^k + b, k = 1/2, 2 or predicted between 0 and 2).
         monotone: Keep the slope a positive, so that the order within a query never changes; false is the paper's
             unconstrained form.
-        network: ``small``, for some hundred training queries: 64 hidden units beside a linear path; ``paper``: the
-            paper's 4 d hidden units, for a hundred thousand.
-        networks: How many networks the bag has; their mean logit counts.
-        negatives: Irrelevant candidates learned from, at most, for each query (and relevant ones, at most); they are
-            drawn at random and weighted to stand for all. Calibration looks at all.
-        keep: What to reach on the training queries: ``recall``, ``precision``, ``f_beta``, ``expected_relevant``
-            (relevant documents per query) or ``threshold``, a probability.
-        top_k: Keep at most this many.
+        network: ``small``, for some hundred training queries: 64 hidden units beside a linear path; ``paper``, for a
+            hundred
+            thousand: the paper's 4 d hidden units.
+        networks: Number of networks in the bag, whose logits are averaged.
+        negatives: Maximum number of irrelevant (and of relevant) candidates per query to learn from; they are drawn at
+            random and weighted to represent all. Calibration uses all.
+        keep: Target on the training queries: ``recall``, ``precision``, ``f_beta``, ``expected_relevant`` (relevant
+            documents per query) or ``threshold``, a probability.
+        top_k: Maximum number of candidates to keep.
     """
 
     type = "score_adapter"
@@ -155,9 +155,9 @@ class ScoreAdapter(Filter):
 
         rows = np.flatnonzero(outside.any(axis=0))
         logits = np.zeros((len(rows), x.shape[1]), dtype=np.float32)
-        for one, unseen in enumerate(outside):
+        for member, unseen in enumerate(outside):
             mine = np.flatnonzero(unseen[rows])
-            alone = Bag(recipe, {name: value[one : one + 1] for name, value in self._bag.weights.items()})
+            alone = Bag(recipe, {name: value[member : member + 1] for name, value in self._bag.weights.items()})
             logits[mine] += alone(inputs[rows[mine]], x[rows[mine]])
         logits /= outside[:, rows].sum(axis=0, dtype=np.float32)[:, None]
         mask, relevant = mask[rows], relevant[rows]
@@ -180,11 +180,11 @@ class ScoreAdapter(Filter):
         return _Scaling(mean.tolist(), spread.tolist(), center, unit, depth, 1.0, 0.0, embedder, dimension)
 
     def _scale_of(self, mean: float, spread: float) -> tuple[float, float]:
-        """What the curve subtracts from scores and divides them by, where it takes them as they are."""
+        """Subtrahend and divisor of scores, where the curve takes raw scores."""
         return mean, spread
 
     def _check(self, batch: QueryBatch, candidates: Candidates) -> None:
-        """Refuse scores that the curve is not for."""
+        """Refuse scores that do not suit the curve."""
 
     # -- asking -----------------------------------------------------------------------------------------------------
 
@@ -198,7 +198,7 @@ class ScoreAdapter(Filter):
         return self._probabilities(self._bag(inputs, x), candidates.mask)
 
     def _inputs(self, batch: QueryBatch, candidates: Candidates) -> tuple[Floats, Floats]:
-        """Features of the queries, and scores as the curve takes them; both finite."""
+        """Features of the queries, and scores as inputs of the curve; both finite."""
         scaling = self._scaling
         assert scaling is not None
         parts = []
@@ -210,12 +210,12 @@ class ScoreAdapter(Filter):
                     f"asked with {vectors.shape[1]}: fit it again with this embedder"
                 )
             norm = np.sqrt(np.einsum("ij,ij->i", vectors, vectors))[:, None]
-            # Each dimension of size about 1, as the other features are.
+            # Scale each dimension to about 1, like the other features.
             parts.append(vectors * (np.float32(vectors.shape[1] ** 0.5) / np.maximum(norm, np.float32(1e-12))))
         if self.features == "query":
             x = (candidates.scores - np.float32(scaling.center)) / np.float32(scaling.unit)
         else:
-            mean, spread = (np.array(one, dtype=np.float32) for one in (scaling.mean, scaling.spread))
+            mean, spread = (np.array(array, dtype=np.float32) for array in (scaling.mean, scaling.spread))
             lists = (list_features(candidates, scaling.depth) - mean) / spread
             parts.append(np.clip(lists, -_FARTHEST, _FARTHEST))
             x, _, _ = in_deviations(candidates)
@@ -224,8 +224,10 @@ class ScoreAdapter(Filter):
 
     def _probabilities(self, logits: Floats, mask: npt.NDArray[np.bool_]) -> Floats:
         assert self._scaling is not None
-        found = sigmoid(logits * np.float32(self._scaling.slope) + np.float32(self._scaling.offset))
-        return np.asarray(found if mask.all() else np.where(mask, found, np.float32(-np.inf)), dtype=np.float32)
+        probabilities = sigmoid(logits * np.float32(self._scaling.slope) + np.float32(self._scaling.offset))
+        return np.asarray(
+            probabilities if mask.all() else np.where(mask, probabilities, np.float32(-np.inf)), dtype=np.float32
+        )
 
     # -- keeping ----------------------------------------------------------------------------------------------------
 
@@ -236,11 +238,11 @@ class ScoreAdapter(Filter):
         if self._bag is None or self._scaling is None:
             return
         save_file(
-            {name: np.ascontiguousarray(one) for name, one in self._bag.weights.items()},
+            {name: np.ascontiguousarray(array) for name, array in self._bag.weights.items()},
             folder / "networks.safetensors",
         )
-        about = {"recipe": asdict(self._bag.recipe), "scaling": asdict(self._scaling)}
-        (folder / "adapter.json").write_text(json.dumps(about), encoding="utf-8")
+        description = {"recipe": asdict(self._bag.recipe), "scaling": asdict(self._scaling)}
+        (folder / "adapter.json").write_text(json.dumps(description), encoding="utf-8")
 
     def load_state(self, folder: Path, context: FitContext) -> None:  # type: ignore[override]
         from safetensors.numpy import load_file
@@ -248,15 +250,15 @@ class ScoreAdapter(Filter):
         super().load_state(folder, context)
         if not (folder / "adapter.json").is_file():
             return
-        about = json.loads((folder / "adapter.json").read_text(encoding="utf-8"))
-        scaling = _Scaling(**about["scaling"])
+        description = json.loads((folder / "adapter.json").read_text(encoding="utf-8"))
+        scaling = _Scaling(**description["scaling"])
         if self.embedder is not None and self.embedder.spec.cache_key != scaling.embedder:
             raise ArtifactError(
                 f"{self.spec.label} was fitted with another embedder, or with other weights of it, than "
                 f"{self.embedder!r}: fit it again with this one"
             )
         self._scaling = scaling
-        self._bag = Bag(Recipe(**about["recipe"]), load_file(folder / "networks.safetensors"))
+        self._bag = Bag(Recipe(**description["recipe"]), load_file(folder / "networks.safetensors"))
 
 
 def _drawn(
@@ -271,9 +273,9 @@ def _drawn(
     weight = np.zeros(mask.shape, dtype=np.float32)
     for kind in (mask & relevant, mask & ~relevant):
         lots = np.where(kind, chance, 2.0)
-        place = np.argsort(np.argsort(lots, axis=1), axis=1)
+        rank = np.argsort(np.argsort(lots, axis=1), axis=1)
         n = kind.sum(axis=1, keepdims=True)
-        taken = kind & (place < most)
+        taken = kind & (rank < most)
         weight += taken * (n / np.maximum(np.minimum(n, most), 1)).astype(np.float32)
     width = int((weight > 0).sum(axis=1).max())
     columns = np.argsort(weight == 0, axis=1, kind="stable")[:, :width]

@@ -1,4 +1,4 @@
-"""Cutting by the score, as it is or on a scale of its query's list."""
+"""A filter on the score, raw or on a scale of its query's list."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ Scale = Literal["raw", "max", "z_score"]
 
 
 class Threshold(Filter):
-    """Keeps candidates whose score is high enough; all conditions that are given must hold.
+    """Keeps candidates with high scores; all given conditions must hold.
 
-    Scores stay as they are. With ``keep`` the threshold is chosen on judged training queries, else none are needed.
+    Scores stay unchanged. With ``keep`` the threshold is chosen on judged training queries; otherwise none are needed.
 
     Args:
-        min_score: Keep scores of at least this, on the scale of ``scale``. Raw cosines lie in [-1, 1], cross-encoder
-            logits do not.
+        min_score: Smallest score kept, on the scale of ``scale``. Raw cosines lie in [-1, 1], cross-encoder logits do
+            not.
         min_relative: Keep scores that fall short of the query's best by at most ``(1 - min_relative)`` of the best's
             size: 0.8 keeps everything from 80 % of the best score on. The best candidate always passes.
-        scale: What the score is compared as: ``raw``, divided by the size of the query's best (``max``), or in
+        scale: Scale of the comparison: ``raw``, divided by the absolute value of the query's best (``max``), or in
             standard deviations from the mean of the query's list (``z_score``).
-        keep: What to reach on the training queries, instead of ``min_score``: ``recall``, ``precision``, ``f_beta``,
+        keep: Target on the training queries, instead of ``min_score``: ``recall``, ``precision``, ``f_beta``,
             ``expected_relevant`` (relevant documents per query) or ``threshold``.
-        top_k: Keep at most this many.
+        top_k: Maximum number of candidates to keep.
     """
 
     type = "threshold"
@@ -72,8 +72,8 @@ class Threshold(Filter):
 
     @property
     def threshold_settings(self) -> tuple[str, ...]:
-        given = (("keep", self.keep), ("min_score", self.min_score), ("min_relative", self.min_relative))
-        return tuple(name for name, value in given if value is not None)
+        arguments = (("keep", self.keep), ("min_score", self.min_score), ("min_relative", self.min_relative))
+        return tuple(name for name, value in arguments if value is not None)
 
     @property
     def rule(self) -> str:

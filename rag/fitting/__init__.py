@@ -1,4 +1,4 @@
-"""Fitting: what components are given to fit themselves, and to keep up with documents that change."""
+"""Fitting: contexts in which components fit themselves and follow changes of documents."""
 
 from rag.fitting.context import FitContext
 from rag.fitting.training import Upstream

@@ -1,4 +1,4 @@
-"""States of components in the store: built once, found when the same is fitted again."""
+"""Cached states of components: built once, and loaded when the same is fitted again."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ logger = logging.getLogger("rag.fit")
 
 @dataclass
 class Artifacts:
-    """What fitting builds, and what is remarked meanwhile.
+    """Builds and loads states of components, and collects remarks.
 
     Args:
-        store: Where states are kept; None keeps nothing.
+        store: Cache of states; None caches nothing.
         ledger: Costs of fitting.
-        remarks: What was cut or left out.
-        reused: What came from the store instead of being built, by kind and type.
+        remarks: Remarks on what was cut or left out.
+        reused: Names of states loaded from the store, by kind and type.
     """
 
     store: Store | None
@@ -36,31 +36,31 @@ class Artifacts:
     remarks: Remarks
     reused: list[str]
     _recordings: list[Remarks] = field(default_factory=list)
-    """Of the artifacts that are being built: what was remarked meanwhile, to be remarked again when they are loaded."""
+    """Remarks made while building each open artifact, to repeat when it is loaded."""
 
     def elsewhere(self, store: Store | None) -> Artifacts:
         """The same with another store."""
         return replace(self, store=store)
 
     def note(self, remark: Remark) -> None:
-        """Add a remark on what is being fitted; logged once."""
+        """Add a remark on the component being fitted; logged once."""
         if remark.message not in self.remarks.messages:
             logger.warning("%s", remark)
         for remarks in (self.remarks, *self._recordings):
             remarks.extend([remark])
 
     def cached_fit(
-        self, component: Component, key: str, about: str, make: Callable[[], None], load: Callable[[Path], None]
+        self, component: Component, key: str, description: str, make: Callable[[], None], load: Callable[[Path], None]
     ) -> None:
-        """Have ``make`` build a component's state, or ``load`` read it from the store when it was built before. Costs
-        and remarks come from there too, as they were.
+        """Have ``make`` build a component's state, or ``load`` read it from the store if it was built before. Costs and
+        remarks are restored too, as they were.
 
         Args:
-            component: Saves the state.
+            component: The component that saves the state.
             key: Identity of the state.
-            about: The state in words.
-            make: Builds it.
-            load: Reads it from a folder.
+            description: The state in words.
+            make: Function that builds it.
+            load: Function that reads it from a folder.
         """
         assert self.store is not None
         built: list[Path] = []
@@ -73,10 +73,10 @@ class Artifacts:
             built.append(folder)
             spent = self.ledger.total
             spent -= before
-            spent.seconds += time.perf_counter() - start  # the open stage's own time is not booked yet
+            spent.seconds += time.perf_counter() - start  # time of the open stage is not booked yet
             return spent.as_dict() | ({"remarks": recording.as_dicts()} if recording else {})
 
-        folder = self.store.artifact(component.kind, key, write, about=about)
+        folder = self.store.artifact(component.kind, key, write, description=description)
         if not built:
             load(folder)
             costs = dict(self.store.remarks(component.kind, key) or {})

@@ -1,4 +1,4 @@
-"""What fitting a component is given: documents, passages, training data, and a memory of what was fitted."""
+"""The context of fitting: documents, passages, training data, and a memory of fitted components."""
 
 from __future__ import annotations
 
@@ -39,20 +39,20 @@ _Identity = tuple[str, "int | None"]
 
 @dataclass
 class FitContext:
-    """Passed down the tree by ``fit``.
+    """The context passed down the tree by ``fit``.
 
     Args:
         corpus: The documents.
-        passages: The pieces of them that the chunker made: what is indexed.
+        passages: The passages made by the chunker, which are indexed.
         training: Judged queries, for components that learn.
-        ledger: What fitting costs, by stage.
-        progress: Shows how far long work is.
-        seed: For everything random.
-        store: Where what is built is kept and found again; None keeps nothing.
-        reused: What came from the store instead of being built.
-        first: The retriever of the pipeline, for components behind it that use parts of it; None outside a pipeline,
-            and over other passages than its own.
-        remarks: What was cut or left out.
+        ledger: Costs of fitting, by stage.
+        progress: Callback that shows progress.
+        seed: Seed of all random draws.
+        store: Cache of everything that is built; None caches nothing.
+        reused: Names of artifacts reused from the store.
+        first: The retriever of the pipeline, for components after it that use parts of it; None outside a pipeline, and
+            over other passages than its own.
+        remarks: Remarks on what was cut or left out.
     """
 
     corpus: Corpus
@@ -66,7 +66,7 @@ class FitContext:
     first: Retriever | None = None
     remarks: Remarks = field(default_factory=Remarks)
     _unit: str = "passages"
-    """What the texts that are fitted on are called."""
+    """Name of the fitted texts in messages."""
     _fitted: dict[_Identity, Component] = field(default_factory=dict)
     _unfinished: list[Checkpoint] = field(default_factory=list)
     _artifacts: Artifacts = field(init=False)
@@ -83,7 +83,7 @@ class FitContext:
     # -- fitting ----------------------------------------------------------------------------------------------------
 
     def fit(self, component: Component) -> None:
-        """Fit a component, or give it the state of an identical one that is fitted already, here or in the store."""
+        """Fit a component, or give it the state of an identical one fitted before, here or in the store."""
         identity = self._identity(component)
         twin = self._fitted.get(identity)
         if twin is None:
@@ -95,13 +95,13 @@ class FitContext:
     def cached_fit(
         self, component: Component, make: Callable[[], None], *, inputs: Mapping[str, Component | str] | None = None
     ) -> None:
-        """Have ``make`` build a component's state, or load it from the store when it was built before; then the
-        components it holds are fitted first.
+        """Have ``make`` build a component's state, or load it from the store if it was built before; in that case its
+        child components are fitted first.
 
         Args:
-            component: Saves and loads the state.
-            make: Builds it.
-            inputs: What it is built from besides the passages, the training data and the seed.
+            component: The component that saves and loads the state.
+            make: Function that builds it.
+            inputs: Further inputs besides the passages, the training data and the seed.
         """
         upstream = self._runs.upstream
         unnamed = upstream is not None and upstream.key is None and _needs(component, "candidates")
@@ -114,8 +114,8 @@ class FitContext:
                 self.fit(child)
             component.load_state(folder, self)
 
-        about = f"{component!r} on {len(self.passages)} passages"
-        self._artifacts.cached_fit(component, self._key(component, inputs), about, make, load)
+        description = f"{component!r} on {len(self.passages)} passages"
+        self._artifacts.cached_fit(component, self._key(component, inputs), description, make, load)
 
     def is_cached(self, component: Component) -> bool:
         """Whether :meth:`fit` would find the component's state in the store."""
@@ -127,21 +127,21 @@ class FitContext:
 
     @property
     def n_kept(self) -> int:
-        """Passages that the pipeline had before; a component must look at those from this position on."""
+        """Number of passages that were indexed before; a component needs to look only at those after them."""
         return 0
 
     def note(self, remark: Remark) -> None:
-        """Add a remark on what is being fitted; logged once."""
+        """Add a remark on the component being fitted; logged once."""
         self._artifacts.note(remark)
 
     def finish(self) -> None:
-        """Everything is fitted and kept: what was kept on the way is not needed any more."""
+        """Remove checkpoints after everything is fitted and saved."""
         for pieces in self._unfinished:
             pieces.remove()
         self._unfinished.clear()
 
     def _fit_first(self, component: Component) -> None:
-        """Fit a component that no other one here is identical to."""
+        """Fit a component that has no identical one here."""
         if component.spec.caches_state:
             self.cached_fit(component, lambda: component.fit(self))
         else:
@@ -157,70 +157,71 @@ class FitContext:
 
     def _key(self, component: Component, inputs: Mapping[str, Component | str] | None) -> str:
         learned = self.training_fingerprint if any(part.spec.learns for part in _made_of(component, inputs)) else ""
-        given = {k: v if isinstance(v, str) else v.spec.cache_key for k, v in (inputs or {}).items()}
+        identities = {k: v if isinstance(v, str) else v.spec.cache_key for k, v in (inputs or {}).items()}
         before = self._runs.upstream
         upstream = before.key if before and _needs(component, "candidates") else None
-        return fingerprint([component.spec.cache_key, self.passages.fingerprint, learned, self.seed, given, upstream])
+        return fingerprint(
+            [component.spec.cache_key, self.passages.fingerprint, learned, self.seed, identities, upstream]
+        )
 
     # -- vectors ----------------------------------------------------------------------------------------------------
 
     def embed_passages(self, embedder: Embedder, *, start: int = 0) -> Vectors:
         """Vectors of all passages by this embedder, or of those from a position on, float32 [n - start, d]; computed
-        once, whoever asks.
+        once for all components.
 
         Raises:
-            ModelError: The embedder gave vectors that are not finite.
+            ModelError: The embedder returned NaN or infinite values.
         """
         return self._vectors.embed(embedder, start)
 
     def embed_passage_tokens(self, embedder: TokenEmbedder, *, start: int = 0) -> TokenVectors:
         """Vectors of all tokens of all passages by this embedder, or of those from a position on, float16; computed
-        once, whoever asks, and what :meth:`embed_passages` gives comes from the same pass. With a store, a pass that
-        was stopped goes on where it was.
+        once for all components, in the same pass as :meth:`embed_passages`. With a store, an interrupted pass resumes
+        where it stopped.
         """
         return self._vectors.embed_tokens(embedder, start)
 
     def embed_texts(self, embedder: Embedder, texts: Sequence[str]) -> Vectors:
-        """Vectors of texts that are no passages, as of documents, float32 [n, d]; from the store where it has them."""
-        corpus = Corpus.from_documents(Document(str(number), text) for number, text in enumerate(texts))
+        """Vectors of texts that are not passages, embedded as documents, float32 [n, d]; from the store if cached."""
+        corpus = Corpus.from_documents(Document(str(index), text) for index, text in enumerate(texts))
         return self.for_passages(Passages.whole(corpus)).embed_passages(embedder)
 
     # -- training data ----------------------------------------------------------------------------------------------
 
     def following(self, upstream: Upstream) -> None:
-        """What is fitted from now on comes after these steps of the pipeline."""
+        """Declare the pipeline steps before the components fitted from now on."""
         self._runs.following(upstream)
 
     @property
     def upstream_key(self) -> str:
-        """Identity of the steps before the one that is being fitted; empty where there are none, or it is not known."""
+        """Identity of the steps before the one being fitted; empty where there are none, or it is unknown."""
         upstream = self._runs.upstream
         return (upstream.key if upstream else None) or ""
 
     def training_run(self, leave_out: LeaveOut = "duplicates") -> tuple[QueryBatch, Candidates]:
-        """The training queries, and what the steps before the one that is being fitted find for them, each as if
-        neither it nor what ``leave_out`` says had ever been judged; computed once, and from the store when it was
-        computed before.
+        """The training queries, and the results of the steps before the one being fitted, each as if neither the query
+        nor those that ``leave_out`` names had ever been judged; computed once, and cached in the store.
         """
         return self._runs.of_training(leave_out)
 
     def dev_run(self) -> tuple[QueryBatch, Candidates] | None:
-        """The same of :attr:`Training.dev`, which nothing has seen; None where there are none."""
+        """The same for :attr:`Training.dev`, which nothing learned from; None without such queries."""
         return self._runs.of_dev()
 
     def training_batch(self) -> QueryBatch:
-        """The training queries for a part of a retriever that learns from what other parts find: each is answered as if
-        neither it nor what is the same question had ever been judged. The same batch for all who ask.
+        """The training queries for a part of a retriever that learns from other parts: each query is answered as if
+        neither it nor duplicates of it had ever been judged. All callers share the batch.
         """
         return self._runs.batch()
 
     def unseen(self, leave_out: LeaveOut = "duplicates") -> Unseen:
-        """What training queries must not see of each other's judgments."""
+        """The judgments that each training query must not see."""
         return self._runs.unseen(leave_out)
 
     @property
     def training_fingerprint(self) -> str:
-        """Hash of the training queries and judgments, and of the ids and metadata that judgments and filters mean;
+        """Hash of the training queries and judgments, and of the ids and metadata that judgments and filters refer to;
         empty without any.
         """
         return self._runs.fingerprint
@@ -228,12 +229,12 @@ class FitContext:
     # -- other passages ---------------------------------------------------------------------------------------------
 
     def for_passages(self, passages: Passages, shared: Iterable[Component] = (), *, stored: bool = True) -> FitContext:
-        """The same, over other passages, such as keys: nothing that is fitted there is taken for what is fitted here.
+        """The same context over other passages, such as keys, with separate states.
 
         Args:
-            passages: What is fitted on.
-            shared: Components fitted here that are used there as they are.
-            stored: Whether the store may keep what is fitted there.
+            passages: The passages to fit on.
+            shared: Components fitted here that are used there unchanged.
+            stored: Whether the store may cache states fitted there.
         """
         inner = FitContext(**self._fields_over(passages, shared, stored))
         self._share_rooms(inner)
@@ -256,7 +257,7 @@ class FitContext:
         }
 
     def _share_rooms(self, inner: FitContext) -> None:
-        """Have another context see the steps before, and remark to the artifacts that are being built here."""
+        """Let another context see the steps before, and add remarks to the artifacts being built here."""
         inner._runs = self._runs.elsewhere(inner.corpus, inner.store)
         inner._artifacts = self._artifacts.elsewhere(inner.store)
 

@@ -1,4 +1,4 @@
-"""The training queries as those see them who learn: what the steps before find for them, each computed once."""
+"""Results of the previous steps for the training queries, for components that learn; each computed once."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ __all__ = ["TrainingRuns", "Upstream"]
 
 @dataclass(frozen=True)
 class Upstream:
-    """The steps of the pipeline before the one that is being fitted.
+    """The pipeline steps before the one being fitted.
 
     Args:
-        run: Sends a batch through them.
-        key: Identity of what comes out; None when it means nothing to another process.
+        run: Function that runs a batch through them.
+        key: Identity of their output; None when it is not valid in other processes.
     """
 
     run: Callable[[QueryBatch], Candidates]
@@ -34,15 +34,15 @@ class Upstream:
 
 @dataclass
 class TrainingRuns:
-    """Judged queries and the steps before the one that is being fitted.
+    """Judged queries with the results of the steps before the one being fitted.
 
     Args:
-        training: The queries; None where there are none.
-        corpus: The documents that judgments and filters mean.
+        training: The queries; None without any.
+        corpus: The documents that judgments and filters refer to.
         ledger: Costs of fitting.
-        store: Where lists and vectors are kept; None keeps nothing.
-        upstream: The steps before; None outside a pipeline.
-        n_before: How many steps these are.
+        store: Cache of lists and vectors; None caches nothing.
+        upstream: The previous steps; None outside a pipeline.
+        n_before: Number of previous steps.
     """
 
     training: Training | None
@@ -100,7 +100,7 @@ class TrainingRuns:
 
     @property
     def fingerprint(self) -> str:
-        """Hash of the training queries and judgments, and of the ids and metadata that judgments and filters mean;
+        """Hash of the training queries and judgments, and of the ids and metadata that judgments and filters refer to;
         empty without any.
         """
         if self.training is None:
@@ -116,7 +116,7 @@ class TrainingRuns:
         batch = QueryBatch(queries, trace={}, store=self.store, unseen=unseen)
         candidates = upstream.run(batch)
         spent = batch.ledger.total
-        spent.seconds = 0.0  # has been booked as it passed
+        spent.seconds = 0.0  # already booked
         self.ledger.book(spent)
         self.ledger.join_calls(batch.ledger)
         return batch, candidates

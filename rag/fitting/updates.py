@@ -1,4 +1,4 @@
-"""What components are given to keep up with documents that came, changed or went."""
+"""The context of updates: components follow added, changed or deleted documents."""
 
 from __future__ import annotations
 
@@ -17,11 +17,10 @@ __all__ = ["UpdateContext"]
 
 @dataclass
 class UpdateContext(FitContext):
-    """Passed down the tree of a fitted pipeline that is brought up to date.
+    """The context passed down the tree of a fitted pipeline in an update.
 
     Args:
-        kept: Which of the old passages stay, as positions in the old table, int64, ascending; in the new one they come
-            first.
+        kept: Positions in the old table of the passages that stay, int64, ascending; in the new table they come first.
         metadata_changed: Whether metadata of documents that stay has changed.
     """
 
@@ -30,14 +29,14 @@ class UpdateContext(FitContext):
     _unchanged: list[Component] = field(default_factory=list)
 
     def fit(self, component: Component) -> None:
-        """Bring a component up to date, or give it the state of an identical one that is."""
+        """Update a component, or give it the state of an identical one already updated."""
         if any(_learns_from_place(part) for _, part in component.spec.walk()):
-            component.update(self, self.kept)  # what it learned is its own, whatever else is configured alike
+            component.update(self, self.kept)  # its learned state is its own, even if another is configured alike
             return
         super().fit(component)
 
     def is_cached(self, component: Component) -> bool:
-        """Never: an update starts from what is there."""
+        """Always False: an update starts from the current state."""
         return False
 
     @property
@@ -45,11 +44,11 @@ class UpdateContext(FitContext):
         return len(self.kept)
 
     def keep(self, component: Component) -> None:
-        """Say of a component that its ``save_state`` would write what it wrote before the update."""
+        """Declare that a component's ``save_state`` would write the same as before the update."""
         self._unchanged.append(component)
 
     def is_kept(self, component: Component) -> bool:
-        """Whether :meth:`keep` was said of it."""
+        """Whether :meth:`keep` was called for it."""
         return any(unchanged is component for unchanged in self._unchanged)
 
     def for_updated_passages(
@@ -58,10 +57,10 @@ class UpdateContext(FitContext):
         """The same as :meth:`for_passages`, for components that were fitted on such passages before.
 
         Args:
-            passages: What is fitted on.
-            kept: Which of the passages that were fitted on before stay.
-            shared: Components fitted here that are used there as they are.
-            stored: Whether the store may keep what is fitted there.
+            passages: The passages to fit on.
+            kept: Positions of the earlier passages that stay.
+            shared: Components fitted here that are used there unchanged.
+            stored: Whether the store may cache states fitted there.
         """
         inner = UpdateContext(
             **self._fields_over(passages, shared, stored),

@@ -1,4 +1,4 @@
-"""Vectors of passages, computed once, whoever asks."""
+"""Vectors of passages, computed once for all components."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ class PassageVectors:
 
     Args:
         passages: The passages.
-        store: Where vectors are kept, by text; None keeps nothing.
+        store: Cache of vectors, by text; None caches nothing.
         ledger: Costs of fitting.
-        progress: Shows how far it is.
-        note: Takes a remark on passages that are longer than what an embedder reads.
-        unit: What the passages are called: they may be keys.
-        unfinished: Takes what is kept on the way to be removed when everything is fitted.
+        progress: Callback that shows progress.
+        note: Receives a remark on passages longer than an embedder's limit.
+        unit: Name of the passages in messages, which may be keys.
+        unfinished: Receives checkpoints to remove when everything is fitted.
     """
 
     passages: Passages
@@ -54,6 +54,9 @@ class PassageVectors:
         embedder = embedder.base
         key = (embedder.fingerprint, start)
         self._check_window(embedder, start)
+        if key not in self._embedded and embedder.vector_source is not None:
+            vectors = embedder.from_vectors(self.embed(embedder.vector_source, start))
+            self._keep(embedder, embedder.checked(vectors, len(self.passages) - start), start)
         if key not in self._embedded and embedder.token_source is not None:
             vectors = embedder.from_tokens(self.embed_tokens(embedder.token_source, start), query=False)
             self._keep(embedder, embedder.checked(vectors, len(self.passages) - start), start)
@@ -63,7 +66,7 @@ class PassageVectors:
             vectors = np.empty((n, self._dimension(embedder, values, start)), dtype=np.float32)
             done = 0
             with self.progress(f"embedding passages ({embedder.type})", n) as advance:
-                # Blocks of some thousand texts: enough to sort by length, and progress is seen.
+                # Blocks of some thousand texts: enough to sort by length, with visible progress.
                 for block in self.passages.iter_texts(start):
                     vectors[done : done + len(block)] = self._block(embedder, block, values, start + done, advance)
                     done += len(block)
@@ -79,16 +82,16 @@ class PassageVectors:
             n = len(self.passages) - start
             pieces = self._checkpoint(embedder, start)
             with self.progress(f"embedding tokens ({embedder.type})", n) as advance:
-                for number, texts in enumerate(_split(self.passages.iter_texts(start), pieces is not None)):
-                    known = pieces and pieces.get(number, 3)
-                    if known:
-                        tokens, whole = TokenVectors(known[0], known[1]), known[2]
+                for piece, texts in enumerate(_split(self.passages.iter_texts(start), pieces is not None)):
+                    checkpointed = pieces and pieces.get(piece, 3)
+                    if checkpointed:
+                        tokens, whole = TokenVectors(checkpointed[0], checkpointed[1]), checkpointed[2]
                         advance(len(texts))
                     else:
                         tokens, whole = embedder.embed_document_tokens(texts, advance=advance)
                         whole = embedder.checked(whole, len(texts))
                         if pieces:
-                            pieces.put(number, [tokens.vectors, tokens.ends, whole])
+                            pieces.put(piece, [tokens.vectors, tokens.ends, whole])
                     parts.append(tokens)
                     vectors.append(whole)
             self.ledger.spend(texts_embedded=n)
@@ -97,7 +100,7 @@ class PassageVectors:
         return self._tokens[key]
 
     def _check_window(self, embedder: Embedder, start: int) -> None:
-        """Remark on passages from ``start`` on that are longer than what the embedder reads, before any is embedded."""
+        """Remark on passages from ``start`` on that exceed the embedder's limit, before any is embedded."""
         key = (embedder.fingerprint, start)
         if key not in self._windows:
             unlimited = start or embedder.window is None
@@ -107,12 +110,12 @@ class PassageVectors:
             self.note(remark)
 
     def _dimension(self, embedder: Embedder, values: KeyValueCache | None, start: int) -> int:
-        """Length of the vectors; a vector in the store tells it without loading the model."""
+        """Length of the vectors; read from a cached vector if possible, without loading the model."""
         if values is not None:
             first = text_key(next(iter(self.passages.iter_texts(start)))[0])
-            known = values.get([first])
-            if known:
-                return len(known[first]) // 4
+            cached = values.get([first])
+            if cached:
+                return len(cached[first]) // 4
         return embedder.dimension
 
     def _block(
@@ -131,7 +134,7 @@ class PassageVectors:
         def embed_some(positions: Sequence[int]) -> Vectors:
             vectors = embedder.embed_documents([texts[position] for position in positions])
             vectors = embedder.checked(vectors, len(positions))
-            self._check_finite(embedder, vectors, start + np.array(positions))  # what is not must not be kept
+            self._check_finite(embedder, vectors, start + np.array(positions))  # values that are not must not be cached
             advance(len(positions))
             return vectors
 
@@ -164,7 +167,7 @@ class PassageVectors:
 
 
 def _split(blocks: Iterable[list[str]], small: bool) -> Iterator[list[str]]:
-    """Blocks that are not empty; in pieces that are soon done, where each is kept."""
+    """Nonempty blocks; split into smaller pieces where each is saved as a checkpoint."""
     for block in blocks:
         step = EMBEDDED_TOGETHER if small else max(len(block), 1)
         yield from (block[first : first + step] for first in range(0, len(block), step))

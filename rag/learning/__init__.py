@@ -1,1 +1,1 @@
-"""Learning to rank from judged questions: what is not seen, features, models, and the guard."""
+"""Learning to rank from judged questions: hidden judgments, features, models, and checks of gains."""

@@ -1,4 +1,4 @@
-"""Features of candidates for learning to rank, by name: from every list, and from what its maker knows."""
+"""Features of candidates for learning to rank, by name: of every list, and of its maker."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ class Features:
     """Features of the candidates of some queries.
 
     Args:
-        names: Of the features.
-        values: float32 [n, k, features]; NaN where something is not known; anything at padding.
-        rising: Whether more of it can only be better, as with scores; one for each feature.
+        names: Names of the features.
+        values: Values, float32 [n, k, features]; NaN where unknown; arbitrary at padding.
+        rising: For each feature, whether a higher value can only be better, as with scores.
     """
 
     names: tuple[str, ...]
@@ -29,26 +29,26 @@ class Features:
     rising: tuple[bool, ...]
 
     def take(self, names: Sequence[str]) -> Features:
-        """Those of these names, in this order.
+        """The features of these names, in this order.
 
         Raises:
-            ModelError: There is none of a name: the model was fitted behind other steps.
+            ModelError: A name is missing: the model was fitted after other steps.
         """
         if tuple(names) == self.names:
             return self
-        column_of = {name: number for number, name in enumerate(self.names)}
+        column_of = {name: index for index, name in enumerate(self.names)}
         missing = [name for name in names if name not in column_of]
         if missing:
             raise ModelError(
                 f"the ranking model was fitted on {len(names)} features, of which {len(missing)} are not there, such "
                 f"as '{missing[0]}': fit it again behind the steps it stands behind now"
             )
-        kept = [column_of[name] for name in names]
-        return Features(tuple(names), self.values[:, :, kept], tuple(self.rising[number] for number in kept))
+        columns = [column_of[name] for name in names]
+        return Features(tuple(names), self.values[:, :, columns], tuple(self.rising[index] for index in columns))
 
 
 def assembled(parts: Mapping[str, Floats], rising: Mapping[str, bool]) -> Features:
-    """Features from arrays [n, k] by name."""
+    """Make features from arrays [n, k] by name."""
     names = tuple(parts)
     return Features(names, np.stack([parts[name] for name in names], axis=2), tuple(rising[name] for name in names))
 
@@ -70,8 +70,8 @@ def union(tables: Sequence[Candidates], depth: int) -> Candidates:
 
 
 def from_list(table: Candidates, candidates: Candidates, head: int = 100) -> dict[str, Floats]:
-    """What a list says of candidates: its score, the score scaled to 0..1 over the list's head, in standard deviations
-    over the candidates, and 1 / (10 + rank). One that is not in the list counts as its last, with rank nothing.
+    """Features of a list: its score, the score scaled to 0..1 over the list's head and in standard deviations over the
+    candidates, and 1 / (10 + rank). Candidates missing from the list get its last score, and 0 for the rank.
     """
     scores, ranks = in_list(table, candidates.documents)
     top = table.head(head)
@@ -85,7 +85,7 @@ def from_list(table: Candidates, candidates: Candidates, head: int = 100) -> dic
 
 
 def from_scores(scores: Floats, candidates: Candidates) -> dict[str, Floats]:
-    """The same of scores that are known for all candidates, float32 [n, k], from 0 up."""
+    """The same for scores known for all candidates, float32 [n, k], from 0 up."""
     mask = candidates.mask
     inside = np.where(mask, scores, 0)
     highest = inside.max(axis=1, initial=0, keepdims=True)

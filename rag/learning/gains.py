@@ -1,4 +1,4 @@
-"""Judgments of training queries laid over tables of candidates."""
+"""Judgments of training queries, joined with tables of candidates."""
 
 from __future__ import annotations
 
@@ -38,14 +38,14 @@ class Gains:
     Args:
         queries: The queries.
         judgments: Grade by document id by query id.
-        corpus: Where the documents are; judgments of others, or of deleted ones, count for nothing.
+        corpus: The corpus; judgments of other or deleted documents are ignored.
     """
 
     def __init__(self, queries: Sequence[Query], judgments: Mapping[str, Mapping[str, int]], corpus: Corpus) -> None:
         rows, documents, grades = judged_documents(queries, judgments, corpus)
         relevant = grades > 0
         self.missing = int((relevant & (documents < 0)).sum())
-        """Relevant documents that the corpus does not have."""
+        """Number of relevant documents missing from the corpus."""
         there = relevant & (documents >= 0)
         rows, documents, grades = rows[there], documents[there], grades[there]
         gains = grades.astype(np.float32) / np.float32(grades.max(initial=1))
@@ -53,12 +53,12 @@ class Gains:
         """The relevant documents, best first."""
 
     def of(self, candidates: Candidates) -> Floats:
-        """Gain of each candidate, float32 [n, k]; 0 for what is not relevant, or that nobody judged."""
+        """Gain of each candidate, float32 [n, k]; 0 if irrelevant or unjudged."""
         gains, _ = in_list(self.table, candidates.documents)
         return np.asarray(np.nan_to_num(gains, nan=0.0), dtype=np.float32)
 
     def ndcg(self, ranked: Candidates) -> Floats:
-        """nDCG@10 of each query, float64 [n], linear gain as trec_eval has it; NaN where nothing is relevant."""
+        """nDCG@10 of each query, float64 [n], with linear gain as in trec_eval; NaN without relevant documents."""
         head = ranked.head(_DEPTH)
         got = self.of(head) @ _DISCOUNT[: head.documents.shape[1]]
         best = np.where(self.table.mask, self.table.scores, 0)[:, :_DEPTH]
@@ -67,7 +67,7 @@ class Gains:
 
 
 def paired_gain(better: Floats, than: Floats) -> tuple[float, float]:
-    """Mean difference over queries, and its standard error; NaN marks queries that say nothing."""
+    """Mean difference over queries, and its standard error; NaN marks queries to ignore."""
     difference = (better - than)[np.isfinite(better) & np.isfinite(than)]
     if not len(difference):
         return 0.0, 0.0

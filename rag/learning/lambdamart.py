@@ -1,4 +1,4 @@
-"""Ranking by boosted trees: LambdaMART, by LightGBM."""
+"""Ranking by boosted trees: LambdaMART, from LightGBM."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["MOST_TREES", "LambdaMART", "fit_lambdamart"]
 MOST_TREES = 250
 
 _FEW = 400
-"""Training queries below which trees are small."""
+"""Number of training queries below which trees are small."""
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class LambdaMART:
     """Boosted trees (Burges 2010).
 
     Args:
-        text: The model as LightGBM writes it.
+        text: The model in LightGBM's text format.
     """
 
     text: str
@@ -35,24 +35,24 @@ class LambdaMART:
         return _lightgbm().Booster(model_str=self.text)
 
     def __call__(self, values: Floats) -> Floats:
-        """Scores of candidates by their features [n, k, features], float32 [n, k]; NaN is a value like others."""
+        """Scores of candidates by their features [n, k, features], float32 [n, k]; NaN is a valid value."""
         flat = values.reshape(-1, values.shape[-1])
         if not len(flat):
             return np.zeros(values.shape[:-1], dtype=np.float32)
         return np.asarray(self._booster.predict(flat, num_threads=1), dtype=np.float32).reshape(values.shape[:-1])
 
     def contributions(self, values: Floats) -> Floats:
-        """What each feature adds to the score (SHAP values of the trees), float32 [n, features]."""
+        """Contribution of each feature to the score (SHAP values of the trees), float32 [n, features]."""
         return np.asarray(self._booster.predict(values, pred_contrib=True, num_threads=1)[:, :-1], dtype=np.float32)
 
     @property
     def gains(self) -> Floats:
-        """How much each feature's splits improved the fit, float32 [features]."""
+        """Improvement of the fit by each feature's splits, float32 [features]."""
         return np.asarray(self._booster.feature_importance("gain"), dtype=np.float32)
 
     @property
     def n_trees(self) -> int:
-        """How many trees it has."""
+        """Number of trees."""
         return int(self._booster.num_trees())
 
 
@@ -64,20 +64,20 @@ def fit_lambdamart(
     seed: int,
     trees: int,
 ) -> LambdaMART:
-    """Trees that put the relevant candidates of each query on top.
+    """Train trees that rank the relevant candidates of each query first.
 
     Args:
-        learned: Features float32 [n, k, features], where there are candidates bool [n, k], and gains float32 [n, k].
-        held_out: The same of other queries: growing stops 25 trees after their nDCG@10 was best. None grows them all.
-        rising: Whether the score may only rise with a feature: so with every score of a retriever.
-        seed: Of the sampling of rows and features.
-        trees: At most so many.
+        learned: Features float32 [n, k, features], mask of candidates bool [n, k], and gains float32 [n, k].
+        held_out: The same for other queries: training stops 25 trees after their best nDCG@10. None grows all trees.
+        rising: For each feature, whether the score may only rise with it, as with every retriever score.
+        seed: Seed of the sampling of rows and features.
+        trees: Maximum number of trees.
 
     Raises:
         MissingExtraError: LightGBM is not installed.
     """
     lightgbm = _lightgbm()
-    given = {
+    parameters = {
         "objective": "lambdarank",
         "metric": "ndcg",
         "ndcg_eval_at": [10],
@@ -100,11 +100,11 @@ def fit_lambdamart(
     rows = _rows(*learned)
     data = lightgbm.Dataset(rows[0], rows[1], group=rows[2])
     if held_out is None:
-        return LambdaMART(lightgbm.train(given, data, trees).model_to_string())
+        return LambdaMART(lightgbm.train(parameters, data, trees).model_to_string())
     others = _rows(*held_out)
     valid = lightgbm.Dataset(others[0], others[1], group=others[2], reference=data)
     stop = lightgbm.early_stopping(25, verbose=False)
-    booster = lightgbm.train(given, data, trees, valid_sets=[valid], callbacks=[stop])
+    booster = lightgbm.train(parameters, data, trees, valid_sets=[valid], callbacks=[stop])
     return LambdaMART(booster.model_to_string(num_iteration=booster.best_iteration))
 
 

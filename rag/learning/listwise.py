@@ -12,18 +12,18 @@ from rag.candidates import Bools, Floats
 __all__ = ["Linear", "Scaling", "fit_linear"]
 
 _FARTHEST = 5.0
-"""Features are cut at so many standard deviations: one outlier must not decide."""
+"""Limit of features in standard deviations, so that no outlier decides."""
 
 _STEPS = 60
 
 
 @dataclass(frozen=True)
 class Scaling:
-    """How features are made comparable: mean 0 and standard deviation 1 over the candidates learned from.
+    """Standardization of features: mean 0 and standard deviation 1 over the training candidates.
 
     Args:
-        mean: float32 [features].
-        spread: Likewise; 0 for a feature that is always the same, which then says nothing.
+        mean: Means, float32 [features].
+        spread: Standard deviations, float32 [features]; 0 for a constant feature, which is ignored.
     """
 
     mean: Floats
@@ -31,7 +31,7 @@ class Scaling:
 
     @classmethod
     def of(cls, values: Floats, mask: Bools) -> Scaling:
-        """Of features float32 [n, k, features] where there are candidates, bool [n, k]; NaN counts for nothing."""
+        """Measure features float32 [n, k, features] at candidates, bool [n, k]; NaN is ignored."""
         flat = values[mask].astype(np.float64)
         there = np.isfinite(flat)
         count = np.maximum(there.sum(axis=0), 1)
@@ -41,7 +41,7 @@ class Scaling:
         return cls(mean.astype(np.float32), spread.astype(np.float32))
 
     def __call__(self, values: Floats) -> Floats:
-        """Scaled features; what is not known is the mean, 0."""
+        """Scaled features; unknown values become the mean, 0."""
         scaled = (values - self.mean) * np.where(self.spread > 0, 1 / np.where(self.spread > 0, self.spread, 1), 0)
         cut = np.clip(np.nan_to_num(scaled, nan=0.0), -_FARTHEST, _FARTHEST)
         return np.asarray(cut, dtype=np.float32)
@@ -52,8 +52,8 @@ class Linear:
     """A weighted sum of scaled features.
 
     Args:
-        scaling: Of the features.
-        weights: float32 [features].
+        scaling: Scaling of the features.
+        weights: Weights, float32 [features].
     """
 
     scaling: Scaling
@@ -64,17 +64,17 @@ class Linear:
         return np.asarray(self.scaling(values) @ self.weights, dtype=np.float32)
 
     def contributions(self, values: Floats) -> Floats:
-        """What each feature adds to the score, float32 [..., features]."""
+        """Contribution of each feature to the score, float32 [..., features]."""
         return np.asarray(self.scaling(values) * self.weights, dtype=np.float32)
 
     def as_dict(self) -> dict[str, Any]:
-        """As JSON values."""
+        """The model as JSON values."""
         arrays = {"mean": self.scaling.mean, "spread": self.scaling.spread, "weights": self.weights}
         return {name: array.tolist() for name, array in arrays.items()}
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Linear:
-        """What :meth:`as_dict` gave."""
+        """The model from the values of :meth:`as_dict`."""
         mean, spread, weights = (np.array(values[name], dtype=np.float32) for name in ("mean", "spread", "weights"))
         return cls(Scaling(mean, spread), weights)
 
@@ -93,14 +93,14 @@ def fit_linear(
 
     Args:
         scaled: Features, float32 [n, k, features].
-        mask: Where there are candidates, bool [n, k].
-        gains: How relevant each is, float32 [n, k], 0 for not; a query without any is passed over.
-        l2: Weight of the sum of squares.
-        start: Weights to begin with.
-        prior: Weights that they are drawn to; None is 0.
+        mask: Mask of candidates, bool [n, k].
+        gains: Gain of each candidate, float32 [n, k], 0 if irrelevant; queries without any gain are skipped.
+        l2: Weight of the L2 penalty.
+        start: Initial weights.
+        prior: Weights toward which the penalty pulls; None is 0.
 
     Returns:
-        float32 [features].
+        Weights, float32 [features].
     """
     from scipy.optimize import minimize
 

@@ -1,4 +1,4 @@
-"""Judged queries laid over the passages that a map of queries is learned against."""
+"""Judged queries joined with the passages for learning a map of queries."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ _DEPTH = 10
 
 
 def useful_rows(judged: Training, context: FitContext) -> Ints:
-    """Rows of the queries that have something relevant in the corpus."""
+    """Rows of the queries that have a relevant document in the corpus."""
     return np.flatnonzero(Gains(judged.queries, judged.qrels, context.corpus).table.counts)
 
 
 class Material:
-    """Judged queries that have something relevant, with their vectors.
+    """Judged queries with relevant documents, and their vectors.
 
     Args:
-        context: Gives corpus and passages.
-        embedder: Makes the vectors.
+        context: The context with corpus and passages.
+        embedder: Embedder of the vectors.
         judged: The queries and their judgments.
-        rows: Which of them.
+        rows: Rows of the queries to use.
     """
 
     def __init__(self, context: FitContext, embedder: Embedder, judged: Training, rows: Ints) -> None:
@@ -48,12 +48,12 @@ class Material:
         return self.gains.ndcg(ranked(vectors, pool, self.barred(pool), _DEPTH))
 
     def relevant(self, pool: Pool) -> Any:
-        """Which passages of a pool are of relevant documents and may be found, CSR array of bool [n, p]."""
+        """Whether each passage of a pool belongs to a relevant document that may be found, CSR array of bool [n, p]."""
         import scipy.sparse as sp
 
         rows, columns = np.nonzero(self.gains.table.mask)
-        wanted = self.gains.table.documents[rows, columns]
-        first, last = (np.searchsorted(pool.documents, wanted, side=side) for side in ("left", "right"))
+        documents = self.gains.table.documents[rows, columns]
+        first, last = (np.searchsorted(pool.documents, documents, side=side) for side in ("left", "right"))
         counts = last - first
         shift = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
         places = np.repeat(rows, counts), np.repeat(first, counts) + shift
@@ -63,7 +63,7 @@ class Material:
         return table if barred is None else sp.csr_array(table > table.multiply(barred))
 
     def barred(self, pool: Pool) -> Any:
-        """Which passages of a pool the queries' filters forbid, likewise; None where none has a filter."""
+        """Whether the queries' filters exclude each passage of a pool, as CSR array; None without filters."""
         if all(query.filter is None for query in self.batch.queries):
             return None
         import scipy.sparse as sp
@@ -71,7 +71,7 @@ class Material:
         mask = np.zeros((len(self.vectors), len(pool.passages)), dtype=bool)
         for rows, allowed in self.batch.groups(self._passages):
             if allowed is not None:
-                some = np.zeros(len(self._passages), dtype=bool)
-                some[allowed] = True
-                mask[rows] = ~some[pool.passages]
+                selected = np.zeros(len(self._passages), dtype=bool)
+                selected[allowed] = True
+                mask[rows] = ~selected[pool.passages]
         return sp.csr_array(mask)

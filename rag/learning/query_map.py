@@ -1,4 +1,4 @@
-"""A linear map of query vectors, learned from which passages are relevant; vectors of passages stay as they are."""
+"""A linear map of query vectors, learned from relevant passages, whose vectors stay unchanged."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ __all__ = ["MapTrainer", "Pool", "loss_and_slope", "moved", "ranked"]
 _DECAYS = (0.9, 0.999)
 _TINY = 1e-8
 _TOGETHER = 256
-"""Queries scored against the whole pool at a time."""
+"""Number of queries scored against the whole pool at a time."""
 
 
 def moved(vectors: Vectors, weights: Floats) -> Vectors:
-    """``normalize(q + q W)`` at the length that each query had, float32 [n, d]; the zero vector stays as it is.
+    """Compute ``normalize(q + q W)`` with the original length of each query, float32 [n, d]; zero vectors stay zero.
 
     Args:
-        vectors: Of queries, float32 [n, d].
+        vectors: Query vectors, float32 [n, d].
         weights: W, float32 [d, d].
     """
     shifted = vectors + vectors @ weights
@@ -31,12 +31,12 @@ def moved(vectors: Vectors, weights: Floats) -> Vectors:
 
 @dataclass(frozen=True)
 class Pool:
-    """Passages that queries are learned against.
+    """Passages for learning a map of queries.
 
     Args:
-        passages: Their positions, int64 [p], ascending.
-        documents: The document of each, int64 [p], ascending.
-        vectors: Of length 1, float32 [p, d].
+        passages: Positions of the passages, int64 [p], ascending.
+        documents: Document of each passage, int64 [p], ascending.
+        vectors: Vectors of length 1, float32 [p, d].
     """
 
     passages: Ints
@@ -49,10 +49,10 @@ def loss_and_slope(logits: Floats, relevant: Bools, negatives: int | None) -> tu
     its derivative by the logits, float32 [n, p].
 
     Args:
-        logits: float32 [n, p]; ``-inf`` for what a query may not find.
-        relevant: bool [n, p], some in every row.
-        negatives: The softmax is over the relevant and so many of the others, those with the highest logits; None takes
-            all of them.
+        logits: Logits, float32 [n, p]; ``-inf`` for passages that a query may not find.
+        relevant: Whether each passage is relevant, bool [n, p], with some in every row.
+        negatives: Number of other passages in the softmax besides the relevant ones, those with the highest logits;
+            None takes all.
     """
     logits = logits - logits.max(axis=1, keepdims=True)
     odds = np.exp(logits)
@@ -71,15 +71,15 @@ class MapTrainer:
     """Learns a map by Adam (Kingma and Ba 2015), from the identity, epoch by epoch.
 
     Args:
-        queries: float32 [n, d].
-        relevant: Which passages of the pool are relevant, scipy CSR array of bool [n, p]; some to every query.
-        barred: Passages that a query may not find, likewise; None where there are none.
+        queries: Query vectors, float32 [n, d].
+        relevant: Whether each passage of the pool is relevant, scipy CSR array of bool [n, p], with some in every row.
+        barred: Whether a query may not find each passage, as CSR array; None without restrictions.
         pool: The passages.
-        negatives: As :func:`loss_and_slope` takes it.
-        learning_rate: Of Adam.
-        scale: Of the cosines in the softmax.
+        negatives: Argument of :func:`loss_and_slope`.
+        learning_rate: Learning rate of Adam.
+        scale: Factor of the cosines in the softmax.
         batch_size: Queries per step.
-        seed: Of the order of the queries.
+        seed: Seed of the order of the queries.
     """
 
     def __init__(
@@ -105,7 +105,7 @@ class MapTrainer:
         self._mean = np.zeros((2, d, d), dtype=np.float32)  # of the slope and of its square
 
     def epoch(self) -> float:
-        """Look at every query once; the mean loss on the way."""
+        """Train on every query once; returns the mean loss."""
         losses = 0.0
         order = self._random.permutation(len(self._queries))
         for start in range(0, len(order), self._batch):
@@ -140,10 +140,10 @@ def ranked(vectors: Vectors, pool: Pool, barred: Any, depth: int) -> Candidates:
     """The documents of a pool nearest to each query by their best passage, exact.
 
     Args:
-        vectors: Of queries, float32 [n, d].
+        vectors: Query vectors, float32 [n, d].
         pool: The passages.
-        barred: As :class:`MapTrainer` takes it.
-        depth: Documents for each.
+        barred: As in :class:`MapTrainer`.
+        depth: Number of documents per query.
     """
     documents, starts = np.unique(pool.documents, return_index=True)
     positions = np.empty((len(vectors), min(depth, len(documents))), dtype=np.int64)

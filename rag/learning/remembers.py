@@ -1,4 +1,4 @@
-"""The contract of what remembers judged queries."""
+"""The contract of components that remember judged queries."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ __all__ = ["Remembers"]
 
 
 class Remembers(ABC):
-    """A component to which judgments can be added once it is fitted, without anything being fitted again."""
+    """A component that accepts further judgments once fitted, without a new fit."""
 
     @abstractmethod
     def add_qrels(self, judged: Training, *, weight: float = 1.0) -> int:
         """Remember more judged queries from now on.
 
         Args:
-            judged: Queries and their judgments. A query whose id is known gets these judgments beside those it has.
-            weight: What one of them counts beside one of the training judgments: less than 1 for clicks.
+            judged: Queries and their judgments. A query with a known id gets these judgments in addition.
+            weight: Weight of each judgment relative to training judgments: less than 1 for clicks.
 
         Returns:
-            How many judgments were new or changed.
+            Number of judgments that were new or changed.
         """

@@ -1,4 +1,4 @@
-"""The contract of what says what it has learned."""
+"""The contract of components that report what they have learned."""
 
 from __future__ import annotations
 
@@ -14,4 +14,4 @@ class ReportsLearning(ABC):
 
     @abstractmethod
     def learned_report(self) -> Mapping[str, Any]:
-        """What it has learned, as JSON values; empty for nothing."""
+        """Description of what it has learned, as JSON values; empty for nothing."""

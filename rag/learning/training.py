@@ -13,13 +13,13 @@ __all__ = ["Training"]
 
 @dataclass(frozen=True)
 class Training:
-    """Judged queries to learn from; never those that are reported on.
+    """Judged queries to learn from; never the reported ones.
 
     Args:
         queries: The queries.
         qrels: Grade by document id by query id; a grade above 0 is relevant.
-        dev: Other judged queries, to choose with between what was learned and what was not; nothing learns from them.
-            None where there are none: then a part of the training queries is kept from learning for that.
+        dev: Other judged queries, to choose whether to use what was learned; nothing learns from them. None without
+            any: then a part of the training queries is held out for that.
     """
 
     queries: Sequence[Query]

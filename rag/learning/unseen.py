@@ -1,4 +1,4 @@
-"""No learner sees the query it is scored on: which judgments are hidden from which training query."""
+"""Judgments hidden from each training query, so that no learner sees the query it is scored on."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ LeaveOut = Literal["duplicates", "documents"]
 so; or of all that share a relevant document with it, too."""
 
 N_FOLDS = 4
-"""Parts that training queries are divided into: what learned from the others answers for each."""
+"""Number of folds of training queries: each is answered by what was learned from the others."""
 
 _NEAR = 0.8
-"""Questions that share this part of their words (Jaccard) are one question."""
+"""Share of common words (Jaccard) from which questions count as duplicates."""
 
 
 @dataclass(frozen=True)
 class Unseen:
-    """For the rows of a batch of training queries, the judged queries that count as never judged.
+    """The judged queries that count as never judged, for each row of a batch of training queries.
 
     Args:
         ids: Of the judged queries.
@@ -48,7 +48,7 @@ class Unseen:
 
     @classmethod
     def of(cls, training: Training, leave_out: LeaveOut = "duplicates") -> Unseen:
-        """What the training queries, in their order, must not see."""
+        """The judgments that training queries, in their order, must not see."""
         import scipy.sparse as sp
 
         ids = [query.id for query in training.queries]
@@ -69,16 +69,16 @@ class Unseen:
         return cls(ids, hidden, _folds(groups), fingerprint(made_of))
 
     def select(self, rows: slice | Ints) -> Unseen:
-        """Of some of the rows."""
+        """The same for some of the rows."""
         return Unseen(self.ids, self.hidden[rows], self.folds[rows], self.fingerprint)
 
     def among(self, ids: Sequence[str]) -> Any:
-        """Which of other judged queries, by their ids, are hidden from each row: CSR array of bool [rows, ids]."""
+        """Whether each of other judged queries, by id, is hidden from each row: CSR array of bool [rows, ids]."""
         if list(ids) == list(self.ids):
             return self.hidden
         import scipy.sparse as sp
 
-        row_of = {id: number for number, id in enumerate(self.ids)}
+        row_of = {id: index for index, id in enumerate(self.ids)}
         pairs = [(row_of[id], column) for column, id in enumerate(ids) if id in row_of]
         old, new = np.array(pairs, dtype=np.int64).reshape(-1, 2).T
         moved = sp.csr_array((np.ones(len(old), dtype=np.int32), (old, new)), shape=(len(self.ids), len(ids)))
@@ -101,7 +101,7 @@ def _relevant(training: Training) -> Any:
 
 
 def _folds(groups: Ints) -> Ints:
-    """A part for each query: groups in a shuffled order, each to the part that has fewest queries, int64 [n]."""
+    """A fold for each query: groups in a shuffled order, each to the smallest fold, int64 [n]."""
     sizes = np.bincount(groups)
     order = np.random.default_rng(0).permutation(len(sizes))
     order = order[np.argsort(-sizes[order], kind="stable")]

@@ -1,4 +1,4 @@
-"""The tree of a pipeline and its state: what fitting, searching, saving and updating work on."""
+"""The tree of a pipeline and its state, shared by fitting, searching, saving and updating."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ __all__ = ["PipelineBase"]
 
 
 class PipelineBase(Component):
-    """A chunker, a retriever and stages, with what fitting has made of them."""
+    """A chunker, a retriever and stages, with their fitted state."""
 
     kind: ClassVar[str] = "pipeline"
 
@@ -43,16 +43,16 @@ class PipelineBase(Component):
     @property
     def steps(self) -> list[tuple[Step, Component]]:
         """The retriever and the stages, in order, each with its name."""
-        stages = [(Step.stage(number, stage.type), stage) for number, stage in enumerate(self.stages)]
+        stages = [(Step.stage(index, stage.type), stage) for index, stage in enumerate(self.stages)]
         return [(Step.retriever(), self.retriever), *stages]
 
     @property
     def step_names(self) -> list[str]:
-        """The retriever and the stages, in order, as ledgers and traces name them."""
+        """Names of the retriever and the stages, in order, as in ledgers and traces."""
         return [step.name for step, _ in self.steps]
 
     def tokenizer(self) -> Tokenizer | None:
-        """What the chunker counts tokens with: that of the first embedder in the tree that has any."""
+        """The chunker's tokenizer: that of the first embedder in the tree that has one."""
         if not self.chunker.needs_tokenizer:
             return None
         embedder = next((part for _, part in self.spec.walk() if isinstance(part, Embedder) and part.has_tokens), None)
@@ -62,7 +62,7 @@ class PipelineBase(Component):
 
     @property
     def fitted(self) -> Fitted:
-        """What fitting, loading or the last update has made of it.
+        """The state made by fitting, loading or the last update.
 
         Raises:
             NotFittedError: Neither fitted nor loaded.
@@ -77,7 +77,7 @@ class PipelineBase(Component):
 
     @property
     def passages(self) -> Passages:
-        """The passages it was fitted on.
+        """The indexed passages.
 
         Raises:
             NotFittedError: Neither fitted nor loaded.
@@ -86,30 +86,28 @@ class PipelineBase(Component):
 
     @property
     def corpus(self) -> Corpus:
-        """The documents it was fitted on, or updated to. Deleted ones keep their position for a while: see
-        :attr:`Corpus.alive`.
-        """
+        """The indexed documents. Deleted ones keep their position until compaction: see :attr:`Corpus.alive`."""
         return self.passages.corpus
 
     @property
     def remarks(self) -> Remarks:
-        """What was left out of the documents and the index, and what components have to say; kept by :meth:`save`.
+        """Remarks on documents and index, and of components; kept by :meth:`save`.
 
-        An update adds remarks on what came with it; earlier ones stay as they were made.
+        An update adds remarks on its own documents; earlier remarks stay.
         """
         notes = [Remark("note", note) for _, part in self.spec.walk() for note in part.notes()]
         notes += [Remark("bound_on_ranks", message) for message in self._bounds_on_ranks()]
         return Remarks([*self.corpus.remarks, *self.fitted.remarks, *notes])
 
     def _bounds_on_ranks(self) -> Iterator[str]:
-        """Filters that bound the scores of a stage whose scores are an order only."""
-        for number, (stage, following) in enumerate(pairwise(self.stages)):
+        """Filters that bound scores of a stage whose scores are ranks only."""
+        for index, (stage, following) in enumerate(pairwise(self.stages)):
             settings = following.threshold_settings if isinstance(following, Filter) else ()
             bounds = {"min_score", "min_relative"}.intersection(settings)
             if stage.ranks_only and bounds:
                 yield (
-                    f"stages.{number + 1} {following.type} bounds scores ({', '.join(sorted(bounds))}), and those of "
-                    f"stages.{number} {stage.type} are ranks fused: 'scores: scorer' there gives the scorer's own"
+                    f"stages.{index + 1} {following.type} bounds scores ({', '.join(sorted(bounds))}), and those of "
+                    f"stages.{index} {stage.type} are ranks fused: 'scores: scorer' there gives the scorer's own"
                 )
 
     @property
@@ -119,13 +117,13 @@ class PipelineBase(Component):
 
     @property
     def reused(self) -> tuple[str, ...]:
-        """What fitting took from the store instead of building it."""
+        """Names of artifacts that fitting took from the store instead of building them."""
         return () if self._fitted is None else self._fitted.reused
 
     @property
     def answers_key(self) -> str | None:
-        """Identity of what it answers, for things derived from its answers; None when it was not fitted through a
-        store, or holds live Python objects.
+        """Identity of its answers, as a key for derived results; None when it was not fitted through a store, or holds
+        live Python objects.
         """
         return self._fitted.keys[-1] if self._fitted is not None and self._fitted.keys else None
 
@@ -144,8 +142,8 @@ class PipelineBase(Component):
         return (f"{lost} of {n} passages have no text: no query finds them",) if lost else ()
 
     def stale(self) -> str | None:
-        """Why what its components learned may no longer suit the documents, in words, or None."""
-        # An embedder that two parts share is named once, where it is first.
+        """The reason why learned state may no longer suit the documents, in words, or None."""
+        # An embedder shared by two parts is named once, at its first path.
         reasons = {
             part.fingerprint: (path, part, part._stale()) for path, part in reversed(list(self.spec.walk())) if path
         }

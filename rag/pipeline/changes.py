@@ -1,4 +1,4 @@
-"""What an update is to do: documents that are given beside those there are."""
+"""Plan updates: compare given documents with the indexed ones."""
 
 from __future__ import annotations
 
@@ -18,26 +18,25 @@ from rag.remarks import Remark
 __all__ = ["COMPACT_AT", "Changes", "Plan", "check_plan", "plan_additions", "plan_deletion"]
 
 COMPACT_AT = 0.2
-"""Fraction of passages that belong to deleted documents, beyond which everything is rewritten without them."""
+"""Fraction of passages of deleted documents above which everything is rewritten without them."""
 
 _BLOCK = 2048
 
 
 @dataclass(frozen=True)
 class Changes:
-    """What an update did.
+    """Counts and remarks of an update.
 
     Args:
-        added: Documents with new ids.
-        updated: Documents whose text or metadata changed.
-        skipped: Documents that were there already, just so.
-        deleted: Documents removed.
-        unknown: Ids to delete that were not there.
+        added: Number of documents with new ids.
+        updated: Number of documents whose text or metadata changed.
+        skipped: Number of documents that were indexed unchanged.
+        deleted: Number of documents removed.
+        unknown: Ids to delete that were not indexed.
         compacted: Whether everything was rewritten without deleted documents.
-        stale: What of the pipeline was fitted on documents too different from those it has now, in words; empty for
-            nothing.
-        remarks: What was left out of the documents given, and of the index; what is odd about the documents, or about
-            the filter that chose them.
+        stale: Components fitted on documents too different from the current ones, in words; empty for none.
+        remarks: What was left out of the given documents and of the index; oddities of the documents, or of the filter
+            that selected them.
     """
 
     added: int = 0
@@ -52,12 +51,12 @@ class Changes:
 
 @dataclass
 class Plan:
-    """What to do.
+    """The changes to make.
 
     Args:
-        given: The documents given; None when documents only go.
-        append: Rows of these that are appended.
-        dead: Positions of documents that go.
+        given: The given documents; None when documents are only deleted.
+        append: Rows of the given documents to append.
+        dead: Positions of documents to delete.
         metadata: New metadata by the position of a document that stays.
     """
 
@@ -67,17 +66,17 @@ class Plan:
     metadata: dict[int, Any] = field(default_factory=dict)
 
 
-def plan_additions(old: Corpus, given: Corpus) -> tuple[Plan, Changes, list[int]]:
-    """What adding documents takes, the counts, and the positions of all whose ids are known."""
-    plan = Plan(given)
-    known: list[int] = []
+def plan_additions(old: Corpus, new: Corpus) -> tuple[Plan, Changes, list[int]]:
+    """Plan the addition of documents; returns the plan, the counts, and positions of documents with a given id."""
+    plan = Plan(new)
+    existing: list[int] = []
     added = skipped = 0
-    for first in range(0, len(given), _BLOCK):
-        block = given.documents(np.arange(first, min(first + _BLOCK, len(given))))
+    for first in range(0, len(new), _BLOCK):
+        block = new.documents(np.arange(first, min(first + _BLOCK, len(new))))
         positions = [old.position(document.id) for document in block]
         here = [position for position in positions if position is not None]
         before = dict(zip(here, old.documents(here), strict=True))
-        known += here
+        existing += here
         for row, (document, position) in enumerate(zip(block, positions, strict=True), first):
             if position is None:
                 added += 1
@@ -89,14 +88,14 @@ def plan_additions(old: Corpus, given: Corpus) -> tuple[Plan, Changes, list[int]
                 plan.metadata[position] = document.metadata
             else:
                 skipped += 1
-    return plan, Changes(added=added, updated=len(given) - added - skipped, skipped=skipped), known
+    return plan, Changes(added=added, updated=len(new) - added - skipped, skipped=skipped), existing
 
 
 def plan_deletion(corpus: Corpus, ids: Iterable[str] | None, condition: Condition | None) -> tuple[Plan, Changes]:
-    """What deleting documents takes, by id or by a condition, and the counts.
+    """Plan the deletion of documents, by id or by a condition; returns the plan and the counts.
 
     Raises:
-        DataError: Both are given, or neither, or a condition names a field that no document has.
+        DataError: Both or neither are given, or the condition names a field that no document has.
     """
     if (ids is None) == (condition is None):
         raise DataError(f"delete takes either ids or a filter, got {'neither' if ids is None else 'both'}")
@@ -113,7 +112,7 @@ def plan_deletion(corpus: Corpus, ids: Iterable[str] | None, condition: Conditio
 
 
 def check_plan(corpus: Corpus, plan: Plan) -> list[Remark]:
-    """Remarks on metadata of another kind than there were.
+    """Remark on metadata of another type than before.
 
     Raises:
         DataError: No document would be left.
@@ -131,5 +130,5 @@ def check_plan(corpus: Corpus, plan: Plan) -> list[Remark]:
 
 
 def _same_metadata(first: Any, second: Any) -> bool:
-    """Whether two values of metadata say the same: true is not 1, and NaN is NaN."""
+    """Whether two metadata values are equal, with true distinct from 1, and NaN equal to NaN."""
     return json.dumps(first, sort_keys=True) == json.dumps(second, sort_keys=True)

@@ -1,4 +1,4 @@
-"""Fitting a pipeline: chunker, retriever, then the stages in order."""
+"""Fit a pipeline: chunker, retriever, then the stages in order."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ logger = logging.getLogger("rag.pipeline")
 
 
 def check_training(pipeline: PipelineBase, training: Training | None) -> None:
-    """Refuse to fit what learns from judged queries without any.
+    """Refuse to fit components that learn from judged queries without any.
 
     Raises:
-        ConfigError: A component needs training data and there are none.
+        ConfigError: A component needs training data and there is none.
     """
     for path, component in pipeline.spec.walk():
         if "training" in component.needs and training is None:
@@ -46,7 +46,7 @@ def fit_steps(
     seed: int,
     store: Store | None,
 ) -> Fitted:
-    """Fit the components of a pipeline on documents; gives the state that goes with them."""
+    """Fit the components of a pipeline on documents; returns the resulting state."""
     with ledger.stage("corpus"):
         if pipeline.sorted_by is not None:
             corpus = corpus.sorted_by(pipeline.sorted_by)
@@ -56,9 +56,9 @@ def fit_steps(
     with ledger.stage("shared"):
         pipeline.prepare(context)
     line = Line(pipeline.steps, _step_keys(pipeline, context))
-    for number, (step, component) in enumerate(line.steps):
-        if number:
-            context.following(Upstream(partial(line.run, n_steps=number), line.keys[number - 1]))
+    for index, (step, component) in enumerate(line.steps):
+        if index:
+            context.following(Upstream(partial(line.run, n_steps=index), line.keys[index - 1]))
         with ledger.stage(step.name):
             context.fit(component)
     context.finish()
@@ -67,8 +67,8 @@ def fit_steps(
 
 
 def _step_keys(pipeline: PipelineBase, context: FitContext) -> list[str | None]:
-    """For each step, the identity of what comes out of it: of itself and of the steps before it, with what they were
-    fitted on. None from the first on that means nothing to another process, or without a store.
+    """For each step, the identity of its output: of itself, of the steps before it, and of the data they were fitted
+    on. None without a store, and from the first step on whose identity is not valid in other processes.
     """
     keys: list[str | None] = []
     before: str | None = ""

@@ -1,4 +1,4 @@
-"""The pipeline: a chunker, a retriever and stages, fitted on a corpus and asked in batches."""
+"""The pipeline: a chunker, a retriever and stages, fitted on a corpus and searched in batches."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ __all__ = ["Pipeline"]
 
 
 class Pipeline(SearchablePipeline, UpdatablePipeline):
-    """Documents are cut by the chunker, found by the retriever and worked on by the stages, in order.
+    """Documents are split by the chunker, retrieved by the retriever and processed by the stages, in order.
 
     Args:
-        chunker: Cuts documents into passages. Whatever it does, results are documents, each with its best passage.
+        chunker: Splits documents into passages. Results are always documents, each with its best passage.
         retriever: Finds candidates.
-        stages: Rerank or filter them, one after another.
-        sorted_by: A field of the documents' metadata, one number each. Documents are kept in its order, so that a
-            filter on a window of it is a slice: the fastest there is. None keeps them in the order they came.
+        stages: Rerank or filter candidates, one after another.
+        sorted_by: A metadata field with one number per document. Documents are stored in its order, so that a filter on
+            a range of it is a slice, the fastest filter. None keeps the given order.
     """
 
     type = "pipeline"
@@ -64,7 +64,7 @@ class Pipeline(SearchablePipeline, UpdatablePipeline):
 
     @classmethod
     def _completed(cls, values: dict[str, Any]) -> dict[str, Any]:
-        """Stages that name no embedder take the first fitting one of the retriever."""
+        """Let stages without an embedder inherit the first suitable one of the retriever."""
         embedders = [part for _, part in values["retriever"].spec.walk() if isinstance(part, Embedder)]
 
         def find(parameter: Parameter, path: str) -> Component:
@@ -77,7 +77,7 @@ class Pipeline(SearchablePipeline, UpdatablePipeline):
                 )
             return fitting.spec.clone()
 
-        stages = [completed(stage, find, f"stages.{number}") for number, stage in enumerate(values["stages"])]
+        stages = [completed(stage, find, f"stages.{index}") for index, stage in enumerate(values["stages"])]
         return {**values, "stages": stages}
 
     # -- making -----------------------------------------------------------------------------------------------------
@@ -89,24 +89,24 @@ class Pipeline(SearchablePipeline, UpdatablePipeline):
 
         Args:
             path: The file.
-            overrides: ``a.b=value`` assignments, as ``--set`` takes them.
+            overrides: ``a.b=value`` assignments, as for ``--set``.
 
         Raises:
-            ConfigError: Every mistake in the file, each with line and column.
+            ConfigError: All mistakes in the file, each with line and column.
         """
         return load_component(path, cls, overrides=overrides)
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Pipeline:
-        """Build the tree that a mapping such as :meth:`to_config` gives describes.
+        """Build a pipeline from a mapping, such as made by :meth:`to_config`.
 
         Raises:
-            ConfigError: Every mistake in it.
+            ConfigError: All mistakes in it.
         """
         return build_component(config, cls)
 
     def to_yaml(self) -> str:
-        """The complete pipeline, every default written out; reading it gives an identical tree."""
+        """The complete pipeline as YAML, with all defaults written out; reading it gives an identical tree."""
         return dump(self.spec.to_config())
 
     # -- fitting ----------------------------------------------------------------------------------------------------
@@ -122,23 +122,22 @@ class Pipeline(SearchablePipeline, UpdatablePipeline):
         store: Store | str | Path | None = None,
         drop_fields: Collection[str] = (),
     ) -> Pipeline:
-        """Chunk, embed and index the documents, and let components learn.
+        """Chunk, embed and index the documents, and train the components that learn.
 
         Args:
-            corpus: A :class:`Corpus`, or anything :func:`rag.corpus.read_corpus` reads.
+            corpus: A :class:`Corpus`, or any input of :func:`rag.corpus.read_corpus`.
             training: Judged queries, for components that learn.
-            progress: Shows how far it is.
-            seed: For everything random.
-            store: Where what is built is kept, and found when the same is built again: a store, or its folder. None
-                keeps nothing.
-            drop_fields: Metadata fields of the documents to leave out, those of nested mappings with dots.
+            progress: Callback that shows progress.
+            seed: Seed of all random draws.
+            store: Cache of everything that is built, as a store or its folder. None caches nothing.
+            drop_fields: Metadata fields of the documents to leave out, with dots for nested mappings.
 
         Returns:
-            Itself, fitted.
+            The fitted pipeline itself.
 
         Raises:
-            ConfigError: A component needs training data and there are none, or asks more of a model than it can do;
-                said before any work.
+            ConfigError: A component needs training data and there is none, or exceeds the limits of a model; raised
+                before any work.
             DataError: The corpus cannot be used.
         """
         if store is not None and not isinstance(store, Store):
@@ -149,7 +148,7 @@ class Pipeline(SearchablePipeline, UpdatablePipeline):
         with announced(progress):
             with ledger.stage("corpus"):
                 corpus = read_corpus(corpus, drop_fields=drop_fields)
-            self._fitted = None  # should anything below fail
+            self._fitted = None  # in case anything below fails
             self._fitted = fit_steps(
                 self, corpus, training=training, ledger=ledger, progress=progress, seed=seed, store=store
             )
@@ -159,16 +158,16 @@ class Pipeline(SearchablePipeline, UpdatablePipeline):
 
     @refuses_unknown
     def save(self, folder: str | Path, *, keep: int | None = None) -> None:
-        """Write everything needed to answer into one folder; an older pipeline there is replaced in one step.
+        """Write everything needed to answer into one folder, replacing an older pipeline atomically.
 
         Args:
-            folder: New, or one that holds a saved pipeline.
-            keep: How many generations before this one stay, for :meth:`rollback`; files that did not change take
-                room once. None keeps as many as was said the last time, at first none.
+            folder: A new folder, or one with a saved pipeline.
+            keep: Number of earlier generations to keep for :meth:`rollback`; unchanged files are stored once. None
+                keeps the number given last time, at first none.
 
         Raises:
-            ArtifactError: The folder holds other things or cannot be written.
-            ConfigError: The pipeline holds a Python object that no file can name.
+            ArtifactError: The folder has other content or cannot be written.
+            ConfigError: The pipeline holds a Python object that no file can represent.
         """
         saving.check_keep(keep)
         saving.save(self, Path(folder), keep=keep)
@@ -176,30 +175,30 @@ class Pipeline(SearchablePipeline, UpdatablePipeline):
     @classmethod
     @refuses_unknown
     def load(cls, folder: str | Path, *, verify: bool = False) -> Pipeline:
-        """Open a saved pipeline; arrays and documents are mapped, not read. What is open stays as it is, whatever a
-        writer does to the folder.
+        """Open a saved pipeline; arrays and documents are memory-mapped, not read. An open pipeline stays unchanged
+        even if the folder is rewritten.
 
         Args:
-            folder: What :meth:`save` wrote.
-            verify: Compare the checksum of every file. Otherwise sizes are compared, and the checksums of small files
-                and of those that were touched since they were written.
+            folder: A folder written by :meth:`save`.
+            verify: Compare the checksum of every file. Otherwise only sizes are compared, and checksums of small files
+                and of files modified after writing.
 
         Raises:
-            ArtifactError: Nothing there, damaged, written by a newer version, or a model it was built with has changed.
+            ArtifactError: The pipeline is missing, damaged, written by a newer version, or its model has changed.
         """
         return saving.load(cls, Path(folder), verify=verify)
 
     @staticmethod
     @refuses_unknown
     def editing(folder: str | Path, *, keep: int | None = None) -> AbstractContextManager[Pipeline]:
-        """A saved pipeline, to be changed and saved on leaving, unless an error was raised. Nobody else writes to the
-        folder meanwhile; a second one waits::
+        """Open a saved pipeline for changes and save it on exit, unless an error was raised. Other writers of the
+        folder wait meanwhile::
 
             with Pipeline.editing("index") as pipeline:
                 pipeline.add(documents)
 
         Args:
-            folder: What :meth:`save` wrote.
+            folder: A folder written by :meth:`save`.
             keep: As for :meth:`save`.
         """
         saving.check_keep(keep)
@@ -208,7 +207,7 @@ class Pipeline(SearchablePipeline, UpdatablePipeline):
     @staticmethod
     @refuses_unknown
     def generations(folder: str | Path) -> list[Generation]:
-        """What a folder holds and what :meth:`rollback` can go back to, newest first.
+        """The generations of a folder that :meth:`rollback` can restore, newest (current) first.
 
         Raises:
             ArtifactError: There is no saved pipeline.
@@ -218,17 +217,17 @@ class Pipeline(SearchablePipeline, UpdatablePipeline):
     @staticmethod
     @refuses_unknown
     def rollback(folder: str | Path, *, steps: int = 1) -> Generation:
-        """Take back the last updates of a saved pipeline, in one step: what was before holds again, what came after
-        is removed. Who has it open keeps what is open.
+        """Roll back the last updates of a saved pipeline in one step: the earlier generation becomes current, later
+        ones are removed. Pipelines that are open stay unchanged.
 
         Args:
-            folder: What :meth:`save` wrote with ``keep``.
-            steps: How many generations to go back.
+            folder: A folder written by :meth:`save` with ``keep``.
+            steps: Number of generations to go back.
 
         Returns:
-            The generation that holds now.
+            The generation that is now current.
 
         Raises:
-            ArtifactError: No generation so early was kept, or it is damaged; nothing is changed then.
+            ArtifactError: No such early generation was kept, or it is damaged; nothing is changed then.
         """
         return roll_back(Path(folder), Pipeline.kind, steps)

@@ -1,4 +1,4 @@
-"""What a caller may ask with, checked."""
+"""Validate the queries of a caller."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ __all__ = ["check_top_k", "read_queries"]
 
 
 def read_queries(query: Any, filter: Condition | None) -> tuple[list[Query], bool]:
-    """The queries of a search, and whether it was a single one.
+    """The queries of a search, and whether it was a single query.
 
     Args:
         query: A text or a :class:`~rag.Query`, or a sequence of them.
-        filter: The condition of queries that have none of their own.
+        filter: Condition for queries without one of their own.
 
     Raises:
-        DataError: A query without text, or an object that is no query.
+        DataError: A query has no text, or an object is no query.
     """
     if isinstance(query, (Mapping, Set, bytes, bytearray, memoryview)):
         raise _no_query(query)
     single = isinstance(query, (str, Query)) or not isinstance(query, Iterable)
     values: Sequence[Any] = [query] if single else query
-    queries = [_read(value, number) for number, value in enumerate(values)]
+    queries = [_read(value, index) for index, value in enumerate(values)]
     if filter is not None:
         queries = [query if query.filter is not None else replace(query, filter=filter) for query in queries]
     return queries, single
@@ -44,8 +44,8 @@ def check_top_k(top_k: Any) -> None:
         raise ConfigError(f"must be a whole number from 1 on, got {top_k!r}", parameter="top_k")
 
 
-def _read(value: Any, number: int) -> Query:
-    query = Query(str(number), value) if isinstance(value, str) else value
+def _read(value: Any, index: int) -> Query:
+    query = Query(str(index), value) if isinstance(value, str) else value
     if not isinstance(query, Query):
         raise _no_query(value)
     if not isinstance(query.text, str) or is_blank(query.text):

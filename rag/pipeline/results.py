@@ -1,4 +1,4 @@
-"""Tables as documents with scores: the edge of a pipeline, where objects are made."""
+"""Convert tables to documents with scores, at the edge of a pipeline."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ __all__ = ["search_results"]
 
 
 def search_results(passages: Passages, batch: QueryBatch, candidates: Candidates) -> list[SearchResult]:
-    """A result for each query of a batch, in order, each with an equal share of the batch's costs. Documents are read
-    when the hits of a result are first looked at.
+    """Make a result for each query of a batch, in order, each with an equal share of the batch's costs. Documents are
+    read when the hits of a result are first looked at.
 
     Args:
-        passages: What candidates are positions of.
-        batch: The queries, with the trace where scores by stage are wanted.
+        passages: The passages to which candidates refer.
+        batch: The queries, with the trace if scores by stage are wanted.
         candidates: The final table.
     """
     shares = batch.ledger.total.shares(len(batch))

@@ -1,4 +1,4 @@
-"""Saved pipelines: folders with everything that is needed to answer."""
+"""Save and load pipelines as folders with everything needed to answer."""
 
 from __future__ import annotations
 
@@ -30,17 +30,17 @@ P = TypeVar("P", bound=PipelineBase)
 
 
 def check_keep(keep: Any) -> None:
-    """Refuse a number of generations that is neither None nor a whole number from 0 on.
+    """Check a number of generations: None or a whole number from 0 on.
 
     Raises:
-        ConfigError: It is one.
+        ConfigError: It is neither.
     """
     if keep is not None and (not isinstance(keep, int) or isinstance(keep, bool) or keep < 0):
         raise ConfigError(f"must be a whole number from 0 on, got {keep!r}", parameter="keep")
 
 
 def parts_of(pipeline: PipelineBase) -> frozenset[str]:
-    """All parts that a saved pipeline has: see :class:`Saved`."""
+    """All parts of a saved pipeline: see :class:`Saved`."""
     return frozenset({"corpus", "passages", "deleted"} | {f"state/{path}" for path, _ in pipeline.spec.walk() if path})
 
 
@@ -48,7 +48,7 @@ def save(pipeline: PipelineBase, folder: Path, *, keep: int | None) -> None:
     """See :meth:`rag.Pipeline.save`."""
     state = pipeline.fitted
     config = dump(pipeline.spec.to_config())
-    about = {
+    entries = {
         "fingerprint": pipeline.fingerprint,
         "documents": pipeline.corpus.n_alive,
         "version": version("rag-pipelines"),
@@ -56,7 +56,7 @@ def save(pipeline: PipelineBase, folder: Path, *, keep: int | None) -> None:
             path: digest for path, part in pipeline.spec.walk() if path and (digest := _model_digest(part)) is not None
         },
     }
-    with write_folder(folder, pipeline.kind, about, keep=keep) as data:
+    with write_folder(folder, pipeline.kind, entries, keep=keep) as data:
         linked = state.saved.linked_into(data) if state.saved else frozenset()
         (data / "pipeline.yaml").write_text(config, encoding="utf-8")
         _write_documents(state, data, linked)
@@ -123,7 +123,7 @@ def _open(cls: type[P], folder: Path, data: Path, manifest: dict[str, Any]) -> P
     remarks = Remarks()
     if (data / "remarks.json").is_file():
         remarks = Remarks(map(Remark.from_dict, json.loads((data / "remarks.json").read_text(encoding="utf-8"))))
-    # Everything of an older format is to be written anew.
+    # Parts of an older format must be written again.
     unchanged = parts_of(pipeline) if manifest["format"] >= FORMAT else frozenset[str]()
     pipeline._fitted = Fitted(passages, remarks=remarks, saved=Saved(data, unchanged))
     return pipeline
@@ -131,7 +131,7 @@ def _open(cls: type[P], folder: Path, data: Path, manifest: dict[str, Any]) -> P
 
 def _model_digest(component: Component) -> str | None:
     """Hash of the model behind an embedder: an index can only be searched with the model that built it. None for other
-    components, and for a model that is not on this machine: whoever needs it will say so.
+    components, and for a model that is not on this machine: its first use reports it.
     """
     if not isinstance(component, Embedder | SparseEmbedder):
         return None

@@ -26,14 +26,14 @@ __all__ = ["SearchablePipeline"]
 logger = logging.getLogger("rag.pipeline")
 
 _SAID = 1000
-"""Remarks on questions that are remembered, so that the log has each once."""
+"""Number of logged remarks to remember, so that each is logged once."""
 
 
 class SearchablePipeline(PipelineBase):
     """A pipeline that answers queries."""
 
     _said: set[str]
-    """Remarks on questions that were logged."""
+    """Remarks that were logged."""
 
     @overload
     def search(  # type: ignore[overload-overlap]  # a str is a sequence of str
@@ -69,18 +69,18 @@ class SearchablePipeline(PipelineBase):
 
         Args:
             query: A text or a :class:`Query`, or a sequence of them.
-            top_k: At most this many hits per query; by default all that the last stage left.
-            filter: Only documents whose metadata pass are found, such as ``{"year": {"gte": 1970}}``: see
-                :mod:`rag.conditions`. It goes for queries that have no filter of their own.
+            top_k: Maximum number of hits per query; by default all that the last stage returns.
+            filter: Condition on the metadata of documents, such as ``{"year": {"gte": 1970}}``: see
+                :mod:`rag.conditions`. It applies to queries without a filter of their own.
             explain: Fill each hit's scores by stage.
-            answer: Have a stage such as ``generate``, where there is one, write an answer to each.
+            answer: Let a stage such as ``generate``, if there is one, write an answer to each query.
 
         Returns:
-            A result for each query, in their order, each with an equal share of the batch's costs; for one query, one
-            result.
+            A result for each query, in order, each with an equal share of the batch's costs; for a single query, a
+            single result.
 
         Raises:
-            DataError: A query without text, something that is no query, or a filter on a field no document has.
+            DataError: A query has no text, an object is no query, or a filter is on a field that no document has.
             NotFittedError: The pipeline has not been fitted.
         """
         check_top_k(top_k)
@@ -93,11 +93,11 @@ class SearchablePipeline(PipelineBase):
         return results[0] if single else results
 
     def run(self, batch: QueryBatch) -> Candidates:
-        """Send a batch down the line and return the table that comes out. The columnar form of :meth:`search`."""
+        """Run a batch through all steps and return the resulting table: the columnar form of :meth:`search`."""
         return self.line().run(batch)
 
     def results(self, batch: QueryBatch, candidates: Candidates) -> list[SearchResult]:
-        """A table as documents with scores: the edge where objects are made."""
+        """Convert a table to documents with scores."""
         return search_results(self.passages, batch, candidates)
 
     def as_langchain_retriever(
@@ -111,13 +111,13 @@ class SearchablePipeline(PipelineBase):
         """This pipeline as a LangChain retriever.
 
         Args:
-            k: At most this many documents; None takes all that the last stage leaves.
-            filter: Only documents whose metadata pass: see :mod:`rag.conditions`.
-            whole_documents: Give each document's whole text instead of its best passage.
-            langchain: What any retriever of LangChain takes: ``name``, ``tags``, ``metadata``.
+            k: Maximum number of documents; None takes all that the last stage returns.
+            filter: Condition on the metadata of documents: see :mod:`rag.conditions`.
+            whole_documents: Return each document's whole text instead of its best passage.
+            langchain: Arguments of any LangChain retriever: ``name``, ``tags``, ``metadata``.
 
         Raises:
-            ConfigError: There is no such argument, or a value is wrong.
+            ConfigError: An argument is unknown, or a value is invalid.
         """
         from rag.langchain import PipelineRetriever
 
@@ -130,7 +130,7 @@ class SearchablePipeline(PipelineBase):
         )
 
     def _remarked(self, result: SearchResult, top_k: int | None) -> SearchResult:
-        """A result with what is odd about its question; each oddity goes to the log once."""
+        """Add remarks on oddities of the query to a result; each is logged once."""
         remarks = [] if result.query.filter is None else [*self.corpus.fields.remarks(result.query.filter)]
         name, limit = min(self._limits(), key=itemgetter(1), default=("", 0))
         if top_k is not None and limit < top_k and len(result) == limit:
@@ -144,7 +144,7 @@ class SearchablePipeline(PipelineBase):
         return replace(result, remarks=tuple(remarks)) if remarks else result
 
     def _limits(self) -> Iterator[tuple[str, int]]:
-        """The retriever and the stages that give so many documents at most, by their path in the tree."""
+        """The retriever and the stages with limits on the number of documents, by their path in the tree."""
         for step, component in self.steps:
             limit = component.spec.arguments.get("top_k")
             if isinstance(limit, int):

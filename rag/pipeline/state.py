@@ -1,4 +1,4 @@
-"""What fitting makes of a pipeline, as one value."""
+"""The fitted state of a pipeline, as one value."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ __all__ = ["Fitted", "Saved"]
 
 @dataclass(frozen=True)
 class Saved:
-    """Where a pipeline was saved, or loaded from, and which of its parts are still as they lie there.
+    """The location of a saved pipeline, and the parts still unchanged since.
 
     Args:
-        data: The folder of the generation.
-        unchanged: ``corpus``, ``passages``, ``deleted``, and ``state/PATH`` for every component.
+        data: Folder of the generation.
+        unchanged: Names of parts: ``corpus``, ``passages``, ``deleted``, and ``state/PATH`` for every component.
     """
 
     data: Path
     unchanged: frozenset[str]
 
     def linked_into(self, generation: Path) -> frozenset[str]:
-        """Link the files of all unchanged parts into a new generation of the same folder; gives these parts."""
+        """Link the files of all unchanged parts into a new generation of the same folder; returns these parts."""
         if self.data.parent.absolute() != generation.parent.absolute() or not self.data.is_dir():
             return frozenset()
         files = {"corpus": ["corpus.arrow"], "passages": ["passages.npy", "passages.json"]}
@@ -41,16 +41,16 @@ class Saved:
 
 @dataclass(frozen=True)
 class Fitted:
-    """The state of a fitted pipeline beside that of its components. It is replaced as a whole.
+    """The state of a fitted pipeline besides that of its components; replaced as a whole.
 
     Args:
-        passages: What is indexed, with the corpus.
-        keys: For each step, the identity of what comes out of it; None from the first step on that means nothing to
-            another process. Empty when it was not fitted through a store, or has changed since.
+        passages: The indexed passages, with the corpus.
+        keys: For each step, the identity of its output; None from the first step on whose identity is not valid in
+            other processes. Empty when it was not fitted through a store, or has changed since.
         costs: Costs of fitting, by component.
-        reused: What fitting took from the store instead of building it.
-        remarks: What was cut or left out.
-        saved: Where the state lies on disk; None for nowhere.
+        reused: Names of artifacts that fitting took from the store.
+        remarks: Remarks on what was cut or left out.
+        saved: Location of the state on disk; None if not saved.
     """
 
     passages: Passages

@@ -1,7 +1,7 @@
-"""Keeping a fitted pipeline current: documents come and go without everything being built again.
+"""Update a fitted pipeline: add and delete documents without building everything again.
 
-A deleted document is marked and no longer found; a changed one is deleted and added. The rows of deleted documents
-stay where they are, so that nothing else moves, until they are so many that everything is rewritten without them.
+A deleted document is marked and no longer found; a changed one is deleted and added. Rows of deleted documents stay in
+place, so that nothing else moves, until there are so many that everything is rewritten without them.
 """
 
 from __future__ import annotations
@@ -52,8 +52,8 @@ def add(
     drop_fields: Collection[str],
 ) -> Changes:
     """See :meth:`rag.Pipeline.add`."""
-    given = named_as_before(read_corpus(documents, drop_fields=drop_fields), pipeline.corpus)
-    plan, changes, _ = plan_additions(pipeline.corpus, given)
+    corpus = named_as_before(read_corpus(documents, drop_fields=drop_fields), pipeline.corpus)
+    plan, changes, _ = plan_additions(pipeline.corpus, corpus)
     return _carry_out(pipeline, plan, changes, store=store, progress=progress, compact_at=compact_at)
 
 
@@ -88,9 +88,9 @@ def sync(
 ) -> Changes:
     """See :meth:`rag.Pipeline.sync`."""
     corpus = pipeline.corpus
-    parse_limit(max_deletes, corpus.n_alive)  # a wrong one is said before the documents are read
-    plan, changes, known = plan_additions(corpus, read_corpus(documents, drop_fields=drop_fields))
-    gone = np.setdiff1d(np.arange(len(corpus)) if corpus.alive is None else np.flatnonzero(corpus.alive), known)
+    parse_limit(max_deletes, corpus.n_alive)  # report a mistake before the documents are read
+    plan, changes, existing = plan_additions(corpus, read_corpus(documents, drop_fields=drop_fields))
+    gone = np.setdiff1d(np.arange(len(corpus)) if corpus.alive is None else np.flatnonzero(corpus.alive), existing)
     plan.dead += gone.tolist()
     changes = replace(changes, deleted=len(gone))
     if dry_run:
@@ -115,26 +115,26 @@ def add_qrels(pipeline: PipelineBase, judged: Training, weight: float) -> int:
     saved = state.saved
     if saved is not None:
         saved = replace(saved, unchanged=saved.unchanged - {f"state/{path}" for path in parts})
-    pipeline._fitted = replace(state, keys=(), saved=saved)  # what it finds has another identity now
+    pipeline._fitted = replace(state, keys=(), saved=saved)  # its results have another identity now
     return changed
 
 
 @contextmanager
 def editing(cls: type[P], folder: Path, *, keep: int | None) -> Iterator[P]:
     """See :meth:`rag.Pipeline.editing`."""
-    read_folder(folder, cls.kind)  # no lock is left where there is nothing
+    read_folder(folder, cls.kind)  # leave no lock in a folder without a pipeline
     with locked(folder):
         pipeline = load(cls, folder, verify=False)
         yield pipeline
         saved = pipeline.fitted.saved
         changed = parts_of(pipeline) - (saved.unchanged if saved else frozenset())
-        if changed - {"deleted"}:  # what is damaged must not be written again under a new checksum
+        if changed - {"deleted"}:  # damaged files must not get a new checksum
             read_folder(folder, cls.kind, verify=True)
         if changed:
             save(pipeline, folder, keep=keep)
 
 
-# -- doing it -----------------------------------------------------------------------------------------------------
+# -- execution -----------------------------------------------------------------------------------------------------
 
 
 def _carry_out(
@@ -151,7 +151,7 @@ def _carry_out(
     ledger = Ledger()
     with ledger.stage("chunker"):
         new = _chunked(pipeline, plan)
-    passages, kept, compacted = _new_table(pipeline.passages, plan, new, compact_at)
+    passages, remaining, compacted = _new_table(pipeline.passages, plan, new, compact_at)
     if plan.append or plan.dead or plan.metadata or compacted:
         context = UpdateContext(
             passages.corpus,
@@ -159,7 +159,7 @@ def _carry_out(
             ledger=ledger,
             progress=progress,
             store=store,
-            kept=kept,
+            kept=remaining,
             metadata_changed=bool(plan.metadata),
         )
         with announced(progress):
@@ -176,7 +176,7 @@ def _chunked(pipeline: PipelineBase, plan: Plan) -> Passages | None:
 
 
 def _new_table(old: Passages, plan: Plan, new: Passages | None, compact_at: float) -> tuple[Passages, Ints, bool]:
-    """The passages after an update, which of the old ones stay, and whether deleted ones were left out."""
+    """The passages after an update, the old ones that stay, and whether it was compacted."""
     corpus = old.corpus.with_metadata(plan.metadata) if plan.metadata else old.corpus
     if plan.dead:
         alive = np.ones(len(corpus), dtype=bool) if corpus.alive is None else corpus.alive.copy()
@@ -186,16 +186,16 @@ def _new_table(old: Passages, plan: Plan, new: Passages | None, compact_at: floa
     n_dead = 0 if passages.living is None else len(passages) - len(passages.living)
     n_all = len(passages) + (0 if new is None else len(new))
     compacted = n_dead > compact_at * n_all
-    kept = np.arange(len(passages))
+    remaining = np.arange(len(passages))
     if compacted and passages.living is not None:
-        kept, passages = passages.living, passages.compacted()
+        remaining, passages = passages.living, passages.compacted()
     if new is not None:
         passages = passages.followed_by(new)
-    return passages, kept, compacted
+    return passages, remaining, compacted
 
 
 def _update(pipeline: PipelineBase, context: UpdateContext, *, moved: bool) -> None:
-    """Bring all components up to date. They are changed in a twin, so that an error leaves the pipeline as it was."""
+    """Update all components. This changes a twin, so that an error leaves the pipeline unchanged."""
     state = pipeline.fitted
     twin = pipeline.spec.clone()
     twin.spec.copy_state_from(pipeline)
@@ -216,7 +216,7 @@ def _update(pipeline: PipelineBase, context: UpdateContext, *, moved: bool) -> N
 
 
 def _still_saved(pipeline: PipelineBase, saved: Saved | None, context: UpdateContext, moved: bool) -> Saved | None:
-    """Where a pipeline lies on disk, with the parts that an update left as they lie there."""
+    """The location of a pipeline on disk, with the parts that an update left unchanged."""
     if saved is None:
         return None
     same = {

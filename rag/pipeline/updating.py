@@ -1,4 +1,4 @@
-"""Keeping a pipeline current: the verbs of a fitted one."""
+"""The update methods of a fitted pipeline."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ __all__ = ["UpdatablePipeline"]
 
 
 class UpdatablePipeline(PipelineBase):
-    """A pipeline whose documents may come, change and go."""
+    """A pipeline whose documents can be added, changed and deleted."""
 
     @refuses_unknown
     def add(
@@ -32,18 +32,18 @@ class UpdatablePipeline(PipelineBase):
         compact_at: float = COMPACT_AT,
         drop_fields: Collection[str] = (),
     ) -> Changes:
-        """Add documents, or replace those whose ids are known. What did not change is skipped.
+        """Add documents, or replace those with the same ids. Unchanged documents are skipped.
 
-        Either all of it happens or, when an error is raised, nothing. Not while another thread searches. A file of a
-        folder that was indexed is known, whatever path leads to it.
+        The update is atomic: after an error nothing has changed. Do not call it while another thread searches. Files of
+        an indexed folder keep their identity regardless of the path to the folder.
 
         Args:
-            documents: Anything :meth:`fit` takes.
-            store: Where vectors of texts are found and kept.
-            progress: Shows how far it is.
-            compact_at: Rewrite everything without deleted documents when more than this fraction of the passages is
-                theirs: until then they take room and some time in a search.
-            drop_fields: Metadata fields to leave out, those of nested mappings with dots.
+            documents: Any input of :meth:`fit`.
+            store: Cache of vectors of texts.
+            progress: Callback that shows progress.
+            compact_at: Fraction of passages of deleted documents above which everything is rewritten without them;
+                until then they take space and some search time.
+            drop_fields: Metadata fields to leave out, with dots for nested mappings.
 
         Raises:
             DataError: The documents cannot be used.
@@ -63,15 +63,15 @@ class UpdatablePipeline(PipelineBase):
         compact_at: float = COMPACT_AT,
         dry_run: bool = False,
     ) -> Changes:
-        """Remove documents by id, or all that pass a filter. See :meth:`add`.
+        """Delete documents by id, or all that pass a filter. See :meth:`add`.
 
         Args:
-            ids: Those that are not there are reported in the result.
+            ids: Ids of the documents; unknown ones are reported in the result.
             filter: A condition on metadata instead, such as ``{"tenant": "A"}``: see :mod:`rag.conditions`.
-            store: Where vectors of texts are found and kept.
-            progress: Shows how far it is.
+            store: Cache of vectors of texts.
+            progress: Callback that shows progress.
             compact_at: As for :meth:`add`.
-            dry_run: Only count what would be done.
+            dry_run: Only count the changes.
 
         Raises:
             DataError: No document would be left, or the filter names a field that no document has.
@@ -90,21 +90,21 @@ class UpdatablePipeline(PipelineBase):
         max_deletes: int | float | str | None = MAX_DELETES,
         drop_fields: Collection[str] = (),
     ) -> Changes:
-        """Make it hold these documents and no others: adds, replaces and deletes what differs. See :meth:`add`.
+        """Make the index equal to these documents: add, replace and delete where they differ. See :meth:`add`.
 
         Args:
-            documents: Anything :meth:`fit` takes.
-            store: Where vectors of texts are found and kept.
-            progress: Shows how far it is.
+            documents: Any input of :meth:`fit`.
+            store: Cache of vectors of texts.
+            progress: Callback that shows progress.
             compact_at: As for :meth:`add`.
-            dry_run: Only count what would be done.
-            max_deletes: Refuse to delete more documents: a number of them (500), a share of those there are (0.5,
-                ``"50%"``), or None for no limit. The default is a fifth: more mostly means that a source was read in
-                part.
+            dry_run: Only count the changes.
+            max_deletes: Maximum number of documents to delete: a count (500), a share of the indexed ones (0.5,
+                ``"50%"``), or None for no limit. The default is a fifth: more usually means that a source was read only
+                in part.
             drop_fields: As for :meth:`add`.
 
         Raises:
-            DataError: The documents cannot be used, or more would be deleted than may be.
+            DataError: The documents cannot be used, or too many would be deleted.
         """
         return updates.sync(
             self,
@@ -119,17 +119,17 @@ class UpdatablePipeline(PipelineBase):
 
     @refuses_unknown
     def add_qrels(self, judged: Training, *, weight: float = 1.0) -> int:
-        """Have those parts that remember judged queries, such as ``query_memory``, remember more of them at once.
+        """Add judgments to the parts that remember judged queries, such as ``query_memory``, with immediate effect.
 
         Args:
-            judged: Queries and their judgments, of documents by their ids.
-            weight: What one of them counts beside one of the training judgments: less than 1 for clicks.
+            judged: Queries and judgments of documents by id.
+            weight: Weight of each judgment relative to training judgments: less than 1 for clicks.
 
         Returns:
-            How many judgments were new or changed.
+            Number of judgments that were new or changed.
 
         Raises:
-            ConfigError: Nothing in the pipeline remembers any.
+            ConfigError: No part of the pipeline remembers judgments.
         """
         return updates.add_qrels(self, judged, weight)
 

@@ -1,1 +1,1 @@
-"""What a query is turned into before keys are searched with it."""
+"""Query encoders, which transform a query before keys are searched."""

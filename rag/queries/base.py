@@ -18,15 +18,15 @@ __all__ = ["QueryEncoder"]
 
 
 class QueryEncoder(Component):
-    """Turns the queries of a batch into what keys are searched with: other texts, or vectors of their own."""
+    """Transforms the queries of a batch for searching keys: into other texts, or vectors of their own."""
 
     kind: ClassVar[str] = "query"
 
     def check(self, retriever: Retriever) -> None:
-        """Refuse a retriever that it cannot work for; the default works for any.
+        """Refuse a retriever that it cannot serve; by default it serves any.
 
         Raises:
-            ConfigError: It cannot.
+            ConfigError: The retriever is unsuitable.
         """
 
     def learn(self, context: FitContext, sources: Sequence[Source], keys: Sequence[Sequence[str]]) -> None:
@@ -34,9 +34,9 @@ class QueryEncoder(Component):
         that are alike differ when their keys do.
 
         Args:
-            context: What fitting is given.
-            sources: What the keys were made of.
-            keys: The key texts of each.
+            context: The context of fitting.
+            sources: Sources of the keys.
+            keys: Key texts of each source.
         """
 
     @abstractmethod

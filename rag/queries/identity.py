@@ -1,4 +1,4 @@
-"""Queries as they are."""
+"""Unchanged queries."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ __all__ = ["IdentityQuery"]
 
 
 class IdentityQuery(QueryEncoder):
-    """Asks what was asked. Of a conversation, asks a part; a query without turns stays as it is.
+    """Searches with the query unchanged, or with a part of a conversation; a query without turns stays the same.
 
     Args:
-        history: ``last_turn`` is what the user said last; ``concatenate`` all turns in order, of which a model may cut
-            off the end; ``latest_first_budget`` the last turn, then the one before it, while the budget lasts. A long
-            history hides what the last turn asks for.
+        history: ``last_turn`` is the user's last turn; ``concatenate`` joins all turns in order, whose end a model may
+            cut off; ``latest_first_budget`` takes the last turn, then earlier ones within the budget. A long history
+            hides the request of the last turn.
         budget: Longest text of ``latest_first_budget``, in tokens of ``embedder``.
-        embedder: Whose tokens are counted; None counts words.
+        embedder: Embedder whose tokens are counted; None counts words.
     """
 
     type = "identity"

@@ -1,1 +1,1 @@
-"""Keeping what was computed: fingerprints, and folders that are complete or not there at all."""
+"""Persistence: fingerprints, atomic folders, and the artifact store."""

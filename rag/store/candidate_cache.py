@@ -1,6 +1,6 @@
-"""Lists of candidates in the store: what a step of a pipeline found for a query, and what that has cost.
+"""Cache of candidate lists: the results of a pipeline step for a query, with their original cost.
 
-Kept by query, not by batch: a sweep that looks at the first fifty queries and then at all shares the fifty.
+Lists are cached per query, not per batch: a sweep that searches the first fifty queries and then all reuses the fifty.
 """
 
 from __future__ import annotations
@@ -32,34 +32,34 @@ _TABLE = np.dtype([("position", "<i4"), ("score", "<f4"), ("passage", "<i4")])
 def cached_step(
     store: Store,
     key: str,
-    about: str,
+    description: str,
     step: Step,
     run: Callable[[QueryBatch, Candidates], Candidates],
     batch: QueryBatch,
     before: Candidates,
 ) -> Candidates:
-    """The candidates of a step for a batch: from the store for queries that it was run on before, else computed and
-    kept, unless the batch was marked uncacheable by then.
+    """The candidates of a step for a batch: from the store for queries already searched with it, otherwise computed and
+    cached, unless the batch has been marked uncacheable.
 
-    Costs and the trace come from there too, as they were when it was computed; a batch's costs are shared equally
-    among its queries. Vectors of queries that the step made are paid for with it: a later step that asks for them finds
-    them among the store's values and books nothing.
+    Costs and the trace are cached too, as they were when computed; a batch's costs are shared equally among its
+    queries. Query vectors made by the step are paid with it: a later step that needs them finds them in the store and
+    books nothing.
 
     Args:
-        store: Where lists are kept.
-        key: Identity of the step and of everything before it.
-        about: Both in words.
+        store: The store with the lists.
+        key: Identity of the step and of all steps before it.
+        description: The same in words.
         step: The step.
-        run: Runs it on a batch.
+        run: Function that runs it on a batch.
         batch: The queries.
         before: The candidates of the step before.
     """
     keys = [_query_key(query) for query in batch.queries]
-    values = store.cache("lists", key, about=about)
+    values = store.cache("lists", key, description=description)
 
     def compute(missing: list[int]) -> Iterator[list[tuple[int, bytes]]]:
         rows = slice(None) if len(missing) == len(batch) else np.array(missing)
-        trace: dict[str, Candidates] = {}  # texts of keys are not kept
+        trace: dict[str, Candidates] = {}  # texts of keys are not cached
         view = batch.view(rows=rows, ledger=Ledger(), trace=trace, step=step)
         try:
             with view.ledger.stage(step.name):
@@ -102,7 +102,7 @@ def _packed(tables: dict[str, Candidates], row: int, more: dict[str, Any]) -> by
 
 
 def _unpacked(values: list[bytes]) -> tuple[dict[str, Candidates], Costs, set[str]]:
-    """Tables by name, the sum of costs, and the embedders whose vectors of all queries are among these."""
+    """Tables by name, total costs, and the embedders whose vectors of all queries are included."""
     rows: dict[str, list[Any]] = {}
     sums: dict[str, float] = {}
     embedded: set[str] | None = None

@@ -1,4 +1,4 @@
-"""What a long pass has done so far, in numbered files, until all of it is in an artifact."""
+"""Checkpoints of a long pass, in numbered files, until its result is an artifact."""
 
 from __future__ import annotations
 
@@ -17,31 +17,31 @@ __all__ = ["Checkpoint"]
 
 
 class Checkpoint:
-    """A folder that outlasts a kill; who goes on with the pass finds what was done.
+    """A folder of finished pieces that survives a kill, so that the pass can resume.
 
     Args:
-        folder: Where; not made before there is a piece.
+        folder: The folder; created with the first piece.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def get(self, number: int, count: int) -> list[npt.NDArray[Any]] | None:
-        """The arrays of a piece, or None when it is not there, whole and readable."""
+    def get(self, piece: int, count: int) -> list[npt.NDArray[Any]] | None:
+        """The arrays of a piece, or None when it is missing or damaged."""
         try:
-            with (self.folder / f"{number}.npy").open("rb") as file:
+            with (self.folder / f"{piece}.npy").open("rb") as file:
                 return [np.lib.format.read_array(file, allow_pickle=False) for _ in range(count)]
-        except (OSError, ValueError, EOFError, MemoryError):  # damaged in any way: it is done again
+        except (OSError, ValueError, EOFError, MemoryError):  # damaged in any way: it is computed again
             return None
 
-    def put(self, number: int, arrays: Sequence[npt.NDArray[Any]]) -> None:
-        """Keep a piece: it is there whole or not at all. A full disk is no reason to stop."""
+    def put(self, piece: int, arrays: Sequence[npt.NDArray[Any]]) -> None:
+        """Write a piece atomically. A full disk is ignored, since checkpoints are optional."""
         with suppress(OSError):
             self.folder.mkdir(parents=True, exist_ok=True)
-            with replaced_file(self.folder / f"{number}.npy") as aside, aside.open("wb") as file:
+            with replaced_file(self.folder / f"{piece}.npy") as aside, aside.open("wb") as file:
                 for array in arrays:
                     np.save(file, array, allow_pickle=False)
 
     def remove(self) -> None:
-        """All of it is somewhere else now."""
+        """Remove all pieces once the artifact is complete."""
         shutil.rmtree(self.folder, ignore_errors=True)

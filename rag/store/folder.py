@@ -1,11 +1,10 @@
-"""Folders that are complete or not there at all.
+"""Folders that are replaced atomically.
 
-A saved thing is a folder with a ``manifest.json`` that names every file with its size and SHA-256. The files lie in a
-subfolder of their own for each generation; the manifest, replaced in one step, says which one holds. So a process
-killed at any moment leaves the old generation or the new one, and a reader that has the old one mapped keeps it.
-Generations before the one that holds are kept when asked for: the manifest names them, too (see
-:mod:`rag.store.generations`).
-A file that did not change may be a hard link to the old generation's: then its checksum is taken over, not computed.
+A saved artifact is a folder with a ``manifest.json`` that lists every file with its size and SHA-256. Each generation
+of files has a subfolder of its own; the manifest, replaced in one step, names the current one. So a process killed at
+any moment leaves the old generation or the new one, and a reader that has mapped the old one keeps it. Earlier
+generations are kept on request and listed in the manifest too (see :mod:`rag.store.generations`).
+An unchanged file may be a hard link to the old generation's: then its checksum is copied, not computed.
 """
 
 from __future__ import annotations
@@ -42,32 +41,32 @@ __all__ = [
 ]
 
 FORMAT = 2
-"""Version of the layout; a reader refuses a higher one. Format 1 had no times in its manifest, and pipelines no
-contents of their components.
+"""Version of the layout; a reader refuses a higher one. Format 1 had no times in its manifest, and pipelines had no
+digests of their components.
 """
 
 _MANIFEST = "manifest.json"
 _GENERATION = "data-"
 _LOCK = ".lock"
-"""Held by whoever writes; the system frees it when the writer dies."""
+"""Lock held by the writer; the system frees it when the writer dies."""
 
 _SMALL = 1 << 20
-"""Files up to this many bytes have their checksum compared always: about a millisecond."""
+"""Size in bytes up to which files always have their checksum compared: about a millisecond each."""
 
 _OURS = re.compile(rf"{_GENERATION}[0-9a-f]{{12}}|\.{re.escape(_MANIFEST)}\.[0-9a-f]{{8}}")
-"""Names of what a writer that was killed may leave behind."""
+"""Names of files that a killed writer may leave behind."""
 
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """The only writer of a folder, while inside: others wait. May be entered again by the same thread.
+    """Be the only writer of a folder; other writers wait. Reentrant within a thread.
 
     Raises:
         ArtifactError: The folder cannot be written.
     """
     from filelock import FileLock
 
-    # One object for each path, so that the thread that holds it may ask again.
+    # One lock object per path, so that the thread that holds it may enter again.
     lock = FileLock(folder.absolute() / _LOCK, is_singleton=True)
     with cannot_be("written", folder):
         lock.acquire()
@@ -78,18 +77,17 @@ def locked(folder: Path) -> Iterator[None]:
 
 
 @contextmanager
-def write_folder(folder: Path, kind: str, about: Mapping[str, Any], *, keep: int | None = None) -> Iterator[Path]:
-    """Write a generation: put files into the path given; on leaving, it becomes what :func:`read_folder` finds.
+def write_folder(folder: Path, kind: str, entries: Mapping[str, Any], *, keep: int | None = None) -> Iterator[Path]:
+    """Write a generation: put files into the yielded path; on exit it becomes the one that :func:`read_folder` reads.
 
     Args:
-        folder: Made when missing. When it holds something else than a ``kind``, nothing is touched.
-        kind: What is saved, such as ``pipeline``.
-        about: Goes into the manifest.
-        keep: How many generations before this one to keep; None keeps as many as was said when the one before was
-            written, at first none.
+        folder: Created when missing. If it has other content than a ``kind``, nothing is touched.
+        kind: Kind of artifact, such as ``pipeline``.
+        entries: Additional entries of the manifest.
+        keep: Number of earlier generations to keep; None keeps the number given with the previous write, at first none.
 
     Raises:
-        ArtifactError: The folder holds other files, or cannot be written.
+        ArtifactError: The folder has other content, or cannot be written.
     """
     check_target(folder, kind)
     made = not folder.exists()
@@ -101,7 +99,7 @@ def write_folder(folder: Path, kind: str, about: Mapping[str, Any], *, keep: int
             generation.mkdir()
             yield generation
             files = _entries(folder, generation)
-            manifest = {"kind": kind, "format": FORMAT, "data": generation.name, "files": files} | dict(about)
+            manifest = {"kind": kind, "format": FORMAT, "data": generation.name, "files": files} | dict(entries)
             manifest["written"] = datetime.now(UTC).isoformat(timespec="seconds")
             replace_manifest(folder, manifest | _kept(folder, keep))
         except BaseException as error:
@@ -118,30 +116,30 @@ def write_folder(folder: Path, kind: str, about: Mapping[str, Any], *, keep: int
 
 
 def _kept(folder: Path, keep: int | None) -> dict[str, Any]:
-    """What a new manifest says about the generations before: those that stay, newest first."""
+    """Entries of a new manifest about earlier generations: those that stay, newest first."""
     try:
         before = _read_manifest(folder)
     except ArtifactError:
         return {"keep": keep} if keep else {}
     if keep is None:
         keep = before["keep"] if isinstance(before.get("keep"), int) else 0
-    earlier = [dict(one) for one in before.pop("earlier", [])]
+    earlier = [dict(generation) for generation in before.pop("earlier", [])]
     before.pop("keep", None)
-    there = [one for one in [before, *earlier] if (folder / str(one.get("data", ""))).is_dir()]
+    there = [generation for generation in [before, *earlier] if (folder / str(generation.get("data", ""))).is_dir()]
     return {"keep": keep, "earlier": there[:keep]} if keep else {}
 
 
 def replace_manifest(folder: Path, manifest: Mapping[str, Any]) -> None:
-    """Write a manifest in one step: from then on the generation it names is the one that holds."""
+    """Write a manifest in one step, which makes the generation it names the current one."""
     replace_file(folder / _MANIFEST, json.dumps(manifest, indent=2, ensure_ascii=False) + "\n")
 
 
 def remove_leftovers(folder: Path) -> None:
-    """Remove what no manifest names: generations that went, and what a writer that was killed left. For the holder of
-    the lock alone.
+    """Remove what the manifest does not name: old generations and files left by a killed writer. Only for the holder of
+    the lock.
     """
     manifest = _read_manifest(folder)
-    named = {manifest["data"], *(one["data"] for one in manifest.get("earlier", []))}
+    named = {manifest["data"], *(generation["data"] for generation in manifest.get("earlier", []))}
     for path in folder.iterdir():
         if path.name not in named and _OURS.fullmatch(path.name):
             if path.is_dir():
@@ -151,18 +149,18 @@ def remove_leftovers(folder: Path) -> None:
 
 
 def link_files(source: Path, target: Path) -> None:
-    """Put the files of a folder into another one without copying them, where the file system can."""
+    """Put the files of a folder into another one, by hard links where the file system supports them."""
     for path in sorted(source.rglob("*")):
-        place = target / path.relative_to(source)
+        destination = target / path.relative_to(source)
         if path.is_dir():
-            place.mkdir(parents=True, exist_ok=True)
+            destination.mkdir(parents=True, exist_ok=True)
         else:
-            place.parent.mkdir(parents=True, exist_ok=True)
-            link_file(path, place)
+            destination.parent.mkdir(parents=True, exist_ok=True)
+            link_file(path, destination)
 
 
 def link_file(source: Path, target: Path) -> None:
-    """The same file under another name; a copy where the file system has no links."""
+    """Give a file another name; copy it where the file system has no links."""
     try:
         os.link(source, target)
     except OSError as error:
@@ -172,29 +170,29 @@ def link_file(source: Path, target: Path) -> None:
 
 
 def _entries(folder: Path, generation: Path) -> dict[str, Any]:
-    """What a manifest says about the files of a new generation. All of them are on the disk then."""
+    """Manifest entries for the files of a new generation, all of them synced to disk."""
     from concurrent.futures import ThreadPoolExecutor
 
-    known: Mapping[str, Any] = {}
+    known_files: Mapping[str, Any] = {}
     before = folder
     if (folder / _MANIFEST).is_file():
         with contextlib.suppress(ArtifactError):
             manifest = _read_manifest(folder)
-            known, before = manifest.get("files", {}), folder / str(manifest.get("data", ""))
+            known_files, before = manifest.get("files", {}), folder / str(manifest.get("data", ""))
     files, new = {}, []
     for path in sorted(generation.rglob("*")):
         if path.is_file():
             name = path.relative_to(generation).as_posix()
             old = before / name
-            if name in known and old.is_file() and path.samefile(old):
-                files[name] = known[name]
+            if name in known_files and old.is_file() and path.samefile(old):
+                files[name] = known_files[name]
             else:
                 new.append((name, path))
     with ThreadPoolExecutor(1) as pool:
         synced = pool.map(sync, [path for _, path in new])  # while the checksums are computed
         for name, path in new:
-            about = path.stat()
-            files[name] = {"bytes": about.st_size, "sha256": _sha256(path), "time": about.st_mtime_ns}
+            status = path.stat()
+            files[name] = {"bytes": status.st_size, "sha256": _sha256(path), "time": status.st_mtime_ns}
         for _ in synced:
             pass  # raises what went wrong
     files = dict(sorted(files.items()))
@@ -204,7 +202,7 @@ def _entries(folder: Path, generation: Path) -> dict[str, Any]:
 
 
 def _reason(error: OSError, folder: Path) -> str:
-    """Why something could not be written. Some libraries do not say that the disk is full."""
+    """The reason why something could not be written. Some libraries do not report a full disk."""
     if error.strerror:
         return error.strerror
     with contextlib.suppress(OSError):
@@ -214,10 +212,10 @@ def _reason(error: OSError, folder: Path) -> str:
 
 
 def check_target(folder: Path, kind: str) -> None:
-    """Refuse to write where something else is; asked before any work. What is damaged may be replaced.
+    """Refuse to overwrite other content; call it before any work. Damaged artifacts may be replaced.
 
     Raises:
-        ArtifactError: It is a file, or a folder that holds other things than a ``kind``.
+        ArtifactError: The path is a file, or a folder with other content than a ``kind``.
     """
 
     def foreign(names: set[str]) -> set[str]:
@@ -226,7 +224,7 @@ def check_target(folder: Path, kind: str) -> None:
         if _MANIFEST in names:
             try:
                 manifest = _read_manifest(folder)
-            except ArtifactError:  # damaged: replaced, where all around it is ours
+            except ArtifactError:  # damaged: may be replaced if all other files are of this kind
                 ours.add(_MANIFEST)
         if manifest.get("kind") == kind:
             return set()
@@ -236,16 +234,16 @@ def check_target(folder: Path, kind: str) -> None:
 
 
 def read_folder(folder: Path, kind: str, *, verify: bool = False) -> tuple[Path, dict[str, Any]]:
-    """Where the files of a saved thing are, and its manifest.
+    """Find the files of a saved artifact, and read its manifest.
 
     Args:
-        folder: What :func:`write_folder` wrote.
-        kind: What is expected in it.
-        verify: Compare the checksums of all files. Otherwise sizes are compared, and the checksums of small files
-            and of those whose time of change is not the one in the manifest.
+        folder: A folder written by :func:`write_folder`.
+        kind: The expected kind.
+        verify: Compare the checksums of all files. Otherwise only sizes are compared, and checksums of small files and
+            of files whose modification time differs from the manifest.
 
     Raises:
-        ArtifactError: Nothing there, of another kind, written by a newer version, or damaged.
+        ArtifactError: The artifact is missing, of another kind, written by a newer version, or damaged.
     """
     manifest: dict[str, Any] = {}
     while True:
@@ -254,7 +252,7 @@ def read_folder(folder: Path, kind: str, *, verify: bool = False) -> tuple[Path,
         try:
             check_files(folder, data, manifest["files"], verify=verify)
         except ArtifactError:
-            # A writer may have replaced what the manifest named a moment ago.
+            # A writer may just have replaced the generation that the manifest named.
             if before.get("data") == manifest["data"]:
                 raise
             continue
@@ -262,10 +260,10 @@ def read_folder(folder: Path, kind: str, *, verify: bool = False) -> tuple[Path,
 
 
 def checked_manifest(folder: Path, kind: str) -> dict[str, Any]:
-    """The manifest of a saved thing, whatever state its files are in.
+    """Read the manifest of a saved artifact without checking its files.
 
     Raises:
-        ArtifactError: Nothing there, of another kind, or written by a newer version.
+        ArtifactError: The artifact is missing, of another kind, or written by a newer version.
     """
     if not (folder / _MANIFEST).is_file():
         raise ArtifactError(f"{folder}: there is no saved {kind} (no {_MANIFEST})")
@@ -280,16 +278,16 @@ def checked_manifest(folder: Path, kind: str) -> dict[str, Any]:
 
 
 def check_files(folder: Path, data: Path, files: Mapping[str, Any], *, verify: bool) -> None:
-    """Compare the files of a generation with what its manifest says; see :func:`read_folder`."""
+    """Compare the files of a generation with its manifest; see :func:`read_folder`."""
     for name, expected in files.items():
         path = data / name
         try:
-            about = path.stat()
-            if about.st_size != expected["bytes"]:
+            status = path.stat()
+            if status.st_size != expected["bytes"]:
                 raise ArtifactError(
-                    f"{folder}: damaged: {name} has {about.st_size} bytes, expected {expected['bytes']}"
+                    f"{folder}: damaged: {name} has {status.st_size} bytes, expected {expected['bytes']}"
                 )
-            sure = about.st_mtime_ns == expected.get("time", about.st_mtime_ns) and about.st_size > _SMALL
+            sure = status.st_mtime_ns == expected.get("time", status.st_mtime_ns) and status.st_size > _SMALL
             if (verify or not sure) and _sha256(path) != expected["sha256"]:
                 raise ArtifactError(f"{folder}: damaged: the checksum of {name} is wrong")
         except (FileNotFoundError, NotADirectoryError):
@@ -303,9 +301,12 @@ def _read_manifest(folder: Path) -> dict[str, Any]:
         manifest = json.loads((folder / _MANIFEST).read_text(encoding="utf-8"))
         if not isinstance(manifest["format"], int):
             raise TypeError
-        if manifest["format"] <= FORMAT:  # of a newer one nothing more is known
-            for one in (manifest, *manifest.get("earlier", ())):
-                _ = [(entry["bytes"], entry["sha256"]) for entry in one["files"].values()], folder / one["data"]
+        if manifest["format"] <= FORMAT:  # newer formats are not known
+            for generation in (manifest, *manifest.get("earlier", ())):
+                _ = (
+                    [(entry["bytes"], entry["sha256"]) for entry in generation["files"].values()],
+                    folder / generation["data"],
+                )
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         raise ArtifactError(
             f"{folder}: its {_MANIFEST} cannot be read: write it again into the same folder, or put a copy back"

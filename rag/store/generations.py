@@ -1,4 +1,4 @@
-"""Earlier generations of a saved thing, and the way back to one."""
+"""Earlier generations of a saved artifact, and rolling back to one."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ __all__ = ["Generation", "generations", "roll_back"]
 
 @dataclass(frozen=True)
 class Generation:
-    """What a folder holds, or held.
+    """A current or earlier version of a folder's content.
 
     Args:
-        name: Of its subfolder.
-        written: When, as ISO 8601 in UTC; empty for one that an older version wrote.
-        documents: How many it has; None where nobody counted.
-        bytes: Of its files; those that did not change are shared with the generations beside it.
+        name: Name of its subfolder.
+        written: Time of writing, as ISO 8601 in UTC; empty if written by an older version.
+        documents: Number of documents; None if not counted.
+        bytes: Size of its files; unchanged ones are shared with neighboring generations.
     """
 
     name: str
@@ -30,44 +30,44 @@ class Generation:
 
 
 def generations(folder: Path, kind: str) -> list[Generation]:
-    """All that can be gone back to, newest first; the first one is the one that holds.
+    """All available generations, newest first; the first one is the current one.
 
     Raises:
         ArtifactError: There is no saved ``kind``.
     """
     manifest = checked_manifest(folder, kind)
-    return [_generation(one) for one in [manifest, *manifest.get("earlier", [])]]
+    return [_generation(generation) for generation in [manifest, *manifest.get("earlier", [])]]
 
 
 def roll_back(folder: Path, kind: str, steps: int = 1) -> Generation:
-    """Take back the last writes: an earlier generation holds again, those after it are removed. Readers keep what they
-    have opened. A process that is killed meanwhile leaves the one or the other.
+    """Roll back the last writes: an earlier generation becomes current, those after it are removed. Readers keep the
+    files they have opened. A process killed meanwhile leaves one or the other.
 
     Args:
-        folder: What was saved.
-        kind: What is expected in it.
-        steps: How many generations to go back.
+        folder: The saved artifact.
+        kind: The expected kind.
+        steps: Number of generations to go back.
 
     Returns:
-        The one that holds now.
+        The generation that is now current.
 
     Raises:
-        ArtifactError: No generation so early was kept, or it is damaged: then nothing is changed.
+        ArtifactError: No such early generation was kept, or it is damaged: then nothing is changed.
     """
     if not isinstance(steps, int) or isinstance(steps, bool) or steps < 1:
         raise ConfigError(f"must be a whole number from 1 on, got {steps!r}", parameter="steps")
-    checked_manifest(folder, kind)  # no lock is left where there is nothing
+    checked_manifest(folder, kind)  # leave no lock in a folder without an artifact
     with locked(folder):
         manifest = checked_manifest(folder, kind)
-        earlier = [dict(one) for one in manifest.get("earlier", [])]
+        earlier = [dict(generation) for generation in manifest.get("earlier", [])]
         if steps > len(earlier):
-            kept = f"{len(earlier)} kept" if earlier else "none kept (--keep N at an update keeps the N before it)"
-            raise ArtifactError(f"{folder}: cannot go back {steps}: of earlier generations there are {kept}")
-        wanted, rest = earlier[steps - 1], earlier[steps:]
-        check_files(folder, folder / str(wanted["data"]), wanted["files"], verify=True)
-        replace_manifest(folder, {**wanted, "keep": manifest.get("keep", 0), "earlier": rest})
+            available = f"{len(earlier)} kept" if earlier else "none kept (--keep N at an update keeps the N before it)"
+            raise ArtifactError(f"{folder}: cannot go back {steps}: of earlier generations there are {available}")
+        target, rest = earlier[steps - 1], earlier[steps:]
+        check_files(folder, folder / str(target["data"]), target["files"], verify=True)
+        replace_manifest(folder, {**target, "keep": manifest.get("keep", 0), "earlier": rest})
         remove_leftovers(folder)
-    return _generation(wanted)
+    return _generation(target)
 
 
 def _generation(manifest: dict[str, Any]) -> Generation:

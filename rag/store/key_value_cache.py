@@ -48,7 +48,7 @@ def text_key(*texts: str) -> bytes:
     encoded = [text.encode("utf-8", "surrogatepass") for text in texts]
     if len(encoded) == 1:
         return sha256(encoded[0]).digest()
-    return sha256(b"".join(len(one).to_bytes(8, "little") + one for one in encoded)).digest()
+    return sha256(b"".join(len(part).to_bytes(8, "little") + part for part in encoded)).digest()
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ class KeyValueCache:
         self,
         path: Path,
         *,
-        about: str,
+        description: str,
         mode: Literal["use", "refresh", "only"] = "use",
         write: bool = True,
         lock: Callable[[], AbstractContextManager[object]] = nullcontext,
@@ -95,7 +95,7 @@ class KeyValueCache:
         self.path = path
         self.mode = mode
         self.write = write
-        self._about = about
+        self._about = description
         self._held = lock
         self._fresh: set[bytes] = set()
         self._cost = "seconds"
@@ -120,31 +120,31 @@ class KeyValueCache:
             ArtifactError: Something is missing and ``mode`` is ``only``.
         """
         distinct = dict(zip(reversed(keys), range(len(keys) - 1, -1, -1), strict=True))  # key -> its first place
-        known, seconds = self.get_timed(list(distinct))
+        cached, seconds = self.get_timed(list(distinct))
         n_computed = 0
-        if len(known) < len(distinct):
+        if len(cached) < len(distinct):
             if self.mode == "only":
-                lacking = len(distinct) - len(known)
+                lacking = len(distinct) - len(cached)
                 raise ArtifactError(
                     f"{self.path}: lacks {lacking} of {len(distinct)} values ({self._about}), "
                     "and nothing may be computed"
                 )
             # Who comes second finds what the first has computed in the meantime.
             with self.computing():
-                found, more = self.get_timed([key for key in distinct if key not in known])
-                known |= found
+                later, more = self.get_timed([key for key in distinct if key not in cached])
+                cached |= later
                 seconds += more
-                missing = sorted(place for key, place in distinct.items() if key not in known)
+                missing = sorted(index for key, index in distinct.items() if key not in cached)
                 start = time.perf_counter()
                 for block in make(missing) if missing else ():
                     took = (time.perf_counter() - start) / max(len(block), 1)
-                    fresh = {keys[place]: value for place, value in block}
+                    fresh = {keys[index]: value for index, value in block}
                     if not isinstance(block, Transient):
                         self.put(fresh.items(), seconds=took)
-                    known |= fresh
+                    cached |= fresh
                     start = time.perf_counter()
                 n_computed = len(missing)
-        return FillResult([known[key] for key in keys], n_computed, seconds)
+        return FillResult([cached[key] for key in keys], n_computed, seconds)
 
     def computing(self) -> AbstractContextManager[object]:
         """Held by the one process that computes what is missing; the others wait, then look again."""
@@ -162,17 +162,17 @@ class KeyValueCache:
         def read(connection: sqlite3.Connection) -> list[tuple[bytes, bytes, float]]:
             rows: list[tuple[bytes, bytes, float]] = []
             for first in range(0, len(keys), _MOST):
-                some = keys[first : first + _MOST]
-                marks = ",".join("?" * len(some))
+                chunk = keys[first : first + _MOST]
+                marks = ",".join("?" * len(chunk))
                 statement = f'SELECT key, value, {self._cost} FROM "values" WHERE key IN ({marks})'  # noqa: S608
-                rows += connection.execute(statement, some)
+                rows += connection.execute(statement, chunk)
             return rows
 
-        found = self._with_connection(read) or []
-        whole = {key: value[:-4] for key, value, _ in found if _is_whole(value)}
-        if len(whole) < len(found):
-            logger.warning("%s: %d values are damaged; they are computed again", self.path, len(found) - len(whole))
-        return whole, sum(seconds for key, _, seconds in found if key in whole)
+        rows = self._with_connection(read) or []
+        whole = {key: value[:-4] for key, value, _ in rows if _is_whole(value)}
+        if len(whole) < len(rows):
+            logger.warning("%s: %d values are damaged; they are computed again", self.path, len(rows) - len(whole))
+        return whole, sum(seconds for key, _, seconds in rows if key in whole)
 
     def put(self, items: Iterable[tuple[bytes, bytes]], *, seconds: float = 0.0) -> None:
         """Keep values, all or none; one that is there already is replaced.
@@ -194,7 +194,12 @@ class KeyValueCache:
             self._fresh.update(key for key, _, _ in rows)
 
     def __len__(self) -> int:
-        return self._with_connection(lambda one: int(one.execute('SELECT COUNT(*) FROM "values"').fetchone()[0])) or 0
+        return (
+            self._with_connection(
+                lambda connection: int(connection.execute('SELECT COUNT(*) FROM "values"').fetchone()[0])
+            )
+            or 0
+        )
 
     def close(self) -> None:
         """Close the file; it is opened again when needed."""
@@ -300,7 +305,7 @@ class KeyValueCache:
         logger.warning("%s: damaged: %s; set aside as %s, its values are computed again", self.path, error, aside.name)
 
 
-def _writable(path: Path, about: str) -> sqlite3.Connection:
+def _writable(path: Path, description: str) -> sqlite3.Connection:
     connection = sqlite3.connect(path, timeout=60, check_same_thread=False)
     try:
         connection.execute("PRAGMA journal_mode=WAL")
@@ -311,16 +316,16 @@ def _writable(path: Path, about: str) -> sqlite3.Connection:
                 f"{path}: written in format {version} by a newer version; this one reads up to {_FORMAT}"
             )
         if version < _FORMAT:
-            with connection:  # in one transaction, whoever comes first
+            with connection:  # in one transaction, by the first process
                 connection.execute("BEGIN IMMEDIATE")
-                _migrate(connection, about)
+                _migrate(connection, description)
     except BaseException:
         connection.close()
         raise
     return connection
 
 
-def _migrate(connection: sqlite3.Connection, about: str) -> None:
+def _migrate(connection: sqlite3.Connection, description: str) -> None:
     if connection.execute("PRAGMA user_version").fetchone()[0] == _FORMAT:
         return  # another process was quicker
     for statement in _SCHEMA.split(";"):
@@ -329,7 +334,7 @@ def _migrate(connection: sqlite3.Connection, about: str) -> None:
     if "seconds" not in columns:
         connection.execute('ALTER TABLE "values" ADD COLUMN seconds REAL NOT NULL DEFAULT 0')
     if not connection.execute("SELECT 1 FROM about").fetchone():
-        connection.execute("INSERT INTO about VALUES (?)", (about,))
+        connection.execute("INSERT INTO about VALUES (?)", (description,))
     connection.execute(f"PRAGMA user_version={_FORMAT}")
 
 

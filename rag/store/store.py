@@ -91,7 +91,7 @@ class Store:
         """Whether an artifact is there and whole, and may be used."""
         return self._find(kind, key) is not None
 
-    def artifact(self, kind: str, key: str, make: Callable[[Path], object], *, about: str) -> Path:
+    def artifact(self, kind: str, key: str, make: Callable[[Path], object], *, description: str) -> Path:
         """The folder of an artifact, made by ``make(folder)`` when it is not there. Until :meth:`close`, no other
         process removes it.
 
@@ -105,31 +105,33 @@ class Store:
         Raises:
             ArtifactError: It is not there and cannot be made: mode ``only``, no space, or no right to write.
         """
-        found = self._find(kind, key)
-        if found is not None:
-            return found
+        existing = self._find(kind, key)
+        if existing is not None:
+            return existing
         if self.mode == "only":
-            raise ArtifactError(f"{self.root}: the store has no {kind} {key} ({about}), and nothing may be computed")
+            raise ArtifactError(
+                f"{self.root}: the store has no {kind} {key} ({description}), and nothing may be computed"
+            )
         if not self.writable:
-            raise ArtifactError(f"{self.root}: the store may not be written, and has no {kind} {key} ({about})")
+            raise ArtifactError(f"{self.root}: the store may not be written, and has no {kind} {key} ({description})")
         with self._lock(key):
-            found = self._find(kind, key)
-            if found is None:
-                logger.info("computing %s %s (%s)", kind, key, about)
-                manifest: dict[str, object] = {"of": kind, "key": key, "about": about}
+            existing = self._find(kind, key)
+            if existing is None:
+                logger.info("computing %s %s (%s)", kind, key, description)
+                manifest: dict[str, object] = {"of": kind, "key": key, "about": description}
                 with write_folder(self._folder(kind, key), _KIND, manifest) as folder:
                     manifest["remarks"] = make(folder)
                 self._fresh.add(key)
-                found = self._find(kind, key)
-        assert found is not None
-        return found
+                existing = self._find(kind, key)
+        assert existing is not None
+        return existing
 
     def remarks(self, kind: str, key: str) -> Any:
         """What ``make`` returned when the artifact was made, or None."""
         _, manifest = read_folder(self._folder(kind, key), _KIND)
         return manifest.get("remarks")
 
-    def resumable(self, kind: str, key: str, make: Callable[[Path], None], *, about: str) -> Path:
+    def resumable(self, kind: str, key: str, make: Callable[[Path], None], *, description: str) -> Path:
         """An :meth:`artifact` that takes hours: ``make`` is given a folder that outlasts a kill, and goes on in it.
 
         What is unfinished is listed as such, and is no artifact until ``make`` has returned.
@@ -149,9 +151,9 @@ class Store:
                     target.parent.mkdir(parents=True, exist_ok=True)
                     os.link(path, target)
 
-        found = self.artifact(kind, key, finish, about=about)
+        artifact = self.artifact(kind, key, finish, description=description)
         shutil.rmtree(unfinished, ignore_errors=True)
-        return found
+        return artifact
 
     def checkpoint(self, kind: str, key: str) -> Checkpoint | None:
         """Where a long pass may keep what it has done until all of it is in an artifact. Listed as unfinished. None
@@ -159,13 +161,13 @@ class Store:
         """
         if not self.writable or self.mode == "only":
             return None
-        found = Checkpoint(self.root / _UNFINISHED / kind / key)
+        checkpoint = Checkpoint(self.root / _UNFINISHED / kind / key)
         if self.mode == "refresh" and key not in self._fresh:
-            found.remove()
+            checkpoint.remove()
             self._fresh.add(key)
-        return found
+        return checkpoint
 
-    def cache(self, kind: str, key: str, *, about: str) -> KeyValueCache:
+    def cache(self, kind: str, key: str, *, description: str) -> KeyValueCache:
         """The values of one maker, such as all vectors of one embedder."""
         values = self._values.pop((kind, key), None)
         if values is None:
@@ -173,7 +175,9 @@ class Store:
             writable = self.writable and self.mode != "only"
             if writable:
                 self._leases.note(key)
-            values = KeyValueCache(path, about=about, mode=self.mode, write=writable, lock=lambda: self._lock(key))
+            values = KeyValueCache(
+                path, description=description, mode=self.mode, write=writable, lock=lambda: self._lock(key)
+            )
             if len(self._values) >= _OPEN_FILES:
                 next(iter(self._values.values())).close()  # the least recently used; opened again when needed
         self._values[kind, key] = values
@@ -268,11 +272,11 @@ class Store:
         for manifest in self.root.glob("artifacts/*/*/manifest.json"):
             folder = manifest.parent
             try:
-                _, about = read_folder(folder, _KIND)
+                _, content = read_folder(folder, _KIND)
             except ArtifactError as error:
-                about = {"about": f"damaged: {error}"}
+                content = {"about": f"damaged: {error}"}
             size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
-            yield Entry(folder.parent.name, folder.name, size, _used(manifest), str(about.get("about", "")), folder)
+            yield Entry(folder.parent.name, folder.name, size, _used(manifest), str(content.get("about", "")), folder)
 
     def _unfinished(self) -> Iterator[Entry]:
         for folder in self.root.glob(f"{_UNFINISHED}/*/*"):
@@ -284,10 +288,10 @@ class Store:
     def _value_files(self) -> Iterator[Entry]:
         for path in self.root.glob("values/*/*.sqlite"):
             try:
-                about = KeyValueCache.about(path)
+                description = KeyValueCache.about(path)
             except ArtifactError as error:
-                about = f"damaged: {error}"
-            yield Entry(path.parent.name, path.stem, path.stat().st_size, _used(path), about, path)
+                description = f"damaged: {error}"
+            yield Entry(path.parent.name, path.stem, path.stat().st_size, _used(path), description, path)
 
 
 def default_root() -> Path:

@@ -29,16 +29,16 @@ def check_candidates(candidates: Candidates, passages: Passages, n_queries: int,
     assert np.isfinite(scores[mask]).all()
     assert (passages.document[speakers[mask]] == positions[mask]).all(), "a passage of another document"
     for row, score, valid in zip(positions, scores, mask, strict=True):
-        found = list(zip((-score[valid]).tolist(), row[valid].tolist(), strict=True))
-        assert found == sorted(found), "not best first with ties by position"
-        assert len(set(row[valid].tolist())) == len(found), "a document twice"
+        pairs = list(zip((-score[valid]).tolist(), row[valid].tolist(), strict=True))
+        assert pairs == sorted(pairs), "not best first with ties by position"
+        assert len(set(row[valid].tolist())) == len(pairs), "a document twice"
 
 
-def check_same(one: Candidates, other: Candidates) -> None:
+def check_same(actual: Candidates, other: Candidates) -> None:
     """Equal up to what floating point does to batches of different size."""
-    assert one.counts.tolist() == other.counts.tolist()
-    for a, b in zip(range(len(one)), range(len(other)), strict=True):
-        mine = dict(zip(one.documents[a].tolist(), one.scores[a].tolist(), strict=True))
+    assert actual.counts.tolist() == other.counts.tolist()
+    for a, b in zip(range(len(actual)), range(len(other)), strict=True):
+        mine = dict(zip(actual.documents[a].tolist(), actual.scores[a].tolist(), strict=True))
         theirs = dict(zip(other.documents[b].tolist(), other.scores[b].tolist(), strict=True))
         mine.pop(PADDING, None), theirs.pop(PADDING, None)
         assert sorted(mine) == sorted(theirs)

@@ -79,9 +79,9 @@ def in_another_process(kind: str, config: dict[str, Any]) -> dict[str, Any]:
 
 @functools.cache
 def _child() -> subprocess.Popen[str]:
-    given = json.dumps([sorted(HEAVY), _EVENTS])
-    child = subprocess.Popen(  # noqa: S603 - this interpreter, text of ours
-        [sys.executable, "-c", _PROGRAM, given], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    arguments = json.dumps([sorted(HEAVY), _EVENTS])
+    child = subprocess.Popen(  # noqa: S603 - this interpreter, fixed text
+        [sys.executable, "-c", _PROGRAM, arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
     atexit.register(_end, child)
     return child

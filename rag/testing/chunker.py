@@ -57,17 +57,17 @@ class ChunkerConformance(ComponentConformance):
         passages = self.make().chunk(corpus, self.tokenizer())
         for position, text in enumerate(corpus.texts()):
             covered = np.zeros(len(text), dtype=bool)
-            for number in np.flatnonzero(passages.document == position).tolist():
-                covered[passages.start[number] : passages.end[number]] = True
+            for index in np.flatnonzero(passages.document == position).tolist():
+                covered[passages.start[index] : passages.end[index]] = True
             left = "".join(letter for letter, inside in zip(text, covered.tolist(), strict=True) if not inside)
             assert not left.strip(), f"{left!r} of document {position} is in no passage"
 
     def test_passages_are_the_same_every_time_and_wherever_a_document_stands(self) -> None:
-        one = self.make().chunk(Corpus.from_documents(DOCUMENTS), self.tokenizer())
+        first = self.make().chunk(Corpus.from_documents(DOCUMENTS), self.tokenizer())
         other = self.make().chunk(Corpus.from_documents(DOCUMENTS[::-1]), self.tokenizer())
         mirrored = len(DOCUMENTS) - 1 - other.document
         expected = sorted(zip(mirrored.tolist(), other.start.tolist(), other.end.tolist(), strict=True))
-        assert expected == list(zip(one.document.tolist(), one.start.tolist(), one.end.tolist(), strict=True))
+        assert expected == list(zip(first.document.tolist(), first.start.tolist(), first.end.tolist(), strict=True))
 
     def test_metadata_belongs_to_passages_and_is_json(self) -> None:
         passages = self.make().chunk(self.corpus(), self.tokenizer())

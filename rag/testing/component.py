@@ -94,14 +94,14 @@ class ComponentConformance:
     def test_arguments_are_kept_as_attributes(self) -> None:
         component = self.make()
         for name, value in component.spec.arguments.items():
-            kept = getattr(component, name)
-            assert (list(kept) == list(value)) if isinstance(value, (list, tuple)) else (kept is value), name
+            stored = getattr(component, name)
+            assert (list(stored) == list(value)) if isinstance(value, (list, tuple)) else (stored is value), name
 
     def test_two_made_alike_are_equal_and_share_nothing(self) -> None:
-        one, other = self.make(), self.make()
-        assert one.fingerprint == other.fingerprint
-        assert repr(one) == repr(other)
-        _check_apart(one, other, below=False)  # a test may give both the same component
+        first, other = self.make(), self.make()
+        assert first.fingerprint == other.fingerprint
+        assert repr(first) == repr(other)
+        _check_apart(first, other, below=False)  # a test may give both the same component
 
     def test_a_clone_is_equal_and_shares_nothing(self) -> None:
         component = self.make()
@@ -191,8 +191,8 @@ class ComponentConformance:
     def saved_and_loaded(self, component: Component, passages: Passages, folder: Path) -> Any:
         """A new component with the state of a fitted one, through files, as a pipeline does it."""
         again = self.make()
-        for path, one in component.spec.walk("root"):
+        for path, part in component.spec.walk("root"):
             (folder / path).mkdir(parents=True)
-            one.save_state(folder / path)
+            part.save_state(folder / path)
         again.spec.restore(folder, FitContext(passages.corpus, passages), "root")
         return again

@@ -23,8 +23,8 @@ DOCUMENTS = (
 """Every kind of trouble in a small corpus: empty and blank texts, two alike, characters of several bytes."""
 
 QUERIES = tuple(
-    Query(str(number), text)
-    for number, text in enumerate(("warm cat", "dog and postman", "fish in cold water", "zzyzx qwrtp", "猫 tree"))
+    Query(str(index), text)
+    for index, text in enumerate(("warm cat", "dog and postman", "fish in cold water", "zzyzx qwrtp", "猫 tree"))
 )
 
 
@@ -40,5 +40,5 @@ def pieces(corpus: Corpus, words: int = 5) -> Passages:
             start.append(at)
             end.append(at + length)
             at += length + 1
-    owners, starts, ends = (np.asarray(one, dtype=np.int64) for one in (document, start, end))
+    owners, starts, ends = (np.asarray(values, dtype=np.int64) for values in (document, start, end))
     return Passages(corpus, owners, starts, ends, {})

@@ -28,9 +28,9 @@ class EmbedderConformance(ComponentConformance):
         passages = self.passages()
         embedder = self.fitted(passages)
         texts = passages.corpus.texts()
-        for given in (texts, texts[:1], []):
-            for vectors in (embedder.embed_documents(given), embedder.embed_queries(given)):
-                assert vectors.shape == (len(given), embedder.dimension)
+        for batch in (texts, texts[:1], []):
+            for vectors in (embedder.embed_documents(batch), embedder.embed_queries(batch)):
+                assert vectors.shape == (len(batch), embedder.dimension)
                 assert vectors.dtype == np.float32
                 assert np.isfinite(vectors).all()
 
@@ -73,13 +73,13 @@ class EmbedderConformance(ComponentConformance):
         texts = passages.corpus.texts()
         tokens, whole = embedder.embed_document_tokens(texts)
         np.testing.assert_allclose(whole, embedder.embed_documents(texts), atol=self.tolerance)
-        for one in (tokens, embedder.embed_query_tokens(texts)):
-            assert one.ends.dtype == np.int64
-            assert one.ends[0] == 0
-            assert len(one.ends) == len(texts) + 1
-            assert (np.diff(one.ends) >= 0).all()
-            assert len(one.vectors) == one.ends[-1]
-            np.testing.assert_allclose(np.linalg.norm(one.vectors.astype(np.float32), axis=1), 1.0, atol=2e-3)
+        for token_vectors in (tokens, embedder.embed_query_tokens(texts)):
+            assert token_vectors.ends.dtype == np.int64
+            assert token_vectors.ends[0] == 0
+            assert len(token_vectors.ends) == len(texts) + 1
+            assert (np.diff(token_vectors.ends) >= 0).all()
+            assert len(token_vectors.vectors) == token_vectors.ends[-1]
+            np.testing.assert_allclose(np.linalg.norm(token_vectors.vectors.astype(np.float32), axis=1), 1.0, atol=2e-3)
 
     def test_its_tokenizer_cuts_nothing_off(self) -> None:
         embedder = self.fitted(self.passages())

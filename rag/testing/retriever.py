@@ -30,9 +30,9 @@ class RetrieverConformance(ComponentConformance):
     def test_it_keeps_the_contract_of_candidates(self) -> None:
         for chunked in (False, True):
             passages = self.passages(chunked=chunked)
-            found = self.fitted(passages).retrieve(QueryBatch(self.queries()))
-            check_candidates(found, passages, len(self.queries()), self.make().limit)
-            assert found.counts.sum() > 0
+            candidates = self.fitted(passages).retrieve(QueryBatch(self.queries()))
+            check_candidates(candidates, passages, len(self.queries()), self.make().limit)
+            assert candidates.counts.sum() > 0
 
     def test_one_query_at_a_time_finds_the_same(self) -> None:
         passages = self.passages(chunked=True)
@@ -51,7 +51,7 @@ class RetrieverConformance(ComponentConformance):
         passages = self.passages(chunked=True)
         retriever = self.fitted(passages)
         again = self.saved_and_loaded(retriever, passages, tmp_path)
-        expected, actual = (one.retrieve(QueryBatch(self.queries())) for one in (retriever, again))
+        expected, actual = (fitted.retrieve(QueryBatch(self.queries())) for fitted in (retriever, again))
         assert expected.documents.tolist() == actual.documents.tolist()
         assert expected.scores.tolist() == actual.scores.tolist()
         assert expected.passages.tolist() == actual.passages.tolist()
@@ -68,26 +68,26 @@ class RetrieverConformance(ComponentConformance):
         marked = old.with_corpus(old.corpus.with_alive(np.arange(last) > 0))  # the first is deleted, the last is new
         grown = marked.followed_by(pieces(corpus.rows(np.array([last]))))
         retriever = self.fitted(old)
-        for passages, kept in ((grown, np.arange(len(old))), (grown.compacted(), grown.living)):
-            assert kept is not None
-            context = UpdateContext(passages.corpus, passages, kept=kept)
+        for passages, remaining in ((grown, np.arange(len(old))), (grown.compacted(), grown.living)):
+            assert remaining is not None
+            context = UpdateContext(passages.corpus, passages, kept=remaining)
             retriever.prepare(context)
             context.fit(retriever)
-            found = retriever.retrieve(QueryBatch(self.queries()))
-            check_candidates(found, passages, len(self.queries()), self.make().limit)
-            ids = [passages.corpus.ids(row[row >= 0]) for row in found.documents]
+            candidates = retriever.retrieve(QueryBatch(self.queries()))
+            check_candidates(candidates, passages, len(self.queries()), self.make().limit)
+            ids = [passages.corpus.ids(row[row >= 0]) for row in candidates.documents]
             assert not any(corpus.ids([0])[0] in row for row in ids)
             assert any(corpus.ids([last])[0] in row for row in ids)
 
     def test_no_queries_find_nothing(self) -> None:
-        found = self.fitted(self.passages()).retrieve(QueryBatch([]))
-        assert len(found) == 0
+        candidates = self.fitted(self.passages()).retrieve(QueryBatch([]))
+        assert len(candidates) == 0
 
     def test_a_corpus_of_one_document(self) -> None:
         passages = Passages.whole(Corpus.from_documents([DOCUMENTS[0]]))
-        found = self.fitted(passages).retrieve(QueryBatch(self.queries()[:1]))
-        check_candidates(found, passages, 1)
-        assert found.documents.tolist() == [[0]]
+        candidates = self.fitted(passages).retrieve(QueryBatch(self.queries()[:1]))
+        check_candidates(candidates, passages, 1)
+        assert candidates.documents.tolist() == [[0]]
 
     def test_asked_before_it_is_fitted_it_says_so(self) -> None:
         try:

@@ -40,7 +40,7 @@ class StageConformance(ComponentConformance):
 
     def training(self) -> Training:
         """Judged queries to learn from: three documents are relevant to each, whatever it asks."""
-        queries = [Query(f"t{number}", QUERIES[number % len(QUERIES)].text) for number in range(30)]
+        queries = [Query(f"t{index}", QUERIES[index % len(QUERIES)].text) for index in range(30)]
         return Training(queries, {query.id: dict.fromkeys(("cat", "fish", "tree"), 1) for query in queries})
 
     def candidates(self, passages: Passages, n_queries: int | None = None) -> Candidates:
@@ -58,9 +58,9 @@ class StageConformance(ComponentConformance):
         for chunked in (False, True):
             passages = self.passages(chunked=chunked)
             candidates = self.candidates(passages)
-            found = self.fitted(passages).process(QueryBatch(self.queries()), candidates)
-            check_candidates(found, passages, len(self.queries()), self.make().limit)
-            assert found.counts[0] > 0
+            processed = self.fitted(passages).process(QueryBatch(self.queries()), candidates)
+            check_candidates(processed, passages, len(self.queries()), self.make().limit)
+            assert processed.counts[0] > 0
 
     def test_one_query_at_a_time_gives_the_same(self) -> None:
         passages = self.passages(chunked=True)
@@ -84,7 +84,7 @@ class StageConformance(ComponentConformance):
         passages = self.passages(chunked=True)
         stage, candidates = self.fitted(passages), self.candidates(passages)
         again = self.saved_and_loaded(stage, passages, tmp_path)
-        expected, actual = (one.process(QueryBatch(self.queries()), candidates) for one in (stage, again))
+        expected, actual = (fitted.process(QueryBatch(self.queries()), candidates) for fitted in (stage, again))
         assert expected.documents.tolist() == actual.documents.tolist()
         assert expected.scores.tolist() == actual.scores.tolist()
 
@@ -98,5 +98,5 @@ class StageConformance(ComponentConformance):
     def test_nothing_in_gives_nothing_out(self) -> None:
         stage = self.fitted(self.passages())
         for batch in (QueryBatch([]), QueryBatch(self.queries())):
-            found = stage.process(batch, Candidates.empty(len(batch)))
-            assert (len(found), int(found.counts.sum())) == (len(batch), 0)
+            processed = stage.process(batch, Candidates.empty(len(batch)))
+            assert (len(processed), int(processed.counts.sum())) == (len(batch), 0)

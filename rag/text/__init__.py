@@ -1,4 +1,4 @@
-"""Text analysis: what is a word, whoever matches words."""
+"""Text analysis: the words of a text, for all components that match words."""
 
 from rag.text.normal import is_blank, normalized
 from rag.text.words import words_of

@@ -51,10 +51,10 @@ class Analyzer:
         fold: bool = True,
     ) -> None:
         self.language = language
-        known = LANGUAGES.get(language or "")
-        self.stemmer = (known.stemmer if known else None) if stemmer == AUTO else stemmer
+        language_rules = LANGUAGES.get(language or "")
+        self.stemmer = (language_rules.stemmer if language_rules else None) if stemmer == AUTO else stemmer
         if stopwords == AUTO:
-            stopwords = known.stop_words if known else None
+            stopwords = language_rules.stop_words if language_rules else None
         self.stop_list = stopwords if isinstance(stopwords, str) else None
         self.pattern = pattern
         self.fold = fold
@@ -151,11 +151,11 @@ def check_stemmer(name: str | None) -> None:
         raise ConfigError(f"unknown stemmer '{name}'{hint}", parameter="stemmer")
 
 
-def check_stop_words(given: str | Sequence[str] | None) -> None:
+def check_stop_words(words: str | Sequence[str] | None) -> None:
     """Refuse the name of no list of stop words."""
-    if isinstance(given, str) and given not in (AUTO, *STOP_WORD_LISTS):
-        hint = _nothing(given) or f"{did_you_mean(given, [AUTO, *STOP_WORD_LISTS])}, or give a list"
-        raise ConfigError(f"no stop words for '{given}'{hint}", parameter="stopwords")
+    if isinstance(words, str) and words not in (AUTO, *STOP_WORD_LISTS):
+        hint = _nothing(words) or f"{did_you_mean(words, [AUTO, *STOP_WORD_LISTS])}, or give a list"
+        raise ConfigError(f"no stop words for '{words}'{hint}", parameter="stopwords")
 
 
 def _nothing(name: str) -> str:

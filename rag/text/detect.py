@@ -81,9 +81,9 @@ def _common(code: str) -> frozenset[str]:
 
 def _letters(texts: Sequence[str]) -> Counter[str]:
     """How many letters of each script."""
-    found: Counter[str] = Counter()
+    hits: Counter[str] = Counter()
     for letter, count in Counter(normalized("\n".join(texts))).items():
         if letter.isalpha():
             match = _scripts().match(letter)
-            found[match.lastgroup if match else "other"] += count
-    return found
+            hits[match.lastgroup if match else "other"] += count
+    return hits

@@ -123,17 +123,17 @@ def language_named(name: str) -> str:
     Raises:
         ConfigError: No language of that name.
     """
-    wanted = name.strip().lower()
-    if wanted in _NOT_NAMES:
+    normalized = name.strip().lower()
+    if normalized in _NOT_NAMES:
         raise ConfigError(
             f"'{name}' may mean yes, no or Norwegian: write none (no stemmer, no stop words), auto, or nb (Norwegian)",
             parameter="language",
         )
     codes = {language.name.lower(): code for code, language in LANGUAGES.items()} | _ALIASES
-    code = codes.get(wanted, wanted.partition("-")[0].partition("_")[0])
+    code = codes.get(normalized, normalized.partition("-")[0].partition("_")[0])
     if code not in LANGUAGES:
         valid = ["auto", "none", *LANGUAGES]
-        near = did_you_mean(wanted, codes).partition(" (")[0]  # names are too many to list beside the codes
+        near = did_you_mean(normalized, codes).partition(" (")[0]  # names are too many to list beside the codes
         raise ConfigError(f"no such language '{name}'{near} (valid: {', '.join(valid)})", parameter="language")
     return code
 

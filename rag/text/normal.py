@@ -33,7 +33,7 @@ def normalized(text: str, *, fold: bool = True, turkic: bool = False) -> str:
     """A text as it is compared: NFKC, without invisible characters and optional vowel points, case folded.
 
     Texts of one meaning to Unicode (NFC and NFD, full and half width) have one normal form, and a normal form is its
-    own. Dotted and dotless I are one letter, ``i``, unless they are told apart as Turkish does.
+    own. Dotted and dotless I are one letter, ``i``, unless they are distinguished as in Turkish.
 
     Args:
         text: Any.
@@ -55,7 +55,11 @@ def normalized(text: str, *, fold: bool = True, turkic: bool = False) -> str:
 def _beyond_simple() -> re.Pattern[str]:
     """Finds a letter that does more than fold, or a combining mark: most texts in European languages have none."""
     letters = [chr(code) for code in (*range(0x250), *range(0x370, 0x530), *range(0x2010, 0x2060), 0x20AC)]
-    simple = [one for one in letters if not unicodedata.combining(one) and _step(one, True, False) == one.casefold()]
+    simple = [
+        letter
+        for letter in letters
+        if not unicodedata.combining(letter) and _step(letter, True, False) == letter.casefold()
+    ]
     return re.compile(f"[^{re.escape(''.join(simple))}]")
 
 

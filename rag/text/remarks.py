@@ -58,14 +58,14 @@ def _chosen(reading: Reading) -> str | None:
 def _unlike(reading: Reading, language: str | None) -> str | None:
     if language is None or not reading.script or reading.language == language:
         return None
-    wanted = LANGUAGES[language]
-    if wanted.script != reading.script and reading.share > _MOST:
+    rules = LANGUAGES[language]
+    if rules.script != reading.script and reading.share > _MOST:
         return (
-            f"language {language} ({wanted.name}) was asked for, but {reading.share:.0%} of the letters are "
+            f"language {language} ({rules.name}) was asked for, but {reading.share:.0%} of the letters are "
             f"{reading.script}: its stemmer and stop words do nothing there"
         )
-    if wanted.script == reading.script and reading.sure and reading.language is not None:
-        return f"language {language} ({wanted.name}) was asked for; the texts look like {_name(reading.language)}"
+    if rules.script == reading.script and reading.sure and reading.language is not None:
+        return f"language {language} ({rules.name}) was asked for; the texts look like {_name(reading.language)}"
     return None
 
 
@@ -87,7 +87,7 @@ def _uncut(texts: Sequence[str], pattern: str | None) -> str | None:
             f"{pattern!r} does not cut: whole sentences count as words (leave token_pattern out)"
         )
     find = re.compile(pattern, re.IGNORECASE).findall
-    kept = sum(letter.isalpha() for text in texts for word in find(text) for letter in word) / len(letters)
-    if kept < _MOST:
-        return f"token_pattern {pattern!r} leaves {1 - kept:.0%} of the letters of the texts out of all words"
+    share = sum(letter.isalpha() for text in texts for word in find(text) for letter in word) / len(letters)
+    if share < _MOST:
+        return f"token_pattern {pattern!r} leaves {1 - share:.0%} of the letters of the texts out of all words"
     return None

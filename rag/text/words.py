@@ -15,7 +15,7 @@ SPACELESS = (
     "Han", "Hiragana", "Katakana", "Bopomofo", "Hangul", "Thai", "Lao", "Khmer", "Myanmar",
     "Tai_Le", "New_Tai_Lue", "Tai_Tham", "Tai_Viet", "Javanese", "Balinese", "Yi",
 )  # fmt: skip
-"""Scripts whose words are not told apart by spaces. Korean has spaces, but what stands between them is a word with its
+"""Scripts whose words are not separated by spaces. Korean has spaces, but what stands between them is a word with its
 particles."""
 
 _ASCII_WORD = re.compile(r"\w+", re.ASCII)

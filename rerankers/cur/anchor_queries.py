@@ -27,7 +27,24 @@ _WORDS = 32
 """Of a passage that serves as a query."""
 
 
-class AnchorQueryFactors(Factors):
+class FromAnchorQueries(Factors):
+    """Base of factors that are computed from scores for some anchor queries.
+
+    Attributes:
+        queries: ``train``, ``corpus_sample`` or a file.
+    """
+
+    queries: str
+
+    @property
+    def needs(self) -> frozenset[Need]:  # type: ignore[override]
+        return frozenset({"corpus", "training"} if self.queries == "train" else {"corpus"})
+
+    def _model_digest(self) -> Any:
+        return queries_content(self.queries)
+
+
+class AnchorQueryFactors(FromAnchorQueries):
     """Each item's vector is its scores for some anchor queries, less their mean, which is its offset (ANNCUR: Yadav et
     al., EMNLP 2022; ADACUR: EMNLP Findings 2023).
 
@@ -61,13 +78,6 @@ class AnchorQueryFactors(Factors):
         self.rank = rank
         self.precision = precision
         self.max_calls = max_calls
-
-    @property
-    def needs(self) -> frozenset[Need]:  # type: ignore[override]
-        return frozenset({"corpus", "training"} if self.queries == "train" else {"corpus"})
-
-    def _model_digest(self) -> Any:
-        return queries_content(self.queries)
 
     def make(self, context: FitContext, scorer: Scorer) -> tuple[Vectors, Floats | None]:
         asked = anchor_queries(self.queries, self.count, context)
@@ -108,17 +118,19 @@ def anchor_queries(source: str, count: int, context: FitContext) -> Sequence[Que
         filled = np.flatnonzero(context.passages.end > context.passages.start)
         drawn = rng.permutation(filled)[: 2 * count]  # some may turn out to be blank
         heads = [" ".join(text.split()[:_WORDS]) for text in context.passages.texts(drawn)]
-        found = [Query(str(number), head) for number, head in enumerate(heads) if head][:count]
-        where = "passages with words"
+        queries = [Query(str(index), head) for index, head in enumerate(heads) if head][:count]
+        origin = "passages with words"
     elif source == "train":
         assert context.training is not None
-        found, where = list(context.training.queries), "training queries"
+        queries, origin = list(context.training.queries), "training queries"
     else:
         lines = [line.strip() for line in _read(source).splitlines()]
-        found, where = [Query(str(number), line) for number, line in enumerate(lines) if line], f"queries in {source}"
-    if len(found) < count:
-        raise DataError(f"{count} anchor queries were asked for, and there are {len(found)} {where}: set count lower")
-    return [found[number] for number in np.sort(rng.choice(len(found), size=count, replace=False))]
+        queries, origin = [Query(str(index), line) for index, line in enumerate(lines) if line], f"queries in {source}"
+    if len(queries) < count:
+        raise DataError(
+            f"{count} anchor queries were asked for, and there are {len(queries)} {origin}: set count lower"
+        )
+    return [queries[index] for index in np.sort(rng.choice(len(queries), size=count, replace=False))]
 
 
 def _directions(scores: Floats, rank: int | None) -> Floats | None:

@@ -43,10 +43,10 @@ def _k_means(vectors: Vectors, count: int, rng: np.random.Generator) -> Ints:
     means = faiss.Kmeans(
         vectors.shape[1], count, niter=20, seed=int(rng.integers(1 << 30)), min_points_per_centroid=1, verbose=False
     )
-    given = np.ascontiguousarray(vectors, dtype=np.float32)
-    means.train(given)
+    points = np.ascontiguousarray(vectors, dtype=np.float32)
+    means.train(points)
     index = faiss.IndexFlatL2(vectors.shape[1])
-    index.add(given)
+    index.add(points)
     _, nearest = index.search(means.centroids, 1)
     return np.unique(nearest[:, 0])
 

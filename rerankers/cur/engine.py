@@ -111,7 +111,7 @@ class Outcome(NamedTuple):
 
 def round_sizes(budget: int, rounds: int) -> list[int]:
     """A budget in ``rounds`` parts that differ by one at most, the larger first."""
-    return [budget // rounds + (number < budget % rounds) for number in range(rounds)]
+    return [budget // rounds + (index < budget % rounds) for index in range(rounds)]
 
 
 def search(
@@ -147,11 +147,11 @@ def search(
     taken = np.full((q, budget), -1, dtype=np.int64)
     exact = np.full((q, budget), -np.inf, dtype=np.float32)
     done = 0
-    for number, size in enumerate(plan.sizes):
-        if number:
+    for index, size in enumerate(plan.sizes):
+        if index:
             coefficients, weights = solver.solve()
             picks = _next(
-                items, plan, solver, coefficients, weights, prior, taken[:, :done], size, number, random, exact
+                items, plan, solver, coefficients, weights, prior, taken[:, :done], size, index, random, exact
             )
         else:
             picks = _filled(items, prior, first[:, :size], size)
@@ -162,7 +162,7 @@ def search(
         new[rows, columns] = score(rows, picks[rows, columns])
         taken[:, done : done + size], exact[:, done : done + size] = picks, new
         done += size
-        if predict or number + 1 < len(plan.sizes):
+        if predict or index + 1 < len(plan.sizes):
             solver.add(*_equations(items, picks, new, prior, features, alignment))
     if not (predict and done):
         return Outcome(taken, exact, np.zeros(prior.listed.shape, dtype=np.float32) if predict else None)
@@ -210,8 +210,8 @@ def _solver(
     samples = noise = None
     if plan.acquisition == "thompson":
         draws = len(plan.sizes) - 1
-        samples = np.stack([one.normal(size=(d, draws)) for one in random])
-        noise = np.stack([one.normal(size=(sum(plan.sizes), draws)) for one in random])
+        samples = np.stack([generator.normal(size=(d, draws)) for generator in random])
+        noise = np.stack([generator.normal(size=(sum(plan.sizes), draws)) for generator in random])
     ridge = plan.ridge * max(mean_square, 1e-12)
     return GrowingRidge(q, capacity, d, features, ridge, samples=samples, noise=noise), features
 
@@ -259,7 +259,7 @@ def _next(
     prior: Prior,
     taken: Ints,
     size: int,
-    number: int,
+    round_index: int,
     random: Sequence[np.random.Generator],
     exact: Floats,
 ) -> Ints:
@@ -272,7 +272,7 @@ def _next(
         extra = _deviations(solver, plan.exploration)
     elif plan.acquisition == "thompson" and isinstance(solver, GrowingRidge):
         scale = plan.exploration * np.sqrt(solver.variance())
-        weights = weights + scale[:, None] * solver.sample(number - 1)
+        weights = weights + scale[:, None] * solver.sample(round_index - 1)
     bonus = np.zeros(prior.values.shape, dtype=np.float32)
     if coefficients.shape[1] > 1:
         bonus = (coefficients[:, 1:2] * (prior.values - prior.missing[:, None])).astype(np.float32)
@@ -283,34 +283,34 @@ def _spread(exact: Floats, taken: Ints) -> Doubles:
     """Standard deviation of each query's scores so far."""
     there = taken >= 0
     count = np.maximum(there.sum(axis=1), 1)
-    known = np.where(there, exact, 0).astype(np.float64)
-    mean = known.sum(axis=1) / count
-    return np.asarray(np.sqrt((np.where(there, known - mean[:, None], 0) ** 2).sum(axis=1) / count))
+    known_scores = np.where(there, exact, 0).astype(np.float64)
+    mean = known_scores.sum(axis=1) / count
+    return np.asarray(np.sqrt((np.where(there, known_scores - mean[:, None], 0) ** 2).sum(axis=1) / count))
 
 
 def _gumbel(random: Sequence[np.random.Generator], temperature: Doubles) -> Extra:
     """Noise whose maximum is a draw from the softmax; the best ``k`` under it are ``k`` draws without replacement."""
 
     def extra(vectors: Vectors) -> Floats:
-        noise = np.stack([one.gumbel(size=vectors.shape[-2]) for one in random])
+        noise = np.stack([generator.gumbel(size=vectors.shape[-2]) for generator in random])
         return np.asarray(temperature[:, None] * noise, dtype=np.float32)
 
     return extra
 
 
 def _deviations(solver: GrowingRidge, exploration: float) -> Extra:
-    """Standard deviations of the predictions: one product with all scored items' rows a query, so dear."""
+    """Standard deviations of the predictions: one product with all scored items' rows per query, so expensive."""
     scale = exploration * np.sqrt(solver.variance())
     rows = solver.rows.astype(np.float32)
 
     def extra(vectors: Vectors) -> Floats:
         squares = np.einsum("...nd,...nd->...n", vectors, vectors)
-        found = np.empty((len(rows), vectors.shape[-2]), dtype=np.float32)
-        for number, known in enumerate(rows):
-            own = vectors if vectors.ndim == 2 else vectors[number]
-            explained = np.einsum("mn,mn->n", *(2 * [known @ own.T]))
-            left = (squares if vectors.ndim == 2 else squares[number]) - explained
-            found[number] = scale[number] * np.sqrt(np.maximum(left, 0))
-        return found
+        predicted = np.empty((len(rows), vectors.shape[-2]), dtype=np.float32)
+        for index, known_rows in enumerate(rows):
+            own = vectors if vectors.ndim == 2 else vectors[index]
+            explained = np.einsum("mn,mn->n", *(2 * [known_rows @ own.T]))
+            left = (squares if vectors.ndim == 2 else squares[index]) - explained
+            predicted[index] = scale[index] * np.sqrt(np.maximum(left, 0))
+        return predicted
 
     return extra

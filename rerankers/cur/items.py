@@ -65,7 +65,7 @@ class Everything:
     allowed: Mask | None = None
 
     def best(self, weights: Vectors, bonus: Floats, taken: Ints, k: int, extra: Extra | None = None) -> Ints:
-        found = np.empty((len(weights), 0), dtype=np.int64)
+        nearest = np.empty((len(weights), 0), dtype=np.int64)
         values = np.empty((len(weights), 0), dtype=np.float32)
         for first in range(0, len(self.vectors), _BLOCK):
             block = self.vectors[first : first + _BLOCK]
@@ -80,8 +80,8 @@ class Everything:
             scores[rows, taken[rows, columns] - first] = -np.inf
             if self.allowed is not None:
                 scores[:, ~self.allowed[first : first + _BLOCK]] = -np.inf
-            found, values = _merged(found, values, scores, first, k)
-        return found if found.shape[1] == k else _padded(found, k)
+            nearest, values = _merged(nearest, values, scores, first, k)
+        return nearest if nearest.shape[1] == k else _padded(nearest, k)
 
 
 @dataclass(frozen=True)
@@ -110,9 +110,9 @@ class Listed:
             scores += extra(self._own)
         scores[(self.listed < 0) | is_in(self.listed, taken)] = -np.inf
         order = rank(np.where(np.isneginf(scores), PADDING, self.listed), scores)[:, :k]
-        found = np.take_along_axis(self.listed, order, 1)
-        found[np.isneginf(np.take_along_axis(scores, order, 1))] = PADDING
-        return _padded(found, k)
+        ordered = np.take_along_axis(self.listed, order, 1)
+        ordered[np.isneginf(np.take_along_axis(scores, order, 1))] = PADDING
+        return _padded(ordered, k)
 
 
 def gathered(vectors: Vectors, ids: Ints) -> Vectors:
@@ -122,26 +122,26 @@ def gathered(vectors: Vectors, ids: Ints) -> Vectors:
     return rows
 
 
-def _merged(found: Ints, values: Floats, scores: Floats, first: int, k: int) -> tuple[Ints, Floats]:
+def _merged(merged: Ints, values: Floats, scores: Floats, first: int, k: int) -> tuple[Ints, Floats]:
     """The best of what was found in the blocks before and of a new block, which starts at item ``first``."""
     if values.shape[1] < k or np.isneginf(values[:, -1:]).any():
-        columns, some = top_k_of_scores(scores, k)
+        columns, top = top_k_of_scores(scores, k)
         ids = np.where(columns >= 0, columns + first, PADDING)
     else:
         # Few of a later block beat the worst of the best so far; earlier items win ties.
         # Of a flat array, np.nonzero is ten times quicker.
         rows, columns = np.divmod(np.flatnonzero(scores > values[:, -1:]), scores.shape[1])
         if not len(rows):
-            return found, values
+            return merged, values
         counts = np.bincount(rows, minlength=len(scores))
         within = np.arange(len(rows)) - np.repeat(np.cumsum(counts) - counts, counts)
         ids = np.full((len(scores), int(counts.max())), PADDING, dtype=np.int64)
-        some = np.full(ids.shape, -np.inf, dtype=np.float32)
-        ids[rows, within], some[rows, within] = columns + first, scores[rows, columns]
-    ids, some = np.concatenate([found, ids], axis=1), np.concatenate([values, some], axis=1)
-    order = rank(ids, some)[:, :k]
-    return np.take_along_axis(ids, order, 1), np.take_along_axis(some, order, 1)
+        top = np.full(ids.shape, -np.inf, dtype=np.float32)
+        ids[rows, within], top[rows, within] = columns + first, scores[rows, columns]
+    ids, top = np.concatenate([merged, ids], axis=1), np.concatenate([values, top], axis=1)
+    order = rank(ids, top)[:, :k]
+    return np.take_along_axis(ids, order, 1), np.take_along_axis(top, order, 1)
 
 
-def _padded(found: Ints, k: int) -> Ints:
-    return np.pad(found, ((0, 0), (0, k - found.shape[1])), constant_values=PADDING)
+def _padded(items: Ints, k: int) -> Ints:
+    return np.pad(items, ((0, 0), (0, k - items.shape[1])), constant_values=PADDING)

@@ -77,8 +77,8 @@ def score_matrix(
 
     texts = fingerprint_texts(query.text for query in queries)
     key = fingerprint([scorer.spec.cache_key, context.passages.fingerprint, texts, dtype])
-    about = f"{scorer!r}: {shape[0]} queries x {shape[1]} passages"
-    folder = context.store.resumable("score_matrix", key, make, about=about)
+    description = f"{scorer!r}: {shape[0]} queries x {shape[1]} passages"
+    folder = context.store.resumable("score_matrix", key, make, description=description)
     return np.load(folder / _SCORES, mmap_mode="r")  # type: ignore[no-any-return]
 
 
@@ -133,12 +133,14 @@ def _fill(scorer: Scorer, queries: Sequence[Query], context: FitContext, scores:
         for columns in _chunks(context, len(queries)):
             open_ = np.unpackbits(done[:, columns // 8].view(np.uint8)[..., None], axis=-1)
             open_ = np.take_along_axis(open_, (columns % 8)[None, :, None], axis=-1)[..., 0] == 0
-            rows, where = np.nonzero(open_)
+            rows, open_columns = np.nonzero(open_)
             if not len(rows):
                 continue
-            scores[rows, columns[where]] = scorer.score(batch, rows, columns[where])
+            scores[rows, columns[open_columns]] = scorer.score(batch, rows, columns[open_columns])
             _flush(scores)
-            np.bitwise_or.at(done, (rows, columns[where] // 8), (128 >> (columns[where] % 8)).astype(np.uint8))
+            np.bitwise_or.at(
+                done, (rows, columns[open_columns] // 8), (128 >> (columns[open_columns] % 8)).astype(np.uint8)
+            )
             _flush(done)
             advance(len(rows))
 

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import numpy as np
 from pydantic import Field
 
 from rag.batch import QueryBatch
 from rag.candidates import Floats, Ints, Vectors, top_k_of_scores
-from rag.component import Need, Runtime
+from rag.component import Runtime
 from rag.embedders.base import Embedder
-from rag.rerankers.cur.anchor_queries import anchor_queries, queries_content
-from rag.rerankers.cur.factors import Factors, of_length_one
+from rag.rerankers.cur.anchor_queries import FromAnchorQueries, anchor_queries
+from rag.rerankers.cur.factors import of_length_one
 from rag.rerankers.cur.matrix import check_calls
 from rag.rerankers.cur.solver import Doubles
 
@@ -25,7 +25,7 @@ __all__ = ["MatrixFactorization", "alternating_least_squares", "bilinear_form"]
 _BLOCK = 4096
 
 
-class MatrixFactorization(Factors):
+class MatrixFactorization(FromAnchorQueries):
     """Each item's vector comes from factorizing a sparse matrix of scores (AXN's MF: Yadav et al., ICLR 2024).
 
     ``count`` queries score ``per_query`` passages each, half the encoder's nearest, half at random; the price is paid
@@ -71,13 +71,6 @@ class MatrixFactorization(Factors):
         self.iterations = iterations
         self.max_calls = max_calls
 
-    @property
-    def needs(self) -> frozenset[Need]:  # type: ignore[override]
-        return frozenset({"corpus", "training"} if self.queries == "train" else {"corpus"})
-
-    def _model_digest(self) -> Any:
-        return queries_content(self.queries)
-
     def make(self, context: FitContext, scorer: Scorer) -> tuple[Vectors, Floats | None]:
         context.fit(self.embedder)
         items = of_length_one(context.embed_passages(self.embedder))
@@ -87,17 +80,17 @@ class MatrixFactorization(Factors):
         check_calls(scorer, asked, context, len(asked) * min(self.per_query, len(items)), self.max_calls)
         rows, columns = _sample(vectors, items, self.per_query, np.random.default_rng([context.seed, 5]))
         scores = _scored(scorer, batch, rows, columns, context)
-        known = scores - np.bincount(rows, scores)[rows] / np.bincount(rows)[rows]  # queries differ in level
+        centered = scores - np.bincount(rows, scores)[rows] / np.bincount(rows)[rows]  # queries differ in level
         if self.variant == "inductive":
-            form = bilinear_form(vectors, items, rows, columns, known, ridge=self.ridge, iterations=self.iterations)
+            form = bilinear_form(vectors, items, rows, columns, centered, ridge=self.ridge, iterations=self.iterations)
             _, values, right = np.linalg.svd(form)
             sides = (right.T * np.sqrt(values))[:, : self.rank]
             return np.ascontiguousarray(items @ sides.astype(np.float32)), None
         start = items @ _principal(items, self.rank)
-        found = alternating_least_squares(
-            start, rows, columns, known, ridge=self.ridge, iterations=self.iterations, n_queries=len(asked)
+        factors = alternating_least_squares(
+            start, rows, columns, centered, ridge=self.ridge, iterations=self.iterations, n_queries=len(asked)
         )
-        return found, None
+        return factors, None
 
 
 def bilinear_form(
@@ -159,19 +152,19 @@ def _one_side(fixed: Doubles, theirs: Ints, mine: Ints, scores: Doubles, start: 
     """Ridge regression of each of ``mine`` on the fixed vectors it was scored with, held to ``start``."""
     order = np.argsort(mine, kind="stable")
     own, starts = np.unique(mine[order], return_index=True)
-    found, r = start.copy(), fixed.shape[1]
+    solved, r = start.copy(), fixed.shape[1]
     ends = np.append(starts[1:], len(order))
     step = max(1, _BLOCK // max(r // 16, 1))
     for first in range(0, len(own), step):
-        some = own[first : first + step]
+        chunk = own[first : first + step]
         pairs = order[starts[first] : ends[min(first + step, len(own)) - 1]]
         vectors = fixed[theirs[pairs]]
         left = scores[pairs] - np.einsum("ij,ij->i", vectors, start[mine[pairs]])
         cuts = starts[first : first + step] - starts[first]
         gram = np.stack([part.T @ part for part in np.split(vectors, cuts[1:])]) + ridge * np.eye(r)
         right = np.add.reduceat(vectors * left[:, None], cuts, axis=0)
-        found[some] += np.linalg.solve(gram, right[..., None])[..., 0]
-    return found
+        solved[chunk] += np.linalg.solve(gram, right[..., None])[..., 0]
+    return solved
 
 
 def _sample(queries: Vectors, items: Vectors, per_query: int, rng: np.random.Generator) -> tuple[Ints, Ints]:
@@ -189,9 +182,9 @@ def _scored(scorer: Scorer, batch: QueryBatch, rows: Ints, columns: Ints, contex
     scores = np.empty(len(rows))
     with context.progress(f"scoring ({scorer.type})", len(rows)) as advance:
         for first in range(0, len(rows), _BLOCK):
-            some = slice(first, first + _BLOCK)
-            scores[some] = scorer.score(batch, rows[some], columns[some])
-            advance(len(rows[some]))
+            block = slice(first, first + _BLOCK)
+            scores[block] = scorer.score(batch, rows[block], columns[block])
+            advance(len(rows[block]))
     return scores
 
 

@@ -83,11 +83,11 @@ class GrowingRidge:
             there = vectors.any(axis=2, keepdims=True)
             noise = np.sqrt(self.ridge) * self._noise[:, m : m + b] * there
             sides.append(vectors @ self._samples + noise)
-        known, right = self._rows[:, :m], self._right[:, :m]
-        cross = vectors @ known.transpose(0, 2, 1)  # the new rows of L, left of the diagonal
+        known_rows, right = self._rows[:, :m], self._right[:, :m]
+        cross = vectors @ known_rows.transpose(0, 2, 1)  # the new rows of L, left of the diagonal
         gram = vectors @ vectors.transpose(0, 2, 1) - cross @ cross.transpose(0, 2, 1)
         gram[:, np.arange(b), np.arange(b)] += self.ridge
-        new = np.concatenate([vectors - cross @ known, np.concatenate(sides, axis=2) - cross @ right], axis=2)
+        new = np.concatenate([vectors - cross @ known_rows, np.concatenate(sides, axis=2) - cross @ right], axis=2)
         solved = np.linalg.solve(np.linalg.cholesky(gram), new)
         self._rows[:, m : m + b] = solved[..., : vectors.shape[2]]
         self._right[:, m : m + b] = solved[..., vectors.shape[2] :]
@@ -103,13 +103,13 @@ class GrowingRidge:
         _, residual = self._fit()
         return np.asarray((residual**2).sum(axis=1) / np.maximum(self._counts, 1))
 
-    def sample(self, number: int) -> Doubles:
+    def sample(self, index: int) -> Doubles:
         """Deviation from the mean weights of one draw from the posterior, in standard deviations: [q, d]
         (Matheron's rule).
         """
         assert self._samples is not None
-        drawn = self._right[:, : self.size, 1 + self.features + number]
-        return np.asarray(self._samples[..., number] - _times(self.rows, drawn))
+        drawn = self._right[:, : self.size, 1 + self.features + index]
+        return np.asarray(self._samples[..., index] - _times(self.rows, drawn))
 
     @property
     def rows(self) -> Doubles:
@@ -177,11 +177,13 @@ def least_squares_with_slopes_from_zero(features: Doubles, targets: Doubles) -> 
     for count in range(p):
         for slopes in combinations(range(1, p), count):
             used = [0, *slopes]
-            some = np.linalg.solve(gram[:, used][:, :, used], right[:, used, None])[..., 0]
-            loss = -(some * right[:, used]).sum(axis=1)  # of a least-squares solution, up to the targets' own square
-            better = (loss < least) & (some[:, 1:] >= 0).all(axis=1)
+            solution = np.linalg.solve(gram[:, used][:, :, used], right[:, used, None])[..., 0]
+            loss = -(solution * right[:, used]).sum(
+                axis=1
+            )  # of a least-squares solution, up to the targets' own square
+            better = (loss < least) & (solution[:, 1:] >= 0).all(axis=1)
             best[better], least[better] = 0.0, loss[better]
-            best[np.ix_(better, used)] = some[better]
+            best[np.ix_(better, used)] = solution[better]
     return best
 
 

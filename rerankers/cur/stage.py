@@ -240,16 +240,16 @@ class CUR(BlendingStage):
             live = members[candidates.counts[members] > 0]
             for first in range(0, len(live), step):
                 rows = live[first : first + step]
-                found, exact, of_rest = self._search(batch, candidates, rows, allowed)
+                items, exact, of_rest = self._search(batch, candidates, rows, allowed)
                 if of_rest is not None:
                     predicted[rows, : of_rest.shape[1]] = of_rest
                 if allowed is not None:  # anchors are the same for all, and may have been others
-                    found = np.where(allowed[np.maximum(found, 0)], found, PADDING)
-                ids[rows], scores[rows] = found[:, :budget], exact[:, :budget]
+                    items = np.where(allowed[np.maximum(items, 0)], items, PADDING)
+                ids[rows], scores[rows] = items[:, :budget], exact[:, :budget]
         if rest.documents.size:
-            known = is_in(rest.passages, ids) | ~rest.mask
-            ids = np.concatenate([ids, np.where(known, PADDING, rest.passages)], axis=1)
-            scores = np.concatenate([scores, np.where(known, -np.inf, predicted)], axis=1)
+            searched = is_in(rest.passages, ids) | ~rest.mask
+            ids = np.concatenate([ids, np.where(searched, PADDING, rest.passages)], axis=1)
+            scores = np.concatenate([scores, np.where(searched, -np.inf, predicted)], axis=1)
         owners = np.where(ids >= 0, self.passages.document[np.maximum(ids, 0)], PADDING)
         return Candidates.from_scores(owners, scores, ids).best_per_document(ids.shape[1])
 
@@ -257,9 +257,9 @@ class CUR(BlendingStage):
         width = int(candidates.counts[rows].max())
         if self.scope != "corpus":
             width = min(width, self.scope)
-        listed, given = candidates.passages[rows, :width], candidates.scores[rows, :width]
+        listed, first_scores = candidates.passages[rows, :width], candidates.scores[rows, :width]
         own = self.factors.query_vectors(batch)
-        prior = Prior.of(listed, given, None if own is None else own[rows])
+        prior = Prior.of(listed, first_scores, None if own is None else own[rows])
         factors = self.factors
         items: Items = Everything(factors.vectors, factors.offsets, listed, allowed)
         if self.scope != "corpus":

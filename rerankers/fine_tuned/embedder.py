@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,18 +11,17 @@ from pydantic import Field
 
 from rag.batch import QueryBatch
 from rag.candidates import Candidates, Vectors, top_k_of_scores
+from rag.embedders.around import AroundEmbedder
 from rag.embedders.base import Embedder
 from rag.embedders.sentence_transformer import SentenceTransformerEmbedder
 from rag.errors import ConfigError, NotFittedError
-from rag.learning.reports import ReportsLearning
 from rag.models import model_content
 from rag.rerankers.base import Scorer
+from rag.rerankers.fine_tuned.base import FineTuned
 from rag.rerankers.fine_tuned.mining import mined
-from rag.rerankers.fine_tuned.training import MODEL, judged, train, trained, weights
+from rag.rerankers.fine_tuned.training import MODEL, judged, train, weights
 
 if TYPE_CHECKING:
-    from tokenizers import Tokenizer
-
     from rag.fitting import FitContext
 
 __all__ = ["FineTunedEmbedder"]
@@ -33,7 +31,7 @@ _MINED = 100
 _TOGETHER = 256
 
 
-class FineTunedEmbedder(Embedder, ReportsLearning):
+class FineTunedEmbedder(FineTuned, AroundEmbedder):
     """Trains a copy of another encoder on the training queries, their relevant passages and hard ones that are not.
 
     Negatives are looked for in the encoder's own list; others of a step, and mined ones, that the untrained encoder
@@ -64,6 +62,7 @@ class FineTunedEmbedder(Embedder, ReportsLearning):
     type = "fine_tuned"
     needs = frozenset({"training"})
     _libraries = ("sentence-transformers", "transformers", "torch")
+    embedder: SentenceTransformerEmbedder
 
     def __init__(
         self,
@@ -104,17 +103,6 @@ class FineTunedEmbedder(Embedder, ReportsLearning):
     @property
     def dimension(self) -> int:
         return self.base.dimension
-
-    @property
-    def window(self) -> int | None:
-        return self.embedder.window
-
-    @property
-    def prompt_for_documents(self) -> str:
-        return self.embedder.prompt_for_documents
-
-    def tokenizer(self) -> Tokenizer:
-        return self.embedder.tokenizer()
 
     def embed_queries(self, texts: Sequence[str]) -> Vectors:
         return self.base.embed_queries(texts)
@@ -207,35 +195,11 @@ class FineTunedEmbedder(Embedder, ReportsLearning):
 
     # -- state and telling --------------------------------------------------------------------------------------------
 
-    @property
-    def _caches_state(self) -> bool:
-        """Weights are an artifact of their own."""
-        return False
-
-    def save_state(self, folder: Path) -> None:
-        assert isinstance(self.base, _Tuned)
-        shutil.copytree(self.base.model, folder / MODEL)
+    def _model(self) -> Path | None:
+        return None if self._tuned is None else Path(self._tuned.model)
 
     def load_state(self, folder: Path, context: FitContext) -> None:
         self._take(folder / MODEL)
-
-    def learned_report(self) -> Mapping[str, Any]:
-        """The mean loss of every epoch, and on how many rows it was trained."""
-        return {} if self._tuned is None else trained(Path(self._tuned.model))
-
-    def notes(self) -> tuple[str, ...]:
-        return told(self, self.learned_report())
-
-
-def told(component: Any, about: Mapping[str, Any]) -> tuple[str, ...]:
-    """What a reader of an evaluation should know of a trained model."""
-    if not about:
-        return ()
-    losses = " -> ".join(f"{loss:.4f}" for loss in about["losses"])
-    return (
-        f"{component.kind} fine_tuned was trained on {about['rows']:,} rows in {about['steps']:,} steps, mean loss by "
-        f"epoch {losses}; it has seen the training queries, so what learns behind it from them expects too much",
-    )
 
 
 class _Tuned(SentenceTransformerEmbedder):

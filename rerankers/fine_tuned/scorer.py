@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -12,13 +10,12 @@ from pydantic import Field
 from rag.batch import QueryBatch
 from rag.candidates import Floats, Ints
 from rag.errors import ConfigError, NotFittedError
-from rag.learning.reports import ReportsLearning
 from rag.models import model_content
 from rag.rerankers.base import Scorer
 from rag.rerankers.cross_encoder import CrossEncoderScorer
-from rag.rerankers.fine_tuned.embedder import told
+from rag.rerankers.fine_tuned.base import FineTuned
 from rag.rerankers.fine_tuned.mining import mined
-from rag.rerankers.fine_tuned.training import MODEL, judged, train, trained, weights
+from rag.rerankers.fine_tuned.training import MODEL, judged, train, weights
 
 if TYPE_CHECKING:
     from rag.fitting import FitContext, UpdateContext
@@ -26,7 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["FineTunedScorer"]
 
 
-class FineTunedScorer(Scorer, ReportsLearning):
+class FineTunedScorer(FineTuned, Scorer):
     """Trains a copy of a cross-encoder on the training queries, their relevant passages and hard ones that are not, of
     those that the steps before it find.
 
@@ -164,24 +161,12 @@ class FineTunedScorer(Scorer, ReportsLearning):
 
     # -- state and telling --------------------------------------------------------------------------------------------
 
-    @property
-    def _caches_state(self) -> bool:
-        """Weights are an artifact of their own."""
-        return False
-
-    def save_state(self, folder: Path) -> None:
-        shutil.copytree(self._trained().model, folder / MODEL)
+    def _model(self) -> Path | None:
+        return None if self._tuned is None else Path(self._tuned.model)
 
     def load_state(self, folder: Any, context: FitContext) -> None:
-        super().load_state(folder, context)
+        Scorer.load_state(self, folder, context)
         self._take(Path(folder) / MODEL, context)
-
-    def learned_report(self) -> Mapping[str, Any]:
-        """The mean loss of every epoch, and on how many rows it was trained."""
-        return {} if self._tuned is None else trained(Path(self._tuned.model))
-
-    def notes(self) -> tuple[str, ...]:
-        return told(self, self.learned_report())
 
 
 class _Tuned(CrossEncoderScorer):

@@ -55,7 +55,7 @@ def weights(component: Component, context: FitContext, make: Callable[[Path], No
     if context.store is not None and component.spec.is_serializable:
         made_of = [component.spec.cache_key, context.passages.fingerprint, context.training_fingerprint, context.seed]
         about = f"{component!r} trained on {len(context.training.queries) if context.training else 0} queries"
-        return context.store.resumable("weights", fingerprint([*made_of, upstream]), make, about=about) / MODEL
+        return context.store.resumable("weights", fingerprint([*made_of, upstream]), make, description=about) / MODEL
     folder = Path(tempfile.mkdtemp(prefix="rag-fine-tuned-"))
     weakref.finalize(component, shutil.rmtree, folder, ignore_errors=True)
     make(folder)

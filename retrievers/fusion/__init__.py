@@ -1,1 +1,1 @@
-"""Fusion: lists with scores of different scales made one."""
+"""Fusion: combine lists with different score scales into one."""

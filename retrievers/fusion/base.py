@@ -21,25 +21,25 @@ Doubles = npt.NDArray[np.float64]
 
 
 class Contributes(Protocol):
-    """Says what one list contributes."""
+    """Computes the contributions of one list."""
 
     def contributions(self, candidates: Candidates) -> tuple[Doubles, Doubles]:
         """See :meth:`Fusion.contributions`."""
 
 
 class Fusion(Component):
-    """Says what a list contributes to the score of each of its documents, and of those it does not have."""
+    """Computes the contribution of a list to the score of each of its documents, and of documents missing from it."""
 
     kind: ClassVar[str] = "fusion"
 
     weighs: ClassVar[bool] = False
-    """Whether :meth:`learn` is to be called once the retrievers are fitted."""
+    """Whether to call :meth:`learn` once the retrievers are fitted."""
 
     def learn(self, tables: Sequence[Candidates], context: FitContext) -> None:
-        """Learn from what each retriever finds for the training queries."""
+        """Learn from the results of each retriever for the training queries."""
 
-    def for_list(self, number: int) -> Contributes:
-        """What says what the list of a retriever, by its place, contributes: the same for all, unless it weighs."""
+    def for_list(self, index: int) -> Contributes:
+        """The contributions of the list of a retriever, by its index: the same for all, unless lists are weighted."""
         return self
 
     @abstractmethod
@@ -47,5 +47,6 @@ class Fusion(Component):
         """Contributions of one retriever's list.
 
         Returns:
-            float64 [n, k] for the candidates (anything at padding), and float64 [n] for documents not in the list.
+            Contributions of the candidates, float64 [n, k] (arbitrary at padding), and of documents not in the list,
+            float64 [n].
         """

@@ -26,21 +26,21 @@ if TYPE_CHECKING:
 __all__ = ["Learned"]
 
 MIN_QUERIES = 10
-"""Training queries with something relevant in a list, below which all lists count alike."""
+"""Fewest training queries with a relevant document in a list; with fewer, lists are weighted equally."""
 
 
 class Learned(Fusion):
-    """Scales each list to [0, 1] and weighs it, and its reciprocal ranks, as judged questions say: the linear form of
+    """Scales each list to [0, 1] and weights it, and its reciprocal ranks, by judged questions: the linear form of
     ``learned_rank``. A few dozen questions are enough for so few weights.
 
-    Weights make the relevant documents of each training query likely under a softmax over all that its lists have
-    (listwise cross-entropy), drawn towards equal weights by ``l2``; none falls below 0. Equal weights stay where the
-    learned ones do not win on training queries that they have not seen, and where there are fewer than ten to learn
-    from. The weights that ``hybrid`` itself is given multiply them.
+    Weights make the relevant documents of each training query likely under a softmax over all documents of its lists
+    (listwise cross-entropy), pulled toward equal weights by ``l2``; none is negative. Equal weights stay if the learned
+    ones do not win on held-out training queries, or with fewer than ten training queries. The weights given to
+    ``hybrid`` multiply them.
 
     Args:
-        l2: How strongly weights are drawn towards being equal.
-        smoothing: Of the ranks: a document of rank r counts 1 / (smoothing + r) beside its scaled score.
+        l2: Strength of the pull toward equal weights.
+        smoothing: Smoothing of the ranks: a document of rank r has 1 / (smoothing + r) beside its scaled score.
     """
 
     type = "learned"
@@ -58,17 +58,17 @@ class Learned(Fusion):
     def contributions(self, candidates: Candidates) -> tuple[Doubles, Doubles]:
         return self.for_list(0).contributions(candidates)
 
-    def for_list(self, number: int) -> Contributes:
+    def for_list(self, index: int) -> Contributes:
         if self._weights is None:
             raise NotFittedError.of(self)
-        return _Weighted(self._weights[number], self.smoothing)
+        return _Weighted(self._weights[index], self.smoothing)
 
     def learn(self, tables: Sequence[Candidates], context: FitContext) -> None:
-        """Learn the weights of lists from what they have for the training queries.
+        """Learn the weights of lists from their results for the training queries.
 
         Args:
-            tables: Of each retriever, as its scores are to be scaled.
-            context: Gives the judgments.
+            tables: The results of each retriever, with scores to be scaled.
+            context: The context with the judgments.
         """
         assert context.training is not None
         gains = Gains(context.training.queries, context.training.qrels, context.corpus)
@@ -84,10 +84,10 @@ class Learned(Fusion):
         start = equal.ravel().astype(np.float32) * _STEEPNESS
 
         def fitted(rows: Ints) -> Doubles:
-            found = fit_linear(
+            signed = fit_linear(
                 values[rows], candidates.mask[rows], relevant[rows], self.l2 / _STEEPNESS, prior=start
             ).reshape(len(tables), 2)
-            weights = np.maximum(found, 0).astype(np.float64)
+            weights = np.maximum(signed, 0).astype(np.float64)
             return weights / _STEEPNESS if weights.any() else equal
 
         unseen = np.zeros(candidates.documents.shape, dtype=np.float32)
@@ -98,7 +98,9 @@ class Learned(Fusion):
             weights = fitted(rest) if relevant[rest].any() else equal
             unseen[inside] = values[inside] @ weights.ravel().astype(np.float32)
         plain = values @ equal.ravel().astype(np.float32)
-        learned, alike = (gains.ndcg(candidates.rescored(_masked(one, candidates))) for one in (unseen, plain))
+        learned, alike = (
+            gains.ndcg(candidates.rescored(_masked(combined, candidates))) for combined in (unseen, plain)
+        )
         if paired_gain(learned, alike)[0] > 0:
             self._weights = fitted(np.arange(len(values)))
         else:
@@ -115,29 +117,29 @@ class Learned(Fusion):
         (folder / "weights.json").write_text(json.dumps({"weights": weights, "note": self._note}), encoding="utf-8")
 
     def load_state(self, folder: Path, context: FitContext) -> None:
-        about = json.loads((folder / "weights.json").read_text(encoding="utf-8"))
-        self._weights = None if about["weights"] is None else np.array(about["weights"], dtype=np.float64)
-        self._note = about["note"]
+        state = json.loads((folder / "weights.json").read_text(encoding="utf-8"))
+        self._weights = None if state["weights"] is None else np.array(state["weights"], dtype=np.float64)
+        self._note = state["note"]
 
     def fit(self, context: FitContext) -> None:
-        """Nothing yet: ``hybrid`` has it learn when its retrievers are fitted."""
+        """Do nothing: ``hybrid`` calls :meth:`learn` when its retrievers are fitted."""
 
     def update(self, context: UpdateContext, kept: Ints) -> None:
         context.keep(self)
 
     @property
     def _caches_state(self) -> bool:
-        """Learned again in no time."""
+        """Whether the store caches the state: no, it is learned in no time."""
         return False
 
 
 _STEEPNESS = 5.0
-"""How sharply a softmax tells scaled scores from 0 to 1 apart, before anything is learned."""
+"""Initial sharpness of the softmax over scaled scores from 0 to 1."""
 
 
 @dataclass(frozen=True)
 class _Weighted:
-    """One list's part."""
+    """The contributions of one weighted list."""
 
     weights: Doubles
     smoothing: float
@@ -153,14 +155,14 @@ def _all_of(tables: Sequence[Candidates]) -> Candidates:
 
 
 def _real(table: Candidates) -> Candidates:
-    """Without the documents that only make a list long."""
+    """The table without documents that only pad the list."""
     return table.rescored(np.where(table.passages >= 0, table.scores, np.float32(-np.inf)))
 
 
 def _values(table: Candidates, positions: Ints, smoothing: float) -> Floats:
-    """Scaled score and reciprocal rank in a list, float32 [n, k, 2]; 0 for documents that it does not have."""
+    """Scaled score and reciprocal rank in a list, float32 [n, k, 2]; 0 for documents missing from it."""
     values, _ = MinMax().contributions(table)
-    real = table.passages >= 0  # the others only make a list long
+    real = table.passages >= 0  # the others only pad the list
     scores = np.where(real, values, -np.inf).astype(np.float32)
     scaled = Candidates(np.where(real, table.documents, PADDING), scores, table.passages)
     scores, ranks = in_list(scaled, positions)

@@ -35,7 +35,7 @@ _SCANNED = 20_000_000
 class Auto(Index):
     """Picks a family by the number of vectors, their dimension and the memory, says which and why, and is that one.
 
-    The choice hangs on the arguments and the vectors' shape only, never on the machine, so that it is the same
+    The choice depends only on the arguments and the vectors' shape, never on the machine, so that it is the same
     everywhere. It stays when vectors are added.
 
     Args:
@@ -73,7 +73,7 @@ class Auto(Index):
         return self.picked.search(vectors, k, allowed)
 
     def add(self, vectors: Vectors) -> None:
-        grown = self.picked.spec.clone()  # whoever shares the old one keeps it
+        grown = self.picked.spec.clone()  # others may share the old one
         grown.spec.copy_state_from(self.picked)
         grown.add(vectors)
         self._picked = grown
@@ -90,16 +90,16 @@ class Auto(Index):
 
     def save_state(self, folder: Path) -> None:
         self.picked.save_state(folder)
-        about = {"picked": self.picked.spec.to_config(), "why": self._why}
-        (folder / "auto.json").write_text(json.dumps(about), encoding="utf-8")
+        description = {"picked": self.picked.spec.to_config(), "why": self._why}
+        (folder / "auto.json").write_text(json.dumps(description), encoding="utf-8")
 
     def load_state(self, folder: Path, context: FitContext) -> None:
-        about = json.loads((folder / "auto.json").read_text(encoding="utf-8"))
-        config = dict(about["picked"])
+        description = json.loads((folder / "auto.json").read_text(encoding="utf-8"))
+        config = dict(description["picked"])
         picked = component_class("index", config.pop("type"))(**config)
         assert isinstance(picked, FaissIndex)
         picked.load_state(folder, context)
-        self._picked, self._why, self.build_seconds = picked, str(about["why"]), picked.build_seconds
+        self._picked, self._why, self.build_seconds = picked, str(description["why"]), picked.build_seconds
 
 
 def pick(n: int, dimension: int, memory_mib: float) -> tuple[FaissIndex, str]:

@@ -152,9 +152,9 @@ class FaissIndex(Index):
             raise ArtifactError(f"{path}: cannot be read: {first_line(error)}") from None
         self._set(index)
         self._bytes = path.stat().st_size
-        about = folder / "index.json"
-        if about.is_file():  # older ones have none
-            self.build_seconds = float(json.loads(about.read_text(encoding="utf-8"))["build_seconds"])
+        info = folder / "index.json"
+        if info.is_file():  # older ones have none
+            self.build_seconds = float(json.loads(info.read_text(encoding="utf-8"))["build_seconds"])
 
     def __getstate__(self) -> dict[str, Any]:
         # faiss pickles an index; its part would be another one afterwards, and the last subset is worth nothing.
@@ -236,17 +236,17 @@ class FaissIndex(Index):
                 f"{first_line(error)}"
             ) from None
 
-    def _check_dimension(self, vectors: Vectors, what: str) -> None:
+    def _check_dimension(self, vectors: Vectors, subject: str) -> None:
         if vectors.shape[1] != self._fitted().d:
-            raise DataError(f"{what} have {vectors.shape[1]} dimensions, the index has {self._fitted().d}")
+            raise DataError(f"{subject} have {vectors.shape[1]} dimensions, the index has {self._fitted().d}")
 
-    def _finite(self, vectors: Vectors, what: str) -> Vectors:
+    def _finite(self, vectors: Vectors, subject: str) -> Vectors:
         vectors = np.ascontiguousarray(vectors, dtype=np.float32)
         if not np.isfinite(vectors.sum(dtype=np.float64)):  # an array of truth values only when needed
             bad = np.flatnonzero(~np.isfinite(vectors).all(axis=1))
             raise DataError(
-                f"{self.spec.label}: {len(bad)} of {len(vectors)} {what} have NaN or infinite values, the first is row "
-                f"{bad[0]}"
+                f"{self.spec.label}: {len(bad)} of {len(vectors)} {subject} have NaN or infinite values, "
+                f"the first is row {bad[0]}"
             )
         return vectors
 

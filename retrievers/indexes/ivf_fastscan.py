@@ -7,15 +7,14 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from rag.candidates import Vectors
-from rag.retrievers.indexes.clusters import clusters_for, probe_cost, probe_parameters, repeated, trained_quietly
+from rag.retrievers.indexes.clustered_codes import ClusteredCodes
+from rag.retrievers.indexes.clusters import clusters_for, repeated, trained_quietly
 from rag.retrievers.indexes.product_codes import parts_for
-from rag.retrievers.indexes.refined import RefinedIndex
-from rag.retrievers.indexes.subset import Subset
 
 __all__ = ["IVFFastScan"]
 
 
-class IVFFastScan(RefinedIndex):
+class IVFFastScan(ClusteredCodes):
     """Inverted file of 4-bit product codes compared 32 at a time (Andre et al. 2017): d / 4 bytes a vector in memory,
     and the fastest of the compressed families. The first choice when full vectors do not fit.
 
@@ -28,6 +27,7 @@ class IVFFastScan(RefinedIndex):
     """
 
     type = "ivf_fastscan"
+    comparison = 0.1
 
     def __init__(
         self,
@@ -53,17 +53,3 @@ class IVFFastScan(RefinedIndex):
         ivf.pq.cp.min_points_per_centroid = 1
         turn = faiss.RemapDimensionsTransform(dimension, even, False)  # zeros at the end
         return trained_quietly(ivf, repeated(vectors, 16), faiss.IndexPreTransform(turn, ivf))
-
-    def code_parameters(self, k: int, subset: Subset | None) -> Any:
-        import faiss
-
-        inner = probe_parameters(self.n_probe, self._clusters(), subset)
-        return faiss.SearchParametersPreTransform(index_params=inner)
-
-    def code_cost(self, k: int, subset: Subset) -> float:
-        return probe_cost(self.n_probe, self._clusters(), subset, comparison=0.1)
-
-    def _clusters(self) -> int:
-        import faiss
-
-        return int(faiss.extract_index_ivf(self.code_index()).nlist)

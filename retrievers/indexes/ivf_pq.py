@@ -7,10 +7,9 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from rag.candidates import Vectors
-from rag.retrievers.indexes.clusters import clusters_for, probe_cost, probe_parameters, repeated, trained_quietly
+from rag.retrievers.indexes.clustered_codes import ClusteredCodes
+from rag.retrievers.indexes.clusters import clusters_for, repeated, trained_quietly
 from rag.retrievers.indexes.product_codes import parts_for
-from rag.retrievers.indexes.refined import RefinedIndex
-from rag.retrievers.indexes.subset import Subset
 
 __all__ = ["IVFPQ"]
 
@@ -19,7 +18,7 @@ _OPQ_SAMPLE = 32_768
 """faiss takes 50 rounds over 65,536 vectors: four times as long, for less than .01 of recall before refining."""
 
 
-class IVFPQ(RefinedIndex):
+class IVFPQ(ClusteredCodes):
     """Inverted file of product codes (Jegou et al. 2011), rotated first so that the parts are alike (OPQ, Ge et al.
     2013): d / 8 bytes a vector in memory. Choose it when full vectors do not fit and ``ivf_fastscan``'s codes do not
     either.
@@ -33,6 +32,7 @@ class IVFPQ(RefinedIndex):
     """
 
     type = "ivf_pq"
+    comparison = 0.3
 
     def __init__(
         self,
@@ -67,17 +67,3 @@ class IVFPQ(RefinedIndex):
         else:
             turn = faiss.RemapDimensionsTransform(dimension, even, False)  # zeros at the end
         return trained_quietly(ivf, repeated(vectors, 256), faiss.IndexPreTransform(turn, ivf))
-
-    def code_parameters(self, k: int, subset: Subset | None) -> Any:
-        import faiss
-
-        inner = probe_parameters(self.n_probe, self._clusters(), subset)
-        return faiss.SearchParametersPreTransform(index_params=inner)
-
-    def code_cost(self, k: int, subset: Subset) -> float:
-        return probe_cost(self.n_probe, self._clusters(), subset, comparison=0.3)
-
-    def _clusters(self) -> int:
-        import faiss
-
-        return int(faiss.extract_index_ivf(self.code_index()).nlist)

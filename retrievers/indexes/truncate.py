@@ -64,5 +64,5 @@ class Truncate(RefinedIndex):
     def code_cost(self, k: int, subset: Subset) -> float:
         if self.values == "binary":
             return subset.n * 0.05
-        kept = float(self.code_index().index.d) / float(self._fitted().d)
-        return subset.n * 0.03 + subset.count * kept
+        share = float(self.code_index().index.d) / float(self._fitted().d)
+        return subset.n * 0.03 + subset.count * share

@@ -1,1 +1,1 @@
-"""What documents are found by: their text, title, summary, or questions that they answer."""
+"""Keys by which documents are found: their text, title, summary, or questions that they answer."""

@@ -1,4 +1,4 @@
-"""The contract of keys: what a document is found by, in a space of its own."""
+"""The contract of keys: texts by which documents are found, in a space of their own."""
 
 from __future__ import annotations
 
@@ -31,17 +31,17 @@ from rag.types import Document
 __all__ = ["Key", "KeySpace", "Pooling"]
 
 Pooling = Literal["max", "log_sum_exp"]
-"""How the scores of several keys of one document make the document's: the best, or a sum that rewards several."""
+"""How the scores of several keys of a document are combined: the best, or a sum that rewards several."""
 
 
 @dataclass(frozen=True)
 class KeySpace:
-    """Keys as something a retriever can be fitted on: they are the passages of a corpus of their own.
+    """Keys as the passages of a corpus of their own, on which a retriever can be fitted.
 
     Args:
-        passages: The keys. Their corpus has the documents that have any, or, to pool over all keys, a document per key.
-        owners: Position in the pipeline's corpus of each document here, int64, ascending.
-        speakers: Of each key, the pipeline's passage that is shown for it, int64.
+        passages: The keys. Their corpus has the documents with keys or, for pooling over all keys, a document per key.
+        owners: Position in the pipeline's corpus of each document of this corpus, int64, ascending.
+        speakers: The pipeline's passage shown for each key, int64.
     """
 
     passages: Passages
@@ -60,30 +60,29 @@ class KeySpace:
         return cls(passages, np.load(folder / "owners.npy"), np.load(folder / "speakers.npy"))
 
     def of(self, corpus: Corpus) -> KeySpace:
-        """The same keys, of which those of documents that were deleted from the pipeline's corpus are deleted too."""
+        """The same keys, with those of documents deleted from the pipeline's corpus deleted too."""
         keys = self.passages.corpus.with_alive(None if corpus.alive is None else corpus.alive[self.owners])
         return replace(self, passages=self.passages.with_corpus(keys))
 
 
 class Key(Component):
-    """A kind of key, what searches it, and what a query becomes before it is searched with.
+    """A kind of key, its retriever, and its query encoder.
 
     Args:
-        retriever: Searches the keys as if each were a passage: any retriever. Its ``top_k`` counts documents.
-        query: What is asked. Raw queries on keys of another nature, such as conversations on summaries, find less than
-            on raw text: then map them, by ``distilled`` or ``summary``.
-        pooling: How several keys of one document make its score: the best one's, or ``log_sum_exp`` over all that are
-            found.
-        temperature: Of ``log_sum_exp``, in units of the score: the smaller, the nearer to the maximum. The default
-            suits cosines.
-        weight: How much this kind counts beside the others.
+        retriever: Any retriever, which searches the keys as passages. Its ``top_k`` counts documents.
+        query: Query encoder. Raw queries find less on keys of another nature, such as conversations on summaries, than
+            on raw text; map them by ``distilled`` or ``summary``.
+        pooling: How several keys of a document give its score: by the best one, or by ``log_sum_exp`` over all found.
+        temperature: Temperature of ``log_sum_exp``, in units of the score: the smaller, the closer to the maximum. The
+            default suits cosines.
+        weight: Weight of this kind relative to the others.
     """
 
     kind: ClassVar[str] = "key"
     needs = frozenset({"corpus"})
 
     is_read: ClassVar[bool] = False
-    """Whether its keys are the texts of passages: then what matched is what a reader is shown."""
+    """Whether its keys are the texts of passages, so that the matching passage is shown."""
 
     def __init__(
         self,
@@ -106,29 +105,29 @@ class Key(Component):
 
     @property
     def _caches_state(self) -> bool:
-        # Key texts and indexes are in the store under names of their own; beside them there is nothing to keep.
+        # Key texts and indexes are cached separately; there is no other state.
         return False
 
     # -- making -----------------------------------------------------------------------------------------------------
 
     @abstractmethod
     def texts(self, context: FitContext, sources: Callable[[], list[Source]]) -> list[Sequence[str]] | None:
-        """The key texts of every document, in the order of the corpus; none for one that has none. None when the
-        pipeline's passages are the keys and can be searched as they are.
+        """The key texts of every document, in the order of the corpus; none for a document without keys. None when the
+        pipeline's passages themselves are the keys.
         """
 
     def speakers(self, passages: Passages, owners: Ints) -> Ints:
-        """The passage that is shown for each key, given the keys' documents: by default the document's first."""
+        """The passage shown for each key, given the keys' documents: by default the document's first."""
         return np.searchsorted(passages.document, owners)
 
     def prepare(self, context: FitContext) -> None:
-        """Nothing yet: what its retriever works on does not exist before the keys do."""
+        """Do nothing: the retriever's input does not exist before the keys do."""
 
     def fit(self, context: FitContext) -> None:
         self._make(context, learn=True)
 
     def update(self, context: UpdateContext, kept: Ints) -> None:
-        """Keys that are no passages are made again, of what a store may have, unless documents were only deleted. The
+        """Make keys again, from the store where cached, unless they are passages or documents were only deleted. The
         query encoder keeps what it learned.
         """
         if self._outer is None:
@@ -151,17 +150,17 @@ class Key(Component):
         for name, child in self.spec.children():
             if name != "retriever":
                 context.fit(child)
-        known: list[Source] = []
+        collected: list[Source] = []
         self._keeps_lists = type(self)._keeps_lists
 
         def sources() -> list[Source]:
-            if not known:
+            if not collected:
                 alive = context.corpus.alive
-                known.extend(
-                    Source.of_document(document) if alive is None or alive[place] else Source(document.id, "")
-                    for place, document in enumerate(context.corpus)  # nobody writes about what was deleted
+                collected.extend(
+                    Source.of_document(document) if alive is None or alive[position] else Source(document.id, "")
+                    for position, document in enumerate(context.corpus)  # deleted documents get no keys
                 )
-            return known
+            return collected
 
         texts = self.texts(context, sources)
         self._deep = None
@@ -175,37 +174,46 @@ class Key(Component):
             self.query.learn(context, sources(), pairs)
 
     def _fit_embedders(self, context: FitContext) -> tuple[list[Embedder], bool]:
-        """The embedders of the retriever, fitted, and whether the store may keep what is built with them."""
+        """Fit the embedders of the retriever; returns them, and whether the store may cache what is built with them."""
         embedders = [part for _, part in self.retriever.spec.walk() if isinstance(part, Embedder)]
         for embedder in embedders:
-            # Vectors of queries are shared by all kinds of keys: an embedder that learns from the corpus learns from
-            # the pipeline's passages, not from the keys.
+            # Query vectors are shared by all kinds of keys: an embedder that learns from the corpus learns from the
+            # pipeline's passages, not from the keys.
             context.fit(embedder)
-        # The name of one that learned would not tell what it has learned from.
+        # The identity of an embedder that learned would not include its training data.
         return embedders, not any(embedder.needs for embedder in embedders)
 
     def _make_space(self, texts: Sequence[Sequence[str]], outer: Passages) -> KeySpace:
-        if outer.alive is not None:  # what was deleted has no keys
-            texts = [one if alive else [""] * len(one) for one, alive in zip(texts, outer.alive, strict=True)]
-        kept_keys = np.asarray([not is_blank(text) for one in texts for text in one], dtype=bool)
+        if outer.alive is not None:  # deleted documents have no keys
+            texts = [
+                document_texts if alive else [""] * len(document_texts)
+                for document_texts, alive in zip(texts, outer.alive, strict=True)
+            ]
+        kept_keys = np.asarray([not is_blank(text) for document_texts in texts for text in document_texts], dtype=bool)
         if not kept_keys.any():
-            raise DataError(f"the key {self.spec.label} found none in the corpus: no document has one")
-        owner_of_key = np.repeat(np.arange(len(texts)), [len(one) for one in texts])
+            raise DataError(f"the key {self.spec.label} has no text in any document of the corpus")
+        owner_of_key = np.repeat(np.arange(len(texts)), [len(document_texts) for document_texts in texts])
         speakers = self.speakers(outer, owner_of_key)[kept_keys]
         owner_of_key = owner_of_key[kept_keys]
-        texts = [[text for text in one if not is_blank(text)] for one in texts]
-        flat = [text for one in texts for text in one]
-        # Keys carry the metadata of their documents, so that filters hold among them too.
-        metadata = [{k: v for k, v in one.metadata.items() if k != "turns"} for one in outer.corpus]
-        if self.pooling == "log_sum_exp":  # takes all keys that are found, so each is a document to the retriever
+        texts = [[text for text in document_texts if not is_blank(text)] for document_texts in texts]
+        flat = [text for document_texts in texts for text in document_texts]
+        # Keys carry the metadata of their documents, so that filters apply to them too.
+        metadata = [{k: v for k, v in document.metadata.items() if k != "turns"} for document in outer.corpus]
+        if self.pooling == "log_sum_exp":  # uses all keys found, so each is a document for the retriever
             pairs = zip(flat, owner_of_key.tolist(), strict=True)
-            keys = (Document(str(number), text, metadata[owner]) for number, (text, owner) in enumerate(pairs))
+            keys = (Document(str(index), text, metadata[owner]) for index, (text, owner) in enumerate(pairs))
             return KeySpace(Passages.whole(Corpus.from_documents(keys)), owner_of_key, speakers)
         owners = np.unique(owner_of_key)
-        kept = [texts[owner] for owner in owners.tolist()]
-        ids = zip(owners.tolist(), outer.corpus.ids(owners), kept, strict=True)
-        corpus = Corpus.from_documents(Document(id, "\n".join(one), metadata[owner]) for owner, id, one in ids)
-        starts = [at for one in kept for at in accumulate((len(text) + 1 for text in one[:-1]), initial=0)]
+        kept_texts = [texts[owner] for owner in owners.tolist()]
+        ids = zip(owners.tolist(), outer.corpus.ids(owners), kept_texts, strict=True)
+        corpus = Corpus.from_documents(
+            Document(id, "\n".join(document_texts), metadata[owner]) for owner, id, document_texts in ids
+        )
+        starts = [
+            at
+            for document_texts in kept_texts
+            for at in accumulate((len(text) + 1 for text in document_texts[:-1]), initial=0)
+        ]
         start = np.asarray(starts, dtype=np.int64)
         end = start + np.asarray([len(text) for text in flat], dtype=np.int64)
         document = np.searchsorted(owners, owner_of_key)
@@ -217,34 +225,34 @@ class Key(Component):
     # -- asking -----------------------------------------------------------------------------------------------------
 
     def retrieve(self, batch: QueryBatch, top_k: int) -> tuple[Candidates, Candidates]:
-        """The best documents by this kind of key: as many as its retriever's ``top_k``, ``top_k`` where it has none.
+        """The best documents by this kind of key: as many as its retriever's ``top_k``, or ``top_k`` if it has none.
 
         Returns:
-            The table of documents, each with the passage that is shown for it, and the same table with the keys that
-            matched in place of passages.
+            The table of documents, each with the passage shown for it, and the same table with the matching keys in
+            place of passages.
         """
         if self._outer is None:
             raise NotFittedError.of(self)
         if not self._keeps_lists:
-            batch.mark_uncacheable("keys")  # nor what later steps make of it
+            batch.mark_uncacheable("keys")  # nor the output of later steps
         learned = self.fingerprint if "keys" in self.query.needs else ""
         asked = batch.remember("asked", self.query.fingerprint + learned, lambda: self.query.encode(batch))
-        # Lists of keys are no lists of documents: only what comes out is shown.
+        # Lists of keys are not lists of documents, so they are not shown.
         asked = asked.without_lists().view(ledger=batch.ledger, step=batch.step)
         space, top_k = self._space, self.retriever.limit or top_k
         if space is None:
-            found = self.retriever.retrieve(asked)
-            return found, found
-        found = self._retriever(top_k).retrieve(asked)
-        owners = np.where(found.mask, space.owners[found.documents], PADDING)
-        keys = Candidates(owners, found.scores, found.passages)
+            hits = self.retriever.retrieve(asked)
+            return hits, hits
+        hits = self._retriever(top_k).retrieve(asked)
+        owners = np.where(hits.mask, space.owners[hits.documents], PADDING)
+        keys = Candidates(owners, hits.scores, hits.passages)
         if self.pooling == "log_sum_exp":
             keys = log_sum_exp_per_document(keys, self.temperature, top_k)
         speakers = np.where(keys.mask, space.speakers[keys.passages], PADDING)
         return Candidates(keys.documents, keys.scores, speakers), keys
 
     def _retriever(self, top_k: int) -> Retriever:
-        """What searches the keys, deep enough: so many keys that they cannot be of less than ``top_k`` documents."""
+        """The retriever of keys, with a depth that covers at least ``top_k`` documents."""
         if self._space is None or self.pooling == "max":
             return self.retriever
         if self._deep is None or self._deep[0] != top_k:
@@ -253,7 +261,7 @@ class Key(Component):
         return self._deep[1]
 
     def key_texts(self, keys: Ints) -> list[str]:
-        """Texts of keys, by their position."""
+        """Texts of keys by position."""
         passages = self._outer if self._space is None else self._space.passages
         assert passages is not None
         return passages.texts(keys)

@@ -1,4 +1,4 @@
-"""Several keys of one document, as one score."""
+"""Pool the scores of several keys of a document."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ R = TypeVar("R", bound=Retriever)
 
 
 def log_sum_exp_per_document(keys: Candidates, temperature: float, top_k: int) -> Candidates:
-    """Documents by ``t log sum exp(score / t)`` over their keys in the table; the best key speaks for each.
+    """Score documents by ``t log sum exp(score / t)`` over their keys in the table, with the passage of the best key.
 
     Args:
-        keys: Documents may come several times, once a key.
+        keys: Keys with their documents, which may occur once per key.
         temperature: t, in units of the score. A document with n equal keys gains ``t log n`` over one with one.
-        top_k: Documents kept.
+        top_k: Number of documents kept.
     """
     row, column = np.nonzero(keys.mask)
     if not len(row):
@@ -35,7 +35,7 @@ def log_sum_exp_per_document(keys: Candidates, temperature: float, top_k: int) -
 
 
 def deepened(retriever: R, depth: int) -> R:
-    """The same fitted retriever, returning at least ``depth``; so are those that it holds."""
+    """The same fitted retriever and its inner ones, returning at least ``depth`` results."""
 
     def deeper(value: Any) -> Any:
         if isinstance(value, Retriever):

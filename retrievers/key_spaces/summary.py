@@ -1,4 +1,4 @@
-"""Documents found by what a summarizer writes of them."""
+"""Keys written by a summarizer."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ __all__ = ["PseudoQueriesKey", "SummaryKey"]
 
 
 class SummaryKey(Key):
-    """A summary of the document, or several. What the summarizer makes nothing of is keyed by its own text.
+    """One or several summaries of the document. Documents without a summary get their own text as key.
 
     Args:
-        summarizer: Writes the keys.
-        retriever: Searches them. Its ``top_k`` counts documents.
-        query: What is asked. A conversation on summaries finds less than on raw text, unless it is mapped: by
+        summarizer: Summarizer that writes the keys.
+        retriever: Retriever over the keys. Its ``top_k`` counts documents.
+        query: Query encoder. Conversations find less on summaries than on raw text unless they are mapped, by
             ``distilled`` or ``summary``.
-        strict: Stop when a document cannot be summarized, instead of keying it by its own text.
-        pooling: How several summaries of one document make its score.
-        temperature: Of ``log_sum_exp``, in units of the score.
-        weight: How much this kind counts beside the others.
+        strict: Stop if a document cannot be summarized, instead of using its own text as key.
+        pooling: How several summaries of a document give its score.
+        temperature: Temperature of ``log_sum_exp``, in units of the score.
+        weight: Weight of this kind relative to the others.
     """
 
     type = "summary"
@@ -58,8 +58,8 @@ class SummaryKey(Key):
 
 
 class PseudoQueriesKey(SummaryKey):
-    """Questions that the document answers, written by a summarizer whose task they are (Nogueira and Lin 2019, who
-    append them to the text, call it doc2query). Each is a key.
+    """Questions that the document answers, each a key, written by a summarizer with that task (known as doc2query;
+    Nogueira and Lin 2019 append them to the text instead).
     """
 
     type = "pseudo_queries"

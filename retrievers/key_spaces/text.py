@@ -1,4 +1,4 @@
-"""Documents found by their own text."""
+"""Keys that are the document's own text."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ __all__ = ["TextKey"]
 
 
 class TextKey(Key):
-    """The text itself: the passages that the chunker made, or a part of each conversation.
+    """The text itself: the passages of the chunker, or a part of each conversation.
 
     Args:
-        retriever: Searches the texts. Its ``top_k`` counts documents.
-        query: What is asked.
-        history: What of a conversation is its key, as in ``identity``; documents without turns keep their whole text.
-            None takes the passages, of conversations too.
+        retriever: Retriever over the texts. Its ``top_k`` counts documents.
+        query: Query encoder.
+        history: The part of a conversation that is its key, as in ``identity``; documents without turns keep their
+            whole text. None uses the passages, also of conversations.
         budget: Longest text of ``latest_first_budget``, in words.
-        pooling: How several passages of one document make its score.
-        temperature: Of ``log_sum_exp``, in units of the score.
-        weight: How much this kind counts beside the others.
+        pooling: How several passages of a document give its score.
+        temperature: Temperature of ``log_sum_exp``, in units of the score.
+        weight: Weight of this kind relative to the others.
     """
 
     type = "text"
@@ -58,13 +58,14 @@ class TextKey(Key):
         if self.history is not None:
             history, budget = self.history, self.budget
             return [
-                [conversation_text(one.turns, history, budget=budget) if one.turns else one.text] for one in sources()
+                [conversation_text(source.turns, history, budget=budget) if source.turns else source.text]
+                for source in sources()
             ]
         if self.pooling == "max":
             return None
         passages = context.passages
         texts = (text for block in passages.iter_texts() for text in block)
-        pieces = groupby(zip(passages.document.tolist(), texts, strict=True), key=lambda one: one[0])
+        pieces = groupby(zip(passages.document.tolist(), texts, strict=True), key=lambda item: item[0])
         return [[text for _, text in piece] for _, piece in pieces]
 
     def speakers(self, passages: Passages, owners: Ints) -> Ints:

@@ -1,4 +1,4 @@
-"""Documents found by their title."""
+"""Keys that are the document's title."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["TitleKey"]
 
 
 class TitleKey(Key):
-    """The ``title`` in a document's metadata. A document without one is not found by it."""
+    """The ``title`` in a document's metadata. Documents without a title are not found by it."""
 
     type = "title"
 

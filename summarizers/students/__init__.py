@@ -1,1 +1,1 @@
-"""What learns to land conversations in the space of their summaries."""
+"""Models that learn to map conversations into the space of their summaries."""

@@ -18,19 +18,19 @@ from rag.progress import Progress
 __all__ = ["Conversations", "Student", "Utterances", "unit"]
 
 NONE = -1
-"""Place of a turn that a conversation does not have."""
+"""Row of a turn that a conversation does not have."""
 
 
 @dataclass(frozen=True)
 class Utterances:
-    """Vectors of what was said, one conversation after another.
+    """Vectors of turns, one conversation after another.
 
     Args:
-        vectors: float32 [turns of all conversations, d].
-        ends: int64 [n + 1]; conversation ``i`` has rows ``ends[i]`` to ``ends[i + 1]``, oldest first.
-        latest: Row of the turn that asks, int64 [n].
-        reply: Row of the last turn of another speaker before it, int64 [n]; -1 where there is none.
-        before: Row of the same speaker's turn before it, int64 [n]; -1 where there is none.
+        vectors: Vectors of the turns of all conversations, float32 [n_turns, d].
+        ends: Boundaries, int64 [n + 1]; conversation ``i`` has rows ``ends[i]`` to ``ends[i + 1]``, oldest first.
+        latest: Row of the asking turn, int64 [n].
+        reply: Row of the last earlier turn of another speaker, int64 [n]; -1 without one.
+        before: Row of the last earlier turn of the same speaker, int64 [n]; -1 without one.
     """
 
     vectors: Vectors
@@ -40,7 +40,7 @@ class Utterances:
     before: Ints
 
     def rows(self, places: Ints) -> Vectors:
-        """Vectors of turns by their row; zeros where there is none."""
+        """Vectors of turns by row; zeros for row -1."""
         return np.where((places >= 0)[:, None], self.vectors[places], np.float32(0))
 
     def means(self) -> Vectors:
@@ -50,11 +50,11 @@ class Utterances:
 
 @dataclass(frozen=True)
 class Conversations:
-    """Conversations as students read them.
+    """Conversations as input of students.
 
     Args:
-        turns: Of each, oldest first, at least one; the last is the one that asks.
-        embed: Gives the frozen embedder's vectors of texts, as of documents.
+        turns: Turns of each conversation, oldest first, at least one; the last is the asking turn.
+        embed: Function for the frozen embedder's document vectors of texts.
     """
 
     turns: Sequence[tuple[Turn, ...]]
@@ -64,24 +64,24 @@ class Conversations:
     def latest(
         cls, turns: Sequence[tuple[Turn, ...]], max_turns: int, embed: Callable[[list[str]], Vectors]
     ) -> Conversations:
-        """At most ``max_turns`` turns of each, up to the one that asks."""
-        return cls([one[: last_turn(one) + 1][-max_turns:] for one in turns], embed)
+        """At most ``max_turns`` turns of each conversation, up to the asking one."""
+        return cls([conversation[: last_turn(conversation) + 1][-max_turns:] for conversation in turns], embed)
 
     def __len__(self) -> int:
         return len(self.turns)
 
     @cached_property
     def utterances(self) -> Utterances:
-        """Every turn embedded by itself; what was said several times, once."""
-        flat = [turn.text for one in self.turns for turn in one]
+        """Embed every turn by itself, equal ones only once."""
+        flat = [turn.text for conversation in self.turns for turn in conversation]
         rows = {text: row for row, text in enumerate(dict.fromkeys(flat))}
         ends = np.cumsum([0, *map(len, self.turns)], dtype=np.int64)
         reply, before = np.full((2, len(self)), NONE, dtype=np.int64)
-        for number, one in enumerate(self.turns):
-            for place in range(len(one) - 2, -1, -1):
-                found = before if one[place].speaker == one[-1].speaker else reply
-                if found[number] == NONE:
-                    found[number] = ends[number] + place
+        for index, conversation in enumerate(self.turns):
+            for position in range(len(conversation) - 2, -1, -1):
+                target = before if conversation[position].speaker == conversation[-1].speaker else reply
+                if target[index] == NONE:
+                    target[index] = ends[index] + position
         vectors = self.embed(list(rows))[[rows[text] for text in flat]]
         return Utterances(vectors, ends, ends[1:] - 1, reply, before)
 
@@ -96,10 +96,10 @@ class Student(Component):
         """Learn from pairs.
 
         Args:
-            conversations: What is asked.
+            conversations: The conversations.
             targets: Vectors of their summaries, float32 [n, d], of length 1.
-            seed: For everything random.
-            progress: Shows how far it is.
+            seed: Seed of all random draws.
+            progress: Callback that shows progress.
         """
 
     @abstractmethod
@@ -108,6 +108,6 @@ class Student(Component):
 
 
 def unit(vectors: Vectors) -> Vectors:
-    """Scaled to length 1; zero stays zero."""
+    """Scale to length 1; zero vectors stay zero."""
     norms = np.linalg.norm(vectors, axis=1, keepdims=True)
     return np.asarray(vectors / np.maximum(norms, 1e-12), dtype=np.float32)

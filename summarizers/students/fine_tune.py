@@ -1,4 +1,4 @@
-"""The encoder itself, trained on."""
+"""A student that trains the encoder itself."""
 
 from __future__ import annotations
 
@@ -29,19 +29,19 @@ __all__ = ["FineTune"]
 
 
 class FineTune(Student):
-    """A sentence-transformers model trained on, by its own trainer, until the raw conversation's vector is that of the
-    summary. The summaries' vectors stay those of the frozen embedder, so the index is not touched. For those with a
-    GPU; the conversation is read as one text, its latest turns first.
+    """Trains a sentence-transformers model, with its own trainer, until a raw conversation's vector matches that of the
+    summary. The summaries' vectors stay those of the frozen embedder, so the index is unchanged. Needs a GPU in
+    practice; the conversation is read as one text, its latest turns first.
 
     Args:
-        model: What to start from: best the embedder's own model. Its vectors must have as many dimensions as the
+        model: Model to start from, preferably the embedder's own. Its vectors must have the dimension of the
             embedder's.
-        budget: Words of a conversation that are read.
-        loss: ``info_nce`` with the others of the batch as negatives, ``cosine`` or ``mse``.
-        temperature: Of the cosines in ``info_nce``.
+        budget: Number of words read of a conversation.
+        loss: ``info_nce`` with the rest of the batch as negatives, ``cosine`` or ``mse``.
+        temperature: Temperature of the cosines in ``info_nce``.
         epochs: Passes over the pairs.
         batch_size: Pairs per step.
-        learning_rate: Of AdamW, after a warm-up over the first tenth of the steps.
+        learning_rate: Learning rate of AdamW, after a warm-up over the first tenth of the steps.
         device: ``auto``, or a torch device such as ``cpu`` or ``cuda:0``.
     """
 
@@ -71,7 +71,7 @@ class FineTune(Student):
         self._encoder: SentenceTransformer | None = None
 
     def _preflight(self) -> None:
-        check_length("budget", self.budget, self.model)  # words: each is a token at least
+        check_length("budget", self.budget, self.model)  # in words, each of which is at least a token
 
     def _model_digest(self) -> Any:
         return model_content(self.model, None)
@@ -88,7 +88,7 @@ class FineTune(Student):
         from sentence_transformers.sentence_transformer.model_card import SentenceTransformerModelCardCallback
         from transformers import PrinterCallback
 
-        # The loaded model is shared by all who name it: only a copy is trained.
+        # The loaded model is shared by all components that name it, so a copy is trained.
         encoder = copy.deepcopy(load_sentence_transformer(self.model, device=self.device))
         data = Dataset.from_dict({"text": self._texts(conversations), "label": np.asarray(targets, np.float32)})
         steps = -(-len(data) // self.batch_size) * self.epochs
@@ -122,10 +122,10 @@ class FineTune(Student):
         if self._encoder is None:
             raise NotFittedError.of(self)
         with inference("float32", self._encoder.device.type):
-            found = self._encoder.encode(
+            vectors = self._encoder.encode(
                 self._texts(conversations), normalize_embeddings=True, show_progress_bar=False, convert_to_numpy=True
             )
-        return np.asarray(found, dtype=np.float32)
+        return np.asarray(vectors, dtype=np.float32)
 
     def save_state(self, folder: Path) -> None:
         if self._encoder is not None:
@@ -137,7 +137,7 @@ class FineTune(Student):
             self._encoder = load_sentence_transformer(str((folder / "encoder").resolve()), device=self.device)
 
     def _texts(self, conversations: Conversations) -> list[str]:
-        return [conversation_text(one, "latest_first_budget", budget=self.budget) for one in conversations.turns]
+        return [conversation_text(turns, "latest_first_budget", budget=self.budget) for turns in conversations.turns]
 
     def _loss_module(self, encoder: SentenceTransformer) -> torch.nn.Module:
         import torch
@@ -145,15 +145,15 @@ class FineTune(Student):
         loss, temperature = self.loss, self.temperature
 
         class ToSummaries(torch.nn.Module):
-            """Compares with vectors that are given as labels."""
+            """Compares outputs with vectors given as labels."""
 
             def __init__(self) -> None:
                 super().__init__()
                 self.model = encoder
 
             def forward(self, sentence_features: Any, labels: torch.Tensor) -> torch.Tensor:
-                found = self.model(next(iter(sentence_features)))["sentence_embedding"]
-                found = torch.nn.functional.normalize(found.float(), dim=1)
-                return torch_loss(loss, found, labels.to(found.device).float(), temperature)
+                outputs = self.model(next(iter(sentence_features)))["sentence_embedding"]
+                outputs = torch.nn.functional.normalize(outputs.float(), dim=1)
+                return torch_loss(loss, outputs, labels.to(outputs.device).float(), temperature)
 
         return ToSummaries()

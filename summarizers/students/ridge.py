@@ -1,4 +1,4 @@
-"""A linear map, in closed form."""
+"""A student with a linear map, in closed form."""
 
 from __future__ import annotations
 
@@ -26,18 +26,18 @@ logger = logging.getLogger("rag.summarizers")
 
 
 class Ridge(Student):
-    """Ridge regression from four frozen embeddings to the summary's: the turn that asks, the last turn of the other
-    speaker, the same speaker's turn before, and the mean over the conversation.
+    """Ridge regression from four frozen embeddings to the summary's: the asking turn, the other speaker's last turn,
+    the same speaker's previous turn, and the mean over the conversation.
 
-    Every turn is embedded by itself, so that a conversation costs as many tokens as it has. The penalty is chosen by
-    cross-validation over folds of neighbours, which keeps turns of one dialogue together when they stand together in
-    the corpus.
+    Every turn is embedded by itself, so a conversation costs its number of tokens. The penalty is chosen by
+    cross-validation over folds of neighbors, which keeps turns of one dialogue together if they are adjacent in the
+    corpus.
 
     Args:
-        penalties: Penalties tried, on the squared weights; features and targets have about length 1.
-        folds: Folds of the cross-validation.
-        loss: What is least at the penalty chosen, on pairs held out: ``info_nce`` (telling the own summary from the
-            others), ``cosine`` or ``mse``.
+        penalties: Penalties to try, on the squared weights; features and targets have about length 1.
+        folds: Number of cross-validation folds.
+        loss: Held-out loss that the penalty minimizes: ``info_nce`` (separating the matching summary from others),
+            ``cosine`` or ``mse``.
     """
 
     type = "ridge"
@@ -54,7 +54,7 @@ class Ridge(Student):
         self.loss: Loss = loss
         self._map: Vectors | None = None  # [features + 1, d]; the last row is the intercept
         self.penalty = 0.0
-        """The penalty chosen."""
+        """The chosen penalty."""
 
     def learn(self, conversations: Conversations, targets: Vectors, *, seed: int, progress: Progress) -> None:
         features = _features(conversations)
@@ -66,8 +66,8 @@ class Ridge(Student):
                 for first, last in pairwise(edges):
                     held = np.zeros(len(features), dtype=bool)
                     held[first:last] = True
-                    for number, one in enumerate(_maps(features[~held], targets[~held], self.penalties)):
-                        losses[number] += held_out_loss(self.loss, _apply(features[held], one), targets[held])
+                    for index, map_ in enumerate(_maps(features[~held], targets[~held], self.penalties)):
+                        losses[index] += held_out_loss(self.loss, _apply(features[held], map_), targets[held])
                     advance(1)
             penalty = self.penalties[int(losses.argmin())]
             logger.info(
@@ -91,14 +91,14 @@ class Ridge(Student):
 
 
 def _features(conversations: Conversations) -> Vectors:
-    """float32 [n, 4 d]."""
+    """Features of conversations, float32 [n, 4 d]."""
     said = conversations.utterances
     return np.concatenate([said.rows(said.latest), said.rows(said.reply), said.rows(said.before), said.means()], axis=1)
 
 
 def _maps(features: Vectors, targets: Vectors, penalties: Sequence[float]) -> list[Vectors]:
     """A map for each penalty, float32 [features + 1, d], from one eigendecomposition: of the features' covariance, or
-    of the pairs' products when there are fewer pairs than features.
+    of the pairs' products if there are fewer pairs than features.
     """
     x_mean, y_mean = features.mean(axis=0), targets.mean(axis=0)
     x, y = features - x_mean, targets - y_mean

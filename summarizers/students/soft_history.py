@@ -1,4 +1,4 @@
-"""The turn that asks, looking back over what was said."""
+"""A student with attention from the asking turn to earlier turns."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["SoftHistory"]
 
 _HELD_OUT = 0.1
-"""Share of the pairs, the last ones, that says when to stop."""
+"""Share of the pairs, the last ones, held out for early stopping."""
 
 
 class SoftHistory(Student):
@@ -30,19 +30,19 @@ class SoftHistory(Student):
     (after CONVERSE, NAACL 2024, whose details are not public: single-head attention with a learned preference for
     recent turns, then one hidden layer beside a linear path).
 
-    Frozen embeddings in, frozen embeddings as the goal. Training stops when a tenth of the pairs, held out, gets no
-    better.
+    Inputs and targets are frozen embeddings. Training stops when the loss on a tenth of the pairs, held out, no longer
+    improves.
 
     Args:
         hidden: Width of the hidden layer.
-        dropout: Share of the hidden layer switched off at random while learning.
-        loss: ``info_nce`` with the others of the batch as negatives, ``cosine`` or ``mse``.
-        temperature: Of the cosines in ``info_nce``.
-        epochs: Passes over the pairs, at most.
-        patience: Passes without gain before it stops.
+        dropout: Share of the hidden layer dropped at random during training.
+        loss: ``info_nce`` with the rest of the batch as negatives, ``cosine`` or ``mse``.
+        temperature: Temperature of the cosines in ``info_nce``.
+        epochs: Maximum number of passes over the pairs.
+        patience: Passes without improvement before stopping.
         batch_size: Pairs per step.
-        learning_rate: Of AdamW.
-        weight_decay: Of AdamW.
+        learning_rate: Learning rate of AdamW.
+        weight_decay: Weight decay of AdamW.
     """
 
     type = "soft_history"
@@ -77,7 +77,7 @@ class SoftHistory(Student):
 
         import torch
 
-        latest, history, mask = (torch.from_numpy(one) for one in _padded(conversations))
+        latest, history, mask = (torch.from_numpy(array) for array in _padded(conversations))
         goal = torch.from_numpy(np.ascontiguousarray(targets))
         n_held = int(len(goal) * _HELD_OUT) if len(goal) >= 20 else 0
         train, held = np.arange(len(goal) - n_held), torch.arange(len(goal) - n_held, len(goal))
@@ -85,7 +85,7 @@ class SoftHistory(Student):
             torch.manual_seed(seed)
             network = _network(goal.shape[1], self.hidden, self.dropout)
             optimizer = torch.optim.AdamW(network.parameters(), lr=self.learning_rate, weight_decay=self.weight_decay)
-            best, kept, waited = np.inf, copy.deepcopy(network.state_dict()), 0
+            best, best_state, waited = np.inf, copy.deepcopy(network.state_dict()), 0
             rng = np.random.default_rng(seed)
             for _ in range(self.epochs):
                 network.train()
@@ -93,8 +93,8 @@ class SoftHistory(Student):
                 for first in range(0, len(order), self.batch_size):
                     rows = order[first : first + self.batch_size]
                     optimizer.zero_grad()
-                    found = network(latest[rows], history[rows], mask[rows])
-                    loss: Any = torch_loss(self.loss, found, goal[rows], self.temperature)
+                    outputs = network(latest[rows], history[rows], mask[rows])
+                    loss: Any = torch_loss(self.loss, outputs, goal[rows], self.temperature)
                     loss.backward()
                     optimizer.step()
                 advance(1)
@@ -102,15 +102,15 @@ class SoftHistory(Student):
                     continue
                 network.eval()
                 with torch.no_grad():
-                    found = network(latest[held], history[held], mask[held])
-                    now = float(torch_loss(self.loss, found, goal[held], self.temperature))
+                    outputs = network(latest[held], history[held], mask[held])
+                    now = float(torch_loss(self.loss, outputs, goal[held], self.temperature))
                 waited += 1
                 if now < best:
-                    best, kept, waited = now, copy.deepcopy(network.state_dict()), 0
+                    best, best_state, waited = now, copy.deepcopy(network.state_dict()), 0
                 if waited >= self.patience:
                     break
             if n_held:
-                network.load_state_dict(kept)
+                network.load_state_dict(best_state)
         self._network = network.eval()
 
     def encode(self, conversations: Conversations) -> Vectors:
@@ -119,8 +119,8 @@ class SoftHistory(Student):
         if self._network is None:
             raise NotFittedError.of(self)
         with torch.no_grad():
-            found: Any = self._network(*(torch.from_numpy(one) for one in _padded(conversations)))
-        return np.asarray(found.numpy(), dtype=np.float32)
+            outputs: Any = self._network(*(torch.from_numpy(array) for array in _padded(conversations)))
+        return np.asarray(outputs.numpy(), dtype=np.float32)
 
     def save_state(self, folder: Path) -> None:
         from safetensors.torch import save_file
@@ -140,8 +140,8 @@ class SoftHistory(Student):
 
 
 def _padded(conversations: Conversations) -> tuple[Vectors, Vectors, Any]:
-    """The asking turn, float32 [n, d]; the turns before it, latest first, float32 [n, h, d]; and which of these there
-    are, bool [n, h].
+    """The asking turn, float32 [n, d]; the turns before it, latest first, float32 [n, h, d]; and the mask of the
+    latter, bool [n, h].
     """
     said = conversations.utterances
     lengths = np.diff(said.ends) - 1
@@ -153,7 +153,7 @@ def _padded(conversations: Conversations) -> tuple[Vectors, Vectors, Any]:
 
 
 def _network(dimension: int, hidden: int, dropout: float) -> torch.nn.Module:
-    """The network; a class made here, so that torch is loaded when it is used."""
+    """The network; the class is defined here to load torch only on use."""
     import torch
     from torch import nn
 
@@ -171,7 +171,7 @@ def _network(dimension: int, hidden: int, dropout: float) -> torch.nn.Module:
         def forward(self, latest: torch.Tensor, history: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
             logits = torch.einsum("nd,nhd->nh", self.query(latest), self.key(history)) / dimension**0.5
             logits = logits - self.recency * torch.arange(mask.shape[1], device=mask.device)
-            # Where nothing was said before, nothing is looked at: the sum of no weights is the zero vector.
+            # Without earlier turns there is nothing to attend to: the sum of no weights is the zero vector.
             weights = torch.softmax(logits.masked_fill(~mask, -1e9), dim=1) * mask
             both = torch.cat([latest, torch.einsum("nh,nhd->nd", weights, history)], dim=1)
             return nn.functional.normalize(self.linear(both) + self.deep(both), dim=1)

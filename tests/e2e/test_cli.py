@@ -201,7 +201,7 @@ def test_compare_runs(rag: Runner, starter: Path, tmp_path: Path) -> None:
     assert all("looks no further than that" in note for note in shown["notes"])
     assert shown == known | {"costs": {}, "settings": None, "notes": shown["notes"]}  # what a run file cannot tell
     assert "give judgments" in rag.refused("compare", "a/run.trec", "y=b/run.trec")
-    assert "two are called 'a'" in rag.refused("compare", "a", "a")
+    assert "two runs are called 'a'" in rag.refused("compare", "a", "a")
 
 
 def test_eval_against_a_scorers_own_ranking(rag: Runner, starter: Path, tmp_path: Path) -> None:

@@ -58,10 +58,10 @@ def test_recommend(rag_cli, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("--budget", "5m"), "--budget goes with --auto"),
-        (("--auto",), "say on which dataset: --dataset"),
+        (("--budget", "5m"), "--budget needs --auto"),
+        (("--auto",), "name a dataset: --dataset"),
         (("--auto", "--dataset", "D", "--budget", "soon"), "budget: must be a time such as 90s, 10m or 1h, got 'soon'"),
-        (("--auto", "--dataset", "D", "--workers", "2"), "--auto goes step by step: without --trials"),
+        (("--auto", "--dataset", "D", "--workers", "2"), "--auto excludes --trials"),
         (
             ("--auto", "--dataset", "D", "--objective", "latency_p50_ms"),
             "objective: must be one measure of ranked lists",

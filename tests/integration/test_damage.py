@@ -86,7 +86,7 @@ KEYS = [text_key(str(n)) for n in range(2000)]
 
 
 def damaged_values(path: Path) -> None:
-    values = KeyValueCache(path, about="test")
+    values = KeyValueCache(path, description="test")
     values.put((key, np.full(64, n, dtype=np.float32).tobytes()) for n, key in enumerate(KEYS))
     values.close()
     data = bytearray(path.read_bytes())
@@ -98,20 +98,20 @@ def damaged_values(path: Path) -> None:
 def test_damaged_pages_of_values_are_set_aside_and_computed_anew(tmp_path, caplog):
     path = tmp_path / "v.sqlite"
     damaged_values(path)
-    values = KeyValueCache(path, about="test")
+    values = KeyValueCache(path, description="test")
     filled = values.fill(KEYS, lambda missing: [[(n, str(n).encode()) for n in missing]])
     assert [str(n).encode() for n in range(2000)] == filled.values
     assert 2000 == filled.n_computed == len(values)
     assert "set aside as v.damaged.sqlite, its values are computed again" in caplog.text
     assert (tmp_path / "v.damaged.sqlite").exists()
     values.close()
-    assert KeyValueCache(path, about="test").fill(KEYS, lambda missing: []).n_computed == 0
+    assert KeyValueCache(path, description="test").fill(KEYS, lambda missing: []).n_computed == 0
 
 
 def test_damage_that_another_process_has_seen_first_is_set_aside_once(tmp_path):
     path = tmp_path / "v.sqlite"
     damaged_values(path)
-    first, second = KeyValueCache(path, about="test"), KeyValueCache(path, about="test")
+    first, second = KeyValueCache(path, description="test"), KeyValueCache(path, description="test")
     assert first.get(KEYS) == {}
     first.put([(KEYS[0], b"new")])
     assert second.get(KEYS) == {KEYS[0]: b"new"}
@@ -121,15 +121,15 @@ def test_damage_that_another_process_has_seen_first_is_set_aside_once(tmp_path):
 def test_damaged_values_where_nothing_may_be_written_or_computed(tmp_path, caplog):
     path = tmp_path / "v.sqlite"
     damaged_values(path)
-    assert KeyValueCache(path, about="test", write=False).get(KEYS) == {}
+    assert KeyValueCache(path, description="test", write=False).get(KEYS) == {}
     assert "what it held is computed again, and not kept" in caplog.text
     with pytest.raises(ArtifactError, match="v.sqlite: damaged: .*run once in store mode 'use'"):
-        KeyValueCache(path, about="test", mode="only", write=False).get(KEYS)
+        KeyValueCache(path, description="test", mode="only", write=False).get(KEYS)
 
 
 def test_a_locked_file_of_values_is_no_damaged_one(tmp_path, monkeypatch):
     path = tmp_path / "v.sqlite"
-    values = KeyValueCache(path, about="test")
+    values = KeyValueCache(path, description="test")
     other = sqlite3.connect(path)
     other.execute("BEGIN IMMEDIATE")
     values._connection.execute("PRAGMA busy_timeout=10")

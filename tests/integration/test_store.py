@@ -168,13 +168,13 @@ def test_damage_is_found_and_what_is_cut_off_is_made_again(tmp_path: Path) -> No
 
 def test_a_damaged_value_is_not_used(tmp_path: Path) -> None:
     path = tmp_path / "v.sqlite"
-    values = KeyValueCache(path, about="test")
+    values = KeyValueCache(path, description="test")
     values.put((text_key(str(n)), np.full(64, n, dtype=np.float32).tobytes()) for n in range(20))
     values.close()
     data = path.read_bytes()
     place = data.index(np.full(8, 7, dtype=np.float32).tobytes())
     path.write_bytes(data[:place] + b"\xff" + data[place + 1 :])
-    values = KeyValueCache(path, about="test")
+    values = KeyValueCache(path, description="test")
     found = values.get([text_key(str(n)) for n in range(20)])
     assert {text_key(str(n)) for n in range(20) if n != 7} == set(found)
     values.close()
@@ -234,7 +234,7 @@ def make(folder):
     time.sleep(0.2)
     (folder / "x.bin").write_bytes(b"x" * 1000)
 for number in range(5):
-    folder = store.artifact("thing", f"{number:032x}", make, about="a thing")
+    folder = store.artifact("thing", f"{number:032x}", make, description="a thing")
     assert (folder / "x.bin").stat().st_size == 1000
 """
 
@@ -256,7 +256,7 @@ print("ready", flush=True)
 store = Store(sys.argv[1])
 for number in range(10_000):
     build(k1=0.1 + number / 100).fit(DOCUMENTS, store=store)
-    store.cache("things", "a" * 32, about="things").put([(text_key(f"{number} {n}"), bytes(500)) for n in range(50)])
+    store.cache("things", "a" * 32, description="x").put([(text_key(f"{number} {n}"), bytes(500)) for n in range(50)])
 """
 
 

@@ -32,6 +32,7 @@ from rag import (
     Platt,
     Query,
     RecursiveChunker,
+    Reduced,
     ScoreAdapter,
     SentenceChunker,
     SentenceTransformerEmbedder,
@@ -67,10 +68,13 @@ from rag.rerankers import (
     ANNCUR,
     AXN,
     CUR,
+    DPP,
+    MMR,
     AnchorQueryFactors,
     CallableScorer,
     CrossEncoderScorer,
     EmbeddingFactors,
+    FacilityLocation,
     FineTunedEmbedder,
     FineTunedScorer,
     GraphAdaptive,
@@ -255,6 +259,16 @@ class TestSparse(RetrieverConformance):
     def make(self):
         embedder = SparseTransformerEmbedder(tiny_splade(), device="cpu")
         return Sparse(embedder=embedder, max_active_dims=20, prune=0.1, impacts="uint8", top_k=5)
+
+
+class TestReduced(EmbedderConformance):
+    def make(self):
+        return Reduced(embedder=MODEL.spec.clone(), dimensions=6)
+
+
+class TestReducedAtRandom(EmbedderConformance):
+    def make(self):
+        return Reduced(embedder=LSA(dim=6, stop_words=False), dimensions=3, method="random", seed=4)
 
 
 class TestMUVERA(EmbedderConformance):
@@ -631,6 +645,21 @@ class TestAXN(ComponentConformance):
     def make(self):
         factors = MatrixFactorization(embedder=LSA(dim=4), variant="transductive", count=3, per_query=4, rank=2)
         return AXN(scorer=MaxSim(embedder=MODEL), factors=factors, budget=6, rounds=2, interpolation=0.5)
+
+
+class TestMMR(StageConformance):
+    def make(self):
+        return MMR(embedder=LSA(dim=6, stop_words=False), relevance_weight=0.4, depth=5, n_chosen=3)
+
+
+class TestFacilityLocation(StageConformance):
+    def make(self):
+        return FacilityLocation(embedder=LSA(dim=6, stop_words=False), temperature=0.5, depth=4, n_chosen=2)
+
+
+class TestDPP(StageConformance):
+    def make(self):
+        return DPP(embedder=LSA(dim=6, stop_words=False), alpha=1.5, depth=5, n_chosen=5)
 
 
 class TestGraphAdaptive(StageConformance):

@@ -1,4 +1,4 @@
-"""The tables that a dataset file names: documents, queries and judgments, with the columns that hold what."""
+"""Base class of the tables named in a dataset file: documents, queries and judgments, each with its columns."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ Rows = Iterator[tuple[str, Mapping[str, Any]]]
 Delimiter = Annotated[str, Field(min_length=1, max_length=3)] | None
 
 _NO_COLUMNS = {"path", "separator", "empty", "columns", "delimiter", "encoding", "on_error"}
-"""Arguments of tables that are no names of columns."""
+"""Arguments of tables that do not name columns."""
 
 
 class Table(Component):
-    """A file, and which of its columns hold what."""
+    """A file and the meaning of its columns."""
 
     kind: ClassVar[str] = "table"
 
@@ -43,7 +43,7 @@ class Table(Component):
     encoding: str
 
     def _reading(self, on_error: OnError = "stop") -> Reading:
-        """How the file is read."""
+        """The settings for reading the file."""
         try:
             return Reading(self.delimiter, self.encoding, self.columns, on_error)
         except ConfigError as error:
@@ -53,19 +53,19 @@ class Table(Component):
     def _rows(
         self, path: Path, read: Callable[[Path, Reading], Rows] = iter_rows, reading: Reading | None = None
     ) -> Rows:
-        """The rows of a file that has the columns this table names.
+        """Iterate over the rows of a file, after checking that it has the named columns.
 
         Raises:
-            ConfigError: It is not there, or lacks a column; the argument at fault is named.
+            ConfigError: The file is missing, or lacks a column; the mistake names the argument.
         """
         if not path.is_file():
             raise ConfigError(f"there is no file '{path}'", parameter="path")
         for name in ("columns", "delimiter"):
             if self.spec.arguments[name] is not None and format_of(path) not in DELIMITED:
-                raise ConfigError(f"is for CSV and TSV files, and '{path}' is none", parameter=name)
+                raise ConfigError(f"is for CSV and TSV files, and '{path}' is neither", parameter=name)
         reading = reading or self._reading()
         if format_of(path) in DELIMITED and self.columns is None and (header := header_of(path, reading)):
-            self._check(dict.fromkeys(header), path)  # before a row stumbles over the wrong delimiter
+            self._check(dict.fromkeys(header), path)  # before a row fails because of the wrong delimiter
         named = [self.spec.arguments[name] for name in self.spec.parameters if name not in _NO_COLUMNS]
         rows = lifted(read(path, reading), named)
         first = next(rows, None)
@@ -76,42 +76,46 @@ class Table(Component):
 
     @classmethod
     def _refine_schema(cls, schema: dict[str, Any]) -> None:
-        for one in schema["anyOf"]:
-            one["required"] = [name for name in one["required"] if name != "type"]  # its place in the file says it
+        for variant in schema["anyOf"]:
+            variant["required"] = [
+                name for name in variant["required"] if name != "type"
+            ]  # implied by the key in the file
 
     def look(self, folder: Path) -> list[Mistake]:
-        """What is wrong with the files and columns that are named, by their first rows; paths are relative to
+        """Check the named files and columns by their first rows and return the mistakes; paths are relative to
         ``folder``.
         """
-        given = self.spec.arguments["path"]
-        found = Mistakes()
-        for at, name in {"path": given}.items() if isinstance(given, str) else given.items():
+        paths = self.spec.arguments["path"]
+        mistakes = Mistakes()
+        for at, name in {"path": paths}.items() if isinstance(paths, str) else paths.items():
             path = folder / Path(name).expanduser()
             if name.startswith("hf:") or path.is_dir() or (path.is_file() and path.suffix.lower() not in TABLES):
                 continue
             try:
                 self._rows(path)
             except ConfigError as error:
-                place = at if isinstance(given, str) else f"path.{at}"
-                found += [replace(one, path=place if one.path == "path" else one.path) for one in error.mistakes]
+                key = at if isinstance(paths, str) else f"path.{at}"
+                mistakes += [
+                    replace(mistake, path=key if mistake.path == "path" else mistake.path) for mistake in error.mistakes
+                ]
             except DataError:
-                pass  # reading it says so
-        return found
+                pass  # reported when the file is read
+        return mistakes
 
     def _check(self, row: Mapping[str, Any], path: Path) -> None:
-        found = []
+        mistakes = []
         for name in self.spec.parameters:
             column = self.spec.arguments[name]
             if name not in _NO_COLUMNS and column is not None and column not in row:
-                hint = did_you_mean(column, [str(one) for one in row])
+                hint = did_you_mean(column, [str(name) for name in row])
                 hint += f"{mark} with 'delimiter'" if (mark := other_separator(row)) else ""
-                found.append(Mistake(f"'{path}' has no column '{column}'{hint}", name))
-        if found:
-            raise ConfigError(found, parameter=found[0].path)
+                mistakes.append(Mistake(f"'{path}' has no column '{column}'{hint}", name))
+        if mistakes:
+            raise ConfigError(mistakes, parameter=mistakes[0].path)
 
 
-def cell_of(row: Mapping[str, Any], column: str, where: str, what: str) -> str:
+def cell_of(row: Mapping[str, Any], column: str, location: str, role: str) -> str:
     value = row.get(column)
     if not isinstance(value, str) or not value.strip():
-        raise DataError(f"{where}: the {what} '{column}' must be a name, got {value!r:.60}")
+        raise DataError(f"{location}: the {role} '{column}' must be a name, got {value!r:.60}")
     return value.strip()

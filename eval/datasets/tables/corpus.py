@@ -18,19 +18,18 @@ __all__ = ["CorpusTable"]
 
 
 class CorpusTable(Table):
-    """Documents. Columns that are not named become metadata.
+    """Documents. All other columns become metadata.
 
     Args:
-        path: Where documents are read from (see :mod:`rag.corpus.readers`): a JSONL, JSON, CSV, TSV or Parquet file, a
-            folder, a pattern such as ``parts/*.jsonl``, ``hf:owner/name``, or a list of files; relative to the dataset
-            file.
+        path: A JSONL, JSON, CSV, TSV or Parquet file, a folder, a pattern such as ``parts/*.jsonl``, ``hf:owner/name``,
+            or a list of files (see :mod:`rag.corpus.readers`); relative to the dataset file.
         id: Column with the id; by default ``_id``, ``id``, ``doc_id`` or ``docid``.
         text: Column with the text; by default ``text``, ``contents``, ``content`` or ``body``.
-        title: Column with the title, which is put before the text; by default ``title``, where there is one.
-        columns: Names of the columns of a CSV or TSV file whose first line is a document already.
-        delimiter: Between the columns of a CSV file, such as ``;`` or ``tab``; by default a comma, in TSV a tab.
-        encoding: Of a text file, one of Python's names.
-        on_error: At a row or file that cannot be read: ``stop``, or ``skip`` it and count it.
+        title: Column with the title, which is put before the text; by default ``title``, if it exists.
+        columns: Names of the columns of a CSV or TSV file without a header line.
+        delimiter: Separator of the columns of a CSV file, such as ``;`` or ``tab``; by default a comma, in TSV a tab.
+        encoding: Encoding of a text file, by Python's name.
+        on_error: Action at a row or file that cannot be read: ``stop``, or ``skip`` it and count it.
     """
 
     type = "corpus"
@@ -57,7 +56,7 @@ class CorpusTable(Table):
         self.on_error = on_error
 
     def read(self, folder: Path, remarks: Remarks) -> Corpus:
-        """The documents; paths are relative to ``folder``. What is noticed goes into ``remarks``."""
+        """Read the documents; paths are relative to ``folder``. Remarks are added to ``remarks``."""
         if isinstance(self.path, list) or self.path.startswith("hf:") or glob.has_magic(self.path):
             return self._read(folder)
         path = folder / Path(self.path).expanduser()
@@ -66,9 +65,9 @@ class CorpusTable(Table):
         if format_of(path) in TABLES:
             reading = self._reading(self.on_error)
             rows = self._rows(path, reading=reading)
-            where, first = next(rows)
-            for parameter, given, usual in (("id", self.id, ID_FIELDS), ("text", self.text, TEXT_FIELDS)):
-                if given is None and not any(name in first for name in (*usual, "turns")):
+            first_location, first = next(rows)
+            for parameter, named, usual in (("id", self.id, ID_FIELDS), ("text", self.text, TEXT_FIELDS)):
+                if named is None and not any(name in first for name in (*usual, "turns")):
                     raise ConfigError(
                         f"say which column of '{path}' is the {parameter}: {parameter}: NAME (it has: "
                         f"{', '.join(map(str, first))})",
@@ -78,10 +77,10 @@ class CorpusTable(Table):
             bare: list[str] = []
 
             def watched() -> Rows:
-                for place, row in chain([(where, first)], rows):
+                for location, row in chain([(first_location, first)], rows):
                     if column is not None and row.get(column) in (None, "") and not row.get("turns"):
-                        bare.append(place)
-                    yield place, row
+                        bare.append(location)
+                    yield location, row
 
             corpus = corpus_of(documents_of(watched(), self.id, self.text, self.title, reading), reading)
             if bare:

@@ -14,18 +14,18 @@ __all__ = ["QrelsTable"]
 
 
 class QrelsTable(Table):
-    """Judgments: which document answers which question, and how well.
+    """Judgments: which documents answer which question, and how well.
 
     Args:
-        path: A file of BEIR's three columns (query, document, grade) or TREC's four, or any table whose columns are
-            named below; relative to the dataset file. A mapping names a file for each split.
+        path: A file with BEIR's three columns (query, document, grade) or TREC's four, or any table whose columns are
+            named below; relative to the dataset file. A mapping gives a file for each split.
         query: Column with the query's id.
-        document: Column with the document's id. Where it is empty, nothing answers the query.
-        grade: Column with the grade, a whole number, relevant when above 0. Without it every pair listed has grade 1.
-        split: Column with the name of the split. Without it all are ``test``, or what the queries say.
-        columns: Names of the columns of a CSV or TSV file whose first line is a judgment already.
-        delimiter: Between the columns of a CSV file, such as ``;`` or ``tab``; by default a comma, in TSV a tab.
-        encoding: Of a text file, one of Python's names.
+        document: Column with the document's id. An empty cell says that nothing answers the query.
+        grade: Column with the grade, a whole number, relevant if above 0. Without it every listed pair has grade 1.
+        split: Column with the name of the split. Without it all are ``test``, or in the splits of the queries.
+        columns: Names of the columns of a CSV or TSV file without a header line.
+        delimiter: Separator of the columns of a CSV file, such as ``;`` or ``tab``; by default a comma, in TSV a tab.
+        encoding: Encoding of a text file, by Python's name.
     """
 
     type = "qrels"
@@ -59,32 +59,32 @@ class QrelsTable(Table):
         self.encoding = encoding
 
     def read(self, folder: Path) -> dict[str | None, Judgments]:
-        """Judgments by split; None is the key of those without one. Paths are relative to ``folder``."""
+        """Read judgments by split; the key None holds those without a split. Paths are relative to ``folder``."""
         if isinstance(self.path, str):
             return self._read(folder / Path(self.path).expanduser(), None)
-        found: dict[str | None, Judgments] = {}
+        by_split: dict[str | None, Judgments] = {}
         for split, path in self.path.items():
             try:
-                found |= self._read(folder / Path(path).expanduser(), split)
+                by_split |= self._read(folder / Path(path).expanduser(), split)
             except ConfigError as error:
-                place = f"path.{split}" if error.parameter == "path" else error.parameter
-                raise ConfigError(error.mistakes[0].message, parameter=place) from None
-        return found
+                parameter = f"path.{split}" if error.parameter == "path" else error.parameter
+                raise ConfigError(error.mistakes[0].message, parameter=parameter) from None
+        return by_split
 
     def _read(self, path: Path, split: str | None) -> dict[str | None, Judgments]:
         if self.query is None or self.document is None:
             if not path.is_file():
                 raise ConfigError(f"there is no file '{path}'", parameter="path")
             return {split: read_qrels(path)}
-        found: dict[str | None, Judgments] = {}
-        for where, row in self._rows(path):
+        by_split: dict[str | None, Judgments] = {}
+        for location, row in self._rows(path):
             bare = self.document in row and row[self.document] in (None, "")
-            document = "" if bare else row_id(row, self.document, where)
+            document = "" if bare else row_id(row, self.document, location)
             grade = None if self.grade is None else row.get(self.grade)
             if self.grade is not None and grade is None and not bare:
-                raise DataError(f"{where}: the grade '{self.grade}' is empty")
-            name = split if self.split is None else cell_of(row, self.split, where, "split")
-            found.setdefault(name, Judgments()).add(
-                row_id(row, self.query, where), document, None if bare and grade in (None, "") else grade, where
+                raise DataError(f"{location}: the grade '{self.grade}' is empty")
+            name = split if self.split is None else cell_of(row, self.split, location, "split")
+            by_split.setdefault(name, Judgments()).add(
+                row_id(row, self.query, location), document, None if bare and grade in (None, "") else grade, location
             )
-        return found
+        return by_split

@@ -21,27 +21,26 @@ __all__ = ["QueriesTable"]
 
 
 class QueriesTable(Table):
-    """Questions. Columns that are not named become metadata, by which reports slice.
+    """Questions. All other columns become metadata, by which reports are sliced.
 
     Args:
         path: A JSONL, CSV, TSV or Parquet file, or TREC topics (``<top>`` or ``<topic number=...>``, any other suffix);
             relative to the dataset file.
-        id: Column with the id; by default ``_id``, ``id``, ``query_id`` or ``qid``, and where there is none of these
-            the number of the row, from 1.
-        text: Column with the question; by default ``text``, ``question`` or ``query``, of topics ``title`` too.
-        relevant: Column with the id of the document that answers it, or several: a list in JSONL and Parquet, in text
-            parted by ``separator``. An object gives grades, ``{"d1": 2, "d7": 1}``; else each has grade 1. Rows with
-            one id and one text are one question with the documents of all of them.
-        separator: Between several ids in one cell, such as ``;``, with or without blanks beside it. Without it a cell
-            is one id, as it is written.
-        empty: What an empty cell of ``relevant`` says: that the question is ``unjudged`` and left out, or that it is
-            ``unanswerable``, so that nothing should be found.
-        answer: Column with the answer itself, or a list of texts any of which is right, for pipelines that write
-            answers.
+        id: Column with the id; by default ``_id``, ``id``, ``query_id`` or ``qid``, otherwise the number of the row,
+            from 1.
+        text: Column with the question; by default ``text``, ``question`` or ``query``, in topics also ``title``.
+        relevant: Column with the id of the document that answers it, or of several: a list in JSONL and Parquet, in
+            text separated by ``separator``. An object gives grades, ``{"d1": 2, "d7": 1}``; otherwise each has grade 1.
+            Rows with the same id and text are merged into one question with all their documents.
+        separator: Separator of several ids in one cell, such as ``;``, with optional blanks around it. Without it a
+            cell is taken as one id.
+        empty: Meaning of an empty cell of ``relevant``: the question is ``unjudged`` and left out, or ``unanswerable``,
+            so that nothing should be found.
+        answer: Column with the reference answer, or a list of acceptable answers, for pipelines that write answers.
         split: Column with the name of the split. Without it all are ``test``.
-        columns: Names of the columns of a CSV or TSV file whose first line is a question already.
-        delimiter: Between the columns of a CSV file, such as ``;`` or ``tab``; by default a comma, in TSV a tab.
-        encoding: Of a text file, one of Python's names.
+        columns: Names of the columns of a CSV or TSV file without a header line.
+        delimiter: Separator of the columns of a CSV file, such as ``;`` or ``tab``; by default a comma, in TSV a tab.
+        encoding: Encoding of a text file, by Python's name.
     """
 
     type = "queries"
@@ -62,11 +61,11 @@ class QueriesTable(Table):
         encoding: str = "utf-8",
     ) -> None:
         if separator is not None and relevant is None:
-            raise ConfigError("is for the cells of 'relevant', which is not given", parameter="separator")
+            raise ConfigError("applies to the cells of 'relevant', which is not set", parameter="separator")
         if empty != "unjudged" and relevant is None:
-            raise ConfigError("is for the cells of 'relevant', which is not given", parameter="empty")
+            raise ConfigError("applies to the cells of 'relevant', which is not set", parameter="empty")
         if separator == "":
-            raise ConfigError("must be a character or more", parameter="separator")
+            raise ConfigError("must have at least one character", parameter="separator")
         self.path = path
         self.id = id
         self.text = text
@@ -80,8 +79,8 @@ class QueriesTable(Table):
         self.encoding = encoding
 
     def read(self, folder: Path) -> list[tuple[str, Query, str, dict[str, int]]]:
-        """(where, query, split, grade by document) of every question; paths are relative to ``folder``. A question that
-        nothing answers has the empty id with grade 0.
+        """Read (location, query, split, grade by document) of every question; paths are relative to ``folder``. A
+        question that nothing answers has the empty id with grade 0.
         """
         path = folder / Path(self.path).expanduser()
         topics = format_of(path) not in TABLES
@@ -96,50 +95,50 @@ class QueriesTable(Table):
                 parameter="text",
             )
         used = {id, text, self.relevant, self.answer, self.split, "metadata", "turns"}
-        found: dict[str, tuple[str, Query, str, dict[str, int]]] = {}
-        for number, (where, row) in enumerate(chain([(at, first)], rows), 1):
-            name = str(number) if id is None else row_id(row, id, where)
-            others = [str(one) for one in row if one not in used]
-            query = query_of(row, name, where, text=text, others=others)
+        by_id: dict[str, tuple[str, Query, str, dict[str, int]]] = {}
+        for row_number, (location, row) in enumerate(chain([(at, first)], rows), 1):
+            name = str(row_number) if id is None else row_id(row, id, location)
+            others = [str(column) for column in row if column not in used]
+            query = query_of(row, name, location, text=text, others=others)
             if self.answer is not None:
-                query = replace(query, metadata={**query.metadata, **_answers(row.get(self.answer), where)})
-            split = "test" if self.split is None else cell_of(row, self.split, where, "split")
-            grades = {} if self.relevant is None else self._grades(row, where)
-            if name in found:
-                _, earlier, in_split, judged = found[name]
+                query = replace(query, metadata={**query.metadata, **_answers(row.get(self.answer), location)})
+            split = "test" if self.split is None else cell_of(row, self.split, location, "split")
+            grades = {} if self.relevant is None else self._grades(row, location)
+            if name in by_id:
+                _, earlier, in_split, judged = by_id[name]
                 if self.relevant is None or (earlier.text, in_split) != (query.text, split):
-                    raise DataError(f"{where}: two queries have the id '{name}'")
+                    raise DataError(f"{location}: two queries have the id '{name}'")
                 for document, grade in grades.items():
                     if judged.setdefault(document, grade) != grade:
                         raise DataError(
-                            f"{where}: document '{document}' is judged {grade} for query '{name}', before "
+                            f"{location}: document '{document}' is judged {grade} for query '{name}', before "
                             f"{judged[document]}"
                         )
                 if len(judged) > 1:
                     judged.pop("", None)
             else:
-                found[name] = (where, query, split, grades)
-        return list(found.values())
+                by_id[name] = (location, query, split, grades)
+        return list(by_id.values())
 
-    def _grades(self, row: Mapping[str, Any], where: str) -> dict[str, int]:
+    def _grades(self, row: Mapping[str, Any], location: str) -> dict[str, int]:
         value = row.get(self.relevant or "")
-        found: dict[str, int] = {}
+        grades: dict[str, int] = {}
         if isinstance(value, dict):
-            found = {str(id): grade_of(grade, where) for id, grade in value.items() if grade is not None}
+            grades = {str(id): grade_of(grade, location) for id, grade in value.items() if grade is not None}
         elif isinstance(value, str):
             parts = re.split(rf"\s*{re.escape(self.separator)}\s*", value) if self.separator else [value]
-            found = {part: 1 for part in parts if part.strip()}
+            grades = {part: 1 for part in parts if part.strip()}
         elif value is not None:
             items = value if isinstance(value, (list, tuple)) else [value]
-            found = {row_id({"relevant": item}, "relevant", where): 1 for item in items}
-        return found or ({"": 0} if self.empty == "unanswerable" else {})
+            grades = {row_id({"relevant": item}, "relevant", location): 1 for item in items}
+        return grades or ({"": 0} if self.empty == "unanswerable" else {})
 
 
-def _answers(value: Any, where: str) -> dict[str, list[str]]:
-    """What :mod:`rag.eval.measures.answers` takes as references."""
+def _answers(value: Any, location: str) -> dict[str, list[str]]:
+    """Reference answers in the form that :mod:`rag.eval.measures.answers` reads."""
     if value in (None, ""):
         return {}
     texts = value if isinstance(value, list) else [value]
     if not all(isinstance(text, (str, int, float)) and not isinstance(text, bool) for text in texts):
-        raise DataError(f"{where}: the answer must be a text or a list of texts, got {value!r:.60}")
+        raise DataError(f"{location}: the answer must be a text or a list of texts, got {value!r:.60}")
     return {"answers": [str(text) for text in texts]}

@@ -65,5 +65,5 @@ def test_without_names_they_are_called_by_their_steps(evaluations):
 
 
 def test_one_alone_cannot_be_compared(evaluations):
-    with pytest.raises(ConfigError, match="runs: at least two are needed, got 1"):
+    with pytest.raises(ConfigError, match="runs: at least two runs are needed, got 1"):
         compare(evaluations[:1])

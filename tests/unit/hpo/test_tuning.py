@@ -84,7 +84,7 @@ def test_a_sweep_and_its_files(dataset, tmp_path):
     assert (6, 8) == (written["dataset"]["n_tune"], written["dataset"]["n_test"])
     page = (tmp_path / "out" / "report.html").read_text()
     assert re.findall('class="plot [^"]*" id="([^"]*)"', page) == ["plot-progress", "plot-parallel"]
-    assert "not said: 6 complete trials are too few to tell: it takes 10" in page
+    assert "not said: 6 complete trials are too few: it takes 10" in page
     table = page[page.index('id="trials-table"') :]
     assert table[: table.index("</tbody>")].count("<td>complete") == 6
 
@@ -250,7 +250,7 @@ def test_splits_that_cannot_be(dataset):
         tune(sweep(splits={"tune": "dev", "test": "dev"}), dataset)
     with pytest.raises(DataError, match="no split 'tset'; did you mean 'test'"):
         tune(sweep(splits={"test": "tset"}), dataset)
-    with pytest.raises(ConfigError, match="say on which dataset"):
+    with pytest.raises(ConfigError, match="dataset: must be given"):
         tune(sweep())
 
 

@@ -368,7 +368,7 @@ def test_lists_by_title_are_of_the_titles_they_were_made_with(tmp_path):
 
 
 def test_no_document_with_such_a_key():
-    with pytest.raises(DataError, match=re.escape("the key 'title' found none in the corpus: no document has one")):
+    with pytest.raises(DataError, match=re.escape("the key 'title' has no text in any document of the corpus")):
         Pipeline(retriever=Keyed(keys=[TitleKey(retriever=BM25())])).fit([Document("a", "x")])
 
 

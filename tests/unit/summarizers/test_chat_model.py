@@ -364,8 +364,8 @@ def test_a_server_of_ones_own_needs_no_key(server, monkeypatch):
         ({"options": {"openai_proxy": "http://me:pw@host"}}, "'openai_proxy' may hold a secret"),
         ({"base_url": "http://me:pw@host/v1"}, "must hold neither user, password nor query"),
         ({"base_url": "http://token@host/v1"}, "must hold neither user, password nor query"),
-        ({"prompt": "no place"}, "must have {text} where the text goes, got 'no place'"),
-        ({"conversation_prompt": "{txt}"}, "must have {text}"),
+        ({"prompt": "no place"}, "must have the placeholder {text}, got 'no place'"),
+        ({"conversation_prompt": "{txt}"}, "must have the placeholder {text}"),
         ({"examples": [{"input": "x"}]}, "each must have an input and an output, got ['input']"),
     ],
 )

@@ -286,10 +286,10 @@ def test_vectors_of_what_was_written_for_a_query():
 
 def test_pairs_are_needed_and_one_embedder(talks):
     documents, file = talks
-    with pytest.raises(DataError, match="learns from pairs of a text and its key: there are 1"):
+    with pytest.raises(DataError, match="learns from pairs of a text and its key: it needs more than 1"):
         pipeline_of(file, Ridge(), WordEmbedder).fit(documents[:1])
     for retriever in (BM25(), Dense(embedder=WordEmbedder(size=9))):
-        with pytest.raises(ConfigError, match="the key's retriever must use the same one, and no other"):
+        with pytest.raises(ConfigError, match="must equal the only embedder of the key's retriever"):
             TextKey(retriever=retriever, query=Distilled(embedder=WordEmbedder()))
 
 

@@ -93,7 +93,7 @@ def test_summaries_come_by_id_and_missing_ones_are_listed(tmp_path, caplog):
     with caplog.at_level(logging.WARNING, "rag"):
         found = Precomputed(file).summarize(SOURCES, store=Store(tmp_path / "store"))
     assert found.texts == [("A",), ("B1", "B2"), ("long c",)]
-    assert found.problems == {"c": f"{file} has no such id; 1 of its ids are of no document"}
+    assert found.problems == {"c": f"{file} has no such id; 1 of its ids belong to no document"}
     assert "made nothing of 1 of 3 texts: 'c' (" in caplog.text
     with pytest.raises(ModelError, match="made nothing of 1 of 3 texts: 'c'"):
         Precomputed(file).summarize(SOURCES, strict=True)
@@ -104,7 +104,7 @@ def test_summaries_come_by_id_and_missing_ones_are_listed(tmp_path, caplog):
     [
         (
             [{"_id": "z", "summary": "Z"}],
-            "none of its 1 ids is that of a document (such as 'z'; the documents' are such as",
+            "none of its 1 ids is that of a document (such as 'z'; documents have ids such as",
         ),
         ([], "none of its 0 ids is that of a document"),
         ([{"_id": "a", "summary": "A"}] * 2, ":2: two summaries have the id 'a'"),

@@ -89,5 +89,5 @@ def test_a_model_that_cannot_be_loaded(tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(ModelError, match="cannot load the model"):
         TransformersSummarizer(str(tmp_path / "empty")).summarize(SOURCES[:1])
-    with pytest.raises(ConfigError, match=re.escape("must have {text} where the text goes")):
+    with pytest.raises(ConfigError, match=re.escape("must have the placeholder {text}")):
         TransformersSummarizer("x/y", prompt="no")

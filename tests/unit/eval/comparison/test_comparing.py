@@ -92,14 +92,14 @@ def test_queries_that_all_have_are_compared():
         "b: 10 of its 40 queries are not in every run and are left out",
         "c: 10 of its 40 queries are not in every run and are left out",
     ]
-    with pytest.raises(DataError, match="a: 20 of its 50 queries are not in every run: the runs are of different"):
+    with pytest.raises(DataError, match="a: 20 of its 50 queries are not in every run: the runs are on different"):
         compare_runs([run("a"), run("b", queries=QUERIES[10:]), run("c", queries=QUERIES[:40])], strict=True)
 
 
 def test_runs_of_different_datasets_are_said():
     runs = [replace(run(name), dataset=dataset) for name, dataset in (("a", "x / test"), ("b", "y / test"), ("c", ""))]
     (note,) = compare_runs(runs).notes
-    assert note == "the runs are of different datasets: a of x / test, b of y / test"
+    assert note == "the runs are on different datasets: a on x / test, b on y / test"
     with pytest.raises(DataError, match="different datasets"):
         compare_runs(runs, strict=True)
     assert not compare_runs(runs[1:]).notes  # of a bare run file it is not known
@@ -116,10 +116,14 @@ def test_one_query_has_no_interval():
 @pytest.mark.parametrize(
     ("runs", "options", "message"),
     [
-        ([run("a")], {}, "runs: at least two are needed, got 1"),
-        ([run("a"), run("a")], {}, "runs: two are called 'a': give names, NAME=PATH"),
+        ([run("a")], {}, "runs: at least two runs are needed, got 1"),
+        ([run("a"), run("a")], {}, "runs: two runs are called 'a': name them with NAME=PATH"),
         ([run("a"), run("b")], {"baseline": "c"}, "baseline: no run is called 'c'"),
-        ([run("a"), run("b", measures=["P@5"])], {}, "measures: the runs have none in common (a: nDCG@10, AP; b: P@5)"),
+        (
+            [run("a"), run("b", measures=["P@5"])],
+            {},
+            "measures: the runs have no measure in common (a: nDCG@10, AP; b: P@5)",
+        ),
         ([run("a"), run("b", queries=["other"])], {}, "the runs have no query in common"),
     ],
 )
@@ -288,14 +292,14 @@ def test_one_dataset_whose_judgments_were_changed_in_between_is_said(tmp_path: P
     a, b, c = (read_run_values(tmp_path / name) for name in "abc")
     assert not compare_runs([a, c], strict=True).notes
     (note,) = compare_runs([a, b]).notes
-    assert note.startswith("the runs are of one dataset, but its queries or judgments are not the same")
-    with pytest.raises(DataError, match="of one dataset, but"):
+    assert note.startswith("the runs are on one dataset, but its queries or judgments differ")
+    with pytest.raises(DataError, match="on one dataset, but"):
         compare_runs([a, b], strict=True)
     edited = Corpus.from_documents([Document("x", "one thing"), Document("y", "another thing, edited")])
     split = Split(queries, {"q1": {"x": 1}, "q2": {"y": 1}})
     write_run(evaluate(Pipeline(retriever=BM25()), Dataset("d", edited, {"test": split})), tmp_path / "d")
     assert (compare_runs([a, read_run_values(tmp_path / "d")]).notes) == [
-        "the runs are of one dataset, but its documents are not the same in all of them"
+        "the runs are on one dataset, but its documents differ between them"
     ]
 
 

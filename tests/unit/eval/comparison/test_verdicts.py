@@ -111,7 +111,7 @@ def test_what_is_lost_on_other_measures_is_said():
 
     found = compare_runs([run("a", 0.0), run("b", 0.1)])
     (loss,) = found.losses
-    assert loss.startswith("What nDCG@10 wins is paid for: a beats b on P@5 by .")
+    assert loss.startswith("The gain in nDCG@10 has a price: a beats b on P@5 by .")
     assert f"- {loss}" in as_markdown(found)
     assert html.escape(loss) in render_comparison(found)
     assert found.to_json()["losses"] == [loss]

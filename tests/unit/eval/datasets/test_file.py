@@ -255,7 +255,10 @@ def test_wrong_topics_are_refused_with_their_line(tmp_path: Path, text: str, mes
         (("text: quest", "text: qest"), ":6:9: queries.text: '{}/questions.csv' has no column 'qestion'; did you mean"),
         (("questions.csv", "none.csv"), ":4:9: queries.path: there is no file '{}/none.csv'"),
         (("documents.csv", "none.csv"), ":2:16: corpus.path: there is no file or folder '{}/none.csv'"),
-        (("  relevant: answers\n", ""), ":7:14: queries.separator: is for the cells of 'relevant', which is not given"),
+        (
+            ("  relevant: answers\n", ""),
+            ":7:14: queries.separator: applies to the cells of 'relevant', which is not set",
+        ),
         (
             ("  split: part\n", "  split: part\nqrels: {path: x.txt}\n"),
             ":10:8: qrels: the queries have their judgments",
@@ -366,7 +369,7 @@ def test_tables_that_are_none_and_files_that_are_no_dataset(mine: Path) -> None:
         "corpus: expected a table, a mapping such as {path: corpus.csv}, got 'documents.csv'",
         "queries: expected a table, a mapping such as {path: queries.csv}",
     ]
-    with pytest.raises(DataError, match="is a file, but no dataset file"):
+    with pytest.raises(DataError, match="is not a dataset file"):
         load_dataset(mine / "documents.csv")
 
 

@@ -105,7 +105,7 @@ def test_a_judgment_file_instead_of_the_folders(tmp_path: Path) -> None:
     other.write_text("q2 0 b 1\n", encoding="utf-8")
     dataset = load_dataset(write(tmp_path / "d"), qrels=other)
     assert dataset.split("test").qrels == {"q2": {"b": 1}}
-    with pytest.raises(DataError, match="goes with a dataset folder"):
+    with pytest.raises(DataError, match="needs a dataset folder"):
         load_dataset("python-reference", qrels=other)
 
 
@@ -126,7 +126,7 @@ def test_unusable_files_are_refused(tmp_path: Path, change: dict[str, str], mess
 
 
 def test_missing_things_are_named(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="a dataset folder has a corpus.jsonl"):
+    with pytest.raises(DataError, match="a dataset folder needs a corpus.jsonl"):
         load_dataset(tmp_path)
     with pytest.raises(DataError, match=r"did you mean 'python-reference'\?"):
         load_dataset("python-referense")

@@ -233,6 +233,6 @@ def test_nothing_else_is_overwritten(tmp_path: Path) -> None:
         write_dataset(rich(), tmp_path / "mine.txt")
     assert (tmp_path / "mine.txt").read_text() == "precious"
     odd = Dataset("d", CORPUS, {"test": Split([Query("a\tb", "x")], {"a\tb": {"a": 1}})})
-    with pytest.raises(DataError, match="has white space that a file of judgments has no place for"):
+    with pytest.raises(DataError, match="has white space that a judgment file cannot represent"):
         write_dataset(odd, tmp_path / "out")
     assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]

@@ -212,9 +212,7 @@ def test_where_nobody_answers_nothing_is_judged():
     assert (0, None, 0) == (judge["n_judged"], judge["measures"]["faithfulness"], judge["costs"]["llm_calls"])
     (pair,) = found.metrics["answers"]["agreement"]
     assert (0, None) == (pair["n"], pair["kappa"])
-    assert "agreement of claims and labels: there is no answer that both have labeled" in answer_lines(
-        found.metrics["answers"]
-    )
+    assert "agreement of claims and labels: no answer was labeled by both" in answer_lines(found.metrics["answers"])
 
 
 def test_a_pipeline_without_answers_is_refused_before_any_work():
@@ -230,7 +228,7 @@ def test_a_pipeline_without_answers_is_refused_before_any_work():
         evaluate(generating, dataset(), measures=["AP"], labels={"q0": True})
     with pytest.raises(ConfigError, match=r"labels: must be true or false, got 'faithful' for 'q0'"):
         evaluate(generating, dataset(), measures=["AP"], judge=judge, labels={"q0": "faithful"})
-    with pytest.raises(ConfigError, match="judge: must be a judge, such as eval.ClaimJudge.*, got 'judge.yaml'"):
+    with pytest.raises(ConfigError, match="judge: must be a judge, such as rag.eval.ClaimJudge.*, got 'judge.yaml'"):
         evaluate(generating, dataset(), measures=["AP"], judge=["judge.yaml"])
     plain = evaluate(Pipeline(retriever=BM25()), dataset(), measures=["AP"], timed=False)
     with pytest.raises(ConfigError, match="no stage that writes answers"):
@@ -285,7 +283,7 @@ def test_labels_of_people(tmp_path):
     jsonl.write_text('{"query_id": "a", "label": true}\n\n{"query_id": "b", "label": "Not faithful"}\n')
     table.write_text('who,query_id,label\n"x\ny",a,1\nz,b,no\n')
     expected = {"a": True, "b": False}
-    assert expected == read_labels(jsonl, known=expected) == read_labels(table, known=expected)
+    assert expected == read_labels(jsonl, query_ids=expected) == read_labels(table, query_ids=expected)
 
 
 @pytest.mark.parametrize(
@@ -315,4 +313,4 @@ def test_labels_that_are_no_good(name, text, message, tmp_path):
     path = tmp_path / name
     path.write_text(text)
     with pytest.raises(DataError, match=re.escape(f"{path}{message}")):
-        read_labels(path, known={"a"})
+        read_labels(path, query_ids={"a"})

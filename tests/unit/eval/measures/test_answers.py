@@ -211,7 +211,7 @@ def test_an_evaluation_measures_answers_and_pays_for_each_once(tmp_path):
     notes = found.metrics["notes"]
     assert "5 of 6 queries have a reference to compare answers with" in notes
     assert "1 of 6 queries have no answer, because of a problem" in notes
-    assert "latencies are without stages.0 generate: no answer is asked for again to be timed" in notes
+    assert "latencies exclude stages.0 generate: answers are not written again for timing" in notes
     lines = answer_lines(metrics)
     assert lines[0] == "answers of stages.0 generate: 6 calls, 72 tokens, cost 7.2e-05; 1 problem"
     assert any(line.startswith("  token recall: 0.6000 (") for line in lines)

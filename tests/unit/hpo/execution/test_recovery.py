@@ -74,7 +74,7 @@ def test_a_file_that_changed_behind_its_path_has_its_trials_run_again(dataset, t
     second = run(by_summary(a, b), dataset, tmp_path / "out")
     assert rows(second) == [(2, "complete", str(a)), (3, "complete", str(b))]
     assert str(a) == second.best.point["file"]
-    assert "2 trials are run again: what their paths name has changed since" in second.notes
+    assert "2 trials are run again: files or models they name have changed since" in second.notes
     assert values(second) == {(str(a),): values(first)[str(b),], (str(b),): values(first)[str(a),]}
     third = run(by_summary(a, b), dataset, tmp_path / "out")
     assert rows(second) == rows(third)
@@ -115,7 +115,7 @@ def test_a_trial_that_lacked_a_file_is_tried_again_when_it_is_there(dataset, tmp
     second = run(by_summary(a, b), dataset, tmp_path / "out")
     assert rows(second) == [(0, "complete", str(a)), (2, "complete", str(b))]
     assert str(b) == second.best.point["file"]
-    assert "1 trial that failed is run again: what they lacked may be there now" in second.notes
+    assert "1 trial that failed is run again: something they lacked may exist now" in second.notes
 
 
 def test_failed_trials_are_tried_again_on_request(dataset, tmp_path, heard):

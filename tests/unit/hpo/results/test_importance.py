@@ -40,14 +40,14 @@ def test_what_matters_is_told():
 
 def test_few_trials_tell_nothing():
     found = importance(SWEEP, trials(lambda point, rng: point["k"] / 20, 9))
-    assert ((), "9 complete trials are too few to tell: it takes 10") == (found.shares, found.reason)
+    assert ((), "9 complete trials are too few: it takes 10") == (found.shares, found.reason)
 
 
 def test_noise_tells_nothing():
     told = [bool(importance(SWEEP, trials(lambda p, rng: rng.normal(), 20, seed=seed)).shares) for seed in range(200)]
     assert sum(told) / 200 < 0.2
     found = importance(SWEEP, trials(lambda point, rng: rng.normal(), 20))
-    assert "does not predict nDCG@10 of trials it has not seen" in found.reason
+    assert "does not predict nDCG@10 of held-out trials" in found.reason
 
 
 def test_equal_trials_tell_nothing():

@@ -26,7 +26,7 @@ def test_what_was_learned_is_told_apart():
 
 def test_nothing_was_won():
     assert replace(WON, by=()).sentence == (
-        "Nothing was found that surely helps: the pipeline stays as it is (nDCG@10 0.3600 on the test questions, "
+        "No change is sure to help: the pipeline stays as it is (nDCG@10 0.3600 on the test questions, "
         "9.0 ms a question)."
     )
     assert replace(WON, by=(), tried=0).sentence == (

@@ -52,7 +52,7 @@ def run(sampler, space, objective, n, *, seed=0, direction="maximize"):
     for number in range(n):
         if sampler.exhausted(space, study, seed=seed):
             break
-        study.sampler = sampler.optuna(space, seed=seed, number=number)
+        study.sampler = sampler.optuna(space, seed=seed, n_begun=number)
         trial = study.ask()
         point = space.suggest(trial)
         points.append(point)
@@ -133,7 +133,7 @@ def test_failures_count_as_the_worst():
     study = optuna.create_study(direction="maximize")
     sampler, tried = Additive(), []
     for number in range(12):
-        study.sampler = sampler.optuna(space, seed=0, number=number)
+        study.sampler = sampler.optuna(space, seed=0, n_begun=number)
         trial = study.ask()
         point = space.suggest(trial)
         tried.append(point["model"])

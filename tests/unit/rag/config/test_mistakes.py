@@ -9,10 +9,7 @@ import pytest
 from rag import ConfigError, Pipeline
 from rag.registry import types_of
 
-STAGES = (
-    "adacur, anncur, axn, conformal, cosine_adapter, cur, gap, generate, graph_adaptive, isotonic, learned_rank, "
-    "platt, rerank, score_adapter, threshold"
-)
+STAGES = ", ".join(sorted(types_of("stage")))
 BM25_ARGUMENTS = "b, delta, k1, language, lowercase, preset, stemmer, stopwords, token_pattern, top_k, variant"
 RETRIEVERS = ", ".join(sorted(types_of("retriever")))
 

@@ -46,7 +46,9 @@ class TokenPairs:
         first = np.cumsum([0, *(len(part.lengths) for part in parts)])[:-1]
         return cls(
             np.concatenate([part.texts + start for part, start in zip(parts, first.tolist(), strict=True)]),
-            *(np.concatenate([getattr(part, name) for part in parts]) for name in ("tokens", "counts", "vectors")),
+            np.concatenate([part.tokens for part in parts]),
+            np.concatenate([part.counts for part in parts]),
+            np.concatenate([part.vectors for part in parts]),
             np.concatenate([part.lengths for part in parts]),
         )
 

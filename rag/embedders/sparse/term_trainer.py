@@ -71,7 +71,7 @@ class TermTrainer:
         for start in range(0, n, self._batch):
             rows = order[start : start + self._batch]
             losses += self._step(rows, flops) * len(rows)
-        return losses / max(n, 1)
+        return float(losses / max(n, 1))
 
     def weights(self) -> Any:
         """Of the training queries' tokens in all passages, CSR array float32 [tokens, passages]."""

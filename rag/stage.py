@@ -68,6 +68,13 @@ class Retriever(Component):
         """
         return {}
 
+    @property
+    def knowledge(self) -> str:
+        """Identity of what :meth:`features` and :meth:`query_features` give: of retrievers that know the same, one is
+        asked.
+        """
+        return self.fingerprint
+
     def query_features(self, batch: QueryBatch) -> Mapping[str, Floats]:
         """What it knows of the queries themselves, by name: float32 [n] each."""
         return {}

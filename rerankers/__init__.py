@@ -9,6 +9,7 @@ from rag._lazy import lazy_attributes
 if TYPE_CHECKING:
     from rag.rerankers.base import Scorer
     from rag.rerankers.callable import CallableScorer
+    from rag.rerankers.cascade import Cascade
     from rag.rerankers.cross_encoder import CrossEncoderScorer
     from rag.rerankers.cur.anchor_queries import AnchorQueryFactors
     from rag.rerankers.cur.factors import EmbeddingFactors, Factors
@@ -34,6 +35,7 @@ __all__ = [
     "MMR",
     "AnchorQueryFactors",
     "CallableScorer",
+    "Cascade",
     "CrossEncoderScorer",
     "EmbeddingFactors",
     "FacilityLocation",
@@ -56,6 +58,7 @@ __getattr__, __dir__ = lazy_attributes(
         "AXN": "rag.rerankers.cur.presets",
         "AnchorQueryFactors": "rag.rerankers.cur.anchor_queries",
         "CallableScorer": "rag.rerankers.callable",
+        "Cascade": "rag.rerankers.cascade",
         "CrossEncoderScorer": "rag.rerankers.cross_encoder",
         "DPP": "rag.rerankers.diversity.dpp",
         "FacilityLocation": "rag.rerankers.diversity.facility_location",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,9 +13,12 @@ from rag.learning.gains import Gains
 from rag.tables import columns_of
 
 if TYPE_CHECKING:
+    from rag.corpus.corpus import Corpus
     from rag.fitting import FitContext
 
-__all__ = ["blended", "learned_weight", "training_sample"]
+__all__ = ["blended", "choosing_sample", "learned_weight", "training_sample"]
+
+Qrels = Mapping[str, Mapping[str, int]]
 
 _K = 60
 """Reciprocal rank fusion's constant (Cormack et al. 2009)."""
@@ -25,10 +29,22 @@ _DEPTH = 10
 
 def training_sample(context: FitContext, most: int) -> tuple[QueryBatch, Candidates]:
     """At most so many training queries, spread evenly over them, and what the steps before find for them."""
-    batch, candidates = context.training_run()
+    return _sample(*context.training_run(), context, most)
+
+
+def choosing_sample(context: FitContext, most: int) -> tuple[QueryBatch, Candidates, Qrels]:
+    """The same of dev queries, where there are some, which a scorer was hardly trained on; with the judgments."""
+    assert context.training is not None
+    run = context.dev_run()
+    if run is None or context.training.dev is None or not len(run[0]):
+        return *training_sample(context, most), context.training.qrels
+    return *_sample(*run, context, most), context.training.dev.qrels
+
+
+def _sample(batch: QueryBatch, candidates: Candidates, context: FitContext, most: int) -> tuple[QueryBatch, Candidates]:
     rows = np.unique(np.linspace(0, len(batch) - 1, min(most, len(batch))).astype(np.int64))
-    some = Candidates(candidates.documents[rows], candidates.scores[rows], candidates.passages[rows])
-    return QueryBatch([batch.queries[row] for row in rows.tolist()], store=batch.store, ledger=context.ledger), some
+    queries = [batch.queries[row] for row in rows.tolist()]
+    return QueryBatch(queries, store=batch.store, ledger=context.ledger), candidates.rows(rows)
 
 
 def blended(scored: Candidates, first: Candidates, weight: float) -> Candidates:
@@ -45,14 +61,13 @@ def blended(scored: Candidates, first: Candidates, weight: float) -> Candidates:
     return scored.rescored(_mixed(scored, first, weight))
 
 
-def learned_weight(scored: Candidates, first: Candidates, batch: QueryBatch, context: FitContext) -> float:
-    """The weight with the best mean nDCG@10 on training queries.
+def learned_weight(scored: Candidates, first: Candidates, batch: QueryBatch, qrels: Qrels, corpus: Corpus) -> float:
+    """The weight with the best mean nDCG@10 on judged queries.
 
     Of several, the least. When the best is not better than the first stage alone by more than one standard error of
     the paired differences, the scorer has not shown that it helps: the weight is 1.
     """
-    assert context.training is not None
-    gains = Gains(batch.queries, context.training.qrels, context.corpus).of(scored)
+    gains = Gains(batch.queries, qrels, corpus).of(scored)
     values = [_ndcg(rank(scored.documents, _mixed(scored, first, float(weight))), gains) for weight in _WEIGHTS]
     best = int(np.argmax([value.mean() if len(value) else 0.0 for value in values]))
     difference = values[best] - values[-1]

@@ -5,13 +5,24 @@ from __future__ import annotations
 from functools import cached_property
 from typing import TYPE_CHECKING, Annotated, Any
 
-import numpy as np
 from pydantic import Field
 
 from rag.candidates import Floats, Ints
 from rag.component import Runtime
 from rag.errors import ModelError
-from rag.models import Device, Precision, inference, load_cross_encoder, model_content, resolved_precision
+from rag.models import (
+    Backend,
+    Device,
+    PairEncoder,
+    Precision,
+    check_backend,
+    computed_in,
+    environment,
+    keep_exports_in,
+    load_cross_encoder,
+    load_pair_encoder,
+    model_content,
+)
 from rag.models.limits import check_length
 from rag.rerankers.base import Scorer
 
@@ -34,8 +45,14 @@ class CrossEncoderScorer(Scorer):
         model: Hub name, path of a folder, or ``package:NAME/SUBPATH``; a model with one output.
         revision: Commit, tag or branch on the Hub; None takes the main branch.
         max_length: Longest pair in tokens; longer passages are cut. None takes the model's own.
-        precision: ``auto`` is bfloat16 autocast where the processor has it in hardware, else float32.
-        batch_size: Pairs per forward pass; they are sorted by length first.
+        precision: What products with weights are computed in. ``auto`` is bfloat16 where the processor has it in
+            hardware, else float32; ``float16`` is for GPUs; ``int8`` for CPUs and models built like BERT, faster and a
+            little off.
+        backend: What computes: ``torch``, ``onnx`` (ONNX Runtime, from the extra ``onnx``: for models built like BERT,
+            on a CPU), or ``auto``: ONNX Runtime where it is installed and gives torch's numbers, else torch.
+        batch_tokens: Most tokens of a forward pass, padding included; pairs of all queries of a batch are sorted by
+            tokens first. None takes what suits the processor.
+        batch_size: Most pairs of a forward pass; None has no limit but ``batch_tokens``.
         device: ``auto``, or a torch device such as ``cpu`` or ``cuda:0``.
         trust_remote_code: Let the model's repository run its own Python code here.
     """
@@ -49,7 +66,9 @@ class CrossEncoderScorer(Scorer):
         revision: str | None = None,
         max_length: Annotated[int, Field(ge=8, le=1_000_000)] | None = None,
         precision: Precision = "auto",
-        batch_size: Annotated[int, Field(ge=1, le=4096), Runtime()] = 32,
+        backend: Annotated[Backend, Runtime()] = "auto",
+        batch_tokens: Annotated[int, Field(ge=1), Runtime()] | None = None,
+        batch_size: Annotated[int, Field(ge=1), Runtime()] | None = None,
         device: Annotated[Device, Runtime()] = "auto",
         trust_remote_code: bool = False,
     ) -> None:
@@ -57,6 +76,8 @@ class CrossEncoderScorer(Scorer):
         self.revision = revision
         self.max_length = max_length
         self.precision = precision
+        self.backend = backend
+        self.batch_tokens = batch_tokens
         self.batch_size = batch_size
         self.device = device
         self.trust_remote_code = trust_remote_code
@@ -73,34 +94,36 @@ class CrossEncoderScorer(Scorer):
             )
         return encoder
 
+    @cached_property
+    def _reader(self) -> PairEncoder:
+        self.encoder  # noqa: B018 - refuses what is no cross-encoder for ranking
+        return load_pair_encoder(
+            self.model, device=self.device, revision=self.revision, trust_remote_code=self.trust_remote_code
+        )
+
     def prepare(self, context: FitContext) -> None:
         super().prepare(context)
+        keep_exports_in(context.store)
         self._model_digest()  # a model that is not there is better missed now than at the first question
 
     def _preflight(self) -> None:
         check_length("max_length", self.max_length, self.model, self.revision)
+        check_backend(self.backend, self.precision, self.device)
 
     def _model_digest(self) -> Any:
         return model_content(self.model, self.revision)
 
     def _environment(self) -> Any:
-        return resolved_precision(self.precision, self.device)
+        return environment(self.backend, self.precision, self.device)
 
     def score_pairs(self, batch: QueryBatch, rows: Ints, passages: Ints) -> Floats:
-        import torch
-
         texts = self.passages.texts(passages)
         pairs = [(batch.texts[row], text) for row, text in zip(rows.tolist(), texts, strict=True)]
-        options: dict[str, Any] = {}
-        if self.max_length is not None:
-            options["processing_kwargs"] = {"text": {"max_length": self.max_length, "truncation": True}}
-        with inference(self.precision, self.encoder.device.type):
-            scores = self.encoder.predict(
-                pairs,
-                batch_size=self.batch_size,
-                activation_fn=torch.nn.Identity(),
-                show_progress_bar=False,
-                convert_to_tensor=True,
-                **options,
-            )
-        return np.asarray(scores.float().cpu().numpy(), dtype=np.float32)
+        return self._reader.score(
+            pairs,
+            max_length=self.max_length,
+            precision=computed_in(self.backend, self.precision, self.device),
+            backend=self.backend,
+            budget=self.batch_tokens,
+            most=self.batch_size,
+        )

@@ -14,7 +14,7 @@ from rag.candidates import Candidates
 from rag.component import Need
 from rag.errors import ConfigError
 from rag.rerankers.base import Scorer
-from rag.rerankers.blend import blended, learned_weight, training_sample
+from rag.rerankers.blend import blended, choosing_sample, learned_weight
 from rag.stage import PairScorer, Stage
 
 if TYPE_CHECKING:
@@ -24,13 +24,14 @@ __all__ = ["Blend", "BlendingStage", "Scores", "ScoringStage"]
 
 Blend = Annotated[float, Field(ge=0, le=1)] | Literal["auto", "tuned"] | None
 """Weight of the first stage: a number; ``tuned``, learned from training queries; ``auto``, the same where there are
-any, else one half. None is the same as ``scores: scorer``."""
+any, else three quarters. None is the same as ``scores: scorer``."""
 
 Scores = Literal["blended", "scorer"]
 """Whether a stage answers with the blend, everything it was given included, or with what was scored alone."""
 
-_UNTUNED = 0.5
-"""Weight of ``auto`` without training queries."""
+_UNTUNED = 0.75
+"""Weight of ``auto`` without training queries: three quarters were better than a half in each of four measured parts,
+and cost less where a scorer is poor (benchmarks/README.md)."""
 
 _QUERIES = {"tuned": 200, "auto": 50}
 """Training queries that are scored to learn the weight, at most. Few for ``auto``: nobody asked for that expense."""
@@ -76,6 +77,8 @@ class BlendingStage(ScoringStage):
     blend: Blend
     scores: Scores
     _weight: float | None = None
+    _why: str = ""
+    """Why no weight was learned, where it might have been."""
 
     def _start(self) -> None:
         """Check the shared arguments; the last call of a subclass' constructor."""
@@ -127,11 +130,16 @@ class BlendingStage(ScoringStage):
     def _learn_weight(self, context: FitContext) -> None:
         """Learn the weight, where it is to be learned and there are training queries."""
         self._weight = self._fixed_weight()
-        if self.scorer.spec.learns:
-            return  # it knows the training queries, and would win on them whatever it is worth
-        if "candidates" in self.needs and context.training is not None and self.blend in _QUERIES:
-            batch, candidates = training_sample(context, _QUERIES[str(self.blend)])
-            self._weight = learned_weight(self.ranked(batch, candidates), candidates, batch, context)
+        self._why = ""
+        training = context.training
+        if "candidates" not in self.needs or training is None or self.blend not in _QUERIES:
+            return
+        if self.scorer.spec.learns and training.dev is None:
+            self._why = "the scorer was trained on the training queries, and there are no dev queries to learn it from"
+            return
+        batch, candidates, judgments = choosing_sample(context, _QUERIES[str(self.blend)])
+        ranked = self.ranked(batch, candidates)
+        self._weight = learned_weight(ranked, candidates, batch, judgments, context.corpus)
 
     def save_state(self, folder: Path) -> None:
         if self._weight != self._fixed_weight():
@@ -149,8 +157,13 @@ class BlendingStage(ScoringStage):
             f"{self.spec.label} weighs the first stage's order {self._weight:g} and the scorer's {1 - self._weight:g}"
         )
         if self._weight == 1:
-            said += ": on training queries the scorer did not help"
-        return (said,)
+            said += ": on judged queries the scorer did not help"
+        return (said + (f": {self._why}" if self._why else ""),)
+
+    @property
+    def weight(self) -> float | None:
+        """Of the first stage's order in the blend, once it is fitted; None where there is no blend."""
+        return self._weight
 
     def _fixed_weight(self) -> float | None:
         if not self.blends:

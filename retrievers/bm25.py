@@ -208,7 +208,15 @@ class BM25(TakesFeedback):
         return {self.type: self._index.scores_of(self._expanded(batch, trusted, recipe), candidates.passages)}
 
     def _expanded(self, batch: QueryBatch, trusted: Candidates, recipe: Recipe) -> Any:
-        """The queries with words of trusted passages, CSR array [n_queries, words]."""
+        """The queries with words of trusted passages, CSR array [n_queries, words]; computed once for a table."""
+
+        def compute() -> tuple[Candidates, Any]:
+            return trusted, self._with_words_of(batch, trusted, recipe)
+
+        # What is remembered holds the table, so that no other one can have its id.
+        return batch.remember("expanded", f"{self.fingerprint} {recipe} {id(trusted)}", compute)[1]
+
+    def _with_words_of(self, batch: QueryBatch, trusted: Candidates, recipe: Recipe) -> Any:
         queries = self._counts(batch.texts)
         assert self._passages is not None
         trusted = trusted.head(recipe.documents)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -20,6 +22,7 @@ from rag.errors import ArtifactError, ConfigError, DataError, NotFittedError
 from rag.learning.remembers import Remembers
 from rag.learning.training import Training
 from rag.retrievers.judged import Judged, lookup
+from rag.retrievers.kinship import Kinship
 from rag.stage import Retriever
 
 if TYPE_CHECKING:
@@ -40,10 +43,38 @@ class _Memory:
     judged: Judged
     gains: Any
     passages: Passages
+    kinship: Kinship
+
+    @cached_property
+    def fair(self) -> Any:
+        """The gains divided by the root of their sum, so that a question with many right documents counts no more."""
+        import scipy.sparse as sp
+
+        size = np.sqrt(np.maximum(np.asarray(self.gains.sum(axis=1)), 1)).astype(np.float32)
+        data = self.gains.data / np.repeat(size, np.diff(self.gains.indptr))
+        return sp.csr_array((data, self.gains.indices, self.gains.indptr), shape=self.gains.shape)
+
+    @cached_property
+    def fair_by_document(self) -> Any:
+        """:attr:`fair` as a CSR array [documents, n]."""
+        return self.fair.T.tocsr()
+
+    @cached_property
+    def totals(self) -> Floats:
+        """Sum of each document's gains, float32 [documents]."""
+        return np.asarray(self.gains.sum(axis=0), dtype=np.float32)
+
+    @cached_property
+    def identity(self) -> str:
+        """The same for memories of the same judgments of the same documents."""
+        digest = hashlib.sha256(json.dumps([self.judged.ids, self.passages.corpus.fingerprint]).encode("utf-8"))
+        for array in (self.judged.vectors, self.gains.data, self.gains.indices, self.gains.indptr):
+            digest.update(np.ascontiguousarray(array).tobytes())
+        return digest.hexdigest()
 
     @classmethod
-    def on(cls, judged: Judged, passages: Passages) -> _Memory:
-        return cls(judged, judged.among(passages.corpus), passages)
+    def on(cls, judged: Judged, passages: Passages, kinship: Kinship = Kinship()) -> _Memory:  # noqa: B008 - frozen
+        return cls(judged, judged.among(passages.corpus), passages, kinship)
 
 
 class QueryMemory(Retriever, Remembers):
@@ -62,11 +93,15 @@ class QueryMemory(Retriever, Remembers):
             right, whatever was asked.
         neighbours: Judged questions looked at by ``like``.
         power: Of the cosine: the higher, the less do questions count that are less alike.
+        gate: Least probability that a question shares a relevant document with a judged one, learned from the judged
+            ones by how near the nearest is (:class:`~rag.retrievers.kinship.Kinship`). To a question below it, such as
+            one of a new subject, the memory says nothing rather than something wrong. 0 always speaks.
         retriever: Gives the first list for ``cover``. None takes the pipeline's retriever.
         top_k: Documents returned.
     """
 
     type = "query_memory"
+    _state_version = 2  # knows which questions are akin
 
     def __init__(
         self,
@@ -75,6 +110,7 @@ class QueryMemory(Retriever, Remembers):
         score: Literal["like", "cover", "popular"] = "like",
         neighbours: Annotated[int, Field(ge=1), Tunable(choices=(10, 50, 200), gain=0.003)] = 50,
         power: Annotated[float, Field(ge=0), Tunable(choices=(2.0, 4.0, 8.0), gain=0.003)] = 4.0,
+        gate: Annotated[float, Field(ge=0, le=1)] = 0.8,
         retriever: Retriever | None = None,
         top_k: Annotated[int, Field(ge=1)] = 100,
     ) -> None:
@@ -82,6 +118,7 @@ class QueryMemory(Retriever, Remembers):
         self.score: Literal["like", "cover", "popular"] = score
         self.neighbours = neighbours
         self.power = power
+        self.gate = gate
         self.retriever = retriever
         self.top_k = top_k
         self._encoder: Embedder | None = None
@@ -106,7 +143,11 @@ class QueryMemory(Retriever, Remembers):
         judged = Judged.of(context.training, batch.embeddings(self._encoder))
         if not judged.ids:
             raise DataError("'query_memory': none of the training queries has a relevant document: nothing to remember")
-        self._memory = _Memory.on(judged, context.passages)
+        unseen = context.unseen()
+        row_of = {id: row for row, id in enumerate(unseen.ids)}
+        hidden = unseen.select(np.array([row_of[id] for id in judged.ids], dtype=np.int64)).among(judged.ids)
+        memory = _Memory.on(judged, context.passages)
+        self._memory = replace(memory, kinship=Kinship.of(judged, memory.gains, hidden, context.seed))
 
     def _take_parts(self, context: FitContext) -> None:
         """The embedder and the first list, of its own or of the pipeline's retriever."""
@@ -133,7 +174,7 @@ class QueryMemory(Retriever, Remembers):
         for _, child in self.spec.children():
             context.fit(child)
         self._take_parts(context)
-        self._memory = _Memory.on(memory.judged, context.passages)
+        self._memory = _Memory.on(memory.judged, context.passages, memory.kinship)
         context.keep(self)
 
     def add_qrels(self, judged: Training, *, weight: float = 1.0) -> int:
@@ -143,7 +184,7 @@ class QueryMemory(Retriever, Remembers):
         assert self._encoder is not None
         vectors = QueryBatch(judged.queries).embeddings(self._encoder)
         more, changed = memory.judged.with_more(judged, vectors, weight)
-        self._memory = _Memory.on(more, memory.passages)
+        self._memory = _Memory.on(more, memory.passages, memory.kinship)
         return changed
 
     def notes(self) -> tuple[str, ...]:
@@ -159,6 +200,7 @@ class QueryMemory(Retriever, Remembers):
         assert self._encoder is not None
         memory.judged.save(folder)
         (folder / "encoder.json").write_text(json.dumps(self._encoder.spec.cache_key), encoding="utf-8")
+        memory.kinship.save(folder)
 
     def load_state(self, folder: Path, context: FitContext) -> None:
         self._take_parts(context)
@@ -168,7 +210,7 @@ class QueryMemory(Retriever, Remembers):
                 f"'query_memory' was made with another model than {self._encoder!r}: its questions cannot be compared; "
                 "put that one back, or fit again"
             )
-        self._memory = _Memory.on(Judged.load(folder), context.passages)
+        self._memory = _Memory.on(Judged.load(folder), context.passages, Kinship.load(folder))
 
     def _fitted(self) -> _Memory:
         if self._memory is None:
@@ -196,11 +238,27 @@ class QueryMemory(Retriever, Remembers):
         if self._first is not None:
             named["cover"] = self._cover(batch, memory, self._first)
         found = {name: lookup(table, candidates.documents) for name, table in named.items()}
-        return found | {"popular": self._popularity(batch, memory, candidates.documents)}
+        found["popular"] = self._popularity(batch, memory, candidates.documents)
+        speaks = (self.akin(batch) > 0)[:, None]
+        return {name: np.where(speaks, scores, np.float32(0)) for name, scores in found.items()}
+
+    @property
+    def knowledge(self) -> str:
+        """Whatever list it gives, of like questions, of the first list's documents or of popular ones, it knows all."""
+        encoder, first = (None if one is None else one.fingerprint for one in (self._encoder, self._first))
+        return f"{self.type} {self.gate} {encoder} {first}"
 
     def query_features(self, batch: QueryBatch) -> Mapping[str, Floats]:
-        nearest = self._cosines(batch, self._fitted()).max(axis=1, initial=-1)
-        return {"nearest": np.asarray(nearest, dtype=np.float32)}
+        return {"nearest": self._nearest(batch, self._fitted())}
+
+    def _nearest(self, batch: QueryBatch, memory: _Memory) -> Floats:
+        """Cosine of each query with the judged one most like it, float32 [n]; -1 where none is to be seen."""
+        return np.asarray(self._cosines(batch, memory).max(axis=1, initial=-1), dtype=np.float32)
+
+    def akin(self, batch: QueryBatch) -> Floats:
+        memory = self._fitted()
+        likely = memory.kinship(self._nearest(batch, memory))
+        return np.where(likely >= self.gate, likely, np.float32(0))
 
     def _table(self, batch: QueryBatch, memory: _Memory, score: str) -> Any:
         """Scores of all documents that have any, CSR array float32 [n, documents]."""
@@ -235,7 +293,7 @@ class QueryMemory(Retriever, Remembers):
             return np.asarray(cosines, dtype=np.float32)
 
         assert self._encoder is not None
-        return batch.remember("cosines", f"{self._encoder.fingerprint} {id(memory)}", compute)
+        return batch.remember("cosines", f"{self._encoder.fingerprint} {memory.identity}", compute)
 
     def _like(self, batch: QueryBatch, memory: _Memory, neighbours: int, power: float) -> Any:
         import scipy.sparse as sp
@@ -248,7 +306,7 @@ class QueryMemory(Retriever, Remembers):
             table = sp.csr_array((weights.ravel(), columns.ravel(), ends), shape=cosines.shape) @ memory.gains
             return _tidy(table)
 
-        return batch.remember(f"like {neighbours} {power}", f"{self.fingerprint} {id(memory)}", compute)
+        return batch.remember(f"like {neighbours} {power}", memory.identity, compute)
 
     def _cover(self, batch: QueryBatch, memory: _Memory, first: Retriever) -> Any:
         import scipy.sparse as sp
@@ -263,19 +321,18 @@ class QueryMemory(Retriever, Remembers):
             weights = scaled[rows, columns].astype(np.float32)
             shape = (len(batch), memory.gains.shape[1])
             top = sp.csr_array((weights, (rows, head.documents[rows, columns])), shape=shape)
-            size = np.sqrt(np.maximum(np.asarray(memory.gains.sum(axis=1)), 1))
-            fair = sp.csr_array(memory.gains.multiply(1 / size[:, None]), dtype=np.float32)
-            covered = sp.csr_array(top @ fair.T)
+            covered = top @ memory.fair_by_document
             hidden = self._hidden(batch, memory)
             if hidden is not None:
                 covered = sp.csr_array(covered - covered.multiply(hidden))
-            return _tidy(covered.power(2) @ fair)
+            covered.data **= 2
+            return _tidy(covered @ memory.fair)
 
-        return batch.remember("cover", f"{first.fingerprint} {id(memory)}", compute)
+        return batch.remember("cover", f"{first.fingerprint} {memory.identity}", compute)
 
     def _popularity(self, batch: QueryBatch, memory: _Memory, positions: Ints) -> Floats:
         """log(1 + sum of gains) of documents, without what is not to be seen, float32 [n, k]."""
-        total = np.asarray(memory.gains.sum(axis=0))[np.maximum(positions, 0)]
+        total = memory.totals[np.maximum(positions, 0)]
         hidden = self._hidden(batch, memory)
         if hidden is not None:
             total = total - lookup(_tidy(hidden.astype(np.float32) @ memory.gains), positions)
@@ -286,7 +343,7 @@ class QueryMemory(Retriever, Remembers):
         passages = memory.passages
         row = np.repeat(np.arange(len(batch)), np.diff(table.indptr))
         document, score = table.indices.astype(np.int64), table.data
-        allowed = score > 1e-12
+        allowed = (score > 1e-12) & (self.akin(batch) > 0)[row]
         for group in batch.groups(passages):
             if group.allowed is not None:
                 mask = np.zeros(len(passages.corpus), dtype=bool)

@@ -44,7 +44,15 @@ def expanded(
     more = np.asarray(added.sum(axis=1), dtype=np.float32)
     kept = np.where(more > 0, original_weight, 1.0).astype(np.float32)
     given = np.where(more > 0, (1 - original_weight) * own / np.where(more > 0, more, 1), 0).astype(np.float32)
-    return sp.csr_array(queries.multiply(kept[:, None]) + added.multiply(given[:, None]), dtype=np.float32)
+    return _scaled(queries, kept) + _scaled(added, given)
+
+
+def _scaled(table: Any, weights: Any) -> Any:
+    """Rows times a weight each; CSR array float32."""
+    import scipy.sparse as sp
+
+    data = table.data * np.repeat(weights, np.diff(table.indptr))
+    return sp.csr_array((data.astype(np.float32), table.indices, table.indptr), shape=table.shape)
 
 
 def _strongest(table: Any, k: int) -> Any:

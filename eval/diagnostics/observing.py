@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from rag.candidates import Candidates
 from rag.costs import Ledger
@@ -11,6 +12,7 @@ from rag.eval.diagnostics.attribution import Attribution
 from rag.eval.diagnostics.cuts import Cuts
 from rag.eval.diagnostics.filtering import filter_logs
 from rag.eval.diagnostics.stage_tops import StageTops
+from rag.eval.diagnostics.stage_values import StageValues
 from rag.eval.searching import SearchedBatch
 from rag.pipeline import Pipeline
 
@@ -26,15 +28,17 @@ class Observer:
     Args:
         pipeline: The fitted pipeline.
         qrels: Judgments of the queries.
+        headline: Parsed; the measure that stages are told apart by.
     """
 
-    def __init__(self, pipeline: Pipeline, qrels: Qrels) -> None:
+    def __init__(self, pipeline: Pipeline, qrels: Qrels, headline: Any) -> None:
         self.pipeline = pipeline
         self.qrels = qrels
         self.ledger = Ledger()
         self.filters = filter_logs(pipeline)
         self.cuts = Cuts(pipeline)
         self.attribution = Attribution(pipeline.step_names)
+        self.values = StageValues(pipeline.step_names, headline)
         self.tops = StageTops(pipeline.step_names, SHOWN)
         self._n_queries = 0
         self._n_candidates: dict[str, int] = {}
@@ -54,6 +58,7 @@ class Observer:
         tables = {name: searched.counted(trace.get(name, empty)) for name in self.tops.stages}
         passed = self.cuts.passed(batch)
         self.attribution.add(searched.queries, tables, self.pipeline.corpus, self.qrels, searched.ignored, passed)
+        self.values.add(searched.queries, tables, self.pipeline.corpus, self.qrels)
         self.tops.add(tables)
 
     def candidates_after(self, stage: str) -> float:

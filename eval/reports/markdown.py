@@ -53,6 +53,7 @@ def _page(metrics: Metrics) -> str:
         after = f"{lost.recall:.3f} | {lost.lost}" if lost else "- | -"
         spent = f"{stage.seconds / n * 1e3:.1f} | {stage.scorer_calls / n:.1f}"
         lines.append(f"| {markdown(stage.name)} | {spent} | {after} |")
+    lines += _changes(metrics)
     lines += _failures(metrics)
     if metrics.answers:
         lines += ["", *(_item(line) for line in answer_lines(metrics.answers))]
@@ -66,6 +67,22 @@ def _page(metrics: Metrics) -> str:
 def _item(line: str) -> str:
     """Format a line; an indented one becomes an item of a nested list."""
     return " " * (len(line) - len(line.lstrip())) + "- " + markdown(line)
+
+
+def _changes(metrics: Metrics) -> list[str]:
+    """What each stage does to the headline measure, where there is more than one."""
+    if len(metrics.changes) < 2:
+        return []
+    lines = [
+        "",
+        f"| stage | {markdown(metrics.headline)} after it | change | 95 % interval | |",
+        "|---|---|---|---|---|",
+    ]
+    for stage in metrics.changes:
+        change = "-" if stage.change is None else f"{stage.change:+.4f}"
+        bounds = f"{stage.ci95[0]:+.4f} to {stage.ci95[1]:+.4f}" if stage.ci95 else "-"
+        lines.append(f"| {markdown(stage.name)} | {stage.value:.4f} | {change} | {bounds} | {stage.verdict} |")
+    return lines
 
 
 def _failures(metrics: Metrics) -> list[str]:

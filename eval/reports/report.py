@@ -24,6 +24,7 @@ from rag.eval.metrics import Mean, Metrics, StageCosts, StepCosts, read_metrics
 from rag.eval.outcome import Outcome
 from rag.eval.reports.figures import Figure, bars, label, stage_recall
 from rag.eval.reports.filter_view import filter_views
+from rag.eval.reports.learned_view import learned_views
 from rag.eval.reports.pages import number, percent, render_page
 from rag.eval.reports.query_details import fault, query_details, with_metadata
 from rag.eval.runs.query_table import query_table
@@ -194,6 +195,7 @@ def _view(run: _Run) -> tuple[dict[str, Any], dict[str, Figure], dict[str, Any]]
         "fit": _spending(metrics.fit),
         "answer_meanings": MEASURES,
         "filters": filters,
+        "learned": learned_views(metrics.learned),
         "histogram": bins,
         "figures": figures,
         "modes": [

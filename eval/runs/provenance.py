@@ -12,9 +12,11 @@ from pathlib import Path
 
 from rag.corpus.corpus import Corpus
 from rag.eval.datasets.base import Split
+from rag.models import ran
+from rag.pipeline import Pipeline
 from rag.store.fingerprint import fingerprint, fingerprint_texts
 
-__all__ = ["documents_fingerprint", "machine", "queries_fingerprint", "versions"]
+__all__ = ["documents_fingerprint", "machine", "models_of", "queries_fingerprint", "versions"]
 
 _PACKAGES = (
     "rag-pipelines",
@@ -49,6 +51,14 @@ def machine() -> str:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
         name = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), name)
     return f"{name}, {os.cpu_count()} cores, {platform.system()}"
+
+
+def models_of(pipeline: Pipeline) -> dict[str, list[str]]:
+    """What the models of a pipeline were computed by in this process, by their names; those whose numbers all came from
+    the store are not there.
+    """
+    named = {part.spec.arguments.get("model") for _, part in pipeline.spec.walk()}
+    return {name: list(words) for name, words in ran().items() if name in named}
 
 
 def versions() -> dict[str, str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -51,6 +51,7 @@ def derive(
     found = Derived(config, into)
     made = _Moves(pipeline, facts, found)
     made.encoders(encoders)
+    made.adapted()
     made.chunker()
     base = made.joined(encoders)
     config["retriever"] = made.memory(made.feedback(base), base)
@@ -67,6 +68,7 @@ class _Moves:
         self.parts = [part for _, part in pipeline.spec.walk()]
         self.types = {part.type for part in self.parts}
         self.embeds = any(part.kind == "embedder" for part in self.parts)
+        self.moved: dict[str, Any] | None = None  # dense retrieval with adapted queries
 
     def _lacks(self, name: str, *tests: tuple[bool, str]) -> bool:
         """Whether a move is left out, for the first reason that holds."""
@@ -92,6 +94,16 @@ class _Moves:
         if not self._lacks("encoder", *tests):
             _replace(self.found.config, encoders)
             self.found.opened.add("encoder", 0.03, "encode")
+
+    def adapted(self) -> None:
+        """Queries moved to where judged ones had their documents."""
+        there = ("adapted" in self.types, "it is there already")
+        if self._lacks("adapted", there, ("dense" not in self.types, "no dense retriever"), self._few):
+            return
+        dense = [node for node in _nodes(self.found.config) if node.get("type") == "dense"]
+        self.moved = dense[0] | {"embedder": _adapted(dense[0]["embedder"])}
+        _change(self.found.config, lambda given: choice("adapted", [given, _adapted(given)], ["off", "on"]))
+        self.found.opened.add("adapted", 0.015, "learn")
 
     def chunker(self) -> None:
         config = self.found.config
@@ -165,6 +177,8 @@ class _Moves:
         config["sources"] = []
         if not _refused(self.pipeline.retriever)[0]:
             config["sources"].append({"type": "feedback", "target": base})
+        if self.moved is not None:
+            config["sources"].append(self.moved)
         if self.facts.shared and self.embeds:
             config["sources"].append({"type": "query_memory"})
             config["sources"].append({"type": "query_memory", "score": "cover", "retriever": base})
@@ -208,18 +222,25 @@ def _refused(retriever: Retriever) -> tuple[bool, str]:
     return False, ""
 
 
+def _adapted(embedder: Any) -> dict[str, Any]:
+    return {"type": "adapted", "embedder": embedder}
+
+
 def _replace(config: Any, encoders: Sequence[dict[str, Any]]) -> None:
     """Have every embedder of dense retrieval be a choice of one name."""
+    _change(config, lambda given: choice("encoder", [given, *(dict(one) for one in encoders)]))
 
-    def change(node: Any) -> None:
-        if isinstance(node, dict):
-            given = node.get("embedder")
-            if node.get("type") == "dense" and isinstance(given, dict):
-                node["embedder"] = choice("encoder", [given, *(dict(one) for one in encoders)])
-            for value in list(node.values()):
-                change(value)
-        elif isinstance(node, list):
-            for value in node:
-                change(value)
 
-    change(config)
+def _nodes(config: Any) -> Iterator[dict[str, Any]]:
+    """Every mapping of a configuration."""
+    if isinstance(config, dict):
+        yield config
+    for value in config.values() if isinstance(config, dict) else config if isinstance(config, list) else ():
+        yield from _nodes(value)
+
+
+def _change(config: Any, change: Callable[[Any], Any]) -> None:
+    """Put something else in the place of every embedder of dense retrieval."""
+    for node in list(_nodes(config)):
+        if node.get("type") == "dense" and isinstance(node.get("embedder"), dict):
+            node["embedder"] = change(node["embedder"])

@@ -16,6 +16,7 @@ from rag.eval.datasets.base import Dataset, Split
 from rag.eval.evaluation import evaluate
 from rag.eval.measures.interval import interval
 from rag.eval.result import Evaluation
+from rag.hpo.auto.bounds import sampled, too_late
 from rag.hpo.auto.data import FOLDS, Facts, facts_of
 from rag.hpo.auto.run import seconds_of
 from rag.hpo.auto.rungs import Rung, rungs
@@ -113,6 +114,7 @@ def recommend(
     Args:
         dataset: Documents and judged questions.
         budget: Time after which no rung, and no point of the learning curve, is begun; the first is always measured.
+            Nor is one whose passages would take longer to embed, and of many questions a sample is asked.
         encoder: A model of sentence-transformers, ``lsa``, or an embedder's configuration; None takes what the variable
             ``RAG_EMBEDDER`` names, else all-MiniLM-L6-v2.
         scorer: A cross-encoder, or a scorer's configuration, for a rung that reranks.
@@ -130,27 +132,34 @@ def recommend(
         raise ConfigError(
             f"must be a measure of ranked lists, such as nDCG@10, got '{objective}'", parameter="objective"
         )
-    dataset.split("test")
+    dataset, asked = sampled(dataset)
     facts, reason = _facts(dataset)
     ladder = rungs(
         _encoder(encoder), _scorer(scorer), facts.n_learned if facts else 0, shared=bool(facts and facts.shared)
     )
-    left_out = {one.name: one.reason for one in ladder if one.config is None}
+    left_out = {one.name: one.reason for one in ladder if one.config is None} | asked
     todo = [one for one in ladder if one.config is not None]
     bench = _bench(dataset, facts, measure, store)
     measured: list[Measured] = []
     values: list[Any] = []
+    embedded, late = False, ""
     with progress("measuring rungs", len(todo)) as advance:
         for rung in todo:
             if measured and time.monotonic() > deadline:
                 left_out[rung.name] = "the budget was used up"
                 continue
+            if rung.embeds and not embedded:
+                late = late or too_late(rung, dataset, deadline - time.monotonic(), store)
+                if late:
+                    left_out[rung.name] = late
+                    continue
+                embedded = True
             result, on = _measured(rung, dataset, measure, bench, store)
             measured.append(result)
             values.append(on)
             advance(1)
     place = one_standard_error(np.stack(values), np.arange(len(values), dtype=float))
-    curve = _curve(todo, dataset, measure, deadline, store, left_out)
+    curve = () if late else _curve(todo, dataset, measure, deadline, store, left_out)
     on = facts.split if facts else f"test, since there is no other split ({reason})"
     return Recommendation(dataset.name, measure, tuple(measured), measured[place].name, on, curve, left_out)
 

@@ -19,11 +19,13 @@ class Rung:
         name: In the table.
         config: The pipeline; None where it makes no sense on these data.
         reason: Why, then.
+        embeds: Whether it has vectors made.
     """
 
     name: str
     config: dict[str, Any] | None
     reason: str = ""
+    embeds: bool = True
 
 
 def rungs(
@@ -48,7 +50,9 @@ def rungs(
         "weights": [1.0, 0.5],
         "retrievers": [feedback, cover],
     }
-    sources: list[dict[str, Any]] = [{"type": "feedback"}]
+    moved = vectors | {"embedder": {"type": "adapted", "embedder": dict(encoder)}}
+    adapted = hybrid | {"retrievers": [words, moved]}
+    sources: list[dict[str, Any]] = [{"type": "feedback"}, moved]
     sources += [{"type": "query_memory"}, {"type": "query_memory", "score": "cover"}] if shared else []
     learned = {"type": "learned_rank", "sources": sources}
     few = f"{n_learned} training questions, and {MIN_LEARNED} are needed" if n_learned < MIN_LEARNED else ""
@@ -59,11 +63,12 @@ def rungs(
 
     reranked = None if scorer is None else pipeline(hybrid, {"type": "rerank", "budget": 50, "scorer": dict(scorer)})
     return [
-        Rung("BM25", pipeline(words)),
+        Rung("BM25", pipeline(words), embeds=False),
         Rung("dense", pipeline(vectors)),
         Rung("hybrid", pipeline(hybrid)),
         Rung("+ feedback", pipeline(feedback)),
         Rung("+ memory", None if unshared else pipeline(memory), unshared),
+        Rung("+ adapted queries", None if few else pipeline(adapted), few),
         Rung("+ learned rank", None if few else pipeline(hybrid, learned), few),
         Rung("hybrid + reranker", reranked, "" if scorer is not None else "no cross-encoder named (--scorer)"),
     ]

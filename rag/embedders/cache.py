@@ -14,6 +14,7 @@ from rag.store.key_value_cache import text_key
 if TYPE_CHECKING:
     from rag.costs import Ledger
     from rag.embedders.base import Embedder
+    from rag.embedders.recent import RecentVectors
     from rag.store.key_value_cache import KeyValueCache
     from rag.store.store import Store
 
@@ -69,6 +70,7 @@ def embed_query_texts(
     ledger: Ledger,
     name: Callable[[int], str],
     role: Literal["queries", "documents"] = "queries",
+    recent: RecentVectors | None = None,
 ) -> Vectors:
     """Vectors of what a batch asks, float32 [n, d], booked to a ledger.
 
@@ -79,14 +81,22 @@ def embed_query_texts(
         ledger: Takes the count and the seconds.
         name: What messages call the text at a position.
         role: Whether the embedder treats the texts as queries or as documents.
+        recent: Vectors of the last queries; used for embedders that learn nothing.
 
     Raises:
         ModelError: The embedder gave vectors that are not finite.
     """
     method = embedder.embed_queries if role == "queries" else embedder.embed_documents
 
+    remembers = recent is not None and role == "queries" and not any(part.needs for _, part in embedder.spec.walk())
+
     def embed(positions: Sequence[int]) -> Vectors:
-        vectors = embedder.checked(method([texts[position] for position in positions]), len(positions))
+        asked = [texts[position] for position in positions]
+        if remembers and recent is not None and asked:
+            found = recent.through(embedder.fingerprint, asked, lambda new: embedder.checked(method(new), len(new)))
+        else:
+            found = method(asked)
+        vectors = embedder.checked(found, len(positions))
         bad = not_finite(vectors)
         if len(bad):
             which = name(positions[int(bad[0])])

@@ -16,6 +16,7 @@ from rag.embedders.base import TokenEmbedder, TokenVectors
 from rag.errors import ModelError
 from rag.models import (
     Device,
+    LibraryPrecision,
     Precision,
     inference,
     load_multi_vector_encoder,
@@ -47,7 +48,8 @@ class MultiVectorEmbedder(TokenEmbedder):
         pool_factor: Merge the tokens of a document into one vector for every ``pool_factor`` of them: Ward clusters of
             cosine distances, the first token apart (token pooling, Clavie et al. 2024). 2 costs next to nothing in
             quality, 4 some points; 1 keeps all.
-        precision: See ``sentence_transformer``; queries are always encoded in float32 with ``auto``.
+        precision: ``auto``, ``float32`` or ``bfloat16``: see ``sentence_transformer``; with ``auto`` queries are always
+            encoded in float32.
         batch_size: Texts per forward pass.
         device: ``auto``, or a torch device such as ``cpu`` or ``cuda:0``.
         trust_remote_code: Let the model's repository run its own Python code here.
@@ -67,7 +69,7 @@ class MultiVectorEmbedder(TokenEmbedder):
         *,
         revision: str | None = None,
         pool_factor: Annotated[int, Field(ge=1, le=64)] = 1,
-        precision: Precision = "auto",
+        precision: LibraryPrecision = "auto",
         batch_size: Annotated[int, Field(ge=1, le=4096), Runtime()] = 32,
         device: Annotated[Device, Runtime()] = "auto",
         trust_remote_code: bool = False,

@@ -6,6 +6,8 @@ from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from rag.batch import QueryBatch
+    from rag.candidates import Floats
     from rag.learning.training import Training
 
 __all__ = ["Remembers"]
@@ -24,4 +26,10 @@ class Remembers(ABC):
 
         Returns:
             Number of judgments that were new or changed.
+        """
+
+    @abstractmethod
+    def akin(self, batch: QueryBatch) -> Floats:
+        """How likely each query shares a relevant document with a judged one, float32 [n]; 0 where that is too little
+        for the memory to say anything.
         """

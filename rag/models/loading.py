@@ -9,8 +9,11 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from rag.errors import RagError
+from rag.models.content import model_content
 from rag.models.names import resolve_model, unloadable
+from rag.models.pairs import PairEncoder
 from rag.models.precision import Device, resolve_device
+from rag.models.sentences import SentenceEncoder
 from rag.progress import loading
 
 if TYPE_CHECKING:
@@ -19,6 +22,8 @@ if TYPE_CHECKING:
 __all__ = [
     "load_cross_encoder",
     "load_multi_vector_encoder",
+    "load_pair_encoder",
+    "load_sentence_encoder",
     "load_sentence_transformer",
     "load_sparse_encoder",
     "quiet",
@@ -54,6 +59,32 @@ def load_sparse_encoder(
     from sentence_transformers import SparseEncoder
 
     return _load(SparseEncoder, name, resolve_device(device), revision, trust_remote_code)  # type: ignore[no-any-return]
+
+
+def load_sentence_encoder(
+    name: str, *, device: Device = "auto", revision: str | None = None, trust_remote_code: bool = False
+) -> SentenceEncoder:
+    """A sentence-transformers model made to encode many texts, likewise."""
+    return _sentence_encoder(name, resolve_device(device), revision, trust_remote_code)
+
+
+def load_pair_encoder(
+    name: str, *, device: Device = "auto", revision: str | None = None, trust_remote_code: bool = False
+) -> PairEncoder:
+    """A cross-encoder made to score many pairs, likewise."""
+    return _pair_encoder(name, resolve_device(device), revision, trust_remote_code)
+
+
+@functools.cache
+def _sentence_encoder(name: str, device: str, revision: str | None, trust: bool) -> SentenceEncoder:
+    model = load_sentence_transformer(name, device=device, revision=revision, trust_remote_code=trust)
+    return SentenceEncoder(model, name, lambda: model_content(name, revision))
+
+
+@functools.cache
+def _pair_encoder(name: str, device: str, revision: str | None, trust: bool) -> PairEncoder:
+    model = load_cross_encoder(name, device=device, revision=revision, trust_remote_code=trust)
+    return PairEncoder(model, name, lambda: model_content(name, revision))
 
 
 def load_multi_vector_encoder(

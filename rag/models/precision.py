@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import platform
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
@@ -10,10 +11,24 @@ from typing import Literal
 
 from rag.errors import ModelError, first_line
 
-__all__ = ["Device", "Precision", "has_fast_bfloat16", "inference", "resolve_device", "resolved_precision"]
+__all__ = [
+    "Device",
+    "LibraryPrecision",
+    "Precision",
+    "exclusive",
+    "has_fast_bfloat16",
+    "has_vnni",
+    "inference",
+    "resolve_device",
+    "resolved_precision",
+]
 
-Precision = Literal["auto", "float32", "bfloat16"]
-"""``auto`` computes in bfloat16 where the processor multiplies it in hardware, else in float32."""
+Precision = Literal["auto", "float32", "bfloat16", "float16", "int8"]
+"""``auto`` computes in bfloat16 where the processor multiplies it in hardware, else in float32; ``float16`` is for
+GPUs, ``int8`` for CPUs."""
+
+LibraryPrecision = Literal["auto", "float32", "bfloat16"]
+"""What models are computed in that only sentence-transformers reads."""
 
 Device = str
 """``auto``, or a torch device such as ``cpu``, ``cuda`` or ``cuda:1``."""
@@ -49,16 +64,26 @@ def resolved_precision(precision: Precision, device: Device) -> Precision:
 
 
 @contextmanager
-def inference(precision: Precision, device_type: str) -> Iterator[None]:
-    """Around a forward pass: bfloat16 autocast where asked for and sensible, and one thread at a time.
+def exclusive() -> Iterator[None]:
+    """Around tokenizing and forward passes: one thread at a time. Tokenizers must not be shared between threads (they
+    raise "Already borrowed"), and a pass has all cores busy as it is.
+    """
+    with _ONE_AT_A_TIME:
+        yield
 
-    Weights stay float32: normalization and softmax are computed exactly, products of matrices in bfloat16. Tokenizers
-    must not be shared between threads (they raise "Already borrowed"), and a pass has all cores busy as it is.
+
+@contextmanager
+def inference(precision: Precision, device_type: str) -> Iterator[None]:
+    """Around a forward pass of a library: autocast where asked for and sensible, and :func:`exclusive`.
+
+    Weights stay float32: normalization and softmax are computed exactly, products of matrices in 16 bits.
     """
     import torch
 
-    fast = precision == "bfloat16" or (precision == "auto" and has_fast_bfloat16(device_type))
-    with _ONE_AT_A_TIME, torch.autocast(device_type, dtype=torch.bfloat16) if fast else nullcontext():
+    half = {"bfloat16": torch.bfloat16, "float16": torch.float16}.get(precision)
+    if precision == "auto" and has_fast_bfloat16(device_type):
+        half = torch.bfloat16
+    with exclusive(), nullcontext() if half is None else torch.autocast(device_type, dtype=half):
         yield
 
 
@@ -73,3 +98,15 @@ def has_fast_bfloat16(device_type: str) -> bool:
         capabilities: dict[str, object] = getattr(torch.cpu, "get_capabilities", dict)()
         return bool(capabilities.get("amx_bf16") or capabilities.get("avx512_bf16"))
     return False
+
+
+@functools.cache
+def has_vnni() -> bool:
+    """Whether the processor adds products of 8 bits in 32. Where it adds two of them in 16, they may not fit, and
+    weights leave one of their bits unused.
+    """
+    import torch
+
+    found: dict[str, object] = getattr(torch.cpu, "get_capabilities", dict)()
+    added_wide = found.get("avx512_vnni") or found.get("avx_vnni") or found.get("amx_int8")
+    return bool(added_wide) or platform.machine() in ("arm64", "aarch64")

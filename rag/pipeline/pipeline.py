@@ -16,6 +16,7 @@ from rag.corpus.chunkers.none import NoChunker
 from rag.corpus.readers import read_corpus
 from rag.costs import Ledger
 from rag.embedders.base import Embedder
+from rag.embedders.recent import RecentVectors
 from rag.errors import ConfigError
 from rag.learning.training import Training
 from rag.pipeline import saving, updates
@@ -58,6 +59,7 @@ class Pipeline(SearchablePipeline, UpdatablePipeline):
         self.sorted_by = sorted_by
         self._fitted = None
         self._said = set()
+        self._recent = RecentVectors()
 
         self._check_chunker()
         self._check_answers()

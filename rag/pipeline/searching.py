@@ -19,6 +19,7 @@ from rag.remarks import Remark
 from rag.types import Query, SearchResult
 
 if TYPE_CHECKING:
+    from rag.embedders.recent import RecentVectors
     from rag.langchain import PipelineRetriever
 
 __all__ = ["SearchablePipeline"]
@@ -34,6 +35,9 @@ class SearchablePipeline(PipelineBase):
 
     _said: set[str]
     """Remarks that were logged."""
+
+    _recent: RecentVectors
+    """Vectors of the questions that were asked last."""
 
     @overload
     def search(  # type: ignore[overload-overlap]  # a str is a sequence of str
@@ -85,7 +89,7 @@ class SearchablePipeline(PipelineBase):
         """
         check_top_k(top_k)
         queries, single = read_queries(query, filter)
-        batch = QueryBatch(queries, trace={} if explain else None, answers={} if answer else None)
+        batch = QueryBatch(queries, trace={} if explain else None, answers={} if answer else None, recent=self._recent)
         candidates = self.run(batch)
         if top_k is not None:
             candidates = candidates.head(top_k)

@@ -13,6 +13,7 @@ from rag.component import Component
 from rag.corpus.passages import Passages
 from rag.errors import DataError
 from rag.learning.features import Features, assembled, from_list, from_scores, union
+from rag.learning.remembers import Remembers
 from rag.stage import Retriever
 from rag.tables import in_list
 
@@ -31,6 +32,8 @@ class Gathered:
         plain: Which of them a list has that remembers no judgment, bool [n, k].
         features: Of the candidates.
         remembered: Whether a feature comes from judgments, bool [features].
+        akin: How likely each query shares a relevant document with a judged one, float32 [n]; 0 where no memory says
+            anything.
         first: The list that came in, best first.
     """
 
@@ -38,6 +41,7 @@ class Gathered:
     plain: Bools
     features: Features
     remembered: Bools
+    akin: Floats
     first: Candidates
 
 
@@ -95,7 +99,10 @@ class Gatherer:
             parts[what], rising[what] = values, False
         features = assembled(parts, rising)
         from_memory = np.array([name in remembered for name in features.names], dtype=bool)
-        return Gathered(candidates, _among(candidates, unlearned), features, from_memory, first)
+        akin = np.zeros(len(candidates), dtype=np.float32)
+        for memory in self._memories():
+            akin = np.maximum(akin, memory.akin(batch))
+        return Gathered(candidates, _among(candidates, unlearned), features, from_memory, akin, first)
 
     def _roots(self) -> list[Component]:
         return [*([self.first] if self.first is not None else []), *self.sources]
@@ -107,9 +114,12 @@ class Gatherer:
         seen: set[str] = set()
         for root, component in roots:
             for path, part in component.spec.walk(root):
-                if isinstance(part, Retriever) and part.fingerprint not in seen:
-                    seen.add(part.fingerprint)
+                if isinstance(part, Retriever) and part.knowledge not in seen:
+                    seen.add(part.knowledge)
                     yield f"{path} {part.type}", part
+
+    def _memories(self) -> Iterable[Remembers]:
+        return (part for root in self._roots() for _, part in root.spec.walk() if isinstance(part, Remembers))
 
     @staticmethod
     def _put(parts: dict[str, Floats], rising: dict[str, bool], values: Mapping[str, Floats], name: str) -> None:

@@ -18,6 +18,12 @@ __all__ = ["MIN_QUERIES", "Choice", "Learned", "Option", "dependence", "learn", 
 MIN_QUERIES = 20
 """Training queries with a relevant candidate and another, below which nothing is learned."""
 
+_LEVELS = (0.0, 0.9, 0.95, 0.98)
+"""Probabilities of sharing a relevant document with a judged question from which on memory may be used."""
+
+_NOTHING = 0.004
+"""Mean nDCG@10 that strangers may lose: a few of a thousand questions that look like judged ones, and are not."""
+
 
 @dataclass(frozen=True)
 class Option:
@@ -28,12 +34,15 @@ class Option:
         quality: Mean nDCG@10 on queries it has not seen.
         gain: Mean difference to the best of the simpler ones; 0 for the simplest.
         error: Standard error of that.
+        strangers: Of memory: training queries asked as if none that shares a relevant document had been judged, their
+            mean difference to the same simpler way, and its standard error.
     """
 
     name: str
     quality: float
     gain: float = 0.0
     error: float = 0.0
+    strangers: tuple[int, float, float] | None = None
 
 
 @dataclass(frozen=True)
@@ -61,11 +70,19 @@ class Learned:
         model: Fitted on all training queries.
         folds: Model for each part of them, fitted on the others.
         with_memory: Whether candidates and features that come from judgments are used.
+        level: Probability of sharing a relevant document with a judged question from which on memory is used.
+        otherwise: What ranks the queries below it; None leaves them as they came.
     """
 
     model: RankModel
     folds: tuple[RankModel, ...]
     with_memory: bool
+    level: float = 0.0
+    otherwise: Learned | None = None
+
+    def applies(self, gathered: Gathered) -> Bools:
+        """Which queries it ranks itself, bool [n]."""
+        return (gathered.akin > 0) & (gathered.akin >= self.level) | (not self.with_memory)
 
 
 def learn(
@@ -74,17 +91,21 @@ def learn(
     folds: Ints,
     dev: tuple[Gathered, Gains] | None,
     *,
+    strangers: Gathered | None = None,
     kind: Kind,
     guarded: bool,
     seed: int,
 ) -> tuple[Learned | None, Choice]:
-    """Fit a model with and one without memory, and choose between them and the list as it came.
+    """Fit a model with and one without memory, and choose between them and the list as it came. One with memory is of
+    the queries that a memory says something of; the others are ranked by the best of the simpler ways.
 
     Args:
         train: The training queries, as if none had been judged.
         gains: Their judgments.
         folds: The part that each belongs to, int64 [n].
         dev: Other queries to choose with; None has the parts answer for each other.
+        strangers: The training queries once more, as if none that shares a relevant document had been judged; None
+            where nothing remembers.
         kind: Of model.
         guarded: Whether to choose; if not, the richest is used.
         seed: Of everything random.
@@ -97,20 +118,71 @@ def learn(
     options: list[_Compared] = []
     came = gains.ndcg(train.first)
     options.append(_Compared("as it came", None, dev[1].ndcg(dev[0].first) if dev else came, came))
-    for with_memory in (False, True):
-        if with_memory and not train.remembered.any():
-            continue
-        mine = _lists(train, gains, with_memory)
-        if mine.n_useful < MIN_QUERIES:
-            few = f"{mine.n_useful} of {len(folds)} training queries have a relevant candidate and another"
-            return None, Choice((), "as it came", on, f"{few}, and {MIN_QUERIES} are needed to learn from")
-        others = _lists(*dev, with_memory) if dev else None
-        learned, outside = _fit(mine, folds, others, kind, with_memory, seed)
-        unseen = gains.ndcg(_ranked(outside, train, with_memory))
-        quality = dev[1].ndcg(ranked(learned.model, dev[0], with_memory)) if dev else unseen
-        name = "with memory" if with_memory else "without memory"
-        options.append(_Compared(name, learned, quality, unseen))
+    mine = _lists(train, gains, False)
+    if mine.n_useful < MIN_QUERIES:
+        few = f"{mine.n_useful} of {len(folds)} training queries have a relevant candidate and another"
+        return None, Choice((), "as it came", on, f"{few}, and {MIN_QUERIES} are needed to learn from")
+    others = _lists(*dev, False) if dev else None
+    learned, outside = _fit(mine, folds, others, kind, False, seed)
+    unseen = gains.ndcg(_ranked(outside, train, False))
+    quality = dev[1].ndcg(ranked(learned, dev[0])) if dev else unseen
+    options.append(_Compared("without memory", learned, quality, unseen))
+    simpler = options[_best(options, dev is not None)] if guarded else options[-1]
+    remembering = _remembering(train, gains, folds, dev, strangers, simpler, kind, seed)
+    options += [] if remembering is None else [remembering]
     return _chosen(options, on, guarded, dev is not None)
+
+
+def _remembering(
+    train: Gathered,
+    gains: Gains,
+    folds: Ints,
+    dev: tuple[Gathered, Gains] | None,
+    strangers: Gathered | None,
+    simpler: _Compared,
+    kind: Kind,
+    seed: int,
+) -> _Compared | None:
+    """A model with memory of the queries that one says something of, and the best simpler way for the others; None
+    where these queries are too few to learn from.
+    """
+    heard = train.akin > 0
+    mine = _lists(train, gains, True).rows(heard)
+    if mine.n_useful < MIN_QUERIES:
+        return None
+    others = _lists(*dev, True).rows(dev[0].akin > 0) if dev else None
+    learned, outside = _fit(mine, folds[heard], others if others and others.n_useful else None, kind, True, seed)
+    learned = replace(learned, otherwise=simpler.learned)
+    told = None
+    if strangers is not None:
+        loss = _outside(learned, strangers, gains, folds) - simpler.outside
+        level = _level(loss, strangers.akin)
+        learned = replace(learned, level=level)
+        told = len(loss), *paired_gain(np.where(learned.applies(strangers), loss, 0), np.zeros_like(loss))
+    scores = np.zeros(train.candidates.documents.shape, dtype=np.float32)
+    scores[heard] = outside
+    unseen = np.where(learned.applies(train), gains.ndcg(_ranked(scores, train, True)), simpler.outside)
+    quality = dev[1].ndcg(ranked(learned, dev[0])) if dev else unseen
+    return _Compared("with memory", learned, quality, unseen, told)
+
+
+def _level(loss: Floats, akin: Floats) -> float:
+    """The lowest level from which on memory costs strangers no more than a standard error, or next to nothing."""
+    for level in _LEVELS:
+        gain, error = paired_gain(np.where(akin >= max(level, 1e-9), loss, 0), np.zeros_like(loss))
+        if gain >= -max(error, _NOTHING):
+            return level
+    return _LEVELS[-1]
+
+
+def _outside(learned: Learned, gathered: Gathered, gains: Gains, folds: Ints) -> Floats:
+    """nDCG@10 of each training query by the model with memory that has not seen it, float64 [n]."""
+    found: Floats = np.zeros(len(folds), dtype=np.float32)
+    features, mask = used(gathered, learned.with_memory)
+    for fold, model in enumerate(learned.folds):
+        quality = gains.ndcg(_ranked(model.scores(features, mask), gathered, learned.with_memory))
+        found = np.where(folds == fold, quality, found)
+    return found
 
 
 def _fit(
@@ -144,6 +216,7 @@ class _Compared:
     learned: Learned | None
     quality: Floats
     outside: Floats
+    strangers: tuple[int, float, float] | None = None
 
     def gain_over(self, other: _Compared, with_dev: bool) -> tuple[float, float]:
         """Mean difference and its standard error. Without memory training queries count beside those of dev: nothing
@@ -155,17 +228,22 @@ class _Compared:
         return paired_gain(mine, theirs)
 
 
-def _chosen(options: list[_Compared], on: str, guarded: bool, with_dev: bool) -> tuple[Learned | None, Choice]:
+def _best(options: list[_Compared], with_dev: bool) -> int:
+    """The richest that wins against the best of the simpler ones by more than a standard error."""
     best = 0
-    told = [Option(options[0].name, _mean(options[0].quality))]
     for number, option in enumerate(options[1:], 1):
         gain, error = option.gain_over(options[best], with_dev)
-        told.append(Option(option.name, _mean(option.quality), gain, error))
-        if gain > error:
-            best = number
-    if not guarded:
-        best = len(options) - 1
-    return options[best].learned, Choice(tuple(told), options[best].name, on)
+        best = number if gain > error else best
+    return best
+
+
+def _chosen(options: list[_Compared], on: str, guarded: bool, with_dev: bool) -> tuple[Learned | None, Choice]:
+    told = [Option(options[0].name, _mean(options[0].quality))]
+    for number, option in enumerate(options[1:], 1):
+        before = options[_best(options[:number], with_dev)]
+        told.append(Option(option.name, _mean(option.quality), *option.gain_over(before, with_dev), option.strangers))
+    chosen = options[_best(options, with_dev) if guarded else -1]
+    return chosen.learned, Choice(tuple(told), chosen.name, on)
 
 
 def _mean(values: Floats) -> float:
@@ -191,10 +269,21 @@ def used(gathered: Gathered, with_memory: bool) -> tuple[Features, Bools]:
     return replace(features, names=names, values=values, rising=rising), mask & gathered.plain
 
 
-def ranked(model: RankModel, gathered: Gathered, with_memory: bool) -> Candidates:
-    """Candidates in the order of a model."""
-    features, mask = used(gathered, with_memory)
-    return _ranked(model.scores(features, mask), gathered, with_memory)
+def ranked(learned: Learned | None, gathered: Gathered, fold: int | None = None) -> Candidates:
+    """Candidates in the order of what was learned; without anything, as they came.
+
+    Args:
+        learned: What was learned.
+        gathered: The candidates.
+        fold: The part of the training queries that the model must not have seen; None takes the model of all.
+    """
+    if learned is None:
+        return gathered.first
+    model = learned.model if fold is None else learned.folds[fold]
+    features, mask = used(gathered, learned.with_memory)
+    found = _ranked(model.scores(features, mask), gathered, learned.with_memory)
+    mine = learned.applies(gathered)
+    return found if mine.all() else found.where(mine, ranked(learned.otherwise, gathered, fold))
 
 
 def _ranked(scores: Floats, gathered: Gathered, with_memory: bool) -> Candidates:

@@ -22,7 +22,7 @@ Kind = Literal["linear_listwise", "lambdamart", "mean"]
 _PENALTIES = (1.0, 0.3, 0.1, 0.03)
 """L2 of the linear model: from strong to weak, each starting where the one before ended."""
 
-_FUSION_PENALTY = 0.01
+_FUSION_PENALTY = 0.1
 """L2 of the fusion that the linear model starts from."""
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -31,6 +31,11 @@ __all__ = ["LearnedRank"]
 
 _SHOWN = 5
 """Features named in an explanation."""
+
+_GROUP = 0.2
+"""Share of the training queries that share no relevant document with another, from which on they are a group that
+memory must not harm: below, as with links between pages, it is right for nearly all, and nobody can tell the rest.
+"""
 
 
 class LearnedRank(Stage, ReportsLearning):
@@ -63,6 +68,7 @@ class LearnedRank(Stage, ReportsLearning):
     type = "learned_rank"
     needs = frozenset({"training", "candidates"})
     libraries = ("scipy",)
+    _state_version = 2  # who is ranked without memory
 
     def __init__(
         self,
@@ -107,9 +113,13 @@ class LearnedRank(Stage, ReportsLearning):
         if run is not None and context.training.dev is not None:
             others = Gains(run[0].queries, context.training.dev.qrels, context.corpus)
             dev = self._learning(*run), others
+        strangers = None
+        if self.guard and train.akin.any() and _share_of_strangers(context) >= _GROUP:
+            again, found = context.training_run("documents")
+            strangers = self._learning(again.view(rows=rows), found.rows(rows))
         folds = batch.unseen.folds
         self._learned, self._choice = learn(
-            train, gains, folds, dev, kind=self.model, guarded=self.guard, seed=context.seed
+            train, gains, folds, dev, strangers=strangers, kind=self.model, guarded=self.guard, seed=context.seed
         )
         per_query = float(train.candidates.counts.mean()) if len(batch) else 0.0
         self._about = {"queries": len(batch), "candidates": per_query, "missing": gains.missing}
@@ -139,8 +149,11 @@ class LearnedRank(Stage, ReportsLearning):
         about: dict[str, Any] = {"choice": asdict(self._choice), "about": self._about}
         if self._learned is not None:
             about["with_memory"] = self._learned.with_memory
-            for number, model in enumerate([self._learned.model, *self._learned.folds]):
-                model.save(folder, f"model-{number}")
+            about["level"] = self._learned.level
+            about["otherwise"] = self._learned.otherwise is not None
+            for name, learned in (("model", self._learned), ("otherwise", self._learned.otherwise)):
+                for number, model in enumerate([learned.model, *learned.folds] if learned is not None else []):
+                    model.save(folder, f"{name}-{number}")
         (folder / "learned.json").write_text(json.dumps(about, ensure_ascii=False), encoding="utf-8")
 
     def load_state(self, folder: Any, context: FitContext) -> None:
@@ -151,8 +164,10 @@ class LearnedRank(Stage, ReportsLearning):
         self._choice, self._about = Choice(options, **about["choice"]), about["about"]
         self._learned = None
         if "with_memory" in about:
-            models = [RankModel.load(Path(folder), f"model-{number}") for number in range(N_FOLDS + 1)]
-            self._learned = Learned(models[0], tuple(models[1:]), about["with_memory"])
+            otherwise = _loaded(Path(folder), "otherwise") if about.get("otherwise") else None
+            whole = _loaded(Path(folder), "model")
+            level = about.get("level", 0.0)
+            self._learned = replace(whole, with_memory=about["with_memory"], level=level, otherwise=otherwise)
 
     # -- asking -----------------------------------------------------------------------------------------------------
 
@@ -165,7 +180,7 @@ class LearnedRank(Stage, ReportsLearning):
         gathered = self._gathered(batch, candidates)
         if not gathered.candidates.documents.size:
             return candidates.head(self.top_k)
-        found = ranked(learned.model, gathered, learned.with_memory)
+        found = ranked(learned, gathered)
         if batch.unseen is not None:
             found = self._outside(batch, gathered, learned, found)
         given = candidates.counts > 0  # a query that came without any list, such as one nobody may ask, gets none
@@ -179,10 +194,9 @@ class LearnedRank(Stage, ReportsLearning):
     def _outside(self, batch: QueryBatch, gathered: Gathered, learned: Learned, found: Candidates) -> Candidates:
         """Training queries, each ranked by the model that has not seen it."""
         assert batch.unseen is not None
-        tables = [ranked(model, gathered, learned.with_memory) for model in learned.folds]
-        order = np.argsort(batch.unseen.folds, kind="stable")
-        parts = [tables[fold].rows(order[batch.unseen.folds[order] == fold]) for fold in range(N_FOLDS)]
-        return Candidates.stacked([part for part in parts if len(part)]).rows(np.argsort(order, kind="stable"))
+        for fold in range(N_FOLDS):
+            found = ranked(learned, gathered, fold).where(batch.unseen.folds == fold, found)
+        return found
 
     def _gathered(self, batch: QueryBatch, candidates: Candidates) -> Gathered:
         assert self._gatherer is not None
@@ -194,8 +208,15 @@ class LearnedRank(Stage, ReportsLearning):
 
     def _reasons(self, learned: Learned, gathered: Gathered, found: Candidates, places: tuple[Ints, Ints]) -> list[str]:
         """What decided about documents at (rows, columns) of the ranking."""
-        features, _ = used(gathered, learned.with_memory)
         rows, columns = places
+        silent = ~learned.applies(gathered)[rows]
+        if silent.any():
+            told = np.full(len(rows), "as it came: no memory says anything", dtype=object)
+            for part, model in ((~silent, learned), (silent, learned.otherwise)):
+                if model is not None and part.any():
+                    told[part] = self._reasons(model, gathered, found, (rows[part], columns[part]))
+            return list(told)
+        features, _ = used(gathered, learned.with_memory)
         wanted = found.documents[rows, columns]
         mask = np.zeros(gathered.candidates.documents.shape, dtype=bool)
         where = (gathered.candidates.documents[rows] == wanted[:, None]).argmax(axis=1)
@@ -240,5 +261,22 @@ class LearnedRank(Stage, ReportsLearning):
             f"{one.name} {one.quality:.4f}" + (f" ({one.gain:+.4f} ± {one.error:.4f})" if number else "")
             for number, one in enumerate(choice.options)
         )
+        told += "".join(
+            f"; of {one.strangers[0]:,} training queries, asked as if none that shares a relevant document had been "
+            f"judged, {one.strangers[1]:+.4f} ± {one.strangers[2]:.4f}"
+            for one in choice.options
+            if one.strangers is not None
+        )
         left = "" if choice.chosen == choice.options[-1].name else "; what does not win by a standard error is left out"
         return (f"learned_rank ranks '{choice.chosen}', by nDCG@10 on {choice.on}: {told}{left}",)
+
+
+def _share_of_strangers(context: FitContext) -> float:
+    """Of the training queries, those that share no relevant document with one that is another question."""
+    alike, sharing = (np.diff(context.unseen(one).hidden.indptr) for one in ("duplicates", "documents"))
+    return float((sharing == alike).mean())
+
+
+def _loaded(folder: Path, name: str) -> Learned:
+    models = [RankModel.load(folder, f"{name}-{number}") for number in range(N_FOLDS + 1)]
+    return Learned(models[0], tuple(models[1:]), with_memory=False)

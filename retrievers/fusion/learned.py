@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 from pydantic import Field
@@ -16,6 +16,7 @@ from rag.errors import NotFittedError
 from rag.learning.features import union
 from rag.learning.gains import Gains, paired_gain
 from rag.learning.listwise import fit_linear
+from rag.learning.reports import ReportsLearning
 from rag.retrievers.fusion.base import Contributes, Doubles, Fusion
 from rag.retrievers.fusion.min_max import MinMax
 from rag.tables import in_list
@@ -29,7 +30,7 @@ MIN_QUERIES = 10
 """Fewest training queries with a relevant document in a list; with fewer, lists are weighted equally."""
 
 
-class Learned(Fusion):
+class Learned(Fusion, ReportsLearning):
     """Scales each list to [0, 1] and weights it, and its reciprocal ranks, by judged questions: the linear form of
     ``learned_rank``. A few dozen questions are enough for so few weights.
 
@@ -111,6 +112,19 @@ class Learned(Fusion):
             return (self._note,) if self._note else ()
         told = ", ".join(f"{score:.2f} + {rank:.1f} / ({self.smoothing:g} + rank)" for score, rank in self._weights)
         return (f"fusion 'learned' weighs the lists, in order: {told}",)
+
+    def learned_report(self) -> Mapping[str, Any]:
+        """The weights of each list, and their share in what decides."""
+        if self._weights is None:
+            return {}
+        parts = {
+            f"list {number} {name}": float(weight)
+            for number, pair in enumerate(self._weights)
+            for name, weight in zip(("scaled score", "rank"), pair / (1, self.smoothing + 1), strict=True)
+        }
+        total = max(sum(parts.values()), 1e-12)
+        shares = {name: weight / total for name, weight in sorted(parts.items(), key=lambda item: -item[1]) if weight}
+        return {"why": self._note, "weights": self._weights.tolist(), "importances": shares}
 
     def save_state(self, folder: Path) -> None:
         weights = None if self._weights is None else self._weights.tolist()

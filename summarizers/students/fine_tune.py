@@ -13,7 +13,15 @@ from rag.candidates import Vectors
 from rag.component import Runtime
 from rag.conversation import conversation_text
 from rag.errors import MissingExtraError, NotFittedError
-from rag.models import Device, inference, load_sentence_transformer, model_content, quiet, resolve_device
+from rag.models import (
+    Device,
+    Reading,
+    SentenceEncoder,
+    load_sentence_transformer,
+    model_content,
+    quiet,
+    resolve_device,
+)
 from rag.models.limits import check_length
 from rag.progress import Progress
 from rag.summarizers.students.base import Conversations, Student
@@ -69,6 +77,7 @@ class FineTune(Student):
         self.learning_rate = learning_rate
         self.device = device
         self._encoder: SentenceTransformer | None = None
+        self._reader: SentenceEncoder | None = None
 
     def _preflight(self) -> None:
         check_length("budget", self.budget, self.model)  # in words, each of which is at least a token
@@ -121,11 +130,11 @@ class FineTune(Student):
     def encode(self, conversations: Conversations) -> Vectors:
         if self._encoder is None:
             raise NotFittedError.of(self)
-        with inference("float32", self._encoder.device.type):
-            vectors = self._encoder.encode(
-                self._texts(conversations), normalize_embeddings=True, show_progress_bar=False, convert_to_numpy=True
-            )
-        return np.asarray(vectors, dtype=np.float32)
+        encoder = self._encoder
+        if self._reader is None or self._reader.model is not encoder:
+            self._reader = SentenceEncoder(encoder)
+        prompt = (encoder.prompts or {}).get(encoder.default_prompt_name or "", "")
+        return self._reader.encode(self._texts(conversations), Reading(query=False, prompt=prompt)).vectors
 
     def save_state(self, folder: Path) -> None:
         if self._encoder is not None:

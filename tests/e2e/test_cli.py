@@ -424,8 +424,7 @@ def test_the_store(rag: Runner, starter: Path, tmp_path: Path) -> None:
     assert len(listed) == len(json.loads(rag("store", "ls", "--store", "s", "--json").out))  # nothing new was made
     evaluated = rag("eval", "start/pipeline.yaml", "--dataset", "start/data", "--store", "s", "--out", "run")
     assert (
-        "note: found in the store, with the cost of making it: retriever bm25, embedder lsa, index flat"
-        in evaluated.out
+        "note: reused from the store, with its original cost: retriever bm25, embedder lsa, index flat" in evaluated.out
     )
     usage = json.loads(rag("store", "du", "--store", "s", "--json").out)
     listed = json.loads(rag("store", "ls", "--store", "s", "--json").out)

@@ -55,6 +55,30 @@ def test_recommend(rag_cli, tmp_path):
     assert (tmp_path / "r" / "report.html").exists()
 
 
+def test_judgments_enter_a_kept_pipeline(rag_cli, tmp_path):
+    from rag import LSA, Document, Pipeline, Query, Training
+    from rag.retrievers import BM25, Hybrid, QueryMemory
+
+    texts = ["statins lower cholesterol", "tulips flower in spring", "the heart beats"]
+    memory = QueryMemory(embedder=LSA(dim=2))
+    documents = [Document(str(number), text) for number, text in enumerate(texts)]
+    judged = Training([Query("a", "spring flowers")], {"a": {"1": 1}})
+    Pipeline(retriever=Hybrid(retrievers=[BM25(), memory])).fit(documents, training=judged).save(tmp_path / "kept")
+    (tmp_path / "q.jsonl").write_text('{"_id": "b", "text": "cholesterol"}\n')
+    (tmp_path / "clicks.tsv").write_text("query-id\tcorpus-id\tscore\nb\t2\t1\nb\tgone\t1\n")
+    arguments = ("remember", "kept", "--queries", "q.jsonl", "--qrels", "clicks.tsv")
+    done = rag_cli(*arguments, "--weight", 0.3, "--json")
+    assert done.code == 0
+    assert json.loads(done.out) == {"folder": "kept", "changed": 2, "queries": 1, "documents_missing": 1}
+    found = Pipeline.load(tmp_path / "kept").search("cholesterol")
+    assert "2" in [hit.document.id for hit in found]
+    (tmp_path / "q.jsonl").write_text('{"_id": "c", "text": "cholesterol"}\n')
+    done = rag_cli(*arguments)
+    assert done.code == 2
+    assert "1 of 1 judged queries, such as 'b', are not in q.jsonl" in done.err
+    assert rag_cli(*arguments, "--weight", 0).code == 2
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

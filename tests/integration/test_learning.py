@@ -34,7 +34,7 @@ def test_it_is_evaluated_saved_updated_and_told(tmp_path):
     found = evaluate(pipeline, dataset, timed=False, store=store)
     notes = "\n".join(found.metrics["notes"])
     assert "learned_rank" in notes
-    assert "relevant judgments are of documents that are relevant to a training query too" in notes
+    assert "relevant judgments are of documents also relevant to a training query" in notes
     assert found.metrics["overlap"]["training_queries"] == len(dataset.splits["train"].queries)
     ways = [slice["by"] for slice in found.metrics["slices"]]
     assert "similarity to the nearest training query" in ways

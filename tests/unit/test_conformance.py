@@ -41,6 +41,7 @@ from rag import (
     Threshold,
     Training,
 )
+from rag.embedders.static import Static
 from rag.eval.datasets.file import DatasetFile
 from rag.eval.datasets.tables.corpus import CorpusTable
 from rag.eval.datasets.tables.qrels import QrelsTable
@@ -72,6 +73,7 @@ from rag.rerankers import (
     MMR,
     AnchorQueryFactors,
     CallableScorer,
+    Cascade,
     CrossEncoderScorer,
     EmbeddingFactors,
     FacilityLocation,
@@ -259,6 +261,11 @@ class TestSparse(RetrieverConformance):
     def make(self):
         embedder = SparseTransformerEmbedder(tiny_splade(), device="cpu")
         return Sparse(embedder=embedder, max_active_dims=20, prune=0.1, impacts="uint8", top_k=5)
+
+
+class TestStatic(EmbedderConformance):
+    def make(self):
+        return Static(embedder=LSA(stop_words=False, dim=8), dim=4)
 
 
 class TestReduced(EmbedderConformance):
@@ -703,6 +710,11 @@ class TestCallableScorer(ComponentConformance):
 
     def make(self):
         return CallableScorer(common_words, name="common words")
+
+
+class TestCascade(ComponentConformance):
+    def make(self):
+        return Cascade(first=MaxSim(embedder=MODEL), second=CrossEncoderScorer(MINILM), keep=3)
 
 
 class TestCrossEncoderScorer(ComponentConformance):

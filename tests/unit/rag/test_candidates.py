@@ -144,3 +144,9 @@ def test_tables_of_different_shape_are_refused():
 def test_ties_are_those_of_float32():
     close = np.array([[1.0, 1.0 + 1e-12]])  # one number in float32
     assert Candidates.from_scores(np.array([[0, 1]]), close, np.array([[0, 1]])).documents.tolist() == [[0, 1]]
+
+
+def test_rows_of_one_table_or_another():
+    mine = Candidates.from_scores(np.array([[1, 2], [3, 4]]), np.array([[2.0, 1.0], [2.0, 1.0]]), np.zeros((2, 2), int))
+    others = Candidates.from_scores(np.array([[5], [6]]), np.array([[1.0], [1.0]]), np.zeros((2, 1), int))
+    assert mine.where(np.array([True, False]), others).documents.tolist() == [[1, 2], [6, -1]]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from rag import Corpus, DataError, Document, Pipeline, Query, QueryBatch, Training
+from rag import Corpus, DataError, Document, FitContext, Pipeline, Query, QueryBatch, Training
 from rag.rerankers import LearnedRank
 from rag.rerankers.learned_rank.stage import Gatherer
 from rag.retrievers import BM25, Dense, Feedback, Hybrid, QueryMemory
@@ -102,6 +102,36 @@ def test_memory_that_misleads_is_left_out():
     assert "what does not win by a standard error is left out" in made.stages[0].notes()[0]
     forced = pipeline(sources=[QueryMemory()], guard=False).fit(CORPUS, training=judged)
     assert quality(forced, other) < quality(made, other)
+
+
+def test_questions_that_no_memory_knows_are_ranked_without_it(tmp_path, monkeypatch):
+    made = pipeline(sources=[QueryMemory()]).fit(CORPUS, training=questions(80))
+    assert "with memory" == made.stages[0].choice.chosen
+    batch = QueryBatch(questions(6, "q").queries)
+    heard = made.run(batch).documents.tolist()
+    monkeypatch.setattr(QueryMemory, "akin", lambda self, batch: np.zeros(len(batch), dtype=np.float32))
+    silent = made.run(QueryBatch(batch.queries)).documents.tolist()
+    otherwise = made.stages[0]._learned.otherwise
+    plain = pipeline().fit(CORPUS, training=questions(80))
+    assert (otherwise is None) == (plain.stages[0].choice.chosen == "as it came")
+    assert heard != silent
+    made.stages[0].save_state(tmp_path)
+    again = LearnedRank(sources=[QueryMemory()])
+    again.load_state(tmp_path, FitContext(CORPUS, made.passages, first=made.retriever))
+    kept = again._learned
+    assert (kept.with_memory, kept.level, kept.otherwise is None) == (
+        True,
+        made.stages[0]._learned.level,
+        otherwise is None,
+    )
+    assert "as it came" in made.search(batch.queries[0], explain=True)[0].keys["stages.0 learned_rank"] or otherwise
+
+
+def test_memories_that_know_the_same_are_features_once():
+    both = pipeline(sources=[QueryMemory(), QueryMemory(score="cover")], guard=False)
+    both.fit(CORPUS, training=questions(80))
+    names = both.stages[0].importances
+    assert not [name for name in names if name.startswith("sources.1 query_memory like")]
 
 
 def test_what_was_chosen_as_it_came_costs_nothing():

@@ -19,8 +19,10 @@ from rag import (
     Query,
     QueryBatch,
     Threshold,
+    Training,
 )
 from rag.rerankers import Rerank
+from rag.rerankers.callable import CallableScorer
 from rag.retrievers import BM25
 from tests.fakes import BrokenScorer, CountingScorer
 
@@ -142,3 +144,35 @@ def test_a_blend_cuts_nothing_by_its_budget():
         False,
         True,
     )
+
+
+def _judged(prefix, right, dev=None):
+    queries = [Query(f"{prefix}{n}", f"word q{n}") for n in range(12)]
+    return Training(queries, {query.id: {right: 1} for query in queries}, dev)
+
+
+def test_a_blend_is_learned_on_dev_queries_where_there_are_some():
+    """The scorer likes what is right for training queries, as one trained on them would, and never for dev."""
+    documents = [Document(str(n), f"word {'word ' * n}text{n}") for n in range(6)]
+    liked = CallableScorer(lambda pairs: [float("text0" in text) for _, text in pairs], name="likes 0")
+    weights = []
+    for training in (_judged("t", "0"), _judged("t", "0", _judged("d", "5"))):
+        stage = Rerank(scorer=liked, budget=6)
+        Pipeline(retriever=BM25(), stages=[stage]).fit(documents, training=training)
+        weights.append(stage.weight)
+    assert weights[0] < weights[1] == 1.0
+    without = Rerank(scorer=liked, budget=6)
+    Pipeline(retriever=BM25(), stages=[without]).fit(documents)
+    assert without.weight == 0.75
+
+
+def test_no_blend_is_learned_of_a_scorer_trained_on_the_same_queries(monkeypatch):
+    class Trained(CallableScorer):
+        type = "callable"
+        needs = frozenset({"training"})
+
+    stage = Rerank(scorer=Trained(lambda pairs: [0.0] * len(pairs), name="trained"), budget=6)
+    documents = [Document(str(n), f"word text{n}") for n in range(6)]
+    Pipeline(retriever=BM25(), stages=[stage]).fit(documents, training=_judged("t", "5"))
+    assert stage.weight == 0.75
+    assert stage.notes()[0].endswith("trained on the training queries, and there are no dev queries to learn it from")

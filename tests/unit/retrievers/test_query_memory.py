@@ -210,3 +210,33 @@ def test_values_are_looked_up():
         [0, 0, 0],
         [3.0, 2.0, 0],
     ]
+
+
+def test_to_a_question_of_another_subject_it_says_nothing():
+    """Forty questions about four subjects that share documents, and forty of their own; a new subject finds silence."""
+    rows = [(f"s{n}", f"cat warm v{n}", {"0": 1}) for n in range(20)]
+    rows += [(f"o{n}", f"word{n} other{n} thing{n}", {str(n % 6): 1}) for n in range(3)]
+    rows += [(f"d{n}", f"loud dog w{n}", {"1": 1}) for n in range(20)]
+    documents = corpus()
+    made = {}
+    for gate in (0.0, 0.8):
+        memory = QueryMemory(embedder=WordEmbedder(), gate=gate)
+        FitContext(documents, Passages.whole(documents), training(rows)).fit(memory)
+        made[gate] = memory
+    batch = QueryBatch([Query("near", "cat warm"), Query("far", "quite unheard")])
+    said = made[0.8].akin(batch)
+    assert said[0] > 0.8
+    found = made[0.8].retrieve(batch)
+    assert found.counts[0] > 0
+    assert (found.counts > 0).tolist() == (said > 0).tolist()
+    candidates = Candidates.from_scores(np.array([[0, 1], [0, 1]]), np.ones((2, 2)), np.array([[0, 1], [0, 1]]))
+    features = made[0.8].features(batch, candidates, candidates)
+    silent = said == 0
+    assert all((values[silent] == 0).all() for values in features.values())
+    assert made[0.0].akin(batch).min() > 0
+
+
+def test_memories_of_the_same_know_the_same():
+    like, cover = (fitted(QueryMemory(embedder=WordEmbedder(), score=s, retriever=BM25())) for s in ("like", "cover"))
+    other = fitted(QueryMemory(embedder=WordEmbedder(), gate=0.5, retriever=BM25()))
+    assert like.knowledge == cover.knowledge != other.knowledge

@@ -74,6 +74,20 @@ def test_what_data_do_not_allow_is_said(judged):
     assert said == f"{n} training questions (2 of 3 parts of the training questions), and 20 are needed"
 
 
+def test_adapted_queries_are_a_choice_and_a_source(judged):
+    enough = Dataset("d", judged.corpus, parts(judged.split("train"), train=0.8, test=0.2))
+    found = derive(Pipeline.from_config(HYBRID), facts_of(enough))
+    if "adapted" in found.left_out:
+        assert found.left_out["adapted"] == found.left_out["learned_rank"]
+        return
+    dense = found.config["retriever"]["options"][0]["retrievers"][1]
+    assert [option["type"] for option in dense["embedder"]["options"]] == ["lsa", "adapted"]
+    sources = found.config["stages"][0]["of"]["sources"]
+    assert "adapted" in [source.get("embedder", {}).get("type") for source in sources]
+    words = derive(Pipeline.from_config({"type": "pipeline", "retriever": {"type": "bm25"}}), facts_of(enough))
+    assert words.left_out["adapted"] == "no dense retriever"
+
+
 def test_only_test_is_never_tuned_on(dataset):
     only = Dataset("d", dataset.corpus, {"test": dataset.splits["test"]})
     with pytest.raises(DataError, match="the test questions are never tuned on: split its judgments"):

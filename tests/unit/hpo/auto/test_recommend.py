@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 
 import pytest
 
@@ -55,3 +56,27 @@ def test_a_folder_of_something_else_is_left_alone(judged, tmp_path):
     (tmp_path / "report.html").write_text("mine")
     with pytest.raises(ArtifactError, match="holds other things than a recommendation"):
         write_recommendation(found, tmp_path)
+
+
+def test_no_rung_is_begun_that_takes_too_long_to_embed(monkeypatch):
+    from rag import LSA, Corpus, Document, Query
+    from rag.eval.datasets.base import Split
+    from rag.hpo.auto import bounds
+
+    corpus = Corpus.from_documents(Document(str(n), f"word{n} text") for n in range(50))
+    queries = [Query(f"q{n}", f"word{n}") for n in range(8)]
+    test = Split(queries, {query.id: {query.id[1:]: 1} for query in queries})
+    monkeypatch.setattr(bounds, "_TRIED", 4)
+    monkeypatch.setattr(bounds, "_QUESTIONS", {"test": 5})
+    quick = LSA.embed_documents
+
+    def slow(self, texts, **how):
+        time.sleep(0.3)
+        return quick(self, texts, **how)
+
+    monkeypatch.setattr(LSA, "embed_documents", slow)
+    found = recommend(Dataset("d", corpus, {"test": test}), encoder="lsa", budget="3s")
+    assert [one.name for one in found.rungs] == ["BM25"]
+    assert found.left_out["dense"].startswith("embedding 50 documents would take about ")
+    assert found.left_out["hybrid"] == found.left_out["dense"]
+    assert found.left_out["3 of 8 test questions"] == "5 drawn at random are asked"

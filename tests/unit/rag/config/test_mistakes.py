@@ -116,7 +116,7 @@ BM = "type: pipeline\nretriever: {type: bm25"
         pytest.param(
             "type: pipeline\nretriever:\n  type: dense\n  embedder: {type: lsa}\nstages:\n- type: rerank\n"
             "  scorer: {type: max_sim, embedder: {type: lsa}}\n",
-            ["p.yaml:7:44: stages.0.scorer.embedder: expected a TokenEmbedder, and 'lsa' is none"],
+            ["p.yaml:7:44: stages.0.scorer.embedder: expected a TokenEmbedder, and 'lsa' is not one"],
             id="right kind, wrong contract",
         ),
         pytest.param(

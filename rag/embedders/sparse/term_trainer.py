@@ -14,6 +14,8 @@ __all__ = ["TermTrainer", "worth"]
 
 _DECAYS = (0.9, 0.999)
 _TINY = 1e-8
+_STEPS = 10
+"""Of an epoch, at least."""
 
 
 def worth(vectors: Vectors, parameters: Floats) -> Floats:
@@ -64,10 +66,13 @@ class TermTrainer:
         self._steps = 0
 
     def epoch(self, flops: float) -> float:
-        """Look at every query once; the mean loss on the way, the FLOPS aside."""
+        """Look at every query once, at few of them several times, until there were 10 steps; the mean loss on the way,
+        the FLOPS aside.
+        """
         losses = 0.0
-        n = self._queries.shape[0]
-        order = self._random.permutation(n)
+        passes = -(-_STEPS // -(-self._queries.shape[0] // self._batch))
+        order = np.concatenate([self._random.permutation(self._queries.shape[0]) for _ in range(passes)])
+        n = len(order)
         for start in range(0, n, self._batch):
             rows = order[start : start + self._batch]
             losses += self._step(rows, flops) * len(rows)

@@ -47,7 +47,7 @@ def fitted(encoder, judged, **arguments):
 def precision(pipeline, judged):
     """Share of relevant documents among the first six."""
     found = pipeline.search(judged.queries, top_k=6)
-    return np.mean([np.mean([hit.document.id in judged.qrels[row.query.id] for hit in row]) for row in found])
+    return np.mean([sum(hit.document.id in judged.qrels[row.query.id] for hit in row) / 6 for row in found])
 
 
 def test_it_learns_which_words_matter(encoder, tmp_path):
@@ -65,7 +65,7 @@ def test_it_learns_which_words_matter(encoder, tmp_path):
 
 def test_untrained_it_is_bm25_over_tokens(encoder):
     pipeline = fitted(encoder, training(0, 5))
-    [remark] = [remark for remark in pipeline.remarks if remark.kind == "learned_nothing"]
+    [remark] = [remark for remark in pipeline.remarks if "learned nothing" in remark.message]
     assert remark.message == (
         "'term_weights' learned nothing: 5 of 5 training queries have a relevant document, and 20 are needed; its "
         "weights are BM25's"
@@ -90,7 +90,7 @@ def test_few_terms_are_left_when_few_are_wanted(encoder):
 
 
 def test_it_needs_training_queries(encoder):
-    with pytest.raises(ConfigError, match="'term_weights' learns from judged training queries: none were given"):
+    with pytest.raises(ConfigError, match="learns from judged training queries: none were given"):
         Pipeline(retriever=Sparse(embedder=TermWeights(embedder=encoder.spec.clone()))).fit(DOCUMENTS)
 
 

@@ -31,6 +31,9 @@ if TYPE_CHECKING:
     from rag.embedders.muvera import MUVERA
     from rag.embedders.reduced import Reduced
     from rag.embedders.sentence_transformer import SentenceTransformerEmbedder
+    from rag.embedders.sparse.base import SparseEmbedder
+    from rag.embedders.sparse.term_weights import TermWeights
+    from rag.embedders.sparse.transformer import SparseTransformerEmbedder
     from rag.errors import (
         ArtifactError,
         ConfigError,
@@ -109,6 +112,9 @@ _MODULES = {
     "SearchResult": "rag.types",
     "SentenceChunker": "rag.corpus.chunkers.sentence",
     "SentenceTransformerEmbedder": "rag.embedders.sentence_transformer",
+    "SparseEmbedder": "rag.embedders.sparse.base",
+    "SparseTransformerEmbedder": "rag.embedders.sparse.transformer",
+    "TermWeights": "rag.embedders.sparse.term_weights",
     "SizedChunker": "rag.corpus.chunkers.base",
     "Source": "rag.summarizer",
     "Span": "rag.corpus.chunkers.base",
@@ -175,10 +181,13 @@ __all__ = [
     "SizedChunker",
     "Source",
     "Span",
+    "SparseEmbedder",
+    "SparseTransformerEmbedder",
     "Stage",
     "Store",
     "Summarizer",
     "Summary",
+    "TermWeights",
     "Threshold",
     "Training",
     "Turn",

@@ -56,7 +56,7 @@ class Candidates:
     @classmethod
     def from_scores(cls, positions: Ints, scores: Any, passages: Ints, *, top_k: int | None = None) -> Candidates:
         """Sort rows, push padding to the end and cut to ``top_k``. A position < 0 is padding whatever its score."""
-        if scores.dtype == np.float32 and (positions >= 0).all() and (scores[:, 1:] < scores[:, :-1]).all():
+        if scores.dtype == np.float32 and _in_order(positions, scores):
             # In order already, as an index gives them: nothing to do. A question asked alone feels every array made.
             return cls(positions[:, :top_k], scores[:, :top_k], passages[:, :top_k])
         scores = np.where(positions >= 0, scores, -np.inf).astype(np.float32, copy=False)
@@ -178,6 +178,13 @@ class Candidates:
         np.put_along_axis(duplicate, by_document, again, 1)
         positions = np.where(duplicate, PADDING, self.documents)
         return Candidates.from_scores(positions, self.scores, self.passages, top_k=top_k)
+
+
+def _in_order(positions: Ints, scores: Floats) -> bool:
+    """Whether rows are best first, ties by position, without padding."""
+    falling, equal = scores[:, 1:] < scores[:, :-1], scores[:, 1:] == scores[:, :-1]
+    rising = positions[:, 1:] > positions[:, :-1]
+    return bool((positions >= 0).all() and (falling | (equal & rising)).all())
 
 
 def rank(positions: Ints, scores: Floats) -> Ints:

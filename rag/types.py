@@ -123,7 +123,7 @@ class SearchResult(Sequence[Hit]):
 
     Args:
         query: What was asked.
-        hits: Best first.
+        hits: Best first; documents are read from the corpus when they are first looked at.
         costs: An equal share of what the batch that this query was part of has spent, so that the results of a batch
             sum to the whole; of counts that cannot be divided, the first results have one more.
         answer: What a stage such as ``generate`` wrote from them; None where the pipeline has none.
@@ -132,7 +132,7 @@ class SearchResult(Sequence[Hit]):
     """
 
     query: Query
-    hits: tuple[Hit, ...]
+    hits: Sequence[Hit]
     costs: Costs
     answer: Answer | None = None
     remarks: tuple[Remark, ...] = ()
@@ -142,7 +142,7 @@ class SearchResult(Sequence[Hit]):
     @overload
     def __getitem__(self, index: slice) -> tuple[Hit, ...]: ...
     def __getitem__(self, index: int | slice) -> Hit | tuple[Hit, ...]:
-        return self.hits[index]
+        return tuple(self.hits[index]) if isinstance(index, slice) else self.hits[index]
 
     def __len__(self) -> int:
         return len(self.hits)

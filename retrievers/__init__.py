@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from rag.retrievers.keyed import Keyed
     from rag.retrievers.late_interaction import LateInteraction
     from rag.retrievers.query_memory import QueryMemory
+    from rag.retrievers.sparse import Sparse
 
 __all__ = [
     "BM25",
@@ -67,6 +68,7 @@ __all__ = [
     "RaBitQ",
     "ScalarQuantized",
     "Sharded",
+    "Sparse",
     "SummaryKey",
     "TextKey",
     "TitleKey",
@@ -105,6 +107,7 @@ __getattr__, __dir__ = lazy_attributes(
         "PseudoQueriesKey": "rag.retrievers.key_spaces.summary",
         "QueryMemory": "rag.retrievers.query_memory",
         "RRF": "rag.retrievers.fusion.rrf",
+        "Sparse": "rag.retrievers.sparse",
         "SummaryKey": "rag.retrievers.key_spaces.summary",
         "TextKey": "rag.retrievers.key_spaces.text",
         "TitleKey": "rag.retrievers.key_spaces.title",

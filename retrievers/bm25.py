@@ -4,23 +4,24 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 from pydantic import Field
 
-from rag.candidates import PADDING, Candidates, Floats, Ints, top_k_of_scores
+from rag.candidates import PADDING, Candidates, Floats, Ints
 from rag.component import Tunable
 from rag.corpus.passages import Passages
 from rag.errors import ConfigError, DataError, NotFittedError
 from rag.retrievers.asked_again import Recipe, TakesFeedback
-from rag.retrievers.bm25_weights import bm25_weights
-from rag.retrievers.judged import lookup
+from rag.retrievers.bm25_weights import BM25Weights
+from rag.retrievers.inverted import InvertedIndex
 from rag.retrievers.keys import best_documents
 from rag.retrievers.rm3 import expanded
 from rag.retrievers.vocabulary import Vocabulary
+from rag.retrievers.word_counts import WordCounts, by_passage
 from rag.text.analyzer import AUTO, Analyzer, check_language, check_pattern, check_stemmer, check_stop_words
 from rag.text.remarks import remarks_on, sample
 
@@ -35,16 +36,13 @@ logger = logging.getLogger("rag.bm25")
 _PRESETS = {"anserini": (0.9, 0.4), "lucene": (1.2, 0.75), "bm25s": (1.5, 0.75)}
 """k1 and b."""
 
-_BLOCK = 1 << 24
-"""Scores computed at a time, queries x passages: 64 MiB of float32."""
-
 
 class BM25(TakesFeedback):
     """Ranks by the words that query and passage share (Robertson and Walker 1994).
 
-    Scores are computed for a whole batch as one product of sparse matrices. Passages that share no word with the query
-    are not returned. Kept are the frequencies of words; the weights made of them are computed at the first question, so
-    that they are exact after documents came or went. Deleted documents count in no statistic. What a word is, in any
+    Scores are added up from the postings of the query's words. Passages that share no word with the query are not
+    returned. Kept are the frequencies of words; the weights made of them are computed when a word is first asked for,
+    so that they are exact after documents came or went. Deleted documents count in no statistic. What a word is, in any
     language, :mod:`rag.text` says.
 
     Args:
@@ -98,9 +96,8 @@ class BM25(TakesFeedback):
         self.top_k = top_k
         self.language = language
         self._vocabulary: Vocabulary | None = None
-        self._frequencies: Any = None  # scipy.sparse.csr_array [words, passages]
-        self._computed: Any = None  # the weights, likewise
-        self._forward: Any = None  # frequencies by passage and lengths of passages, once feedback asks for them
+        self._word_counts: WordCounts | None = None
+        self._made: InvertedIndex | None = None
         self._passages: Passages | None = None
         self._notes: tuple[str, ...] = ()
         self._language = check_language(language)
@@ -148,76 +145,50 @@ class BM25(TakesFeedback):
         self._check()
 
     def update(self, context: UpdateContext, kept: Ints) -> None:
-        import scipy.sparse
-
-        frequencies: Any = self._fitted()
+        before = counts = self._fitted()
         old = self._words()
         rows = dict(old.rows)
-        if len(kept) < frequencies.shape[1]:
-            frequencies = frequencies[:, kept]
-            known = np.diff(frequencies.indptr) > 0  # words of the passages that went are forgotten
-            places = np.cumsum(known) - 1
-            rows = {word: int(places[place]) for word, place in rows.items() if known[place]}
-            frequencies = frequencies[known]
+        if len(kept) < len(counts.lengths):
+            counts, words = counts.only(kept)
+            places = np.full(len(rows), -1)
+            places[words] = np.arange(len(words))
+            rows = {word: int(places[row]) for word, row in rows.items() if places[row] >= 0}
         self._vocabulary = Vocabulary(old.analyzer, rows)
         if len(kept) < len(context.passages):
-            new = self._counted(context, len(kept))
-            n_words = new.shape[0] - frequencies.shape[0]  # that were not known
-            indptr = np.pad(frequencies.indptr, (0, n_words), mode="edge")
-            arrays = (frequencies.data, frequencies.indices, indptr)
-            before: Any = scipy.sparse.csr_array(arrays, shape=(new.shape[0], len(kept)), copy=False)
-            frequencies = scipy.sparse.hstack([before, new], format="csr")
-        if frequencies is self._frequencies:
+            counts = counts.followed_by(self._counted(context, len(kept)))
+        if counts is before:
             context.keep(self)
-        self._set(frequencies, context.passages)
+        self._set(counts, context.passages)
         self._check()
 
-    def _counted(self, context: FitContext, start: int) -> Any:
-        """Frequencies in the passages from one on, CSR [words known then, passages]; new words become known."""
-        import scipy.sparse
-
+    def _counted(self, context: FitContext, start: int) -> WordCounts:
+        """Words of the passages from one on; new ones become known."""
         vocabulary = self._words()
-        owners, words = [], []
-        first = 0
         with context.progress("indexing words (bm25)", len(context.passages) - start) as advance:
-            for block in context.passages.iter_texts(start):
-                rows, lengths = vocabulary.learn(block)
-                words.append(rows)
-                owners.append(np.repeat(np.arange(first, first + len(block), dtype=np.int32), lengths))
-                first += len(block)
-                advance(len(block))
+
+            def blocks() -> Iterator[list[str]]:
+                for block in context.passages.iter_texts(start):
+                    yield block
+                    advance(len(block))
+
+            counts = WordCounts.of(blocks(), vocabulary)
         self._vocabulary = vocabulary.learned()
-        places = (np.concatenate(words), np.concatenate(owners))
-        ones = np.ones(len(places[0]), dtype=np.int32)
-        shape = (len(vocabulary), first)
-        return scipy.sparse.coo_array((ones, places), shape=shape).tocsr()  # which adds up what is repeated
+        return counts
 
     def _check(self) -> None:
         if not len(self._words()):
             raise DataError("'bm25' found no words in the corpus: every passage is empty or made of stop words")
 
     def retrieve(self, batch: QueryBatch) -> Candidates:
-        self._fitted()
         return self._ranked(batch, self._counts(batch.texts))
 
     def features(self, batch: QueryBatch, candidates: Candidates, first: Candidates) -> Mapping[str, Floats]:
         """Scores of all candidates' passages, also of those that the list is too short for."""
-        return {"score": self._scores_of(self._counts(batch.texts), candidates)}
-
-    def _scores_of(self, queries: Any, candidates: Candidates) -> Floats:
-        """Scores of the candidates' passages for weighted words, float32 [n, k]."""
-        found = np.zeros(candidates.documents.shape, dtype=np.float32)
-        step = max(1, _BLOCK // self._fitted().shape[1])
-        for start in range(0, len(found), step):
-            rows = slice(start, start + step)
-            product = queries[rows] @ self._weights
-            product.sort_indices()
-            found[rows] = lookup(product, candidates.passages[rows])
-        return found
+        return {"score": self._index.scores_of(self._counts(batch.texts), candidates.passages)}
 
     def query_features(self, batch: QueryBatch) -> Mapping[str, Floats]:
         """How rare the query's words are: sum and maximum of log(passages / passages with the word)."""
-        queries, frequencies = self._counts(batch.texts), self._fitted()
+        queries, frequencies = self._counts(batch.texts), self._fitted().table
         with_word = np.maximum(np.diff(frequencies.indptr), 1)
         queries.data = np.log(frequencies.shape[1] / with_word[queries.indices]).astype(np.float32)
         total = np.asarray(queries.sum(axis=1), dtype=np.float32)
@@ -234,7 +205,7 @@ class BM25(TakesFeedback):
     def scores_again(
         self, batch: QueryBatch, trusted: Candidates, recipe: Recipe, candidates: Candidates
     ) -> Mapping[str, Floats]:
-        return {self.type: self._scores_of(self._expanded(batch, trusted, recipe), candidates)}
+        return {self.type: self._index.scores_of(self._expanded(batch, trusted, recipe), candidates.passages)}
 
     def _expanded(self, batch: QueryBatch, trusted: Candidates, recipe: Recipe) -> Any:
         """The queries with words of trusted passages, CSR array [n_queries, words]; computed once for a table."""
@@ -246,39 +217,30 @@ class BM25(TakesFeedback):
         return batch.remember("expanded", f"{self.fingerprint} {recipe} {id(trusted)}", compute)[1]
 
     def _with_words_of(self, batch: QueryBatch, trusted: Candidates, recipe: Recipe) -> Any:
-        import scipy.sparse
-
-        frequencies = self._fitted()
-        if self._forward is None:
-            by_passage = scipy.sparse.csr_array(frequencies.T, dtype=np.float32)
-            self._forward = by_passage, np.asarray(by_passage.sum(axis=1))
-        passages, lengths = self._forward
+        queries = self._counts(batch.texts)
+        assert self._passages is not None
+        trusted = trusted.head(recipe.documents)
+        wanted, places = np.unique(trusted.passages[trusted.mask], return_inverse=True)
+        rows, lengths = self._words().count(self._passages.texts(wanted))
+        trusted_words = by_passage(rows, lengths, len(self._words()))
+        numbers = np.full(trusted.passages.shape, PADDING, dtype=np.int64)
+        numbers[trusted.mask] = places
         return expanded(
-            self._counts(batch.texts),
-            passages,
+            queries,
+            trusted_words,
             lengths,
-            trusted.head(recipe.documents),
+            Candidates(trusted.documents, trusted.scores, numbers),
             terms=recipe.terms,
             original_weight=recipe.original_weight,
         )
 
     def _ranked(self, batch: QueryBatch, queries: Any) -> Candidates:
         """The best documents for weighted words, CSR array [n_queries, words]."""
-        step = max(1, _BLOCK // self._fitted().shape[1])
-        parts = [slice(first, first + step) for first in range(0, len(batch), step)]
-        return Candidates.stacked([self._search(batch.view(rows=part), queries[part]) for part in parts])
-
-    def _search(self, batch: QueryBatch, queries: Any) -> Candidates:
         assert self._passages is not None
-        scores = self._scores(queries)
+        index = self._index
 
         def search(rows: Any, k: int, allowed: Any) -> tuple[Ints, Floats]:
-            if allowed is None:
-                return top_k_of_scores(scores[rows], k)
-            some = scores[rows, allowed] if isinstance(rows, slice) or isinstance(allowed, slice) else None
-            columns, best = top_k_of_scores(scores[np.ix_(rows, allowed)] if some is None else some, k)
-            keys = columns + allowed.start if isinstance(allowed, slice) else allowed[columns]
-            return np.where(columns >= 0, keys, PADDING), best
+            return index.search(queries if isinstance(rows, slice) else queries[rows], k, allowed)
 
         return best_documents(search, self._passages, self.top_k, batch)
 
@@ -288,38 +250,32 @@ class BM25(TakesFeedback):
 
         columns, lengths = self._words().look_up(texts)
         ones = np.ones(len(columns), dtype=np.float32)
-        shape = (len(texts), self._fitted().shape[0])
-        return scipy.sparse.csr_array((ones, columns, np.concatenate([[0], np.cumsum(lengths)])), shape=shape)
-
-    def _scores(self, queries: Any) -> Floats:
-        """Scores of all passages, float32 [n_queries, n_passages]; ``-inf`` where no word is shared."""
-        product = (queries @ self._weights).tocoo()
-        scores = np.full(product.shape, -np.inf, dtype=np.float32)
-        scores[product.row, product.col] = product.data  # a word that is there has a weight above 0, however common
-        return scores
+        ends = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32)
+        return scipy.sparse.csr_array((ones, columns, ends), shape=(len(texts), self._fitted().table.shape[0]))
 
     @property
-    def _weights(self) -> Any:
-        """Weight of each word in each passage, CSR [words, passages]; computed when first asked for."""
+    def _index(self) -> InvertedIndex:
+        """Weights by word, as far as they have been asked for."""
         import scipy.sparse
 
-        computed = self._computed
-        if computed is None:
-            frequencies = self._fitted()
+        if self._made is None:
+            table, lengths = self._fitted()
             alive = None
             if self._passages is not None and self._passages.alive is not None:
                 alive = self._passages.alive[self._passages.document]
-            weights = bm25_weights(frequencies, alive, variant=self.variant, k1=self.k1, b=self.b, delta=self.delta)
-            matrix = (weights, frequencies.indices, frequencies.indptr)
-            self._computed = computed = scipy.sparse.csr_array(matrix, shape=frequencies.shape, copy=False)
-        return computed
+            weights = BM25Weights(table, lengths, alive, variant=self.variant, k1=self.k1, b=self.b, delta=self.delta)
+            arrays = (weights.values, table.indices, table.indptr)
+            weighted = scipy.sparse.csr_array(arrays, shape=table.shape, copy=False)
+            self._made = InvertedIndex(weighted, prepare=weights.prepare)
+        return self._made
 
     def save_state(self, folder: Path) -> None:
-        frequencies = self._fitted()
-        most = int(frequencies.data.max(initial=0))
-        np.save(folder / "frequencies.npy", frequencies.data.astype(np.min_scalar_type(most)))
-        np.save(folder / "indices.npy", frequencies.indices)
-        np.save(folder / "indptr.npy", frequencies.indptr)
+        table, lengths = self._fitted()
+        most = int(table.data.max(initial=0))
+        np.save(folder / "frequencies.npy", table.data.astype(np.min_scalar_type(most), copy=False))
+        np.save(folder / "indices.npy", table.indices)
+        np.save(folder / "indptr.npy", table.indptr)
+        np.save(folder / "lengths.npy", lengths)
         words = self._words()
         (folder / "vocabulary.json").write_text(json.dumps(words.rows, ensure_ascii=False), encoding="utf-8")
         about = {"language": words.analyzer.language, "notes": self._notes}
@@ -339,15 +295,23 @@ class BM25(TakesFeedback):
         self._notes = tuple(about["notes"])
         arrays = (np.load(folder / f"{name}.npy", mmap_mode="r") for name in ("frequencies", "indices", "indptr"))
         shape = (len(vocabulary), len(context.passages))
-        self._set(scipy.sparse.csr_array(tuple(arrays), shape=shape, copy=False), context.passages)
+        table: Any = scipy.sparse.csr_array(tuple(arrays), shape=shape, copy=False)
+        if (folder / "lengths.npy").is_file():
+            lengths = np.load(folder / "lengths.npy", mmap_mode="r")
+        else:  # older indexes
+            lengths = np.bincount(table.indices, weights=table.data, minlength=shape[1]).astype(np.int64)
+        self._set(WordCounts(table, lengths), context.passages)
 
-    def _set(self, frequencies: Any, passages: Passages) -> None:
-        self._frequencies, self._passages, self._computed, self._forward = frequencies, passages, None, None
+    def __getstate__(self) -> dict[str, Any]:
+        return super().__getstate__() | {"_made": None}  # weights are computed again
 
-    def _fitted(self) -> Any:
-        if self._frequencies is None:
+    def _set(self, counts: WordCounts, passages: Passages) -> None:
+        self._word_counts, self._passages, self._made = counts, passages, None
+
+    def _fitted(self) -> WordCounts:
+        if self._word_counts is None:
             raise NotFittedError.of(self)
-        return self._frequencies
+        return self._word_counts
 
     def _words(self) -> Vocabulary:
         if self._vocabulary is None:

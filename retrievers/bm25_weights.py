@@ -8,9 +8,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from rag.candidates import Bools, Floats
+from rag.candidates import Bools, Floats, Ints
 
-__all__ = ["VARIANTS", "bm25_weights"]
+__all__ = ["VARIANTS", "BM25Weights"]
+
+_BLOCK = 1 << 20
+"""Weights computed at a time: some arrays of 8 MiB."""
 
 _Doubles = npt.NDArray[np.float64]
 
@@ -46,37 +49,67 @@ VARIANTS: Mapping[str, tuple[Callable[..., _Doubles], Callable[..., _Doubles]]] 
 """Rarity and term frequency of each variant, as Kamphuis et al. 2020 (table 1) and bm25s have them."""
 
 
-def bm25_weights(frequencies: Any, alive: Bools | None, *, variant: str, k1: float, b: float, delta: float) -> Floats:
-    """Weight of every word in every passage that has it.
+class BM25Weights:
+    """Weights of words in passages, computed when a word is first asked for: the first question after loading waits
+    for its own words only.
 
     Statistics (passages, passages with a word, mean length) are those of the living passages; the others get weights
-    all the same, by these statistics.
+    all the same, by these statistics. Weights are above 0, if only just, also where a variant gives a word that most
+    passages have no weight: whoever has it shares it. ``delta`` goes to passages with the word only (Lv and Zhai 2011);
+    bm25s gives it to all.
 
     Args:
         frequencies: How often each word occurs in each passage, scipy CSR array [words, passages].
+        lengths: Words of each passage, int64 [passages].
         alive: Which passages count, bool [passages]; None for all.
         variant: One of :data:`VARIANTS`.
         k1: How much repeating a word counts.
         b: How much long passages are penalized.
         delta: Lower bound of a word that occurs, in ``bm25l`` and ``bm25+``.
-
-    Returns:
-        float32, one for each stored frequency, in their order; above 0, if only just, also where a variant gives a word
-        that most passages have no weight: whoever has it shares it. ``delta`` goes to passages with the word only (Lv
-        and Zhai 2011); bm25s gives it to all.
     """
-    n_passages = frequencies.shape[1]
-    lengths = np.bincount(frequencies.indices, weights=frequencies.data, minlength=n_passages)
-    if alive is None:
-        n, df = n_passages, np.diff(frequencies.indptr).astype(np.float64)
-        mean = lengths.mean()
-    else:
-        counted = np.concatenate([[0], np.cumsum(alive[frequencies.indices])])
-        n, df = int(alive.sum()), np.diff(counted[frequencies.indptr]).astype(np.float64)
-        mean = lengths[alive].mean() if n else 0.0
-    rarity, saturation = VARIANTS[variant]
-    idf = rarity(n, np.maximum(df, 1)).astype(np.float32)  # a word of dead passages alone counts for nobody
-    norm = 1 - b + b * lengths / (mean or 1.0)
-    weights = saturation(frequencies.data.astype(np.float64), norm[frequencies.indices], k1, delta)
-    weighted = (np.repeat(idf, np.diff(frequencies.indptr)) * weights).astype(np.float32)
-    return np.maximum(weighted, np.finfo(np.float32).tiny)
+
+    def __init__(
+        self, frequencies: Any, lengths: Ints, alive: Bools | None, *, variant: str, k1: float, b: float, delta: float
+    ) -> None:
+        self.values: Floats = np.empty(len(frequencies.data), dtype=np.float32)
+        """One for each stored frequency, in their order; only those of words that were asked for."""
+        self._frequencies, self._alive = frequencies, alive
+        self._variant, self._k1, self._delta = VARIANTS[variant], k1, delta
+        self._known = np.zeros(frequencies.shape[0], dtype=bool)
+        counted = lengths.astype(np.float64) if alive is None else lengths[alive].astype(np.float64)
+        self._n = len(counted)
+        mean = counted.mean() if self._n else 0.0
+        self._norm = 1 - b + b * lengths / (mean or 1.0)
+
+    def prepare(self, words: Any) -> None:
+        """Compute the weights of these words, integers in any order."""
+        words = words[~self._known[words]]
+        if not len(words):
+            return
+        words = np.unique(words)
+        sizes = self._frequencies.indptr[words + 1] - self._frequencies.indptr[words]
+        parts = np.cumsum(sizes, dtype=np.int64) // _BLOCK
+        for some in np.split(words, np.flatnonzero(np.diff(parts)) + 1):
+            self._compute(some)
+        self._known[words] = True
+
+    def _compute(self, words: Any) -> None:
+        table = self._frequencies
+        starts, ends = table.indptr[words], table.indptr[words + 1]
+        spans = [slice(start, end) for start, end in zip(starts.tolist(), ends.tolist(), strict=True)]
+        passages = np.concatenate([table.indices[span] for span in spans])
+        sizes = ends - starts
+        if self._alive is None:
+            df = sizes.astype(np.float64)
+        else:
+            alive = np.concatenate([[0], np.cumsum(self._alive[passages])])
+            df = np.diff(alive[np.concatenate([[0], np.cumsum(sizes)])]).astype(np.float64)
+        rarity, saturation = self._variant
+        idf = rarity(self._n, np.maximum(df, 1)).astype(np.float32)  # a word of dead passages alone counts for nobody
+        tf = np.concatenate([table.data[span] for span in spans], dtype=np.float64)
+        weights = (np.repeat(idf, sizes) * saturation(tf, self._norm[passages], self._k1, self._delta)).astype(
+            np.float32
+        )
+        weights = np.maximum(weights, np.finfo(np.float32).tiny)
+        for span, values in zip(spans, np.split(weights, np.cumsum(sizes)[:-1]), strict=True):
+            self.values[span] = values

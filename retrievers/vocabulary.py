@@ -38,7 +38,16 @@ class Vocabulary:
         """Rows of all terms of documents, int32 [n_terms], one text after the other, and how many each has, int64
         [n_texts]. New terms become known.
         """
-        return _flat([self.analyzer.words(text) for text in texts], self._learned)
+        return self._rows(texts, self._learned)
+
+    def count(self, texts: Sequence[str]) -> tuple[npt.NDArray[np.int32], Ints]:
+        """The same of documents that were learned: no term is new."""
+        return self._rows(texts, self._asked)
+
+    def _rows(self, texts: Sequence[str], known: _Rows) -> tuple[npt.NDArray[np.int32], Ints]:
+        block = self.analyzer.block(texts)
+        rows = np.fromiter(map(known.__getitem__, block.words), dtype=np.int32, count=len(block.words))
+        return _known(rows[block.numbers], block.lengths)
 
     def look_up(self, texts: Sequence[str]) -> tuple[npt.NDArray[np.int32], Ints]:
         """The same of queries, whose unknown terms are left out."""
@@ -80,8 +89,14 @@ def _rows(analyzer: Analyzer, rows: dict[str, int], grow: bool) -> _Rows:
 def _flat(words: list[list[str]], rows: _Rows) -> tuple[npt.NDArray[np.int32], Ints]:
     lengths = np.fromiter(map(len, words), dtype=np.int64, count=len(words))
     flat = np.fromiter(map(rows.__getitem__, chain.from_iterable(words)), dtype=np.int32, count=int(lengths.sum()))
-    known = flat >= 0
+    return _known(flat, lengths)
+
+
+def _known(rows: npt.NDArray[np.int32], lengths: Ints) -> tuple[npt.NDArray[np.int32], Ints]:
+    """Without those that are -1."""
+    known = rows >= 0
     if known.all():
-        return flat, lengths
-    owners = np.repeat(np.arange(len(words)), lengths)[known]
-    return flat[known], np.bincount(owners, minlength=len(words))
+        return rows, lengths
+    before = np.concatenate([[0], np.cumsum(known)])
+    ends = np.concatenate([[0], np.cumsum(lengths)])
+    return rows[known], np.diff(before[ends])

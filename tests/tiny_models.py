@@ -55,6 +55,55 @@ def encoder(words: list[str], folder: Path) -> str:
     return str(folder / "encoder")
 
 
+def _masked(words: list[str], folder: Path) -> None:
+    """A masked language model of 32 dimensions with its tokenizer."""
+    import torch
+    from transformers import BertConfig, BertForMaskedLM
+
+    torch.manual_seed(0)
+    size = _tokenizer(words, folder)
+    config = BertConfig(
+        vocab_size=size, hidden_size=32, num_hidden_layers=2, num_attention_heads=2, intermediate_size=64,
+        max_position_embeddings=64, hidden_dropout_prob=0.0, initializer_range=0.3,
+    )  # fmt: skip
+    BertForMaskedLM(config).save_pretrained(folder)
+
+
+def splade(words: list[str], folder: Path, *, inference_free: bool = False) -> str:
+    """A sparse encoder: SPLADE for both sides, or for documents only, with a table of weights for queries."""
+    import torch
+    from sentence_transformers import SparseEncoder
+    from sentence_transformers.sentence_transformer.modules import Router, Transformer
+    from sentence_transformers.sparse_encoder.modules import SparseStaticEmbedding, SpladePooling
+    from transformers import AutoTokenizer
+
+    _masked(words, folder / "masked")
+    documents = [Transformer(str(folder / "masked"), transformer_task="fill-mask"), SpladePooling("max")]
+    if inference_free:
+        tokenizer = AutoTokenizer.from_pretrained(folder / "masked")
+        weights = torch.linspace(0.5, 2.0, len(tokenizer))
+        table = SparseStaticEmbedding(tokenizer, weight=weights, frozen=True)
+        modules = [Router.for_query_document(query_modules=[table], document_modules=documents)]
+    else:
+        modules = documents
+    model = SparseEncoder(modules=modules, similarity_fn_name="dot", device="cpu")
+    model.save(str(folder / "splade"), create_model_card=False)
+    return str(folder / "splade")
+
+
+def sparse_autoencoder(words: list[str], folder: Path) -> str:
+    """A sparse encoder whose terms are features of the pooled vector (CSR)."""
+    from sentence_transformers import SentenceTransformer, SparseEncoder
+    from sentence_transformers.sparse_encoder.modules import SparseAutoEncoder
+
+    dense = SentenceTransformer(encoder(words, folder), device="cpu")
+    model = SparseEncoder(
+        modules=[*list(dense.children())[:2], SparseAutoEncoder(32, hidden_dim=256, k=6)], device="cpu"
+    )
+    model.save(str(folder / "csr"), create_model_card=False)
+    return str(folder / "csr")
+
+
 def multi_vector(words: list[str], folder: Path, *, dimension: int = 8) -> str:
     """A late-interaction checkpoint, as ``MultiVectorEncoder`` saves it: a projection of 32 to 8 dimensions."""
     from sentence_transformers import MultiVectorEncoder, SentenceTransformer

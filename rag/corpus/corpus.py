@@ -21,6 +21,7 @@ from rag.corpus.documents_file import (
     corpus_schema,
     documents_in,
     joined,
+    made_of,
     without_named_fields,
     write_documents,
 )
@@ -35,6 +36,9 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 __all__ = ["Corpus"]
+
+_FEW = 1000
+"""Up to so many values are read one by one, in a tenth of the time that Arrow needs to take them from some batches."""
 
 
 class Corpus:
@@ -219,17 +223,15 @@ class Corpus:
 
     def documents(self, positions: Sequence[int] | Ints) -> list[Document]:
         """The documents at these positions, in this order."""
-        return documents_in(self._take(positions))
+        return made_of(*(self._values(name, positions) for name in ("id", "text", "metadata")))
 
     def ids(self, positions: Sequence[int] | Ints | None = None) -> list[str]:
         """Ids at these positions; all of them by default."""
-        column = self._table["id"] if positions is None else self._take(positions, ["id"])["id"]
-        return cast("list[str]", column.to_pylist())
+        return self._values("id", positions)
 
     def texts(self, positions: Sequence[int] | Ints | None = None) -> list[str]:
         """Texts at these positions; all of them by default."""
-        column = self._table["text"] if positions is None else self._take(positions, ["text"])["text"]
-        return cast("list[str]", column.to_pylist())
+        return self._values("text", positions)
 
     def iter_texts(self) -> Iterator[list[str]]:
         """All texts, a record batch at a time: the way to go over a large corpus."""
@@ -256,7 +258,7 @@ class Corpus:
 
     def metadata_texts(self, positions: Ints) -> list[str]:
         """Metadata at these positions, as JSON."""
-        return cast("list[str]", self._take(positions, ["metadata"])["metadata"].to_pylist())
+        return self._values("metadata", positions)
 
     def _metadata_texts(self) -> Iterator[str]:
         return (text for batch in self._batches for text in batch.column("metadata").to_pylist())
@@ -293,6 +295,25 @@ class Corpus:
             alive = range(len(ids)) if self.alive is None else np.flatnonzero(self.alive).tolist()
             self._positions = {ids[place]: place for place in alive}
         return self._positions.get(document_id)
+
+    def _values(self, name: str, positions: Sequence[int] | Ints | None) -> list[str]:
+        """A column at these positions; all of it by default."""
+        if positions is None:
+            return cast("list[str]", self._table[name].to_pylist())
+        if len(positions) > _FEW:
+            return cast("list[str]", self._take(positions, [name])[name].to_pylist())
+        where = np.asarray(positions, dtype=np.int64)
+        if (where < 0).any():
+            raise IndexError(f"positions of documents begin with 0, got {where.min()}")
+        owners = np.searchsorted(self._starts, where, side="right") - 1
+        rows = where - self._starts[owners]
+        batches = self._columns[name]
+        return [batches[owner][row].as_py() for owner, row in zip(owners.tolist(), rows.tolist(), strict=True)]
+
+    @cached_property
+    def _columns(self) -> dict[str, list[Any]]:
+        """The record batches of each column."""
+        return {name: [batch.column(name) for batch in self._batches] for name in self._table.schema.names}
 
     def _take(self, positions: Sequence[int] | Ints, columns: list[str] | None = None) -> Any:
         import pyarrow as pa

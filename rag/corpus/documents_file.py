@@ -23,6 +23,7 @@ __all__ = [
     "corpus_schema",
     "documents_in",
     "joined",
+    "made_of",
     "without_named_fields",
     "write_documents",
 ]
@@ -135,10 +136,14 @@ def without_named_fields(documents: Iterable[Document], names: Collection[str]) 
 
 def documents_in(table: Any) -> list[Document]:
     """The documents of a table or a record batch."""
-    columns = (table.column(name).to_pylist() for name in ("id", "text", "metadata"))
+    return made_of(*(table.column(name).to_pylist() for name in ("id", "text", "metadata")))
+
+
+def made_of(ids: Sequence[str], texts: Sequence[str], metadata: Sequence[str]) -> list[Document]:
+    """Documents from columns, of which the last is JSON."""
     return [
-        Document(id, text, json.loads(metadata) if metadata != "{}" else {})
-        for id, text, metadata in zip(*columns, strict=True)
+        Document(id, text, json.loads(about) if about != "{}" else {})
+        for id, text, about in zip(ids, texts, metadata, strict=True)
     ]
 
 

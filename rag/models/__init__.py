@@ -9,6 +9,7 @@ from rag.models.loading import (
     load_pair_encoder,
     load_sentence_encoder,
     load_sentence_transformer,
+    load_sparse_encoder,
     quiet,
 )
 from rag.models.names import model_file, resolve_model
@@ -47,6 +48,7 @@ __all__ = [
     "load_pair_encoder",
     "load_sentence_encoder",
     "load_sentence_transformer",
+    "load_sparse_encoder",
     "model_content",
     "model_file",
     "model_limit",

@@ -17,7 +17,7 @@ from rag.models.sentences import SentenceEncoder
 from rag.progress import loading
 
 if TYPE_CHECKING:
-    from sentence_transformers import CrossEncoder, MultiVectorEncoder, SentenceTransformer
+    from sentence_transformers import CrossEncoder, MultiVectorEncoder, SentenceTransformer, SparseEncoder
 
 __all__ = [
     "load_cross_encoder",
@@ -25,6 +25,7 @@ __all__ = [
     "load_pair_encoder",
     "load_sentence_encoder",
     "load_sentence_transformer",
+    "load_sparse_encoder",
     "quiet",
 ]
 
@@ -49,6 +50,15 @@ def load_cross_encoder(
     from sentence_transformers import CrossEncoder
 
     return _load(CrossEncoder, name, resolve_device(device), revision, trust_remote_code)  # type: ignore[no-any-return]
+
+
+def load_sparse_encoder(
+    name: str, *, device: Device = "auto", revision: str | None = None, trust_remote_code: bool = False
+) -> SparseEncoder:
+    """A sparse encoder, likewise."""
+    from sentence_transformers import SparseEncoder
+
+    return _load(SparseEncoder, name, resolve_device(device), revision, trust_remote_code)  # type: ignore[no-any-return]
 
 
 def load_sentence_encoder(

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from typing import Any, overload
+
 import numpy as np
 
 from rag.batch import QueryBatch
-from rag.candidates import Candidates
+from rag.candidates import Candidates, Floats, Ints
 from rag.corpus.passages import Passages
 from rag.tables import columns_of
 from rag.types import Hit, SearchResult
@@ -14,39 +18,96 @@ __all__ = ["search_results"]
 
 
 def search_results(passages: Passages, batch: QueryBatch, candidates: Candidates) -> list[SearchResult]:
-    """Make a result for each query of a batch, in order, each with an equal share of the batch's costs.
+    """Make a result for each query of a batch, in order, each with an equal share of the batch's costs. Documents are
+    read when the hits of a result are first looked at.
 
     Args:
         passages: The passages to which candidates refer.
         batch: The queries, with the trace if scores by stage are wanted.
         candidates: The final table.
     """
-    rows, columns = np.nonzero(candidates.mask)
-    passage_of_hit = candidates.passages[rows, columns]
-    positions, document_of_hit = np.unique(candidates.documents[rows, columns], return_inverse=True)
+    shares = batch.ledger.total.shares(len(batch))
+    counts = candidates.counts.tolist()
+    explained = _explanations(batch, candidates) if batch.trace else None
+    results = []
+    first = 0
+    for row, (query, share, count) in enumerate(zip(batch.queries, shares, counts, strict=True)):
+        about = None if explained is None else tuple(some[first : first + count] for some in explained)
+        documents, scores = candidates.documents[row, :count], candidates.scores[row, :count]
+        make = partial(_hits, passages, documents, scores, candidates.passages[row, :count], about)
+        results.append(SearchResult(query, _Hits(make, count), share, batch.answer_to(query)))
+        first += count
+    return results
+
+
+def _hits(passages: Passages, positions: Ints, scores: Floats, found: Ints, explained: Any) -> tuple[Hit, ...]:
+    """The hits of one query.
+
+    Args:
+        passages: All there are.
+        positions: Documents, int64 [k].
+        scores: float32 [k].
+        found: Their passages, int64 [k].
+        explained: For each, its scores and its keys by stage; None when nobody asked.
+    """
     documents = passages.corpus.documents(positions)
-    explanations, keys = _explanations(batch, candidates)
-    hits: list[list[Hit]] = [[] for _ in batch.queries]
-    for flat_index, (row, index, score, start, end, passage) in enumerate(
-        zip(
-            rows.tolist(),
-            document_of_hit.tolist(),
-            candidates.scores[rows, columns].tolist(),
-            passages.start[passage_of_hit].tolist(),
-            passages.end[passage_of_hit].tolist(),
-            passage_of_hit.tolist(),
-            strict=True,
-        )
-    ):
-        document = documents[index]
+    explanations, keys = explained or ([{} for _ in documents], [{} for _ in documents])
+    starts, ends = passages.start[found].tolist(), passages.end[found].tolist()
+    columns = zip(documents, scores.tolist(), starts, ends, found.tolist(), explanations, keys, strict=True)
+    hits = []
+    for document, score, start, end, passage, explanation, key in columns:
         metadata = passages.metadata.get(passage, {})
         text = metadata.get("table_header", "") + document.text[start:end]
-        hits[row].append(Hit(document, score, text, start, end, metadata, explanations[flat_index], keys[flat_index]))
-    shares = batch.ledger.total.shares(len(batch))
-    return [
-        SearchResult(query, tuple(row), share, batch.answer_to(query))
-        for query, row, share in zip(batch.queries, hits, shares, strict=True)
-    ]
+        hits.append(Hit(document, score, text, start, end, metadata, explanation, key))
+    return tuple(hits)
+
+
+class _Hits(Sequence[Hit]):
+    """Hits that are made when first looked at; a tuple of them in all but that.
+
+    Args:
+        make: Makes them.
+        count: How many there are.
+    """
+
+    __slots__ = ("_count", "_hits")
+
+    def __init__(self, make: Callable[[], tuple[Hit, ...]], count: int) -> None:
+        self._hits: tuple[Hit, ...] | Callable[[], tuple[Hit, ...]] = make
+        self._count = count
+
+    def _all(self) -> tuple[Hit, ...]:
+        hits = self._hits
+        if not isinstance(hits, tuple):  # two threads may both make them
+            self._hits = hits = hits()
+        return hits
+
+    @overload
+    def __getitem__(self, index: int) -> Hit: ...
+    @overload
+    def __getitem__(self, index: slice) -> tuple[Hit, ...]: ...
+    def __getitem__(self, index: int | slice) -> Hit | tuple[Hit, ...]:
+        return self._all()[index]
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __iter__(self) -> Iterator[Hit]:
+        return iter(self._all())
+
+    def __eq__(self, other: object) -> bool:
+        if isinstance(other, _Hits):
+            return self._all() == other._all()
+        return self._all() == other if isinstance(other, tuple) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self._all())
+
+    def __repr__(self) -> str:
+        return repr(self._all())
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return tuple, (self._all(),)
 
 
 def _explanations(batch: QueryBatch, final: Candidates) -> tuple[list[dict[str, float]], list[dict[str, str]]]:

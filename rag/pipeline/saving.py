@@ -15,6 +15,7 @@ from rag.config import dump, load_component
 from rag.corpus.corpus import Corpus
 from rag.corpus.passages import Passages
 from rag.embedders.base import Embedder
+from rag.embedders.sparse import SparseEmbedder
 from rag.errors import ArtifactError, ConfigError, MissingExtraError, ModelError, RagError
 from rag.fitting import FitContext
 from rag.pipeline.base import PipelineBase
@@ -135,7 +136,7 @@ def _model_digest(component: Component) -> str | None:
     """Hash of the model behind an embedder: an index can only be searched with the model that built it. None for other
     components, and for a model that is not on this machine: its first use reports it.
     """
-    if not isinstance(component, Embedder):
+    if not isinstance(component, Embedder | SparseEmbedder):
         return None
     try:
         digest = component._model_digest()

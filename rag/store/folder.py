@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from rag.errors import ArtifactError, cannot_be, system_message
-from rag.store.writing import check_place, replace_file, sync_folder
+from rag.store.writing import check_place, replace_file, sync
 
 __all__ = [
     "FORMAT",
@@ -171,25 +171,33 @@ def link_file(source: Path, target: Path) -> None:
 
 def _entries(folder: Path, generation: Path) -> dict[str, Any]:
     """Manifest entries for the files of a new generation, all of them synced to disk."""
+    from concurrent.futures import ThreadPoolExecutor
+
     known_files: Mapping[str, Any] = {}
     before = folder
     if (folder / _MANIFEST).is_file():
         with contextlib.suppress(ArtifactError):
             manifest = _read_manifest(folder)
             known_files, before = manifest.get("files", {}), folder / str(manifest.get("data", ""))
-    files = {}
+    files, new = {}, []
     for path in sorted(generation.rglob("*")):
         if path.is_file():
             name = path.relative_to(generation).as_posix()
             old = before / name
             if name in known_files and old.is_file() and path.samefile(old):
                 files[name] = known_files[name]
-                continue
-            checksum = _sha256_synced(path)
+            else:
+                new.append((name, path))
+    with ThreadPoolExecutor(1) as pool:
+        synced = pool.map(sync, [path for _, path in new])  # while the checksums are computed
+        for name, path in new:
             status = path.stat()
-            files[name] = {"bytes": status.st_size, "sha256": checksum, "time": status.st_mtime_ns}
+            files[name] = {"bytes": status.st_size, "sha256": _sha256(path), "time": status.st_mtime_ns}
+        for _ in synced:
+            pass  # raises what went wrong
+    files = dict(sorted(files.items()))
     for made in [*(path for path in generation.rglob("*") if path.is_dir()), generation]:
-        sync_folder(made)
+        sync(made)
     return files
 
 
@@ -309,9 +317,3 @@ def _read_manifest(folder: Path) -> dict[str, Any]:
 def _sha256(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _sha256_synced(path: Path) -> str:
-    with path.open("rb") as file:
-        os.fsync(file.fileno())
-    return _sha256(path)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from rag.errors import ArtifactError, cannot_be
 
-__all__ = ["check_place", "replace_file", "replaced_file", "replaced_folder", "sync_folder"]
+__all__ = ["check_place", "replace_file", "replaced_file", "replaced_folder", "sync"]
 
 _SHOWN = 3
 
@@ -76,7 +76,7 @@ def replaced_file(path: Path) -> Iterator[Path]:
         aside.replace(path)
     finally:
         aside.unlink(missing_ok=True)
-    sync_folder(path.parent)
+    sync(path.parent)
 
 
 def replace_file(path: Path, text: str) -> None:
@@ -85,9 +85,9 @@ def replace_file(path: Path, text: str) -> None:
         aside.write_text(text, encoding="utf-8")
 
 
-def sync_folder(folder: Path) -> None:
-    """Have the names in a folder on the disk."""
-    handle = os.open(folder, os.O_RDONLY)
+def sync(path: Path) -> None:
+    """Have a file, or the names in a folder, on the disk."""
+    handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
     finally:

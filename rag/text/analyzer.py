@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import Any
 
 from rag.errors import ConfigError, did_you_mean
+from rag.text.blocks import WordBlock, cut_block, word_block
 from rag.text.languages import LANGUAGES, STOP_WORD_LISTS, language_named, stop_words
 from rag.text.normal import normalized
 from rag.text.words import cut
@@ -23,8 +24,8 @@ _TURKIC = ("tr", "az")
 class Analyzer:
     """Makes the terms of documents and queries by the same rules.
 
-    Documents and queries become words by :meth:`words` and :meth:`query_words`; what a word counts as, :meth:`term`
-    says, which callers ask once for each word.
+    Documents and queries become words by :meth:`words` (many at once by :meth:`block`) and :meth:`query_words`; what a
+    word counts as, :meth:`term` says, which callers ask once for each word.
 
     Args:
         language: Code, or None for none: it says which stemmer and stop words ``auto`` means.
@@ -75,6 +76,11 @@ class Analyzer:
         """The words of a text that is searched, with the letters of spaceless scripts besides their bigrams."""
         text = self.normalized(text)
         return cut(text) if self._find is None else self._find(text)
+
+    def block(self, texts: Sequence[str]) -> WordBlock:
+        """The words of many texts that are searched, as :meth:`words` gives them, without Python per word."""
+        normal = [self.normalized(text) for text in texts]
+        return cut_block(normal) if self._find is None else word_block([self._find(text) for text in normal])
 
     def query_words(self, text: str) -> list[str]:
         """The words of a query."""

@@ -9,7 +9,7 @@ from typing import Any
 
 from rag.text.normal import normalized
 
-__all__ = ["SPACELESS", "cut", "is_spaceless", "split_spaceless", "words_of"]
+__all__ = ["SPACELESS", "cut", "is_alphabetic", "is_spaceless", "split_spaceless", "words_of"]
 
 SPACELESS = (
     "Han", "Hiragana", "Katakana", "Bopomofo", "Hangul", "Thai", "Lao", "Khmer", "Myanmar",
@@ -48,10 +48,15 @@ def _parts(text: str) -> list[str] | list[tuple[str, str]]:
     """
     if text.isascii():
         return _ASCII_WORD.findall(text)
-    if _NOT_ALPHABETIC.search(text) is None:
+    if is_alphabetic(text):
         return _WORD.findall(text)
     letter, word, run, _ = _patterns()
     return (word if letter.search(text) is None else run).findall(text)  # type: ignore[no-any-return]
+
+
+def is_alphabetic(text: str) -> bool:
+    r"""Whether a normalized text has only letters of alphabets, and no combining marks: its words are all ``\w+``."""
+    return _NOT_ALPHABETIC.search(text) is None
 
 
 def is_spaceless(letter: str) -> bool:

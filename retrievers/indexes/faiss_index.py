@@ -73,6 +73,16 @@ class FaissIndex(Index):
         """The part of an index that holds full vectors, or None."""
         return None
 
+    def grown(self, index: Any, vectors: Vectors) -> Any:
+        """A copy of a faiss index with more vectors: what was loaded is mapped and cannot grow, and whoever shares the
+        old one keeps it as it is.
+        """
+        import faiss
+
+        index = faiss.deserialize_index(faiss.serialize_index(index))
+        index.add(vectors)
+        return index
+
     # -- the contract -----------------------------------------------------------------------------------------------
 
     def build(self, vectors: Vectors, *, progress: Progress = no_progress) -> None:
@@ -93,14 +103,9 @@ class FaissIndex(Index):
     def add(self, vectors: Vectors) -> None:
         if not self.can_add:
             raise DataError(f"{self.spec.label} cannot take more vectors: build it again from all of them")
-        import faiss
-
         vectors = self._finite(vectors, "vectors")
         self._check_dimension(vectors, "vectors to add")
-        # A copy: a loaded index is mapped and cannot grow, and others may share the old one.
-        index = faiss.deserialize_index(faiss.serialize_index(self._fitted()))
-        index.add(vectors)
-        self._set(index)
+        self._set(self.grown(self._fitted(), vectors))
 
     def search(self, vectors: Vectors, k: int, allowed: Ints | slice | None = None) -> tuple[Ints, Floats]:
         index = self._fitted()

@@ -28,5 +28,18 @@ class Flat(FaissIndex):
     def flat(self, index: Any) -> Any:
         return index
 
+    def grown(self, index: Any, vectors: Vectors) -> Any:
+        """Room is made once and all vectors are copied once, as faiss itself does where the old ones may go."""
+        import faiss
+
+        n, d = index.ntotal, index.d
+        grown = faiss.IndexFlatIP(d)
+        grown.codes.resize((n + len(vectors)) * grown.code_size)
+        grown.ntotal = n + len(vectors)
+        table = faiss.rev_swig_ptr(grown.get_xb(), grown.ntotal * d).reshape(-1, d)
+        table[:n] = faiss.rev_swig_ptr(index.get_xb(), n * d).reshape(n, d)
+        table[n:] = vectors
+        return grown
+
     def cost(self, k: int, subset: Subset) -> float:
         return subset.n * (1.0 if k <= 2048 else 2.0)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import functools
 import inspect
+import shutil
 import sys
 import tempfile
 from dataclasses import replace
@@ -38,6 +39,8 @@ from rag import (
     ScoreAdapter,
     SentenceChunker,
     SentenceTransformerEmbedder,
+    SparseTransformerEmbedder,
+    TermWeights,
     Threshold,
     Training,
 )
@@ -110,6 +113,7 @@ from rag.retrievers import (
     RaBitQ,
     ScalarQuantized,
     Sharded,
+    Sparse,
     SummaryKey,
     TextKey,
     TitleKey,
@@ -138,6 +142,7 @@ from rag.testing import (
     StageConformance,
     child,
 )
+from rag.testing.data import DOCUMENTS
 from tests import tiny_models
 from tests.fakes import CountingScorer, WordEmbedder
 
@@ -249,6 +254,29 @@ class TestLangChainEmbedder(EmbedderConformance):
 class TestSentenceTransformerEmbedder(EmbedderConformance):
     def make(self):
         return SentenceTransformerEmbedder(MINILM, precision="float32", max_length=64, batch_size=4, device="cpu")
+
+
+@functools.cache
+def tiny_splade():
+    folder = Path(tempfile.mkdtemp(prefix="rag-splade-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return tiny_models.splade(tiny_models.words_of(document.text for document in DOCUMENTS), folder)
+
+
+class TestSparseTransformerEmbedder(ComponentConformance):
+    def make(self):
+        return SparseTransformerEmbedder(tiny_splade(), batch_size=4, device="cpu")
+
+
+class TestTermWeights(ComponentConformance):
+    def make(self):
+        return TermWeights(embedder=MODEL.spec.clone(), epochs=2, target_active_dims=20)
+
+
+class TestSparse(RetrieverConformance):
+    def make(self):
+        embedder = SparseTransformerEmbedder(tiny_splade(), device="cpu")
+        return Sparse(embedder=embedder, max_active_dims=20, prune=0.1, impacts="uint8", top_k=5)
 
 
 class TestStatic(EmbedderConformance):

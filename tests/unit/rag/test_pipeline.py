@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import pickle
 
 import numpy as np
 import pytest
@@ -418,3 +419,20 @@ def test_a_pipeline_is_a_component_of_components():
 def test_a_corpus_object_is_taken_as_it_is():
     corpus = Corpus.from_documents(DOCUMENTS)
     assert corpus is Pipeline(retriever=BM25()).fit(corpus).corpus
+
+
+def test_documents_are_read_when_hits_are_looked_at(monkeypatch):
+    pipeline = Pipeline(retriever=BM25(), chunker=SentenceChunker(size=30, unit="characters")).fit(DOCUMENTS)
+    reads = []
+    original = Corpus.documents
+    monkeypatch.setattr(
+        Corpus, "documents", lambda self, positions: reads.append(len(positions)) or original(self, positions)
+    )
+    first, second = pipeline.search(["cats sleep", "dogs bark"], top_k=2)
+    assert (len(first), len(second), reads) == (2, 2, [])
+    assert [hit.document.id for hit in second] == ["dogs", "fish"]
+    assert second[0].passage == "Dogs bark."
+    assert reads == [2]
+    hits = tuple(first)
+    assert (first.hits, repr(first.hits), pickle.loads(pickle.dumps(first.hits))) == (hits, repr(hits), hits)
+    assert reads == [2, 2]

@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import pytest
 
-from rag import LSA, ConfigError, SentenceTransformerEmbedder, Threshold
+from rag import LSA, ConfigError, SentenceTransformerEmbedder, SparseTransformerEmbedder, Threshold
 from rag.component import Component, Parameter
 from rag.config import build, read_source
 from rag.errors import Mistakes
@@ -58,14 +58,16 @@ REQUIRED_IN_PYTHON: dict[tuple[str, str], Any] = {
     ("sentence_transformer", "model"): "some/model",
     ("cosine_adapter", "embedder"): LSA(),
     ("cross_encoder", "model"): "some/model",
+    ("sparse", "model"): "some/model",
     ("adapted", "embedder"): LSA(),
     ("fine_tuned", "embedder"): SentenceTransformerEmbedder("some/model"),
     ("fine_tuned", "scorer"): CrossEncoderScorer("some/model"),
     ("factory", "description"): "Flat",
     ("pipeline", "retriever"): BM25(),
     ("dense", "embedder"): LSA(),
+    ("sparse", "embedder"): SparseTransformerEmbedder("some/model"),
     ("hybrid", "retrievers"): [BM25(), BM25()],
-    **{(name, "embedder"): WordEmbedder() for name in ("max_sim", "muvera", "late_interaction")},
+    **{(name, "embedder"): WordEmbedder() for name in ("max_sim", "muvera", "late_interaction", "term_weights")},
     ("multi_vector", "model"): "some/model",
     ("reduced", "embedder"): LSA(),
     ("reduced", "dimensions"): 4,
@@ -116,6 +118,8 @@ REQUIRED_IN_YAML: dict[tuple[str, str], Any] = {
     ("generate", "writer"): {"type": "chat_model", "model": "some/model"},
     ("claims", "model"): {"type": "chat_model", "model": "some/model"},
     ("dense", "embedder"): {"type": "lsa"},
+    ("sparse", "embedder"): {"type": "sparse", "model": "some/model"},
+    ("term_weights", "embedder"): MINILM,
     ("reduced", "embedder"): {"type": "lsa"},
     ("hybrid", "retrievers"): [{"type": "bm25"}, {"type": "bm25"}],
     **{(name, "embedder"): MINILM for name in ("max_sim", "muvera", "late_interaction")},

@@ -11,7 +11,7 @@ import pytest
 import Stemmer
 
 from rag import ConfigError, Corpus, DataError, Document, FitContext, Passages, Pipeline, Query, QueryBatch
-from rag.retrievers import BM25
+from rag.retrievers import BM25, inverted
 
 RNG = np.random.default_rng(3)
 WORDS = [f"w{number}" for number in range(60)] + ["running", "runs", "the", "a", "Ünïcode", "x"]
@@ -127,12 +127,10 @@ def test_passages_without_a_shared_word_are_not_returned():
 def test_large_batches_are_scored_in_blocks(monkeypatch):
     retriever = fitted(top_k=7)
     expected = retriever.retrieve(batch(*QUERIES))
-    monkeypatch.setattr("rag.retrievers.bm25._BLOCK", len(TEXTS) * 3)
+    monkeypatch.setattr("rag.retrievers.inverted._BLOCK", len(TEXTS) * 3)
     blocks = []
-    original = BM25._scores
-    monkeypatch.setattr(
-        BM25, "_scores", lambda self, queries: blocks.append(queries.shape[0]) or original(self, queries)
-    )
+    original = inverted.strongest
+    monkeypatch.setattr(inverted, "strongest", lambda scores, k: blocks.append(len(scores)) or original(scores, k))
     actual = retriever.retrieve(batch(*QUERIES))
     assert blocks == [3, 3, 3, 3, 3, 1]
     assert expected.documents.tolist() == actual.documents.tolist()

@@ -1,0 +1,131 @@
+"""Learns what a token is worth where it stands, by a softmax over all passages."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from rag.candidates import Floats, Ints, Vectors
+from rag.embedders.sparse.token_pairs import TokenPairs
+from rag.learning.query_map import loss_and_slope
+
+__all__ = ["TermTrainer", "worth"]
+
+_DECAYS = (0.9, 0.999)
+_TINY = 1e-8
+_STEPS = 10
+"""Of an epoch, at least."""
+
+
+def worth(vectors: Vectors, parameters: Floats) -> Floats:
+    """``max(0, 1 + h u + b)`` of each pair, float32 [m]: 1 everywhere to begin with.
+
+    Args:
+        vectors: h of each, float32 [m, d].
+        parameters: u, then b, float32 [d + 1].
+    """
+    return np.asarray(np.maximum(1 + vectors @ parameters[:-1] + parameters[-1], 0), dtype=np.float32)
+
+
+class TermTrainer:
+    """Adam (Kingma and Ba 2015) on ``-log p(relevant)`` and the FLOPS of the weights (Paria et al. 2020).
+
+    Args:
+        pairs: Of all passages and the tokens that training queries have.
+        base: What each pair weighs with a worth of 1, float32 [m].
+        queries: Weights of tokens, CSR array float32 [n, tokens].
+        relevant: Which passages are relevant, CSR array of bool [n, passages], some in every row.
+        sample: All pairs of some passages, for the FLOPS.
+        sample_base: As ``base``.
+        learning_rate: Of Adam.
+        batch_size: Queries per step.
+        seed: Of the order of the queries.
+    """
+
+    def __init__(
+        self,
+        pairs: TokenPairs,
+        base: Floats,
+        queries: Any,
+        relevant: Any,
+        sample: TokenPairs,
+        sample_base: Floats,
+        *,
+        learning_rate: float,
+        batch_size: int,
+        seed: int,
+    ) -> None:
+        self._pairs, self._base, self._queries, self._relevant = pairs, base, queries, relevant
+        self._sample, self._sample_base = sample, sample_base
+        self._vectors, self._sample_vectors = (some.vectors.astype(np.float32) for some in (pairs, sample))
+        self._rate, self._batch = learning_rate, batch_size
+        self._random = np.random.default_rng(seed)
+        self.parameters = np.zeros(pairs.vectors.shape[1] + 1, dtype=np.float32)
+        self._means = np.zeros((2, len(self.parameters)))
+        self._steps = 0
+
+    def epoch(self, flops: float) -> float:
+        """Look at every query once, at few of them several times, until there were 10 steps; the mean loss on the way,
+        the FLOPS aside.
+        """
+        losses = 0.0
+        passes = -(-_STEPS // -(-self._queries.shape[0] // self._batch))
+        order = np.concatenate([self._random.permutation(self._queries.shape[0]) for _ in range(passes)])
+        n = len(order)
+        for start in range(0, n, self._batch):
+            rows = order[start : start + self._batch]
+            losses += self._step(rows, flops) * len(rows)
+        return float(losses / max(n, 1))
+
+    def weights(self) -> Any:
+        """Of the training queries' tokens in all passages, CSR array float32 [tokens, passages]."""
+        return self._table(worth(self._vectors, self.parameters))
+
+    def _table(self, worths: Floats) -> Any:
+        import scipy.sparse
+
+        shape = (self._queries.shape[1], len(self._pairs.lengths))
+        return scipy.sparse.csr_array((self._base * worths, (self._pairs.tokens, self._pairs.texts)), shape=shape)
+
+    def active(self) -> float:
+        """Tokens of a passage that have a weight, on average."""
+        texts = len(np.unique(self._sample.texts))
+        return float(np.count_nonzero(worth(self._sample_vectors, self.parameters)) / max(texts, 1))
+
+    def _step(self, rows: Ints, flops: float) -> float:
+        queries = self._queries[rows]
+        worths = worth(self._vectors, self.parameters)
+        logits = np.asarray((queries @ self._table(worths)).toarray(), dtype=np.float32)
+        loss, slope = loss_and_slope(logits, self._relevant[rows].toarray(), None)
+        tokens = np.unique(queries.indices)
+        by_weight = np.asarray(queries[:, tokens].T @ slope, dtype=np.float32)  # [tokens, passages]
+        place = np.full(self._queries.shape[1], -1)
+        place[tokens] = np.arange(len(tokens))
+        asked = np.flatnonzero((place[self._pairs.tokens] >= 0) & (worths > 0))
+        by_worth = np.zeros_like(worths)
+        by_worth[asked] = by_weight[place[self._pairs.tokens[asked]], self._pairs.texts[asked]] * self._base[asked]
+        total = _slope(by_worth, self._vectors)
+        self._descend(total + flops * self._flops_slope() if flops else total)
+        return loss
+
+    def _flops_slope(self) -> Floats:
+        """Of the sum over tokens of the square of their mean weight."""
+        worths = worth(self._sample_vectors, self.parameters)
+        n = max(len(np.unique(self._sample.texts)), 1)
+        means = np.bincount(self._sample.tokens, weights=self._sample_base * worths) / n
+        by_worth = 2 * means[self._sample.tokens] / n * self._sample_base
+        return _slope(np.where(worths > 0, by_worth, 0).astype(np.float32), self._sample_vectors)
+
+    def _descend(self, slope: Floats) -> None:
+        self._steps += 1
+        for mean, decay, value in zip(self._means, _DECAYS, (slope, slope * slope), strict=True):
+            mean *= decay
+            mean += (1 - decay) * value
+        first, second = (mean / (1 - decay**self._steps) for mean, decay in zip(self._means, _DECAYS, strict=True))
+        self.parameters -= (self._rate * first / (np.sqrt(second) + _TINY)).astype(np.float32)
+
+
+def _slope(by_worth: Floats, vectors: Vectors) -> Floats:
+    """By u and b, of what has this slope by each worth."""
+    return np.append(by_worth @ vectors, by_worth.sum())

@@ -120,7 +120,7 @@ def _exported(lean: BertForward, content: str, precision: str) -> OnnxForward:
         made_by = json.dumps([content, precision, reduced, GRAPH_VERSION, version("onnxruntime"), lean.shape])
         key = hashlib.sha256(made_by.encode()).hexdigest()[:32]
         about = f"{lean.shape['class']} in {precision} for ONNX Runtime {version('onnxruntime')}"
-        return load(store.artifact("onnx", key, make, about=about))
+        return load(store.artifact("onnx", key, make, description=about))
     with tempfile.TemporaryDirectory(prefix="rag-onnx-", ignore_cleanup_errors=True) as folder:
         make(Path(folder))
         return load(Path(folder))

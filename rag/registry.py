@@ -9,6 +9,7 @@ Ours are declared in ``pyproject.toml``; another distribution declares its own t
 from __future__ import annotations
 
 import functools
+import logging
 from collections.abc import Mapping
 from importlib.metadata import EntryPoint, entry_points
 from typing import TypeVar
@@ -20,21 +21,31 @@ __all__ = ["component_class", "contract_of", "kinds", "types_of"]
 
 GROUP = "rag.components"
 
+logger = logging.getLogger("rag.registry")
+
 C = TypeVar("C", bound=Component)
 
 
 @functools.cache
-def _entries() -> Mapping[str, Mapping[str, EntryPoint]]:
-    found: dict[str, dict[str, EntryPoint]] = {}
+def _entries() -> Mapping[str, Mapping[str, list[EntryPoint]]]:
+    """Entry points by kind and type: several where packages register the same one. An entry that names no kind costs
+    only itself.
+    """
+    found: dict[str, dict[str, list[EntryPoint]]] = {}
     for entry in entry_points(group=GROUP):
         kind, dot, name = entry.name.partition(".")
         if not dot:
-            raise ConfigError(f"entry point '{entry.name}' of group {GROUP}: the name must be 'kind.type'")
-        earlier = found.setdefault(kind, {}).setdefault(name, entry)
-        if earlier.value != entry.value:
-            raise ConfigError(
-                f"two packages register the component '{entry.name}': {earlier.value} and {entry.value}; remove one"
+            package = entry.dist.name if entry.dist is not None else "an unknown package"
+            logger.warning(
+                "entry point '%s' of group %s in %s is ignored: the name must be 'kind.type'",
+                entry.name,
+                GROUP,
+                package,
             )
+            continue
+        same = found.setdefault(kind, {}).setdefault(name, [])
+        if entry.value not in [earlier.value for earlier in same]:
+            same.append(entry)
     return found
 
 
@@ -52,21 +63,30 @@ def component_class(kind: str, name: str) -> type[Component]:
     """The class registered as ``kind.name``; its module is imported now.
 
     Raises:
-        ConfigError: There is none of that name, or what is registered is no component of that kind.
+        ConfigError: There is none of that name, two packages register it, or what is registered is no component of that
+            kind, or one whose arguments have no types.
     """
     known = _entries().get(kind, {})
     if name not in known:
         elsewhere = [other for other in kinds() if name in _entries()[other]]
         where = f" ('{name}' is a {' and a '.join(elsewhere)})" if elsewhere else ""
         raise ConfigError(f"unknown {kind} '{name}'{where}{did_you_mean(name, known)}", parameter="type")
+    entry, *others = known[name]
+    if others:
+        values = f"{entry.value} and {others[0].value}"
+        raise ConfigError(f"two packages register the component '{kind}.{name}': {values}; remove one")
     try:
-        cls = known[name].load()
+        cls = entry.load()
     except (ImportError, AttributeError) as error:
-        raise ConfigError(f"the {kind} '{name}' ({known[name].value}) cannot be imported: {error}") from error
+        raise ConfigError(f"the {kind} '{name}' ({entry.value}) cannot be imported: {error}") from error
     if not (isinstance(cls, type) and issubclass(cls, Component) and cls.kind == kind and cls.type == name):
         raise ConfigError(
-            f"entry point '{kind}.{name}' = {known[name].value} is no component with kind '{kind}' and type '{name}'"
+            f"entry point '{kind}.{name}' = {entry.value} is no component with kind '{kind}' and type '{name}'"
         )
+    try:
+        _ = cls.spec.parameters
+    except TypeError as error:
+        raise ConfigError(f"the {kind} '{name}' ({entry.value}) cannot be used: {error}") from error
     return cls
 
 

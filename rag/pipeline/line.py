@@ -10,6 +10,7 @@ from rag import tracing
 from rag.batch import QueryBatch
 from rag.candidates import Candidates, Ints
 from rag.component import Component
+from rag.errors import RagError
 from rag.stage import Retriever, Stage
 from rag.step import Step
 from rag.store.candidate_cache import cached_step
@@ -49,7 +50,12 @@ class Line:
     def _run_step(self, index: int, batch: QueryBatch, before: Candidates) -> Candidates:
         step, component = self.steps[index]
         with tracing.span(step.name, _kind(component)) as span:
-            candidates = self._run_alone(index, batch, before)
+            try:
+                candidates = self._run_alone(index, batch, before)
+            except Exception as error:
+                if not isinstance(error, RagError):
+                    error.add_note(f"in the step {step.name} of the pipeline, {component!r}")
+                raise
             span.costs(batch.ledger.stages.get(step.name))
             span.set(lambda: {names.N_QUERIES: len(batch), names.N_FOUND: int(candidates.counts.sum())})
         return candidates

@@ -21,7 +21,7 @@ from rag.corpus.passages import Passages
 from rag.errors import Mistakes
 from rag.fitting import FitContext
 from rag.learning.training import Training
-from rag.registry import component_class
+from rag.registry import component_class, types_of
 from rag.testing.child import in_another_process
 from rag.testing.data import DOCUMENTS, QUERIES, pieces
 from rag.types import Query
@@ -78,6 +78,10 @@ class ComponentConformance:
         cls = type(self.make())
         assert cls.kind, f"{cls.__name__} has no kind: derive it from a contract such as Retriever"
         assert cls.type, f"{cls.__name__} has no type"
+        assert cls.type in types_of(cls.kind), (
+            f'not registered: add "{cls.kind}.{cls.type}" = "{cls.__module__}:{cls.__qualname__}" under '
+            '[project.entry-points."rag.components"] in pyproject.toml, and run pip install -e . again'
+        )
         assert component_class(cls.kind, cls.type) is cls
 
     def test_its_docstring_says_what_it_does(self) -> None:

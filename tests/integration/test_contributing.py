@@ -35,7 +35,8 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     about = folder / "my_package-0.1.dist-info"
     about.mkdir()
     (about / "METADATA").write_text("Metadata-Version: 2.1\nName: my-package\nVersion: 0.1\n", encoding="utf-8")
-    points = block("toml", "stage.brevity").replace('[project.entry-points."rag.components"]', "[rag.components]")
+    points = block("toml", "stage.brevity").partition("[project.entry-points")[1:]
+    points = "".join(points).replace('[project.entry-points."rag.components"]', "[rag.components]")
     (about / "entry_points.txt").write_text(points.replace('"', ""), encoding="utf-8")
     (folder / "pipeline.yaml").write_text(block("yml", "brevity"), encoding="utf-8")
     return folder

@@ -70,16 +70,42 @@ def test_one_component_may_be_registered_twice_but_not_two_under_one_name(instal
     installed(("retriever.a", "rag.retrievers.bm25:BM25"), ("retriever.a", "rag.retrievers.bm25:BM25"))
     assert types_of("retriever") == ["a"]
     installed(("retriever.a", "rag.retrievers.bm25:BM25"), ("retriever.a", "rag.retrievers.dense:Dense"))
+    assert types_of("retriever") == ["a"]
     with pytest.raises(
         ConfigError, match="two packages register the component 'retriever.a': rag.retrievers.bm25:BM25 and"
     ):
-        kinds()
+        component_class("retriever", "a")
 
 
-def test_an_entry_point_needs_kind_and_type(installed):
-    installed(("bm25", "rag.retrievers.bm25:BM25"))
-    with pytest.raises(ConfigError, match="entry point 'bm25' of group rag.components: the name must be 'kind.type'"):
-        kinds()
+def test_an_entry_point_without_a_kind_costs_only_itself(installed, caplog):
+    installed(("bm25", "rag.retrievers.bm25:BM25"), ("retriever.bm25", "rag.retrievers.bm25:BM25"))
+    assert kinds() == ["retriever"]
+    assert component_class("retriever", "bm25") is BM25
+    assert caplog.messages == [
+        "entry point 'bm25' of group rag.components in an unknown package is ignored: the name must be 'kind.type'"
+    ]
+
+
+def test_arguments_without_a_type_are_one_message(installed):
+    installed(("stage.untyped", "tests.unit.rag.test_registry:Untyped"))
+    with pytest.raises(ConfigError) as caught:
+        component_class("stage", "untyped")
+    assert str(caught.value) == (
+        "the stage 'untyped' (tests.unit.rag.test_registry:Untyped) cannot be used: Untyped.__init__: argument "
+        "'weight' has no type"
+    )
+
+
+class Untyped(Stage):
+    """Has an argument without a type."""
+
+    type = "untyped"
+
+    def __init__(self, *, weight=1):
+        self.weight = weight
+
+    def process(self, batch, candidates):
+        return candidates
 
 
 @pytest.mark.parametrize(

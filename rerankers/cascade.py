@@ -57,10 +57,10 @@ class Cascade(Scorer):
         most = np.full(len(least), -np.inf)
         np.maximum.at(most, rows[rest], scores[rest])
         step = np.maximum(np.abs(least), 1.0) * 1e-6
-        found = np.empty(len(rows), dtype=np.float32)
-        found[uncertain] = better
-        found[rest] = (least[rows[rest]] - step[rows[rest]]) - (most[rows[rest]] - scores[rest])
-        return found
+        result = np.empty(len(rows), dtype=np.float32)
+        result[uncertain] = better
+        result[rest] = (least[rows[rest]] - step[rows[rest]]) - (most[rows[rest]] - scores[rest])
+        return result
 
     def score_pairs(self, batch: QueryBatch, rows: Ints, passages: Ints) -> Floats:
         return self.score(batch, rows, passages)

@@ -220,8 +220,8 @@ class BM25(TakesFeedback):
         queries = self._counts(batch.texts)
         assert self._passages is not None
         trusted = trusted.head(recipe.documents)
-        wanted, places = np.unique(trusted.passages[trusted.mask], return_inverse=True)
-        rows, lengths = self._words().count(self._passages.texts(wanted))
+        passages, places = np.unique(trusted.passages[trusted.mask], return_inverse=True)
+        rows, lengths = self._words().count(self._passages.texts(passages))
         trusted_words = by_passage(rows, lengths, len(self._words()))
         numbers = np.full(trusted.passages.shape, PADDING, dtype=np.int64)
         numbers[trusted.mask] = places
@@ -278,8 +278,8 @@ class BM25(TakesFeedback):
         np.save(folder / "lengths.npy", lengths)
         words = self._words()
         (folder / "vocabulary.json").write_text(json.dumps(words.rows, ensure_ascii=False), encoding="utf-8")
-        about = {"language": words.analyzer.language, "notes": self._notes}
-        (folder / "analysis.json").write_text(json.dumps(about, ensure_ascii=False), encoding="utf-8")
+        state = {"language": words.analyzer.language, "notes": self._notes}
+        (folder / "analysis.json").write_text(json.dumps(state, ensure_ascii=False), encoding="utf-8")
 
     def load_state(self, folder: Path, context: FitContext) -> None:
         import scipy.sparse
@@ -288,11 +288,11 @@ class BM25(TakesFeedback):
             self.fit(context)
             return
         vocabulary = json.loads((folder / "vocabulary.json").read_text(encoding="utf-8"))
-        about: dict[str, Any] = {"language": None, "notes": ()}
+        state: dict[str, Any] = {"language": None, "notes": ()}
         if (folder / "analysis.json").is_file():  # older indexes have a pattern, a stemmer and stop words as arguments
-            about = json.loads((folder / "analysis.json").read_text(encoding="utf-8"))
-        self._vocabulary = Vocabulary(self._analyzer(about["language"]), vocabulary)
-        self._notes = tuple(about["notes"])
+            state = json.loads((folder / "analysis.json").read_text(encoding="utf-8"))
+        self._vocabulary = Vocabulary(self._analyzer(state["language"]), vocabulary)
+        self._notes = tuple(state["notes"])
         arrays = (np.load(folder / f"{name}.npy", mmap_mode="r") for name in ("frequencies", "indices", "indptr"))
         shape = (len(vocabulary), len(context.passages))
         table: Any = scipy.sparse.csr_array(tuple(arrays), shape=shape, copy=False)

@@ -89,8 +89,8 @@ class BM25Weights:
         words = np.unique(words)
         sizes = self._frequencies.indptr[words + 1] - self._frequencies.indptr[words]
         parts = np.cumsum(sizes, dtype=np.int64) // _BLOCK
-        for some in np.split(words, np.flatnonzero(np.diff(parts)) + 1):
-            self._compute(some)
+        for group in np.split(words, np.flatnonzero(np.diff(parts)) + 1):
+            self._compute(group)
         self._known[words] = True
 
     def _compute(self, words: Any) -> None:

@@ -54,8 +54,8 @@ class Keyed(Retriever):
 
     def retrieve(self, batch: QueryBatch) -> Candidates:
         tables = []
-        for number, key in enumerate(self.keys):
-            part = batch.for_part(number, key.type)
+        for n, key in enumerate(self.keys):
+            part = batch.for_part(n, key.type)
             table, keys = key.retrieve(part, self.top_k)
             part.record(part.step.name, table, partial(_texts, key, keys))
             tables.append(table)

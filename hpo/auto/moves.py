@@ -48,8 +48,8 @@ def derive(
     """
     into = Opened()
     config = opened(pipeline, "", into)
-    found = Derived(config, into)
-    made = _Moves(pipeline, facts, found)
+    derived = Derived(config, into)
+    made = _Moves(pipeline, facts, derived)
     made.encoders(encoders)
     made.adapted()
     made.chunker()
@@ -59,7 +59,7 @@ def derive(
     made.reranker(scorers)
     if not into.gains:
         raise ConfigError(f"nothing in this pipeline is known to be worth tuning ({pipeline.retriever.spec.label})")
-    return found
+    return derived
 
 
 class _Moves:
@@ -102,7 +102,7 @@ class _Moves:
             return
         dense = [node for node in _nodes(self.found.config) if node.get("type") == "dense"]
         self.moved = dense[0] | {"embedder": _adapted(dense[0]["embedder"])}
-        _change(self.found.config, lambda given: choice("adapted", [given, _adapted(given)], ["off", "on"]))
+        _change(self.found.config, lambda embedder: choice("adapted", [embedder, _adapted(embedder)], ["off", "on"]))
         self.found.opened.add("adapted", 0.015, "learn")
 
     def chunker(self) -> None:
@@ -183,8 +183,8 @@ class _Moves:
             config["sources"].append({"type": "query_memory"})
             config["sources"].append({"type": "query_memory", "score": "cover", "retriever": base})
         # Behind what scores, whose scores it learns from, and before what cuts or writes.
-        place = 1 + max((n for n, stage in enumerate(self.pipeline.stages) if stage.type in _SCORING), default=-1)
-        stages.insert(place, {"tune": "optional", "name": "learned_rank", "of": config})
+        position = 1 + max((n for n, stage in enumerate(self.pipeline.stages) if stage.type in _SCORING), default=-1)
+        stages.insert(position, {"tune": "optional", "name": "learned_rank", "of": config})
         into.add("learned_rank", 0.03, "learn")
 
     def reranker(self, scorers: Sequence[dict[str, Any]]) -> None:
@@ -228,7 +228,7 @@ def _adapted(embedder: Any) -> dict[str, Any]:
 
 def _replace(config: Any, encoders: Sequence[dict[str, Any]]) -> None:
     """Have every embedder of dense retrieval be a choice of one name."""
-    _change(config, lambda given: choice("encoder", [given, *(dict(one) for one in encoders)]))
+    _change(config, lambda current: choice("encoder", [current, *(dict(encoder) for encoder in encoders)]))
 
 
 def _nodes(config: Any) -> Iterator[dict[str, Any]]:

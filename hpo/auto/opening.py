@@ -48,16 +48,16 @@ def opened(component: Component, path: str, into: Opened, cost: Cost = "search")
     """
     config = component.spec.to_config()
     for name, value in component.spec.arguments.items():
-        place = f"{path}.{name}" if path else name
+        inner = f"{path}.{name}" if path else name
         below = _cost(name, cost)
         if isinstance(value, Component):
-            config[name] = opened(value, place, into, below)
+            config[name] = opened(value, inner, into, below)
         elif isinstance(value, (list, tuple)) and any(isinstance(item, Component) for item in value):
-            config[name] = [opened(item, f"{place}.{n}", into, _cost_of(item, below)) for n, item in enumerate(value)]
+            config[name] = [opened(item, f"{inner}.{n}", into, _cost_of(item, below)) for n, item in enumerate(value)]
         mark = component.spec.parameters[name].tunable
         if mark is not None and value is not None:
-            config[name] = _distribution(mark, value, config[name], place)
-            into.add(place, mark.gain, below)
+            config[name] = _distribution(mark, value, config[name], inner)
+            into.add(inner, mark.gain, below)
     if config.get("preset") is not None and any(
         isinstance(value, dict) and "tune" in value for value in config.values()
     ):
@@ -88,28 +88,28 @@ def _cost_of(component: Component, cost: Cost) -> Cost:
     return "learn" if any("training" in part.needs for _, part in component.spec.walk()) else cost
 
 
-def _distribution(mark: Tunable, value: Any, config: Any, place: str) -> Mapping[str, Any]:
+def _distribution(mark: Tunable, value: Any, config: Any, path: str) -> Mapping[str, Any]:
     if isinstance(value, Component):
-        others = [{"type": one} for one in mark.choices if one != value.type]
-        return choice(place, [config, *others])
+        others = [{"type": name} for name in mark.choices if name != value.type]
+        return choice(path, [config, *others])
     values = list(mark.values(value))
-    if isinstance(value, float) or any(isinstance(one, float) for one in values):
-        values, value = [float(one) for one in values], float(value)
+    if isinstance(value, float) or any(isinstance(name, float) for name in values):
+        values, value = [float(name) for name in values], float(value)
     if value not in values:
         values.append(value)
-    if all(isinstance(one, (int, float)) for one in values):
+    if all(isinstance(name, (int, float)) for name in values):
         values.sort()
-    return {"tune": "categorical", "name": place, "choices": values, "default": value}
+    return {"tune": "categorical", "name": path, "choices": values, "default": value}
 
 
 def _weights(hybrid: Any, path: str, into: Opened) -> list[Any]:
     """The first stays, and the others are tuned: only ratios count."""
-    given = [float(one) for one in hybrid.weights or [1.0] * len(hybrid.retrievers)]
-    first = given[0] or 1.0
-    found: list[Any] = [given[0]]
-    for number, weight in enumerate(given[1:], 1):
-        name = f"{path}.weights.{number}"
+    weights = [float(share) for share in hybrid.weights or [1.0] * len(hybrid.retrievers)]
+    first = weights[0] or 1.0
+    opened_weights: list[Any] = [weights[0]]
+    for n, weight in enumerate(weights[1:], 1):
+        name = f"{path}.weights.{n}"
         values = sorted({weight, first, *(round(first * ratio, 6) for ratio in _RATIOS)})
-        found.append({"tune": "categorical", "name": name, "choices": values, "default": weight})
+        opened_weights.append({"tune": "categorical", "name": name, "choices": values, "default": weight})
         into.add(name, 0.025, "search")
-    return found
+    return opened_weights

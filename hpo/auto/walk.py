@@ -105,28 +105,28 @@ def walk(
         trials: By point; None for one that runs elsewhere.
         budget: Seconds that all trials may take together; None for no end.
     """
-    found = Walk()
+    result = Walk()
     point = dict(space.start or {})
     if point_key(point) not in trials:
-        found.following = point
-        return found
+        result.following = point
+        return result
     first = trials[point_key(point)]
     if first is None or first.state != "complete":
-        return found
-    found.best = best = first
+        return result
+    result.best = best = first
     clock = _Clock(first, goal)
-    spent = sum(one.seconds for one in trials.values() if one is not None)
+    spent = sum(run.seconds for run in trials.values() if run is not None)
     turns: dict[str, int] = {}
     decided: dict[str, int] = {}
     changes = 0
     while True:
         waiting = [
-            one
-            for one in space.existing(point)
-            if turns.get(one.name, 0) < _ROUNDS and decided.get(one.name, -1) < changes
+            run
+            for run in space.existing(point)
+            if turns.get(run.name, 0) < _ROUNDS and decided.get(run.name, -1) < changes
         ]
-        waiting.sort(key=lambda one: (turns.get(one.name, 0), -_worth(one, guesses, clock)))
-        found.skipped = {}
+        waiting.sort(key=lambda run: (turns.get(run.name, 0), -_worth(run, guesses, clock)))
+        result.skipped = {}
         for parameter in waiting:
             steps = _climb(space, point, parameter)
             tried: list[Finished] = []
@@ -135,11 +135,11 @@ def walk(
             while proposed is not None:
                 key = point_key(proposed)
                 if key not in trials and budget is not None and spent + seconds > budget:
-                    found.skipped[parameter.name] = seconds
+                    result.skipped[parameter.name] = seconds
                     break
                 if key not in trials:
-                    found.following = proposed
-                    return found
+                    result.following = proposed
+                    return result
                 trial = trials[key]
                 if trial is not None:
                     tried.append(trial)
@@ -148,26 +148,26 @@ def walk(
                     proposed = steps.send((point_key(proposed), score))
                 except StopIteration:
                     proposed = None
-            if parameter.name in found.skipped and not tried:
+            if parameter.name in result.skipped and not tried:
                 continue  # something cheaper may fit
             turns[parameter.name] = turns.get(parameter.name, 0) + 1
             decided[parameter.name] = changes
             clock.add(parameter.name, tried)
             if not tried:
                 continue
-            winner = max(tried, key=lambda one: _gain(one, best, goal)[0])
+            winner = max(tried, key=lambda run: _gain(run, best, goal)[0])
             gain, error = _gain(winner, best, goal)
-            kept = gain > error
+            wins = gain > error
             before, after = point.get(parameter.name), winner.point.get(parameter.name)
-            took = sum(one.seconds for one in tried)
-            found.steps.append(Step(parameter.name, before, after, gain, error, kept, took, len(tried)))
-            if kept:
+            took = sum(run.seconds for run in tried)
+            result.steps.append(Step(parameter.name, before, after, gain, error, wins, took, len(tried)))
+            if wins:
                 point, best, changes = dict(winner.point), winner, changes + 1
                 decided[parameter.name] = changes
-                found.best = best
+                result.best = best
             break
         else:
-            return found
+            return result
 
 
 def _worth(parameter: Parameter, guesses: Guesses, clock: _Clock) -> float:
@@ -196,18 +196,18 @@ def _climb(space: Space, point: Point, parameter: Parameter) -> Generator[dict[s
         changed = space.complete({**point, parameter.name: value})
         return changed if space.allows(changed) else None
 
-    if not all(isinstance(one, (int, float)) and not isinstance(one, bool) for one in values):
+    if not all(isinstance(item, (int, float)) and not isinstance(item, bool) for item in values):
         for value in values:
             if value != here and (changed := at(value)) is not None:
                 yield changed
         return
     if here not in values:
         values = sorted([*values, here])
-    place = values.index(here)
-    for way in (range(place + 1, len(values)), range(place - 1, -1, -1)):
+    start = values.index(here)
+    for way in (range(start + 1, len(values)), range(start - 1, -1, -1)):
         highest = 0.0
-        for number in way:
-            changed = at(values[number])
+        for position in way:
+            changed = at(values[position])
             if changed is None:
                 continue
             _, gain = yield changed
@@ -224,7 +224,7 @@ class _Clock:
         self.by_name: dict[str, list[float]] = {}
 
     def add(self, name: str, trials: Sequence[Finished]) -> None:
-        self.by_name.setdefault(name, []).extend(max(one.seconds, 0.01) for one in trials)
+        self.by_name.setdefault(name, []).extend(max(trial.seconds, 0.01) for trial in trials)
 
     def expected(self, name: str, guesses: Guesses) -> float:
         own = self.by_name.get(name)

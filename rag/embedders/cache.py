@@ -95,13 +95,19 @@ def embed_query_texts(
     def embed(positions: Sequence[int]) -> Vectors:
         asked = [texts[position] for position in positions]
         model = embedder.spec.arguments.get("model")
-        about = {names.OPERATION: "embeddings", names.MODEL: str(model or embedder.type), names.N_TEXTS: len(asked)}
-        with tracing.span(f"embeddings {model or embedder.type}", "EMBEDDING", about) as span:
+        tags = {
+            names.OPERATION: "embeddings",
+            names.MODEL: str(model or embedder.type),
+            names.N_TEXTS: len(asked),
+        }
+        with tracing.span(f"embeddings {model or embedder.type}", "EMBEDDING", tags) as span:
             if remembers and recent is not None and asked:
-                found = recent.through(embedder.fingerprint, asked, lambda new: embedder.checked(method(new), len(new)))
+                embedded = recent.through(
+                    embedder.fingerprint, asked, lambda new: embedder.checked(method(new), len(new))
+                )
             else:
-                found = method(asked)
-            vectors = embedder.checked(found, len(positions))
+                embedded = method(asked)
+            vectors = embedder.checked(embedded, len(positions))
             span.set(lambda: {names.DIMENSIONS: int(vectors.shape[1])})
         bad = not_finite(vectors)
         if len(bad):

@@ -116,11 +116,11 @@ def _many(asked: Any, own: Ints, vectors: Any, ends: Ints) -> Floats:
     for a query without a token.
     """
     lengths = np.diff(ends)
-    some = lengths > 0
+    has_tokens = lengths > 0
     with_tokens = np.diff(own) > 0
     scores = np.where(with_tokens[:, None], NOTHING, np.float32(np.nan)) * np.ones(len(lengths), dtype=np.float32)
-    if some.any() and with_tokens.any():
-        best = np.maximum.reduceat(asked @ vectors.T, ends[:-1][some], axis=1)
+    if has_tokens.any() and with_tokens.any():
+        best = np.maximum.reduceat(asked @ vectors.T, ends[:-1][has_tokens], axis=1)
         means = np.add.reduceat(best, own[:-1][with_tokens], axis=0) / np.diff(own)[with_tokens][:, None]
-        scores[np.ix_(with_tokens, some)] = means
+        scores[np.ix_(with_tokens, has_tokens)] = means
     return scores

@@ -82,9 +82,9 @@ def window_remark(
         values: Where the count is kept and found again; it is one of all passages.
     """
     key = text_key(passages.fingerprint) if values is not None else b""
-    known = values.get([key]) if values is not None else {}
-    if key in known:
-        count, documents, window = json.loads(known[key])
+    cached = values.get([key]) if values is not None else {}
+    if key in cached:
+        count, documents, window = json.loads(cached[key])
     else:
         positions = beyond_window(embedder, passages.iter_texts(start))
         owners = passages.document[np.array(positions[:MAX_EXAMPLES], dtype=np.int64) + start]

@@ -122,7 +122,7 @@ def documents_by(reader: Reader, file: File) -> list[Converted]:
         raise
     except Exception as error:  # what no engine expects costs this file only
         raise DataError(f"cannot be read as {reader.name}: {type(error).__name__}: {first_line(error)}") from error
-    for one in converted:
-        if any("\ud800" <= letter <= "\udfff" for letter in set(one.text)):
-            one.text = one.text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    for part in converted:
+        if any("\ud800" <= letter <= "\udfff" for letter in set(part.text)):
+            part.text = part.text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
     return converted

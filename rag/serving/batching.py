@@ -162,7 +162,7 @@ class Batcher:
             return
         start = time.perf_counter()
         try:
-            queries, found = _found(batch)
+            queries, results = _found(batch)
         except Exception as error:
             if len(batch) == 1:
                 _fail(batch[0], error)
@@ -170,7 +170,7 @@ class Batcher:
             for waiting in batch:  # what is wrong with one query is no matter of the others
                 self._answer([waiting])
             return
-        for waiting, result in zip(batch, found, strict=True):
+        for waiting, result in zip(batch, results, strict=True):
             waiting.future.set_result(result)
         self._answered(queries, time.perf_counter() - start)
 

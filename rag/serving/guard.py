@@ -64,10 +64,10 @@ class Guard:
                 raise ConnectionError("the client does not read the answer") from None
 
         carrier = {name.decode("latin-1"): value.decode("latin-1") for name, value in headers.items()}
-        about = {"http.request.method": scope["method"], "url.path": scope["path"]}
+        attributes = {"http.request.method": scope["method"], "url.path": scope["path"]}
         with (
             tracing.under(carrier if tracing.is_on() else None),
-            tracing.span(scope["method"], "CHAIN", about, server=True) as span,
+            tracing.span(scope["method"], "CHAIN", attributes, server=True) as span,
         ):
             try:
                 limit = self._limit(scope)

@@ -97,12 +97,12 @@ def _read_grades(file: Path) -> dict[str, dict[str, int]]:
     grades: dict[str, dict[str, int]] = {}
     try:
         with file.open(encoding="utf-8", newline="\n") as lines:
-            for number, line in enumerate(lines, 1):
+            for line_number, line in enumerate(lines, 1):
                 if line == _HEADER:
                     continue
                 cells = line.rstrip("\r\n").split("\t")
                 if len(cells) != 3 or not cells[2].lstrip("-").isdigit():
-                    raise DataError(f"{file}:{number}: no line of judgments (query-id, corpus-id, score)")
+                    raise DataError(f"{file}:{line_number}: no line of judgments (query-id, corpus-id, score)")
                 grades.setdefault(cells[0], {})[cells[1]] = int(cells[2])
     except (OSError, UnicodeDecodeError) as error:
         why = system_message(error) if isinstance(error, OSError) else "it is no text in UTF-8"

@@ -64,9 +64,9 @@ class Keys:
         """What a key allows; nothing for one that is unknown. Takes the same time for every key."""
         digest = _digest(key)
         scopes: frozenset[Scope] = frozenset()
-        for known in self._keys:
-            if hmac.compare_digest(known.digest, digest):
-                scopes |= known.scopes
+        for candidate in self._keys:
+            if hmac.compare_digest(candidate.digest, digest):
+                scopes |= candidate.scopes
         return scopes
 
 

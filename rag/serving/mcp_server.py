@@ -129,8 +129,8 @@ def make_mcp_server(service: Service) -> MCPServer[Any]:
 
         async def ask() -> SearchFound:
             request = SearchRequest(query=query, top_k=top_k, filter=filter)
-            snapshot, [found] = await service.search(request)
-            shown = strict_json(result_json(found.result, explain=False))
+            snapshot, [result] = await service.search(request)
+            shown = strict_json(result_json(result.result, explain=False))
             hits = [
                 FoundDocument(
                     id=hit["id"],
@@ -177,9 +177,9 @@ def make_mcp_server(service: Service) -> MCPServer[Any]:
             """Have a language model answer from the documents, citing passages like [1]."""
 
             async def write() -> WrittenAnswer:
-                snapshot, [found] = await service.search(SearchRequest(query=query, filter=filter))
-                written = answer_json(await service.answer(snapshot, found), snapshot.generation)
-                urls = {hit.document.id: _url(hit.document.id, hit.document.metadata) for hit in found.result}
+                snapshot, [result] = await service.search(SearchRequest(query=query, filter=filter))
+                written = answer_json(await service.answer(snapshot, result), snapshot.generation)
+                urls = {hit.document.id: _url(hit.document.id, hit.document.metadata) for hit in result.result}
                 for citation in written["citations"]:
                     citation["url"] = urls.get(citation["id"], _url(citation["id"], {}))
                 return WrittenAnswer.model_validate(written)
@@ -279,9 +279,9 @@ async def _refuse_unknown(ctx: Any, call_next: Callable[[Any], Awaitable[Any]]) 
     from mcp_types import CallToolResult, TextContent
 
     if ctx.method == "tools/call" and isinstance(ctx.params, dict):
-        name, given = ctx.params.get("name"), ctx.params.get("arguments") or {}
-        valid = _ARGUMENTS.get(name, given) if isinstance(name, str) else given
-        unknown = [argument for argument in given if argument not in valid]
+        name, arguments = ctx.params.get("name"), ctx.params.get("arguments") or {}
+        valid = _ARGUMENTS.get(name, arguments) if isinstance(name, str) else arguments
+        unknown = [argument for argument in arguments if argument not in valid]
         if unknown:
             text = f"unknown argument '{unknown[0][:100]}' of {name} (valid: {', '.join(valid)})"
             return CallToolResult(content=[TextContent(type="text", text=text)], is_error=True)

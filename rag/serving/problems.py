@@ -61,13 +61,13 @@ class Problem(Exception):  # noqa: N818 - RFC 9457 calls it so
 
     def as_dict(self) -> dict[str, Any]:
         """The problem as JSON values."""
-        about = {
+        fields = {
             "type": f"urn:rag:problem:{self.code}",
             "title": _PHRASES.get(self.status, "Refused"),
             "status": self.status,
             "detail": self.detail,
         }
-        return about | ({"errors": self.errors} if self.errors else {})
+        return fields | ({"errors": self.errors} if self.errors else {})
 
     def body(self) -> bytes:
         """The problem as JSON; what is no text in it, such as a lone surrogate, is escaped."""
@@ -100,9 +100,9 @@ def problem_of(error: BaseException) -> Problem:
 
 
 def _hidden(error: BaseException, status: int, code: str, detail: str) -> Problem:
-    number = uuid.uuid4().hex[:8]
+    incident = uuid.uuid4().hex[:8]
     if isinstance(error, RagError | OSError):
-        logger.error("incident %s: %s", number, first_line(error))
+        logger.error("incident %s: %s", incident, first_line(error))
     else:
-        logger.error("incident %s: %s", number, first_line(error), exc_info=error)
-    return Problem(status, code, f"{detail} (incident {number} in the server's log)")
+        logger.error("incident %s: %s", incident, first_line(error), exc_info=error)
+    return Problem(status, code, f"{detail} (incident {incident} in the server's log)")

@@ -80,16 +80,16 @@ class Service:
         snapshot = self.current
         waiting = [Waiting(snapshot, query, top_k, request.explain) for query, top_k in self._queries(request)]
         self.batcher.submit(waiting)
-        futures = [asyncio.wrap_future(one.future) for one in waiting]
+        futures = [asyncio.wrap_future(queued.future) for queued in waiting]
         return snapshot, await within(asyncio.gather(*futures), self.limits.timeout, "a search")
 
-    async def answer(self, snapshot: Snapshot, found: Found) -> Answer:
+    async def answer(self, snapshot: Snapshot, result: Found) -> Answer:
         """Have the language model answer from what a query found.
 
         Raises:
             Problem: The pipeline writes no answers, too many are being written, or it took too long.
         """
-        if found.before_answer is None:
+        if result.before_answer is None:
             raise Problem(404, "no-answers", "this pipeline writes no answers: it has no stage such as generate")
         if self._answers_waiting >= 2 * self.limits.max_answers:
             busy = f"{self._answers_waiting} answers are being written already"
@@ -97,7 +97,7 @@ class Service:
         self._answers_waiting += 1
         try:
             call = copy_context().run
-            task = self._writers.submit(call, snapshot.pipeline.answer, found.result.query, found.before_answer)
+            task = self._writers.submit(call, snapshot.pipeline.answer, result.result.query, result.before_answer)
             answer, costs = await within(asyncio.wrap_future(task), self.limits.answer_timeout, "an answer")
         finally:
             self._answers_waiting -= 1
@@ -150,9 +150,9 @@ class Service:
     # -- checking ---------------------------------------------------------------------------------------------------
 
     def _queries(self, request: SearchRequest) -> list[tuple[Query, int]]:
-        given = [name for name in ("query", "conversation", "queries") if getattr(request, name) is not None]
-        if len(given) != 1:
-            got = " and ".join(given) or "none of them"
+        present = [name for name in ("query", "conversation", "queries") if getattr(request, name) is not None]
+        if len(present) != 1:
+            got = " and ".join(present) or "none of them"
             raise Problem(422, "invalid", f"give one of query, conversation and queries, got {got}")
         if request.queries is None:
             return [self._query(request, request, 1)]
@@ -160,10 +160,10 @@ class Service:
             raise Problem(
                 422, "invalid", f"queries: from 1 to {self.limits.max_queries} at once, got {len(request.queries)}"
             )
-        asked = [AskedQuery(query=one) if isinstance(one, str) else one for one in request.queries]
-        return [self._query(one, request, number) for number, one in enumerate(asked, 1)]
+        asked = [AskedQuery(query=query) if isinstance(query, str) else query for query in request.queries]
+        return [self._query(query, request, n) for n, query in enumerate(asked, 1)]
 
-    def _query(self, asked: AskedQuery, request: SearchRequest, number: int) -> tuple[Query, int]:
+    def _query(self, asked: AskedQuery, request: SearchRequest, n: int) -> tuple[Query, int]:
         limits = self.limits
         if (asked.query is None) == (asked.conversation is None):
             raise Problem(422, "invalid", "a query is either a question or a conversation")
@@ -176,7 +176,7 @@ class Service:
             raise Problem(422, "invalid", f"top_k: at most {limits.max_top_k}, got {top_k}")
         condition = asked.filter if asked.filter is not None else request.filter
         condition = None if condition is None else self.filter(condition)
-        id = str(number)
+        id = str(n)
         query = Query(id, asked.query) if asked.query is not None else Query(id, turns=turns_of(turns))
         [query], _ = read_queries([query], condition)
         return query, top_k or limits.max_top_k

@@ -40,11 +40,11 @@ class FineTuned(Component, ReportsLearning):
         return {} if model is None else trained(model)
 
     def notes(self) -> tuple[str, ...]:
-        about = self.learned_report()
-        if not about:
+        report = self.learned_report()
+        if not report:
             return ()
-        losses = " -> ".join(f"{loss:.4f}" for loss in about["losses"])
+        losses = " -> ".join(f"{loss:.4f}" for loss in report["losses"])
         return (
-            f"{self.kind} fine_tuned was trained on {about['rows']:,} rows in {about['steps']:,} steps, mean loss by "
+            f"{self.kind} fine_tuned was trained on {report['rows']:,} rows in {report['steps']:,} steps, mean loss by "
             f"epoch {losses}; it has seen the training queries, so what learns behind it from them expects too much",
         )

@@ -130,7 +130,7 @@ class FineTunedEmbedder(FineTuned, AroundEmbedder):
         training, gains = judged(self, context)
         batch = QueryBatch(training.queries, store=context.store, ledger=context.ledger)
         queries, documents = batch.embeddings(self.embedder), context.embed_passages(self.embedder)
-        found = mined(
+        examples = mined(
             self._list(queries, documents, context),
             gains,
             context.passages,
@@ -139,7 +139,7 @@ class FineTunedEmbedder(FineTuned, AroundEmbedder):
             skip=self.skip,
             margin=self.margin,
         )
-        rows, right, wrong = found.triples()
+        rows, right, wrong = examples.triples()
         if not len(rows):
             raise ConfigError("no passage is left to be a negative: lower it", parameter="skip")
         data: dict[str, Any] = {

@@ -54,8 +54,8 @@ def weights(component: Component, context: FitContext, make: Callable[[Path], No
     """
     if context.store is not None and component.spec.is_serializable:
         made_of = [component.spec.cache_key, context.passages.fingerprint, context.training_fingerprint, context.seed]
-        about = f"{component!r} trained on {len(context.training.queries) if context.training else 0} queries"
-        return context.store.resumable("weights", fingerprint([*made_of, upstream]), make, description=about) / MODEL
+        text = f"{component!r} trained on {len(context.training.queries) if context.training else 0} queries"
+        return context.store.resumable("weights", fingerprint([*made_of, upstream]), make, description=text) / MODEL
     folder = Path(tempfile.mkdtemp(prefix="rag-fine-tuned-"))
     weakref.finalize(component, shutil.rmtree, folder, ignore_errors=True)
     make(folder)
@@ -139,8 +139,8 @@ def train(
         trainer.train(resume_from_checkpoint=get_last_checkpoint(str(checkpoints)))  # type: ignore[no-untyped-call]
         mine.eval().save_pretrained(str(folder / MODEL), create_model_card=False)
     losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
-    about = {"losses": losses, "rows": len(rows), "steps": trainer.state.global_step}
-    (folder / MODEL / _ABOUT).write_text(json.dumps(about), encoding="utf-8")
+    report = {"losses": losses, "rows": len(rows), "steps": trainer.state.global_step}
+    (folder / MODEL / _ABOUT).write_text(json.dumps(report), encoding="utf-8")
     shutil.rmtree(checkpoints)
 
 

@@ -90,23 +90,23 @@ class RankModel:
         parts += [self.trees.gains] if self.trees is not None else []
         share = np.mean([part / max(float(part.sum()), 1e-12) for part in parts], axis=0)
         order = np.argsort(-share, kind="stable")
-        return {self.names[number]: float(share[number]) for number in order.tolist() if share[number] > 0}
+        return {self.names[column]: float(share[column]) for column in order.tolist() if share[column] > 0}
 
     def save(self, folder: Path, name: str) -> None:
         """Write it as text files that begin with a name."""
-        about = {"names": self.names, "linear": None if self.linear is None else self.linear.as_dict()}
-        (folder / f"{name}.json").write_text(json.dumps(about, ensure_ascii=False), encoding="utf-8")
+        state = {"names": self.names, "linear": None if self.linear is None else self.linear.as_dict()}
+        (folder / f"{name}.json").write_text(json.dumps(state, ensure_ascii=False), encoding="utf-8")
         if self.trees is not None:
             (folder / f"{name}.lightgbm.txt").write_text(self.trees.text, encoding="utf-8")
 
     @classmethod
     def load(cls, folder: Path, name: str) -> RankModel:
         """Read what :meth:`save` wrote."""
-        about = json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
+        state = json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
         file = folder / f"{name}.lightgbm.txt"
         trees = LambdaMART(file.read_text(encoding="utf-8")) if file.is_file() else None
-        linear = None if about["linear"] is None else Linear.from_dict(about["linear"])
-        return cls(tuple(about["names"]), linear, trees)
+        linear = None if state["linear"] is None else Linear.from_dict(state["linear"])
+        return cls(tuple(state["names"]), linear, trees)
 
 
 def tuned_l2(learned: Lists, held_out: Lists) -> float:
@@ -129,7 +129,7 @@ def _fusion(scaled: Floats, learned: Lists) -> Floats:
     """Weights of a plain fusion, of the scores scaled over each list alone, 0 elsewhere: what all weights are drawn to,
     so that few questions cannot lead far from a sensible ranking.
     """
-    shares = [number for number, name in enumerate(learned.features.names) if name.endswith(": share")]
+    shares = [column for column, name in enumerate(learned.features.names) if name.endswith(": share")]
     weights = np.zeros(scaled.shape[2], dtype=np.float32)
     weights[shares] = fit_linear(scaled[:, :, shares], learned.mask, learned.gains, _FUSION_PENALTY)
     return weights

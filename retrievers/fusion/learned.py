@@ -118,8 +118,8 @@ class Learned(Fusion, ReportsLearning):
         if self._weights is None:
             return {}
         parts = {
-            f"list {number} {name}": float(weight)
-            for number, pair in enumerate(self._weights)
+            f"list {n} {name}": float(weight)
+            for n, pair in enumerate(self._weights)
             for name, weight in zip(("scaled score", "rank"), pair / (1, self.smoothing + 1), strict=True)
         }
         total = max(sum(parts.values()), 1e-12)

@@ -123,13 +123,13 @@ def checked_lists(server: str, lists: Lists, k: int, rows: RowMap) -> tuple[Ints
     if not width:
         return keys, scores
     inside = np.arange(width) < lengths[:, None]
-    given = np.concatenate([ids for ids, _ in lists])
-    keys[inside] = rows.positions(given)
+    sent = np.concatenate([ids for ids, _ in lists])
+    keys[inside] = rows.positions(sent)
     scores[inside] = np.concatenate([values for _, values in lists])
     unknown = np.flatnonzero(keys[inside] == PADDING)
     if len(unknown):
         raise ArtifactError(
-            f"{server} answered with the row {given[unknown[0]]}, which this index has not written: what is there was "
+            f"{server} answered with the row {sent[unknown[0]]}, which this index has not written: what is there was "
             "changed by others ('rag verify' says more)"
         )
     if not np.isfinite(scores[inside]).all():

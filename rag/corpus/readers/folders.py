@@ -60,8 +60,8 @@ def _files_below(folder: Path, reading: Reading) -> list[Path]:
     """All files that are not hidden, in order. Links that lead out, or to folders, are counted and not followed."""
 
     def refuse(error: OSError) -> None:
-        where = error.filename or folder
-        reading.fail(DataError(f"{where}: cannot be read: {system_message(error)}"), unit="documents")
+        location = error.filename or folder
+        reading.fail(DataError(f"{location}: cannot be read: {system_message(error)}"), unit="documents")
 
     files: list[Path] = []
     links: list[Path] = []

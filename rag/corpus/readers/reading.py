@@ -79,13 +79,13 @@ class Reading:
                 rule = "must be one character (a tab may be written tab), no quote and no line end"
                 raise ConfigError(f"{rule}, got {self.separator!r}", parameter="separator")
         try:
-            known = codecs.lookup(self.encoding)
+            codec = codecs.lookup(self.encoding)
             "".encode(self.encoding)  # refuses codecs from bytes to bytes
         except (LookupError, TypeError, ValueError):
             usual = did_you_mean(str(self.encoding), ["utf-8", "utf-16", "latin-1", "cp1252", "shift_jis", "gb18030"])
             raise ConfigError(f"unknown encoding '{self.encoding}'{usual}", parameter="encoding") from None
         # The mark is dropped anyway; this codec would drop one at the start of every line.
-        self.encoding = "utf-8" if known.name == "utf-8-sig" else known.name
+        self.encoding = "utf-8" if codec.name == "utf-8-sig" else codec.name
         if self.on_error not in get_args(OnError):
             raise ConfigError(f"must be 'report', 'stop' or 'skip', got {self.on_error!r}", parameter="on_error")
         if self.unit not in get_args(Unit):

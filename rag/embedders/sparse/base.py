@@ -81,8 +81,8 @@ def strongest_terms(weights: Any, k: int | None) -> Any:
         return weights
     row = np.repeat(np.arange(weights.shape[0]), np.diff(weights.indptr))
     order = np.lexsort((weights.indices, -weights.data, row))
-    place = np.arange(len(row)) - np.repeat(weights.indptr[:-1], np.diff(weights.indptr))
-    kept = np.sort(order[place < k])
-    ends = np.concatenate([[0], np.cumsum(np.bincount(row[kept], minlength=weights.shape[0]))])
-    arrays = (weights.data[kept], weights.indices[kept], ends.astype(weights.indptr.dtype))
+    rank = np.arange(len(row)) - np.repeat(weights.indptr[:-1], np.diff(weights.indptr))
+    strongest = np.sort(order[rank < k])
+    ends = np.concatenate([[0], np.cumsum(np.bincount(row[strongest], minlength=weights.shape[0]))])
+    arrays = (weights.data[strongest], weights.indices[strongest], ends.astype(weights.indptr.dtype))
     return scipy.sparse.csr_array(arrays, shape=weights.shape)

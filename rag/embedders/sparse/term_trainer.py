@@ -58,7 +58,7 @@ class TermTrainer:
     ) -> None:
         self._pairs, self._base, self._queries, self._relevant = pairs, base, queries, relevant
         self._sample, self._sample_base = sample, sample_base
-        self._vectors, self._sample_vectors = (some.vectors.astype(np.float32) for some in (pairs, sample))
+        self._vectors, self._sample_vectors = (source.vectors.astype(np.float32) for source in (pairs, sample))
         self._rate, self._batch = learning_rate, batch_size
         self._random = np.random.default_rng(seed)
         self.parameters = np.zeros(pairs.vectors.shape[1] + 1, dtype=np.float32)
@@ -100,11 +100,11 @@ class TermTrainer:
         loss, slope = loss_and_slope(logits, self._relevant[rows].toarray(), None)
         tokens = np.unique(queries.indices)
         by_weight = np.asarray(queries[:, tokens].T @ slope, dtype=np.float32)  # [tokens, passages]
-        place = np.full(self._queries.shape[1], -1)
-        place[tokens] = np.arange(len(tokens))
-        asked = np.flatnonzero((place[self._pairs.tokens] >= 0) & (worths > 0))
+        column_of = np.full(self._queries.shape[1], -1)
+        column_of[tokens] = np.arange(len(tokens))
+        asked = np.flatnonzero((column_of[self._pairs.tokens] >= 0) & (worths > 0))
         by_worth = np.zeros_like(worths)
-        by_worth[asked] = by_weight[place[self._pairs.tokens[asked]], self._pairs.texts[asked]] * self._base[asked]
+        by_worth[asked] = by_weight[column_of[self._pairs.tokens[asked]], self._pairs.texts[asked]] * self._base[asked]
         total = _slope(by_worth, self._vectors)
         self._descend(total + flops * self._flops_slope() if flops else total)
         return loss

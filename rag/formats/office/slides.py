@@ -78,8 +78,8 @@ def _slide(package: Package, name: str) -> str:
                 )
             )
         elif shape.tag == f"{_SHOW}pic":
-            about = next(shape.iter(f"{_SHOW}cNvPr"), None)
-            blocks.append(paragraph(about.get("descr", "") if about is not None else ""))
+            drawing = next(shape.iter(f"{_SHOW}cNvPr"), None)
+            blocks.append(paragraph(drawing.get("descr", "") if drawing is not None else ""))
     notes = next((target for target in _targets(package, name).values() if "/notesSlide" in target), "")
     if notes in package.zip.NameToInfo:
         shapes = package.xml(notes).iter(f"{_SHOW}sp")

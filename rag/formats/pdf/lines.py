@@ -92,8 +92,8 @@ def _units(text: str) -> int:
 
 
 def _has_images(page: PdfPage, raw: Any) -> bool:
-    for number in range(min(raw.FPDFPage_CountObjects(page.raw), 1000)):
-        kind = raw.FPDFPageObj_GetType(raw.FPDFPage_GetObject(page.raw, number))
+    for n in range(min(raw.FPDFPage_CountObjects(page.raw), 1000)):
+        kind = raw.FPDFPageObj_GetType(raw.FPDFPage_GetObject(page.raw, n))
         if kind in (raw.FPDF_PAGEOBJ_IMAGE, raw.FPDF_PAGEOBJ_FORM):
             return True
     return False
@@ -120,9 +120,9 @@ class _Fonts:
         last_y = y.value
         right = self._box[1]
         raw.FPDFText_GetCharBox(page, places[-1], *self._box)
-        fonts = [self._font(place) for place in dict.fromkeys(places)]
+        fonts = [self._font(at) for at in dict.fromkeys(places)]
         n_code = sum(code for code, _ in fonts)
-        size = max(raw.FPDFText_GetFontSize(page, place) for place in (places[0], places[2]))
+        size = max(raw.FPDFText_GetFontSize(page, at) for at in (places[0], places[2]))
         bold = all(bold for _, bold in fonts)
         return Line(text, left, right.value, baseline, last_y, round(size, 1), n_code > 0.7 * len(fonts), bold)
 

@@ -73,8 +73,8 @@ class _Parser:
             if not line:
                 at += 1
                 continue
-            n, some, style = self._block(lines, at, style, depth)
-            blocks += [block for block in some if block.strip()]
+            n, parsed, style = self._block(lines, at, style, depth)
+            blocks += [block for block in parsed if block.strip()]
             at += max(n, 1)
         return blocks
 
@@ -158,9 +158,9 @@ class _Parser:
     def _list(self, lines: list[str], at: int) -> tuple[int, list[str], str]:
         written: list[str] = []
         numbers: dict[int, int] = {}
-        place = at
-        while place < len(lines):
-            line = lines[place].rstrip()
+        start = at
+        while start < len(lines):
+            line = lines[start].rstrip()
             bullet, number = _BULLET.match(line), _NUMBERED.match(line)
             if marker := bullet or number:
                 mark = marker[1] or "."
@@ -177,15 +177,15 @@ class _Parser:
                 and not _STYLE.match(line)
                 and not _HEADING.match(line)
             ):
-                if not lines[place - 1].strip():
+                if not lines[start - 1].strip():
                     break
                 written[-1] += f" {self._plain(line.strip())}"
             elif line.strip() or (
-                place + 1 < len(lines) and not (_BULLET.match(lines[place + 1]) or _NUMBERED.match(lines[place + 1]))
+                start + 1 < len(lines) and not (_BULLET.match(lines[start + 1]) or _NUMBERED.match(lines[start + 1]))
             ):
                 break
-            place += 1
-        return place - at, ["\n".join(written)], ""
+            start += 1
+        return start - at, ["\n".join(written)], ""
 
     def _plain(self, text: str) -> str:
         """Text without macros, references and emphasis; attributes filled in."""

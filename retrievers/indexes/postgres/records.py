@@ -162,18 +162,18 @@ def check_open(connection: Connection[Any], server: Server, name: Name, known: G
             f"select format, name, base, generation, rows, dimension, digest from {name.records} where key = %s",
             [known.key],
         ).fetchone()
-    what = f"{server}: generation {known.generation} of the table {name.base(known.base)}"
+    lost = f"{server}: generation {known.generation} of the table {name.base(known.base)}"
     if row is None:
         raise ArtifactError(
-            f"{what} is not there: it was given up (an update or a rollback elsewhere), or this is another database. "
+            f"{lost} is not there: it was given up (an update or a rollback elsewhere), or this is another database. "
             "Open the newest folder, or index again"
         )
     if row[0] > FORMAT:
-        raise ArtifactError(f"{what} is in format {row[0]}, of a newer version; this one reads up to {FORMAT}")
+        raise ArtifactError(f"{lost} is in format {row[0]}, of a newer version; this one reads up to {FORMAT}")
     if row[1:] != (name.own, known.base, known.generation, known.rows, known.dimension, known.digest):
-        raise ArtifactError(f"{what} belongs to another index: this is another database, or it was written over")
+        raise ArtifactError(f"{lost} belongs to another index: this is another database, or it was written over")
     if table is None:
-        raise ArtifactError(f"{what} is gone, though its record is there: index again")
+        raise ArtifactError(f"{lost} is gone, though its record is there: index again")
 
 
 def is_idle(connection: Connection[Any], name: Name, key: int) -> bool:

@@ -144,11 +144,11 @@ def rows_of(
     for first in range(0, len(positions), BLOCK):
         documents, places = np.unique(passages.document[positions[first : first + BLOCK]], return_inverse=True)
         _, values = _values(passages, documents)
-        known = [([own.get(key) for key in flat], _text(layout.named(own))) for own in values]
+        fields = [([own.get(key) for key in flat], _text(layout.named(own))) for own in values]
         packed = storage.packed(vectors[at[first : first + BLOCK]])
         released(vectors)
-        for place, vector in zip(places.tolist(), packed, strict=True):
-            columns, text = known[place]
+        for position, vector in zip(places.tolist(), packed, strict=True):
+            columns, text = fields[position]
             yield [vector, *columns], hashlib.blake2b(text + vector, digest_size=16).digest()
 
 

@@ -1,4 +1,4 @@
-"""A quick scorer first, a better one for what it cannot decide."""
+"""A fast scorer first, and a better scorer for the pairs at the top."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ class Cascade(Scorer):
 
 
 def _best(rows: Ints, scores: Floats, keep: int) -> Ints:
-    """Positions of the best pairs of every query; of equal ones the first."""
+    """Positions of the best pairs of every query; the first of equal pairs."""
     order = np.lexsort((-scores, rows))
     first = np.searchsorted(rows[order], rows[order], side="left")
     best: Ints = order[np.arange(len(rows)) - first < keep]

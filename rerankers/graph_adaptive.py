@@ -167,7 +167,7 @@ def _head(listed: Ints, taken: Ints, size: int) -> Ints:
 
 
 def _allowed(batch: QueryBatch, passages: Passages) -> list[tuple[Any, Mask]]:
-    """For queries with a filter, their rows and what they may find, bool [n]."""
+    """Rows of queries with a filter, and the passages that each may find, bool [n]."""
     allowed = []
     for group in batch.groups(passages):
         if group.allowed is not None:
@@ -178,7 +178,7 @@ def _allowed(batch: QueryBatch, passages: Passages) -> list[tuple[Any, Mask]]:
 
 
 def _frontier(graph: Ints, taken: Ints, exact: Floats, size: int, allowed: list[tuple[Any, Mask]]) -> Ints:
-    """Neighbours of what is taken that are not, best neighbour's score first, int64 [q, <= size]."""
+    """Untaken neighbors of taken passages, by the best neighbor's score, int64 [q, <= size]."""
     near = np.where(taken[..., None] >= 0, graph[np.maximum(taken, 0)], PADDING).astype(np.int64)
     near = near.reshape(len(taken), taken.shape[1] * graph.shape[1])
     scores = np.repeat(exact, graph.shape[1], axis=1)
@@ -189,7 +189,7 @@ def _frontier(graph: Ints, taken: Ints, exact: Floats, size: int, allowed: list[
 
 
 def _first_of(first: Ints, other: Ints, size: int) -> Ints:
-    """From the first pool; what it lacks comes from the second."""
+    """Take items from the first pool, and the missing ones from the second."""
     both = np.concatenate([first, np.where(is_in(other, first), PADDING, other)], axis=1)
     picks = np.take_along_axis(both, np.argsort(both < 0, axis=1, kind="stable")[:, :size], 1)
     return np.pad(picks, ((0, 0), (0, size - picks.shape[1])), constant_values=PADDING)

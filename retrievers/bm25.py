@@ -162,7 +162,7 @@ class BM25(TakesFeedback):
         self._check()
 
     def _counted(self, context: FitContext, start: int) -> WordCounts:
-        """Words of the passages from one on; new ones become known."""
+        """Count the words of the passages from a position on; new words enter the vocabulary."""
         vocabulary = self._words()
         with context.progress("indexing words (bm25)", len(context.passages) - start) as advance:
 
@@ -187,7 +187,7 @@ class BM25(TakesFeedback):
         return {"score": self._index.scores_of(self._counts(batch.texts), candidates.passages)}
 
     def query_features(self, batch: QueryBatch) -> Mapping[str, Floats]:
-        """How rare the query's words are: sum and maximum of log(passages / passages with the word)."""
+        """Rarity of the query's words: sum and maximum of log(passages / passages with the word)."""
         queries, frequencies = self._counts(batch.texts), self._fitted().table
         with_word = np.maximum(np.diff(frequencies.indptr), 1)
         queries.data = np.log(frequencies.shape[1] / with_word[queries.indices]).astype(np.float32)
@@ -245,7 +245,7 @@ class BM25(TakesFeedback):
         return best_documents(search, self._passages, self.top_k, batch)
 
     def _counts(self, texts: Sequence[str]) -> Any:
-        """How often each text has each word of the corpus, float32 CSR array [n_texts, words]."""
+        """Counts of each word of the corpus in each text, float32 CSR array [n_texts, words]."""
         import scipy.sparse
 
         columns, lengths = self._words().look_up(texts)
@@ -255,7 +255,7 @@ class BM25(TakesFeedback):
 
     @property
     def _index(self) -> InvertedIndex:
-        """Weights by word, as far as they have been asked for."""
+        """Weights by word, computed for the words used so far."""
         import scipy.sparse
 
         if self._made is None:

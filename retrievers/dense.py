@@ -110,7 +110,7 @@ class Dense(TakesFeedback):
         self._passages = context.passages
 
     def _vectors(self, context: FitContext, positions: Ints) -> Vectors:
-        """Vectors of all passages, of which the index may have the old ones."""
+        """Vectors of all passages; those of old passages may come from the index."""
         old = self.index.reconstruct(positions)
         if old is None:
             return self._scaled(context.embed_passages(self.embedder))

@@ -1,4 +1,4 @@
-"""Relevance feedback without judgments: the best passages of one list change what is asked next."""
+"""Relevance feedback without judgments: the best passages of a list change the query for a second search."""
 
 from __future__ import annotations
 

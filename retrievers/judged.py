@@ -1,4 +1,4 @@
-"""Judged queries as arrays: who was asked, in vectors, and what was right, as a sparse matrix."""
+"""Judged queries as arrays: their vectors, and their relevant documents as a sparse matrix."""
 
 from __future__ import annotations
 
@@ -124,7 +124,7 @@ def _unit(vectors: Vectors) -> Vectors:
 
 
 def lookup(table: Any, positions: Ints) -> Vectors:
-    """Values of a CSR array [n, m] at columns of each row, float32 [n, k]; 0 where there is none or no column.
+    """Values of a CSR array [n, m] at columns of each row, float32 [n, k]; 0 for an absent value or column.
 
     Args:
         table: With sorted indices.

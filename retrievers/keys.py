@@ -1,4 +1,4 @@
-"""From keys to documents: what is matched is a passage, what is returned is its document, once."""
+"""From keys to documents: passages are matched, and their documents are returned, each once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How likely a question shares a relevant document with a judged one, by how near the nearest of them is."""
+"""Probability that a question shares a relevant document with a judged question, by the nearest cosine."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Documents that were right for questions like this one."""
+"""A memory of documents that were relevant to similar questions."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _SHOWN = 3
 
 @dataclass(frozen=True)
 class _Memory:
-    """What was judged, on the documents there are."""
+    """Judgments on the current documents."""
 
     judged: Judged
     gains: Any
@@ -252,7 +252,7 @@ class QueryMemory(Retriever, Remembers):
         return {"nearest": self._nearest(batch, self._fitted())}
 
     def _nearest(self, batch: QueryBatch, memory: _Memory) -> Floats:
-        """Cosine of each query with the judged one most like it, float32 [n]; -1 where none is to be seen."""
+        """Cosine of each query with the most similar judged query, float32 [n]; -1 if none may be seen."""
         return np.asarray(self._cosines(batch, memory).max(axis=1, initial=-1), dtype=np.float32)
 
     def akin(self, batch: QueryBatch) -> Floats:
@@ -280,7 +280,7 @@ class QueryMemory(Retriever, Remembers):
         return None if batch.unseen is None else batch.unseen.among(memory.judged.ids)
 
     def _cosines(self, batch: QueryBatch, memory: _Memory) -> Vectors:
-        """Of each query and each judged one, float32 [n, judged]; -1 where it is not to be seen."""
+        """Cosines of each query with each judged query, float32 [n, judged]; -1 where it may not be seen."""
 
         def compute() -> Vectors:
             assert self._encoder is not None
@@ -331,7 +331,7 @@ class QueryMemory(Retriever, Remembers):
         return batch.remember("cover", f"{first.fingerprint} {memory.identity}", compute)
 
     def _popularity(self, batch: QueryBatch, memory: _Memory, positions: Ints) -> Floats:
-        """log(1 + sum of gains) of documents, without what is not to be seen, float32 [n, k]."""
+        """log(1 + sum of gains) of documents, without hidden judgments, float32 [n, k]."""
         total = memory.totals[np.maximum(positions, 0)]
         hidden = self._hidden(batch, memory)
         if hidden is not None:
@@ -363,7 +363,7 @@ class QueryMemory(Retriever, Remembers):
     def _reasons(
         self, batch: QueryBatch, memory: _Memory, candidates: Candidates, places: tuple[Ints, Ints]
     ) -> list[str]:
-        """Why each document at (rows, columns) of what was found is there."""
+        """Reasons for each document at (rows, columns) of the candidates."""
         cosines, right = self._cosines(batch, memory), memory.gains.tocsc()
         reasons = []
         for row, column in zip(*(side.tolist() for side in places), strict=True):

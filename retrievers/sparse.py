@@ -96,7 +96,7 @@ class Sparse(Retriever):
         self._set(weights, context.passages)
 
     def _embedded(self, context: FitContext, start: int) -> Any:
-        """Weights of the passages from one on, CSR [terms, passages]."""
+        """Weights of the passages from a position on, CSR [terms, passages]."""
         blocks = self.embedder.embed_passages(context, start)
         return _transposed((strongest_terms(block, self.max_active_dims) for block in blocks), self.embedder.dimension)
 
@@ -146,7 +146,7 @@ class Sparse(Retriever):
         return strongest_terms(weights, self.query_max_active_dims)
 
     def _told(self, queries: Any, candidates: Candidates, places: tuple[Ints, Ints]) -> list[str]:
-        """The terms that queries share with passages of their list, and what each adds."""
+        """The terms that queries share with passages of their list, and the contribution of each."""
         rows, columns = places
         told = []
         for row, passage in zip(rows.tolist(), candidates.passages[rows, columns].tolist(), strict=True):
@@ -194,7 +194,7 @@ def _transposed(blocks: Iterable[Any], dimension: int) -> Any:
 
 
 def _coded(weights: Any) -> tuple[Any, Floats]:
-    """Steps of 1/255 of each term's largest weight, at least one; and what a step is worth, float32 [terms]."""
+    """Weights in steps of 1/255 of each term's largest, at least 1; and the size of a step, float32 [terms]."""
     import scipy.sparse
 
     largest = np.asarray(weights.max(axis=1).toarray(), dtype=np.float32).ravel()

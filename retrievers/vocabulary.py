@@ -56,7 +56,7 @@ class Vocabulary:
         return _flat([self.analyzer.query_words(text) for text in texts], self._asked)
 
     def learned(self) -> Vocabulary:
-        """The same terms, without what is remembered of how they were learned."""
+        """The same terms, without the state needed only for learning."""
         return Vocabulary(self.analyzer, self.rows)
 
 

@@ -1,4 +1,4 @@
-"""How often each word occurs in each passage: counted in blocks, changed with the passages."""
+"""Counts of words in passages: counted in blocks, updated with the passages."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class WordCounts(NamedTuple):
 
     @classmethod
     def of(cls, blocks: Iterable[Sequence[str]], vocabulary: Vocabulary) -> WordCounts:
-        """The words of texts, a block at a time; new ones become known."""
+        """The words of texts, a block at a time; new words enter the vocabulary."""
         parts: deque[_Part] = deque()
         sizes = [np.zeros(0, dtype=np.int64)]
         first = 0
@@ -121,7 +121,7 @@ def _joined(blocks: Iterable[Sequence[str]]) -> Iterator[list[str]]:
 
 
 def by_passage(rows: Any, lengths: Ints, n_words: int) -> Any:
-    """How often each passage has each word, CSR array float32 [passages, words] with sorted indices.
+    """Counts of each word in each passage, CSR array float32 [passages, words] with sorted indices.
 
     Args:
         rows: Words, int32, one passage after the other.

@@ -1,4 +1,4 @@
-"""A pipeline's tree with what its signatures call tunable left open."""
+"""Open the arguments of a pipeline's tree that its signatures mark as tunable."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Opened:
 
 
 def opened(component: Component, path: str, into: Opened, cost: Cost = "search") -> dict[str, Any]:
-    """The configuration of a component with distributions in place of what is worth tuning, named by their places.
+    """The configuration of a component with distributions for the tunable arguments, named by their paths.
 
     Args:
         component: The component.
@@ -68,7 +68,7 @@ def opened(component: Component, path: str, into: Opened, cost: Cost = "search")
 
 
 def choice(name: str, options: list[Any], labels: list[str] | None = None) -> dict[str, Any]:
-    """One of several subtrees; the first is what the baseline has."""
+    """A choice of several subtrees; the first is that of the baseline."""
     named = {} if labels is None else {"labels": labels}
     return {"tune": "choice", "name": name, **named, "options": options}
 
@@ -80,7 +80,7 @@ def _cost(name: str, cost: Cost) -> Cost:
 
 
 def _cost_of(component: Component, cost: Cost) -> Cost:
-    """Of an item of a list: stages that have more to do than to search."""
+    """Cost class of an item of a list: stages cost more than searching."""
     if component.kind != "stage":
         return cost
     if any(part.kind == "scorer" for _, part in component.spec.walk()):

@@ -64,7 +64,7 @@ class Measured:
 
 @dataclass(frozen=True)
 class Recommendation:
-    """What :func:`recommend` found.
+    """Result of :func:`recommend`.
 
     Args:
         dataset: Its name.

@@ -1,4 +1,4 @@
-"""A recommendation for people: a table on the terminal, and one HTML file with the learning curve."""
+"""Show a recommendation: a table on the terminal, and an HTML file with the learning curve."""
 
 from __future__ import annotations
 

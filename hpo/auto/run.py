@@ -1,4 +1,4 @@
-"""``tune(pipeline, dataset, auto=True)``: from a pipeline to a sweep over what may be worth it, and to its result."""
+"""``tune(pipeline, dataset, auto=True)``: derive a sweep of promising changes from a pipeline, and run it."""
 
 from __future__ import annotations
 
@@ -123,7 +123,7 @@ def _most(node: Any) -> int:
 
 
 def written(config: Mapping[str, Any], dataset: str | Path | None) -> str:
-    """What :func:`auto_config` says as a file to edit; what stands in it several times is written once."""
+    """The sweep of :func:`auto_config` as a file to edit; repeated parts are written once."""
     from rag.config.writing import dump
 
     head = {"type": "sweep", "dataset": None if dataset is None else str(dataset)}

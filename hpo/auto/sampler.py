@@ -81,7 +81,7 @@ class Moves(Sampler):
         return self._next(space, study) is None
 
     def walked(self, space: Space, goal: Objective, trials: Sequence[Finished]) -> Walk:
-        """How far the walk has come with these trials."""
+        """Replay the walk over these trials."""
         numbered = {trial.number: trial for trial in trials if trial.state != "repeated"}
         by_point: dict[PointKey, Finished | None] = {}
         for trial in trials:
@@ -148,7 +148,7 @@ def _said(value: Any) -> str:
 
 
 def _trials(space: Space, study: Study) -> dict[PointKey, Finished | None]:
-    """Trials by point; None for one that is running."""
+    """Trials by point; None for a running trial."""
     states = {"COMPLETE": "complete", "PRUNED": "stopped", "FAIL": "failed"}
     stored = study.get_trials(deepcopy=False)
     results: dict[PointKey, Finished | None] = {}

@@ -1,4 +1,4 @@
-"""Walking from a pipeline to a better one, one change at a time; each is kept only where it helps surely enough."""
+"""Walk from a pipeline to a better one by single changes; each is kept only if its gain is certain enough."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _ROUNDS = 3
 
 @dataclass(frozen=True)
 class Guesses:
-    """What is known of parameters before they are tried.
+    """Prior estimates for parameters that have not been tried.
 
     Args:
         gains: Expected gain of tuning each, by name.
@@ -73,7 +73,7 @@ class Step:
 
 @dataclass
 class Walk:
-    """Where a walk stands.
+    """State of a walk.
 
     Args:
         following: What to try next; None when it is over.
@@ -177,7 +177,7 @@ def _worth(parameter: Parameter, guesses: Guesses, clock: _Clock) -> float:
 
 
 def _gain(trial: Finished, best: Finished, goal: Objective) -> tuple[float, float]:
-    """Mean paired difference and its standard error; minus infinity for what failed or breaks a bound."""
+    """Mean paired difference and its standard error; minus infinity for a trial that failed or breaks a bound."""
     if not trial.feasible:
         return -np.inf, 0.0
     if not best.feasible:
@@ -217,7 +217,7 @@ def _climb(space: Space, point: Point, parameter: Parameter) -> Generator[dict[s
 
 
 class _Clock:
-    """Seconds that trials take, by what they do anew."""
+    """Seconds that trials take, by the kind of work they repeat."""
 
     def __init__(self, first: Finished, goal: Objective) -> None:
         self.first, self.n = first, len(first.values[goal.metric])

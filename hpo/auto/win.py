@@ -1,4 +1,4 @@
-"""Measuring what a walk has won."""
+"""Measure the gain of a walk."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["won"]
 
 
 def won(result: SweepResult, dataset: Dataset, store: Store | None = None) -> Win:
-    """What the choice of a sweep has won over its baseline on the test questions, and at what latency.
+    """Measure the gain of a sweep's choice over its baseline on the test questions, and both latencies.
 
     Args:
         result: Of a sweep whose choice and baseline were tested.

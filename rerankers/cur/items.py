@@ -26,11 +26,11 @@ _BLOCK = 1 << 16
 
 
 class Items(Protocol):
-    """Items by number; -1 is none."""
+    """Items by number; -1 means no item."""
 
     @property
     def vectors(self) -> Vectors:
-        """Of all items, float32 [n, d]."""
+        """Vectors of all items, float32 [n, d]."""
 
     @property
     def offsets(self) -> Floats | None:
@@ -116,7 +116,7 @@ class Listed:
 
 
 def gathered(vectors: Vectors, ids: Ints) -> Vectors:
-    """Vectors of items [q, b, d]; zeros where there is none."""
+    """Vectors of items [q, b, d]; zeros where there is no item."""
     rows = vectors[np.maximum(ids, 0)]
     rows[ids < 0] = 0.0
     return rows

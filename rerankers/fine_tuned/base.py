@@ -1,4 +1,4 @@
-"""What fine-tuned models have in common: weights that are saved, and what is told of their training."""
+"""Base of fine-tuned models: saving of weights, and the report on training."""
 
 from __future__ import annotations
 

@@ -203,7 +203,7 @@ class FineTunedEmbedder(FineTuned, AroundEmbedder):
 
 
 class _Tuned(SentenceTransformerEmbedder):
-    """The trained encoder; known by what its files hold, not by where they are."""
+    """The trained encoder; identified by the contents of its files, not by their path."""
 
     type = "fine_tuned_weights"
 

@@ -1,4 +1,4 @@
-"""What a model is trained on: relevant passages, and hard ones that are not."""
+"""Training examples: relevant passages, and hard irrelevant passages."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Mined:
     left_out: int
 
     def triples(self) -> tuple[Ints, Ints, Ints]:
-        """Question, relevant passage and one that is not, int64 [m] each."""
+        """Question, relevant passage and irrelevant passage, int64 [m] each."""
         at, column = np.nonzero(self.negatives >= 0)
         return self.rows[at], self.positives[at], self.negatives[at, column]
 

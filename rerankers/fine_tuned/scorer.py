@@ -170,7 +170,7 @@ class FineTunedScorer(FineTuned, Scorer):
 
 
 class _Tuned(CrossEncoderScorer):
-    """The trained cross-encoder; known by what its files hold, not by where they are."""
+    """The trained cross-encoder; identified by the contents of its files, not by their path."""
 
     type = "fine_tuned_weights"
 

@@ -63,7 +63,7 @@ def weights(component: Component, context: FitContext, make: Callable[[Path], No
 
 
 def trained(model: Path) -> Mapping[str, Any]:
-    """What :func:`train` has written of it."""
+    """The report that :func:`train` has written."""
     return dict(json.loads((model / _ABOUT).read_text(encoding="utf-8")))
 
 

@@ -1,4 +1,4 @@
-"""What a batch brings to learning to rank: candidates from all lists, and their features by name."""
+"""Gather the input of learning to rank: candidates from all lists, and their features by name."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ __all__ = ["Gathered", "Gatherer"]
 
 @dataclass(frozen=True)
 class Gathered:
-    """Candidates of some queries and what is known of them.
+    """Candidates of some queries and their features.
 
     Args:
         candidates: From all lists, by document; scores say nothing.
@@ -64,7 +64,7 @@ class Gatherer:
     passages: Passages
 
     def __call__(self, batch: QueryBatch, first: Candidates) -> Gathered:
-        """Candidates and features, given the list that came in."""
+        """Gather candidates and features for the incoming list."""
         step = batch.step
         tables = {name: table for name, table in batch.lists.items() if not step.holds(name)} or {"first": first}
         for n, source in enumerate(self.sources):
@@ -138,7 +138,7 @@ class Gatherer:
         }
 
     def _metadata(self, candidates: Candidates) -> dict[str, Floats]:
-        """Numbers of the metadata; NaN for documents without one."""
+        """Numeric metadata fields; NaN for documents without a value."""
         columns = {}
         for name in self.fields:
             column = self.passages.corpus.fields.field(name).numbers()
@@ -146,7 +146,7 @@ class Gatherer:
         return columns
 
     def check(self) -> None:
-        """Raise what is wrong with the fields.
+        """Raise an error for fields that are missing or not numeric.
 
         Raises:
             DataError: A field that no document has, or that holds no numbers.

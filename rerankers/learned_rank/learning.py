@@ -47,7 +47,7 @@ class Option:
 
 @dataclass(frozen=True)
 class Choice:
-    """What was chosen, and why.
+    """The chosen option, and the reasons.
 
     Args:
         options: From simple to rich; each richer one has to win by more than one standard error.
@@ -64,7 +64,7 @@ class Choice:
 
 @dataclass(frozen=True)
 class Learned:
-    """A model and its twins that have not seen one part of the training queries each.
+    """A model and its twins, each trained without one part of the training queries.
 
     Args:
         model: Fitted on all training queries.
@@ -229,7 +229,7 @@ class _Compared:
 
 
 def _best(options: list[_Compared], with_dev: bool) -> int:
-    """The richest that wins against the best of the simpler ones by more than a standard error."""
+    """The richest option that wins over the best simpler option by more than a standard error."""
     best = 0
     for n, option in enumerate(options[1:], 1):
         gain, error = option.gain_over(options[best], with_dev)
@@ -270,7 +270,7 @@ def used(gathered: Gathered, with_memory: bool) -> tuple[Features, Bools]:
 
 
 def ranked(learned: Learned | None, gathered: Gathered, fold: int | None = None) -> Candidates:
-    """Candidates in the order of what was learned; without anything, as they came.
+    """Candidates in the learned order; unchanged if nothing was learned.
 
     Args:
         learned: What was learned.

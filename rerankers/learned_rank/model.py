@@ -54,7 +54,7 @@ class Lists:
 
 @dataclass(frozen=True)
 class RankModel:
-    """What scores candidates by features.
+    """A model that scores candidates by features.
 
     Args:
         names: Features it takes, in this order.
@@ -77,7 +77,7 @@ class RankModel:
         return np.asarray(sum(standardized(part, mask) for part in parts), dtype=np.float32)
 
     def contributions(self, features: Features, rows: Bools) -> Floats:
-        """What each feature adds for some candidates, float32 [m, features], given where they are, bool [n, k]."""
+        """Contribution of each feature to the candidates selected by a mask, bool [n, k]: float32 [m, features]."""
         values = features.take(self.names).values[rows]
         parts = [part.contributions(values) for part in (self.linear, self.trees) if part is not None]
         return np.asarray(sum(parts), dtype=np.float32)

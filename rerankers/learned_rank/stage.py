@@ -209,7 +209,7 @@ class LearnedRank(Stage, ReportsLearning):
     def _reasons(
         self, learned: Learned, gathered: Gathered, ranking: Candidates, places: tuple[Ints, Ints]
     ) -> list[str]:
-        """What decided about documents at (rows, columns) of the ranking."""
+        """The features that decided about documents at (rows, columns) of the ranking."""
         rows, columns = places
         silent = ~learned.applies(gathered)[rows]
         if silent.any():
@@ -235,7 +235,7 @@ class LearnedRank(Stage, ReportsLearning):
 
     @property
     def choice(self) -> Choice | None:
-        """What was compared when it was fitted, and what is used."""
+        """The options compared in fitting, and the chosen one."""
         return self._choice
 
     @property
@@ -244,7 +244,7 @@ class LearnedRank(Stage, ReportsLearning):
         return {} if self._learned is None else self._learned.model.importances()
 
     def learned_report(self) -> Mapping[str, Any]:
-        """What was compared and chosen, features by importance, and how the score changes with the first of them."""
+        """Options and choice, features by importance, and the change of the score with the most important features."""
         if self._choice is None:
             return {}
         return asdict(self._choice) | {
@@ -274,7 +274,7 @@ class LearnedRank(Stage, ReportsLearning):
 
 
 def _share_of_strangers(context: FitContext) -> float:
-    """Of the training queries, those that share no relevant document with one that is another question."""
+    """Share of training queries that have no relevant document in common with a different question."""
     alike, sharing = (np.diff(context.unseen(kind).hidden.indptr) for kind in ("duplicates", "documents"))
     return float((sharing == alike).mean())
 

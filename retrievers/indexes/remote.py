@@ -78,7 +78,7 @@ class RemoteIndex(Index, HoldsElsewhere):
 
 
 class RowMap:
-    """Where the rows of a server are passages.
+    """Map from a server's rows to passages.
 
     Args:
         ids: The number of each passage's row, int64 [n]; -1 where it has none.
@@ -94,7 +94,7 @@ class RowMap:
         return len(self._sorted)
 
     def positions(self, rows: Ints) -> Ints:
-        """Positions of rows, int64; -1 for one that is not there."""
+        """Positions of rows, int64; -1 for an absent row."""
         if not len(self._sorted):
             return np.full(len(rows), PADDING, dtype=np.int64)
         at = np.minimum(np.searchsorted(self._sorted, rows), len(self._sorted) - 1)

@@ -52,7 +52,7 @@ _OWN_ID = "\0id"
 
 @dataclass(frozen=True)
 class Layout:
-    """Which fields there are, and in which columns.
+    """Fields of the documents, and the columns that hold them.
 
     Args:
         kinds: By field, what it holds.
@@ -63,7 +63,7 @@ class Layout:
     columns: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
     def of(self, name: str) -> tuple[FieldKinds, Mapping[str, str]]:
-        """A field that a condition names: what it holds, and its columns by their kind.
+        """The kinds of a field that a condition names, and its columns by kind.
 
         Raises:
             DataError: No document has it.
@@ -111,7 +111,7 @@ class Layout:
 
 
 def document_values(ids: Iterable[str], metadata: Iterable[str]) -> Iterator[Values]:
-    """What documents have, by field and kind of column.
+    """Values of documents, by field and kind of column.
 
     Args:
         ids: Of the documents.

@@ -1,4 +1,4 @@
-"""Several indexes as one."""
+"""An index made of several parts."""
 
 from __future__ import annotations
 

@@ -113,7 +113,7 @@ def _base(suffix: str) -> str:
 
 
 def _any(column: str, suffix: str, form: str) -> str:
-    """A test of one value, or of one of an array's; ``form`` has a gap for the value."""
+    """A test of a single value, or of any value of an array; ``form`` has a gap for the value."""
     if not suffix.endswith(("a", "l")):
         return form.format(column)
     collated = ' collate "C"' if suffix in ("ta", "tl") else ""

@@ -58,7 +58,7 @@ class Server:
 
     @cached_property
     def _conninfo(self) -> dict[str, Any]:
-        """What libpq takes. Never shown."""
+        """Connection parameters for libpq. Never shown."""
         psycopg = _psycopg()
         from psycopg.conninfo import conninfo_to_dict
 
@@ -128,13 +128,13 @@ class Server:
 
     @property
     def arguments(self) -> dict[str, Any]:
-        """What psycopg's ``connect`` takes. Holds the password."""
+        """Arguments of psycopg's ``connect``. Contains the password."""
         wait = max(2, int(self.timeout))
         alive = {"keepalives": 1, "keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3}
         return {"connect_timeout": wait, "application_name": "rag", **alive, **self._conninfo}
 
     def check(self, connection: Connection[Any]) -> None:
-        """Refuse a database that cannot do what is asked of it.
+        """Refuse a database that lacks a required version or extension.
 
         Raises:
             ServerError: It is one.
@@ -219,12 +219,12 @@ class Pool:
                 pool.putconn(taken)
 
     def _probe(self) -> None:
-        """Connect anew, to hear what is wrong, if anything."""
+        """Open a new connection, to get the error message if there is a fault."""
         with self.server.connected() as connection:
             self._configure(connection)
 
     def open(self) -> None:
-        """Connect, to hear at once what is wrong.
+        """Connect, to report a fault at once.
 
         Raises:
             RagError: The database cannot be reached, or what ``configure`` raises.

@@ -148,7 +148,7 @@ class Reader:
         return int(row[0]) if row else 0
 
     def verify(self) -> None:
-        """Read all rows and compare them with what was written.
+        """Read all rows and compare them with the written hashes.
 
         Raises:
             ArtifactError: Rows are missing, were added or changed.
@@ -204,7 +204,7 @@ class Reader:
         return passing <= math.sqrt(visited * max(self.held.generation.rows, 1))
 
     def _estimated(self, key: str) -> int:
-        """How many rows pass a condition, as the server's statistics have it."""
+        """Estimated number of rows that pass a condition, from the server's statistics."""
         where = Where(json.loads(key), self.held.layout)
         visible = self.held.generation.visible
         sql = f"explain (format json) select 1 from {self._table} where {visible} and ({where.sql})"

@@ -1,4 +1,4 @@
-"""The generations of a table: which there are, who has them open, and what nobody needs any more.
+"""The generations of a table: their list, their users, and the removal of unused generations.
 
 Every fit makes a table of its own (``papers_1``, ``papers_2``: its *base*), every update a generation of it: rows are
 there from the generation they were ``born`` in until the one they ``died`` in. Each generation is a row of
@@ -75,7 +75,7 @@ class Name:
 
 @dataclass(frozen=True)
 class Generation:
-    """What a table holds for whoever has opened this.
+    """A version of a table's contents, as seen by a process that has opened it.
 
     Args:
         key: Its number among all.

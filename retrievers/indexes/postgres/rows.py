@@ -1,4 +1,4 @@
-"""Passages as rows of a table: what is written, and the hash by which it is known again."""
+"""Passages as rows of a table: the values written, and a hash to verify them."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ COPY_TYPES = {suffix: type.partition(" ")[0] for suffix, type in TYPES.items()}
 
 @dataclass(frozen=True)
 class Storage:
-    """How vectors are stored.
+    """Storage type of vectors.
 
     Args:
         type: ``vector`` (float32) or ``halfvec`` (float16).
@@ -47,7 +47,7 @@ class Storage:
 
     @property
     def dtype(self) -> str:
-        """Of a value, as the server has it."""
+        """Type of a value on the server."""
         return ">f4" if self.type == "vector" else ">f2"
 
     def check(self, vectors: Vectors) -> None:
@@ -85,7 +85,7 @@ class Storage:
 
 @dataclass(frozen=True)
 class Held:
-    """What this index holds, as far as it is known here.
+    """Contents of this index, as far as this process keeps them.
 
     Args:
         generation: Where it lies.
@@ -101,7 +101,7 @@ class Held:
 
     @cached_property
     def rows(self) -> RowMap:
-        """Where the rows are passages."""
+        """Map from rows to passages."""
         return RowMap(self.ids)
 
     @staticmethod
@@ -153,7 +153,7 @@ def rows_of(
 
 
 def _values(passages: Passages, documents: Ints) -> tuple[list[str], list[Values]]:
-    """Metadata of documents, as JSON, and what they have for columns."""
+    """Metadata of documents, as JSON, and their values for columns."""
     metadata = passages.corpus.metadata_texts(documents)
     return metadata, list(document_values(passages.corpus.ids(documents), metadata))
 

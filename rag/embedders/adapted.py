@@ -272,7 +272,7 @@ class Adapted(AroundEmbedder, ReportsLearning):
         self._maps = np.load(folder / "maps.npy") if (folder / "maps.npy").is_file() else None
 
     def learned_report(self) -> Mapping[str, Any]:
-        """What was compared, and whether queries are moved."""
+        """The options compared, and whether queries are moved."""
         return {**self._about, "used": self._maps is not None} if self._about else {}
 
     def notes(self) -> tuple[str, ...]:

@@ -113,7 +113,7 @@ class Embedder(Component):
         context.keep(self)
 
     def checked(self, vectors: Vectors, n: int) -> Vectors:
-        """What an embedding method gave for ``n`` texts.
+        """Check the result of an embedding method for ``n`` texts.
 
         Raises:
             ModelError: It is not one vector of :attr:`dimension` for each.
@@ -126,7 +126,7 @@ class Embedder(Component):
         return vectors
 
     def tokenizer(self) -> Tokenizer:
-        """How this embedder counts length, without truncation, for chunkers."""
+        """A tokenizer that counts length as this embedder does, without truncation, for chunkers."""
         raise ConfigError(f"the embedder {self.spec.label} has no tokens to count")
 
 

@@ -1,4 +1,4 @@
-"""Vectors of texts by an embedder, from a store where it has them: the one way in which texts are embedded."""
+"""Embed texts through a cache and the store: all vectors are computed here."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def embed_query_texts(
     role: Literal["queries", "documents"] = "queries",
     recent: RecentVectors | None = None,
 ) -> Vectors:
-    """Vectors of what a batch asks, float32 [n, d], booked to a ledger.
+    """Vectors of a batch's query texts, float32 [n, d], recorded in a ledger.
 
     Args:
         embedder: The embedder.

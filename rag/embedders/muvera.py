@@ -1,4 +1,4 @@
-"""Token vectors of a text as one vector, for any index."""
+"""Encode the token vectors of a text as a single vector, for any index."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ class MUVERA(AroundEmbedder):
 
     @property
     def space(self) -> FixedDimensional:
-        """Where texts are encoded.
+        """The partition of space in which texts are encoded.
 
         Raises:
             NotFittedError: The directions of ``svd`` are not known yet.

@@ -17,7 +17,7 @@ _MOST = 1024
 
 
 class RecentVectors:
-    """Vectors of the queries that were asked last, by embedder and text; for any number of threads.
+    """Vectors of the most recent queries, by embedder and text; for any number of threads.
 
     Args:
         most: How many are remembered.

@@ -27,7 +27,7 @@ _TRAINED_ON = 256
 
 @dataclass(frozen=True)
 class TokenTable:
-    """Vectors of every token of some passages, one passage after another, as they are kept.
+    """Vectors of every token of some passages, one passage after another, in their storage format.
 
     Args:
         storage: How.

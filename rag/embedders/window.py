@@ -72,7 +72,7 @@ def window_remark(
     unit: str = "passages",
     values: KeyValueCache | None = None,
 ) -> Remark | None:
-    """What to say of passages that are longer than an embedder's window; None when no passage is.
+    """Remark on passages longer than an embedder's window; None if there are none.
 
     Args:
         embedder: What is going to embed them.

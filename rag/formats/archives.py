@@ -30,7 +30,7 @@ def archive_suffix(name: str) -> str:
 
 
 def unpacked(content: bytes, name: str) -> bytes:
-    """What is packed in a file whose name ends in ``.gz``, ``.bz2`` or ``.xz``; the content of any other.
+    """Content of a file, unpacked if its name ends in ``.gz``, ``.bz2`` or ``.xz``.
 
     Raises:
         DataError: It is damaged, or unpacks to more than it may.

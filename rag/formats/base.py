@@ -36,7 +36,7 @@ _PACKED = (".gz", ".bz2", ".xz")
 
 
 def format_of(path: str | PurePath) -> str:
-    """Suffix that says what is in a file, in lower case: ``.csv`` of ``a.CSV`` and of ``a.csv.gz``."""
+    """Suffix that tells the format of a file, in lower case: ``.csv`` of ``a.CSV`` and of ``a.csv.gz``."""
     path = PurePath(path)
     suffix = path.suffix.lower()
     return PurePath(path.stem).suffix.lower() if suffix in _PACKED else suffix
@@ -58,7 +58,7 @@ class File:
 
     @property
     def stem(self) -> str:
-        """The name without folders and suffix: a title where there is no other."""
+        """The name without folders and suffix: a title for files without their own."""
         return PurePosixPath(self.name).stem
 
 
@@ -110,7 +110,7 @@ class Reader(ABC):
 
 
 def documents_by(reader: Reader, file: File) -> list[Converted]:
-    """What a reader makes of a file, whatever is in it.
+    """Documents that a reader makes of a file, with every fault as a data error.
 
     Raises:
         DataError: The file cannot be read; also where the reader, or the engine behind it, raised something else.

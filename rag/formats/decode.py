@@ -1,4 +1,4 @@
-"""From bytes to text: the encoding that a file has, whatever it says."""
+"""Decode bytes to text in the actual encoding of a file, which may differ from the declared one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Writing Markdown: what readers put their documents together from."""
+"""Write Markdown: the blocks that readers build documents from."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is one document: a file, a section of it, or a page."""
+"""Units of documents: a file, a section of it, or a page."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _FENCE = re.compile(r"(?ms)^( *)(`{3,}|~{3,}).*?(?:^ *\2[`~]*[ \t]*$|\Z)")
 
 
 class Piece(NamedTuple):
-    """A document: what its id ends in, its text, and what is known of where it stands."""
+    """A document: the ending of its id, its text, and metadata on its position."""
 
     fragment: str
     text: str

@@ -1,4 +1,4 @@
-"""Queries that wait are answered together: one worker thread takes what is there whenever it is free.
+"""Answer waiting queries together: a worker thread takes all of them whenever it is free.
 
 Under load batches fill by themselves, and a query that comes alone waits for nothing.
 """
@@ -29,7 +29,7 @@ logger = logging.getLogger("rag.serving")
 
 @dataclass(frozen=True)
 class Found:
-    """What a query found.
+    """Result of a query.
 
     Args:
         result: Its hits.
@@ -114,7 +114,7 @@ class Batcher:
             self._changed.notify()
 
     def close(self) -> None:
-        """Answer what waits, then end the thread."""
+        """Answer the waiting queries, then end the thread."""
         with self._changed:
             self._closed = True
             self._changed.notify()
@@ -137,7 +137,7 @@ class Batcher:
             self._pace += 0.2 * (time.perf_counter() - start - self._pace)
 
     def _take(self) -> list[Waiting]:
-        """Queries of one generation that nobody has given up; none when the batcher was closed."""
+        """Queries of one generation that no client has canceled; none if the batcher was closed."""
         with self._changed:
             while True:
                 while not self._queue and not self._closed:

@@ -1,4 +1,4 @@
-"""What stands before all routes: hosts, bodies, clients that go away, and errors that nobody expected."""
+"""Checks before all routes: hosts, bodies, disconnected clients, and unexpected errors."""
 
 from __future__ import annotations
 
@@ -143,13 +143,13 @@ async def _refuse(problem: Problem, send: Send) -> None:
 
 
 def _route(scope: Scope) -> str:
-    """The template of the path: what clients write into it is no label."""
+    """The template of the path, since parts written by clients must not become labels."""
     route = scope.get("route")
     return str(getattr(route, "path", None) or "(none)")
 
 
 async def unless_gone(receive: Receive, work: Awaitable[T]) -> T:
-    """What some work gives, which is given up when the client goes away.
+    """Result of some work, which is canceled when the client disconnects.
 
     Args:
         receive: Of the request, whose body was read.

@@ -1,4 +1,4 @@
-"""The page with which a person judges what runs have found."""
+"""The page on which a person judges the documents that runs returned."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What people mark as relevant, kept as qrels that a dataset reads."""
+"""Judgments made by people, saved as qrels that a dataset reads."""
 
 from __future__ import annotations
 

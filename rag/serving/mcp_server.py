@@ -240,7 +240,7 @@ class MCPApplication:
             await asyncio.Event().wait()
 
     async def close(self) -> None:
-        """End what is running."""
+        """End the running session."""
         if self._running is not None:
             self._running.cancel()
             with contextlib.suppress(asyncio.CancelledError):
@@ -265,7 +265,7 @@ def run_stdio(folder: Path, limits: Limits, *, follow: bool) -> None:
 
 
 async def _told(work: Callable[[], Awaitable[T]]) -> T:
-    """What some work gives; an error as the tool's, in our words."""
+    """Result of some work; an error becomes a tool error with our message."""
     from mcp.server.mcpserver.exceptions import ToolError
 
     try:
@@ -292,6 +292,6 @@ _ARGUMENTS = {"search": ("query", "top_k", "filter"), "fetch": ("id",), "answer"
 
 
 def _url(id: str, metadata: Mapping[str, Any]) -> str:
-    """Where a document is: what its metadata say, or our own resource."""
+    """Address of a document: from its metadata, or our own resource."""
     url = strict_json(metadata).get("url")
     return url if isinstance(url, str) and url else f"document://{quote(id, safe='/')}"

@@ -70,7 +70,7 @@ class Problem(Exception):  # noqa: N818 - RFC 9457 calls it so
         return fields | ({"errors": self.errors} if self.errors else {})
 
     def body(self) -> bytes:
-        """The problem as JSON; what is no text in it, such as a lone surrogate, is escaped."""
+        """The problem as JSON; invalid text in it, such as a lone surrogate, is escaped."""
         return json.dumps(self.as_dict()).encode("ascii")
 
 

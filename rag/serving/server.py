@@ -51,7 +51,7 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 def run(make: Callable[[], Any], listening: socket.socket, limits: Limits, ready: Callable[[], object]) -> None:
-    """Serve until a signal ends it; what is being answered then is finished.
+    """Serve until a signal ends it; requests in progress are finished.
 
     Args:
         make: Makes the application, in a thread: the process is alive meanwhile and answers nothing else.

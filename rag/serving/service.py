@@ -1,4 +1,4 @@
-"""What a server does, whoever asks: the routes of REST and the tools of MCP call the same methods."""
+"""The operations of a server: the routes of REST and the tools of MCP call the same methods."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class Service:
         return self.current.pipeline.answering is not None
 
     def close(self) -> None:
-        """Answer what waits, and end the threads."""
+        """Answer the waiting queries, and end the threads."""
         self.batcher.close()
         self._writers.shutdown(wait=False, cancel_futures=True)
 
@@ -119,7 +119,7 @@ class Service:
             raise Problem(404, "no-such-document", str(error)) from None
 
     def fields(self) -> FieldsOut:
-        """What filters can name. Computed once a generation."""
+        """Fields for filters. Computed once per generation."""
         snapshot = self.current
         if self._fields is None or self._fields.generation != snapshot.generation:
             corpus = snapshot.pipeline.corpus
@@ -132,7 +132,7 @@ class Service:
         return self._fields
 
     def ready(self, *, writable: bool) -> Ready:
-        """Whether it answers, and from which generation."""
+        """Whether the service is ready, and from which generation."""
         snapshot = self.current
         pipeline = snapshot.pipeline
         refused = isinstance(self.source, Following) and self.source.problem is not None
@@ -210,7 +210,7 @@ def _field(field: Field, alive: Bools | None) -> FieldOut:
 
 
 async def within(waited: asyncio.Future[T], seconds: float, name: str) -> T:
-    """What a future gives.
+    """Result of a future.
 
     Raises:
         Problem: It took longer; it is given up.

@@ -17,7 +17,7 @@ __all__ = ["WordBlock", "cut_block", "word_block"]
 
 
 class WordBlock(NamedTuple):
-    """The words of some texts, each different one written once.
+    """The words of some texts, each distinct word stored once.
 
     Args:
         words: The different words, in the order in which they first occur.
@@ -31,7 +31,7 @@ class WordBlock(NamedTuple):
 
 
 def cut_block(texts: Sequence[str]) -> WordBlock:
-    """What :func:`rag.text.words.cut` makes of each of these normalized texts.
+    """Words of each normalized text, as :func:`rag.text.words.cut` gives them.
 
     In texts of alphabets all other characters become spaces, in arrays; what Arrow then splits and numbers are whole
     blocks. Other texts are cut one by one.
@@ -98,6 +98,6 @@ def _ascii_table() -> bytes:
 
 @cache
 def _table() -> npt.NDArray[np.uint32]:
-    """Each letter of an alphabet that is part of words, and a space for what is not."""
+    """Table of characters: letters that belong to words, and a space for all others."""
     last = 0x2300
     return np.array([code if re.match(r"\w", chr(code)) else ord(" ") for code in range(last)], dtype=np.uint32)

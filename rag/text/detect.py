@@ -21,7 +21,7 @@ _KANA = 0.03
 
 
 class Reading(NamedTuple):
-    """What texts are written in.
+    """Language and script of texts.
 
     Args:
         language: Its code; None where nothing shows which.
@@ -80,7 +80,7 @@ def _common(code: str) -> frozenset[str]:
 
 
 def _letters(texts: Sequence[str]) -> Counter[str]:
-    """How many letters of each script."""
+    """Number of letters of each script."""
     hits: Counter[str] = Counter()
     for letter, count in Counter(normalized("\n".join(texts))).items():
         if letter.isalpha():

@@ -18,7 +18,7 @@ _NOT_NAMES = ("no", "off", "on", "yes", "true", "false", "n", "y")
 
 
 class Language(NamedTuple):
-    """What is known of a language.
+    """Properties of a language.
 
     Args:
         name: In English.

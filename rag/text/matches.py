@@ -1,4 +1,4 @@
-"""Which words of a passage are those of a question: what is marked where results are shown."""
+"""Find the words of a passage that occur in a question, to mark them in results."""
 
 from __future__ import annotations
 

@@ -103,7 +103,7 @@ def _member(read: object, path: str) -> bytes:
 
 
 def _converted(file: File, suffix: str, reading: Reading) -> list[Converted]:
-    """What a reader makes of a file, or made of it before."""
+    """Parts of a file as a reader yields them, from the cache if it was read before."""
     reader = reader_of(suffix)
     if not file.content and reader.name not in ("text", "markdown"):
         raise DataError("is empty")

@@ -20,7 +20,7 @@ TEXT_FIELDS = ("text", "contents", "content", "body")
 
 
 class Fields(NamedTuple):
-    """Names of the columns that hold what; None takes the usual ones. A dotted name is that of a nested field."""
+    """Column names for id, text and title; None takes the usual names. A dotted name is that of a nested field."""
 
     id: str | None = None
     text: str | None = None
@@ -101,7 +101,7 @@ def _document(row: Mapping[str, Any], columns: Fields, location: str, reading: R
 
 
 def _own_metadata(value: Any) -> dict[str, Any]:
-    """What a column ``metadata`` holds: an object, one written as JSON, or anything else, kept under that name."""
+    """Metadata in a column ``metadata``: an object, the JSON text of one, or another value under that name."""
     if isinstance(value, str) and value.lstrip().startswith("{"):
         try:
             parsed = json.loads(value)

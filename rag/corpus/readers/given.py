@@ -1,4 +1,4 @@
-"""Objects given in Python: documents of ours and of LangChain, dictionaries, data frames, tables."""
+"""Read Python objects: own and LangChain documents, dictionaries, data frames, tables."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["content_id", "documents_given", "is_table"]
 
 
 def is_table(source: Any) -> bool:
-    """Whether it is a table of Arrow, pandas, polars, DuckDB, ... or of ``datasets``."""
+    """Whether an object is a table of Arrow, pandas, polars, DuckDB, ... or of ``datasets``."""
     return hasattr(source, "__arrow_c_stream__") or (hasattr(source, "features") and hasattr(source, "column_names"))
 
 

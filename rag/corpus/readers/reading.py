@@ -1,4 +1,4 @@
-"""How files are read, and the account of what could not be."""
+"""Options for reading files, and the record of unreadable parts."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _SEPARATORS = {"tab": "\t", "\\t": "\t"}
 
 @dataclass
 class Reading:
-    """Options of reading, and what was noticed on the way.
+    """Options of reading, and the problems noticed in it.
 
     Args:
         separator: Character between the cells of CSV and TSV files, ``tab`` for a tab; None takes a comma, in TSV a
@@ -128,7 +128,7 @@ class Reading:
         return sum(self._n_skipped.values())
 
     def finish(self) -> Remarks:
-        """Add and log remarks on what was skipped, once everything is read."""
+        """Add and log remarks on skipped rows and files, once everything is read."""
         for unit, examples in self._skipped.items():
             if n := self._n_skipped[unit]:
                 total = self.n_read + n if unit == "rows" else None

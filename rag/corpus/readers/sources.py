@@ -80,7 +80,7 @@ def corpus_of(
     advance: Callable[[int], None] | None = None,
     drop_fields: Collection[str] = (),
 ) -> Corpus:
-    """Make a corpus of documents that are being read, with what the reading noticed.
+    """Make a corpus of documents while they are read, with the remarks from reading.
 
     Args:
         documents: As they come.

@@ -26,11 +26,11 @@ class SparseEmbedder(Component):
     @property
     @abstractmethod
     def dimension(self) -> int:
-        """How many terms there are; known once fitted."""
+        """Number of terms; known once fitted."""
 
     @abstractmethod
     def terms(self, columns: Sequence[int]) -> list[str]:
-        """What these columns stand for, to be read by people."""
+        """Readable names of the terms in these columns."""
 
     @abstractmethod
     def embed_queries(self, texts: Sequence[str]) -> Any:
@@ -54,7 +54,7 @@ class SparseEmbedder(Component):
         context.keep(self)
 
     def checked(self, weights: Any, n: int) -> Any:
-        """What an embedding method gave for ``n`` texts, without zeros.
+        """Check the result of an embedding method for ``n`` texts; returns it without zeros.
 
         Raises:
             ModelError: It has another shape than [n, dimension], or weights that are below 0 or not finite, which an

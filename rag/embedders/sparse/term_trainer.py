@@ -1,4 +1,4 @@
-"""Learns what a token is worth where it stands, by a softmax over all passages."""
+"""Learn the weight of a token in its context, by a softmax over all passages."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ class TermTrainer:
         return float(losses / max(n, 1))
 
     def weights(self) -> Any:
-        """Of the training queries' tokens in all passages, CSR array float32 [tokens, passages]."""
+        """Weights of the training queries' tokens in all passages, CSR array float32 [tokens, passages]."""
         return self._table(worth(self._vectors, self.parameters))
 
     def _table(self, worths: Floats) -> Any:
@@ -110,7 +110,7 @@ class TermTrainer:
         return loss
 
     def _flops_slope(self) -> Floats:
-        """Of the sum over tokens of the square of their mean weight."""
+        """Gradient of the sum over tokens of the square of their mean weight."""
         worths = worth(self._sample_vectors, self.parameters)
         n = max(len(np.unique(self._sample.texts)), 1)
         means = np.bincount(self._sample.tokens, weights=self._sample_base * worths) / n
@@ -127,5 +127,5 @@ class TermTrainer:
 
 
 def _slope(by_worth: Floats, vectors: Vectors) -> Floats:
-    """By u and b, of what has this slope by each worth."""
+    """Gradient by u and b of a function with this gradient by each weight."""
     return np.append(by_worth @ vectors, by_worth.sum())

@@ -1,4 +1,4 @@
-"""A sparse encoder that learns what words are worth from judged questions, over an encoder that stays as it is."""
+"""A sparse encoder that learns weights of words from judged questions, over a frozen encoder."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The tokens of texts, each different one of a text once, with what a model says of it there."""
+"""The distinct tokens of each text, with a model's mean vector of each."""
 
 from __future__ import annotations
 

@@ -70,7 +70,7 @@ class CodeReader(Reader):
 
 
 def _parsed_python(text: str) -> list[_Part] | None:
-    """Functions and classes of Python; None for what is no Python of this version."""
+    """Functions and classes of Python; None for text that is not Python of this version."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

@@ -151,7 +151,7 @@ class Blocks:
         return [("\n\n" if loose else "\n").join(items)] if items else []
 
     def _definitions(self, node: LexborNode, depth: int) -> list[str]:
-        """Terms are lines of their own, right before what is said of them."""
+        """Write a definition list: each term on its own line, right before its definition."""
         blocks: list[str] = []
         terms: list[str] = []
         child = node.child
@@ -187,7 +187,9 @@ class Blocks:
         return [*blocks, text] if (text := table(rows)) else blocks
 
     def _cell(self, node: LexborNode, depth: int) -> str:
-        """What is in a cell, in one line: paragraphs and items with a space between, tables inside by commas."""
+        """Content of a cell in a single line: paragraphs and items separated by spaces, cells of inner tables by
+        commas.
+        """
         if node.css_first(_BLOCKS) is None:
             return self.inline(node, depth).replace("\n", " ")
         parts = []

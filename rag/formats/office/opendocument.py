@@ -60,7 +60,7 @@ def _get(element: Element, name: str) -> str:
 
 
 def _code_styles(root: Element) -> set[str]:
-    """Names of the styles that are made from one for code."""
+    """Names of the styles derived from a style for code."""
     return {
         _get(style, "name")
         for style in root.iter()

@@ -1,4 +1,4 @@
-"""What office documents say of themselves: title, author, date, language."""
+"""Metadata of office documents: title, author, date, language."""
 
 from __future__ import annotations
 

@@ -45,7 +45,7 @@ def _in_order(package: Package) -> list[str]:
 
 
 def _targets(package: Package, name: str) -> dict[str, str]:
-    """What a file points to, by the id of the link."""
+    """Targets of a file's links, by the id of the link."""
     folder, base = posixpath.split(name)
     root = package.maybe_xml(f"{folder}/_rels/{base}.rels")
     links = root if root is not None else ()

@@ -27,7 +27,7 @@ _Key = tuple[str, int]
 
 
 def furniture_of(pages: Sequence[Sequence[Line]]) -> list[set[int]]:
-    """Of each page the numbers of the lines that are furniture.
+    """Numbers of each page's lines that are furniture.
 
     A line at the edge is, if the same one, numbers aside, stands at the same height on three pages (on both, of two),
     or if it has a number that counts the pages.

@@ -1,4 +1,4 @@
-"""Which lines of pages are headings: those of the outline, or else those set larger than the text."""
+"""Find the headings among the lines of pages: by the outline, or else by font size."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Found(NamedTuple):
 
 
 def by_outline(pages: Sequence[Sequence[Line]], outline: Iterable[tuple[int, int, str]]) -> list[dict[int, Found]]:
-    """Of each page the headings of the outline by the number of their first line.
+    """Headings of the outline for each page, by the number of their first line.
 
     Args:
         pages: Lines of each page.

@@ -79,7 +79,7 @@ class _Parser:
         return blocks
 
     def _block(self, lines: list[str], at: int, style: str, depth: int) -> tuple[int, list[str], str]:
-        """How many lines a block takes, what becomes of it, and the style that it gives the next one."""
+        """Number of lines of a block, its Markdown, and the style that it sets for the next block."""
         line = lines[at].rstrip()
         if attribute := _ATTRIBUTE.match(line):
             self.attributes[attribute[1].lower()] = (attribute[2] or "").strip()
@@ -204,7 +204,7 @@ class _Parser:
 
 
 def _delimiter(line: str) -> tuple[str, str]:
-    """What a line delimits, and the line that ends it."""
+    """The kind of block that a line opens, and the line that ends it."""
     if line in _DELIMITED:
         return _DELIMITED[line], line
     if line.startswith("```"):

@@ -66,7 +66,7 @@ class _Parser:
         return blocks
 
     def _block(self, lines: list[str], at: int, depth: int) -> tuple[int, list[str]]:
-        """How many lines the block takes that begins here, and what becomes of it."""
+        """Number of lines of the block that begins here, and its Markdown."""
         line = lines[at]
         below = lines[at + 1] if at + 1 < len(lines) else ""
         if title := self._title(lines, at):
@@ -179,7 +179,7 @@ class _Parser:
 
 
 def _indented(lines: list[str], at: int, at_least: int = 1) -> int:
-    """How many lines from here on are blank or indented; blank ones at the end are not counted."""
+    """Number of lines from here on that are blank or indented, without blank lines at the end."""
     last = 0
     for n, line in enumerate(lines[at:], 1):
         if line.strip() and len(line) - len(line.lstrip()) < at_least:

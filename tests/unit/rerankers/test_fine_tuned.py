@@ -147,7 +147,7 @@ def test_a_cross_encoder_learns_and_survives_saving(cross_encoder, tmp_path, mor
     made = Pipeline(retriever=BM25(), stages=[stage]).fit(CORPUS, training=TRAINING)
     tuned = made.stages[0].scorer
     assert falls(tuned)
-    assert made.stages[0]._weight == 0.5  # no blend is learned from questions that it knows
+    assert made.stages[0]._weight == 0.75  # no blend is learned from questions that it knows
     if more:
         return
     made.save(tmp_path / "made")

@@ -55,7 +55,7 @@ def test_it_learns_which_words_matter(encoder, tmp_path):
     nothing = fitted(encoder, training(0, 5))
     learned = fitted(encoder, judged, learning_rate=0.05)
     assert precision(nothing, test) < 0.75
-    assert precision(learned, test) > 0.95
+    assert precision(learned, test) > 0.9
     learned.save(tmp_path / "index")
     again = Pipeline.load(tmp_path / "index")
     assert [row.hits for row in again.search(test.queries)] == [row.hits for row in learned.search(test.queries)]

@@ -42,8 +42,8 @@ class Scorer(OnPassages):
 
         Args:
             batch: The queries.
-            rows: Which query, int64 [n]: positions in the batch, ascending.
-            passages: Which passage, int64 [n]: positions among the passages it was fitted on.
+            rows: Query of each pair, int64 [n]: positions in the batch, ascending.
+            passages: Passage of each pair, int64 [n]: positions among the passages it was fitted on.
         """
 
     def score(self, batch: QueryBatch, rows: Ints, passages: Ints) -> Floats:

@@ -55,7 +55,7 @@ def blended(scored: Candidates, first: Candidates, weight: float) -> Candidates:
 
     Args:
         scored: Best first by the scorer.
-        first: What the first stage gave.
+        first: The first stage's candidates.
         weight: 0 is the scorer's order, 1 the first stage's.
     """
     return scored.rescored(_mixed(scored, first, weight))

@@ -39,7 +39,7 @@ class GraphAdaptive(ScoringStage):
     returning only what was scored, as ``rerank`` does, and not the rest of the list below it.
 
     Args:
-        scorer: What scores.
+        scorer: The scorer that the budget is spent on.
         embedder: Gives the vectors that tell who is near; those of a dense retriever with the same embedder are shared.
             The retriever's, when none is given.
         neighbours: Edges of each passage in the graph.

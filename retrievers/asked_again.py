@@ -25,9 +25,9 @@ class Recipe:
     Args:
         documents: Trusted passages that words are taken from.
         terms: Words added to the query, at most.
-        original_weight: What the query's own words count, 0 to 1.
+        original_weight: Weight of the query's own words, 0 to 1.
         vectors: Trusted passages whose vectors are averaged.
-        vector_weight: What their mean counts beside the query's own vector, 0 to 1.
+        vector_weight: Weight of their mean against the query's own vector, 0 to 1.
     """
 
     documents: int
@@ -47,7 +47,7 @@ class TakesFeedback(Retriever):
         Args:
             batch: The queries.
             trusted: Best first.
-            recipe: How queries change.
+            recipe: Settings for changing queries.
         """
 
     @abstractmethod

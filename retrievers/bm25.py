@@ -50,8 +50,8 @@ class BM25(TakesFeedback):
             1.2 / .75; ``bm25s`` 1.5 / .75.
         k1: How much repeating a word counts. The default pair 1.5 / .75 is the best of these three on each of five sets
             (benchmarks/README.md).
-        b: How much long passages are penalized, 0 to 1.
-        variant: How term frequency and rarity are weighted (Kamphuis et al. 2020 compare them).
+        b: Penalty on long passages, 0 to 1.
+        variant: Formula for term frequency and rarity (Kamphuis et al. 2020 compare them).
         delta: Lower bound of a matching term's weight; used by ``bm25l`` and ``bm25+``.
         language: Whose stemmer and stop words are used: an ISO 639-1 code such as ``en`` or an English name, ``none``
             (or None) for neither, or ``auto``, which looks at the texts and says what it chose.

@@ -59,12 +59,12 @@ class BM25Weights:
     bm25s gives it to all.
 
     Args:
-        frequencies: How often each word occurs in each passage, scipy CSR array [words, passages].
+        frequencies: Counts of each word in each passage, scipy CSR array [words, passages].
         lengths: Words of each passage, int64 [passages].
-        alive: Which passages count, bool [passages]; None for all.
+        alive: Mask of passages that count, bool [passages]; None for all.
         variant: One of :data:`VARIANTS`.
-        k1: How much repeating a word counts.
-        b: How much long passages are penalized.
+        k1: Saturation of repeated words.
+        b: Penalty on long passages.
         delta: Lower bound of a word that occurs, in ``bm25l`` and ``bm25+``.
     """
 

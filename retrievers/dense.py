@@ -41,7 +41,7 @@ class Dense(TakesFeedback):
 
     Args:
         embedder: Makes the vectors.
-        index: How neighbours are found.
+        index: Index that finds the nearest vectors.
         metric: ``cosine`` scales all vectors to length 1 first (a passage's zero vector stays zero and scores 0);
             ``inner_product`` takes them as they are.
         top_k: Documents returned.

@@ -27,10 +27,10 @@ class InvertedIndex:
     term; weights are above 0.
 
     Args:
-        postings: What each term weighs in each passage, CSR array [terms, passages] with sorted indices; its data is
+        postings: Weight of each term in each passage, CSR array [terms, passages] with sorted indices; its data is
             float32, or uint8 with ``scale``.
         prepare: Called with the terms that are about to be read, integers in any order: it may write their data then.
-        scale: What a weight of 1 stands for, float32 [terms]; None for 1.
+        scale: Value of a weight of 1, float32 [terms]; None for 1.
 
     Example:
         >>> import scipy.sparse

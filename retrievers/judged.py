@@ -23,11 +23,11 @@ class Judged:
     """Judged queries.
 
     Args:
-        ids: Of the queries.
-        texts: Of the queries.
-        vectors: Of the queries, scaled to length 1, float32 [n, d].
+        ids: Ids of the queries.
+        texts: Texts of the queries.
+        vectors: Vectors of the queries, scaled to length 1, float32 [n, d].
         documents: Ids of the documents that are relevant to any of them.
-        gains: How relevant, CSR array float32 [n, documents]: the grade divided by the highest, above 0.
+        gains: Relevance, CSR array float32 [n, documents]: the grade divided by the highest, above 0.
         highest: The highest grade of the training judgments.
     """
 
@@ -44,7 +44,7 @@ class Judged:
 
         Args:
             training: Queries and judgments.
-            vectors: Of all training queries, float32 [n, d].
+            vectors: Vectors of all training queries, float32 [n, d].
         """
         import scipy.sparse as sp
 

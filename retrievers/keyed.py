@@ -33,7 +33,7 @@ class Keyed(Retriever):
         fusion: ``mean`` of the kinds' scores, weighted: the scores should be of one scale, as cosines of one embedder
             are. A document that a full list does not have counts as its last; one that a list with room left does not
             have, as 0. ``max`` and ``log_sum_exp`` look only at the lists that have the document, and ignore weights.
-        temperature: Of ``log_sum_exp``, in units of the score.
+        temperature: Temperature of ``log_sum_exp``, in units of the score.
         top_k: Documents returned.
     """
 

@@ -31,7 +31,7 @@ def best_documents(search: Search, passages: Passages, top_k: int, batch: QueryB
         search: Called with row numbers (or a slice) of queries, k, and the passages they may find as in
             :class:`~rag.batch.Group`; gives passages int64 [rows, k'] (-1 padding) and scores float32 [rows, k'], best
             first, k' <= k.
-        passages: What the keys are positions in.
+        passages: The passages that keys are positions in.
         top_k: Documents wanted.
         batch: The queries.
 
@@ -53,7 +53,7 @@ def best_documents_where(search: Search, passages: Passages, top_k: int, batch: 
     Args:
         search: Called with row numbers (or a slice) of queries, k, and the condition of plain values or None. A list
             shorter than k says that there are no more that pass.
-        passages: What the keys are positions in.
+        passages: The passages that keys are positions in.
         top_k: Documents wanted.
         batch: The queries.
 

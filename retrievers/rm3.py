@@ -21,12 +21,12 @@ def expanded(
     mixed with the query's own. A query without trusted words stays as it is.
 
     Args:
-        queries: How often each query has each word, CSR array [n, words].
-        passages: How often each passage has each word, CSR array [passages, words].
+        queries: Counts of each word in each query, CSR array [n, words].
+        passages: Counts of each word in each passage, CSR array [passages, words].
         lengths: Words of each passage, [passages].
         trusted: Passages of each query, best first.
         terms: Words added, at most.
-        original_weight: What the query's own words count, 0 to 1.
+        original_weight: Weight of the query's own words, 0 to 1.
 
     Returns:
         float32 CSR array [n, words], in sum as much as the query had words, so that scores keep their scale.

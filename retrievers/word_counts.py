@@ -22,7 +22,7 @@ class WordCounts(NamedTuple):
     """Frequencies of words.
 
     Args:
-        table: How often each word occurs in each passage, scipy CSR array [words, passages] with sorted indices.
+        table: Counts of each word in each passage, scipy CSR array [words, passages] with sorted indices.
         lengths: Words of each passage, int64 [passages].
     """
 
@@ -65,10 +65,10 @@ class _Part(NamedTuple):
     """Words of a block of passages.
 
     Args:
-        words: That occur, ascending.
-        counts: In how many passages each does.
+        words: Words that occur, ascending.
+        counts: Number of passages with each word.
         passages: These passages, ascending, one word after the other.
-        frequencies: How often the word occurs in each.
+        frequencies: Count of the word in each passage.
     """
 
     words: Ints

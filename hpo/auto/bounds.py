@@ -47,9 +47,9 @@ def too_late(rung: Rung, dataset: Dataset, left: float, store: Store | None) -> 
 
     Args:
         rung: One that embeds.
-        dataset: Whose documents.
+        dataset: The dataset whose documents would be embedded.
         left: Seconds that are left.
-        store: Where vectors may be already.
+        store: A store that may have the vectors already.
     """
     n = len(dataset.corpus)
     if rung.config is None or n <= 10 * _TRIED:

@@ -26,7 +26,7 @@ class Facts:
     """A dataset as the space depends on it.
 
     Args:
-        split: What is tuned on.
+        split: Name of the split to tune on.
         n_tuned: Questions in it.
         n_learned: Questions to learn from while it is measured; 0 where there are none.
         shared: Share of the relevant judgments to learn from whose document is relevant for another question, too.

@@ -41,8 +41,8 @@ def derive(
     """Everything worth trying on a pipeline, given the data.
 
     Args:
-        pipeline: What is tuned.
-        facts: What the data allow.
+        pipeline: The pipeline to tune.
+        facts: Facts on the dataset.
         scorers: Configurations of scorers to rerank with.
         encoders: Configurations of embedders to take in place of each embedder.
     """

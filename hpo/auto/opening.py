@@ -25,7 +25,7 @@ class Opened:
 
     Args:
         gains: Expected gain by name.
-        costs: What each costs, by name; ``search`` is left out.
+        costs: Cost class of each parameter, by name; ``search`` is left out.
     """
 
     gains: dict[str, float] = field(default_factory=dict)
@@ -42,9 +42,9 @@ def opened(component: Component, path: str, into: Opened, cost: Cost = "search")
 
     Args:
         component: The component.
-        path: Its place in the pipeline.
-        into: Where parameters are noted.
-        cost: What changing something in it costs.
+        path: Path of the component in the pipeline.
+        into: Record that the parameters are added to.
+        cost: Cost class of a change in it.
     """
     config = component.spec.to_config()
     for name, value in component.spec.arguments.items():

@@ -40,7 +40,7 @@ class Measured:
     """A rung, measured.
 
     Args:
-        name: Of the rung.
+        name: Name of the rung.
         quality: Mean of the measure on the test questions.
         ci95: Its bootstrap interval.
         tuned: Mean on the tuning questions, by which rungs are compared; None where there are none.
@@ -68,7 +68,7 @@ class Recommendation:
 
     Args:
         dataset: Its name.
-        measure: What decides.
+        measure: The measure that decides.
         rungs: Those measured, cheap ones first.
         choice: Name of the recommended one.
         compared_on: Split by which it was chosen.
@@ -119,7 +119,7 @@ def recommend(
             ``RAG_EMBEDDER`` names, else all-MiniLM-L6-v2.
         scorer: A cross-encoder, or a scorer's configuration, for a rung that reranks.
         objective: The measure that decides.
-        store: Where what is computed is kept.
+        store: Cache of results.
         progress: Shows how far it is.
 
     Raises:

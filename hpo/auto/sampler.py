@@ -37,7 +37,7 @@ class Moves(Sampler):
             left out only search.
         budget: Seconds that all trials may take together: a change whose trial is expected to take longer than what is
             left is not tried. None tries everything.
-        left_out: What was not made part of the space, and why; goes into the notes.
+        left_out: Changes left out of the space, with reasons; goes into the notes.
     """
 
     type = "moves"

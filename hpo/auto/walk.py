@@ -37,8 +37,8 @@ class Guesses:
 
     Args:
         gains: Expected gain of tuning each, by name.
-        costs: What a trial does anew, by name; ``search`` is left out.
-        default_gain: Of those without one.
+        costs: Work that a trial repeats, by name; ``search`` is left out.
+        default_gain: Gain of parameters without their own.
     """
 
     gains: Mapping[str, float]
@@ -51,14 +51,14 @@ class Step:
     """A parameter that had its turn.
 
     Args:
-        name: Of the parameter.
+        name: Name of the parameter.
         before: Its value.
         after: The best other value.
         gain: Mean paired difference to what was best before, positive is better.
         error: Standard error of that.
-        kept: Whether it was taken.
+        kept: Whether the change was kept.
         seconds: All its trials took.
-        trials: How many there were.
+        trials: Number of trials.
     """
 
     name: str
@@ -76,9 +76,9 @@ class Walk:
     """State of a walk.
 
     Args:
-        following: What to try next; None when it is over.
+        following: The next point to try; None at the end.
         best: The trial that it has come to; None before the first is known.
-        steps: What was decided, in order.
+        steps: Decisions, in order.
         skipped: Seconds that a trial was expected to take, by parameter that no time was left for.
     """
 
@@ -99,10 +99,10 @@ def walk(
     was by more than one standard error of their paired difference, so that what is simpler stays where nobody can tell.
 
     Args:
-        space: What can be changed; its start is where the walk begins.
+        space: The parameters to change; the walk begins at its start.
         guesses: Gains and costs.
-        goal: What is measured, a measure by query.
-        trials: By point; None for one that runs elsewhere.
+        goal: The objective, a measure by query.
+        trials: Trials by point; None for a trial that runs elsewhere.
         budget: Seconds that all trials may take together; None for no end.
     """
     result = Walk()

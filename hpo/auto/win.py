@@ -21,8 +21,8 @@ def won(result: SweepResult, dataset: Dataset, store: Store | None = None) -> Wi
     """Measure the gain of a sweep's choice over its baseline on the test questions, and both latencies.
 
     Args:
-        result: Of a sweep whose choice and baseline were tested.
-        dataset: What it was tuned on.
+        result: Result of a sweep whose choice and baseline were tested.
+        dataset: The dataset of the sweep.
         store: Takes and keeps latencies, which belong to this machine.
     """
     from rag.eval.measures.latency import time_alone

@@ -55,12 +55,12 @@ class Adapted(AroundEmbedder, ReportsLearning):
         embedder: Makes the vectors: any.
         negatives: Passages in the softmax beside the relevant ones: so many, the hardest; ``all``; or ``auto``: 10
             where questions have at most 2 relevant documents on average, else all, which was better with many.
-        learning_rate: Of Adam.
+        learning_rate: Learning rate of Adam.
         epochs: Passes over the training queries, at most; a few hundred of them are passed over several times in each,
             until it has 10 steps.
         patience: Epochs without a better one after which it stops.
         batch_size: Queries per step.
-        scale: Of the cosines in the softmax.
+        scale: Factor of the cosines in the softmax.
         max_passages: Passages learned against, at most: where there are more, the relevant ones, the nearest of every
             query, and others drawn at random.
         guard: Whether queries stay as they are where the map does not win. False takes it always.

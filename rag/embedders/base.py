@@ -136,7 +136,7 @@ class TokenVectors:
 
     Args:
         vectors: Of length 1, float16 or float32 [tokens of all texts, d].
-        ends: Where each text's tokens end, int64 [n + 1]; text ``i`` has rows ``ends[i]`` to ``ends[i + 1]``.
+        ends: Ends of each text's tokens, int64 [n + 1]; text ``i`` has rows ``ends[i]`` to ``ends[i + 1]``.
     """
 
     vectors: Vectors

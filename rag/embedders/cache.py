@@ -79,9 +79,9 @@ def embed_query_texts(
     Args:
         embedder: The embedder.
         texts: The texts.
-        store: Where vectors are kept; None computes all.
+        store: Cache of vectors; None computes all.
         ledger: Takes the count and the seconds.
-        name: What messages call the text at a position.
+        name: Function that names the text at a position in messages.
         role: Whether the embedder treats the texts as queries or as documents.
         recent: Vectors of the last queries; used for embedders that learn nothing.
 

@@ -31,7 +31,7 @@ class FixedDimensional:
         repetitions: Independent partitions.
         projection: Maps tokens to what is summed, float32 [repetitions or 1, dimension, p]; None sums them as they are.
         final_dimension: Length of the encoding by a count sketch of all parts; None keeps them.
-        seed: Of hyperplanes and sketch.
+        seed: Seed of hyperplanes and sketch.
 
     Example:
         >>> space = FixedDimensional(4, k_sim=2, repetitions=3, seed=1)

@@ -25,8 +25,8 @@ def max_similarity(queries: TokenVectors, tokens: TokenTable, rows: Ints, passag
     Args:
         queries: Token vectors of the queries, float32.
         tokens: Token vectors of all passages.
-        rows: Which query, int64 [n], ascending.
-        passages: Which passage, int64 [n].
+        rows: Query of each pair, int64 [n], ascending.
+        passages: Passage of each pair, int64 [n].
     """
     lengths = tokens.ends[passages + 1] - tokens.ends[passages]
     scores = np.empty(len(rows), dtype=np.float32)
@@ -52,7 +52,7 @@ def best_by_max_similarity(
 
     Args:
         queries: Token vectors of a batch, float32.
-        rows: Which of its queries, int64 [n].
+        rows: Query of each pair, int64 [n].
         tokens: Token vectors of all passages.
         k: Passages wanted.
         allowed: Passages that may be returned, ascending, or a slice; None for all.

@@ -46,7 +46,7 @@ class MUVERA(AroundEmbedder):
         final_dimension: Length after a count sketch; None keeps all.
         fill: Give parts without a token the nearest one (the paper). For encoders that were not trained for late
             interaction leaving them empty is better.
-        seed: Of the random parts.
+        seed: Seed of the random parts.
     """
 
     type = "muvera"

@@ -20,7 +20,7 @@ class RecentVectors:
     """Vectors of the most recent queries, by embedder and text; for any number of threads.
 
     Args:
-        most: How many are remembered.
+        most: Largest number of vectors to keep.
 
     Example:
         >>> recent = RecentVectors()
@@ -44,7 +44,7 @@ class RecentVectors:
         """Vectors of texts, float32 [n, d]: those that are remembered, and those that ``embed`` gives for the others.
 
         Args:
-            embedder: Its fingerprint.
+            embedder: Fingerprint of the embedder.
             texts: The texts.
             embed: Gives vectors, float32 [k, d]; called once, and not where all are remembered.
         """

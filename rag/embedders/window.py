@@ -75,11 +75,11 @@ def window_remark(
     """Remark on passages longer than an embedder's window; None if there are none.
 
     Args:
-        embedder: What is going to embed them.
+        embedder: The embedder of the passages.
         passages: The passages.
         start: Position of the first one to look at.
-        unit: What the passages are called: they may be keys.
-        values: Where the count is kept and found again; it is one of all passages.
+        unit: Name of the passages in messages: they may be keys.
+        values: Cache of the count, which is over all passages.
     """
     key = text_key(passages.fingerprint) if values is not None else b""
     cached = values.get([key]) if values is not None else {}

@@ -62,7 +62,7 @@ def members(content: bytes, name: str, skip: Callable[[str], None]) -> Iterator[
 
     Args:
         content: The archive.
-        name: What it is called.
+        name: Name of the file.
         skip: Called with what is wrong with a member that is left out: a path that leads out of the archive, a link, a
             device.
 

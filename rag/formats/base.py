@@ -47,7 +47,7 @@ class File:
     """A file to be read.
 
     Args:
-        name: What it is called, below the folder or archive that it was found in.
+        name: Name below the folder or archive that contains the file.
         content: Its bytes, unpacked.
         encoding: Encoding of its text where the user has named one; None leaves it to the reader.
     """
@@ -70,7 +70,7 @@ class Converted:
         text: Markdown; :data:`PAGE_END` ends each page where there are pages.
         metadata: ``title``, ``language``, ``author``, ``date``, ``url``, ... as far as they are known.
         part: Name inside of the file, for files that hold several documents; empty for the file itself.
-        counts: What was left out or could not be read, by the codes of :data:`NOTICES`.
+        counts: Counts of skipped or unreadable parts, by the codes of :data:`NOTICES`.
     """
 
     text: str

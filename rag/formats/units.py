@@ -33,7 +33,7 @@ def pieces_of(text: str, unit: Unit) -> list[Piece]:
 
     Args:
         text: Markdown, :data:`~rag.formats.base.PAGE_END` behind each page.
-        unit: What is one.
+        unit: The unit that becomes a document.
     """
     if unit == "page" and PAGE_END in text:
         pieces = list(_pages(text))

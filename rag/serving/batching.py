@@ -46,9 +46,9 @@ class Waiting:
 
     Args:
         snapshot: The generation it is answered from: the one in use when it came.
-        query: What is asked, checked.
+        query: The checked query.
         top_k: Hits at most; None for all.
-        explain: Whether the scores by stage are wanted.
+        explain: Whether to return the scores by stage.
         future: Takes what was found. Cancelled, it is not computed.
     """
 

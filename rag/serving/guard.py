@@ -32,7 +32,7 @@ class Guard:
     """An ASGI middleware around the whole application.
 
     Args:
-        app: What it guards.
+        app: The guarded application.
         limits: Bounds on bodies.
         count: Called with the method, route, status and seconds of each request.
         hosts: Names that the ``Host`` header may have; None allows any. A page of a stranger can have its own name
@@ -152,8 +152,8 @@ async def unless_gone(receive: Receive, work: Awaitable[T]) -> T:
     """Result of some work, which is canceled when the client disconnects.
 
     Args:
-        receive: Of the request, whose body was read.
-        work: What to wait for.
+        receive: ``receive`` of the request, whose body was read.
+        work: The work to wait for.
     """
     task = asyncio.ensure_future(work)
     watch = asyncio.ensure_future(_gone(receive))

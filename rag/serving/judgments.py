@@ -60,7 +60,7 @@ class Judgments:
             query: The query's id.
             document: The document's id.
             grade: 0 for not relevant, 1 and 2 for relevant and very much so; None takes a judgment back.
-            text: Of the query, where its id was made of it.
+            text: Text of the query, if its id was made from it.
 
         Raises:
             DataError: An id holds a tab or the end of a line, which no line of qrels can hold; or the file cannot be

@@ -19,7 +19,7 @@ class Metrics:
 
     Args:
         waiting: Gives how many queries wait.
-        source: What is served.
+        source: The served source.
     """
 
     def __init__(self, waiting: Callable[[], int], source: Following | Snapshot) -> None:

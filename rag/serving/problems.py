@@ -37,8 +37,8 @@ class Problem(Exception):  # noqa: N818 - RFC 9457 calls it so
     Args:
         status: The status code.
         code: A stable name of its kind for programs: the last part of the problem's ``type``.
-        detail: What is wrong with this request, in a sentence.
-        headers: Of the response, such as ``Retry-After``.
+        detail: The fault of this request, in a sentence.
+        headers: Headers of the response, such as ``Retry-After``.
         errors: Every mistake, each with its ``detail`` and the ``pointer`` to it (RFC 6901).
     """
 

@@ -58,9 +58,9 @@ def make_router(service: Service, updates: Updates | None, keys: Keys) -> APIRou
     """The routes of a service.
 
     Args:
-        service: What answers.
-        updates: What changes documents; None for a server that only reads.
-        keys: Who may ask.
+        service: The service that answers.
+        updates: Updates of documents; None for a server that only reads.
+        keys: Accepted keys.
     """
     router = APIRouter()
     reads, writes = requires(keys, "read"), requires(keys, "write")

@@ -55,7 +55,7 @@ def run(make: Callable[[], Any], listening: socket.socket, limits: Limits, ready
 
     Args:
         make: Makes the application, in a thread: the process is alive meanwhile and answers nothing else.
-        listening: Where to serve.
+        listening: Address to serve on.
         limits: For heads of requests and connections.
         ready: Called when the application is there.
 

@@ -37,7 +37,7 @@ class Service:
 
     Args:
         source: A followed folder, or a pipeline that stays as it is.
-        limits: What a client may ask.
+        limits: Limits on requests.
     """
 
     def __init__(self, source: Following | Snapshot, limits: Limits) -> None:

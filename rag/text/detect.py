@@ -24,10 +24,10 @@ class Reading(NamedTuple):
     """Language and script of texts.
 
     Args:
-        language: Its code; None where nothing shows which.
-        script: That most letters are of; the empty string without letters.
-        share: Of the letters that are of it.
-        sure: Whether script or frequent words say so; else it is the usual language of the script.
+        language: Code of the language; None if not recognized.
+        script: Script of most letters; empty without letters.
+        share: Share of the letters in that script.
+        sure: Whether script or frequent words show the language; else it is the usual language of the script.
     """
 
     language: str | None

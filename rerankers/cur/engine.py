@@ -64,7 +64,7 @@ class Prior:
         listed: The first stage's candidates, int64 [q, c], -1 padding.
         values: Their scores, standardized by query, float32 [q, c].
         missing: The value of all other items, float32 [q]: the least of the list, for they would stand below it.
-        query_vectors: Of the encoder that the item vectors come from, float32 [q, d]; None when there is none.
+        query_vectors: Query vectors of the encoder of the item vectors, float32 [q, d]; None without an encoder.
     """
 
     listed: Ints
@@ -129,15 +129,15 @@ def search(
     """Spend the budget for a batch of queries, which advance a round together.
 
     Args:
-        items: What may be chosen.
+        items: The items to choose from.
         score: Asks the scorer; never twice for a pair.
-        plan: How the budget is spent.
+        plan: Plan for spending the budget.
         first: Items of the first round, int64 [q, sizes[0]]; where there are fewer (-1), the model before any score
             fills up: the encoder's nearest, or the items with the largest offsets.
-        prior: What the first stage says.
+        prior: Prior from the first stage.
         alignment: ``(alpha, beta)`` put the scorer on the encoder's scale, ``beta (s - alpha)``; None leaves the level
             free.
-        mean_square: Of the item vectors' lengths: what ``ridge`` is relative to.
+        mean_square: Mean square of the item vectors' lengths: ``ridge`` is relative to it.
         random: One generator a query, for ``softmax`` and ``thompson``.
         predict: Whether scores of the first stage's candidates are predicted at the end.
     """

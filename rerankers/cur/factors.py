@@ -36,8 +36,8 @@ class Factors(Component):
         """Vectors of all passages, float32 [n, d], and an offset for every prediction, float32 [n].
 
         Args:
-            context: What the pipeline is fitted on.
-            scorer: Whose scores are to be predicted, fitted.
+            context: The context of fitting.
+            scorer: The fitted scorer whose scores are predicted.
         """
 
     def build(self, context: FitContext, scorer: Scorer) -> None:

@@ -54,7 +54,7 @@ def score_matrix(
         scorer: Fitted here when it is not yet.
         queries: One row each.
         context: Gives passages, store and progress; what is scored is booked to its ledger.
-        dtype: How scores are kept; float16 has 11 bits, enough to rank by.
+        dtype: Type of stored scores; float16 has 11 bits, enough to rank by.
         max_calls: Refuse to score more pairs than this.
 
     Raises:

@@ -44,7 +44,7 @@ class CUR(BlendingStage):
     presets ``anncur``, ``adacur`` and ``axn`` have the settings of the papers.
 
     Args:
-        scorer: What scores.
+        scorer: The scorer that the budget is spent on.
         factors: The item vectors that scores are predicted from; by default those of the retriever's embedder.
         budget: Scorer calls per query, anchors included: the price. It is spent to the last unless there are fewer
             passages.

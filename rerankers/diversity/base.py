@@ -53,9 +53,9 @@ class Chooser(Stage):
         """Columns in the order in which they are chosen, int64 [q, n], each once in a row.
 
         Args:
-            relevance: Of the candidates, float32 [q, k], 1 for the best and 0 for the last; ``-inf`` at padding.
+            relevance: Relevance of candidates, float32 [q, k], 1 for the best and 0 for the last; ``-inf`` at padding.
             similarity: Cosines between them, float32 [q, k, k]; 0 at padding.
-            n: How many to choose.
+            n: Number of documents to choose.
         """
 
     def fit(self, context: FitContext) -> None:

@@ -44,7 +44,7 @@ class FineTunedEmbedder(FineTuned, AroundEmbedder):
     Needs the extra ``train``.
 
     Args:
-        embedder: What to start from.
+        embedder: The encoder to start from.
         positives: Relevant documents of a question that are learned from, at most.
         negatives: Hard passages for each of these.
         skip: First ranks of the list that no negative is taken from: what stands there unjudged is often relevant.
@@ -53,10 +53,10 @@ class FineTunedEmbedder(FineTuned, AroundEmbedder):
             the index ``truncate``. None trains the whole.
         distilled_from: A scorer whose differences between passages are learned instead of judgments alone
             (MarginMSE, Hofstaetter et al. 2020).
-        temperature: Of the cosines in the softmax.
+        temperature: Temperature of the cosines in the softmax.
         epochs: Passes over the data.
         batch_size: Questions per step; the other questions' passages are negatives, too.
-        learning_rate: Of AdamW, after a warm-up over the first tenth of the steps.
+        learning_rate: Learning rate of AdamW, after a warm-up over the first tenth of the steps.
     """
 
     type = "fine_tuned"

@@ -32,7 +32,7 @@ class FineTunedScorer(FineTuned, Scorer):
     learns no blend from them. Needs the extra ``train``.
 
     Args:
-        scorer: What to start from.
+        scorer: The cross-encoder to start from.
         loss: ``binary`` cross-entropy of single pairs, or ``listwise`` over each question's passages (ListNet, Cao et
             al. 2007).
         distilled_from: A scorer whose differences between passages are learned instead (MarginMSE, Hofstaetter et al.
@@ -42,7 +42,7 @@ class FineTunedScorer(FineTuned, Scorer):
         skip: First ranks of the list that no negative is taken from.
         epochs: Passes over the data.
         batch_size: Rows per step: pairs, or questions where the loss is listwise.
-        learning_rate: Of AdamW, after a warm-up over the first tenth of the steps.
+        learning_rate: Learning rate of AdamW, after a warm-up over the first tenth of the steps.
     """
 
     type = "fine_tuned"

@@ -85,11 +85,11 @@ def train(
         model: A ``SentenceTransformer`` or a ``CrossEncoder``; it stays as it is.
         data: Columns for the loss, in its order.
         loss: Makes the loss of the copy.
-        folder: What is there already is gone on with.
+        folder: Folder of checkpoints; training continues from those present.
         context: Gives the seed, and shows that something is going on.
         epochs: Passes over the data.
         batch_size: Rows per step.
-        learning_rate: Of AdamW, after a warm-up over the first tenth of the steps.
+        learning_rate: Learning rate of AdamW, after a warm-up over the first tenth of the steps.
         device: ``auto``, or a torch device.
 
     Raises:

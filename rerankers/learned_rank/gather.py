@@ -29,8 +29,8 @@ class Gathered:
 
     Args:
         candidates: From all lists, by document; scores say nothing.
-        plain: Which of them a list has that remembers no judgment, bool [n, k].
-        features: Of the candidates.
+        plain: Mask of candidates from a list without memory of judgments, bool [n, k].
+        features: Features of the candidates.
         remembered: Whether a feature comes from judgments, bool [features].
         akin: How likely each query shares a relevant document with a judged one, float32 [n]; 0 where no memory says
             anything.
@@ -53,8 +53,8 @@ class Gatherer:
         first: The retriever of the pipeline, asked for what it knows of candidates; None outside a pipeline.
         sources: Retrievers that are asked beside it.
         fields: Number fields of the metadata.
-        depth: How many candidates each list gives.
-        passages: Of the corpus.
+        depth: Number of candidates from each list.
+        passages: Passages of the corpus.
     """
 
     first: Retriever | None

@@ -52,8 +52,8 @@ class Choice:
     Args:
         options: From simple to rich; each richer one has to win by more than one standard error.
         chosen: Name of the one that is used.
-        on: What it was chosen on, in words.
-        why: Where nothing could be compared, why.
+        on: Data of the choice, in words.
+        why: Reason if nothing could be compared.
     """
 
     options: tuple[Option, ...]
@@ -106,9 +106,9 @@ def learn(
         dev: Other queries to choose with; None has the parts answer for each other.
         strangers: The training queries once more, as if none that shares a relevant document had been judged; None
             where nothing remembers.
-        kind: Of model.
+        kind: Kind of model.
         guarded: Whether to choose; if not, the richest is used.
-        seed: Of everything random.
+        seed: Seed of all random parts.
     """
     on = (
         f"{len(dev[0].candidates):,} dev queries"
@@ -273,7 +273,7 @@ def ranked(learned: Learned | None, gathered: Gathered, fold: int | None = None)
     """Candidates in the learned order; unchanged if nothing was learned.
 
     Args:
-        learned: What was learned.
+        learned: The learned models.
         gathered: The candidates.
         fold: The part of the training queries that the model must not have seen; None takes the model of all.
     """

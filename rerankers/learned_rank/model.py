@@ -31,9 +31,9 @@ class Lists:
     """Candidates of queries to learn from or to choose by.
 
     Args:
-        features: Of the candidates.
-        mask: Where there are candidates that count, bool [n, k].
-        gains: How relevant they are, float32 [n, k].
+        features: Features of the candidates.
+        mask: Mask of candidates that count, bool [n, k].
+        gains: Relevance of the candidates, float32 [n, k].
     """
 
     features: Features
@@ -150,12 +150,12 @@ def fit_model(
     """Fit a model.
 
     Args:
-        kind: Which.
-        learned: What it learns from.
+        kind: Kind of model.
+        learned: The lists to learn from.
         held_out: What tells trees when to stop; None when ``trees`` says how many.
-        l2: Of the linear model.
-        trees: How many trees, when nothing is held out.
-        seed: Of the trees.
+        l2: L2 penalty of the linear model.
+        trees: Number of trees, if nothing is held out.
+        seed: Seed of the trees.
     """
     linear = boosted = None
     if kind != "lambdamart":

@@ -61,7 +61,7 @@ class LearnedRank(Stage, ReportsLearning):
         leave_out: What is hidden from a training query beside its own judgments: those of ``duplicates``, or also
             those of questions that share a relevant one of the ``documents`` with it: for collections whose test
             questions never do.
-        guard: Whether to leave out what does not win. False takes the richest model.
+        guard: Whether to leave out parts that do not win. False takes the richest model.
         top_k: Documents returned.
     """
 

@@ -46,7 +46,7 @@ class PgVector(RemoteIndex):
     Args:
         url: The database, such as ``postgresql://rag@db.example.org/search?sslmode=verify-full``. Passwords come from
             the environment only: write ``${DATABASE_URL}``, or leave them to ``PGPASSWORD`` and ``~/.pgpass``.
-        table: What its tables are called, with a schema before a dot if it is not the default one.
+        table: Name of its tables, with a schema before a dot if it is not the default one.
         storage: ``vector`` keeps float32, up to 2,000 dimensions; ``halfvec`` float16, half the size, up to 4,000.
         m: Links per vector and layer of the graph (twice that on the lowest).
         ef_construction: Candidates kept while the graph is built, at least 2 m.

@@ -54,7 +54,7 @@ class RemoteIndex(Index, HoldsElsewhere):
         """Write a generation that holds other passages.
 
         Args:
-            old: What this one holds.
+            old: Passages of this index.
             new: What the next holds: of the old ones those that are ``kept``, in order, then new ones.
             kept: Positions in the old table.
             came: Vectors of the new ones; None for none.
@@ -105,9 +105,9 @@ def checked_lists(server: str, lists: Lists, k: int, rows: RowMap) -> tuple[Ints
     """The lists of a server as a table: keys int64 [q, k'] (-1 padding) and scores float32, best first, ties by key.
 
     Args:
-        server: What messages call it.
-        lists: What it answered, by query.
-        k: How many were asked for.
+        server: Name of the server in messages.
+        lists: Its answers, by query.
+        k: Number of rows requested.
         rows: Those that are there.
 
     Raises:

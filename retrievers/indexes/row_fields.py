@@ -55,8 +55,8 @@ class Layout:
     """Fields of the documents, and the columns that hold them.
 
     Args:
-        kinds: By field, what it holds.
-        columns: By field and kind of column, the column's name.
+        kinds: Kinds of values by field.
+        columns: Name of the column by field and kind.
     """
 
     kinds: Mapping[str, list[str]] = field(default_factory=dict)
@@ -79,8 +79,8 @@ class Layout:
         """The layout that has room for more documents.
 
         Args:
-            kinds: By field, what the corpus says it holds.
-            values: Of the documents.
+            kinds: Kinds of values by field, from the corpus.
+            values: Values of the documents.
 
         Raises:
             DataError: There are more fields than a table has room for.
@@ -114,8 +114,8 @@ def document_values(ids: Iterable[str], metadata: Iterable[str]) -> Iterator[Val
     """Values of documents, by field and kind of column.
 
     Args:
-        ids: Of the documents.
-        metadata: Of the same, as JSON.
+        ids: Ids of the documents.
+        metadata: Metadata of the documents, as JSON.
 
     Raises:
         DataError: A text that no database takes.

@@ -30,7 +30,7 @@ def scan(
     Args:
         queries: float32 [q, d].
         k: Keys wanted.
-        subset: Where to look.
+        subset: Keys to compare.
         flat: A flat index of faiss with all vectors, or None.
         decoded: Gives vectors by keys where there is no flat index.
     """

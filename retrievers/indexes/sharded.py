@@ -40,7 +40,7 @@ class Sharded(Index):
 
     Args:
         shards: Parts; with fewer vectors there are as many as vectors.
-        index: What each part is.
+        index: Index of each part.
         processes: Parts that are built at a time, each by a process of its own; 1 builds one after another here, where
             faiss uses all cores for most families anyway.
     """

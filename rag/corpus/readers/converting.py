@@ -37,8 +37,8 @@ def converted_documents(path: Path, name: str, reading: Reading) -> Iterator[Doc
     """The documents of a file.
 
     Args:
-        path: Where it lies.
-        name: What it is called where it is a document: its path below the folder that was named.
+        path: Path of the file.
+        name: Name of the document: its path below the folder that was named.
         reading: Options, and the account of what could not be read.
 
     Raises:

@@ -28,7 +28,7 @@ def documents_given(source: Any, fields: Fields, reading: Reading) -> Iterator[D
 
     Args:
         source: The table or iterable.
-        fields: Which columns hold what.
+        fields: Names of the columns for id, text and title.
         reading: The account of what was left out.
 
     Raises:

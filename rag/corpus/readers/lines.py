@@ -55,7 +55,7 @@ def iter_lines(path: Path, *, blank: bool = False, reading: Reading | None = Non
 
     Args:
         path: A text file, packed or not.
-        blank: Whether blank lines are given too.
+        blank: Whether blank lines are yielded too.
         reading: Encoding, and what to do at a line that cannot be decoded.
 
     Raises:

@@ -41,8 +41,8 @@ class Reading:
         columns: Names of the columns of a CSV or TSV file whose first line is a row already.
         on_error: What happens at a row or file that cannot be read: see :data:`OnError`.
         unit: What is one document of a file that holds texts: see :data:`rag.formats.units.Unit`.
-        store: Where conversions of files are kept and found.
-        remarks: Where :meth:`finish` and the readers put what was left out.
+        store: Cache of converted files.
+        remarks: Remarks of :meth:`finish` and the readers on skipped parts.
 
     Raises:
         ConfigError: An option has a value that it cannot have.
@@ -95,7 +95,7 @@ class Reading:
         """Raise the error, or count the row or file that it is about and let reading go on.
 
         Args:
-            error: What is wrong.
+            error: The error.
             unit: What with: a row, a file of rows, or a file that is one of many documents.
         """
         if self.on_error == "stop" or (self.on_error == "report" and unit != "documents"):

@@ -83,8 +83,8 @@ def corpus_of(
     """Make a corpus of documents while they are read, with the remarks from reading.
 
     Args:
-        documents: As they come.
-        reading: What they are read with.
+        documents: Documents, read one at a time.
+        reading: The options they are read with.
         path: As for :meth:`Corpus.from_documents`.
         advance: Likewise.
         drop_fields: Likewise.

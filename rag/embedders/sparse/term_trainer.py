@@ -31,15 +31,15 @@ class TermTrainer:
     """Adam (Kingma and Ba 2015) on ``-log p(relevant)`` and the FLOPS of the weights (Paria et al. 2020).
 
     Args:
-        pairs: Of all passages and the tokens that training queries have.
-        base: What each pair weighs with a worth of 1, float32 [m].
+        pairs: Pairs of all passages and the training queries' tokens.
+        base: Weight of each pair for a factor of 1, float32 [m].
         queries: Weights of tokens, CSR array float32 [n, tokens].
-        relevant: Which passages are relevant, CSR array of bool [n, passages], some in every row.
+        relevant: Mask of relevant passages, CSR array of bool [n, passages], some in every row.
         sample: All pairs of some passages, for the FLOPS.
-        sample_base: As ``base``.
-        learning_rate: Of Adam.
+        sample_base: The same as ``base`` for the sample.
+        learning_rate: Learning rate of Adam.
         batch_size: Queries per step.
-        seed: Of the order of the queries.
+        seed: Seed of the order of the queries.
     """
 
     def __init__(

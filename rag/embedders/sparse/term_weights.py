@@ -50,9 +50,9 @@ class TermWeights(SparseEmbedder):
         embedder: Makes the token vectors; it stays as it is.
         epochs: Passes over the training queries, at most.
         patience: Epochs without a better one after which it stops.
-        learning_rate: Of Adam.
+        learning_rate: Learning rate of Adam.
         batch_size: Queries per step.
-        flops: What the FLOPS of the weights cost in the loss: the larger, the fewer terms are left.
+        flops: Factor of the weights' FLOPS in the loss: a larger factor leaves fewer terms.
         target_active_dims: Terms that a passage keeps on average: ``flops`` is raised until that is reached, and the
             weakest terms beyond it are left out. None has no target.
     """

@@ -25,7 +25,7 @@ class TokenPairs:
     Args:
         texts: Position of each pair's text, int64 [m], ascending.
         tokens: Number of the token in the vocabulary, int64 [m], ascending in each text.
-        counts: How often the text has it, int64 [m].
+        counts: Count of the token in the text, int64 [m].
         vectors: Mean of its vectors in the text, float16 [m, d].
         lengths: Tokens of each text, special ones aside, int64 [n].
     """
@@ -57,9 +57,9 @@ def token_pairs(embedder: TokenEmbedder, texts: Sequence[str], vectors: TokenVec
     """The pairs of texts, some hundred texts at a time.
 
     Args:
-        embedder: Whose tokens.
+        embedder: The embedder whose tokens are used.
         texts: Documents.
-        vectors: Of their tokens, special ones included.
+        vectors: Vectors of their tokens, including special tokens.
 
     Raises:
         ModelError: The embedder has vectors for other tokens than its tokenizer gives.

@@ -24,12 +24,12 @@ class Line(NamedTuple):
     """A line of text, or two of which a word was cut by the line's end.
 
     Args:
-        text: As it is read.
-        left: Where it begins, in points from the left.
-        right: Where it ends.
+        text: Text in reading order.
+        left: Left end, in points from the left.
+        right: Right end, likewise.
         y: Its baseline, in points from the page's foot.
-        last_y: That of its last letter.
-        size: Of its font, in points.
+        last_y: Baseline of its last letter.
+        size: Size of its font, in points.
         code: Whether it is set in a font whose letters are all of one width.
         bold: Whether it is set in bold.
     """
@@ -49,7 +49,7 @@ class PageLines(NamedTuple):
 
     Args:
         lines: Those with letters.
-        height: Of the page, in points.
+        height: Height of the page, in points.
         only_images: Whether it has images and no text.
         unmapped: Whether more than a tenth of its letters are ones that nobody can read.
     """

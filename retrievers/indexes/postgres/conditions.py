@@ -37,7 +37,7 @@ class Where:
     """A condition as SQL. What is not known (null) counts as false, so its opposite is ``is not true``.
 
     Args:
-        condition: Of plain values.
+        condition: Condition of plain values.
         layout: The columns.
 
     Raises:

@@ -48,7 +48,7 @@ class Server:
     """A database, by its address.
 
     Args:
-        url: As the pipeline has it, variables and all.
+        url: Address as in the pipeline, with its variables.
         timeout: Seconds to wait for a connection, and for an answer.
     """
 

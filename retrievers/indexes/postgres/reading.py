@@ -64,8 +64,8 @@ class Reader:
     Args:
         server: The database.
         name: The table.
-        storage: How vectors are stored.
-        held: What is there.
+        storage: Storage type of vectors.
+        held: Contents of the index.
         ef_search: Candidates kept by a search.
         connections: Most at a time.
     """
@@ -258,7 +258,7 @@ class QueryVectors:
     """Vectors that go to the server as one array.
 
     Args:
-        storage: How they are stored there.
+        storage: Storage type on the server.
         vectors: Float32 [q, d].
     """
 

@@ -51,7 +51,7 @@ class Name:
     """A table of the pipeline's file: a name, perhaps with a schema before it.
 
     Args:
-        text: As it was written.
+        text: Name as written by the user.
     """
 
     text: str
@@ -81,9 +81,9 @@ class Generation:
         key: Its number among all.
         base: The fit whose rows they are.
         generation: Counts the updates of the base, from 1.
-        rows: How many there are.
+        rows: Number of rows.
         next_id: The number of the next row that is written.
-        dimension: Of the vectors.
+        dimension: Dimension of the vectors.
         digest: Hash of all rows.
     """
 
@@ -197,7 +197,7 @@ def clean(connection: Connection[Any], name: Name, hours: float, *, but: int | N
     gave up so many hours ago; unless somebody has them open.
 
     Args:
-        connection: Of the only writer.
+        connection: Connection of the only writer.
         name: The table.
         hours: Since a folder gave up a generation.
         but: A generation to keep.

@@ -88,10 +88,10 @@ class Held:
     """Contents of this index, as far as this process keeps them.
 
     Args:
-        generation: Where it lies.
+        generation: The generation that holds it.
         layout: Fields and columns.
         ids: The row of each passage, int64 [n]; -1 for none.
-        hashes: Of each passage's row, uint8 [n, 16].
+        hashes: Hash of each passage's row, uint8 [n, 16].
     """
 
     generation: Generation
@@ -116,7 +116,7 @@ def extended(layout: Layout, passages: Passages, documents: Ints) -> Layout:
     """The layout with room for documents.
 
     Args:
-        layout: As it was.
+        layout: The previous layout.
         passages: Over the corpus.
         documents: Positions of documents, ascending.
     """
@@ -133,12 +133,12 @@ def rows_of(
     layout in order), and its hash.
 
     Args:
-        layout: Of the table.
+        layout: Layout of the table.
         passages: All.
-        positions: Of those to write, int64 [m].
-        vectors: Of these passages and others, float32 [n, d].
+        positions: Positions of the passages to write, int64 [m].
+        vectors: Vectors of these passages and others, float32 [n, d].
         at: Where among them those of these passages are, int64 [m].
-        storage: How vectors are stored.
+        storage: Storage type of vectors.
     """
     flat = list(layout.flat().values())
     for first in range(0, len(positions), BLOCK):

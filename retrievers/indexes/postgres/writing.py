@@ -35,7 +35,7 @@ class Writer:
     Args:
         server: The database.
         name: The table.
-        storage: How vectors are stored.
+        storage: Storage type of vectors.
         m: Links of the graph.
         ef_construction: Candidates kept while it is built.
         keep_hours: How long generations stay that folders gave up.
@@ -52,7 +52,7 @@ class Writer:
 
         Args:
             passages: All.
-            vectors: Of all, float32 [n, d].
+            vectors: Vectors of all passages, float32 [n, d].
             progress: Shows how far it is.
             opened: Called with what is held, before the writer gives it up.
         """

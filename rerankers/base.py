@@ -42,8 +42,8 @@ class Scorer(OnPassages):
 
         Args:
             batch: The queries.
-            rows: Which query, int64 [n]: positions in the batch, ascending.
-            passages: Which passage, int64 [n]: positions among the passages it was fitted on.
+            rows: Query of each pair, int64 [n]: positions in the batch, ascending.
+            passages: Passage of each pair, int64 [n]: positions among the passages it was fitted on.
         """
 
     def score(self, batch: QueryBatch, rows: Ints, passages: Ints) -> Floats:
@@ -65,11 +65,11 @@ class Scorer(OnPassages):
 
         def compute(places: list[int]) -> Iterator[list[tuple[int, bytes]]]:
             # Pairs of like length go together, and so do those of one query: in the order given.
-            places.sort(key=lambda place: (-(len(texts[place]) >> _ALIKE), place))
+            places.sort(key=lambda pair: (-(len(texts[pair]) >> _ALIKE), pair))
             for first in range(0, len(places), _SCORED_TOGETHER):
-                some = np.sort(np.array(places[first : first + _SCORED_TOGETHER]))
-                scores = self._checked(batch, rows[some], passages[some]).astype("<f4")
-                yield [(place, score.tobytes()) for place, score in zip(some.tolist(), scores, strict=True)]
+                chunk = np.sort(np.array(places[first : first + _SCORED_TOGETHER]))
+                scores = self._checked(batch, rows[chunk], passages[chunk]).astype("<f4")
+                yield [(pair, score.tobytes()) for pair, score in zip(chunk.tolist(), scores, strict=True)]
 
         filled = values.fill(keys, compute)
         batch.ledger.spend(seconds=filled.seconds)
@@ -85,8 +85,8 @@ class Scorer(OnPassages):
 
     def _checked(self, batch: QueryBatch, rows: Ints, passages: Ints) -> Floats:
         model = self.spec.arguments.get("model")
-        about = {names.MODEL: str(model or self.type), names.N_PAIRS: len(rows)}
-        with tracing.span(f"score {model or self.type}", "RERANKER", about):
+        attributes = {names.MODEL: str(model or self.type), names.N_PAIRS: len(rows)}
+        with tracing.span(f"score {model or self.type}", "RERANKER", attributes):
             scores = np.asarray(self._computed(batch, rows, passages), dtype=np.float32)
         if scores.shape != (len(rows),):
             raise ModelError(f"the scorer {self.spec.label} gave scores of shape {scores.shape} for {len(rows)} pairs")

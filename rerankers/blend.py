@@ -28,7 +28,7 @@ _DEPTH = 10
 
 
 def training_sample(context: FitContext, most: int) -> tuple[QueryBatch, Candidates]:
-    """At most so many training queries, spread evenly over them, and what the steps before find for them."""
+    """At most so many training queries, evenly spread, and the candidates of the earlier steps for them."""
     return _sample(*context.training_run(), context, most)
 
 
@@ -55,7 +55,7 @@ def blended(scored: Candidates, first: Candidates, weight: float) -> Candidates:
 
     Args:
         scored: Best first by the scorer.
-        first: What the first stage gave.
+        first: The first stage's candidates.
         weight: 0 is the scorer's order, 1 the first stage's.
     """
     return scored.rescored(_mixed(scored, first, weight))

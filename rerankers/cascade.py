@@ -1,4 +1,4 @@
-"""A quick scorer first, a better one for what it cannot decide."""
+"""A fast scorer first, and a better scorer for the pairs at the top."""
 
 from __future__ import annotations
 
@@ -57,17 +57,17 @@ class Cascade(Scorer):
         most = np.full(len(least), -np.inf)
         np.maximum.at(most, rows[rest], scores[rest])
         step = np.maximum(np.abs(least), 1.0) * 1e-6
-        found = np.empty(len(rows), dtype=np.float32)
-        found[uncertain] = better
-        found[rest] = (least[rows[rest]] - step[rows[rest]]) - (most[rows[rest]] - scores[rest])
-        return found
+        result = np.empty(len(rows), dtype=np.float32)
+        result[uncertain] = better
+        result[rest] = (least[rows[rest]] - step[rows[rest]]) - (most[rows[rest]] - scores[rest])
+        return result
 
     def score_pairs(self, batch: QueryBatch, rows: Ints, passages: Ints) -> Floats:
         return self.score(batch, rows, passages)
 
 
 def _best(rows: Ints, scores: Floats, keep: int) -> Ints:
-    """Positions of the best pairs of every query; of equal ones the first."""
+    """Positions of the best pairs of every query; the first of equal pairs."""
     order = np.lexsort((-scores, rows))
     first = np.searchsorted(rows[order], rows[order], side="left")
     best: Ints = order[np.arange(len(rows)) - first < keep]

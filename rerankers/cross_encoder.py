@@ -36,7 +36,7 @@ __all__ = ["CrossEncoderScorer"]
 
 
 class CrossEncoderScorer(Scorer):
-    """A transformer that reads query and passage together and gives one number (Nogueira and Cho 2019).
+    """A transformer that reads query and passage together and returns a score (Nogueira and Cho 2019).
 
     Scores are logits, not squashed by a sigmoid: ranking is the same, and what comes after (thresholds, fusion, CUR)
     keeps the differences at both ends.

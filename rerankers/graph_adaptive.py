@@ -39,7 +39,7 @@ class GraphAdaptive(ScoringStage):
     returning only what was scored, as ``rerank`` does, and not the rest of the list below it.
 
     Args:
-        scorer: What scores.
+        scorer: The scorer that the budget is spent on.
         embedder: Gives the vectors that tell who is near; those of a dense retriever with the same embedder are shared.
             The retriever's, when none is given.
         neighbours: Edges of each passage in the graph.
@@ -83,9 +83,9 @@ class GraphAdaptive(ScoringStage):
             return
         # The graph is the same whatever scorer and budget it is walked with.
         key = fingerprint([embedder.spec.cache_key, context.passages.fingerprint, self.neighbours])
-        about = f"{self.neighbours} neighbours of {len(context.passages)} passages by {embedder!r}"
+        description = f"{self.neighbours} neighbours of {len(context.passages)} passages by {embedder!r}"
         folder = context.store.artifact(
-            "graph", key, lambda path: np.save(path / "graph.npy", make()), description=about
+            "graph", key, lambda path: np.save(path / "graph.npy", make()), description=description
         )
         self._graph = np.load(folder / "graph.npy", mmap_mode="r")
 
@@ -153,10 +153,10 @@ def nearest_neighbors(vectors: Vectors, k: int) -> Ints:
         index = faiss.IndexHNSWFlat(d, 32, faiss.METRIC_INNER_PRODUCT)
         index.hnsw.efSearch = max(64, 2 * k)
     index.add(scaled)
-    _, found = index.search(scaled, min(k + 1, n))
-    found[found == np.arange(n)[:, None]] = -1
-    order = np.argsort(found < 0, axis=1, kind="stable")[:, :k]
-    near = np.take_along_axis(found, order, 1).astype(np.int32)
+    _, nearest = index.search(scaled, min(k + 1, n))
+    nearest[nearest == np.arange(n)[:, None]] = -1
+    order = np.argsort(nearest < 0, axis=1, kind="stable")[:, :k]
+    near = np.take_along_axis(nearest, order, 1).astype(np.int32)
     return np.pad(near, ((0, 0), (0, k - near.shape[1])), constant_values=-1)
 
 
@@ -167,18 +167,18 @@ def _head(listed: Ints, taken: Ints, size: int) -> Ints:
 
 
 def _allowed(batch: QueryBatch, passages: Passages) -> list[tuple[Any, Mask]]:
-    """For queries with a filter, their rows and what they may find, bool [n]."""
-    found = []
+    """Rows of queries with a filter, and the passages that each may find, bool [n]."""
+    allowed = []
     for group in batch.groups(passages):
         if group.allowed is not None:
             mask = np.zeros(len(passages), dtype=bool)
             mask[group.allowed] = True
-            found.append((group.rows, mask))
-    return found
+            allowed.append((group.rows, mask))
+    return allowed
 
 
 def _frontier(graph: Ints, taken: Ints, exact: Floats, size: int, allowed: list[tuple[Any, Mask]]) -> Ints:
-    """Neighbours of what is taken that are not, best neighbour's score first, int64 [q, <= size]."""
+    """Untaken neighbors of taken passages, by the best neighbor's score, int64 [q, <= size]."""
     near = np.where(taken[..., None] >= 0, graph[np.maximum(taken, 0)], PADDING).astype(np.int64)
     near = near.reshape(len(taken), taken.shape[1] * graph.shape[1])
     scores = np.repeat(exact, graph.shape[1], axis=1)
@@ -188,8 +188,8 @@ def _frontier(graph: Ints, taken: Ints, exact: Floats, size: int, allowed: list[
     return Candidates.from_scores(near, scores, near).best_per_document(size).documents
 
 
-def _first_of(one: Ints, other: Ints, size: int) -> Ints:
-    """From the first pool; what it lacks comes from the second."""
-    both = np.concatenate([one, np.where(is_in(other, one), PADDING, other)], axis=1)
+def _first_of(first: Ints, other: Ints, size: int) -> Ints:
+    """Take items from the first pool, and the missing ones from the second."""
+    both = np.concatenate([first, np.where(is_in(other, first), PADDING, other)], axis=1)
     picks = np.take_along_axis(both, np.argsort(both < 0, axis=1, kind="stable")[:, :size], 1)
     return np.pad(picks, ((0, 0), (0, size - picks.shape[1])), constant_values=PADDING)

@@ -88,7 +88,7 @@ class BlendingStage(ScoringStage):
 
     @property
     def blends(self) -> bool:
-        """Whether it answers with a blend."""
+        """Whether the stage returns a blend of two orders."""
         return self.scores == "blended" and self.blend is not None
 
     def _identity(self) -> dict[str, Any]:
@@ -128,7 +128,7 @@ class BlendingStage(ScoringStage):
         return ranked.head(self.top_k) if self.top_k else ranked
 
     def _learn_weight(self, context: FitContext) -> None:
-        """Learn the weight, where it is to be learned and there are training queries."""
+        """Learn the weight if it is set to be learned and there are training queries."""
         self._weight = self._fixed_weight()
         self._why = ""
         training = context.training
@@ -162,7 +162,7 @@ class BlendingStage(ScoringStage):
 
     @property
     def weight(self) -> float | None:
-        """Of the first stage's order in the blend, once it is fitted; None where there is no blend."""
+        """Weight of the first stage's order in the blend, once fitted; None without a blend."""
         return self._weight
 
     def _fixed_weight(self) -> float | None:

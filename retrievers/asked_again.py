@@ -1,4 +1,4 @@
-"""The contract of retrievers that can be asked again with what they have learned from trusted passages."""
+"""The contract of retrievers that can search again with feedback from trusted passages."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ __all__ = ["Recipe", "TakesFeedback", "trust"]
 
 @dataclass(frozen=True)
 class Recipe:
-    """How a query changes with what is trusted.
+    """Settings for changing a query by its trusted passages.
 
     Args:
         documents: Trusted passages that words are taken from.
         terms: Words added to the query, at most.
-        original_weight: What the query's own words count, 0 to 1.
+        original_weight: Weight of the query's own words, 0 to 1.
         vectors: Trusted passages whose vectors are averaged.
-        vector_weight: What their mean counts beside the query's own vector, 0 to 1.
+        vector_weight: Weight of their mean against the query's own vector, 0 to 1.
     """
 
     documents: int
@@ -38,23 +38,23 @@ class Recipe:
 
 
 class TakesFeedback(Retriever):
-    """A retriever that can be asked again."""
+    """A retriever that can search again with changed queries."""
 
     @abstractmethod
     def retrieve_again(self, batch: QueryBatch, trusted: Candidates, recipe: Recipe) -> Candidates:
-        """What it finds with queries changed by trusted passages; a query that has none is asked as it is.
+        """Search with queries changed by trusted passages; a query without trusted passages stays unchanged.
 
         Args:
             batch: The queries.
             trusted: Best first.
-            recipe: How queries change.
+            recipe: Settings for changing queries.
         """
 
     @abstractmethod
     def scores_again(
         self, batch: QueryBatch, trusted: Candidates, recipe: Recipe, candidates: Candidates
     ) -> Mapping[str, Floats]:
-        """What it would score given documents with the changed queries, by name, float32 [n, k] each."""
+        """Scores of the given documents for the changed queries, by name, float32 [n, k] each."""
 
 
 def trust(trusted: Candidates) -> Floats:

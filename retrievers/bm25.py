@@ -50,8 +50,8 @@ class BM25(TakesFeedback):
             1.2 / .75; ``bm25s`` 1.5 / .75.
         k1: How much repeating a word counts. The default pair 1.5 / .75 is the best of these three on each of five sets
             (benchmarks/README.md).
-        b: How much long passages are penalized, 0 to 1.
-        variant: How term frequency and rarity are weighted (Kamphuis et al. 2020 compare them).
+        b: Penalty on long passages, 0 to 1.
+        variant: Formula for term frequency and rarity (Kamphuis et al. 2020 compare them).
         delta: Lower bound of a matching term's weight; used by ``bm25l`` and ``bm25+``.
         language: Whose stemmer and stop words are used: an ISO 639-1 code such as ``en`` or an English name, ``none``
             (or None) for neither, or ``auto``, which looks at the texts and says what it chose.
@@ -162,7 +162,7 @@ class BM25(TakesFeedback):
         self._check()
 
     def _counted(self, context: FitContext, start: int) -> WordCounts:
-        """Words of the passages from one on; new ones become known."""
+        """Count the words of the passages from a position on; new words enter the vocabulary."""
         vocabulary = self._words()
         with context.progress("indexing words (bm25)", len(context.passages) - start) as advance:
 
@@ -187,7 +187,7 @@ class BM25(TakesFeedback):
         return {"score": self._index.scores_of(self._counts(batch.texts), candidates.passages)}
 
     def query_features(self, batch: QueryBatch) -> Mapping[str, Floats]:
-        """How rare the query's words are: sum and maximum of log(passages / passages with the word)."""
+        """Rarity of the query's words: sum and maximum of log(passages / passages with the word)."""
         queries, frequencies = self._counts(batch.texts), self._fitted().table
         with_word = np.maximum(np.diff(frequencies.indptr), 1)
         queries.data = np.log(frequencies.shape[1] / with_word[queries.indices]).astype(np.float32)
@@ -220,8 +220,8 @@ class BM25(TakesFeedback):
         queries = self._counts(batch.texts)
         assert self._passages is not None
         trusted = trusted.head(recipe.documents)
-        wanted, places = np.unique(trusted.passages[trusted.mask], return_inverse=True)
-        rows, lengths = self._words().count(self._passages.texts(wanted))
+        passages, places = np.unique(trusted.passages[trusted.mask], return_inverse=True)
+        rows, lengths = self._words().count(self._passages.texts(passages))
         trusted_words = by_passage(rows, lengths, len(self._words()))
         numbers = np.full(trusted.passages.shape, PADDING, dtype=np.int64)
         numbers[trusted.mask] = places
@@ -245,7 +245,7 @@ class BM25(TakesFeedback):
         return best_documents(search, self._passages, self.top_k, batch)
 
     def _counts(self, texts: Sequence[str]) -> Any:
-        """How often each text has each word of the corpus, float32 CSR array [n_texts, words]."""
+        """Counts of each word of the corpus in each text, float32 CSR array [n_texts, words]."""
         import scipy.sparse
 
         columns, lengths = self._words().look_up(texts)
@@ -255,7 +255,7 @@ class BM25(TakesFeedback):
 
     @property
     def _index(self) -> InvertedIndex:
-        """Weights by word, as far as they have been asked for."""
+        """Weights by word, computed for the words used so far."""
         import scipy.sparse
 
         if self._made is None:
@@ -278,8 +278,8 @@ class BM25(TakesFeedback):
         np.save(folder / "lengths.npy", lengths)
         words = self._words()
         (folder / "vocabulary.json").write_text(json.dumps(words.rows, ensure_ascii=False), encoding="utf-8")
-        about = {"language": words.analyzer.language, "notes": self._notes}
-        (folder / "analysis.json").write_text(json.dumps(about, ensure_ascii=False), encoding="utf-8")
+        state = {"language": words.analyzer.language, "notes": self._notes}
+        (folder / "analysis.json").write_text(json.dumps(state, ensure_ascii=False), encoding="utf-8")
 
     def load_state(self, folder: Path, context: FitContext) -> None:
         import scipy.sparse
@@ -288,11 +288,11 @@ class BM25(TakesFeedback):
             self.fit(context)
             return
         vocabulary = json.loads((folder / "vocabulary.json").read_text(encoding="utf-8"))
-        about: dict[str, Any] = {"language": None, "notes": ()}
+        state: dict[str, Any] = {"language": None, "notes": ()}
         if (folder / "analysis.json").is_file():  # older indexes have a pattern, a stemmer and stop words as arguments
-            about = json.loads((folder / "analysis.json").read_text(encoding="utf-8"))
-        self._vocabulary = Vocabulary(self._analyzer(about["language"]), vocabulary)
-        self._notes = tuple(about["notes"])
+            state = json.loads((folder / "analysis.json").read_text(encoding="utf-8"))
+        self._vocabulary = Vocabulary(self._analyzer(state["language"]), vocabulary)
+        self._notes = tuple(state["notes"])
         arrays = (np.load(folder / f"{name}.npy", mmap_mode="r") for name in ("frequencies", "indices", "indptr"))
         shape = (len(vocabulary), len(context.passages))
         table: Any = scipy.sparse.csr_array(tuple(arrays), shape=shape, copy=False)

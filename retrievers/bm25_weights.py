@@ -59,12 +59,12 @@ class BM25Weights:
     bm25s gives it to all.
 
     Args:
-        frequencies: How often each word occurs in each passage, scipy CSR array [words, passages].
+        frequencies: Counts of each word in each passage, scipy CSR array [words, passages].
         lengths: Words of each passage, int64 [passages].
-        alive: Which passages count, bool [passages]; None for all.
+        alive: Mask of passages that count, bool [passages]; None for all.
         variant: One of :data:`VARIANTS`.
-        k1: How much repeating a word counts.
-        b: How much long passages are penalized.
+        k1: Saturation of repeated words.
+        b: Penalty on long passages.
         delta: Lower bound of a word that occurs, in ``bm25l`` and ``bm25+``.
     """
 
@@ -89,8 +89,8 @@ class BM25Weights:
         words = np.unique(words)
         sizes = self._frequencies.indptr[words + 1] - self._frequencies.indptr[words]
         parts = np.cumsum(sizes, dtype=np.int64) // _BLOCK
-        for some in np.split(words, np.flatnonzero(np.diff(parts)) + 1):
-            self._compute(some)
+        for group in np.split(words, np.flatnonzero(np.diff(parts)) + 1):
+            self._compute(group)
         self._known[words] = True
 
     def _compute(self, words: Any) -> None:

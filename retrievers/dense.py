@@ -41,7 +41,7 @@ class Dense(TakesFeedback):
 
     Args:
         embedder: Makes the vectors.
-        index: How neighbours are found.
+        index: Index that finds the nearest vectors.
         metric: ``cosine`` scales all vectors to length 1 first (a passage's zero vector stays zero and scores 0);
             ``inner_product`` takes them as they are.
         top_k: Documents returned.
@@ -109,14 +109,14 @@ class Dense(TakesFeedback):
             self.index.build(self._vectors(context, kept), progress=context.progress)
         self._passages = context.passages
 
-    def _vectors(self, context: FitContext, kept: Ints) -> Vectors:
-        """Vectors of all passages, of which the index may have the old ones."""
-        old = self.index.reconstruct(kept)
+    def _vectors(self, context: FitContext, positions: Ints) -> Vectors:
+        """Vectors of all passages; those of old passages may come from the index."""
+        old = self.index.reconstruct(positions)
         if old is None:
             return self._scaled(context.embed_passages(self.embedder))
-        if len(kept) == len(context.passages):
+        if len(positions) == len(context.passages):
             return old
-        return np.concatenate([old, self._scaled(context.embed_passages(self.embedder, start=len(kept)))])
+        return np.concatenate([old, self._scaled(context.embed_passages(self.embedder, start=len(positions)))])
 
     def load_state(self, folder: Path, context: FitContext) -> None:
         self._passages = context.passages
@@ -164,11 +164,11 @@ class Dense(TakesFeedback):
 
     def _products(self, vectors: Vectors, candidates: Candidates) -> Floats:
         """Inner products of each query's vector with those of its candidates' passages, float32 [n, k]."""
-        found = np.zeros(candidates.documents.shape, dtype=np.float32)
-        for start in range(0, len(found), _TOGETHER):
+        products = np.zeros(candidates.documents.shape, dtype=np.float32)
+        for start in range(0, len(products), _TOGETHER):
             rows = slice(start, start + _TOGETHER)
-            found[rows] = np.einsum("nkd,nd->nk", self.vectors_of(candidates.rows(rows))[0], vectors[rows])
-        return found
+            products[rows] = np.einsum("nkd,nd->nk", self.vectors_of(candidates.rows(rows))[0], vectors[rows])
+        return products
 
     def vectors_of(self, candidates: Candidates) -> tuple[Vectors, Bools]:
         """Vectors of candidates' passages as they are searched, float32 [n, k, d], 0 at padding; and where they are.
@@ -177,7 +177,7 @@ class Dense(TakesFeedback):
             ConfigError: The index keeps no vectors as they were given.
         """
         mask = candidates.mask
-        passages, where = np.unique(candidates.passages[mask], return_inverse=True)
+        passages, inverse = np.unique(candidates.passages[mask], return_inverse=True)
         vectors = self.index.reconstruct(passages)
         if vectors is None:
             raise ConfigError(
@@ -185,7 +185,7 @@ class Dense(TakesFeedback):
                 "ivf_flat"
             )
         table = np.zeros((*mask.shape, vectors.shape[1]), dtype=np.float32)
-        table[mask] = vectors[where]
+        table[mask] = vectors[inverse]
         return table, mask
 
     def _nearest(self, batch: QueryBatch, vectors: Vectors) -> Candidates:

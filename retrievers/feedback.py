@@ -1,4 +1,4 @@
-"""Relevance feedback without judgments: the best passages of one list change what is asked next."""
+"""Relevance feedback without judgments: the best passages of a list change the query for a second search."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ class Feedback(Retriever):
     and let tuning leave it out.
 
     Args:
-        target: What is asked again: ``bm25``, ``dense``, or a ``hybrid`` with some of them. None takes the pipeline's
-            retriever, for feedback among the ``sources`` of a later stage.
-        retriever: Whose best passages are trusted; None trusts the target's own.
+        target: Retriever that searches again: ``bm25``, ``dense``, or a ``hybrid`` with some of them. None takes the
+            pipeline's retriever, for feedback among the ``sources`` of a later stage.
+        retriever: Retriever whose best passages are trusted; None takes the target.
         documents: Passages that words are taken from, weighted by their scores.
         terms: Words added to the query.
-        original_weight: What the query's own words count beside them, 0 to 1.
+        original_weight: Weight of the query's own words against them, 0 to 1.
         vectors: Passages whose vectors are averaged: fewer than for words, since a vector has no room for many.
-        vector_weight: What their mean counts beside the query's own vector, 0 to 1.
+        vector_weight: Weight of their mean against the query's own vector, 0 to 1.
         top_k: Documents returned.
     """
 

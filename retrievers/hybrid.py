@@ -87,8 +87,8 @@ class Hybrid(TakesFeedback):
                     f"the fusion {self.fusion.spec.label} learns from judged training queries: none were given"
                 )
             batch = context.training_batch()
-            found = [retriever.scaled_by(batch.found_by(retriever)) for retriever in self.retrievers]
-            self.fusion.learn(found, context)
+            lists = [retriever.scaled_by(batch.found_by(retriever)) for retriever in self.retrievers]
+            self.fusion.learn(lists, context)
 
     def update(self, context: UpdateContext, kept: Ints) -> None:
         for _, child in self.spec.children():
@@ -108,23 +108,23 @@ class Hybrid(TakesFeedback):
     def scores_again(
         self, batch: QueryBatch, trusted: Candidates, recipe: Recipe, candidates: Candidates
     ) -> Mapping[str, Floats]:
-        found: dict[str, Floats] = {}
-        for number, retriever in enumerate(self.retrievers):
+        again: dict[str, Floats] = {}
+        for n, retriever in enumerate(self.retrievers):
             if isinstance(retriever, TakesFeedback):
                 scores = retriever.scores_again(batch, trusted, recipe, candidates)
-                found |= {f"{number} {name}": values for name, values in scores.items()}
-        return found
+                again |= {f"{n} {name}": values for name, values in scores.items()}
+        return again
 
     def _fused(self, batch: QueryBatch, ask: Callable[[QueryBatch, Retriever], Candidates]) -> Candidates:
         tables, weights, scaled, parts = [], [], [], []
-        for number, retriever in enumerate(self.retrievers):
-            weight = 1.0 if self.weights is None else self.weights[number]
+        for n, retriever in enumerate(self.retrievers):
+            weight = 1.0 if self.weights is None else self.weights[n]
             if weight:
-                part = batch.for_part(number, retriever.type)
+                part = batch.for_part(n, retriever.type)
                 tables.append(ask(part, retriever))
                 weights.append(weight)
                 scaled.append(retriever.scaled_by(tables[-1]) if self._from_zero else tables[-1])
-                parts.append(self.fusion.for_list(number))
+                parts.append(self.fusion.for_list(n))
                 part.record(part.step.name, tables[-1])
         return fuse(tables, weights, self.fusion, self.top_k, scaled=scaled, parts=parts)
 

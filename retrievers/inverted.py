@@ -27,10 +27,10 @@ class InvertedIndex:
     term; weights are above 0.
 
     Args:
-        postings: What each term weighs in each passage, CSR array [terms, passages] with sorted indices; its data is
+        postings: Weight of each term in each passage, CSR array [terms, passages] with sorted indices; its data is
             float32, or uint8 with ``scale``.
         prepare: Called with the terms that are about to be read, integers in any order: it may write their data then.
-        scale: What a weight of 1 stands for, float32 [terms]; None for 1.
+        scale: Value of a weight of 1, float32 [terms]; None for 1.
 
     Example:
         >>> import scipy.sparse
@@ -61,22 +61,22 @@ class InvertedIndex:
             Passages int64 [n, k'] (-1 padding) and scores float32 [n, k'] (``-inf`` there), best first, ties by
             passage, k' <= k.
         """
-        found = []
+        lists = []
         for rows, scores in self._scored(queries):
             row, column, values = strongest(scores if allowed is None else scores[:, allowed], k)
-            found.append((row + rows.start, column, values))
-        if not found:
+            lists.append((row + rows.start, column, values))
+        if not lists:
             return np.empty((0, 0), dtype=np.int64), np.empty((0, 0), dtype=np.float32)
-        row, column, values = map(np.concatenate, zip(*found, strict=True))
+        row, column, values = map(np.concatenate, zip(*lists, strict=True))
         if isinstance(allowed, slice):
             column = column + allowed.start
         elif allowed is not None:
             column = allowed[column]
         counts = np.bincount(row, minlength=queries.shape[0])
-        place = np.arange(len(row)) - np.repeat(np.cumsum(counts) - counts, counts)
+        rank = np.arange(len(row)) - np.repeat(np.cumsum(counts) - counts, counts)
         shape = (queries.shape[0], int(counts.max(initial=0)))
         passages, best = np.full(shape, PADDING, dtype=np.int64), np.full(shape, -np.inf, dtype=np.float32)
-        passages[row, place], best[row, place] = column, values
+        passages[row, rank], best[row, rank] = column, values
         return passages, best
 
     def scores_of(self, queries: Any, passages: Ints) -> Floats:
@@ -86,21 +86,21 @@ class InvertedIndex:
             queries: CSR array float32 [n, terms].
             passages: int64 [n, k], -1 padding.
         """
-        found = np.zeros(passages.shape, dtype=np.float32)
+        sums = np.zeros(passages.shape, dtype=np.float32)
         for rows, scores in self._scored(queries):
-            found[rows] = np.take_along_axis(scores, np.maximum(passages[rows], 0), axis=1)
-        found[passages < 0] = 0
-        return found
+            sums[rows] = np.take_along_axis(scores, np.maximum(passages[rows], 0), axis=1)
+        sums[passages < 0] = 0
+        return sums
 
     def shared(self, query: Any, passage: int) -> list[tuple[int, float]]:
         """Terms that a passage shares with a query, CSR array [1, terms], and what each adds to its score."""
         shared = []
         for term, weight in zip(query.indices.tolist(), query.data.tolist(), strict=True):
             span = slice(*self._indptr[term : term + 2].tolist())
-            place = int(np.searchsorted(self._indices[span], passage))
-            if place < span.stop - span.start and self._indices[span][place] == passage:
+            at = int(np.searchsorted(self._indices[span], passage))
+            if at < span.stop - span.start and self._indices[span][at] == passage:
                 worth = 1.0 if self._scale is None else float(self._scale[term])
-                shared.append((term, weight * worth * float(self._data[span][place])))
+                shared.append((term, weight * worth * float(self._data[span][at])))
         return shared
 
     def _scored(self, queries: Any) -> Iterator[tuple[slice, Floats]]:
@@ -176,9 +176,9 @@ def strongest(scores: Floats, k: int) -> tuple[Ints, Ints, Floats]:
     rows, columns, values = _few(rows, columns, values, k, n)
     order = np.argsort(-values, kind="stable") if n == 1 else np.lexsort((-values, rows))
     counts = np.bincount(rows, minlength=n)
-    place = np.arange(len(rows)) - np.repeat(np.cumsum(counts) - counts, counts)  # the rows stay where they are
-    kept = order[place < k]
-    return rows[kept], columns[kept], values[kept]
+    rank = np.arange(len(rows)) - np.repeat(np.cumsum(counts) - counts, counts)  # the rows stay where they are
+    selected = order[rank < k]
+    return rows[selected], columns[selected], values[selected]
 
 
 def _few(rows: Ints, columns: Ints, values: Floats, k: int, n: int) -> tuple[Ints, Ints, Floats]:
@@ -187,13 +187,13 @@ def _few(rows: Ints, columns: Ints, values: Floats, k: int, n: int) -> tuple[Int
     many = np.flatnonzero(counts > 4 * k)
     if not len(many):
         return rows, columns, values
-    kept = np.ones(len(rows), dtype=bool)
+    keep = np.ones(len(rows), dtype=bool)
     ends = np.cumsum(counts)
     for row in many:
         span = slice(ends[row] - counts[row], ends[row])
-        some = values[span]
-        cut = np.partition(some, len(some) - k)[-k]
-        above = some > cut
-        above[np.flatnonzero(some == cut)[: k - np.count_nonzero(above)]] = True
-        kept[span] = above
-    return rows[kept], columns[kept], values[kept]
+        values_here = values[span]
+        cut = np.partition(values_here, len(values_here) - k)[-k]
+        above = values_here > cut
+        above[np.flatnonzero(values_here == cut)[: k - np.count_nonzero(above)]] = True
+        keep[span] = above
+    return rows[keep], columns[keep], values[keep]

@@ -1,4 +1,4 @@
-"""Judged queries as arrays: who was asked, in vectors, and what was right, as a sparse matrix."""
+"""Judged queries as arrays: their vectors, and their relevant documents as a sparse matrix."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ class Judged:
     """Judged queries.
 
     Args:
-        ids: Of the queries.
-        texts: Of the queries.
-        vectors: Of the queries, scaled to length 1, float32 [n, d].
+        ids: Ids of the queries.
+        texts: Texts of the queries.
+        vectors: Vectors of the queries, scaled to length 1, float32 [n, d].
         documents: Ids of the documents that are relevant to any of them.
-        gains: How relevant, CSR array float32 [n, documents]: the grade divided by the highest, above 0.
+        gains: Relevance, CSR array float32 [n, documents]: the grade divided by the highest, above 0.
         highest: The highest grade of the training judgments.
     """
 
@@ -44,7 +44,7 @@ class Judged:
 
         Args:
             training: Queries and judgments.
-            vectors: Of all training queries, float32 [n, d].
+            vectors: Vectors of all training queries, float32 [n, d].
         """
         import scipy.sparse as sp
 
@@ -59,26 +59,26 @@ class Judged:
         queries, texts = {id: row for row, id in enumerate(self.ids)}, list(self.texts)
         documents = {id: column for column, id in enumerate(self.documents)}
         table = self.gains.todok() if self.gains.nnz else {}
-        known = {(int(row), int(column)): float(value) for (row, column), value in table.items()}
+        grades = {(int(row), int(column)): float(value) for (row, column), value in table.items()}
         added: list[int] = []
         changed = 0
-        for number, query in enumerate(more.queries):
+        for n, query in enumerate(more.queries):
             relevant = {id: grade for id, grade in more.qrels.get(query.id, {}).items() if grade > 0}
             if not relevant:
                 continue
             if query.id not in queries:
                 queries[query.id] = len(queries)
                 texts.append(query.text)
-                added.append(number)
+                added.append(n)
             row = queries[query.id]
             for id, grade in relevant.items():
-                place = row, documents.setdefault(id, len(documents))
+                cell = row, documents.setdefault(id, len(documents))
                 gain = weight * grade / self.highest
-                changed += known.get(place) != gain
-                known[place] = gain
+                changed += grades.get(cell) != gain
+                grades[cell] = gain
         shape = (len(queries), len(documents))
-        places = np.array(list(known), dtype=np.int64).reshape(-1, 2)
-        gains = sp.csr_array((np.array(list(known.values()), dtype=np.float32), places.T), shape=shape)
+        places = np.array(list(grades), dtype=np.int64).reshape(-1, 2)
+        gains = sp.csr_array((np.array(list(grades.values()), dtype=np.float32), places.T), shape=shape)
         vectors = np.concatenate([self.vectors, _unit(vectors[added])]) if added else self.vectors
         return Judged(list(queries), texts, vectors, list(documents), gains, self.highest), changed
 
@@ -89,8 +89,8 @@ class Judged:
         import scipy.sparse as sp
 
         positions = [corpus.position(id) for id in self.documents]
-        there = np.array([column for column, place in enumerate(positions) if place is not None], dtype=np.int64)
-        places = np.array([place for place in positions if place is not None], dtype=np.int64)
+        there = np.array([column for column, position in enumerate(positions) if position is not None], dtype=np.int64)
+        places = np.array([position for position in positions if position is not None], dtype=np.int64)
         moved = sp.csr_array(
             (np.ones(len(there), dtype=np.float32), (there, places)), shape=(len(self.documents), len(corpus))
         )
@@ -100,8 +100,8 @@ class Judged:
 
     def save(self, folder: Path) -> None:
         """Write it into a folder: arrays and JSON."""
-        about = {"ids": self.ids, "texts": self.texts, "documents": self.documents, "highest": self.highest}
-        (folder / "judged.json").write_text(json.dumps(about, ensure_ascii=False), encoding="utf-8")
+        state = {"ids": self.ids, "texts": self.texts, "documents": self.documents, "highest": self.highest}
+        (folder / "judged.json").write_text(json.dumps(state, ensure_ascii=False), encoding="utf-8")
         np.save(folder / "vectors.npy", self.vectors)
         for name, array in (("data", self.gains.data), ("indices", self.gains.indices), ("indptr", self.gains.indptr)):
             np.save(folder / f"{name}.npy", array)
@@ -111,11 +111,11 @@ class Judged:
         """Read what :meth:`save` wrote."""
         import scipy.sparse as sp
 
-        about = json.loads((folder / "judged.json").read_text(encoding="utf-8"))
+        state = json.loads((folder / "judged.json").read_text(encoding="utf-8"))
         arrays = tuple(np.load(folder / f"{name}.npy") for name in ("data", "indices", "indptr"))
-        gains = sp.csr_array(arrays, shape=(len(about["ids"]), len(about["documents"])))
+        gains = sp.csr_array(arrays, shape=(len(state["ids"]), len(state["documents"])))
         vectors = np.load(folder / "vectors.npy", mmap_mode="r")
-        return cls(about["ids"], about["texts"], vectors, about["documents"], gains, about["highest"])
+        return cls(state["ids"], state["texts"], vectors, state["documents"], gains, state["highest"])
 
 
 def _unit(vectors: Vectors) -> Vectors:
@@ -124,7 +124,7 @@ def _unit(vectors: Vectors) -> Vectors:
 
 
 def lookup(table: Any, positions: Ints) -> Vectors:
-    """Values of a CSR array [n, m] at columns of each row, float32 [n, k]; 0 where there is none or no column.
+    """Values of a CSR array [n, m] at columns of each row, float32 [n, k]; 0 for an absent value or column.
 
     Args:
         table: With sorted indices.
@@ -132,8 +132,8 @@ def lookup(table: Any, positions: Ints) -> Vectors:
     """
     n, m = table.shape
     keys = np.repeat(np.arange(n), np.diff(table.indptr)) * m + table.indices
-    wanted = np.arange(n)[:, None] * m + positions
+    cells = np.arange(n)[:, None] * m + positions
     if not len(keys):
         return np.zeros(positions.shape, dtype=np.float32)
-    places = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
-    return np.where((keys[places] == wanted) & (positions >= 0), table.data[places], 0).astype(np.float32)
+    places = np.minimum(np.searchsorted(keys, cells), len(keys) - 1)
+    return np.where((keys[places] == cells) & (positions >= 0), table.data[places], 0).astype(np.float32)

@@ -33,7 +33,7 @@ class Keyed(Retriever):
         fusion: ``mean`` of the kinds' scores, weighted: the scores should be of one scale, as cosines of one embedder
             are. A document that a full list does not have counts as its last; one that a list with room left does not
             have, as 0. ``max`` and ``log_sum_exp`` look only at the lists that have the document, and ignore weights.
-        temperature: Of ``log_sum_exp``, in units of the score.
+        temperature: Temperature of ``log_sum_exp``, in units of the score.
         top_k: Documents returned.
     """
 
@@ -54,8 +54,8 @@ class Keyed(Retriever):
 
     def retrieve(self, batch: QueryBatch) -> Candidates:
         tables = []
-        for number, key in enumerate(self.keys):
-            part = batch.for_part(number, key.type)
+        for n, key in enumerate(self.keys):
+            part = batch.for_part(n, key.type)
             table, keys = key.retrieve(part, self.top_k)
             part.record(part.step.name, table, partial(_texts, key, keys))
             tables.append(table)
@@ -91,7 +91,7 @@ class Keyed(Retriever):
         return np.asarray(np.where(np.isneginf(scores), absent[row], scores) @ (weights / weights.sum()))
 
     def _speaker(self, scores: Doubles, passages: Ints) -> Ints:
-        """The passage shown: that of the key of texts that matched best, which is what was read; else of any."""
+        """The passage shown: from the best matching key of texts, since that passage was matched; else from any key."""
         reads = np.asarray([key.is_read for key in self.keys])
         preference = np.where(reads, np.where(np.isneginf(scores), -np.inf, 1e9 + scores), scores)
         return np.asarray(passages[np.arange(len(passages)), preference.argmax(axis=1)])
@@ -102,7 +102,7 @@ def _texts(key: Key, keys: Candidates, places: tuple[Ints, Ints]) -> list[str]:
 
 
 def _absent(table: Candidates, retriever: Retriever) -> Doubles:
-    """What a document that is not in the list counts, float64 [n]."""
+    """Value of a document that is not in the list, float64 [n]."""
     full = table.counts >= (retriever.limit or np.inf)
     lowest = np.where(table.mask, table.scores, np.inf).min(axis=1, initial=np.inf)
     return np.asarray(np.where(full, lowest, np.minimum(lowest, 0.0)), dtype=np.float64)

@@ -1,4 +1,4 @@
-"""From keys to documents: what is matched is a passage, what is returned is its document, once."""
+"""From keys to documents: passages are matched, and their documents are returned, each once."""
 
 from __future__ import annotations
 
@@ -31,20 +31,20 @@ def best_documents(search: Search, passages: Passages, top_k: int, batch: QueryB
         search: Called with row numbers (or a slice) of queries, k, and the passages they may find as in
             :class:`~rag.batch.Group`; gives passages int64 [rows, k'] (-1 padding) and scores float32 [rows, k'], best
             first, k' <= k.
-        passages: What the keys are positions in.
+        passages: The passages that keys are positions in.
         top_k: Documents wanted.
         batch: The queries.
 
     Raises:
         DataError: A query's filter names a field that no document has, or another kind of value than it holds.
     """
-    found = Candidates.empty(len(batch))
+    candidates = Candidates.empty(len(batch))
     for rows, allowed in batch.groups(passages):
         if allowed is not None and not _count(allowed):
             continue
         table = _best(search, passages, top_k, rows, allowed)
-        found = table if isinstance(rows, slice) else _replace_rows(found, rows, table)
-    return found
+        candidates = table if isinstance(rows, slice) else _replace_rows(candidates, rows, table)
+    return candidates
 
 
 def best_documents_where(search: Search, passages: Passages, top_k: int, batch: QueryBatch) -> Candidates:
@@ -53,7 +53,7 @@ def best_documents_where(search: Search, passages: Passages, top_k: int, batch: 
     Args:
         search: Called with row numbers (or a slice) of queries, k, and the condition of plain values or None. A list
             shorter than k says that there are no more that pass.
-        passages: What the keys are positions in.
+        passages: The passages that keys are positions in.
         top_k: Documents wanted.
         batch: The queries.
 
@@ -61,7 +61,7 @@ def best_documents_where(search: Search, passages: Passages, top_k: int, batch: 
         DataError: A query's filter names a field that no document has, or another kind of value than it holds.
     """
     n = len(passages)
-    found = Candidates.empty(len(batch))
+    candidates = Candidates.empty(len(batch))
     for rows, condition in batch.conditions():
         if passages.one_per_document:
             keys, scores = search(rows, min(top_k, n), condition)
@@ -77,8 +77,8 @@ def best_documents_where(search: Search, passages: Passages, top_k: int, batch: 
                 keys, scores = search(short if isinstance(rows, slice) else rows[short], k, condition)
                 table = _replace_rows(table, short, _documents(keys, scores, passages, top_k))
                 more[short] = _full(keys, k)
-        found = table if isinstance(rows, slice) else _replace_rows(found, rows, table)
-    return found
+        candidates = table if isinstance(rows, slice) else _replace_rows(candidates, rows, table)
+    return candidates
 
 
 def _full(keys: Ints, k: int) -> Bools:
@@ -93,21 +93,21 @@ def _best(search: Search, passages: Passages, top_k: int, rows: Any, allowed: An
         keys, scores = search(rows, min(top_k, n), allowed)
         return Candidates.from_scores(keys, scores, keys)
     n_documents = len(passages.corpus) if allowed is None else len(np.unique(passages.document[allowed]))
-    wanted = min(top_k, n_documents)
+    needed = min(top_k, n_documents)
     average = -(-n // n_documents)
     k = min(top_k * min(2 * average, passages.most_per_document), n)
-    found = _documents(*search(rows, k, allowed), passages, top_k)
+    candidates = _documents(*search(rows, k, allowed), passages, top_k)
     while k < n:
-        short = np.flatnonzero(found.counts < wanted)
+        short = np.flatnonzero(candidates.counts < needed)
         if not len(short):
             break
         k = min(2 * k, n)
         keys, scores = search(short if isinstance(rows, slice) else rows[short], k, allowed)
         again = _documents(keys, scores, passages, top_k)
-        found = _replace_rows(found, short, again)
+        candidates = _replace_rows(candidates, short, again)
         if (keys[:, -1:] == PADDING).all():  # the index has no more
             break
-    return found
+    return candidates
 
 
 def _count(allowed: Ints | slice) -> int:

@@ -1,4 +1,4 @@
-"""How likely a question shares a relevant document with a judged one, by how near the nearest of them is."""
+"""Probability that a question shares a relevant document with a judged question, by the nearest cosine."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Kinship:
     """A logistic curve from the cosine of the nearest judged question to a probability.
 
     Args:
-        slope: Of the curve.
+        slope: Slope of the curve.
         offset: Likewise; with a slope of 0 and an offset of infinity every question is akin.
     """
 
@@ -50,9 +50,9 @@ class Kinship:
 
         Args:
             judged: The questions.
-            gains: What was relevant to them, CSR array [n, documents].
-            hidden: Which of them are hidden from each, CSR array of bool [n, n].
-            seed: Of the sample that is looked at where there are many.
+            gains: Relevant documents of the questions, CSR array [n, documents].
+            hidden: Questions hidden from each question, CSR array of bool [n, n].
+            seed: Seed of the sample taken from many questions.
         """
         import scipy.sparse as sp
 

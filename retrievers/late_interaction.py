@@ -85,8 +85,8 @@ class LateInteraction(OnTokens, Retriever):
         row = np.repeat(row, count).astype(np.int64)
         passage = (np.repeat(first - (np.cumsum(count) - count), count) + np.arange(count.sum())).astype(np.int64)
         if len(passages.blank):
-            some = ~np.isin(passage, passages.blank)
-            row, passage = row[some], passage[some]
+            has_text = ~np.isin(passage, passages.blank)
+            row, passage = row[has_text], passage[has_text]
         scores = max_similarity(queries, self.tokens, row, passage)
         flat = Candidates.from_rows(len(batch), row, passages.document[passage], scores, passage)
         return flat.best_per_document(self.top_k)

@@ -1,4 +1,4 @@
-"""Documents that were right for questions like this one."""
+"""A memory of documents that were relevant to similar questions."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _SHOWN = 3
 
 @dataclass(frozen=True)
 class _Memory:
-    """What was judged, on the documents there are."""
+    """Judgments on the current documents."""
 
     judged: Judged
     gains: Any
@@ -223,9 +223,9 @@ class QueryMemory(Retriever, Remembers):
         memory = self._fitted()
         if not len(batch):
             return Candidates.empty(0)
-        found = self._best(batch, memory, self._table(batch, memory, self.score))
-        batch.record(batch.step.name, found, lambda places: self._reasons(batch, memory, found, places))
-        return found
+        candidates = self._best(batch, memory, self._table(batch, memory, self.score))
+        batch.record(batch.step.name, candidates, lambda places: self._reasons(batch, memory, candidates, places))
+        return candidates
 
     def scaled_by(self, found: Candidates) -> Candidates:
         """Documents that were never right for a question like this have score 0."""
@@ -237,22 +237,22 @@ class QueryMemory(Retriever, Remembers):
         named = {name: self._like(batch, memory, k, power) for name, (_, k, power) in tables.items()}
         if self._first is not None:
             named["cover"] = self._cover(batch, memory, self._first)
-        found = {name: lookup(table, candidates.documents) for name, table in named.items()}
-        found["popular"] = self._popularity(batch, memory, candidates.documents)
+        values = {name: lookup(table, candidates.documents) for name, table in named.items()}
+        values["popular"] = self._popularity(batch, memory, candidates.documents)
         speaks = (self.akin(batch) > 0)[:, None]
-        return {name: np.where(speaks, scores, np.float32(0)) for name, scores in found.items()}
+        return {name: np.where(speaks, scores, np.float32(0)) for name, scores in values.items()}
 
     @property
     def knowledge(self) -> str:
         """Whatever list it gives, of like questions, of the first list's documents or of popular ones, it knows all."""
-        encoder, first = (None if one is None else one.fingerprint for one in (self._encoder, self._first))
+        encoder, first = (None if part is None else part.fingerprint for part in (self._encoder, self._first))
         return f"{self.type} {self.gate} {encoder} {first}"
 
     def query_features(self, batch: QueryBatch) -> Mapping[str, Floats]:
         return {"nearest": self._nearest(batch, self._fitted())}
 
     def _nearest(self, batch: QueryBatch, memory: _Memory) -> Floats:
-        """Cosine of each query with the judged one most like it, float32 [n]; -1 where none is to be seen."""
+        """Cosine of each query with the most similar judged query, float32 [n]; -1 if none may be seen."""
         return np.asarray(self._cosines(batch, memory).max(axis=1, initial=-1), dtype=np.float32)
 
     def akin(self, batch: QueryBatch) -> Floats:
@@ -280,7 +280,7 @@ class QueryMemory(Retriever, Remembers):
         return None if batch.unseen is None else batch.unseen.among(memory.judged.ids)
 
     def _cosines(self, batch: QueryBatch, memory: _Memory) -> Vectors:
-        """Of each query and each judged one, float32 [n, judged]; -1 where it is not to be seen."""
+        """Cosines of each query with each judged query, float32 [n, judged]; -1 where it may not be seen."""
 
         def compute() -> Vectors:
             assert self._encoder is not None
@@ -331,7 +331,7 @@ class QueryMemory(Retriever, Remembers):
         return batch.remember("cover", f"{first.fingerprint} {memory.identity}", compute)
 
     def _popularity(self, batch: QueryBatch, memory: _Memory, positions: Ints) -> Floats:
-        """log(1 + sum of gains) of documents, without what is not to be seen, float32 [n, k]."""
+        """log(1 + sum of gains) of documents, without hidden judgments, float32 [n, k]."""
         total = memory.totals[np.maximum(positions, 0)]
         hidden = self._hidden(batch, memory)
         if hidden is not None:
@@ -355,21 +355,23 @@ class QueryMemory(Retriever, Remembers):
         order = np.lexsort((document, -score, row))
         row, document, score = row[order], document[order], score[order]
         starts = np.searchsorted(row, np.arange(len(batch)))
-        kept = np.arange(len(row)) - starts[row] < self.top_k
-        row, document, score = row[kept], document[kept], score[kept]
+        in_list = np.arange(len(row)) - starts[row] < self.top_k
+        row, document, score = row[in_list], document[in_list], score[in_list]
         speakers = np.searchsorted(passages.document, document)  # a document's first passage
         return Candidates.from_rows(len(batch), row, document, score, speakers)
 
-    def _reasons(self, batch: QueryBatch, memory: _Memory, found: Candidates, places: tuple[Ints, Ints]) -> list[str]:
-        """Why each document at (rows, columns) of what was found is there."""
+    def _reasons(
+        self, batch: QueryBatch, memory: _Memory, candidates: Candidates, places: tuple[Ints, Ints]
+    ) -> list[str]:
+        """Reasons for each document at (rows, columns) of the candidates."""
         cosines, right = self._cosines(batch, memory), memory.gains.tocsc()
         reasons = []
         for row, column in zip(*(side.tolist() for side in places), strict=True):
-            document = int(found.documents[row, column])
+            document = int(candidates.documents[row, column])
             judged = right.indices[right.indptr[document] : right.indptr[document + 1]]
             near = judged[np.argsort(-cosines[row, judged], kind="stable")]
             near = near[cosines[row, near] > 0]
-            texts = "; ".join(f"'{memory.judged.texts[one]}'" for one in near[:_SHOWN].tolist())
+            texts = "; ".join(f"'{memory.judged.texts[query]}'" for query in near[:_SHOWN].tolist())
             reasons.append(f"relevant for {len(near)} questions like this: {texts}")
         return reasons
 

@@ -21,12 +21,12 @@ def expanded(
     mixed with the query's own. A query without trusted words stays as it is.
 
     Args:
-        queries: How often each query has each word, CSR array [n, words].
-        passages: How often each passage has each word, CSR array [passages, words].
+        queries: Counts of each word in each query, CSR array [n, words].
+        passages: Counts of each word in each passage, CSR array [passages, words].
         lengths: Words of each passage, [passages].
         trusted: Passages of each query, best first.
         terms: Words added, at most.
-        original_weight: What the query's own words count, 0 to 1.
+        original_weight: Weight of the query's own words, 0 to 1.
 
     Returns:
         float32 CSR array [n, words], in sum as much as the query had words, so that scores keep their scale.
@@ -42,9 +42,9 @@ def expanded(
     added = _strongest(sp.csr_array(model), terms)
     own = np.asarray(queries.sum(axis=1), dtype=np.float32)
     more = np.asarray(added.sum(axis=1), dtype=np.float32)
-    kept = np.where(more > 0, original_weight, 1.0).astype(np.float32)
-    given = np.where(more > 0, (1 - original_weight) * own / np.where(more > 0, more, 1), 0).astype(np.float32)
-    return _scaled(queries, kept) + _scaled(added, given)
+    own_weight = np.where(more > 0, original_weight, 1.0).astype(np.float32)
+    new_weight = np.where(more > 0, (1 - original_weight) * own / np.where(more > 0, more, 1), 0).astype(np.float32)
+    return _scaled(queries, own_weight) + _scaled(added, new_weight)
 
 
 def _scaled(table: Any, weights: Any) -> Any:
@@ -61,6 +61,6 @@ def _strongest(table: Any, k: int) -> Any:
 
     row = np.repeat(np.arange(table.shape[0]), np.diff(table.indptr))
     order = np.lexsort((table.indices, -table.data, row))
-    place = np.arange(len(row)) - np.repeat(table.indptr[:-1], np.diff(table.indptr))  # the rows stay where they are
-    kept = order[place < k]
-    return sp.csr_array((table.data[kept], (row[kept], table.indices[kept])), shape=table.shape)
+    rank = np.arange(len(row)) - np.repeat(table.indptr[:-1], np.diff(table.indptr))  # the rows stay where they are
+    strongest = order[rank < k]
+    return sp.csr_array((table.data[strongest], (row[strongest], table.indices[strongest])), shape=table.shape)

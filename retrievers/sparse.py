@@ -96,7 +96,7 @@ class Sparse(Retriever):
         self._set(weights, context.passages)
 
     def _embedded(self, context: FitContext, start: int) -> Any:
-        """Weights of the passages from one on, CSR [terms, passages]."""
+        """Weights of the passages from a position on, CSR [terms, passages]."""
         blocks = self.embedder.embed_passages(context, start)
         return _transposed((strongest_terms(block, self.max_active_dims) for block in blocks), self.embedder.dimension)
 
@@ -121,10 +121,10 @@ class Sparse(Retriever):
         def search(rows: Any, k: int, allowed: Any) -> tuple[Ints, Floats]:
             return index.search(queries if isinstance(rows, slice) else queries[rows], k, allowed)
 
-        found = best_documents(search, self._passages, self.top_k, batch)
+        candidates = best_documents(search, self._passages, self.top_k, batch)
         if batch.trace is not None:
-            batch.record(batch.step.name, found, partial(self._told, queries, found))
-        return found
+            batch.record(batch.step.name, candidates, partial(self._told, queries, candidates))
+        return candidates
 
     def features(self, batch: QueryBatch, candidates: Candidates, first: Candidates) -> Mapping[str, Floats]:
         """Scores of all candidates' passages, also of those that the list is too short for."""
@@ -145,11 +145,11 @@ class Sparse(Retriever):
         weights = batch.remember("sparse", self.embedder.fingerprint, embed)
         return strongest_terms(weights, self.query_max_active_dims)
 
-    def _told(self, queries: Any, found: Candidates, places: tuple[Ints, Ints]) -> list[str]:
-        """The terms that queries share with passages of their list, and what each adds."""
+    def _told(self, queries: Any, candidates: Candidates, places: tuple[Ints, Ints]) -> list[str]:
+        """The terms that queries share with passages of their list, and the contribution of each."""
         rows, columns = places
         told = []
-        for row, passage in zip(rows.tolist(), found.passages[rows, columns].tolist(), strict=True):
+        for row, passage in zip(rows.tolist(), candidates.passages[rows, columns].tolist(), strict=True):
             shared = self._index.shared(queries[[row]], passage)
             shared = sorted(shared, key=lambda pair: (-pair[1], pair[0]))[:_SHOWN]
             names = self.embedder.terms([term for term, _ in shared])
@@ -194,7 +194,7 @@ def _transposed(blocks: Iterable[Any], dimension: int) -> Any:
 
 
 def _coded(weights: Any) -> tuple[Any, Floats]:
-    """Steps of 1/255 of each term's largest weight, at least one; and what a step is worth, float32 [terms]."""
+    """Weights in steps of 1/255 of each term's largest, at least 1; and the size of a step, float32 [terms]."""
     import scipy.sparse
 
     largest = np.asarray(weights.max(axis=1).toarray(), dtype=np.float32).ravel()

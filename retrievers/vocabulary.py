@@ -44,9 +44,9 @@ class Vocabulary:
         """The same of documents that were learned: no term is new."""
         return self._rows(texts, self._asked)
 
-    def _rows(self, texts: Sequence[str], known: _Rows) -> tuple[npt.NDArray[np.int32], Ints]:
+    def _rows(self, texts: Sequence[str], vocabulary: _Rows) -> tuple[npt.NDArray[np.int32], Ints]:
         block = self.analyzer.block(texts)
-        rows = np.fromiter(map(known.__getitem__, block.words), dtype=np.int32, count=len(block.words))
+        rows = np.fromiter(map(vocabulary.__getitem__, block.words), dtype=np.int32, count=len(block.words))
         return _known(rows[block.numbers], block.lengths)
 
     def look_up(self, texts: Sequence[str]) -> tuple[npt.NDArray[np.int32], Ints]:
@@ -56,7 +56,7 @@ class Vocabulary:
         return _flat([self.analyzer.query_words(text) for text in texts], self._asked)
 
     def learned(self) -> Vocabulary:
-        """The same terms, without what is remembered of how they were learned."""
+        """The same terms, without the state needed only for learning."""
         return Vocabulary(self.analyzer, self.rows)
 
 
@@ -94,9 +94,9 @@ def _flat(words: list[list[str]], rows: _Rows) -> tuple[npt.NDArray[np.int32], I
 
 def _known(rows: npt.NDArray[np.int32], lengths: Ints) -> tuple[npt.NDArray[np.int32], Ints]:
     """Without those that are -1."""
-    known = rows >= 0
-    if known.all():
+    is_known = rows >= 0
+    if is_known.all():
         return rows, lengths
-    before = np.concatenate([[0], np.cumsum(known)])
+    before = np.concatenate([[0], np.cumsum(is_known)])
     ends = np.concatenate([[0], np.cumsum(lengths)])
-    return rows[known], np.diff(before[ends])
+    return rows[is_known], np.diff(before[ends])

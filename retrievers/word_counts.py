@@ -1,4 +1,4 @@
-"""How often each word occurs in each passage: counted in blocks, changed with the passages."""
+"""Counts of words in passages: counted in blocks, updated with the passages."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class WordCounts(NamedTuple):
     """Frequencies of words.
 
     Args:
-        table: How often each word occurs in each passage, scipy CSR array [words, passages] with sorted indices.
+        table: Counts of each word in each passage, scipy CSR array [words, passages] with sorted indices.
         lengths: Words of each passage, int64 [passages].
     """
 
@@ -31,7 +31,7 @@ class WordCounts(NamedTuple):
 
     @classmethod
     def of(cls, blocks: Iterable[Sequence[str]], vocabulary: Vocabulary) -> WordCounts:
-        """The words of texts, a block at a time; new ones become known."""
+        """The words of texts, a block at a time; new words enter the vocabulary."""
         parts: deque[_Part] = deque()
         sizes = [np.zeros(0, dtype=np.int64)]
         first = 0
@@ -65,10 +65,10 @@ class _Part(NamedTuple):
     """Words of a block of passages.
 
     Args:
-        words: That occur, ascending.
-        counts: In how many passages each does.
+        words: Words that occur, ascending.
+        counts: Number of passages with each word.
         passages: These passages, ascending, one word after the other.
-        frequencies: How often the word occurs in each.
+        frequencies: Count of the word in each passage.
     """
 
     words: Ints
@@ -121,7 +121,7 @@ def _joined(blocks: Iterable[Sequence[str]]) -> Iterator[list[str]]:
 
 
 def by_passage(rows: Any, lengths: Ints, n_words: int) -> Any:
-    """How often each passage has each word, CSR array float32 [passages, words] with sorted indices.
+    """Counts of each word in each passage, CSR array float32 [passages, words] with sorted indices.
 
     Args:
         rows: Words, int32, one passage after the other.

@@ -1,4 +1,4 @@
-"""What keeps ``rag recommend`` within its time on large datasets."""
+"""Samples and estimates that keep ``rag recommend`` within its time on large datasets."""
 
 from __future__ import annotations
 
@@ -23,7 +23,8 @@ _TRIED = 64
 
 
 def sampled(dataset: Dataset) -> tuple[Dataset, dict[str, str]]:
-    """The dataset with at most so many questions to tune and test on, drawn at random, and what was left out, by split.
+    """Draw at most so many questions to tune and test on at random; returns the dataset and the number left out by
+    split.
 
     Raises:
         DataError: There are no test questions.
@@ -42,13 +43,13 @@ def sampled(dataset: Dataset) -> tuple[Dataset, dict[str, str]]:
 
 
 def too_late(rung: Rung, dataset: Dataset, left: float, store: Store | None) -> str:
-    """Why there is no time to embed the passages of a rung, by how long a sample takes; empty where there is.
+    """Reason why embedding the passages of a rung would take too long, estimated from a sample; empty if it would not.
 
     Args:
         rung: One that embeds.
-        dataset: Whose documents.
+        dataset: The dataset whose documents would be embedded.
         left: Seconds that are left.
-        store: Where vectors may be already.
+        store: A store that may have the vectors already.
     """
     n = len(dataset.corpus)
     if rung.config is None or n <= 10 * _TRIED:

@@ -1,4 +1,4 @@
-"""What a dataset allows: which questions there are to tune on and to learn from."""
+"""Facts on a dataset that decide what can be tuned: questions to tune on and to learn from."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Facts:
     """A dataset as the space depends on it.
 
     Args:
-        split: What is tuned on.
+        split: Name of the split to tune on.
         n_tuned: Questions in it.
         n_learned: Questions to learn from while it is measured; 0 where there are none.
         shared: Share of the relevant judgments to learn from whose document is relevant for another question, too.
@@ -39,7 +39,7 @@ class Facts:
 
 
 def facts_of(dataset: Dataset) -> Facts:
-    """What the data allow.
+    """Determine the questions of a dataset to tune on and to learn from.
 
     Raises:
         DataError: There is no split to tune on beside ``test``, no ``test``, or too few questions.

@@ -41,15 +41,15 @@ def derive(
     """Everything worth trying on a pipeline, given the data.
 
     Args:
-        pipeline: What is tuned.
-        facts: What the data allow.
+        pipeline: The pipeline to tune.
+        facts: Facts on the dataset.
         scorers: Configurations of scorers to rerank with.
         encoders: Configurations of embedders to take in place of each embedder.
     """
     into = Opened()
     config = opened(pipeline, "", into)
-    found = Derived(config, into)
-    made = _Moves(pipeline, facts, found)
+    derived = Derived(config, into)
+    made = _Moves(pipeline, facts, derived)
     made.encoders(encoders)
     made.adapted()
     made.chunker()
@@ -59,7 +59,7 @@ def derive(
     made.reranker(scorers)
     if not into.gains:
         raise ConfigError(f"nothing in this pipeline is known to be worth tuning ({pipeline.retriever.spec.label})")
-    return found
+    return derived
 
 
 class _Moves:
@@ -71,7 +71,7 @@ class _Moves:
         self.moved: dict[str, Any] | None = None  # dense retrieval with adapted queries
 
     def _lacks(self, name: str, *tests: tuple[bool, str]) -> bool:
-        """Whether a move is left out, for the first reason that holds."""
+        """Record a move as left out, for the first reason that holds; returns whether one does."""
         reason = next((reason for fails, reason in tests if fails), None)
         if reason is not None:
             self.found.left_out[name] = reason
@@ -96,13 +96,13 @@ class _Moves:
             self.found.opened.add("encoder", 0.03, "encode")
 
     def adapted(self) -> None:
-        """Queries moved to where judged ones had their documents."""
+        """Query vectors moved towards the documents of judged questions."""
         there = ("adapted" in self.types, "it is there already")
         if self._lacks("adapted", there, ("dense" not in self.types, "no dense retriever"), self._few):
             return
         dense = [node for node in _nodes(self.found.config) if node.get("type") == "dense"]
         self.moved = dense[0] | {"embedder": _adapted(dense[0]["embedder"])}
-        _change(self.found.config, lambda given: choice("adapted", [given, _adapted(given)], ["off", "on"]))
+        _change(self.found.config, lambda embedder: choice("adapted", [embedder, _adapted(embedder)], ["off", "on"]))
         self.found.opened.add("adapted", 0.015, "learn")
 
     def chunker(self) -> None:
@@ -114,7 +114,7 @@ class _Moves:
         self.found.opened.add("chunker", 0.006, "encode")
 
     def joined(self, encoders: Sequence[dict[str, Any]]) -> Any:
-        """The retriever, or words and vectors together where it has one of them."""
+        """The retriever, or a hybrid of words and vectors if it has only one of the two."""
         config, retriever = self.found.config, self.pipeline.retriever
         other: dict[str, Any] | None = None
         if retriever.type == "dense":
@@ -142,7 +142,7 @@ class _Moves:
         return choice("feedback", [base, wrapped], ["off", "on"])
 
     def memory(self, retriever: Any, base: Any) -> Any:
-        """Judged questions as one more list."""
+        """A memory of judged questions as a further list."""
         there = ("query_memory" in self.types, "it is there already")
         if self._lacks("memory", there, (not self.embeds, _NO_ENCODER), self._few, self._unshared):
             return retriever
@@ -183,8 +183,8 @@ class _Moves:
             config["sources"].append({"type": "query_memory"})
             config["sources"].append({"type": "query_memory", "score": "cover", "retriever": base})
         # Behind what scores, whose scores it learns from, and before what cuts or writes.
-        place = 1 + max((n for n, stage in enumerate(self.pipeline.stages) if stage.type in _SCORING), default=-1)
-        stages.insert(place, {"tune": "optional", "name": "learned_rank", "of": config})
+        position = 1 + max((n for n, stage in enumerate(self.pipeline.stages) if stage.type in _SCORING), default=-1)
+        stages.insert(position, {"tune": "optional", "name": "learned_rank", "of": config})
         into.add("learned_rank", 0.03, "learn")
 
     def reranker(self, scorers: Sequence[dict[str, Any]]) -> None:
@@ -214,7 +214,7 @@ def _made(kind: str, name: str, **arguments: Any) -> Any:
 
 
 def _refused(retriever: Retriever) -> tuple[bool, str]:
-    """Whether feedback cannot ask it again, and why."""
+    """Reason why feedback cannot search again with this retriever, if any."""
     try:
         _made("retriever", "feedback", target=retriever)
     except ConfigError as error:
@@ -227,8 +227,8 @@ def _adapted(embedder: Any) -> dict[str, Any]:
 
 
 def _replace(config: Any, encoders: Sequence[dict[str, Any]]) -> None:
-    """Have every embedder of dense retrieval be a choice of one name."""
-    _change(config, lambda given: choice("encoder", [given, *(dict(one) for one in encoders)]))
+    """Replace every embedder of dense retrieval by a choice with a common name."""
+    _change(config, lambda current: choice("encoder", [current, *(dict(encoder) for encoder in encoders)]))
 
 
 def _nodes(config: Any) -> Iterator[dict[str, Any]]:
@@ -240,7 +240,7 @@ def _nodes(config: Any) -> Iterator[dict[str, Any]]:
 
 
 def _change(config: Any, change: Callable[[Any], Any]) -> None:
-    """Put something else in the place of every embedder of dense retrieval."""
+    """Replace every embedder of dense retrieval."""
     for node in list(_nodes(config)):
         if node.get("type") == "dense" and isinstance(node.get("embedder"), dict):
             node["embedder"] = change(node["embedder"])

@@ -1,4 +1,4 @@
-"""A pipeline's tree with what its signatures call tunable left open."""
+"""Open the arguments of a pipeline's tree that its signatures mark as tunable."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Opened:
 
     Args:
         gains: Expected gain by name.
-        costs: What each costs, by name; ``search`` is left out.
+        costs: Cost class of each parameter, by name; ``search`` is left out.
     """
 
     gains: dict[str, float] = field(default_factory=dict)
@@ -38,26 +38,26 @@ class Opened:
 
 
 def opened(component: Component, path: str, into: Opened, cost: Cost = "search") -> dict[str, Any]:
-    """The configuration of a component with distributions in place of what is worth tuning, named by their places.
+    """The configuration of a component with distributions for the tunable arguments, named by their paths.
 
     Args:
         component: The component.
-        path: Its place in the pipeline.
-        into: Where parameters are noted.
-        cost: What changing something in it costs.
+        path: Path of the component in the pipeline.
+        into: Record that the parameters are added to.
+        cost: Cost class of a change in it.
     """
     config = component.spec.to_config()
     for name, value in component.spec.arguments.items():
-        place = f"{path}.{name}" if path else name
+        inner = f"{path}.{name}" if path else name
         below = _cost(name, cost)
         if isinstance(value, Component):
-            config[name] = opened(value, place, into, below)
+            config[name] = opened(value, inner, into, below)
         elif isinstance(value, (list, tuple)) and any(isinstance(item, Component) for item in value):
-            config[name] = [opened(item, f"{place}.{n}", into, _cost_of(item, below)) for n, item in enumerate(value)]
+            config[name] = [opened(item, f"{inner}.{n}", into, _cost_of(item, below)) for n, item in enumerate(value)]
         mark = component.spec.parameters[name].tunable
         if mark is not None and value is not None:
-            config[name] = _distribution(mark, value, config[name], place)
-            into.add(place, mark.gain, below)
+            config[name] = _distribution(mark, value, config[name], inner)
+            into.add(inner, mark.gain, below)
     if config.get("preset") is not None and any(
         isinstance(value, dict) and "tune" in value for value in config.values()
     ):
@@ -68,7 +68,7 @@ def opened(component: Component, path: str, into: Opened, cost: Cost = "search")
 
 
 def choice(name: str, options: list[Any], labels: list[str] | None = None) -> dict[str, Any]:
-    """One of several subtrees; the first is what the baseline has."""
+    """A choice of several subtrees; the first is that of the baseline."""
     named = {} if labels is None else {"labels": labels}
     return {"tune": "choice", "name": name, **named, "options": options}
 
@@ -80,7 +80,7 @@ def _cost(name: str, cost: Cost) -> Cost:
 
 
 def _cost_of(component: Component, cost: Cost) -> Cost:
-    """Of an item of a list: stages that have more to do than to search."""
+    """Cost class of an item of a list: stages cost more than searching."""
     if component.kind != "stage":
         return cost
     if any(part.kind == "scorer" for _, part in component.spec.walk()):
@@ -88,28 +88,28 @@ def _cost_of(component: Component, cost: Cost) -> Cost:
     return "learn" if any("training" in part.needs for _, part in component.spec.walk()) else cost
 
 
-def _distribution(mark: Tunable, value: Any, config: Any, place: str) -> Mapping[str, Any]:
+def _distribution(mark: Tunable, value: Any, config: Any, path: str) -> Mapping[str, Any]:
     if isinstance(value, Component):
-        others = [{"type": one} for one in mark.choices if one != value.type]
-        return choice(place, [config, *others])
+        others = [{"type": name} for name in mark.choices if name != value.type]
+        return choice(path, [config, *others])
     values = list(mark.values(value))
-    if isinstance(value, float) or any(isinstance(one, float) for one in values):
-        values, value = [float(one) for one in values], float(value)
+    if isinstance(value, float) or any(isinstance(name, float) for name in values):
+        values, value = [float(name) for name in values], float(value)
     if value not in values:
         values.append(value)
-    if all(isinstance(one, (int, float)) for one in values):
+    if all(isinstance(name, (int, float)) for name in values):
         values.sort()
-    return {"tune": "categorical", "name": place, "choices": values, "default": value}
+    return {"tune": "categorical", "name": path, "choices": values, "default": value}
 
 
 def _weights(hybrid: Any, path: str, into: Opened) -> list[Any]:
     """The first stays, and the others are tuned: only ratios count."""
-    given = [float(one) for one in hybrid.weights or [1.0] * len(hybrid.retrievers)]
-    first = given[0] or 1.0
-    found: list[Any] = [given[0]]
-    for number, weight in enumerate(given[1:], 1):
-        name = f"{path}.weights.{number}"
+    weights = [float(share) for share in hybrid.weights or [1.0] * len(hybrid.retrievers)]
+    first = weights[0] or 1.0
+    opened_weights: list[Any] = [weights[0]]
+    for n, weight in enumerate(weights[1:], 1):
+        name = f"{path}.weights.{n}"
         values = sorted({weight, first, *(round(first * ratio, 6) for ratio in _RATIOS)})
-        found.append({"tune": "categorical", "name": name, "choices": values, "default": weight})
+        opened_weights.append({"tune": "categorical", "name": name, "choices": values, "default": weight})
         into.add(name, 0.025, "search")
-    return found
+    return opened_weights

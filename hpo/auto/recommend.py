@@ -40,7 +40,7 @@ class Measured:
     """A rung, measured.
 
     Args:
-        name: Of the rung.
+        name: Name of the rung.
         quality: Mean of the measure on the test questions.
         ci95: Its bootstrap interval.
         tuned: Mean on the tuning questions, by which rungs are compared; None where there are none.
@@ -64,11 +64,11 @@ class Measured:
 
 @dataclass(frozen=True)
 class Recommendation:
-    """What :func:`recommend` found.
+    """Result of :func:`recommend`.
 
     Args:
         dataset: Its name.
-        measure: What decides.
+        measure: The measure that decides.
         rungs: Those measured, cheap ones first.
         choice: Name of the recommended one.
         compared_on: Split by which it was chosen.
@@ -93,7 +93,7 @@ class Recommendation:
     @property
     def chosen(self) -> Measured:
         """The recommended rung."""
-        return next(one for one in self.rungs if one.name == self.choice)
+        return next(rung for rung in self.rungs if rung.name == self.choice)
 
 
 @refuses_unknown
@@ -119,7 +119,7 @@ def recommend(
             ``RAG_EMBEDDER`` names, else all-MiniLM-L6-v2.
         scorer: A cross-encoder, or a scorer's configuration, for a rung that reranks.
         objective: The measure that decides.
-        store: Where what is computed is kept.
+        store: Cache of results.
         progress: Shows how far it is.
 
     Raises:
@@ -137,8 +137,8 @@ def recommend(
     ladder = rungs(
         _encoder(encoder), _scorer(scorer), facts.n_learned if facts else 0, shared=bool(facts and facts.shared)
     )
-    left_out = {one.name: one.reason for one in ladder if one.config is None} | asked
-    todo = [one for one in ladder if one.config is not None]
+    left_out = {step.name: step.reason for step in ladder if step.config is None} | asked
+    todo = [step for step in ladder if step.config is not None]
     bench = _bench(dataset, facts, measure, store)
     measured: list[Measured] = []
     values: list[Any] = []
@@ -158,10 +158,10 @@ def recommend(
             measured.append(result)
             values.append(on)
             advance(1)
-    place = one_standard_error(np.stack(values), np.arange(len(values), dtype=float))
+    chosen = one_standard_error(np.stack(values), np.arange(len(values), dtype=float))
     curve = () if late else _curve(todo, dataset, measure, deadline, store, left_out)
     on = facts.split if facts else f"test, since there is no other split ({reason})"
-    return Recommendation(dataset.name, measure, tuple(measured), measured[place].name, on, curve, left_out)
+    return Recommendation(dataset.name, measure, tuple(measured), measured[chosen].name, on, curve, left_out)
 
 
 def _facts(dataset: Dataset) -> tuple[Facts | None, str]:
@@ -171,15 +171,15 @@ def _facts(dataset: Dataset) -> tuple[Facts | None, str]:
         return None, str(error)
 
 
-def _encoder(given: str | Mapping[str, Any] | None) -> Mapping[str, Any]:
-    if isinstance(given, Mapping):
-        return given
-    name = given or os.environ.get("RAG_EMBEDDER") or _MODEL
+def _encoder(encoder: str | Mapping[str, Any] | None) -> Mapping[str, Any]:
+    if isinstance(encoder, Mapping):
+        return encoder
+    name = encoder or os.environ.get("RAG_EMBEDDER") or _MODEL
     return {"type": "lsa"} if name == "lsa" else {"type": "sentence_transformer", "model": name}
 
 
-def _scorer(given: str | Mapping[str, Any] | None) -> Mapping[str, Any] | None:
-    return {"type": "cross_encoder", "model": given} if isinstance(given, str) else given
+def _scorer(scorer: str | Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+    return {"type": "cross_encoder", "model": scorer} if isinstance(scorer, str) else scorer
 
 
 def _bench(dataset: Dataset, facts: Facts | None, measure: str, store: Store | None) -> Bench | None:
@@ -198,21 +198,21 @@ def _measured(
 ) -> tuple[Measured, Any]:
     assert rung.config is not None
     tuned = None if bench is None else bench.measure(Pipeline.from_config(rung.config)).values[measure]
-    found = _evaluated(rung.config, dataset, measure, store)
-    own = found.metrics["measures"][measure]
-    costs = found.metrics["costs"]
+    evaluation = _evaluated(rung.config, dataset, measure, store)
+    own = evaluation.metrics["measures"][measure]
+    costs = evaluation.metrics["costs"]
     result = Measured(
         rung.name,
         own["mean"],
         None if own["ci95"] is None else tuple(own["ci95"]),
         None if tuned is None else float(tuned.mean()),
-        found.metrics["latency_ms"]["p50"],
-        sum(step["seconds"] for step in found.metrics["fit"]),
-        costs.get("scorer_calls", 0) / found.metrics["n_queries"],
-        index_bytes(found.pipeline),
-        found.pipeline.spec.to_config(),
+        evaluation.metrics["latency_ms"]["p50"],
+        sum(step["seconds"] for step in evaluation.metrics["fit"]),
+        costs.get("scorer_calls", 0) / evaluation.metrics["n_queries"],
+        index_bytes(evaluation.pipeline),
+        evaluation.pipeline.spec.to_config(),
     )
-    on = tuned if tuned is not None else np.array([found.values[measure][q.id] for q in found.split.queries])
+    on = tuned if tuned is not None else np.array([evaluation.values[measure][q.id] for q in evaluation.split.queries])
     return result, on
 
 
@@ -226,7 +226,7 @@ def _curve(
     todo: list[Rung], dataset: Dataset, measure: str, deadline: float, store: Store | None, left_out: dict[str, str]
 ) -> tuple[tuple[int, float, tuple[float, float] | None], ...]:
     """Quality of the pipeline that learns, by the number of judged questions; samples are nested."""
-    learns = next((one for one in todo if one.name == "+ learned rank"), None)
+    learns = next((rung for rung in todo if rung.name == "+ learned rank"), None)
     if learns is None or learns.config is None:
         return ()
     train = dataset.split("train")
@@ -240,8 +240,8 @@ def _curve(
         queries = [train.queries[row] for row in sorted(order[:size].tolist())]
         part = Split(queries, {query.id: train.qrels[query.id] for query in queries})
         smaller = Dataset(dataset.name, dataset.corpus, {**dataset.splits, "train": part})
-        found = _evaluated(learns.config, smaller, measure, store, timed=False)
-        values = np.array([found.values[measure][query.id] for query in found.split.queries])
+        evaluation = _evaluated(learns.config, smaller, measure, store, timed=False)
+        values = np.array([evaluation.values[measure][query.id] for query in evaluation.split.queries])
         bounds = interval(values[:, None], seed=0)
         points.append((size, float(values.mean()), bounds[0] if bounds else None))
     return tuple(points)

@@ -1,4 +1,4 @@
-"""A recommendation for people: a table on the terminal, and one HTML file with the learning curve."""
+"""Show a recommendation: a table on the terminal, and an HTML file with the learning curve."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def write_recommendation(found: Recommendation, folder: Path) -> None:
 def render_recommendation(found: Recommendation) -> str:
     """The text of one HTML file that needs no network."""
     figures = {} if len(found.curve) < 2 else {"plot-curve": _curve(found)}
-    rows = [_row(one) for one in found.rungs]
+    rows = [_row(rung) for rung in found.rungs]
     points = [[f"{n:,}", f"{mean:.4f}", _interval(bounds)] for n, mean, bounds in found.curve]
     view = {"found": found, "rows": rows, "points": points, "columns": _COLUMNS, "drawn": figures}
     return render_page("recommend.html.j2", view, package="rag.hpo", style="sweep.css", figures=figures)
@@ -47,15 +47,15 @@ def render_recommendation(found: Recommendation) -> str:
 _COLUMNS = ("", "test", "95 %", "ms a question, p50", "to build, s", "pairs scored", "MiB")
 
 
-def _row(one: Measured) -> list[str]:
+def _row(rung: Measured) -> list[str]:
     return [
-        one.name,
-        f"{one.quality:.4f}",
-        _interval(one.ci95),
-        f"{one.latency_ms:.1f}",
-        f"{one.fit_s:.1f}",
-        f"{one.scorer_calls:.0f}",
-        f"{one.index_bytes / 2**20:.1f}",
+        rung.name,
+        f"{rung.quality:.4f}",
+        _interval(rung.ci95),
+        f"{rung.latency_ms:.1f}",
+        f"{rung.fit_s:.1f}",
+        f"{rung.scorer_calls:.0f}",
+        f"{rung.index_bytes / 2**20:.1f}",
     ]
 
 
@@ -63,21 +63,21 @@ def _interval(bounds: Sequence[float] | None) -> str:
     return "" if bounds is None else f"{bounds[0]:.3f} to {bounds[1]:.3f}"
 
 
-def _curve(found: Recommendation) -> Figure:
-    sizes = [n for n, _, _ in found.curve]
-    means = [mean for _, mean, _ in found.curve]
+def _curve(recommendation: Recommendation) -> Figure:
+    sizes = [n for n, _, _ in recommendation.curve]
+    means = [mean for _, mean, _ in recommendation.curve]
     trace = line(sizes, means, name="learned", mode="lines+markers")
-    if all(bounds is not None for _, _, bounds in found.curve):
-        above = [bounds[1] - mean for _, mean, bounds in found.curve if bounds]
-        below = [mean - bounds[0] for _, mean, bounds in found.curve if bounds]
+    if all(bounds is not None for _, _, bounds in recommendation.curve):
+        above = [bounds[1] - mean for _, mean, bounds in recommendation.curve if bounds]
+        below = [mean - bounds[0] for _, mean, bounds in recommendation.curve if bounds]
         trace["error_y"] = {"type": "data", "symmetric": False, "array": above, "arrayminus": below, "thickness": 1}
     traces = [trace]
-    plain = next((one for one in found.rungs if one.name == "hybrid"), None)
+    plain = next((rung for rung in recommendation.rungs if rung.name == "hybrid"), None)
     if plain is not None:
         traces.append(line([sizes[0], sizes[-1]], [plain.quality] * 2, name="hybrid", color="<muted>"))
     axes = {
         "xaxis": {"title": {"text": "judged questions"}, "type": "log"},
-        "yaxis": {"title": {"text": found.measure}},
+        "yaxis": {"title": {"text": recommendation.measure}},
     }
     return {"data": traces, "layout": {**axes, "showlegend": True}}
 
@@ -95,8 +95,8 @@ def print_table(found: Recommendation, folder: Path) -> None:
     for heading in _COLUMNS:
         table.add_column(heading, justify="right" if heading else "left")
     table.add_column("")
-    for one in found.rungs:
-        table.add_row(*_row(one), "<- recommended" if one.name == found.choice else "")
+    for rung in found.rungs:
+        table.add_row(*_row(rung), "<- recommended" if rung.name == found.choice else "")
     console.print(table)
     console.print(
         Text(

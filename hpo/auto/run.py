@@ -1,4 +1,4 @@
-"""``tune(pipeline, dataset, auto=True)``: from a pipeline to a sweep over what may be worth it, and to its result."""
+"""``tune(pipeline, dataset, auto=True)``: derive a sweep of promising changes from a pipeline, and run it."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ def seconds_of(budget: str | float) -> float:
     Raises:
         ConfigError: It is none of these, or not above 0.
     """
-    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([smh]?)\s*", str(budget))
-    seconds = float(found[1]) * _UNITS[found[2]] if found else 0.0
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([smh]?)\s*", str(budget))
+    seconds = float(match[1]) * _UNITS[match[2]] if match else 0.0
     if seconds <= 0:
         raise ConfigError(f"must be a time such as 90s, 10m or 1h, got '{budget}'", parameter="budget")
     return seconds
@@ -63,22 +63,24 @@ def auto_config(
     seconds = seconds_of(budget)
     goals = parse_objectives(settings.get("objectives", ["nDCG@10"]))
     if len(goals) > 1 or goals[0].metric in COSTS or goals[0].metric in ANSWERS:
-        given = ", ".join(map(str, goals))
-        raise ConfigError(f"must be one measure of ranked lists, such as nDCG@10, got '{given}'", parameter="objective")
+        named = ", ".join(map(str, goals))
+        raise ConfigError(f"must be one measure of ranked lists, such as nDCG@10, got '{named}'", parameter="objective")
     facts = facts_of(dataset)
-    found = derive(pipeline, facts, scorers=[dict(one) for one in scorers], encoders=[dict(one) for one in encoders])
+    derived = derive(
+        pipeline, facts, scorers=[dict(name) for name in scorers], encoders=[dict(name) for name in encoders]
+    )
     sampler = Moves(
-        gains=found.opened.gains,
-        costs=dict(found.opened.costs),
+        gains=derived.opened.gains,
+        costs=dict(derived.opened.costs),
         budget=round(seconds * _TRIALS, 3),
-        left_out=found.left_out,
+        left_out=derived.left_out,
     )
     return {
         "type": "sweep",
-        "pipeline": found.config,
+        "pipeline": derived.config,
         "splits": {"tune": facts.split, "test": "test"},
         "sampler": sampler.spec.to_config(),
-        "n_trials": _most(found.config),
+        "n_trials": _most(derived.config),
         "timeout": seconds,
         "folds": FOLDS,
         "name": "auto",
@@ -121,7 +123,7 @@ def _most(node: Any) -> int:
 
 
 def written(config: Mapping[str, Any], dataset: str | Path | None) -> str:
-    """What :func:`auto_config` says as a file to edit; what stands in it several times is written once."""
+    """The sweep of :func:`auto_config` as a file to edit; repeated parts are written once."""
     from rag.config.writing import dump
 
     head = {"type": "sweep", "dataset": None if dataset is None else str(dataset)}

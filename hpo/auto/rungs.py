@@ -16,10 +16,10 @@ class Rung:
     """A pipeline of the ladder.
 
     Args:
-        name: In the table.
+        name: Name in the table.
         config: The pipeline; None where it makes no sense on these data.
         reason: Why, then.
-        embeds: Whether it has vectors made.
+        embeds: Whether it embeds the corpus.
     """
 
     name: str

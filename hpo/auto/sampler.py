@@ -37,7 +37,7 @@ class Moves(Sampler):
             left out only search.
         budget: Seconds that all trials may take together: a change whose trial is expected to take longer than what is
             left is not tried. None tries everything.
-        left_out: What was not made part of the space, and why; goes into the notes.
+        left_out: Changes left out of the space, with reasons; goes into the notes.
     """
 
     type = "moves"
@@ -56,7 +56,7 @@ class Moves(Sampler):
         self.budget = budget
         self.left_out = left_out
         wrong = sorted(
-            {one for one in (self.costs or {}).values() if one not in ("search", "learn", "encode", "score")}
+            {cost for cost in (self.costs or {}).values() if cost not in ("search", "learn", "encode", "score")}
         )
         if wrong:
             raise ConfigError(f"must be search, learn, encode or score, got '{wrong[0]}'", parameter="costs")
@@ -81,12 +81,12 @@ class Moves(Sampler):
         return self._next(space, study) is None
 
     def walked(self, space: Space, goal: Objective, trials: Sequence[Finished]) -> Walk:
-        """How far the walk has come with these trials."""
-        numbered = {one.number: one for one in trials if one.state != "repeated"}
+        """Replay the walk over these trials."""
+        numbered = {trial.number: trial for trial in trials if trial.state != "repeated"}
         by_point: dict[PointKey, Finished | None] = {}
-        for one in trials:
-            known = numbered.get(one.number, one)
-            by_point.setdefault(point_key(one.point), known if known is one else _at(known, one.point))
+        for trial in trials:
+            original = numbered.get(trial.number, trial)
+            by_point.setdefault(point_key(trial.point), original if original is trial else _at(original, trial.point))
         return self._walk(space, goal, by_point)
 
     def told(self, space: Space, goal: Objective, trials: Sequence[Finished]) -> list[str]:
@@ -113,12 +113,12 @@ class Moves(Sampler):
         times = {"search": 1.0, "learn": 30.0, "encode": 30.0, "score": 50.0}
         rows = [
             (
-                one.name,
-                one.distribution.values(8) or [],
-                (self.gains or {}).get(one.name, 0.003),
-                (self.costs or {}).get(one.name, "search"),
+                parameter.name,
+                parameter.distribution.values(8) or [],
+                (self.gains or {}).get(parameter.name, 0.003),
+                (self.costs or {}).get(parameter.name, "search"),
             )
-            for one in space.parameters
+            for parameter in space.parameters
         ]
         return sorted(rows, key=lambda row: -row[2] / (times[row[3]] * min(max(len(row[1]) - 1, 1), 3)))
 
@@ -148,20 +148,20 @@ def _said(value: Any) -> str:
 
 
 def _trials(space: Space, study: Study) -> dict[PointKey, Finished | None]:
-    """Trials by point; None for one that is running."""
+    """Trials by point; None for a running trial."""
     states = {"COMPLETE": "complete", "PRUNED": "stopped", "FAIL": "failed"}
-    kept = study.get_trials(deepcopy=False)
-    found: dict[PointKey, Finished | None] = {}
-    for trial in kept:
+    stored = study.get_trials(deepcopy=False)
+    results: dict[PointKey, Finished | None] = {}
+    for trial in stored:
         if trial.state.name == "WAITING" or trial.user_attrs.get("died") or not trial.params:
             continue
         point = space.written(trial.params)
         state = states.get(trial.state.name)
         told = trial
         if "repeats" in trial.user_attrs:
-            told = kept[int(trial.user_attrs["repeats"])]
+            told = stored[int(trial.user_attrs["repeats"])]
         finished = None if state is None else read_finished(told, state, point)
         if finished is not None and told is not trial:
             finished = _at(finished, point)
-        found.setdefault(point_key(point), finished)
-    return found
+        results.setdefault(point_key(point), finished)
+    return results

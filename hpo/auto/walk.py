@@ -1,4 +1,4 @@
-"""Walking from a pipeline to a better one, one change at a time; each is kept only where it helps surely enough."""
+"""Walk from a pipeline to a better one by single changes; each is kept only if its gain is certain enough."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ _ROUNDS = 3
 
 @dataclass(frozen=True)
 class Guesses:
-    """What is known of parameters before they are tried.
+    """Prior estimates for parameters that have not been tried.
 
     Args:
         gains: Expected gain of tuning each, by name.
-        costs: What a trial does anew, by name; ``search`` is left out.
-        default_gain: Of those without one.
+        costs: Work that a trial repeats, by name; ``search`` is left out.
+        default_gain: Gain of parameters without their own.
     """
 
     gains: Mapping[str, float]
@@ -51,14 +51,14 @@ class Step:
     """A parameter that had its turn.
 
     Args:
-        name: Of the parameter.
+        name: Name of the parameter.
         before: Its value.
         after: The best other value.
         gain: Mean paired difference to what was best before, positive is better.
         error: Standard error of that.
-        kept: Whether it was taken.
+        kept: Whether the change was kept.
         seconds: All its trials took.
-        trials: How many there were.
+        trials: Number of trials.
     """
 
     name: str
@@ -73,12 +73,12 @@ class Step:
 
 @dataclass
 class Walk:
-    """Where a walk stands.
+    """State of a walk.
 
     Args:
-        following: What to try next; None when it is over.
+        following: The next point to try; None at the end.
         best: The trial that it has come to; None before the first is known.
-        steps: What was decided, in order.
+        steps: Decisions, in order.
         skipped: Seconds that a trial was expected to take, by parameter that no time was left for.
     """
 
@@ -99,34 +99,34 @@ def walk(
     was by more than one standard error of their paired difference, so that what is simpler stays where nobody can tell.
 
     Args:
-        space: What can be changed; its start is where the walk begins.
+        space: The parameters to change; the walk begins at its start.
         guesses: Gains and costs.
-        goal: What is measured, a measure by query.
-        trials: By point; None for one that runs elsewhere.
+        goal: The objective, a measure by query.
+        trials: Trials by point; None for a trial that runs elsewhere.
         budget: Seconds that all trials may take together; None for no end.
     """
-    found = Walk()
+    result = Walk()
     point = dict(space.start or {})
     if point_key(point) not in trials:
-        found.following = point
-        return found
+        result.following = point
+        return result
     first = trials[point_key(point)]
     if first is None or first.state != "complete":
-        return found
-    found.best = best = first
+        return result
+    result.best = best = first
     clock = _Clock(first, goal)
-    spent = sum(one.seconds for one in trials.values() if one is not None)
+    spent = sum(run.seconds for run in trials.values() if run is not None)
     turns: dict[str, int] = {}
     decided: dict[str, int] = {}
     changes = 0
     while True:
         waiting = [
-            one
-            for one in space.existing(point)
-            if turns.get(one.name, 0) < _ROUNDS and decided.get(one.name, -1) < changes
+            run
+            for run in space.existing(point)
+            if turns.get(run.name, 0) < _ROUNDS and decided.get(run.name, -1) < changes
         ]
-        waiting.sort(key=lambda one: (turns.get(one.name, 0), -_worth(one, guesses, clock)))
-        found.skipped = {}
+        waiting.sort(key=lambda run: (turns.get(run.name, 0), -_worth(run, guesses, clock)))
+        result.skipped = {}
         for parameter in waiting:
             steps = _climb(space, point, parameter)
             tried: list[Finished] = []
@@ -135,11 +135,11 @@ def walk(
             while proposed is not None:
                 key = point_key(proposed)
                 if key not in trials and budget is not None and spent + seconds > budget:
-                    found.skipped[parameter.name] = seconds
+                    result.skipped[parameter.name] = seconds
                     break
                 if key not in trials:
-                    found.following = proposed
-                    return found
+                    result.following = proposed
+                    return result
                 trial = trials[key]
                 if trial is not None:
                     tried.append(trial)
@@ -148,26 +148,26 @@ def walk(
                     proposed = steps.send((point_key(proposed), score))
                 except StopIteration:
                     proposed = None
-            if parameter.name in found.skipped and not tried:
+            if parameter.name in result.skipped and not tried:
                 continue  # something cheaper may fit
             turns[parameter.name] = turns.get(parameter.name, 0) + 1
             decided[parameter.name] = changes
             clock.add(parameter.name, tried)
             if not tried:
                 continue
-            winner = max(tried, key=lambda one: _gain(one, best, goal)[0])
+            winner = max(tried, key=lambda run: _gain(run, best, goal)[0])
             gain, error = _gain(winner, best, goal)
-            kept = gain > error
+            wins = gain > error
             before, after = point.get(parameter.name), winner.point.get(parameter.name)
-            took = sum(one.seconds for one in tried)
-            found.steps.append(Step(parameter.name, before, after, gain, error, kept, took, len(tried)))
-            if kept:
+            took = sum(run.seconds for run in tried)
+            result.steps.append(Step(parameter.name, before, after, gain, error, wins, took, len(tried)))
+            if wins:
                 point, best, changes = dict(winner.point), winner, changes + 1
                 decided[parameter.name] = changes
-                found.best = best
+                result.best = best
             break
         else:
-            return found
+            return result
 
 
 def _worth(parameter: Parameter, guesses: Guesses, clock: _Clock) -> float:
@@ -177,7 +177,7 @@ def _worth(parameter: Parameter, guesses: Guesses, clock: _Clock) -> float:
 
 
 def _gain(trial: Finished, best: Finished, goal: Objective) -> tuple[float, float]:
-    """Mean paired difference and its standard error; minus infinity for what failed or breaks a bound."""
+    """Mean paired difference and its standard error; minus infinity for a trial that failed or breaks a bound."""
     if not trial.feasible:
         return -np.inf, 0.0
     if not best.feasible:
@@ -196,18 +196,18 @@ def _climb(space: Space, point: Point, parameter: Parameter) -> Generator[dict[s
         changed = space.complete({**point, parameter.name: value})
         return changed if space.allows(changed) else None
 
-    if not all(isinstance(one, (int, float)) and not isinstance(one, bool) for one in values):
+    if not all(isinstance(item, (int, float)) and not isinstance(item, bool) for item in values):
         for value in values:
             if value != here and (changed := at(value)) is not None:
                 yield changed
         return
     if here not in values:
         values = sorted([*values, here])
-    place = values.index(here)
-    for way in (range(place + 1, len(values)), range(place - 1, -1, -1)):
+    start = values.index(here)
+    for way in (range(start + 1, len(values)), range(start - 1, -1, -1)):
         highest = 0.0
-        for number in way:
-            changed = at(values[number])
+        for position in way:
+            changed = at(values[position])
             if changed is None:
                 continue
             _, gain = yield changed
@@ -217,14 +217,14 @@ def _climb(space: Space, point: Point, parameter: Parameter) -> Generator[dict[s
 
 
 class _Clock:
-    """Seconds that trials take, by what they do anew."""
+    """Seconds that trials take, by the kind of work they repeat."""
 
     def __init__(self, first: Finished, goal: Objective) -> None:
         self.first, self.n = first, len(first.values[goal.metric])
         self.by_name: dict[str, list[float]] = {}
 
     def add(self, name: str, trials: Sequence[Finished]) -> None:
-        self.by_name.setdefault(name, []).extend(max(one.seconds, 0.01) for one in trials)
+        self.by_name.setdefault(name, []).extend(max(trial.seconds, 0.01) for trial in trials)
 
     def expected(self, name: str, guesses: Guesses) -> float:
         own = self.by_name.get(name)

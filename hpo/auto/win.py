@@ -1,4 +1,4 @@
-"""Measuring what a walk has won."""
+"""Measure the gain of a walk."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ __all__ = ["won"]
 
 
 def won(result: SweepResult, dataset: Dataset, store: Store | None = None) -> Win:
-    """What the choice of a sweep has won over its baseline on the test questions, and at what latency.
+    """Measure the gain of a sweep's choice over its baseline on the test questions, and both latencies.
 
     Args:
-        result: Of a sweep whose choice and baseline were tested.
-        dataset: What it was tuned on.
+        result: Result of a sweep whose choice and baseline were tested.
+        dataset: The dataset of the sweep.
         store: Takes and keeps latencies, which belong to this machine.
     """
     from rag.eval.measures.latency import time_alone
@@ -32,13 +32,13 @@ def won(result: SweepResult, dataset: Dataset, store: Store | None = None) -> Wi
     measure = result.sweep.first.metric
     queries = dataset.split(result.dataset["test"]).queries
     latency = [
-        float(np.percentile(time_alone(one.evaluation.pipeline, queries, seed=0, store=store), 50) * 1e3)
-        for one in (baseline, best)
+        float(np.percentile(time_alone(trial.evaluation.pipeline, queries, seed=0, store=store), 50) * 1e3)
+        for trial in (baseline, best)
     ]
     against = best.against[measure]
     assert isinstance(result.sweep.sampler, Moves)
     steps = result.sweep.sampler.walked(result.sweep.space, result.sweep.goals[0], result.trials).steps
-    by = tuple(f"{one.name} {_said(one.before)} -> {_said(one.after)}" for one in steps if one.kept)
+    by = tuple(f"{trial.name} {_said(trial.before)} -> {_said(trial.after)}" for trial in steps if trial.kept)
     return Win(
         measure,
         float(baseline.metrics[measure]),
@@ -63,7 +63,7 @@ def _remembered(result: SweepResult, dataset: Dataset, measure: str) -> tuple[tu
         return ()
     difference = values_of(best, measure) - values_of(baseline.evaluation, measure)
     shared = shares_document(best.split, training)
-    return tuple((float(difference[one].mean()) if one.any() else 0.0, int(one.sum())) for one in (shared, ~shared))
+    return tuple((float(difference[rows].mean()) if rows.any() else 0.0, int(rows.sum())) for rows in (shared, ~shared))
 
 
 def _said(value: Any) -> str:

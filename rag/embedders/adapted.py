@@ -55,12 +55,12 @@ class Adapted(AroundEmbedder, ReportsLearning):
         embedder: Makes the vectors: any.
         negatives: Passages in the softmax beside the relevant ones: so many, the hardest; ``all``; or ``auto``: 10
             where questions have at most 2 relevant documents on average, else all, which was better with many.
-        learning_rate: Of Adam.
+        learning_rate: Learning rate of Adam.
         epochs: Passes over the training queries, at most; a few hundred of them are passed over several times in each,
             until it has 10 steps.
         patience: Epochs without a better one after which it stops.
         batch_size: Queries per step.
-        scale: Of the cosines in the softmax.
+        scale: Factor of the cosines in the softmax.
         max_passages: Passages learned against, at most: where there are more, the relevant ones, the nearest of every
             query, and others drawn at random.
         guard: Whether queries stay as they are where the map does not win. False takes it always.
@@ -118,13 +118,13 @@ class Adapted(AroundEmbedder, ReportsLearning):
         vectors = batch.embeddings(self.embedder)
         if maps is None:
             return vectors
-        found = moved(vectors, maps[0])
+        adapted = moved(vectors, maps[0])
         if batch.unseen is not None:
             folds = np.array([self._folds.get(query.id, -1) for query in batch.queries], dtype=np.int64)
             for fold in np.unique(folds[folds >= 0]).tolist():
                 rows = folds == fold
-                found[rows] = moved(vectors[rows], maps[1 + fold])
-        return found
+                adapted[rows] = moved(vectors[rows], maps[1 + fold])
+        return adapted
 
     def _fitted(self) -> Floats | None:
         if not self._about:
@@ -188,18 +188,18 @@ class Adapted(AroundEmbedder, ReportsLearning):
         def decisive(maps: Sequence[Floats] | Floats) -> Floats:
             return outside(maps) if dev is None else dev.quality(moved(dev.vectors, maps[0]), pool)
 
-        first = np.stack([one.weights for one in trainers])
+        first = np.stack([fold_trainer.weights for fold_trainer in trainers])
         plain = best = decisive(first)
         best_epoch, maps = 0, first
         rounds = -(-_STEPS // -(-int(useful.sum()) // self.batch_size))
         with context.progress("adapting queries", self.epochs) as advance:
             for epoch in range(1, self.epochs + 1):
-                for one in trainers * rounds:
-                    one.epoch()
+                for fold_trainer in trainers * rounds:
+                    fold_trainer.epoch()
                 advance(1)
-                now = decisive([one.weights for one in trainers])
+                now = decisive([fold_trainer.weights for fold_trainer in trainers])
                 if now.mean() > best.mean():
-                    best, best_epoch, maps = now, epoch, np.stack([one.weights for one in trainers])
+                    best, best_epoch, maps = now, epoch, np.stack([fold_trainer.weights for fold_trainer in trainers])
                 elif epoch - best_epoch >= self.patience:
                     break
         on = f"{len(folds):,} training queries, each moved by a map of others"
@@ -225,22 +225,22 @@ class Adapted(AroundEmbedder, ReportsLearning):
         findable = np.arange(len(passages)) if passages.findable is None else np.asarray(passages.findable)
 
         def pool(chosen: Ints) -> Pool:
-            some = vectors[chosen]
-            length = np.maximum(np.linalg.norm(some, axis=1, keepdims=True), 1e-12)
-            return Pool(chosen, np.asarray(passages.document[chosen]), (some / length).astype(np.float32))
+            sample = vectors[chosen]
+            length = np.maximum(np.linalg.norm(sample, axis=1, keepdims=True), 1e-12)
+            return Pool(chosen, np.asarray(passages.document[chosen]), (sample / length).astype(np.float32))
 
         everything = pool(findable)
         if len(findable) <= self.max_passages:
             return everything
-        kept = np.zeros(len(findable), dtype=bool)
+        in_pool = np.zeros(len(findable), dtype=bool)
         for material in materials:
-            kept |= np.isin(everything.documents, material.gains.table.documents)
+            in_pool |= np.isin(everything.documents, material.gains.table.documents)
             near = ranked(material.vectors, everything, material.barred(everything), _POOLED)
-            kept |= np.isin(everything.documents, near.documents)
-        others = np.flatnonzero(~kept)
-        room = max(self.max_passages - int(kept.sum()), 0)
-        kept[np.random.default_rng(context.seed).permutation(others)[:room]] = True
-        chosen = findable[kept]
+            in_pool |= np.isin(everything.documents, near.documents)
+        others = np.flatnonzero(~in_pool)
+        room = max(self.max_passages - int(in_pool.sum()), 0)
+        in_pool[np.random.default_rng(context.seed).permutation(others)[:room]] = True
+        chosen = findable[in_pool]
         context.note(
             Remark(
                 "passages_sampled",
@@ -258,33 +258,33 @@ class Adapted(AroundEmbedder, ReportsLearning):
         maps = self._fitted()
         if maps is not None:
             np.save(folder / "maps.npy", maps)
-        about = {"about": self._about, "folds": self._folds, "embedder": self.embedder.fingerprint}
-        (folder / "adapted.json").write_text(json.dumps(about, ensure_ascii=False), encoding="utf-8")
+        state = {"about": self._about, "folds": self._folds, "embedder": self.embedder.fingerprint}
+        (folder / "adapted.json").write_text(json.dumps(state, ensure_ascii=False), encoding="utf-8")
 
     def load_state(self, folder: Path, context: FitContext) -> None:
-        about = json.loads((folder / "adapted.json").read_text(encoding="utf-8"))
-        if about["embedder"] != self.embedder.fingerprint:
+        state = json.loads((folder / "adapted.json").read_text(encoding="utf-8"))
+        if state["embedder"] != self.embedder.fingerprint:
             raise ModelError(
                 f"'adapted' was fitted on the vectors of another embedder than {self.embedder!r}: put that one back, "
                 "or fit again"
             )
-        self._about, self._folds = about["about"], about["folds"]
+        self._about, self._folds = state["about"], state["folds"]
         self._maps = np.load(folder / "maps.npy") if (folder / "maps.npy").is_file() else None
 
     def learned_report(self) -> Mapping[str, Any]:
-        """What was compared, and whether queries are moved."""
+        """The options compared, and whether queries are moved."""
         return {**self._about, "used": self._maps is not None} if self._about else {}
 
     def notes(self) -> tuple[str, ...]:
-        about = self._about
-        if not about:
+        report = self._about
+        if not report:
             return ()
-        if "why" in about:
-            return (f"adapted leaves queries as they are: {about['why']}",)
+        if "why" in report:
+            return (f"adapted leaves queries as they are: {report['why']}",)
         told = (
-            f"nDCG@10 of its vectors alone on {about['on']}: {about['plain']:.4f} -> {about['adapted']:.4f} "
-            f"({about['gain']:+.4f} ± {about['error']:.4f})"
+            f"nDCG@10 of its vectors alone on {report['on']}: {report['plain']:.4f} -> {report['adapted']:.4f} "
+            f"({report['gain']:+.4f} ± {report['error']:.4f})"
         )
         if self._maps is None:
             return (f"adapted leaves queries as they are: it does not win by a standard error, {told}",)
-        return (f"adapted moves queries, after {about['epoch']} epochs over {about['queries']:,}: {told}",)
+        return (f"adapted moves queries, after {report['epoch']} epochs over {report['queries']:,}: {told}",)

@@ -1,4 +1,4 @@
-"""What embedders have in common that are made of another one."""
+"""Base of embedders that wrap another embedder."""
 
 from __future__ import annotations
 

@@ -113,7 +113,7 @@ class Embedder(Component):
         context.keep(self)
 
     def checked(self, vectors: Vectors, n: int) -> Vectors:
-        """What an embedding method gave for ``n`` texts.
+        """Check the result of an embedding method for ``n`` texts.
 
         Raises:
             ModelError: It is not one vector of :attr:`dimension` for each.
@@ -126,7 +126,7 @@ class Embedder(Component):
         return vectors
 
     def tokenizer(self) -> Tokenizer:
-        """How this embedder counts length, without truncation, for chunkers."""
+        """A tokenizer that counts length as this embedder does, without truncation, for chunkers."""
         raise ConfigError(f"the embedder {self.spec.label} has no tokens to count")
 
 
@@ -136,7 +136,7 @@ class TokenVectors:
 
     Args:
         vectors: Of length 1, float16 or float32 [tokens of all texts, d].
-        ends: Where each text's tokens end, int64 [n + 1]; text ``i`` has rows ``ends[i]`` to ``ends[i + 1]``.
+        ends: Ends of each text's tokens, int64 [n + 1]; text ``i`` has rows ``ends[i]`` to ``ends[i + 1]``.
     """
 
     vectors: Vectors

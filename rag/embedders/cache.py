@@ -1,4 +1,4 @@
-"""Vectors of texts by an embedder, from a store where it has them: the one way in which texts are embedded."""
+"""Embed texts through a cache and the store: all vectors are computed here."""
 
 from __future__ import annotations
 
@@ -74,14 +74,14 @@ def embed_query_texts(
     role: Literal["queries", "documents"] = "queries",
     recent: RecentVectors | None = None,
 ) -> Vectors:
-    """Vectors of what a batch asks, float32 [n, d], booked to a ledger.
+    """Vectors of a batch's query texts, float32 [n, d], recorded in a ledger.
 
     Args:
         embedder: The embedder.
         texts: The texts.
-        store: Where vectors are kept; None computes all.
+        store: Cache of vectors; None computes all.
         ledger: Takes the count and the seconds.
-        name: What messages call the text at a position.
+        name: Function that names the text at a position in messages.
         role: Whether the embedder treats the texts as queries or as documents.
         recent: Vectors of the last queries; used for embedders that learn nothing.
 
@@ -95,13 +95,19 @@ def embed_query_texts(
     def embed(positions: Sequence[int]) -> Vectors:
         asked = [texts[position] for position in positions]
         model = embedder.spec.arguments.get("model")
-        about = {names.OPERATION: "embeddings", names.MODEL: str(model or embedder.type), names.N_TEXTS: len(asked)}
-        with tracing.span(f"embeddings {model or embedder.type}", "EMBEDDING", about) as span:
+        tags = {
+            names.OPERATION: "embeddings",
+            names.MODEL: str(model or embedder.type),
+            names.N_TEXTS: len(asked),
+        }
+        with tracing.span(f"embeddings {model or embedder.type}", "EMBEDDING", tags) as span:
             if remembers and recent is not None and asked:
-                found = recent.through(embedder.fingerprint, asked, lambda new: embedder.checked(method(new), len(new)))
+                embedded = recent.through(
+                    embedder.fingerprint, asked, lambda new: embedder.checked(method(new), len(new))
+                )
             else:
-                found = method(asked)
-            vectors = embedder.checked(found, len(positions))
+                embedded = method(asked)
+            vectors = embedder.checked(embedded, len(positions))
             span.set(lambda: {names.DIMENSIONS: int(vectors.shape[1])})
         bad = not_finite(vectors)
         if len(bad):

@@ -31,7 +31,7 @@ class FixedDimensional:
         repetitions: Independent partitions.
         projection: Maps tokens to what is summed, float32 [repetitions or 1, dimension, p]; None sums them as they are.
         final_dimension: Length of the encoding by a count sketch of all parts; None keeps them.
-        seed: Of hyperplanes and sketch.
+        seed: Seed of hyperplanes and sketch.
 
     Example:
         >>> space = FixedDimensional(4, k_sim=2, repetitions=3, seed=1)
@@ -82,7 +82,7 @@ class FixedDimensional:
             start, stop = int(tokens.ends[first]), int(tokens.ends[last])
             vectors = tokens.vectors[start:stop].astype(np.float32)
             ends = tokens.ends[first : last + 1] - start
-            parts = [self._parts(vectors, ends, number, mean=mean, fill=fill) for number in range(self._repetitions)]
+            parts = [self._parts(vectors, ends, r, mean=mean, fill=fill) for r in range(self._repetitions)]
             whole = np.concatenate(parts, axis=1)
             encoded[first:last] = whole if self._sketch is None else whole @ self._sketch
         return encoded
@@ -97,15 +97,15 @@ class FixedDimensional:
             yield first, last
             first = last
 
-    def _parts(self, vectors: Vectors, ends: Ints, number: int, *, mean: bool, fill: bool) -> Vectors:
+    def _parts(self, vectors: Vectors, ends: Ints, repetition: int, *, mean: bool, fill: bool) -> Vectors:
         """One repetition of a block of texts, float32 [n, parts * width]."""
         from scipy.sparse import csc_array
 
         n, parts = len(ends) - 1, 2**self._k_sim
-        sides = (vectors @ self._planes[number] > 0) @ (1 << np.arange(self._k_sim))
+        sides = (vectors @ self._planes[repetition] > 0) @ (1 << np.arange(self._k_sim))
         projected = vectors
         if self._projection is not None:
-            projected = vectors @ self._projection[number % len(self._projection)]
+            projected = vectors @ self._projection[repetition % len(self._projection)]
         lengths = np.diff(ends)
         cells = np.repeat(np.arange(n), lengths) * parts + sides
         ones = np.ones(len(cells), dtype=np.float32)
@@ -127,7 +127,7 @@ class FixedDimensional:
         parts = 2**self._k_sim
         differing = np.bitwise_count(sides[:, None] ^ np.arange(parts)).astype(np.int64)
         keys = differing * len(sides) + np.arange(len(sides))[:, None]
-        some = np.diff(ends) > 0
-        nearest = np.zeros((len(some), parts), dtype=np.int64)
-        nearest[some] = np.minimum.reduceat(keys, ends[:-1][some], axis=0) % len(sides)
+        has_tokens = np.diff(ends) > 0
+        nearest = np.zeros((len(has_tokens), parts), dtype=np.int64)
+        nearest[has_tokens] = np.minimum.reduceat(keys, ends[:-1][has_tokens], axis=0) % len(sides)
         return nearest.ravel()

@@ -82,10 +82,10 @@ class LSA(Embedder):
         self._n_now = self._n_known = self._known
 
     def update(self, context: UpdateContext, kept: Ints) -> None:
-        known = int(np.searchsorted(kept, self._known))
-        if known == self._known:
+        n_known = int(np.searchsorted(kept, self._known))
+        if n_known == self._known:
             super().update(context, kept)
-        self._known = known
+        self._known = n_known
         self._count(context.passages)
 
     def _stale(self) -> str | None:

@@ -25,8 +25,8 @@ def max_similarity(queries: TokenVectors, tokens: TokenTable, rows: Ints, passag
     Args:
         queries: Token vectors of the queries, float32.
         tokens: Token vectors of all passages.
-        rows: Which query, int64 [n], ascending.
-        passages: Which passage, int64 [n].
+        rows: Query of each pair, int64 [n], ascending.
+        passages: Passage of each pair, int64 [n].
     """
     lengths = tokens.ends[passages + 1] - tokens.ends[passages]
     scores = np.empty(len(rows), dtype=np.float32)
@@ -52,7 +52,7 @@ def best_by_max_similarity(
 
     Args:
         queries: Token vectors of a batch, float32.
-        rows: Which of its queries, int64 [n].
+        rows: Query of each pair, int64 [n].
         tokens: Token vectors of all passages.
         k: Passages wanted.
         allowed: Passages that may be returned, ascending, or a slice; None for all.
@@ -116,11 +116,11 @@ def _many(asked: Any, own: Ints, vectors: Any, ends: Ints) -> Floats:
     for a query without a token.
     """
     lengths = np.diff(ends)
-    some = lengths > 0
+    has_tokens = lengths > 0
     with_tokens = np.diff(own) > 0
     scores = np.where(with_tokens[:, None], NOTHING, np.float32(np.nan)) * np.ones(len(lengths), dtype=np.float32)
-    if some.any() and with_tokens.any():
-        best = np.maximum.reduceat(asked @ vectors.T, ends[:-1][some], axis=1)
+    if has_tokens.any() and with_tokens.any():
+        best = np.maximum.reduceat(asked @ vectors.T, ends[:-1][has_tokens], axis=1)
         means = np.add.reduceat(best, own[:-1][with_tokens], axis=0) / np.diff(own)[with_tokens][:, None]
-        scores[np.ix_(with_tokens, some)] = means
+        scores[np.ix_(with_tokens, has_tokens)] = means
     return scores

@@ -194,8 +194,8 @@ def _pooled(tokens: TokenVectors) -> Vectors:
     """Unit vectors of texts: the mean of their tokens', from the same pass, float32 [n, d]."""
     lengths = np.diff(tokens.ends)
     sums = np.zeros((len(lengths), tokens.vectors.shape[1]), dtype=np.float32)
-    some = lengths > 0
-    if some.any():
-        sums[some] = np.add.reduceat(tokens.vectors.astype(np.float32), tokens.ends[:-1][some], axis=0)
+    has_tokens = lengths > 0
+    if has_tokens.any():
+        sums[has_tokens] = np.add.reduceat(tokens.vectors.astype(np.float32), tokens.ends[:-1][has_tokens], axis=0)
     sums /= np.maximum(np.linalg.norm(sums, axis=1, keepdims=True), 1e-12)
     return sums

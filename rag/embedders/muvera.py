@@ -1,4 +1,4 @@
-"""Token vectors of a text as one vector, for any index."""
+"""Encode the token vectors of a text as a single vector, for any index."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class MUVERA(AroundEmbedder):
         final_dimension: Length after a count sketch; None keeps all.
         fill: Give parts without a token the nearest one (the paper). For encoders that were not trained for late
             interaction leaving them empty is better.
-        seed: Of the random parts.
+        seed: Seed of the random parts.
     """
 
     type = "muvera"
@@ -106,7 +106,7 @@ class MUVERA(AroundEmbedder):
 
     @property
     def space(self) -> FixedDimensional:
-        """Where texts are encoded.
+        """The partition of space in which texts are encoded.
 
         Raises:
             NotFittedError: The directions of ``svd`` are not known yet.

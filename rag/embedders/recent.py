@@ -17,10 +17,10 @@ _MOST = 1024
 
 
 class RecentVectors:
-    """Vectors of the queries that were asked last, by embedder and text; for any number of threads.
+    """Vectors of the most recent queries, by embedder and text; for any number of threads.
 
     Args:
-        most: How many are remembered.
+        most: Largest number of vectors to keep.
 
     Example:
         >>> recent = RecentVectors()
@@ -44,22 +44,22 @@ class RecentVectors:
         """Vectors of texts, float32 [n, d]: those that are remembered, and those that ``embed`` gives for the others.
 
         Args:
-            embedder: Its fingerprint.
+            embedder: Fingerprint of the embedder.
             texts: The texts.
             embed: Gives vectors, float32 [k, d]; called once, and not where all are remembered.
         """
         with self._lock:
-            known = {text: self._get((embedder, text)) for text in texts}
-        missing = [text for text, vector in known.items() if vector is None]
+            remembered = {text: self._get((embedder, text)) for text in texts}
+        missing = [text for text, vector in remembered.items() if vector is None]
         if missing:
             new = embed(missing)
-            known.update(zip(missing, new, strict=True))
+            remembered.update(zip(missing, new, strict=True))
             with self._lock:
                 for text, vector in zip(missing[-self._most :], new[-self._most :], strict=True):
                     self._vectors[embedder, text] = vector.copy()  # not all of a large batch with it
                 while len(self._vectors) > self._most:
                     self._vectors.popitem(last=False)
-        return np.stack([vector for text in texts if (vector := known[text]) is not None])
+        return np.stack([vector for text in texts if (vector := remembered[text]) is not None])
 
     def __reduce__(self) -> tuple[type[RecentVectors], tuple[int]]:
         return RecentVectors, (self._most,)  # a copy begins with nothing

@@ -32,12 +32,12 @@ class Reduced(AroundEmbedder):
 
     Args:
         embedder: Makes the vectors.
-        dimensions: How many are kept.
+        dimensions: Number of dimensions to keep.
         method: ``pca``: the directions in which the passages' vectors are longest, without centering, which would
             change the inner products with queries; ``random``: a Gaussian projection (Johnson and Lindenstrauss), which
             needs two to four times the dimensions of ``pca`` and no fitting; ``truncate``: the first dimensions, for
             models that were trained so (Matryoshka).
-        seed: Of the random projection.
+        seed: Seed of the random projection.
 
     Raises:
         ConfigError: More dimensions than the embedder has.

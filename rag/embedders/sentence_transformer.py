@@ -140,10 +140,10 @@ class SentenceTransformerEmbedder(TokenEmbedder):
         return model_content(self.model, self.revision)
 
     def _environment(self) -> Any:
-        found = environment(self.backend, self.precision, self.device)
+        detected = environment(self.backend, self.precision, self.device)
         if self.query_precision is None:
-            return found
-        return [found, environment(self.backend, self.query_precision, self.device)]
+            return detected
+        return [detected, environment(self.backend, self.query_precision, self.device)]
 
     @property
     def dimension(self) -> int:

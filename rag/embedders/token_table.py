@@ -27,12 +27,12 @@ _TRAINED_ON = 256
 
 @dataclass(frozen=True)
 class TokenTable:
-    """Vectors of every token of some passages, one passage after another, as they are kept.
+    """Vectors of every token of some passages, one passage after another, in their storage format.
 
     Args:
-        storage: How.
-        ends: Where each passage's tokens end, int64 [n + 1]; passage ``i`` has rows ``ends[i]`` to ``ends[i + 1]``.
-        arrays: What the vectors are decoded from, by name; may be mapped from disk.
+        storage: Storage format of the vectors.
+        ends: Ends of each passage's tokens, int64 [n + 1]; passage ``i`` has rows ``ends[i]`` to ``ends[i + 1]``.
+        arrays: Arrays that the vectors are decoded from, by name; may be mapped from disk.
     """
 
     storage: TokenStorage

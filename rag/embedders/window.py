@@ -72,19 +72,19 @@ def window_remark(
     unit: str = "passages",
     values: KeyValueCache | None = None,
 ) -> Remark | None:
-    """What to say of passages that are longer than an embedder's window; None when no passage is.
+    """Remark on passages longer than an embedder's window; None if there are none.
 
     Args:
-        embedder: What is going to embed them.
+        embedder: The embedder of the passages.
         passages: The passages.
         start: Position of the first one to look at.
-        unit: What the passages are called: they may be keys.
-        values: Where the count is kept and found again; it is one of all passages.
+        unit: Name of the passages in messages: they may be keys.
+        values: Cache of the count, which is over all passages.
     """
     key = text_key(passages.fingerprint) if values is not None else b""
-    known = values.get([key]) if values is not None else {}
-    if key in known:
-        count, documents, window = json.loads(known[key])
+    cached = values.get([key]) if values is not None else {}
+    if key in cached:
+        count, documents, window = json.loads(cached[key])
     else:
         positions = beyond_window(embedder, passages.iter_texts(start))
         owners = passages.document[np.array(positions[:MAX_EXAMPLES], dtype=np.int64) + start]

@@ -30,7 +30,7 @@ def archive_suffix(name: str) -> str:
 
 
 def unpacked(content: bytes, name: str) -> bytes:
-    """What is packed in a file whose name ends in ``.gz``, ``.bz2`` or ``.xz``; the content of any other.
+    """Content of a file, unpacked if its name ends in ``.gz``, ``.bz2`` or ``.xz``.
 
     Raises:
         DataError: It is damaged, or unpacks to more than it may.
@@ -62,7 +62,7 @@ def members(content: bytes, name: str, skip: Callable[[str], None]) -> Iterator[
 
     Args:
         content: The archive.
-        name: What it is called.
+        name: Name of the file.
         skip: Called with what is wrong with a member that is left out: a path that leads out of the archive, a link, a
             device.
 

@@ -36,7 +36,7 @@ _PACKED = (".gz", ".bz2", ".xz")
 
 
 def format_of(path: str | PurePath) -> str:
-    """Suffix that says what is in a file, in lower case: ``.csv`` of ``a.CSV`` and of ``a.csv.gz``."""
+    """Suffix that tells the format of a file, in lower case: ``.csv`` of ``a.CSV`` and of ``a.csv.gz``."""
     path = PurePath(path)
     suffix = path.suffix.lower()
     return PurePath(path.stem).suffix.lower() if suffix in _PACKED else suffix
@@ -47,7 +47,7 @@ class File:
     """A file to be read.
 
     Args:
-        name: What it is called, below the folder or archive that it was found in.
+        name: Name below the folder or archive that contains the file.
         content: Its bytes, unpacked.
         encoding: Encoding of its text where the user has named one; None leaves it to the reader.
     """
@@ -58,7 +58,7 @@ class File:
 
     @property
     def stem(self) -> str:
-        """The name without folders and suffix: a title where there is no other."""
+        """The name without folders and suffix: a title for files without their own."""
         return PurePosixPath(self.name).stem
 
 
@@ -70,7 +70,7 @@ class Converted:
         text: Markdown; :data:`PAGE_END` ends each page where there are pages.
         metadata: ``title``, ``language``, ``author``, ``date``, ``url``, ... as far as they are known.
         part: Name inside of the file, for files that hold several documents; empty for the file itself.
-        counts: What was left out or could not be read, by the codes of :data:`NOTICES`.
+        counts: Counts of skipped or unreadable parts, by the codes of :data:`NOTICES`.
     """
 
     text: str
@@ -110,7 +110,7 @@ class Reader(ABC):
 
 
 def documents_by(reader: Reader, file: File) -> list[Converted]:
-    """What a reader makes of a file, whatever is in it.
+    """Documents that a reader makes of a file, with every fault as a data error.
 
     Raises:
         DataError: The file cannot be read; also where the reader, or the engine behind it, raised something else.
@@ -122,7 +122,7 @@ def documents_by(reader: Reader, file: File) -> list[Converted]:
         raise
     except Exception as error:  # what no engine expects costs this file only
         raise DataError(f"cannot be read as {reader.name}: {type(error).__name__}: {first_line(error)}") from error
-    for one in converted:
-        if any("\ud800" <= letter <= "\udfff" for letter in set(one.text)):
-            one.text = one.text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    for part in converted:
+        if any("\ud800" <= letter <= "\udfff" for letter in set(part.text)):
+            part.text = part.text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
     return converted

@@ -1,4 +1,4 @@
-"""From bytes to text: the encoding that a file has, whatever it says."""
+"""Decode bytes to text in the actual encoding of a file, which may differ from the declared one."""
 
 from __future__ import annotations
 
@@ -40,8 +40,8 @@ def decoded(content: bytes, *, encoding: str | None = None, declared: str | None
 
     Args:
         content: The bytes.
-        encoding: What the user says: nothing else is tried.
-        declared: What the file says of itself.
+        encoding: Encoding set by the user: no other is tried.
+        declared: Encoding that the file declares.
 
     Raises:
         DataError: The text is not in the encoding that the user has named.

@@ -136,18 +136,18 @@ def _attached(message: EmailMessage, host: Converted) -> Iterator[Converted]:
     from rag.formats.registry import is_code, reader_of, suffixes
 
     skipped = 0
-    for number, part in enumerate(message.iter_attachments()):
+    for n, part in enumerate(message.iter_attachments()):
         name = (part.get_filename() or "").replace("\\", "/").rpartition("/")[2]
         suffix = format_of(name) if name else ""
-        if part.get_content_type() == "message/rfc822" and number < _MAX_ATTACHED:
+        if part.get_content_type() == "message/rfc822" and n < _MAX_ATTACHED:
             inner = part.get_payload()
             if isinstance(inner, list) and inner:
                 converted = _message(inner[0])  # type: ignore[arg-type]
-                converted.part = f"message-{number + 1}"
+                converted.part = f"message-{n + 1}"
                 yield converted
                 continue
         content = part.get_payload(decode=True)
-        if suffix in suffixes() and not is_code(suffix) and isinstance(content, bytes) and number < _MAX_ATTACHED:
+        if suffix in suffixes() and not is_code(suffix) and isinstance(content, bytes) and n < _MAX_ATTACHED:
             try:
                 for converted in reader_of(suffix).read(File(name, content)):
                     converted.part = "/".join(step for step in (name, converted.part) if step)

@@ -1,4 +1,4 @@
-"""Writing Markdown: what readers put their documents together from."""
+"""Write Markdown: the blocks that readers build documents from."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ def escaped(text: str) -> str:
     """
 
     def escape(match: re.Match[str]) -> str:
-        space, mark, number, point = match.groups()
-        return f"{space}\\{mark}" if mark else f"{space}{number}\\{point}"
+        space, mark, digits, point = match.groups()
+        return f"{space}\\{mark}" if mark else f"{space}{digits}\\{point}"
 
     return _BLOCK_START.sub(escape, text)
 
@@ -94,7 +94,7 @@ def table(rows: Sequence[Sequence[str]]) -> str:
     """A table whose first row is its header; short rows are filled up, empty ones and empty last columns left out."""
     rows = [[cell(text) for text in row] for row in rows]
     rows = [row for row in rows if any(row)]
-    width = max((1 + max(place for place, text in enumerate(row) if text) for row in rows), default=0)
+    width = max((1 + max(column for column, text in enumerate(row) if text) for row in rows), default=0)
     if not width:
         return ""
     lines = ["| " + " | ".join([*row[:width], *[""] * (width - len(row))]) + " |" for row in rows]

@@ -18,17 +18,17 @@ _CODE = "rag.formats.code"
 
 @functools.cache
 def _entries() -> Mapping[str, EntryPoint]:
-    known: dict[str, EntryPoint] = {}
+    entries: dict[str, EntryPoint] = {}
     for entry in entry_points(group=GROUP):
         suffix = f".{entry.name.lower().lstrip('.')}"
-        other = known.get(suffix)
+        other = entries.get(suffix)
         if other is None or other.value == entry.value or other.value.startswith(_OURS):
-            known[suffix] = entry
+            entries[suffix] = entry
         elif not entry.value.startswith(_OURS):
             raise ConfigError(
                 f"two packages register a reader of '{suffix}': {other.value} and {entry.value}; remove one"
             )
-    return known
+    return entries
 
 
 def suffixes() -> frozenset[str]:

@@ -1,4 +1,4 @@
-"""What is one document: a file, a section of it, or a page."""
+"""Units of documents: a file, a section of it, or a page."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _FENCE = re.compile(r"(?ms)^( *)(`{3,}|~{3,}).*?(?:^ *\2[`~]*[ \t]*$|\Z)")
 
 
 class Piece(NamedTuple):
-    """A document: what its id ends in, its text, and what is known of where it stands."""
+    """A document: the ending of its id, its text, and metadata on its position."""
 
     fragment: str
     text: str
@@ -33,7 +33,7 @@ def pieces_of(text: str, unit: Unit) -> list[Piece]:
 
     Args:
         text: Markdown, :data:`~rag.formats.base.PAGE_END` behind each page.
-        unit: What is one.
+        unit: The unit that becomes a document.
     """
     if unit == "page" and PAGE_END in text:
         pieces = list(_pages(text))
@@ -61,8 +61,8 @@ def _pages(text: str) -> Iterator[Piece]:
             path = _below(path, headings[at])
             at += 1
         if page.strip():
-            about: dict[str, Any] = {"page": number} | ({"headings": [title for _, title in path]} if path else {})
-            yield Piece(f"page={number}", page.strip(), about)
+            metadata: dict[str, Any] = {"page": number} | ({"headings": [title for _, title in path]} if path else {})
+            yield Piece(f"page={number}", page.strip(), metadata)
         while at < len(headings) and headings[at][0] < end:
             path = _below(path, headings[at])
             at += 1
@@ -84,11 +84,11 @@ def _sections(text: str) -> Iterator[Piece]:
             continue  # a heading without a text of its own: it is in the path of those below
         name = re.sub(r"\W+", "-", title.lower()).strip("-") or "top"
         names[name] += 1
-        about: dict[str, Any] = {"headings": [one for _, one in path]} if path else {}
+        metadata: dict[str, Any] = {"headings": [heading for _, heading in path]} if path else {}
         if has_pages:
             lead = len(text[start:end]) - len(text[start:end].lstrip())
-            about["page"] = 1 + text.count(PAGE_END, 0, start + lead)
-        yield Piece(name if names[name] == 1 else f"{name}-{names[name]}", body, about)
+            metadata["page"] = 1 + text.count(PAGE_END, 0, start + lead)
+        yield Piece(name if names[name] == 1 else f"{name}-{names[name]}", body, metadata)
 
 
 def _below(path: list[tuple[int, str]], heading: tuple[int, int, str]) -> list[tuple[int, str]]:

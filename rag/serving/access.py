@@ -1,4 +1,4 @@
-"""Who may ask: bearer keys as a dependency of routes, and before applications that are mounted."""
+"""Access control: bearer keys as a dependency of routes, and for mounted applications."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _BEARER = HTTPBearer(auto_error=False, description="A key, as `Authorization: Be
 
 
 def requires(keys: Keys, scope: Scope) -> Any:
-    """A dependency that lets those in whose key has a scope; everybody where there are no keys."""
+    """A dependency that admits requests whose key has a scope; all requests if no keys are set."""
     if not keys:
         return Depends(lambda: None)
 

@@ -43,12 +43,12 @@ def create_app(
     Args:
         pipeline: A folder with a saved pipeline, or what :meth:`rag.Pipeline.follow` gives: its documents can be
             changed. Or a fitted pipeline: it is served as it is.
-        keys: Who may ask: see :class:`rag.serving.Keys`. Empty lets everybody in, to write as well.
+        keys: Accepted keys: see :class:`rag.serving.Keys`. Without keys everybody may read and write.
         limits: Bounds on what a client may ask.
         read_only: Refuse to change documents.
         follow: Use new generations that other processes write into the folder.
-        keep: How many generations before it each update keeps.
-        store: Where updates find and keep vectors of texts: a store, or its folder. None computes all.
+        keep: Number of previous generations that each update keeps.
+        store: Cache of vectors of texts for updates: a store, or its folder. None computes all.
         mcp: Serve the Model Context Protocol at ``/mcp`` as well (extra ``mcp``).
         judgments: A file that keeps what people who use the page mark as relevant or not; None has no marks.
         allowed_hosts: Names that the ``Host`` header may have; None allows any.

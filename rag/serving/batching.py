@@ -1,4 +1,4 @@
-"""Queries that wait are answered together: one worker thread takes what is there whenever it is free.
+"""Answer waiting queries together: a worker thread takes all of them whenever it is free.
 
 Under load batches fill by themselves, and a query that comes alone waits for nothing.
 """
@@ -29,7 +29,7 @@ logger = logging.getLogger("rag.serving")
 
 @dataclass(frozen=True)
 class Found:
-    """What a query found.
+    """Result of a query.
 
     Args:
         result: Its hits.
@@ -46,9 +46,9 @@ class Waiting:
 
     Args:
         snapshot: The generation it is answered from: the one in use when it came.
-        query: What is asked, checked.
+        query: The checked query.
         top_k: Hits at most; None for all.
-        explain: Whether the scores by stage are wanted.
+        explain: Whether to return the scores by stage.
         future: Takes what was found. Cancelled, it is not computed.
     """
 
@@ -114,7 +114,7 @@ class Batcher:
             self._changed.notify()
 
     def close(self) -> None:
-        """Answer what waits, then end the thread."""
+        """Answer the waiting queries, then end the thread."""
         with self._changed:
             self._closed = True
             self._changed.notify()
@@ -137,7 +137,7 @@ class Batcher:
             self._pace += 0.2 * (time.perf_counter() - start - self._pace)
 
     def _take(self) -> list[Waiting]:
-        """Queries of one generation that nobody has given up; none when the batcher was closed."""
+        """Queries of one generation that no client has canceled; none if the batcher was closed."""
         with self._changed:
             while True:
                 while not self._queue and not self._closed:
@@ -162,7 +162,7 @@ class Batcher:
             return
         start = time.perf_counter()
         try:
-            queries, found = _found(batch)
+            queries, results = _found(batch)
         except Exception as error:
             if len(batch) == 1:
                 _fail(batch[0], error)
@@ -170,7 +170,7 @@ class Batcher:
             for waiting in batch:  # what is wrong with one query is no matter of the others
                 self._answer([waiting])
             return
-        for waiting, result in zip(batch, found, strict=True):
+        for waiting, result in zip(batch, results, strict=True):
             waiting.future.set_result(result)
         self._answered(queries, time.perf_counter() - start)
 

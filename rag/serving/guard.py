@@ -1,4 +1,4 @@
-"""What stands before all routes: hosts, bodies, clients that go away, and errors that nobody expected."""
+"""Checks before all routes: hosts, bodies, disconnected clients, and unexpected errors."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Guard:
     """An ASGI middleware around the whole application.
 
     Args:
-        app: What it guards.
+        app: The guarded application.
         limits: Bounds on bodies.
         count: Called with the method, route, status and seconds of each request.
         hosts: Names that the ``Host`` header may have; None allows any. A page of a stranger can have its own name
@@ -64,10 +64,10 @@ class Guard:
                 raise ConnectionError("the client does not read the answer") from None
 
         carrier = {name.decode("latin-1"): value.decode("latin-1") for name, value in headers.items()}
-        about = {"http.request.method": scope["method"], "url.path": scope["path"]}
+        attributes = {"http.request.method": scope["method"], "url.path": scope["path"]}
         with (
             tracing.under(carrier if tracing.is_on() else None),
-            tracing.span(scope["method"], "CHAIN", about, server=True) as span,
+            tracing.span(scope["method"], "CHAIN", attributes, server=True) as span,
         ):
             try:
                 limit = self._limit(scope)
@@ -143,17 +143,17 @@ async def _refuse(problem: Problem, send: Send) -> None:
 
 
 def _route(scope: Scope) -> str:
-    """The template of the path: what clients write into it is no label."""
+    """The template of the path, since parts written by clients must not become labels."""
     route = scope.get("route")
     return str(getattr(route, "path", None) or "(none)")
 
 
 async def unless_gone(receive: Receive, work: Awaitable[T]) -> T:
-    """What some work gives, which is given up when the client goes away.
+    """Result of some work, which is canceled when the client disconnects.
 
     Args:
-        receive: Of the request, whose body was read.
-        work: What to wait for.
+        receive: ``receive`` of the request, whose body was read.
+        work: The work to wait for.
     """
     task = asyncio.ensure_future(work)
     watch = asyncio.ensure_future(_gone(receive))

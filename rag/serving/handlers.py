@@ -56,7 +56,7 @@ def _invalid(request: Request, error: Exception) -> Response:
         {"pointer": _pointer(m["loc"]), "detail": str(m["msg"]).removeprefix("Value error, ")}
         for m in mistakes[:_MISTAKES]
     ]
-    said = "; ".join(f"{one['pointer'] or 'body'}: {one['detail']}" for one in listed[:3])
+    said = "; ".join(f"{entry['pointer'] or 'body'}: {entry['detail']}" for entry in listed[:3])
     return _problem(request, Problem(422, "invalid", said, errors=listed))
 
 

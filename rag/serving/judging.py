@@ -1,4 +1,4 @@
-"""The page with which a person judges what runs have found."""
+"""The page on which a person judges the documents that runs returned."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ class JudgingTask:
 
     Args:
         id: The query's.
-        text: What was asked.
-        documents: In the order in which they are shown.
+        text: Text of the query.
+        documents: Documents, in the order shown.
     """
 
     id: str
@@ -38,7 +38,7 @@ def create_judging_app(tasks: Sequence[JudgingTask], judgments: Judgments, *, ab
     """The page of :func:`create_app`, with queries to judge instead of a search. It answers to this machine alone.
 
     Args:
-        tasks: What is to be judged.
+        tasks: Queries and documents to judge.
         judgments: Keeps the marks.
         about: A line at the foot of the page.
 

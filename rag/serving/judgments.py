@@ -1,4 +1,4 @@
-"""What people mark as relevant, kept as qrels that a dataset reads."""
+"""Judgments made by people, saved as qrels that a dataset reads."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class Judgments:
             query: The query's id.
             document: The document's id.
             grade: 0 for not relevant, 1 and 2 for relevant and very much so; None takes a judgment back.
-            text: Of the query, where its id was made of it.
+            text: Text of the query, if its id was made from it.
 
         Raises:
             DataError: An id holds a tab or the end of a line, which no line of qrels can hold; or the file cannot be
@@ -97,12 +97,12 @@ def _read_grades(file: Path) -> dict[str, dict[str, int]]:
     grades: dict[str, dict[str, int]] = {}
     try:
         with file.open(encoding="utf-8", newline="\n") as lines:
-            for number, line in enumerate(lines, 1):
+            for line_number, line in enumerate(lines, 1):
                 if line == _HEADER:
                     continue
                 cells = line.rstrip("\r\n").split("\t")
                 if len(cells) != 3 or not cells[2].lstrip("-").isdigit():
-                    raise DataError(f"{file}:{number}: no line of judgments (query-id, corpus-id, score)")
+                    raise DataError(f"{file}:{line_number}: no line of judgments (query-id, corpus-id, score)")
                 grades.setdefault(cells[0], {})[cells[1]] = int(cells[2])
     except (OSError, UnicodeDecodeError) as error:
         why = system_message(error) if isinstance(error, OSError) else "it is no text in UTF-8"

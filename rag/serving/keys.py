@@ -61,12 +61,12 @@ class Keys:
         return bool(self._keys)
 
     def scopes_of(self, key: str) -> frozenset[Scope]:
-        """What a key allows; nothing for one that is unknown. Takes the same time for every key."""
+        """Scopes of a key; none for an unknown key. Takes the same time for every key."""
         digest = _digest(key)
         scopes: frozenset[Scope] = frozenset()
-        for known in self._keys:
-            if hmac.compare_digest(known.digest, digest):
-                scopes |= known.scopes
+        for candidate in self._keys:
+            if hmac.compare_digest(candidate.digest, digest):
+                scopes |= candidate.scopes
         return scopes
 
 

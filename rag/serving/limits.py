@@ -1,4 +1,4 @@
-"""Bounds on what a client may ask of a server."""
+"""Bounds on requests of clients."""
 
 from __future__ import annotations
 

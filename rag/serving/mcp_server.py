@@ -129,8 +129,8 @@ def make_mcp_server(service: Service) -> MCPServer[Any]:
 
         async def ask() -> SearchFound:
             request = SearchRequest(query=query, top_k=top_k, filter=filter)
-            snapshot, [found] = await service.search(request)
-            shown = strict_json(result_json(found.result, explain=False))
+            snapshot, [result] = await service.search(request)
+            shown = strict_json(result_json(result.result, explain=False))
             hits = [
                 FoundDocument(
                     id=hit["id"],
@@ -177,9 +177,9 @@ def make_mcp_server(service: Service) -> MCPServer[Any]:
             """Have a language model answer from the documents, citing passages like [1]."""
 
             async def write() -> WrittenAnswer:
-                snapshot, [found] = await service.search(SearchRequest(query=query, filter=filter))
-                written = answer_json(await service.answer(snapshot, found), snapshot.generation)
-                urls = {hit.document.id: _url(hit.document.id, hit.document.metadata) for hit in found.result}
+                snapshot, [result] = await service.search(SearchRequest(query=query, filter=filter))
+                written = answer_json(await service.answer(snapshot, result), snapshot.generation)
+                urls = {hit.document.id: _url(hit.document.id, hit.document.metadata) for hit in result.result}
                 for citation in written["citations"]:
                     citation["url"] = urls.get(citation["id"], _url(citation["id"], {}))
                 return WrittenAnswer.model_validate(written)
@@ -240,7 +240,7 @@ class MCPApplication:
             await asyncio.Event().wait()
 
     async def close(self) -> None:
-        """End what is running."""
+        """End the running session."""
         if self._running is not None:
             self._running.cancel()
             with contextlib.suppress(asyncio.CancelledError):
@@ -265,7 +265,7 @@ def run_stdio(folder: Path, limits: Limits, *, follow: bool) -> None:
 
 
 async def _told(work: Callable[[], Awaitable[T]]) -> T:
-    """What some work gives; an error as the tool's, in our words."""
+    """Result of some work; an error becomes a tool error with our message."""
     from mcp.server.mcpserver.exceptions import ToolError
 
     try:
@@ -279,9 +279,9 @@ async def _refuse_unknown(ctx: Any, call_next: Callable[[Any], Awaitable[Any]]) 
     from mcp_types import CallToolResult, TextContent
 
     if ctx.method == "tools/call" and isinstance(ctx.params, dict):
-        name, given = ctx.params.get("name"), ctx.params.get("arguments") or {}
-        valid = _ARGUMENTS.get(name, given) if isinstance(name, str) else given
-        unknown = [argument for argument in given if argument not in valid]
+        name, arguments = ctx.params.get("name"), ctx.params.get("arguments") or {}
+        valid = _ARGUMENTS.get(name, arguments) if isinstance(name, str) else arguments
+        unknown = [argument for argument in arguments if argument not in valid]
         if unknown:
             text = f"unknown argument '{unknown[0][:100]}' of {name} (valid: {', '.join(valid)})"
             return CallToolResult(content=[TextContent(type="text", text=text)], is_error=True)
@@ -292,6 +292,6 @@ _ARGUMENTS = {"search": ("query", "top_k", "filter"), "fetch": ("id",), "answer"
 
 
 def _url(id: str, metadata: Mapping[str, Any]) -> str:
-    """Where a document is: what its metadata say, or our own resource."""
+    """Address of a document: from its metadata, or our own resource."""
     url = strict_json(metadata).get("url")
     return url if isinstance(url, str) and url else f"document://{quote(id, safe='/')}"

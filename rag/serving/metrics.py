@@ -1,4 +1,4 @@
-"""What a server counts and times, in Prometheus' format."""
+"""Counters and timers of a server, in Prometheus' format."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Metrics:
 
     Args:
         waiting: Gives how many queries wait.
-        source: What is served.
+        source: The served source.
     """
 
     def __init__(self, waiting: Callable[[], int], source: Following | Snapshot) -> None:
@@ -67,7 +67,7 @@ class Metrics:
         self.spent(batch.ledger.total.as_dict())
 
     def spent(self, costs: dict[str, float]) -> None:
-        """Count what was spent."""
+        """Count the costs of a search."""
         for name, counter in self.costs.items():
             counter.inc(costs[name])
 

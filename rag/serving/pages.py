@@ -52,7 +52,7 @@ def add_pages(router: APIRouter, about: dict[str, Any]) -> None:
 
     Args:
         router: Takes the routes.
-        about: What the page is to know; see ``page.js``.
+        about: Settings for the page; see ``page.js``.
     """
     for path, name in (("/", "page.html"), ("/docs", "docs.html")):
         router.add_api_route(path, _file(name), methods=["GET"], include_in_schema=False)

@@ -37,8 +37,8 @@ class Problem(Exception):  # noqa: N818 - RFC 9457 calls it so
     Args:
         status: The status code.
         code: A stable name of its kind for programs: the last part of the problem's ``type``.
-        detail: What is wrong with this request, in a sentence.
-        headers: Of the response, such as ``Retry-After``.
+        detail: The fault of this request, in a sentence.
+        headers: Headers of the response, such as ``Retry-After``.
         errors: Every mistake, each with its ``detail`` and the ``pointer`` to it (RFC 6901).
     """
 
@@ -61,16 +61,16 @@ class Problem(Exception):  # noqa: N818 - RFC 9457 calls it so
 
     def as_dict(self) -> dict[str, Any]:
         """The problem as JSON values."""
-        about = {
+        fields = {
             "type": f"urn:rag:problem:{self.code}",
             "title": _PHRASES.get(self.status, "Refused"),
             "status": self.status,
             "detail": self.detail,
         }
-        return about | ({"errors": self.errors} if self.errors else {})
+        return fields | ({"errors": self.errors} if self.errors else {})
 
     def body(self) -> bytes:
-        """The problem as JSON; what is no text in it, such as a lone surrogate, is escaped."""
+        """The problem as JSON; invalid text in it, such as a lone surrogate, is escaped."""
         return json.dumps(self.as_dict()).encode("ascii")
 
 
@@ -100,9 +100,9 @@ def problem_of(error: BaseException) -> Problem:
 
 
 def _hidden(error: BaseException, status: int, code: str, detail: str) -> Problem:
-    number = uuid.uuid4().hex[:8]
+    incident = uuid.uuid4().hex[:8]
     if isinstance(error, RagError | OSError):
-        logger.error("incident %s: %s", number, first_line(error))
+        logger.error("incident %s: %s", incident, first_line(error))
     else:
-        logger.error("incident %s: %s", number, first_line(error), exc_info=error)
-    return Problem(status, code, f"{detail} (incident {number} in the server's log)")
+        logger.error("incident %s: %s", incident, first_line(error), exc_info=error)
+    return Problem(status, code, f"{detail} (incident {incident} in the server's log)")

@@ -58,9 +58,9 @@ def make_router(service: Service, updates: Updates | None, keys: Keys) -> APIRou
     """The routes of a service.
 
     Args:
-        service: What answers.
-        updates: What changes documents; None for a server that only reads.
-        keys: Who may ask.
+        service: The service that answers.
+        updates: Updates of documents; None for a server that only reads.
+        keys: Accepted keys.
     """
     router = APIRouter()
     reads, writes = requires(keys, "read"), requires(keys, "write")
@@ -68,8 +68,8 @@ def make_router(service: Service, updates: Updates | None, keys: Keys) -> APIRou
     @router.post("/search", response_model=SearchResponse, responses=_READ, dependencies=[reads], tags=["search"])
     async def search(request: Request, body: SearchRequest) -> Response:
         """Find documents: for one query, a conversation, or many queries at once."""
-        snapshot, found = await unless_gone(request.receive, service.search(body))
-        results = [result_json(one.result, explain=body.explain) for one in found]
+        snapshot, answers = await unless_gone(request.receive, service.search(body))
+        results = [result_json(answer.result, explain=body.explain) for answer in answers]
         return _json({"generation": snapshot.generation, "results": results})
 
     @router.post("/answer", responses=_READ | _EVENTS | _problems(404), dependencies=[reads], tags=["search"])
@@ -78,15 +78,15 @@ def make_router(service: Service, updates: Updates | None, keys: Keys) -> APIRou
         if not service.writes_answers:
             raise Problem(404, "no-answers", "this pipeline writes no answers: it has no stage such as generate")
         asked = SearchRequest.model_validate(body.model_dump())
-        snapshot, [found] = await unless_gone(request.receive, service.search(asked))
-        result = result_json(found.result, explain=False)
+        snapshot, [answered] = await unless_gone(request.receive, service.search(asked))
+        result = result_json(answered.result, explain=False)
         if "text/event-stream" not in request.headers.get("accept", "*/*").replace("*/*", "text/event-stream"):
-            written = await unless_gone(request.receive, service.answer(snapshot, found))
+            written = await unless_gone(request.receive, service.answer(snapshot, answered))
             return _json({"result": result, "answer": answer_json(written, snapshot.generation)})
 
         async def events() -> AsyncIterator[bytes]:
             yield _event("found", {"generation": snapshot.generation, "result": result})
-            writing = asyncio.ensure_future(service.answer(snapshot, found))
+            writing = asyncio.ensure_future(service.answer(snapshot, answered))
             try:
                 while not (await asyncio.wait({writing}, timeout=_SIGN_OF_LIFE))[0]:
                     yield b": the answer is being written\n\n"

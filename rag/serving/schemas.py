@@ -187,8 +187,8 @@ class DocumentOut(BaseModel):
     @classmethod
     def of(cls, document: IndexedDocument, generation: str) -> DocumentOut:
         passages = [
-            PassageOut(text=one.text, start=one.start, end=one.end, metadata=strict_json(one.metadata))
-            for one in document.passages
+            PassageOut(text=passage.text, start=passage.start, end=passage.end, metadata=strict_json(passage.metadata))
+            for passage in document.passages
         ]
         return cls(
             id=document.id,
@@ -321,6 +321,6 @@ def result_json(result: SearchResult, *, explain: bool) -> dict[str, Any]:
 
 def answer_json(answer: Answer, generation: str) -> dict[str, Any]:
     """An answer as JSON values, as :class:`AnswerOut` says."""
-    about = {name: getattr(answer, name) for name in ("text", "abstained", "problem", "n_dropped", "money")}
-    citations = [{"rank": one.rank, "id": one.document} for one in answer.citations]
-    return {**about, "citations": citations, "generation": generation}
+    fields = {name: getattr(answer, name) for name in ("text", "abstained", "problem", "n_dropped", "money")}
+    citations = [{"rank": citation.rank, "id": citation.document} for citation in answer.citations]
+    return {**fields, "citations": citations, "generation": generation}

@@ -51,11 +51,11 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 def run(make: Callable[[], Any], listening: socket.socket, limits: Limits, ready: Callable[[], object]) -> None:
-    """Serve until a signal ends it; what is being answered then is finished.
+    """Serve until a signal ends it; requests in progress are finished.
 
     Args:
         make: Makes the application, in a thread: the process is alive meanwhile and answers nothing else.
-        listening: Where to serve.
+        listening: Address to serve on.
         limits: For heads of requests and connections.
         ready: Called when the application is there.
 
@@ -177,7 +177,7 @@ def _allow_files(connections: int) -> None:
         import resource
 
         soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-        wanted = connections + 512
-        if soft != resource.RLIM_INFINITY and soft < wanted:
-            most = wanted if hard == resource.RLIM_INFINITY else min(hard, wanted)
+        needed = connections + 512
+        if soft != resource.RLIM_INFINITY and soft < needed:
+            most = needed if hard == resource.RLIM_INFINITY else min(hard, needed)
             resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))

@@ -1,4 +1,4 @@
-"""What a server does, whoever asks: the routes of REST and the tools of MCP call the same methods."""
+"""The operations of a server: the routes of REST and the tools of MCP call the same methods."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Service:
 
     Args:
         source: A followed folder, or a pipeline that stays as it is.
-        limits: What a client may ask.
+        limits: Limits on requests.
     """
 
     def __init__(self, source: Following | Snapshot, limits: Limits) -> None:
@@ -64,7 +64,7 @@ class Service:
         return self.current.pipeline.answering is not None
 
     def close(self) -> None:
-        """Answer what waits, and end the threads."""
+        """Answer the waiting queries, and end the threads."""
         self.batcher.close()
         self._writers.shutdown(wait=False, cancel_futures=True)
 
@@ -80,16 +80,16 @@ class Service:
         snapshot = self.current
         waiting = [Waiting(snapshot, query, top_k, request.explain) for query, top_k in self._queries(request)]
         self.batcher.submit(waiting)
-        futures = [asyncio.wrap_future(one.future) for one in waiting]
+        futures = [asyncio.wrap_future(queued.future) for queued in waiting]
         return snapshot, await within(asyncio.gather(*futures), self.limits.timeout, "a search")
 
-    async def answer(self, snapshot: Snapshot, found: Found) -> Answer:
+    async def answer(self, snapshot: Snapshot, result: Found) -> Answer:
         """Have the language model answer from what a query found.
 
         Raises:
             Problem: The pipeline writes no answers, too many are being written, or it took too long.
         """
-        if found.before_answer is None:
+        if result.before_answer is None:
             raise Problem(404, "no-answers", "this pipeline writes no answers: it has no stage such as generate")
         if self._answers_waiting >= 2 * self.limits.max_answers:
             busy = f"{self._answers_waiting} answers are being written already"
@@ -97,7 +97,7 @@ class Service:
         self._answers_waiting += 1
         try:
             call = copy_context().run
-            task = self._writers.submit(call, snapshot.pipeline.answer, found.result.query, found.before_answer)
+            task = self._writers.submit(call, snapshot.pipeline.answer, result.result.query, result.before_answer)
             answer, costs = await within(asyncio.wrap_future(task), self.limits.answer_timeout, "an answer")
         finally:
             self._answers_waiting -= 1
@@ -119,7 +119,7 @@ class Service:
             raise Problem(404, "no-such-document", str(error)) from None
 
     def fields(self) -> FieldsOut:
-        """What filters can name. Computed once a generation."""
+        """Fields for filters. Computed once per generation."""
         snapshot = self.current
         if self._fields is None or self._fields.generation != snapshot.generation:
             corpus = snapshot.pipeline.corpus
@@ -132,7 +132,7 @@ class Service:
         return self._fields
 
     def ready(self, *, writable: bool) -> Ready:
-        """Whether it answers, and from which generation."""
+        """Whether the service is ready, and from which generation."""
         snapshot = self.current
         pipeline = snapshot.pipeline
         refused = isinstance(self.source, Following) and self.source.problem is not None
@@ -150,9 +150,9 @@ class Service:
     # -- checking ---------------------------------------------------------------------------------------------------
 
     def _queries(self, request: SearchRequest) -> list[tuple[Query, int]]:
-        given = [name for name in ("query", "conversation", "queries") if getattr(request, name) is not None]
-        if len(given) != 1:
-            got = " and ".join(given) or "none of them"
+        present = [name for name in ("query", "conversation", "queries") if getattr(request, name) is not None]
+        if len(present) != 1:
+            got = " and ".join(present) or "none of them"
             raise Problem(422, "invalid", f"give one of query, conversation and queries, got {got}")
         if request.queries is None:
             return [self._query(request, request, 1)]
@@ -160,10 +160,10 @@ class Service:
             raise Problem(
                 422, "invalid", f"queries: from 1 to {self.limits.max_queries} at once, got {len(request.queries)}"
             )
-        asked = [AskedQuery(query=one) if isinstance(one, str) else one for one in request.queries]
-        return [self._query(one, request, number) for number, one in enumerate(asked, 1)]
+        asked = [AskedQuery(query=query) if isinstance(query, str) else query for query in request.queries]
+        return [self._query(query, request, n) for n, query in enumerate(asked, 1)]
 
-    def _query(self, asked: AskedQuery, request: SearchRequest, number: int) -> tuple[Query, int]:
+    def _query(self, asked: AskedQuery, request: SearchRequest, n: int) -> tuple[Query, int]:
         limits = self.limits
         if (asked.query is None) == (asked.conversation is None):
             raise Problem(422, "invalid", "a query is either a question or a conversation")
@@ -176,7 +176,7 @@ class Service:
             raise Problem(422, "invalid", f"top_k: at most {limits.max_top_k}, got {top_k}")
         condition = asked.filter if asked.filter is not None else request.filter
         condition = None if condition is None else self.filter(condition)
-        id = str(number)
+        id = str(n)
         query = Query(id, asked.query) if asked.query is not None else Query(id, turns=turns_of(turns))
         [query], _ = read_queries([query], condition)
         return query, top_k or limits.max_top_k
@@ -210,7 +210,7 @@ def _field(field: Field, alive: Bools | None) -> FieldOut:
 
 
 async def within(waited: asyncio.Future[T], seconds: float, name: str) -> T:
-    """What a future gives.
+    """Result of a future.
 
     Raises:
         Problem: It took longer; it is given up.

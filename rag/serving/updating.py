@@ -24,9 +24,9 @@ class Updates:
     generation is on the disk and in use.
 
     Args:
-        service: Whose folder.
-        keep: How many generations before it each update keeps; None keeps as many as the one before.
-        store: Where vectors of texts are found and kept; None computes all.
+        service: The service of the folder.
+        keep: Number of previous generations that each update keeps; None keeps as many as the last.
+        store: Cache of vectors of texts; None computes all.
     """
 
     def __init__(self, service: Service, *, keep: int | None = None, store: Store | None = None) -> None:

@@ -88,7 +88,7 @@ class Analyzer:
         return cut(text, singles=False) if self._find is None else self._find(text)
 
     def term(self, word: str) -> str | None:
-        """What a word counts as: its stem; None for a stop word."""
+        """Stem of a word; None for a stop word."""
         return None if word in self._stopped else self._stem(word)
 
     @cached_property
@@ -102,7 +102,7 @@ class Analyzer:
 
     @staticmethod
     def _dotted(word: str) -> str:
-        """Who types without a Turkish keyboard finds too."""
+        """Replace dotless letters, so that queries typed without a Turkish keyboard match."""
         return word.replace("ı", "i")
 
 
@@ -129,7 +129,7 @@ def check_language(name: str | None) -> str | None:
 
 
 def check_pattern(pattern: str | None) -> None:
-    """Refuse what is no regular expression of a word."""
+    """Refuse a pattern that is not a regular expression for words."""
     if pattern is None:
         return
     try:
@@ -141,7 +141,7 @@ def check_pattern(pattern: str | None) -> None:
 
 
 def check_stemmer(name: str | None) -> None:
-    """Refuse what is no Snowball algorithm."""
+    """Refuse a name that is not a Snowball algorithm."""
     if name is None or name == AUTO:
         return
     from Stemmer import algorithms

@@ -17,7 +17,7 @@ __all__ = ["WordBlock", "cut_block", "word_block"]
 
 
 class WordBlock(NamedTuple):
-    """The words of some texts, each different one written once.
+    """The words of some texts, each distinct word stored once.
 
     Args:
         words: The different words, in the order in which they first occur.
@@ -31,7 +31,7 @@ class WordBlock(NamedTuple):
 
 
 def cut_block(texts: Sequence[str]) -> WordBlock:
-    """What :func:`rag.text.words.cut` makes of each of these normalized texts.
+    """Words of each normalized text, as :func:`rag.text.words.cut` gives them.
 
     In texts of alphabets all other characters become spaces, in arrays; what Arrow then splits and numbers are whole
     blocks. Other texts are cut one by one.
@@ -43,11 +43,11 @@ def cut_block(texts: Sequence[str]) -> WordBlock:
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    plain = [number for number, text in enumerate(texts) if text.isascii()]
-    spaced = dict(zip(plain, _spaced([texts[number] for number in plain]), strict=True))
-    alphabetic = [number for number, text in enumerate(texts) if number not in spaced and is_alphabetic(text)]
-    spaced.update(zip(alphabetic, _spaced([texts[number] for number in alphabetic]), strict=True))
-    lines = [spaced[number] if number in spaced else " ".join(cut(text)) for number, text in enumerate(texts)]
+    plain = [n for n, text in enumerate(texts) if text.isascii()]
+    spaced = dict(zip(plain, _spaced([texts[n] for n in plain]), strict=True))
+    alphabetic = [n for n, text in enumerate(texts) if n not in spaced and is_alphabetic(text)]
+    spaced.update(zip(alphabetic, _spaced([texts[n] for n in alphabetic]), strict=True))
+    lines = [spaced[n] if n in spaced else " ".join(cut(text)) for n, text in enumerate(texts)]
     split = pc.call_function("ascii_split_whitespace", [pa.array(lines, pa.large_string())])
     return _without_empty(_numbered(split.values, np.diff(split.offsets.to_numpy())))
 
@@ -56,7 +56,7 @@ def word_block(words: Sequence[Sequence[str]]) -> WordBlock:
     """Words of each text, cut already."""
     import pyarrow as pa
 
-    flat = pa.array([word for some in words for word in some], pa.large_string())
+    flat = pa.array([word for row in words for word in row], pa.large_string())
     return _numbered(flat, np.fromiter(map(len, words), dtype=np.int64, count=len(words)))
 
 
@@ -98,6 +98,6 @@ def _ascii_table() -> bytes:
 
 @cache
 def _table() -> npt.NDArray[np.uint32]:
-    """Each letter of an alphabet that is part of words, and a space for what is not."""
+    """Table of characters: letters that belong to words, and a space for all others."""
     last = 0x2300
     return np.array([code if re.match(r"\w", chr(code)) else ord(" ") for code in range(last)], dtype=np.uint32)

@@ -21,13 +21,13 @@ _KANA = 0.03
 
 
 class Reading(NamedTuple):
-    """What texts are written in.
+    """Language and script of texts.
 
     Args:
-        language: Its code; None where nothing shows which.
-        script: That most letters are of; the empty string without letters.
-        share: Of the letters that are of it.
-        sure: Whether script or frequent words say so; else it is the usual language of the script.
+        language: Code of the language; None if not recognized.
+        script: Script of most letters; empty without letters.
+        share: Share of the letters in that script.
+        sure: Whether script or frequent words show the language; else it is the usual language of the script.
     """
 
     language: str | None
@@ -80,7 +80,7 @@ def _common(code: str) -> frozenset[str]:
 
 
 def _letters(texts: Sequence[str]) -> Counter[str]:
-    """How many letters of each script."""
+    """Number of letters of each script."""
     hits: Counter[str] = Counter()
     for letter, count in Counter(normalized("\n".join(texts))).items():
         if letter.isalpha():

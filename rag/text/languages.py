@@ -18,11 +18,11 @@ _NOT_NAMES = ("no", "off", "on", "yes", "true", "false", "n", "y")
 
 
 class Language(NamedTuple):
-    """What is known of a language.
+    """Properties of a language.
 
     Args:
-        name: In English.
-        script: That it is written in, as Unicode names it.
+        name: English name.
+        script: Unicode name of its script.
         stemmer: Its Snowball algorithm; None where there is none.
         stop_words: bm25s' list of its stop words; None where there is none, or the words are cut into bigrams.
         common: Its most frequent words, which tell it from others in the same script.

@@ -1,4 +1,4 @@
-"""Which words of a passage are those of a question: what is marked where results are shown."""
+"""Find the words of a passage that occur in a question, to mark them in results."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ def matches(query: str, text: str, analyzer: Analyzer | None = None) -> list[tup
         analyzer: That of the index; None for English, which also finds the words of most others.
     """
     analyzer = analyzer or Analyzer("en")
-    wanted = {term for word in analyzer.query_words(query) if (term := analyzer.term(word)) is not None}
-    if not wanted:
+    query_terms = {term for word in analyzer.query_words(query) if (term := analyzer.term(word)) is not None}
+    if not query_terms:
         return []
     spans: list[tuple[int, int]] = []
     equal: dict[str, bool] = {}
@@ -31,22 +31,22 @@ def matches(query: str, text: str, analyzer: Analyzer | None = None) -> list[tup
         word = match[0]
         if word not in equal:
             terms = {analyzer.term(part) for part in analyzer.words(word)}
-            equal[word] = not wanted.isdisjoint(terms)
+            equal[word] = not query_terms.isdisjoint(terms)
         if not equal[word]:
             continue
         if is_spaceless(word[0]):
-            spans += _inside(word, match.start(), wanted)
+            spans += _inside(word, match.start(), query_terms)
         else:
             spans.append(match.span())
     return spans
 
 
-def _inside(word: str, start: int, wanted: set[str]) -> list[tuple[int, int]]:
+def _inside(word: str, start: int, terms: set[str]) -> list[tuple[int, int]]:
     """Where pairs of letters, which stand for words in scripts without spaces, are those of the question."""
     spans: list[tuple[int, int]] = []
-    for place in range(len(word) - 1):
-        if word[place : place + 2] in wanted:
-            first = start + place
+    for at in range(len(word) - 1):
+        if word[at : at + 2] in terms:
+            first = start + at
             if spans and spans[-1][1] >= first:
                 spans[-1] = (spans[-1][0], first + 2)
             else:

@@ -1,4 +1,4 @@
-"""What to say about texts and the words that are cut from them."""
+"""Remarks on texts and the words that are cut from them."""
 
 from __future__ import annotations
 

@@ -18,11 +18,11 @@ def choose_anchors(vectors: Vectors, how: Choice, count: int, *, seed: int = 0) 
     """Items that stand for all others, int64 [count], each once.
 
     Args:
-        vectors: Of all items, float32 [n, d].
+        vectors: Vectors of all items, float32 [n, d].
         how: ``random``: uniform without replacement. ``k_means``: nearest to the centers of ``count`` clusters.
             ``l2_greedy``: each the one that the items before explain worst (the largest residual after projection on
             their span, as in QR with column pivoting); when nothing is left to explain, random ones.
-        count: How many.
+        count: Number of anchors.
         seed: For everything random.
 
     Raises:

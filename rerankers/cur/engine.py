@@ -34,7 +34,7 @@ Score = Callable[[Ints, Ints], Floats]
 
 @dataclass(frozen=True)
 class Plan:
-    """How a budget is spent.
+    """Plan for spending a budget.
 
     Args:
         sizes: Items scored in each round; their sum is the budget.
@@ -58,13 +58,13 @@ class Plan:
 
 @dataclass(frozen=True)
 class Prior:
-    """What is known of every item before any is scored.
+    """Prior predictions for every item before any is scored.
 
     Args:
         listed: The first stage's candidates, int64 [q, c], -1 padding.
         values: Their scores, standardized by query, float32 [q, c].
         missing: The value of all other items, float32 [q]: the least of the list, for they would stand below it.
-        query_vectors: Of the encoder that the item vectors come from, float32 [q, d]; None when there is none.
+        query_vectors: Query vectors of the encoder of the item vectors, float32 [q, d]; None without an encoder.
     """
 
     listed: Ints
@@ -86,7 +86,7 @@ class Prior:
         )
 
     def of_items(self, ids: Ints) -> Doubles:
-        """The prior's value of each item, float64 [q, b]; 0 where there is none."""
+        """The prior's value of each item, float64 [q, b]; 0 without an item."""
         columns = columns_of(self.listed, ids)
         values = np.broadcast_to(self.missing[:, None], ids.shape)
         if self.values.size:
@@ -95,7 +95,7 @@ class Prior:
 
 
 class Outcome(NamedTuple):
-    """What a search has spent its budget on.
+    """Result of a search: the items that it spent its budget on.
 
     Args:
         items: Items scored, int64 [q, budget] in the order they were; -1 where a query has fewer items.
@@ -110,7 +110,7 @@ class Outcome(NamedTuple):
 
 
 def round_sizes(budget: int, rounds: int) -> list[int]:
-    """A budget in ``rounds`` parts that differ by one at most, the larger first."""
+    """Split a budget into ``rounds`` parts that differ by at most 1, the larger first."""
     return [budget // rounds + (index < budget % rounds) for index in range(rounds)]
 
 
@@ -129,15 +129,15 @@ def search(
     """Spend the budget for a batch of queries, which advance a round together.
 
     Args:
-        items: What may be chosen.
+        items: The items to choose from.
         score: Asks the scorer; never twice for a pair.
-        plan: How the budget is spent.
+        plan: Plan for spending the budget.
         first: Items of the first round, int64 [q, sizes[0]]; where there are fewer (-1), the model before any score
             fills up: the encoder's nearest, or the items with the largest offsets.
-        prior: What the first stage says.
+        prior: Prior from the first stage.
         alignment: ``(alpha, beta)`` put the scorer on the encoder's scale, ``beta (s - alpha)``; None leaves the level
             free.
-        mean_square: Of the item vectors' lengths: what ``ridge`` is relative to.
+        mean_square: Mean square of the item vectors' lengths: ``ridge`` is relative to it.
         random: One generator a query, for ``softmax`` and ``thompson``.
         predict: Whether scores of the first stage's candidates are predicted at the end.
     """
@@ -203,7 +203,7 @@ def _solver(
     mean_square: float,
     random: Sequence[np.random.Generator],
 ) -> tuple[Solver, int]:
-    """The solver, and how many features it is given."""
+    """The solver, and the number of its features."""
     if plan.solver == "pinv":
         return PseudoInverse(rcond=plan.rcond, center=alignment is None and items.offsets is None), 0
     features = 0 if alignment is not None else 2 if plan.solver == "prior_mean_ridge" else 1
@@ -234,7 +234,7 @@ def _filled(items: Items, prior: Prior, first: Ints, size: int) -> Ints:
 def _equations(
     items: Items, picks: Ints, scores: Floats, prior: Prior, features: int, alignment: tuple[float, float] | None
 ) -> tuple[Doubles, Doubles, Doubles]:
-    """Vectors, features and targets of scored items, zero where there is none."""
+    """Vectors, features and targets of scored items, zero where no item is scored."""
     there = picks >= 0
     vectors = gathered(items.vectors, picks).astype(np.float64)
     targets = np.where(there, scores, 0).astype(np.float64)

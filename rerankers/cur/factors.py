@@ -1,4 +1,4 @@
-"""Item vectors: what the scores of a few items are spread over the others by."""
+"""Item vectors, by which the scores of a few items are generalized to the others."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ class Factors(Component):
 
     @abstractmethod
     def make(self, context: FitContext, scorer: Scorer) -> tuple[Vectors, Floats | None]:
-        """Vectors of all passages, float32 [n, d], and what is added to every prediction, float32 [n].
+        """Vectors of all passages, float32 [n, d], and an offset for every prediction, float32 [n].
 
         Args:
-            context: What the pipeline is fitted on.
-            scorer: Whose scores are to be predicted, fitted.
+            context: The context of fitting.
+            scorer: The fitted scorer whose scores are predicted.
         """
 
     def build(self, context: FitContext, scorer: Scorer) -> None:

@@ -26,11 +26,11 @@ _BLOCK = 1 << 16
 
 
 class Items(Protocol):
-    """Items by number; -1 is none."""
+    """Items by number; -1 means no item."""
 
     @property
     def vectors(self) -> Vectors:
-        """Of all items, float32 [n, d]."""
+        """Vectors of all items, float32 [n, d]."""
 
     @property
     def offsets(self) -> Floats | None:
@@ -41,9 +41,9 @@ class Items(Protocol):
 
         Args:
             weights: float32 [q, d].
-            bonus: What the first stage's candidates get beyond all others, float32 [q, n_listed].
+            bonus: Bonus of the first stage's candidates, float32 [q, n_listed].
             taken: Items left out, int64 [q, m], -1 padding.
-            k: How many.
+            k: Number of items.
             extra: Added to the scores.
         """
 
@@ -89,8 +89,8 @@ class Listed:
     """Each query has its own list: the first stage's candidates.
 
     Args:
-        vectors: Of all items, float32 [n, d].
-        offsets: Of all items, float32 [n]; None adds nothing.
+        vectors: Vectors of all items, float32 [n, d].
+        offsets: Offsets of all items, float32 [n]; None adds nothing.
         listed: The items of each query, int64 [q, n_listed], -1 padding.
     """
 
@@ -116,7 +116,7 @@ class Listed:
 
 
 def gathered(vectors: Vectors, ids: Ints) -> Vectors:
-    """Vectors of items [q, b, d]; zeros where there is none."""
+    """Vectors of items [q, b, d]; zeros where there is no item."""
     rows = vectors[np.maximum(ids, 0)]
     rows[ids < 0] = 0.0
     return rows

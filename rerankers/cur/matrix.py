@@ -54,7 +54,7 @@ def score_matrix(
         scorer: Fitted here when it is not yet.
         queries: One row each.
         context: Gives passages, store and progress; what is scored is booked to its ledger.
-        dtype: How scores are kept; float16 has 11 bits, enough to rank by.
+        dtype: Type of stored scores; float16 has 11 bits, enough to rank by.
         max_calls: Refuse to score more pairs than this.
 
     Raises:
@@ -85,7 +85,7 @@ def score_matrix(
 def check_calls(
     scorer: Scorer, queries: Sequence[Query], context: FitContext, calls: int, max_calls: int | None
 ) -> None:
-    """Say what is going to be scored, and refuse when it is more than allowed.
+    """Log how many pairs will be scored, and refuse if they exceed the limit.
 
     Raises:
         ConfigError: ``calls`` is above ``max_calls``.
@@ -117,7 +117,7 @@ def _duration(seconds: float) -> str:
 
 
 def _opened(folder: Path, shape: tuple[int, int], dtype: str) -> tuple[Any, Any]:
-    """The map and the bitmap of what is done, as they were left, or new."""
+    """The map and the bitmap of finished work, reopened if present, else new."""
     ready = folder / "shape.json"  # written last: without it, a kill came while the files were made
     if not ready.exists():
         np.lib.format.open_memmap(folder / _SCORES, "w+", dtype, shape).flush()

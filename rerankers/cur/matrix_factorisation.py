@@ -38,11 +38,11 @@ class MatrixFactorization(FromAnchorQueries):
             scores, and its passage side makes the vectors; a new passage needs no score. ``transductive``: every item
             has a vector of its own, by alternating least squares.
         queries: Where the queries come from, as for ``anchor_queries``.
-        count: How many.
+        count: Number of queries.
         per_query: Passages each of them scores.
         rank: Length of the vectors.
         ridge: Weight that holds the factors to where they start.
-        iterations: Of conjugate gradients, or of alternating least squares.
+        iterations: Iterations of conjugate gradients, or of alternating least squares.
         max_calls: More scorer calls than this are refused, with an estimate of the time they would take.
     """
 
@@ -139,7 +139,7 @@ def alternating_least_squares(
         scores: The scores, float64.
         ridge: Weight against moving from ``start`` (items) or from 0 (queries).
         iterations: Rounds over queries and items.
-        n_queries: How many queries there are.
+        n_queries: Number of queries.
     """
     items = start.astype(np.float64)
     for _ in range(iterations):

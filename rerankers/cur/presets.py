@@ -21,7 +21,7 @@ class ANNCUR(CUR):
     nothing.
 
     Args:
-        scorer: What scores.
+        scorer: The scorer that the budget is spent on.
         factors: The item vectors that scores are predicted from.
         budget: Scorer calls per query, anchors included.
         anchors: Anchor items; None takes half the budget.
@@ -62,7 +62,7 @@ class ADACUR(CUR):
     al., EMNLP Findings 2023). Meant for ``anchor_queries`` factors.
 
     Args:
-        scorer: What scores.
+        scorer: The scorer that the budget is spent on.
         factors: The item vectors that scores are predicted from.
         budget: Scorer calls per query, anchors included.
         anchors: Calls spent in rounds; None spends the whole budget so.
@@ -109,7 +109,7 @@ class AXN(CUR):
     2024).
 
     Args:
-        scorer: What scores.
+        scorer: The scorer that the budget is spent on.
         factors: The item vectors that scores are predicted from; they need vectors for queries.
         budget: Scorer calls per query.
         rounds: Rounds; the first one scores the head of the first stage's list.

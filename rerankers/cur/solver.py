@@ -47,13 +47,13 @@ class GrowingRidge:
     A block of ``b`` items after ``m`` costs ``O(b m d)``; nothing is factorized twice.
 
     Args:
-        queries: How many are solved at once.
+        queries: Number of queries solved at once.
         capacity: Items per query, at most.
         dimension: Length of the item vectors.
         features: Columns of the features; the first is the intercept, the others are slopes.
         ridge: Weight against ``w``, in the units of ``V V^T``.
         samples: Draws from the prior, float64 [q, d, s]: :meth:`sample` turns each into one from the posterior.
-        noise: Of the draws, standard normal [q, capacity, s].
+        noise: Noise of the draws, standard normal [q, capacity, s].
     """
 
     def __init__(
@@ -129,7 +129,7 @@ class PseudoInverse:
     Without that cut, as many anchors as anchor queries give a nearly singular matrix and worthless weights.
 
     Args:
-        rcond: Where singular values are cut.
+        rcond: Relative cut-off of singular values.
         center: Take the mean of a query's scores out first: for vectors that know nothing of the scores' level.
     """
 

@@ -44,7 +44,7 @@ class CUR(BlendingStage):
     presets ``anncur``, ``adacur`` and ``axn`` have the settings of the papers.
 
     Args:
-        scorer: What scores.
+        scorer: The scorer that the budget is spent on.
         factors: The item vectors that scores are predicted from; by default those of the retriever's embedder.
         budget: Scorer calls per query, anchors included: the price. It is spent to the last unless there are fewer
             passages.
@@ -159,7 +159,7 @@ class CUR(BlendingStage):
 
     @property
     def needs(self) -> frozenset[Need]:  # type: ignore[override]
-        """Training queries, and what the first stage finds for them, where something is learned from them."""
+        """Training queries and the first stage's candidates for them, if anything is learned from them."""
         aligned: frozenset[Need] = frozenset({"training", "candidates"} if self.alignment == "training" else set())
         return aligned | super().needs
 
@@ -186,7 +186,7 @@ class CUR(BlendingStage):
         self._learn_weight(context)
 
     def update(self, context: UpdateContext, kept: Ints) -> None:
-        """What was learned from judged queries stays; item vectors and anchors become those of the new passages."""
+        """Keep the parts learned from judged queries; item vectors and anchors become those of the new passages."""
         same = len(kept) == len(self.passages) == len(context.passages)
         self._passages = context.passages
         context.fit(self.scorer)
@@ -289,6 +289,6 @@ class CUR(BlendingStage):
     # -- within -----------------------------------------------------------------------------------------------------
 
     def _generator(self, text: str) -> np.random.Generator:
-        """Random numbers that are the query's own, whatever batch it is in."""
+        """A random generator seeded by the query, independent of its batch."""
         digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()[:8]
         return np.random.default_rng([self.seed, int.from_bytes(digest, "little")])

@@ -1,4 +1,4 @@
-"""What stages have in common that choose documents one after another, each beside those chosen before."""
+"""Base of stages that choose documents one after another, each given those already chosen."""
 
 from __future__ import annotations
 
@@ -53,9 +53,9 @@ class Chooser(Stage):
         """Columns in the order in which they are chosen, int64 [q, n], each once in a row.
 
         Args:
-            relevance: Of the candidates, float32 [q, k], 1 for the best and 0 for the last; ``-inf`` at padding.
+            relevance: Relevance of candidates, float32 [q, k], 1 for the best and 0 for the last; ``-inf`` at padding.
             similarity: Cosines between them, float32 [q, k, k]; 0 at padding.
-            n: How many to choose.
+            n: Number of documents to choose.
         """
 
     def fit(self, context: FitContext) -> None:
@@ -100,7 +100,7 @@ class Chooser(Stage):
         )
 
     def _order(self, head: Candidates) -> Ints:
-        """All columns of some queries' heads: the chosen ones, the others, padding."""
+        """All columns of some queries' heads: first the chosen, then the others, then padding."""
         mask, width = head.mask, head.documents.shape[1]
         vectors = self._fitted()[np.where(mask, head.passages, 0)].astype(np.float32)
         vectors *= mask[..., None]

@@ -24,7 +24,7 @@ class DPP(Chooser):
 
     Args:
         embedder: Gives the passages' vectors; the retriever's, when none is given.
-        alpha: What relevance counts beside volume; 0 looks at diversity alone.
+        alpha: Weight of relevance against volume; 0 considers diversity alone.
         depth: Candidates that are chosen from.
         n_chosen: Documents chosen; the others follow in their old order.
     """

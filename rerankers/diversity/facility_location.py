@@ -1,4 +1,4 @@
-"""Covering what is relevant by few documents."""
+"""Cover all relevant content with few documents."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ class MMR(Chooser):
 
     Args:
         embedder: Gives the passages' vectors; the retriever's, when none is given.
-        relevance_weight: What relevance counts beside novelty, 0 to 1; 1 keeps the order.
+        relevance_weight: Weight of relevance against novelty, 0 to 1; 1 keeps the order.
         depth: Candidates that are chosen from.
         n_chosen: Documents chosen; the others follow in their old order.
     """

@@ -1,4 +1,4 @@
-"""What fine-tuned models have in common: weights that are saved, and what is told of their training."""
+"""Base of fine-tuned models: saving of weights, and the report on training."""
 
 from __future__ import annotations
 
@@ -40,11 +40,11 @@ class FineTuned(Component, ReportsLearning):
         return {} if model is None else trained(model)
 
     def notes(self) -> tuple[str, ...]:
-        about = self.learned_report()
-        if not about:
+        report = self.learned_report()
+        if not report:
             return ()
-        losses = " -> ".join(f"{loss:.4f}" for loss in about["losses"])
+        losses = " -> ".join(f"{loss:.4f}" for loss in report["losses"])
         return (
-            f"{self.kind} fine_tuned was trained on {about['rows']:,} rows in {about['steps']:,} steps, mean loss by "
+            f"{self.kind} fine_tuned was trained on {report['rows']:,} rows in {report['steps']:,} steps, mean loss by "
             f"epoch {losses}; it has seen the training queries, so what learns behind it from them expects too much",
         )

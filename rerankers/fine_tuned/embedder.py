@@ -44,7 +44,7 @@ class FineTunedEmbedder(FineTuned, AroundEmbedder):
     Needs the extra ``train``.
 
     Args:
-        embedder: What to start from.
+        embedder: The encoder to start from.
         positives: Relevant documents of a question that are learned from, at most.
         negatives: Hard passages for each of these.
         skip: First ranks of the list that no negative is taken from: what stands there unjudged is often relevant.
@@ -53,10 +53,10 @@ class FineTunedEmbedder(FineTuned, AroundEmbedder):
             the index ``truncate``. None trains the whole.
         distilled_from: A scorer whose differences between passages are learned instead of judgments alone
             (MarginMSE, Hofstaetter et al. 2020).
-        temperature: Of the cosines in the softmax.
+        temperature: Temperature of the cosines in the softmax.
         epochs: Passes over the data.
         batch_size: Questions per step; the other questions' passages are negatives, too.
-        learning_rate: Of AdamW, after a warm-up over the first tenth of the steps.
+        learning_rate: Learning rate of AdamW, after a warm-up over the first tenth of the steps.
     """
 
     type = "fine_tuned"
@@ -130,7 +130,7 @@ class FineTunedEmbedder(FineTuned, AroundEmbedder):
         training, gains = judged(self, context)
         batch = QueryBatch(training.queries, store=context.store, ledger=context.ledger)
         queries, documents = batch.embeddings(self.embedder), context.embed_passages(self.embedder)
-        found = mined(
+        examples = mined(
             self._list(queries, documents, context),
             gains,
             context.passages,
@@ -139,7 +139,7 @@ class FineTunedEmbedder(FineTuned, AroundEmbedder):
             skip=self.skip,
             margin=self.margin,
         )
-        rows, right, wrong = found.triples()
+        rows, right, wrong = examples.triples()
         if not len(rows):
             raise ConfigError("no passage is left to be a negative: lower it", parameter="skip")
         data: dict[str, Any] = {
@@ -203,7 +203,7 @@ class FineTunedEmbedder(FineTuned, AroundEmbedder):
 
 
 class _Tuned(SentenceTransformerEmbedder):
-    """The trained encoder; known by what its files hold, not by where they are."""
+    """The trained encoder; identified by the contents of its files, not by their path."""
 
     type = "fine_tuned_weights"
 

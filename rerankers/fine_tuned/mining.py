@@ -1,4 +1,4 @@
-"""What a model is trained on: relevant passages, and hard ones that are not."""
+"""Training examples: relevant passages, and hard irrelevant passages."""
 
 from __future__ import annotations
 
@@ -32,18 +32,18 @@ class Mined:
     left_out: int
 
     def triples(self) -> tuple[Ints, Ints, Ints]:
-        """Question, relevant passage and one that is not, int64 [m] each."""
+        """Question, relevant passage and irrelevant passage, int64 [m] each."""
         at, column = np.nonzero(self.negatives >= 0)
         return self.rows[at], self.positives[at], self.negatives[at, column]
 
     def lists(self) -> list[tuple[int, list[int], list[int]]]:
         """For each question the relevant passages and those that are not, each once."""
-        found = []
+        results = []
         for row in np.unique(self.rows).tolist():
             mine = self.rows == row
             negatives = np.unique(self.negatives[mine])
-            found.append((row, self.positives[mine].tolist(), negatives[negatives >= 0].tolist()))
-        return found
+            results.append((row, self.positives[mine].tolist(), negatives[negatives >= 0].tolist()))
+        return results
 
 
 def mined(
@@ -81,22 +81,22 @@ def mined(
     negatives: list[Sequence[int]] = []
     left_out = 0
     for row in range(len(candidates)):
-        known = np.flatnonzero(relevant.mask[row])
-        best = known[np.lexsort((rank[row, known], -relevant.scores[row, known]))]
+        relevant_columns = np.flatnonzero(relevant.mask[row])
+        best = relevant_columns[np.lexsort((rank[row, relevant_columns], -relevant.scores[row, relevant_columns]))]
         taken = 0
         for column in best.tolist():
             if taken == n_positives:
                 break
-            place, score = int(order[1][row, column]), float(order[0][row, column])
-            if place >= 0:
-                passage = int(candidates.passages[row, place])
+            position, score = int(order[1][row, column]), float(order[0][row, column])
+            if position >= 0:
+                passage = int(candidates.passages[row, position])
             elif passages.one_per_document:
                 passage = int(relevant.documents[row, column])
             else:
                 left_out += 1
                 continue
             usable = wrong[row]
-            if margin is not None and place >= 0:
+            if margin is not None and position >= 0:
                 usable = usable & (candidates.scores[row] <= score - margin * abs(score))
             chosen = candidates.passages[row, np.flatnonzero(usable)[:n_negatives]].tolist()
             rows.append(row)

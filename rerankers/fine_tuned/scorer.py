@@ -32,7 +32,7 @@ class FineTunedScorer(FineTuned, Scorer):
     learns no blend from them. Needs the extra ``train``.
 
     Args:
-        scorer: What to start from.
+        scorer: The cross-encoder to start from.
         loss: ``binary`` cross-entropy of single pairs, or ``listwise`` over each question's passages (ListNet, Cao et
             al. 2007).
         distilled_from: A scorer whose differences between passages are learned instead (MarginMSE, Hofstaetter et al.
@@ -42,7 +42,7 @@ class FineTunedScorer(FineTuned, Scorer):
         skip: First ranks of the list that no negative is taken from.
         epochs: Passes over the data.
         batch_size: Rows per step: pairs, or questions where the loss is listwise.
-        learning_rate: Of AdamW, after a warm-up over the first tenth of the steps.
+        learning_rate: Learning rate of AdamW, after a warm-up over the first tenth of the steps.
     """
 
     type = "fine_tuned"
@@ -96,7 +96,7 @@ class FineTunedScorer(FineTuned, Scorer):
     def _train(self, context: FitContext, folder: Path) -> None:
         _, gains = judged(self, context)
         batch, candidates = context.training_run()
-        found = mined(
+        examples = mined(
             candidates,
             gains,
             context.passages,
@@ -105,9 +105,9 @@ class FineTunedScorer(FineTuned, Scorer):
             skip=self.skip,
             margin=None,
         )
-        if not len(found.triples()[0]):
+        if not len(examples.triples()[0]):
             raise ConfigError("no passage is left to be a negative: lower it", parameter="skip")
-        data, loss = self._data(batch, found, context)
+        data, loss = self._data(batch, examples, context)
         train(
             self.scorer.encoder,
             data,
@@ -120,26 +120,26 @@ class FineTunedScorer(FineTuned, Scorer):
             device=self.scorer.device,
         )
 
-    def _data(self, batch: QueryBatch, found: Any, context: FitContext) -> tuple[dict[str, Any], Any]:
+    def _data(self, batch: QueryBatch, examples: Any, context: FitContext) -> tuple[dict[str, Any], Any]:
         """Columns, and the loss that takes them."""
         from sentence_transformers.cross_encoder import losses
 
         texts = context.passages.texts
         if self.distilled_from is not None:
-            rows, right, wrong = found.triples()
+            rows, right, wrong = examples.triples()
             label = self.distilled_from.score(batch, rows, right) - self.distilled_from.score(batch, rows, wrong)
             queries = [batch.texts[row] for row in rows.tolist()]
             columns = {"query": queries, "positive": texts(right), "negative": texts(wrong), "label": label.tolist()}
             return columns, losses.MarginMSELoss
-        lists = found.lists()
+        lists = examples.lists()
         if self.loss == "listwise":
             return {
                 "query": [batch.texts[row] for row, _, _ in lists],
                 "documents": [texts([*right, *wrong]) for _, right, wrong in lists],
                 "labels": [[1.0] * len(right) + [0.0] * len(wrong) for _, right, wrong in lists],
             }, losses.ListNetLoss
-        pairs = [(row, one, 1.0) for row, right, _ in lists for one in right]
-        pairs += [(row, one, 0.0) for row, _, wrong in lists for one in wrong]
+        pairs = [(row, relevant, 1.0) for row, right, _ in lists for relevant in right]
+        pairs += [(row, relevant, 0.0) for row, _, wrong in lists for relevant in wrong]
         return {
             "query": [batch.texts[row] for row, _, _ in pairs],
             "passage": texts([passage for _, passage, _ in pairs]),
@@ -170,7 +170,7 @@ class FineTunedScorer(FineTuned, Scorer):
 
 
 class _Tuned(CrossEncoderScorer):
-    """The trained cross-encoder; known by what its files hold, not by where they are."""
+    """The trained cross-encoder; identified by the contents of its files, not by their path."""
 
     type = "fine_tuned_weights"
 

@@ -54,8 +54,8 @@ def weights(component: Component, context: FitContext, make: Callable[[Path], No
     """
     if context.store is not None and component.spec.is_serializable:
         made_of = [component.spec.cache_key, context.passages.fingerprint, context.training_fingerprint, context.seed]
-        about = f"{component!r} trained on {len(context.training.queries) if context.training else 0} queries"
-        return context.store.resumable("weights", fingerprint([*made_of, upstream]), make, description=about) / MODEL
+        text = f"{component!r} trained on {len(context.training.queries) if context.training else 0} queries"
+        return context.store.resumable("weights", fingerprint([*made_of, upstream]), make, description=text) / MODEL
     folder = Path(tempfile.mkdtemp(prefix="rag-fine-tuned-"))
     weakref.finalize(component, shutil.rmtree, folder, ignore_errors=True)
     make(folder)
@@ -63,7 +63,7 @@ def weights(component: Component, context: FitContext, make: Callable[[Path], No
 
 
 def trained(model: Path) -> Mapping[str, Any]:
-    """What :func:`train` has written of it."""
+    """The report that :func:`train` has written."""
     return dict(json.loads((model / _ABOUT).read_text(encoding="utf-8")))
 
 
@@ -85,11 +85,11 @@ def train(
         model: A ``SentenceTransformer`` or a ``CrossEncoder``; it stays as it is.
         data: Columns for the loss, in its order.
         loss: Makes the loss of the copy.
-        folder: What is there already is gone on with.
+        folder: Folder of checkpoints; training continues from those present.
         context: Gives the seed, and shows that something is going on.
         epochs: Passes over the data.
         batch_size: Rows per step.
-        learning_rate: Of AdamW, after a warm-up over the first tenth of the steps.
+        learning_rate: Learning rate of AdamW, after a warm-up over the first tenth of the steps.
         device: ``auto``, or a torch device.
 
     Raises:
@@ -139,8 +139,8 @@ def train(
         trainer.train(resume_from_checkpoint=get_last_checkpoint(str(checkpoints)))  # type: ignore[no-untyped-call]
         mine.eval().save_pretrained(str(folder / MODEL), create_model_card=False)
     losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
-    about = {"losses": losses, "rows": len(rows), "steps": trainer.state.global_step}
-    (folder / MODEL / _ABOUT).write_text(json.dumps(about), encoding="utf-8")
+    report = {"losses": losses, "rows": len(rows), "steps": trainer.state.global_step}
+    (folder / MODEL / _ABOUT).write_text(json.dumps(report), encoding="utf-8")
     shutil.rmtree(checkpoints)
 
 

@@ -1,1 +1,1 @@
-"""Ranking learned from judged questions, over what retrievers and earlier stages found."""
+"""Rank the candidates of retrievers and earlier stages by a model learned from judged questions."""

@@ -1,4 +1,4 @@
-"""What a batch brings to learning to rank: candidates from all lists, and their features by name."""
+"""Gather the input of learning to rank: candidates from all lists, and their features by name."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ __all__ = ["Gathered", "Gatherer"]
 
 @dataclass(frozen=True)
 class Gathered:
-    """Candidates of some queries and what is known of them.
+    """Candidates of some queries and their features.
 
     Args:
         candidates: From all lists, by document; scores say nothing.
-        plain: Which of them a list has that remembers no judgment, bool [n, k].
-        features: Of the candidates.
+        plain: Mask of candidates from a list without memory of judgments, bool [n, k].
+        features: Features of the candidates.
         remembered: Whether a feature comes from judgments, bool [features].
         akin: How likely each query shares a relevant document with a judged one, float32 [n]; 0 where no memory says
             anything.
@@ -53,8 +53,8 @@ class Gatherer:
         first: The retriever of the pipeline, asked for what it knows of candidates; None outside a pipeline.
         sources: Retrievers that are asked beside it.
         fields: Number fields of the metadata.
-        depth: How many candidates each list gives.
-        passages: Of the corpus.
+        depth: Number of candidates from each list.
+        passages: Passages of the corpus.
     """
 
     first: Retriever | None
@@ -64,11 +64,11 @@ class Gatherer:
     passages: Passages
 
     def __call__(self, batch: QueryBatch, first: Candidates) -> Gathered:
-        """Candidates and features, given the list that came in."""
+        """Gather candidates and features for the incoming list."""
         step = batch.step
         tables = {name: table for name, table in batch.lists.items() if not step.holds(name)} or {"first": first}
-        for number, source in enumerate(self.sources):
-            inner = batch.for_part(number, source.type)
+        for n, source in enumerate(self.sources):
+            inner = batch.for_part(n, source.type)
             inner.record(inner.step.name, inner.found_by(source))
         # Features have the same names wherever the stage stands, and while it is fitted.
         tables |= {
@@ -84,19 +84,21 @@ class Gatherer:
         remembered: set[str] = set()
         for name, table in tables.items():
             self._put(parts, rising, from_list(table, candidates), name)
-            remembered |= {one for one in parts if name in learned and one.startswith(f"{name}: ")}
-        for place, part in self._knowing():
+            remembered |= {
+                name_of_part for name_of_part in parts if name in learned and name_of_part.startswith(f"{name}: ")
+            }
+        for path, part in self._knowing():
             before = set(parts)
-            for what, scores in part.features(batch, candidates, first).items():
-                self._put(parts, rising, from_scores(scores, candidates), f"{place} {what}")
+            for feature, scores in part.features(batch, candidates, first).items():
+                self._put(parts, rising, from_scores(scores, candidates), f"{path} {feature}")
             remembered |= set(parts) - before if "training" in part.needs else set()
-            for what, values in part.query_features(batch).items():
-                parts[f"{place} {what}"] = np.broadcast_to(values[:, None], candidates.documents.shape)
-                rising[f"{place} {what}"] = False
-        for what, values in self._texts(batch, candidates).items():
-            parts[what], rising[what] = values, False
-        for what, values in self._metadata(candidates).items():
-            parts[what], rising[what] = values, False
+            for feature, values in part.query_features(batch).items():
+                parts[f"{path} {feature}"] = np.broadcast_to(values[:, None], candidates.documents.shape)
+                rising[f"{path} {feature}"] = False
+        for feature, values in self._texts(batch, candidates).items():
+            parts[feature], rising[feature] = values, False
+        for feature, values in self._metadata(candidates).items():
+            parts[feature], rising[feature] = values, False
         features = assembled(parts, rising)
         from_memory = np.array([name in remembered for name in features.names], dtype=bool)
         akin = np.zeros(len(candidates), dtype=np.float32)
@@ -110,7 +112,7 @@ class Gatherer:
     def _knowing(self) -> Iterable[tuple[str, Retriever]]:
         """Retrievers that may know something of candidates, each once, with a name."""
         roots: list[tuple[str, Component]] = [("retriever", self.first)] if self.first is not None else []
-        roots += [(f"sources.{number}", source) for number, source in enumerate(self.sources)]
+        roots += [(f"sources.{n}", source) for n, source in enumerate(self.sources)]
         seen: set[str] = set()
         for root, component in roots:
             for path, part in component.spec.walk(root):
@@ -123,8 +125,8 @@ class Gatherer:
 
     @staticmethod
     def _put(parts: dict[str, Floats], rising: dict[str, bool], values: Mapping[str, Floats], name: str) -> None:
-        for what, array in values.items():
-            parts[f"{name}: {what}"], rising[f"{name}: {what}"] = array, True
+        for feature, array in values.items():
+            parts[f"{name}: {feature}"], rising[f"{name}: {feature}"] = array, True
 
     def _texts(self, batch: QueryBatch, candidates: Candidates) -> dict[str, Floats]:
         """Lengths of passages and queries, as logarithms."""
@@ -136,15 +138,15 @@ class Gatherer:
         }
 
     def _metadata(self, candidates: Candidates) -> dict[str, Floats]:
-        """Numbers of the metadata; NaN for documents without one."""
-        found = {}
+        """Numeric metadata fields; NaN for documents without a value."""
+        columns = {}
         for name in self.fields:
             column = self.passages.corpus.fields.field(name).numbers()
-            found[f"metadata {name}"] = column[np.maximum(candidates.documents, 0)].astype(np.float32)
-        return found
+            columns[f"metadata {name}"] = column[np.maximum(candidates.documents, 0)].astype(np.float32)
+        return columns
 
     def check(self) -> None:
-        """Raise what is wrong with the fields.
+        """Raise an error for fields that are missing or not numeric.
 
         Raises:
             DataError: A field that no document has, or that holds no numbers.
@@ -154,6 +156,6 @@ class Gatherer:
                 raise DataError(f"learned_rank: the field '{name}' holds no numbers, and can be no feature")
 
 
-def _among(candidates: Candidates, some: Candidates) -> Bools:
+def _among(candidates: Candidates, other: Candidates) -> Bools:
     """Which candidates are among others, bool [n, k]."""
-    return np.asarray(in_list(some, candidates.documents)[1] >= 0)
+    return np.asarray(in_list(other, candidates.documents)[1] >= 0)

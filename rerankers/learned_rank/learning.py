@@ -47,13 +47,13 @@ class Option:
 
 @dataclass(frozen=True)
 class Choice:
-    """What was chosen, and why.
+    """The chosen option, and the reasons.
 
     Args:
         options: From simple to rich; each richer one has to win by more than one standard error.
         chosen: Name of the one that is used.
-        on: What it was chosen on, in words.
-        why: Where nothing could be compared, why.
+        on: Data of the choice, in words.
+        why: Reason if nothing could be compared.
     """
 
     options: tuple[Option, ...]
@@ -64,7 +64,7 @@ class Choice:
 
 @dataclass(frozen=True)
 class Learned:
-    """A model and its twins that have not seen one part of the training queries each.
+    """A model and its twins, each trained without one part of the training queries.
 
     Args:
         model: Fitted on all training queries.
@@ -106,9 +106,9 @@ def learn(
         dev: Other queries to choose with; None has the parts answer for each other.
         strangers: The training queries once more, as if none that shares a relevant document had been judged; None
             where nothing remembers.
-        kind: Of model.
+        kind: Kind of model.
         guarded: Whether to choose; if not, the richest is used.
-        seed: Of everything random.
+        seed: Seed of all random parts.
     """
     on = (
         f"{len(dev[0].candidates):,} dev queries"
@@ -177,12 +177,12 @@ def _level(loss: Floats, akin: Floats) -> float:
 
 def _outside(learned: Learned, gathered: Gathered, gains: Gains, folds: Ints) -> Floats:
     """nDCG@10 of each training query by the model with memory that has not seen it, float64 [n]."""
-    found: Floats = np.zeros(len(folds), dtype=np.float32)
+    scores: Floats = np.zeros(len(folds), dtype=np.float32)
     features, mask = used(gathered, learned.with_memory)
     for fold, model in enumerate(learned.folds):
         quality = gains.ndcg(_ranked(model.scores(features, mask), gathered, learned.with_memory))
-        found = np.where(folds == fold, quality, found)
-    return found
+        scores = np.where(folds == fold, quality, scores)
+    return scores
 
 
 def _fit(
@@ -229,26 +229,26 @@ class _Compared:
 
 
 def _best(options: list[_Compared], with_dev: bool) -> int:
-    """The richest that wins against the best of the simpler ones by more than a standard error."""
+    """The richest option that wins over the best simpler option by more than a standard error."""
     best = 0
-    for number, option in enumerate(options[1:], 1):
+    for n, option in enumerate(options[1:], 1):
         gain, error = option.gain_over(options[best], with_dev)
-        best = number if gain > error else best
+        best = n if gain > error else best
     return best
 
 
 def _chosen(options: list[_Compared], on: str, guarded: bool, with_dev: bool) -> tuple[Learned | None, Choice]:
     told = [Option(options[0].name, _mean(options[0].quality))]
-    for number, option in enumerate(options[1:], 1):
-        before = options[_best(options[:number], with_dev)]
+    for n, option in enumerate(options[1:], 1):
+        before = options[_best(options[:n], with_dev)]
         told.append(Option(option.name, _mean(option.quality), *option.gain_over(before, with_dev), option.strangers))
     chosen = options[_best(options, with_dev) if guarded else -1]
     return chosen.learned, Choice(tuple(told), chosen.name, on)
 
 
 def _mean(values: Floats) -> float:
-    known = values[np.isfinite(values)]
-    return float(known.mean()) if len(known) else 0.0
+    finite = values[np.isfinite(values)]
+    return float(finite.mean()) if len(finite) else 0.0
 
 
 def _lists(gathered: Gathered, gains: Gains, with_memory: bool) -> Lists:
@@ -261,19 +261,19 @@ def used(gathered: Gathered, with_memory: bool) -> tuple[Features, Bools]:
     mask = gathered.candidates.mask
     if with_memory:
         return gathered.features, mask
-    kept = np.flatnonzero(~gathered.remembered)
+    columns = np.flatnonzero(~gathered.remembered)
     features = gathered.features
-    values = features.values[:, :, kept]
-    names = tuple(features.names[number] for number in kept.tolist())
-    rising = tuple(features.rising[number] for number in kept.tolist())
+    values = features.values[:, :, columns]
+    names = tuple(features.names[column] for column in columns.tolist())
+    rising = tuple(features.rising[column] for column in columns.tolist())
     return replace(features, names=names, values=values, rising=rising), mask & gathered.plain
 
 
 def ranked(learned: Learned | None, gathered: Gathered, fold: int | None = None) -> Candidates:
-    """Candidates in the order of what was learned; without anything, as they came.
+    """Candidates in the learned order; unchanged if nothing was learned.
 
     Args:
-        learned: What was learned.
+        learned: The learned models.
         gathered: The candidates.
         fold: The part of the training queries that the model must not have seen; None takes the model of all.
     """
@@ -281,9 +281,9 @@ def ranked(learned: Learned | None, gathered: Gathered, fold: int | None = None)
         return gathered.first
     model = learned.model if fold is None else learned.folds[fold]
     features, mask = used(gathered, learned.with_memory)
-    found = _ranked(model.scores(features, mask), gathered, learned.with_memory)
+    ranking = _ranked(model.scores(features, mask), gathered, learned.with_memory)
     mine = learned.applies(gathered)
-    return found if mine.all() else found.where(mine, ranked(learned.otherwise, gathered, fold))
+    return ranking if mine.all() else ranking.where(mine, ranked(learned.otherwise, gathered, fold))
 
 
 def _ranked(scores: Floats, gathered: Gathered, with_memory: bool) -> Candidates:
@@ -304,9 +304,9 @@ def dependence(learned: Learned, train: Gathered) -> dict[str, list[list[float]]
     curves = {}
     for name in list(learned.model.importances())[:_CURVES]:
         column = learned.model.names.index(name)
-        known = rows[np.isfinite(rows[:, column]), column]
+        finite = rows[np.isfinite(rows[:, column]), column]
         curve = []
-        for value in np.unique(np.quantile(known, np.linspace(0, 1, 11))) if len(known) else ():
+        for value in np.unique(np.quantile(finite, np.linspace(0, 1, 11))) if len(finite) else ():
             changed = rows.copy()
             changed[:, column] = value
             score = float(learned.model.scores(replace(whole, values=changed[:, None, :]), everywhere).mean())

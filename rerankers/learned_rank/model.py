@@ -31,9 +31,9 @@ class Lists:
     """Candidates of queries to learn from or to choose by.
 
     Args:
-        features: Of the candidates.
-        mask: Where there are candidates that count, bool [n, k].
-        gains: How relevant they are, float32 [n, k].
+        features: Features of the candidates.
+        mask: Mask of candidates that count, bool [n, k].
+        gains: Relevance of the candidates, float32 [n, k].
     """
 
     features: Features
@@ -54,7 +54,7 @@ class Lists:
 
 @dataclass(frozen=True)
 class RankModel:
-    """What scores candidates by features.
+    """A model that scores candidates by features.
 
     Args:
         names: Features it takes, in this order.
@@ -77,7 +77,7 @@ class RankModel:
         return np.asarray(sum(standardized(part, mask) for part in parts), dtype=np.float32)
 
     def contributions(self, features: Features, rows: Bools) -> Floats:
-        """What each feature adds for some candidates, float32 [m, features], given where they are, bool [n, k]."""
+        """Contribution of each feature to the candidates selected by a mask, bool [n, k]: float32 [m, features]."""
         values = features.take(self.names).values[rows]
         parts = [part.contributions(values) for part in (self.linear, self.trees) if part is not None]
         return np.asarray(sum(parts), dtype=np.float32)
@@ -90,23 +90,23 @@ class RankModel:
         parts += [self.trees.gains] if self.trees is not None else []
         share = np.mean([part / max(float(part.sum()), 1e-12) for part in parts], axis=0)
         order = np.argsort(-share, kind="stable")
-        return {self.names[number]: float(share[number]) for number in order.tolist() if share[number] > 0}
+        return {self.names[column]: float(share[column]) for column in order.tolist() if share[column] > 0}
 
     def save(self, folder: Path, name: str) -> None:
         """Write it as text files that begin with a name."""
-        about = {"names": self.names, "linear": None if self.linear is None else self.linear.as_dict()}
-        (folder / f"{name}.json").write_text(json.dumps(about, ensure_ascii=False), encoding="utf-8")
+        state = {"names": self.names, "linear": None if self.linear is None else self.linear.as_dict()}
+        (folder / f"{name}.json").write_text(json.dumps(state, ensure_ascii=False), encoding="utf-8")
         if self.trees is not None:
             (folder / f"{name}.lightgbm.txt").write_text(self.trees.text, encoding="utf-8")
 
     @classmethod
     def load(cls, folder: Path, name: str) -> RankModel:
         """Read what :meth:`save` wrote."""
-        about = json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
+        state = json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
         file = folder / f"{name}.lightgbm.txt"
         trees = LambdaMART(file.read_text(encoding="utf-8")) if file.is_file() else None
-        linear = None if about["linear"] is None else Linear.from_dict(about["linear"])
-        return cls(tuple(about["names"]), linear, trees)
+        linear = None if state["linear"] is None else Linear.from_dict(state["linear"])
+        return cls(tuple(state["names"]), linear, trees)
 
 
 def tuned_l2(learned: Lists, held_out: Lists) -> float:
@@ -129,7 +129,7 @@ def _fusion(scaled: Floats, learned: Lists) -> Floats:
     """Weights of a plain fusion, of the scores scaled over each list alone, 0 elsewhere: what all weights are drawn to,
     so that few questions cannot lead far from a sensible ranking.
     """
-    shares = [number for number, name in enumerate(learned.features.names) if name.endswith(": share")]
+    shares = [column for column, name in enumerate(learned.features.names) if name.endswith(": share")]
     weights = np.zeros(scaled.shape[2], dtype=np.float32)
     weights[shares] = fit_linear(scaled[:, :, shares], learned.mask, learned.gains, _FUSION_PENALTY)
     return weights
@@ -150,12 +150,12 @@ def fit_model(
     """Fit a model.
 
     Args:
-        kind: Which.
-        learned: What it learns from.
+        kind: Kind of model.
+        learned: The lists to learn from.
         held_out: What tells trees when to stop; None when ``trees`` says how many.
-        l2: Of the linear model.
-        trees: How many trees, when nothing is held out.
-        seed: Of the trees.
+        l2: L2 penalty of the linear model.
+        trees: Number of trees, if nothing is held out.
+        seed: Seed of the trees.
     """
     linear = boosted = None
     if kind != "lambdamart":

@@ -61,7 +61,7 @@ class LearnedRank(Stage, ReportsLearning):
         leave_out: What is hidden from a training query beside its own judgments: those of ``duplicates``, or also
             those of questions that share a relevant one of the ``documents`` with it: for collections whose test
             questions never do.
-        guard: Whether to leave out what does not win. False takes the richest model.
+        guard: Whether to leave out parts that do not win. False takes the richest model.
         top_k: Documents returned.
     """
 
@@ -115,8 +115,8 @@ class LearnedRank(Stage, ReportsLearning):
             dev = self._learning(*run), others
         strangers = None
         if self.guard and train.akin.any() and _share_of_strangers(context) >= _GROUP:
-            again, found = context.training_run("documents")
-            strangers = self._learning(again.view(rows=rows), found.rows(rows))
+            again, results = context.training_run("documents")
+            strangers = self._learning(again.view(rows=rows), results.rows(rows))
         folds = batch.unseen.folds
         self._learned, self._choice = learn(
             train, gains, folds, dev, strangers=strangers, kind=self.model, guarded=self.guard, seed=context.seed
@@ -146,28 +146,28 @@ class LearnedRank(Stage, ReportsLearning):
     def save_state(self, folder: Path) -> None:
         if self._choice is None:
             raise NotFittedError.of(self)
-        about: dict[str, Any] = {"choice": asdict(self._choice), "about": self._about}
+        state: dict[str, Any] = {"choice": asdict(self._choice), "about": self._about}
         if self._learned is not None:
-            about["with_memory"] = self._learned.with_memory
-            about["level"] = self._learned.level
-            about["otherwise"] = self._learned.otherwise is not None
+            state["with_memory"] = self._learned.with_memory
+            state["level"] = self._learned.level
+            state["otherwise"] = self._learned.otherwise is not None
             for name, learned in (("model", self._learned), ("otherwise", self._learned.otherwise)):
-                for number, model in enumerate([learned.model, *learned.folds] if learned is not None else []):
-                    model.save(folder, f"{name}-{number}")
-        (folder / "learned.json").write_text(json.dumps(about, ensure_ascii=False), encoding="utf-8")
+                for n, model in enumerate([learned.model, *learned.folds] if learned is not None else []):
+                    model.save(folder, f"{name}-{n}")
+        (folder / "learned.json").write_text(json.dumps(state, ensure_ascii=False), encoding="utf-8")
 
     def load_state(self, folder: Any, context: FitContext) -> None:
         super().load_state(folder, context)
         self._gatherer = self._new_gatherer(context)
-        about = json.loads((Path(folder) / "learned.json").read_text(encoding="utf-8"))
-        options = tuple(Option(**one) for one in about["choice"].pop("options"))
-        self._choice, self._about = Choice(options, **about["choice"]), about["about"]
+        state = json.loads((Path(folder) / "learned.json").read_text(encoding="utf-8"))
+        options = tuple(Option(**option) for option in state["choice"].pop("options"))
+        self._choice, self._about = Choice(options, **state["choice"]), state["about"]
         self._learned = None
-        if "with_memory" in about:
-            otherwise = _loaded(Path(folder), "otherwise") if about.get("otherwise") else None
+        if "with_memory" in state:
+            otherwise = _loaded(Path(folder), "otherwise") if state.get("otherwise") else None
             whole = _loaded(Path(folder), "model")
-            level = about.get("level", 0.0)
-            self._learned = replace(whole, with_memory=about["with_memory"], level=level, otherwise=otherwise)
+            level = state.get("level", 0.0)
+            self._learned = replace(whole, with_memory=state["with_memory"], level=level, otherwise=otherwise)
 
     # -- asking -----------------------------------------------------------------------------------------------------
 
@@ -180,23 +180,23 @@ class LearnedRank(Stage, ReportsLearning):
         gathered = self._gathered(batch, candidates)
         if not gathered.candidates.documents.size:
             return candidates.head(self.top_k)
-        found = ranked(learned, gathered)
+        ranking = ranked(learned, gathered)
         if batch.unseen is not None:
-            found = self._outside(batch, gathered, learned, found)
-        given = candidates.counts > 0  # a query that came without any list, such as one nobody may ask, gets none
-        if not given.all():
-            found = found.rescored(np.where(given[:, None], found.scores, np.float32(-np.inf)))
-        found = found.head(self.top_k)
+            ranking = self._outside(batch, gathered, learned, ranking)
+        has_list = candidates.counts > 0  # a query that came without any list, such as one nobody may ask, gets none
+        if not has_list.all():
+            ranking = ranking.rescored(np.where(has_list[:, None], ranking.scores, np.float32(-np.inf)))
+        ranking = ranking.head(self.top_k)
         if batch.trace is not None:
-            batch.record(batch.step.name, found, lambda places: self._reasons(learned, gathered, found, places))
-        return found
+            batch.record(batch.step.name, ranking, lambda places: self._reasons(learned, gathered, ranking, places))
+        return ranking
 
-    def _outside(self, batch: QueryBatch, gathered: Gathered, learned: Learned, found: Candidates) -> Candidates:
+    def _outside(self, batch: QueryBatch, gathered: Gathered, learned: Learned, ranking: Candidates) -> Candidates:
         """Training queries, each ranked by the model that has not seen it."""
         assert batch.unseen is not None
         for fold in range(N_FOLDS):
-            found = ranked(learned, gathered, fold).where(batch.unseen.folds == fold, found)
-        return found
+            ranking = ranked(learned, gathered, fold).where(batch.unseen.folds == fold, ranking)
+        return ranking
 
     def _gathered(self, batch: QueryBatch, candidates: Candidates) -> Gathered:
         assert self._gatherer is not None
@@ -206,34 +206,36 @@ class LearnedRank(Stage, ReportsLearning):
         # While it is fitted, it stands nowhere yet.
         return self._gathered(batch.view(step=Step.named("learned_rank")), candidates)
 
-    def _reasons(self, learned: Learned, gathered: Gathered, found: Candidates, places: tuple[Ints, Ints]) -> list[str]:
-        """What decided about documents at (rows, columns) of the ranking."""
+    def _reasons(
+        self, learned: Learned, gathered: Gathered, ranking: Candidates, places: tuple[Ints, Ints]
+    ) -> list[str]:
+        """The features that decided about documents at (rows, columns) of the ranking."""
         rows, columns = places
         silent = ~learned.applies(gathered)[rows]
         if silent.any():
             told = np.full(len(rows), "as it came: no memory says anything", dtype=object)
             for part, model in ((~silent, learned), (silent, learned.otherwise)):
                 if model is not None and part.any():
-                    told[part] = self._reasons(model, gathered, found, (rows[part], columns[part]))
+                    told[part] = self._reasons(model, gathered, ranking, (rows[part], columns[part]))
             return list(told)
         features, _ = used(gathered, learned.with_memory)
-        wanted = found.documents[rows, columns]
+        documents = ranking.documents[rows, columns]
         mask = np.zeros(gathered.candidates.documents.shape, dtype=bool)
-        where = (gathered.candidates.documents[rows] == wanted[:, None]).argmax(axis=1)
-        mask[rows, where] = True
+        column = (gathered.candidates.documents[rows] == documents[:, None]).argmax(axis=1)
+        mask[rows, column] = True
         parts = learned.model.contributions(features, mask)
-        place = np.cumsum(mask.ravel()).reshape(mask.shape)[rows, where] - 1
+        row = np.cumsum(mask.ravel()).reshape(mask.shape)[rows, column] - 1
         texts = []
-        for part in parts[place]:
+        for part in parts[row]:
             order = np.argsort(-np.abs(part), kind="stable")[:_SHOWN]
-            texts.append(", ".join(f"{learned.model.names[one]} {part[one]:+.2f}" for one in order.tolist()))
+            texts.append(", ".join(f"{learned.model.names[n]} {part[n]:+.2f}" for n in order.tolist()))
         return texts
 
     # -- telling ----------------------------------------------------------------------------------------------------
 
     @property
     def choice(self) -> Choice | None:
-        """What was compared when it was fitted, and what is used."""
+        """The options compared in fitting, and the chosen one."""
         return self._choice
 
     @property
@@ -242,7 +244,7 @@ class LearnedRank(Stage, ReportsLearning):
         return {} if self._learned is None else self._learned.model.importances()
 
     def learned_report(self) -> Mapping[str, Any]:
-        """What was compared and chosen, features by importance, and how the score changes with the first of them."""
+        """Options and choice, features by importance, and the change of the score with the most important features."""
         if self._choice is None:
             return {}
         return asdict(self._choice) | {
@@ -258,25 +260,25 @@ class LearnedRank(Stage, ReportsLearning):
         if choice.why:
             return (f"learned_rank leaves lists as they come: {choice.why}",)
         told = ", ".join(
-            f"{one.name} {one.quality:.4f}" + (f" ({one.gain:+.4f} ± {one.error:.4f})" if number else "")
-            for number, one in enumerate(choice.options)
+            f"{option.name} {option.quality:.4f}" + (f" ({option.gain:+.4f} ± {option.error:.4f})" if n else "")
+            for n, option in enumerate(choice.options)
         )
         told += "".join(
-            f"; of {one.strangers[0]:,} training queries, asked as if none that shares a relevant document had been "
-            f"judged, {one.strangers[1]:+.4f} ± {one.strangers[2]:.4f}"
-            for one in choice.options
-            if one.strangers is not None
+            f"; of {option.strangers[0]:,} training queries, asked as if none that shares a relevant document had been "
+            f"judged, {option.strangers[1]:+.4f} ± {option.strangers[2]:.4f}"
+            for option in choice.options
+            if option.strangers is not None
         )
         left = "" if choice.chosen == choice.options[-1].name else "; what does not win by a standard error is left out"
         return (f"learned_rank ranks '{choice.chosen}', by nDCG@10 on {choice.on}: {told}{left}",)
 
 
 def _share_of_strangers(context: FitContext) -> float:
-    """Of the training queries, those that share no relevant document with one that is another question."""
-    alike, sharing = (np.diff(context.unseen(one).hidden.indptr) for one in ("duplicates", "documents"))
+    """Share of training queries that have no relevant document in common with a different question."""
+    alike, sharing = (np.diff(context.unseen(kind).hidden.indptr) for kind in ("duplicates", "documents"))
     return float((sharing == alike).mean())
 
 
 def _loaded(folder: Path, name: str) -> Learned:
-    models = [RankModel.load(folder, f"{name}-{number}") for number in range(N_FOLDS + 1)]
+    models = [RankModel.load(folder, f"{name}-{n}") for n in range(N_FOLDS + 1)]
     return Learned(models[0], tuple(models[1:]), with_memory=False)

@@ -114,12 +114,12 @@ class Learned(Fusion, ReportsLearning):
         return (f"fusion 'learned' weighs the lists, in order: {told}",)
 
     def learned_report(self) -> Mapping[str, Any]:
-        """The weights of each list, and their share in what decides."""
+        """The weight of each list, and its share in the sum of weights."""
         if self._weights is None:
             return {}
         parts = {
-            f"list {number} {name}": float(weight)
-            for number, pair in enumerate(self._weights)
+            f"list {n} {name}": float(weight)
+            for n, pair in enumerate(self._weights)
             for name, weight in zip(("scaled score", "rank"), pair / (1, self.smoothing + 1), strict=True)
         }
         total = max(sum(parts.values()), 1e-12)
@@ -143,7 +143,7 @@ class Learned(Fusion, ReportsLearning):
 
     @property
     def _caches_state(self) -> bool:
-        """Whether the store caches the state: no, it is learned in no time."""
+        """Whether the store caches the state: no, since learning it is quick."""
         return False
 
 

@@ -58,7 +58,7 @@ class Index(Component):
         raise NotImplementedError(f"{self.spec.label} cannot grow: look at can_add first")
 
     def reconstruct(self, keys: Ints) -> Vectors | None:
-        """The vectors of these keys, exactly as they were given, float32 [n, d]; None when it does not have them."""
+        """The original vectors of these keys, float32 [n, d]; None if the index does not keep them."""
         return None
 
     @property

@@ -1,4 +1,4 @@
-"""What inverted files of product codes have in common."""
+"""Base of inverted files of product codes."""
 
 from __future__ import annotations
 

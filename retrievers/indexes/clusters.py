@@ -1,4 +1,4 @@
-"""What indexes over k-means clusters (inverted files) share."""
+"""Common parts of indexes over k-means clusters (inverted files)."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def repeated(vectors: Vectors, least: int) -> Vectors:
 
 
 def probe_parameters(n_probe: int | None, n_clusters: int, subset: Subset | None) -> Any:
-    """How many clusters are searched, and for which keys.
+    """Search parameters: the number of clusters to search, and the keys allowed.
 
     Within a subset more clusters are: its nearest keys lie further away, and few keys of a cluster need comparing.
     """

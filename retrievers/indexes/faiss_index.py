@@ -1,4 +1,4 @@
-"""What the indexes of faiss share: building, growing, saving, and searching all keys or some of them."""
+"""Base of the indexes of faiss: building, growing, saving, and searching all keys or a subset."""
 
 from __future__ import annotations
 
@@ -215,7 +215,7 @@ class FaissIndex(Index):
         return keys, scores
 
     def _wide(self, k: int, subset: Subset) -> int:
-        """How many keys to ask for so that about k of them are allowed, with a margin of three standard deviations."""
+        """Number of keys to request so that about k of them are allowed, with a margin of three standard deviations."""
         share = subset.fraction
         return min(subset.n, math.ceil((k + 3 * math.sqrt(k * (1 - share)) + 1) / share))
 
@@ -223,7 +223,7 @@ class FaissIndex(Index):
         return scan(vectors, k, subset, self._flat, self._decoded)
 
     def _decoded(self, keys: Ints) -> Vectors:
-        """Vectors by key: what the codes stand for, where the full ones are not kept."""
+        """Vectors by key, decoded from codes where the full vectors are not kept."""
         import faiss
 
         try:

@@ -67,8 +67,6 @@ class NSG(FaissIndex):
 
 
 def _most_alike(vectors: Vectors) -> int:
-    """How often the most frequent vector occurs. More than the links of a vector, and faiss never ends connecting
-    them.
-    """
+    """Count of the most frequent vector. More than the links of a vector, and faiss never ends connecting them."""
     direction = np.random.default_rng(0).standard_normal(vectors.shape[1])
     return int(np.unique(vectors @ direction, return_counts=True)[1].max())

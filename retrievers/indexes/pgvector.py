@@ -46,7 +46,7 @@ class PgVector(RemoteIndex):
     Args:
         url: The database, such as ``postgresql://rag@db.example.org/search?sslmode=verify-full``. Passwords come from
             the environment only: write ``${DATABASE_URL}``, or leave them to ``PGPASSWORD`` and ``~/.pgpass``.
-        table: What its tables are called, with a schema before a dot if it is not the default one.
+        table: Name of its tables, with a schema before a dot if it is not the default one.
         storage: ``vector`` keeps float32, up to 2,000 dimensions; ``halfvec`` float16, half the size, up to 4,000.
         m: Links per vector and layer of the graph (twice that on the lowest).
         ef_construction: Candidates kept while the graph is built, at least 2 m.
@@ -112,7 +112,7 @@ class PgVector(RemoteIndex):
         return changed is not None
 
     def build(self, vectors: Vectors, *, progress: Progress = no_progress) -> None:
-        corpus = Corpus.from_documents(Document(str(number), "-") for number in range(len(vectors)))
+        corpus = Corpus.from_documents(Document(str(n), "-") for n in range(len(vectors)))
         self.hold(Passages.whole(corpus), vectors, progress=progress)
 
     # -- searching ----------------------------------------------------------------------------------------------------
@@ -145,25 +145,25 @@ class PgVector(RemoteIndex):
         held = self._fitted().held
         np.save(folder / "rows.npy", held.ids)
         np.save(folder / "hashes.npy", held.hashes)
-        about = {
+        state = {
             "type": self.type,
             "table": self.table,
             "generation": asdict(held.generation),
             "layout": asdict(held.layout),
             "build_seconds": self.build_seconds,
         }
-        (folder / "elsewhere.json").write_text(json.dumps(about), encoding="utf-8")
+        (folder / "elsewhere.json").write_text(json.dumps(state), encoding="utf-8")
 
     def load_state(self, folder: Path, context: FitContext) -> None:
-        about = json.loads((folder / "elsewhere.json").read_text(encoding="utf-8"))
+        state = json.loads((folder / "elsewhere.json").read_text(encoding="utf-8"))
         ids, hashes = (np.load(folder / name, mmap_mode="r") for name in ("rows.npy", "hashes.npy"))
         if len(ids) != len(context.passages):
             raise ArtifactError(f"{folder}: has {len(ids)} rows for {len(context.passages)} passages")
-        self.build_seconds = float(about["build_seconds"])
-        self._opened(Held(Generation(**about["generation"]), Layout(**about["layout"]), ids, hashes))
+        self.build_seconds = float(state["build_seconds"])
+        self._opened(Held(Generation(**state["generation"]), Layout(**state["layout"]), ids, hashes))
 
     def was_saved(self, gone: Sequence[Mapping[str, Any]]) -> None:
-        keys = [about["generation"]["key"] for about in gone if about["table"] == self.table]
+        keys = [state["generation"]["key"] for state in gone if state["table"] == self.table]
         server, name = self._server(), Name(self.table)
         with server.connected() as connection, server.translated("the generation cannot be marked as saved"):
             mark_released(connection, name, keys)

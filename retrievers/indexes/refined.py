@@ -1,4 +1,4 @@
-"""What indexes of lossy codes share: candidates by code are compared again by their full vectors."""
+"""Base of indexes of lossy codes: candidates by code are compared again by their full vectors."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ class RefinedIndex(FaissIndex):
         """A trained, empty faiss index of codes."""
 
     def code_parameters(self, k: int, subset: Subset | None) -> Any:
-        """What it is searched with for k candidates."""
+        """Search parameters for k candidates."""
         return super().search_parameters(k, subset)
 
     def code_cost(self, k: int, subset: Subset) -> float:
-        """What searching it costs for one query, in comparisons of full vectors."""
+        """Cost of searching the codes for a query, in comparisons of full vectors."""
         return float(subset.n)
 
     def make(self, vectors: Vectors) -> Any:

@@ -54,7 +54,7 @@ class RemoteIndex(Index, HoldsElsewhere):
         """Write a generation that holds other passages.
 
         Args:
-            old: What this one holds.
+            old: Passages of this index.
             new: What the next holds: of the old ones those that are ``kept``, in order, then new ones.
             kept: Positions in the old table.
             came: Vectors of the new ones; None for none.
@@ -78,7 +78,7 @@ class RemoteIndex(Index, HoldsElsewhere):
 
 
 class RowMap:
-    """Where the rows of a server are passages.
+    """Map from a server's rows to passages.
 
     Args:
         ids: The number of each passage's row, int64 [n]; -1 where it has none.
@@ -94,7 +94,7 @@ class RowMap:
         return len(self._sorted)
 
     def positions(self, rows: Ints) -> Ints:
-        """Positions of rows, int64; -1 for one that is not there."""
+        """Positions of rows, int64; -1 for an absent row."""
         if not len(self._sorted):
             return np.full(len(rows), PADDING, dtype=np.int64)
         at = np.minimum(np.searchsorted(self._sorted, rows), len(self._sorted) - 1)
@@ -105,9 +105,9 @@ def checked_lists(server: str, lists: Lists, k: int, rows: RowMap) -> tuple[Ints
     """The lists of a server as a table: keys int64 [q, k'] (-1 padding) and scores float32, best first, ties by key.
 
     Args:
-        server: What messages call it.
-        lists: What it answered, by query.
-        k: How many were asked for.
+        server: Name of the server in messages.
+        lists: Its answers, by query.
+        k: Number of rows requested.
         rows: Those that are there.
 
     Raises:
@@ -123,13 +123,13 @@ def checked_lists(server: str, lists: Lists, k: int, rows: RowMap) -> tuple[Ints
     if not width:
         return keys, scores
     inside = np.arange(width) < lengths[:, None]
-    given = np.concatenate([ids for ids, _ in lists])
-    keys[inside] = rows.positions(given)
+    sent = np.concatenate([ids for ids, _ in lists])
+    keys[inside] = rows.positions(sent)
     scores[inside] = np.concatenate([values for _, values in lists])
     unknown = np.flatnonzero(keys[inside] == PADDING)
     if len(unknown):
         raise ArtifactError(
-            f"{server} answered with the row {given[unknown[0]]}, which this index has not written: what is there was "
+            f"{server} answered with the row {sent[unknown[0]]}, which this index has not written: what is there was "
             "changed by others ('rag verify' says more)"
         )
     if not np.isfinite(scores[inside]).all():

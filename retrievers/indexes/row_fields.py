@@ -52,18 +52,18 @@ _OWN_ID = "\0id"
 
 @dataclass(frozen=True)
 class Layout:
-    """Which fields there are, and in which columns.
+    """Fields of the documents, and the columns that hold them.
 
     Args:
-        kinds: By field, what it holds.
-        columns: By field and kind of column, the column's name.
+        kinds: Kinds of values by field.
+        columns: Name of the column by field and kind.
     """
 
     kinds: Mapping[str, list[str]] = field(default_factory=dict)
     columns: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
     def of(self, name: str) -> tuple[FieldKinds, Mapping[str, str]]:
-        """A field that a condition names: what it holds, and its columns by their kind.
+        """The kinds of a field that a condition names, and its columns by kind.
 
         Raises:
             DataError: No document has it.
@@ -72,25 +72,25 @@ class Layout:
             return FieldKinds(name, ["texts"]), self.columns.get(name, {})
         key = _OWN_ID if name == "metadata.id" and name not in self.kinds else name
         if key not in self.kinds:
-            raise no_such_field(name, (DOCUMENT if known == _OWN_ID else known for known in self.kinds))
+            raise no_such_field(name, (DOCUMENT if field == _OWN_ID else field for field in self.kinds))
         return FieldKinds(DOCUMENT if key == _OWN_ID else key, self.kinds[key]), self.columns.get(key, {})
 
     def extended(self, kinds: Mapping[str, Iterable[str]], values: Iterable[Values]) -> Layout:
         """The layout that has room for more documents.
 
         Args:
-            kinds: By field, what the corpus says it holds.
-            values: Of the documents.
+            kinds: Kinds of values by field, from the corpus.
+            values: Values of the documents.
 
         Raises:
             DataError: There are more fields than a table has room for.
         """
-        columns = {name: dict(known) for name, known in self.columns.items()}
-        needed = {key for one in values for key in one}
+        columns = {name: dict(column) for name, column in self.columns.items()}
+        needed = {key for name_of_field in values for key in name_of_field}
         for name, suffix in sorted(needed):
-            known = columns.setdefault(name, {})
-            number = list(columns).index(name)
-            known.setdefault(suffix, f"f{number}_{suffix}")
+            column = columns.setdefault(name, {})
+            position = list(columns).index(name)
+            column.setdefault(suffix, f"f{position}_{suffix}")
         n_columns = sum(map(len, columns.values()))
         if n_columns > _MOST:
             raise DataError(
@@ -111,25 +111,25 @@ class Layout:
 
 
 def document_values(ids: Iterable[str], metadata: Iterable[str]) -> Iterator[Values]:
-    """What documents have, by field and kind of column.
+    """Values of documents, by field and kind of column.
 
     Args:
-        ids: Of the documents.
-        metadata: Of the same, as JSON.
+        ids: Ids of the documents.
+        metadata: Metadata of the documents, as JSON.
 
     Raises:
         DataError: A text that no database takes.
     """
     for id, text in zip(ids, metadata, strict=True):
         values = _texts_of([id], id)
-        found: Values = {(DOCUMENT, suffix): value for suffix, value in values.items()}
+        documents: Values = {(DOCUMENT, suffix): value for suffix, value in values.items()}
         if text != "{}":
             held: dict[tuple[str, Kind | None], list[Any]] = {}
             for name, kind, value in field_values(json.loads(text)):
                 held.setdefault((_OWN_ID if name == DOCUMENT else name, kind), []).append(value)
             for (name, kind), several in held.items():
-                found |= {(name, suffix): value for suffix, value in _columns_of(kind, several, id).items()}
-        yield found
+                documents |= {(name, suffix): value for suffix, value in _columns_of(kind, several, id).items()}
+        yield documents
 
 
 def corpus_kinds(metadata: Iterable[str]) -> dict[str, list[str]]:

@@ -30,7 +30,7 @@ def scan(
     Args:
         queries: float32 [q, d].
         k: Keys wanted.
-        subset: Where to look.
+        subset: Keys to compare.
         flat: A flat index of faiss with all vectors, or None.
         decoded: Gives vectors by keys where there is no flat index.
     """
@@ -53,7 +53,7 @@ def scan(
 
 
 def scan_cost(n_queries: int, subset: Subset, *, in_place: bool) -> float:
-    """What one query of a scan costs, in comparisons of full vectors one by one."""
+    """Cost of a query by scanning, in comparisons of full vectors one by one."""
     copies = not in_place or (n_queries >= _BATCH and subset.window is None)
     in_block = copies or subset.window is not None
     return subset.count * ((_IN_BLOCK if in_block else 1.0) + (_COPY / max(n_queries, 1) if copies else 0.0))

@@ -1,4 +1,4 @@
-"""Several indexes as one."""
+"""An index made of several parts."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Sharded(Index):
 
     Args:
         shards: Parts; with fewer vectors there are as many as vectors.
-        index: What each part is.
+        index: Index of each part.
         processes: Parts that are built at a time, each by a process of its own; 1 builds one after another here, where
             faiss uses all cores for most families anyway.
     """
@@ -80,10 +80,10 @@ class Sharded(Index):
         if not self._parts:
             raise NotFittedError("the index 'sharded' has not been built: fit the pipeline it is in first")
         within: list[Any] = [None] * len(self._parts) if allowed is None else self._split(allowed)
-        asked = [number for number, some in enumerate(within) if some is None or _size(some)]
+        asked = [shard for shard, selector in enumerate(within) if selector is None or _size(selector)]
         if not asked:
             return np.empty((len(vectors), 0), dtype=np.int64), np.empty((len(vectors), 0), dtype=np.float32)
-        calls = [partial(self._parts[number].search, vectors, k, within[number]) for number in asked]
+        calls = [partial(self._parts[shard].search, vectors, k, within[shard]) for shard in asked]
         return _merged(_together(calls), self._starts[asked].tolist(), k)
 
     def add(self, vectors: Vectors) -> None:
@@ -98,14 +98,14 @@ class Sharded(Index):
     def reconstruct(self, keys: Ints) -> Vectors | None:
         table: Vectors | None = None
         owners = np.searchsorted(self._starts, keys, side="right") - 1
-        for number, part in enumerate(self._parts):
-            rows = np.flatnonzero(owners == number)
-            given = part.reconstruct(keys[rows] - self._starts[number])
-            if given is None:
+        for shard, part in enumerate(self._parts):
+            rows = np.flatnonzero(owners == shard)
+            vectors = part.reconstruct(keys[rows] - self._starts[shard])
+            if vectors is None:
                 return None
             if table is None:
-                table = np.empty((len(keys), given.shape[1]), dtype=np.float32)
-            table[rows] = given
+                table = np.empty((len(keys), vectors.shape[1]), dtype=np.float32)
+            table[rows] = vectors
         return table
 
     @property
@@ -113,19 +113,19 @@ class Sharded(Index):
         return sum(part.bytes for part in self._parts)
 
     def save_state(self, folder: Path) -> None:
-        for number, part in enumerate(self._parts):
-            (folder / str(number)).mkdir()
-            part.save_state(folder / str(number))
-        about = {"starts": self._starts.tolist(), "build_seconds": self.build_seconds}
-        (folder / "sharded.json").write_text(json.dumps(about), encoding="utf-8")
+        for shard, part in enumerate(self._parts):
+            (folder / str(shard)).mkdir()
+            part.save_state(folder / str(shard))
+        state = {"starts": self._starts.tolist(), "build_seconds": self.build_seconds}
+        (folder / "sharded.json").write_text(json.dumps(state), encoding="utf-8")
 
     def load_state(self, folder: Path, context: FitContext) -> None:
-        about = json.loads((folder / "sharded.json").read_text(encoding="utf-8"))
-        self._starts = np.asarray(about["starts"], dtype=np.int64)
-        self.build_seconds = float(about["build_seconds"])
+        state = json.loads((folder / "sharded.json").read_text(encoding="utf-8"))
+        self._starts = np.asarray(state["starts"], dtype=np.int64)
+        self.build_seconds = float(state["build_seconds"])
         self._parts = [self.index.spec.clone() for _ in self._starts[1:]]
-        for number, part in enumerate(self._parts):
-            part.load_state(folder / str(number), context)
+        for shard, part in enumerate(self._parts):
+            part.load_state(folder / str(shard), context)
 
     # -- within -----------------------------------------------------------------------------------------------------
 
@@ -154,9 +154,9 @@ class Sharded(Index):
             with ProcessPoolExecutor(self.processes, mp_context=get_context("spawn")) as pool:
                 parts = []
                 try:
-                    for number in pool.map(make, range(len(spans)), spans):
+                    for shard in pool.map(make, range(len(spans)), spans):
                         part = self.index.spec.clone()
-                        part.load_state(folder / str(number), None)  # type: ignore[arg-type]  # faiss needs none
+                        part.load_state(folder / str(shard), None)  # type: ignore[arg-type]  # faiss needs none
                         parts.append(part)
                         advance(1)
                 except BrokenExecutor:
@@ -199,12 +199,12 @@ def _merged(lists: list[_Searched], offsets: list[int], k: int) -> _Searched:
     return np.take_along_axis(keys, order, 1), np.take_along_axis(scores, order, 1)
 
 
-def _build_part(config: dict[str, Any], folder: Path, dimension: int, number: int, span: tuple[int, int]) -> int:
+def _build_part(config: dict[str, Any], folder: Path, dimension: int, shard: int, span: tuple[int, int]) -> int:
     """Build a part in a process of its own and leave its state in a folder."""
     vectors = np.memmap(folder / "vectors", dtype=np.float32, mode="r").reshape(-1, dimension)
     config = dict(config)
     part = component_class("index", config.pop("type"))(**config)
     part.build(vectors[span[0] : span[1]])  # type: ignore[attr-defined]
-    (folder / str(number)).mkdir()
-    part.save_state(folder / str(number))
-    return number
+    (folder / str(shard)).mkdir()
+    part.save_state(folder / str(shard))
+    return shard

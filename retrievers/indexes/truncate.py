@@ -21,7 +21,7 @@ class Truncate(RefinedIndex):
 
     Args:
         dimensions: First dimensions that are kept. None takes a quarter of them as floats, or all of them as signs.
-        values: What is kept of each: the number itself, or its sign.
+        values: Stored form of each value: the number itself, or its sign.
         refine: Candidates compared again by full vectors, as a multiple of k.
     """
 

@@ -37,8 +37,8 @@ def converted_documents(path: Path, name: str, reading: Reading) -> Iterator[Doc
     """The documents of a file.
 
     Args:
-        path: Where it lies.
-        name: What it is called where it is a document: its path below the folder that was named.
+        path: Path of the file.
+        name: Name of the document: its path below the folder that was named.
         reading: Options, and the account of what could not be read.
 
     Raises:
@@ -60,15 +60,15 @@ def _documents(content: bytes, path: str, name: str, reading: Reading, depth: in
         converted = _converted(file, suffix, reading)
     except DataError as error:
         raise DataError(f"{path}: {error}") from None
-    for one in converted:
-        for code, n in one.counts.items():
-            reading.count(code, n, f"{path}#{one.part}" if one.part else path)
-        for piece in pieces_of(one.text, reading.unit):
-            fragment = "#".join(step for step in (one.part, piece.fragment) if step)
-            about = {"path": path, "format": reader_of(suffix).name} | ({"part": one.part} if one.part else {})
+    for part in converted:
+        for code, n in part.counts.items():
+            reading.count(code, n, f"{path}#{part.part}" if part.part else path)
+        for piece in pieces_of(part.text, reading.unit):
+            fragment = "#".join(step for step in (part.part, piece.fragment) if step)
+            metadata = {"path": path, "format": reader_of(suffix).name} | ({"part": part.part} if part.part else {})
             reading.where, reading.n_read = path, reading.n_read + 1
             yield Document(
-                f"{name}#{fragment}" if fragment else name, piece.text, one.metadata | piece.metadata | about
+                f"{name}#{fragment}" if fragment else name, piece.text, part.metadata | piece.metadata | metadata
             )
 
 
@@ -103,7 +103,7 @@ def _member(read: object, path: str) -> bytes:
 
 
 def _converted(file: File, suffix: str, reading: Reading) -> list[Converted]:
-    """What a reader makes of a file, or made of it before."""
+    """Parts of a file as a reader yields them, from the cache if it was read before."""
     reader = reader_of(suffix)
     if not file.content and reader.name not in ("text", "markdown"):
         raise DataError("is empty")
@@ -114,12 +114,12 @@ def _converted(file: File, suffix: str, reading: Reading) -> list[Converted]:
         "conversion", _key(reader), description=f"documents read by {reader.name} {reader.version}"
     )
     key = sha256(f"{file.name}\0{file.encoding}\0".encode("utf-8", "surrogatepass") + file.content).digest()
-    kept = cache.get([key]).get(key)
-    if kept is not None:
+    cached = cache.get([key]).get(key)
+    if cached is not None:
         reading.n_kept += 1
-        return [Converted(**fields) for fields in json.loads(zlib.decompress(kept))]
+        return [Converted(**fields) for fields in json.loads(zlib.decompress(cached))]
     converted = documents_by(reader, file)
-    fields = [vars(one) for one in converted]
+    fields = [vars(part) for part in converted]
     cache.put([(key, zlib.compress(json.dumps(fields, ensure_ascii=False).encode("utf-8", "surrogatepass")))])
     return converted
 

@@ -34,16 +34,16 @@ def iter_delimited(path: Path, reading: Reading) -> Iterator[tuple[str, dict[str
     """
     tabs, separator = _rules(path, reading)
     columns = reading.columns
-    for where, cells in _rows(path, reading):
+    for location, cells in _rows(path, reading):
         if columns is None:
-            columns = _header(cells, where)
+            columns = _header(cells, location)
             continue
         if tabs and len(cells) > len(columns):
             cells = _with_quotes(cells, separator, len(columns))
         if len(cells) != len(columns):
-            reading.fail(DataError(f"{where}: {_miscounted(cells, columns, tabs=tabs, named=reading.columns)}"))
+            reading.fail(DataError(f"{location}: {_miscounted(cells, columns, tabs=tabs, named=reading.columns)}"))
         elif any(cell.strip() for cell in cells):
-            yield where, dict(zip(columns, cells, strict=True))
+            yield location, dict(zip(columns, cells, strict=True))
         else:
             reading.n_blank += 1
 
@@ -75,13 +75,13 @@ def _rows(path: Path, reading: Reading) -> Iterator[tuple[str, list[str]]]:
     return (_tab_rows if tabs else _csv_rows)(path, separator, reading)
 
 
-def _header(cells: Sequence[str], where: str) -> list[str]:
-    columns = [cell if cell.strip() else f"column {number}" for number, cell in enumerate(cells, 1)]
+def _header(cells: Sequence[str], location: str) -> list[str]:
+    columns = [cell if cell.strip() else f"column {n}" for n, cell in enumerate(cells, 1)]
     twice = [name for name, count in Counter(columns).items() if count > 1]
     if twice:
-        raise DataError(f"{where}: two columns are called '{twice[0]}'")
+        raise DataError(f"{location}: two columns are called '{twice[0]}'")
     if any("\r" in name for name in columns):
-        raise DataError(f"{where}: lines end with a carriage return alone: save the file with line feeds")
+        raise DataError(f"{location}: lines end with a carriage return alone: save the file with line feeds")
     return columns
 
 
@@ -98,12 +98,12 @@ def _miscounted(cells: Sequence[str], columns: Sequence[str], *, tabs: bool, nam
 
 
 def _tab_rows(path: Path, separator: str, reading: Reading) -> Iterator[tuple[str, list[str]]]:
-    for where, line in iter_lines(path, blank=True, reading=reading):
+    for location, line in iter_lines(path, blank=True, reading=reading):
         line = line.removesuffix("\n").removesuffix("\r")
         if not line.strip(" "):
             continue
         cells = line.split(separator)
-        yield where, [_unquoted(cell) for cell in cells] if '"' in line else cells
+        yield location, [_unquoted(cell) for cell in cells] if '"' in line else cells
 
 
 def _unquoted(cell: str) -> str:

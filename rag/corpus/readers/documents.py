@@ -20,7 +20,7 @@ TEXT_FIELDS = ("text", "contents", "content", "body")
 
 
 class Fields(NamedTuple):
-    """Names of the columns that hold what; None takes the usual ones. A dotted name is that of a nested field."""
+    """Column names for id, text and title; None takes the usual names. A dotted name is that of a nested field."""
 
     id: str | None = None
     text: str | None = None
@@ -36,13 +36,13 @@ def documents_of(
 ) -> Iterator[Document]:
     """The documents of (where, row) pairs; see :func:`rag.corpus.read_documents`."""
     reading = reading or Reading()
-    wanted = Fields(id_field, text_field, title_field)
+    requested = Fields(id_field, text_field, title_field)
     columns: Fields | None = None
-    for where, row in lifted(rows, wanted):
-        reading.where = where
+    for location, row in lifted(rows, requested):
+        reading.where = location
         try:
-            columns = columns or _columns(row, wanted, where)
-            document = _document(row, columns, where, reading)
+            columns = columns or _columns(row, requested, location)
+            document = _document(row, columns, location, reading)
         except DataError as error:
             reading.fail(error)
         else:
@@ -50,46 +50,46 @@ def documents_of(
             yield document
 
 
-def _columns(row: Mapping[str, Any], wanted: Fields, where: str) -> Fields:
-    id = _column(row, wanted.id, ID_FIELDS, where, "id")
-    spoken = wanted.text is None and row.get("turns") and not any(name in row for name in TEXT_FIELDS)
-    text = "text" if spoken else _column(row, wanted.text, TEXT_FIELDS, where, "text")
-    if wanted.title is not None and wanted.title not in row:
-        raise DataError(f"{where}: no title field '{wanted.title}'; it has: {', '.join(map(str, row))}")
-    return Fields(id, text, wanted.title)
+def _columns(row: Mapping[str, Any], requested: Fields, location: str) -> Fields:
+    id = _column(row, requested.id, ID_FIELDS, location, "id")
+    spoken = requested.text is None and row.get("turns") and not any(name in row for name in TEXT_FIELDS)
+    text = "text" if spoken else _column(row, requested.text, TEXT_FIELDS, location, "text")
+    if requested.title is not None and requested.title not in row:
+        raise DataError(f"{location}: no title field '{requested.title}'; it has: {', '.join(map(str, row))}")
+    return Fields(id, text, requested.title)
 
 
-def _column(row: Mapping[str, Any], wanted: str | None, usual: tuple[str, ...], where: str, role: str) -> str:
-    for name in (wanted,) if wanted else usual:
+def _column(row: Mapping[str, Any], requested: str | None, usual: tuple[str, ...], location: str, role: str) -> str:
+    for name in (requested,) if requested else usual:
         if name in row:
             return name
-    tried = wanted or " or ".join(usual)
+    tried = requested or " or ".join(usual)
     has = ", ".join(map(str, row)) + other_separator(row)
-    raise DataError(f"{where}: no {role} field '{tried}' (--{role}-field names another); it has: {has}")
+    raise DataError(f"{location}: no {role} field '{tried}' (--{role}-field names another); it has: {has}")
 
 
-def _document(row: Mapping[str, Any], columns: Fields, where: str, reading: Reading) -> Document:
+def _document(row: Mapping[str, Any], columns: Fields, location: str, reading: Reading) -> Document:
     id_column, text_column, title_column = str(columns.id), str(columns.text), columns.title
-    id = row_id(row, id_column, where)
+    id = row_id(row, id_column, location)
     text = row.get(text_column)
     if text is None and row.get("turns"):
         try:
             text = render(turns_of(row["turns"]))
         except DataError as error:
-            raise DataError(f"{where}: {error}") from None
+            raise DataError(f"{location}: {error}") from None
     if not isinstance(text, str):
         if text is not None or text_column not in row:
             got = "is missing" if text_column not in row else f"must be a string, got {text!r:.60}"
             nested = text.items() if isinstance(text, Mapping) else ()
             inside = next((key for key, value in nested if isinstance(value, str)), None)
             hint = f" (a field inside it is named with a dot: {text_column}.{inside})" if inside else ""
-            raise DataError(f"{where}: '{text_column}' {got}{hint}")
+            raise DataError(f"{location}: '{text_column}' {got}{hint}")
         text = ""
     metadata = {k: v for k, v in row.items() if k not in (id_column, text_column, "metadata") and v not in (None, "")}
     own = _own_metadata(row.get("metadata")) if "metadata" not in (id_column, text_column) else {}
     for name in own.keys() & metadata.keys():
         if own[name] != metadata[name]:
-            reading.hide(name, where)
+            reading.hide(name, location)
     metadata |= own
     if title_column is not None and title_column in metadata:
         metadata["title"] = metadata.pop(title_column)
@@ -101,7 +101,7 @@ def _document(row: Mapping[str, Any], columns: Fields, where: str, reading: Read
 
 
 def _own_metadata(value: Any) -> dict[str, Any]:
-    """What a column ``metadata`` holds: an object, one written as JSON, or anything else, kept under that name."""
+    """Metadata in a column ``metadata``: an object, the JSON text of one, or another value under that name."""
     if isinstance(value, str) and value.lstrip().startswith("{"):
         try:
             parsed = json.loads(value)

@@ -1,4 +1,4 @@
-"""What of a folder is read: one corpus, texts, or the parts of a table; the rest is counted and named by suffix."""
+"""Select the files of a folder to read: a corpus, texts, or parts of a table; others are counted by suffix."""
 
 from __future__ import annotations
 
@@ -60,8 +60,8 @@ def _files_below(folder: Path, reading: Reading) -> list[Path]:
     """All files that are not hidden, in order. Links that lead out, or to folders, are counted and not followed."""
 
     def refuse(error: OSError) -> None:
-        where = error.filename or folder
-        reading.fail(DataError(f"{where}: cannot be read: {system_message(error)}"), unit="documents")
+        location = error.filename or folder
+        reading.fail(DataError(f"{location}: cannot be read: {system_message(error)}"), unit="documents")
 
     files: list[Path] = []
     links: list[Path] = []
@@ -153,7 +153,7 @@ def _is_readable(path: Path) -> bool:
 
 
 def _belongs_to_corpus(path: Path, chosen: Sequence[Path]) -> bool:
-    """Whether a file is what the layout of BEIR has beside ``corpus.jsonl``."""
+    """Whether a file belongs to the files beside ``corpus.jsonl`` in the layout of BEIR."""
     corpus = chosen[0]
     beside = corpus.name in _CORPUS and (path.name in _BESIDE_A_CORPUS or path.parent.name == "qrels")
     return beside and corpus.parent in path.parents

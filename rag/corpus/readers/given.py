@@ -1,4 +1,4 @@
-"""Objects given in Python: documents of ours and of LangChain, dictionaries, data frames, tables."""
+"""Read Python objects: own and LangChain documents, dictionaries, data frames, tables."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["content_id", "documents_given", "is_table"]
 
 
 def is_table(source: Any) -> bool:
-    """Whether it is a table of Arrow, pandas, polars, DuckDB, ... or of ``datasets``."""
+    """Whether an object is a table of Arrow, pandas, polars, DuckDB, ... or of ``datasets``."""
     return hasattr(source, "__arrow_c_stream__") or (hasattr(source, "features") and hasattr(source, "column_names"))
 
 
@@ -28,14 +28,14 @@ def documents_given(source: Any, fields: Fields, reading: Reading) -> Iterator[D
 
     Args:
         source: The table or iterable.
-        fields: Which columns hold what.
+        fields: Names of the columns for id, text and title.
         reading: The account of what was left out.
 
     Raises:
         DataError: Something in it is none of these.
     """
     if hasattr(source, "features") and hasattr(source, "column_names"):  # datasets.Dataset, without importing it
-        return _of_rows(((f"row {number}", row) for number, row in enumerate(source)), fields, reading)
+        return _of_rows(((f"row {n}", row) for n, row in enumerate(source)), fields, reading)
     if is_table(source):
         return _of_rows(_arrow_rows(source), fields, reading)
     return _of_objects(source, fields, reading)
@@ -56,20 +56,20 @@ def _of_objects(source: Iterable[Any], fields: Fields, reading: Reading) -> Iter
     objects = iter(source)
     seen: set[str] = set()
     copies: list[str] = []
-    for number, given in enumerate(objects):
-        if isinstance(given, Mapping):  # this and all others are rows
-            rows = ((f"row {place}", row) for place, row in enumerate(chain([given], objects), number))
+    for n, item in enumerate(objects):
+        if isinstance(item, Mapping):  # this and all others are rows
+            rows = ((f"row {position}", row) for position, row in enumerate(chain([item], objects), n))
             yield from _of_rows(_mappings(rows), fields, reading)
             break
-        if hasattr(given, "page_content") and hasattr(given, "metadata"):
-            document = Document(getattr(given, "id", None) or "", given.page_content, dict(given.metadata))
+        if hasattr(item, "page_content") and hasattr(item, "metadata"):
+            document = Document(getattr(item, "id", None) or "", item.page_content, dict(item.metadata))
             named = _named(document, seen)
             if named is None:
-                copies.append(f"document {number}")
+                copies.append(f"document {n}")
                 continue
-            given = named
+            item = named
         reading.n_read += 1
-        yield given
+        yield item
     _note(copies, reading)
 
 
@@ -83,7 +83,9 @@ def _of_rows(rows: Iterator[tuple[str, Mapping[str, Any]]], fields: Fields, read
         return
     seen: set[str] = set()
     copies: list[str] = []
-    for document in documents_of(((where, {"id": where, **row}) for where, row in rows), "id", *fields[1:], reading):
+    for document in documents_of(
+        ((location, {"id": location, **row}) for location, row in rows), "id", *fields[1:], reading
+    ):
         named = _named(Document("", document.text, document.metadata), seen)
         if named is None:
             copies.append(reading.where)
@@ -114,22 +116,22 @@ def _note(copies: list[str], reading: Reading) -> None:
 
 
 def _mappings(rows: Iterable[tuple[str, Any]]) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    for where, row in rows:
+    for location, row in rows:
         if not isinstance(row, Mapping):
-            raise DataError(f"{where}: expected a dictionary as those before, got {type(row).__name__}: {row!r:.60}")
-        yield where, row
+            raise DataError(f"{location}: expected a dictionary as those before, got {type(row).__name__}: {row!r:.60}")
+        yield location, row
 
 
 def _arrow_rows(source: Any) -> Iterator[tuple[str, Mapping[str, Any]]]:
     import pyarrow as pa
 
-    number = 0
+    n = 0
     try:
         batches = pa.RecordBatchReader.from_stream(source)
         for batch in batches:
             for row in batch.to_pylist():
-                yield f"row {number}", {k: v for k, v in row.items() if not k.startswith("__index_level_")}
-                number += 1
+                yield f"row {n}", {k: v for k, v in row.items() if not k.startswith("__index_level_")}
+                n += 1
     except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError) as error:
         reason = str(error).splitlines()[0]
         raise DataError(f"the {type(source).__name__} cannot be read as a table: {reason}") from None

@@ -29,4 +29,4 @@ def hub_rows(name: str) -> Iterator[tuple[str, dict[str, Any]]]:
         if "train" not in splits and len(splits) != 1:
             raise DataError(f"{name}: has the splits {', '.join(map(str, splits))}; choose one: {name}#{splits[0]}")
         loaded = loaded["train" if "train" in splits else splits[0]]
-    return ((f"{name}: row {number}", row) for number, row in enumerate(loaded))
+    return ((f"{name}: row {n}", row) for n, row in enumerate(loaded))

@@ -55,7 +55,7 @@ def iter_lines(path: Path, *, blank: bool = False, reading: Reading | None = Non
 
     Args:
         path: A text file, packed or not.
-        blank: Whether blank lines are given too.
+        blank: Whether blank lines are yielded too.
         reading: Encoding, and what to do at a line that cannot be decoded.
 
     Raises:
@@ -64,27 +64,30 @@ def iter_lines(path: Path, *, blank: bool = False, reading: Reading | None = Non
     reading = reading or Reading()
     with open_binary(path) as file:
         lines = _wide_lines(file, path, reading) if reading.encoding.startswith(_WIDE) else _lines(file, path, reading)
-        for number, line in lines:
+        for line_number, line in lines:
             if blank or line.strip():
-                yield f"{path}:{number}", line
+                yield f"{path}:{line_number}", line
 
 
 def _lines(file: BinaryIO, path: Path, reading: Reading) -> Iterator[tuple[int, str]]:
-    for number, raw in enumerate(file, 1):
+    for n, raw in enumerate(file, 1):
         try:
-            yield number, _decode(raw.removeprefix(_MARK) if number == 1 else raw, f"{path}:{number}", reading)
+            yield (
+                n,
+                _decode(raw.removeprefix(_MARK) if n == 1 else raw, f"{path}:{n}", reading),
+            )
         except DataError as error:
             reading.fail(error)
 
 
 def _wide_lines(file: BinaryIO, path: Path, reading: Reading) -> Iterator[tuple[int, str]]:
-    number = 0
+    line_number = 0
     text = io.TextIOWrapper(file, reading.encoding, newline="\n")
     try:
-        for number, line in enumerate(text, 1):
-            yield number, line.removeprefix("\ufeff") if number == 1 else line
+        for line_number, line in enumerate(text, 1):
+            yield line_number, line.removeprefix("\ufeff") if line_number == 1 else line
     except UnicodeError as error:
-        reading.fail(DataError(f"{path}:{number + 1}: not valid {reading.encoding}, here or soon after: {error}"))
+        reading.fail(DataError(f"{path}:{line_number + 1}: not valid {reading.encoding}, here or soon after: {error}"))
     finally:
         text.detach()  # who opened the file closes it
 
@@ -100,7 +103,7 @@ def read_text(path: Path, reading: Reading | None = None) -> str:
         return _decode(file.read().removeprefix(_MARK), str(path), reading).removeprefix("\ufeff")
 
 
-def _decode(raw: bytes, where: str, reading: Reading) -> str:
+def _decode(raw: bytes, location: str, reading: Reading) -> str:
     try:
         return raw.decode(reading.encoding)
     except UnicodeDecodeError as error:
@@ -109,6 +112,8 @@ def _decode(raw: bytes, where: str, reading: Reading) -> str:
         utf16 = raw[:2] in (b"\xff\xfe", b"\xfe\xff")
         hint = "utf-16" if utf16 else "latin-1"
         looks = " (it looks like UTF-16)" if utf16 else ""
-        raise DataError(f"{where}: {reason}{looks}; save it as UTF-8, or name its encoding, such as {hint}") from None
+        raise DataError(
+            f"{location}: {reason}{looks}; save it as UTF-8, or name its encoding, such as {hint}"
+        ) from None
     except UnicodeError as error:
-        raise DataError(f"{where}: not valid {reading.encoding}: {error}") from None
+        raise DataError(f"{location}: not valid {reading.encoding}: {error}") from None

@@ -24,17 +24,17 @@ def iter_jsonl(path: Path, reading: Reading | None = None) -> Iterator[tuple[str
         DataError: Unreadable file, a line that is not UTF-8 or not JSON, or no object.
     """
     reading = reading or Reading()
-    for where, line in iter_lines(path, reading=reading):
+    for location, line in iter_lines(path, reading=reading):
         try:
             value = _object(json.loads(line), line)
         except json.JSONDecodeError as error:
-            reading.fail(DataError(f"{where}: not JSON: {error.msg} at column {error.colno}"))
+            reading.fail(DataError(f"{location}: not JSON: {error.msg} at column {error.colno}"))
         except (ValueError, RecursionError) as error:  # a number of thousands of digits, thousands of brackets
-            reading.fail(DataError(f"{where}: not JSON that can be read: {error}"))
+            reading.fail(DataError(f"{location}: not JSON that can be read: {error}"))
         except DataError as error:
-            reading.fail(DataError(f"{where}: {error}"))
+            reading.fail(DataError(f"{location}: {error}"))
         else:
-            yield where, value
+            yield location, value
 
 
 def iter_json(path: Path, reading: Reading | None = None) -> Iterator[tuple[str, Any]]:
@@ -58,17 +58,17 @@ def iter_json(path: Path, reading: Reading | None = None) -> Iterator[tuple[str,
             at = _skip(text, at + 1)
         first = False
         line, counted = line + text.count("\n", counted, at), at
-        where = f"{path}:{line}"
+        location = f"{path}:{line}"
         try:
             value, end = decoder.raw_decode(text, at)
         except json.JSONDecodeError as error:
             raise DataError(_not_json(path, text, error.pos, error.msg)) from None
         except (ValueError, RecursionError) as error:
-            raise DataError(f"{where}: not JSON that can be read: {error}") from None
+            raise DataError(f"{location}: not JSON that can be read: {error}") from None
         try:
-            yield where, _object(value, text[at : at + 60])
+            yield location, _object(value, text[at : at + 60])
         except DataError as error:
-            reading.fail(DataError(f"{where}: {error}"))
+            reading.fail(DataError(f"{location}: {error}"))
         at = _skip(text, end)
     if in_array and (at >= len(text) or _skip(text, at + 1) < len(text)):
         reason = "the array is not closed" if at >= len(text) else "something follows the array"

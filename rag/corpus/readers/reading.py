@@ -1,4 +1,4 @@
-"""How files are read, and the account of what could not be."""
+"""Options for reading files, and the record of unreadable parts."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _SEPARATORS = {"tab": "\t", "\\t": "\t"}
 
 @dataclass
 class Reading:
-    """Options of reading, and what was noticed on the way.
+    """Options of reading, and the problems noticed in it.
 
     Args:
         separator: Character between the cells of CSV and TSV files, ``tab`` for a tab; None takes a comma, in TSV a
@@ -41,8 +41,8 @@ class Reading:
         columns: Names of the columns of a CSV or TSV file whose first line is a row already.
         on_error: What happens at a row or file that cannot be read: see :data:`OnError`.
         unit: What is one document of a file that holds texts: see :data:`rag.formats.units.Unit`.
-        store: Where conversions of files are kept and found.
-        remarks: Where :meth:`finish` and the readers put what was left out.
+        store: Cache of converted files.
+        remarks: Remarks of :meth:`finish` and the readers on skipped parts.
 
     Raises:
         ConfigError: An option has a value that it cannot have.
@@ -79,13 +79,13 @@ class Reading:
                 rule = "must be one character (a tab may be written tab), no quote and no line end"
                 raise ConfigError(f"{rule}, got {self.separator!r}", parameter="separator")
         try:
-            known = codecs.lookup(self.encoding)
+            codec = codecs.lookup(self.encoding)
             "".encode(self.encoding)  # refuses codecs from bytes to bytes
         except (LookupError, TypeError, ValueError):
             usual = did_you_mean(str(self.encoding), ["utf-8", "utf-16", "latin-1", "cp1252", "shift_jis", "gb18030"])
             raise ConfigError(f"unknown encoding '{self.encoding}'{usual}", parameter="encoding") from None
         # The mark is dropped anyway; this codec would drop one at the start of every line.
-        self.encoding = "utf-8" if known.name == "utf-8-sig" else known.name
+        self.encoding = "utf-8" if codec.name == "utf-8-sig" else codec.name
         if self.on_error not in get_args(OnError):
             raise ConfigError(f"must be 'report', 'stop' or 'skip', got {self.on_error!r}", parameter="on_error")
         if self.unit not in get_args(Unit):
@@ -95,7 +95,7 @@ class Reading:
         """Raise the error, or count the row or file that it is about and let reading go on.
 
         Args:
-            error: What is wrong.
+            error: The error.
             unit: What with: a row, a file of rows, or a file that is one of many documents.
         """
         if self.on_error == "stop" or (self.on_error == "report" and unit != "documents"):
@@ -128,7 +128,7 @@ class Reading:
         return sum(self._n_skipped.values())
 
     def finish(self) -> Remarks:
-        """Add and log remarks on what was skipped, once everything is read."""
+        """Add and log remarks on skipped rows and files, once everything is read."""
         for unit, examples in self._skipped.items():
             if n := self._n_skipped[unit]:
                 total = self.n_read + n if unit == "rows" else None

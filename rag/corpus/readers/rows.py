@@ -38,11 +38,11 @@ def _parquet_rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     import pyarrow.parquet as pq
 
     try:
-        number = 0
+        n = 0
         for batch in pq.ParquetFile(path).iter_batches():
             for row in batch.to_pylist():
-                yield f"{path}: row {number}", row
-                number += 1
+                yield f"{path}: row {n}", row
+                n += 1
     except (OSError, pa.ArrowInvalid) as error:
         raise DataError(f"{path}: cannot be read as Parquet: {error}") from None
 
@@ -54,7 +54,7 @@ def lifted(
     They are gone from where they were; a field whose own name has dots stays as it is.
     """
     paths = {name: name.split(".") for name in names if name and "." in name}
-    for where, row in rows:
+    for location, row in rows:
         for name, steps in paths.items():
             value: Any = row
             for step in steps if name not in row else ():
@@ -64,7 +64,7 @@ def lifted(
             else:
                 if name not in row:
                     row = _without(row, steps) | {name: value}
-        yield where, row
+        yield location, row
 
 
 def _without(row: Mapping[str, Any], steps: Sequence[str]) -> dict[str, Any]:

@@ -80,11 +80,11 @@ def corpus_of(
     advance: Callable[[int], None] | None = None,
     drop_fields: Collection[str] = (),
 ) -> Corpus:
-    """Make a corpus of documents that are being read, with what the reading noticed.
+    """Make a corpus of documents while they are read, with the remarks from reading.
 
     Args:
-        documents: As they come.
-        reading: What they are read with.
+        documents: Documents, read one at a time.
+        reading: The options they are read with.
         path: As for :meth:`Corpus.from_documents`.
         advance: Likewise.
         drop_fields: Likewise.

@@ -26,11 +26,11 @@ class SparseEmbedder(Component):
     @property
     @abstractmethod
     def dimension(self) -> int:
-        """How many terms there are; known once fitted."""
+        """Number of terms; known once fitted."""
 
     @abstractmethod
     def terms(self, columns: Sequence[int]) -> list[str]:
-        """What these columns stand for, to be read by people."""
+        """Readable names of the terms in these columns."""
 
     @abstractmethod
     def embed_queries(self, texts: Sequence[str]) -> Any:
@@ -54,7 +54,7 @@ class SparseEmbedder(Component):
         context.keep(self)
 
     def checked(self, weights: Any, n: int) -> Any:
-        """What an embedding method gave for ``n`` texts, without zeros.
+        """Check the result of an embedding method for ``n`` texts; returns it without zeros.
 
         Raises:
             ModelError: It has another shape than [n, dimension], or weights that are below 0 or not finite, which an
@@ -81,8 +81,8 @@ def strongest_terms(weights: Any, k: int | None) -> Any:
         return weights
     row = np.repeat(np.arange(weights.shape[0]), np.diff(weights.indptr))
     order = np.lexsort((weights.indices, -weights.data, row))
-    place = np.arange(len(row)) - np.repeat(weights.indptr[:-1], np.diff(weights.indptr))
-    kept = np.sort(order[place < k])
-    ends = np.concatenate([[0], np.cumsum(np.bincount(row[kept], minlength=weights.shape[0]))])
-    arrays = (weights.data[kept], weights.indices[kept], ends.astype(weights.indptr.dtype))
+    rank = np.arange(len(row)) - np.repeat(weights.indptr[:-1], np.diff(weights.indptr))
+    strongest = np.sort(order[rank < k])
+    ends = np.concatenate([[0], np.cumsum(np.bincount(row[strongest], minlength=weights.shape[0]))])
+    arrays = (weights.data[strongest], weights.indices[strongest], ends.astype(weights.indptr.dtype))
     return scipy.sparse.csr_array(arrays, shape=weights.shape)

@@ -1,4 +1,4 @@
-"""Learns what a token is worth where it stands, by a softmax over all passages."""
+"""Learn the weight of a token in its context, by a softmax over all passages."""
 
 from __future__ import annotations
 
@@ -31,15 +31,15 @@ class TermTrainer:
     """Adam (Kingma and Ba 2015) on ``-log p(relevant)`` and the FLOPS of the weights (Paria et al. 2020).
 
     Args:
-        pairs: Of all passages and the tokens that training queries have.
-        base: What each pair weighs with a worth of 1, float32 [m].
+        pairs: Pairs of all passages and the training queries' tokens.
+        base: Weight of each pair for a factor of 1, float32 [m].
         queries: Weights of tokens, CSR array float32 [n, tokens].
-        relevant: Which passages are relevant, CSR array of bool [n, passages], some in every row.
+        relevant: Mask of relevant passages, CSR array of bool [n, passages], some in every row.
         sample: All pairs of some passages, for the FLOPS.
-        sample_base: As ``base``.
-        learning_rate: Of Adam.
+        sample_base: The same as ``base`` for the sample.
+        learning_rate: Learning rate of Adam.
         batch_size: Queries per step.
-        seed: Of the order of the queries.
+        seed: Seed of the order of the queries.
     """
 
     def __init__(
@@ -57,7 +57,7 @@ class TermTrainer:
     ) -> None:
         self._pairs, self._base, self._queries, self._relevant = pairs, base, queries, relevant
         self._sample, self._sample_base = sample, sample_base
-        self._vectors, self._sample_vectors = (some.vectors.astype(np.float32) for some in (pairs, sample))
+        self._vectors, self._sample_vectors = (source.vectors.astype(np.float32) for source in (pairs, sample))
         self._rate, self._batch = learning_rate, batch_size
         self._random = np.random.default_rng(seed)
         self.parameters = np.zeros(pairs.vectors.shape[1] + 1, dtype=np.float32)
@@ -78,7 +78,7 @@ class TermTrainer:
         return float(losses / max(n, 1))
 
     def weights(self) -> Any:
-        """Of the training queries' tokens in all passages, CSR array float32 [tokens, passages]."""
+        """Weights of the training queries' tokens in all passages, CSR array float32 [tokens, passages]."""
         return self._table(worth(self._vectors, self.parameters))
 
     def _table(self, worths: Floats) -> Any:
@@ -99,17 +99,17 @@ class TermTrainer:
         loss, slope = _cross_entropy(logits, self._relevant[rows].toarray())
         tokens = np.unique(queries.indices)
         by_weight = np.asarray(queries[:, tokens].T @ slope, dtype=np.float32)  # [tokens, passages]
-        place = np.full(self._queries.shape[1], -1)
-        place[tokens] = np.arange(len(tokens))
-        asked = np.flatnonzero((place[self._pairs.tokens] >= 0) & (worths > 0))
+        column_of = np.full(self._queries.shape[1], -1)
+        column_of[tokens] = np.arange(len(tokens))
+        asked = np.flatnonzero((column_of[self._pairs.tokens] >= 0) & (worths > 0))
         by_worth = np.zeros_like(worths)
-        by_worth[asked] = by_weight[place[self._pairs.tokens[asked]], self._pairs.texts[asked]] * self._base[asked]
+        by_worth[asked] = by_weight[column_of[self._pairs.tokens[asked]], self._pairs.texts[asked]] * self._base[asked]
         total = _slope(by_worth, self._vectors)
         self._descend(total + flops * self._flops_slope() if flops else total)
         return loss
 
     def _flops_slope(self) -> Floats:
-        """Of the sum over tokens of the square of their mean weight."""
+        """Gradient of the sum over tokens of the square of their mean weight."""
         worths = worth(self._sample_vectors, self.parameters)
         n = max(len(np.unique(self._sample.texts)), 1)
         means = np.bincount(self._sample.tokens, weights=self._sample_base * worths) / n
@@ -138,5 +138,5 @@ def _cross_entropy(logits: Floats, relevant: Bools) -> tuple[float, Floats]:
 
 
 def _slope(by_worth: Floats, vectors: Vectors) -> Floats:
-    """By u and b, of what has this slope by each worth."""
+    """Gradient by u and b of a function with this gradient by each weight."""
     return np.append(by_worth @ vectors, by_worth.sum())

@@ -1,4 +1,4 @@
-"""A sparse encoder that learns what words are worth from judged questions, over an encoder that stays as it is."""
+"""A sparse encoder that learns weights of words from judged questions, over a frozen encoder."""
 
 from __future__ import annotations
 
@@ -50,9 +50,9 @@ class TermWeights(SparseEmbedder):
         embedder: Makes the token vectors; it stays as it is.
         epochs: Passes over the training queries, at most.
         patience: Epochs without a better one after which it stops.
-        learning_rate: Of Adam.
+        learning_rate: Learning rate of Adam.
         batch_size: Queries per step.
-        flops: What the FLOPS of the weights cost in the loss: the larger, the fewer terms are left.
+        flops: Factor of the weights' FLOPS in the loss: a larger factor leaves fewer terms.
         target_active_dims: Terms that a passage keeps on average: ``flops`` is raised until that is reached, and the
             weakest terms beyond it are left out. None has no target.
     """
@@ -130,7 +130,7 @@ class TermWeights(SparseEmbedder):
 
         encodings: Any = self.embedder.tokenizer().encode_batch(list(texts), add_special_tokens=False)
         rows = np.repeat(np.arange(len(texts)), [len(encoding.ids) for encoding in encodings])
-        columns = np.array([number for encoding in encodings for number in encoding.ids], dtype=np.int64)
+        columns = np.array([token for encoding in encodings for token in encoding.ids], dtype=np.int64)
         shape = (len(texts), self.dimension)
         return scipy.sparse.csr_array((self._rarity[columns], (rows, columns)), shape=shape)
 
@@ -228,10 +228,10 @@ class TermWeights(SparseEmbedder):
                     if best < 0:  # for when the target is never reached
                         self._parameters = trainer.parameters.copy()
                     continue
-                found = quality()
-                waited = 0 if found > best else waited + 1
-                if found > best:
-                    best, self._parameters = found, trainer.parameters.copy()
+                value = quality()
+                waited = 0 if value > best else waited + 1
+                if value > best:
+                    best, self._parameters = value, trainer.parameters.copy()
                 if waited >= self.patience:
                     break
 
@@ -262,11 +262,11 @@ def _ranked(context: FitContext, scores: Any) -> Candidates:
     table = scores.tocoo()
     rows, passages = table.coords
     order = np.argsort(rows, kind="stable")
-    found = Candidates.from_rows(
+    ranked = Candidates.from_rows(
         scores.shape[0],
         rows[order].astype(np.int64),
         context.passages.document[passages[order]],
         table.data[order],
         passages[order].astype(np.int64),
     )
-    return found.best_per_document(_DEPTH)
+    return ranked.best_per_document(_DEPTH)

@@ -1,4 +1,4 @@
-"""The tokens of texts, each different one of a text once, with what a model says of it there."""
+"""The distinct tokens of each text, with a model's mean vector of each."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class TokenPairs:
     Args:
         texts: Position of each pair's text, int64 [m], ascending.
         tokens: Number of the token in the vocabulary, int64 [m], ascending in each text.
-        counts: How often the text has it, int64 [m].
+        counts: Count of the token in the text, int64 [m].
         vectors: Mean of its vectors in the text, float16 [m, d].
         lengths: Tokens of each text, special ones aside, int64 [n].
     """
@@ -36,9 +36,9 @@ class TokenPairs:
     vectors: Vectors
     lengths: Ints
 
-    def only(self, kept: Bools) -> TokenPairs:
+    def only(self, mask: Bools) -> TokenPairs:
         """Some of the pairs, of the same texts."""
-        return TokenPairs(self.texts[kept], self.tokens[kept], self.counts[kept], self.vectors[kept], self.lengths)
+        return TokenPairs(self.texts[mask], self.tokens[mask], self.counts[mask], self.vectors[mask], self.lengths)
 
     @classmethod
     def joined(cls, parts: Sequence[TokenPairs]) -> TokenPairs:
@@ -57,18 +57,18 @@ def token_pairs(embedder: TokenEmbedder, texts: Sequence[str], vectors: TokenVec
     """The pairs of texts, some hundred texts at a time.
 
     Args:
-        embedder: Whose tokens.
+        embedder: The embedder whose tokens are used.
         texts: Documents.
-        vectors: Of their tokens, special ones included.
+        vectors: Vectors of their tokens, including special tokens.
 
     Raises:
         ModelError: The embedder has vectors for other tokens than its tokenizer gives.
     """
     tokenizer: Any = embedder.tokenizer()
     for first in range(0, len(texts), _TOGETHER):
-        some = texts[first : first + _TOGETHER]
-        part = vectors.take(np.arange(first, first + len(some)))
-        yield _pairs(tokenizer.encode_batch([embedder.prompt_for_documents + text for text in some]), part, embedder)
+        chunk = texts[first : first + _TOGETHER]
+        part = vectors.take(np.arange(first, first + len(chunk)))
+        yield _pairs(tokenizer.encode_batch([embedder.prompt_for_documents + text for text in chunk]), part, embedder)
 
 
 def _pairs(encodings: Sequence[Any], vectors: TokenVectors, embedder: TokenEmbedder) -> TokenPairs:
@@ -77,12 +77,12 @@ def _pairs(encodings: Sequence[Any], vectors: TokenVectors, embedder: TokenEmbed
         if len(encoding.ids) < n:
             raise ModelError(f"{embedder.spec.label} has {n} vectors for a text of {len(encoding.ids)} tokens")
         cut = len(encoding.ids) > n  # the end of a long text is cut off, but for the last special token
-        kept = [*range(n - 1), len(encoding.ids) - 1] if cut and n else slice(0, n)
-        ids.append(np.asarray(encoding.ids, dtype=np.int64)[kept])
-        words.append(np.asarray(encoding.special_tokens_mask)[kept] == 0)
+        positions = [*range(n - 1), len(encoding.ids) - 1] if cut and n else slice(0, n)
+        ids.append(np.asarray(encoding.ids, dtype=np.int64)[positions])
+        words.append(np.asarray(encoding.special_tokens_mask)[positions] == 0)
     is_word = np.concatenate(words)
     token = np.concatenate(ids)[is_word]
-    lengths = np.array([some.sum() for some in words], dtype=np.int64)
+    lengths = np.array([in_word.sum() for in_word in words], dtype=np.int64)
     owner = np.repeat(np.arange(len(encodings)), lengths)
     if not len(token):
         empty = np.empty(0, dtype=np.int64)

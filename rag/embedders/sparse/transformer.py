@@ -136,9 +136,9 @@ class SparseTransformerEmbedder(SparseEmbedder):
         order = np.argsort([-len(text) for text in texts], kind="stable")
         for rows in np.split(order, range(self.batch_size * _TOGETHER, len(order), self.batch_size * _TOGETHER)):
             if len(rows):
-                some = [texts[row] for row in rows.tolist()]
+                chunk = [texts[row] for row in rows.tolist()]
                 table = encode(
-                    some,
+                    chunk,
                     batch_size=self.batch_size,
                     show_progress_bar=False,
                     convert_to_sparse_tensor=True,

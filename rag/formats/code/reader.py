@@ -70,7 +70,7 @@ class CodeReader(Reader):
 
 
 def _parsed_python(text: str) -> list[_Part] | None:
-    """Functions and classes of Python; None for what is no Python of this version."""
+    """Functions and classes of Python; None for text that is not Python of this version."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -138,22 +138,22 @@ def _by_lines(lines: Sequence[str], language: Language) -> list[_Part]:
     left edge behind a closing bracket.
     """
     starts = [
-        number
-        for number, line in enumerate(lines)
+        begin
+        for begin, line in enumerate(lines)
         if len(line) <= _WIDEST and language.definition.match(line) and not line.startswith(language.comment)
     ]
     parts: list[_Part] = []
-    for place, number in enumerate(starts):
-        start = _with_comments(lines, number, language.comment)
+    for index, begin in enumerate(starts):
+        start = _with_comments(lines, begin, language.comment)
         if parts and start < parts[-1].end:
             continue
-        stop = starts[place + 1] if place + 1 < len(starts) else len(lines)
-        stop = max(_with_comments(lines, stop, language.comment), number + 1) if stop < len(lines) else stop
+        stop = starts[index + 1] if index + 1 < len(starts) else len(lines)
+        stop = max(_with_comments(lines, stop, language.comment), begin + 1) if stop < len(lines) else stop
         closing = (
-            n + 1 for n in range(number, stop) if lines[n][:1] in ("}", ")") or lines[n].rstrip() in ("end", "end;")
+            n + 1 for n in range(begin, stop) if lines[n][:1] in ("}", ")") or lines[n].rstrip() in ("end", "end;")
         )
         end = next(closing, stop)
-        parts.append(_Part(start, end, _title_of(lines[number]), 2))
+        parts.append(_Part(start, end, _title_of(lines[begin]), 2))
     return parts
 
 

@@ -1,1 +1,1 @@
-"""Web pages: what of them is content, as Markdown."""
+"""Web pages: their content as Markdown."""

@@ -132,7 +132,7 @@ class Blocks:
 
     def _list(self, node: LexborNode, numbered: bool, depth: int) -> list[str]:
         start = node.attributes.get("start") or "1"
-        number = int(start) if start.isdecimal() and len(start) < 9 else 1
+        next_number = int(start) if start.isdecimal() and len(start) < 9 else 1
         items: list[str] = []
         child = node.child
         while child is not None:
@@ -143,15 +143,15 @@ class Blocks:
                 )
                 if child.tag in ("ul", "ol") and items:
                     items[-1] += "\n" + "\n".join(f"  {line}" if line else "" for line in joined(blocks).split("\n"))
-                elif text := item(f"{number}." if numbered else "-", blocks):
+                elif text := item(f"{next_number}." if numbered else "-", blocks):
                     items.append(text)
-                    number += 1
+                    next_number += 1
             child = child.next
         loose = any("\n\n" in text for text in items)
         return [("\n\n" if loose else "\n").join(items)] if items else []
 
     def _definitions(self, node: LexborNode, depth: int) -> list[str]:
-        """Terms are lines of their own, right before what is said of them."""
+        """Write a definition list: each term on its own line, right before its definition."""
         blocks: list[str] = []
         terms: list[str] = []
         child = node.child
@@ -177,17 +177,19 @@ class Blocks:
         if is_layout(node):
             return [
                 block
-                for place in node.css("caption, td, th")
-                if place.parent is None or _table_of(place) == node.mem_id
-                for block in self.of(place, depth + 1)
+                for cell in node.css("caption, td, th")
+                if cell.parent is None or _table_of(cell) == node.mem_id
+                for block in self.of(cell, depth + 1)
             ]
         caption = node.css_first("caption")
         blocks = [] if caption is None or _table_of(caption) != node.mem_id else self.of(caption, depth + 1)
-        rows = data_rows(node, lambda place: self._cell(place, depth + 1))
+        rows = data_rows(node, lambda cell: self._cell(cell, depth + 1))
         return [*blocks, text] if (text := table(rows)) else blocks
 
     def _cell(self, node: LexborNode, depth: int) -> str:
-        """What is in a cell, in one line: paragraphs and items with a space between, tables inside by commas."""
+        """Content of a cell in a single line: paragraphs and items separated by spaces, cells of inner tables by
+        commas.
+        """
         if node.css_first(_BLOCKS) is None:
             return self.inline(node, depth).replace("\n", " ")
         parts = []
@@ -209,8 +211,8 @@ def _table_of(node: LexborNode) -> int | None:
 def _code_of(node: LexborNode) -> str:
     for line_end in node.css("br"):
         line_end.replace_with("\n")
-    for number in node.css(".linenos, .lineno, .line-number, .gutter"):
-        number.decompose()
+    for gutter in node.css(".linenos, .lineno, .line-number, .gutter"):
+        gutter.decompose()
     return node.text()
 
 

@@ -1,4 +1,4 @@
-"""A page: parsed, cleared of what is there on every page, and what it says of itself."""
+"""A page: parsed, cleared of navigation and the like, with its metadata."""
 
 from __future__ import annotations
 

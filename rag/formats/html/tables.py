@@ -31,16 +31,16 @@ def data_rows(node: LexborNode, text_of: Callable[[LexborNode], str]) -> list[li
     """
     rows: list[list[str]] = []
     taken: dict[tuple[int, int], bool] = {}
-    for number, row in enumerate(_rows(node)):
+    for n, row in enumerate(_rows(node)):
         cells: list[str] = []
-        for place in _cells(row):
-            while taken.pop((number, len(cells)), False):
+        for cell in _cells(row):
+            while taken.pop((n, len(cells)), False):
                 cells.append("")
-            wide, high = _span(place, "colspan"), _span(place, "rowspan")
+            wide, high = _span(cell, "colspan"), _span(cell, "rowspan")
             column = len(cells)
-            cells += [text_of(place), *[""] * (wide - 1)]
+            cells += [text_of(cell), *[""] * (wide - 1)]
             for below in range(1, high):
-                taken |= {(number + below, column + right): True for right in range(wide)}
+                taken |= {(n + below, column + right): True for right in range(wide)}
         rows.append(cells)
     return rows
 

@@ -60,7 +60,7 @@ def _get(element: Element, name: str) -> str:
 
 
 def _code_styles(root: Element) -> set[str]:
-    """Names of the styles that are made from one for code."""
+    """Names of the styles derived from a style for code."""
     return {
         _get(style, "name")
         for style in root.iter()
@@ -134,11 +134,11 @@ class _Writer:
         rows: list[list[str]] = []
         for row in _rows_of(element):
             cells: list[str] = []
-            for place in row:
-                if _name(place) not in ("table-cell", "covered-table-cell"):
+            for cell in row:
+                if _name(cell) not in ("table-cell", "covered-table-cell"):
                     continue
-                text = " ".join(" ".join(self.blocks(place, depth + 1)).split())
-                repeated = _get(place, "number-columns-repeated")
+                text = " ".join(" ".join(self.blocks(cell, depth + 1)).split())
+                repeated = _get(cell, "number-columns-repeated")
                 n = int(repeated) if repeated.isdecimal() and len(repeated) < 6 else 1
                 cells += [text] * min(n if text else min(n, 64), _WIDEST)
             rows.append(cells)

@@ -1,4 +1,4 @@
-"""What office documents say of themselves: title, author, date, language."""
+"""Metadata of office documents: title, author, date, language."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _FIELDS = {
 
 def properties_of(package: Package) -> dict[str, Any]:
     """Fields of ``docProps/core.xml`` (Microsoft) or ``meta.xml`` (OpenDocument); damaged ones are as none."""
-    about: dict[str, Any] = {}
+    properties: dict[str, Any] = {}
     for name in ("docProps/core.xml", "meta.xml"):
         try:
             root = package.maybe_xml(name)
@@ -31,6 +31,6 @@ def properties_of(package: Package) -> dict[str, Any]:
         for element in root.iter() if root is not None else ():
             field = _FIELDS.get(element.tag.rpartition("}")[2])
             value = " ".join((element.text or "").split())
-            if field and value and field not in about:
-                about[field] = value[:10] if field == "date" and re.match(r"\d{4}-\d\d-\d\d", value) else value
-    return about
+            if field and value and field not in properties:
+                properties[field] = value[:10] if field == "date" and re.match(r"\d{4}-\d\d-\d\d", value) else value
+    return properties

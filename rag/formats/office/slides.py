@@ -45,7 +45,7 @@ def _in_order(package: Package) -> list[str]:
 
 
 def _targets(package: Package, name: str) -> dict[str, str]:
-    """What a file points to, by the id of the link."""
+    """Targets of a file's links, by the id of the link."""
     folder, base = posixpath.split(name)
     root = package.maybe_xml(f"{folder}/_rels/{base}.rels")
     links = root if root is not None else ()
@@ -78,8 +78,8 @@ def _slide(package: Package, name: str) -> str:
                 )
             )
         elif shape.tag == f"{_SHOW}pic":
-            about = next(shape.iter(f"{_SHOW}cNvPr"), None)
-            blocks.append(paragraph(about.get("descr", "") if about is not None else ""))
+            drawing = next(shape.iter(f"{_SHOW}cNvPr"), None)
+            blocks.append(paragraph(drawing.get("descr", "") if drawing is not None else ""))
     notes = next((target for target in _targets(package, name).values() if "/notesSlide" in target), "")
     if notes in package.zip.NameToInfo:
         shapes = package.xml(notes).iter(f"{_SHOW}sp")

@@ -1,1 +1,1 @@
-"""PDF: text by page in reading order, its headings, and nothing of what stands on every page."""
+"""PDF: text by page in reading order, with headings and without repeated headers and footers."""

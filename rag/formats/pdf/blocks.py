@@ -67,42 +67,42 @@ def _goes_on(before: _Block, after: _Block) -> bool:
 
 def _blocks(lines: Sequence[Line], headings: Mapping[int, Found], leading: float) -> Iterator[_Block]:
     code = _code_lines(lines, leading)
-    place = 0
-    while place < len(lines):
-        if place in headings:
-            level, n = headings[place]
-            yield _Block("heading", heading(level, " ".join(line.text for line in lines[place : place + n])))
-            place += n
+    at = 0
+    while at < len(lines):
+        if at in headings:
+            level, n = headings[at]
+            yield _Block("heading", heading(level, " ".join(line.text for line in lines[at : at + n])))
+            at += n
             continue
-        first = place
-        place += 1
+        first = at
+        at += 1
         if code[first]:
-            while place < len(lines) and code[place] and place not in headings and _gap(lines, place) < 4 * leading:
-                place += 1
-            yield _Block("code", fence(_indented(lines[first:place], leading)))
+            while at < len(lines) and code[at] and at not in headings and _gap(lines, at) < 4 * leading:
+                at += 1
+            yield _Block("code", fence(_indented(lines[first:at], leading)))
             continue
-        while place < len(lines) and place not in headings and not code[place] and not _begins(lines, place, leading):
-            place += 1
-        text = " ".join(_LEADERS.sub(" ", line.text.strip()) for line in lines[first:place])
+        while at < len(lines) and at not in headings and not code[at] and not _begins(lines, at, leading):
+            at += 1
+        text = " ".join(_LEADERS.sub(" ", line.text.strip()) for line in lines[first:at])
         text = text.replace(f"{HYPHEN} ", HYPHEN)
         bullet = _BULLET.match(text)
-        number = _NUMBERED.match(text)
+        marker = _NUMBERED.match(text)
         if bullet:
             yield _Block("item", item("-", [paragraph(text[bullet.end() :])]))
-        elif number:
-            yield _Block("item", item(number[1], [paragraph(text[number.end() :])]))
+        elif marker:
+            yield _Block("item", item(marker[1], [paragraph(text[marker.end() :])]))
         elif body := paragraph(text):
             yield _Block("text", body)
 
 
-def _gap(lines: Sequence[Line], place: int) -> float:
-    return lines[place - 1].last_y - lines[place].y
+def _gap(lines: Sequence[Line], at: int) -> float:
+    return lines[at - 1].last_y - lines[at].y
 
 
-def _begins(lines: Sequence[Line], place: int, leading: float) -> bool:
+def _begins(lines: Sequence[Line], at: int, leading: float) -> bool:
     """Whether a line begins a paragraph."""
-    line, before = lines[place], lines[place - 1]
-    gap = _gap(lines, place)
+    line, before = lines[at], lines[at - 1]
+    gap = _gap(lines, at)
     if before.text.endswith(HYPHEN):
         return False
     if _LEADERS.search(before.text):
@@ -119,12 +119,12 @@ def _begins(lines: Sequence[Line], place: int, leading: float) -> bool:
 def _code_lines(lines: Sequence[Line], leading: float) -> list[bool]:
     """Which lines are code: set as such, and not just the middle of a paragraph that names some."""
     code = [line.code for line in lines]
-    for place in range(1, len(lines)):
-        before, line = lines[place - 1], lines[place]
-        alone = not code[place - 1] and (place + 1 == len(lines) or not lines[place + 1].code)
-        inside = abs(line.left - before.left) < 2 and 0 < _gap(lines, place) < 1.1 * leading
-        if code[place] and alone and inside:
-            code[place] = False
+    for at in range(1, len(lines)):
+        before, line = lines[at - 1], lines[at]
+        alone = not code[at - 1] and (at + 1 == len(lines) or not lines[at + 1].code)
+        inside = abs(line.left - before.left) < 2 and 0 < _gap(lines, at) < 1.1 * leading
+        if code[at] and alone and inside:
+            code[at] = False
     return code
 
 
@@ -133,8 +133,8 @@ def _indented(lines: Sequence[Line], leading: float) -> str:
     edge = min(line.left for line in lines)
     width = next((w for line in lines if (w := (line.right - line.left) / max(len(line.text.strip()), 1)) > 0), 6.0)
     written = []
-    for place, line in enumerate(lines):
-        if place and _gap(lines, place) > 1.6 * leading:
+    for at, line in enumerate(lines):
+        if at and _gap(lines, at) > 1.6 * leading:
             written.append("")
         written.append(" " * min(round((line.left - edge) / width), 60) + line.text.strip().replace(HYPHEN, "-\n"))
     return "\n".join(written)
@@ -152,12 +152,12 @@ def _without_hyphens(text: str) -> str:
     """Words that a line's end has cut, whole: with their hyphen only where the text has them so elsewhere."""
     if HYPHEN not in text:
         return text
-    known = set(re.findall(r"[\w-]+", text.lower()))
+    words = set(re.findall(r"[\w-]+", text.lower()))
 
     def whole(match: re.Match[str]) -> str:
         first, rest = match.groups()
         joined, hyphened = f"{first}{rest}", f"{first}-{rest}"
-        return hyphened if joined.lower() not in known and hyphened.lower() in known else joined
+        return hyphened if joined.lower() not in words and hyphened.lower() in words else joined
 
     text = re.sub(rf"([\w-]+){HYPHEN}(\w+)", whole, text)
     return text.replace(HYPHEN, "-")

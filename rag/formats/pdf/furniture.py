@@ -27,7 +27,7 @@ _Key = tuple[str, int]
 
 
 def furniture_of(pages: Sequence[Sequence[Line]]) -> list[set[int]]:
-    """Of each page the numbers of the lines that are furniture.
+    """Numbers of each page's lines that are furniture.
 
     A line at the edge is, if the same one, numbers aside, stands at the same height on three pages (on both, of two),
     or if it has a number that counts the pages.
@@ -35,29 +35,29 @@ def furniture_of(pages: Sequence[Sequence[Line]]) -> list[set[int]]:
     edges = [_edges(lines) for lines in pages]
     same: Counter[_Key] = Counter()
     counts: defaultdict[int, Counter[int]] = defaultdict(Counter)
-    for number, (lines, edge) in enumerate(zip(pages, edges, strict=True)):
-        same.update({_key(lines[place], apart) for place, apart in edge.items()})
-        for place, apart in edge.items():
-            for value in _numbers(lines[place].text) if apart else ():
-                counts[_height(lines[place])][value - number] += 1
+    for page, (lines, edge) in enumerate(zip(pages, edges, strict=True)):
+        same.update({_key(lines[at], apart) for at, apart in edge.items()})
+        for at, apart in edge.items():
+            for value in _numbers(lines[at].text) if apart else ():
+                counts[_height(lines[at])][value - page] += 1
     least = max(3, 0.1 * len(pages))
     counted = {(height, shift) for height, shifts in counts.items() for shift, n in shifts.items() if n >= least}
     often = 2 if len(pages) == 2 else 3
 
-    def is_furniture(line: Line, apart: bool, number: int) -> bool:
+    def is_furniture(line: Line, apart: bool, page: int) -> bool:
         if len(pages) > 1 and same[_key(line, apart)] >= often:
             return True
-        return apart and any((_height(line), value - number) in counted for value in _numbers(line.text))
+        return apart and any((_height(line), value - page) in counted for value in _numbers(line.text))
 
     return [
-        {place for place, apart in edge.items() if is_furniture(lines[place], apart, number)}
-        for number, (lines, edge) in enumerate(zip(pages, edges, strict=True))
+        {at for at, apart in edge.items() if is_furniture(lines[at], apart, page)}
+        for page, (lines, edge) in enumerate(zip(pages, edges, strict=True))
     ]
 
 
 def _edges(lines: Sequence[Line]) -> dict[int, bool]:
     """Lines at the head and the foot of a page, each with whether it stands apart from the text."""
-    order = sorted(range(len(lines)), key=lambda place: -lines[place].y)
+    order = sorted(range(len(lines)), key=lambda at: -lines[at].y)
     if len(order) < 2:
         return dict.fromkeys(order, True)
     gaps = [lines[above].y - lines[below].y for above, below in pairwise(order)]
@@ -65,8 +65,8 @@ def _edges(lines: Sequence[Line]) -> dict[int, bool]:
     edges: dict[int, bool] = {}
     for ordered, distances in ((order, gaps), (order[::-1], gaps[::-1])):
         last = next((n for n in reversed(range(min(_EDGE, len(distances)))) if distances[n] > apart), -1)
-        for n, place in enumerate(ordered[: max(last + 1, 1)]):
-            edges[place] = edges.get(place, False) or n <= last
+        for n, at in enumerate(ordered[: max(last + 1, 1)]):
+            edges[at] = edges.get(at, False) or n <= last
     return edges
 
 

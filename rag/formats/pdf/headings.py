@@ -1,4 +1,4 @@
-"""Which lines of pages are headings: those of the outline, or else those set larger than the text."""
+"""Find the headings among the lines of pages: by the outline, or else by font size."""
 
 from __future__ import annotations
 
@@ -25,23 +25,23 @@ class Found(NamedTuple):
 
 
 def by_outline(pages: Sequence[Sequence[Line]], outline: Iterable[tuple[int, int, str]]) -> list[dict[int, Found]]:
-    """Of each page the headings of the outline by the number of their first line.
+    """Headings of the outline for each page, by the number of their first line.
 
     Args:
         pages: Lines of each page.
         outline: Level from 1, number of the page from 0, title.
     """
-    wanted: defaultdict[int, list[tuple[int, str]]] = defaultdict(list)
+    titles: defaultdict[int, list[tuple[int, str]]] = defaultdict(list)
     for level, number, title in outline:
         if text := _plain(title):
-            wanted[number].append((level, text))
+            titles[number].append((level, text))
     headings: list[dict[int, Found]] = []
     for number, lines in enumerate(pages):
         here: dict[int, Found] = {}
-        if number in wanted:
+        if number in titles:
             texts = [_plain(line.text) for line in lines]
             start = 0
-            for level, title in wanted[number]:
+            for level, title in titles[number]:
                 for first in (*range(start, len(lines)), *range(start)):
                     if first not in here and (n := _matches(texts, first, title, lines)):
                         here[first] = Found(level, n)
@@ -85,34 +85,34 @@ def by_size(pages: Sequence[Sequence[Line]]) -> list[dict[int, Found]]:
         return [{} for _ in pages]
     body = letters.most_common(1)[0][0]
     larger = sorted((size for size in letters if size > 1.12 * body), reverse=True)
-    level_of = {size: min(number, _LEVELS) for number, size in enumerate(larger, 1)}
+    level_of = {size: min(level, _LEVELS) for level, size in enumerate(larger, 1)}
     headings: list[dict[int, Found]] = []
     for lines in pages:
         here: dict[int, Found] = {}
-        place = 0
-        while place < len(lines):
+        at = 0
+        while at < len(lines):
             n = 1
-            if (size := lines[place].size) in level_of:
-                while place + n < len(lines) and lines[place + n].size == size:
+            if (size := lines[at].size) in level_of:
+                while at + n < len(lines) and lines[at + n].size == size:
                     n += 1
-                words = sum(len(line.text.split()) for line in lines[place : place + n])
-                if n <= _LONGEST and words <= 25 and any(c.isalpha() for c in lines[place].text):
-                    here[place] = Found(level_of[size], n)
-            elif _stands_out(lines, place):
-                here[place] = Found(max(2, min(len(larger), _LEVELS) + 1), 1)
-            place += n
+                words = sum(len(line.text.split()) for line in lines[at : at + n])
+                if n <= _LONGEST and words <= 25 and any(c.isalpha() for c in lines[at].text):
+                    here[at] = Found(level_of[size], n)
+            elif _stands_out(lines, at):
+                here[at] = Found(max(2, min(len(larger), _LEVELS) + 1), 1)
+            at += n
         headings.append(here)
     return headings
 
 
-def _stands_out(lines: Sequence[Line], place: int) -> bool:
+def _stands_out(lines: Sequence[Line], at: int) -> bool:
     """Whether a line is bold, short, at the left edge, with more room above it than a line has, and text below."""
-    line = lines[place]
-    if not line.bold or line.code or place + 1 >= len(lines) or lines[place + 1].bold:
+    line = lines[at]
+    if not line.bold or line.code or at + 1 >= len(lines) or lines[at + 1].bold:
         return False
     if len(line.text.split()) > 10 or re.search(r"[.,;:]\s*$|^\W*$", line.text):
         return False
-    apart = place == 0 or lines[place - 1].last_y - line.y > 1.5 * line.size or lines[place - 1].y < line.y
+    apart = at == 0 or lines[at - 1].last_y - line.y > 1.5 * line.size or lines[at - 1].y < line.y
     return apart and line.left <= min(other.left for other in lines) + 1
 
 

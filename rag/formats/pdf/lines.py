@@ -24,12 +24,12 @@ class Line(NamedTuple):
     """A line of text, or two of which a word was cut by the line's end.
 
     Args:
-        text: As it is read.
-        left: Where it begins, in points from the left.
-        right: Where it ends.
+        text: Text in reading order.
+        left: Left end, in points from the left.
+        right: Right end, likewise.
         y: Its baseline, in points from the page's foot.
-        last_y: That of its last letter.
-        size: Of its font, in points.
+        last_y: Baseline of its last letter.
+        size: Size of its font, in points.
         code: Whether it is set in a font whose letters are all of one width.
         bold: Whether it is set in bold.
     """
@@ -49,7 +49,7 @@ class PageLines(NamedTuple):
 
     Args:
         lines: Those with letters.
-        height: Of the page, in points.
+        height: Height of the page, in points.
         only_images: Whether it has images and no text.
         unmapped: Whether more than a tenth of its letters are ones that nobody can read.
     """
@@ -92,8 +92,8 @@ def _units(text: str) -> int:
 
 
 def _has_images(page: PdfPage, raw: Any) -> bool:
-    for number in range(min(raw.FPDFPage_CountObjects(page.raw), 1000)):
-        kind = raw.FPDFPageObj_GetType(raw.FPDFPage_GetObject(page.raw, number))
+    for n in range(min(raw.FPDFPage_CountObjects(page.raw), 1000)):
+        kind = raw.FPDFPageObj_GetType(raw.FPDFPage_GetObject(page.raw, n))
         if kind in (raw.FPDF_PAGEOBJ_IMAGE, raw.FPDF_PAGEOBJ_FORM):
             return True
     return False
@@ -120,9 +120,9 @@ class _Fonts:
         last_y = y.value
         right = self._box[1]
         raw.FPDFText_GetCharBox(page, places[-1], *self._box)
-        fonts = [self._font(place) for place in dict.fromkeys(places)]
+        fonts = [self._font(at) for at in dict.fromkeys(places)]
         n_code = sum(code for code, _ in fonts)
-        size = max(raw.FPDFText_GetFontSize(page, place) for place in (places[0], places[2]))
+        size = max(raw.FPDFText_GetFontSize(page, at) for at in (places[0], places[2]))
         bold = all(bold for _, bold in fonts)
         return Line(text, left, right.value, baseline, last_y, round(size, 1), n_code > 0.7 * len(fonts), bold)
 

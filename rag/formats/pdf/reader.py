@@ -64,18 +64,18 @@ def _converted(document: PdfDocument) -> Converted:
             pages.append([])
             continue
         try:
-            known = lines_of(page)
+            lines_here = lines_of(page)
         finally:
             page.close()
-        counts["pages_without_text"] += known.only_images
-        counts["letters_unmapped"] += known.unmapped
-        pages.append([] if known.unmapped else known.lines)
+        counts["pages_without_text"] += lines_here.only_images
+        counts["letters_unmapped"] += lines_here.unmapped
+        pages.append([] if lines_here.unmapped else lines_here.lines)
     if not pages or counts["pages_unreadable"] == len(pages):
         raise DataError("is damaged: no page of it can be read")
     if counts["pages_without_text"] == len(pages):
         raise DataError(f"has no text: its {len(pages)} pages are images (scanned?)")
     pages = [
-        [line for place, line in enumerate(lines) if place not in removed]
+        [line for at, line in enumerate(lines) if at not in removed]
         for lines, removed in zip(pages, furniture_of(pages), strict=True)
     ]
     outline = _outline(document)
@@ -91,9 +91,9 @@ def _converted(document: PdfDocument) -> Converted:
 def _title(pages: Sequence[Sequence[Line]], headings: Sequence[Mapping[int, Found]]) -> str:
     """The first heading of the first level on the first pages; empty for none."""
     for lines, here in list(zip(pages, headings, strict=True))[:3]:
-        for place, heading in sorted(here.items()):
+        for at, heading in sorted(here.items()):
             if heading.level == 1:
-                return " ".join(line.text.strip() for line in lines[place : place + heading.n_lines])
+                return " ".join(line.text.strip() for line in lines[at : at + heading.n_lines])
     return ""
 
 
@@ -105,9 +105,9 @@ def _outline(document: PdfDocument) -> list[tuple[int, int, str]]:
     try:
         for bookmark in document.get_toc(max_depth=6):
             target = bookmark.get_dest()
-            number = target.get_index() if target is not None else None
-            if number is not None and number >= 0:
-                entries.append((bookmark.level + 1, number, bookmark.get_title()))
+            page_index = target.get_index() if target is not None else None
+            if page_index is not None and page_index >= 0:
+                entries.append((bookmark.level + 1, page_index, bookmark.get_title()))
     except (pypdfium2.PdfiumError, ValueError, RecursionError):
         pass
     return entries
@@ -120,13 +120,13 @@ def _about(document: PdfDocument) -> dict[str, Any]:
         values = document.get_metadata_dict(skip_empty=True)
     except (pypdfium2.PdfiumError, ValueError):
         return {}
-    about: dict[str, Any] = {}
+    metadata: dict[str, Any] = {}
     title = " ".join(values.get("Title", "").replace("\x00", "").split())
     if title and not _JUNK_TITLE.match(title):
-        about["title"] = title
+        metadata["title"] = title
     if author := " ".join(values.get("Author", "").replace("\x00", "").split()):
-        about["author"] = author
+        metadata["author"] = author
     written = re.match(r"(?:D:)?(\d{4})(\d\d)(\d\d)", values.get("ModDate") or values.get("CreationDate") or "")
     if written and "01" <= written[2] <= "12" and "01" <= written[3] <= "31":
-        about["date"] = "-".join(written.groups())
-    return about
+        metadata["date"] = "-".join(written.groups())
+    return metadata

@@ -73,13 +73,13 @@ class _Parser:
             if not line:
                 at += 1
                 continue
-            n, some, style = self._block(lines, at, style, depth)
-            blocks += [block for block in some if block.strip()]
+            n, parsed, style = self._block(lines, at, style, depth)
+            blocks += [block for block in parsed if block.strip()]
             at += max(n, 1)
         return blocks
 
     def _block(self, lines: list[str], at: int, style: str, depth: int) -> tuple[int, list[str], str]:
-        """How many lines a block takes, what becomes of it, and the style that it gives the next one."""
+        """Number of lines of a block, its Markdown, and the style that it sets for the next block."""
         line = lines[at].rstrip()
         if attribute := _ATTRIBUTE.match(line):
             self.attributes[attribute[1].lower()] = (attribute[2] or "").strip()
@@ -158,9 +158,9 @@ class _Parser:
     def _list(self, lines: list[str], at: int) -> tuple[int, list[str], str]:
         written: list[str] = []
         numbers: dict[int, int] = {}
-        place = at
-        while place < len(lines):
-            line = lines[place].rstrip()
+        start = at
+        while start < len(lines):
+            line = lines[start].rstrip()
             bullet, number = _BULLET.match(line), _NUMBERED.match(line)
             if marker := bullet or number:
                 mark = marker[1] or "."
@@ -177,15 +177,15 @@ class _Parser:
                 and not _STYLE.match(line)
                 and not _HEADING.match(line)
             ):
-                if not lines[place - 1].strip():
+                if not lines[start - 1].strip():
                     break
                 written[-1] += f" {self._plain(line.strip())}"
             elif line.strip() or (
-                place + 1 < len(lines) and not (_BULLET.match(lines[place + 1]) or _NUMBERED.match(lines[place + 1]))
+                start + 1 < len(lines) and not (_BULLET.match(lines[start + 1]) or _NUMBERED.match(lines[start + 1]))
             ):
                 break
-            place += 1
-        return place - at, ["\n".join(written)], ""
+            start += 1
+        return start - at, ["\n".join(written)], ""
 
     def _plain(self, text: str) -> str:
         """Text without macros, references and emphasis; attributes filled in."""
@@ -204,7 +204,7 @@ class _Parser:
 
 
 def _delimiter(line: str) -> tuple[str, str]:
-    """What a line delimits, and the line that ends it."""
+    """The kind of block that a line opens, and the line that ends it."""
     if line in _DELIMITED:
         return _DELIMITED[line], line
     if line.startswith("```"):

@@ -183,7 +183,7 @@ class _Page:
             self._text.append(text)
 
     def _end(self) -> None:
-        """Write what was collected."""
+        """Write the collected text."""
         if self._code is not None:
             self.blocks.append(fence("\n".join(self._code)))
             self._code = None

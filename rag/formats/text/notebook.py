@@ -38,12 +38,12 @@ class NotebookReader(Reader):
             ]
         if not isinstance(cells, list):
             raise DataError("is no notebook: it has no cells")
-        about = _mapping(book.get("metadata"))
+        notebook = _mapping(book.get("metadata"))
         language = next(
             (
                 _text(part.get("name"))
                 for key in ("language_info", "kernelspec")
-                if isinstance(part := about.get(key), dict)
+                if isinstance(part := notebook.get(key), dict)
             ),
             "",
         )

@@ -58,12 +58,12 @@ def front_matter(text: str) -> tuple[dict[str, Any], str]:
 
     try:
         fields = YAML(typ="safe", pure=True).load(match[1])
-        known = json.loads(json.dumps(fields, default=plain_value)) if isinstance(fields, dict) else None
+        plain = json.loads(json.dumps(fields, default=plain_value)) if isinstance(fields, dict) else None
     except (YAMLError, ValueError, TypeError, RecursionError):
-        known = None
-    if known is None:
+        plain = None
+    if plain is None:
         return {}, text
-    return {str(name): value for name, value in known.items() if value not in (None, "")}, text.replace("\r\n", "\n")[
+    return {str(name): value for name, value in plain.items() if value not in (None, "")}, text.replace("\r\n", "\n")[
         match.end() :
     ].lstrip("\n")
 

@@ -60,13 +60,13 @@ class _Parser:
             if not lines[at].strip():
                 at += 1
                 continue
-            n, some = self._block(lines, at, depth)
-            blocks += [block for block in some if block.strip()]
+            n, parsed = self._block(lines, at, depth)
+            blocks += [block for block in parsed if block.strip()]
             at += max(n, 1)
         return blocks
 
     def _block(self, lines: list[str], at: int, depth: int) -> tuple[int, list[str]]:
-        """How many lines the block takes that begins here, and what becomes of it."""
+        """Number of lines of the block that begins here, and its Markdown."""
         line = lines[at]
         below = lines[at + 1] if at + 1 < len(lines) else ""
         if title := self._title(lines, at):
@@ -159,27 +159,27 @@ class _Parser:
     def _list(self, lines: list[str], at: int, depth: int) -> tuple[int, list[str]]:
         indent = len(lines[at]) - len(lines[at].lstrip())
         items: list[str] = []
-        place = at
-        while place < len(lines):
-            marker = _BULLET.match(lines[place]) or _NUMBERED.match(lines[place])
+        start = at
+        while start < len(lines):
+            marker = _BULLET.match(lines[start]) or _NUMBERED.match(lines[start])
             if marker is None or len(marker[1]) != indent:
                 break
             width = marker.end()
-            n = 1 + _indented(lines, place + 1, at_least=indent + 1)
+            n = 1 + _indented(lines, start + 1, at_least=indent + 1)
             own = [
-                lines[place][width:],
-                *(line[min(width, len(line) - len(line.lstrip())) :] for line in lines[place + 1 : place + n]),
+                lines[start][width:],
+                *(line[min(width, len(line) - len(line.lstrip())) :] for line in lines[start + 1 : start + n]),
             ]
-            mark = "-" if _BULLET.match(lines[place]) else f"{len(items) + 1}."
+            mark = "-" if _BULLET.match(lines[start]) else f"{len(items) + 1}."
             items.append(item(mark, self.blocks(own, depth + 1)))
-            place += n
-            while place < len(lines) and not lines[place].strip():
-                place += 1
-        return place - at, ["\n".join(text for text in items if text)]
+            start += n
+            while start < len(lines) and not lines[start].strip():
+                start += 1
+        return start - at, ["\n".join(text for text in items if text)]
 
 
 def _indented(lines: list[str], at: int, at_least: int = 1) -> int:
-    """How many lines from here on are blank or indented; blank ones at the end are not counted."""
+    """Number of lines from here on that are blank or indented, without blank lines at the end."""
     last = 0
     for n, line in enumerate(lines[at:], 1):
         if line.strip() and len(line) - len(line.lstrip()) < at_least:

@@ -37,7 +37,7 @@ class Where:
     """A condition as SQL. What is not known (null) counts as false, so its opposite is ``is not true``.
 
     Args:
-        condition: Of plain values.
+        condition: Condition of plain values.
         layout: The columns.
 
     Raises:
@@ -58,26 +58,26 @@ class Where:
                 parts.append(f"({self._all(value)}) is not true")
             else:
                 tests = value.items() if isinstance(value, Mapping) else [("eq", value)]
-                parts += [self._test(name, test, wanted) for test, wanted in tests]
+                parts += [self._test(name, test, operand) for test, operand in tests]
         return _joined("and", parts) if parts else "true"
 
-    def _test(self, name: str, test: str, wanted: Any) -> str:
+    def _test(self, name: str, test: str, operand: Any) -> str:
         kinds, columns = self._layout.of(name)
         if test == "exists":
             there = f"num_nonnulls({', '.join(columns.values())}) > 0" if columns else "false"
-            return there if wanted else f"not ({there})"
+            return there if operand else f"not ({there})"
         if test in ("eq", "ne", "in", "nin"):
-            compared = [kinds.compared(value) for value in (wanted if test in ("in", "nin") else [wanted])]
+            compared = [kinds.compared(value) for value in (operand if test in ("in", "nin") else [operand])]
             equal = self._equal(columns, compared)
             return equal if test in ("eq", "in") else f"({equal}) is not true"
-        if isinstance(wanted, str) and not _storable_text(wanted):
-            raise ConfigError(f"'{name}' holds no such character: {wanted!r}", parameter="filter")
+        if isinstance(operand, str) and not _storable_text(operand):
+            raise ConfigError(f"'{name}' holds no such character: {operand!r}", parameter="filter")
         if test in ("prefix", "contains"):
-            kinds.check_texts(wanted)
-            value = self._parameter(wanted, "text")
+            kinds.check_texts(operand)
+            value = self._parameter(operand, "text")
             form = f"{{}} ^@ {value}" if test == "prefix" else f"strpos({{}}, {value}) > 0"
-            return _joined("or", [_any(columns[one], one, form) for one in ("t", "ta", "tl") if one in columns])
-        kind, value = kinds.compared(wanted, order=True)
+            return _joined("or", [_any(columns[c], c, form) for c in ("t", "ta", "tl") if c in columns])
+        kind, value = kinds.compared(operand, order=True)
         return self._ordered(columns, kind, _OPERATORS[test], value)
 
     def _equal(self, columns: Mapping[str, str], compared: Sequence[tuple[str, Any]]) -> str:
@@ -89,16 +89,16 @@ class Where:
                 parts.append(f"{column} {operator} ({self._parameter(values, _base(suffix) + '[]')})")
         return _joined("or", parts)
 
-    def _ordered(self, columns: Mapping[str, str], kind: str, operator: str, wanted: Any) -> str:
+    def _ordered(self, columns: Mapping[str, str], kind: str, operator: str, operand: Any) -> str:
         parts = []
         for suffix, column in columns.items():
             if COLUMNS[suffix] != kind:
                 continue
-            symbol, value = operator, wanted
-            if suffix in ("n", "na") and not is_exact(wanted):
-                symbol, value = _between(operator, wanted)
+            symbol, value = operator, operand
+            if suffix in ("n", "na") and not is_exact(operand):
+                symbol, value = _between(operator, operand)
             elif suffix in ("x", "xa"):
-                value = Decimal(wanted)
+                value = Decimal(operand)
             parts.append(_any(column, suffix, f"{{}} {symbol} {self._parameter(value, _base(suffix))}"))
         return _joined("or", parts)
 
@@ -113,7 +113,7 @@ def _base(suffix: str) -> str:
 
 
 def _any(column: str, suffix: str, form: str) -> str:
-    """A test of one value, or of one of an array's; ``form`` has a gap for the value."""
+    """A test of a single value, or of any value of an array; ``form`` has a gap for the value."""
     if not suffix.endswith(("a", "l")):
         return form.format(column)
     collated = ' collate "C"' if suffix in ("ta", "tl") else ""
@@ -142,12 +142,12 @@ def _storable_text(value: str) -> bool:
     return "\0" not in value and not any("\ud800" <= mark <= "\udfff" for mark in value)
 
 
-def _between(operator: str, wanted: int) -> tuple[str, float]:
+def _between(operator: str, value: int) -> tuple[str, float]:
     """A test of floats that says the same as one with a whole number that is none of them, or is too large to tell."""
-    near = _float(wanted)
-    if near == wanted:
+    near = _float(value)
+    if near == value:
         return operator, near
-    below = near if near < wanted else math.nextafter(near, -math.inf)
+    below = near if near < value else math.nextafter(near, -math.inf)
     return (">" if operator.startswith(">") else "<="), below
 
 

@@ -48,7 +48,7 @@ class Server:
     """A database, by its address.
 
     Args:
-        url: As the pipeline has it, variables and all.
+        url: Address as in the pipeline, with its variables.
         timeout: Seconds to wait for a connection, and for an answer.
     """
 
@@ -58,33 +58,33 @@ class Server:
 
     @cached_property
     def _conninfo(self) -> dict[str, Any]:
-        """What libpq takes. Never shown."""
+        """Connection parameters for libpq. Never shown."""
         psycopg = _psycopg()
         from psycopg.conninfo import conninfo_to_dict
 
         address = revealed(self.url, "url")
         if address.startswith("postgresql+psycopg://"):  # as SQLAlchemy has it
             address = "postgresql" + address.removeprefix("postgresql+psycopg")
-        known: dict[str, Any] = {}
+        options: dict[str, Any] = {}
         with contextlib.suppress(psycopg.Error):  # its message quotes the address
-            known = dict(conninfo_to_dict(address))
-        shown = "".join(str(known.get(name) or "") for name in ("host", "dbname", "user"))
-        if not known or "@" in shown or not str(known.get("port") or 5432).replace(",", "").isdecimal():
+            options = dict(conninfo_to_dict(address))
+        shown = "".join(str(options.get(name) or "") for name in ("host", "dbname", "user"))
+        if not options or "@" in shown or not str(options.get("port") or 5432).replace(",", "").isdecimal():
             raise ConfigError(  # a password with special characters may be anywhere in it
                 "is no address of a database: write postgresql://USER@HOST:PORT/DATABASE, with %-codes for special "
                 "characters",
                 parameter="url",
             )
-        return known
+        return options
 
     def __getstate__(self) -> dict[str, Any]:
         return {"url": self.url, "timeout": self.timeout}
 
     def __str__(self) -> str:
-        known = self._conninfo
-        host = known.get("host") or os.environ.get("PGHOST") or "localhost"
-        port = known.get("port") or os.environ.get("PGPORT") or 5432
-        name = known.get("dbname") or os.environ.get("PGDATABASE") or known.get("user") or "the default database"
+        options = self._conninfo
+        host = options.get("host") or os.environ.get("PGHOST") or "localhost"
+        port = options.get("port") or os.environ.get("PGPORT") or 5432
+        name = options.get("dbname") or os.environ.get("PGDATABASE") or options.get("user") or "the default database"
         return f"PostgreSQL at {host}:{port}/{name}"
 
     @contextmanager
@@ -128,27 +128,27 @@ class Server:
 
     @property
     def arguments(self) -> dict[str, Any]:
-        """What psycopg's ``connect`` takes. Holds the password."""
+        """Arguments of psycopg's ``connect``. Contains the password."""
         wait = max(2, int(self.timeout))
         alive = {"keepalives": 1, "keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3}
         return {"connect_timeout": wait, "application_name": "rag", **alive, **self._conninfo}
 
     def check(self, connection: Connection[Any]) -> None:
-        """Refuse a database that cannot do what is asked of it.
+        """Refuse a database that lacks a required version or extension.
 
         Raises:
-            ServerError: It is one.
+            ServerError: It lacks one.
         """
-        known = connection.execute("select extversion from pg_extension where extname = 'vector'").fetchone()
-        if known is None:
+        row = connection.execute("select extversion from pg_extension where extname = 'vector'").fetchone()
+        if row is None:
             raise ServerError(
                 f"{self}: has no pgvector: install it there, and 'create extension vector' in this database (by its "
                 "owner)"
             )
-        version = tuple(int(part) for part in re.findall(r"\d+", known[0])[:2])
+        version = tuple(int(part) for part in re.findall(r"\d+", row[0])[:2])
         if version < _OLDEST:
             raise ServerError(
-                f"{self}: has pgvector {known[0]}, and older than 0.8 gives short lists under a filter: update it, "
+                f"{self}: has pgvector {row[0]}, and older than 0.8 gives short lists under a filter: update it, "
                 "and 'alter extension vector update'"
             )
         connection.execute("select '[1]'::vector")  # loads the library: its settings are checked from then on
@@ -219,12 +219,12 @@ class Pool:
                 pool.putconn(taken)
 
     def _probe(self) -> None:
-        """Connect anew, to hear what is wrong, if anything."""
+        """Open a new connection, to get the error message if there is a fault."""
         with self.server.connected() as connection:
             self._configure(connection)
 
     def open(self) -> None:
-        """Connect, to hear at once what is wrong.
+        """Connect, to report a fault at once.
 
         Raises:
             RagError: The database cannot be reached, or what ``configure`` raises.

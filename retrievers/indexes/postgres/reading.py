@@ -64,8 +64,8 @@ class Reader:
     Args:
         server: The database.
         name: The table.
-        storage: How vectors are stored.
-        held: What is there.
+        storage: Storage type of vectors.
+        held: Contents of the index.
         ef_search: Candidates kept by a search.
         connections: Most at a time.
     """
@@ -129,17 +129,17 @@ class Reader:
         Raises:
             ArtifactError: A row is not there.
         """
-        wanted, where = np.unique(rows, return_inverse=True)
+        unique, inverse = np.unique(rows, return_inverse=True)
         sql = (
             f"select {self.storage.type}_send(v) from unnest(%s::int8[]) with ordinality w(id, n) "
             f"join {self._table} r on r.id = w.id order by w.n"
         )
         there = self._pool.run(
-            "cannot be read", lambda connection: connection.execute(sql, [wanted.tolist()], binary=True).fetchall()
+            "cannot be read", lambda connection: connection.execute(sql, [unique.tolist()], binary=True).fetchall()
         )
-        if len(there) != len(wanted):
-            raise ArtifactError(f"{self._label} lacks {len(wanted) - len(there)} rows: 'rag verify' says which")
-        return self.storage.unpacked([bytes(vector) for (vector,) in there], self.held.generation.dimension)[where]
+        if len(there) != len(unique):
+            raise ArtifactError(f"{self._label} lacks {len(unique) - len(there)} rows: 'rag verify' says which")
+        return self.storage.unpacked([bytes(vector) for (vector,) in there], self.held.generation.dimension)[inverse]
 
     def bytes(self) -> int:
         """Size of the table and its indexes."""
@@ -148,14 +148,14 @@ class Reader:
         return int(row[0]) if row else 0
 
     def verify(self) -> None:
-        """Read all rows and compare them with what was written.
+        """Read all rows and compare them with the written hashes.
 
         Raises:
             ArtifactError: Rows are missing, were added or changed.
         """
         layout = self.held.layout.flat()
         ids, hashes = self.held.ids.tolist(), self.held.hashes
-        known = {id: (hashes[place].tobytes(), place) for place, id in enumerate(ids) if id >= 0}
+        expected = {id: (hashes[position].tobytes(), position) for position, id in enumerate(ids) if id >= 0}
         foreign, changed = 0, []
         names = "".join(f", {name}" for name in layout)
         sql = f"select id, {self.storage.type}_send(v){names} from {self._table} where {self.held.generation.visible}"
@@ -167,14 +167,18 @@ class Reader:
         ):
             cursor.itersize = 2000
             for id, vector, *values in cursor.execute(sql):
-                digest, place = known.pop(id, (None, -1))
+                digest, position = expected.pop(id, (None, -1))
                 if digest is None:
                     foreign += 1
                 elif row_hash(dict(zip(layout, values, strict=True)), bytes(vector)) != digest:
-                    changed.append(place)
+                    changed.append(position)
         wrong = [
-            f"{count} rows {what}"
-            for count, what in ((len(known), "are missing"), (foreign, "are not ours"), (len(changed), "were changed"))
+            f"{count} rows {fault}"
+            for count, fault in (
+                (len(expected), "are missing"),
+                (foreign, "are not ours"),
+                (len(changed), "were changed"),
+            )
             if count
         ]
         if wrong:
@@ -200,7 +204,7 @@ class Reader:
         return passing <= math.sqrt(visited * max(self.held.generation.rows, 1))
 
     def _estimated(self, key: str) -> int:
-        """How many rows pass a condition, as the server's statistics have it."""
+        """Estimated number of rows that pass a condition, from the server's statistics."""
         where = Where(json.loads(key), self.held.layout)
         visible = self.held.generation.visible
         sql = f"explain (format json) select 1 from {self._table} where {visible} and ({where.sql})"
@@ -237,16 +241,16 @@ class Reader:
                 return connection.cursor(binary=True).execute(sql, parameters).fetchall()
 
         lists: Lists = [(np.empty(0, dtype=np.int64), np.empty(0, dtype=np.float32))] * len(vectors)
-        for number, packed in self._pool.run("cannot be searched", read):
-            if not 1 <= number <= len(vectors):
+        for n, packed in self._pool.run("cannot be searched", read):
+            if not 1 <= n <= len(vectors):
                 raise ArtifactError(f"{self._label} answered a query that nobody asked")
             table = np.frombuffer(packed or b"", dtype=_EMPTY.dtype)
-            lists[number - 1] = table["id"].astype(np.int64), table["score"].astype(np.float32)
+            lists[n - 1] = table["id"].astype(np.int64), table["score"].astype(np.float32)
         return lists
 
     def _check_all_there(self, lists: Lists, k: int, condition: Condition | None) -> None:
-        wanted = min(k, self.held.generation.rows)
-        if condition is None and any(len(ids) < wanted for ids, _ in lists):
+        needed = min(k, self.held.generation.rows)
+        if condition is None and any(len(ids) < needed for ids, _ in lists):
             raise ArtifactError(f"{self._label} has fewer rows than were written: 'rag verify' says more")
 
 
@@ -254,7 +258,7 @@ class QueryVectors:
     """Vectors that go to the server as one array.
 
     Args:
-        storage: How they are stored there.
+        storage: Storage type on the server.
         vectors: Float32 [q, d].
     """
 
@@ -295,10 +299,10 @@ class _Configured:
         row = connection.execute("show hnsw.iterative_scan").fetchone()
         if row != ("relaxed_order",):  # a wrong value is a warning there, and gives short lists
             raise ServerError(f"{self.server}: does not take hnsw.iterative_scan = relaxed_order, but has {row}")
-        known = connection.execute("select oid, typarray from pg_type where typname = %s", [self.type]).fetchone()
-        if known is None:
+        oids = connection.execute("select oid, typarray from pg_type where typname = %s", [self.type]).fetchone()
+        if oids is None:
             raise ServerError(f"{self.server}: its pgvector has no type {self.type}")
-        connection.adapters.register_dumper(QueryVectors, _dumper(*known))
+        connection.adapters.register_dumper(QueryVectors, _dumper(*oids))
 
 
 def _dumper(element: int, array: int) -> Any:

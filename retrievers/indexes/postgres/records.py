@@ -1,4 +1,4 @@
-"""The generations of a table: which there are, who has them open, and what nobody needs any more.
+"""The generations of a table: their list, their users, and the removal of unused generations.
 
 Every fit makes a table of its own (``papers_1``, ``papers_2``: its *base*), every update a generation of it: rows are
 there from the generation they were ``born`` in until the one they ``died`` in. Each generation is a row of
@@ -51,7 +51,7 @@ class Name:
     """A table of the pipeline's file: a name, perhaps with a schema before it.
 
     Args:
-        text: As it was written.
+        text: Name as written by the user.
     """
 
     text: str
@@ -75,15 +75,15 @@ class Name:
 
 @dataclass(frozen=True)
 class Generation:
-    """What a table holds for whoever has opened this.
+    """A version of a table's contents, as seen by a process that has opened it.
 
     Args:
         key: Its number among all.
         base: The fit whose rows they are.
         generation: Counts the updates of the base, from 1.
-        rows: How many there are.
+        rows: Number of rows.
         next_id: The number of the next row that is written.
-        dimension: Of the vectors.
+        dimension: Dimension of the vectors.
         digest: Hash of all rows.
     """
 
@@ -162,18 +162,18 @@ def check_open(connection: Connection[Any], server: Server, name: Name, known: G
             f"select format, name, base, generation, rows, dimension, digest from {name.records} where key = %s",
             [known.key],
         ).fetchone()
-    what = f"{server}: generation {known.generation} of the table {name.base(known.base)}"
+    lost = f"{server}: generation {known.generation} of the table {name.base(known.base)}"
     if row is None:
         raise ArtifactError(
-            f"{what} is not there: it was given up (an update or a rollback elsewhere), or this is another database. "
+            f"{lost} is not there: it was given up (an update or a rollback elsewhere), or this is another database. "
             "Open the newest folder, or index again"
         )
     if row[0] > FORMAT:
-        raise ArtifactError(f"{what} is in format {row[0]}, of a newer version; this one reads up to {FORMAT}")
+        raise ArtifactError(f"{lost} is in format {row[0]}, of a newer version; this one reads up to {FORMAT}")
     if row[1:] != (name.own, known.base, known.generation, known.rows, known.dimension, known.digest):
-        raise ArtifactError(f"{what} belongs to another index: this is another database, or it was written over")
+        raise ArtifactError(f"{lost} belongs to another index: this is another database, or it was written over")
     if table is None:
-        raise ArtifactError(f"{what} is gone, though its record is there: index again")
+        raise ArtifactError(f"{lost} is gone, though its record is there: index again")
 
 
 def is_idle(connection: Connection[Any], name: Name, key: int) -> bool:
@@ -197,7 +197,7 @@ def clean(connection: Connection[Any], name: Name, hours: float, *, but: int | N
     gave up so many hours ago; unless somebody has them open.
 
     Args:
-        connection: Of the only writer.
+        connection: Connection of the only writer.
         name: The table.
         hours: Since a folder gave up a generation.
         but: A generation to keep.

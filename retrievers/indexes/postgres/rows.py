@@ -1,4 +1,4 @@
-"""Passages as rows of a table: what is written, and the hash by which it is known again."""
+"""Passages as rows of a table: the values written, and a hash to verify them."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ COPY_TYPES = {suffix: type.partition(" ")[0] for suffix, type in TYPES.items()}
 
 @dataclass(frozen=True)
 class Storage:
-    """How vectors are stored.
+    """Storage type of vectors.
 
     Args:
         type: ``vector`` (float32) or ``halfvec`` (float16).
@@ -47,7 +47,7 @@ class Storage:
 
     @property
     def dtype(self) -> str:
-        """Of a value, as the server has it."""
+        """Type of a value on the server."""
         return ">f4" if self.type == "vector" else ">f2"
 
     def check(self, vectors: Vectors) -> None:
@@ -85,13 +85,13 @@ class Storage:
 
 @dataclass(frozen=True)
 class Held:
-    """What this index holds, as far as it is known here.
+    """Contents of this index, as far as this process keeps them.
 
     Args:
-        generation: Where it lies.
+        generation: The generation that holds it.
         layout: Fields and columns.
         ids: The row of each passage, int64 [n]; -1 for none.
-        hashes: Of each passage's row, uint8 [n, 16].
+        hashes: Hash of each passage's row, uint8 [n, 16].
     """
 
     generation: Generation
@@ -101,7 +101,7 @@ class Held:
 
     @cached_property
     def rows(self) -> RowMap:
-        """Where the rows are passages."""
+        """Map from rows to passages."""
         return RowMap(self.ids)
 
     @staticmethod
@@ -116,7 +116,7 @@ def extended(layout: Layout, passages: Passages, documents: Ints) -> Layout:
     """The layout with room for documents.
 
     Args:
-        layout: As it was.
+        layout: The previous layout.
         passages: Over the corpus.
         documents: Positions of documents, ascending.
     """
@@ -133,27 +133,27 @@ def rows_of(
     layout in order), and its hash.
 
     Args:
-        layout: Of the table.
+        layout: Layout of the table.
         passages: All.
-        positions: Of those to write, int64 [m].
-        vectors: Of these passages and others, float32 [n, d].
+        positions: Positions of the passages to write, int64 [m].
+        vectors: Vectors of these passages and others, float32 [n, d].
         at: Where among them those of these passages are, int64 [m].
-        storage: How vectors are stored.
+        storage: Storage type of vectors.
     """
     flat = list(layout.flat().values())
     for first in range(0, len(positions), BLOCK):
         documents, places = np.unique(passages.document[positions[first : first + BLOCK]], return_inverse=True)
         _, values = _values(passages, documents)
-        known = [([own.get(key) for key in flat], _text(layout.named(own))) for own in values]
+        fields = [([own.get(key) for key in flat], _text(layout.named(own))) for own in values]
         packed = storage.packed(vectors[at[first : first + BLOCK]])
         released(vectors)
-        for place, vector in zip(places.tolist(), packed, strict=True):
-            columns, text = known[place]
+        for position, vector in zip(places.tolist(), packed, strict=True):
+            columns, text = fields[position]
             yield [vector, *columns], hashlib.blake2b(text + vector, digest_size=16).digest()
 
 
 def _values(passages: Passages, documents: Ints) -> tuple[list[str], list[Values]]:
-    """Metadata of documents, as JSON, and what they have for columns."""
+    """Metadata of documents, as JSON, and their values for columns."""
     metadata = passages.corpus.metadata_texts(documents)
     return metadata, list(document_values(passages.corpus.ids(documents), metadata))
 

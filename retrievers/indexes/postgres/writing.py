@@ -35,7 +35,7 @@ class Writer:
     Args:
         server: The database.
         name: The table.
-        storage: How vectors are stored.
+        storage: Storage type of vectors.
         m: Links of the graph.
         ef_construction: Candidates kept while it is built.
         keep_hours: How long generations stay that folders gave up.
@@ -52,7 +52,7 @@ class Writer:
 
         Args:
             passages: All.
-            vectors: Of all, float32 [n, d].
+            vectors: Vectors of all passages, float32 [n, d].
             progress: Shows how far it is.
             opened: Called with what is held, before the writer gives it up.
         """
@@ -279,11 +279,11 @@ class Writer:
         ):
             copy.set_types(types)
             rows = rows_of(layout, passages, positions, vectors, at, self.storage)
-            for number, (row, digest) in enumerate(rows):
-                copy.write_row([next_id + number, generation, LIVING, *row])
+            for n, (row, digest) in enumerate(rows):
+                copy.write_row([next_id + n, generation, LIVING, *row])
                 digests.append(digest)
-                if not number % 1024:
-                    advance(min(1024, len(positions) - number))
+                if not n % 1024:
+                    advance(min(1024, len(positions) - n))
         ids[positions] = next_id + np.arange(len(positions))
         hashes[positions] = np.frombuffer(b"".join(digests), dtype=np.uint8).reshape(-1, 16)
         return next_id + len(positions)
@@ -303,10 +303,10 @@ class Writer:
         return self.storage.unpacked([bytes(vector) for _, vector in rows], dimension)
 
     @staticmethod
-    def _relabelled(old: Passages, new: Passages, kept: Ints, ids: Ints) -> Ints:
+    def _relabelled(old: Passages, new: Passages, positions: Ints, ids: Ints) -> Ints:
         """Positions of passages that stay, of documents whose metadata has changed."""
-        staying = np.flatnonzero(ids[: len(kept)] >= 0)
-        before = old.corpus.metadata_texts(old.document[kept[staying]])
+        staying = np.flatnonzero(ids[: len(positions)] >= 0)
+        before = old.corpus.metadata_texts(old.document[positions[staying]])
         after = new.corpus.metadata_texts(new.document[staying])
         return staying[[first != second for first, second in zip(before, after, strict=True)]]
 

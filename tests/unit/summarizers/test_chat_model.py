@@ -161,8 +161,9 @@ def test_a_server_that_says_when_is_not_asked_before():
     with chat_server(answer) as server:
         found = chat(server, concurrency=3).summarize(SOURCES[:6])
     assert found.problems == {}
-    first, later = moments[:3], moments[3:]
-    assert min(later) - max(first) >= 0.95  # nobody, also not for other texts
+    # Requests that were under way when the first refusal came may arrive beside it; none starts in the second after.
+    waits = [later - refused for refused in moments[:3] for later in moments if later > refused]
+    assert not [wait for wait in waits if 0.3 < wait < 0.95]
     assert len(moments) == 9
 
 

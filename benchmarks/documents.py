@@ -9,8 +9,7 @@
 manuals are known: written below). For HTML it is the text of the element with the content, which was looked up by hand
 for each collection. Headings, cells of tables and lines of code are found by plain CSS queries in that element, or in
 the outline of the PDF, and for the code of the Bash manual in its HTML edition; each is kept if it stands in the
-Markdown as a heading, a cell, a line of code. Other readers are measured where they are installed. CPU time, one
-process. Prints Markdown.
+Markdown as a heading, a cell, a line of code. Other readers are measured where installed. CPU time. Prints Markdown.
 
 Retrieval: 60 questions to the two PDF manuals (``documents_questions.csv``), each with the section that answers it. Its
 first page has grade 2, its others 1; a hit is the page on which its passage begins, each page once. What differs is how

@@ -104,8 +104,7 @@ def evaluate(
 
     Raises:
         NotFittedError: ``fit`` is False and the pipeline is not fitted.
-        ConfigError: An unknown measure, a judge for a pipeline that writes no answers, or a component that needs
-            training data without a ``train`` split.
+        ConfigError: An unknown measure, a judge without answers, or a component that needs a ``train`` split.
         DataError: The dataset has no such split, or no judged query in it.
     """
     parsed = parse_measures(measures)

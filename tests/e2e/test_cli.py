@@ -204,6 +204,7 @@ def test_compare_runs(rag: Runner, starter: Path, tmp_path: Path) -> None:
     assert "two runs are called 'a'" in rag.refused("compare", "a", "a")
 
 
+@pytest.mark.slow
 def test_eval_against_a_scorers_own_ranking(rag: Runner, starter: Path, tmp_path: Path) -> None:
     assert "the pipeline needs a stage that has one" in rag.refused(
         "eval", "start/pipeline.yaml", "--dataset", "start/data", "--against-exact", "3"

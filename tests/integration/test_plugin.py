@@ -110,6 +110,7 @@ def test_a_plug_in_that_does_not_work_is_told_in_one_line(site, tmp_path, config
     assert run(site, "-c", code, str(tmp_path / "p.yaml")).stdout.splitlines() == [f"{tmp_path}/{expected}"]
 
 
+@pytest.mark.slow
 def test_its_author_runs_the_conformance_tests(site, tmp_path):
     shutil.copy(PLUGIN / "conformance.py", tmp_path / "test_parrot.py")
     (tmp_path / "pytest.ini").write_text("[pytest]\n")

@@ -194,6 +194,7 @@ print(Words.documents, Words.queries, t.LengthScorer.pairs, len(result.pipeline.
 """
 
 
+@pytest.mark.slow
 def test_processes_evaluating_at_once_compute_everything_exactly_once(tmp_path: Path) -> None:
     root = str(Path(__file__).parent.parent.parent)
     command = [sys.executable, "-c", EVALUATE, str(tmp_path), root]

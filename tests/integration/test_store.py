@@ -209,6 +209,7 @@ time.sleep(60)
 """
 
 
+@pytest.mark.slow
 def test_gc_leaves_what_a_living_process_uses(tmp_path: Path) -> None:
     root = str(Path(__file__).parent.parent.parent)
     user = subprocess.Popen([sys.executable, "-c", USER, str(tmp_path), root], stdout=subprocess.PIPE)

@@ -316,6 +316,7 @@ def test_the_best_few_again_on_queries_set_aside(dataset):
     )
 
 
+@pytest.mark.slow
 def test_stopping_early_never_loses_the_best_here(tmp_path):
     """65 questions: bad configurations are stopped, and what is left is measured on all."""
     data = load_dataset("python-reference")

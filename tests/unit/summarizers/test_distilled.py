@@ -219,6 +219,7 @@ def test_a_distilled_query_finds_what_is_wanted_and_survives_saving(student, tal
     assert f"student {student.type}" in again.reused
 
 
+@pytest.mark.slow
 def test_the_encoder_itself_may_be_trained_on(tmp_path, capfd):
     from rag import SentenceTransformerEmbedder
 

@@ -216,6 +216,7 @@ main()
 """
 
 
+@pytest.mark.slow
 def test_killed_half_way_it_goes_on(tmp_path: Path) -> None:
     rows = [json.dumps({"_id": one.id, "text": one.text}) for one in corpus(80)]
     (tmp_path / "corpus.jsonl").write_text("\n".join(rows), encoding="utf-8")

@@ -112,6 +112,7 @@ def test_budgets_that_are_none(text):
         seconds_of(text)
 
 
+@pytest.mark.slow
 def test_it_wins_and_is_never_worse_on_the_tuning_questions(judged, tmp_path):
     result = tune(HYBRID, judged, auto=True, budget="12s", out=tmp_path / "out", store=Store(tmp_path / "store"))
     assert result.win is not None

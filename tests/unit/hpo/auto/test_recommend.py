@@ -23,6 +23,7 @@ def judged() -> Dataset:
     return Dataset(whole.name, whole.corpus, parts(whole.split("test"), train=0.6, test=0.4))
 
 
+@pytest.mark.slow
 def test_the_ladder_and_its_files(judged, tmp_path):
     found = recommend(judged, encoder="lsa", budget="5m", store=Store(tmp_path / "store"))
     assert [one.name for one in found.rungs][:4] == ["BM25", "dense", "hybrid", "+ feedback"]

@@ -53,7 +53,8 @@ class RetrieverConformance(ComponentConformance):
         again = self.saved_and_loaded(retriever, passages, tmp_path)
         expected, actual = (fitted.retrieve(QueryBatch(self.queries())) for fitted in (retriever, again))
         assert expected.documents.tolist() == actual.documents.tolist()
-        assert expected.scores.tolist() == actual.scores.tolist()
+        # A model that embeds the queries twice may differ in the last bit.
+        np.testing.assert_allclose(actual.scores, expected.scores, rtol=1e-5, atol=1e-6)
         assert expected.passages.tolist() == actual.passages.tolist()
 
     def test_pickled_and_copied_it_finds_the_same(self) -> None:

@@ -18,7 +18,7 @@ from rag.store.folder import checked_manifest
 from rag.text.normal import is_blank
 
 if TYPE_CHECKING:
-    from rag.pipeline.pipeline import Pipeline
+    from rag.pipeline.searching import SearchablePipeline
     from rag.types import SearchResult
 
 __all__ = ["Following", "Snapshot"]
@@ -43,7 +43,7 @@ class Snapshot:
         written: When it was written, ISO 8601 in UTC; empty when nobody knows.
     """
 
-    pipeline: Pipeline
+    pipeline: SearchablePipeline
     generation: str = "memory"
     written: str = ""
 
@@ -64,7 +64,7 @@ class Following:
         refused: How many generations were refused.
     """
 
-    def __init__(self, cls: type[Pipeline], folder: Path, every: float | None) -> None:
+    def __init__(self, cls: type[SearchablePipeline], folder: Path, every: float | None) -> None:
         if every is not None and not every > 0:
             raise ConfigError(f"must be a number of seconds above 0, or None, got {every!r}", parameter="every")
         self.folder = folder
@@ -88,7 +88,7 @@ class Following:
         return self._current
 
     @property
-    def pipeline(self) -> Pipeline:
+    def pipeline(self) -> SearchablePipeline:
         """The pipeline of the generation in use. Hold it for as long as answers must come from one generation."""
         return self._current.pipeline
 
@@ -161,7 +161,7 @@ class Following:
         return about.st_ino, about.st_mtime_ns, about.st_size
 
 
-def _warm(pipeline: Pipeline) -> None:
+def _warm(pipeline: SearchablePipeline) -> None:
     """Ask once with the beginning of a document, so that all that is loaded or computed late is there."""
     corpus = pipeline.corpus
     alive = np.arange(len(corpus)) if corpus.alive is None else np.flatnonzero(corpus.alive)

@@ -69,6 +69,7 @@ class Updates:
 
         if request.dry_run:
             snapshot = self._service.current
+            assert isinstance(snapshot.pipeline, Pipeline)  # only these are served
             changes = await asyncio.to_thread(remove, snapshot.pipeline)
             return _changes(changes, snapshot.pipeline.corpus.n_alive, snapshot.generation)
         return await self._update("delete", remove)

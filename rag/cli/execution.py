@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Annotated
@@ -11,6 +12,8 @@ import typer
 from rag.errors import ConfigError
 
 __all__ = ["OnOption", "executed_on"]
+
+logger = logging.getLogger("rag.cluster")
 
 OnOption = Annotated[
     str,
@@ -39,3 +42,5 @@ def executed_on(where: str) -> Iterator[None]:
 
     with Ray("local" if where == "ray" else where) as ray, ray.used():
         yield
+        if not ray.is_connected:
+            logger.warning("--on %s: the cluster was not asked: no text was embedded and no pair scored anew", where)

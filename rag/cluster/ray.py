@@ -57,6 +57,11 @@ class Ray(Execution):
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    @property
+    def is_connected(self) -> bool:
+        """Whether there was work for the cluster: it is only asked then."""
+        return self._ray is not None
+
     def close(self) -> None:
         """Let the actors go, and end a cluster of our own."""
         if self._ray is not None:

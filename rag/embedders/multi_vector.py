@@ -13,7 +13,7 @@ from pydantic import Field
 from rag.candidates import Vectors
 from rag.component import Runtime
 from rag.embedders.base import TokenEmbedder, TokenVectors
-from rag.errors import ModelError
+from rag.errors import ConfigError, ModelError
 from rag.models import (
     Device,
     LibraryPrecision,
@@ -55,7 +55,8 @@ class MultiVectorEmbedder(TokenEmbedder):
         trust_remote_code: Let the model's repository run its own Python code here.
 
     Raises:
-        ModelError: The model cannot be loaded, or has no trained projection of tokens.
+        ConfigError: The model has no trained projection of tokens.
+        ModelError: The model cannot be loaded.
     """
 
     type = "multi_vector"
@@ -85,7 +86,7 @@ class MultiVectorEmbedder(TokenEmbedder):
     @cached_property
     def encoder(self) -> MultiVectorEncoder:
         """The loaded model, shared by all components that name it."""
-        self._check_trained()
+        self._preflight()
         encoder = load_multi_vector_encoder(
             self.model, device=self.device, revision=self.revision, trust_remote_code=self.trust_remote_code
         )
@@ -93,7 +94,7 @@ class MultiVectorEmbedder(TokenEmbedder):
             raise ModelError(f"the model '{self.model}' pools its tokens already: pool_factor must be 1")
         return encoder
 
-    def _check_trained(self) -> None:
+    def _preflight(self) -> None:
         """Refuse a checkpoint that would get a random projection."""
         model_type = self._settings("config_sentence_transformers.json").get("model_type")
         architectures = self._settings("config.json").get("architectures") or []
@@ -102,9 +103,10 @@ class MultiVectorEmbedder(TokenEmbedder):
         )
         if not trained and (model_type or architectures):
             described = model_type or ", ".join(architectures)
-            raise ModelError(
+            raise ConfigError(
                 f"the model '{self.model}' is no late-interaction checkpoint ({described}): its tokens would get a "
-                "random projection; use embedder: sentence_transformer, whose token vectors are its hidden states"
+                "random projection; use embedder: sentence_transformer, whose token vectors are its hidden states",
+                parameter="model",
             )
 
     def _settings(self, file: str) -> dict[str, Any]:

@@ -85,6 +85,7 @@ class MUVERA(AroundEmbedder):
 
     def fit(self, context: FitContext) -> None:
         context.fit(self.embedder)
+        self._width()
         if not self.embedder.trained_for_max_sim:
             context.note(
                 Remark(

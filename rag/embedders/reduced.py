@@ -79,11 +79,12 @@ class Reduced(AroundEmbedder):
 
     def fit(self, context: FitContext) -> None:
         context.fit(self.embedder)
+        dimensions = self.dimension
         if self.method == "pca":
             vectors = context.embed_passages(self.embedder)
             sample = vectors[:: max(1, len(vectors) // _SAMPLE)].astype(np.float64)
             _, directions = np.linalg.eigh(sample.T @ sample)
-            self._directions = np.ascontiguousarray(directions[:, ::-1][:, : self.dimension], dtype=np.float32)
+            self._directions = np.ascontiguousarray(directions[:, ::-1][:, :dimensions], dtype=np.float32)
 
     def from_vectors(self, vectors: Vectors) -> Vectors:
         reduced = vectors @ self._projection(vectors.shape[1])

@@ -5,8 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from rag import ModelError, MultiVectorEmbedder
-from rag.rerankers import MaxSim
+from rag import ConfigError, Document, MultiVectorEmbedder, Pipeline
+from rag.component.checks import wrong_parts
+from rag.rerankers import MaxSim, Rerank
+from rag.retrievers import BM25, LateInteraction
 from tests import tiny_models
 
 WORDS = ["a", "the", "cat", "dog", "fish", "tree", "warm", "cold", "water", "sat", "on", "mat"]
@@ -46,24 +48,20 @@ def test_pooled_tokens_are_fewer(checkpoint):
 def test_no_random_projection(tmp_path):
     encoder = tiny_models.encoder(WORDS, tmp_path)
     embedder = MultiVectorEmbedder(encoder, device="cpu")
-    with pytest.raises(ModelError, match="is no late-interaction checkpoint"):
+    with pytest.raises(ConfigError, match="model: the model .* is no late-interaction checkpoint"):
         embedder.embed_queries(["cat"])
+    [mistake] = wrong_parts(LateInteraction(embedder=embedder))
+    assert mistake.path == "embedder.model"
 
 
 def test_max_sim_takes_it(checkpoint):
-    from rag import Pipeline
-    from rag.rerankers import Rerank
-    from rag.retrievers import BM25, LateInteraction
-
     embedder = MultiVectorEmbedder(checkpoint, device="cpu")
-    documents = [{"id": str(number), "text": text} for number, text in enumerate(TEXTS)]
+    documents = [Document(str(number), text) for number, text in enumerate(TEXTS)]
     stage = Rerank(scorer=MaxSim(embedder=embedder.spec.clone()), budget=10, scores="scorer")
-    from rag import Document
-
-    made = [Document(one["id"], one["text"]) for one in documents]
-    exact = Pipeline(retriever=LateInteraction(embedder=embedder)).fit(made)
-    again = Pipeline(retriever=BM25(stopwords=None), stages=[stage]).fit(made)
-    assert [hit.score for hit in again.search("cat water")] == pytest.approx(
-        [exact_hit.score for exact_hit in exact.search("cat water") if exact_hit.document.id in
-         {hit.document.id for hit in again.search("cat water")}], abs=1e-5,
-    )  # fmt: skip
+    exact = Pipeline(retriever=LateInteraction(embedder=embedder)).fit(documents).search("cat water")
+    again = Pipeline(retriever=BM25(stopwords=None), stages=[stage]).fit(documents).search("cat water")
+    scores = {hit.document.id: hit.score for hit in exact}
+    assert len(again) > 0
+    assert {hit.document.id: hit.score for hit in again} == {
+        hit.document.id: pytest.approx(scores[hit.document.id], abs=1e-5) for hit in again
+    }

@@ -362,7 +362,7 @@ def interval(values: list[float]) -> tuple[float, float, float]:
 
 
 def sign_test(differences: list[float]) -> float:
-    """p of a randomisation test: how often random signs give a mean as far from 0."""
+    """p of a randomization test: how often random signs give a mean as far from 0."""
     values = np.array(differences)
     signs = np.random.default_rng(0).choice([-1.0, 1.0], (5000, len(values)))
     return float((np.abs((signs * values).mean(axis=1)) >= abs(values.mean()) - 1e-12).mean())

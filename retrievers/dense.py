@@ -97,7 +97,7 @@ class Dense(TakesFeedback):
                 context.passages,
                 kept,
                 came,
-                relabelled=context.metadata_changed,
+                relabeled=context.metadata_changed,
                 progress=context.progress,
             ):
                 context.keep(self.index)

@@ -35,6 +35,14 @@ class PostgresServer:
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port = free.getsockname()[1]
+        self.programs = programs()
+        if self.user and not all(parent.stat().st_mode & 0o001 for parent in self.programs.parents):
+            # Installed in somebody's private folder, which no other user may enter: the package and its libraries.
+            package = self.programs.parents[1]
+            for part in package.parent.glob(f"{package.name}*"):
+                if part.is_dir() and part.suffix != ".dist-info":
+                    shutil.copytree(part, folder / "site" / part.name, symlinks=True)
+            self.programs = folder / "site" / self.programs.relative_to(package.parent)
         (folder / "password").write_text("pass'w0rd@:/")
         os.chmod(folder / "password", 0o644)
         self._run(
@@ -81,7 +89,7 @@ class PostgresServer:
 
     def _run(self, program: str, *arguments: str) -> None:
         done = subprocess.run(
-            [programs() / program, *arguments],
+            [self.programs / program, *arguments],
             user=self.user,
             cwd=self.folder,
             stdin=subprocess.DEVNULL,

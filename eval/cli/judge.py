@@ -27,6 +27,7 @@ def judge(
     judgments: Annotated[
         Path,
         typer.Option(
+            "--judgments",
             "--judgements",
             metavar="FILE",
             help="Where to keep them: the qrels of the split, with what is judged already (TSV).",

@@ -20,7 +20,7 @@ from rag.eval.comparison.significance import (
     corrected,
     detectable,
     effect_size,
-    randomisation_test,
+    randomization_test,
 )
 from rag.eval.measures.interval import interval
 from rag.eval.runs.reading import RunValues
@@ -81,7 +81,7 @@ def compare_runs(
     first, second = np.asarray(indices).T
     differences = (values[second] - values[first]).transpose(2, 1, 0)  # [n, m, pairs]
     flat = differences.reshape(len(queries), -1)
-    run_test = partial(randomisation_test, resamples=resamples, seed=seed) if test == "randomization" else TESTS[test]
+    run_test = partial(randomization_test, resamples=resamples, seed=seed) if test == "randomization" else TESTS[test]
     p_values = run_test(flat).reshape(len(measures), -1)
     effects, least = (f(flat).reshape(len(measures), -1) for f in (effect_size, detectable))
     bounds = interval(flat, seed=seed)

@@ -24,7 +24,7 @@ __all__ = [
     "detectable",
     "effect_size",
     "paired_t_test",
-    "randomisation_test",
+    "randomization_test",
     "wilcoxon_test",
 ]
 
@@ -100,7 +100,7 @@ def compare(values: Floats, baseline: Floats, *, resamples: int = 10_000, seed: 
         raise ValueError(f"one value of each query for both runs is needed, got {values.shape} and {baseline.shape}")
     difference = values - baseline
     bounds = interval(difference[:, None], seed=seed)
-    p = randomisation_test(difference[:, None], resamples=resamples, seed=seed)
+    p = randomization_test(difference[:, None], resamples=resamples, seed=seed)
     return Comparison(
         float(difference.mean()),
         bounds[0] if bounds else None,
@@ -112,7 +112,7 @@ def compare(values: Floats, baseline: Floats, *, resamples: int = 10_000, seed: 
     )
 
 
-def randomisation_test(differences: Floats, *, resamples: int = 10_000, seed: int = 0) -> Floats:
+def randomization_test(differences: Floats, *, resamples: int = 10_000, seed: int = 0) -> Floats:
     """Two-sided p-values of Fisher's paired randomization test of the mean (Smucker, Allan and Carterette, CIKM 2007).
 
     If the two runs were equally good, the sign of each query's difference would be random. The p-value is the share
@@ -186,7 +186,7 @@ def wilcoxon_test(differences: Floats) -> Floats:
 
 
 TESTS: dict[Test, Callable[[Floats], Floats]] = {
-    "randomization": randomisation_test,
+    "randomization": randomization_test,
     "t": paired_t_test,
     "wilcoxon": wilcoxon_test,
 }

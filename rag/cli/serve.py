@@ -46,7 +46,10 @@ def serve(
     judgments: Annotated[
         Path | None,
         typer.Option(
-            "--judgements", metavar="FILE", help="Let readers mark results, and keep the marks as qrels (TSV)."
+            "--judgments",
+            "--judgements",
+            metavar="FILE",
+            help="Let readers mark results, and keep the marks as qrels (TSV).",
         ),
     ] = None,
     allow_host: Annotated[

@@ -100,12 +100,12 @@ class PgVector(RemoteIndex):
         kept: Ints,
         came: Vectors | None,
         *,
-        relabelled: bool = True,
+        relabeled: bool = True,
         progress: Progress = no_progress,
     ) -> bool:
         held = self._fitted().held
         changed = self._writer().change(
-            held, old, new, kept, came, relabelled=relabelled, progress=progress, opened=self._opened
+            held, old, new, kept, came, relabeled=relabeled, progress=progress, opened=self._opened
         )
         if changed is not None and changed.generation == held.generation:
             self._opened(changed)

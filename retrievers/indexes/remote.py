@@ -48,7 +48,7 @@ class RemoteIndex(Index, HoldsElsewhere):
         kept: Ints,
         came: Vectors | None,
         *,
-        relabelled: bool = True,
+        relabeled: bool = True,
         progress: Progress = no_progress,
     ) -> bool:
         """Write a generation that holds other passages.
@@ -58,7 +58,7 @@ class RemoteIndex(Index, HoldsElsewhere):
             new: What the next holds: of the old ones those that are ``kept``, in order, then new ones.
             kept: Positions in the old table.
             came: Vectors of the new ones; None for none.
-            relabelled: Whether metadata of documents that stay may have changed.
+            relabeled: Whether metadata of documents that stay may have changed.
             progress: Shows how far it is.
 
         Returns:

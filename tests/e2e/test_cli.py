@@ -409,7 +409,7 @@ def test_a_reader_that_stops_reading_is_no_error(tmp_path: Path) -> None:
     assert ("{\n", "") == (done.stdout, done.stderr)
 
 
-def test_colour_is_for_terminals(tmp_path: Path) -> None:
+def test_color_is_for_terminals(tmp_path: Path) -> None:
     assert "\x1b" not in real("components", cwd=tmp_path).stdout
     assert "\x1b" not in real("check", "none.yaml", cwd=tmp_path).stderr
 

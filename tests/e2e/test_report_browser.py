@@ -238,7 +238,7 @@ def test_figures_fill_their_frames(browser: Chromium, report: str, width: int) -
         assert marks >= 3
 
 
-def test_figures_follow_the_colours_of_the_page(browser: Chromium, report: str) -> None:
+def test_figures_follow_the_colors_of_the_page(browser: Chromium, report: str) -> None:
     browser.open(report)
     assert browser.evaluate(DRAWN)
     fill = "getComputedStyle(document.querySelector('#plot-distribution .point path')).fill"

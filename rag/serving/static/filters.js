@@ -2,7 +2,7 @@
 
 const MOST = 12;
 
-const labelled = (name, input) => {
+const labeled = (name, input) => {
   const label = document.createElement("label");
   label.append(`${name} `, input);
   return label;
@@ -38,7 +38,7 @@ function forField(field, changed) {
     const type = field.kinds.includes("dates") ? "date" : "number";
     const [from, to] = [textInput(type), textInput(type)];
     [from.placeholder, to.placeholder] = [String(field.minimum), String(field.maximum)];
-    set.append(labelled("from", from), labelled("to", to));
+    set.append(labeled("from", from), labeled("to", to));
     const value = (input) => (type === "number" ? Number(input.value) : input.value);
     const read = () => {
       const test = {};

@@ -100,7 +100,7 @@ class Writer:
         kept: Ints,
         came: Vectors | None,
         *,
-        relabelled: bool,
+        relabeled: bool,
         progress: Progress,
         opened: Any,
     ) -> Held | None:
@@ -112,7 +112,7 @@ class Writer:
             findable[:] = False
             findable[new.findable] = True
         ids[~findable] = PADDING
-        moved = self._relabelled(old, new, kept, ids) if relabelled else np.empty(0, dtype=np.int64)
+        moved = self._relabeled(old, new, kept, ids) if relabeled else np.empty(0, dtype=np.int64)
         moved_from = ids[moved].copy()
         ids[moved] = PADDING
         gone = np.setdiff1d(held.ids[held.ids >= 0], ids[ids >= 0])
@@ -303,7 +303,7 @@ class Writer:
         return self.storage.unpacked([bytes(vector) for _, vector in rows], dimension)
 
     @staticmethod
-    def _relabelled(old: Passages, new: Passages, positions: Ints, ids: Ints) -> Ints:
+    def _relabeled(old: Passages, new: Passages, positions: Ints, ids: Ints) -> Ints:
         """Positions of passages that stay, of documents whose metadata has changed."""
         staying = np.flatnonzero(ids[: len(positions)] >= 0)
         before = old.corpus.metadata_texts(old.document[positions[staying]])

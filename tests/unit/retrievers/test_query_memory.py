@@ -130,7 +130,7 @@ def test_what_is_unseen_is_not_remembered():
         np.testing.assert_allclose(values[0], tables[0][name], atol=1e-6)
 
 
-def test_filters_and_deleted_documents_are_honoured():
+def test_filters_and_deleted_documents_are_honored():
     documents = corpus().with_alive(np.arange(6) != 0)
     memory = fitted(QueryMemory(embedder=WordEmbedder()), documents)
     queries = [Query("q", "warm cat dog", filter={"even": False}), Query("r", "warm cat dog fish")]

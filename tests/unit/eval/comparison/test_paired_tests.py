@@ -14,7 +14,7 @@ from rag.eval.comparison.significance import (
     detectable,
     effect_size,
     paired_t_test,
-    randomisation_test,
+    randomization_test,
     wilcoxon_test,
 )
 
@@ -28,7 +28,7 @@ def test_t_and_wilcoxon_are_scipys():
     np.testing.assert_allclose(expected, wilcoxon_test(A - B), rtol=1e-12)
 
 
-def test_randomisation_is_scipys():
+def test_randomization_is_scipys():
     def mean(x, y):
         return np.mean(x - y)
 
@@ -36,11 +36,11 @@ def test_randomisation_is_scipys():
     for column in range(3):
         pair = (few[0][:, column], few[1][:, column])
         exact = stats.permutation_test(pair, mean, permutation_type="samples", n_resamples=np.inf).pvalue
-        assert exact == pytest.approx(randomisation_test(few[0] - few[1])[column], abs=1e-12)
+        assert exact == pytest.approx(randomization_test(few[0] - few[1])[column], abs=1e-12)
         drawn = stats.permutation_test(
             (A[:, column], B[:, column]), mean, permutation_type="samples", n_resamples=20_000, rng=1
         ).pvalue
-        assert drawn == pytest.approx(randomisation_test(A - B, resamples=20_000)[column], abs=0.015)
+        assert drawn == pytest.approx(randomization_test(A - B, resamples=20_000)[column], abs=0.015)
 
 
 @pytest.mark.parametrize("name", list(TESTS))
@@ -59,7 +59,7 @@ def test_what_is_the_same_does_not_differ():
     assert effect_size(nothing).tolist() == [0.0]
     always = np.full((5, 1), 0.5)
     assert paired_t_test(always).tolist() == [0.0]
-    assert randomisation_test(always).tolist() == [2 / 32]
+    assert randomization_test(always).tolist() == [2 / 32]
     assert effect_size(always).tolist() == [np.inf]
     assert paired_t_test(np.ones((1, 1))).tolist() == [1.0]
     assert np.isnan(detectable(np.ones((1, 1)))).all()

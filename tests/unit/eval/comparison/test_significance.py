@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import permutation_test
 
-from rag.eval.comparison.significance import compare, randomisation_test
+from rag.eval.comparison.significance import compare, randomization_test
 
 
 def scipys(differences, resamples):
@@ -28,33 +28,33 @@ def test_few_queries_are_counted_out_as_scipy_does():
     for n in (2, 5, 9, 12):
         differences = rng.normal(0.3, 1, size=n)
         assert scipys(differences, np.inf) == pytest.approx(
-            float(randomisation_test(differences[:, None])[0]), abs=1e-12
+            float(randomization_test(differences[:, None])[0]), abs=1e-12
         )
 
 
 def test_many_queries_agree_with_scipy():
     rng = np.random.default_rng(2)
     differences = rng.normal(0.08, 0.5, size=200)
-    ours = float(randomisation_test(differences[:, None], resamples=20_000)[0])
+    ours = float(randomization_test(differences[:, None], resamples=20_000)[0])
     assert scipys(differences, 20_000) == pytest.approx(ours, abs=0.01)
 
 
 def test_by_hand():
     # All four signs of (1, 1): means 1, 0, 0, -1; two of four are as far from 0 as 1.
-    assert randomisation_test(np.array([[1.0], [1.0], [0.0]]))[0] == 0.5
+    assert randomization_test(np.array([[1.0], [1.0], [0.0]]))[0] == 0.5
 
 
 def test_no_difference_is_no_evidence():
-    assert randomisation_test(np.zeros((40, 2))).tolist() == [1.0, 1.0]
+    assert randomization_test(np.zeros((40, 2))).tolist() == [1.0, 1.0]
 
 
 def test_no_p_value_is_zero():
-    assert 1 / 1001 == pytest.approx(float(randomisation_test(np.ones((50, 1)), resamples=1000)[0]))
+    assert 1 / 1001 == pytest.approx(float(randomization_test(np.ones((50, 1)), resamples=1000)[0]))
 
 
 def test_p_values_are_uniform_when_nothing_differs():
     rng = np.random.default_rng(3)
-    p = randomisation_test(rng.normal(size=(60, 400)), resamples=2000)
+    p = randomization_test(rng.normal(size=(60, 400)), resamples=2000)
     assert 0.03 < (p <= 0.05).mean() < 0.08
     assert 0.4 < p.mean() < 0.6
 
@@ -62,8 +62,8 @@ def test_p_values_are_uniform_when_nothing_differs():
 def test_comparisons_are_columns():
     rng = np.random.default_rng(4)
     table = rng.normal(0.1, 1, size=(80, 3))
-    together = randomisation_test(table, resamples=500)
-    assert together.tolist() == [float(randomisation_test(table[:, [n]], resamples=500)[0]) for n in range(3)]
+    together = randomization_test(table, resamples=500)
+    assert together.tolist() == [float(randomization_test(table[:, [n]], resamples=500)[0]) for n in range(3)]
 
 
 @given(st.lists(st.tuples(st.floats(0, 1), st.floats(0, 1)), min_size=2, max_size=30))

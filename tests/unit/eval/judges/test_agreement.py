@@ -60,7 +60,7 @@ def test_the_interval_is_that_of_drawing_pairs_again():
     assert np.quantile(shares, [0.025, 0.975]) == pytest.approx(found["percent"]["ci95"], abs=0.02)
 
 
-def test_only_what_both_have_labelled_counts():
+def test_only_what_both_have_labeled_counts():
     found = agreement({"a": True, "b": False, "c": True}, {"b": False, "c": False, "d": True})
     assert (2, 0.5) == (found["n"], found["percent"]["mean"])
     assert agreement({"a": True}, {"b": True}) == {"n": 0, "percent": None, "kappa": None}

@@ -203,7 +203,7 @@ class TestInputs:
         assert np.isfinite(found).all()
         assert (found[2, :1] == 0).all()
 
-    def test_standardised_scores(self):
+    def test_standardized_scores(self):
         z, mean, spread = in_deviations(candidates_of([[3.0, 2.0, 1.0], [5.0]]))
         np.testing.assert_allclose([[1.2247449, 0, -1.2247449], [0, -np.inf, -np.inf]], z, rtol=1e-6)
         np.testing.assert_allclose([[2.0], [5.0]], mean)

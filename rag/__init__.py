@@ -11,7 +11,7 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from rag.batch import QueryBatch
     from rag.candidates import Candidates
-    from rag.component import Component, Runtime
+    from rag.component import Component, Later, Runtime
     from rag.conversation import Turn
     from rag.corpus.chunkers.auto import AutoChunker
     from rag.corpus.chunkers.base import Chunker, SizedChunker, Span
@@ -88,6 +88,7 @@ _MODULES = {
     "Isotonic": "rag.filters.isotonic",
     "LSA": "rag.embedders.lsa",
     "LangChainEmbedder": "rag.embedders.langchain",
+    "Later": "rag.component",
     "Ledger": "rag.costs",
     "MUVERA": "rag.embedders.muvera",
     "MultiVectorEmbedder": "rag.embedders.multi_vector",
@@ -155,6 +156,7 @@ __all__ = [
     "IncompleteError",
     "Isotonic",
     "LangChainEmbedder",
+    "Later",
     "Ledger",
     "MarkdownChunker",
     "MissingExtraError",

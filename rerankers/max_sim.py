@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 from rag.candidates import Floats, Ints
-from rag.component import Inherited
+from rag.component import Inherited, Later
 from rag.component.inheritance import given
 from rag.embedders.base import TokenEmbedder
 from rag.embedders.max_similarity import max_similarity
@@ -44,16 +44,10 @@ class MaxSim(OnTokens, Scorer):
         self,
         *,
         embedder: Annotated[TokenEmbedder | None, Inherited()] = None,
-        storage: TokenStorage = "float16",
+        storage: Annotated[TokenStorage, Later()] = "float16",
     ) -> None:
         self.embedder = embedder
         self.storage = storage
-
-    def _identity(self) -> dict[str, Any]:
-        identity = super()._identity()
-        if self.storage == "float16":  # as it was before there was a choice: what was saved then stays valid
-            del identity["storage"]
-        return identity
 
     @property
     def token_embedder(self) -> TokenEmbedder:

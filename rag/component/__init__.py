@@ -4,7 +4,17 @@ from rag.component.base import Component, Need, Spec
 from rag.component.checks import check_parts, wrong_parts
 from rag.component.elsewhere import HoldsElsewhere
 from rag.component.live import WrapsObject
-from rag.component.parameters import REQUIRED, Inherited, Parameter, Pattern, Runtime, Secret, Slot, describe_error
+from rag.component.parameters import (
+    REQUIRED,
+    Inherited,
+    Later,
+    Parameter,
+    Pattern,
+    Runtime,
+    Secret,
+    Slot,
+    describe_error,
+)
 from rag.component.tunable import Tunable
 from rag.component.values import Expanded, Unexpanded
 
@@ -14,6 +24,7 @@ __all__ = [
     "Expanded",
     "HoldsElsewhere",
     "Inherited",
+    "Later",
     "Need",
     "Parameter",
     "Pattern",

@@ -311,7 +311,7 @@ class Component(ABC, metaclass=ComponentMeta):
         arguments = {
             name: mapped(self._arguments[name], _identified, as_json=True)
             for name, parameter in self.spec.parameters.items()
-            if not parameter.runtime
+            if not parameter.runtime and not (parameter.later and self._arguments[name] == parameter.default)
         }
         return {"kind": self.kind, "type": self.type or type(self).__qualname__, "version": self.version} | arguments
 

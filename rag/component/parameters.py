@@ -21,6 +21,7 @@ __all__ = [
     "REQUIRED",
     "ComponentMeta",
     "Inherited",
+    "Later",
     "Parameter",
     "Pattern",
     "Runtime",
@@ -48,6 +49,12 @@ REQUIRED = _Required()
 
 class Runtime:
     """Marks a parameter that changes speed but no result, ``Annotated[int, Runtime()]``; not in the fingerprint."""
+
+
+class Later:
+    """Marks a parameter that a component got later, ``Annotated[str, Later()]``: while it has its default, which must
+    give the results of before, it is not in the fingerprint, so that saved pipelines and stores stay valid.
+    """
 
 
 class Pattern:
@@ -106,6 +113,7 @@ class Parameter:
     tunable: Tunable | None = None
     secret: bool = False
     pattern: bool = False
+    later: bool = False
 
     @property
     def required(self) -> bool:
@@ -186,13 +194,13 @@ def read_parameters(cls: Any, reserved: frozenset[str]) -> Mapping[str, Paramete
             raise TypeError(f"{cls.__name__}.__init__: argument '{name}' has no type")
         default = REQUIRED if argument.default is argument.empty else argument.default
         hint = hints[name]
-        marks = (_mark(hint, mark) is not None for mark in (Runtime, Inherited, Secret, Pattern))
-        runtime, inherited, secret, pattern = marks
+        marks = (_mark(hint, mark) is not None for mark in (Runtime, Inherited, Secret, Pattern, Later))
+        runtime, inherited, secret, pattern, later = marks
         tunable = _mark(hint, Tunable)
         assert tunable is None or isinstance(tunable, Tunable)
         slot = _slot(hint)
         parameters[name] = Parameter(
-            name, hint, default, helps.get(name, ""), slot, runtime, inherited, tunable, secret, pattern
+            name, hint, default, helps.get(name, ""), slot, runtime, inherited, tunable, secret, pattern, later
         )
     return types.MappingProxyType(parameters)
 

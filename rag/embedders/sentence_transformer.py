@@ -11,7 +11,7 @@ import numpy as np
 from pydantic import Field
 
 from rag.candidates import Vectors
-from rag.component import Runtime
+from rag.component import Later, Runtime
 from rag.embedders.base import TokenEmbedder, TokenVectors
 from rag.errors import ConfigError
 from rag.models import (
@@ -85,7 +85,7 @@ class SentenceTransformerEmbedder(TokenEmbedder):
         truncate_dim: Annotated[int, Field(ge=1)] | None = None,
         normalize: bool = True,
         precision: Precision = "auto",
-        query_precision: Precision | None = None,
+        query_precision: Annotated[Precision | None, Later()] = None,
         backend: Annotated[Backend, Runtime()] = "auto",
         batch_tokens: Annotated[int, Field(ge=1), Runtime()] | None = None,
         batch_size: Annotated[int, Field(ge=1), Runtime()] | None = None,
@@ -129,12 +129,6 @@ class SentenceTransformerEmbedder(TokenEmbedder):
     def prepare(self, context: FitContext) -> None:
         super().prepare(context)
         keep_exports_in(context.store)
-
-    def _identity(self) -> dict[str, Any]:
-        identity = super()._identity()
-        if self.query_precision is None:  # as before there was such an argument
-            del identity["query_precision"]
-        return identity
 
     def _model_digest(self) -> Any:
         return model_content(self.model, self.revision)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from pydantic import Field
 
 from rag import LSA, Component, ConfigError, NoChunker, Pipeline, Runtime, Threshold
-from rag.component import REQUIRED
+from rag.component import REQUIRED, Later
 from rag.config import build
 from rag.config.source import node_from_python
 from rag.errors import Mistakes
@@ -460,3 +460,38 @@ def test_the_contract_fits_a_page():
         "kind", "type", "version", "needs", "fingerprint", "spec",
         "prepare", "fit", "update", "save_state", "load_state", "notes",
     }  # fmt: skip
+
+
+def test_an_argument_that_came_later_changes_the_fingerprint_only_beyond_its_default() -> None:
+    class Engine(Component):
+        """An engine.
+
+        Args:
+            power: How strong.
+        """
+
+        kind = "engine"
+        type = "engine"
+
+        def __init__(self, *, power: int = 1) -> None:
+            self.power = power
+
+    before = Engine(power=2).fingerprint
+
+    class Tuned(Component):
+        """An engine.
+
+        Args:
+            power: How strong.
+            fuel: What it burns.
+        """
+
+        kind = "engine"
+        type = "engine"
+
+        def __init__(self, *, power: int = 1, fuel: Annotated[str | None, Later()] = None) -> None:
+            self.power = power
+            self.fuel = fuel
+
+    assert Tuned(power=2).fingerprint == before
+    assert Tuned(power=2, fuel="oil").fingerprint not in {before, Tuned(power=2, fuel="gas").fingerprint}

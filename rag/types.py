@@ -145,6 +145,19 @@ class Hit(Shown):
         """Where the passage stands: source, page, headings, and a link that opens there."""
         return origin_of(self.document.metadata, self.passage_metadata)
 
+    @property
+    def flat_metadata(self) -> dict[str, Any]:
+        """Metadata of the document and the passage, ``document_id``, ``score``, ``start`` and ``end`` of the passage,
+        and of documents read from files ``source`` (address or path), ``page`` (from 1) and ``headings``: what other
+        frameworks keep in the metadata of their documents.
+        """
+        origin = self.origin
+        metadata: dict[str, Any] = dict(self.document.metadata) | dict(self.passage_metadata)
+        metadata |= {"source": origin.source} if origin.source else {}
+        metadata |= {"page": origin.page} if origin.page is not None else {}
+        metadata |= {"headings": list(origin.headings)} if origin.headings else {}
+        return metadata | {"document_id": self.document.id, "score": self.score, "start": self.start, "end": self.end}
+
     def to_dict(self) -> dict[str, Any]:
         """JSON-compatible values: ``id``, ``score``, ``passage`` with its offsets, metadata and origin; ``scores`` and
         ``keys`` by stage where they were asked for.

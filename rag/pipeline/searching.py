@@ -29,8 +29,8 @@ from rag.types import Answer, IndexedDocument, Query, SearchResult, SearchResult
 
 if TYPE_CHECKING:
     from rag.embedders.recent import RecentVectors
-    from rag.integrations.langchain_compressor import PipelineCompressor
-    from rag.integrations.langchain_retriever import PipelineRetriever
+    from rag.langchain.compressor import PipelineCompressor
+    from rag.langchain.retriever import PipelineRetriever
 
 __all__ = ["SearchablePipeline"]
 
@@ -237,7 +237,7 @@ class SearchablePipeline(PipelineBase):
         Raises:
             ConfigError: An argument is unknown, or a value is invalid.
         """
-        from rag.integrations.langchain_retriever import PipelineRetriever
+        from rag.langchain.retriever import PipelineRetriever
 
         return PipelineRetriever(
             pipeline=self,
@@ -254,7 +254,7 @@ class SearchablePipeline(PipelineBase):
         Args:
             top_k: Maximum number of documents; None takes all that the last stage returns.
         """
-        from rag.integrations.langchain_compressor import PipelineCompressor
+        from rag.langchain.compressor import PipelineCompressor
 
         return PipelineCompressor(pipeline=self, top_k=top_k)
 

@@ -13,6 +13,7 @@ PAGE = Path(__file__).parents[2] / "docs" / "tutorial.md"
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1200)
 def test_every_step_works(tmp_path: Path) -> None:
     text = PAGE.read_text(encoding="utf-8")
     words, hybrid = re.findall(r"```yaml\n(.*?)```", text, flags=re.DOTALL)

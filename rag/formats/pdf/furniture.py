@@ -29,23 +29,25 @@ _Key = tuple[str, int]
 def furniture_of(pages: Sequence[Sequence[Line]]) -> list[set[int]]:
     """Numbers of each page's lines that are furniture.
 
-    A line at the edge is, if the same one, numbers aside, stands at the same height on three pages (on both, of two),
-    or if it has a number that counts the pages.
+    A line at the edge is, if the same one, numbers aside, stands at the same height on three pages in a row, or on
+    every other one (on both, of two), or if it has a number that counts the pages.
     """
     edges = [_edges(lines) for lines in pages]
-    same: Counter[_Key] = Counter()
+    same: defaultdict[_Key, list[int]] = defaultdict(list)
     counts: defaultdict[int, Counter[int]] = defaultdict(Counter)
     for page, (lines, edge) in enumerate(zip(pages, edges, strict=True)):
-        same.update({_key(lines[at], apart) for at, apart in edge.items()})
+        for key in {_key(lines[at], apart) for at, apart in edge.items()}:
+            same[key].append(page)
         for at, apart in edge.items():
             for value in _numbers(lines[at].text) if apart else ():
                 counts[_height(lines[at])][value - page] += 1
     least = max(3, 0.1 * len(pages))
     counted = {(height, shift) for height, shifts in counts.items() for shift, n in shifts.items() if n >= least}
     often = 2 if len(pages) == 2 else 3
+    runs = {(key, page) for key, pages_of in same.items() for page in _in_runs(pages_of, often)}
 
     def is_furniture(line: Line, apart: bool, page: int) -> bool:
-        if len(pages) > 1 and same[_key(line, apart)] >= often:
+        if len(pages) > 1 and (_key(line, apart), page) in runs:
             return True
         return apart and any((_height(line), value - page) in counted for value in _numbers(line.text))
 
@@ -68,6 +70,18 @@ def _edges(lines: Sequence[Line]) -> dict[int, bool]:
         for n, at in enumerate(ordered[: max(last + 1, 1)]):
             edges[at] = edges.get(at, False) or n <= last
     return edges
+
+
+def _in_runs(numbers: Sequence[int], least: int) -> list[int]:
+    """Those of rising numbers that stand in a run of at least this many, with steps of 1 or 2."""
+    kept: list[int] = []
+    run: list[int] = []
+    for number in numbers:
+        if run and number - run[-1] > 2:
+            kept += run if len(run) >= least else []
+            run = []
+        run.append(number)
+    return kept + (run if len(run) >= least else [])
 
 
 def _height(line: Line) -> int:

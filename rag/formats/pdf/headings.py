@@ -15,8 +15,10 @@ _LONGEST = 3
 """Lines that a heading may take."""
 _LETTERS = re.compile(r"[\W_]+")
 _LEVELS = 4
-_PART = re.compile(r"(?:chapter|appendix|part)[0-9a-z]{1,6}")
+_PART = re.compile(r"(?:chapter|appendix|part)(?:[0-9]{1,3}|[a-z]|[ivxlc]{1,6})|[0-9]{1,3}|[ivx]{1,5}")
 """What stands in a line of its own above a title, in another size."""
+_NUMBER = re.compile(r"(?:chapter|appendix|part)?(?:[a-z]?[0-9]{0,6}[a-z]?|[ivxlc]{1,6})")
+"""The number of a title, without points."""
 
 
 class Entry(NamedTuple):
@@ -62,18 +64,21 @@ def split_run_in(pages: Sequence[Sequence[Line]], outline: Iterable[Entry]) -> l
 
 def by_outline(pages: Sequence[Sequence[Line]], outline: Iterable[Entry]) -> list[dict[int, Found]]:
     """Headings of the outline for each page, by the number of their first line."""
-    titles: defaultdict[int, list[tuple[int, str]]] = defaultdict(list)
-    for level, number, title, _ in outline:
+    titles: defaultdict[int, list[tuple[int, str, float | None]]] = defaultdict(list)
+    for level, number, title, y in outline:
         if text := _plain(title):
-            titles[number].append((level, text))
+            titles[number].append((level, text, y))
     headings: list[dict[int, Found]] = []
     for number, lines in enumerate(pages):
         here: dict[int, Found] = {}
         if number in titles:
             texts = [_plain(line.text) for line in lines]
             start = 0
-            for level, title in titles[number]:
-                for first in (*range(start, len(lines)), *range(start)):
+            for level, title, y in titles[number]:
+                order = [*range(start, len(lines)), *range(start)]
+                if y is not None:
+                    order.sort(key=lambda at: not 0 <= y - lines[at].y <= 3 * lines[at].size)
+                for first in order:
                     if first not in here and (n := _matches(texts, first, title, lines)):
                         here[first] = Found(level, n)
                         start = first + n
@@ -91,19 +96,19 @@ def _matches(texts: Sequence[str], first: int, title: str, lines: Sequence[Line]
         if n > 1 and abs(lines[first + n - 1].size - lines[first].size) > 0.5 and not _PART.fullmatch(texts[first]):
             return 0
         text += texts[first + n - 1]
-        if text == title or (
-            text.endswith(title) and re.fullmatch(r"(?:chapter|appendix|part)?[0-9a-z]{0,6}", text.removesuffix(title))
-        ):
+        if text == title or (text.endswith(title) and _is_number(text.removesuffix(title), n, texts[first])):
             return n
-        if (
-            title.endswith(text)
-            and re.fullmatch(r"(?:chapter|appendix|part)?[0-9a-z]{1,4}", title.removesuffix(text))
-            and len(text) > 4
-        ):
+        if title.endswith(text) and len(text) > 4 and _NUMBER.fullmatch(title.removesuffix(text)):
             return n
         if len(text) > len(title) + 8:
             return 0
     return 0
+
+
+def _is_number(prefix: str, n_lines: int, first_line: str) -> bool:
+    """Whether what stands before a title is its number, in a line of its own only where it says so."""
+    alone = n_lines > 1 and prefix.startswith(first_line)
+    return (_PART if alone else _NUMBER).fullmatch(prefix) is not None
 
 
 def by_size(pages: Sequence[Sequence[Line]]) -> list[dict[int, Found]]:

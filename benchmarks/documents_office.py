@@ -1,0 +1,2 @@
+def office(root, scratch, missing):
+    pass

@@ -3,11 +3,12 @@ headings as context.
 
     python benchmarks/documents_retrieval.py ROOT [--store DIR]      (ROOT as for documents.py)
 
-Each question (``documents_questions.csv``) has the section that answers it: its first page has grade 2, its others 1. A
-hit is the page on which its passage begins, each page once, and of the answer's pages the first to come, so that no
-unit can win by finding the same answer twice. *Plain pages* are the text of each page without structure, cut at 256
-tokens; sections too long for a passage are cut in each. Every other question is for choosing (tune), the others report
-(test). Intervals are bootstraps over questions, p is of a randomization test, both of the difference to plain pages.
+Each question (``documents_questions.csv``) has the section that answers it: its first page has grade 2, its next two,
+as far as it goes on, and pages that say the same elsewhere (``also``) 1. A hit is the page on which its passage begins,
+each page once, and of the answer's pages the first to come, so that no unit can win by finding one answer twice.
+*Plain pages* are the text of each page without structure, cut at 256 tokens; sections too long for a passage are cut in
+each. Every other question is for choosing (tune), the others report (test). Intervals are bootstraps over questions, p
+is of a randomization test, both of the difference to plain pages.
 """
 
 from __future__ import annotations
@@ -90,8 +91,9 @@ def pages_of(root: Path, question: dict[str, str]) -> dict[str, int]:
     ]
     place = next(number for number, (title, _) in enumerate(entries) if title == question["section"])
     first, last = entries[place][1], entries[place + 1][1]
-    return {
-        f"{path.name}:{page}": 2 if page == first else 1 for page in range(first, min(max(last, first + 1), first + 3))
+    others = [page for page in question["also"].split(";") if page]
+    return dict.fromkeys(others, 1) | {
+        f"{path.name}:{page}": 2 if page == first else 1 for page in range(first, min(last, first + 2) + 1)
     }
 
 

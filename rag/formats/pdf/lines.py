@@ -61,7 +61,8 @@ class PageLines(NamedTuple):
         lines: Those with letters.
         height: Height of the page, in points.
         only_images: Whether it has images and no text.
-        unmapped: Whether more than a tenth of its letters are ones that nobody can read.
+        unmapped: Whether more than a tenth of its letters are ones that nobody can read, or its fonts do not say which
+            letters they show.
     """
 
     lines: list[Line]
@@ -96,6 +97,8 @@ def lines_of(page: PdfPage) -> PageLines:
             at += (_units(part) if wide else len(part)) + (not part.endswith(_CODE_END))
         letters = sum(not letter.isspace() for letter in text)
         unmapped = letters > 0 and len(_UNMAPPED.findall(text)) > 0.1 * letters
+        if fonts.n_guessed > 0.5 * fonts.n_asked:  # codes of letters, taken for ASCII: some old fonts have them so
+            unmapped |= len(re.findall("[A-Za-z0-9]", text)) < 0.7 * letters
         only_images = not lines and _has_images(page, raw)
         return PageLines(lines, page.get_height(), only_images, unmapped)
     finally:
@@ -143,6 +146,8 @@ class _Fonts:
         self._box = [ctypes.c_double() for _ in range(4)]
         self._name = ctypes.create_string_buffer(128)
         self._flags = ctypes.c_int()
+        self.n_asked = self.n_guessed = 0
+        """Letters that were looked at, and those of which their font does not say what they are."""
 
     def line(self, text: str, first: int, last: int) -> Line:
         """A line, by five of its letters."""
@@ -151,6 +156,8 @@ class _Fonts:
         inner = text.strip(" \u00a0")
         steps = [step - (inner[step : step + 1] == " ") for step in steps]  # a space has no font
         places = [self._index(first + step) for step in steps]
+        self.n_asked += len(places)
+        self.n_guessed += sum(raw.FPDFText_HasUnicodeMapError(page, at) == 1 for at in places)
         x, y, _, _ = self._box
         raw.FPDFText_GetCharOrigin(page, places[0], x, y)
         left, baseline = x.value, y.value

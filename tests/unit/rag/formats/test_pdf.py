@@ -171,6 +171,16 @@ def test_scanned_pages_are_counted():
     assert found.metadata["pages"] == 3
 
 
+UNMAPPED = b"/Encoding << /Differences [32 %s] >>" % b" ".join(b"/g%d" % code for code in range(32, 127))
+
+
+def test_fonts_that_do_not_say_which_letters_they_show():
+    shown = pdf([text_page(['"#$%&*+! ,-./:;<=>?@']), text_page(["Plain words"])])
+    found = read(shown.replace(b"/Encoding /WinAnsiEncoding", UNMAPPED))
+    assert found.counts == {"letters_unmapped": 1}
+    assert found.text.split() == ["Plain", "words"]  # codes that are ASCII, as TeX's old fonts have
+
+
 @pytest.mark.parametrize(
     ("content", "expected"),
     [

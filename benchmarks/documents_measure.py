@@ -43,6 +43,7 @@ def plain(text: str) -> str:
 
 def parts_of(text: str) -> Gold:
     """The parts of a text in Markdown."""
+    text = re.sub(r"(?m)^(?:> ?)+", "", text)
     code = [line for block in re.findall(r"(?ms)^ *(`{3,})[^\n]*\n(.*?)^ *\1", text) for line in block[1].split("\n")]
     outside = re.sub(r"(?ms)^ *(`{3,})[^\n]*\n.*?^ *\1", "", text)
     headings = [line.strip().lstrip("# ") for line in outside.split("\n") if line.startswith("#")]

@@ -2,7 +2,9 @@
 
 Twelve pages with tables, six of PostgreSQL and six of Python: their content, without navigation, goes through Writer to
 DOCX, ODT, RTF, EPUB and PDF; their tables through Calc to XLSX and ODS, a sheet for each page; their headings and
-paragraphs through Impress to PPTX and ODP, a slide for each heading.
+paragraphs, a slide for each heading, through pandoc and Impress to PPTX and ODP. Where pandoc is installed, it makes EPUB (that of
+LibreOffice has neither headings nor the first rows of tables), reStructuredText, AsciiDoc, man pages, notebooks and
+Markdown of the same pages, without their links.
 """
 
 from __future__ import annotations
@@ -21,21 +23,7 @@ from documents import HTMLS, content_of, html_gold, ours, speed
 from documents_measure import NAMES, Gold, Kept, header, plain, row, words
 
 _WRITER = {"docx": "docx:MS Word 2007 XML", "odt": "odt", "rtf": "rtf", "epub": "epub", "pdf": "pdf"}
-_ODF = "urn:oasis:names:tc:opendocument:xmlns"
-_SPACES = {
-    "office": "office:1.0",
-    "draw": "drawing:1.0",
-    "text": "text:1.0",
-    "presentation": "presentation:1.0",
-    "svg": "svg-compatible:1.0",
-}
-_SLIDES = """<?xml version="1.0" encoding="UTF-8"?>
-<office:document office:version="1.2" office:mimetype="application/vnd.oasis.opendocument.presentation" {spaces}>
-<office:body><office:presentation>{slides}</office:presentation></office:body></office:document>"""
-_SLIDE = """<draw:page draw:name="{n}"><draw:frame presentation:class="title" svg:width="20cm" svg:height="2cm"
- svg:x="2cm" svg:y="1cm"><draw:text-box><text:p>{title}</text:p></draw:text-box></draw:frame>
-<draw:frame presentation:class="outline" svg:width="20cm" svg:height="12cm" svg:x="2cm" svg:y="4cm">
-<draw:text-box>{body}</draw:text-box></draw:frame></draw:page>"""
+_PANDOC = {"epub": "epub", "rst": "rst", "asciidoc": "adoc", "man": "1", "ipynb": "ipynb", "gfm": "md"}
 
 
 def office(root: Path, scratch: Path, missing: bool) -> None:
@@ -44,7 +32,7 @@ def office(root: Path, scratch: Path, missing: bool) -> None:
         return
     folder = scratch / "office"
     shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir()
+    (folder / "slides").mkdir(parents=True)
     pages: dict[str, Gold] = {}
     sheets: dict[str, Gold] = {}
     slides: dict[str, Gold] = {}
@@ -55,14 +43,20 @@ def office(root: Path, scratch: Path, missing: bool) -> None:
             title = f'<html><head><meta charset="utf-8"><title>{stem}</title></head>'
             (folder / f"{stem}.html").write_text(f"{title}<body>{body.inner_html}</body></html>", encoding="utf-8")
             sheets[stem] = _write_table(folder / f"{stem}.csv", body)
-            slides[stem] = _write_slides(folder / f"{stem}.fodp", body)
+            slides[stem] = _write_slides(folder / "slides" / f"{stem}.html", body)
     header("made by LibreOffice", "files", *NAMES, "ms a file", "files/s")
     for form, target in _WRITER.items():
         _measure(form, _converted(folder, "html", target, "HTML (StarWriter)"), pages, missing)
     for form in ("xlsx", "ods"):
         _measure(form, _converted(folder, "csv", form, "CSV:44,34,76"), sheets, missing)
-    for form in ("pptx", "odp"):
-        _measure(form, _converted(folder, "fodp", form), slides, missing)
+    if shutil.which("pandoc"):
+        for path in (folder / "slides").glob("*.html"):
+            subprocess.run(["pandoc", "-o", str(path.with_suffix(".pptx")), str(path)], check=True, timeout=60)
+        for form in ("pptx", "odp"):
+            _measure(form, _converted(folder / "slides", "pptx", form), slides, missing)
+        header("made by pandoc", "files", *NAMES, "ms a file", "files/s")
+        for target, suffix in _PANDOC.items():
+            _measure(suffix, _by_pandoc(folder, target, suffix), pages, missing)
 
 
 def _pages(root: Path, collection: str):  # type: ignore[no-untyped-def]
@@ -97,10 +91,8 @@ def _write_slides(path: Path, body) -> Gold:  # type: ignore[no-untyped-def]
         shown = paragraphs[3 * n : 3 * n + 3]
         titles.append(plain(title))
         texts += [title, *shown]
-        paragraph = "".join(f"<text:p>{escape(text)}</text:p>" for text in shown)
-        slides.append(_SLIDE.format(n=n, title=escape(title), body=paragraph))
-    spaces = " ".join(f'xmlns:{name}="{_ODF}:{space}"' for name, space in _SPACES.items())
-    path.write_text(_SLIDES.format(spaces=spaces, slides="".join(slides)), encoding="utf-8")
+        slides.append(f"<h1>{escape(title)}</h1>" + "".join(f"<p>{escape(text)}</p>" for text in shown))
+    path.write_text(f'<meta charset="utf-8">{"".join(slides)}', encoding="utf-8")
     return Gold(words("\n".join(texts)), titles, [], [])
 
 
@@ -111,6 +103,22 @@ def _converted(folder: Path, suffix: str, target: str, source: str | None = None
     files = sorted(map(str, folder.glob(f"*.{suffix}")))
     subprocess.run([*command, *files], check=True, capture_output=True, timeout=300)
     return sorted((folder / "made").glob(f"*.{target.split(':')[0]}"))
+
+
+def _by_pandoc(folder: Path, target: str, suffix: str) -> list[Path]:
+    made = folder / "pandoc"
+    made.mkdir(exist_ok=True)
+    for path in folder.glob("*.html"):
+        html = re.sub(r"</?(?:a|div|span|section|aside)\b[^>]*>", "", path.read_text(encoding="utf-8"))
+        html = re.sub(r"<(td|th|[a-z]\w*)\b([^>]*)>", _without_attributes, html)
+        command = ["pandoc", "-f", "html", "-t", target, "-s", "-o", str(made / f"{path.stem}.{suffix}")]
+        subprocess.run(command, input=html.encode(), check=True, capture_output=True, timeout=60)
+    return sorted(made.glob(f"*.{suffix}"))
+
+
+def _without_attributes(match: re.Match[str]) -> str:
+    spans = re.findall(r'(?:colspan|rowspan)="\d+"', match[2])
+    return f"<{' '.join([match[1], *spans])}>"
 
 
 def _measure(form: str, paths: list[Path], golds: dict[str, Gold], missing: bool) -> None:

@@ -2,9 +2,9 @@
 
 Twelve pages with tables, six of PostgreSQL and six of Python: their content, without navigation, goes through Writer to
 DOCX, ODT, RTF, EPUB and PDF; their tables through Calc to XLSX and ODS, a sheet for each page; their headings and
-paragraphs, a slide for each heading, through pandoc and Impress to PPTX and ODP. Where pandoc is installed, it makes EPUB (that of
-LibreOffice has neither headings nor the first rows of tables), reStructuredText, AsciiDoc, man pages, notebooks and
-Markdown of the same pages, without their links.
+paragraphs, a slide for each heading, through pandoc and Impress to PPTX and ODP. Where pandoc is installed, it makes
+EPUB (that of LibreOffice has neither headings nor the first rows of tables), reStructuredText, AsciiDoc, man pages,
+notebooks and Markdown of the same pages, without their links.
 """
 
 from __future__ import annotations
@@ -130,11 +130,11 @@ def _measure(form: str, paths: list[Path], golds: dict[str, Gold], missing: bool
     seconds = time.process_time() - start
     kept = Kept()
     for path, text in zip(paths, texts, strict=True):
-        kept.add(
-            re.sub(r"(?m)^# .*\n\n(?=\|)", "", text) if form in ("xlsx", "ods") else text,
-            golds[path.stem],
-            page=path.name,
-        )
+        if form in ("xlsx", "ods"):
+            text = re.sub(r"(?m)^# .*\n\n(?=\|)", "", text)  # names of sheets
+        if form in ("md", "ipynb"):
+            text = re.sub(r"(?m)^\n((?:^ {4}.*\n|^\n(?= {4}))+)", r"\n```\n\1```\n", text)  # code by indentation
+        kept.add(text, golds[path.stem], page=path.name)
     row(form, len(paths), *kept.cells(), *speed(seconds, len(paths)))
     if missing:
         print("\n".join(kept.missing), file=sys.stderr)

@@ -77,6 +77,12 @@ def test_rtf_leaves_hidden_things_out():
     assert read("x.rtf", body.encode()).text == "link kept"
 
 
+def test_rtf_paragraphs_in_a_font_for_code_are_code():
+    fonts = r"{\fonttbl{\f0 \fswiss Helvetica;}{\f1\fnil\fprq1 Courier New;}}"
+    body = r"{\pard \f0 Run {\f1 ls} now:\par}{\pard \f1 ls -l\line cd ..\par}"
+    assert read("x.rtf", rf"{{\rtf1\ansi{fonts}{body}}}".encode()).text == "Run ls now:\n\n```\nls -l\ncd ..\n```"
+
+
 @pytest.mark.parametrize("name", ["x.docx", "x.pptx", "x.xlsx", "x.odt", "x.epub"])
 @pytest.mark.parametrize(
     ("content", "expected"),

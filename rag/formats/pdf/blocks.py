@@ -22,6 +22,8 @@ _NUMBERED = re.compile(r"^(\d{1,3}[.)])\s+(?=\S)")
 _ENDS = re.compile(r"[.!?:;\u3002\uff01\uff1f][\"'\u201d\u2019)\]]*$")
 _LEADERS = re.compile(r"(?:[ \u00a0]?[.\u2026\u00b7]){4,}[ ]*(?=\w{0,6}$)")
 """Dots that lead to a page number, in a table of contents."""
+_UNSPACED = "[\u2e80-\u303f\u3041-\u30ff\u3400-\u9fff\uf900-\ufaff\uff00-\uffef]"
+"""Letters of Chinese and Japanese, which have no spaces between words."""
 _INDENT = 5.0
 """Points to the right at which a line begins a paragraph."""
 
@@ -61,8 +63,12 @@ def _goes_on(before: _Block, after: _Block) -> bool:
     return (
         before.kind in ("text", "item")
         and after.kind == "text"
-        and (before.text.endswith(HYPHEN) or (_ENDS.search(before.text) is None and after.text[:1].islower()))
+        and (before.text.endswith(HYPHEN) or (_ENDS.search(before.text) is None and _goes_on_with(after.text)))
     )
+
+
+def _goes_on_with(text: str) -> bool:
+    return text[:1].islower() or re.match(_UNSPACED, text) is not None
 
 
 def _blocks(lines: Sequence[Line], headings: Mapping[int, Found], leading: float) -> Iterator[_Block]:
@@ -89,8 +95,8 @@ def _blocks(lines: Sequence[Line], headings: Mapping[int, Found], leading: float
         start, at = (at, at + 1) if terms else (first, at)
         while at < len(lines) and at not in headings and not code[at] and not _begins(lines, at, leading):
             at += 1
-        text = " ".join(_LEADERS.sub(" ", line.text.strip()) for line in lines[start:at])
-        text = text.replace(f"{HYPHEN} ", HYPHEN)
+        text = "\n".join(_LEADERS.sub(" ", line.text.strip()) for line in lines[start:at])
+        text = re.sub(f"{HYPHEN}\n|(?<={_UNSPACED})\n(?={_UNSPACED})", lambda end: end[0][:-1], text).replace("\n", " ")
         if terms:
             yield _Block("text", paragraph("\n".join([*terms, text])))
             continue
@@ -128,7 +134,7 @@ def _begins(lines: Sequence[Line], at: int, leading: float) -> bool:
     if _BULLET.match(line.text.strip()) or abs(line.size - before.size) > 0.15 * before.size:
         return True
     if gap < -leading:  # the next column
-        return _ENDS.search(before.text) is not None or not line.text[:1].islower()
+        return _ENDS.search(before.text) is not None or not _goes_on_with(line.text)
     if gap > max(1.22 * leading, 1.6 * line.size):
         return True
     return line.left > before.left + _INDENT and (_ENDS.search(before.text) is not None or line.bold != before.bold)

@@ -6,6 +6,7 @@ import ctypes
 import functools
 import re
 import unicodedata
+from itertools import groupby
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
@@ -95,6 +96,7 @@ def lines_of(page: PdfPage) -> PageLines:
                 else:
                     lines.append(line)
             at += (_units(part) if wide else len(part)) + (not part.endswith(_CODE_END))
+        lines = _with_columns_from_the_right(lines)
         letters = sum(not letter.isspace() for letter in text)
         unmapped = letters > 0 and len(_UNMAPPED.findall(text)) > 0.1 * letters
         if fonts.n_guessed > 0.5 * fonts.n_asked:  # codes of letters, taken for ASCII: some old fonts have them so
@@ -103,6 +105,19 @@ def lines_of(page: PdfPage) -> PageLines:
         return PageLines(lines, page.get_height(), only_images, unmapped)
     finally:
         textpage.close()
+
+
+def _with_columns_from_the_right(lines: list[Line]) -> list[Line]:
+    """Lines of which those that go down the page, next to each other, stand in the order in which they are read."""
+
+    def goes_down(line: Line) -> bool:
+        return line.y - line.last_y > 2 * line.size and line.right - line.left < 2 * line.size
+
+    return [
+        line
+        for vertical, run in groupby(lines, goes_down)
+        for line in (sorted(run, key=lambda line: -line.left) if vertical else run)
+    ]
 
 
 def _between(before: Line, after: Line) -> str | None:

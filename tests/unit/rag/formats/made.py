@@ -205,3 +205,29 @@ def epub(chapters: dict[str, str]) -> bytes:
             **{f"OPS/{name}.xhtml": f"<html><body>{body}</body></html>" for name, body in chapters.items()},
         }
     )
+
+
+def vertical_pdf(columns: list[str]) -> bytes:
+    """A PDF of columns that go down the page, the first one at the right."""
+    codes = {letter: code for code, letter in enumerate(dict.fromkeys("".join(columns)), 1)}
+    mapped = "\n".join(f"<{code:04X}> <{ord(letter):04X}>" for letter, code in codes.items())
+    unicode = (
+        "begincmap 1 begincodespacerange <0000> <FFFF> endcodespacerange "
+        f"{len(codes)} beginbfchar\n{mapped}\nendbfchar endcmap"
+    )
+    shown = [
+        f"1 0 0 1 {500 - 30 * n} 780 Tm <{''.join(f'{codes[letter]:04X}' for letter in column)}> Tj"
+        for n, column in enumerate(columns)
+    ]
+    text = f"BT /F1 20 Tf {' '.join(shown)} ET"
+    system = "/CIDSystemInfo << /Registry (Adobe) /Ordering (Japan1) /Supplement 6 >>"
+    objects = [
+        "<< /Type /Catalog /Pages 2 0 R >>",
+        "<< /Type /Pages /Kids [3 0 R] /Count 1 >>",
+        "<< /Type /Page /Parent 2 0 R /MediaBox [0 0 595 842] /Resources << /Font << /F1 4 0 R >> >> /Contents 7 0 R >>",
+        "<< /Type /Font /Subtype /Type0 /BaseFont /M /Encoding /Identity-V /ToUnicode 6 0 R /DescendantFonts [5 0 R] >>",
+        f"<< /Type /Font /Subtype /CIDFontType0 /BaseFont /M {system} /DW 1000 >>",
+        *(f"<< /Length {len(stream)} >>\nstream\n{stream}\nendstream" for stream in (unicode, text)),
+    ]
+    body = "".join(f"{n} 0 obj\n{content}\nendobj\n" for n, content in enumerate(objects, 1))
+    return f"%PDF-1.4\n{body}trailer << /Root 1 0 R /Size 8 >>\n%%EOF".encode()

@@ -9,7 +9,7 @@ from rag.formats import File, reader_of
 from rag.formats.pdf.blocks import markdown_of
 from rag.formats.pdf.lines import HYPHEN, Line
 
-from .made import pdf, text_page
+from .made import pdf, text_page, vertical_pdf
 
 
 def read(content: bytes):
@@ -150,6 +150,11 @@ def test_accents_set_over_letters_and_exponents():
     assert read(pdf([text_page(["Br\u00a8\boker"])])).text == "Br\u00f6ker"
     assert read(pdf([power])).text == "is x2, squared."
     assert read(pdf([text_page(["it\u00b4s a quote"])])).text == "it\u00b4s a quote"
+
+
+def test_columns_that_go_down_the_page_are_read_from_the_right():
+    columns = ["\u65e5\u672c\u8a9e\u306e\u6587\u66f8\u3092", "\u7e26\u306b\u66f8\u304f\u3002"]
+    assert read(vertical_pdf(columns)).text == "".join(columns)
 
 
 def test_lists_and_what_looks_like_markup():

@@ -206,30 +206,39 @@ def is_data(node: Any) -> bool:
 # -- memory and size -------------------------------------------------------------------------------------------------
 
 _MEASURE = """
-import sys
+import sys, time
 from pathlib import Path
 from rag.formats import File, reader_of
-reader = reader_of(".pdf")
-import pypdfium2
-peak = lambda: int(next(line for line in open("/proc/self/status") if line.startswith("VmHWM")).split()[1])
+path = Path(sys.argv[1])
+reader = reader_of(path.suffix)
+peak = lambda: int(next(line for line in open("/proc/self/status") if line.startswith("VmHWM")).split()[1]) // 1024
 before = peak()
-(found,) = reader.read(File("x.pdf", Path(sys.argv[1]).read_bytes()))
-print(found.metadata["pages"], before // 1024, peak() // 1024)
+(found,) = reader.read(File(path.name, path.read_bytes()))
+print(f"{len(found.text) / 1e6:.1f} MB of text, {time.process_time():.1f} s, {peak()} MiB at most, {before} before")
 """
 
 
 def memory(root: Path, scratch: Path) -> None:
+    """CPU time and memory of large files, each in a process of its own."""
     import pypdfium2
 
     source = pypdfium2.PdfDocument(root / PDFS["gnuplot"][0])
     large = pypdfium2.PdfDocument.new()
-    while (left := 1000 - len(large)) > 0:
-        large.import_pages(source, list(range(min(left, len(source)))))
-    path = scratch / "large.pdf"
-    large.save(path)
+    for n_pages in (1000, 5000):
+        while (left := n_pages - len(large)) > 0:
+            large.import_pages(source, list(range(min(left, len(source)))))
+        path = scratch / "large.pdf"
+        large.save(path)
+        _measure(f"PDF of {n_pages} pages", path)
+    page = max(root.glob(HTMLS["postgresql"][0]), key=lambda path: path.stat().st_size).read_bytes()
+    path = scratch / "large.html"
+    path.write_bytes(page * (50_000_000 // len(page)))
+    _measure("HTML page", path)
+
+
+def _measure(name: str, path: Path) -> None:
     done = subprocess.run([sys.executable, "-c", _MEASURE, str(path)], capture_output=True, text=True, check=True)
-    n, before, after = done.stdout.split()
-    print(f"\nA PDF of {n} pages ({path.stat().st_size >> 20} MiB): {after} MiB at most, {before} before it is opened.")
+    print(f"\n{name} ({path.stat().st_size / 1e6:.0f} MB): {done.stdout.strip()}", flush=True)
     path.unlink()
 
 

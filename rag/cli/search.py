@@ -65,14 +65,18 @@ def _result_json(result: SearchResult, explain: bool) -> dict[str, Any]:
             "matches": matches(result.query.text, hit.passage),
         }
         hits.append(entry | ({"scores": dict(hit.explanation), "keys": dict(hit.keys)} if explain else {}))
-    answer = {} if result.answer is None else {"answer": _answer_json(result.answer)}
+    answer = {} if result.answer is None else {"answer": _answer_json(result.answer, result)}
     remarks = [remark.as_dict() for remark in result.remarks]
     return {"query": result.query.text} | answer | {"hits": hits, "costs": result.costs.as_dict(), "remarks": remarks}
 
 
-def _answer_json(answer: Answer) -> dict[str, Any]:
+def _answer_json(answer: Answer, result: SearchResult) -> dict[str, Any]:
     fields = {name: getattr(answer, name) for name in ("text", "abstained", "problem", "n_dropped", "money")}
-    return fields | {"citations": [{"rank": citation.rank, "id": citation.document} for citation in answer.citations]}
+    citations: list[dict[str, Any]] = []
+    for citation in answer.citations:
+        link = result[citation.rank - 1].origin.link
+        citations.append({"rank": citation.rank, "id": citation.document} | ({"link": link} if link else {}))
+    return fields | {"citations": citations}
 
 
 def _read_conversation(file: Path) -> Any:

@@ -143,7 +143,8 @@ def code_of(page: Path) -> list[str]:
 def html_readers() -> dict[str, Callable[[bytes], str]]:
     def markitdown(content: bytes) -> str:
         converter = importlib.import_module("markitdown").MarkItDown()
-        return str(converter.convert_stream(io.BytesIO(content), file_extension=".html").text_content)
+        text = str(converter.convert_stream(io.BytesIO(content), file_extension=".html").text_content)
+        return re.sub(r"\]\([^()]*\)", "]", text)  # without the addresses of links
 
     return {"ours": lambda content: ours("x.html", content), "markitdown": markitdown}
 

@@ -127,6 +127,7 @@ class HitOut(BaseModel):
     end: int
     metadata: dict[str, Any] = {}
     passage_metadata: dict[str, Any] = {}
+    origin: dict[str, Any] = Field(default={}, description="File, page, headings and link of the passage, where known.")
     scores: dict[str, float] | None = Field(default=None, description="By stage, with `explain`.")
     keys: dict[str, str] | None = Field(default=None, description="What matched where documents are found by keys.")
 
@@ -313,6 +314,7 @@ def result_json(result: SearchResult, *, explain: bool) -> dict[str, Any]:
             "end": hit.end,
             "metadata": dict(hit.document.metadata),
             "passage_metadata": dict(hit.passage_metadata),
+            "origin": hit.origin.as_dict(),
         }
         hits.append(shown | ({"scores": dict(hit.explanation), "keys": dict(hit.keys)} if explain else {}))
     remarks = [remark.as_dict() for remark in result.remarks]

@@ -60,6 +60,12 @@ function judgeButtons(hit, item) {
   return row;
 }
 
+// Page and headings of a passage, where they are known.
+function placeOf(origin) {
+  if (!origin) return [];
+  return [origin.page ? `p. ${origin.page}` : "", (origin.headings ?? []).join(" > ")].filter(Boolean);
+}
+
 function shown(hit, number, words) {
   const item = element("li");
   item.tabIndex = -1;
@@ -70,7 +76,7 @@ function shown(hit, number, words) {
   open.addEventListener("click", () => openDocument(hit));
   heading.append(open);
   const where = about.mode === "judge" ? hit.id : `${hit.rank}. ${hit.id}`;
-  item.append(heading, element("div", where, "where"));
+  item.append(heading, element("div", [where, ...placeOf(hit.origin)].join(" · "), "where"));
   item.append(marked(hit.passage, words, element("p", "", "passage")));
   if (hit.scores) item.append(scoresOf(hit));
   if (about.judging) item.append(judgeButtons(hit, item));

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-from collections.abc import AsyncIterator
 from typing import Any
 
 from fastapi import APIRouter, Request
@@ -14,7 +12,7 @@ from rag.metadata import strict_json
 from rag.serving.access import requires
 from rag.serving.guard import unless_gone
 from rag.serving.keys import Keys
-from rag.serving.problems import MEDIA_TYPE, Problem, problem_of
+from rag.serving.problems import MEDIA_TYPE, Problem
 from rag.serving.schemas import (
     AskedQuery,
     ChangesOut,
@@ -31,6 +29,7 @@ from rag.serving.schemas import (
     result_json,
 )
 from rag.serving.service import Service
+from rag.serving.streaming import answer_events
 from rag.serving.updating import Updates
 
 __all__ = ["make_router"]
@@ -43,12 +42,11 @@ def _problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
 
 _READ = _problems(400, 401, 403, 408, 413, 415, 422, 429, 503, 504)
 _WRITE = _READ | _problems(507)
-_SIGN_OF_LIFE = 15.0
-"""Seconds between two signs of life in a stream: proxies close those that are silent."""
 _EVENTS = {
     200: {
-        "description": "Server-sent events: `found` with the result, then `answer`, or `problem`. With `Accept: "
-        "application/json` one object with both.",
+        "description": "Server-sent events: `found` with the result, `delta` with each piece of the answer (`text`) "
+        "where the model hands them out, and at last `answer`, or `problem`. With `Accept: application/json` one "
+        "object with the result and the answer.",
         "content": {"text/event-stream": {}, "application/json": {}},
     }
 }
@@ -79,24 +77,12 @@ def make_router(service: Service, updates: Updates | None, keys: Keys) -> APIRou
             raise Problem(404, "no-answers", "this pipeline writes no answers: it has no stage such as generate")
         asked = SearchRequest.model_validate(body.model_dump())
         snapshot, [answered] = await unless_gone(request.receive, service.search(asked))
-        result = result_json(answered.result, explain=False)
         if "text/event-stream" not in request.headers.get("accept", "*/*").replace("*/*", "text/event-stream"):
             written = await unless_gone(request.receive, service.answer(snapshot, answered))
+            result = result_json(answered.result, explain=False)
             return _json({"result": result, "answer": answer_json(written, snapshot.generation)})
-
-        async def events() -> AsyncIterator[bytes]:
-            yield _event("found", {"generation": snapshot.generation, "result": result})
-            writing = asyncio.ensure_future(service.answer(snapshot, answered))
-            try:
-                while not (await asyncio.wait({writing}, timeout=_SIGN_OF_LIFE))[0]:
-                    yield b": the answer is being written\n\n"
-                yield _event("answer", answer_json(writing.result(), snapshot.generation))
-            except Exception as error:
-                yield _event("problem", problem_of(error).as_dict())
-            finally:
-                writing.cancel()
-
-        return StreamingResponse(events(), media_type="text/event-stream")
+        events = answer_events(service, snapshot, answered)
+        return StreamingResponse(events, media_type="text/event-stream", headers={"X-Accel-Buffering": "no"})
 
     @router.get(
         "/documents/{id:path}",
@@ -165,7 +151,3 @@ def _json(value: Any) -> Response:
     except ValueError:  # a number in somebody's metadata that JSON does not have: seldom, so it is looked for then
         text = json.dumps(strict_json(value), ensure_ascii=False, allow_nan=False)
     return Response(text, media_type="application/json")
-
-
-def _event(name: str, value: Any) -> bytes:
-    return f"event: {name}\ndata: {json.dumps(strict_json(value))}\n\n".encode("ascii")

@@ -22,7 +22,7 @@ from rag.errors import DataError
 from rag.metadata import strict_json
 from rag.pipeline import Following, Snapshot
 from rag.pipeline.queries import read_queries
-from rag.serving.batching import Batcher, Found, Waiting
+from rag.serving.batching import Batcher, Searched, Waiting
 from rag.serving.limits import Limits
 from rag.serving.metrics import Metrics, current
 from rag.serving.problems import Problem
@@ -78,7 +78,7 @@ class Service:
 
     # -- asking -----------------------------------------------------------------------------------------------------
 
-    async def search(self, request: SearchRequest) -> tuple[Snapshot, list[Found]]:
+    async def search(self, request: SearchRequest) -> tuple[Snapshot, list[Searched]]:
         """Answer the queries of a request, all from one generation.
 
         Raises:
@@ -92,19 +92,19 @@ class Service:
         return snapshot, await within(asyncio.gather(*futures), self.limits.timeout, "a search")
 
     async def answer(
-        self, snapshot: Snapshot, found: Found, listen: Callable[[str], object] = lambda piece: None
+        self, snapshot: Snapshot, searched: Searched, listen: Callable[[str], object] = lambda piece: None
     ) -> Answer:
         """Have the language model answer from what a query found. Canceled or too late, it stops at its next word.
 
         Args:
             snapshot: The generation that the query was answered from.
-            found: What it found.
+            searched: What the search gave for it.
             listen: Takes pieces of the answer while it is written, where the model hands them out.
 
         Raises:
             Problem: The pipeline writes no answers, too many are being written, or it took too long.
         """
-        if found.before_answer is None:
+        if searched.before_answer is None:
             raise Problem(404, "no-answers", "this pipeline writes no answers: it has no stage such as generate")
         if not self._room_for_answers.acquire(blocking=False):
             busy = f"{2 * self.limits.max_answers} answers are being written already"
@@ -117,7 +117,7 @@ class Service:
             if piece:
                 loop.call_soon_threadsafe(listen, piece)
 
-        write = partial(snapshot.pipeline.answer, found.result.query, found.before_answer, listen=hear)
+        write = partial(snapshot.pipeline.answer, searched.result.query, searched.before_answer, listen=hear)
         task = self._writers.submit(copy_context().run, write)
         task.add_done_callback(self._written)
         try:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
-from rag.metadata import strict_json
 from rag.pipeline import Snapshot
-from rag.serving.batching import Found
+from rag.serving.batching import Searched
+from rag.serving.encoding import json_bytes
 from rag.serving.problems import Problem, problem_of
 from rag.serving.schemas import answer_json, result_json
 from rag.serving.service import Service
@@ -20,12 +19,12 @@ _SIGN_OF_LIFE = 15.0
 """Seconds without an event after which a comment is sent: proxies close streams that are silent."""
 
 
-async def answer_events(service: Service, snapshot: Snapshot, found: Found) -> AsyncIterator[bytes]:
+async def answer_events(service: Service, snapshot: Snapshot, searched: Searched) -> AsyncIterator[bytes]:
     """Events: ``found`` with the result, ``delta`` with each piece of the answer where the model hands them out, and at
     last ``answer``, or ``problem``. Pieces that come faster than they are sent go out together. Who stops reading stops
     the model.
     """
-    yield _event("found", {"generation": snapshot.generation, "result": result_json(found.result, explain=False)})
+    yield _event("found", {"generation": snapshot.generation, "result": result_json(searched.result, explain=False)})
     pieces: list[str] = []
     news = asyncio.Event()
 
@@ -33,7 +32,7 @@ async def answer_events(service: Service, snapshot: Snapshot, found: Found) -> A
         pieces.append(piece)
         news.set()
 
-    writing = asyncio.ensure_future(service.answer(snapshot, found, listen))
+    writing = asyncio.ensure_future(service.answer(snapshot, searched, listen))
     writing.add_done_callback(lambda _: news.set())
     try:
         while pieces or not writing.done():
@@ -58,4 +57,4 @@ async def answer_events(service: Service, snapshot: Snapshot, found: Found) -> A
 
 
 def _event(name: str, value: Mapping[str, Any]) -> bytes:
-    return f"event: {name}\ndata: {json.dumps(strict_json(value))}\n\n".encode("ascii")
+    return b"event: %s\ndata: %s\n\n" % (name.encode(), json_bytes(value))

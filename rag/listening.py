@@ -14,7 +14,7 @@ __all__ = ["Listener", "listener", "listening"]
 
 Listener = Callable[[str], object]
 """Takes the next piece of an answer, in any thread; an empty one only says that the model is at work. An exception that
-it raises ends the writing, and the answer has that problem.
+it raises ends the writing.
 """
 
 _LISTENER: ContextVar[Listener | None] = ContextVar("listener", default=None)
@@ -27,7 +27,7 @@ def listener() -> Listener | None:
 
 @contextmanager
 def listening(listen: Listener | None) -> Iterator[None]:
-    """Hand pieces of what language models write inside to a listener."""
+    """Hand pieces of what language models write inside to a listener: of one text, since they do not say of which."""
     token = _LISTENER.set(listen)
     try:
         yield

@@ -16,6 +16,7 @@ import json
 import os
 import random
 import re
+import signal
 import statistics
 import subprocess
 import sys
@@ -33,6 +34,7 @@ from rag.retrievers import BM25, Dense, Flat, Hybrid, MinMax
 TICKS = os.sysconf("SC_CLK_TCK")
 RAG = [sys.executable, "-m", "rag"]
 PLAIN = "plain"
+UPSERTS = int(os.environ.get("UPSERTS", "1000"))
 
 
 def make(kind: str) -> Pipeline:
@@ -62,8 +64,10 @@ def server(folder: Path, *options: str) -> Iterator[tuple[int, int]]:
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
         line = next(line for line in process.stderr if "served on" in line)
         threading.Thread(target=process.stderr.read, daemon=True).start()
-        yield process.pid, int(re.search(r":(\d+)", line.split("served on")[1])[1])
-        process.terminate()
+        try:
+            yield process.pid, int(re.search(r":(\d+)", line.split("served on")[1])[1])
+        finally:
+            process.terminate()
 
 
 def serve_plainly(folder: str) -> None:
@@ -105,10 +109,13 @@ class Client:
     def __init__(self, port: int) -> None:
         self.port = port
         self.streams: Any = None
+        self.used = 0.0
 
     async def ask(self, method: str, path: str, body: Any) -> bytes:
         sent = json.dumps(body).encode()
-        if self.streams is None:
+        if self.streams is None or time.perf_counter() - self.used > 2:  # servers close what is idle
+            if self.streams is not None:
+                self.streams[1].close()
             self.streams = await asyncio.open_connection("127.0.0.1", self.port)
         reader, writer = self.streams
         about = f"Host: localhost\r\nContent-Type: application/json\r\nContent-Length: {len(sent)}"
@@ -116,6 +123,7 @@ class Client:
         answer = await reader.readuntil(b"\r\n\r\n")
         length = int(re.search(rb"(?i)content-length: (\d+)", answer)[1])
         said = await reader.readexactly(length)
+        self.used = time.perf_counter()
         if answer.startswith(b"HTTP/1.0") or b"connection: close" in answer.lower():
             writer.close()
             self.streams = None
@@ -296,11 +304,12 @@ class Watched:
         await asyncio.gather(*(self.ask(lambda: len(self.times) < last) for _ in range(8)))
 
 
-def part_updates(folders: dict[str, Path], queries: Sequence[str], n: int = 1_000, rounds: int = 20) -> None:
+def part_updates(folders: dict[str, Path], queries: Sequence[str]) -> None:
     """Rounds with and without updates take turns, since other work on the machine changes."""
     print("| pipeline | two queries a request | answers | failed | stale | mixed | ms p50 | p95 | p99 | RSS MiB |")
     print("|---" * 10 + "|")
     for kind, folder in folders.items():
+        n, rounds = UPSERTS, UPSERTS // 50
         with server(folder) as (pid, port):
             watched, upserts = Watched(port, queries), []
             times: dict[str, list[float]] = {"no updates": [], f"{n:,} upserts": []}
@@ -319,6 +328,7 @@ def part_updates(folders: dict[str, Path], queries: Sequence[str], n: int = 1_00
 
 
 def main() -> None:
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # servers are ended too
     if sys.argv[1:2] == [PLAIN]:
         serve_plainly(sys.argv[2])
         return

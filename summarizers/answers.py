@@ -117,21 +117,19 @@ def without_thoughts_heard(listen: Listener) -> Listener:
     """A listener that hands on a reply without its thoughts: their pieces become empty. Only thoughts that begin with
     their tag are told from a reply that is not complete.
     """
-    held: str | None = ""
+    held, through = "", False
 
     def hear(piece: str) -> None:
-        nonlocal held
-        if held is not None:
-            held += piece
-            begun = held.lstrip()
-            _, closed, answer = begun.partition("</think>")
-            if begun.startswith("<think>"):
-                held, piece = (None, answer) if closed else (held, "")
-            elif "<think>".startswith(begun):
-                piece = ""
-            else:
-                held, piece = None, held
-        listen(piece)
+        nonlocal held, through
+        if through:
+            listen(piece)
+            return
+        held += piece
+        begun = held.lstrip()
+        _, closed, answer = begun.partition("</think>")
+        thinks = begun.startswith("<think>")
+        through = bool(closed) if thinks else not "<think>".startswith(begun)
+        listen((answer if thinks else held) if through else "")
 
     return hear
 

@@ -3,7 +3,7 @@
     python benchmarks/serving.py DATA [--documents 500] [--part latency|closed|open|memory|updates] [--pipeline bm25]
 
 DATA has a folder ``scifact`` in BEIR's layout. CPU is that of the server's process; latencies are what its clients see,
-on one machine.
+on one machine. The variables ``UPSERTS`` (1000) and ``CLIENTS`` ("1 8 32 128") make it shorter.
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ TICKS = os.sysconf("SC_CLK_TCK")
 RAG = [sys.executable, "-m", "rag"]
 PLAIN = "plain"
 UPSERTS = int(os.environ.get("UPSERTS", "1000"))
+CLIENTS = [int(number) for number in os.environ.get("CLIENTS", "1 8 32 128").split()]
 
 
 def make(kind: str) -> Pipeline:
@@ -217,7 +218,7 @@ def part_closed(folders: dict[str, Path], queries: Sequence[str]) -> None:
         for name, options in (("simplest", (PLAIN,)), ("rag serve", ())):
             with server(folder, *options) as (pid, port):
                 asyncio.run(closed(port, queries, 1, 20))
-                for clients in (1, 8, 32, 128):
+                for clients in CLIENTS:
                     before, start = cpu(pid), time.perf_counter()
                     times = asyncio.run(closed(port, queries, clients, n))
                     seconds = time.perf_counter() - start

@@ -67,7 +67,7 @@ def client(pipeline: Pipeline) -> Iterator[TestClient]:
 
 
 def events(text: str) -> list[tuple[str, dict]]:
-    blocks = [block.split("\n") for block in text.strip().split("\n\n")]
+    blocks = [block.split("\n") for block in text.strip().split("\n\n") if not block.startswith(":")]
     return [(name.removeprefix("event: "), json.loads(data.removeprefix("data: "))) for name, data in blocks]
 
 

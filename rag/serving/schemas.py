@@ -4,12 +4,12 @@ them.
 
 from __future__ import annotations
 
-import json
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from rag.metadata import strict_json
+from rag.serving.encoding import is_text
 from rag.types import Answer, Document, IndexedDocument, SearchResult
 
 __all__ = [
@@ -58,12 +58,8 @@ class Body(_In):
     @model_validator(mode="before")
     @classmethod
     def _is_text(cls, data: Any) -> Any:
-        try:
-            json.dumps(data, ensure_ascii=False).encode()
-        except UnicodeEncodeError:
-            raise ValueError("it holds a lone surrogate, which is no text") from None
-        except TypeError:
-            pass  # bytes, where the body was not sent as JSON: that is told by its kind
+        if not isinstance(data, bytes) and not is_text(data):  # bytes were not sent as JSON: that is told by their kind
+            raise ValueError("it holds a lone surrogate, which is no text")
         return data
 
 

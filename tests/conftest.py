@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import gc
 import os
 import uuid
@@ -41,6 +42,7 @@ def _own_components() -> Iterator[None]:
     """Lists of what exists are those of this project, whatever plug-ins are installed beside it."""
     import rag.registry
 
+    @functools.cache
     def ours(group: str) -> list[EntryPoint]:
         return [one for one in entry_points(group=group) if one.dist is not None and one.dist.name == "rag-pipelines"]
 

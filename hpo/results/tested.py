@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from rag.eval.comparison.significance import Comparison
+from rag.eval.comparison.pairs import Comparison
 from rag.eval.result import Evaluation
 from rag.hpo.objectives import ANSWERS
 from rag.pipeline import Pipeline

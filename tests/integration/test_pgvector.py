@@ -319,7 +319,7 @@ def test_a_role_without_rights_reads_only_what_it_may(database, tmp_path, postgr
         postgres.execute("drop owned by reader; drop role reader")
 
 
-@pytest.mark.parametrize("times", [2, pytest.param(50, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("times", [1, pytest.param(50, marks=pytest.mark.slow)])
 def test_killed_while_changing(database, tmp_path, postgres, times):
     saved(database, tmp_path / "a", keep_hours=0)
     arguments = [sys.executable, "-m", "tests.integration.killed_clients", str(tmp_path / "a"), str(times), str(times)]

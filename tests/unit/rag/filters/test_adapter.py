@@ -28,7 +28,7 @@ ROWS = st.lists(st.lists(SCORES, max_size=6), min_size=1, max_size=4)
 
 @pytest.fixture(scope="module")
 def world() -> World:
-    return World.make()
+    return World.make(n=120)
 
 
 @pytest.fixture(scope="module", params=FAMILIES)

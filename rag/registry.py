@@ -81,7 +81,7 @@ def component_class(kind: str, name: str) -> type[Component]:
         raise ConfigError(f"the {kind} '{name}' ({entry.value}) cannot be imported: {error}") from error
     if not (isinstance(cls, type) and issubclass(cls, Component) and cls.kind == kind and cls.type == name):
         raise ConfigError(
-            f"entry point '{kind}.{name}' = {entry.value} is no component with kind '{kind}' and type '{name}'"
+            f"entry point '{kind}.{name}' = {entry.value} is not a component with kind '{kind}' and type '{name}'"
         )
     try:
         _ = cls.spec.parameters

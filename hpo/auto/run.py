@@ -102,7 +102,7 @@ def auto_sweep(
         ConfigError: It is no pipeline, or there is no dataset.
     """
     if dataset is None:
-        raise ConfigError("say on which dataset", parameter="dataset")
+        raise ConfigError("missing: name a dataset", parameter="dataset")
     if isinstance(pipeline, Mapping):
         pipeline = Pipeline.from_config(dict(pipeline))
     elif isinstance(pipeline, (str, Path)):

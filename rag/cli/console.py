@@ -186,8 +186,8 @@ def quiet_libraries(verbose: bool, quiet: bool = False) -> None:
     """Send this project's messages to standard error and let libraries speak only of trouble.
 
     Args:
-        verbose: Say what is being done.
-        quiet: Show no progress.
+        verbose: Show what is being done.
+        quiet: Hide progress.
     """
     global _quiet
     _quiet = quiet

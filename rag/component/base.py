@@ -277,9 +277,7 @@ class Component(ABC, metaclass=ComponentMeta):
             ConfigError: It learned from the documents and from judged queries, so it can only be fitted from scratch.
         """
         if self.spec.saves_state and "corpus" in self.needs and len(self.needs) > 1:
-            raise ConfigError(
-                f"{self.spec.label} learned from the documents and from judged queries together: index again instead"
-            )
+            raise ConfigError(f"{self.spec.label} learned from documents and judged queries together: index again")
         if self.spec.saves_state and "corpus" not in self.needs:
             for _, child in self.spec.children():
                 context.fit(child)

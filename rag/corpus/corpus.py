@@ -135,9 +135,9 @@ class Corpus:
             mapped = pa.memory_map(source) if isinstance(source, str) else source
             table = pa.ipc.open_file(mapped).read_all()
         except (OSError, pa.ArrowInvalid) as error:
-            raise ArtifactError(f"{source} is no corpus file: {error}") from None
+            raise ArtifactError(f"{source} is not a corpus file: {error}") from None
         if table.schema.names != corpus_schema().names:
-            raise ArtifactError(f"{source} is no corpus file: its columns are {', '.join(table.schema.names)}")
+            raise ArtifactError(f"{source} is not a corpus file: its columns are {', '.join(table.schema.names)}")
         about = table.schema.metadata or {}
         remarks = map(Remark.from_dict, json.loads(about.get(REMARKS, b"[]")))
         former = {FORMER: about[FORMER]} if FORMER in about else None

@@ -60,5 +60,5 @@ def reader_of(suffix: str) -> Reader:
     except (ImportError, AttributeError, TypeError) as error:
         raise ConfigError(f"the reader of '{suffix}' ({entry.value}) cannot be made: {error}") from error
     if reader is None or not getattr(reader, "name", ""):
-        raise ConfigError(f"entry point '{entry.name}' of group {GROUP} = {entry.value} is no rag.formats.Reader")
+        raise ConfigError(f"entry point '{entry.name}' of group {GROUP} = {entry.value} is not a rag.formats.Reader")
     return reader

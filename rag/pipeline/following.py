@@ -116,7 +116,7 @@ class Following:
             except Exception as error:  # whatever a damaged index raises: the one in use goes on
                 self.refused += 1
                 self.problem = str(error) if isinstance(error, RagError) else f"{type(error).__name__}: {error}"
-                logger.warning("the new generation is refused, the old one goes on: %s", first_line(error))
+                logger.warning("the new generation is refused, the old one stays in use: %s", first_line(error))
                 return False
             self._current, self.problem = new, None
         logger.info("following generation %s", new.generation)

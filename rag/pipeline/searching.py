@@ -150,7 +150,7 @@ class SearchablePipeline(PipelineBase):
         passages = self.passages
         position = passages.corpus.position(id)
         if position is None:
-            raise DataError(f"there is no document '{id}'")
+            raise DataError(f"no such document: '{id}'")
         document = passages.corpus[position]
         return IndexedDocument(document.id, document.text, document.metadata, tuple(passages.of(position)))
 

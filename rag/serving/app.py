@@ -45,7 +45,7 @@ def create_app(
             changed. Or a fitted pipeline: it is served as it is.
         keys: Accepted keys: see :class:`rag.serving.Keys`. Without keys everybody may read and write.
         limits: Bounds on what a client may ask.
-        read_only: Refuse to change documents.
+        read_only: Refuse changes of documents.
         follow: Use new generations that other processes write into the folder.
         keep: Number of previous generations that each update keeps.
         store: Cache of vectors of texts for updates: a store, or its folder. None computes all.

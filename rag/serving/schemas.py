@@ -61,7 +61,7 @@ class Body(_In):
         try:
             json.dumps(data, ensure_ascii=False).encode()
         except UnicodeEncodeError:
-            raise ValueError("it holds a lone surrogate, which is no text") from None
+            raise ValueError("it holds a lone surrogate, which is not text") from None
         except TypeError:
             pass  # bytes, where the body was not sent as JSON: that is told by its kind
         return data

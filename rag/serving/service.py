@@ -103,7 +103,7 @@ class Service:
             self._answers_waiting -= 1
         self.metrics.spent(costs.as_dict())
         if answer is None:
-            raise Problem(503, "no-answer", "the language model gave no answer")
+            raise Problem(503, "no-answer", "the language model returned no answer")
         return answer if not answer.problem else replace(answer, problem="the language model gave no usable answer")
 
     def document(self, id: str) -> DocumentOut:
@@ -218,4 +218,4 @@ async def within(waited: asyncio.Future[T], seconds: float, name: str) -> T:
     try:
         return await asyncio.wait_for(waited, seconds)
     except TimeoutError:
-        raise Problem(504, "timeout", f"{name} took longer than {seconds:g} s and was given up") from None
+        raise Problem(504, "timeout", f"{name} took longer than {seconds:g} s and was stopped") from None

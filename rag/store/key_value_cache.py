@@ -292,7 +292,7 @@ class KeyValueCache:
             ) from None
         if not self.write:
             self._unreadable = True
-            logger.warning("%s: damaged: %s; what it held is computed again, and not kept", self.path, error)
+            logger.warning("%s: damaged: %s; its values are computed again, and not cached", self.path, error)
             return
         aside = self.path.with_name(f"{self.path.stem}.damaged.sqlite")
         with FileLock(self.path.with_suffix(".aside-lock")):

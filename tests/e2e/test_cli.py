@@ -142,7 +142,7 @@ def test_a_filter_is_learned_measured_kept_and_asked(rag: Runner, tmp_path: Path
     asked = rag("search", "index", "how do I leave a loop early?", "--json")
     hits = json.loads(asked.out)["hits"]
     assert all(filtered["threshold"] <= hit["score"] <= 1 for hit in hits)
-    assert "holds other things than a pipeline" in rag.refused(*arguments[:-1], "runs")
+    assert "holds other files than a pipeline" in rag.refused(*arguments[:-1], "runs")
 
 
 def test_questions_can_lose_their_answers(rag: Runner, tmp_path: Path) -> None:
@@ -299,7 +299,7 @@ BM25 = "type: pipeline\nretriever: {type: bm25}\n"
         (
             {"p.yaml": "corpus: {path: d.csv}"},
             ["check", "p.yaml"],
-            "p.yaml:1:1: missing 'type': what is it? (valid: claims, dataset, pipeline, sweep)",
+            "p.yaml:1:1: missing 'type' (valid: claims, dataset, pipeline, sweep)",
         ),
         ({"p.yaml": "a: [1"}, ["check", "p.yaml"], "p.yaml:1:6: not valid YAML"),
         (
@@ -314,7 +314,7 @@ BM25 = "type: pipeline\nretriever: {type: bm25}\n"
         (
             {"p.yaml": BM25, "out/x": ""},
             ["eval", "p.yaml", "--out", "out"],
-            "out holds other things than a run",
+            "out holds other files than a run",
         ),
         ({"p.yaml": BM25}, ["index", "p.yaml", "--corpus", "none.jsonl", "--out", "i"], "none.jsonl: no such file"),
         (
@@ -340,9 +340,9 @@ BM25 = "type: pipeline\nretriever: {type: bm25}\n"
         (
             {"p.yaml": BM25, "c.jsonl": '{"_id": "a", "text": "x"}', "i/mine": ""},
             ["index", "p.yaml", "--corpus", "c.jsonl", "--out", "i"],
-            "i holds other things than a pipeline",
+            "i holds other files than a pipeline",
         ),
-        ({}, ["search", "i", "x"], "i: there is no saved pipeline"),
+        ({}, ["search", "i", "x"], "i: no saved pipeline"),
         ({}, ["components", "retreiver"], "unknown kind 'retreiver'; did you mean 'retriever'?"),
         ({}, ["components", "retriever", "bm26"], "unknown retriever 'bm26'; did you mean 'bm25'?"),
         ({}, ["schema", "--out", "no/such/s.json"], "no/such/s.json: cannot be written"),
@@ -365,7 +365,7 @@ def test_a_model_that_is_not_there(rag: Runner, tmp_path: Path) -> None:
     (tmp_path / "c.jsonl").write_text('{"_id": "a", "text": "x"}\n')
     for model, message in {
         "nobody/nothing": "cannot load the model 'nobody/nothing' (HF_HUB_OFFLINE is set: only",
-        "./missing": "model './missing': there is no such folder",
+        "./missing": "model './missing': no such folder",
         "package:no_such_package/model": "the Python package 'no_such_package' is not installed",
         "package:rag/nothing": "the package 'rag' has no folder 'nothing'",
     }.items():
@@ -455,7 +455,7 @@ def test_the_store(rag: Runner, starter: Path, tmp_path: Path) -> None:
     assert "--older-than must be an age such as" in rag.refused("store", "gc", "--older-than", "1y", "--store", "s")
     assert "say what to remove" in rag.refused("store", "gc", "--store", "s")
     for verb in ("ls", "du", "verify"):
-        assert "typo: there is no store" in rag.refused("store", verb, "--store", "typo")
+        assert "typo: no store there" in rag.refused("store", verb, "--store", "typo")
     assert not Path("typo").exists()
     off = rag("index", "start/pipeline.yaml", "--corpus", "start/data", "--store", "off", "--out", "three")
     assert off.code == 0

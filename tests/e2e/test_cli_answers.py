@@ -137,7 +137,7 @@ def test_what_is_wrong_is_said_before_any_work(rag, server, starter, tmp_path): 
     assert "labels: labels are compared with a judge's" in rag.refused("eval", pipeline, *data, "--labels", "x.csv")
     (tmp_path / "l.jsonl").write_text('{"query_id": "q1", "label": 1}\n{"query_id": "nobody", "label": 1}\n')
     err = rag.refused("eval", pipeline, *data, "--judge", judge, "--labels", "l.jsonl")
-    assert "l.jsonl:2: there is no query 'nobody'" in err
+    assert "l.jsonl:2: no such query: 'nobody'" in err
     assert "cannot be read" in rag.refused("eval", pipeline, *data, "--judge", judge, "--labels", "none.csv")
     (tmp_path / "bad.yaml").write_text("type: claims\nmodle: 1\n")
     err = rag.refused("eval", pipeline, *data, "--judge", "bad.yaml")

@@ -29,7 +29,7 @@ def docs(tmp_path: Path) -> Path:
 def test_convert_says_what_was_read_and_what_was_not(rag: Runner, docs: Path) -> None:  # noqa: F811
     done = rag("convert", "docs", "--out", "c.jsonl", "--unit", "page")
     assert (done.code, done.out.strip()) == (1, "c.jsonl: 3 documents (2 pdf, 1 html)")
-    assert "broken.pdf: is no PDF, or damaged" in " ".join(done.err.split())
+    assert "broken.pdf: is not a PDF, or is damaged" in " ".join(done.err.split())
     rows = [json.loads(line) for line in Path("c.jsonl").read_text(encoding="utf-8").splitlines()]
     assert [row["_id"] for row in rows] == ["manual.pdf#page=1", "manual.pdf#page=2", "returns.html"]
     assert rows[2]["text"] == "# Returns\n\nSend goods back within thirty days."

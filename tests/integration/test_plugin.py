@@ -97,7 +97,7 @@ def test_its_mistakes_are_told_like_ours_and_a_plug_in_that_does_not_work_in_one
         "mistakes:6:41: retriever.retrievers.1.top_k: must be greater than or equal to 1, got 0",
         "broken:2:19: retriever: the retriever 'broken' (rag_parrot.no_such_module:Broken) cannot be imported: "
         "No module named 'rag_parrot.no_such_module'",
-        "liar:3:17: stages.0: entry point 'stage.liar' = rag_parrot:Parrot is no component with kind 'stage' "
+        "liar:3:17: stages.0: entry point 'stage.liar' = rag_parrot:Parrot is not a component with kind 'stage' "
         "and type 'liar'",
     ]
 

@@ -91,7 +91,7 @@ def test_a_run_replaces_a_run_and_nothing_else(evaluation: Evaluation, tmp_path:
     other = tmp_path / "other"
     other.mkdir()
     (other / "mine.txt").write_text("keep")
-    with pytest.raises(ArtifactError, match="holds other things than a run"):
+    with pytest.raises(ArtifactError, match="holds other files than a run"):
         write_run(evaluation, other)
     assert [path.name for path in other.iterdir()] == ["mine.txt"]
     with pytest.raises(ArtifactError, match="is a file"):
@@ -170,7 +170,7 @@ def test_every_measure_sees_tied_documents_in_the_order_that_is_returned(tmp_pat
 def test_a_folder_that_only_looks_like_a_run_is_left_alone(evaluation: Evaluation, tmp_path: Path) -> None:
     (tmp_path / "metrics.json").write_text("{}")
     (tmp_path / "thesis.tex").write_text("mine")
-    with pytest.raises(ArtifactError, match="holds other things than a run"):
+    with pytest.raises(ArtifactError, match="holds other files than a run"):
         write_run(evaluation, tmp_path)
     assert (tmp_path / "thesis.tex").read_text() == "mine"
 

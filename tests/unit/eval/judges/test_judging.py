@@ -289,7 +289,7 @@ def test_labels_of_people(tmp_path):
 @pytest.mark.parametrize(
     ("name", "text", "message"),
     [
-        ("l.jsonl", '{"query_id": "a", "label": 1}\n{"query_id": "z", "label": 1}', ":2: there is no query 'z'"),
+        ("l.jsonl", '{"query_id": "a", "label": 1}\n{"query_id": "z", "label": 1}', ":2: no such query: 'z'"),
         ("l.jsonl", '{"query_id": "a", "label": 1}\n{', ":2: not JSON"),
         ("l.jsonl", '{"query_id": "a"}', ":1: has no 'label'"),
         ("l.jsonl", '{"query_id": "a", "label": 0.5}', ":1: the label must be faithful or unfaithful"),
@@ -299,14 +299,14 @@ def test_labels_of_people(tmp_path):
             ":2: query 'a' is labeled a second",
         ),
         ("l.jsonl", "[]", ":1: expected a JSON object"),
-        ("l.jsonl", "", ": there are no labels"),
-        ("l.csv", "query_id,label\na,1\nz,1\n", ":3: there is no query 'z'"),
+        ("l.jsonl", "", ": no labels"),
+        ("l.csv", "query_id,label\na,1\nz,1\n", ":3: no such query: 'z'"),
         ("l.csv", "query_id,label\na\n", ":2: fewer values than the first line has columns (1 instead of 2)"),
         ("l.csv", "query_id,label\na,1,2\n", ":2: more values than the first line has columns (3 instead of 2)"),
         ("l.csv", "id,label\na,1\n", ":2: has no 'query_id'"),
         ("l.csv", 'query_id,label\n"a"x,1\n', ":2: text behind a closing quote"),
         ("l.csv", 'query_id,label\n"a,1\n', ":2: a quote in the row that begins here is never closed"),
-        ("l.csv", "", ": there are no labels"),
+        ("l.csv", "", ": no labels"),
     ],
 )
 def test_labels_that_are_no_good(name, text, message, tmp_path):

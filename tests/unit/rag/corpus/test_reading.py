@@ -282,7 +282,7 @@ def test_the_first_ten_are_named(tmp_path):
 def test_nothing_but_bad_rows_is_an_error_that_names_them(tmp_path):
     path = file(tmp_path, "x.jsonl", "[1]\n")
     assert message_of(path, on_error="skip") == (
-        "the corpus is empty: there is no document to index; 1 of 1 rows could not be read and were skipped: "
+        "the corpus is empty: no document to index; 1 of 1 rows could not be read and were skipped: "
         f"{path}:1: expected a JSON object, got [1]"
     )
 

@@ -59,10 +59,10 @@ def test_what_is_no_embeddings_object_is_refused():
 @pytest.mark.parametrize(
     ("vector", "expected"),
     [
-        (lambda text: [1.0] * (len(text) + 1), "Fake gave vectors of different lengths"),
+        (lambda text: [1.0] * (len(text) + 1), "Fake returned vectors of different lengths"),
         (
             lambda text: [1.0] if text == "dimension" else [1.0, 2.0],
-            "Fake gave vectors of length 2, before of length 1",
+            "Fake returned vectors of length 2, before of length 1",
         ),
     ],
 )

@@ -82,7 +82,7 @@ def test_rtf_leaves_hidden_things_out():
     ("content", "expected"),
     [
         (b"no zip", "is damaged, or not what its name says"),
-        (zipped({"a": "b"}), "is damaged, or not what its name says: there is no '"),
+        (zipped({"a": "b"}), "is damaged, or not what its name says: it has no '"),
     ],
 )
 def test_files_that_are_not_what_their_name_says(name, content, expected):

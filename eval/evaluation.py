@@ -372,8 +372,8 @@ def _untimed(request: _Request, search: _Search, stored: bool) -> list[str]:
     booked = search.observer.ledger.total.seconds
     if stored and booked > 2 * search.seconds:
         notes.append(
-            f"of the {booked:.3g} s that searching is booked with, most were spent earlier: what the store had counts "
-            "with what it cost then, also in the throughput"
+            f"of the {booked:.3g} s counted for searching, most were spent earlier: cached results count with "
+            "their original cost, also in the throughput"
         )
     return notes
 

@@ -201,7 +201,7 @@ class Sweep(Component):
                 named |= {parameter.name: value for parameter in meant}
             point = space.complete(named)
             if not space.contains(point):
-                raise wrong(f"{dict(enqueued_values)} is no point of the space")
+                raise wrong(f"{dict(enqueued_values)} is not a point of the space")
             if not space.allows(point):
                 raise wrong(f"breaks {'; '.join(space.broken(point))}")
             points.append(point)

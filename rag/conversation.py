@@ -46,7 +46,7 @@ def turns_of(conversation: Iterable[Any]) -> tuple[Turn, ...]:
     (role ``system``) and answers of tools among messages.
 
     Raises:
-        DataError: Something in it is no turn, or no turn has any text.
+        DataError: Something in it is not a turn, or no turn has any text.
     """
     if isinstance(conversation, (str, Mapping)) or not isinstance(conversation, Iterable):
         raise DataError(f"a conversation is a list of turns, got {conversation!r:.60}")

@@ -63,8 +63,8 @@ def component_class(kind: str, name: str) -> type[Component]:
     """The class registered as ``kind.name``; its module is imported now.
 
     Raises:
-        ConfigError: There is none of that name, two packages register it, or what is registered is no component of that
-            kind, or one whose arguments have no types.
+        ConfigError: There is none of that name, two packages register it, or what is registered is not a component of
+            that kind, or one whose arguments have no types.
     """
     known = _entries().get(kind, {})
     if name not in known:

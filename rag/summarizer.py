@@ -122,7 +122,7 @@ class Summarizer(Component):
         """A twin that takes each text as the whole prompt, for those who ask a language model something of their own.
 
         Raises:
-            ConfigError: It is no language model, or was given a task or prompts.
+            ConfigError: It is not a language model, or was given a task or prompts.
         """
         raise ConfigError(
             f"needs a language model (chat_model, langchain, transformers), and {self.spec.label} is not one"

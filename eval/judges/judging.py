@@ -29,7 +29,7 @@ def check_judges(pipeline: Pipeline, judges: Sequence[Judge], labels: Mapping[st
     """Check judges and labels, and return the name of the stage that writes answers; None without such a stage.
 
     Raises:
-        ConfigError: There is a judge but no such stage, labels but no judge, or a value that is no judge or label.
+        ConfigError: There is a judge but no such stage, labels but no judge, or a value that is not a judge or label.
     """
     steps = zip(pipeline.step_names[1:], pipeline.stages, strict=True)
     writing = next((name for name, stage in steps if stage.writes_answers), None)

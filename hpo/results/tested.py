@@ -22,7 +22,7 @@ class Tested:
 
     Args:
         name: ``trial 7``, or ``baseline``.
-        trial: Number of the trial; None for a baseline that is no point of the space.
+        trial: Number of the trial; None for a baseline that is not a point of the space.
         pipeline: The fitted pipeline.
         evaluation: The evaluation on the test queries.
         metrics: The sweep's metrics on the test queries.

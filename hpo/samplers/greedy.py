@@ -63,7 +63,7 @@ class Greedy(ProposingSampler):
         """The parameters in the order in which they are decided.
 
         Raises:
-            ConfigError: A name in ``order`` is no parameter.
+            ConfigError: A name in ``order`` is not a parameter.
         """
         pipeline = sorted(space.parameters, key=_place)
         if self.order == "pipeline_order":

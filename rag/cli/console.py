@@ -116,7 +116,7 @@ def print_json(value: Any) -> None:
 @contextmanager
 def progress(title: str, total: int | None) -> Iterator[Callable[[int], None]]:
     """A bar with rate and time left on standard error, when the work takes over a second; a line every few seconds when
-    that is no terminal. Nothing with ``--quiet``.
+    that is not a terminal. Nothing with ``--quiet``.
     """
     if _quiet:
         yield lambda done: None

@@ -49,7 +49,7 @@ def reader_of(suffix: str) -> Reader:
     """The reader of a suffix such as ``.pdf``; its module is imported now.
 
     Raises:
-        ConfigError: There is none, or what is registered is no reader.
+        ConfigError: There is none, or what is registered is not a reader.
     """
     entry = _entries().get(suffix.lower())
     if entry is None:

@@ -22,7 +22,7 @@ def read_queries(query: Any, filter: Condition | None) -> tuple[list[Query], boo
         filter: Condition for queries without one of their own.
 
     Raises:
-        DataError: A query has no text, or an object is no query.
+        DataError: A query has no text, or an object is not a query.
     """
     if isinstance(query, (Mapping, Set, bytes, bytearray, memoryview)):
         raise _no_query(query)

@@ -92,7 +92,7 @@ class SearchablePipeline(PipelineBase):
             single result.
 
         Raises:
-            DataError: A query has no text, an object is no query, or a filter is on a field that no document has.
+            DataError: A query has no text, an object is not a query, or a filter is on a field that no document has.
             NotFittedError: The pipeline has not been fitted.
         """
         check_top_k(top_k)

@@ -186,7 +186,7 @@ class Service:
 
         Raises:
             Problem: It is too long.
-            ConfigError: It is no condition.
+            ConfigError: It is not a condition.
         """
         checked = check_condition(condition)
         length = len(json.dumps(checked))

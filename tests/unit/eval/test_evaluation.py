@@ -199,4 +199,4 @@ def test_seconds_that_were_spent_earlier_are_said_to_be(dataset: Dataset, tmp_pa
     assert first[0] == []
     assert again[1] >= 0.3
     (said,) = again[0]
-    assert said.startswith(f"of the {again[1]:.3g} s that searching is booked with, most were")
+    assert said.startswith(f"of the {again[1]:.3g} s counted for searching, most were")

@@ -290,7 +290,7 @@ def test_a_changed_space_keeps_what_still_fits(dataset, tmp_path):
 def test_points_to_try_first(dataset):
     result = tune(sweep(n_trials=3, enqueue=[{"top_k": 4}, {"k1": 3.0}]), dataset)
     assert [(p["retriever.k1"], p["retriever.top_k"]) for p in points(result)] == [(0.9, 3), (0.9, 4), (3.0, 3)]
-    with pytest.raises(ConfigError, match=r"enqueue.0: \{'top_k': 9\} is no point of the space"):
+    with pytest.raises(ConfigError, match=r"enqueue.0: \{'top_k': 9\} is not a point of the space"):
         tune(sweep(enqueue=[{"top_k": 9}]), dataset)
     with pytest.raises(ConfigError, match="unknown parameter 'topk'"):
         tune(sweep(enqueue=[{"topk": 4}]), dataset)

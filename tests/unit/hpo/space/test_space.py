@@ -268,7 +268,7 @@ def test_an_empty_space(write):
         ("objectives: [latency_p95]", "unknown objective: 'latency_p95'; did you mean 'latency_p95_ms'?"),
         ("constraints: [latency_p95 <= 3]", "unknown parameter 'latency_p95'; did you mean 'latency_p95_ms'?"),
         ("constraints: [size > 9000]", "2:14: constraints: the space is empty: no point meets the constraints (size"),
-        ("enqueue: [{size: 1}]", "2:11: enqueue.0: {'size': 1} is no point of the space"),
+        ("enqueue: [{size: 1}]", "2:11: enqueue.0: {'size': 1} is not a point of the space"),
         ("enqueue: [{sizes: 1}]", "2:19: enqueue.0.sizes: unknown parameter 'sizes'"),
     ],
 )

@@ -246,7 +246,8 @@ class QueryBatch:
 
         Args:
             queries: As many queries, in the same order.
-            vectors: Function that returns the vectors in place of :meth:`embeddings`, float32 [n, d]; None embeds the texts.
+            vectors: Function that returns the vectors in place of :meth:`embeddings`, float32 [n, d]; None embeds the
+                texts.
         """
         return replace(
             self,

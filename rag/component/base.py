@@ -2,7 +2,7 @@
 
 The schema, the defaults, the bounds, the help text, the error messages and the fingerprint of a component all come
 from the signature of its ``__init__`` (``Annotated[int, Field(ge=1)]``) and from the ``Args:`` of its docstring.
-There is no second place to describe a parameter::
+Parameters are described nowhere else::
 
     class Flat(Index):
         \"\"\"Exact search.\"\"\"  # and below it, Google style, what each argument means

@@ -110,20 +110,20 @@ class SearchablePipeline(PipelineBase):
         explain: bool = False,
         answer: bool = True,
     ) -> SearchResult | list[SearchResult]:
-        """:meth:`search` in a thread, so that an event loop goes on meanwhile.
+        """:meth:`search` in a thread, so that the event loop is not blocked.
 
-        Models and indexes keep a processor busy, so concurrent calls do not make it faster: ask many queries in one
-        call, or let :mod:`rag.serving` put those that wait together.
+        Models and indexes keep a processor busy, so concurrent calls do not make it faster: pass many queries in one
+        call, or let :mod:`rag.serving` combine waiting ones.
         """
         ask: Any = partial(self.search, query, top_k=top_k, filter=filter, explain=explain, answer=answer)
         return cast("SearchResult | list[SearchResult]", await asyncio.to_thread(ask))
 
     def search_batch(self, batch: QueryBatch, top_k: Sequence[int | None]) -> list[SearchResult]:
-        """Answer a batch in which every query may want another number of hits; for the rest as :meth:`search`.
+        """Answer a batch with a number of hits per query; otherwise like :meth:`search`.
 
         Args:
-            batch: Checked queries, with the trace and the answers that are wanted.
-            top_k: For each query; None takes all that the last stage left.
+            batch: Checked queries, with the requested trace and answers.
+            top_k: Number of hits of each query; None takes all that the last stage returns.
         """
         about = {names.OPERATION: "retrieval", names.TOP_K: max(filter(None, top_k), default=None)}
         with tracing.span("retrieval", "RETRIEVER", about) as span:
@@ -162,10 +162,10 @@ class SearchablePipeline(PipelineBase):
         )
 
     def answer(self, query: Query, candidates: Candidates) -> tuple[Answer | None, Costs]:
-        """Have the pipeline's language model answer one query from what was found, and say what that has cost.
+        """The answer of the pipeline's language model to one query, from its results, and the costs of writing it.
 
         Args:
-            query: What is asked.
+            query: The query.
             candidates: One row: the table of the answering stage in ``QueryBatch.lists`` of a search.
         """
         if self.answering is None:

@@ -110,7 +110,7 @@ class Service:
         """A document with its passages.
 
         Raises:
-            Problem: There is none of this id.
+            Problem: No such document.
         """
         snapshot = self.current
         try:
@@ -213,7 +213,7 @@ async def within(waited: asyncio.Future[T], seconds: float, name: str) -> T:
     """Result of a future.
 
     Raises:
-        Problem: It took longer; it is given up.
+        Problem: It took too long and was stopped.
     """
     try:
         return await asyncio.wait_for(waited, seconds)

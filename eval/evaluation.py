@@ -351,7 +351,7 @@ def _describe(
         ),
         config_fingerprint=pipeline.fingerprint,
         queries_fingerprint=queries_fingerprint(split),
-        versions=versions(),
+        versions=dict(versions()),
         machine=machine(),
         models=models_of(pipeline),
         seed=request.seed,

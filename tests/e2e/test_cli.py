@@ -186,8 +186,8 @@ def test_a_report_again(rag: Runner, starter: Path, tmp_path: Path) -> None:
     assert summary.startswith("### data / test\n\n8 questions, 12 documents in 12 passages\n")
     assert "| nDCG@10 | 0." in summary
     assert "| retriever | " in summary
-    assert "there is no run" in rag.refused("report", "start")
-    assert "there is no run" in rag.refused("report", "start", "--markdown")
+    assert "no run there" in rag.refused("report", "start")
+    assert "no run there" in rag.refused("report", "start", "--markdown")
 
 
 def test_compare_runs(rag: Runner, starter: Path, tmp_path: Path) -> None:
@@ -308,7 +308,7 @@ BM25 = "type: pipeline\nretriever: {type: bm25}\n"
             "must be greater than or equal to 1, got 0",
         ),
         ({"p.yaml": BM25}, ["check", "p.yaml", "--set", "oops"], "must be PATH=VALUE"),
-        ({"p.yaml": BM25}, ["eval", "p.yaml", "--dataset", "nope"], "no built-in dataset 'nope'"),
+        ({"p.yaml": BM25}, ["eval", "p.yaml", "--dataset", "nope"], "built-in dataset: 'nope'"),
         ({"p.yaml": BM25}, ["eval", "p.yaml", "--split", "tset"], "did you mean 'test'?"),
         ({"p.yaml": BM25}, ["eval", "p.yaml", "--measures", "nDGC@10"], "did you mean 'nDCG'?"),
         (
@@ -453,7 +453,7 @@ def test_the_store(rag: Runner, starter: Path, tmp_path: Path) -> None:
     assert f"removed {n} of {n}" in rag("store", "gc", "--keep", "0MB", "--store", "s").out
     assert "--keep must be a size such as 500MB" in rag.refused("store", "gc", "--keep", "lots", "--store", "s")
     assert "--older-than must be an age such as" in rag.refused("store", "gc", "--older-than", "1y", "--store", "s")
-    assert "say what to remove" in rag.refused("store", "gc", "--store", "s")
+    assert "nothing to remove" in rag.refused("store", "gc", "--store", "s")
     for verb in ("ls", "du", "verify"):
         assert "typo: no store there" in rag.refused("store", verb, "--store", "typo")
     assert not Path("typo").exists()

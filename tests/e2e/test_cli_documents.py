@@ -36,7 +36,7 @@ def test_convert_says_what_was_read_and_what_was_not(rag: Runner, docs: Path) ->
     skipped = rag("convert", "docs", "--out", "d.jsonl", "--on-error", "skip", "--json")
     assert skipped.code == 0
     assert [remark["code"] for remark in json.loads(skipped.out)["remarks"]] == ["files_skipped"]
-    assert "broken.pdf: is no PDF" in " ".join(
+    assert "broken.pdf: is not a PDF" in " ".join(
         rag.refused("convert", "docs", "--out", "e.jsonl", "--on-error", "stop").split()
     )
     again = rag("convert", "c.jsonl", "--out", "f.jsonl")

@@ -27,7 +27,7 @@ def index(tmp_path: Path) -> Path:
         (["--key-env", "NOT_SET"], "--key-env: the environment variable NOT_SET holds no key"),
         (["--key-env", "SHORT"], "a key has at least 8 characters and no white space"),
         (["--port", "{port}"], "--port: cannot listen on 127.0.0.1:{port}: Address already in use"),
-        (["--judgements", "notes.txt"], "notes.txt:1: no line of judgments"),
+        (["--judgements", "notes.txt"], "notes.txt:1: expected a line of judgments"),
     ],
 )
 def test_what_is_wrong_is_said(rag, index, monkeypatch, tmp_path, options, said):  # noqa: F811

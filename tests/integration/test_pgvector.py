@@ -198,7 +198,7 @@ def test_what_cannot_be_connected_to(database, postgres, monkeypatch):
         (postgres.url(password="Wr0ng"), 'password authentication failed for user "owner"'),
         (postgres.url(host="127.0.0.1:1"), "Connection refused"),
         (postgres.url().replace("/postgres?", "/nothere?"), 'database "nothere" does not exist'),
-        ("postgresql://owner:Wr0ng%ZZ@127.0.0.1/x", "url: is no address of a database"),
+        ("postgresql://owner:Wr0ng%ZZ@127.0.0.1/x", "url: is not the address of a database"),
         *[
             (f"postgresql://owner:{secret}@127.0.0.1:1/x", "")
             for secret in ("Wr0ng@Wr0ng", "Wr0ng/Wr0ng", "Wr0ng?Wr0ng")

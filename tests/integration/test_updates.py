@@ -416,7 +416,7 @@ def test_what_was_learned_is_kept_refitted_or_refused_by_rule(given: list[Docume
     assert again.stages[0].number == 31
     both = Pipeline(retriever=dense().retriever, stages=[LearnedFromBoth()]).fit(given, training=training)
     before = answers(both)
-    with pytest.raises(ConfigError, match="learned from the documents and from judged queries together: index again"):
+    with pytest.raises(ConfigError, match="learned from documents and judged queries together: index again"):
         both.add([Document("new", "word1 word2 word3")])
     assert before == answers(both)  # the index, which was brought up to date first, is the old one
     assert len(both.corpus) == 30
@@ -595,8 +595,8 @@ def test_an_index_of_another_model_is_refused(
     Pipeline.load(tmp_path)
     monkeypatch.setattr(Weights, "weights", "second")
     refused = (
-        r"the model of retriever\.embedder \('fake_weights'\) is not the one that the index was built with: put "
-        "that one back, or index again"
+        r"the model of retriever\.embedder \('fake_weights'\) is not the one that the index was built with: restore "
+        "that one, or index again"
     )
     with pytest.raises(ArtifactError, match=refused):
         Pipeline.load(tmp_path)

@@ -249,7 +249,7 @@ def test_ties_are_broken_as_trec_eval_does(tmp_path_factory, scores, grades):
 
 
 def test_sources_that_are_no_runs(tmp_path):
-    with pytest.raises(ArtifactError, match="there is no run"):
+    with pytest.raises(ArtifactError, match="no run there"):
         read_run_values(tmp_path / "none")
     (tmp_path / "run").write_text("q Q0 d 1 0.5 x\n")
     with pytest.raises(ConfigError, match="is a run file: give judgments"):
@@ -257,7 +257,7 @@ def test_sources_that_are_no_runs(tmp_path):
     with pytest.raises(DataError, match="none of its 1 queries is judged"):
         read_run_values(tmp_path / "run", qrels={"p": {"d": 1}})
     (tmp_path / "folder").mkdir()
-    with pytest.raises(ArtifactError, match="there is no run \\(no metrics.json\\)"):
+    with pytest.raises(ArtifactError, match="no run there \\(no metrics.json\\)"):
         read_run_values(tmp_path / "folder")
     (tmp_path / "folder" / "metrics.json").write_text("{")
     with pytest.raises(ArtifactError, match="damaged"):

@@ -261,7 +261,7 @@ def test_wrong_topics_are_refused_with_their_line(tmp_path: Path, text: str, mes
         ),
         (
             ("  split: part\n", "  split: part\nqrels: {path: x.txt}\n"),
-            ":10:8: qrels: the queries have their judgments",
+            ":10:8: qrels: the queries already have judgments",
         ),
         (("corpus: {path: documents.csv, ", "corpus: {"), ":2:9: corpus: missing argument 'path' of 'corpus'"),
         (

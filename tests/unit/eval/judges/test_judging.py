@@ -224,7 +224,7 @@ def test_a_pipeline_without_answers_is_refused_before_any_work():
     with pytest.raises(ConfigError, match="no stage that writes answers, such as generate"):
         evaluate(Pipeline(retriever=Never()), dataset(), measures=["AP"], judge=judge)
     generating = Pipeline(retriever=Never(), stages=[Generate(writer=ChatModel("m"))])
-    with pytest.raises(ConfigError, match="labels are compared with a judge's"):
+    with pytest.raises(ConfigError, match="labels are compared with those of a judge"):
         evaluate(generating, dataset(), measures=["AP"], labels={"q0": True})
     with pytest.raises(ConfigError, match=r"labels: must be true or false, got 'faithful' for 'q0'"):
         evaluate(generating, dataset(), measures=["AP"], judge=judge, labels={"q0": "faithful"})
@@ -296,7 +296,7 @@ def test_labels_of_people(tmp_path):
         (
             "l.jsonl",
             '{"query_id": "a", "label": 1}\n{"query_id": "a", "label": 0}',
-            ":2: query 'a' is labeled a second",
+            ":2: query 'a' is labeled twice",
         ),
         ("l.jsonl", "[]", ":1: expected a JSON object"),
         ("l.jsonl", "", ": no labels"),

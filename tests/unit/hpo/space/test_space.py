@@ -263,7 +263,7 @@ def test_an_empty_space(write):
         ("splits: {tun: dev}", "splits"),
         ("early_stopping: 0.7", "must be less than 0.5"),
         ("objectives: [nDCG@10, latency_p50_ms]\nsampler: greedy", "takes one objective, and there are 2"),
-        ("objectives: [nDCG@10, latency_p50_ms]\nretest: 3", "there is a front and no choice"),
+        ("objectives: [nDCG@10, latency_p50_ms]\nretest: 3", "give a front and no choice"),
         ("sampler: {type: greedy, order: [chunk]}", "2:32: sampler.order: unknown parameter 'chunk'"),
         ("objectives: [latency_p95]", "unknown objective: 'latency_p95'; did you mean 'latency_p95_ms'?"),
         ("constraints: [latency_p95 <= 3]", "unknown parameter 'latency_p95'; did you mean 'latency_p95_ms'?"),

@@ -61,9 +61,9 @@ def test_a_bad_file_does_not_stop_the_others(tmp_path):
     assert (remark.code, remark.count) == ("files_skipped", 2)
     assert remark.examples[0].startswith(f"{tmp_path}/b.pdf: is not a PDF, or is damaged")
     assert remark.examples[1] == f"{tmp_path}/c.docx: is empty"
-    with pytest.raises(DataError, match=r"b\.pdf: is no PDF"):
+    with pytest.raises(DataError, match=r"b\.pdf: is not a PDF"):
         read_corpus(tmp_path, on_error="stop")
-    with pytest.raises(DataError, match=r"b\.pdf: is no PDF"):
+    with pytest.raises(DataError, match=r"b\.pdf: is not a PDF"):
         read_corpus(tmp_path / "b.pdf")
 
 

@@ -35,7 +35,7 @@ def read_queries(query: Any, filter: Condition | None) -> tuple[list[Query], boo
 
 
 def check_top_k(top_k: Any) -> None:
-    """Refuse a ``top_k`` that is neither None nor a whole number from 1 on.
+    """Refuse a ``top_k`` that is neither None nor a whole number of at least 1.
 
     Raises:
         ConfigError: It is one.

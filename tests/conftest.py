@@ -38,6 +38,14 @@ def _own_store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 
 @pytest.fixture(autouse=True, scope="session")
+def _no_waiting_for_disks() -> Iterator[None]:
+    """No test takes the power away; ten thousand syncs of files would cost minutes on a slow disk."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", lambda handle: None)
+        yield
+
+
+@pytest.fixture(autouse=True, scope="session")
 def _own_components() -> Iterator[None]:
     """Lists of what exists are those of this project, whatever plug-ins are installed beside it."""
     import rag.registry

@@ -109,7 +109,7 @@ class Forgetful(DeterministicFakeEmbedding):
 
 @pytest.mark.parametrize(
     ("embeddings", "message"),
-    [(Ragged(size=4), "vectors of different lengths"), (Forgetful(size=4), "gave 3 vectors for 4 texts")],
+    [(Ragged(size=4), "vectors of different lengths"), (Forgetful(size=4), "returned 3 vectors for 4 texts")],
 )
 def test_unusable_vectors_are_refused(embeddings: DeterministicFakeEmbedding, message: str) -> None:
     with pytest.raises(ModelError, match=message):

@@ -75,5 +75,5 @@ def test_vectors_of_the_wrong_length_are_refused(vector, expected):
 def test_too_few_vectors_are_refused():
     fake = Fake()
     fake.embed_documents = lambda texts: [[1.0, 2.0]]
-    with pytest.raises(ModelError, match="Fake gave 1 vectors for 2 texts"):
+    with pytest.raises(ModelError, match="Fake returned 1 vectors for 2 texts"):
         LangChainEmbedder(fake).embed_documents(["a", "b"])

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -33,7 +34,7 @@ def interval(
     n = len(values)
     if n < 2:
         return None
-    samples = _few(n, seed) if n * _RESAMPLES <= _BLOCK else _samples(n, seed)
+    samples: Iterable[npt.NDArray[Any]] = _few(n, seed) if n * _RESAMPLES <= _BLOCK else _samples(n, seed)
     means = np.concatenate([counts @ values / n for counts in samples])
     tail = (1 - level) / 2
     low, high = np.quantile(means, [tail, 1 - tail], axis=0)
@@ -51,9 +52,9 @@ def _samples(n: int, seed: int) -> Iterator[npt.NDArray[np.int64]]:
 
 
 @functools.lru_cache(maxsize=2)
-def _few(n: int, seed: int) -> list[npt.NDArray[np.int64]]:
-    """The samples of few queries, kept: drawing them takes longer than using them, and a report uses them many times."""
-    return list(_samples(n, seed))
+def _few(n: int, seed: int) -> list[npt.NDArray[np.float64]]:
+    """The samples of few queries, kept: a report uses them many times, and drawing them takes longer than using them."""
+    return [counts.astype(np.float64) for counts in _samples(n, seed)]
 
 
 def means(names: Sequence[str], table: npt.NDArray[np.float64], *, seed: int = 0) -> dict[str, Mean]:

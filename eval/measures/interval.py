@@ -53,7 +53,7 @@ def _samples(n: int, seed: int) -> Iterator[npt.NDArray[np.int64]]:
 
 @functools.lru_cache(maxsize=2)
 def _few(n: int, seed: int) -> list[npt.NDArray[np.float64]]:
-    """The samples of few queries, kept: a report uses them many times, and drawing them takes longer than using them."""
+    """The samples of few queries, kept: a report uses them often, and drawing takes longer than using them."""
     return [counts.astype(np.float64) for counts in _samples(n, seed)]
 
 

@@ -48,7 +48,7 @@ class Comparison:
             differ=bool(self.wins or self.losses),
         )
 
-    def to_json(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """All fields and the verdict, as JSON-compatible objects."""
         said = self.verdict
         finite = self.effect_size if math.isfinite(self.effect_size) else None
@@ -120,9 +120,9 @@ class Pair(Comparison):
         low, high = (-self.ci95[1], -self.ci95[0]) if flipped else self.ci95
         return f" [{signed(low)}, {signed(high)}]"
 
-    def to_json(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """All fields, the verdict and the sentence, as JSON-compatible objects."""
-        return super().to_json() | {"sentence": self.sentence}
+        return super().to_dict() | {"sentence": self.sentence}
 
 
 def short(value: float) -> str:

@@ -10,14 +10,17 @@ import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from importlib.resources import files
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rag.errors import cannot_be
+from rag.store.writing import replace_file
 from rag.text.plain import plain
 
 if TYPE_CHECKING:
     from jinja2 import Environment
 
-__all__ = ["clean", "excerpt", "fine", "number", "percent", "render_page", "score", "seconds"]
+__all__ = ["clean", "excerpt", "fine", "number", "percent", "render_page", "score", "seconds", "write_page"]
 
 _EXCERPT = 240
 """Number of characters shown of a passage."""
@@ -92,6 +95,21 @@ def _environment(package: str, filters: tuple[tuple[str, Callable[..., str]], ..
 def _sha256(script: bytes) -> str:
     """The hash by which a page's policy lets a script run."""
     return f"'sha256-{base64.b64encode(hashlib.sha256(script).digest()).decode()}'"
+
+
+def write_page(page: str, path: str | Path) -> Path:
+    """Write a page to a file, atomically.
+
+    Returns:
+        The file's absolute path.
+
+    Raises:
+        ArtifactError: The file cannot be written.
+    """
+    target = Path(path).absolute()
+    with cannot_be("written", target):
+        replace_file(target, page)
+    return target
 
 
 def pack(data: bytes) -> str:

@@ -8,7 +8,7 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no
 # each of some hundred processes would compile what it imports.
 TEST   := HF_HUB_OFFLINE=1 PYTHONDONTWRITEBYTECODE= PYTHONPYCACHEPREFIX=$(CURDIR)/$(VENV)/bytecode $(BIN)/python -m pytest
 
-.PHONY: quickstart test test-all check map clean
+.PHONY: quickstart test test-all check docs map clean
 
 quickstart: $(VENV)/.quickstart
 	@HF_HUB_OFFLINE=1 $(BIN)/rag eval configs/quickstart.yaml --dataset python-reference
@@ -27,6 +27,10 @@ check: $(VENV)/.dev
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 	@$(TEST) docs README.md CONTRIBUTING.md -p no:xdist
+
+# The site: build/site/index.html opens without a server.
+docs: $(VENV)/.docs
+	@$(BIN)/python docs/site/build.py
 
 # Draws the folders and the arrows between them into docs/architecture.md.
 map:
@@ -50,3 +54,8 @@ $(VENV)/.dev: pyproject.toml constraints.txt | $(BIN)/python
 	@$(INSTALL) -e '.[dev]'
 	@rm -rf *.egg-info
 	@touch $@ $(VENV)/.quickstart
+
+$(VENV)/.docs: $(VENV)/.dev
+	@$(INSTALL) -e '.[dev,docs]'
+	@rm -rf *.egg-info
+	@touch $@ $(VENV)/.dev

@@ -8,7 +8,7 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no
 # each of some hundred processes would compile what it imports.
 TEST   := HF_HUB_OFFLINE=1 PYTHONDONTWRITEBYTECODE= PYTHONPYCACHEPREFIX=$(CURDIR)/$(VENV)/bytecode $(BIN)/python -m pytest
 
-.PHONY: quickstart test test-all check docs map clean
+.PHONY: quickstart test test-all check docs release-check map clean
 
 quickstart: $(VENV)/.quickstart
 	@HF_HUB_OFFLINE=1 $(BIN)/rag eval configs/quickstart.yaml --dataset python-reference
@@ -31,6 +31,10 @@ check: $(VENV)/.dev
 # The site: build/site/index.html opens without a server.
 docs: $(VENV)/.docs
 	@$(BIN)/python docs/site/build.py
+
+# Builds the package and takes the first steps with it in a fresh environment.
+release-check: $(VENV)/.release
+	@.ci/release-check $(BIN)/python
 
 # Draws the folders and the arrows between them into docs/architecture.md.
 map:
@@ -59,3 +63,7 @@ $(VENV)/.docs: $(VENV)/.dev
 	@$(INSTALL) -e '.[dev,docs]'
 	@rm -rf *.egg-info
 	@touch $@ $(VENV)/.dev
+
+$(VENV)/.release: $(VENV)/.dev
+	@$(INSTALL) build twine
+	@touch $@

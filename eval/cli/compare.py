@@ -11,7 +11,7 @@ from rag.cli.options import JsonOption
 from rag.eval.cli.measures import measure_names
 
 if TYPE_CHECKING:
-    from rag.eval.comparison.compared import Compared
+    from rag.eval.comparison.result import Compared
 
 Test = Literal["randomization", "t", "wilcoxon"]
 Correction = Literal["holm", "bonferroni", "none"]

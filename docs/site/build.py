@@ -28,7 +28,7 @@ _SHOWN = ("configs/*.yaml", "configs/*/*.yaml", "examples/*")
 _LANGUAGES = {".yaml": "yaml", ".py": "python", ".sh": "bash"}
 
 _MENU = {
-    "Start": ["install", "tutorial", "your-documents", "python"],
+    "Start": ["install", "tutorial", "gallery", "your-documents", "python"],
     "How to": [
         "configuration", "documents", "languages", "metadata", "indexing", "datasets", "tuning", "sweeps", "serving",
         "tracing", "scale", "store", "contributing",

@@ -34,9 +34,7 @@ def main() -> None:
     parser.add_argument("--store", type=Path, default=None)
     given = parser.parse_args()
     store = None if given.store is None else Store(given.store)
-    print(
-        "| set | method | dimensions | neighbors kept | nDCG@10 | to the whole | where no relevant document was judged |"
-    )
+    print("| set | method | dimensions | neighbors kept | nDCG@10 | to the whole | where none was judged |")
     print("|---|---|---|---|---|---|---|")
     for name in given.sets.split(","):
         measure(load_dataset(given.data / name), store)

@@ -26,6 +26,8 @@ Doubles = npt.NDArray[np.float64]
 
 _SAMPLE = 100_000
 """Passages whose principal directions are taken."""
+_REST = 1e-3
+"""Weight of the passages' own directions beside those of judged questions: few questions leave most of them open."""
 _FITTED = ("pca", "supervised")
 """Methods with fitted directions."""
 
@@ -95,7 +97,9 @@ class Reduced(AroundEmbedder):
         dimensions = self.dimension
         if self.method in _FITTED:
             vectors = context.embed_passages(self.embedder)
-            moment = _second_moment(vectors) if self.method == "pca" else self._agreement(context, vectors)
+            moment = _second_moment(vectors)
+            if self.method == "supervised":
+                moment = self._agreement(context, vectors) + _REST * moment / np.trace(moment)
             _, directions = np.linalg.eigh(moment)
             self._directions = np.ascontiguousarray(directions[:, ::-1][:, :dimensions], dtype=np.float32)
 

@@ -100,7 +100,7 @@ def main() -> None:
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     space, tables = read(arguments.table)
     chosen = [name for name in SAMPLERS if name in arguments.samplers.split(";")]
-    for measure in arguments.measures.split(","):
+    for measure in filter(None, arguments.measures.split(",")):
         print(f"\n### {measure} on test of the best on dev so far\n")
         print("| dataset | sampler | seeds | " + " | ".join(f"it {n}" for n in SHOWN) + " | standard error, it 10 |")
         print("|---|---|---|" + "---|" * (len(SHOWN) + 1))

@@ -31,6 +31,22 @@ def fused_by_coverage(
         coverage: How much of a part a perfect document covers, 0 to 1; 0 adds the lists up.
         top_k: Documents returned.
     """
+    values = MinMax().contributions(whole)[0]
+    plain = whole.rescored(np.where(whole.mask, values, -np.inf).astype(np.float32), top_k=top_k)
+    is_split = np.zeros(len(whole), dtype=bool)
+    for table in parts:
+        is_split |= table.counts > 0
+    rows = np.flatnonzero(is_split)
+    if not len(rows):
+        return plain
+    some = [table.rows(rows) for table in (whole, *parts)]
+    fused = _fused(some[0], some[1:], question_weight, coverage, top_k)
+    return plain.where(~is_split, fused.spread(rows, len(whole)))
+
+
+def _fused(
+    whole: Candidates, parts: Sequence[Candidates], question_weight: float, coverage: float, top_k: int
+) -> Candidates:
     n, lists = len(whole), [whole, *parts]
     rows, documents, passages, values, kinds = [], [], [], [], []
     for kind, table in enumerate(lists):
@@ -42,8 +58,6 @@ def fused_by_coverage(
         kinds.append(np.full(len(row), kind))
     row, document, passage = np.concatenate(rows), np.concatenate(documents), np.concatenate(passages)
     value, kind = np.concatenate(values), np.concatenate(kinds)
-    if not len(row):
-        return Candidates.empty(n)
     # A document's passage is that of the list in which it stands highest.
     order, starts = grouped(row, document, -value)
     group = np.repeat(np.arange(len(starts)), np.diff(starts, append=len(order)))
@@ -53,11 +67,9 @@ def fused_by_coverage(
     relevance = np.zeros((len(lists), n, int(n_of.max())))
     relevance[kind[order], row_of[group], column_of[group]] = value[order]
     # A question has a part when that found something.
-    has_part = np.stack([table.counts > 0 for table in parts]) if parts else np.zeros((0, n), dtype=bool)
-    n_parts = has_part.sum(axis=0)
-    own = np.where(n_parts > 0, question_weight, 1.0)
-    share = (1 - own) / np.maximum(n_parts, 1)
-    by_question = np.where(np.arange(relevance.shape[2]) < n_of[:, None], own[:, None] * relevance[0], -np.inf)
+    n_parts = np.sum([table.counts > 0 for table in parts], axis=0)
+    share = (1 - question_weight) / n_parts
+    by_question = np.where(np.arange(relevance.shape[2]) < n_of[:, None], question_weight * relevance[0], -np.inf)
     columns, gains = _chosen(by_question, share[:, None] * relevance[1:], relevance[1:], coverage, top_k)
     turn = np.arange(columns.shape[1])
     real = turn < n_of[:, None]

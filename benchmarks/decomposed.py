@@ -98,14 +98,19 @@ def measure(dataset: Dataset, name: str, dev: Split, test: Split, store: Store |
 
 def two_in_one(dataset: Dataset, split: Split) -> Split:
     """Two questions in one, where the page that answers the first names the title of the page of the second."""
-    documents = {document.id: document for document in dataset.corpus}
+    titles = {document.id: str(document.metadata.get("title", "")) for document in dataset.corpus}
+    texts = {document.id: " ".join(document.text.split()) for document in dataset.corpus}
+    refers = {
+        (page, other): bool(titles[other]) and re.search(rf"\bsections? {re.escape(titles[other])}\b", text) is not None
+        for page, text in texts.items()
+        for other in titles
+        if page != other
+    }
     best = {id: max(grades, key=lambda page: grades[page]) for id, grades in split.qrels.items() if grades}
     queries, qrels = [], {}
     for first, second in itertools.permutations([query for query in split.queries if query.id in best], 2):
         page, other = best[first.id], best[second.id]
-        title = re.escape(str(documents[other].metadata.get("title", "")))
-        text = " ".join(documents[page].text.split())
-        if page != other and title and re.search(rf"\bsections? {title}\b", text):
+        if refers.get((page, other)):
             id = f"{first.id}+{second.id}"
             queries.append(replace(first, id=id, text=f"{first.text.rstrip('?. ')}? {second.text}"))
             grades = split.qrels[first.id] | split.qrels[second.id]

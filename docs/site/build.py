@@ -34,8 +34,8 @@ _MENU = {
         "tracing", "scale", "store", "contributing",
     ],
     "Understand": [
-        "architecture", "indexes", "learning", "cur", "filters", "summaries", "late-interaction", "sparse", "diversity", "several-documents",
-        "answers", "speed", "measures", "compare",
+        "architecture", "indexes", "learning", "cur", "filters", "summaries", "late-interaction", "sparse", "diversity",
+        "several-documents", "answers", "speed", "measures", "compare",
     ],
     "Reference": ["reference/commands", "reference/components", "reference/python", "reference/errors", "run-folder"],
     "Measured": ["benchmarks/README", "changelog"],

@@ -35,8 +35,9 @@ def computed_here(measure: Any) -> Compute | None:
 
 def registry() -> Mapping[str, Any]:
     """The measures of ir_measures by name, with ``Whole``, which is registered there when first asked for."""
-    from ir_measures import measures
+    import ir_measures
 
+    measures: Any = ir_measures.measures
     parameters = {
         "cutoff": measures.ParamInfo(dtype=int, required=False, desc="ranking cutoff threshold"),
         "rel": measures.ParamInfo(dtype=int, default=1, desc="minimum grade of a relevant document"),

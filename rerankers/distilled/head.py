@@ -123,7 +123,8 @@ def learn_head(
             shuffled = rng.permutation(train)
             for first in range(0, len(shuffled), _QUERIES_PER_STEP):
                 optimizer.zero_grad()
-                of(lists.rows(shuffled[first : first + _QUERIES_PER_STEP])).backward()
+                step: Any = of(lists.rows(shuffled[first : first + _QUERIES_PER_STEP]))
+                step.backward()
                 optimizer.step()
             advance(1)
     scale, left, right = (best[name].detach().numpy() for name in ("scale", "left", "right"))

@@ -8,6 +8,7 @@ from rag._lazy import lazy_attributes
 
 if TYPE_CHECKING:
     from rag.retrievers.bm25 import BM25
+    from rag.retrievers.decomposed import Decomposed
     from rag.retrievers.dense import Dense
     from rag.retrievers.feedback import Feedback
     from rag.retrievers.fusion.base import Fusion
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from rag.retrievers.fusion.min_max import MinMax
     from rag.retrievers.fusion.rrf import RRF
     from rag.retrievers.fusion.z_score import ZScore
+    from rag.retrievers.graph_rank import GraphRank
     from rag.retrievers.hybrid import Hybrid
     from rag.retrievers.indexes.auto import Auto
     from rag.retrievers.indexes.base import Index
@@ -49,11 +51,13 @@ __all__ = [
     "NSG",
     "RRF",
     "Auto",
+    "Decomposed",
     "Dense",
     "Factory",
     "Feedback",
     "Flat",
     "Fusion",
+    "GraphRank",
     "Hybrid",
     "IVFFastScan",
     "IVFFlat",
@@ -82,11 +86,13 @@ __getattr__, __dir__ = lazy_attributes(
     __name__,
     {
         "BM25": "rag.retrievers.bm25",
+        "Decomposed": "rag.retrievers.decomposed",
         "Dense": "rag.retrievers.dense",
         "Factory": "rag.retrievers.indexes.factory",
         "Feedback": "rag.retrievers.feedback",
         "Flat": "rag.retrievers.indexes.flat",
         "Fusion": "rag.retrievers.fusion.base",
+        "GraphRank": "rag.retrievers.graph_rank",
         "HNSW": "rag.retrievers.indexes.hnsw",
         "Auto": "rag.retrievers.indexes.auto",
         "IVFFlat": "rag.retrievers.indexes.ivf_flat",

@@ -61,8 +61,10 @@ from rag.hpo import (
     Greedy,
     Grid,
     IntRange,
+    MapElites,
     MaybePresent,
     Random,
+    RandomDecompositions,
     Sweep,
 )
 from rag.hpo.auto.sampler import Moves
@@ -78,11 +80,13 @@ from rag.rerankers import (
     CallableScorer,
     Cascade,
     CrossEncoderScorer,
+    DistilledScorer,
     EmbeddingFactors,
     FacilityLocation,
     FineTunedEmbedder,
     FineTunedScorer,
     GraphAdaptive,
+    GraphRank,
     LearnedRank,
     MatrixFactorization,
     MaxSim,
@@ -96,6 +100,7 @@ from rag.retrievers import (
     NSG,
     RRF,
     Auto,
+    Decomposed,
     Dense,
     Factory,
     Feedback,
@@ -121,6 +126,7 @@ from rag.retrievers import (
     Truncate,
     ZScore,
 )
+from rag.retrievers import GraphRank as GraphRankRetriever
 from rag.summarizers import (
     ChatModel,
     Distilled,
@@ -225,6 +231,11 @@ class TestFineTunedEmbedder(ComponentConformance):
 class TestFineTunedScorer(ComponentConformance):
     def make(self):
         return FineTunedScorer(scorer=CrossEncoderScorer(MINILM), loss="listwise", epochs=2)
+
+
+class TestDistilledScorer(ComponentConformance):
+    def make(self):
+        return DistilledScorer(scorer=CrossEncoderScorer(MINILM), loss="listwise", epochs=2, rank=3)
 
 
 class Letters:
@@ -499,6 +510,25 @@ class TestHybrid(RetrieverConformance):
         )
 
 
+class TestDecomposed(RetrieverConformance):
+    def make(self):
+        return Decomposed(retriever=BM25(), sequential=True, max_parts=3, question_weight=0.4, coverage=0.5, top_k=5)
+
+
+class TestGraphRankRetriever(RetrieverConformance):
+    def make(self):
+        return GraphRankRetriever(
+            retriever=BM25(),
+            embedder=LSA(dim=4, stop_words=False),
+            neighbours=2,
+            seeds=3,
+            restart=0.4,
+            hubs=1.0,
+            relevance_weight=0.6,
+            top_k=5,
+        )
+
+
 class TestKeyed(RetrieverConformance):
     def make(self):
         dense = Dense(embedder=LSA(dim=6, stop_words=False))
@@ -720,6 +750,13 @@ class TestGraphAdaptive(StageConformance):
         )
 
 
+class TestGraphRank(StageConformance):
+    def make(self):
+        return GraphRank(
+            embedder=LSA(dim=4), neighbours=2, seeds=3, restart=0.4, hubs=1.0, relevance_weight=0.6, top_k=6
+        )
+
+
 class TestGenerate(StageConformance):
     def make(self):
         return Generate(writer=ChatModel("tiny", base_url="http://localhost:1/v1"), n_passages=3)
@@ -833,6 +870,16 @@ class TestGreedy(ComponentConformance):
 class TestAdditive(ComponentConformance):
     def make(self):
         return Additive(ridge=0.5)
+
+
+class TestRandomDecompositions(ComponentConformance):
+    def make(self):
+        return RandomDecompositions(exploration=1.0)
+
+
+class TestMapElites(ComponentConformance):
+    def make(self):
+        return MapElites(cells=3)
 
 
 class TestSweep(ComponentConformance):

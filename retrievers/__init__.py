@@ -26,7 +26,9 @@ if TYPE_CHECKING:
     from rag.retrievers.indexes.ivf_pq import IVFPQ
     from rag.retrievers.indexes.lsh import LSH
     from rag.retrievers.indexes.nsg import NSG
+    from rag.retrievers.indexes.milvus.index import Milvus
     from rag.retrievers.indexes.pgvector import PgVector
+    from rag.retrievers.milvus_bm25 import MilvusBM25
     from rag.retrievers.indexes.rabitq import RaBitQ
     from rag.retrievers.indexes.scalar_quantized import ScalarQuantized
     from rag.retrievers.indexes.sharded import Sharded
@@ -62,6 +64,8 @@ __all__ = [
     "LateInteraction",
     "Learned",
     "MinMax",
+    "Milvus",
+    "MilvusBM25",
     "PgVector",
     "PseudoQueriesKey",
     "QueryMemory",
@@ -92,6 +96,8 @@ __getattr__, __dir__ = lazy_attributes(
         "IVFFastScan": "rag.retrievers.indexes.ivf_fastscan",
         "LSH": "rag.retrievers.indexes.lsh",
         "NSG": "rag.retrievers.indexes.nsg",
+        "Milvus": "rag.retrievers.indexes.milvus.index",
+        "MilvusBM25": "rag.retrievers.milvus_bm25",
         "PgVector": "rag.retrievers.indexes.pgvector",
         "RaBitQ": "rag.retrievers.indexes.rabitq",
         "ScalarQuantized": "rag.retrievers.indexes.scalar_quantized",

@@ -14,9 +14,10 @@ from rag.conditions import Condition, condition_key
 from rag.errors import ArtifactError, ServerError
 from rag.retrievers.indexes.postgres.conditions import Where
 from rag.retrievers.indexes.postgres.connection import Pool, Server
-from rag.retrievers.indexes.postgres.records import Name, check_open
-from rag.retrievers.indexes.postgres.rows import Held, Storage, row_hash
-from rag.retrievers.indexes.remote import Lists, checked_lists
+from rag.retrievers.indexes.postgres.records import Generation, Name, check_open
+from rag.retrievers.indexes.postgres.rows import Storage
+from rag.retrievers.indexes.remote.lists import Lists, checked_lists
+from rag.retrievers.indexes.remote.rows import Held, row_hash
 
 if TYPE_CHECKING:
     from psycopg import Connection
@@ -71,7 +72,7 @@ class Reader:
     """
 
     def __init__(
-        self, server: Server, name: Name, storage: Storage, held: Held, *, ef_search: int, connections: int
+        self, server: Server, name: Name, storage: Storage, held: Held[Generation], *, ef_search: int, connections: int
     ) -> None:
         self.server, self.name, self.storage, self.held = server, name, storage, held
         self.ef_search, self.connections = ef_search, connections
@@ -103,7 +104,7 @@ class Reader:
 
     def search(self, vectors: Vectors, k: int, condition: Condition | None) -> tuple[Ints, Floats]:
         """Nearest keys int64 [q, k'] and inner products float32, best first; see
-        :meth:`rag.retrievers.indexes.remote.RemoteIndex.search_where`.
+        :meth:`rag.retrievers.indexes.remote.base.Reader.search`.
         """
         where = Where(condition, self.held.layout) if condition else None
         few = self._passing(condition_key(condition)) if condition else self.held.generation.rows
@@ -117,7 +118,7 @@ class Reader:
     def search_among(self, vectors: Vectors, k: int, rows: Ints) -> tuple[Ints, Floats]:
         """The same among given rows, exactly."""
         where = Where({}, self.held.layout)
-        where.sql, where.parameters = "id = any(%(among)s::int8[])", {"among": rows.tolist()}
+        where.text, where.parameters = "id = any(%(among)s::int8[])", {"among": rows.tolist()}
         lists: Lists = []
         for first in range(0, len(vectors), _TOGETHER):
             lists += self._exact(vectors[first : first + _TOGETHER], k, where)
@@ -207,7 +208,7 @@ class Reader:
         """Estimated number of rows that pass a condition, from the server's statistics."""
         where = Where(json.loads(key), self.held.layout)
         visible = self.held.generation.visible
-        sql = f"explain (format json) select 1 from {self._table} where {visible} and ({where.sql})"
+        sql = f"explain (format json) select 1 from {self._table} where {visible} and ({where.text})"
         row = self._pool.run("cannot be asked", lambda connection: connection.execute(sql, where.parameters).fetchone())
         assert row is not None
         return int(row[0][0]["Plan"]["Plan Rows"])
@@ -228,7 +229,7 @@ class Reader:
         sql = statement.format(
             table=self._table,
             visible=self.held.generation.visible,
-            where="true" if where is None else where.sql,
+            where="true" if where is None else where.text,
             type=self.storage.type,
         )
         parameters = {**(where.parameters if where else {}), "queries": QueryVectors(self.storage, vectors), "k": k}

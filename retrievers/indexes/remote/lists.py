@@ -1,80 +1,18 @@
-"""The contract of indexes whose vectors lie on a server, with the documents' fields beside them."""
+"""What servers answer, checked and as tables of keys and scores."""
 
 from __future__ import annotations
 
-from abc import abstractmethod
 from typing import Any
 
 import numpy as np
 
-from rag.candidates import PADDING, Floats, Ints, Vectors
-from rag.component import HoldsElsewhere
-from rag.conditions import Condition
-from rag.corpus.passages import Passages
+from rag.candidates import PADDING, Floats, Ints
 from rag.errors import ArtifactError
-from rag.progress import Progress, no_progress
-from rag.retrievers.indexes.base import Index
 
-__all__ = ["Lists", "RemoteIndex", "RowMap", "checked_lists"]
+__all__ = ["Lists", "RowMap", "checked_lists"]
 
 Lists = list[tuple[Ints, Floats]]
 """By query, ids of rows and scores, in any order."""
-
-
-class RemoteIndex(Index, HoldsElsewhere):
-    """An index that is told conditions instead of positions, and holds only what may be found: passages with a text,
-    of documents that were not deleted.
-
-    What lies on the server is a generation: it never changes once it is written, so whoever opened it finds what was
-    there, whatever a writer does. Positions are known here only; a row has a number of its own there.
-    """
-
-    pushes_down = True
-
-    @abstractmethod
-    def hold(self, passages: Passages, vectors: Vectors, *, progress: Progress = no_progress) -> None:
-        """Write all passages that may be found, with their vectors, float32 [n, d], as a new generation.
-
-        Raises:
-            DataError: Vectors or fields that the server does not take.
-            ServerError: The server cannot be reached, or refuses.
-        """
-
-    @abstractmethod
-    def change(
-        self,
-        old: Passages,
-        new: Passages,
-        kept: Ints,
-        came: Vectors | None,
-        *,
-        relabeled: bool = True,
-        progress: Progress = no_progress,
-    ) -> bool:
-        """Write a generation that holds other passages.
-
-        Args:
-            old: Passages of this index.
-            new: What the next holds: of the old ones those that are ``kept``, in order, then new ones.
-            kept: Positions in the old table.
-            came: Vectors of the new ones; None for none.
-            relabeled: Whether metadata of documents that stay may have changed.
-            progress: Shows how far it is.
-
-        Returns:
-            Whether what is to be saved has changed.
-        """
-
-    @abstractmethod
-    def search_where(self, vectors: Vectors, k: int, condition: Condition | None) -> tuple[Ints, Floats]:
-        """Nearest keys among the passages of documents that pass a condition, as :meth:`search`. A list shorter than k
-        says that no more pass.
-
-        Raises:
-            DataError: The condition names a field that no document has, or another kind of value than it holds.
-            ServerError: The server cannot be reached, or refuses.
-            ArtifactError: What it answers cannot be.
-        """
 
 
 class RowMap:

@@ -25,10 +25,9 @@ if TYPE_CHECKING:
     from rag.retrievers.indexes.ivf_flat import IVFFlat
     from rag.retrievers.indexes.ivf_pq import IVFPQ
     from rag.retrievers.indexes.lsh import LSH
-    from rag.retrievers.indexes.nsg import NSG
     from rag.retrievers.indexes.milvus.index import Milvus
+    from rag.retrievers.indexes.nsg import NSG
     from rag.retrievers.indexes.pgvector import PgVector
-    from rag.retrievers.milvus_bm25 import MilvusBM25
     from rag.retrievers.indexes.rabitq import RaBitQ
     from rag.retrievers.indexes.scalar_quantized import ScalarQuantized
     from rag.retrievers.indexes.sharded import Sharded
@@ -39,6 +38,7 @@ if TYPE_CHECKING:
     from rag.retrievers.key_spaces.title import TitleKey
     from rag.retrievers.keyed import Keyed
     from rag.retrievers.late_interaction import LateInteraction
+    from rag.retrievers.milvus_bm25 import MilvusBM25
     from rag.retrievers.query_memory import QueryMemory
     from rag.retrievers.sparse import Sparse
 
@@ -63,9 +63,9 @@ __all__ = [
     "Keyed",
     "LateInteraction",
     "Learned",
-    "MinMax",
     "Milvus",
     "MilvusBM25",
+    "MinMax",
     "PgVector",
     "PseudoQueriesKey",
     "QueryMemory",

@@ -7,9 +7,10 @@ import os
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import Literal, TypeVar
@@ -73,7 +74,7 @@ class KeyValueCache:
 
     Args:
         path: The file; made when missing and ``write``.
-        about: What the values are, kept with them.
+        description: What the values are, kept with them.
         mode: ``use`` what is there; ``refresh`` trusts only what this object has put itself; ``only`` computes nothing.
         write: Whether anything may be written.
         lock: Makes the lock that :meth:`fill` holds while it computes, so that no two processes compute the same.
@@ -95,7 +96,8 @@ class KeyValueCache:
         self.path = path
         self.mode = mode
         self.write = write
-        self._about = description
+        self.description = description
+        self.has_new = False
         self._held = lock
         self._fresh: set[bytes] = set()
         self._cost = "seconds"
@@ -126,7 +128,7 @@ class KeyValueCache:
             if self.mode == "only":
                 lacking = len(distinct) - len(cached)
                 raise ArtifactError(
-                    f"{self.path}: lacks {lacking} of {len(distinct)} values ({self._about}), "
+                    f"{self.path}: lacks {lacking} of {len(distinct)} values ({self.description}), "
                     "and nothing may be computed"
                 )
             # Who comes second finds what the first has computed in the meantime.
@@ -190,8 +192,33 @@ class KeyValueCache:
                 connection.executemany('INSERT OR REPLACE INTO "values" VALUES (?, ?, ?)', rows)
 
         self._with_connection(write)
+        self.has_new = True
         if self.mode == "refresh":
             self._fresh.update(key for key, _, _ in rows)
+
+    def rows(self) -> Iterator[tuple[bytes, bytes, float]]:
+        """All whole rows as they are kept: key, value with its checksum, seconds; in the order of the keys."""
+        after = b""
+        while True:
+            rows: list[tuple[bytes, bytes, float]] = self._with_connection(partial(_rows_after, key=after)) or []
+            yield from (row for row in rows if _is_whole(row[1]))
+            if not rows:
+                return
+            after = rows[-1][0]
+
+    def add_rows(self, rows: Sequence[tuple[bytes, bytes, float]]) -> None:
+        """Keep rows as :meth:`rows` gives them, except those that are damaged, or there already."""
+        whole = [row for row in rows if _is_whole(row[1])]
+
+        def write(connection: sqlite3.Connection) -> None:
+            with connection:
+                connection.executemany('INSERT OR IGNORE INTO "values" VALUES (?, ?, ?)', whole)
+
+        self._with_connection(write)
+
+    def lock_with(self, lock: Callable[[], AbstractContextManager[object]]) -> None:
+        """Take another lock than the one given at first."""
+        self._held = lock
 
     def __len__(self) -> int:
         return (
@@ -272,7 +299,7 @@ class KeyValueCache:
             self._inode = _inode(self.path)
             if self.write:
                 self.path.parent.mkdir(parents=True, exist_ok=True)
-                self._connection = _writable(self.path, self._about)
+                self._connection = _writable(self.path, self.description)
                 self._inode = _inode(self.path)
             elif self.path.exists() and not self._unreadable:
                 self._connection = _read_only(self.path)
@@ -303,6 +330,11 @@ class KeyValueCache:
                 if old.exists():
                     old.replace(aside.with_name(aside.name + suffix))
         logger.warning("%s: damaged: %s; set aside as %s, its values are computed again", self.path, error, aside.name)
+
+
+def _rows_after(connection: sqlite3.Connection, *, key: bytes) -> list[tuple[bytes, bytes, float]]:
+    statement = 'SELECT key, value, seconds FROM "values" WHERE key > ? ORDER BY key LIMIT 2000'
+    return connection.execute(statement, (key,)).fetchall()
 
 
 def _writable(path: Path, description: str) -> sqlite3.Connection:

@@ -89,3 +89,31 @@ def test_places_that_are_none():
     ]:
         with Ray(address) as ray, ray.used(), pytest.raises(kind, match=message):
             embed_documents(SentenceTransformerEmbedder("x"), ["a"])
+
+
+def test_summaries_of_a_model_are_written_elsewhere_and_those_of_an_api_here():
+    from rag.summarizer import Source, Summarizer, Summary
+
+    class Written(Summarizer):
+        type = "written"
+
+        def write(self, sources):
+            for number, source in enumerate(sources):
+                yield number, Summary((source.text.upper(),))
+
+    class Worker(Execution):
+        calls = 0
+
+        def done(self, component, calls):
+            for number in reversed(range(len(calls))):
+                self.calls += 1
+                method, arguments = calls[number]
+                yield number, list(getattr(component, method)(*arguments))
+
+    sources = [Source(str(number), f"text {number}") for number in range(20)]
+    expected = [(source.text.upper(),) for source in sources]
+    for runs_model, calls in ((False, 0), (True, 3)):
+        Written.runs_model = runs_model
+        with (worker := Worker()).used():
+            assert Written().summarize(sources).texts == expected
+        assert worker.calls == calls

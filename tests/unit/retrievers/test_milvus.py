@@ -264,7 +264,7 @@ def with_bm25(uri, **arguments) -> Pipeline:
 
 
 def test_bm25_of_the_server_ranks_as_ours(uri):
-    words = "red green blue yellow thing number small large old new".split()
+    words = ["red", "green", "blue", "yellow", "thing", "number", "small", "large", "old", "new"]
     draw = random.Random(1)
     documents = [
         Document(str(n), " ".join(draw.choices(words, k=draw.randint(3, 30))), {"n": n % 5}) for n in range(200)

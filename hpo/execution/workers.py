@@ -281,16 +281,21 @@ def _work_there(job: Job, id: str, left: float | None, same_machine: bool) -> No
     deadline = None if left is None else time.monotonic() + left
     with ExitStack() as stack:
         folder = job.folder if same_machine else Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        _run_trials(replace(job, deadline=deadline, folder=folder), id)
+        _run_trials(replace(job, deadline=deadline, folder=folder), id, supervised=not same_machine)
 
 
-def _run_trials(job: Job, id: str) -> None:
+def _run_trials(job: Job, id: str, *, supervised: bool = False) -> None:
+    """Run trials until the sweep is complete. Whether a worker is alive that is ``supervised`` on another machine only
+    its supervisor says, since nobody else sees the lock that it holds.
+    """
     with ExitStack() as stack, suppress(KeyboardInterrupt):
         data = job.dataset if isinstance(job.dataset, Dataset) else load_dataset(job.dataset)
         store = None if job.store is None else stack.enter_context(store_at(job.store, mode=job.mode))
         bench = Bench(job.sweep, data, store)
         study = SweepStudy(job.sweep, bench, job.folder, name=job.study, worker=id)
         stack.callback(study.close)
+        if supervised:
+            study.worker.host = id
         job.run(study, bench, job.deadline)
 
 

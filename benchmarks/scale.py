@@ -301,7 +301,7 @@ def ray(n: int) -> None:
 
 
 def langchain(n: int) -> None:
-    """Short lists and recall of langchain-postgres' store under filters; needs DATABASE_URL."""
+    """Short lists and recall of langchain-postgres' store under filters."""
     from langchain_core.embeddings import Embeddings
     from langchain_postgres import PGVector
 
@@ -392,7 +392,10 @@ if __name__ == "__main__":
     what, number, *rest = sys.argv[1:]
     if what == "postgres":
         postgres(int(number), rest[0] if rest else "vector")
+    elif what == "langchain":
+        with server():
+            langchain(int(number))
     elif what == "stream":
         stream(int(number), rest[0] if rest else "ivf_pq")
     else:
-        {"milvus": milvus, "langchain": langchain, "embed": embed, "ray": ray}[what](int(number))
+        {"milvus": milvus, "embed": embed, "ray": ray}[what](int(number))

@@ -32,7 +32,7 @@ from typing import Any
 from rag.errors import ArtifactError, ServerError
 from rag.retrievers.indexes.milvus.connection import MilvusServer
 
-__all__ = ["FORMAT", "LIVING", "Generation", "Marks", "clean", "new_base", "settle", "writing"]
+__all__ = ["FORMAT", "LIVING", "Generation", "Marks", "clean", "drop", "made", "new_base", "settle", "writing"]
 
 FORMAT = 1
 """Of collections; a reader refuses a higher one."""
@@ -128,10 +128,24 @@ def new_base(name: str) -> str:
     return f"{name}_{int(time.time()):08x}{uuid.uuid4().hex[:6]}"
 
 
+def begun(client: Any, base: str, number: int) -> None:
+    """Say that this process makes the first generation of a base, so that nobody removes it."""
+    client.create_alias(base, f"{base}__g{number}__by_{_own_process()}")
+
+
 def made(client: Any, generation: Generation) -> None:
     """Say that a generation is complete, and that this process has it."""
-    client.create_alias(generation.base, generation.mark(f"by_{_own_process()}"))
+    there = marks_of(client, generation.base).get(generation.generation)
+    if there is None or there.maker is None:
+        begun(client, generation.base, generation.generation)
     client.create_alias(generation.base, generation.alias)
+
+
+def drop(client: Any, base: str) -> None:
+    """Remove a base."""
+    for alias in client.list_aliases(base)["aliases"]:
+        client.drop_alias(alias)
+    client.drop_collection(base)
 
 
 def settle(client: Any, own: Generation, gone: Sequence[Generation]) -> None:
@@ -233,9 +247,7 @@ def remove(client: Any, base: str, marks: dict[int, Marks], numbers: Sequence[in
     if not numbers:
         return
     if not left:
-        for alias in client.list_aliases(base)["aliases"]:
-            client.drop_alias(alias)
-        client.drop_collection(base)
+        drop(client, base)
         return
     seen = " or ".join(f"(born <= {number} and died > {number})" for number in left)
     client.delete(base, filter=f"not ({seen}) and born <= {max(left)}")

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import numpy as np
 
 from rag.candidates import Ints, Vectors
 from rag.corpus.passages import Passages
-from rag.errors import ArtifactError, DataError, ServerError
+from rag.errors import ArtifactError, DataError, RagError, ServerError
 from rag.progress import Progress
 from rag.retrievers.indexes.milvus.columns import columns_of, stored_fields
 from rag.retrievers.indexes.milvus.connection import MilvusServer
@@ -19,7 +20,9 @@ from rag.retrievers.indexes.milvus.generations import (
     FORMAT,
     LIVING,
     Generation,
+    begun,
     clean,
+    drop,
     made,
     marks_of,
     new_base,
@@ -64,11 +67,11 @@ class MilvusWriter:
         layout = extended(Layout(), passages, positions, _MOST_COLUMNS)
         clean(self.server, self.name, self.keep_hours)
         base = new_base(self.name)
-        self._create(base, layout, dimension)
-        ids, hashes = empty_rows(len(passages))
-        self._write(base, layout, passages, positions, contents, positions, 1, 0, ids, hashes, progress)
-        generation = Generation(base, 1, len(positions), len(positions), dimension, Held.digest(ids, hashes))
-        held = self._made(Held(generation, layout, ids, hashes))
+        with self._created(base, layout, dimension, 1):
+            ids, hashes = empty_rows(len(passages))
+            self._write(base, layout, passages, positions, contents, positions, 1, 0, ids, hashes, progress)
+            generation = Generation(base, 1, len(positions), len(positions), dimension, Held.digest(ids, hashes))
+            held = self._made(Held(generation, layout, ids, hashes))
         self.server.run("cannot be written", lambda client: client.flush(base))  # its graph is built from now on
         opened(held)
         return held
@@ -167,17 +170,30 @@ class MilvusWriter:
 
     def _copied(self, held: Held[Generation], layout: Layout, progress: Progress) -> str:
         base = new_base(self.name)
-        self._create(base, layout, held.generation.dimension)
         empty = dict.fromkeys(columns_of(layout))
         living = held.ids[held.ids >= 0]
-        with progress("copying rows (milvus)", len(living)) as advance:
+        with (
+            self._created(base, layout, held.generation.dimension, held.generation.generation + 1),
+            progress("copying rows (milvus)", len(living)) as advance,
+        ):
             for first in range(0, len(living), _SENT):
                 rows = rows_by_id(self.server, held.generation.base, living[first : first + _SENT], ["*"])
                 self._send(base, [{**empty, **self._own(row), "died": LIVING} for row in rows])
                 advance(len(rows))
         return base
 
-    def _create(self, base: str, layout: Layout, dimension: int) -> None:
+    @contextmanager
+    def _created(self, base: str, layout: Layout, dimension: int, number: int) -> Iterator[None]:
+        """Make a collection for a generation, and remove it if it cannot be filled."""
+        self._create(base, layout, dimension, number)
+        try:
+            yield
+        except BaseException:
+            with suppress(RagError):
+                self.server.run("cannot be removed", lambda client: drop(client, base))
+            raise
+
+    def _create(self, base: str, layout: Layout, dimension: int, number: int) -> None:
         columns = columns_of(layout)
         if len(columns) > _MOST_COLUMNS:
             raise DataError(
@@ -207,6 +223,7 @@ class MilvusWriter:
                 if kind != "ARRAY" or not is_lite:
                     index.add_index(name, index_type="INVERTED")
             client.create_collection(base, schema=schema, index_params=index)
+            begun(client, base, number)
 
         self.server.run("a collection cannot be made", create)
 

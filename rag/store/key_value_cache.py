@@ -79,6 +79,9 @@ class KeyValueCache:
         write: Whether anything may be written.
         lock: Makes the lock that :meth:`fill` holds while it computes, so that no two processes compute the same.
 
+    Attributes:
+        new: Keys of what this object has put; who sends it elsewhere empties the list.
+
     Raises:
         ArtifactError: The file cannot be opened, was written by a newer version, or is damaged and ``mode`` is
             ``only``. In the other modes a damaged file is set aside, as ``NAME.damaged.sqlite``, with a warning.
@@ -97,7 +100,7 @@ class KeyValueCache:
         self.mode = mode
         self.write = write
         self.description = description
-        self.has_new = False
+        self.new: list[bytes] = []
         self._held = lock
         self._fresh: set[bytes] = set()
         self._cost = "seconds"
@@ -192,15 +195,25 @@ class KeyValueCache:
                 connection.executemany('INSERT OR REPLACE INTO "values" VALUES (?, ?, ?)', rows)
 
         self._with_connection(write)
-        self.has_new = True
+        self.new += [key for key, _, _ in rows]
         if self.mode == "refresh":
             self._fresh.update(key for key, _, _ in rows)
 
-    def rows(self) -> Iterator[tuple[bytes, bytes, float]]:
-        """All whole rows as they are kept: key, value with its checksum, seconds; in the order of the keys."""
+    def rows(self, keys: Sequence[bytes] | None = None) -> Iterator[tuple[bytes, bytes, float]]:
+        """Whole rows as they are kept: key, value with its checksum, seconds.
+
+        Args:
+            keys: Those of these keys; None for all, in the order of the keys.
+        """
+        for first in range(0, len(keys or ()), _MOST):
+            assert keys is not None
+            rows = self._with_connection(partial(_rows_of, keys=keys[first : first + _MOST])) or []
+            yield from (row for row in rows if _is_whole(row[1]))
+        if keys is not None:
+            return
         after = b""
         while True:
-            rows: list[tuple[bytes, bytes, float]] = self._with_connection(partial(_rows_after, key=after)) or []
+            rows = self._with_connection(partial(_rows_after, key=after)) or []
             yield from (row for row in rows if _is_whole(row[1]))
             if not rows:
                 return
@@ -335,6 +348,11 @@ class KeyValueCache:
 def _rows_after(connection: sqlite3.Connection, *, key: bytes) -> list[tuple[bytes, bytes, float]]:
     statement = 'SELECT key, value, seconds FROM "values" WHERE key > ? ORDER BY key LIMIT 2000'
     return connection.execute(statement, (key,)).fetchall()
+
+
+def _rows_of(connection: sqlite3.Connection, *, keys: Sequence[bytes]) -> list[tuple[bytes, bytes, float]]:
+    marks = ",".join("?" * len(keys))
+    return connection.execute(f'SELECT key, value, seconds FROM "values" WHERE key IN ({marks})', keys).fetchall()  # noqa: S608
 
 
 def _writable(path: Path, description: str) -> sqlite3.Connection:

@@ -74,11 +74,16 @@ class Parts:
                 merged += len(rows)
         return merged
 
-    def push(self, values: KeyValueCache) -> int:
-        """Upload what the bucket has not; gives the number of values."""
+    def push(self, values: KeyValueCache, keys: list[bytes] | None = None) -> int:
+        """Upload what the bucket has not; gives the number of values.
+
+        Args:
+            values: The values of this machine.
+            keys: Of these keys; None looks at all.
+        """
         sent = 0
         with self._opened() as known:
-            for rows in _blocks(_lacking(values, known)):
+            for rows in _blocks(_lacking(values.rows(keys), known)):
                 name = f"{self.prefix}/{uuid.uuid4().hex}.parquet"
                 self.bucket.write(name, _packed(rows, values.description))
                 self._note(known, name, [key for key, _, _ in rows])
@@ -125,9 +130,11 @@ class Parts:
             yield connection
 
 
-def _lacking(values: KeyValueCache, known: sqlite3.Connection) -> Iterator[tuple[bytes, bytes, float]]:
+def _lacking(
+    rows: Iterator[tuple[bytes, bytes, float]], known: sqlite3.Connection
+) -> Iterator[tuple[bytes, bytes, float]]:
     """Rows whose keys are not known to be in the bucket."""
-    for row in values.rows():
+    for row in rows:
         if not known.execute("SELECT 1 FROM keys WHERE key = ?", (row[0],)).fetchone():
             yield row
 

@@ -74,9 +74,7 @@ class SharedStore(Store):
     def close(self) -> None:
         if self.writable and self.mode != "only":
             for (kind, key), values in list(self._values.items()):
-                if (kind, key) in self._parts and values.has_new:
-                    self._parts[kind, key].push(values)
-                    values.has_new = False
+                self._push(kind, key, values)
         super().close()
 
     def _find(self, kind: str, key: str) -> Path | None:
@@ -112,8 +110,12 @@ class SharedStore(Store):
             try:
                 yield
             finally:
-                self._parts[kind, key].push(values)
-                values.has_new = False
+                self._push(kind, key, values)
+
+    def _push(self, kind: str, key: str, values: KeyValueCache) -> None:
+        new, values.new = values.new, []
+        if new:
+            self._parts[kind, key].push(values, new)
 
     def _pull(self, kind: str, key: str, values: KeyValueCache) -> None:
         if values.write:

@@ -14,26 +14,26 @@ from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import Literal, TypeVar
-from zlib import crc32
 
 from rag.errors import ArtifactError
+from rag.store.value_file import (
+    FORMAT,
+    checksum,
+    inode,
+    is_damage,
+    is_whole,
+    open_read_only,
+    open_writable,
+    rows_after,
+    rows_of,
+)
 
 __all__ = ["FillResult", "KeyValueCache", "Transient", "text_key"]
 
 logger = logging.getLogger("rag.store")
 
-_FORMAT = 2
-"""Version of the table, SQLite's ``user_version``. 1 had no ``seconds``."""
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS about (text TEXT NOT NULL);
-CREATE TABLE IF NOT EXISTS "values" (key BLOB PRIMARY KEY, value BLOB NOT NULL, seconds REAL NOT NULL DEFAULT 0)
-    WITHOUT ROWID;
-"""
 _MOST = 500
 """Keys asked for in one statement; SQLite's least limit is 999."""
-
-_DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT}
-"""SQLite's codes for a file whose content is wrong."""
 
 T = TypeVar("T")
 
@@ -174,7 +174,7 @@ class KeyValueCache:
             return rows
 
         rows = self._with_connection(read) or []
-        whole = {key: value[:-4] for key, value, _ in rows if _is_whole(value)}
+        whole = {key: value[:-4] for key, value, _ in rows if is_whole(value)}
         if len(whole) < len(rows):
             logger.warning("%s: %d values are damaged; they are computed again", self.path, len(rows) - len(whole))
         return whole, sum(seconds for key, _, seconds in rows if key in whole)
@@ -188,7 +188,7 @@ class KeyValueCache:
         """
         if not self.write:
             return
-        rows = [(key, value + _checksum(value), seconds) for key, value in items]
+        rows = [(key, value + checksum(value), seconds) for key, value in items]
 
         def write(connection: sqlite3.Connection) -> None:
             with connection:
@@ -207,21 +207,21 @@ class KeyValueCache:
         """
         for first in range(0, len(keys or ()), _MOST):
             assert keys is not None
-            rows = self._with_connection(partial(_rows_of, keys=keys[first : first + _MOST])) or []
-            yield from (row for row in rows if _is_whole(row[1]))
+            rows = self._with_connection(partial(rows_of, keys=keys[first : first + _MOST])) or []
+            yield from (row for row in rows if is_whole(row[1]))
         if keys is not None:
             return
         after = b""
         while True:
-            rows = self._with_connection(partial(_rows_after, key=after)) or []
-            yield from (row for row in rows if _is_whole(row[1]))
+            rows = self._with_connection(partial(rows_after, key=after)) or []
+            yield from (row for row in rows if is_whole(row[1]))
             if not rows:
                 return
             after = rows[-1][0]
 
     def add_rows(self, rows: Sequence[tuple[bytes, bytes, float]]) -> None:
         """Keep rows as :meth:`rows` gives them, except those that are damaged, or there already."""
-        whole = [row for row in rows if _is_whole(row[1])]
+        whole = [row for row in rows if is_whole(row[1])]
 
         def write(connection: sqlite3.Connection) -> None:
             with connection:
@@ -256,7 +256,7 @@ class KeyValueCache:
             ArtifactError: The file is damaged.
         """
         try:
-            connection = _read_only(path)
+            connection = open_read_only(path)
             try:
                 row = connection.execute("SELECT text FROM about").fetchone()
             finally:
@@ -273,10 +273,10 @@ class KeyValueCache:
             ArtifactError: It is damaged.
         """
         try:
-            connection = _read_only(path)
+            connection = open_read_only(path)
             try:
                 answer = connection.execute("PRAGMA integrity_check").fetchone()[0]
-                bad = sum(not _is_whole(value) for (value,) in connection.execute('SELECT value FROM "values"'))
+                bad = sum(not is_whole(value) for (value,) in connection.execute('SELECT value FROM "values"'))
             finally:
                 connection.close()
         except sqlite3.Error as error:
@@ -300,7 +300,7 @@ class KeyValueCache:
                 connection = self._open()
                 return None if connection is None else work(connection)
             except (sqlite3.Error, OSError) as error:
-                if not _is_damage(error):
+                if not is_damage(error):
                     raise ArtifactError(f"{self.path}: cannot be used: {error}") from None
                 self._leave(error)
             connection = self._open()
@@ -309,14 +309,14 @@ class KeyValueCache:
     def _open(self) -> sqlite3.Connection | None:
         """The connection; None when the file is not there, or damaged, and may not be made."""
         if self._connection is None:
-            self._inode = _inode(self.path)
+            self._inode = inode(self.path)
             if self.write:
                 self.path.parent.mkdir(parents=True, exist_ok=True)
-                self._connection = _writable(self.path, self.description)
-                self._inode = _inode(self.path)
+                self._connection = open_writable(self.path, self.description)
+                self._inode = inode(self.path)
             elif self.path.exists() and not self._unreadable:
-                self._connection = _read_only(self.path)
-                if self._connection.execute("PRAGMA user_version").fetchone()[0] < _FORMAT:
+                self._connection = open_read_only(self.path)
+                if self._connection.execute("PRAGMA user_version").fetchone()[0] < FORMAT:
                     self._cost = "0.0"  # an older file, which cannot be migrated here
         return self._connection
 
@@ -336,87 +336,10 @@ class KeyValueCache:
             return
         aside = self.path.with_name(f"{self.path.stem}.damaged.sqlite")
         with FileLock(self.path.with_suffix(".aside-lock")):
-            if _inode(self.path) != self._inode:
+            if inode(self.path) != self._inode:
                 return
             for suffix in ("", "-wal", "-shm"):
                 old = self.path.with_name(self.path.name + suffix)
                 if old.exists():
                     old.replace(aside.with_name(aside.name + suffix))
         logger.warning("%s: damaged: %s; set aside as %s, its values are computed again", self.path, error, aside.name)
-
-
-def _rows_after(connection: sqlite3.Connection, *, key: bytes) -> list[tuple[bytes, bytes, float]]:
-    statement = 'SELECT key, value, seconds FROM "values" WHERE key > ? ORDER BY key LIMIT 2000'
-    return connection.execute(statement, (key,)).fetchall()
-
-
-def _rows_of(connection: sqlite3.Connection, *, keys: Sequence[bytes]) -> list[tuple[bytes, bytes, float]]:
-    marks = ",".join("?" * len(keys))
-    return connection.execute(f'SELECT key, value, seconds FROM "values" WHERE key IN ({marks})', keys).fetchall()  # noqa: S608
-
-
-def _writable(path: Path, description: str) -> sqlite3.Connection:
-    connection = sqlite3.connect(path, timeout=60, check_same_thread=False)
-    try:
-        connection.execute("PRAGMA journal_mode=WAL")
-        connection.execute("PRAGMA synchronous=NORMAL")
-        version = connection.execute("PRAGMA user_version").fetchone()[0]
-        if version > _FORMAT:
-            raise ArtifactError(
-                f"{path}: written in format {version} by a newer version; this one reads up to {_FORMAT}"
-            )
-        if version < _FORMAT:
-            with connection:  # in one transaction, by the first process
-                connection.execute("BEGIN IMMEDIATE")
-                _migrate(connection, description)
-    except BaseException:
-        connection.close()
-        raise
-    return connection
-
-
-def _migrate(connection: sqlite3.Connection, description: str) -> None:
-    if connection.execute("PRAGMA user_version").fetchone()[0] == _FORMAT:
-        return  # another process was quicker
-    for statement in _SCHEMA.split(";"):
-        connection.execute(statement)
-    columns = [row[1] for row in connection.execute('PRAGMA table_info("values")')]
-    if "seconds" not in columns:
-        connection.execute('ALTER TABLE "values" ADD COLUMN seconds REAL NOT NULL DEFAULT 0')
-    if not connection.execute("SELECT 1 FROM about").fetchone():
-        connection.execute("INSERT INTO about VALUES (?)", (description,))
-    connection.execute(f"PRAGMA user_version={_FORMAT}")
-
-
-def _inode(path: Path) -> int:
-    """Which file has the name now; 0 for none."""
-    try:
-        return path.stat().st_ino
-    except OSError:
-        return 0
-
-
-def _is_damage(error: Exception) -> bool:
-    """Whether the file's content is at fault, and not a lock, the disk or a missing right."""
-    if not isinstance(error, sqlite3.Error):
-        return False
-    code = getattr(error, "sqlite_errorcode", None)
-    if code is None:
-        return False
-    primary = code & 0xFF
-    lost = primary == sqlite3.SQLITE_ERROR and str(error).startswith(("no such", "table"))  # its schema is gone
-    return lost or primary in _DAMAGED or code == sqlite3.SQLITE_IOERR_SHORT_READ
-
-
-def _checksum(value: bytes) -> bytes:
-    return crc32(value).to_bytes(4, "little")
-
-
-def _is_whole(value: bytes) -> bool:
-    return len(value) >= 4 and _checksum(value[:-4]) == value[-4:]
-
-
-def _read_only(path: Path) -> sqlite3.Connection:
-    # Where nothing may be written, SQLite cannot make the files beside it that WAL needs, unless nobody else writes.
-    immutable = "" if os.access(path.parent, os.W_OK) else "&immutable=1"
-    return sqlite3.connect(f"file:{path}?mode=ro{immutable}", uri=True, timeout=60, check_same_thread=False)

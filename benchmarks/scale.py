@@ -319,8 +319,7 @@ def langchain(n: int) -> None:
     url = os.environ["DATABASE_URL"].replace("postgresql://", "postgresql+psycopg://")
     store = PGVector(Given(), connection=url, collection_name="scale", embedding_length=DIMENSION, use_jsonb=True)
     with Spent(None) as build:
-        for first in range(0, n, 5000):
-            rows = range(first, min(n, first + 5000))
+        for rows in (range(first, min(n, first + 5000)) for first in range(0, n, 5000)):
             own = [{f"f{p}": bool(labels[name][row]) for p, name in enumerate(shares)} for row in rows]
             store.add_embeddings([str(row) for row in rows], vectors[rows.start : rows.stop].tolist(), own)
     import psycopg

@@ -118,6 +118,10 @@ class MilvusBM25(HoldsRows, Retriever):
 
         return best_documents_where(search, self._passages, self.top_k, batch)
 
+    def scaled_by(self, found: Candidates) -> Candidates:
+        """Passages that share no word with a query have score 0."""
+        return found.filled(self.top_k, 0.0)
+
     @property
     def analyzer(self) -> dict[str, Any]:
         """How the server cuts texts into words."""

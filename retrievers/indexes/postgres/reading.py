@@ -36,7 +36,10 @@ _VISITED = 40
 _LARGEST_EF = 1000
 """That pgvector takes."""
 
-_EMPTY = np.empty(0, dtype=np.dtype([("id", ">i8"), ("score", ">f8")]))
+_SENT = np.dtype([("id", ">i8"), ("score", ">f8")])
+"""A row of an answer, as the server sends it."""
+
+_EMPTY = np.empty(0, dtype=np.dtype([("id", np.int64), ("score", np.float32)]))
 
 _EXACT_ALONE = """
 select q.n, (select string_agg(int8send(r.id) || float8send(r.score), ''::bytea) from (
@@ -241,12 +244,13 @@ class Reader:
                 connection.execute("select set_config('hnsw.ef_search', %s, true)", [str(ef)])
                 return connection.cursor(binary=True).execute(sql, parameters).fetchall()
 
-        lists: Lists = [(np.empty(0, dtype=np.int64), np.empty(0, dtype=np.float32))] * len(vectors)
+        lists: Lists = [(_EMPTY["id"], _EMPTY["score"])] * len(vectors)
         for n, packed in self._pool.run("cannot be searched", read):
             if not 1 <= n <= len(vectors):
                 raise ArtifactError(f"{self._label} answered a query that nobody asked")
-            table = np.frombuffer(packed or b"", dtype=_EMPTY.dtype)
-            lists[n - 1] = table["id"].astype(np.int64), table["score"].astype(np.float32)
+            if packed:
+                table = np.frombuffer(packed, dtype=_SENT).astype(_EMPTY.dtype)
+                lists[n - 1] = table["id"], table["score"]
         return lists
 
     def _check_all_there(self, lists: Lists, k: int, condition: Condition | None) -> None:

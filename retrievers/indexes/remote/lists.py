@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from rag.candidates import PADDING, Floats, Ints
@@ -56,25 +54,28 @@ def checked_lists(server: str, lists: Lists, k: int, rows: RowMap) -> tuple[Ints
     width = int(lengths.max(initial=0))
     if width > k:
         raise ArtifactError(f"{server} answered with {width} rows where {k} were asked for")
-    keys = np.full((len(lists), width), PADDING, dtype=np.int64)
-    scores = np.full((len(lists), width), -np.inf, dtype=np.float32)
     if not width:
-        return keys, scores
-    inside = np.arange(width) < lengths[:, None]
-    sent = np.concatenate([ids for ids, _ in lists])
-    keys[inside] = rows.positions(sent)
-    scores[inside] = np.concatenate([values for _, values in lists])
-    unknown = np.flatnonzero(keys[inside] == PADDING)
-    if len(unknown):
+        return np.empty((len(lists), 0), dtype=np.int64), np.empty((len(lists), 0), dtype=np.float32)
+    sent = np.concatenate([ids for ids, _ in lists]) if len(lists) > 1 else lists[0][0]
+    given = np.concatenate([values for _, values in lists]) if len(lists) > 1 else lists[0][1]
+    positions = rows.positions(sent)
+    if positions.min() == PADDING:
         raise ArtifactError(
-            f"{server} answered with the row {sent[unknown[0]]}, which this index has not written: what is there was "
-            "changed by others ('rag verify' says more)"
+            f"{server} answered with the row {sent[positions.argmin()]}, which this index has not written: what is "
+            "there was changed by others ('rag verify' says more)"
         )
-    if not np.isfinite(scores[inside]).all():
+    if not np.isfinite(given).all():
         raise ArtifactError(f"{server} answered with a score that is no number: 'rag verify' says which row is damaged")
-    order = np.lexsort((keys, -scores), axis=1)
-    keys, scores = np.take_along_axis(keys, order, 1), np.take_along_axis(scores, order, 1)
-    alike: Any = np.sort(keys, axis=1)
+    if int(lengths.min()) == width:
+        keys, scores = positions.reshape(-1, width), given.astype(np.float32).reshape(-1, width)
+    else:
+        keys = np.full((len(lists), width), PADDING, dtype=np.int64)
+        scores = np.full((len(lists), width), -np.inf, dtype=np.float32)
+        inside = np.arange(width) < lengths[:, None]
+        keys[inside], scores[inside] = positions, given
+    own = np.arange(len(keys))[:, None]
+    alike = np.sort(keys, axis=1)
     if ((alike[:, 1:] == alike[:, :-1]) & (alike[:, 1:] != PADDING)).any():
         raise ArtifactError(f"{server} answered with the same row twice for a query")
-    return keys, scores
+    order = np.lexsort((keys, -scores), axis=1)
+    return keys[own, order], scores[own, order]

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from rag.retrievers.late_interaction import LateInteraction
     from rag.retrievers.milvus_bm25 import MilvusBM25
     from rag.retrievers.query_memory import QueryMemory
+    from rag.retrievers.run import Run
     from rag.retrievers.sparse import Sparse
 
 __all__ = [
@@ -70,6 +71,7 @@ __all__ = [
     "PseudoQueriesKey",
     "QueryMemory",
     "RaBitQ",
+    "Run",
     "ScalarQuantized",
     "Sharded",
     "Sparse",
@@ -100,6 +102,7 @@ __getattr__, __dir__ = lazy_attributes(
         "MilvusBM25": "rag.retrievers.milvus_bm25",
         "PgVector": "rag.retrievers.indexes.pgvector",
         "RaBitQ": "rag.retrievers.indexes.rabitq",
+        "Run": "rag.retrievers.run",
         "ScalarQuantized": "rag.retrievers.indexes.scalar_quantized",
         "Sharded": "rag.retrievers.indexes.sharded",
         "Truncate": "rag.retrievers.indexes.truncate",

@@ -41,7 +41,7 @@ class MilvusBM25(HoldsRows, Retriever):
     Args:
         uri: The server, such as ``https://milvus.example.org:19530``, or a file that milvus-lite keeps.
         collection: What names of its collections and aliases begin with.
-        token: ``${MILVUS_TOKEN}``, a variable of the environment with ``USER:PASSWORD`` or a key; empty for none.
+        token: ``${MILVUS_TOKEN}``, a variable of the environment with ``USER:PASSWORD`` or a key; None for none.
         stemmer: Language whose endings are taken off, in English; None compares words as they are.
         stopwords: Words that are dropped.
         k1: How much repeating a word counts.
@@ -59,7 +59,7 @@ class MilvusBM25(HoldsRows, Retriever):
         *,
         uri: Annotated[str, Secret(), Runtime()],
         collection: str,
-        token: Annotated[str, Secret(), Runtime()] = "",
+        token: Annotated[str | None, Secret(), Runtime()] = None,
         stemmer: str | None = "english",
         stopwords: list[str] | None = None,
         k1: Annotated[float, Field(gt=0, le=3)] = 1.5,
@@ -80,8 +80,8 @@ class MilvusBM25(HoldsRows, Retriever):
         self.timeout = timeout
         self.keep_hours = keep_hours
         self.top_k = top_k
-        check_address(uri, token, collection).check()
-        self._server = MilvusServer(uri, token, timeout)
+        check_address(uri, token or "", collection).check()
+        self._server = MilvusServer(uri, token or "", timeout)
         self._passages: Passages | None = None
 
     def fit(self, context: FitContext) -> None:

@@ -30,7 +30,7 @@ class Milvus(RemoteIndex):
     Args:
         uri: The server, such as ``https://milvus.example.org:19530``, or a file that milvus-lite keeps.
         collection: What names of its collections and aliases begin with.
-        token: ``${MILVUS_TOKEN}``, a variable of the environment with ``USER:PASSWORD`` or a key; empty for none.
+        token: ``${MILVUS_TOKEN}``, a variable of the environment with ``USER:PASSWORD`` or a key; None for none.
         m: Links per vector and layer of the graph (twice that on the lowest).
         ef_construction: Candidates kept while the graph is built, at least m.
         ef_search: Candidates kept while it is searched, at least the k that is asked for.
@@ -48,7 +48,7 @@ class Milvus(RemoteIndex):
         *,
         uri: Annotated[str, Secret(), Runtime()],
         collection: str,
-        token: Annotated[str, Secret(), Runtime()] = "",
+        token: Annotated[str | None, Secret(), Runtime()] = None,
         m: Annotated[int, Field(ge=2, le=2048)] = 16,
         ef_construction: Annotated[int, Field(ge=4)] = 64,
         ef_search: Annotated[int, Field(ge=1, le=32_768)] = 100,
@@ -65,11 +65,11 @@ class Milvus(RemoteIndex):
         self.consistency = consistency
         self.timeout = timeout
         self.keep_hours = keep_hours
-        mistakes = check_address(uri, token, collection)
+        mistakes = check_address(uri, token or "", collection)
         if ef_construction < m:
             mistakes.add(f"must be at least m ({m}), got {ef_construction}", "ef_construction")
         mistakes.check()
-        self._server = MilvusServer(uri, token, timeout)
+        self._server = MilvusServer(uri, token or "", timeout)
 
     @property
     def _name(self) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from rag.candidates import Ints, Vectors
+from rag.candidates import Floats, Ints, Vectors
 from rag.corpus.passages import Passages
 from rag.errors import DataError
 from rag.store.spill import blocks
@@ -57,6 +57,10 @@ class Content(ABC):
     @abstractmethod
     def packed(self, value: Any) -> bytes:
         """A value, as written or as read, for the hash."""
+
+    def scores(self, distances: Floats) -> Floats:
+        """Scores, larger for better rows, of what the server calls distances."""
+        return distances
 
     @abstractmethod
     def parameters(self, k: int) -> dict[str, Any]:
@@ -153,6 +157,9 @@ class TextContent(Content):
 
     def packed(self, value: Any) -> bytes:
         return str(value).encode()
+
+    def scores(self, distances: Floats) -> Floats:
+        return np.abs(distances)  # milvus-lite gives them below zero
 
     def parameters(self, k: int) -> dict[str, Any]:
         return {}

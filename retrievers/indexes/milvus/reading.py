@@ -219,7 +219,8 @@ class MilvusReader:
                 raise ArtifactError(f"{self._label} answered {len(answers)} queries where {len(block)} were asked")
             for hits in answers:
                 ids = np.fromiter((hit["id"] for hit in hits), dtype=np.int64)
-                lists.append((ids, np.fromiter((hit["distance"] for hit in hits), dtype=np.float32)))
+                distances = np.fromiter((hit["distance"] for hit in hits), dtype=np.float32)
+                lists.append((ids, self.content.scores(distances)))
         return lists
 
 

@@ -11,11 +11,11 @@ import shutil
 import numpy as np
 import pytest
 
-from rag import ArtifactError, ConfigError, DataError, Document, Pipeline, RagError
+from rag import LSA, ArtifactError, ConfigError, DataError, Document, Pipeline, RagError
 from rag.conditions import check_condition
 from rag.corpus import Corpus
 from rag.corpus.passages import Passages
-from rag.retrievers import BM25, Flat, Milvus, MilvusBM25
+from rag.retrievers import BM25, Dense, Flat, Milvus, MilvusBM25
 from rag.retrievers.indexes.milvus.columns import sortable
 from tests.unit.retrievers.test_filters import CONDITIONS, DOCUMENTS, QUERIES
 from tests.unit.retrievers.test_pgvector import answers, pipeline, random_condition, random_document
@@ -99,13 +99,18 @@ def collections(milvus, name) -> list[str]:
     return [one for one in milvus.client().list_collections() if one.startswith(f"{name}_")]
 
 
+def saved(index, folder) -> None:
+    """A saved pipeline that finds everything: no vector of a query is zero."""
+    Pipeline(retriever=Dense(embedder=LSA(dim=8), index=index, top_k=500)).fit(DOCUMENTS).save(folder)
+
+
 def ids(pipe) -> set[str]:
     return {hit.document.id for hit in pipe.search(QUERIES[0], top_k=500)}
 
 
 def test_changes_are_generations_and_readers_keep_theirs(uri, tmp_path, milvus):
     index = in_milvus(uri, keep_hours=0)
-    pipeline(index, top_k=500).fit(DOCUMENTS).save(tmp_path / "a")
+    saved(index, tmp_path / "a")
     reader = Pipeline.load(tmp_path / "a", verify=True)
     everything = {document.id for document in DOCUMENTS}
     assert ids(reader) == everything
@@ -133,7 +138,7 @@ def test_changes_are_generations_and_readers_keep_theirs(uri, tmp_path, milvus):
 
 def test_rolled_back_it_goes_on_from_there(uri, tmp_path, milvus):
     index = in_milvus(uri)
-    pipeline(index, top_k=500).fit(DOCUMENTS).save(tmp_path / "a")
+    saved(index, tmp_path / "a")
     everything = {document.id for document in DOCUMENTS}
     with Pipeline.editing(tmp_path / "a", keep=2) as writer:
         writer.delete(["d1", "d2"])
@@ -149,7 +154,7 @@ def test_rolled_back_it_goes_on_from_there(uri, tmp_path, milvus):
 
 def test_a_copy_of_the_folder_that_writes_gets_a_collection_of_its_own(uri, tmp_path, milvus):
     index = in_milvus(uri)
-    pipeline(index, top_k=500).fit(DOCUMENTS).save(tmp_path / "a")
+    saved(index, tmp_path / "a")
     shutil.copytree(tmp_path / "a", tmp_path / "b")
     for name, gone in (("a", "d1"), ("b", "d2")):
         with Pipeline.editing(tmp_path / name) as writer:
@@ -164,7 +169,7 @@ def test_an_interrupted_write_leaves_the_old_and_a_rerun_finishes(uri, tmp_path,
     from rag.retrievers.indexes.milvus import writing
 
     index = in_milvus(uri)
-    pipeline(index, top_k=500).fit(DOCUMENTS).save(tmp_path / "a")
+    saved(index, tmp_path / "a")
 
     def killed(*arguments):
         raise KeyboardInterrupt
@@ -216,7 +221,7 @@ def refused(call) -> str:
 
 
 def test_a_server_that_stops_and_comes_back(uri, tmp_path, milvus, monkeypatch):
-    pipeline(in_milvus(uri), top_k=500).fit(DOCUMENTS).save(tmp_path / "a")
+    saved(in_milvus(uri), tmp_path / "a")
     reader = Pipeline.load(tmp_path / "a")
     before = answers(reader)
     milvus.stop()
@@ -235,11 +240,11 @@ def test_a_server_that_stops_and_comes_back(uri, tmp_path, milvus, monkeypatch):
 
 def test_collections_that_are_not_what_they_were(uri, tmp_path, milvus):
     index = in_milvus(uri)
-    pipeline(index, top_k=500).fit(DOCUMENTS).save(tmp_path / "a")
+    saved(index, tmp_path / "a")
     reader = Pipeline.load(tmp_path / "a")
     client, (base,) = milvus.client(), collections(milvus, index.collection)
     row = dict(client.query(base, filter="id == 3", output_fields=["*"])[0])
-    client.upsert(base, [{**row, "v": [9.0] * 16}])
+    client.upsert(base, [{**row, "v": [9.0] * 8}])
     assert "1 rows were changed" in refused(reader.retriever.index.verify_elsewhere)
     client.upsert(base, [row])
     reader.retriever.index.verify_elsewhere()

@@ -6,7 +6,6 @@ greatest value, and its texts joined.
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping
 from decimal import Decimal
@@ -99,11 +98,12 @@ def sortable(number: Any) -> str:
         >>> sorted([10**20, -5, 0, 3, Decimal("2.5")], key=sortable) == [-5, 0, Decimal("2.5"), 3, 10**20]
         True
     """
-    sign, digits, exponent = Decimal(number).normalize().as_tuple()
+    sign, digits, exponent = Decimal(number).as_tuple()  # not normalize(), which rounds to 28 digits
     assert isinstance(exponent, int)
     if not any(digits):
         return "1"
-    text = f"{exponent + len(digits) + 50_000:06d}" + "".join(map(str, digits))
+    shown = "".join(map(str, digits)).lstrip("0")
+    text = f"{exponent + len(shown) + 50_000:06d}{shown.rstrip('0')}"
     return "0" + text.translate(_COMPLEMENT) + "~" if sign else "2" + text
 
 
@@ -175,7 +175,11 @@ def _known(column: str, test: str) -> str:
 def _literal(value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
-    return json.dumps(value, ensure_ascii=False) if isinstance(value, str) else repr(value)
+    return f'"{value.translate(_ESCAPES)}"' if isinstance(value, str) else repr(value)
+
+
+_ESCAPES = str.maketrans({"\\": "\\\\", '"': '\\"', "\n": "\\n", "\r": "\\r", "\t": "\\t"})
+"""Marks that cannot stand in a text of an expression as they are."""
 
 
 def _escaped(part: str) -> str:

@@ -161,7 +161,8 @@ def row_text(columns: Mapping[str, Any]) -> bytes:
 
 def _plain(value: Any) -> Any:
     assert isinstance(value, Decimal)
-    return f"{value.normalize():f}"
+    text = f"{value:f}"  # not normalize(), which rounds to 28 digits
+    return text.rstrip("0").rstrip(".") if "." in text else text
 
 
 def blocks_of(positions: Ints) -> Iterator[tuple[int, Ints]]:

@@ -121,7 +121,8 @@ class MilvusReader:
         lists = self._asked(queries, k, filter, self.content.parameters(k))
         if isinstance(self.content, VectorContent):
             short = [row for row, (ids, _) in enumerate(lists) if len(ids) < min(k, own.rows)]
-            needed = min(k, self._passing(condition_key(condition) if condition else "")) if short else 0
+            passing = self._passing(condition_key(condition)) if condition and short else own.rows
+            needed = min(k, passing)
             short = [row for row in short if len(lists[row][0]) < needed]
             if short:  # those that pass lie far from the query
                 again = self._asked([queries[row] for row in short], k, filter, {"ef": _LARGEST_EF})

@@ -124,14 +124,10 @@ class MilvusReader:
             passing = self._passing(condition_key(condition)) if condition and short else own.rows
             needed = min(k, passing)
             short = [row for row in short if len(lists[row][0]) < needed]
-            if short:  # those that pass lie far from the query
-                again = self._asked([queries[row] for row in short], k, filter, {"ef": _LARGEST_EF})
+            if short:  # those that pass lie far from the query, or the graph has no way to them
+                again = self._compared(np.stack([queries[row] for row in short]), k, filter, passing)
                 for row, one in zip(short, again, strict=True):
                     lists[row] = one
-                if any(len(ids) < needed for ids, _ in again):
-                    raise ArtifactError(
-                        f"{self._label} has fewer rows than were written, or does not find them: 'rag verify' says more"
-                    )
         return checked_lists(self._label, lists, k, self.held.rows)
 
     def search_among(self, queries: Any, k: int, rows: Ints) -> tuple[Ints, Floats]:
@@ -172,6 +168,30 @@ class MilvusReader:
         wrong = [f"{count} rows {fault}" for count, fault in faults if count]
         if wrong:
             raise ArtifactError(f"{self._label} is damaged: of {len(positions)} rows {', '.join(wrong)}: index again")
+
+    def _compared(self, queries: Vectors, k: int, filter: str, passing: int) -> Lists:
+        """All rows that pass, compared one by one.
+
+        Raises:
+            ArtifactError: There are fewer than there must be, or more than Milvus gives.
+        """
+        rows = self.server.run(
+            "cannot be searched",
+            lambda client: client.query(
+                self._alias, filter=filter, output_fields=["id"], limit=_MOST, consistency_level="Strong"
+            ),
+        )
+        ids = np.sort(np.array([row["id"] for row in rows], dtype=np.int64))
+        if len(ids) < min(passing, _MOST):
+            raise ArtifactError(f"{self._label} has fewer rows than were written: 'rag verify' says more")
+        if passing > _MOST:
+            raise ArtifactError(
+                f"{self._label}: its graph finds fewer than {k} of {passing} rows: raise ef_search, or index again with "
+                "a larger ef_construction"
+            )
+        scores = queries @ self.vectors(ids).T
+        best = np.argsort(-scores, axis=1, kind="stable")[:, :k]
+        return [(ids[order], own[order]) for order, own in zip(best, scores, strict=True)]
 
     # -- within -------------------------------------------------------------------------------------------------------
 

@@ -26,8 +26,6 @@ _TOGETHER = 256
 _MOST = 16_384
 """Rows that Milvus gives a query."""
 
-_LARGEST_EF = 32_768
-
 _READ = 1000
 """Rows that are read at a time."""
 
@@ -131,12 +129,10 @@ class MilvusReader:
         return checked_lists(self._label, lists, k, self.held.rows)
 
     def search_among(self, queries: Any, k: int, rows: Ints) -> tuple[Ints, Floats]:
-        filter = f"id in [{', '.join(map(str, rows.tolist()))}]" if len(rows) else "id < 0"
-        parameters = self.content.parameters(k)
         if isinstance(self.content, VectorContent):
-            parameters = {"ef": min(_LARGEST_EF, max(parameters["ef"], len(rows)))}
-        lists = self._asked(queries, k, filter, parameters)
-        return checked_lists(self._label, lists, k, self.held.rows)
+            return checked_lists(self._label, self._best(queries, k, np.unique(rows)), k, self.held.rows)
+        filter = f"id in [{', '.join(map(str, rows.tolist()))}]" if len(rows) else "id < 0"
+        return checked_lists(self._label, self._asked(queries, k, filter, {}), k, self.held.rows)
 
     def vectors(self, rows: Ints) -> Vectors:
         unique, inverse = np.unique(rows, return_inverse=True)
@@ -186,9 +182,13 @@ class MilvusReader:
             raise ArtifactError(f"{self._label} has fewer rows than were written: 'rag verify' says more")
         if passing > _MOST:
             raise ArtifactError(
-                f"{self._label}: its graph finds fewer than {k} of {passing} rows: raise ef_search, or index again with "
-                "a larger ef_construction"
+                f"{self._label}: its graph finds fewer than {k} of {passing} rows: raise ef_search, or index again "
+                "with a larger ef_construction"
             )
+        return self._best(queries, k, ids)
+
+    def _best(self, queries: Vectors, k: int, ids: Ints) -> Lists:
+        """The best of some rows, compared one by one."""
         scores = queries @ self.vectors(ids).T
         best = np.argsort(-scores, axis=1, kind="stable")[:, :k]
         return [(ids[order], own[order]) for order, own in zip(best, scores, strict=True)]

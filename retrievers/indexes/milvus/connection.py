@@ -70,8 +70,9 @@ class MilvusServer:
     def _address(self) -> str:
         return revealed(self.uri, "uri")
 
-    def run(self, doing: str, call: Callable[[Any], T]) -> T:
-        """What ``call`` gives with the client. Called again once where the connection was lost.
+    def run(self, doing: str, call: Callable[[Any], T], *, reads: str = "") -> T:
+        """What ``call`` gives with the client. Called again once where the connection was lost, or where the collection
+        that it ``reads`` was not in the server's memory.
 
         Raises:
             ServerError: The server cannot be reached, or refuses.
@@ -80,9 +81,14 @@ class MilvusServer:
         try:
             return self._run(doing, call)
         except ServerError as error:
-            if not error.lost:
+            released = reads and ("not loaded" in str(error) or "call load()" in str(error))
+            if not error.lost and not released:
                 raise
-        self.close()
+            lost = error.lost
+        if lost:
+            self.close()
+        if reads:  # after a restart it may not be
+            self._run("cannot be loaded", lambda client: client.load_collection(reads))
         return self._run(doing, call)
 
     def _run(self, doing: str, call: Callable[[Any], T]) -> T:

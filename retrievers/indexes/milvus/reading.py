@@ -44,6 +44,7 @@ def rows_by_id(server: MilvusServer, collection: str, ids: Ints, columns: list[s
             lambda client, texts=texts: client.query(  # type: ignore[misc]
                 collection, filter=f"id in [{texts}]", output_fields=columns, consistency_level="Strong"
             ),
+            reads=collection,
         )
         there |= {row["id"]: dict(row) for row in rows}
     lacking = [id for id in ids.tolist() if id not in there]
@@ -176,6 +177,7 @@ class MilvusReader:
             lambda client: client.query(
                 self._alias, filter=filter, output_fields=["id"], limit=_MOST, consistency_level="Strong"
             ),
+            reads=self.held.generation.base,
         )
         ids = np.sort(np.array([row["id"] for row in rows], dtype=np.int64))
         if len(ids) < min(passing, _MOST):
@@ -201,6 +203,7 @@ class MilvusReader:
         rows = self.server.run(
             "cannot be read",
             lambda client: client.query(self._alias, filter=filter, output_fields=columns, consistency_level="Strong"),
+            reads=self.held.generation.base,
         )
         return {row["id"]: row for row in rows}
 
@@ -214,6 +217,7 @@ class MilvusReader:
             lambda client: client.query(
                 self._alias, filter=filter, output_fields=["count(*)"], consistency_level="Strong"
             ),
+            reads=self.held.generation.base,
         )
         return int(rows[0]["count(*)"])
 
@@ -235,6 +239,7 @@ class MilvusReader:
                     output_fields=["id"],
                     consistency_level=self.consistency.capitalize(),
                 ),
+                reads=self.held.generation.base,
             )
             if len(answers) != len(block):
                 raise ArtifactError(f"{self._label} answered {len(answers)} queries where {len(block)} were asked")

@@ -517,9 +517,9 @@ def test_a_sweep_that_ran_out_of_time_says_so(timeout: float | None, n_trials: i
 
 
 class Cluster:
-    """Two workers in threads of this process, the first of which is lost with its first trial."""
+    """A worker in a thread of this process; the first is lost with its first trial."""
 
-    address, size = "local", 2
+    address, size = "local", 1
 
     def __init__(self, lost=1):
         self.lost, self.started = lost, 0

@@ -88,7 +88,7 @@ class MilvusServer:
         if lost:
             self.close()
         if reads:  # after a restart it may not be
-            self._run("cannot be loaded", lambda client: client.load_collection(reads))
+            self._run(doing, lambda client: client.load_collection(reads))
         return self._run(doing, call)
 
     def _run(self, doing: str, call: Callable[[Any], T]) -> T:

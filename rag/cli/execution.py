@@ -62,4 +62,4 @@ def executed_on(where: str) -> Iterator[None]:
         with ray.used():
             yield
         if not ray.is_connected:
-            logger.warning("--on %s: the cluster was not asked: no text was embedded and no pair scored anew", where)
+            logger.warning("--on %s: the cluster was not used: no text had to be embedded and no pair scored", where)

@@ -63,7 +63,7 @@ class MilvusWriter:
         dimension = self.content.check(contents)
         positions = findable(passages)
         if not len(positions):
-            raise DataError("Milvus: there are no passages to index")
+            raise DataError("Milvus: no passages to index")
         layout = extended(Layout(), passages, positions, _MOST_COLUMNS)
         clean(self.server, self.name, self.keep_hours)
         base = new_base(self.name)

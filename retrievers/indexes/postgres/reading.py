@@ -247,7 +247,7 @@ class Reader:
         lists: Lists = [(_EMPTY["id"], _EMPTY["score"])] * len(vectors)
         for n, packed in self._pool.run("cannot be searched", read):
             if not 1 <= n <= len(vectors):
-                raise ArtifactError(f"{self._label} answered a query that nobody asked")
+                raise ArtifactError(f"{self._label} answered a query that was not sent")
             if packed:
                 table = np.frombuffer(packed, dtype=_SENT).astype(_EMPTY.dtype)
                 lists[n - 1] = table["id"], table["score"]

@@ -64,7 +64,7 @@ class Writer:
         self.storage.check(vectors)
         positions = findable(passages)
         if not len(positions):
-            raise DataError("index 'pgvector': there are no vectors to index")
+            raise DataError("index 'pgvector': no vectors to index")
         layout = extended(Layout(), passages, positions, MOST_COLUMNS)
         with writing(self.server, self.name) as connection:
             clean(connection, self.name, self.keep_hours)

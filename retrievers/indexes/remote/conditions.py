@@ -59,7 +59,7 @@ class Translation(ABC):
             equal = self._equal(columns, compared)
             return equal if test in ("eq", "in") else self._opposite(equal)
         if isinstance(operand, str) and not storable_text(operand):
-            raise ConfigError(f"'{name}' holds no such character: {operand!r}", parameter="filter")
+            raise ConfigError(f"'{name}' cannot hold this character: {operand!r}", parameter="filter")
         if test in ("prefix", "contains"):
             kinds.check_texts(operand)
             return self._joined(

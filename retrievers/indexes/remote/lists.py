@@ -53,7 +53,7 @@ def checked_lists(server: str, lists: Lists, k: int, rows: RowMap) -> tuple[Ints
     lengths = np.array([len(ids) for ids, _ in lists], dtype=np.int64)
     width = int(lengths.max(initial=0))
     if width > k:
-        raise ArtifactError(f"{server} answered with {width} rows where {k} were asked for")
+        raise ArtifactError(f"{server} answered with {width} rows where {k} were requested")
     if not width:
         return np.empty((len(lists), 0), dtype=np.int64), np.empty((len(lists), 0), dtype=np.float32)
     sent = np.concatenate([ids for ids, _ in lists]) if len(lists) > 1 else lists[0][0]
@@ -65,7 +65,9 @@ def checked_lists(server: str, lists: Lists, k: int, rows: RowMap) -> tuple[Ints
             "there was changed by others ('rag verify' says more)"
         )
     if not np.isfinite(given).all():
-        raise ArtifactError(f"{server} answered with a score that is no number: 'rag verify' says which row is damaged")
+        raise ArtifactError(
+            f"{server} answered with a score that is not a number: 'rag verify' says which row is damaged"
+        )
     if int(lengths.min()) == width:
         keys, scores = positions.reshape(-1, width), given.astype(np.float32).reshape(-1, width)
     else:

@@ -418,11 +418,6 @@ def test_a_reader_that_stops_reading_is_no_error(tmp_path: Path) -> None:
     assert ("{\n", "") == (done.stdout, done.stderr)
 
 
-def test_color_is_for_terminals(tmp_path: Path) -> None:
-    assert "\x1b" not in real("components", cwd=tmp_path).stdout
-    assert "\x1b" not in real("check", "none.yaml", cwd=tmp_path).stderr
-
-
 def test_a_store_in_a_bucket(rag: Runner, starter: Path, tmp_path: Path) -> None:
     pytest.importorskip("obstore", reason="needs obstore: pip install 'rag-pipelines[s3]'")
     index, bucket = ("index", "start/pipeline.yaml", "--corpus", "start/data", "--out"), f"file://{tmp_path}/bucket"

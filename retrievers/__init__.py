@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from rag.retrievers.indexes.ivf_flat import IVFFlat
     from rag.retrievers.indexes.ivf_pq import IVFPQ
     from rag.retrievers.indexes.lsh import LSH
+    from rag.retrievers.indexes.milvus.index import Milvus
     from rag.retrievers.indexes.nsg import NSG
     from rag.retrievers.indexes.pgvector import PgVector
     from rag.retrievers.indexes.rabitq import RaBitQ
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from rag.retrievers.key_spaces.title import TitleKey
     from rag.retrievers.keyed import Keyed
     from rag.retrievers.late_interaction import LateInteraction
+    from rag.retrievers.milvus_bm25 import MilvusBM25
     from rag.retrievers.query_memory import QueryMemory
     from rag.retrievers.run import Run
     from rag.retrievers.sparse import Sparse
@@ -66,6 +68,8 @@ __all__ = [
     "Keyed",
     "LateInteraction",
     "Learned",
+    "Milvus",
+    "MilvusBM25",
     "MinMax",
     "PgVector",
     "PseudoQueriesKey",
@@ -100,6 +104,8 @@ __getattr__, __dir__ = lazy_attributes(
         "IVFFastScan": "rag.retrievers.indexes.ivf_fastscan",
         "LSH": "rag.retrievers.indexes.lsh",
         "NSG": "rag.retrievers.indexes.nsg",
+        "Milvus": "rag.retrievers.indexes.milvus.index",
+        "MilvusBM25": "rag.retrievers.milvus_bm25",
         "PgVector": "rag.retrievers.indexes.pgvector",
         "RaBitQ": "rag.retrievers.indexes.rabitq",
         "Run": "rag.retrievers.run",

@@ -111,6 +111,8 @@ from rag.retrievers import (
     Keyed,
     LateInteraction,
     Learned,
+    Milvus,
+    MilvusBM25,
     MinMax,
     PgVector,
     PseudoQueriesKey,
@@ -411,6 +413,16 @@ class TestScalarQuantized(ComponentConformance):
 class TestPgVector(ComponentConformance):
     def make(self):
         return PgVector(url="postgresql://localhost/search", table="papers", m=8, storage="halfvec")
+
+
+class TestMilvus(ComponentConformance):
+    def make(self):
+        return Milvus(uri="http://localhost:19530", collection="papers", m=8)
+
+
+class TestMilvusBM25(ComponentConformance):
+    def make(self):
+        return MilvusBM25(uri="http://localhost:19530", collection="words", stemmer="german", stopwords=["der"])
 
 
 class TestSharded(ComponentConformance):

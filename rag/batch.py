@@ -187,6 +187,8 @@ class QueryBatch:
         def embed() -> TokenVectors:
             if not len(self):
                 return TokenVectors(np.empty((0, embedder.dimension), dtype=np.float32), np.zeros(1, dtype=np.int64))
+            if embedder.token_source is not None:
+                return embedder.remade_tokens(self.token_vectors(embedder.token_source), query=True)
             if ("embeddings", embedder.fingerprint) not in self._remembered:  # else the same texts are counted already
                 self.ledger.spend(texts_embedded=len(self))
             return embedder.embed_query_tokens(self.texts)

@@ -134,7 +134,7 @@ class MultiVectorEmbedder(TokenEmbedder):
         return None if length is None else int(length)
 
     def embed_queries(self, texts: Sequence[str]) -> Vectors:
-        return _pooled(self.embed_query_tokens(texts))
+        return self.embed_query_tokens(texts).pooled()
 
     def embed_documents(self, texts: Sequence[str], *, advance: Callable[[int], None] | None = None) -> Vectors:
         return self.embed_document_tokens(texts, advance=advance)[1]
@@ -162,7 +162,7 @@ class MultiVectorEmbedder(TokenEmbedder):
             if advance:
                 advance(len(rows))
         tokens = self._joined(encoded)
-        return TokenVectors(tokens.vectors.astype(np.float16), tokens.ends), _pooled(tokens)
+        return TokenVectors(tokens.vectors.astype(np.float16), tokens.ends), tokens.pooled()
 
     def _merged(self, texts: list[Any]) -> list[Any]:
         """The texts' token vectors, or the means of their clusters."""
@@ -190,14 +190,3 @@ class MultiVectorEmbedder(TokenEmbedder):
         tokenizer.no_truncation()
         tokenizer.no_padding()
         return tokenizer
-
-
-def _pooled(tokens: TokenVectors) -> Vectors:
-    """Unit vectors of texts: the mean of their tokens', from the same pass, float32 [n, d]."""
-    lengths = np.diff(tokens.ends)
-    sums = np.zeros((len(lengths), tokens.vectors.shape[1]), dtype=np.float32)
-    has_tokens = lengths > 0
-    if has_tokens.any():
-        sums[has_tokens] = np.add.reduceat(tokens.vectors.astype(np.float32), tokens.ends[:-1][has_tokens], axis=0)
-    sums /= np.maximum(np.linalg.norm(sums, axis=1, keepdims=True), 1e-12)
-    return sums

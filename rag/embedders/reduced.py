@@ -13,15 +13,13 @@ from rag.candidates import Vectors
 from rag.component import Need, Tunable
 from rag.embedders.around import AroundEmbedder
 from rag.embedders.base import Embedder
+from rag.embedders.principal import principal_directions
 from rag.errors import ConfigError, NotFittedError
 
 if TYPE_CHECKING:
     from rag.fitting import FitContext
 
 __all__ = ["Reduced"]
-
-_SAMPLE = 100_000
-"""Passages whose principal directions are taken."""
 
 
 class Reduced(AroundEmbedder):
@@ -82,9 +80,7 @@ class Reduced(AroundEmbedder):
         dimensions = self.dimension
         if self.method == "pca":
             vectors = context.embed_passages(self.embedder)
-            sample = vectors[:: max(1, len(vectors) // _SAMPLE)].astype(np.float64)
-            _, directions = np.linalg.eigh(sample.T @ sample)
-            self._directions = np.ascontiguousarray(directions[:, ::-1][:, :dimensions], dtype=np.float32)
+            self._directions = principal_directions(vectors, dimensions)
 
     def from_vectors(self, vectors: Vectors) -> Vectors:
         reduced = vectors @ self._projection(vectors.shape[1])

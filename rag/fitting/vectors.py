@@ -79,6 +79,10 @@ class PassageVectors:
         """See :meth:`rag.FitContext.embed_passage_tokens`."""
         key = (embedder.fingerprint, start)
         self._check_window(embedder, start)
+        if key not in self._tokens and embedder.token_source is not None:
+            tokens = embedder.remade_tokens(self.embed_tokens(embedder.token_source, start), query=False)
+            self._keep(embedder, embedder.checked(tokens.pooled(), len(self.passages) - start), start)
+            self._tokens[key] = tokens
         if key not in self._tokens:
             parts, vectors = [], []
             n = len(self.passages) - start

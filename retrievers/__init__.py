@@ -8,6 +8,7 @@ from rag._lazy import lazy_attributes
 
 if TYPE_CHECKING:
     from rag.retrievers.bm25 import BM25
+    from rag.retrievers.centroid_interaction import CentroidInteraction
     from rag.retrievers.dense import Dense
     from rag.retrievers.feedback import Feedback
     from rag.retrievers.fusion.base import Fusion
@@ -48,6 +49,7 @@ __all__ = [
     "NSG",
     "RRF",
     "Auto",
+    "CentroidInteraction",
     "Dense",
     "Factory",
     "Feedback",
@@ -80,6 +82,7 @@ __getattr__, __dir__ = lazy_attributes(
     __name__,
     {
         "BM25": "rag.retrievers.bm25",
+        "CentroidInteraction": "rag.retrievers.centroid_interaction",
         "Dense": "rag.retrievers.dense",
         "Factory": "rag.retrievers.indexes.factory",
         "Feedback": "rag.retrievers.feedback",

@@ -176,6 +176,11 @@ class TokenEmbedder(Embedder):
     trained_for_max_sim: ClassVar[bool] = False
     """Whether its token vectors were trained to be compared one by one."""
 
+    @property
+    def pools_tokens(self) -> bool:
+        """Whether it merges tokens of passages."""
+        return False
+
     def remade_tokens(self, tokens: TokenVectors, *, query: bool) -> TokenVectors:
         """Its token vectors made from those of the :attr:`token_source`: float32 of queries, float16 of passages. For
         embedders that have such a source.

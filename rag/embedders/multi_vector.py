@@ -13,6 +13,7 @@ from pydantic import Field
 from rag.candidates import Vectors
 from rag.component import Runtime
 from rag.embedders.base import TokenEmbedder, TokenVectors
+from rag.embedders.pooled_tokens import merged_tokens
 from rag.errors import ConfigError, ModelError
 from rag.models import (
     Device,
@@ -94,6 +95,10 @@ class MultiVectorEmbedder(TokenEmbedder):
             raise ModelError(f"the model '{self.model}' pools its tokens already: pool_factor must be 1")
         return encoder
 
+    @property
+    def pools_tokens(self) -> bool:
+        return self.pool_factor > 1
+
     def _preflight(self) -> None:
         """Refuse a checkpoint that would get a random projection."""
         model_type = self._settings("config_sentence_transformers.json").get("model_type")
@@ -156,22 +161,14 @@ class MultiVectorEmbedder(TokenEmbedder):
                 block = self.encoder.encode_document(
                     [texts[row] for row in rows], batch_size=self.batch_size, show_progress_bar=False
                 )
-            full = [vectors.float().cpu() for vectors in block]  # pooling reads no bfloat16
-            for row, vectors in zip(rows, self._merged(full), strict=True):
-                encoded[row] = vectors.numpy()
+            for row, vectors in zip(rows, block, strict=True):
+                encoded[row] = vectors
             if advance:
                 advance(len(rows))
         tokens = self._joined(encoded)
+        if self.pool_factor > 1:
+            tokens = merged_tokens(tokens, self.pool_factor)
         return TokenVectors(tokens.vectors.astype(np.float16), tokens.ends), tokens.pooled()
-
-    def _merged(self, texts: list[Any]) -> list[Any]:
-        """The texts' token vectors, or the means of their clusters."""
-        if self.pool_factor == 1:
-            return texts
-        from sentence_transformers.multi_vector_encoder.modules.token_pooling import HierarchicalTokenPooling
-
-        merged: list[Any] = HierarchicalTokenPooling(pool_factor=self.pool_factor).pool(texts)
-        return merged
 
     def _joined(self, encoded: Any) -> TokenVectors:
         arrays = [np.asarray(tokens.float().cpu() if hasattr(tokens, "cpu") else tokens) for tokens in encoded]

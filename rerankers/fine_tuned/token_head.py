@@ -35,6 +35,8 @@ __all__ = ["TokenHead"]
 
 _MINED = 100
 """Passages of each question's list that negatives are drawn from, and that are ranked to choose the epoch."""
+_TAUGHT = 16
+"""Of these the first so many, where a scorer is asked for each."""
 
 
 class TokenHead(AroundEmbedder, TokenEmbedder, ReportsLearning):
@@ -85,11 +87,11 @@ class TokenHead(AroundEmbedder, TokenEmbedder, ReportsLearning):
         negatives: Annotated[int, Field(ge=1)] = 4,
         skip: Annotated[int, Field(ge=0, lt=_MINED)] = 0,
         distilled_from: Scorer | None = None,
-        temperature: Annotated[float, Field(gt=0)] = 0.05,
+        temperature: Annotated[float, Field(gt=0)] = 0.03,
         epochs: Annotated[int, Field(ge=1)] = 20,
         patience: Annotated[int, Field(ge=1)] = 3,
         batch_size: Annotated[int, Field(ge=2)] = 32,
-        learning_rate: Annotated[float, Field(gt=0)] = 1e-3,
+        learning_rate: Annotated[float, Field(gt=0)] = 5e-4,
     ) -> None:
         self.embedder = embedder
         self.form = form
@@ -190,7 +192,7 @@ class TokenHead(AroundEmbedder, TokenEmbedder, ReportsLearning):
             gains,
             context.passages,
             n_positives=self.positives,
-            n_negatives=_MINED,
+            n_negatives=_MINED if self.distilled_from is None else _TAUGHT,
             skip=self.skip,
             margin=None,
         )

@@ -6,7 +6,18 @@ import numpy as np
 import pytest
 import scipy.sparse
 
-from rag import MUVERA, ConfigError, Corpus, DataError, Document, FitContext, NotFittedError, Passages, Query, QueryBatch
+from rag import (
+    MUVERA,
+    ConfigError,
+    Corpus,
+    DataError,
+    Document,
+    FitContext,
+    NotFittedError,
+    Passages,
+    Query,
+    QueryBatch,
+)
 from rag.embedders.base import TokenVectors
 from rag.embedders.principal import principal_directions
 from rag.learning.training import Training
@@ -47,7 +58,9 @@ def test_the_loss_is_that_of_a_plain_loop(with_teacher, block, monkeypatch):
     monkeypatch.setattr("rag.rerankers.fine_tuned.head_trainer._BLOCK", block)
     queries, passages = tokens([3, 1, 4], 6, seed=1), tokens([2, 5, 1, 3, 4, 2], 6, seed=2)
     examples = Mined(np.array([0, 1, 2]), np.array([0, 3, 5]), np.array([[1, 2], [4, -1], [0, 1]]), 0)
-    relevant = scipy.sparse.csr_array(np.array([[1, 0, 0, 1, 0, 0], [0, 0, 0, 1, 0, 0], [0, 0, 0, 0, 0, 1]], dtype=bool))
+    relevant = scipy.sparse.csr_array(
+        np.array([[1, 0, 0, 1, 0, 0], [0, 0, 0, 1, 0, 0], [0, 0, 0, 0, 0, 1]], dtype=bool)
+    )
     teacher = np.random.default_rng(3).normal(size=(3, 3)).astype(np.float32) if with_teacher else None
     parameters = first_parameters("gated", principal_directions(passages.vectors, 4), 5, seed=0)
     trainer = HeadTrainer(
@@ -159,9 +172,7 @@ def test_all_who_read_tokens_take_it(tmp_path):
     np.testing.assert_allclose(scores, table.scores, atol=1e-5)
     assert space.retrieve(batch).counts.min() > 0
     texts = [document.text for document in documents()]
-    np.testing.assert_allclose(
-        context.embed_passages(pooled.embedder), embedder.embed_documents(texts), atol=2e-3
-    )
+    np.testing.assert_allclose(context.embed_passages(pooled.embedder), embedder.embed_documents(texts), atol=2e-3)
     embedder.save_state(tmp_path)
     twin = embedder.spec.clone()
     twin.load_state(tmp_path, context)

@@ -22,8 +22,7 @@ __all__ = ["PooledTokens", "merged_tokens"]
 
 class PooledTokens(AroundEmbedder, TokenEmbedder):
     """Merges the tokens of passages, not of queries, into one vector for every ``factor`` of them: Ward clusters of
-    cosine distances, the first token apart (token pooling, Clavie et al. 2024). Memory falls by the factor; 2 costs next
-    to nothing in quality.
+    cosine distances, the first token apart (token pooling, Clavie et al. 2024). Memory falls by the factor.
 
     For token vectors of any kind; ``multi_vector`` has a ``pool_factor`` of its own, and pooling twice is refused.
 

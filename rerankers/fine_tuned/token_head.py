@@ -246,8 +246,8 @@ class TokenHead(AroundEmbedder, TokenEmbedder, ReportsLearning):
             return ()
         about = self._about
         return (
-            f"token_head keeps epoch {about['epoch']}: nDCG@10 of the lists of {about['questions']:,} questions, nothing "
-            f"learned from, by frozen tokens {about['frozen']:.4f}, projected {about['first']:.4f}, learned "
+            f"token_head keeps epoch {about['epoch']}: nDCG@10 of the lists of {about['questions']:,} questions that "
+            f"it did not learn from, by frozen tokens {about['frozen']:.4f}, projected {about['first']:.4f}, learned "
             f"{about['learned']:.4f} ({about['gain']:+.4f} ± {about['error']:.4f} to frozen); it has seen the training "
             "queries, so what learns behind it from them expects too much",
         )

@@ -4,8 +4,8 @@
 
 TOKENS was written by ``stored_tokens.py``; ``--head`` learns a linear projection of them to 128 dimensions first. Exact
 MaxSim is the truth. ``storage``: nDCG@10 and share of the exact top 10 by bits of a dimension and pooled tokens.
-``candidates``: of each first stage, the share of the exact top 10 and top 100 among its first 50 to 1,000 documents, the
-bytes that it keeps of a document, and CPU milliseconds for one question in a batch. Prints Markdown.
+``candidates``: of each first stage, the share of the exact top 10 and top 100 among its first 50 to 1,000 documents,
+the bytes that it keeps of a document, and CPU milliseconds for one question in a batch. Prints Markdown.
 """
 
 from __future__ import annotations

@@ -16,7 +16,8 @@ from rag.candidates import Candidates, Ints, Vectors
 from rag.conditions import Condition, condition_key
 from rag.costs import Ledger
 from rag.embedders.base import TokenVectors
-from rag.embedders.cache import embed_query_texts
+from rag.embedders.cache import embed_query_texts, not_finite
+from rag.errors import ModelError
 from rag.step import Step
 from rag.types import Answer, Query
 
@@ -182,7 +183,11 @@ class QueryBatch:
         return self.remember("embeddings", embedder.fingerprint, lambda: self._embed(embedder))
 
     def token_vectors(self, embedder: TokenEmbedder) -> TokenVectors:
-        """Vectors of the queries' tokens by this embedder; computed once, whoever asks."""
+        """Vectors of the queries' tokens by this embedder; computed once, whoever asks.
+
+        Raises:
+            ModelError: The embedder gave vectors that are not finite.
+        """
 
         def embed() -> TokenVectors:
             if not len(self):
@@ -193,7 +198,18 @@ class QueryBatch:
                 self.ledger.spend(texts_embedded=len(self))
             return embedder.embed_query_tokens(self.texts)
 
-        return self.remember("tokens", embedder.fingerprint, embed)
+        def check() -> TokenVectors:
+            tokens = embed()
+            bad = not_finite(tokens.vectors)
+            if len(bad):
+                row = int(np.searchsorted(tokens.ends, bad[0], side="right")) - 1
+                raise ModelError(
+                    f"the embedder {embedder.spec.label} gave NaN or infinite values for tokens of query "
+                    f"'{self.queries[row].id}'"
+                )
+            return tokens
+
+        return self.remember("tokens", embedder.fingerprint, check)
 
     def embed_documents(self, embedder: Embedder, texts: Sequence[str]) -> Vectors:
         """Vectors of texts that are asked with in place of the queries', as of documents, float32 [n, d]; from the

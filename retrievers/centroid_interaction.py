@@ -108,9 +108,12 @@ class CentroidInteraction(OnTokens, Retriever):
         if not len(query):
             return np.empty(0, dtype=np.int64), np.empty(0, dtype=np.float32)
         table = np.ascontiguousarray((query @ centroids.T).T)  # [centroids, tokens of the question]
-        n_probe = min(self.n_probe, len(table))
-        probed = np.unique(np.argpartition(-table, n_probe - 1, axis=0)[:n_probe])
         passages, ends = self.lists
+        used = np.flatnonzero(np.diff(ends))  # of equal centroids the first has all tokens
+        n_probe = min(self.n_probe, len(used))
+        if not n_probe:
+            return np.empty(0, dtype=np.int64), np.empty(0, dtype=np.float32)
+        probed = used[np.unique(np.argpartition(-table[used], n_probe - 1, axis=0)[:n_probe])]
         candidates = np.unique(passages[rows_of(ends, probed)[1]])
         if may is not None:
             candidates = candidates[may[candidates]]

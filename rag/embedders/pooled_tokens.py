@@ -85,14 +85,18 @@ class PooledTokens(AroundEmbedder, TokenEmbedder):
     def embed_document_tokens(
         self, texts: Sequence[str], *, advance: Callable[[int], None] | None = None
     ) -> tuple[TokenVectors, Vectors]:
-        tokens, vectors = self.embedder.embed_document_tokens(texts, advance=advance)
-        return self.remade_tokens(tokens, query=False), vectors
+        tokens = self.remade_tokens(self.embedder.embed_document_tokens(texts, advance=advance)[0], query=False)
+        return tokens, tokens.pooled()
 
     def embed_queries(self, texts: Sequence[str]) -> Vectors:
+        if not texts:
+            return np.empty((0, self.dimension), dtype=np.float32)
         return self.embed_query_tokens(texts).pooled()
 
     def embed_documents(self, texts: Sequence[str], *, advance: Callable[[int], None] | None = None) -> Vectors:
-        return self.embed_document_tokens(texts, advance=advance)[0].pooled()
+        if not texts:
+            return np.empty((0, self.dimension), dtype=np.float32)
+        return self.embed_document_tokens(texts, advance=advance)[1]
 
 
 def merged_tokens(tokens: TokenVectors, factor: int) -> TokenVectors:
@@ -105,9 +109,10 @@ def merged_tokens(tokens: TokenVectors, factor: int) -> TokenVectors:
     import torch
     from sentence_transformers.multi_vector_encoder.modules.token_pooling import HierarchicalTokenPooling
 
+    if not len(tokens.vectors):
+        return tokens
     full = torch.from_numpy(tokens.vectors.astype(np.float32))
     texts = list(full.split(np.diff(tokens.ends).tolist()))
     pooled = HierarchicalTokenPooling(pool_factor=factor).pool(texts)
     ends = np.concatenate([[0], np.cumsum([len(text) for text in pooled])]).astype(np.int64)
-    vectors = torch.cat(pooled) if pooled else full
-    return TokenVectors(vectors.numpy().astype(tokens.vectors.dtype), ends)
+    return TokenVectors(torch.cat(pooled).numpy().astype(tokens.vectors.dtype), ends)

@@ -314,7 +314,7 @@ class TestPooledTokens(EmbedderConformance):
 
 class TestTokenHead(EmbedderConformance):
     def make(self):
-        return TokenHead(embedder=MODEL.spec.clone(), form="residual", width=8, epochs=2)
+        return TokenHead(embedder=MODEL.spec.clone(), form="residual", width=8, epochs=1)
 
     def training(self):
         return thirty()
@@ -494,7 +494,7 @@ class TestLateInteractionOfCandidates(RetrieverConformance):
 
 class TestCentroidInteraction(RetrieverConformance):
     def make(self):
-        return CentroidInteraction(embedder=MODEL.spec.clone(), n_probe=2, top_k=4)
+        return CentroidInteraction(embedder=MODEL.spec.clone(), n_probe=32, top_k=4)
 
 
 class TestHybrid(RetrieverConformance):

@@ -74,7 +74,7 @@ PETS = [
 ]
 
 
-def test_chunks_filters_updates_and_saving(tmp_path):
+def test_chunks_filters_and_updates():
     def pipeline():
         embedder = WordEmbedder(size=16)
         candidates = CentroidInteraction(embedder=embedder, n_probe=99)
@@ -91,9 +91,18 @@ def test_chunks_filters_updates_and_saving(tmp_path):
     grown.compact()
     assert "fish" not in [hit.document.id for hit in grown.search("cold water")]
     assert grown.search("leaves fall")[0].document.id == "tree"
-    made.save(tmp_path / "index")
-    again = Pipeline.load(tmp_path / "index")
-    assert [hit.document.id for hit in again.search("quiet")] == [hit.document.id for hit in made.search("quiet")]
+
+
+def test_saved_and_loaded(tmp_path):
+    texts = [document.text for document in PETS]
+    retriever = fitted(texts, CentroidInteraction(embedder=WordEmbedder(size=16)))
+    retriever.save_state(tmp_path)
+    corpus = Corpus.from_documents(PETS)
+    twin = CentroidInteraction(embedder=WordEmbedder(size=16))
+    twin.load_state(tmp_path, FitContext(corpus, Passages.whole(corpus)))
+    np.testing.assert_array_equal(
+        twin.retrieve(batch(["quiet"])).documents, retriever.retrieve(batch(["quiet"])).documents
+    )
 
 
 def test_before_it_is_fitted():

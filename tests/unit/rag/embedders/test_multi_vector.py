@@ -73,5 +73,5 @@ def test_all_tokens_masked_and_texts_longer_than_the_window(tmp_path):
     assert np.diff(embedder.embed_document_tokens(["mat", "cat mat"])[0].ends).tolist() == [0, 1]
     documents = [Document("long", "cat " * 100), Document("short", "mat"), Document("dog", "a dog")]
     pipeline = Pipeline(retriever=LateInteraction(embedder=embedder)).fit(documents)
-    assert [remark.name for remark in pipeline.remarks] == ["beyond_window"]
+    assert [remark.code for remark in pipeline.remarks] == ["beyond_window"]
     assert "short" not in [hit.document.id for hit in pipeline.search("cat")]

@@ -164,7 +164,7 @@ def test_all_who_read_tokens_take_it(tmp_path):
     context = fitted(exact, JUDGED)
     for component in (scorer, space, pooled):
         context.fit(component)
-    assert [remark.name for remark in context.remarks] == []
+    assert [remark.code for remark in context.remarks] == []
     batch = QueryBatch(training(NEW).queries)
     table = exact.retrieve(batch)
     rows = np.repeat(np.arange(len(batch)), table.documents.shape[1])

@@ -41,6 +41,9 @@ def main() -> None:
 
 
 def maxsim(n: int, n_queries: int) -> None:
+    import torch  # as an encoder would have done
+
+    torch.set_num_threads(1)
     documents, queries = unit(n, TOKENS), unit(n_queries, ASKED)
     table = TokenTable.encode(documents, "float16")
     full = documents.vectors.astype(np.float32)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -106,7 +107,7 @@ class TokenTable:
     def vectors(self, rows: slice | Ints) -> Vectors:
         """Vectors of these tokens, float32 [m, d], of length 1 but for rounding."""
         if self.storage == "float16":
-            return np.asarray(self.arrays["vectors"][rows]).astype(np.float32)
+            return _widened(np.asarray(self.arrays["vectors"][rows]))
         if self.storage == "centroids":
             return np.asarray(self.arrays["centroids"][np.asarray(self.arrays["nearest"][rows])])
         codes = np.asarray(self.arrays["codes"][rows])
@@ -167,6 +168,16 @@ def rows_of(ends: Ints, passages: Ints) -> tuple[Ints, Ints]:
     new = ends_of(lengths)
     rows = np.repeat(ends[passages] - new[:-1], lengths) + np.arange(new[-1])
     return new, rows
+
+
+def _widened(halves: npt.NDArray[np.float16]) -> Vectors:
+    """The same numbers as float32. torch, where an encoder has loaded it, takes a sixth of numpy's time."""
+    torch: Any = sys.modules.get("torch")
+    if torch is None:
+        return halves.astype(np.float32)
+    own = halves if halves.flags.writeable else halves.copy()  # torch warns of arrays that it may not write
+    widened: Vectors = torch.from_numpy(own).float().numpy()
+    return widened
 
 
 def _centroids(vectors: Vectors) -> Vectors:

@@ -155,5 +155,5 @@ class HeadTrainer:
             step = max(1, _BLOCK // offsets.size)
             for first in range(0, len(own), step):
                 products = own[first : first + step] @ made.flatten(0, 1).T
-                best[first : first + step] = products.unflatten(1, offsets.shape).argmax(dim=2)
+                best[first : first + step] = products.view(len(products), *offsets.shape).argmax(dim=2)
             return best.clamp(max=torch.from_numpy(lengths - 1)) + torch.from_numpy(ends[:-1])

@@ -18,6 +18,7 @@ from rag.embedders.base import TokenEmbedder, TokenVectors
 from rag.embedders.principal import principal_directions
 from rag.errors import ConfigError, NotFittedError
 from rag.learning.gains import Gains, paired_gain
+from rag.learning.material import useful_rows
 from rag.learning.reports import ReportsLearning
 from rag.learning.training import Training
 from rag.rerankers.base import Scorer
@@ -155,11 +156,11 @@ class TokenHead(AroundEmbedder, TokenEmbedder, ReportsLearning):
                 f"must be at most the token vectors' {self.embedder.dimension} dimensions, got {self.width}",
                 parameter="width",
             )
-        rows = np.arange(len(training.queries))
-        dev = training.dev
-        if dev is None:
-            folds = context.unseen("documents").folds
-            dev, rows = _part(training, np.flatnonzero(folds == 0)), np.flatnonzero(folds != 0)
+        rows, dev = useful_rows(training, context), training.dev
+        if dev is None or not len(useful_rows(dev, context)):
+            apart = context.unseen("documents").folds[rows] == 0
+            apart = apart if 0 < apart.sum() < len(rows) else rows % 4 == 0
+            dev, rows = _part(training, rows[apart]), rows[~apart]
         judge = JudgedTokens(context, self.embedder, dev, lambda batch: self._lists(batch, context))
         trainer = self._trainer(context, _part(training, rows))
         self._learn(context, trainer, judge)
@@ -169,7 +170,7 @@ class TokenHead(AroundEmbedder, TokenEmbedder, ReportsLearning):
         frozen = judge.quality(None)
         self._parameters = trainer.parameters
         first = best = judge.quality(self._parameters)
-        chosen, losses = 0, []
+        chosen, losses = 0, list[float]()
         with context.progress("learning a projection of tokens (token_head)", self.epochs) as advance:
             for epoch in range(1, self.epochs + 1):
                 losses.append(trainer.epoch())
@@ -180,8 +181,9 @@ class TokenHead(AroundEmbedder, TokenEmbedder, ReportsLearning):
                 elif epoch - chosen >= self.patience:
                     break
         gain, error = paired_gain(best, frozen)
-        frozen, first, best = (float(np.nanmean(values)) for values in (frozen, first, best))
-        self._about = {"frozen": frozen, "first": first, "learned": best, "gain": gain, "error": error}
+        named = {"frozen": frozen, "first": first, "learned": best}
+        self._about = {name: float(np.nanmean(values)) for name, values in named.items()}
+        self._about |= {"gain": gain, "error": error}
         self._about |= {"epoch": chosen, "losses": losses, "questions": judge.n_questions}
 
     def _trainer(self, context: FitContext, training: Training) -> HeadTrainer:

@@ -33,7 +33,7 @@ def batch(texts):
     return QueryBatch([Query(str(number), text) for number, text in enumerate(texts)])
 
 
-@settings(max_examples=40)
+@settings(max_examples=15)
 @given(TEXTS, QUERIES, st.sampled_from([0.0, 0.3]))
 def test_all_centroids_probed_are_a_plain_loop(texts, queries, prune):
     embedder = WordEmbedder(size=8)

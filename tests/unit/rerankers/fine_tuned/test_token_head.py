@@ -187,6 +187,9 @@ def test_the_same_twice_and_without_dev():
         fitted(embedder, everything)
     np.testing.assert_array_equal(first.embed_queries(["asked3"]), second.embed_queries(["asked3"]))
     assert 0 < first.learned_report()["questions"] < len(PAIRS)
+    useless = head(epochs=1)
+    fitted(useless, Training(everything.queries, everything.qrels, dev=Training(everything.queries[:3], {})))
+    assert useless.learned_report()["questions"] == first.learned_report()["questions"]
 
 
 def test_a_teacher_instead_of_judgments():

@@ -137,11 +137,11 @@ JUDGED = Training(training(LEARN).queries, training(LEARN).qrels, dev=training(D
 
 
 def head(**arguments):
-    settings = {"embedder": NoisyWords(size=32), "width": 24, "epochs": 8, "patience": 8, "learning_rate": 0.01}
+    settings = {"embedder": NoisyWords(size=32), "width": 24, "epochs": 5, "patience": 5, "learning_rate": 0.01}
     return TokenHead(**{**settings, **arguments})
 
 
-@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("form", ["linear", "residual"])
 def test_it_learns_what_new_questions_mean(form):
     plain = LateInteraction(embedder=NoisyWords(size=32))
     learned = LateInteraction(embedder=head(form=form))
@@ -157,7 +157,7 @@ def test_it_learns_what_new_questions_mean(form):
 
 
 def test_all_who_read_tokens_take_it(tmp_path):
-    embedder = head(negatives_from=BM25(stopwords=None), epochs=3)
+    embedder = head(negatives_from=BM25(stopwords=None), epochs=1)
     exact, scorer = LateInteraction(embedder=embedder), MaxSim(embedder=embedder.spec.clone())
     space = Dense(embedder=MUVERA(embedder=embedder.spec.clone(), k_sim=1), metric="inner_product")
     pooled = Dense(embedder=embedder.spec.clone())

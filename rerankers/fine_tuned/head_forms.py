@@ -53,7 +53,7 @@ def forward(parameters: Mapping[str, Any], x: torch.Tensor) -> torch.Tensor:
     """Projected tokens of length 1, [m, width]; the names of the parameters tell the form."""
     import torch
 
-    y = x @ parameters["P"] if "P" in parameters else 0
+    y: Any = x @ parameters["P"] if "P" in parameters else 0
     if "G" in parameters:
         y = y * (2 * torch.sigmoid(x @ parameters["G"] + parameters["g"]))
     if "A" in parameters:

@@ -39,7 +39,7 @@ class PooledTokens(AroundEmbedder, TokenEmbedder):
         self,
         *,
         embedder: TokenEmbedder,
-        factor: Annotated[int, Field(ge=2, le=64), Tunable(choices=(2, 3, 4), gain=-0.002)] = 2,
+        factor: Annotated[int, Field(ge=2, le=64), Tunable(choices=(2, 3, 4), gain=0.0)] = 2,
     ) -> None:
         self.embedder = embedder
         self.factor = factor

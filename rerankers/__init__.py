@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from rag.rerankers.diversity.mmr import MMR
     from rag.rerankers.fine_tuned.embedder import FineTunedEmbedder
     from rag.rerankers.fine_tuned.scorer import FineTunedScorer
+    from rag.rerankers.fine_tuned.token_head import TokenHead
     from rag.rerankers.graph_adaptive import GraphAdaptive
     from rag.rerankers.graph_rank import GraphRank
     from rag.rerankers.learned_rank.stage import LearnedRank
@@ -52,6 +53,7 @@ __all__ = [
     "MaxSim",
     "Rerank",
     "Scorer",
+    "TokenHead",
 ]
 
 __getattr__, __dir__ = lazy_attributes(
@@ -80,5 +82,6 @@ __getattr__, __dir__ = lazy_attributes(
         "MaxSim": "rag.rerankers.max_sim",
         "Rerank": "rag.rerankers.rerank",
         "Scorer": "rag.rerankers.base",
+        "TokenHead": "rag.rerankers.fine_tuned.token_head",
     },
 )

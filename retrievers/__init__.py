@@ -8,6 +8,7 @@ from rag._lazy import lazy_attributes
 
 if TYPE_CHECKING:
     from rag.retrievers.bm25 import BM25
+    from rag.retrievers.centroid_interaction import CentroidInteraction
     from rag.retrievers.decomposed import Decomposed
     from rag.retrievers.dense import Dense
     from rag.retrievers.feedback import Feedback
@@ -53,6 +54,7 @@ __all__ = [
     "NSG",
     "RRF",
     "Auto",
+    "CentroidInteraction",
     "Decomposed",
     "Dense",
     "Factory",
@@ -90,6 +92,7 @@ __getattr__, __dir__ = lazy_attributes(
     __name__,
     {
         "BM25": "rag.retrievers.bm25",
+        "CentroidInteraction": "rag.retrievers.centroid_interaction",
         "Decomposed": "rag.retrievers.decomposed",
         "Dense": "rag.retrievers.dense",
         "Factory": "rag.retrievers.indexes.factory",

@@ -14,6 +14,7 @@ from rag.candidates import Vectors
 from rag.component import Need, Tunable
 from rag.embedders.around import AroundEmbedder
 from rag.embedders.base import Embedder
+from rag.embedders.principal import largest_directions, second_moment
 from rag.errors import ConfigError, DataError, NotFittedError
 from rag.learning.gains import Gains
 
@@ -24,8 +25,6 @@ __all__ = ["Reduced"]
 
 Doubles = npt.NDArray[np.float64]
 
-_SAMPLE = 100_000
-"""Passages whose principal directions are taken."""
 _REST = 1e-3
 """Weight of the passages' own directions beside those of judged questions: few questions leave most of them open."""
 _FITTED = ("pca", "supervised")
@@ -97,11 +96,10 @@ class Reduced(AroundEmbedder):
         dimensions = self.dimension
         if self.method in _FITTED:
             vectors = context.embed_passages(self.embedder)
-            moment = _second_moment(vectors)
+            moment = second_moment(vectors)
             if self.method == "supervised":
                 moment = self._agreement(context, vectors) + _REST * moment / np.trace(moment)
-            _, directions = np.linalg.eigh(moment)
-            self._directions = np.ascontiguousarray(directions[:, ::-1][:, :dimensions], dtype=np.float32)
+            self._directions = largest_directions(moment, dimensions)
 
     def _agreement(self, context: FitContext, vectors: Vectors) -> Doubles:
         """The symmetric part of the mean outer product of training queries and the mean of their relevant passages,
@@ -156,9 +154,3 @@ class Reduced(AroundEmbedder):
     def load_state(self, folder: Path, context: FitContext) -> None:
         if self.method in _FITTED:
             self._directions = np.load(folder / "directions.npy")
-
-
-def _second_moment(vectors: Vectors) -> Doubles:
-    """Sum of the outer products of a sample of vectors, float64 [full, full]."""
-    sample = vectors[:: max(1, len(vectors) // _SAMPLE)].astype(np.float64)
-    return np.asarray(sample.T @ sample, dtype=np.float64)

@@ -33,6 +33,7 @@ from rag import (
     NoChunker,
     Pipeline,
     Platt,
+    PooledTokens,
     Query,
     RecursiveChunker,
     Reduced,
@@ -91,6 +92,7 @@ from rag.rerankers import (
     MatrixFactorization,
     MaxSim,
     Rerank,
+    TokenHead,
 )
 from rag.retrievers import (
     BM25,
@@ -100,6 +102,7 @@ from rag.retrievers import (
     NSG,
     RRF,
     Auto,
+    CentroidInteraction,
     Decomposed,
     Dense,
     Factory,
@@ -214,13 +217,18 @@ class TestLSA(EmbedderConformance):
         return LSA(dim=5, ngram_max=2, stop_words=False)
 
 
+def thirty():
+    """As many training questions as learners need."""
+    queries = [Query(f"t{number}", f"warm cat {number}") for number in range(30)]
+    return Training(queries, {query.id: {"cat": 1, "tree": 2} for query in queries})
+
+
 class TestAdapted(EmbedderConformance):
     def make(self):
         return Adapted(embedder=LSA(dim=5, stop_words=False), negatives=2, epochs=3)
 
     def training(self):
-        queries = [Query(f"t{number}", f"warm cat {number}") for number in range(30)]
-        return Training(queries, {query.id: {"cat": 1, "tree": 2} for query in queries})
+        return thirty()
 
 
 class TestFineTunedEmbedder(ComponentConformance):
@@ -328,6 +336,19 @@ class TestReducedAtRandom(EmbedderConformance):
 class TestMUVERA(EmbedderConformance):
     def make(self):
         return MUVERA(embedder=MODEL.spec.clone(), k_sim=2, repetitions=3, projection="svd", d_proj=4, seed=3)
+
+
+class TestPooledTokens(EmbedderConformance):
+    def make(self):
+        return PooledTokens(embedder=MODEL.spec.clone(), factor=3)
+
+
+class TestTokenHead(EmbedderConformance):
+    def make(self):
+        return TokenHead(embedder=MODEL.spec.clone(), form="residual", width=8, epochs=1)
+
+    def training(self):
+        return thirty()
 
 
 class TestMultiVectorEmbedder(EmbedderConformance):
@@ -510,6 +531,11 @@ class TestLateInteractionOfCandidates(RetrieverConformance):
     def make(self):
         first = Dense(embedder=MODEL.spec.clone())
         return LateInteraction(embedder=MODEL.spec.clone(), candidates=first, n_candidates=3, storage="residual4")
+
+
+class TestCentroidInteraction(RetrieverConformance):
+    def make(self):
+        return CentroidInteraction(embedder=MODEL.spec.clone(), n_probe=32, top_k=4)
 
 
 class TestHybrid(RetrieverConformance):

@@ -105,7 +105,8 @@ def transitions(graph: Ints) -> tuple[Any, Floats]:
     alone = np.flatnonzero(degree == 0)
     loops = sp.coo_array((np.ones(len(alone), dtype=np.float32), (alone, alone)), shape=(n, n))
     degree = np.where(degree == 0, np.float32(1), degree)
-    walk = sp.csr_array((edges + loops) @ sp.diags_array(1 / degree), dtype=np.float32)
+    steps: Any = (edges + loops) @ sp.diags_array(1 / degree)
+    walk = sp.csr_array(steps.astype(np.float32))
     return walk, degree
 
 

@@ -112,7 +112,7 @@ def merged_tokens(tokens: TokenVectors, factor: int) -> TokenVectors:
     if not len(tokens.vectors):
         return tokens
     full = torch.from_numpy(tokens.vectors.astype(np.float32))
-    texts = list(full.split(np.diff(tokens.ends).tolist()))
+    texts = list(torch.split(full, np.diff(tokens.ends).tolist()))
     pooled = HierarchicalTokenPooling(pool_factor=factor).pool(texts)
     ends = np.concatenate([[0], np.cumsum([len(text) for text in pooled])]).astype(np.int64)
     return TokenVectors(torch.cat(pooled).numpy().astype(tokens.vectors.dtype), ends)

@@ -57,7 +57,7 @@ def _fused(
         values.append(MinMax().contributions(table)[0][row, column])
         kinds.append(np.full(len(row), kind))
     row, document, passage = np.concatenate(rows), np.concatenate(documents), np.concatenate(passages)
-    value, kind = np.concatenate(values), np.concatenate(kinds)
+    value, kind_of = np.concatenate(values), np.concatenate(kinds)
     # A document's passage is that of the list in which it stands highest.
     order, starts = grouped(row, document, -value)
     group = np.repeat(np.arange(len(starts)), np.diff(starts, append=len(order)))
@@ -65,7 +65,7 @@ def _fused(
     row_of, n_of = row[first], np.bincount(row[first], minlength=n)
     column_of = np.arange(len(first)) - (np.cumsum(n_of) - n_of)[row_of]
     relevance = np.zeros((len(lists), n, int(n_of.max())))
-    relevance[kind[order], row_of[group], column_of[group]] = value[order]
+    relevance[kind_of[order], row_of[group], column_of[group]] = value[order]
     # A question has a part when that found something.
     n_parts = np.sum([table.counts > 0 for table in parts], axis=0)
     share = (1 - question_weight) / n_parts

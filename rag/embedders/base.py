@@ -41,6 +41,9 @@ class Embedder(Component):
     has_tokens: ClassVar[bool] = False
     """Whether :meth:`tokenizer` gives one; known without loading anything."""
 
+    moves_queries: ClassVar[bool] = False
+    """Whether the vectors of queries are made from those that another embedder gives: by :meth:`of_queries`."""
+
     @property
     @abstractmethod
     def dimension(self) -> int:
@@ -61,13 +64,13 @@ class Embedder(Component):
     @property
     def base(self) -> Embedder:
         """The embedder that makes the vectors of passages, under whose name they and their index are kept: itself, but
-        for one that only moves the queries of another.
+        for one that differs from another in the queries alone.
         """
         return self
 
     def of_queries(self, batch: EmbeddedQueries) -> Vectors:
-        """Vectors of a batch's queries, float32 [n, d], by one that is not its own :attr:`base`, from what that gives
-        for them (``batch.embeddings``).
+        """Vectors of a batch's queries, float32 [n, d], by one that :attr:`moves_queries`, from what its base gives for
+        them (``batch.embeddings``).
         """
         return batch.embeddings(self.base)
 

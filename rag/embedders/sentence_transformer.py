@@ -12,7 +12,7 @@ from pydantic import Field
 
 from rag.candidates import Vectors
 from rag.component import Later, Runtime
-from rag.embedders.base import TokenEmbedder, TokenVectors
+from rag.embedders.base import Embedder, TokenEmbedder, TokenVectors
 from rag.errors import ConfigError
 from rag.models import (
     Backend,
@@ -138,6 +138,15 @@ class SentenceTransformerEmbedder(TokenEmbedder):
         if self.query_precision is None:
             return detected
         return [detected, environment(self.backend, self.query_precision, self.device)]
+
+    @property
+    def base(self) -> Embedder:
+        return self if self.query_precision is None else self._of_documents
+
+    @cached_property
+    def _of_documents(self) -> SentenceTransformerEmbedder:
+        """Embeds passages as this one does: its vectors and index serve pairs of any precision for queries."""
+        return type(self)(**(self.spec.arguments | {"query_precision": None}))
 
     @property
     def dimension(self) -> int:

@@ -61,8 +61,9 @@ class SentenceTransformerEmbedder(TokenEmbedder):
             float32; the others hold for both. ``float16`` is for GPUs. ``int8`` is for CPUs and models built like BERT:
             two to three times as fast, vectors a little off (cosine .993 to .998 for MiniLM).
         query_precision: What queries are computed in, where that is to differ from documents; None takes ``precision``.
-        backend: What computes: ``torch``, ``onnx`` (ONNX Runtime, from the extra ``onnx``: for models built like BERT,
-            on a CPU), or ``auto``: ONNX Runtime where it is installed and gives torch's vectors, else torch.
+        backend: What computes: ``torch``; ``onnx`` (ONNX Runtime: float32, int8) or ``openvino`` (OpenVINO: float32,
+            bfloat16), from the extras of these names, for models built like BERT, on a CPU; or ``auto``: one of these
+            where it is installed and gives torch's vectors, else torch.
         batch_tokens: Most tokens of a forward pass, padding included; texts are sorted by tokens first. None takes what
             suits the processor.
         batch_size: Most texts of a forward pass; None has no limit but ``batch_tokens``.
@@ -146,7 +147,7 @@ class SentenceTransformerEmbedder(TokenEmbedder):
     @cached_property
     def _of_documents(self) -> SentenceTransformerEmbedder:
         """Embeds passages as this one does: its vectors and index serve pairs of any precision for queries."""
-        return type(self)(**(self.spec.arguments | {"query_precision": None}))
+        return type(self)(**{**self.spec.arguments, "query_precision": None})
 
     @property
     def dimension(self) -> int:

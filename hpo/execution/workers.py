@@ -29,6 +29,7 @@ from rag.hpo.execution.storage import Worker
 from rag.hpo.execution.study import SweepStudy
 from rag.hpo.execution.trial import Bench
 from rag.hpo.sweep import Sweep
+from rag.models.threads import usable_cores
 from rag.store.store import Mode, Store
 
 __all__ = ["Job", "supervise"]
@@ -128,7 +129,7 @@ class _Team:
     def _start(self) -> None:
         id = Worker.new_id()
         process = multiprocessing.get_context("spawn").Process(target=_work, args=(self.job, id))
-        with _threads(max(1, (os.cpu_count() or 1) // self.n)):
+        with _threads(max(1, usable_cores() // self.n)):
             process.start()
         self.workers[id] = process
 

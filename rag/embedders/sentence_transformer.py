@@ -39,6 +39,14 @@ if TYPE_CHECKING:
 
 __all__ = ["SentenceTransformerEmbedder"]
 
+_MADE_FOR = {
+    "SparseEncoder": "a sparse encoder: search with retriever 'sparse' and its embedder 'sparse'",
+    "MultiVectorEncoder": "a late-interaction encoder: use embedder 'multi_vector'",
+    "ColBERT": "a late-interaction encoder: use embedder 'multi_vector'",
+    "CrossEncoder": "a cross-encoder: use scorer 'cross_encoder'",
+}
+"""What ``config_sentence_transformers.json`` calls models whose heads a mean of hidden states would ignore."""
+
 _DOCUMENT_PROMPTS = ("document", "passage", "corpus")
 """Names under which a model may keep its prompt for documents, in the order of sentence-transformers."""
 
@@ -122,6 +130,9 @@ class SentenceTransformerEmbedder(TokenEmbedder):
         )
 
     def _preflight(self) -> None:
+        made_for = _MADE_FOR.get(str(self._setting("config_sentence_transformers.json", "model_type")))
+        if made_for is not None:
+            raise ConfigError(f"the model '{self.model}' is {made_for}", parameter="model")
         check_length("max_length", self.max_length, self.model, self.revision)
         check_backend(self.backend, self.precision, self.device)
         if self.query_precision is not None:

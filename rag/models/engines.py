@@ -24,8 +24,13 @@ if TYPE_CHECKING:
 __all__ = ["ENGINES", "Engine", "ExportedForward"]
 
 
+_LONGEST = 1024
+"""Tokens of the longest text that goes through an exported graph. Engines write all products of queries and keys down:
+12 heads of 8,192 tokens take 3 GiB, where torch computes them piece by piece."""
+
+
 class ExportedForward(ABC):
-    """A BERT's last hidden states from an exported graph.
+    """A BERT's last hidden states from an exported graph; of batches with texts of more than 1,024 tokens by torch.
 
     Args:
         lean: The same model by torch.
@@ -33,7 +38,7 @@ class ExportedForward(ABC):
     """
 
     def __init__(self, lean: BertForward, words: str) -> None:
-        self._padding = lean.padding
+        self._lean = lean
         self._words = words
 
     def __str__(self) -> str:
@@ -55,6 +60,8 @@ class ExportedForward(ABC):
         import torch
 
         lengths = np.array([len(text) for text in ids])
+        if lengths.max() > _LONGEST:
+            return self._lean.hidden(ids, types, precision, first=first)
         total = int(lengths.sum())
         flat = np.fromiter(itertools.chain.from_iterable(ids), np.int64, total)
         kinds = np.zeros(total, np.int64)
@@ -64,7 +71,7 @@ class ExportedForward(ABC):
         padded = np.full(inside.shape, total, np.int64)
         padded[inside] = np.arange(total)
         rows = np.cumsum(lengths) - lengths if first else np.arange(total)
-        places = places_of(flat, lengths, self._padding)
+        places = places_of(flat, lengths, self._lean.padding)
         given = (flat, kinds, places, padded, np.flatnonzero(inside), inside.astype(np.int32), rows)
         return torch.from_numpy(self._states(dict(zip(INPUTS, given, strict=True))))
 

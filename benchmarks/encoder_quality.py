@@ -38,8 +38,8 @@ def minilm(**arguments: Any) -> Config:
 ENCODERS = {
     "float32": minilm(precision="float32"),
     "bfloat16": minilm(precision="bfloat16"),
-    "int8, ONNX Runtime": minilm(precision="int8", backend="onnx"),
-    "int8, torch": minilm(precision="int8", backend="torch"),
+    "int8 by ONNX Runtime": minilm(precision="int8", backend="onnx"),
+    "int8 by torch": minilm(precision="int8", backend="torch"),
     "documents float32, queries int8": minilm(precision="float32", query_precision="int8", backend="onnx"),
     "static, 256 dimensions": {"type": "static", "embedder": minilm(precision="float32"), "dim": 256},
 }
@@ -53,7 +53,7 @@ def main() -> None:
     parser.add_argument("--cross-encoder", default="")
     parser.add_argument("--queries", type=int, default=None, help="only the first so many questions of a set")
     parser.add_argument("--documents", type=int, default=None, help="their judged documents and others, so many")
-    parser.add_argument("--skip", default="", help="rows to leave out: the beginning of a name")
+    parser.add_argument("--skip", default="", help="rows to leave out: beginnings of their names, separated by commas")
     parser.add_argument("--store", type=Path, default=None)
     given = parser.parse_args()
     store = None if given.store is None else Store(given.store)
@@ -88,7 +88,7 @@ def part_of(dataset: Dataset, n_queries: int | None, n_documents: int | None) ->
 def encoders(dataset: Dataset, store: Store | None, skip: str) -> None:
     bases: list[Any] = [None, None]
     for label, embedder in ENCODERS.items():
-        if skip and label.startswith(skip):
+        if skip and label.startswith(tuple(skip.split(","))):
             continue
         dense = {"type": "dense", "embedder": embedder}
         hybrid = {"type": "hybrid", "retrievers": [{"type": "bm25"}, dense]}

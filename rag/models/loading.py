@@ -115,7 +115,7 @@ def _load(model_class: Any, name: str, device: str, revision: str | None, trust_
 def _limit(model: Any, name: str, revision: str | None) -> None:
     """Have texts cut where a model ends: a tokenizer may know no limit, or count positions that are taken."""
     limit = model_limit(name, revision)
-    body = model[0] if len(model) else None
+    body: Any = model[0] if len(model) else None
     own = getattr(body, "max_seq_length", None)
     if limit is not None and own is not None and own > limit:
         body.max_seq_length = limit

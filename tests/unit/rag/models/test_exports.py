@@ -8,8 +8,8 @@ import shutil
 import numpy as np
 import pytest
 
-from rag import ConfigError, MissingExtraError, ModelError, SentenceTransformerEmbedder, Store
-from rag.models import exports, forwards, ran
+from rag import ConfigError, Document, MissingExtraError, ModelError, Pipeline, SentenceTransformerEmbedder, Store
+from rag.models import SentenceEncoder, exports, forwards, ran
 from rag.models.engines import ENGINES, Engine, ExportedForward
 from rag.rerankers import CrossEncoderScorer
 from tests.unit.rag.models.test_encoding import TEXTS, build, cross_encoder
@@ -68,6 +68,36 @@ def test_a_declared_pair_has_documents_and_queries_of_its_own(tmp_path):
     np.testing.assert_array_equal(pair.embed_documents(TEXTS[:3]), exact.embed_documents(TEXTS[:3]))
     np.testing.assert_array_equal(pair.embed_queries(TEXTS[:3]), near.embed_queries(TEXTS[:3]))
     assert len({one.fingerprint for one in (pair, exact, near)}) == 3
+
+
+def test_a_declared_pair_shares_vectors_and_index_of_the_documents(tmp_path, monkeypatch):
+    path, read = build("bert", tmp_path), []
+    store = Store(tmp_path / "store")
+    encode = SentenceEncoder.encode
+    monkeypatch.setattr(
+        SentenceEncoder, "encode", lambda self, *given, **options: read.append(given) or encode(self, *given, **options)
+    )
+
+    def documents_read(scorer=None, **arguments):
+        config = {"type": "sentence_transformer", "model": path, "device": "cpu", "precision": "float32", **arguments}
+        stages = [] if scorer is None else [{"type": "rerank", "scorer": {"type": scorer, "embedder": config}}]
+        retriever = {"type": "dense", "embedder": config}
+        pipeline = Pipeline.from_config({"type": "pipeline", "retriever": retriever, "stages": stages})
+        pipeline.fit([Document(str(number), text) for number, text in enumerate(TEXTS[:5])], store=store)
+        n_read = sum(len(texts) for texts, *_ in read)
+        hits = pipeline.search(TEXTS[4]).hits
+        read.clear()
+        return n_read, [hit.score for hit in hits]
+
+    n_read, exact = documents_read()
+    assert n_read == 5
+    n_read, near = documents_read(query_precision="int8")
+    assert n_read == 0
+    np.testing.assert_allclose(near, exact, atol=0.1)
+    assert near != exact
+    n_read, _ = documents_read("max_sim", query_precision="int8")
+    assert n_read == 5  # for vectors of tokens, from one pass
+    store.close()
 
 
 def test_scores_of_pairs_are_those_of_torch(tmp_path):

@@ -295,7 +295,10 @@ def main() -> None:
     parser.add_argument("--onnx", type=Path, default=None)
     parser.add_argument("--cross-encoder", default="")
     parser.add_argument("--turns", type=int, default=5)
+    parser.add_argument("--ours", default="", help="only these, such as 'torch float32,onnx int8'")
     given = parser.parse_args()
+    if given.ours:
+        COMPUTED[:] = [(engine, precision) for engine, precision in (row.split() for row in given.ours.split(","))]
     sets = given.sets.split(",")
     print(f"{machine()}\n")
     if given.part == "pairs":

@@ -6,9 +6,9 @@
 
 DATA has folders in BEIR's layout; `--sets` names some of cacm (mixed), nfcorpus (long), questions. CPU time and seconds
 by the clock, medians of 5 in turn (`--turns`). Set OMP_NUM_THREADS=1 for figures of one core. Tools that are not
-installed are left out: `fastembed` reads the same weights from FOLDER, which `benchmarks/encoder_rivals.py` writes;
-`model2vec` is a table of tokens, as our `static` is one of words. Prints Markdown. What fewer bits cost in quality:
-`benchmarks/encoder_quality.py`.
+installed are left out: `fastembed` reads the same weights from FOLDER, which `benchmarks/encoder_rivals.py` writes, and
+`model2vec` a table of tokens, as our `static` is one of words, from FOLDER/model2vec, which its `distill` writes.
+Prints Markdown. What fewer bits cost in quality: `benchmarks/encoder_quality.py`.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from rag.corpus import read_documents
 from rag.embedders.static import Static
 from rag.eval import load_dataset
 from rag.eval.runs.provenance import machine
-from rag.models import load_cross_encoder, load_sentence_transformer, ran, resolve_model
+from rag.models import load_cross_encoder, load_sentence_transformer, ran
 from rag.models.engines import ENGINES
 from rag.rerankers import CrossEncoderScorer
 
@@ -104,26 +104,12 @@ def tools(onnx: Path | None) -> dict[str, Encode]:
             )
             model = TextEmbedding(f"minilm-{name}", specific_model_path=str(onnx), threads=1)
             there[f"fastembed, {name}"] = functools.partial(fastembed, model)
-    if importlib.util.find_spec("model2vec"):
-        try:
-            table = model2vec(onnx)
-            there["model2vec, 256 dimensions"] = lambda texts: table.encode(texts, show_progress_bar=False)
-        except ImportError as error:  # what distilling needs is not installed
-            print(f"model2vec: {error}\n")
+    if onnx is not None and (onnx / "model2vec").is_dir() and importlib.util.find_spec("model2vec"):
+        from model2vec import StaticModel
+
+        table = StaticModel.from_pretrained(onnx / "model2vec")
+        there["model2vec, 256 dimensions"] = lambda texts: table.encode(texts, show_progress_bar=False)
     return there
-
-
-def model2vec(folder: Path | None) -> Any:
-    """A table of tokens distilled from the same model, kept where it was made before."""
-    from model2vec import StaticModel
-    from model2vec.distill import distill
-
-    if folder is not None and (folder / "model2vec").is_dir():
-        return StaticModel.from_pretrained(folder / "model2vec")
-    table = distill(resolve_model(MINILM), pca_dims=256)
-    if folder is not None:
-        table.save_pretrained(folder / "model2vec")
-    return table
 
 
 def fastembed(model: Any, texts: list[str]) -> Any:

@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 # Bytecode is compiled when a module is first imported, not for everything that is installed: half the time.
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile -c constraints.txt
 
-.PHONY: quickstart test test-all check docs map clean
+.PHONY: quickstart test test-all check docs release-check map clean
 
 quickstart: $(VENV)/.quickstart
 	@HF_HUB_OFFLINE=1 $(BIN)/rag eval configs/quickstart.yaml --dataset python-reference
@@ -27,6 +27,10 @@ check: $(VENV)/.dev
 # The site: build/site/index.html opens without a server.
 docs: $(VENV)/.docs
 	@$(BIN)/python docs/site/build.py
+
+# Builds the package and takes the first steps with it in a fresh environment.
+release-check: $(VENV)/.release
+	@.ci/release-check $(BIN)/python
 
 # Draws the folders and the arrows between them into docs/architecture.md.
 map:
@@ -55,3 +59,7 @@ $(VENV)/.docs: $(VENV)/.dev
 	@$(INSTALL) -e '.[dev,docs]'
 	@rm -rf *.egg-info
 	@touch $@ $(VENV)/.dev
+
+$(VENV)/.release: $(VENV)/.dev
+	@$(INSTALL) build twine
+	@touch $@

@@ -38,7 +38,7 @@ _MENU = {
         "answers", "speed", "measures", "compare",
     ],
     "Reference": ["reference/commands", "reference/components", "reference/python", "reference/errors", "run-folder"],
-    "Measured": ["benchmarks/README", "changelog"],
+    "Measured": ["benchmarks/README", "other-frameworks", "changelog"],
 }  # fmt: skip
 """The menu. Pages of docs/ that it does not have are added to "How to"."""
 
@@ -57,7 +57,19 @@ def main() -> int:
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_text(text, encoding="utf-8")
     command = [sys.executable, "-m", "sphinx", "-q", "-W", "--keep-going", "-c", str(Path(__file__).parent)]
-    return subprocess.run([*command, str(PAGES), str(SITE)], check=False).returncode  # noqa: S603 - our own arguments
+    code = subprocess.run([*command, str(PAGES), str(SITE)], check=False).returncode  # noqa: S603 - our own arguments
+    for page in SITE.rglob("*.html"):
+        page.write_text(_accessible(page.read_text(encoding="utf-8")), encoding="utf-8")
+    return code
+
+
+def _accessible(page: str) -> str:
+    """The page with what the theme leaves out for screen readers and keyboards."""
+    page = page.replace('class="caption" role="heading">', 'class="caption" role="heading" aria-level="2">')
+    page = page.replace('<aside class="sidebar-drawer">', '<aside class="sidebar-drawer" aria-label="Menu">')
+    page = page.replace('<aside class="toc-drawer', '<aside aria-label="On this page" class="toc-drawer')
+    page = page.replace('<th class="head"><p></p></th>', '<td class="head"></td>')
+    return page.replace("<pre><span></span>", '<pre tabindex="0"><span></span>')
 
 
 def _pages() -> dict[str, str]:

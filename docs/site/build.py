@@ -7,6 +7,7 @@ leads nowhere stops the build.
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import subprocess
@@ -28,11 +29,12 @@ _SHOWN = ("configs/*.yaml", "configs/*/*.yaml", "examples/*")
 _LANGUAGES = {".yaml": "yaml", ".py": "python", ".sh": "bash"}
 
 _MENU = {
-    "Start": ["install", "tutorial", "your-documents", "python"],
+    "Start": ["install", "tutorial", "gallery", "your-documents", "python"],
     "How to": [
         "configuration", "documents", "languages", "metadata", "indexing", "datasets", "tuning", "sweeps", "serving",
         "tracing", "scale", "store", "contributing",
     ],
+    "Notebooks": [f"notebooks/{name}" for name in ("first-pipeline", "evaluation", "tuning", "langchain")],
     "Understand": [
         "architecture", "indexes", "learning", "cur", "filters", "summaries", "late-interaction", "sparse", "diversity",
         "answers", "speed", "measures", "compare",
@@ -77,6 +79,7 @@ def _pages() -> dict[str, str]:
     sources = [ROOT / name for name in _MOVED] + sorted((ROOT / "docs").glob("*.md"))
     sources += sorted((ROOT / "benchmarks").rglob("*.md"))
     pages = {_target(path): _linked(path) for path in sources}
+    pages |= {f"notebooks/{path.stem}.md": _notebook(path) for path in sorted(ROOT.glob("docs/notebooks/*.ipynb"))}
     pages["index.md"] += "\n" + "\n".join(_menu(pages))
     for pattern in _SHOWN:
         for path in filter(Path.is_file, sorted(ROOT.glob(pattern))):
@@ -105,6 +108,13 @@ def _linked(source: Path) -> str:
         return f"]({depth}{_target((source.parent / target).resolve())}{hash}{anchor})"
 
     return re.sub(r"\]\(([^)\s]+)\)", link, source.read_text(encoding="utf-8"))
+
+
+def _notebook(path: Path) -> str:
+    """The cells of a notebook as a page."""
+    cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+    texts = [(cell["cell_type"], "".join(cell["source"])) for cell in cells]
+    return "\n\n".join(text if kind == "markdown" else f"```python\n{text}\n```" for kind, text in texts) + "\n"
 
 
 def _target(path: Path) -> str:

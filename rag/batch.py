@@ -371,7 +371,7 @@ class QueryBatch(Shown):
             return np.empty((0, embedder.dimension), dtype=np.float32)
         if self._vectors is not None:
             return embedder.checked(self._vectors(embedder), len(self))
-        if embedder.base is not embedder:
+        if embedder.moves_queries:
             return embedder.of_queries(self)
         if embedder.vector_source is not None:
             return embedder.checked(embedder.from_vectors(self.embeddings(embedder.vector_source)), len(self))

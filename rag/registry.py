@@ -11,11 +11,12 @@ from __future__ import annotations
 import functools
 import logging
 from collections.abc import Mapping
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import EntryPoint
 from typing import TypeVar
 
 from rag.component import Component
 from rag.errors import ConfigError, did_you_mean
+from rag.installed import entry_points
 
 __all__ = ["component_class", "contract_of", "kinds", "types_of"]
 

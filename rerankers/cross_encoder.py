@@ -48,8 +48,9 @@ class CrossEncoderScorer(Scorer):
         precision: What products with weights are computed in. ``auto`` is bfloat16 where the processor has it in
             hardware, else float32; ``float16`` is for GPUs; ``int8`` for CPUs and models built like BERT, faster and a
             little off.
-        backend: What computes: ``torch``, ``onnx`` (ONNX Runtime, from the extra ``onnx``: for models built like BERT,
-            on a CPU), or ``auto``: ONNX Runtime where it is installed and gives torch's numbers, else torch.
+        backend: What computes: ``torch``; ``onnx`` (ONNX Runtime: float32, int8) or ``openvino`` (OpenVINO: float32,
+            bfloat16), from the extras of these names, for models built like BERT, on a CPU; or ``auto``: one of these
+            where it is installed and gives torch's numbers, else torch.
         batch_tokens: Most tokens of a forward pass, padding included; pairs of all queries of a batch are sorted by
             tokens first. None takes what suits the processor.
         batch_size: Most pairs of a forward pass; None has no limit but ``batch_tokens``.

@@ -10,7 +10,7 @@ def words_of(texts: Iterable[str]) -> list[str]:
     return sorted({word for text in texts for word in text.lower().replace(":", " : ").split()})
 
 
-def _tokenizer(words: list[str], folder: Path) -> int:
+def _tokenizer(words: list[str], folder: Path, *, longest: int = 64) -> int:
     """Words as tokens, between [CLS] and [SEP]; the size of the vocabulary."""
     from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
     from transformers import PreTrainedTokenizerFast
@@ -30,7 +30,7 @@ def _tokenizer(words: list[str], folder: Path) -> int:
         "sep_token": "[SEP]",
         "eos_token": "[SEP]",
     }
-    PreTrainedTokenizerFast(tokenizer_object=tokenizer, model_max_length=64, **names).save_pretrained(folder)
+    PreTrainedTokenizerFast(tokenizer_object=tokenizer, model_max_length=longest, **names).save_pretrained(folder)
     return len(vocabulary)
 
 

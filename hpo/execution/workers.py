@@ -31,6 +31,7 @@ from rag.hpo.execution.storage import Worker
 from rag.hpo.execution.study import SweepStudy
 from rag.hpo.execution.trial import Bench
 from rag.hpo.sweep import Sweep
+from rag.models.threads import usable_cores
 from rag.store.opening import store_at
 from rag.store.store import Mode
 
@@ -198,7 +199,7 @@ class _Team:
 
 def _spawned(job: Job, id: str, *, n: int) -> Process:
     process = multiprocessing.get_context("spawn").Process(target=_work, args=(job, id))
-    with _threads(max(1, (os.cpu_count() or 1) // n)):
+    with _threads(max(1, usable_cores() // n)):
         process.start()
     return process
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import errno
 import sys
 from collections.abc import Callable
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import EntryPoint
 from typing import Annotated
 
 import typer
@@ -27,6 +27,7 @@ from rag.cli.serve import serve
 from rag.cli.store import app as store
 from rag.cli.updates import add, compact, delete, rollback, sync, verify
 from rag.errors import IncompleteError, RagError
+from rag.installed import entry_points
 
 __all__ = ["app", "main"]
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,6 +12,7 @@ import typer
 from rag.cli.console import echo, print_file
 from rag.cli.options import ConfigArgument, SetOption
 from rag.errors import ConfigError, Mistake, Mistakes
+from rag.installed import entry_points
 
 if TYPE_CHECKING:
     from rag.component import Component

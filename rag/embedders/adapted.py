@@ -68,6 +68,7 @@ class Adapted(AroundEmbedder, ReportsLearning):
 
     type = "adapted"
     needs = frozenset({"training"})
+    moves_queries = True
 
     def __init__(
         self,

@@ -44,6 +44,9 @@ class Embedder(Component):
     length_counts: ClassVar[bool] = False
     """Whether vectors are compared by inner product, because their lengths mean something."""
 
+    moves_queries: ClassVar[bool] = False
+    """Whether the vectors of queries are made from those that another embedder gives: by :meth:`of_queries`."""
+
     @property
     @abstractmethod
     def dimension(self) -> int:
@@ -64,13 +67,13 @@ class Embedder(Component):
     @property
     def base(self) -> Embedder:
         """The embedder that makes the vectors of passages, under whose name they and their index are kept: itself, but
-        for one that only moves the queries of another.
+        for one that differs from another in the queries alone.
         """
         return self
 
     def of_queries(self, batch: EmbeddedQueries) -> Vectors:
-        """Vectors of a batch's queries, float32 [n, d], by one that is not its own :attr:`base`, from what that gives
-        for them (``batch.embeddings``).
+        """Vectors of a batch's queries, float32 [n, d], by one that :attr:`moves_queries`, from what its base gives for
+        them (``batch.embeddings``).
         """
         return batch.embeddings(self.base)
 

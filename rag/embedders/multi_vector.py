@@ -25,6 +25,7 @@ from rag.models import (
     model_file,
     resolved_precision,
 )
+from rag.models.tokens import text_batches
 
 if TYPE_CHECKING:
     from sentence_transformers import MultiVectorEncoder
@@ -51,7 +52,7 @@ class MultiVectorEmbedder(TokenEmbedder):
             quality, 4 some points; 1 keeps all.
         precision: ``auto``, ``float32`` or ``bfloat16``: see ``sentence_transformer``; with ``auto`` queries are always
             encoded in float32.
-        batch_size: Texts per forward pass.
+        batch_size: Most texts of a forward pass; its tokens are limited to what suits the processor.
         device: ``auto``, or a torch device such as ``cpu`` or ``cuda:0``.
         trust_remote_code: Let the model's repository run its own Python code here.
 
@@ -153,10 +154,9 @@ class MultiVectorEmbedder(TokenEmbedder):
     def embed_document_tokens(
         self, texts: Sequence[str], *, advance: Callable[[int], None] | None = None
     ) -> tuple[TokenVectors, Vectors]:
-        order = np.argsort([-len(text) for text in texts], kind="stable")
         encoded: list[Any] = [None] * len(texts)
-        for first in range(0, len(order), self.batch_size * 4):
-            rows = order[first : first + self.batch_size * 4].tolist()
+        for batch in text_batches(self.encoder, texts, self.batch_size):
+            rows = batch.tolist()
             with inference(self.precision, self.encoder.device.type):
                 block = self.encoder.encode_document(
                     [texts[row] for row in rows], batch_size=self.batch_size, show_progress_bar=False

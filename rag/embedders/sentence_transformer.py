@@ -12,7 +12,7 @@ from pydantic import Field
 
 from rag.candidates import Vectors
 from rag.component import Later, Runtime
-from rag.embedders.base import TokenEmbedder, TokenVectors
+from rag.embedders.base import Embedder, TokenEmbedder, TokenVectors
 from rag.errors import ConfigError
 from rag.models import (
     Backend,
@@ -39,6 +39,14 @@ if TYPE_CHECKING:
 
 __all__ = ["SentenceTransformerEmbedder"]
 
+_MADE_FOR = {
+    "SparseEncoder": "a sparse encoder: search with retriever 'sparse' and its embedder 'sparse'",
+    "MultiVectorEncoder": "a late-interaction encoder: use embedder 'multi_vector'",
+    "ColBERT": "a late-interaction encoder: use embedder 'multi_vector'",
+    "CrossEncoder": "a cross-encoder: use scorer 'cross_encoder'",
+}
+"""What ``config_sentence_transformers.json`` calls models whose heads a mean of hidden states would ignore."""
+
 _DOCUMENT_PROMPTS = ("document", "passage", "corpus")
 """Names under which a model may keep its prompt for documents, in the order of sentence-transformers."""
 
@@ -61,8 +69,9 @@ class SentenceTransformerEmbedder(TokenEmbedder):
             float32; the others hold for both. ``float16`` is for GPUs. ``int8`` is for CPUs and models built like BERT:
             two to three times as fast, vectors a little off (cosine .993 to .998 for MiniLM).
         query_precision: What queries are computed in, where that is to differ from documents; None takes ``precision``.
-        backend: What computes: ``torch``, ``onnx`` (ONNX Runtime, from the extra ``onnx``: for models built like BERT,
-            on a CPU), or ``auto``: ONNX Runtime where it is installed and gives torch's vectors, else torch.
+        backend: What computes: ``torch``; ``onnx`` (ONNX Runtime: float32, int8) or ``openvino`` (OpenVINO: float32,
+            bfloat16), from the extras of these names, for models built like BERT, on a CPU; or ``auto``: one of these
+            where it is installed and gives torch's vectors, else torch.
         batch_tokens: Most tokens of a forward pass, padding included; texts are sorted by tokens first. None takes what
             suits the processor.
         batch_size: Most texts of a forward pass; None has no limit but ``batch_tokens``.
@@ -121,6 +130,9 @@ class SentenceTransformerEmbedder(TokenEmbedder):
         )
 
     def _preflight(self) -> None:
+        made_for = _MADE_FOR.get(str(self._setting("config_sentence_transformers.json", "model_type")))
+        if made_for is not None:
+            raise ConfigError(f"the model '{self.model}' is {made_for}", parameter="model")
         check_length("max_length", self.max_length, self.model, self.revision)
         check_backend(self.backend, self.precision, self.device)
         if self.query_precision is not None:
@@ -138,6 +150,15 @@ class SentenceTransformerEmbedder(TokenEmbedder):
         if self.query_precision is None:
             return detected
         return [detected, environment(self.backend, self.query_precision, self.device)]
+
+    @property
+    def base(self) -> Embedder:
+        return self if self.query_precision is None else self._of_documents
+
+    @cached_property
+    def _of_documents(self) -> SentenceTransformerEmbedder:
+        """Embeds passages as this one does: its vectors and index serve pairs of any precision for queries."""
+        return type(self)(**{**self.spec.arguments, "query_precision": None})
 
     @property
     def dimension(self) -> int:

@@ -77,6 +77,8 @@ class PassageVectors:
 
     def embed_tokens(self, embedder: TokenEmbedder, start: int) -> TokenVectors:
         """See :meth:`rag.FitContext.embed_passage_tokens`."""
+        base = embedder.base
+        embedder = base if isinstance(base, TokenEmbedder) else embedder
         key = (embedder.fingerprint, start)
         self._check_window(embedder, start)
         if key not in self._tokens and embedder.token_source is not None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import EntryPoint
 
 from rag.errors import ConfigError
 from rag.formats.base import Reader
+from rag.installed import entry_points
 
 __all__ = ["GROUP", "is_code", "reader_of", "suffixes"]
 

@@ -1,6 +1,7 @@
 """Neural models: names and files, identity, limits, precision, and loading them once."""
 
 from rag.models.content import model_content
+from rag.models.exports import keep_exports_in
 from rag.models.forwards import Backend, check_backend, computed_in, environment, ran
 from rag.models.limits import check_length, is_encoder_decoder, model_limit
 from rag.models.loading import (
@@ -13,7 +14,6 @@ from rag.models.loading import (
     quiet,
 )
 from rag.models.names import model_file, resolve_model
-from rag.models.onnx import keep_exports_in
 from rag.models.pairs import PairEncoder
 from rag.models.precision import (
     Device,

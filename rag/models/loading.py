@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from rag.errors import RagError
 from rag.models.content import model_content
+from rag.models.limits import model_limit
 from rag.models.names import resolve_model, unloadable
 from rag.models.pairs import PairEncoder
 from rag.models.precision import Device, resolve_device
@@ -102,12 +103,22 @@ def _load(model_class: Any, name: str, device: str, revision: str | None, trust_
     with loading(name), quiet():
         try:
             model = model_class(path, device=device, revision=revision, trust_remote_code=trust_remote_code)
+            _limit(model, name, revision)
             # Weights kept in half precision would be loaded as they are, and autocast on a CPU cannot mix them.
             return model.float()
         except RagError:
             raise
         except Exception as error:  # the loaders raise many kinds: OSError, ValueError, KeyError, hub errors, ...
             raise unloadable(name, error) from error
+
+
+def _limit(model: Any, name: str, revision: str | None) -> None:
+    """Have texts cut where a model ends: a tokenizer may know no limit, or count positions that are taken."""
+    limit = model_limit(name, revision)
+    body: Any = model[0] if len(model) else None
+    own = getattr(body, "max_seq_length", None)
+    if limit is not None and own is not None and own > limit:
+        body.max_seq_length = limit
 
 
 @contextmanager

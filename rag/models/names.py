@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import re
+import sys
 from pathlib import Path
 
 from rag.errors import MissingExtraError, ModelError, first_line
@@ -59,10 +60,21 @@ def model_file(name: str, file: str, revision: str | None) -> Path | None:
     folder = Path(resolve_model(name))
     if folder.is_dir():
         return folder / file if (folder / file).is_file() else None
+    folder = _hub_cache() / f"models--{name.replace('/', '--')}"
+    if "huggingface_hub" not in sys.modules and not folder.is_dir():
+        return None  # to import the Hub's client takes a tenth of a second
     from huggingface_hub import try_to_load_from_cache
 
     cached = try_to_load_from_cache(name, file, revision=revision)
     return Path(cached) if isinstance(cached, str) else None
+
+
+def _hub_cache() -> Path:
+    """Where the Hub's client keeps what it has downloaded, by the environment variables that it reads."""
+    home = os.environ.get("XDG_CACHE_HOME", "~/.cache") + "/huggingface"
+    hub = os.environ.get("HF_HOME", home) + "/hub"
+    cache = os.environ.get("HF_HUB_CACHE", os.environ.get("HUGGINGFACE_HUB_CACHE", hub))
+    return Path(os.path.expandvars(cache)).expanduser()
 
 
 def unloadable(name: str, error: Exception) -> ModelError:

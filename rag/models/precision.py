@@ -10,6 +10,7 @@ from contextlib import contextmanager, nullcontext
 from typing import Literal
 
 from rag.errors import ModelError, first_line
+from rag.models.threads import settle_threads
 
 __all__ = [
     "Device",
@@ -38,13 +39,14 @@ _ONE_AT_A_TIME = threading.RLock()
 
 @functools.cache
 def resolve_device(device: Device) -> str:
-    """``auto`` as the best device there is.
+    """``auto`` as the best device there is. Every model asks before it is loaded, so this settles the threads too.
 
     Raises:
         ModelError: The device does not exist here.
     """
     import torch
 
+    settle_threads()
     if device == "auto":
         if torch.cuda.is_available():
             return "cuda"

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
-__all__ = ["Tokenizing"]
+from rag.candidates import Ints
+from rag.models.batching import default_budget, token_batches
+from rag.models.precision import exclusive
+
+__all__ = ["Tokenizing", "text_batches"]
 
 _CHARACTERS_PER_TOKEN = 4
 """Where nobody can count tokens."""
@@ -74,3 +78,17 @@ class Tokenizing:
         """Tokens of the longest text."""
         own = getattr(self._body, "max_seq_length", None)
         return min(max_length or _UNLIMITED, own if own and not max_length else _UNLIMITED)
+
+
+def text_batches(model: Any, texts: Sequence[str], most: int, max_length: int | None = None) -> Iterator[Ints]:
+    """Positions of texts in batches that suit the processor, for a model that its library reads.
+
+    Args:
+        model: A model of sentence-transformers.
+        texts: The texts.
+        most: Most texts of a batch.
+        max_length: Longest text in tokens; None takes the model's own.
+    """
+    with exclusive():
+        lengths = Tokenizing(model).lengths(texts, max_length)
+    return token_batches(lengths, default_budget(model.device.type), most)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -118,6 +117,8 @@ class SearchablePipeline(PipelineBase):
         Models and indexes keep a processor busy, so concurrent calls do not make it faster: pass many queries in one
         call, or let :mod:`rag.serving` combine waiting ones.
         """
+        import asyncio
+
         ask: Any = partial(self.search, query, top_k=top_k, filter=filter, explain=explain, answer=answer)
         return cast("SearchResult | SearchResults", await asyncio.to_thread(ask))
 

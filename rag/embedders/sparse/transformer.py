@@ -15,6 +15,7 @@ from rag.embedders.sparse.base import SparseEmbedder
 from rag.errors import ModelError
 from rag.models import Device, load_sparse_encoder, model_content, model_file
 from rag.models.limits import check_length
+from rag.models.tokens import text_batches
 
 if TYPE_CHECKING:
     from sentence_transformers import SparseEncoder
@@ -23,8 +24,6 @@ __all__ = ["SparseTransformerEmbedder"]
 
 _HEADS = ("SpladePooling", "SparseAutoEncoder", "SparseStaticEmbedding")
 """Modules of sentence-transformers that give sparse weights; a Router has some inside."""
-_TOGETHER = 32
-"""Batches whose weights are dense at a time, before the zeros go."""
 
 
 class SparseTransformerEmbedder(SparseEmbedder):
@@ -39,7 +38,8 @@ class SparseTransformerEmbedder(SparseEmbedder):
         model: Hub name, path of a folder, or ``package:NAME/SUBPATH`` for weights inside an installed package.
         revision: Commit, tag or branch on the Hub; None takes the main branch.
         max_length: Longest text in tokens; the rest of longer ones is cut off. None takes the model's own limit.
-        batch_size: Texts per forward pass. Scores of all words for all tokens of a batch are in memory at once.
+        batch_size: Most texts of a forward pass; its tokens are limited to what suits the processor. Scores of all
+            words for all tokens of a batch are in memory at once.
         device: ``auto``, or a torch device such as ``cpu`` or ``cuda:0``.
         trust_remote_code: Let the model's repository run its own Python code here.
     """
@@ -134,20 +134,19 @@ class SparseTransformerEmbedder(SparseEmbedder):
         if self.max_length is not None:
             options["processing_kwargs"] = {"text": {"max_length": self.max_length, "truncation": True}}
         parts = [scipy.sparse.csr_array((0, self.dimension), dtype=np.float32)]
-        order = np.argsort([-len(text) for text in texts], kind="stable")
-        for rows in np.split(order, range(self.batch_size * _TOGETHER, len(order), self.batch_size * _TOGETHER)):
-            if len(rows):
-                chunk = [texts[row] for row in rows.tolist()]
-                table = encode(
-                    chunk,
-                    batch_size=self.batch_size,
-                    show_progress_bar=False,
-                    convert_to_sparse_tensor=True,
-                    save_to_cpu=True,
-                    **options,
-                )
-                parts.append(_csr(table))
+        batches = list(text_batches(self.encoder, texts, self.batch_size, self.max_length))
+        for rows in batches:
+            table = encode(
+                [texts[row] for row in rows.tolist()],
+                batch_size=self.batch_size,
+                show_progress_bar=False,
+                convert_to_sparse_tensor=True,
+                save_to_cpu=True,
+                **options,
+            )
+            parts.append(_csr(table))
         weights = scipy.sparse.vstack(parts, format="csr", dtype=np.float32)
+        order = np.concatenate([np.empty(0, np.int64), *batches])
         return self.checked(weights[np.argsort(order)] if len(texts) else weights, len(texts))
 
 

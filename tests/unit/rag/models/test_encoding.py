@@ -25,7 +25,7 @@ RNG = np.random.default_rng(0)
 TEXTS = [" ".join(RNG.choice(WORDS, n)) for n in (1, 30, 3, 3, 12, 200, 0, 7, 30, 1)] + ["🙂 unknown", "[PAD] w1"]
 
 
-def build(kind, folder, *, pooling="mean", dense=False):
+def build(kind, folder, *, pooling="mean", dense=False, positions=70):
     """A tiny encoder of an architecture, in a folder."""
     import torch
     from sentence_transformers import SentenceTransformer
@@ -33,8 +33,8 @@ def build(kind, folder, *, pooling="mean", dense=False):
     from transformers import BertConfig, BertModel, DistilBertConfig, DistilBertModel, RobertaConfig, RobertaModel
 
     torch.manual_seed(0)
-    size = tiny_models._tokenizer(WORDS, folder / "body")
-    own = {"vocab_size": size, "max_position_embeddings": 70, "pad_token_id": 0}
+    size = tiny_models._tokenizer(WORDS, folder / "body", longest=64 if positions == 70 else 8192)
+    own = {"vocab_size": size, "max_position_embeddings": positions, "pad_token_id": 0}
     wide = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 48}
     if kind == "distilbert":
         body = DistilBertModel(DistilBertConfig(**own, dim=32, n_layers=2, n_heads=4, hidden_dim=48))

@@ -36,7 +36,7 @@ class Feedback(Retriever):
         target: Retriever that searches again: ``bm25``, ``dense``, or a ``hybrid`` with some of them. None takes the
             pipeline's retriever, for feedback among the ``sources`` of a later stage.
         retriever: Retriever whose best passages are trusted; None takes the target.
-        documents: Passages that words are taken from, weighted by their scores.
+        documents: Passages that words are taken from, weighted by 1 / rank.
         terms: Words added to the query.
         original_weight: Weight of the query's own words against them, 0 to 1.
         vectors: Passages whose vectors are averaged: fewer than for words, since a vector has no room for many.
@@ -45,6 +45,7 @@ class Feedback(Retriever):
     """
 
     type = "feedback"
+    version = 2  # trusts by rank; 1 trusted by scores
 
     def __init__(
         self,

@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 from starlette.testclient import TestClient
 
-from rag import ConfigError, Document, NotFittedError, Pipeline
-from rag.retrievers import BM25
+from rag import ConfigError, Document, NotFittedError, Pipeline, Query, Training
+from rag.retrievers import BM25, QueryMemory
 from rag.serving import Keys, Limits, create_app
+from tests.fakes import WordEmbedder
 
 DOCUMENTS = [
     Document("a", "apples are red", {"year": 1990, "lang": "en", "title": "Fruit"}),
@@ -482,3 +483,25 @@ def test_mounted_into_another_application(folder):
         assert ids(client.post("/rag/search", json={"query": "apples"})) == [["a"]]
         assert client.get("/rag/").status_code == 200
     served.state.close()
+
+
+def test_judgments_enter_the_memory_at_once(tmp_path):
+    questions = [Query("1", "red things"), Query("2", "yellow things")]
+    judged = Training(questions, {"1": {"a": 1}, "2": {"b/../c": 1}})
+    pipeline = Pipeline(retriever=QueryMemory(embedder=WordEmbedder()))
+    pipeline.fit(DOCUMENTS, training=judged).save(tmp_path / "index")
+    with TestClient(create_app(tmp_path / "index")) as client:
+        body = {"judgments": [{"query": "which cherries", "document": "c d?#%"}], "weight": 0.5}
+        answer = client.post("/remember", json=body)
+        assert answer.json() == {"changed": 1, "generation": Pipeline.generations(tmp_path / "index")[0].name}
+        assert ids(client.post("/search", json={"query": "which cherries", "top_k": 1})) == [["c d?#%"]]
+        assert client.post("/remember", json=body).json()["changed"] == 0
+        assert problem(client.post("/remember", json={"judgments": []}), 422, "invalid")
+        assert problem(client.post("/remember", json=body | {"weight": 0}), 422, "invalid")
+
+
+def test_what_has_no_memory_cannot_remember(client):
+    body = {"judgments": [{"query": "which cherries", "document": "a"}]}
+    assert "no part of this pipeline remembers judgments" in problem(
+        client.post("/remember", json=body), 422, "invalid"
+    )

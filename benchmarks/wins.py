@@ -6,8 +6,8 @@
 DATA has folders in BEIR's layout. The hybrid's weight and that of the lists asked again are chosen on dev (where there
 is none, on a fifth of the training queries, which then train nothing); everything is measured once on test. Each size
 is a sample of the training queries, one for each seed. Paired differences to the hybrid, query by query: 95 % bootstrap
-interval and randomization test of ``rag.eval``. ``--max-length`` cuts documents after so many tokens. A row that shares relevant documents with training is told apart from
-one that does not. Prints Markdown.
+interval and randomization test of ``rag.eval``. A row that shares relevant documents with training is told apart from
+one that does not. ``--max-length`` cuts documents after so many tokens. Prints Markdown.
 """
 
 from __future__ import annotations

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import time
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -94,9 +95,14 @@ def ladder(dataset: Dataset, given: Any, store: Store | None) -> None:
 
     parts = given.parts.split(",")
     if "feedback" in parts:
-        vector = max(VECTORS, key=lambda pair: run(again(0.6, 0.5, *pair), dev)[0][:, 0].mean())
-        original = max(ORIGINAL, key=lambda own: run(again(0.6, own, *vector), dev)[0][:, 0].mean())
-        weighed = {w: run(again(w, original, *vector), dev)[0][:, 0].mean() for w in WEIGHTS[3:8]}
+
+        @cache
+        def on_dev(weight: float, original: float, *vector: float) -> float:
+            return float(run(again(weight, original, *vector), dev)[0][:, 0].mean())
+
+        vector = max(VECTORS, key=lambda pair: on_dev(WEIGHTS[5], 0.5, *pair))
+        original = max(ORIGINAL, key=lambda own: on_dev(WEIGHTS[5], own, *vector))
+        weighed = {w: on_dev(w, original, *vector) for w in WEIGHTS[3:8]}
         weight = max(weighed, key=lambda w: weighed[w])
         values, spent, _ = run(again(weight, original, *vector), test)
         label = f"feedback, weight {weight:.1f}, own words {original:g}, {vector[0]} vectors at {vector[1]:g}"

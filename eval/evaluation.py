@@ -53,7 +53,7 @@ from rag.pipeline import Pipeline
 from rag.progress import Progress, no_progress
 from rag.remarks import Remarks
 from rag.store.store import Store
-from rag.types import SearchResult
+from rag.types import SearchResult, SearchResults
 
 __all__ = ["evaluate"]
 
@@ -197,7 +197,7 @@ class _Search:
 def _search(request: _Request, store: Store | None, progress: Progress) -> _Search:
     pipeline, queries = request.pipeline, request.split.queries
     observer = Observer(pipeline, request.split.qrels, request.measures[0])
-    results: list[SearchResult] = []
+    results = SearchResults()
     run: dict[str, dict[str, float]] = {}
     started = time.perf_counter()
     with progress(f"searching ({request.split_name})", len(queries)) as advance:

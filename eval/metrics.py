@@ -12,6 +12,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from rag.display import Interval, Part, Shown, Table, count
 from rag.errors import ArtifactError, system_message
 
 __all__ = [
@@ -170,7 +171,7 @@ class CorpusSize(_Entry):
     fingerprint: str = ""
 
 
-class Metrics(_Entry):
+class Metrics(Shown, _Entry):
     """Measures of a run, and its provenance."""
 
     dataset: str
@@ -212,12 +213,34 @@ class Metrics(_Entry):
         """Name of the first measure, by which losses are reported."""
         return next(iter(self.measures))
 
-    def to_json(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """All fields as JSON-compatible objects; ``against_exact`` only if measured."""
         values = self.model_dump(mode="json")
         if self.against_exact is None:
             del values["against_exact"]
         return values
+
+    def _summary(self) -> list[str]:
+        where = f"{self.dataset} / {self.split}, {count(self.n_queries, 'query', 'queries')}"
+        measures = [f"{name} {_bounded(mean)}" for name, mean in self.measures.items()]
+        alone = f"; one query alone {self.latency_ms.p50:.1f} ms (p50)" if self.latency_ms else ""
+        speed = f"{self.throughput_qps:,.0f} queries per second in batch{alone}"
+        return [f"Evaluation on {where}", *measures[:3], speed, *[f"note: {note}" for note in self.notes[:1]]]
+
+    def _details(self) -> list[Part]:
+        measures = [
+            [name, Interval(_value(mean), *(mean.ci95 or (None, None)))] for name, mean in self.measures.items()
+        ]
+        n = self.n_queries
+        stages = [
+            [stage.name, stage.seconds / n * 1e3, stage.candidates, stage.scorer_calls / n] for stage in self.stages
+        ]
+        notes = [Table(["notes"], [[note] for note in self.notes])] if self.notes else []
+        return [
+            Table(["measure", "mean and 95 % interval"], measures),
+            Table(["stage", "ms per query", "documents left", "scorer calls"], stages),
+            *notes,
+        ]
 
 
 def read_metrics(folder: Path) -> Metrics:
@@ -242,3 +265,11 @@ def read_metrics(folder: Path) -> Metrics:
         location = ".".join(map(str, mistake["loc"]))
         message = f"its files do not fit together (metrics.json: {location}: {mistake['msg']})"
         raise ArtifactError(f"{folder}: damaged: {message}") from None
+
+
+def _value(mean: Mean) -> float:
+    return float("nan") if mean.mean is None else mean.mean
+
+
+def _bounded(mean: Mean) -> str:
+    return f"{_value(mean):.4f}" + (f" [{mean.ci95[0]:.4f}, {mean.ci95[1]:.4f}]" if mean.ci95 else "")

@@ -57,4 +57,4 @@ class Outcome:
     @cached_property
     def metrics(self) -> Mapping[str, Any]:
         """The record as plain values, like ``metrics.json``."""
-        return self.record.to_json()
+        return self.record.to_dict()

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, overload
 
+from rag.display import Backend, Part, Shown, frame
 from rag.eval.outcome import Outcome
 
 if TYPE_CHECKING:
-    import pandas as pd
+    from rag.eval.reports.plotting import EvaluationPlots
 
 __all__ = ["Evaluation"]
 
 
-@dataclass(frozen=True)
-class Evaluation(Outcome):
+@dataclass(frozen=True, repr=False)
+class Evaluation(Shown, Outcome):
     """Measures of a pipeline on a split, with methods to save, show and compare them.
 
     Example:
@@ -52,16 +54,52 @@ class Evaluation(Outcome):
 
         return write_run(self, Path(folder))
 
-    def report(self) -> str:
-        """Render the report as one self-contained HTML file, like ``report.html`` of the run folder."""
+    @overload
+    def report(self) -> str: ...
+    @overload
+    def report(self, path: str | Path) -> Path: ...
+    def report(self, path: str | Path | None = None) -> str | Path:
+        """Render the report as one self-contained HTML file, like ``report.html`` of the run folder.
+
+        Args:
+            path: The file to write, atomically. None writes nothing.
+
+        Returns:
+            The absolute path of the file, or without one the text of the page.
+
+        Raises:
+            ArtifactError: The file cannot be written.
+        """
+        from rag.eval.reports.pages import write_page
         from rag.eval.reports.report import render_report
 
-        return render_report(self)
+        page = render_report(self)
+        return page if path is None else write_page(page, path)
 
-    def to_dataframe(self) -> pd.DataFrame:
-        """Convert to a table with one row per query: its id and text, the numbers of relevant and returned documents,
-        and the value of every measure.
+    @property
+    def plot(self) -> EvaluationPlots:
+        """Figures as Plotly objects: ``evaluation.plot.stages()``."""
+        from rag.eval.reports.plotting import EvaluationPlots
+
+        return EvaluationPlots(self)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The content of ``metrics.json``, as JSON-compatible values."""
+        return self.record.to_dict()
+
+    def to_dataframe(self, backend: Backend = "pandas") -> Any:
+        """A data frame with a row for each query: its id and text, the numbers of relevant and returned documents, and
+        the value of every measure.
+
+        Args:
+            backend: ``pandas``, ``polars`` or ``pyarrow``.
         """
         from rag.eval.runs.query_table import query_values
 
-        return query_values(self)
+        return frame(query_values(self), backend)
+
+    def _summary(self) -> Sequence[str]:
+        return self.record._summary()
+
+    def _details(self) -> Sequence[Part]:
+        return self.record._details()

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from rag.arguments import refuses_unknown
+from rag.display import Part, Shown, Table, count
 from rag.embedders.base import Embedder
 from rag.errors import ConfigError
 from rag.eval.datasets.base import Dataset
@@ -26,20 +27,19 @@ _DOCUMENTS = 100
 """Documents chunked to estimate the number of passages."""
 
 
-@dataclass(frozen=True)
-class Plan:
+@dataclass(frozen=True, repr=False)
+class Plan(Shown):
     """The size of a space and of a sweep in it.
 
-    n_points: Configurations in the space; None when infinite, or too many to list.
-        n_points: Configurations in the space; None when they are endless, or too many to list.
+    Args:
+        n_points: Number of configurations in the space; None when infinite, or too many to list.
         n_trials: Configurations that would be tried.
         steps: By step of the pipeline: the number of trials that need its output, and the number of distinct outputs,
             for trials drawn at random. Equal outputs are computed once.
         refused: Number of configurations that a component refuses, with the first reason.
         work: The same in texts, queries, answers and pairs, estimated for a dataset; empty without one. Pairs to score
             are an upper bound: there may be fewer candidates than the budget, and different lists share passages. So
-            are
-            answers: equal passages give equal answers.
+            are answers: equal passages give equal answers.
     """
 
     n_points: int | None
@@ -47,6 +47,16 @@ class Plan:
     steps: dict[str, tuple[int, int]]
     refused: tuple[int, str] = (0, "")
     work: dict[str, tuple[int, int]] = field(default_factory=dict)
+
+    def _summary(self) -> list[str]:
+        points = "more than can be listed" if self.n_points is None else f"{self.n_points:,}"
+        lines = [f"{name}: {needed:,} needed, {distinct:,} distinct" for name, (needed, distinct) in self.work.items()]
+        refused = [f"{self.refused[0]:,} refused: {self.refused[1]}"] if self.refused[0] else []
+        return [f"Plan: {count(self.n_trials, 'trial')} of {points} configurations", *refused, *lines]
+
+    def _details(self) -> list[Part]:
+        rows = [[name, needed, distinct] for name, (needed, distinct) in (self.steps | self.work).items()]
+        return [Table(["step", "needed", "distinct"], rows)]
 
 
 @refuses_unknown

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 __all__ = ["Answer", "Citation", "citations_in"]
 
@@ -54,6 +55,11 @@ class Answer:
     llm_tokens: int = 0
     money: float | None = None
     seconds: float = 0.0
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-compatible values: the text, its citations, and why there is none or what it lacks."""
+        fields = {name: getattr(self, name) for name in ("text", "abstained", "problem", "n_dropped", "money")}
+        return fields | {"citations": [{"rank": citation.rank, "id": citation.document} for citation in self.citations]}
 
     @property
     def plain(self) -> str:

@@ -15,6 +15,7 @@ from rag import tracing
 from rag.candidates import Candidates, Ints, Vectors
 from rag.conditions import Condition, condition_key
 from rag.costs import Ledger
+from rag.display import Shown, brief, count
 from rag.embedders.base import TokenVectors
 from rag.embedders.cache import embed_query_texts
 from rag.step import Step
@@ -61,8 +62,8 @@ class Retrieves(Protocol):
         ...
 
 
-@dataclass
-class QueryBatch:
+@dataclass(repr=False)
+class QueryBatch(Shown):
     """Queries, what has been computed about them, and what that has cost.
 
     Args:
@@ -104,6 +105,11 @@ class QueryBatch:
 
     def __len__(self) -> int:
         return len(self.queries)
+
+    def _summary(self) -> list[str]:
+        first = [f"first: {brief(query.text)}" for query in self.queries[:1]]
+        lists = [f"lists: {', '.join(self.lists)}"] if self.lists else []
+        return [f"QueryBatch: {count(len(self), 'query', 'queries')} at {self.step.name}", *first, *lists]
 
     def view(
         self,

@@ -26,7 +26,7 @@ PADDING = -1
 _NO_DOCUMENT = np.iinfo(np.int64).max
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Candidates:
     """Candidates of ``n`` queries, at most ``k`` each, best first, ties broken by position.
 
@@ -100,6 +100,10 @@ class Candidates:
         table_passages[rows, column] = passages
         table_scores[rows, column] = scores
         return cls.from_scores(table_positions, table_scores, table_passages, top_k=top_k)
+
+    def __repr__(self) -> str:
+        n, k = self.documents.shape
+        return f"Candidates of {n:,} queries, at most {k:,} each, {int(self.counts.sum()):,} in all"
 
     @property
     def mask(self) -> npt.NDArray[np.bool_]:

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, fields
 
 from rag.calls import MAX_FAILED, Calls, too_many_failed
+from rag.display import Part, Shown, Table, count
 from rag.errors import IncompleteError
 
 __all__ = ["Costs", "Ledger", "check_calls"]
@@ -55,8 +56,8 @@ class Costs:
         ]
 
 
-@dataclass(slots=True)
-class Ledger:
+@dataclass(slots=True, repr=False)
+class Ledger(Shown):
     """Costs by stage. One stage is open at a time; what is spent goes to it.
 
     Args:
@@ -67,6 +68,16 @@ class Ledger:
     stages: dict[str, Costs] = field(default_factory=dict)
     calls: dict[tuple[str, str], Calls] = field(default_factory=dict)
     _open: list[str] = field(default_factory=list)
+
+    def _summary(self) -> list[str]:
+        by_time = sorted(self.stages.items(), key=lambda entry: -entry[1].seconds)
+        lines = [f"{name}: {costs.seconds:.3g} s" for name, costs in by_time[:4]]
+        more = [f"… {count(len(by_time) - 4, 'more stage')}"] if len(by_time) > 4 else []
+        return [f"Ledger: {self.total.seconds:.3g} s in {count(len(self.stages), 'stage')}", *lines, *more]
+
+    def _details(self) -> list[Part]:
+        rows = [[name, *costs.as_dict().values()] for name, costs in self.stages.items()]
+        return [Table(["stage", *Costs().as_dict()], rows)]
 
     @contextmanager
     def stage(self, name: str) -> Iterator[Costs]:

@@ -10,6 +10,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from rag.display import Part, Shown, Table
+
 __all__ = ["MAX_EXAMPLES", "Remark", "Remarks"]
 
 MAX_EXAMPLES = 10
@@ -53,7 +55,7 @@ class Remark:
         return self.message
 
 
-class Remarks:
+class Remarks(Shown):
     """An ordered collection of remarks; the same sentence is kept once.
 
     Example:
@@ -93,5 +95,11 @@ class Remarks:
     def __len__(self) -> int:
         return len(self._remarks)
 
-    def __repr__(self) -> str:
-        return f"Remarks({list(self)!r})"
+    def _summary(self) -> list[str]:
+        messages = self.messages
+        more = [f"… {len(messages) - 4:,} more"] if len(messages) > 5 else []
+        return [f"Remarks: {len(self):,}", *(messages[:4] if more else messages), *more]
+
+    def _details(self) -> list[Part]:
+        rows = [[remark.message, remark.count, ", ".join(remark.examples)] for remark in self]
+        return [Table(["remark", "count", "examples"], rows)] if rows else []

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from rag.retrievers.keyed import Keyed
     from rag.retrievers.late_interaction import LateInteraction
     from rag.retrievers.query_memory import QueryMemory
+    from rag.retrievers.run import Run
     from rag.retrievers.sparse import Sparse
 
 __all__ = [
@@ -66,6 +67,7 @@ __all__ = [
     "PseudoQueriesKey",
     "QueryMemory",
     "RaBitQ",
+    "Run",
     "ScalarQuantized",
     "Sharded",
     "Sparse",
@@ -94,6 +96,7 @@ __getattr__, __dir__ = lazy_attributes(
         "NSG": "rag.retrievers.indexes.nsg",
         "PgVector": "rag.retrievers.indexes.pgvector",
         "RaBitQ": "rag.retrievers.indexes.rabitq",
+        "Run": "rag.retrievers.run",
         "ScalarQuantized": "rag.retrievers.indexes.scalar_quantized",
         "Sharded": "rag.retrievers.indexes.sharded",
         "Truncate": "rag.retrievers.indexes.truncate",

@@ -23,7 +23,7 @@ from rag.retrievers.rm3 import expanded
 from rag.retrievers.vocabulary import Vocabulary
 from rag.retrievers.word_counts import WordCounts, by_passage
 from rag.text.analyzer import AUTO, Analyzer, check_language, check_pattern, check_stemmer, check_stop_words
-from rag.text.remarks import remarks_on, sample
+from rag.text.remarks import remarks_on
 
 if TYPE_CHECKING:
     from rag.batch import QueryBatch
@@ -136,7 +136,7 @@ class BM25(TakesFeedback):
 
     def fit(self, context: FitContext) -> None:
         asked = self._language if self._uses_language else None
-        language, remarks = remarks_on(sample(context.passages), asked, self.token_pattern)
+        language, remarks = remarks_on(context.passages.sample(), asked, self.token_pattern)
         self._vocabulary = Vocabulary(self._analyzer(language), {})
         self._notes = tuple(f"bm25: {remark}" for remark in remarks)
         for note in self._notes:

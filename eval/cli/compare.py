@@ -68,7 +68,7 @@ def compare(
         if folder is not None:
             write_comparison(compared, folder)
     if as_json:
-        print_json(compared.to_json())
+        print_json(compared.to_dict())
         return
     console = out()
     console.print(_means(compared))

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from typing import Any
+from pathlib import Path
+from typing import Any, overload
 
+from rag.display import Backend, Interval, Part, Shown, Table, count, frame
 from rag.eval.comparison.pairs import Pair, short
 from rag.eval.comparison.significance import Correction, Test
 
@@ -21,8 +23,8 @@ _RELATIONS = {
 """The wording of a relation, by whether it is proven and by the sign of the difference."""
 
 
-@dataclass(frozen=True)
-class Compared:
+@dataclass(frozen=True, repr=False)
+class Compared(Shown):
     """Runs compared on the same queries: all pairs, or all against a baseline.
 
     Args:
@@ -95,12 +97,80 @@ class Compared:
             if pair.verdict.direction and pair.verdict.direction == -winners.get((pair.run, pair.baseline), 0)
         ]
 
-    def to_json(self) -> dict[str, Any]:
+    @overload
+    def report(self) -> str: ...
+    @overload
+    def report(self, path: str | Path) -> Path: ...
+    def report(self, path: str | Path | None = None) -> str | Path:
+        """Render the comparison as one self-contained HTML file: means, every pair, each query, and the method.
+
+        Args:
+            path: The file to write, atomically. None writes nothing.
+
+        Returns:
+            The absolute path of the file, or without one the text of the page.
+
+        Raises:
+            ArtifactError: The file cannot be written.
+        """
+        from rag.eval.reports.comparison import render_comparison
+        from rag.eval.reports.pages import write_page
+
+        page = render_comparison(self)
+        return page if path is None else write_page(page, path)
+
+    def save(self, folder: str | Path) -> Path:
+        """Write ``compare.html``, ``.json``, ``.md`` and ``.tex`` into a folder, each atomically.
+
+        Returns:
+            The folder's absolute path.
+
+        Raises:
+            ArtifactError: The folder has other content, or cannot be written.
+        """
+        from rag.eval.reports.comparison import write_comparison
+
+        return write_comparison(self, Path(folder)).absolute()
+
+    def to_dataframe(self, backend: Backend = "pandas") -> Any:
+        """A data frame with a row for each pair of runs and each measure; columns as in :class:`Pair`, and the verdict.
+
+        Args:
+            backend: ``pandas``, ``polars`` or ``pyarrow``.
+        """
+        import pyarrow as pa
+
+        return frame(pa.Table.from_pylist([pair.to_dict() for pair in self.pairs]), backend)
+
+    def _summary(self) -> list[str]:
+        return [
+            f"Compared: {count(len(self.runs), 'run')}, {count(self.n_queries, 'query', 'queries')}",
+            self.verdict,
+            *self.losses,
+            *self.notes,
+        ]
+
+    def _details(self) -> list[Part]:
+        means = [
+            [name, *(Interval(self.means[name][m], *(self.ci95[name][m] or (None, None))) for m in self.measures)]
+            for name in self.runs
+        ]
+        pairs = [
+            [f"{pair.run} - {pair.baseline}", pair.measure, pair.difference, pair.p_corrected, pair.verdict.words]
+            for pair in self.pairs
+        ]
+        return [
+            Table([self.verdict], [[note] for note in (*self.losses, *self.notes)]),
+            Table(["run", *self.measures], means),
+            Table(["pair", "measure", "difference", "p", "verdict"], pairs),
+        ]
+
+    def to_dict(self) -> dict[str, Any]:
         """All fields except the values by query, as JSON-compatible objects."""
         without = ("pairs", "queries", "values")
         own = {field.name: getattr(self, field.name) for field in fields(self) if field.name not in without}
         return own | {
-            "pairs": [pair.to_json() for pair in self.pairs],
+            "pairs": [pair.to_dict() for pair in self.pairs],
             "verdict": self.verdict,
             "losses": self.losses,
         }

@@ -97,7 +97,7 @@ class Pair:
         low, high = (-self.ci95[1], -self.ci95[0]) if flipped else self.ci95
         return f" [{signed(low)}, {signed(high)}]"
 
-    def to_json(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """All fields and the verdict, as JSON-compatible objects."""
         said = self.verdict
         finite = self.effect_size if math.isfinite(self.effect_size) else None

@@ -76,7 +76,7 @@ class Comparison:
             differ=bool(self.wins or self.losses),
         )
 
-    def to_json(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """All fields and the verdict, as JSON-compatible objects."""
         said = self.verdict
         finite = self.effect_size if math.isfinite(self.effect_size) else None

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from rag.corpus.corpus import Corpus
+from rag.display import Backend, Part, Shown, Table, brief, clipped, count, frame
 from rag.errors import DataError, did_you_mean
 from rag.learning.training import Training
 from rag.remarks import Remark, Remarks
@@ -13,12 +15,15 @@ from rag.types import Query
 
 __all__ = ["Dataset", "Qrels", "Split"]
 
+_SHOWN = 5
+"""Queries shown in a notebook."""
+
 Qrels = Mapping[str, Mapping[str, int]]
 """Grades by document id by query id. A grade above 0 is relevant."""
 
 
-@dataclass(frozen=True)
-class Split:
+@dataclass(frozen=True, repr=False)
+class Split(Shown):
     """Queries with their judgments.
 
     Args:
@@ -34,9 +39,43 @@ class Split:
         """The queries that have a text, with their judgments, as training data."""
         return Training([query for query in self.queries if query.text.strip()], self.qrels)
 
+    def to_dataframe(self, backend: Backend = "pandas") -> Any:
+        """A data frame with a row for each judgment: ``query_id``, ``query``, ``document_id`` and ``grade``; queries
+        without a judgment have one row without a document.
 
-@dataclass(frozen=True)
-class Dataset:
+        Args:
+            backend: ``pandas``, ``polars`` or ``pyarrow``.
+        """
+        import pyarrow as pa
+
+        rows: list[tuple[str, str, str | None, int | None]] = []
+        for query in self.queries:
+            grades = self.qrels.get(query.id, {})
+            rows += [(query.id, query.text, document, grade) for document, grade in grades.items()]
+            rows += [] if grades else [(query.id, query.text, None, None)]
+        schema = pa.schema(
+            {"query_id": pa.string(), "query": pa.string(), "document_id": pa.string(), "grade": pa.int64()}
+        )
+        columns = zip(*rows, strict=True) if rows else [()] * 4
+        arrays = [pa.array(column, field.type) for column, field in zip(columns, schema, strict=True)]
+        return frame(pa.Table.from_arrays(arrays, schema=schema), backend)
+
+    def _summary(self) -> list[str]:
+        grades = sum(len(self.qrels.get(query.id, {})) for query in self.queries)
+        first = [f"first: {brief(query.text)}" for query in self.queries[:1]]
+        return [f"Split: {count(len(self.queries), 'query', 'queries')}, {count(grades, 'judgment')}", *first]
+
+    def _details(self) -> list[Part]:
+        shown = self.queries[:_SHOWN]
+        rows = [
+            [query.id, clipped(query.text, 160), sum(grade > 0 for grade in self.qrels.get(query.id, {}).values())]
+            for query in shown
+        ]
+        return [Table(["query", "text", "relevant"], rows, more=len(self.queries) - len(shown))]
+
+
+@dataclass(frozen=True, repr=False)
+class Dataset(Shown):
     """A corpus and judged queries in splits.
 
     Args:
@@ -58,6 +97,20 @@ class Dataset:
     def notes(self) -> tuple[str, ...]:
         """The messages of the remarks."""
         return tuple(remark.message for remark in self.remarks)
+
+    def _summary(self) -> list[str]:
+        splits = ", ".join(
+            f"{name} ({count(len(split.queries), 'query', 'queries')})" for name, split in self.splits.items()
+        )
+        return [f"Dataset {self.name}: {count(self.corpus.n_alive, 'document')}", f"splits: {splits}", *self.notes[:3]]
+
+    def _details(self) -> list[Part]:
+        rows = [
+            [name, len(split.queries), sum(len(grades) for grades in split.qrels.values()), _example(split)]
+            for name, split in self.splits.items()
+        ]
+        notes = [Table(["remarks"], [[note] for note in self.notes])] if self.notes else []
+        return [Table(["split", "queries", "judgments", "first query"], rows), *self.corpus._details(), *notes]
 
     def split(self, name: str) -> Split:
         """Return the split of a name.
@@ -96,3 +149,7 @@ class Dataset:
             return None
         dev = self.splits["dev"].training if "dev" in self.splits and reported != "dev" else None
         return Training(training.queries, training.qrels, dev if dev is not None and dev.queries else None)
+
+
+def _example(split: Split) -> str:
+    return clipped(split.queries[0].text, 120) if split.queries else ""

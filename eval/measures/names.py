@@ -33,8 +33,9 @@ _OF_SUBTOPICS = {"ERR_IA", "nERR_IA", "alpha_DCG", "alpha_nDCG", "NRBP", "nNRBP"
 
 
 @refuses_unknown
-def parse_measures(names: Sequence[str]) -> list[Any]:
-    """Parse measures by their usual names, such as ``nDCG@10``, ``R@100``, ``RR@10``, ``AP``, ``P@5``, ``AP(rel=2)``.
+def parse_measures(names: Sequence[Any]) -> list[Any]:
+    """Parse measures by their usual names, such as ``nDCG@10``, ``R@100``, ``RR@10``, ``AP``, ``P@5``, ``AP(rel=2)``;
+    measure objects of ir_measures are taken as well.
 
     Every measure returned can be computed for any query; all others are refused here, before any work.
 
@@ -44,7 +45,7 @@ def parse_measures(names: Sequence[str]) -> list[Any]:
     if not names:
         raise ConfigError("name at least one, such as nDCG@10", parameter="measures")
     measures = []
-    for name in names:
+    for name in map(str, names):
         measure = _parsed(name)
         try:  # fail now rather than after an hour of searching
             per_query([measure], *_TRIAL)

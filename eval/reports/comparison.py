@@ -142,7 +142,7 @@ def write_comparison(compared: Compared, folder: Path) -> Path:
     check_place(folder, "comparison", lambda names: names - set(_FILES))
     texts = {
         "compare.html": render_comparison(compared),
-        "compare.json": json.dumps(strict_json(compared.to_json()), indent=2, ensure_ascii=False) + "\n",
+        "compare.json": json.dumps(strict_json(compared.to_dict()), indent=2, ensure_ascii=False) + "\n",
         "compare.md": as_markdown(compared),
         "compare.tex": as_latex(compared),
     }

@@ -10,11 +10,14 @@ import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
+from rag.errors import cannot_be
+from rag.store.writing import replace_file
 from rag.text.plain import plain
 
-__all__ = ["clean", "excerpt", "fine", "number", "percent", "render_page", "score", "seconds"]
+__all__ = ["clean", "excerpt", "fine", "number", "percent", "render_page", "score", "seconds", "write_page"]
 
 _EXCERPT = 240
 """Number of characters shown of a passage."""
@@ -77,6 +80,21 @@ def render_page(
         hashes=Markup(hashes),  # noqa: S704
         packed=packed,
     )
+
+
+def write_page(page: str, path: str | Path) -> Path:
+    """Write a page to a file, atomically.
+
+    Returns:
+        The file's absolute path.
+
+    Raises:
+        ArtifactError: The file cannot be written.
+    """
+    target = Path(path).absolute()
+    with cannot_be("written", target):
+        replace_file(target, page)
+    return target
 
 
 def pack(data: bytes) -> str:

@@ -16,16 +16,16 @@ import numpy as np
 import numpy.typing as npt
 
 from rag.arguments import refuses_unknown
-from rag.candidates import Ints
 from rag.errors import ArtifactError, cannot_be
 from rag.eval.diagnostics.failures import words
 from rag.eval.measures.answers import MEASURES
 from rag.eval.metrics import Mean, Metrics, StageCosts, StepCosts, read_metrics
 from rag.eval.outcome import Outcome
-from rag.eval.reports.figures import Figure, bars, label, stage_recall
+from rag.eval.reports.distribution import distribution, histogram
+from rag.eval.reports.figures import Figure, stage_recall
 from rag.eval.reports.filter_view import filter_views
 from rag.eval.reports.learned_view import learned_views
-from rag.eval.reports.pages import number, percent, render_page
+from rag.eval.reports.pages import number, render_page
 from rag.eval.reports.query_details import fault, query_details, with_metadata
 from rag.eval.runs.query_table import query_table
 from rag.eval.runs.settings import read_settings
@@ -122,23 +122,6 @@ class _Measure:
 
 
 @dataclass(frozen=True, slots=True)
-class _Bin:
-    """A bar of the histogram: queries with a score from ``low`` to ``high``, their share of all, and how many of them
-    the table lists.
-    """
-
-    low: float
-    high: float
-    count: int
-    share: float
-    listed: int
-
-    @property
-    def words(self) -> list[str]:
-        return [number(self.low), number(self.high), number(self.count), percent(self.share)]
-
-
-@dataclass(frozen=True, slots=True)
 class _Spending:
     """Costs in time and models: stages, each with its ``share`` of the seconds in [0, 1], and their total.
 
@@ -173,7 +156,7 @@ def _view(run: _Run) -> tuple[dict[str, Any], dict[str, Figure], dict[str, Any]]
     order = np.lexsort([scores[name] for name in reversed(names)])
     rows = queries.take(order[:_ROWS]).to_pylist()
     modes = [(failure.mode, failure.stage) for failure in metrics.failures]
-    bins, bin_of = _histogram(primary, order[:_ROWS])
+    bins, bin_of = histogram(primary, order[:_ROWS])
     for row, number_of_bin in zip(rows, bin_of.tolist(), strict=True):
         row["bin"] = number_of_bin
         row["modes"] = [modes.index((fault["mode"], fault["stage"])) for fault in row.get("failures") or ()]
@@ -181,7 +164,7 @@ def _view(run: _Run) -> tuple[dict[str, Any], dict[str, Figure], dict[str, Any]]
     filters = filter_views(metrics.filters)
     figures = {id: figure for view in filters for id, figure in view.figures.items()}
     if len(primary) > 1:
-        figures["plot-distribution"] = _distribution(bins, measures[0])
+        figures["plot-distribution"] = distribution(bins, measures[0].name, measures[0].mean)
     losses = metrics.attribution
     if losses.relevant and len(losses.stages) > 1:  # for a single stage the table suffices
         figures["plot-recall"] = stage_recall(losses, measures[0].mean)
@@ -259,44 +242,6 @@ def _spending(steps: Sequence[StepCosts | StageCosts]) -> _Spending:
 
 def _used(total: Mapping[str, float]) -> list[tuple[str, str]]:
     return [(key, name) for key, name in _COUNTERS.items() if total[key]]
-
-
-def _histogram(scores: Floats, listed: Ints) -> tuple[list[_Bin], Ints]:
-    """Counts in equal bins, over [0, 1] if all scores lie there, and the bin of each listed score, -1 for NaN. The last
-    bin includes its upper end.
-    """
-    finite = np.isfinite(scores)
-    unit = ((scores[finite] >= 0) & (scores[finite] <= 1)).all()
-    n_bins = 20 if finite.sum() >= 100 else 10
-    counts, edges = np.histogram(scores[finite], bins=n_bins, range=(0, 1) if unit else None)
-    bin_of = np.full(len(scores), -1, dtype=np.int64)
-    bin_of[finite] = np.clip(np.searchsorted(edges, scores[finite], side="right") - 1, 0, n_bins - 1)
-    n, bin_of = max(int(finite.sum()), 1), bin_of[listed]
-    bins = [
-        _Bin(float(edges[i]), float(edges[i + 1]), int(count), count / n, int((bin_of == i).sum()))
-        for i, count in enumerate(counts)
-    ]
-    return bins, bin_of
-
-
-def _distribution(bins: Sequence[_Bin], measure: _Measure) -> Figure:
-    """Histogram of queries by score, with the mean as a line."""
-    hover = [
-        f"{number(bin.low)} to {number(bin.high)}: {bin.count:,} {'query' if bin.count == 1 else 'queries'}"
-        f" ({percent(bin.share)}){'<br>click to see them' if bin.listed == bin.count else ''}"
-        for bin in bins
-    ]
-    middles = [(bin.low + bin.high) / 2 for bin in bins]
-    figure = bars(middles, [bin.count for bin in bins], hover=hover, x=label(measure.name), y="queries")
-    mean = {"x0": measure.mean, "x1": measure.mean, "y0": 0, "y1": 1, "yref": "paper"}
-    dotted = {"type": "line", "line": {"color": "<ink>", "width": 1.5, "dash": "dot"}}
-    text = {"x": measure.mean, "y": 1, "yref": "paper", "yanchor": "bottom", "text": f"mean {measure.mean:.3f}"}
-    figure["layout"]["xaxis"] |= {"range": [bins[0].low, bins[-1].high]}
-    return {
-        "data": figure["data"],
-        "layout": figure["layout"]
-        | {"shapes": [mean | dotted], "annotations": [text | {"showarrow": False}], "margin": {"t": 28}},
-    }
 
 
 def _outline(pipeline: Mapping[str, Any]) -> list[tuple[str, list[str]]]:

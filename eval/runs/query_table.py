@@ -14,7 +14,6 @@ from rag.origin import Origin, origin_of
 from rag.types import Document, SearchResult
 
 if TYPE_CHECKING:
-    import pandas as pd
     import pyarrow as pa
 
     from rag.eval.diagnostics.stage_tops import StageTop
@@ -69,11 +68,10 @@ def query_table(evaluation: Outcome) -> pa.Table:
     return pa.Table.from_pylist(rows, schema=schema)
 
 
-def query_values(evaluation: Outcome) -> pd.DataFrame:
+def query_values(evaluation: Outcome) -> pa.Table:
     """The columns with a single text or number per query, for :meth:`rag.eval.Evaluation.to_dataframe`."""
     names = ("query_id", "query", "n_relevant", "n_returned", *evaluation.values, *evaluation.answers)
-    frame: pd.DataFrame = query_table(evaluation).select(names).to_pandas()
-    return frame
+    return query_table(evaluation).select(names)
 
 
 def first_line(document: Document) -> str:

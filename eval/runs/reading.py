@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote
-
-import numpy as np
 
 from rag.arguments import refuses_unknown
-from rag.corpus.readers import iter_lines
+from rag.corpus.readers.run_file import read_run
+from rag.display import Shown, count
 from rag.errors import ArtifactError, ConfigError, DataError, first_line
 from rag.eval.datasets.base import Qrels
 from rag.eval.diagnostics.remarks import nothing_relevant
@@ -28,8 +25,8 @@ _OF_QUERIES = ("queries_without_text", "nothing_relevant")
 """Codes of remarks that also hold for comparisons on the same queries."""
 
 
-@dataclass(frozen=True)
-class RunValues:
+@dataclass(frozen=True, repr=False)
+class RunValues(Shown):
     """A run's values for every query.
 
     Args:
@@ -53,6 +50,10 @@ class RunValues:
     documents: str = ""
     costs: Mapping[str, float] = field(default_factory=dict)
     pipeline: Mapping[str, Any] = field(default_factory=dict)
+
+    def _summary(self) -> list[str]:
+        measures = [f"{name}: {count(len(values), 'query', 'queries')}" for name, values in self.values.items()]
+        return [f"RunValues of {self.name}{f' on {self.dataset}' if self.dataset else ''}", *measures]
 
 
 @refuses_unknown
@@ -101,51 +102,17 @@ def read_run_values(
 
 
 def read_trec(path: Path, *, literal_ids: Container[str] = ()) -> dict[str, dict[str, float]]:
-    """Read scores by document by query from a run file: ``query Q0 document rank score tag``.
+    """Read the order of documents by query from a run file: see :func:`rag.corpus.readers.run_file.read_run`.
 
-    Documents are ordered as in trec_eval: by score, as float32, then by id, both descending; ranks are ignored. The
-    returned scores only encode that order, so that every measure sees the same one.
-
-    Args:
-        path: The file.
-        literal_ids: Ids that are taken literally. In others, percent-encoded white space, as written in run folders, is
-            decoded.
+    The returned scores only encode that order, so that every measure sees the same one.
 
     Raises:
         DataError: The file is unreadable or empty, or a line is malformed; the message names the line.
     """
-    rows: dict[str, list[tuple[float, bytes]]] = {}
-    seen: set[tuple[str, str]] = set()
-    for location, line in iter_lines(path):
-        fields = line.split()
-        if len(fields) != 6:
-            raise DataError(f"{location}: expected 6 columns (query Q0 document rank score tag), got {len(fields)}")
-        query, _, document, _, score, _ = fields
-        try:
-            value = float(np.float32(score))
-        except ValueError:
-            raise DataError(f"{location}: the score must be a number, got '{score}'") from None
-        if not math.isfinite(value):
-            raise DataError(f"{location}: the score must be a finite float32, got '{score}'")
-        if (query, document) in seen:
-            raise DataError(f"{location}: document '{document}' is listed a second time for query '{query}'")
-        seen.add((query, document))
-        rows.setdefault(_id(query, literal_ids), []).append((value, document.encode()))
-    if not rows:
-        raise DataError(f"{path}: is empty: no run")
     return {
-        query: {
-            _id(document.decode(), literal_ids): -float(rank)
-            for rank, (_, document) in enumerate(sorted(scored, reverse=True))
-        }
-        for query, scored in rows.items()
+        query: {document: -float(rank) for rank, (document, _) in enumerate(listed)}
+        for query, listed in read_run(path, literal_ids=literal_ids).items()
     }
-
-
-def _id(token: str, literal_ids: Container[str]) -> str:
-    """The id that a run folder has written as this token."""
-    decoded = unquote(token)
-    return decoded if token not in literal_ids and any(c.isspace() for c in decoded) else token
 
 
 def values_of_evaluation(evaluation: Outcome, name: str) -> RunValues:

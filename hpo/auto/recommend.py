@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from rag.arguments import refuses_unknown
+from rag.display import Interval, Part, Shown, Table
 from rag.errors import ConfigError, DataError
 from rag.eval.datasets.base import Dataset, Split
 from rag.eval.evaluation import evaluate
@@ -62,8 +63,8 @@ class Measured:
     config: Mapping[str, Any]
 
 
-@dataclass(frozen=True)
-class Recommendation:
+@dataclass(frozen=True, repr=False)
+class Recommendation(Shown):
     """Result of :func:`recommend`.
 
     Args:
@@ -84,11 +85,30 @@ class Recommendation:
     curve: tuple[tuple[int, float, tuple[float, float] | None], ...]
     left_out: Mapping[str, str]
 
-    def to_json(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """Everything as JSON takes it."""
         from dataclasses import asdict
 
         return asdict(self)
+
+    def _summary(self) -> list[str]:
+        title = f"Recommendation for {self.dataset}: {self.choice}, by {self.measure} on {self.compared_on}"
+        rungs = [f"{rung.name}: {rung.quality:.4f}, {rung.latency_ms:.1f} ms" for rung in self.rungs]
+        return [title, *rungs]
+
+    def _details(self) -> list[Part]:
+        rows = [
+            [
+                rung.name,
+                Interval(rung.quality, *(rung.ci95 or (None, None))),
+                rung.latency_ms,
+                rung.fit_s,
+                rung.scorer_calls,
+                "recommended" if rung.name == self.choice else None,
+            ]
+            for rung in self.rungs
+        ]
+        return [Table(["", self.measure, "ms a question", "seconds to build", "pairs scored", ""], rows)]
 
     @property
     def chosen(self) -> Measured:

@@ -31,7 +31,7 @@ def write_recommendation(found: Recommendation, folder: Path) -> None:
     with cannot_be("written", folder):
         folder.mkdir(parents=True, exist_ok=True)
         replace_file(folder / "recommended.yaml", dump(found.chosen.config))
-        replace_file(folder / "recommend.json", json.dumps(strict_json(found.to_json()), indent=2) + "\n")
+        replace_file(folder / "recommend.json", json.dumps(strict_json(found.to_dict()), indent=2) + "\n")
         replace_file(folder / "report.html", render_recommendation(found))
 
 

@@ -146,6 +146,6 @@ def recommend(
     target = folder or Path("sweeps") / f"recommend-{name}"
     write_recommendation(recommendation, target)
     if as_json:
-        print_json({**recommendation.to_json(), "folder": str(target)})
+        print_json({**recommendation.to_dict(), "folder": str(target)})
     else:
         print_table(recommendation, target)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from rag.display import Shown, brief
 from rag.hpo.execution.trial import Measured
 from rag.hpo.space.point import Point
 from rag.pipeline import Pipeline
@@ -45,8 +46,8 @@ class Asked:
     number: int
 
 
-@dataclass(frozen=True)
-class Finished:
+@dataclass(frozen=True, repr=False)
+class Finished(Shown):
     """A trial that was run.
 
     Args:
@@ -79,6 +80,10 @@ class Finished:
     reused: Sequence[str] = ()
     texts_wanted: int = 0
     texts_missing: int = 0
+
+    def _summary(self) -> list[str]:
+        metrics = ", ".join(f"{name} {value:.4g}" for name, value in self.metrics.items())
+        return [f"Trial {self.number}: {self.state}", self.reason or metrics, brief(dict(self.point), 140)]
 
     @property
     def feasible(self) -> bool:

@@ -4,21 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, overload
 
+from rag.display import Backend, Interval, Part, Shown, Table, brief, count, frame
 from rag.errors import ConfigError
 from rag.hpo.execution.trials import Finished
-from rag.hpo.results.tested import Retested, Tested
+from rag.hpo.results.tested import Retested, Tested, intervals_of
 from rag.hpo.results.verdict import sentence
 from rag.hpo.results.win import Win
 from rag.hpo.sweep import Sweep
 from rag.pipeline import Pipeline
 
+if TYPE_CHECKING:
+    from rag.hpo.results.plotting import SweepPlots
+
 __all__ = ["SweepResult"]
 
+_SHOWN = 10
+"""Trials shown in a notebook."""
 
-@dataclass(frozen=True)
-class SweepResult:
+
+@dataclass(frozen=True, repr=False)
+class SweepResult(Shown):
     """The result of :func:`rag.hpo.tune`.
 
     Args:
@@ -69,6 +77,89 @@ class SweepResult:
             return self.win.sentence
         return sentence(self.sweep, self.tested[0], self.baseline)
 
+    @overload
+    def report(self) -> str: ...
+    @overload
+    def report(self, path: str | Path) -> Path: ...
+    def report(self, path: str | Path | None = None) -> str | Path:
+        """Render the report as one self-contained HTML file.
+
+        Args:
+            path: The file to write, atomically. None writes nothing.
+
+        Returns:
+            The absolute path of the file, or without one the text of the page.
+
+        Raises:
+            ArtifactError: The file cannot be written.
+        """
+        from rag.eval.reports.pages import write_page
+        from rag.hpo.results.report import render_report
+
+        page = render_report(self)
+        return page if path is None else write_page(page, path)
+
+    def save(self, folder: str | Path) -> Path:
+        """Write ``best.yaml``, ``trials.parquet``, ``sweep.json`` and ``report.html`` into a folder, each atomically.
+
+        Returns:
+            The folder's absolute path.
+
+        Raises:
+            ArtifactError: The folder has other content, or cannot be written.
+        """
+        from rag.hpo.results.outputs import check_target, write_outputs
+
+        target = Path(folder).absolute()
+        check_target(target)
+        target.mkdir(parents=True, exist_ok=True)
+        write_outputs(self, target)
+        return target
+
+    @property
+    def plot(self) -> SweepPlots:
+        """Figures as Plotly objects: ``result.plot.progress()``."""
+        from rag.hpo.results.plotting import SweepPlots
+
+        return SweepPlots(self)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The content of ``sweep.json``, as JSON-compatible values."""
+        from rag.hpo.results.summary import summary
+
+        return summary(self)
+
+    def to_dataframe(self, backend: Backend = "pandas") -> Any:
+        """A data frame with a row for each trial: state, parameters, metrics, seconds, and the reason of a failure.
+
+        Args:
+            backend: ``pandas``, ``polars`` or ``pyarrow``.
+        """
+        from rag.hpo.results.outputs import trials_table
+
+        return frame(trials_table(self), backend)
+
+    def _summary(self) -> list[str]:
+        ran = [trial for trial in self.trials if trial.state != "repeated"]
+        title = f"SweepResult on {self.dataset['name']}: {count(len(ran), 'trial')}, by {self.sweep.first.metric}"
+        changed = [] if self.best is None else [f"best: {brief(dict(self.best.point), 140)}"]
+        return [title, self.verdict, *changed, *self.notes]
+
+    def _details(self) -> list[Part]:
+        metric = self.sweep.first.metric
+        measured = [*([self.baseline] if self.baseline else []), *self.tested]
+        tests = [[tested.name, _interval(tested, metric), *tested.metrics.values()] for tested in measured]
+        sign = self.sweep.first.sign
+        done = [trial for trial in self.trials if trial.state == "complete"]
+        best = sorted(done, key=lambda trial: -sign * trial.metrics[metric])[:_SHOWN]
+        trials = [[trial.number, trial.metrics[metric], brief(dict(trial.point), 160)] for trial in best]
+        metrics = list(measured[0].metrics) if measured else []
+        return [
+            Table([self.verdict], [[note] for note in self.notes]),
+            Table(["on the test queries", f"{metric} and 95 % interval", *metrics], tests),
+            Table(["trial", f"{metric}, tuning queries", "parameters"], trials, more=len(done) - len(best)),
+        ]
+
     def checked(self) -> SweepResult:
         """Return this result if it has a choice.
 
@@ -78,3 +169,8 @@ class SweepResult:
         if self.problem:
             raise ConfigError(self.problem)
         return self
+
+
+def _interval(tested: Tested, metric: str) -> Interval | float:
+    bounds = intervals_of(tested.evaluation).get(metric, {}).get("ci95")
+    return Interval(tested.metrics[metric], *bounds) if bounds else tested.metrics[metric]

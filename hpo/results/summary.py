@@ -60,5 +60,5 @@ def _test_json(tested: Tested) -> dict[str, Any]:
         "trial": tested.trial,
         "metrics": dict(tested.metrics),
         "measures": intervals_of(tested.evaluation),
-        "against_baseline": {name: comparison.to_json() for name, comparison in tested.against.items()},
+        "against_baseline": {name: comparison.to_dict() for name, comparison in tested.against.items()},
     }

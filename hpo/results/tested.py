@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from rag.display import Shown
 from rag.eval.comparison.significance import Comparison
 from rag.eval.result import Evaluation
 from rag.hpo.objectives import ANSWERS
@@ -16,8 +17,8 @@ from rag.pipeline import Pipeline
 __all__ = ["Retested", "Tested", "intervals_of", "values_of"]
 
 
-@dataclass(frozen=True)
-class Tested:
+@dataclass(frozen=True, repr=False)
+class Tested(Shown):
     """A configuration measured on the test queries.
 
     Args:
@@ -35,6 +36,10 @@ class Tested:
     evaluation: Evaluation
     metrics: Mapping[str, float]
     against: Mapping[str, Comparison] = field(default_factory=dict)
+
+    def _summary(self) -> list[str]:
+        metrics = ", ".join(f"{name} {value:.4g}" for name, value in self.metrics.items())
+        return [f"Tested {self.name}: {metrics}", *(f"{name}: {c.verdict.words}" for name, c in self.against.items())]
 
 
 @dataclass(frozen=True)

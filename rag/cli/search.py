@@ -13,7 +13,7 @@ from rag.cli.options import FilterOption, JsonOption
 from rag.errors import ConfigError, DataError, system_message
 
 if TYPE_CHECKING:
-    from rag.types import Answer, SearchResult
+    from rag.types import SearchResult
 
 __all__ = ["search"]
 
@@ -50,29 +50,12 @@ def search(
 def _result_json(result: SearchResult, explain: bool) -> dict[str, Any]:
     from rag.text.matches import matches
 
-    hits = []
-    for rank, hit in enumerate(result, 1):
-        entry: dict[str, Any] = {
-            "rank": rank,
-            "id": hit.document.id,
-            "score": hit.score,
-            "passage": hit.passage,
-            "start": hit.start,
-            "end": hit.end,
-            "metadata": dict(hit.document.metadata),
-            "passage_metadata": dict(hit.passage_metadata),
-            "origin": hit.origin.as_dict(),
-            "matches": matches(result.query.text, hit.passage),
-        }
-        hits.append(entry | ({"scores": dict(hit.explanation), "keys": dict(hit.keys)} if explain else {}))
-    answer = {} if result.answer is None else {"answer": _answer_json(result.answer)}
-    remarks = [remark.as_dict() for remark in result.remarks]
-    return {"query": result.query.text} | answer | {"hits": hits, "costs": result.costs.as_dict(), "remarks": remarks}
-
-
-def _answer_json(answer: Answer) -> dict[str, Any]:
-    fields = {name: getattr(answer, name) for name in ("text", "abstained", "problem", "n_dropped", "money")}
-    return fields | {"citations": [{"rank": citation.rank, "id": citation.document} for citation in answer.citations]}
+    values = result.to_dict()
+    for entry in values["hits"]:
+        entry["matches"] = matches(result.query.text, entry["passage"])
+        if not explain:
+            del entry["scores"], entry["keys"]
+    return values
 
 
 def _read_conversation(file: Path) -> Any:

@@ -33,6 +33,7 @@ from pydantic_core import core_schema
 
 from rag.component.class_spec import ClassSpec, checked_arguments
 from rag.component.parameters import ComponentMeta, signature_of
+from rag.component.showing import arguments_shown, tree_of
 from rag.component.values import Unexpanded, is_plain, leaves, mapped
 from rag.errors import ConfigError
 from rag.store.fingerprint import fingerprint
@@ -235,12 +236,13 @@ class Component(ABC, metaclass=ComponentMeta):
         return {k: v for k, v in self.__dict__.items() if not isinstance(getattr(type(self), k, None), lazy)}
 
     def __repr__(self) -> str:
-        shown = ", ".join(
-            f"{name}={self._arguments[name]!r}"
-            for name, parameter in self.spec.parameters.items()
-            if parameter.required or repr(_as_list(self._arguments[name])) != repr(_as_list(parameter.default))
-        )
-        return f"{type(self).__name__}({shown})"
+        return f"{type(self).__name__}({arguments_shown(self)})"
+
+    def _repr_html_(self) -> str:
+        """The tree with all arguments, for notebooks."""
+        from rag.display.html import as_html
+
+        return as_html([], [tree_of(self)])
 
     # -- life ---------------------------------------------------------------------------------------------------------
 
@@ -381,11 +383,6 @@ class Component(ABC, metaclass=ComponentMeta):
 def _fresh(leaf: Any) -> Any:
     """A leaf that shares no fitted state with the original."""
     return leaf.spec.clone() if isinstance(leaf, Component) else leaf
-
-
-def _as_list(value: Any) -> Any:
-    """A tuple as the list in a file."""
-    return list(value) if isinstance(value, tuple) else value
 
 
 def _identified(leaf: Any) -> Any:

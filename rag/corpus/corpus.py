@@ -26,6 +26,7 @@ from rag.corpus.documents_file import (
     write_documents,
 )
 from rag.corpus.fields import Fields, kinds_by_field
+from rag.display import Part, Shown, Table, clipped, count
 from rag.errors import ArtifactError, DataError
 from rag.metadata import json_text
 from rag.remarks import Remark, Remarks
@@ -39,9 +40,11 @@ __all__ = ["Corpus"]
 
 _FEW = 1000
 """Up to so many values are read one by one, in a tenth of the time that Arrow needs to take them from some batches."""
+_SHOWN = 5
+"""Documents shown in a notebook."""
 
 
-class Corpus:
+class Corpus(Shown):
     """Documents by position, in the order they were given.
 
     A document that was deleted keeps its position, and its text, until the corpus is written without it: see
@@ -218,8 +221,19 @@ class Corpus:
         for batch in self._table.to_batches():
             yield from documents_in(batch)
 
-    def __repr__(self) -> str:
-        return f"Corpus({len(self)} documents)"
+    def _summary(self) -> list[str]:
+        deleted = [f"of which {len(self) - self.n_alive:,} are deleted"] if self.n_alive < len(self) else []
+        first = [f"first: {document!r}" for document in self.documents(range(min(len(self), 1)))]
+        return [f"Corpus: {count(len(self), 'document')}", *deleted, *first, *self._noted()]
+
+    def _noted(self) -> list[str]:
+        messages = [remark.message for remark in self.remarks]
+        return messages if len(messages) < 3 else [*messages[:2], f"and {count(len(messages) - 2, 'more remark')}"]
+
+    def _details(self) -> list[Part]:
+        shown = self.documents(range(min(len(self), _SHOWN)))
+        rows = [[document.id, clipped(document.text, 240), clipped(", ".join(document.metadata))] for document in shown]
+        return [Table(["document", "text", "metadata"], rows, more=len(self) - len(shown))]
 
     def documents(self, positions: Sequence[int] | Ints) -> list[Document]:
         """The documents at these positions, in this order."""

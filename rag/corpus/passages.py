@@ -14,6 +14,7 @@ import numpy as np
 from rag.candidates import Bools, Ints
 from rag.conditions import Mask
 from rag.corpus.corpus import Corpus
+from rag.display import Shown, clipped, count
 from rag.store.fingerprint import fingerprint_texts
 from rag.text.normal import is_blank
 from rag.types import IndexedPassage
@@ -23,8 +24,8 @@ __all__ = ["Passages"]
 _BLOCK = 2048
 
 
-@dataclass(frozen=True)
-class Passages:
+@dataclass(frozen=True, repr=False)
+class Passages(Shown):
     """Slices of documents, in the order of the corpus; every document has at least one.
 
     Texts are not copied: a passage is ``document.text[start:end]``, after the ``context`` and the ``table_header`` that
@@ -52,6 +53,10 @@ class Passages:
 
     def __len__(self) -> int:
         return len(self.document)
+
+    def _summary(self) -> list[str]:
+        first = [f"first: {clipped(self.texts([0])[0])}"] if len(self) else []
+        return [f"Passages: {count(len(self), 'passage')} of {count(len(self.corpus), 'document')}", *first]
 
     @cached_property
     def one_per_document(self) -> bool:
@@ -127,6 +132,11 @@ class Passages:
         starts, ends = self.start[positions].tolist(), self.end[positions].tolist()
         texts = [full[w][s:e] for w, s, e in zip(where.tolist(), starts, ends, strict=True)]
         return self._headed(texts, positions.tolist()) if self._headers else texts
+
+    def sample(self, n: int = 1000, length: int = 1000) -> list[str]:
+        """Beginnings of at most ``n`` passages from all over the corpus, of at most ``length`` characters."""
+        chosen = np.unique(np.linspace(0, len(self) - 1, min(n, len(self)), dtype=np.int64))
+        return [text[:length] for text in self.texts(chosen)]
 
     def of(self, document: int) -> Iterator[IndexedPassage]:
         """The passages of the document at a position, in the order of its text."""

@@ -6,13 +6,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from rag.display import Shown, brief, count
 from rag.types import Query
 
 __all__ = ["Training"]
 
 
-@dataclass(frozen=True)
-class Training:
+@dataclass(frozen=True, repr=False)
+class Training(Shown):
     """Judged queries to learn from; never the reported ones.
 
     Args:
@@ -25,6 +26,12 @@ class Training:
     queries: Sequence[Query]
     qrels: Mapping[str, Mapping[str, int]]
     dev: Training | None = None
+
+    def _summary(self) -> list[str]:
+        judged = sum(len(self.qrels.get(query.id, {})) for query in self.queries)
+        dev = [] if self.dev is None else [f"dev: {count(len(self.dev.queries), 'query', 'queries')}"]
+        first = [f"first: {brief(query.text)}" for query in self.queries[:1]]
+        return [f"Training: {count(len(self.queries), 'query', 'queries')}, {count(judged, 'judgment')}", *dev, *first]
 
     def as_plain(self) -> list[Any]:
         """The queries and the judgments, without ``dev``, as JSON values: what a fingerprint is made of."""

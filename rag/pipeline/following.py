@@ -19,7 +19,7 @@ from rag.text.normal import is_blank
 
 if TYPE_CHECKING:
     from rag.pipeline.searching import SearchablePipeline
-    from rag.types import SearchResult
+    from rag.types import SearchResult, SearchResults
 
 __all__ = ["Following", "Snapshot"]
 
@@ -92,9 +92,9 @@ class Following:
         """The pipeline of the generation in use. Hold it for as long as answers must come from one generation."""
         return self._current.pipeline
 
-    def search(self, query: Any, **options: Any) -> SearchResult | list[SearchResult]:
+    def search(self, query: Any, **options: Any) -> SearchResult | SearchResults:
         """:meth:`rag.Pipeline.search` of the newest generation."""
-        found: SearchResult | list[SearchResult] = self.pipeline.search(query, **options)
+        found: SearchResult | SearchResults = self.pipeline.search(query, **options)
         return found
 
     def on_change(self, call: Callable[[Snapshot], object]) -> None:

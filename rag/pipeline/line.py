@@ -44,10 +44,11 @@ class Line:
         if len(rows) < len(batch):
             return self._run_with_text(batch, rows, n_steps)
         for index in range(len(self.steps[:n_steps])):
-            candidates = self._run_step(index, batch, candidates)
+            candidates = self.run_step(index, batch, candidates)
         return candidates
 
-    def _run_step(self, index: int, batch: QueryBatch, before: Candidates) -> Candidates:
+    def run_step(self, index: int, batch: QueryBatch, before: Candidates) -> Candidates:
+        """Run one step on the table of the step before."""
         step, component = self.steps[index]
         with tracing.span(step.name, _kind(component)) as span:
             try:

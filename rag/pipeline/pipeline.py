@@ -92,6 +92,20 @@ class Pipeline(SearchablePipeline, UpdatablePipeline):
         stages = [completed(stage, find, f"stages.{index}") for index, stage in enumerate(values["stages"])]
         return {**values, "stages": stages}
 
+    def __rshift__(self, stage: Stage) -> Pipeline:
+        """A pipeline that is not fitted, with one more stage at the end.
+
+        Example:
+            >>> from rag import Pipeline, Threshold
+            >>> from rag.retrievers import BM25
+            >>> Pipeline(retriever=BM25()) >> Threshold(top_k=3)
+            Pipeline(retriever=BM25(), stages=[Threshold(top_k=3)])
+        """
+        if not isinstance(stage, Stage):
+            return NotImplemented
+        arguments = self.spec.clone().spec.arguments
+        return Pipeline(**{**arguments, "stages": [*arguments["stages"], stage]})
+
     # -- making -----------------------------------------------------------------------------------------------------
 
     @classmethod

@@ -12,12 +12,12 @@ from rag.batch import QueryBatch
 from rag.candidates import Candidates, Floats, Ints
 from rag.corpus.passages import Passages
 from rag.tables import columns_of
-from rag.types import Hit, SearchResult
+from rag.types import Hit, SearchResult, SearchResults
 
 __all__ = ["search_results"]
 
 
-def search_results(passages: Passages, batch: QueryBatch, candidates: Candidates) -> list[SearchResult]:
+def search_results(passages: Passages, batch: QueryBatch, candidates: Candidates) -> SearchResults:
     """Make a result for each query of a batch, in order, each with an equal share of the batch's costs. Documents are
     read when the hits of a result are first looked at.
 
@@ -29,7 +29,7 @@ def search_results(passages: Passages, batch: QueryBatch, candidates: Candidates
     shares = batch.ledger.total.shares(len(batch))
     counts = candidates.counts.tolist()
     explained = _explanations(batch, candidates) if batch.trace else None
-    results = []
+    results = SearchResults()
     first = 0
     for row, (query, share, count) in enumerate(zip(batch.queries, shares, counts, strict=True)):
         about = None if explained is None else tuple(some[first : first + count] for some in explained)
@@ -104,7 +104,7 @@ class _Hits(Sequence[Hit]):
         return hash(self._all())
 
     def __repr__(self) -> str:
-        return repr(self._all())
+        return f"{self._count:,} hits"
 
     def __reduce__(self) -> tuple[Any, ...]:
         return tuple, (self._all(),)

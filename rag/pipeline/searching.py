@@ -19,16 +19,18 @@ from rag.costs import Costs
 from rag.errors import ConfigError, DataError
 from rag.pipeline.base import PipelineBase
 from rag.pipeline.queries import check_top_k, read_queries
+from rag.pipeline.reranking import Given, given_candidates, run_stages
 from rag.pipeline.results import search_results
 from rag.remarks import Remark
 from rag.stage import Stage
 from rag.step import Step
 from rag.tracing import names
-from rag.types import Answer, IndexedDocument, Query, SearchResult
+from rag.types import Answer, IndexedDocument, Query, SearchResult, SearchResults
 
 if TYPE_CHECKING:
     from rag.embedders.recent import RecentVectors
-    from rag.langchain import PipelineRetriever
+    from rag.langchain.compressor import PipelineCompressor
+    from rag.langchain.retriever import PipelineRetriever
 
 __all__ = ["SearchablePipeline"]
 
@@ -66,7 +68,7 @@ class SearchablePipeline(PipelineBase):
         filter: Condition | None = None,
         explain: bool = False,
         answer: bool = True,
-    ) -> list[SearchResult]: ...
+    ) -> SearchResults: ...
     @refuses_unknown
     def search(
         self,
@@ -76,7 +78,7 @@ class SearchablePipeline(PipelineBase):
         filter: Condition | None = None,
         explain: bool = False,
         answer: bool = True,
-    ) -> SearchResult | list[SearchResult]:
+    ) -> SearchResult | SearchResults:
         """Answer one query, or many in one batch.
 
         Args:
@@ -109,16 +111,16 @@ class SearchablePipeline(PipelineBase):
         filter: Condition | None = None,
         explain: bool = False,
         answer: bool = True,
-    ) -> SearchResult | list[SearchResult]:
+    ) -> SearchResult | SearchResults:
         """:meth:`search` in a thread, so that an event loop goes on meanwhile.
 
         Models and indexes keep a processor busy, so concurrent calls do not make it faster: ask many queries in one
         call, or let :mod:`rag.serving` put those that wait together.
         """
         ask: Any = partial(self.search, query, top_k=top_k, filter=filter, explain=explain, answer=answer)
-        return cast("SearchResult | list[SearchResult]", await asyncio.to_thread(ask))
+        return cast("SearchResult | SearchResults", await asyncio.to_thread(ask))
 
-    def search_batch(self, batch: QueryBatch, top_k: Sequence[int | None]) -> list[SearchResult]:
+    def search_batch(self, batch: QueryBatch, top_k: Sequence[int | None]) -> SearchResults:
         """Answer a batch in which every query may want another number of hits; for the rest as :meth:`search`.
 
         Args:
@@ -133,12 +135,12 @@ class SearchablePipeline(PipelineBase):
             span.found(results)
         return results
 
-    def _answered(self, batch: QueryBatch, top_k: Sequence[int | None]) -> list[SearchResult]:
+    def _answered(self, batch: QueryBatch, top_k: Sequence[int | None]) -> SearchResults:
         candidates = self.run(batch)
         if any(k is not None for k in top_k):
             candidates = candidates.cut([candidates.documents.shape[1] if k is None else k for k in top_k])
         results = self.results(batch, candidates)
-        return [self._remarked(result, k) for result, k in zip(results, top_k, strict=True)]
+        return SearchResults(self._remarked(result, k) for result, k in zip(results, top_k, strict=True))
 
     def document(self, id: str) -> IndexedDocument:
         """A document as it is indexed, with its passages.
@@ -180,9 +182,41 @@ class SearchablePipeline(PipelineBase):
         """Run a batch through all steps and return the resulting table: the columnar form of :meth:`search`."""
         return self.line().run(batch)
 
-    def results(self, batch: QueryBatch, candidates: Candidates) -> list[SearchResult]:
+    def results(self, batch: QueryBatch, candidates: Candidates) -> SearchResults:
         """Convert a table to documents with scores."""
         return search_results(self.passages, batch, candidates)
+
+    @refuses_unknown
+    def rerank(
+        self,
+        query: str | Query,
+        documents: Sequence[Given],
+        *,
+        top_k: int | None = None,
+        explain: bool = False,
+        answer: bool = True,
+    ) -> SearchResult:
+        """Run the stages alone, on documents of this pipeline's corpus that another search has found.
+
+        Args:
+            query: A text or a :class:`Query`.
+            documents: Their ids, or documents, or hits, best first and each once. Where a document's text is one of its
+                passages, the stages read that passage.
+            top_k: Maximum number of hits; by default all that the last stage returns.
+            explain: Fill each hit's scores by stage.
+            answer: Let a stage such as ``generate``, if there is one, write an answer.
+
+        Raises:
+            DataError: The query has no text, or a document is not in the corpus or listed twice.
+            NotFittedError: The pipeline has not been fitted.
+        """
+        check_top_k(top_k)
+        queries, single = read_queries(query, None)
+        if not single:
+            raise DataError("rerank takes one query with its documents: call it once for each")
+        batch = QueryBatch(queries, trace={} if explain else None, answers={} if answer else None)
+        candidates = run_stages(self.line(), batch, given_candidates(self.passages, documents))
+        return self.results(batch, candidates if top_k is None else candidates.head(top_k))[0]
 
     def as_langchain_retriever(
         self,
@@ -203,7 +237,7 @@ class SearchablePipeline(PipelineBase):
         Raises:
             ConfigError: An argument is unknown, or a value is invalid.
         """
-        from rag.langchain import PipelineRetriever
+        from rag.langchain.retriever import PipelineRetriever
 
         return PipelineRetriever(
             pipeline=self,
@@ -212,6 +246,17 @@ class SearchablePipeline(PipelineBase):
             whole_documents=whole_documents,
             **langchain,
         )
+
+    def as_langchain_compressor(self, *, top_k: int | None = None) -> PipelineCompressor:
+        """The stages of this pipeline as a LangChain document compressor: they rerank and filter what any other
+        retriever finds among the same documents.
+
+        Args:
+            top_k: Maximum number of documents; None takes all that the last stage returns.
+        """
+        from rag.langchain.compressor import PipelineCompressor
+
+        return PipelineCompressor(pipeline=self, top_k=top_k)
 
     def _remarked(self, result: SearchResult, top_k: int | None) -> SearchResult:
         """Add remarks on oddities of the query to a result; each is logged once."""

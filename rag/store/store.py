@@ -83,6 +83,9 @@ class Store:
         except OSError as error:
             raise ArtifactError(f"{self.root}: cannot be the store: {system_message(error)}") from None
 
+    def __repr__(self) -> str:
+        return f"Store({str(self.root)!r}, mode={self.mode!r})"
+
     @property
     def writable(self) -> bool:
         return os.access(self.root, os.W_OK)

@@ -5,25 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-import numpy as np
-
-from rag.corpus.passages import Passages
 from rag.text.analyzer import AUTO
 from rag.text.detect import Reading, read
 from rag.text.languages import LANGUAGES
 from rag.text.words import is_spaceless
 
-__all__ = ["remarks_on", "sample"]
+__all__ = ["remarks_on"]
 
-_SAMPLE = 1000
-_CHARACTERS = 1000
 _MOST = 0.5
-
-
-def sample(passages: Passages) -> list[str]:
-    """Beginnings of passages from all over the corpus: a thousand of at most a thousand characters."""
-    chosen = np.unique(np.linspace(0, len(passages) - 1, min(_SAMPLE, len(passages)), dtype=np.int64))
-    return [text[:_CHARACTERS] for text in passages.texts(chosen)]
 
 
 def remarks_on(texts: Sequence[str], language: str | None, pattern: str | None) -> tuple[str | None, list[str]]:

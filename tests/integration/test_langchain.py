@@ -13,7 +13,7 @@ from langchain_core.runnables import RunnableLambda
 from langchain_tests.integration_tests import RetrieversIntegrationTests
 
 from rag import ConfigError, Document, LangChainEmbedder, ModelError, Pipeline, RecursiveChunker
-from rag.langchain import PipelineRetriever
+from rag.langchain.retriever import PipelineRetriever
 from rag.retrievers import BM25, Dense
 
 DOCUMENTS = [

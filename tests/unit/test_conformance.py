@@ -111,6 +111,7 @@ from rag.retrievers import (
     PseudoQueriesKey,
     QueryMemory,
     RaBitQ,
+    Run,
     ScalarQuantized,
     Sharded,
     Sparse,
@@ -277,6 +278,23 @@ class TestSparse(RetrieverConformance):
     def make(self):
         embedder = SparseTransformerEmbedder(tiny_splade(), device="cpu")
         return Sparse(embedder=embedder, max_active_dims=20, prune=0.1, impacts="uint8", top_k=5)
+
+
+@functools.cache
+def run_file() -> str:
+    """A run on the documents and queries of these tests."""
+    folder = Path(tempfile.mkdtemp())
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    lines = [
+        f"{query} Q0 {document.id} 1 {9 - n - query} x" for query in range(4) for n, document in enumerate(DOCUMENTS)
+    ]
+    (folder / "run.trec").write_text("\n".join(lines), encoding="utf-8")
+    return str(folder / "run.trec")
+
+
+class TestRun(RetrieverConformance):
+    def make(self):
+        return Run(path=run_file(), top_k=7)
 
 
 class TestStatic(EmbedderConformance):

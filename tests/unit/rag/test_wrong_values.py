@@ -92,6 +92,7 @@ REQUIRED_IN_PYTHON: dict[tuple[str, str], Any] = {
     **{(name, "embedder"): LSA() for name in ("distilled", "extractive")},
     **{(name, "model"): "some/model" for name in ("fine_tune", "chat_model", "transformers")},
     ("precomputed", "path"): "x.jsonl",
+    ("run", "path"): "x.trec",
     ("generate", "writer"): ChatModel("some/model"),
     ("claims", "model"): ChatModel("some/model"),
     ("callable", "function"): len,

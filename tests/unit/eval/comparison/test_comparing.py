@@ -311,7 +311,7 @@ def test_what_a_query_costs_is_compared_where_it_is_known(tmp_path):
     assert runs[0].costs == {"latency p50, ms": 41.3, "latency p95, ms": 78.9, "scorer calls": 60}
     assert runs[1].costs == {"LLM tokens": 10}
     found = compare_runs(runs)
-    assert runs[0].costs == found.to_json()["costs"]["a"]
+    assert runs[0].costs == found.to_dict()["costs"]["a"]
     lines = as_markdown(found).splitlines()
     assert any(line.endswith("| latency p50, ms | latency p95, ms | scorer calls | LLM tokens |") for line in lines)
     assert any(line.startswith("| b |") and line.endswith("| – | – | – | 10 |") for line in lines)

@@ -114,7 +114,7 @@ def test_what_is_lost_on_other_measures_is_said():
     assert loss.startswith("The gain in nDCG@10 has a price: a beats b on P@5 by .")
     assert f"- {loss}" in as_markdown(found)
     assert html.escape(loss) in render_comparison(found)
-    assert found.to_json()["losses"] == [loss]
+    assert found.to_dict()["losses"] == [loss]
     assert compare_runs([run("a", 0.0), run("b", 0.0)]).losses == []
 
 

@@ -96,14 +96,8 @@ class PipelineRetriever(BaseRetriever):
         return [self._document(hit) for hit in result]
 
     def _document(self, hit: Hit) -> LangChainDocument:
-        metadata: dict[str, Any] = dict(hit.document.metadata) | dict(hit.passage_metadata)
-        origin = hit.origin
-        metadata |= {"source": origin.source} if origin.source else {}
-        metadata |= {"page": origin.page} if origin.page is not None else {}
-        metadata |= {"headings": list(origin.headings)} if origin.headings else {}
-        metadata |= {"document_id": hit.document.id, "score": hit.score, "start": hit.start, "end": hit.end}
         text = hit.document.text if self.whole_documents else hit.passage
-        return LangChainDocument(id=hit.document.id, page_content=text, metadata=metadata)
+        return LangChainDocument(id=hit.document.id, page_content=text, metadata=hit.flat_metadata)
 
 
 _OWN = ("k", "filter", "whole_documents")

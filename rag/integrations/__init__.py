@@ -1,0 +1,1 @@
+"""Pipelines as parts of other frameworks."""

@@ -467,6 +467,7 @@ def test_the_description_is_complete(client):
         "/health",
         "/metrics",
         "/ready",
+        "/remember",
         "/search",
     ]
     assert spec["components"]["schemas"]["SearchRequest"]["examples"]

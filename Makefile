@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 # Bytecode is compiled when a module is first imported, not for everything that is installed: half the time.
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile -c constraints.txt
 
-.PHONY: quickstart test test-all check map clean
+.PHONY: quickstart test test-all check docs release-check map clean
 
 quickstart: $(VENV)/.quickstart
 	@HF_HUB_OFFLINE=1 $(BIN)/rag eval configs/quickstart.yaml --dataset python-reference
@@ -23,6 +23,14 @@ check: $(VENV)/.dev
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 	@HF_HUB_OFFLINE=1 $(BIN)/python -m pytest docs README.md CONTRIBUTING.md -p no:xdist
+
+# The site: build/site/index.html opens without a server.
+docs: $(VENV)/.docs
+	@$(BIN)/python docs/site/build.py
+
+# Builds the package and takes the first steps with it in a fresh environment.
+release-check: $(VENV)/.release
+	@.ci/release-check $(BIN)/python
 
 # Draws the folders and the arrows between them into docs/architecture.md.
 map:
@@ -46,3 +54,12 @@ $(VENV)/.dev: pyproject.toml constraints.txt | $(BIN)/python
 	@$(INSTALL) -e '.[dev]'
 	@rm -rf *.egg-info
 	@touch $@ $(VENV)/.quickstart
+
+$(VENV)/.docs: $(VENV)/.dev
+	@$(INSTALL) -e '.[dev,docs]'
+	@rm -rf *.egg-info
+	@touch $@ $(VENV)/.dev
+
+$(VENV)/.release: $(VENV)/.dev
+	@$(INSTALL) build twine
+	@touch $@

@@ -3,7 +3,7 @@
     python benchmarks/serving.py DATA [--documents 500] [--part latency|closed|open|memory|updates] [--pipeline bm25]
 
 DATA has a folder ``scifact`` in BEIR's layout. CPU is that of the server's process; latencies are what its clients see,
-on one machine.
+on one machine. The variables ``UPSERTS`` (1000) and ``CLIENTS`` ("1 8 32 128") make it shorter.
 """
 
 from __future__ import annotations
@@ -16,13 +16,14 @@ import json
 import os
 import random
 import re
+import signal
 import statistics
 import subprocess
 import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,8 @@ from rag.retrievers import BM25, Dense, Flat, Hybrid, MinMax
 TICKS = os.sysconf("SC_CLK_TCK")
 RAG = [sys.executable, "-m", "rag"]
 PLAIN = "plain"
+UPSERTS = int(os.environ.get("UPSERTS", "1000"))
+CLIENTS = [int(number) for number in os.environ.get("CLIENTS", "1 8 32 128").split()]
 
 
 def make(kind: str) -> Pipeline:
@@ -62,8 +65,10 @@ def server(folder: Path, *options: str) -> Iterator[tuple[int, int]]:
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
         line = next(line for line in process.stderr if "served on" in line)
         threading.Thread(target=process.stderr.read, daemon=True).start()
-        yield process.pid, int(re.search(r":(\d+)", line.split("served on")[1])[1])
-        process.terminate()
+        try:
+            yield process.pid, int(re.search(r":(\d+)", line.split("served on")[1])[1])
+        finally:
+            process.terminate()
 
 
 def serve_plainly(folder: str) -> None:
@@ -91,16 +96,27 @@ def serve_plainly(folder: str) -> None:
         listening.serve_forever()
 
 
+class Refused(Exception):  # noqa: N818 - 429 is an answer
+    """An answer of another status than 200."""
+
+    def __init__(self, status: int, said: bytes) -> None:
+        super().__init__(f"{status}: {said!r}")
+        self.status = status
+
+
 class Client:
     """HTTP/1.1 with as little of it as a question needs."""
 
     def __init__(self, port: int) -> None:
         self.port = port
         self.streams: Any = None
+        self.used = 0.0
 
     async def ask(self, method: str, path: str, body: Any) -> bytes:
         sent = json.dumps(body).encode()
-        if self.streams is None:
+        if self.streams is None or time.perf_counter() - self.used > 2:  # servers close what is idle
+            if self.streams is not None:
+                self.streams[1].close()
             self.streams = await asyncio.open_connection("127.0.0.1", self.port)
         reader, writer = self.streams
         about = f"Host: localhost\r\nContent-Type: application/json\r\nContent-Length: {len(sent)}"
@@ -108,11 +124,12 @@ class Client:
         answer = await reader.readuntil(b"\r\n\r\n")
         length = int(re.search(rb"(?i)content-length: (\d+)", answer)[1])
         said = await reader.readexactly(length)
+        self.used = time.perf_counter()
         if answer.startswith(b"HTTP/1.0") or b"connection: close" in answer.lower():
             writer.close()
             self.streams = None
         if b" 200 " not in answer[:20]:
-            raise RuntimeError(answer[:40] + said[:200])
+            raise Refused(int(answer.split(b" ", 2)[1]), said[:200])
         return said
 
 
@@ -135,24 +152,31 @@ async def closed(port: int, queries: Sequence[str], clients: int, n: int) -> lis
     return times
 
 
-async def opened(port: int, queries: Sequence[str], rate: float, n: int) -> list[float]:
-    """Latencies in ms of questions that come at random moments, whether or not others are answered."""
+async def opened(port: int, queries: Sequence[str], rate: float, n: int) -> tuple[list[float], int]:
+    """Latencies in ms of questions that come as a Poisson process, whether or not others are answered, and how many
+    were answered 429."""
     rng, times, tasks, free = random.Random(1), [], [], []
     start = time.perf_counter()
-    due = 0.0
+    due, busy = 0.0, 0
 
-    async def one(number: int, at: float) -> None:
+    async def ask(number: int, at: float) -> None:
+        nonlocal busy
         client = free.pop() if free else Client(port)
-        await client.ask("POST", "/search", question(queries, number))
-        times.append(1000 * (time.perf_counter() - start - at))
+        try:
+            await client.ask("POST", "/search", question(queries, number))
+            times.append(1000 * (time.perf_counter() - start - at))
+        except Refused as refused:
+            if refused.status != 429:
+                raise
+            busy += 1
         free.append(client)
 
     for number in range(n):
         due += rng.expovariate(rate)
         await asyncio.sleep(max(0.0, due - (time.perf_counter() - start)))
-        tasks.append(asyncio.create_task(one(number, due)))
+        tasks.append(asyncio.create_task(ask(number, due)))
     await asyncio.gather(*tasks)
-    return times
+    return times, busy
 
 
 def quantiles(times: Sequence[float]) -> str:
@@ -194,7 +218,7 @@ def part_closed(folders: dict[str, Path], queries: Sequence[str]) -> None:
         for name, options in (("simplest", (PLAIN,)), ("rag serve", ())):
             with server(folder, *options) as (pid, port):
                 asyncio.run(closed(port, queries, 1, 20))
-                for clients in (1, 8, 32, 128):
+                for clients in CLIENTS:
                     before, start = cpu(pid), time.perf_counter()
                     times = asyncio.run(closed(port, queries, clients, n))
                     seconds = time.perf_counter() - start
@@ -203,19 +227,22 @@ def part_closed(folders: dict[str, Path], queries: Sequence[str]) -> None:
                     print(row, flush=True)
 
 
-def part_open(folders: dict[str, Path], queries: Sequence[str]) -> None:
-    print("| pipeline | server | questions a second | CPU ms a query | ms p50 | p95 | p99 |\n" + "|---" * 7 + "|")
+def part_open(folders: dict[str, Path], queries: Sequence[str], seconds: float = 30.0) -> None:
+    """Questions that come by themselves, at shares of what 32 clients that wait for their answers get."""
+    print("| pipeline | load | questions a second | 429 | CPU ms a query | ms p50 | p95 | p99 |\n" + "|---" * 8 + "|")
     for kind, folder in folders.items():
-        n = {"bm25": 1000, "hybrid": 256}[kind]
-        spent, _ = in_a_loop(folder, queries, 100)
-        for share in (0.3, 0.6, 0.9):
-            for name, options in (("simplest", (PLAIN,)), ("rag serve", ())):
-                with server(folder, *options) as (pid, port):
-                    asyncio.run(closed(port, queries, 1, 20))
-                    before, rate = cpu(pid), share * 1000 / spent / {"bm25": 3, "hybrid": 1}[kind]
-                    times = asyncio.run(opened(port, queries, rate, n))
-                    each = 1000 * (cpu(pid) - before) / n
-                    print(f"| {kind} | {name} | {rate:.0f} | {each:.2f} | {quantiles(times)} |", flush=True)
+        with server(folder, "--max-waiting", "64") as (pid, port):
+            n = {"bm25": 4000, "hybrid": 256}[kind]
+            asyncio.run(closed(port, queries, 8, n // 4))
+            start = time.perf_counter()
+            asyncio.run(closed(port, queries, 32, n))
+            capacity = n / (time.perf_counter() - start)
+            for share in (0.5, 0.8, 1.1):
+                before, n = cpu(pid), int(share * capacity * seconds)
+                times, busy = asyncio.run(opened(port, queries, share * capacity, n))
+                each = 1000 * (cpu(pid) - before) / len(times)
+                row = f"| {kind} | {share:.0%} | {share * capacity:.0f} | {busy} of {n:,} | {each:.2f}"
+                print(f"{row} | {quantiles(times)} |", flush=True)
 
 
 def part_memory(folders: dict[str, Path], queries: Sequence[str], n: int = 100_000) -> None:
@@ -227,58 +254,82 @@ def part_memory(folders: dict[str, Path], queries: Sequence[str], n: int = 100_0
             print(f"| {done:,} | {rss(pid):.1f} |", flush=True)
 
 
-def part_updates(folders: dict[str, Path], queries: Sequence[str], n: int = 1_000) -> None:
-    """Upserts while 8 clients ask. Every answer must come from a generation that was written before it, no older than
-    the last one that was answered when the question was sent, and hold all of its upserts or none that came later."""
-    print("| | answers | failed | stale | mixed | ms p50 | p95 | p99 | RSS MiB |\n" + "|---" * 9 + "|")
-    with server(folders["bm25"]) as (pid, port):
-        asyncio.run(closed(port, queries, 8, 500))
-        quiet = asyncio.run(closed(port, queries, 8, 2000))
-        print(f"| no updates | 2,000 | 0 | | | {quantiles(quiet)} | {rss(pid):.0f} |", flush=True)
-        state: dict[str, Any] = {"written": 0, "stop": False, "failed": 0, "stale": 0, "mixed": 0}
-        times = []
-        upserts: list[float] = []
+class Watched:
+    """Clients that ask for a document which is replaced all the time, and look what they get.
 
-        async def ask() -> None:
-            client = Client(port)
-            number = 0
-            while not state["stop"]:
-                number += 1
-                before, start = state["written"], time.perf_counter()
-                try:
-                    body = {"queries": [queries[number % len(queries)], "zzupsert"], "top_k": 1}
-                    answer = json.loads(await client.ask("POST", "/search", body))
-                except Exception as error:
-                    state["failed"] += 1
-                    print(error, file=sys.stderr)
-                    client = Client(port)
-                    continue
-                times.append(1000 * (time.perf_counter() - start))
-                hits = answer["results"][1]["hits"]
-                seen = int(hits[0]["metadata"]["version"]) if hits else 0
-                state["stale"] += seen < before
-                state["mixed"] += bool(hits) and hits[0]["passage"] != f"zzupsert version {seen}"
+    An answer must come from a generation that was written before it (stale, when it is older than the last upsert that
+    was acknowledged when the question was sent), whole (mixed, when its text and metadata are of two)."""
 
-        async def update() -> None:
-            client = Client(port)
-            for version in range(1, n + 1):
+    def __init__(self, port: int, queries: Sequence[str]) -> None:
+        self.port, self.queries = port, queries
+        self.times: list[float] = []
+        self.failed = self.stale = self.mixed = self.written = 0
+
+    async def ask(self, going: Callable[[], bool]) -> None:
+        client, number = Client(self.port), 0
+        while going():
+            number += 1
+            written, start = self.written, time.perf_counter()
+            body = {"queries": [self.queries[number % len(self.queries)], "zzupsert"], "top_k": 1}
+            try:
+                answer = json.loads(await client.ask("POST", "/search", body))
+            except Exception as error:
+                self.failed += 1
+                print(error, file=sys.stderr)
+                client = Client(self.port)
+                continue
+            self.times.append(1000 * (time.perf_counter() - start))
+            hits = [hit for hit in answer["results"][1]["hits"] if hit["id"] == "upserted"]
+            version = hits[0]["metadata"]["version"] if hits else 0
+            self.stale += version < written
+            self.mixed += bool(hits) and hits[0]["passage"] != f"zzupsert version {version}"
+
+    async def while_written(self, n: int) -> list[float]:
+        """Milliseconds of each of ``n`` more upserts, while 8 clients ask."""
+        client, last, upserts = Client(self.port), self.written + n, []
+
+        async def write() -> None:
+            for version in range(self.written + 1, last + 1):
                 document = {"id": "upserted", "text": f"zzupsert version {version}", "metadata": {"version": version}}
                 start = time.perf_counter()
                 await client.ask("PUT", "/documents", {"documents": [document]})
                 upserts.append(1000 * (time.perf_counter() - start))
-                state["written"] = version
-            state["stop"] = True
+                self.written = version
 
-        async def all_of_it() -> None:
-            await asyncio.gather(update(), *(ask() for _ in range(8)))
+        await asyncio.gather(write(), *(self.ask(lambda: self.written < last) for _ in range(8)))
+        return upserts
 
-        asyncio.run(all_of_it())
-        counts = f"{len(times):,} | {state['failed']} | {state['stale']} | {state['mixed']}"
-        print(f"| {n:,} upserts (two queries a request) | {counts} | {quantiles(times)} | {rss(pid):.0f} |")
-        print(f"| the upserts themselves | {len(upserts):,} | 0 | | | {quantiles(upserts)} | |")
+    async def without(self, n: int) -> None:
+        """``n`` more answers to 8 clients."""
+        last = len(self.times) + n
+        await asyncio.gather(*(self.ask(lambda: len(self.times) < last) for _ in range(8)))
+
+
+def part_updates(folders: dict[str, Path], queries: Sequence[str]) -> None:
+    """Rounds with and without updates take turns, since other work on the machine changes."""
+    print("| pipeline | two queries a request | answers | failed | stale | mixed | ms p50 | p95 | p99 | RSS MiB |")
+    print("|---" * 10 + "|")
+    for kind, folder in folders.items():
+        n, rounds = UPSERTS, UPSERTS // 50
+        with server(folder) as (pid, port):
+            watched, upserts = Watched(port, queries), []
+            times: dict[str, list[float]] = {"no updates": [], f"{n:,} upserts": []}
+            quiet, busy = times.values()
+            asyncio.run(watched.without({"bm25": 400, "hybrid": 80}[kind]))
+            for _ in range(rounds):
+                watched.times = quiet
+                asyncio.run(watched.without({"bm25": 400, "hybrid": 80}[kind]))
+                watched.times = busy
+                upserts += asyncio.run(watched.while_written(n // rounds))
+            counts = f"{watched.failed} | {watched.stale} | {watched.mixed}"
+            for name, taken in times.items():
+                row = f"| {kind} | {name} | {len(taken):,} | {counts} | {quantiles(taken)}"
+                print(f"{row} | {rss(pid):.0f} |")
+            print(f"| {kind} | the upserts | {n:,} | | | | {quantiles(upserts)} | |", flush=True)
 
 
 def main() -> None:
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # servers are ended too
     if sys.argv[1:2] == [PLAIN]:
         serve_plainly(sys.argv[2])
         return

@@ -219,6 +219,10 @@ class SearchResult(Shown, Sequence[Hit]):
         hits = [{"rank": rank, **hit.to_dict()} for rank, hit in enumerate(self, 1)]
         remarks = [remark.as_dict() for remark in self.remarks]
         answer = {} if self.answer is None else {"answer": self.answer.to_dict()}
+        if answer:
+            links = {hit.document.id: hit.origin.link for hit in self if hit.origin.link}
+            for citation in answer["answer"]["citations"]:
+                citation |= {"link": links[citation["id"]]} if citation["id"] in links else {}
         return {"query": self.query.text, **answer, "hits": hits, "costs": self.costs.as_dict(), "remarks": remarks}
 
     def to_dataframe(self, backend: Backend = "pandas") -> Any:

@@ -6,7 +6,18 @@ import json
 import re
 from typing import Any
 
-__all__ = ["Unusable", "read_answer", "several", "text_of", "tokens_of", "wants_structure", "without_thoughts"]
+from rag.listening import Listener
+
+__all__ = [
+    "Unusable",
+    "read_answer",
+    "several",
+    "text_of",
+    "tokens_of",
+    "wants_structure",
+    "without_thoughts",
+    "without_thoughts_heard",
+]
 
 _SCHEMA: dict[str, Any] = {
     "title": "texts",
@@ -100,6 +111,27 @@ def without_thoughts(text: str) -> str:
     """
     thoughts, tag, answer = text.partition("</think>")
     return answer if tag and "<think>" not in thoughts.lstrip().removeprefix("<think>") else text
+
+
+def without_thoughts_heard(listen: Listener) -> Listener:
+    """A listener that hands on a reply without its thoughts: their pieces become empty. Only thoughts that begin with
+    their tag are told from a reply that is not complete.
+    """
+    held, through = "", False
+
+    def hear(piece: str) -> None:
+        nonlocal held, through
+        if through:
+            listen(piece)
+            return
+        held += piece
+        begun = held.lstrip()
+        _, closed, answer = begun.partition("</think>")
+        thinks = begun.startswith("<think>")
+        through = bool(closed) if thinks else not "<think>".startswith(begun)
+        listen((answer if thinks else held) if through else "")
+
+    return hear
 
 
 def _message(answer: Any) -> Any:

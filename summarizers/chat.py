@@ -8,7 +8,7 @@ import time
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, closing
 from contextvars import copy_context
 from functools import partial
 from itertools import islice
@@ -21,8 +21,16 @@ from pydantic import Field
 from rag import tracing
 from rag.component import Runtime
 from rag.errors import ConfigError, ModelError
+from rag.listening import Listener, listener
 from rag.summarizer import Source, Summarizer, Summary
-from rag.summarizers.answers import Unusable, read_answer, text_of, tokens_of, wants_structure
+from rag.summarizers.answers import (
+    Unusable,
+    read_answer,
+    text_of,
+    tokens_of,
+    wants_structure,
+    without_thoughts_heard,
+)
 from rag.summarizers.prompts import Task, check_template, messages, prompted, template_of
 from rag.summarizers.waiting import LONGEST_WAIT, Pause, asked_to_wait
 from rag.tracing import names
@@ -163,13 +171,13 @@ class ChatSummarizer(Summarizer):
         template = template_of(self.task, source, self.prompt, self.conversation_prompt)
         return messages(template, source, self.n_texts, self.examples or [], self.max_input)
 
-    def _invoked(self, model: Any, messages: list[tuple[str, str]]) -> Any:
+    def _answered(self, model: Any, messages: list[tuple[str, str]], listen: Listener | None) -> Any:
         """What the model answers, with a span of the GenAI conventions around the request."""
         name = self.spec.arguments.get("model")
         about = {names.OPERATION: "chat", names.MODEL: str(name or self.type)}
         with tracing.span(f"chat {name or self.type}", "LLM", about) as span:
             span.content(lambda: {names.INPUT_MESSAGES: json.dumps(messages), names.INPUT: messages[-1][1]})
-            answer = model.invoke(messages)
+            answer = model.invoke(messages) if listen is None else _listened(model, messages, listen)
             total, written = tokens_of(answer)
             read = total - written
             span.set({names.INPUT_TOKENS: read, names.OUTPUT_TOKENS: written, names.MONEY: self.price(read, written)})
@@ -193,6 +201,13 @@ class ChatSummarizer(Summarizer):
             return Summary((), why)
         calls = tokens = written = 0
         start = time.perf_counter()
+        listen, heard = listener(), False
+
+        def hear(piece: str) -> None:
+            nonlocal heard
+            heard = heard or bool(piece)
+            assert listen is not None
+            listen(piece)
 
         def request() -> tuple[str, ...]:
             nonlocal calls, tokens, written
@@ -201,7 +216,7 @@ class ChatSummarizer(Summarizer):
                 limiter.acquire(blocking=True)
             calls += 1
             try:
-                answer = self._invoked(model, self._messages(source))
+                answer = self._answered(model, self._messages(source), hear if listen else None)
             except Exception as error:
                 if not _nobody_there(error):
                     reached.set()
@@ -223,7 +238,7 @@ class ChatSummarizer(Summarizer):
             stop=stop_after_attempt(1 + self.retries) | stop_when_event_set(stop),
             sleep=sleep_using_event(stop),
             wait=wait_random_exponential(multiplier=self.backoff, max=60),
-            retry=retry_if_exception(_may_help),
+            retry=retry_if_exception(lambda error: not heard and _may_help(error)),  # what was heard is not taken back
             reraise=True,
         )
         try:
@@ -241,6 +256,31 @@ class ChatSummarizer(Summarizer):
             seconds = asked_to_wait(error)
             later = f" (it asks to wait {seconds:,.0f} s)" if seconds > LONGEST_WAIT else ""
             return done((), f"{type(error).__name__}: {said}{later}")
+
+
+def _listened(model: Any, messages: list[tuple[str, str]], listen: Listener) -> Any:
+    """What a model answers, its pieces handed to a listener as they come; a model that has none answers as a whole.
+
+    Raises:
+        Unusable: The stream broke off. Not every server marks the end, so only of those that do.
+    """
+    if not hasattr(model, "stream"):
+        return model.invoke(messages)
+    from langchain_core.messages import AIMessageChunk
+    from langchain_core.messages.ai import add_ai_message_chunks
+
+    chunks, hear = [], without_thoughts_heard(listen)
+    with closing(model.stream(messages)) as stream:  # closed, the server hears of it when a listener has had enough
+        for message in stream:
+            chunks.append(message)
+            hear(text_of(message) if isinstance(message, AIMessageChunk) else "")
+    if len(chunks) == 1:
+        return chunks[0]
+    answer = add_ai_message_chunks(*chunks)
+    about = answer.response_metadata
+    if about.get("model_provider") == "openai" and not about.get("finish_reason"):
+        raise Unusable("its answer broke off", again=True)
+    return answer
 
 
 def _may_help(error: BaseException) -> bool:

@@ -45,7 +45,8 @@ class ChatModel(ChatSummarizer):
         max_tokens: Longest reply in tokens.
         options: Other arguments of the provider's LangChain class, such as ``seed`` or ``reasoning_effort``.
         timeout: Seconds after which a request fails.
-        streaming: Receive replies token by token, for servers that drop silent connections.
+        streaming: Receive replies token by token, for servers that drop silent connections. Answers that somebody reads
+            while they are written are received so anyway, unless ``options`` has ``disable_streaming: true``.
         price_input: Price of a million tokens read, in your currency, for estimates.
         price_output: Price of a million tokens written.
     """
@@ -155,9 +156,9 @@ class ChatModel(ChatSummarizer):
             "max_tokens": self.max_tokens,
             "timeout": self.timeout,
             "max_retries": 0,  # retries are made and counted by this package
-            "streaming": self.streaming,
             "stream_usage": True,
             "http_client": client,
+            **({"streaming": True} if self.streaming else {}),  # False would forbid it where somebody listens
         } | self._key()
 
     def _key(self) -> dict[str, Any]:

@@ -12,11 +12,12 @@ from pydantic import Field
 from rag.component import Runtime
 from rag.conversation import render
 from rag.errors import ModelError
+from rag.listening import Listener, listener
 from rag.models import Device, model_content, resolve_device, resolve_model
 from rag.models.limits import check_length, is_encoder_decoder
 from rag.progress import loading
 from rag.summarizer import Source, Summarizer, Summary
-from rag.summarizers.answers import several, without_thoughts
+from rag.summarizers.answers import several, without_thoughts, without_thoughts_heard
 from rag.summarizers.prompts import Task, check_template, messages, prompted, template_of
 
 __all__ = ["TransformersSummarizer"]
@@ -131,16 +132,34 @@ class TransformersSummarizer(Summarizer):
         """Replies, with the number of tokens written for each."""
         import torch
 
+        listen = listener() if len(prompts) == 1 else None
         inputs = tokenizer.pad({"input_ids": prompts}, padding=True, return_tensors="pt").to(model.device)
         with torch.inference_mode():
             written = model.generate(
-                **inputs, max_new_tokens=self.max_tokens, do_sample=False, pad_token_id=tokenizer.pad_token_id
+                **inputs,
+                max_new_tokens=self.max_tokens,
+                do_sample=False,
+                pad_token_id=tokenizer.pad_token_id,
+                streamer=None if listen is None else _streamer(tokenizer, listen),
             )
         if not model.config.is_encoder_decoder:
             written = written[:, inputs["input_ids"].shape[1] :]
         answers = map(without_thoughts, tokenizer.batch_decode(written, skip_special_tokens=True))
         counts = (written != tokenizer.pad_token_id).sum(dim=1).tolist()
         return list(zip(answers, counts, strict=True))
+
+
+def _streamer(tokenizer: Any, listen: Listener) -> Any:
+    """Hands the words of a reply to a listener while it is generated."""
+    from transformers import TextStreamer
+
+    hear = without_thoughts_heard(listen)
+
+    class Heard(TextStreamer):  # type: ignore[misc, unused-ignore]
+        def on_finalized_text(self, text: str, stream_end: bool = False) -> None:
+            hear(text)
+
+    return Heard(tokenizer, skip_prompt=True, skip_special_tokens=True)
 
 
 @functools.cache

@@ -9,7 +9,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-Answer = dict  # status, body (text of the answer), finish, delay, raw, headers
+Answer = dict
+"""status, body (text of the answer), finish, delay, raw, headers; for streams pause (seconds between events), broken
+(events before the connection breaks), silently (the break looks like an end)."""
 
 
 class ChatServer:
@@ -20,6 +22,8 @@ class ChatServer:
         self.requests: list[dict] = []
         self.keys: list[str] = []
         self.busy = self.most_busy = 0
+        self.left = 0
+        """Streams whose client went away."""
         self.lock = threading.Lock()
         self.http = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         self.http.daemon_threads = True
@@ -52,6 +56,7 @@ class ChatServer:
                     self._send(request, answer)
                 except (BrokenPipeError, ConnectionResetError):  # the client has given up
                     self.close_connection = True
+                    server.left += 1
 
             def _send(self, request: dict, answer: Answer) -> None:
                 status = answer.get("status", 200)
@@ -61,9 +66,22 @@ class ChatServer:
                     )
                     self._reply(status, "application/json", body, answer.get("headers", {}))
                 elif request.get("stream"):
-                    self._reply(200, "text/event-stream", "".join(_events(request, answer)), {})
+                    self._stream([event.encode() for event in _events(request, answer)], answer)
                 else:
                     self._reply(200, "application/json", json.dumps(_whole(request, answer)), {})
+
+            def _stream(self, events: list[bytes], answer: Answer) -> None:
+                self.send_response(200)
+                self.send_header("Content-Type", "text/event-stream")
+                if answer.get("silently"):
+                    self.send_header("Connection", "close")
+                else:
+                    self.send_header("Content-Length", str(sum(map(len, events))))
+                self.end_headers()
+                for event in events[: answer.get("broken")]:
+                    self.wfile.write(event)
+                    time.sleep(answer.get("pause", 0))
+                self.close_connection |= "broken" in answer
 
             def _reply(self, status: int, kind: str, body: str, headers: dict) -> None:
                 data = body.encode()

@@ -65,6 +65,9 @@ def render_page(
     if style is not None:
         styles.append((files(package) / "templates" / style).read_text(encoding="utf-8"))
     code = "\n".join((assets / name).read_text(encoding="utf-8") for name in ("tables.js", "plots.js", *scripts))
+    if "queries.js" in scripts:  # marks the words of questions as the page of `rag serve` does
+        words = (files("rag") / "serving" / "static" / "words.js").read_text(encoding="utf-8")
+        code = f"{words.replace('export ', '')}\n{code}"
     runs, packed = [code.encode()], {}
     if figures or data:
         packed["data"] = pack(json.dumps({**(data or {}), "figures": figures or {}}, allow_nan=False).encode())

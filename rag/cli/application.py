@@ -19,6 +19,7 @@ from rag.cli.check import check
 from rag.cli.components import components, schema
 from rag.cli.console import echo, progress, quiet_libraries, stderr
 from rag.cli.convert import convert
+from rag.cli.doctor import doctor
 from rag.cli.index import index
 from rag.cli.init import init
 from rag.cli.search import search
@@ -63,6 +64,7 @@ def _common(
 
 for command in (
     init,
+    doctor,
     check,
     convert,
     index,

@@ -237,7 +237,11 @@ class Corpus(Shown):
 
     def documents(self, positions: Sequence[int] | Ints) -> list[Document]:
         """The documents at these positions, in this order."""
-        return made_of(*(self._values(name, positions) for name in ("id", "text", "metadata")))
+        names = ("id", "text", "metadata")
+        if len(positions) > _FEW:
+            return made_of(*(self._values(name, positions) for name in names))
+        places = self._places(positions)  # looked for once
+        return made_of(*([self._columns[name][owner][row].as_py() for owner, row in places] for name in names))
 
     def ids(self, positions: Sequence[int] | Ints | None = None) -> list[str]:
         """Ids at these positions; all of them by default."""
@@ -316,13 +320,16 @@ class Corpus(Shown):
             return cast("list[str]", self._table[name].to_pylist())
         if len(positions) > _FEW:
             return cast("list[str]", self._take(positions, [name])[name].to_pylist())
+        batches = self._columns[name]
+        return [batches[owner][row].as_py() for owner, row in self._places(positions)]
+
+    def _places(self, positions: Sequence[int] | Ints) -> list[tuple[int, int]]:
+        """Record batch and row of each position."""
         where = np.asarray(positions, dtype=np.int64)
         if (where < 0).any():
             raise IndexError(f"positions of documents begin with 0, got {where.min()}")
         owners = np.searchsorted(self._starts, where, side="right") - 1
-        rows = where - self._starts[owners]
-        batches = self._columns[name]
-        return [batches[owner][row].as_py() for owner, row in zip(owners.tolist(), rows.tolist(), strict=True)]
+        return list(zip(owners.tolist(), (where - self._starts[owners]).tolist(), strict=True))
 
     @cached_property
     def _columns(self) -> dict[str, list[Any]]:

@@ -40,6 +40,10 @@ def check_ratio(packed: int, unpacked: int) -> None:
         raise DataError(f"unpacks to more than {MAX_RATIO} times its size: it is not read (a bomb?)")
 
 
+_OLD = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
+"""How files of Office before 2007 begin, and encrypted ones of today."""
+
+
 class Package:
     """A ZIP file, checked before anything is unpacked.
 
@@ -48,6 +52,8 @@ class Package:
     """
 
     def __init__(self, content: bytes) -> None:
+        if content.startswith(_OLD):
+            raise DataError("is encrypted, or in a format of before 2007 under the name of a newer one")
         try:
             self.zip = zipfile.ZipFile(io.BytesIO(content))
             infos = self.zip.infolist()

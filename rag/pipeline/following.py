@@ -94,8 +94,8 @@ class Following:
 
     def search(self, query: Any, **options: Any) -> SearchResult | SearchResults:
         """:meth:`rag.Pipeline.search` of the newest generation."""
-        found: SearchResult | SearchResults = self.pipeline.search(query, **options)
-        return found
+        result: SearchResult | SearchResults = self.pipeline.search(query, **options)
+        return result
 
     def on_change(self, call: Callable[[Snapshot], object]) -> None:
         """Call a function with every new generation, after it has taken its place."""

@@ -17,6 +17,7 @@ from rag.candidates import Candidates
 from rag.conditions import Condition
 from rag.costs import Costs
 from rag.errors import ConfigError, DataError
+from rag.listening import Listener, listening
 from rag.pipeline.base import PipelineBase
 from rag.pipeline.queries import check_top_k, read_queries
 from rag.pipeline.reranking import Given, given_candidates, run_stages
@@ -163,18 +164,21 @@ class SearchablePipeline(PipelineBase):
             ((step, part) for step, part in self.steps if isinstance(part, Stage) and part.writes_answers), None
         )
 
-    def answer(self, query: Query, candidates: Candidates) -> tuple[Answer | None, Costs]:
+    def answer(
+        self, query: Query, candidates: Candidates, *, listen: Listener | None = None
+    ) -> tuple[Answer | None, Costs]:
         """Have the pipeline's language model answer one query from what was found, and say what that has cost.
 
         Args:
             query: What is asked.
             candidates: One row: the table of the answering stage in ``QueryBatch.lists`` of a search.
+            listen: Takes pieces of the answer while it is written, where the model hands them out.
         """
         if self.answering is None:
             raise ConfigError("this pipeline writes no answers: it has no stage such as generate")
         step, stage = self.answering
         batch = QueryBatch([query], answers={}, step=step)
-        with tracing.span(step.name), batch.ledger.stage(step.name):
+        with tracing.span(step.name), batch.ledger.stage(step.name), listening(listen):
             stage.process(batch, candidates)
         return batch.answer_to(query), batch.ledger.total
 

@@ -17,15 +17,15 @@ __all__ = ["WithKey", "requires"]
 _BEARER = HTTPBearer(auto_error=False, description="A key, as `Authorization: Bearer KEY`.")
 
 
-def requires(keys: Keys, scope: Scope) -> Any:
-    """A dependency that admits requests whose key has a scope; all requests if no keys are set."""
+def requires(keys: Keys, scope: Scope) -> list[Any]:
+    """Dependencies of a route that admits requests whose key has a scope; none if no keys are set."""
     if not keys:
-        return Depends(lambda: None)
+        return []
 
     async def check(given: Annotated[HTTPAuthorizationCredentials | None, Depends(_BEARER)]) -> None:
         _check(keys, scope, None if given is None else given.credentials)
 
-    return Depends(check)
+    return [Depends(check)]
 
 
 class WithKey:

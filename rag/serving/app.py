@@ -16,6 +16,9 @@ from rag.store.store import Store
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
+    from rag.serving.mcp_server import MCPApplication
+    from rag.serving.service import Service
+
 __all__ = ["create_app"]
 
 _ABOUT = """Searches a retrieval pipeline. Errors are problem details of RFC 9457."""
@@ -61,8 +64,11 @@ def create_app(
     """
     try:
         from fastapi import FastAPI
+        from fastapi.middleware.cors import CORSMiddleware
+        from starlette.routing import Route
     except ImportError:
         raise MissingExtraError("serving", package="fastapi", extra="serve") from None
+    from rag.serving.access import WithKey
     from rag.serving.guard import Guard
     from rag.serving.handlers import add_handlers
     from rag.serving.judgments import Judgments
@@ -77,9 +83,9 @@ def create_app(
     source = _source(pipeline, follow)
     service = Service(source, limits)
     updates = None if read_only or not isinstance(source, Following) else Updates(service, keep=keep, store=store)
-    closing: list[Callable[[], object]] = [service.close]
-    if updates is not None:
-        closing.insert(0, updates.close)
+    tools = _tools(service, limits) if mcp else None
+    closing: list[Callable[[], object]] = [] if updates is None else [updates.close]
+    closing.append(service.close)
     if isinstance(source, Following) and source is not pipeline:
         closing.append(source.close)
 
@@ -90,7 +96,7 @@ def create_app(
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         yield
-        if mcp:
+        if tools is not None:
             await tools.close()
         close()
 
@@ -103,6 +109,8 @@ def create_app(
         docs_url=None,  # FastAPI's own is fetched from the network
         redoc_url=None,
         separate_input_output_schemas=False,
+        # FastAPI's own spans would repeat ours, and hold messages of errors, which may be what was asked.
+        telemetry={"tracing": False, "metrics": False, "logs": False, "operation_spans": False},
     )
     app.state.service, app.state.close = service, close
     router = make_router(service, updates, keys)
@@ -112,23 +120,23 @@ def create_app(
     add_pages(router, {"mode": "search", "judging": marks is not None, "answers": service.writes_answers})
     app.include_router(router)
     add_handlers(app)
-    if mcp:
-        from starlette.routing import Route
-
-        from rag.serving.access import WithKey
-        from rag.serving.mcp_server import MCPApplication, make_mcp_server
-
-        tools = MCPApplication(make_mcp_server(service), limits)
+    if tools is not None:
         app.router.routes.append(Route("/mcp", WithKey(tools, keys, "read"), include_in_schema=False))
     if cors_origins:
-        from fastapi.middleware.cors import CORSMiddleware
-
-        methods, headers = ["GET", "POST", "PUT", "DELETE"], ["Authorization", "Content-Type"]
         app.add_middleware(
-            CORSMiddleware, allow_origins=list(cors_origins), allow_methods=methods, allow_headers=headers
+            CORSMiddleware,
+            allow_origins=list(cors_origins),
+            allow_methods=["GET", "POST", "PUT", "DELETE"],
+            allow_headers=["Authorization", "Content-Type"],
         )
     app.add_middleware(Guard, limits=limits, count=service.metrics.request, hosts=allowed_hosts)
     return app
+
+
+def _tools(service: Service, limits: Limits) -> MCPApplication:
+    from rag.serving.mcp_server import MCPApplication, make_mcp_server
+
+    return MCPApplication(make_mcp_server(service), limits)
 
 
 def _source(pipeline: Any, follow: bool) -> Following | Snapshot:

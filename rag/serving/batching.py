@@ -22,14 +22,14 @@ from rag.pipeline import Snapshot
 from rag.serving.problems import Problem
 from rag.types import Query, SearchResult
 
-__all__ = ["Batcher", "Found", "Waiting"]
+__all__ = ["Batcher", "Searched", "Waiting"]
 
 logger = logging.getLogger("rag.serving")
 
 
 @dataclass(frozen=True)
-class Found:
-    """Result of a query.
+class Searched:
+    """What a search gave for a query.
 
     Args:
         result: Its hits.
@@ -49,14 +49,14 @@ class Waiting:
         query: The checked query.
         top_k: Hits at most; None for all.
         explain: Whether to return the scores by stage.
-        future: Takes what was found. Cancelled, it is not computed.
+        future: Takes the outcome. Canceled, it is not computed.
     """
 
     snapshot: Snapshot
     query: Query
     top_k: int | None = None
     explain: bool = False
-    future: Future[Found] = field(default_factory=Future)
+    future: Future[Searched] = field(default_factory=Future)
     context: Any = field(default_factory=tracing.current)
 
 
@@ -157,12 +157,12 @@ class Batcher:
                     return batch
 
     def _answer(self, batch: list[Waiting]) -> None:
-        batch = [waiting for waiting in batch if _has_filter(waiting)]
+        batch = [waiting for waiting in batch if _can_be_asked(waiting)]
         if not batch:
             return
         start = time.perf_counter()
         try:
-            queries, results = _found(batch)
+            queries, results = _searched(batch)
         except Exception as error:
             if len(batch) == 1:
                 _fail(batch[0], error)
@@ -175,7 +175,7 @@ class Batcher:
         self._answered(queries, time.perf_counter() - start)
 
 
-def _found(batch: Sequence[Waiting]) -> tuple[QueryBatch, list[Found]]:
+def _searched(batch: Sequence[Waiting]) -> tuple[QueryBatch, list[Searched]]:
     pipeline = batch[0].snapshot.pipeline
     queries = QueryBatch([waiting.query for waiting in batch])
     queries.trace = {} if any(waiting.explain for waiting in batch) else None
@@ -183,7 +183,7 @@ def _found(batch: Sequence[Waiting]) -> tuple[QueryBatch, list[Found]]:
         results = pipeline.search_batch(queries, [waiting.top_k for waiting in batch])
     table = None if pipeline.answering is None else queries.lists.get(pipeline.answering[0].name)
     return queries, [
-        Found(
+        Searched(
             result if waiting.explain or queries.trace is None else _unexplained(result),
             None if table is None else table.rows(slice(row, row + 1)),
         )
@@ -195,7 +195,7 @@ def _unexplained(result: SearchResult) -> SearchResult:
     return replace(result, hits=tuple(replace(hit, explanation={}, keys={}) for hit in result.hits))
 
 
-def _has_filter(waiting: Waiting) -> bool:
+def _can_be_asked(waiting: Waiting) -> bool:
     """Whether a query can be asked: a filter that names an unknown field fails alone."""
     if waiting.query.filter is None:
         return True

@@ -63,10 +63,9 @@ class Guard:
             except TimeoutError:
                 raise ConnectionError("the client does not read the answer") from None
 
-        carrier = {name.decode("latin-1"): value.decode("latin-1") for name, value in headers.items()}
         attributes = {"http.request.method": scope["method"], "url.path": scope["path"]}
         with (
-            tracing.under(carrier if tracing.is_on() else None),
+            tracing.under(_carrier(headers) if tracing.is_on() else None),
             tracing.span(scope["method"], "CHAIN", attributes, server=True) as span,
         ):
             try:
@@ -140,6 +139,10 @@ async def _refuse(problem: Problem, send: Send) -> None:
     headers.append((b"content-length", str(len(body)).encode()))
     await send({"type": "http.response.start", "status": problem.status, "headers": headers})
     await send({"type": "http.response.body", "body": body})
+
+
+def _carrier(headers: dict[bytes, bytes]) -> dict[str, str]:
+    return {name.decode("latin-1"): value.decode("latin-1") for name, value in headers.items()}
 
 
 def _route(scope: Scope) -> str:

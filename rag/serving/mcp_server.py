@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar, cast
-from urllib.parse import quote
 
-from pydantic import BaseModel, Field
+from pydantic import Field
 
 from rag.errors import MissingExtraError
-from rag.metadata import strict_json
 from rag.serving.guard import Receive, Scope, Send
 from rag.serving.limits import Limits
+from rag.serving.mcp_results import FetchedDocument, SearchFound, WrittenAnswer
 from rag.serving.problems import problem_of
-from rag.serving.schemas import RemarkOut, SearchRequest, answer_json, result_json
+from rag.serving.schemas import SearchRequest
 from rag.serving.service import Service
 
 if TYPE_CHECKING:
@@ -38,56 +37,6 @@ _INSTRUCTIONS = (
     "Search finds passages of the indexed documents; fetch gives the whole text of a document by the id that search "
     "returned. A filter narrows a search to documents with certain metadata; read schema://fields before writing one."
 )
-
-
-class FoundDocument(BaseModel):
-    """A document that was found."""
-
-    id: str = Field(description="What fetch takes.")
-    title: str
-    text: str = Field(description="The passage that matched.")
-    url: str = Field(description="Where the document is, to cite it.")
-    score: float
-    start: int = Field(description="Offset of the passage in the document, in characters.")
-    end: int
-    metadata: dict[str, Any] = {}
-
-
-class SearchFound(BaseModel):
-    """What a search found, best first."""
-
-    results: list[FoundDocument]
-    generation: str = Field(description="Version of the index that answered.")
-    remarks: list[RemarkOut] = Field(default=[], description="What is odd about the question or the filter.")
-
-
-class FetchedDocument(BaseModel):
-    """A whole document."""
-
-    id: str
-    title: str
-    text: str
-    url: str
-    metadata: dict[str, Any] = {}
-    generation: str
-
-
-class CitedPassage(BaseModel):
-    """A passage that an answer cites."""
-
-    rank: int = Field(description="Its number in the answer, as in [1].")
-    id: str
-    url: str
-
-
-class WrittenAnswer(BaseModel):
-    """An answer from the documents."""
-
-    text: str
-    citations: list[CitedPassage]
-    abstained: bool = Field(description="The documents do not hold the answer.")
-    problem: str = ""
-    generation: str
 
 
 def make_mcp_server(service: Service) -> MCPServer[Any]:
@@ -126,46 +75,12 @@ def make_mcp_server(service: Service) -> MCPServer[Any]:
         filter: Filter | None = None,
     ) -> SearchFound:
         """Find the documents, and in each the passage, that answer a question best."""
-
-        async def ask() -> SearchFound:
-            request = SearchRequest(query=query, top_k=top_k, filter=filter)
-            snapshot, [result] = await service.search(request)
-            shown = strict_json(result_json(result.result, explain=False))
-            hits = [
-                FoundDocument(
-                    id=hit["id"],
-                    title=hit["title"] or hit["id"],
-                    text=hit["passage"],
-                    url=_url(hit["id"], hit["metadata"]),
-                    score=hit["score"],
-                    start=hit["start"],
-                    end=hit["end"],
-                    metadata=hit["metadata"],
-                )
-                for hit in shown["hits"]
-            ]
-            remarks = [RemarkOut.model_validate(remark) for remark in shown["remarks"]]
-            return SearchFound(results=hits, generation=snapshot.generation, remarks=remarks)
-
-        return await _told(ask)
+        return await _told(_search(service, query, top_k, filter))
 
     @server.tool(title="Fetch a document", annotations=reading)
     async def fetch(id: Annotated[str, Field(description="The id that search returned.")]) -> FetchedDocument:
         """Get the whole text and the metadata of a document."""
-
-        async def read() -> FetchedDocument:
-            document = service.document(id)
-            title = document.metadata.get("title")
-            return FetchedDocument(
-                id=document.id,
-                title=title if isinstance(title, str) else document.id,
-                text=document.text,
-                url=_url(document.id, document.metadata),
-                metadata=document.metadata,
-                generation=document.generation,
-            )
-
-        return await _told(read)
+        return await _told(_fetch(service, id))
 
     if service.writes_answers:
 
@@ -175,16 +90,7 @@ def make_mcp_server(service: Service) -> MCPServer[Any]:
             filter: Filter | None = None,
         ) -> WrittenAnswer:
             """Have a language model answer from the documents, citing passages like [1]."""
-
-            async def write() -> WrittenAnswer:
-                snapshot, [result] = await service.search(SearchRequest(query=query, filter=filter))
-                written = answer_json(await service.answer(snapshot, result), snapshot.generation)
-                urls = {hit.document.id: _url(hit.document.id, hit.document.metadata) for hit in result.result}
-                for citation in written["citations"]:
-                    citation["url"] = urls.get(citation["id"], _url(citation["id"], {}))
-                return WrittenAnswer.model_validate(written)
-
-            return await _told(write)
+            return await _told(_answer(service, query, filter))
 
     @server.resource("document://{+id}", name="document", mime_type="text/plain", security=security)
     async def document_text(id: str) -> str:
@@ -264,12 +170,26 @@ def run_stdio(folder: Path, limits: Limits, *, follow: bool) -> None:
             service.close()
 
 
-async def _told(work: Callable[[], Awaitable[T]]) -> T:
+async def _search(service: Service, query: str, top_k: int, filter: dict[str, Any] | None) -> SearchFound:
+    snapshot, [searched] = await service.search(SearchRequest(query=query, top_k=top_k, filter=filter))
+    return SearchFound.of(searched.result, snapshot.generation)
+
+
+async def _fetch(service: Service, id: str) -> FetchedDocument:
+    return FetchedDocument.of(service.document(id))
+
+
+async def _answer(service: Service, query: str, filter: dict[str, Any] | None) -> WrittenAnswer:
+    snapshot, [searched] = await service.search(SearchRequest(query=query, filter=filter))
+    return WrittenAnswer.of(await service.answer(snapshot, searched), searched.result, snapshot.generation)
+
+
+async def _told(work: Awaitable[T]) -> T:
     """Result of some work; an error becomes a tool error with our message."""
     from mcp.server.mcpserver.exceptions import ToolError
 
     try:
-        return await work()
+        return await work
     except Exception as error:
         raise ToolError(problem_of(error).detail) from None
 
@@ -289,9 +209,3 @@ async def _refuse_unknown(ctx: Any, call_next: Callable[[Any], Awaitable[Any]]) 
 
 
 _ARGUMENTS = {"search": ("query", "top_k", "filter"), "fetch": ("id",), "answer": ("query", "filter")}
-
-
-def _url(id: str, metadata: Mapping[str, Any]) -> str:
-    """Address of a document: from its metadata, or our own resource."""
-    url = strict_json(metadata).get("url")
-    return url if isinstance(url, str) and url else f"document://{quote(id, safe='/')}"

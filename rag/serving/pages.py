@@ -56,7 +56,7 @@ def add_pages(router: APIRouter, about: dict[str, Any]) -> None:
     """
     for path, name in (("/", "page.html"), ("/docs", "docs.html")):
         router.add_api_route(path, _file(name), methods=["GET"], include_in_schema=False)
-    for name in ("page.css", "page.js", "words.js", "api.js", "filters.js", "docs.js"):
+    for name in ("page.css", "page.js", "answer.js", "words.js", "api.js", "filters.js", "docs.js"):
         router.add_api_route(f"/static/{name}", _file(name), methods=["GET"], include_in_schema=False)
     router.add_api_route("/page.json", lambda: about, methods=["GET"], include_in_schema=False, response_model=None)
 
@@ -65,7 +65,7 @@ def add_judgments(router: APIRouter, judgments: Judgments, keys: Keys) -> None:
     """Add the routes that keep and give marks."""
     writes, reads = requires(keys, "write"), requires(keys, "read")
 
-    @router.post("/judgments", response_model=Grades, dependencies=[writes], tags=["judgments"])
+    @router.post("/judgments", response_model=Grades, dependencies=writes, tags=["judgments"])
     def mark(body: JudgmentIn) -> Grades:
         """Keep a mark. It is on the disk when this answers."""
         if (body.query is None) == (body.query_id is None):
@@ -75,7 +75,7 @@ def add_judgments(router: APIRouter, judgments: Judgments, keys: Keys) -> None:
         judgments.mark(query, body.document, body.grade, text=text)
         return Grades(grades=judgments.of(query))
 
-    @router.post("/judgments/of", response_model=Grades, dependencies=[reads], tags=["judgments"])
+    @router.post("/judgments/of", response_model=Grades, dependencies=reads, tags=["judgments"])
     def marks(body: JudgedQuery) -> Grades:
         """The marks of a query."""
         return Grades(grades=judgments.of(judgments.id_of(body.query)))

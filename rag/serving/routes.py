@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
-import json
-from collections.abc import AsyncIterator
 from typing import Any
 
 from fastapi import APIRouter, Request
 from fastapi.responses import Response, StreamingResponse
 
-from rag.metadata import strict_json
 from rag.serving.access import requires
+from rag.serving.encoding import json_bytes
 from rag.serving.guard import unless_gone
 from rag.serving.keys import Keys
-from rag.serving.problems import MEDIA_TYPE, Problem, problem_of
+from rag.serving.problems import MEDIA_TYPE, Problem
 from rag.serving.schemas import (
     AskedQuery,
     ChangesOut,
@@ -33,6 +30,7 @@ from rag.serving.schemas import (
     result_json,
 )
 from rag.serving.service import Service
+from rag.serving.streaming import answer_events
 from rag.serving.updating import Updates
 
 __all__ = ["make_router"]
@@ -45,12 +43,11 @@ def _problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
 
 _READ = _problems(400, 401, 403, 408, 413, 415, 422, 429, 503, 504)
 _WRITE = _READ | _problems(507)
-_SIGN_OF_LIFE = 15.0
-"""Seconds between two signs of life in a stream: proxies close those that are silent."""
 _EVENTS = {
     200: {
-        "description": "Server-sent events: `found` with the result, then `answer`, or `problem`. With `Accept: "
-        "application/json` one object with both.",
+        "description": "Server-sent events: `found` with the result, `delta` with each piece of the answer (`text`) "
+        "where the model hands them out, and at last `answer`, or `problem`. With `Accept: application/json` one "
+        "object with the result and the answer.",
         "content": {"text/event-stream": {}, "application/json": {}},
     }
 }
@@ -67,44 +64,32 @@ def make_router(service: Service, updates: Updates | None, keys: Keys) -> APIRou
     router = APIRouter()
     reads, writes = requires(keys, "read"), requires(keys, "write")
 
-    @router.post("/search", response_model=SearchResponse, responses=_READ, dependencies=[reads], tags=["search"])
+    @router.post("/search", response_model=SearchResponse, responses=_READ, dependencies=reads, tags=["search"])
     async def search(request: Request, body: SearchRequest) -> Response:
         """Find documents: for one query, a conversation, or many queries at once."""
-        snapshot, answers = await unless_gone(request.receive, service.search(body))
-        results = [result_json(answer.result, explain=body.explain) for answer in answers]
+        snapshot, searched = await unless_gone(request.receive, service.search(body))
+        results = [result_json(each.result, explain=body.explain) for each in searched]
         return _json({"generation": snapshot.generation, "results": results})
 
-    @router.post("/answer", responses=_READ | _EVENTS | _problems(404), dependencies=[reads], tags=["search"])
+    @router.post("/answer", responses=_READ | _EVENTS | _problems(404), dependencies=reads, tags=["search"])
     async def answer(request: Request, body: AskedQuery) -> Response:
         """Find documents and have the pipeline's language model answer from them, with citations."""
         if not service.writes_answers:
             raise Problem(404, "no-answers", "this pipeline writes no answers: it has no stage such as generate")
         asked = SearchRequest.model_validate(body.model_dump())
-        snapshot, [answered] = await unless_gone(request.receive, service.search(asked))
-        result = result_json(answered.result, explain=False)
+        snapshot, [searched] = await unless_gone(request.receive, service.search(asked))
         if "text/event-stream" not in request.headers.get("accept", "*/*").replace("*/*", "text/event-stream"):
-            written = await unless_gone(request.receive, service.answer(snapshot, answered))
+            written = await unless_gone(request.receive, service.answer(snapshot, searched))
+            result = result_json(searched.result, explain=False)
             return _json({"result": result, "answer": answer_json(written, snapshot.generation)})
-
-        async def events() -> AsyncIterator[bytes]:
-            yield _event("found", {"generation": snapshot.generation, "result": result})
-            writing = asyncio.ensure_future(service.answer(snapshot, answered))
-            try:
-                while not (await asyncio.wait({writing}, timeout=_SIGN_OF_LIFE))[0]:
-                    yield b": the answer is being written\n\n"
-                yield _event("answer", answer_json(writing.result(), snapshot.generation))
-            except Exception as error:
-                yield _event("problem", problem_of(error).as_dict())
-            finally:
-                writing.cancel()
-
-        return StreamingResponse(events(), media_type="text/event-stream")
+        events = answer_events(service, snapshot, searched)
+        return StreamingResponse(events, media_type="text/event-stream", headers={"X-Accel-Buffering": "no"})
 
     @router.get(
         "/documents/{id:path}",
         response_model=DocumentOut,
         responses=_READ | _problems(404),
-        dependencies=[reads],
+        dependencies=reads,
         tags=["documents"],
     )
     async def document(id: str) -> Response:
@@ -115,24 +100,24 @@ def make_router(service: Service, updates: Updates | None, keys: Keys) -> APIRou
         "/documents",
         response_model=DocumentOut,
         responses=_READ | _problems(404),
-        dependencies=[reads],
+        dependencies=reads,
         tags=["documents"],
     )
     async def document_by_query(id: str) -> Response:
         """The same for ids that a path cannot hold: a client may resolve `..` in it by itself."""
         return _json(service.document(id).model_dump())
 
-    @router.get("/fields", response_model=FieldsOut, responses=_READ, dependencies=[reads], tags=["documents"])
+    @router.get("/fields", response_model=FieldsOut, responses=_READ, dependencies=reads, tags=["documents"])
     async def fields() -> Response:
         """What filters can name."""
         return _json(service.fields().model_dump())
 
-    @router.put("/documents", response_model=ChangesOut, responses=_WRITE, dependencies=[writes], tags=["documents"])
+    @router.put("/documents", response_model=ChangesOut, responses=_WRITE, dependencies=writes, tags=["documents"])
     async def put(request: Request, body: PutRequest) -> Response:
         """Add documents, or replace those whose ids are known. They are on the disk, and found, when this answers."""
         return _json((await unless_gone(request.receive, _writable(updates).put(body))).model_dump())
 
-    @router.delete("/documents", response_model=ChangesOut, responses=_WRITE, dependencies=[writes], tags=["documents"])
+    @router.delete("/documents", response_model=ChangesOut, responses=_WRITE, dependencies=writes, tags=["documents"])
     async def delete(request: Request, body: DeleteRequest) -> Response:
         """Remove documents by id, or all that pass a filter."""
         return _json((await unless_gone(request.receive, _writable(updates).delete(body))).model_dump())
@@ -152,7 +137,7 @@ def make_router(service: Service, updates: Updates | None, keys: Keys) -> APIRou
         """It answers queries, and from which generation of the index."""
         return _json(service.ready(writable=updates is not None).model_dump())
 
-    @router.get("/metrics", dependencies=[reads], responses=_problems(401, 403), tags=["server"])
+    @router.get("/metrics", dependencies=reads, responses=_problems(401, 403), tags=["server"])
     async def metrics() -> Response:
         """Requests, latencies by stage, batch sizes, costs and the generation in Prometheus' format."""
         return Response(service.metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
@@ -167,12 +152,4 @@ def _writable(updates: Updates | None) -> Updates:
 
 
 def _json(value: Any) -> Response:
-    try:
-        text = json.dumps(value, ensure_ascii=False, allow_nan=False)
-    except ValueError:  # a number in somebody's metadata that JSON does not have: seldom, so it is looked for then
-        text = json.dumps(strict_json(value), ensure_ascii=False, allow_nan=False)
-    return Response(text, media_type="application/json")
-
-
-def _event(name: str, value: Any) -> bytes:
-    return f"event: {name}\ndata: {json.dumps(strict_json(value))}\n\n".encode("ascii")
+    return Response(json_bytes(value), media_type="application/json")

@@ -4,13 +4,13 @@ them.
 
 from __future__ import annotations
 
-import json
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from rag.learning.training import Training
 from rag.metadata import strict_json
+from rag.serving.encoding import is_text
 from rag.serving.judgments import Judgments
 from rag.types import Answer, Document, IndexedDocument, Query, SearchResult
 
@@ -63,12 +63,8 @@ class Body(_In):
     @model_validator(mode="before")
     @classmethod
     def _is_text(cls, data: Any) -> Any:
-        try:
-            json.dumps(data, ensure_ascii=False).encode()
-        except UnicodeEncodeError:
-            raise ValueError("it holds a lone surrogate, which is no text") from None
-        except TypeError:
-            pass  # bytes, where the body was not sent as JSON: that is told by its kind
+        if not isinstance(data, bytes) and not is_text(data):  # bytes were not sent as JSON: that is told by their kind
+            raise ValueError("it holds a lone surrogate, which is no text")
         return data
 
 
@@ -132,6 +128,7 @@ class HitOut(BaseModel):
     end: int
     metadata: dict[str, Any] = {}
     passage_metadata: dict[str, Any] = {}
+    origin: dict[str, Any] = Field(default={}, description="File, page, headings and link of the passage, where known.")
     scores: dict[str, float] | None = Field(default=None, description="By stage, with `explain`.")
     keys: dict[str, str] | None = Field(default=None, description="What matched where documents are found by keys.")
 
@@ -350,6 +347,7 @@ def result_json(result: SearchResult, *, explain: bool) -> dict[str, Any]:
             "end": hit.end,
             "metadata": dict(hit.document.metadata),
             "passage_metadata": dict(hit.passage_metadata),
+            "origin": hit.origin.as_dict(),
         }
         hits.append(shown | ({"scores": dict(hit.explanation), "keys": dict(hit.keys)} if explain else {}))
     remarks = [remark.as_dict() for remark in result.remarks]

@@ -5,20 +5,24 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextvars import copy_context
 from dataclasses import replace
+from functools import partial
+from threading import Event, Semaphore
 from typing import Any, TypeVar
 
 from rag.candidates import Bools
 from rag.conditions import TESTS, check_condition
 from rag.conversation import turns_of
 from rag.corpus.fields import Field
+from rag.costs import Costs
 from rag.errors import DataError
 from rag.metadata import strict_json
 from rag.pipeline import Following, Snapshot
 from rag.pipeline.queries import read_queries
-from rag.serving.batching import Batcher, Found, Waiting
+from rag.serving.batching import Batcher, Searched, Waiting
 from rag.serving.limits import Limits
 from rag.serving.metrics import Metrics, current
 from rag.serving.problems import Problem
@@ -30,6 +34,10 @@ __all__ = ["Service"]
 logger = logging.getLogger("rag.serving")
 
 T = TypeVar("T")
+
+
+class _Stopped(Exception):  # noqa: N818 - nothing failed
+    """Ends the writing of an answer."""
 
 
 class Service:
@@ -50,7 +58,7 @@ class Service:
         )
         self.metrics = Metrics(self.batcher.__len__, source)
         self._writers = ThreadPoolExecutor(limits.max_answers, "rag-answers")
-        self._answers_waiting = 0
+        self._room_for_answers = Semaphore(2 * limits.max_answers)
         self._fields: FieldsOut | None = None
 
     @property
@@ -70,7 +78,7 @@ class Service:
 
     # -- asking -----------------------------------------------------------------------------------------------------
 
-    async def search(self, request: SearchRequest) -> tuple[Snapshot, list[Found]]:
+    async def search(self, request: SearchRequest) -> tuple[Snapshot, list[Searched]]:
         """Answer the queries of a request, all from one generation.
 
         Raises:
@@ -83,28 +91,47 @@ class Service:
         futures = [asyncio.wrap_future(queued.future) for queued in waiting]
         return snapshot, await within(asyncio.gather(*futures), self.limits.timeout, "a search")
 
-    async def answer(self, snapshot: Snapshot, result: Found) -> Answer:
-        """Have the language model answer from what a query found.
+    async def answer(
+        self, snapshot: Snapshot, searched: Searched, listen: Callable[[str], object] = lambda piece: None
+    ) -> Answer:
+        """Have the language model answer from what a query found. Canceled or too late, it stops at its next word.
+
+        Args:
+            snapshot: The generation that the query was answered from.
+            searched: What the search gave for it.
+            listen: Takes pieces of the answer while it is written, where the model hands them out.
 
         Raises:
             Problem: The pipeline writes no answers, too many are being written, or it took too long.
         """
-        if result.before_answer is None:
+        if searched.before_answer is None:
             raise Problem(404, "no-answers", "this pipeline writes no answers: it has no stage such as generate")
-        if self._answers_waiting >= 2 * self.limits.max_answers:
-            busy = f"{self._answers_waiting} answers are being written already"
+        if not self._room_for_answers.acquire(blocking=False):
+            busy = f"{2 * self.limits.max_answers} answers are being written already"
             raise Problem(429, "busy", busy, headers={"Retry-After": "5"})
-        self._answers_waiting += 1
+        loop, stopped = asyncio.get_running_loop(), Event()
+
+        def hear(piece: str) -> None:
+            if stopped.is_set():
+                raise _Stopped("nobody waits for the answer any more")
+            if piece:
+                loop.call_soon_threadsafe(listen, piece)
+
+        write = partial(snapshot.pipeline.answer, searched.result.query, searched.before_answer, listen=hear)
+        task = self._writers.submit(copy_context().run, write)
+        task.add_done_callback(self._written)
         try:
-            call = copy_context().run
-            task = self._writers.submit(call, snapshot.pipeline.answer, result.result.query, result.before_answer)
-            answer, costs = await within(asyncio.wrap_future(task), self.limits.answer_timeout, "an answer")
+            answer, _ = await within(asyncio.wrap_future(task), self.limits.answer_timeout, "an answer")
         finally:
-            self._answers_waiting -= 1
-        self.metrics.spent(costs.as_dict())
+            stopped.set()
         if answer is None:
             raise Problem(503, "no-answer", "the language model gave no answer")
         return answer if not answer.problem else replace(answer, problem="the language model gave no usable answer")
+
+    def _written(self, task: Future[tuple[Answer | None, Costs]]) -> None:
+        self._room_for_answers.release()
+        if not task.cancelled() and task.exception() is None:
+            self.metrics.spent(task.result()[1].as_dict())
 
     def document(self, id: str) -> DocumentOut:
         """A document with its passages.

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any, TypeVar
+from concurrent.futures import ThreadPoolExecutor
+from threading import Semaphore
+from typing import TypeVar
 
 from rag.costs import check_calls
 from rag.pipeline import Following, Pipeline
@@ -35,7 +36,7 @@ class Updates:
     def __init__(self, service: Service, *, keep: int | None = None, store: Store | None = None) -> None:
         self._service, self._keep, self._store = service, keep, store
         self._writer = ThreadPoolExecutor(1, "rag-updates")
-        self._waiting = 0
+        self._room = Semaphore(service.limits.max_updates_waiting)
 
     def close(self) -> None:
         """Finish the update that is being written, drop those that wait, and end the thread."""
@@ -96,12 +97,11 @@ class Updates:
         source, limits = self._service.source, self._service.limits
         if not isinstance(source, Following):
             raise Problem(403, "read-only", "this pipeline is served from memory: nothing could be written down")
-        if self._waiting >= limits.max_updates_waiting:
-            busy = f"{self._waiting} updates are waiting already"
+        if not self._room.acquire(blocking=False):
+            busy = f"{limits.max_updates_waiting} updates are waiting already"
             raise Problem(429, "busy", busy, headers={"Retry-After": "5"})
-        self._waiting += 1
         task = self._writer.submit(_carried_out, source, change, self._keep)
-        task.add_done_callback(self._done)
+        task.add_done_callback(lambda _: self._room.release())
         try:
             result = await asyncio.wait_for(asyncio.wrap_future(task), limits.update_timeout)
         except TimeoutError:
@@ -110,9 +110,6 @@ class Updates:
             raise Problem(504, "timeout", f"{late} {rest}") from None
         self._service.metrics.updates.labels(verb).inc()
         return result
-
-    def _done(self, task: Future[Any]) -> None:
-        self._waiting -= 1
 
     def _check_count(self, count: int, name: str) -> None:
         limit = self._service.limits.max_documents

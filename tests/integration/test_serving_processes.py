@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import shutil
 import signal
 import socket
 import subprocess
@@ -270,6 +271,62 @@ def test_killed_in_the_middle_of_an_upsert(folder):
         assert there >= set(answered_ids)
         assert len(there.intersection(ids)) in (0, len(ids))
         answered_ids += sorted(there.intersection(ids) - set(answered_ids))
+
+
+@pytest.mark.slow
+def test_answers_by_token(tmp_path):
+    """From a real server to a real client, which goes away while another one reads to the end."""
+    from rag.summarizers import ChatModel, Generate
+    from tests.chat_server import asked, chat_server
+
+    def reply(request: dict, number: int) -> dict:
+        return {"body": "word " * (100_000 if "forever" in asked(request) else 20), "pause": 0.01}
+
+    def ask(url: str, query: str, enough: int) -> list[str]:
+        lines: list[str] = []
+        headers = {"Accept": "text/event-stream"}
+        with httpx.stream("POST", f"{url}/answer", json={"query": query}, headers=headers, timeout=60) as answer:
+            for line in answer.iter_lines():
+                lines += [line.removeprefix("event: ")] if line.startswith("event: ") else []
+                if len(lines) == enough:
+                    break
+        return lines
+
+    with chat_server(reply) as chat:
+        generate = Generate(writer=ChatModel("tiny", base_url=chat.url, max_tokens=1000))
+        pipeline = Pipeline(retriever=BM25(), stages=[generate]).fit([Document("a", "word")])
+        pipeline.save(tmp_path / "index")
+        with process(tmp_path / "index") as (_, url), ThreadPoolExecutor(2) as pool:
+            whole, part = pool.submit(ask, url, "word", 1000), pool.submit(ask, url, "word forever", 8)
+            assert part.result(60) == ["found"] + ["delta"] * 7
+            assert (whole.result(60)[0], whole.result()[-1], len(whole.result()) > 10) == ("found", "answer", True)
+            deadline = time.monotonic() + 20
+            while not chat.left and time.monotonic() < deadline:
+                time.sleep(0.01)
+            assert chat.left == 1
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", disk], check=False).returncode:
+        pytest.skip("a small disk needs the right to mount it")
+    yield disk
+    subprocess.run(["umount", "-l", disk], check=True)
+
+
+@pytest.mark.slow
+def test_a_disk_that_is_full(folder, small_disk):
+    shutil.copytree(folder, small_disk / "index")
+    with process(small_disk / "index") as (_, url):
+        refused = put(url, *(f"s{n}" for n in range(500)), text="sesame " * 1000)
+        assert (refused.status_code, refused.json()["type"]) == (507, "urn:rag:problem:disk-full")
+        assert str(small_disk) not in refused.text
+        assert found(url, "word3")[1] == ["d3"]
+        assert put(url, "small").status_code == 200
+        assert found(url, "sesame")[1] == ["small"]
+    assert len(Pipeline.load(small_disk / "index", verify=True).search("sesame")) == 1
 
 
 @pytest.mark.slow

@@ -50,13 +50,13 @@
     return box;
   };
 
-  const stage = (data, name, [candidates, documents, scores, grades]) => {
+  const stage = (data, name, question, [candidates, documents, scores, grades]) => {
     const list = make("ol", "");
     documents.forEach((number, at) => {
       const [title, passage] = data.texts[number];
       const line = make("p", "document", words("b", "", title), " ", badge(grades[at]), " ");
       line.append(make("span", "facts", `score ${scores[at] === null ? "–" : scores[at]}`));
-      list.append(make("li", "", line, words("p", "passage", passage)));
+      list.append(make("li", "", line, marked(passage, question, words("p", "passage", ""))));
     });
     const section = make("section", "", make("h3", "", name));
     section.append(make("p", "facts", `${many(candidates)} ${candidates === 1 ? "candidate" : "candidates"}`));
@@ -83,7 +83,7 @@
     document.getElementById("query-title").textContent = query.text;
     const faults = query.failures.map(([mode, loss]) => make("span", "badge bad", `${data.modes[mode]}: −${short(loss)}`));
     const values = data.measures.map((name, n) => make("span", "version", `${name} `, make("b", "", short(query.values[n]))));
-    const stages = make("div", "stages-of", ...query.stages.map((one, n) => stage(data, data.stages[n], one)));
+    const stages = make("div", "stages-of", ...query.stages.map((one, n) => stage(data, data.stages[n], wordsOf(query.text), one)));
     place.replaceChildren(
       words("p", "facts id", query.about),
       make("p", "values", ...values),

@@ -38,6 +38,8 @@ _JUNK = frozenset(
 )
 """Classes and ids of what stands on every page."""
 _CONTENTS = "#toc, .toc, .table-of-contents, .tableofcontents, #table-of-contents, .contents_toc, details.toc"
+_REMARKS = "aside.footnote, aside.footnote-list, aside.sidebar:has(> p.sidebar-title), [role=note], [role=doc-footnote]"
+"""What is called as if it stood beside the text, but belongs to it: footnotes and boxes of Sphinx."""
 _MAIN = ("main", "[role=main]", "article", "[itemprop=articleBody]", "#content", "#main-content", "#bodyContent")
 _LEAST = 0.3
 """Part of the page's words that an element called main must hold to be believed."""
@@ -98,20 +100,41 @@ def body_of(tree: LexborHTMLParser) -> LexborNode | None:
     main = next(
         (node for node in map(body.css_first, _MAIN) if node is not None and _words(node) >= _LEAST * whole), body
     )
+    if main is not body and (lead := _lead(main)) is not None:
+        if main.child is None:
+            main = lead
+        else:
+            main.child.insert_before(lead)
     for node in main.css(_NAVIGATION):
         node.decompose()
     for node in main.css("[class], [id]"):
         names = f"{node.attributes.get('class') or ''} {node.attributes.get('id') or ''}".lower().split()
-        if not _JUNK.isdisjoint(names) and node.mem_id != main.mem_id and not _holds_most(node, main):
+        if _JUNK.isdisjoint(names) or node.mem_id == main.mem_id or node.css_matches(_REMARKS):
+            continue
+        if not _holds_most(node, main):
             node.decompose()
     for node in main.css("header, footer, aside"):
-        if node.tag == "footer" or node.css_first("h1, h2, h3") is None:
+        if node.tag == "footer" or (node.css_first("h1, h2, h3") is None and not node.css_matches(_REMARKS)):
             node.decompose()
     contents = main.css(_CONTENTS)
     if contents and _words(main) - sum(map(_words, contents)) > 40:  # else the page is nothing else
         for node in contents:
             node.decompose()
     return main
+
+
+def _lead(main: LexborNode) -> LexborNode | None:
+    """The element right before the content that has the title, as AsciiDoc writes it: with no link, unlike what stands
+    on every page.
+    """
+    if main.css_first("h1") is not None:
+        return None
+    before = main.prev
+    while before is not None and (before.tag or "").startswith("-"):
+        before = before.prev
+    if before is None or before.css_first("a[href]") is not None:
+        return None
+    return before if before.tag == "h1" or before.css_first("h1") is not None else None
 
 
 def _words(node: LexborNode) -> int:

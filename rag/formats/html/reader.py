@@ -18,6 +18,7 @@ class HTMLReader(Reader):
     """Web pages: main content without navigation, with headings, lists, tables and code."""
 
     name = "html"
+    version = "2"
     libraries = ("selectolax",)
 
     def read(self, file: File) -> Iterator[Converted]:

@@ -31,6 +31,10 @@ _LETTERS = {
 }  # fmt: skip
 _SYMBOLS = {"~": " ", "_": "-", "-": "", "\\": "\\", "{": "{", "}": "}", "\n": "\n", "\r": "\n"}
 _DEEPEST = 1000
+_MONOSPACED = re.compile(
+    r"\{\\f(\d+)(?:(?!\\f\d)[^{};]|\{[^{}]*\})*?(?:\\fmodern|mono\b|courier|consolas|menlo)", re.IGNORECASE
+)
+"""A font for code in the table of fonts: its number."""
 
 
 @dataclass
@@ -50,6 +54,7 @@ class RTFReader(Reader):
     """RTF: paragraphs, headings by style or outline level, lists and tables; deleted text is left out."""
 
     name = "rtf"
+    version = "2"
 
     def read(self, file: File) -> Iterator[Converted]:
         if not file.content.lstrip()[:5] == b"{\\rtf":
@@ -75,6 +80,9 @@ class _Document:
         self._state = _State()
         self._stack: list[_State] = []
         self._to_skip = 0
+        self._fonts_of_code = {int(number) for number in _MONOSPACED.findall(source[: source.find("\\pard") + 1])}
+        self._has_text = self._has_code = False
+        """Whether the paragraph has letters in other fonts than those for code, and in these."""
         self._walk(source)
         self._paragraph()
         self._flush()
@@ -159,6 +167,8 @@ class _Document:
             self._levels[state.style] = number + 1
         elif word == "s" and number is not None:
             state.style = number
+        elif word in ("f", "plain"):
+            state.code = number in self._fonts_of_code
         elif word in ("ls", "ilvl"):
             state.listed = True
         elif word == "bin" and number:
@@ -184,6 +194,8 @@ class _Document:
             self._title.append(text)
         elif self._state.into != "info":
             self._text.append(text)
+            self._has_code |= self._state.code and bool(text.strip())
+            self._has_text |= not self._state.code and bool(text.strip())
 
     def _ignored(self) -> bool:
         return self._state.skip or self._state.deleted or self._state.into in ("stylesheet", "info")
@@ -220,7 +232,9 @@ class _Document:
         self._text.clear()
         listed, self._listmark = self._listmark or state.listed, False
         level = state.level or self._levels.get(state.style, 0)
-        if level == -1:
+        all_code = self._has_code and not self._has_text
+        self._has_text = self._has_code = False
+        if level == -1 or (all_code and not level and not listed):
             self._code.append(raw)
             return
         self._flush()

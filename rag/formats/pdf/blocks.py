@@ -9,19 +9,21 @@ from itertools import pairwise
 from typing import NamedTuple
 
 from rag.formats.base import PAGE_END
-from rag.formats.markdown import fence, heading, item, paragraph
+from rag.formats.markdown import code_span, fence, heading, item, paragraph
 from rag.formats.pdf.headings import Found
 from rag.formats.pdf.lines import HYPHEN, Line
 
 __all__ = ["markdown_of"]
 
 _BULLET = re.compile(
-    r"^[\u2022\u2023\u25e6\u2043\u2219\u25aa\u25ab\u25cf\u25cb\u25a0\uf0b7\uf0a7\u00b7*\u2013-]\s+(?=\S)"
+    r"^[\x80-\x9f\ue000-\uf8ff\u2022\u2023\u25e6\u2043\u2219\u25aa\u25ab\u25cf\u25cb\u25a0\u00b7*\u2013-]\s+(?=\S)"
 )
 _NUMBERED = re.compile(r"^(\d{1,3}[.)])\s+(?=\S)")
 _ENDS = re.compile(r"[.!?:;\u3002\uff01\uff1f][\"'\u201d\u2019)\]]*$")
 _LEADERS = re.compile(r"(?:[ \u00a0]?[.\u2026\u00b7]){4,}[ ]*(?=\w{0,6}$)")
 """Dots that lead to a page number, in a table of contents."""
+_UNSPACED = "[\u2e80-\u303f\u3041-\u30ff\u3400-\u9fff\uf900-\ufaff\uff00-\uffef]"
+"""Letters of Chinese and Japanese, which have no spaces between words."""
 _INDENT = 5.0
 """Points to the right at which a line begins a paragraph."""
 
@@ -61,8 +63,12 @@ def _goes_on(before: _Block, after: _Block) -> bool:
     return (
         before.kind in ("text", "item")
         and after.kind == "text"
-        and (before.text.endswith(HYPHEN) or (_ENDS.search(before.text) is None and after.text[:1].islower()))
+        and (before.text.endswith(HYPHEN) or (_ENDS.search(before.text) is None and _goes_on_with(after.text)))
     )
+
+
+def _goes_on_with(text: str) -> bool:
+    return text[:1].islower() or re.match(_UNSPACED, text) is not None
 
 
 def _blocks(lines: Sequence[Line], headings: Mapping[int, Found], leading: float) -> Iterator[_Block]:
@@ -79,12 +85,21 @@ def _blocks(lines: Sequence[Line], headings: Mapping[int, Found], leading: float
         if code[first]:
             while at < len(lines) and code[at] and at not in headings and _gap(lines, at) < 4 * leading:
                 at += 1
-            yield _Block("code", fence(_indented(lines[first:at], leading)))
+            if not _are_terms(lines, first, at, headings, leading):
+                yield _Block("code", fence(_indented(lines[first:at], leading)))
+                continue
+        terms = [code_span(line.text.strip()) for line in lines[first:at]] if code[first] else []
+        if terms and _BULLET.match(lines[at].text.strip()):
+            yield _Block("text", "\n".join(terms))
             continue
+        start, at = (at, at + 1) if terms else (first, at)
         while at < len(lines) and at not in headings and not code[at] and not _begins(lines, at, leading):
             at += 1
-        text = " ".join(_LEADERS.sub(" ", line.text.strip()) for line in lines[first:at])
-        text = text.replace(f"{HYPHEN} ", HYPHEN)
+        text = "\n".join(_LEADERS.sub(" ", line.text.strip()) for line in lines[start:at])
+        text = re.sub(f"{HYPHEN}\n|(?<={_UNSPACED})\n(?={_UNSPACED})", lambda end: end[0][:-1], text).replace("\n", " ")
+        if terms:
+            yield _Block("text", paragraph("\n".join([*terms, text])))
+            continue
         bullet = _BULLET.match(text)
         marker = _NUMBERED.match(text)
         if bullet:
@@ -93,6 +108,15 @@ def _blocks(lines: Sequence[Line], headings: Mapping[int, Found], leading: float
             yield _Block("item", item(marker[1], [paragraph(text[marker.end() :])]))
         elif body := paragraph(text):
             yield _Block("text", body)
+
+
+def _are_terms(lines: Sequence[Line], first: int, end: int, headings: Mapping[int, Found], leading: float) -> bool:
+    """Whether lines in a font for code are terms that the text right below, further right, explains."""
+    if end == len(lines) or end in headings or end - first > 3:
+        return False
+    edges = {round(line.left) for line in lines[first:end]}
+    inside = lines[end].left - lines[first].left
+    return len(edges) == 1 and inside > _INDENT and 0 < _gap(lines, end) < 1.5 * leading
 
 
 def _gap(lines: Sequence[Line], at: int) -> float:
@@ -110,7 +134,7 @@ def _begins(lines: Sequence[Line], at: int, leading: float) -> bool:
     if _BULLET.match(line.text.strip()) or abs(line.size - before.size) > 0.15 * before.size:
         return True
     if gap < -leading:  # the next column
-        return _ENDS.search(before.text) is not None or not line.text[:1].islower()
+        return _ENDS.search(before.text) is not None or not _goes_on_with(line.text)
     if gap > max(1.22 * leading, 1.6 * line.size):
         return True
     return line.left > before.left + _INDENT and (_ENDS.search(before.text) is not None or line.bold != before.bold)

@@ -10,7 +10,7 @@ from rag.errors import DataError, MissingExtraError, first_line
 from rag.formats.base import Converted, File, Reader
 from rag.formats.pdf.blocks import markdown_of
 from rag.formats.pdf.furniture import furniture_of
-from rag.formats.pdf.headings import Found, by_outline, by_size
+from rag.formats.pdf.headings import Entry, Found, by_outline, by_size, split_run_in
 from rag.formats.pdf.lines import Line, lines_of
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ class PDFReader(Reader):
     """PDF: text by page in reading order; words cut by lines are joined, headers, footers and page numbers are gone."""
 
     name = "pdf"
+    version = "2"
     libraries = ("pypdfium2",)
 
     def read(self, file: File) -> Iterator[Converted]:
@@ -79,6 +80,7 @@ def _converted(document: PdfDocument) -> Converted:
         for lines, removed in zip(pages, furniture_of(pages), strict=True)
     ]
     outline = _outline(document)
+    pages = split_run_in(pages, outline)
     headings = by_outline(pages, outline)
     if sum(map(len, headings)) < 0.5 * len(outline) or not outline:
         headings = by_size(pages)
@@ -97,8 +99,8 @@ def _title(pages: Sequence[Sequence[Line]], headings: Sequence[Mapping[int, Foun
     return ""
 
 
-def _outline(document: PdfDocument) -> list[tuple[int, int, str]]:
-    """The outline: level from 1, page from 0, title. What is damaged in it is left out: it is a help only."""
+def _outline(document: PdfDocument) -> list[Entry]:
+    """The outline. What is damaged in it is left out: it is a help only."""
     import pypdfium2
 
     entries = []
@@ -106,8 +108,10 @@ def _outline(document: PdfDocument) -> list[tuple[int, int, str]]:
         for bookmark in document.get_toc(max_depth=6):
             target = bookmark.get_dest()
             page_index = target.get_index() if target is not None else None
-            if page_index is not None and page_index >= 0:
-                entries.append((bookmark.level + 1, page_index, bookmark.get_title()))
+            if target is not None and page_index is not None and page_index >= 0:
+                _, view = target.get_view()
+                y = view[1] if len(view) == 3 else None
+                entries.append(Entry(bookmark.level + 1, page_index, bookmark.get_title(), y))
     except (pypdfium2.PdfiumError, ValueError, RecursionError):
         pass
     return entries

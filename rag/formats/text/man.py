@@ -63,6 +63,7 @@ class ManReader(Reader):
     """Man pages (``.1`` to ``.9``, packed too): sections, options with what they do, examples as code."""
 
     name = "man"
+    version = "2"
 
     def read(self, file: File) -> Iterator[Converted]:
         text, counts = decoded(file.content, encoding=file.encoding)
@@ -203,13 +204,22 @@ class _Page:
         rows: list[list[str]] = []
         mark = "\t"
         body = False
+        cells: list[str] = []
+        inside: list[str] | None = None  # of a cell of several lines, between T{ and T}
         for line in self._table or ():
             if match := re.search(r"tab\s*\((.)\)", line) if not body else None:
                 mark = match[1]
             elif not body:
                 body = line.rstrip().endswith(".")
-            elif line[:1] != "." and line.strip() not in ("_", "=") and not line.startswith(("T}", "T{")):
-                rows.append([_plain(part.strip()).replace("T{", "") for part in line.split(mark)])
+            elif inside is not None and not line.startswith("T}"):
+                inside += [] if line.startswith(".") else [line.strip()]
+            elif inside is not None or (line[:1] != "." and line.strip() not in ("_", "=")):
+                first, *others = line.split(mark)
+                cells += [first if inside is None else " ".join(inside), *others]
+                inside = [] if cells[-1].strip() == "T{" else None
+                if inside is None:
+                    rows.append([_plain(cell.strip()) for cell in cells])
+                cells = [] if inside is None else cells[:-1]
         self.blocks.append(table(rows))
         self._table = None
 

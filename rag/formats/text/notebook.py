@@ -11,6 +11,7 @@ from rag.errors import DataError
 from rag.formats.base import Converted, File, Reader
 from rag.formats.decode import decoded
 from rag.formats.markdown import fence, joined
+from rag.formats.text.plain import with_plain_tables
 
 __all__ = ["NotebookReader"]
 
@@ -56,7 +57,7 @@ class NotebookReader(Reader):
             source = _text(cell.get("source", cell.get("input")))
             kind = cell.get("cell_type")
             if kind == "markdown":
-                blocks.append(source)
+                blocks.append(with_plain_tables(source))
             elif kind == "code":
                 blocks.append(fence(source, language if re.fullmatch(r"[\w+-]+", language) else ""))
                 blocks += [_output(output) for output in cell.get("outputs") or () if isinstance(output, dict)]

@@ -6,12 +6,18 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+from rag.errors import MissingExtraError
 from rag.formats.base import Converted, File, Reader
 from rag.formats.decode import decoded
 
 __all__ = ["MarkdownReader", "TextReader", "front_matter"]
 
 _FRONT = re.compile(r"\A---[ \t]*\n(.*?)^(?:---|\.\.\.)[ \t]*(?:\n|\Z)", re.DOTALL | re.MULTILINE)
+_TABLE = re.compile(
+    r"^ {0,3}(?P<fence>`{3,}|~{3,}).*?(?:^ {0,3}(?P=fence)|\Z)|^ {0,3}<table\b.*?</table>[ \t]*(?:\n|\Z)",
+    re.DOTALL | re.MULTILINE | re.IGNORECASE,
+)
+"""A block of code, or a table in HTML."""
 _TITLE = re.compile(r"^# +(.+?)[ #]*$|^(\S.*)\n=+[ \t]*$", re.MULTILINE)
 _CHAT = re.compile(
     r"""^\u200e?\[?\d{1,4}[./-]\d{1,2}[./-]\d{1,4},?[ ]  # a date
@@ -32,16 +38,33 @@ class TextReader(Reader):
 
 
 class MarkdownReader(Reader):
-    """Markdown as it is; the fields of YAML front matter become metadata."""
+    """Markdown as it is, but for tables in HTML; the fields of YAML front matter become metadata."""
 
     name = "markdown"
+    version = "2"
+    libraries = ("selectolax",)
 
     def read(self, file: File) -> Iterator[Converted]:
         text, counts = decoded(file.content, encoding=file.encoding)
         fields, body = front_matter(text)
         match = _TITLE.search(body[:4000]) if "title" not in fields else None
         title = {"title": (match[1] or match[2]).strip()} if match else {}
-        yield Converted(body, title | fields, counts=counts)
+        yield Converted(with_plain_tables(body), title | fields, counts=counts)
+
+
+def with_plain_tables(text: str) -> str:
+    """Markdown whose tables in HTML are such of Markdown, as far as there is a parser for them."""
+    if "<table" not in text:
+        return text
+    from rag.formats.html.reader import from_html
+
+    def plain(match: re.Match[str]) -> str:
+        return match[0] if match["fence"] else f"{from_html(match[0], whole=True).text}\n"
+
+    try:
+        return _TABLE.sub(plain, text)
+    except MissingExtraError:
+        return text
 
 
 def front_matter(text: str) -> tuple[dict[str, Any], str]:

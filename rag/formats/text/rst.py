@@ -27,7 +27,7 @@ _CODE = frozenset(
 _LEFT_OUT = frozenset(
     """
     toctree index image figure include contents sectnum meta raw only tabularcolumns currentmodule module
-    highlightlang role default-role testsetup testcleanup container rubric-hidden sectionauthor moduleauthor
+    highlightlang role default-role testsetup testcleanup rubric-hidden sectionauthor moduleauthor
     """.split()  # noqa: SIM905
 )
 _ROLE = re.compile(r":[\w:+.-]+:`(~?!?)([^`<]*?)(?:\s*<[^`>]+>)?`")
@@ -40,6 +40,7 @@ class RSTReader(Reader):
     """reStructuredText: headings by the order of their underlines, literal blocks, lists, tables and directives."""
 
     name = "rst"
+    version = "2"
 
     def read(self, file: File) -> Iterator[Converted]:
         text, counts = decoded(file.content, encoding=file.encoding)
@@ -154,7 +155,8 @@ class _Parser:
             return []
         if name in ("csv-table", "list-table"):
             return [paragraph(_plain(argument)), table(_listed(name, options, content))]
-        return [paragraph(_plain(argument)), *self.blocks(content, depth + 1)]
+        shown = "" if name in ("container", "class", "rst-class", "cssclass") else argument
+        return [paragraph(_plain(shown)), *self.blocks(content, depth + 1)]
 
     def _list(self, lines: list[str], at: int, depth: int) -> tuple[int, list[str]]:
         indent = len(lines[at]) - len(lines[at].lstrip())

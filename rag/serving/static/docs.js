@@ -8,13 +8,13 @@ const element = (name, text = "") => {
 
 const spec = await (await fetch("openapi.json")).json();
 const resolve = (schema) =>
-  schema?.$ref ? spec.components.schemas[schema.$ref.split("/").pop()] : (schema?.anyOf?.map(resolve).find((one) => one?.properties) ?? schema);
+  schema?.$ref ? spec.components.schemas[schema.$ref.split("/").pop()] : (schema?.anyOf?.map(resolve).find((option) => option?.properties) ?? schema);
 
 function table(schema) {
   const list = element("ul");
   for (const [name, property] of Object.entries(resolve(schema)?.properties ?? {})) {
     const required = resolve(schema).required?.includes(name) ? ", required" : "";
-    const type = property.type ?? property.anyOf?.map((one) => one.type ?? one.$ref?.split("/").pop()).join(" or ") ?? property.$ref?.split("/").pop();
+    const type = property.type ?? property.anyOf?.map((option) => option.type ?? option.$ref?.split("/").pop()).join(" or ") ?? property.$ref?.split("/").pop();
     const item = element("li");
     item.append(element("code", name), ` (${type}${required}) ${property.description ?? ""}`);
     list.append(item);

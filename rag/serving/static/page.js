@@ -1,6 +1,7 @@
 // The page: searching, opening documents, judging. Whatever documents hold is set as text, never as markup.
 
-import { events, get, post, useKey } from "./api.js";
+import { writeAnswer } from "./answer.js";
+import { get, post, useKey } from "./api.js";
 import { makeFilters } from "./filters.js";
 import { marked, wordsOf } from "./words.js";
 
@@ -60,6 +61,12 @@ function judgeButtons(hit, item) {
   return row;
 }
 
+// Page and headings of a passage, where they are known.
+function placeOf(origin) {
+  if (!origin) return [];
+  return [origin.page ? `p. ${origin.page}` : "", (origin.headings ?? []).join(" > ")].filter(Boolean);
+}
+
 function shown(hit, number, words) {
   const item = element("li");
   item.tabIndex = -1;
@@ -70,15 +77,15 @@ function shown(hit, number, words) {
   open.addEventListener("click", () => openDocument(hit));
   heading.append(open);
   const where = about.mode === "judge" ? hit.id : `${hit.rank}. ${hit.id}`;
-  item.append(heading, element("div", where, "where"));
+  item.append(heading, element("div", [where, ...placeOf(hit.origin)].join(" · "), "where"));
   item.append(marked(hit.passage, words, element("p", "", "passage")));
   if (hit.scores) item.append(scoresOf(hit));
   if (about.judging) item.append(judgeButtons(hit, item));
   return item;
 }
 
-function show(found, question) {
-  hits = found;
+function show(results, question) {
+  hits = results;
   current = -1;
   const words = wordsOf(question);
   byId("hits").replaceChildren(...hits.map((hit, number) => shown(hit, number, words)));
@@ -93,6 +100,8 @@ function choose(number, focus = true) {
   if (focus) items[number].focus();
 }
 
+const chooseDocument = (id) => choose(hits.findIndex((hit) => hit.id === id));
+
 async function judge(hit, grade, item) {
   try {
     const sent = asked.id ? { query_id: asked.id } : { query: asked.text };
@@ -100,7 +109,7 @@ async function judge(hit, grade, item) {
     hit.grade = grade ?? undefined;
     item.querySelector(".judge").replaceWith(judgeButtons(hit, item));
     say(grade === null ? "taken back" : `kept: ${hit.id} is ${GRADES[grade][1]}`);
-    if (about.mode === "judge" && hits.every((one) => one.grade !== undefined)) say("all of these are judged: n goes on");
+    if (about.mode === "judge" && hits.every(({ grade }) => grade !== undefined)) say("all of these are judged: n goes on");
   } catch (error) {
     failed(error);
   }
@@ -129,32 +138,22 @@ async function search() {
     show(result.hits, text);
     const remarks = result.remarks.map((remark) => remark.message);
     say([result.hits.length ? `${result.hits.length} found` : "nothing found", ...remarks].join("; "));
-    if (about.answers) await answer(body, signal);
+    if (about.answers) await writeAnswer(byId("answer"), body, signal, chooseDocument);
   } catch (error) {
     failed(error);
   }
 }
 
-async function answer(body, signal) {
-  const section = byId("answer");
-  section.hidden = false;
-  section.textContent = "writing an answer";
-  await events("answer", body, signal, (name, value) => {
-    if (name === "answer") section.textContent = value.text || value.problem;
-    if (name === "problem") section.textContent = value.detail;
-  });
-}
-
-function showDocument(found, hit) {
-  byId("document-title").textContent = hit.title || found.id;
-  const rows = Object.entries(found.metadata ?? {}).flatMap(([name, value]) => [
+function showDocument(whole, hit) {
+  byId("document-title").textContent = hit.title || whole.id;
+  const rows = Object.entries(whole.metadata ?? {}).flatMap(([name, value]) => [
     element("dt", name),
     element("dd", typeof value === "string" ? value : JSON.stringify(value)),
   ]);
-  byId("document-metadata").replaceChildren(element("dt", "id"), element("dd", found.id), ...rows);
+  byId("document-metadata").replaceChildren(element("dt", "id"), element("dd", whole.id), ...rows);
   const text = byId("document-text");
   const words = wordsOf(asked?.text ?? "");
-  const points = [...found.text]; // offsets are those of characters, as Python counts them
+  const points = [...whole.text]; // offsets are those of characters, as Python counts them
   const part = (from, to) => points.slice(from, to).join("");
   const here = marked(part(hit.start, hit.end), words, element("span", "", "passage-here"));
   text.replaceChildren(part(0, hit.start), here, part(hit.end, points.length));
@@ -179,8 +178,8 @@ function nextTask(step) {
   const { id, text, documents } = tasks[task];
   asked = { text, id };
   byId("task").textContent = text;
-  show(documents.map((one, place) => ({ rank: place + 1, start: 0, end: 0, passage: one.text, ...one })), text);
-  const done = documents.filter((one) => one.grade !== undefined && one.grade !== null).length;
+  show(documents.map((whole, number) => ({ rank: number + 1, start: 0, end: 0, passage: whole.text, ...whole })), text);
+  const done = documents.filter(({ grade }) => grade !== undefined && grade !== null).length;
   say(`question ${task + 1} of ${tasks.length}: ${done} of ${documents.length} judged`);
   choose(0);
 }

@@ -13,10 +13,10 @@ function* pieces(text) {
 }
 
 // Two forms of a word share its beginning: "return" and "returned".
-const alike = (one, other) => {
-  if (one === other) return true;
-  const short = Math.min(one.length, other.length);
-  return short >= 4 && Math.abs(one.length - other.length) <= 3 && one.slice(0, short - 1) === other.slice(0, short - 1);
+const alike = (word, other) => {
+  if (word === other) return true;
+  const short = Math.min(word.length, other.length);
+  return short >= 4 && Math.abs(word.length - other.length) <= 3 && word.slice(0, short - 1) === other.slice(0, short - 1);
 };
 
 export function wordsOf(question) {

@@ -10,11 +10,14 @@ import time
 
 import pytest
 from langchain_core.language_models import FakeListChatModel
+from langchain_core.messages import AIMessage
 
 from rag import ConfigError, IncompleteError, Ledger, MissingExtraError, ModelError, Source, Store, Turn
 from rag.calls import too_many_failed
 from rag.costs import check_calls
+from rag.listening import listening
 from rag.summarizers import ChatModel, LangChainSummarizer
+from rag.summarizers.answers import without_thoughts_heard
 from rag.summarizers.waiting import asked_to_wait
 from tests.chat_server import asked, chat_server, summary_of
 
@@ -395,3 +398,89 @@ def test_what_it_will_take_is_told_first():
     assert (
         ChatModel("tiny", prompt="{text}").estimate([Source("a", "x" * 40)]) == "chat_model: 1 calls, about 110 tokens"
     )
+
+
+# -- pieces -----------------------------------------------------------------------------------------------------------
+
+
+def heard(writer, **options):
+    """The answer to a prompt, and the pieces it came in."""
+    pieces: list[str] = []
+    with listening(pieces.append):
+        [answer] = writer.prompted().ask(["apples?"], **options)
+    return answer, pieces
+
+
+def test_a_listener_hears_what_is_written(server):
+    server.answer = lambda request, number: {"body": "Apples are red."}
+    answer, pieces = heard(chat(server))
+    assert answer.texts == ("Apples are red.",)
+    assert [piece for piece in pieces if piece] == ["Apples ", "are ", "red. "]
+    assert (answer.llm_calls, answer.llm_tokens, answer.llm_tokens_written) == (1, 12, 5)
+    assert server.requests[0]["stream"] is True
+
+
+def test_nobody_hears_thoughts(server):
+    server.answer = lambda request, number: {"body": "<think> Which [2]? </think> They are red."}
+    answer, pieces = heard(chat(server))
+    assert (answer.texts, "".join(pieces).strip()) == (("They are red.",), "They are red.")
+
+
+@pytest.mark.parametrize("size", [1, 3, 100])
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("<think>a < b</think>c", "c"),
+        ("\n<think>a</think>\n\nc</think>", "\n\nc</think>"),
+        ("<th is no tag", "<th is no tag"),
+        ("  c <think>", "  c <think>"),
+        ("<think>never ends", ""),
+        ("", ""),
+    ],
+)
+def test_thoughts_in_pieces(text, size, expected):
+    pieces: list[str] = []
+    hear = without_thoughts_heard(pieces.append)
+    for start in range(0, len(text), size):
+        hear(text[start : start + size])
+    assert "".join(pieces) == expected
+
+
+@pytest.mark.parametrize("silently", [False, True])
+def test_what_was_heard_is_not_begun_again(server, silently):
+    server.answer = lambda request, number: {"body": "Apples are red.", "broken": 2, "silently": silently}
+    answer, pieces = heard(chat(server))
+    assert (answer.texts, "".join(pieces), len(server.requests)) == ((), "Apples are ", 1)
+    assert answer.problem
+    assert (answer.problem == "its answer broke off") == silently
+
+
+def test_what_was_not_heard_is_asked_again(server):
+    server.answer = lambda request, number: {"status": 503} if not number else {"body": "red"}
+    answer, pieces = heard(chat(server))
+    assert (answer.texts, "".join(pieces).strip(), answer.llm_calls) == (("red",), "red", 2)
+
+
+def test_a_listener_that_has_had_enough_ends_it(server):
+    server.answer = lambda request, number: {"body": "word " * 1000, "pause": 0.005}
+
+    def enough(piece: str) -> None:
+        raise RuntimeError("enough")
+
+    with listening(enough):
+        [answer] = chat(server).prompted().ask(["apples?"])
+    assert (answer.texts, answer.problem) == ((), "RuntimeError: enough")
+    while not server.left:
+        time.sleep(0.005)
+
+
+def test_a_model_without_pieces_is_heard_at_the_end():
+    class Whole:
+        def invoke(self, messages):
+            return AIMessage("red")
+
+        def with_structured_output(self, schema): ...
+
+    assert heard(LangChainSummarizer(Whole()))[0].texts == ("red",)
+    answer, pieces = heard(LangChainSummarizer(FakeListChatModel(responses=["red"])))
+    assert (answer.texts, "".join(pieces)) == (("red",), "red")

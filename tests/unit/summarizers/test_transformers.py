@@ -7,6 +7,7 @@ import re
 import pytest
 
 from rag import ConfigError, Ledger, ModelError, Source, Store, Turn
+from rag.listening import listening
 from rag.summarizers import TransformersSummarizer
 from tests import tiny_models
 
@@ -41,6 +42,16 @@ def alone(path, prompt, max_tokens):
     )
     written = written[0] if seq2seq else written[0, tokens["input_ids"].shape[1] :]
     return tokenizer.decode(written, skip_special_tokens=True).strip()
+
+
+@pytest.mark.parametrize("kind", ["seq2seq", "causal", "chat"])
+def test_a_listener_hears_words(kind, models):
+    pieces: list[str] = []
+    writer = TransformersSummarizer(models[kind], max_tokens=6, device="cpu").prompted()
+    with listening(pieces.append):
+        [answer] = writer.ask(["summarize cat dog fish"])
+    assert "".join(pieces).strip() == "".join(answer.texts)
+    assert len(pieces) > 1
 
 
 @pytest.mark.parametrize("kind", ["seq2seq", "causal", "chat"])

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from rag import Corpus, Document, Pipeline
+from rag.answer import Answer, Citation
 from rag.corpus.chunkers.auto import AutoChunker
 from rag.corpus.chunkers.markdown import MarkdownChunker
 from rag.corpus.chunkers.recursive import RecursiveChunker
@@ -94,3 +97,10 @@ def test_an_excerpt_has_most_of_the_matches():
     start, end = excerpt(text, matches("goods return", text), 100)
     assert "The answer is that goods return" in text[start:end]
     assert excerpt("short", [], 100) == (0, 5)
+
+
+def test_citations_open_the_page():
+    result = Pipeline(retriever=BM25()).fit(CORPUS).search("second part")
+    answer = Answer("As said [1].", citations=(Citation(1, "m"), Citation(2, "gone")))
+    cited = replace(result, answer=answer).to_dict()["answer"]["citations"]
+    assert cited == [{"rank": 1, "id": "m", "link": "m.pdf#page=1"}, {"rank": 2, "id": "gone"}]

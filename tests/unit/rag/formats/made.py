@@ -28,11 +28,10 @@ def zipped(files: dict[str, str | bytes]) -> bytes:
     return buffer.getvalue()
 
 
-def pdf(
-    pages: list[list[tuple]], *, outline: list[tuple[str, int]] = (), info: str = "", encrypted: bool = False
-) -> bytes:
-    """A PDF of lines (text, x, y, size, font): ``F1`` Helvetica, ``F2`` Courier, ``F3`` Helvetica bold; a page that is
-    None has an image and no text.
+def pdf(pages: list[list[tuple]], *, outline: list[tuple] = (), info: str = "", encrypted: bool = False) -> bytes:
+    """A PDF of lines (text, x, y, size, font): ``F1`` Helvetica, ``F2`` Courier, ``F3`` Helvetica bold, ``F4`` TeX's
+    slanted typewriter; ``\\b`` in a text goes half a letter back; a page that is None has an image and no text.
+    Entries of the outline: title, page, height.
     """
     objects: list[bytes] = []
 
@@ -41,7 +40,7 @@ def pdf(
         return len(objects)
 
     catalog, tree = add(""), add("")
-    names = ("Helvetica", "Courier", "Helvetica-Bold")
+    names = ("Helvetica", "Courier", "Helvetica-Bold", "CMSLTT10")
     fonts = [add(f"<< /Type /Font /Subtype /Type1 /BaseFont /{name} /Encoding /WinAnsiEncoding >>") for name in names]
     resources = "<< /Font << " + " ".join(f"/F{n} {id} 0 R" for n, id in enumerate(fonts, 1)) + " >> "
     image = add(
@@ -54,8 +53,8 @@ def pdf(
         else:
             commands = []
             for text, x, y, size, font in lines:
-                shown = text.replace("\\", "\\\\").replace("(", "\\(").replace(")", "\\)")
-                commands.append(f"BT /{font} {size} Tf {x} {y} Td ({shown}) Tj ET")
+                shown = text.replace("\\", "\\\\").replace("(", "\\(").replace(")", "\\)").replace("\b", ") 500 (")
+                commands.append(f"BT /{font} {size} Tf {x} {y} Td [({shown})] TJ ET")
             stream = "\n".join(commands).encode("cp1252")
         content = add(b"<< /Length %d >>\nstream\n%s\nendstream" % (len(stream), stream))
         inner = resources + f"/XObject << /I1 {image} 0 R >> >>"
@@ -69,11 +68,12 @@ def pdf(
     if outline:
         first = entries + 1
         add(f"<< /Type /Outlines /First {first} 0 R /Last {first + len(outline) - 1} 0 R /Count {len(outline)} >>")
-        for number, (title, page) in enumerate(outline):
+        for number, (title, page, *height) in enumerate(outline):
+            target = f"/XYZ 0 {height[0]} 0" if height else "/Fit"
             near = (f" /Prev {first + number - 1} 0 R" if number else "") + (
                 f" /Next {first + number + 1} 0 R" if number + 1 < len(outline) else ""
             )
-            add(f"<< /Title ({title}) /Parent {entries} 0 R /Dest [{kids[page]} 0 R /Fit]{near} >>")
+            add(f"<< /Title ({title}) /Parent {entries} 0 R /Dest [{kids[page]} 0 R {target}]{near} >>")
         root = f" /Outlines {entries} 0 R"
     about = add(f"<< {info} >>")
     lock = (
@@ -205,3 +205,29 @@ def epub(chapters: dict[str, str]) -> bytes:
             **{f"OPS/{name}.xhtml": f"<html><body>{body}</body></html>" for name, body in chapters.items()},
         }
     )
+
+
+def vertical_pdf(columns: list[str]) -> bytes:
+    """A PDF of columns that go down the page, the first one at the right."""
+    codes = {letter: code for code, letter in enumerate(dict.fromkeys("".join(columns)), 1)}
+    mapped = "\n".join(f"<{code:04X}> <{ord(letter):04X}>" for letter, code in codes.items())
+    unicode = (
+        "begincmap 1 begincodespacerange <0000> <FFFF> endcodespacerange "
+        f"{len(codes)} beginbfchar\n{mapped}\nendbfchar endcmap"
+    )
+    shown = [
+        f"1 0 0 1 {500 - 30 * n} 780 Tm <{''.join(f'{codes[letter]:04X}' for letter in column)}> Tj"
+        for n, column in enumerate(columns)
+    ]
+    text = f"BT /F1 20 Tf {' '.join(shown)} ET"
+    system = "/CIDSystemInfo << /Registry (Adobe) /Ordering (Japan1) /Supplement 6 >>"
+    objects = [
+        "<< /Type /Catalog /Pages 2 0 R >>",
+        "<< /Type /Pages /Kids [3 0 R] /Count 1 >>",
+        "<< /Type /Page /Parent 2 0 R /MediaBox [0 0 595 842] /Resources << /Font << /F1 4 0 R >> >> /Contents 7 0 R >>",
+        "<< /Type /Font /Subtype /Type0 /BaseFont /M /Encoding /Identity-V /ToUnicode 6 0 R /DescendantFonts [5 0 R] >>",
+        f"<< /Type /Font /Subtype /CIDFontType0 /BaseFont /M {system} /DW 1000 >>",
+        *(f"<< /Length {len(stream)} >>\nstream\n{stream}\nendstream" for stream in (unicode, text)),
+    ]
+    body = "".join(f"{n} 0 obj\n{content}\nendobj\n" for n, content in enumerate(objects, 1))
+    return f"%PDF-1.4\n{body}trailer << /Root 1 0 R /Size 8 >>\n%%EOF".encode()

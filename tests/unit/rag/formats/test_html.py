@@ -28,6 +28,24 @@ def test_navigation_is_left_out_and_content_stays():
     assert found.metadata == {"title": "Returns", "language": "en", "url": "https://x.org/returns", "author": "Ann"}
 
 
+def test_a_title_right_before_the_content_belongs_to_it():
+    lead = "<div id=header><h1>git-mv(1)</h1><h2>NAME</h2><p>Move a file</p></div>"
+    content = "<div id=content><h2>SYNOPSIS</h2><p>git mv, and enough words.</p></div>"
+    assert read(f"<body>{lead}{content}").text == (
+        "# git-mv(1)\n\n## NAME\n\nMove a file\n\n## SYNOPSIS\n\ngit mv, and enough words."
+    )
+    masthead = "<div><h1><a href=/>Example</a></h1></div>"
+    assert read(f"<body>{masthead}{content}").text == "## SYNOPSIS\n\ngit mv, and enough words."
+
+
+def test_footnotes_and_boxes_are_content_though_called_asides():
+    note = '<aside class="footnote brackets" role=note><p>[1] A note.</p></aside>'
+    box = '<aside class="sidebar"><p class="sidebar-title">Important</p><p>Read this.</p></aside>'
+    advert = '<aside class="sidebar"><p>Buy this.</p></aside>'
+    text = read(f"<main><p>Some text of the page, and more.</p>{note}{box}{advert}</main>").text
+    assert text == "Some text of the page, and more.\n\n[1] A note.\n\nImportant\n\nRead this."
+
+
 def test_a_page_that_is_a_table_of_contents_keeps_it():
     assert "Chapter 2" in markdown("<h1>Book</h1><div class=toc><ul><li>Chapter 1<li>Chapter 2</ul></div>")
 

@@ -77,11 +77,18 @@ def test_rtf_leaves_hidden_things_out():
     assert read("x.rtf", body.encode()).text == "link kept"
 
 
+def test_rtf_paragraphs_in_a_font_for_code_are_code():
+    fonts = r"{\fonttbl{\f0 \fswiss Helvetica;}{\f1\fnil\fprq1 Courier New;}}"
+    body = r"{\pard \f0 Run {\f1 ls} now:\par}{\pard \f1 ls -l\line cd ..\par}"
+    assert read("x.rtf", rf"{{\rtf1\ansi{fonts}{body}}}".encode()).text == "Run ls now:\n\n```\nls -l\ncd ..\n```"
+
+
 @pytest.mark.parametrize("name", ["x.docx", "x.pptx", "x.xlsx", "x.odt", "x.epub"])
 @pytest.mark.parametrize(
     ("content", "expected"),
     [
         (b"no zip", "is damaged, or not what its name says"),
+        (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(512), "is encrypted, or in a format of before 2007"),
         (zipped({"a": "b"}), "is damaged, or not what its name says: there is no '"),
     ],
 )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from rag.formats import File, reader_of
@@ -35,6 +37,7 @@ def test_a_chat_of_a_messenger_is_a_conversation():
         ("+---+---+\n| a | b |\n+===+===+\n| 1 | 2 |\n+---+---+", "| a | b |\n| --- | --- |\n| 1 | 2 |"),
         ("=== ===\na   b\n=== ===\n1   2\n=== ===", "| a | b |\n| --- | --- |\n| 1 | 2 |"),
         ("See `here <http://x>`_ and :py:func:`~os.path.join`, __init__.py.", "See here and join, __init__.py."),
+        (".. container:: section\n\n   .. rubric:: A title\n\n   Text.", "A title\n\nText."),
         ("term\n   what it is", "term\nwhat it is"),
         (">>> 1\n1", "```python\n>>> 1\n1\n```"),
     ],
@@ -48,6 +51,21 @@ def test_mdoc_pages():
     assert read("cat.1", page)[0].text == (
         "# cat(1)\n\n## NAME\n\ncat \u2013 concatenate files\n\n## SYNOPSIS\n\ncat [-n] file\n\n-n\nNumber lines."
     )
+
+
+def test_cells_of_man_pages_over_several_lines():
+    page = ".TH X 1\n.TS\ntab(@);\nl l.\nT{\nName\nT}@T{\nMeaning\nT}\n_\na@T{\nfirst of\nthe letters\nT}\n.TE\n"
+    assert read("x.1", page)[0].text == "# x(1)\n\n| Name | Meaning |\n| --- | --- |\n| a | first of the letters |"
+
+
+def test_tables_in_html_within_markdown():
+    table = "<table>\n<tr><th>A</th><th>B</th></tr>\n\n<tr><td>1</td><td>2</td></tr>\n</table>\n"
+    text = f"# T\n\n{table}\nafter\n\n```html\n{table}```\n"
+    assert read("x.md", text)[0].text == (
+        f"# T\n\n| A | B |\n| --- | --- |\n| 1 | 2 |\n\nafter\n\n```html\n{table}```\n"
+    )
+    notebook = {"cells": [{"cell_type": "markdown", "source": [table]}]}
+    assert read("x.ipynb", json.dumps(notebook))[0].text == "| A | B |\n| --- | --- |\n| 1 | 2 |\n"
 
 
 def test_mail_in_html_with_an_attachment():

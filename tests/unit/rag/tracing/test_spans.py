@@ -118,6 +118,23 @@ def test_a_request_and_the_trace_it_belongs_to(pipeline, exporter):
     assert spans["retrieval"].parent.span_id == server.context.span_id  # though another thread has searched
 
 
+def test_a_request_has_one_span_wherever_spans_go(pipeline, exporter, monkeypatch):
+    """FastAPI opens spans of its own as soon as a provider is set for all, with messages of errors on them."""
+    from opentelemetry import trace
+    from starlette.testclient import TestClient
+
+    from rag.serving import create_app
+
+    others = InMemorySpanExporter()
+    provider = TracerProvider()
+    provider.add_span_processor(SimpleSpanProcessor(others))
+    monkeypatch.setattr(trace, "_TRACER_PROVIDER", provider)
+    with TestClient(create_app(pipeline)) as client:
+        client.post("/search", json={"query": "word2", "secret": 1})
+    assert [span.name for span in exporter.get_finished_spans()] == ["POST /search"]
+    assert others.get_finished_spans() == ()
+
+
 def test_requests_that_are_answered_together_are_linked(exporter):
     contexts = []
     for name in ("one", "two", "three"):

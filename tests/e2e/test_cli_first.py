@@ -1,0 +1,79 @@
+"""The first minutes: ``rag init --corpus`` and ``rag doctor``."""
+
+from __future__ import annotations
+
+import csv
+import json
+import socket
+
+from tests.e2e.test_cli import rag  # noqa: F401 - a fixture
+
+
+def write_documents(folder):
+    folder.mkdir()
+    (folder / "returns.md").write_text("# Returns\n\nSend goods back within thirty days.\n")
+    (folder / "delivery.md").write_text("# Delivery\n\nParcels take three days.\n")
+    (folder / "twin.md").write_text("# Delivery\n\nAnother page of that title.\n")
+    (folder / "photo.xyz").write_bytes(b"\x00\x01")
+
+
+def test_a_project_on_ones_own_folder_can_be_measured_at_once(rag, tmp_path):  # noqa: F811
+    write_documents(tmp_path / "docs")
+    said = rag("init", "project", "--corpus", "docs")
+    assert said.code == 0
+    assert "1 of 4 files were not read" in said.err
+    assert "3 documents; 1 titles stand in for questions" in said.out
+    rows = list(csv.DictReader((tmp_path / "project" / "questions.csv").read_text(encoding="utf-8").splitlines()))
+    assert [(row["question"], row["answer_in"]) for row in rows] == [("Returns", "returns.md")]
+    assert rag("check", "project/pipeline.yaml").code == 0
+    without_models = ("--set", "retriever={type: bm25}", "--set", "chunker={type: none}")
+    measured = rag("eval", "project/pipeline.yaml", "--dataset", "project/dataset.yaml", *without_models, "--json")
+    assert measured.code == 0, measured.err
+    assert json.loads(measured.out)["measures"]["nDCG@10"]["mean"] == 1.0
+
+
+def test_it_writes_over_nothing(rag, tmp_path):  # noqa: F811
+    write_documents(tmp_path / "docs")
+    (tmp_path / "project").mkdir()
+    (tmp_path / "project" / "mine.txt").write_text("mine")
+    said = rag("init", "project", "--corpus", "docs")
+    assert said.code == 2
+    assert "error: project: exists and is not empty; nothing was written" in said.err
+
+
+def test_doctor_says_what_there_is(rag, tmp_path):  # noqa: F811
+    found = {finding["name"]: finding for finding in json.loads(rag("doctor", "--json").out)}
+    assert found["version"]["text"].startswith("rag-pipelines 0.1.0, Python 3.")
+    assert found["extra quickstart"]["state"] == "ok"
+    assert found["store"]["state"] == "ok"
+    assert "models run on" in found["processor"]["text"]
+
+
+def test_doctor_looks_for_the_models_and_servers_of_a_pipeline(rag, tmp_path, monkeypatch):  # noqa: F811
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    (tmp_path / "rag").mkdir()
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        server.listen()
+        port = server.getsockname()[1]
+        monkeypatch.setenv("RAG_TEST_URL", f"postgresql://u:secret@127.0.0.1:{port}/x")
+        (tmp_path / "p.yaml").write_text(
+            "type: pipeline\n"
+            "retriever:\n"
+            "  type: dense\n"
+            "  embedder: {type: sentence_transformer, model: nobody/nothing}\n"
+            "  index: {type: pgvector, url: '${RAG_TEST_URL}', table: t}\n"
+        )
+        said = rag("doctor", "p.yaml", "--json")
+    assert said.code == 1, said.err
+    found = {finding["name"]: finding for finding in json.loads(said.out)}
+    assert found["retriever.index.url"] == {
+        "name": "retriever.index.url",
+        "state": "ok",
+        "text": f"127.0.0.1:{port} accepts connections",
+    }
+    assert found["model nobody/nothing"]["state"] == "problem"
+    assert "shadows the package" in found["package"]["text"]
+    assert "secret" not in said.out
+    again = {finding["name"]: finding for finding in json.loads(rag("doctor", "p.yaml", "--json").out)}
+    assert again["retriever.index.url"]["state"] == "problem"

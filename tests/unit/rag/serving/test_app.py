@@ -10,10 +10,9 @@ from pathlib import Path
 import pytest
 from starlette.testclient import TestClient
 
-from rag import ConfigError, Document, NotFittedError, Pipeline, Query, Training
+from rag import LSA, ConfigError, Document, NotFittedError, Pipeline, Query, Training
 from rag.retrievers import BM25, QueryMemory
 from rag.serving import Keys, Limits, create_app
-from tests.fakes import WordEmbedder
 
 DOCUMENTS = [
     Document("a", "apples are red", {"year": 1990, "lang": "en", "title": "Fruit"}),
@@ -489,7 +488,7 @@ def test_mounted_into_another_application(folder):
 def test_judgments_enter_the_memory_at_once(tmp_path):
     questions = [Query("1", "red things"), Query("2", "yellow things")]
     judged = Training(questions, {"1": {"a": 1}, "2": {"b/../c": 1}})
-    pipeline = Pipeline(retriever=QueryMemory(embedder=WordEmbedder()))
+    pipeline = Pipeline(retriever=QueryMemory(embedder=LSA(dim=2), gate=0))
     pipeline.fit(DOCUMENTS, training=judged).save(tmp_path / "index")
     with TestClient(create_app(tmp_path / "index")) as client:
         body = {"judgments": [{"query": "which cherries", "document": "c d?#%"}], "weight": 0.5}

@@ -491,10 +491,10 @@ def test_judgments_enter_the_memory_at_once(tmp_path):
     pipeline = Pipeline(retriever=QueryMemory(embedder=LSA(dim=2), gate=0))
     pipeline.fit(DOCUMENTS, training=judged).save(tmp_path / "index")
     with TestClient(create_app(tmp_path / "index")) as client:
-        body = {"judgments": [{"query": "which cherries", "document": "c d?#%"}], "weight": 0.5}
+        body = {"judgments": [{"query": "Kirschen rot", "document": "c d?#%"}], "weight": 0.5}
         answer = client.post("/remember", json=body)
         assert answer.json() == {"changed": 1, "generation": Pipeline.generations(tmp_path / "index")[0].name}
-        assert ids(client.post("/search", json={"query": "which cherries", "top_k": 1})) == [["c d?#%"]]
+        assert ids(client.post("/search", json={"query": "Kirschen rot", "top_k": 1})) == [["c d?#%"]]
         assert client.post("/remember", json=body).json()["changed"] == 0
         assert problem(client.post("/remember", json={"judgments": []}), 422, "invalid")
         assert problem(client.post("/remember", json=body | {"weight": 0}), 422, "invalid")

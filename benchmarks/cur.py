@@ -4,7 +4,7 @@
 
 PARTs: cross-encoder:NAME, max-sim:NAME (NAME scifact or nfcorpus), overhead; all by default. Exact scores of all
 pairs come first. Those of the cross-encoder, for a sample of the documents, go through the store (RAG_STORE): stopped
-at any time and started again, it goes on. Those of max-sim, over whole corpora, are of the encoder's static token
+at any time and started again, it resumes. Those of max-sim, over whole corpora, are of the encoder's static token
 vectors, which take no forward pass. Everything after looks scores up, so that methods and settings cost nothing but
 themselves; calls are counted by the ledger. Prints Markdown.
 """

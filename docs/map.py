@@ -8,6 +8,7 @@ other in a circle are drawn together.
 from __future__ import annotations
 
 import ast
+import functools
 import sys
 from pathlib import Path
 
@@ -18,6 +19,7 @@ FAMILIES = ("retrievers", "rerankers", "summarizers", "eval", "hpo")
 _BEGIN, _END = "<!-- map: made by `make map` -->\n", "<!-- end of map -->"
 
 
+@functools.cache
 def arrows() -> dict[str, set[str]]:
     """The units that each unit imports."""
     files: dict[str, str] = {}

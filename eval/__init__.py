@@ -8,9 +8,9 @@ from rag._lazy import lazy_attributes
 
 if TYPE_CHECKING:
     from rag.eval.comparison.compare import compare
-    from rag.eval.comparison.compared import Compared
     from rag.eval.comparison.comparing import compare_runs
     from rag.eval.comparison.pairs import Pair
+    from rag.eval.comparison.result import Compared
     from rag.eval.comparison.verdicts import Verdict, verdict
     from rag.eval.datasets.base import Dataset, Split
     from rag.eval.datasets.load import load_dataset
@@ -72,7 +72,7 @@ __getattr__, __dir__ = lazy_attributes(
         "Case": "rag.eval.judges.base",
         "Claim": "rag.eval.judges.base",
         "ClaimJudge": "rag.eval.judges.claims",
-        "Compared": "rag.eval.comparison.compared",
+        "Compared": "rag.eval.comparison.result",
         "Dataset": "rag.eval.datasets.base",
         "Evaluation": "rag.eval.result",
         "Judge": "rag.eval.judges.base",

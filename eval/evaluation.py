@@ -93,7 +93,7 @@ def evaluate(
         seed: Seed of fitting, of the resampling behind intervals, and of the choice of queries that are timed.
         progress: Callback that shows progress.
         store: Cache of vectors, candidate lists, answers and latencies; None caches nothing.
-        timed: Whether to measure latency: queries are asked again one by one, without writing answers.
+        timed: Whether to measure latency: queries are searched again one by one, without writing answers.
         answer: Whether stages such as ``generate`` write answers, which costs calls of a language model.
         judge: Judges the answers of the pipeline; see :func:`rag.eval.judges.judging.judge_answers`, also for several.
         labels: Whether people consider each answer faithful, by query id.
@@ -228,7 +228,7 @@ class _Measured:
         values: Value by query id by measure name.
         table: The same, float64 [n_queries, n_measures].
         means: Means over the queries.
-        answers: Measures of written answers; None where none were asked for.
+        answers: Measures of written answers; None if none were requested.
         latencies: Seconds of single queries; empty where not timed.
     """
 
@@ -351,7 +351,7 @@ def _describe(
         ),
         config_fingerprint=pipeline.fingerprint,
         queries_fingerprint=queries_fingerprint(split),
-        versions=versions(),
+        versions=dict(versions()),
         machine=machine(),
         models=models_of(pipeline),
         seed=request.seed,
@@ -372,8 +372,8 @@ def _untimed(request: _Request, search: _Search, stored: bool) -> list[str]:
     booked = search.observer.ledger.total.seconds
     if stored and booked > 2 * search.seconds:
         notes.append(
-            f"of the {booked:.3g} s that searching is booked with, most were spent earlier: what the store had counts "
-            "with what it cost then, also in the throughput"
+            f"of the {booked:.3g} s counted for searching, most were spent earlier: cached results count with "
+            "their original cost, also in the throughput"
         )
     return notes
 

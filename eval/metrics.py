@@ -253,7 +253,7 @@ def read_metrics(folder: Path) -> Metrics:
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise ArtifactError(f"{folder}: there is no run (no metrics.json)") from None
+        raise ArtifactError(f"{folder}: no run there (no metrics.json)") from None
     except OSError as error:
         raise ArtifactError(f"{folder}: damaged: {system_message(error)}") from None
     except ValueError as error:

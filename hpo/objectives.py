@@ -81,7 +81,7 @@ def parse_objectives(texts: Sequence[str]) -> list[Objective]:
         said = words.pop(0) if len(words) == 2 and words[0] in ("maximize", "minimize") else None
         if len(words) != 1 and "(" not in text:  # parameters of a measure may contain spaces
             raise ConfigError(
-                f"'{text}' is no objective: write nDCG@10, or minimize latency_p95_ms", parameter="objectives"
+                f"'{text}' is not an objective: write nDCG@10, or minimize latency_p95_ms", parameter="objectives"
             )
         try:
             metric = parse_metric(" ".join(words))

@@ -18,7 +18,7 @@ def check_url(url: str | None) -> None:
     """
     if url is not None and not url.startswith("journal:") and "://" not in url:
         raise ConfigError(
-            f"'{url}' is no storage: write journal:FILE, sqlite:///FILE, postgresql://... or mysql://...",
+            f"'{url}' is not a storage: write journal:FILE, sqlite:///FILE, postgresql://... or mysql://...",
             parameter="storage",
         )
 

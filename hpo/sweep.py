@@ -126,7 +126,7 @@ class Sweep(Component):
         check_url(storage)
         if len(self.goals) > 1 and (choice != "best" or retest):
             raise ConfigError(
-                "with several objectives there is a front and no choice: leave 'choice' and 'retest' out",
+                "several objectives give a front and no choice: leave out 'choice' and 'retest'",
                 parameter="choice" if choice != "best" else "retest",
             )
 
@@ -197,11 +197,11 @@ class Sweep(Component):
                 ]
                 if not meant:
                     hint = did_you_mean(name, [p.name for p in space.parameters])
-                    raise wrong(f"there is no parameter '{name}'{hint}", f"{path_of_point}.{name}")
+                    raise wrong(f"unknown parameter '{name}'{hint}", f"{path_of_point}.{name}")
                 named |= {parameter.name: value for parameter in meant}
             point = space.complete(named)
             if not space.contains(point):
-                raise wrong(f"{dict(enqueued_values)} is no point of the space")
+                raise wrong(f"{dict(enqueued_values)} is not a point of the space")
             if not space.allows(point):
                 raise wrong(f"breaks {'; '.join(space.broken(point))}")
             points.append(point)

@@ -149,7 +149,7 @@ def _storage_explained() -> Iterator[None]:
         yield
     except StorageInternalError as error:
         reason = first_line(error.__cause__ or error)
-        raise ArtifactError(f"the sweep's storage failed: {reason}; start again to go on") from None
+        raise ArtifactError(f"the sweep's storage failed: {reason}; start the sweep again to resume it") from None
 
 
 class _Bar:
@@ -218,7 +218,7 @@ def _gain(metric: str, sign: float, measured: Measured, rival: Finished) -> Any:
 
 def _sweep(source: Sweep | Pipeline | str | Path | Mapping[str, Any], settings: Mapping[str, Any]) -> Sweep:
     if isinstance(source, Pipeline):
-        raise ConfigError("a pipeline has nothing open: give a sweep, or auto=True", parameter="sweep")
+        raise ConfigError("a pipeline has nothing to tune: give a sweep, or auto=True", parameter="sweep")
     if isinstance(source, Mapping):
         config = dict(source)
         if "pipeline" not in config:

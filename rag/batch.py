@@ -1,4 +1,4 @@
-"""The queries that walk down the pipeline together."""
+"""Batches of queries, which pass through the pipeline together."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ KeyTexts = Callable[[tuple[Ints, Ints]], list[str]]
 
 
 class Group(NamedTuple):
-    """Queries that may find the same.
+    """Queries that may find the same passages.
 
     Args:
         rows: Their positions in the batch, or a slice of all.
@@ -51,11 +51,11 @@ class Group(NamedTuple):
 
 
 class Retrieves(Protocol):
-    """What a batch can be asked of: a :class:`rag.Retriever`."""
+    """A :class:`rag.Retriever`, as far as a batch uses it."""
 
     @property
     def fingerprint(self) -> str:
-        """Identity of what it finds."""
+        """Identity of its results."""
 
     def retrieve(self, batch: QueryBatch) -> Candidates:
         """The best documents of every query."""
@@ -64,24 +64,24 @@ class Retrieves(Protocol):
 
 @dataclass(repr=False)
 class QueryBatch(Shown):
-    """Queries, what has been computed about them, and what that has cost.
+    """Queries, with the values computed for them and their costs.
 
     Args:
-        queries: In the order of the rows of every :class:`~rag.candidates.Candidates` table.
+        queries: The queries, in the order of the rows of every :class:`~rag.candidates.Candidates` table.
         ledger: Costs by stage.
         trace: Filled when not None: the table after each stage, and of each retriever inside a hybrid, by name.
-        store: Where vectors of queries, scores of pairs and lists of candidates are found and kept; None computes all.
-            What is found is booked with the seconds that computing it has cost.
-        key_texts: Filled with the trace: for tables found by keys that are no passages, what the keys say.
+        store: Cache of query vectors, scores of pairs and lists of candidates; None caches nothing. Cached values
+            count with the seconds that computing them took.
+        key_texts: Filled with the trace: texts of the keys, for tables found by keys that are not passages.
         answers: Filled when not None, by :meth:`answered`. Answers cost calls of a language model, so they are written
-            only for those who want them: not to learn from, to time, or to tune the search.
-        progress: Shows how far what takes long is.
-        unseen: For training queries that something learns from: which judged queries are to be treated as if nobody had
-            judged them. What remembers judgments honors it.
-        step: What is being asked: a step of the pipeline, or a part of one. A component records its own table under
-            ``step.name``, and asks its parts with :meth:`for_part`.
-        lists: The tables that :meth:`record` was given, also without a trace: what a later stage may look at.
-        recent: Remembers vectors of queries that may be asked again; None remembers none beyond the batch.
+            on request only: learning, timing and tuning request none.
+        progress: Callback that shows progress.
+        unseen: For queries that a component learns from: the judged queries to be treated as unjudged by components
+            that remember judgments.
+        step: The step of the pipeline, or the part of one, that handles the batch. A component records its table under
+            ``step.name`` and calls its parts with :meth:`for_part`.
+        lists: The tables passed to :meth:`record`, also without a trace, for later stages.
+        recent: Cache of vectors of queries that may come again; None keeps none beyond the batch.
     """
 
     queries: Sequence[Query]
@@ -119,16 +119,16 @@ class QueryBatch(Shown):
         trace: dict[str, Candidates] | EllipsisType | None = ...,
         step: Step | None = None,
     ) -> QueryBatch:
-        """The same batch, seen by some rows, or with another ledger, trace or step; this one stays as it is.
+        """The same batch restricted to some rows, or with another ledger, trace or step; this one stays unchanged.
 
-        A view of all rows shares what is known of the queries and which tables were recorded. One of some rows starts
+        A view of all rows shares the computed values and the recorded tables. A view of some rows starts
         with a copy of its part of the tables, and what it records stays with it, but for the trace: see :meth:`spread`.
 
         Args:
             rows: Positions of queries, ascending; None for all.
-            ledger: Takes what is spent through the view; None for this batch's.
-            trace: Takes the tables that are recorded through the view, or None for no trace; this batch's if left out.
-            step: What is asked through the view; None for what this batch asks.
+            ledger: Ledger of the costs of the view; None for this batch's.
+            trace: Trace of the tables recorded through the view, or None for no trace; by default this batch's.
+            step: Step that handles the view; None for this batch's.
         """
         whole = replace(self, ledger=self.ledger if ledger is None else ledger, step=step or self.step)
         if trace is not ...:
@@ -153,7 +153,7 @@ class QueryBatch(Shown):
         )
 
     def for_part(self, key: int | str, component: str = "") -> QueryBatch:
-        """The same batch, asked of a part of what is being asked: see :meth:`rag.step.Step.part`."""
+        """The same batch for a part of the current step: see :meth:`rag.step.Step.part`."""
         return self.view(step=self.step.part(key, component))
 
     def with_text(self) -> Ints:
@@ -180,7 +180,7 @@ class QueryBatch(Shown):
         return [query.text for query in self.queries]
 
     def embeddings(self, embedder: Embedder) -> Vectors:
-        """The queries' vectors by this embedder, float32 [n, d]; computed once, whoever asks.
+        """The queries' vectors by this embedder, float32 [n, d]; computed once per batch.
 
         Raises:
             ModelError: The embedder gave vectors that are not finite.
@@ -188,7 +188,7 @@ class QueryBatch(Shown):
         return self.remember("embeddings", embedder.fingerprint, lambda: self._embed(embedder))
 
     def token_vectors(self, embedder: TokenEmbedder) -> TokenVectors:
-        """Vectors of the queries' tokens by this embedder; computed once, whoever asks."""
+        """Vectors of the queries' tokens by this embedder; computed once per batch."""
 
         def embed() -> TokenVectors:
             if not len(self):
@@ -200,8 +200,7 @@ class QueryBatch(Shown):
         return self.remember("tokens", embedder.fingerprint, embed)
 
     def embed_documents(self, embedder: Embedder, texts: Sequence[str]) -> Vectors:
-        """Vectors of texts that are asked with in place of the queries', as of documents, float32 [n, d]; from the
-        store where it has them.
+        """Vectors of texts that replace the queries, embedded like documents, float32 [n, d]; cached in the store.
 
         Raises:
             ModelError: The embedder gave vectors that are not finite.
@@ -221,21 +220,21 @@ class QueryBatch(Shown):
         return cast("T", self._remembered[key])
 
     def groups(self, passages: Passages) -> list[Group]:
-        """The queries by what they may find: one group for all of one filter. Nobody finds deleted documents,
-        nor passages without a text.
+        """The queries by filter, each group with the passages it may find. Deleted documents and passages without a
+        text are never found.
 
         Raises:
-            ConfigError: A filter is no condition.
+            ConfigError: A filter is not a condition.
             DataError: A filter names a field that no document has, or compares it with something of another kind.
         """
         return self.remember("groups", str(id(passages)), lambda: self._groups(passages))
 
     def conditions(self) -> list[tuple[Ints | slice, Condition | None]]:
-        """The queries by their filter, for whatever holds the documents' fields itself: rows, or a slice of all, and
-        the condition of plain values, None for no filter.
+        """The queries by filter, for indexes that hold the documents' fields themselves: rows, or a slice of all, and
+        the condition in plain values, None for no filter.
 
         Raises:
-            ConfigError: A filter is no condition.
+            ConfigError: A filter is not a condition.
         """
         rows: dict[str, list[int]] = {}
         for row, query in enumerate(self.queries):
@@ -248,12 +247,13 @@ class QueryBatch(Shown):
     def with_queries(
         self, queries: Sequence[Query], vectors: Callable[[Embedder], Vectors] | None = None
     ) -> QueryBatch:
-        """A batch that asks something else in place of each query and books its costs here. It is not traced: what is
-        found with it is recorded by whoever asks.
+        """A batch of other queries, one in place of each query, whose costs count here. It is not traced: the caller
+        records its results.
 
         Args:
-            queries: As many, in the same order.
-            vectors: Gives what :meth:`embeddings` gives, float32 [n, d]; None has the embedder embed the texts.
+            queries: As many queries, in the same order.
+            vectors: Function that returns the vectors in place of :meth:`embeddings`, float32 [n, d]; None embeds the
+                texts.
         """
         return replace(
             self,
@@ -268,14 +268,12 @@ class QueryBatch(Shown):
         )
 
     def without_lists(self) -> QueryBatch:
-        """The same queries, asked of something that is no corpus of the pipeline's, such as its keys: what is known of
-        the queries is shared, lists are not.
-        """
+        """The same queries for another corpus, such as a key's: computed values are shared, lists are not."""
         return replace(self, trace=None, lists={}, _tables={})
 
     def found_by(self, retriever: Retrieves, *, recorded: bool = True) -> Candidates:
-        """The table of a retriever for these queries; an equal one that was asked before is not asked again. Its parts
-        are recorded, unless ``recorded`` is false.
+        """The table of a retriever for these queries; computed once for equal retrievers. Its parts are recorded,
+        unless ``recorded`` is false.
         """
         if not recorded:
             return replace(self, trace=None, lists={}).found_by(retriever)  # the table is remembered here too
@@ -293,17 +291,17 @@ class QueryBatch(Shown):
         return known[0]
 
     def was_found(self, retriever: Retrieves, table: Candidates) -> None:
-        """Tell what the pipeline's retriever finds for these queries."""
+        """Record the results of the pipeline's retriever for these queries."""
         self._tables[retriever.fingerprint] = table, self._below(Step.retriever(), self.lists)
 
     @staticmethod
     def _below(step: Step, lists: Mapping[str, Candidates]) -> dict[str, Candidates]:
-        """Lists of the parts of a step, by what their names add to its own."""
+        """Lists of the parts of a step, by the rest of their names."""
         return {name[len(step.name) :]: table for name, table in lists.items() if step.holds(name)}
 
     def record(self, name: str, candidates: Candidates, keys: KeyTexts | None = None) -> None:
-        """Keep a table for later stages, and for ``explain`` if anyone asked; ``keys`` gives the texts that matched at
-        places of it.
+        """Record a table for later stages and, if requested, for ``explain``; ``keys`` returns the texts of the keys
+        that matched.
         """
         self.lists[name] = candidates
         if self.trace is not None:
@@ -312,31 +310,31 @@ class QueryBatch(Shown):
                 self.key_texts[name] = keys
 
     def answered(self, query: Query, answer: Answer) -> None:
-        """Record the answer to one of these queries, if anyone asked. One that is there twice has one answer, with what
-        that has cost.
+        """Record the answer to a query, if answers were requested. A query that occurs twice has one answer, with its
+        costs.
         """
         if self.answers is not None:
             self.answers.setdefault(id(query), answer)
 
     def answer_to(self, query: Query) -> Answer | None:
-        """What was recorded for this very query object."""
+        """The answer recorded for this query object."""
         return (self.answers or {}).get(id(query))
 
     def embedded_by(self) -> set[str]:
-        """Fingerprints of the embedders that these queries' vectors have been asked of."""
+        """Fingerprints of the embedders that have embedded these queries."""
         return self._paid | {fingerprint for name, fingerprint in self._remembered if name == "embeddings"}
 
     def mark_paid(self, fingerprints: set[str]) -> None:
-        """Vectors by these embedders are booked already; whoever asks for them books them no more."""
+        """Mark the vectors of these embedders as already counted, so that they are not counted again."""
         self._paid |= fingerprints
 
     def mark_uncacheable(self, why: str) -> None:
-        """Say that what is found depends on something that failed this time, such as a summary: no store keeps it."""
+        """Mark the results as dependent on a failure, such as that of a summary, so that no store caches them."""
         self._uncacheable.add(why)
 
     @property
     def is_uncacheable(self) -> bool:
-        """Whether :meth:`mark_uncacheable` was said of this batch, or of one made from it."""
+        """Whether :meth:`mark_uncacheable` was called on this batch or on one made from it."""
         return bool(self._uncacheable)
 
     def _groups(self, passages: Passages) -> list[Group]:

@@ -1,7 +1,7 @@
-"""What language models were asked for and did not give, counted.
+"""Requests to language models, and those that failed, counted.
 
-Who asks books both to the :class:`~rag.costs.Ledger`; evaluation, indexing and sweeps report what failed and refuse a
-result that lacks too much of it: a pipeline with half of its summaries missing is another pipeline.
+Callers record both in the :class:`~rag.costs.Ledger`. Evaluation, indexing and sweeps report failures and refuse a
+result with too many of them: a pipeline with half of its summaries missing is another pipeline.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ _REASONS = 3
 
 @dataclass
 class Calls:
-    """What was asked of one model in one stage.
+    """Requests to one model in one stage.
 
     Args:
         model: The summarizer in words, such as ``chat_model 'gpt-5-mini'``.
-        stage: What it was asked for.
-        asked: Texts, those that were found in the store included.
-        failed: How many of them nothing came of, retries included.
-        problems: Why, counted.
-        examples: Ids of the first of them.
-        is_model: Whether a model is asked; False for what is only looked up, which no limit is set on.
+        stage: The stage that sent the requests.
+        asked: Number of texts, including those in the store.
+        failed: Number of texts without a result after all retries.
+        problems: Reasons of the failures, counted.
+        examples: Ids of the first failures.
+        is_model: Whether a model is called; False for texts that are only looked up, which have no limit.
     """
 
     model: str
@@ -46,25 +46,25 @@ class Calls:
 
     @property
     def share(self) -> float:
-        """The part that failed, in [0, 1]."""
+        """The share that failed, in [0, 1]."""
         return self.failed / max(self.asked, 1)
 
     def add(self, asked: int, problems: Mapping[str, str]) -> None:
-        """Count more texts, with the problem by id of those that failed."""
+        """Count more texts, with the problems of failed ones by id."""
         self.asked += asked
         self.failed += len(problems)
         self.problems.update(problems.values())
         self.examples += list(problems)[: MAX_EXAMPLES - len(self.examples)]
 
     def join(self, other: Calls) -> None:
-        """Count those of another record too."""
+        """Add the counts of another record."""
         self.asked += other.asked
         self.failed += other.failed
         self.problems.update(other.problems)
         self.examples += other.examples[: MAX_EXAMPLES - len(self.examples)]
 
     def as_dict(self) -> dict[str, Any]:
-        """What ``metrics.json`` says."""
+        """The record as written to ``metrics.json``."""
         return {
             "model": self.model,
             "stage": self.stage,
@@ -81,16 +81,16 @@ class Calls:
 
 
 def remarks_on(calls: Iterable[Calls]) -> list[Remark]:
-    """A remark on each record in which something failed."""
+    """A remark on each record with failures."""
     failed = [one for one in calls if one.failed]
     return [Remark("model_calls_failed", str(one), one.failed, one.asked, tuple(one.examples)) for one in failed]
 
 
 def too_many_failed(calls: Iterable[Calls], max_failed: float = MAX_FAILED) -> str | None:
-    """Why a result does not stand for its pipeline, or None.
+    """The reason why a result does not represent its pipeline, or None.
 
     Args:
-        calls: All that were made for it.
+        calls: All calls made for the result.
         max_failed: Share of the texts of one model in one stage that may be missing, in [0, 1].
     """
     over = [one for one in calls if one.is_model and one.failed and one.share > max_failed]

@@ -1,4 +1,4 @@
-"""The table that walks down the pipeline: candidates of a batch of queries, and the sorting of it.
+"""The table passed from step to step: candidates of a batch of queries, and how they are sorted.
 
 Everything here is vectorized over the batch; nothing loops over hits.
 """
@@ -33,7 +33,7 @@ class Candidates:
     Args:
         documents: Positions in the corpus, int64 [n, k]; -1 is padding, always at the end of a row.
         scores: float32 [n, k], higher is better; ``-inf`` at padding.
-        passages: The passage that speaks for each document, as a position among the passages,
+        passages: The best passage of each document, as a position among the passages,
             int64 [n, k]; -1 at padding.
     """
 
@@ -55,7 +55,7 @@ class Candidates:
 
     @classmethod
     def from_scores(cls, positions: Ints, scores: Any, passages: Ints, *, top_k: int | None = None) -> Candidates:
-        """Sort rows, push padding to the end and cut to ``top_k``. A position < 0 is padding whatever its score."""
+        """Sort rows, padding last, and cut to ``top_k``. A position below 0 is padding, whatever its score."""
         if scores.dtype == np.float32 and _in_order(positions, scores):
             # In order already, as an index gives them: nothing to do. A question asked alone feels every array made.
             return cls(positions[:, :top_k], scores[:, :top_k], passages[:, :top_k])
@@ -107,7 +107,7 @@ class Candidates:
 
     @property
     def mask(self) -> npt.NDArray[np.bool_]:
-        """Where there is a candidate, bool [n, k]."""
+        """Whether there is a candidate, bool [n, k]."""
         return self.documents >= 0
 
     @property
@@ -152,8 +152,8 @@ class Candidates:
         )
 
     def filled(self, width: int, score: float) -> Candidates:
-        """Rows made ``width`` long by documents that do not exist, all of this score: how a list looks to whoever
-        scales scores, where documents that are not in it are known to have that score. Not to be returned.
+        """Rows padded to ``width`` with nonexistent documents of this score: the list for scaling scores, where all
+        documents outside it are known to have that score. Must not be returned as a result.
         """
         added = max(width - self.documents.shape[1], 0)
         wide = [
@@ -201,8 +201,8 @@ def top_k_of_scores(scores: Floats, top_k: int) -> tuple[Ints, Floats]:
     """Best ``top_k`` columns of each row of a dense score matrix.
 
     Args:
-        scores: float32 [n, m]; ``-inf`` marks columns that are no candidates.
-        top_k: At most this many.
+        scores: float32 [n, m]; ``-inf`` marks columns that are not candidates.
+        top_k: Maximum number of columns.
 
     Returns:
         Columns int64 [n, k] (-1 padding) and scores float32 [n, k], best first, ties broken by column, also at the cut.

@@ -54,7 +54,7 @@ def condition_key(condition: Condition) -> str:
     """A text that equal conditions share: the condition as JSON, of plain values.
 
     Raises:
-        ConfigError: It is no condition.
+        ConfigError: It is not a condition.
     """
     return json.dumps(check_condition(condition), sort_keys=True, separators=(",", ":"))
 

@@ -1,4 +1,4 @@
-"""Conversations: turns of speakers, from whatever holds them, and the text that stands for them.
+"""Conversations: turns of speakers in several formats, and the text that represents them.
 
 A conversation is a list of turns, each ``{"speaker": ..., "text": ...}``, a pair, an OpenAI-style
 ``{"role": ..., "content": ...}``, or a LangChain message. A query has them in ``Query.turns``, a document under
@@ -26,11 +26,11 @@ _NOT_SAID = frozenset({"system", "developer", "tool", "function", "remove"})
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """What one speaker says.
+    """A turn of one speaker.
 
     Args:
-        speaker: Who; ``user``, ``human``, ``customer`` and ``client`` are the one who wants something.
-        text: What.
+        speaker: Name of the speaker; ``user``, ``human``, ``customer`` and ``client`` ask the questions.
+        text: Text of the turn.
     """
 
     speaker: str
@@ -46,7 +46,7 @@ def turns_of(conversation: Iterable[Any]) -> tuple[Turn, ...]:
     (role ``system``) and answers of tools among messages.
 
     Raises:
-        DataError: Something in it is no turn, or no turn has any text.
+        DataError: Something in it is not a turn, or no turn has any text.
     """
     if isinstance(conversation, (str, Mapping)) or not isinstance(conversation, Iterable):
         raise DataError(f"a conversation is a list of turns, got {conversation!r:.60}")
@@ -102,15 +102,15 @@ def last_turn(turns: Sequence[Turn]) -> int:
 def conversation_text(
     turns: Sequence[Turn], history: History, *, budget: int = 256, count: Callable[[str], int] | None = None
 ) -> str:
-    """The text that stands for a conversation.
+    """The text that represents a conversation.
 
     Args:
-        turns: At least one.
+        turns: The turns, at least one.
         history: ``last_turn`` is what the user said last, without the speaker's name; ``concatenate`` is all turns in
             order; ``latest_first_budget`` starts with the last turn and goes back while the budget lasts, so that what
             a model cuts off is the oldest.
-        budget: In tokens. The last turn is taken whole even when it alone is longer.
-        count: Tokens of a text; words when None.
+        budget: Number of tokens. The last turn is taken whole even if it is longer.
+        count: Function that counts the tokens of a text; None counts words.
     """
     if history == "last_turn":
         return turns[last_turn(turns)].text

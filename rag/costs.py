@@ -1,4 +1,4 @@
-"""What a batch of queries has spent, stage by stage."""
+"""The costs of a batch of queries, stage by stage."""
 
 from __future__ import annotations
 
@@ -58,11 +58,11 @@ class Costs:
 
 @dataclass(slots=True, repr=False)
 class Ledger(Shown):
-    """Costs by stage. One stage is open at a time; what is spent goes to it.
+    """Costs by stage. One stage is open at a time; costs go to it.
 
     Args:
         stages: Costs by stage.
-        calls: What language models were asked for, by stage and model.
+        calls: Requests to language models, by stage and model.
     """
 
     stages: dict[str, Costs] = field(default_factory=dict)
@@ -81,7 +81,7 @@ class Ledger(Shown):
 
     @contextmanager
     def stage(self, name: str) -> Iterator[Costs]:
-        """Time a stage and book everything spent inside under ``name``."""
+        """Time a stage, and record all costs inside under ``name``."""
         costs = self.stages.setdefault(name, Costs())
         self._open.append(name)
         start = time.perf_counter()
@@ -100,8 +100,8 @@ class Ledger(Shown):
         llm_calls: int = 0,
         llm_tokens: int = 0,
     ) -> None:
-        """Book a cost to the open stage (``other`` when none is open). The stage's own time is booked by itself;
-        ``seconds`` are those of work that was done earlier and found in the store.
+        """Record costs of the open stage (``other`` when none is open). The stage's own time is recorded separately;
+        ``seconds`` are those of earlier work found in the store.
         """
         self.book(Costs(seconds, texts_embedded, scorer_calls, llm_calls, llm_tokens))
 
@@ -111,12 +111,12 @@ class Ledger(Shown):
         own += costs
 
     def called(self, model: str, asked: int, problems: Mapping[str, str], *, is_model: bool = True) -> None:
-        """Count texts asked of a model for the open stage.
+        """Count texts requested from a model for the open stage.
 
         Args:
-            model: In words.
-            asked: How many.
-            problems: By id, why nothing came of some.
+            model: Description of the model.
+            asked: Number of texts.
+            problems: Reasons of failures, by id.
             is_model: See :class:`~rag.calls.Calls`.
         """
         new = Calls(model, self._stage, is_model=is_model)
@@ -127,14 +127,14 @@ class Ledger(Shown):
         return self._open[-1] if self._open else "other"
 
     def add(self, other: Ledger) -> None:
-        """Book everything of another ledger here too."""
+        """Add everything of another ledger."""
         for name, costs in other.stages.items():
             own = self.stages.setdefault(name, Costs())
             own += costs
         self.join_calls(other)
 
     def join_calls(self, other: Ledger) -> None:
-        """Count what was asked of models for another ledger here too, but none of its costs."""
+        """Add the requests to models of another ledger, but not its costs."""
         for key, calls in other.calls.items():
             self.calls.setdefault(key, Calls(calls.model, calls.stage, is_model=calls.is_model)).join(calls)
 
@@ -147,7 +147,7 @@ class Ledger(Shown):
 
 
 def check_calls(ledger: Ledger, max_failed: float = MAX_FAILED) -> None:
-    """Refuse work that lacks too many texts.
+    """Refuse results that lack too many texts.
 
     Raises:
         IncompleteError: More than ``max_failed`` of the texts of one model are missing.

@@ -2,14 +2,14 @@
 
 ::
 
-    RagError                something a user can put right; the CLI prints it and exits 2
+    RagError                something a user can fix; the CLI prints it and exits 2
     ├── ConfigError         a pipeline, a component argument or a config file is wrong
     ├── DataError           documents, queries or judgments are wrong
     ├── ModelError          a model cannot be found, loaded or gives unusable output
-    │   └── IncompleteError a model failed for so many texts that the result is not what was asked for
-    ├── ArtifactError       something saved is damaged, incomplete or of another format
-    ├── ServerError         a server that holds vectors, or does work, cannot be reached or refuses
-    ├── NotFittedError      a component was asked before it was fitted
+    │   └── IncompleteError a model failed for too many texts for a valid result
+    ├── ArtifactError       a saved file is damaged, incomplete or of another format
+    ├── ServerError         a server of vectors or computations cannot be reached, or refuses a request
+    ├── NotFittedError      a component was used before it was fitted
     └── MissingExtraError   an optional dependency is not installed
 
 A message names the parameter, the rule and the value, and what is available.
@@ -44,7 +44,7 @@ __all__ = [
 
 
 class Fitted(Protocol):
-    """What has a kind and a type: a component."""
+    """A component, by its kind and type."""
 
     kind: ClassVar[str]
     type: ClassVar[str]
@@ -67,7 +67,7 @@ def _restored(cls: type[RagError], args: tuple[Any, ...], state: dict[str, Any])
 
 @dataclass(frozen=True, slots=True, order=True)
 class Location:
-    """Where something was written. ``line`` and ``column`` count from 1; 0 means "the whole of it"."""
+    """A place in a file. ``line`` and ``column`` count from 1; 0 means the whole file."""
 
     file: str
     line: int = 0
@@ -79,12 +79,12 @@ class Location:
 
 @dataclass(frozen=True, slots=True)
 class Mistake:
-    """One thing wrong in a configuration.
+    """A mistake in a configuration.
 
     Args:
-        message: What is wrong, the rule and what would be right.
-        path: Where in the tree, such as ``retriever.index.m``; empty for the root.
-        location: Where in a file, when it came from one.
+        message: The mistake, the rule and the valid values.
+        path: Path in the tree, such as ``retriever.index.m``; empty for the root.
+        location: Place in a file; None for a configuration from Python.
     """
 
     message: str
@@ -100,7 +100,7 @@ class ConfigError(RagError):
 
     Args:
         mistakes: A message, or every mistake found.
-        parameter: The argument at fault, when the message is about one: places it in a file.
+        parameter: The argument at fault, from which its place in a file is found; empty for none.
     """
 
     def __init__(self, mistakes: str | Sequence[Mistake], *, parameter: str = "") -> None:
@@ -112,21 +112,21 @@ class ConfigError(RagError):
 
 
 class Mistakes(list[Mistake]):
-    """Everything wrong that is found in one pass; told together, in the order of places."""
+    """All mistakes found in one pass, reported together in the order of their places."""
 
     def add(self, message: str, path: str = "", location: Location | None = None) -> None:
-        """Add a mistake; a location without a file is none."""
+        """Add a mistake; a location without a file counts as none."""
         self.append(Mistake(message, path, location if location and location.file else None))
 
     def error(self) -> ConfigError:
-        """All of them as one error."""
+        """All mistakes as one error."""
         return ConfigError(sorted(self, key=lambda mistake: mistake.location or Location("")))
 
     def check(self) -> None:
-        """Go on where there are none.
+        """Raise the mistakes, if there are any.
 
         Raises:
-            ConfigError: All of them.
+            ConfigError: All mistakes.
         """
         if self:
             raise self.error()
@@ -141,15 +141,15 @@ class ModelError(RagError):
 
 
 class IncompleteError(ModelError):
-    """A model that failed for so many texts that the result is not what was asked for; the CLI exits 1."""
+    """A model that failed for too many texts for a valid result; the CLI exits 1."""
 
 
 class ServerError(RagError):
-    """A server that cannot be reached, or that refuses what it is asked. No message has a password in it.
+    """A server that cannot be reached, or that refuses a request. Messages never contain a password.
 
     Args:
         message: What is wrong.
-        lost: Whether the connection was lost, so that asking again may help.
+        lost: Whether the connection was lost, so that a retry may help.
     """
 
     def __init__(self, message: str, *, lost: bool = False) -> None:
@@ -162,7 +162,7 @@ class ArtifactError(RagError):
 
 
 class NotFittedError(RagError):
-    """A component that was asked for answers before :meth:`fit` or :meth:`load`."""
+    """A component that was used before :meth:`fit` or :meth:`load`."""
 
     @classmethod
     def of(cls, component: Fitted) -> NotFittedError:
@@ -176,7 +176,7 @@ class MissingExtraError(RagError):
     Args:
         what: The feature that needs it.
         package: The package that is missing.
-        extra: The extra of this distribution that brings it.
+        extra: The extra of this distribution that installs it.
     """
 
     def __init__(self, what: str, *, package: str, extra: str) -> None:
@@ -187,7 +187,7 @@ class MissingExtraError(RagError):
 
 
 def first_line(error: BaseException) -> str:
-    r"""The first line of what another library says of an error; the kind of error where it says nothing.
+    r"""The first line of an error message of another library; the kind of error if there is no message.
 
     Example:
         >>> first_line(ValueError("no such file\nTraceback ..."))
@@ -208,12 +208,12 @@ def system_message(error: Exception) -> str:
 
 @contextmanager
 def cannot_be(done: str, path: object, kind: type[RagError] = ArtifactError) -> Iterator[None]:
-    """Tell what the system refuses inside as one message: ``DIR: cannot be written: No space left on device``.
+    """Turn errors of the system raised inside into one message: ``DIR: cannot be written: No space left on device``.
 
     Args:
-        done: Such as ``read`` or ``written``.
+        done: A participle, such as ``read`` or ``written``.
         path: The file or folder.
-        kind: What is raised.
+        kind: The class of the error that is raised.
     """
     try:
         yield

@@ -1,4 +1,4 @@
-"""Where work on texts is done: here, or by many machines. What comes out is the same, so no fingerprint says it."""
+"""Where texts are processed: here, or on many machines. The results are the same, so it is not part of fingerprints."""
 
 from __future__ import annotations
 
@@ -55,8 +55,8 @@ class Execution(ABC):
 
 
 def executed_elsewhere(component: Component) -> Execution | None:
-    """What does the work of a component; None for this process. Only what its arguments alone decide is given away: not
-    what was fitted, or holds live Python objects.
+    """The execution of a component's work; None for this process. Only components defined by their arguments alone are
+    sent away: none that are fitted or hold live Python objects.
     """
     execution = _current.get()
     if execution is None or not component.spec.is_serializable or any(part.needs for _, part in component.spec.walk()):
@@ -65,7 +65,7 @@ def executed_elsewhere(component: Component) -> Execution | None:
 
 
 def embed_documents(embedder: Embedder, texts: Sequence[str], advance: Callable[[int], None] | None = None) -> Vectors:
-    """Vectors of texts as of documents, float32 [n, d], wherever they are computed.
+    """Vectors of texts embedded like documents, float32 [n, d], computed here or elsewhere.
 
     Args:
         embedder: The embedder.

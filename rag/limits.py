@@ -61,7 +61,8 @@ def check_deletes(n_deleted: int, total: int, limit: Any) -> None:
     if allowed is not None and n_deleted > allowed:
         share = f"{100 * n_deleted / total:.0f}%"
         raise DataError(
-            f"{n_deleted:,} of {total:,} documents ({share}) are not in what was given and would be deleted, more than "
-            f"the {allowed:,} that max_deletes={limit} allows: nothing was changed. Was the source read whole? If they "
-            f"are to go, say so: --max-deletes {n_deleted} (in Python max_deletes={n_deleted})"
+            f"{n_deleted:,} of {total:,} documents ({share}) are missing from the source and would be "
+            f"deleted, more than the {allowed:,} that max_deletes={limit} allows: nothing was changed. If "
+            f"the source is "
+            f"complete and they should go, use --max-deletes {n_deleted} (in Python max_deletes={n_deleted})"
         )

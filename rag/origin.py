@@ -1,4 +1,4 @@
-"""Where a passage stands, for people: source, page, headings, and a link that opens there."""
+"""The origin of a passage, for people: source, page, headings, and a link to the place."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ __all__ = ["Origin", "origin_of"]
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where a passage stands.
+    """The origin of a passage.
 
     Args:
         source: Address of the page, or path of the file; empty for documents that came from a table without either.
         page: Number of the page on which the passage begins, from 1; None where there are no pages.
-        last_page: That on which it ends.
+        last_page: Number of the page on which it ends.
         headings: Titles above it, outermost first.
-        link: Opens the source there: ``manual.pdf#page=12``; empty where there is no source.
+        link: Link to the place in the source: ``manual.pdf#page=12``; empty without a source.
     """
 
     source: str = ""
@@ -29,7 +29,7 @@ class Origin:
     link: str = ""
 
     def as_dict(self) -> dict[str, Any]:
-        """What is known of it, as JSON values."""
+        """The known fields as JSON values."""
         return {name: value for name, value in asdict(self).items() if value not in (None, "", ())}
 
     def __str__(self) -> str:
@@ -40,7 +40,7 @@ class Origin:
 
 
 def origin_of(document: Mapping[str, Any], passage: Mapping[str, Any]) -> Origin:
-    """Where a passage stands, by the metadata of its document and its own.
+    """The origin of a passage, from the metadata of its document and its own.
 
     Example:
         >>> origin_of({"path": "manual.pdf"}, {"page": 12, "headings": ["Plots"]}).link

@@ -1,7 +1,7 @@
-"""How far long work is: the contract, and lines for where no bar can be drawn.
+"""Progress of long work: the contract, and lines where no bar can be drawn.
 
-A line is written every few seconds by the clock, whether or not anything was finished meanwhile: loading a model or
-one long request shows as well.
+A line is written every few seconds, even if nothing was finished meanwhile, so that loading a model or one long
+request is visible.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ __all__ = ["EVERY", "Progress", "announce", "announced", "duration", "lines", "l
 
 class Progress(Protocol):
     """Opens a progress bar: ``with progress("embedding", total) as advance: advance(32)``; the total is None when
-    nobody knows it.
+    unknown.
     """
 
     def __call__(self, title: str, total: int | None) -> AbstractContextManager[Callable[[int], None]]: ...
@@ -48,12 +48,12 @@ _loading: ContextVar[Progress | None] = ContextVar("_loading", default=None)
 
 @contextmanager
 def lines(title: str, total: int | None, write: Callable[[str], object]) -> Iterator[Callable[[int], None]]:
-    """A :class:`Progress` in lines.
+    """A :class:`Progress` that writes lines.
 
     Args:
-        title: What is done.
-        total: Of how much; None when nobody knows.
-        write: Takes each line.
+        title: Name of the work.
+        total: Number of items; None when unknown.
+        write: Function that writes a line.
     """
     work = Lines(title, total)
     _open.append(work)
@@ -75,11 +75,11 @@ def lines(title: str, total: int | None, write: Callable[[str], object]) -> Iter
 
 
 class Lines:
-    """What a line says: how much is done, how fast, and how long the rest will take at that pace.
+    """The text of a line: the work done, its speed, and the remaining time at that speed.
 
     Args:
-        title: What is done.
-        total: Of how much; None when nobody knows.
+        title: Name of the work.
+        total: Number of items; None when unknown.
     """
 
     def __init__(self, title: str, total: int | None) -> None:
@@ -113,13 +113,13 @@ def duration(seconds: float) -> str:
 
 
 def announce(progress: Progress) -> None:
-    """Have all models that are loaded from now on say so, as :func:`announced` does for a while."""
+    """Announce the loading of all models from now on; :func:`announced` does so inside a block."""
     _loading.set(progress)
 
 
 @contextmanager
 def announced(progress: Progress) -> Iterator[None]:
-    """Have models that are loaded inside say so: they are loaded when they are first needed, far below who asks."""
+    """Announce the loading of models inside: they are loaded when first used, far below the caller."""
     token = _loading.set(progress)
     try:
         yield
@@ -129,7 +129,7 @@ def announced(progress: Progress) -> Iterator[None]:
 
 @contextmanager
 def loading(name: str) -> Iterator[None]:
-    """Around loading a model."""
+    """Announce the loading of a model inside."""
     progress = _loading.get()
     if progress is None:
         yield

@@ -1,4 +1,4 @@
-"""Which components exist: entry points of group ``rag.components``, named ``kind.type``, loaded when first used.
+"""The registered components: entry points of group ``rag.components``, named ``kind.type``, loaded when first used.
 
 Ours are declared in ``pyproject.toml``; another distribution declares its own the same way::
 
@@ -28,8 +28,8 @@ C = TypeVar("C", bound=Component)
 
 @functools.cache
 def _entries() -> Mapping[str, Mapping[str, list[EntryPoint]]]:
-    """Entry points by kind and type: several where packages register the same one. An entry that names no kind costs
-    only itself.
+    """Entry points by kind and type: several where packages register the same one. An entry without a kind is ignored
+    with a warning.
     """
     found: dict[str, dict[str, list[EntryPoint]]] = {}
     for entry in entry_points(group=GROUP):
@@ -63,8 +63,8 @@ def component_class(kind: str, name: str) -> type[Component]:
     """The class registered as ``kind.name``; its module is imported now.
 
     Raises:
-        ConfigError: There is none of that name, two packages register it, or what is registered is no component of that
-            kind, or one whose arguments have no types.
+        ConfigError: No such component, two packages register it, or its class is not a component of that kind or has
+            arguments without types.
     """
     known = _entries().get(kind, {})
     if name not in known:
@@ -81,7 +81,7 @@ def component_class(kind: str, name: str) -> type[Component]:
         raise ConfigError(f"the {kind} '{name}' ({entry.value}) cannot be imported: {error}") from error
     if not (isinstance(cls, type) and issubclass(cls, Component) and cls.kind == kind and cls.type == name):
         raise ConfigError(
-            f"entry point '{kind}.{name}' = {entry.value} is no component with kind '{kind}' and type '{name}'"
+            f"entry point '{kind}.{name}' = {entry.value} is not a component with kind '{kind}' and type '{name}'"
         )
     try:
         _ = cls.spec.parameters

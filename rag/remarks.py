@@ -1,7 +1,7 @@
 """Remarks: the ledger of what was cut, skipped, empty, unreadable or left out.
 
-Whoever leaves something out adds a remark with its count; index, evaluation, report, ``metrics.json`` and the log print
-the same list.
+Code that leaves something out adds a remark with its count; index, evaluation, report, ``metrics.json`` and the log
+show the same list.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ class Remark:
 
     Args:
         code: Stable name of its kind for programs, such as ``rows_skipped``.
-        message: The whole sentence for people, with the numbers in it.
-        count: How many items it concerns.
-        total: Out of how many; None where there is no whole.
+        message: The sentence for people, with the numbers.
+        count: Number of items that it concerns.
+        total: Number of all items; None if there is no such number.
         examples: The first few items: ids, or ``file:line``.
     """
 
@@ -76,13 +76,13 @@ class Remarks(Shown):
         self.extend([Remark(code, message, count, total, tuple(examples[:MAX_EXAMPLES]))])
 
     def extend(self, remarks: Iterable[Remark]) -> None:
-        """Add several."""
+        """Add several remarks."""
         for remark in remarks:
             self._remarks.setdefault(remark.message, remark)
 
     @property
     def messages(self) -> list[str]:
-        """The sentences alone."""
+        """The messages alone."""
         return list(self._remarks)
 
     def as_dicts(self) -> list[dict[str, Any]]:

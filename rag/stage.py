@@ -1,4 +1,4 @@
-"""The two contracts a pipeline is made of: what finds candidates, and what works on them."""
+"""The two contracts of a pipeline: retrievers, which find candidates, and stages, which process them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["PairScorer", "Retriever", "Stage"]
 
 
 class PairScorer(Protocol):
-    """What a stage spends calls of: a ``Scorer``."""
+    """A ``Scorer``, as far as a stage declares its calls."""
 
     kind: ClassVar[str]
     type: ClassVar[str]
@@ -44,7 +44,7 @@ class Retriever(Component):
 
     @property
     def limit(self) -> int | None:
-        """Documents of a query at most: its argument ``top_k``; None where it has none, or sets no limit."""
+        """Maximum number of documents per query: the argument ``top_k``; None without such an argument or limit."""
         return _top_k(self)
 
     @abstractmethod
@@ -52,36 +52,36 @@ class Retriever(Component):
         """The best documents of every query, each once, at most :attr:`limit`."""
 
     def scaled_by(self, found: Candidates) -> Candidates:
-        """A table it gave as those should see it who scale its scores by lowest, mean or spread: the same, or longer
-        where a list has room left since all other documents have one known score (:meth:`Candidates.filled`).
+        """A table it returned, prepared for scaling scores by lowest, mean or spread: unchanged, or padded where a list
+        is short because all other documents have one known score (:meth:`Candidates.filled`).
         """
         return found
 
     def features(self, batch: QueryBatch, candidates: Candidates, first: Candidates) -> Mapping[str, Floats]:
-        """Scores that it knows of given documents beside the list it finds, by name: float32 [n, k] each, more is
-        better, anything at padding. For learning to rank; only what costs little.
+        """Scores of given documents that it can compute cheaply, by name: float32 [n, k] each, higher is better, any
+        value at padding. Used by learning to rank.
 
         Args:
             batch: The queries.
             candidates: The documents.
-            first: The list that the stage which asks was given, best first.
+            first: The input list of the calling stage, best first.
         """
         return {}
 
     @property
     def knowledge(self) -> str:
-        """Identity of what :meth:`features` and :meth:`query_features` give: of retrievers that know the same, one is
-        asked.
+        """Identity of the values of :meth:`features` and :meth:`query_features`: of retrievers with the same, only one
+        is called.
         """
         return self.fingerprint
 
     def query_features(self, batch: QueryBatch) -> Mapping[str, Floats]:
-        """What it knows of the queries themselves, by name: float32 [n] each."""
+        """Features of the queries themselves, by name: float32 [n] each."""
         return {}
 
 
 class Stage(OnPassages):
-    """Works on candidates: reranks, filters, adds. Rows stay in the order of the queries."""
+    """A step that processes candidates: reranks, filters or adds. Rows stay in the order of the queries."""
 
     kind: ClassVar[str] = "stage"
 
@@ -93,19 +93,17 @@ class Stage(OnPassages):
 
     @property
     def limit(self) -> int | None:
-        """Candidates that it leaves of a query at most: its argument ``top_k``; None where it has none, or sets no
-        limit.
-        """
+        """Maximum number of candidates per query: the argument ``top_k``; None without such an argument or limit."""
         return _top_k(self)
 
     @property
     def spends(self) -> tuple[PairScorer, int] | None:
-        """The scorer whose calls it spends, and how many for a query at most; None for a stage that scores no pairs."""
+        """The scorer that it calls, and the maximum number of calls per query; None if it scores no pairs."""
         return None
 
     @property
     def ranks_only(self) -> bool:
-        """Whether its scores are an order and no more, such as those of a rank fusion: no bound on them means much."""
+        """Whether its scores only express an order, as those of a rank fusion, so that a threshold means little."""
         return False
 
     @abstractmethod

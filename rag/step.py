@@ -9,10 +9,10 @@ __all__ = ["Step"]
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A step of a pipeline, or a part of one that is recorded by itself.
+    """A step of a pipeline, or a part of a step that is recorded separately.
 
     Args:
-        name: The name that ledgers, traces and reports have for it, such as ``stages.0 rerank`` or
+        name: The name in ledgers, traces and reports, such as ``stages.0 rerank`` or
             ``retriever.1 dense``.
         path: The place in the pipeline's tree, such as ``stages.0`` or ``retriever.1``.
         component: The registered type; empty for the retriever of the pipeline, and for parts that have a name of
@@ -25,7 +25,7 @@ class Step:
 
     @classmethod
     def named(cls, name: str) -> Step:
-        """A step that stands nowhere in a tree."""
+        """A step without a place in a tree."""
         return cls(name, name)
 
     @classmethod

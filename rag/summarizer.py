@@ -122,10 +122,10 @@ class Summarizer(Component):
         """A twin that takes each text as the whole prompt, for those who ask a language model something of their own.
 
         Raises:
-            ConfigError: It is no language model, or was given a task or prompts.
+            ConfigError: It is not a language model, or was given a task or prompts.
         """
         raise ConfigError(
-            f"needs a language model (chat_model, langchain, transformers), and {self.spec.label} is none"
+            f"needs a language model (chat_model, langchain, transformers), and {self.spec.label} is not one"
         )
 
     @property
@@ -268,7 +268,7 @@ class Summarizer(Component):
         more = f"; and {len(by_reason) - _LISTED} other reasons" if len(by_reason) > _LISTED else ""
         message = f"the summarizer {self.spec.label} made nothing of {len(failed)} of {n} texts: {listed}{more}"
         if strict:
-            raise ModelError(f"{message}; the others are kept (without strict, these are keyed by their own text)")
+            raise ModelError(f"{message}; the others are cached (without strict, these are keyed by their own text)")
         logger.warning("%s; %s", message, otherwise)
 
 

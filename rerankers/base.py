@@ -89,12 +89,14 @@ class Scorer(OnPassages):
         with tracing.span(f"score {model or self.type}", "RERANKER", attributes):
             scores = np.asarray(self._computed(batch, rows, passages), dtype=np.float32)
         if scores.shape != (len(rows),):
-            raise ModelError(f"the scorer {self.spec.label} gave scores of shape {scores.shape} for {len(rows)} pairs")
+            raise ModelError(
+                f"the scorer {self.spec.label} returned scores of shape {scores.shape} for {len(rows)} pairs"
+            )
         bad = np.flatnonzero(~np.isfinite(scores))
         if len(bad):
             query = batch.queries[int(rows[bad[0]])]
             raise ModelError(
-                f"the scorer {self.spec.label} gave NaN or infinite scores for {len(bad)} of {len(rows)} pairs, "
+                f"the scorer {self.spec.label} returned NaN or infinite scores for {len(bad)} of {len(rows)} pairs, "
                 f"the first for query '{query.id}'"
             )
         return scores

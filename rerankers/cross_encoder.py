@@ -96,7 +96,7 @@ class CrossEncoderScorer(Scorer):
 
     @cached_property
     def _reader(self) -> PairEncoder:
-        self.encoder  # noqa: B018 - refuses what is no cross-encoder for ranking
+        self.encoder  # noqa: B018 - refuses what is not a cross-encoder for ranking
         return load_pair_encoder(
             self.model, device=self.device, revision=self.revision, trust_remote_code=self.trust_remote_code
         )

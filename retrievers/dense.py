@@ -181,7 +181,7 @@ class Dense(TakesFeedback):
         vectors = self.index.reconstruct(passages)
         if vectors is None:
             raise ConfigError(
-                f"the index {self.index.spec.label} keeps no full vectors, which feedback takes: use flat, hnsw or "
+                f"the index {self.index.spec.label} keeps no full vectors, which feedback needs: use flat, hnsw or "
                 "ivf_flat"
             )
         table = np.zeros((*mask.shape, vectors.shape[1]), dtype=np.float32)

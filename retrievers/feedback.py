@@ -88,7 +88,7 @@ class Feedback(Retriever):
     def _target(self, first: Component | None) -> TakesFeedback:
         target = self.target if self.target is not None else first
         if target is None:
-            raise ConfigError("'feedback' outside a pipeline needs something to ask again", parameter="target")
+            raise ConfigError("'feedback' outside a pipeline needs a retriever to search again", parameter="target")
         return _check(target)
 
     def retrieve(self, batch: QueryBatch) -> Candidates:
@@ -126,7 +126,7 @@ def _check(target: Any) -> TakesFeedback:
     takes = [part for _, part in target.spec.walk() if isinstance(part, TakesFeedback)]
     if not isinstance(target, TakesFeedback) or (len(takes) == 1 and len(list(_retrievers(target))) > 1):
         raise ConfigError(
-            f"{target.spec.label} cannot be asked again: take bm25, dense, or a hybrid of them", parameter="target"
+            f"{target.spec.label} cannot be searched again: use bm25, dense, or a hybrid of them", parameter="target"
         )
     return target
 

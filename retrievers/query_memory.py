@@ -158,14 +158,14 @@ class QueryMemory(Retriever, Remembers):
         self._encoder = self.embedder if self.embedder is not None else next(iter(theirs), None)
         if self._encoder is None:
             raise ConfigError(
-                "the pipeline's retriever has no embedder to tell which questions are alike: give one",
+                "needs an embedder to compare questions, and the pipeline's retriever has none: name one",
                 parameter="embedder",
             )
         inside = first is None or any(part is self for _, part in first.spec.walk())
         self._first = self.retriever if self.retriever is not None or inside else first
         if self._first is None and self.score == "cover":
             raise ConfigError(
-                "'cover' looks at a first list, and inside the pipeline's own retriever there is none: give one",
+                "'cover' needs a first list, and inside the pipeline's own retriever there is none: name a retriever",
                 parameter="retriever",
             )
 
@@ -207,8 +207,7 @@ class QueryMemory(Retriever, Remembers):
         assert self._encoder is not None
         if json.loads((folder / "encoder.json").read_text(encoding="utf-8")) != self._encoder.spec.cache_key:
             raise ArtifactError(
-                f"'query_memory' was made with another model than {self._encoder!r}: its questions cannot be compared; "
-                "put that one back, or fit again"
+                f"'query_memory' was made with another model than {self._encoder!r}: restore that model, or fit again"
             )
         self._memory = _Memory.on(Judged.load(folder), context.passages, Kinship.load(folder))
 

@@ -45,7 +45,7 @@ class Precomputed(Summarizer):
         ids = {source.id for source in sources}
         if ids.isdisjoint(summaries):
             raise DataError(
-                f"{self.path}: none of its {len(summaries)} ids is that of a document (such as "
+                f"{self.path}: none of its {len(summaries)} ids belongs to a document (such as "
                 f"'{next(iter(summaries), '')}'; documents have ids such as '{sources[0].id}'): "
                 "it belongs to another corpus"
             )

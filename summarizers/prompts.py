@@ -80,7 +80,7 @@ def prompted(writer: S) -> S:
         return writer
     told = [name for name in _OWN if name in arguments and arguments[name] != writer.spec.parameters[name].default]
     if told:
-        raise ConfigError(f"{writer.spec.label} gets whole prompts here: leave out its {', '.join(told)}")
+        raise ConfigError(f"{writer.spec.label} receives whole prompts here: leave out its {', '.join(told)}")
     return type(writer)(**arguments | {"task": "prompt"})
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import gc
 import os
 import uuid
@@ -37,10 +38,19 @@ def _own_store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 
 @pytest.fixture(autouse=True, scope="session")
+def _no_waiting_for_disks() -> Iterator[None]:
+    """No test takes the power away; ten thousand syncs of files would cost minutes on a slow disk."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", lambda handle: None)
+        yield
+
+
+@pytest.fixture(autouse=True, scope="session")
 def _own_components() -> Iterator[None]:
     """Lists of what exists are those of this project, whatever plug-ins are installed beside it."""
     import rag.registry
 
+    @functools.cache
     def ours(group: str) -> list[EntryPoint]:
         return [one for one in entry_points(group=group) if one.dist is not None and one.dist.name == "rag-pipelines"]
 

@@ -7,6 +7,7 @@ leads nowhere stops the build.
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import subprocess
@@ -28,17 +29,18 @@ _SHOWN = ("configs/*.yaml", "configs/*/*.yaml", "examples/*")
 _LANGUAGES = {".yaml": "yaml", ".py": "python", ".sh": "bash"}
 
 _MENU = {
-    "Start": ["install", "tutorial", "your-documents", "python"],
+    "Start": ["install", "tutorial", "gallery", "your-documents", "python"],
     "How to": [
         "configuration", "documents", "languages", "metadata", "indexing", "datasets", "tuning", "sweeps", "serving",
         "tracing", "scale", "store", "contributing",
     ],
+    "Notebooks": [f"notebooks/{name}" for name in ("first-pipeline", "evaluation", "tuning", "langchain")],
     "Understand": [
         "architecture", "indexes", "learning", "cur", "filters", "summaries", "late-interaction", "sparse", "diversity",
         "answers", "speed", "measures", "compare",
     ],
     "Reference": ["reference/commands", "reference/components", "reference/python", "reference/errors", "run-folder"],
-    "Measured": ["benchmarks/README", "changelog"],
+    "Measured": ["benchmarks/README", "other-frameworks", "changelog"],
 }  # fmt: skip
 """The menu. Pages of docs/ that it does not have are added to "How to"."""
 
@@ -57,7 +59,19 @@ def main() -> int:
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_text(text, encoding="utf-8")
     command = [sys.executable, "-m", "sphinx", "-q", "-W", "--keep-going", "-c", str(Path(__file__).parent)]
-    return subprocess.run([*command, str(PAGES), str(SITE)], check=False).returncode  # noqa: S603 - our own arguments
+    code = subprocess.run([*command, str(PAGES), str(SITE)], check=False).returncode  # noqa: S603 - our own arguments
+    for page in SITE.rglob("*.html"):
+        page.write_text(_accessible(page.read_text(encoding="utf-8")), encoding="utf-8")
+    return code
+
+
+def _accessible(page: str) -> str:
+    """The page with what the theme leaves out for screen readers and keyboards."""
+    page = page.replace('class="caption" role="heading">', 'class="caption" role="heading" aria-level="2">')
+    page = page.replace('<aside class="sidebar-drawer">', '<aside class="sidebar-drawer" aria-label="Menu">')
+    page = page.replace('<aside class="toc-drawer', '<aside aria-label="On this page" class="toc-drawer')
+    page = page.replace('<th class="head"><p></p></th>', '<td class="head"></td>')
+    return page.replace("<pre><span></span>", '<pre tabindex="0"><span></span>')
 
 
 def _pages() -> dict[str, str]:
@@ -65,6 +79,7 @@ def _pages() -> dict[str, str]:
     sources = [ROOT / name for name in _MOVED] + sorted((ROOT / "docs").glob("*.md"))
     sources += sorted((ROOT / "benchmarks").rglob("*.md"))
     pages = {_target(path): _linked(path) for path in sources}
+    pages |= {f"notebooks/{path.stem}.md": _notebook(path) for path in sorted(ROOT.glob("docs/notebooks/*.ipynb"))}
     pages["index.md"] += "\n" + "\n".join(_menu(pages))
     for pattern in _SHOWN:
         for path in filter(Path.is_file, sorted(ROOT.glob(pattern))):
@@ -93,6 +108,13 @@ def _linked(source: Path) -> str:
         return f"]({depth}{_target((source.parent / target).resolve())}{hash}{anchor})"
 
     return re.sub(r"\]\(([^)\s]+)\)", link, source.read_text(encoding="utf-8"))
+
+
+def _notebook(path: Path) -> str:
+    """The cells of a notebook as a page."""
+    cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+    texts = [(cell["cell_type"], "".join(cell["source"])) for cell in cells]
+    return "\n\n".join(text if kind == "markdown" else f"```python\n{text}\n```" for kind, text in texts) + "\n"
 
 
 def _target(path: Path) -> str:

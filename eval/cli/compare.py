@@ -11,7 +11,7 @@ from rag.cli.options import JsonOption
 from rag.eval.cli.measures import measure_names
 
 if TYPE_CHECKING:
-    from rag.eval.comparison.compared import Compared
+    from rag.eval.comparison.result import Compared
 
 Test = Literal["randomization", "t", "wilcoxon"]
 Correction = Literal["holm", "bonferroni", "none"]
@@ -24,14 +24,19 @@ def compare(
         list[str], typer.Argument(metavar="RUN...", help="Run folders or TREC run files; NAME=PATH gives a run a name.")
     ],
     dataset: Annotated[
-        str | None, typer.Option(metavar="DIR|NAME", help="Dataset with the judgments to measure by; for run files.")
+        str | None, typer.Option(metavar="DIR|NAME", help="Dataset with the judgments to measure run files by.")
     ] = None,
     split: Annotated[str, typer.Option(help="Split of the dataset.")] = "test",
     qrels: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Judgments (BEIR or TREC columns) instead of a dataset's.")
+        Path | None,
+        typer.Option(metavar="FILE", help="File of judgments (BEIR or TREC columns) to use instead of a dataset's."),
     ] = None,
     measures: Annotated[
-        str, typer.Option(metavar="NAMES", help="By default those of all run folders; nDCG@10 for run files.")
+        str,
+        typer.Option(
+            metavar="NAMES",
+            help="Measures to compare; by default those that all run folders have, and nDCG@10 for run files.",
+        ),
     ] = "",
     baseline: Annotated[
         str | None, typer.Option(metavar="NAME", help="Compare all others with this run, instead of all pairs.")
@@ -41,7 +46,7 @@ def compare(
     strict: Annotated[bool, typer.Option("--strict", help="Refuse runs on different queries.")] = False,
     seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Seed of the test and the intervals.")] = 0,
     folder: Annotated[
-        Path | None, typer.Option("--out", metavar="DIR", help="Write compare.html, .md, .tex and .json there.")
+        Path | None, typer.Option("--out", metavar="DIR", help="Folder for compare.html, .md, .tex and .json.")
     ] = None,
     as_json: JsonOption = False,
 ) -> None:

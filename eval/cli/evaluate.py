@@ -26,7 +26,8 @@ def evaluate(
     ] = "python-reference",
     split: Annotated[str, typer.Option(help="The judged queries to report on.")] = "test",
     qrels: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Judgments (BEIR or TREC columns) instead of the dataset's.")
+        Path | None,
+        typer.Option(metavar="FILE", help="File of judgments (BEIR or TREC columns) to use instead of the dataset's."),
     ] = None,
     measures: Annotated[
         str, typer.Option(metavar="NAMES", help="Measures as ir_measures spells them, separated by commas or spaces.")
@@ -37,7 +38,9 @@ def evaluate(
     ] = None,
     saved: Annotated[
         Path | None,
-        typer.Option("--save", metavar="DIR", help="Save the fitted pipeline there; `rag search DIR` searches it."),
+        typer.Option(
+            "--save", metavar="DIR", help="Folder to save the fitted pipeline in; `rag search DIR` searches it."
+        ),
     ] = None,
     as_json: JsonOption = False,
     ignore_identical_ids: Annotated[
@@ -53,16 +56,18 @@ def evaluate(
     against_exact: Annotated[
         int | None,
         typer.Option(
-            min=1, metavar="N", help="Have the last scorer score the whole corpus for N questions, and compare."
+            min=1, metavar="N", help="Compare with the last scorer's ranking of the whole corpus, for N questions."
         ),
     ] = None,
     judge: Annotated[
         list[Path] | None,
-        typer.Option(metavar="FILE", help="YAML file of a judge of the answers; may be repeated."),
+        typer.Option(metavar="FILE", help="YAML file of a judge of the answers. May be repeated."),
     ] = None,
     labels: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Labels by people (query_id, label) in JSONL or CSV, to check the judges."),
+        typer.Option(
+            metavar="FILE", help="JSONL or CSV file of labels by people (query_id, label), to check the judges against."
+        ),
     ] = None,
     on: OnOption = "local",
     max_failed: MaxFailedOption = MAX_FAILED,
@@ -93,7 +98,7 @@ def evaluate(
     if fitted:
         for name, value in (("--set", overrides), ("--save", saved), ("--nulls", nulls)):
             if value is not None:
-                raise ConfigError(f"{config} is a kept pipeline, which is measured as it is", parameter=name)
+                raise ConfigError(f"{config} is a saved pipeline, which is measured as it is", parameter=name)
     pipeline = Pipeline.load(config) if fitted else Pipeline.from_yaml(config, overrides=overrides or ())
     if against_exact:
         last_scorer(pipeline)

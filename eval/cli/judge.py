@@ -30,13 +30,13 @@ def judge(
             "--judgments",
             "--judgements",
             metavar="FILE",
-            help="Where to keep them: the qrels of the split, with what is judged already (TSV).",
+            help="File of judgments to write (TSV); by default the qrels of the split, with its earlier judgments.",
         ),
     ],
-    split: Annotated[str, typer.Option(help="Whose questions.")] = "test",
-    depth: Annotated[int, typer.Option(min=1, help="Documents of each run and question that are judged.")] = 10,
-    again: Annotated[bool, typer.Option("--again", help="Show documents that are judged already, too.")] = False,
-    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="For the order of documents.")] = 0,
+    split: Annotated[str, typer.Option(help="Split with the questions.")] = "test",
+    depth: Annotated[int, typer.Option(min=1, help="Number of documents to judge for each run and question.")] = 10,
+    again: Annotated[bool, typer.Option("--again", help="Also show documents that are already judged.")] = False,
+    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Seed of the order of documents.")] = 0,
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0 takes a free one.")] = 8001,
 ) -> None:
     """Judge the best documents of several runs, pooled and in random order, with the keys 0, 1 and 2."""
@@ -60,8 +60,8 @@ def judge(
     n_documents = sum(len(task.documents) for task in tasks)
     if not n_documents:
         raise DataError(
-            f"{source} / {split}: the best {depth} of these runs are judged already: --again shows them, or raise "
-            "--depth"
+            f"{source} / {split}: the best {depth} of these runs are already judged: raise --depth, or show "
+            "them with --again"
         )
     listening = listen("127.0.0.1", port)
     about = f"{dataset.name} / {split}: {n_documents} documents of {len(tasks)} questions, kept in {judgments.name}"
@@ -86,7 +86,7 @@ def pooled(
 
     Args:
         dataset: Whose documents.
-        split: Whose questions.
+        split: Split with the questions.
         runs: Score by document by query.
         depth: Documents of each run.
         judged: Gives the judged documents of a query, which are left out; None leaves none out.

@@ -15,13 +15,17 @@ __all__ = ["remember"]
 def remember(
     folder: FolderArgument,
     queries: Annotated[
-        Path, typer.Option(metavar="FILE", help="JSONL with the questions: an _id and a text, as in a dataset.")
+        Path, typer.Option(metavar="FILE", help="JSONL file of questions: _id and text, as in a dataset.")
     ],
     qrels: Annotated[
-        Path, typer.Option(metavar="FILE", help="Which documents were right: query-id, corpus-id, score, by tabs.")
+        Path,
+        typer.Option(
+            metavar="FILE", help="File of their relevant documents: query-id, corpus-id and score, separated by tabs."
+        ),
     ],
     weight: Annotated[
-        float, typer.Option(metavar="W", help="What one counts beside a training judgment: less than 1 for clicks.")
+        float,
+        typer.Option(metavar="W", help="Weight of a judgment beside a training judgment: less than 1 for clicks."),
     ] = 1.0,
     keep: KeepOption = None,
     as_json: JsonOption = False,
@@ -46,11 +50,18 @@ def remember(
     with Pipeline.editing(folder, keep=keep) as pipeline:
         there = {id: pipeline.corpus.position(id) is not None for judged in judgments.values() for id in judged if id}
         if not any(there.values()):
-            raise DataError(f"{qrels}: none of its {len(there)} documents is in {folder}")
+            raise DataError(f"{qrels}: none of its {len(there)} documents are in {folder}")
         changed = pipeline.add_qrels(Training(useful, judgments), weight=weight)
     missing = sum(not here for here in there.values())
     if as_json:
         print_json({"folder": str(folder), "changed": changed, "queries": len(useful), "documents_missing": missing})
         return
     said = f"{changed} judgments of {len(useful)} questions are new or changed"
-    echo(said + (f"; {missing} of {len(there)} documents are not there, and count should they come" if missing else ""))
+    echo(
+        said
+        + (
+            f"; {missing} of {len(there)} documents are not in the index, and count once they are added"
+            if missing
+            else ""
+        )
+    )

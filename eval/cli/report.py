@@ -15,7 +15,7 @@ __all__ = ["report"]
 def report(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="A folder that `rag eval` wrote.")],
     markdown: Annotated[
-        bool, typer.Option("--markdown", help="Print a short summary, for a pull request, and write nothing.")
+        bool, typer.Option("--markdown", help="Print a short summary for a pull request; write nothing.")
     ] = False,
 ) -> None:
     """Write the report of a run again from the run's files."""

@@ -10,8 +10,8 @@ from typing import Any
 
 from rag.arguments import refuses_unknown
 from rag.errors import ConfigError
-from rag.eval.comparison.compared import Compared
 from rag.eval.comparison.comparing import compare_runs
+from rag.eval.comparison.result import Compared
 from rag.eval.comparison.significance import Correction, Test
 from rag.eval.datasets.base import Dataset, Qrels
 from rag.eval.evaluation import evaluate

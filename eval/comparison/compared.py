@@ -1,17 +1,16 @@
-"""The result of comparing runs."""
+"""The result of comparing runs, as data from which reports are made."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from pathlib import Path
-from typing import Any, overload
+from typing import Any
 
 from rag.display import Backend, Interval, Part, Shown, Table, count, frame
 from rag.eval.comparison.pairs import Pair, short
 from rag.eval.comparison.significance import Correction, Test
 
-__all__ = ["Compared"]
+__all__ = ["ComparedRuns"]
 
 _RELATIONS = {
     (True, -1): "beaten by",
@@ -24,7 +23,7 @@ _RELATIONS = {
 
 
 @dataclass(frozen=True, repr=False)
-class Compared(Shown):
+class ComparedRuns(Shown):
     """Runs compared on the same queries: all pairs, or all against a baseline.
 
     Args:
@@ -96,41 +95,6 @@ class Compared(Shown):
             for pair in self.pairs
             if pair.verdict.direction and pair.verdict.direction == -winners.get((pair.run, pair.baseline), 0)
         ]
-
-    @overload
-    def report(self) -> str: ...
-    @overload
-    def report(self, path: str | Path) -> Path: ...
-    def report(self, path: str | Path | None = None) -> str | Path:
-        """Render the comparison as one self-contained HTML file: means, every pair, each query, and the method.
-
-        Args:
-            path: The file to write, atomically. None writes nothing.
-
-        Returns:
-            The absolute path of the file, or without one the text of the page.
-
-        Raises:
-            ArtifactError: The file cannot be written.
-        """
-        from rag.eval.reports.comparison import render_comparison
-        from rag.eval.reports.pages import write_page
-
-        page = render_comparison(self)
-        return page if path is None else write_page(page, path)
-
-    def save(self, folder: str | Path) -> Path:
-        """Write ``compare.html``, ``.json``, ``.md`` and ``.tex`` into a folder, each atomically.
-
-        Returns:
-            The folder's absolute path.
-
-        Raises:
-            ArtifactError: The folder has other content, or cannot be written.
-        """
-        from rag.eval.reports.comparison import write_comparison
-
-        return write_comparison(self, Path(folder)).absolute()
 
     def to_dataframe(self, backend: Backend = "pandas") -> Any:
         """A data frame with a row for each pair of runs and each measure; columns as in :class:`Pair`, and the verdict.

@@ -11,8 +11,8 @@ import numpy.typing as npt
 
 from rag.arguments import refuses_unknown
 from rag.errors import ConfigError, DataError, did_you_mean
-from rag.eval.comparison.compared import Compared
 from rag.eval.comparison.pairs import Pair
+from rag.eval.comparison.result import Compared
 from rag.eval.comparison.significance import (
     TESTS,
     Correction,

@@ -1,4 +1,4 @@
-"""The comparison of two runs on one measure."""
+"""Comparisons of two runs on one measure."""
 
 from __future__ import annotations
 
@@ -8,29 +8,66 @@ from typing import Any
 
 from rag.eval.comparison.verdicts import Verdict, verdict
 
-__all__ = ["Pair", "short", "signed"]
+__all__ = ["Comparison", "Pair", "short", "signed"]
 
 
-@dataclass(frozen=True)
-class Pair:
-    """The comparison of two runs on one measure.
+@dataclass(frozen=True, kw_only=True)
+class Comparison:
+    """A run compared with a baseline on the same queries.
+
+    Args:
+        n_queries: Number of queries that both have.
+        difference: Mean over the queries of run minus baseline.
+        ci95: Bootstrap interval of that mean; None with one query, or where all differences are equal.
+        p_value: Two-sided p-value of the paired test.
+        effect_size: Mean difference in standard deviations of the differences.
+        wins: Number of queries on which the run is better.
+        losses: Number of queries on which the run is worse.
+    """
+
+    n_queries: int
+    difference: float
+    ci95: tuple[float, float] | None
+    p_value: float
+    effect_size: float
+    wins: int
+    losses: int
+
+    @property
+    def verdict(self) -> Verdict:
+        """The verdict, by one rule for comparisons and sweeps."""
+        return self._verdict(self.p_value)
+
+    def _verdict(self, p_value: float, tests: int = 1) -> Verdict:
+        return verdict(
+            self.difference,
+            p_value,
+            effect_size=self.effect_size,
+            n_queries=self.n_queries,
+            tests=tests,
+            differ=bool(self.wins or self.losses),
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """All fields and the verdict, as JSON-compatible objects."""
+        said = self.verdict
+        finite = self.effect_size if math.isfinite(self.effect_size) else None
+        return asdict(self) | {"effect_size": finite, "verdict": said.kind, "queries_to_settle": said.queries}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pair(Comparison):
+    """The comparison of two named runs on one measure, among several that are corrected for.
 
     Args:
         run: Name of the run.
         baseline: Name of the run it is compared with.
         measure: Name of the measure.
-        n_queries: Number of queries that both have.
         mean: Mean of the run.
         baseline_mean: Mean of the baseline.
-        difference: Mean over the queries of run minus baseline.
-        ci95: Bootstrap interval of that mean; None with one query, or where all differences are equal.
-        p_value: Two-sided p-value of the paired test.
         p_corrected: The p-value corrected for the number of pairs compared by this measure.
-        effect_size: Mean difference in standard deviations of the differences.
         detectable: The smallest difference that this many queries would show 4 times in 5; None with one query.
-        wins: Number of queries on which the run is better.
         ties: Number of queries on which both are equal.
-        losses: Number of queries on which the run is worse.
         adjusted: Whether a correction was made; without it ``p_corrected`` is ``p_value``.
         tests: Number of pairs compared by this measure.
     """
@@ -38,32 +75,18 @@ class Pair:
     run: str
     baseline: str
     measure: str
-    n_queries: int
     mean: float
     baseline_mean: float
-    difference: float
-    ci95: tuple[float, float] | None
-    p_value: float
     p_corrected: float
-    effect_size: float
     detectable: float | None
-    wins: int
     ties: int
-    losses: int
     adjusted: bool = True
     tests: int = 1
 
     @property
     def verdict(self) -> Verdict:
-        """The verdict, by the same rule as in sweeps."""
-        return verdict(
-            self.difference,
-            self.p_corrected,
-            effect_size=self.effect_size,
-            n_queries=self.n_queries,
-            tests=self.tests if self.adjusted else 1,
-            differ=bool(self.wins or self.losses),
-        )
+        """The verdict, on the corrected p-value."""
+        return self._verdict(self.p_corrected, self.tests if self.adjusted else 1)
 
     @property
     def significant(self) -> bool:
@@ -98,15 +121,8 @@ class Pair:
         return f" [{signed(low)}, {signed(high)}]"
 
     def to_dict(self) -> dict[str, Any]:
-        """All fields and the verdict, as JSON-compatible objects."""
-        said = self.verdict
-        finite = self.effect_size if math.isfinite(self.effect_size) else None
-        return asdict(self) | {
-            "effect_size": finite,
-            "verdict": said.kind,
-            "queries_to_settle": said.queries,
-            "sentence": self.sentence,
-        }
+        """All fields, the verdict and the sentence, as JSON-compatible objects."""
+        return super().to_dict() | {"sentence": self.sentence}
 
 
 def short(value: float) -> str:

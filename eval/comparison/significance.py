@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import math
 import warnings
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from rag.eval.comparison.verdicts import Verdict, verdict
+from rag.eval.comparison.pairs import Comparison
 from rag.eval.measures.interval import interval
 
 __all__ = [
     "TESTS",
-    "Comparison",
     "Correction",
     "Test",
     "compare",
@@ -43,46 +40,6 @@ _BLOCK = 4_000_000
 """Sign assignments drawn at a time, to bound the memory."""
 
 
-@dataclass(frozen=True)
-class Comparison:
-    """A run compared with a baseline on the same queries.
-
-    Args:
-        difference: Mean over the queries of run minus baseline.
-        ci95: Bootstrap interval of that mean; None with fewer than two queries.
-        p_value: Two-sided p-value of the paired randomization test.
-        wins: Number of queries on which the run is better.
-        losses: Number of queries on which the run is worse.
-        n_queries: Number of queries.
-        effect_size: Mean difference in standard deviations of the differences.
-    """
-
-    difference: float
-    ci95: tuple[float, float] | None
-    p_value: float
-    wins: int
-    losses: int
-    n_queries: int
-    effect_size: float
-
-    @property
-    def verdict(self) -> Verdict:
-        """The verdict, by the same rule as :class:`rag.eval.comparison.pairs.Pair`."""
-        return verdict(
-            self.difference,
-            self.p_value,
-            effect_size=self.effect_size,
-            n_queries=self.n_queries,
-            differ=bool(self.wins or self.losses),
-        )
-
-    def to_dict(self) -> dict[str, Any]:
-        """All fields and the verdict, as JSON-compatible objects."""
-        said = self.verdict
-        finite = self.effect_size if math.isfinite(self.effect_size) else None
-        return asdict(self) | {"effect_size": finite, "verdict": said.kind, "queries_to_settle": said.queries}
-
-
 def compare(values: Floats, baseline: Floats, *, resamples: int = 10_000, seed: int = 0) -> Comparison:
     """Compare two runs query by query.
 
@@ -102,13 +59,13 @@ def compare(values: Floats, baseline: Floats, *, resamples: int = 10_000, seed: 
     bounds = interval(difference[:, None], seed=seed)
     p = randomization_test(difference[:, None], resamples=resamples, seed=seed)
     return Comparison(
-        float(difference.mean()),
-        bounds[0] if bounds else None,
-        float(p[0]),
-        int((difference > 0).sum()),
-        int((difference < 0).sum()),
-        len(difference),
-        float(effect_size(difference[:, None])[0]),
+        n_queries=len(difference),
+        difference=float(difference.mean()),
+        ci95=bounds[0] if bounds else None,
+        p_value=float(p[0]),
+        effect_size=float(effect_size(difference[:, None])[0]),
+        wins=int((difference > 0).sum()),
+        losses=int((difference < 0).sum()),
     )
 
 

@@ -52,7 +52,7 @@ def read_beir(folder: Path, *, qrels: Path | None = None) -> Dataset:
             )
         if not files:
             said = "".join(f"; {message}" for message in remarks.messages)
-            raise DataError(f"{folder}: there are no judgments (qrels/SPLIT.tsv){said}")
+            raise DataError(f"{folder}: no judgments (qrels/SPLIT.tsv){said}")
     corpus = read_corpus(folder)
     queries = read_queries(folder / "queries.jsonl")
     parts = {name: (queries, read_qrels(path)) for name, path in files.items()}

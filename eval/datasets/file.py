@@ -50,11 +50,11 @@ class DatasetFile(Component):
     ) -> None:
         if qrels is None and queries.relevant is None:
             raise ConfigError(
-                "say which documents answer a question: 'relevant', a column of the queries, or 'qrels', a file",
+                "missing judgments: name 'relevant', a column of the queries, or 'qrels', a file",
                 parameter="queries",
             )
         if qrels is not None and queries.relevant is not None:
-            raise ConfigError("the queries have their judgments already, in 'relevant'", parameter="qrels")
+            raise ConfigError("the queries already have judgments, in 'relevant'", parameter="qrels")
         self.corpus = corpus
         self.queries = queries
         self.qrels = qrels
@@ -79,7 +79,7 @@ class DatasetFile(Component):
         rows = self._placed("queries", lambda: self.queries.read(self.folder, remarks))
         queries = [query for _, query, _, _ in rows]
         if not queries:
-            raise DataError(f"{self.queries.path}: there are no queries")
+            raise DataError(f"{self.queries.path}: no queries")
         parts: dict[str, tuple[list[Query], Judgments]] = {}
         if qrels is not None:
             parts["test"] = (queries, read_qrels(qrels))

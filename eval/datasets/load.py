@@ -41,7 +41,7 @@ def load_dataset(source: str | Path, *, qrels: str | Path | None = None) -> Data
 
         return read_dataset_file(folder).load(qrels=None if qrels is None else Path(qrels))
     if qrels is not None:
-        raise DataError(f"a judgment file needs a dataset folder, and '{name}' is no folder")
+        raise DataError(f"a judgment file needs a dataset folder, and '{name}' is not a folder")
     if name.startswith("hf:"):
         from rag.eval.datasets.hub import read_hub
 
@@ -56,6 +56,4 @@ def load_dataset(source: str | Path, *, qrels: str | Path | None = None) -> Data
         return read_python_reference()
     if folder.is_file():
         raise DataError(f"'{name}' is not a dataset file: describe its columns in a small YAML file")
-    raise DataError(
-        f"there is no folder, no dataset file and no built-in dataset '{name}'{did_you_mean(name, BUILT_IN)}"
-    )
+    raise DataError(f"no such folder, dataset file or built-in dataset: '{name}'{did_you_mean(name, BUILT_IN)}")

@@ -286,7 +286,7 @@ def _about(
         f"BM25 finds that document first for {first:.0%} of the questions: the higher, the more they repeat its words",
     ]
     if len(chosen) < n:
-        notes.append(f"{n} questions were wanted: {work.asked} passages gave no more")
+        notes.append(f"{n} questions were requested: {work.asked} passages gave no more")
     if work.failed:
         notes.append(f"nothing was written for {len(work.failed)} passages ({next(iter(work.failed.values()))})")
     total = ledger.total

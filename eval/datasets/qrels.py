@@ -41,7 +41,7 @@ class Judgments(dict[str, dict[str, int]]):
             location: File and line, for messages.
 
         Raises:
-            DataError: The grade is no whole number, or the pair was judged differently before.
+            DataError: The grade is not a whole number, or the pair was judged differently before.
         """
         value = grade_of((1 if document else 0) if grade is None else grade, location)
         if not document and value > 0:
@@ -118,7 +118,7 @@ def grade_of(value: Any, location: str) -> int:
     """Parse a grade; ``1.0`` is 1.
 
     Raises:
-        DataError: The grade is no whole number, or out of range.
+        DataError: The grade is not a whole number, or out of range.
     """
     try:
         as_float = float(value)

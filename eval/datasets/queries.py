@@ -60,7 +60,7 @@ def query_of(
     try:
         json.dumps(dict(row), ensure_ascii=False, default=str).encode("utf-8")
     except UnicodeEncodeError:
-        raise DataError(f"{location}: query '{id!a}' holds a lone surrogate, which is no text") from None
+        raise DataError(f"{location}: query '{id!a}' holds a lone surrogate, which is not text") from None
     metadata = {name: row[name] for name in others if row.get(name) not in (None, "")}
     if isinstance(row.get("metadata"), dict):
         metadata |= row["metadata"]
@@ -84,4 +84,4 @@ def unique(queries: Iterable[tuple[str, Query]], source: str) -> Iterator[Query]
         seen.add(query.id)
         yield query
     if not seen:
-        raise DataError(f"{source}: there are no queries")
+        raise DataError(f"{source}: no queries")

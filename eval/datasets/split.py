@@ -85,7 +85,7 @@ def split_dataset(
         chosen = [queries[id] for id, assigned in zip(ids, places, strict=True) if assigned == name]
         if share and not chosen:
             raise DataError(
-                f"split '{name}' would have none of the {len(ids)} queries: there are too few, or all stay together"
+                f"split '{name}' would have none of the {len(ids)} queries: there are too few, or all are kept together"
             )
         if share:
             splits[name] = Split(chosen, {query.id: judged[query.id] for query in chosen})

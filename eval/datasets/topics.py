@@ -50,7 +50,7 @@ def read_topics(path: Path, reading: Reading | None = None) -> Iterator[tuple[st
     if opened := _OPEN.search(text, end):
         raise DataError(f"{_where(path, text, opened.start())}: the topic is not closed")
     if not count:
-        raise DataError(f"{path}: has no <top> or <topic>, so it is no TREC topic file")
+        raise DataError(f"{path}: has no <top> or <topic>, so it is not a TREC topic file")
 
 
 def _where(path: Path, text: str, offset: int) -> str:

@@ -132,5 +132,5 @@ def _query(query: Query) -> dict[str, Any]:
 
 def _token(id: str) -> str:
     if any(mark in id for mark in "\t\r\n"):
-        raise DataError(f"the id {id!r} has white space that a judgment file cannot represent")
+        raise DataError(f"the id {id!r} has white space, which a judgment file cannot represent")
     return id

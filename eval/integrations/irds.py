@@ -70,7 +70,7 @@ def _load(library: Any, id: str) -> Any:
     except KeyError:
         near = [dataset_id for dataset_id in library.registry if dataset_id.partition("/")[0] == id.partition("/")[0]]
         hint = did_you_mean(id, near) if near else "; see https://ir-datasets.com"
-        raise DataError(f"irds:{id}: ir_datasets has no such id{hint}") from None
+        raise DataError(f"irds:{id}: no such id in ir_datasets{hint}") from None
 
 
 def _document(record: Any) -> Document:

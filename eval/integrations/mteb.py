@@ -217,7 +217,7 @@ def _query(row: Mapping[str, Any], top_ranked: Mapping[str, list[str]] | None) -
             turns = [Turn("user", instruction), *turns]
         return Query(id, turns=turns, filter=only)
     if not isinstance(text, str):
-        raise DataError(f"a pipeline is asked with texts, and query '{id}' has none")
+        raise DataError(f"a pipeline searches with texts, and query '{id}' has none")
     return Query(id, f"{text} {instruction}".strip(), filter=only)
 
 

@@ -29,7 +29,7 @@ def check_judges(pipeline: Pipeline, judges: Sequence[Judge], labels: Mapping[st
     """Check judges and labels, and return the name of the stage that writes answers; None without such a stage.
 
     Raises:
-        ConfigError: There is a judge but no such stage, labels but no judge, or a value that is no judge or label.
+        ConfigError: There is a judge but no such stage, labels but no judge, or a value that is not a judge or label.
     """
     steps = zip(pipeline.step_names[1:], pipeline.stages, strict=True)
     writing = next((name for name, stage in steps if stage.writes_answers), None)
@@ -40,11 +40,11 @@ def check_judges(pipeline: Pipeline, judges: Sequence[Judge], labels: Mapping[st
             )
     if judges and writing is None:
         raise ConfigError(
-            "there is nothing to judge: the pipeline has no stage that writes answers, such as generate",
+            "nothing to judge: the pipeline has no stage that writes answers, such as generate",
             parameter="judge",
         )
     if labels is not None and not judges:
-        raise ConfigError("labels are compared with a judge's: give a judge too", parameter="labels")
+        raise ConfigError("labels are compared with those of a judge: name one", parameter="labels")
     for id, label in (labels or {}).items():
         if label not in (True, False):
             raise ConfigError(f"must be true or false, got {label!r} for '{id}'", parameter="labels")

@@ -40,10 +40,10 @@ def read_labels(path: Path, *, query_ids: Container[str]) -> dict[str, bool]:
                 f"{location}: the label must be faithful or unfaithful (or true or false, 1 or 0), got {said!r}"
             )
         if id not in query_ids:
-            raise DataError(f"{location}: there is no query '{id}'")
+            raise DataError(f"{location}: no such query: '{id}'")
         if id in labels:
-            raise DataError(f"{location}: query '{id}' is labeled a second time")
+            raise DataError(f"{location}: query '{id}' is labeled twice")
         labels[id] = label
     if not labels:
-        raise DataError(f"{path}: there are no labels")
+        raise DataError(f"{path}: no labels")
     return labels

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import functools
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +14,8 @@ from rag.eval.metrics import Mean
 __all__ = ["interval", "means"]
 
 _RESAMPLES = 10_000
+_BLOCK = 2_000_000
+"""Draws at a time."""
 
 
 def interval(
@@ -30,20 +34,27 @@ def interval(
     n = len(values)
     if n < 2:
         return None
-    generator = np.random.default_rng(seed)
-    resamples = max(
-        1_000, min(_RESAMPLES, 20_000_000 // n)
-    )  # with many queries fewer suffice, and each is more expensive
-    step = max(1, 2_000_000 // n)
-    means = np.concatenate(
-        [
-            generator.multinomial(n, np.full(n, 1 / n), size=min(step, resamples - first)) @ values / n
-            for first in range(0, resamples, step)
-        ]
-    )
+    samples: Iterable[npt.NDArray[Any]] = _few(n, seed) if n * _RESAMPLES <= _BLOCK else _samples(n, seed)
+    means = np.concatenate([counts @ values / n for counts in samples])
     tail = (1 - level) / 2
     low, high = np.quantile(means, [tail, 1 - tail], axis=0)
     return [(float(a), float(b)) for a, b in zip(low, high, strict=True)]
+
+
+def _samples(n: int, seed: int) -> Iterator[npt.NDArray[np.int64]]:
+    """Blocks of resamples: how often each query is drawn, int64 [m, n]."""
+    generator = np.random.default_rng(seed)
+    # With many queries fewer resamples suffice, and each is more expensive.
+    resamples = max(1_000, min(_RESAMPLES, 20_000_000 // n))
+    step = max(1, _BLOCK // n)
+    for first in range(0, resamples, step):
+        yield generator.multinomial(n, np.full(n, 1 / n), size=min(step, resamples - first))
+
+
+@functools.lru_cache(maxsize=2)
+def _few(n: int, seed: int) -> list[npt.NDArray[np.float64]]:
+    """The samples of few queries, kept: a report uses them often, and drawing takes longer than using them."""
+    return [counts.astype(np.float64) for counts in _samples(n, seed)]
 
 
 def means(names: Sequence[str], table: npt.NDArray[np.float64], *, seed: int = 0) -> dict[str, Mean]:

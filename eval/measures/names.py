@@ -97,7 +97,7 @@ def _fault(measure: Any) -> str:
         is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
         if key == "cutoff":
             if type(value) is not int or not 1 <= value < 1 << 31:  # else trec_eval would end the process
-                return "the cutoff must be a whole number from 1 on"
+                return "the cutoff must be a whole number of at least 1"
         elif key == "rel":
             if type(value) is not int or not 1 <= value <= MOST:
                 return f"rel must be a whole number from 1 to {MOST}, got {value!r}"

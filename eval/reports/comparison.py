@@ -11,7 +11,7 @@ import numpy as np
 
 from rag.arguments import refuses_unknown
 from rag.errors import cannot_be
-from rag.eval.comparison.compared import Compared
+from rag.eval.comparison.compared import ComparedRuns
 from rag.eval.comparison.pairs import Pair
 from rag.eval.reports.escaping import latex, markdown
 from rag.eval.reports.figures import bars, label
@@ -27,7 +27,7 @@ _ROWS = 5000
 """Maximum number of queries drawn and listed."""
 
 
-def as_markdown(compared: Compared) -> str:
+def as_markdown(compared: ComparedRuns) -> str:
     """Write the verdict, means and costs, and every pair as a sentence and a row."""
     costs = _costs(compared)
     lines = [f"**{markdown(compared.verdict)}**\n"]
@@ -60,7 +60,7 @@ def as_markdown(compared: Compared) -> str:
     return "\n".join([*lines, "", _method(compared), "", *(f"- {markdown(note)}" for note in compared.notes)]) + "\n"
 
 
-def as_latex(compared: Compared) -> str:
+def as_latex(compared: ComparedRuns) -> str:
     """Write a ``tabular`` of means (with ``booktabs``), the best of each measure in bold; with a baseline, runs that
     differ from it get a dagger.
     """
@@ -93,7 +93,7 @@ def as_latex(compared: Compared) -> str:
     )
 
 
-def render_comparison(compared: Compared) -> str:
+def render_comparison(compared: ComparedRuns) -> str:
     """Write one self-contained HTML file: means with intervals, every pair, each query, and the method."""
     pairs = list(dict.fromkeys((pair.run, pair.baseline) for pair in compared.pairs))
     shown = _shown(compared)
@@ -133,7 +133,7 @@ def render_comparison(compared: Compared) -> str:
 
 
 @refuses_unknown
-def write_comparison(compared: Compared, folder: Path) -> Path:
+def write_comparison(compared: ComparedRuns, folder: Path) -> Path:
     """Write ``compare.html``, ``.json``, ``.md`` and ``.tex`` into a folder, each atomically.
 
     Raises:
@@ -153,7 +153,7 @@ def write_comparison(compared: Compared, folder: Path) -> Path:
     return folder
 
 
-def _settings_lines(compared: Compared) -> list[str]:
+def _settings_lines(compared: ComparedRuns) -> list[str]:
     if not compared.settings:
         return [] if compared.settings is None else ["", "The pipelines have the same settings."]
     lines = ["", f"| setting | {' | '.join(map(markdown, compared.runs))} |", "|---" * (len(compared.runs) + 1) + "|"]
@@ -163,7 +163,7 @@ def _settings_lines(compared: Compared) -> list[str]:
     return lines
 
 
-def _method(compared: Compared) -> str:
+def _method(compared: ComparedRuns) -> str:
     test = {
         "randomization": "paired randomization test",
         "t": "paired t test",
@@ -177,12 +177,12 @@ def _method(compared: Compared) -> str:
     return f"{test}, two-sided, {correction}; percentile bootstrap intervals over queries; seed {compared.seed}"
 
 
-def _mean(compared: Compared, name: str, measure: str) -> str:
+def _mean(compared: ComparedRuns, name: str, measure: str) -> str:
     bounds = compared.ci95[name][measure]
     return f"{compared.means[name][measure]:.4f}" + (f" [{bounds[0]:.3f}, {bounds[1]:.3f}]" if bounds else "")
 
 
-def _shown(compared: Compared) -> list[int]:
+def _shown(compared: ComparedRuns) -> list[int]:
     """Indices of the queries to list; of very many, those on which the runs differ most by the first measure."""
     values = np.array([compared.values[name][compared.measures[0]] for name in compared.runs])
     return sorted(np.argsort(-np.ptp(values, axis=0), kind="stable")[:_ROWS].tolist())
@@ -197,12 +197,12 @@ def _rows(queries: Sequence[tuple[str, str]], run: Sequence[float], baseline: Se
     return sorted(rows, key=lambda row: -row["difference"])
 
 
-def _costs(compared: Compared) -> list[str]:
+def _costs(compared: ComparedRuns) -> list[str]:
     """Names of the known costs per query, with their units."""
     return list(dict.fromkeys(name for costs in compared.costs.values() for name in costs))
 
 
-def _whisker(compared: Compared) -> dict[str, float]:
+def _whisker(compared: ComparedRuns) -> dict[str, float]:
     """The end of the difference scale, by measure: the same for all pairs."""
 
     def reach(pair: Pair) -> float:

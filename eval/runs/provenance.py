@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import platform
+from collections.abc import Mapping
 from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from itertools import chain
@@ -61,7 +63,8 @@ def models_of(pipeline: Pipeline) -> dict[str, list[str]]:
     return {name: list(words) for name, words in ran().items() if name in named}
 
 
-def versions() -> dict[str, str]:
+@functools.cache
+def versions() -> Mapping[str, str]:
     """Versions of Python and of the installed packages on which results depend."""
     versions = {"python": platform.python_version()}
     for package in _PACKAGES:

@@ -75,7 +75,7 @@ def read_run_values(
         DataError: A line of the file is malformed, or it has no judged query.
     """
     if not source.exists():
-        raise ArtifactError(f"{source}: there is no run: name a run folder or a TREC run file")
+        raise ArtifactError(f"{source}: no run there: name a run folder or a TREC run file")
     run_name = name or source.name
     pipeline: Mapping[str, Any] = {}
     if source.is_dir():
@@ -156,7 +156,7 @@ def _of_folder(folder: Path, name: str, measures: Sequence[str]) -> RunValues:
         return _described(name, record, values, texts, read_settings(folder / "config.yaml"))
     except (OSError, ArithmeticError, AttributeError, KeyError, TypeError, ValueError, pa.ArrowException) as error:
         reason = first_line(error)
-        raise ArtifactError(f"{folder}: is no run folder, or damaged: {reason}") from None
+        raise ArtifactError(f"{folder}: is not a run folder, or is damaged: {reason}") from None
 
 
 def _described(

@@ -58,7 +58,7 @@ def derive(
     made.learned_rank(base)
     made.reranker(scorers)
     if not into.gains:
-        raise ConfigError(f"nothing in this pipeline is known to be worth tuning ({pipeline.retriever.spec.label})")
+        raise ConfigError(f"nothing to tune in this pipeline ({pipeline.retriever.spec.label})")
     return derived
 
 

@@ -57,7 +57,7 @@ def auto_config(
         settings: Further arguments of :class:`~rag.hpo.sweep.Sweep`, such as ``objectives`` and ``constraints``.
 
     Raises:
-        ConfigError: The budget cannot be read, the objective is no single measure, or nothing can be tuned.
+        ConfigError: The budget cannot be read, the objective is not a single measure, or nothing can be tuned.
         DataError: There is nothing to tune on, or nothing to test on.
     """
     seconds = seconds_of(budget)
@@ -102,7 +102,7 @@ def auto_sweep(
         ConfigError: It is no pipeline, or there is no dataset.
     """
     if dataset is None:
-        raise ConfigError("say on which dataset", parameter="dataset")
+        raise ConfigError("missing: name a dataset", parameter="dataset")
     if isinstance(pipeline, Mapping):
         pipeline = Pipeline.from_config(dict(pipeline))
     elif isinstance(pipeline, (str, Path)):

@@ -64,7 +64,7 @@ class Moves(Sampler):
     def check(self, space: Space, n_objectives: int) -> None:
         super().check(space, n_objectives)
         if space.start is None:
-            raise ConfigError("'moves' begins with the point of all defaults, which the constraints rule out")
+            raise ConfigError("'moves' begins with the point of all defaults, which violates the constraints")
 
     def optuna(self, space: Space, *, seed: int, n_begun: int) -> BaseSampler:
         from rag.hpo.samplers.point_sampler import PointSampler

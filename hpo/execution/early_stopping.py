@@ -55,7 +55,8 @@ def hopeless(gains: Sequence[Sequence[Floats | float]], n: int, *, risk: float, 
     trial is only stopped if its gain over a rival is underestimated in an objective where it has one.
 
     Args:
-        gains: By rival and objective: gains by query, or the known gain of an objective that is no mean over queries.
+        gains: By rival and objective: gains by query, or the known gain of an objective that is not a
+            mean over queries.
         n: Number of all queries.
         risk: Probability of stopping wrongly, over all looks and rivals.
         looks: Number of looks at a trial.

@@ -95,7 +95,7 @@ def _cut_torn_line(path: Path) -> None:
             whole = start
         if whole < size:
             file.truncate(whole)
-            logger.warning("%s: its last %d bytes are no whole line, and were cut off", path, size - whole)
+            logger.warning("%s: its last %d bytes are not a whole line, and were cut off", path, size - whole)
 
 
 def _file_lock(path: Path) -> FileLock:
@@ -120,7 +120,7 @@ def locked(path: Path) -> Iterator[None]:
         with _file_lock(path):
             yield
     except Timeout:
-        raise ArtifactError(f"{path}: the sweep is locked by another process; is one hanging?") from None
+        raise ArtifactError(f"{path}: the sweep is locked by another process, which may hang") from None
 
 
 class Worker:

@@ -97,8 +97,8 @@ def has_begun(trial: FrozenTrial) -> bool:
 
 
 def counts(trial: FrozenTrial) -> bool:
-    """Whether the trial counts in the sweep's ``n_trials``: it is no repetition, not taken over from another space, and
-    not added after the start of the sweep.
+    """Whether the trial counts in the sweep's ``n_trials``: it is not a repetition, not taken over from another space,
+    and not added after the start of the sweep.
     """
     attributes = trial.user_attrs
     return (

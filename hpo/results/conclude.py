@@ -151,7 +151,7 @@ def _notes(sweep: Sweep, trials: Sequence[Finished], description: Mapping[str, A
     if sweep.timeout is not None and len(trials) < sweep.n_trials:
         notes.append(
             f"{len(trials)} of {sweep.n_trials} trials: the time limit of {sweep.timeout:g} s was reached, or there "
-            "was nothing else to try; started again, it goes on"
+            "was nothing else to try; started again, it resumes"
         )
     if chosen and len(sweep.goals) == 1 and sweep.choice == "best" and not sweep.retest:
         goal = sweep.goals[0]
@@ -159,7 +159,7 @@ def _notes(sweep: Sweep, trials: Sequence[Finished], description: Mapping[str, A
         if (alike := values.count(max(values))) > 1:
             notes.append(f"{alike} trials are equally good on the tuning queries: the earliest of them is the choice")
     if description["tune"] == "train":
-        notes.append("tuned on the training queries: there was no other split, or it was asked for")
+        notes.append("tuned on the training queries: there was no other split, or it was requested")
     if description["n_tune"] < 50:
         notes.append(f"{description['n_tune']} tuning queries are few: what is best on them is best partly by luck")
     return notes

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from rag.eval.reports.figures import Figure, bars, label, line
 from rag.hpo.execution.trials import Finished
-from rag.hpo.results.result import SweepResult
+from rag.hpo.results.outcome import SweepOutcome
 from rag.hpo.space.distributions import FloatRange, IntRange, unit
 from rag.hpo.space.parameter import Parameter
 
@@ -36,7 +36,7 @@ def value_text(value: Any) -> str:
     return f"{value:.4g}" if isinstance(value, float) else "none" if value is None else str(value)
 
 
-def progress(result: SweepResult, done: Sequence[Finished]) -> Figure:
+def progress(result: SweepOutcome, done: Sequence[Finished]) -> Figure:
     """Show every trial, the best so far, and the test values of trials that were the best."""
     objective = result.sweep.goals[0]
     steps: list[tuple[int, float]] = []
@@ -56,7 +56,7 @@ def progress(result: SweepResult, done: Sequence[Finished]) -> Figure:
     return {"data": [best, dots, rings], "layout": {**axes, "showlegend": True}}
 
 
-def front(result: SweepResult, done: Sequence[Finished]) -> Figure:
+def front(result: SweepOutcome, done: Sequence[Finished]) -> Figure:
     """Show the first two objectives, the front on the tuning queries, and its points on the test queries."""
     up, across = (goal.metric for goal in result.sweep.goals[:2])
     tested = {test.trial: test for test in result.tested}
@@ -94,7 +94,7 @@ def importance_bars(weights: Sequence[tuple[Parameter, float]]) -> Figure:
     return figure
 
 
-def parallel(result: SweepResult, done: Sequence[Finished]) -> Figure | None:
+def parallel(result: SweepOutcome, done: Sequence[Finished]) -> Figure | None:
     """Show each trial as a line through its values, with axes from the least to the largest; darker is better.
 
     Plotly's own parallel coordinates need WebGL.
@@ -181,7 +181,7 @@ class Cells:
 
 
 def contour(
-    result: SweepResult, done: Sequence[Finished], weights: Sequence[tuple[Parameter, float]]
+    result: SweepOutcome, done: Sequence[Finished], weights: Sequence[tuple[Parameter, float]]
 ) -> tuple[Figure, Cells] | None:
     """Show the first objective over the two most important parameters, with its numbers; None with too few trials.
     Contours for two ranges, otherwise a map of cells; dots are the trials.

@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rag.errors import cannot_be
+from rag.hpo.results.outcome import SweepOutcome
 from rag.hpo.results.report import render_report
-from rag.hpo.results.result import SweepResult
 from rag.hpo.results.summary import summary
 from rag.metadata import strict_json
 from rag.store.writing import check_place, replace_file, replaced_file
@@ -43,7 +43,7 @@ def check_target(folder: Path) -> None:
     )
 
 
-def write_outputs(result: SweepResult, folder: Path) -> None:
+def write_outputs(result: SweepOutcome, folder: Path) -> None:
     """Write all files but the storage, each atomically, replacing those of an earlier run.
 
     Raises:
@@ -65,7 +65,7 @@ def write_outputs(result: SweepResult, folder: Path) -> None:
         replace_file(folder / "report.html", render_report(result))
 
 
-def trials_table(result: SweepResult) -> pa.Table:
+def trials_table(result: SweepOutcome) -> pa.Table:
     """Make a table with one row per trial; parameters that do not exist in a trial are null."""
     import pyarrow as pa
 

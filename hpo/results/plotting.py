@@ -10,7 +10,7 @@ from rag.eval.reports.plotting import as_plotly
 from rag.hpo.execution.trials import Finished
 from rag.hpo.results import figures
 from rag.hpo.results.importance import importance
-from rag.hpo.results.result import SweepResult
+from rag.hpo.results.outcome import SweepOutcome
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure as PlotlyFigure
@@ -27,7 +27,7 @@ class SweepPlots:
             result.plot.progress().show()
     """
 
-    def __init__(self, result: SweepResult) -> None:
+    def __init__(self, result: SweepOutcome) -> None:
         self._result = result
 
     def progress(self) -> PlotlyFigure:

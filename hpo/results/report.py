@@ -16,7 +16,7 @@ from rag.hpo.execution.trials import Finished
 from rag.hpo.objectives import COSTS
 from rag.hpo.results import figures
 from rag.hpo.results.importance import importance
-from rag.hpo.results.result import SweepResult
+from rag.hpo.results.outcome import SweepOutcome
 from rag.hpo.results.summary import summary
 from rag.hpo.results.tested import intervals_of, values_of
 
@@ -26,7 +26,7 @@ _QUERIES = 8
 """Number of queries shown, of the largest gains and of the largest losses."""
 
 
-def render_report(result: SweepResult) -> str:
+def render_report(result: SweepOutcome) -> str:
     """Render the report of a sweep as one self-contained HTML file."""
     view, drawings = _view(result)
     return render_page(
@@ -42,7 +42,7 @@ def render_report(result: SweepResult) -> str:
 # -- variables of the template ----------------------------------------------------------------------------------------
 
 
-def _view(result: SweepResult) -> tuple[dict[str, Any], dict[str, Figure]]:
+def _view(result: SweepOutcome) -> tuple[dict[str, Any], dict[str, Figure]]:
     """Variables for the template, and the figures by id."""
     sweep = result.sweep
     ran = [trial for trial in result.trials if trial.state != "repeated"]
@@ -84,7 +84,7 @@ def _view(result: SweepResult) -> tuple[dict[str, Any], dict[str, Figure]]:
     return view, drawn
 
 
-def _rows(result: SweepResult) -> list[dict[str, Any]]:
+def _rows(result: SweepOutcome) -> list[dict[str, Any]]:
     """The baseline and the choice, with their metrics on the tuning and test queries."""
     by_number = {trial.number: trial for trial in result.trials if trial.state != "repeated"}
     measured = [*([result.baseline] if result.baseline else []), *result.tested]
@@ -115,7 +115,7 @@ def _sharing(ran: Sequence[Finished]) -> dict[str, Any]:
     return {"reused": sorted(reused.items(), key=lambda entry: -entry[1]), "seconds": seconds, "alone": alone}
 
 
-def _queries(result: SweepResult) -> dict[str, Any] | None:
+def _queries(result: SweepOutcome) -> dict[str, Any] | None:
     """The test queries with the largest gains and losses of the choice."""
     if not result.tested or result.baseline is None:
         return None

@@ -6,13 +6,13 @@ from dataclasses import asdict
 from typing import Any
 
 from rag.hpo.results.importance import importance
-from rag.hpo.results.result import SweepResult
+from rag.hpo.results.outcome import SweepOutcome
 from rag.hpo.results.tested import Tested, intervals_of
 
 __all__ = ["summary"]
 
 
-def summary(result: SweepResult) -> dict[str, Any]:
+def summary(result: SweepOutcome) -> dict[str, Any]:
     """A sweep's result as JSON values: the choice, its test, and trial counts."""
     sweep = result.sweep
     states: dict[str, int] = {}

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from rag.display import Shown
-from rag.eval.comparison.significance import Comparison
+from rag.eval.comparison.pairs import Comparison
 from rag.eval.result import Evaluation
 from rag.hpo.objectives import ANSWERS
 from rag.pipeline import Pipeline
@@ -23,7 +23,7 @@ class Tested(Shown):
 
     Args:
         name: ``trial 7``, or ``baseline``.
-        trial: Number of the trial; None for a baseline that is no point of the space.
+        trial: Number of the trial; None for a baseline that is not a point of the space.
         pipeline: The fitted pipeline.
         evaluation: The evaluation on the test queries.
         metrics: The sweep's metrics on the test queries.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from rag.eval.comparison.significance import Comparison
+from rag.eval.comparison.pairs import Comparison
 from rag.eval.reports.pages import number
 from rag.hpo.results.tested import Tested
 from rag.hpo.sweep import Sweep

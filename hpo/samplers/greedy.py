@@ -63,7 +63,7 @@ class Greedy(ProposingSampler):
         """The parameters in the order in which they are decided.
 
         Raises:
-            ConfigError: A name in ``order`` is no parameter.
+            ConfigError: A name in ``order`` is not a parameter.
         """
         pipeline = sorted(space.parameters, key=_place)
         if self.order == "pipeline_order":
@@ -78,7 +78,7 @@ class Greedy(ProposingSampler):
             ]
             if not meant:
                 names = [parameter.name for parameter in pipeline]
-                raise ConfigError(f"there is no parameter '{name}'{did_you_mean(name, names)}", parameter="order")
+                raise ConfigError(f"unknown parameter '{name}'{did_you_mean(name, names)}", parameter="order")
             first += [parameter for parameter in meant if parameter not in first]
         return first + [parameter for parameter in pipeline if parameter not in first]
 

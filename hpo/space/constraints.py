@@ -116,7 +116,7 @@ class Rule:
                     return None
                 if not meant:
                     available = [*(parameter.name for parameter in parameters), *ANSWERS, *COSTS]
-                    wrong(f"there is no parameter '{name}'{did_you_mean(name, available)}")
+                    wrong(f"unknown parameter '{name}'{did_you_mean(name, available)}")
                     return None
                 if len({re.sub(r"\[[^\]]*\]", "", full_name) for full_name in meant}) > 1:
                     wrong(f"'{name}' may be {' or '.join(meant)}: say more of the path, or give it a name")

@@ -53,7 +53,7 @@ def _checker_of(config: Path, overrides: Sequence[str]) -> Callable[..., str] | 
     entries = entry_points(group="rag.files")
     if node is not None and isinstance(node.value, dict) and "type" not in node.value and not mistakes:
         valid = ", ".join(sorted({"pipeline", *entries.names}))
-        raise ConfigError([Mistake(f"missing 'type': what is it? (valid: {valid})", location=node.location)])
+        raise ConfigError([Mistake(f"missing 'type' (valid: {valid})", location=node.location)])
     for entry in entries:
         if node is not None and entry.name == node.type:
             checker: Callable[..., str] = entry.load()

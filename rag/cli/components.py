@@ -19,8 +19,8 @@ __all__ = ["components", "schema"]
 
 
 def components(
-    kind: Annotated[str | None, typer.Argument(help="Only this kind.")] = None,
-    name: Annotated[str | None, typer.Argument(help="Only this one, with its arguments.")] = None,
+    kind: Annotated[str | None, typer.Argument(help="Show only this kind.")] = None,
+    name: Annotated[str | None, typer.Argument(help="Show only this type, with its arguments.")] = None,
     as_json: JsonOption = False,
 ) -> None:
     """List what a pipeline can be made of, with arguments, defaults and meaning."""
@@ -53,7 +53,7 @@ def schema(
     kind: Annotated[
         str, typer.Argument(help="What the files hold: pipeline, sweep, dataset, judge, summarizer (a writer), ...")
     ] = "pipeline",
-    path: Annotated[Path | None, typer.Option("--out", metavar="FILE", help="Write it to a file.")] = None,
+    path: Annotated[Path | None, typer.Option("--out", metavar="FILE", help="File to write it to.")] = None,
 ) -> None:
     """Print the JSON Schema (draft 7) of files of a kind, for completion and checks in editors."""
     from rag.config.schema import json_schema

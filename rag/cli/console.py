@@ -116,7 +116,7 @@ def print_json(value: Any) -> None:
 @contextmanager
 def progress(title: str, total: int | None) -> Iterator[Callable[[int], None]]:
     """A bar with rate and time left on standard error, when the work takes over a second; a line every few seconds when
-    that is no terminal. Nothing with ``--quiet``.
+    that is not a terminal. Nothing with ``--quiet``.
     """
     if _quiet:
         yield lambda done: None
@@ -186,8 +186,8 @@ def quiet_libraries(verbose: bool, quiet: bool = False) -> None:
     """Send this project's messages to standard error and let libraries speak only of trouble.
 
     Args:
-        verbose: Say what is being done.
-        quiet: Show no progress.
+        verbose: Show what is being done.
+        quiet: Hide progress.
     """
     global _quiet
     _quiet = quiet

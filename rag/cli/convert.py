@@ -19,13 +19,15 @@ from rag.errors import DataError, system_message
 __all__ = ["convert"]
 
 
-SourceArgument = Annotated[list[str], typer.Argument(metavar="SRC...", help="What --corpus of other commands takes.")]
+SourceArgument = Annotated[
+    list[str], typer.Argument(metavar="SRC...", help="Documents, as for --corpus of other commands.")
+]
 
 
 @partial(reads_documents, corpus=SourceArgument)
 def convert(
     reading: Reading,
-    out: Annotated[Path, typer.Option("--out", metavar="FILE", help="Where to write the documents: a JSONL file.")],
+    out: Annotated[Path, typer.Option("--out", metavar="FILE", help="JSONL file to write the documents to.")],
     store: StoreOption = None,
     as_json: JsonOption = False,
 ) -> None:

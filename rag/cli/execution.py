@@ -43,4 +43,4 @@ def executed_on(where: str) -> Iterator[None]:
     with Ray("local" if where == "ray" else where) as ray, ray.used():
         yield
         if not ray.is_connected:
-            logger.warning("--on %s: the cluster was not asked: no text was embedded and no pair scored anew", where)
+            logger.warning("--on %s: the cluster was not used: no text had to be embedded and no pair scored", where)

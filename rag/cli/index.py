@@ -30,7 +30,7 @@ __all__ = ["index"]
 def index(
     config: ConfigArgument,
     reading: Reading,
-    folder: Annotated[Path, typer.Option("--out", metavar="DIR", help="Where to keep the index.")],
+    folder: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder of the index.")],
     overrides: SetOption = None,
     keep: KeepOption = None,
     store: StoreOption = None,

@@ -43,7 +43,7 @@ StoreOption = Annotated[
     typer.Option(
         "--store",
         metavar="DIR",
-        help="Where vectors and indexes are kept and found again; 'off' keeps nothing. "
+        help="Folder in which vectors and indexes are cached; 'off' caches nothing. "
         "Default: $RAG_STORE, or rag in the user's cache folder.",
     ),
 ]
@@ -51,10 +51,10 @@ StoreModeOption = Annotated[
     Literal["use", "refresh", "only"],
     typer.Option(
         "--store-mode",
-        help="Use what the store has; refresh: compute all again and keep it; only: compute nothing, fail instead.",
+        help="use: take cached results; refresh: compute all again and cache it; only: fail rather than compute.",
     ),
 ]
-JsonOption = Annotated[bool, typer.Option("--json", help="One JSON object instead of text.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
 MaxFailedOption = Annotated[
     float,
     typer.Option(
@@ -62,17 +62,20 @@ MaxFailedOption = Annotated[
         min=0.0,
         max=1.0,
         metavar="SHARE",
-        help="Exit code 1 when a language model failed for more than this share of what it was asked for.",
+        help="Exit with code 1 when a language model failed for more than this share of its requests.",
     ),
 ]
 
 # -- kept pipelines
 
-FolderArgument = Annotated[Path, typer.Argument(metavar="DIR", help="What `rag index` wrote.")]
+FolderArgument = Annotated[Path, typer.Argument(metavar="DIR", help="Folder that `rag index` wrote.")]
 CompactOption = Annotated[
     float,
     typer.Option(
-        "--compact-at", min=0.0, max=1.0, help="Rewrite without deleted documents when more than this fraction is."
+        "--compact-at",
+        min=0.0,
+        max=1.0,
+        help="Compact the index when more than this fraction of its documents is deleted.",
     ),
 ]
 KeepOption = Annotated[
@@ -80,12 +83,12 @@ KeepOption = Annotated[
     typer.Option(
         min=0,
         metavar="N",
-        help="Keep the N generations before, for `rag rollback`. By default as many as before: none.",
+        help="Number of earlier generations to keep for `rag rollback`. Default: as before; at first none.",
     ),
 ]
 FilterOption = Annotated[
     str | None,
-    typer.Option("--filter", metavar="JSON", help="""Only documents like this: '{"year": {"gte": 1970}}'."""),
+    typer.Option("--filter", metavar="JSON", help="""Search only documents that match: '{"year": {"gte": 1970}}'."""),
 ]
 
 # -- documents
@@ -104,12 +107,14 @@ TextFieldOption = Annotated[str | None, typer.Option(help="Field that holds the 
 TitleFieldOption = Annotated[str | None, typer.Option(help="Field that holds the title, put before the text.")]
 SeparatorOption = Annotated[
     str | None,
-    typer.Option(metavar="CHAR", help="Between cells of CSV and TSV files, such as ';' or tab.", show_default="comma"),
+    typer.Option(
+        metavar="CHAR", help="Separator of cells in CSV and TSV files, such as ';' or tab.", show_default="comma"
+    ),
 ]
-EncodingOption = Annotated[str, typer.Option(metavar="NAME", help="Of text files, such as cp1252 or utf-16.")]
+EncodingOption = Annotated[str, typer.Option(metavar="NAME", help="Encoding of text files, such as cp1252 or utf-16.")]
 DropFieldOption = Annotated[
     list[str] | None,
-    typer.Option("--drop-field", metavar="NAME", help="A field of the metadata to leave out. May be repeated."),
+    typer.Option("--drop-field", metavar="NAME", help="Metadata field to leave out. May be repeated."),
 ]
 OnErrorOption = Annotated[
     OnError,

@@ -19,13 +19,15 @@ __all__ = ["search"]
 
 
 def search(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="What `rag index` wrote.")],
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder that `rag index` wrote.")],
     query: Annotated[str, typer.Argument(help="The question.")] = "",
     conversation: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Asks with a conversation: a JSON list of {speaker, text}, oldest first."),
+        typer.Option(
+            metavar="FILE", help="File of a conversation to search with: a JSON list of {speaker, text}, oldest first."
+        ),
     ] = None,
-    top_k: Annotated[int | None, typer.Option(min=1, help="At most this many documents.")] = None,
+    top_k: Annotated[int | None, typer.Option(min=1, help="Maximum number of documents.")] = None,
     condition: FilterOption = None,
     explain: Annotated[bool, typer.Option("--explain", help="Show each stage's scores.")] = False,
     as_json: JsonOption = False,

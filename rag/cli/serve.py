@@ -27,19 +27,23 @@ def serve(
         ),
     ] = None,
     insecure: Annotated[
-        bool, typer.Option("--insecure", help="Listen on other addresses than 127.0.0.1 without keys.")
+        bool, typer.Option("--insecure", help="Allow addresses other than 127.0.0.1 without keys.")
     ] = False,
     mcp: Annotated[
         Literal["stdio", "http"] | None,
         typer.Option(help="Serve the Model Context Protocol, on standard input and output alone, or beside REST."),
     ] = None,
-    max_batch: Annotated[int, typer.Option(min=1, help="Queries that are answered together, at most.")] = 16,
-    window_ms: Annotated[float, typer.Option(min=0, help="Milliseconds a batch waits for more queries.")] = 0,
-    max_waiting: Annotated[int, typer.Option(min=1, help="Queries that wait; more are answered 429.")] = 256,
-    timeout: Annotated[float, typer.Option(min=0.001, help="Seconds until a search is given up.")] = 30,
-    read_only: Annotated[bool, typer.Option("--read-only", help="Refuse to change documents.")] = False,
+    max_batch: Annotated[int, typer.Option(min=1, help="Maximum number of queries searched together.")] = 16,
+    window_ms: Annotated[
+        float, typer.Option(min=0, help="Time in milliseconds that a batch waits for more queries.")
+    ] = 0,
+    max_waiting: Annotated[
+        int, typer.Option(min=1, help="Maximum number of waiting queries; more are answered with status 429.")
+    ] = 256,
+    timeout: Annotated[float, typer.Option(min=0.001, help="Time in seconds after which a search is stopped.")] = 30,
+    read_only: Annotated[bool, typer.Option("--read-only", help="Refuse changes of documents.")] = False,
     follow: Annotated[
-        bool, typer.Option("--follow", help="Use new generations that other processes write into DIR.")
+        bool, typer.Option("--follow", help="Follow new generations that other processes write into DIR.")
     ] = False,
     keep: KeepOption = None,
     store: StoreOption = None,
@@ -49,15 +53,15 @@ def serve(
             "--judgments",
             "--judgements",
             metavar="FILE",
-            help="Let readers mark results, and keep the marks as qrels (TSV).",
+            help="File (TSV) of judgments: readers mark results, and the marks are written there as qrels.",
         ),
     ] = None,
     allow_host: Annotated[
         list[str] | None,
-        typer.Option(metavar="NAME", help="A name in the Host header to answer to. May be repeated."),
+        typer.Option(metavar="NAME", help="Name in the Host header to answer to. May be repeated."),
     ] = None,
     cors: Annotated[
-        list[str] | None, typer.Option(metavar="ORIGIN", help="Let pages of this origin ask. May be repeated.")
+        list[str] | None, typer.Option(metavar="ORIGIN", help="Origin whose pages may send requests. May be repeated.")
     ] = None,
     trace: Annotated[
         bool, typer.Option("--trace", help="Send OpenTelemetry spans to OTEL_EXPORTER_OTLP_ENDPOINT (extra otel).")

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["app", "open_store"]
 
 app = typer.Typer(
-    help="What the artifact store holds: vectors, indexes and other things computed once.", no_args_is_help=True
+    help="Show, check and clean the artifact store: cached vectors, indexes and other results.", no_args_is_help=True
 )
 
 StoreFolder = Annotated[
@@ -49,7 +49,7 @@ def open_store(option: str | None, mode: Mode = "use") -> Iterator[Store | None]
     except ArtifactError as error:
         if named:
             raise
-        logging.getLogger("rag.store").warning("%s; nothing is kept", error)
+        logging.getLogger("rag.store").warning("%s; nothing is cached", error)
         yield None
         return
     with store:
@@ -97,11 +97,14 @@ def du(folder: StoreFolder = None, as_json: JsonOption = False) -> None:
 @app.command()
 def gc(
     older_than: Annotated[
-        str | None, typer.Option(metavar="AGE", help="Remove what was not used for this long: 12h, 30d, 8w.")
+        str | None,
+        typer.Option(metavar="AGE", help="Remove entries that have not been used for this long: 12h, 30d, 8w."),
     ] = None,
     keep: Annotated[
         str | None,
-        typer.Option(metavar="SIZE", help="Then remove the least recently used until this is left: 500MB, 20GB."),
+        typer.Option(
+            metavar="SIZE", help="Remove the least recently used entries until this size is left: 500MB, 20GB."
+        ),
     ] = None,
     folder: StoreFolder = None,
 ) -> None:
@@ -109,7 +112,7 @@ def gc(
     from datetime import UTC, datetime, timedelta
 
     if older_than is None and keep is None:
-        raise ConfigError("say what to remove: --older-than 30d, or --keep 20GB, or both")
+        raise ConfigError("nothing to remove: give --older-than 30d, --keep 20GB, or both")
     limit = _bytes(keep) if keep is not None else None
     age = timedelta(hours=_hours(older_than)) if older_than is not None else None
     store = _existing(folder)
@@ -138,7 +141,7 @@ def _existing(folder: Path | None) -> Store:
     from rag.store.store import Store
 
     if folder is not None and not folder.expanduser().is_dir():
-        raise ArtifactError(f"{folder}: there is no store")
+        raise ArtifactError(f"{folder}: no store there")
     return Store(folder)
 
 

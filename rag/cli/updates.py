@@ -56,7 +56,7 @@ def delete(
     folder: FolderArgument,
     ids: Annotated[list[str] | None, typer.Argument(metavar="[ID...]", help="Documents to remove.")] = None,
     condition: FilterOption = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be done, and change nothing.")] = False,
     compact_at: CompactOption = 0.2,
     keep: KeepOption = None,
     store: StoreOption = None,
@@ -88,11 +88,9 @@ def sync(
     reading: Reading,
     max_deletes: Annotated[
         str,
-        typer.Option(
-            metavar="N|SHARE", help="Refuse to delete more documents than this: 500, or 50% of what there is."
-        ),
+        typer.Option(metavar="N|SHARE", help="Refuse to delete more documents than this: 500, or 50% of all."),
     ] = MAX_DELETES,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be done, and change nothing.")] = False,
     compact_at: CompactOption = 0.2,
     keep: KeepOption = None,
     store: StoreOption = None,
@@ -135,7 +133,7 @@ def compact(folder: FolderArgument, keep: KeepOption = None, store: StoreOption 
 def rollback(
     folder: FolderArgument,
     steps: Annotated[int, typer.Option(min=1, help="How many generations to go back.")] = 1,
-    show: Annotated[bool, typer.Option("--list", help="Only show what can be gone back to.")] = False,
+    show: Annotated[bool, typer.Option("--list", help="Show the generations that can be restored.")] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Take back the last updates of a kept pipeline, as far as they were written with --keep."""

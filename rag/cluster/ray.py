@@ -44,7 +44,7 @@ class Ray(Execution):
 
     def __init__(self, address: str = "local", *, workers: int | None = None) -> None:
         if workers is not None and (not isinstance(workers, int) or workers < 1):
-            raise ConfigError(f"must be a whole number from 1 on, got {workers!r}", parameter="workers")
+            raise ConfigError(f"must be a whole number of at least 1, got {workers!r}", parameter="workers")
         self.address = address
         self.workers = workers
         self._actors: dict[str, list[Any]] = {}
@@ -89,7 +89,7 @@ class Ray(Execution):
                 busy[getattr(actors[place], method).remote(*arguments)] = place, number
             ready, _ = ray.wait(list(busy), num_returns=1, timeout=_SECONDS)
             if not ready:
-                raise ServerError(f"{self}: no worker has answered for {_SECONDS:g} s")
+                raise ServerError(f"{self}: no worker answered for {_SECONDS:g} s")
             place, done = busy.pop(ready[0])
             try:
                 value = ray.get(ready[0])

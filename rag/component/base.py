@@ -2,7 +2,7 @@
 
 The schema, the defaults, the bounds, the help text, the error messages and the fingerprint of a component all come
 from the signature of its ``__init__`` (``Annotated[int, Field(ge=1)]``) and from the ``Args:`` of its docstring.
-There is no second place to describe a parameter::
+Parameters are described nowhere else::
 
     class Flat(Index):
         \"\"\"Exact search.\"\"\"  # and below it, Google style, what each argument means
@@ -279,9 +279,7 @@ class Component(ABC, metaclass=ComponentMeta):
             ConfigError: It learned from the documents and from judged queries, so it can only be fitted from scratch.
         """
         if self.spec.saves_state and "corpus" in self.needs and len(self.needs) > 1:
-            raise ConfigError(
-                f"{self.spec.label} learned from the documents and from judged queries together: index again instead"
-            )
+            raise ConfigError(f"{self.spec.label} learned from documents and judged queries together: index again")
         if self.spec.saves_state and "corpus" not in self.needs:
             for _, child in self.spec.children():
                 context.fit(child)

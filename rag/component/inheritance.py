@@ -23,9 +23,7 @@ def given(value: C | None, owner: Component) -> C:
         ConfigError: It was neither given nor taken from a pipeline.
     """
     if value is None:
-        raise ConfigError(
-            f"{owner.spec.label} needs an embedder: give it one, or put it behind a retriever that has one"
-        )
+        raise ConfigError(f"{owner.spec.label} needs an embedder: name one, or put it after a retriever that has one")
     return value
 
 

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rag.component.values import leaves
 from rag.display import Tree, clipped
-
-if TYPE_CHECKING:
-    from rag.component.base import Component
 
 __all__ = ["arguments_shown", "tree_of"]
 
@@ -17,12 +14,12 @@ _LENGTH = 200
 """Characters shown of an argument that holds no component."""
 
 
-def arguments_shown(component: Component) -> str:
+def arguments_shown(component: Any) -> str:
     """The arguments of a component that were set, as in its constructor; long values are cut."""
     return ", ".join(f"{name}={_text(value)}" for name, value in _set(component))
 
 
-def tree_of(component: Component, name: str = "") -> Tree:
+def tree_of(component: Any, name: str = "") -> Tree:
     """A component as a tree; the name of each node is its argument and class."""
     plain, children = [], []
     for argument, value in _set(component):
@@ -40,7 +37,7 @@ def tree_of(component: Component, name: str = "") -> Tree:
     return Tree(f"{name}: {label}" if name else label, ", ".join(plain), tuple(children))
 
 
-def _set(component: Component) -> Iterator[tuple[str, Any]]:
+def _set(component: Any) -> Iterator[tuple[str, Any]]:
     """The arguments that differ from their defaults, by name."""
     arguments = component.spec.arguments
     for name, parameter in component.spec.parameters.items():

@@ -58,7 +58,7 @@ def resolved(
         if file.resolve() in above:
             mistakes.add(f"'{name.value}' extends itself in a circle", at, name.location)
         elif not file.is_file():
-            mistakes.add(f"there is no file '{file}'", at, name.location)
+            mistakes.add(f"no such file: '{file}'", at, name.location)
         else:
             parent = read(file)
             if parent is None:

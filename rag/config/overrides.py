@@ -65,7 +65,7 @@ def _assign(node: Node, steps: list[str], value: Node, name: str, mistakes: Mist
             items = list(node.value)
             items[int(step)] = _assign(items[int(step)], rest, value, name, mistakes)
             return replace(node, value=items)
-        message = f"'{step}' is no item of the list, which has {len(node.value)} (numbered from 0)"
+        message = f"'{step}' is not an item of the list, which has {len(node.value)} (numbered from 0)"
     else:
         message = f"there is nothing below it to set '{step}' in: it is {node.value!r}"
     mistakes.add(message, name, value.location)

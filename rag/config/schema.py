@@ -40,7 +40,7 @@ def json_schema(kind: str = "pipeline") -> dict[str, Any]:
         ConfigError: There is no such kind.
     """
     if kind not in kinds():
-        raise ConfigError(f"there is no kind '{kind}'{did_you_mean(kind, kinds())}")
+        raise ConfigError(f"unknown kind '{kind}'{did_you_mean(kind, kinds())}")
     definitions = _definitions()
     named = f"{kind}.{kind}"
     schema = {

@@ -41,7 +41,7 @@ def originals(texts: Iterable[str]) -> Ints:
 
     Copies have the same words, case aside, or share :data:`NEAR` of all runs of five words (Jaccard). Candidates are
     found by MinHash signatures of one permutation (Shrivastava and Li, 2014) that agree in a band, and then compared
-    exactly. A text without words is no copy.
+    exactly. A text without words is not a copy.
     """
     exact: dict[bytes, int] = {}
     buckets: defaultdict[tuple[int, bytes], list[int]] = defaultdict(list)

@@ -83,13 +83,13 @@ class Corpus(Shown):
 
         Args:
             documents: Consumed once; never all in memory.
-            path: Where to keep the file. Default: a temporary file that goes away with the corpus.
+            path: The file to write. Default: a temporary file that is removed with the corpus.
             advance: Called with the number of documents of each batch written.
-            refuse: Called with what is wrong with a document, which is left out unless this raises; None raises it.
+            refuse: Called with the error of an invalid document, which is left out unless this raises; None raises it.
             drop_fields: Fields of the metadata to leave out; those of nested mappings with dots.
 
         Raises:
-            DataError: No documents, a repeated id, metadata that are no JSON, or something that is no
+            DataError: No documents, a repeated id, metadata that is not JSON, or an object that is not a
                 :class:`Document` with string id and text.
         """
         import pyarrow as pa
@@ -126,7 +126,7 @@ class Corpus(Shown):
         """Map a file written by :meth:`write` or :meth:`from_documents`.
 
         Raises:
-            ArtifactError: No such file, or not one of ours.
+            ArtifactError: No such file, or not a corpus file.
         """
         return cls._map(str(path))
 
@@ -138,9 +138,9 @@ class Corpus(Shown):
             mapped = pa.memory_map(source) if isinstance(source, str) else source
             table = pa.ipc.open_file(mapped).read_all()
         except (OSError, pa.ArrowInvalid) as error:
-            raise ArtifactError(f"{source} is no corpus file: {error}") from None
+            raise ArtifactError(f"{source} is not a corpus file: {error}") from None
         if table.schema.names != corpus_schema().names:
-            raise ArtifactError(f"{source} is no corpus file: its columns are {', '.join(table.schema.names)}")
+            raise ArtifactError(f"{source} is not a corpus file: its columns are {', '.join(table.schema.names)}")
         about = table.schema.metadata or {}
         remarks = map(Remark.from_dict, json.loads(about.get(REMARKS, b"[]")))
         former = {FORMER: about[FORMER]} if FORMER in about else None
@@ -160,7 +160,7 @@ class Corpus(Shown):
     # -- changing: a new corpus each time ------------------------------------------------------------------------------
 
     def with_alive(self, alive: Bools | None) -> Corpus:
-        """The same documents, of which these were not deleted."""
+        """The same documents with a mark of those that are not deleted."""
         return Corpus(self._table, None if alive is None or alive.all() else alive, self.remarks)
 
     def with_metadata(self, metadata: Mapping[int, Mapping[str, Any]]) -> Corpus:
@@ -192,7 +192,7 @@ class Corpus(Shown):
         return Corpus(joined(self._remembering(np.flatnonzero(~self.alive)), kept), remarks=self.remarks)
 
     def rows(self, positions: Ints) -> Corpus:
-        """The documents at these positions, at new ones."""
+        """The documents at these positions, as a corpus of their own."""
         return Corpus(self._take(positions))
 
     def followed_by(self, other: Corpus) -> Corpus:
@@ -252,7 +252,7 @@ class Corpus(Shown):
         return self._values("text", positions)
 
     def iter_texts(self) -> Iterator[list[str]]:
-        """All texts, a record batch at a time: the way to go over a large corpus."""
+        """All texts, a record batch at a time, for large corpora."""
         for batch in self._table.to_batches():
             yield batch.column("text").to_pylist()
 
@@ -265,7 +265,7 @@ class Corpus(Shown):
 
     @cached_property
     def fingerprint(self) -> str:
-        """Hash of ids and metadata: of all that filters and judgments know of the documents. Not of the texts."""
+        """Hash of ids and metadata, which filters and judgments refer to; not of the texts."""
         columns = (batch.column(name) for name in ("id", "metadata") for batch in self._batches)
         return fingerprint_texts(text for column in columns for text in column.to_pylist())
 
@@ -283,7 +283,7 @@ class Corpus(Shown):
 
     @property
     def _former(self) -> dict[str, list[str]]:
-        """Kinds by name of the fields that documents had that are there no more."""
+        """Kinds of the fields of removed documents, by name."""
         known = (self._table.schema.metadata or {}).get(FORMER)
         return {} if known is None else cast("dict[str, list[str]]", json.loads(known))
 
@@ -298,7 +298,7 @@ class Corpus(Shown):
         """The same documents, ordered by a number or a date in their metadata; those without it come last.
 
         Raises:
-            DataError: No document has the field, or it holds other things than one number, or one date, a document.
+            DataError: No document has the field, or it does not hold one number or one date for each document.
         """
         order = self.fields.field(field).order()
         blocks = (order[first : first + ROWS] for first in range(0, len(order), ROWS))
@@ -307,7 +307,7 @@ class Corpus(Shown):
         return corpus
 
     def position(self, document_id: str) -> int | None:
-        """Position of an id, or None when the corpus does not have it, or no more."""
+        """Position of an id, or None if no document has it, or only a deleted one."""
         if self._positions is None:
             ids = self.ids()
             alive = range(len(ids)) if self.alive is None else np.flatnonzero(self.alive).tolist()

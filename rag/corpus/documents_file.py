@@ -88,7 +88,7 @@ def write_documents(
         if rows:
             write(rows)
     if not seen:
-        raise DataError("the corpus is empty: there is no document to index")
+        raise DataError("the corpus is empty: no document to index")
     if empty:
         message = f"{len(empty)} of {len(seen)} documents have no text; they are kept, but nothing in them can match"
         remarks.add("empty_texts", message, count=len(empty), total=len(seen), examples=empty)

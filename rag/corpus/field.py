@@ -133,7 +133,8 @@ class Field(FieldKinds):
         documents, values = self._columns[kind]
         if self.kinds != [kind] or len(np.unique(documents)) < len(documents):
             raise DataError(
-                f"cannot sort by '{self.name}': it must be one number a document, or one date, and holds {self.holds()}"
+                f"cannot sort by '{self.name}': it must be one number or one date for each document, and "
+                f"holds {self.holds()}"
             )
         key = np.full(self.n_documents, np.inf)
         key[documents] = np.arange(len(values))

@@ -83,7 +83,7 @@ class Fields:
         """The documents that pass a condition, bool [n_documents]; read-only, and remembered.
 
         Raises:
-            ConfigError: It is no condition.
+            ConfigError: It is not a condition.
             DataError: A field that no document has, or of another kind.
         """
         return self._masks(condition_key(condition))
@@ -92,7 +92,7 @@ class Fields:
         """What is odd about a condition: values that no document has, each with the nearest that one has.
 
         Raises:
-            ConfigError: It is no condition.
+            ConfigError: It is not a condition.
             DataError: A field that no document has, or of another kind.
         """
         return self._remarks(condition_key(condition))

@@ -265,8 +265,8 @@ class Adapted(AroundEmbedder, ReportsLearning):
         state = json.loads((folder / "adapted.json").read_text(encoding="utf-8"))
         if state["embedder"] != self.embedder.fingerprint:
             raise ModelError(
-                f"'adapted' was fitted on the vectors of another embedder than {self.embedder!r}: put that one back, "
-                "or fit again"
+                f"'adapted' was fitted on the vectors of another embedder than {self.embedder!r}: restore that one, or "
+                "fit again"
             )
         self._about, self._folds = state["about"], state["folds"]
         self._maps = np.load(folder / "maps.npy") if (folder / "maps.npy").is_file() else None

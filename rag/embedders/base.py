@@ -120,7 +120,7 @@ class Embedder(Component):
         """
         if vectors.shape != (n, self.dimension):
             raise ModelError(
-                f"the embedder {self.spec.label} gave an array of shape {vectors.shape} for {n} texts, expected "
+                f"the embedder {self.spec.label} returned an array of shape {vectors.shape} for {n} texts, expected "
                 f"{(n, self.dimension)}"
             )
         return vectors

@@ -112,7 +112,7 @@ def embed_query_texts(
         bad = not_finite(vectors)
         if len(bad):
             which = name(positions[int(bad[0])])
-            raise ModelError(f"the embedder {embedder.spec.label} gave NaN or infinite values for {which}")
+            raise ModelError(f"the embedder {embedder.spec.label} returned NaN or infinite values for {which}")
         return vectors
 
     ledger.spend(texts_embedded=len(texts))

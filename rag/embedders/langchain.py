@@ -69,13 +69,15 @@ class LangChainEmbedder(WrapsObject, Embedder):
     def _checked(self, rows: list[list[float]], expected: int) -> Vectors:
         label = type(self.embeddings).__name__
         if len(rows) != expected:
-            raise ModelError(f"{label} gave {len(rows)} vectors for {expected} texts")
+            raise ModelError(f"{label} returned {len(rows)} vectors for {expected} texts")
         try:
             vectors = (
                 np.asarray(rows, dtype=np.float32).reshape(expected, -1) if rows else np.empty((0, self.dimension))
             )
         except ValueError:
-            raise ModelError(f"{label} gave vectors of different lengths") from None
+            raise ModelError(f"{label} returned vectors of different lengths") from None
         if vectors.shape[1] != self.dimension:
-            raise ModelError(f"{label} gave vectors of length {vectors.shape[1]}, before of length {self.dimension}")
+            raise ModelError(
+                f"{label} returned vectors of length {vectors.shape[1]}, before of length {self.dimension}"
+            )
         return vectors.astype(np.float32, copy=False)

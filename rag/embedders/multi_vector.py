@@ -104,7 +104,7 @@ class MultiVectorEmbedder(TokenEmbedder):
         if not trained and (model_type or architectures):
             described = model_type or ", ".join(architectures)
             raise ConfigError(
-                f"the model '{self.model}' is no late-interaction checkpoint ({described}): its tokens would get a "
+                f"the model '{self.model}' is not a late-interaction checkpoint ({described}): its tokens would get a "
                 "random projection; use embedder: sentence_transformer, whose token vectors are its hidden states",
                 parameter="model",
             )

@@ -53,7 +53,8 @@ class Conformal(Filter):
         target, value = target_of(keep)
         if target != "recall" or value >= 1:
             raise ConfigError(
-                f"{self.spec.label}: keep must be a recall below 1: no other promise is made, got {target} {value:g}",
+                f"{self.spec.label}: keep must be a recall below 1, the only guarantee there is, got "
+                f"{target} {value:g}",
                 parameter="keep",
             )
         self.filter = filter
@@ -89,7 +90,8 @@ class Conformal(Filter):
         if allowed < 0:
             needed = int(np.ceil(1 / (1 - target) - 1))
             raise DataError(
-                f"{self.spec.label}: a recall of {target:g} can be promised from {needed} training queries on, got {n}"
+                f"{self.spec.label}: a guaranteed recall of {target:g} needs at least {needed} training "
+                f"queries, got {n}"
             )
         check_classes(relevant[~np.isneginf(values)], self.spec.label)
         share = relevant / np.maximum(relevant.sum(axis=1, keepdims=True), 1)

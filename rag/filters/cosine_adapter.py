@@ -80,6 +80,7 @@ class CosineAdapter(ScoreAdapter):
         if size[worst].max() > 1 + _ROUNDING:
             raise DataError(
                 f"{self.spec.label} takes cosines, between -1 and 1, and the stage before gave {size[worst].max():.3g} "
-                f"for query '{batch.queries[worst].id}': put it right behind a dense retriever with metric cosine, or "
+                f"for query '{batch.queries[worst].id}': put it directly after a dense retriever with "
+                f"metric cosine, or "
                 "use 'score_adapter'"
             )

@@ -108,7 +108,7 @@ def choose_cut(keep: Mapping[Target, float], scores: Any, relevant: npt.NDArray[
         if not len(meeting):
             best = int(precision.argmax())
             raise DataError(
-                f"{label}: keep.precision {value:g} cannot be met on the calibration queries: the best there is "
+                f"{label}: keep.precision {value:g} cannot be met on the calibration queries: the best is "
                 f"{precision[best]:.3f}, at recall {recall[best]:.3f}"
             )
         threshold = float(curve.thresholds[meeting[-1]])

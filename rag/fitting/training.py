@@ -68,7 +68,7 @@ class TrainingRuns:
     def of_training(self, leave_out: LeaveOut) -> tuple[QueryBatch, Candidates]:
         """See :meth:`rag.FitContext.training_run`."""
         if self.training is None or self.upstream is None:
-            raise ConfigError("training queries and the steps before are needed: fit this as a stage of a pipeline")
+            raise ConfigError("needs training queries and the earlier steps: fit it as a stage of a pipeline")
         if leave_out not in self._runs:
             self._runs[leave_out] = self._run(self.training.queries, self.upstream, self.unseen(leave_out))
         return self._runs[leave_out]
@@ -84,7 +84,7 @@ class TrainingRuns:
     def batch(self) -> QueryBatch:
         """See :meth:`rag.FitContext.training_batch`."""
         if self.training is None:
-            raise ConfigError("training queries are needed: give some to fit")
+            raise ConfigError("needs training queries: pass them to fit")
         if self._batch is None:
             self._batch = QueryBatch(
                 self.training.queries, store=self.store, ledger=self.ledger, unseen=self.unseen("duplicates")

@@ -164,7 +164,7 @@ class PassageVectors:
         if len(bad):
             owner = self.passages.corpus[int(self.passages.document[passages[bad[0]]])].id
             raise ModelError(
-                f"the embedder {embedder.spec.label} gave NaN or infinite values for {len(bad)} of {len(vectors)} "
+                f"the embedder {embedder.spec.label} returned NaN or infinite values for {len(bad)} of {len(vectors)} "
                 f"passages, the first one of document '{owner}'"
             )
 

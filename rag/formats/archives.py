@@ -53,7 +53,7 @@ def unpacked(content: bytes, name: str) -> bytes:
             size += len(block)
             check_ratio(len(content), size)
     except (OSError, EOFError, zlib.error, lzma.LZMAError) as error:
-        raise DataError(f"is damaged: what is packed in it cannot be unpacked: {first_line(error)}") from None
+        raise DataError(f"is damaged: its compressed data cannot be read: {first_line(error)}") from None
     return b"".join(parts)
 
 
@@ -127,7 +127,7 @@ def _slice(content: bytes, info: Any) -> Callable[[], bytes]:
             opened = tar.extractfile(info)
             body = opened.read() if opened is not None else b""
         if len(body) != info.size:
-            raise DataError("is damaged: the archive ends in the middle of it")
+            raise DataError("is damaged: the archive ends too early")
         return body
 
     return read

@@ -86,7 +86,7 @@ def _guess(content: bytes) -> str | None:
         from charset_normalizer import from_bytes
     except ImportError:
         raise MissingExtraError(
-            "telling the encoding of a text that is not UTF-8", package="charset-normalizer", extra="documents"
+            "detecting the encoding of a text that is not UTF-8", package="charset-normalizer", extra="documents"
         ) from None
     letters = re.sub(rb"[\x00-\x7f]{40,}", b" ", content)  # markup says nothing
     best = from_bytes(letters[:_SAMPLE]).best()

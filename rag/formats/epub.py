@@ -31,7 +31,7 @@ class EPUBReader(Reader):
         container = package.xml("META-INF/container.xml")
         path = next((entry.get("full-path") or "" for entry in container.iter() if _name(entry.tag) == "rootfile"), "")
         if not path:
-            raise DataError("is damaged: it does not say where the book is")
+            raise DataError("is damaged: it does not name its content file")
         book = package.xml(path)
         metadata: dict[str, Any] = {}
         files: dict[str, str] = {}

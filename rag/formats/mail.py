@@ -35,7 +35,7 @@ class MailReader(Reader):
 
     def read(self, file: File) -> Iterator[Converted]:
         if not _HEADERS.match(file.content.lstrip()[:2000]):
-            raise DataError("is no e-mail: it has no headers")
+            raise DataError("is not an e-mail: it has no headers")
         yield from _documents(file.content, "")
 
 
@@ -47,7 +47,7 @@ class MailboxReader(Reader):
     def read(self, file: File) -> Iterator[Converted]:
         starts = [match.start() for match in _FROM.finditer(file.content)]
         if not starts:
-            raise DataError("is no mailbox: no message begins in it")
+            raise DataError("is not a mailbox: it has no message")
         seen: dict[str, int] = {}
         for start, end in zip(starts, [*starts[1:], len(file.content)], strict=True):
             raw = file.content[start:end].partition(b"\n")[2]

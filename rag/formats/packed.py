@@ -79,7 +79,7 @@ class Package:
         try:
             return self.zip.read(name)
         except KeyError:
-            raise DataError(f"is damaged, or not what its name says: there is no '{name}' in it") from None
+            raise DataError(f"is damaged, or not what its name says: it has no '{name}'") from None
         except (
             zipfile.BadZipFile,
             zlib.error,

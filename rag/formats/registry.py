@@ -49,7 +49,7 @@ def reader_of(suffix: str) -> Reader:
     """The reader of a suffix such as ``.pdf``; its module is imported now.
 
     Raises:
-        ConfigError: There is none, or what is registered is no reader.
+        ConfigError: There is none, or what is registered is not a reader.
     """
     entry = _entries().get(suffix.lower())
     if entry is None:
@@ -60,5 +60,5 @@ def reader_of(suffix: str) -> Reader:
     except (ImportError, AttributeError, TypeError) as error:
         raise ConfigError(f"the reader of '{suffix}' ({entry.value}) cannot be made: {error}") from error
     if reader is None or not getattr(reader, "name", ""):
-        raise ConfigError(f"entry point '{entry.name}' of group {GROUP} = {entry.value} is no rag.formats.Reader")
+        raise ConfigError(f"entry point '{entry.name}' of group {GROUP} = {entry.value} is not a rag.formats.Reader")
     return reader

@@ -41,7 +41,7 @@ class Features:
         if missing:
             raise ModelError(
                 f"the ranking model was fitted on {len(names)} features, of which {len(missing)} are not there, such "
-                f"as '{missing[0]}': fit it again behind the steps it stands behind now"
+                f"as '{missing[0]}': fit it again after the steps it follows now"
             )
         columns = [column_of[name] for name in names]
         return Features(tuple(names), self.values[:, :, columns], tuple(self.rising[index] for index in columns))

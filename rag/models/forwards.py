@@ -144,7 +144,7 @@ def check_backend(backend: Backend, precision: Precision, device: Device, *, par
         if device not in ("auto", "cpu"):
             raise ConfigError(f"must be cpu with backend onnx, got '{device}'", parameter="device")
     if precision == "float16" and device == "cpu":
-        raise ConfigError("float16 is for GPUs; on a CPU take bfloat16 or int8", parameter=parameter)
+        raise ConfigError("float16 is for GPUs; on a CPU use bfloat16 or int8", parameter=parameter)
     if precision == "int8" and device not in ("auto", "cpu"):
         raise ConfigError(f"int8 is for CPUs, got device '{device}'", parameter=parameter)
 

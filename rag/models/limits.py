@@ -60,7 +60,7 @@ def check_length(parameter: str, wanted: int | None, name: str, revision: str | 
     limit = None if wanted is None else model_limit(name, revision)
     if limit is not None and wanted is not None and wanted > limit:
         raise ConfigError(
-            f"must be at most {limit:,}, all that the model '{name}' can read, got {wanted:,}{of}", parameter=parameter
+            f"must be at most {limit:,}, the limit of the model '{name}', got {wanted:,}{of}", parameter=parameter
         )
 
 

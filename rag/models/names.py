@@ -47,12 +47,10 @@ def resolve_model(name: str) -> str:
     if name.startswith(("/", "./", "../", "~")):
         folder = Path(os.path.expanduser(name))  # noqa: PTH111 - Path's own raises for a user that is not there
         if not folder.is_dir():
-            raise ModelError(f"model '{name}': there is no such folder")
+            raise ModelError(f"model '{name}': no such folder")
         return str(folder)
     if not _HUB_NAME.fullmatch(name):
-        raise ModelError(
-            f"model '{name}': neither a name on the Hub (owner/model), nor a folder (./ or /), nor package:..."
-        )
+        raise ModelError(f"model '{name}': must be a name on the Hub (owner/model), a folder (./ or /) or package:...")
     return name
 
 

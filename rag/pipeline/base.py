@@ -166,6 +166,6 @@ class PipelineBase(Component):
         writing = [step.name for step, part in self.steps if isinstance(part, Stage) and part.writes_answers]
         if len(writing) > 1:
             raise ConfigError(
-                f"a query has one answer, and {' and '.join(writing)} would each have one written and paid for",
+                f"a query has one answer, and {' and '.join(writing)} would each write one",
                 parameter="stages",
             )

@@ -121,7 +121,7 @@ def check_plan(corpus: Corpus, plan: Plan) -> list[Remark]:
         DataError: No document would be left.
     """
     if not plan.append and corpus.n_alive == len(plan.dead):
-        raise DataError("no document would be left: remove the folder instead, or index others")
+        raise DataError("no document would be left: remove the folder, or index other documents")
     if plan.given is None or not (plan.append or plan.metadata):
         return []
     alive = np.ones(len(corpus), dtype=bool) if corpus.alive is None else corpus.alive.copy()

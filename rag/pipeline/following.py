@@ -1,4 +1,4 @@
-"""A saved pipeline that follows its folder: whoever asks always gets the newest generation."""
+"""A saved pipeline that follows its folder, so that searches use the newest generation."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ _LOOKED_AT = 100
 
 @dataclass(frozen=True, eq=False)
 class Snapshot:
-    """A generation of a saved pipeline, opened.
+    """An open generation of a saved pipeline.
 
     Args:
-        pipeline: The pipeline itself; it stays as it is.
+        pipeline: The pipeline, which never changes.
         generation: Name of the generation; ``memory`` for a pipeline that was not opened from a folder.
-        written: When it was written, ISO 8601 in UTC; empty when nobody knows.
+        written: When it was written, ISO 8601 in UTC; empty when unknown.
     """
 
     pipeline: SearchablePipeline
@@ -51,17 +51,17 @@ class Snapshot:
 class Following:
     """The newest generation of a saved pipeline, made by :meth:`rag.Pipeline.follow`.
 
-    A thread looks at the folder's manifest. A new generation is loaded and asked once beside the old one, then takes
-    its place in one assignment; who holds a :class:`Snapshot` keeps it. A generation that cannot be loaded or does not
-    answer is refused: the old one goes on, :attr:`problem` says why, and it is tried again after a minute, or when the
-    folder changes. A context manager: leaving it, or :meth:`close`, ends the thread.
+    A thread watches the folder's manifest. A new generation is loaded and searched once beside the old one, then takes
+    its place in one assignment; an earlier :class:`Snapshot` stays valid. A generation that cannot be loaded or
+    searched is refused: the old one stays in use, :attr:`problem` gives the reason, and it is tried again after a
+    minute, or when the folder changes. A context manager: leaving it, or :meth:`close`, ends the thread.
 
     All methods may be called from any thread.
 
     Attributes:
-        folder: What is followed.
-        problem: Why the newest generation was refused; None while it is the one in use.
-        refused: How many generations were refused.
+        folder: The folder that is followed.
+        problem: Reason why the newest generation was refused; None while it is in use.
+        refused: Number of generations that were refused.
     """
 
     def __init__(self, cls: type[SearchablePipeline], folder: Path, every: float | None) -> None:
@@ -102,7 +102,7 @@ class Following:
         self._listeners.append(call)
 
     def refresh(self) -> bool:
-        """Look at the folder now; gives whether another generation is in use since."""
+        """Look at the folder now, and return whether another generation is in use since."""
         with self._lock:
             stamp = self._stamp_now()
             if stamp == self._stamp and not (self.problem and time.monotonic() - self._tried > _AGAIN):
@@ -116,7 +116,7 @@ class Following:
             except Exception as error:  # whatever a damaged index raises: the one in use goes on
                 self.refused += 1
                 self.problem = str(error) if isinstance(error, RagError) else f"{type(error).__name__}: {error}"
-                logger.warning("the new generation is refused, the old one goes on: %s", first_line(error))
+                logger.warning("the new generation is refused, the old one stays in use: %s", first_line(error))
                 return False
             self._current, self.problem = new, None
         logger.info("following generation %s", new.generation)
@@ -125,7 +125,7 @@ class Following:
         return True
 
     def close(self) -> None:
-        """Look at the folder no more; the generation in use stays."""
+        """Stop watching the folder; the generation in use stays."""
         self._closing.set()
         if self._thread is not None and self._thread is not threading.current_thread():
             self._thread.join()
@@ -153,7 +153,7 @@ class Following:
         return Snapshot(pipeline, name, written)
 
     def _stamp_now(self) -> tuple[int, ...]:
-        """Another one whenever the manifest was replaced."""
+        """A value that changes whenever the manifest is replaced."""
         try:
             about = (self.folder / "manifest.json").stat()
         except OSError:
@@ -162,7 +162,7 @@ class Following:
 
 
 def _warm(pipeline: SearchablePipeline) -> None:
-    """Ask once with the beginning of a document, so that all that is loaded or computed late is there."""
+    """Search once for the beginning of a document, so that everything loaded on first use is loaded."""
     corpus = pipeline.corpus
     alive = np.arange(len(corpus)) if corpus.alive is None else np.flatnonzero(corpus.alive)
     for text in corpus.texts(alive[:_LOOKED_AT]):

@@ -39,17 +39,17 @@ class Pipeline(SearchablePipeline, UpdatablePipeline):
     """Documents are split by the chunker, retrieved by the retriever and processed by the stages, in order.
 
     Args:
-        chunker: Cuts documents into passages. Whatever it does, results are documents, each with its best passage. By
-            default those read from files such as PDF and HTML are cut as Markdown, and rows of tables are not.
+        chunker: Splits documents into passages; results are documents all the same, each with its best passage. By
+            default documents from files such as PDF and HTML are split as Markdown, and rows of tables are not split.
         retriever: Finds candidates.
         stages: Rerank or filter candidates, one after another.
         sorted_by: A metadata field with one number per document. Documents are stored in its order, so that a filter on
             a range of it is a slice, the fastest filter. None keeps the given order.
 
-    Threads: any number may call :meth:`search`, :meth:`asearch` and :meth:`document` of one pipeline at once. What
-    changes it (:meth:`fit`, :meth:`add`, :meth:`delete`, :meth:`sync`, :meth:`compact`, :meth:`add_qrels`) may run
-    neither beside these nor beside each other; change what is saved instead, through :meth:`editing`, which lets one
-    writer in at a time, in whatever process, and :meth:`follow` it.
+    Threads: any number of threads may call :meth:`search`, :meth:`asearch` and :meth:`document` of one pipeline at the
+    same time. Methods that change it (:meth:`fit`, :meth:`add`, :meth:`delete`, :meth:`sync`, :meth:`compact`,
+    :meth:`add_qrels`) must run alone. To change a pipeline in use, change its folder through :meth:`editing`, which
+    admits one writer of all processes at a time, and :meth:`follow` the folder.
     """
 
     type = "pipeline"
@@ -219,14 +219,14 @@ class Pipeline(SearchablePipeline, UpdatablePipeline):
     @classmethod
     @refuses_unknown
     def follow(cls, folder: str | Path, *, every: float | None = 1.0) -> Following:
-        """Open a saved pipeline and follow its folder: a handle that always has the newest generation, loaded and
-        asked once before it takes the place of the one before::
+        """Open a saved pipeline and follow its folder: a handle that always has the newest generation, which is
+        loaded and searched once before it replaces the previous one::
 
             with Pipeline.follow("index") as index:
                 index.search("how long is the warranty?")
 
         Args:
-            folder: What :meth:`save` wrote.
+            folder: A folder written by :meth:`save`.
             every: Seconds between two looks at the folder; None looks only when :meth:`Following.refresh` is called.
 
         Raises:

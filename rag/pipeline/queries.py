@@ -22,7 +22,7 @@ def read_queries(query: Any, filter: Condition | None) -> tuple[list[Query], boo
         filter: Condition for queries without one of their own.
 
     Raises:
-        DataError: A query has no text, or an object is no query.
+        DataError: A query has no text, or an object is not a query.
     """
     if isinstance(query, (Mapping, Set, bytes, bytearray, memoryview)):
         raise _no_query(query)
@@ -35,13 +35,13 @@ def read_queries(query: Any, filter: Condition | None) -> tuple[list[Query], boo
 
 
 def check_top_k(top_k: Any) -> None:
-    """Refuse a ``top_k`` that is neither None nor a whole number from 1 on.
+    """Refuse a ``top_k`` that is neither None nor a whole number of at least 1.
 
     Raises:
         ConfigError: It is one.
     """
     if top_k is not None and (not isinstance(top_k, int) or isinstance(top_k, bool) or top_k < 1):
-        raise ConfigError(f"must be a whole number from 1 on, got {top_k!r}", parameter="top_k")
+        raise ConfigError(f"must be a whole number of at least 1, got {top_k!r}", parameter="top_k")
 
 
 def _read(value: Any, index: int) -> Query:
@@ -53,7 +53,7 @@ def _read(value: Any, index: int) -> Query:
     try:
         query.text.encode("utf-8")
     except UnicodeEncodeError:
-        raise DataError(f"query '{query.id}' holds a lone surrogate, which is no text") from None
+        raise DataError(f"query '{query.id}' holds a lone surrogate, which is not text") from None
     return query
 
 

@@ -37,7 +37,7 @@ def check_keep(keep: Any) -> None:
         ConfigError: It is neither.
     """
     if keep is not None and (not isinstance(keep, int) or isinstance(keep, bool) or keep < 0):
-        raise ConfigError(f"must be a whole number from 0 on, got {keep!r}", parameter="keep")
+        raise ConfigError(f"must be a whole number of at least 0, got {keep!r}", parameter="keep")
 
 
 def parts_of(pipeline: PipelineBase) -> frozenset[str]:
@@ -107,14 +107,14 @@ def _open(cls: type[P], folder: Path, data: Path, manifest: dict[str, Any]) -> P
     pipeline = load_component(data / "pipeline.yaml", cls)
     if pipeline.fingerprint != manifest.get("fingerprint"):
         raise ArtifactError(
-            f"{folder}: was built by other versions of its components than are installed now: index it again"
+            f"{folder}: was built by other versions of its components than are installed: index it again"
         )
     for path, component in pipeline.spec.walk():
         built_with = manifest.get("contents", {}).get(path)  # format 1 has none
         if built_with is not None and _model_digest(component) not in (None, built_with):
             raise ArtifactError(
                 f"{folder}: the model of {path} ({component.spec.label}) is not the one that the index was built "
-                "with: put that one back, or index again"
+                "with: restore that one, or index again"
             )
     corpus = Corpus.open(data / "corpus.arrow")
     if (data / "deleted.npy").is_file():

@@ -95,7 +95,7 @@ class SearchablePipeline(PipelineBase):
             single result.
 
         Raises:
-            DataError: A query has no text, an object is no query, or a filter is on a field that no document has.
+            DataError: A query has no text, an object is not a query, or a filter is on a field that no document has.
             NotFittedError: The pipeline has not been fitted.
         """
         check_top_k(top_k)
@@ -113,20 +113,20 @@ class SearchablePipeline(PipelineBase):
         explain: bool = False,
         answer: bool = True,
     ) -> SearchResult | SearchResults:
-        """:meth:`search` in a thread, so that an event loop goes on meanwhile.
+        """:meth:`search` in a thread, so that the event loop is not blocked.
 
-        Models and indexes keep a processor busy, so concurrent calls do not make it faster: ask many queries in one
-        call, or let :mod:`rag.serving` put those that wait together.
+        Models and indexes keep a processor busy, so concurrent calls do not make it faster: pass many queries in one
+        call, or let :mod:`rag.serving` combine waiting ones.
         """
         ask: Any = partial(self.search, query, top_k=top_k, filter=filter, explain=explain, answer=answer)
         return cast("SearchResult | SearchResults", await asyncio.to_thread(ask))
 
     def search_batch(self, batch: QueryBatch, top_k: Sequence[int | None]) -> SearchResults:
-        """Answer a batch in which every query may want another number of hits; for the rest as :meth:`search`.
+        """Answer a batch with a number of hits per query; otherwise like :meth:`search`.
 
         Args:
-            batch: Checked queries, with the trace and the answers that are wanted.
-            top_k: For each query; None takes all that the last stage left.
+            batch: Checked queries, with the requested trace and answers.
+            top_k: Number of hits of each query; None takes all that the last stage returns.
         """
         about = {names.OPERATION: "retrieval", names.TOP_K: max(filter(None, top_k), default=None)}
         with tracing.span("retrieval", "RETRIEVER", about) as span:
@@ -153,7 +153,7 @@ class SearchablePipeline(PipelineBase):
         passages = self.passages
         position = passages.corpus.position(id)
         if position is None:
-            raise DataError(f"there is no document '{id}'")
+            raise DataError(f"no such document: '{id}'")
         document = passages.corpus[position]
         return IndexedDocument(document.id, document.text, document.metadata, tuple(passages.of(position)))
 
@@ -167,10 +167,10 @@ class SearchablePipeline(PipelineBase):
     def answer(
         self, query: Query, candidates: Candidates, *, listen: Listener | None = None
     ) -> tuple[Answer | None, Costs]:
-        """Have the pipeline's language model answer one query from what was found, and say what that has cost.
+        """The answer of the pipeline's language model to one query, from its results, and the costs of writing it.
 
         Args:
-            query: What is asked.
+            query: The query.
             candidates: One row: the table of the answering stage in ``QueryBatch.lists`` of a search.
             listen: Takes pieces of the answer while it is written, where the model hands them out.
         """

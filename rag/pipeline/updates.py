@@ -111,7 +111,7 @@ def add_qrels(pipeline: PipelineBase, judged: Training, weight: float) -> int:
     state = pipeline.fitted
     parts = {path: part for path, part in pipeline.spec.walk() if isinstance(part, Remembers)}
     if not parts:
-        raise ConfigError("no part of this pipeline remembers judgments: it takes a query_memory")
+        raise ConfigError("no component of this pipeline remembers judgments: add a query_memory")
     changed = max(part.add_qrels(judged, weight=weight) for part in parts.values())
     saved = state.saved
     if saved is not None:

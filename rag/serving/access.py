@@ -54,4 +54,4 @@ def _check(keys: Keys, scope: Scope, key: str | None) -> None:
         lacks = "this needs a key: Authorization: Bearer KEY" if key is None else "the key is not known"
         raise Problem(401, "key", lacks, headers={"WWW-Authenticate": "Bearer"})
     if scope not in scopes:
-        raise Problem(403, "scope", f"the key does not allow to {scope}")
+        raise Problem(403, "scope", f"the key does not permit to {scope}")

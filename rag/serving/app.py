@@ -38,24 +38,24 @@ def create_app(
     allowed_hosts: Collection[str] | None = None,
     cors_origins: Sequence[str] = (),
 ) -> FastAPI:
-    """An application of FastAPI that serves a pipeline: to be run by a server, or mounted into one's own.
+    """A FastAPI application that serves a pipeline, to be run by a server or mounted into another application.
 
-    Queries that wait are answered together, in a thread of their own. ``app.state.close()`` ends the threads; the
-    application's own shutdown calls it, which is not called where it is mounted into another one.
+    Waiting queries are answered together, in a separate thread. ``app.state.close()`` ends the threads; the shutdown of
+    the application calls it, but a mounted application is not shut down.
 
     Args:
-        pipeline: A folder with a saved pipeline, or what :meth:`rag.Pipeline.follow` gives: its documents can be
-            changed. Or a fitted pipeline: it is served as it is.
+        pipeline: A folder with a saved pipeline, or the result of :meth:`rag.Pipeline.follow`, whose documents can be
+            changed; or a fitted pipeline, which is served unchanged.
         keys: Accepted keys: see :class:`rag.serving.Keys`. Without keys everybody may read and write.
-        limits: Bounds on what a client may ask.
-        read_only: Refuse to change documents.
+        limits: Limits on requests.
+        read_only: Refuse changes of documents.
         follow: Use new generations that other processes write into the folder.
         keep: Number of previous generations that each update keeps.
         store: Cache of vectors of texts for updates: a store, or its folder. None computes all.
         mcp: Serve the Model Context Protocol at ``/mcp`` as well (extra ``mcp``).
-        judgments: A file that keeps what people who use the page mark as relevant or not; None has no marks.
+        judgments: File of the judgments that people make on the page; None for a page without judging.
         allowed_hosts: Names that the ``Host`` header may have; None allows any.
-        cors_origins: Pages of which origins a browser lets ask; none by default.
+        cors_origins: Origins whose pages may send requests; none by default.
 
     Raises:
         MissingExtraError: The extra ``serve`` is not installed.

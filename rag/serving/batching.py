@@ -64,7 +64,7 @@ class Batcher:
     """The queue and its worker thread.
 
     Args:
-        max_batch: Queries that are answered together, at most.
+        max_batch: Maximum number of queries searched together.
         window: Seconds that a batch which is not full waits for more.
         max_waiting: Queries that wait, at most.
         answered: Called with each batch and the seconds it took, in the worker thread.
@@ -107,7 +107,7 @@ class Batcher:
                 raise Problem(
                     429,
                     "busy",
-                    f"{len(self._queue)} queries are waiting already: come back in {seconds} s",
+                    f"{len(self._queue)} queries are already waiting: try again in {seconds} s",
                     headers={"Retry-After": str(seconds)},
                 )
             self._queue.extend(queries)

@@ -84,7 +84,7 @@ class Judgments:
                     self._texts = texts
                 replace_file(self.file, _HEADER + "".join(_lines(grades)))
             except OSError as error:
-                raise DataError(f"the judgment cannot be kept: {system_message(error)}") from None
+                raise DataError(f"the judgment cannot be saved: {system_message(error)}") from None
             self._grades = grades
 
 
@@ -103,7 +103,7 @@ def _read_grades(file: Path) -> dict[str, dict[str, int]]:
                     continue
                 cells = line.rstrip("\r\n").split("\t")
                 if len(cells) != 3 or not cells[2].lstrip("-").isdigit():
-                    raise DataError(f"{file}:{line_number}: no line of judgments (query-id, corpus-id, score)")
+                    raise DataError(f"{file}:{line_number}: expected a line of judgments (query-id, corpus-id, score)")
                 grades.setdefault(cells[0], {})[cells[1]] = int(cells[2])
     except (OSError, UnicodeDecodeError) as error:
         why = system_message(error) if isinstance(error, OSError) else "it is no text in UTF-8"

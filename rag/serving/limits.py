@@ -28,9 +28,9 @@ class Limits:
         max_top_k: Largest ``top_k``; also what a request without one gets at most.
         max_filter: Longest filter, as JSON, in characters.
         max_documents: Documents, or ids to delete, in one request, at most.
-        timeout: Seconds until a search is given up.
-        update_timeout: Seconds until an update is given up that has not begun.
-        answer_timeout: Seconds until an answer is given up.
+        timeout: Time in seconds after which a search is stopped.
+        update_timeout: Seconds after which an update that has not begun is stopped.
+        answer_timeout: Seconds after which an answer is stopped.
         body_timeout: Seconds for a client to send a body.
         header_timeout: Seconds for a client to send the head of a request.
         max_connections: Connections at once; more wait for the system to hand them over.

@@ -147,7 +147,7 @@ def make_router(service: Service, updates: Updates | None, keys: Keys) -> APIRou
 
 def _writable(updates: Updates | None) -> Updates:
     if updates is None:
-        raise Problem(403, "read-only", "this server only reads")
+        raise Problem(403, "read-only", "this server is read-only")
     return updates
 
 

@@ -64,7 +64,7 @@ class Body(_In):
     @classmethod
     def _is_text(cls, data: Any) -> Any:
         if not isinstance(data, bytes) and not is_text(data):  # bytes were not sent as JSON: that is told by their kind
-            raise ValueError("it holds a lone surrogate, which is no text")
+            raise ValueError("it holds a lone surrogate, which is not text")
         return data
 
 

@@ -125,7 +125,7 @@ class Service:
         finally:
             stopped.set()
         if answer is None:
-            raise Problem(503, "no-answer", "the language model gave no answer")
+            raise Problem(503, "no-answer", "the language model returned no answer")
         return answer if not answer.problem else replace(answer, problem="the language model gave no usable answer")
 
     def _written(self, task: Future[tuple[Answer | None, Costs]]) -> None:
@@ -137,7 +137,7 @@ class Service:
         """A document with its passages.
 
         Raises:
-            Problem: There is none of this id.
+            Problem: No such document.
         """
         snapshot = self.current
         try:
@@ -213,7 +213,7 @@ class Service:
 
         Raises:
             Problem: It is too long.
-            ConfigError: It is no condition.
+            ConfigError: It is not a condition.
         """
         checked = check_condition(condition)
         length = len(json.dumps(checked))
@@ -240,9 +240,9 @@ async def within(waited: asyncio.Future[T], seconds: float, name: str) -> T:
     """Result of a future.
 
     Raises:
-        Problem: It took longer; it is given up.
+        Problem: It took too long and was stopped.
     """
     try:
         return await asyncio.wait_for(waited, seconds)
     except TimeoutError:
-        raise Problem(504, "timeout", f"{name} took longer than {seconds:g} s and was given up") from None
+        raise Problem(504, "timeout", f"{name} took longer than {seconds:g} s and was stopped") from None

@@ -96,7 +96,7 @@ class Updates:
         """The result of a change, the documents after it, and the generation it wrote."""
         source, limits = self._service.source, self._service.limits
         if not isinstance(source, Following):
-            raise Problem(403, "read-only", "this pipeline is served from memory: nothing could be written down")
+            raise Problem(403, "read-only", "this pipeline is served from memory: changes cannot be saved")
         if not self._room.acquire(blocking=False):
             busy = f"{limits.max_updates_waiting} updates are waiting already"
             raise Problem(429, "busy", busy, headers={"Retry-After": "5"})
@@ -106,7 +106,7 @@ class Updates:
             result = await asyncio.wait_for(asyncio.wrap_future(task), limits.update_timeout)
         except TimeoutError:
             late = f"the update took longer than {limits.update_timeout:g} s"
-            rest = "and was given up" if task.cancelled() else "and goes on: /ready tells of a new generation"
+            rest = "and was stopped" if task.cancelled() else "and goes on: /ready tells of a new generation"
             raise Problem(504, "timeout", f"{late} {rest}") from None
         self._service.metrics.updates.labels(verb).inc()
         return result

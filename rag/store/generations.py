@@ -55,14 +55,14 @@ def roll_back(folder: Path, kind: str, steps: int = 1) -> Generation:
         ArtifactError: No such early generation was kept, or it is damaged: then nothing is changed.
     """
     if not isinstance(steps, int) or isinstance(steps, bool) or steps < 1:
-        raise ConfigError(f"must be a whole number from 1 on, got {steps!r}", parameter="steps")
+        raise ConfigError(f"must be a whole number of at least 1, got {steps!r}", parameter="steps")
     checked_manifest(folder, kind)  # leave no lock in a folder without an artifact
     with locked(folder):
         manifest = checked_manifest(folder, kind)
         earlier = [dict(generation) for generation in manifest.get("earlier", [])]
         if steps > len(earlier):
-            available = f"{len(earlier)} kept" if earlier else "none kept (--keep N at an update keeps the N before it)"
-            raise ArtifactError(f"{folder}: cannot go back {steps}: of earlier generations there are {available}")
+            available = len(earlier) or "none (--keep N at an update keeps the N before it)"
+            raise ArtifactError(f"{folder}: cannot go back {steps}: earlier generations kept: {available}")
         target, rest = earlier[steps - 1], earlier[steps:]
         check_files(folder, folder / str(target["data"]), target["files"], verify=True)
         replace_manifest(folder, {**target, "keep": manifest.get("keep", 0), "earlier": rest})

@@ -40,7 +40,7 @@ Blocks = Iterable[Sequence[tuple[int, bytes]]]
 
 
 class Transient(list[tuple[int, bytes]]):
-    """A block of values that are used this time and not kept."""
+    """A block of values that are used once and not cached."""
 
 
 def text_key(*texts: str) -> bytes:
@@ -53,12 +53,12 @@ def text_key(*texts: str) -> bytes:
 
 @dataclass(frozen=True)
 class FillResult:
-    """What :meth:`KeyValueCache.fill` gives.
+    """The result of :meth:`KeyValueCache.fill`.
 
     Args:
-        values: One for each key asked for, in order.
-        n_computed: How many were not there.
-        seconds: What computing those that were there has cost when it was done.
+        values: A value for each key, in order.
+        n_computed: Number of values that were missing.
+        seconds: Time that the cached values took when they were computed.
     """
 
     values: list[bytes]
@@ -108,10 +108,10 @@ class KeyValueCache:
             os.utime(path)  # when it was last used, for gc
 
     def fill(self, keys: Sequence[bytes], make: Callable[[list[int]], Blocks]) -> FillResult:
-        """The values of these keys; those that are not there are computed and kept.
+        """The values of these keys; missing ones are computed and cached.
 
         Args:
-            keys: Any number of times the same.
+            keys: The keys, with repetitions.
             make: Called with the places in ``keys`` of what is missing, each key once, unless nothing is; yields blocks
                 of (place, value). Each block is kept as it comes, so a kill loses at most one, unless it is
                 :class:`Transient`.
@@ -147,15 +147,15 @@ class KeyValueCache:
         return FillResult([cached[key] for key in keys], n_computed, seconds)
 
     def computing(self) -> AbstractContextManager[object]:
-        """Held by the one process that computes what is missing; the others wait, then look again."""
+        """The lock of the process that computes missing values; the others wait, then look again."""
         return self._held() if self.write else nullcontext()
 
     def get(self, keys: Sequence[bytes]) -> dict[bytes, bytes]:
-        """The values that are there, by key."""
+        """The cached values by key."""
         return self.get_timed(keys)[0]
 
     def get_timed(self, keys: Sequence[bytes]) -> tuple[dict[bytes, bytes], float]:
-        """The values that are there, by key, and the seconds that computing them has taken."""
+        """The cached values by key, and the seconds that computing them took."""
         if self.mode == "refresh":
             keys = [key for key in keys if key in self._fresh]
 
@@ -175,11 +175,11 @@ class KeyValueCache:
         return whole, sum(seconds for key, _, seconds in rows if key in whole)
 
     def put(self, items: Iterable[tuple[bytes, bytes]], *, seconds: float = 0.0) -> None:
-        """Keep values, all or none; one that is there already is replaced.
+        """Cache values, all or none; an existing value is replaced.
 
         Args:
             items: Keys and values.
-            seconds: What computing each has taken.
+            seconds: Time that computing each value took.
         """
         if not self.write:
             return
@@ -281,7 +281,7 @@ class KeyValueCache:
         return self._connection
 
     def _leave(self, error: Exception) -> None:
-        """Have nothing more to do with the file as it is: set it aside, unless another process has done so."""
+        """Set the file aside, unless another process has done so."""
         from filelock import FileLock
 
         self.close()
@@ -292,7 +292,7 @@ class KeyValueCache:
             ) from None
         if not self.write:
             self._unreadable = True
-            logger.warning("%s: damaged: %s; what it held is computed again, and not kept", self.path, error)
+            logger.warning("%s: damaged: %s; its values are computed again, and not cached", self.path, error)
             return
         aside = self.path.with_name(f"{self.path.stem}.damaged.sqlite")
         with FileLock(self.path.with_suffix(".aside-lock")):
@@ -339,7 +339,7 @@ def _migrate(connection: sqlite3.Connection, description: str) -> None:
 
 
 def _inode(path: Path) -> int:
-    """Which file has the name now; 0 for none."""
+    """Inode of the file of this name; 0 for none."""
     try:
         return path.stat().st_ino
     except OSError:

@@ -1,8 +1,8 @@
-"""Which things of a store are in use, and by processes that are alive.
+"""Leases: which entries of a store are in use by living processes.
 
 Each process that uses a store has one file in it, ``locks/<random>.use``, and holds a lock on that file as long as it
-lives; what it uses is written there, one key a line. The system frees the lock when the process dies, however it
-dies: a file nobody holds says nothing any more.
+lives; the keys in use are written there, one per line. The system frees the lock when the process dies, for any
+reason: a file without a lock is ignored.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ __all__ = ["Leases"]
 
 
 class Leases:
-    """What this process uses of a store.
+    """The entries of a store that this process uses.
 
     Args:
-        folder: Where the files lie.
+        folder: Folder of the files.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -31,7 +31,7 @@ class Leases:
         self._alive: Any = None
 
     def note(self, key: str) -> None:
-        """From now on, nobody removes this."""
+        """Protect an entry from removal from now on."""
         if key in self._noted:
             return
         with self._exclusively():
@@ -45,7 +45,7 @@ class Leases:
 
     @contextmanager
     def unless_used(self, key: str) -> Iterator[bool]:
-        """Whether no living process uses this, also this one; while inside, nobody begins to."""
+        """Whether no living process, including this one, uses an entry; while inside, no process can start to."""
         from filelock import Timeout
 
         with self._exclusively():
@@ -62,7 +62,7 @@ class Leases:
             yield not used
 
     def close(self) -> None:
-        """Nothing is in use here any more."""
+        """Release all entries."""
         if self._file is not None:
             with self._exclusively():
                 self._file.unlink(missing_ok=True)

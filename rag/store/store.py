@@ -1,12 +1,12 @@
-"""The artifact store: what was computed once, found again by what made it.
+"""The artifact store: a cache of computed results, found by the fingerprint of everything they were made from.
 
-Two kinds of things are kept under one folder:
+A store has two kinds of entries in one folder:
 
-- *artifacts*: folders of arrays and JSON, such as an index, each under the fingerprint of everything that made it;
-- *values*: many small things by key, such as the vector of a text, in one SQLite file per maker.
+- *artifacts*: folders of arrays and JSON, such as an index, each under the fingerprint of everything it was made from;
+- *values*: many small values by key, such as the vector of a text, in one SQLite file per component.
 
 Any number of processes may share a store: one that wants an artifact another is making waits for it and uses it. A
-process killed at any moment leaves what was complete, complete, and nothing else visible.
+process killed at any moment leaves complete entries complete, and nothing else visible.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ _UNFINISHED = "unfinished"
 
 @dataclass(frozen=True)
 class Entry:
-    """Something in the store.
+    """An entry of the store.
 
     Args:
         kind: What made it: ``retriever``, ``index``, ``embeddings``, ...
@@ -66,7 +66,7 @@ class Store:
 
     Args:
         root: The folder; made when missing. Default: ``RAG_STORE``, or ``rag`` in the user's cache folder.
-        mode: Whether what is there is used.
+        mode: Whether cached results are used.
 
     Raises:
         ArtifactError: The folder cannot be made.
@@ -91,18 +91,18 @@ class Store:
         return os.access(self.root, os.W_OK)
 
     def has(self, kind: str, key: str) -> bool:
-        """Whether an artifact is there and whole, and may be used."""
+        """Whether an artifact exists, is whole and may be used."""
         return self._find(kind, key) is not None
 
     def artifact(self, kind: str, key: str, make: Callable[[Path], object], *, description: str) -> Path:
-        """The folder of an artifact, made by ``make(folder)`` when it is not there. Until :meth:`close`, no other
+        """The folder of an artifact, made by ``make(folder)`` if it does not exist. Until :meth:`close`, no other
         process removes it.
 
         Args:
             kind: What made it: ``retriever``, ``index``, ...
             key: Its fingerprint.
-            make: Writes files into the folder it is given. What it returns, if anything, is kept beside them, as JSON:
-                see :meth:`remarks`.
+            make: Function that writes files into a folder. Its result, if any, is saved with them as JSON: see
+                :meth:`remarks`.
             about: What made it, in words.
 
         Raises:
@@ -135,9 +135,9 @@ class Store:
         return manifest.get("remarks")
 
     def resumable(self, kind: str, key: str, make: Callable[[Path], None], *, description: str) -> Path:
-        """An :meth:`artifact` that takes hours: ``make`` is given a folder that outlasts a kill, and goes on in it.
+        """An :meth:`artifact` that takes hours: ``make`` gets a folder that survives a kill, and resumes in it.
 
-        What is unfinished is listed as such, and is no artifact until ``make`` has returned.
+        It is listed as unfinished, and is not an artifact until ``make`` has returned.
         """
         unfinished = self.root / _UNFINISHED / kind / key
 
@@ -159,8 +159,8 @@ class Store:
         return artifact
 
     def checkpoint(self, kind: str, key: str) -> Checkpoint | None:
-        """Where a long pass may keep what it has done until all of it is in an artifact. Listed as unfinished. None
-        when this store may not be written.
+        """A checkpoint for the results of a long pass until they are in an artifact, listed as unfinished. None if
+        this store may not be written.
         """
         if not self.writable or self.mode == "only":
             return None
@@ -171,7 +171,7 @@ class Store:
         return checkpoint
 
     def cache(self, kind: str, key: str, *, description: str) -> KeyValueCache:
-        """The values of one maker, such as all vectors of one embedder."""
+        """The cache of one component, such as all vectors of one embedder."""
         values = self._values.pop((kind, key), None)
         if values is None:
             path = self.root / "values" / kind / f"{key}.sqlite"
@@ -187,7 +187,7 @@ class Store:
         return values
 
     def close(self) -> None:
-        """Close the files of values, and let others remove what was in use here."""
+        """Close the files of values, and release all entries in use."""
         for values in self._values.values():
             values.close()
         self._values.clear()
@@ -202,12 +202,12 @@ class Store:
     # -- looking after it -------------------------------------------------------------------------------------------
 
     def entries(self) -> Iterator[Entry]:
-        """Everything that is kept, most recently used first."""
+        """All entries, most recently used first."""
         everything = [*self._artifacts(), *self._value_files(), *self._unfinished()]
         yield from sorted(everything, key=lambda entry: entry.used, reverse=True)
 
     def verify(self) -> list[str]:
-        """What is damaged, one line each; every file is read."""
+        """The damaged entries, one line each; every file is read."""
         damaged = []
         for entry in self.entries():
             try:
@@ -222,7 +222,7 @@ class Store:
         return damaged
 
     def remove(self, entry: Entry) -> bool:
-        """Remove an entry, unless somebody is making it or uses it now."""
+        """Remove an entry, unless a process makes or uses it."""
         from filelock import Timeout
 
         try:
@@ -244,7 +244,7 @@ class Store:
     # -- within -----------------------------------------------------------------------------------------------------
 
     def _lock(self, key: str, timeout: float = -1) -> AbstractContextManager[object]:
-        """Held by the one process that makes or removes a thing. The system frees it when its holder dies."""
+        """The lock of the process that makes or removes an entry. The system frees it when its holder dies."""
         from filelock import FileLock
 
         (self.root / "locks").mkdir(exist_ok=True)

@@ -33,7 +33,7 @@ def check_place(folder: Path, kind: str, foreign: Callable[[set[str]], Collectio
     others = sorted(foreign(names)) if names else []
     if others:
         shown = ", ".join(others[:_SHOWN]) + (", ..." if len(others) > _SHOWN else "")
-        raise ArtifactError(f"{folder} holds other things than a {kind} ({shown}): choose a new folder")
+        raise ArtifactError(f"{folder} holds other files than a {kind} ({shown}): choose a new folder")
 
 
 @contextmanager

@@ -68,7 +68,7 @@ def cut(text: str, *, singles: bool = True) -> list[str]:
     """The words of a normalized text.
 
     A word is a letter, digit or underscore and all letters, marks, digits and underscores behind it. Runs of
-    :data:`SPACELESS` scripts are cut into pairs of neighbouring letters (bigrams) and, with ``singles``, into
+    :data:`SPACELESS` scripts are cut into pairs of neighboring letters (bigrams) and, with ``singles``, into
     letters too. A run of one letter is that letter.
 
     Args:

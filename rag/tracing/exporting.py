@@ -23,7 +23,7 @@ def export() -> None:
         from opentelemetry.sdk.trace.export import BatchSpanProcessor
     except ImportError as error:
         package = (error.name or "opentelemetry-sdk").replace(".", "-")
-        raise MissingExtraError("sending spans", package=package, extra="otel") from None
+        raise MissingExtraError("exporting spans", package=package, extra="otel") from None
     provider = TracerProvider(resource=Resource.create({"service.name": "rag"}))
     provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
     trace.set_tracer_provider(provider)

@@ -42,8 +42,7 @@ def aligned(context: FitContext, scorer: Scorer, factors: Factors) -> tuple[floa
     beta, level = np.polyfit(scores, near, 1) if len(scores) and np.ptp(scores) > 0 else (0.0, 0.0)
     if beta <= 0:
         raise ConfigError(
-            "'training': the scorer's scores do not rise with the encoder's, so no line puts one on the scale of the "
-            "other",
+            "'training': the scorer's scores do not rise with the encoder's, so no line maps one to the other",
             parameter="alignment",
         )
     return -float(level / beta), float(beta)

@@ -127,9 +127,7 @@ def anchor_queries(source: str, count: int, context: FitContext) -> Sequence[Que
         lines = [line.strip() for line in _read(source).splitlines()]
         queries, origin = [Query(str(index), line) for index, line in enumerate(lines) if line], f"queries in {source}"
     if len(queries) < count:
-        raise DataError(
-            f"{count} anchor queries were asked for, and there are {len(queries)} {origin}: set count lower"
-        )
+        raise DataError(f"{count} anchor queries were requested, and there are {len(queries)} {origin}: lower count")
     return [queries[index] for index in np.sort(rng.choice(len(queries), size=count, replace=False))]
 
 

@@ -30,7 +30,9 @@ def choose_anchors(vectors: Vectors, how: Choice, count: int, *, seed: int = 0) 
     """
     n = len(vectors)
     if count > n:
-        raise ConfigError(f"{count} anchor items of {n} passages: ask for fewer", parameter="anchors")
+        raise ConfigError(
+            f"{count} anchor items were requested, and there are {n} passages: lower it", parameter="anchors"
+        )
     rng = np.random.default_rng(seed)
     chosen = _CHOICES[how](vectors, count, rng) if how in _CHOICES else np.empty(0, dtype=np.int64)
     others = rng.permutation(np.setdiff1d(np.arange(n), chosen))

@@ -46,7 +46,7 @@ def score_matrix(
     """Scores of all passages for some queries, [n_queries, n_passages].
 
     With a store in the context it is a memory map there, keyed by the scorer and the texts, beside a bitmap of what is
-    done: killed and started again, it goes on; asked again, it costs nothing. Passages of about the same length are
+    done: killed and started again, it resumes; asked again, it costs nothing. Passages of about the same length are
     scored together, the longest first, so that memory runs out at once if it does, and the time left is not
     underestimated.
 
@@ -105,7 +105,7 @@ def check_calls(
     rate = _PROBE / (time.perf_counter() - start)
     raise ConfigError(
         f"scoring {calls:,} (query, passage) pairs would take about {_duration(calls / rate)} at {rate:,.0f} pairs a "
-        f"second, and max_calls allows {max_calls:,}: ask for fewer queries, or raise max_calls",
+        f"second, and max_calls allows {max_calls:,}: use fewer queries, or raise max_calls",
         parameter="max_calls",
     )
 

@@ -196,9 +196,7 @@ class CUR(BlendingStage):
             return
         if len(kept) < len(context.passages):
             if "training" in self.factors.needs:
-                raise ConfigError(
-                    f"{self.factors.spec.label} is made of the training queries' scores: index again instead"
-                )
+                raise ConfigError(f"{self.factors.spec.label} is made of the training queries' scores: index again")
             self.factors.build(context, self.scorer)
         self._choose_anchors()
 

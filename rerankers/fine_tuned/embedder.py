@@ -141,7 +141,7 @@ class FineTunedEmbedder(FineTuned, AroundEmbedder):
         )
         rows, right, wrong = examples.triples()
         if not len(rows):
-            raise ConfigError("no passage is left to be a negative: lower it", parameter="skip")
+            raise ConfigError("no passage is left as a negative: lower it", parameter="skip")
         data: dict[str, Any] = {
             "query": [training.queries[row].text for row in rows.tolist()],
             "positive": context.passages.texts(right),

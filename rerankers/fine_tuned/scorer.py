@@ -106,7 +106,7 @@ class FineTunedScorer(FineTuned, Scorer):
             margin=None,
         )
         if not len(examples.triples()[0]):
-            raise ConfigError("no passage is left to be a negative: lower it", parameter="skip")
+            raise ConfigError("no passage is left as a negative: lower it", parameter="skip")
         data, loss = self._data(batch, examples, context)
         train(
             self.scorer.encoder,

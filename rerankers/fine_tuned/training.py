@@ -43,7 +43,7 @@ def judged(component: Component, context: FitContext) -> tuple[Training, Gains]:
     if n < MIN_QUERIES:
         raise DataError(
             f"{component.spec.label}: {n} of {len(context.training.queries)} training queries have a relevant document "
-            f"in the corpus, and {MIN_QUERIES} are needed to train a model; 'rag datasets make' writes more"
+            f"in the corpus, and {MIN_QUERIES} are needed to train a model; make more with 'rag datasets make'"
         )
     return context.training, gains
 

@@ -153,7 +153,7 @@ class Gatherer:
         """
         for name in self.fields:
             if "numbers" not in self.passages.corpus.fields.field(name).kinds:
-                raise DataError(f"learned_rank: the field '{name}' holds no numbers, and can be no feature")
+                raise DataError(f"learned_rank: the field '{name}' holds no numbers, and cannot be a feature")
 
 
 def _among(candidates: Candidates, other: Candidates) -> Bools:

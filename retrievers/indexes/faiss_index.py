@@ -88,7 +88,7 @@ class FaissIndex(Index):
     def build(self, vectors: Vectors, *, progress: Progress = no_progress) -> None:
         vectors = self._finite(vectors, "vectors")
         if not len(vectors):
-            raise DataError(f"{self.spec.label}: there are no vectors to index")
+            raise DataError(f"{self.spec.label}: no vectors to index")
         start = time.perf_counter()
         index = self.make(vectors)
         step = max(1024, len(vectors) // 50) if self.adds_in_parts else len(vectors)

@@ -117,7 +117,7 @@ def checked_lists(server: str, lists: Lists, k: int, rows: RowMap) -> tuple[Ints
     lengths = np.array([len(ids) for ids, _ in lists], dtype=np.int64)
     width = int(lengths.max(initial=0))
     if width > k:
-        raise ArtifactError(f"{server} answered with {width} rows where {k} were asked for")
+        raise ArtifactError(f"{server} answered with {width} rows where {k} were requested")
     keys = np.full((len(lists), width), PADDING, dtype=np.int64)
     scores = np.full((len(lists), width), -np.inf, dtype=np.float32)
     if not width:
@@ -133,7 +133,9 @@ def checked_lists(server: str, lists: Lists, k: int, rows: RowMap) -> tuple[Ints
             "changed by others ('rag verify' says more)"
         )
     if not np.isfinite(scores[inside]).all():
-        raise ArtifactError(f"{server} answered with a score that is no number: 'rag verify' says which row is damaged")
+        raise ArtifactError(
+            f"{server} answered with a score that is not a number: 'rag verify' says which row is damaged"
+        )
     order = np.lexsort((keys, -scores), axis=1)
     keys, scores = np.take_along_axis(keys, order, 1), np.take_along_axis(scores, order, 1)
     alike: Any = np.sort(keys, axis=1)

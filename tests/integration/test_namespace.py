@@ -54,9 +54,7 @@ def test_version_is_stated_once() -> None:
     assert rag.__version__ == distribution("rag-pipelines").version
 
 
-@pytest.mark.parametrize(
-    "command", [["--help"], ["components", "retriever"], ["eval", "--help"], ["tune", "--help"], ["datasets", "--help"]]
-)
+@pytest.mark.parametrize("command", [["tune", "--help"], ["components", "retriever"]])  # all load all commands
 def test_foreign_modules_leave_commands_working(foreign: Path, command: list[str]) -> None:
     result = run(RAG, *command, cwd=foreign, pythonpath=foreign)
     assert (result.returncode, result.stderr) == (0, "")

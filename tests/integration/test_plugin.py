@@ -72,42 +72,34 @@ def test_it_is_used_from_yaml(site, tmp_path):
     ]
 
 
-def test_its_mistakes_are_told_like_ours(site, tmp_path):
-    (tmp_path / "p.yaml").write_text(CONFIG.replace("fold: true", "folt: true, top_k: 0"))
-    code = (
-        "import sys; from rag import *\ntry: Pipeline.from_yaml(sys.argv[1])\nexcept ConfigError as error: print(error)"
-    )
-    done = run(site, "-c", code, str(tmp_path / "p.yaml"))
-    where = f"{tmp_path}/p.yaml:6:"
-    assert done.stdout.splitlines() == [
-        f"{where}22: retriever.retrievers.1: unknown argument 'folt' of 'parrot'; did you mean 'fold'? "
+REFUSED = """
+import sys
+from rag import ConfigError, Pipeline
+for file in sys.argv[1:]:
+    try:
+        Pipeline.from_yaml(file)
+    except ConfigError as error:
+        print(error)
+"""
+
+
+def test_its_mistakes_are_told_like_ours_and_a_plug_in_that_does_not_work_in_one_line(site, tmp_path):
+    files = {
+        "mistakes": CONFIG.replace("fold: true", "folt: true, top_k: 0"),
+        "broken": "type: pipeline\nretriever: {type: broken}\n",
+        "liar": "type: pipeline\nretriever: {type: bm25}\nstages: [{type: liar}]\n",
+    }
+    for name, config in files.items():
+        (tmp_path / name).write_text(config)
+    assert run(site, "-c", REFUSED, *files, cwd=tmp_path).stdout.splitlines() == [
+        "mistakes:6:22: retriever.retrievers.1: unknown argument 'folt' of 'parrot'; did you mean 'fold'? "
         "(valid: fold, top_k)",
-        f"{where}41: retriever.retrievers.1.top_k: must be greater than or equal to 1, got 0",
+        "mistakes:6:41: retriever.retrievers.1.top_k: must be greater than or equal to 1, got 0",
+        "broken:2:19: retriever: the retriever 'broken' (rag_parrot.no_such_module:Broken) cannot be imported: "
+        "No module named 'rag_parrot.no_such_module'",
+        "liar:3:17: stages.0: entry point 'stage.liar' = rag_parrot:Parrot is not a component with kind 'stage' "
+        "and type 'liar'",
     ]
-
-
-@pytest.mark.parametrize(
-    ("config", "expected"),
-    [
-        (
-            "type: pipeline\nretriever: {type: broken}\n",
-            "p.yaml:2:19: retriever: the retriever 'broken' (rag_parrot.no_such_module:Broken) cannot be imported: "
-            "No module named 'rag_parrot.no_such_module'",
-        ),
-        (
-            "type: pipeline\nretriever: {type: bm25}\nstages: [{type: liar}]\n",
-            "p.yaml:3:17: stages.0: entry point 'stage.liar' = rag_parrot:Parrot is no component with kind 'stage' "
-            "and type 'liar'",
-        ),
-    ],
-    ids=["broken", "liar"],
-)
-def test_a_plug_in_that_does_not_work_is_told_in_one_line(site, tmp_path, config, expected):
-    (tmp_path / "p.yaml").write_text(config)
-    code = (
-        "import sys; from rag import *\ntry: Pipeline.from_yaml(sys.argv[1])\nexcept ConfigError as error: print(error)"
-    )
-    assert run(site, "-c", code, str(tmp_path / "p.yaml")).stdout.splitlines() == [f"{tmp_path}/{expected}"]
 
 
 @pytest.mark.slow

@@ -261,11 +261,12 @@ for number in range(10_000):
 """
 
 
-def test_killed_at_any_moment_the_store_is_whole(tmp_path: Path) -> None:
+@pytest.mark.parametrize("times", [1, pytest.param(8, marks=pytest.mark.slow)])
+def test_killed_at_any_moment_the_store_is_whole(tmp_path: Path, times: int) -> None:
     generator = random.Random(0)
     root = str(Path(__file__).parent.parent.parent)
     command = [sys.executable, "-c", FILLER, str(tmp_path), root]
-    for _ in range(4):
+    for _ in range(times):
         worker = subprocess.Popen(command, stdout=subprocess.PIPE)
         assert worker.stdout is not None
         worker.stdout.readline()

@@ -175,7 +175,7 @@ def test_the_command_and_its_mistakes(rag, folder, tmp_path):  # noqa: F811
         (["--set", "seed=-1"], "seed: must be greater than or equal to 0"),
         (["--set", "objectives=[speed]"], "unknown objective"),
         (["--set", "objectives=[AP]"], "another sweep"),
-        (["--dataset", "nowhere"], "there is no folder, no dataset file and no built-in dataset 'nowhere'"),
+        (["--dataset", "nowhere"], "no such folder, dataset file or built-in dataset: 'nowhere'"),
         (["--set", "constraints=[latency_p50_ms <= 0]", "--out", "p"], "came closest"),
     ]:
         assert message in rag.refused("tune", folder / "sweep.yaml", "--trials", "2", "--out", "o", *arguments)

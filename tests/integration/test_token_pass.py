@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -53,34 +54,43 @@ def counts():
     Counting.texts = 0
 
 
-def test_killed_it_goes_on_where_it_was(tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def killed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The store of a process that was killed after 1,024 texts."""
+    folder = tmp_path_factory.mktemp("killed")
     root = str(Path(__file__).parents[2])
-    done = subprocess.run([sys.executable, "-c", KILLED, str(tmp_path), root], capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-c", KILLED, str(folder), root], capture_output=True, text=True)
     assert done.returncode == -9, done.stderr
-    assert len(list(tmp_path.glob("unfinished/tokens/*/*.npy"))) == 2
-    store = Store(tmp_path)
+    return folder
+
+
+@pytest.fixture
+def left(killed: Path, tmp_path: Path) -> Path:
+    """A copy of what it left."""
+    return shutil.copytree(killed, tmp_path / "store")
+
+
+def test_killed_it_goes_on_where_it_was(left: Path) -> None:
+    assert len(list(left.glob("unfinished/tokens/*/*.npy"))) == 2
+    store = Store(left)
     assert "unfinished" in {entry.about for entry in store.entries()}
     found = fitted(store)
     assert len(DOCUMENTS) - 1024 == Counting.texts
-    assert list(tmp_path.glob("unfinished/tokens/*")) == []
+    assert list(left.glob("unfinished/tokens/*")) == []
     whole = fitted(None)
     for query in ("red thing 7", "blue 1499"):
         expected = [(hit.document.id, hit.score) for hit in whole.search(query)]
         assert [(hit.document.id, hit.score) for hit in found.search(query)] == expected
 
 
-def test_a_piece_that_cannot_be_read_is_made_again(tmp_path: Path) -> None:
-    root = str(Path(__file__).parents[2])
-    subprocess.run([sys.executable, "-c", KILLED, str(tmp_path), root], capture_output=True)
-    first = next(iter(tmp_path.glob("unfinished/tokens/*/0.npy")))
+def test_a_piece_that_cannot_be_read_is_made_again(left: Path) -> None:
+    first = next(iter(left.glob("unfinished/tokens/*/0.npy")))
     first.write_bytes(first.read_bytes()[:200])
-    fitted(Store(tmp_path))
+    fitted(Store(left))
     assert len(DOCUMENTS) - 512 == Counting.texts
 
 
-def test_refresh_computes_all_again_and_a_store_not_to_be_written_keeps_nothing(tmp_path: Path) -> None:
-    root = str(Path(__file__).parents[2])
-    subprocess.run([sys.executable, "-c", KILLED, str(tmp_path), root], capture_output=True)
-    assert Store(tmp_path, mode="only").checkpoint("tokens", "any") is None
-    fitted(Store(tmp_path, mode="refresh"))
+def test_refresh_computes_all_again_and_a_store_not_to_be_written_keeps_nothing(left: Path) -> None:
+    assert Store(left, mode="only").checkpoint("tokens", "any") is None
+    fitted(Store(left, mode="refresh"))
     assert len(DOCUMENTS) == Counting.texts

@@ -318,6 +318,6 @@ def test_read_only_is_enough_for_reading(small_disk: Path) -> None:
 
 
 def test_editing_what_is_not_there_leaves_nothing_behind(tmp_path: Path) -> None:
-    with pytest.raises(ArtifactError, match="there is no saved pipeline"), Pipeline.editing(tmp_path / "nothing"):
+    with pytest.raises(ArtifactError, match="no saved pipeline"), Pipeline.editing(tmp_path / "nothing"):
         pass
     assert not (tmp_path / "nothing").exists()

@@ -59,7 +59,7 @@ class Table(Component):
             ConfigError: The file is missing, or lacks a column; the mistake names the argument.
         """
         if not path.is_file():
-            raise ConfigError(f"there is no file '{path}'", parameter="path")
+            raise ConfigError(f"no such file: '{path}'", parameter="path")
         for name in ("columns", "delimiter"):
             if self.spec.arguments[name] is not None and format_of(path) not in DELIMITED:
                 raise ConfigError(f"is for CSV and TSV files, and '{path}' is neither", parameter=name)

@@ -66,7 +66,7 @@ class CorpusTable(Table):
             return self._read(folder)
         path = folder / Path(self.path).expanduser()
         if not path.exists():
-            raise ConfigError(f"there is no file or folder '{path}'", parameter="path")
+            raise ConfigError(f"no such file or folder: '{path}'", parameter="path")
         if format_of(path) in TABLES:
             reading = self._reading(self.on_error)
             rows = self._rows(path, reading=reading)
@@ -74,7 +74,7 @@ class CorpusTable(Table):
             for parameter, named, usual in (("id", self.id, ID_FIELDS), ("text", self.text, TEXT_FIELDS)):
                 if named is None and not any(name in first for name in (*usual, "turns")):
                     raise ConfigError(
-                        f"say which column of '{path}' is the {parameter}: {parameter}: NAME (it has: "
+                        f"missing '{parameter}', the column of '{path}' with it (columns: "
                         f"{', '.join(map(str, first))})",
                         parameter=parameter,
                     )

@@ -52,7 +52,7 @@ class QrelsTable(Table):
             if value is not None and query is None:
                 raise ConfigError("needs the columns 'query' and 'document' too", parameter=name)
         if isinstance(path, dict) and split is not None:
-            raise ConfigError("the files are named by split already", parameter="split")
+            raise ConfigError("the files are already named by split", parameter="split")
         self.path = path
         self.query = query
         self.document = document
@@ -82,7 +82,7 @@ class QrelsTable(Table):
         reading = self._reading(self.on_error)
         if self.query is None or self.document is None:
             if not path.is_file():
-                raise ConfigError(f"there is no file '{path}'", parameter="path")
+                raise ConfigError(f"no such file: '{path}'", parameter="path")
             judged = read_qrels(path, reading)
             remarks.extend(reading.finish())
             return {split: judged}

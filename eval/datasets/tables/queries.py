@@ -97,7 +97,7 @@ class QueriesTable(Table):
         text = self.text or next((name for name in usual if name in first), "text")
         if text not in first and "turns" not in first:
             raise ConfigError(
-                f"say which column of '{path}' is the question: text: NAME (it has: {', '.join(map(str, first))})",
+                f"missing 'text', the column of '{path}' with the question (columns: {', '.join(map(str, first))})",
                 parameter="text",
             )
         used = {id, text, self.relevant, self.answer, self.split, "metadata", "turns"}

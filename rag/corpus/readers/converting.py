@@ -75,7 +75,7 @@ def _documents(content: bytes, path: str, name: str, reading: Reading, depth: in
 def _archived(content: bytes, path: str, name: str, reading: Reading, depth: int) -> Iterator[Document]:
     """The documents in an archive; a member that cannot be read does not stop the others."""
     if depth >= MAX_DEPTH:
-        raise DataError(f"is an archive inside of {depth} others: not opened")
+        raise DataError(f"is an archive inside {depth} others: not opened")
     skipped: list[str] = []
     inside = dict(members(content, name, skipped.append))
     for reason in skipped:
@@ -147,7 +147,7 @@ def _content(path: Path) -> bytes:
             with open(path, "rb", opener=_without_waiting) as file:
                 before = os.fstat(file.fileno())
                 if not stat.S_ISREG(before.st_mode):
-                    raise DataError(f"{path}: is no regular file")
+                    raise DataError(f"{path}: is not a regular file")
                 if before.st_size > MAX_BYTES:
                     raise DataError(f"{path}: has more than {MAX_BYTES >> 20} MiB, the most that is read")
                 content = file.read()

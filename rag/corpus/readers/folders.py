@@ -74,7 +74,7 @@ def _files_below(folder: Path, reading: Reading) -> list[Path]:
         for path in (Path(base, name) for name in names if not name.startswith(".")):
             if path.is_symlink() and not path.exists():
                 if _is_readable(path):
-                    error = DataError(f"{path}: is a link to nothing: is the download complete?")
+                    error = DataError(f"{path}: is a broken link: is the download complete?")
                     reading.fail(error, unit="documents" if is_document(path.name) else "files")
             elif path.is_symlink() and not path.resolve().is_relative_to(root):
                 links.append(path)
@@ -118,7 +118,7 @@ def _parts(folder: Path, tables: Sequence[Path]) -> list[Path]:
     formats = Counter(map(format_of, tables))
     if len(formats) > 1:
         raise DataError(
-            f"{folder}: has tables of several formats ({_by_suffix(tables)}): name those that are wanted, such as "
+            f"{folder}: has tables of several formats ({_by_suffix(tables)}): name those to read, such as "
             f"'{folder}/*{next(iter(formats))}'"
         )
     by_split: dict[str, list[Path]] = {}

@@ -32,7 +32,7 @@ def open_binary(path: Path) -> Iterator[BinaryIO]:
         with cast("BinaryIO", _opened(path)) as file:
             yield file
     except EOFError:
-        raise DataError(f"{path}: cannot be read: it ends in the middle of what is packed in it") from None
+        raise DataError(f"{path}: cannot be read: the compressed data in it ends too early") from None
     except (OSError, zlib.error) as error:
         raise DataError(f"{path}: cannot be read: {system_message(error)}") from None
 

@@ -42,7 +42,7 @@ def read_run(path: Path, *, literal_ids: Container[str] = ()) -> dict[str, list[
         if not math.isfinite(value):
             raise DataError(f"{location}: the score must be a finite float32, got '{score}'")
         if (query, document) in seen:
-            raise DataError(f"{location}: document '{document}' is listed a second time for query '{query}'")
+            raise DataError(f"{location}: document '{document}' is listed twice for query '{query}'")
         seen.add((query, document))
         rows.setdefault(_id(query, literal_ids), []).append((value, document.encode()))
     if not rows:

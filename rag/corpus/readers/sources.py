@@ -228,7 +228,7 @@ def _of_file(path: Path, name: str, fields: Fields, reading: Reading, alone: boo
             yield from converted_documents(path, name, reading)
         elif suffix in (".yaml", ".yml"):
             raise DataError(
-                f"{path}: documents are wanted; of a dataset file, rag datasets convert makes a folder of them"
+                f"{path}: expected documents; rag datasets convert makes a folder of them from a dataset file"
             )
         else:
             raise DataError(f"{path}: unknown format '{suffix}' (valid: {', '.join(sorted({*TABLES, *suffixes()}))})")

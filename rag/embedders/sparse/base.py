@@ -62,12 +62,13 @@ class SparseEmbedder(Component):
         """
         if weights.shape != (n, self.dimension):
             raise ModelError(
-                f"{self.spec.label} gave weights of shape {weights.shape} for {n} texts, expected {(n, self.dimension)}"
+                f"{self.spec.label} returned weights of shape {weights.shape} for {n} texts, expected "
+                f"{(n, self.dimension)}"
             )
         if not np.isfinite(weights.data).all():
-            raise ModelError(f"{self.spec.label} gave weights that are NaN or infinite")
+            raise ModelError(f"{self.spec.label} returned weights that are NaN or infinite")
         if (weights.data < 0).any():
-            raise ModelError(f"{self.spec.label} gave weights below 0, which an inverted index cannot hold")
+            raise ModelError(f"{self.spec.label} returned weights below 0, which an inverted index cannot hold")
         weights.eliminate_zeros()
         weights.sort_indices()
         return weights

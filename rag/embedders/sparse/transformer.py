@@ -86,8 +86,9 @@ class SparseTransformerEmbedder(SparseEmbedder):
             return  # a masked language model is its own head; what is not on this machine says so when it is loaded
         made_of = ", ".join(kinds or map(str, architectures))
         raise ModelError(
-            f"the model '{self.model}' is no sparse encoder ({made_of}): it has neither a masked language model's head "
-            "nor a sparse autoencoder, and would be given random weights; take it as the embedder of 'dense', or of "
+            f"the model '{self.model}' is not a sparse encoder ({made_of}): it has neither a masked "
+            f"language model's head "
+            "nor a sparse autoencoder, and would be given random weights; use it as the embedder of 'dense', or of "
             "'term_weights'"
         )
 

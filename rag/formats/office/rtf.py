@@ -58,7 +58,7 @@ class RTFReader(Reader):
 
     def read(self, file: File) -> Iterator[Converted]:
         if not file.content.lstrip()[:5] == b"{\\rtf":
-            raise DataError("is no RTF file")
+            raise DataError("is not an RTF file")
         yield _Document(file.content.decode("latin-1")).converted()
 
 
@@ -98,7 +98,7 @@ class _Document:
             word, number, byte, symbol, brace, text = match.groups()
             if brace == "{":
                 if len(self._stack) > _DEEPEST:
-                    raise DataError(f"is damaged: more than {_DEEPEST} groups inside of each other")
+                    raise DataError(f"is damaged: more than {_DEEPEST} nested groups")
                 self._decode()
                 self._stack.append(self._state)
                 self._state = replace(self._state)

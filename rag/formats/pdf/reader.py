@@ -49,7 +49,7 @@ def _opened(content: bytes) -> PdfDocument:
         message = str(error).lower()
         if "password" in message or "security" in message:
             raise DataError("is encrypted, and opens with a password only") from None
-        raise DataError(f"is no PDF, or damaged: {first_line(error)}") from None
+        raise DataError(f"is not a PDF, or is damaged: {first_line(error)}") from None
 
 
 def _converted(document: PdfDocument) -> Converted:

@@ -68,7 +68,7 @@ class ManReader(Reader):
     def read(self, file: File) -> Iterator[Converted]:
         text, counts = decoded(file.content, encoding=file.encoding)
         if _MACROS.search(text) is None:
-            raise DataError("is no man page: it has none of their macros")
+            raise DataError("is not a man page: it has no man macros")
         page = _Page(text)
         yield Converted(joined(page.blocks), page.metadata, counts=counts)
 

@@ -31,14 +31,14 @@ class NotebookReader(Reader):
         except (ValueError, RecursionError) as error:
             raise DataError(f"is damaged: not JSON: {error}") from None
         if not isinstance(book, dict):
-            raise DataError("is no notebook")
+            raise DataError("is not a notebook")
         cells = book.get("cells")
         if cells is None and isinstance(book.get("worksheets"), list):  # format 3
             cells = [
                 cell for sheet in book["worksheets"] if isinstance(sheet, dict) for cell in sheet.get("cells") or ()
             ]
         if not isinstance(cells, list):
-            raise DataError("is no notebook: it has no cells")
+            raise DataError("is not a notebook: it has no cells")
         notebook = _mapping(book.get("metadata"))
         language = next(
             (

@@ -32,7 +32,7 @@ class SubtitleReader(Reader):
         text, counts = decoded(file.content, encoding=file.encoding)
         cues = _cues(text)
         if not cues and text.strip():
-            raise DataError("is no file of subtitles: it has no times")
+            raise DataError("is not a file of subtitles: it has no times")
         yield Converted(joined(_paragraphs(cues)), {"title": file.stem}, counts=counts)
 
 

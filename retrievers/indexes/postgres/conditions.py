@@ -71,7 +71,7 @@ class Where:
             equal = self._equal(columns, compared)
             return equal if test in ("eq", "in") else f"({equal}) is not true"
         if isinstance(operand, str) and not _storable_text(operand):
-            raise ConfigError(f"'{name}' holds no such character: {operand!r}", parameter="filter")
+            raise ConfigError(f"'{name}' cannot hold this character: {operand!r}", parameter="filter")
         if test in ("prefix", "contains"):
             kinds.check_texts(operand)
             value = self._parameter(operand, "text")

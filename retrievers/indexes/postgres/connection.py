@@ -71,7 +71,8 @@ class Server:
         shown = "".join(str(options.get(name) or "") for name in ("host", "dbname", "user"))
         if not options or "@" in shown or not str(options.get("port") or 5432).replace(",", "").isdecimal():
             raise ConfigError(  # a password with special characters may be anywhere in it
-                "is no address of a database: write postgresql://USER@HOST:PORT/DATABASE, with %-codes for special "
+                "is not the address of a database: write postgresql://USER@HOST:PORT/DATABASE, with %-codes "
+                "for special "
                 "characters",
                 parameter="url",
             )

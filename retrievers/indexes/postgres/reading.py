@@ -243,7 +243,7 @@ class Reader:
         lists: Lists = [(np.empty(0, dtype=np.int64), np.empty(0, dtype=np.float32))] * len(vectors)
         for n, packed in self._pool.run("cannot be searched", read):
             if not 1 <= n <= len(vectors):
-                raise ArtifactError(f"{self._label} answered a query that nobody asked")
+                raise ArtifactError(f"{self._label} answered a query that was not sent")
             table = np.frombuffer(packed or b"", dtype=_EMPTY.dtype)
             lists[n - 1] = table["id"].astype(np.int64), table["score"].astype(np.float32)
         return lists

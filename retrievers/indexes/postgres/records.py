@@ -171,9 +171,9 @@ def check_open(connection: Connection[Any], server: Server, name: Name, known: G
     if row[0] > FORMAT:
         raise ArtifactError(f"{lost} is in format {row[0]}, of a newer version; this one reads up to {FORMAT}")
     if row[1:] != (name.own, known.base, known.generation, known.rows, known.dimension, known.digest):
-        raise ArtifactError(f"{lost} belongs to another index: this is another database, or it was written over")
+        raise ArtifactError(f"{lost} belongs to another index: this is another database, or it was overwritten")
     if table is None:
-        raise ArtifactError(f"{lost} is gone, though its record is there: index again")
+        raise ArtifactError(f"{lost} is missing, though its record exists: index again")
 
 
 def is_idle(connection: Connection[Any], name: Name, key: int) -> bool:

@@ -59,7 +59,7 @@ class Writer:
         self.storage.check(vectors)
         positions = np.arange(len(passages)) if passages.findable is None else passages.findable
         if not len(positions):
-            raise DataError("index 'pgvector': there are no vectors to index")
+            raise DataError("index 'pgvector': no vectors to index")
         documents = np.unique(passages.document[positions])
         layout = extended(Layout(), passages, documents)
         with writing(self.server, self.name) as connection:

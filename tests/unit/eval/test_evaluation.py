@@ -91,7 +91,7 @@ def test_a_run_replaces_a_run_and_nothing_else(evaluation: Evaluation, tmp_path:
     other = tmp_path / "other"
     other.mkdir()
     (other / "mine.txt").write_text("keep")
-    with pytest.raises(ArtifactError, match="holds other things than a run"):
+    with pytest.raises(ArtifactError, match="holds other files than a run"):
         write_run(evaluation, other)
     assert [path.name for path in other.iterdir()] == ["mine.txt"]
     with pytest.raises(ArtifactError, match="is a file"):
@@ -170,7 +170,7 @@ def test_every_measure_sees_tied_documents_in_the_order_that_is_returned(tmp_pat
 def test_a_folder_that_only_looks_like_a_run_is_left_alone(evaluation: Evaluation, tmp_path: Path) -> None:
     (tmp_path / "metrics.json").write_text("{}")
     (tmp_path / "thesis.tex").write_text("mine")
-    with pytest.raises(ArtifactError, match="holds other things than a run"):
+    with pytest.raises(ArtifactError, match="holds other files than a run"):
         write_run(evaluation, tmp_path)
     assert (tmp_path / "thesis.tex").read_text() == "mine"
 
@@ -199,4 +199,4 @@ def test_seconds_that_were_spent_earlier_are_said_to_be(dataset: Dataset, tmp_pa
     assert first[0] == []
     assert again[1] >= 0.3
     (said,) = again[0]
-    assert said.startswith(f"of the {again[1]:.3g} s that searching is booked with, most were")
+    assert said.startswith(f"of the {again[1]:.3g} s counted for searching, most were")

@@ -265,7 +265,7 @@ def test_a_storage_of_another_sweep_is_not_touched(dataset, tmp_path):
 @pytest.mark.parametrize("name", ["metrics.json", "manifest.json", "report.html"])
 def test_a_folder_of_something_else_is_not_touched(dataset, tmp_path, name):
     (tmp_path / name).write_text("theirs")
-    with pytest.raises(ArtifactError, match=f"holds other things than a sweep \\({name}\\)"):
+    with pytest.raises(ArtifactError, match=f"holds other files than a sweep \\({name}\\)"):
         tune(sweep(), dataset, out=tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == [name]
     with pytest.raises(ArtifactError, match="is a file"):
@@ -290,9 +290,9 @@ def test_a_changed_space_keeps_what_still_fits(dataset, tmp_path):
 def test_points_to_try_first(dataset):
     result = tune(sweep(n_trials=3, enqueue=[{"top_k": 4}, {"k1": 3.0}]), dataset)
     assert [(p["retriever.k1"], p["retriever.top_k"]) for p in points(result)] == [(0.9, 3), (0.9, 4), (3.0, 3)]
-    with pytest.raises(ConfigError, match=r"enqueue.0: \{'top_k': 9\} is no point of the space"):
+    with pytest.raises(ConfigError, match=r"enqueue.0: \{'top_k': 9\} is not a point of the space"):
         tune(sweep(enqueue=[{"top_k": 9}]), dataset)
-    with pytest.raises(ConfigError, match="there is no parameter 'topk'"):
+    with pytest.raises(ConfigError, match="unknown parameter 'topk'"):
         tune(sweep(enqueue=[{"topk": 4}]), dataset)
 
 
@@ -361,7 +361,7 @@ def test_other_storages(dataset, tmp_path):
     tune(sweep(n_trials=2, storage=url), dataset)
     result = tune(sweep(n_trials=4, storage=url), dataset)
     assert len(result.trials) == 4
-    with pytest.raises(ConfigError, match="'study.db' is no storage: write journal:FILE"):
+    with pytest.raises(ConfigError, match="'study.db' is not a storage: write journal:FILE"):
         tune(sweep(storage="study.db"), dataset)
     with pytest.raises(ArtifactError, match="cannot be the sweep's storage"):
         tune(sweep(storage="sqlite:////no/such/folder/x.db"), dataset)

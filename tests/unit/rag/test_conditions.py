@@ -151,7 +151,7 @@ def test_a_corpus_sorted_by_a_field() -> None:
     assert corpus.sorted_by("year").ids() == ["2", "4", "3", "0", "1"]
     with pytest.raises(DataError, match="no document has the field 'size'"):
         corpus.sorted_by("size")
-    with pytest.raises(DataError, match="cannot sort by 'year': it must be one number a document"):
+    with pytest.raises(DataError, match="cannot sort by 'year': it must be one number or one date for each document"):
         Corpus.from_documents([*documents, Document("x", "text", {"year": "old"})]).sorted_by("year")
 
 

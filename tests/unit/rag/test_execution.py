@@ -78,7 +78,7 @@ def test_places_that_are_none():
         executed_on("moon"),
     ):
         pass
-    with pytest.raises(ConfigError, match="workers: must be a whole number from 1 on, got 0"):
+    with pytest.raises(ConfigError, match="workers: must be a whole number of at least 1, got 0"):
         Ray(workers=0)
     with executed_on("local"):
         assert executed_elsewhere(SentenceTransformerEmbedder("x")) is None

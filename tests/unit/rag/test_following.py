@@ -104,7 +104,7 @@ def test_a_folder_that_goes_leaves_what_is_open(folder):
 
 
 def test_what_is_wrong_is_said_at_once(tmp_path):
-    with pytest.raises(ArtifactError, match="there is no saved pipeline"):
+    with pytest.raises(ArtifactError, match="no saved pipeline"):
         Pipeline.follow(tmp_path)
     Pipeline(retriever=BM25()).fit([Document("a", "b")]).save(tmp_path / "index")
     with pytest.raises(ConfigError, match="every: must be a number of seconds above 0"):
@@ -130,7 +130,7 @@ def test_a_document_with_its_passages(folder):
     assert [text[passage.start : passage.end] for passage in document.passages] == [p.text for p in document.passages]
     pipeline.delete(["c"])
     for gone in ("c", "nobody"):
-        with pytest.raises(DataError, match=f"there is no document '{gone}'"):
+        with pytest.raises(DataError, match=f"no such document: '{gone}'"):
             pipeline.document(gone)
 
 

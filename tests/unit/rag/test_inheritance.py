@@ -64,5 +64,5 @@ def test_in_a_file_too():
 
 def test_alone_it_says_what_it_lacks():
     corpus = Corpus.from_documents([Document("a", "x")])
-    with pytest.raises(ConfigError, match="'max_sim' needs an embedder: give it one"):
+    with pytest.raises(ConfigError, match="'max_sim' needs an embedder: name one"):
         MaxSim().fit(FitContext(corpus, Passages.whole(corpus)))

@@ -258,7 +258,7 @@ def test_what_is_no_query_is_refused(query, expected):
 
 @pytest.mark.parametrize("top_k", [0, -1])
 def test_top_k_is_at_least_one(top_k):
-    with pytest.raises(ConfigError, match="must be a whole number from 1 on"):
+    with pytest.raises(ConfigError, match="must be a whole number of at least 1"):
         Pipeline(retriever=BM25()).fit(DOCUMENTS).search("cats", top_k=top_k)
 
 
@@ -346,7 +346,7 @@ def test_what_holds_a_python_object_cannot_be_kept_and_nothing_is_written(tmp_pa
 
 def test_a_folder_of_others_is_left_alone(tmp_path):
     (tmp_path / "thesis.tex").write_text("mine")
-    with pytest.raises(ArtifactError, match="holds other things than a pipeline"):
+    with pytest.raises(ArtifactError, match="holds other files than a pipeline"):
         Pipeline(retriever=BM25()).fit(DOCUMENTS).save(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
 

@@ -117,10 +117,10 @@ class Untyped(Stage):
             "rag.retrievers.bm25:X",
             "cannot be imported: module 'rag.retrievers.bm25' has no attribute 'X'",
         ),
-        ("retriever.x", "rag.retrievers.bm25:BM25", "is no component with kind 'retriever' and type 'x'"),
-        ("stage.bm25", "rag.retrievers.bm25:BM25", "is no component with kind 'stage' and type 'bm25'"),
-        ("retriever.x", "rag.retrievers.keys:best_documents", "is no component with kind 'retriever' and type 'x'"),
-        ("retriever.x", "rag.retrievers.bm25:np", "is no component with kind 'retriever' and type 'x'"),
+        ("retriever.x", "rag.retrievers.bm25:BM25", "is not a component with kind 'retriever' and type 'x'"),
+        ("stage.bm25", "rag.retrievers.bm25:BM25", "is not a component with kind 'stage' and type 'bm25'"),
+        ("retriever.x", "rag.retrievers.keys:best_documents", "is not a component with kind 'retriever' and type 'x'"),
+        ("retriever.x", "rag.retrievers.bm25:np", "is not a component with kind 'retriever' and type 'x'"),
     ],
 )
 def test_entry_points_that_lead_nowhere(installed, name, value, expected):

@@ -273,28 +273,30 @@ def written(value: Any) -> str:
     ids=name_of,
 )
 def test_yaml_refuses_exactly_the_wrong_values_and_says_where(cls: Any, parameter: Parameter, tmp_path):
-    file = tmp_path / "component.yaml"
+    file = tmp_path / "components.yaml"  # one of each wrong value: reading a file takes longest
     others = [f"{n}: {written(v)}" for n, v in required(cls, parameter.name, REQUIRED_IN_YAML).items()]
-    head = [f"type: {cls.type}", *others, f"{parameter.name}: "]
-    refused = 0
+    lines, wrong = ["wrong:"], []
     for value in IN_YAML + at_the_bounds(parameter.annotation):
         optional = parameter.slot is not None and parameter.slot.optional and value is None
         empty_list = parameter.slot is not None and parameter.slot.container == "list" and value == []
         if (parameter.slot is None and accepts(parameter.annotation, value)) or optional or empty_list:
             continue
-        refused += 1
-        file.write_text("\n".join(head) + written(value), encoding="utf-8")
+        component = [f"type: {cls.type}", *others, f"{parameter.name}: {written(value)}"]
+        lines += [f"- {component[0]}", *(f"  {line}" for line in component[1:])]
+        wrong.append((value, len(lines)))
+    file.write_text("\n".join(lines), encoding="utf-8")
+    read = Mistakes()
+    nodes = read_source(file, mistakes=read).value["wrong"].value
+    assert read == []
+    for (value, line), node in zip(wrong, nodes, strict=True):
         mistakes = Mistakes()
-        node = read_source(file, mistakes=mistakes)
         assert build(node, cls, mistakes=mistakes) is None, value
         assert mistakes
         for mistake in mistakes:
-            assert re.match(rf"{re.escape(str(file))}:{len(head)}:\d+: {parameter.name}[.:]", str(mistake)), str(
-                mistake
-            )
+            assert re.match(rf"{re.escape(str(file))}:{line}:\d+: {parameter.name}[.:]", str(mistake)), str(mistake)
             if mistake.path == parameter.name and not isinstance(value, (list, dict)):
-                assert len(parameter.name) + 3 == mistake.location.column
-    assert refused >= 15
+                assert mistake.location.column == len(parameter.name) + 5
+    assert len(wrong) >= 15
 
 
 @pytest.mark.parametrize("cls", COMPONENTS, ids=name_of)

@@ -175,5 +175,5 @@ def test_more_dimensions_than_there_are_are_refused(encoder):
 
 
 def test_nothing_left_to_be_a_negative_is_said(encoder):
-    with pytest.raises(ConfigError, match="no passage is left to be a negative"):
+    with pytest.raises(ConfigError, match="no passage is left as a negative"):
         Pipeline(retriever=Dense(embedder=embedder(encoder, skip=100))).fit(CORPUS, training=TRAINING)

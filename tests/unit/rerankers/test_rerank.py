@@ -74,16 +74,16 @@ def test_the_passage_that_matched_is_what_is_scored():
 @pytest.mark.parametrize(
     ("answer", "expected"),
     [
-        (lambda n: np.zeros(n - 1), "the scorer 'fake_broken' gave scores of shape (2,) for 3 pairs"),
-        (lambda n: np.zeros((n, 1)), "the scorer 'fake_broken' gave scores of shape (3, 1) for 3 pairs"),
-        (lambda n: np.float32(1), "the scorer 'fake_broken' gave scores of shape () for 3 pairs"),
+        (lambda n: np.zeros(n - 1), "the scorer 'fake_broken' returned scores of shape (2,) for 3 pairs"),
+        (lambda n: np.zeros((n, 1)), "the scorer 'fake_broken' returned scores of shape (3, 1) for 3 pairs"),
+        (lambda n: np.float32(1), "the scorer 'fake_broken' returned scores of shape () for 3 pairs"),
         (
             lambda n: np.array([1, np.nan, np.inf]),
-            "the scorer 'fake_broken' gave NaN or infinite scores for 2 of 3 pairs, the first for query 'q1'",
+            "the scorer 'fake_broken' returned NaN or infinite scores for 2 of 3 pairs, the first for query 'q1'",
         ),
         (
             lambda n: np.array([-np.inf, 1, 1]),
-            "the scorer 'fake_broken' gave NaN or infinite scores for 1 of 3 pairs, the first for query 'q0'",
+            "the scorer 'fake_broken' returned NaN or infinite scores for 1 of 3 pairs, the first for query 'q0'",
         ),
     ],
 )

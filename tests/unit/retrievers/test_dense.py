@@ -137,11 +137,12 @@ def test_vectors_that_are_not_finite_are_refused_with_the_documents_name(bad):
         fitted(20, vectors)
     assert (
         str(caught.value)
-        == "the embedder 'fake_table' gave NaN or infinite values for 2 of 20 passages, the first one of document 'd7'"
+        == "the embedder 'fake_table' returned NaN or infinite values for 2 of 20 passages, the first one "
+        "of document 'd7'"
     )
     with pytest.raises(ModelError) as caught:
         ask(fitted(7, vectors), [1, 9])
-    assert str(caught.value) == "the embedder 'fake_table' gave NaN or infinite values for query 'q9'"
+    assert str(caught.value) == "the embedder 'fake_table' returned NaN or infinite values for query 'q9'"
 
 
 def test_vectors_of_the_wrong_shape_are_refused():
@@ -156,7 +157,7 @@ def test_vectors_of_the_wrong_shape_are_refused():
     corpus = Corpus.from_documents([Document("a", "0"), Document("b", "1")])
     with pytest.raises(ModelError) as caught:
         dense.fit(FitContext(corpus, Passages.whole(corpus)))
-    assert str(caught.value) == "the embedder 'short' gave an array of shape (1, 12) for 2 texts, expected (2, 12)"
+    assert str(caught.value) == "the embedder 'short' returned an array of shape (1, 12) for 2 texts, expected (2, 12)"
 
 
 def test_queries_of_another_dimension_are_refused():

@@ -115,7 +115,7 @@ def test_filters_hold_when_it_is_asked_again():
     "target", [Keyed(keys=[TextKey(retriever=BM25())]), Feedback(target=BM25())], ids=["keyed", "feedback"]
 )
 def test_what_cannot_be_asked_again_is_refused(target):
-    with pytest.raises(ConfigError, match="cannot be asked again"):
+    with pytest.raises(ConfigError, match="cannot be searched again"):
         Feedback(target=target)
 
 
@@ -131,7 +131,7 @@ def test_an_index_without_vectors_is_refused_in_words():
 
 
 def test_without_a_pipeline_it_needs_a_target():
-    with pytest.raises(ConfigError, match="something to ask again"):
+    with pytest.raises(ConfigError, match="a retriever to search again"):
         fitted(Feedback())
 
 

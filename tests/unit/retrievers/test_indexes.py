@@ -380,7 +380,7 @@ def test_another_dimension_is_refused(name):
 
 
 def test_no_vectors_are_refused(name):
-    with pytest.raises(DataError, match="there are no vectors to index"):
+    with pytest.raises(DataError, match="no vectors to index"):
         FAMILIES[name]().build(VECTORS[:0])
 
 

@@ -191,7 +191,7 @@ def test_bad_input_is_said():
         FitContext(corpus(), Passages.whole(corpus()), nothing).fit(QueryMemory(embedder=WordEmbedder()))
     with pytest.raises(ConfigError, match="learns from judged training queries"):
         Pipeline(retriever=QueryMemory(embedder=WordEmbedder())).fit(corpus())
-    with pytest.raises(ConfigError, match="no part of this pipeline remembers judgments"):
+    with pytest.raises(ConfigError, match="no component of this pipeline remembers judgments"):
         Pipeline(retriever=BM25()).fit(corpus()).add_qrels(training())
     with pytest.raises(ConfigError, match="embedder"):
         Pipeline(retriever=Hybrid(retrievers=[BM25(), QueryMemory()])).fit(corpus(), training=training())

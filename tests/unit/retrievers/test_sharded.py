@@ -83,9 +83,9 @@ def test_in_a_pipeline_it_is_kept_updated_and_found_in_the_store(tmp_path, index
 
 
 def test_what_it_refuses():
-    with pytest.raises(ConfigError, match="index: 'pgvector' lies on a server"):
+    with pytest.raises(ConfigError, match="index: 'pgvector' is on a server"):
         Sharded(shards=2, index=PgVector(url="${DATABASE_URL}", table="papers"))
-    with pytest.raises(DataError, match="there are no vectors to index"):
+    with pytest.raises(DataError, match="no vectors to index"):
         Sharded(shards=2).build(VECTORS[:0])
 
 

@@ -104,9 +104,9 @@ def test_summaries_come_by_id_and_missing_ones_are_listed(tmp_path, caplog):
     [
         (
             [{"_id": "z", "summary": "Z"}],
-            "none of its 1 ids is that of a document (such as 'z'; documents have ids such as",
+            "none of its 1 ids belongs to a document (such as 'z'; documents have ids such as",
         ),
-        ([], "none of its 0 ids is that of a document"),
+        ([], "none of its 0 ids belongs to a document"),
         ([{"_id": "a", "summary": "A"}] * 2, ":2: two summaries have the id 'a'"),
         ([{"_id": "a", "sumary": "A"}], ":1: the summary of 'a' must be a text or a list of texts under 'summary'"),
         ([{"_id": "a", "summary": [1]}], ":1: the summary of 'a' must be a text"),

@@ -308,7 +308,7 @@ def test_saved_and_loaded_it_answers(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"writer": Precomputed("x.jsonl")}, "'precomputed' is none"),
+        ({"writer": Precomputed("x.jsonl")}, "'precomputed' is not one"),
         ({"writer": ChatModel("m", prompt="{text}!")}, "leave out its prompt"),
         ({"writer": ChatModel("m", task="questions", n_texts=3)}, "leave out its task, n_texts"),
         ({"prompt": "{question}"}, "must have {passages}, got '{question}'"),

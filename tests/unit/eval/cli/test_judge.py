@@ -80,6 +80,6 @@ def test_ids_that_no_qrels_can_hold(tmp_path):
 def test_a_file_of_something_else_is_left_alone(tmp_path):
     file = tmp_path / "judged.tsv"
     file.write_text("a shopping list\n")
-    with pytest.raises(DataError, match=r"judged\.tsv:1: no line of judgments"):
+    with pytest.raises(DataError, match=r"judged\.tsv:1: expected a line of judgments"):
         Judgments(file)
     assert file.read_text() == "a shopping list\n"

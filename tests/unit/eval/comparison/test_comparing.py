@@ -194,7 +194,7 @@ def test_files_for_people(tmp_path):
     write_comparison(found, folder)  # again is fine
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "mine.txt").write_text("x")
-    with pytest.raises(ArtifactError, match="holds other things than a comparison"):
+    with pytest.raises(ArtifactError, match="holds other files than a comparison"):
         write_comparison(found, tmp_path / "other")
 
 
@@ -220,7 +220,7 @@ def test_judged_queries_that_a_run_file_lacks_count_0_and_that_is_said(tmp_path)
         ("q Q0 d 1 0.5 x\n\nq Q0 e 2 0.4\n", "run:3: expected 6 columns (query Q0 document rank score tag), got 5"),
         ("q Q0 d 1 high x\n", "run:1: the score must be a number, got 'high'"),
         ("q Q0 d 1 nan x\n", "run:1: the score must be a finite float32, got 'nan'"),
-        ("q Q0 d 1 0.5 x\nq Q0 d 2 0.4 x\n", "run:2: document 'd' is listed a second time for query 'q'"),
+        ("q Q0 d 1 0.5 x\nq Q0 d 2 0.4 x\n", "run:2: document 'd' is listed twice for query 'q'"),
     ],
 )
 def test_a_wrong_line_is_named(tmp_path, lines, message):
@@ -249,7 +249,7 @@ def test_ties_are_broken_as_trec_eval_does(tmp_path_factory, scores, grades):
 
 
 def test_sources_that_are_no_runs(tmp_path):
-    with pytest.raises(ArtifactError, match="there is no run"):
+    with pytest.raises(ArtifactError, match="no run there"):
         read_run_values(tmp_path / "none")
     (tmp_path / "run").write_text("q Q0 d 1 0.5 x\n")
     with pytest.raises(ConfigError, match="is a run file: give judgments"):
@@ -257,7 +257,7 @@ def test_sources_that_are_no_runs(tmp_path):
     with pytest.raises(DataError, match="none of its 1 queries is judged"):
         read_run_values(tmp_path / "run", qrels={"p": {"d": 1}})
     (tmp_path / "folder").mkdir()
-    with pytest.raises(ArtifactError, match="there is no run \\(no metrics.json\\)"):
+    with pytest.raises(ArtifactError, match="no run there \\(no metrics.json\\)"):
         read_run_values(tmp_path / "folder")
     (tmp_path / "folder" / "metrics.json").write_text("{")
     with pytest.raises(ArtifactError, match="damaged"):

@@ -253,15 +253,15 @@ def test_wrong_topics_are_refused_with_their_line(tmp_path: Path, text: str, mes
             ":2:46: corpus.text: '{}/documents.csv' has no column 'desription'; did you mean",
         ),
         (("text: quest", "text: qest"), ":6:9: queries.text: '{}/questions.csv' has no column 'qestion'; did you mean"),
-        (("questions.csv", "none.csv"), ":4:9: queries.path: there is no file '{}/none.csv'"),
-        (("documents.csv", "none.csv"), ":2:16: corpus.path: there is no file or folder '{}/none.csv'"),
+        (("questions.csv", "none.csv"), ":4:9: queries.path: no such file: '{}/none.csv'"),
+        (("documents.csv", "none.csv"), ":2:16: corpus.path: no such file or folder: '{}/none.csv'"),
         (
             ("  relevant: answers\n", ""),
             ":7:14: queries.separator: applies to the cells of 'relevant', which is not set",
         ),
         (
             ("  split: part\n", "  split: part\nqrels: {path: x.txt}\n"),
-            ":10:8: qrels: the queries have their judgments",
+            ":10:8: qrels: the queries already have judgments",
         ),
         (("corpus: {path: documents.csv, ", "corpus: {"), ":2:9: corpus: missing argument 'path' of 'corpus'"),
         (
@@ -269,7 +269,7 @@ def test_wrong_topics_are_refused_with_their_line(tmp_path: Path, text: str, mes
             ":5:7: queries.id: '{}/questions.csv' has no column 'nr'",
         ),
         (("type: dataset", "type: pipeline"), ":1:7: unknown dataset 'pipeline' ('pipeline' is a pipeline)"),
-        (("id: sku, ", ""), ":2:9: corpus.id: say which column of '{}/documents.csv' is the id: id: NAME (it has: sku"),
+        (("id: sku, ", ""), ":2:9: corpus.id: missing 'id', the column of '{}/documents.csv' with it (columns: sku"),
         (("  text: question\n", "  text: 7\n"), ":6:9: queries.text: must be a valid string"),
     ],
 )

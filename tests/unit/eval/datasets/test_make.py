@@ -110,7 +110,7 @@ def test_what_is_dropped_and_why() -> None:
         made = make_dataset(corpus(20), writer(server.url), n=16)
     assert made.about["dropped"] == {"asked of several documents": 10}
     assert len(made.dataset.split("test").queries) == 10
-    assert "16 questions were wanted: 20 passages gave no more" in made.about["notes"]
+    assert "16 questions were requested: 20 passages gave no more" in made.about["notes"]
 
 
 def test_several_questions_a_passage_and_repetitions() -> None:

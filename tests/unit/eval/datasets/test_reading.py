@@ -112,7 +112,7 @@ def test_a_judgment_file_instead_of_the_folders(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"queries__jsonl": ""}, "there are no queries"),
+        ({"queries__jsonl": ""}, "no queries"),
         ({"queries__jsonl": '{"_id": "q1", "query": "x"}'}, r"query 'q1' has no field 'text' \(its fields: _id, query"),
         ({"queries__jsonl": '{"_id": "q1", "text": 5}'}, "query 'q1': its 'text' must be a text, got 5"),
         ({"queries__jsonl": '{"_id": "q", "text": "a"}\n{"_id": "q", "text": "b"}'}, "two queries have the id 'q'"),
@@ -132,7 +132,7 @@ def test_missing_things_are_named(tmp_path: Path) -> None:
         load_dataset("python-referense")
     folder = write(tmp_path)
     (folder / "qrels" / "test.tsv").unlink()
-    with pytest.raises(DataError, match="there are no judgments"):
+    with pytest.raises(DataError, match="no judgments"):
         load_dataset(folder)
     dataset = load_dataset(write(tmp_path, qrels="q9\ta\t1\n"))
     with pytest.raises(DataError, match="has no query with a judgment"):

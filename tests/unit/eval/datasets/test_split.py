@@ -227,12 +227,12 @@ def test_the_built_in_dataset_survives(tmp_path: Path) -> None:
 
 def test_nothing_else_is_overwritten(tmp_path: Path) -> None:
     (tmp_path / "mine.txt").write_text("precious")
-    with pytest.raises(ArtifactError, match="holds other things than a dataset written by `rag datasets`"):
+    with pytest.raises(ArtifactError, match="holds other files than a dataset written by `rag datasets`"):
         write_dataset(rich(), tmp_path)
     with pytest.raises(ArtifactError, match="is a file"):
         write_dataset(rich(), tmp_path / "mine.txt")
     assert (tmp_path / "mine.txt").read_text() == "precious"
     odd = Dataset("d", CORPUS, {"test": Split([Query("a\tb", "x")], {"a\tb": {"a": 1}})})
-    with pytest.raises(DataError, match="has white space that a judgment file cannot represent"):
+    with pytest.raises(DataError, match="has white space, which a judgment file cannot represent"):
         write_dataset(odd, tmp_path / "out")
     assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]

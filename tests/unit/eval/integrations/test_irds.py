@@ -107,9 +107,9 @@ def test_an_id_that_groups_others(registered) -> None:
 
 def test_what_cannot_be_used(registered, monkeypatch: pytest.MonkeyPatch) -> None:
     register, file = registered
-    with pytest.raises(DataError, match=r"irds:cranfeld: ir_datasets has no such id; see"):
+    with pytest.raises(DataError, match=r"irds:cranfeld: no such id in ir_datasets; see"):
         load_dataset("irds:cranfeld")
-    with pytest.raises(DataError, match=r"irds:beir/scifct: ir_datasets has no such id; did you mean 'beir/scifact"):
+    with pytest.raises(DataError, match=r"irds:beir/scifct: no such id in ir_datasets; did you mean 'beir/scifact"):
         load_dataset("irds:beir/scifct")
     register("here/bare", Docs())
     with pytest.raises(DataError, match="irds:here/bare: has no judgments"):

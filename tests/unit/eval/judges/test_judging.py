@@ -224,7 +224,7 @@ def test_a_pipeline_without_answers_is_refused_before_any_work():
     with pytest.raises(ConfigError, match="no stage that writes answers, such as generate"):
         evaluate(Pipeline(retriever=Never()), dataset(), measures=["AP"], judge=judge)
     generating = Pipeline(retriever=Never(), stages=[Generate(writer=ChatModel("m"))])
-    with pytest.raises(ConfigError, match="labels are compared with a judge's"):
+    with pytest.raises(ConfigError, match="labels are compared with those of a judge"):
         evaluate(generating, dataset(), measures=["AP"], labels={"q0": True})
     with pytest.raises(ConfigError, match=r"labels: must be true or false, got 'faithful' for 'q0'"):
         evaluate(generating, dataset(), measures=["AP"], judge=judge, labels={"q0": "faithful"})
@@ -289,24 +289,24 @@ def test_labels_of_people(tmp_path):
 @pytest.mark.parametrize(
     ("name", "text", "message"),
     [
-        ("l.jsonl", '{"query_id": "a", "label": 1}\n{"query_id": "z", "label": 1}', ":2: there is no query 'z'"),
+        ("l.jsonl", '{"query_id": "a", "label": 1}\n{"query_id": "z", "label": 1}', ":2: no such query: 'z'"),
         ("l.jsonl", '{"query_id": "a", "label": 1}\n{', ":2: not JSON"),
         ("l.jsonl", '{"query_id": "a"}', ":1: has no 'label'"),
         ("l.jsonl", '{"query_id": "a", "label": 0.5}', ":1: the label must be faithful or unfaithful"),
         (
             "l.jsonl",
             '{"query_id": "a", "label": 1}\n{"query_id": "a", "label": 0}',
-            ":2: query 'a' is labeled a second",
+            ":2: query 'a' is labeled twice",
         ),
         ("l.jsonl", "[]", ":1: expected a JSON object"),
-        ("l.jsonl", "", ": there are no labels"),
-        ("l.csv", "query_id,label\na,1\nz,1\n", ":3: there is no query 'z'"),
+        ("l.jsonl", "", ": no labels"),
+        ("l.csv", "query_id,label\na,1\nz,1\n", ":3: no such query: 'z'"),
         ("l.csv", "query_id,label\na\n", ":2: fewer values than the first line has columns (1 instead of 2)"),
         ("l.csv", "query_id,label\na,1,2\n", ":2: more values than the first line has columns (3 instead of 2)"),
         ("l.csv", "id,label\na,1\n", ":2: has no 'query_id'"),
         ("l.csv", 'query_id,label\n"a"x,1\n', ":2: text behind a closing quote"),
         ("l.csv", 'query_id,label\n"a,1\n', ":2: a quote in the row that begins here is never closed"),
-        ("l.csv", "", ": there are no labels"),
+        ("l.csv", "", ": no labels"),
     ],
 )
 def test_labels_that_are_no_good(name, text, message, tmp_path):

@@ -130,7 +130,7 @@ REFUSED = {
     "NumQ@5": "has no parameter 'cutoff'",
     "AP(rel='x')": "rel must be a whole number from 1 to 10000, got 'x'",
     "AP(relevance=2)": "has no parameter 'relevance'",
-    "P@True": "the cutoff must be a whole number from 1 on",
+    "P@True": "the cutoff must be a whole number of at least 1",
     "nDCG(dcg='none')@5": "dcg must be one of 'log2', 'exp-log2', got 'none'",
     "nDCG(gains={1:100000})@5": "gains must be whole numbers by grade, from 0 to 10000",
     "nDCG(gains={1:2},dcg='exp-log2')@5": "gains and dcg='exp-log2' say the same thing in two ways",

@@ -50,7 +50,7 @@ def test_a_perfect_ranking_with_one_relevant_document_is_one() -> None:
     ("name", "message"),
     [
         ("ndcg@10", "unknown measure 'ndcg@10'; did you mean 'nDCG'?"),
-        ("P@0", "measure 'P@0': the cutoff must be a whole number from 1 on"),
+        ("P@0", "measure 'P@0': the cutoff must be a whole number of at least 1"),
         ("P", "measure 'P': needs a cutoff, such as P@10"),
         ("", "unknown measure ''"),
         ("nDCG@ten", "unknown measure 'nDCG@ten'"),

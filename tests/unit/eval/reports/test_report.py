@@ -492,7 +492,7 @@ def test_the_same_run_gives_the_same_page(tmp_path: Path, html: str) -> None:
 
 
 def test_no_run(tmp_path: Path) -> None:
-    with pytest.raises(ArtifactError, match=r"there is no run \(no metrics.json\)"):
+    with pytest.raises(ArtifactError, match=r"no run there \(no metrics.json\)"):
         render_report(tmp_path)
 
 

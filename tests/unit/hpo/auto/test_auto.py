@@ -169,7 +169,7 @@ def test_scorers_and_encoders_named_are_tried(judged):
 def test_a_sweep_is_no_pipeline(judged):
     with pytest.raises(ConfigError, match="auto=True takes a pipeline"):
         tune(3, judged, auto=True)
-    with pytest.raises(ConfigError, match="a pipeline has nothing open"):
+    with pytest.raises(ConfigError, match="a pipeline has nothing to tune"):
         tune(Pipeline.from_config(HYBRID), judged)
 
 

@@ -56,7 +56,7 @@ def test_what_is_no_measure_is_refused(judged):
 def test_a_folder_of_something_else_is_left_alone(judged, tmp_path):
     found = recommend(Dataset("d", judged.corpus, {"test": judged.splits["test"]}), encoder="lsa", budget="0.01s")
     (tmp_path / "report.html").write_text("mine")
-    with pytest.raises(ArtifactError, match="holds other things than a recommendation"):
+    with pytest.raises(ArtifactError, match="holds other files than a recommendation"):
         write_recommendation(found, tmp_path)
 
 

@@ -165,7 +165,7 @@ def test_a_group_at_random_is_in_the_order_of_the_tree():
 def test_what_a_sampler_cannot_do():
     with pytest.raises(ConfigError, match="a grid needs values that can be listed: give a step to only_x"):
         Grid().check(branched_space(), 1)
-    with pytest.raises(ConfigError, match="there is no parameter 'sise'; did you mean 'size'"):
+    with pytest.raises(ConfigError, match="unknown parameter 'sise'; did you mean 'size'"):
         Greedy(order=["sise"]).check(plain_space(), 1)
     with pytest.raises(ConfigError, match="takes one objective"):
         Additive().check(plain_space(), 2)

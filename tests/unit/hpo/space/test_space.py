@@ -228,7 +228,7 @@ def test_mistakes_have_their_places(write):
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("overlap < size", "overlap < siz", "there is no parameter 'siz'"),
+        ("overlap < size", "overlap < siz", "unknown parameter 'siz'"),
         ("overlap < size", "overlap <", "not an expression"),
         ("overlap < size", "__import__('os').system('x') < 1", "is not allowed"),
         ("overlap < size", "overlap > 1000", "the space is empty: no point meets the constraints"),
@@ -258,18 +258,18 @@ def test_an_empty_space(write):
         ("objectives: [nDCG@10, nDCG@10]", "the objective nDCG@10 is given twice"),
         ("objectives: []", "name at least one"),
         ("sampler: tpee", "unknown sampler 'tpee'; did you mean 'tpe'?"),
-        ("storage: study.db", "2:10: storage: 'study.db' is no storage: write journal:FILE, sqlite:///FILE"),
+        ("storage: study.db", "2:10: storage: 'study.db' is not a storage: write journal:FILE, sqlite:///FILE"),
         ("n_trials: 0", "n_trials: must be greater than or equal to 1, got 0"),
         ("splits: {tun: dev}", "splits"),
         ("early_stopping: 0.7", "must be less than 0.5"),
         ("objectives: [nDCG@10, latency_p50_ms]\nsampler: greedy", "takes one objective, and there are 2"),
-        ("objectives: [nDCG@10, latency_p50_ms]\nretest: 3", "there is a front and no choice"),
-        ("sampler: {type: greedy, order: [chunk]}", "2:32: sampler.order: there is no parameter 'chunk'"),
+        ("objectives: [nDCG@10, latency_p50_ms]\nretest: 3", "give a front and no choice"),
+        ("sampler: {type: greedy, order: [chunk]}", "2:32: sampler.order: unknown parameter 'chunk'"),
         ("objectives: [latency_p95]", "unknown objective: 'latency_p95'; did you mean 'latency_p95_ms'?"),
-        ("constraints: [latency_p95 <= 3]", "there is no parameter 'latency_p95'; did you mean 'latency_p95_ms'?"),
+        ("constraints: [latency_p95 <= 3]", "unknown parameter 'latency_p95'; did you mean 'latency_p95_ms'?"),
         ("constraints: [size > 9000]", "2:14: constraints: the space is empty: no point meets the constraints (size"),
-        ("enqueue: [{size: 1}]", "2:11: enqueue.0: {'size': 1} is no point of the space"),
-        ("enqueue: [{sizes: 1}]", "2:19: enqueue.0.sizes: there is no parameter 'sizes'"),
+        ("enqueue: [{size: 1}]", "2:11: enqueue.0: {'size': 1} is not a point of the space"),
+        ("enqueue: [{sizes: 1}]", "2:19: enqueue.0.sizes: unknown parameter 'sizes'"),
     ],
 )
 def test_mistakes_in_the_rest(write, line, message):

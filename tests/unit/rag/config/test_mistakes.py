@@ -280,8 +280,8 @@ def test_overrides_that_are_wrong_name_the_option(mistakes):
         f"(valid: {BM25_ARGUMENTS})",
         "--set retreiver.top_k=5: unknown argument 'retreiver' of 'pipeline'; did you mean 'retriever'? "
         "(valid: chunker, retriever, sorted_by, stages)",
-        "--set stages.3.top_k=5: stages.3.top_k: '3' is no item of the list, which has 1 (numbered from 0)",
-        "--set stages.x.top_k=5: stages.x.top_k: 'x' is no item of the list, which has 1 (numbered from 0)",
+        "--set stages.3.top_k=5: stages.3.top_k: '3' is not an item of the list, which has 1 (numbered from 0)",
+        "--set stages.x.top_k=5: stages.x.top_k: 'x' is not an item of the list, which has 1 (numbered from 0)",
         "--set type.name=5: type.name: there is nothing below it to set 'name' in: it is 'pipeline'",
         "--set retriever.b=[1: not valid YAML: expected ',' or ']', but got '<stream end>'; "
         "while parsing a flow sequence",

@@ -204,8 +204,8 @@ def test_a_mistake_is_placed_in_the_file_it_was_written_in(write, replace):
             {"a": "extends: b.yaml\n", "b": "x: 1\nextends: c.yaml\n", "c": "extends: ./b.yaml\n"},
             ["c.yaml:1:10: extends: './b.yaml' extends itself in a circle"],
         ),
-        ({"a": "extends: no.yaml\n"}, ["a.yaml:1:10: extends: there is no file 'no.yaml'"]),
-        ({"a": "extends: [b.yaml]\n"}, ["a.yaml:1:11: extends: there is no file 'b.yaml'"]),
+        ({"a": "extends: no.yaml\n"}, ["a.yaml:1:10: extends: no such file: 'no.yaml'"]),
+        ({"a": "extends: [b.yaml]\n"}, ["a.yaml:1:11: extends: no such file: 'b.yaml'"]),
         ({"a": "extends: 1\n"}, ["a.yaml:1:10: extends: must be the path of a YAML file, or a list of them"]),
         (
             {"a": "extends: [b.yaml, {}]\n"},

@@ -191,5 +191,5 @@ def test_extends_unset_and_anchors_are_accepted_anywhere(validator):
 
 
 def test_a_kind_that_there_is_not():
-    with pytest.raises(ConfigError, match="there is no kind 'sweeps'; did you mean 'sweep'"):
+    with pytest.raises(ConfigError, match="unknown kind 'sweeps'; did you mean 'sweep'"):
         json_schema("sweeps")

@@ -82,9 +82,9 @@ def test_a_temporary_corpus_is_mapped_too_and_outlives_its_handle():
 def test_what_is_no_corpus_file_is_refused(tmp_path, content):
     path = tmp_path / "c.arrow"
     path.write_bytes(content)
-    with pytest.raises(ArtifactError, match="is no corpus file"):
+    with pytest.raises(ArtifactError, match="is not a corpus file"):
         Corpus.open(path)
-    with pytest.raises(ArtifactError, match="is no corpus file"):
+    with pytest.raises(ArtifactError, match="is not a corpus file"):
         Corpus.open(tmp_path / "no.arrow")
 
 

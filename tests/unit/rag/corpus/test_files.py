@@ -59,11 +59,11 @@ def test_a_bad_file_does_not_stop_the_others(tmp_path):
     assert corpus.ids() == ["a.html", "d.md"]
     (remark,) = corpus.remarks
     assert (remark.code, remark.count) == ("files_skipped", 2)
-    assert remark.examples[0].startswith(f"{tmp_path}/b.pdf: is no PDF, or damaged")
+    assert remark.examples[0].startswith(f"{tmp_path}/b.pdf: is not a PDF, or is damaged")
     assert remark.examples[1] == f"{tmp_path}/c.docx: is empty"
-    with pytest.raises(DataError, match=r"b\.pdf: is no PDF"):
+    with pytest.raises(DataError, match=r"b\.pdf: is not a PDF"):
         read_corpus(tmp_path, on_error="stop")
-    with pytest.raises(DataError, match=r"b\.pdf: is no PDF"):
+    with pytest.raises(DataError, match=r"b\.pdf: is not a PDF"):
         read_corpus(tmp_path / "b.pdf")
 
 
@@ -145,7 +145,7 @@ def test_bombs_are_not_unpacked(tmp_path, monkeypatch):
     message = " ".join(corpus.remarks.messages)
     assert "a.zip: unpacks to more than 200 times its size" in message
     assert "b.txt.gz: unpacks to more than 200 times its size" in message
-    assert "is an archive inside of 3 others" in message
+    assert "is an archive inside 3 others" in message
 
 
 def test_a_zip_with_a_damaged_member_gives_the_others(tmp_path):
@@ -173,7 +173,7 @@ def test_links_out_of_the_folder_pipes_and_sockets(tmp_path):
         corpus = read_corpus(docs)
     assert corpus.ids() == ["a.md", "in.md"]
     assert codes(corpus) == {"files_not_regular": 2, "links_not_followed": 2, "near_duplicates": 1}
-    with pytest.raises(DataError, match=r"pipe\.md: is no regular file"):
+    with pytest.raises(DataError, match=r"pipe\.md: is not a regular file"):
         read_corpus(docs / "pipe.md")
 
 

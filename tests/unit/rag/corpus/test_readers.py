@@ -192,9 +192,9 @@ def test_a_line_of_a_megabyte(tmp_path):
 @pytest.mark.parametrize(
     ("name", "content", "expected"),
     [
-        ("x.jsonl", "", "the corpus is empty: there is no document to index"),
-        ("x.csv", "", "the corpus is empty: there is no document to index"),
-        ("x.csv", "id,text\n", "the corpus is empty: there is no document to index"),
+        ("x.jsonl", "", "the corpus is empty: no document to index"),
+        ("x.csv", "", "the corpus is empty: no document to index"),
+        ("x.csv", "id,text\n", "the corpus is empty: no document to index"),
         ("x.jsonl", '{"id": "1", "text": "x"}\n{"id": ', "{}:2: not JSON: Expecting value at column 8"),
         ("x.jsonl", "[1]\n", "{}:1: expected a JSON object, got [1]"),
         ("x.jsonl", "[" * 200_000, "{}:1: not JSON that can be read: maximum recursion depth exceeded"),
@@ -202,7 +202,7 @@ def test_a_line_of_a_megabyte(tmp_path):
         ("x.jsonl", b'{"id": "1", "text": "x"}\n\n{"id": "2", "text": "\xff"}', "{}:3: not valid UTF-8: byte 0xff at"),
         ("x.csv", b"id,text\n1,\xe9\n", "{}:2: not valid UTF-8: byte 0xe9 at offset 2; save it as UTF-8"),
         ("x.tsv", "id\ttext\n".encode("utf-16"), "{}:1: not valid UTF-8: byte 0xff at offset 0 (it looks like UTF-16)"),
-        ("x.yaml", b"type: dataset", "{}: documents are wanted; of a dataset file, rag datasets convert"),
+        ("x.yaml", b"type: dataset", "{}: expected documents; rag datasets convert"),
         ("x.jsonl", '{"text": "x"}', "{}:1: no id field '_id or id or doc_id or docid' (--id-field"),
         ("x.jsonl", '{"id": "1", "txt": "x"}', "{}:1: no text field 'text or contents or content or body' (--text"),
         ("x.jsonl", '{"id": "1", "text": "x"}\n{"_id": "2", "text": "y"}', "{}:2: the id 'id' is missing"),
@@ -258,7 +258,7 @@ def test_a_file_that_cannot_be_read(tmp_path, name):
 @pytest.mark.parametrize(
     ("source", "expected"),
     [
-        ([], "the corpus is empty: there is no document to index"),
+        ([], "the corpus is empty: no document to index"),
         (["text"], "text: no such file or folder"),
         ([Document("a", "x"), "text"], "expected a rag.Document, got str: 'text'"),
         ([{"id": "1", "text": "x"}, "y"], "row 1: expected a dictionary as those before, got str: 'y'"),

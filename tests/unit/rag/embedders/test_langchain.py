@@ -59,10 +59,10 @@ def test_what_is_no_embeddings_object_is_refused():
 @pytest.mark.parametrize(
     ("vector", "expected"),
     [
-        (lambda text: [1.0] * (len(text) + 1), "Fake gave vectors of different lengths"),
+        (lambda text: [1.0] * (len(text) + 1), "Fake returned vectors of different lengths"),
         (
             lambda text: [1.0] if text == "dimension" else [1.0, 2.0],
-            "Fake gave vectors of length 2, before of length 1",
+            "Fake returned vectors of length 2, before of length 1",
         ),
     ],
 )
@@ -75,5 +75,5 @@ def test_vectors_of_the_wrong_length_are_refused(vector, expected):
 def test_too_few_vectors_are_refused():
     fake = Fake()
     fake.embed_documents = lambda texts: [[1.0, 2.0]]
-    with pytest.raises(ModelError, match="Fake gave 1 vectors for 2 texts"):
+    with pytest.raises(ModelError, match="Fake returned 1 vectors for 2 texts"):
         LangChainEmbedder(fake).embed_documents(["a", "b"])

@@ -48,7 +48,7 @@ def test_pooled_tokens_are_fewer(checkpoint):
 def test_no_random_projection(tmp_path):
     encoder = tiny_models.encoder(WORDS, tmp_path)
     embedder = MultiVectorEmbedder(encoder, device="cpu")
-    with pytest.raises(ConfigError, match="model: the model .* is no late-interaction checkpoint"):
+    with pytest.raises(ConfigError, match="model: the model .* is not a late-interaction checkpoint"):
         embedder.embed_queries(["cat"])
     [mistake] = wrong_parts(LateInteraction(embedder=embedder))
     assert mistake.path == "embedder.model"

@@ -76,22 +76,23 @@ def test_a_model_that_would_get_random_weights_is_refused(tmp_path):
     with pytest.raises(ModelError) as caught:
         SparseTransformerEmbedder(model).embed_queries(["cat"])
     assert str(caught.value) == (
-        f"the model '{model}' is no sparse encoder (Transformer, Pooling, Normalize): it has neither a masked language "
-        "model's head nor a sparse autoencoder, and would be given random weights; take it as the embedder of 'dense', "
+        f"the model '{model}' is not a sparse encoder (Transformer, Pooling, Normalize): it has neither a "
+        f"masked language "
+        "model's head nor a sparse autoencoder, and would be given random weights; use it as the embedder of 'dense', "
         "or of 'term_weights'"
     )
 
 
 @pytest.mark.parametrize(
     ("data", "expected"),
-    [([np.nan, 1.0], "gave weights that are NaN or infinite"), ([-1.0, 1.0], "gave weights below 0, which an")],
+    [([np.nan, 1.0], "returned weights that are NaN or infinite"), ([-1.0, 1.0], "returned weights below 0, which an")],
 )
 def test_weights_that_no_index_can_hold_are_refused(splade, data, expected):
     embedder = SparseTransformerEmbedder(splade, device="cpu")
     arrays = (np.float32(data), [0, 1], [0, 1, 2])
     with pytest.raises(ModelError, match=expected):
         embedder.checked(scipy.sparse.csr_array(arrays, shape=(2, embedder.dimension)), 2)
-    with pytest.raises(ModelError, match=r"gave weights of shape \(2, 3\) for 2 texts, expected \(2, "):
+    with pytest.raises(ModelError, match=r"returned weights of shape \(2, 3\) for 2 texts, expected \(2, "):
         embedder.checked(scipy.sparse.csr_array((2, 3), dtype=np.float32), 2)
 
 

@@ -28,7 +28,7 @@ ROWS = st.lists(st.lists(SCORES, max_size=6), min_size=1, max_size=4)
 
 @pytest.fixture(scope="module")
 def world() -> World:
-    return World.make()
+    return World.make(n=120)
 
 
 @pytest.fixture(scope="module", params=FAMILIES)
@@ -247,7 +247,7 @@ class TestMistakes:
             ScoreAdapter().fit(World.make(n=9).context())
 
     def test_a_target_out_of_reach(self, world):
-        with pytest.raises(DataError, match=r"keep.precision 1 cannot be met .* the best there is 0\.\d+"):
+        with pytest.raises(DataError, match=r"keep.precision 1 cannot be met .* the best is 0\.\d+"):
             ScoreAdapter(networks=1, keep={"precision": 1.0}).fit(World.make(n=60, k=40, base=-6.0, seed=2).context())
 
     def test_scores_that_are_no_cosines(self):

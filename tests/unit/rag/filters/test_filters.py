@@ -160,7 +160,7 @@ class TestConformal:
                 Conformal(keep=keep)
 
     def test_few_queries_promise_little(self):
-        with pytest.raises(DataError, match="a recall of 0.99 can be promised from 99 training queries on, got 50"):
+        with pytest.raises(DataError, match="a guaranteed recall of 0.99 needs at least 99 training queries, got 50"):
             Conformal(keep={"recall": 0.99}).fit(World.make(n=50).context())
 
 

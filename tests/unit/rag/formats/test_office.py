@@ -89,7 +89,7 @@ def test_rtf_paragraphs_in_a_font_for_code_are_code():
     [
         (b"no zip", "is damaged, or not what its name says"),
         (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(512), "is encrypted, or in a format of before 2007"),
-        (zipped({"a": "b"}), "is damaged, or not what its name says: there is no '"),
+        (zipped({"a": "b"}), "is damaged, or not what its name says: it has no '"),
     ],
 )
 def test_files_that_are_not_what_their_name_says(name, content, expected):

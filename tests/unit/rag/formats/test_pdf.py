@@ -191,8 +191,8 @@ def test_fonts_that_do_not_say_which_letters_they_show():
     [
         (pdf([None, None]), "has no text: its 2 pages are images (scanned?)"),
         (pdf([text_page(["x"])], encrypted=True), "is encrypted, and opens with a password only"),
-        (b"%PDF-1.4 nothing", "is no PDF, or damaged: "),
-        (b"<html>", "is no PDF, or damaged: "),
+        (b"%PDF-1.4 nothing", "is not a PDF, or is damaged: "),
+        (b"<html>", "is not a PDF, or is damaged: "),
     ],
 )
 def test_files_that_cannot_be_read(content, expected):

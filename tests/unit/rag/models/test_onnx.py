@@ -132,9 +132,9 @@ def test_exports_are_kept_and_a_damaged_or_older_one_is_made_again(tmp_path, mon
     [
         ({"backend": "onnx", "precision": "bfloat16"}, "must be float32 or int8 with backend onnx, got 'bfloat16'"),
         ({"backend": "onnx", "device": "cuda"}, "must be cpu with backend onnx, got 'cuda'"),
-        ({"precision": "float16"}, "float16 is for GPUs; on a CPU take bfloat16 or int8"),
+        ({"precision": "float16"}, "float16 is for GPUs; on a CPU use bfloat16 or int8"),
         ({"precision": "int8", "device": "cuda"}, "int8 is for CPUs, got device 'cuda'"),
-        ({"query_precision": "float16"}, "float16 is for GPUs; on a CPU take bfloat16 or int8"),
+        ({"query_precision": "float16"}, "float16 is for GPUs; on a CPU use bfloat16 or int8"),
     ],
 )
 def test_what_does_not_go_together_is_refused_before_anything_runs(arguments, message, tmp_path):

@@ -292,7 +292,7 @@ def test_what_only_reads(folder):
     with TestClient(create_app(folder, read_only=True)) as client:
         assert not client.get("/ready").json()["writable"]
         body = {"documents": [{"id": "x", "text": "t"}]}
-        assert problem(client.put("/documents", json=body), 403, "read-only") == "this server only reads"
+        assert problem(client.put("/documents", json=body), 403, "read-only") == "this server is read-only"
     with TestClient(create_app(Pipeline.load(folder))) as client:
         problem(client.put("/documents", json=body), 403, "read-only")
         assert ids(client.post("/search", json={"query": "apples"})) == [["a"]]

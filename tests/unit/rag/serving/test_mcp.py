@@ -80,7 +80,7 @@ async def test_searching_and_fetching(service):
         ("search", {"query": "a", "filter": "year"}, "valid dictionary"),
         ("search", {}, "Field required"),
         ("search", {"query": "a" * 10_001}, "at most 10,000 characters"),
-        ("fetch", {"id": "nobody"}, "there is no document 'nobody'"),
+        ("fetch", {"id": "nobody"}, "no such document: 'nobody'"),
     ],
 )
 async def test_mistakes_are_tool_errors(service, tool, arguments, said):
@@ -114,7 +114,7 @@ async def test_resources(service):
             "document://..%2F..%2Fetc%2Fpasswd",
             "file:///etc/passwd",
         ):
-            with pytest.raises(MCPError, match=r"there is no document|Unknown resource|Resource .* not found"):
+            with pytest.raises(MCPError, match=r"no such document|Unknown resource|Resource .* not found"):
                 await client.read_resource(uri)
 
 

@@ -100,7 +100,7 @@ def test_a_folder_with_other_things_is_refused_and_left_alone(tmp_path, name):
     place.write_text("mine")
     before = tree(tmp_path)
     first = name.partition("/")[0]
-    expected = f"{tmp_path} holds other things than a thing ({first}): choose a new folder"
+    expected = f"{tmp_path} holds other files than a thing ({first}): choose a new folder"
     assert message_of(save, tmp_path, a="1") == expected
     assert before == tree(tmp_path)
 
@@ -109,7 +109,7 @@ def test_a_folder_of_another_kind_is_refused(tmp_path):
     with write_folder(tmp_path, "other", {}) as data:
         (data / "a").write_text("1")
     before = tree(tmp_path)
-    assert "holds other things than a thing" in message_of(save, tmp_path, a="2")
+    assert "holds other files than a thing" in message_of(save, tmp_path, a="2")
     assert message_of(load, tmp_path) == f"{tmp_path}: holds a other, not a thing"
     assert before == tree(tmp_path)
 
@@ -136,7 +136,7 @@ def test_what_a_killed_writer_left_is_cleaned_up(tmp_path):
     (tmp_path / "data-0123456789ab").mkdir()
     (tmp_path / "data-0123456789ab" / "a").write_text("half")
     (tmp_path / ".manifest.json.01234567").write_text("{")
-    assert message_of(load, tmp_path) == f"{tmp_path}: there is no saved thing (no manifest.json)"
+    assert message_of(load, tmp_path) == f"{tmp_path}: no saved thing there (no manifest.json)"
     for text in ("1", "2"):
         save(tmp_path, a=text)
         assert load(tmp_path) == {"a": text}
@@ -177,7 +177,7 @@ def test_changed_files_are_found_by_their_time_or_when_asked_to_verify(tmp_path,
 
 
 def test_nothing_there(tmp_path):
-    expected = f"{tmp_path / 'no'}: there is no saved thing (no manifest.json)"
+    expected = f"{tmp_path / 'no'}: no saved thing there (no manifest.json)"
     assert message_of(load, tmp_path / "no") == expected
 
 

@@ -126,8 +126,8 @@ def test_scores_that_are_not_numbers_are_not_kept(tmp_path):
 @pytest.mark.parametrize(
     ("source", "message"),
     [
-        ("train", "9 anchor queries were asked for, and there are 8 training queries: set count lower"),
-        ("corpus_sample", "9 anchor queries were asked for, and there are 3 passages with words: set count lower"),
+        ("train", "9 anchor queries were requested, and there are 8 training queries: lower count"),
+        ("corpus_sample", "9 anchor queries were requested, and there are 3 passages with words: lower count"),
         ("no/such/file", "anchor queries: no/such/file cannot be read"),
     ],
 )
@@ -160,7 +160,7 @@ def test_anchors_are_chosen_once_each_and_what_explains_most_comes_first():
         chosen = choose_anchors(vectors, how, 12, seed=3)
         assert len(set(chosen.tolist())) == 12
         assert chosen.tolist() == choose_anchors(vectors, how, 12, seed=3).tolist()
-    with pytest.raises(ConfigError, match="anchors: 25 anchor items of 24 passages"):
+    with pytest.raises(ConfigError, match="anchors: 25 anchor items were requested, and there are 24 passages"):
         choose_anchors(vectors, "random", 25)
 
 

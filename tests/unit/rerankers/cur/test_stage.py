@@ -225,7 +225,7 @@ def test_scores_that_cannot_be_used_are_refused(answer):
     stage = fitted(budget=10)
     stage.scorer = BrokenScorer()
     stage.scorer.answer = answer
-    with pytest.raises(ModelError, match="the scorer 'fake_broken' gave"):
+    with pytest.raises(ModelError, match="the scorer 'fake_broken' returned"):
         stage.process(batch(), table())
 
 

@@ -502,6 +502,5 @@ def test_judgments_enter_the_memory_at_once(tmp_path):
 
 def test_what_has_no_memory_cannot_remember(client):
     body = {"judgments": [{"query": "which cherries", "document": "a"}]}
-    assert "no part of this pipeline remembers judgments" in problem(
-        client.post("/remember", json=body), 422, "invalid"
-    )
+    detail = problem(client.post("/remember", json=body), 422, "invalid")
+    assert detail == "no component of this pipeline remembers judgments: add a query_memory"
